@@ -1,0 +1,86 @@
+//! Makes the table of Information Elements out of `registry/*.csv` (columns `pen,id,name,type,…`; ntop's
+//! file has `pen,id,netflow9_id,name,length`).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+/// ntop's registry gives lengths, no types; addresses are the ones that a reader wants spelled out.
+fn ntop_type(name: &str, length: &str) -> &'static str {
+    match (name, length) {
+        (n, "4") if n.contains("IPV4") => "Ipv4Address",
+        (n, "16") if n.contains("IPV6") => "Ipv6Address",
+        (_, "1" | "2" | "4" | "8") => "Unsigned",
+        _ => "String",
+    }
+}
+
+fn data_type(text: &str) -> &'static str {
+    match text {
+        "unsigned8" | "unsigned16" | "unsigned32" | "unsigned64" => "Unsigned",
+        "signed8" | "signed16" | "signed32" | "signed64" => "Signed",
+        "float32" | "float64" => "Float",
+        "boolean" => "Boolean",
+        "macAddress" => "MacAddress",
+        "string" => "String",
+        "ipv4Address" | "ipv4address" => "Ipv4Address",
+        "ipv6Address" | "ipv6address" => "Ipv6Address",
+        "dateTimeSeconds" => "DateTimeSeconds",
+        "dateTimeMilliseconds" => "DateTimeMilliseconds",
+        "dateTimeMicroseconds" => "DateTimeMicroseconds",
+        "dateTimeNanoseconds" => "DateTimeNanoseconds",
+        _ => "OctetArray",
+    }
+}
+
+fn main() {
+    println!("cargo::rerun-if-changed=registry");
+    let mut table = BTreeMap::new();
+    let mut files: Vec<_> = fs::read_dir("registry")
+        .expect("the folder registry stands beside build.rs")
+        .map(|entry| entry.expect("readable folder").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "csv"))
+        .collect();
+    files.sort();
+    for path in files {
+        let text = fs::read_to_string(&path).expect("readable registry");
+        let mut lines = text.lines();
+        let head: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+        let column = |name: &str| head.iter().position(|h| *h == name);
+        let (id, name) = (
+            column("id").expect("column id"),
+            column("name").expect("column name"),
+        );
+        let (kind, length) = (column("type"), column("length"));
+        for line in lines {
+            let cells: Vec<&str> = line.split(',').collect();
+            let cell = |i: usize| cells.get(i).copied().unwrap_or_default();
+            let (Ok(pen), Ok(id)) = (cell(0).parse::<u32>(), cell(id).parse::<u16>()) else {
+                continue;
+            };
+            let name = cell(name);
+            if name.is_empty() {
+                continue;
+            }
+            let kind = match (kind, length) {
+                (Some(kind), _) => data_type(cell(kind)),
+                (None, Some(length)) => ntop_type(name, cell(length)),
+                (None, None) => "OctetArray",
+            };
+            table
+                .entry((pen, id))
+                .or_insert_with(|| (name.to_owned(), kind));
+        }
+    }
+    let mut out = String::from("&[\n");
+    for ((pen, id), (name, kind)) in table {
+        let _ = writeln!(
+            out,
+            "    Element {{ enterprise: {pen}, id: {id}, name: {name:?}, data_type: DataType::{kind} }},"
+        );
+    }
+    out.push(']');
+    let target = Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("elements.rs");
+    fs::write(target, out).expect("writable OUT_DIR");
+}

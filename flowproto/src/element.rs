@@ -1,0 +1,98 @@
+//! Information Elements by enterprise number and identifier: the IANA registry and the public
+//! enterprise registries kept as CSV in `registry/`.
+
+/// The abstract data type of an Information Element (RFC 7012 §3.1), as far as it decides how a value
+/// is read and written. Unsigned and signed integers of every width are one type each, because a
+/// template may always send fewer octets (RFC 7011 §6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataType {
+    /// `octetArray`, lists, and everything without a known type.
+    OctetArray,
+    /// `unsigned8` … `unsigned64`.
+    Unsigned,
+    /// `signed8` … `signed64`.
+    Signed,
+    /// `float32`, `float64`.
+    Float,
+    /// 1 true, 2 false (RFC 7011 §6.1.5).
+    Boolean,
+    /// Six octets.
+    MacAddress,
+    /// UTF-8.
+    String,
+    /// Seconds since the epoch.
+    DateTimeSeconds,
+    /// Milliseconds since the epoch.
+    DateTimeMilliseconds,
+    /// NTP format, microseconds kept (RFC 7011 §6.1.9).
+    DateTimeMicroseconds,
+    /// NTP format, nanoseconds kept (RFC 7011 §6.1.10).
+    DateTimeNanoseconds,
+    /// Four octets.
+    Ipv4Address,
+    /// Sixteen octets.
+    Ipv6Address,
+}
+
+/// One row of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element {
+    /// Private Enterprise Number; 0 for the IANA registry.
+    pub enterprise: u32,
+    /// Identifier, without the enterprise bit.
+    pub id: u16,
+    /// Name as the registry spells it.
+    pub name: &'static str,
+    /// How values are read.
+    pub data_type: DataType,
+}
+
+/// PEN of the reverse Information Elements of RFC 5103: same identifiers as the IANA registry, the
+/// value is that of the opposite direction.
+pub const REVERSE_ENTERPRISE: u32 = 29305;
+
+/// Every known element, ordered by enterprise number and identifier.
+pub static ELEMENTS: &[Element] = include!(concat!(env!("OUT_DIR"), "/elements.rs"));
+
+/// The registry's row of an element, `None` where no public registry has it. A reverse element
+/// (PEN 29305) is its forward element.
+#[must_use]
+pub fn find(enterprise: u32, id: u16) -> Option<&'static Element> {
+    let enterprise = if enterprise == REVERSE_ENTERPRISE {
+        0
+    } else {
+        enterprise
+    };
+    let at = ELEMENTS
+        .binary_search_by_key(&(enterprise, id), |e| (e.enterprise, e.id))
+        .ok()?;
+    ELEMENTS.get(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registries_are_found_by_number() {
+        assert_eq!(find(0, 1).unwrap().name, "octetDeltaCount");
+        assert_eq!(
+            find(REVERSE_ENTERPRISE, 2).unwrap().name,
+            "packetDeltaCount"
+        );
+        assert_eq!(find(56506, 101).unwrap().name, "sourcePodName");
+        assert_eq!(find(6876, 893).unwrap().data_type, DataType::Ipv4Address);
+        assert_eq!(find(35632, 80).unwrap().data_type, DataType::Unsigned);
+        assert_eq!(find(4_000_000, 1), None);
+    }
+
+    #[test]
+    fn the_table_is_ordered_and_free_of_duplicates() {
+        assert!(
+            ELEMENTS
+                .windows(2)
+                .all(|w| (w[0].enterprise, w[0].id) < (w[1].enterprise, w[1].id))
+        );
+        assert!(ELEMENTS.len() > 1500);
+    }
+}

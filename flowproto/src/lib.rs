@@ -1,0 +1,23 @@
+//! IPFIX and NetFlow on the wire, and the flow record.
+//!
+//! This crate is pure: bytes and time come in as arguments. It opens no socket, reads no clock and
+//! writes no log, so that tests own all three.
+//!
+//! * the nouns of RFC 7011 §2: [`Address`], [`FlowKey`], [`FlowRecord`] ([`record`]),
+//!   [`element::Element`] (Information Elements by number, from the public registries) and
+//!   [`template::Template`];
+//! * the Collecting Process ([`collector`]): datagrams → [`FlowRecord`]s, with templates, options data,
+//!   sequence numbers and records that came before their template;
+//! * the Exporting Process ([`exporter`]): [`FlowRecord`]s → IPFIX Messages;
+//! * [`json`]: the same records as text, named as in the registries.
+
+pub mod address;
+pub mod collector;
+pub mod element;
+pub mod exporter;
+pub mod json;
+pub mod record;
+pub mod template;
+
+pub use address::Address;
+pub use record::{FlowKey, FlowRecord};

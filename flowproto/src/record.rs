@@ -1,0 +1,271 @@
+//! The flow record: what a Metering Process measured of one direction of a conversation, and what a
+//! Collecting Process reads out of any exporter's Data Record. Field names are the IANA names of the
+//! Information Elements in snake case; the number behind each is its identifier.
+
+use crate::address::Address;
+
+/// The five properties that packets of one flow have in common (RFC 7011 §2, "Flow Key").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    /// 8 `sourceIPv4Address` or 27 `sourceIPv6Address`.
+    pub source_address: Address,
+    /// 12 `destinationIPv4Address` or 28 `destinationIPv6Address`.
+    pub destination_address: Address,
+    /// 7 `sourceTransportPort`; 0 where the protocol has no ports.
+    pub source_port: u16,
+    /// 11 `destinationTransportPort`; 0 where the protocol has no ports.
+    pub destination_port: u16,
+    /// 4 `protocolIdentifier`, of the last header of an IPv6 chain.
+    pub protocol_identifier: u8,
+}
+
+impl FlowKey {
+    /// The key of the opposite direction.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self {
+            source_address: self.destination_address,
+            destination_address: self.source_address,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            protocol_identifier: self.protocol_identifier,
+        }
+    }
+}
+
+/// 136 `flowEndReason`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FlowEndReason {
+    /// The record does not say.
+    #[default]
+    Unknown = 0,
+    /// No packet for the idle timeout.
+    IdleTimeout = 1,
+    /// The flow goes on; this is its record so far.
+    ActiveTimeout = 2,
+    /// The end was seen, e.g. TCP FIN or RST.
+    EndOfFlowDetected = 3,
+    /// The Metering Process was stopped.
+    ForcedEnd = 4,
+    /// Its slot in the flow cache was needed.
+    LackOfResources = 5,
+}
+
+impl From<u8> for FlowEndReason {
+    fn from(value: u8) -> Self {
+        match value {
+            1 => Self::IdleTimeout,
+            2 => Self::ActiveTimeout,
+            3 => Self::EndOfFlowDetected,
+            4 => Self::ForcedEnd,
+            5 => Self::LackOfResources,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// 239 `biflowDirection` (RFC 5103 §6.3): how source and destination of the record were chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BiflowDirection {
+    /// Nothing proves who began.
+    #[default]
+    Arbitrary = 0,
+    /// The source of this record began the conversation.
+    Initiator = 1,
+    /// The destination of this record began the conversation.
+    ReverseInitiator = 2,
+    /// By the side of a perimeter.
+    Perimeter = 3,
+}
+
+impl From<u8> for BiflowDirection {
+    fn from(value: u8) -> Self {
+        match value {
+            1 => Self::Initiator,
+            2 => Self::ReverseInitiator,
+            3 => Self::Perimeter,
+            _ => Self::Arbitrary,
+        }
+    }
+}
+
+/// VMware 6876:891 `tunnelType`: what carried the packets of a flow between the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TunnelType {
+    /// RFC 7348.
+    Vxlan = 1,
+    /// RFC 2784, with or without a key.
+    Gre = 2,
+    /// RFC 8926.
+    Geneve = 7,
+    /// IP in IP (RFC 2003, 2473, 4213): has no value in the registry, so 891 is left out of the export.
+    IpInIp = 0,
+}
+
+/// The outer header that the packets of a flow were carried in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// 6876:891.
+    pub tunnel_type: TunnelType,
+    /// 6876:892: VXLAN or Geneve VNI, GRE key; 0 where there is none. Up to 32 bits.
+    pub tunnel_key: u32,
+    /// 6876:893 where IPv4.
+    pub tunnel_source_address: Address,
+    /// 6876:894 where IPv4.
+    pub tunnel_destination_address: Address,
+    /// 6876:895: protocol of the outer IP header.
+    pub tunnel_protocol_identifier: u8,
+    /// 6876:896; 0 where the outer protocol has no ports.
+    pub tunnel_source_port: u16,
+    /// 6876:897; 0 where the outer protocol has no ports.
+    pub tunnel_destination_port: u16,
+}
+
+/// The flow key after network address translation, as the record's Observation Point reports it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Translation {
+    /// 225 `postNATSourceIPv4Address` or 281; unspecified where not carried.
+    pub post_nat_source_address: Address,
+    /// 226 `postNATDestinationIPv4Address` or 282; unspecified where not carried.
+    pub post_nat_destination_address: Address,
+    /// 227 `postNAPTSourceTransportPort`; 0 where not carried.
+    pub post_napt_source_port: u16,
+    /// 228 `postNAPTDestinationTransportPort`; 0 where not carried.
+    pub post_napt_destination_port: u16,
+}
+
+/// Packet sampling in force for a record (RFC 5477): `interval` packets are selected, then `space`
+/// are not, so a count stands for `(interval + space) / interval` as much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// 305 `samplingPacketInterval`, ≥ 1.
+    pub interval: u32,
+    /// 306 `samplingPacketSpace`.
+    pub space: u32,
+}
+
+impl Sampling {
+    /// Every packet was metered.
+    pub const NONE: Self = Self {
+        interval: 1,
+        space: 0,
+    };
+
+    /// One packet out of `population` was metered; 0 and 1 mean all.
+    #[must_use]
+    pub const fn one_in(population: u32) -> Self {
+        Self {
+            interval: 1,
+            space: population.saturating_sub(1),
+        }
+    }
+
+    /// What `count` sampled packets or octets stand for, saturating at `u64::MAX`.
+    #[must_use]
+    pub fn scale(self, count: u64) -> u64 {
+        if self.space == 0 {
+            return count;
+        }
+        let interval = u128::from(self.interval.max(1));
+        let scaled = u128::from(count) * (interval + u128::from(self.space)) / interval;
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Where and which way the packets passed the Observation Point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    /// 10 `ingressInterface`, an ifIndex; 0 where unknown.
+    pub ingress_interface: u32,
+    /// 14 `egressInterface`, an ifIndex; 0 where unknown.
+    pub egress_interface: u32,
+    /// 61 `flowDirection`: 0 ingress, 1 egress.
+    pub flow_direction: u8,
+}
+
+/// One flow record. A number that a record does not carry is 0, an address is unspecified; where
+/// "not carried" and "zero" must be told apart, the field is an `Option`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowRecord {
+    /// Who talked to whom.
+    pub key: FlowKey,
+    /// 1 `octetDeltaCount`: octets of IP packets, headers included. Decoded: see
+    /// [`crate::template`] for which element of a foreign record this is taken from.
+    pub octet_delta_count: u64,
+    /// 2 `packetDeltaCount`.
+    pub packet_delta_count: u64,
+    /// 29305:1, the octets of the opposite direction in a biflow record (RFC 5103).
+    pub reverse_octet_delta_count: u64,
+    /// 29305:2, the packets of the opposite direction in a biflow record.
+    pub reverse_packet_delta_count: u64,
+    /// 152 `flowStartMilliseconds`, since the epoch; 0 where unknown.
+    pub flow_start_milliseconds: u64,
+    /// 153 `flowEndMilliseconds`, since the epoch; 0 where unknown.
+    pub flow_end_milliseconds: u64,
+    /// 6 `tcpControlBits`, all flags seen.
+    pub tcp_control_bits: u16,
+    /// 5 `ipClassOfService` of the first packet.
+    pub ip_class_of_service: u8,
+    /// 136 `flowEndReason`.
+    pub flow_end_reason: FlowEndReason,
+    /// 239 `biflowDirection`; `None` where the exporter does not say.
+    pub biflow_direction: Option<BiflowDirection>,
+    /// 278 `newConnectionDeltaCount`; `None` where the exporter does not count connections.
+    pub new_connection_delta_count: Option<u32>,
+    /// 279 `connectionSumDurationSeconds`; `None` where not carried.
+    pub connection_sum_duration_seconds: Option<u64>,
+    /// 32 `icmpTypeCodeIPv4` or 139 `icmpTypeCodeIPv6`: type × 256 + code.
+    pub icmp_type_code: u16,
+    /// 58 `vlanId`; 0 untagged.
+    pub vlan_id: u16,
+    /// 10, 14, 61; `None` where the Observation Point is not an interface (a savefile).
+    pub interfaces: Option<Interfaces>,
+    /// 6876:891–897.
+    pub tunnel: Option<Tunnel>,
+    /// 225–228, 281, 282.
+    pub translation: Option<Translation>,
+    /// 16 `bgpSourceAsNumber`.
+    pub bgp_source_as_number: u32,
+    /// 17 `bgpDestinationAsNumber`.
+    pub bgp_destination_as_number: u32,
+    /// 9 or 29, prefix length.
+    pub source_prefix_length: u8,
+    /// 13 or 30, prefix length.
+    pub destination_prefix_length: u8,
+    /// 15 or 62 `ipNextHop…Address`.
+    pub ip_next_hop_address: Address,
+    /// Sampling in force: what the record itself says, else what its Observation Domain announced.
+    pub sampling: Sampling,
+    /// 130 or 131 `exporterIPv4Address`/`exporterIPv6Address`, where the record itself carries it.
+    pub exporter_address: Address,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sampling_scales_by_population_over_interval() {
+        assert_eq!(Sampling::NONE.scale(7), 7);
+        assert_eq!(Sampling::one_in(100).scale(7), 700);
+        assert_eq!(
+            Sampling {
+                interval: 2,
+                space: 6
+            }
+            .scale(5),
+            20
+        );
+        assert_eq!(Sampling::one_in(0), Sampling::NONE);
+        assert_eq!(Sampling::one_in(u32::MAX).scale(u64::MAX), u64::MAX);
+    }
+}
