@@ -1,0 +1,188 @@
+//! The admin socket: bound before anything else starts, served from its own thread.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use crate::exit::Failure;
+use crate::signals::Stop;
+
+/// Most connections at a time; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 64;
+/// How long the head of a request may take, idle time before it included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection lives before it is closed after its current answer.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
+/// How long the current answer may still take then, or at the stop.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause after a failed accept, e.g. when no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound socket that nobody serves yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds `address` for the setting named `setting`. `[::]` takes IPv4 as well, and is `0.0.0.0`
+    /// where there is no IPv6.
+    ///
+    /// # Errors
+    /// A sentence with the setting, the address and the reason.
+    pub fn bind(setting: &str, address: SocketAddr) -> Result<Self, Failure> {
+        let bound = match listen(address) {
+            Err(error) if lacks_ipv6(address, &error) => {
+                listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
+            }
+            bound => bound,
+        };
+        bound
+            .and_then(|socket| {
+                Ok(Self {
+                    address: socket.local_addr()?,
+                    socket,
+                })
+            })
+            .map_err(|error| {
+                anyhow!("{setting}: cannot listen on {address}: {}", reason(&error)).into()
+            })
+    }
+
+    /// Where it listens; the port is real where 0 was asked for.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves `router` from a thread of its own until the stop.
+    ///
+    /// # Errors
+    /// The thread or its runtime cannot be made.
+    pub fn serve(self, router: Router, stop: Stop) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let socket = {
+            let _entered = runtime.enter();
+            tokio::net::TcpListener::from_std(self.socket)?
+        };
+        std::thread::Builder::new()
+            .name("admin".to_owned())
+            .spawn(move || {
+                runtime.block_on(accept(&socket, &router, &stop));
+                // Not waiting for a scrape that is being written for nobody.
+                runtime.shutdown_background();
+            })
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(128)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    address.is_ipv6()
+        && address.ip().is_unspecified()
+        && (error.kind() == io::ErrorKind::AddrNotAvailable
+            || error.raw_os_error().map(Errno::from_raw) == Some(Errno::EAFNOSUPPORT))
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is in use, allowed is a free one (or 0 for any)".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "no permission, ports below 1024 need the capability NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this host has no such address, allowed are its own and [::] for all".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+async fn accept(socket: &tokio::net::TcpListener, router: &Router, stop: &Stop) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let next = async {
+            let slot = slots.clone().acquire_owned().await.ok();
+            (slot, socket.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            () = stop.wait() => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = serve_connection(stream, router.clone(), stop.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "admin connection not accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+    // Whoever is still being answered when the time is up is cut off.
+    timeout(LAST_ANSWER_TIMEOUT, slots.acquire_many(all))
+        .await
+        .ok();
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, stop: Stop) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.wait() => last_answer(connection.as_mut()).await,
+        () = sleep(CONNECTION_LIFETIME) => last_answer(connection.as_mut()).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "admin connection broken off");
+    }
+}
+
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+
+async fn last_answer(mut connection: std::pin::Pin<&mut Connection>) -> Result<(), hyper::Error> {
+    connection.as_mut().graceful_shutdown();
+    timeout(LAST_ANSWER_TIMEOUT, connection)
+        .await
+        .unwrap_or(Ok(()))
+}

@@ -1,0 +1,71 @@
+//! Where to listen, as a setting.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::BadSettings;
+
+/// An IP address of this host and a port: `127.0.0.1:9473`; `[::]:8080` is every address, IPv4 too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ListenAddress(pub SocketAddr);
+
+impl FromStr for ListenAddress {
+    type Err = BadSettings;
+
+    fn from_str(text: &str) -> Result<Self, BadSettings> {
+        text.parse().map(Self).map_err(|_| {
+            BadSettings::new(format!(
+                "{text:?} is no address to listen on: allowed is ADDRESS:PORT, such as \
+                 127.0.0.1:8080, [::]:8080 for all"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TryFrom<String> for ListenAddress {
+    type Error = BadSettings;
+
+    fn try_from(text: String) -> Result<Self, BadSettings> {
+        text.parse()
+    }
+}
+
+impl From<ListenAddress> for String {
+    fn from(address: ListenAddress) -> Self {
+        address.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_port_and_a_name_are_refused() {
+        for good in ["127.0.0.1:9473", "[::]:8080", "[::1]:0"] {
+            assert_eq!(good.parse::<ListenAddress>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "8080",
+            ":8080",
+            "localhost:80",
+            "::",
+            "[::]",
+            "1.2.3.4",
+            "1.2.3.4:65536",
+        ] {
+            assert!(bad.parse::<ListenAddress>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! SIGTERM and SIGINT as a flag that every thread and task can wait for. The first asks to stop: flush
+//! what is held and leave. The second ends the process at once, with exit code 1, since something
+//! was lost. SIGPIPE stays ignored, as Rust has it: a closed pipe is a counted write error.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::sync::watch;
+
+/// Whether the process was asked to stop. Clones share one state; once set it stays set.
+///
+/// A thread that only sleeps uses [`Stop::wait_timeout`]; one that polls sockets adds [`AsFd`], which
+/// is readable from the stop on; a task awaits [`Stop::wait`]; a loop that turns anyway looks at
+/// [`Stop::is_set`], one atomic load.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    set: AtomicBool,
+    /// Reads end-of-file from the stop on.
+    readable: UnixStream,
+    /// Closed by the stop.
+    open_until_stop: Mutex<Option<UnixStream>>,
+    tasks: watch::Sender<bool>,
+}
+
+impl Stop {
+    /// A flag that only [`Stop::set`] sets.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn new() -> io::Result<Self> {
+        let (readable, open) = UnixStream::pair()?;
+        Ok(Self(Arc::new(State {
+            set: AtomicBool::new(false),
+            readable,
+            open_until_stop: Mutex::new(Some(open)),
+            tasks: watch::Sender::new(false),
+        })))
+    }
+
+    /// A flag that SIGTERM or SIGINT sets too. Call it once, before other threads start.
+    ///
+    /// # Errors
+    /// No file descriptor or thread is left.
+    pub fn on_signals() -> io::Result<Self> {
+        let stop = Self::new()?;
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let on_signal = stop.clone();
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                let mut asked = false;
+                for signal in signals.forever() {
+                    if asked {
+                        std::process::exit(1);
+                    }
+                    asked = true;
+                    tracing::info!(signal, "asked to stop");
+                    on_signal.set();
+                }
+            })?;
+        Ok(stop)
+    }
+
+    /// Asks to stop, as the first signal does.
+    pub fn set(&self) {
+        self.0.set.store(true, Ordering::Release);
+        drop(
+            self.0
+                .open_until_stop
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        self.0.tasks.send_replace(true);
+    }
+
+    /// Whether it was asked to stop.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.set.load(Ordering::Acquire)
+    }
+
+    /// Sleeps for `duration` or until the stop, and says whether it was asked to stop.
+    pub fn wait_timeout(&self, duration: Duration) -> bool {
+        let timeout = PollTimeout::try_from(duration).unwrap_or(PollTimeout::MAX);
+        // Interrupted (EINTR) it returns early; callers wait in loops.
+        nix::poll::poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout).ok();
+        self.is_set()
+    }
+
+    /// Completes at the stop, in any runtime.
+    pub async fn wait(&self) {
+        // An error would mean that the sender is gone, and `self` holds it.
+        self.0.tasks.subscribe().wait_for(|set| *set).await.ok();
+    }
+}
+
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.readable.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_stop_wakes_a_sleeping_thread_and_stays() {
+        let stop = Stop::new().unwrap();
+        assert!(!stop.wait_timeout(Duration::from_millis(1)));
+        let sleeper = std::thread::spawn({
+            let stop = stop.clone();
+            move || stop.wait_timeout(LONG)
+        });
+        stop.set();
+        stop.set();
+        assert!(sleeper.join().unwrap());
+        assert!(stop.is_set() && stop.wait_timeout(LONG));
+    }
+
+    #[test]
+    fn a_stop_wakes_tasks_before_and_after_it_is_set() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let stop = Stop::new().unwrap();
+        runtime.block_on(async {
+            tokio::join!(stop.wait(), stop.wait(), async { stop.set() });
+            stop.wait().await;
+        });
+    }
+
+    #[test]
+    fn sigterm_sets_the_flag() {
+        let stop = Stop::on_signals().unwrap();
+        assert!(!stop.is_set());
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).unwrap();
+        while !stop.wait_timeout(LONG) {}
+    }
+}
