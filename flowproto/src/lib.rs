@@ -16,6 +16,7 @@ pub mod collector;
 pub mod element;
 pub mod exporter;
 pub mod json;
+mod plan;
 pub mod record;
 pub mod template;
 

@@ -52,6 +52,15 @@ pub enum FlowEndReason {
     LackOfResources = 5,
 }
 
+impl FlowEndReason {
+    /// The value on the wire.
+    #[must_use]
+    #[expect(clippy::as_conversions, reason = "the discriminants are the wire values")]
+    pub const fn octet(self) -> u8 {
+        self as u8
+    }
+}
+
 impl From<u8> for FlowEndReason {
     fn from(value: u8) -> Self {
         match value {
@@ -80,6 +89,15 @@ pub enum BiflowDirection {
     Perimeter = 3,
 }
 
+impl BiflowDirection {
+    /// The value on the wire.
+    #[must_use]
+    #[expect(clippy::as_conversions, reason = "the discriminants are the wire values")]
+    pub const fn octet(self) -> u8 {
+        self as u8
+    }
+}
+
 impl From<u8> for BiflowDirection {
     fn from(value: u8) -> Self {
         match value {
@@ -105,6 +123,15 @@ pub enum TunnelType {
     IpInIp = 0,
 }
 
+impl TunnelType {
+    /// The value on the wire; 0 where the registry has none.
+    #[must_use]
+    #[expect(clippy::as_conversions, reason = "the discriminants are the wire values")]
+    pub const fn octet(self) -> u8 {
+        self as u8
+    }
+}
+
 /// The outer header that the packets of a flow were carried in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunnel {
@@ -122,6 +149,14 @@ pub struct Tunnel {
     pub tunnel_source_port: u16,
     /// 6876:897; 0 where the outer protocol has no ports.
     pub tunnel_destination_port: u16,
+}
+
+impl Tunnel {
+    /// 351 `layer2SegmentId` of a VXLAN tunnel: type 1 in the first octet, the VNI in the last three.
+    #[must_use]
+    pub fn layer2_segment_id(&self) -> u64 {
+        1 << 56 | u64::from(self.tunnel_key & 0x00ff_ffff)
+    }
 }
 
 /// The flow key after network address translation, as the record's Observation Point reports it.
@@ -188,8 +223,8 @@ pub struct Interfaces {
     pub ingress_interface: u32,
     /// 14 `egressInterface`, an ifIndex; 0 where unknown.
     pub egress_interface: u32,
-    /// 61 `flowDirection`: 0 ingress, 1 egress.
-    pub flow_direction: u8,
+    /// 61 `flowDirection`: 0 ingress, 1 egress; `None` where the exporter does not say.
+    pub flow_direction: Option<u8>,
 }
 
 /// One flow record. A number that a record does not carry is 0, an address is unspecified; where

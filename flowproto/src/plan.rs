@@ -1,0 +1,547 @@
+//! How the fields of a template fill a [`FlowRecord`]: decided once, when the template arrives, so that
+//! a Data Record is read by offset and never interpreted by element number.
+//!
+//! Exporters carry the same quantity under several elements, at times under two in one record. What is
+//! counted is the first of these that the template has:
+//!
+//! | quantity | elements, in order of preference |
+//! |---|---|
+//! | octets | 1 `octetDeltaCount`, 231 `initiatorOctets`, 85 `octetTotalCount`, 23 `postOctetDeltaCount` |
+//! | packets | 2 `packetDeltaCount`, 298 `initiatorPackets`, 86 `packetTotalCount`, 24 `postPacketDeltaCount` |
+//! | reverse octets | 29305:1, 232 `responderOctets`, 29305:85 |
+//! | reverse packets | 29305:2, 299 `responderPackets`, 29305:86 |
+//!
+//! They are never added up: a record with deltas and totals, or with counters before and after a
+//! middlebox, describes the same packets twice.
+
+use crate::address::Address;
+use crate::element::REVERSE_ENTERPRISE;
+use crate::json::{ntp_to_unix, unsigned};
+use crate::record::{FlowRecord, Interfaces, Sampling, Translation, Tunnel, TunnelType};
+use crate::template::{FieldSpecifier, Span, VARIABLE_LENGTH};
+
+const VMWARE: u32 = 6876;
+
+/// What a template's fields mean for a flow record.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    steps: Box<[Step]>,
+}
+
+#[derive(Debug)]
+struct Step {
+    /// Position among the template's fields: where the spans say the value stands.
+    field: usize,
+    /// Where the value stands if no field of variable length is in front of it.
+    span: Span,
+    slot: Slot,
+}
+
+/// Where a value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    Octets,
+    Packets,
+    ReverseOctets,
+    ReversePackets,
+    Protocol,
+    ClassOfService,
+    TcpControlBits,
+    SourcePort,
+    DestinationPort,
+    SourceV4,
+    DestinationV4,
+    NextHopV4,
+    SourceV6,
+    DestinationV6,
+    NextHopV6,
+    SourcePrefixLength,
+    DestinationPrefixLength,
+    IngressInterface,
+    EgressInterface,
+    FlowDirection,
+    SourceAs,
+    DestinationAs,
+    StartSysUpTime,
+    EndSysUpTime,
+    StartSeconds,
+    EndSeconds,
+    StartMilliseconds,
+    EndMilliseconds,
+    StartNtp,
+    EndNtp,
+    StartDeltaMicroseconds,
+    EndDeltaMicroseconds,
+    SystemInitTime,
+    IcmpTypeCode,
+    IcmpType,
+    IcmpCode,
+    SamplingInterval,
+    SamplingPacketInterval,
+    SamplingPacketSpace,
+    SelectorId,
+    VlanId,
+    ExporterV4,
+    ExporterV6,
+    FlowEndReason,
+    PostNatSourceV4,
+    PostNatDestinationV4,
+    PostNatSourceV6,
+    PostNatDestinationV6,
+    PostNaptSourcePort,
+    PostNaptDestinationPort,
+    BiflowDirection,
+    NewConnections,
+    ConnectionSeconds,
+    TunnelType,
+    TunnelKey,
+    TunnelSource,
+    TunnelDestination,
+    TunnelProtocol,
+    TunnelSourcePort,
+    TunnelDestinationPort,
+}
+
+impl Slot {
+    /// The slot that an element fills, and its rank among the elements that fill the same slot: the
+    /// lowest of a template wins. 0 for elements without a rival.
+    const fn of(enterprise: u32, id: u16) -> Option<(Self, u8)> {
+        Some(match (enterprise, id) {
+            (0, 1) => (Self::Octets, 1),
+            (0, 231) => (Self::Octets, 2),
+            (0, 85) => (Self::Octets, 3),
+            (0, 23) => (Self::Octets, 4),
+            (0, 2) => (Self::Packets, 1),
+            (0, 298) => (Self::Packets, 2),
+            (0, 86) => (Self::Packets, 3),
+            (0, 24) => (Self::Packets, 4),
+            (REVERSE_ENTERPRISE, 1) => (Self::ReverseOctets, 1),
+            (0, 232) => (Self::ReverseOctets, 2),
+            (REVERSE_ENTERPRISE, 85) => (Self::ReverseOctets, 3),
+            (REVERSE_ENTERPRISE, 2) => (Self::ReversePackets, 1),
+            (0, 299) => (Self::ReversePackets, 2),
+            (REVERSE_ENTERPRISE, 86) => (Self::ReversePackets, 3),
+            (0, 4) => (Self::Protocol, 0),
+            (0, 5) => (Self::ClassOfService, 0),
+            (0, 6) => (Self::TcpControlBits, 0),
+            (0, 7) => (Self::SourcePort, 1),
+            (0, 180) => (Self::SourcePort, 2),
+            (0, 182) => (Self::SourcePort, 3),
+            (0, 11) => (Self::DestinationPort, 1),
+            (0, 181) => (Self::DestinationPort, 2),
+            (0, 183) => (Self::DestinationPort, 3),
+            (0, 8) => (Self::SourceV4, 0),
+            (0, 12) => (Self::DestinationV4, 0),
+            (0, 15) => (Self::NextHopV4, 0),
+            (0, 27) => (Self::SourceV6, 0),
+            (0, 28) => (Self::DestinationV6, 0),
+            (0, 62) => (Self::NextHopV6, 0),
+            (0, 9) => (Self::SourcePrefixLength, 1),
+            (0, 29) => (Self::SourcePrefixLength, 2),
+            (0, 13) => (Self::DestinationPrefixLength, 1),
+            (0, 30) => (Self::DestinationPrefixLength, 2),
+            (0, 10) => (Self::IngressInterface, 0),
+            (0, 14) => (Self::EgressInterface, 0),
+            (0, 61) => (Self::FlowDirection, 0),
+            (0, 16) => (Self::SourceAs, 0),
+            (0, 17) => (Self::DestinationAs, 0),
+            (0, 22) => (Self::StartSysUpTime, 0),
+            (0, 21) => (Self::EndSysUpTime, 0),
+            (0, 150) => (Self::StartSeconds, 0),
+            (0, 151) => (Self::EndSeconds, 0),
+            (0, 152) => (Self::StartMilliseconds, 0),
+            (0, 153) => (Self::EndMilliseconds, 0),
+            (0, 154) => (Self::StartNtp, 1),
+            (0, 156) => (Self::StartNtp, 2),
+            (0, 155) => (Self::EndNtp, 1),
+            (0, 157) => (Self::EndNtp, 2),
+            (0, 158) => (Self::StartDeltaMicroseconds, 0),
+            (0, 159) => (Self::EndDeltaMicroseconds, 0),
+            (0, 160) => (Self::SystemInitTime, 0),
+            (0, 32) => (Self::IcmpTypeCode, 1),
+            (0, 139) => (Self::IcmpTypeCode, 2),
+            (0, 176) => (Self::IcmpType, 1),
+            (0, 178) => (Self::IcmpType, 2),
+            (0, 177) => (Self::IcmpCode, 1),
+            (0, 179) => (Self::IcmpCode, 2),
+            (0, 34) => (Self::SamplingInterval, 1),
+            (0, 50) => (Self::SamplingInterval, 2),
+            (0, 305) => (Self::SamplingPacketInterval, 0),
+            (0, 306) => (Self::SamplingPacketSpace, 0),
+            (0, 302) => (Self::SelectorId, 1),
+            (0, 48) => (Self::SelectorId, 2),
+            (0, 58) => (Self::VlanId, 1),
+            (0, 243) => (Self::VlanId, 2),
+            (0, 130) => (Self::ExporterV4, 0),
+            (0, 131) => (Self::ExporterV6, 0),
+            (0, 136) => (Self::FlowEndReason, 0),
+            (0, 225) => (Self::PostNatSourceV4, 0),
+            (0, 226) => (Self::PostNatDestinationV4, 0),
+            (0, 281) => (Self::PostNatSourceV6, 0),
+            (0, 282) => (Self::PostNatDestinationV6, 0),
+            (0, 227) => (Self::PostNaptSourcePort, 0),
+            (0, 228) => (Self::PostNaptDestinationPort, 0),
+            (0, 239) => (Self::BiflowDirection, 0),
+            (0, 278) => (Self::NewConnections, 0),
+            (0, 279) => (Self::ConnectionSeconds, 0),
+            (VMWARE, 891) => (Self::TunnelType, 0),
+            (VMWARE, 892) => (Self::TunnelKey, 0),
+            (VMWARE, 893) => (Self::TunnelSource, 0),
+            (VMWARE, 894) => (Self::TunnelDestination, 0),
+            (VMWARE, 895) => (Self::TunnelProtocol, 0),
+            (VMWARE, 896) => (Self::TunnelSourcePort, 0),
+            (VMWARE, 897) => (Self::TunnelDestinationPort, 0),
+            _ => return None,
+        })
+    }
+
+    /// True where a value of this length can be read: an address has one length, a number up to 8.
+    const fn takes(self, length: u16) -> bool {
+        match self {
+            Self::SourceV4
+            | Self::DestinationV4
+            | Self::NextHopV4
+            | Self::ExporterV4
+            | Self::PostNatSourceV4
+            | Self::PostNatDestinationV4
+            | Self::TunnelSource
+            | Self::TunnelDestination => length == 4,
+            Self::SourceV6
+            | Self::DestinationV6
+            | Self::NextHopV6
+            | Self::ExporterV6
+            | Self::PostNatSourceV6
+            | Self::PostNatDestinationV6 => length == 16,
+            Self::StartNtp | Self::EndNtp => length == 8,
+            Self::TunnelKey => length > 0,
+            _ => 0 < length && length <= 8 || length == VARIABLE_LENGTH,
+        }
+    }
+}
+
+/// What a record alone does not say: the header of its Message, and what options data announced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// Export time, milliseconds since the epoch.
+    pub(crate) export_time_milliseconds: u64,
+    /// `sysUpTime` of a v9 header; 0 in IPFIX.
+    pub(crate) sys_up_time: u32,
+    /// When the exporter's `sysUpTime` was 0, milliseconds since the epoch, if known.
+    pub(crate) system_init_milliseconds: Option<u64>,
+    /// Sampling that options data announced.
+    pub(crate) samplers: &'a Samplers,
+}
+
+/// Sampling that an Observation Domain announced in options data: by selector (302, 48), and the last
+/// one said, which stands for records that name no selector.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samplers {
+    pub(crate) default: Option<Sampling>,
+    pub(crate) by_selector: Vec<(u64, Sampling)>,
+}
+
+impl Samplers {
+    /// Selectors that one domain may announce; more are not kept.
+    const MOST: usize = 256;
+
+    pub(crate) fn announce(&mut self, selector: Option<u64>, sampling: Sampling) {
+        self.default = Some(sampling);
+        let Some(selector) = selector else { return };
+        if let Some(entry) = self.by_selector.iter_mut().find(|(id, _)| *id == selector) {
+            entry.1 = sampling;
+        } else if self.by_selector.len() < Self::MOST {
+            self.by_selector.push((selector, sampling));
+        }
+    }
+
+    fn of(&self, selector: Option<u64>) -> Option<Sampling> {
+        match selector {
+            Some(selector) => {
+                self.by_selector.iter().find(|(id, _)| *id == selector).map(|(_, s)| *s)
+            }
+            None => self.default,
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
+        let mut steps: Vec<(Step, u8)> = Vec::new();
+        let mut start = 0_usize;
+        for (field, specifier) in specifiers.iter().enumerate() {
+            let length = usize::from(specifier.length);
+            let span = Span { start, length };
+            // Behind a field of variable length this is not used: the spans are.
+            start = start.saturating_add(length);
+            let Some((slot, rank)) = Slot::of(specifier.enterprise, specifier.id) else { continue };
+            if !slot.takes(specifier.length) {
+                continue;
+            }
+            let step = Step { field, span, slot };
+            match steps.iter_mut().find(|(s, _)| s.slot == slot) {
+                // The first occurrence of an element counts, a preferred element replaces a rival.
+                Some((_, taken)) if *taken <= rank => {}
+                Some(entry) => *entry = (step, rank),
+                None => steps.push((step, rank)),
+            }
+        }
+        Self { steps: steps.into_iter().map(|(step, _)| step).collect() }
+    }
+
+    /// Fills `record` (reset first) from the octets of a Data Record. `spans` says where the values
+    /// stand if the template has fields of variable length, else it is empty.
+    pub(crate) fn read(
+        &self,
+        octets: &[u8],
+        spans: &[Span],
+        around: &Surroundings<'_>,
+        record: &mut FlowRecord,
+    ) {
+        *record = FlowRecord::default();
+        let mut said = Said::default();
+        for step in &self.steps {
+            let span = spans.get(step.field).unwrap_or(&step.span);
+            let Some(end) = span.start.checked_add(span.length) else { continue };
+            if let Some(value) = octets.get(span.start..end) {
+                said.take(step.slot, value, around, record);
+            }
+        }
+        said.finish(around, record);
+    }
+}
+
+/// What several fields of a record must say together before it means something.
+#[derive(Default)]
+struct Said {
+    selector: Option<u64>,
+    interval: Option<u32>,
+    packet_interval: Option<u32>,
+    packet_space: Option<u32>,
+    system_init_milliseconds: Option<u64>,
+    start_up_time: Option<u32>,
+    end_up_time: Option<u32>,
+}
+
+impl Said {
+    #[inline]
+    fn take(&mut self, slot: Slot, value: &[u8], around: &Surroundings<'_>, record: &mut FlowRecord) {
+        match slot {
+            Slot::Octets => record.octet_delta_count = number(value),
+            Slot::Packets => record.packet_delta_count = number(value),
+            Slot::ReverseOctets => record.reverse_octet_delta_count = number(value),
+            Slot::ReversePackets => record.reverse_packet_delta_count = number(value),
+            Slot::Protocol => record.key.protocol_identifier = octet(value),
+            Slot::ClassOfService => record.ip_class_of_service = octet(value),
+            Slot::TcpControlBits => record.tcp_control_bits = short(value),
+            Slot::SourcePort => record.key.source_port = short(value),
+            Slot::DestinationPort => record.key.destination_port = short(value),
+            Slot::SourceV4 => v4(&mut record.key.source_address, value),
+            Slot::DestinationV4 => v4(&mut record.key.destination_address, value),
+            Slot::NextHopV4 => v4(&mut record.ip_next_hop_address, value),
+            Slot::SourceV6 => v6(&mut record.key.source_address, value),
+            Slot::DestinationV6 => v6(&mut record.key.destination_address, value),
+            Slot::NextHopV6 => v6(&mut record.ip_next_hop_address, value),
+            Slot::SourcePrefixLength => record.source_prefix_length = octet(value),
+            Slot::DestinationPrefixLength => record.destination_prefix_length = octet(value),
+            Slot::IngressInterface => interfaces(record).ingress_interface = word(value),
+            Slot::EgressInterface => interfaces(record).egress_interface = word(value),
+            Slot::FlowDirection => interfaces(record).flow_direction = Some(octet(value)),
+            Slot::SourceAs => record.bgp_source_as_number = word(value),
+            Slot::DestinationAs => record.bgp_destination_as_number = word(value),
+            Slot::StartSysUpTime => self.start_up_time = Some(word(value)),
+            Slot::EndSysUpTime => self.end_up_time = Some(word(value)),
+            Slot::StartSeconds => record.flow_start_milliseconds = number(value).saturating_mul(1000),
+            Slot::EndSeconds => record.flow_end_milliseconds = number(value).saturating_mul(1000),
+            Slot::StartMilliseconds => record.flow_start_milliseconds = number(value),
+            Slot::EndMilliseconds => record.flow_end_milliseconds = number(value),
+            Slot::StartNtp => record.flow_start_milliseconds = ntp_to_unix(value, 1000),
+            Slot::EndNtp => record.flow_end_milliseconds = ntp_to_unix(value, 1000),
+            Slot::StartDeltaMicroseconds => {
+                record.flow_start_milliseconds = before(around.export_time_milliseconds, value);
+            }
+            Slot::EndDeltaMicroseconds => {
+                record.flow_end_milliseconds = before(around.export_time_milliseconds, value);
+            }
+            Slot::SystemInitTime => self.system_init_milliseconds = Some(number(value)),
+            Slot::IcmpTypeCode => record.icmp_type_code = short(value),
+            Slot::IcmpType => {
+                record.icmp_type_code = record.icmp_type_code & 0x00ff | u16::from(octet(value)) << 8;
+            }
+            Slot::IcmpCode => {
+                record.icmp_type_code = record.icmp_type_code & 0xff00 | u16::from(octet(value));
+            }
+            Slot::SamplingInterval => self.interval = Some(word(value)),
+            Slot::SamplingPacketInterval => self.packet_interval = Some(word(value)),
+            Slot::SamplingPacketSpace => self.packet_space = Some(word(value)),
+            Slot::SelectorId => self.selector = Some(number(value)),
+            Slot::VlanId => record.vlan_id = short(value),
+            Slot::ExporterV4 => v4(&mut record.exporter_address, value),
+            Slot::ExporterV6 => v6(&mut record.exporter_address, value),
+            Slot::FlowEndReason => record.flow_end_reason = octet(value).into(),
+            Slot::PostNatSourceV4 => v4(&mut translation(record).post_nat_source_address, value),
+            Slot::PostNatSourceV6 => v6(&mut translation(record).post_nat_source_address, value),
+            Slot::PostNatDestinationV4 => {
+                v4(&mut translation(record).post_nat_destination_address, value);
+            }
+            Slot::PostNatDestinationV6 => {
+                v6(&mut translation(record).post_nat_destination_address, value);
+            }
+            Slot::PostNaptSourcePort => translation(record).post_napt_source_port = short(value),
+            Slot::PostNaptDestinationPort => {
+                translation(record).post_napt_destination_port = short(value);
+            }
+            Slot::BiflowDirection => record.biflow_direction = Some(octet(value).into()),
+            Slot::NewConnections => record.new_connection_delta_count = Some(word(value)),
+            Slot::ConnectionSeconds => record.connection_sum_duration_seconds = Some(number(value)),
+            Slot::TunnelType => {
+                tunnel(record).tunnel_type = match octet(value) {
+                    1 => TunnelType::Vxlan,
+                    2 => TunnelType::Gre,
+                    7 => TunnelType::Geneve,
+                    _ => TunnelType::IpInIp,
+                };
+            }
+            Slot::TunnelKey => tunnel(record).tunnel_key = word(value),
+            Slot::TunnelSource => v4(&mut tunnel(record).tunnel_source_address, value),
+            Slot::TunnelDestination => v4(&mut tunnel(record).tunnel_destination_address, value),
+            Slot::TunnelProtocol => tunnel(record).tunnel_protocol_identifier = octet(value),
+            Slot::TunnelSourcePort => tunnel(record).tunnel_source_port = short(value),
+            Slot::TunnelDestinationPort => tunnel(record).tunnel_destination_port = short(value),
+        }
+    }
+
+    fn finish(&self, around: &Surroundings<'_>, record: &mut FlowRecord) {
+        let init = self.system_init_milliseconds.or(around.system_init_milliseconds);
+        if let Some(up_time) = self.start_up_time {
+            record.flow_start_milliseconds = up_time_to_epoch(up_time, init, around);
+        }
+        if let Some(up_time) = self.end_up_time {
+            record.flow_end_milliseconds = up_time_to_epoch(up_time, init, around);
+        }
+        record.sampling = match (self.packet_interval, self.interval) {
+            (Some(interval), _) => {
+                Sampling { interval: interval.max(1), space: self.packet_space.unwrap_or(0) }
+            }
+            (None, Some(interval)) if interval > 0 => Sampling::one_in(interval),
+            _ => around.samplers.of(self.selector).unwrap_or_default(),
+        };
+    }
+
+    /// What an options record announces about sampling: 305/306, 34 or 50, and for which selector.
+    fn sampler(&self) -> Option<(Option<u64>, Sampling)> {
+        let sampling = match (self.packet_interval, self.interval) {
+            (Some(interval), _) => {
+                Sampling { interval: interval.max(1), space: self.packet_space.unwrap_or(0) }
+            }
+            (None, Some(interval)) => Sampling::one_in(interval),
+            (None, None) => return None,
+        };
+        Some((self.selector, sampling))
+    }
+}
+
+/// Reads what an options record says of sampling.
+pub(crate) fn announced_sampling<'a>(
+    values: impl Iterator<Item = (FieldSpecifier, &'a [u8])>,
+) -> Option<(Option<u64>, Sampling)> {
+    let mut said = Said::default();
+    for (specifier, value) in values.filter(|(s, v)| s.enterprise == 0 && v.len() <= 8) {
+        match specifier.id {
+            34 | 50 => said.interval = Some(word(value)),
+            305 => said.packet_interval = Some(word(value)),
+            306 => said.packet_space = Some(word(value)),
+            302 | 48 => said.selector = Some(number(value)),
+            _ => {}
+        }
+    }
+    said.sampler()
+}
+
+/// A `sysUpTime` as milliseconds since the epoch. The 32-bit counter wraps after 49.7 days: in v9 the
+/// header's own `sysUpTime` is the later one, so that their distance is right across a wrap.
+pub(crate) fn up_time_to_epoch(up_time: u32, init: Option<u64>, around: &Surroundings<'_>) -> u64 {
+    match init {
+        Some(init) => init.saturating_add(up_time.into()),
+        None if around.sys_up_time > 0 => {
+            let distance = around.sys_up_time.wrapping_sub(up_time);
+            if distance < 1 << 31 {
+                around.export_time_milliseconds.saturating_sub(distance.into())
+            } else {
+                let ahead = up_time.wrapping_sub(around.sys_up_time);
+                around.export_time_milliseconds.saturating_add(ahead.into())
+            }
+        }
+        None => 0,
+    }
+}
+
+fn before(export_time_milliseconds: u64, microseconds: &[u8]) -> u64 {
+    export_time_milliseconds.saturating_sub(unsigned(microseconds) / 1000)
+}
+
+#[inline]
+fn number(value: &[u8]) -> u64 {
+    match *value {
+        [a, b, c, d, e, f, g, h] => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        [a, b, c, d] => u32::from_be_bytes([a, b, c, d]).into(),
+        [a, b] => u16::from_be_bytes([a, b]).into(),
+        [a] => a.into(),
+        _ => unsigned(value),
+    }
+}
+
+/// The low 32 bits of a number.
+#[inline]
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "low bits are asked for")]
+fn word(value: &[u8]) -> u32 {
+    number(value) as u32
+}
+
+/// The low 16 bits of a number.
+#[inline]
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "low bits are asked for")]
+fn short(value: &[u8]) -> u16 {
+    number(value) as u16
+}
+
+#[inline]
+fn octet(value: &[u8]) -> u8 {
+    value.last().copied().unwrap_or_default()
+}
+
+/// Some templates carry both families and send zeros for the one that a flow does not have.
+#[inline]
+fn v4(address: &mut Address, value: &[u8]) {
+    let bits = word(value);
+    if bits != 0 || address.is_unspecified() {
+        *address = Address::from_v4_bits(bits);
+    }
+}
+
+#[inline]
+fn v6(address: &mut Address, value: &[u8]) {
+    let bits = value.try_into().map_or(0, u128::from_be_bytes);
+    if bits != 0 {
+        *address = Address::from_v6_bits(bits);
+    }
+}
+
+fn interfaces(record: &mut FlowRecord) -> &mut Interfaces {
+    record.interfaces.get_or_insert_default()
+}
+
+fn translation(record: &mut FlowRecord) -> &mut Translation {
+    record.translation.get_or_insert_default()
+}
+
+fn tunnel(record: &mut FlowRecord) -> &mut Tunnel {
+    record.tunnel.get_or_insert(Tunnel {
+        tunnel_type: TunnelType::IpInIp,
+        tunnel_key: 0,
+        tunnel_source_address: Address::UNSPECIFIED,
+        tunnel_destination_address: Address::UNSPECIFIED,
+        tunnel_protocol_identifier: 0,
+        tunnel_source_port: 0,
+        tunnel_destination_port: 0,
+    })
+}
