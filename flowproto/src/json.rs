@@ -17,9 +17,17 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     let key = &record.key;
     let mut members = Members { out, first: true };
     let [source, destination, next_hop] = if key.source_address.is_ipv4() {
-        ["sourceIPv4Address", "destinationIPv4Address", "ipNextHopIPv4Address"]
+        [
+            "sourceIPv4Address",
+            "destinationIPv4Address",
+            "ipNextHopIPv4Address",
+        ]
     } else {
-        ["sourceIPv6Address", "destinationIPv6Address", "ipNextHopIPv6Address"]
+        [
+            "sourceIPv6Address",
+            "destinationIPv6Address",
+            "ipNextHopIPv6Address",
+        ]
     };
     members.address(source, key.source_address);
     members.address(destination, key.destination_address);
@@ -72,20 +80,41 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
         }
         if tunnel.tunnel_source_address.is_ipv4() {
             members.address("tunnelSourceIPv4Address", tunnel.tunnel_source_address);
-            members.address("tunnelDestinationIPv4Address", tunnel.tunnel_destination_address);
+            members.address(
+                "tunnelDestinationIPv4Address",
+                tunnel.tunnel_destination_address,
+            );
         }
-        members.number("tunnelProtocolIdentifier", tunnel.tunnel_protocol_identifier.into());
-        members.non_zero("tunnelSourceTransportPort", tunnel.tunnel_source_port.into());
-        members.non_zero("tunnelDestinationTransportPort", tunnel.tunnel_destination_port.into());
+        members.number(
+            "tunnelProtocolIdentifier",
+            tunnel.tunnel_protocol_identifier.into(),
+        );
+        members.non_zero(
+            "tunnelSourceTransportPort",
+            tunnel.tunnel_source_port.into(),
+        );
+        members.non_zero(
+            "tunnelDestinationTransportPort",
+            tunnel.tunnel_destination_port.into(),
+        );
     }
     if let Some(nat) = &record.translation {
         members.post_nat("postNATSource", nat.post_nat_source_address);
         members.post_nat("postNATDestination", nat.post_nat_destination_address);
-        members.non_zero("postNAPTSourceTransportPort", nat.post_napt_source_port.into());
-        members.non_zero("postNAPTDestinationTransportPort", nat.post_napt_destination_port.into());
+        members.non_zero(
+            "postNAPTSourceTransportPort",
+            nat.post_napt_source_port.into(),
+        );
+        members.non_zero(
+            "postNAPTDestinationTransportPort",
+            nat.post_napt_destination_port.into(),
+        );
     }
     members.non_zero("bgpSourceAsNumber", record.bgp_source_as_number.into());
-    members.non_zero("bgpDestinationAsNumber", record.bgp_destination_as_number.into());
+    members.non_zero(
+        "bgpDestinationAsNumber",
+        record.bgp_destination_as_number.into(),
+    );
     let [source, destination] = if key.source_address.is_ipv4() {
         ["sourceIPv4PrefixLength", "destinationIPv4PrefixLength"]
     } else {
@@ -132,7 +161,11 @@ impl Members<'_> {
 
     fn post_nat(&mut self, name: &str, address: Address) {
         if !address.is_unspecified() {
-            let family = if address.is_ipv4() { "IPv4Address" } else { "IPv6Address" };
+            let family = if address.is_ipv4() {
+                "IPv4Address"
+            } else {
+                "IPv6Address"
+            };
             self.key(&[name, family].concat());
             write_address(address, self.out);
         }
@@ -179,9 +212,14 @@ pub fn write_hex(octets: &[u8], out: &mut Vec<u8>) {
 /// Appends a value as the data type of its element asks. A value whose length does not fit its type
 /// (exporters do that) is shown as its octets, so that nothing is hidden.
 pub(crate) fn write_value(element: Option<&Element>, value: &[u8], out: &mut Vec<u8>) {
-    let Some(element) = element else { return write_hex(value, out) };
+    let Some(element) = element else {
+        return write_hex(value, out);
+    };
     match (element.data_type, value.len()) {
-        (DataType::Unsigned | DataType::DateTimeSeconds | DataType::DateTimeMilliseconds, 1..=8) => {
+        (
+            DataType::Unsigned | DataType::DateTimeSeconds | DataType::DateTimeMilliseconds,
+            1..=8,
+        ) => {
             write_number(unsigned(value), out);
         }
         (DataType::Signed, 1..=8) => {
@@ -222,8 +260,14 @@ pub(crate) fn write_value(element: Option<&Element>, value: &[u8], out: &mut Vec
         }
         (DataType::String, _) => {
             // NetFlow v9 pads strings of fixed length with zeros.
-            let end = value.iter().rposition(|o| *o != 0).map_or(0, |at| at.saturating_add(1));
-            write_string(&String::from_utf8_lossy(value.get(..end).unwrap_or_default()), out);
+            let end = value
+                .iter()
+                .rposition(|o| *o != 0)
+                .map_or(0, |at| at.saturating_add(1));
+            write_string(
+                &String::from_utf8_lossy(value.get(..end).unwrap_or_default()),
+                out,
+            );
         }
         (DataType::DateTimeMicroseconds, 8) => write_number(ntp_to_unix(value, 1_000_000), out),
         (DataType::DateTimeNanoseconds, 8) => write_number(ntp_to_unix(value, 1_000_000_000), out),
@@ -233,19 +277,25 @@ pub(crate) fn write_value(element: Option<&Element>, value: &[u8], out: &mut Vec
 
 /// A big-endian integer of up to 8 octets (RFC 7011 §6.2: reduced-size encoding of any width).
 pub(crate) fn unsigned(value: &[u8]) -> u64 {
-    value.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet))
+    value
+        .iter()
+        .fold(0, |sum, octet| sum << 8 | u64::from(*octet))
 }
 
 fn signed(value: &[u8]) -> i64 {
     let negative = value.first().is_some_and(|octet| octet & 0x80 != 0);
     let start = if negative { -1 } else { 0 };
-    value.iter().fold(start, |sum, octet| sum << 8 | i64::from(*octet))
+    value
+        .iter()
+        .fold(start, |sum, octet| sum << 8 | i64::from(*octet))
 }
 
 /// NTP timestamp (seconds since 1900, fraction) → so many `per_second` since 1970, 0 if before.
 pub(crate) fn ntp_to_unix(value: &[u8], per_second: u64) -> u64 {
     let bits = unsigned(value);
-    let Some(seconds) = (bits >> 32).checked_sub(NTP_TO_UNIX_SECONDS) else { return 0 };
+    let Some(seconds) = (bits >> 32).checked_sub(NTP_TO_UNIX_SECONDS) else {
+        return 0;
+    };
     let fraction = (bits & 0xffff_ffff).saturating_mul(per_second) >> 32;
     seconds.saturating_mul(per_second).saturating_add(fraction)
 }

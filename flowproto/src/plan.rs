@@ -256,9 +256,11 @@ impl Samplers {
 
     fn of(&self, selector: Option<u64>) -> Option<Sampling> {
         match selector {
-            Some(selector) => {
-                self.by_selector.iter().find(|(id, _)| *id == selector).map(|(_, s)| *s)
-            }
+            Some(selector) => self
+                .by_selector
+                .iter()
+                .find(|(id, _)| *id == selector)
+                .map(|(_, s)| *s),
             None => self.default,
         }
     }
@@ -273,7 +275,9 @@ impl Plan {
             let span = Span { start, length };
             // Behind a field of variable length this is not used: the spans are.
             start = start.saturating_add(length);
-            let Some((slot, rank)) = Slot::of(specifier.enterprise, specifier.id) else { continue };
+            let Some((slot, rank)) = Slot::of(specifier.enterprise, specifier.id) else {
+                continue;
+            };
             if !slot.takes(specifier.length) {
                 continue;
             }
@@ -285,7 +289,9 @@ impl Plan {
                 None => steps.push((step, rank)),
             }
         }
-        Self { steps: steps.into_iter().map(|(step, _)| step).collect() }
+        Self {
+            steps: steps.into_iter().map(|(step, _)| step).collect(),
+        }
     }
 
     /// Fills `record` (reset first) from the octets of a Data Record. `spans` says where the values
@@ -301,7 +307,9 @@ impl Plan {
         let mut said = Said::default();
         for step in &self.steps {
             let span = spans.get(step.field).unwrap_or(&step.span);
-            let Some(end) = span.start.checked_add(span.length) else { continue };
+            let Some(end) = span.start.checked_add(span.length) else {
+                continue;
+            };
             if let Some(value) = octets.get(span.start..end) {
                 said.take(step.slot, value, around, record);
             }
@@ -324,7 +332,13 @@ struct Said {
 
 impl Said {
     #[inline]
-    fn take(&mut self, slot: Slot, value: &[u8], around: &Surroundings<'_>, record: &mut FlowRecord) {
+    fn take(
+        &mut self,
+        slot: Slot,
+        value: &[u8],
+        around: &Surroundings<'_>,
+        record: &mut FlowRecord,
+    ) {
         match slot {
             Slot::Octets => record.octet_delta_count = number(value),
             Slot::Packets => record.packet_delta_count = number(value),
@@ -350,7 +364,9 @@ impl Said {
             Slot::DestinationAs => record.bgp_destination_as_number = word(value),
             Slot::StartSysUpTime => self.start_up_time = Some(word(value)),
             Slot::EndSysUpTime => self.end_up_time = Some(word(value)),
-            Slot::StartSeconds => record.flow_start_milliseconds = number(value).saturating_mul(1000),
+            Slot::StartSeconds => {
+                record.flow_start_milliseconds = number(value).saturating_mul(1000)
+            }
             Slot::EndSeconds => record.flow_end_milliseconds = number(value).saturating_mul(1000),
             Slot::StartMilliseconds => record.flow_start_milliseconds = number(value),
             Slot::EndMilliseconds => record.flow_end_milliseconds = number(value),
@@ -365,7 +381,8 @@ impl Said {
             Slot::SystemInitTime => self.system_init_milliseconds = Some(number(value)),
             Slot::IcmpTypeCode => record.icmp_type_code = short(value),
             Slot::IcmpType => {
-                record.icmp_type_code = record.icmp_type_code & 0x00ff | u16::from(octet(value)) << 8;
+                record.icmp_type_code =
+                    record.icmp_type_code & 0x00ff | u16::from(octet(value)) << 8;
             }
             Slot::IcmpCode => {
                 record.icmp_type_code = record.icmp_type_code & 0xff00 | u16::from(octet(value));
@@ -411,7 +428,9 @@ impl Said {
     }
 
     fn finish(&self, around: &Surroundings<'_>, record: &mut FlowRecord) {
-        let init = self.system_init_milliseconds.or(around.system_init_milliseconds);
+        let init = self
+            .system_init_milliseconds
+            .or(around.system_init_milliseconds);
         if let Some(up_time) = self.start_up_time {
             record.flow_start_milliseconds = up_time_to_epoch(up_time, init, around);
         }
@@ -419,9 +438,10 @@ impl Said {
             record.flow_end_milliseconds = up_time_to_epoch(up_time, init, around);
         }
         record.sampling = match (self.packet_interval, self.interval) {
-            (Some(interval), _) => {
-                Sampling { interval: interval.max(1), space: self.packet_space.unwrap_or(0) }
-            }
+            (Some(interval), _) => Sampling {
+                interval: interval.max(1),
+                space: self.packet_space.unwrap_or(0),
+            },
             (None, Some(interval)) if interval > 0 => Sampling::one_in(interval),
             _ => around.samplers.of(self.selector).unwrap_or_default(),
         };
@@ -430,9 +450,10 @@ impl Said {
     /// What an options record announces about sampling: 305/306, 34 or 50, and for which selector.
     fn sampler(&self) -> Option<(Option<u64>, Sampling)> {
         let sampling = match (self.packet_interval, self.interval) {
-            (Some(interval), _) => {
-                Sampling { interval: interval.max(1), space: self.packet_space.unwrap_or(0) }
-            }
+            (Some(interval), _) => Sampling {
+                interval: interval.max(1),
+                space: self.packet_space.unwrap_or(0),
+            },
             (None, Some(interval)) => Sampling::one_in(interval),
             (None, None) => return None,
         };
@@ -465,7 +486,9 @@ pub(crate) fn up_time_to_epoch(up_time: u32, init: Option<u64>, around: &Surroun
         None if around.sys_up_time > 0 => {
             let distance = around.sys_up_time.wrapping_sub(up_time);
             if distance < 1 << 31 {
-                around.export_time_milliseconds.saturating_sub(distance.into())
+                around
+                    .export_time_milliseconds
+                    .saturating_sub(distance.into())
             } else {
                 let ahead = up_time.wrapping_sub(around.sys_up_time);
                 around.export_time_milliseconds.saturating_add(ahead.into())
@@ -492,14 +515,22 @@ fn number(value: &[u8]) -> u64 {
 
 /// The low 32 bits of a number.
 #[inline]
-#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "low bits are asked for")]
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "low bits are asked for"
+)]
 fn word(value: &[u8]) -> u32 {
     number(value) as u32
 }
 
 /// The low 16 bits of a number.
 #[inline]
-#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "low bits are asked for")]
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "low bits are asked for"
+)]
 fn short(value: &[u8]) -> u16 {
     number(value) as u16
 }

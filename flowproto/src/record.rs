@@ -55,7 +55,10 @@ pub enum FlowEndReason {
 impl FlowEndReason {
     /// The value on the wire.
     #[must_use]
-    #[expect(clippy::as_conversions, reason = "the discriminants are the wire values")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminants are the wire values"
+    )]
     pub const fn octet(self) -> u8 {
         self as u8
     }
@@ -92,7 +95,10 @@ pub enum BiflowDirection {
 impl BiflowDirection {
     /// The value on the wire.
     #[must_use]
-    #[expect(clippy::as_conversions, reason = "the discriminants are the wire values")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminants are the wire values"
+    )]
     pub const fn octet(self) -> u8 {
         self as u8
     }
@@ -126,7 +132,10 @@ pub enum TunnelType {
 impl TunnelType {
     /// The value on the wire; 0 where the registry has none.
     #[must_use]
-    #[expect(clippy::as_conversions, reason = "the discriminants are the wire values")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminants are the wire values"
+    )]
     pub const fn octet(self) -> u8 {
         self as u8
     }

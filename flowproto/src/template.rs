@@ -30,18 +30,33 @@ impl FieldSpecifier {
     #[must_use]
     pub const fn netflow9(field_type: u16, length: u16) -> Self {
         match field_type.checked_sub(NTOP_V9_OFFSET) {
-            Some(id) => Self { enterprise: NTOP, id, length },
-            None => Self { enterprise: 0, id: field_type, length },
+            Some(id) => Self {
+                enterprise: NTOP,
+                id,
+                length,
+            },
+            None => Self {
+                enterprise: 0,
+                id: field_type,
+                length,
+            },
         }
     }
 
     /// Octets that a value takes at least.
     const fn minimum_length(self) -> usize {
-        if self.length == VARIABLE_LENGTH { 1 } else { widen(self.length) }
+        if self.length == VARIABLE_LENGTH {
+            1
+        } else {
+            widen(self.length)
+        }
     }
 }
 
-#[allow(clippy::as_conversions, reason = "`From` is not const; the cast widens")]
+#[allow(
+    clippy::as_conversions,
+    reason = "`From` is not const; the cast widens"
+)]
 const fn widen(value: u16) -> usize {
     value as usize
 }
@@ -159,7 +174,8 @@ impl Template {
         &'a self,
         record: &'a [u8],
     ) -> impl Iterator<Item = (FieldSpecifier, &'a [u8])> {
-        self.walk(record).map(|(field, value)| (field.specifier, value))
+        self.walk(record)
+            .map(|(field, value)| (field.specifier, value))
     }
 
     fn walk<'a>(&'a self, record: &'a [u8]) -> impl Iterator<Item = (&'a Field, &'a [u8])> {
@@ -193,7 +209,10 @@ impl Field {
             }
             Some(element) => json::write_string(element.name, &mut key),
             None => {
-                json::write_string(&format!("{}:{}", specifier.enterprise, specifier.id), &mut key);
+                json::write_string(
+                    &format!("{}:{}", specifier.enterprise, specifier.id),
+                    &mut key,
+                );
             }
         }
         key.push(b':');
@@ -275,9 +294,9 @@ impl<'a> Fields<'a> {
 fn write_occurrences(template: &Template, record: &[u8], field: &Field, out: &mut Vec<u8>) {
     let (enterprise, id) = (field.specifier.enterprise, field.specifier.id);
     let same = || {
-        template.walk(record).filter(move |(f, _)| {
-            (f.specifier.enterprise, f.specifier.id) == (enterprise, id)
-        })
+        template
+            .walk(record)
+            .filter(move |(f, _)| (f.specifier.enterprise, f.specifier.id) == (enterprise, id))
     };
     let is_list = same().nth(1).is_some();
     if is_list {

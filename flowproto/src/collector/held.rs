@@ -31,7 +31,12 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) const fn new(max_octets: usize, max_milliseconds: u64) -> Self {
-        Self { queue: VecDeque::new(), octets: 0, max_octets, max_milliseconds }
+        Self {
+            queue: VecDeque::new(),
+            octets: 0,
+            max_octets,
+            max_milliseconds,
+        }
     }
 
     pub(super) fn len(&self) -> usize {

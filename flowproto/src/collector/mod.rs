@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use crate::address::Address;
 use crate::plan::Surroundings;
 use crate::record::FlowRecord;
-use crate::template::{FieldSpecifier, Fields, Span};
+use crate::template::{FieldSpecifier, Fields, Span, Template};
 
 use held::{Held, Waiting};
 use netflow5::Flows;
@@ -325,17 +325,27 @@ impl CollectingProcess {
                 }
             };
             match kind {
-                SetKind::Templates => learned |= self.learn(session, header.version, false, content),
+                SetKind::Templates => {
+                    learned |= self.learn(session, header.version, false, content)
+                }
                 SetKind::OptionsTemplates => {
                     learned |= self.learn(session, header.version, true, content);
                 }
                 SetKind::Data(id) if self.sessions.template(session, id).is_some() => {
-                    self.tell(&mut told, session, exporter, &header, sink);
+                    if !self.sessions.template(session, id).is_some_and(Template::is_options) {
+                        self.tell(&mut told, session, exporter, &header, sink);
+                    }
                     self.records(session, exporter, &header, id, content, &mut tally, sink);
                 }
                 SetKind::Data(id) => {
                     tally.unread = true;
-                    let waiting = Waiting { session, id, exporter, header, content: content.into() };
+                    let waiting = Waiting {
+                        session,
+                        id,
+                        exporter,
+                        header,
+                        content: content.into(),
+                    };
                     self.counters.sets_held += 1;
                     if !self.held.keep(waiting, now) {
                         self.counters.sets_held -= 1;
@@ -443,7 +453,10 @@ impl CollectingProcess {
     }
 
     /// A Data Set whose template is known.
-    #[expect(clippy::too_many_arguments, reason = "all of them are what a record's Message is")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of them are what a record's Message is"
+    )]
     fn records(
         &mut self,
         session: usize,
@@ -454,7 +467,9 @@ impl CollectingProcess {
         tally: &mut Tally,
         sink: &mut impl RecordSink,
     ) {
-        let Some(template) = self.sessions.template(session, id) else { return };
+        let Some(template) = self.sessions.template(session, id) else {
+            return;
+        };
         let mut announced = Announced::default();
         let message = self.sessions.describe(session, exporter, header);
         let around = Surroundings {
@@ -490,11 +505,18 @@ impl CollectingProcess {
 
     /// Reads the Sets that waited for a template that is known now.
     fn release(&mut self, sink: &mut impl RecordSink) {
-        while let Some(waiting) =
-            self.held.take(|w| self.sessions.template(w.session, w.id).is_some())
+        while let Some(waiting) = self
+            .held
+            .take(|w| self.sessions.template(w.session, w.id).is_some())
         {
             self.counters.sets_released += 1;
-            let Waiting { session, id, exporter, header, content } = waiting;
+            let Waiting {
+                session,
+                id,
+                exporter,
+                header,
+                content,
+            } = waiting;
             self.tell(&mut None, session, exporter, &header, sink);
             let mut tally = Tally::default();
             self.records(session, exporter, &header, id, &content, &mut tally, sink);
@@ -503,7 +525,10 @@ impl CollectingProcess {
 }
 
 fn count(counters: &mut Counters, reason: Unusable) {
-    let at = Unusable::ALL.iter().position(|r| *r == reason).unwrap_or_default();
+    let at = Unusable::ALL
+        .iter()
+        .position(|r| *r == reason)
+        .unwrap_or_default();
     if let Some(counter) = counters.unusable.get_mut(at) {
         *counter += 1;
     }

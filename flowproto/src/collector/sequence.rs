@@ -47,7 +47,8 @@ impl Sequence {
             (Version::V9, _) => 1,
             (_, Some((data, options))) => {
                 let own = records.map(|(data, options)| data.saturating_add(options));
-                if advance == data || Some(advance) == own || records.map(|r| r.0) == Some(advance) {
+                if advance == data || Some(advance) == own || records.map(|r| r.0) == Some(advance)
+                {
                     return Verdict::InOrder;
                 }
                 data.saturating_add(options)
@@ -69,41 +70,71 @@ mod tests {
     #[test]
     fn a_gap_is_counted_in_records() {
         let mut sequence = Sequence::default();
-        assert_eq!(sequence.heard(Version::Ipfix, 100, Some((20, 0))), Verdict::InOrder);
-        assert_eq!(sequence.heard(Version::Ipfix, 120, Some((20, 1))), Verdict::InOrder);
-        assert_eq!(sequence.heard(Version::Ipfix, 171, Some((7, 0))), Verdict::Lost(30));
-        assert_eq!(sequence.heard(Version::Ipfix, 120, Some((20, 0))), Verdict::Back);
+        assert_eq!(
+            sequence.heard(Version::Ipfix, 100, Some((20, 0))),
+            Verdict::InOrder
+        );
+        assert_eq!(
+            sequence.heard(Version::Ipfix, 120, Some((20, 1))),
+            Verdict::InOrder
+        );
+        assert_eq!(
+            sequence.heard(Version::Ipfix, 171, Some((7, 0))),
+            Verdict::Lost(30)
+        );
+        assert_eq!(
+            sequence.heard(Version::Ipfix, 120, Some((20, 0))),
+            Verdict::Back
+        );
     }
 
     #[test]
     fn a_number_that_wraps_is_in_order() {
         let mut sequence = Sequence::default();
         sequence.heard(Version::Ipfix, u32::MAX - 4, Some((10, 0)));
-        assert_eq!(sequence.heard(Version::Ipfix, 5, Some((10, 0))), Verdict::InOrder);
+        assert_eq!(
+            sequence.heard(Version::Ipfix, 5, Some((10, 0))),
+            Verdict::InOrder
+        );
     }
 
     #[test]
     fn exporters_that_count_otherwise_pass() {
         let mut without_options = Sequence::default();
         without_options.heard(Version::Ipfix, 0, Some((10, 1)));
-        assert_eq!(without_options.heard(Version::Ipfix, 10, Some((5, 0))), Verdict::InOrder);
+        assert_eq!(
+            without_options.heard(Version::Ipfix, 10, Some((5, 0))),
+            Verdict::InOrder
+        );
         let mut own_included = Sequence::default();
         own_included.heard(Version::Ipfix, 10, Some((10, 0)));
-        assert_eq!(own_included.heard(Version::Ipfix, 17, Some((7, 0))), Verdict::InOrder);
+        assert_eq!(
+            own_included.heard(Version::Ipfix, 17, Some((7, 0))),
+            Verdict::InOrder
+        );
     }
 
     #[test]
     fn v9_counts_messages() {
         let mut sequence = Sequence::default();
         sequence.heard(Version::V9, 1, Some((30, 0)));
-        assert_eq!(sequence.heard(Version::V9, 2, Some((30, 0))), Verdict::InOrder);
-        assert_eq!(sequence.heard(Version::V9, 5, Some((30, 0))), Verdict::Lost(2));
+        assert_eq!(
+            sequence.heard(Version::V9, 2, Some((30, 0))),
+            Verdict::InOrder
+        );
+        assert_eq!(
+            sequence.heard(Version::V9, 5, Some((30, 0))),
+            Verdict::Lost(2)
+        );
     }
 
     #[test]
     fn a_message_that_could_not_be_read_hides_no_loss_and_makes_none_up() {
         let mut sequence = Sequence::default();
         sequence.heard(Version::Ipfix, 0, None);
-        assert_eq!(sequence.heard(Version::Ipfix, 1000, Some((1, 0))), Verdict::InOrder);
+        assert_eq!(
+            sequence.heard(Version::Ipfix, 1000, Some((1, 0))),
+            Verdict::InOrder
+        );
     }
 }

@@ -126,11 +126,17 @@ impl Sessions {
             templates: HashMap::default(),
             samplers: Samplers::default(),
             system_init_milliseconds: None,
-            domain: Domain { revision: self.revision, ..Domain::default() },
+            domain: Domain {
+                revision: self.revision,
+                ..Domain::default()
+            },
             sequence: Sequence::default(),
         };
-        let oldest =
-            if self.index.len() == self.index.cap().get() { self.index.pop_lru() } else { None };
+        let oldest = if self.index.len() == self.index.cap().get() {
+            self.index.pop_lru()
+        } else {
+            None
+        };
         match oldest.and_then(|(old, at)| Some((old, at, self.slab.get_mut(at)?))) {
             Some((old, at, place)) => {
                 self.templates = self.templates.saturating_sub(place.templates.len());
@@ -168,7 +174,8 @@ impl Sessions {
     }
 
     pub(super) fn samplers(&self, at: usize) -> &Samplers {
-        self.lender(at).map_or(&self.no_samplers, |(_, s)| &s.samplers)
+        self.lender(at)
+            .map_or(&self.no_samplers, |(_, s)| &s.samplers)
     }
 
     pub(super) fn system_init(&self, at: usize) -> Option<u64> {
@@ -176,8 +183,9 @@ impl Sessions {
     }
 
     pub(super) fn describe(&self, at: usize, exporter: SocketAddr, header: &Header) -> Message<'_> {
-        let (domain_index, domain) =
-            self.lender(at).map_or((at, &self.no_domain), |(index, s)| (index, &s.domain));
+        let (domain_index, domain) = self
+            .lender(at)
+            .map_or((at, &self.no_domain), |(index, s)| (index, &s.domain));
         Message {
             exporter: SocketAddr::new(exporter.ip().to_canonical(), exporter.port()),
             version: header.version,
@@ -195,7 +203,9 @@ impl Sessions {
         records: Option<(u32, u32)>,
     ) -> Verdict {
         self.slab.get_mut(at).map_or(Verdict::InOrder, |session| {
-            session.sequence.heard(header.version, header.sequence, records)
+            session
+                .sequence
+                .heard(header.version, header.sequence, records)
         })
     }
 
@@ -206,8 +216,14 @@ impl Sessions {
         kind: TemplateKind,
         fields: &[FieldSpecifier],
     ) -> Result<Learned, Unusable> {
-        let Some(session) = self.slab.get_mut(at) else { return Ok(Learned::Refreshed) };
-        if session.templates.get(&id).is_some_and(|known| known.is(fields, kind)) {
+        let Some(session) = self.slab.get_mut(at) else {
+            return Ok(Learned::Refreshed);
+        };
+        if session
+            .templates
+            .get(&id)
+            .is_some_and(|known| known.is(fields, kind))
+        {
             self.lenders.insert(session.key.domain, at);
             return Ok(Learned::Refreshed);
         }
@@ -224,10 +240,14 @@ impl Sessions {
 
     /// Forgets a template; all of the kind where `id` is the number of the Set (RFC 7011 §8.1).
     pub(super) fn withdraw(&mut self, at: usize, id: u16, options: bool) {
-        let Some(session) = self.slab.get_mut(at) else { return };
+        let Some(session) = self.slab.get_mut(at) else {
+            return;
+        };
         let before = session.templates.len();
         if id == 2 || id == 3 {
-            session.templates.retain(|_, template| template.is_options() != options);
+            session
+                .templates
+                .retain(|_, template| template.is_options() != options);
         } else {
             session.templates.remove(&id);
         }
@@ -237,7 +257,9 @@ impl Sessions {
 
     /// Takes note of what options records said.
     pub(super) fn announced(&mut self, at: usize, announced: Announced) {
-        let Some(session) = self.slab.get_mut(at) else { return };
+        let Some(session) = self.slab.get_mut(at) else {
+            return;
+        };
         if let Some((selector, sampling)) = announced.sampling {
             session.samplers.announce(selector, sampling);
         }
@@ -249,7 +271,9 @@ impl Sessions {
         }
         let domain = &mut session.domain;
         let renamed = announced.name.is_some() && announced.name != domain.observation_domain_name;
-        let moved = announced.address.is_some_and(|address| address != domain.exporter_address);
+        let moved = announced
+            .address
+            .is_some_and(|address| address != domain.exporter_address);
         if renamed || moved {
             self.revision = self.revision.wrapping_add(1);
             domain.revision = self.revision;
@@ -287,7 +311,9 @@ impl Announced {
                 }
                 (131, 16) => {
                     let bits = value.try_into().map_or(0, u128::from_be_bytes);
-                    address = Some(Address::from_v6_bits(bits)).filter(|_| bits != 0).or(address);
+                    address = Some(Address::from_v6_bits(bits))
+                        .filter(|_| bits != 0)
+                        .or(address);
                 }
                 (160, 1..=8) => init = Some(unsigned(value)),
                 _ => {}
@@ -313,4 +339,3 @@ fn text(value: &[u8]) -> Option<Box<str>> {
     let text = text.trim_end_matches('\0');
     (!text.is_empty()).then(|| text.into())
 }
-

@@ -155,15 +155,25 @@ fn ipfix_template(
     fields: &mut Vec<FieldSpecifier>,
 ) -> Option<Definition> {
     let kind = if options {
-        TemplateKind::Options { scope_fields: cursor.u16()?.into() }
+        TemplateKind::Options {
+            scope_fields: cursor.u16()?.into(),
+        }
     } else {
         TemplateKind::Data
     };
     for _ in 0..field_count {
         let (number, length) = (cursor.u16()?, cursor.u16()?);
         // The first bit says that an enterprise number follows (RFC 7011 §3.2).
-        let enterprise = if number & 0x8000 != 0 { cursor.u32()? } else { 0 };
-        fields.push(FieldSpecifier { enterprise, id: number & 0x7fff, length });
+        let enterprise = if number & 0x8000 != 0 {
+            cursor.u32()?
+        } else {
+            0
+        };
+        fields.push(FieldSpecifier {
+            enterprise,
+            id: number & 0x7fff,
+            length,
+        });
     }
     Some(Definition::Template { id, kind })
 }
@@ -182,7 +192,10 @@ fn netflow9_template(
             return None;
         }
         let scope_fields = usize::from(scope / 4);
-        (TemplateKind::Options { scope_fields }, usize::from(option / 4).checked_add(scope_fields)?)
+        (
+            TemplateKind::Options { scope_fields },
+            usize::from(option / 4).checked_add(scope_fields)?,
+        )
     } else {
         (TemplateKind::Data, usize::from(first))
     };

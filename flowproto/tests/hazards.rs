@@ -1,0 +1,433 @@
+//! Exporters as they are: templates late, lost, changed, withdrawn or wrong; elements twice; names empty.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
+
+use std::net::SocketAddr;
+
+use flowproto::FlowRecord;
+use flowproto::collector::{CollectingProcess, Counters, Limits, Message, RecordSink, Unusable};
+use flowproto::record::Sampling;
+use flowproto::template::Fields;
+
+#[derive(Default)]
+struct Taken {
+    records: Vec<FlowRecord>,
+    json: Vec<String>,
+}
+
+impl RecordSink for Taken {
+    fn message(&mut self, _: &Message<'_>) {}
+    fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
+        let mut text = Vec::new();
+        fields.write_json(&mut text);
+        self.records.push(record.clone());
+        self.json.push(String::from_utf8(text).unwrap());
+    }
+}
+
+/// An IPFIX Message of these Sets.
+fn ipfix(sequence: u32, sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (id, content) in sets {
+        body.extend(id.to_be_bytes());
+        body.extend((content.len() as u16 + 4).to_be_bytes());
+        body.extend(content);
+    }
+    let mut out = 10_u16.to_be_bytes().to_vec();
+    out.extend((body.len() as u16 + 16).to_be_bytes());
+    out.extend(1_700_000_000_u32.to_be_bytes());
+    out.extend(sequence.to_be_bytes());
+    out.extend(7_u32.to_be_bytes());
+    out.extend(body);
+    out
+}
+
+/// A NetFlow v9 datagram of these FlowSets.
+fn netflow9(sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let mut out = 9_u16.to_be_bytes().to_vec();
+    out.extend(1_u16.to_be_bytes());
+    for word in [100_000_u32, 1_700_000_000, 1, 7] {
+        out.extend(word.to_be_bytes());
+    }
+    for (id, content) in sets {
+        out.extend(id.to_be_bytes());
+        out.extend((content.len() as u16 + 4).to_be_bytes());
+        out.extend(content);
+    }
+    out
+}
+
+fn template(id: u16, fields: &[(u16, u16)]) -> Vec<u8> {
+    let mut out = id.to_be_bytes().to_vec();
+    out.extend((fields.len() as u16).to_be_bytes());
+    for (element, length) in fields {
+        out.extend(element.to_be_bytes());
+        out.extend(length.to_be_bytes());
+    }
+    out
+}
+
+struct Exporter {
+    process: CollectingProcess,
+    taken: Taken,
+}
+
+impl Exporter {
+    fn new(limits: Limits) -> Self {
+        Self {
+            process: CollectingProcess::new(limits),
+            taken: Taken::default(),
+        }
+    }
+
+    fn send_from(&mut self, port: u16, datagram: &[u8]) {
+        let from = SocketAddr::new("192.0.2.1".parse().unwrap(), port);
+        self.process.receive(from, datagram, 0, &mut self.taken);
+    }
+
+    fn send(&mut self, datagram: &[u8]) {
+        self.send_from(4000, datagram);
+    }
+
+    fn octets(&self) -> Vec<u64> {
+        self.taken
+            .records
+            .iter()
+            .map(|r| r.octet_delta_count)
+            .collect()
+    }
+
+    fn unusable(&self, reason: Unusable) -> u64 {
+        let at = Unusable::ALL.iter().position(|r| *r == reason).unwrap();
+        self.process.counters().unusable[at]
+    }
+}
+
+fn exporter() -> Exporter {
+    Exporter::new(Limits::default())
+}
+
+#[test]
+fn records_before_their_template_wait_for_it() {
+    let mut e = exporter();
+    e.send(&ipfix(0, &[(300, vec![0, 0, 0, 5, 0, 0, 0, 6])]));
+    assert!(e.taken.records.is_empty());
+    assert_eq!(e.process.occupancy().held_sets, 1);
+    e.send(&ipfix(2, &[(2, template(300, &[(1, 4)]))]));
+    assert_eq!(e.octets(), [5, 6]);
+    assert_eq!(e.process.occupancy().held_sets, 0);
+    let Counters {
+        sets_held,
+        sets_released,
+        ..
+    } = *e.process.counters();
+    assert_eq!((sets_held, sets_released), (1, 1));
+}
+
+#[test]
+fn records_whose_template_never_comes_are_given_up_and_counted() {
+    let mut e = exporter();
+    e.send(&ipfix(0, &[(300, vec![0; 8])]));
+    e.process.expire(Limits::default().held_milliseconds);
+    assert_eq!(e.unusable(Unusable::UnknownTemplate), 0);
+    e.process.expire(Limits::default().held_milliseconds + 1);
+    assert_eq!(e.unusable(Unusable::UnknownTemplate), 1);
+    assert_eq!(e.process.occupancy().held_octets, 0);
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let mut e = Exporter::new(Limits {
+        held_octets: 1000,
+        ..Limits::default()
+    });
+    for _ in 0..100 {
+        e.send(&ipfix(0, &[(300, vec![0; 100])]));
+    }
+    assert!(e.process.occupancy().held_octets <= 1000);
+    assert_eq!(
+        e.process.occupancy().held_sets as u64 + e.unusable(Unusable::UnknownTemplate),
+        100
+    );
+}
+
+#[test]
+fn another_source_port_borrows_the_templates_of_its_domain() {
+    let mut e = exporter();
+    e.send_from(1, &ipfix(0, &[(2, template(300, &[(1, 4)]))]));
+    e.send_from(2, &ipfix(0, &[(300, vec![0, 0, 0, 9])]));
+    assert_eq!(e.octets(), [9]);
+}
+
+#[test]
+fn a_source_port_with_templates_of_its_own_uses_those() {
+    let mut e = exporter();
+    e.send_from(1, &ipfix(0, &[(2, template(300, &[(1, 4)]))]));
+    e.send_from(2, &ipfix(0, &[(2, template(300, &[(2, 2), (1, 2)]))]));
+    e.send_from(1, &ipfix(0, &[(300, vec![0, 0, 1, 0])]));
+    e.send_from(2, &ipfix(0, &[(300, vec![0, 9, 0, 3])]));
+    assert_eq!(e.octets(), [256, 3]);
+    assert_eq!(e.taken.records[1].packet_delta_count, 9);
+}
+
+#[test]
+fn a_changed_template_replaces_the_old_one() {
+    let mut e = exporter();
+    e.send(&ipfix(
+        0,
+        &[(2, template(300, &[(1, 4)])), (300, vec![0, 0, 0, 1])],
+    ));
+    e.send(&ipfix(
+        1,
+        &[(2, template(300, &[(1, 2)])), (300, vec![0, 2, 0, 3])],
+    ));
+    assert_eq!(e.octets(), [1, 2, 3]);
+    assert_eq!(e.process.occupancy().templates, 1);
+}
+
+#[test]
+fn a_withdrawn_template_is_forgotten() {
+    let mut e = exporter();
+    e.send(&ipfix(
+        0,
+        &[(2, template(300, &[(1, 4)])), (2, template(301, &[(1, 4)]))],
+    ));
+    e.send(&ipfix(0, &[(2, template(300, &[]))]));
+    assert_eq!(e.process.occupancy().templates, 1);
+    e.send(&ipfix(0, &[(2, template(2, &[]))]));
+    assert_eq!(e.process.occupancy().templates, 0);
+}
+
+#[test]
+fn templates_and_domains_are_bounded() {
+    let limits = Limits {
+        domains: 2,
+        templates_per_domain: 3,
+        ..Limits::default()
+    };
+    let mut e = Exporter::new(limits);
+    for port in 1..10 {
+        for id in 256..266 {
+            e.send_from(port, &ipfix(0, &[(2, template(id, &[(1, 4)]))]));
+        }
+    }
+    assert_eq!(e.process.occupancy().domains, 2);
+    assert_eq!(e.process.occupancy().templates, 6);
+    assert_eq!(e.unusable(Unusable::TooManyTemplates), 9 * 7);
+}
+
+#[test]
+fn an_invalid_template_hides_nothing_that_follows_its_set() {
+    let mut e = exporter();
+    let zero_length = template(300, &[(1, 0)]);
+    let mut too_many_fields = template(301, &[(1, 4)]);
+    too_many_fields[3] = 200;
+    e.send(&ipfix(
+        0,
+        &[
+            (2, zero_length),
+            (2, too_many_fields),
+            (2, template(302, &[(1, 4)])),
+            (302, vec![0, 0, 0, 8]),
+        ],
+    ));
+    assert_eq!(e.octets(), [8]);
+    assert_eq!(e.unusable(Unusable::InvalidTemplate), 2);
+}
+
+#[test]
+fn a_set_that_runs_past_its_message_is_counted_and_ends_it() {
+    let mut e = exporter();
+    let mut message = ipfix(0, &[(2, template(300, &[(1, 4)])), (300, vec![0, 0, 0, 8])]);
+    let length_of_last_set = message.len() - 5;
+    message[length_of_last_set] = 200;
+    e.send(&message);
+    assert_eq!(e.octets(), [0; 0]);
+    assert_eq!(e.unusable(Unusable::SetLength), 1);
+}
+
+#[test]
+fn an_empty_variable_length_value_does_not_end_the_set() {
+    let mut e = exporter();
+    let fields = template(300, &[(82, 65_535), (1, 1)]);
+    let records = vec![0, 5, 3, b'a', b'b', b'c', 6, 255, 0, 2, b'x', b'y', 7];
+    e.send(&ipfix(0, &[(2, fields), (300, records)]));
+    assert_eq!(e.octets(), [5, 6, 7]);
+    assert_eq!(e.taken.json[0], r#""interfaceName":"","octetDeltaCount":5"#);
+    assert_eq!(
+        e.taken.json[2],
+        r#""interfaceName":"xy","octetDeltaCount":7"#
+    );
+}
+
+#[test]
+fn a_variable_length_value_past_its_set_is_counted() {
+    let mut e = exporter();
+    e.send(&ipfix(
+        0,
+        &[
+            (2, template(300, &[(1, 1), (82, 65_535)])),
+            (300, vec![5, 200, b'a']),
+        ],
+    ));
+    assert_eq!(e.octets(), [0; 0]);
+    assert_eq!(e.unusable(Unusable::FieldLength), 1);
+}
+
+#[test]
+fn numbers_of_every_width_are_read() {
+    let mut e = exporter();
+    for (at, width) in [1_u16, 3, 5, 6, 7, 8].into_iter().enumerate() {
+        let id = 300 + at as u16;
+        let mut value = vec![0; usize::from(width)];
+        value[0] = 1;
+        e.send(&ipfix(
+            0,
+            &[
+                (2, template(id, &[(1, width), (2, 1)])),
+                (id, [value, vec![1]].concat()),
+            ],
+        ));
+    }
+    assert_eq!(e.octets(), [1, 1 << 16, 1 << 32, 1 << 40, 1 << 48, 1 << 56]);
+}
+
+#[test]
+fn deltas_are_preferred_to_totals_and_never_added_to_them() {
+    let mut e = exporter();
+    let fields = template(300, &[(85, 4), (23, 4), (1, 4)]);
+    e.send(&ipfix(
+        0,
+        &[
+            (2, fields),
+            (300, vec![0, 0, 0, 100, 0, 0, 0, 7, 0, 0, 0, 5]),
+        ],
+    ));
+    e.send(&ipfix(
+        1,
+        &[(2, template(301, &[(85, 4)])), (301, vec![0, 0, 0, 100])],
+    ));
+    assert_eq!(e.octets(), [5, 100]);
+}
+
+#[test]
+fn an_element_that_occurs_twice_becomes_a_list() {
+    let mut e = exporter();
+    e.send(&ipfix(
+        0,
+        &[
+            (2, template(300, &[(1, 1), (2, 1), (1, 1)])),
+            (300, vec![5, 1, 6]),
+        ],
+    ));
+    assert_eq!(
+        e.taken.json,
+        [r#""octetDeltaCount":[5,6],"packetDeltaCount":1"#]
+    );
+    assert_eq!(e.octets(), [5]);
+}
+
+#[test]
+fn a_template_with_both_families_gives_the_one_that_is_set() {
+    let mut e = exporter();
+    let fields = template(300, &[(8, 4), (27, 16)]);
+    let v4 = [vec![10, 0, 0, 1], vec![0; 16]].concat();
+    let v6 = [vec![0; 4], vec![0x20; 16]].concat();
+    e.send(&ipfix(0, &[(2, fields), (300, [v4, v6].concat())]));
+    let sources: Vec<String> = e
+        .taken
+        .records
+        .iter()
+        .map(|r| r.key.source_address.to_string())
+        .collect();
+    assert_eq!(
+        sources,
+        ["10.0.0.1", "2020:2020:2020:2020:2020:2020:2020:2020"]
+    );
+}
+
+#[test]
+fn announced_sampling_holds_for_the_records_that_follow_and_a_record_may_overrule_it() {
+    let mut e = exporter();
+    let options = {
+        let mut out = 400_u16.to_be_bytes().to_vec();
+        for word in [2_u16, 1, 149, 4, 305, 4] {
+            out.extend(word.to_be_bytes());
+        }
+        out.extend([1, 50, 0, 4]);
+        out[3] = 3;
+        out
+    };
+    // 305 = 1, 306 = 99: one packet in a hundred.
+    let announcement = [
+        7_u32.to_be_bytes(),
+        1_u32.to_be_bytes(),
+        99_u32.to_be_bytes(),
+    ]
+    .concat();
+    e.send(&ipfix(0, &[(3, options), (400, announcement)]));
+    e.send(&ipfix(1, &[(2, template(300, &[(1, 1)])), (300, vec![5])]));
+    e.send(&ipfix(
+        2,
+        &[(2, template(301, &[(1, 1), (34, 1)])), (301, vec![5, 10])],
+    ));
+    let sampling: Vec<Sampling> = e.taken.records.iter().map(|r| r.sampling).collect();
+    assert_eq!(sampling, [Sampling::one_in(100), Sampling::one_in(10)]);
+    assert_eq!(e.process.counters().options_records, 1);
+}
+
+#[test]
+fn v9_times_count_from_the_exporters_start() {
+    let mut e = exporter();
+    let record = [40_000_u32.to_be_bytes(), 90_000_u32.to_be_bytes()].concat();
+    e.send(&netflow9(&[
+        (0, template(300, &[(22, 4), (21, 4)])),
+        (300, record),
+    ]));
+    let record = &e.taken.records[0];
+    assert_eq!(record.flow_start_milliseconds, 1_700_000_000_000 - 60_000);
+    assert_eq!(record.flow_end_milliseconds, 1_700_000_000_000 - 10_000);
+}
+
+#[test]
+fn ntops_v9_numbers_are_named() {
+    let mut e = exporter();
+    e.send(&netflow9(&[
+        (0, template(300, &[(57_550, 1)])),
+        (300, vec![2]),
+    ]));
+    assert_eq!(e.taken.json, [r#""CLIENT_TCP_FLAGS":2"#]);
+}
+
+#[test]
+fn padding_after_the_last_record_is_no_record() {
+    let mut e = exporter();
+    e.send(&netflow9(&[
+        (0, template(300, &[(1, 4), (2, 1)])),
+        (300, vec![0, 0, 0, 1, 1, 0, 0, 0]),
+    ]));
+    assert_eq!(e.octets(), [1]);
+}
+
+#[test]
+fn short_unknown_and_empty_datagrams_are_counted() {
+    let mut e = exporter();
+    for datagram in [
+        &[][..],
+        &[0],
+        &[0, 10, 0],
+        &[0, 10, 0, 200, 1],
+        &[0, 5, 0, 1],
+        &[0, 1, 2, 3],
+    ] {
+        e.send(datagram);
+    }
+    assert_eq!(e.unusable(Unusable::Truncated), 5);
+    assert_eq!(e.unusable(Unusable::UnknownVersion), 1);
+    assert_eq!(e.process.counters().datagrams, 6);
+}

@@ -1,0 +1,319 @@
+//! What the Exporting Process writes, the Collecting Process and a foreign decoder read back.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
+
+use std::net::SocketAddr;
+
+use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink, Version};
+use flowproto::exporter::{ExportSession, ExportSettings};
+use flowproto::record::{
+    BiflowDirection, FlowEndReason, FlowKey, Interfaces, Translation, Tunnel, TunnelType,
+};
+use flowproto::template::Fields;
+use flowproto::{Address, FlowRecord};
+use proptest::prelude::*;
+
+const NOW: u64 = 1_700_000_000_000;
+
+#[derive(Default)]
+struct Taken {
+    records: Vec<FlowRecord>,
+    json: Vec<serde_json::Value>,
+    names: Vec<Option<String>>,
+    addresses: Vec<Address>,
+}
+
+impl RecordSink for Taken {
+    fn message(&mut self, message: &Message<'_>) {
+        self.names.push(
+            message
+                .domain
+                .observation_domain_name
+                .as_deref()
+                .map(str::to_owned),
+        );
+        self.addresses.push(message.domain.exporter_address);
+    }
+    fn record(&mut self, message: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
+        assert_eq!(message.version, Version::Ipfix);
+        self.records.push(record.clone());
+        let mut text = vec![b'{'];
+        fields.write_json(&mut text);
+        text.push(b'}');
+        self.json.push(serde_json::from_slice(&text).unwrap());
+    }
+}
+
+fn exporter() -> SocketAddr {
+    "192.0.2.1:40000".parse().unwrap()
+}
+
+fn session() -> ExportSession {
+    ExportSession::new(ExportSettings {
+        observation_domain_id: 77,
+        observation_domain_name: "node-a".to_owned(),
+        exporter_address: Address::from_v4_bits(0xc000_0201),
+        ..ExportSettings::default()
+    })
+}
+
+fn send_all(session: &mut ExportSession, records: &[FlowRecord]) -> Vec<Vec<u8>> {
+    let mut datagrams = Vec::new();
+    for record in records {
+        session.add(record, NOW, &mut |m| datagrams.push(m.octets.to_vec()));
+    }
+    session.flush(NOW, &mut |m| datagrams.push(m.octets.to_vec()));
+    datagrams
+}
+
+fn receive_all(datagrams: &[Vec<u8>]) -> (Taken, CollectingProcess) {
+    let mut process = CollectingProcess::new(Limits::default());
+    let mut taken = Taken::default();
+    for datagram in datagrams {
+        process.receive(exporter(), datagram, NOW, &mut taken);
+    }
+    (taken, process)
+}
+
+fn address(ipv6: bool, bits: u128) -> Address {
+    if ipv6 {
+        // Not v4-mapped, and not the unspecified address.
+        Address::from_v6_bits(bits | 1 << 127)
+    } else {
+        Address::from_v4_bits(bits as u32)
+    }
+}
+
+prop_compose! {
+    fn a_record()(
+        ipv6: bool, bits: [u128; 4], ports: [u16; 4], protocol: u8, octets: u64, packets: u64,
+        flags: u8, tos: u8, reason in 0_u8..6, direction in 0_u8..4, vlan_id: u16, icmp: u16,
+        connections in 0_u32..2, seconds: u32, interfaces: Option<(u32, u32, bool)>,
+        tunnel: Option<(u8, u32, bool)>, translated: bool,
+    ) -> FlowRecord {
+        let tunnel = tunnel.map(|(kind, key, outer_v6)| {
+            let tunnel_type =
+                [TunnelType::Vxlan, TunnelType::Gre, TunnelType::Geneve, TunnelType::IpInIp][usize::from(kind % 4)];
+            Tunnel {
+                tunnel_type,
+                tunnel_key: if tunnel_type == TunnelType::IpInIp { 0 } else { key },
+                tunnel_source_address: if outer_v6 { Address::UNSPECIFIED } else { address(false, bits[2]) },
+                tunnel_destination_address: if outer_v6 { Address::UNSPECIFIED } else { address(false, bits[3]) },
+                tunnel_protocol_identifier: 17,
+                tunnel_source_port: ports[2],
+                tunnel_destination_port: ports[3],
+            }
+        });
+        FlowRecord {
+            key: FlowKey {
+                source_address: address(ipv6, bits[0]),
+                destination_address: address(ipv6, bits[1]),
+                source_port: ports[0],
+                destination_port: ports[1],
+                protocol_identifier: protocol,
+            },
+            octet_delta_count: octets,
+            packet_delta_count: packets,
+            flow_start_milliseconds: NOW - 5000,
+            flow_end_milliseconds: NOW - 1,
+            tcp_control_bits: flags.into(),
+            ip_class_of_service: tos,
+            flow_end_reason: FlowEndReason::from(reason),
+            biflow_direction: Some(BiflowDirection::from(direction)),
+            new_connection_delta_count: Some(connections),
+            connection_sum_duration_seconds: Some(seconds.into()),
+            icmp_type_code: icmp,
+            vlan_id,
+            interfaces: interfaces.map(|(ingress_interface, egress_interface, egress)| Interfaces {
+                ingress_interface,
+                egress_interface,
+                flow_direction: Some(egress.into()),
+            }),
+            tunnel,
+            translation: translated.then(|| Translation {
+                post_nat_source_address: address(ipv6, bits[2]),
+                post_nat_destination_address: address(ipv6, bits[3]),
+                post_napt_source_port: ports[3],
+                post_napt_destination_port: ports[2],
+            }),
+            ..FlowRecord::default()
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_record_comes_back_whole(records in prop::collection::vec(a_record(), 1..200)) {
+        let datagrams = send_all(&mut session(), &records);
+        prop_assert!(datagrams.iter().all(|d| d.len() <= 1400));
+        let (taken, process) = receive_all(&datagrams);
+        prop_assert_eq!(taken.records, records);
+        prop_assert_eq!(process.counters().sequence_gaps, 0);
+        prop_assert_eq!(process.counters().unusable, [0; 7]);
+    }
+
+    #[test]
+    fn a_foreign_decoder_reads_as_many_records(
+        mut records in prop::collection::vec(a_record(), 1..100),
+    ) {
+        use netflow_parser::{NetflowPacket, NetflowParser};
+        // netflow_parser 1.0 gives an empty set for the tunnel elements (PEN 6876), without an error.
+        records.iter_mut().for_each(|record| record.tunnel = None);
+        let mut parser = NetflowParser::default();
+        let mut read = 0;
+        for datagram in send_all(&mut session(), &records) {
+            let result = parser.parse_bytes(&datagram);
+            prop_assert!(result.error.is_none());
+            for packet in result.packets {
+                let NetflowPacket::IPFix(message) = packet else { panic!("not IPFIX") };
+                for set in message.flowsets {
+                    use netflow_parser::variable_versions::ipfix::FlowSetBody;
+                    if let FlowSetBody::Data(data) = set.body {
+                        read += data.fields.len();
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(read, records.len());
+    }
+
+    #[test]
+    fn octets_of_any_kind_are_counted_and_never_fatal(
+        datagrams in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),
+        version in prop::sample::select(vec![5_u8, 7, 9, 10]),
+    ) {
+        let mut process = CollectingProcess::new(Limits::default());
+        let mut taken = Taken::default();
+        for mut datagram in datagrams {
+            if datagram.len() > 1 {
+                datagram[0] = 0;
+                datagram[1] = version;
+            }
+            process.receive("192.0.2.1:1".parse().unwrap(), &datagram, NOW, &mut IgnoreVersion(&mut taken));
+        }
+    }
+
+    #[test]
+    fn a_damaged_message_is_never_fatal(
+        records in prop::collection::vec(a_record(), 1..60),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut process = CollectingProcess::new(Limits::default());
+        let mut taken = Taken::default();
+        for mut datagram in send_all(&mut session(), &records) {
+            for (at, octet) in &damage {
+                let at = at.index(datagram.len());
+                datagram[at] = *octet;
+            }
+            process.receive(exporter(), &datagram, NOW, &mut IgnoreVersion(&mut taken));
+            let cut = cut.index(datagram.len());
+            process.receive(exporter(), &datagram[..cut], NOW, &mut IgnoreVersion(&mut taken));
+        }
+    }
+}
+
+/// Takes records of any version.
+struct IgnoreVersion<'a>(&'a mut Taken);
+
+impl RecordSink for IgnoreVersion<'_> {
+    fn message(&mut self, _: &Message<'_>) {}
+    fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
+        let mut text = Vec::new();
+        fields.write_json(&mut text);
+        self.0.records.push(record.clone());
+    }
+}
+
+#[test]
+fn the_exporter_introduces_itself_before_any_record() {
+    let record = FlowRecord {
+        key: FlowKey {
+            source_address: Address::from_v4_bits(1),
+            ..FlowKey::default()
+        },
+        ..FlowRecord::default()
+    };
+    let (taken, process) = receive_all(&send_all(&mut session(), &[record]));
+    assert_eq!(taken.names, [Some("node-a".to_owned())]);
+    assert_eq!(taken.addresses, [Address::from_v4_bits(0xc000_0201)]);
+    assert_eq!(process.counters().options_records, 1);
+}
+
+#[test]
+fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
+    let mut session = ExportSession::new(ExportSettings {
+        template_refresh_messages: 3,
+        ..ExportSettings::default()
+    });
+    // A Message with templates begins with an Options Template Set, number 3.
+    let flush = |session: &mut ExportSession, now| {
+        let mut templates = Vec::new();
+        session.flush(now, &mut |m| templates.push(m.octets[16..18] == [0, 3]));
+        templates
+    };
+    assert_eq!(flush(&mut session, NOW), [true]);
+    assert_eq!(flush(&mut session, NOW + 59_999), [false; 0]);
+    assert_eq!(flush(&mut session, NOW + 60_000), [true]);
+    let with_templates: Vec<bool> = (0..5)
+        .flat_map(|_| {
+            session.add(&FlowRecord::default(), NOW + 60_001, &mut |_| {});
+            flush(&mut session, NOW + 60_001)
+        })
+        .collect();
+    // The Message with the templates counts as one of the three.
+    assert_eq!(with_templates, [false, false, true, false, false]);
+}
+
+#[test]
+fn an_ipv4_record_is_this_octet_for_octet() {
+    let record = FlowRecord {
+        key: FlowKey {
+            source_address: Address::from_v4_bits(0x0a01_010a),
+            destination_address: Address::from_v4_bits(0x0a01_020b),
+            source_port: 0xc000,
+            destination_port: 443,
+            protocol_identifier: 6,
+        },
+        octet_delta_count: 0x0102,
+        packet_delta_count: 3,
+        flow_start_milliseconds: 0x11,
+        flow_end_milliseconds: 0x12,
+        tcp_control_bits: 0x1b,
+        ip_class_of_service: 0xb8,
+        flow_end_reason: FlowEndReason::EndOfFlowDetected,
+        biflow_direction: Some(BiflowDirection::Initiator),
+        new_connection_delta_count: Some(1),
+        connection_sum_duration_seconds: Some(9),
+        ..FlowRecord::default()
+    };
+    let datagram = send_all(&mut session(), &[record]).remove(0);
+    #[rustfmt::skip]
+    let expected = [
+        1, 1, 0, 65,                     // Set 257, length 4 + 61
+        10, 1, 1, 10, 10, 1, 2, 11,      // sourceIPv4Address, destinationIPv4Address
+        0xc0, 0, 1, 187,                 // sourceTransportPort, destinationTransportPort
+        6, 0xb8, 0x1b, 3, 1,             // protocol, class of service, flags, end reason, biflowDirection
+        0, 0,                            // vlanId
+        0, 0, 0, 0, 0, 0, 1, 2,          // octetDeltaCount
+        0, 0, 0, 0, 0, 0, 0, 3,          // packetDeltaCount
+        0, 0, 0, 0, 0, 0, 0, 0x11,       // flowStartMilliseconds
+        0, 0, 0, 0, 0, 0, 0, 0x12,       // flowEndMilliseconds
+        0, 0, 0, 1,                      // newConnectionDeltaCount
+        0, 0, 0, 9,                      // connectionSumDurationSeconds
+        0, 0,                            // icmpTypeCodeIPv4
+    ];
+    assert_eq!(datagram[datagram.len() - expected.len()..], expected);
+    assert_eq!(
+        datagram[..4],
+        [0, 10, (datagram.len() >> 8) as u8, datagram.len() as u8]
+    );
+}
