@@ -51,6 +51,8 @@ pub struct OutgoingMessage<'a> {
 
 const MESSAGE_HEADER: usize = 16;
 const SET_HEADER: usize = 4;
+const TEMPLATE_HEADER: usize = 4;
+const OPTIONS_TEMPLATE_HEADER: usize = 6;
 const TEMPLATE_SET: u16 = 2;
 const OPTIONS_TEMPLATE_SET: u16 = 3;
 /// The announcement's template; flow templates follow it.
@@ -280,7 +282,8 @@ impl ExportSession {
 
     /// Sends the template of a shape.
     fn announce(&mut self, shape: Shape, now: u64, send: &mut impl FnMut(OutgoingMessage<'_>)) {
-        let octets: usize = 4 + shape.fields().map(|f| specifier_octets(*f)).sum::<usize>();
+        let fields: usize = shape.fields().map(|f| specifier_octets(*f)).sum();
+        let octets = fields.saturating_add(TEMPLATE_HEADER);
         self.open(TEMPLATE_SET, octets, now, send);
         put(&mut self.message, shape.template_id().to_be_bytes());
         put(
@@ -311,7 +314,8 @@ impl ExportSession {
             address_field,
         ];
         let fields = || fields.into_iter().flatten();
-        let octets: usize = 6 + fields().map(specifier_octets).sum::<usize>();
+        let octets: usize = fields().map(specifier_octets).sum();
+        let octets = octets.saturating_add(OPTIONS_TEMPLATE_HEADER);
         self.open(OPTIONS_TEMPLATE_SET, octets, now, send);
         put(&mut self.message, ANNOUNCEMENT.to_be_bytes());
         put(&mut self.message, count(fields().count()).to_be_bytes());
@@ -323,7 +327,8 @@ impl ExportSession {
         let name = prefix(&self.settings.observation_domain_name, 254)
             .as_bytes()
             .to_vec();
-        let octets = 4 + 1 + name.len() + address_field.map_or(0, |f| usize::from(f.length));
+        // The domain, the length of the name, the name, the address.
+        let octets = name.len().saturating_add(5 + 16);
         self.open(ANNOUNCEMENT, octets, now, send);
         put(
             &mut self.message,

@@ -11,6 +11,8 @@
 //! * the Exporting Process ([`exporter`]): [`FlowRecord`]s → IPFIX Messages;
 //! * [`json`]: the same records as text, named as in the registries.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 pub mod address;
 pub mod collector;
 pub mod element;

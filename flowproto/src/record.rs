@@ -214,8 +214,14 @@ impl Sampling {
             return count;
         }
         let interval = u128::from(self.interval.max(1));
-        let scaled = u128::from(count) * (interval + u128::from(self.space)) / interval;
-        u64::try_from(scaled).unwrap_or(u64::MAX)
+        let population = interval.saturating_add(self.space.into());
+        // 64 and 33 bits: the product fits.
+        let scaled = u128::from(count)
+            .saturating_mul(population)
+            .checked_div(interval);
+        scaled
+            .and_then(|scaled| u64::try_from(scaled).ok())
+            .unwrap_or(u64::MAX)
     }
 }
 

@@ -40,11 +40,11 @@ pub(super) fn read_v7(datagram: &[u8]) -> Result<(Header, Flows), Unusable> {
 impl Flows {
     /// Hands every record to `each`; how many there were.
     pub(super) fn for_each(&self, header: &Header, mut each: impl FnMut(&FlowRecord)) -> u32 {
-        let mut records = 0;
+        let mut records = 0_u32;
         let mut each = |record: &mut FlowRecord, times: (u32, u32)| {
             finish(record, times, header);
             each(record);
-            records += 1;
+            records = records.saturating_add(1);
         };
         match self {
             Self::V5(message) => {
@@ -112,7 +112,9 @@ fn header(
     sys_up_time: u32,
     sequence: u32,
 ) -> Header {
-    let milliseconds = u64::from(seconds) * 1000 + u64::from(nanoseconds / 1_000_000);
+    let milliseconds = u64::from(seconds)
+        .saturating_mul(1000)
+        .saturating_add((nanoseconds / 1_000_000).into());
     Header {
         version,
         observation_domain_id,

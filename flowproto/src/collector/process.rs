@@ -1,0 +1,368 @@
+//! One datagram after the other: Messages → Sets → records.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "only counters are added to here, and 64 bits last; lengths are cut in `set`"
+)]
+
+use std::net::SocketAddr;
+
+use super::held::{Held, Waiting};
+use super::netflow5::{self, Flows};
+use super::sequence::Verdict;
+use super::session::{Announced, Learned, SessionKey, Sessions};
+use super::set::{self, Cursor, Definition, Header, SetKind};
+use super::{Counters, Limits, Occupancy, RecordSink, Unusable, Version};
+use crate::plan::Surroundings;
+use crate::record::FlowRecord;
+use crate::template::{FieldSpecifier, Fields, Span, Template};
+
+/// Templates, held records and sequence state of all exporters that one worker hears.
+#[derive(Debug)]
+pub struct CollectingProcess {
+    sessions: Sessions,
+    held: Held,
+    counters: Counters,
+    scratch: Scratch,
+}
+
+/// Buffers that every datagram uses anew.
+#[derive(Debug, Default)]
+struct Scratch {
+    fields: Vec<FieldSpecifier>,
+    spans: Vec<Span>,
+    record: FlowRecord,
+}
+
+/// Records of one Message, for the sequence numbers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    data: u32,
+    options: u32,
+    /// A Set could not be read, so its records were not counted.
+    unread: bool,
+}
+
+impl CollectingProcess {
+    /// An empty one.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            sessions: Sessions::new(limits.domains, limits.templates_per_domain),
+            held: Held::new(limits.held_octets, limits.held_milliseconds),
+            counters: Counters::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Decodes one datagram that came from `exporter` at `now_milliseconds` (since the epoch) and hands
+    /// its records to `sink`. What cannot be used is counted, never an error.
+    pub fn receive(
+        &mut self,
+        exporter: SocketAddr,
+        datagram: &[u8],
+        now_milliseconds: u64,
+        sink: &mut impl RecordSink,
+    ) {
+        self.counters.datagrams += 1;
+        self.counters.octets += u64::try_from(datagram.len()).unwrap_or(u64::MAX);
+        let mut rest = datagram;
+        let mut learned = false;
+        // Several IPFIX Messages may share a datagram or stand in one file.
+        loop {
+            match self.message(exporter, rest, now_milliseconds, sink) {
+                Ok((after, learned_here)) => {
+                    learned |= learned_here;
+                    rest = after;
+                }
+                Err(reason) => {
+                    self.count(reason);
+                    break;
+                }
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+        if learned {
+            self.release(sink);
+        }
+    }
+
+    /// Gives up on Data Sets that waited too long. To be called about once a second.
+    pub fn expire(&mut self, now_milliseconds: u64) {
+        let given_up = self.held.expire(now_milliseconds);
+        for _ in 0..given_up {
+            self.count(Unusable::UnknownTemplate);
+        }
+    }
+
+    /// Counts so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Sizes now.
+    #[must_use]
+    pub fn occupancy(&self) -> Occupancy {
+        Occupancy {
+            domains: self.sessions.len(),
+            templates: self.sessions.templates(),
+            held_sets: self.held.len(),
+            held_octets: self.held.octets(),
+        }
+    }
+
+    fn count(&mut self, reason: Unusable) {
+        count(&mut self.counters, reason);
+    }
+
+    /// One Message; what follows it in the datagram, and whether a new template was learned.
+    fn message<'d>(
+        &mut self,
+        exporter: SocketAddr,
+        octets: &'d [u8],
+        now: u64,
+        sink: &mut impl RecordSink,
+    ) -> Result<(&'d [u8], bool), Unusable> {
+        match octets {
+            [0, 5, ..] => {
+                let (header, flows) = netflow5::read_v5(octets)?;
+                self.fixed(exporter, &header, &flows, sink);
+                return Ok((&[], false));
+            }
+            [0, 7, ..] => {
+                let (header, flows) = netflow5::read_v7(octets)?;
+                self.fixed(exporter, &header, &flows, sink);
+                return Ok((&[], false));
+            }
+            _ => {}
+        }
+        let (header, sets, after) = set::split_message(octets)?;
+        let session = self.begin(exporter, &header);
+        let mut tally = Tally::default();
+        let mut learned = false;
+        let mut told = None;
+        let mut cursor = Cursor(sets);
+        while let Some(next) = set::next_set(&mut cursor, header.version) {
+            let (kind, content) = match next {
+                Ok(set) => set,
+                Err(reason) => {
+                    tally.unread = true;
+                    self.count(reason);
+                    break;
+                }
+            };
+            match kind {
+                SetKind::Templates => {
+                    learned |= self.learn(session, header.version, false, content)
+                }
+                SetKind::OptionsTemplates => {
+                    learned |= self.learn(session, header.version, true, content);
+                }
+                SetKind::Data(id) if self.sessions.template(session, id).is_some() => {
+                    if !self
+                        .sessions
+                        .template(session, id)
+                        .is_some_and(Template::is_options)
+                    {
+                        self.tell(&mut told, session, exporter, &header, sink);
+                    }
+                    self.records(session, exporter, &header, id, content, &mut tally, sink);
+                }
+                SetKind::Data(id) => {
+                    tally.unread = true;
+                    let waiting = Waiting {
+                        session,
+                        id,
+                        exporter,
+                        header,
+                        content: content.into(),
+                    };
+                    self.counters.sets_held += 1;
+                    if !self.held.keep(waiting, now) {
+                        self.counters.sets_held -= 1;
+                        self.count(Unusable::UnknownTemplate);
+                    }
+                }
+                SetKind::Reserved => {}
+            }
+        }
+        self.tell(&mut told, session, exporter, &header, sink);
+        let records = (!tally.unread).then_some((tally.data, tally.options));
+        self.sequence(session, &header, records);
+        Ok((after, learned))
+    }
+
+    /// v5 and v7.
+    fn fixed(
+        &mut self,
+        exporter: SocketAddr,
+        header: &Header,
+        flows: &Flows,
+        sink: &mut impl RecordSink,
+    ) {
+        let session = self.begin(exporter, header);
+        let message = self.sessions.describe(session, exporter, header);
+        sink.message(&message);
+        let records = flows.for_each(header, |record| {
+            sink.record(&message, record, Fields::of_record(record));
+        });
+        self.counters.records += u64::from(records);
+        self.sequence(session, header, Some((records, 0)));
+    }
+
+    fn begin(&mut self, exporter: SocketAddr, header: &Header) -> usize {
+        let at = match header.version {
+            Version::V5 => 0,
+            Version::V7 => 1,
+            Version::V9 => 2,
+            Version::Ipfix => 3,
+        };
+        if let Some(messages) = self.counters.messages.get_mut(at) {
+            *messages += 1;
+        }
+        let (session, forgotten) = self.sessions.find(SessionKey::new(exporter, header));
+        if forgotten {
+            let given_up = self.held.forget(session);
+            for _ in 0..given_up {
+                self.count(Unusable::UnknownTemplate);
+            }
+        }
+        session
+    }
+
+    /// Tells the sink of the Message, unless it knows and nothing changed since.
+    fn tell(
+        &self,
+        told: &mut Option<u32>,
+        session: usize,
+        exporter: SocketAddr,
+        header: &Header,
+        sink: &mut impl RecordSink,
+    ) {
+        let message = self.sessions.describe(session, exporter, header);
+        if *told != Some(message.domain.revision) {
+            *told = Some(message.domain.revision);
+            sink.message(&message);
+        }
+    }
+
+    fn sequence(&mut self, session: usize, header: &Header, records: Option<(u32, u32)>) {
+        match self.sessions.sequence(session, header, records) {
+            Verdict::InOrder => {}
+            Verdict::Lost(missing) => {
+                self.counters.sequence_gaps += 1;
+                self.counters.sequence_lost += u64::from(missing);
+            }
+            Verdict::Back => self.counters.sequence_gaps += 1,
+        }
+    }
+
+    /// A Template Set or Options Template Set. True where a template is new or another than before.
+    fn learn(&mut self, session: usize, version: Version, options: bool, content: &[u8]) -> bool {
+        let mut cursor = Cursor(content);
+        let mut learned = false;
+        let mut fields = std::mem::take(&mut self.scratch.fields);
+        while let Some(next) = set::next_template(&mut cursor, version, options, &mut fields) {
+            let outcome = next.and_then(|definition| match definition {
+                Definition::Withdrawal { id } => {
+                    self.sessions.withdraw(session, id, options);
+                    Ok(())
+                }
+                Definition::Template { id, kind } => {
+                    self.counters.templates += 1;
+                    let outcome = self.sessions.define(session, id, kind, &fields)?;
+                    learned |= outcome == Learned::New;
+                    Ok(())
+                }
+            });
+            if let Err(reason) = outcome {
+                self.count(reason);
+            }
+        }
+        self.scratch.fields = fields;
+        learned
+    }
+
+    /// A Data Set whose template is known.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of them are what a record's Message is"
+    )]
+    fn records(
+        &mut self,
+        session: usize,
+        exporter: SocketAddr,
+        header: &Header,
+        id: u16,
+        content: &[u8],
+        tally: &mut Tally,
+        sink: &mut impl RecordSink,
+    ) {
+        let Some(template) = self.sessions.template(session, id) else {
+            return;
+        };
+        let mut announced = Announced::default();
+        let message = self.sessions.describe(session, exporter, header);
+        let around = Surroundings {
+            export_time_milliseconds: header.export_time_milliseconds,
+            sys_up_time: header.sys_up_time,
+            system_init_milliseconds: self.sessions.system_init(session),
+            samplers: self.sessions.samplers(session),
+        };
+        let Scratch { spans, record, .. } = &mut self.scratch;
+        spans.clear();
+        let mut rest = content;
+        // What is shorter than a record is padding (RFC 7011 §3.3.1).
+        while rest.len() >= template.minimum_length() {
+            let Some((octets, after)) = template.split(rest, spans) else {
+                tally.unread = true;
+                count(&mut self.counters, Unusable::FieldLength);
+                break;
+            };
+            rest = after;
+            if template.is_options() {
+                tally.options += 1;
+                self.counters.options_records += 1;
+                announced.read(template, octets, header.observation_domain_id);
+            } else {
+                tally.data += 1;
+                self.counters.records += 1;
+                template.plan().read(octets, spans, &around, record);
+                sink.record(&message, record, Fields::of_template(template, octets));
+            }
+        }
+        self.sessions.announced(session, announced);
+    }
+
+    /// Reads the Sets that waited for a template that is known now.
+    fn release(&mut self, sink: &mut impl RecordSink) {
+        while let Some(waiting) = self
+            .held
+            .take(|w| self.sessions.template(w.session, w.id).is_some())
+        {
+            self.counters.sets_released += 1;
+            let Waiting {
+                session,
+                id,
+                exporter,
+                header,
+                content,
+            } = waiting;
+            self.tell(&mut None, session, exporter, &header, sink);
+            let mut tally = Tally::default();
+            self.records(session, exporter, &header, id, &content, &mut tally, sink);
+        }
+    }
+}
+
+fn count(counters: &mut Counters, reason: Unusable) {
+    let at = Unusable::ALL
+        .iter()
+        .position(|r| *r == reason)
+        .unwrap_or_default();
+    if let Some(counter) = counters.unusable.get_mut(at) {
+        *counter += 1;
+    }
+}
