@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# All tests. The last lines say what ran, what was skipped and why; the exit code is 1 if any failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+cat <<'WHAT'
+make test does, in this order:
+  1. installs the packages that the tests need (deploy/deps.sh test)
+  2. check: formatting, lints and documentation without a warning (make check)
+  3. unit: cargo test of every crate
+  4. end to end: the real binaries with real peers (nfdump, softflowd, pmacct, tshark, ...), live
+     captures in network namespaces of their own; what this machine cannot do is skipped, and said
+WHAT
+
+deploy/deps.sh test || exit 1
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+passed=0 failed=0 skipped=0
+ran=() skips=()
+
+# Runs a step whose success is one result.
+step() {
+    local name=$1
+    shift
+    echo
+    echo "== $name: $*"
+    if "$@"; then
+        passed=$((passed + 1))
+        ran+=("$name: passed")
+    else
+        failed=$((failed + 1))
+        ran+=("$name: FAILED")
+    fi
+}
+
+# Runs a step of cargo tests and adds up what they report.
+tests() {
+    local name=$1
+    shift
+    echo
+    echo "== $name: $*"
+    "$@" 2>&1 | tee "$log"
+    local status=${PIPESTATUS[0]} ok bad ignored lines
+    read -r ok bad ignored < <(
+        sed -n 's/.*test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 \2 \3/p' "$log" |
+            awk '{ ok += $1; bad += $2; ignored += $3 } END { print ok + 0, bad + 0, ignored + 0 }'
+    )
+    # A test that cannot run here passes for cargo and says `skipped: NAME: reason`.
+    mapfile -t lines < <(sed -n 's/.*\(skipped: [^:]*: .*\)/\1/p' "$log" | sort -u)
+    ok=$((ok - ${#lines[@]}))
+    # It did not compile, or ended before it could report.
+    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+    fi
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + ignored + ${#lines[@]}))
+    skips+=("${lines[@]}")
+    if [ "$ignored" -gt 0 ]; then
+        skips+=("skipped: $name: $ignored marked as ignored in the code")
+    fi
+    ran+=("$name: $ok passed, $bad failed, $((ignored + ${#lines[@]})) skipped")
+}
+
+step "formatting" cargo fmt --all --check
+step "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+step "documentation" env RUSTDOCFLAGS="-D warnings" \
+    cargo doc --workspace --no-deps --locked --document-private-items --quiet
+tests "unit" cargo test --workspace --exclude kipfix-tests --locked --no-fail-fast
+step "binaries" cargo build --release --locked -p kipfix-probe -p kipfix-collector
+# One at a time, since each may want the whole machine, and --nocapture for what they skip.
+tests "end to end" cargo test -p kipfix-tests --locked --no-fail-fast -- --test-threads=1 --nocapture
+
+echo
+echo "== what ran"
+printf '%s\n' "${ran[@]}"
+if [ ${#skips[@]} -gt 0 ]; then
+    echo "== what was skipped, and why"
+    printf '%s\n' "${skips[@]}"
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

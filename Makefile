@@ -1,0 +1,32 @@
+# What there is to do with a checkout. CI runs nothing but these.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build bench deps clean
+
+help: ## Says what there is to do.
+	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: ## Shows it at work on this machine: two nodes, pods, traffic, who talked to whom.
+	@deploy/demo/demo.sh
+
+test: ## Installs what the tests need and runs all of them.
+	@.ci/test.sh
+
+check: ## Formatting, lints and documentation, each as an error.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+build: ## Builds both daemons into target/release.
+	cargo build --release --locked -p kipfix-probe -p kipfix-collector
+
+bench: ## Measures the data path.
+	cargo bench --workspace --locked
+
+deps: ## Installs what building and testing needs (Debian, Ubuntu).
+	@deploy/deps.sh test
+
+clean: ## Removes what was built.
+	cargo clean

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Installs the Debian or Ubuntu packages that are missing for a purpose: demo or test.
+# As root or with password-less sudo; otherwise prints the one command to run and fails.
+# No service that comes along is started, now or at the next boot.
+set -euo pipefail
+
+build=(gcc libc6-dev libpcap-dev make pkg-config)
+demo=(iproute2)
+test=(conntrack ethtool iperf3 iptables jq libfixbuf-tools nfdump openvswitch-switch pmacct procps
+    prometheus softflowd tcpdump tcpreplay tshark)
+
+case "${1:-}" in
+demo) wanted=("${build[@]}" "${demo[@]}") ;;
+test) wanted=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
+*)
+    echo "usage: $0 demo|test" >&2
+    exit 64
+    ;;
+esac
+
+if ! command -v cargo >/dev/null; then
+    echo "a Rust toolchain is missing: see https://rustup.rs" >&2
+    exit 1
+fi
+if [ "$1" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+    if ! command -v rustup >/dev/null; then
+        echo "the Rust toolchain lacks rustfmt or clippy" >&2
+        exit 1
+    fi
+    echo "adding rustfmt and clippy to the Rust toolchain (by rustup)"
+    rustup component add rustfmt clippy
+fi
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "not Debian or Ubuntu: please see yourself that there is what these packages bring: ${wanted[*]}" >&2
+    exit 0
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+    if ! dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
+        missing+=("$package")
+    fi
+done
+if [ ${#missing[@]} -eq 0 ]; then
+    exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! sudo -n true 2>/dev/null; then
+        echo "packages are missing, and this is neither root nor password-less sudo. Please run:" >&2
+        echo "  sudo apt-get update && sudo apt-get install --yes ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo -n)
+fi
+
+echo "installing with apt-get${as_root[*]:+ (by sudo)}: ${missing[*]}"
+policy=/usr/sbin/policy-rc.d
+added_policy=
+cleanup() {
+    if [ -n "$added_policy" ]; then
+        "${as_root[@]}" rm -f "$policy"
+    fi
+}
+trap cleanup EXIT
+if [ ! -e "$policy" ]; then
+    added_policy=yes
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+fi
+
+install() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --quiet --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >"$1" 2>&1
+}
+log=$(mktemp)
+trap 'cleanup; rm -f "$log"' EXIT
+# The package lists may be absent (containers) or old: then they are fetched, once.
+if ! install "$log"; then
+    if ! { "${as_root[@]}" apt-get update --quiet && install "$log"; } >>"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "apt-get could not install: ${missing[*]}" >&2
+        exit 1
+    fi
+fi
+
+# Only what was just installed: a service that was there before is somebody's.
+if [ -d /run/systemd/system ]; then
+    for package in "${missing[@]}"; do
+        dpkg-query -L "$package" | sed -n 's,.*/systemd/system/\([^/@]*\.service\)$,\1,p' |
+            while read -r unit; do
+                "${as_root[@]}" systemctl disable --now --quiet "$unit" 2>/dev/null || true
+            done
+    done
+fi
