@@ -43,10 +43,16 @@ where
         }
         builder = builder.add_source(Layer(layer));
     }
-    let settings = builder
+    let layered = builder
         .build()
-        .and_then(Config::try_deserialize)
-        .map_err(|error| BadSettings::new(sentence(&error, &origins)))?;
+        .map_err(|error| BadSettings::new(error.to_string()))?;
+    let settings = layered.clone().try_deserialize().map_err(|error| {
+        BadSettings::new(sentence(&error, &origins, |setting| {
+            let mut only_this = known.clone();
+            only_this.insert(setting.to_owned(), Json::String(layered.get(setting).ok()?));
+            serde_json::from_value::<S>(Json::Object(only_this)).err()
+        }))
+    })?;
     Ok((settings, unknown))
 }
 
@@ -188,8 +194,13 @@ fn plain(value: &Json) -> Value {
     Value::new(None, kind)
 }
 
-/// `max_flows: "many" is not allowed, it takes an integer (from "probe.yaml")`.
-fn sentence(error: &ConfigError, origins: &BTreeMap<String, String>) -> String {
+/// `max_flows: "many" is not allowed, it takes an integer (from "probe.yaml")`. Of an enum, this
+/// crate does not say what is allowed; `refusal` of that one setting does.
+fn sentence(
+    error: &ConfigError,
+    origins: &BTreeMap<String, String>,
+    refusal: impl Fn(&str) -> Option<serde_json::Error>,
+) -> String {
     let (key, reason) = match error {
         ConfigError::Type {
             key: Some(key),
@@ -198,16 +209,15 @@ fn sentence(error: &ConfigError, origins: &BTreeMap<String, String>) -> String {
             ..
         } => (
             key,
-            format!("{unexpected} is not allowed, it takes {expected}"),
+            Some(format!("{unexpected} is not allowed, it takes {expected}")),
         ),
-        ConfigError::At {
-            key: Some(key),
-            error,
-            ..
-        } => (key, error.to_string()),
+        ConfigError::At { key: Some(key), .. } => (key, None),
         other => return other.to_string(),
     };
     let setting = key.split(['.', '[']).next().unwrap_or(key);
+    let reason = reason
+        .or_else(|| refusal(setting).map(|error| error.to_string()))
+        .unwrap_or_else(|| error.to_string());
     origins.get(setting).map_or_else(
         || format!("{key}: {reason}"),
         |origin| format!("{key}: {reason} (from {origin})"),
@@ -233,10 +243,18 @@ mod tests {
         idle_timeout: Span,
         log_format: LogFormat,
         biflow: bool,
+        kubernetes: Mode,
         node_name: Option<String>,
         observation_domain: Option<u32>,
         admin: ListenAddress,
         families: Vec<Family>,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        Auto,
+        Off,
     }
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -255,6 +273,7 @@ mod tests {
                 idle_timeout: Span::from_secs(15),
                 log_format: LogFormat::Text,
                 biflow: false,
+                kubernetes: Mode::Auto,
                 node_name: None,
                 observation_domain: None,
                 admin: "127.0.0.1:9473".parse().unwrap(),
@@ -400,7 +419,7 @@ mod tests {
         assert_eq!(
             refused,
             "unknown setting \"max_flow\" in \"FILE\": allowed are admin, biflow, buffer, families, \
-             idle_timeout, interface, log_format, max_flows, node_name, observation_domain"
+             idle_timeout, interface, kubernetes, log_format, max_flows, node_name, observation_domain"
         );
         let refused = Given {
             file: Some("families: [{name: x, label: [y]}]"),
@@ -447,6 +466,11 @@ mod tests {
             environment("KIPFIX_PROBE__LOG_FORMAT", "xml"),
             "log_format: \"xml\" is no log format: allowed are text, json \
              (from KIPFIX_PROBE__LOG_FORMAT in the environment)"
+        );
+        assert_eq!(
+            environment("KIPFIX_PROBE__KUBERNETES", "never"),
+            "kubernetes: unknown variant `never`, expected `auto` or `off` \
+             (from KIPFIX_PROBE__KUBERNETES in the environment)"
         );
         assert_eq!(
             environment("KIPFIX_PROBE__ADMIN", "localhost"),
