@@ -209,15 +209,19 @@ fn sentence(
             ..
         } => (
             key,
-            Some(format!("{unexpected} is not allowed, it takes {expected}")),
+            format!("{unexpected} is not allowed, it takes {expected}"),
         ),
-        ConfigError::At { key: Some(key), .. } => (key, None),
+        ConfigError::At {
+            key: Some(key),
+            error,
+            ..
+        } => (
+            key,
+            refusal(key).map_or_else(|| error.to_string(), |refused| refused.to_string()),
+        ),
         other => return other.to_string(),
     };
     let setting = key.split(['.', '[']).next().unwrap_or(key);
-    let reason = reason
-        .or_else(|| refusal(setting).map(|error| error.to_string()))
-        .unwrap_or_else(|| error.to_string());
     origins.get(setting).map_or_else(
         || format!("{key}: {reason}"),
         |origin| format!("{key}: {reason} (from {origin})"),
