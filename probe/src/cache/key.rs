@@ -1,0 +1,179 @@
+//! The key of a conversation: addresses and ports in ascending order, packed in words.
+//!
+//! Words, because a key of octets costs twice to three times as much to hash and compare.
+
+use std::hash::{Hash, Hasher};
+
+use flowproto::{Address, FlowKey};
+
+use crate::connection::Side;
+use crate::decode::PacketInfo;
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// Both directions of a conversation have the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConversationKey {
+    low: [u64; 2],
+    high: [u64; 2],
+    /// Lower end's port, higher end's port, protocol; for ICMP the request's type twice.
+    ports: u64,
+}
+
+impl ConversationKey {
+    /// The key of a packet's conversation and the end that sent it.
+    #[inline]
+    #[must_use]
+    pub fn of(packet: &PacketInfo) -> (Self, Side) {
+        let key = &packet.key;
+        let (source_port, destination_port) = match key.protocol_identifier {
+            ICMP | ICMPV6 => {
+                let kind = u16::from(request_type(key.protocol_identifier, packet.icmp_type_code));
+                (kind, kind)
+            }
+            _ => (key.source_port, key.destination_port),
+        };
+        let (source, destination) = (key.source_address.bits(), key.destination_address.bits());
+        if (source, source_port) <= (destination, destination_port) {
+            let key = Self::new(source, destination, source_port, destination_port, key);
+            (key, Side::Low)
+        } else {
+            let key = Self::new(destination, source, destination_port, source_port, key);
+            (key, Side::High)
+        }
+    }
+
+    #[inline]
+    fn new(low: u128, high: u128, low_port: u16, high_port: u16, key: &FlowKey) -> Self {
+        Self {
+            low: words(low),
+            high: words(high),
+            ports: u64::from(low_port) << 32
+                | u64::from(high_port) << 16
+                | u64::from(key.protocol_identifier),
+        }
+    }
+
+    /// The flow key of the direction that `source` sends.
+    #[must_use]
+    pub fn flow_key(&self, source: Side) -> FlowKey {
+        let [_, _, low_high, low_low, high_high, high_low, _, protocol] = self.ports.to_be_bytes();
+        let has_ports = !matches!(protocol, ICMP | ICMPV6);
+        let port = |octets: [u8; 2]| {
+            if has_ports {
+                u16::from_be_bytes(octets)
+            } else {
+                0
+            }
+        };
+        let forward = FlowKey {
+            source_address: address(self.low),
+            destination_address: address(self.high),
+            source_port: port([low_high, low_low]),
+            destination_port: port([high_high, high_low]),
+            protocol_identifier: protocol,
+        };
+        match source {
+            Side::Low => forward,
+            Side::High => forward.reversed(),
+        }
+    }
+}
+
+impl Hash for ConversationKey {
+    /// Two words where both addresses are IPv4, for they are most.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        const V4_PREFIX: u64 = 0xffff_0000_0000;
+        let is_v4 = |words: [u64; 2]| words[0] == 0 && words[1] & !0xffff_ffff == V4_PREFIX;
+        if is_v4(self.low) && is_v4(self.high) {
+            state.write_u64(self.low[1] << 32 | self.high[1] & 0xffff_ffff);
+        } else {
+            state.write_u64(self.low[0]);
+            state.write_u64(self.low[1]);
+            state.write_u64(self.high[0]);
+            state.write_u64(self.high[1]);
+        }
+        state.write_u64(self.ports);
+    }
+}
+
+#[inline]
+#[allow(
+    clippy::as_conversions,
+    reason = "both halves of a number, nothing is lost"
+)]
+const fn words(bits: u128) -> [u64; 2] {
+    [(bits >> 64) as u64, bits as u64]
+}
+
+fn address(words: [u64; 2]) -> Address {
+    Address::from_v6_bits(u128::from(words[0]) << 64 | u128::from(words[1]))
+}
+
+/// The type of the request that an ICMP message answers, or its own: echo (RFC 792, RFC 4443), router and
+/// neighbour discovery (RFC 1256, RFC 4861), timestamp, information and mask (RFC 792, RFC 950), node
+/// information (RFC 4620).
+#[inline]
+fn request_type(protocol: u8, type_code: u16) -> u8 {
+    let [kind, _] = type_code.to_be_bytes();
+    match (protocol, kind) {
+        (ICMP, 0) => 8,
+        (ICMP, 9) => 10,
+        (ICMP, 14 | 16 | 18) | (ICMPV6, 134 | 136 | 140) => kind - 1,
+        (ICMPV6, 129) => 128,
+        _ => kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(source: &str, destination: &str, ports: (u16, u16), protocol: u8) -> PacketInfo {
+        let address = |text: &str| Address::from(text.parse::<std::net::IpAddr>().unwrap());
+        PacketInfo {
+            key: FlowKey {
+                source_address: address(source),
+                destination_address: address(destination),
+                source_port: ports.0,
+                destination_port: ports.1,
+                protocol_identifier: protocol,
+            },
+            ..PacketInfo::default()
+        }
+    }
+
+    #[test]
+    fn both_directions_have_one_key_and_opposite_sides() {
+        for (a, b, ports) in [
+            ("10.0.0.1", "10.0.0.2", (80, 5000)),
+            ("10.0.0.2", "10.0.0.1", (80, 5000)),
+            ("2001:db8::1", "fd00::1", (1, 2)),
+            ("10.0.0.1", "10.0.0.1", (2, 1)),
+        ] {
+            let forward = packet(a, b, ports, 6);
+            let mut reverse = forward;
+            reverse.key = forward.key.reversed();
+            let (key, side) = ConversationKey::of(&forward);
+            assert_eq!(ConversationKey::of(&reverse), (key, side.opposite()));
+            assert_eq!(key.flow_key(side), forward.key);
+            assert_eq!(key.flow_key(side.opposite()), reverse.key);
+        }
+    }
+
+    #[test]
+    fn an_icmp_reply_has_the_key_of_its_request_and_no_ports() {
+        let mut request = packet("10.0.0.1", "10.0.0.2", (0, 0), 1);
+        request.icmp_type_code = 0x0800;
+        let mut reply = packet("10.0.0.2", "10.0.0.1", (0, 0), 1);
+        reply.icmp_type_code = 0;
+        let (key, _) = ConversationKey::of(&request);
+        assert_eq!(ConversationKey::of(&reply).0, key);
+        assert_eq!(key.flow_key(Side::Low), request.key);
+        let mut unreachable = reply;
+        unreachable.icmp_type_code = 0x0301;
+        assert_ne!(ConversationKey::of(&unreachable).0, key);
+    }
+}

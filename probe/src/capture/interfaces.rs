@@ -1,0 +1,245 @@
+//! Which interfaces are captured: those that patterns name, else those that lead out of the node.
+
+use std::fmt;
+use std::str::FromStr;
+
+use kipfix_service::settings::BadSettings;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::netlink::Link;
+
+/// Kinds of links whose packets pass another link of the node as well, or never leave it.
+const INNER_KINDS: [&str; 20] = [
+    "veth", "bridge", "openvswitch", "tun", "vxlan", "geneve", "gre", "gretap", "erspan", "ip6gre",
+    "ip6gretap", "ipip", "sit", "ip6tnl", "vti", "vti6", "wireguard", "dummy", "ifb", "xfrm",
+];
+
+/// A name, a glob (`eth*`, `ens[12]`) or a regular expression; it has to match the whole name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pattern {
+    text: String,
+    /// `None` for a plain name.
+    expression: Option<Regex>,
+}
+
+impl Pattern {
+    /// True if it matches this name.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match &self.expression {
+            Some(expression) => expression.is_match(name),
+            None => self.text == name,
+        }
+    }
+
+    /// The name, where it is one: then the interface has to exist.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.expression.is_none().then_some(self.text.as_str())
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.text
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = BadSettings;
+
+    fn try_from(text: String) -> Result<Self, BadSettings> {
+        text.parse()
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = BadSettings;
+
+    /// What only a regular expression has makes it one: `^ $ ( ) | + \ {`, `.*`, or `]` with a quantifier.
+    fn from_str(text: &str) -> Result<Self, BadSettings> {
+        let refuse = |problem: &str| {
+            BadSettings::new(format!(
+                "interface {text:?}: {problem}; allowed are a name (eth0), a glob (eth*) and a regular \
+                 expression (eth[0-9]+)"
+            ))
+        };
+        if text.is_empty() {
+            return Err(refuse("it is empty"));
+        }
+        let is_expression = text.contains(['^', '$', '(', ')', '|', '+', '\\', '{'])
+            || [".*", ".?", "]*", "]?"].iter().any(|sign| text.contains(sign));
+        let body = if is_expression {
+            text.to_owned()
+        } else if text.contains(['*', '?', '[']) {
+            let mut body = String::new();
+            for character in text.chars() {
+                match character {
+                    '*' => body.push_str(".*"),
+                    '?' => body.push('.'),
+                    '.' => body.push_str("\\."),
+                    '!' if body.ends_with('[') => body.push('^'),
+                    other => body.push(other),
+                }
+            }
+            body
+        } else {
+            return Ok(Self {
+                text: text.to_owned(),
+                expression: None,
+            });
+        };
+        let expression =
+            Regex::new(&format!("^(?:{body})$")).map_err(|_| refuse("it cannot be read"))?;
+        Ok(Self {
+            text: text.to_owned(),
+            expression: Some(expression),
+        })
+    }
+}
+
+/// Interfaces to capture, and why these.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Selection<'a> {
+    /// The interfaces, in the order of their ifIndex.
+    pub links: Vec<&'a Link>,
+    /// Why they were chosen.
+    pub why: &'static str,
+}
+
+/// Those of `links` that any pattern matches; without patterns those that lead out of the node, of which
+/// `default_routes` has the ifIndex.
+#[must_use]
+pub fn select<'a>(
+    links: &'a [Link],
+    default_routes: &[u32],
+    patterns: &[Pattern],
+) -> Selection<'a> {
+    let choose = |wanted: &dyn Fn(&Link) -> bool| -> Vec<&'a Link> {
+        links.iter().filter(|link| link.up && wanted(link)).collect()
+    };
+    if !patterns.is_empty() {
+        return Selection {
+            links: choose(&|link| patterns.iter().any(|pattern| pattern.matches(&link.name))),
+            why: "named by --interface",
+        };
+    }
+    let is_outer = |link: &Link| {
+        !link.loopback && !link.member && !INNER_KINDS.contains(&link.kind.as_str())
+    };
+    let has_default_route = |link: &Link| default_routes.contains(&link.index);
+    // A node that is itself a container reaches the world through a veth, one with Open vSwitch through
+    // a bridge: better those than nothing.
+    let choices: [(&dyn Fn(&Link) -> bool, &'static str); 4] = [
+        (
+            &|link| is_outer(link) && has_default_route(link),
+            "up and with a default route",
+        ),
+        (
+            &|link| !link.loopback && has_default_route(link),
+            "with a default route, though virtual: no device has one",
+        ),
+        (&is_outer, "up: nothing has a default route"),
+        (
+            &|link| !link.loopback && !link.member,
+            "up, though virtual: nothing has a default route and no device is up",
+        ),
+    ];
+    for (wanted, why) in choices {
+        let links = choose(wanted);
+        if !links.is_empty() {
+            return Selection { links, why };
+        }
+    }
+    Selection {
+        links: Vec::new(),
+        why: "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, name: &str, kind: &str) -> Link {
+        Link {
+            index,
+            name: name.into(),
+            kind: kind.into(),
+            up: true,
+            loopback: name == "lo",
+            ..Link::default()
+        }
+    }
+
+    fn chosen(links: &[Link], default_routes: &[u32], patterns: &[&str]) -> Vec<String> {
+        let patterns: Vec<_> = patterns.iter().map(|text| text.parse().unwrap()).collect();
+        select(links, default_routes, &patterns)
+            .links
+            .iter()
+            .map(|link| link.name.clone())
+            .collect()
+    }
+
+    fn node() -> Vec<Link> {
+        vec![
+            link(1, "lo", ""),
+            link(2, "eth0", ""),
+            link(3, "eth1", ""),
+            link(4, "cni0", "bridge"),
+            link(5, "veth1", "veth"),
+            link(6, "flannel.1", "vxlan"),
+        ]
+    }
+
+    #[test]
+    fn names_globs_and_expressions_match_whole_names() {
+        for (pattern, wanted) in [
+            ("eth0", vec!["eth0"]),
+            ("eth*", vec!["eth0", "eth1"]),
+            ("eth?", vec!["eth0", "eth1"]),
+            ("eth[!0]", vec!["eth1"]),
+            ("eth[0-9]+", vec!["eth0", "eth1"]),
+            ("(cni|veth).*", vec!["cni0", "veth1"]),
+            ("flannel.1", vec!["flannel.1"]),
+            ("eth", vec![]),
+        ] {
+            assert_eq!(chosen(&node(), &[], &[pattern]), wanted, "{pattern}");
+        }
+        assert!("eth[".parse::<Pattern>().is_err());
+        assert!("".parse::<Pattern>().is_err());
+    }
+
+    #[test]
+    fn without_patterns_the_devices_with_a_default_route_are_taken() {
+        assert_eq!(chosen(&node(), &[2], &[]), ["eth0"]);
+        assert_eq!(chosen(&node(), &[2, 3, 6], &[]), ["eth0", "eth1"]);
+    }
+
+    #[test]
+    fn a_node_inside_a_container_is_captured_on_its_veth() {
+        let links = [link(1, "lo", ""), link(2, "eth0", "veth")];
+        assert_eq!(chosen(&links, &[2], &[]), ["eth0"]);
+    }
+
+    #[test]
+    fn without_any_default_route_the_devices_are_taken() {
+        assert_eq!(chosen(&node(), &[], &[]), ["eth0", "eth1"]);
+        assert_eq!(chosen(&[link(1, "lo", "")], &[], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn members_of_a_bond_are_left_to_the_bond() {
+        let mut links = vec![link(2, "eth0", ""), link(3, "bond0", "bond")];
+        links[0].member = true;
+        assert_eq!(chosen(&links, &[3], &[]), ["bond0"]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Later fragments follow their first: only the first fragment of an IP packet has the transport header, so
+//! its ports are remembered for those that come behind it (RFC 791 §3.2, RFC 8200 §4.5).
+//!
+//! Fragments are rare, so the table is the `lru` crate's: bounded, the oldest packet is forgotten first.
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use super::PacketInfo;
+use super::ip::Fragment;
+
+/// How long a first fragment is remembered: RFC 8200 §4.5 gives reassembly 60 s, Linux 30 s.
+const LIFETIME_NS: u64 = 30_000_000_000;
+
+/// Source, destination, identification and protocol in words: hashed and compared as integers.
+type PacketKey = [u64; 5];
+
+#[derive(Clone, Copy, Debug)]
+struct FirstFragment {
+    time_ns: u64,
+    source_port: u16,
+    destination_port: u16,
+    icmp_type_code: u16,
+}
+
+/// The transport headers of fragmented packets seen lately.
+#[derive(Debug)]
+pub struct FragmentTable {
+    packets: LruCache<PacketKey, FirstFragment>,
+    forgotten: u64,
+    orphans: u64,
+}
+
+impl FragmentTable {
+    /// A table for at most `capacity` packets whose fragments are on the way.
+    #[must_use]
+    pub fn new(capacity: NonZeroUsize) -> Self {
+        Self {
+            packets: LruCache::new(capacity),
+            forgotten: 0,
+            orphans: 0,
+        }
+    }
+
+    /// Fragmented packets remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// True where none is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// First fragments forgotten for want of room.
+    #[must_use]
+    pub const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Later fragments whose first one was not known: metered with ports 0.
+    #[must_use]
+    pub const fn orphans(&self) -> u64 {
+        self.orphans
+    }
+
+    /// Remembers a first fragment, or gives a later one the ports of its first.
+    pub(super) fn follow(&mut self, part: Fragment, info: &mut PacketInfo, time_ns: u64) {
+        let key = packet_key(part.identification, info);
+        if part.first {
+            let first = FirstFragment {
+                time_ns,
+                source_port: info.key.source_port,
+                destination_port: info.key.destination_port,
+                icmp_type_code: info.icmp_type_code,
+            };
+            if let Some((pushed_out, _)) = self.packets.push(key, first)
+                && pushed_out != key
+            {
+                self.forgotten = self.forgotten.saturating_add(1);
+            }
+        } else if let Some(first) = self.packets.get(&key)
+            && time_ns.abs_diff(first.time_ns) <= LIFETIME_NS
+        {
+            info.key.source_port = first.source_port;
+            info.key.destination_port = first.destination_port;
+            info.icmp_type_code = first.icmp_type_code;
+        } else {
+            self.orphans = self.orphans.saturating_add(1);
+        }
+    }
+}
+
+fn packet_key(identification: u32, info: &PacketInfo) -> PacketKey {
+    let words = |bits: u128| {
+        let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
+        let high = u64::try_from(bits >> 64).unwrap_or_default();
+        [high, low]
+    };
+    let [a, b] = words(info.key.source_address.bits());
+    let [c, d] = words(info.key.destination_address.bits());
+    let last = u64::from(identification) << 8 | u64::from(info.key.protocol_identifier);
+    [a, b, c, d, last]
+}

@@ -1,0 +1,189 @@
+//! One IP header: IPv4 (RFC 791) with options, IPv6 (RFC 8200) with extension headers up to the transport.
+
+use flowproto::Address;
+
+use super::link::Version;
+use super::{Undecodable, octets};
+
+/// Extension headers in a row; RFC 8200 §4.1 names seven, each at most once or twice.
+const MAX_EXTENSION_HEADERS: usize = 16;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const NO_NEXT_HEADER: u8 = 59;
+const DESTINATION_OPTIONS: u8 = 60;
+const MOBILITY: u8 = 135;
+const HIP: u8 = 139;
+const SHIM6: u8 = 140;
+
+/// What a fragment says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fragment {
+    pub(super) identification: u32,
+    /// Offset 0: the transport header is in it.
+    pub(super) first: bool,
+}
+
+/// An IP header, extension headers included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header<'a> {
+    pub(super) source: Address,
+    pub(super) destination: Address,
+    /// Of the last header of the chain.
+    pub(super) protocol: u8,
+    pub(super) class_of_service: u8,
+    /// Octets of the whole packet on the wire, header included.
+    pub(super) octets: u32,
+    /// Octets of that up to the payload.
+    pub(super) header_octets: u32,
+    pub(super) fragment: Option<Fragment>,
+    /// What was captured behind the header and belongs to the packet: no Ethernet padding.
+    pub(super) payload: &'a [u8],
+}
+
+/// Reads the IP header at the beginning of `data`; the frame goes on for `missing` octets that were not
+/// captured.
+#[inline]
+pub(super) fn header(
+    data: &[u8],
+    missing: u32,
+    version: Version,
+) -> Result<Header<'_>, Undecodable> {
+    match (data.first().map(|octet| octet >> 4), version) {
+        (Some(4), Version::V4 | Version::Either) => v4(data, missing),
+        (Some(6), Version::V6 | Version::Either) => v6(data, missing),
+        (Some(_), _) => Err(Undecodable::MalformedIp),
+        (None, _) => Err(Undecodable::TruncatedIp),
+    }
+}
+
+/// RFC 791 §3.1. A total length of 0 is left by segmentation offload above 65535 octets.
+#[inline]
+fn v4(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
+    let (fixed, rest) = data
+        .split_first_chunk::<20>()
+        .ok_or(Undecodable::TruncatedIp)?;
+    let header_octets = u32::from(fixed[0] & 0x0f).wrapping_mul(4);
+    let total_length = match u16::from_be_bytes([fixed[2], fixed[3]]) {
+        0 => octets(data.len()).saturating_add(missing),
+        length => u32::from(length),
+    };
+    let payload_octets = total_length
+        .checked_sub(header_octets)
+        .ok_or(Undecodable::MalformedIp)?;
+    let options = header_octets
+        .checked_sub(20)
+        .ok_or(Undecodable::MalformedIp)?;
+    let payload = tail(rest, options);
+    let offset = u16::from_be_bytes([fixed[6], fixed[7]]);
+    let (more, offset) = (offset & 0x2000 != 0, offset & 0x1fff);
+    Ok(Header {
+        source: Address::from_v4_bits(u32::from_be_bytes([
+            fixed[12], fixed[13], fixed[14], fixed[15],
+        ])),
+        destination: Address::from_v4_bits(u32::from_be_bytes([
+            fixed[16], fixed[17], fixed[18], fixed[19],
+        ])),
+        protocol: fixed[9],
+        class_of_service: fixed[1],
+        octets: total_length,
+        header_octets,
+        fragment: (more || offset != 0).then(|| Fragment {
+            identification: u32::from(u16::from_be_bytes([fixed[4], fixed[5]])),
+            first: offset == 0,
+        }),
+        payload: head(payload, payload_octets),
+    })
+}
+
+/// RFC 8200 §3, §4. A payload length of 0 is that of a jumbogram (RFC 2675) or left by segmentation
+/// offload; only a packet that says that nothing follows is as empty as it claims.
+#[inline]
+fn v6(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
+    let (fixed, rest) = data
+        .split_first_chunk::<40>()
+        .ok_or(Undecodable::TruncatedIp)?;
+    let (source, addresses) = fixed[8..].split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+    let destination = addresses.first_chunk::<16>().unwrap_or(&[0; 16]);
+    let payload_octets = match u16::from_be_bytes([fixed[4], fixed[5]]) {
+        0 if fixed[6] != NO_NEXT_HEADER => octets(rest.len()).saturating_add(missing),
+        length => u32::from(length),
+    };
+    let mut header = Header {
+        source: Address::from_v6_bits(u128::from_be_bytes(*source)),
+        destination: Address::from_v6_bits(u128::from_be_bytes(*destination)),
+        protocol: fixed[6],
+        class_of_service: fixed[0] << 4 | fixed[1] >> 4,
+        octets: payload_octets.saturating_add(40),
+        header_octets: 40,
+        fragment: None,
+        payload: head(rest, payload_octets),
+    };
+    extension_headers(&mut header);
+    Ok(header)
+}
+
+/// Walks to the transport header. Where a header is cut off, the protocol is the last one known and nothing
+/// follows.
+#[inline]
+fn extension_headers(header: &mut Header<'_>) {
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        let unit = match header.protocol {
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY | HIP | SHIM6 => 8,
+            FRAGMENT => 0,
+            AUTHENTICATION => 4,
+            _ => return,
+        };
+        let [next, length, ..] = *header.payload else {
+            header.payload = &[];
+            return;
+        };
+        if header.protocol == FRAGMENT {
+            let Some(fixed) = header.payload.first_chunk::<8>() else {
+                header.payload = &[];
+                return;
+            };
+            let offset = u16::from_be_bytes([fixed[2], fixed[3]]);
+            // Offset 0 and nothing more is an atomic fragment (RFC 6946): a whole packet.
+            if offset & 0xfff9 != 0 {
+                header.fragment = Some(Fragment {
+                    identification: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+                    first: offset & 0xfff8 == 0,
+                });
+            }
+        }
+        let size = match unit {
+            // RFC 4302 §2.2: in words of 32 bits, minus 2.
+            4 => u32::from(length).wrapping_add(2).wrapping_mul(4),
+            // RFC 8200 §4.2: in units of 8 octets, the first not counted.
+            8 => u32::from(length).wrapping_add(1).wrapping_mul(8),
+            _ => 8,
+        };
+        header.protocol = next;
+        header.header_octets = header.header_octets.saturating_add(size);
+        header.payload = tail(header.payload, size);
+        if header.fragment.is_some_and(|fragment| !fragment.first) {
+            return;
+        }
+    }
+}
+
+/// The first `length` octets, or as many as there are.
+#[inline]
+fn head(data: &[u8], length: u32) -> &[u8] {
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| data.get(..length))
+        .unwrap_or(data)
+}
+
+/// What is left after `length` octets, nothing where there are not as many.
+#[inline]
+fn tail(data: &[u8], length: u32) -> &[u8] {
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| data.get(length..))
+        .unwrap_or_default()
+}

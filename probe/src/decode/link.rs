@@ -1,0 +1,232 @@
+//! From the first octet of a frame to its first IP header: Ethernet II, 802.3 with LLC/SNAP, any stack of
+//! 802.1Q and 802.1ad tags, MPLS (RFC 3032), PPPoE sessions (RFC 2516) and PPP (RFC 1661), Linux cooked
+//! captures v1 and v2, BSD loopback and raw IP.
+
+use super::Undecodable;
+
+/// Tags, labels or encapsulations in a row; more are only made to waste time.
+const MAX_TAGS: usize = 16;
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+
+/// What frames of a capture begin with; the tcpdump.org link types that a node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// `LINKTYPE_ETHERNET`.
+    Ethernet,
+    /// `LINKTYPE_LINUX_SLL`: what the pseudo-interface "any" gives.
+    LinuxSll,
+    /// `LINKTYPE_LINUX_SLL2`.
+    LinuxSll2,
+    /// `LINKTYPE_RAW`: begins with the IP header.
+    Raw,
+    /// `LINKTYPE_IPV4`.
+    Ipv4,
+    /// `LINKTYPE_IPV6`.
+    Ipv6,
+    /// `LINKTYPE_NULL` and `LINKTYPE_LOOP`: an address family in front of the IP header.
+    Loopback,
+    /// `LINKTYPE_PPP`, `LINKTYPE_PPP_HDLC`.
+    Ppp,
+    /// `LINKTYPE_PPP_ETHER`: begins with the PPPoE header.
+    PppEther,
+}
+
+impl LinkType {
+    /// The link type of libpcap's `DLT_…` number, which on Linux is the file's `LINKTYPE_…` for all of these
+    /// but raw IP (12 and 101).
+    #[must_use]
+    pub const fn from_dlt(dlt: i32) -> Option<Self> {
+        Some(match dlt {
+            0 | 108 => Self::Loopback,
+            1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
+            12 | 14 | 101 => Self::Raw,
+            51 => Self::PppEther,
+            113 => Self::LinuxSll,
+            228 => Self::Ipv4,
+            229 => Self::Ipv6,
+            276 => Self::LinuxSll2,
+            _ => return None,
+        })
+    }
+}
+
+/// The IP version that the layer below announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V4,
+    V6,
+    /// The first four bits tell.
+    Either,
+}
+
+/// The network layer of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Network<'a> {
+    /// From the IP header to the end of what was captured, padding included.
+    pub(super) packet: &'a [u8],
+    pub(super) version: Version,
+    /// The outermost VLAN tag, 0 where there is none.
+    pub(super) vlan_id: u16,
+}
+
+impl<'a> Network<'a> {
+    const fn new(packet: &'a [u8], version: Version, vlan_id: u16) -> Self {
+        Self {
+            packet,
+            version,
+            vlan_id,
+        }
+    }
+}
+
+/// The first IP header of a frame.
+#[inline]
+pub(super) fn network_layer(
+    link_type: LinkType,
+    frame: &[u8],
+) -> Result<Network<'_>, Undecodable> {
+    match link_type {
+        LinkType::Ethernet => ethernet(frame),
+        LinkType::LinuxSll => {
+            let (header, rest) = split::<16>(frame)?;
+            ethertype(u16::from_be_bytes([header[14], header[15]]), rest)
+        }
+        LinkType::LinuxSll2 => {
+            let (header, rest) = split::<20>(frame)?;
+            ethertype(u16::from_be_bytes([header[0], header[1]]), rest)
+        }
+        LinkType::Raw => Ok(Network::new(frame, Version::Either, 0)),
+        LinkType::Ipv4 => Ok(Network::new(frame, Version::V4, 0)),
+        LinkType::Ipv6 => Ok(Network::new(frame, Version::V6, 0)),
+        LinkType::Loopback => loopback(frame),
+        LinkType::Ppp => ppp(frame),
+        LinkType::PppEther => pppoe(frame, 0),
+    }
+}
+
+/// An Ethernet frame, from its destination address on.
+#[inline]
+pub(super) fn ethernet(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
+    let (header, rest) = split::<14>(frame)?;
+    ethertype(u16::from_be_bytes([header[12], header[13]]), rest)
+}
+
+/// What follows an Ethertype (IEEE 802 numbers); values up to 1500 are a length with LLC behind it, and
+/// cooked captures write 4 there.
+#[inline]
+pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, Undecodable> {
+    let mut vlan_id = 0;
+    for _ in 0..MAX_TAGS {
+        match kind {
+            ETHERTYPE_IPV4 => return Ok(Network::new(data, Version::V4, vlan_id)),
+            ETHERTYPE_IPV6 => return Ok(Network::new(data, Version::V6, vlan_id)),
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
+                let (tag, rest) = split::<4>(data)?;
+                if vlan_id == 0 {
+                    vlan_id = u16::from_be_bytes([tag[0], tag[1]]) & 0x0fff;
+                }
+                kind = u16::from_be_bytes([tag[2], tag[3]]);
+                data = rest;
+            }
+            0x8847 | 0x8848 => return mpls(data, vlan_id),
+            0x8864 => return pppoe(data, vlan_id),
+            0x0806 | 0x8035 => return Err(Undecodable::Arp),
+            0..=1500 => {
+                let (header, rest) = split::<3>(data)?;
+                match *header {
+                    [0xaa, 0xaa, 0x03] => {
+                        // SNAP: an organisation, 0 for the Ethertypes (RFC 1042), 00-00-f8 for bridges.
+                        let (snap, rest) = split::<5>(rest)?;
+                        if !matches!(snap, [0, 0, 0 | 0xf8, ..]) {
+                            return Err(Undecodable::NotIp);
+                        }
+                        kind = u16::from_be_bytes([snap[3], snap[4]]);
+                        if kind <= 1500 {
+                            return Err(Undecodable::NotIp);
+                        }
+                        data = rest;
+                    }
+                    [0x06, 0x06, 0x03] => return Ok(Network::new(rest, Version::V4, vlan_id)),
+                    _ => return Err(Undecodable::NotIp),
+                }
+            }
+            _ => return Err(Undecodable::NotIp),
+        }
+    }
+    Err(Undecodable::TooDeep)
+}
+
+/// MPLS says nothing of what follows the last label; IP tells by its version, a pseudowire by the four zero
+/// bits of its control word (RFC 4385), behind which Ethernet is assumed.
+fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
+    for _ in 0..MAX_TAGS {
+        let (label, rest) = split::<4>(data)?;
+        data = rest;
+        if label[2] & 1 == 1 {
+            return match data.first().map(|octet| octet >> 4) {
+                Some(4) => Ok(Network::new(data, Version::V4, vlan_id)),
+                Some(6) => Ok(Network::new(data, Version::V6, vlan_id)),
+                Some(0) => {
+                    let (_, frame) = split::<4>(data)?;
+                    // One level only: a pseudowire within a pseudowire is nobody's network.
+                    let (header, rest) = split::<14>(frame)?;
+                    match u16::from_be_bytes([header[12], header[13]]) {
+                        ETHERTYPE_IPV4 => Ok(Network::new(rest, Version::V4, vlan_id)),
+                        ETHERTYPE_IPV6 => Ok(Network::new(rest, Version::V6, vlan_id)),
+                        _ => Err(Undecodable::NotIp),
+                    }
+                }
+                Some(_) => Err(Undecodable::NotIp),
+                None => Err(Undecodable::TruncatedLink),
+            };
+        }
+    }
+    Err(Undecodable::TooDeep)
+}
+
+/// A PPPoE session packet: version 1, type 1, code 0.
+fn pppoe(data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
+    let (header, rest) = split::<6>(data)?;
+    if header[0] != 0x11 || header[1] != 0 {
+        return Err(Undecodable::NotIp);
+    }
+    ppp(rest).map(|network| Network { vlan_id, ..network })
+}
+
+/// A PPP frame: address and control octets may be left out, the protocol may be compressed to one octet.
+pub(super) fn ppp(data: &[u8]) -> Result<Network<'_>, Undecodable> {
+    let data = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
+    let (protocol, rest) = match *data {
+        [low, ref rest @ ..] if low & 1 == 1 => (u16::from(low), rest),
+        [high, low, ref rest @ ..] => (u16::from_be_bytes([high, low]), rest),
+        _ => return Err(Undecodable::TruncatedLink),
+    };
+    match protocol {
+        0x0021 => Ok(Network::new(rest, Version::V4, 0)),
+        0x0057 => Ok(Network::new(rest, Version::V6, 0)),
+        0x0281 | 0x0283 => mpls(rest, 0),
+        _ => Err(Undecodable::NotIp),
+    }
+}
+
+/// An address family in the byte order of whoever captured (`NULL`) or of the network (`LOOP`). No family
+/// has a number above 255, so the zero octets tell the order.
+fn loopback(data: &[u8]) -> Result<Network<'_>, Undecodable> {
+    let (family, rest) = split::<4>(data)?;
+    match *family {
+        [2, 0, 0, 0] | [0, 0, 0, 2] => Ok(Network::new(rest, Version::V4, 0)),
+        // AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, macOS.
+        [10 | 24 | 28 | 30, 0, 0, 0] | [0, 0, 0, 10 | 24 | 28 | 30] => {
+            Ok(Network::new(rest, Version::V6, 0))
+        }
+        _ => Err(Undecodable::NotIp),
+    }
+}
+
+#[inline]
+fn split<const N: usize>(data: &[u8]) -> Result<(&[u8; N], &[u8]), Undecodable> {
+    data.split_first_chunk().ok_or(Undecodable::TruncatedLink)
+}

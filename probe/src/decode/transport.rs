@@ -1,0 +1,121 @@
+//! The transport header: ports, TCP flags, numbers and maximum segment size, SCTP chunks, ICMP type and code.
+//! What was not captured stays 0; the packet is metered all the same.
+
+use super::ip::Header;
+use super::{PacketInfo, Signal, octets};
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DCCP: u8 = 33;
+const ICMPV6: u8 = 58;
+const SCTP: u8 = 132;
+const UDP_LITE: u8 = 136;
+
+const FIN: u16 = 0x01;
+const SYN: u16 = 0x02;
+const RST: u16 = 0x04;
+const ACK: u16 = 0x10;
+
+/// Fills in what the transport header of an unfragmented packet or a first fragment says.
+#[inline]
+pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
+    match header.protocol {
+        TCP => {
+            ports(header.payload, info);
+            tcp(header, info);
+        }
+        UDP | UDP_LITE | DCCP => ports(header.payload, info),
+        SCTP => {
+            ports(header.payload, info);
+            sctp(header.payload, info);
+        }
+        ICMP | ICMPV6 => {
+            if let Some(type_code) = header.payload.first_chunk::<2>() {
+                info.icmp_type_code = u16::from_be_bytes(*type_code);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[inline]
+fn ports(payload: &[u8], info: &mut PacketInfo) {
+    if let Some(ports) = payload.first_chunk::<4>() {
+        info.key.source_port = u16::from_be_bytes([ports[0], ports[1]]);
+        info.key.destination_port = u16::from_be_bytes([ports[2], ports[3]]);
+    }
+}
+
+/// RFC 9293 §3.1. A header cut off behind its flags is enough for all but the payload's length, and the data
+/// offset says that too.
+#[inline]
+fn tcp(header: &Header<'_>, info: &mut PacketInfo) {
+    let Some(fixed) = header.payload.first_chunk::<14>() else {
+        return;
+    };
+    info.sequence_number = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+    info.acknowledgment_number = u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
+    let control_bits = u16::from_be_bytes([fixed[12], fixed[13]]) & 0x0fff;
+    info.tcp_control_bits = control_bits;
+    info.signal = match control_bits & (RST | SYN | FIN | ACK) {
+        bits if bits & RST != 0 => Signal::Abort,
+        bits if bits & (SYN | ACK) == SYN => Signal::Open,
+        bits if bits & SYN != 0 => Signal::Accept,
+        bits if bits & FIN != 0 => Signal::Finish,
+        _ => Signal::None,
+    };
+    let tcp_header = u32::from(fixed[12] >> 4).wrapping_mul(4);
+    let Some(option_octets) = tcp_header.checked_sub(20) else {
+        return;
+    };
+    info.tcp_option_octets = option_octets;
+    info.header_octets = header.header_octets.saturating_add(tcp_header);
+    info.payload_octets = header.octets.saturating_sub(info.header_octets);
+    if control_bits & SYN != 0 {
+        let options = header.payload.get(20..).unwrap_or_default();
+        info.maximum_segment_octets = maximum_segment(options, option_octets);
+    }
+}
+
+/// The maximum segment size option (kind 2, length 4) among the first `length` octets of `options`.
+fn maximum_segment(mut options: &[u8], length: u32) -> u16 {
+    let end = octets(options.len()).saturating_sub(length);
+    loop {
+        if octets(options.len()) <= end {
+            return 0;
+        }
+        options = match *options {
+            [1, ref rest @ ..] => rest,
+            [2, 4, high, low, ..] => return u16::from_be_bytes([high, low]),
+            [kind, length, ..] if kind > 1 && length >= 2 => {
+                options.get(usize::from(length)..).unwrap_or_default()
+            }
+            _ => return 0,
+        };
+    }
+}
+
+/// RFC 9260 §3: twelve octets of common header, then chunks. What opens or ends an association stands alone
+/// in its packet or first (INIT, INIT ACK, SHUTDOWN COMPLETE must not be bundled; ABORT ends it).
+fn sctp(payload: &[u8], info: &mut PacketInfo) {
+    let Some((&[kind, ..], chunk)) = payload
+        .get(12..)
+        .and_then(|chunks| chunks.split_first_chunk::<4>())
+    else {
+        return;
+    };
+    let initiate_tag = chunk.first_chunk::<4>().copied().map_or(0, u32::from_be_bytes);
+    match kind {
+        1 => {
+            info.signal = Signal::Open;
+            info.sequence_number = initiate_tag;
+        }
+        2 => {
+            info.signal = Signal::Accept;
+            info.sequence_number = initiate_tag;
+        }
+        6 | 14 => info.signal = Signal::Abort,
+        _ => {}
+    }
+}

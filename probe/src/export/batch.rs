@@ -1,0 +1,197 @@
+//! Records on their way from the metering thread to the exporting thread. A fixed number of batches goes
+//! round: filled ones over a bounded channel, emptied ones back, so that nothing is allocated once all have
+//! been used, and a record costs no lock.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use flowproto::FlowRecord;
+
+use crate::cache::RecordSink;
+
+/// Records in a batch.
+const BATCH_RECORDS: usize = 128;
+
+/// A batch of records.
+pub type Batch = Vec<FlowRecord>;
+
+/// Makes the two ends of a queue that holds `records` at the most, in batches. `wait`: a full queue is waited
+/// for (a savefile is patient); else its records are lost and counted (packets are not).
+#[must_use]
+pub fn queue(records: usize, wait: bool) -> (RecordBatches, FilledBatches) {
+    // One batch is being filled and one being exported.
+    let batches = records.div_ceil(BATCH_RECORDS).max(1) + 2;
+    let (filled, filled_receiver) = sync_channel(batches);
+    let (emptied, emptied_receiver) = sync_channel(batches);
+    (
+        RecordBatches {
+            filling: Vec::with_capacity(BATCH_RECORDS),
+            empty: vec![Batch::new(); batches - 1],
+            filled,
+            emptied: emptied_receiver,
+            wait,
+            lost: 0,
+            broken: false,
+        },
+        FilledBatches {
+            filled: filled_receiver,
+            emptied,
+        },
+    )
+}
+
+/// The metering thread's end.
+#[derive(Debug)]
+pub struct RecordBatches {
+    filling: Batch,
+    empty: Vec<Batch>,
+    filled: SyncSender<Batch>,
+    emptied: Receiver<Batch>,
+    wait: bool,
+    lost: u64,
+    broken: bool,
+}
+
+impl RecordBatches {
+    /// Records lost because the queue was full.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// True once the exporting thread is gone.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Records from here on wait for room: the last ones are not to be lost.
+    pub const fn wait_for_room(&mut self) {
+        self.wait = true;
+    }
+
+    /// Takes emptied batches back and passes on a batch that is not full yet.
+    pub fn turn(&mut self) {
+        loop {
+            match self.emptied.try_recv() {
+                Ok(batch) => self.empty.push(batch),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.broken = true;
+                    break;
+                }
+            }
+        }
+        if !self.filling.is_empty()
+            && let Some(next) = self.empty.pop()
+        {
+            self.pass_on(next);
+        }
+    }
+
+    fn pass_on(&mut self, next: Batch) {
+        let full = std::mem::replace(&mut self.filling, next);
+        // There is room for every batch, so only a missing reader can refuse it.
+        if self.filled.send(full).is_err() {
+            self.broken = true;
+        }
+    }
+
+    fn next_empty(&mut self) -> Option<Batch> {
+        if let Some(batch) = self.empty.pop() {
+            return Some(batch);
+        }
+        let next = if self.wait {
+            self.emptied.recv().map_err(|_| TryRecvError::Disconnected)
+        } else {
+            self.emptied.try_recv()
+        };
+        self.broken |= matches!(next, Err(TryRecvError::Disconnected));
+        next.ok()
+    }
+}
+
+impl RecordSink for RecordBatches {
+    fn room(&self) -> usize {
+        if self.wait {
+            usize::MAX
+        } else {
+            self.empty.len() * BATCH_RECORDS + (BATCH_RECORDS - self.filling.len())
+        }
+    }
+
+    fn record(&mut self, record: FlowRecord) {
+        if self.filling.len() >= BATCH_RECORDS {
+            match self.next_empty() {
+                Some(next) => self.pass_on(next),
+                None => {
+                    self.lost += 1;
+                    return;
+                }
+            }
+        }
+        self.filling.push(record);
+    }
+}
+
+/// The exporting thread's end.
+#[derive(Debug)]
+pub struct FilledBatches {
+    filled: Receiver<Batch>,
+    emptied: SyncSender<Batch>,
+}
+
+impl FilledBatches {
+    /// The next batch.
+    ///
+    /// # Errors
+    /// None came within `timeout`, or none will come any more.
+    pub fn next(&self, timeout: Duration) -> Result<Batch, RecvTimeoutError> {
+        self.filled.recv_timeout(timeout)
+    }
+
+    /// Gives a batch back to be filled again.
+    pub fn give_back(&self, mut batch: Batch) {
+        batch.clear();
+        // The metering thread may be done, then nobody wants it.
+        self.emptied.try_send(batch).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_loses_and_counts_what_does_not_fit() {
+        let (mut records, batches) = queue(BATCH_RECORDS, false);
+        let room = records.room();
+        for _ in 0..room + 10 {
+            records.record(FlowRecord::default());
+        }
+        assert_eq!(records.lost(), 10);
+        let batch = batches.next(Duration::ZERO).unwrap();
+        assert_eq!(batch.len(), BATCH_RECORDS);
+        batches.give_back(batch);
+        records.record(FlowRecord::default());
+        assert_eq!(records.lost(), 10);
+    }
+
+    #[test]
+    fn a_batch_that_is_not_full_is_passed_on_in_turn() {
+        let (mut records, batches) = queue(1, false);
+        records.record(FlowRecord::default());
+        records.turn();
+        assert_eq!(batches.next(Duration::ZERO).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_missing_reader_is_noticed_not_waited_for() {
+        let (mut records, batches) = queue(1, true);
+        drop(batches);
+        for _ in 0..10 * BATCH_RECORDS {
+            records.record(FlowRecord::default());
+        }
+        assert!(records.is_broken());
+    }
+}

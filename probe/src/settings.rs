@@ -1,0 +1,303 @@
+//! Settings of the probe: the command line, and the effective settings that it and the other layers give.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::Parser;
+use kipfix_service::exit::Failure;
+use kipfix_service::logs::LogFormat;
+use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
+use serde::{Deserialize, Serialize};
+
+use crate::cache::CacheSettings;
+use crate::capture::interfaces::Pattern;
+use crate::export::target::Target;
+
+/// Prefix of environment variables.
+const ENVIRONMENT: &str = "KIPFIX_PROBE__";
+
+/// Meters the packets of a node's interfaces, or of a capture file, into flow records and exports them as
+/// IPFIX.
+///
+/// Without --interface it captures every interface that is up and has a default route. It needs the capability
+/// CAP_NET_RAW for that, nothing else.
+#[derive(Debug, Parser, Serialize)]
+#[command(
+    name = "kipfix-probe",
+    version,
+    max_term_width = 110,
+    after_help = "Examples:
+  kipfix-probe --interface eth0 --export udp://collector.example:4739
+      meters eth0 and exports to a collector
+  kipfix-probe --read capture.pcap --export stdout:
+      prints the flow records of a capture file, one JSON object a line
+
+Every flag can also stand in the --config file (max_flows: 100000) and in the environment
+(KIPFIX_PROBE__MAX_FLOWS=100000; lists by comma). Flags win over the environment, which wins over the file.
+Exit codes: 0 asked to stop, or the file is done; 64 bad settings; 1 could not start, or a stage died."
+)]
+pub struct Flags {
+    /// Interface to capture: a name, a glob (eth*) or a regular expression (eth[0-9]+); repeatable
+    /// [default: every interface that is up and has a default route]
+    #[arg(long, short, value_name = "PATTERN", help_heading = "Capture")]
+    interface: Vec<Pattern>,
+    /// Capture file to read instead, pcap or pcapng; '-' is stdin. Packet time is the clock; ends with the file
+    #[arg(long, short, value_name = "FILE", help_heading = "Capture")]
+    read: Option<PathBuf>,
+    /// Packets to meter, as a pcap-filter(7) expression [default: all IP packets]
+    #[arg(long, value_name = "BPF", help_heading = "Capture")]
+    filter: Option<String>,
+    /// Octets captured of each packet, 64 to 65535: room for outer and inner headers [default: 256]
+    #[arg(long, value_name = "OCTETS", help_heading = "Capture")]
+    snaplen: Option<u32>,
+    /// Kernel buffer of each interface, 1MiB to 1GiB [default: 32MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Capture")]
+    buffer: Option<Size>,
+    /// Capture also what is not addressed to the node
+    #[arg(long, help_heading = "Capture")]
+    promiscuous: bool,
+    /// Interfaces captured at once, at most [default: 64]
+    #[arg(long, value_name = "N", help_heading = "Capture")]
+    max_interfaces: Option<NonZeroUsize>,
+
+    /// A conversation that goes on is reported this often [default: 60s]
+    #[arg(long, value_name = "TIME", help_heading = "Metering")]
+    active_timeout: Option<Span>,
+    /// A conversation without packets for so long is reported; at most the active timeout [default: 15s]
+    #[arg(long, value_name = "TIME", help_heading = "Metering")]
+    idle_timeout: Option<Span>,
+    /// A quiet connection is remembered for so long, so that it is not counted again [default: 1h]
+    #[arg(long, value_name = "TIME", help_heading = "Metering")]
+    connection_timeout: Option<Span>,
+    /// Conversations in the flow cache, both directions in one, at most [default: 262144]
+    #[arg(long, value_name = "N", help_heading = "Metering")]
+    max_flows: Option<NonZeroU32>,
+    /// Fragmented packets remembered, so that later fragments get their ports, at most [default: 8192]
+    #[arg(long, value_name = "N", help_heading = "Metering")]
+    max_fragments: Option<NonZeroUsize>,
+    /// Count the segments that offloads (GRO, TSO) merged into one packet: true or false [default: true]
+    #[arg(long, value_name = "BOOL", help_heading = "Metering")]
+    packet_correction: Option<bool>,
+
+    /// Where records go; repeatable: udp://HOST:PORT[?mtu=OCTETS&rate=RECORDS_PER_S] (IPFIX; mtu is the longest
+    /// message, default 1400; rate 0 is unpaced, default unpaced live and 200000 from --read), or stdout:
+    /// (JSON lines)
+    #[arg(long, short, value_name = "URL", help_heading = "Export")]
+    export: Vec<Target>,
+    /// Records waiting for export, at most; more are lost and counted [default: 16384]
+    #[arg(long, value_name = "N", help_heading = "Export")]
+    queue: Option<NonZeroUsize>,
+    /// Observation Domain ID in the export [default: made from the node's name]
+    #[arg(long, value_name = "N", help_heading = "Export")]
+    observation_domain: Option<NonZeroU32>,
+    /// Name of the node in the export [default: $NODE_NAME, else the host name]
+    #[arg(long, value_name = "NAME", help_heading = "Export")]
+    node_name: Option<String>,
+
+    /// Address for /metrics, /livez and /readyz [default: 127.0.0.1:9473; none with --read]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Operation")]
+    admin: Option<ListenAddress>,
+    /// Settings file, YAML with the names of these flags, '_' for '-'
+    #[arg(long, value_name = "FILE", help_heading = "Operation")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Print the effective settings and exit
+    #[arg(long, help_heading = "Operation")]
+    #[serde(skip)]
+    pub check: bool,
+    /// Log lines on stderr: text or json; RUST_LOG sets the level [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Operation")]
+    log_format: Option<LogFormat>,
+}
+
+/// The effective settings; what each means stands at the flags.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "said once, at the flags of the same names")]
+pub struct Settings {
+    pub interface: Vec<Pattern>,
+    pub read: Option<PathBuf>,
+    pub filter: Option<String>,
+    pub snaplen: u32,
+    pub buffer: Size,
+    pub promiscuous: bool,
+    pub max_interfaces: NonZeroUsize,
+    pub active_timeout: Span,
+    pub idle_timeout: Span,
+    pub connection_timeout: Span,
+    pub max_flows: NonZeroU32,
+    pub max_fragments: NonZeroUsize,
+    pub packet_correction: bool,
+    pub export: Vec<Target>,
+    pub queue: NonZeroUsize,
+    pub observation_domain: Option<NonZeroU32>,
+    pub node_name: Option<String>,
+    pub admin: Option<ListenAddress>,
+    pub log_format: LogFormat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interface: Vec::new(),
+            read: None,
+            filter: None,
+            snaplen: 256,
+            buffer: Size::from_bytes(32 << 20),
+            promiscuous: false,
+            max_interfaces: at_least_one(64),
+            active_timeout: Span::from_secs(60),
+            idle_timeout: Span::from_secs(15),
+            connection_timeout: Span::from_secs(3600),
+            max_flows: NonZeroU32::MIN.saturating_add(262_143),
+            max_fragments: at_least_one(8192),
+            packet_correction: true,
+            export: Vec::new(),
+            queue: at_least_one(16_384),
+            observation_domain: None,
+            node_name: None,
+            admin: None,
+            log_format: LogFormat::default(),
+        }
+    }
+}
+
+fn at_least_one(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
+}
+
+impl Settings {
+    /// Reads all layers, fills in what is taken from the machine, and checks what concerns more than one
+    /// setting.
+    ///
+    /// # Errors
+    /// The sentence for what is not allowed.
+    pub fn load(flags: &Flags) -> Result<Self, Failure> {
+        let mut settings: Self =
+            settings::load("kipfix-probe", flags.config.as_deref(), ENVIRONMENT, flags)?;
+        settings.cross_check()?;
+        if settings.admin.is_none() && settings.read.is_none() {
+            settings.admin = Some(ListenAddress(([127, 0, 0, 1], 9473).into()));
+        }
+        let node_name = settings.node_name.get_or_insert_with(this_node);
+        settings
+            .observation_domain
+            .get_or_insert_with(|| observation_domain(node_name));
+        Ok(settings)
+    }
+
+    fn cross_check(&self) -> Result<(), BadSettings> {
+        let refuse = |sentence: String| Err(BadSettings::new(sentence));
+        if self.idle_timeout > self.active_timeout {
+            return refuse(format!(
+                "idle_timeout {} is longer than active_timeout {}: allowed is at most the active timeout",
+                self.idle_timeout, self.active_timeout
+            ));
+        }
+        for (name, span) in [
+            ("idle_timeout", self.idle_timeout),
+            ("connection_timeout", self.connection_timeout),
+        ] {
+            if span < Span::from_millis(100) {
+                return refuse(format!("{name} {span} is too short: allowed are 100ms and more"));
+            }
+        }
+        if !(64..=65_535).contains(&self.snaplen) {
+            return refuse(format!(
+                "snaplen {}: allowed are 64 to 65535 octets",
+                self.snaplen
+            ));
+        }
+        if !(1 << 20..=1 << 30).contains(&self.buffer.bytes()) {
+            return refuse(format!("buffer {}: allowed are 1MiB to 1GiB", self.buffer));
+        }
+        if self.read.is_some() && !self.interface.is_empty() {
+            return refuse(
+                "read and interface are both given: allowed is one, a file or interfaces".to_owned(),
+            );
+        }
+        if let Some(name) = &self.node_name
+            && (name.is_empty() || name.len() > 253)
+        {
+            return refuse(format!("node_name {name:?}: allowed are 1 to 253 octets"));
+        }
+        for (index, target) in self.export.iter().enumerate() {
+            if self.export.iter().take(index).any(|other| other == target) {
+                return refuse(format!("export {target} is given twice: allowed is once"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Bounds and timeouts of the flow cache.
+    #[must_use]
+    pub fn cache(&self) -> CacheSettings {
+        let nanoseconds =
+            |span: Span| u64::try_from(span.duration().as_nanos()).unwrap_or(u64::MAX);
+        CacheSettings {
+            max_conversations: self.max_flows.get(),
+            idle_timeout_ns: nanoseconds(self.idle_timeout),
+            active_timeout_ns: nanoseconds(self.active_timeout),
+            connection_timeout_ns: nanoseconds(self.connection_timeout),
+            packet_correction: self.packet_correction,
+        }
+    }
+}
+
+fn this_node() -> String {
+    std::env::var("NODE_NAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .or_else(|| nix::unistd::gethostname().ok()?.into_string().ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// An Observation Domain ID that a node keeps over restarts: FNV-1a of its name. Two nodes may come to share
+/// one, which does no harm: collectors tell domains apart by exporter address and, here, by the announced name.
+fn observation_domain(node_name: &str) -> NonZeroU32 {
+    let hash = node_name.bytes().fold(0x811c_9dc5_u32, |hash, octet| {
+        (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
+    });
+    NonZeroU32::new(hash).unwrap_or(NonZeroU32::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        assert_eq!(Settings::default().cross_check(), Ok(()));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_by_name() {
+        let cases: [(fn(&mut Settings), &str); 4] = [
+            (|s| s.idle_timeout = Span::from_secs(61), "idle_timeout 1m1s"),
+            (|s| s.snaplen = 10, "snaplen 10"),
+            (|s| s.buffer = Size::from_bytes(1), "buffer 1"),
+            (
+                |s| s.export = vec!["stdout:".parse().unwrap(), "stdout:".parse().unwrap()],
+                "export stdout: is given twice",
+            ),
+        ];
+        for (change, named) in cases {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let sentence = settings.cross_check().unwrap_err().to_string();
+            assert!(sentence.contains(named), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_node_keeps_its_observation_domain() {
+        assert_eq!(observation_domain("node-a"), observation_domain("node-a"));
+        assert_ne!(observation_domain("node-a"), observation_domain("node-b"));
+    }
+}
