@@ -1,1 +1,320 @@
-//! (being written)
+//! The collector: flow export in, Prometheus counters out.
+//!
+//! The data's path, one module a stage; a stage imports the stage before it, only this file and
+//! [`worker`] import all:
+//!
+//! 1. [`receive`]: datagrams from UDP sockets or savefiles; `flowproto` decodes them;
+//! 2. [`enrich`]: who the two ends of a record are, by the [`inventory`], and what class of traffic;
+//! 3. [`dedup`]: of the two nodes that saw it, the authoritative observer's record counts;
+//! 4. [`aggregate`]: edges, then bounded series of the metric families;
+//! 5. [`serve`]: the scrape; [`emit`]: the flow log.
+//!
+//! [`worker`] is steps 1 to 4 on one thread; [`live`] and [`offline`] drive workers from sockets and
+//! from savefiles. [`settings`] and [`metrics`] are what an operator sees.
+
+pub mod aggregate;
+pub mod dedup;
+pub mod emit;
+pub mod enrich;
+pub mod inventory;
+pub mod live;
+pub mod metrics;
+pub mod offline;
+pub mod receive;
+pub mod serve;
+pub mod settings;
+pub mod worker;
+
+use std::io::{ErrorKind, Write};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use kipfix_service::admin::{self, Listener, Readiness};
+use kipfix_service::exit::Failure;
+use kipfix_service::exposition::{self, Format};
+use kipfix_service::logs;
+use kipfix_service::signals::Stop;
+
+use aggregate::{EdgeTable, SeriesTable};
+use emit::{FlowLog, Patience};
+use inventory::{Index, IndexBuilder};
+use metrics::{Metrics, Totals};
+use receive::savefile::SavefileCounts;
+use receive::udp::UdpReceiver;
+use serve::{Clock, Scrape};
+use settings::{Flags, Settings, milliseconds};
+use worker::{Shared, Worker};
+
+/// Live, edges become series so often even where nobody scrapes.
+const DRAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// At the stop, the flow log is waited for so long.
+const LAST_LINES: Duration = Duration::from_secs(4);
+
+/// Runs the collector until it is asked to stop, or is done with what `--read` names.
+///
+/// # Errors
+/// Bad settings, or a stage that could not start or died.
+pub fn run(flags: &Flags) -> Result<(), Failure> {
+    let settings = Settings::load(flags)?;
+    if flags.check {
+        return kipfix_service::settings::print(&settings);
+    }
+    logs::init(settings.log_format);
+    let index = index(&settings)?;
+    let stop = Stop::on_signals().context("cannot wait for signals")?;
+
+    // With savefiles, nothing opens that was not asked for by its flag.
+    let offline = !settings.read.is_empty();
+    let listening = !offline || !flags.listen.is_empty();
+    let http = match (offline, &flags.http) {
+        (true, None) => None,
+        _ => Some(Listener::bind("http", settings.http.0)?),
+    };
+    let sockets = if listening {
+        bind(&settings)?
+    } else {
+        Vec::new()
+    };
+
+    let patience = if listening {
+        Patience::Drop
+    } else {
+        Patience::Wait
+    };
+    let collector = Collector::new(&settings, index, sockets, patience)?;
+    let serving = match http {
+        None => None,
+        Some(listener) => Some(collector.serve(listener, stop.clone())?),
+    };
+    let outcome = collector.work(&settings, &stop, listening);
+    stop.set();
+    collector.finish(settings.print_metrics && outcome.is_ok())?;
+    if let Some(serving) = serving {
+        serving
+            .join()
+            .map_err(|_| anyhow!("the HTTP server died"))?;
+    }
+    outcome
+}
+
+fn index(settings: &Settings) -> Result<Index, Failure> {
+    let index = match &settings.inventory {
+        None => return Ok(IndexBuilder::new().build()),
+        Some(path) => {
+            inventory::file::read(path).map_err(|error| Failure::BadSettings(error.to_string()))?
+        }
+    };
+    tracing::info!(
+        nodes = index.nodes(),
+        endpoints = index.endpoints(),
+        "inventory read"
+    );
+    Ok(index)
+}
+
+/// The sockets, worker after worker.
+fn bind(settings: &Settings) -> Result<Vec<Arc<UdpReceiver>>, Failure> {
+    let octets = usize::try_from(settings.receive_buffer.bytes()).unwrap_or(usize::MAX);
+    let mut sockets = Vec::new();
+    let mut ports: Vec<std::net::SocketAddr> = settings.listen.iter().map(|url| url.0).collect();
+    for worker in 0..settings.workers {
+        for (url, address) in settings.listen.iter().zip(&mut ports) {
+            let socket = UdpReceiver::bind(*address, octets, worker, settings.workers > 1)
+                .map_err(|error| anyhow!("listen: cannot listen on {url}: {error}"))?;
+            // Where any port was asked for, the other workers share the one that was found.
+            *address = socket.local_address();
+            tracing::info!(
+                listen = %socket.name(),
+                receive_buffer = socket.receive_buffer_octets(),
+                "listening for flow export"
+            );
+            sockets.push(Arc::new(socket));
+        }
+    }
+    Ok(sockets)
+}
+
+/// The assembled collector.
+struct Collector {
+    scrape: Arc<Scrape>,
+    log: Option<FlowLog>,
+    packet_clock: Arc<AtomicU64>,
+}
+
+impl Collector {
+    fn new(
+        settings: &Settings,
+        index: Index,
+        sockets: Vec<Arc<UdpReceiver>>,
+        patience: Patience,
+    ) -> Result<Self, Failure> {
+        let log = match &settings.flow_log {
+            None => None,
+            Some(target) => Some(
+                FlowLog::open(target, settings.flow_log_queue.bytes(), patience)
+                    .map_err(|error| anyhow!("flow_log: cannot open {target}: {error}"))?,
+            ),
+        };
+        let series = SeriesTable::new(
+            &settings.preset,
+            settings.max_series,
+            milliseconds(settings.series_idle),
+        );
+        let shared = Arc::new(Shared::new(index, series));
+        let live = !sockets.is_empty();
+        let worker_settings = settings.worker(live.then(live::now_milliseconds));
+        let worker = || {
+            let log = log.as_ref().map(FlowLog::buffer);
+            Arc::new(Mutex::new(Worker::new(
+                worker_settings,
+                Arc::clone(&shared),
+                log,
+            )))
+        };
+        let packet_clock = Arc::new(AtomicU64::new(0));
+        let scrape = Scrape {
+            metrics: Metrics::new(settings).context("self-metrics cannot be made")?,
+            workers: (0..if live { settings.workers } else { 1 })
+                .map(|_| worker())
+                .collect(),
+            shared: Arc::clone(&shared),
+            sockets,
+            flow_log: log
+                .as_ref()
+                .map(|log| -> Box<dyn Fn() -> _ + Send + Sync> { Box::new(log.counts()) }),
+            savefile: Arc::new(Mutex::new(SavefileCounts::default())),
+            clock: if live {
+                Clock::Wall
+            } else {
+                Clock::Packets(Arc::clone(&packet_clock))
+            },
+            spare: Mutex::new(EdgeTable::new(settings.max_edges)),
+        };
+        Ok(Self {
+            scrape: Arc::new(scrape),
+            log,
+            packet_clock,
+        })
+    }
+
+    fn serve(&self, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {
+        tracing::info!(http = %listener.local_address(), "serving /metrics, /livez and /readyz");
+        let scrape = Arc::clone(&self.scrape);
+        let metrics = move |format, out: &mut Vec<u8>| scrape.write(format, false, out);
+        let router = admin::router(metrics, Readiness::default);
+        Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
+    }
+
+    /// Reads the savefiles, then listens if there are sockets.
+    fn work(&self, settings: &Settings, stop: &Stop, listening: bool) -> Result<(), Failure> {
+        for path in &settings.read {
+            let Some(worker) = self.scrape.workers.first() else {
+                break;
+            };
+            offline::read(
+                path,
+                worker,
+                &self.scrape.savefile,
+                &self.packet_clock,
+                stop,
+            )?;
+        }
+        if listening {
+            self.listen(settings, stop)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn listen(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
+        let mut threads = Vec::new();
+        let each = self.scrape.sockets.chunks(settings.listen.len().max(1));
+        for (worker, sockets) in self.scrape.workers.iter().zip(each) {
+            let (worker, sockets) = (Arc::clone(worker), sockets.to_vec());
+            let stopped = StopAtEnd(stop.clone());
+            let thread = std::thread::Builder::new()
+                .name("receive".into())
+                .spawn(move || live::receive(&worker, &sockets, &stopped.0));
+            threads.push(thread.context("no thread for a worker")?);
+        }
+        let mut drained = live::monotonic();
+        while !stop.wait_timeout(Duration::from_secs(1)) {
+            for socket in &self.scrape.sockets {
+                socket.read_drops();
+            }
+            if drained.elapsed() >= DRAIN_INTERVAL {
+                drained = live::monotonic();
+                self.scrape.drain();
+            }
+        }
+        for thread in threads {
+            match thread.join() {
+                Ok(ended) => ended.context("receiving failed")?,
+                Err(_) => return Err(anyhow!("a worker died").into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what waits, writes what is left, and says what became of everything.
+    fn finish(self, print_metrics: bool) -> Result<(), Failure> {
+        for worker in &self.scrape.workers {
+            worker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .finish();
+        }
+        if let Some(log) = self.log {
+            let patience = (!self.scrape.sockets.is_empty()).then_some(LAST_LINES);
+            log.finish(patience);
+        }
+        say_ledger(&self.scrape.drain());
+        if !print_metrics {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        self.scrape.write(Format::Text, true, &mut text);
+        exposition::finish(Format::Text, &mut text);
+        let mut out = std::io::stdout().lock();
+        match out.write_all(&text).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(anyhow!("print_metrics: stdout cannot be written: {error}").into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Asks to stop when its thread ends, however it ends: a dead stage ends the process.
+struct StopAtEnd(Stop);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+fn say_ledger(totals: &Totals) {
+    let (decoding, records) = (&totals.worker.decoding, &totals.worker.records);
+    tracing::info!(
+        datagrams = decoding.datagrams,
+        records = decoding.records,
+        biflow_reverse = records.reverse_directions,
+        counted = records.counted,
+        other_observer = records.other_observer,
+        intra_node = records.intra_node,
+        no_counters = records.no_counters,
+        unusable = decoding.unusable.iter().sum::<u64>(),
+        sequence_lost = decoding.sequence_lost,
+        kernel_drops = totals
+            .sockets
+            .iter()
+            .map(|(_, drops, _)| drops)
+            .sum::<u64>(),
+        series = totals.series.series,
+        "done: records + biflow_reverse = counted + other_observer + intra_node + no_counters"
+    );
+}

@@ -1,0 +1,111 @@
+//! The families that a preset stands for.
+
+use serde::{Deserialize, Serialize};
+
+use super::family::{Family, Filter, Label, LabelSource, Side, Value};
+
+/// A set of families that answers one question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Which workload talks to which, how much, and who connects to whom.
+    Workloads,
+    /// Which node talks to which, inside and to the outside.
+    Nodes,
+    /// What crosses zones, by workload.
+    Zones,
+}
+
+impl Preset {
+    /// All of them, the default.
+    pub const ALL: [Self; 3] = [Self::Workloads, Self::Nodes, Self::Zones];
+
+    /// Its families; those with the same labels follow each other.
+    #[must_use]
+    pub const fn families(self) -> &'static [Family] {
+        match self {
+            Self::Workloads => WORKLOADS,
+            Self::Nodes => NODES,
+            Self::Zones => ZONES,
+        }
+    }
+}
+
+const fn label(name: &'static str, source: LabelSource) -> Label {
+    Label { name, source }
+}
+
+const WORKLOAD_LABELS: &[Label] = &[
+    label("src_namespace", LabelSource::Namespace(Side::Source)),
+    label("src_kind", LabelSource::Kind(Side::Source)),
+    label("src_workload", LabelSource::Workload(Side::Source)),
+    label("dst_namespace", LabelSource::Namespace(Side::Destination)),
+    label("dst_kind", LabelSource::Kind(Side::Destination)),
+    label("dst_workload", LabelSource::Workload(Side::Destination)),
+    label("class", LabelSource::Class),
+];
+
+const NODE_LABELS: &[Label] = &[
+    label("src_node", LabelSource::Node(Side::Source)),
+    label("dst_node", LabelSource::Node(Side::Destination)),
+    label("class", LabelSource::Class),
+    label("scope", LabelSource::Scope),
+];
+
+const ZONE_LABELS: &[Label] = &[
+    label("src_zone", LabelSource::Zone(Side::Source)),
+    label("dst_zone", LabelSource::Zone(Side::Destination)),
+    label("src_namespace", LabelSource::Namespace(Side::Source)),
+    label("src_workload", LabelSource::Workload(Side::Source)),
+    label("dst_namespace", LabelSource::Namespace(Side::Destination)),
+    label("dst_workload", LabelSource::Workload(Side::Destination)),
+];
+
+const WORKLOADS: &[Family] = &[
+    Family {
+        name: "kipfix_bytes_total",
+        help: "Octets of IP packets from one workload to another.",
+        value: Value::Bytes,
+        labels: WORKLOAD_LABELS,
+        filter: Filter::All,
+    },
+    Family {
+        name: "kipfix_packets_total",
+        help: "IP packets from one workload to another.",
+        value: Value::Packets,
+        labels: WORKLOAD_LABELS,
+        filter: Filter::All,
+    },
+    Family {
+        name: "kipfix_connections_total",
+        help: "Connections that one workload opened to another and whose start was seen.",
+        value: Value::Connections,
+        labels: WORKLOAD_LABELS,
+        filter: Filter::All,
+    },
+];
+
+const NODES: &[Family] = &[
+    Family {
+        name: "kipfix_node_bytes_total",
+        help: "Octets of IP packets from one node, or its pods, to another.",
+        value: Value::Bytes,
+        labels: NODE_LABELS,
+        filter: Filter::All,
+    },
+    Family {
+        name: "kipfix_node_packets_total",
+        help: "IP packets from one node, or its pods, to another.",
+        value: Value::Packets,
+        labels: NODE_LABELS,
+        filter: Filter::All,
+    },
+];
+
+const ZONES: &[Family] = &[Family {
+    name: "kipfix_zone_bytes_total",
+    help: "Octets of IP packets from a workload in one zone to a workload in another.",
+    value: Value::Bytes,
+    labels: ZONE_LABELS,
+    filter: Filter::CrossZone,
+}];

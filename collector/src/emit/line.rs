@@ -1,0 +1,173 @@
+//! A line of the flow log: the record as it came, and what was added to it.
+
+use flowproto::collector::Message;
+use flowproto::json;
+use flowproto::template::Fields;
+
+use crate::enrich::{Ends, Scope, TrafficClass};
+use crate::inventory::{Endpoint, EndpointId, EndpointKind, Index};
+
+/// Begins a line: the fields of the record and the Message it came in.
+pub(crate) fn begin(message: &Message<'_>, fields: Fields<'_>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let before = out.len();
+    fields.write_json(out);
+    if out.len() > before {
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"exporter\":");
+    json::write_address(message.exporter.ip().into(), out);
+    out.extend_from_slice(b",\"observationDomainId\":");
+    json::write_number(message.observation_domain_id.into(), out);
+    out.extend_from_slice(b",\"version\":");
+    json::write_number(
+        match message.version {
+            flowproto::collector::Version::V5 => 5,
+            flowproto::collector::Version::V7 => 7,
+            flowproto::collector::Version::V9 => 9,
+            flowproto::collector::Version::Ipfix => 10,
+        },
+        out,
+    );
+}
+
+/// Adds who the ends are and what class of traffic that is. `foreign`: the exporter is no known node,
+/// and the line says which it is.
+pub(crate) fn add_ends(
+    index: &Index,
+    ends: Ends,
+    message: &Message<'_>,
+    foreign: bool,
+    out: &mut Vec<u8>,
+) {
+    add_end(index, ends.source, ends.source_service, &SOURCE, out);
+    add_end(
+        index,
+        ends.destination,
+        ends.destination_service,
+        &DESTINATION,
+        out,
+    );
+    let source = index.endpoint(ends.source);
+    let destination = index.endpoint(ends.destination);
+    add_text(
+        "trafficClass",
+        TrafficClass::between(source, destination).as_str(),
+        out,
+    );
+    add_text(
+        "trafficScope",
+        Scope::between(source, destination).as_str(),
+        out,
+    );
+    if foreign {
+        match &message.domain.observation_domain_name {
+            Some(name) => add_text("observer", name, out),
+            None => {
+                out.extend_from_slice(b",\"observer\":");
+                json::write_address(message.exporter.ip().into(), out);
+            }
+        }
+    }
+}
+
+/// Adds whether the record counts, where there is enrichment.
+pub(crate) fn add_counted(counted: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(if counted {
+        b",\"counted\":true"
+    } else {
+        b",\"counted\":false"
+    });
+}
+
+/// Ends the line.
+pub(crate) fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"}\n");
+}
+
+/// Member names of one end; those that Antrea has are spelled as Antrea does.
+struct Names {
+    pod_namespace: &'static str,
+    pod_name: &'static str,
+    node_name: &'static str,
+    workload_kind: &'static str,
+    workload_name: &'static str,
+    service_namespace: &'static str,
+    service_name: &'static str,
+    zone: &'static str,
+    region: &'static str,
+    name: &'static str,
+}
+
+const SOURCE: Names = Names {
+    pod_namespace: "sourcePodNamespace",
+    pod_name: "sourcePodName",
+    node_name: "sourceNodeName",
+    workload_kind: "sourceWorkloadKind",
+    workload_name: "sourceWorkloadName",
+    service_namespace: "sourceServiceNamespace",
+    service_name: "sourceServiceName",
+    zone: "sourceZone",
+    region: "sourceRegion",
+    name: "sourceName",
+};
+
+const DESTINATION: Names = Names {
+    pod_namespace: "destinationPodNamespace",
+    pod_name: "destinationPodName",
+    node_name: "destinationNodeName",
+    workload_kind: "destinationWorkloadKind",
+    workload_name: "destinationWorkloadName",
+    service_namespace: "destinationServiceNamespace",
+    service_name: "destinationServiceName",
+    zone: "destinationZone",
+    region: "destinationRegion",
+    name: "destinationName",
+};
+
+fn add_end(
+    index: &Index,
+    id: EndpointId,
+    service: Option<EndpointId>,
+    names: &Names,
+    out: &mut Vec<u8>,
+) {
+    let end: &Endpoint = index.endpoint(id);
+    match end.kind {
+        // A pod that only its pod CIDR tells of has no name: what is not known is left out.
+        EndpointKind::Pod if !end.name.is_empty() => {
+            add_text(names.pod_namespace, &end.namespace, out);
+            add_text(names.pod_name, &end.name, out);
+            add_text(names.workload_kind, &end.workload_kind, out);
+            add_text(names.workload_name, &end.workload_name, out);
+        }
+        EndpointKind::Node => {
+            add_text(names.workload_kind, &end.workload_kind, out);
+            add_text(names.workload_name, &end.workload_name, out);
+        }
+        EndpointKind::External => add_text(names.name, &end.name, out),
+        EndpointKind::Pod | EndpointKind::Service => {}
+    }
+    if let Some(node) = end.node {
+        let node = index.node(node);
+        add_text(names.node_name, &node.name, out);
+        add_text(names.zone, &node.zone, out);
+        add_text(names.region, &node.region, out);
+    }
+    if let Some(service) = service {
+        let service = index.endpoint(service);
+        add_text(names.service_namespace, &service.namespace, out);
+        add_text(names.service_name, &service.name, out);
+    }
+}
+
+/// Adds a member, unless its text is empty.
+fn add_text(name: &str, text: &str, out: &mut Vec<u8>) {
+    if text.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    json::write_string(text, out);
+}

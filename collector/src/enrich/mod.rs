@@ -1,0 +1,10 @@
+//! Enrich: a flow record → who its two ends are and what class of traffic that is.
+//!
+//! Part of the Intermediate Process (RFC 6183), between the decoder and the counting; nothing here
+//! allocates, the names are looked up when somebody reads them.
+
+mod class;
+mod endpoint;
+
+pub use class::{Scope, TrafficClass};
+pub use endpoint::{Ends, ends};

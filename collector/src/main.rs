@@ -1,0 +1,10 @@
+//! `kipfix-collector`: see the library's map.
+
+use std::process::ExitCode;
+
+use kipfix_collector::settings::Flags;
+use kipfix_service::exit;
+
+fn main() -> ExitCode {
+    exit::run(|| kipfix_collector::run(&exit::parse::<Flags>()?))
+}

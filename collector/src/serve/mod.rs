@@ -1,0 +1,6 @@
+//! Serve: what people and tools read. `/metrics`, `/livez` and `/readyz` over HTTP, and the same
+//! metrics on stdout after a savefile.
+
+mod scrape;
+
+pub use scrape::{Clock, Scrape};

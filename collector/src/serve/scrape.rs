@@ -1,0 +1,199 @@
+//! A scrape: drain every worker, bring the self-metrics up to date, write all families.
+//!
+//! A worker is held up only for the swap of its edge table; the edges become series, and the series
+//! text, without it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowproto::collector::{Counters, Occupancy};
+use kipfix_service::exposition::{self, Format};
+
+use crate::aggregate::EdgeTable;
+use crate::emit::FlowLogCounts;
+use crate::live;
+use crate::metrics::{Metrics, Totals};
+use crate::receive::savefile::SavefileCounts;
+use crate::receive::udp::UdpReceiver;
+use crate::worker::{RecordCounts, Shared, Worker, WorkerCounts};
+
+/// What time it is for the series.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The wall's.
+    Wall,
+    /// That of the packets in a savefile: the last time seen, milliseconds since the epoch.
+    Packets(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn now_milliseconds(&self) -> u64 {
+        match self {
+            Self::Wall => live::now_milliseconds(),
+            Self::Packets(last) => last.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// All that a scrape looks at.
+pub struct Scrape {
+    /// Self-metrics.
+    pub metrics: Metrics,
+    /// What the workers share.
+    pub shared: Arc<Shared>,
+    /// The workers.
+    pub workers: Vec<Arc<Mutex<Worker>>>,
+    /// The sockets.
+    pub sockets: Vec<Arc<UdpReceiver>>,
+    /// The flow log, if there is one.
+    pub flow_log: Option<Box<dyn Fn() -> FlowLogCounts + Send + Sync>>,
+    /// What savefiles held.
+    pub savefile: Arc<Mutex<SavefileCounts>>,
+    /// What time it is.
+    pub clock: Clock,
+    /// The table that a worker gets for its own; one drain at a time.
+    pub spare: Mutex<EdgeTable>,
+}
+
+impl std::fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scrape")
+            .field("workers", &self.workers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scrape {
+    /// Turns what the workers counted into series and returns all counts.
+    pub fn drain(&self) -> Totals {
+        let now = self.clock.now_milliseconds();
+        let mut spare = lock(&self.spare);
+        let mut sum = WorkerCounts::default();
+        for worker in &self.workers {
+            let counts = lock(worker).drain(&mut spare);
+            self.shared.merge(&mut spare, now);
+            add(&mut sum, &counts);
+        }
+        drop(spare);
+        let mut series = lock(&self.shared.series);
+        series.expire(now);
+        let counts = series.counts();
+        drop(series);
+        let size = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        Totals {
+            worker: sum,
+            series: counts,
+            flow_log: self
+                .flow_log
+                .as_ref()
+                .map(|counts| counts())
+                .unwrap_or_default(),
+            savefile: *lock(&self.savefile),
+            sockets: self
+                .sockets
+                .iter()
+                .map(|socket| {
+                    socket.read_drops();
+                    let octets = size(socket.receive_buffer_octets());
+                    (socket.name().to_owned(), socket.drops(), octets)
+                })
+                .collect(),
+            observed_nodes: size(self.shared.observers.observed_nodes(now)),
+        }
+    }
+
+    /// Writes all families, without the end mark. `ordered`: the same counts are the same text.
+    pub fn write(&self, format: Format, ordered: bool, out: &mut Vec<u8>) {
+        let began = live::monotonic();
+        self.metrics.publish(&self.drain());
+        exposition::write_registry(self.metrics.registry(), format, out);
+        lock(&self.shared.series).write(format, ordered, out);
+        self.metrics.scraped(began.elapsed().as_secs_f64());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
+    let WorkerCounts {
+        decoding,
+        occupancy,
+        records,
+    } = sum;
+    let Counters {
+        datagrams,
+        octets,
+        messages,
+        records: decoded,
+        options_records,
+        templates,
+        sets_held,
+        sets_released,
+        sequence_lost,
+        sequence_gaps,
+        unusable,
+    } = counts.decoding;
+    for (sum, more) in [
+        (&mut decoding.datagrams, datagrams),
+        (&mut decoding.octets, octets),
+        (&mut decoding.records, decoded),
+        (&mut decoding.options_records, options_records),
+        (&mut decoding.templates, templates),
+        (&mut decoding.sets_held, sets_held),
+        (&mut decoding.sets_released, sets_released),
+        (&mut decoding.sequence_lost, sequence_lost),
+        (&mut decoding.sequence_gaps, sequence_gaps),
+    ] {
+        *sum += more;
+    }
+    for (sum, more) in decoding.messages.iter_mut().zip(messages) {
+        *sum += more;
+    }
+    for (sum, more) in decoding.unusable.iter_mut().zip(unusable) {
+        *sum += more;
+    }
+    let Occupancy {
+        domains,
+        templates,
+        held_sets,
+        held_octets,
+    } = counts.occupancy;
+    occupancy.domains += domains;
+    occupancy.templates += templates;
+    occupancy.held_sets += held_sets;
+    occupancy.held_octets += held_octets;
+    let RecordCounts {
+        records: seen,
+        reverse_directions,
+        counted,
+        other_observer,
+        intra_node,
+        no_counters,
+        held,
+        settled_early,
+        waiting,
+        foreign,
+        edges,
+        full_drains,
+    } = counts.records;
+    for (sum, more) in [
+        (&mut records.records, seen),
+        (&mut records.reverse_directions, reverse_directions),
+        (&mut records.counted, counted),
+        (&mut records.other_observer, other_observer),
+        (&mut records.intra_node, intra_node),
+        (&mut records.no_counters, no_counters),
+        (&mut records.held, held),
+        (&mut records.settled_early, settled_early),
+        (&mut records.waiting, waiting),
+        (&mut records.foreign, foreign),
+        (&mut records.edges, edges),
+        (&mut records.full_drains, full_drains),
+    ] {
+        *sum += more;
+    }
+}

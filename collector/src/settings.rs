@@ -1,0 +1,338 @@
+//! Settings: flags, their meaning and defaults, and what they must be with each other.
+//!
+//! Defaults < `--config FILE` (YAML, keys as the flags with `_`) < environment
+//! (`KIPFIX_COLLECTOR__…`) < flags.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use flowproto::collector::Limits;
+use kipfix_service::exit::Failure;
+use kipfix_service::logs::LogFormat;
+use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::Preset;
+use crate::emit::FlowLogTarget;
+use crate::receive::udp::ListenUrl;
+use crate::worker::WorkerSettings;
+
+/// Prefix of the settings in the environment.
+pub const ENVIRONMENT_PREFIX: &str = "KIPFIX_COLLECTOR__";
+
+const AFTER_HELP: &str = "\
+Examples:
+  kipfix-collector --inventory cluster.yaml --flow-log file:/var/log/flows.json
+      listen on UDP 4739 and 2055, say who is who by the file, serve http://HOST:8080/metrics
+  kipfix-collector --read export.pcap --flow-log stdout: --print-metrics
+      print every record of a capture as JSON, then the counters, and exit
+
+Every flag is also a key of the --config file (with _ for -) and an environment variable
+(KIPFIX_COLLECTOR__ and the key in capitals; lists separated by commas).
+Exit codes: 0 asked to stop or done, 64 bad settings, 1 could not start or a stage died.";
+
+/// Collects NetFlow and IPFIX, adds who the addresses are, and serves Prometheus counters.
+#[derive(Debug, Default, Parser, Serialize)]
+#[command(name = "kipfix-collector", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Flags {
+    /// Receive flow export (IPFIX, NetFlow v9, v7, v5) here; repeatable [default: udp://[::]:4739
+    /// and udp://[::]:2055, both IPv6 and IPv4]
+    #[arg(long, value_name = "URL", help_heading = "Input")]
+    pub listen: Vec<ListenUrl>,
+    /// Read a pcap or pcapng capture of flow export, or an IPFIX file, as if received; '-' is stdin;
+    /// repeatable. Exits when done; then nothing listens unless its flag is given
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub read: Vec<PathBuf>,
+    /// Threads that receive and decode, each with a socket of its own; an exporter stays on one
+    /// [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub workers: Option<usize>,
+    /// Receive buffer of each socket, in bytes or with K, M, G [default: 8MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Input")]
+    pub receive_buffer: Option<Size>,
+
+    /// Ask Kubernetes who holds an address: auto (if there is a cluster), off, or a kubeconfig file
+    /// [default: auto]
+    #[arg(long, value_name = "auto|off|KUBECONFIG", help_heading = "Who is who")]
+    pub kubernetes: Option<String>,
+    /// YAML file that says who holds an address: nodes, pods, services, cidrs
+    #[arg(long, value_name = "FILE", help_heading = "Who is who")]
+    pub inventory: Option<PathBuf>,
+    /// How long a record waits until it is known whether the other node is observed too [default: 10s]
+    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    pub observer_wait: Option<Span>,
+    /// How many records wait for that at the most, for each worker [default: 65536]
+    #[arg(long, value_name = "N", help_heading = "Who is who")]
+    pub held_records: Option<usize>,
+
+    /// Serve /metrics, /livez and /readyz here [default: [::]:8080]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
+    pub http: Option<ListenAddress>,
+    /// Write every record as one line of JSON
+    #[arg(long, value_name = "stdout:|file:PATH", help_heading = "Output")]
+    pub flow_log: Option<FlowLogTarget>,
+    /// How much of the flow log may wait for a slow disk or reader before lines are dropped
+    /// [default: 16MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    pub flow_log_queue: Option<Size>,
+    /// With --read: print what a scrape would say on stdout at the end
+    #[arg(long, help_heading = "Output")]
+    pub print_metrics: bool,
+
+    /// Metric families to serve: workloads, nodes, zones; repeatable [default: all three]
+    #[arg(long, value_name = "NAME", help_heading = "Metrics")]
+    pub preset: Vec<Preset>,
+    /// Count traffic inside a node too (class intra_node)
+    #[arg(long, help_heading = "Metrics")]
+    pub intra_node: bool,
+    /// Count each record of an exporter that counts no connections as one connection
+    #[arg(long, help_heading = "Metrics")]
+    pub connections_from_flows: bool,
+    /// Series of a family; further ones are counted under the label value "other" [default: 100000]
+    #[arg(long, value_name = "N", help_heading = "Metrics")]
+    pub max_series: Option<usize>,
+    /// A series that nothing was added to for so long goes [default: 1h]
+    #[arg(long, value_name = "SPAN", help_heading = "Metrics")]
+    pub series_idle: Option<Span>,
+    /// Pairs of endpoints that a worker counts before they are added to the series, without waiting
+    /// for a scrape [default: 65536]
+    #[arg(long, value_name = "N", help_heading = "Metrics")]
+    pub max_edges: Option<usize>,
+
+    /// Observation Domains known at once, for each worker; the one longest silent goes for a new one
+    /// [default: 4096]
+    #[arg(long, value_name = "N", help_heading = "Bounds of the decoder")]
+    pub max_domains: Option<usize>,
+    /// Templates of an Observation Domain [default: 4096]
+    #[arg(long, value_name = "N", help_heading = "Bounds of the decoder")]
+    pub max_templates: Option<usize>,
+    /// Records that came before their template may take so much [default: 16MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Bounds of the decoder")]
+    pub template_wait_size: Option<Size>,
+    /// ... and wait for it so long [default: 2m]
+    #[arg(long, value_name = "SPAN", help_heading = "Bounds of the decoder")]
+    pub template_wait: Option<Span>,
+
+    /// Settings file, YAML
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Print the effective settings, a valid --config file, and exit
+    #[arg(long)]
+    #[serde(skip)]
+    pub check: bool,
+    /// How log lines are written to stderr: text or json; RUST_LOG says which [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// The effective settings. Each is described by its flag in [`Flags`].
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "each is described by its flag")]
+pub struct Settings {
+    pub listen: Vec<ListenUrl>,
+    pub read: Vec<PathBuf>,
+    pub workers: usize,
+    pub receive_buffer: Size,
+    pub kubernetes: String,
+    pub inventory: Option<PathBuf>,
+    pub observer_wait: Span,
+    pub held_records: usize,
+    pub http: ListenAddress,
+    pub flow_log: Option<FlowLogTarget>,
+    pub flow_log_queue: Size,
+    pub print_metrics: bool,
+    pub preset: Vec<Preset>,
+    pub intra_node: bool,
+    pub connections_from_flows: bool,
+    pub max_series: usize,
+    pub series_idle: Span,
+    pub max_edges: usize,
+    pub max_domains: usize,
+    pub max_templates: usize,
+    pub template_wait_size: Size,
+    pub template_wait: Span,
+    pub log_format: LogFormat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let any = |port| std::net::SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
+        Self {
+            listen: vec![ListenUrl(any(4739)), ListenUrl(any(2055))],
+            read: Vec::new(),
+            workers: 1,
+            receive_buffer: Size::from_bytes(8 << 20),
+            kubernetes: "auto".into(),
+            inventory: None,
+            observer_wait: Span::from_secs(10),
+            held_records: 65_536,
+            http: ListenAddress(any(8080)),
+            flow_log: None,
+            flow_log_queue: Size::from_bytes(16 << 20),
+            print_metrics: false,
+            preset: Preset::ALL.to_vec(),
+            intra_node: false,
+            connections_from_flows: false,
+            max_series: 100_000,
+            series_idle: Span::from_secs(3600),
+            max_edges: 65_536,
+            max_domains: 4096,
+            max_templates: 4096,
+            template_wait_size: Size::from_bytes(16 << 20),
+            template_wait: Span::from_secs(120),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Settings {
+    /// Layers the settings and checks what they must be with each other.
+    ///
+    /// # Errors
+    /// A sentence that names the setting, the value and what is allowed.
+    pub fn load(flags: &Flags) -> Result<Self, Failure> {
+        let settings: Self = settings::load(
+            "kipfix-collector",
+            flags.config.as_deref(),
+            ENVIRONMENT_PREFIX,
+            flags,
+        )?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), BadSettings> {
+        let bad = |sentence: String| Err(BadSettings::new(sentence));
+        for (name, value, least, most) in [
+            ("workers", self.workers, 1, 256),
+            ("held_records", self.held_records, 0, 1 << 24),
+            ("max_series", self.max_series, 1, 1 << 26),
+            ("max_edges", self.max_edges, 16, 1 << 24),
+            ("max_domains", self.max_domains, 1, 1 << 24),
+            ("max_templates", self.max_templates, 1, 1 << 16),
+        ] {
+            if !(least..=most).contains(&value) {
+                return bad(format!(
+                    "{name}: {value} is out of range: allowed are {least} to {most}"
+                ));
+            }
+        }
+        for (name, value, most) in [
+            ("receive_buffer", self.receive_buffer, 1 << 30),
+            ("flow_log_queue", self.flow_log_queue, 1 << 32),
+            ("template_wait_size", self.template_wait_size, 1 << 32),
+        ] {
+            if !(4096..=most).contains(&value.bytes()) {
+                let most = Size::from_bytes(most);
+                return bad(format!(
+                    "{name}: {value} is out of range: allowed are 4K to {most}"
+                ));
+            }
+        }
+        if self.series_idle < Span::from_secs(1) {
+            return bad(format!(
+                "series_idle: {} is too short: allowed is 1s and more",
+                self.series_idle
+            ));
+        }
+        if self.print_metrics && self.read.is_empty() {
+            return bad("print_metrics: allowed only beside read; live, scrape /metrics".into());
+        }
+        if !matches!(self.kubernetes.as_str(), "auto" | "off") {
+            return bad(format!(
+                "kubernetes: {:?} cannot be used: allowed are auto and off, until this version \
+                 can ask Kubernetes; an inventory file says who is who",
+                self.kubernetes
+            ));
+        }
+        if self.preset.is_empty() {
+            return bad("preset: the list is empty: allowed are workloads, nodes, zones".into());
+        }
+        if self.listen.is_empty() && self.read.is_empty() {
+            return bad("listen: the list is empty: allowed is udp://ADDRESS:PORT".into());
+        }
+        Ok(())
+    }
+
+    /// What a worker needs of them. `began_milliseconds`: see [`WorkerSettings`].
+    #[must_use]
+    pub fn worker(&self, began_milliseconds: Option<u64>) -> WorkerSettings {
+        WorkerSettings {
+            limits: Limits {
+                domains: self.max_domains,
+                templates_per_domain: self.max_templates,
+                held_octets: usize::try_from(self.template_wait_size.bytes()).unwrap_or(usize::MAX),
+                held_milliseconds: milliseconds(self.template_wait),
+            },
+            max_edges: self.max_edges,
+            held_records: self.held_records,
+            observer_wait_milliseconds: milliseconds(self.observer_wait),
+            intra_node: self.intra_node,
+            connections_from_flows: self.connections_from_flows,
+            began_milliseconds,
+        }
+    }
+}
+
+/// A span in milliseconds.
+#[must_use]
+pub fn milliseconds(span: Span) -> u64 {
+    u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(change: impl FnOnce(&mut Settings)) -> Result<(), String> {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.check().map_err(|bad| bad.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        assert_eq!(checked(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_names_the_setting_the_value_and_what_is_allowed() {
+        type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
+        let cases: [Case<'_>; 6] = [
+            (|s| s.workers = 0, &["workers", "0", "1 to 256"]),
+            (|s| s.max_edges = 1, &["max_edges", "1", "16 to"]),
+            (
+                |s| s.receive_buffer = Size::from_bytes(1),
+                &["receive_buffer", "1", "4K to 1GiB"],
+            ),
+            (|s| s.print_metrics = true, &["print_metrics", "read"]),
+            (
+                |s| s.kubernetes = "/kube".into(),
+                &["kubernetes", "/kube", "auto and off"],
+            ),
+            (|s| s.preset.clear(), &["preset", "workloads, nodes, zones"]),
+        ];
+        for (change, said) in cases {
+            let sentence = checked(change).unwrap_err();
+            for word in said {
+                assert!(sentence.contains(word), "{sentence} lacks {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_flag_but_two_is_a_setting() {
+        use clap::CommandFactory;
+        Flags::command().debug_assert();
+        let names = |value: &serde_json::Value| -> Vec<String> {
+            let mut names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            names(&serde_json::to_value(Flags::default()).unwrap()),
+            names(&serde_json::to_value(Settings::default()).unwrap())
+        );
+    }
+}
