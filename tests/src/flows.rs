@@ -1,0 +1,137 @@
+//! Per-flow sums, to be compared whole.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::program;
+
+/// Source, destination, protocol, ports.
+pub type Key = (IpAddr, IpAddr, u8, u16, u16);
+
+/// Flow → (packets, octets).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flows(pub BTreeMap<Key, (u64, u64)>);
+
+impl Flows {
+    /// Adds to a flow. Ports of ICMP are left out: tools put type and code there.
+    pub fn add(&mut self, key: Key, packets: u64, octets: u64) {
+        let (source, destination, protocol, sport, dport) = key;
+        let (sport, dport) = if matches!(protocol, 1 | 58) { (0, 0) } else { (sport, dport) };
+        let key = (source.to_canonical(), destination.to_canonical(), protocol, sport, dport);
+        let sums = self.0.entry(key).or_default();
+        sums.0 += packets;
+        sums.1 += octets;
+    }
+
+    /// Packets and octets of all flows.
+    pub fn totals(&self) -> (u64, u64) {
+        self.0.values().fold((0, 0), |sum, flow| (sum.0 + flow.0, sum.1 + flow.1))
+    }
+
+    /// Reads JSON lines with IANA names, as `stdout:` and `--flow-log` write them.
+    pub fn of_json_lines(text: &str) -> Self {
+        let mut flows = Self::default();
+        for line in text.lines().filter(|line| line.starts_with('{')) {
+            let record: serde_json::Value = serde_json::from_str(line).expect(line);
+            let address = |name: &str| -> Option<IpAddr> {
+                ["IPv4Address", "IPv6Address"]
+                    .iter()
+                    .find_map(|family| record[format!("{name}{family}")].as_str()?.parse().ok())
+            };
+            let number = |name: &str| record[name].as_u64().unwrap_or_default();
+            let (Some(source), Some(destination)) = (address("source"), address("destination")) else {
+                panic!("no addresses: {line}");
+            };
+            let key = (
+                source,
+                destination,
+                number("protocolIdentifier") as u8,
+                number("sourceTransportPort") as u16,
+                number("destinationTransportPort") as u16,
+            );
+            flows.add(key, number("packetDeltaCount"), number("octetDeltaCount"));
+        }
+        flows
+    }
+
+    /// Sums what nfcapd stored in a folder.
+    pub fn of_nfdump(folder: &Path) -> Self {
+        let mut nfdump = Command::new("nfdump");
+        nfdump.args(["-6", "-q", "-N", "-o", "fmt:%sa,%da,%sp,%dp,%pr,%pkt,%byt", "-R"]).arg(folder);
+        let mut flows = Self::default();
+        for line in program::text(&mut nfdump).lines() {
+            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+            let [source, destination, sport, dport, protocol, packets, octets] = cells[..] else {
+                continue;
+            };
+            let Ok(source) = source.parse() else { continue };
+            // An ICMP type and code stand in the port as "8.0".
+            let port = |text: &str| text.split('.').next().and_then(|t| t.parse().ok()).unwrap_or(0);
+            let protocol = protocol.parse().expect("a protocol number");
+            let key = (source, destination.parse().expect("an address"), protocol, port(sport), port(dport));
+            flows.add(key, packets.parse().expect("packets"), octets.parse().expect("octets"));
+        }
+        flows
+    }
+
+    /// Panics with the first differences where two sums are not the same.
+    pub fn assert_same(&self, truth: &Self, what: &str) {
+        if self == truth {
+            return;
+        }
+        let mut differences = Vec::new();
+        for (key, want) in &truth.0 {
+            if self.0.get(key) != Some(want) {
+                differences.push(format!("{key:?}: {:?} instead of {want:?}", self.0.get(key)));
+            }
+        }
+        for (key, got) in &self.0 {
+            if !truth.0.contains_key(key) {
+                differences.push(format!("{key:?}: {got:?}, which is not in the truth"));
+            }
+        }
+        panic!(
+            "{what}: {} of {} flows differ, totals {:?} instead of {:?}\n{}",
+            differences.len(),
+            truth.0.len(),
+            self.totals(),
+            truth.totals(),
+            differences.into_iter().take(8).collect::<Vec<_>>().join("\n")
+        );
+    }
+}
+
+/// nfcapd in the background, storing what it gets.
+pub struct Nfcapd {
+    folder: tempfile::TempDir,
+    running: program::Running,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Nfcapd {
+    /// Starts it with a large socket buffer.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = program::free_udp_port();
+        let mut command = Command::new("nfcapd");
+        command.args(["-b", "127.0.0.1", "-t", "3600", "-B", "16777216", "-p"]).arg(port.to_string());
+        command.arg("-w").arg(folder.path());
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let running = program::Running::start(&mut command);
+        program::wait_for_udp(running.pid(), port);
+        Self { folder, running, port }
+    }
+
+    /// Ends it and sums what it stored.
+    pub fn finish(self) -> (Flows, String) {
+        // What is still in its socket buffer is read before it notices the signal.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        self.running.terminate();
+        let mut summary = Command::new("nfdump");
+        let summary = program::text(summary.arg("-I").arg("-R").arg(self.folder.path()));
+        (Flows::of_nfdump(self.folder.path()), summary)
+    }
+}

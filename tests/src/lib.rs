@@ -1,0 +1,59 @@
+//! What the end-to-end tests share: they run the real binaries against real peers.
+//!
+//! * [`program`]: our binaries and other people's, started, awaited, ended by pid;
+//! * [`traffic`]: captures with known truth, made here;
+//! * [`flows`]: per-flow sums, from a truth, from nfdump, from JSON lines;
+//! * [`scrape`]: `/metrics` of a running daemon;
+//! * [`netns`]: network namespaces that go when the test does.
+//!
+//! A test that cannot run here says so with [`skip`]; it never passes in silence.
+
+pub mod flows;
+pub mod netns;
+pub mod program;
+pub mod scrape;
+pub mod traffic;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Says that a test does not run here and why: on standard error, and in the file named by
+/// `KIPFIX_SKIPPED`, from which `make test` prints it at the end.
+pub fn skip(test: &str, reason: &str) {
+    eprintln!("skipped: {test}: {reason}");
+    if let Ok(path) = std::env::var("KIPFIX_SKIPPED") {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let written = file.and_then(|mut f| writeln!(f, "skipped: {test}: {reason}"));
+        written.expect("the list of skipped tests can be written");
+    }
+}
+
+/// Data that some workplaces have beside the checkout (`KIPFIX_SHARED`, else `../shared`): corpus and
+/// traffic generator. `None`, said by [`skip`], where it is absent.
+pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("KIPFIX_SHARED").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
+    let path = root.join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    skip(test, &format!("{} is not here", path.display()));
+    None
+}
+
+/// Tests that load the machine, or count what a receiver without flow control gets, take turns. The lock
+/// holds between processes too, because every test file is one.
+pub struct Turn(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>, #[allow(dead_code, reason = "held, not read")] std::fs::File);
+
+/// Waits until no other test holds the machine.
+pub fn take_turn() -> Turn {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    let within = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = std::env::temp_dir().join("kipfix-tests.lock");
+    let file = std::fs::File::create(path).expect("a lock file can be made");
+    file.lock().expect("the lock file can be locked");
+    Turn(within, file)
+}

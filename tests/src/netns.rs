@@ -1,0 +1,76 @@
+//! Network namespaces for live tests. Traffic never leaves them.
+
+use std::process::Command;
+
+use crate::program;
+
+/// A namespace that is deleted when the test ends.
+pub struct Namespace(String);
+
+impl Namespace {
+    /// Makes one, loopback up. `name` is made unique by the process id.
+    pub fn new(name: &str) -> Self {
+        let name = format!("kt{}-{name}", std::process::id());
+        run(&format!("ip netns add {name}"));
+        run(&format!("ip -n {name} link set lo up"));
+        Self(name)
+    }
+
+    /// Its name, for `ip netns exec`.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Runs a command line in it.
+    pub fn run(&self, line: &str) -> String {
+        program::text(&mut self.command(line))
+    }
+
+    /// A command line in it, to be started.
+    pub fn command(&self, line: &str) -> Command {
+        program::shell_words(&format!("ip netns exec {} {line}", self.0))
+    }
+
+    /// A program of ours in it, to be given arguments.
+    pub fn ours(&self, name: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0]).arg(program::binary(name));
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        drop(program::shell_words(&format!("ip netns del {}", self.0)).output());
+    }
+}
+
+/// Runs a command line on the host.
+pub fn run(line: &str) -> String {
+    program::text(&mut program::shell_words(line))
+}
+
+/// A veth pair: `a` in one namespace, `b` in another, both up, no offload that would put several
+/// packets into one.
+pub fn link(a: (&Namespace, &str), b: (&Namespace, &str)) {
+    let ((left, left_name), (right, right_name)) = (a, b);
+    run(&format!(
+        "ip link add {left_name} netns {} type veth peer name {right_name} netns {}",
+        left.name(),
+        right.name()
+    ));
+    for (namespace, name) in [a, b] {
+        run(&format!("ip -n {} link set {name} up", namespace.name()));
+    }
+}
+
+/// True where this process may make namespaces.
+pub fn allowed() -> bool {
+    let name = format!("kt{}-try", std::process::id());
+    let made = program::shell_words(&format!("ip netns add {name}")).output();
+    let made = made.is_ok_and(|o| o.status.success());
+    if made {
+        run(&format!("ip netns del {name}"));
+    }
+    made
+}

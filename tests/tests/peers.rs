@@ -1,0 +1,291 @@
+//! Other people's exporters into our collector, and our export under other people's decoders.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use etherparse::PacketBuilder;
+use kipfix_tests::flows::{Flows, Nfcapd};
+use kipfix_tests::netns::{self, Namespace};
+use kipfix_tests::program::{self, Running, collector, is_installed, probe};
+use kipfix_tests::{skip, take_turn, traffic};
+use pcap_file::pcap::{PcapPacket, PcapWriter};
+
+/// A receiver that keeps every datagram.
+struct Sink {
+    port: u16,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Vec<u8>>>,
+}
+
+impl Sink {
+    fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut datagrams = Vec::new();
+            let mut buffer = vec![0; 65_536];
+            loop {
+                match socket.recv(&mut buffer) {
+                    Ok(length) => datagrams.push(buffer[..length].to_vec()),
+                    Err(_) if stopped.load(Ordering::Relaxed) => return datagrams,
+                    Err(_) => {}
+                }
+            }
+        });
+        Self { port, stop, thread }
+    }
+
+    fn finish(self) -> Vec<Vec<u8>> {
+        thread::sleep(Duration::from_millis(200));
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Writes datagrams as a capture, from one exporter to port 4739.
+fn write_capture(path: &Path, datagrams: &[Vec<u8>]) {
+    let mut writer = PcapWriter::new(std::fs::File::create(path).unwrap()).unwrap();
+    for datagram in datagrams {
+        let mut frame = Vec::new();
+        PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([192, 0, 2, 10], [192, 0, 2, 1], 64)
+            .udp(50_000, 4739)
+            .write(&mut frame, datagram)
+            .unwrap();
+        let time = Duration::from_secs(1_700_000_000);
+        writer.write_packet(&PcapPacket::new(time, frame.len() as u32, &frame)).unwrap();
+    }
+}
+
+/// What nfcapd makes of datagrams, sent slowly enough for its socket buffer.
+fn by_nfcapd(datagrams: &[Vec<u8>]) -> Flows {
+    let nfcapd = Nfcapd::start();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for datagram in datagrams {
+        socket.send_to(datagram, ("127.0.0.1", nfcapd.port)).unwrap();
+        thread::sleep(Duration::from_micros(200));
+    }
+    nfcapd.finish().0
+}
+
+/// What our collector makes of the same datagrams.
+fn by_our_collector(datagrams: &[Vec<u8>]) -> Flows {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.pcap");
+    write_capture(&path, datagrams);
+    let mut command = collector();
+    command.arg("--read").arg(&path).args(["--kubernetes", "off", "--flow-log", "stdout:"]);
+    Flows::of_json_lines(&program::text(&mut command))
+}
+
+fn capture() -> (tempfile::TempDir, PathBuf, traffic::Truth) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("traffic.pcap");
+    let truth = traffic::write(&path, 1500);
+    (folder, path, truth)
+}
+
+fn missing(test: &str, programs: &[&str]) -> bool {
+    let absent = programs.iter().find(|program| !is_installed(program));
+    if let Some(program) = absent {
+        skip(test, &format!("{program} is not installed"));
+    }
+    absent.is_some()
+}
+
+#[test]
+fn softflowd_is_read_as_nfcapd_reads_it() {
+    if missing("softflowd_is_read_as_nfcapd_reads_it", &["softflowd", "nfcapd", "nfdump"]) {
+        return;
+    }
+    let _turn = take_turn();
+    let (folder, path, _) = capture();
+    for version in ["5", "9", "10"] {
+        let sink = Sink::start();
+        let mut softflowd = Command::new("softflowd");
+        softflowd.args(["-v", version, "-m", "100000", "-c", "none"]);
+        softflowd.arg("-n").arg(format!("127.0.0.1:{}", sink.port));
+        softflowd.arg("-p").arg(folder.path().join("pid")).arg("-r").arg(&path);
+        program::output(&mut softflowd);
+        let datagrams = sink.finish();
+        assert!(!datagrams.is_empty());
+        by_our_collector(&datagrams)
+            .assert_same(&by_nfcapd(&datagrams), &format!("softflowd version {version}"));
+    }
+}
+
+#[test]
+fn pmacctd_is_read_as_nfcapd_reads_it() {
+    if missing("pmacctd_is_read_as_nfcapd_reads_it", &["pmacctd", "nfcapd", "nfdump"]) {
+        return;
+    }
+    let _turn = take_turn();
+    let (folder, path, _) = capture();
+    for version in ["5", "9", "10"] {
+        let sink = Sink::start();
+        let settings = folder.path().join("pmacctd.conf");
+        let lines = [
+            "daemonize: false".to_owned(),
+            format!("pcap_savefile: {}", path.display()),
+            "plugins: nfprobe".to_owned(),
+            format!("nfprobe_receiver: 127.0.0.1:{}", sink.port),
+            format!("nfprobe_version: {version}"),
+            "nfprobe_timeouts: expint=3600".to_owned(),
+        ];
+        std::fs::write(&settings, lines.join("\n") + "\n").unwrap();
+        let mut pmacctd = Command::new("pmacctd");
+        pmacctd.arg("-f").arg(&settings).stdout(Stdio::null()).stderr(Stdio::null());
+        program::output(&mut pmacctd);
+        let datagrams = sink.finish();
+        assert!(!datagrams.is_empty());
+        by_our_collector(&datagrams)
+            .assert_same(&by_nfcapd(&datagrams), &format!("pmacctd version {version}"));
+    }
+}
+
+#[test]
+fn open_vswitch_is_read_as_nfcapd_reads_it() {
+    let test = "open_vswitch_is_read_as_nfcapd_reads_it";
+    if missing(test, &["ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "nfcapd", "nfdump"]) {
+        return;
+    }
+    if !netns::allowed() {
+        skip(test, "needs root for network namespaces");
+        return;
+    }
+    let _turn = take_turn();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display();
+    let (switch, left, right) = (Namespace::new("ovs"), Namespace::new("l"), Namespace::new("r"));
+    netns::link((&left, "eth0"), (&switch, "p1"));
+    netns::link((&right, "eth0"), (&switch, "p2"));
+    netns::run(&format!("ip -n {} addr add 10.88.0.1/24 dev eth0", left.name()));
+    netns::run(&format!("ip -n {} addr add 10.88.0.2/24 dev eth0", right.name()));
+    netns::run(&format!("ovsdb-tool create {dir}/conf.db /usr/share/openvswitch/vswitch.ovsschema"));
+
+    let background = |line: String| {
+        let mut command = switch.command(&line);
+        command.env("OVS_RUNDIR", folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        Running::start(&mut command)
+    };
+    let _database = background(format!(
+        "ovsdb-server {dir}/conf.db --remote=punix:{dir}/db.sock --unixctl={dir}/db.ctl"
+    ));
+    assert!(program::eventually(Duration::from_secs(10), || folder.path().join("db.sock").exists()));
+    let vsctl = |line: &str| {
+        switch.run(&format!("ovs-vsctl --timeout=20 --db=unix:{dir}/db.sock {line}"));
+    };
+    vsctl("--no-wait init");
+    let _switch = background(format!("ovs-vswitchd unix:{dir}/db.sock --unixctl={dir}/vs.ctl"));
+
+    // The exporter sends from inside the namespace: the sink listens there through a helper thread whose
+    // socket is made by `nfcapd`-like means, so the datagrams are taken from a capture of its loopback.
+    let taken = folder.path().join("export.pcap");
+    let mut tcpdump = switch.command(&format!("tcpdump -i lo -U -w {} udp", taken.display()));
+    let tcpdump = Running::start(tcpdump.stdout(Stdio::null()).stderr(Stdio::null()));
+    assert!(program::eventually(Duration::from_secs(10), || taken.exists()));
+    vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
+    vsctl("add-port br0 p1 -- add-port br0 p2");
+    vsctl(
+        "-- --id=@i create ipfix targets=\"127.0.0.1:4739\" obs_domain_id=7 obs_point_id=1 \
+         cache_active_timeout=1 cache_max_flows=100 -- set bridge br0 ipfix=@i",
+    );
+    vsctl(
+        "-- --id=@n create netflow targets=\"127.0.0.1:2055\" active_timeout=1 -- set bridge br0 netflow=@n",
+    );
+    left.run("ping -c 20 -i 0.05 -q 10.88.0.2");
+    thread::sleep(Duration::from_secs(3));
+    vsctl("-- clear bridge br0 ipfix -- clear bridge br0 netflow");
+    vsctl("del-br br0");
+    thread::sleep(Duration::from_millis(500));
+    tcpdump.terminate();
+
+    for (port, what) in [(4739_u16, "IPFIX"), (2055, "NetFlow v5")] {
+        let datagrams = udp_payloads(&taken, port);
+        assert!(!datagrams.is_empty(), "Open vSwitch sent no {what}");
+        let ours = by_our_collector(&datagrams);
+        assert!(ours.totals().0 > 0, "no packets in {what}");
+        ours.assert_same(&by_nfcapd(&datagrams), &format!("Open vSwitch, {what}"));
+    }
+}
+
+/// The payloads to a UDP port in a capture.
+fn udp_payloads(path: &Path, port: u16) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(path).unwrap();
+    let mut reader = pcap_file::pcap::PcapReader::new(&bytes[..]).unwrap();
+    let mut payloads = Vec::new();
+    while let Some(Ok(packet)) = reader.next_packet() {
+        let sliced = etherparse::SlicedPacket::from_ethernet(&packet.data).unwrap();
+        if let Some(etherparse::TransportSlice::Udp(udp)) = sliced.transport
+            && udp.destination_port() == port
+        {
+            payloads.push(udp.payload().to_vec());
+        }
+    }
+    payloads
+}
+
+/// What the probe sends for the test traffic.
+fn our_export() -> (Vec<Vec<u8>>, traffic::Truth) {
+    let (_folder, path, truth) = capture();
+    let sink = Sink::start();
+    let target = format!("udp://127.0.0.1:{}?rate=20000", sink.port);
+    program::output(probe().arg("--read").arg(&path).args(["--export", &target]));
+    (sink.finish(), truth)
+}
+
+#[test]
+fn tshark_decodes_all_that_the_probe_sends() {
+    if missing("tshark_decodes_all_that_the_probe_sends", &["tshark"]) {
+        return;
+    }
+    let _turn = take_turn();
+    let (datagrams, truth) = our_export();
+    assert!(datagrams.iter().all(|d| d.len() <= 1400));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ours.pcap");
+    write_capture(&path, &datagrams);
+    let tshark = |arguments: &[&str]| {
+        let mut command = Command::new("tshark");
+        command.arg("-r").arg(&path).args(["-d", "udp.port==4739,cflow"]).args(arguments);
+        program::text(command.stderr(Stdio::null()))
+    };
+    assert_eq!(tshark(&["-Y", "_ws.malformed || _ws.expert.severity >= 6291456"]), "");
+    let sum = |field: &str| -> u64 {
+        let text = tshark(&["-T", "fields", "-E", "aggregator=,", "-e", field]);
+        text.split([',', '\n']).filter(|cell| !cell.is_empty()).map(|c| c.parse::<u64>().unwrap()).sum()
+    };
+    assert_eq!((sum("cflow.packets"), sum("cflow.octets")), truth.flows.totals());
+    // The sequence number of each Message is the number of Data Records before it.
+    let text = tshark(&["-T", "fields", "-E", "occurrence=f", "-e", "cflow.sequence"]);
+    let sequences: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(sequences.len(), datagrams.len());
+    assert_eq!(sequences[0], 0);
+    assert!(sequences.windows(2).all(|pair| pair[0] <= pair[1]));
+}
+
+#[test]
+fn ipfix_dump_accepts_all_that_the_probe_sends() {
+    if missing("ipfix_dump_accepts_all_that_the_probe_sends", &["ipfixDump"]) {
+        return;
+    }
+    let _turn = take_turn();
+    let (datagrams, truth) = our_export();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ours.ipfix");
+    std::fs::write(&path, datagrams.concat()).unwrap();
+    let dump = program::text(Command::new("ipfixDump").arg("--in").arg(&path));
+    let octets = dump
+        .lines()
+        .filter_map(|line| line.split_once("octetDeltaCount")?.1.rsplit(':').next()?.trim().parse::<u64>().ok());
+    assert_eq!(octets.sum::<u64>(), truth.flows.totals().1);
+}

@@ -1,0 +1,186 @@
+//! The whole path, packet to scrape: in = out + losses, added up over every stage.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::io::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
+use kipfix_tests::scrape::{Scrape, body, get};
+use kipfix_tests::{take_turn, traffic};
+
+const INVENTORY: &str = "
+nodes:
+  - {name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24, 'fd00:0:0:1::/64'], zone: z1, region: r1}
+  - {name: node-b, addresses: [192.0.2.2], podCIDRs: [10.1.2.0/24, 'fd00:0:0:2::/64'], zone: z2, region: r1}
+pods:
+  - {name: web-1, namespace: shop, addresses: [10.1.2.1], node: node-b, workload: {kind: Deployment, name: web}}
+  - {name: cart-1, namespace: shop, addresses: [10.1.1.1], node: node-a, workload: {kind: StatefulSet, name: cart}}
+";
+
+#[test]
+fn in_is_out_plus_losses_from_packet_to_scrape() {
+    let _turn = take_turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("traffic.pcap");
+    let truth = traffic::write(&path, 3000);
+    let inventory = folder.path().join("inventory.yaml");
+    std::fs::write(&inventory, INVENTORY).unwrap();
+
+    let (port, http, admin) = (free_udp_port(), free_tcp_port(), free_tcp_port());
+    let ours = Running::start(
+        collector()
+            .args(["--listen", &format!("udp://127.0.0.1:{port}"), "--kubernetes", "off"])
+            .args(["--http", &format!("127.0.0.1:{http}"), "--receive-buffer", "64MiB"])
+            .args(["--observer-wait", "1s", "--inventory"])
+            .arg(&inventory)
+            .stderr(Stdio::null()),
+    );
+    program::wait_for_udp(ours.pid(), port);
+
+    // Standard input stays open when all packets are through, so that the probe can be asked.
+    let mut command = probe();
+    command.args(["--read", "-", "--node-name", "node-a"]);
+    command.args(["--admin", &format!("127.0.0.1:{admin}")]);
+    command.args(["--export", &format!("udp://127.0.0.1:{port}?rate=50000")]);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    command.stdin(reader).stderr(Stdio::null());
+    let metering = Running::start(&mut command);
+    drop(command);
+    writer.write_all(&std::fs::read(&path).unwrap()).unwrap();
+    writer.flush().unwrap();
+
+    let (probe_at, collector_at) = (
+        format!("127.0.0.1:{admin}").parse().unwrap(),
+        format!("127.0.0.1:{http}").parse().unwrap(),
+    );
+    assert!(program::eventually(Duration::from_secs(10), || {
+        std::net::TcpStream::connect(format!("127.0.0.1:{admin}")).is_ok()
+    }));
+    // libpcap reads a pipe in blocks, so the last packets stay with it until the pipe is closed: what
+    // counts is that the sums agree at whatever packet it stands.
+    let settled = |ask: &dyn Fn() -> u64| {
+        let mut before = u64::MAX;
+        program::eventually(Duration::from_secs(20), || {
+            let now = ask();
+            std::thread::sleep(Duration::from_millis(1200));
+            std::mem::replace(&mut before, now) == now && now > 0
+        })
+    };
+    assert!(settled(&|| Scrape::of(probe_at).sum("kipfix_probe_target_records_sent_total", &[])));
+    assert!(settled(&|| {
+        let scrape = Scrape::of(collector_at);
+        let waiting = scrape.sum("kipfix_collector_records_waiting", &[]);
+        if waiting > 0 { 0 } else { scrape.sum("kipfix_collector_records_counted_total", &[]) }
+    }));
+    let p = Scrape::of(probe_at);
+    let c = Scrape::of(collector_at);
+    let probe = |name: &str| p.sum(&format!("kipfix_probe_{name}"), &[]);
+    let collector = |name: &str| c.sum(&format!("kipfix_collector_{name}"), &[]);
+
+    // Capture and decode.
+    let captured = probe("packets_captured_total");
+    assert!(captured > truth.packets * 9 / 10, "{captured} of {}", truth.packets);
+    assert_eq!(
+        captured,
+        probe("packets_metered_total")
+            + probe("packets_undecodable_total")
+            + probe("packets_own_export_total")
+            + probe("packets_second_sighting_total")
+    );
+    // Cache: what is not in a record yet is of conversations that still live there.
+    let in_records = probe("record_packets_total");
+    let metered = probe("packets_metered_total") + probe("packets_corrected_total");
+    let living =
+        probe("cache_conversations") - probe("cache_dormant_conversations");
+    assert!(in_records == metered || living > 0 && in_records < metered, "{in_records} {metered}");
+    // Queue and export.
+    let made = probe("records_total");
+    assert!(made > 1000);
+    assert_eq!(made, probe("queue_records_lost_total") + probe("target_records_received_total"));
+    assert_eq!(
+        probe("target_records_received_total"),
+        probe("target_records_sent_total") + probe("target_records_lost_total")
+    );
+    // Wire.
+    assert_eq!(collector("kernel_drops_total"), 0);
+    assert_eq!(collector("sequence_lost_total"), 0);
+    assert_eq!(collector("unusable_total"), 0);
+    assert_eq!(probe("target_records_sent_total"), collector("records_total"));
+    assert_eq!(probe("target_messages_sent_total"), collector("messages_total"));
+    // Enrichment and dedup.
+    assert_eq!(
+        collector("records_total") + collector("biflow_reverse_total"),
+        collector("records_counted_total")
+            + collector("records_not_counted_total")
+            + collector("records_waiting")
+    );
+    // Families without a filter hold every octet and packet of the counted records: no pod here talks to
+    // one on its own node, so nothing was left out.
+    assert_eq!(collector("records_not_counted_total"), 0);
+    let octets = probe("record_bytes_total");
+    for family in ["kipfix_bytes_total", "kipfix_node_bytes_total"] {
+        assert_eq!(c.sum(family, &[]), octets, "{family}");
+    }
+    assert_eq!(c.sum("kipfix_packets_total", &[]), in_records);
+    // All of this traffic crosses zones.
+    assert_eq!(c.sum("kipfix_zone_bytes_total", &["src_zone=\"z1\""]) + c.sum("kipfix_zone_bytes_total", &["src_zone=\"z2\""]), octets);
+    assert!(c.sum("kipfix_bytes_total", &["src_workload=\"cart\"", "class=\"pod_to_pod\""]) > 0);
+
+    // The end of the capture: everything goes out, and the sums are those of the truth.
+    drop(writer);
+    let (code, _) = metering.wait(Duration::from_secs(15));
+    assert_eq!(code, Some(0));
+    let whole = || {
+        let scrape = Scrape::of(collector_at);
+        scrape.sum("kipfix_bytes_total", &[]) == truth.flows.totals().1
+            && scrape.sum("kipfix_packets_total", &[]) == truth.flows.totals().0
+            && scrape.sum("kipfix_connections_total", &[]) == truth.connections
+    };
+    assert!(program::eventually(Duration::from_secs(15), whole), "{:?}", Scrape::of(collector_at));
+    let (code, _) = ours.terminate();
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn the_scrape_is_text_or_openmetrics_and_compressed_as_asked() {
+    let (port, http) = (free_udp_port(), free_tcp_port());
+    let ours = Running::start(
+        collector()
+            .args(["--listen", &format!("udp://127.0.0.1:{port}"), "--kubernetes", "off"])
+            .args(["--http", &format!("127.0.0.1:{http}")])
+            .stderr(Stdio::null()),
+    );
+    program::wait_for_udp(ours.pid(), port);
+    let at = format!("127.0.0.1:{http}").parse().unwrap();
+    let text = String::from_utf8_lossy(&get(at, "/metrics", "")).into_owned();
+    assert!(text.to_ascii_lowercase().contains("content-type: text/plain; version=0.0.4"), "{text}");
+    assert!(!text.contains("# EOF"));
+    let open = "Accept: application/openmetrics-text; version=1.0.0\r\n";
+    let open = String::from_utf8_lossy(&get(at, "/metrics", open)).into_owned();
+    assert!(open.to_ascii_lowercase().contains("content-type: application/openmetrics-text"));
+    assert!(body(&open).ends_with("# EOF\n"));
+    let packed = get(at, "/metrics", "Accept-Encoding: gzip\r\n");
+    assert!(String::from_utf8_lossy(&packed).to_ascii_lowercase().contains("content-encoding: gzip"));
+    assert!(packed.len() < text.len());
+    for path in ["/livez", "/readyz"] {
+        assert!(get(at, path, "").starts_with(b"HTTP/1.1 200"), "{path}");
+    }
+    assert!(get(at, "/nothing", "").starts_with(b"HTTP/1.1 404"));
+    if !program::is_installed("promtool") {
+        kipfix_tests::skip("promtool on the scrape", "promtool is not installed");
+        return;
+    }
+    let mut promtool = std::process::Command::new("promtool");
+    let mut child = promtool
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(body(&text).as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+}
