@@ -83,14 +83,14 @@ impl Connection {
     /// A conversation whose first packet this is.
     #[must_use]
     pub fn begin(packet: &PacketInfo, source: Side) -> Self {
-        let mut connection = Self::default();
-        connection.initiator = match packet.key.protocol_identifier {
-            TCP | SCTP => match packet.signal {
-                Signal::Open => Some(source),
-                Signal::Accept => Some(source.opposite()),
-                _ => None,
+        let mut connection = Self {
+            initiator: match (packet.key.protocol_identifier, packet.signal) {
+                (TCP | SCTP, Signal::Open) => Some(source),
+                (TCP | SCTP, Signal::Accept) => Some(source.opposite()),
+                (TCP | SCTP, _) => None,
+                _ => Some(source),
             },
-            _ => Some(source),
+            ..Self::default()
         };
         connection.advance(packet, source);
         connection
@@ -159,15 +159,13 @@ impl Connection {
         }
     }
 
-    /// Octets of a full segment's payload and options in either direction, by the lesser of the sizes that
-    /// the two ends announced: each announces what its own link takes, and sends no more than that.
+    /// Octets of a full segment's payload and options that `source` may send: what the other end announced.
+    /// What an end announces itself does not bound what it sends.
     #[must_use]
-    pub fn segment_octets(&self) -> Option<u32> {
-        let announced = |end: &End| u32::from(end.maximum_segment_octets);
-        match (announced(&self.ends.low), announced(&self.ends.high)) {
-            (0, 0) => None,
-            (0, size) | (size, 0) => Some(size),
-            (low, high) => Some(low.min(high)),
+    pub const fn segment_octets(&self, source: Side) -> Option<u16> {
+        match self.ends.of(source.opposite()).maximum_segment_octets {
+            0 => None,
+            size => Some(size),
         }
     }
 }
@@ -243,15 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn a_full_segment_is_the_lesser_of_what_the_ends_announced() {
-        let syn = |size| PacketInfo {
-            maximum_segment_octets: size,
-            ..packet(Signal::Open, 1, 0)
-        };
-        let mut connection = Connection::begin(&syn(1460), Side::Low);
-        assert_eq!(connection.segment_octets(), Some(1460));
-        connection.advance(&syn(8960), Side::High);
-        assert_eq!(connection.segment_octets(), Some(1460));
-        assert_eq!(Connection::default().segment_octets(), None);
+    fn a_full_segment_is_what_the_receiver_announced() {
+        let mut syn = packet(Signal::Open, 1, 0);
+        syn.maximum_segment_octets = 1460;
+        let connection = Connection::begin(&syn, Side::Low);
+        assert_eq!(connection.segment_octets(Side::High), Some(1460));
+        assert_eq!(connection.segment_octets(Side::Low), None);
     }
 }

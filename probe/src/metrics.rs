@@ -200,7 +200,8 @@ impl Families<'_> {
     }
 
     fn capacity(&self, name: &str, help: &str, value: usize) -> prometheus::Result<()> {
-        self.gauge(name, help)?.set(i64::try_from(value).unwrap_or(i64::MAX));
+        self.gauge(name, help)?
+            .set(i64::try_from(value).unwrap_or(i64::MAX));
         Ok(())
     }
 
@@ -211,7 +212,9 @@ impl Families<'_> {
         reasons: impl Iterator<Item = &'static str>,
     ) -> prometheus::Result<Vec<IntCounter>> {
         let counters = self.counters(name, help, &["reason"])?;
-        Ok(reasons.map(|reason| counters.with_label_values(&[reason])).collect())
+        Ok(reasons
+            .map(|reason| counters.with_label_values(&[reason]))
+            .collect())
     }
 }
 
@@ -411,7 +414,8 @@ impl Metrics {
 
     /// Interfaces being captured now.
     pub fn interfaces_captured(&self, count: usize) {
-        self.interfaces.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.interfaces
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// A capture ended, or could not begin.
@@ -449,7 +453,8 @@ impl Metrics {
         }
         self.conversations.set(i64::from(counters.conversations));
         self.dormant.set(i64::from(counters.dormant));
-        self.fragments.set(i64::try_from(counters.fragments).unwrap_or(i64::MAX));
+        self.fragments
+            .set(i64::try_from(counters.fragments).unwrap_or(i64::MAX));
     }
 }
 

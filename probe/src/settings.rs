@@ -199,7 +199,9 @@ impl Settings {
             ("connection_timeout", self.connection_timeout),
         ] {
             if span < Span::from_millis(100) {
-                return refuse(format!("{name} {span} is too short: allowed are 100ms and more"));
+                return refuse(format!(
+                    "{name} {span} is too short: allowed are 100ms and more"
+                ));
             }
         }
         if !(64..=65_535).contains(&self.snaplen) {
@@ -213,7 +215,8 @@ impl Settings {
         }
         if self.read.is_some() && !self.interface.is_empty() {
             return refuse(
-                "read and interface are both given: allowed is one, a file or interfaces".to_owned(),
+                "read and interface are both given: allowed is one, a file or interfaces"
+                    .to_owned(),
             );
         }
         if let Some(name) = &self.node_name
@@ -278,8 +281,12 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_refused_by_name() {
-        let cases: [(fn(&mut Settings), &str); 4] = [
-            (|s| s.idle_timeout = Span::from_secs(61), "idle_timeout 1m1s"),
+        type Case = (fn(&mut Settings), &'static str);
+        let cases: [Case; 4] = [
+            (
+                |s| s.idle_timeout = Span::from_secs(61),
+                "idle_timeout 1m1s",
+            ),
             (|s| s.snaplen = 10, "snaplen 10"),
             (|s| s.buffer = Size::from_bytes(1), "buffer 1"),
             (

@@ -68,7 +68,11 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     pipeline.leave_out(own_sources.clone());
     let live = match &savefile {
         Some(_) => None,
-        None => Some(Live::open(live_settings(settings)?, own_sources, &mut metrics)?),
+        None => Some(Live::open(
+            live_settings(settings)?,
+            own_sources,
+            &mut metrics,
+        )?),
     };
     if let Some(listener) = admin {
         let address = listener.local_address();
@@ -96,26 +100,37 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         .context("cannot start the export thread")?;
     if let Some(savefile) = savefile {
         let interface = metrics.interface("savefile");
-        savefile.run(&mut pipeline, &mut records, &stop, |pipeline, records, packets, octets| {
-            interface.captured(packets, octets);
-            metrics.publish(&pipeline.counters(), records.lost());
-            !records.is_broken()
-        });
-    } else if let Some(live) = live {
-        live.run(&mut pipeline, &mut records, &stop, &mut metrics, |pipeline, records, metrics, publish| {
-            records.turn();
-            if records.is_broken() {
-                stop.set();
-            }
-            if publish {
+        savefile.run(
+            &mut pipeline,
+            &mut records,
+            &stop,
+            |pipeline, records, packets, octets| {
+                interface.captured(packets, octets);
                 metrics.publish(&pipeline.counters(), records.lost());
-            }
-            let changed = metering.own_export_changes();
-            if let Some(sources) = &changed {
-                pipeline.leave_out(sources.clone());
-            }
-            changed
-        });
+                !records.is_broken()
+            },
+        );
+    } else if let Some(live) = live {
+        live.run(
+            &mut pipeline,
+            &mut records,
+            &stop,
+            &mut metrics,
+            |pipeline, records, metrics, publish| {
+                records.turn();
+                if records.is_broken() {
+                    stop.set();
+                }
+                if publish {
+                    metrics.publish(&pipeline.counters(), records.lost());
+                }
+                let changed = metering.own_export_changes();
+                if let Some(sources) = &changed {
+                    pipeline.leave_out(sources.clone());
+                }
+                changed
+            },
+        );
     }
     finish(pipeline, records, exporting, &metrics, &target_metrics)
 }
@@ -156,8 +171,13 @@ fn targets(
     own_export: &Arc<OwnExport>,
 ) -> (Vec<Open>, Vec<Name>, Vec<TargetMetrics>) {
     let offline = settings.read.is_some();
-    let default_rate = if offline { SAVEFILE_RECORDS_PER_SECOND } else { 0 };
-    let (mut open, mut names, mut counters): (Vec<Open>, _, _) = (Vec::new(), Vec::new(), Vec::new());
+    let default_rate = if offline {
+        SAVEFILE_RECORDS_PER_SECOND
+    } else {
+        0
+    };
+    let (mut open, mut names, mut counters): (Vec<Open>, _, _) =
+        (Vec::new(), Vec::new(), Vec::new());
     for target in &settings.export {
         let target_metrics = metrics.target(&target.to_string());
         counters.push(target_metrics.clone());
@@ -187,7 +207,12 @@ fn targets(
                 };
                 let own_export = Arc::clone(own_export);
                 open.push(Box::new(move || {
-                    Exporter::Udp(UdpTarget::new(name, udp, own_export, target_metrics))
+                    Exporter::Udp(Box::new(UdpTarget::new(
+                        name,
+                        udp,
+                        own_export,
+                        target_metrics,
+                    )))
                 }));
             }
         }
@@ -224,10 +249,8 @@ fn finish(
     let in_cache = pipeline.counters().conversations;
     records.wait_for_room();
     pipeline.finish(&mut records);
-    records.turn();
-    let broken = records.is_broken();
     let lost = records.lost();
-    drop(records);
+    let delivered = records.close();
     let died = exporting.join().is_err();
     let counters = pipeline.counters();
     metrics.publish(&counters, lost);
@@ -252,7 +275,7 @@ fn finish(
         targets = targets.len(),
         "records made (for every target) = sent + lost"
     );
-    if broken || died {
+    if !delivered || died {
         return Err(anyhow!("the export thread died").into());
     }
     Ok(())

@@ -32,6 +32,9 @@ const MOVE_AFTER_NS: u64 = SECOND_NS;
 /// How often the ends of the lists are looked at.
 const EXPIRY_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
 
+/// Octets.
+const ETHERNET_MTU: u32 = 1500;
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
@@ -136,7 +139,10 @@ pub(super) struct Conversation {
 
 impl Conversation {
     fn seen_ns(&self) -> u64 {
-        self.directions.low.seen_ns.max(self.directions.high.seen_ns)
+        self.directions
+            .low
+            .seen_ns
+            .max(self.directions.high.seen_ns)
     }
 
     const fn has_packets(&self) -> bool {
@@ -384,7 +390,11 @@ impl FlowCache {
         entry.connection.advance(packet, source);
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
-            packets = segments(packet, &entry.connection, sighting.mtu);
+            packets = segments(
+                packet,
+                entry.connection.segment_octets(source),
+                sighting.mtu,
+            );
         }
         if !entry.has_packets() {
             entry.since_ns = now;
@@ -398,7 +408,9 @@ impl FlowCache {
             direction.icmp_type_code = packet.icmp_type_code;
             direction.vlan_id = packet.vlan_id;
             direction.ip_class_of_service = packet.ip_class_of_service;
-            let tunnel = usize::try_from(index).ok().and_then(|i| self.tunnels.get_mut(i));
+            let tunnel = usize::try_from(index)
+                .ok()
+                .and_then(|i| self.tunnels.get_mut(i));
             if let Some(pair) = tunnel {
                 *pair.of_mut(source) = packet.tunnel;
             }
@@ -565,14 +577,25 @@ impl Direction {
 }
 
 /// Segments that offloads (GRO, TSO) merged into a captured packet: its payload by what a full segment holds,
-/// known from the SYNs, else from the MTU.
+/// which is what the receiver announced in its SYN, and what the interface's MTU takes. Without either the
+/// MTU is taken to be Ethernet's.
 #[inline]
-fn segments(packet: &PacketInfo, connection: &Connection, mtu: u32) -> u32 {
-    let segment = match connection.segment_octets() {
-        Some(size) => size.saturating_sub(packet.tcp_option_octets),
-        None => mtu
-            .saturating_sub(packet.encapsulation_octets)
-            .saturating_sub(packet.header_octets),
+fn segments(packet: &PacketInfo, announced: Option<u16>, mtu: u32) -> u32 {
+    let by_mtu = |mtu: u32| {
+        mtu.saturating_sub(packet.encapsulation_octets)
+            .saturating_sub(packet.header_octets)
+    };
+    let segment = match (announced, mtu) {
+        (None, 0) => by_mtu(ETHERNET_MTU),
+        (None, mtu) => by_mtu(mtu),
+        (Some(size), mtu) => {
+            let by_receiver = u32::from(size).saturating_sub(packet.tcp_option_octets);
+            if mtu == 0 {
+                by_receiver
+            } else {
+                by_receiver.min(by_mtu(mtu))
+            }
+        }
     };
     if segment == 0 || packet.payload_octets <= segment {
         return 1;

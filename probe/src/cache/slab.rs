@@ -108,7 +108,9 @@ impl Slab {
             *slot = conversation;
             index
         } else {
-            let index = u32::try_from(self.slots.len()).ok().filter(|i| *i != NONE)?;
+            let index = u32::try_from(self.slots.len())
+                .ok()
+                .filter(|i| *i != NONE)?;
             self.slots.push(conversation);
             index
         };

@@ -11,8 +11,26 @@ use super::netlink::Link;
 
 /// Kinds of links whose packets pass another link of the node as well, or never leave it.
 const INNER_KINDS: [&str; 20] = [
-    "veth", "bridge", "openvswitch", "tun", "vxlan", "geneve", "gre", "gretap", "erspan", "ip6gre",
-    "ip6gretap", "ipip", "sit", "ip6tnl", "vti", "vti6", "wireguard", "dummy", "ifb", "xfrm",
+    "veth",
+    "bridge",
+    "openvswitch",
+    "tun",
+    "vxlan",
+    "geneve",
+    "gre",
+    "gretap",
+    "erspan",
+    "ip6gre",
+    "ip6gretap",
+    "ipip",
+    "sit",
+    "ip6tnl",
+    "vti",
+    "vti6",
+    "wireguard",
+    "dummy",
+    "ifb",
+    "xfrm",
 ];
 
 /// A name, a glob (`eth*`, `ens[12]`) or a regular expression; it has to match the whole name.
@@ -76,7 +94,9 @@ impl FromStr for Pattern {
             return Err(refuse("it is empty"));
         }
         let is_expression = text.contains(['^', '$', '(', ')', '|', '+', '\\', '{'])
-            || [".*", ".?", "]*", "]?"].iter().any(|sign| text.contains(sign));
+            || [".*", ".?", "]*", "]?"]
+                .iter()
+                .any(|sign| text.contains(sign));
         let body = if is_expression {
             text.to_owned()
         } else if text.contains(['*', '?', '[']) {
@@ -124,7 +144,10 @@ pub fn select<'a>(
     patterns: &[Pattern],
 ) -> Selection<'a> {
     let choose = |wanted: &dyn Fn(&Link) -> bool| -> Vec<&'a Link> {
-        links.iter().filter(|link| link.up && wanted(link)).collect()
+        links
+            .iter()
+            .filter(|link| link.up && wanted(link))
+            .collect()
     };
     if !patterns.is_empty() {
         return Selection {
@@ -132,13 +155,13 @@ pub fn select<'a>(
             why: "named by --interface",
         };
     }
-    let is_outer = |link: &Link| {
-        !link.loopback && !link.member && !INNER_KINDS.contains(&link.kind.as_str())
-    };
+    let is_outer =
+        |link: &Link| !link.loopback && !link.member && !INNER_KINDS.contains(&link.kind.as_str());
     let has_default_route = |link: &Link| default_routes.contains(&link.index);
     // A node that is itself a container reaches the world through a veth, one with Open vSwitch through
     // a bridge: better those than nothing.
-    let choices: [(&dyn Fn(&Link) -> bool, &'static str); 4] = [
+    type Choice<'c> = (&'c dyn Fn(&Link) -> bool, &'static str);
+    let choices: [Choice<'_>; 4] = [
         (
             &|link| is_outer(link) && has_default_route(link),
             "up and with a default route",

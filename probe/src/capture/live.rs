@@ -95,7 +95,10 @@ impl Live {
             match links.iter().find(|link| link.name == name) {
                 Some(link) if link.up => {}
                 Some(_) => bail!("interface {name} is down; allowed are interfaces that are up"),
-                None => bail!("interface {name} does not exist; there are {}", names(&links)),
+                None => bail!(
+                    "interface {name} does not exist; there are {}",
+                    names(&links)
+                ),
             }
         }
         let mut live = Self {
@@ -208,7 +211,10 @@ impl Live {
             let closed = self.interfaces.swap_remove(at);
             metrics.interface_failed();
             metrics.interfaces_captured(self.interfaces.len());
-            warn!(interface = closed.name, problem, "capture ended; looked for again every 10 s");
+            warn!(
+                interface = closed.name,
+                problem, "capture ended; looked for again every 10 s"
+            );
         }
     }
 
@@ -229,7 +235,11 @@ impl Live {
             .filter(|index| !selection.links.iter().any(|link| link.index == *index))
             .collect();
         for index in gone {
-            self.close(index, "the interface is gone, down or no longer chosen", metrics);
+            self.close(
+                index,
+                "the interface is gone, down or no longer chosen",
+                metrics,
+            );
         }
         let new: Vec<&Link> = selection
             .links
@@ -244,7 +254,10 @@ impl Live {
         for link in new {
             if self.interfaces.len() >= self.settings.max_interfaces {
                 let bound = self.settings.max_interfaces;
-                let problem = anyhow!("interface {}: {bound} are captured already, as many as max_interfaces allows", link.name);
+                let problem = anyhow!(
+                    "interface {}: {bound} are captured already, as many as max_interfaces allows",
+                    link.name
+                );
                 metrics.interface_failed();
                 self.complain(&link.name, &problem);
                 continue;
@@ -329,16 +342,18 @@ impl Interface {
             .map_err(|error| problem(&error))?;
         let datalink = capture.get_datalink();
         let link_type = LinkType::from_dlt(datalink.0).ok_or_else(|| {
-            let kind = datalink.get_name().unwrap_or_else(|_| datalink.0.to_string());
+            let kind = datalink
+                .get_name()
+                .unwrap_or_else(|_| datalink.0.to_string());
             anyhow!("interface {}: link type {kind} is not known", link.name)
         })?;
         let expression = filter(link_type, settings.filter.as_deref(), own_export);
-        capture.filter(&expression, true).map_err(|error| {
-            match &settings.filter {
+        capture
+            .filter(&expression, true)
+            .map_err(|error| match &settings.filter {
                 Some(given) => anyhow!("filter {given:?}: {}", words(&error)),
                 None => problem(&error),
-            }
-        })?;
+            })?;
         Ok(Self {
             name: link.name.clone(),
             index: link.index,
@@ -380,7 +395,9 @@ impl Interface {
 fn is_egress(frame: &[u8], link_type: LinkType, mac: Option<[u8; 6]>) -> bool {
     const OUTGOING: u8 = 4;
     match link_type {
-        LinkType::Ethernet => mac.is_some() && frame.get(6..12) == mac.as_ref().map(<[u8; 6]>::as_slice),
+        LinkType::Ethernet => {
+            mac.is_some() && frame.get(6..12) == mac.as_ref().map(<[u8; 6]>::as_slice)
+        }
         LinkType::LinuxSll => frame.get(1) == Some(&OUTGOING),
         LinkType::LinuxSll2 => frame.get(10) == Some(&OUTGOING),
         _ => false,
@@ -393,7 +410,9 @@ fn is_egress(frame: &[u8], link_type: LinkType, mac: Option<[u8; 6]>) -> bool {
 fn filter(link_type: LinkType, given: Option<&str>, own_export: &[(Address, u16)]) -> String {
     let mut expression = String::new();
     for (address, port) in own_export {
-        expression.push_str(&format!("not (udp src port {port} and src host {address}) and "));
+        expression.push_str(&format!(
+            "not (udp src port {port} and src host {address}) and "
+        ));
     }
     let wanted = given.unwrap_or(match link_type {
         LinkType::Ethernet | LinkType::LinuxSll | LinkType::LinuxSll2 => {
@@ -415,13 +434,19 @@ fn names(links: &[Link]) -> String {
     names.join(", ")
 }
 
-#[expect(clippy::disallowed_methods, reason = "when to poll, scan and publish is of this machine's time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "when to poll, scan and publish is of this machine's time"
+)]
 fn now() -> Instant {
     Instant::now()
 }
 
 /// The clock that packets are stamped with, some time ago.
-#[expect(clippy::disallowed_methods, reason = "live capture is where wall time enters")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "live capture is where wall time enters"
+)]
 fn wall_clock_ns(ago: Duration) -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

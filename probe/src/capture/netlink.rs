@@ -149,7 +149,8 @@ fn number(value: &[u8]) -> u32 {
 
 fn text(value: &[u8]) -> String {
     let end = value.iter().position(|octet| *octet == 0);
-    String::from_utf8_lossy(value.get(..end.unwrap_or(value.len())).unwrap_or_default()).into_owned()
+    String::from_utf8_lossy(value.get(..end.unwrap_or(value.len())).unwrap_or_default())
+        .into_owned()
 }
 
 /// struct ifinfomsg and its attributes.

@@ -11,8 +11,6 @@ use crate::cache::{RecordSink, Sighting};
 use crate::decode::{Frame, LinkType};
 use crate::pipeline::Pipeline;
 
-/// MTU assumed of the interface that a file was captured on.
-const MTU_OCTETS: u32 = 1500;
 /// Frames read in a row before the outside is looked at.
 const ROUND: usize = 8192;
 
@@ -69,10 +67,6 @@ impl Savefile {
         stop: &Stop,
         mut each_round: impl FnMut(&Pipeline, &mut S, u64, u64) -> bool,
     ) {
-        let sighting = Sighting {
-            mtu: MTU_OCTETS,
-            ..Sighting::default()
-        };
         let link_type = self.link_type;
         loop {
             let mut octets = 0;
@@ -81,11 +75,14 @@ impl Savefile {
                 let frame = frame(&packet, link_type);
                 packets += 1;
                 octets += u64::from(frame.wire_octets);
-                pipeline.frame(&frame, sighting, sink);
+                pipeline.frame(&frame, Sighting::default(), sink);
             });
             if let Err(error) = &outcome {
                 let problem = words(error);
-                warn!(file = self.name, problem, "the file is broken: metered up to there");
+                warn!(
+                    file = self.name,
+                    problem, "the file is broken: metered up to there"
+                );
             }
             let done = !matches!(outcome, Ok(count) if count > 0);
             if !each_round(pipeline, sink, packets, octets) || done || stop.is_set() {

@@ -14,7 +14,6 @@ const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const NO_NEXT_HEADER: u8 = 59;
 const DESTINATION_OPTIONS: u8 = 60;
-const MOBILITY: u8 = 135;
 const HIP: u8 = 139;
 const SHIM6: u8 = 140;
 
@@ -105,7 +104,9 @@ fn v6(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
     let (fixed, rest) = data
         .split_first_chunk::<40>()
         .ok_or(Undecodable::TruncatedIp)?;
-    let (source, addresses) = fixed[8..].split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+    let (source, addresses) = fixed[8..]
+        .split_first_chunk::<16>()
+        .unwrap_or((&[0; 16], &[]));
     let destination = addresses.first_chunk::<16>().unwrap_or(&[0; 16]);
     let payload_octets = match u16::from_be_bytes([fixed[4], fixed[5]]) {
         0 if fixed[6] != NO_NEXT_HEADER => octets(rest.len()).saturating_add(missing),
@@ -131,7 +132,7 @@ fn v6(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
 fn extension_headers(header: &mut Header<'_>) {
     for _ in 0..MAX_EXTENSION_HEADERS {
         let unit = match header.protocol {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY | HIP | SHIM6 => 8,
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | HIP | SHIM6 => 8,
             FRAGMENT => 0,
             AUTHENTICATION => 4,
             _ => return,

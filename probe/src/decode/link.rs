@@ -73,7 +73,7 @@ pub(super) struct Network<'a> {
 }
 
 impl<'a> Network<'a> {
-    const fn new(packet: &'a [u8], version: Version, vlan_id: u16) -> Self {
+    pub(super) const fn new(packet: &'a [u8], version: Version, vlan_id: u16) -> Self {
         Self {
             packet,
             version,
@@ -84,10 +84,7 @@ impl<'a> Network<'a> {
 
 /// The first IP header of a frame.
 #[inline]
-pub(super) fn network_layer(
-    link_type: LinkType,
-    frame: &[u8],
-) -> Result<Network<'_>, Undecodable> {
+pub(super) fn network_layer(link_type: LinkType, frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     match link_type {
         LinkType::Ethernet => ethernet(frame),
         LinkType::LinuxSll => {

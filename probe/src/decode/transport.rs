@@ -27,7 +27,6 @@ pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
         }
         UDP | UDP_LITE | DCCP => ports(header.payload, info),
         SCTP => {
-            ports(header.payload, info);
             sctp(header.payload, info);
         }
         ICMP | ICMPV6 => {
@@ -99,13 +98,17 @@ fn maximum_segment(mut options: &[u8], length: u32) -> u16 {
 /// RFC 9260 §3: twelve octets of common header, then chunks. What opens or ends an association stands alone
 /// in its packet or first (INIT, INIT ACK, SHUTDOWN COMPLETE must not be bundled; ABORT ends it).
 fn sctp(payload: &[u8], info: &mut PacketInfo) {
-    let Some((&[kind, ..], chunk)) = payload
-        .get(12..)
-        .and_then(|chunks| chunks.split_first_chunk::<4>())
-    else {
+    let Some((header, chunks)) = payload.split_first_chunk::<12>() else {
         return;
     };
-    let initiate_tag = chunk.first_chunk::<4>().copied().map_or(0, u32::from_be_bytes);
+    ports(header, info);
+    let Some((&[kind, ..], chunk)) = chunks.split_first_chunk::<4>() else {
+        return;
+    };
+    let initiate_tag = chunk
+        .first_chunk::<4>()
+        .copied()
+        .map_or(0, u32::from_be_bytes);
     match kind {
         1 => {
             info.signal = Signal::Open;

@@ -1,5 +1,6 @@
-//! What an IP packet carries inside: VXLAN (RFC 7348), Geneve (RFC 8926), GRE (RFC 2784, 2890, PPTP's of
-//! RFC 2637, ERSPAN), IP in IP (RFC 2003, 2473, 4213), in every combination.
+//! What an IP packet carries inside: VXLAN (RFC 7348) and its extension GPE, Geneve (RFC 8926), GRE (RFC 2784,
+//! 2890, PPTP's of RFC 2637, ERSPAN), IP in IP (RFC 2003, 2473, 4213), Ethernet in IPv6 (RFC 8986 §4.9), in every
+//! combination.
 //!
 //! ESP and WireGuard show ciphertext only: their packets are flows of the outer header.
 
@@ -13,10 +14,13 @@ const IPV4: u8 = 4;
 const UDP: u8 = 17;
 const IPV6: u8 = 41;
 const GRE: u8 = 47;
+const ETHERNET: u8 = 143;
 
 const VXLAN: u16 = 4789;
 /// What Linux and Flannel use instead.
 const VXLAN_LINUX: u16 = 8472;
+/// Says what it carries in its fourth octet.
+const VXLAN_GPE: u16 = 4790;
 const GENEVE: u16 = 6081;
 
 const TRANSPARENT_ETHERNET: u16 = 0x6558;
@@ -63,20 +67,20 @@ pub(super) fn inside<'a>(outer: &Header<'a>) -> Result<Option<Inner<'a>>, Undeco
     }
     match outer.protocol {
         UDP => over_udp(outer.payload),
-        IPV4 => Ok(Some(plain(outer.payload, Version::V4))),
-        IPV6 => Ok(Some(plain(outer.payload, Version::V6))),
+        IPV4 => Ok(Some(plain(Network::new(outer.payload, Version::V4, 0)))),
+        IPV6 => Ok(Some(plain(Network::new(outer.payload, Version::V6, 0)))),
         GRE => generic(outer.payload),
+        ETHERNET => Ok(Some(Inner {
+            framed: true,
+            ..plain(link::ethernet(outer.payload)?)
+        })),
         _ => Ok(None),
     }
 }
 
-const fn plain(packet: &[u8], version: Version) -> Inner<'_> {
+const fn plain(network: Network<'_>) -> Inner<'_> {
     Inner {
-        network: Network {
-            packet,
-            version,
-            vlan_id: 0,
-        },
+        network,
         framed: false,
         kind: TunnelType::IpInIp,
         key: 0,
@@ -92,7 +96,7 @@ fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
         return Ok(None);
     };
     let destination_port = u16::from_be_bytes([udp[2], udp[3]]);
-    if !matches!(destination_port, VXLAN | VXLAN_LINUX | GENEVE) {
+    if !matches!(destination_port, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE) {
         return Ok(None);
     }
     let (header, data) = data
@@ -114,7 +118,13 @@ fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
         if header[0] & 0x08 == 0 {
             return Err(Undecodable::MalformedTunnel);
         }
-        (TunnelType::Vxlan, link::ethernet(data)?, true)
+        let (network, framed) = match (destination_port, header[3]) {
+            (VXLAN_GPE, 1) => (link::ethertype(0x0800, data)?, false),
+            (VXLAN_GPE, 2) => (link::ethertype(0x86dd, data)?, false),
+            (VXLAN_GPE, 3) | (VXLAN | VXLAN_LINUX, _) => (link::ethernet(data)?, true),
+            _ => return Err(Undecodable::NotIp),
+        };
+        (TunnelType::Vxlan, network, framed)
     };
     Ok(Some(Inner {
         network,
@@ -193,12 +203,7 @@ fn generic(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
             if data.first().is_some_and(|octet| octet >> 4 != 4) {
                 word(&mut data)?;
             }
-            let network = Network {
-                packet: data,
-                version: Version::V4,
-                vlan_id: 0,
-            };
-            (network, false)
+            (Network::new(data, Version::V4, 0), false)
         }
         (0, protocol) => by_ethertype(protocol, data)?,
         _ => return Err(Undecodable::MalformedTunnel),

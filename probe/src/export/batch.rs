@@ -89,6 +89,15 @@ impl RecordBatches {
         }
     }
 
+    /// Passes on what is left; the exporting thread ends once it has taken it. False if that is gone already.
+    #[must_use]
+    pub fn close(mut self) -> bool {
+        if !self.filling.is_empty() {
+            self.pass_on(Batch::new());
+        }
+        !self.broken
+    }
+
     fn pass_on(&mut self, next: Batch) {
         let full = std::mem::replace(&mut self.filling, next);
         // There is room for every batch, so only a missing reader can refuse it.
@@ -183,6 +192,20 @@ mod tests {
         records.record(FlowRecord::default());
         records.turn();
         assert_eq!(batches.next(Duration::ZERO).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_last_records_get_through_though_no_batch_is_empty() {
+        let (mut records, batches) = queue(1, false);
+        for _ in 0..records.room() {
+            records.record(FlowRecord::default());
+        }
+        assert!(records.close());
+        let passed = std::iter::from_fn(|| batches.next(Duration::ZERO).ok());
+        assert_eq!(
+            passed.map(|batch| batch.len()).sum::<usize>(),
+            3 * BATCH_RECORDS
+        );
     }
 
     #[test]

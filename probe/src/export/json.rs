@@ -58,7 +58,8 @@ impl JsonTarget {
         match out.write_all(&self.buffer).and_then(|()| out.flush()) {
             Ok(()) => self.metrics.message_sent(self.buffered_records, octets),
             Err(error) => {
-                self.metrics.records_lost(Loss::Failed, self.buffered_records);
+                self.metrics
+                    .records_lost(Loss::Failed, self.buffered_records);
                 if !self.failed {
                     warn!(%error, "stdout cannot be written: its flow records are lost");
                     self.failed = true;

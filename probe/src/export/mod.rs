@@ -28,7 +28,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub enum Exporter {
     /// IPFIX over UDP.
-    Udp(UdpTarget),
+    Udp(Box<UdpTarget>),
     /// JSON lines on stdout.
     Json(JsonTarget),
 }

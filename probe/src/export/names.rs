@@ -76,7 +76,10 @@ impl Name {
 /// # Errors
 /// The thread cannot be made.
 pub fn watch(names: Vec<Name>, stop: Stop) -> std::io::Result<()> {
-    let names: Vec<_> = names.into_iter().filter(|name| !name.is_address()).collect();
+    let names: Vec<_> = names
+        .into_iter()
+        .filter(|name| !name.is_address())
+        .collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -86,7 +89,11 @@ pub fn watch(names: Vec<Name>, stop: Stop) -> std::io::Result<()> {
             loop {
                 // Every name is looked up, also behind one that fails.
                 let known = names.iter().filter(|name| name.look_up()).count();
-                let pause = if known == names.len() { AGAIN } else { AGAIN_SOON };
+                let pause = if known == names.len() {
+                    AGAIN
+                } else {
+                    AGAIN_SOON
+                };
                 if stop.wait_timeout(pause) {
                     break;
                 }

@@ -69,9 +69,7 @@ impl FromStr for Target {
         } else {
             let scheme = text.split(':').next().unwrap_or_default();
             return Err(match scheme {
-                "tcp" | "tls" | "file" => {
-                    refused(text, &format!("{scheme} is not supported yet"))
-                }
+                "tcp" | "tls" | "file" => refused(text, &format!("{scheme} is not supported yet")),
                 _ => refused(text, "no known kind of target"),
             });
         };

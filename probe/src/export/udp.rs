@@ -148,7 +148,9 @@ impl UdpTarget {
     pub fn export(&mut self, records: &[FlowRecord], now_milliseconds: u64) {
         if !self.ready() {
             let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
-            self.sender.metrics.records_lost(self.sender.absence(), count);
+            self.sender
+                .metrics
+                .records_lost(self.sender.absence(), count);
             return;
         }
         let sender = &mut self.sender;
@@ -203,7 +205,11 @@ impl Sender {
         let Some(remote) = self.name.address() else {
             return false;
         };
-        if self.socket.as_ref().is_some_and(|open| open.remote == remote) {
+        if self
+            .socket
+            .as_ref()
+            .is_some_and(|open| open.remote == remote)
+        {
             return false;
         }
         let now = now();
@@ -299,9 +305,8 @@ impl Sender {
                 Some(error) => self.metrics.records_lost(reason(error), sent.records),
             }
         }
-        match error {
-            Some(error) => self.complain("export target refuses", error),
-            None => {}
+        if let Some(error) = error {
+            self.complain("export target refuses", error);
         }
     }
 
