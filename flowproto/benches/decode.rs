@@ -12,8 +12,26 @@ use flowproto::template::Fields;
 use netflow_parser::NetflowParser;
 
 const FIELDS: [(u16, u16); 20] = [
-    (8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (5, 1), (6, 1), (1, 8), (2, 8), (152, 8), (153, 8),
-    (10, 4), (14, 4), (16, 4), (17, 4), (9, 1), (13, 1), (136, 1), (61, 1), (58, 2),
+    (8, 4),
+    (12, 4),
+    (7, 2),
+    (11, 2),
+    (4, 1),
+    (5, 1),
+    (6, 1),
+    (1, 8),
+    (2, 8),
+    (152, 8),
+    (153, 8),
+    (10, 4),
+    (14, 4),
+    (16, 4),
+    (17, 4),
+    (9, 1),
+    (13, 1),
+    (136, 1),
+    (61, 1),
+    (58, 2),
 ];
 const RECORDS: usize = 20;
 
@@ -54,10 +72,14 @@ fn decode(c: &mut Criterion) {
     let mut process = CollectingProcess::new(Limits::default());
     let mut sum = Sum(0);
     process.receive(from, &template, 0, &mut sum);
-    group.bench_function("flowproto", |b| b.iter(|| process.receive(from, &data, 0, &mut sum)));
+    group.bench_function("flowproto", |b| {
+        b.iter(|| process.receive(from, &data, 0, &mut sum))
+    });
     let mut parser = NetflowParser::default();
     assert!(parser.parse_bytes(&template).is_ok());
-    group.bench_function("netflow_parser", |b| b.iter(|| black_box(parser.parse_bytes(&data))));
+    group.bench_function("netflow_parser", |b| {
+        b.iter(|| black_box(parser.parse_bytes(&data)))
+    });
     group.finish();
 }
 

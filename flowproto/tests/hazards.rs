@@ -252,6 +252,16 @@ fn a_set_that_runs_past_its_message_is_counted_and_ends_it() {
 }
 
 #[test]
+fn a_message_that_says_too_short_a_length_is_read_to_the_end_of_its_sets() {
+    let mut e = exporter();
+    let mut message = ipfix(0, &[(2, template(300, &[(1, 4)])), (300, vec![0, 0, 0, 8])]);
+    message[3] -= 2;
+    e.send(&message);
+    assert_eq!(e.octets(), [8]);
+    assert_eq!(e.process.counters().unusable, [0; 7]);
+}
+
+#[test]
 fn an_empty_variable_length_value_does_not_end_the_set() {
     let mut e = exporter();
     let fields = template(300, &[(82, 65_535), (1, 1)]);

@@ -4,6 +4,11 @@
 use super::{Unusable, Version};
 use crate::template::{FieldSpecifier, TemplateKind};
 
+/// Octets of an IPFIX Message header (RFC 7011 §3.1).
+const MESSAGE_HEADER: usize = 16;
+/// Octets of a Set header (RFC 7011 §3.3.2).
+const SET_HEADER: usize = 4;
+
 /// The header of a Message, as far as its records need it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
@@ -46,6 +51,7 @@ pub(super) fn split_message(octets: &[u8]) -> Result<(Header, &[u8], &[u8]), Unu
     match cursor.u16().ok_or(truncated)? {
         10 => {
             let length = usize::from(cursor.u16().ok_or(truncated)?);
+            let length = octets_of_sets(octets, length);
             let (message, after) = octets.split_at_checked(length).ok_or(truncated)?;
             let mut cursor = Cursor(message);
             cursor.take(4).ok_or(truncated)?;
@@ -81,6 +87,26 @@ pub(super) fn split_message(octets: &[u8]) -> Result<(Header, &[u8], &[u8]), Unu
     }
 }
 
+/// The length of an IPFIX Message: what its header says, unless its last Set ends later and still within
+/// the datagram. Exporters exist that say a few octets too little.
+fn octets_of_sets(octets: &[u8], length: usize) -> usize {
+    let mut end = MESSAGE_HEADER;
+    while end < length
+        && let Some([_, _, high, low, ..]) = octets.get(end..)
+    {
+        let set = usize::from(u16::from_be_bytes([*high, *low]));
+        if set < SET_HEADER {
+            return length;
+        }
+        end = end.saturating_add(set);
+    }
+    if end <= octets.len() {
+        end.max(length)
+    } else {
+        length
+    }
+}
+
 /// What a Set holds, by its number (RFC 7011 §3.3.2, RFC 3954 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SetKind {
@@ -99,7 +125,10 @@ pub(super) fn next_set<'a>(
 ) -> Option<Result<(SetKind, &'a [u8]), Unusable>> {
     let id = cursor.u16()?;
     let length = usize::from(cursor.u16()?);
-    let Some(content) = length.checked_sub(4).and_then(|length| cursor.take(length)) else {
+    let Some(content) = length
+        .checked_sub(SET_HEADER)
+        .and_then(|length| cursor.take(length))
+    else {
         cursor.0 = &[];
         return Some(Err(Unusable::SetLength));
     };
