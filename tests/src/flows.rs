@@ -41,8 +41,9 @@ impl Flows {
                     .find_map(|family| record[format!("{name}{family}")].as_str()?.parse().ok())
             };
             let number = |name: &str| record[name].as_u64().unwrap_or_default();
+            // Switches report frames without IP too.
             let (Some(source), Some(destination)) = (address("source"), address("destination")) else {
-                panic!("no addresses: {line}");
+                continue;
             };
             let key = (
                 source,
@@ -66,11 +67,15 @@ impl Flows {
             let [source, destination, sport, dport, protocol, packets, octets] = cells[..] else {
                 continue;
             };
-            let Ok(source) = source.parse() else { continue };
+            let Ok(source) = source.parse::<IpAddr>() else { continue };
+            let destination: IpAddr = destination.parse().expect("an address");
+            if source.is_unspecified() && destination.is_unspecified() {
+                continue;
+            }
             // An ICMP type and code stand in the port as "8.0".
             let port = |text: &str| text.split('.').next().and_then(|t| t.parse().ok()).unwrap_or(0);
             let protocol = protocol.parse().expect("a protocol number");
-            let key = (source, destination.parse().expect("an address"), protocol, port(sport), port(dport));
+            let key = (source, destination, protocol, port(sport), port(dport));
             flows.add(key, packets.parse().expect("packets"), octets.parse().expect("octets"));
         }
         flows

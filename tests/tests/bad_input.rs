@@ -48,7 +48,7 @@ fn the_probe_refuses_bad_settings_with_64() {
         (&["--export", "udp://host:4739?mtu=ten"], &["mtu", "ten"]),
         (&["--export", "udp://host:4739?version=7"], &["version", "7"]),
         (&["--export", "udp://host:4739?colour=red"], &["colour"]),
-        (&["--idle-timeout", "61s", "--active-timeout", "60s"], &["idle", "61s", "active"]),
+        (&["--idle-timeout", "2m", "--active-timeout", "1m"], &["idle", "2m", "active"]),
         (&["--idle-timeout", "5"], &["idle-timeout", "5"]),
         (&["--max-flows", "0"], &["max-flows", "0"]),
         (&["--buffer", "lots"], &["buffer", "lots"]),

@@ -187,8 +187,7 @@ fn open_vswitch_is_read_as_nfcapd_reads_it() {
     vsctl("--no-wait init");
     let _switch = background(format!("ovs-vswitchd unix:{dir}/db.sock --unixctl={dir}/vs.ctl"));
 
-    // The exporter sends from inside the namespace: the sink listens there through a helper thread whose
-    // socket is made by `nfcapd`-like means, so the datagrams are taken from a capture of its loopback.
+    // The exporter sends inside the namespace, so its datagrams are taken from there by a capture.
     let taken = folder.path().join("export.pcap");
     let mut tcpdump = switch.command(&format!("tcpdump -i lo -U -w {} udp", taken.display()));
     let tcpdump = Running::start(tcpdump.stdout(Stdio::null()).stderr(Stdio::null()));
@@ -196,13 +195,16 @@ fn open_vswitch_is_read_as_nfcapd_reads_it() {
     vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
     vsctl("add-port br0 p1 -- add-port br0 p2");
     vsctl(
-        "-- --id=@i create ipfix targets=\"127.0.0.1:4739\" obs_domain_id=7 obs_point_id=1 \
+        "-- --id=@i create ipfix targets=\"127.0.0.1:4739\" obs_domain_id=7 obs_point_id=1 sampling=1 \
          cache_active_timeout=1 cache_max_flows=100 -- set bridge br0 ipfix=@i",
     );
     vsctl(
         "-- --id=@n create netflow targets=\"127.0.0.1:2055\" active_timeout=1 -- set bridge br0 netflow=@n",
     );
-    left.run("ping -c 20 -i 0.05 -q 10.88.0.2");
+    let mut calls = Command::new("ip");
+    calls.args(["netns", "exec", left.name(), "bash", "-c"]);
+    calls.arg("for i in $(seq 40); do echo 0123456789 > /dev/udp/10.88.0.2/9; sleep 0.02; done");
+    program::output(&mut calls);
     thread::sleep(Duration::from_secs(3));
     vsctl("-- clear bridge br0 ipfix -- clear bridge br0 netflow");
     vsctl("del-br br0");
