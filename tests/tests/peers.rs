@@ -211,13 +211,17 @@ fn open_vswitch_is_read_as_nfcapd_reads_it() {
     thread::sleep(Duration::from_millis(500));
     tcpdump.terminate();
 
-    for (port, what) in [(4739_u16, "IPFIX"), (2055, "NetFlow v5")] {
-        let datagrams = udp_payloads(&taken, port);
-        assert!(!datagrams.is_empty(), "Open vSwitch sent no {what}");
-        let ours = by_our_collector(&datagrams);
-        assert!(ours.totals().0 > 0, "no packets in {what}");
-        ours.assert_same(&by_nfcapd(&datagrams), &format!("Open vSwitch, {what}"));
-    }
+    let v5 = udp_payloads(&taken, 2055);
+    assert!(!v5.is_empty(), "Open vSwitch sent no NetFlow v5");
+    by_our_collector(&v5).assert_same(&by_nfcapd(&v5), "Open vSwitch, NetFlow v5");
+    // Its IPFIX carries running totals (85, 86) beside the deltas, and nfcapd 1.7.1 stores the totals: so
+    // what was sent is the judge, 40 datagrams of 20 + 8 + 11 octets, a flow each.
+    let ipfix = by_our_collector(&udp_payloads(&taken, 4739));
+    let sent = ipfix.0.iter().filter(|((from, _, protocol, _, to), _)| {
+        from.to_string() == "10.88.0.1" && *protocol == 17 && *to == 9
+    });
+    let sums: Vec<(u64, u64)> = sent.map(|(_, sums)| *sums).collect();
+    assert_eq!(sums, [(1, 39); 40]);
 }
 
 /// The payloads to a UDP port in a capture.
