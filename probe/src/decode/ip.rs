@@ -44,7 +44,7 @@ pub(super) struct Header<'a> {
 
 /// Reads the IP header at the beginning of `data`; the frame goes on for `missing` octets that were not
 /// captured.
-#[inline]
+#[inline(always)]
 pub(super) fn header(
     data: &[u8],
     missing: u32,
@@ -59,7 +59,7 @@ pub(super) fn header(
 }
 
 /// RFC 791 §3.1. A total length of 0 is left by segmentation offload above 65535 octets.
-#[inline]
+#[inline(always)]
 fn v4(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
     let (fixed, rest) = data
         .split_first_chunk::<20>()

@@ -83,7 +83,7 @@ impl<'a> Network<'a> {
 }
 
 /// The first IP header of a frame.
-#[inline]
+#[inline(always)]
 pub(super) fn network_layer(link_type: LinkType, frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     match link_type {
         LinkType::Ethernet => ethernet(frame),
@@ -105,7 +105,7 @@ pub(super) fn network_layer(link_type: LinkType, frame: &[u8]) -> Result<Network
 }
 
 /// An Ethernet frame, from its destination address on.
-#[inline]
+#[inline(always)]
 pub(super) fn ethernet(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     let (header, rest) = split::<14>(frame)?;
     ethertype(u16::from_be_bytes([header[12], header[13]]), rest)
@@ -113,7 +113,7 @@ pub(super) fn ethernet(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
 
 /// What follows an Ethertype (IEEE 802 numbers); values up to 1500 are a length with LLC behind it, and
 /// cooked captures write 4 there.
-#[inline]
+#[inline(always)]
 pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, Undecodable> {
     let mut vlan_id = 0;
     for _ in 0..MAX_TAGS {
@@ -223,7 +223,7 @@ fn loopback(data: &[u8]) -> Result<Network<'_>, Undecodable> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn split<const N: usize>(data: &[u8]) -> Result<(&[u8; N], &[u8]), Undecodable> {
     data.split_first_chunk().ok_or(Undecodable::TruncatedLink)
 }

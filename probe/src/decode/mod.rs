@@ -150,6 +150,7 @@ pub struct PacketInfo {
 ///
 /// # Errors
 /// The reason why the frame holds no IP packet.
+#[inline]
 pub fn decode(frame: &Frame<'_>, fragments: &mut FragmentTable) -> Result<PacketInfo, Undecodable> {
     let first = link::network_layer(frame.link_type, frame.captured)?;
     let missing = frame

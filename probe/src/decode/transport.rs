@@ -18,7 +18,7 @@ const RST: u16 = 0x04;
 const ACK: u16 = 0x10;
 
 /// Fills in what the transport header of an unfragmented packet or a first fragment says.
-#[inline]
+#[inline(always)]
 pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
     match header.protocol {
         TCP => {
@@ -38,7 +38,7 @@ pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn ports(payload: &[u8], info: &mut PacketInfo) {
     if let Some(ports) = payload.first_chunk::<4>() {
         info.key.source_port = u16::from_be_bytes([ports[0], ports[1]]);
@@ -48,7 +48,7 @@ fn ports(payload: &[u8], info: &mut PacketInfo) {
 
 /// RFC 9293 §3.1. A header cut off behind its flags is enough for all but the payload's length, and the data
 /// offset says that too.
-#[inline]
+#[inline(always)]
 fn tcp(header: &Header<'_>, info: &mut PacketInfo) {
     let Some(fixed) = header.payload.first_chunk::<14>() else {
         return;

@@ -60,7 +60,7 @@ impl Inner<'_> {
 ///
 /// # Errors
 /// The tunnel's header is there, but what it carries cannot be metered.
-#[inline]
+#[inline(always)]
 pub(super) fn inside<'a>(outer: &Header<'a>) -> Result<Option<Inner<'a>>, Undecodable> {
     if outer.fragment.is_some_and(|fragment| !fragment.first) {
         return Ok(None);
@@ -90,7 +90,7 @@ const fn plain(network: Network<'_>) -> Inner<'_> {
 }
 
 /// By the destination port; the source port is chosen freely, for ECMP.
-#[inline]
+#[inline(always)]
 fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     let Some((udp, data)) = payload.split_first_chunk::<8>() else {
         return Ok(None);
