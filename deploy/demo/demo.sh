@@ -16,6 +16,9 @@ here=$PWD/deploy/demo
 run=$(mktemp -d "${TMPDIR:-/tmp}/kipfix-demo.XXXXXX")
 prefix=kipfix-demo-$$
 pids=()
+# What is set for other daemons of this user is not for these.
+unset "${!KIPFIX_@}"
+export RUST_LOG=info
 
 # Starts a daemon in the background; what it says goes to a file that is shown if the demo fails.
 start() {
@@ -46,7 +49,7 @@ remove_namespaces() {
 
 finish() {
     local code=$?
-    trap '' INT TERM
+    trap '' HUP INT TERM
     if [ "$code" -ne 0 ]; then
         tail -n 5 "$run"/*.log >&2 2>/dev/null || true
         echo "the demo failed" >&2
@@ -57,7 +60,7 @@ finish() {
     exit "$code"
 }
 trap finish EXIT
-trap 'exit 0' INT TERM
+trap 'exit 0' HUP INT TERM
 
 inside() {
     local namespace=$1
@@ -76,7 +79,7 @@ cable() {
 bridge() {
     local namespace=$1 name=$2 port
     shift 2
-    inside "$namespace" ip link add name "$name" type bridge
+    inside "$namespace" ip link add name "$name" type bridge mcast_snooping 0
     inside "$namespace" ip link set "$name" up
     for port in "$@"; do
         inside "$namespace" ip link set "$port" master "$name"
@@ -152,6 +155,7 @@ live() {
             --interface eth0 --export udp://10.9.0.100:4739 --node-name "$node" \
             --active-timeout 5s --idle-timeout 2s --admin 127.0.0.1:9473
     done
+    : >"$run/relay.out"
     start relay "$bin/kipfix-demo" relay \
         "/run/netns/$prefix-collector=127.0.0.1:8080=8080" \
         "/run/netns/$prefix-node-a=127.0.0.1:9473=9473" \
@@ -175,23 +179,21 @@ live() {
 }
 
 replay() {
-    local node port=9473
-    collector=127.0.0.1:8080 probes=()
-    start collector "$bin/kipfix-collector" --listen udp://127.0.0.1:47390 --http "$collector" \
+    local node listen reading=()
+    collector=127.0.0.1:$("$bin/kipfix-demo" port tcp 8080) probes=()
+    listen=udp://127.0.0.1:$("$bin/kipfix-demo" port udp 4739)
+    start collector "$bin/kipfix-collector" --listen "$listen" --http "$collector" \
         --kubernetes off --inventory "$here/inventory.yaml"
     ready "$collector"
     for node in node-a node-b; do
-        mkfifo "$run/$node.pcap"
-        "$bin/kipfix-demo" capture "$node" >"$run/$node.pcap" 2>"$run/capture-$node.log" &
-        pids+=($!)
-        "$bin/kipfix-probe" --read - --export udp://127.0.0.1:47390 --node-name "$node" \
-            --admin "127.0.0.1:$port" <"$run/$node.pcap" >"$run/probe-$node.out" 2>"$run/probe-$node.log" &
-        pids+=($!)
-        probes+=("127.0.0.1:$port")
-        port=$((port + 1))
+        "$bin/kipfix-demo" capture "$node" >"$run/$node.pcap"
+        start "probe-$node" "$bin/kipfix-probe" --read "$run/$node.pcap" \
+            --export "$listen" --node-name "$node" --log-format json
+        reading+=("${pids[-1]}")
+        probes+=("$run/probe-$node.log")
     done
-    ready "${probes[0]}"
-    ready "${probes[1]}"
+    wait "${reading[0]}"
+    wait "${reading[1]}"
 }
 
 remove_dead_demos() {
@@ -227,7 +229,9 @@ $variant
 echo
 echo "where to look next:"
 echo "  http://$collector/metrics   the collector: who talked to whom, as Prometheus scrapes it"
-echo "  http://${probes[0]}/metrics   the probe of node-a: what it saw, and what it could not"
+if [ $variant = live ]; then
+    echo "  http://${probes[0]}/metrics   the probe of node-a: what it saw, and what it could not"
+fi
 echo "  README.md                       how to run it in a cluster"
 if [ -t 1 ] && [ -t 0 ]; then
     echo

@@ -1,7 +1,6 @@
 //! The scenario as a capture of one node's eth0, for machines where no network namespace can be made.
 //!
-//! Written as a pcap savefile with Ethernet framing. Ten minutes after the traffic comes one packet
-//! more: packet time is the probe's clock, so by then all that came before has ended.
+//! Written as a pcap savefile with Ethernet framing.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -14,8 +13,8 @@ use crate::scenario::{CONVERSATIONS, Conversation, Host, Transport};
 /// Between two connections of one conversation, and between two packets of one connection.
 const PAUSE: Duration = Duration::from_millis(50);
 const STEP: Duration = Duration::from_micros(200);
-/// From the traffic to the last packet.
-const QUIET: Duration = Duration::from_secs(600);
+/// How long ago the traffic began.
+const AGO: Duration = Duration::from_secs(30);
 /// Octets of TCP payload a packet.
 const SEGMENT_OCTETS: usize = 1448;
 
@@ -24,7 +23,7 @@ const SYN: u8 = 0x02;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 
-/// Writes what passes the eth0 of `node` to `out`, with times that end now.
+/// Writes what passes the eth0 of `node` to `out`, with times of just now.
 pub(crate) fn write(node: &str, out: &mut impl Write) -> Result<()> {
     #[expect(
         clippy::disallowed_methods,
@@ -34,7 +33,7 @@ pub(crate) fn write(node: &str, out: &mut impl Write) -> Result<()> {
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;
     let mut packets = Vec::new();
-    let start = now.saturating_sub(QUIET);
+    let start = now.saturating_sub(AGO);
     for (conversation, number) in CONVERSATIONS.iter().zip(0..) {
         if passes(node, conversation) {
             for connection in 0..conversation.count {
@@ -54,7 +53,6 @@ pub(crate) fn write(node: &str, out: &mut impl Write) -> Result<()> {
         }
     }
     packets.sort_by_key(|(time, _)| *time);
-    packets.push((now, ask_for_the_time(node)?));
 
     // Magic number (microseconds), version 2.4, zone, accuracy, longest packet, link type Ethernet.
     for field in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
@@ -80,19 +78,6 @@ pub(crate) fn write(node: &str, out: &mut impl Write) -> Result<()> {
 fn passes(node: &str, conversation: &Conversation) -> bool {
     let here = |host: &Host| host.node == Some(node);
     here(&conversation.source) != here(&conversation.destination)
-}
-
-/// The last packet: the node itself asks a time server outside.
-fn ask_for_the_time(node: &str) -> Result<Vec<u8>> {
-    let nodes = CONVERSATIONS
-        .iter()
-        .flat_map(|c| [&c.source, &c.destination]);
-    let node = nodes
-        .into_iter()
-        .find(|host| host.name == node)
-        .context("no such node")?;
-    let question = udp(123, 123, &[0; 48])?;
-    ethernet(node.address, Ipv4Addr::new(203, 0, 113, 9), 17, &question)
 }
 
 /// Where the packets of one connection go.

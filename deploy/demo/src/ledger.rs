@@ -9,126 +9,160 @@ use crate::report::{Scrape, grouped};
 
 /// One stage: the sum of `comes_in` equals the sum of all `goes`.
 struct Stage {
-    /// Up to the number.
+    /// What it is that comes in.
     says: &'static str,
-    /// What is counted.
-    unit: &'static str,
     comes_in: &'static [&'static str],
     goes: &'static [Way],
 }
 
 /// Where a part of it went.
 enum Way {
-    /// Counted or measured by one metric.
+    /// What one metric counts.
     To(&'static str, &'static str),
-    /// Left out or lost, with a metric that says so by the value of its label `reason`.
+    /// Left out or lost: a metric that says why by its label `reason`.
     Reasons(&'static str, &'static str),
+    /// The rest, which is in so many places as a gauge says, at least one in each.
+    Held(&'static str, &'static str),
 }
 
-use Way::{Reasons, To};
+use Way::{Held, Reasons, To};
 
-const PROBES: &[Stage] = &[
+const STAGES: &[Stage] = &[
     Stage {
-        says: "the probes captured",
-        unit: "packets",
-        comes_in: &["kipfix_probe_packets_captured_total"],
+        says: "packets passed the nodes' eth0",
+        comes_in: &[
+            "kipfix_probe_packets_captured_total",
+            "kipfix_probe_packets_dropped_total",
+        ],
         goes: &[
-            To("metered", "kipfix_probe_packets_metered_total"),
             To(
-                "of the probes' own export",
+                "metered by the probes",
+                "kipfix_probe_packets_metered_total",
+            ),
+            To(
+                "the probes' own export, left out",
                 "kipfix_probe_packets_own_export_total",
             ),
             To(
-                "seen before on another interface",
+                "seen on another interface already",
                 "kipfix_probe_packets_second_sighting_total",
             ),
-            Reasons(
-                "no packet to meter",
-                "kipfix_probe_packets_undecodable_total",
+            Reasons("nothing to meter", "kipfix_probe_packets_undecodable_total"),
+            To(
+                "dropped by the kernel",
+                "kipfix_probe_packets_dropped_total",
             ),
         ],
     },
     Stage {
-        says: "the probes made",
-        unit: "records",
+        says: "packets metered, those that offloads had merged taken apart",
+        comes_in: &[
+            "kipfix_probe_packets_metered_total",
+            "kipfix_probe_packets_corrected_total",
+        ],
+        goes: &[
+            To("in flow records", "kipfix_probe_record_packets_total"),
+            Held(
+                "in conversations that go on",
+                "kipfix_probe_cache_conversations",
+            ),
+        ],
+    },
+    Stage {
+        says: "flow records made by the probes",
         comes_in: &["kipfix_probe_records_total"],
         goes: &[
+            To("decoded by the collector", "kipfix_collector_records_total"),
             To(
-                "sent to the collector",
-                "kipfix_probe_target_records_sent_total",
-            ),
-            To(
-                "lost before the exporter",
+                "lost, the probe's queue was full",
                 "kipfix_probe_queue_records_lost_total",
             ),
-            Reasons("lost on export", "kipfix_probe_target_records_lost_total"),
+            To(
+                "missing by the sequence numbers",
+                "kipfix_collector_sequence_lost_total",
+            ),
+        ],
+    },
+    Stage {
+        says: "flow records decoded",
+        comes_in: &[
+            "kipfix_collector_records_total",
+            "kipfix_collector_biflow_reverse_total",
+        ],
+        goes: &[
+            To(
+                "counted in the table above",
+                "kipfix_collector_records_counted_total",
+            ),
+            Reasons("not counted", "kipfix_collector_records_not_counted_total"),
+            To("waiting for a verdict", "kipfix_collector_records_waiting"),
         ],
     },
 ];
 
-const COLLECTOR: &[Stage] = &[];
-
-/// Writes the stages of the probes, taken together, and of the collector; gives whether all of them
-/// add up.
+/// Writes the stages, of all daemons taken together; gives whether all of them add up.
 ///
 /// # Errors
 /// A metric that is not there, or stdout cannot be written.
-pub(crate) fn write(collector: &Scrape, probes: &Scrape, out: &mut impl Write) -> Result<bool> {
-    writeln!(out, "\nin = out + losses, for every stage:\n")?;
+pub(crate) fn write(scrape: &Scrape, out: &mut impl Write) -> Result<bool> {
+    writeln!(
+        out,
+        "\nnothing is lost in silence: in = out + losses, from the self-metrics\n"
+    )?;
     let mut adds_up = true;
-    for (stage, scrape) in PROBES
-        .iter()
-        .map(|stage| (stage, probes))
-        .chain(COLLECTOR.iter().map(|stage| (stage, collector)))
-    {
+    for stage in STAGES {
         adds_up &= stage.write(scrape, out)?;
     }
     Ok(adds_up)
 }
 
 impl Stage {
+    /// Ways that nothing went are left out, but for the first.
     fn write(&self, scrape: &Scrape, out: &mut impl Write) -> Result<bool> {
         let comes_in = sum(self.comes_in, scrape)?;
-        writeln!(out, "  {} {} {}", self.says, grouped(comes_in), self.unit)?;
+        writeln!(out, "  {:>9}  {}", grouped(comes_in), self.says)?;
         let (mut all, mut sign) = (0, '=');
         for way in self.goes {
-            let (words, count, reasons) = way.counted(scrape)?;
-            writeln!(out, "    {sign} {} {words}{reasons}", grouped(count))?;
+            let (words, count) = way.counted(scrape, comes_in.saturating_sub(all))?;
+            if count > 0 || sign == '=' {
+                writeln!(out, "{sign:>5} {:>9}  {words}", grouped(count))?;
+            }
             (all, sign) = (all + count, '+');
         }
         if all != comes_in {
-            writeln!(out, "    which is {} and does NOT add up", grouped(all))?;
+            writeln!(
+                out,
+                "      {:>9}  in all: this does NOT add up",
+                grouped(all)
+            )?;
         }
         Ok(all == comes_in)
     }
 }
 
 impl Way {
-    /// In words, how many, and which reasons.
-    fn counted(&self, scrape: &Scrape) -> Result<(&'static str, u64, String)> {
+    /// What happened, and to how many; `rest` is what no other way accounts for.
+    fn counted(&self, scrape: &Scrape, rest: u64) -> Result<(String, u64)> {
         match self {
-            To(words, metric) => Ok((words, sum(&[metric], scrape)?, String::new())),
+            To(words, metric) => Ok(((*words).to_owned(), sum(&[metric], scrape)?)),
             Reasons(words, metric) => {
-                let count = sum(&[metric], scrape)?;
-                let reasons = scrape.by_label(metric, "reason");
-                Ok((words, count, named(&reasons)))
+                let reasons = named(&scrape.by_label(metric, "reason"));
+                Ok((format!("{words}: {reasons}"), sum(&[metric], scrape)?))
+            }
+            Held(words, gauge) => {
+                let places = sum(&[gauge], scrape)?;
+                let held = if places > 0 { rest.max(places) } else { 0 };
+                Ok((format!("{words} ({})", grouped(places)), held))
             }
         }
     }
 }
 
-/// `: arp 2, other 1`, without what did not happen.
+/// `arp 2, other 1`, without what did not happen.
 fn named(reasons: &BTreeMap<&str, u64>) -> String {
-    let named = reasons
-        .iter()
-        .filter(|(_, count)| **count > 0)
-        .map(|(reason, count)| format!("{reason} {}", grouped(*count)))
-        .collect::<Vec<_>>();
-    if named.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", named.join(", "))
-    }
+    let happened = reasons.iter().filter(|(_, count)| **count > 0);
+    let named = happened.map(|(reason, count)| format!("{reason} {}", grouped(*count)));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 fn sum(metrics: &[&str], scrape: &Scrape) -> Result<u64> {

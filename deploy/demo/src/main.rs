@@ -16,8 +16,9 @@ use anyhow::{Context, Result, bail};
 use relay::Door;
 
 const USAGE: &str = "kipfix-demo serve HOST | call HOST | capture NODE | \
-                     relay NETNS=ADDRESS:PORT=HOST_PORT... | ready ADDRESS:PORT | \
-                     report COLLECTOR PROBE...";
+                     relay NETNS=ADDRESS:PORT=HOST_PORT... | \
+                     port tcp|udp PREFERRED | ready ADDRESS:PORT | \
+                     report COLLECTOR PROBE_OR_ITS_LOG...";
 
 fn main() -> ExitCode {
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
@@ -35,19 +36,17 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["serve", host] => traffic::serve(host),
         ["call", host] => traffic::call(host),
-        ["capture", node] => {
-            capture::write(node, &mut std::io::stdout().lock())?;
-            // The reader's end of file comes when this is ended: a probe stays to be looked at.
-            loop {
-                std::thread::park();
-            }
-        }
+        ["capture", node] => capture::write(node, &mut std::io::stdout().lock()),
         ["relay", doors @ ..] => relay::run(
             doors
                 .iter()
                 .map(|door| parsed_door(door))
                 .collect::<Result<_>>()?,
         ),
+        ["port", transport, preferred] => {
+            let port = relay::free_port(transport, preferred.parse()?)?;
+            Ok(writeln!(std::io::stdout(), "{port}")?)
+        }
         ["ready", address] => report::wait_until_ready(address),
         ["report", collector, probes @ ..] => report::run(collector, probes),
         _ => bail!("usage: {USAGE}"),

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns};
@@ -39,6 +39,18 @@ pub(crate) fn run(doors: Vec<Door>) -> Result<()> {
             .unwrap_or_else(|_| Err(anyhow::anyhow!("a relay died")))?;
     }
     Ok(())
+}
+
+/// A port of the loopback address that is free just now: the preferred one if possible.
+pub(crate) fn free_port(transport: &str, preferred: u16) -> Result<u16> {
+    let bind = |port| match transport {
+        "udp" => UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?.local_addr(),
+        _ => TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.local_addr(),
+    };
+    let address = bind(preferred).or_else(|_| bind(0));
+    Ok(address
+        .context("no port is free on the loopback address")?
+        .port())
 }
 
 fn serve(listener: &TcpListener, namespace: &File, to: SocketAddr) -> Result<()> {

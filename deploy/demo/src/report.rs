@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::ledger;
+use crate::scenario::CONVERSATIONS;
 
 /// Between two looks at something that is not there yet.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -44,21 +45,26 @@ pub(crate) fn wait_until_ready(address: &str) -> Result<()> {
 pub(crate) fn run(collector: &str, probes: &[&str]) -> Result<()> {
     let (mut before, mut steady) = (BTreeMap::new(), 0);
     for _ in 0..ARRIVAL_LOOKS {
-        let now = conversations(&Scrape::of(collector)?);
-        steady = if now == before { steady + 1 } else { 0 };
+        let scrape = Scrape::of(&[collector])?;
+        let waiting = scrape.sum("kipfix_collector_records_waiting");
+        let now = conversations(&scrape);
+        steady = if now == before && waiting == Some(0) {
+            steady + 1
+        } else {
+            0
+        };
         if steady >= STEADY_LOOKS && !now.is_empty() {
             break;
         }
         before = now;
         std::thread::sleep(PAUSE);
     }
-    let collector = Scrape::of(collector)?;
-    let probes = Scrape::of_all(probes)?;
+    let scrape = Scrape::of(&[&[collector], probes].concat())?;
+    let edges = conversations(&scrape);
+    ensure!(!edges.is_empty(), "the collector counted no traffic");
     let mut out = std::io::stdout().lock();
-    write_table(&conversations(&collector), &mut out)?;
-    let adds_up = ledger::write(&collector, &probes, &mut out)?;
-    ensure!(!before.is_empty(), "the collector counted no traffic");
-    ensure!(adds_up, "a sum does not come out");
+    write_table(&edges, &mut out)?;
+    ensure!(ledger::write(&scrape, &mut out)?, "a sum does not come out");
     Ok(())
 }
 
@@ -74,15 +80,47 @@ pub(crate) struct Sample {
 }
 
 impl Scrape {
-    fn of(address: &str) -> Result<Self> {
-        Ok(Self::parsed(&fetch(address, "/metrics")?))
+    /// Of daemons by their address; of a probe that has ended, by the path of its log.
+    fn of(sources: &[&str]) -> Result<Self> {
+        let mut samples = Vec::new();
+        for source in sources {
+            let scrape = if source.contains('/') {
+                let log = std::fs::read_to_string(source).with_context(|| (*source).to_owned())?;
+                Self::of_log(&log)
+            } else {
+                Self::parsed(&fetch(source, "/metrics")?)
+            };
+            samples.extend(scrape.0);
+        }
+        Ok(Self(samples))
     }
 
-    fn of_all(addresses: &[&str]) -> Result<Self> {
-        let scrapes = addresses.iter().map(|address| Self::of(address));
-        scrapes
-            .collect::<Result<Vec<_>>>()
-            .map(|all| Self(all.into_iter().flat_map(|one| one.0).collect()))
+    /// The sums that a probe logs at its end, in JSON, under the names that they have in `/metrics`.
+    fn of_log(log: &str) -> Self {
+        let names = [
+            ("frames", "packets_captured_total"),
+            ("metered", "packets_metered_total"),
+            ("undecodable", "packets_undecodable_total"),
+            ("own_export", "packets_own_export_total"),
+            ("second_sightings", "packets_second_sighting_total"),
+            ("packets_corrected", "packets_corrected_total"),
+            ("record_packets", "record_packets_total"),
+            ("records", "records_total"),
+            ("queue_lost", "queue_records_lost_total"),
+        ];
+        let logged = names.iter().filter_map(|(field, name)| {
+            let (_, after) = log.rsplit_once(&format!("\"{field}\":"))?;
+            let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+            Some((*name, digits.parse().ok()?))
+        });
+        // A savefile has no kernel that drops, and at its end every conversation is reported.
+        let none = [("packets_dropped_total", 0), ("cache_conversations", 0)];
+        let sample = |(name, value)| Sample {
+            name: format!("kipfix_probe_{name}"),
+            labels: BTreeMap::new(),
+            value,
+        };
+        Self(logged.chain(none).map(sample).collect())
     }
 
     /// Only whole numbers are kept: they are all that the report adds up.
@@ -202,6 +240,17 @@ fn write_table(edges: &BTreeMap<Edge, Counts>, out: &mut impl Write) -> Result<(
             "  {from:<20} {to:<20} {class:<16} {bytes:>12} {packets:>8} {connections:>12}"
         )?;
     }
+    let begun = edges.values().map(|counts| counts.connections).sum();
+    let made = CONVERSATIONS
+        .iter()
+        .map(|conversation| u64::from(conversation.count))
+        .sum();
+    writeln!(
+        out,
+        "\n  the demo made {} connections (over UDP: questions), the table has {}",
+        grouped(made),
+        grouped(begun)
+    )?;
     Ok(())
 }
 
