@@ -8,7 +8,8 @@ make test does, in this order:
   1. installs the packages that the tests need (deploy/deps.sh test)
   2. check: formatting, lints and documentation without a warning (make check)
   3. unit: cargo test of every crate
-  4. end to end: the real binaries with real peers (nfdump, softflowd, pmacct, tshark, ...), live
+  4. demo: the whole path on this machine (make demo)
+  5. end to end: the real binaries with real peers (nfdump, softflowd, pmacct, tshark, ...), live
      captures in network namespaces of their own; what this machine cannot do is skipped, and said
 WHAT
 
@@ -70,6 +71,7 @@ step "documentation" env RUSTDOCFLAGS="-D warnings" \
     cargo doc --workspace --no-deps --locked --document-private-items --quiet
 tests "unit" cargo test --workspace --exclude kipfix-tests --locked --no-fail-fast
 step "binaries" cargo build --release --locked -p kipfix-probe -p kipfix-collector
+step "demo" deploy/demo/demo.sh </dev/null
 tests "end to end" cargo test -p kipfix-tests --locked --no-fail-fast
 
 echo
