@@ -418,6 +418,12 @@ impl Metrics {
             .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// The gauge of the interfaces being captured, for who asks whether the probe is ready.
+    #[must_use]
+    pub fn interfaces(&self) -> IntGauge {
+        self.interfaces.clone()
+    }
+
     /// A capture ended, or could not begin.
     pub fn interface_failed(&self) {
         self.interface_failures.inc();

@@ -10,8 +10,9 @@ use kipfix_service::admin::{self, Listener, Readiness};
 use kipfix_service::exit::Failure;
 use kipfix_service::exposition;
 use kipfix_service::signals::Stop;
-use tracing::info;
+use tracing::{info, warn};
 
+use crate::capture::filter;
 use crate::capture::live::{Live, LiveSettings};
 use crate::capture::savefile::Savefile;
 use crate::export::batch::{self, RecordBatches};
@@ -35,6 +36,9 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// It cannot start, or a stage died.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
+    if let Some(expression) = &settings.filter {
+        filter::check(expression)?;
+    }
     let stop = Stop::on_signals().context("cannot wait for signals")?;
     let mut metrics = Metrics::new(Capacities {
         conversations: settings.max_flows.get(),
@@ -77,9 +81,18 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     if let Some(listener) = admin {
         let address = listener.local_address();
         let registry = metrics.registry().clone();
+        let capturing = live.is_some().then(|| metrics.interfaces());
         let router = admin::router(
             move |format, out| exposition::write_registry(&registry, format, out),
-            Readiness::default,
+            move || Readiness {
+                missing: (capturing
+                    .as_ref()
+                    .is_some_and(|interfaces| interfaces.get() == 0))
+                .then(|| "no interface is being captured".to_owned())
+                .into_iter()
+                .collect(),
+                notes: Vec::new(),
+            },
         );
         listener
             .serve(router, stop.clone())
@@ -93,6 +106,9 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         targets = settings.export.len(),
         "probe started"
     );
+    if settings.export.is_empty() {
+        warn!("no --export is given: flow records are made and counted, and go nowhere");
+    }
     let (mut records, batches) = batch::queue(settings.queue.get(), savefile.is_some());
     let exporting = std::thread::Builder::new()
         .name("export".to_owned())

@@ -1,7 +1,7 @@
 //! Slots for conversations and three lists through them, linked by 32-bit indices: no heap object per
 //! conversation, and nothing is allocated once the slab has grown to its largest.
 
-use super::flow_cache::Conversation;
+use super::conversation::Conversation;
 
 /// No slot.
 const NONE: u32 = u32::MAX;

@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pcap::{Active, Capture, Precision};
 use tracing::{info, warn};
 
+use super::filter;
 use super::interfaces::{Pattern, select};
 use super::netlink::{self, Link};
 use super::permission;
@@ -298,7 +299,7 @@ impl Live {
     fn leave_out(&mut self, own_export: Vec<(Address, u16)>) {
         self.own_export = own_export;
         for interface in &mut self.interfaces {
-            let filter = filter(
+            let filter = filter::expression(
                 interface.link_type,
                 self.settings.filter.as_deref(),
                 &self.own_export,
@@ -347,7 +348,7 @@ impl Interface {
                 .unwrap_or_else(|_| datalink.0.to_string());
             anyhow!("interface {}: link type {kind} is not known", link.name)
         })?;
-        let expression = filter(link_type, settings.filter.as_deref(), own_export);
+        let expression = filter::expression(link_type, settings.filter.as_deref(), own_export);
         capture
             .filter(&expression, true)
             .map_err(|error| match &settings.filter {
@@ -402,27 +403,6 @@ fn is_egress(frame: &[u8], link_type: LinkType, mac: Option<[u8; 6]>) -> bool {
         LinkType::LinuxSll2 => frame.get(10) == Some(&OUTGOING),
         _ => false,
     }
-}
-
-/// The kernel's filter. `ip or ip6` alone would lose what is tagged or labelled; the keywords `vlan`, `mpls`
-/// and `pppoes` shift the offsets of all that follows them, so Ethertypes are compared instead, and own
-/// export is excluded before the user's expression, which may shift them.
-fn filter(link_type: LinkType, given: Option<&str>, own_export: &[(Address, u16)]) -> String {
-    let mut expression = String::new();
-    for (address, port) in own_export {
-        expression.push_str(&format!(
-            "not (udp src port {port} and src host {address}) and "
-        ));
-    }
-    let wanted = given.unwrap_or(match link_type {
-        LinkType::Ethernet | LinkType::LinuxSll | LinkType::LinuxSll2 => {
-            "ip or ip6 or ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100 \
-             or ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864"
-        }
-        LinkType::Raw | LinkType::Loopback => "ip or ip6",
-        LinkType::Ipv4 | LinkType::Ipv6 | LinkType::Ppp | LinkType::PppEther => "greater 0",
-    });
-    expression + "(" + wanted + ")"
 }
 
 fn names(links: &[Link]) -> String {

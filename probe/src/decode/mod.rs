@@ -2,8 +2,8 @@
 //! between [`crate::capture`] and [`crate::cache`].
 //!
 //! The flow is the *innermost* IP header; the header closest outside it is kept as the tunnel. The stages
-//! are files: [`link`] finds the first IP header of a frame, [`ip`] reads one, [`tunnel`] looks for the
-//! next one inside, [`transport`] reads ports and flags, [`fragment`] gives later fragments the ports of
+//! are files: `link` finds the first IP header of a frame, `ip` reads one, `tunnel` looks for the
+//! next one inside, `transport` reads ports and flags, [`fragment`] gives later fragments the ports of
 //! their first.
 //!
 //! Bytes come from the network: every length is checked, nothing is allocated, and every loop ends with

@@ -50,14 +50,15 @@ impl Name {
 
     /// Asks the system's resolver. An address that is still valid is kept; one that the resolver cannot
     /// confirm just now, too.
-    fn look_up(&self) -> bool {
+    fn look_up(&self, first: bool) -> bool {
         let found: Vec<_> = match (&*self.host, self.port).to_socket_addrs() {
             Ok(found) => found.collect(),
             Err(error) => {
-                if self.address().is_none() {
+                let known = self.address().is_some();
+                if first && !known {
                     warn!(host = &*self.host, %error, "export target's name is not known yet");
                 }
-                return self.address().is_some();
+                return known;
             }
         };
         let mut address = self.address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,9 +87,9 @@ pub fn watch(names: Vec<Name>, stop: Stop) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("names".to_owned())
         .spawn(move || {
-            loop {
-                // Every name is looked up, also behind one that fails.
-                let known = names.iter().filter(|name| name.look_up()).count();
+            for round in 0_u64.. {
+                // Every name is looked up, also behind one that fails; failure is said once.
+                let known = names.iter().filter(|name| name.look_up(round == 0)).count();
                 let pause = if known == names.len() {
                     AGAIN
                 } else {

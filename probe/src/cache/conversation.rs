@@ -1,0 +1,137 @@
+//! What the flow cache keeps of a conversation, and the records that it makes of its directions.
+
+use flowproto::FlowRecord;
+use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Tunnel};
+
+use super::key::ConversationKey;
+use super::slab::Links;
+use crate::connection::{Connection, Pair, Side};
+
+const SECOND_NS: u64 = 1_000_000_000;
+const MILLISECOND_NS: u64 = 1_000_000;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const SCTP: u8 = 132;
+
+/// One direction of a conversation since its last record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Direction {
+    pub(super) octets: u64,
+    pub(super) packets: u64,
+    /// Capture times, nanoseconds since the epoch.
+    pub(super) first_ns: u64,
+    pub(super) last_ns: u64,
+    /// The latest packet by the cache's clock; outlives the record.
+    pub(super) seen_ns: u64,
+    pub(super) interface: u32,
+    pub(super) tcp_control_bits: u16,
+    pub(super) icmp_type_code: u16,
+    pub(super) vlan_id: u16,
+    pub(super) ip_class_of_service: u8,
+    pub(super) egress: bool,
+}
+
+/// A conversation: both directions between two ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conversation {
+    pub(super) key: ConversationKey,
+    pub(super) directions: Pair<Direction>,
+    /// When the record in the making began, by the cache's clock.
+    pub(super) since_ns: u64,
+    /// When the conversation began, by the cache's clock.
+    pub(super) begun_ns: u64,
+    /// When it was last moved to the end of its list.
+    pub(super) moved_ns: u64,
+    pub(super) connection: Connection,
+    /// Seconds of the connection that records have told so far.
+    pub(super) reported_seconds: u64,
+    pub(super) links: Links,
+}
+
+impl Conversation {
+    pub(super) fn seen_ns(&self) -> u64 {
+        self.directions
+            .low
+            .seen_ns
+            .max(self.directions.high.seen_ns)
+    }
+
+    pub(super) const fn has_packets(&self) -> bool {
+        self.directions.low.packets != 0 || self.directions.high.packets != 0
+    }
+
+    /// The directions in the order of their records: the initiator's first.
+    pub(super) fn order(&self) -> [Side; 2] {
+        let first = self.connection.initiator().unwrap_or(Side::Low);
+        [first, first.opposite()]
+    }
+
+    /// Makes the record of a direction that has packets, and begins it anew.
+    pub(super) fn report(
+        &mut self,
+        source: Side,
+        reason: FlowEndReason,
+        tunnel: Option<Tunnel>,
+    ) -> Option<FlowRecord> {
+        let seen_ns = self.seen_ns();
+        let initiator = self.connection.initiator();
+        let direction = self.directions.of_mut(source);
+        if direction.packets == 0 {
+            return None;
+        }
+        let mut record = direction.record();
+        *direction = Direction {
+            seen_ns: direction.seen_ns,
+            interface: direction.interface,
+            ..Direction::default()
+        };
+        record.key = self.key.flow_key(source);
+        record.flow_end_reason = reason;
+        record.tunnel = tunnel;
+        record.biflow_direction = Some(match initiator {
+            None => BiflowDirection::Arbitrary,
+            Some(side) if side == source => BiflowDirection::Initiator,
+            Some(_) => BiflowDirection::ReverseInitiator,
+        });
+        let (mut connections, mut seconds) = (0, 0);
+        let protocol = record.key.protocol_identifier;
+        if initiator == Some(source) && matches!(protocol, TCP | UDP | SCTP) {
+            connections = u32::from(!self.connection.counted);
+            self.connection.counted = true;
+            // UDP has no end but silence; should it come back, only what is new is told.
+            if reason == FlowEndReason::EndOfFlowDetected
+                || (reason == FlowEndReason::IdleTimeout && protocol == UDP)
+            {
+                let lasted = (seen_ns - self.begun_ns) / SECOND_NS;
+                seconds = lasted.saturating_sub(self.reported_seconds);
+                self.reported_seconds = lasted;
+            }
+        }
+        record.new_connection_delta_count = Some(connections);
+        record.connection_sum_duration_seconds = Some(seconds);
+        Some(record)
+    }
+}
+
+impl Direction {
+    fn record(&self) -> FlowRecord {
+        let interfaces = (self.interface != 0).then_some(Interfaces {
+            ingress_interface: if self.egress { 0 } else { self.interface },
+            egress_interface: if self.egress { self.interface } else { 0 },
+            flow_direction: Some(u8::from(self.egress)),
+        });
+        FlowRecord {
+            octet_delta_count: self.octets,
+            packet_delta_count: self.packets,
+            flow_start_milliseconds: self.first_ns / MILLISECOND_NS,
+            flow_end_milliseconds: self.last_ns / MILLISECOND_NS,
+            tcp_control_bits: self.tcp_control_bits,
+            ip_class_of_service: self.ip_class_of_service,
+            icmp_type_code: self.icmp_type_code,
+            vlan_id: self.vlan_id,
+            interfaces,
+            ..FlowRecord::default()
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The filter that the kernel applies before anything is copied (pcap-filter(7)).
+
+use std::fmt::Write as _;
+
+use flowproto::Address;
+use kipfix_service::settings::BadSettings;
+use pcap::{Capture, Linktype};
+
+use super::savefile::words;
+use crate::decode::LinkType;
+
+/// The expression for a live capture. `ip or ip6` alone would lose what is tagged or labelled; the keywords
+/// `vlan`, `mpls` and `pppoes` shift the offsets of all that follows them, so Ethertypes are compared
+/// instead, and own export is excluded before the user's expression, which may shift them.
+pub(super) fn expression(
+    link_type: LinkType,
+    given: Option<&str>,
+    own_export: &[(Address, u16)],
+) -> String {
+    let mut expression = String::new();
+    for (address, port) in own_export {
+        // Writing to a String cannot fail.
+        write!(
+            expression,
+            "not (udp src port {port} and src host {address}) and "
+        )
+        .ok();
+    }
+    let wanted = given.unwrap_or(match link_type {
+        LinkType::Ethernet | LinkType::LinuxSll | LinkType::LinuxSll2 => {
+            "ip or ip6 or ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100 \
+             or ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864"
+        }
+        LinkType::Raw | LinkType::Loopback => "ip or ip6",
+        LinkType::Ipv4 | LinkType::Ipv6 | LinkType::Ppp | LinkType::PppEther => "greater 0",
+    });
+    expression + "(" + wanted + ")"
+}
+
+/// Refuses an expression that libpcap cannot read for Ethernet nor for raw IP, before anything is opened.
+///
+/// # Errors
+/// The sentence for it.
+pub fn check(given: &str) -> Result<(), BadSettings> {
+    let compile = |link_type| Capture::dead(link_type)?.compile(given, true).map(drop);
+    let Err(error) = compile(Linktype::ETHERNET) else {
+        return Ok(());
+    };
+    if compile(Linktype(12)).is_ok() {
+        return Ok(());
+    }
+    Err(BadSettings::new(format!(
+        "filter {given:?}: {}; allowed are expressions of pcap-filter(7), such as \"tcp port 443\"",
+        words(&error)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a filter lets through, tried on frames with nothing but these Ethertypes.
+    fn passes(expression: &str, ethertype: u16) -> bool {
+        let mut frame = [0; 64];
+        frame[12..14].copy_from_slice(&ethertype.to_be_bytes());
+        let capture = Capture::dead(Linktype::ETHERNET).unwrap();
+        capture.compile(expression, true).unwrap().filter(&frame)
+    }
+
+    #[test]
+    fn tagged_labelled_and_plain_ip_pass_and_arp_does_not() {
+        let source = (
+            "192.0.2.1".parse::<std::net::Ipv4Addr>().unwrap().into(),
+            4000,
+        );
+        let expression = expression(LinkType::Ethernet, None, &[source]);
+        for ethertype in [
+            0x0800, 0x86dd, 0x8100, 0x88a8, 0x9100, 0x8847, 0x8848, 0x8864,
+        ] {
+            assert!(passes(&expression, ethertype), "{ethertype:#x}");
+        }
+        assert!(!passes(&expression, 0x0806));
+    }
+
+    #[test]
+    fn own_export_is_kept_out_of_every_link_type_and_expression() {
+        let v6 = (
+            "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().into(),
+            4000,
+        );
+        for (link_type, number) in [
+            (LinkType::Ethernet, 1),
+            (LinkType::LinuxSll, 113),
+            (LinkType::LinuxSll2, 276),
+            (LinkType::Raw, 12),
+            (LinkType::Loopback, 0),
+            (LinkType::Ppp, 9),
+        ] {
+            let capture = Capture::dead(Linktype(number)).unwrap();
+            for given in [None, Some("tcp or udp")] {
+                let expression = expression(link_type, given, &[v6]);
+                assert!(
+                    capture.compile(&expression, true).is_ok(),
+                    "{link_type:?} {expression}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_expression_that_cannot_be_read_is_refused_by_name() {
+        assert_eq!(check("vlan and tcp port 443"), Ok(()));
+        let sentence = check("foo bar").unwrap_err().to_string();
+        assert!(sentence.starts_with("filter \"foo bar\": "), "{sentence}");
+    }
+}

@@ -1,0 +1,71 @@
+//! A warmed-up pipeline allocates nothing, neither for a packet nor for a record.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod packets;
+
+use std::time::Duration;
+
+use kipfix_probe::cache::Sighting;
+use kipfix_probe::decode::Frame;
+use kipfix_probe::export::batch::{self, FilledBatches, RecordBatches};
+use kipfix_probe::pipeline::Pipeline;
+use packets::*;
+
+/// Connections, datagrams and tunnels; more conversations than the cache holds, so that records are made all
+/// the time.
+fn frames() -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for host in 1..=200_u8 {
+        let (a, b) = ([10, 0, 0, host], [10, 1, 0, 1]);
+        for port in 0..20_u16 {
+            let ports = (1000 + port, 80);
+            let syn = tcp_syn(ports, (1, 0), SYN, 1460);
+            frames.push(ethernet(0x0800, &ipv4(6, a, b, &syn)));
+            let datagram = ipv4(17, a, b, &udp(1000 + port, 53, b"name"));
+            let carried = vxlan(7, &ethernet(0x0800, &datagram));
+            frames.push(ethernet(
+                0x0800,
+                &ipv4(17, b, a, &udp(port, 4789, &carried)),
+            ));
+            let six = ipv6(17, "fd00::1", "fd00::2", &udp(port, u16::from(host), &[]));
+            frames.push(ethernet(0x86dd, &six));
+        }
+    }
+    frames
+}
+
+fn round(
+    pipeline: &mut Pipeline,
+    records: &mut RecordBatches,
+    batches: &FilledBatches,
+    frames: &[Vec<u8>],
+    time_ns: &mut u64,
+) {
+    for captured in frames {
+        *time_ns += 10_000_000;
+        let frame: Frame<'_> = frame(captured, *time_ns);
+        pipeline.frame(&frame, Sighting::default(), records);
+        while let Ok(batch) = batches.next(Duration::ZERO) {
+            batches.give_back(batch);
+        }
+    }
+}
+
+#[test]
+fn a_warm_pipeline_allocates_nothing() {
+    let frames = frames();
+    let mut pipeline = Pipeline::new(cache_settings(), 16.try_into().unwrap());
+    let (mut records, batches) = batch::queue(4096, false);
+    let mut time_ns = SECOND;
+    for _ in 0..3 {
+        round(&mut pipeline, &mut records, &batches, &frames, &mut time_ns);
+    }
+    let made_before: u64 = pipeline.counters().cache.records.iter().sum();
+    let allocated = allocation_counter::measure(|| {
+        round(&mut pipeline, &mut records, &batches, &frames, &mut time_ns);
+    });
+    let made = pipeline.counters().cache.records.iter().sum::<u64>() - made_before;
+    assert!(made > 10_000, "{made} records made");
+    assert_eq!(records.lost(), 0);
+    assert_eq!(allocated.count_total, 0);
+}

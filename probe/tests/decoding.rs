@@ -1,0 +1,492 @@
+//! One frame in, one packet out: every encapsulation, and every way to be no packet.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+
+mod packets;
+
+use flowproto::record::{Tunnel, TunnelType};
+use kipfix_probe::decode::{LinkType, PacketInfo, Signal, Undecodable, decode};
+use packets::*;
+use proptest::prelude::*;
+
+const A: [u8; 4] = [10, 0, 0, 1];
+const B: [u8; 4] = [10, 0, 0, 2];
+const IP: u16 = 0x0800;
+const IP6: u16 = 0x86dd;
+
+fn datagram() -> Vec<u8> {
+    ipv4(17, A, B, &udp(5000, 53, b"hello"))
+}
+
+fn is_the_datagram(info: &PacketInfo) {
+    assert_eq!(info.key.source_address, v4(A));
+    assert_eq!(info.key.destination_address, v4(B));
+    assert_eq!(
+        (info.key.source_port, info.key.destination_port),
+        (5000, 53)
+    );
+    assert_eq!(info.key.protocol_identifier, 17);
+    assert_eq!(info.octets, 33);
+}
+
+#[test]
+fn a_plain_datagram_is_read_and_its_padding_is_not_counted() {
+    let mut frame = ethernet(IP, &datagram());
+    frame.resize(60, 0xff);
+    let info = decoded(&frame).unwrap();
+    is_the_datagram(&info);
+    assert_eq!((info.vlan_id, info.ip_class_of_service), (0, 0xb8));
+    assert_eq!(info.tunnel, None);
+}
+
+#[test]
+fn tags_of_every_kind_are_looked_through_and_the_outermost_is_kept() {
+    for outer in [0x8100, 0x88a8, 0x9100] {
+        let inner = tag(0x2007, IP, &datagram());
+        let info = decoded(&ethernet(outer, &tag(0xe064, 0x8100, &inner))).unwrap();
+        is_the_datagram(&info);
+        assert_eq!(info.vlan_id, 0x064);
+    }
+}
+
+#[test]
+fn mpls_pppoe_llc_and_pseudowires_are_looked_through() {
+    let pppoe = |protocol: &[u8]| {
+        let payload = [protocol, &datagram()].concat();
+        let mut out = vec![0x11, 0, 0, 1];
+        out.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+        out.extend(payload);
+        out
+    };
+    let snap = [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0][..], &datagram()].concat();
+    let length = u16::try_from(snap.len()).unwrap();
+    let pseudowire = [&[0, 0, 0, 0][..], &ethernet(IP, &datagram())].concat();
+    for frame in [
+        ethernet(0x8847, &mpls(&[100], &datagram())),
+        ethernet(0x8847, &mpls(&[100, 200, 300], &datagram())),
+        ethernet(0x8848, &mpls(&[5], &pseudowire)),
+        ethernet(0x8864, &pppoe(&[0x00, 0x21])),
+        ethernet(0x8864, &pppoe(&[0x21])),
+        ethernet(length, &snap),
+        ethernet(0x8100, &tag(7, 0x8847, &mpls(&[1], &datagram()))),
+    ] {
+        is_the_datagram(&decoded(&frame).unwrap());
+    }
+}
+
+#[test]
+fn other_link_types_lead_to_the_same_packet() {
+    let with = |header: &[u8]| [header, &datagram()].concat();
+    for (link_type, bytes) in [
+        (LinkType::Raw, with(&[])),
+        (LinkType::Ipv4, with(&[])),
+        (LinkType::Loopback, with(&[2, 0, 0, 0])),
+        (LinkType::Loopback, with(&[0, 0, 0, 2])),
+        (LinkType::Ppp, with(&[0xff, 3, 0, 0x21])),
+        (
+            LinkType::LinuxSll,
+            with(&[0, 4, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 8, 0]),
+        ),
+        (
+            LinkType::LinuxSll2,
+            with(&[8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0]),
+        ),
+    ] {
+        let mut frame = frame(&bytes, SECOND);
+        frame.link_type = link_type;
+        is_the_datagram(&decode(&frame, &mut table()).unwrap());
+    }
+}
+
+#[test]
+fn the_innermost_packet_is_the_flow_and_the_header_around_it_the_tunnel() {
+    let outer = |protocol, payload: &[u8]| {
+        ethernet(
+            0x8100,
+            &tag(
+                9,
+                IP,
+                &ipv4(protocol, [192, 0, 2, 1], [192, 0, 2, 2], payload),
+            ),
+        )
+    };
+    let tunnel = |tunnel_type, tunnel_key, protocol, ports: (u16, u16)| Tunnel {
+        tunnel_type,
+        tunnel_key,
+        tunnel_source_address: v4([192, 0, 2, 1]),
+        tunnel_destination_address: v4([192, 0, 2, 2]),
+        tunnel_protocol_identifier: protocol,
+        tunnel_source_port: ports.0,
+        tunnel_destination_port: ports.1,
+    };
+    let inner = ethernet(IP, &datagram());
+    for (frame, wanted, vlan_id) in [
+        (
+            outer(17, &udp(50000, 4789, &vxlan(77, &inner))),
+            tunnel(TunnelType::Vxlan, 77, 17, (50000, 4789)),
+            0,
+        ),
+        (
+            outer(
+                17,
+                &udp(
+                    50000,
+                    8472,
+                    &vxlan(1, &ethernet(0x8100, &tag(5, IP, &datagram()))),
+                ),
+            ),
+            tunnel(TunnelType::Vxlan, 1, 17, (50000, 8472)),
+            5,
+        ),
+        (
+            outer(
+                17,
+                &udp(1, 6081, &geneve(0x00ab_cdef, 0x6558, &[0; 16], &inner)),
+            ),
+            tunnel(TunnelType::Geneve, 0x00ab_cdef, 17, (1, 6081)),
+            0,
+        ),
+        (
+            outer(17, &udp(1, 6081, &geneve(3, IP, &[], &datagram()))),
+            tunnel(TunnelType::Geneve, 3, 17, (1, 6081)),
+            9,
+        ),
+        (
+            outer(47, &gre(None, IP, &datagram())),
+            tunnel(TunnelType::Gre, 0, 47, (0, 0)),
+            9,
+        ),
+        (
+            outer(47, &gre(Some(4242), 0x6558, &inner)),
+            tunnel(TunnelType::Gre, 4242, 47, (0, 0)),
+            0,
+        ),
+        (
+            outer(4, &datagram()),
+            tunnel(TunnelType::IpInIp, 0, 4, (0, 0)),
+            9,
+        ),
+    ] {
+        let info = decoded(&frame).unwrap();
+        is_the_datagram(&info);
+        assert_eq!(info.tunnel, Some(wanted));
+        assert_eq!(info.vlan_id, vlan_id, "{wanted:?}");
+        assert_eq!(info.inner_fault, None);
+    }
+}
+
+#[test]
+fn the_families_nest_in_each_other() {
+    let four_in_six = ipv6(4, "2001:db8::1", "2001:db8::2", &datagram());
+    let info = decoded(&ethernet(IP6, &four_in_six)).unwrap();
+    is_the_datagram(&info);
+    let six = ipv6(17, "fd00::1", "fd00::2", &udp(1, 2, &[]));
+    let info = decoded(&ethernet(IP, &ipv4(41, A, B, &six))).unwrap();
+    assert_eq!(info.key.source_address, v6("fd00::1"));
+    assert_eq!(info.octets, 48);
+    assert_eq!(info.encapsulation_octets, 20);
+    assert_eq!(info.tunnel.unwrap().tunnel_source_address, v4(A));
+}
+
+#[test]
+fn what_a_tunnel_carries_may_be_unusable_without_losing_its_packet() {
+    let outer = |payload: &[u8]| ethernet(IP, &ipv4(17, A, B, &udp(9, 4789, payload)));
+    for (payload, fault) in [
+        (vxlan(1, &ethernet(0x0806, &[0; 28])), Undecodable::Arp),
+        (
+            vxlan(1, &ethernet(IP, &[0x45, 0])),
+            Undecodable::TruncatedIp,
+        ),
+        (
+            vxlan(1, &ethernet(IP, &[0x65; 40])),
+            Undecodable::MalformedIp,
+        ),
+        (vxlan(1, &[0; 5]), Undecodable::TruncatedLink),
+        (vec![0; 20], Undecodable::MalformedTunnel),
+    ] {
+        let info = decoded(&outer(&payload)).unwrap();
+        assert_eq!(
+            (info.key.destination_port, info.inner_fault),
+            (4789, Some(fault))
+        );
+        assert_eq!(info.tunnel, None);
+    }
+}
+
+#[test]
+fn tunnels_in_tunnels_end_somewhere() {
+    let mut packet = datagram();
+    for _ in 0..20 {
+        packet = ipv4(4, A, B, &packet);
+    }
+    let info = decoded(&ethernet(IP, &packet)).unwrap();
+    assert_eq!(info.inner_fault, Some(Undecodable::TooDeep));
+    let mut tags = tag(1, IP, &datagram());
+    for _ in 0..20 {
+        tags = tag(1, 0x8100, &tags);
+    }
+    assert_eq!(decoded(&ethernet(0x8100, &tags)), Err(Undecodable::TooDeep));
+}
+
+#[test]
+fn what_is_no_ip_has_its_reason() {
+    for (frame, reason) in [
+        (ethernet(0x0806, &[0; 28]), Undecodable::Arp),
+        (ethernet(0x88cc, &[0; 50]), Undecodable::NotIp),
+        (vec![0; 13], Undecodable::TruncatedLink),
+        (ethernet(0x8100, &[0; 3]), Undecodable::TruncatedLink),
+        (ethernet(IP, &[0x45; 19]), Undecodable::TruncatedIp),
+        (ethernet(IP6, &[0x60; 39]), Undecodable::TruncatedIp),
+        (ethernet(IP, &[0x41; 40]), Undecodable::MalformedIp),
+        (
+            ethernet(IP, &ipv6(17, "::1", "::1", &[])),
+            Undecodable::MalformedIp,
+        ),
+    ] {
+        assert_eq!(decoded(&frame), Err(reason), "{frame:x?}");
+    }
+}
+
+#[test]
+fn extension_headers_lead_to_the_transport() {
+    let mut options = vec![43, 1];
+    options.extend([0; 14]);
+    options.extend([51, 0, 0, 0, 0, 0, 0, 0]); // routing, then authentication of 4 + 2 words
+    options.extend([60, 4]);
+    options.extend([0; 22]);
+    options.extend([17, 0, 0, 0, 0, 0, 0, 0]); // destination options
+    options.extend(udp(7, 8, b"x"));
+    let info = decoded(&ethernet(IP6, &ipv6(0, "fd00::1", "fd00::2", &options))).unwrap();
+    assert_eq!((info.key.source_port, info.key.destination_port), (7, 8));
+    assert_eq!(info.key.protocol_identifier, 17);
+    assert_eq!(info.octets, 40 + u32::try_from(options.len()).unwrap());
+}
+
+#[test]
+fn lengths_of_zero_are_taken_from_the_wire() {
+    let mut big = ethernet(IP, &ipv4(6, A, B, &tcp((1, 2), (3, 4), ACK, &[0; 100])));
+    big[16] = 0;
+    big[17] = 0;
+    let mut big_frame = frame(&big, SECOND);
+    big_frame.wire_octets = 100_000;
+    let info = decode(&big_frame, &mut table()).unwrap();
+    assert_eq!(info.octets, 100_000 - 14);
+    assert_eq!(info.payload_octets, 100_000 - 14 - 40);
+    let mut big6 = ethernet(
+        IP6,
+        &ipv6(6, "fd00::1", "fd00::2", &tcp((1, 2), (3, 4), ACK, &[])),
+    );
+    big6[18] = 0;
+    big6[19] = 0;
+    let mut big_frame = frame(&big6, SECOND);
+    big_frame.wire_octets = 200_000;
+    assert_eq!(
+        decode(&big_frame, &mut table()).unwrap().octets,
+        200_000 - 14
+    );
+    let empty = ethernet(IP6, &ipv6(59, "fd00::1", "fd00::2", &[]));
+    let mut padded = empty.clone();
+    padded.resize(80, 0);
+    assert_eq!(decoded(&padded).unwrap().octets, 40);
+}
+
+#[test]
+fn tcp_tells_what_it_means_for_the_connection() {
+    let signal = |flags| {
+        let segment = tcp((1, 2), (3, 4), flags, &[]);
+        decoded(&ethernet(IP, &ipv4(6, A, B, &segment)))
+            .unwrap()
+            .signal
+    };
+    assert_eq!(signal(SYN), Signal::Open);
+    assert_eq!(signal(SYN | ACK), Signal::Accept);
+    assert_eq!(signal(ACK), Signal::None);
+    assert_eq!(signal(FIN | ACK), Signal::Finish);
+    assert_eq!(signal(RST), Signal::Abort);
+    let syn = tcp_syn((1, 2), (77, 0), SYN, 1380);
+    let info = decoded(&ethernet(IP, &ipv4(6, A, B, &syn))).unwrap();
+    assert_eq!(
+        (info.maximum_segment_octets, info.sequence_number),
+        (1380, 77)
+    );
+    assert_eq!((info.tcp_option_octets, info.payload_octets), (8, 0));
+}
+
+#[test]
+fn sctp_associations_open_and_end_by_their_chunks() {
+    let signal = |kind: u8| {
+        let mut packet = vec![0, 80, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, kind, 0, 0, 20];
+        packet.extend([0, 0, 0, 9, 0, 0, 0, 0]);
+        decoded(&ethernet(IP, &ipv4(132, A, B, &packet))).unwrap()
+    };
+    assert_eq!(
+        (signal(1).signal, signal(1).sequence_number),
+        (Signal::Open, 9)
+    );
+    assert_eq!(signal(2).signal, Signal::Accept);
+    assert_eq!(signal(6).signal, Signal::Abort);
+    assert_eq!(signal(0).signal, Signal::None);
+    assert_eq!(signal(0).key.source_port, 80);
+}
+
+#[test]
+fn a_transport_header_cut_off_leaves_the_flow_without_ports() {
+    let whole = ethernet(IP, &datagram());
+    let mut cut = frame(&whole[..36], SECOND);
+    cut.wire_octets = u32::try_from(whole.len()).unwrap();
+    let info = decode(&cut, &mut table()).unwrap();
+    assert_eq!((info.key.source_port, info.key.destination_port), (0, 0));
+    assert_eq!((info.key.protocol_identifier, info.octets), (17, 33));
+}
+
+#[test]
+fn later_fragments_follow_their_first_for_a_while() {
+    let mut fragments = table();
+    let datagram = udp(5000, 53, &[0; 24]);
+    let first = ethernet(IP, &ipv4_fragment(17, A, B, 7, 0x2000, &datagram[..16]));
+    let later = ethernet(IP, &ipv4_fragment(17, A, B, 7, 2, &datagram[16..]));
+    let other = ethernet(IP, &ipv4_fragment(17, A, B, 8, 2, &datagram[16..]));
+    let mut ports = |bytes: &[u8], time| {
+        let info = decode(&frame(bytes, time), &mut fragments).unwrap();
+        (info.key.source_port, info.key.destination_port)
+    };
+    assert_eq!(ports(&later, SECOND), (0, 0));
+    assert_eq!(ports(&first, SECOND), (5000, 53));
+    assert_eq!(ports(&later, 2 * SECOND), (5000, 53));
+    assert_eq!(ports(&other, 2 * SECOND), (0, 0));
+    assert_eq!(ports(&later, 40 * SECOND), (0, 0));
+    assert_eq!((fragments.len(), fragments.orphans()), (1, 3));
+}
+
+#[test]
+fn ipv6_fragments_follow_too_and_atomic_ones_are_whole_packets() {
+    let part = |offset_flags: u16, payload: &[u8]| {
+        let mut header = vec![17, 0];
+        header.extend(offset_flags.to_be_bytes());
+        header.extend([0, 0, 0, 42]);
+        header.extend(payload);
+        ethernet(IP6, &ipv6(44, "fd00::1", "fd00::2", &header))
+    };
+    let mut fragments = table();
+    let mut source_port = |bytes: &[u8]| {
+        let info = decode(&frame(bytes, SECOND), &mut fragments).unwrap();
+        info.key.source_port
+    };
+    assert_eq!(source_port(&part(1, &udp(9, 10, &[]))), 9);
+    assert_eq!(source_port(&part(8, &[0; 8])), 9);
+    assert_eq!(source_port(&part(0, &udp(11, 12, &[]))), 11);
+    assert_eq!(fragments.len(), 1);
+}
+
+#[test]
+fn a_full_fragment_table_forgets_the_oldest() {
+    let mut fragments = table();
+    for identification in 0..20 {
+        let first = ipv4_fragment(17, A, B, identification, 0x2000, &udp(1, 2, &[]));
+        decode(&frame(&ethernet(IP, &first), SECOND), &mut fragments).unwrap();
+    }
+    assert_eq!((fragments.len(), fragments.forgotten()), (16, 4));
+}
+
+fn any_valid_packet() -> impl Strategy<Value = Vec<u8>> {
+    let transport = prop_oneof![
+        (
+            any::<(u16, u16)>(),
+            prop::collection::vec(any::<u8>(), 0..60)
+        )
+            .prop_map(|((a, b), data)| (17, udp(a, b, &data))),
+        (any::<(u16, u16)>(), any::<(u32, u32)>(), any::<u8>())
+            .prop_map(|(ports, numbers, flags)| (6, tcp(ports, numbers, flags & 0x3f, b"data"))),
+        any::<(u8, u8)>().prop_map(|(kind, code)| (1, vec![kind, code, 0, 0, 0, 1, 0, 2])),
+    ];
+    let plain = (transport, any::<bool>()).prop_map(|((protocol, data), four)| {
+        if four {
+            (IP, ipv4(protocol, A, B, &data))
+        } else {
+            (IP6, ipv6(protocol, "fd00::1", "fd00::2", &data))
+        }
+    });
+    (plain, 0..6_u8).prop_map(|((kind, packet), wrap)| match wrap {
+        0 => ethernet(0x8100, &tag(5, kind, &packet)),
+        1 => ethernet(
+            IP,
+            &ipv4(17, A, B, &udp(1, 4789, &vxlan(1, &ethernet(kind, &packet)))),
+        ),
+        2 => ethernet(IP, &ipv4(47, A, B, &gre(Some(1), kind, &packet))),
+        3 => ethernet(
+            IP,
+            &ipv4(17, A, B, &udp(1, 6081, &geneve(1, kind, &[0; 8], &packet))),
+        ),
+        4 => ethernet(0x8847, &mpls(&[1, 2], &packet)),
+        _ => ethernet(kind, &packet),
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics_whatever_the_bytes(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        wire in any::<u32>(),
+        dlt in prop::sample::select(vec![0, 1, 9, 12, 51, 113, 228, 229, 276]),
+    ) {
+        let mut frame = frame(&bytes, SECOND);
+        frame.wire_octets = wire;
+        frame.link_type = LinkType::from_dlt(dlt).unwrap();
+        decode(&frame, &mut table()).ok();
+    }
+
+    #[test]
+    fn nothing_panics_however_a_packet_is_cut_or_flipped(
+        packet in any_valid_packet(),
+        at in any::<prop::sample::Index>(),
+        flip in any::<u8>(),
+    ) {
+        let whole = decoded(&packet).unwrap();
+        for length in 0..packet.len() {
+            let mut cut = frame(&packet[..length], SECOND);
+            cut.wire_octets = u32::try_from(packet.len()).unwrap();
+            if let Ok(info) = decode(&cut, &mut table())
+                && info.tunnel == whole.tunnel
+            {
+                prop_assert_eq!(info.octets, whole.octets);
+            }
+        }
+        let mut flipped = packet.clone();
+        flipped[at.index(packet.len())] ^= flip;
+        decoded(&flipped).ok();
+    }
+
+    #[test]
+    fn plain_packets_are_read_as_etherparse_reads_them(
+        four in any::<bool>(),
+        ports in any::<(u16, u16)>(),
+        data in prop::collection::vec(any::<u8>(), 0..80),
+        cut in 54..200_usize,
+    ) {
+        // Tunnels are looked into here and not there.
+        prop_assume!(![4789, 4790, 6081, 8472].contains(&ports.1));
+        let transport = udp(ports.0, ports.1, &data);
+        let packet = if four {
+            ethernet(0x88a8, &tag(3, IP, &ipv4(17, A, B, &transport)))
+        } else {
+            ethernet(IP6, &ipv6(17, "fd00::1", "fd00::2", &transport))
+        };
+        let captured = &packet[..cut.min(packet.len())];
+        let ours = decode(&frame(captured, SECOND), &mut table()).unwrap();
+        let theirs = etherparse::LaxSlicedPacket::from_ethernet(captured).unwrap();
+        let (source, protocol): (std::net::IpAddr, u8) = match theirs.net.unwrap() {
+            etherparse::LaxNetSlice::Ipv4(ip) => {
+                (ip.header().source_addr().into(), ip.payload_ip_number().0)
+            }
+            etherparse::LaxNetSlice::Ipv6(ip) => {
+                (ip.header().source_addr().into(), ip.payload().ip_number.0)
+            }
+            etherparse::LaxNetSlice::Arp(_) => unreachable!(),
+        };
+        prop_assert_eq!(ours.key.source_address.to_ip(), source);
+        prop_assert_eq!(ours.key.protocol_identifier, protocol);
+        if let Some(etherparse::TransportSlice::Udp(udp)) = theirs.transport {
+            prop_assert_eq!(ours.key.source_port, udp.source_port());
+            prop_assert_eq!(ours.key.destination_port, udp.destination_port());
+        }
+    }
+}
