@@ -91,7 +91,9 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     };
     let outcome = collector.work(&settings, &stop, listening);
     stop.set();
-    collector.finish(settings.print_metrics && outcome.is_ok())?;
+    if outcome.is_ok() {
+        collector.finish(settings.print_metrics)?;
+    }
     if let Some(serving) = serving {
         serving
             .join()

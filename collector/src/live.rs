@@ -18,6 +18,12 @@ use crate::worker::Worker;
 const TICK: Duration = Duration::from_millis(1000);
 /// Batches from one socket before the others have their turn.
 const BATCHES_IN_TURN: usize = 16;
+/// Datagrams that are to gather in a nap.
+const DATAGRAMS_A_NAP: f64 = 8.0;
+/// Longest nap; the receive buffer holds what comes meanwhile.
+const LONGEST_NAP: Duration = Duration::from_millis(1);
+/// Fewer datagrams a second are waited for one by one: a timer costs more than their wake-ups do.
+const BUSY_RATE: f64 = 20_000.0;
 /// At the stop, what waits in the sockets is read for so long at the most.
 const LAST_READ: Duration = Duration::from_secs(3);
 
@@ -56,11 +62,16 @@ pub fn receive(
 ) -> io::Result<()> {
     let mut batch = Batch::default();
     let mut ticked = monotonic();
+    let mut pace = Pace::new(ticked);
     while !stop.is_set() {
-        wait(sockets, stop)?;
-        for socket in sockets {
-            drain(worker, socket, &mut batch, BATCHES_IN_TURN)?;
+        match pace.nap {
+            Some(nap) => std::thread::sleep(nap),
+            None => wait(sockets, stop)?,
         }
+        for socket in sockets {
+            pace.datagrams += drain(worker, socket, &mut batch, BATCHES_IN_TURN)?;
+        }
+        pace.measure(monotonic());
         if ticked.elapsed() >= TICK {
             ticked = monotonic();
             lock(worker).tick(now_milliseconds());
@@ -71,7 +82,7 @@ pub fn receive(
     while more && stopping.elapsed() < LAST_READ {
         more = false;
         for socket in sockets {
-            more |= drain(worker, socket, &mut batch, BATCHES_IN_TURN)?;
+            more |= drain(worker, socket, &mut batch, BATCHES_IN_TURN)? > 0;
         }
     }
     Ok(())
@@ -90,13 +101,45 @@ fn wait(sockets: &[Arc<UdpReceiver>], stop: &Stop) -> io::Result<()> {
     }
 }
 
-/// Whether more may wait in the socket.
+/// Waking up costs more than a datagram does: where many come, a nap lets some gather, and nobody asks
+/// the kernel to be woken.
+#[derive(Debug)]
+struct Pace {
+    nap: Option<Duration>,
+    datagrams: usize,
+    since: Instant,
+}
+
+impl Pace {
+    const WINDOW: Duration = Duration::from_millis(100);
+
+    const fn new(now: Instant) -> Self {
+        Self { nap: None, datagrams: 0, since: now }
+    }
+
+    /// Sets the nap by the rate, once in a window.
+    fn measure(&mut self, now: Instant) {
+        let window = now.duration_since(self.since);
+        if window < Self::WINDOW {
+            return;
+        }
+        let datagrams = f64::from(u32::try_from(self.datagrams).unwrap_or(u32::MAX));
+        let rate = datagrams / window.as_secs_f64();
+        self.nap = (rate >= BUSY_RATE)
+            .then(|| LONGEST_NAP.min(Duration::from_secs_f64(DATAGRAMS_A_NAP / rate)));
+        self.datagrams = 0;
+        self.since = now;
+    }
+}
+
+/// Receives what waits in the socket; how many datagrams that were.
 fn drain(
     worker: &Mutex<Worker>,
     socket: &UdpReceiver,
     batch: &mut Batch,
     batches: usize,
-) -> io::Result<bool> {
+) -> io::Result<usize> {
+    let mut sum = 0;
     for _ in 0..batches {
         let now = now_milliseconds();
         let mut worker = lock(worker);
@@ -104,11 +147,12 @@ fn drain(
             worker.receive(exporter, datagram, now);
         })?;
         worker.flush_log();
+        sum += datagrams;
         if !Batch::is_whole(datagrams) {
-            return Ok(false);
+            break;
         }
     }
-    Ok(true)
+    Ok(sum)
 }
 
 fn lock(worker: &Mutex<Worker>) -> std::sync::MutexGuard<'_, Worker> {

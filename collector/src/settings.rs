@@ -31,6 +31,10 @@ Every flag is also a key of the --config file (with _ for -) and an environment 
 (KIPFIX_COLLECTOR__ and the key in capitals; lists separated by commas).
 Exit codes: 0 asked to stop or done, 64 bad settings, 1 could not start or a stage died.";
 
+#[expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "the texts of --help have addresses such as [::]:8080 in them"
+)]
 /// Collects NetFlow and IPFIX, adds who the addresses are, and serves Prometheus counters.
 #[derive(Debug, Default, Parser, Serialize)]
 #[command(name = "kipfix-collector", version, after_help = AFTER_HELP, max_term_width = 100)]
@@ -80,7 +84,7 @@ pub struct Flags {
     pub print_metrics: bool,
 
     /// Metric families to serve: workloads, nodes, zones; repeatable [default: all three]
-    #[arg(long, value_name = "NAME", help_heading = "Metrics")]
+    #[arg(long, value_name = "NAME", hide_possible_values = true, help_heading = "Metrics")]
     pub preset: Vec<Preset>,
     /// Count traffic inside a node too (class intra_node)
     #[arg(long, help_heading = "Metrics")]
@@ -95,7 +99,7 @@ pub struct Flags {
     #[arg(long, value_name = "SPAN", help_heading = "Metrics")]
     pub series_idle: Option<Span>,
     /// Pairs of endpoints that a worker counts before they are added to the series, without waiting
-    /// for a scrape [default: 65536]
+    /// for a scrape [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_edges: Option<usize>,
 
@@ -114,15 +118,15 @@ pub struct Flags {
     pub template_wait: Option<Span>,
 
     /// Settings file, YAML
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Settings and logs")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
     /// Print the effective settings, a valid --config file, and exit
-    #[arg(long)]
+    #[arg(long, help_heading = "Settings and logs")]
     #[serde(skip)]
     pub check: bool,
     /// How log lines are written to stderr: text or json; RUST_LOG says which [default: text]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", help_heading = "Settings and logs")]
     pub log_format: Option<LogFormat>,
 }
 
@@ -176,7 +180,7 @@ impl Default for Settings {
             connections_from_flows: false,
             max_series: 100_000,
             series_idle: Span::from_secs(3600),
-            max_edges: 65_536,
+            max_edges: 262_144,
             max_domains: 4096,
             max_templates: 4096,
             template_wait_size: Size::from_bytes(16 << 20),

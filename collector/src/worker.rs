@@ -317,8 +317,8 @@ impl Intermediate {
     fn nodes(&self, source: EndpointId, destination: EndpointId) -> [Option<NodeId>; 2] {
         let index = &self.shared.index;
         [
-            index.endpoint(source).node,
-            index.endpoint(destination).node,
+            index.place(source).node,
+            index.place(destination).node,
         ]
     }
 
@@ -343,12 +343,10 @@ impl Intermediate {
         Measures {
             bytes: sampling.scale(record.octet_delta_count),
             packets: sampling.scale(record.packet_delta_count),
-            flows: 1,
             connections: match record.new_connection_delta_count {
                 Some(connections) => connections.into(),
                 None => u64::from(self.settings.connections_from_flows),
             },
-            connection_seconds: record.connection_sum_duration_seconds.unwrap_or(0),
         }
     }
 
@@ -394,7 +392,7 @@ impl Intermediate {
         }
         if !self.settings.intra_node {
             let index = &self.shared.index;
-            let (from, to) = (index.endpoint(source), index.endpoint(destination));
+            let (from, to) = (index.place(source), index.place(destination));
             if TrafficClass::between(from, to) == TrafficClass::IntraNode {
                 self.counts.intra_node += 1;
                 return;
@@ -443,9 +441,7 @@ fn reverse_measures(record: &FlowRecord) -> Measures {
     Measures {
         bytes: record.sampling.scale(record.reverse_octet_delta_count),
         packets: record.sampling.scale(record.reverse_packet_delta_count),
-        flows: 1,
         connections: 0,
-        connection_seconds: 0,
     }
 }
 

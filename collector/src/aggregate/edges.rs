@@ -12,12 +12,8 @@ pub struct Measures {
     pub bytes: u64,
     /// Packets, scaled by the sampling in force.
     pub packets: u64,
-    /// Flow records.
-    pub flows: u64,
     /// New connections.
     pub connections: u64,
-    /// Seconds that ended connections lasted.
-    pub connection_seconds: u64,
 }
 
 impl Measures {
@@ -25,16 +21,12 @@ impl Measures {
     pub const fn add(&mut self, other: &Self) {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.packets = self.packets.saturating_add(other.packets);
-        self.flows = self.flows.saturating_add(other.flows);
         self.connections = self.connections.saturating_add(other.connections);
-        self.connection_seconds = self
-            .connection_seconds
-            .saturating_add(other.connection_seconds);
     }
 }
 
-/// (source, destination) → what was measured. Owned by one worker; never grows, so that counting never
-/// allocates.
+/// (source, destination) → what was measured. Owned by one worker. It grows to what the traffic needs,
+/// up to its bound, and keeps that room, so that counting does not allocate once it is warm.
 #[derive(Debug)]
 pub struct EdgeTable {
     edges: HashMap<u64, Measures, RandomState>,
@@ -46,7 +38,7 @@ impl EdgeTable {
     #[must_use]
     pub fn new(bound: usize) -> Self {
         Self {
-            edges: HashMap::with_capacity_and_hasher(bound, RandomState::default()),
+            edges: HashMap::with_hasher(RandomState::default()),
             bound,
         }
     }

@@ -1,6 +1,6 @@
 //! Aggregate: enriched records → bounded series.
 //!
-//! A record costs one probe of an [`EdgeTable`]: its two endpoints are the key, five integers the value;
+//! A record costs one probe of an [`EdgeTable`]: its two endpoints are the key, three integers the value;
 //! no string is touched. A scrape, or a table that is full, drains the edges into the [`SeriesTable`],
 //! where the [`Family`]s say which labels an edge becomes.
 

@@ -302,9 +302,7 @@ mod tests {
         Measures {
             bytes,
             packets: bytes / 10,
-            flows: 1,
             connections: 1,
-            connection_seconds: 0,
         }
     }
 

@@ -291,16 +291,20 @@ fn write_all(mut file: File, receiver: &Receiver<Batch>, state: &State) {
             }
             Err(error) => {
                 state.write_failed.fetch_add(batch.lines, Ordering::AcqRel);
-                if error.kind() == ErrorKind::BrokenPipe {
-                    state.closed.store(true, Ordering::Release);
-                }
+                let closed = error.kind() == ErrorKind::BrokenPipe;
+                state.closed.fetch_or(closed, Ordering::AcqRel);
                 if let Some(end) = whole {
                     file.set_len(end).ok();
                 }
-                if !said {
-                    said = true;
-                    tracing::error!(%error, "the flow log cannot be written, its lines are lost and counted");
+                match (said, closed) {
+                    (true, _) => {}
+                    (false, true) => tracing::warn!("nobody reads the flow log any more"),
+                    (false, false) => tracing::error!(
+                        %error,
+                        "the flow log cannot be written, its lines are lost and counted"
+                    ),
                 }
+                said = true;
             }
         }
         recycle(state, batch.text);

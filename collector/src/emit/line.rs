@@ -48,8 +48,7 @@ pub(crate) fn add_ends(
         &DESTINATION,
         out,
     );
-    let source = index.endpoint(ends.source);
-    let destination = index.endpoint(ends.destination);
+    let (source, destination) = (index.place(ends.source), index.place(ends.destination));
     add_text(
         "trafficClass",
         TrafficClass::between(source, destination).as_str(),

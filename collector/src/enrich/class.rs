@@ -1,6 +1,6 @@
 //! The class of traffic, from the source node's point of view, and whether it stays in the cluster.
 
-use crate::inventory::{Endpoint, EndpointKind};
+use crate::inventory::{EndpointKind, Place};
 
 /// What kind of end talks to what kind of end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Scope {
 
     /// The scope of traffic between two endpoints.
     #[must_use]
-    pub fn between(source: &Endpoint, destination: &Endpoint) -> Self {
+    pub fn between(source: Place, destination: Place) -> Self {
         if source.kind == EndpointKind::External || destination.kind == EndpointKind::External {
             Self::External
         } else {
@@ -45,7 +45,7 @@ impl Scope {
 impl TrafficClass {
     /// The class of traffic between two endpoints.
     #[must_use]
-    pub fn between(source: &Endpoint, destination: &Endpoint) -> Self {
+    pub fn between(source: Place, destination: Place) -> Self {
         if source.node.is_some() && source.node == destination.node {
             Self::IntraNode
         } else {
@@ -84,11 +84,10 @@ mod tests {
     use super::*;
     use crate::inventory::NodeId;
 
-    fn end(kind: EndpointKind, node: Option<u32>) -> Endpoint {
-        Endpoint {
+    fn end(kind: EndpointKind, node: Option<u32>) -> Place {
+        Place {
             kind,
             node: node.map(NodeId),
-            ..Endpoint::default()
         }
     }
 
@@ -98,14 +97,14 @@ mod tests {
             end(EndpointKind::Pod, Some(1)),
             end(EndpointKind::Node, Some(1)),
         );
-        assert_eq!(TrafficClass::between(&pod, &node), TrafficClass::IntraNode);
-        assert_eq!(TrafficClass::between(&pod, &pod), TrafficClass::IntraNode);
+        assert_eq!(TrafficClass::between(pod, node), TrafficClass::IntraNode);
+        assert_eq!(TrafficClass::between(pod, pod), TrafficClass::IntraNode);
     }
 
     #[test]
     fn an_unknown_node_never_matches() {
         let pod = end(EndpointKind::Pod, None);
-        assert_eq!(TrafficClass::between(&pod, &pod).as_str(), "pod_to_pod");
+        assert_eq!(TrafficClass::between(pod, pod).as_str(), "pod_to_pod");
     }
 
     #[test]
@@ -113,11 +112,11 @@ mod tests {
         let pod = end(EndpointKind::Pod, Some(1));
         let outside = end(EndpointKind::External, None);
         let service = end(EndpointKind::Service, None);
-        assert_eq!(Scope::between(&pod, &outside).as_str(), "external");
-        assert_eq!(Scope::between(&outside, &pod).as_str(), "external");
-        assert_eq!(Scope::between(&pod, &service).as_str(), "internal");
+        assert_eq!(Scope::between(pod, outside).as_str(), "external");
+        assert_eq!(Scope::between(outside, pod).as_str(), "external");
+        assert_eq!(Scope::between(pod, service).as_str(), "internal");
         assert_eq!(
-            TrafficClass::between(&pod, &service).as_str(),
+            TrafficClass::between(pod, service).as_str(),
             "pod_to_service"
         );
     }

@@ -60,13 +60,13 @@ fn end(
     at_milliseconds: u64,
 ) -> (EndpointId, Option<EndpointId>) {
     let pre = index.lookup(before, at_milliseconds);
-    let kind = index.endpoint(pre).kind;
+    let kind = index.place(pre).kind;
     let service = (kind == EndpointKind::Service).then_some(pre);
     if kind == EndpointKind::Pod || after.is_unspecified() {
         return (pre, service);
     }
     let post = index.lookup(after, at_milliseconds);
-    if index.endpoint(post).kind == EndpointKind::Pod {
+    if index.place(post).kind == EndpointKind::Pod {
         (post, service)
     } else {
         (pre, service)

@@ -58,6 +58,27 @@ pub struct Endpoint {
     pub node: Option<NodeId>,
 }
 
+impl Endpoint {
+    /// What it is and where.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        Place {
+            kind: self.kind,
+            node: self.node,
+        }
+    }
+}
+
+/// What must be known of an endpoint for every record; kept apart from the names, so that all of them
+/// stay in the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// What it is.
+    pub kind: EndpointKind,
+    /// Where it runs, if that is known.
+    pub node: Option<NodeId>,
+}
+
 /// A node of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
@@ -74,6 +95,8 @@ pub struct Node {
 pub struct Index {
     holders: HashMap<u128, EndpointId, RandomState>,
     ranges: Ranges,
+    /// By endpoint, as `endpoints`.
+    places: Vec<Place>,
     endpoints: Vec<Endpoint>,
     nodes: Vec<Node>,
     node_by_name: HashMap<Arc<str>, NodeId, RandomState>,
@@ -92,6 +115,16 @@ impl Index {
             Some(id) => *id,
             None => self.ranges.find(address.bits()),
         }
+    }
+
+    /// What the endpoint is and where.
+    #[must_use]
+    pub fn place(&self, id: EndpointId) -> Place {
+        usize::try_from(id.0)
+            .ok()
+            .and_then(|at| self.places.get(at))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// What an id of this index stands for.
@@ -121,9 +154,9 @@ impl Index {
     /// The node that holds `address` itself.
     #[must_use]
     pub fn node_at(&self, address: Address) -> Option<NodeId> {
-        let endpoint = self.endpoint(*self.holders.get(&address.bits())?);
-        match endpoint.kind {
-            EndpointKind::Node => endpoint.node,
+        let place = self.place(*self.holders.get(&address.bits())?);
+        match place.kind {
+            EndpointKind::Node => place.node,
             _ => None,
         }
     }
@@ -268,6 +301,11 @@ impl IndexBuilder {
             empty: self.endpoints.len() <= 1 && self.nodes.is_empty(),
             ranges: Ranges::of(&self.prefixes),
             holders: self.holders,
+            places: self
+                .endpoints
+                .iter()
+                .map(Endpoint::place)
+                .collect(),
             endpoints: self.endpoints,
             nodes: self.nodes,
             node_by_name: self.node_by_name,

@@ -1,9 +1,9 @@
 //! Who holds an address.
 //!
-//! [`file`] reads the inventory file; [`index`] is what every record is looked up in: an immutable
+//! [`mod@file`] reads the inventory file; [`index`] is what every record is looked up in: an immutable
 //! snapshot, shared by all workers, built anew and swapped whole when the cluster changes.
 
 pub mod file;
 pub mod index;
 
-pub use index::{Endpoint, EndpointId, EndpointKind, Index, IndexBuilder, Node, NodeId};
+pub use index::{Endpoint, EndpointId, EndpointKind, Index, IndexBuilder, Node, NodeId, Place};

@@ -1,0 +1,168 @@
+//! What a record costs after decoding, and with it: enrich, judge, count.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "bench code")]
+
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use flowproto::exporter::{ExportSession, ExportSettings};
+use flowproto::{Address, FlowRecord};
+use kipfix_collector::aggregate::{EdgeTable, Measures, Preset, SeriesTable};
+use kipfix_collector::enrich::ends;
+use kipfix_collector::inventory::index::{Endpoint, EndpointKind, IndexBuilder, Node};
+use kipfix_collector::inventory::{EndpointId, Index};
+use kipfix_collector::settings::Settings;
+use kipfix_collector::worker::{Shared, Worker};
+use kipfix_service::exposition::Format;
+
+const NOW: u64 = 1_700_000_000_000;
+const NODES: u8 = 32;
+const PODS_A_NODE: u8 = 100;
+
+fn pod(number: u32) -> Address {
+    let node = number % u32::from(NODES);
+    let pod = number / u32::from(NODES) % u32::from(PODS_A_NODE);
+    Address::from_v4_bits(0x0af4_0000 | node << 8 | pod)
+}
+
+fn index() -> Index {
+    let mut builder = IndexBuilder::new();
+    for node in 0..NODES {
+        let name = builder.intern(&format!("node-{node}"));
+        let id = builder
+            .add_node(Node {
+                name,
+                ..Node::default()
+            })
+            .unwrap();
+        for pod in 0..PODS_A_NODE {
+            let name = builder.intern(&format!("pod-{node}-{pod}"));
+            let workload = builder.intern(&format!("app-{pod}"));
+            let endpoint = Endpoint {
+                kind: EndpointKind::Pod,
+                name,
+                workload_name: workload,
+                node: Some(id),
+                ..Endpoint::default()
+            };
+            let endpoint = builder.add_endpoint(endpoint);
+            let address = Ipv4Addr::new(10, 244, node, pod).into();
+            builder.claim_address(address, endpoint).unwrap();
+        }
+    }
+    builder.build()
+}
+
+/// Ten thousand flows between pods.
+fn records() -> Vec<FlowRecord> {
+    (0..10_000_u32)
+        .map(|number| {
+            let mut record = FlowRecord {
+                octet_delta_count: 1000,
+                packet_delta_count: 10,
+                ..FlowRecord::default()
+            };
+            record.key.source_address = pod(number.wrapping_mul(7));
+            record.key.destination_address = pod(number.wrapping_mul(13) + 1);
+            record
+        })
+        .collect()
+}
+
+fn per_record(criterion: &mut Criterion) {
+    let records = records();
+    let count = u64::try_from(records.len()).unwrap();
+    let mut group = criterion.benchmark_group("record");
+    group.throughput(Throughput::Elements(count));
+
+    let lookup = index();
+    group.bench_function("ends", |bencher| {
+        bencher.iter(|| {
+            for record in &records {
+                black_box(ends(&lookup, record));
+            }
+        });
+    });
+
+    let mut edges = EdgeTable::new(1 << 18);
+    let measures = Measures {
+        bytes: 1000,
+        packets: 10,
+        connections: 0,
+    };
+    group.bench_function("ends and edge", |bencher| {
+        bencher.iter(|| {
+            for record in &records {
+                let ends = ends(&lookup, record);
+                black_box(edges.count(ends.source, ends.destination, &measures));
+            }
+        });
+    });
+
+    let mut session = ExportSession::new(ExportSettings::default());
+    let mut datagrams = Vec::new();
+    for record in &records {
+        session.add(record, NOW, &mut |message| {
+            datagrams.push(message.octets.to_vec())
+        });
+    }
+    session.flush(NOW, &mut |message| datagrams.push(message.octets.to_vec()));
+    let series = SeriesTable::new(&Preset::ALL, 1 << 20, 3_600_000);
+    let shared = Arc::new(Shared::new(index(), series));
+    let mut worker = Worker::new(Settings::default().worker(None), shared, None);
+    let exporter = SocketAddr::from(([192, 0, 2, 1], 4739));
+    group.bench_function("datagram to edge", |bencher| {
+        bencher.iter(|| {
+            for datagram in &datagrams {
+                worker.receive(exporter, datagram, NOW);
+            }
+        });
+    });
+    group.finish();
+}
+
+fn per_series(criterion: &mut Criterion) {
+    let index = index();
+    let ids = u32::try_from(index.endpoints()).unwrap();
+    let pairs = || {
+        (0..100_000_u32).map(|n| {
+            let measures = Measures {
+                bytes: 1000,
+                packets: 10,
+                connections: 1,
+            };
+            (
+                EndpointId(n % ids),
+                EndpointId(n.wrapping_mul(31) % ids),
+                measures,
+            )
+        })
+    };
+    let mut group = criterion.benchmark_group("series");
+    group.throughput(Throughput::Elements(100_000));
+    group.sample_size(20);
+    let table = || SeriesTable::new(&[Preset::Workloads], 1 << 20, 3_600_000);
+    group.bench_function("merge 100k edges", |bencher| {
+        bencher.iter_batched_ref(
+            table,
+            |table| table.merge(&index, pairs(), NOW),
+            BatchSize::LargeInput,
+        );
+    });
+    let mut full = table();
+    full.merge(&index, pairs(), NOW);
+    let mut out = Vec::new();
+    group.bench_function("write", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            full.write(Format::Text, false, &mut out);
+            black_box(out.len())
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, per_record, per_series);
+criterion_main!(benches);

@@ -1,0 +1,275 @@
+//! The program as people run it: listening, scraped and stopped; and reading, printed and done.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use flowproto::exporter::{ExportSession, ExportSettings};
+use flowproto::{Address, FlowRecord};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kipfix-collector"));
+    command.env_remove("RUST_LOG");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap()
+}
+
+/// The Messages that a probe sends for `count` records of 100 octets.
+fn messages(count: u8) -> Vec<Vec<u8>> {
+    let mut session = ExportSession::new(ExportSettings::default());
+    let mut sent = Vec::new();
+    for number in 0..count {
+        let mut record = FlowRecord {
+            octet_delta_count: 100,
+            packet_delta_count: 1,
+            ..FlowRecord::default()
+        };
+        record.key.source_address = Address::from_v4_bits(0x0a01_0100 + u32::from(number));
+        record.key.destination_address = Address::from_v4_bits(0xc000_0201);
+        session.add(&record, 0, &mut |message| {
+            sent.push(message.octets.to_vec())
+        });
+    }
+    session.flush(0, &mut |message| sent.push(message.octets.to_vec()));
+    sent
+}
+
+/// A running collector; killed when the test ends early.
+struct Running {
+    child: Child,
+    udp: Vec<SocketAddr>,
+    http: SocketAddr,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Running {
+    fn start(arguments: &[&str], sockets: usize) -> Self {
+        let mut child = program()
+            .args([
+                "--http",
+                "127.0.0.1:0",
+                "--kubernetes",
+                "off",
+                "--log-format",
+                "json",
+            ])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut udp = Vec::new();
+        let http = loop {
+            let line = lines.next().unwrap().unwrap();
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let address = |name: &str| {
+                let text = line[name].as_str()?.split('#').next()?.to_owned();
+                text.parse::<SocketAddr>().ok()
+            };
+            udp.extend(address("listen"));
+            if let Some(http) = address("http") {
+                break http;
+            }
+        };
+        udp.dedup();
+        assert!(udp.len() >= sockets.min(1));
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, udp, http }
+    }
+
+    fn get(&self, path: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn eventually(&self, wanted: &str) -> String {
+        let mut answer = String::new();
+        for _ in 0..1000 {
+            answer = self.get("/metrics", "");
+            if answer.contains(wanted) {
+                return answer;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("no {wanted} in\n{answer}");
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn what_is_sent_is_scraped_at_once_and_a_stop_ends_it_cleanly() {
+    for workers in ["1", "3"] {
+        let running = Running::start(&["--listen", "udp://127.0.0.1:0", "--workers", workers], 1);
+        let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for message in messages(50) {
+            exporter.send_to(&message, running.udp[0]).unwrap();
+        }
+        let scrape = running.eventually("kipfix_collector_records_counted_total 50\n");
+        assert!(scrape.contains("text/plain; version=0.0.4"));
+        assert!(
+            scrape.contains("class=\"external_to_external\"} 5000\n"),
+            "{scrape}"
+        );
+        let open = running.get(
+            "/metrics",
+            "Accept: application/openmetrics-text; version=1.0.0\r\n",
+        );
+        assert!(open.contains("# TYPE kipfix_bytes counter\n"));
+        assert!(open.contains("kipfix_bytes_created{"));
+        assert!(open.trim_end().ends_with("# EOF"), "{open}");
+        assert!(running.get("/livez", "").starts_with("HTTP/1.1 200"));
+        assert!(running.get("/readyz", "").starts_with("HTTP/1.1 200"));
+        assert_eq!(running.stop(), Some(0));
+    }
+}
+
+#[test]
+fn a_savefile_is_printed_record_by_record_and_then_its_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.ipfix");
+    std::fs::write(&path, messages(3).concat()).unwrap();
+    let file = path.to_str().unwrap();
+    let arguments = [
+        "--read",
+        file,
+        "--kubernetes",
+        "off",
+        "--flow-log",
+        "stdout:",
+        "--print-metrics",
+    ];
+    let first = run(&arguments);
+    assert_eq!(first.status.code(), Some(0));
+    let out = text(&first.stdout);
+    let lines: Vec<&str> = out.lines().collect();
+    for line in &lines[..3] {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["octetDeltaCount"], 100);
+        assert_eq!(record.get("counted"), None);
+    }
+    assert!(lines[3].starts_with("# HELP kipfix_collector_"));
+    assert!(out.contains("kipfix_collector_records_counted_total 3\n"));
+    // The same file gives the same text, but for how long that took.
+    let stable = |output: &Output| -> Vec<String> {
+        let lines = text(&output.stdout).lines();
+        lines
+            .filter(|line| !line.contains("scrape_seconds"))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(stable(&first), stable(&run(&arguments)));
+}
+
+#[test]
+fn mistakes_are_one_sentence_with_the_right_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("inventory.yaml");
+    std::fs::write(&broken, "nodes:\n- {name: a, address: 10.0.0.1}\n").unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udp://{}", taken.local_addr().unwrap());
+    let cases: [(&[&str], i32, &[&str]); 7] = [
+        (
+            &["--listen", "tcp://x:1"],
+            64,
+            &["--listen", "tcp://x:1", "udp://ADDRESS:PORT"],
+        ),
+        (
+            &["--listen", &url, "--http", "127.0.0.1:0"],
+            1,
+            &["listen", &url, "in use"],
+        ),
+        (
+            &["--inventory", broken.to_str().unwrap()],
+            64,
+            &["line 2", "address", "addresses"],
+        ),
+        (
+            &["--inventory", "/nonexistent"],
+            64,
+            &["inventory", "/nonexistent"],
+        ),
+        (
+            &["--kubernetes", "/nonexistent"],
+            64,
+            &["kubernetes", "auto and off"],
+        ),
+        (&["--read", "/nonexistent"], 1, &["read", "/nonexistent"]),
+        (
+            &["--read", broken.to_str().unwrap()],
+            1,
+            &["read", "IPFIX file"],
+        ),
+    ];
+    for (arguments, code, said) in cases {
+        let output = run(arguments);
+        let sentence = text(&output.stderr);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {sentence}"
+        );
+        let last = sentence.lines().last().unwrap();
+        assert!(last.starts_with("kipfix-collector: "), "{sentence}");
+        for word in said {
+            assert!(last.contains(word), "{last} lacks {word}");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_under_the_flow_log_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.ipfix");
+    std::fs::write(&path, messages(3).concat()).unwrap();
+    let file = path.to_str().unwrap();
+    let output = run(&[
+        "--read",
+        file,
+        "--flow-log",
+        "file:/dev/full",
+        "--print-metrics",
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr).matches("cannot be written").count(), 1);
+    let failed = "kipfix_collector_flow_log_dropped_total{reason=\"write_failed\"} 3\n";
+    assert!(text(&output.stdout).contains(failed));
+}

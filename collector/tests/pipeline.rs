@@ -1,0 +1,504 @@
+//! Datagrams of an Exporting Process through a worker: what counts, what does not, and that every
+//! direction of every record is accounted for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use flowproto::exporter::{ExportSession, ExportSettings};
+use flowproto::record::Sampling;
+use flowproto::{Address, FlowRecord};
+use kipfix_collector::aggregate::{EdgeTable, Preset, SeriesTable};
+use kipfix_collector::emit::{FlowLog, FlowLogTarget, Patience};
+use kipfix_collector::inventory;
+use kipfix_collector::settings::Settings;
+use kipfix_collector::worker::{RecordCounts, Shared, Worker, WorkerSettings};
+use kipfix_service::exposition::Format;
+
+const INVENTORY: &str = "
+nodes:
+- {name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
+- {name: node-b, addresses: [10.9.0.2], podCIDRs: [10.1.2.0/24], zone: z2, region: r1}
+pods:
+- {name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a, workload: {kind: Deployment, name: web}}
+- {name: db-0, namespace: shop, addresses: [10.1.2.10], node: node-b, workload: {kind: StatefulSet, name: db}}
+- {name: log-1, namespace: ops, addresses: [10.1.1.11], node: node-a, workload: {kind: DaemonSet, name: log}}
+services:
+- {name: web, namespace: shop, addresses: [10.96.0.10]}
+cidrs:
+- {cidr: 192.0.2.0/24, name: office}
+";
+const WEB: &str = "10.1.1.10";
+const DB: &str = "10.1.2.10";
+const LOG: &str = "10.1.1.11";
+const NODE_A: &str = "10.9.0.1";
+const NODE_B: &str = "10.9.0.2";
+const OFFICE: &str = "192.0.2.7";
+
+const BEGAN: u64 = 1_700_000_000_000;
+const WAIT: u64 = 10_000;
+
+fn address(text: &str) -> Address {
+    Address::from(text.parse::<IpAddr>().unwrap())
+}
+
+fn record(source: &str, destination: &str, octets: u64) -> FlowRecord {
+    let mut record = FlowRecord {
+        octet_delta_count: octets,
+        packet_delta_count: octets / 100,
+        new_connection_delta_count: Some(1),
+        flow_start_milliseconds: BEGAN - 1000,
+        flow_end_milliseconds: BEGAN,
+        ..FlowRecord::default()
+    };
+    record.key.source_address = address(source);
+    record.key.destination_address = address(destination);
+    record.key.protocol_identifier = 6;
+    record
+}
+
+/// A probe that announces the node it is on, or an exporter that says nothing of itself.
+struct Exporter {
+    session: ExportSession,
+    address: SocketAddr,
+}
+
+impl Exporter {
+    fn new(name: &str, address: &str) -> Self {
+        let settings = ExportSettings {
+            observation_domain_id: 1,
+            observation_domain_name: name.to_owned(),
+            ..ExportSettings::default()
+        };
+        Self {
+            session: ExportSession::new(settings),
+            address: SocketAddr::new(address.parse().unwrap(), 40_000),
+        }
+    }
+
+    fn export(&mut self, worker: &mut Worker, records: &[FlowRecord], now: u64) {
+        let exporter = self.address;
+        let mut send = |message: flowproto::exporter::OutgoingMessage<'_>| {
+            worker.receive(exporter, message.octets, now);
+        };
+        for record in records {
+            self.session.add(record, now, &mut send);
+        }
+        self.session.flush(now, &mut send);
+    }
+}
+
+struct Collector {
+    worker: Worker,
+    shared: Arc<Shared>,
+    log: FlowLog,
+    folder: tempfile::TempDir,
+}
+
+fn settings() -> WorkerSettings {
+    WorkerSettings {
+        observer_wait_milliseconds: WAIT,
+        ..Settings::default().worker(Some(BEGAN))
+    }
+}
+
+fn collector(settings: WorkerSettings) -> Collector {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inventory.yaml");
+    std::fs::write(&path, INVENTORY).unwrap();
+    let index = inventory::file::read(&path).unwrap();
+    let series = SeriesTable::new(&Preset::ALL, 1000, 3_600_000);
+    let shared = Arc::new(Shared::new(index, series));
+    let target = FlowLogTarget::File(folder.path().join("flows.json"));
+    let log = FlowLog::open(&target, 1 << 20, Patience::Wait).unwrap();
+    let worker = Worker::new(settings, Arc::clone(&shared), Some(log.buffer()));
+    Collector {
+        worker,
+        shared,
+        log,
+        folder,
+    }
+}
+
+/// What is left of a collector at its end.
+struct End {
+    counts: RecordCounts,
+    scrape: String,
+    lines: Vec<serde_json::Value>,
+}
+
+impl Collector {
+    fn end(mut self) -> End {
+        self.worker.finish();
+        let mut edges = EdgeTable::new(16);
+        let counts = self.worker.drain(&mut edges);
+        self.shared.merge(&mut edges, BEGAN);
+        self.log.finish(None);
+        let mut scrape = Vec::new();
+        self.shared
+            .series
+            .lock()
+            .unwrap()
+            .write(Format::Text, true, &mut scrape);
+        let lines = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
+        let end = End {
+            counts: counts.records,
+            scrape: String::from_utf8(scrape).unwrap(),
+            lines: lines
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+        };
+        let c = end.counts;
+        assert_eq!(counts.decoding.records, c.records);
+        assert_eq!(
+            c.records + c.reverse_directions,
+            c.counted + c.other_observer + c.intra_node + c.no_counters + c.waiting
+        );
+        assert_eq!(c.waiting, 0);
+        assert_eq!(u64::try_from(end.lines.len()).unwrap(), c.records);
+        end
+    }
+}
+
+impl End {
+    /// Sum of a family.
+    fn sum(&self, family: &str) -> u64 {
+        self.scrape
+            .lines()
+            .filter(|line| line.starts_with(&format!("{family}{{")))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
+    }
+
+    fn counted(&self) -> Vec<bool> {
+        self.lines
+            .iter()
+            .map(|line| line["counted"].as_bool().unwrap())
+            .collect()
+    }
+}
+
+#[test]
+fn a_flow_that_both_nodes_saw_counts_once_and_by_the_sources_node() {
+    let mut collector = collector(settings());
+    let (mut a, mut b) = (
+        Exporter::new("node-a", "172.16.0.1"),
+        Exporter::new("node-b", "172.16.0.2"),
+    );
+    a.export(&mut collector.worker, &[], BEGAN);
+    b.export(&mut collector.worker, &[], BEGAN);
+    let seen = [record(WEB, DB, 1000), record(DB, WEB, 300)];
+    a.export(&mut collector.worker, &seen, BEGAN);
+    b.export(&mut collector.worker, &seen, BEGAN);
+
+    let end = collector.end();
+    assert_eq!((end.counts.counted, end.counts.other_observer), (2, 2));
+    assert!(end.scrape.contains(
+        r#"kipfix_bytes_total{src_namespace="shop",src_kind="Deployment",src_workload="web",dst_namespace="shop",dst_kind="StatefulSet",dst_workload="db",class="pod_to_pod"} 1000"#
+    ));
+    assert!(end.scrape.contains(
+        r#"kipfix_node_packets_total{src_node="node-b",dst_node="node-a",class="pod_to_pod",scope="internal"} 3"#
+    ));
+    assert!(
+        end.scrape
+            .contains(r#"kipfix_zone_bytes_total{src_zone="z1",dst_zone="z2","#)
+    );
+    assert_eq!(end.sum("kipfix_bytes_total"), 1300);
+    assert_eq!(end.sum("kipfix_connections_total"), 2);
+    assert_eq!(end.counted(), [true, false, false, true]);
+}
+
+#[test]
+fn a_line_of_the_flow_log_carries_the_record_and_what_was_added() {
+    let mut collector = collector(settings());
+    let mut a = Exporter::new("node-a", "172.16.0.1");
+    a.export(&mut collector.worker, &[record(WEB, OFFICE, 700)], BEGAN);
+    let end = collector.end();
+    let line = &end.lines[0];
+    for (name, value) in [
+        ("sourceIPv4Address", serde_json::json!(WEB)),
+        ("octetDeltaCount", serde_json::json!(700)),
+        ("exporter", serde_json::json!("172.16.0.1")),
+        ("observationDomainId", serde_json::json!(1)),
+        ("version", serde_json::json!(10)),
+        ("sourcePodNamespace", serde_json::json!("shop")),
+        ("sourcePodName", serde_json::json!("web-1")),
+        ("sourceNodeName", serde_json::json!("node-a")),
+        ("sourceWorkloadKind", serde_json::json!("Deployment")),
+        ("sourceWorkloadName", serde_json::json!("web")),
+        ("sourceZone", serde_json::json!("z1")),
+        ("sourceRegion", serde_json::json!("r1")),
+        ("destinationName", serde_json::json!("office")),
+        ("trafficClass", serde_json::json!("pod_to_external")),
+        ("trafficScope", serde_json::json!("external")),
+        ("counted", serde_json::json!(true)),
+    ] {
+        assert_eq!(line[name], value, "{name}");
+    }
+    assert_eq!(line.get("observer"), None);
+}
+
+#[test]
+fn a_record_that_came_before_the_sources_node_was_heard_waits_and_gives_way() {
+    let mut collector = collector(settings());
+    let (mut a, mut b) = (
+        Exporter::new("node-a", "172.16.0.1"),
+        Exporter::new("node-b", "172.16.0.2"),
+    );
+    b.export(&mut collector.worker, &[record(WEB, DB, 1000)], BEGAN);
+    assert_eq!(collector.worker.counts().records.waiting, 1);
+    a.export(
+        &mut collector.worker,
+        &[record(WEB, DB, 1000)],
+        BEGAN + 5000,
+    );
+    collector.worker.tick(BEGAN + WAIT);
+
+    let end = collector.end();
+    assert_eq!((end.counts.held, end.counts.other_observer), (1, 1));
+    assert_eq!(end.sum("kipfix_bytes_total"), 1000);
+    assert_eq!(end.counted(), [true, false]);
+}
+
+#[test]
+fn a_record_counts_after_its_wait_where_the_sources_node_stays_silent() {
+    let mut collector = collector(settings());
+    let mut b = Exporter::new("node-b", "172.16.0.2");
+    b.export(&mut collector.worker, &[record(WEB, DB, 1000)], BEGAN);
+    collector.worker.tick(BEGAN + WAIT - 1);
+    assert_eq!(collector.worker.counts().records.waiting, 1);
+    collector.worker.tick(BEGAN + WAIT);
+    assert_eq!(collector.worker.counts().records.waiting, 0);
+    // Old enough, the collector knows that nobody observes the source's node.
+    b.export(
+        &mut collector.worker,
+        &[record(WEB, DB, 500)],
+        BEGAN + 180_000,
+    );
+    assert_eq!(collector.worker.counts().records.waiting, 0);
+
+    let end = collector.end();
+    assert_eq!(end.sum("kipfix_bytes_total"), 1500);
+    assert_eq!(end.counted(), [true, true]);
+}
+
+#[test]
+fn from_a_savefile_records_wait_for_its_end_whatever_the_packets_time() {
+    let mut collector = collector(WorkerSettings {
+        began_milliseconds: None,
+        ..settings()
+    });
+    let (mut a, mut b) = (
+        Exporter::new("node-a", "172.16.0.1"),
+        Exporter::new("node-b", "172.16.0.2"),
+    );
+    b.export(&mut collector.worker, &[record(WEB, DB, 1000)], BEGAN);
+    collector.worker.tick(BEGAN + 3_600_000);
+    a.export(
+        &mut collector.worker,
+        &[record(WEB, DB, 1000)],
+        BEGAN + 3_600_000,
+    );
+    let end = collector.end();
+    assert_eq!(end.sum("kipfix_bytes_total"), 1000);
+}
+
+#[test]
+fn held_records_are_bounded_and_the_oldest_is_settled_early() {
+    let mut collector = collector(WorkerSettings {
+        held_records: 2,
+        ..settings()
+    });
+    let mut b = Exporter::new("node-b", "172.16.0.2");
+    let records: Vec<FlowRecord> = (1..=5).map(|n| record(WEB, DB, n * 100)).collect();
+    b.export(&mut collector.worker, &records, BEGAN);
+    assert_eq!(collector.worker.counts().records.waiting, 2);
+    let end = collector.end();
+    assert_eq!((end.counts.held, end.counts.settled_early), (5, 3));
+    assert_eq!(end.sum("kipfix_bytes_total"), 1500);
+}
+
+#[test]
+fn an_exporter_is_on_the_node_whose_address_it_sends_from() {
+    let mut collector = collector(settings());
+    let (mut a, mut b) = (Exporter::new("", NODE_A), Exporter::new("", NODE_B));
+    a.export(&mut collector.worker, &[record(LOG, DB, 100)], BEGAN);
+    b.export(&mut collector.worker, &[record(LOG, DB, 100)], BEGAN);
+    let end = collector.end();
+    assert_eq!((end.counts.counted, end.counts.other_observer), (1, 1));
+}
+
+#[test]
+fn an_exporter_that_is_no_known_node_counts_and_is_named() {
+    let mut collector = collector(settings());
+    let mut router = Exporter::new("edge-router", "198.51.100.1");
+    router.export(&mut collector.worker, &[record(WEB, DB, 100)], BEGAN);
+    let mut silent = Exporter::new("", "198.51.100.2");
+    silent.export(&mut collector.worker, &[record(WEB, DB, 100)], BEGAN);
+    let end = collector.end();
+    assert_eq!((end.counts.counted, end.counts.foreign), (2, 2));
+    assert_eq!(end.lines[0]["observer"], "edge-router");
+    assert_eq!(end.lines[1]["observer"], "198.51.100.2");
+    assert_eq!(end.counted(), [true, true]);
+}
+
+#[test]
+fn traffic_inside_a_node_is_left_out_counted_and_logged() {
+    for intra_node in [false, true] {
+        let mut collector = collector(WorkerSettings {
+            intra_node,
+            ..settings()
+        });
+        let mut a = Exporter::new("node-a", "172.16.0.1");
+        let inside = [record(WEB, LOG, 100), record(WEB, NODE_A, 100)];
+        a.export(&mut collector.worker, &inside, BEGAN);
+        let end = collector.end();
+        assert_eq!(end.counts.intra_node, if intra_node { 0 } else { 2 });
+        assert_eq!(
+            end.sum("kipfix_bytes_total"),
+            if intra_node { 200 } else { 0 }
+        );
+        assert_eq!(end.lines[1]["trafficClass"], "intra_node");
+    }
+}
+
+#[test]
+fn a_record_without_octets_and_packets_is_a_counted_reason() {
+    let mut collector = collector(settings());
+    let mut a = Exporter::new("node-a", "172.16.0.1");
+    a.export(&mut collector.worker, &[record(WEB, DB, 0)], BEGAN);
+    let end = collector.end();
+    assert_eq!((end.counts.no_counters, end.counts.counted), (1, 0));
+    assert_eq!(end.lines.len(), 1);
+}
+
+#[test]
+fn a_full_edge_table_is_drained_and_nothing_is_lost() {
+    let mut collector = collector(WorkerSettings {
+        max_edges: 2,
+        ..settings()
+    });
+    let mut a = Exporter::new("node-a", "172.16.0.1");
+    let to = [DB, NODE_B, OFFICE, "198.51.100.9", DB, OFFICE];
+    let records: Vec<FlowRecord> = to.iter().map(|to| record(WEB, to, 100)).collect();
+    a.export(&mut collector.worker, &records, BEGAN);
+    let end = collector.end();
+    assert!(end.counts.full_drains > 0);
+    assert_eq!(end.sum("kipfix_bytes_total"), 600);
+    assert_eq!(end.sum("kipfix_connections_total"), 6);
+}
+
+#[test]
+fn connections_come_from_flows_only_where_that_is_asked_for() {
+    for (from_flows, connections) in [(false, 0), (true, 1)] {
+        let mut collector = collector(WorkerSettings {
+            connections_from_flows: from_flows,
+            ..settings()
+        });
+        let exporter = SocketAddr::new(NODE_A.parse().unwrap(), 2055);
+        let datagram = biflow(WEB, DB, [100, 1, 0, 0]);
+        collector.worker.receive(exporter, &datagram, BEGAN);
+        assert_eq!(collector.end().sum("kipfix_connections_total"), connections);
+    }
+}
+
+/// An IPFIX Message by hand: template 256 with these fields, and one record of these octets.
+fn message(fields: &[(u16, u16, u32)], values: &[u8]) -> Vec<u8> {
+    let mut template = Vec::new();
+    for (id, length, enterprise) in fields {
+        let bit = if *enterprise == 0 { 0 } else { 0x8000 };
+        template.extend((id | bit).to_be_bytes());
+        template.extend(length.to_be_bytes());
+        if *enterprise != 0 {
+            template.extend(enterprise.to_be_bytes());
+        }
+    }
+    let short = |number: usize| u16::try_from(number).unwrap().to_be_bytes();
+    let mut out = vec![0, 10];
+    out.extend(short(16 + 8 + template.len() + 4 + values.len()));
+    out.extend(1_700_000_000_u32.to_be_bytes());
+    out.extend([0; 8]);
+    out.extend([0, 2]);
+    out.extend(short(8 + template.len()));
+    out.extend([1, 0]);
+    out.extend(short(fields.len()));
+    out.extend(template);
+    out.extend([1, 0]);
+    out.extend(short(4 + values.len()));
+    out.extend(values);
+    out
+}
+
+const BIFLOW: [(u16, u16, u32); 6] = [
+    (8, 4, 0),
+    (12, 4, 0),
+    (1, 4, 0),
+    (2, 4, 0),
+    (1, 4, 29305),
+    (2, 4, 29305),
+];
+
+fn biflow(source: &str, destination: &str, counters: [u32; 4]) -> Vec<u8> {
+    let mut values = Vec::new();
+    for end in [source, destination] {
+        values.extend(address(end).v4_bits().to_be_bytes());
+    }
+    for counter in counters {
+        values.extend(counter.to_be_bytes());
+    }
+    message(&BIFLOW, &values)
+}
+
+#[test]
+fn each_direction_of_a_biflow_counts_by_its_own_authoritative_observer() {
+    let mut collector = collector(settings());
+    // Both nodes were heard; each exports the conversation as a biflow, and each takes its own pod
+    // for the source.
+    for (node, source, destination, counters) in [
+        (NODE_A, WEB, DB, [1000, 10, 300, 3]),
+        (NODE_B, DB, WEB, [300, 3, 1000, 10]),
+        (NODE_A, WEB, DB, [1, 1, 2, 2]),
+    ] {
+        let exporter = SocketAddr::new(node.parse().unwrap(), 2055);
+        let datagram = biflow(source, destination, counters);
+        collector.worker.receive(exporter, &datagram, BEGAN);
+    }
+    let end = collector.end();
+    assert_eq!((end.counts.records, end.counts.reverse_directions), (3, 3));
+    // Node B was not heard before the first record: its direction waited and gave way.
+    assert_eq!((end.counts.counted, end.counts.other_observer), (3, 3));
+    assert_eq!(end.sum("kipfix_bytes_total"), 1301);
+    assert_eq!(end.sum("kipfix_packets_total"), 14);
+}
+
+#[test]
+fn sampling_scales_the_scrape_and_leaves_the_flow_log_raw() {
+    let mut collector = collector(settings());
+    let fields = [(8, 4, 0), (12, 4, 0), (1, 4, 0), (2, 4, 0), (34, 4, 0)];
+    let mut values = Vec::new();
+    for end in [WEB, DB] {
+        values.extend(address(end).v4_bits().to_be_bytes());
+    }
+    for number in [1000_u32, 10, 100] {
+        values.extend(number.to_be_bytes());
+    }
+    let exporter = SocketAddr::new(NODE_A.parse().unwrap(), 2055);
+    collector
+        .worker
+        .receive(exporter, &message(&fields, &values), BEGAN);
+    let end = collector.end();
+    assert_eq!(
+        end.sum("kipfix_bytes_total"),
+        Sampling::one_in(100).scale(1000)
+    );
+    assert_eq!(end.sum("kipfix_packets_total"), 1000);
+    assert_eq!(end.lines[0]["octetDeltaCount"], 1000);
+}
