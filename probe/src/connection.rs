@@ -112,6 +112,9 @@ impl Connection {
     /// ended, or nothing was heard of it for longer than the idle timeout.
     #[must_use]
     pub fn is_another(&self, packet: &PacketInfo, source: Side, quiet: bool) -> bool {
+        if !matches!(packet.signal, Signal::Open | Signal::Accept) {
+            return false;
+        }
         let known = |side: Side| self.ends.of(side).initial_sequence_number;
         let answered = known(source.opposite());
         match packet.signal {

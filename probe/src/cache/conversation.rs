@@ -32,35 +32,27 @@ pub(super) struct Direction {
     pub(super) egress: bool,
 }
 
-/// A conversation: both directions between two ends.
+/// A conversation: both directions between two ends. What nearly every packet needs stands first.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(super) struct Conversation {
     pub(super) key: ConversationKey,
-    pub(super) directions: Pair<Direction>,
-    /// When the record in the making began, by the cache's clock.
-    pub(super) since_ns: u64,
-    /// When the conversation began, by the cache's clock.
-    pub(super) begun_ns: u64,
+    /// The latest packet of either direction, by the cache's clock.
+    pub(super) seen_ns: u64,
     /// When it was last moved to the end of its list.
     pub(super) moved_ns: u64,
+    /// When the record in the making began, by the cache's clock.
+    pub(super) since_ns: u64,
+    pub(super) links: Links,
+    pub(super) directions: Pair<Direction>,
     pub(super) connection: Connection,
+    /// When the conversation began, by the cache's clock.
+    pub(super) begun_ns: u64,
     /// Seconds of the connection that records have told so far.
     pub(super) reported_seconds: u64,
-    pub(super) links: Links,
 }
 
 impl Conversation {
-    pub(super) fn seen_ns(&self) -> u64 {
-        self.directions
-            .low
-            .seen_ns
-            .max(self.directions.high.seen_ns)
-    }
-
-    pub(super) const fn has_packets(&self) -> bool {
-        self.directions.low.packets != 0 || self.directions.high.packets != 0
-    }
-
     /// The directions in the order of their records: the initiator's first.
     pub(super) fn order(&self) -> [Side; 2] {
         let first = self.connection.initiator().unwrap_or(Side::Low);
@@ -74,7 +66,7 @@ impl Conversation {
         reason: FlowEndReason,
         tunnel: Option<Tunnel>,
     ) -> Option<FlowRecord> {
-        let seen_ns = self.seen_ns();
+        let seen_ns = self.seen_ns;
         let initiator = self.connection.initiator();
         let direction = self.directions.of_mut(source);
         if direction.packets == 0 {

@@ -25,8 +25,10 @@ const SEND_BUFFER_OCTETS: usize = 4 << 20;
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 /// How soon a socket that could not be opened is tried again.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
-/// Pacing sleeps only for so much at once, since a sleep is never shorter than this.
-const PACE_STEP: Duration = Duration::from_millis(1);
+/// Pacing sleeps for so much at once: few wake-ups, and bursts that the smallest usual receive buffer holds.
+const PACE_STEP: Duration = Duration::from_millis(4);
+/// How long to wait before a send is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(1);
 
 /// Source addresses and ports of this probe's own export, which is not to be metered.
 #[derive(Debug, Default)]
@@ -292,7 +294,7 @@ impl Sender {
             let mut fds = [PollFd::new(connected.socket.as_fd(), PollFlags::POLLOUT)];
             // ENOBUFS, unlike EAGAIN, cannot be polled for; either way the send is simply tried again.
             poll(&mut fds, PollTimeout::from(10_u8)).ok();
-            std::thread::sleep(PACE_STEP);
+            std::thread::sleep(RETRY_AFTER);
             outcome = connected.socket.send(octets);
         }
         outcome
@@ -375,7 +377,7 @@ impl Pace {
     fn wait_for(&mut self, records: u32) {
         let now = now();
         // What was not used of the past is lost, but for a little: sleeps are late.
-        let earliest = now.checked_sub(PACE_STEP * 10).unwrap_or(now);
+        let earliest = now.checked_sub(PACE_STEP * 2).unwrap_or(now);
         let next = self.next.unwrap_or(now).max(earliest);
         if let Some(early) = next.checked_duration_since(now)
             && early >= PACE_STEP
