@@ -13,6 +13,8 @@
 //!
 //! What the kernel dropped before we saw it (`packets_dropped`) was not captured and stands beside these.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use flowproto::record::FlowEndReason;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
@@ -73,6 +75,8 @@ impl Loss {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Held while counters that belong together change, and while a scrape reads them.
+    changing: Arc<Mutex<()>>,
     interface_packets: IntCounterVec,
     interface_octets: IntCounterVec,
     interface_drops: IntCounterVec,
@@ -368,6 +372,7 @@ impl Metrics {
                 )?,
             },
             registry,
+            changing: Arc::default(),
         })
     }
 
@@ -375,6 +380,17 @@ impl Metrics {
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What a scrape has to hold, so that its sums add up.
+    #[must_use]
+    pub fn changing(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.changing)
+    }
+
+    /// Keeps scrapes away while counters that belong together change.
+    pub fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The series of an export target.

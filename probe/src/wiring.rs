@@ -81,9 +81,13 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     if let Some(listener) = admin {
         let address = listener.local_address();
         let registry = metrics.registry().clone();
+        let changing = metrics.changing();
         let capturing = live.is_some().then(|| metrics.interfaces());
         let router = admin::router(
-            move |format, out| exposition::write_registry(&registry, format, out),
+            move |format, out| {
+                let _as_one = changing.lock();
+                exposition::write_registry(&registry, format, out);
+            },
             move || Readiness {
                 missing: (capturing
                     .as_ref()
@@ -121,6 +125,8 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
             &mut records,
             &stop,
             |pipeline, records, packets, octets| {
+                records.turn();
+                let _as_one = metrics.change();
                 interface.captured(packets, octets);
                 metrics.publish(&pipeline.counters(), records.lost());
                 !records.is_broken()

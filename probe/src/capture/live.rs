@@ -77,6 +77,8 @@ struct Interface {
     link_type: LinkType,
     /// libpcap's count wraps at 32 bits.
     dropped: u32,
+    /// Captured since the last publishing: packets, and octets on the wire.
+    captured: (u64, u64),
     metrics: InterfaceMetrics,
 }
 
@@ -143,11 +145,15 @@ impl Live {
             more = self.read(pipeline, sink, metrics);
             pipeline.tick(wall_clock_ns(CLOCK_LAG), sink);
             let publish = now() >= self.next_publish;
-            if publish {
-                self.next_publish = now() + PUBLISH;
-                self.count_drops();
-            }
-            if let Some(own_export) = each_round(pipeline, sink, metrics, publish) {
+            let changed = {
+                let _as_one = publish.then(|| metrics.change());
+                if publish {
+                    self.next_publish = now() + PUBLISH;
+                    self.publish_counts();
+                }
+                each_round(pipeline, sink, metrics, publish)
+            };
+            if let Some(own_export) = changed {
                 self.leave_out(own_export);
             }
             if now() >= self.next_scan
@@ -172,7 +178,7 @@ impl Live {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
-        self.count_drops();
+        self.publish_counts();
     }
 
     /// Waits for frames, the stop, or the end of the kernel's timeout.
@@ -209,7 +215,9 @@ impl Live {
 
     fn close(&mut self, index: u32, problem: &str, metrics: &Metrics) {
         if let Some(at) = self.interfaces.iter().position(|open| open.index == index) {
-            let closed = self.interfaces.swap_remove(at);
+            let mut closed = self.interfaces.swap_remove(at);
+            closed.publish_captured();
+            self.next_publish = now();
             metrics.interface_failed();
             metrics.interfaces_captured(self.interfaces.len());
             warn!(
@@ -310,8 +318,9 @@ impl Live {
         }
     }
 
-    fn count_drops(&mut self) {
+    fn publish_counts(&mut self) {
         for interface in &mut self.interfaces {
+            interface.publish_captured();
             if let Ok(stats) = interface.capture.stats() {
                 let new = stats.dropped.wrapping_sub(interface.dropped);
                 interface.dropped = stats.dropped;
@@ -363,6 +372,7 @@ impl Interface {
             capture,
             link_type,
             dropped: 0,
+            captured: (0, 0),
             metrics: metrics.interface(&link.name),
         })
     }
@@ -386,8 +396,13 @@ impl Interface {
             sighting.egress = is_egress(frame.captured, link_type, mac);
             pipeline.frame(&frame, sighting, sink);
         });
-        self.metrics.captured(packets, octets);
+        self.captured = (self.captured.0 + packets, self.captured.1 + octets);
         outcome
+    }
+
+    fn publish_captured(&mut self) {
+        let (packets, octets) = std::mem::take(&mut self.captured);
+        self.metrics.captured(packets, octets);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Frames of a capture file: pcap and pcapng, by libpcap, '-' being stdin.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use kipfix_service::signals::Stop;
@@ -12,13 +13,16 @@ use crate::decode::{Frame, LinkType};
 use crate::pipeline::Pipeline;
 
 /// Frames read in a row before the outside is looked at.
-const ROUND: usize = 8192;
+const ROUND: u64 = 8192;
+/// From a pipe, whose frames may come one by one, the outside is looked at after so long too.
+const ROUND_TIME: Duration = Duration::from_millis(200);
 
 /// An open capture file.
 pub struct Savefile {
     capture: Capture<Offline>,
     link_type: LinkType,
     name: String,
+    is_pipe: bool,
 }
 
 impl Savefile {
@@ -54,12 +58,14 @@ impl Savefile {
             capture,
             link_type,
             name,
+            is_pipe: path == Path::new("-"),
         })
     }
 
-    /// Puts all frames through `pipeline`. `each_round` is called every few thousand frames with the packets
-    /// and octets among them and may end the reading by returning false. A file that ends in the middle of a
-    /// frame, or that holds nonsense from some place on, is metered as far as it goes.
+    /// Puts all frames through `pipeline`. `each_round` is called every few thousand frames (from a pipe: also
+    /// with the first frame after 200 ms) with the packets and octets among them and may end the reading by
+    /// returning false. A file that ends in the middle of a frame, or that holds nonsense from some place on, is
+    /// metered as far as it goes.
     pub fn run<S: RecordSink>(
         mut self,
         pipeline: &mut Pipeline,
@@ -68,10 +74,16 @@ impl Savefile {
         mut each_round: impl FnMut(&Pipeline, &mut S, u64, u64) -> bool,
     ) {
         let link_type = self.link_type;
+        // libpcap waits until it has as many frames as it was asked for.
+        let at_once = if self.is_pipe {
+            Some(1)
+        } else {
+            usize::try_from(ROUND).ok()
+        };
+        let (mut packets, mut octets) = (0, 0);
+        let mut round_began = now();
         loop {
-            let mut octets = 0;
-            let mut packets = 0;
-            let outcome = self.capture.dispatch(Some(ROUND), |packet| {
+            let outcome = self.capture.dispatch(at_once, |packet| {
                 let frame = frame(&packet, link_type);
                 packets += 1;
                 octets += u64::from(frame.wire_octets);
@@ -84,12 +96,26 @@ impl Savefile {
                     problem, "the file is broken: metered up to there"
                 );
             }
-            let done = !matches!(outcome, Ok(count) if count > 0);
-            if !each_round(pipeline, sink, packets, octets) || done || stop.is_set() {
-                return;
+            let done = !matches!(outcome, Ok(count) if count > 0) || stop.is_set();
+            let due = packets >= ROUND || self.is_pipe && round_began.elapsed() >= ROUND_TIME;
+            if due || done {
+                let go_on = each_round(pipeline, sink, packets, octets);
+                if done || !go_on {
+                    return;
+                }
+                (packets, octets) = (0, 0);
+                round_began = now();
             }
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "when to look outside is of this machine's time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// A frame as libpcap hands it out with nanosecond precision.
