@@ -70,6 +70,8 @@ impl Pipeline {
             Ok(packet) => packet,
             Err(reason) => {
                 count(&mut self.counters.undecodable, reason);
+                // A frame tells the time, whatever else it says.
+                self.cache.tick(frame.time_ns, sink);
                 return;
             }
         };

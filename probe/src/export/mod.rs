@@ -45,6 +45,7 @@ impl Exporter {
 
 /// Exports batches until the metering thread has no more, then sends what is left.
 pub fn run(mut exporters: Vec<Exporter>, batches: &FilledBatches) {
+    let mut flushed = wall_clock_milliseconds();
     loop {
         match batches.next(FLUSH_INTERVAL) {
             Ok(batch) => {
@@ -59,13 +60,26 @@ pub fn run(mut exporters: Vec<Exporter>, batches: &FilledBatches) {
                     }
                 }
                 batches.give_back(batch);
+                // A trickle of records must not wait until a Message is full.
+                if u128::from(now.saturating_sub(flushed)) >= FLUSH_INTERVAL.as_millis() {
+                    flush(&mut exporters);
+                    flushed = now;
+                }
             }
-            Err(RecvTimeoutError::Timeout) => flush(&mut exporters),
+            Err(RecvTimeoutError::Timeout) => {
+                // What was sent before this quiet time has been refused by now, or not at all.
+                settle(&mut exporters);
+                flush(&mut exporters);
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     flush(&mut exporters);
-    for exporter in &mut exporters {
+    settle(&mut exporters);
+}
+
+fn settle(exporters: &mut [Exporter]) {
+    for exporter in exporters {
         if let Exporter::Udp(target) = exporter {
             target.settle();
         }
