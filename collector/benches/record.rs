@@ -39,7 +39,7 @@ fn index() -> Index {
             .unwrap();
         for pod in 0..PODS_A_NODE {
             let name = builder.intern(&format!("pod-{node}-{pod}"));
-            let workload = builder.intern(&format!("app-{pod}"));
+            let workload = builder.intern(&format!("app-{node}-{pod}"));
             let endpoint = Endpoint {
                 kind: EndpointKind::Pod,
                 name,
@@ -135,7 +135,7 @@ fn per_series(criterion: &mut Criterion) {
             };
             (
                 EndpointId(n % ids),
-                EndpointId(n.wrapping_mul(31) % ids),
+                EndpointId((n + n / ids * 97) % ids),
                 measures,
             )
         })
@@ -153,6 +153,7 @@ fn per_series(criterion: &mut Criterion) {
     });
     let mut full = table();
     full.merge(&index, pairs(), NOW);
+    group.throughput(Throughput::Elements(full.counts().series));
     let mut out = Vec::new();
     group.bench_function("write", |bencher| {
         bencher.iter(|| {

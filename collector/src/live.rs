@@ -114,7 +114,11 @@ impl Pace {
     const WINDOW: Duration = Duration::from_millis(100);
 
     const fn new(now: Instant) -> Self {
-        Self { nap: None, datagrams: 0, since: now }
+        Self {
+            nap: None,
+            datagrams: 0,
+            since: now,
+        }
     }
 
     /// Sets the nap by the rate, once in a window.

@@ -270,7 +270,7 @@ impl Metrics {
             flow_log_write_failed: dropped.with_label_values(&["write_failed"]),
             flow_log_queue: make.gauge(
                 "flow_log_queue_buffers",
-                "Buffers of 64 KiB that wait for the writer.",
+                "Buffers of up to 64 KiB that wait for the writer or are being written.",
             )?,
             savefile_frames: make.counter("savefile_frames_total", "Frames read from captures.")?,
             savefile_datagrams: make.counter(

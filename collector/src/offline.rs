@@ -32,7 +32,11 @@ pub fn read(
             path.display()
         ))
     };
-    let mut savefile = Savefile::open(path).map_err(unreadable)?;
+    let mut savefile = match Savefile::open(path, stop) {
+        Ok(savefile) => savefile,
+        Err(_) if stop.is_set() => return Ok(()),
+        Err(error) => return Err(unreadable(error)),
+    };
     let mut ticked = 0;
     let mut read = *lock(counts);
     let before = read.datagrams + read.frames;
@@ -40,6 +44,7 @@ pub fn read(
         let datagram = match savefile.next(&mut read) {
             Ok(Some(datagram)) => datagram,
             Ok(None) => break,
+            Err(_) if stop.is_set() => break,
             Err(error) if read.datagrams + read.frames == before => return Err(unreadable(error)),
             Err(error) => {
                 tracing::warn!(file = %path.display(), %error, "savefile used as far as it can be read");

@@ -84,7 +84,12 @@ pub struct Flags {
     pub print_metrics: bool,
 
     /// Metric families to serve: workloads, nodes, zones; repeatable [default: all three]
-    #[arg(long, value_name = "NAME", hide_possible_values = true, help_heading = "Metrics")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        hide_possible_values = true,
+        help_heading = "Metrics"
+    )]
     pub preset: Vec<Preset>,
     /// Count traffic inside a node too (class intra_node)
     #[arg(long, help_heading = "Metrics")]

@@ -147,16 +147,17 @@ impl Worker {
             .receive(exporter, datagram, now_milliseconds, &mut self.intermediate);
     }
 
-    /// Hands over what the flow log has. To be called after every batch.
+    /// Hands over the lines of the flow log, unless its writer is busy. To be called after every batch.
     pub fn flush_log(&mut self) {
         if let Some(log) = &mut self.intermediate.log {
-            log.flush();
+            log.flush_if_idle();
         }
     }
 
     /// Gives up on what waited for too long. To be called about once a second.
     pub fn tick(&mut self, now_milliseconds: u64) {
         self.collecting.expire(now_milliseconds);
+        self.flush_log();
         self.intermediate.now_milliseconds = now_milliseconds;
         // Offline, nothing is over before the end.
         if self.intermediate.settings.began_milliseconds.is_some() {
@@ -316,10 +317,7 @@ impl Intermediate {
 
     fn nodes(&self, source: EndpointId, destination: EndpointId) -> [Option<NodeId>; 2] {
         let index = &self.shared.index;
-        [
-            index.place(source).node,
-            index.place(destination).node,
-        ]
+        [index.place(source).node, index.place(destination).node]
     }
 
     fn judge(&mut self, exporter: Option<NodeId>, ends: Ends) -> Verdict {

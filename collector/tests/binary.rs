@@ -200,6 +200,39 @@ fn a_savefile_is_printed_record_by_record_and_then_its_metrics() {
 }
 
 #[test]
+fn a_stop_ends_the_wait_for_a_pipe_that_nobody_writes_to() {
+    let mut child = program()
+        .args([
+            "--read",
+            "-",
+            "--flow-log",
+            "stdout:",
+            "--log-format",
+            "json",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    for message in messages(200) {
+        pipe.write_all(&message).unwrap();
+    }
+    pipe.flush().unwrap();
+    let mut line = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut line).unwrap();
+    assert!(line.contains("octetDeltaCount"), "{line}");
+    let terminated = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(terminated.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(pipe);
+}
+
+#[test]
 fn mistakes_are_one_sentence_with_the_right_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("inventory.yaml");

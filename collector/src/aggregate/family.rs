@@ -114,8 +114,12 @@ impl<'a> Edge<'a> {
             LabelSource::Workload(side) => &self.end(side).workload_name,
             LabelSource::Node(side) => self.node(side).map_or("", |node| &node.name),
             LabelSource::Zone(side) => self.node(side).map_or("", |node| &node.zone),
-            LabelSource::Class => TrafficClass::between(self.source.place(), self.destination.place()).as_str(),
-            LabelSource::Scope => Scope::between(self.source.place(), self.destination.place()).as_str(),
+            LabelSource::Class => {
+                TrafficClass::between(self.source.place(), self.destination.place()).as_str()
+            }
+            LabelSource::Scope => {
+                Scope::between(self.source.place(), self.destination.place()).as_str()
+            }
         }
     }
 

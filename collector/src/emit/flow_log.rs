@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 /// A buffer goes to the writer when it has grown to this.
 const BUFFER_OCTETS: usize = 64 << 10;
+/// Room for the line that makes it full.
+const LAST_LINE_OCTETS: usize = 8 << 10;
 
 /// Where the flow log goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +88,7 @@ pub struct FlowLogCounts {
     pub queue_full: u64,
     /// Lines lost because writing failed.
     pub write_failed: u64,
-    /// Buffers in the queue now.
+    /// Buffers in the queue, or being written.
     pub queued_buffers: u64,
 }
 
@@ -148,7 +150,7 @@ impl FlowLog {
     #[must_use]
     pub fn buffer(&self) -> LineBuffer {
         LineBuffer {
-            text: Vec::with_capacity(2 * BUFFER_OCTETS),
+            text: Vec::with_capacity(BUFFER_OCTETS + LAST_LINE_OCTETS),
             lines: 0,
             sender: self.sender.clone(),
             state: Arc::clone(&self.state),
@@ -213,8 +215,15 @@ impl LineBuffer {
         }
     }
 
-    /// Hands over what there is.
-    pub fn flush(&mut self) {
+    /// Hands over what there is, if the writer has nothing else to do. Otherwise the buffer fills up, so
+    /// that the queue is made of full ones.
+    pub fn flush_if_idle(&mut self) {
+        if self.state.queued_buffers.load(Ordering::Acquire) == 0 {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
         if self.lines == 0 {
             return;
         }
@@ -224,7 +233,7 @@ impl LineBuffer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let next = spare.unwrap_or_else(|| Vec::with_capacity(2 * BUFFER_OCTETS));
+        let next = spare.unwrap_or_else(|| Vec::with_capacity(BUFFER_OCTETS + LAST_LINE_OCTETS));
         let batch = Batch {
             lines: std::mem::take(&mut self.lines),
             text: std::mem::replace(&mut self.text, next),
@@ -277,7 +286,6 @@ fn write_all(mut file: File, receiver: &Receiver<Batch>, state: &State) {
         .filter(std::fs::Metadata::is_file)
         .map(|m| m.len());
     for batch in receiver {
-        state.queued_buffers.fetch_sub(1, Ordering::AcqRel);
         let outcome = if state.closed.load(Ordering::Acquire) {
             Err(ErrorKind::BrokenPipe.into())
         } else {
@@ -307,6 +315,7 @@ fn write_all(mut file: File, receiver: &Receiver<Batch>, state: &State) {
                 said = true;
             }
         }
+        state.queued_buffers.fetch_sub(1, Ordering::AcqRel);
         recycle(state, batch.text);
     }
 }

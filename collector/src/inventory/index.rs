@@ -301,11 +301,7 @@ impl IndexBuilder {
             empty: self.endpoints.len() <= 1 && self.nodes.is_empty(),
             ranges: Ranges::of(&self.prefixes),
             holders: self.holders,
-            places: self
-                .endpoints
-                .iter()
-                .map(Endpoint::place)
-                .collect(),
+            places: self.endpoints.iter().map(Endpoint::place).collect(),
             endpoints: self.endpoints,
             nodes: self.nodes,
             node_by_name: self.node_by_name,

@@ -6,7 +6,11 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::path::Path;
+
+use kipfix_service::signals::Stop;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::frame::Frames;
 pub use super::frame::NotUsed;
@@ -96,6 +100,26 @@ struct Interface {
     resolution: u64,
 }
 
+/// A pipe or device that is waited for only until the stop, where it ends.
+struct UntilStop {
+    file: File,
+    stop: Stop,
+}
+
+impl Read for UntilStop {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let mut descriptors = [
+            PollFd::new(self.file.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
+        ];
+        poll(&mut descriptors, PollTimeout::NONE)?;
+        if self.stop.is_set() {
+            return Ok(0);
+        }
+        self.file.read(octets)
+    }
+}
+
 /// A frame in [`Savefile::frame`].
 #[derive(Clone, Copy, Debug)]
 struct Frame {
@@ -105,17 +129,23 @@ struct Frame {
 }
 
 impl Savefile {
-    /// Opens a file; `-` is stdin.
+    /// Opens a file; `-` is stdin. A pipe that nobody writes to ends at the stop.
     ///
     /// # Errors
     /// It cannot be read, or is none of the forms that are read here.
-    pub fn open(path: &Path) -> Result<Self, SavefileError> {
-        let input: Box<dyn Read + Send> = if path.as_os_str() == "-" {
-            Box::new(io::stdin())
+    pub fn open(path: &Path, stop: &Stop) -> Result<Self, SavefileError> {
+        let file = if path.as_os_str() == "-" {
+            File::from(io::stdin().as_fd().try_clone_to_owned()?)
         } else {
-            Box::new(File::open(path)?)
+            File::open(path)?
         };
-        Self::from_reader(input)
+        if file.metadata()?.is_file() {
+            return Self::from_reader(Box::new(file));
+        }
+        Self::from_reader(Box::new(UntilStop {
+            file,
+            stop: stop.clone(),
+        }))
     }
 
     fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
@@ -484,7 +514,11 @@ mod tests {
 
     /// A capture of frames, one a millisecond after 1 s; each frame with its length on the wire.
     fn pcap(magic: u32, big_endian: bool, link_type: u32, frames: &[(Vec<u8>, usize)]) -> Vec<u8> {
-        let unit = if magic == 0xa1b2_3c4d { 1_000_000 } else { 1000 };
+        let unit = if magic == 0xa1b2_3c4d {
+            1_000_000
+        } else {
+            1000
+        };
         let mut out = Vec::new();
         for number in [magic, 0x0004_0002, 0, 0, 65_535, link_type] {
             out.extend(word(big_endian, number));
@@ -508,7 +542,11 @@ mod tests {
         pcap(0xa1b2_c3d4, false, link_type, &whole(frames))
     }
 
-    type Read = (Vec<(SocketAddr, Vec<u8>, u64)>, SavefileCounts, Option<SavefileError>);
+    type Read = (
+        Vec<(SocketAddr, Vec<u8>, u64)>,
+        SavefileCounts,
+        Option<SavefileError>,
+    );
 
     fn read(file: Vec<u8>) -> Read {
         let mut counts = SavefileCounts::default();
@@ -520,7 +558,9 @@ mod tests {
         let error = loop {
             match savefile.next(&mut counts) {
                 Ok(None) => break None,
-                Ok(Some(d)) => datagrams.push((d.exporter, d.payload.to_vec(), d.time_milliseconds)),
+                Ok(Some(d)) => {
+                    datagrams.push((d.exporter, d.payload.to_vec(), d.time_milliseconds))
+                }
                 Err(error) => break Some(error),
             }
         };
@@ -534,7 +574,10 @@ mod tests {
     fn not_used(file: Vec<u8>) -> Vec<NotUsed> {
         let (_, counts, _) = read(file);
         let reasons = NotUsed::ALL.iter().zip(counts.not_used);
-        reasons.filter(|(_, n)| *n > 0).map(|(reason, _)| *reason).collect()
+        reasons
+            .filter(|(_, n)| *n > 0)
+            .map(|(reason, _)| *reason)
+            .collect()
     }
 
     #[test]
@@ -549,7 +592,10 @@ mod tests {
             let (datagrams, _, error) = read(pcap(magic, big_endian, 1, &frames));
             assert!(error.is_none());
             let exporter = "192.0.2.10:50000".parse().unwrap();
-            let expected = [(exporter, EXPORT.to_vec(), 1000), (exporter, EXPORT.to_vec(), 1001)];
+            let expected = [
+                (exporter, EXPORT.to_vec(), 1000),
+                (exporter, EXPORT.to_vec(), 1001),
+            ];
             assert_eq!(datagrams, expected);
         }
     }
@@ -568,9 +614,13 @@ mod tests {
             .udp(50_000, 4739)
             .write(&mut tagged, EXPORT)
             .unwrap();
-        for (link_type, frame) in
-            [(1, tagged), (113, cooked), (276, cooked2), (101, ip.to_vec()), (0, null)]
-        {
+        for (link_type, frame) in [
+            (1, tagged),
+            (113, cooked),
+            (276, cooked2),
+            (101, ip.to_vec()),
+            (0, null),
+        ] {
             let (datagrams, ..) = read(simple(link_type, &[frame]));
             assert_eq!(datagrams.len(), 1, "link type {link_type}");
             assert_eq!(datagrams[0].1, EXPORT);
@@ -587,8 +637,14 @@ mod tests {
             .unwrap();
         assert_eq!(not_used(simple(1, &[tcp])), [NotUsed::NotUdp]);
         assert_eq!(not_used(simple(1, &[vec![]])), [NotUsed::NotUdp]);
-        assert_eq!(not_used(simple(1, &[ethernet(b"hello")])), [NotUsed::NotFlowExport]);
-        assert_eq!(not_used(simple(147, &[ethernet(EXPORT)])), [NotUsed::LinkType]);
+        assert_eq!(
+            not_used(simple(1, &[ethernet(b"hello")])),
+            [NotUsed::NotFlowExport]
+        );
+        assert_eq!(
+            not_used(simple(147, &[ethernet(EXPORT)])),
+            [NotUsed::LinkType]
+        );
         let mut cut = ethernet(EXPORT);
         let length = cut.len();
         cut.truncate(length - 4);
@@ -605,7 +661,8 @@ mod tests {
             let part = octets.get(begin..end).unwrap();
             let length = u16::try_from(part.len()).unwrap();
             let mut header =
-                Ipv4Header::new(length, 64, IpNumber::UDP, [192, 0, 2, 10], [192, 0, 2, 1]).unwrap();
+                Ipv4Header::new(length, 64, IpNumber::UDP, [192, 0, 2, 10], [192, 0, 2, 1])
+                    .unwrap();
             header.identification = 9;
             header.fragment_offset =
                 IpFragOffset::try_new(u16::try_from(begin / 8).unwrap()).unwrap();
@@ -630,7 +687,9 @@ mod tests {
     }
 
     fn pcapng(blocks: &[Vec<u8>]) -> Vec<u8> {
-        let section = [0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255];
+        let section = [
+            0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255,
+        ];
         [block(SECTION_HEADER, &section), blocks.concat()].concat()
     }
 
@@ -669,7 +728,10 @@ mod tests {
         assert!(error.is_none());
         assert_eq!((counts.datagrams, counts.frames), (2, 0));
         let time = u64::from(u32::from_be_bytes([1, 2, 3, 4])) * 1000;
-        assert_eq!(datagrams[1], ("0.0.0.0:0".parse().unwrap(), EXPORT.to_vec(), time));
+        assert_eq!(
+            datagrams[1],
+            ("0.0.0.0:0".parse().unwrap(), EXPORT.to_vec(), time)
+        );
     }
 
     #[test]
@@ -690,21 +752,30 @@ mod tests {
         let huge = [simple(1, std::slice::from_ref(&frame)), vec![255; 16]].concat();
         let (datagrams, _, error) = read(huge);
         assert_eq!(datagrams.len(), 1);
-        assert!(matches!(error, Some(SavefileError::Corrupt(_))), "{error:?}");
+        assert!(
+            matches!(error, Some(SavefileError::Corrupt(_))),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn what_is_none_of_the_forms_is_refused() {
         for file in [&b""[..], b"\0\x0a", b"root:x:0:0:root"] {
             let (_, _, error) = read(file.to_vec());
-            assert!(matches!(error, Some(SavefileError::UnknownForm)), "{error:?}");
+            assert!(
+                matches!(error, Some(SavefileError::UnknownForm)),
+                "{error:?}"
+            );
         }
     }
 
     #[test]
     fn any_octets_are_read_without_a_panic() {
         let frame = ethernet(EXPORT);
-        let interface = block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 6, 0, 0, 0]);
+        let interface = block(
+            INTERFACE_DESCRIPTION,
+            &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 6, 0, 0, 0],
+        );
         let files = [
             simple(1, &[frame.clone(), frame.clone()]),
             pcapng(&[interface, enhanced(0, 1, &frame), enhanced(0, 2, &frame)]),
