@@ -18,6 +18,15 @@ pods:
   - {name: server-1, namespace: shop, addresses: [10.1.2.10], node: node-b, workload: {kind: Deployment, name: server}}
 ";
 
+/// How pods of different nodes reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    /// Plain routes: eth0 shows the pods' addresses.
+    Routed,
+    /// VXLAN on port 8472, as Flannel and Cilium do: eth0 shows the nodes' addresses outside.
+    Vxlan,
+}
+
 /// Two nodes joined by their eth0, a pod behind each.
 struct Cluster {
     node_a: Namespace,
@@ -27,7 +36,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn new() -> Self {
+    fn new(network: Network) -> Self {
         let cluster = Self {
             node_a: Namespace::new("a"),
             node_b: Namespace::new("b"),
@@ -44,8 +53,24 @@ impl Cluster {
         on(&cluster.node_b, "addr add 10.99.0.2/24 dev eth0");
         on(&cluster.node_a, "addr add 10.1.1.1/24 dev pod0");
         on(&cluster.node_b, "addr add 10.1.2.1/24 dev pod0");
-        on(&cluster.node_a, "route add 10.1.2.0/24 via 10.99.0.2");
-        on(&cluster.node_b, "route add 10.1.1.0/24 via 10.99.0.1");
+        match network {
+            Network::Routed => {
+                on(&cluster.node_a, "route add 10.1.2.0/24 via 10.99.0.2");
+                on(&cluster.node_b, "route add 10.1.1.0/24 via 10.99.0.1");
+            }
+            Network::Vxlan => {
+                let vxlan = "link add vx0 type vxlan id 1 dstport 8472 dev eth0 remote";
+                on(&cluster.node_a, &format!("{vxlan} 10.99.0.2"));
+                on(&cluster.node_b, &format!("{vxlan} 10.99.0.1"));
+                for node in [&cluster.node_a, &cluster.node_b] {
+                    on(node, "link set vx0 up");
+                }
+                on(&cluster.node_a, "addr add 10.98.0.1/24 dev vx0");
+                on(&cluster.node_b, "addr add 10.98.0.2/24 dev vx0");
+                on(&cluster.node_a, "route add 10.1.2.0/24 via 10.98.0.2");
+                on(&cluster.node_b, "route add 10.1.1.0/24 via 10.98.0.1");
+            }
+        }
         on(&cluster.client, "addr add 10.1.1.10/24 dev eth0");
         on(&cluster.server, "addr add 10.1.2.10/24 dev eth0");
         on(&cluster.client, "route add default via 10.1.1.1");
@@ -72,7 +97,18 @@ impl Cluster {
 
 #[test]
 fn bytes_connections_and_initiator_are_those_of_the_kernel_with_two_observers() {
-    let test = "bytes_connections_and_initiator_are_those_of_the_kernel_with_two_observers";
+    two_observers(
+        "bytes_connections_and_initiator_are_those_of_the_kernel_with_two_observers",
+        Network::Routed,
+    );
+}
+
+#[test]
+fn pods_in_an_overlay_are_counted_as_the_kernel_counts_them() {
+    two_observers("pods_in_an_overlay_are_counted_as_the_kernel_counts_them", Network::Vxlan);
+}
+
+fn two_observers(test: &str, network: Network) {
     if let Some(program) = ["iperf3", "iptables", "ip", "bash"].iter().find(|p| !is_installed(p)) {
         return skip(test, &format!("{program} is not installed"));
     }
@@ -84,7 +120,7 @@ fn bytes_connections_and_initiator_are_those_of_the_kernel_with_two_observers() 
     let inventory = folder.path().join("inventory.yaml");
     std::fs::write(&inventory, INVENTORY).unwrap();
     let log = folder.path().join("flows.json");
-    let cluster = Cluster::new();
+    let cluster = Cluster::new(network);
 
     // The collector is on node-b: the export of node-a's probe crosses the eth0 that both probes see.
     let collector = Running::start(
@@ -186,6 +222,8 @@ fn bytes_connections_and_initiator_are_those_of_the_kernel_with_two_observers() 
         let from_client = [5201, 9000].contains(&port("destinationTransportPort"));
         assert_eq!(record["biflowDirection"], if from_client { 1 } else { 2 }, "{record}");
         assert_eq!(record["sourceNodeName"], if from_client { "node-a" } else { "node-b" }, "{record}");
+        let tunnelled = record.get("tunnelSourceIPv4Address").is_some();
+        assert_eq!(tunnelled, network == Network::Vxlan, "{record}");
         initiators += u64::from(from_client);
     }
     assert!(initiators >= 202);
