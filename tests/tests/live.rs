@@ -112,10 +112,10 @@ fn two_observers(test: &str, network: Network) {
     if let Some(program) = ["iperf3", "iptables", "ip", "bash"].iter().find(|p| !is_installed(p)) {
         return skip(test, &format!("{program} is not installed"));
     }
+    let _turn = take_turn();
     if !netns::allowed() {
         return skip(test, "needs root for network namespaces");
     }
-    let _turn = take_turn();
     let folder = tempfile::tempdir().unwrap();
     let inventory = folder.path().join("inventory.yaml");
     std::fs::write(&inventory, INVENTORY).unwrap();
