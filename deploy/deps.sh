@@ -6,8 +6,8 @@ set -euo pipefail
 
 build=(gcc libc6-dev libpcap-dev make pkg-config)
 demo=(iproute2)
-test=(conntrack ethtool iperf3 iptables jq libfixbuf-tools nfdump openvswitch-switch pmacct procps
-    prometheus softflowd tcpdump tcpreplay tshark)
+test=(conntrack etcd-server ethtool iperf3 iptables jq libfixbuf-tools nfdump openssl
+    openvswitch-switch pmacct procps prometheus softflowd tcpdump tcpreplay tshark)
 
 case "${1:-}" in
 demo) wanted=("${build[@]}" "${demo[@]}") ;;

@@ -18,8 +18,18 @@ impl Flows {
     /// Adds to a flow. Ports of ICMP are left out: tools put type and code there.
     pub fn add(&mut self, key: Key, packets: u64, octets: u64) {
         let (source, destination, protocol, sport, dport) = key;
-        let (sport, dport) = if matches!(protocol, 1 | 58) { (0, 0) } else { (sport, dport) };
-        let key = (source.to_canonical(), destination.to_canonical(), protocol, sport, dport);
+        let (sport, dport) = if matches!(protocol, 1 | 58) {
+            (0, 0)
+        } else {
+            (sport, dport)
+        };
+        let key = (
+            source.to_canonical(),
+            destination.to_canonical(),
+            protocol,
+            sport,
+            dport,
+        );
         let sums = self.0.entry(key).or_default();
         sums.0 += packets;
         sums.1 += octets;
@@ -27,7 +37,9 @@ impl Flows {
 
     /// Packets and octets of all flows.
     pub fn totals(&self) -> (u64, u64) {
-        self.0.values().fold((0, 0), |sum, flow| (sum.0 + flow.0, sum.1 + flow.1))
+        self.0
+            .values()
+            .fold((0, 0), |sum, flow| (sum.0 + flow.0, sum.1 + flow.1))
     }
 
     /// Reads JSON lines with IANA names, as `stdout:` and `--flow-log` write them.
@@ -42,7 +54,8 @@ impl Flows {
             };
             let number = |name: &str| record[name].as_u64().unwrap_or_default();
             // Switches report frames without IP too.
-            let (Some(source), Some(destination)) = (address("source"), address("destination")) else {
+            let (Some(source), Some(destination)) = (address("source"), address("destination"))
+            else {
                 continue;
             };
             let key = (
@@ -60,23 +73,43 @@ impl Flows {
     /// Sums what nfcapd stored in a folder.
     pub fn of_nfdump(folder: &Path) -> Self {
         let mut nfdump = Command::new("nfdump");
-        nfdump.args(["-6", "-q", "-N", "-o", "fmt:%sa,%da,%sp,%dp,%pr,%pkt,%byt", "-R"]).arg(folder);
+        nfdump
+            .args([
+                "-6",
+                "-q",
+                "-N",
+                "-o",
+                "fmt:%sa,%da,%sp,%dp,%pr,%pkt,%byt",
+                "-R",
+            ])
+            .arg(folder);
         let mut flows = Self::default();
         for line in program::text(&mut nfdump).lines() {
             let cells: Vec<&str> = line.split(',').map(str::trim).collect();
             let [source, destination, sport, dport, protocol, packets, octets] = cells[..] else {
                 continue;
             };
-            let Ok(source) = source.parse::<IpAddr>() else { continue };
+            let Ok(source) = source.parse::<IpAddr>() else {
+                continue;
+            };
             let destination: IpAddr = destination.parse().expect("an address");
             if source.is_unspecified() && destination.is_unspecified() {
                 continue;
             }
             // An ICMP type and code stand in the port as "8.0".
-            let port = |text: &str| text.split('.').next().and_then(|t| t.parse().ok()).unwrap_or(0);
+            let port = |text: &str| {
+                text.split('.')
+                    .next()
+                    .and_then(|t| t.parse().ok())
+                    .unwrap_or(0)
+            };
             let protocol = protocol.parse().expect("a protocol number");
             let key = (source, destination, protocol, port(sport), port(dport));
-            flows.add(key, packets.parse().expect("packets"), octets.parse().expect("octets"));
+            flows.add(
+                key,
+                packets.parse().expect("packets"),
+                octets.parse().expect("octets"),
+            );
         }
         flows
     }
@@ -89,7 +122,10 @@ impl Flows {
         let mut differences = Vec::new();
         for (key, want) in &truth.0 {
             if self.0.get(key) != Some(want) {
-                differences.push(format!("{key:?}: {:?} instead of {want:?}", self.0.get(key)));
+                differences.push(format!(
+                    "{key:?}: {:?} instead of {want:?}",
+                    self.0.get(key)
+                ));
             }
         }
         for (key, got) in &self.0 {
@@ -103,7 +139,11 @@ impl Flows {
             truth.0.len(),
             self.totals(),
             truth.totals(),
-            differences.into_iter().take(8).collect::<Vec<_>>().join("\n")
+            differences
+                .into_iter()
+                .take(8)
+                .collect::<Vec<_>>()
+                .join("\n")
         );
     }
 }
@@ -122,12 +162,20 @@ impl Nfcapd {
         let folder = tempfile::tempdir().expect("a folder");
         let port = program::free_udp_port();
         let mut command = Command::new("nfcapd");
-        command.args(["-b", "127.0.0.1", "-t", "3600", "-B", "16777216", "-p"]).arg(port.to_string());
+        command
+            .args(["-b", "127.0.0.1", "-t", "3600", "-B", "16777216", "-p"])
+            .arg(port.to_string());
         command.arg("-w").arg(folder.path());
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
         let running = program::Running::start(&mut command);
         program::wait_for_udp(running.pid(), port);
-        Self { folder, running, port }
+        Self {
+            folder,
+            running,
+            port,
+        }
     }
 
     /// Ends it and sums what it stored.

@@ -4,12 +4,21 @@
 //! * [`traffic`]: captures with known truth, made here;
 //! * [`flows`]: per-flow sums, from a truth, from nfdump, from JSON lines;
 //! * [`scrape`]: `/metrics` of a running daemon;
-//! * [`netns`]: network namespaces that go when the test does.
+//! * [`netns`]: network namespaces that go when the test does;
+//! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
+//!   in it.
 //!
 //! A test that cannot run here says so with [`skip`]; it never passes in silence.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests wait for real processes in real time"
+)]
 
+pub mod api_server;
+pub mod cluster;
 pub mod flows;
 pub mod netns;
+pub mod objects;
 pub mod program;
 pub mod scrape;
 pub mod traffic;
@@ -23,7 +32,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub fn skip(test: &str, reason: &str) {
     eprintln!("skipped: {test}: {reason}");
     if let Ok(path) = std::env::var("KIPFIX_SKIPPED") {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path);
         let written = file.and_then(|mut f| writeln!(f, "skipped: {test}: {reason}"));
         written.expect("the list of skipped tests can be written");
     }
@@ -46,7 +58,10 @@ pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
 
 /// Tests that load the machine, or count what a receiver without flow control gets, take turns. The lock
 /// holds between processes too, because every test file is one.
-pub struct Turn(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>, #[allow(dead_code, reason = "held, not read")] std::fs::File);
+pub struct Turn(
+    #[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>,
+    #[allow(dead_code, reason = "held, not read")] std::fs::File,
+);
 
 /// Waits until no other test holds the machine.
 pub fn take_turn() -> Turn {

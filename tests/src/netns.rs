@@ -34,7 +34,9 @@ impl Namespace {
     /// A program of ours in it, to be given arguments.
     pub fn ours(&self, name: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0]).arg(program::binary(name));
+        command
+            .args(["netns", "exec", &self.0])
+            .arg(program::binary(name));
         command
     }
 }

@@ -47,7 +47,10 @@ pub fn is_installed(name: &str) -> bool {
 
 /// Runs a command to its end; panics, with all that it said, where it fails.
 pub fn output(command: &mut Command) -> Output {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(
         output.status.success(),
         "{command:?} ended with {}\n{}\n{}",
@@ -65,12 +68,20 @@ pub fn text(command: &mut Command) -> String {
 
 /// A UDP port that was free a moment ago.
 pub fn free_udp_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
+    UdpSocket::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("bound")
+        .port()
 }
 
 /// A TCP port that was free a moment ago.
 pub fn free_tcp_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
+    TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("bound")
+        .port()
 }
 
 /// True once `condition` is, asked every 20 ms until `limit` has passed.
@@ -113,7 +124,11 @@ impl Running {
 
     /// Sends a signal by name (`TERM`, `INT`, …).
     pub fn signal(&self, signal: &str) {
-        output(Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()));
+        output(
+            Command::new("kill")
+                .arg(format!("-{signal}"))
+                .arg(self.pid().to_string()),
+        );
     }
 
     /// SIGTERM, then the exit code; panics if it takes longer than 15 s.
@@ -160,7 +175,10 @@ pub fn wait_for_udp(pid: u32, port: u16) {
             text.is_ok_and(|text| text.contains(&format!(":{port:04X} ")))
         })
     };
-    assert!(eventually(Duration::from_secs(10), bound), "nobody listens on UDP {port}");
+    assert!(
+        eventually(Duration::from_secs(10), bound),
+        "nobody listens on UDP {port}"
+    );
 }
 
 /// A command line split at blanks, for peers whose calls read better whole.

@@ -15,12 +15,17 @@ pub struct Scrape(BTreeMap<String, f64>);
 impl Scrape {
     /// Reads the text format; panics on a line that is none.
     pub fn parse(text: &str) -> Self {
-        let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let samples = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
         Self(
             samples
                 .map(|line| {
                     let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
-                    (series.to_owned(), value.parse().unwrap_or_else(|_| panic!("{line}")))
+                    (
+                        series.to_owned(),
+                        value.parse().unwrap_or_else(|_| panic!("{line}")),
+                    )
                 })
                 .collect(),
         )
@@ -28,7 +33,7 @@ impl Scrape {
 
     /// Asks a daemon.
     pub fn of(address: SocketAddr) -> Self {
-        Self::parse(&body(&get(address, "/metrics", "")))
+        Self::parse(&body(get(address, "/metrics", "")))
     }
 
     /// Asks a daemon whose address only exists in the namespace of process `pid`.
@@ -40,13 +45,16 @@ impl Scrape {
             address.ip(),
             address.port()
         ));
-        Self::parse(&body(&program::text(&mut curl)))
+        Self::parse(&body(program::text(&mut curl)))
     }
 
     /// The sum over the series of a metric whose labels include all of `labels` (`key="value"`).
     pub fn sum(&self, name: &str, labels: &[&str]) -> u64 {
         let of_name = |series: &str| {
-            series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
+            series == name
+                || series
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('{'))
         };
         let matching = self
             .0
@@ -57,22 +65,33 @@ impl Scrape {
 
     /// True where a metric of this name is there.
     pub fn has(&self, name: &str) -> bool {
-        self.0.keys().any(|series| series.split('{').next() == Some(name))
+        self.0
+            .keys()
+            .any(|series| series.split('{').next() == Some(name))
     }
 
     /// All series of a metric.
     pub fn series(&self, name: &str) -> Vec<(&str, f64)> {
-        let series = self.0.iter().filter(|(s, _)| s.split('{').next() == Some(name));
+        let series = self
+            .0
+            .iter()
+            .filter(|(s, _)| s.split('{').next() == Some(name));
         series.map(|(s, v)| (s.as_str(), *v)).collect()
     }
 }
 
 /// One HTTP/1.1 request; the whole answer.
 pub fn get(address: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("connects");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n")
-        .expect("sends");
+    let mut stream =
+        TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("connects");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a timeout");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
+    )
+    .expect("sends");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("an answer");
     answer
@@ -81,8 +100,13 @@ pub fn get(address: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
 /// The body of an answer that is text, chunks put together.
 pub fn body(answer: impl AsRef<[u8]>) -> String {
     let answer = String::from_utf8_lossy(answer.as_ref()).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer}"));
-    if !head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("{answer}"));
+    if !head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked")
+    {
         return body.to_owned();
     }
     let (mut rest, mut whole) = (body, String::new());

@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use etherparse::{EtherType, IpFragOffset, IpNumber, Ipv4Header, PacketBuilder, PacketBuilderStep, VlanId};
+use etherparse::{
+    EtherType, IpFragOffset, IpNumber, Ipv4Header, PacketBuilder, PacketBuilderStep, VlanId,
+};
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 
 use crate::flows::Flows;
@@ -94,7 +96,12 @@ impl Conversation {
             // A port a conversation: no 5-tuple is used twice.
             ports: (20_000 + number, [80, 443, 53, 8080][dice.roll(4) as usize]),
             protocol: if protocol == 1 && ipv6 { 58 } else { protocol },
-            carriage: [Carriage::Plain, Carriage::Plain, Carriage::Vlan, Carriage::Vxlan][dice.roll(4) as usize],
+            carriage: [
+                Carriage::Plain,
+                Carriage::Plain,
+                Carriage::Vlan,
+                Carriage::Vxlan,
+            ][dice.roll(4) as usize],
         }
     }
 
@@ -108,10 +115,16 @@ impl Conversation {
         for _ in 0..dice.roll(12) {
             let from_client = dice.roll(2) == 0;
             let payload = vec![7; dice.roll(1200) as usize];
-            let (sequence, acknowledged) = if from_client { (&mut up, down) } else { (&mut down, up) };
+            let (sequence, acknowledged) = if from_client {
+                (&mut up, down)
+            } else {
+                (&mut down, up)
+            };
             let at = *sequence;
             *sequence += payload.len() as u32;
-            self.segment(writer, from_client, at, Some(&payload), |s| s.ack(acknowledged).psh());
+            self.segment(writer, from_client, at, Some(&payload), |s| {
+                s.ack(acknowledged).psh()
+            });
         }
         self.segment(writer, true, up, None, |s| s.fin().ack(down));
         self.segment(writer, false, down, None, |s| s.fin().ack(up + 1));
@@ -124,12 +137,15 @@ impl Conversation {
         from_client: bool,
         sequence: u32,
         payload: Option<&[u8]>,
-        flags: impl FnOnce(PacketBuilderStep<etherparse::TcpHeader>) -> PacketBuilderStep<etherparse::TcpHeader>,
+        flags: impl FnOnce(
+            PacketBuilderStep<etherparse::TcpHeader>,
+        ) -> PacketBuilderStep<etherparse::TcpHeader>,
     ) {
         let (sport, dport) = self.ports_from(from_client);
         let step = flags(self.ip(from_client).tcp(sport, dport, sequence, 64_000));
         let mut packet = Vec::new();
-        step.write(&mut packet, payload.unwrap_or_default()).expect("a segment");
+        step.write(&mut packet, payload.unwrap_or_default())
+            .expect("a segment");
         writer.packet(self, from_client, packet);
     }
 
@@ -140,7 +156,10 @@ impl Conversation {
             let (sport, dport) = self.ports_from(from_client);
             let mut packet = Vec::new();
             let payload = vec![9; dice.roll(1100) as usize];
-            self.ip(from_client).udp(sport, dport).write(&mut packet, &payload).expect("a datagram");
+            self.ip(from_client)
+                .udp(sport, dport)
+                .write(&mut packet, &payload)
+                .expect("a datagram");
             writer.packet(self, from_client, packet);
         }
     }
@@ -151,10 +170,18 @@ impl Conversation {
             let mut packet = Vec::new();
             let ip = self.ip(from_client);
             let written = match (self.client.is_ipv4(), from_client) {
-                (true, true) => ip.icmpv4_echo_request(self.ports.0, 1).write(&mut packet, &[1; 56]),
-                (true, false) => ip.icmpv4_echo_reply(self.ports.0, 1).write(&mut packet, &[1; 56]),
-                (false, true) => ip.icmpv6_echo_request(self.ports.0, 1).write(&mut packet, &[1; 56]),
-                (false, false) => ip.icmpv6_echo_reply(self.ports.0, 1).write(&mut packet, &[1; 56]),
+                (true, true) => ip
+                    .icmpv4_echo_request(self.ports.0, 1)
+                    .write(&mut packet, &[1; 56]),
+                (true, false) => ip
+                    .icmpv4_echo_reply(self.ports.0, 1)
+                    .write(&mut packet, &[1; 56]),
+                (false, true) => ip
+                    .icmpv6_echo_request(self.ports.0, 1)
+                    .write(&mut packet, &[1; 56]),
+                (false, false) => ip
+                    .icmpv6_echo_reply(self.ports.0, 1)
+                    .write(&mut packet, &[1; 56]),
             };
             written.expect("an echo");
             writer.packet(self, from_client, packet);
@@ -162,16 +189,27 @@ impl Conversation {
     }
 
     fn ports_from(&self, client: bool) -> (u16, u16) {
-        if client { self.ports } else { (self.ports.1, self.ports.0) }
+        if client {
+            self.ports
+        } else {
+            (self.ports.1, self.ports.0)
+        }
     }
 
     /// An IP packet without a link header.
     fn ip(&self, from_client: bool) -> PacketBuilderStep<etherparse::IpHeaders> {
-        let (from, to) =
-            if from_client { (self.client, self.server) } else { (self.server, self.client) };
+        let (from, to) = if from_client {
+            (self.client, self.server)
+        } else {
+            (self.server, self.client)
+        };
         match (from, to) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => PacketBuilder::ipv4(from.octets(), to.octets(), 64),
-            (IpAddr::V6(from), IpAddr::V6(to)) => PacketBuilder::ipv6(from.octets(), to.octets(), 64),
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                PacketBuilder::ipv4(from.octets(), to.octets(), 64)
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                PacketBuilder::ipv6(from.octets(), to.octets(), 64)
+            }
             _ => unreachable!("one family a conversation"),
         }
     }
@@ -192,8 +230,16 @@ impl Writer {
         } else {
             (conversation.server, conversation.client)
         };
-        self.truth.flows.add((from, to, conversation.protocol, sport, dport), 1, ip.len() as u64);
-        let ether_type = if from.is_ipv4() { EtherType::IPV4 } else { EtherType::IPV6 };
+        self.truth.flows.add(
+            (from, to, conversation.protocol, sport, dport),
+            1,
+            ip.len() as u64,
+        );
+        let ether_type = if from.is_ipv4() {
+            EtherType::IPV4
+        } else {
+            EtherType::IPV6
+        };
         let frame = match conversation.carriage {
             Carriage::Plain => ethernet(&[], ether_type, &ip),
             Carriage::Vlan => {
@@ -201,7 +247,11 @@ impl Writer {
                 ethernet(&[[0x81, 0], tag].concat(), ether_type, &ip)
             }
             Carriage::Vxlan => {
-                let inner = [&[8, 0, 0, 0, 0, 0, 7, 0][..], &ethernet(&[], ether_type, &ip)].concat();
+                let inner = [
+                    &[8, 0, 0, 0, 0, 0, 7, 0][..],
+                    &ethernet(&[], ether_type, &ip),
+                ]
+                .concat();
                 let nodes = if from_client { (1, 2) } else { (2, 1) };
                 let mut outer = Vec::new();
                 PacketBuilder::ipv4([192, 0, 2, nodes.0], [192, 0, 2, nodes.1], 64)
@@ -219,7 +269,9 @@ impl Writer {
         self.truth.packets += 1;
         let time = Duration::from_micros(self.microseconds);
         let packet = PcapPacket::new(time, frame.len() as u32, frame);
-        self.pcap.write_packet(&packet).expect("a packet is written");
+        self.pcap
+            .write_packet(&packet)
+            .expect("a packet is written");
     }
 
     /// Frames that are no IP, so much later that every flow before them has ended by then.
@@ -235,7 +287,10 @@ impl Writer {
     fn fragments(&mut self) {
         let (from, to) = ([10, 1, 1, 250], [10, 1, 2, 250]);
         let mut whole = Vec::new();
-        PacketBuilder::ipv4(from, to, 64).udp(4000, 5000).write(&mut whole, &[3; 3000]).expect("udp");
+        PacketBuilder::ipv4(from, to, 64)
+            .udp(4000, 5000)
+            .write(&mut whole, &[3; 3000])
+            .expect("udp");
         let datagram = whole.split_off(20);
         self.truth.connections += 1;
         for (at, part) in datagram.chunks(1200).enumerate() {

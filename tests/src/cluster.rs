@@ -1,0 +1,174 @@
+//! A client of a Kubernetes API server, for tests: it writes what an operator, a controller or a node's
+//! agent would, waits for the answer, and panics where the answer is not what the test counts on.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, Config, Error};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::objects::Object;
+
+/// A connection to an API server as one user. Copies share it.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    runtime: Arc<Runtime>,
+}
+
+impl Cluster {
+    /// Connects as the user of a kubeconfig. Nothing is sent yet.
+    pub fn connect(kubeconfig: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime can be built");
+        let client = runtime.block_on(async {
+            let file = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+            let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+            Client::try_from(config.expect("a whole kubeconfig")).expect("a client")
+        });
+        Self {
+            client,
+            runtime: Arc::new(runtime),
+        }
+    }
+
+    /// Creates an object, and sends its status, if it has one, in a request of its own as a controller
+    /// would. Gives back the object as the server keeps it, uid and all.
+    pub fn create(&self, object: Object) -> Object {
+        let what = object.clone();
+        self.try_create(object)
+            .unwrap_or_else(|e| panic!("{what:?}: {e}"))
+    }
+
+    /// [`create`](Self::create) where the server may refuse.
+    pub fn try_create(&self, object: Object) -> Result<Object, Error> {
+        self.wait(create(&self.client, object))
+    }
+
+    /// Writes the status of an object, by merge patch: lists are replaced, members with null go.
+    pub fn set_status(&self, object: &Object, status: &Value) -> Object {
+        self.wait(set_status(&self.client, object, status))
+            .unwrap_or_else(|e| panic!("{object:?}: {e}"))
+    }
+
+    /// Changes an object, its status aside, by merge patch.
+    pub fn patch(&self, object: &Object, patch: &Value) -> Object {
+        let api = api(&self.client, object);
+        let patched =
+            self.wait(api.patch(object.name(), &PatchParams::default(), &Patch::Merge(patch)));
+        from_server(patched.unwrap_or_else(|e| panic!("{object:?}: {e}")))
+    }
+
+    /// Deletes an object: when this returns it is gone.
+    pub fn delete(&self, object: &Object) {
+        self.wait(delete(&self.client, object, Duration::ZERO))
+            .unwrap_or_else(|e| panic!("{object:?}: {e}"));
+    }
+
+    /// Begins to delete a pod that is on a node: it gets its `deletionTimestamp` and stays until
+    /// [`delete`](Self::delete), which is the node's agent saying that the last container has ended.
+    pub fn begin_delete(&self, pod: &Object, grace: Duration) {
+        self.wait(delete(&self.client, pod, grace))
+            .unwrap_or_else(|e| panic!("{pod:?}: {e}"));
+    }
+
+    /// The object as the server has it now; `None` where it is gone.
+    pub fn read(&self, object: &Object) -> Option<Object> {
+        let found = self.wait(api(&self.client, object).get_opt(object.name()));
+        found
+            .unwrap_or_else(|e| panic!("{object:?}: {e}"))
+            .map(from_server)
+    }
+
+    /// All objects of a kind in all namespaces, or the HTTP status with which the server refuses.
+    pub fn list(&self, api_version: &str, kind: &str) -> Result<Vec<Object>, u16> {
+        let resource = resource(api_version, kind);
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        match self.wait(api.list(&ListParams::default())) {
+            Ok(list) => Ok(list.items.into_iter().map(from_server).collect()),
+            Err(Error::Api(status)) => Err(status.code),
+            Err(error) => panic!("{api_version} {kind}: {error}"),
+        }
+    }
+
+    /// What the server answers at a path that is no object's, such as `/readyz`.
+    pub fn text(&self, path: &str) -> Result<String, Error> {
+        let request = http::Request::get(path)
+            .body(Vec::new())
+            .expect("a request");
+        self.wait(self.client.request_text(request))
+    }
+
+    /// Runs a future to its end.
+    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+}
+
+/// See [`Cluster::create`].
+async fn create(client: &Client, mut object: Object) -> Result<Object, Error> {
+    // A node's status is taken at creation; every other kind's is dropped.
+    let status = match object.text("kind") {
+        "Node" => Value::Null,
+        _ => object
+            .0
+            .as_object_mut()
+            .and_then(|o| o.remove("status"))
+            .unwrap_or_default(),
+    };
+    let typed: DynamicObject = serde_json::from_value(object.0.clone()).expect("an object");
+    let created = from_server(
+        api(client, &object)
+            .create(&PostParams::default(), &typed)
+            .await?,
+    );
+    match status {
+        Value::Null => Ok(created),
+        status => set_status(client, &created, &status).await,
+    }
+}
+
+/// See [`Cluster::set_status`].
+async fn set_status(client: &Client, object: &Object, status: &Value) -> Result<Object, Error> {
+    let patch = Patch::Merge(json!({"status": status}));
+    let api = api(client, object);
+    Ok(from_server(
+        api.patch_status(object.name(), &PatchParams::default(), &patch)
+            .await?,
+    ))
+}
+
+/// See [`Cluster::delete`] and [`Cluster::begin_delete`].
+async fn delete(client: &Client, object: &Object, grace: Duration) -> Result<(), Error> {
+    let grace = u32::try_from(grace.as_secs()).expect("a grace period in seconds");
+    let params = DeleteParams::default().grace_period(grace);
+    api(client, object)
+        .delete(object.name(), &params)
+        .await
+        .map(|_| ())
+}
+
+fn api(client: &Client, object: &Object) -> Api<DynamicObject> {
+    let resource = resource(object.text("apiVersion"), object.text("kind"));
+    match object.at("metadata/namespace").as_str() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+fn resource(api_version: &str, kind: &str) -> ApiResource {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+fn from_server(object: DynamicObject) -> Object {
+    Object(serde_json::to_value(object).expect("JSON"))
+}
