@@ -15,6 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
+use crate::fill;
 use crate::objects::Object;
 use crate::program::{Running, eventually, free_tcp_port, is_installed, output};
 use crate::skip;
@@ -174,6 +175,12 @@ impl ApiServer {
     /// Process ids of the API server and of etcd, to measure them.
     pub fn pids(&self) -> [u32; 2] {
         [self.running().pid(), self.etcd.pid()]
+    }
+
+    /// Fills it with a cluster of this size and says how long that took.
+    pub fn fill(&self, nodes: u32, pods: u32) -> (fill::Plan, fill::Took) {
+        let plan = fill::Plan { nodes, pods };
+        (plan, plan.write(&self.admin))
     }
 
     fn running(&self) -> &Running {

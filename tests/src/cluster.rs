@@ -107,14 +107,24 @@ impl Cluster {
         self.wait(self.client.request_text(request))
     }
 
+    /// The client beneath, for many requests at a time.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The runtime beneath, for what goes on while the test does something else.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// Runs a future to its end.
-    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 }
 
 /// See [`Cluster::create`].
-async fn create(client: &Client, mut object: Object) -> Result<Object, Error> {
+pub(crate) async fn create(client: &Client, mut object: Object) -> Result<Object, Error> {
     // A node's status is taken at creation; every other kind's is dropped.
     let status = match object.text("kind") {
         "Node" => Value::Null,
@@ -137,7 +147,11 @@ async fn create(client: &Client, mut object: Object) -> Result<Object, Error> {
 }
 
 /// See [`Cluster::set_status`].
-async fn set_status(client: &Client, object: &Object, status: &Value) -> Result<Object, Error> {
+pub(crate) async fn set_status(
+    client: &Client,
+    object: &Object,
+    status: &Value,
+) -> Result<Object, Error> {
     let patch = Patch::Merge(json!({"status": status}));
     let api = api(client, object);
     Ok(from_server(
@@ -147,7 +161,7 @@ async fn set_status(client: &Client, object: &Object, status: &Value) -> Result<
 }
 
 /// See [`Cluster::delete`] and [`Cluster::begin_delete`].
-async fn delete(client: &Client, object: &Object, grace: Duration) -> Result<(), Error> {
+pub(crate) async fn delete(client: &Client, object: &Object, grace: Duration) -> Result<(), Error> {
     let grace = u32::try_from(grace.as_secs()).expect("a grace period in seconds");
     let params = DeleteParams::default().grace_period(grace);
     api(client, object)

@@ -6,7 +6,8 @@
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`netns`]: network namespaces that go when the test does;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
-//!   in it.
+//!   in it;
+//! * [`fill`], [`churn`]: a cluster of any size in it, and pods that come and go with a known truth.
 //!
 //! A test that cannot run here says so with [`skip`]; it never passes in silence.
 #![allow(
@@ -15,7 +16,9 @@
 )]
 
 pub mod api_server;
+pub mod churn;
 pub mod cluster;
+pub mod fill;
 pub mod flows;
 pub mod netns;
 pub mod objects;

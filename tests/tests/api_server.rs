@@ -1,9 +1,11 @@
 //! The API server of the tests is a real one: what it keeps, forbids and survives.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use kipfix_tests::api_server::{ApiServer, StreamingLists, User};
+use kipfix_tests::churn::{self, Churn};
 use kipfix_tests::cluster::Cluster;
 use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::eventually;
@@ -256,4 +258,72 @@ fn a_server_ends_with_its_folder_when_dropped() {
     let gone = |pid: &u32| !std::path::Path::new(&format!("/proc/{pid}")).exists();
     assert!(pids.iter().all(gone));
     assert!(!kubeconfig.parent().unwrap().exists());
+}
+
+#[test]
+fn a_filled_cluster_holds_what_its_plan_says() {
+    let test = "a_filled_cluster_holds_what_its_plan_says";
+    let Some(server) = ApiServer::start(test) else {
+        return;
+    };
+    let (plan, took) = server.fill(50, 1000);
+    eprintln!("{plan:?} {took:?}");
+    let kipfix = Cluster::connect(&server.kubeconfig(User::Kipfix));
+    assert_eq!(kipfix.list("v1", "Node").unwrap().len(), 50);
+    let pods = kipfix.list("v1", "Pod").unwrap();
+    assert_eq!(pods.len(), 1000);
+    let pod = pods
+        .iter()
+        .find(|pod| pod.name() == plan.pod_name(777))
+        .unwrap();
+    assert_eq!(pod.text("status/podIP"), plan.pod_address(777).to_string());
+    assert_eq!(pod.text("spec/nodeName"), plan.node_name(plan.node_of(777)));
+    assert_eq!(pod.text("metadata/namespace"), plan.namespace(777));
+}
+
+#[test]
+fn churn_knows_who_held_which_address_when() {
+    let test = "churn_knows_who_held_which_address_when";
+    let Some(server) = ApiServer::shared(test) else {
+        return;
+    };
+    let admin = server.admin();
+    for late_deletes in [false, true] {
+        let namespace = format!("churn-{late_deletes}");
+        admin.create(objects::namespace(&namespace));
+        let addresses: Vec<IpAddr> = (1..=40).map(|n| IpAddr::from([10, 200, 0, n])).collect();
+        let node = "churn-node".to_owned();
+        let plan = churn::Plan {
+            namespace: namespace.clone(),
+            node,
+            addresses,
+            rate: 40,
+            late_deletes,
+        };
+        let churn = Churn::start(admin, plan.clone());
+        std::thread::sleep(Duration::from_secs(4));
+        let truth = churn.finish();
+
+        // Every address had several holders, one at a time; the last ones are those that are there.
+        let mut last = Vec::new();
+        for address in plan.addresses {
+            let holders: Vec<_> = truth.of(address).collect();
+            assert!(holders.len() >= 3, "{address}: {}", holders.len());
+            for pair in holders.windows(2) {
+                assert!(pair[0].deleted.unwrap().done <= pair[1].reported.sent);
+                let middle = pair[0].reported.done;
+                assert_eq!(truth.holder(address, middle).unwrap().pod, pair[0].pod);
+                assert!(truth.holder(address, pair[1].reported.sent).is_none());
+            }
+            last.push(holders.last().unwrap().uid.clone());
+        }
+        let pods = admin.list("v1", "Pod").unwrap();
+        let ours = pods
+            .iter()
+            .filter(|pod| pod.text("metadata/namespace") == namespace);
+        let mut there: Vec<String> = ours.map(|pod| pod.uid().to_owned()).collect();
+        there.sort();
+        last.sort();
+        assert_eq!(there, last);
+    }
 }

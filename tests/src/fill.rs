@@ -1,0 +1,178 @@
+//! A cluster of any size, written through the API server as fast as it takes it.
+//!
+//! Everything about an object follows from its number, so that a test knows what every address must be
+//! attributed to: see [`Plan`].
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use kube::{Client, Error};
+use tokio::task::JoinSet;
+
+use crate::cluster::{self, Cluster};
+use crate::objects::{self, Object};
+
+/// Requests under way at a time: enough to keep the server busy, few enough not to queue for long.
+const CONNECTIONS: u32 = 64;
+
+/// Pods a ReplicaSet.
+const REPLICAS: u32 = 20;
+
+/// Namespaces over which the pods are spread.
+const NAMESPACES: u32 = 100;
+
+/// What the cluster shall hold: nodes in three zones, pods spread evenly over them, each owned by the
+/// ReplicaSet of a Deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Nodes, at most 32,768, each with a `/24` of `10.0.0.0/9`.
+    pub nodes: u32,
+    /// Pods, at most 253 a node.
+    pub pods: u32,
+}
+
+/// How long it took to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Took {
+    /// All nodes.
+    pub nodes: Duration,
+    /// All namespaces and ReplicaSets.
+    pub owners: Duration,
+    /// All pods: creation and status, two requests each.
+    pub pods: Duration,
+}
+
+impl Plan {
+    /// The node of this number.
+    pub fn node_name(&self, node: u32) -> String {
+        format!("node-{node:05}")
+    }
+
+    /// The zone of a node.
+    pub fn zone(&self, node: u32) -> String {
+        format!("zone-{}", node % 3)
+    }
+
+    /// The number of the node on which a pod runs.
+    pub fn node_of(&self, pod: u32) -> u32 {
+        pod % self.nodes
+    }
+
+    /// A pod's only address, in its node's pod CIDR.
+    pub fn pod_address(&self, pod: u32) -> Ipv4Addr {
+        let [_, _, high, low] = self.node_of(pod).to_be_bytes();
+        let host = u8::try_from(pod / self.nodes + 2).expect("at most 253 pods a node");
+        Ipv4Addr::new(10, high, low, host)
+    }
+
+    /// A pod's namespace.
+    pub fn namespace(&self, pod: u32) -> String {
+        format!("team-{:02}", pod / REPLICAS % NAMESPACES)
+    }
+
+    /// A pod's Deployment.
+    pub fn deployment(&self, pod: u32) -> String {
+        format!("app-{:05}", pod / REPLICAS)
+    }
+
+    /// A pod's name.
+    pub fn pod_name(&self, pod: u32) -> String {
+        format!("{}-5d4f8c7b9d-{:05}", self.deployment(pod), pod % REPLICAS)
+    }
+
+    /// Writes all of it and waits until the last answer.
+    pub(crate) fn write(self, admin: &Cluster) -> Took {
+        assert!(
+            self.nodes <= 1 << 15 && self.pods <= self.nodes * 253,
+            "{self:?} is too large"
+        );
+        let began = Instant::now();
+        write_all(admin, self.nodes, move |client, node| async move {
+            cluster::create(&client, self.node(node)).await
+        });
+        let nodes = began.elapsed();
+        write_all(admin, NAMESPACES, |client, number| async move {
+            cluster::create(&client, objects::namespace(&format!("team-{number:02}"))).await
+        });
+        let sets = self.pods.div_ceil(REPLICAS);
+        let sets = write_all(admin, sets, move |client, set| async move {
+            cluster::create(&client, self.replica_set(set)).await
+        });
+        let owners = began.elapsed() - nodes;
+        let sets = Arc::new(sets);
+        write_all(admin, self.pods, move |client, pod| {
+            let sets = Arc::clone(&sets);
+            async move {
+                let owner = &sets[usize::try_from(pod / REPLICAS).expect("an index")];
+                cluster::create(&client, self.pod(pod).owned_by(owner)).await
+            }
+        });
+        let pods = began.elapsed() - nodes - owners;
+        Took {
+            nodes,
+            owners,
+            pods,
+        }
+    }
+
+    fn node(&self, node: u32) -> Object {
+        let [_, _, high, low] = node.to_be_bytes();
+        objects::node(&self.node_name(node))
+            .place("region-0", &self.zone(node))
+            .node_address("InternalIP", &format!("172.16.{high}.{low}"))
+            .pod_cidrs(&[&format!("10.{high}.{low}.0/24")])
+    }
+
+    fn replica_set(&self, set: u32) -> Object {
+        let pod = set * REPLICAS;
+        let (namespace, name) = (self.namespace(pod), self.deployment(pod));
+        let deployment = objects::foreign_owner("apps/v1", "Deployment", &name);
+        objects::workload("ReplicaSet", &namespace, &format!("{name}-5d4f8c7b9d"))
+            .owned_by(&deployment)
+    }
+
+    fn pod(&self, pod: u32) -> Object {
+        objects::pod(&self.namespace(pod), &self.pod_name(pod))
+            .label("app.kubernetes.io/name", &self.deployment(pod))
+            .label("pod-template-hash", "5d4f8c7b9d")
+            .on(&self.node_name(self.node_of(pod)))
+            .running(&[&self.pod_address(pod).to_string()])
+    }
+}
+
+/// Writes `count` objects over many connections and gives them back in order.
+fn write_all<F>(
+    admin: &Cluster,
+    count: u32,
+    write: impl Fn(Client, u32) -> F + Clone + Send + 'static,
+) -> Vec<Object>
+where
+    F: Future<Output = Result<Object, Error>> + Send,
+{
+    let next = Arc::new(AtomicU32::new(0));
+    admin.wait(async {
+        let mut connections = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let (client, next, write) = (admin.client().clone(), Arc::clone(&next), write.clone());
+            connections.spawn_on(
+                async move {
+                    let mut written = Vec::new();
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= count {
+                            return written;
+                        }
+                        let object = write(client.clone(), number).await;
+                        written.push((number, object.unwrap_or_else(|e| panic!("{number}: {e}"))));
+                    }
+                },
+                admin.runtime().handle(),
+            );
+        }
+        let mut all: Vec<_> = connections.join_all().await.into_iter().flatten().collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, object)| object).collect()
+    })
+}
