@@ -25,7 +25,7 @@ const NAMESPACES: u32 = 100;
 
 /// What the cluster shall hold: nodes in three zones, pods spread evenly over them, each owned by the
 /// ReplicaSet of a Deployment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Nodes, at most 32,768, each with a `/24` of `10.0.0.0/9`.
     pub nodes: u32,
@@ -83,7 +83,7 @@ impl Plan {
     }
 
     /// Writes all of it and waits until the last answer.
-    pub(crate) fn write(self, admin: &Cluster) -> Took {
+    pub fn write(self, admin: &Cluster) -> Took {
         assert!(
             self.nodes <= 1 << 15 && self.pods <= self.nodes * 253,
             "{self:?} is too large"

@@ -18,6 +18,7 @@
 pub mod api_server;
 pub mod churn;
 pub mod cluster;
+pub(crate) mod control_plane;
 pub mod fill;
 pub mod flows;
 pub mod netns;

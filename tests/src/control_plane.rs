@@ -1,0 +1,322 @@
+//! The processes of an API server and the folder in which they live: etcd and kube-apiserver
+//! (`tests/cluster/build.sh`) on free loopback ports, their users, their certificate, and the guard that
+//! ends them when the test's process cannot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::cluster::Cluster;
+use crate::program::{Running, eventually, free_tcp_port, is_installed, output};
+use crate::skip;
+
+/// How long a start may take on a loaded machine; alone it takes 3 s.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// May do everything.
+    Admin,
+    /// May get, list and watch what kipfix needs, and nothing else.
+    Kipfix,
+    /// As kipfix, but Services and EndpointSlices are forbidden.
+    WithoutServices,
+}
+
+impl User {
+    pub(crate) const ALL: [Self; 3] = [Self::Admin, Self::Kipfix, Self::WithoutServices];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Kipfix => "kipfix",
+            Self::WithoutServices => "kipfix-without-services",
+        }
+    }
+}
+
+/// What the server does when it is asked for a streaming list (`sendInitialEvents`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamingLists {
+    /// Serves it.
+    #[default]
+    Served,
+    /// Refuses the request as invalid (422), as a server with the feature switched off does.
+    Refused,
+    /// Accepts the watch and sends an error event, `InternalError` (500), as a server over an old etcd
+    /// does: its own version says nothing of it.
+    Failing,
+}
+
+/// Where the processes live and with what they start.
+pub(crate) struct ControlPlane {
+    binaries: PathBuf,
+    etcd_port: u16,
+    api_port: u16,
+    lists: StreamingLists,
+    // Dropped in this order: a guard that finds no folder has nothing to do.
+    folder: TempDir,
+    _guard: Guard,
+}
+
+impl ControlPlane {
+    /// Prepares the folder; nothing runs yet. `None`, said by [`skip`], where the programs are not here
+    /// and cannot be built.
+    pub(crate) fn new(test: &str, lists: StreamingLists) -> Option<Self> {
+        let binaries = binaries(test)?;
+        if lists == StreamingLists::Failing && !is_installed("etcd") {
+            skip(test, "etcd 3.4 is not installed (Debian's etcd-server)");
+            return None;
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("kipfix-api-")
+            .tempdir()
+            .expect("a folder");
+        let guard = Guard::over(folder.path());
+        let (etcd_port, api_port) = (free_tcp_port(), free_tcp_port());
+        let control_plane = Self {
+            binaries,
+            etcd_port,
+            api_port,
+            lists,
+            folder,
+            _guard: guard,
+        };
+        control_plane.write_users();
+        control_plane.write_key();
+        Some(control_plane)
+    }
+
+    /// The folder of the programs, which is kept.
+    pub(crate) fn cache(&self) -> &Path {
+        &self.binaries
+    }
+
+    /// The folder of etcd's data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("etcd")
+    }
+
+    /// The kubeconfig of a user.
+    pub(crate) fn kubeconfig(&self, user: User) -> PathBuf {
+        self.folder
+            .path()
+            .join(format!("{}.kubeconfig", user.name()))
+    }
+
+    /// Starts etcd; the API server waits for it.
+    pub(crate) fn start_etcd(&self) -> Running {
+        let program = match self.lists {
+            StreamingLists::Failing => PathBuf::from("etcd"),
+            _ => self.binaries.join("etcd"),
+        };
+        let client = format!("http://127.0.0.1:{}", self.etcd_port);
+        let peer = format!("http://127.0.0.1:{}", free_tcp_port());
+        let mut command = Command::new(program);
+        command
+            .arg("--data-dir")
+            .arg(self.data())
+            .args(["--unsafe-no-fsync", "--quota-backend-bytes", "8589934592"])
+            .args([
+                "--listen-client-urls",
+                &client,
+                "--advertise-client-urls",
+                &client,
+            ])
+            .args([
+                "--listen-peer-urls",
+                &peer,
+                "--initial-advertise-peer-urls",
+                &peer,
+            ])
+            .args(["--initial-cluster", &format!("default={peer}")]);
+        self.start("etcd", &mut command)
+    }
+
+    /// Starts the API server and waits until it is ready; panics with the end of its log where it dies
+    /// before. Gives back the administrator's connection, too.
+    pub(crate) fn start_api(&self) -> (Cluster, Running) {
+        let folder = self.folder.path();
+        let key = self.key();
+        let mut command = Command::new(self.binaries.join("kube-apiserver"));
+        command
+            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+            .arg(format!("--secure-port={}", self.api_port))
+            .arg(format!(
+                "--etcd-servers=http://127.0.0.1:{}",
+                self.etcd_port
+            ))
+            // It makes its certificate itself, once, and keeps it over restarts.
+            .arg(format!(
+                "--cert-dir={}",
+                folder.join("certificates").display()
+            ))
+            .arg(format!(
+                "--token-auth-file={}",
+                folder.join("users.csv").display()
+            ))
+            .args([
+                "--authorization-mode=RBAC",
+                "--disable-admission-plugins=ServiceAccount",
+            ])
+            .arg("--service-account-issuer=https://kubernetes.default.svc")
+            .arg(format!("--service-account-key-file={}", key.display()))
+            .arg(format!(
+                "--service-account-signing-key-file={}",
+                key.display()
+            ))
+            .arg("--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112")
+            // Loopback cannot be an endpoint of the Service `kubernetes`.
+            .args([
+                "--endpoint-reconciler-type=none",
+                "--allow-privileged",
+                "--profiling=false",
+            ]);
+        if self.lists == StreamingLists::Refused {
+            command.arg("--feature-gates=WatchList=false");
+        }
+        let mut api = self.start("kube-apiserver", &mut command);
+        let end = Instant::now() + READY_WITHIN;
+        let certificate = folder.join("certificates/apiserver.key");
+        while Instant::now() < end && api.is_alive() {
+            if certificate.exists() {
+                let admin = Cluster::connect(&self.kubeconfig(User::Admin));
+                let ready = || admin.text("/readyz").is_ok_and(|text| text == "ok");
+                if eventually(Duration::from_secs(5), ready) {
+                    return (admin, api);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let log = fs::read_to_string(folder.join("kube-apiserver.log")).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(20).collect();
+        panic!(
+            "the API server is not ready; its log, last line first: {}",
+            last.join("\n")
+        );
+    }
+
+    /// Starts a program that logs to the folder and whose pid the guard finds there.
+    fn start(&self, name: &str, command: &mut Command) -> Running {
+        let file = |kind: &str| self.folder.path().join(format!("{name}.{kind}"));
+        let log = fs::File::create(file("log")).expect("a log");
+        let running = Running::start(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log),
+        );
+        fs::write(file("pid"), format!("{}\n", running.pid())).expect("a pid can be written");
+        running
+    }
+
+    /// The key of service accounts, which no test uses but without which the server does not start.
+    fn key(&self) -> PathBuf {
+        self.folder.path().join("service-accounts.key")
+    }
+
+    fn write_key(&self) {
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "ecparam",
+            "-name",
+            "prime256v1",
+            "-genkey",
+            "-noout",
+            "-out",
+        ]);
+        output(openssl.arg(self.key()));
+    }
+
+    /// Writes the users' tokens and kubeconfigs.
+    fn write_users(&self) {
+        let mut users = String::new();
+        for user in User::ALL {
+            let name = user.name();
+            let token = format!("token-of-{name}");
+            let group = if user == User::Admin {
+                "system:masters"
+            } else {
+                ""
+            };
+            users.push_str(&format!("{token},{name},{name},{group}\n"));
+            let config = json!({
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "test",
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": name}}],
+                "clusters": [{"name": "test", "cluster": {
+                    "server": format!("https://127.0.0.1:{}", self.api_port),
+                    "certificate-authority": self.folder.path().join("certificates/apiserver.crt"),
+                }}],
+                "users": [{"name": name, "user": {"token": token}}],
+            });
+            fs::write(self.kubeconfig(user), config.to_string())
+                .expect("a kubeconfig can be written");
+        }
+        fs::write(self.folder.path().join("users.csv"), users).expect("users can be written");
+    }
+}
+
+/// Ends the server of a test that was killed itself, or that holds it in a static: a shell that waits for
+/// the end of its standard input.
+struct Guard {
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl Guard {
+    fn over(folder: &Path) -> Self {
+        const END: &str =
+            r#"trap "" HUP INT TERM; cat; cat "$0"/*.pid | xargs -r kill -KILL; rm -rf "$0""#;
+        let mut child = Command::new("sh")
+            .args(["-c", END])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh starts");
+        let stdin = child.stdin.take();
+        Self { child, stdin }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stdin = None;
+        drop(self.child.wait());
+    }
+}
+
+/// The folder of the programs, built at first use.
+fn binaries(test: &str) -> Option<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/build.sh");
+        let output = Command::new(script).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("{script}: {error}"))?;
+        let last = |said: &[u8]| {
+            String::from_utf8_lossy(said)
+                .lines()
+                .last()
+                .unwrap_or("")
+                .to_owned()
+        };
+        match output.status.success() {
+            true => Ok(PathBuf::from(last(&output.stdout))),
+            false => Err(format!("no API server: {}", last(&output.stderr))),
+        }
+    });
+    built
+        .as_ref()
+        .map_err(|reason| skip(test, reason))
+        .ok()
+        .cloned()
+}
