@@ -16,10 +16,15 @@ fn refused(mut command: Command, code: i32, words: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{command:?}: {said}");
     for word in words {
-        assert!(said.contains(word), "{command:?} does not say {word:?}: {said}");
+        assert!(
+            said.contains(word),
+            "{command:?} does not say {word:?}: {said}"
+        );
     }
     assert!(!said.contains("panicked"), "{said}");
-    let sentences = said.lines().filter(|line| line.starts_with("kipfix-") || line.starts_with("error:"));
+    let sentences = said
+        .lines()
+        .filter(|line| line.starts_with("kipfix-") || line.starts_with("error:"));
     assert_eq!(sentences.count(), 1, "{command:?} says: {said}");
 }
 
@@ -37,23 +42,39 @@ fn with(mut command: Command, arguments: &[&str]) -> Command {
 #[test]
 fn the_probe_refuses_bad_settings_with_64() {
     let folder = tempfile::tempdir().unwrap();
-    let unknown_key = file(&folder, "unknown.yaml", "idle_timeout: 5s\nidel_timeout: 5s\n");
+    let unknown_key = file(
+        &folder,
+        "unknown.yaml",
+        "idle_timeout: 5s\nidel_timeout: 5s\n",
+    );
     let not_yaml = file(&folder, "broken.yaml", "a: [1, 2\n");
     let unknown_key = unknown_key.to_str().unwrap();
     let cases: &[(&[&str], &[&str])] = &[
         (&["--no-such-flag"], &["--no-such-flag"]),
-        (&["--export", "ftp://host:1"], &["export", "ftp://host:1", "udp://"]),
+        (
+            &["--export", "ftp://host:1"],
+            &["export", "ftp://host:1", "udp://"],
+        ),
         (&["--export", "udp://host"], &["export", "udp://host"]),
         (&["--export", "udp://host:99999"], &["export", "99999"]),
         (&["--export", "udp://host:4739?mtu=ten"], &["mtu", "ten"]),
-        (&["--export", "udp://host:4739?version=7"], &["version", "7"]),
+        (
+            &["--export", "udp://host:4739?version=7"],
+            &["version", "7"],
+        ),
         (&["--export", "udp://host:4739?colour=red"], &["colour"]),
-        (&["--idle-timeout", "2m", "--active-timeout", "1m"], &["idle", "2m", "active"]),
+        (
+            &["--idle-timeout", "2m", "--active-timeout", "1m"],
+            &["idle", "2m", "active"],
+        ),
         (&["--idle-timeout", "5"], &["idle-timeout", "5"]),
         (&["--max-flows", "0"], &["max-flows", "0"]),
         (&["--buffer", "lots"], &["buffer", "lots"]),
         (&["--snaplen", "1"], &["snaplen", "1"]),
-        (&["--config", unknown_key], &["idel_timeout", "idle_timeout"]),
+        (
+            &["--config", unknown_key],
+            &["idel_timeout", "idle_timeout"],
+        ),
         (&["--config", not_yaml.to_str().unwrap()], &["broken.yaml"]),
         (&["--config", "/no/such/file.yaml"], &["/no/such/file.yaml"]),
         (&["--admin", "nowhere"], &["admin", "nowhere"]),
@@ -69,17 +90,52 @@ fn the_probe_that_cannot_start_says_why_with_1() {
     let capture = folder.path().join("traffic.pcap");
     traffic::write(&capture, 5);
     let capture = capture.to_str().unwrap();
-    let not_a_capture = file(&folder, "text.pcap", "this is no capture, whatever its name says\n");
+    let not_a_capture = file(
+        &folder,
+        "text.pcap",
+        "this is no capture, whatever its name says\n",
+    );
     let busy = TcpListener::bind("127.0.0.1:0").unwrap();
     let busy_address = busy.local_addr().unwrap().to_string();
-    refused(with(probe(), &["--read", "/no/such.pcap", "--export", "stdout:"]), 1, &["/no/such.pcap"]);
-    let arguments = ["--read", not_a_capture.to_str().unwrap(), "--export", "stdout:"];
+    refused(
+        with(probe(), &["--read", "/no/such.pcap", "--export", "stdout:"]),
+        1,
+        &["/no/such.pcap"],
+    );
+    let arguments = [
+        "--read",
+        not_a_capture.to_str().unwrap(),
+        "--export",
+        "stdout:",
+    ];
     refused(with(probe(), &arguments), 1, &["text.pcap"]);
-    let arguments = ["--read", capture, "--export", "stdout:", "--admin", &busy_address];
-    refused(with(probe(), &arguments), 1, &["admin", &busy_address, "in use"]);
-    let arguments = ["--read", capture, "--export", "stdout:", "--filter", "tcp prot 80"];
+    let arguments = [
+        "--read",
+        capture,
+        "--export",
+        "stdout:",
+        "--admin",
+        &busy_address,
+    ];
+    refused(
+        with(probe(), &arguments),
+        1,
+        &["admin", &busy_address, "in use"],
+    );
+    let arguments = [
+        "--read",
+        capture,
+        "--export",
+        "stdout:",
+        "--filter",
+        "tcp prot 80",
+    ];
     refused(with(probe(), &arguments), 64, &["filter", "tcp prot 80"]);
-    refused(with(probe(), &["--interface", "nosuch0", "--export", "stdout:"]), 1, &["nosuch0"]);
+    refused(
+        with(probe(), &["--interface", "nosuch0", "--export", "stdout:"]),
+        1,
+        &["nosuch0"],
+    );
 }
 
 #[test]
@@ -92,10 +148,27 @@ fn a_probe_without_the_capability_says_which_and_how_to_give_it() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("kipfix-probe");
     std::fs::copy(program::binary("kipfix-probe"), &copy).unwrap();
-    program::output(Command::new("chmod").arg("755").arg(folder.path()).arg(&copy));
+    program::output(
+        Command::new("chmod")
+            .arg("755")
+            .arg(folder.path())
+            .arg(&copy),
+    );
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]);
-    command.arg(&copy).args(["--interface", "lo", "--export", "udp://127.0.0.1:9", "--admin"]);
+    command.args([
+        "--reuid",
+        "65532",
+        "--clear-groups",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+    ]);
+    command.arg(&copy).args([
+        "--interface",
+        "lo",
+        "--export",
+        "udp://127.0.0.1:9",
+        "--admin",
+    ]);
     command.arg(format!("127.0.0.1:{}", free_tcp_port()));
     refused(command, 1, &["CAP_NET_RAW", "setcap"]);
 }
@@ -105,23 +178,47 @@ fn the_collector_refuses_bad_settings_with_64() {
     let folder = tempfile::tempdir().unwrap();
     let unknown_key = file(&folder, "unknown.yaml", "presets: [nodes]\n");
     let inventory = |name: &str, text: &str| file(&folder, name, text).to_str().unwrap().to_owned();
-    let bad_address = inventory("address.yaml", "pods: [{name: a, namespace: b, addresses: [10.0.0.300]}]\n");
+    let bad_address = inventory(
+        "address.yaml",
+        "pods: [{name: a, namespace: b, addresses: [10.0.0.300]}]\n",
+    );
     let bad_cidr = inventory("cidr.yaml", "cidrs: [{cidr: 10.0.0.0/33, name: x}]\n");
     let bad_key = inventory("key.yaml", "nodes: [{name: a, adresses: [10.0.0.1]}]\n");
     let bad_yaml = inventory("yaml.yaml", "nodes: [{name: a\n");
     let cases: &[(&[&str], &[&str])] = &[
         (&["--listen", "udp://127.0.0.1"], &["listen", "127.0.0.1"]),
         (&["--listen", "sctp://127.0.0.1:4739"], &["listen", "sctp"]),
-        (&["--preset", "everything"], &["preset", "everything", "workloads"]),
-        (&["--flow-log", "syslog:"], &["flow-log", "syslog:", "stdout:"]),
+        (
+            &["--preset", "everything"],
+            &["preset", "everything", "workloads"],
+        ),
+        (
+            &["--flow-log", "syslog:"],
+            &["flow-log", "syslog:", "stdout:"],
+        ),
         (&["--workers", "0"], &["workers", "0"]),
-        (&["--config", unknown_key.to_str().unwrap()], &["presets", "preset"]),
-        (&["--kubernetes", "/no/such/kubeconfig"], &["kubernetes", "/no/such/kubeconfig"]),
-        (&["--inventory", &bad_address], &["address.yaml", "10.0.0.300"]),
+        (
+            &["--config", unknown_key.to_str().unwrap()],
+            &["presets", "preset"],
+        ),
+        (
+            &["--kubernetes", "/no/such/kubeconfig"],
+            &["kubernetes", "/no/such/kubeconfig"],
+        ),
+        (
+            &["--inventory", &bad_address],
+            &["address.yaml", "10.0.0.300"],
+        ),
         (&["--inventory", &bad_cidr], &["cidr.yaml", "10.0.0.0/33"]),
-        (&["--inventory", &bad_key], &["key.yaml", "adresses", "addresses"]),
+        (
+            &["--inventory", &bad_key],
+            &["key.yaml", "adresses", "addresses"],
+        ),
         (&["--inventory", &bad_yaml], &["yaml.yaml"]),
-        (&["--inventory", "/no/such/inventory.yaml"], &["inventory", "/no/such/inventory.yaml"]),
+        (
+            &["--inventory", "/no/such/inventory.yaml"],
+            &["inventory", "/no/such/inventory.yaml"],
+        ),
     ];
     for (arguments, words) in cases {
         refused(with(collector(), arguments), 64, words);
@@ -140,11 +237,27 @@ fn the_collector_that_cannot_start_says_why_with_1() {
     let off = ["--kubernetes", "off"];
     let free_http = format!("127.0.0.1:{}", free_tcp_port());
     let arguments = ["--listen", &listen, "--http", &free_http];
-    refused(with(with(collector(), &off), &arguments), 1, &["listen", &listen, "in use"]);
+    refused(
+        with(with(collector(), &off), &arguments),
+        1,
+        &["listen", &listen, "in use"],
+    );
     let arguments = ["--listen", &free, "--http", &http];
-    refused(with(with(collector(), &off), &arguments), 1, &["http", &http, "in use"]);
-    refused(with(with(collector(), &off), &["--read", "/no/such.pcap"]), 1, &["/no/such.pcap"]);
-    refused(with(with(collector(), &off), &["--read", text.to_str().unwrap()]), 1, &["text.pcap"]);
+    refused(
+        with(with(collector(), &off), &arguments),
+        1,
+        &["http", &http, "in use"],
+    );
+    refused(
+        with(with(collector(), &off), &["--read", "/no/such.pcap"]),
+        1,
+        &["/no/such.pcap"],
+    );
+    refused(
+        with(with(collector(), &off), &["--read", text.to_str().unwrap()]),
+        1,
+        &["text.pcap"],
+    );
 }
 
 #[test]
@@ -155,13 +268,25 @@ fn a_reader_that_goes_away_ends_neither_daemon_with_a_panic() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = probe();
-    command.arg("--read").arg(&capture).args(["--export", "stdout:"]).stdout(writer);
+    command
+        .arg("--read")
+        .arg(&capture)
+        .args(["--export", "stdout:"])
+        .stdout(writer);
     let output = command.stderr(Stdio::piped()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!said.contains("panicked"), "{said}");
     assert!(output.status.code().is_some(), "ended by a signal");
-    let complaints = said.lines().filter(|l| l.to_lowercase().contains("broken pipe") || l.contains("stdout"));
-    assert_eq!(complaints.filter(|l| l.contains("WARN") || l.contains("ERROR")).count(), 1, "{said}");
+    let complaints = said
+        .lines()
+        .filter(|l| l.to_lowercase().contains("broken pipe") || l.contains("stdout"));
+    assert_eq!(
+        complaints
+            .filter(|l| l.contains("WARN") || l.contains("ERROR"))
+            .count(),
+        1,
+        "{said}"
+    );
 }
 
 #[test]
@@ -176,13 +301,28 @@ fn a_full_disk_under_the_flow_log_is_said_once_and_counted() {
     let (port, http) = (free_udp_port(), free_tcp_port());
     let ours = Running::start(
         collector()
-            .args(["--listen", &format!("udp://127.0.0.1:{port}"), "--kubernetes", "off"])
-            .args(["--http", &format!("127.0.0.1:{http}"), "--flow-log", "file:/dev/full"])
+            .args([
+                "--listen",
+                &format!("udp://127.0.0.1:{port}"),
+                "--kubernetes",
+                "off",
+            ])
+            .args([
+                "--http",
+                &format!("127.0.0.1:{http}"),
+                "--flow-log",
+                "file:/dev/full",
+            ])
             .stderr(Stdio::piped()),
     );
     program::wait_for_udp(ours.pid(), port);
     let target = format!("udp://127.0.0.1:{port}?rate=20000");
-    program::output(probe().arg("--read").arg(&capture).args(["--export", &target]));
+    program::output(
+        probe()
+            .arg("--read")
+            .arg(&capture)
+            .args(["--export", &target]),
+    );
     let at = format!("127.0.0.1:{http}").parse().unwrap();
     let counted = || {
         let scrape = kipfix_tests::scrape::Scrape::of(at);
@@ -194,8 +334,14 @@ fn a_full_disk_under_the_flow_log_is_said_once_and_counted() {
     let (code, said) = ours.terminate();
     assert_eq!(code, Some(0));
     assert!(!said.contains("panicked"), "{said}");
-    let complaints = said.lines().filter(|line| line.contains("WARN") || line.contains("ERROR"));
-    assert_eq!(complaints.filter(|line| line.contains("flow log")).count(), 1, "{said}");
+    let complaints = said
+        .lines()
+        .filter(|line| line.contains("WARN") || line.contains("ERROR"));
+    assert_eq!(
+        complaints.filter(|line| line.contains("flow log")).count(),
+        1,
+        "{said}"
+    );
 }
 
 #[test]
@@ -205,7 +351,12 @@ fn a_capture_cut_in_the_middle_gives_what_is_there() {
     traffic::write(&capture, 500);
     let whole = std::fs::read(&capture).unwrap();
     std::fs::write(&capture, &whole[..whole.len() / 2 + 7]).unwrap();
-    let text = program::text(probe().arg("--read").arg(&capture).args(["--export", "stdout:"]));
+    let text = program::text(
+        probe()
+            .arg("--read")
+            .arg(&capture)
+            .args(["--export", "stdout:"]),
+    );
     assert!(Flows::of_json_lines(&text).totals().0 > 1000);
 }
 
@@ -220,10 +371,15 @@ fn the_effective_settings_are_a_settings_file_again() {
         assert!(printed.contains(": "), "{printed}");
     }
     let mut command = probe();
-    command.args(["--check", "--idle-timeout", "7s"]).env("KIPFIX_PROBE__IDLE_TIMEOUT", "9s");
+    command
+        .args(["--check", "--idle-timeout", "7s"])
+        .env("KIPFIX_PROBE__IDLE_TIMEOUT", "9s");
     command.env("KIPFIX_PROBE__MAX_FLOWS", "777");
     let printed = program::text(&mut command);
-    assert!(printed.contains("7s") && printed.contains("777"), "{printed}");
+    assert!(
+        printed.contains("7s") && printed.contains("777"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -231,10 +387,16 @@ fn help_shows_every_setting_with_its_default() {
     for make in [probe, collector] {
         let help = program::text(make().arg("--help"));
         let printed = program::text(make().arg("--check"));
-        for key in printed.lines().filter_map(|line| line.split_once(':').map(|(key, _)| key)) {
+        for key in printed
+            .lines()
+            .filter_map(|line| line.split_once(':').map(|(key, _)| key))
+        {
             let flag = format!("--{}", key.replace('_', "-"));
             let is_key = key.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !key.is_empty();
-            assert!(!is_key || help.contains(&flag), "--help does not show {flag}");
+            assert!(
+                !is_key || help.contains(&flag),
+                "--help does not show {flag}"
+            );
         }
         assert!(help.contains("[default:"), "{help}");
         assert!(help.contains("Examples:"), "{help}");

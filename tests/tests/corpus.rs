@@ -15,20 +15,36 @@ fn check(test: &str, script: &str, flag: &str, program: &str, more: &[&str]) {
     };
     let _turn = take_turn();
     let mut command = Command::new("python3");
-    command.arg(script).arg(flag).arg(binary(program)).arg("--corpus").arg(&corpus).args(more);
+    command
+        .arg(script)
+        .arg(flag)
+        .arg(binary(program))
+        .arg("--corpus")
+        .arg(&corpus)
+        .args(more);
     if program == "kipfix-collector" {
         command.arg("--registry").arg(registry);
     }
     let output = command.output().expect("python3 runs");
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{}", text.lines().last().unwrap_or_default());
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
 fn every_flow_export_of_the_corpus_is_read_right() {
     let test = "every_flow_export_of_the_corpus_is_read_right";
-    check(test, "check_flow.py", "--collector", "kipfix-collector", &[]);
+    check(
+        test,
+        "check_flow.py",
+        "--collector",
+        "kipfix-collector",
+        &[],
+    );
 }
 
 #[test]

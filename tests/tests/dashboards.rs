@@ -42,7 +42,10 @@ fn dashboards() -> Vec<(String, Value)> {
         .filter(|path| path.extension().is_some_and(|e| e == "json"))
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
-            (path.display().to_string(), serde_json::from_str(&text).unwrap())
+            (
+                path.display().to_string(),
+                serde_json::from_str(&text).unwrap(),
+            )
         })
         .collect()
 }
@@ -59,7 +62,10 @@ fn every_query_of_a_dashboard_is_promql() {
     for (_, dashboard) in dashboards() {
         for query in queries(&dashboard) {
             count += 1;
-            rules += &format!("  - record: query:{count}\n    expr: {}\n", Value::from(query));
+            rules += &format!(
+                "  - record: query:{count}\n    expr: {}\n",
+                Value::from(query)
+            );
         }
     }
     assert!(count > 10);
@@ -73,7 +79,12 @@ fn every_metric_of_a_dashboard_is_served() {
     let (port, http, admin) = (free_udp_port(), free_tcp_port(), free_tcp_port());
     let ours = Running::start(
         collector()
-            .args(["--listen", &format!("udp://127.0.0.1:{port}"), "--kubernetes", "off"])
+            .args([
+                "--listen",
+                &format!("udp://127.0.0.1:{port}"),
+                "--kubernetes",
+                "off",
+            ])
             .args(["--http", &format!("127.0.0.1:{http}")])
             .stderr(Stdio::null()),
     );
@@ -85,7 +96,9 @@ fn every_metric_of_a_dashboard_is_served() {
     kipfix_tests::traffic::write(&capture, 10);
     let mut command = probe();
     command.args(["--read", "-", "--admin", &format!("127.0.0.1:{admin}")]);
-    command.args(["--export", &format!("udp://127.0.0.1:{port}")]).stdin(reader);
+    command
+        .args(["--export", &format!("udp://127.0.0.1:{port}")])
+        .stdin(reader);
     let metering = Running::start(command.stderr(Stdio::null()));
     drop(command);
     std::io::Write::write_all(&mut &_writer, &std::fs::read(&capture).unwrap()).unwrap();
@@ -93,8 +106,14 @@ fn every_metric_of_a_dashboard_is_served() {
     assert!(program::eventually(std::time::Duration::from_secs(10), up));
     let mut served = BTreeSet::new();
     for port in [http, admin] {
-        let text = body(get(format!("127.0.0.1:{port}").parse().unwrap(), "/metrics", ""));
-        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let text = body(get(
+            format!("127.0.0.1:{port}").parse().unwrap(),
+            "/metrics",
+            "",
+        ));
+        let names = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
         served.extend(names.map(str::to_owned));
     }
     for (path, dashboard) in dashboards() {

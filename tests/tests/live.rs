@@ -88,7 +88,9 @@ impl Cluster {
     fn kernel(node: &Namespace) -> [(u64, u64); 2] {
         let text = node.run("iptables -L FORWARD -v -n -x");
         let mut rows = text.lines().skip(2).map(|line| {
-            let mut numbers = line.split_whitespace().map(|word| word.parse().unwrap_or(0));
+            let mut numbers = line
+                .split_whitespace()
+                .map(|word| word.parse().unwrap_or(0));
             (numbers.next().unwrap(), numbers.next().unwrap())
         });
         [rows.next().unwrap(), rows.next().unwrap()]
@@ -105,11 +107,17 @@ fn bytes_connections_and_initiator_are_those_of_the_kernel_with_two_observers() 
 
 #[test]
 fn pods_in_an_overlay_are_counted_as_the_kernel_counts_them() {
-    two_observers("pods_in_an_overlay_are_counted_as_the_kernel_counts_them", Network::Vxlan);
+    two_observers(
+        "pods_in_an_overlay_are_counted_as_the_kernel_counts_them",
+        Network::Vxlan,
+    );
 }
 
 fn two_observers(test: &str, network: Network) {
-    if let Some(program) = ["iperf3", "iptables", "ip", "bash"].iter().find(|p| !is_installed(p)) {
+    if let Some(program) = ["iperf3", "iptables", "ip", "bash"]
+        .iter()
+        .find(|p| !is_installed(p))
+    {
         return skip(test, &format!("{program} is not installed"));
     }
     let _turn = take_turn();
@@ -127,8 +135,20 @@ fn two_observers(test: &str, network: Network) {
         cluster
             .node_b
             .ours("kipfix-collector")
-            .args(["--listen", "udp://0.0.0.0:4739", "--kubernetes", "off", "--http", "0.0.0.0:8080"])
-            .args(["--observer-wait", "2s", "--flow-log", &format!("file:{}", log.display())])
+            .args([
+                "--listen",
+                "udp://0.0.0.0:4739",
+                "--kubernetes",
+                "off",
+                "--http",
+                "0.0.0.0:8080",
+            ])
+            .args([
+                "--observer-wait",
+                "2s",
+                "--flow-log",
+                &format!("file:{}", log.display()),
+            ])
             .arg("--inventory")
             .arg(&inventory)
             .stderr(Stdio::null()),
@@ -137,12 +157,22 @@ fn two_observers(test: &str, network: Network) {
     let probe_on = |node: &Namespace, name: &str| {
         Running::start(
             node.ours("kipfix-probe")
-                .args(["--interface", "eth0", "--node-name", name, "--idle-timeout", "2s"])
+                .args([
+                    "--interface",
+                    "eth0",
+                    "--node-name",
+                    name,
+                    "--idle-timeout",
+                    "2s",
+                ])
                 .args(["--active-timeout", "3s", "--export", "udp://10.99.0.2:4739"])
                 .stderr(Stdio::null()),
         )
     };
-    let probes = [probe_on(&cluster.node_a, "node-a"), probe_on(&cluster.node_b, "node-b")];
+    let probes = [
+        probe_on(&cluster.node_a, "node-a"),
+        probe_on(&cluster.node_b, "node-b"),
+    ];
     let scrape = |node: &Namespace, port: u16, host: &str| {
         Scrape::in_namespace(node.name(), format!("{host}:{port}").parse().unwrap())
     };
@@ -151,7 +181,10 @@ fn two_observers(test: &str, network: Network) {
             let answer = node.command("bash -c true").output();
             answer.is_ok() && node_captures(node)
         };
-        assert!(program::eventually(Duration::from_secs(10), ready), "a probe does not capture");
+        assert!(
+            program::eventually(Duration::from_secs(10), ready),
+            "a probe does not capture"
+        );
     }
     std::thread::sleep(Duration::from_millis(500));
 
@@ -178,30 +211,74 @@ fn two_observers(test: &str, network: Network) {
 
     // Idle, lingering and active timeouts have passed; the records are on the wire and decided.
     let kernel = Cluster::kernel(&cluster.node_a);
-    assert_eq!(kernel, Cluster::kernel(&cluster.node_b), "nothing was lost between the nodes");
+    assert_eq!(
+        kernel,
+        Cluster::kernel(&cluster.node_b),
+        "nothing was lost between the nodes"
+    );
     let want = [kernel[0].1, kernel[1].1];
-    let forward = ["src_workload=\"client\"", "dst_workload=\"server\"", "class=\"pod_to_pod\""];
-    let back = ["src_workload=\"server\"", "dst_workload=\"client\"", "class=\"pod_to_pod\""];
+    let forward = [
+        "src_workload=\"client\"",
+        "dst_workload=\"server\"",
+        "class=\"pod_to_pod\"",
+    ];
+    let back = [
+        "src_workload=\"server\"",
+        "dst_workload=\"client\"",
+        "class=\"pod_to_pod\"",
+    ];
     let octets = |scrape: &Scrape| {
-        [scrape.sum("kipfix_bytes_total", &forward), scrape.sum("kipfix_bytes_total", &back)]
+        [
+            scrape.sum("kipfix_bytes_total", &forward),
+            scrape.sum("kipfix_bytes_total", &back),
+        ]
     };
     let mut last = Scrape::default();
     program::eventually(Duration::from_secs(25), || {
         last = scrape(&cluster.node_b, 8080, "127.0.0.1");
         octets(&last) == want && last.sum("kipfix_collector_records_waiting", &[]) == 0
     });
-    assert_eq!(octets(&last), want, "octets in the scrape and in the kernel");
+    assert_eq!(
+        octets(&last),
+        want,
+        "octets in the scrape and in the kernel"
+    );
     assert_eq!(last.sum("kipfix_connections_total", &forward), 202);
     assert_eq!(last.sum("kipfix_connections_total", &back), 0);
-    assert_eq!(last.sum("kipfix_node_bytes_total", &["src_node=\"node-a\"", "dst_node=\"node-b\"", "class=\"pod_to_pod\""]), want[0]);
-    assert_eq!(last.sum("kipfix_zone_bytes_total", &["src_zone=\"z1\"", "src_workload=\"client\""]), want[0]);
+    assert_eq!(
+        last.sum(
+            "kipfix_node_bytes_total",
+            &[
+                "src_node=\"node-a\"",
+                "dst_node=\"node-b\"",
+                "class=\"pod_to_pod\""
+            ]
+        ),
+        want[0]
+    );
+    assert_eq!(
+        last.sum(
+            "kipfix_zone_bytes_total",
+            &["src_zone=\"z1\"", "src_workload=\"client\""]
+        ),
+        want[0]
+    );
     // Both probes saw every packet; one counted, the other was compared.
-    assert!(last.sum("kipfix_collector_records_not_counted_total", &["other_observer"]) >= 400);
+    assert!(
+        last.sum(
+            "kipfix_collector_records_not_counted_total",
+            &["other_observer"]
+        ) >= 400
+    );
 
     // Nobody drops, and the probes do not meter their own export.
     for (node, name) in [(&cluster.node_a, "node-a"), (&cluster.node_b, "node-b")] {
         let p = scrape(node, 9473, "127.0.0.1");
-        assert_eq!(p.sum("kipfix_probe_packets_dropped_total", &[]), 0, "{name}");
+        assert_eq!(
+            p.sum("kipfix_probe_packets_dropped_total", &[]),
+            0,
+            "{name}"
+        );
         assert_eq!(
             p.sum("kipfix_probe_packets_captured_total", &[]),
             p.sum("kipfix_probe_packets_metered_total", &[])
@@ -220,8 +297,16 @@ fn two_observers(test: &str, network: Network) {
             continue;
         }
         let from_client = [5201, 9000].contains(&port("destinationTransportPort"));
-        assert_eq!(record["biflowDirection"], if from_client { 1 } else { 2 }, "{record}");
-        assert_eq!(record["sourceNodeName"], if from_client { "node-a" } else { "node-b" }, "{record}");
+        assert_eq!(
+            record["biflowDirection"],
+            if from_client { 1 } else { 2 },
+            "{record}"
+        );
+        assert_eq!(
+            record["sourceNodeName"],
+            if from_client { "node-a" } else { "node-b" },
+            "{record}"
+        );
         let tunnelled = record.get("tunnelSourceIPv4Address").is_some();
         assert_eq!(tunnelled, network == Network::Vxlan, "{record}");
         initiators += u64::from(from_client);
@@ -229,7 +314,8 @@ fn two_observers(test: &str, network: Network) {
     assert!(initiators >= 202);
     // The probe's own export is on the wire that both watch, and in no record of that probe.
     assert!(!log_text.lines().any(|line| {
-        line.contains("\"destinationTransportPort\":4739") && line.contains("\"sourceIPv4Address\":\"10.99.0.1\"")
+        line.contains("\"destinationTransportPort\":4739")
+            && line.contains("\"sourceIPv4Address\":\"10.99.0.1\"")
             && line.contains("\"exporter\":\"10.99.0.1\"")
     }));
     for probe in probes {

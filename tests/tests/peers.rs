@@ -26,7 +26,9 @@ struct Sink {
 impl Sink {
     fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
         let port = socket.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -62,7 +64,9 @@ fn write_capture(path: &Path, datagrams: &[Vec<u8>]) {
             .write(&mut frame, datagram)
             .unwrap();
         let time = Duration::from_secs(1_700_000_000);
-        writer.write_packet(&PcapPacket::new(time, frame.len() as u32, &frame)).unwrap();
+        writer
+            .write_packet(&PcapPacket::new(time, frame.len() as u32, &frame))
+            .unwrap();
     }
 }
 
@@ -71,7 +75,9 @@ fn by_nfcapd(datagrams: &[Vec<u8>]) -> Flows {
     let nfcapd = Nfcapd::start();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     for datagram in datagrams {
-        socket.send_to(datagram, ("127.0.0.1", nfcapd.port)).unwrap();
+        socket
+            .send_to(datagram, ("127.0.0.1", nfcapd.port))
+            .unwrap();
         thread::sleep(Duration::from_micros(200));
     }
     nfcapd.finish().0
@@ -83,7 +89,10 @@ fn by_our_collector(datagrams: &[Vec<u8>]) -> Flows {
     let path = folder.path().join("export.pcap");
     write_capture(&path, datagrams);
     let mut command = collector();
-    command.arg("--read").arg(&path).args(["--kubernetes", "off", "--flow-log", "stdout:"]);
+    command
+        .arg("--read")
+        .arg(&path)
+        .args(["--kubernetes", "off", "--flow-log", "stdout:"]);
     Flows::of_json_lines(&program::text(&mut command))
 }
 
@@ -104,7 +113,10 @@ fn missing(test: &str, programs: &[&str]) -> bool {
 
 #[test]
 fn softflowd_is_read_as_nfcapd_reads_it() {
-    if missing("softflowd_is_read_as_nfcapd_reads_it", &["softflowd", "nfcapd", "nfdump"]) {
+    if missing(
+        "softflowd_is_read_as_nfcapd_reads_it",
+        &["softflowd", "nfcapd", "nfdump"],
+    ) {
         return;
     }
     let _turn = take_turn();
@@ -114,18 +126,27 @@ fn softflowd_is_read_as_nfcapd_reads_it() {
         let mut softflowd = Command::new("softflowd");
         softflowd.args(["-v", version, "-m", "100000", "-c", "none"]);
         softflowd.arg("-n").arg(format!("127.0.0.1:{}", sink.port));
-        softflowd.arg("-p").arg(folder.path().join("pid")).arg("-r").arg(&path);
+        softflowd
+            .arg("-p")
+            .arg(folder.path().join("pid"))
+            .arg("-r")
+            .arg(&path);
         program::output(&mut softflowd);
         let datagrams = sink.finish();
         assert!(!datagrams.is_empty());
-        by_our_collector(&datagrams)
-            .assert_same(&by_nfcapd(&datagrams), &format!("softflowd version {version}"));
+        by_our_collector(&datagrams).assert_same(
+            &by_nfcapd(&datagrams),
+            &format!("softflowd version {version}"),
+        );
     }
 }
 
 #[test]
 fn pmacctd_is_read_as_nfcapd_reads_it() {
-    if missing("pmacctd_is_read_as_nfcapd_reads_it", &["pmacctd", "nfcapd", "nfdump"]) {
+    if missing(
+        "pmacctd_is_read_as_nfcapd_reads_it",
+        &["pmacctd", "nfcapd", "nfdump"],
+    ) {
         return;
     }
     let _turn = take_turn();
@@ -143,19 +164,34 @@ fn pmacctd_is_read_as_nfcapd_reads_it() {
         ];
         std::fs::write(&settings, lines.join("\n") + "\n").unwrap();
         let mut pmacctd = Command::new("pmacctd");
-        pmacctd.arg("-f").arg(&settings).stdout(Stdio::null()).stderr(Stdio::null());
+        pmacctd
+            .arg("-f")
+            .arg(&settings)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         program::output(&mut pmacctd);
         let datagrams = sink.finish();
         assert!(!datagrams.is_empty());
-        by_our_collector(&datagrams)
-            .assert_same(&by_nfcapd(&datagrams), &format!("pmacctd version {version}"));
+        by_our_collector(&datagrams).assert_same(
+            &by_nfcapd(&datagrams),
+            &format!("pmacctd version {version}"),
+        );
     }
 }
 
 #[test]
 fn open_vswitch_is_read_as_nfcapd_reads_it() {
     let test = "open_vswitch_is_read_as_nfcapd_reads_it";
-    if missing(test, &["ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "nfcapd", "nfdump"]) {
+    if missing(
+        test,
+        &[
+            "ovs-vswitchd",
+            "ovsdb-server",
+            "ovsdb-tool",
+            "nfcapd",
+            "nfdump",
+        ],
+    ) {
         return;
     }
     if !netns::allowed() {
@@ -165,27 +201,49 @@ fn open_vswitch_is_read_as_nfcapd_reads_it() {
     let _turn = take_turn();
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().display();
-    let (switch, left, right) = (Namespace::new("ovs"), Namespace::new("l"), Namespace::new("r"));
+    let (switch, left, right) = (
+        Namespace::new("ovs"),
+        Namespace::new("l"),
+        Namespace::new("r"),
+    );
     netns::link((&left, "eth0"), (&switch, "p1"));
     netns::link((&right, "eth0"), (&switch, "p2"));
-    netns::run(&format!("ip -n {} addr add 10.88.0.1/24 dev eth0", left.name()));
-    netns::run(&format!("ip -n {} addr add 10.88.0.2/24 dev eth0", right.name()));
-    netns::run(&format!("ovsdb-tool create {dir}/conf.db /usr/share/openvswitch/vswitch.ovsschema"));
+    netns::run(&format!(
+        "ip -n {} addr add 10.88.0.1/24 dev eth0",
+        left.name()
+    ));
+    netns::run(&format!(
+        "ip -n {} addr add 10.88.0.2/24 dev eth0",
+        right.name()
+    ));
+    netns::run(&format!(
+        "ovsdb-tool create {dir}/conf.db /usr/share/openvswitch/vswitch.ovsschema"
+    ));
 
     let background = |line: String| {
         let mut command = switch.command(&line);
-        command.env("OVS_RUNDIR", folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .env("OVS_RUNDIR", folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         Running::start(&mut command)
     };
     let _database = background(format!(
         "ovsdb-server {dir}/conf.db --remote=punix:{dir}/db.sock --unixctl={dir}/db.ctl"
     ));
-    assert!(program::eventually(Duration::from_secs(10), || folder.path().join("db.sock").exists()));
+    assert!(program::eventually(Duration::from_secs(10), || folder
+        .path()
+        .join("db.sock")
+        .exists()));
     let vsctl = |line: &str| {
-        switch.run(&format!("ovs-vsctl --timeout=20 --db=unix:{dir}/db.sock {line}"));
+        switch.run(&format!(
+            "ovs-vsctl --timeout=20 --db=unix:{dir}/db.sock {line}"
+        ));
     };
     vsctl("--no-wait init");
-    let _switch = background(format!("ovs-vswitchd unix:{dir}/db.sock --unixctl={dir}/vs.ctl"));
+    let _switch = background(format!(
+        "ovs-vswitchd unix:{dir}/db.sock --unixctl={dir}/vs.ctl"
+    ));
 
     // The exporter sends inside the namespace, so its datagrams are taken from there by a capture.
     let taken = folder.path().join("export.pcap");
@@ -262,15 +320,28 @@ fn tshark_decodes_all_that_the_probe_sends() {
     write_capture(&path, &datagrams);
     let tshark = |arguments: &[&str]| {
         let mut command = Command::new("tshark");
-        command.arg("-r").arg(&path).args(["-d", "udp.port==4739,cflow"]).args(arguments);
+        command
+            .arg("-r")
+            .arg(&path)
+            .args(["-d", "udp.port==4739,cflow"])
+            .args(arguments);
         program::text(command.stderr(Stdio::null()))
     };
-    assert_eq!(tshark(&["-Y", "_ws.malformed || _ws.expert.severity >= 6291456"]), "");
+    assert_eq!(
+        tshark(&["-Y", "_ws.malformed || _ws.expert.severity >= 6291456"]),
+        ""
+    );
     let sum = |field: &str| -> u64 {
         let text = tshark(&["-T", "fields", "-E", "aggregator=,", "-e", field]);
-        text.split([',', '\n']).filter(|cell| !cell.is_empty()).map(|c| c.parse::<u64>().unwrap()).sum()
+        text.split([',', '\n'])
+            .filter(|cell| !cell.is_empty())
+            .map(|c| c.parse::<u64>().unwrap())
+            .sum()
     };
-    assert_eq!((sum("cflow.packets"), sum("cflow.octets")), truth.flows.totals());
+    assert_eq!(
+        (sum("cflow.packets"), sum("cflow.octets")),
+        truth.flows.totals()
+    );
     // The sequence number of each Message is the number of Data Records before it.
     let text = tshark(&["-T", "fields", "-E", "occurrence=f", "-e", "cflow.sequence"]);
     let sequences: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
@@ -281,7 +352,10 @@ fn tshark_decodes_all_that_the_probe_sends() {
 
 #[test]
 fn ipfix_dump_accepts_all_that_the_probe_sends() {
-    if missing("ipfix_dump_accepts_all_that_the_probe_sends", &["ipfixDump"]) {
+    if missing(
+        "ipfix_dump_accepts_all_that_the_probe_sends",
+        &["ipfixDump"],
+    ) {
         return;
     }
     let _turn = take_turn();
@@ -290,8 +364,14 @@ fn ipfix_dump_accepts_all_that_the_probe_sends() {
     let path = folder.path().join("ours.ipfix");
     std::fs::write(&path, datagrams.concat()).unwrap();
     let dump = program::text(Command::new("ipfixDump").arg("--in").arg(&path));
-    let octets = dump
-        .lines()
-        .filter_map(|line| line.split_once("octetDeltaCount")?.1.rsplit(':').next()?.trim().parse::<u64>().ok());
+    let octets = dump.lines().filter_map(|line| {
+        line.split_once("octetDeltaCount")?
+            .1
+            .rsplit(':')
+            .next()?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
     assert_eq!(octets.sum::<u64>(), truth.flows.totals().1);
 }

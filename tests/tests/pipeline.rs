@@ -30,8 +30,18 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     let (port, http, admin) = (free_udp_port(), free_tcp_port(), free_tcp_port());
     let ours = Running::start(
         collector()
-            .args(["--listen", &format!("udp://127.0.0.1:{port}"), "--kubernetes", "off"])
-            .args(["--http", &format!("127.0.0.1:{http}"), "--receive-buffer", "64MiB"])
+            .args([
+                "--listen",
+                &format!("udp://127.0.0.1:{port}"),
+                "--kubernetes",
+                "off",
+            ])
+            .args([
+                "--http",
+                &format!("127.0.0.1:{http}"),
+                "--receive-buffer",
+                "64MiB",
+            ])
             .args(["--observer-wait", "1s", "--inventory"])
             .arg(&inventory)
             .stderr(Stdio::null()),
@@ -68,11 +78,17 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
             std::mem::replace(&mut before, now) == now && now > 0
         })
     };
-    assert!(settled(&|| Scrape::of(probe_at).sum("kipfix_probe_target_records_sent_total", &[])));
+    assert!(settled(
+        &|| Scrape::of(probe_at).sum("kipfix_probe_target_records_sent_total", &[])
+    ));
     assert!(settled(&|| {
         let scrape = Scrape::of(collector_at);
         let waiting = scrape.sum("kipfix_collector_records_waiting", &[]);
-        if waiting > 0 { 0 } else { scrape.sum("kipfix_collector_records_counted_total", &[]) }
+        if waiting > 0 {
+            0
+        } else {
+            scrape.sum("kipfix_collector_records_counted_total", &[])
+        }
     }));
     let p = Scrape::of(probe_at);
     let c = Scrape::of(collector_at);
@@ -93,12 +109,21 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     // Cache: everything has ended by the last frames' time.
     let in_records = probe("record_packets_total");
     assert_eq!(probe("cache_conversations"), 0);
-    assert_eq!(in_records, probe("packets_metered_total") + probe("packets_corrected_total"));
-    assert_eq!((in_records, probe("record_bytes_total")), truth.flows.totals());
+    assert_eq!(
+        in_records,
+        probe("packets_metered_total") + probe("packets_corrected_total")
+    );
+    assert_eq!(
+        (in_records, probe("record_bytes_total")),
+        truth.flows.totals()
+    );
     // Queue and export.
     let made = probe("records_total");
     assert!(made > 1000);
-    assert_eq!(made, probe("queue_records_lost_total") + probe("target_records_received_total"));
+    assert_eq!(
+        made,
+        probe("queue_records_lost_total") + probe("target_records_received_total")
+    );
     assert_eq!(
         probe("target_records_received_total"),
         probe("target_records_sent_total") + probe("target_records_lost_total")
@@ -107,8 +132,14 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     assert_eq!(collector("kernel_drops_total"), 0);
     assert_eq!(collector("sequence_lost_total"), 0);
     assert_eq!(collector("unusable_total"), 0);
-    assert_eq!(probe("target_records_sent_total"), collector("records_total"));
-    assert_eq!(probe("target_messages_sent_total"), collector("messages_total"));
+    assert_eq!(
+        probe("target_records_sent_total"),
+        collector("records_total")
+    );
+    assert_eq!(
+        probe("target_messages_sent_total"),
+        collector("messages_total")
+    );
     // Enrichment and dedup.
     assert_eq!(
         collector("records_total") + collector("biflow_reverse_total"),
@@ -125,8 +156,17 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     }
     assert_eq!(c.sum("kipfix_packets_total", &[]), in_records);
     // All of this traffic crosses zones.
-    assert_eq!(c.sum("kipfix_zone_bytes_total", &["src_zone=\"z1\""]) + c.sum("kipfix_zone_bytes_total", &["src_zone=\"z2\""]), octets);
-    assert!(c.sum("kipfix_bytes_total", &["src_workload=\"cart\"", "class=\"pod_to_pod\""]) > 0);
+    assert_eq!(
+        c.sum("kipfix_zone_bytes_total", &["src_zone=\"z1\""])
+            + c.sum("kipfix_zone_bytes_total", &["src_zone=\"z2\""]),
+        octets
+    );
+    assert!(
+        c.sum(
+            "kipfix_bytes_total",
+            &["src_workload=\"cart\"", "class=\"pod_to_pod\""]
+        ) > 0
+    );
 
     // The end of the capture: everything goes out, and the sums are those of the truth.
     drop(writer);
@@ -138,7 +178,11 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
             && scrape.sum("kipfix_packets_total", &[]) == truth.flows.totals().0
             && scrape.sum("kipfix_connections_total", &[]) == truth.connections
     };
-    assert!(program::eventually(Duration::from_secs(15), whole), "{:?}", Scrape::of(collector_at));
+    assert!(
+        program::eventually(Duration::from_secs(15), whole),
+        "{:?}",
+        Scrape::of(collector_at)
+    );
     let (code, _) = ours.terminate();
     assert_eq!(code, Some(0));
 }
@@ -155,21 +199,37 @@ fn the_scrape_is_text_or_openmetrics_and_compressed_as_asked() {
     let (port, http) = (free_udp_port(), free_tcp_port());
     let ours = Running::start(
         collector()
-            .args(["--listen", &format!("udp://127.0.0.1:{port}"), "--kubernetes", "off"])
+            .args([
+                "--listen",
+                &format!("udp://127.0.0.1:{port}"),
+                "--kubernetes",
+                "off",
+            ])
             .args(["--http", &format!("127.0.0.1:{http}")])
             .stderr(Stdio::null()),
     );
     program::wait_for_udp(ours.pid(), port);
     let at = format!("127.0.0.1:{http}").parse().unwrap();
     let text = String::from_utf8_lossy(&get(at, "/metrics", "")).into_owned();
-    assert!(text.to_ascii_lowercase().contains("content-type: text/plain; version=0.0.4"), "{text}");
+    assert!(
+        text.to_ascii_lowercase()
+            .contains("content-type: text/plain; version=0.0.4"),
+        "{text}"
+    );
     assert!(!text.contains("# EOF"));
     let open = "Accept: application/openmetrics-text; version=1.0.0\r\n";
     let open = String::from_utf8_lossy(&get(at, "/metrics", open)).into_owned();
-    assert!(open.to_ascii_lowercase().contains("content-type: application/openmetrics-text"));
+    assert!(
+        open.to_ascii_lowercase()
+            .contains("content-type: application/openmetrics-text")
+    );
     assert!(body(&open).ends_with("# EOF\n"));
     let packed = get(at, "/metrics", "Accept-Encoding: gzip\r\n");
-    assert!(String::from_utf8_lossy(&packed).to_ascii_lowercase().contains("content-encoding: gzip"));
+    assert!(
+        String::from_utf8_lossy(&packed)
+            .to_ascii_lowercase()
+            .contains("content-encoding: gzip")
+    );
     assert!(packed.len() < text.len());
     for path in ["/livez", "/readyz"] {
         assert!(get(at, path, "").starts_with(b"HTTP/1.1 200"), "{path}");
@@ -187,7 +247,12 @@ fn the_scrape_is_text_or_openmetrics_and_compressed_as_asked() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(body(&text).as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(body(&text).as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");

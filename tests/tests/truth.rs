@@ -20,7 +20,12 @@ fn capture(folder: &Path) -> (PathBuf, Truth) {
 }
 
 fn json_lines(path: &Path) -> String {
-    program::text(probe().arg("--read").arg(path).args(["--export", "stdout:"]))
+    program::text(
+        probe()
+            .arg("--read")
+            .arg(path)
+            .args(["--export", "stdout:"]),
+    )
 }
 
 #[test]
@@ -30,14 +35,22 @@ fn the_probe_meters_a_capture_exactly() {
     let text = json_lines(&path);
     Flows::of_json_lines(&text).assert_same(&truth.flows, "stdout:");
 
-    let records: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let connections = records.iter().filter_map(|r| r["newConnectionDeltaCount"].as_u64());
+    let records: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let connections = records
+        .iter()
+        .filter_map(|r| r["newConnectionDeltaCount"].as_u64());
     assert_eq!(connections.sum::<u64>(), truth.connections);
     // Clients have the high ports: every TCP record says truly who began.
     for record in records.iter().filter(|r| r["protocolIdentifier"] == 6) {
         let from_client = record["sourceTransportPort"].as_u64().unwrap() >= 20_000;
-        assert_eq!(record["biflowDirection"], if from_client { 1 } else { 2 }, "{record}");
+        assert_eq!(
+            record["biflowDirection"],
+            if from_client { 1 } else { 2 },
+            "{record}"
+        );
         assert_eq!(record["flowEndReason"], 3, "{record}");
     }
 }
@@ -57,7 +70,11 @@ fn standard_input_is_read_like_a_file() {
     command.args(["--read", "-", "--export", "stdout:"]);
     command.stdin(std::fs::File::open(&path).unwrap());
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     Flows::of_json_lines(&text).assert_same(&truth.flows, "stdin");
 }
@@ -67,7 +84,10 @@ fn a_tiny_flow_cache_evicts_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (path, truth) = capture(folder.path());
     let mut command = probe();
-    command.arg("--read").arg(&path).args(["--export", "stdout:", "--max-flows", "16"]);
+    command
+        .arg("--read")
+        .arg(&path)
+        .args(["--export", "stdout:", "--max-flows", "16"]);
     Flows::of_json_lines(&program::text(&mut command)).assert_same(&truth.flows, "16 entries");
 }
 
@@ -87,9 +107,19 @@ fn through_both(path: &Path, truth: &Flows, what: &str) {
     let nfcapd = Nfcapd::start();
     let ours = Running::start(
         collector()
-            .args(["--listen", &format!("udp://127.0.0.1:{port}"), "--kubernetes", "off"])
+            .args([
+                "--listen",
+                &format!("udp://127.0.0.1:{port}"),
+                "--kubernetes",
+                "off",
+            ])
             .args(["--http", &format!("127.0.0.1:{http}")])
-            .args(["--receive-buffer", "64MiB", "--flow-log", &format!("file:{}", log.display())])
+            .args([
+                "--receive-buffer",
+                "64MiB",
+                "--flow-log",
+                &format!("file:{}", log.display()),
+            ])
             .stderr(Stdio::null()),
     );
     program::wait_for_udp(ours.pid(), port);
@@ -97,7 +127,10 @@ fn through_both(path: &Path, truth: &Flows, what: &str) {
         probe()
             .arg("--read")
             .arg(path)
-            .args(["--export", &format!("udp://127.0.0.1:{}?rate=100000", nfcapd.port)])
+            .args([
+                "--export",
+                &format!("udp://127.0.0.1:{}?rate=100000", nfcapd.port),
+            ])
             .args(["--export", &format!("udp://127.0.0.1:{port}?rate=100000")]),
     );
     let mut scrape = Scrape::default();
@@ -119,14 +152,25 @@ fn through_both(path: &Path, truth: &Flows, what: &str) {
     logged.assert_same(truth, &format!("{what}: flow log of our collector"));
     stored.assert_same(truth, &format!("{what}: nfdump\n{summary}"));
     // No inventory: everything is outside, and still every octet is in the scrape.
-    assert_eq!(scrape.sum("kipfix_bytes_total", &[]), truth.totals().1, "{what}: scrape");
-    assert_eq!(scrape.sum("kipfix_packets_total", &[]), truth.totals().0, "{what}: scrape");
+    assert_eq!(
+        scrape.sum("kipfix_bytes_total", &[]),
+        truth.totals().1,
+        "{what}: scrape"
+    );
+    assert_eq!(
+        scrape.sum("kipfix_packets_total", &[]),
+        truth.totals().0,
+        "{what}: scrape"
+    );
 }
 
 /// Builds the generator of `../shared/bench` outside the checkout and makes a capture with it.
 fn generated(test: &str, name: &str, arguments: &str) -> Option<(PathBuf, Flows)> {
     let source = shared(test, "bench/gen")?;
-    let cache = program::binary("kipfix-probe").ancestors().nth(2)?.join("bench-data");
+    let cache = program::binary("kipfix-probe")
+        .ancestors()
+        .nth(2)?
+        .join("bench-data");
     std::fs::create_dir_all(&cache).unwrap();
     let pcapgen = cache.join("target/release/pcapgen");
     if !pcapgen.exists() {
@@ -144,14 +188,25 @@ fn generated(test: &str, name: &str, arguments: &str) -> Option<(PathBuf, Flows)
     let csv = cache.join(format!("{name}.flows.csv"));
     if !csv.exists() {
         let mut command = Command::new(&pcapgen);
-        command.arg("--out").arg(&pcap).arg("--truth").arg(cache.join(format!("{name}.json")));
-        command.arg("--flows-csv").arg(cache.join("partial.csv")).args(arguments.split(' '));
+        command
+            .arg("--out")
+            .arg(&pcap)
+            .arg("--truth")
+            .arg(cache.join(format!("{name}.json")));
+        command
+            .arg("--flows-csv")
+            .arg(cache.join("partial.csv"))
+            .args(arguments.split(' '));
         program::output(&mut command);
         std::fs::rename(cache.join("partial.csv"), &csv).unwrap();
     }
     // view, source, destination, ports, protocol, packets, octets
     let mut flows = Flows::default();
-    for line in std::fs::read_to_string(&csv).unwrap().lines().filter(|l| l.starts_with("inner,")) {
+    for line in std::fs::read_to_string(&csv)
+        .unwrap()
+        .lines()
+        .filter(|l| l.starts_with("inner,"))
+    {
         let cells: Vec<&str> = line.split(',').collect();
         let number = |at: usize| cells[at].parse::<u64>().unwrap();
         let key = (
@@ -173,12 +228,20 @@ fn generated_traffic_is_metered_exactly_and_arrives_exactly() {
     // The same seeds as the bench's own captures.
     let captures: BTreeMap<&str, &str> = [
         ("small", "--seed 1 --flows 1000 --packets 10000"),
-        ("headers", "--seed 2 --flows 100000 --packets 2000000 --snaplen 160"),
-        ("many", "--seed 3 --flows 1000000 --packets 2000000 --snaplen 160"),
+        (
+            "headers",
+            "--seed 2 --flows 100000 --packets 2000000 --snaplen 160",
+        ),
+        (
+            "many",
+            "--seed 3 --flows 1000000 --packets 2000000 --snaplen 160",
+        ),
     ]
     .into();
     for (name, arguments) in captures {
-        let Some((path, truth)) = generated(test, name, arguments) else { return };
+        let Some((path, truth)) = generated(test, name, arguments) else {
+            return;
+        };
         through_both(&path, &truth, name);
     }
 }
@@ -188,7 +251,9 @@ fn generated_traffic_with_payload_is_metered_exactly() {
     let test = "generated_traffic_with_payload_is_metered_exactly";
     let _turn = take_turn();
     let arguments = "--seed 2 --flows 100000 --packets 2000000";
-    let Some((path, truth)) = generated(test, "medium", arguments) else { return };
+    let Some((path, truth)) = generated(test, "medium", arguments) else {
+        return;
+    };
     Flows::of_json_lines(&json_lines(&path)).assert_same(&truth, "medium");
     if truth.0.is_empty() {
         skip(test, "the generator wrote no flows");
