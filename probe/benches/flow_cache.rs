@@ -60,6 +60,7 @@ fn own(packets: &[PacketInfo]) -> u64 {
         idle_timeout_ns: 15_000_000_000,
         active_timeout_ns: 60_000_000_000,
         connection_timeout_ns: 3_600_000_000_000,
+        longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
     });
     let mut sink = Nowhere(0);

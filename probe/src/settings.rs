@@ -15,6 +15,10 @@ use crate::export::target::Target;
 
 /// Prefix of environment variables.
 const ENVIRONMENT: &str = "KIPFIX_PROBE__";
+/// Live, the clock is told ten times a second: what is further apart is a wall clock that was set.
+const LONGEST_GAP_LIVE: Span = Span::from_secs(10);
+/// The packets of a savefile may be far apart; more than a day is taken for a wrong time.
+const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
 
 /// Meters the packets of a node's interfaces, or of a capture file, into flow records and exports them as
 /// IPFIX.
@@ -242,6 +246,11 @@ impl Settings {
             idle_timeout_ns: nanoseconds(self.idle_timeout),
             active_timeout_ns: nanoseconds(self.active_timeout),
             connection_timeout_ns: nanoseconds(self.connection_timeout),
+            longest_gap_ns: nanoseconds(if self.read.is_some() {
+                LONGEST_GAP_OFFLINE
+            } else {
+                LONGEST_GAP_LIVE
+            }),
             packet_correction: self.packet_correction,
         }
     }

@@ -4,7 +4,7 @@
 mod packets;
 
 use flowproto::FlowRecord;
-use flowproto::record::{BiflowDirection, FlowEndReason};
+use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces};
 use kipfix_probe::cache::{CacheSettings, FlowCache, Sighting};
 use packets::*;
 use proptest::prelude::*;
@@ -353,9 +353,74 @@ fn a_packet_seen_on_two_interfaces_is_metered_once() {
     assert_eq!(meter.cache.counters().packets, 5);
     let records = meter.finish();
     let interfaces: Vec<_> = records.iter().map(|r| r.interfaces.unwrap()).collect();
-    assert_eq!(interfaces[0].ingress_interface, 2);
-    assert_eq!(interfaces[1].ingress_interface, 3);
-    assert_eq!(interfaces[0].flow_direction, Some(0));
+    let said = |i: &Interfaces| (i.ingress_interface, i.egress_interface, i.flow_direction);
+    assert_eq!(said(&interfaces[0]), (0, 3, Some(1)));
+    assert_eq!(said(&interfaces[1]), (3, 0, Some(0)));
+}
+
+#[test]
+fn traffic_that_moves_to_another_interface_is_counted_there_on() {
+    let mut meter = Meter::new(cache_settings());
+    let on = |interface| Sighting {
+        interface,
+        egress: false,
+        mtu: 1500,
+    };
+    meter.seen = on(2);
+    meter.udp(0, FORTH);
+    // Silent for longer than the ownership lasts, shorter than the idle timeout: the same record goes on.
+    meter.seen = on(3);
+    for ms in 0..100 {
+        meter.udp(6000 + ms, FORTH);
+        meter.seen = on(2);
+        meter.udp(6000 + ms, FORTH);
+        meter.seen = on(3);
+    }
+    let counters = *meter.cache.counters();
+    assert_eq!(
+        (counters.packets, counters.second_sighting_packets),
+        (101, 100)
+    );
+    let records = meter.finish();
+    assert_eq!(records[0].interfaces.unwrap().ingress_interface, 3);
+}
+
+#[test]
+fn an_idle_conversation_is_reported_at_most_a_second_late() {
+    let mut meter = Meter::new(cache_settings());
+    meter.udp(0, FORTH);
+    meter.udp(900, BACK);
+    meter.tick(15_000);
+    assert_eq!(meter.take(), []);
+    meter.tick(16_000);
+    assert_eq!(
+        meter.take(),
+        [
+            (40000, 1, IdleTimeout, Initiator, 1, 0),
+            (80, 1, IdleTimeout, ReverseInitiator, 0, 0),
+        ]
+    );
+}
+
+#[test]
+fn one_packet_with_a_wrong_time_ends_nothing() {
+    let mut meter = Meter::new(cache_settings());
+    let wrong = [0, 4_102_444_800_000, u64::MAX / 1_000_000];
+    for second in 0..40 {
+        let ms = 1_700_000_000_000 + second * 1000;
+        meter.udp(ms, FORTH);
+        meter.udp(wrong[usize::try_from(second).unwrap() % 3], BACK);
+    }
+    assert_eq!(meter.take(), []);
+    // Timeouts go on.
+    meter.tick(1_700_000_060_000);
+    assert_eq!(
+        meter.take(),
+        [
+            (40000, 40, IdleTimeout, Initiator, 1, 39),
+            (80, 40, IdleTimeout, ReverseInitiator, 0, 0),
+        ]
+    );
 }
 
 #[test]
@@ -449,6 +514,35 @@ proptest! {
         prop_assert_eq!(packets, metered);
         prop_assert_eq!(octets, 50 * metered);
         prop_assert_eq!(usize::try_from(metered + seen_again).unwrap(), traffic.len());
+    }
+
+    #[test]
+    fn packets_out_of_order_give_the_same_sums(
+        times in prop::collection::vec(0..100_000_u64, 1..200),
+        orders in prop::collection::vec(any::<u32>(), 200),
+    ) {
+        // Datagrams of three flows; the second time shuffled.
+        let sums = |shuffled: bool| {
+            let mut packets: Vec<_> = times.iter().zip(&orders).enumerate().collect();
+            packets.sort_by_key(|(at, (time, order))| {
+                if shuffled { (u64::from(**order), *at) } else { (**time, *at) }
+            });
+            let mut meter = Meter::new(cache_settings());
+            for (at, (time, _)) in packets {
+                let port = 1 + u16::try_from(at % 3).unwrap();
+                meter.ip(*time, &ipv4(17, CLIENT, SERVER, &udp(port, 53, &vec![0; at])));
+            }
+            let mut sums = std::collections::BTreeMap::new();
+            for record in meter.finish() {
+                let sum = sums.entry(record.key.source_port).or_insert((0, 0, u64::MAX, 0));
+                sum.0 += record.octet_delta_count;
+                sum.1 += record.packet_delta_count;
+                sum.2 = record.flow_start_milliseconds.min(sum.2);
+                sum.3 = record.flow_end_milliseconds.max(sum.3);
+            }
+            sums
+        };
+        prop_assert_eq!(sums(false), sums(true));
     }
 
     #[test]

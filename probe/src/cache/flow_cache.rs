@@ -2,7 +2,7 @@
 //! lookup and both directions know of each other. A direction with packets becomes a [`FlowRecord`] when the
 //! conversation is idle, when it has been active for long, when it ended, or when its slot is needed.
 //!
-//! The conversations live in an own slab  under a `hashbrown` table, not in the `lru` crate: it gives
+//! The conversations live in an own slab under a `hashbrown` table, not in the `lru` crate: it gives
 //! three lists for the price of one, moves a conversation in them once a second instead of with every packet, and is
 //! faster although it does more. `cargo bench -p kipfix-probe`, 65 536 conversations, ns a packet, own | `lru`, on a busy
 //! machine (the ratios hold): all fit 29 | 56, four times too many, skewed 78 | 120, even 72 | 106.
@@ -50,6 +50,9 @@ pub struct CacheSettings {
     pub active_timeout_ns: u64,
     /// What is known of a quiet connection is kept for so long, nanoseconds.
     pub connection_timeout_ns: u64,
+    /// Packets further apart than this tell that the clock they were stamped with was set, not that time
+    /// passed, nanoseconds. Live, where time is told between packets too, this can be short.
+    pub longest_gap_ns: u64,
     /// Count the segments that offloads merged into one packet.
     pub packet_correction: bool,
 }
@@ -121,12 +124,12 @@ impl FlowCache {
     #[must_use]
     pub fn new(settings: CacheSettings) -> Self {
         Self {
+            clock: PacketClock::new(settings.longest_gap_ns),
             settings,
             hasher: foldhash::fast::RandomState::default(),
             table: HashTable::new(),
             slab: Slab::default(),
             tunnels: Vec::new(),
-            clock: PacketClock::default(),
             next_expiry_ns: 0,
             counters: Counters::default(),
         }
@@ -361,8 +364,6 @@ impl FlowCache {
         if direction.packets == 0 {
             direction.first_ns = time_ns;
             direction.last_ns = time_ns;
-            direction.interface = sighting.interface;
-            direction.egress = sighting.egress;
             direction.icmp_type_code = packet.icmp_type_code;
             direction.vlan_id = packet.vlan_id;
             direction.ip_class_of_service = packet.ip_class_of_service;
@@ -376,6 +377,9 @@ impl FlowCache {
             direction.first_ns = direction.first_ns.min(time_ns);
             direction.last_ns = direction.last_ns.max(time_ns);
         }
+        // The owner, which may be another one after a silence, also in the middle of a record.
+        direction.interface = sighting.interface;
+        direction.egress = sighting.egress;
         direction.octets += u64::from(packet.octets);
         direction.packets += u64::from(packets);
         direction.tcp_control_bits |= packet.tcp_control_bits;
@@ -391,7 +395,7 @@ impl FlowCache {
 
     /// Reports what is over, what is idle, and forgets what has been silent for too long.
     fn expire(&mut self, now: u64, sink: &mut impl RecordSink) {
-        self.next_expiry_ns = now + EXPIRY_INTERVAL_NS;
+        self.next_expiry_ns = now.saturating_add(EXPIRY_INTERVAL_NS);
         while let Some((index, entry)) = self.oldest(List::Closing) {
             if now - entry.moved_ns < LINGER_NS || sink.room() < 2 {
                 break;
@@ -400,16 +404,13 @@ impl FlowCache {
             self.remove(index);
         }
         while let Some((index, entry)) = self.oldest(List::Live) {
-            if now - entry.moved_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
+            // It may have had packets since it was moved, for up to MOVE_AFTER_NS; those behind it, which
+            // were moved later, wait for no longer than that.
+            if now - entry.seen_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
                 break;
             }
-            if now - entry.seen_ns < self.settings.idle_timeout_ns {
-                // It had packets since it was moved.
-                self.move_to_end(index, List::Live, now);
-            } else {
-                self.report(index, FlowEndReason::IdleTimeout, sink);
-                self.move_to_end(index, List::Dormant, now);
-            }
+            self.report(index, FlowEndReason::IdleTimeout, sink);
+            self.move_to_end(index, List::Dormant, now);
         }
         while let Some((index, entry)) = self.oldest(List::Dormant) {
             if now - entry.seen_ns < self.settings.connection_timeout_ns {

@@ -165,6 +165,7 @@ pub(crate) fn cache_settings() -> CacheSettings {
         idle_timeout_ns: 15 * SECOND,
         active_timeout_ns: 60 * SECOND,
         connection_timeout_ns: 3600 * SECOND,
+        longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
     }
 }
