@@ -1,7 +1,7 @@
 # What there is to do with a checkout. CI runs nothing but these.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build bench deps clean
+.PHONY: help demo test check build bench scale deps clean
 
 help: ## Says what there is to do.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
@@ -24,6 +24,9 @@ build: ## Builds both daemons into target/release.
 
 bench: ## Measures the data path.
 	cargo bench --workspace --locked
+
+scale: ## Measures a cluster of 100,000 pods on a real API server (some minutes).
+	KIPFIX_SCALE=1 cargo test -p kipfix-tests --locked --test scale -- --nocapture
 
 deps: ## Installs what building and testing needs (Debian, Ubuntu).
 	@deploy/deps.sh test
