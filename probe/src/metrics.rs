@@ -275,7 +275,7 @@ impl Metrics {
             )?,
             undecodable: new.by_reason(
                 "packets_undecodable_total",
-                "Frames that hold no IP packet that can be metered, by reason.",
+                "Frames that hold no IP packet that can be metered, by reason (tunnel_fragment: metered with the first fragment, not lost).",
                 undecodable(),
             )?,
             inner_undecodable: new.by_reason(

@@ -378,6 +378,44 @@ fn ipv6_fragments_follow_too_and_atomic_ones_are_whole_packets() {
 }
 
 #[test]
+fn ipv6_fragments_follow_a_first_one_with_more_extension_headers() {
+    let part = |next: u8, offset_flags: u16, payload: &[u8]| {
+        let mut header = vec![next, 0];
+        header.extend(offset_flags.to_be_bytes());
+        header.extend([0, 0, 0, 42]);
+        header.extend(payload);
+        ethernet(IP6, &ipv6(44, "fd00::1", "fd00::2", &header))
+    };
+    let options = [&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp(9, 10, &[])].concat();
+    let mut fragments = table();
+    for bytes in [part(60, 1, &options), part(60, 16, &[0; 8])] {
+        let info = decode(&frame(&bytes, SECOND), &mut fragments).unwrap();
+        assert_eq!(
+            (info.key.protocol_identifier, info.key.source_port),
+            (17, 9)
+        );
+    }
+    assert_eq!(fragments.orphans(), 0);
+}
+
+#[test]
+fn a_fragmented_tunnel_packet_is_metered_once_as_what_it_carries() {
+    let inner = ipv4(17, [10, 1, 0, 1], [10, 1, 0, 2], &udp(7, 8, &[0; 100]));
+    let outer = udp(40000, 4789, &vxlan(5, &ethernet(IP, &inner)));
+    let (head, rest) = outer.split_at(80);
+    let first = ethernet(IP, &ipv4_fragment(17, A, B, 9, 0x2000, head));
+    let later = ethernet(IP, &ipv4_fragment(17, A, B, 9, 10, rest));
+    let mut fragments = table();
+    let mut outcome = |bytes: &[u8]| {
+        decode(&frame(bytes, SECOND), &mut fragments).map(|i| (i.key.source_port, i.octets))
+    };
+    assert_eq!(outcome(&first), Ok((7, 128)));
+    assert_eq!(outcome(&later), Err(Undecodable::TunnelFragment));
+    assert_eq!(outcome(&later), Err(Undecodable::TunnelFragment));
+    assert_eq!((fragments.len(), fragments.orphans()), (1, 0));
+}
+
+#[test]
 fn a_full_fragment_table_forgets_the_oldest() {
     let mut fragments = table();
     for identification in 0..20 {

@@ -21,6 +21,9 @@ const SHIM6: u8 = 140;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fragment {
     pub(super) identification: u32,
+    /// Fragments of one packet share it (RFC 791 §3.2); 0 for IPv6, where it may differ between them, and
+    /// the first one's is the packet's (RFC 8200 §4.5).
+    pub(super) protocol: u8,
     /// Offset 0: the transport header is in it.
     pub(super) first: bool,
 }
@@ -91,6 +94,7 @@ fn v4(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
         header_octets,
         fragment: (more || offset != 0).then(|| Fragment {
             identification: u32::from(u16::from_be_bytes([fixed[4], fixed[5]])),
+            protocol: fixed[9],
             first: offset == 0,
         }),
         payload: head(payload, payload_octets),
@@ -151,6 +155,7 @@ fn extension_headers(header: &mut Header<'_>) {
             if offset & 0xfff9 != 0 {
                 header.fragment = Some(Fragment {
                     identification: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+                    protocol: 0,
                     first: offset & 0xfff8 == 0,
                 });
             }

@@ -4,7 +4,7 @@
 //! The flow is the *innermost* IP header; the header closest outside it is kept as the tunnel. The stages
 //! are files: `link` finds the first IP header of a frame, `ip` reads one, `tunnel` looks for the
 //! next one inside, `transport` reads ports and flags, [`fragment`] gives later fragments the ports of
-//! their first.
+//! their first. A fragmented tunnel packet is metered once, with its first fragment, as the packet inside.
 //!
 //! Bytes come from the network: every length is checked, nothing is allocated, and every loop ends with
 //! the data or at a constant. An inner packet that cannot be used does not lose the outer one.
@@ -42,11 +42,13 @@ pub enum Undecodable {
     MalformedTunnel,
     /// More tags, labels or IP headers than anyone stacks.
     TooDeep,
+    /// A later fragment of a tunnel's packet. No loss: the packet inside was metered whole with the first.
+    TunnelFragment,
 }
 
 impl Undecodable {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Arp,
         Self::NotIp,
         Self::TruncatedLink,
@@ -54,6 +56,7 @@ impl Undecodable {
         Self::MalformedIp,
         Self::MalformedTunnel,
         Self::TooDeep,
+        Self::TunnelFragment,
     ];
 
     /// The reason as a metric's label value.
@@ -67,6 +70,7 @@ impl Undecodable {
             Self::MalformedIp => "malformed_ip",
             Self::MalformedTunnel => "malformed_tunnel",
             Self::TooDeep => "too_deep",
+            Self::TunnelFragment => "tunnel_fragment",
         }
     }
 
@@ -177,6 +181,9 @@ pub fn decode(frame: &Frame<'_>, fragments: &mut FragmentTable) -> Result<Packet
                     info.vlan_id = inner.network.vlan_id;
                 }
                 packet = inner.network.packet;
+                if let Some(part) = header.fragment {
+                    fragments.tunnel(&header, part, frame.time_ns);
+                }
                 header = inner_header;
             }
             Err(fault) => {
@@ -198,7 +205,7 @@ pub fn decode(frame: &Frame<'_>, fragments: &mut FragmentTable) -> Result<Packet
                 transport::read(&header, &mut info);
                 info.payload_octets = 0;
             }
-            fragments.follow(part, &mut info, frame.time_ns);
+            fragments.follow(&header, part, &mut info, frame.time_ns)?;
         }
     }
     Ok(info)
