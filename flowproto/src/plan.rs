@@ -10,6 +10,7 @@
 //! | packets | 2 `packetDeltaCount`, 298 `initiatorPackets`, 86 `packetTotalCount`, 24 `postPacketDeltaCount` |
 //! | reverse octets | 29305:1, 232 `responderOctets`, 29305:85 |
 //! | reverse packets | 29305:2, 299 `responderPackets`, 29305:86 |
+//! | start and end | milliseconds (152, 153), microseconds and nanoseconds (154–157), distance to the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21) |
 //!
 //! They are never added up: a record with deltas and totals, or with counters before and after a
 //! middlebox, describes the same packets twice.
@@ -101,6 +102,24 @@ enum Slot {
     TunnelSourcePort,
     TunnelDestinationPort,
 }
+
+/// What says when a flow started, in order of preference: `sysUpTime` means nothing without the exporter's
+/// start, and seconds are coarse.
+const STARTS: [Slot; 5] = [
+    Slot::StartMilliseconds,
+    Slot::StartNtp,
+    Slot::StartDeltaMicroseconds,
+    Slot::StartSeconds,
+    Slot::StartSysUpTime,
+];
+/// The same of its end.
+const ENDS: [Slot; 5] = [
+    Slot::EndMilliseconds,
+    Slot::EndNtp,
+    Slot::EndDeltaMicroseconds,
+    Slot::EndSeconds,
+    Slot::EndSysUpTime,
+];
 
 impl Slot {
     /// The slot that an element fills, and its rank among the elements that fill the same slot: the
@@ -288,6 +307,11 @@ impl Plan {
                 Some(entry) => *entry = (step, rank),
                 None => steps.push((step, rank)),
             }
+        }
+        for rivals in [STARTS, ENDS] {
+            let has = |slot: &&Slot| steps.iter().any(|(step, _)| step.slot == **slot);
+            let best = rivals.iter().find(has).copied();
+            steps.retain(|(step, _)| Some(step.slot) == best || !rivals.contains(&step.slot));
         }
         Self {
             steps: steps.into_iter().map(|(step, _)| step).collect(),

@@ -1,6 +1,8 @@
 //! Templates: what an exporter said its Data Records look like (RFC 7011 §3.4, RFC 3954 §5.2), made
 //! ready for reading, and a Data Record as it came.
 
+use std::collections::HashSet;
+
 use crate::element::{self, Element, REVERSE_ENTERPRISE};
 use crate::json;
 use crate::plan::Plan;
@@ -9,10 +11,16 @@ use crate::record::FlowRecord;
 /// Length of a field that says its own length in front of each value (RFC 7011 §7).
 pub const VARIABLE_LENGTH: u16 = 65_535;
 
+/// Fields of a template at the most; real ones have up to some hundred.
+const MAX_FIELDS: usize = 1024;
+/// Fields without octets in a template at the most. More would make much of records that are nothing.
+const MAX_EMPTY_FIELDS: usize = 16;
+
 /// ntop's elements have numbers above the enterprise bit where the protocol has no enterprise number:
 /// NetFlow v9 identifier = 57472 + identifier.
 const NTOP: u32 = 35_632;
 const NTOP_V9_OFFSET: u16 = 57_472;
+const OBSERVATION_DOMAIN_ID: u16 = 149;
 
 /// One field of a template (RFC 7011 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +88,9 @@ struct Field {
     element: Option<&'static Element>,
     /// `"name":`, ready to be written.
     key: Box<[u8]>,
-    /// Not the first occurrence of this element in the template.
-    repeated: bool,
+    /// It has a member of its own in JSON: the first occurrence of an element that the line does not say
+    /// anyway.
+    is_member: bool,
 }
 
 /// What kind of records a template describes.
@@ -98,7 +107,8 @@ pub enum TemplateKind {
 
 impl Template {
     /// Compiles a template. `None` where its records would have no length, since such records cannot be
-    /// counted, or where scope fields are more than there are fields.
+    /// counted, where scope fields are more than there are fields, or where there are more fields than any
+    /// exporter has.
     #[must_use]
     pub fn new(specifiers: &[FieldSpecifier], kind: TemplateKind) -> Option<Self> {
         let minimum_length = specifiers.iter().map(|s| s.minimum_length()).sum();
@@ -106,19 +116,21 @@ impl Template {
             TemplateKind::Data => true,
             TemplateKind::Options { scope_fields } => scope_fields <= specifiers.len(),
         };
-        if minimum_length == 0 || !scope_fits {
+        let empty_fields = specifiers.iter().filter(|s| s.length == 0).count();
+        let too_many = specifiers.len() > MAX_FIELDS || empty_fields > MAX_EMPTY_FIELDS;
+        if minimum_length == 0 || !scope_fits || too_many {
             return None;
         }
+        let mut before = HashSet::with_capacity(specifiers.len());
         let fields: Box<[Field]> = specifiers
             .iter()
-            .enumerate()
-            .map(|(at, specifier)| Field::new(*specifier, specifiers.iter().take(at)))
+            .map(|s| Field::new(*s, before.insert((s.enterprise, s.id))))
             .collect();
         Some(Self {
             kind,
             minimum_length,
             variable: specifiers.iter().any(|s| s.length == VARIABLE_LENGTH),
-            repeats: fields.iter().any(|f| f.repeated),
+            repeats: before.len() < specifiers.len(),
             plan: Plan::new(specifiers),
             fields,
         })
@@ -129,6 +141,11 @@ impl Template {
     #[must_use]
     pub const fn minimum_length(&self) -> usize {
         self.minimum_length
+    }
+
+    /// Fields, which is what a template costs.
+    pub(crate) const fn len(&self) -> usize {
+        self.fields.len()
     }
 
     /// True where the template is what these fields would make: a refresh, nothing new.
@@ -197,10 +214,7 @@ pub(crate) struct Span {
 }
 
 impl Field {
-    fn new<'a>(
-        specifier: FieldSpecifier,
-        mut before: impl Iterator<Item = &'a FieldSpecifier>,
-    ) -> Self {
+    fn new(specifier: FieldSpecifier, is_first: bool) -> Self {
         let element = element::find(specifier.enterprise, specifier.id);
         let mut key = Vec::new();
         match element {
@@ -220,7 +234,8 @@ impl Field {
             specifier,
             element,
             key: key.into_boxed_slice(),
-            repeated: before.any(|b| (b.enterprise, b.id) == (specifier.enterprise, specifier.id)),
+            is_member: is_first
+                && (specifier.enterprise, specifier.id) != (0, OBSERVATION_DOMAIN_ID),
         }
     }
 
@@ -268,14 +283,15 @@ impl<'a> Fields<'a> {
 
     /// Appends the fields to `out` as members of a JSON object, `"name":value` separated by commas and
     /// without braces: keys as in the registries, `PEN:ID` with hexadecimal where none names the
-    /// element, a list where an element occurs more than once. Appends nothing for a record without
-    /// fields.
+    /// element, a list where an element occurs more than once. 149 `observationDomainId` is left out: who
+    /// writes a line says it of the [`crate::collector::Message`], and a name must not stand twice. Appends
+    /// nothing for a record without fields.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self.0 {
             Source::Fixed(record) => json::write_record(record, out),
             Source::Template(template, record) => {
                 let mut separator: &[u8] = b"";
-                for (field, value) in template.walk(record).filter(|(field, _)| !field.repeated) {
+                for (field, value) in template.walk(record).filter(|(field, _)| field.is_member) {
                     out.extend_from_slice(separator);
                     separator = b",";
                     out.extend_from_slice(&field.key);

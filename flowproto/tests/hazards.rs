@@ -405,6 +405,110 @@ fn v9_times_count_from_the_exporters_start() {
 }
 
 #[test]
+fn of_several_start_times_the_finest_that_means_something_counts() {
+    let fields = [(152, 8), (150, 4), (22, 4), (153, 8), (21, 4), (151, 4)];
+    let mut record = 1_700_000_000_123_u64.to_be_bytes().to_vec();
+    record.extend(1_700_000_000_u32.to_be_bytes());
+    record.extend(5_u32.to_be_bytes());
+    record.extend(1_700_000_001_456_u64.to_be_bytes());
+    record.extend(6_u32.to_be_bytes());
+    record.extend(1_700_000_001_u32.to_be_bytes());
+    let mut e = exporter();
+    e.send(&ipfix(0, &[(2, template(300, &fields)), (300, record)]));
+    let record = &e.taken.records[0];
+    assert_eq!(
+        (record.flow_start_milliseconds, record.flow_end_milliseconds),
+        (1_700_000_000_123, 1_700_000_001_456)
+    );
+}
+
+#[test]
+fn the_observation_domain_of_a_record_is_left_to_who_writes_the_line() {
+    let mut e = exporter();
+    let fields = [(149, 4), (1, 4), (149, 4)];
+    e.send(&ipfix(
+        0,
+        &[(2, template(300, &fields)), (300, vec![7; 12])],
+    ));
+    assert_eq!(e.taken.json, ["\"octetDeltaCount\":117901063"]);
+}
+
+#[test]
+fn templates_longer_than_any_exporters_are_refused_and_cost_little() {
+    let mut e = exporter();
+    let long: Vec<_> = (0..1025).map(|n| (1 + n % 400, 1)).collect();
+    let empty = [[(1, 4)].as_slice(), &[(2, 0); 17]].concat();
+    e.send(&ipfix(
+        0,
+        &[(2, template(300, &long)), (2, template(301, &empty))],
+    ));
+    assert_eq!(e.unusable(Unusable::InvalidTemplate), 2);
+    // The longest that are allowed, in many domains, fill the room that there is and no more.
+    let long: Vec<_> = (0..1024).map(|n| (1 + n % 400, 1)).collect();
+    for port in 0..2100 {
+        e.send_from(port, &ipfix(0, &[(2, template(300, &long))]));
+    }
+    assert_eq!(e.process.occupancy().templates, 2048);
+    assert_eq!(e.unusable(Unusable::TooManyTemplates), 52);
+    // What is withdrawn makes room.
+    e.send_from(0, &ipfix(0, &[(2, vec![1, 44, 0, 0])]));
+    e.send_from(2099, &ipfix(0, &[(2, template(300, &long))]));
+    assert_eq!(e.process.occupancy().templates, 2048);
+}
+
+#[test]
+fn many_waiting_sets_cost_nothing_when_other_templates_come() {
+    let mut e = Exporter::new(Limits {
+        domains: 64,
+        held_octets: 64 << 20,
+        ..Limits::default()
+    });
+    let sets: Vec<_> = (0..1000).map(|n| (400 + n, vec![0; 4])).collect();
+    for _ in 0..200 {
+        e.send(&ipfix(0, &sets));
+    }
+    assert_eq!(e.process.occupancy().held_sets, 200_000);
+    // With a look at each that waits this would take minutes.
+    for n in 0..1000 {
+        // Every one is new, and so is every source port.
+        let new = template(300, &[(1 + n % 2, 4)]);
+        e.send_from(5000 + n, &ipfix(0, &[(2, new)]));
+    }
+    assert_eq!(e.process.occupancy().held_sets, 200_000);
+}
+
+#[test]
+fn what_waits_for_a_forgotten_session_is_given_up_and_nothing_of_another() {
+    let mut e = Exporter::new(Limits {
+        domains: 2,
+        ..Limits::default()
+    });
+    let own = |field| (2, template(300, &[(field, 4)]));
+    let data = || (301, vec![0, 0, 0, 5]);
+    // This one has a template of its own and waits for another one; the next has none and may borrow.
+    e.send_from(1, &ipfix(0, &[own(1), data()]));
+    e.send_from(2, &ipfix(0, &[own(1)]));
+    assert_eq!(e.process.occupancy().held_sets, 1);
+    // Forgets the first, then its place is another's: whose template is not for the first one's Sets.
+    e.send_from(3, &ipfix(0, &[(2, template(301, &[(1, 4)]))]));
+    assert_eq!(e.process.occupancy().held_sets, 0);
+    assert_eq!(e.octets(), [] as [u64; 0]);
+    assert_eq!(e.unusable(Unusable::UnknownTemplate), 1);
+}
+
+#[test]
+fn a_set_of_a_port_without_templates_outlives_its_session() {
+    let mut e = Exporter::new(Limits {
+        domains: 1,
+        ..Limits::default()
+    });
+    e.send_from(1, &ipfix(0, &[(300, vec![0, 0, 0, 5])]));
+    e.send_from(2, &ipfix(0, &[(2, template(300, &[(1, 4)]))]));
+    assert_eq!(e.octets(), [5]);
+    assert_eq!(e.process.occupancy().held_octets, 0);
+}
+
+#[test]
 fn ntops_v9_numbers_are_named() {
     let mut e = exporter();
     e.send(&netflow9(&[

@@ -1,29 +1,36 @@
 //! Data Sets that arrived before their template: kept within bounds until it comes (RFC 7011 §8.2 leaves
 //! that to the Collecting Process).
+//!
+//! Found by template and by age without looking through the others, so that an exporter, or who poses as
+//! one, cannot make every datagram cost as much as all that wait.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::session::Scope;
 use super::set::Header;
 
 /// What an entry costs beside its octets, so that many small Sets are bounded too.
-const OVERHEAD_OCTETS: usize = 128;
+const OVERHEAD_OCTETS: usize = 256;
 
 /// A Data Set without a template.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) session: usize,
-    /// The template that it waits for.
-    pub(super) id: u16,
     pub(super) exporter: SocketAddr,
     pub(super) header: Header,
     pub(super) content: Box<[u8]>,
 }
 
-/// All that wait, oldest first.
+/// Whose template of which number a Set waits for, and its place in the order of arrival.
+type Place = (Scope, u16, u64);
+
+/// All that wait.
 #[derive(Debug)]
 pub(super) struct Held {
-    queue: VecDeque<(u64, Waiting)>,
+    sets: BTreeMap<Place, Waiting>,
+    /// Since when, oldest first, by the number in the order of arrival.
+    ages: BTreeMap<u64, (u64, Scope, u16)>,
+    arrivals: u64,
     octets: usize,
     max_octets: usize,
     max_milliseconds: u64,
@@ -32,7 +39,9 @@ pub(super) struct Held {
 impl Held {
     pub(super) const fn new(max_octets: usize, max_milliseconds: u64) -> Self {
         Self {
-            queue: VecDeque::new(),
+            sets: BTreeMap::new(),
+            ages: BTreeMap::new(),
+            arrivals: 0,
             octets: 0,
             max_octets,
             max_milliseconds,
@@ -40,54 +49,66 @@ impl Held {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.sets.len()
     }
 
     pub(super) const fn octets(&self) -> usize {
         self.octets
     }
 
-    /// False where there is no room.
-    pub(super) fn keep(&mut self, waiting: Waiting, now_milliseconds: u64) -> bool {
-        let octets = self.octets.saturating_add(cost(&waiting));
-        if octets > self.max_octets {
-            return false;
-        }
-        self.octets = octets;
-        self.queue.push_back((now_milliseconds, waiting));
-        true
+    /// False where there is no room for a Set of so many octets.
+    pub(super) const fn has_room(&self, octets: usize) -> bool {
+        self.octets.saturating_add(cost(octets)) <= self.max_octets
     }
 
-    /// Takes out the oldest Set that is `ready`.
-    pub(super) fn take(&mut self, ready: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
-        let at = self.queue.iter().position(|(_, waiting)| ready(waiting))?;
-        let (_, waiting) = self.queue.remove(at)?;
-        self.octets = self.octets.saturating_sub(cost(&waiting));
-        Some(waiting)
+    /// Keeps a Set that waits for the template `id` of `scope`.
+    pub(super) fn keep(&mut self, scope: Scope, id: u16, waiting: Waiting, now_milliseconds: u64) {
+        self.octets = self.octets.saturating_add(cost(waiting.content.len()));
+        self.arrivals = self.arrivals.saturating_add(1);
+        self.ages
+            .insert(self.arrivals, (now_milliseconds, scope, id));
+        self.sets.insert((scope, id, self.arrivals), waiting);
+    }
+
+    /// Takes out the oldest Set that waits for the template `id` of `scope`.
+    pub(super) fn take(&mut self, scope: Scope, id: u16) -> Option<Waiting> {
+        let range = (scope, id, 0)..=(scope, id, u64::MAX);
+        let place = *self.sets.range(range).next()?.0;
+        self.remove(place)
     }
 
     /// Drops what waited too long; how many Sets.
     pub(super) fn expire(&mut self, now_milliseconds: u64) -> usize {
-        let deadline = now_milliseconds.saturating_sub(self.max_milliseconds);
-        let before = self.queue.len();
-        while let Some((since, waiting)) = self.queue.front()
-            && *since < deadline
-        {
-            self.octets = self.octets.saturating_sub(cost(waiting));
-            self.queue.pop_front();
+        let before = self.sets.len();
+        while let Some((arrival, (since, scope, id))) = self.ages.first_key_value() {
+            if now_milliseconds.saturating_sub(*since) <= self.max_milliseconds {
+                break;
+            }
+            let place = (*scope, *id, *arrival);
+            self.remove(place);
         }
-        before.saturating_sub(self.queue.len())
+        before.saturating_sub(self.sets.len())
     }
 
-    /// Drops what waits for a session that is no more; how many Sets.
-    pub(super) fn forget(&mut self, session: usize) -> usize {
-        let before = self.queue.len();
-        self.queue.retain(|(_, waiting)| waiting.session != session);
-        self.octets = self.queue.iter().map(|(_, waiting)| cost(waiting)).sum();
-        before.saturating_sub(self.queue.len())
+    /// Drops what waits for templates of `scope`, which is no more; how many Sets.
+    pub(super) fn forget(&mut self, scope: Scope) -> usize {
+        let before = self.sets.len();
+        let range = (scope, 0, 0)..=(scope, u16::MAX, u64::MAX);
+        while let Some((place, _)) = self.sets.range(range.clone()).next() {
+            let place = *place;
+            self.remove(place);
+        }
+        before.saturating_sub(self.sets.len())
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Waiting> {
+        self.ages.remove(&place.2);
+        let waiting = self.sets.remove(&place)?;
+        self.octets = self.octets.saturating_sub(cost(waiting.content.len()));
+        Some(waiting)
     }
 }
 
-fn cost(waiting: &Waiting) -> usize {
-    waiting.content.len().saturating_add(OVERHEAD_OCTETS)
+const fn cost(octets: usize) -> usize {
+    octets.saturating_add(OVERHEAD_OCTETS)
 }

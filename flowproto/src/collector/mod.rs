@@ -22,7 +22,7 @@ use crate::record::FlowRecord;
 use crate::template::Fields;
 
 /// The protocol a Message came in, by its version number on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u16)]
 pub enum Version {
     /// NetFlow v5.
@@ -106,11 +106,13 @@ pub enum Unusable {
     UnknownVersion,
     /// A Set whose length is below 4 or beyond the Message.
     SetLength,
-    /// A (options) template that its Set cannot hold, or that describes records of no length.
+    /// A (options) template that its Set cannot hold, that describes records of no length, or that has more
+    /// fields than any exporter's.
     InvalidTemplate,
     /// A variable-length field beyond the end of its Set.
     FieldLength,
-    /// One more template than an Observation Domain may have.
+    /// One more template than an Observation Domain may have, or more fields in all templates together than
+    /// there is room for.
     TooManyTemplates,
     /// A Data Set that waited for its template for too long, or for which there was no room to wait.
     UnknownTemplate,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use super::held::{Held, Waiting};
 use super::netflow5::{self, Flows};
 use super::sequence::Verdict;
-use super::session::{Announced, Learned, SessionKey, Sessions};
+use super::session::{Announced, Learned, Scope, SessionKey, Sessions};
 use super::set::{self, Cursor, Definition, Header, SetKind};
 use super::{Counters, Limits, Occupancy, RecordSink, Unusable, Version};
 use crate::plan::Surroundings;
@@ -29,6 +29,8 @@ pub struct CollectingProcess {
 #[derive(Debug, Default)]
 struct Scratch {
     fields: Vec<FieldSpecifier>,
+    /// Templates that this Message brought.
+    learned: Vec<u16>,
     spans: Vec<Span>,
     record: FlowRecord,
 }
@@ -66,14 +68,10 @@ impl CollectingProcess {
         self.counters.datagrams += 1;
         self.counters.octets += u64::try_from(datagram.len()).unwrap_or(u64::MAX);
         let mut rest = datagram;
-        let mut learned = false;
         // Several IPFIX Messages may share a datagram or stand in one file.
         loop {
             match self.message(exporter, rest, now_milliseconds, sink) {
-                Ok((after, learned_here)) => {
-                    learned |= learned_here;
-                    rest = after;
-                }
+                Ok(after) => rest = after,
                 Err(reason) => {
                     self.count(reason);
                     break;
@@ -82,9 +80,6 @@ impl CollectingProcess {
             if rest.is_empty() {
                 break;
             }
-        }
-        if learned {
-            self.release(sink);
         }
     }
 
@@ -117,31 +112,32 @@ impl CollectingProcess {
         count(&mut self.counters, reason);
     }
 
-    /// One Message; what follows it in the datagram, and whether a new template was learned.
+    /// One Message; what follows it in the datagram. Data Sets that waited for templates in it are read
+    /// behind its own.
     fn message<'d>(
         &mut self,
         exporter: SocketAddr,
         octets: &'d [u8],
         now: u64,
         sink: &mut impl RecordSink,
-    ) -> Result<(&'d [u8], bool), Unusable> {
+    ) -> Result<&'d [u8], Unusable> {
         match octets {
             [0, 5, ..] => {
                 let (header, flows) = netflow5::read_v5(octets)?;
                 self.fixed(exporter, &header, &flows, sink);
-                return Ok((&[], false));
+                return Ok(&[]);
             }
             [0, 7, ..] => {
                 let (header, flows) = netflow5::read_v7(octets)?;
                 self.fixed(exporter, &header, &flows, sink);
-                return Ok((&[], false));
+                return Ok(&[]);
             }
             _ => {}
         }
         let (header, sets, after) = set::split_message(octets)?;
         let session = self.begin(exporter, &header);
         let mut tally = Tally::default();
-        let mut learned = false;
+        self.scratch.learned.clear();
         let mut told = None;
         let mut cursor = Cursor(sets);
         while let Some(next) = set::next_set(&mut cursor, header.version) {
@@ -154,12 +150,8 @@ impl CollectingProcess {
                 }
             };
             match kind {
-                SetKind::Templates => {
-                    learned |= self.learn(session, header.version, false, content)
-                }
-                SetKind::OptionsTemplates => {
-                    learned |= self.learn(session, header.version, true, content);
-                }
+                SetKind::Templates => self.learn(session, header.version, false, content),
+                SetKind::OptionsTemplates => self.learn(session, header.version, true, content),
                 SetKind::Data(id) if self.sessions.template(session, id).is_some() => {
                     if !self
                         .sessions
@@ -172,16 +164,16 @@ impl CollectingProcess {
                 }
                 SetKind::Data(id) => {
                     tally.unread = true;
-                    let waiting = Waiting {
-                        session,
-                        id,
-                        exporter,
-                        header,
-                        content: content.into(),
-                    };
-                    self.counters.sets_held += 1;
-                    if !self.held.keep(waiting, now) {
-                        self.counters.sets_held -= 1;
+                    if self.held.has_room(content.len()) {
+                        self.counters.sets_held += 1;
+                        let waiting = Waiting {
+                            exporter,
+                            header,
+                            content: content.into(),
+                        };
+                        let scope = self.sessions.scope(session);
+                        self.held.keep(scope, id, waiting, now);
+                    } else {
                         self.count(Unusable::UnknownTemplate);
                     }
                 }
@@ -191,7 +183,8 @@ impl CollectingProcess {
         self.tell(&mut told, session, exporter, &header, sink);
         let records = (!tally.unread).then_some((tally.data, tally.options));
         self.sequence(session, &header, records);
-        Ok((after, learned))
+        self.release(session, sink);
+        Ok(after)
     }
 
     /// v5 and v7.
@@ -224,7 +217,7 @@ impl CollectingProcess {
         }
         let (session, forgotten) = self.sessions.find(SessionKey::new(exporter, header));
         if forgotten {
-            let given_up = self.held.forget(session);
+            let given_up = self.held.forget(Scope::Session(session));
             for _ in 0..given_up {
                 self.count(Unusable::UnknownTemplate);
             }
@@ -259,10 +252,9 @@ impl CollectingProcess {
         }
     }
 
-    /// A Template Set or Options Template Set. True where a template is new or another than before.
-    fn learn(&mut self, session: usize, version: Version, options: bool, content: &[u8]) -> bool {
+    /// A Template Set or Options Template Set. Notes which templates are new or others than before.
+    fn learn(&mut self, session: usize, version: Version, options: bool, content: &[u8]) {
         let mut cursor = Cursor(content);
-        let mut learned = false;
         let mut fields = std::mem::take(&mut self.scratch.fields);
         while let Some(next) = set::next_template(&mut cursor, version, options, &mut fields) {
             let outcome = next.and_then(|definition| match definition {
@@ -273,7 +265,9 @@ impl CollectingProcess {
                 Definition::Template { id, kind } => {
                     self.counters.templates += 1;
                     let outcome = self.sessions.define(session, id, kind, &fields)?;
-                    learned |= outcome == Learned::New;
+                    if outcome == Learned::New {
+                        self.scratch.learned.push(id);
+                    }
                     Ok(())
                 }
             });
@@ -282,7 +276,6 @@ impl CollectingProcess {
             }
         }
         self.scratch.fields = fields;
-        learned
     }
 
     /// A Data Set whose template is known.
@@ -336,23 +329,25 @@ impl CollectingProcess {
         self.sessions.announced(session, announced);
     }
 
-    /// Reads the Sets that waited for a template that is known now.
-    fn release(&mut self, sink: &mut impl RecordSink) {
-        while let Some(waiting) = self
-            .held
-            .take(|w| self.sessions.template(w.session, w.id).is_some())
-        {
-            self.counters.sets_released += 1;
-            let Waiting {
-                session,
-                id,
-                exporter,
-                header,
-                content,
-            } = waiting;
-            self.tell(&mut None, session, exporter, &header, sink);
-            let mut tally = Tally::default();
-            self.records(session, exporter, &header, id, &content, &mut tally, sink);
+    /// Reads the Sets that waited for the templates that this session has just sent.
+    fn release(&mut self, session: usize, sink: &mut impl RecordSink) {
+        while let Some(id) = self.scratch.learned.pop() {
+            for scope in self.sessions.scopes(session) {
+                // Withdrawn or replaced by what cannot be used in the same Message: they wait on.
+                while self.sessions.template(session, id).is_some()
+                    && let Some(waiting) = self.held.take(scope, id)
+                {
+                    self.counters.sets_released += 1;
+                    let Waiting {
+                        exporter,
+                        header,
+                        content,
+                    } = waiting;
+                    self.tell(&mut None, session, exporter, &header, sink);
+                    let mut tally = Tally::default();
+                    self.records(session, exporter, &header, id, &content, &mut tally, sink);
+                }
+            }
         }
     }
 }

@@ -16,12 +16,25 @@ use crate::plan::{Samplers, announced_sampling};
 use crate::record::Sampling;
 use crate::template::{FieldSpecifier, Template, TemplateKind};
 
+/// Fields of all templates together, at the most, of some 90 octets each: templates that are many and long
+/// in every domain would fill the memory.
+const MAX_FIELDS: usize = 1 << 21;
+
 /// An observation domain of an exporter: who may share templates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct DomainKey {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct DomainKey {
     address: Address,
     observation_domain_id: u32,
     version: Version,
+}
+
+/// Whose template a Data Set waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    /// That of a session, by its place: it has templates of its own.
+    Session(usize),
+    /// That of any session of the domain: the Set came from a port that had sent no template.
+    Domain(DomainKey),
 }
 
 /// A Transport Session over UDP (RFC 7011 §10.3.2): the domain as heard from one source port.
@@ -44,10 +57,12 @@ impl SessionKey {
     }
 }
 
+type Templates = HashMap<u16, Template, foldhash::fast::RandomState>;
+
 #[derive(Debug)]
 struct Session {
     key: SessionKey,
-    templates: HashMap<u16, Template, foldhash::fast::RandomState>,
+    templates: Templates,
     samplers: Samplers,
     /// 160 `systemInitTimeMilliseconds`.
     system_init_milliseconds: Option<u64>,
@@ -75,6 +90,8 @@ pub(super) struct Sessions {
     latest: Option<(SessionKey, usize)>,
     max_templates: usize,
     templates: usize,
+    /// Fields of those.
+    fields: usize,
     revision: u32,
     /// Stands for a session that is not there, so that nothing has to fail.
     no_domain: Domain,
@@ -90,6 +107,7 @@ impl Sessions {
             latest: None,
             max_templates,
             templates: 0,
+            fields: 0,
             revision: 0,
             no_domain: Domain::default(),
             no_samplers: Samplers::default(),
@@ -140,6 +158,7 @@ impl Sessions {
         match oldest.and_then(|(old, at)| Some((old, at, self.slab.get_mut(at)?))) {
             Some((old, at, place)) => {
                 self.templates = self.templates.saturating_sub(place.templates.len());
+                self.fields = self.fields.saturating_sub(fields(&place.templates));
                 *place = session;
                 if self.lenders.get(&old.domain) == Some(&at) {
                     self.lenders.remove(&old.domain);
@@ -167,6 +186,20 @@ impl Sessions {
             return Some((*lender, lending));
         }
         Some((at, session))
+    }
+
+    /// Whose template a Data Set of this session is to wait for.
+    pub(super) fn scope(&self, at: usize) -> Scope {
+        match self.slab.get(at) {
+            Some(session) if session.templates.is_empty() => Scope::Domain(session.key.domain),
+            _ => Scope::Session(at),
+        }
+    }
+
+    /// Whose waiting Data Sets a template that this session learned may be for.
+    pub(super) fn scopes(&self, at: usize) -> impl Iterator<Item = Scope> + use<> {
+        let domain = self.slab.get(at).map(|s| Scope::Domain(s.key.domain));
+        domain.into_iter().chain([Scope::Session(at)])
     }
 
     pub(super) fn template(&self, at: usize, id: u16) -> Option<&Template> {
@@ -228,9 +261,16 @@ impl Sessions {
             return Ok(Learned::Refreshed);
         }
         let template = Template::new(fields, kind).ok_or(Unusable::InvalidTemplate)?;
-        if session.templates.len() >= self.max_templates && !session.templates.contains_key(&id) {
+        let replaced = session.templates.get(&id).map(Template::len);
+        let fields = self
+            .fields
+            .saturating_sub(replaced.unwrap_or_default())
+            .saturating_add(template.len());
+        let is_one_more = replaced.is_none() && session.templates.len() >= self.max_templates;
+        if is_one_more || fields > MAX_FIELDS {
             return Err(Unusable::TooManyTemplates);
         }
+        self.fields = fields;
         if session.templates.insert(id, template).is_none() {
             self.templates = self.templates.saturating_add(1);
         }
@@ -243,16 +283,24 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(at) else {
             return;
         };
-        let before = session.templates.len();
+        let (mut templates, mut fields) = (0_usize, 0_usize);
+        let mut forget = |template: &Template| {
+            templates = templates.saturating_add(1);
+            fields = fields.saturating_add(template.len());
+        };
         if id == 2 || id == 3 {
-            session
-                .templates
-                .retain(|_, template| template.is_options() != options);
-        } else {
-            session.templates.remove(&id);
+            session.templates.retain(|_, template| {
+                let stays = template.is_options() != options;
+                if !stays {
+                    forget(template);
+                }
+                stays
+            });
+        } else if let Some(template) = session.templates.remove(&id) {
+            forget(&template);
         }
-        let withdrawn = before.saturating_sub(session.templates.len());
-        self.templates = self.templates.saturating_sub(withdrawn);
+        self.templates = self.templates.saturating_sub(templates);
+        self.fields = self.fields.saturating_sub(fields);
     }
 
     /// Takes note of what options records said.
@@ -283,6 +331,11 @@ impl Sessions {
             domain.exporter_address = announced.address.unwrap_or(domain.exporter_address);
         }
     }
+}
+
+/// Fields of these templates.
+fn fields(templates: &Templates) -> usize {
+    templates.values().map(Template::len).sum()
 }
 
 /// What the options records of a Set said of their domain.
