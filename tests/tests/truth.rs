@@ -175,8 +175,13 @@ fn generated(test: &str, name: &str, arguments: &str) -> Option<(PathBuf, Flows)
     let pcapgen = cache.join("target/release/pcapgen");
     if !pcapgen.exists() {
         let sources = cache.join("gen");
+        drop(std::fs::remove_dir_all(&sources));
         program::output(Command::new("cp").arg("-r").arg(&source).arg(&sources));
         program::output(Command::new("chmod").args(["-R", "u+w"]).arg(&sources));
+        // It stands below our workspace, and is none of it.
+        let manifest = sources.join("Cargo.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap() + "\n[workspace]\n";
+        std::fs::write(&manifest, text).unwrap();
         program::output(
             Command::new("cargo")
                 .args(["build", "--release", "--quiet", "--bin", "pcapgen"])
