@@ -5,6 +5,7 @@
 
 mod class;
 mod endpoint;
+pub mod outside;
 
 pub use class::{Scope, TrafficClass};
 pub use endpoint::{Ends, ends};
