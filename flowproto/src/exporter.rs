@@ -261,9 +261,11 @@ impl ExportSession {
     }
 
     fn refresh_if_due(&mut self, now: u64, send: &mut impl FnMut(OutgoingMessage<'_>)) {
-        let due = self.last_refresh_milliseconds.is_none_or(|last| {
-            now.saturating_sub(last) >= self.settings.template_refresh_milliseconds
-        }) || self.messages_since_refresh >= self.settings.template_refresh_messages;
+        // A clock that was set back must not put the refresh off until it is where it was.
+        let due = self
+            .last_refresh_milliseconds
+            .is_none_or(|last| now.abs_diff(last) >= self.settings.template_refresh_milliseconds)
+            || self.messages_since_refresh >= self.settings.template_refresh_messages;
         if !due {
             return;
         }

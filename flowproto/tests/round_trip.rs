@@ -274,6 +274,16 @@ fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_does_not_put_the_templates_off() {
+    let mut session = session();
+    let mut sent = 0;
+    for now in [10_000_000, 10_000_001, 1_000_000] {
+        session.flush(now, &mut |_| sent += 1);
+    }
+    assert_eq!(sent, 2);
+}
+
+#[test]
 fn an_ipv4_record_is_this_octet_for_octet() {
     let record = FlowRecord {
         key: FlowKey {

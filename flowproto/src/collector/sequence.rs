@@ -6,6 +6,8 @@ use super::Version;
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     last: Option<Heard>,
+    /// The Message before was older than expected.
+    was_back: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +41,25 @@ impl Sequence {
         sequence: u32,
         records: Option<(u32, u32)>,
     ) -> Verdict {
-        let Some(last) = self.last.replace(Heard { sequence, records }) else {
-            return Verdict::InOrder;
-        };
+        let heard = Heard { sequence, records };
+        let verdict = self
+            .last
+            .map_or(Verdict::InOrder, |last| last.before(version, heard));
+        let is_back = verdict == Verdict::Back;
+        // One old Message was late: what follows is compared with the latest as before. Two in a row are an
+        // exporter that began anew.
+        if !is_back || self.was_back {
+            self.last = Some(heard);
+        }
+        self.was_back = is_back && !self.was_back;
+        verdict
+    }
+}
+
+impl Heard {
+    /// What `next` says, coming after this one.
+    fn before(self, version: Version, next: Self) -> Verdict {
+        let (last, sequence, records) = (self, next.sequence, next.records);
         let advance = sequence.wrapping_sub(last.sequence);
         let expected = match (version, last.records) {
             (Version::V9, _) => 1,
@@ -86,6 +104,24 @@ mod tests {
             sequence.heard(Version::Ipfix, 120, Some((20, 0))),
             Verdict::Back
         );
+    }
+
+    #[test]
+    fn a_late_message_is_not_counted_as_a_loss_of_the_next() {
+        let mut sequence = Sequence::default();
+        let verdicts =
+            [0, 20, 10, 30, 40].map(|n| sequence.heard(Version::Ipfix, n, Some((10, 0))));
+        use Verdict::{Back, InOrder, Lost};
+        assert_eq!(verdicts, [InOrder, Lost(10), Back, InOrder, InOrder]);
+    }
+
+    #[test]
+    fn an_exporter_that_began_anew_is_followed_from_its_second_message() {
+        let mut sequence = Sequence::default();
+        let verdicts =
+            [500, 0, 10, 20, 40].map(|n| sequence.heard(Version::Ipfix, n, Some((10, 0))));
+        use Verdict::{Back, InOrder, Lost};
+        assert_eq!(verdicts, [InOrder, Back, Back, InOrder, Lost(10)]);
     }
 
     #[test]

@@ -8,19 +8,21 @@
 const BEGINNING_NS: u64 = 1_000_000_000;
 /// A packet so much older than the clock is not late: no ring between the kernel and us holds packets for
 /// that long.
-const LATE_NS: i64 = 10_000_000_000;
+const LATE_NS: u64 = 10_000_000_000;
 /// Packets out of time are believed when they went on for so long …
 const BELIEVED_AFTER_NS: i64 = 10_000_000_000;
 /// … or when they were so many in a row. Packets that fit between them show that the clock is right.
 const BELIEVED_PACKETS: u32 = 1000;
 
-/// How far the packets have come in time, nanoseconds since [`BEGINNING_NS`] before the first one.
+/// How far the packets have come in time: nanoseconds, [`BEGINNING_NS`] at the first one.
 #[derive(Clone, Copy, Debug)]
 pub struct PacketClock {
     now_ns: u64,
     /// What is added to a packet's time, modulo 2^64, to have it on the clock's scale.
     offset_ns: u64,
-    longest_gap_ns: i64,
+    /// How late and how far ahead together a packet may be; 0 before the first one.
+    window_ns: u64,
+    longest_gap_ns: u64,
     /// On the clock's scale, modulo 2^64: the first of the packets out of time that came in a row.
     stranger_ns: u64,
     strangers: u32,
@@ -31,16 +33,11 @@ impl PacketClock {
     /// clock was set, not that time passed.
     #[must_use]
     pub const fn new(longest_gap_ns: u64) -> Self {
-        let longest_gap_ns = longest_gap_ns.cast_signed();
         Self {
-            now_ns: 0,
+            now_ns: BEGINNING_NS,
             offset_ns: 0,
-            // More than half of 64 bits are 292 years.
-            longest_gap_ns: if longest_gap_ns < 0 {
-                i64::MAX
-            } else {
-                longest_gap_ns
-            },
+            window_ns: 0,
+            longest_gap_ns,
             stranger_ns: 0,
             strangers: 0,
         }
@@ -50,28 +47,35 @@ impl PacketClock {
     #[inline]
     pub const fn advance(&mut self, time_ns: u64) -> u64 {
         let time_ns = time_ns.wrapping_add(self.offset_ns);
-        let ahead_ns = time_ns.wrapping_sub(self.now_ns).cast_signed();
-        if self.now_ns == 0 || ahead_ns < -LATE_NS || ahead_ns > self.longest_gap_ns {
+        let ahead_ns = time_ns.wrapping_sub(self.now_ns);
+        if ahead_ns.wrapping_add(LATE_NS) >= self.window_ns {
             self.meet(time_ns);
-            return self.now_ns;
+        } else {
+            if ahead_ns.cast_signed() > 0 {
+                self.now_ns = self.now_ns.saturating_add(ahead_ns);
+            }
+            self.strangers = 0;
         }
-        if ahead_ns > 0 {
-            self.now_ns = self.now_ns.saturating_add(ahead_ns.cast_unsigned());
-        }
-        self.strangers = 0;
         self.now_ns
     }
 
     /// Takes note of a packet that is out of time, which the first one is too.
     #[cold]
     const fn meet(&mut self, time_ns: u64) {
-        if self.now_ns == 0 {
-            self.now_ns = BEGINNING_NS;
-            self.offset_ns = BEGINNING_NS.wrapping_sub(time_ns);
+        if self.window_ns == 0 {
+            self.offset_ns = self.now_ns.wrapping_sub(time_ns);
+            // More than half of 64 bits (292 years) ahead cannot be told from behind.
+            let half = u64::MAX / 2;
+            let gap_ns = if self.longest_gap_ns > half {
+                half
+            } else {
+                self.longest_gap_ns
+            };
+            self.window_ns = gap_ns.saturating_add(LATE_NS + 1);
             return;
         }
         let since_ns = time_ns.wrapping_sub(self.stranger_ns).cast_signed();
-        if self.strangers == 0 || since_ns < -LATE_NS {
+        if self.strangers == 0 || since_ns < -LATE_NS.cast_signed() {
             self.stranger_ns = time_ns;
             self.strangers = 1;
             return;

@@ -364,6 +364,7 @@ impl FlowCache {
         if direction.packets == 0 {
             direction.first_ns = time_ns;
             direction.last_ns = time_ns;
+            direction.egress = sighting.egress;
             direction.icmp_type_code = packet.icmp_type_code;
             direction.vlan_id = packet.vlan_id;
             direction.ip_class_of_service = packet.ip_class_of_service;
@@ -377,9 +378,12 @@ impl FlowCache {
             direction.first_ns = direction.first_ns.min(time_ns);
             direction.last_ns = direction.last_ns.max(time_ns);
         }
-        // The owner, which may be another one after a silence, also in the middle of a record.
-        direction.interface = sighting.interface;
-        direction.egress = sighting.egress;
+        // The owner may be another one after a silence, also in the middle of a record. Written only then,
+        // since it stands in another cache line than the counts.
+        if direction.interface != sighting.interface {
+            direction.interface = sighting.interface;
+            direction.egress = sighting.egress;
+        }
         direction.octets += u64::from(packet.octets);
         direction.packets += u64::from(packets);
         direction.tcp_control_bits |= packet.tcp_control_bits;

@@ -73,7 +73,8 @@ impl FragmentTable {
 
     /// Remembers the first fragment of a tunnel's packet, which is metered as the whole packet that it
     /// carries.
-    pub(super) fn tunnel(&mut self, outer: &Header<'_>, part: Fragment, time_ns: u64) {
+    #[cold]
+    pub(super) fn tunnel(&mut self, outer: Header<'_>, part: Fragment, time_ns: u64) {
         let first = FirstFragment {
             time_ns,
             is_tunnel: true,
@@ -82,21 +83,23 @@ impl FragmentTable {
             destination_port: 0,
             icmp_type_code: 0,
         };
-        self.remember(packet_key(outer, part), first);
+        self.remember(packet_key(&outer, part), first);
     }
 
-    /// Remembers a first fragment, or gives a later one the protocol and the ports of its first.
+    /// Remembers a first fragment, or gives a later one the protocol and the ports of its first. By value,
+    /// because what is lent for the few fragments could not stay in registers for all other packets.
     ///
     /// # Errors
     /// It belongs to a tunnel's packet that is metered already.
+    #[cold]
     pub(super) fn follow(
         &mut self,
-        header: &Header<'_>,
+        header: Header<'_>,
         part: Fragment,
-        info: &mut PacketInfo,
+        mut info: PacketInfo,
         time_ns: u64,
-    ) -> Result<(), Undecodable> {
-        let key = packet_key(header, part);
+    ) -> Result<PacketInfo, Undecodable> {
+        let key = packet_key(&header, part);
         if part.first {
             let first = FirstFragment {
                 time_ns,
@@ -120,7 +123,7 @@ impl FragmentTable {
         } else {
             self.orphans = self.orphans.saturating_add(1);
         }
-        Ok(())
+        Ok(info)
     }
 
     fn remember(&mut self, key: PacketKey, first: FirstFragment) {

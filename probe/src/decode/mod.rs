@@ -182,7 +182,7 @@ pub fn decode(frame: &Frame<'_>, fragments: &mut FragmentTable) -> Result<Packet
                 }
                 packet = inner.network.packet;
                 if let Some(part) = header.fragment {
-                    fragments.tunnel(&header, part, frame.time_ns);
+                    fragments.tunnel(header, part, frame.time_ns);
                 }
                 header = inner_header;
             }
@@ -205,7 +205,7 @@ pub fn decode(frame: &Frame<'_>, fragments: &mut FragmentTable) -> Result<Packet
                 transport::read(&header, &mut info);
                 info.payload_octets = 0;
             }
-            fragments.follow(&header, part, &mut info, frame.time_ns)?;
+            info = fragments.follow(header, part, info, frame.time_ns)?;
         }
     }
     Ok(info)

@@ -60,8 +60,9 @@ pub fn run(mut exporters: Vec<Exporter>, batches: &FilledBatches) {
                     }
                 }
                 batches.give_back(batch);
-                // A trickle of records must not wait until a Message is full.
-                if u128::from(now.saturating_sub(flushed)) >= FLUSH_INTERVAL.as_millis() {
+                // A trickle of records must not wait until a Message is full, nor until a clock that was set
+                // back is where it was.
+                if u128::from(now.abs_diff(flushed)) >= FLUSH_INTERVAL.as_millis() {
                     flush(&mut exporters);
                     flushed = now;
                 }

@@ -44,6 +44,12 @@ impl Name {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The target is elsewhere, without a look-up.
+    #[cfg(test)]
+    pub(super) fn move_to(&self, address: SocketAddr) {
+        *self.address.lock().unwrap() = Some(address);
+    }
+
     fn is_address(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok()
     }

@@ -60,7 +60,10 @@ impl OwnExport {
             let old = source(old);
             sources.retain(|known| *known != old);
         }
-        sources.push(source(new));
+        let new = source(new);
+        if !sources.contains(&new) {
+            sources.push(new);
+        }
         self.revision.fetch_add(1, Ordering::Release);
     }
 }
@@ -138,7 +141,7 @@ impl UdpTarget {
             },
             settings,
         };
-        target.ready();
+        target.ready(0);
         target
     }
 
@@ -148,7 +151,7 @@ impl UdpTarget {
 
     /// Sends records, in Messages as full as they may be.
     pub fn export(&mut self, records: &[FlowRecord], now_milliseconds: u64) {
-        if !self.ready() {
+        if !self.ready(now_milliseconds) {
             let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
             self.sender
                 .metrics
@@ -166,9 +169,12 @@ impl UdpTarget {
 
     /// Sends what is gathered, and templates when they are due.
     pub fn flush(&mut self, now_milliseconds: u64) {
-        if !self.ready() {
-            return;
+        if self.ready(now_milliseconds) {
+            self.send_gathered(now_milliseconds);
         }
+    }
+
+    fn send_gathered(&mut self, now_milliseconds: u64) {
         let sender = &mut self.sender;
         if let Some(session) = &mut self.session {
             session.flush(now_milliseconds, &mut |message| sender.send(message));
@@ -186,12 +192,16 @@ impl UdpTarget {
     }
 
     /// Sees to it that there is a socket to where the target is now, and a session that knows its address.
-    fn ready(&mut self) -> bool {
+    fn ready(&mut self, now_milliseconds: u64) -> bool {
+        if self.sender.must_move() {
+            // What was gathered belongs to the session that ends here.
+            self.send_gathered(now_milliseconds);
+        }
         if self.sender.connect() || self.session.is_none() {
             let Some(connected) = &self.sender.socket else {
                 return false;
             };
-            // Another source address is another exporter: it begins with its templates.
+            // Where the target is now, nobody knows the templates.
             self.session = Some(ExportSession::new(ExportSettings {
                 exporter_address: Address::from(connected.local.ip()),
                 ..self.settings.session.clone()
@@ -202,7 +212,15 @@ impl UdpTarget {
 }
 
 impl Sender {
-    /// Opens the socket, anew if the target has moved. True if its own address is another one now.
+    /// True if the target is known to be elsewhere now.
+    fn must_move(&self) -> bool {
+        match (&self.socket, self.name.address()) {
+            (Some(open), Some(remote)) => open.remote != remote,
+            _ => false,
+        }
+    }
+
+    /// Opens the socket, anew if the target has moved. True if it did.
     fn connect(&mut self) -> bool {
         let Some(remote) = self.name.address() else {
             return false;
@@ -225,9 +243,9 @@ impl Sender {
                 info!(to = %remote, source = %connected.local, "exporting");
                 self.own_export.replace(old, connected.local);
                 self.source_port = connected.local.port();
-                let moved = old.is_none_or(|old| old != connected.local);
                 self.socket = Some(connected);
-                moved
+                self.complained = false;
+                true
             }
             Err(error) => {
                 self.complain("cannot open a socket to the export target", &error);
@@ -394,4 +412,53 @@ impl Pace {
 )]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Capacities, Metrics};
+
+    #[test]
+    fn a_target_that_moves_gets_templates_and_loses_no_record() {
+        let listen = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (old, new) = (listen(), listen());
+        let metrics = Metrics::new(Capacities {
+            conversations: 1,
+            fragments: 1,
+            queue_records: 1,
+            interfaces: 1,
+        });
+        let metrics = metrics.unwrap().target("target");
+        let name = Name::new("127.0.0.1", old.local_addr().unwrap().port());
+        let settings = UdpSettings {
+            session: ExportSettings::default(),
+            records_per_second: 0,
+            wait: true,
+        };
+        let own_export = Arc::new(OwnExport::default());
+        let mut target = UdpTarget::new(
+            name.clone(),
+            settings,
+            Arc::clone(&own_export),
+            metrics.clone(),
+        );
+        let record = FlowRecord::default();
+        target.export(std::slice::from_ref(&record), 1000);
+        name.move_to(new.local_addr().unwrap());
+        // A socket is not opened twice within a second.
+        target.sender.tried = None;
+        target.export(&[record], 1001);
+        target.flush(1001);
+        target.settle();
+
+        assert_eq!((metrics.sent(), metrics.lost()), (2, 0));
+        assert_eq!(own_export.sources().len(), 1);
+        let mut buffer = [0; 1500];
+        for socket in [old, new] {
+            let octets = socket.recv(&mut buffer).unwrap();
+            // Behind the header: the Options Template Set that every session begins with.
+            assert_eq!((buffer[16..18].to_vec(), octets > 60), (vec![0, 3], true));
+        }
+    }
 }
