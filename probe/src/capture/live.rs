@@ -216,7 +216,7 @@ impl Live {
     fn close(&mut self, index: u32, problem: &str, metrics: &Metrics) {
         if let Some(at) = self.interfaces.iter().position(|open| open.index == index) {
             let mut closed = self.interfaces.swap_remove(at);
-            closed.publish_captured();
+            closed.publish_counts();
             self.next_publish = now();
             metrics.interface_failed();
             metrics.interfaces_captured(self.interfaces.len());
@@ -320,12 +320,7 @@ impl Live {
 
     fn publish_counts(&mut self) {
         for interface in &mut self.interfaces {
-            interface.publish_captured();
-            if let Ok(stats) = interface.capture.stats() {
-                let new = stats.dropped.wrapping_sub(interface.dropped);
-                interface.dropped = stats.dropped;
-                interface.metrics.dropped(u64::from(new));
-            }
+            interface.publish_counts();
         }
     }
 }
@@ -400,9 +395,14 @@ impl Interface {
         outcome
     }
 
-    fn publish_captured(&mut self) {
+    fn publish_counts(&mut self) {
         let (packets, octets) = std::mem::take(&mut self.captured);
         self.metrics.captured(packets, octets);
+        if let Ok(stats) = self.capture.stats() {
+            let new = stats.dropped.wrapping_sub(self.dropped);
+            self.dropped = stats.dropped;
+            self.metrics.dropped(u64::from(new));
+        }
     }
 }
 
