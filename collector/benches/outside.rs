@@ -54,7 +54,7 @@ fn database() -> Vec<u8> {
 /// Where real ones are: most in a few /12s of `2000::/3`.
 fn v6(number: u32) -> Ipv6Addr {
     let registries = [
-        0x2001_u32, 0x2400, 0x2600, 0x2a00, 0x2a02, 0x2a06, 0x2803, 0x2c0f,
+        0x2003_u32, 0x2400, 0x2600, 0x2a00, 0x2a02, 0x2a06, 0x2803, 0x2c0f,
     ];
     let at = usize::try_from(number % 8).unwrap();
     let bits = u128::from(registries[at]) << 112 | u128::from(scattered(number)) << 80;
