@@ -447,6 +447,7 @@ fn segments_merged_by_offloads_are_counted_and_octets_stay() {
     assert_eq!(big(Some(1400), 0, true), 10);
     assert_eq!(big(Some(1000), 1500, true), 14);
     assert_eq!(big(Some(9000), 1500, true), 10); // 1460 by the MTU
+    assert_eq!(big(Some(1), 1500, true), 292); // 48, as nobody sends less
     assert_eq!(big(None, 9000, true), 2);
     assert_eq!(big(None, 0, true), 10);
     assert_eq!(big(None, 0, false), 1);

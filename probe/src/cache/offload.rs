@@ -5,6 +5,10 @@ use crate::decode::PacketInfo;
 /// Octets; taken where nothing else is known.
 const ETHERNET_MTU: u32 = 1500;
 
+/// Octets of a segment and its options that every sender may send, whatever is announced: Linux heeds nothing
+/// smaller, and nobody may have one packet counted as a thousand.
+const SMALLEST_SEGMENT: u16 = 48;
+
 /// Segments that offloads (GRO, TSO) merged into a captured packet: its payload by what a full segment holds,
 /// which is what the receiver announced in its SYN, and what the interface's MTU takes. Without either the
 /// MTU is taken to be Ethernet's.
@@ -18,7 +22,8 @@ pub(super) fn segments(packet: &PacketInfo, announced: Option<u16>, mtu: u32) ->
         (None, 0) => by_mtu(ETHERNET_MTU),
         (None, mtu) => by_mtu(mtu),
         (Some(size), mtu) => {
-            let by_receiver = u32::from(size).saturating_sub(packet.tcp_option_octets);
+            let by_receiver =
+                u32::from(size.max(SMALLEST_SEGMENT)).saturating_sub(packet.tcp_option_octets);
             if mtu == 0 {
                 by_receiver
             } else {
