@@ -11,8 +11,8 @@ use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeTable, Measures, Preset, SeriesTable};
 use kipfix_collector::enrich::ends;
-use kipfix_collector::inventory::index::{Endpoint, EndpointKind, IndexBuilder, Node};
-use kipfix_collector::inventory::{EndpointId, Index};
+use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, Node};
+use kipfix_collector::inventory::{EndpointId, Index, Span};
 use kipfix_collector::settings::Settings;
 use kipfix_collector::worker::{Shared, Worker};
 use kipfix_service::exposition::Format;
@@ -81,7 +81,7 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends", |bencher| {
         bencher.iter(|| {
             for record in &records {
-                black_box(ends(&lookup, record));
+                black_box(ends(&lookup, record, Span::moment(NOW)));
             }
         });
     });
@@ -95,7 +95,7 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends and edge", |bencher| {
         bencher.iter(|| {
             for record in &records {
-                let ends = ends(&lookup, record);
+                let ends = ends(&lookup, record, Span::moment(NOW));
                 black_box(edges.count(ends.source, ends.destination, &measures));
             }
         });
@@ -125,7 +125,7 @@ fn per_record(criterion: &mut Criterion) {
 
 fn per_series(criterion: &mut Criterion) {
     let index = index();
-    let ids = u32::try_from(index.endpoints()).unwrap();
+    let ids = u32::try_from(index.sizes().endpoints).unwrap();
     let pairs = || {
         (0..100_000_u32).map(|n| {
             let measures = Measures {

@@ -2,7 +2,7 @@
 //!
 //! The authoritative observer is the source's node if that node is observed, else the destination's
 //! node if that one is. A node is observed if an exporter that is on it was heard in the last
-//! [`OBSERVED_MILLISECONDS`]. Each direction of a biflow record is judged by itself, so that it does
+//! [`OBSERVED_MILLISECONDS`], or if Kubernetes says that a probe on it is Ready. Each direction of a biflow record is judged by itself, so that it does
 //! not matter which end a Metering Process took for the source.
 //!
 //! | exporter's node | source's node | destination's node | the record |
@@ -22,12 +22,11 @@
 //! client's address, both it and the pod's node see client → pod, and only the pod's node counts it;
 //! where it does not, the two legs have different keys and each is some node's own.
 //!
-//! An undecided record is held ([`HeldRecords`]) until the silent node was heard (then that node's
+//! An undecided record is held ([`Held`]) until the silent node was heard (then that node's
 //! record counts) or the wait is over (then this one does). No state is shared between collectors, so
 //! any number of them agree.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::aggregate::Measures;
 use crate::inventory::{EndpointId, NodeId};
@@ -40,15 +39,35 @@ pub const OBSERVED_MILLISECONDS: u64 = 180_000;
 pub struct Observers {
     /// Milliseconds since the epoch plus one; 0 is never.
     heard: Box<[AtomicU64]>,
+    /// A probe on it is Ready.
+    ready: Box<[AtomicBool]>,
 }
 
 impl Observers {
-    /// Nobody was heard yet.
+    /// Nobody was heard yet. `nodes`: how many there may be.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
         Self {
             heard: (0..nodes).map(|_| AtomicU64::new(0)).collect(),
+            ready: (0..nodes).map(|_| AtomicBool::new(false)).collect(),
         }
+    }
+
+    /// Whether Kubernetes says that a probe on `node` is Ready.
+    pub fn set_ready(&self, node: NodeId, ready: bool) {
+        let slot = usize::try_from(node.0)
+            .ok()
+            .and_then(|at| self.ready.get(at));
+        if let Some(slot) = slot {
+            slot.store(ready, Ordering::Relaxed);
+        }
+    }
+
+    fn is_ready(&self, node: NodeId) -> bool {
+        let slot = usize::try_from(node.0)
+            .ok()
+            .and_then(|at| self.ready.get(at));
+        slot.is_some_and(|slot| slot.load(Ordering::Relaxed))
     }
 
     /// An exporter on `node` was heard.
@@ -58,11 +77,12 @@ impl Observers {
         }
     }
 
-    /// Whether an exporter on `node` was ever heard.
+    /// Whether an exporter on `node` was ever heard, or a probe on it is Ready.
     #[must_use]
     pub fn ever_heard(&self, node: NodeId) -> bool {
         self.slot(node)
             .is_some_and(|slot| slot.load(Ordering::Relaxed) != 0)
+            || self.is_ready(node)
     }
 
     /// Whether `node` is observed now.
@@ -71,7 +91,7 @@ impl Observers {
         self.slot(node).is_some_and(|slot| {
             let heard = slot.load(Ordering::Relaxed);
             heard != 0 && now_milliseconds.saturating_sub(heard - 1) <= OBSERVED_MILLISECONDS
-        })
+        }) || self.is_ready(node)
     }
 
     /// Nodes observed now.
@@ -150,73 +170,8 @@ pub struct Held {
     pub destination: EndpointId,
     /// What it adds, if it counts.
     pub measures: Measures,
-    /// When it came, milliseconds since the epoch.
-    pub since_milliseconds: u64,
     /// Its line of the flow log, still open; empty where there is none.
     pub line: Vec<u8>,
-}
-
-/// Records that wait for their verdict, the oldest first.
-#[derive(Debug)]
-pub struct HeldRecords {
-    queue: VecDeque<Held>,
-    bound: usize,
-    wait_milliseconds: u64,
-}
-
-impl HeldRecords {
-    /// Room for `bound` records, each for `wait_milliseconds` at the most.
-    #[must_use]
-    pub fn new(bound: usize, wait_milliseconds: u64) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            bound,
-            wait_milliseconds,
-        }
-    }
-
-    /// Holds a record. Where there is no room, the oldest comes back: it must be settled at once.
-    #[must_use]
-    pub fn hold(&mut self, held: Held) -> Option<Held> {
-        if self.bound == 0 {
-            return Some(held);
-        }
-        let oldest = if self.queue.len() >= self.bound {
-            self.queue.pop_front()
-        } else {
-            None
-        };
-        self.queue.push_back(held);
-        oldest
-    }
-
-    /// The oldest record, if it has waited for long enough.
-    #[must_use]
-    pub fn due(&mut self, now_milliseconds: u64) -> Option<Held> {
-        let since = self.queue.front()?.since_milliseconds;
-        if now_milliseconds.saturating_sub(since) < self.wait_milliseconds {
-            return None;
-        }
-        self.queue.pop_front()
-    }
-
-    /// The oldest record, however short it has waited.
-    #[must_use]
-    pub fn take(&mut self) -> Option<Held> {
-        self.queue.pop_front()
-    }
-
-    /// Records waiting.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// True where none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -337,27 +292,15 @@ mod tests {
         assert!(!observers.observed(NodeId(0), 6 + OBSERVED_MILLISECONDS));
     }
 
-    fn held(since_milliseconds: u64) -> Held {
-        Held {
-            exporter: NodeId(0),
-            source: EndpointId(1),
-            destination: EndpointId(2),
-            measures: Measures::default(),
-            since_milliseconds,
-            line: Vec::new(),
-        }
-    }
-
     #[test]
-    fn held_records_leave_when_they_are_due_or_their_room_is_needed() {
-        let mut records = HeldRecords::new(2, 10);
-        assert!(records.hold(held(100)).is_none());
-        assert!(records.hold(held(105)).is_none());
-        assert!(records.due(109).is_none());
-        assert_eq!(records.due(110).unwrap().since_milliseconds, 100);
-        assert!(records.hold(held(106)).is_none());
-        assert_eq!(records.hold(held(107)).unwrap().since_milliseconds, 105);
-        assert_eq!(records.len(), 2);
-        assert!(HeldRecords::new(0, 10).hold(held(1)).is_some());
+    fn a_node_whose_probe_is_ready_is_observed_before_it_was_heard() {
+        let observers = Observers::new(2);
+        observers.set_ready(NodeId(1), true);
+        assert_eq!(
+            verdict(&observers, [OTHER, X], true),
+            Verdict::OtherObserver
+        );
+        observers.set_ready(NodeId(1), false);
+        assert_eq!(verdict(&observers, [OTHER, X], false), Verdict::Counts);
     }
 }

@@ -16,6 +16,7 @@ pub mod aggregate;
 pub mod dedup;
 pub mod emit;
 pub mod enrich;
+mod intermediate;
 pub mod inventory;
 pub mod live;
 pub mod metrics;
@@ -23,11 +24,12 @@ pub mod offline;
 pub mod receive;
 pub mod serve;
 pub mod settings;
+pub mod waiting;
 pub mod worker;
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -40,7 +42,8 @@ use kipfix_service::signals::Stop;
 
 use aggregate::{EdgeTable, SeriesTable};
 use emit::{FlowLog, Patience};
-use inventory::{Index, IndexBuilder};
+use inventory::cluster::{self, Access, Health, Terms};
+use inventory::{Directory, Index, NodeId};
 use metrics::{Metrics, Totals};
 use receive::savefile::SavefileCounts;
 use receive::udp::UdpReceiver;
@@ -63,7 +66,9 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         return kipfix_service::settings::print(&settings);
     }
     logs::init(settings.log_format);
-    let index = index(&settings)?;
+    let mut directory = directory(&settings)?;
+    let index = directory.current();
+    let access = access(&settings)?;
     let stop = Stop::on_signals().context("cannot wait for signals")?;
 
     // With savefiles, nothing opens that was not asked for by its flag.
@@ -85,6 +90,10 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         Patience::Wait
     };
     let collector = Collector::new(&settings, index, sockets, patience)?;
+    let watching = match access {
+        None => None,
+        Some(access) => Some(collector.watch(access, directory, &settings, stop.clone())?),
+    };
     let serving = match http {
         None => None,
         Some(listener) => Some(collector.serve(listener, stop.clone())?),
@@ -99,22 +108,41 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
             .join()
             .map_err(|_| anyhow!("the HTTP server died"))?;
     }
+    if let Some(watching) = watching {
+        watching
+            .join()
+            .map_err(|_| anyhow!("watching Kubernetes died"))?;
+    }
     outcome
 }
 
-fn index(settings: &Settings) -> Result<Index, Failure> {
-    let index = match &settings.inventory {
-        None => return Ok(IndexBuilder::new().build()),
-        Some(path) => {
-            inventory::file::read(path).map_err(|error| Failure::BadSettings(error.to_string()))?
-        }
+/// How to reach Kubernetes. Offline, a cluster that is merely there says nothing of a savefile: only a
+/// kubeconfig that is asked for does.
+fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
+    if settings.kubernetes == "auto" && !settings.read.is_empty() {
+        return Ok(None);
+    }
+    let access = Access::of(&settings.kubernetes)
+        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    if access.is_none() && settings.inventory.is_none() {
+        tracing::info!("no Kubernetes and no inventory: counting by address alone");
+    }
+    Ok(access)
+}
+
+fn directory(settings: &Settings) -> Result<Directory, Failure> {
+    let Some(path) = &settings.inventory else {
+        return Ok(Directory::new(settings.bounds()));
     };
+    let mut directory = inventory::file::read(path, settings.bounds())
+        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let sizes = directory.current().sizes();
     tracing::info!(
-        nodes = index.nodes(),
-        endpoints = index.endpoints(),
+        nodes = sizes.nodes,
+        endpoints = sizes.endpoints,
         "inventory read"
     );
-    Ok(index)
+    Ok(directory)
 }
 
 /// The sockets, worker after worker.
@@ -194,6 +222,7 @@ impl Collector {
                 Clock::Packets(Arc::clone(&packet_clock))
             },
             spare: Mutex::new(EdgeTable::new(settings.max_edges)),
+            kubernetes: OnceLock::new(),
         };
         Ok(Self {
             scrape: Arc::new(scrape),
@@ -202,11 +231,45 @@ impl Collector {
         })
     }
 
+    /// Watches Kubernetes. Before savefiles are read, all of it must be known.
+    fn watch(
+        &self,
+        access: Access,
+        directory: Directory,
+        settings: &Settings,
+        stop: Stop,
+    ) -> Result<JoinHandle<()>, Failure> {
+        let health = Arc::new(Health::default());
+        self.scrape.kubernetes.get_or_init(|| Arc::clone(&health));
+        let terms = Terms {
+            workload_labels: settings.workload_labels.clone(),
+            probe_labels: settings.probe_labels().unwrap_or_default(),
+            node_pool_label: settings.node_pool_label.clone(),
+        };
+        let publisher = Publisher(Arc::clone(&self.scrape.shared));
+        let stopped = StopAtEnd(stop.clone());
+        let thread = cluster::start(access, directory, terms, health, publisher, stopped)
+            .context("no thread for Kubernetes")?;
+        let began = live::monotonic();
+        let patience = settings.inventory_wait.duration();
+        let is_known = || {
+            let index = self.scrape.shared.index.load();
+            index.is_watched() && index.is_complete()
+        };
+        while !settings.read.is_empty() && !is_known() && began.elapsed() < patience {
+            if stop.wait_timeout(Duration::from_millis(20)) {
+                break;
+            }
+        }
+        Ok(thread)
+    }
+
     fn serve(&self, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {
         tracing::info!(http = %listener.local_address(), "serving /metrics, /livez and /readyz");
         let scrape = Arc::clone(&self.scrape);
         let metrics = move |format, out: &mut Vec<u8>| scrape.write(format, false, out);
-        let router = admin::router(metrics, Readiness::default);
+        let scrape = Arc::clone(&self.scrape);
+        let router = admin::router(metrics, move || readiness(&scrape));
         Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
     }
 
@@ -290,8 +353,62 @@ impl Collector {
     }
 }
 
+/// What Kubernetes keeps the collector from knowing. It carries on with what is known; only for the
+/// first word it waits, as its records do.
+fn readiness(scrape: &Scrape) -> Readiness {
+    let mut readiness = Readiness::default();
+    let Some(health) = scrape.kubernetes.get() else {
+        return readiness;
+    };
+    let now = live::now_milliseconds();
+    for (kind, watch) in health.counts() {
+        let kind = kind.as_str();
+        let since = now.saturating_sub(watch.since_milliseconds) / 1000;
+        if watch.forbidden {
+            let note = format!("kubernetes: {kind} are forbidden, since {since} s: off");
+            readiness.notes.push(note);
+        } else if !watch.up && watch.since_milliseconds != 0 {
+            readiness.notes.push(format!(
+                "kubernetes: {kind} are not told of, since {since} s: going on with what is known"
+            ));
+        }
+    }
+    if !scrape.shared.index.load().is_complete() {
+        let line = "kubernetes: not all nodes and pods are known yet".to_owned();
+        if scrape.inventory_is_awaited(now) {
+            readiness.missing.push(line);
+        } else {
+            readiness.notes.push(line);
+        }
+    }
+    readiness
+}
+
+/// What the watches tell goes to the workers.
+struct Publisher(Arc<Shared>);
+
+impl cluster::Publish for Publisher {
+    fn index(&self, index: Index) {
+        self.0.index.store(Arc::new(index));
+    }
+
+    fn probe(&self, node: NodeId, ready: bool) {
+        self.0.observers.set_ready(node, ready);
+    }
+
+    fn now_milliseconds(&self) -> u64 {
+        live::now_milliseconds()
+    }
+}
+
 /// Asks to stop when its thread ends, however it ends: a dead stage ends the process.
 struct StopAtEnd(Stop);
+
+impl AsRef<Stop> for StopAtEnd {
+    fn as_ref(&self) -> &Stop {
+        &self.0
+    }
+}
 
 impl Drop for StopAtEnd {
     fn drop(&mut self) {

@@ -12,6 +12,7 @@
 //! * Σ over series of a family that has no filter = octets (packets, connections) of the counted
 //!   records, scaled, unless series went idle
 
+use flowproto::Address;
 use flowproto::collector::Unusable;
 use prometheus::core::Collector;
 use prometheus::{
@@ -20,6 +21,8 @@ use prometheus::{
 
 use crate::aggregate::SeriesCounts;
 use crate::emit::FlowLogCounts;
+use crate::inventory::IndexSizes;
+use crate::inventory::cluster::{Kind, WatchCounts};
 use crate::receive::savefile::{NotUsed, SavefileCounts};
 use crate::settings::Settings;
 use crate::worker::WorkerCounts;
@@ -39,6 +42,12 @@ pub struct Totals {
     pub sockets: Vec<(String, u64, u64)>,
     /// Nodes that are observed now.
     pub observed_nodes: u64,
+    /// How full the inventory is.
+    pub inventory: IndexSizes,
+    /// How the watches of Kubernetes fare, if it is watched.
+    pub kubernetes: Vec<(Kind, WatchCounts)>,
+    /// Exporters whose clock is off, and by how many milliseconds.
+    pub skews: Vec<(Address, i64)>,
 }
 
 /// The metrics and their registry.
@@ -71,7 +80,21 @@ pub struct Metrics {
     settled_early: IntCounter,
     waiting: IntGauge,
     foreign: IntCounter,
+    ambiguous: IntCounter,
+    unreported: IntCounter,
+    before_inventory: IntCounter,
     observed_nodes: IntGauge,
+    inventory_nodes: IntGauge,
+    inventory_endpoints: IntGauge,
+    inventory_held: IntGauge,
+    inventory_overflow: IntCounter,
+    kubernetes_up: IntGaugeVec,
+    kubernetes_last_event: IntGaugeVec,
+    kubernetes_since: IntGaugeVec,
+    kubernetes_events: IntCounterVec,
+    kubernetes_errors: IntCounterVec,
+    clock_skew: IntGaugeVec,
+    skewed_exporters: IntGauge,
     edges: IntGauge,
     full_drains: IntCounter,
     series: IntGauge,
@@ -87,6 +110,9 @@ pub struct Metrics {
     savefile_not_used: [IntCounter; 5],
     scrape_seconds: Histogram,
 }
+
+/// Exporters whose skew is shown, the worst ones.
+const MOST_SKEWS: usize = 100;
 
 /// Makes metrics and registers them.
 struct Maker(Registry);
@@ -234,16 +260,77 @@ impl Metrics {
             no_counters: not_counted.with_label_values(&["no_counters"]),
             held: make.counter(
                 "records_held_total",
-                "Records that had to wait until it was known who the authoritative observer is.",
+                "Records that had to wait until it was known who the authoritative observer is, or who \
+                 holds their addresses; one may wait for both.",
             )?,
             settled_early: make.counter(
                 "records_settled_early_total",
                 "Waiting records decided early because their room was needed.",
             )?,
-            waiting: make.gauge("records_waiting", "Records that wait for that now.")?,
+            waiting: make.gauge("records_waiting", "Records that wait for one of these now.")?,
             foreign: make.counter(
                 "records_foreign_total",
                 "Records of exporters that are no known node; they count always.",
+            )?,
+            ambiguous: make.counter(
+                "records_ambiguous_total",
+                "Records an address of which changed hands while their packets ran.",
+            )?,
+            unreported: make.counter(
+                "records_unreported_total",
+                "Records decided though an address in a pod CIDR was reported by no pod.",
+            )?,
+            before_inventory: make.counter(
+                "records_before_inventory_total",
+                "Records decided before Kubernetes had told of all nodes and pods.",
+            )?,
+            inventory_nodes: make.gauge("inventory_nodes", "Nodes known.")?,
+            inventory_endpoints: make.gauge(
+                "inventory_endpoints",
+                "Nodes, pods, services and prefixes known, those remembered after their end too.",
+            )?,
+            inventory_held: make.gauge(
+                "inventory_addresses",
+                "Addresses and ports that one of these holds or held.",
+            )?,
+            inventory_overflow: make.counter(
+                "inventory_overflow_total",
+                "Nodes, endpoints and addresses that found no room in max_nodes or max_endpoints.",
+            )?,
+            kubernetes_up: make.gauges(
+                "kubernetes_up",
+                "1 where the watch of this kind runs, 0 where it is away or forbidden.",
+                "kind",
+            )?,
+            kubernetes_last_event: make.gauges(
+                "kubernetes_last_event_timestamp_seconds",
+                "When the watch of this kind last told something.",
+                "kind",
+            )?,
+            kubernetes_since: make.gauges(
+                "kubernetes_up_changed_timestamp_seconds",
+                "When the watch of this kind went up or down; 0 before the first word.",
+                "kind",
+            )?,
+            kubernetes_events: make.counters(
+                "kubernetes_events_total",
+                "Objects that the watch of this kind told of.",
+                "kind",
+            )?,
+            kubernetes_errors: make.counters(
+                "kubernetes_errors_total",
+                "Failures of the watch of this kind.",
+                "kind",
+            )?,
+            clock_skew: make.gauges(
+                "exporter_clock_skew_milliseconds",
+                "What is added to the exporter's time; only exporters that are off by a second and more, \
+                 the worst 100.",
+                "exporter",
+            )?,
+            skewed_exporters: make.gauge(
+                "exporters_skewed",
+                "Exporters whose clock is off by a second and more.",
             )?,
             observed_nodes: make.gauge(
                 "observed_nodes",
@@ -304,6 +391,9 @@ impl Metrics {
             savefile,
             sockets,
             observed_nodes,
+            inventory,
+            kubernetes,
+            skews,
         } = totals;
         let (decoding, records) = (&worker.decoding, &worker.records);
         raise(&self.datagrams, decoding.datagrams);
@@ -338,6 +428,17 @@ impl Metrics {
         self.waiting.set(level(records.waiting));
         raise(&self.foreign, records.foreign);
         self.observed_nodes.set(level(*observed_nodes));
+        raise(&self.ambiguous, records.ambiguous);
+        raise(&self.unreported, records.unreported);
+        raise(&self.before_inventory, records.before_inventory);
+        self.inventory_nodes.set(level(inventory.nodes));
+        self.inventory_endpoints.set(level(inventory.endpoints));
+        self.inventory_held.set(level(inventory.held));
+        raise(&self.inventory_overflow, inventory.overflow);
+        for (kind, watch) in kubernetes {
+            self.publish_watch(*kind, watch);
+        }
+        self.publish_skews(skews);
         self.edges.set(level(records.edges));
         raise(&self.full_drains, records.full_drains);
         self.series.set(level(series.series));
@@ -351,6 +452,40 @@ impl Metrics {
         raise(&self.savefile_frames, savefile.frames);
         raise(&self.savefile_datagrams, savefile.datagrams);
         raise_each(&self.savefile_not_used, &savefile.not_used);
+    }
+
+    fn publish_watch(&self, kind: Kind, watch: &WatchCounts) {
+        let kind = [kind.as_str()];
+        let seconds = |milliseconds: u64| level(milliseconds / 1000);
+        self.kubernetes_up
+            .with_label_values(&kind)
+            .set(watch.up.into());
+        self.kubernetes_last_event
+            .with_label_values(&kind)
+            .set(seconds(watch.last_event_milliseconds));
+        self.kubernetes_since
+            .with_label_values(&kind)
+            .set(seconds(watch.since_milliseconds));
+        raise(
+            &self.kubernetes_events.with_label_values(&kind),
+            watch.events,
+        );
+        raise(
+            &self.kubernetes_errors.with_label_values(&kind),
+            watch.errors,
+        );
+    }
+
+    fn publish_skews(&self, skews: &[(Address, i64)]) {
+        self.skewed_exporters.set(level(skews.len()));
+        let mut worst: Vec<&(Address, i64)> = skews.iter().collect();
+        worst.sort_by_key(|(_, skew)| std::cmp::Reverse(skew.unsigned_abs()));
+        self.clock_skew.reset();
+        for (exporter, skew) in worst.into_iter().take(MOST_SKEWS) {
+            self.clock_skew
+                .with_label_values(&[&exporter.to_string()])
+                .set(*skew);
+        }
     }
 }
 

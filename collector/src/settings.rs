@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Preset;
 use crate::emit::FlowLogTarget;
+use crate::inventory::Bounds;
 use crate::receive::udp::ListenUrl;
 use crate::worker::WorkerSettings;
 
@@ -65,9 +66,44 @@ pub struct Flags {
     /// How long a record waits until it is known whether the other node is observed too [default: 10s]
     #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
     pub observer_wait: Option<Span>,
-    /// How many records wait for that at the most, for each worker [default: 65536]
+    /// How many records wait for that at the most, and how many for Kubernetes, for each worker
+    /// [default: 65536]
     #[arg(long, value_name = "N", help_heading = "Who is who")]
     pub held_records: Option<usize>,
+
+    /// How long a record waits for the pod whose address it names to be reported [default: 5s]
+    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    pub attribution_wait: Option<Span>,
+    /// How long, from the start on, records wait for the first word of Kubernetes [default: 30s]
+    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    pub inventory_wait: Option<Span>,
+    /// How long a pod, node or service is remembered after its end [default: 5m]
+    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    pub deleted_pods_kept: Option<Span>,
+    /// An exporter's clock may be off by so much; if it is by more, its records are taken to be of
+    /// the moment when they arrive [default: 10m]
+    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    pub max_clock_skew: Option<Span>,
+    /// Name of this cluster, said in the flow log [default: none]
+    #[arg(long, value_name = "NAME", help_heading = "Who is who")]
+    pub cluster_name: Option<String>,
+    /// Label of a Node that names its node pool [default: none]
+    #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
+    pub node_pool_label: Option<String>,
+    /// Labels that name the workload of a pod without a controller, the first that it has; repeatable
+    /// [default: app.kubernetes.io/name, app and k8s-app]
+    #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
+    pub workload_labels: Vec<String>,
+    /// Labels by which a pod is known as a probe: a node with a Ready one is observed
+    /// [default: app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe]
+    #[arg(long, value_name = "LABEL=VALUE,...", help_heading = "Who is who")]
+    pub probe_selector: Option<String>,
+    /// Pods, services, nodes and prefixes known at once, those remembered too [default: 1048576]
+    #[arg(long, value_name = "N", help_heading = "Who is who")]
+    pub max_endpoints: Option<u32>,
+    /// Nodes known at once, those remembered too [default: 16384]
+    #[arg(long, value_name = "N", help_heading = "Who is who")]
+    pub max_nodes: Option<u32>,
 
     /// Serve /metrics, /livez and /readyz here [default: [::]:8080]
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
@@ -147,6 +183,16 @@ pub struct Settings {
     pub inventory: Option<PathBuf>,
     pub observer_wait: Span,
     pub held_records: usize,
+    pub attribution_wait: Span,
+    pub inventory_wait: Span,
+    pub deleted_pods_kept: Span,
+    pub max_clock_skew: Span,
+    pub cluster_name: String,
+    pub node_pool_label: String,
+    pub workload_labels: Vec<String>,
+    pub probe_selector: String,
+    pub max_endpoints: u32,
+    pub max_nodes: u32,
     pub http: ListenAddress,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
@@ -176,6 +222,19 @@ impl Default for Settings {
             inventory: None,
             observer_wait: Span::from_secs(10),
             held_records: 65_536,
+            attribution_wait: Span::from_secs(5),
+            inventory_wait: Span::from_secs(30),
+            deleted_pods_kept: Span::from_secs(300),
+            max_clock_skew: Span::from_secs(600),
+            cluster_name: String::new(),
+            node_pool_label: String::new(),
+            workload_labels: ["app.kubernetes.io/name", "app", "k8s-app"]
+                .map(String::from)
+                .to_vec(),
+            probe_selector: "app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe"
+                .into(),
+            max_endpoints: 1 << 20,
+            max_nodes: 1 << 14,
             http: ListenAddress(any(8080)),
             flow_log: None,
             flow_log_queue: Size::from_bytes(16 << 20),
@@ -213,6 +272,23 @@ impl Settings {
 
     fn check(&self) -> Result<(), BadSettings> {
         let bad = |sentence: String| Err(BadSettings::new(sentence));
+        for (name, value, most) in [
+            ("max_endpoints", self.max_endpoints, 1 << 26),
+            ("max_nodes", self.max_nodes, 1 << 20),
+        ] {
+            if !(16..=most).contains(&value) {
+                return bad(format!(
+                    "{name}: {value} is out of range: allowed are 16 to {most}"
+                ));
+            }
+        }
+        if self.probe_labels().is_none() {
+            return bad(format!(
+                "probe_selector: {:?} cannot be used: allowed is LABEL=VALUE, several separated by \
+                 commas",
+                self.probe_selector
+            ));
+        }
         for (name, value, least, most) in [
             ("workers", self.workers, 1, 256),
             ("held_records", self.held_records, 0, 1 << 24),
@@ -248,12 +324,11 @@ impl Settings {
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: allowed only beside read; live, scrape /metrics".into());
         }
-        if !matches!(self.kubernetes.as_str(), "auto" | "off") {
-            return bad(format!(
-                "kubernetes: {:?} cannot be used: allowed are auto and off, until this version \
-                 can ask Kubernetes; an inventory file says who is who",
-                self.kubernetes
-            ));
+        if self.kubernetes.is_empty() {
+            return bad(
+                "kubernetes: the value is empty: allowed are auto, off and a kubeconfig file"
+                    .into(),
+            );
         }
         if self.preset.is_empty() {
             return bad("preset: the list is empty: allowed are workloads, nodes, zones".into());
@@ -262,6 +337,27 @@ impl Settings {
             return bad("listen: the list is empty: allowed is udp://ADDRESS:PORT".into());
         }
         Ok(())
+    }
+
+    /// Labels, and their values, of a pod that is a probe; `None` where the setting is not of that form.
+    #[must_use]
+    pub fn probe_labels(&self) -> Option<Vec<(String, String)>> {
+        let pairs = self.probe_selector.split(',').map(|pair| {
+            let (label, value) = pair.split_once('=')?;
+            let (label, value) = (label.trim(), value.trim());
+            (!label.is_empty()).then(|| (label.to_owned(), value.to_owned()))
+        });
+        pairs.collect()
+    }
+
+    /// Bounds of what is known of the cluster.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            endpoints: self.max_endpoints,
+            nodes: self.max_nodes,
+            kept_milliseconds: milliseconds(self.deleted_pods_kept),
+        }
     }
 
     /// What a worker needs of them. `began_milliseconds`: see [`WorkerSettings`].
@@ -277,6 +373,9 @@ impl Settings {
             max_edges: self.max_edges,
             held_records: self.held_records,
             observer_wait_milliseconds: milliseconds(self.observer_wait),
+            attribution_wait_milliseconds: milliseconds(self.attribution_wait),
+            inventory_wait_milliseconds: milliseconds(self.inventory_wait),
+            max_clock_skew_milliseconds: milliseconds(self.max_clock_skew),
             intra_node: self.intra_node,
             connections_from_flows: self.connections_from_flows,
             began_milliseconds,
@@ -317,8 +416,8 @@ mod tests {
             ),
             (|s| s.print_metrics = true, &["print_metrics", "read"]),
             (
-                |s| s.kubernetes = "/kube".into(),
-                &["kubernetes", "/kube", "auto and off"],
+                |s| s.probe_selector = "kipfix".into(),
+                &["probe_selector", "kipfix", "LABEL=VALUE"],
             ),
             (|s| s.preset.clear(), &["preset", "workloads, nodes, zones"]),
         ];

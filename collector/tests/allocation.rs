@@ -24,7 +24,9 @@ fn index() -> inventory::Index {
         );
     }
     std::fs::write(&path, text).unwrap();
-    inventory::file::read(&path).unwrap()
+    inventory::file::read(&path, inventory::Bounds::default())
+        .unwrap()
+        .current()
 }
 
 fn datagrams() -> Vec<Vec<u8>> {

@@ -216,7 +216,8 @@ fn a_stop_ends_the_wait_for_a_pipe_that_nobody_writes_to() {
         .spawn()
         .unwrap();
     let mut pipe = child.stdin.take().unwrap();
-    for message in messages(200) {
+    // More than a buffer of the flow log: that one is written before the pipe ends.
+    for message in (0..8).flat_map(|_| messages(200)) {
         pipe.write_all(&message).unwrap();
     }
     pipe.flush().unwrap();
@@ -263,7 +264,7 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
         (
             &["--kubernetes", "/nonexistent"],
             64,
-            &["kubernetes", "auto and off"],
+            &["kubernetes", "/nonexistent", "auto, off"],
         ),
         (&["--read", "/nonexistent"], 1, &["read", "/nonexistent"]),
         (

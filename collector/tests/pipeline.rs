@@ -113,7 +113,9 @@ fn collector(settings: WorkerSettings) -> Collector {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inventory.yaml");
     std::fs::write(&path, INVENTORY).unwrap();
-    let index = inventory::file::read(&path).unwrap();
+    let index = inventory::file::read(&path, inventory::Bounds::default())
+        .unwrap()
+        .current();
     let series = SeriesTable::new(&Preset::ALL, 1000, 3_600_000);
     let shared = Arc::new(Shared::new(index, series));
     let target = FlowLogTarget::File(folder.path().join("flows.json"));

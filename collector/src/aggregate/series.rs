@@ -273,7 +273,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::inventory::index::{Endpoint, EndpointKind, IndexBuilder, Node};
+    use crate::inventory::{Endpoint, EndpointKind, IndexBuilder, Node};
 
     /// A pod in each of two zones, and one whose names need escaping.
     fn index() -> (Index, [EndpointId; 3]) {
@@ -283,7 +283,7 @@ mod tests {
                 .add_node(Node {
                     name: Arc::from(format!("node-{name}")),
                     zone: Arc::from(if name == "c\"\\\n" { "" } else { name }),
-                    region: Arc::default(),
+                    ..Node::default()
                 })
                 .unwrap();
             builder.add_endpoint(Endpoint {

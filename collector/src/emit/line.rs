@@ -1,5 +1,6 @@
 //! A line of the flow log: the record as it came, and what was added to it.
 
+use flowproto::Address;
 use flowproto::collector::Message;
 use flowproto::json;
 use flowproto::template::Fields;
@@ -31,13 +32,21 @@ pub(crate) fn begin(message: &Message<'_>, fields: Fields<'_>, out: &mut Vec<u8>
     );
 }
 
-/// Adds who the ends are and what class of traffic that is. `foreign`: the exporter is no known node,
-/// and the line says which it is.
+/// Who exported a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observer<'a> {
+    /// Its name, if it says one.
+    pub(crate) name: Option<&'a str>,
+    /// Where it sends from.
+    pub(crate) address: Address,
+}
+
+/// Adds who the ends are and what class of traffic that is. `foreign`: the exporter, where it is no
+/// known node.
 pub(crate) fn add_ends(
     index: &Index,
     ends: Ends,
-    message: &Message<'_>,
-    foreign: bool,
+    foreign: Option<Observer<'_>>,
     out: &mut Vec<u8>,
 ) {
     add_end(index, ends.source, ends.source_service, &SOURCE, out);
@@ -59,12 +68,12 @@ pub(crate) fn add_ends(
         Scope::between(source, destination).as_str(),
         out,
     );
-    if foreign {
-        match &message.domain.observation_domain_name {
+    if let Some(observer) = foreign {
+        match observer.name {
             Some(name) => add_text("observer", name, out),
             None => {
                 out.extend_from_slice(b",\"observer\":");
-                json::write_address(message.exporter.ip().into(), out);
+                json::write_address(observer.address, out);
             }
         }
     }
@@ -93,6 +102,7 @@ struct Names {
     workload_name: &'static str,
     service_namespace: &'static str,
     service_name: &'static str,
+    pool: &'static str,
     zone: &'static str,
     region: &'static str,
     name: &'static str,
@@ -106,6 +116,7 @@ const SOURCE: Names = Names {
     workload_name: "sourceWorkloadName",
     service_namespace: "sourceServiceNamespace",
     service_name: "sourceServiceName",
+    pool: "sourceNodePool",
     zone: "sourceZone",
     region: "sourceRegion",
     name: "sourceName",
@@ -119,6 +130,7 @@ const DESTINATION: Names = Names {
     workload_name: "destinationWorkloadName",
     service_namespace: "destinationServiceNamespace",
     service_name: "destinationServiceName",
+    pool: "destinationNodePool",
     zone: "destinationZone",
     region: "destinationRegion",
     name: "destinationName",
@@ -150,6 +162,7 @@ fn add_end(
     if let Some(node) = end.node {
         let node = index.node(node);
         add_text(names.node_name, &node.name, out);
+        add_text(names.pool, &node.pool, out);
         add_text(names.zone, &node.zone, out);
         add_text(names.region, &node.region, out);
     }

@@ -2,7 +2,7 @@
 
 use flowproto::{Address, FlowRecord};
 
-use crate::inventory::{EndpointId, EndpointKind, Index};
+use crate::inventory::{Certainty, EndpointId, EndpointKind, Found, Index, Port, Span};
 
 /// Who the ends of a record are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct Ends {
     pub source_service: Option<EndpointId>,
     /// The service whose virtual address the record names as its destination, before translation.
     pub destination_service: Option<EndpointId>,
+    /// An address changed hands while the packets ran.
+    pub ambiguous: bool,
+    /// An address is a pod's, but no pod reported it.
+    pub unreported: bool,
 }
 
 impl Ends {
@@ -26,51 +30,68 @@ impl Ends {
             destination: self.source,
             source_service: self.destination_service,
             destination_service: self.source_service,
+            ambiguous: self.ambiguous,
+            unreported: self.unreported,
         }
     }
 }
 
-/// Looks up the ends of a record.
+/// Looks up the ends of a record whose packets ran in `span`.
 ///
 /// Where the record carries addresses before and after translation, the end is whichever of the two
 /// is a pod's, else the address before: a masqueraded pod is seen as the pod, a service as the pod
-/// behind it.
+/// behind it. A service that leads to a node (to a pod that shares the node's address) did not stay
+/// unresolved either: it is seen as that node.
 #[must_use]
-pub fn ends(index: &Index, record: &FlowRecord) -> Ends {
-    let at = record.flow_end_milliseconds;
+pub fn ends(index: &Index, record: &FlowRecord, span: Span) -> Ends {
+    let key = &record.key;
+    let none = (Address::UNSPECIFIED, 0);
     let (after_source, after_destination) = match &record.translation {
-        None => (Address::UNSPECIFIED, Address::UNSPECIFIED),
-        Some(t) => (t.post_nat_source_address, t.post_nat_destination_address),
+        None => (none, none),
+        Some(t) => (
+            (t.post_nat_source_address, t.post_napt_source_port),
+            (t.post_nat_destination_address, t.post_napt_destination_port),
+        ),
     };
-    let (source, source_service) = end(index, record.key.source_address, after_source, at);
-    let (destination, destination_service) =
-        end(index, record.key.destination_address, after_destination, at);
+    let protocol = key.protocol_identifier;
+    let end = |before, after| end(index, protocol, before, after, span);
+    let (source, source_service) = end((key.source_address, key.source_port), after_source);
+    let (destination, destination_service) = end(
+        (key.destination_address, key.destination_port),
+        after_destination,
+    );
+    let either = |certainty| source.certainty == certainty || destination.certainty == certainty;
     Ends {
-        source,
-        destination,
+        source: source.endpoint,
+        destination: destination.endpoint,
         source_service,
         destination_service,
+        ambiguous: either(Certainty::Ambiguous),
+        unreported: either(Certainty::Unreported),
     }
 }
 
 fn end(
     index: &Index,
-    before: Address,
-    after: Address,
-    at_milliseconds: u64,
-) -> (EndpointId, Option<EndpointId>) {
-    let pre = index.lookup(before, at_milliseconds);
-    let kind = index.place(pre).kind;
-    let service = (kind == EndpointKind::Service).then_some(pre);
-    if kind == EndpointKind::Pod || after.is_unspecified() {
+    protocol: u8,
+    before: (Address, u16),
+    after: (Address, u16),
+    span: Span,
+) -> (Found, Option<EndpointId>) {
+    let pre = index.lookup_port(before.0, Port::new(protocol, before.1), span);
+    let kind = index.place(pre.endpoint).kind;
+    let service = (kind == EndpointKind::Service).then_some(pre.endpoint);
+    if kind == EndpointKind::Pod || after.0.is_unspecified() {
         return (pre, service);
     }
-    let post = index.lookup(after, at_milliseconds);
-    if index.place(post).kind == EndpointKind::Pod {
-        (post, service)
-    } else {
-        (pre, service)
-    }
+    let port = if after.1 == 0 { before.1 } else { after.1 };
+    let post = index.lookup_port(after.0, Port::new(protocol, port), span);
+    let found = match index.place(post.endpoint).kind {
+        EndpointKind::Pod => post,
+        EndpointKind::Node if service.is_some() => post,
+        _ => pre,
+    };
+    (found, service)
 }
 
 #[cfg(test)]
@@ -80,8 +101,9 @@ mod tests {
     use flowproto::record::Translation;
 
     use super::*;
-    use crate::inventory::index::{Endpoint, IndexBuilder};
+    use crate::inventory::{Endpoint, IndexBuilder};
 
+    const NEVER: Span = Span::moment(0);
     const POD: Address = Address::from_v4_bits(0x0a01_010a);
     const NODE: Address = Address::from_v4_bits(0x0a09_0001);
     const SERVICE: Address = Address::from_v4_bits(0x0a60_000a);
@@ -125,7 +147,7 @@ mod tests {
                 ..Translation::default()
             };
             assert_eq!(
-                ends(&index, &record(pre, outside(), translation)).source,
+                ends(&index, &record(pre, outside(), translation), NEVER).source,
                 pod
             );
         }
@@ -138,7 +160,7 @@ mod tests {
             post_nat_destination_address: POD,
             ..Translation::default()
         };
-        let ends = ends(&index, &record(outside(), SERVICE, translation));
+        let ends = ends(&index, &record(outside(), SERVICE, translation), NEVER);
         assert_eq!(ends.destination, pod);
         assert_eq!(ends.destination_service, Some(service));
     }
@@ -151,7 +173,19 @@ mod tests {
             post_nat_destination_address: outside(),
             ..Translation::default()
         };
-        let ends = ends(&index, &record(NODE, SERVICE, translation));
+        let ends = ends(&index, &record(NODE, SERVICE, translation), NEVER);
         assert_eq!((ends.source, ends.destination), (node, service));
+    }
+
+    #[test]
+    fn a_service_that_leads_to_a_node_is_seen_as_the_node_and_keeps_its_name() {
+        let (index, [_, node, service]) = index();
+        let translation = Translation {
+            post_nat_destination_address: NODE,
+            ..Translation::default()
+        };
+        let ends = ends(&index, &record(outside(), SERVICE, translation), NEVER);
+        assert_eq!(ends.destination, node);
+        assert_eq!(ends.destination_service, Some(service));
     }
 }

@@ -4,8 +4,10 @@
 //! allocates, the names are looked up when somebody reads them.
 
 mod class;
+mod clock;
 mod endpoint;
 pub mod outside;
 
 pub use class::{Scope, TrafficClass};
+pub use clock::{Clock, span};
 pub use endpoint::{Ends, ends};

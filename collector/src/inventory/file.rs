@@ -16,7 +16,9 @@ use flowproto::Address;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::index::{Conflict, Endpoint, EndpointKind, Index, IndexBuilder, Node};
+use super::builder::{Conflict, IndexBuilder};
+use super::directory::{Bounds, Directory};
+use super::index::{Endpoint, EndpointKind, Node};
 
 /// Text of a label where the truth is not known, though there must be one.
 const UNKNOWN: &str = "unknown";
@@ -134,29 +136,31 @@ impl TryFrom<String> for PrefixText {
     }
 }
 
-/// Reads an inventory file into an index.
+/// Reads an inventory file into a directory.
 ///
 /// # Errors
 /// The file is unreadable, is no YAML of the form above, or claims something twice.
-pub fn read(path: &Path) -> Result<Index, InventoryError> {
+pub fn read(path: &Path, bounds: Bounds) -> Result<Directory, InventoryError> {
     let text = std::fs::read_to_string(path).map_err(|error| InventoryError::Unreadable {
         path: path.to_owned(),
         error,
     })?;
-    parse(&text).map_err(|message| InventoryError::Malformed {
-        path: path.to_owned(),
-        message,
-    })
+    parse(&text, bounds)
+        .map(IndexBuilder::into_directory)
+        .map_err(|message| InventoryError::Malformed {
+            path: path.to_owned(),
+            message,
+        })
 }
 
-fn parse(text: &str) -> Result<Index, String> {
+fn parse(text: &str, bounds: Bounds) -> Result<IndexBuilder, String> {
     let document: Document = serde_saphyr::from_str(text).map_err(|error| {
         // The first line says where and what; the rest draws the place.
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
         first.strip_prefix("error: ").unwrap_or(first).to_owned()
     })?;
-    let mut builder = IndexBuilder::new();
+    let mut builder = IndexBuilder::within(bounds);
     let said = |conflict: Conflict| conflict.to_string();
     for entry in &document.nodes {
         add_node(&mut builder, entry).map_err(said)?;
@@ -178,7 +182,7 @@ fn parse(text: &str) -> Result<Index, String> {
         let id = builder.add_endpoint(named);
         builder.claim_prefix(entry.cidr.0, id).map_err(said)?;
     }
-    Ok(builder.build())
+    Ok(builder)
 }
 
 fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflict> {
@@ -187,6 +191,7 @@ fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflic
         name: name.clone(),
         zone: builder.intern(&entry.zone),
         region: builder.intern(&entry.region),
+        pool: builder.intern(""),
     };
     let node = Some(builder.add_node(node)?);
     let itself = Endpoint {
@@ -269,7 +274,13 @@ fn add_service(builder: &mut IndexBuilder, entry: &ServiceEntry) -> Result<(), C
 
 #[cfg(test)]
 mod tests {
+    use super::super::holders::Span;
+    use super::super::index::Index;
     use super::*;
+
+    fn parse(text: &str) -> Result<Index, String> {
+        super::parse(text, Bounds::default()).map(IndexBuilder::build)
+    }
 
     const CONTRACT: &str = "\
 nodes:    [{name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}]
@@ -280,7 +291,7 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
 
     fn at<'a>(index: &'a Index, ip: &str) -> &'a Endpoint {
         let address = Address::from(ip.parse::<IpAddr>().unwrap());
-        index.endpoint(index.lookup(address, 0))
+        index.endpoint(index.lookup(address, Span::moment(0)).endpoint)
     }
 
     #[test]

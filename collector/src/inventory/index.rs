@@ -3,14 +3,21 @@
 //! One hash probe finds an address that something holds; an address that nothing holds falls back to
 //! the narrowest prefix around it (a node's pod CIDR, a named CIDR), else it is outside. Strings live
 //! here once; records carry [`EndpointId`]s.
+//!
+//! An index is a snapshot that never changes. Snapshots share whatever did not change between them, and
+//! an id means the same in all of them until long after its endpoint has gone
+//! ([`super::directory`]), so that a reader may take a newer one at any time.
 
-use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock};
 
 use flowproto::Address;
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use ipnet::IpNet;
+use hashbrown::{HashMap, HashTable};
+
+use super::chunks::Chunks;
+use super::holders::{Held, Holder, Key, Port, Span};
+use super::ranges::Ranges;
 
 /// Position of an endpoint in [`Index::endpoint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +47,7 @@ pub enum EndpointKind {
 }
 
 /// Who holds an address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// What it is.
     pub kind: EndpointKind,
@@ -88,19 +95,71 @@ pub struct Node {
     pub zone: Arc<str>,
     /// Topology region; empty where unknown.
     pub region: Arc<str>,
+    /// Node pool; empty where no label says so.
+    pub pool: Arc<str>,
 }
 
+/// Shards of the holders; a change copies one of them. A power of two.
+pub(super) const SHARDS: usize = 1024;
+
+/// Part of the holders, by [`Key`].
+pub(super) type Shard = HashTable<Held>;
+
 /// The snapshot that records are looked up in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Index {
-    holders: HashMap<u128, EndpointId, RandomState>,
-    ranges: Ranges,
+    pub(super) hasher: RandomState,
+    pub(super) shards: Vec<Arc<Shard>>,
+    pub(super) ranges: Arc<Ranges>,
     /// By endpoint, as `endpoints`.
-    places: Vec<Place>,
-    endpoints: Vec<Endpoint>,
-    nodes: Vec<Node>,
-    node_by_name: HashMap<Arc<str>, NodeId, RandomState>,
-    empty: bool,
+    pub(super) places: Chunks<Place>,
+    pub(super) endpoints: Chunks<Arc<Endpoint>>,
+    pub(super) nodes: Chunks<Arc<Node>>,
+    pub(super) node_by_name: Arc<HashMap<Arc<str>, NodeId, RandomState>>,
+    /// How long a holder that has gone is kept.
+    pub(super) kept_milliseconds: u64,
+    /// Changes whenever a node's name or address does.
+    pub(super) nodes_revision: u64,
+    /// Ports that somebody holds.
+    pub(super) ports: usize,
+    pub(super) sizes: IndexSizes,
+    pub(super) node_bound: usize,
+    pub(super) empty: bool,
+    pub(super) complete: bool,
+    pub(super) watched: bool,
+}
+
+/// How full an index is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IndexSizes {
+    /// Nodes.
+    pub nodes: usize,
+    /// Endpoints: nodes, pods (those kept after their end too), services, prefixes.
+    pub endpoints: usize,
+    /// Addresses and ports that somebody holds or held.
+    pub held: usize,
+    /// Nodes, endpoints and addresses that found no room.
+    pub overflow: u64,
+}
+
+/// Who an address was, and how well that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Who.
+    pub endpoint: EndpointId,
+    /// How well that is known.
+    pub certainty: Certainty,
+}
+
+/// How well it is known who an address was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// One holder, or nobody in the cluster.
+    Known,
+    /// The address changed hands while the packets ran.
+    Ambiguous,
+    /// A pod's address, by its CIDR, that no pod reported.
+    Unreported,
 }
 
 /// The endpoint of a lookup that cannot fail but must not panic either.
@@ -108,41 +167,87 @@ static NOWHERE: LazyLock<Endpoint> = LazyLock::new(Endpoint::default);
 static NO_NODE: LazyLock<Node> = LazyLock::new(Node::default);
 
 impl Index {
-    /// Who held `address` when the flow ran.
+    /// Who held `address` while the packets ran.
     #[must_use]
-    pub fn lookup(&self, address: Address, _at_milliseconds: u64) -> EndpointId {
-        match self.holders.get(&address.bits()) {
-            Some(id) => *id,
-            None => self.ranges.find(address.bits()),
+    pub fn lookup(&self, address: Address, span: Span) -> Found {
+        match self.holder(Key::address(address), span) {
+            Some(found) => found,
+            None => self.around(address),
+        }
+    }
+
+    /// Who held `port` of `address` while the packets ran: a port of a node may be a pod's or a
+    /// service's.
+    #[must_use]
+    pub fn lookup_port(&self, address: Address, port: Option<Port>, span: Span) -> Found {
+        let found = self.lookup(address, span);
+        let Some(port) = port.filter(|_| self.ports > 0) else {
+            return found;
+        };
+        let place = self.place(found.endpoint);
+        if place.kind != EndpointKind::Node {
+            return found;
+        }
+        place
+            .node
+            .and_then(|node| self.holder(Key::node_port(node, port), span))
+            .or_else(|| self.holder(Key::port(address, port), span))
+            .or_else(|| self.holder(Key::any_node_port(port), span))
+            .unwrap_or(found)
+    }
+
+    fn holder(&self, key: Key, span: Span) -> Option<Found> {
+        let hash = self.hasher.hash_one(key);
+        let held = self
+            .shards
+            .get(shard(hash))?
+            .find(hash, |held| held.key == key)?;
+        let (endpoint, certainty) = match held.at(span, self.kept_milliseconds)? {
+            Holder::Known(endpoint) => (endpoint, Certainty::Known),
+            Holder::Ambiguous(endpoint) => (endpoint, Certainty::Ambiguous),
+        };
+        Some(Found {
+            endpoint,
+            certainty,
+        })
+    }
+
+    /// Who an address is that nobody holds.
+    fn around(&self, address: Address) -> Found {
+        let endpoint = self.ranges.find(address.bits());
+        let certainty = if self.place(endpoint).kind == EndpointKind::Pod {
+            Certainty::Unreported
+        } else {
+            Certainty::Known
+        };
+        Found {
+            endpoint,
+            certainty,
         }
     }
 
     /// What the endpoint is and where.
     #[must_use]
     pub fn place(&self, id: EndpointId) -> Place {
-        usize::try_from(id.0)
-            .ok()
-            .and_then(|at| self.places.get(at))
-            .copied()
-            .unwrap_or_default()
+        self.places.get(id.0).copied().unwrap_or_default()
     }
 
-    /// What an id of this index stands for.
+    /// What an id stands for.
     #[must_use]
     pub fn endpoint(&self, id: EndpointId) -> &Endpoint {
-        usize::try_from(id.0)
-            .ok()
-            .and_then(|at| self.endpoints.get(at))
-            .unwrap_or(&NOWHERE)
+        match self.endpoints.get(id.0) {
+            Some(endpoint) => endpoint,
+            None => &NOWHERE,
+        }
     }
 
-    /// What a node id of this index stands for.
+    /// What a node id stands for.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
-        usize::try_from(id.0)
-            .ok()
-            .and_then(|at| self.nodes.get(at))
-            .unwrap_or(&NO_NODE)
+        match self.nodes.get(id.0) {
+            Some(node) => node,
+            None => &NO_NODE,
+        }
     }
 
     /// The node of that name.
@@ -151,354 +256,60 @@ impl Index {
         self.node_by_name.get(name).copied()
     }
 
-    /// The node that holds `address` itself.
+    /// The node that holds `address` itself, now.
     #[must_use]
     pub fn node_at(&self, address: Address) -> Option<NodeId> {
-        let place = self.place(*self.holders.get(&address.bits())?);
+        let key = Key::address(address);
+        let hash = self.hasher.hash_one(key);
+        let held = self
+            .shards
+            .get(shard(hash))?
+            .find(hash, |held| held.key == key)?;
+        let place = self.place(held.last.endpoint);
         match place.kind {
             EndpointKind::Node => place.node,
             _ => None,
         }
     }
 
-    /// Number of nodes.
+    /// Changes whenever [`Self::node_named`] or [`Self::node_at`] may answer otherwise.
     #[must_use]
-    pub fn nodes(&self) -> usize {
-        self.nodes.len()
+    pub const fn nodes_revision(&self) -> u64 {
+        self.nodes_revision
     }
 
-    /// Number of endpoints, the outside included.
+    /// How many nodes there may be.
     #[must_use]
-    pub fn endpoints(&self) -> usize {
-        self.endpoints.len()
+    pub const fn node_bound(&self) -> usize {
+        self.node_bound
+    }
+
+    /// How full it is.
+    #[must_use]
+    pub const fn sizes(&self) -> IndexSizes {
+        self.sizes
     }
 
     /// True where nothing was ever told of a cluster, so that there is nothing to add to a record.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.empty
     }
-}
 
-/// Two claims on one address or prefix that cannot both be true.
-#[derive(Debug, thiserror::Error)]
-#[error("{what} is claimed by {first} and by {second}")]
-pub struct Conflict {
-    what: String,
-    first: String,
-    second: String,
-}
-
-/// Collects claims and builds the [`Index`].
-#[derive(Debug, Default)]
-pub struct IndexBuilder {
-    holders: HashMap<u128, EndpointId, RandomState>,
-    prefixes: HashMap<IpNet, EndpointId, RandomState>,
-    endpoints: Vec<Endpoint>,
-    nodes: Vec<Node>,
-    node_by_name: HashMap<Arc<str>, NodeId, RandomState>,
-    names: BTreeSet<Arc<str>>,
-}
-
-impl IndexBuilder {
-    /// Nothing but the outside.
+    /// Whether Kubernetes is watched, so that a pod that is not known yet may be known soon.
     #[must_use]
-    pub fn new() -> Self {
-        let mut builder = Self::default();
-        let outside = Endpoint {
-            workload_kind: builder.intern("External"),
-            ..Endpoint::default()
-        };
-        builder.endpoints.push(outside);
-        builder
+    pub const fn is_watched(&self) -> bool {
+        self.watched
     }
 
-    /// A name, kept once however often it occurs.
-    pub fn intern(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.names.get(name) {
-            return Arc::clone(known);
-        }
-        let new: Arc<str> = Arc::from(name);
-        self.names.insert(Arc::clone(&new));
-        new
-    }
-
-    /// The node of that name, if it was added.
+    /// False where Kubernetes was asked but has not yet told of all nodes and pods.
     #[must_use]
-    pub fn node_named(&self, name: &str) -> Option<NodeId> {
-        self.node_by_name.get(name).copied()
-    }
-
-    /// Adds a node; its addresses and pod CIDRs are claimed apart.
-    ///
-    /// # Errors
-    /// Two nodes of one name.
-    pub fn add_node(&mut self, node: Node) -> Result<NodeId, Conflict> {
-        if self.node_by_name.contains_key(&node.name) {
-            return Err(Conflict {
-                what: format!("the name {}", node.name),
-                first: "a node".into(),
-                second: "another node".into(),
-            });
-        }
-        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        self.node_by_name.insert(Arc::clone(&node.name), id);
-        self.nodes.push(node);
-        Ok(id)
-    }
-
-    /// Adds an endpoint; its addresses are claimed apart.
-    pub fn add_endpoint(&mut self, endpoint: Endpoint) -> EndpointId {
-        let id = EndpointId(u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX));
-        self.endpoints.push(endpoint);
-        id
-    }
-
-    /// Says that `id` holds `address`. A node's address stays the node's, whoever else names it:
-    /// host-network pods and node-port services share it.
-    ///
-    /// # Errors
-    /// Somebody else holds the address.
-    pub fn claim_address(&mut self, address: Address, id: EndpointId) -> Result<(), Conflict> {
-        let Some(holder) = self.holders.get(&address.bits()).copied() else {
-            self.holders.insert(address.bits(), id);
-            return Ok(());
-        };
-        let (held_by, claimed_by) = (self.kind(holder), self.kind(id));
-        if holder == id || (held_by == EndpointKind::Node && claimed_by != EndpointKind::Node) {
-            return Ok(());
-        }
-        if claimed_by == EndpointKind::Node && held_by != EndpointKind::Node {
-            self.holders.insert(address.bits(), id);
-            return Ok(());
-        }
-        Err(Conflict {
-            what: format!("address {address}"),
-            first: self.describe(holder),
-            second: self.describe(id),
-        })
-    }
-
-    /// Says that what nobody holds inside `prefix` is `id`.
-    ///
-    /// # Errors
-    /// The very same prefix was claimed before.
-    pub fn claim_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Result<(), Conflict> {
-        if let Some(holder) = self.prefixes.insert(prefix.trunc(), id) {
-            return Err(Conflict {
-                what: format!("CIDR {prefix}"),
-                first: self.describe(holder),
-                second: self.describe(id),
-            });
-        }
-        Ok(())
-    }
-
-    /// The finished snapshot.
-    #[must_use]
-    pub fn build(self) -> Index {
-        Index {
-            empty: self.endpoints.len() <= 1 && self.nodes.is_empty(),
-            ranges: Ranges::of(&self.prefixes),
-            holders: self.holders,
-            places: self.endpoints.iter().map(Endpoint::place).collect(),
-            endpoints: self.endpoints,
-            nodes: self.nodes,
-            node_by_name: self.node_by_name,
-        }
-    }
-
-    fn kind(&self, id: EndpointId) -> EndpointKind {
-        self.find(id).map_or(EndpointKind::External, |e| e.kind)
-    }
-
-    fn find(&self, id: EndpointId) -> Option<&Endpoint> {
-        self.endpoints.get(usize::try_from(id.0).ok()?)
-    }
-
-    fn describe(&self, id: EndpointId) -> String {
-        let Some(endpoint) = self.find(id) else {
-            return "nobody".into();
-        };
-        let node = endpoint.node.and_then(|n| {
-            let at = usize::try_from(n.0).ok()?;
-            self.nodes.get(at).map(|n| &n.name)
-        });
-        match (endpoint.kind, node) {
-            (EndpointKind::Pod, Some(node)) if endpoint.name.is_empty() => {
-                format!("the pods of node {node}")
-            }
-            (EndpointKind::Pod, _) => format!("pod {}/{}", endpoint.namespace, endpoint.name),
-            (EndpointKind::Node, _) => format!("node {}", endpoint.name),
-            (EndpointKind::Service, _) => {
-                format!("service {}/{}", endpoint.namespace, endpoint.name)
-            }
-            (EndpointKind::External, _) => format!("CIDR name {}", endpoint.name),
-        }
+    pub const fn is_complete(&self) -> bool {
+        self.complete
     }
 }
 
-/// Prefixes flattened into ranges that do not overlap: the narrowest prefix around an address is found
-/// by one binary search. Built once, never changed; small enough to stay in the cache.
-#[derive(Debug, Default)]
-struct Ranges {
-    /// First address of each range, ascending; the first is 0.
-    starts: Vec<u128>,
-    ids: Vec<EndpointId>,
-}
-
-impl Ranges {
-    fn of(prefixes: &HashMap<IpNet, EndpointId, RandomState>) -> Self {
-        let mut spans: Vec<(u128, u128, EndpointId)> = prefixes
-            .iter()
-            .map(|(prefix, id)| {
-                let first = Address::from(prefix.network()).bits();
-                let last = Address::from(prefix.broadcast()).bits();
-                (first, last, *id)
-            })
-            .collect();
-        // Wider prefixes first, so that what they enclose comes after them and is stacked on top.
-        spans.sort_by_key(|(first, last, _)| (*first, std::cmp::Reverse(*last)));
-        let mut ranges = Self::default();
-        let mut open: Vec<(u128, EndpointId)> = Vec::new();
-        ranges.begin(0, EndpointId::OUTSIDE);
-        for (first, last, id) in spans {
-            ranges.close(&mut open, Some(first));
-            ranges.begin(first, id);
-            open.push((last, id));
-        }
-        ranges.close(&mut open, None);
-        ranges
-    }
-
-    /// Ends the prefixes that end before `next`; what encloses them goes on.
-    fn close(&mut self, open: &mut Vec<(u128, EndpointId)>, next: Option<u128>) {
-        while let Some((last, _)) = open.last().copied() {
-            if next.is_some_and(|next| last >= next) {
-                break;
-            }
-            open.pop();
-            let enclosing = open.last().map_or(EndpointId::OUTSIDE, |(_, id)| *id);
-            if let Some(after) = last.checked_add(1) {
-                self.begin(after, enclosing);
-            }
-        }
-    }
-
-    fn begin(&mut self, start: u128, id: EndpointId) {
-        if self.starts.last() == Some(&start) {
-            self.starts.pop();
-            self.ids.pop();
-        }
-        self.starts.push(start);
-        self.ids.push(id);
-    }
-
-    fn find(&self, bits: u128) -> EndpointId {
-        let after = self.starts.partition_point(|start| *start <= bits);
-        after
-            .checked_sub(1)
-            .and_then(|at| self.ids.get(at))
-            .copied()
-            .unwrap_or(EndpointId::OUTSIDE)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(text: &str) -> Address {
-        Address::from(text.parse::<std::net::IpAddr>().unwrap())
-    }
-
-    fn endpoint(kind: EndpointKind, name: &str) -> Endpoint {
-        Endpoint {
-            kind,
-            name: Arc::from(name),
-            ..Endpoint::default()
-        }
-    }
-
-    fn named(prefixes: &[&str]) -> Index {
-        let mut builder = IndexBuilder::new();
-        for text in prefixes {
-            let id = builder.add_endpoint(endpoint(EndpointKind::External, text));
-            builder.claim_prefix(text.parse().unwrap(), id).unwrap();
-        }
-        builder.build()
-    }
-
-    #[test]
-    fn the_narrowest_prefix_around_an_address_is_found() {
-        let index = named(&[
-            "10.0.0.0/8",
-            "10.1.0.0/16",
-            "10.1.2.0/24",
-            "10.1.2.255/32",
-            "10.2.0.0/16",
-            "0.0.0.0/0",
-            "2001:db8::/32",
-            "2001:db8:1::/48",
-        ]);
-        for (asked, found) in [
-            ("10.1.2.3", "10.1.2.0/24"),
-            ("10.1.2.255", "10.1.2.255/32"),
-            ("10.1.3.0", "10.1.0.0/16"),
-            ("10.2.0.0", "10.2.0.0/16"),
-            ("10.3.0.0", "10.0.0.0/8"),
-            ("11.0.0.0", "0.0.0.0/0"),
-            ("255.255.255.255", "0.0.0.0/0"),
-            ("2001:db8::1", "2001:db8::/32"),
-            ("2001:db8:1::1", "2001:db8:1::/48"),
-            ("2001:db8:2::1", "2001:db8::/32"),
-            ("::1", ""),
-        ] {
-            let id = index.lookup(address(asked), 0);
-            assert_eq!(&*index.endpoint(id).name, found, "{asked}");
-        }
-    }
-
-    #[test]
-    fn the_last_address_of_all_belongs_to_the_prefix_that_ends_there() {
-        let index = named(&["ff00::/8", "::/0"]);
-        let last = index.lookup(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), 0);
-        assert_eq!(&*index.endpoint(last).name, "ff00::/8");
-    }
-
-    #[test]
-    fn an_empty_index_knows_only_the_outside() {
-        let index = IndexBuilder::new().build();
-        assert_eq!(index.lookup(address("10.0.0.1"), 0), EndpointId::OUTSIDE);
-        assert!(index.is_empty());
-    }
-
-    #[test]
-    fn a_nodes_address_stays_the_nodes_whoever_else_names_it() {
-        for node_first in [true, false] {
-            let mut builder = IndexBuilder::new();
-            let pod = builder.add_endpoint(endpoint(EndpointKind::Pod, "host-network"));
-            let node = builder.add_endpoint(endpoint(EndpointKind::Node, "node-a"));
-            let claims = if node_first { [node, pod] } else { [pod, node] };
-            for id in claims {
-                builder.claim_address(address("10.9.0.1"), id).unwrap();
-            }
-            assert_eq!(builder.build().lookup(address("10.9.0.1"), 0), node);
-        }
-    }
-
-    #[test]
-    fn two_pods_of_one_address_are_a_conflict_that_names_both() {
-        let mut builder = IndexBuilder::new();
-        let one = builder.add_endpoint(endpoint(EndpointKind::Pod, "one"));
-        let two = builder.add_endpoint(endpoint(EndpointKind::Pod, "two"));
-        builder.claim_address(address("10.1.0.1"), one).unwrap();
-        let conflict = builder
-            .claim_address(address("::ffff:10.1.0.1"), two)
-            .unwrap_err();
-        assert_eq!(
-            conflict.to_string(),
-            "address 10.1.0.1 is claimed by pod /one and by pod /two"
-        );
-    }
+/// The shard of a hash. The table in it uses the lowest and the highest bits: these are in between.
+pub(super) fn shard(hash: u64) -> usize {
+    usize::try_from(hash >> 40).unwrap_or(0) % SHARDS
 }

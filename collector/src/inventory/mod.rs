@@ -1,9 +1,20 @@
-//! Who holds an address.
+//! Who holds an address, and since when.
 //!
-//! [`mod@file`] reads the inventory file; [`index`] is what every record is looked up in: an immutable
-//! snapshot, shared by all workers, built anew and swapped whole when the cluster changes.
+//! [`mod@file`] reads the inventory file, [`cluster`] watches Kubernetes; both fill the [`directory`],
+//! whose snapshots are the [`index`] that every record is looked up in, by the rules of [`holders`].
 
+pub mod builder;
+mod chunks;
+pub mod cluster;
+pub mod directory;
 pub mod file;
+pub mod holders;
 pub mod index;
+mod ranges;
 
-pub use index::{Endpoint, EndpointId, EndpointKind, Index, IndexBuilder, Node, NodeId, Place};
+pub use builder::IndexBuilder;
+pub use directory::{Bounds, Directory};
+pub use holders::{Port, Span};
+pub use index::{
+    Certainty, Endpoint, EndpointId, EndpointKind, Found, Index, IndexSizes, Node, NodeId, Place,
+};

@@ -4,13 +4,14 @@
 //! text, without it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flowproto::collector::{Counters, Occupancy};
 use kipfix_service::exposition::{self, Format};
 
 use crate::aggregate::EdgeTable;
 use crate::emit::FlowLogCounts;
+use crate::inventory::cluster::Health;
 use crate::live;
 use crate::metrics::{Metrics, Totals};
 use crate::receive::savefile::SavefileCounts;
@@ -55,6 +56,8 @@ pub struct Scrape {
     pub clock: Clock,
     /// The table that a worker gets for its own; one drain at a time.
     pub spare: Mutex<EdgeTable>,
+    /// How the watches of Kubernetes fare, if it is watched.
+    pub kubernetes: OnceLock<Arc<Health>>,
 }
 
 impl std::fmt::Debug for Scrape {
@@ -71,8 +74,12 @@ impl Scrape {
         let now = self.clock.now_milliseconds();
         let mut spare = lock(&self.spare);
         let mut sum = WorkerCounts::default();
+        let mut skews = Vec::new();
         for worker in &self.workers {
-            let counts = lock(worker).drain(&mut spare);
+            let mut locked = lock(worker);
+            let counts = locked.drain(&mut spare);
+            skews.extend(locked.skewed_exporters());
+            drop(locked);
             self.shared.merge(&mut spare, now);
             add(&mut sum, &counts);
         }
@@ -100,8 +107,22 @@ impl Scrape {
                     (socket.name().to_owned(), socket.drops(), octets)
                 })
                 .collect(),
+            inventory: self.shared.index.load().sizes(),
+            kubernetes: self
+                .kubernetes
+                .get()
+                .map(|health| health.counts().to_vec())
+                .unwrap_or_default(),
+            skews,
             observed_nodes: size(self.shared.observers.observed_nodes(now)),
         }
+    }
+
+    /// Whether records still wait for the first word of Kubernetes.
+    #[must_use]
+    pub fn inventory_is_awaited(&self, now_milliseconds: u64) -> bool {
+        let worker = self.workers.first();
+        worker.is_some_and(|worker| lock(worker).inventory_is_awaited(now_milliseconds))
     }
 
     /// Writes all families, without the end mark. `ordered`: the same counts are the same text.
@@ -173,6 +194,9 @@ fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
         other_observer,
         intra_node,
         no_counters,
+        ambiguous,
+        unreported,
+        before_inventory,
         held,
         settled_early,
         waiting,
@@ -187,6 +211,9 @@ fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
         (&mut records.other_observer, other_observer),
         (&mut records.intra_node, intra_node),
         (&mut records.no_counters, no_counters),
+        (&mut records.ambiguous, ambiguous),
+        (&mut records.unreported, unreported),
+        (&mut records.before_inventory, before_inventory),
         (&mut records.held, held),
         (&mut records.settled_early, settled_early),
         (&mut records.waiting, waiting),

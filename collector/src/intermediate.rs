@@ -1,0 +1,482 @@
+//! The Intermediate Process (RFC 6183): what happens to a record once it is decoded.
+//!
+//! Two queues hold what cannot be decided yet: records whose addresses the inventory does not know,
+//! whole, until it may have heard of them; and directions whose authoritative observer is not known.
+
+use std::sync::Arc;
+
+use flowproto::collector::{Message, RecordSink};
+use flowproto::template::Fields;
+use flowproto::{Address, FlowRecord};
+
+use crate::aggregate::{EdgeTable, Measures};
+use crate::dedup::{self, Held, OBSERVED_MILLISECONDS, Verdict};
+use crate::emit::{LineBuffer, line};
+use crate::enrich::{self, Clock, Ends, TrafficClass};
+use crate::inventory::{EndpointId, Index, NodeId, Span};
+use crate::waiting::Waiting;
+use crate::worker::{RecordCounts, Shared, WorkerSettings};
+
+/// What is known of the exporter of the Message at hand.
+#[derive(Clone, Copy, Debug, Default)]
+struct Located {
+    /// The node it is on.
+    node: Option<NodeId>,
+    /// The node is known by name: what a record says of its exporter's address adds nothing.
+    by_name: bool,
+    skew_milliseconds: i64,
+}
+
+/// An exporter: one Observation Domain of one sender.
+#[derive(Clone, Debug)]
+pub(super) struct Exporter {
+    /// Revision of the domain that this was derived from.
+    revision: u32,
+    /// Revision of the index's nodes that this was derived from.
+    nodes_revision: u64,
+    name: Option<Box<str>>,
+    domain_address: Address,
+    /// Where it sends from.
+    pub(super) address: Address,
+    pub(super) clock: Clock,
+    located: Located,
+}
+
+impl Exporter {
+    fn of(message: &Message<'_>, clock: Clock) -> Self {
+        Self {
+            revision: message.domain.revision,
+            nodes_revision: u64::MAX,
+            name: message.domain.observation_domain_name.clone(),
+            domain_address: message.domain.exporter_address,
+            address: message.exporter.ip().into(),
+            clock,
+            located: Located::default(),
+        }
+    }
+
+    /// The node that it is on: by the name it says, else by the address it says, else by the address
+    /// it sent from. A domain id alone never identifies.
+    fn locate(&mut self, index: &Index) {
+        if self.nodes_revision == index.nodes_revision() {
+            return;
+        }
+        self.nodes_revision = index.nodes_revision();
+        let named = self.name.as_deref().and_then(|name| index.node_named(name));
+        self.located.by_name = named.is_some();
+        self.located.node = named
+            .or_else(|| index.node_at(self.domain_address))
+            .or_else(|| index.node_at(self.address));
+    }
+
+    fn observer(&self) -> line::Observer<'_> {
+        line::Observer {
+            name: self.name.as_deref(),
+            address: self.address,
+        }
+    }
+}
+
+/// A record that waits for the inventory.
+#[derive(Debug)]
+struct Unattributed {
+    record: FlowRecord,
+    span: Span,
+    domain_index: usize,
+    /// Of the domain: another one means that the domain was forgotten meanwhile.
+    revision: u32,
+    /// Its line of the flow log as far as it came; empty where there is none.
+    line: Vec<u8>,
+}
+
+/// Where the line of a record comes from.
+enum Line<'a> {
+    /// Nothing of it is written yet.
+    Fields(&'a Message<'a>, Fields<'a>),
+    /// The fields are there; empty where there is no flow log.
+    Begun(Vec<u8>),
+}
+
+/// The Intermediate Process of one worker.
+#[derive(Debug)]
+pub(super) struct Intermediate {
+    pub(super) settings: WorkerSettings,
+    pub(super) shared: Arc<Shared>,
+    index: Arc<Index>,
+    pub(super) edges: EdgeTable,
+    unattributed: Waiting<Unattributed>,
+    held: Waiting<Held>,
+    /// By [`Message::domain_index`].
+    pub(super) exporters: Vec<Option<Exporter>>,
+    exporter: Located,
+    domain_index: usize,
+    pub(super) log: Option<LineBuffer>,
+    pub(super) counts: RecordCounts,
+    pub(super) now_milliseconds: u64,
+}
+
+impl RecordSink for Intermediate {
+    fn message(&mut self, message: &Message<'_>) {
+        if self.index.is_empty() {
+            return;
+        }
+        self.domain_index = message.domain_index;
+        if self.exporters.len() <= message.domain_index {
+            self.exporters
+                .resize(message.domain_index.saturating_add(1), None);
+        }
+        let Some(slot) = self.exporters.get_mut(message.domain_index) else {
+            return;
+        };
+        let known = slot
+            .as_ref()
+            .is_some_and(|exporter| exporter.revision == message.domain.revision);
+        if !known {
+            let address = Address::from(message.exporter.ip());
+            let same = slot.as_ref().filter(|exporter| exporter.address == address);
+            let clock = same.map_or_else(Clock::default, |exporter| exporter.clock);
+            *slot = Some(Exporter::of(message, clock));
+        }
+        let Some(exporter) = slot else { return };
+        exporter.locate(&self.index);
+        exporter
+            .clock
+            .observe(self.now_milliseconds, message.export_time_milliseconds);
+        exporter.located.skew_milliseconds = exporter.clock.skew_milliseconds();
+        self.exporter = exporter.located;
+        if let Some(node) = self.exporter.node {
+            self.shared.observers.heard(node, self.now_milliseconds);
+        }
+    }
+
+    fn record(&mut self, message: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
+        self.counts.records += 1;
+        let span = enrich::span(
+            record,
+            self.exporter.skew_milliseconds,
+            self.settings.max_clock_skew_milliseconds,
+            self.now_milliseconds,
+        );
+        let ends = enrich::ends(&self.index, record, span);
+        if self.index.is_watched() && (ends.unreported || self.awaits_inventory()) {
+            self.wait(message, record, fields, span);
+        } else {
+            let exporter = self.exporter_of(self.exporter, record);
+            self.attributed(record, ends, exporter, Line::Fields(message, fields));
+        }
+    }
+}
+
+impl Intermediate {
+    pub(super) fn new(
+        settings: WorkerSettings,
+        shared: Arc<Shared>,
+        log: Option<LineBuffer>,
+    ) -> Self {
+        Self {
+            index: shared.index.load_full(),
+            edges: EdgeTable::new(settings.max_edges),
+            unattributed: Waiting::new(settings.held_records),
+            held: Waiting::new(settings.held_records),
+            exporters: Vec::new(),
+            exporter: Located::default(),
+            domain_index: 0,
+            counts: RecordCounts::default(),
+            now_milliseconds: 0,
+            settings,
+            shared,
+            log,
+        }
+    }
+
+    /// Takes the newest snapshot. Ids mean the same in it.
+    pub(super) fn adopt_index(&mut self) {
+        let newest = self.shared.index.load();
+        if !Arc::ptr_eq(&newest, &self.index) {
+            self.index = Arc::clone(&newest);
+        }
+    }
+
+    /// Records and directions that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.unattributed.len() + self.held.len()
+    }
+
+    fn awaits_inventory(&self) -> bool {
+        !self.index.is_complete() && self.settings.awaits_inventory(self.now_milliseconds)
+    }
+
+    //------------ Records that wait -------------------------------------------------------------
+
+    fn wait(&mut self, message: &Message<'_>, record: &FlowRecord, fields: Fields<'_>, span: Span) {
+        let mut line = Vec::new();
+        if self.log.is_some() {
+            line::begin(message, fields, &mut line);
+        }
+        self.counts.held += 1;
+        let crowded_out = self.unattributed.hold(
+            Unattributed {
+                record: record.clone(),
+                span,
+                domain_index: message.domain_index,
+                revision: message.domain.revision,
+                line,
+            },
+            self.now_milliseconds,
+        );
+        if let Some(waited) = crowded_out {
+            self.counts.settled_early += 1;
+            self.attribute(waited);
+        }
+    }
+
+    /// Decides who a record that waited is by what is known now.
+    fn attribute(&mut self, waited: Unattributed) {
+        let current = self.domain_index;
+        self.domain_index = waited.domain_index;
+        let exporter = match self.exporters.get_mut(waited.domain_index) {
+            Some(Some(exporter)) if exporter.revision == waited.revision => {
+                exporter.locate(&self.index);
+                exporter.located
+            }
+            _ => Located::default(),
+        };
+        let exporter = self.exporter_of(exporter, &waited.record);
+        if let Some(node) = exporter {
+            self.shared.observers.heard(node, self.now_milliseconds);
+        }
+        let ends = enrich::ends(&self.index, &waited.record, waited.span);
+        self.attributed(&waited.record, ends, exporter, Line::Begun(waited.line));
+        self.domain_index = current;
+    }
+
+    /// Decides what has waited for long enough.
+    pub(super) fn settle_due(&mut self) {
+        let now = self.now_milliseconds;
+        if !self.awaits_inventory() {
+            let wait = self.settings.attribution_wait_milliseconds;
+            while let Some(waited) = self.unattributed.due(now, wait) {
+                self.attribute(waited);
+            }
+        }
+        // Offline, nothing is over before the end.
+        if self.settings.began_milliseconds.is_some() {
+            let wait = self.settings.observer_wait_milliseconds;
+            while let Some(held) = self.held.due(now, wait) {
+                self.settle(held);
+            }
+        }
+    }
+
+    /// Decides all that waits.
+    pub(super) fn settle_all(&mut self) {
+        while let Some(waited) = self.unattributed.take() {
+            self.attribute(waited);
+        }
+        while let Some(held) = self.held.take() {
+            self.settle(held);
+        }
+    }
+
+    //------------ Records whose ends are known --------------------------------------------------
+
+    fn attributed(
+        &mut self,
+        record: &FlowRecord,
+        ends: Ends,
+        exporter: Option<NodeId>,
+        line: Line<'_>,
+    ) {
+        self.counts.ambiguous += u64::from(ends.ambiguous);
+        self.counts.unreported += u64::from(ends.unreported);
+        self.counts.before_inventory += u64::from(!self.index.is_complete());
+        let reverse_carried =
+            record.reverse_packet_delta_count != 0 || record.reverse_octet_delta_count != 0;
+        let forward_carried = record.packet_delta_count != 0 || record.octet_delta_count != 0;
+
+        let verdict = if forward_carried || reverse_carried {
+            self.judge(exporter, ends)
+        } else {
+            self.counts.no_counters += 1;
+            self.log(ends, exporter, line, true);
+            return;
+        };
+        let measures = self.measures(record);
+        match (verdict, exporter) {
+            (Verdict::Undecided, Some(node)) => {
+                let line = self.open_line(ends, line);
+                self.hold(node, ends, measures, line);
+            }
+            (verdict, _) => {
+                let counts = verdict != Verdict::OtherObserver;
+                self.log(ends, exporter, line, counts);
+                self.count(ends.source, ends.destination, &measures, counts);
+            }
+        }
+        if !reverse_carried {
+            return;
+        }
+        self.counts.reverse_directions += 1;
+        let measures = reverse_measures(record);
+        let ends = ends.reversed();
+        match (self.judge(exporter, ends), exporter) {
+            (Verdict::Undecided, Some(node)) => self.hold(node, ends, measures, Vec::new()),
+            (verdict, _) => {
+                let counts = verdict != Verdict::OtherObserver;
+                self.count(ends.source, ends.destination, &measures, counts);
+            }
+        }
+    }
+
+    /// The node of the record's exporter.
+    fn exporter_of(&self, exporter: Located, record: &FlowRecord) -> Option<NodeId> {
+        if record.exporter_address.is_unspecified() || exporter.by_name || self.index.is_empty() {
+            return exporter.node;
+        }
+        match self.index.node_at(record.exporter_address) {
+            Some(node) => {
+                self.shared.observers.heard(node, self.now_milliseconds);
+                Some(node)
+            }
+            None => exporter.node,
+        }
+    }
+
+    fn nodes(&self, source: EndpointId, destination: EndpointId) -> [Option<NodeId>; 2] {
+        [
+            self.index.place(source).node,
+            self.index.place(destination).node,
+        ]
+    }
+
+    fn judge(&mut self, exporter: Option<NodeId>, ends: Ends) -> Verdict {
+        if exporter.is_none() {
+            if !self.index.is_empty() {
+                self.counts.foreign += 1;
+            }
+            return Verdict::Counts;
+        }
+        let now = self.now_milliseconds;
+        let young = self
+            .settings
+            .began_milliseconds
+            .is_none_or(|began| now.saturating_sub(began) < OBSERVED_MILLISECONDS);
+        let nodes = self.nodes(ends.source, ends.destination);
+        dedup::judge(&self.shared.observers, exporter, nodes, now, young)
+    }
+
+    fn measures(&self, record: &FlowRecord) -> Measures {
+        let sampling = record.sampling;
+        Measures {
+            bytes: sampling.scale(record.octet_delta_count),
+            packets: sampling.scale(record.packet_delta_count),
+            connections: match record.new_connection_delta_count {
+                Some(connections) => connections.into(),
+                None => u64::from(self.settings.connections_from_flows),
+            },
+        }
+    }
+
+    fn hold(&mut self, exporter: NodeId, ends: Ends, measures: Measures, line: Vec<u8>) {
+        self.counts.held += 1;
+        let crowded_out = self.held.hold(
+            Held {
+                exporter,
+                source: ends.source,
+                destination: ends.destination,
+                measures,
+                line,
+            },
+            self.now_milliseconds,
+        );
+        if let Some(held) = crowded_out {
+            self.counts.settled_early += 1;
+            self.settle(held);
+        }
+    }
+
+    fn settle(&mut self, mut held: Held) {
+        let nodes = self.nodes(held.source, held.destination);
+        let counts = dedup::settle(&self.shared.observers, held.exporter, nodes);
+        if let Some(log) = self.log.as_mut().filter(|_| !held.line.is_empty()) {
+            line::add_counted(counts, &mut held.line);
+            line::end(&mut held.line);
+            log.text().extend_from_slice(&held.line);
+            log.end_line();
+        }
+        self.count(held.source, held.destination, &held.measures, counts);
+    }
+
+    /// Counts one direction, or why it does not count.
+    fn count(
+        &mut self,
+        source: EndpointId,
+        destination: EndpointId,
+        measures: &Measures,
+        authoritative: bool,
+    ) {
+        if !authoritative {
+            self.counts.other_observer += 1;
+            return;
+        }
+        if !self.settings.intra_node {
+            let (from, to) = (self.index.place(source), self.index.place(destination));
+            if TrafficClass::between(from, to) == TrafficClass::IntraNode {
+                self.counts.intra_node += 1;
+                return;
+            }
+        }
+        self.counts.counted += 1;
+        if !self.edges.count(source, destination, measures) {
+            self.counts.full_drains += 1;
+            self.shared.merge(&mut self.edges, self.now_milliseconds);
+            let counted = self.edges.count(source, destination, measures);
+            debug_assert!(counted, "an empty table takes an edge");
+        }
+    }
+
+    //------------ The flow log ------------------------------------------------------------------
+
+    fn log(&mut self, ends: Ends, exporter: Option<NodeId>, line: Line<'_>, counted: bool) {
+        let Some(log) = &mut self.log else { return };
+        let out = log.text();
+        match line {
+            Line::Fields(message, fields) => line::begin(message, fields, out),
+            Line::Begun(line) => out.extend_from_slice(&line),
+        }
+        if !self.index.is_empty() {
+            let observer = self
+                .exporters
+                .get(self.domain_index)
+                .and_then(Option::as_ref);
+            let observer = observer
+                .filter(|_| exporter.is_none())
+                .map(Exporter::observer);
+            line::add_ends(&self.index, ends, observer, out);
+            line::add_counted(counted, out);
+        }
+        line::end(out);
+        log.end_line();
+    }
+
+    /// A line that lacks only whether the record counts; empty where there is no flow log.
+    fn open_line(&self, ends: Ends, line: Line<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.log.is_some() {
+            match line {
+                Line::Fields(message, fields) => line::begin(message, fields, &mut out),
+                Line::Begun(line) => out = line,
+            }
+            line::add_ends(&self.index, ends, None, &mut out);
+        }
+        out
+    }
+}
+
+fn reverse_measures(record: &FlowRecord) -> Measures {
+    Measures {
+        bytes: record.sampling.scale(record.reverse_octet_delta_count),
+        packets: record.sampling.scale(record.reverse_packet_delta_count),
+        connections: 0,
+    }
+}

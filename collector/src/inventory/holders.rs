@@ -1,0 +1,356 @@
+//! Who held an address, and when.
+//!
+//! An address belongs to a holder from when it was first reported as the holder's until the holder was
+//! gone. A record is matched with whoever held it while its packets ran:
+//!
+//! * exactly one holder in that time: it;
+//! * several: ambiguous, never guessed;
+//! * none, after a holder's end: that holder, for as long as it is kept, even before the next one's begin;
+//! * none, before the first holder's begin: that one, if it had begun to start by then, because a pod
+//!   talks before its address shows up in its status.
+
+use std::sync::Arc;
+
+use super::index::EndpointId;
+
+/// Holders of one address that are remembered; the oldest goes for one more.
+const MOST_HOLDERS: usize = 64;
+
+/// The time in which the packets of a record ran, in the collector's clock; milliseconds since the epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first packet.
+    pub start_milliseconds: u64,
+    /// The last packet.
+    pub end_milliseconds: u64,
+}
+
+impl Span {
+    /// One moment.
+    #[must_use]
+    pub const fn moment(milliseconds: u64) -> Self {
+        Self {
+            start_milliseconds: milliseconds,
+            end_milliseconds: milliseconds,
+        }
+    }
+}
+
+/// What can be held: an address, or a transport port of a node or of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The address; where there is a port, also the number of a node, or [`Self::ANY_NODE`].
+    bits: u128,
+    /// Protocol × 65536 + port; 0 for the whole address.
+    port: u32,
+}
+
+impl Key {
+    const ANY_NODE: u128 = u128::MAX;
+
+    /// The whole address.
+    #[must_use]
+    pub const fn address(address: flowproto::Address) -> Self {
+        Self {
+            bits: address.bits(),
+            port: 0,
+        }
+    }
+
+    /// A port of one address.
+    #[must_use]
+    pub const fn port(address: flowproto::Address, port: Port) -> Self {
+        Self {
+            bits: address.bits(),
+            port: port.0,
+        }
+    }
+
+    /// A port of every address that a node has. Node numbers are no addresses that anything holds.
+    #[must_use]
+    pub fn node_port(node: super::NodeId, port: Port) -> Self {
+        Self {
+            bits: node.0.into(),
+            port: port.0,
+        }
+    }
+
+    /// A port of every node.
+    #[must_use]
+    pub const fn any_node_port(port: Port) -> Self {
+        Self {
+            bits: Self::ANY_NODE,
+            port: port.0,
+        }
+    }
+
+    /// Whether it is a port.
+    #[must_use]
+    pub const fn is_port(self) -> bool {
+        self.port != 0
+    }
+}
+
+/// A transport port and its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Port(u32);
+
+impl Port {
+    /// `protocol` is 4 `protocolIdentifier`: 6 TCP, 17 UDP, 132 SCTP. `None` where there is no port.
+    #[must_use]
+    pub fn new(protocol: u8, port: u16) -> Option<Self> {
+        (protocol != 0 && port != 0).then(|| Self(u32::from(protocol) << 16 | u32::from(port)))
+    }
+}
+
+/// One holder's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holding {
+    pub(super) endpoint: EndpointId,
+    /// How long before `from` it may have talked already, milliseconds.
+    pub(super) lead_milliseconds: u32,
+    pub(super) from_milliseconds: u64,
+    /// `u64::MAX` while it holds on.
+    pub(super) until_milliseconds: u64,
+}
+
+impl Holding {
+    pub(super) const fn is_open(&self) -> bool {
+        self.until_milliseconds == u64::MAX
+    }
+
+    const fn overlaps(&self, span: Span) -> bool {
+        self.from_milliseconds <= span.end_milliseconds
+            && span.start_milliseconds < self.until_milliseconds
+    }
+
+    /// Whether it had ended by `span`, and not for longer than `kept`.
+    const fn stands_after(&self, span: Span, kept_milliseconds: u64) -> bool {
+        self.until_milliseconds <= span.start_milliseconds
+            && span.start_milliseconds - self.until_milliseconds <= kept_milliseconds
+    }
+
+    const fn stands_before(&self, span: Span) -> bool {
+        span.end_milliseconds < self.from_milliseconds
+            && self.from_milliseconds - span.end_milliseconds <= self.lead_milliseconds_wide()
+    }
+
+    #[expect(
+        clippy::as_conversions,
+        reason = "`From` is not const; the cast widens"
+    )]
+    const fn lead_milliseconds_wide(&self) -> u64 {
+        self.lead_milliseconds as u64
+    }
+}
+
+/// Holders before the last one, and who to name where they cannot be told apart.
+#[derive(Clone, Debug)]
+struct Earlier {
+    ambiguous: EndpointId,
+    /// By their begin.
+    holdings: Vec<Holding>,
+}
+
+/// All that is known of one key.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) key: Key,
+    pub(super) last: Holding,
+    earlier: Option<Arc<Earlier>>,
+}
+
+/// Who held a key at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// This one alone.
+    Known(EndpointId),
+    /// Several; this endpoint says so.
+    Ambiguous(EndpointId),
+}
+
+impl Held {
+    pub(super) const fn new(key: Key, holding: Holding) -> Self {
+        Self {
+            key,
+            last: holding,
+            earlier: None,
+        }
+    }
+
+    /// Who held it in `span`; a holder that has gone is kept for `kept_milliseconds`.
+    pub(super) fn at(&self, span: Span, kept_milliseconds: u64) -> Option<Holder> {
+        let Some(earlier) = &self.earlier else {
+            let last = &self.last;
+            return (last.overlaps(span)
+                || last.stands_after(span, kept_milliseconds)
+                || last.stands_before(span))
+            .then_some(Holder::Known(last.endpoint));
+        };
+        let mut found = None;
+        let mut gone: Option<&Holding> = None;
+        let mut coming: Option<&Holding> = None;
+        for holding in earlier.holdings.iter().chain([&self.last]) {
+            if holding.overlaps(span) {
+                if found.is_some_and(|found| found != holding.endpoint) {
+                    return Some(Holder::Ambiguous(earlier.ambiguous));
+                }
+                found = Some(holding.endpoint);
+            } else if holding.stands_after(span, kept_milliseconds) {
+                gone = gone
+                    .filter(|gone| gone.until_milliseconds > holding.until_milliseconds)
+                    .or(Some(holding));
+            } else if coming.is_none() && holding.stands_before(span) {
+                coming = Some(holding);
+            }
+        }
+        let near = || gone.or(coming).map(|holding| holding.endpoint);
+        found.or_else(near).map(Holder::Known)
+    }
+
+    /// One more holder, the last one from now on. `ambiguous`: see [`Held::at`].
+    pub(super) fn push(&mut self, holding: Holding, ambiguous: EndpointId) {
+        let mut holdings: Vec<Holding> = self.earlier_holdings().to_vec();
+        if holdings.len() >= MOST_HOLDERS {
+            holdings.remove(0);
+        }
+        holdings.push(std::mem::replace(&mut self.last, holding));
+        self.earlier = Some(Arc::new(Earlier {
+            ambiguous,
+            holdings,
+        }));
+    }
+
+    /// One more holder before the last one.
+    pub(super) fn push_older(&mut self, older: Holding, ambiguous: EndpointId) {
+        let last = self.last;
+        self.last = older;
+        self.push(last, ambiguous);
+    }
+
+    /// Forgets who has been gone since before `oldest`. False where nobody is left.
+    pub(super) fn forget(&mut self, oldest_milliseconds: u64) -> bool {
+        let kept = |holding: &Holding| holding.until_milliseconds >= oldest_milliseconds;
+        if let Some(earlier) = &self.earlier {
+            let holdings: Vec<Holding> = earlier.holdings.iter().copied().filter(kept).collect();
+            let ambiguous = earlier.ambiguous;
+            self.earlier = (!holdings.is_empty()).then(|| {
+                Arc::new(Earlier {
+                    ambiguous,
+                    holdings,
+                })
+            });
+        }
+        kept(&self.last) || self.earlier.is_some()
+    }
+
+    /// Who held it before the last one.
+    pub(super) fn earlier_holdings(&self) -> &[Holding] {
+        self.earlier
+            .as_ref()
+            .map_or(&[], |earlier| earlier.holdings.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: EndpointId = EndpointId(10);
+    const B: EndpointId = EndpointId(11);
+    const SEVERAL: EndpointId = EndpointId(12);
+    const KEPT: u64 = 1000;
+
+    fn holding(endpoint: EndpointId, from: u64, until: u64) -> Holding {
+        Holding {
+            endpoint,
+            lead_milliseconds: 50,
+            from_milliseconds: from,
+            until_milliseconds: until,
+        }
+    }
+
+    fn held(holdings: &[Holding]) -> Held {
+        let key = Key::address(flowproto::Address::from_v4_bits(1));
+        let mut held = Held::new(key, holdings[0]);
+        for holding in &holdings[1..] {
+            held.push(*holding, SEVERAL);
+        }
+        held
+    }
+
+    fn at(held: &Held, start: u64, end: u64) -> Option<Holder> {
+        let span = Span {
+            start_milliseconds: start,
+            end_milliseconds: end,
+        };
+        held.at(span, KEPT)
+    }
+
+    #[test]
+    fn a_record_belongs_to_whoever_held_the_address_while_its_packets_ran() {
+        let both = held(&[holding(A, 1000, 2000), holding(B, 3000, u64::MAX)]);
+        assert_eq!(at(&both, 1000, 1999), Some(Holder::Known(A)));
+        assert_eq!(at(&both, 3000, 9999), Some(Holder::Known(B)));
+    }
+
+    #[test]
+    fn an_address_that_changed_hands_within_a_flow_is_ambiguous() {
+        let both = held(&[holding(A, 1000, 2000), holding(B, 3000, u64::MAX)]);
+        assert_eq!(at(&both, 1500, 3500), Some(Holder::Ambiguous(SEVERAL)));
+    }
+
+    #[test]
+    fn two_holders_at_once_are_ambiguous() {
+        let both = held(&[holding(A, 1000, 4000), holding(B, 3000, u64::MAX)]);
+        assert_eq!(at(&both, 3500, 3600), Some(Holder::Ambiguous(SEVERAL)));
+        assert_eq!(at(&both, 2000, 2500), Some(Holder::Known(A)));
+        assert_eq!(at(&both, 4000, 4500), Some(Holder::Known(B)));
+    }
+
+    #[test]
+    fn between_two_holders_the_last_one_stands() {
+        let both = held(&[holding(A, 1000, 2000), holding(B, 3000, u64::MAX)]);
+        assert_eq!(at(&both, 2500, 2600), Some(Holder::Known(A)));
+        // Begun in the gap, gone on into the next one's time: the first holder had gone for certain.
+        assert_eq!(at(&both, 2500, 3600), Some(Holder::Known(B)));
+    }
+
+    #[test]
+    fn a_holder_that_is_gone_is_kept_for_a_while() {
+        let gone = held(&[holding(A, 1000, 2000)]);
+        assert_eq!(at(&gone, 3000, 3001), Some(Holder::Known(A)));
+        assert_eq!(at(&gone, 3001, 3002), None);
+    }
+
+    #[test]
+    fn a_pod_may_talk_before_its_address_is_reported_but_not_before_it_started() {
+        let young = held(&[holding(A, 1000, u64::MAX)]);
+        assert_eq!(at(&young, 940, 950), Some(Holder::Known(A)));
+        assert_eq!(at(&young, 900, 949), None);
+        assert_eq!(at(&young, 900, 1000), Some(Holder::Known(A)));
+    }
+
+    #[test]
+    fn one_holder_that_went_and_came_back_is_not_ambiguous() {
+        let back = held(&[holding(A, 1000, 2000), holding(A, 3000, u64::MAX)]);
+        assert_eq!(at(&back, 1500, 3500), Some(Holder::Known(A)));
+    }
+
+    #[test]
+    fn what_went_too_long_ago_is_forgotten() {
+        let mut both = held(&[holding(A, 1000, 2000), holding(B, 3000, 4000)]);
+        assert!(both.forget(2001));
+        assert_eq!(both.earlier_holdings(), &[]);
+        assert!(!both.forget(4001));
+    }
+
+    #[test]
+    fn the_holders_of_one_address_that_are_remembered_are_bounded() {
+        let mut many = held(&[holding(A, 0, 1)]);
+        for number in 1..1000 {
+            many.push(holding(B, number, number + 1), SEVERAL);
+        }
+        assert_eq!(many.earlier_holdings().len(), MOST_HOLDERS);
+    }
+}
