@@ -84,9 +84,6 @@ pub struct Flags {
     /// the moment when they arrive [default: 10m]
     #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
     pub max_clock_skew: Option<Span>,
-    /// Name of this cluster, said in the flow log [default: none]
-    #[arg(long, value_name = "NAME", help_heading = "Who is who")]
-    pub cluster_name: Option<String>,
     /// Label of a Node that names its node pool [default: none]
     #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
     pub node_pool_label: Option<String>,
@@ -187,7 +184,6 @@ pub struct Settings {
     pub inventory_wait: Span,
     pub deleted_pods_kept: Span,
     pub max_clock_skew: Span,
-    pub cluster_name: String,
     pub node_pool_label: String,
     pub workload_labels: Vec<String>,
     pub probe_selector: String,
@@ -226,7 +222,6 @@ impl Default for Settings {
             inventory_wait: Span::from_secs(30),
             deleted_pods_kept: Span::from_secs(300),
             max_clock_skew: Span::from_secs(600),
-            cluster_name: String::new(),
             node_pool_label: String::new(),
             workload_labels: ["app.kubernetes.io/name", "app", "k8s-app"]
                 .map(String::from)
