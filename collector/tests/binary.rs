@@ -215,15 +215,22 @@ fn a_stop_ends_the_wait_for_a_pipe_that_nobody_writes_to() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    // Somebody reads on, so that it is the silent pipe that is waited for and not a full one.
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let reader = std::thread::spawn(move || {
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        tell.send(line).unwrap();
+        std::io::copy(&mut lines, &mut std::io::sink()).unwrap();
+    });
     let mut pipe = child.stdin.take().unwrap();
     // More than a buffer of the flow log: that one is written before the pipe ends.
     for message in (0..8).flat_map(|_| messages(200)) {
         pipe.write_all(&message).unwrap();
     }
     pipe.flush().unwrap();
-    let mut line = String::new();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    lines.read_line(&mut line).unwrap();
+    let line = told.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(line.contains("octetDeltaCount"), "{line}");
     let terminated = Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
@@ -231,6 +238,7 @@ fn a_stop_ends_the_wait_for_a_pipe_that_nobody_writes_to() {
     assert!(terminated.unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     drop(pipe);
+    reader.join().unwrap();
 }
 
 #[test]
