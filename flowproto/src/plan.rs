@@ -502,23 +502,26 @@ pub(crate) fn announced_sampling<'a>(
     said.sampler()
 }
 
-/// A `sysUpTime` as milliseconds since the epoch. The 32-bit counter wraps after 49.7 days: in v9 the
-/// header's own `sysUpTime` is the later one, so that their distance is right across a wrap.
-pub(crate) fn up_time_to_epoch(up_time: u32, init: Option<u64>, around: &Surroundings<'_>) -> u64 {
+/// A `sysUpTime` as milliseconds since the epoch, `init` being when it was 0, if that is known.
+fn up_time_to_epoch(up_time: u32, init: Option<u64>, around: &Surroundings<'_>) -> u64 {
     match init {
         Some(init) => init.saturating_add(up_time.into()),
-        None if around.sys_up_time > 0 => {
-            let distance = around.sys_up_time.wrapping_sub(up_time);
-            if distance < 1 << 31 {
-                around
-                    .export_time_milliseconds
-                    .saturating_sub(distance.into())
-            } else {
-                let ahead = up_time.wrapping_sub(around.sys_up_time);
-                around.export_time_milliseconds.saturating_add(ahead.into())
-            }
-        }
-        None => 0,
+        None => relative_to_header(up_time, around.sys_up_time, around.export_time_milliseconds),
+    }
+}
+
+/// A `sysUpTime` as milliseconds since the epoch, by what the header of its Message says of both clocks;
+/// 0 where the header has no `sysUpTime`. The 32-bit counter wraps after 49.7 days: the header's is the
+/// later one, so that their distance is right across a wrap.
+pub(crate) fn relative_to_header(up_time: u32, header_up_time: u32, header_time: u64) -> u64 {
+    if header_up_time == 0 {
+        return 0;
+    }
+    let distance = header_up_time.wrapping_sub(up_time);
+    if distance < 1 << 31 {
+        header_time.saturating_sub(distance.into())
+    } else {
+        header_time.saturating_add(up_time.wrapping_sub(header_up_time).into())
     }
 }
 

@@ -4,7 +4,7 @@ use netflow_parser::static_versions::{v5::V5, v7::V7};
 
 use super::set::Header;
 use super::{Unusable, Version};
-use crate::plan::{Samplers, Surroundings, up_time_to_epoch};
+use crate::plan::relative_to_header;
 use crate::record::{FlowKey, FlowRecord, Interfaces, Sampling};
 
 /// The low 14 bits of a v5 header's last word are the sampling interval; the first two are the mode.
@@ -38,66 +38,65 @@ pub(super) fn read_v7(datagram: &[u8]) -> Result<(Header, Flows), Unusable> {
 }
 
 impl Flows {
-    /// Hands every record to `each`; how many there were.
-    pub(super) fn for_each(&self, header: &Header, mut each: impl FnMut(&FlowRecord)) -> u32 {
+    /// Hands every record to `each`, in `record`, which is used over and over; how many there were.
+    pub(super) fn for_each(
+        &self,
+        header: &Header,
+        record: &mut FlowRecord,
+        mut each: impl FnMut(&FlowRecord),
+    ) -> u32 {
+        // Every record fills the same fields, so the others are emptied once.
+        *record = FlowRecord::default();
         let mut records = 0_u32;
-        let mut each = |record: &mut FlowRecord, times: (u32, u32)| {
-            finish(record, times, header);
-            each(record);
-            records = records.saturating_add(1);
-        };
         match self {
             Self::V5(message) => {
-                let sampling =
+                record.sampling =
                     Sampling::one_in((message.header.sampling_interval & SAMPLING_INTERVAL).into());
                 for f in &message.flowsets {
-                    let mut record = FlowRecord {
-                        key: FlowKey {
-                            source_address: f.src_addr.into(),
-                            destination_address: f.dst_addr.into(),
-                            source_port: f.src_port,
-                            destination_port: f.dst_port,
-                            protocol_identifier: f.protocol_number,
-                        },
-                        octet_delta_count: f.d_octets.into(),
-                        packet_delta_count: f.d_pkts.into(),
-                        tcp_control_bits: f.tcp_flags.into(),
-                        ip_class_of_service: f.tos,
-                        interfaces: Some(interfaces(f.input, f.output)),
-                        bgp_source_as_number: f.src_as.into(),
-                        bgp_destination_as_number: f.dst_as.into(),
-                        source_prefix_length: f.src_mask,
-                        destination_prefix_length: f.dst_mask,
-                        ip_next_hop_address: f.next_hop.into(),
-                        sampling,
-                        ..FlowRecord::default()
+                    record.key = FlowKey {
+                        source_address: f.src_addr.into(),
+                        destination_address: f.dst_addr.into(),
+                        source_port: f.src_port,
+                        destination_port: f.dst_port,
+                        protocol_identifier: f.protocol_number,
                     };
-                    each(&mut record, (f.first, f.last));
+                    record.octet_delta_count = f.d_octets.into();
+                    record.packet_delta_count = f.d_pkts.into();
+                    record.tcp_control_bits = f.tcp_flags.into();
+                    record.ip_class_of_service = f.tos;
+                    record.interfaces = Some(interfaces(f.input, f.output));
+                    record.bgp_source_as_number = f.src_as.into();
+                    record.bgp_destination_as_number = f.dst_as.into();
+                    record.source_prefix_length = f.src_mask;
+                    record.destination_prefix_length = f.dst_mask;
+                    record.ip_next_hop_address = f.next_hop.into();
+                    finish(record, (f.first, f.last), header);
+                    each(record);
+                    records = records.saturating_add(1);
                 }
             }
             Self::V7(message) => {
                 for f in &message.flowsets {
-                    let mut record = FlowRecord {
-                        key: FlowKey {
-                            source_address: f.src_addr.into(),
-                            destination_address: f.dst_addr.into(),
-                            source_port: f.src_port,
-                            destination_port: f.dst_port,
-                            protocol_identifier: f.protocol_number,
-                        },
-                        octet_delta_count: f.d_octets.into(),
-                        packet_delta_count: f.d_pkts.into(),
-                        tcp_control_bits: f.tcp_flags.into(),
-                        ip_class_of_service: f.tos,
-                        interfaces: Some(interfaces(f.input, f.output)),
-                        bgp_source_as_number: f.src_as.into(),
-                        bgp_destination_as_number: f.dst_as.into(),
-                        source_prefix_length: f.src_mask,
-                        destination_prefix_length: f.dst_mask,
-                        ip_next_hop_address: f.next_hop.into(),
-                        ..FlowRecord::default()
+                    record.key = FlowKey {
+                        source_address: f.src_addr.into(),
+                        destination_address: f.dst_addr.into(),
+                        source_port: f.src_port,
+                        destination_port: f.dst_port,
+                        protocol_identifier: f.protocol_number,
                     };
-                    each(&mut record, (f.first, f.last));
+                    record.octet_delta_count = f.d_octets.into();
+                    record.packet_delta_count = f.d_pkts.into();
+                    record.tcp_control_bits = f.tcp_flags.into();
+                    record.ip_class_of_service = f.tos;
+                    record.interfaces = Some(interfaces(f.input, f.output));
+                    record.bgp_source_as_number = f.src_as.into();
+                    record.bgp_destination_as_number = f.dst_as.into();
+                    record.source_prefix_length = f.src_mask;
+                    record.destination_prefix_length = f.dst_mask;
+                    record.ip_next_hop_address = f.next_hop.into();
+                    finish(record, (f.first, f.last), header);
+                    each(record);
+                    records = records.saturating_add(1);
                 }
             }
         }
@@ -135,15 +134,11 @@ fn interfaces(input: u16, output: u16) -> Interfaces {
 /// What follows from other fields: times since the epoch, and the type and code of ICMP, which these
 /// versions put into the destination port.
 fn finish(record: &mut FlowRecord, (first, last): (u32, u32), header: &Header) {
-    let samplers = Samplers::default();
-    let around = Surroundings {
-        export_time_milliseconds: header.export_time_milliseconds,
-        sys_up_time: header.sys_up_time,
-        system_init_milliseconds: None,
-        samplers: &samplers,
-    };
-    record.flow_start_milliseconds = up_time_to_epoch(first, None, &around);
-    record.flow_end_milliseconds = up_time_to_epoch(last, None, &around);
+    let at =
+        |up_time| relative_to_header(up_time, header.sys_up_time, header.export_time_milliseconds);
+    record.flow_start_milliseconds = at(first);
+    record.flow_end_milliseconds = at(last);
+    record.icmp_type_code = 0;
     if record.key.protocol_identifier == 1 {
         record.icmp_type_code = record.key.destination_port;
     }

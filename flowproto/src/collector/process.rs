@@ -198,7 +198,7 @@ impl CollectingProcess {
         let session = self.begin(exporter, header);
         let message = self.sessions.describe(session, exporter, header);
         sink.message(&message);
-        let records = flows.for_each(header, |record| {
+        let records = flows.for_each(header, &mut self.scratch.record, |record| {
             sink.record(&message, record, Fields::of_record(record));
         });
         self.counters.records += u64::from(records);
