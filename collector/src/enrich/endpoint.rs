@@ -71,6 +71,7 @@ pub fn ends(index: &Index, record: &FlowRecord, span: Span) -> Ends {
     }
 }
 
+#[inline]
 fn end(
     index: &Index,
     protocol: u8,

@@ -168,6 +168,7 @@ static NO_NODE: LazyLock<Node> = LazyLock::new(Node::default);
 
 impl Index {
     /// Who held `address` while the packets ran.
+    #[inline]
     #[must_use]
     pub fn lookup(&self, address: Address, span: Span) -> Found {
         match self.holder(Key::address(address), span) {
@@ -178,6 +179,7 @@ impl Index {
 
     /// Who held `port` of `address` while the packets ran: a port of a node may be a pod's or a
     /// service's.
+    #[inline]
     #[must_use]
     pub fn lookup_port(&self, address: Address, port: Option<Port>, span: Span) -> Found {
         let found = self.lookup(address, span);
@@ -196,6 +198,7 @@ impl Index {
             .unwrap_or(found)
     }
 
+    #[inline]
     fn holder(&self, key: Key, span: Span) -> Option<Found> {
         let hash = self.hasher.hash_one(key);
         let held = self

@@ -14,7 +14,7 @@ const BELIEVED_AFTER_NS: i64 = 10_000_000_000;
 /// … or when they were so many in a row. Packets that fit between them show that the clock is right.
 const BELIEVED_PACKETS: u32 = 1000;
 
-/// How far the packets have come in time: nanoseconds, [`BEGINNING_NS`] at the first one.
+/// How far the packets have come in time: nanoseconds, `BEGINNING_NS` at the first one.
 #[derive(Clone, Copy, Debug)]
 pub struct PacketClock {
     now_ns: u64,

@@ -1,7 +1,7 @@
 //! Kubernetes: who holds an address, told by the watches, into the directory.
 //!
-//! [`kinds`] is what is read of an object, [`watch`] brings it, [`owners`] knows whose pod it is, and
-//! [`State`] puts it into the directory. One thread with a runtime of its own does all that; every
+//! `kinds` is what is read of an object, `watch` brings it, `owners` knows whose pod it is, and
+//! `State` puts it into the directory. One thread with a runtime of its own does all that; every
 //! 25 ms at the most it publishes a snapshot of what changed, which workers take without a lock. Nothing
 //! of it is on the way of a record.
 
