@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowproto::Address;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use kipfix_collector::enrich::outside::{Files, Watch};
+use kipfix_collector::inventory::outside::{Files, Watch};
 use mmdb_writer::{Value, Writer};
 
 const SYSTEMS: u32 = 75_000;

@@ -10,7 +10,8 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeTable, Measures, Preset, SeriesTable};
-use kipfix_collector::enrich::ends;
+use kipfix_collector::enrich::{Known, ends};
+use kipfix_collector::inventory::outside::{Outside, Published};
 use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, Node};
 use kipfix_collector::inventory::{EndpointId, Index, Span};
 use kipfix_collector::settings::Settings;
@@ -77,11 +78,15 @@ fn per_record(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
     group.throughput(Throughput::Elements(count));
 
-    let lookup = index();
+    let (index, outside) = (index(), Outside::default());
+    let known = Known {
+        index: &index,
+        outside: &outside,
+    };
     group.bench_function("ends", |bencher| {
         bencher.iter(|| {
             for record in &records {
-                black_box(ends(&lookup, record, Span::moment(NOW)));
+                black_box(ends(known, record, Span::moment(NOW)));
             }
         });
     });
@@ -95,7 +100,7 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends and edge", |bencher| {
         bencher.iter(|| {
             for record in &records {
-                let ends = ends(&lookup, record, Span::moment(NOW));
+                let ends = ends(known, record, Span::moment(NOW));
                 black_box(edges.count(ends.source, ends.destination, &measures));
             }
         });
@@ -109,8 +114,12 @@ fn per_record(criterion: &mut Criterion) {
         });
     }
     session.flush(NOW, &mut |message| datagrams.push(message.octets.to_vec()));
-    let series = SeriesTable::new(&Preset::ALL, 1 << 20, 3_600_000);
-    let shared = Arc::new(Shared::new(index(), series));
+    let series = SeriesTable::new(&Preset::DEFAULT, 1 << 20, 3_600_000);
+    let shared = Arc::new(Shared::new(
+        index.clone(),
+        Arc::new(Published::default()),
+        series,
+    ));
     let mut worker = Worker::new(Settings::default().worker(None), shared, None);
     let exporter = SocketAddr::from(([192, 0, 2, 1], 4739));
     group.bench_function("datagram to edge", |bencher| {
@@ -124,7 +133,11 @@ fn per_record(criterion: &mut Criterion) {
 }
 
 fn per_series(criterion: &mut Criterion) {
-    let index = index();
+    let (index, outside) = (index(), Outside::default());
+    let known = Known {
+        index: &index,
+        outside: &outside,
+    };
     let ids = u32::try_from(index.sizes().endpoints).unwrap();
     let pairs = || {
         (0..100_000_u32).map(|n| {
@@ -147,12 +160,12 @@ fn per_series(criterion: &mut Criterion) {
     group.bench_function("merge 100k edges", |bencher| {
         bencher.iter_batched_ref(
             table,
-            |table| table.merge(&index, pairs(), NOW),
+            |table| table.merge(known, pairs(), NOW),
             BatchSize::LargeInput,
         );
     });
     let mut full = table();
-    full.merge(&index, pairs(), NOW);
+    full.merge(known, pairs(), NOW);
     group.throughput(Throughput::Elements(full.counts().series));
     let mut out = Vec::new();
     group.bench_function("write", |bencher| {

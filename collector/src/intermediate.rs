@@ -12,7 +12,8 @@ use flowproto::{Address, FlowRecord};
 use crate::aggregate::{EdgeTable, Measures};
 use crate::dedup::{self, Held, OBSERVED_MILLISECONDS, Verdict};
 use crate::emit::{LineBuffer, line};
-use crate::enrich::{self, Clock, Ends, TrafficClass};
+use crate::enrich::{self, Clock, Ends, Known, TrafficClass};
+use crate::inventory::outside::Outside;
 use crate::inventory::{EndpointId, Index, NodeId, Span};
 use crate::waiting::Waiting;
 use crate::worker::{RecordCounts, Shared, WorkerSettings};
@@ -103,6 +104,7 @@ pub(super) struct Intermediate {
     pub(super) settings: WorkerSettings,
     pub(super) shared: Arc<Shared>,
     index: Arc<Index>,
+    outside: Arc<Outside>,
     pub(super) edges: EdgeTable,
     unattributed: Waiting<Unattributed>,
     held: Waiting<Held>,
@@ -157,7 +159,7 @@ impl RecordSink for Intermediate {
             self.settings.max_clock_skew_milliseconds,
             self.now_milliseconds,
         );
-        let ends = enrich::ends(&self.index, record, span);
+        let ends = enrich::ends(self.known(), record, span);
         if self.index.is_watched() && (ends.unreported || self.awaits_inventory()) {
             self.wait(message, record, fields, span);
         } else {
@@ -175,6 +177,7 @@ impl Intermediate {
     ) -> Self {
         Self {
             index: shared.index.load_full(),
+            outside: shared.outside.load_full(),
             edges: EdgeTable::new(settings.max_edges),
             unattributed: Waiting::new(settings.held_records),
             held: Waiting::new(settings.held_records),
@@ -189,11 +192,22 @@ impl Intermediate {
         }
     }
 
-    /// Takes the newest snapshot. Ids mean the same in it.
-    pub(super) fn adopt_index(&mut self) {
+    /// Takes the newest snapshots. Ids mean the same in them.
+    pub(super) fn adopt_snapshots(&mut self) {
         let newest = self.shared.index.load();
         if !Arc::ptr_eq(&newest, &self.index) {
             self.index = Arc::clone(&newest);
+        }
+        let newest = self.shared.outside.load();
+        if !Arc::ptr_eq(&newest, &self.outside) {
+            self.outside = Arc::clone(&newest);
+        }
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            index: &self.index,
+            outside: &self.outside,
         }
     }
 
@@ -245,7 +259,7 @@ impl Intermediate {
         if let Some(node) = exporter {
             self.shared.observers.heard(node, self.now_milliseconds);
         }
-        let ends = enrich::ends(&self.index, &waited.record, waited.span);
+        let ends = enrich::ends(self.known(), &waited.record, waited.span);
         self.attributed(&waited.record, ends, exporter, Line::Begun(waited.line));
         self.domain_index = current;
     }
@@ -439,12 +453,16 @@ impl Intermediate {
 
     fn log(&mut self, ends: Ends, exporter: Option<NodeId>, line: Line<'_>, counted: bool) {
         let Some(log) = &mut self.log else { return };
+        let known = Known {
+            index: &self.index,
+            outside: &self.outside,
+        };
         let out = log.text();
         match line {
             Line::Fields(message, fields) => line::begin(message, fields, out),
             Line::Begun(line) => out.extend_from_slice(&line),
         }
-        if !self.index.is_empty() {
+        if !known.is_empty() {
             let observer = self
                 .exporters
                 .get(self.domain_index)
@@ -452,7 +470,8 @@ impl Intermediate {
             let observer = observer
                 .filter(|_| exporter.is_none())
                 .map(Exporter::observer);
-            line::add_ends(&self.index, ends, observer, out);
+            line::add_ends(known, ends, observer, out);
+            line::add_cluster(&self.shared.cluster_name, out);
             line::add_counted(counted, out);
         }
         line::end(out);
@@ -467,7 +486,8 @@ impl Intermediate {
                 Line::Fields(message, fields) => line::begin(message, fields, &mut out),
                 Line::Begun(line) => out = line,
             }
-            line::add_ends(&self.index, ends, None, &mut out);
+            line::add_ends(self.known(), ends, None, &mut out);
+            line::add_cluster(&self.shared.cluster_name, &mut out);
         }
         out
     }

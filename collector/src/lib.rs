@@ -43,6 +43,8 @@ use kipfix_service::signals::Stop;
 use aggregate::{EdgeTable, SeriesTable};
 use emit::{FlowLog, Patience};
 use inventory::cluster::{self, Access, Health, Terms};
+use inventory::file::Inventory;
+use inventory::outside::{Published, Watch};
 use inventory::{Directory, Index, NodeId};
 use metrics::{Metrics, Totals};
 use receive::savefile::SavefileCounts;
@@ -53,6 +55,8 @@ use worker::{Shared, Worker};
 
 /// Live, edges become series so often even where nobody scrapes.
 const DRAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// Files that say who is outside are looked at so often.
+const FILES_INTERVAL: Duration = Duration::from_secs(10);
 /// At the stop, the flow log is waited for so long.
 const LAST_LINES: Duration = Duration::from_secs(4);
 
@@ -66,8 +70,12 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         return kipfix_service::settings::print(&settings);
     }
     logs::init(settings.log_format);
-    let mut directory = directory(&settings)?;
-    let index = directory.current();
+    let Inventory {
+        mut directory,
+        cidrs,
+    } = inventory(&settings)?;
+    let outside = Watch::new(&settings.outside(cidrs))
+        .map_err(|error| Failure::BadSettings(error.to_string()))?;
     let access = access(&settings)?;
     let stop = Stop::on_signals().context("cannot wait for signals")?;
 
@@ -89,7 +97,16 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     } else {
         Patience::Wait
     };
-    let collector = Collector::new(&settings, index, sockets, patience)?;
+    let collector = Collector::new(
+        &settings,
+        directory.current(),
+        outside.published(),
+        sockets,
+        patience,
+    )?;
+    if listening {
+        watch_files(outside, stop.clone())?;
+    }
     let watching = match access {
         None => None,
         Some(access) => Some(collector.watch(access, directory, &settings, stop.clone())?),
@@ -130,19 +147,35 @@ fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
     Ok(access)
 }
 
-fn directory(settings: &Settings) -> Result<Directory, Failure> {
+fn inventory(settings: &Settings) -> Result<Inventory, Failure> {
     let Some(path) = &settings.inventory else {
-        return Ok(Directory::new(settings.bounds()));
+        return Ok(Inventory {
+            directory: Directory::new(settings.bounds()),
+            cidrs: Vec::new(),
+        });
     };
-    let mut directory = inventory::file::read(path, settings.bounds())
+    let mut inventory = inventory::file::read(path, settings.bounds())
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
-    let sizes = directory.current().sizes();
+    let sizes = inventory.directory.current().sizes();
     tracing::info!(
         nodes = sizes.nodes,
         endpoints = sizes.endpoints,
+        cidrs = inventory.cidrs.len(),
         "inventory read"
     );
-    Ok(directory)
+    Ok(inventory)
+}
+
+/// Reads the files that say who is outside again when they change, until the stop.
+fn watch_files(outside: Watch, stop: Stop) -> Result<(), Failure> {
+    if !outside.has_files() {
+        return Ok(());
+    }
+    std::thread::Builder::new()
+        .name("outside".into())
+        .spawn(move || outside.run(FILES_INTERVAL, &stop))
+        .context("no thread for the files that say who is outside")?;
+    Ok(())
 }
 
 /// The sockets, worker after worker.
@@ -178,6 +211,7 @@ impl Collector {
     fn new(
         settings: &Settings,
         index: Index,
+        outside: Arc<Published>,
         sockets: Vec<Arc<UdpReceiver>>,
         patience: Patience,
     ) -> Result<Self, Failure> {
@@ -192,8 +226,10 @@ impl Collector {
             &settings.preset,
             settings.max_series,
             milliseconds(settings.series_idle),
-        );
-        let shared = Arc::new(Shared::new(index, series));
+        )
+        .of_cluster(&settings.cluster_name);
+        let shared = Shared::new(index, outside, series).of_cluster(&settings.cluster_name);
+        let shared = Arc::new(shared);
         let live = !sockets.is_empty();
         let worker_settings = settings.worker(live.then(live::now_milliseconds));
         let worker = || {
@@ -357,6 +393,12 @@ impl Collector {
 /// first word it waits, as its records do.
 fn readiness(scrape: &Scrape) -> Readiness {
     let mut readiness = Readiness::default();
+    let broken = scrape.shared.outside.counts().broken_files;
+    if broken > 0 {
+        readiness.notes.push(format!(
+            "outside: {broken} files changed and cannot be used: going on with what they said before"
+        ));
+    }
     let Some(health) = scrape.kubernetes.get() else {
         return readiness;
     };

@@ -23,6 +23,7 @@ use crate::aggregate::SeriesCounts;
 use crate::emit::FlowLogCounts;
 use crate::inventory::IndexSizes;
 use crate::inventory::cluster::{Kind, WatchCounts};
+use crate::inventory::outside::OutsideCounts;
 use crate::receive::savefile::{NotUsed, SavefileCounts};
 use crate::settings::Settings;
 use crate::worker::WorkerCounts;
@@ -44,6 +45,8 @@ pub struct Totals {
     pub observed_nodes: u64,
     /// How full the inventory is.
     pub inventory: IndexSizes,
+    /// What is known of the outside.
+    pub outside: OutsideCounts,
     /// How the watches of Kubernetes fare, if it is watched.
     pub kubernetes: Vec<(Kind, WatchCounts)>,
     /// Exporters whose clock is off, and by how many milliseconds.
@@ -88,6 +91,12 @@ pub struct Metrics {
     inventory_endpoints: IntGauge,
     inventory_held: IntGauge,
     inventory_overflow: IntCounter,
+    outside_combinations: IntGauge,
+    outside_ranges: IntGauge,
+    outside_other_ranges: IntGauge,
+    outside_broken_files: IntGauge,
+    outside_reloads: IntCounter,
+    outside_reload_failures: IntCounter,
     kubernetes_up: IntGaugeVec,
     kubernetes_last_event: IntGaugeVec,
     kubernetes_since: IntGaugeVec,
@@ -188,6 +197,7 @@ impl Metrics {
             ("templates_per_domain", settings.max_templates),
             ("records_waiting", settings.held_records),
             ("edges", settings.max_edges),
+            ("outside_combinations", settings.max_outside),
             ("series_per_family", settings.max_series),
         ] {
             limits.with_label_values(&[name]).set(level(limit));
@@ -297,6 +307,30 @@ impl Metrics {
                 "inventory_overflow_total",
                 "Nodes, endpoints and addresses that found no room in max_nodes or max_endpoints.",
             )?,
+            outside_combinations: make.gauge(
+                "outside_combinations",
+                "Combinations of name, system, country and cloud known of addresses outside, over all reloads.",
+            )?,
+            outside_ranges: make.gauge(
+                "outside_ranges",
+                "Address ranges outside that are told apart.",
+            )?,
+            outside_other_ranges: make.gauge(
+                "outside_other_ranges",
+                "Address ranges that are \"other\", since there were too many combinations.",
+            )?,
+            outside_broken_files: make.gauge(
+                "outside_broken_files",
+                "Files of databases or cloud ranges that changed and cannot be used; what they said before is.",
+            )?,
+            outside_reloads: make.counter(
+                "outside_reloads_total",
+                "Files of databases or cloud ranges read again after a change.",
+            )?,
+            outside_reload_failures: make.counter(
+                "outside_reload_failures_total",
+                "Files of databases or cloud ranges that changed and could not be used.",
+            )?,
             kubernetes_up: make.gauges(
                 "kubernetes_up",
                 "1 where the watch of this kind runs, 0 where it is away or forbidden.",
@@ -392,6 +426,7 @@ impl Metrics {
             sockets,
             observed_nodes,
             inventory,
+            outside,
             kubernetes,
             skews,
         } = totals;
@@ -435,6 +470,12 @@ impl Metrics {
         self.inventory_endpoints.set(level(inventory.endpoints));
         self.inventory_held.set(level(inventory.held));
         raise(&self.inventory_overflow, inventory.overflow);
+        self.outside_combinations.set(level(outside.combinations));
+        self.outside_ranges.set(level(outside.ranges));
+        self.outside_other_ranges.set(level(outside.other_ranges));
+        self.outside_broken_files.set(level(outside.broken_files));
+        raise(&self.outside_reloads, outside.reloads);
+        raise(&self.outside_reload_failures, outside.failures);
         for (kind, watch) in kubernetes {
             self.publish_watch(*kind, watch);
         }

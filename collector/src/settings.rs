@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::Preset;
 use crate::emit::FlowLogTarget;
 use crate::inventory::Bounds;
+use crate::inventory::outside::{Files, NamedCidr};
 use crate::receive::udp::ListenUrl;
 use crate::worker::WorkerSettings;
 
@@ -95,12 +96,33 @@ pub struct Flags {
     /// [default: app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe]
     #[arg(long, value_name = "LABEL=VALUE,...", help_heading = "Who is who")]
     pub probe_selector: Option<String>,
-    /// Pods, services, nodes and prefixes known at once, those remembered too [default: 1048576]
+    /// Name of this cluster: label "cluster" of every traffic metric, "clusterId" in the flow log
+    /// [default: none]
+    #[arg(long, value_name = "NAME", help_heading = "Who is who")]
+    pub cluster_name: Option<String>,
+    /// Pods, services, nodes and pod CIDRs known at once, those remembered too [default: 1048576]
     #[arg(long, value_name = "N", help_heading = "Who is who")]
     pub max_endpoints: Option<u32>,
     /// Nodes known at once, those remembered too [default: 16384]
     #[arg(long, value_name = "N", help_heading = "Who is who")]
     pub max_nodes: Option<u32>,
+
+    /// Name of an address range outside; of several around an address the longest prefix names it;
+    /// repeatable
+    #[arg(long, value_name = "CIDR=NAME", help_heading = "Who is outside")]
+    pub cidr: Vec<NamedCidr>,
+    /// Database in MaxMind's format (.mmdb) that knows autonomous systems, countries or both; repeatable,
+    /// the first one that knows an address is believed. Read again when it changes
+    #[arg(long, value_name = "FILE", help_heading = "Who is outside")]
+    pub geoip: Vec<PathBuf>,
+    /// Address ranges as a cloud publishes them: AWS ip-ranges.json, Google cloud.json and goog.json,
+    /// Azure ServiceTags_*.json; repeatable. Read again when it changes
+    #[arg(long, value_name = "FILE", help_heading = "Who is outside")]
+    pub cloud_ranges: Vec<PathBuf>,
+    /// Combinations of name, system, country and cloud told apart; further ones are "other"
+    /// [default: 262144]
+    #[arg(long, value_name = "N", help_heading = "Who is outside")]
+    pub max_outside: Option<usize>,
 
     /// Serve /metrics, /livez and /readyz here [default: [::]:8080]
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
@@ -116,7 +138,7 @@ pub struct Flags {
     #[arg(long, help_heading = "Output")]
     pub print_metrics: bool,
 
-    /// Metric families to serve: workloads, nodes, zones; repeatable [default: all three]
+    /// Metric families to serve: workloads, nodes, zones, external; repeatable [default: the first three]
     #[arg(
         long,
         value_name = "NAME",
@@ -187,8 +209,13 @@ pub struct Settings {
     pub node_pool_label: String,
     pub workload_labels: Vec<String>,
     pub probe_selector: String,
+    pub cluster_name: String,
     pub max_endpoints: u32,
     pub max_nodes: u32,
+    pub cidr: Vec<NamedCidr>,
+    pub geoip: Vec<PathBuf>,
+    pub cloud_ranges: Vec<PathBuf>,
+    pub max_outside: usize,
     pub http: ListenAddress,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
@@ -228,13 +255,18 @@ impl Default for Settings {
                 .to_vec(),
             probe_selector: "app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe"
                 .into(),
+            cluster_name: String::new(),
             max_endpoints: 1 << 20,
             max_nodes: 1 << 14,
+            cidr: Vec::new(),
+            geoip: Vec::new(),
+            cloud_ranges: Vec::new(),
+            max_outside: 1 << 18,
             http: ListenAddress(any(8080)),
             flow_log: None,
             flow_log_queue: Size::from_bytes(16 << 20),
             print_metrics: false,
-            preset: Preset::ALL.to_vec(),
+            preset: Preset::DEFAULT.to_vec(),
             intra_node: false,
             connections_from_flows: false,
             max_series: 100_000,
@@ -289,6 +321,7 @@ impl Settings {
             ("held_records", self.held_records, 0, 1 << 24),
             ("max_series", self.max_series, 1, 1 << 26),
             ("max_edges", self.max_edges, 16, 1 << 24),
+            ("max_outside", self.max_outside, 16, 1 << 24),
             ("max_domains", self.max_domains, 1, 1 << 24),
             ("max_templates", self.max_templates, 1, 1 << 16),
         ] {
@@ -326,7 +359,9 @@ impl Settings {
             );
         }
         if self.preset.is_empty() {
-            return bad("preset: the list is empty: allowed are workloads, nodes, zones".into());
+            return bad(
+                "preset: the list is empty: allowed are workloads, nodes, zones, external".into(),
+            );
         }
         if self.listen.is_empty() && self.read.is_empty() {
             return bad("listen: the list is empty: allowed is udp://ADDRESS:PORT".into());
@@ -352,6 +387,17 @@ impl Settings {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
             kept_milliseconds: milliseconds(self.deleted_pods_kept),
+        }
+    }
+
+    /// What says who is outside; `cidrs` are those of the inventory file.
+    #[must_use]
+    pub fn outside(&self, cidrs: Vec<NamedCidr>) -> Files {
+        Files {
+            cidrs: self.cidr.iter().cloned().chain(cidrs).collect(),
+            databases: self.geoip.clone(),
+            cloud_ranges: self.cloud_ranges.clone(),
+            max_combinations: self.max_outside,
         }
     }
 

@@ -16,16 +16,22 @@ use flowproto::collector::{CollectingProcess, Counters, Limits, Occupancy};
 use crate::aggregate::{EdgeTable, SeriesTable};
 use crate::dedup::Observers;
 use crate::emit::LineBuffer;
+use crate::enrich::Known;
 use crate::intermediate::Intermediate;
 use crate::inventory::Index;
+use crate::inventory::outside::Published;
 
 /// What all workers share.
 #[derive(Debug)]
 pub struct Shared {
     /// Who holds an address: the newest snapshot. A worker takes it once a datagram, without a lock.
     pub index: ArcSwap<Index>,
+    /// Who is who outside.
+    pub outside: Arc<Published>,
     /// Which nodes were heard.
     pub observers: Observers,
+    /// Name of the cluster; empty where it has none.
+    pub cluster_name: Box<str>,
     /// Where edges are drained into. A worker that needs it holds its own mutex already; whoever
     /// holds this one must not ask for a worker's.
     pub series: Mutex<SeriesTable>,
@@ -34,18 +40,31 @@ pub struct Shared {
 impl Shared {
     /// Nothing heard, nothing counted.
     #[must_use]
-    pub fn new(index: Index, series: SeriesTable) -> Self {
+    pub fn new(index: Index, outside: Arc<Published>, series: SeriesTable) -> Self {
         Self {
             observers: Observers::new(index.node_bound()),
             index: ArcSwap::from_pointee(index),
+            outside,
+            cluster_name: Box::default(),
             series: Mutex::new(series),
         }
+    }
+
+    /// The same, of a cluster that has a name.
+    #[must_use]
+    pub fn of_cluster(mut self, name: &str) -> Self {
+        self.cluster_name = name.into();
+        self
     }
 
     /// Adds drained edges to the series.
     pub fn merge(&self, edges: &mut EdgeTable, now_milliseconds: u64) {
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        series.merge(&self.index.load(), edges.drain(), now_milliseconds);
+        let known = Known {
+            index: &self.index.load(),
+            outside: &self.outside.load(),
+        };
+        series.merge(known, edges.drain(), now_milliseconds);
     }
 }
 
@@ -153,7 +172,7 @@ impl Worker {
     /// Takes one datagram.
     pub fn receive(&mut self, exporter: SocketAddr, datagram: &[u8], now_milliseconds: u64) {
         self.intermediate.now_milliseconds = now_milliseconds;
-        self.intermediate.adopt_index();
+        self.intermediate.adopt_snapshots();
         self.collecting
             .receive(exporter, datagram, now_milliseconds, &mut self.intermediate);
     }
@@ -170,13 +189,13 @@ impl Worker {
         self.collecting.expire(now_milliseconds);
         self.flush_log();
         self.intermediate.now_milliseconds = now_milliseconds;
-        self.intermediate.adopt_index();
+        self.intermediate.adopt_snapshots();
         self.intermediate.settle_due();
     }
 
     /// The end: nothing more comes, so nothing waits any longer.
     pub fn finish(&mut self) {
-        self.intermediate.adopt_index();
+        self.intermediate.adopt_snapshots();
         self.collecting.expire(u64::MAX);
         self.intermediate.settle_all();
         // Dropped, it hands over its last lines.

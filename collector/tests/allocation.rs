@@ -24,9 +24,8 @@ fn index() -> inventory::Index {
         );
     }
     std::fs::write(&path, text).unwrap();
-    inventory::file::read(&path, inventory::Bounds::default())
-        .unwrap()
-        .current()
+    let mut inventory = inventory::file::read(&path, inventory::Bounds::default()).unwrap();
+    inventory.directory.current()
 }
 
 fn datagrams() -> Vec<Vec<u8>> {
@@ -55,8 +54,8 @@ fn datagrams() -> Vec<Vec<u8>> {
 
 #[test]
 fn a_warm_worker_allocates_nothing_per_record() {
-    let series = SeriesTable::new(&Preset::ALL, 1000, 3_600_000);
-    let shared = Arc::new(Shared::new(index(), series));
+    let series = SeriesTable::new(&Preset::DEFAULT, 1000, 3_600_000);
+    let shared = Arc::new(Shared::new(index(), Arc::default(), series));
     let settings = Settings::default().worker(Some(NOW - 1_000_000));
     let mut worker = Worker::new(settings, Arc::clone(&shared), None);
     let exporter = SocketAddr::from(([10, 9, 0, 0], 4739));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flowproto::Address;
-use kipfix_collector::enrich::outside::{Attributes, Files, Outside, OutsideId, Watch};
+use kipfix_collector::inventory::outside::{Attributes, Files, Outside, OutsideId, Watch};
 use kipfix_service::signals::Stop;
 use mmdb_writer::{IpVersion, Value, Writer};
 use tempfile::TempDir;
@@ -154,7 +154,7 @@ fn one_cidr_with_two_names_is_refused_with_both() {
     }
     assert!(
         "10.0.0.0/8"
-            .parse::<kipfix_collector::enrich::outside::NamedCidr>()
+            .parse::<kipfix_collector::inventory::outside::NamedCidr>()
             .is_err()
     );
 }

@@ -18,6 +18,7 @@ use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeTable, Preset, SeriesTable};
 use kipfix_collector::emit::{FlowLog, FlowLogTarget, Patience};
 use kipfix_collector::inventory;
+use kipfix_collector::inventory::outside::Watch;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::worker::{RecordCounts, Shared, Worker, WorkerSettings};
 use kipfix_service::exposition::Format;
@@ -113,11 +114,11 @@ fn collector(settings: WorkerSettings) -> Collector {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inventory.yaml");
     std::fs::write(&path, INVENTORY).unwrap();
-    let index = inventory::file::read(&path, inventory::Bounds::default())
-        .unwrap()
-        .current();
-    let series = SeriesTable::new(&Preset::ALL, 1000, 3_600_000);
-    let shared = Arc::new(Shared::new(index, series));
+    let mut inventory = inventory::file::read(&path, inventory::Bounds::default()).unwrap();
+    let files = Settings::default().outside(inventory.cidrs);
+    let outside = Watch::new(&files).unwrap().published();
+    let series = SeriesTable::new(&Preset::DEFAULT, 1000, 3_600_000);
+    let shared = Arc::new(Shared::new(inventory.directory.current(), outside, series));
     let target = FlowLogTarget::File(folder.path().join("flows.json"));
     let log = FlowLog::open(&target, 1 << 20, Patience::Wait).unwrap();
     let worker = Worker::new(settings, Arc::clone(&shared), Some(log.buffer()));

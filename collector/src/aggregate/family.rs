@@ -1,7 +1,9 @@
 //! Metric families as data: a name, what is summed, which labels, which edges.
 
-use crate::enrich::{Scope, TrafficClass};
-use crate::inventory::{Endpoint, Index, Node, NodeId};
+use kipfix_service::exposition;
+
+use crate::enrich::{End, Known, Scope, TrafficClass};
+use crate::inventory::{EndpointId, Place};
 
 /// What a family sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,22 @@ pub enum LabelSource {
     Class,
     /// `internal` or `external`.
     Scope,
+    /// `egress` where it leaves the cluster, `ingress` where it comes in.
+    Direction,
+    /// Name of the end outside: a named CIDR's, or a Service's that stands for it.
+    Name,
+    /// Number of the autonomous system of the end outside; empty where unknown, as all that follow.
+    AsNumber,
+    /// Who runs that system.
+    AsName,
+    /// Country of the end outside, ISO 3166-1 alpha-2.
+    Country,
+    /// Cloud that the end outside is in.
+    CloudProvider,
+    /// The cloud's name of the service there.
+    CloudService,
+    /// The cloud's name of the region.
+    CloudRegion,
 }
 
 /// Which end of an edge.
@@ -40,6 +58,8 @@ pub enum Side {
     Source,
     /// Who was sent to.
     Destination,
+    /// The one in the cluster, of an edge that crosses its border.
+    Inside,
 }
 
 /// A label of a family.
@@ -58,6 +78,8 @@ pub enum Filter {
     All,
     /// Those whose ends are in two different, known zones.
     CrossZone,
+    /// Those of which just one end is outside.
+    CrossBorder,
 }
 
 /// A metric family.
@@ -78,21 +100,15 @@ pub struct Family {
 /// An edge whose ends are resolved, as far as labels need them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edge<'a> {
-    index: &'a Index,
-    source: &'a Endpoint,
-    destination: &'a Endpoint,
+    source: End<'a>,
+    destination: End<'a>,
 }
 
 impl<'a> Edge<'a> {
-    pub(super) const fn new(
-        index: &'a Index,
-        source: &'a Endpoint,
-        destination: &'a Endpoint,
-    ) -> Self {
+    pub(super) fn new(known: Known<'a>, source: EndpointId, destination: EndpointId) -> Self {
         Self {
-            index,
-            source,
-            destination,
+            source: known.end(source),
+            destination: known.end(destination),
         }
     }
 
@@ -100,38 +116,70 @@ impl<'a> Edge<'a> {
         match filter {
             Filter::All => true,
             Filter::CrossZone => {
-                let source = self.value(LabelSource::Zone(Side::Source));
-                let destination = self.value(LabelSource::Zone(Side::Destination));
+                let [source, destination] = [self.source, self.destination].map(zone);
                 !source.is_empty() && !destination.is_empty() && source != destination
             }
+            Filter::CrossBorder => self.source.is_outside() != self.destination.is_outside(),
         }
     }
 
-    pub(super) fn value(&self, source: LabelSource) -> &'a str {
-        match source {
-            LabelSource::Namespace(side) => &self.end(side).namespace,
-            LabelSource::Kind(side) => &self.end(side).workload_kind,
-            LabelSource::Workload(side) => &self.end(side).workload_name,
-            LabelSource::Node(side) => self.node(side).map_or("", |node| &node.name),
-            LabelSource::Zone(side) => self.node(side).map_or("", |node| &node.zone),
+    /// Appends a label's value, escaped.
+    pub(super) fn write(&self, source: LabelSource, out: &mut Vec<u8>) {
+        let outside = || self.outside().attributes;
+        let text: &str = match source {
+            LabelSource::Namespace(side) => &self.end(side).endpoint.namespace,
+            LabelSource::Kind(side) => &self.end(side).endpoint.workload_kind,
+            LabelSource::Workload(side) => self.end(side).workload_name(),
+            LabelSource::Node(side) => self.end(side).node().map_or("", |node| &node.name),
+            LabelSource::Zone(side) => zone(self.end(side)),
             LabelSource::Class => {
-                TrafficClass::between(self.source.place(), self.destination.place()).as_str()
+                let [source, destination] = self.places();
+                TrafficClass::between(source, destination).as_str()
             }
             LabelSource::Scope => {
-                Scope::between(self.source.place(), self.destination.place()).as_str()
+                let [source, destination] = self.places();
+                Scope::between(source, destination).as_str()
             }
-        }
+            LabelSource::Direction if self.destination.is_outside() => "egress",
+            LabelSource::Direction => "ingress",
+            LabelSource::Name => self.outside().workload_name(),
+            LabelSource::AsNumber => {
+                if outside().as_number != 0 {
+                    let mut digits = itoa::Buffer::new();
+                    out.extend_from_slice(digits.format(outside().as_number).as_bytes());
+                }
+                return;
+            }
+            LabelSource::AsName => &outside().as_organisation,
+            LabelSource::Country => &outside().country,
+            LabelSource::CloudProvider => &outside().cloud_provider,
+            LabelSource::CloudService => &outside().cloud_service,
+            LabelSource::CloudRegion => &outside().cloud_region,
+        };
+        exposition::write_label_value(text, out);
     }
 
-    const fn end(&self, side: Side) -> &'a Endpoint {
+    fn places(&self) -> [Place; 2] {
+        [self.source, self.destination].map(|end| end.endpoint.place())
+    }
+
+    fn end(&self, side: Side) -> End<'a> {
         match side {
             Side::Source => self.source,
-            Side::Destination => self.destination,
+            Side::Inside if !self.source.is_outside() => self.source,
+            Side::Destination | Side::Inside => self.destination,
         }
     }
 
-    fn node(&self, side: Side) -> Option<&'a Node> {
-        let id: NodeId = self.end(side).node?;
-        Some(self.index.node(id))
+    fn outside(&self) -> End<'a> {
+        if self.destination.is_outside() {
+            self.destination
+        } else {
+            self.source
+        }
     }
+}
+
+fn zone(end: End<'_>) -> &str {
+    end.node().map_or("", |node| &node.zone)
 }

@@ -14,11 +14,13 @@ pub enum Preset {
     Nodes,
     /// What crosses zones, by workload.
     Zones,
+    /// What crosses the border of the cluster, by workload and who is outside.
+    External,
 }
 
 impl Preset {
-    /// All of them, the default.
-    pub const ALL: [Self; 3] = [Self::Workloads, Self::Nodes, Self::Zones];
+    /// Those that are served unless settings say otherwise.
+    pub const DEFAULT: [Self; 3] = [Self::Workloads, Self::Nodes, Self::Zones];
 
     /// Its families; those with the same labels follow each other.
     #[must_use]
@@ -27,6 +29,7 @@ impl Preset {
             Self::Workloads => WORKLOADS,
             Self::Nodes => NODES,
             Self::Zones => ZONES,
+            Self::External => EXTERNAL,
         }
     }
 }
@@ -59,6 +62,20 @@ const ZONE_LABELS: &[Label] = &[
     label("src_workload", LabelSource::Workload(Side::Source)),
     label("dst_namespace", LabelSource::Namespace(Side::Destination)),
     label("dst_workload", LabelSource::Workload(Side::Destination)),
+];
+
+const EXTERNAL_LABELS: &[Label] = &[
+    label("namespace", LabelSource::Namespace(Side::Inside)),
+    label("kind", LabelSource::Kind(Side::Inside)),
+    label("workload", LabelSource::Workload(Side::Inside)),
+    label("direction", LabelSource::Direction),
+    label("name", LabelSource::Name),
+    label("as_number", LabelSource::AsNumber),
+    label("as_name", LabelSource::AsName),
+    label("country", LabelSource::Country),
+    label("cloud_provider", LabelSource::CloudProvider),
+    label("cloud_service", LabelSource::CloudService),
+    label("cloud_region", LabelSource::CloudRegion),
 ];
 
 const WORKLOADS: &[Family] = &[
@@ -109,3 +126,27 @@ const ZONES: &[Family] = &[Family {
     labels: ZONE_LABELS,
     filter: Filter::CrossZone,
 }];
+
+const EXTERNAL: &[Family] = &[
+    Family {
+        name: "kipfix_external_bytes_total",
+        help: "Octets of IP packets between a workload and the outside.",
+        value: Value::Bytes,
+        labels: EXTERNAL_LABELS,
+        filter: Filter::CrossBorder,
+    },
+    Family {
+        name: "kipfix_external_packets_total",
+        help: "IP packets between a workload and the outside.",
+        value: Value::Packets,
+        labels: EXTERNAL_LABELS,
+        filter: Filter::CrossBorder,
+    },
+    Family {
+        name: "kipfix_external_connections_total",
+        help: "Connections opened between a workload and the outside, in the direction of who opened them.",
+        value: Value::Connections,
+        labels: EXTERNAL_LABELS,
+        filter: Filter::CrossBorder,
+    },
+];

@@ -13,7 +13,8 @@ use kipfix_service::exposition::{self, Format};
 use super::edges::Measures;
 use super::family::{Edge, Family, Filter, Label, Value};
 use super::presets::Preset;
-use crate::inventory::{EndpointId, Index};
+use crate::enrich::Known;
+use crate::inventory::EndpointId;
 
 /// How full the series table is, and what it did to stay in its bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct SeriesTable {
     idle: u64,
     other: u64,
     hasher: RandomState,
+    /// What the labels of every series begin with.
+    prefix: Vec<u8>,
     /// Label text of the edge at hand.
     text: Vec<u8>,
 }
@@ -93,24 +96,37 @@ impl SeriesTable {
             idle: 0,
             other: 0,
             hasher: RandomState::default(),
+            prefix: b"{".to_vec(),
             text: Vec::new(),
         }
     }
 
-    /// Adds drained edges, whose endpoints are those of `index`.
+    /// The same, every series labelled with the name of the cluster; no label where it is empty.
+    #[must_use]
+    pub fn of_cluster(mut self, name: &str) -> Self {
+        if !name.is_empty() {
+            self.prefix = b"{cluster=\"".to_vec();
+            exposition::write_label_value(name, &mut self.prefix);
+            self.prefix.extend_from_slice(b"\",");
+        }
+        self
+    }
+
+    /// Adds drained edges, whose ends are `known`.
     pub fn merge(
         &mut self,
-        index: &Index,
+        known: Known<'_>,
         edges: impl Iterator<Item = (EndpointId, EndpointId, Measures)>,
         now_milliseconds: u64,
     ) {
         for (source, destination, measures) in edges {
-            let edge = Edge::new(index, index.endpoint(source), index.endpoint(destination));
+            let edge = Edge::new(known, source, destination);
             for set in &mut self.sets {
                 if !edge.passes(set.filter) {
                     continue;
                 }
-                write_labels(set.labels, |label| edge.value(label.source), &mut self.text);
+                let value = |label: &Label, out: &mut Vec<u8>| edge.write(label.source, out);
+                write_labels(&self.prefix, set.labels, value, &mut self.text);
                 let row = set.row(&self.text, &self.hasher, self.max_series, now_milliseconds);
                 if let Some(row) = row {
                     row.sums.add(&measures);
@@ -119,7 +135,8 @@ impl SeriesTable {
                 }
                 self.other = self.other.saturating_add(1);
                 let other = set.other.get_or_insert_with(|| {
-                    write_labels(set.labels, |_| "other", &mut self.text);
+                    let value = |_: &Label, out: &mut Vec<u8>| out.extend_from_slice(b"other");
+                    write_labels(&self.prefix, set.labels, value, &mut self.text);
                     Row::new(&self.text, now_milliseconds)
                 });
                 other.sums.add(&measures);
@@ -250,19 +267,21 @@ impl Row {
     }
 }
 
-fn write_labels<'a>(
+fn write_labels(
+    prefix: &[u8],
     labels: &'static [Label],
-    value: impl Fn(&Label) -> &'a str,
+    value: impl Fn(&Label, &mut Vec<u8>),
     out: &mut Vec<u8>,
 ) {
     out.clear();
-    let mut before = b'{';
-    for label in labels {
-        out.push(before);
-        before = b',';
+    out.extend_from_slice(prefix);
+    for (at, label) in labels.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
         out.extend_from_slice(label.name.as_bytes());
         out.extend_from_slice(b"=\"");
-        exposition::write_label_value(value(label), out);
+        value(label, out);
         out.push(b'"');
     }
     out.push(b'}');
@@ -270,10 +289,11 @@ fn write_labels<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use super::*;
-    use crate::inventory::{Endpoint, EndpointKind, IndexBuilder, Node};
+    use crate::inventory::outside::{Files, Outside};
+    use crate::inventory::{Endpoint, EndpointKind, Index, IndexBuilder, Node};
 
     /// A pod in each of two zones, and one whose names need escaping.
     fn index() -> (Index, [EndpointId; 3]) {
@@ -298,6 +318,15 @@ mod tests {
         (builder.build(), ids)
     }
 
+    /// Nothing is known of the outside.
+    fn known(index: &Index) -> Known<'_> {
+        static NOTHING: LazyLock<Outside> = LazyLock::new(Outside::default);
+        Known {
+            index,
+            outside: &NOTHING,
+        }
+    }
+
     fn measures(bytes: u64) -> Measures {
         Measures {
             bytes,
@@ -315,9 +344,9 @@ mod tests {
     #[test]
     fn an_edge_appears_in_every_family_that_it_belongs_to() {
         let (index, [a, b, _]) = index();
-        let mut table = SeriesTable::new(&Preset::ALL, 10, 1000);
-        table.merge(&index, [(a, b, measures(1000))].into_iter(), 5);
-        table.merge(&index, [(a, b, measures(500))].into_iter(), 6);
+        let mut table = SeriesTable::new(&Preset::DEFAULT, 10, 1000);
+        table.merge(known(&index), [(a, b, measures(1000))].into_iter(), 5);
+        table.merge(known(&index), [(a, b, measures(500))].into_iter(), 6);
 
         let workload = r#"{src_namespace="ns",src_kind="Pod",src_workload="a",dst_namespace="ns",dst_kind="Pod",dst_workload="b",class="pod_to_pod"}"#;
         let node = r#"{src_node="node-a",dst_node="node-b",class="pod_to_pod",scope="internal"}"#;
@@ -352,7 +381,11 @@ kipfix_zone_bytes_total{zone} 1500
     fn openmetrics_says_when_a_series_began() {
         let (index, [a, b, _]) = index();
         let mut table = SeriesTable::new(&[Preset::Zones], 10, 1000);
-        table.merge(&index, [(a, b, measures(1))].into_iter(), 1_700_000_000_007);
+        table.merge(
+            known(&index),
+            [(a, b, measures(1))].into_iter(),
+            1_700_000_000_007,
+        );
         let text = text(&table, Format::OpenMetrics);
         assert!(text.contains("# TYPE kipfix_zone_bytes counter\nkipfix_zone_bytes_total{"));
         assert!(text.contains("kipfix_zone_bytes_created{src_zone="));
@@ -365,7 +398,7 @@ kipfix_zone_bytes_total{zone} 1500
         let mut table = SeriesTable::new(&[Preset::Zones], 10, 1000);
         let edges = [(a, a), (a, nowhere), (nowhere, b), (EndpointId::OUTSIDE, a)];
         table.merge(
-            &index,
+            known(&index),
             edges.map(|(s, d)| (s, d, measures(1))).into_iter(),
             5,
         );
@@ -376,7 +409,7 @@ kipfix_zone_bytes_total{zone} 1500
     fn label_values_are_escaped() {
         let (index, [a, _, odd]) = index();
         let mut table = SeriesTable::new(&[Preset::Nodes], 10, 1000);
-        table.merge(&index, [(odd, a, measures(1))].into_iter(), 5);
+        table.merge(known(&index), [(odd, a, measures(1))].into_iter(), 5);
         assert!(
             text(&table, Format::Text).contains(r#"{src_node="node-c\"\\\n",dst_node="node-a""#)
         );
@@ -389,7 +422,7 @@ kipfix_zone_bytes_total{zone} 1500
         let edges = [(a, b), (a, c), (b, c), (a, b)];
         for (source, destination) in edges {
             table.merge(
-                &index,
+                known(&index),
                 [(source, destination, measures(100))].into_iter(),
                 5,
             );
@@ -410,11 +443,11 @@ kipfix_zone_bytes_total{zone} 1500
         let (index, [a, b, c]) = index();
         let mut table = SeriesTable::new(&[Preset::Workloads], 10, 1000);
         table.merge(
-            &index,
+            known(&index),
             [(a, b, measures(1)), (a, c, measures(1))].into_iter(),
             5000,
         );
-        table.merge(&index, [(a, c, measures(1))].into_iter(), 5500);
+        table.merge(known(&index), [(a, c, measures(1))].into_iter(), 5500);
         table.expire(6001);
         let counts = table.counts();
         assert_eq!((counts.series, counts.idle), (3, 3));
@@ -438,10 +471,43 @@ kipfix_zone_bytes_total{zone} 1500
         let index = builder.build();
         let mut table = SeriesTable::new(&[Preset::Workloads], 10, 1000);
         table.merge(
-            &index,
+            known(&index),
             [(one, two, measures(1)), (two, one, measures(1))].into_iter(),
             5,
         );
+        assert_eq!(table.counts().series, 6);
+    }
+
+    #[test]
+    fn what_crosses_the_border_is_counted_by_who_is_outside_and_which_way_it_went() {
+        let (index, [a, b, _]) = index();
+        let files = Files {
+            cidrs: vec!["192.0.2.0/24=office".parse().unwrap()],
+            ..Files::default()
+        };
+        let outside = Outside::load(&files).unwrap();
+        let known = Known {
+            index: &index,
+            outside: &outside,
+        };
+        let address = flowproto::Address::from(std::net::Ipv4Addr::new(192, 0, 2, 1));
+        let office = EndpointId::of_outside(outside.lookup(address));
+        let mut table = SeriesTable::new(&[Preset::External], 10, 1000).of_cluster("c1");
+        let edges = [
+            (a, office, 10),
+            (office, a, 20),
+            (a, b, 40),
+            (office, office, 80),
+        ];
+        let edges = edges.map(|(s, d, bytes)| (s, d, measures(bytes)));
+        table.merge(known, edges.into_iter(), 5);
+        let text = text(&table, Format::Text);
+        for (direction, bytes) in [("egress", 10), ("ingress", 20)] {
+            let line = format!(
+                r#"kipfix_external_bytes_total{{cluster="c1",namespace="ns",kind="Pod",workload="a",direction="{direction}",name="office",as_number="",as_name="",country="",cloud_provider="",cloud_service="",cloud_region=""}} {bytes}"#
+            );
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
         assert_eq!(table.counts().series, 6);
     }
 }

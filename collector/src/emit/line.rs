@@ -5,8 +5,8 @@ use flowproto::collector::Message;
 use flowproto::json;
 use flowproto::template::Fields;
 
-use crate::enrich::{Ends, Scope, TrafficClass};
-use crate::inventory::{Endpoint, EndpointId, EndpointKind, Index};
+use crate::enrich::{Ends, Known, Scope, TrafficClass};
+use crate::inventory::{EndpointId, EndpointKind};
 
 /// Begins a line: the fields of the record and the Message it came in.
 pub(crate) fn begin(message: &Message<'_>, fields: Fields<'_>, out: &mut Vec<u8>) {
@@ -44,20 +44,23 @@ pub(crate) struct Observer<'a> {
 /// Adds who the ends are and what class of traffic that is. `foreign`: the exporter, where it is no
 /// known node.
 pub(crate) fn add_ends(
-    index: &Index,
+    known: Known<'_>,
     ends: Ends,
     foreign: Option<Observer<'_>>,
     out: &mut Vec<u8>,
 ) {
-    add_end(index, ends.source, ends.source_service, &SOURCE, out);
+    add_end(known, ends.source, ends.source_service, &SOURCE, out);
     add_end(
-        index,
+        known,
         ends.destination,
         ends.destination_service,
         &DESTINATION,
         out,
     );
-    let (source, destination) = (index.place(ends.source), index.place(ends.destination));
+    let (source, destination) = (
+        known.index.place(ends.source),
+        known.index.place(ends.destination),
+    );
     add_text(
         "trafficClass",
         TrafficClass::between(source, destination).as_str(),
@@ -72,11 +75,16 @@ pub(crate) fn add_ends(
         match observer.name {
             Some(name) => add_text("observer", name, out),
             None => {
-                out.extend_from_slice(b",\"observer\":");
+                add_member("observer", out);
                 json::write_address(observer.address, out);
             }
         }
     }
+}
+
+/// Adds the name of the cluster, if it has one.
+pub(crate) fn add_cluster(name: &str, out: &mut Vec<u8>) {
+    add_text("clusterId", name, out);
 }
 
 /// Adds whether the record counts, where there is enrichment.
@@ -106,6 +114,12 @@ struct Names {
     zone: &'static str,
     region: &'static str,
     name: &'static str,
+    as_number: &'static str,
+    as_name: &'static str,
+    country: &'static str,
+    cloud_provider: &'static str,
+    cloud_service: &'static str,
+    cloud_region: &'static str,
 }
 
 const SOURCE: Names = Names {
@@ -120,6 +134,12 @@ const SOURCE: Names = Names {
     zone: "sourceZone",
     region: "sourceRegion",
     name: "sourceName",
+    as_number: "sourceAsNumber",
+    as_name: "sourceAsName",
+    country: "sourceCountry",
+    cloud_provider: "sourceCloudProvider",
+    cloud_service: "sourceCloudService",
+    cloud_region: "sourceCloudRegion",
 };
 
 const DESTINATION: Names = Names {
@@ -134,16 +154,23 @@ const DESTINATION: Names = Names {
     zone: "destinationZone",
     region: "destinationRegion",
     name: "destinationName",
+    as_number: "destinationAsNumber",
+    as_name: "destinationAsName",
+    country: "destinationCountry",
+    cloud_provider: "destinationCloudProvider",
+    cloud_service: "destinationCloudService",
+    cloud_region: "destinationCloudRegion",
 };
 
 fn add_end(
-    index: &Index,
+    known: Known<'_>,
     id: EndpointId,
     service: Option<EndpointId>,
     names: &Names,
     out: &mut Vec<u8>,
 ) {
-    let end: &Endpoint = index.endpoint(id);
+    let who = known.end(id);
+    let end = who.endpoint;
     match end.kind {
         // A pod that only its pod CIDR tells of has no name: what is not known is left out.
         EndpointKind::Pod if !end.name.is_empty() => {
@@ -156,18 +183,28 @@ fn add_end(
             add_text(names.workload_kind, &end.workload_kind, out);
             add_text(names.workload_name, &end.workload_name, out);
         }
-        EndpointKind::External => add_text(names.name, &end.name, out),
+        EndpointKind::External => {
+            add_text(names.name, who.workload_name(), out);
+            if who.attributes.as_number != 0 {
+                add_member(names.as_number, out);
+                json::write_number(who.attributes.as_number.into(), out);
+            }
+            add_text(names.as_name, &who.attributes.as_organisation, out);
+            add_text(names.country, &who.attributes.country, out);
+            add_text(names.cloud_provider, &who.attributes.cloud_provider, out);
+            add_text(names.cloud_service, &who.attributes.cloud_service, out);
+            add_text(names.cloud_region, &who.attributes.cloud_region, out);
+        }
         EndpointKind::Pod | EndpointKind::Service => {}
     }
-    if let Some(node) = end.node {
-        let node = index.node(node);
+    if let Some(node) = who.node() {
         add_text(names.node_name, &node.name, out);
         add_text(names.pool, &node.pool, out);
         add_text(names.zone, &node.zone, out);
         add_text(names.region, &node.region, out);
     }
     if let Some(service) = service {
-        let service = index.endpoint(service);
+        let service = known.index.endpoint(service);
         add_text(names.service_namespace, &service.namespace, out);
         add_text(names.service_name, &service.name, out);
     }
@@ -178,8 +215,13 @@ fn add_text(name: &str, text: &str, out: &mut Vec<u8>) {
     if text.is_empty() {
         return;
     }
+    add_member(name, out);
+    json::write_string(text, out);
+}
+
+/// Begins a member.
+fn add_member(name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
-    json::write_string(text, out);
 }

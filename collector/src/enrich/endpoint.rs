@@ -2,7 +2,8 @@
 
 use flowproto::{Address, FlowRecord};
 
-use crate::inventory::{Certainty, EndpointId, EndpointKind, Found, Index, Port, Span};
+use super::Known;
+use crate::inventory::{Certainty, EndpointId, EndpointKind, Found, Port, Span};
 
 /// Who the ends of a record are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Ends {
 /// behind it. A service that leads to a node (to a pod that shares the node's address) did not stay
 /// unresolved either: it is seen as that node.
 #[must_use]
-pub fn ends(index: &Index, record: &FlowRecord, span: Span) -> Ends {
+pub fn ends(known: Known<'_>, record: &FlowRecord, span: Span) -> Ends {
     let key = &record.key;
     let none = (Address::UNSPECIFIED, 0);
     let (after_source, after_destination) = match &record.translation {
@@ -54,7 +55,7 @@ pub fn ends(index: &Index, record: &FlowRecord, span: Span) -> Ends {
         ),
     };
     let protocol = key.protocol_identifier;
-    let end = |before, after| end(index, protocol, before, after, span);
+    let end = |before, after| end(known, protocol, before, after, span);
     let (source, source_service) = end((key.source_address, key.source_port), after_source);
     let (destination, destination_service) = end(
         (key.destination_address, key.destination_port),
@@ -73,24 +74,25 @@ pub fn ends(index: &Index, record: &FlowRecord, span: Span) -> Ends {
 
 #[inline]
 fn end(
-    index: &Index,
+    known: Known<'_>,
     protocol: u8,
     before: (Address, u16),
     after: (Address, u16),
     span: Span,
 ) -> (Found, Option<EndpointId>) {
+    let index = known.index;
     let pre = index.lookup_port(before.0, Port::new(protocol, before.1), span);
     let kind = index.place(pre.endpoint).kind;
     let service = (kind == EndpointKind::Service).then_some(pre.endpoint);
     if kind == EndpointKind::Pod || after.0.is_unspecified() {
-        return (pre, service);
+        return (known.beyond(pre, before.0), service);
     }
     let port = if after.1 == 0 { before.1 } else { after.1 };
     let post = index.lookup_port(after.0, Port::new(protocol, port), span);
     let found = match index.place(post.endpoint).kind {
         EndpointKind::Pod => post,
         EndpointKind::Node if service.is_some() => post,
-        _ => pre,
+        _ => known.beyond(pre, before.0),
     };
     (found, service)
 }
@@ -102,7 +104,8 @@ mod tests {
     use flowproto::record::Translation;
 
     use super::*;
-    use crate::inventory::{Endpoint, IndexBuilder};
+    use crate::inventory::outside::Outside;
+    use crate::inventory::{Endpoint, Index, IndexBuilder};
 
     const NEVER: Span = Span::moment(0);
     const POD: Address = Address::from_v4_bits(0x0a01_010a);
@@ -125,6 +128,11 @@ mod tests {
             id
         });
         (builder.build(), ids)
+    }
+
+    fn ends(index: &Index, record: &FlowRecord, span: Span) -> Ends {
+        let outside = &Outside::default();
+        super::ends(Known { index, outside }, record, span)
     }
 
     fn outside() -> Address {

@@ -6,8 +6,9 @@
 mod class;
 mod clock;
 mod endpoint;
-pub mod outside;
+mod known;
 
 pub use class::{Scope, TrafficClass};
 pub use clock::{Clock, span};
 pub use endpoint::{Ends, ends};
+pub use known::{End, Known};

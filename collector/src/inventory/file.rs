@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::builder::{Conflict, IndexBuilder};
 use super::directory::{Bounds, Directory};
 use super::index::{Endpoint, EndpointKind, Node};
+use super::outside::NamedCidr;
 
 /// Text of a label where the truth is not known, though there must be one.
 const UNKNOWN: &str = "unknown";
@@ -136,24 +137,31 @@ impl TryFrom<String> for PrefixText {
     }
 }
 
-/// Reads an inventory file into a directory.
+/// What an inventory file says.
+#[derive(Debug)]
+pub struct Inventory {
+    /// Who holds an address of the cluster.
+    pub directory: Directory,
+    /// Who is who outside.
+    pub cidrs: Vec<NamedCidr>,
+}
+
+/// Reads an inventory file.
 ///
 /// # Errors
 /// The file is unreadable, is no YAML of the form above, or claims something twice.
-pub fn read(path: &Path, bounds: Bounds) -> Result<Directory, InventoryError> {
+pub fn read(path: &Path, bounds: Bounds) -> Result<Inventory, InventoryError> {
     let text = std::fs::read_to_string(path).map_err(|error| InventoryError::Unreadable {
         path: path.to_owned(),
         error,
     })?;
-    parse(&text, bounds)
-        .map(IndexBuilder::into_directory)
-        .map_err(|message| InventoryError::Malformed {
-            path: path.to_owned(),
-            message,
-        })
+    parse(&text, bounds).map_err(|message| InventoryError::Malformed {
+        path: path.to_owned(),
+        message,
+    })
 }
 
-fn parse(text: &str, bounds: Bounds) -> Result<IndexBuilder, String> {
+fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
     let document: Document = serde_saphyr::from_str(text).map_err(|error| {
         // The first line says where and what; the rest draws the place.
         let text = error.to_string();
@@ -171,18 +179,14 @@ fn parse(text: &str, bounds: Bounds) -> Result<IndexBuilder, String> {
     for entry in &document.services {
         add_service(&mut builder, entry).map_err(said)?;
     }
-    for entry in &document.cidrs {
-        let named = Endpoint {
-            kind: EndpointKind::External,
-            name: builder.intern(&entry.name),
-            workload_kind: builder.intern("External"),
-            workload_name: builder.intern(&entry.name),
-            ..Endpoint::default()
-        };
-        let id = builder.add_endpoint(named);
-        builder.claim_prefix(entry.cidr.0, id).map_err(said)?;
-    }
-    Ok(builder)
+    let named = |entry: CidrEntry| NamedCidr {
+        cidr: entry.cidr.0,
+        name: entry.name,
+    };
+    Ok(Inventory {
+        directory: builder.into_directory(),
+        cidrs: document.cidrs.into_iter().map(named).collect(),
+    })
 }
 
 fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflict> {
@@ -279,7 +283,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Index, String> {
-        super::parse(text, Bounds::default()).map(IndexBuilder::build)
+        super::parse(text, Bounds::default()).map(|mut inventory| inventory.directory.current())
     }
 
     const CONTRACT: &str = "\
@@ -314,7 +318,8 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
         );
         assert_eq!(at(&index, "10.9.0.1").kind, EndpointKind::Node);
         assert_eq!(at(&index, "10.96.0.10").kind, EndpointKind::Service);
-        assert_eq!(&*at(&index, "192.0.2.77").workload_name, "office");
+        let named = super::parse(CONTRACT, Bounds::default()).unwrap().cidrs;
+        assert_eq!(named, ["192.0.2.0/24=office".parse().unwrap()]);
         assert_eq!(at(&index, "198.51.100.1").kind, EndpointKind::External);
         assert_eq!(&*at(&index, "198.51.100.1").workload_kind, "External");
     }
@@ -365,12 +370,8 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
             ),
             ("nodes: [{name: a}, {name: a}]", &["the name a"]),
             (
-                "cidrs: [{cidr: 10.0.0.0/8, name: a}, {cidr: 10.0.0.0/8, name: b}]",
-                &["10.0.0.0/8", "a", "b"],
-            ),
-            (
-                "nodes: [{name: a, podCIDRs: [10.0.0.0/8]}]\ncidrs: [{cidr: 10.0.0.1/8, name: b}]",
-                &["the pods of node a", "CIDR name b"],
+                "nodes: [{name: a, podCIDRs: [10.0.0.0/8]}, {name: b, podCIDRs: [10.0.0.1/8]}]",
+                &["the pods of node a", "the pods of node b"],
             ),
         ] {
             let message = parse(text).unwrap_err();

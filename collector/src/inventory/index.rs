@@ -1,8 +1,7 @@
 //! The index: address and time → endpoint.
 //!
 //! One hash probe finds an address that something holds; an address that nothing holds falls back to
-//! the narrowest prefix around it (a node's pod CIDR, a named CIDR), else it is outside. Strings live
-//! here once; records carry [`EndpointId`]s.
+//! the narrowest prefix around it (a node's pod CIDR), else it is outside. Strings live here once; records carry [`EndpointId`]s.
 //!
 //! An index is a snapshot that never changes. Snapshots share whatever did not change between them, and
 //! an id means the same in all of them until long after its endpoint has gone
@@ -17,15 +16,38 @@ use hashbrown::{HashMap, HashTable};
 
 use super::chunks::Chunks;
 use super::holders::{Held, Holder, Key, Port, Span};
+use super::outside::OutsideId;
 use super::ranges::Ranges;
 
-/// Position of an endpoint in [`Index::endpoint`].
+/// Who an end is: position of an endpoint in [`Index::endpoint`] or, from [`Self::MOST`] on, of what is
+/// known of an address outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EndpointId(pub u32);
 
 impl EndpointId {
-    /// Outside, and no CIDR names it.
+    /// Outside, and nothing is known of it.
     pub const OUTSIDE: Self = Self(0);
+    /// There are fewer endpoints than so many.
+    pub const MOST: u32 = 1 << 31;
+
+    /// What is known of an address outside, as an end.
+    #[must_use]
+    pub fn of_outside(id: OutsideId) -> Self {
+        if id == OutsideId::UNKNOWN {
+            Self::OUTSIDE
+        } else {
+            Self(Self::MOST | id.0)
+        }
+    }
+
+    /// What is known of an address outside, if that is the end.
+    #[must_use]
+    pub const fn outside(self) -> Option<OutsideId> {
+        match self.0.checked_sub(Self::MOST) {
+            Some(id) => Some(OutsideId(id)),
+            None => None,
+        }
+    }
 }
 
 /// Position of a node in [`Index::node`].
@@ -53,12 +75,12 @@ pub struct Endpoint {
     pub kind: EndpointKind,
     /// Namespace of a pod or service, `unknown` for a pod that only its pod CIDR tells of; else empty.
     pub namespace: Arc<str>,
-    /// Name of the pod, node, service or named CIDR; empty for what is outside unnamed and for a pod
-    /// that only its pod CIDR tells of.
+    /// Name of the pod, node, service or outside endpoint of a service; empty for all else outside and for
+    /// a pod that only its pod CIDR tells of.
     pub name: Arc<str>,
     /// Kind of the top controller (`Deployment`, …), else `Pod`, `Node`, `Service`, `External`.
     pub workload_kind: Arc<str>,
-    /// Name of the top controller; for a bare pod, a node, a service and a named CIDR its own name;
+    /// Name of the top controller; for a bare pod, a node and a service its own name;
     /// `unknown` for a pod that only its pod CIDR tells of.
     pub workload_name: Arc<str>,
     /// Where it runs, if that is known.
@@ -134,7 +156,7 @@ pub struct Index {
 pub struct IndexSizes {
     /// Nodes.
     pub nodes: usize,
-    /// Endpoints: nodes, pods (those kept after their end too), services, prefixes.
+    /// Endpoints: nodes, pods (those kept after their end too), services, pod CIDRs.
     pub endpoints: usize,
     /// Addresses and ports that somebody holds or held.
     pub held: usize,

@@ -2,6 +2,7 @@
 //!
 //! [`mod@file`] reads the inventory file, [`cluster`] watches Kubernetes; both fill the [`directory`],
 //! whose snapshots are the [`index`] that every record is looked up in, by the rules of [`holders`].
+//! An address that the cluster does not hold is looked up in what is known [`outside`].
 
 pub mod builder;
 mod chunks;
@@ -10,6 +11,7 @@ pub mod directory;
 pub mod file;
 pub mod holders;
 pub mod index;
+pub mod outside;
 mod ranges;
 
 pub use builder::IndexBuilder;

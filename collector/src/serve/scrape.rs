@@ -108,6 +108,7 @@ impl Scrape {
                 })
                 .collect(),
             inventory: self.shared.index.load().sizes(),
+            outside: self.shared.outside.counts(),
             kubernetes: self
                 .kubernetes
                 .get()

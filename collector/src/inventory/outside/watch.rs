@@ -15,7 +15,7 @@ use super::source::{self, Kind, Stamp};
 use super::{Files, Outside, OutsideError, named};
 
 /// The newest [`Outside`], for any number of readers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Published {
     current: ArcSwap<Outside>,
     reloads: AtomicU64,
@@ -119,6 +119,12 @@ impl Watch {
                 broken: AtomicU64::new(0),
             }),
         })
+    }
+
+    /// Whether there are files to watch.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        !self.sources.is_empty()
     }
 
     /// Where the snapshots are published.

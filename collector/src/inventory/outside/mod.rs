@@ -33,8 +33,7 @@ use table::Table;
 pub use watch::{OutsideCounts, Published, Watch};
 
 /// What says who an address outside is.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     /// Named CIDRs; of several around an address the longest prefix names it.
     pub cidrs: Vec<NamedCidr>,
@@ -71,7 +70,7 @@ impl Files {
 
 /// A CIDR and what it is called; as text `CIDR=NAME`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "String", into = "String")]
 pub struct NamedCidr {
     /// The addresses.
     pub cidr: IpNet,
@@ -94,6 +93,20 @@ impl FromStr for NamedCidr {
         parsed.ok_or_else(|| {
             format!("{text:?} is no named CIDR; allowed: CIDR=NAME, e.g. 192.0.2.0/24=office")
         })
+    }
+}
+
+impl TryFrom<String> for NamedCidr {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<NamedCidr> for String {
+    fn from(named: NamedCidr) -> Self {
+        named.to_string()
     }
 }
 
@@ -164,8 +177,8 @@ impl Attributes {
     }
 }
 
-/// Who is who outside, as the files said when they were read. Never changes.
-#[derive(Debug)]
+/// Who is who outside, as the files said when they were read. Never changes. By default nothing is known.
+#[derive(Debug, Default)]
 pub struct Outside {
     v4: Table<u32>,
     v6: Table<u128>,
@@ -200,6 +213,12 @@ impl Outside {
     pub fn attributes(&self, id: OutsideId) -> &Attributes {
         let at = usize::try_from(id.0).unwrap_or(usize::MAX);
         self.attributes.get(at).unwrap_or_else(|| names::unknown())
+    }
+
+    /// True where nothing is known of any address.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ranges() == 0
     }
 
     /// Number of combinations known, the first two ids included.

@@ -7,7 +7,7 @@ const BUCKETS: usize = 1 << 16;
 
 /// Sorted ranges, and for each bucket of addresses where its ranges begin: what is left to search is
 /// mostly a dozen ranges, side by side in memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Table<K> {
     /// By bucket: number of ranges that start in buckets before it. One more than there are buckets.
     buckets: Vec<u32>,
@@ -31,7 +31,8 @@ impl<K: Bits> Table<K> {
                 .ok()
                 .and_then(|at| ids.get(at).copied())
                 .unwrap_or_default();
-            if table.ids.last() == Some(&id) {
+            // What is around the first range is not known, as it is where there is none.
+            if table.ids.last().copied().unwrap_or_default() == id {
                 continue;
             }
             if id == OutsideId::OTHER {

@@ -1,0 +1,83 @@
+//! All that is known of who is who, inside and outside, at one moment.
+
+use flowproto::Address;
+
+use crate::inventory::outside::{Attributes, Outside};
+use crate::inventory::{Endpoint, EndpointId, EndpointKind, Found, Index, Node};
+
+/// The snapshots that a record is looked up in. Ids mean the same in older and newer ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Who holds an address of the cluster.
+    pub index: &'a Index,
+    /// Who is who outside.
+    pub outside: &'a Outside,
+}
+
+impl<'a> Known<'a> {
+    /// True where nothing can be added to any record.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.index.is_empty() && self.outside.is_empty()
+    }
+
+    /// Who `address` is, where the cluster had nothing to say of it.
+    #[inline]
+    pub(super) fn beyond(self, found: Found, address: Address) -> Found {
+        if found.endpoint != EndpointId::OUTSIDE {
+            return found;
+        }
+        Found {
+            endpoint: EndpointId::of_outside(self.outside.lookup(address)),
+            ..found
+        }
+    }
+
+    /// Who an id stands for.
+    #[must_use]
+    pub fn end(self, id: EndpointId) -> End<'a> {
+        let outside = id.outside().unwrap_or_default();
+        End {
+            endpoint: self.index.endpoint(match id.outside() {
+                Some(_) => EndpointId::OUTSIDE,
+                None => id,
+            }),
+            attributes: self.outside.attributes(outside),
+            index: self.index,
+        }
+    }
+}
+
+/// An end of a record, with its names.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// Who it is in the cluster.
+    pub endpoint: &'a Endpoint,
+    /// What is known of it outside.
+    pub attributes: &'a Attributes,
+    index: &'a Index,
+}
+
+impl<'a> End<'a> {
+    /// Whether it is outside.
+    #[must_use]
+    pub fn is_outside(self) -> bool {
+        self.endpoint.kind == EndpointKind::External
+    }
+
+    /// The node that it is or runs on.
+    #[must_use]
+    pub fn node(self) -> Option<&'a Node> {
+        self.endpoint.node.map(|node| self.index.node(node))
+    }
+
+    /// The workload's name; of what is outside its name, if it has one.
+    #[must_use]
+    pub fn workload_name(self) -> &'a str {
+        if self.endpoint.workload_name.is_empty() {
+            &self.attributes.name
+        } else {
+            &self.endpoint.workload_name
+        }
+    }
+}
