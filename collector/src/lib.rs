@@ -275,13 +275,14 @@ impl Collector {
         settings: &Settings,
         stop: Stop,
     ) -> Result<JoinHandle<()>, Failure> {
-        let health = Arc::new(Health::default());
-        self.scrape.kubernetes.get_or_init(|| Arc::clone(&health));
         let terms = Terms {
             workload_labels: settings.workload_labels.clone(),
             probe_labels: settings.probe_labels().unwrap_or_default(),
             node_pool_label: settings.node_pool_label.clone(),
+            namespace_label: settings.namespace_label.clone(),
         };
+        let health = Arc::new(Health::new(terms.kinds()));
+        self.scrape.kubernetes.get_or_init(|| Arc::clone(&health));
         let publisher = Publisher(Arc::clone(&self.scrape.shared));
         let stopped = StopAtEnd(stop.clone());
         let thread = cluster::start(access, directory, terms, health, publisher, stopped)

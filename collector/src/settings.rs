@@ -88,6 +88,10 @@ pub struct Flags {
     /// Label of a Node that names its node pool [default: none]
     #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
     pub node_pool_label: Option<String>,
+    /// Label of a Namespace that names the group it belongs to: a team, a cost centre. Namespaces are
+    /// only watched for it [default: none]
+    #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
+    pub namespace_label: Option<String>,
     /// Labels that name the workload of a pod without a controller, the first that it has; repeatable
     /// [default: app.kubernetes.io/name, app and k8s-app]
     #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
@@ -207,6 +211,7 @@ pub struct Settings {
     pub deleted_pods_kept: Span,
     pub max_clock_skew: Span,
     pub node_pool_label: String,
+    pub namespace_label: String,
     pub workload_labels: Vec<String>,
     pub probe_selector: String,
     pub cluster_name: String,
@@ -250,6 +255,7 @@ impl Default for Settings {
             deleted_pods_kept: Span::from_secs(300),
             max_clock_skew: Span::from_secs(600),
             node_pool_label: String::new(),
+            namespace_label: String::new(),
             workload_labels: ["app.kubernetes.io/name", "app", "k8s-app"]
                 .map(String::from)
                 .to_vec(),

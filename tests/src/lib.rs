@@ -4,6 +4,7 @@
 //! * [`traffic`]: captures with known truth, made here;
 //! * [`flows`]: per-flow sums, from a truth, from nfdump, from JSON lines;
 //! * [`scrape`]: `/metrics` of a running daemon;
+//! * [`collector`]: our collector, told of flows one by one;
 //! * [`netns`]: network namespaces that go when the test does;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
 //!   in it;
@@ -18,6 +19,7 @@
 pub mod api_server;
 pub mod churn;
 pub mod cluster;
+pub mod collector;
 pub(crate) mod control_plane;
 pub mod fill;
 pub mod flows;

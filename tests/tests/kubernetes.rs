@@ -1,21 +1,12 @@
-//! Who a packet was, as a real API server tells it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "test code; records are of now, because attribution is by time"
-)]
+//! The watches of Kubernetes, as a real API server serves, refuses, delays and forbids them.
+#![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::net::{IpAddr, UdpSocket};
-use std::process::Stdio;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use flowproto::exporter::{ExportSession, ExportSettings};
-use flowproto::record::{BiflowDirection, FlowKey};
-use flowproto::{Address, FlowRecord};
 use kipfix_tests::api_server::{ApiServer, StreamingLists, User};
+use kipfix_tests::collector::{Collector, assert_says, flow};
 use kipfix_tests::objects;
-use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port};
-use kipfix_tests::scrape::Scrape;
+use kipfix_tests::program::eventually;
 
 const NS: &str = "shop";
 
@@ -41,78 +32,6 @@ fn fill(server: &ApiServer) {
     admin.create(objects::service(NS, "web", &["10.96.7.7"]));
 }
 
-struct Collector {
-    running: Running,
-    port: u16,
-    http: u16,
-}
-
-impl Collector {
-    fn start(server: &ApiServer, user: User) -> Self {
-        let (port, http) = (free_udp_port(), free_tcp_port());
-        let running = Running::start(
-            collector()
-                .args(["--listen", &format!("udp://127.0.0.1:{port}")])
-                .args(["--http", &format!("127.0.0.1:{http}"), "--kubernetes"])
-                .arg(server.kubeconfig(user))
-                .args(["--attribution-wait", "1s", "--observer-wait", "1s"])
-                .stderr(Stdio::null()),
-        );
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            running,
-            port,
-            http,
-        }
-    }
-
-    fn scrape(&self) -> Scrape {
-        Scrape::of(format!("127.0.0.1:{}", self.http).parse().unwrap())
-    }
-
-    /// Sends a flow of 1000 octets that ran in the last second, from an exporter that is no node.
-    fn send(&self, from: &str, to: &str) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let now = u64::try_from(now.as_millis()).unwrap();
-        let address = |text: &str| Address::from(text.parse::<IpAddr>().unwrap());
-        let record = FlowRecord {
-            key: FlowKey {
-                source_address: address(from),
-                destination_address: address(to),
-                source_port: 40_000,
-                destination_port: 80,
-                protocol_identifier: 6,
-            },
-            octet_delta_count: 1000,
-            packet_delta_count: 2,
-            flow_start_milliseconds: now - 1000,
-            flow_end_milliseconds: now,
-            biflow_direction: Some(BiflowDirection::Initiator),
-            new_connection_delta_count: Some(1),
-            ..FlowRecord::default()
-        };
-        let mut session = ExportSession::new(ExportSettings::default());
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut send = |message: flowproto::exporter::OutgoingMessage<'_>| {
-            socket
-                .send_to(message.octets, ("127.0.0.1", self.port))
-                .unwrap();
-        };
-        session.add(&record, now, &mut send);
-        session.flush(now, &mut send);
-    }
-
-    /// Waits until so many octets are counted in the series with these labels.
-    fn counts(&self, labels: &[&str], octets: u64) {
-        let counted = || self.scrape().sum("kipfix_bytes_total", labels) == octets;
-        assert!(
-            program::eventually(Duration::from_secs(15), counted),
-            "{labels:?}: {:?}",
-            self.scrape().series("kipfix_bytes_total")
-        );
-    }
-}
-
 const CART_TO_WEB: [&str; 5] = [
     "src_kind=\"StatefulSet\"",
     "src_workload=\"cart\"",
@@ -120,69 +39,41 @@ const CART_TO_WEB: [&str; 5] = [
     "dst_workload=\"web\"",
     "class=\"pod_to_pod\"",
 ];
+const BYTES: &str = "kipfix_bytes_total";
 
 fn attributed(test: &str, lists: StreamingLists) {
     let Some(server) = ApiServer::start_with(test, lists) else {
         return;
     };
     fill(&server);
-    let ours = Collector::start(&server, User::Kipfix);
-    // One flow to warm up: what comes before the inventory waits for it.
-    ours.send("10.1.1.10", "10.1.2.10");
-    ours.counts(&CART_TO_WEB, 1000);
-    ours.send("fd00:1:1::10", "fd00:1:2::10");
-    ours.counts(&CART_TO_WEB, 2000);
+    let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &[]);
+    // What comes before the inventory waits for it.
+    ours.send(&flow("10.1.1.10", "10.1.2.10"));
+    ours.counts(BYTES, &CART_TO_WEB, 1000);
+    ours.send(&flow("fd00:1:1::10", "fd00:1:2::10"));
+    ours.counts(BYTES, &CART_TO_WEB, 2000);
     let zones = [
         "src_zone=\"z1\"",
         "dst_zone=\"z2\"",
         "src_workload=\"cart\"",
     ];
-    assert_eq!(ours.scrape().sum("kipfix_zone_bytes_total", &zones), 2000);
-    ours.send("10.1.1.10", "10.96.7.7");
-    ours.counts(
-        &[
-            "src_workload=\"cart\"",
-            "dst_kind=\"Service\"",
-            "class=\"pod_to_service\"",
-        ],
-        1000,
-    );
-    ours.send("10.9.0.1", "10.1.2.10");
-    ours.counts(
-        &[
-            "src_kind=\"Node\"",
-            "src_workload=\"node-a\"",
-            "class=\"node_to_pod\"",
-        ],
-        1000,
-    );
-    ours.send("10.1.2.10", "198.51.100.7");
-    ours.counts(
-        &[
-            "src_workload=\"web\"",
-            "dst_kind=\"External\"",
-            "class=\"pod_to_external\"",
-        ],
-        1000,
-    );
+    ours.counts("kipfix_zone_bytes_total", &zones, 2000);
 
     // A pod that comes while we run.
-    let admin = server.admin();
-    let late = objects::pod(NS, "late")
-        .on("node-a")
-        .running(&["10.1.1.11"]);
-    admin.create(late);
-    std::thread::sleep(Duration::from_millis(1500));
-    ours.send("10.1.1.11", "10.1.2.10");
-    ours.counts(&["src_kind=\"Pod\"", "src_workload=\"late\""], 1000);
-    let (code, _) = ours.running.terminate();
-    assert_eq!(code, Some(0));
+    let late = objects::pod(NS, "late").on("node-a");
+    server.admin().create(late.running(&["10.1.1.11"]));
+    let known = || {
+        let line = ours.attribute(&flow("10.1.1.11", "10.1.2.10"));
+        line["sourcePodName"] == "late"
+    };
+    assert!(eventually(Duration::from_secs(10), known));
+    ours.stop();
 }
 
 #[test]
-fn a_flow_is_attributed_to_workloads_services_nodes_and_zones() {
+fn a_flow_is_attributed_to_workloads_and_zones() {
     attributed(
-        "a_flow_is_attributed_to_workloads_services_nodes_and_zones",
+        "a_flow_is_attributed_to_workloads_and_zones",
         StreamingLists::Served,
     );
 }
@@ -196,39 +87,49 @@ fn a_server_without_streaming_lists_tells_the_same() {
 }
 
 #[test]
+fn a_server_that_breaks_streaming_lists_off_tells_the_same() {
+    attributed(
+        "a_server_that_breaks_streaming_lists_off_tells_the_same",
+        StreamingLists::Failing,
+    );
+}
+
+#[test]
 fn what_is_known_stays_known_while_the_api_server_is_away() {
     let test = "what_is_known_stays_known_while_the_api_server_is_away";
     let Some(mut server) = ApiServer::start(test) else {
         return;
     };
     fill(&server);
-    let ours = Collector::start(&server, User::Kipfix);
-    ours.send("10.1.1.10", "10.1.2.10");
-    ours.counts(&CART_TO_WEB, 1000);
+    let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &[]);
+    ours.send(&flow("10.1.1.10", "10.1.2.10"));
+    ours.counts(BYTES, &CART_TO_WEB, 1000);
     server.stop_api();
-    ours.send("10.1.1.10", "10.1.2.10");
-    ours.counts(&CART_TO_WEB, 2000);
-    let down = || {
-        ours.scrape()
-            .sum("kipfix_collector_kubernetes_up", &["pods"])
-            == 0
-    };
-    assert!(
-        program::eventually(Duration::from_secs(20), down),
-        "{:?}",
-        ours.scrape()
+    ours.send(&flow("10.1.1.10", "10.1.2.10"));
+    ours.counts(BYTES, &CART_TO_WEB, 2000);
+    ours.counts("kipfix_collector_kubernetes_up", &["pods"], 0);
+    let since = ours.scrape();
+    let since = since.sum(
+        "kipfix_collector_kubernetes_up_changed_timestamp_seconds",
+        &["pods"],
     );
+    assert!(since > 0, "a metric says since when");
+    let readiness = ours.readiness();
+    assert!(
+        readiness.starts_with("HTTP/1.1 200") && readiness.contains("pods are not told of, since"),
+        "{readiness}"
+    );
+
+    // A pod that went and one that came while nobody looked.
     server.start_api();
-    let up = || {
-        ours.scrape()
-            .sum("kipfix_collector_kubernetes_up", &["pods"])
-            == 1
+    let late = objects::pod(NS, "late").on("node-a");
+    server.admin().create(late.running(&["10.1.1.11"]));
+    ours.counts("kipfix_collector_kubernetes_up", &["pods"], 1);
+    let known = || {
+        let line = ours.attribute(&flow("10.1.1.11", "10.1.2.10"));
+        line["sourcePodName"] == "late"
     };
-    assert!(
-        program::eventually(Duration::from_secs(60), up),
-        "{:?}",
-        ours.scrape()
-    );
+    assert!(eventually(Duration::from_secs(30), known));
 }
 
 #[test]
@@ -238,13 +139,70 @@ fn a_forbidden_kind_is_off_and_the_others_go_on() {
         return;
     };
     fill(&server);
-    let ours = Collector::start(&server, User::WithoutServices);
-    ours.send("10.1.1.10", "10.1.2.10");
-    ours.counts(&CART_TO_WEB, 1000);
-    let scrape = ours.scrape();
+    let ours = Collector::watching(&server.kubeconfig(User::WithoutServices), &[]);
+    ours.send(&flow("10.1.1.10", "10.1.2.10"));
+    ours.counts(BYTES, &CART_TO_WEB, 1000);
+    let up = "kipfix_collector_kubernetes_up";
+    assert_eq!(ours.scrape().sum(up, &["services"]), 0);
+    assert_eq!(ours.scrape().sum(up, &["pods"]), 1);
+    let line = ours.attribute(&flow("10.1.1.10", "10.96.7.7"));
+    assert_says(&line, &[("destinationServiceName", "")]);
+    let readiness = ours.readiness();
+    assert!(
+        readiness.starts_with("HTTP/1.1 200") && readiness.contains("services are forbidden"),
+        "{readiness}"
+    );
+}
+
+#[test]
+fn without_an_api_server_it_starts_counts_by_address_and_says_so() {
+    let test = "without_an_api_server_it_starts_counts_by_address_and_says_so";
+    let Some(mut server) = ApiServer::start(test) else {
+        return;
+    };
+    fill(&server);
+    server.stop_api();
+    let kubeconfig = server.kubeconfig(User::Kipfix);
+    let arguments = ["--inventory-wait", "2s", "--cidr", "10.1.0.0/16=pods"];
+    let ours = Collector::watching(&kubeconfig, &arguments);
+    let line = ours.attribute(&flow("10.1.1.10", "10.1.2.10"));
+    assert_says(&line, &[("sourcePodName", ""), ("sourceName", "pods")]);
+    ours.counts(BYTES, &["class=\"external_to_external\""], 1000);
+    ours.counts("kipfix_collector_records_before_inventory_total", &[], 1);
+    let readiness = ours.readiness();
+    assert!(
+        readiness.contains("not all nodes and pods are known yet"),
+        "{readiness}"
+    );
+    server.start_api();
+    let known = || {
+        let line = ours.attribute(&flow("10.1.1.10", "10.1.2.10"));
+        line["sourcePodName"] == "cart-0"
+    };
+    assert!(eventually(Duration::from_secs(60), known));
+}
+
+#[test]
+fn records_wait_for_a_server_that_is_slow_to_tell_of_all_nodes_and_pods() {
+    let test = "records_wait_for_a_server_that_is_slow_to_tell_of_all_nodes_and_pods";
+    let Some(server) = ApiServer::start(test) else {
+        return;
+    };
+    fill(&server);
+    server.freeze();
+    let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &[]);
+    ours.send(&flow("10.1.1.10", "10.1.2.10"));
+    ours.counts("kipfix_collector_records_waiting", &[], 1);
+    assert!(
+        ours.readiness().starts_with("HTTP/1.1 503"),
+        "{}",
+        ours.readiness()
+    );
+    server.thaw();
+    ours.counts(BYTES, &CART_TO_WEB, 1000);
     assert_eq!(
-        scrape.sum("kipfix_collector_kubernetes_up", &["services"]),
+        ours.scrape()
+            .sum("kipfix_collector_records_before_inventory_total", &[]),
         0
     );
-    assert_eq!(scrape.sum("kipfix_collector_kubernetes_up", &["pods"]), 1);
 }

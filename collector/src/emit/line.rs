@@ -104,6 +104,7 @@ pub(crate) fn end(out: &mut Vec<u8>) {
 /// Member names of one end; those that Antrea has are spelled as Antrea does.
 struct Names {
     pod_namespace: &'static str,
+    namespace_group: &'static str,
     pod_name: &'static str,
     node_name: &'static str,
     workload_kind: &'static str,
@@ -124,6 +125,7 @@ struct Names {
 
 const SOURCE: Names = Names {
     pod_namespace: "sourcePodNamespace",
+    namespace_group: "sourceNamespaceGroup",
     pod_name: "sourcePodName",
     node_name: "sourceNodeName",
     workload_kind: "sourceWorkloadKind",
@@ -144,6 +146,7 @@ const SOURCE: Names = Names {
 
 const DESTINATION: Names = Names {
     pod_namespace: "destinationPodNamespace",
+    namespace_group: "destinationNamespaceGroup",
     pod_name: "destinationPodName",
     node_name: "destinationNodeName",
     workload_kind: "destinationWorkloadKind",
@@ -175,6 +178,8 @@ fn add_end(
         // A pod that only its pod CIDR tells of has no name: what is not known is left out.
         EndpointKind::Pod if !end.name.is_empty() => {
             add_text(names.pod_namespace, &end.namespace, out);
+            let group = known.index.namespace_group(&end.namespace);
+            add_text(names.namespace_group, group, out);
             add_text(names.pod_name, &end.name, out);
             add_text(names.workload_kind, &end.workload_kind, out);
             add_text(names.workload_name, &end.workload_name, out);

@@ -132,6 +132,7 @@ impl Directory {
                 endpoints: Default::default(),
                 nodes: Default::default(),
                 node_by_name: Arc::default(),
+                namespace_groups: Arc::default(),
                 kept_milliseconds: bounds.kept_milliseconds,
                 nodes_revision: 0,
                 ports: 0,
@@ -288,6 +289,29 @@ impl Directory {
     /// A node has gone; its name stays for as long as a holder.
     pub fn retire_node(&mut self, id: NodeId, now_milliseconds: u64) {
         self.gone_nodes.insert(id, now_milliseconds);
+    }
+
+    /// Says which group a namespace belongs to; none where that is empty. False, counted, where there is
+    /// no room for it.
+    pub fn set_namespace_group(&mut self, namespace: &str, group: &str) -> bool {
+        let known = self.index.namespace_group(namespace);
+        if known == group {
+            return true;
+        }
+        let full = self.index.namespace_groups.len() >= self.endpoint_bound();
+        if known.is_empty() && full {
+            self.overflow = self.overflow.saturating_add(1);
+            return false;
+        }
+        let (name, group) = (self.intern(namespace), self.intern(group));
+        let groups = Arc::make_mut(&mut self.index.namespace_groups);
+        if group.is_empty() {
+            groups.remove(&name);
+        } else {
+            groups.insert(name, group);
+        }
+        self.changed = true;
+        true
     }
 
     fn nodes_changed(&mut self) {

@@ -138,6 +138,7 @@ pub struct Index {
     pub(super) endpoints: Chunks<Arc<Endpoint>>,
     pub(super) nodes: Chunks<Arc<Node>>,
     pub(super) node_by_name: Arc<HashMap<Arc<str>, NodeId, RandomState>>,
+    pub(super) namespace_groups: Arc<HashMap<Arc<str>, Arc<str>, RandomState>>,
     /// How long a holder that has gone is kept.
     pub(super) kept_milliseconds: u64,
     /// Changes whenever a node's name or address does.
@@ -279,6 +280,25 @@ impl Index {
     #[must_use]
     pub fn node_named(&self, name: &str) -> Option<NodeId> {
         self.node_by_name.get(name).copied()
+    }
+
+    /// The group that a namespace belongs to; empty where none is known.
+    #[must_use]
+    pub fn namespace_group(&self, namespace: &str) -> &str {
+        self.namespace_groups
+            .get(namespace)
+            .map_or("", |group| group)
+    }
+
+    /// Namespaces that belong to a group, and the group.
+    pub fn namespace_groups(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.namespace_groups.iter();
+        all.map(|(namespace, group)| (&**namespace, &**group))
+    }
+
+    /// All nodes, those remembered too.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.node_by_name.values().map(|id| self.node(*id))
     }
 
     /// The node that holds `address` itself, now.

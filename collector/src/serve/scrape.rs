@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use flowproto::collector::{Counters, Occupancy};
 use kipfix_service::exposition::{self, Format};
 
+use super::info;
 use crate::aggregate::EdgeTable;
 use crate::emit::FlowLogCounts;
 use crate::inventory::cluster::Health;
@@ -112,7 +113,7 @@ impl Scrape {
             kubernetes: self
                 .kubernetes
                 .get()
-                .map(|health| health.counts().to_vec())
+                .map(|health| health.counts().collect())
                 .unwrap_or_default(),
             skews,
             observed_nodes: size(self.shared.observers.observed_nodes(now)),
@@ -131,6 +132,8 @@ impl Scrape {
         let began = live::monotonic();
         self.metrics.publish(&self.drain());
         exposition::write_registry(self.metrics.registry(), format, out);
+        let index = self.shared.index.load();
+        info::write(&index, &self.shared.cluster_name, format, out);
         lock(&self.shared.series).write(format, ordered, out);
         self.metrics.scraped(began.elapsed().as_secs_f64());
     }

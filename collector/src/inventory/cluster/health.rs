@@ -11,6 +11,10 @@ pub enum Kind {
     Pods,
     /// Services.
     Services,
+    /// EndpointSlices: where Services lead that have no pods.
+    EndpointSlices,
+    /// Metadata of Namespaces, if a label of theirs is asked for.
+    Namespaces,
     /// Metadata of ReplicaSets.
     ReplicaSets,
     /// Metadata of Jobs.
@@ -19,10 +23,12 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Nodes,
         Self::Pods,
         Self::Services,
+        Self::EndpointSlices,
+        Self::Namespaces,
         Self::ReplicaSets,
         Self::Jobs,
     ];
@@ -34,6 +40,8 @@ impl Kind {
             Self::Nodes => "nodes",
             Self::Pods => "pods",
             Self::Services => "services",
+            Self::EndpointSlices => "endpointslices",
+            Self::Namespaces => "namespaces",
             Self::ReplicaSets => "replicasets",
             Self::Jobs => "jobs",
         }
@@ -72,20 +80,73 @@ pub struct WatchCounts {
     pub errors: u64,
 }
 
-/// All watches, in the order of [`Kind::ALL`].
+/// One value for each kind.
 #[derive(Debug, Default)]
-pub struct Health([Watch; 5]);
+pub(super) struct PerKind<T>([T; Kind::ALL.len()]);
 
-impl Health {
-    fn watch(&self, kind: Kind) -> &Watch {
-        let [nodes, pods, services, replica_sets, jobs] = &self.0;
+impl<T> PerKind<T> {
+    fn get(&self, kind: Kind) -> &T {
+        let [
+            nodes,
+            pods,
+            services,
+            slices,
+            namespaces,
+            replica_sets,
+            jobs,
+        ] = &self.0;
         match kind {
             Kind::Nodes => nodes,
             Kind::Pods => pods,
             Kind::Services => services,
+            Kind::EndpointSlices => slices,
+            Kind::Namespaces => namespaces,
             Kind::ReplicaSets => replica_sets,
             Kind::Jobs => jobs,
         }
+    }
+
+    pub(super) fn get_mut(&mut self, kind: Kind) -> &mut T {
+        let [
+            nodes,
+            pods,
+            services,
+            slices,
+            namespaces,
+            replica_sets,
+            jobs,
+        ] = &mut self.0;
+        match kind {
+            Kind::Nodes => nodes,
+            Kind::Pods => pods,
+            Kind::Services => services,
+            Kind::EndpointSlices => slices,
+            Kind::Namespaces => namespaces,
+            Kind::ReplicaSets => replica_sets,
+            Kind::Jobs => jobs,
+        }
+    }
+}
+
+/// The watches.
+#[derive(Debug)]
+pub struct Health {
+    watches: PerKind<Watch>,
+    kinds: Vec<Kind>,
+}
+
+impl Health {
+    /// Nothing was heard of these kinds.
+    #[must_use]
+    pub fn new(kinds: Vec<Kind>) -> Self {
+        Self {
+            watches: PerKind::default(),
+            kinds,
+        }
+    }
+
+    fn watch(&self, kind: Kind) -> &Watch {
+        self.watches.get(kind)
     }
 
     /// The watch told of an object, or that it told of all.
@@ -132,9 +193,9 @@ impl Health {
     }
 
     /// What is to be told of each watch.
-    #[must_use]
-    pub fn counts(&self) -> [(Kind, WatchCounts); 5] {
-        Kind::ALL.map(|kind| {
+    pub fn counts(&self) -> impl Iterator<Item = (Kind, WatchCounts)> {
+        self.kinds.iter().map(|kind| {
+            let kind = *kind;
             let watch = self.watch(kind);
             let counts = WatchCounts {
                 up: watch.up.load(Ordering::Relaxed),
@@ -152,7 +213,7 @@ impl Health {
     /// Whether nothing more is to be waited for before records count: nodes and pods were told, or are
     /// forbidden; the others were told, or failed.
     pub(super) fn is_complete(&self) -> bool {
-        self.counts().iter().all(|(kind, watch)| match kind {
+        self.counts().all(|(kind, watch)| match kind {
             Kind::Nodes | Kind::Pods => watch.listed || watch.forbidden,
             _ => watch.listed || watch.errors > 0,
         })

@@ -86,7 +86,7 @@ async fn work(
     stop: &Stop,
 ) {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(QUEUE);
-    watch::start(&client, &Arc::new(terms), &sender);
+    watch::start(&client, &terms.kinds(), &Arc::new(terms), &sender);
     let mut batch = Vec::with_capacity(QUEUE);
     let mut changed = false;
     let mut published = tokio::time::Instant::now();

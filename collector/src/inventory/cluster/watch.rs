@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
@@ -19,7 +20,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
 
 use super::health::Kind;
-use super::kinds::{Node, NodeFacts, OwnerFacts, Pod, PodFacts, Service, ServiceFacts, Terms};
+use super::kinds::{
+    NamespaceFacts, Node, NodeFacts, OwnerFacts, Pod, PodFacts, Service, ServiceFacts, Slice,
+    SliceFacts, Terms,
+};
 
 /// How long until what is forbidden is asked for again.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
@@ -45,53 +49,61 @@ pub(super) enum News {
     Node(Event<NodeFacts>),
     Pod(Event<PodFacts>),
     Service(Event<ServiceFacts>),
+    Slice(Event<SliceFacts>),
+    Namespace(Event<NamespaceFacts>),
     Owner(Kind, Event<OwnerFacts>),
     Failed(Kind, String, bool),
 }
 
-/// Starts all watches. They end when the receiver has gone.
-pub(super) fn start(client: &Client, terms: &Arc<Terms>, news: &Sender<News>) {
-    let run = |terms: &Arc<Terms>| (Arc::clone(terms), news.clone());
-    let (t, n) = run(terms);
-    tokio::spawn(watch(
-        Kind::Nodes,
-        Api::all(client.clone()),
-        move |node: Node| node.facts(&t),
-        News::Node,
-        n,
-    ));
-    let (t, n) = run(terms);
-    tokio::spawn(watch(
-        Kind::Pods,
-        Api::all(client.clone()),
-        move |pod: Pod| pod.facts(&t),
-        News::Pod,
-        n,
-    ));
-    let (t, n) = run(terms);
-    tokio::spawn(watch(
-        Kind::Services,
-        Api::all(client.clone()),
-        move |service: Service| service.facts(&t),
-        News::Service,
-        n,
-    ));
-    let (_, n) = run(terms);
-    tokio::spawn(watch(
-        Kind::ReplicaSets,
-        Api::all(client.clone()),
-        |owner: PartialObjectMeta<ReplicaSet>| OwnerFacts::of(owner.metadata),
-        |event| News::Owner(Kind::ReplicaSets, event),
-        n,
-    ));
-    let (_, n) = run(terms);
-    tokio::spawn(watch(
-        Kind::Jobs,
-        Api::all(client.clone()),
-        |owner: PartialObjectMeta<Job>| OwnerFacts::of(owner.metadata),
-        |event| News::Owner(Kind::Jobs, event),
-        n,
-    ));
+/// Starts the watches of these kinds. They end when the receiver has gone.
+pub(super) fn start(client: &Client, kinds: &[Kind], terms: &Arc<Terms>, news: &Sender<News>) {
+    let watches = Watches { client, news };
+    for kind in kinds {
+        let terms = Arc::clone(terms);
+        match kind {
+            Kind::Nodes => watches.start(*kind, move |node: Node| node.facts(&terms), News::Node),
+            Kind::Pods => watches.start(*kind, move |pod: Pod| pod.facts(&terms), News::Pod),
+            Kind::Services => watches.start(*kind, Service::facts, News::Service),
+            Kind::EndpointSlices => watches.start(*kind, Slice::facts, News::Slice),
+            Kind::Namespaces => watches.start(
+                *kind,
+                move |of: PartialObjectMeta<Namespace>| NamespaceFacts::of(of.metadata, &terms),
+                News::Namespace,
+            ),
+            Kind::ReplicaSets => watches.start(
+                *kind,
+                |owner: PartialObjectMeta<ReplicaSet>| OwnerFacts::of(owner.metadata),
+                |event| News::Owner(Kind::ReplicaSets, event),
+            ),
+            Kind::Jobs => watches.start(
+                *kind,
+                |owner: PartialObjectMeta<Job>| OwnerFacts::of(owner.metadata),
+                |event| News::Owner(Kind::Jobs, event),
+            ),
+        }
+    }
+}
+
+/// Where watches ask and tell.
+struct Watches<'a> {
+    client: &'a Client,
+    news: &'a Sender<News>,
+}
+
+impl Watches<'_> {
+    /// Starts one. `facts`: what is kept of an object.
+    fn start<K, T>(
+        &self,
+        kind: Kind,
+        facts: impl Fn(K) -> T + Send + 'static,
+        news_of: impl Fn(Event<T>) -> News + Send + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let api = Api::all(self.client.clone());
+        tokio::spawn(watch(kind, api, facts, news_of, self.news.clone()));
+    }
 }
 
 async fn watch<K, T>(

@@ -1,0 +1,189 @@
+//! Pods in the directory: the addresses and ports that each holds, and since when.
+
+use std::sync::Arc;
+
+use flowproto::Address;
+
+use super::super::super::holders::{Key, Port};
+use super::super::super::index::{Endpoint, EndpointId, EndpointKind, NodeId};
+use super::super::kinds::PodFacts;
+use super::super::uid;
+use super::{State, Told, set};
+
+/// A pod that is told of.
+#[derive(Debug)]
+pub(super) struct Pod {
+    pub(super) endpoint: EndpointId,
+    pub(super) node: Option<NodeId>,
+    pub(super) addresses: Box<[Address]>,
+    pub(super) ports: Box<[Key]>,
+    /// The ReplicaSet or Job, or 0.
+    pub(super) owner: u128,
+    /// When it will have gone or should have; 0 where it is to stay.
+    pub(super) deletion: u64,
+    pub(super) is_ready_probe: bool,
+    pub(super) list: u32,
+}
+
+impl State {
+    pub(super) fn pod(&mut self, facts: &PodFacts, told: Told) {
+        let number = uid(&facts.uid);
+        let before = self.pods.remove(&number);
+        let node = match facts.node.as_str() {
+            "" => None,
+            name => self.directory.node(name, told.now),
+        };
+        let workload = self.owners.workload(facts, number, &mut self.directory);
+        let endpoint = Endpoint {
+            kind: EndpointKind::Pod,
+            namespace: self.directory.intern(&facts.namespace),
+            name: Arc::from(facts.name.as_str()),
+            workload_kind: workload.kind,
+            workload_name: workload.name,
+            node,
+        };
+        let id = match &before {
+            Some(before) if before.endpoint != EndpointId::OUTSIDE => {
+                set(&mut self.directory, before.endpoint, endpoint);
+                before.endpoint
+            }
+            _ => self.directory.add_endpoint(endpoint, told.now),
+        };
+        let (from, lead) = told.begin(facts.started);
+        // What has run to its end holds nothing; one that is told of only now did, until then.
+        let over = facts
+            .over
+            .unwrap_or(told.now)
+            .clamp(facts.started, told.now.max(facts.started));
+        let holds = !facts.is_over && !facts.host_network;
+        let addresses: &[Address] = if holds { &facts.addresses } else { &[] };
+        match &before {
+            Some(before) => {
+                for address in before.addresses.iter().filter(|a| !addresses.contains(a)) {
+                    self.directory.release(Key::address(*address), id, told.now);
+                }
+            }
+            None if facts.is_over && !facts.host_network => {
+                for address in &facts.addresses {
+                    let key = Key::address(*address);
+                    if self.directory.holder(key).is_none() {
+                        self.directory.hold(key, id, facts.started, 0);
+                        self.directory.release(key, id, over);
+                    }
+                }
+            }
+            None => {}
+        }
+        // What it had before it keeps or has lost to another pod: told of again, it takes nothing back.
+        let had = before.as_ref().map_or(&[][..], |before| &before.addresses);
+        for address in addresses.iter().filter(|address| !had.contains(address)) {
+            self.directory.hold(Key::address(*address), id, from, lead);
+        }
+        let keys: Box<[Key]> = match node {
+            Some(node) if !facts.is_over => {
+                let key = |(address, port): &(Option<Address>, Port)| match address {
+                    Some(address) => Key::port(*address, *port),
+                    None => Key::node_port(node, *port),
+                };
+                facts.ports.iter().map(key).collect()
+            }
+            _ => Box::default(),
+        };
+        let old_keys = before.as_ref().map_or(&[][..], |before| &before.ports);
+        for key in old_keys.iter().filter(|key| !keys.contains(key)) {
+            self.undeclare(*key, id, node, told.now);
+        }
+        for key in keys.iter().filter(|key| !old_keys.contains(key)) {
+            self.declare(*key, id, node, from, lead);
+        }
+        if let Some(node) = node {
+            self.probe(node, number, facts.is_ready_probe);
+        }
+        let controller = facts.controller.as_ref();
+        let pod = Pod {
+            endpoint: id,
+            node,
+            addresses: addresses.into(),
+            ports: keys,
+            owner: controller.map_or(0, |controller| uid(&controller.uid)),
+            deletion: facts.deletion.unwrap_or_default(),
+            is_ready_probe: facts.is_ready_probe,
+            list: told.list,
+        };
+        self.pods.insert(number, pod);
+    }
+
+    pub(super) fn pod_gone(&mut self, number: u128, until: u64) {
+        let Some(pod) = self.pods.remove(&number) else {
+            return;
+        };
+        for address in &pod.addresses {
+            self.directory
+                .release(Key::address(*address), pod.endpoint, until);
+        }
+        for key in &pod.ports {
+            self.undeclare(*key, pod.endpoint, pod.node, until);
+        }
+        self.owners.wait_no_longer(pod.owner, number);
+        self.directory.retire_endpoint(pod.endpoint, until);
+        if let Some(node) = pod.node.filter(|_| pod.is_ready_probe) {
+            self.probe(node, number, false);
+        }
+    }
+
+    /// A pod on `node` is a Ready probe, or is not.
+    fn probe(&mut self, node: NodeId, pod: u128, is_ready_probe: bool) {
+        if !is_ready_probe && !self.probes.contains_key(&node) {
+            return;
+        }
+        let probes = self.probes.entry(node).or_default();
+        if is_ready_probe {
+            probes.insert(pod);
+        } else {
+            probes.remove(&pod);
+        }
+        let ready = !probes.is_empty();
+        if !ready {
+            self.probes.remove(&node);
+        }
+        self.probes_changed.push((node, ready));
+    }
+
+    /// A pod declares a port of its node. Only a single one that does holds it; where there are
+    /// several, the port is the node's.
+    fn declare(&mut self, key: Key, pod: EndpointId, node: Option<NodeId>, from: u64, lead: u64) {
+        let declared = self.declared.entry(key).or_default();
+        declared.push(pod);
+        let holder = match declared.as_slice() {
+            [one] => Some(*one),
+            _ => node.and_then(|node| self.node_endpoints.get(&node).copied()),
+        };
+        match holder {
+            Some(holder) => self.directory.hold(key, holder, from, lead),
+            None => {
+                if let Some(holder) = self.directory.holder(key) {
+                    self.directory.release(key, holder, from);
+                }
+            }
+        }
+    }
+
+    fn undeclare(&mut self, key: Key, pod: EndpointId, node: Option<NodeId>, until: u64) {
+        let Some(declared) = self.declared.get_mut(&key) else {
+            return;
+        };
+        declared.retain(|one| *one != pod);
+        match declared.as_slice() {
+            [] => {
+                self.declared.remove(&key);
+                self.directory.release(key, pod, until);
+                let node = node.and_then(|node| self.node_endpoints.get(&node).copied());
+                if let Some(node) = node {
+                    self.directory.release(key, node, until);
+                }
+            }
+            [one] => self.directory.hold(key, *one, until, 0),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Our collector, told of flows one by one: what it says of each in its flow log, and what it counts.
+
+use std::net::{IpAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
+use flowproto::record::{BiflowDirection, FlowKey};
+use flowproto::{Address, FlowRecord};
+use serde_json::Value;
+
+use crate::program::{self, Running, free_tcp_port, free_udp_port};
+use crate::scrape::{self, Scrape};
+
+/// How long a line or a count may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A collector that runs. Ended when dropped.
+pub struct Collector {
+    running: Running,
+    port: u16,
+    http: u16,
+    log: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Collector {
+    /// Starts one that asks the API server of a kubeconfig; `arguments` are added.
+    pub fn watching(kubeconfig: &Path, arguments: &[&str]) -> Self {
+        let kubeconfig = kubeconfig.to_str().expect("a path that is text");
+        let mut merged: Vec<&str> = Vec::new();
+        let defaults = [
+            ("--kubernetes", kubeconfig),
+            ("--attribution-wait", "1s"),
+            ("--observer-wait", "1s"),
+        ];
+        for (flag, value) in defaults {
+            if !arguments.contains(&flag) {
+                merged.extend([flag, value]);
+            }
+        }
+        merged.extend(arguments);
+        Self::start(&merged)
+    }
+
+    /// Starts one with these arguments, besides where it listens, serves and logs.
+    pub fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("flows.json");
+        let (port, http) = (free_udp_port(), free_tcp_port());
+        let running = Running::start(
+            program::collector()
+                .args(["--listen", &format!("udp://127.0.0.1:{port}")])
+                .args(["--http", &format!("127.0.0.1:{http}")])
+                .args(["--flow-log", &format!("file:{}", log.display())])
+                .args(arguments)
+                .stderr(Stdio::null()),
+        );
+        program::wait_for_udp(running.pid(), port);
+        Self {
+            running,
+            port,
+            http,
+            log,
+            _folder: folder,
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// What it counts now.
+    pub fn scrape(&self) -> Scrape {
+        Scrape::of(([127, 0, 0, 1], self.http).into())
+    }
+
+    /// What `/readyz` answers: the status line and the body.
+    pub fn readiness(&self) -> String {
+        let answer = scrape::get(([127, 0, 0, 1], self.http).into(), "/readyz", "");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Sends a record as an exporter that is no node of the cluster, whose clock is right.
+    pub fn send(&self, record: &FlowRecord) {
+        self.send_all(std::slice::from_ref(record), now());
+    }
+
+    /// Sends records in Messages of that export time.
+    pub fn send_all(&self, records: &[FlowRecord], export_milliseconds: u64) {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let mut session = ExportSession::new(ExportSettings::default());
+        let mut send = |message: OutgoingMessage<'_>| {
+            socket
+                .send_to(message.octets, ("127.0.0.1", self.port))
+                .expect("loopback takes it");
+        };
+        for record in records {
+            session.add(record, export_milliseconds, &mut send);
+        }
+        session.flush(export_milliseconds, &mut send);
+    }
+
+    /// Sends a record and waits for its line in the flow log.
+    pub fn attribute(&self, record: &FlowRecord) -> Value {
+        self.send(record);
+        self.line(record)
+    }
+
+    /// The line of a record that was sent.
+    pub fn line(&self, record: &FlowRecord) -> Value {
+        let port = u64::from(record.key.source_port);
+        let is_its = |line: &Value| line["sourceTransportPort"].as_u64() == Some(port);
+        let mut found = None;
+        program::eventually(PATIENCE, || {
+            found = self.lines().into_iter().find(is_its);
+            found.is_some()
+        });
+        found.unwrap_or_else(|| panic!("no line of {record:?}\n{:?}", self.scrape()))
+    }
+
+    /// All lines of the flow log so far.
+    pub fn lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
+    }
+
+    /// Waits until the series of a metric with these labels sum up to this.
+    pub fn counts(&self, metric: &str, labels: &[&str], sum: u64) {
+        let counted = || self.scrape().sum(metric, labels) == sum;
+        assert!(
+            program::eventually(PATIENCE, counted),
+            "{metric} {labels:?} is not {sum}: {:?}",
+            self.scrape().series(metric)
+        );
+    }
+
+    /// Ends it as an operator would; it must end well.
+    pub fn stop(self) {
+        let (code, _) = self.running.terminate();
+        assert_eq!(code, Some(0));
+    }
+}
+
+/// A flow of 1000 octets in 2 packets that ran in the last second and opened a connection to port 80. Its
+/// source port is no other flow's of this process.
+pub fn flow(from: &str, to: &str) -> FlowRecord {
+    static PORT: AtomicU16 = AtomicU16::new(10_000);
+    let address = |text: &str| {
+        let ip: IpAddr = text.parse().unwrap_or_else(|_| panic!("{text:?}"));
+        Address::from(ip)
+    };
+    let now = now();
+    FlowRecord {
+        key: FlowKey {
+            source_address: address(from),
+            destination_address: address(to),
+            source_port: PORT.fetch_add(1, Ordering::Relaxed),
+            destination_port: 80,
+            protocol_identifier: 6,
+        },
+        octet_delta_count: 1000,
+        packet_delta_count: 2,
+        flow_start_milliseconds: now - 1000,
+        flow_end_milliseconds: now,
+        biflow_direction: Some(BiflowDirection::Initiator),
+        new_connection_delta_count: Some(1),
+        ..FlowRecord::default()
+    }
+}
+
+/// Milliseconds since the epoch.
+pub fn now() -> u64 {
+    milliseconds(SystemTime::now())
+}
+
+/// A time as records have it.
+pub fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).expect("after 1970");
+    u64::try_from(since.as_millis()).expect("a time of this age")
+}
+
+/// Panics where a line does not say all of this; an empty text stands for a member that must not be there.
+pub fn assert_says(line: &Value, said: &[(&str, &str)]) {
+    for (key, text) in said {
+        let found = line[key].as_str().unwrap_or_default();
+        assert_eq!(found, *text, "{key} in {line}");
+    }
+}
