@@ -53,6 +53,9 @@ use serve::{Clock, Scrape};
 use settings::{Flags, Settings, milliseconds};
 use worker::{Shared, Worker};
 
+/// What is logged by default. Failures of the Kubernetes client are counted and said once by us; it would
+/// say each attempt.
+const LOGGED: &str = "info,kube_client=off,kube_runtime=off";
 /// Live, edges become series so often even where nobody scrapes.
 const DRAIN_INTERVAL: Duration = Duration::from_secs(10);
 /// Files that say who is outside are looked at so often.
@@ -69,7 +72,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     if flags.check {
         return kipfix_service::settings::print(&settings);
     }
-    logs::init(settings.log_format);
+    logs::init(settings.log_format, LOGGED);
     let Inventory {
         mut directory,
         cidrs,

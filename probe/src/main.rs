@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         if flags.check {
             return settings::print(&effective);
         }
-        logs::init(effective.log_format);
+        logs::init(effective.log_format, "info");
         kipfix_probe::run(&effective)
     })
 }

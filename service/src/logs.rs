@@ -55,15 +55,15 @@ impl From<LogFormat> for String {
     }
 }
 
-/// Starts logging. `RUST_LOG` says what is logged (default `info`); a `RUST_LOG` that cannot be read
-/// is warned about and `info` used. Colours only on a terminal. A closed or full stderr loses lines,
+/// Starts logging. `RUST_LOG` says what is logged, by default what `default` says; a `RUST_LOG` that cannot
+/// be read is warned about and the default used. Colours only on a terminal. A closed or full stderr loses lines,
 /// never the process. Later calls change nothing.
-pub fn init(format: LogFormat) {
+pub fn init(format: LogFormat, default: &str) {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let (filter, refused) = match EnvFilter::try_new(&wanted) {
         Ok(filter) if !wanted.is_empty() => (filter, None),
-        Ok(_) => (EnvFilter::new("info"), None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
+        Ok(_) => (EnvFilter::new(default), None),
+        Err(error) => (EnvFilter::new(default), Some(error)),
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -77,7 +77,7 @@ pub fn init(format: LogFormat) {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init().ok(),
     };
     if let Some(error) = refused {
-        tracing::warn!(RUST_LOG = wanted, %error, "RUST_LOG cannot be read, logging at info");
+        tracing::warn!(RUST_LOG = wanted, %error, "RUST_LOG cannot be read, logging as by default");
     }
 }
 
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn starting_twice_is_harmless() {
-        init(LogFormat::Json);
-        init(LogFormat::Text);
+        init(LogFormat::Json, "info");
+        init(LogFormat::Text, "info");
         tracing::info!("still here");
     }
 }

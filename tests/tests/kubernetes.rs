@@ -130,6 +130,14 @@ fn what_is_known_stays_known_while_the_api_server_is_away() {
         line["sourcePodName"] == "late"
     };
     assert!(eventually(Duration::from_secs(30), known));
+    // A kind of which there is nothing to tell is up again, too.
+    ours.counts("kipfix_collector_kubernetes_up", &["services"], 1);
+
+    // Connections that stay open and say nothing are no sign of life.
+    server.freeze();
+    ours.counts("kipfix_collector_kubernetes_up", &[], 0);
+    server.thaw();
+    ours.counts("kipfix_collector_kubernetes_up", &[], 6);
 }
 
 #[test]

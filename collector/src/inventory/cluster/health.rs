@@ -61,6 +61,17 @@ struct Watch {
     errors: AtomicU64,
 }
 
+impl Watch {
+    fn rises(&self, kind: Kind, now_milliseconds: u64) {
+        if !self.up.swap(true, Ordering::Relaxed) {
+            self.since_milliseconds
+                .store(now_milliseconds, Ordering::Relaxed);
+            tracing::info!(kind = kind.as_str(), "Kubernetes tells");
+        }
+        self.forbidden.store(false, Ordering::Relaxed);
+    }
+}
+
 /// What is to be told of a watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WatchCounts {
@@ -152,18 +163,21 @@ impl Health {
     /// The watch told of an object, or that it told of all.
     pub(super) fn told(&self, kind: Kind, all: bool, now_milliseconds: u64) {
         let watch = self.watch(kind);
-        if !watch.up.swap(true, Ordering::Relaxed) {
-            watch
-                .since_milliseconds
-                .store(now_milliseconds, Ordering::Relaxed);
-            tracing::info!(kind = kind.as_str(), "Kubernetes tells");
-        }
-        watch.forbidden.store(false, Ordering::Relaxed);
+        watch.rises(kind, now_milliseconds);
         watch.listed.fetch_or(all, Ordering::Relaxed);
         watch
             .last_event_milliseconds
             .store(now_milliseconds, Ordering::Relaxed);
         watch.events.fetch_add(u64::from(!all), Ordering::Relaxed);
+    }
+
+    /// The watch had nothing to tell, and the server answers.
+    pub(super) fn silent(&self, kind: Kind, now_milliseconds: u64) {
+        let watch = self.watch(kind);
+        // A list that is still awaited says for itself when it is there.
+        if watch.listed.load(Ordering::Relaxed) {
+            watch.rises(kind, now_milliseconds);
+        }
     }
 
     /// The watch failed. It is said when it had been up, not at every further attempt.

@@ -1,8 +1,9 @@
 //! The watches: one task a kind, from the API server into one bounded channel.
 //!
 //! A watch begins with a list, streamed where the server can, and goes on from its resourceVersion;
-//! failures are tried again with a growing pause. A watch that the server forbids is tried once in
-//! [`FORBIDDEN_PAUSE`].
+//! failures are tried again with a growing pause. A watch that the server forbids from the start is tried
+//! once in [`FORBIDDEN_PAUSE`]. A watch that is silent may have nothing to tell, or may be broken: the server is
+//! asked for one object then.
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -13,11 +14,14 @@ use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
+use tokio::time::timeout;
 
 use super::health::Kind;
 use super::kinds::{
@@ -25,8 +29,19 @@ use super::kinds::{
     SliceFacts, Terms,
 };
 
-/// How long until what is forbidden is asked for again.
-const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+/// How long until what is forbidden is asked for again. A server that has just started forbids everything
+/// until it has read its roles.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(10);
+
+/// The pause after the first failure; each further one is twice as long, up to …
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// … this one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// So long a watch may be silent before the server is asked: longer than any pause, so that a watch that
+/// failed has been tried again, and has not failed again, where the server answers.
+const SILENCE: Duration = Duration::from_secs(10);
+/// A server that takes longer to tell one object is away.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a watch says.
 #[derive(Debug)]
@@ -52,6 +67,8 @@ pub(super) enum News {
     Slice(Event<SliceFacts>),
     Namespace(Event<NamespaceFacts>),
     Owner(Kind, Event<OwnerFacts>),
+    /// The server answers, and there was nothing to tell.
+    Silent(Kind),
     Failed(Kind, String, bool),
 }
 
@@ -106,6 +123,26 @@ impl Watches<'_> {
     }
 }
 
+/// The pauses between attempts.
+#[derive(Debug, Default)]
+struct Pauses(u32);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.0));
+        self.0 = self.0.saturating_add(1);
+        Some(pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
 async fn watch<K, T>(
     kind: Kind,
     api: Api<K>,
@@ -122,10 +159,20 @@ async fn watch<K, T>(
         } else {
             watcher::Config::default()
         };
-        let mut events = pin!(watcher(api.clone(), config).default_backoff());
+        let mut events = pin!(watcher(api.clone(), config).backoff(Pauses::default()));
         let mut listed = false;
         let mut pause = None;
-        while let Some(event) = events.next().await {
+        loop {
+            let event = match timeout(SILENCE, events.next()).await {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(_) => {
+                    if news.send(ask(kind, &api, listed).await).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
             let said = match event {
                 Ok(watcher::Event::Init) => news_of(Event::Begin),
                 Ok(watcher::Event::InitApply(object)) => news_of(Event::Listed(facts(object))),
@@ -145,9 +192,9 @@ async fn watch<K, T>(
                         streaming = false;
                         break;
                     }
-                    let forbidden = code == Some(403);
+                    let forbidden = code == Some(403) && !listed;
                     pause = forbidden.then_some(FORBIDDEN_PAUSE);
-                    News::Failed(kind, error.to_string(), forbidden)
+                    News::Failed(kind, reasons(&error), forbidden)
                 }
             };
             if news.send(said).await.is_err() {
@@ -161,6 +208,37 @@ async fn watch<K, T>(
             tokio::time::sleep(pause).await;
         }
     }
+}
+
+/// Asks the server for one object of a kind.
+async fn ask<K>(kind: Kind, api: &Api<K>, listed: bool) -> News
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let one = ListParams::default().limit(1);
+    match timeout(ANSWER_WITHIN, api.list_metadata(&one)).await {
+        Ok(Ok(_)) => News::Silent(kind),
+        Ok(Err(error)) => {
+            let forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
+            News::Failed(kind, reasons(&error), forbidden && !listed)
+        }
+        Err(_) => News::Failed(kind, "no answer in time".to_owned(), false),
+    }
+}
+
+/// An error and what caused it, in one line.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(reason) = source {
+        let more = reason.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = reason.source();
+    }
+    text
 }
 
 /// The status code of the server's answer, if it did answer.

@@ -146,6 +146,7 @@ impl State {
                 |state, facts, told| state.pod(&facts, told),
                 |state, facts, now| state.pod_gone(uid(&facts.uid), now),
             ),
+            News::Silent(kind) => self.health.silent(kind, now),
             News::Failed(kind, error, forbidden) => {
                 self.health.failed(kind, &error, forbidden, now);
                 let lists = self.lists.get_mut(kind);
