@@ -11,7 +11,7 @@ use flowproto::FlowRecord;
 use kipfix_tests::api_server::{ApiServer, User};
 use kipfix_tests::churn::{Churn, Plan, Truth};
 use kipfix_tests::collector::{Collector, flow, milliseconds, now};
-use kipfix_tests::{objects, take_turn};
+use kipfix_tests::{objects, skip, take_turn};
 use serde_json::Value;
 
 const ADDRESSES: u16 = 400;
@@ -98,7 +98,13 @@ fn churned(test: &str, late_deletes: bool) {
         verdicts.wrong.len()
     );
     assert!(verdicts.wrong.is_empty(), "{:#?}", verdicts.wrong);
-    assert!(verdicts.right > 500, "{verdicts:?}");
+    if truth.rate() < 100.0 {
+        let slow = format!("this machine wrote {:.0} of 200 pods a second", truth.rate());
+        skip(test, &slow);
+        return;
+    }
+    let (right, ambiguous) = (verdicts.right, verdicts.ambiguous);
+    assert!(right > 500 && right > 4 * ambiguous, "{verdicts:?}");
     let counted = ours
         .scrape()
         .sum("kipfix_collector_records_ambiguous_total", &[]);
