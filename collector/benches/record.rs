@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "bench code")]
 
 use std::hint::black_box;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -19,66 +19,81 @@ use kipfix_collector::worker::{Shared, Worker};
 use kipfix_service::exposition::Format;
 
 const NOW: u64 = 1_700_000_000_000;
-const NODES: u8 = 32;
-const PODS_A_NODE: u8 = 100;
-
-fn pod(number: u32) -> Address {
-    let node = number % u32::from(NODES);
-    let pod = number / u32::from(NODES) % u32::from(PODS_A_NODE);
-    Address::from_v4_bits(0x0af4_0000 | node << 8 | pod)
+/// A cluster's size.
+#[derive(Clone, Copy)]
+struct Size {
+    nodes: u32,
+    pods_a_node: u32,
 }
 
-fn index() -> Index {
-    let mut builder = IndexBuilder::new();
-    for node in 0..NODES {
-        let name = builder.intern(&format!("node-{node}"));
-        let id = builder
-            .add_node(Node {
-                name,
-                ..Node::default()
-            })
-            .unwrap();
-        for pod in 0..PODS_A_NODE {
-            let name = builder.intern(&format!("pod-{node}-{pod}"));
-            let workload = builder.intern(&format!("app-{node}-{pod}"));
-            let endpoint = Endpoint {
-                kind: EndpointKind::Pod,
-                name,
-                workload_name: workload,
-                node: Some(id),
-                ..Endpoint::default()
-            };
-            let endpoint = builder.add_endpoint(endpoint);
-            let address = Ipv4Addr::new(10, 244, node, pod).into();
-            builder.claim_address(address, endpoint).unwrap();
-        }
+const SMALL: Size = Size {
+    nodes: 32,
+    pods_a_node: 100,
+};
+const LARGE: Size = Size {
+    nodes: 5000,
+    pods_a_node: 20,
+};
+
+impl Size {
+    fn pod(self, number: u32) -> Address {
+        let node = number % self.nodes;
+        let pod = number / self.nodes % self.pods_a_node;
+        Address::from_v4_bits(0x0a00_0000 | node << 8 | pod)
     }
-    builder.build()
+
+    fn index(self) -> Index {
+        let mut builder = IndexBuilder::new();
+        for node in 0..self.nodes {
+            let name = builder.intern(&format!("node-{node}"));
+            let id = builder
+                .add_node(Node {
+                    name,
+                    ..Node::default()
+                })
+                .unwrap();
+            for pod in 0..self.pods_a_node {
+                let name = builder.intern(&format!("pod-{node}-{pod}"));
+                let workload = builder.intern(&format!("app-{node}-{pod}"));
+                let endpoint = Endpoint {
+                    kind: EndpointKind::Pod,
+                    name,
+                    workload_name: workload,
+                    node: Some(id),
+                    ..Endpoint::default()
+                };
+                let endpoint = builder.add_endpoint(endpoint);
+                let address = self.pod(pod * self.nodes + node);
+                builder.claim_address(address, endpoint).unwrap();
+            }
+        }
+        builder.build()
+    }
 }
 
-/// Ten thousand flows between pods.
-fn records() -> Vec<FlowRecord> {
-    (0..10_000_u32)
+/// A hundred thousand flows between pods.
+fn records(size: Size) -> Vec<FlowRecord> {
+    (0..100_000_u32)
         .map(|number| {
             let mut record = FlowRecord {
                 octet_delta_count: 1000,
                 packet_delta_count: 10,
                 ..FlowRecord::default()
             };
-            record.key.source_address = pod(number.wrapping_mul(7));
-            record.key.destination_address = pod(number.wrapping_mul(13) + 1);
+            record.key.source_address = size.pod(number.wrapping_mul(7919));
+            record.key.destination_address = size.pod(number.wrapping_mul(104_729) + 1);
             record
         })
         .collect()
 }
 
 fn per_record(criterion: &mut Criterion) {
-    let records = records();
+    let records = records(SMALL);
     let count = u64::try_from(records.len()).unwrap();
     let mut group = criterion.benchmark_group("record");
     group.throughput(Throughput::Elements(count));
 
-    let (index, outside) = (index(), Outside::default());
+    let (index, outside) = (SMALL.index(), Outside::default());
     let known = Known {
         index: &index,
         outside: &outside,
@@ -87,6 +102,20 @@ fn per_record(criterion: &mut Criterion) {
         bencher.iter(|| {
             for record in &records {
                 black_box(ends(known, record, Span::moment(NOW)));
+            }
+        });
+    });
+
+    let large_records = self::records(LARGE);
+    let large = LARGE.index();
+    let known_large = Known {
+        index: &large,
+        outside: &outside,
+    };
+    group.bench_function("ends, 100k pods on 5k nodes", |bencher| {
+        bencher.iter(|| {
+            for record in &large_records {
+                black_box(ends(known_large, record, Span::moment(NOW)));
             }
         });
     });
@@ -133,7 +162,7 @@ fn per_record(criterion: &mut Criterion) {
 }
 
 fn per_series(criterion: &mut Criterion) {
-    let (index, outside) = (index(), Outside::default());
+    let (index, outside) = (SMALL.index(), Outside::default());
     let known = Known {
         index: &index,
         outside: &outside,

@@ -99,7 +99,10 @@ fn churned(test: &str, late_deletes: bool) {
     );
     assert!(verdicts.wrong.is_empty(), "{:#?}", verdicts.wrong);
     if truth.rate() < 100.0 {
-        let slow = format!("this machine wrote {:.0} of 200 pods a second", truth.rate());
+        let slow = format!(
+            "this machine wrote {:.0} of 200 pods a second",
+            truth.rate()
+        );
         skip(test, &slow);
         return;
     }
