@@ -138,9 +138,11 @@ fn per_record(criterion: &mut Criterion) {
     let mut session = ExportSession::new(ExportSettings::default());
     let mut datagrams = Vec::new();
     for record in &records {
-        session.add(record, NOW, &mut |message| {
-            datagrams.push(message.octets.to_vec())
-        });
+        session
+            .add(record, NOW, &mut |message| {
+                datagrams.push(message.octets.to_vec())
+            })
+            .unwrap();
     }
     session.flush(NOW, &mut |message| datagrams.push(message.octets.to_vec()));
     let series = SeriesTable::new(&Preset::DEFAULT, 1 << 20, 3_600_000);

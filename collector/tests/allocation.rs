@@ -44,9 +44,11 @@ fn datagrams() -> Vec<Vec<u8>> {
         let [_, _, a, b] = number.to_be_bytes();
         record.key.source_address = Address::from(Ipv4Addr::new(10, 1, a, b));
         record.key.destination_address = Address::from(Ipv4Addr::new(10, 1, 3 - a, b));
-        session.add(&record, NOW, &mut |message| {
-            sent.push(message.octets.to_vec())
-        });
+        session
+            .add(&record, NOW, &mut |message| {
+                sent.push(message.octets.to_vec())
+            })
+            .unwrap();
     }
     session.flush(NOW, &mut |message| sent.push(message.octets.to_vec()));
     sent

@@ -45,9 +45,11 @@ fn messages(count: u8) -> Vec<Vec<u8>> {
         };
         record.key.source_address = Address::from_v4_bits(0x0a01_0100 + u32::from(number));
         record.key.destination_address = Address::from_v4_bits(0xc000_0201);
-        session.add(&record, 0, &mut |message| {
-            sent.push(message.octets.to_vec())
-        });
+        session
+            .add(&record, 0, &mut |message| {
+                sent.push(message.octets.to_vec())
+            })
+            .unwrap();
     }
     session.flush(0, &mut |message| sent.push(message.octets.to_vec()));
     sent

@@ -90,7 +90,7 @@ impl Exporter {
             worker.receive(exporter, message.octets, now);
         };
         for record in records {
-            self.session.add(record, now, &mut send);
+            self.session.add(record, now, &mut send).unwrap();
         }
         self.session.flush(now, &mut send);
     }

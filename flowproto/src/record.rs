@@ -207,6 +207,16 @@ impl Sampling {
         }
     }
 
+    /// One packet of how many is metered, rounded to whole packets; 1 where all are.
+    #[must_use]
+    pub fn population(self) -> u32 {
+        let interval = self.interval.max(1);
+        interval
+            .saturating_add(self.space)
+            .checked_div(interval)
+            .unwrap_or(1)
+    }
+
     /// What `count` sampled packets or octets stand for, saturating at `u64::MAX`.
     #[must_use]
     pub fn scale(self, count: u64) -> u64 {
@@ -257,6 +267,12 @@ pub struct FlowRecord {
     pub reverse_octet_delta_count: u64,
     /// 29305:2, the packets of the opposite direction in a biflow record.
     pub reverse_packet_delta_count: u64,
+    /// 29305:152, when the opposite direction of a biflow record started; 0 where unknown.
+    pub reverse_flow_start_milliseconds: u64,
+    /// 29305:153, when the opposite direction of a biflow record ended; 0 where unknown.
+    pub reverse_flow_end_milliseconds: u64,
+    /// 29305:6, flags of the opposite direction in a biflow record.
+    pub reverse_tcp_control_bits: u16,
     /// 152 `flowStartMilliseconds`, since the epoch; 0 where unknown.
     pub flow_start_milliseconds: u64,
     /// 153 `flowEndMilliseconds`, since the epoch; 0 where unknown.
@@ -297,6 +313,50 @@ pub struct FlowRecord {
     pub sampling: Sampling,
     /// 130 or 131 `exporterIPv4Address`/`exporterIPv6Address`, where the record itself carries it.
     pub exporter_address: Address,
+}
+
+impl FlowRecord {
+    /// The record also tells of the opposite direction (RFC 5103).
+    #[must_use]
+    pub const fn is_biflow(&self) -> bool {
+        self.reverse_packet_delta_count != 0 || self.reverse_octet_delta_count != 0
+    }
+
+    /// The two directions of a biflow record as records of their own, for who knows no others. The connection
+    /// belongs to the first one. What is known of one direction only (tunnel, interfaces, translation, class of
+    /// service) is left out of the second.
+    #[must_use]
+    pub fn directions(&self) -> [Self; 2] {
+        let there = Self {
+            reverse_octet_delta_count: 0,
+            reverse_packet_delta_count: 0,
+            reverse_flow_start_milliseconds: 0,
+            reverse_flow_end_milliseconds: 0,
+            reverse_tcp_control_bits: 0,
+            ..self.clone()
+        };
+        let back = Self {
+            key: self.key.reversed(),
+            octet_delta_count: self.reverse_octet_delta_count,
+            packet_delta_count: self.reverse_packet_delta_count,
+            flow_start_milliseconds: self.reverse_flow_start_milliseconds,
+            flow_end_milliseconds: self.reverse_flow_end_milliseconds,
+            tcp_control_bits: self.reverse_tcp_control_bits,
+            flow_end_reason: self.flow_end_reason,
+            biflow_direction: self.biflow_direction.map(|direction| match direction {
+                BiflowDirection::Initiator => BiflowDirection::ReverseInitiator,
+                BiflowDirection::ReverseInitiator => BiflowDirection::Initiator,
+                other => other,
+            }),
+            new_connection_delta_count: self.new_connection_delta_count.map(|_| 0),
+            connection_sum_duration_seconds: self.connection_sum_duration_seconds.map(|_| 0),
+            vlan_id: self.vlan_id,
+            sampling: self.sampling,
+            exporter_address: self.exporter_address,
+            ..Self::default()
+        };
+        [there, back]
+    }
 }
 
 #[cfg(test)]

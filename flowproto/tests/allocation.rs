@@ -31,14 +31,16 @@ fn neither_a_record_nor_a_message_allocates() {
     let mut sum = Sum(0);
     let mut pass = |now: u64| {
         for _ in 0..1000 {
-            session.add(&record, now, &mut |message| {
-                process.receive(
-                    "192.0.2.1:1".parse().unwrap(),
-                    message.octets,
-                    now,
-                    &mut sum,
-                );
-            });
+            session
+                .add(&record, now, &mut |message| {
+                    process.receive(
+                        "192.0.2.1:1".parse().unwrap(),
+                        message.octets,
+                        now,
+                        &mut sum,
+                    );
+                })
+                .unwrap();
         }
         session.flush(now, &mut |message| {
             process.receive(

@@ -66,7 +66,9 @@ fn session() -> ExportSession {
 fn send_all(session: &mut ExportSession, records: &[FlowRecord]) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
     for record in records {
-        session.add(record, NOW, &mut |m| datagrams.push(m.octets.to_vec()));
+        session
+            .add(record, NOW, &mut |m| datagrams.push(m.octets.to_vec()))
+            .unwrap();
     }
     session.flush(NOW, &mut |m| datagrams.push(m.octets.to_vec()));
     datagrams
@@ -265,7 +267,9 @@ fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
     assert_eq!(flush(&mut session, NOW + 60_000), [true]);
     let with_templates: Vec<bool> = (0..5)
         .flat_map(|_| {
-            session.add(&FlowRecord::default(), NOW + 60_001, &mut |_| {});
+            session
+                .add(&FlowRecord::default(), NOW + 60_001, &mut |_| {})
+                .unwrap();
             flush(&mut session, NOW + 60_001)
         })
         .collect();

@@ -8,14 +8,14 @@
 //! * `packets_metered` + `packets_corrected` = Σ packetDeltaCount of the records made
 //!   (`record_packets`) + packets of the conversations still in the cache
 //! * Σ `records` (made) = Σ over the queue: `queue_records_lost` + `target_records_received` of each target
-//! * `target_records_received` = `target_records_sent` + Σ `target_records_lost` + those in a Message that
-//!   is not full yet
+//! * for each target, what [`kipfix_export::counters`] says
 //!
 //! What the kernel dropped before we saw it (`packets_dropped`) was not captured and stands beside these.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowproto::record::FlowEndReason;
+use kipfix_export::counters::TargetFamilies;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::decode::Undecodable;
@@ -31,45 +31,6 @@ const END_REASONS: [(FlowEndReason, &str); 5] = [
     (FlowEndReason::ForcedEnd, "forced_end"),
     (FlowEndReason::LackOfResources, "lack_of_resources"),
 ];
-
-/// Why records did not reach a target; a metric's `reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// The target's name is not known.
-    Unresolved,
-    /// No way to the target's address.
-    Unreachable,
-    /// The target's host answered that nobody listens.
-    Refused,
-    /// The kernel's send buffer was full.
-    SendBufferFull,
-    /// The Message is longer than the path takes.
-    TooLong,
-    /// Any other failure to send or write.
-    Failed,
-}
-
-impl Loss {
-    const ALL: [Self; 6] = [
-        Self::Unresolved,
-        Self::Unreachable,
-        Self::Refused,
-        Self::SendBufferFull,
-        Self::TooLong,
-        Self::Failed,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unresolved => "unresolved",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::SendBufferFull => "send_buffer_full",
-            Self::TooLong => "too_long",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// All metrics of a probe.
 #[derive(Debug)]
@@ -104,59 +65,6 @@ pub struct Metrics {
     dormant: IntGauge,
     queue_lost: IntCounter,
     targets: TargetFamilies,
-}
-
-#[derive(Debug)]
-struct TargetFamilies {
-    received: IntCounterVec,
-    sent: IntCounterVec,
-    lost: IntCounterVec,
-    messages: IntCounterVec,
-    octets: IntCounterVec,
-}
-
-/// Counters of one target.
-#[derive(Clone, Debug)]
-pub struct TargetMetrics {
-    received: IntCounter,
-    sent: IntCounter,
-    messages: IntCounter,
-    octets: IntCounter,
-    lost: Vec<IntCounter>,
-}
-
-impl TargetMetrics {
-    /// Records came over from the metering thread.
-    pub fn records_received(&self, records: u64) {
-        self.received.inc_by(records);
-    }
-
-    /// A Message with so many records left.
-    pub fn message_sent(&self, records: u64, octets: u64) {
-        self.sent.inc_by(records);
-        self.messages.inc();
-        self.octets.inc_by(octets);
-    }
-
-    /// Records did not reach the target.
-    #[allow(clippy::as_conversions, reason = "a fieldless enum's discriminant")]
-    pub fn records_lost(&self, reason: Loss, records: u64) {
-        if let Some(counter) = self.lost.get(reason as usize) {
-            counter.inc_by(records);
-        }
-    }
-
-    /// Records sent so far.
-    #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.sent.get()
-    }
-
-    /// Records lost so far, for whatever reason.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost.iter().map(IntCounter::get).sum()
-    }
 }
 
 /// Bounds that are told beside the gauges they bound.
@@ -344,33 +252,7 @@ impl Metrics {
                 "queue_records_lost_total",
                 "Records lost, for every target, because the queue to the exporting thread was full.",
             )?,
-            targets: TargetFamilies {
-                received: new.counters(
-                    "target_records_received_total",
-                    "Records handed to the export target's session.",
-                    &["target"],
-                )?,
-                sent: new.counters(
-                    "target_records_sent_total",
-                    "Records sent to the export target.",
-                    &["target"],
-                )?,
-                lost: new.counters(
-                    "target_records_lost_total",
-                    "Records that the export target did not get, by reason.",
-                    &["target", "reason"],
-                )?,
-                messages: new.counters(
-                    "target_messages_sent_total",
-                    "IPFIX Messages sent to the export target.",
-                    &["target"],
-                )?,
-                octets: new.counters(
-                    "target_sent_bytes_total",
-                    "Bytes of the Messages sent to the export target, UDP and IP headers not included.",
-                    &["target"],
-                )?,
-            },
+            targets: TargetFamilies::register(&registry, "kipfix_probe")?,
             registry,
             changing: Arc::default(),
         })
@@ -393,20 +275,10 @@ impl Metrics {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The series of an export target.
+    /// The series of the export targets.
     #[must_use]
-    pub fn target(&self, target: &str) -> TargetMetrics {
-        let families = &self.targets;
-        TargetMetrics {
-            received: families.received.with_label_values(&[target]),
-            sent: families.sent.with_label_values(&[target]),
-            messages: families.messages.with_label_values(&[target]),
-            octets: families.octets.with_label_values(&[target]),
-            lost: Loss::ALL
-                .iter()
-                .map(|reason| families.lost.with_label_values(&[target, reason.as_str()]))
-                .collect(),
-        }
+    pub const fn targets(&self) -> &TargetFamilies {
+        &self.targets
     }
 
     /// The series of an interface (or of a savefile).

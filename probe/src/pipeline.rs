@@ -3,11 +3,13 @@
 
 use std::num::NonZeroUsize;
 
-use flowproto::Address;
+use flowproto::FlowKey;
+use kipfix_export::own_export::OwnEnd;
 
 use crate::cache::{self, CacheSettings, FlowCache, RecordSink, Sighting};
 use crate::decode::{FragmentTable, Frame, Undecodable, decode};
 
+const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// What a pipeline has counted since it began, and how full it is.
@@ -40,7 +42,7 @@ pub struct Counters {
 pub struct Pipeline {
     fragments: FragmentTable,
     cache: FlowCache,
-    own_export: Vec<(Address, u16)>,
+    own_export: Vec<OwnEnd>,
     counters: Counters,
 }
 
@@ -56,9 +58,9 @@ impl Pipeline {
         }
     }
 
-    /// Source addresses and ports of this probe's own export, left out also where a tunnel or an address
+    /// Own ends of this probe's export sessions, left out also where a tunnel or an address
     /// translation hid them from the kernel's filter.
-    pub fn leave_out(&mut self, own_export: Vec<(Address, u16)>) {
+    pub fn leave_out(&mut self, own_export: Vec<OwnEnd>) {
         self.own_export = own_export;
     }
 
@@ -78,14 +80,25 @@ impl Pipeline {
         if let Some(reason) = packet.inner_fault {
             count(&mut self.counters.inner_undecodable, reason);
         }
-        if packet.key.protocol_identifier == UDP {
-            let source = (packet.key.source_address, packet.key.source_port);
-            if self.own_export.contains(&source) {
-                self.counters.own_export += 1;
-                return;
-            }
+        if matches!(packet.key.protocol_identifier, TCP | UDP) && self.is_own_export(&packet.key) {
+            self.counters.own_export += 1;
+            return;
         }
         self.cache.meter(&packet, sighting, frame.time_ns, sink);
+    }
+
+    /// Of a connection, the acknowledgements are own export too.
+    fn is_own_export(&self, key: &FlowKey) -> bool {
+        let end = |address, port| OwnEnd {
+            protocol_identifier: key.protocol_identifier,
+            address,
+            port,
+        };
+        let source = end(key.source_address, key.source_port);
+        let destination = end(key.destination_address, key.destination_port);
+        self.own_export
+            .iter()
+            .any(|own| *own == source || (own.protocol_identifier == TCP && *own == destination))
     }
 
     /// Lets time pass to `time_ns` since the epoch without a frame.

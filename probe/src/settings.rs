@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Parser;
+use kipfix_export::target::Target;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
@@ -11,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::CacheSettings;
 use crate::capture::interfaces::Pattern;
-use crate::export::target::Target;
 
 /// Prefix of environment variables.
 const ENVIRONMENT: &str = "KIPFIX_PROBE__";

@@ -6,6 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use flowproto::exporter::ExportSettings;
+use flowproto::record::Sampling;
+use kipfix_export::counters::TargetCounters;
+use kipfix_export::names::{self, Name};
+use kipfix_export::own_export::{OwnEnd, OwnExport};
+use kipfix_export::queued::{Ending, Patience, Queued};
+use kipfix_export::{Opener, Prepared};
 use kipfix_service::admin::{self, Listener, Readiness};
 use kipfix_service::exit::Failure;
 use kipfix_service::exposition;
@@ -16,12 +22,10 @@ use crate::capture::filter;
 use crate::capture::live::{Live, LiveSettings};
 use crate::capture::savefile::Savefile;
 use crate::export::batch::{self, RecordBatches};
-use crate::export::json::JsonTarget;
-use crate::export::names::{self, Name};
-use crate::export::target::TargetKind;
-use crate::export::udp::{OwnExport, UdpSettings, UdpTarget};
-use crate::export::{self, Exporter};
-use crate::metrics::{Capacities, Metrics, TargetMetrics};
+use crate::export::flows::{FlowEncoding, Told};
+use crate::export::json::JsonExporter;
+use crate::export::{self, Target};
+use crate::metrics::{Capacities, Metrics};
 use crate::pipeline::Pipeline;
 use crate::settings::Settings;
 
@@ -57,12 +61,21 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         None => None,
     };
     let own_export = Arc::new(OwnExport::default());
-    let (targets, names, target_metrics) = targets(settings, &metrics, &own_export);
+    let prepared: Vec<Prepared> = settings
+        .export
+        .iter()
+        .map(|target| Prepared::new(target, metrics.targets()))
+        .collect();
+    let names: Vec<Name> = prepared
+        .iter()
+        .filter_map(|target| target.name().cloned())
+        .collect();
     names::watch(names.clone(), stop.clone()).context("cannot start the thread for names")?;
     if savefile.is_some() {
         wait_for_names(&names, &stop)?;
     }
-    let exporters: Vec<Exporter> = targets.into_iter().map(|open| open()).collect();
+    let told = Arc::new(Told::default());
+    let targets = open(settings, &prepared, &own_export, &told, &stop)?;
     let mut pipeline = Pipeline::new(settings.cache(), settings.max_fragments);
     let mut metering = Metering {
         own_export,
@@ -116,7 +129,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     let (mut records, batches) = batch::queue(settings.queue.get(), savefile.is_some());
     let exporting = std::thread::Builder::new()
         .name("export".to_owned())
-        .spawn(move || export::run(exporters, &batches))
+        .spawn(move || export::run(targets, &batches))
         .context("cannot start the export thread")?;
     if let Some(savefile) = savefile {
         let interface = metrics.interface("savefile");
@@ -154,7 +167,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
             },
         );
     }
-    finish(pipeline, records, exporting, &metrics, &target_metrics)
+    finish(pipeline, records, exporting, &metrics, &prepared)
 }
 
 /// What the metering loop looks at between rounds.
@@ -164,11 +177,11 @@ struct Metering {
 }
 
 impl Metering {
-    fn own_export_changes(&mut self) -> Option<Vec<(flowproto::Address, u16)>> {
+    fn own_export_changes(&mut self) -> Option<Vec<OwnEnd>> {
         let revision = self.own_export.revision();
         (revision != self.own_export_revision).then(|| {
             self.own_export_revision = revision;
-            self.own_export.sources()
+            self.own_export.ends()
         })
     }
 }
@@ -184,62 +197,64 @@ fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
     })
 }
 
-type Open = Box<dyn FnOnce() -> Exporter>;
-
-/// The targets, to be opened once their names are known, the names, and the counters.
-fn targets(
+/// Opens the targets.
+fn open(
     settings: &Settings,
-    metrics: &Metrics,
+    prepared: &[Prepared],
     own_export: &Arc<OwnExport>,
-) -> (Vec<Open>, Vec<Name>, Vec<TargetMetrics>) {
+    told: &Arc<Told>,
+    stop: &Stop,
+) -> anyhow::Result<Vec<Target>> {
     let offline = settings.read.is_some();
-    let default_rate = if offline {
-        SAVEFILE_RECORDS_PER_SECOND
-    } else {
-        0
+    let node_name = settings.node_name.clone().unwrap_or_default();
+    let opener = Opener {
+        stop: stop.clone(),
+        offline,
+        queue_records: settings.queue.get(),
+        records_per_second: if offline {
+            SAVEFILE_RECORDS_PER_SECOND
+        } else {
+            0
+        },
+        own_export: Arc::clone(own_export),
+        identity: node_name.clone(),
     };
-    let (mut open, mut names, mut counters): (Vec<Open>, _, _) =
-        (Vec::new(), Vec::new(), Vec::new());
-    for target in &settings.export {
-        let target_metrics = metrics.target(&target.to_string());
-        counters.push(target_metrics.clone());
-        match &target.kind {
-            TargetKind::Stdout => {
-                open.push(Box::new(|| Exporter::Json(JsonTarget::new(target_metrics))));
-            }
-            TargetKind::Udp {
-                host,
-                port,
-                max_message_octets,
-                records_per_second,
-            } => {
-                let name = Name::new(host, *port);
-                names.push(name.clone());
-                let udp = UdpSettings {
-                    session: ExportSettings {
-                        observation_domain_id: settings
-                            .observation_domain
-                            .map_or(0, std::num::NonZero::get),
-                        observation_domain_name: settings.node_name.clone().unwrap_or_default(),
-                        max_message_octets: *max_message_octets,
-                        ..ExportSettings::default()
-                    },
-                    records_per_second: records_per_second.unwrap_or(default_rate),
-                    wait: offline,
+    let encoding = FlowEncoding {
+        settings: ExportSettings {
+            observation_domain_id: settings
+                .observation_domain
+                .map_or(0, std::num::NonZero::get),
+            observation_domain_name: node_name,
+            ..ExportSettings::default()
+        },
+        sampling: Sampling::NONE,
+        told: Arc::clone(told),
+    };
+    let open = |target: &Prepared| -> std::io::Result<Target> {
+        let counters = target.counters().clone();
+        let exporter = match target.open(&encoding.in_version(target.version()), &opener)? {
+            Some(exporter) => exporter,
+            None => {
+                let patience = if offline {
+                    Patience::WaitUntil(stop.clone())
+                } else {
+                    Patience::Lose
                 };
-                let own_export = Arc::clone(own_export);
-                open.push(Box::new(move || {
-                    Exporter::Udp(Box::new(UdpTarget::new(
-                        name,
-                        udp,
-                        own_export,
-                        target_metrics,
-                    )))
-                }));
+                Box::new(Queued::start(
+                    JsonExporter::new(counters.clone()),
+                    Ending::default(),
+                    opener.queue_records,
+                    patience,
+                    counters.clone(),
+                )?)
             }
-        }
-    }
-    (open, names, counters)
+        };
+        Ok((exporter, counters))
+    };
+    let opened = prepared.iter().zip(&settings.export).map(|(target, url)| {
+        open(target).with_context(|| format!("export target {url} cannot be opened"))
+    });
+    opened.collect()
 }
 
 /// A savefile is not read for a target that is not there.
@@ -266,7 +281,7 @@ fn finish(
     mut records: RecordBatches,
     exporting: JoinHandle<()>,
     metrics: &Metrics,
-    targets: &[TargetMetrics],
+    targets: &[Prepared],
 ) -> Result<(), Failure> {
     let in_cache = pipeline.counters().conversations;
     records.wait_for_room();
@@ -289,11 +304,13 @@ fn finish(
         flushed_conversations = in_cache,
         "frames in = metered + undecodable + own export + second sightings"
     );
+    let sum =
+        |of: fn(&TargetCounters) -> u64| targets.iter().map(|t| of(t.counters())).sum::<u64>();
     info!(
         records = cache.records.iter().sum::<u64>(),
         queue_lost = lost,
-        sent = targets.iter().map(TargetMetrics::sent).sum::<u64>(),
-        lost = targets.iter().map(TargetMetrics::lost).sum::<u64>(),
+        sent = sum(TargetCounters::sent),
+        lost = sum(TargetCounters::total_lost),
         targets = targets.len(),
         "records made (for every target) = sent + lost"
     );

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use flowproto::Address;
+use kipfix_export::own_export::OwnEnd;
 use kipfix_service::settings::BadSettings;
 use pcap::{Capture, Linktype};
 
 use super::savefile::words;
 use crate::decode::LinkType;
+
+const TCP: u8 = 6;
 
 /// The expression for a live capture. `ip or ip6` alone would lose what is tagged or labelled; the keywords
 /// `vlan`, `mpls` and `pppoes` shift the offsets of all that follows them, so Ethertypes are compared
@@ -15,15 +17,23 @@ use crate::decode::LinkType;
 pub(super) fn expression(
     link_type: LinkType,
     given: Option<&str>,
-    own_export: &[(Address, u16)],
+    own_export: &[OwnEnd],
 ) -> String {
     let mut expression = String::new();
-    for (address, port) in own_export {
-        // Writing to a String cannot fail.
-        write!(
-            expression,
-            "not (udp src port {port} and src host {address}) and "
-        )
+    for OwnEnd {
+        protocol_identifier,
+        address,
+        port,
+    } in own_export
+    {
+        // Of a connection, the acknowledgements too. Writing to a String cannot fail.
+        match *protocol_identifier {
+            TCP => write!(expression, "not (tcp port {port} and host {address}) and "),
+            _ => write!(
+                expression,
+                "not (udp src port {port} and src host {address}) and "
+            ),
+        }
         .ok();
     }
     let wanted = given.unwrap_or(match link_type {
@@ -69,10 +79,7 @@ mod tests {
 
     #[test]
     fn tagged_labelled_and_plain_ip_pass_and_arp_does_not() {
-        let source = (
-            "192.0.2.1".parse::<std::net::Ipv4Addr>().unwrap().into(),
-            4000,
-        );
+        let source = OwnEnd::udp("192.0.2.1:4000".parse().unwrap());
         let expression = expression(LinkType::Ethernet, None, &[source]);
         for ethertype in [
             0x0800, 0x86dd, 0x8100, 0x88a8, 0x9100, 0x8847, 0x8848, 0x8864,
@@ -84,10 +91,7 @@ mod tests {
 
     #[test]
     fn own_export_is_kept_out_of_every_link_type_and_expression() {
-        let v6 = (
-            "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().into(),
-            4000,
-        );
+        let v6 = "[2001:db8::1]:4000".parse().unwrap();
         for (link_type, number) in [
             (LinkType::Ethernet, 1),
             (LinkType::LinuxSll, 113),
@@ -98,7 +102,7 @@ mod tests {
         ] {
             let capture = Capture::dead(Linktype(number)).unwrap();
             for given in [None, Some("tcp or udp")] {
-                let expression = expression(link_type, given, &[v6]);
+                let expression = expression(link_type, given, &[OwnEnd::udp(v6), OwnEnd::tcp(v6)]);
                 assert!(
                     capture.compile(&expression, true).is_ok(),
                     "{link_type:?} {expression}"

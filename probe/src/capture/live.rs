@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{anyhow, bail};
-use flowproto::Address;
+use kipfix_export::own_export::OwnEnd;
 use kipfix_service::signals::Stop;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pcap::{Active, Capture, Precision};
@@ -60,7 +60,7 @@ pub struct LiveSettings {
 pub struct Live {
     settings: LiveSettings,
     interfaces: Vec<Interface>,
-    own_export: Vec<(Address, u16)>,
+    own_export: Vec<OwnEnd>,
     next_scan: Instant,
     next_publish: Instant,
     /// What was warned about and has not changed since.
@@ -89,7 +89,7 @@ impl Live {
     /// No permission, no interface, an interface called by its name that is not there, or a bad filter.
     pub fn open(
         settings: LiveSettings,
-        own_export: Vec<(Address, u16)>,
+        own_export: Vec<OwnEnd>,
         metrics: &mut Metrics,
     ) -> anyhow::Result<Self> {
         let links = netlink::links()?;
@@ -135,7 +135,7 @@ impl Live {
         sink: &mut S,
         stop: &Stop,
         metrics: &mut Metrics,
-        mut each_round: impl FnMut(&mut Pipeline, &mut S, &Metrics, bool) -> Option<Vec<(Address, u16)>>,
+        mut each_round: impl FnMut(&mut Pipeline, &mut S, &Metrics, bool) -> Option<Vec<OwnEnd>>,
     ) {
         let mut more = false;
         while !stop.is_set() {
@@ -304,7 +304,7 @@ impl Live {
     }
 
     /// Leaves out the probe's own export, in the kernel.
-    fn leave_out(&mut self, own_export: Vec<(Address, u16)>) {
+    fn leave_out(&mut self, own_export: Vec<OwnEnd>) {
         self.own_export = own_export;
         for interface in &mut self.interfaces {
             let filter = filter::expression(
@@ -329,7 +329,7 @@ impl Interface {
     fn open(
         link: &Link,
         settings: &LiveSettings,
-        own_export: &[(Address, u16)],
+        own_export: &[OwnEnd],
         metrics: &mut Metrics,
     ) -> anyhow::Result<Self> {
         let problem = |error: &pcap::Error| anyhow!("interface {}: {}", link.name, words(error));

@@ -2,64 +2,47 @@
 
 use std::io::Write;
 
+use flowproto::exporter::Weight;
 use flowproto::{FlowRecord, json};
+use kipfix_export::Exporter;
+use kipfix_export::counters::{Loss, TargetCounters};
 use tracing::warn;
-
-use crate::metrics::{Loss, TargetMetrics};
 
 /// Octets gathered before they are written.
 const BUFFER_OCTETS: usize = 64 << 10;
 
-/// stdout as a target.
+/// stdout as a target. It can block, so it is to have a thread of its own.
 #[derive(Debug)]
-pub struct JsonTarget {
+pub struct JsonExporter {
     buffer: Vec<u8>,
-    buffered_records: u64,
+    buffered: Weight,
     failed: bool,
-    metrics: TargetMetrics,
+    counters: TargetCounters,
 }
 
-impl JsonTarget {
+impl JsonExporter {
     /// A target that has written nothing.
     #[must_use]
-    pub fn new(metrics: TargetMetrics) -> Self {
+    pub fn new(counters: TargetCounters) -> Self {
         Self {
             buffer: Vec::with_capacity(BUFFER_OCTETS + 4096),
-            buffered_records: 0,
+            buffered: Weight::default(),
             failed: false,
-            metrics,
-        }
-    }
-
-    pub(super) const fn metrics(&self) -> &TargetMetrics {
-        &self.metrics
-    }
-
-    /// Writes records, sooner or later.
-    pub fn export(&mut self, records: &[FlowRecord]) {
-        for record in records {
-            self.buffer.push(b'{');
-            json::write_record(record, &mut self.buffer);
-            self.buffer.extend_from_slice(b"}\n");
-            self.buffered_records += 1;
-            if self.buffer.len() >= BUFFER_OCTETS {
-                self.flush();
-            }
+            counters,
         }
     }
 
     /// Writes what is gathered. A closed pipe or a full disk is said once; the counters say how much it cost.
-    pub fn flush(&mut self) {
+    fn write(&mut self) {
         if self.buffer.is_empty() {
             return;
         }
         let octets = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
         let mut out = std::io::stdout().lock();
         match out.write_all(&self.buffer).and_then(|()| out.flush()) {
-            Ok(()) => self.metrics.message_sent(self.buffered_records, octets),
+            Ok(()) => self.counters.message_sent(self.buffered, octets),
             Err(error) => {
-                self.metrics
-                    .records_lost(Loss::Failed, self.buffered_records);
+                self.counters.lost(Loss::Failed, self.buffered);
                 if !self.failed {
                     warn!(%error, "stdout cannot be written: its flow records are lost");
                     self.failed = true;
@@ -67,6 +50,28 @@ impl JsonTarget {
             }
         }
         self.buffer.clear();
-        self.buffered_records = 0;
+        self.buffered = Weight::default();
+    }
+}
+
+impl Exporter<FlowRecord> for JsonExporter {
+    fn export(&mut self, records: &[FlowRecord], _now_milliseconds: u64) {
+        for record in records {
+            self.buffer.push(b'{');
+            json::write_record(record, &mut self.buffer);
+            self.buffer.extend_from_slice(b"}\n");
+            self.buffered.add(record);
+            if self.buffer.len() >= BUFFER_OCTETS {
+                self.write();
+            }
+        }
+    }
+
+    fn flush(&mut self, _now_milliseconds: u64) {
+        self.write();
+    }
+
+    fn finish(&mut self, _now_milliseconds: u64) {
+        self.write();
     }
 }

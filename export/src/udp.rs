@@ -1,23 +1,29 @@
-//! IPFIX Messages in UDP datagrams. Sending never waits for the target: what the network refuses is lost and
+//! Messages in UDP datagrams. Sending never waits for the target: what the network refuses is lost and
 //! counted by reason, and the sequence numbers tell the collector how much it missed (RFC 7011 §10.3.2).
 //! Only from a savefile, where nobody is kept waiting, a full send buffer is waited for.
+//!
+//! A Message is no longer than the path takes (RFC 7011 §10.3.3): the kernel learns the path's MTU, and is
+//! asked for it before each flush.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
-use flowproto::{Address, FlowRecord};
+use flowproto::Address;
+use flowproto::exporter::{OutgoingMessage, Weight};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::net::sockopt;
 use socket2::SockRef;
 use tracing::{info, warn};
 
-use super::names::Name;
-use crate::metrics::{Loss, TargetMetrics};
+use crate::counters::{Loss, TargetCounters, wide};
+use crate::names::Name;
+use crate::own_export::{OwnEnd, OwnExport};
+use crate::pace::Pace;
+use crate::{Encoding, Exporter, RecordOf, Session, SessionStart, monotonic};
 
 /// Room for bursts in the kernel, as far as it allows (`net.core.wmem_max`).
 const SEND_BUFFER_OCTETS: usize = 4 << 20;
@@ -25,65 +31,34 @@ const SEND_BUFFER_OCTETS: usize = 4 << 20;
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 /// How soon a socket that could not be opened is tried again.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
-/// Pacing sleeps for so much at once: few wake-ups, and bursts that the smallest usual receive buffer holds.
-const PACE_STEP: Duration = Duration::from_millis(4);
 /// How long to wait before a send is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
-
-/// Source addresses and ports of this probe's own export, which is not to be metered.
-#[derive(Debug, Default)]
-pub struct OwnExport {
-    sources: Mutex<Vec<(Address, u16)>>,
-    revision: AtomicU64,
-}
-
-impl OwnExport {
-    /// Changes whenever a source does.
-    #[must_use]
-    pub fn revision(&self) -> u64 {
-        self.revision.load(Ordering::Acquire)
-    }
-
-    /// All sources: address and UDP port.
-    #[must_use]
-    pub fn sources(&self) -> Vec<(Address, u16)> {
-        self.sources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn replace(&self, old: Option<SocketAddr>, new: SocketAddr) {
-        let source = |address: SocketAddr| (Address::from(address.ip()), address.port());
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = old {
-            let old = source(old);
-            sources.retain(|known| *known != old);
-        }
-        let new = source(new);
-        if !sources.contains(&new) {
-            sources.push(new);
-        }
-        self.revision.fetch_add(1, Ordering::Release);
-    }
-}
+/// RFC 7011 §10.3.3: where even this does not fit, it may be fragmented.
+const MINIMUM_MESSAGE: usize = 512;
+/// IP and UDP headers in front of a Message.
+const HEADERS_V4: usize = 20 + 8;
+const HEADERS_V6: usize = 40 + 8;
 
 /// How a UDP target is sent to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct UdpSettings {
-    /// Who exports.
-    pub session: ExportSettings,
+    /// Octets of a Message at the most.
+    pub max_message_octets: usize,
     /// Records a second at the most; 0 unpaced.
     pub records_per_second: u32,
     /// Wait for room in the send buffer instead of losing a Message.
     pub wait: bool,
+    /// The source port to have if it is free, so that the session outlives a restart; 0 any.
+    pub source_port: u16,
 }
 
-/// One UDP target: its Transport Session and its socket.
+/// One UDP destination: its Transport Session and its socket.
 #[derive(Debug)]
-pub struct UdpTarget {
-    session: Option<ExportSession>,
+pub struct UdpExporter<E: Encoding> {
+    encoding: E,
+    session: Option<E::Session>,
     settings: UdpSettings,
+    message_octets: usize,
     sender: Sender,
 }
 
@@ -95,18 +70,14 @@ struct Sender {
     source_port: u16,
     tried: Option<Instant>,
     own_export: Arc<OwnExport>,
-    metrics: TargetMetrics,
+    counters: TargetCounters,
     pace: Option<Pace>,
     wait: bool,
     /// The last Message, which is lost after all if the next send is told "refused".
-    unsettled: Option<Sent>,
+    unsettled: Option<(Weight, u64)>,
     complained: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    records: u64,
-    octets: u64,
+    /// A Message was longer than the path takes.
+    too_long: bool,
 }
 
 #[derive(Debug)]
@@ -116,28 +87,32 @@ struct Connected {
     local: SocketAddr,
 }
 
-impl UdpTarget {
-    /// A target that nothing was sent to. Opens its socket if its address is known.
+impl<E: Encoding> UdpExporter<E> {
+    /// A destination that nothing was sent to. Opens its socket if its address is known.
     #[must_use]
     pub fn new(
         name: Name,
+        encoding: E,
         settings: UdpSettings,
         own_export: Arc<OwnExport>,
-        metrics: TargetMetrics,
+        counters: TargetCounters,
     ) -> Self {
         let mut target = Self {
+            encoding,
             session: None,
+            message_octets: settings.max_message_octets,
             sender: Sender {
                 name,
                 socket: None,
-                source_port: 0,
+                source_port: settings.source_port,
                 tried: None,
                 own_export,
-                metrics,
+                counters,
                 pace: Pace::new(settings.records_per_second),
                 wait: settings.wait,
                 unsettled: None,
                 complained: false,
+                too_long: false,
             },
             settings,
         };
@@ -145,50 +120,11 @@ impl UdpTarget {
         target
     }
 
-    pub(super) const fn metrics(&self) -> &TargetMetrics {
-        &self.sender.metrics
-    }
-
-    /// Sends records, in Messages as full as they may be.
-    pub fn export(&mut self, records: &[FlowRecord], now_milliseconds: u64) {
-        if !self.ready(now_milliseconds) {
-            let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
-            self.sender
-                .metrics
-                .records_lost(self.sender.absence(), count);
-            return;
-        }
-        let sender = &mut self.sender;
-        if let Some(session) = &mut self.session {
-            let mut send = |message: OutgoingMessage<'_>| sender.send(message);
-            for record in records {
-                session.add(record, now_milliseconds, &mut send);
-            }
-        }
-    }
-
-    /// Sends what is gathered, and templates when they are due.
-    pub fn flush(&mut self, now_milliseconds: u64) {
-        if self.ready(now_milliseconds) {
-            self.send_gathered(now_milliseconds);
-        }
-    }
-
     fn send_gathered(&mut self, now_milliseconds: u64) {
         let sender = &mut self.sender;
         if let Some(session) = &mut self.session {
             session.flush(now_milliseconds, &mut |message| sender.send(message));
         }
-    }
-
-    /// Learns what became of the last Message.
-    pub fn settle(&mut self) {
-        let refused = self
-            .sender
-            .socket
-            .as_ref()
-            .and_then(|connected| connected.socket.take_error().ok().flatten());
-        self.sender.settle(refused.as_ref());
     }
 
     /// Sees to it that there is a socket to where the target is now, and a session that knows its address.
@@ -201,13 +137,86 @@ impl UdpTarget {
             let Some(connected) = &self.sender.socket else {
                 return false;
             };
+            self.message_octets = connected.message_octets(self.settings.max_message_octets);
             // Where the target is now, nobody knows the templates.
-            self.session = Some(ExportSession::new(ExportSettings {
+            self.session = Some(self.encoding.begin(SessionStart {
                 exporter_address: Address::from(connected.local.ip()),
-                ..self.settings.session.clone()
+                max_message_octets: self.message_octets,
+                reliable: false,
+                now_milliseconds,
             }));
         }
         self.sender.socket.is_some()
+    }
+
+    /// Messages become shorter, or longer again, as the path does.
+    fn fit_path(&mut self) {
+        let Some(connected) = &self.sender.socket else {
+            return;
+        };
+        self.sender.too_long = false;
+        let octets = connected.message_octets(self.settings.max_message_octets);
+        if octets != self.message_octets
+            && let Some(session) = &mut self.session
+        {
+            info!(to = %connected.remote, octets, "the path takes Messages of another length");
+            self.message_octets = octets;
+            session.limit_message_octets(octets);
+        }
+    }
+}
+
+impl<E: Encoding> Exporter<RecordOf<E>> for UdpExporter<E> {
+    fn export(&mut self, records: &[RecordOf<E>], now_milliseconds: u64) {
+        if !self.ready(now_milliseconds) {
+            let reason = self.sender.absence();
+            let counters = &self.sender.counters;
+            counters.records_lost(reason, wide(records.len()));
+            return;
+        }
+        let sender = &mut self.sender;
+        if let Some(session) = &mut self.session {
+            for record in records {
+                let mut send = |message: OutgoingMessage<'_>| sender.send(message);
+                if let Err(reason) = session.add(record, now_milliseconds, &mut send) {
+                    sender.counters.records_lost(reason.into(), 1);
+                }
+            }
+        }
+        if self.sender.too_long {
+            self.fit_path();
+        }
+    }
+
+    fn flush(&mut self, now_milliseconds: u64) {
+        if self.ready(now_milliseconds) {
+            self.fit_path();
+            if let Some(session) = &mut self.session {
+                self.encoding.renew(session, &self.sender.counters);
+            }
+            self.send_gathered(now_milliseconds);
+        }
+    }
+
+    fn settle(&mut self) {
+        let refused = self
+            .sender
+            .socket
+            .as_ref()
+            .and_then(|connected| connected.socket.take_error().ok().flatten());
+        self.sender.settle(refused.as_ref());
+    }
+
+    fn finish(&mut self, now_milliseconds: u64) {
+        if self.ready(now_milliseconds) {
+            let sender = &mut self.sender;
+            if let Some(session) = &mut self.session {
+                self.encoding.renew(session, &sender.counters);
+                session.close(now_milliseconds, &mut |message| sender.send(message));
+            }
+        }
+        self.settle();
+        self.sender.disconnect();
     }
 }
 
@@ -232,18 +241,20 @@ impl Sender {
         {
             return false;
         }
-        let now = now();
+        let now = monotonic();
         if self.tried.is_some_and(|tried| now - tried < REOPEN_AFTER) {
             return false;
         }
         self.tried = Some(now);
-        let old = self.socket.take().map(|open| open.local);
+        self.disconnect();
         match open(remote, self.source_port) {
             Ok(connected) => {
                 info!(to = %remote, source = %connected.local, "exporting");
-                self.own_export.replace(old, connected.local);
+                self.own_export
+                    .replace(None, Some(OwnEnd::udp(connected.local)));
                 self.source_port = connected.local.port();
                 self.socket = Some(connected);
+                self.counters.connected();
                 self.complained = false;
                 true
             }
@@ -251,6 +262,13 @@ impl Sender {
                 self.complain("cannot open a socket to the export target", &error);
                 false
             }
+        }
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(open) = self.socket.take() {
+            self.own_export.replace(Some(OwnEnd::udp(open.local)), None);
+            self.counters.disconnected();
         }
     }
 
@@ -263,16 +281,13 @@ impl Sender {
     }
 
     fn send(&mut self, message: OutgoingMessage<'_>) {
-        let sent = Sent {
-            records: u64::from(message.records),
-            octets: u64::try_from(message.octets.len()).unwrap_or(u64::MAX),
-        };
+        let weight = message.weight;
         let Some(connected) = &self.socket else {
-            self.metrics.records_lost(self.absence(), sent.records);
+            self.counters.lost(self.absence(), weight);
             return;
         };
         if let Some(pace) = &mut self.pace {
-            pace.wait_for(message.records);
+            pace.wait_for(weight.records);
         }
         let mut outcome = connected.socket.send(message.octets);
         if let Err(error) = &outcome
@@ -287,13 +302,15 @@ impl Sender {
             outcome = self.wait_for_room(message.octets, outcome);
         }
         match outcome {
-            Ok(_) => {
+            Ok(octets) => {
                 self.settle(None);
-                self.unsettled = Some(sent);
+                self.unsettled = Some((weight, wide(octets)));
             }
             Err(error) => {
                 self.settle(None);
-                self.metrics.records_lost(reason(&error), sent.records);
+                let reason = reason(&error);
+                self.too_long |= reason == Loss::TooLong;
+                self.counters.lost(reason, weight);
                 self.complain("export target cannot be sent to", &error);
             }
         }
@@ -304,10 +321,10 @@ impl Sender {
         let Some(connected) = &self.socket else {
             return outcome;
         };
-        let since = now();
+        let since = monotonic();
         while let Err(error) = &outcome
             && reason(error) == Loss::SendBufferFull
-            && now() - since < WAIT_FOR_ROOM
+            && monotonic() - since < WAIT_FOR_ROOM
         {
             let mut fds = [PollFd::new(connected.socket.as_fd(), PollFlags::POLLOUT)];
             // ENOBUFS, unlike EAGAIN, cannot be polled for; either way the send is simply tried again.
@@ -319,10 +336,10 @@ impl Sender {
     }
 
     fn settle(&mut self, error: Option<&io::Error>) {
-        if let Some(sent) = self.unsettled.take() {
+        if let Some((weight, octets)) = self.unsettled.take() {
             match error {
-                None => self.metrics.message_sent(sent.records, sent.octets),
-                Some(error) => self.metrics.records_lost(reason(error), sent.records),
+                None => self.counters.message_sent(weight, octets),
+                Some(error) => self.counters.lost(reason(error), weight),
             }
         }
         if let Some(error) = error {
@@ -340,13 +357,36 @@ impl Sender {
     }
 }
 
+impl Connected {
+    /// Octets of a Message that the path takes, `ceiling` at the most.
+    fn message_octets(&self, ceiling: usize) -> usize {
+        let (mtu, headers) = if self.remote.is_ipv4() {
+            (sockopt::ip_mtu(&self.socket), HEADERS_V4)
+        } else {
+            (sockopt::ipv6_mtu(&self.socket), HEADERS_V6)
+        };
+        let Some(mtu) = mtu.ok().and_then(|mtu| usize::try_from(mtu).ok()) else {
+            return ceiling;
+        };
+        mtu.saturating_sub(headers)
+            .max(MINIMUM_MESSAGE)
+            .min(ceiling)
+    }
+}
+
 fn open(remote: SocketAddr, source_port: u16) -> io::Result<Connected> {
-    let any = if remote.is_ipv4() {
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, source_port))
-    } else {
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, source_port))
+    let any = |port| {
+        if remote.is_ipv4() {
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+        } else {
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
+        }
     };
-    let socket = UdpSocket::bind(any)?;
+    // Somebody else may have the port; then any will do.
+    let socket = UdpSocket::bind(any(source_port)).or_else(|error| match source_port {
+        0 => Err(error),
+        _ => UdpSocket::bind(any(0)),
+    })?;
     socket.set_nonblocking(true)?;
     // As much as the kernel allows; what it gives is enough to begin with.
     SockRef::from(&socket)
@@ -376,84 +416,44 @@ fn reason(error: &io::Error) -> Loss {
     }
 }
 
-/// Spreads records over time, for receivers whose buffer a savefile would overrun.
-#[derive(Debug)]
-struct Pace {
-    per_record: Duration,
-    next: Option<Instant>,
-}
-
-impl Pace {
-    fn new(records_per_second: u32) -> Option<Self> {
-        let per_record = Duration::from_secs(1).checked_div(records_per_second)?;
-        Some(Self {
-            per_record,
-            next: None,
-        })
-    }
-
-    fn wait_for(&mut self, records: u32) {
-        let now = now();
-        // What was not used of the past is lost, but for a little: sleeps are late.
-        let earliest = now.checked_sub(PACE_STEP * 2).unwrap_or(now);
-        let next = self.next.unwrap_or(now).max(earliest);
-        if let Some(early) = next.checked_duration_since(now)
-            && early >= PACE_STEP
-        {
-            std::thread::sleep(early);
-        }
-        self.next = Some(next + self.per_record * records);
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "pacing and retries are of this machine's time; no record depends on it"
-)]
-fn now() -> Instant {
-    Instant::now()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Capacities, Metrics};
+    use crate::test_encoding::Plain;
+    use flowproto::FlowRecord;
 
     #[test]
     fn a_target_that_moves_gets_templates_and_loses_no_record() {
         let listen = || UdpSocket::bind("127.0.0.1:0").unwrap();
         let (old, new) = (listen(), listen());
-        let metrics = Metrics::new(Capacities {
-            conversations: 1,
-            fragments: 1,
-            queue_records: 1,
-            interfaces: 1,
-        });
-        let metrics = metrics.unwrap().target("target");
+        let counters = TargetCounters::for_tests();
         let name = Name::new("127.0.0.1", old.local_addr().unwrap().port());
         let settings = UdpSettings {
-            session: ExportSettings::default(),
+            max_message_octets: 1400,
             records_per_second: 0,
             wait: true,
+            source_port: 0,
         };
         let own_export = Arc::new(OwnExport::default());
-        let mut target = UdpTarget::new(
+        let mut target = UdpExporter::new(
             name.clone(),
+            Plain,
             settings,
             Arc::clone(&own_export),
-            metrics.clone(),
+            counters.clone(),
         );
         let record = FlowRecord::default();
         target.export(std::slice::from_ref(&record), 1000);
-        name.move_to(new.local_addr().unwrap());
+        let before = own_export.ends();
+        name.move_to(&[new.local_addr().unwrap()]);
         // A socket is not opened twice within a second.
         target.sender.tried = None;
         target.export(&[record], 1001);
-        target.flush(1001);
-        target.settle();
+        assert_eq!(own_export.ends(), before, "the source port stays");
+        target.finish(1001);
 
-        assert_eq!((metrics.sent(), metrics.lost()), (2, 0));
-        assert_eq!(own_export.sources().len(), 1);
+        assert_eq!((counters.sent(), counters.total_lost()), (2, 0));
+        assert_eq!(own_export.ends(), []);
         let mut buffer = [0; 1500];
         for socket in [old, new] {
             let octets = socket.recv(&mut buffer).unwrap();

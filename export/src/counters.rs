@@ -1,0 +1,372 @@
+//! The metrics of export targets, one label value `target` for each: what came, what was sent, what was lost
+//! and why. Either binary registers them under its own prefix. For each target
+//!
+//! `records_received` = `records_sent` + Σ `records_lost{reason}` + `records_waiting` + those in a Message that
+//! is not full yet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flowproto::exporter::{NotCarried, Weight};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// Why records did not reach a target; a metric's `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The target's name is not known.
+    Unresolved,
+    /// No way to the target's address, or no connection when the process ended.
+    Unreachable,
+    /// The target's host answered that nobody listens.
+    Refused,
+    /// The kernel's send buffer was full.
+    SendBufferFull,
+    /// The Message is longer than the path takes.
+    TooLong,
+    /// Any other failure to send or write.
+    Failed,
+    /// The target's queue was full: it is away, or slower than the records come.
+    QueueFull,
+    /// The connection broke before the target's host had acknowledged them.
+    ConnectionLost,
+    /// NetFlow v5 has no place for IPv6 addresses.
+    Ipv6InNetflow5,
+}
+
+impl Loss {
+    const ALL: [Self; 9] = [
+        Self::Unresolved,
+        Self::Unreachable,
+        Self::Refused,
+        Self::SendBufferFull,
+        Self::TooLong,
+        Self::Failed,
+        Self::QueueFull,
+        Self::ConnectionLost,
+        Self::Ipv6InNetflow5,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::SendBufferFull => "send_buffer_full",
+            Self::TooLong => "too_long",
+            Self::Failed => "failed",
+            Self::QueueFull => "queue_full",
+            Self::ConnectionLost => "connection_lost",
+            Self::Ipv6InNetflow5 => "ipv6_in_netflow5",
+        }
+    }
+}
+
+impl From<NotCarried> for Loss {
+    fn from(reason: NotCarried) -> Self {
+        match reason {
+            NotCarried::Ipv6 => Self::Ipv6InNetflow5,
+        }
+    }
+}
+
+/// Why a connection to a target could not be made, or ended; a metric's `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionFailure {
+    /// The target's name is not known.
+    Unresolved,
+    /// No way to the target's address.
+    Unreachable,
+    /// Nobody listens there.
+    Refused,
+    /// No answer in time.
+    TimedOut,
+    /// The target closed or reset it.
+    Closed,
+    /// The target's certificate is not by a known authority.
+    UnknownAuthority,
+    /// The target's certificate is expired, or not valid yet.
+    CertificateExpired,
+    /// The target's certificate is for another name.
+    WrongName,
+    /// The target does not accept this side's certificate, or misses one.
+    CertificateRefused,
+    /// A file of the TLS settings cannot be read or used.
+    BadCredentials,
+    /// Anything else that TLS does not allow.
+    Tls,
+    /// Any other failure.
+    Failed,
+}
+
+impl ConnectionFailure {
+    /// All of them.
+    const ALL: [Self; 12] = [
+        Self::Unresolved,
+        Self::Unreachable,
+        Self::Refused,
+        Self::TimedOut,
+        Self::Closed,
+        Self::UnknownAuthority,
+        Self::CertificateExpired,
+        Self::WrongName,
+        Self::CertificateRefused,
+        Self::BadCredentials,
+        Self::Tls,
+        Self::Failed,
+    ];
+
+    /// The value of the label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Closed => "closed",
+            Self::UnknownAuthority => "unknown_authority",
+            Self::CertificateExpired => "certificate_expired",
+            Self::WrongName => "wrong_name",
+            Self::CertificateRefused => "certificate_refused",
+            Self::BadCredentials => "bad_credentials",
+            Self::Tls => "tls",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The families, registered.
+#[derive(Debug)]
+pub struct TargetFamilies {
+    received: IntCounterVec,
+    sent: IntCounterVec,
+    lost: IntCounterVec,
+    split: IntCounterVec,
+    messages: IntCounterVec,
+    octets: IntCounterVec,
+    waiting: IntGaugeVec,
+    connections: IntGaugeVec,
+    connection_failures: IntCounterVec,
+    files: IntCounterVec,
+}
+
+impl TargetFamilies {
+    /// Registers `NAMESPACE_target_…`.
+    ///
+    /// # Errors
+    /// A family of that name is there already: a bug.
+    pub fn register(registry: &Registry, namespace: &str) -> prometheus::Result<Self> {
+        let options = |name: &str, help: &str| {
+            Opts::new(format!("target_{name}"), help).namespace(namespace.to_owned())
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(options(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            prometheus::Result::Ok(counters)
+        };
+        let gauges = |name: &str, help: &str| {
+            let gauges = IntGaugeVec::new(options(name, help), &["target"])?;
+            registry.register(Box::new(gauges.clone()))?;
+            prometheus::Result::Ok(gauges)
+        };
+        Ok(Self {
+            received: counters(
+                "records_received_total",
+                "Records handed to the export target's session.",
+                &["target"],
+            )?,
+            sent: counters(
+                "records_sent_total",
+                "Records sent to the export target.",
+                &["target"],
+            )?,
+            lost: counters(
+                "records_lost_total",
+                "Records that the export target did not get, by reason.",
+                &["target", "reason"],
+            )?,
+            split: counters(
+                "records_split_total",
+                "Records sent beyond the first for one record that NetFlow v5, or NetFlow v9 for a biflow, takes in several.",
+                &["target"],
+            )?,
+            messages: counters(
+                "messages_sent_total",
+                "Messages (export packets) sent to the export target.",
+                &["target"],
+            )?,
+            octets: counters(
+                "sent_bytes_total",
+                "Bytes of the Messages sent to the export target.",
+                &["target"],
+            )?,
+            waiting: gauges(
+                "records_waiting",
+                "Records in the queue of an export target that has a thread of its own, or on the wire there without an acknowledgement.",
+            )?,
+            connections: gauges(
+                "connections",
+                "Open connections (TCP, TLS), sockets (UDP) or files of the export target.",
+            )?,
+            connection_failures: counters(
+                "connection_failures_total",
+                "Connections to the export target that could not be made, or broke, by reason.",
+                &["target", "reason"],
+            )?,
+            files: counters(
+                "files_finished_total",
+                "Files of the export target that are finished and have their final name.",
+                &["target"],
+            )?,
+        })
+    }
+
+    /// The series of a target, all there from now on. `connects`: it has connections that can fail.
+    #[must_use]
+    pub fn target(&self, target: &str, connects: bool) -> TargetCounters {
+        let with_reason =
+            |family: &IntCounterVec, reason: &str| family.with_label_values(&[target, reason]);
+        TargetCounters {
+            received: self.received.with_label_values(&[target]),
+            sent: self.sent.with_label_values(&[target]),
+            split: self.split.with_label_values(&[target]),
+            messages: self.messages.with_label_values(&[target]),
+            octets: self.octets.with_label_values(&[target]),
+            waiting: self.waiting.with_label_values(&[target]),
+            connections: self.connections.with_label_values(&[target]),
+            files: self.files.with_label_values(&[target]),
+            lost: Loss::ALL
+                .iter()
+                .map(|reason| with_reason(&self.lost, reason.as_str()))
+                .collect(),
+            connection_failures: ConnectionFailure::ALL
+                .iter()
+                .filter(|_| connects)
+                .map(|reason| with_reason(&self.connection_failures, reason.as_str()))
+                .collect(),
+            not_sent: Arc::default(),
+        }
+    }
+}
+
+/// Counters of one target; clones count the same.
+#[derive(Clone, Debug)]
+pub struct TargetCounters {
+    received: IntCounter,
+    sent: IntCounter,
+    split: IntCounter,
+    messages: IntCounter,
+    octets: IntCounter,
+    waiting: IntGauge,
+    connections: IntGauge,
+    files: IntCounter,
+    lost: Vec<IntCounter>,
+    connection_failures: Vec<IntCounter>,
+    /// Packets and octets that lost records told of; for options data, not for the scrape.
+    not_sent: Arc<[AtomicU64; 2]>,
+}
+
+impl TargetCounters {
+    /// Records came.
+    pub fn records_received(&self, records: usize) {
+        self.received.inc_by(wide(records));
+    }
+
+    /// A Message left.
+    pub fn message_sent(&self, weight: Weight, octets: u64) {
+        self.sent.inc_by(weight.records);
+        self.split.inc_by(weight.split);
+        self.messages.inc();
+        self.octets.inc_by(octets);
+    }
+
+    /// Records did not reach the target.
+    pub fn lost(&self, reason: Loss, weight: Weight) {
+        self.records_lost(reason, weight.records);
+        let [packets, octets] = &*self.not_sent;
+        packets.fetch_add(weight.packets, Ordering::Relaxed);
+        octets.fetch_add(weight.octets, Ordering::Relaxed);
+    }
+
+    /// Records did not reach the target, and nobody knows what they told of.
+    #[allow(clippy::as_conversions, reason = "a fieldless enum's discriminant")]
+    pub fn records_lost(&self, reason: Loss, records: u64) {
+        if let Some(counter) = self.lost.get(reason as usize) {
+            counter.inc_by(records);
+        }
+    }
+
+    /// Records in the queue, and on the wire without an acknowledgement.
+    pub fn waiting(&self, records: i64) {
+        self.waiting.add(records);
+    }
+
+    /// A connection, socket or file was opened.
+    pub fn connected(&self) {
+        self.connections.inc();
+    }
+
+    /// It is closed.
+    pub fn disconnected(&self) {
+        self.connections.dec();
+    }
+
+    /// A connection could not be made, or broke.
+    #[allow(clippy::as_conversions, reason = "a fieldless enum's discriminant")]
+    pub fn connection_failed(&self, reason: ConnectionFailure) {
+        if let Some(counter) = self.connection_failures.get(reason as usize) {
+            counter.inc();
+        }
+    }
+
+    /// A file got its final name.
+    pub fn file_finished(&self) {
+        self.files.inc();
+    }
+
+    /// Records sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Records lost so far, for whatever reason.
+    #[must_use]
+    pub fn total_lost(&self) -> u64 {
+        self.lost.iter().map(IntCounter::get).sum()
+    }
+
+    /// Packets and octets that lost records told of.
+    #[must_use]
+    pub fn not_sent(&self) -> (u64, u64) {
+        let [packets, octets] = &*self.not_sent;
+        (
+            packets.load(Ordering::Relaxed),
+            octets.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Counters that nobody serves.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        TargetFamilies::register(&Registry::new(), "test")
+            .unwrap()
+            .target("target", true)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lost_for(&self, reason: Loss) -> u64 {
+        self.lost[Loss::ALL.iter().position(|r| *r == reason).unwrap()].get()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn failures_for(&self, reason: ConnectionFailure) -> u64 {
+        let at = ConnectionFailure::ALL.iter().position(|r| *r == reason);
+        self.connection_failures[at.unwrap()].get()
+    }
+}
+
+/// A count as the counters have it.
+pub(crate) fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

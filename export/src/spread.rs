@@ -1,0 +1,321 @@
+//! One target that is several addresses, such as a headless Service: every flow goes to one of them, and
+//! every exporter that sees the flow, from either side, chooses the same one.
+//!
+//! The choice is by rendezvous hashing (the address whose hash together with the flow's key is highest): when
+//! an address goes, its flows go to all the others evenly and no other flow moves; when one comes, it takes
+//! its share of each. The key is taken without direction, and the hash has no seed, so that probes agree.
+
+use std::fmt::{self, Debug};
+use std::net::{IpAddr, SocketAddr};
+
+use flowproto::FlowKey;
+
+use crate::counters::{Loss, TargetCounters, wide};
+use crate::names::Name;
+use crate::{Encoding, Exporter, RecordOf};
+
+/// Makes the exporter to one of the addresses.
+pub type OpenOne<R> = Box<dyn Fn(SocketAddr) -> std::io::Result<Box<dyn Exporter<R>>> + Send>;
+
+/// All addresses of a name, each with an exporter of its own.
+pub struct Spread<E: Encoding> {
+    name: Name,
+    revision: u64,
+    open: OpenOne<RecordOf<E>>,
+    destinations: Vec<Destination<RecordOf<E>>>,
+    counters: TargetCounters,
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct Destination<R> {
+    address: SocketAddr,
+    /// The address as the hash takes it.
+    hash: u64,
+    exporter: Box<dyn Exporter<R>>,
+    /// Records of the batch that fall to it.
+    share: Vec<R>,
+}
+
+impl<E: Encoding> Debug for Spread<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spread")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Encoding> Spread<E> {
+    /// A target whose addresses are not looked at yet.
+    #[must_use]
+    pub fn new(name: Name, open: OpenOne<RecordOf<E>>, counters: TargetCounters) -> Self {
+        Self {
+            name,
+            revision: 0,
+            open,
+            destinations: Vec::new(),
+            counters,
+            failed: false,
+        }
+    }
+
+    /// Follows the name: what has gone is ended, what is new is opened.
+    fn follow(&mut self, now_milliseconds: u64) {
+        let revision = self.name.revision();
+        if self.revision == revision && !self.failed {
+            return;
+        }
+        self.revision = revision;
+        self.failed = false;
+        let addresses = one_family(self.name.addresses());
+        let (stay, gone) = std::mem::take(&mut self.destinations)
+            .into_iter()
+            .partition(|destination| addresses.contains(&destination.address));
+        self.destinations = stay;
+        for mut destination in gone {
+            // What it has left may take its time; the others do not wait for it.
+            let end = std::thread::Builder::new()
+                .name("target".to_owned())
+                .spawn(move || destination.exporter.finish(now_milliseconds));
+            if let Err(error) = end {
+                tracing::warn!(%error, "an export target that has gone cannot be ended");
+            }
+        }
+        for address in addresses {
+            if self.destinations.iter().any(|d| d.address == address) {
+                continue;
+            }
+            match (self.open)(address) {
+                Ok(exporter) => self.destinations.push(Destination {
+                    address,
+                    hash: hash_of_address(address),
+                    exporter,
+                    share: Vec::new(),
+                }),
+                Err(error) => {
+                    tracing::warn!(%address, %error, "export target cannot be opened");
+                    self.failed = true;
+                }
+            }
+        }
+    }
+}
+
+impl<E: Encoding> Exporter<RecordOf<E>> for Spread<E> {
+    fn export(&mut self, records: &[RecordOf<E>], now_milliseconds: u64) {
+        self.follow(now_milliseconds);
+        if self.destinations.is_empty() {
+            self.counters
+                .records_lost(Loss::Unresolved, wide(records.len()));
+            return;
+        }
+        for record in records {
+            let flow = hash_of_flow(&E::flow_key(record));
+            let chosen = self
+                .destinations
+                .iter_mut()
+                .max_by_key(|destination| (mix(flow ^ destination.hash), destination.address));
+            if let Some(destination) = chosen {
+                destination.share.push(record.clone());
+            }
+        }
+        for destination in &mut self.destinations {
+            if !destination.share.is_empty() {
+                destination
+                    .exporter
+                    .export(&destination.share, now_milliseconds);
+                destination.share.clear();
+            }
+        }
+    }
+
+    fn flush(&mut self, now_milliseconds: u64) {
+        self.follow(now_milliseconds);
+        for destination in &mut self.destinations {
+            destination.exporter.flush(now_milliseconds);
+        }
+    }
+
+    fn settle(&mut self) {
+        for destination in &mut self.destinations {
+            destination.exporter.settle();
+        }
+    }
+
+    fn finish(&mut self, now_milliseconds: u64) {
+        let exporters = self.destinations.iter_mut().map(|d| &mut d.exporter);
+        crate::finish_all(exporters, now_milliseconds);
+    }
+}
+
+/// The addresses of the family that the resolver puts first: a host with an IPv4 and an IPv6 address is one.
+fn one_family(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    if let Some(first) = addresses.first().copied() {
+        addresses.retain(|address| address.is_ipv4() == first.is_ipv4());
+    }
+    addresses.sort_unstable();
+    addresses
+}
+
+/// The same for both directions of a flow.
+fn hash_of_flow(key: &FlowKey) -> u64 {
+    let source = (key.source_address.bits(), key.source_port);
+    let destination = (key.destination_address.bits(), key.destination_port);
+    let (low, high) = if source <= destination {
+        (source, destination)
+    } else {
+        (destination, source)
+    };
+    let ports = u64::from(low.1) << 32 | u64::from(high.1) << 16;
+    let mut hash = mix(ports | u64::from(key.protocol_identifier));
+    for word in halves(low.0).into_iter().chain(halves(high.0)) {
+        hash = mix(hash ^ word);
+    }
+    hash
+}
+
+fn hash_of_address(address: SocketAddr) -> u64 {
+    let bits = match address.ip() {
+        IpAddr::V4(ip) => ip.to_bits().into(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    let [low, high] = halves(bits);
+    mix(mix(mix(u64::from(address.port())) ^ low) ^ high)
+}
+
+#[allow(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "the two halves of 128 bits"
+)]
+const fn halves(bits: u128) -> [u64; 2] {
+    [bits as u64, (bits >> 64) as u64]
+}
+
+/// splitmix64's finalizer: every bit of the input changes half of the output. Never to be changed, since
+/// probes of different versions have to agree.
+const fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_encoding::Plain;
+    use flowproto::{Address, FlowRecord};
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    type Taken = Arc<Mutex<BTreeMap<SocketAddr, Vec<FlowKey>>>>;
+
+    #[derive(Debug)]
+    struct Take(SocketAddr, Taken);
+
+    impl Exporter<FlowRecord> for Take {
+        fn export(&mut self, records: &[FlowRecord], _: u64) {
+            let mut taken = self.1.lock().unwrap();
+            let keys = records.iter().map(|record| record.key);
+            taken.entry(self.0).or_default().extend(keys);
+        }
+        fn flush(&mut self, _: u64) {}
+        fn finish(&mut self, _: u64) {}
+    }
+
+    fn records() -> Vec<FlowRecord> {
+        let record = |n: u32| FlowRecord {
+            key: FlowKey {
+                source_address: Address::from_v4_bits(0x0a00_0000 + n),
+                destination_address: Address::from_v4_bits(0x0a01_0000 + n % 7),
+                source_port: 40_000,
+                destination_port: 443,
+                protocol_identifier: 6,
+            },
+            ..FlowRecord::default()
+        };
+        (0..4000).map(record).collect()
+    }
+
+    /// Who gets which flow.
+    fn shares(name: &Name, records: &[FlowRecord]) -> BTreeMap<FlowKey2, SocketAddr> {
+        let taken = Taken::default();
+        let kept = Arc::clone(&taken);
+        let open: OpenOne<FlowRecord> =
+            Box::new(move |address| Ok(Box::new(Take(address, Arc::clone(&kept))) as _));
+        let mut spread = Spread::<Plain>::new(name.clone(), open, TargetCounters::for_tests());
+        spread.export(records, 0);
+        let taken = taken.lock().unwrap();
+        let each = taken
+            .iter()
+            .flat_map(|(address, keys)| keys.iter().map(|key| (order(key), *address)));
+        each.collect()
+    }
+
+    type FlowKey2 = (u128, u128);
+
+    fn order(key: &FlowKey) -> FlowKey2 {
+        let (a, b) = (key.source_address.bits(), key.destination_address.bits());
+        (a.min(b), a.max(b))
+    }
+
+    fn addresses(last: &[u8]) -> Vec<SocketAddr> {
+        last.iter().map(|n| ([10, 9, 0, *n], 4739).into()).collect()
+    }
+
+    #[test]
+    fn both_directions_of_a_flow_go_to_the_same_address_and_all_get_their_share() {
+        let name = Name::new("collectors", 4739);
+        name.move_to(&addresses(&[1, 2, 3, 4]));
+        let there = records();
+        let back: Vec<FlowRecord> = there
+            .iter()
+            .map(|record| FlowRecord {
+                key: record.key.reversed(),
+                ..record.clone()
+            })
+            .collect();
+        let shares = [shares(&name, &there), shares(&name, &back)];
+        assert_eq!(shares[0], shares[1]);
+        for address in addresses(&[1, 2, 3, 4]) {
+            let share = shares[0].values().filter(|a| **a == address).count();
+            assert!((850..1150).contains(&share), "{address}: {share} of 4000");
+        }
+    }
+
+    #[test]
+    fn only_the_share_of_a_vanished_address_moves() {
+        let name = Name::new("collectors", 4739);
+        name.move_to(&addresses(&[1, 2, 3, 4]));
+        let before = shares(&name, &records());
+        name.move_to(&addresses(&[4, 1, 2]));
+        let after = shares(&name, &records());
+        let gone = addresses(&[3])[0];
+        for (flow, address) in before {
+            if address != gone {
+                assert_eq!(after[&flow], address);
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_with_addresses_of_both_families_gets_each_flow_once() {
+        let name = Name::new("collectors", 4739);
+        name.move_to(&[
+            "10.9.0.1:4739".parse().unwrap(),
+            "[fd00::1]:4739".parse().unwrap(),
+        ]);
+        let shares = shares(&name, &records());
+        assert!(shares.values().all(|address| address.is_ipv4()));
+    }
+
+    #[test]
+    fn without_an_address_records_are_counted_as_unresolved() {
+        let counters = TargetCounters::for_tests();
+        let open: OpenOne<FlowRecord> = Box::new(|_| unreachable!("there is no address"));
+        let name = Name::new("nowhere.example", 4739);
+        Spread::<Plain>::new(name, open, counters.clone()).export(&records(), 0);
+        assert_eq!(counters.lost_for(Loss::Unresolved), 4000);
+    }
+}

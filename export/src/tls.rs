@@ -1,0 +1,105 @@
+//! TLS 1.3 towards a target: who it must be, who this side is, and what went wrong, as a reason.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore,
+};
+
+use crate::counters::ConnectionFailure;
+use crate::target::Credentials;
+
+/// A connection that has said nothing yet. The files are read anew each time, since certificates are renewed.
+///
+/// # Errors
+/// A file cannot be read or used.
+pub(crate) fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientConnection> {
+    let mut roots = RootCertStore::empty();
+    match &credentials.ca {
+        Some(path) => {
+            let shown = path.display();
+            let certificates = CertificateDer::pem_file_iter(path)
+                .with_context(|| format!("ca {shown} cannot be read"))?;
+            for certificate in certificates {
+                let certificate =
+                    certificate.with_context(|| format!("ca {shown} is no PEM file"))?;
+                roots
+                    .add(certificate)
+                    .with_context(|| format!("ca {shown} has no usable certificate"))?;
+            }
+            if roots.is_empty() {
+                bail!("ca {shown} has no certificate");
+            }
+        }
+        None => {
+            let system = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(system.certs);
+            if roots.is_empty() {
+                bail!("the system has no certificate authorities; allowed is ?ca=FILE");
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots);
+    let mut config = match (&credentials.cert, &credentials.key) {
+        (Some(cert), Some(key)) => {
+            let chain = CertificateDer::pem_file_iter(cert)
+                .and_then(Iterator::collect)
+                .with_context(|| format!("cert {} cannot be read", cert.display()))?;
+            let private = PrivateKeyDer::from_pem_file(key)
+                .with_context(|| format!("key {} cannot be read", key.display()))?;
+            builder
+                .with_client_auth_cert(chain, private)
+                .with_context(|| format!("key {} is not that of cert", key.display()))?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    // Every connection is checked in full.
+    config.resumption = Resumption::disabled();
+    let name = match host.parse::<IpAddr>() {
+        Ok(address) => ServerName::IpAddress(address.into()),
+        Err(_) => ServerName::try_from(host.trim_end_matches('.').to_owned())
+            .with_context(|| format!("{host:?} is no name that a certificate could have"))?,
+    };
+    Ok(ClientConnection::new(Arc::new(config), name)?)
+}
+
+/// The reason that a metric tells.
+pub(crate) fn reason(error: &Error) -> ConnectionFailure {
+    use ConnectionFailure as Reason;
+    match error {
+        Error::InvalidCertificate(problem) => match problem {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Reason::CertificateExpired,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Reason::WrongName
+            }
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Reason::UnknownAuthority
+            }
+            _ => Reason::Tls,
+        },
+        Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::DecryptError
+            | AlertDescription::AccessDenied,
+        ) => Reason::CertificateRefused,
+        _ => Reason::Tls,
+    }
+}

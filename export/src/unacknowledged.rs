@@ -1,0 +1,112 @@
+//! How much of what was written to a TCP connection the other host has not acknowledged, from the kernel's
+//! socket diagnostics (sock_diag(7)): the send queue counts from the first octet that is not acknowledged.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
+    sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLM_F_REQUEST: u16 = 1;
+const TCP: u8 = 6;
+/// `struct nlmsghdr` and `struct inet_diag_req_v2`.
+const REQUEST_OCTETS: usize = 16 + 56;
+/// Where `idiag_wqueue` stands in the answer: behind the header, in `struct inet_diag_msg`.
+const SEND_QUEUE: usize = 16 + 4 + 48 + 8;
+
+/// Octets without an acknowledgement on the connection from `local` to `remote`.
+///
+/// # Errors
+/// The kernel does not tell, or has no such connection any more.
+pub(crate) fn octets(local: SocketAddr, remote: SocketAddr) -> io::Result<u64> {
+    let netlink = socket(
+        AddressFamily::Netlink,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkSockDiag,
+    )?;
+    setsockopt(&netlink, sockopt::ReceiveTimeout, &TimeVal::seconds(1))?;
+    send(
+        netlink.as_raw_fd(),
+        &request(local, remote),
+        MsgFlags::empty(),
+    )?;
+    let mut answer = [0_u8; 1024];
+    let length = recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    let answer = answer.get(..length).unwrap_or_default();
+    let kind = answer.get(4..6).and_then(|octets| octets.try_into().ok());
+    if kind.map(u16::from_ne_bytes) != Some(SOCK_DIAG_BY_FAMILY) {
+        return Err(io::Error::from(io::ErrorKind::NotConnected));
+    }
+    answer
+        .get(SEND_QUEUE..SEND_QUEUE + 4)
+        .and_then(|octets| octets.try_into().ok())
+        .map(|octets| u32::from_ne_bytes(octets).into())
+        .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+}
+
+/// Asks for one connection.
+fn request(local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
+    let mut request = Vec::with_capacity(REQUEST_OCTETS);
+    let mut put = |octets: &[u8]| request.extend_from_slice(octets);
+    put(&72_u32.to_ne_bytes());
+    put(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    put(&NLM_F_REQUEST.to_ne_bytes());
+    put(&[0; 8]);
+    // AF_INET or AF_INET6, no extensions, padding, connections in any state.
+    put(&[if local.is_ipv4() { 2 } else { 10 }, TCP, 0, 0]);
+    put(&u32::MAX.to_ne_bytes());
+    put(&local.port().to_be_bytes());
+    put(&remote.port().to_be_bytes());
+    for address in [local.ip(), remote.ip()] {
+        match address {
+            IpAddr::V4(ip) => {
+                put(&ip.octets());
+                put(&[0; 12]);
+            }
+            IpAddr::V6(ip) => put(&ip.octets()),
+        }
+    }
+    // Any interface, no cookie.
+    put(&[0; 4]);
+    put(&[0xff; 8]);
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn what_the_other_host_has_not_taken_is_told() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(any) else {
+                eprintln!("skipped: no address for {any}");
+                continue;
+            };
+            let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut receiver, _) = listener.accept().unwrap();
+            let ends = (sender.local_addr().unwrap(), sender.peer_addr().unwrap());
+            sender.write_all(&[1; 1000]).unwrap();
+            receiver.read_exact(&mut [0; 1000]).unwrap();
+            assert_eq!(octets(ends.0, ends.1).unwrap(), 0);
+            // Nobody reads: what does not fit into the receiver's buffer stays here.
+            sender.set_nonblocking(true).unwrap();
+            let mut written = 0;
+            while let Ok(more) = sender.write(&[1; 65_536]) {
+                written += u64::try_from(more).unwrap();
+            }
+            let waiting = octets(ends.0, ends.1).unwrap();
+            assert!(0 < waiting && waiting < written, "{waiting} of {written}");
+            drop((sender, receiver, listener));
+            assert!(octets(ends.1, ends.0).is_err());
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! IPFIX (RFC 7011).
+//!
+//! A record is sent under the template that has just its fields. A template goes out before the first
+//! record that needs it. Over UDP, templates in use and the options data go out again while the session lasts,
+//! since UDP may lose them; on a reliable transport templates go out once, and are withdrawn when no record has
+//! needed them for long.
+
+use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
+use super::options::{Options, reverse_elements, tunnel_elements};
+use super::shape::{Shape, write_record};
+use super::{ExportSettings, Facts, Send};
+use crate::record::{FlowRecord, Sampling};
+
+/// A Transport Session of IPFIX.
+#[derive(Debug)]
+pub struct Session {
+    settings: ExportSettings,
+    facts: Facts,
+    message: MessageWriter,
+    /// Flow records sent.
+    records_sent: u64,
+    /// By shape.
+    templates: Box<[TemplateState]>,
+    refreshed: Option<u64>,
+    messages_at_refresh: u64,
+    /// The interface table was sent as it is now.
+    interfaces_sent: bool,
+    /// Sent since the templates went out.
+    described: Described,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TemplateState {
+    /// Octets of a record; 0 while its template is not announced.
+    record_octets: usize,
+    /// A record of it was added since the last look.
+    used: bool,
+    /// When that was seen last, milliseconds since the epoch.
+    used_at: u64,
+}
+
+/// RFC 5610 records that are out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Described {
+    /// Options templates too.
+    templates: bool,
+    tunnels: bool,
+    reverse: bool,
+}
+
+impl Session {
+    /// A session that has sent nothing.
+    #[must_use]
+    pub fn new(settings: ExportSettings) -> Self {
+        Self {
+            message: MessageWriter::new(
+                settings.observation_domain_id,
+                settings.max_message_octets,
+            ),
+            settings,
+            facts: Facts::default(),
+            records_sent: 0,
+            templates: vec![TemplateState::default(); Shape::COUNT].into_boxed_slice(),
+            refreshed: None,
+            messages_at_refresh: 0,
+            interfaces_sent: false,
+            described: Described::default(),
+        }
+    }
+
+    /// See [`super::ExportSession::add`].
+    #[inline]
+    pub fn add(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
+        self.refresh_if_due(now, send);
+        let shape = Shape::of(record);
+        let octets = match self.templates.get_mut(usize::from(shape.0)) {
+            Some(template) if template.record_octets != 0 => {
+                template.used = true;
+                template.record_octets
+            }
+            _ => self.announce(shape, now, send),
+        };
+        let out = self.message.open(shape.template_id(), octets, now, send);
+        write_record(out, shape, record);
+        self.message.count_record(record);
+        self.records_sent = self.records_sent.saturating_add(1);
+    }
+
+    /// See [`super::ExportSession::flush`].
+    pub fn flush(&mut self, now: u64, send: &mut Send<'_>) {
+        self.refresh_if_due(now, send);
+        if !self.interfaces_sent && !self.facts.interfaces.is_empty() {
+            self.interfaces(now, send);
+        }
+        if self.settings.reliable {
+            self.withdraw_idle(now, send);
+        }
+        self.message.send(now, send);
+    }
+
+    /// See [`super::ExportSession::close`].
+    pub fn close(&mut self, now: u64, send: &mut Send<'_>) {
+        self.flush(now, send);
+        if self.settings.reliable {
+            for set in [TEMPLATE_SET, OPTIONS_TEMPLATE_SET] {
+                self.message.withdrawal(set, set, now, send);
+            }
+            self.message.send(now, send);
+            self.templates.fill(TemplateState::default());
+            self.described = Described::default();
+            self.refreshed = None;
+        }
+    }
+
+    /// See [`super::ExportSession::renew`].
+    pub fn renew(&mut self, facts: Facts) {
+        self.interfaces_sent &= self.facts.interfaces == facts.interfaces;
+        self.facts = facts;
+    }
+
+    /// See [`super::ExportSession::limit_message_octets`].
+    pub fn limit_message_octets(&mut self, octets: usize) {
+        self.message.limit(octets);
+    }
+
+    #[inline]
+    fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
+        // A clock that was set back must not put the refresh off until it is where it was.
+        let messages = self
+            .message
+            .sent()
+            .0
+            .saturating_sub(self.messages_at_refresh);
+        let due = self
+            .refreshed
+            .is_none_or(|last| now.abs_diff(last) >= self.settings.template_refresh_milliseconds)
+            || (!self.settings.reliable
+                && messages >= self.settings.template_refresh_messages.into());
+        if due {
+            self.refresh(now, send);
+        }
+    }
+
+    #[cold]
+    fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
+        let first = self.refreshed.is_none();
+        self.refreshed = Some(now);
+        self.messages_at_refresh = self.message.sent().0;
+        let anew = first || !self.settings.reliable;
+        let (messages, octets) = self.message.sent();
+        let exported = (octets, messages, self.records_sent);
+        let domain = self.settings.observation_domain_id;
+        if anew {
+            self.described = Described::default();
+        }
+        let mut options = Options {
+            message: &mut self.message,
+            now,
+            send,
+            with_template: anew,
+        };
+        options.announcement(&self.settings);
+        options.statistics(domain, &self.facts, exported);
+        if self.facts.sampling != Sampling::NONE {
+            options.sampling(self.facts.sampling);
+        }
+        if anew {
+            self.interfaces(now, send);
+            // Plain records of both families are announced from the start.
+            for shape in (0..=u8::MAX).map(Shape) {
+                let plain = shape.0 == 0 || shape.0 == Shape::IPV6;
+                let state = self.templates.get(usize::from(shape.0));
+                if plain || state.is_some_and(|state| state.record_octets != 0) {
+                    self.announce(shape, now, send);
+                }
+            }
+        }
+    }
+
+    /// Sends the template of a shape, and what there is to say of it. Octets of its records.
+    #[cold]
+    fn announce(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) -> usize {
+        self.message
+            .template(shape.template_id(), shape.fields(), now, send);
+        let octets = shape.record_octets();
+        if let Some(template) = self.templates.get_mut(usize::from(shape.0)) {
+            *template = TemplateState {
+                record_octets: octets,
+                used: true,
+                used_at: now,
+            };
+        }
+        let described = &mut self.described;
+        let mut options = Options {
+            message: &mut self.message,
+            now,
+            send,
+            with_template: !std::mem::replace(&mut described.templates, true),
+        };
+        options.flow_keys(std::iter::once(shape.template_id()));
+        let mut elements_known = described.tunnels || described.reverse;
+        if shape.has(Shape::TUNNELLED) && !described.tunnels {
+            described.tunnels = true;
+            options.with_template = !std::mem::replace(&mut elements_known, true);
+            options.elements(tunnel_elements());
+        }
+        if shape.has(Shape::BIFLOW) && !described.reverse {
+            described.reverse = true;
+            options.with_template = !elements_known;
+            options.elements(reverse_elements());
+        }
+        octets
+    }
+
+    fn interfaces(&mut self, now: u64, send: &mut Send<'_>) {
+        self.interfaces_sent = true;
+        if !self.facts.interfaces.is_empty() {
+            let mut options = Options {
+                message: &mut self.message,
+                now,
+                send,
+                with_template: true,
+            };
+            options.interfaces(&self.facts);
+        }
+    }
+
+    /// Withdraws templates that no record has needed for long (RFC 7011 §8.1).
+    fn withdraw_idle(&mut self, now: u64, send: &mut Send<'_>) {
+        for shape in (0..=u8::MAX).map(Shape) {
+            let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {
+                continue;
+            };
+            if template.record_octets == 0 {
+                continue;
+            }
+            if std::mem::take(&mut template.used) {
+                template.used_at = now;
+            }
+            let plain = shape.0 == 0 || shape.0 == Shape::IPV6;
+            let idle = now.saturating_sub(template.used_at);
+            if !plain && idle >= self.settings.template_idle_milliseconds {
+                *template = TemplateState::default();
+                self.message
+                    .withdrawal(TEMPLATE_SET, shape.template_id(), now, send);
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Options data of IPFIX: what an exporter says of itself.
+//!
+//! | options template | scope | fields |
+//! |---|---|---|
+//! | 256 who exports | 149 | 300 name of the node, 130 or 131 address |
+//! | 520 statistics (RFC 7011 §4.1, §4.2) | 149 | 40, 41, 42 exported; 163 observed; 164, 165 ignored |
+//! | 521 reliability (RFC 7011 §4.3) | 149 | 166, 167, 168 not sent |
+//! | 522 sampling (RFC 5477) | 302 | 304 algorithm (1: systematic, by count), 305 interval, 306 space |
+//! | 523 interfaces | 10 | 82 name, 83 description |
+//! | 524 elements (RFC 5610) | 346, 303 | 339 type, 344 semantics, 345 units, 341 name |
+//! | 525 flow keys (RFC 7011 §4.4) | 145 | 173 |
+
+use super::message::{MessageWriter, write_text};
+use super::shape::{FLOW_KEY_INDICATOR, iana};
+use super::{ExportSettings, Facts, Send, prefix, put};
+use crate::element::{self, REVERSE_ENTERPRISE};
+use crate::record::Sampling;
+use crate::template::{FieldSpecifier, VARIABLE_LENGTH};
+
+/// Options template of the announcement; those of flow records follow it.
+const ANNOUNCEMENT: u16 = 256;
+const STATISTICS: u16 = 520;
+const RELIABILITY: u16 = 521;
+const SAMPLING: u16 = 522;
+const INTERFACES: u16 = 523;
+const ELEMENTS: u16 = 524;
+const FLOW_KEYS: u16 = 525;
+
+const STATISTICS_FIELDS: [FieldSpecifier; 7] = [
+    iana(149, 4),
+    iana(40, 8),
+    iana(41, 8),
+    iana(42, 8),
+    iana(163, 8),
+    iana(164, 8),
+    iana(165, 8),
+];
+const RELIABILITY_FIELDS: [FieldSpecifier; 4] =
+    [iana(149, 4), iana(166, 8), iana(167, 8), iana(168, 8)];
+const SAMPLING_FIELDS: [FieldSpecifier; 4] =
+    [iana(302, 8), iana(304, 2), iana(305, 4), iana(306, 4)];
+const INTERFACE_FIELDS: [FieldSpecifier; 3] = [
+    iana(10, 4),
+    iana(82, VARIABLE_LENGTH),
+    iana(83, VARIABLE_LENGTH),
+];
+const ELEMENT_FIELDS: [FieldSpecifier; 6] = [
+    iana(346, 4),
+    iana(303, 2),
+    iana(339, 1),
+    iana(344, 1),
+    iana(345, 2),
+    iana(341, VARIABLE_LENGTH),
+];
+const FLOW_KEY_FIELDS: [FieldSpecifier; 2] = [iana(145, 2), iana(173, 8)];
+
+/// 302 `selectorId` of the one Selector that there is.
+const SELECTOR: u64 = 1;
+/// 304 `selectorAlgorithm`: systematic count-based sampling.
+const SYSTEMATIC_COUNT_BASED: u16 = 1;
+
+/// What an RFC 5610 record says of an enterprise element.
+#[derive(Clone, Copy, Debug)]
+pub struct ElementType<'a> {
+    /// 346 `privateEnterpriseNumber`.
+    pub enterprise: u32,
+    /// 303 `informationElementId`.
+    pub id: u16,
+    /// 339 `informationElementDataType`, a number of RFC 5610 §3.1.
+    pub data_type: u8,
+    /// 344 `informationElementSemantics`, a number of RFC 5610 §3.6.
+    pub semantics: u8,
+    /// 345 `informationElementUnits`, a number of RFC 5610 §3.7; 0 none.
+    pub units: u16,
+    /// 341 `informationElementName`.
+    pub name: &'a str,
+}
+
+const IDENTIFIER: u8 = 4;
+const DELTA_COUNTER: u8 = 3;
+const FLAGS: u8 = 5;
+
+/// The tunnel's elements: data types as in the public registry.
+const TUNNEL_TYPES: [(u16, u8); 7] = [
+    (891, 1),
+    (892, 0),
+    (893, 18),
+    (894, 18),
+    (895, 1),
+    (896, 2),
+    (897, 2),
+];
+/// The reverse elements: data type, semantics, units, name.
+const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 5] = [
+    (1, 4, DELTA_COUNTER, 2, "reverseOctetDeltaCount"),
+    (2, 4, DELTA_COUNTER, 3, "reversePacketDeltaCount"),
+    (152, 15, 0, 6, "reverseFlowStartMilliseconds"),
+    (153, 15, 0, 6, "reverseFlowEndMilliseconds"),
+    (6, 2, FLAGS, 0, "reverseTcpControlBits"),
+];
+
+/// The enterprise elements of a tunnel.
+pub(super) fn tunnel_elements() -> impl Iterator<Item = ElementType<'static>> {
+    TUNNEL_TYPES.iter().map(|(id, data_type)| ElementType {
+        enterprise: 6876,
+        id: *id,
+        data_type: *data_type,
+        semantics: IDENTIFIER,
+        units: 0,
+        name: element::find(6876, *id).map_or("", |element| element.name),
+    })
+}
+
+/// The enterprise elements of the way back.
+pub(super) fn reverse_elements() -> impl Iterator<Item = ElementType<'static>> {
+    REVERSE_TYPES
+        .iter()
+        .map(|(id, data_type, semantics, units, name)| ElementType {
+            enterprise: REVERSE_ENTERPRISE,
+            id: *id,
+            data_type: *data_type,
+            semantics: *semantics,
+            units: *units,
+            name,
+        })
+}
+
+/// The one writer of options data: everything goes through a Message, at a time, to somebody.
+pub struct Options<'a, 's> {
+    /// The Message.
+    pub message: &'a mut MessageWriter,
+    /// Milliseconds since the epoch.
+    pub now: u64,
+    /// Where full Messages go.
+    pub send: &'a mut Send<'s>,
+    /// The options template goes out before the records: the first time, and over UDP again and again.
+    pub with_template: bool,
+}
+
+impl std::fmt::Debug for Options<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options<'_, '_> {
+    fn template(&mut self, id: u16, scope_fields: u16, fields: &[FieldSpecifier]) {
+        if self.with_template {
+            let fields = fields.iter().copied();
+            self.message
+                .options_template(id, scope_fields, fields, self.now, self.send);
+        }
+    }
+
+    /// Room for one record of so many octets at the most.
+    fn record(&mut self, id: u16, octets: usize) -> &mut Vec<u8> {
+        // Counted behind the opening, which may send what was there before.
+        self.message.open(id, octets, self.now, self.send);
+        self.message.count_options_record();
+        self.message.open(id, 0, self.now, self.send)
+    }
+
+    /// Who exports.
+    pub fn announcement(&mut self, settings: &ExportSettings) {
+        let address = settings.exporter_address;
+        let address_field = match (address.is_unspecified(), address.is_ipv4()) {
+            (true, _) => None,
+            (false, true) => Some(iana(130, 4)),
+            (false, false) => Some(iana(131, 16)),
+        };
+        let fields = [iana(149, 4), iana(300, VARIABLE_LENGTH)];
+        if self.with_template {
+            let fields = fields.into_iter().chain(address_field);
+            self.message
+                .options_template(ANNOUNCEMENT, 1, fields, self.now, self.send);
+        }
+        let name = prefix(&settings.observation_domain_name, 254);
+        // The domain, the length of the name, the name, the address.
+        let out = self.record(ANNOUNCEMENT, name.len().saturating_add(4 + 1 + 16));
+        put(out, settings.observation_domain_id.to_be_bytes());
+        write_text(out, name);
+        match address_field.map(|field| field.length) {
+            Some(4) => put(out, address.v4_bits().to_be_bytes()),
+            Some(_) => put(out, address.bits().to_be_bytes()),
+            None => {}
+        }
+    }
+
+    /// What was metered, exported, and not.
+    pub fn statistics(&mut self, domain: u32, facts: &Facts, exported: (u64, u64, u64)) {
+        let statistics = &facts.statistics;
+        let (octets, messages, records) = exported;
+        self.template(STATISTICS, 1, &STATISTICS_FIELDS);
+        let out = self.record(STATISTICS, 4 + 6 * 8);
+        put(out, domain.to_be_bytes());
+        for count in [
+            octets,
+            messages,
+            records,
+            statistics.observed_flows,
+            statistics.ignored_packets,
+            statistics.ignored_octets,
+        ] {
+            put(out, count.to_be_bytes());
+        }
+        self.template(RELIABILITY, 1, &RELIABILITY_FIELDS);
+        let out = self.record(RELIABILITY, 4 + 3 * 8);
+        put(out, domain.to_be_bytes());
+        for count in [
+            statistics.not_sent_flows,
+            statistics.not_sent_packets,
+            statistics.not_sent_octets,
+        ] {
+            put(out, count.to_be_bytes());
+        }
+    }
+
+    /// One packet of how many is metered.
+    pub fn sampling(&mut self, sampling: Sampling) {
+        self.template(SAMPLING, 1, &SAMPLING_FIELDS);
+        let out = self.record(SAMPLING, 8 + 2 + 4 + 4);
+        put(out, SELECTOR.to_be_bytes());
+        put(out, SYSTEMATIC_COUNT_BASED.to_be_bytes());
+        put(out, sampling.interval.to_be_bytes());
+        put(out, sampling.space.to_be_bytes());
+    }
+
+    /// The names of interfaces.
+    pub fn interfaces(&mut self, facts: &Facts) {
+        self.template(INTERFACES, 1, &INTERFACE_FIELDS);
+        for interface in facts.interfaces.iter() {
+            let name = prefix(&interface.name, 254);
+            let description = prefix(&interface.description, 254);
+            let octets = name.len().saturating_add(description.len());
+            let out = self.record(INTERFACES, octets.saturating_add(4 + 2));
+            put(out, interface.index.to_be_bytes());
+            write_text(out, name);
+            write_text(out, description);
+        }
+    }
+
+    /// What enterprise elements are (RFC 5610).
+    pub fn elements<'e>(&mut self, elements: impl Iterator<Item = ElementType<'e>>) {
+        self.template(ELEMENTS, 2, &ELEMENT_FIELDS);
+        for element in elements {
+            let name = prefix(element.name, 254);
+            let out = self.record(ELEMENTS, name.len().saturating_add(4 + 2 + 1 + 1 + 2 + 1));
+            put(out, element.enterprise.to_be_bytes());
+            put(out, element.id.to_be_bytes());
+            put(out, [element.data_type, element.semantics]);
+            put(out, element.units.to_be_bytes());
+            write_text(out, name);
+        }
+    }
+
+    /// Which fields of these templates are the Flow Key.
+    pub fn flow_keys(&mut self, templates: impl Iterator<Item = u16>) {
+        self.template(FLOW_KEYS, 1, &FLOW_KEY_FIELDS);
+        for template in templates {
+            let out = self.record(FLOW_KEYS, 2 + 8);
+            put(out, template.to_be_bytes());
+            put(out, FLOW_KEY_INDICATOR.to_be_bytes());
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What a flow record has decides its template, so that plain records stay small: IPv4 or IPv6, with or without
+//! interfaces, tunnel, translation and the way back. The order of fields and the writing of them stand here side
+//! by side.
+
+use super::put;
+use crate::element::REVERSE_ENTERPRISE;
+use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
+use crate::template::FieldSpecifier;
+
+/// Template ID of the shape 0; the others follow.
+const FIRST_FLOW_TEMPLATE: u16 = 257;
+const VMWARE: u32 = 6876;
+
+pub(super) const fn iana(id: u16, length: u16) -> FieldSpecifier {
+    FieldSpecifier {
+        enterprise: 0,
+        id,
+        length,
+    }
+}
+
+const fn vmware(id: u16, length: u16) -> FieldSpecifier {
+    FieldSpecifier {
+        enterprise: VMWARE,
+        id,
+        length,
+    }
+}
+
+const fn reverse(id: u16, length: u16) -> FieldSpecifier {
+    FieldSpecifier {
+        enterprise: REVERSE_ENTERPRISE,
+        id,
+        length,
+    }
+}
+
+const KEY_V4: [FieldSpecifier; 2] = [iana(8, 4), iana(12, 4)];
+const KEY_V6: [FieldSpecifier; 2] = [iana(27, 16), iana(28, 16)];
+/// tcpControlBits goes out in one octet: collectors exist that read two as 0.
+const FLOW: [FieldSpecifier; 14] = [
+    iana(7, 2),
+    iana(11, 2),
+    iana(4, 1),
+    iana(5, 1),
+    iana(6, 1),
+    iana(136, 1),
+    iana(239, 1),
+    iana(58, 2),
+    iana(1, 8),
+    iana(2, 8),
+    iana(152, 8),
+    iana(153, 8),
+    iana(278, 4),
+    iana(279, 4),
+];
+const ICMP_V4: [FieldSpecifier; 1] = [iana(32, 2)];
+const ICMP_V6: [FieldSpecifier; 1] = [iana(139, 2)];
+const INTERFACES: [FieldSpecifier; 3] = [iana(10, 4), iana(14, 4), iana(61, 1)];
+const SEGMENT: [FieldSpecifier; 1] = [iana(351, 8)];
+const TUNNEL_TYPE: [FieldSpecifier; 2] = [vmware(891, 1), vmware(892, 4)];
+const TUNNEL_V4: [FieldSpecifier; 2] = [vmware(893, 4), vmware(894, 4)];
+const TUNNEL: [FieldSpecifier; 3] = [vmware(895, 1), vmware(896, 2), vmware(897, 2)];
+const NAT_V4: [FieldSpecifier; 4] = [iana(225, 4), iana(226, 4), iana(227, 2), iana(228, 2)];
+const NAT_V6: [FieldSpecifier; 4] = [iana(281, 16), iana(282, 16), iana(227, 2), iana(228, 2)];
+
+/// RFC 5103: the way back.
+const REVERSE: [FieldSpecifier; 5] = [
+    reverse(1, 8),
+    reverse(2, 8),
+    reverse(152, 8),
+    reverse(153, 8),
+    reverse(6, 1),
+];
+
+/// 173 `flowKeyIndicator` of every template: its first five fields are the Flow Key.
+pub(super) const FLOW_KEY_INDICATOR: u64 = 0b1_1111;
+
+/// What a record has, which is what its template has. The template's number is 257 + the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape(pub(super) u8);
+
+impl Shape {
+    pub(super) const IPV6: u8 = 1;
+    const INTERFACES: u8 = 2;
+    const TRANSLATED: u8 = 4;
+    /// Tunnelled; the next two bits say how.
+    pub(super) const TUNNELLED: u8 = 8;
+    /// The tunnel has a type in the registry and a key: not IP in IP.
+    const KEYED: u8 = 16;
+    /// VXLAN: 351 says the segment.
+    const SEGMENT: u8 = 32;
+    /// The outer header is IPv4: its addresses have elements.
+    const OUTER_V4: u8 = 64;
+    /// It has a way back.
+    pub(super) const BIFLOW: u8 = 128;
+
+    /// How many shapes there can be.
+    pub(super) const COUNT: usize = 256;
+
+    pub(super) fn of(record: &FlowRecord) -> Self {
+        let when = |yes: bool, bit: u8| if yes { bit } else { 0 };
+        let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
+            Self::TUNNELLED
+                | when(tunnel.tunnel_type != TunnelType::IpInIp, Self::KEYED)
+                | when(tunnel.tunnel_type == TunnelType::Vxlan, Self::SEGMENT)
+                | when(tunnel.tunnel_source_address.is_ipv4(), Self::OUTER_V4)
+        });
+        Self(
+            when(!record.key.source_address.is_ipv4(), Self::IPV6)
+                | when(record.interfaces.is_some(), Self::INTERFACES)
+                | when(record.translation.is_some(), Self::TRANSLATED)
+                | when(record.is_biflow(), Self::BIFLOW)
+                | tunnel,
+        )
+    }
+
+    pub(super) const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    pub(super) fn template_id(self) -> u16 {
+        FIRST_FLOW_TEMPLATE.saturating_add(self.0.into())
+    }
+
+    /// The groups of fields of this shape, in the order in which [`write_record`] writes them.
+    fn groups(self) -> impl Iterator<Item = &'static [FieldSpecifier]> + Clone {
+        let ipv6 = self.has(Self::IPV6);
+        let tunnelled = self.has(Self::TUNNELLED);
+        let all: [(bool, &'static [FieldSpecifier]); 10] = [
+            (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
+            (true, &FLOW),
+            (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
+            (self.has(Self::INTERFACES), &INTERFACES),
+            (tunnelled && self.has(Self::SEGMENT), &SEGMENT),
+            (tunnelled && self.has(Self::KEYED), &TUNNEL_TYPE),
+            (tunnelled && self.has(Self::OUTER_V4), &TUNNEL_V4),
+            (tunnelled, &TUNNEL),
+            (
+                self.has(Self::TRANSLATED),
+                if ipv6 { &NAT_V6 } else { &NAT_V4 },
+            ),
+            (self.has(Self::BIFLOW), &REVERSE),
+        ];
+        all.into_iter()
+            .filter_map(|(has, group)| has.then_some(group))
+    }
+
+    pub(super) fn fields(self) -> impl Iterator<Item = FieldSpecifier> + Clone {
+        self.groups().flatten().copied()
+    }
+
+    pub(super) fn record_octets(self) -> usize {
+        self.fields().map(|field| usize::from(field.length)).sum()
+    }
+}
+
+/// Writes a record in the order of its shape's groups.
+pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord) {
+    let key = &record.key;
+    if shape.has(Shape::IPV6) {
+        put(out, key.source_address.bits().to_be_bytes());
+        put(out, key.destination_address.bits().to_be_bytes());
+    } else {
+        put(out, key.source_address.v4_bits().to_be_bytes());
+        put(out, key.destination_address.v4_bits().to_be_bytes());
+    }
+    put(out, key.source_port.to_be_bytes());
+    put(out, key.destination_port.to_be_bytes());
+    let [_, tcp_control_bits] = record.tcp_control_bits.to_be_bytes();
+    put(
+        out,
+        [
+            key.protocol_identifier,
+            record.ip_class_of_service,
+            tcp_control_bits,
+            record.flow_end_reason.octet(),
+            record.biflow_direction.unwrap_or_default().octet(),
+        ],
+    );
+    put(out, record.vlan_id.to_be_bytes());
+    put(out, record.octet_delta_count.to_be_bytes());
+    put(out, record.packet_delta_count.to_be_bytes());
+    put(out, record.flow_start_milliseconds.to_be_bytes());
+    put(out, record.flow_end_milliseconds.to_be_bytes());
+    put(
+        out,
+        record
+            .new_connection_delta_count
+            .unwrap_or_default()
+            .to_be_bytes(),
+    );
+    let seconds = record.connection_sum_duration_seconds.unwrap_or_default();
+    put(
+        out,
+        u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes(),
+    );
+    put(out, record.icmp_type_code.to_be_bytes());
+    if let Some(interfaces) = &record.interfaces {
+        write_interfaces(out, interfaces);
+    }
+    if let Some(tunnel) = &record.tunnel {
+        write_tunnel(out, shape, tunnel);
+    }
+    if let Some(translation) = &record.translation {
+        write_translation(out, shape, translation);
+    }
+    if shape.has(Shape::BIFLOW) {
+        write_reverse(out, record);
+    }
+}
+
+fn write_reverse(out: &mut Vec<u8>, record: &FlowRecord) {
+    put(out, record.reverse_octet_delta_count.to_be_bytes());
+    put(out, record.reverse_packet_delta_count.to_be_bytes());
+    put(out, record.reverse_flow_start_milliseconds.to_be_bytes());
+    put(out, record.reverse_flow_end_milliseconds.to_be_bytes());
+    let [_, tcp_control_bits] = record.reverse_tcp_control_bits.to_be_bytes();
+    put(out, [tcp_control_bits]);
+}
+
+fn write_interfaces(out: &mut Vec<u8>, interfaces: &Interfaces) {
+    put(out, interfaces.ingress_interface.to_be_bytes());
+    put(out, interfaces.egress_interface.to_be_bytes());
+    put(out, [interfaces.flow_direction.unwrap_or_default()]);
+}
+
+fn write_tunnel(out: &mut Vec<u8>, shape: Shape, tunnel: &Tunnel) {
+    if shape.has(Shape::SEGMENT) {
+        put(out, tunnel.layer2_segment_id().to_be_bytes());
+    }
+    if shape.has(Shape::KEYED) {
+        put(out, [tunnel.tunnel_type.octet()]);
+        put(out, tunnel.tunnel_key.to_be_bytes());
+    }
+    if shape.has(Shape::OUTER_V4) {
+        put(out, tunnel.tunnel_source_address.v4_bits().to_be_bytes());
+        put(
+            out,
+            tunnel.tunnel_destination_address.v4_bits().to_be_bytes(),
+        );
+    }
+    put(out, [tunnel.tunnel_protocol_identifier]);
+    put(out, tunnel.tunnel_source_port.to_be_bytes());
+    put(out, tunnel.tunnel_destination_port.to_be_bytes());
+}
+
+fn write_translation(out: &mut Vec<u8>, shape: Shape, translation: &Translation) {
+    let (source, destination) = (
+        translation.post_nat_source_address,
+        translation.post_nat_destination_address,
+    );
+    if shape.has(Shape::IPV6) {
+        put(out, source.bits().to_be_bytes());
+        put(out, destination.bits().to_be_bytes());
+    } else {
+        put(out, source.v4_bits().to_be_bytes());
+        put(out, destination.v4_bits().to_be_bytes());
+    }
+    put(out, translation.post_napt_source_port.to_be_bytes());
+    put(out, translation.post_napt_destination_port.to_be_bytes());
+}

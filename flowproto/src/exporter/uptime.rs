@@ -1,0 +1,115 @@
+//! The clock of NetFlow v5 and v9: flows are told in milliseconds of an uptime of 32 bits (49 days), and each
+//! message says what its uptime is in the calendar.
+//!
+//! The uptime begins an hour before the first record, so that every start of a flow fits, and begins anew before
+//! it would overflow: tools disagree on what an overflow means, and agree on a restart. A record that ended long
+//! before it is sent (a capture of last year) is sent with the time at which it ended, since the uptime of now
+//! could not reach it.
+
+const HOUR_MILLISECONDS: u64 = 3_600_000;
+
+/// When the uptime was 0, and the time of the message being filled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uptime {
+    zero_milliseconds: u64,
+    message_milliseconds: u64,
+}
+
+/// A flow's start and end in milliseconds of uptime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) first: u32,
+    pub(super) last: u32,
+}
+
+impl Uptime {
+    /// True where a record of this time can stand in a message with those that are in it already.
+    pub(super) fn fits(self, start: u64, end: u64, now: u64) -> bool {
+        let (start, end, message) = Self::times(start, end, now);
+        self.in_range(start) && self.in_range(end) && self.in_range(message.saturating_add(1000))
+    }
+
+    /// Begins anew, so that a record of this time fits.
+    pub(super) fn begin(&mut self, start: u64, end: u64, now: u64) {
+        let (start, _, message) = Self::times(start, end, now);
+        self.zero_milliseconds = start.min(message).saturating_sub(HOUR_MILLISECONDS);
+        self.message_milliseconds = 0;
+    }
+
+    /// The times of a record that fits; the message is from then or later.
+    pub(super) fn span(&mut self, start: u64, end: u64, now: u64) -> Span {
+        let (start, end, message) = Self::times(start, end, now);
+        self.message_milliseconds = self.message_milliseconds.max(message).max(end);
+        Span {
+            first: self.of(start),
+            last: self.of(end),
+        }
+    }
+
+    /// The time of the message, which begins a new one: milliseconds since the epoch. `now` where it has no
+    /// record.
+    pub(super) fn message(&mut self, now: u64) -> u64 {
+        match std::mem::take(&mut self.message_milliseconds) {
+            0 => {
+                if !self.in_range(now) {
+                    self.begin(now, now, now);
+                }
+                now
+            }
+            time => time,
+        }
+    }
+
+    /// A time of the calendar as uptime.
+    pub(super) fn of(self, milliseconds: u64) -> u32 {
+        u32::try_from(milliseconds.saturating_sub(self.zero_milliseconds)).unwrap_or(u32::MAX)
+    }
+
+    fn in_range(self, milliseconds: u64) -> bool {
+        milliseconds
+            .checked_sub(self.zero_milliseconds)
+            .is_some_and(|up| up < u32::MAX.into())
+    }
+
+    /// Start, end, and when the record is sent; 0 is unknown.
+    fn times(start: u64, end: u64, now: u64) -> (u64, u64, u64) {
+        let end = match (start, end) {
+            (0, 0) => now,
+            (start, end) => end.max(start),
+        };
+        let start = if start == 0 { end } else { start };
+        let long_ago = now.saturating_sub(end) > HOUR_MILLISECONDS;
+        (start, end, if long_ago { end } else { now.max(end) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    #[test]
+    fn the_calendar_comes_back_out_of_header_and_uptime() {
+        let day = 86_400_000;
+        let mut uptime = Uptime::default();
+        for (start, end, now) in [
+            (NOW - 5000, NOW - 1, NOW),
+            (NOW - 5000, NOW - 1, NOW + 600),
+            // Seven weeks later the uptime has begun anew.
+            (NOW + 50 * day, NOW + 50 * day + 5, NOW + 50 * day + 9),
+            // A capture of last year.
+            (NOW - 400 * day, NOW - 400 * day + 100, NOW),
+        ] {
+            if !uptime.fits(start, end, now) {
+                uptime.begin(start, end, now);
+            }
+            let span = uptime.span(start, end, now);
+            let message = uptime.message(now);
+            let zero = message - u64::from(uptime.of(message));
+            assert_eq!(zero + u64::from(span.first), start);
+            assert_eq!(zero + u64::from(span.last), end);
+            assert!(span.last <= uptime.of(message));
+        }
+    }
+}
