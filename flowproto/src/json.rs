@@ -39,6 +39,18 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     if record.reverse_packet_delta_count > 0 {
         members.number("reverseOctetDeltaCount", record.reverse_octet_delta_count);
         members.number("reversePacketDeltaCount", record.reverse_packet_delta_count);
+        members.non_zero(
+            "reverseFlowStartMilliseconds",
+            record.reverse_flow_start_milliseconds,
+        );
+        members.non_zero(
+            "reverseFlowEndMilliseconds",
+            record.reverse_flow_end_milliseconds,
+        );
+        members.number(
+            "reverseTcpControlBits",
+            record.reverse_tcp_control_bits.into(),
+        );
     }
     members.non_zero("flowStartMilliseconds", record.flow_start_milliseconds);
     members.non_zero("flowEndMilliseconds", record.flow_end_milliseconds);

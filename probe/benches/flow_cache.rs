@@ -62,6 +62,8 @@ fn own(packets: &[PacketInfo]) -> u64 {
         connection_timeout_ns: 3_600_000_000_000,
         longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
+        biflow: false,
+        sampling: flowproto::record::Sampling::NONE,
     });
     let mut sink = Nowhere(0);
     let mut time_ns = 0;

@@ -80,14 +80,16 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A conversation whose first packet this is.
+    /// A conversation whose first packet this is. `sampled`: packets before it may have been left out, so that
+    /// only what says it begins a connection proves who began.
     #[must_use]
-    pub fn begin(packet: &PacketInfo, source: Side) -> Self {
+    pub fn begin(packet: &PacketInfo, source: Side, sampled: bool) -> Self {
         let mut connection = Self {
             initiator: match (packet.key.protocol_identifier, packet.signal) {
                 (TCP | SCTP, Signal::Open) => Some(source),
                 (TCP | SCTP, Signal::Accept) => Some(source.opposite()),
                 (TCP | SCTP, _) => None,
+                _ if sampled => None,
                 _ => Some(source),
             },
             ..Self::default()
@@ -193,17 +195,17 @@ mod tests {
 
     #[test]
     fn a_syn_tells_the_initiator_and_so_does_the_answer_alone() {
-        let by_syn = Connection::begin(&packet(Signal::Open, 1, 0), Side::High);
+        let by_syn = Connection::begin(&packet(Signal::Open, 1, 0), Side::High, false);
         assert_eq!(by_syn.initiator(), Some(Side::High));
-        let by_answer = Connection::begin(&packet(Signal::Accept, 9, 2), Side::Low);
+        let by_answer = Connection::begin(&packet(Signal::Accept, 9, 2), Side::Low, false);
         assert_eq!(by_answer.initiator(), Some(Side::High));
-        let half_way = Connection::begin(&packet(Signal::None, 9, 2), Side::Low);
+        let half_way = Connection::begin(&packet(Signal::None, 9, 2), Side::Low, false);
         assert_eq!(half_way.initiator(), None);
     }
 
     #[test]
     fn a_retransmitted_syn_is_not_another_connection_but_a_new_number_is() {
-        let connection = Connection::begin(&packet(Signal::Open, 100, 0), Side::Low);
+        let connection = Connection::begin(&packet(Signal::Open, 100, 0), Side::Low, false);
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, false));
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, true));
         assert!(connection.is_another(&packet(Signal::Open, 101, 0), Side::Low, false));
@@ -211,13 +213,13 @@ mod tests {
 
     #[test]
     fn a_syn_that_comes_behind_its_answer_belongs_to_it() {
-        let connection = Connection::begin(&packet(Signal::Accept, 500, 101), Side::High);
+        let connection = Connection::begin(&packet(Signal::Accept, 500, 101), Side::High, false);
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, false));
     }
 
     #[test]
     fn both_ends_opening_at_once_is_one_connection() {
-        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low);
+        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, false);
         let other = packet(Signal::Open, 2, 0);
         assert!(!connection.is_another(&other, Side::High, false));
         connection.advance(&other, Side::High);
@@ -227,19 +229,19 @@ mod tests {
 
     #[test]
     fn a_syn_into_a_conversation_joined_half_way_is_another_one() {
-        let connection = Connection::begin(&packet(Signal::None, 7, 7), Side::Low);
+        let connection = Connection::begin(&packet(Signal::None, 7, 7), Side::Low, false);
         assert!(connection.is_another(&packet(Signal::Open, 1, 0), Side::Low, false));
         assert!(connection.is_another(&packet(Signal::Open, 1, 0), Side::High, false));
     }
 
     #[test]
     fn it_is_over_after_both_fins_or_one_reset() {
-        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low);
+        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, false);
         connection.advance(&packet(Signal::Finish, 5, 5), Side::Low);
         assert!(!connection.is_over());
         connection.advance(&packet(Signal::Finish, 5, 6), Side::High);
         assert!(connection.is_over());
-        let refused = Connection::begin(&packet(Signal::Abort, 0, 2), Side::High);
+        let refused = Connection::begin(&packet(Signal::Abort, 0, 2), Side::High, false);
         assert!(refused.is_over());
     }
 
@@ -247,8 +249,19 @@ mod tests {
     fn a_full_segment_is_what_the_receiver_announced() {
         let mut syn = packet(Signal::Open, 1, 0);
         syn.maximum_segment_octets = 1460;
-        let connection = Connection::begin(&syn, Side::Low);
+        let connection = Connection::begin(&syn, Side::Low, false);
         assert_eq!(connection.segment_octets(Side::High), Some(1460));
         assert_eq!(connection.segment_octets(Side::Low), None);
+    }
+
+    #[test]
+    fn of_a_sample_only_what_opens_a_connection_says_who_began() {
+        let mut datagram = packet(Signal::None, 0, 0);
+        datagram.key.protocol_identifier = 17;
+        let initiator = |sampled| Connection::begin(&datagram, Side::Low, sampled).initiator();
+        assert_eq!((initiator(false), initiator(true)), (Some(Side::Low), None));
+        let syn = packet(Signal::Open, 1, 0);
+        let by_syn = Connection::begin(&syn, Side::High, true);
+        assert_eq!(by_syn.initiator(), Some(Side::High));
     }
 }

@@ -3,8 +3,8 @@
 //! The metering thread counts in plain integers ([`pipeline::Counters`]) and publishes them about once a
 //! second; the exporting thread counts a Message at a time. For every stage, in = out + losses:
 //!
-//! * `packets_captured` = `packets_metered` + Σ `packets_undecodable` + `packets_own_export`
-//!   + `packets_second_sighting`
+//! * `packets_captured` = `packets_not_selected` + `packets_metered` + Σ `packets_undecodable`
+//!   + `packets_own_export` + `packets_second_sighting`
 //! * `packets_metered` + `packets_corrected` = Σ packetDeltaCount of the records made
 //!   (`record_packets`) + packets of the conversations still in the cache
 //! * Σ `records` (made) = Σ over the queue: `queue_records_lost` + `target_records_received` of each target
@@ -46,6 +46,7 @@ pub struct Metrics {
     interface_failures: IntCounter,
     undecodable: Vec<IntCounter>,
     inner_undecodable: Vec<IntCounter>,
+    not_selected: IntCounter,
     own_export: IntCounter,
     second_sighting_packets: IntCounter,
     second_sighting_octets: IntCounter,
@@ -191,6 +192,10 @@ impl Metrics {
                 "Tunnel packets metered by their outer header because the inner one cannot be used, by reason.",
                 undecodable(),
             )?,
+            not_selected: new.counter(
+                "packets_not_selected_total",
+                "Packets that the sampling (--sampling) passed over.",
+            )?,
             own_export: new.counter(
                 "packets_own_export_total",
                 "Packets of this probe's own export, left out.",
@@ -328,6 +333,7 @@ impl Metrics {
             }
         }
         for (counter, count) in [
+            (&self.not_selected, counters.not_selected),
             (&self.own_export, counters.own_export),
             (&self.second_sighting_packets, cache.second_sighting_packets),
             (&self.second_sighting_octets, cache.second_sighting_octets),

@@ -1,4 +1,4 @@
-//! The metering thread's path: frame → decode → own export left out → flow cache → records. Everything here
+//! The metering thread's path: frame → sampling → decode → own export left out → flow cache → records. Everything here
 //! belongs to one thread, so nothing is locked and counts are plain integers.
 
 use std::num::NonZeroUsize;
@@ -8,6 +8,7 @@ use kipfix_export::own_export::OwnEnd;
 
 use crate::cache::{self, CacheSettings, FlowCache, RecordSink, Sighting};
 use crate::decode::{FragmentTable, Frame, Undecodable, decode};
+use crate::sampling::{Ratio, Sampler};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -23,6 +24,10 @@ pub struct Counters {
     pub inner_undecodable: [u64; Undecodable::ALL.len()],
     /// Packets of this probe's own export.
     pub own_export: u64,
+    /// Packets that the sampling did not select.
+    pub not_selected: u64,
+    /// Octets on the wire of frames that could not be decoded.
+    pub ignored_octets: u64,
     /// What the flow cache counted.
     pub cache: cache::Counters,
     /// Later fragments whose first one was not known.
@@ -43,14 +48,20 @@ pub struct Pipeline {
     fragments: FragmentTable,
     cache: FlowCache,
     own_export: Vec<OwnEnd>,
+    sampler: Sampler,
     counters: Counters,
 }
 
 impl Pipeline {
     /// An empty pipeline that remembers at most `max_fragments` fragmented packets.
     #[must_use]
-    pub fn new(settings: CacheSettings, max_fragments: NonZeroUsize) -> Self {
+    pub fn new(settings: CacheSettings, max_fragments: NonZeroUsize, sampling: Ratio) -> Self {
+        let settings = CacheSettings {
+            sampling: sampling.sampling(),
+            ..settings
+        };
         Self {
+            sampler: Sampler::new(sampling),
             fragments: FragmentTable::new(max_fragments),
             cache: FlowCache::new(settings),
             own_export: Vec::new(),
@@ -68,10 +79,15 @@ impl Pipeline {
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>, sighting: Sighting, sink: &mut impl RecordSink) {
         self.counters.frames += 1;
+        if !self.sampler.selects() {
+            self.counters.not_selected += 1;
+            return;
+        }
         let packet = match decode(frame, &mut self.fragments) {
             Ok(packet) => packet,
             Err(reason) => {
                 count(&mut self.counters.undecodable, reason);
+                self.counters.ignored_octets += u64::from(frame.wire_octets);
                 // A frame tells the time, whatever else it says.
                 self.cache.tick(frame.time_ns, sink);
                 return;

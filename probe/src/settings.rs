@@ -4,6 +4,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Parser;
+use flowproto::exporter::Version;
+use flowproto::exporter::netflow5::MAX_SAMPLING_INTERVAL;
 use kipfix_export::target::Target;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::CacheSettings;
 use crate::capture::interfaces::Pattern;
+use crate::sampling::Ratio;
 
 /// Prefix of environment variables.
 const ENVIRONMENT: &str = "KIPFIX_PROBE__";
@@ -33,6 +36,8 @@ const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
     after_help = "Examples:
   kipfix-probe --interface eth0 --export udp://collector.example:4739
       meters eth0 and exports to a collector
+  kipfix-probe --export tls://collector.example:4740?ca=ca.pem --export udp://127.0.0.1:2055?version=9
+      exports IPFIX over TLS to one collector and NetFlow v9 to another
   kipfix-probe --read capture.pcap --export stdout:
       prints the flow records of a capture file, one JSON object a line
 
@@ -82,13 +87,24 @@ pub struct Flags {
     /// Count the segments that offloads (GRO, TSO) merged into one packet: true or false [default: true]
     #[arg(long, value_name = "BOOL", help_heading = "Metering")]
     packet_correction: Option<bool>,
+    /// Meter one packet of every N; receivers are told, and scale octets and packets (not connections)
+    /// [default: 1:1]
+    #[arg(long, value_name = "1:N", help_heading = "Metering")]
+    sampling: Option<Ratio>,
+    /// Report both directions of a conversation in one record (RFC 5103) [default: a record each]
+    #[arg(long, help_heading = "Metering")]
+    biflow: bool,
 
-    /// Where records go; repeatable: udp://HOST:PORT[?mtu=OCTETS&rate=RECORDS_PER_S] (IPFIX; mtu is the longest
-    /// message, default 1400; rate 0 is unpaced, default unpaced live and 200000 from --read), or stdout:
-    /// (JSON lines)
+    /// Where records go; repeatable, each with a session of its own:
+    /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true], tcp://HOST:PORT,
+    /// tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE], file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] (IPFIX)
+    /// or stdout: (JSON lines). version: NetFlow v9 or v5 instead of IPFIX. mtu: longest message, if the path takes
+    /// it [1400]. rate: 0 is unpaced [unpaced live, 200000 over udp from --read]. spread: every address of the name
+    /// gets its share of the flows, both directions of one the same [one address gets all]
     #[arg(long, short, value_name = "URL", help_heading = "Export")]
     export: Vec<Target>,
-    /// Records waiting for export, at most; more are lost and counted [default: 16384]
+    /// Records waiting for export, and again for each target but udp, at most; more are lost and counted
+    /// [default: 16384]
     #[arg(long, value_name = "N", help_heading = "Export")]
     queue: Option<NonZeroUsize>,
     /// Observation Domain ID in the export [default: made from the node's name]
@@ -132,6 +148,8 @@ pub struct Settings {
     pub max_flows: NonZeroU32,
     pub max_fragments: NonZeroUsize,
     pub packet_correction: bool,
+    pub sampling: Ratio,
+    pub biflow: bool,
     pub export: Vec<Target>,
     pub queue: NonZeroUsize,
     pub observation_domain: Option<NonZeroU32>,
@@ -156,6 +174,8 @@ impl Default for Settings {
             max_flows: NonZeroU32::MIN.saturating_add(262_143),
             max_fragments: at_least_one(8192),
             packet_correction: true,
+            sampling: Ratio::ALL,
+            biflow: false,
             export: Vec::new(),
             queue: at_least_one(16_384),
             observation_domain: None,
@@ -228,6 +248,16 @@ impl Settings {
         {
             return refuse(format!("node_name {name:?}: allowed are 1 to 253 octets"));
         }
+        let v5 = |target: &&Target| target.version() == Version::Netflow5;
+        if self.sampling.population() > MAX_SAMPLING_INTERVAL
+            && let Some(target) = self.export.iter().find(v5)
+        {
+            return refuse(format!(
+                "sampling {} and export {target} are both given: NetFlow v5 can say 1:{MAX_SAMPLING_INTERVAL} at \
+                 most",
+                self.sampling
+            ));
+        }
         for (index, target) in self.export.iter().enumerate() {
             if self.export.iter().take(index).any(|other| other == target) {
                 return refuse(format!("export {target} is given twice: allowed is once"));
@@ -252,6 +282,8 @@ impl Settings {
                 LONGEST_GAP_LIVE
             }),
             packet_correction: self.packet_correction,
+            biflow: self.biflow,
+            sampling: self.sampling.sampling(),
         }
     }
 }
@@ -291,7 +323,7 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused_by_name() {
         type Case = (fn(&mut Settings), &'static str);
-        let cases: [Case; 4] = [
+        let cases: [Case; 5] = [
             (
                 |s| s.idle_timeout = Span::from_secs(61),
                 "idle_timeout 1m1s",
@@ -301,6 +333,13 @@ mod tests {
             (
                 |s| s.export = vec!["stdout:".parse().unwrap(), "stdout:".parse().unwrap()],
                 "export stdout: is given twice",
+            ),
+            (
+                |s| {
+                    s.sampling = "1:16384".parse().unwrap();
+                    s.export = vec!["udp://c:1?version=5".parse().unwrap()];
+                },
+                "sampling 1:16384 and export udp://c:1?version=5",
             ),
         ];
         for (change, named) in cases {

@@ -5,8 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use flowproto::exporter::ExportSettings;
-use flowproto::record::Sampling;
+use flowproto::exporter::{ExportSettings, InterfaceName};
 use kipfix_export::counters::TargetCounters;
 use kipfix_export::names::{self, Name};
 use kipfix_export::own_export::{OwnEnd, OwnExport};
@@ -26,7 +25,7 @@ use crate::export::flows::{FlowEncoding, Told};
 use crate::export::json::JsonExporter;
 use crate::export::{self, Target};
 use crate::metrics::{Capacities, Metrics};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Counters, Pipeline};
 use crate::settings::Settings;
 
 /// Records a second from a savefile, where the target does not say: what a receiver with an ordinary
@@ -76,18 +75,23 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     }
     let told = Arc::new(Told::default());
     let targets = open(settings, &prepared, &own_export, &told, &stop)?;
-    let mut pipeline = Pipeline::new(settings.cache(), settings.max_fragments);
+    let mut pipeline = Pipeline::new(settings.cache(), settings.max_fragments, settings.sampling);
     let mut metering = Metering {
         own_export,
         own_export_revision: 0,
     };
     let own_sources = metering.own_export_changes().unwrap_or_default();
     pipeline.leave_out(own_sources.clone());
+    let tell = Arc::clone(&told);
+    let interfaces = Box::new(move |interfaces: Vec<InterfaceName>| {
+        tell.interfaces(interfaces.into());
+    });
     let live = match &savefile {
         Some(_) => None,
         None => Some(Live::open(
             live_settings(settings)?,
             own_sources,
+            interfaces,
             &mut metrics,
         )?),
     };
@@ -141,7 +145,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
                 records.turn();
                 let _as_one = metrics.change();
                 interface.captured(packets, octets);
-                metrics.publish(&pipeline.counters(), records.lost());
+                publish(&metrics, &told, &pipeline.counters(), records.lost());
                 !records.is_broken()
             },
         );
@@ -151,13 +155,13 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
             &mut records,
             &stop,
             &mut metrics,
-            |pipeline, records, metrics, publish| {
+            |pipeline, records, metrics, due| {
                 records.turn();
                 if records.is_broken() {
                     stop.set();
                 }
-                if publish {
-                    metrics.publish(&pipeline.counters(), records.lost());
+                if due {
+                    publish(metrics, &told, &pipeline.counters(), records.lost());
                 }
                 let changed = metering.own_export_changes();
                 if let Some(sources) = &changed {
@@ -168,6 +172,16 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         );
     }
     finish(pipeline, records, exporting, &metrics, &prepared)
+}
+
+/// Counts go to the scrape, and to who announces them in options data.
+fn publish(metrics: &Metrics, told: &Told, counters: &Counters, queue_lost: u64) {
+    metrics.publish(counters, queue_lost);
+    told.counts(
+        counters.cache.records.iter().sum(),
+        counters.undecodable.iter().sum(),
+        counters.ignored_octets,
+    );
 }
 
 /// What the metering loop looks at between rounds.
@@ -227,7 +241,7 @@ fn open(
             observation_domain_name: node_name,
             ..ExportSettings::default()
         },
-        sampling: Sampling::NONE,
+        sampling: settings.sampling.sampling(),
         told: Arc::clone(told),
     };
     let open = |target: &Prepared| -> std::io::Result<Target> {
@@ -295,6 +309,7 @@ fn finish(
     info!(
         frames = counters.frames,
         metered = cache.packets,
+        not_selected = counters.not_selected,
         undecodable = counters.undecodable.iter().sum::<u64>(),
         own_export = counters.own_export,
         second_sightings = cache.second_sighting_packets,
@@ -302,7 +317,7 @@ fn finish(
         record_packets = cache.record_packets,
         record_octets = cache.record_octets,
         flushed_conversations = in_cache,
-        "frames in = metered + undecodable + own export + second sightings"
+        "frames in = not selected + metered + undecodable + own export + second sightings"
     );
     let sum =
         |of: fn(&TargetCounters) -> u64| targets.iter().map(|t| of(t.counters())).sum::<u64>();

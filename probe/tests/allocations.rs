@@ -9,6 +9,7 @@ use kipfix_probe::cache::Sighting;
 use kipfix_probe::decode::Frame;
 use kipfix_probe::export::batch::{self, FilledBatches, RecordBatches};
 use kipfix_probe::pipeline::Pipeline;
+use kipfix_probe::sampling::Ratio;
 use packets::*;
 
 /// Connections, datagrams and tunnels; more conversations than the cache holds, so that records are made all
@@ -54,7 +55,7 @@ fn round(
 #[test]
 fn a_warm_pipeline_allocates_nothing() {
     let frames = frames();
-    let mut pipeline = Pipeline::new(cache_settings(), 16.try_into().unwrap());
+    let mut pipeline = Pipeline::new(cache_settings(), 16.try_into().unwrap(), Ratio::ALL);
     let (mut records, batches) = batch::queue(4096, false);
     let mut time_ns = SECOND;
     for _ in 0..3 {

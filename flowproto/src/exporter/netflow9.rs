@@ -116,7 +116,9 @@ impl Session {
         self.refresh_if_due(now, send);
         let (start, end) = (record.flow_start_milliseconds, record.flow_end_milliseconds);
         if !self.uptime.fits(start, end, now) {
-            self.send(now, send);
+            if self.uptime.is_used() {
+                self.send(now, send);
+            }
             self.uptime.begin(start, end, now);
         }
         let ipv4 = record.key.source_address.is_ipv4();

@@ -1,12 +1,14 @@
 //! The clock of NetFlow v5 and v9: flows are told in milliseconds of an uptime of 32 bits (49 days), and each
 //! message says what its uptime is in the calendar.
 //!
-//! The uptime begins an hour before the first record, so that every start of a flow fits, and begins anew before
-//! it would overflow: tools disagree on what an overflow means, and agree on a restart. A record that ended long
+//! The uptime begins an hour before the first record, so that every start of a flow fits, and begins anew long
+//! before it would overflow: tools disagree on what an overflow means, and agree on a restart. A record that ended long
 //! before it is sent (a capture of last year) is sent with the time at which it ended, since the uptime of now
 //! could not reach it.
 
 const HOUR_MILLISECONDS: u64 = 3_600_000;
+/// 24 days: readers take what is further from the message's uptime for a time on the other side of an overflow.
+const LONGEST_MILLISECONDS: u64 = 1 << 31;
 
 /// When the uptime was 0, and the time of the message being filled.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +36,12 @@ impl Uptime {
         let (start, _, message) = Self::times(start, end, now);
         self.zero_milliseconds = start.min(message).saturating_sub(HOUR_MILLISECONDS);
         self.message_milliseconds = 0;
+    }
+
+    /// True where the message being filled has a record, whose times would not be right any more after a
+    /// [`Self::begin`].
+    pub(super) const fn is_used(self) -> bool {
+        self.message_milliseconds != 0
     }
 
     /// The times of a record that fits; the message is from then or later.
@@ -68,7 +76,7 @@ impl Uptime {
     fn in_range(self, milliseconds: u64) -> bool {
         milliseconds
             .checked_sub(self.zero_milliseconds)
-            .is_some_and(|up| up < u32::MAX.into())
+            .is_some_and(|up| up < LONGEST_MILLISECONDS)
     }
 
     /// Start, end, and when the record is sent; 0 is unknown.

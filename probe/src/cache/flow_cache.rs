@@ -13,7 +13,7 @@
 use std::hash::BuildHasher;
 
 use flowproto::FlowRecord;
-use flowproto::record::{FlowEndReason, Tunnel};
+use flowproto::record::{FlowEndReason, Sampling, Tunnel};
 use hashbrown::HashTable;
 
 use super::clock::PacketClock;
@@ -55,6 +55,10 @@ pub struct CacheSettings {
     pub longest_gap_ns: u64,
     /// Count the segments that offloads merged into one packet.
     pub packet_correction: bool,
+    /// Both directions of a conversation in one record (RFC 5103).
+    pub biflow: bool,
+    /// What part of the packets comes here; said in every record.
+    pub sampling: Sampling,
 }
 
 /// Where records go.
@@ -285,7 +289,8 @@ impl FlowCache {
         if self.conversations() + self.dormant() >= self.settings.max_conversations.max(1) {
             self.evict(sink);
         }
-        let connection = Connection::begin(packet, source);
+        let connection =
+            Connection::begin(packet, source, self.settings.sampling != Sampling::NONE);
         if connection.initiator().is_some() {
             self.counters.conversations_begun += 1;
         } else {
@@ -457,16 +462,36 @@ impl FlowCache {
             .and_then(|index| self.tunnels.get(index))
             .copied()
             .unwrap_or_default();
-        for source in entry.order() {
-            if let Some(record) = entry.report(source, reason, *tunnels.of(source)) {
-                self.counters.record_packets += record.packet_delta_count;
-                self.counters.record_octets += record.octet_delta_count;
-                if let Some(count) = self.counters.records.get_mut(usize::from(reason.octet())) {
-                    *count += 1;
-                }
-                sink.record(record);
+        let [first, second] = entry
+            .order()
+            .map(|source| entry.report(source, reason, *tunnels.of(source)));
+        let records = match (first, second) {
+            (Some(there), Some(back)) if self.settings.biflow => [Some(biflow(there, &back)), None],
+            uniflows => uniflows.into(),
+        };
+        for mut record in records.into_iter().flatten() {
+            record.sampling = self.settings.sampling;
+            self.counters.record_packets +=
+                record.packet_delta_count + record.reverse_packet_delta_count;
+            self.counters.record_octets +=
+                record.octet_delta_count + record.reverse_octet_delta_count;
+            if let Some(count) = self.counters.records.get_mut(usize::from(reason.octet())) {
+                *count += 1;
             }
+            sink.record(record);
         }
+    }
+}
+
+/// One record of two (RFC 5103 §3).
+fn biflow(there: FlowRecord, back: &FlowRecord) -> FlowRecord {
+    FlowRecord {
+        reverse_octet_delta_count: back.octet_delta_count,
+        reverse_packet_delta_count: back.packet_delta_count,
+        reverse_flow_start_milliseconds: back.flow_start_milliseconds,
+        reverse_flow_end_milliseconds: back.flow_end_milliseconds,
+        reverse_tcp_control_bits: back.tcp_control_bits,
+        ..there
     }
 }
 

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{anyhow, bail};
+use flowproto::exporter::InterfaceName;
 use kipfix_export::own_export::OwnEnd;
 use kipfix_service::signals::Stop;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -65,10 +66,16 @@ pub struct Live {
     next_publish: Instant,
     /// What was warned about and has not changed since.
     known_problems: HashSet<String>,
+    /// Told which interfaces are captured whenever that changes.
+    tell: Tell,
 }
+
+/// Who wants to know which interfaces are captured.
+pub type Tell = Box<dyn Fn(Vec<InterfaceName>) + Send>;
 
 struct Interface {
     name: String,
+    kind: String,
     index: u32,
     mtu: u32,
     /// Compared with the source of Ethernet frames to know which way they go.
@@ -90,6 +97,7 @@ impl Live {
     pub fn open(
         settings: LiveSettings,
         own_export: Vec<OwnEnd>,
+        tell: Tell,
         metrics: &mut Metrics,
     ) -> anyhow::Result<Self> {
         let links = netlink::links()?;
@@ -111,6 +119,7 @@ impl Live {
             next_scan: now(),
             next_publish: now(),
             known_problems: HashSet::new(),
+            tell,
         };
         let first_problem = live.scan(metrics)?;
         if live.interfaces.is_empty() {
@@ -292,6 +301,7 @@ impl Live {
         }
         drop(raised);
         metrics.interfaces_captured(self.interfaces.len());
+        (self.tell)(self.interfaces.iter().map(Interface::named).collect());
         Ok(first_problem)
     }
 
@@ -326,6 +336,15 @@ impl Live {
 }
 
 impl Interface {
+    /// Its row in the interface table: what it is, is its description.
+    fn named(&self) -> InterfaceName {
+        InterfaceName {
+            index: self.index,
+            name: self.name.clone(),
+            description: self.kind.clone(),
+        }
+    }
+
     fn open(
         link: &Link,
         settings: &LiveSettings,
@@ -361,6 +380,11 @@ impl Interface {
             })?;
         Ok(Self {
             name: link.name.clone(),
+            kind: if link.kind.is_empty() {
+                "device".to_owned()
+            } else {
+                link.kind.clone()
+            },
             index: link.index,
             mtu: link.mtu,
             mac: link.mac,

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use flowproto::exporter::Weight;
+use flowproto::record::Sampling;
 use flowproto::{FlowRecord, json};
 use kipfix_export::Exporter;
 use kipfix_export::counters::{Loss, TargetCounters};
@@ -59,6 +60,15 @@ impl Exporter<FlowRecord> for JsonExporter {
         for record in records {
             self.buffer.push(b'{');
             json::write_record(record, &mut self.buffer);
+            if record.sampling != Sampling::NONE {
+                let Sampling { interval, space } = record.sampling;
+                // Writing to memory cannot fail.
+                write!(
+                    self.buffer,
+                    ",\"samplingPacketInterval\":{interval},\"samplingPacketSpace\":{space}"
+                )
+                .ok();
+            }
             self.buffer.extend_from_slice(b"}\n");
             self.buffered.add(record);
             if self.buffer.len() >= BUFFER_OCTETS {
