@@ -5,10 +5,10 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use flowproto::FlowRecord;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
-use flowproto::exporter::{ExportSession, ExportSettings};
+use flowproto::exporter::{ExportSession, ExportSettings, Version};
 use flowproto::template::Fields;
+use flowproto::{Address, FlowRecord};
 use netflow_parser::NetflowParser;
 
 const FIELDS: [(u16, u16); 20] = [
@@ -86,15 +86,27 @@ fn decode(c: &mut Criterion) {
 fn encode(c: &mut Criterion) {
     let mut group = c.benchmark_group("encode");
     group.throughput(Throughput::Elements(1));
-    let mut session = ExportSession::new(ExportSettings::default());
-    let record = FlowRecord::default();
-    group.bench_function("flowproto", |b| {
-        b.iter(|| {
-            session.add(black_box(&record), 0, &mut |m| {
-                black_box(m);
-            })
+    // An address of IPv4, which v5 can carry too.
+    let mut record = FlowRecord::default();
+    record.key.source_address = Address::from_v4_bits(1);
+    record.key.destination_address = Address::from_v4_bits(2);
+    for (name, version) in [
+        ("ipfix", Version::Ipfix),
+        ("netflow9", Version::Netflow9),
+        ("netflow5", Version::Netflow5),
+    ] {
+        let mut session = ExportSession::new(ExportSettings {
+            version,
+            ..ExportSettings::default()
         });
-    });
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                session.add(black_box(&record), 0, &mut |m| {
+                    black_box(m);
+                })
+            });
+        });
+    }
     group.finish();
 }
 

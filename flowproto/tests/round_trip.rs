@@ -246,8 +246,9 @@ fn the_exporter_introduces_itself_before_any_record() {
     };
     let (taken, process) = receive_all(&send_all(&mut session(), &[record]));
     assert_eq!(taken.names, [Some("node-a".to_owned())]);
+    // Who exports, statistics, reliability, and the keys of two templates.
     assert_eq!(taken.addresses, [Address::from_v4_bits(0xc000_0201)]);
-    assert_eq!(process.counters().options_records, 1);
+    assert_eq!(process.counters().options_records, 5);
 }
 
 #[test]
