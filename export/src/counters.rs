@@ -355,6 +355,11 @@ impl TargetCounters {
     }
 
     #[cfg(test)]
+    pub(crate) fn connections(&self) -> i64 {
+        self.connections.get()
+    }
+
+    #[cfg(test)]
     pub(crate) fn lost_for(&self, reason: Loss) -> u64 {
         self.lost[Loss::ALL.iter().position(|r| *r == reason).unwrap()].get()
     }

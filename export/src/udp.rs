@@ -421,6 +421,60 @@ mod tests {
     use super::*;
     use crate::test_encoding::Plain;
     use flowproto::FlowRecord;
+    use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
+    use flowproto::template::Fields;
+
+    #[test]
+    fn a_target_that_dies_and_comes_back_has_what_the_counters_say() {
+        let listen = |port: u16| UdpSocket::bind(("127.0.0.1", port)).unwrap();
+        // Sequence numbers count every Data Record, and go on while nobody hears them.
+        let heard = |socket: &UdpSocket, process: &mut CollectingProcess, heard: &mut Heard| {
+            socket.set_nonblocking(true).unwrap();
+            let mut buffer = [0; 1500];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let exporter = "192.0.2.1:1".parse().unwrap();
+                process.receive(exporter, &buffer[..length], 0, heard);
+            }
+        };
+        let counters = TargetCounters::for_tests();
+        let receiver = listen(0);
+        let port = receiver.local_addr().unwrap().port();
+        let settings = UdpSettings {
+            max_message_octets: 1400,
+            records_per_second: 0,
+            wait: false,
+            source_port: 0,
+        };
+        let name = Name::new("127.0.0.1", port);
+        let mut target = UdpExporter::new(name, Plain, settings, Arc::default(), counters.clone());
+        let (mut process, mut records) = (CollectingProcess::new(Limits::default()), Heard(0));
+        let round = vec![FlowRecord::default(); 1000];
+        target.export(&round, 1000);
+        target.flush(1000);
+        heard(&receiver, &mut process, &mut records);
+        drop(receiver);
+        target.export(&round, 1001);
+        target.flush(1001);
+        let receiver = listen(port);
+        target.export(&round, 1002);
+        target.finish(1002);
+        heard(&receiver, &mut process, &mut records);
+
+        assert_eq!(counters.sent() + counters.total_lost(), 3000);
+        assert_eq!(counters.sent(), records.0);
+        assert_eq!(counters.lost_for(Loss::Refused), counters.total_lost());
+        assert_eq!(process.counters().sequence_lost, counters.total_lost());
+        assert!((900..1100).contains(&counters.total_lost()));
+    }
+
+    struct Heard(u64);
+
+    impl RecordSink for Heard {
+        fn message(&mut self, _: &Message<'_>) {}
+        fn record(&mut self, _: &Message<'_>, _: &FlowRecord, _: Fields<'_>) {
+            self.0 += 1;
+        }
+    }
 
     #[test]
     fn a_target_that_moves_gets_templates_and_loses_no_record() {

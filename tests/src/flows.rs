@@ -1,6 +1,6 @@
 //! Per-flow sums, to be compared whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
@@ -180,11 +180,33 @@ impl Nfcapd {
 
     /// Ends it and sums what it stored.
     pub fn finish(self) -> (Flows, String) {
+        sums(&self.end())
+    }
+
+    /// Ends it and sums what it stored, with a line for each record that has addresses, ports, counts, and the
+    /// first and last packet.
+    pub fn finish_with_times(self) -> (Flows, String, BTreeSet<String>) {
+        let folder = self.end();
+        let format = "fmt:%sa %da %sp %dp %pr %pkt %byt %tsr %ter";
+        let mut lines = Command::new("nfdump");
+        lines.args(["-6", "-q", "-N", "-o", format, "-R"]);
+        let lines = program::text(lines.arg(folder.path()));
+        let lines = lines.lines().map(str::to_owned).collect();
+        let (flows, summary) = sums(&folder);
+        (flows, summary, lines)
+    }
+
+    /// The folder with what it stored.
+    fn end(self) -> tempfile::TempDir {
         // What is still in its socket buffer is read before it notices the signal.
         std::thread::sleep(std::time::Duration::from_millis(500));
         self.running.terminate();
-        let mut summary = Command::new("nfdump");
-        let summary = program::text(summary.arg("-I").arg("-R").arg(self.folder.path()));
-        (Flows::of_nfdump(self.folder.path()), summary)
+        self.folder
     }
+}
+
+fn sums(folder: &tempfile::TempDir) -> (Flows, String) {
+    let mut summary = Command::new("nfdump");
+    let summary = program::text(summary.arg("-I").arg("-R").arg(folder.path()));
+    (Flows::of_nfdump(folder.path()), summary)
 }

@@ -3,6 +3,7 @@
 //! * [`program`]: our binaries and other people's, started, awaited, ended by pid;
 //! * [`traffic`]: captures with known truth, made here;
 //! * [`flows`]: per-flow sums, from a truth, from nfdump, from JSON lines;
+//! * [`sink`]: receivers of flow export that keep what they get;
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`collector`]: our collector, told of flows one by one;
 //! * [`netns`]: network namespaces that go when the test does;
@@ -27,6 +28,7 @@ pub mod netns;
 pub mod objects;
 pub mod program;
 pub mod scrape;
+pub mod sink;
 pub mod traffic;
 
 use std::io::Write as _;

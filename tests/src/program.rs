@@ -139,6 +139,12 @@ impl Running {
         self.wait(Duration::from_secs(15))
     }
 
+    /// SIGINT, then the exit code; panics if it takes longer than `limit`.
+    pub fn interrupt(self, limit: Duration) -> (Option<i32>, String) {
+        self.signal("INT");
+        self.wait(limit)
+    }
+
     /// Waits for its end: exit code and what it wrote to a piped standard error.
     pub fn wait(mut self, limit: Duration) -> (Option<i32>, String) {
         let mut said = String::new();

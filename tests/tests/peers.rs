@@ -4,71 +4,14 @@
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use etherparse::PacketBuilder;
 use kipfix_tests::flows::{Flows, Nfcapd};
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::program::{self, Running, collector, is_installed, probe};
+use kipfix_tests::sink::{Sink, write_capture};
 use kipfix_tests::{skip, take_turn, traffic};
-use pcap_file::pcap::{PcapPacket, PcapWriter};
-
-/// A receiver that keeps every datagram.
-struct Sink {
-    port: u16,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Vec<u8>>>,
-}
-
-impl Sink {
-    fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_millis(50)))
-            .unwrap();
-        let port = socket.local_addr().unwrap().port();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            let mut datagrams = Vec::new();
-            let mut buffer = vec![0; 65_536];
-            loop {
-                match socket.recv(&mut buffer) {
-                    Ok(length) => datagrams.push(buffer[..length].to_vec()),
-                    Err(_) if stopped.load(Ordering::Relaxed) => return datagrams,
-                    Err(_) => {}
-                }
-            }
-        });
-        Self { port, stop, thread }
-    }
-
-    fn finish(self) -> Vec<Vec<u8>> {
-        thread::sleep(Duration::from_millis(200));
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
-}
-
-/// Writes datagrams as a capture, from one exporter to port 4739.
-fn write_capture(path: &Path, datagrams: &[Vec<u8>]) {
-    let mut writer = PcapWriter::new(std::fs::File::create(path).unwrap()).unwrap();
-    for datagram in datagrams {
-        let mut frame = Vec::new();
-        PacketBuilder::ethernet2([2; 6], [4; 6])
-            .ipv4([192, 0, 2, 10], [192, 0, 2, 1], 64)
-            .udp(50_000, 4739)
-            .write(&mut frame, datagram)
-            .unwrap();
-        let time = Duration::from_secs(1_700_000_000);
-        writer
-            .write_packet(&PcapPacket::new(time, frame.len() as u32, &frame))
-            .unwrap();
-    }
-}
 
 /// What nfcapd makes of datagrams, sent slowly enough for its socket buffer.
 fn by_nfcapd(datagrams: &[Vec<u8>]) -> Flows {

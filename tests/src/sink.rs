@@ -1,0 +1,98 @@
+//! Receivers of flow export that keep what they get, and what is to be done with it.
+
+use std::io::Read as _;
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use etherparse::PacketBuilder;
+use pcap_file::pcap::{PcapPacket, PcapWriter};
+
+/// A UDP receiver that keeps every datagram.
+pub struct Sink {
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Vec<u8>>>,
+}
+
+impl Sink {
+    /// Listens from now on.
+    pub fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .expect("a timeout");
+        let port = socket.local_addr().expect("bound").port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut datagrams = Vec::new();
+            let mut buffer = vec![0; 65_536];
+            loop {
+                match socket.recv(&mut buffer) {
+                    Ok(length) => datagrams.push(buffer[..length].to_vec()),
+                    Err(_) if stopped.load(Ordering::Relaxed) => return datagrams,
+                    Err(_) => {}
+                }
+            }
+        });
+        Self { port, stop, thread }
+    }
+
+    /// What came.
+    pub fn finish(self) -> Vec<Vec<u8>> {
+        thread::sleep(Duration::from_millis(200));
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the receiver ends")
+    }
+}
+
+/// A TCP receiver that keeps the stream of one connection.
+pub struct StreamSink {
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+    thread: JoinHandle<Vec<u8>>,
+}
+
+impl StreamSink {
+    /// Listens from now on.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let port = listener.local_addr().expect("bound").port();
+        let thread = thread::spawn(move || {
+            let mut taken = Vec::new();
+            let (mut connection, _) = listener.accept().expect("a connection");
+            connection.read_to_end(&mut taken).expect("an end");
+            taken
+        });
+        Self { port, thread }
+    }
+
+    /// What came until the sender closed.
+    pub fn finish(self) -> Vec<u8> {
+        self.thread.join().expect("the receiver ends")
+    }
+}
+
+/// Writes datagrams as a capture, from one exporter to port 4739.
+pub fn write_capture(path: &Path, datagrams: &[Vec<u8>]) {
+    let file = std::fs::File::create(path).expect("a file");
+    let mut writer = PcapWriter::new(file).expect("a capture");
+    for datagram in datagrams {
+        let mut frame = Vec::new();
+        PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([192, 0, 2, 10], [192, 0, 2, 1], 64)
+            .udp(50_000, 4739)
+            .write(&mut frame, datagram)
+            .expect("fits");
+        let time = Duration::from_secs(1_700_000_000);
+        let length = frame.len().try_into().expect("fits");
+        writer
+            .write_packet(&PcapPacket::new(time, length, &frame))
+            .expect("written");
+    }
+}
