@@ -123,6 +123,9 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
         // Who exports: 256, three fields, one of scope; domain, name, address.
         set(3, &[&[1, 0, 0, 3, 0, 1], &[0, 149, 0, 4, 1, 44, 255, 255, 0, 130, 0, 4]]),
         set(256, &[&[0, 0, 0, 77], b"\x06node-a", &[192, 0, 2, 1]]),
+        // Sampling: 522, four fields; selector; algorithm 1, interval 1, space 9.
+        set(3, &[&[2, 10, 0, 4, 0, 1], &[1, 46, 0, 8, 1, 48, 0, 2, 1, 49, 0, 4, 1, 50, 0, 4]]),
+        set(522, &[&1_u64.to_be_bytes(), &[0, 1], &[0, 0, 0, 1], &[0, 0, 0, 9]]),
         // Statistics: 520, seven fields; domain; octets, Messages, records exported; observed, ignored.
         set(3, &[&[2, 8, 0, 7, 0, 1], &[0, 149, 0, 4], &[0, 40, 0, 8, 0, 41, 0, 8, 0, 42, 0, 8],
                  &[0, 163, 0, 8, 0, 164, 0, 8, 0, 165, 0, 8]]),
@@ -130,9 +133,6 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
         // Reliability: 521, four fields; domain; flows, packets, octets not sent.
         set(3, &[&[2, 9, 0, 4, 0, 1], &[0, 149, 0, 4, 0, 166, 0, 8, 0, 167, 0, 8, 0, 168, 0, 8]]),
         set(521, &[&[0, 0, 0, 77], &4_u64.to_be_bytes(), &5_u64.to_be_bytes(), &6_u64.to_be_bytes()]),
-        // Sampling: 522, four fields; selector; algorithm 1, interval 1, space 9.
-        set(3, &[&[2, 10, 0, 4, 0, 1], &[1, 46, 0, 8, 1, 48, 0, 2, 1, 49, 0, 4, 1, 50, 0, 4]]),
-        set(522, &[&1_u64.to_be_bytes(), &[0, 1], &[0, 0, 0, 1], &[0, 0, 0, 9]]),
         // Interfaces: 523, three fields; number, name, description.
         set(3, &[&[2, 11, 0, 3, 0, 1], &[0, 10, 0, 4, 0, 82, 255, 255, 0, 83, 255, 255]]),
         set(523, &[&[0, 0, 0, 2], b"\x04eth0", b"\x06device"]),
@@ -267,7 +267,7 @@ fn on_a_reliable_transport_templates_go_out_once_and_idle_ones_are_withdrawn() {
     let mut closing = Vec::new();
     session.close(now, &mut |m| closing.push(m.octets.to_vec()));
     assert_eq!(closing.len(), 1);
-    assert_eq!(sets(closing), [2, 3]);
+    assert_eq!(sets(closing), [520, 521, 2, 3]);
     assert_eq!(process.occupancy().templates, 0);
 }
 

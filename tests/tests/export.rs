@@ -116,6 +116,63 @@ fn nfcapd_stores_every_version_as_it_was_captured() {
     }
 }
 
+/// nfacctd in the background, to write its sums into a file.
+fn nfacctd(folder: &Path, port: u16, out: &Path, more: &str) -> Running {
+    let settings = folder.join("nfacctd.conf");
+    let lines = [
+        "daemonize: false".to_owned(),
+        "nfacctd_ip: 127.0.0.1".to_owned(),
+        format!("nfacctd_port: {port}"),
+        "plugins: print".to_owned(),
+        "aggregate: src_host, dst_host, src_port, dst_port, proto".to_owned(),
+        "print_output: json".to_owned(),
+        "print_refresh_time: 3600".to_owned(),
+        "print_cache_entries: 65537".to_owned(),
+        "plugin_buffer_size: 1024000".to_owned(),
+        "plugin_pipe_size: 102400000".to_owned(),
+        format!("print_output_file: {}", out.display()),
+        more.to_owned(),
+    ];
+    std::fs::write(&settings, lines.join("\n") + "\n").unwrap();
+    let mut nfacctd = Command::new("nfacctd");
+    nfacctd.arg("-f").arg(&settings);
+    let running = Running::start(nfacctd.stdout(Stdio::null()).stderr(Stdio::null()));
+    program::wait_for_udp(running.pid(), port);
+    running
+}
+
+/// Interrupts nfacctd, which then writes what it has.
+fn by_nfacctd(nfacctd: Running, out: &Path) -> Flows {
+    std::thread::sleep(Duration::from_millis(500));
+    nfacctd.interrupt(Duration::from_secs(20));
+    // The writer is another process.
+    let mut length = 0;
+    let done = program::eventually(Duration::from_secs(20), || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = std::fs::metadata(out).map_or(0, |file| file.len());
+        std::mem::replace(&mut length, now) == now && now > 0
+    });
+    assert!(done, "nfacctd writes what it has");
+    let mut flows = Flows::default();
+    let text = std::fs::read_to_string(out).unwrap();
+    for line in text.lines().filter(|line| line.starts_with('{')) {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let address = |name: &str| -> IpAddr { record[name].as_str().unwrap().parse().unwrap() };
+        let number = |name: &str| record[name].as_u64().unwrap();
+        let protocol = match record["ip_proto"].as_str().unwrap() {
+            "tcp" => 6,
+            "udp" => 17,
+            "icmp" => 1,
+            "ipv6-icmp" => 58,
+            other => other.parse().unwrap(),
+        };
+        let (sport, dport) = (number("port_src") as u16, number("port_dst") as u16);
+        let key = (address("ip_src"), address("ip_dst"), protocol, sport, dport);
+        flows.add(key, number("packets"), number("bytes"));
+    }
+    flows
+}
+
 #[test]
 fn nfacctd_sums_every_version_as_it_was_captured() {
     let test = "nfacctd_sums_every_version_as_it_was_captured";
@@ -126,54 +183,10 @@ fn nfacctd_sums_every_version_as_it_was_captured() {
     let (folder, path, truth) = capture();
     for version in VERSIONS {
         let (port, out) = (free_udp_port(), folder.path().join(version));
-        let settings = folder.path().join("nfacctd.conf");
-        let lines = [
-            "daemonize: false".to_owned(),
-            "nfacctd_ip: 127.0.0.1".to_owned(),
-            format!("nfacctd_port: {port}"),
-            "plugins: print".to_owned(),
-            "aggregate: src_host, dst_host, src_port, dst_port, proto".to_owned(),
-            "print_output: json".to_owned(),
-            "print_refresh_time: 3600".to_owned(),
-            "print_cache_entries: 65537".to_owned(),
-            "plugin_buffer_size: 1024000".to_owned(),
-            "plugin_pipe_size: 102400000".to_owned(),
-            format!("print_output_file: {}", out.display()),
-        ];
-        std::fs::write(&settings, lines.join("\n") + "\n").unwrap();
-        let mut nfacctd = Command::new("nfacctd");
-        nfacctd.arg("-f").arg(&settings);
-        let running = Running::start(nfacctd.stdout(Stdio::null()).stderr(Stdio::null()));
-        program::wait_for_udp(running.pid(), port);
+        let nfacctd = nfacctd(folder.path(), port, &out, "");
         let target = format!("udp://127.0.0.1:{port}?version={version}&rate=10000");
         export(&path, &[&target]);
-        std::thread::sleep(Duration::from_millis(500));
-        // It writes what it has when it is interrupted.
-        running.interrupt(Duration::from_secs(20));
-        let mut flows = Flows::default();
-        let text = std::fs::read_to_string(&out).unwrap();
-        for line in text.lines().filter(|line| line.starts_with('{')) {
-            let record: serde_json::Value = serde_json::from_str(line).unwrap();
-            let address =
-                |name: &str| -> IpAddr { record[name].as_str().unwrap().parse().unwrap() };
-            let number = |name: &str| record[name].as_u64().unwrap();
-            let protocol = match record["ip_proto"].as_str().unwrap() {
-                "tcp" => 6,
-                "udp" => 17,
-                "icmp" => 1,
-                "ipv6-icmp" => 58,
-                other => other.parse().unwrap(),
-            };
-            let ports = (number("port_src") as u16, number("port_dst") as u16);
-            let key = (
-                address("ip_src"),
-                address("ip_dst"),
-                protocol,
-                ports.0,
-                ports.1,
-            );
-            flows.add(key, number("packets"), number("bytes"));
-        }
+        let flows = by_nfacctd(nfacctd, &out);
         flows.assert_same(
             &carried(&truth, version),
             &format!("nfacctd, version {version}"),
@@ -407,4 +420,82 @@ fn what_netflow_v5_cannot_carry_is_counted() {
     assert!(six > 0);
     assert_eq!(field("lost"), six as u64, "{last}");
     assert_eq!(field("sent") + field("lost"), lines.lines().count() as u64);
+}
+
+/// A scrape's text of our collector for a capture of export.
+fn metrics_of(path: &Path) -> kipfix_tests::scrape::Scrape {
+    let mut command = collector();
+    command.arg("--read").arg(path);
+    command.args(["--kubernetes", "off", "--print-metrics"]);
+    kipfix_tests::scrape::Scrape::parse(&program::text(&mut command))
+}
+
+#[test]
+fn a_sample_is_scaled_to_what_was_there_by_our_collector_and_by_nfacctd() {
+    let test = "a_sample_is_scaled_to_what_was_there_by_our_collector_and_by_nfacctd";
+    let _turn = take_turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("traffic.pcap");
+    let truth = traffic::write(&path, 6000);
+    let sampled = |extra: &[&str]| {
+        let mut command = probe();
+        command
+            .arg("--read")
+            .arg(&path)
+            .args(["--sampling", "1:10"]);
+        program::text(command.args(extra))
+    };
+    let lines = sampled(&["--export", "stdout:"]);
+    for version in VERSIONS {
+        let kept = lines
+            .lines()
+            .filter(|line| version != "5" || !line.contains("IPv6Address"));
+        let sample = Flows::of_json_lines(&kept.collect::<Vec<_>>().join("\n")).totals();
+        let sink = Sink::start();
+        let target = format!("udp://127.0.0.1:{}?version={version}&rate=20000", sink.port);
+        sampled(&["--export", &target]);
+        let taken = folder.path().join(format!("{version}.pcap"));
+        write_capture(&taken, &sink.finish());
+        let scrape = metrics_of(&taken);
+        let scaled = (
+            scrape.sum("kipfix_packets_total", &[]),
+            scrape.sum("kipfix_bytes_total", &[]),
+        );
+        assert_eq!(scaled, (10 * sample.0, 10 * sample.1), "version {version}");
+        // One packet of ten says how many there were to about 1/√n, and octets to a little more.
+        let there = carried(&truth, version).totals();
+        for (estimate, truth) in [(scaled.0, there.0), (scaled.1, there.1)] {
+            let off = estimate.abs_diff(truth) as f64 / truth as f64;
+            let sigma = 1.0 / (sample.0 as f64).sqrt();
+            assert!(
+                off < 5.0 * sigma,
+                "version {version}: {estimate} for {truth}"
+            );
+        }
+        // Connections are those whose first packet was selected, and are not scaled.
+        let begun = lines.matches("\"newConnectionDeltaCount\":1").count() as u64;
+        assert!(0 < begun && begun < truth.connections / 4);
+        if version == "ipfix" {
+            assert_eq!(scrape.sum("kipfix_connections_total", &[]), begun);
+        }
+    }
+    if missing(test, &["nfacctd"]) {
+        return;
+    }
+    for version in VERSIONS {
+        let (port, out) = (free_udp_port(), folder.path().join(version));
+        let nfacctd = nfacctd(folder.path(), port, &out, "nfacctd_renormalize: true");
+        let target = format!("udp://127.0.0.1:{port}?version={version}&rate=10000");
+        sampled(&["--export", &target]);
+        let flows = by_nfacctd(nfacctd, &out);
+        let kept = lines
+            .lines()
+            .filter(|line| version != "5" || !line.contains("IPv6Address"));
+        let sample = Flows::of_json_lines(&kept.collect::<Vec<_>>().join("\n")).totals();
+        assert_eq!(
+            flows.totals(),
+            (10 * sample.0, 10 * sample.1),
+            "version {version}"
+        );
+    }
 }

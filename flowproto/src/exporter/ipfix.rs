@@ -102,6 +102,7 @@ impl Session {
     pub fn close(&mut self, now: u64, send: &mut Send<'_>) {
         self.flush(now, send);
         if self.settings.reliable {
+            self.statistics(false, now, send);
             for set in [TEMPLATE_SET, OPTIONS_TEMPLATE_SET] {
                 self.message.withdrawal(set, set, now, send);
             }
@@ -147,9 +148,6 @@ impl Session {
         self.refreshed = Some(now);
         self.messages_at_refresh = self.message.sent().0;
         let anew = first || !self.settings.reliable;
-        let (messages, octets) = self.message.sent();
-        let exported = (octets, messages, self.records_sent);
-        let domain = self.settings.observation_domain_id;
         if anew {
             self.described = Described::default();
         }
@@ -160,10 +158,10 @@ impl Session {
             with_template: anew,
         };
         options.announcement(&self.settings);
-        options.statistics(domain, &self.facts, exported);
         if self.facts.sampling != Sampling::NONE {
             options.sampling(self.facts.sampling);
         }
+        self.statistics(anew, now, send);
         if anew {
             self.interfaces(now, send);
             // Plain records of both families are announced from the start.
@@ -210,6 +208,19 @@ impl Session {
             options.elements(reverse_elements());
         }
         octets
+    }
+
+    fn statistics(&mut self, with_template: bool, now: u64, send: &mut Send<'_>) {
+        let (messages, octets) = self.message.sent();
+        let exported = (octets, messages, self.records_sent);
+        let mut options = Options {
+            message: &mut self.message,
+            now,
+            send,
+            with_template,
+        };
+        let domain = self.settings.observation_domain_id;
+        options.statistics(domain, &self.facts, exported);
     }
 
     fn interfaces(&mut self, now: u64, send: &mut Send<'_>) {

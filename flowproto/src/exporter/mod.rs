@@ -212,7 +212,7 @@ impl ExportSession {
         }
     }
 
-    /// Sends what is left. On a reliable transport, all templates are withdrawn (RFC 7011 §8.1); over UDP
+    /// Sends what is left. On a reliable transport, the last counts are told and all templates are withdrawn (RFC 7011 §8.1); over UDP
     /// that must not be.
     pub fn close(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
         match &mut self.0 {
