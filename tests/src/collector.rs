@@ -99,7 +99,9 @@ impl Collector {
                 .expect("loopback takes it");
         };
         for record in records {
-            session.add(record, export_milliseconds, &mut send);
+            session
+                .add(record, export_milliseconds, &mut send)
+                .expect("IPFIX carries every record");
         }
         session.flush(export_milliseconds, &mut send);
     }
