@@ -4,8 +4,10 @@
 mod packets;
 
 use flowproto::FlowRecord;
-use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces};
+use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Sampling};
 use kipfix_probe::cache::{CacheSettings, FlowCache, Sighting};
+use kipfix_probe::pipeline::Pipeline;
+use kipfix_probe::sampling::Ratio;
 use packets::*;
 use proptest::prelude::*;
 
@@ -551,4 +553,66 @@ proptest! {
         let (once, again) = (replay(&traffic, 2).0, replay(&traffic, 2).0);
         prop_assert_eq!(once, again);
     }
+}
+
+#[test]
+fn a_biflow_tells_both_directions_in_the_record_of_who_began() {
+    let mut meter = Meter::new(CacheSettings {
+        biflow: true,
+        ..cache_settings()
+    });
+    meter.handshake(1000, 100);
+    meter.close(2000);
+    meter.tick(20_000);
+    let records: Vec<FlowRecord> = meter.records.0.drain(..).collect();
+    let [record] = &records[..] else {
+        panic!("{records:?}");
+    };
+    assert_eq!(record.biflow_direction, Some(Initiator));
+    assert_eq!(record.new_connection_delta_count, Some(1));
+    assert_eq!(
+        (record.packet_delta_count, record.reverse_packet_delta_count),
+        (4, 2)
+    );
+    assert_eq!(record.flow_start_milliseconds, 1000);
+    assert_eq!(
+        (
+            record.reverse_flow_start_milliseconds,
+            record.reverse_flow_end_milliseconds
+        ),
+        (1001, 2001)
+    );
+    assert_eq!(record.reverse_tcp_control_bits, u16::from(SYN | ACK | FIN));
+    let counted = meter.cache.counters();
+    assert_eq!((counted.packets, counted.record_packets), (6, 6));
+    assert_eq!(counted.records.iter().sum::<u64>(), 1);
+    // Only one direction has anything to tell: a record like any other.
+    meter.udp(30_000, BACK);
+    meter.tick(60_000);
+    assert!(!meter.records.0[0].is_biflow());
+}
+
+#[test]
+fn of_a_sample_every_nth_packet_is_metered_and_every_record_says_so() {
+    let ratio: Ratio = "1:4".parse().unwrap();
+    let mut pipeline = Pipeline::new(cache_settings(), 16.try_into().unwrap(), ratio);
+    let mut records = Records::default();
+    let datagram = ethernet(0x0800, &ipv4(17, CLIENT, SERVER, &udp(1, 53, b"data")));
+    for n in 0..10 {
+        let frame = frame(&datagram, SECOND + n);
+        pipeline.frame(&frame, Sighting::default(), &mut records);
+    }
+    pipeline.finish(&mut records);
+    let counters = pipeline.counters();
+    assert_eq!((counters.frames, counters.not_selected), (10, 7));
+    let [record] = &records.0[..] else {
+        panic!("{:?}", records.0);
+    };
+    assert_eq!(record.packet_delta_count, 3);
+    assert_eq!(record.sampling, Sampling::one_in(4));
+    // Whether packets before it were left out, nobody knows: no connection, and nobody began it.
+    assert_eq!(
+        (record.biflow_direction, record.new_connection_delta_count),
+        (Some(Arbitrary), Some(0))
+    );
 }

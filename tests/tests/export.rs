@@ -103,10 +103,17 @@ fn nfcapd_stores_every_version_as_it_was_captured() {
             &carried(&truth, version),
             &format!("nfcapd, version {version}"),
         );
+        // nfdump leaves options data out of IPFIX's sequence numbers, which count them (RFC 7011 §3.1, §2): it
+        // takes the Message behind them for one that is out of order, at the start and where a template is new.
         let failures = summary
             .lines()
-            .find(|line| line.starts_with("Sequence failures"));
-        assert_eq!(failures, Some("Sequence failures: 0"), "version {version}");
+            .find_map(|line| line.strip_prefix("Sequence failures: "))
+            .and_then(|count| count.parse::<u32>().ok());
+        let allowed = if version == "ipfix" { 8 } else { 0 };
+        assert!(
+            failures.is_some_and(|count| count <= allowed),
+            "version {version}: {failures:?}"
+        );
         times.push((version, lines));
     }
     let (_, exact) = &times[0];
@@ -127,9 +134,8 @@ fn nfacctd(folder: &Path, port: u16, out: &Path, more: &str) -> Running {
         "aggregate: src_host, dst_host, src_port, dst_port, proto".to_owned(),
         "print_output: json".to_owned(),
         "print_refresh_time: 3600".to_owned(),
-        "print_cache_entries: 65537".to_owned(),
-        "plugin_buffer_size: 1024000".to_owned(),
-        "plugin_pipe_size: 102400000".to_owned(),
+        "plugin_buffer_size: 10240".to_owned(),
+        "plugin_pipe_size: 10240000".to_owned(),
         format!("print_output_file: {}", out.display()),
         more.to_owned(),
     ];
@@ -138,6 +144,8 @@ fn nfacctd(folder: &Path, port: u16, out: &Path, more: &str) -> Running {
     nfacctd.arg("-f").arg(&settings);
     let running = Running::start(nfacctd.stdout(Stdio::null()).stderr(Stdio::null()));
     program::wait_for_udp(running.pid(), port);
+    // Its plugin is another process, which has no sign of being ready.
+    std::thread::sleep(Duration::from_secs(2));
     running
 }
 
