@@ -242,8 +242,10 @@ mod tests {
     fn shares(name: &Name, records: &[FlowRecord]) -> BTreeMap<FlowKey2, SocketAddr> {
         let taken = Taken::default();
         let kept = Arc::clone(&taken);
-        let open: OpenOne<FlowRecord> =
-            Box::new(move |address| Ok(Box::new(Take(address, Arc::clone(&kept))) as _));
+        let open: OpenOne<FlowRecord> = Box::new(move |address| {
+            let take: Box<dyn Exporter<FlowRecord>> = Box::new(Take(address, Arc::clone(&kept)));
+            Ok(take)
+        });
         let mut spread = Spread::<Plain>::new(name.clone(), open, TargetCounters::for_tests());
         spread.export(records, 0);
         let taken = taken.lock().unwrap();

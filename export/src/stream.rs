@@ -509,7 +509,8 @@ impl Connection {
                     return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
                 }
             } else {
-                self.socket.read(&mut octets)?;
+                // How much does not matter: it is asked again.
+                let _octets = self.socket.read(&mut octets)?;
             }
         }
     }

@@ -102,8 +102,11 @@ fn a_warm_target_allocates_nothing() {
             UdpExporter::new(name, In(version), settings, own_export, counted.clone())
         };
         assert_eq!(allocations(open(name.clone())), 0, "{version:?}");
-        let one: OpenOne<FlowRecord> =
-            Box::new(move |address| Ok(Box::new(open(Name::fixed("127.0.0.1", address))) as _));
+        let one: OpenOne<FlowRecord> = Box::new(move |address| {
+            let target: Box<dyn Exporter<FlowRecord>> =
+                Box::new(open(Name::fixed("127.0.0.1", address)));
+            Ok(target)
+        });
         let spread = Spread::<In>::new(name, one, counters.clone());
         assert_eq!(allocations(spread), 0, "{version:?}, spread");
     }

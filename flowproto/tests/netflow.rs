@@ -263,7 +263,10 @@ fn a_record_beyond_32_bits_is_split_in_v5_and_adds_up() {
         packet_delta_count: 9_000_001,
         ..record()
     };
-    let (datagrams, weights) = send_all(&mut session(Version::Netflow5), &[record.clone()]);
+    let (datagrams, weights) = send_all(
+        &mut session(Version::Netflow5),
+        std::slice::from_ref(&record),
+    );
     let (records, _) = receive_all(&datagrams);
     assert_eq!(records.len(), 4);
     let octets: u64 = records.iter().map(|r| r.octet_delta_count).sum();

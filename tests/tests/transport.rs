@@ -63,7 +63,10 @@ fn a_narrow_path_gets_shorter_messages_and_nothing_is_lost() {
     ));
     near.run("ip route add 10.77.1.2/32 via 10.77.0.2 mtu 800");
     let taken = folder.path().join("taken.pcap");
-    let mut tcpdump = far.command(&format!("tcpdump --immediate-mode -i eth0 -U -w {} udp", taken.display()));
+    let mut tcpdump = far.command(&format!(
+        "tcpdump --immediate-mode -i eth0 -U -w {} udp",
+        taken.display()
+    ));
     let tcpdump = Running::start(tcpdump.stdout(Stdio::null()).stderr(Stdio::null()));
     assert!(program::eventually(Duration::from_secs(10), || taken.exists()));
     let collecting = collector_in(&far, "udp://0.0.0.0:4739", &log);
