@@ -39,6 +39,25 @@ fn data_type(text: &str) -> &'static str {
     }
 }
 
+/// Octets of a value that is not reduced in size, 0 where any length is one (RFC 7012 §3.1).
+fn octets(text: &str) -> u8 {
+    match text {
+        "unsigned8" | "signed8" | "boolean" => 1,
+        "unsigned16" | "signed16" => 2,
+        "unsigned32" | "signed32" | "float32" | "dateTimeSeconds" | "ipv4Address"
+        | "ipv4address" => 4,
+        "macAddress" => 6,
+        "unsigned64"
+        | "signed64"
+        | "float64"
+        | "dateTimeMilliseconds"
+        | "dateTimeMicroseconds"
+        | "dateTimeNanoseconds" => 8,
+        "ipv6Address" | "ipv6address" => 16,
+        _ => 0,
+    }
+}
+
 fn main() {
     println!("cargo::rerun-if-changed=registry");
     let mut table = BTreeMap::new();
@@ -57,7 +76,7 @@ fn main() {
             column("id").expect("column id"),
             column("name").expect("column name"),
         );
-        let (kind, length) = (column("type"), column("length"));
+        let (kind, length, units) = (column("type"), column("length"), column("units"));
         for line in lines {
             let cells: Vec<&str> = line.split(',').collect();
             let cell = |i: usize| cells.get(i).copied().unwrap_or_default();
@@ -68,6 +87,8 @@ fn main() {
             if name.is_empty() {
                 continue;
             }
+            let octets = kind.map_or(0, |kind| octets(cell(kind)));
+            let units = units.map_or("", cell).trim().trim_start_matches("none");
             let kind = match (kind, length) {
                 (Some(kind), _) => data_type(cell(kind)),
                 (None, Some(length)) => ntop_type(name, cell(length)),
@@ -75,14 +96,14 @@ fn main() {
             };
             table
                 .entry((pen, id))
-                .or_insert_with(|| (name.to_owned(), kind));
+                .or_insert_with(|| (name.to_owned(), kind, octets, units.to_owned()));
         }
     }
     let mut out = String::from("&[\n");
-    for ((pen, id), (name, kind)) in table {
+    for ((pen, id), (name, kind, octets, units)) in table {
         writeln!(
             out,
-            "    Element {{ enterprise: {pen}, id: {id}, name: {name:?}, data_type: DataType::{kind} }},"
+            "    Element {{ enterprise: {pen}, id: {id}, name: {name:?}, data_type: DataType::{kind}, octets: {octets}, units: {units:?} }},"
         )
         .expect("a String takes everything");
     }

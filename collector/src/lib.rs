@@ -10,12 +10,13 @@
 //! 5. [`serve`]: the scrape; [`emit`]: the flow log.
 //!
 //! [`worker`] is steps 1 to 4 on one thread; [`live`] and [`offline`] drive workers from sockets and
-//! from savefiles. [`settings`] and [`metrics`] are what an operator sees.
+//! from savefiles; [`explain`] dumps savefiles instead. [`settings`] and [`metrics`] are what an operator sees.
 
 pub mod aggregate;
 pub mod dedup;
 pub mod emit;
 pub mod enrich;
+pub mod explain;
 mod intermediate;
 pub mod inventory;
 pub mod live;
@@ -73,6 +74,15 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         return kipfix_service::settings::print(&settings);
     }
     logs::init(settings.log_format, LOGGED);
+    if settings.explain {
+        if !flags.listen.is_empty() || flags.http.is_some() {
+            return Err(Failure::BadSettings(
+                "explain: not allowed beside listen and http: it only reads".into(),
+            ));
+        }
+        let stop = Stop::on_signals().context("cannot wait for signals")?;
+        return explain::run(&settings, &stop);
+    }
     let Inventory {
         mut directory,
         cidrs,

@@ -28,6 +28,8 @@ Examples:
       listen on UDP 4739 and 2055, say who is who by the file, serve http://HOST:8080/metrics
   kipfix-collector --read export.pcap --flow-log stdout: --print-metrics
       print every record of a capture as JSON, then the counters, and exit
+  kipfix-collector --read export.pcap --explain
+      print every octet of it, readable, and what is wrong with it
 
 Every flag is also a key of the --config file (with _ for -) and an environment variable
 (KIPFIX_COLLECTOR__ and the key in capitals; lists separated by commas).
@@ -49,6 +51,11 @@ pub struct Flags {
     /// repeatable. Exits when done; then nothing listens unless its flag is given
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub read: Vec<PathBuf>,
+    /// With --read: print on stdout every message, set, template and record, with names, units and
+    /// offsets, what is wrong with it and which rule that breaks; nothing else is done. Problems in the
+    /// input are no failure: the exit code is 0
+    #[arg(long, help_heading = "Input")]
+    pub explain: bool,
     /// Threads that receive and decode, each with a socket of its own; an exporter stays on one
     /// [default: 1]
     #[arg(long, value_name = "N", help_heading = "Input")]
@@ -200,6 +207,7 @@ pub struct Flags {
 pub struct Settings {
     pub listen: Vec<ListenUrl>,
     pub read: Vec<PathBuf>,
+    pub explain: bool,
     pub workers: usize,
     pub receive_buffer: Size,
     pub kubernetes: String,
@@ -244,6 +252,7 @@ impl Default for Settings {
         Self {
             listen: vec![ListenUrl(any(4739)), ListenUrl(any(2055))],
             read: Vec::new(),
+            explain: false,
             workers: 1,
             receive_buffer: Size::from_bytes(8 << 20),
             kubernetes: "auto".into(),
@@ -358,6 +367,16 @@ impl Settings {
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: allowed only beside read; live, scrape /metrics".into());
         }
+        if self.explain && self.read.is_empty() {
+            return bad("explain: allowed only beside read, the savefile that is explained".into());
+        }
+        if self.explain && (self.print_metrics || self.flow_log.is_some()) {
+            return bad(
+                "explain: not allowed beside flow_log and print_metrics: it counts nothing, and stdout is \
+                 its own; run them one after the other"
+                    .into(),
+            );
+        }
         if self.kubernetes.is_empty() {
             return bad(
                 "kubernetes: the value is empty: allowed are auto, off and a kubeconfig file"
@@ -454,7 +473,7 @@ mod tests {
     #[test]
     fn what_cannot_be_names_the_setting_the_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 6] = [
+        let cases: [Case<'_>; 8] = [
             (|s| s.workers = 0, &["workers", "0", "1 to 256"]),
             (|s| s.max_edges = 1, &["max_edges", "1", "16 to"]),
             (
@@ -462,6 +481,14 @@ mod tests {
                 &["receive_buffer", "1", "4K to 1GiB"],
             ),
             (|s| s.print_metrics = true, &["print_metrics", "read"]),
+            (|s| s.explain = true, &["explain", "read"]),
+            (
+                |s| {
+                    (s.explain, s.print_metrics) = (true, true);
+                    s.read.push("-".into());
+                },
+                &["explain", "print_metrics", "flow_log"],
+            ),
             (
                 |s| s.probe_selector = "kipfix".into(),
                 &["probe_selector", "kipfix", "LABEL=VALUE"],

@@ -45,6 +45,10 @@ pub struct Element {
     pub name: &'static str,
     /// How values are read.
     pub data_type: DataType,
+    /// Octets of a value that is not reduced in size; 0 where any length is one.
+    pub octets: u8,
+    /// What a number counts, as the registry says it (`octets`, `milliseconds`); may be empty.
+    pub units: &'static str,
 }
 
 /// PEN of the reverse Information Elements of RFC 5103: same identifiers as the IANA registry, the

@@ -9,6 +9,7 @@
 //! * the Collecting Process ([`collector`]): datagrams → [`FlowRecord`]s, with templates, options data,
 //!   sequence numbers and records that came before their template;
 //! * the Exporting Process ([`exporter`]): [`FlowRecord`]s → IPFIX Messages;
+//! * [`explain`]: datagrams → a readable dump, and what is wrong with them;
 //! * [`json`]: the same records as text, named as in the registries.
 
 #![warn(clippy::arithmetic_side_effects)]
@@ -16,6 +17,7 @@
 pub mod address;
 pub mod collector;
 pub mod element;
+pub mod explain;
 pub mod exporter;
 pub mod json;
 mod plan;

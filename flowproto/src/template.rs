@@ -153,6 +153,18 @@ impl Template {
         self.kind == kind && self.fields.iter().map(|f| &f.specifier).eq(specifiers)
     }
 
+    /// The fields, with their rows of the registries.
+    pub(crate) fn fields(
+        &self,
+    ) -> impl Iterator<Item = (FieldSpecifier, Option<&'static Element>)> {
+        self.fields.iter().map(|f| (f.specifier, f.element))
+    }
+
+    /// What kind of records it describes.
+    pub(crate) const fn kind(&self) -> TemplateKind {
+        self.kind
+    }
+
     /// How values become a [`FlowRecord`].
     #[must_use]
     pub(crate) const fn plan(&self) -> &Plan {
@@ -253,7 +265,7 @@ impl Field {
 }
 
 /// `octetDeltaCount` → `reverseOctetDeltaCount` (RFC 5103 §6.1).
-fn reverse_name(name: &str) -> String {
+pub(crate) fn reverse_name(name: &str) -> String {
     let mut out = String::from("reverse");
     let mut letters = name.chars();
     out.extend(letters.next().map(|first| first.to_ascii_uppercase()));

@@ -59,6 +59,8 @@ pub struct SavedDatagram<'a> {
     pub payload: &'a [u8],
     /// When, milliseconds since the epoch.
     pub time_milliseconds: u64,
+    /// That is when it was captured; otherwise it is the export time that it says itself.
+    pub is_captured: bool,
 }
 
 /// An open savefile.
@@ -201,6 +203,7 @@ impl Savefile {
                 exporter: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
                 payload: &self.frame,
                 time_milliseconds,
+                is_captured: false,
             }));
         }
         loop {
@@ -216,6 +219,7 @@ impl Savefile {
                         exporter: located.exporter,
                         payload: self.frames.payload(&self.frame, &located),
                         time_milliseconds: frame.time_milliseconds,
+                        is_captured: true,
                     }));
                 }
             }

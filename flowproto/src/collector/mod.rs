@@ -11,7 +11,7 @@ mod netflow5;
 mod process;
 mod sequence;
 mod session;
-mod set;
+pub(crate) mod set;
 
 pub use process::CollectingProcess;
 

@@ -21,22 +21,22 @@ pub(super) struct Header {
 }
 
 /// Takes octets off the front of a slice.
-pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
+pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, tail) = self.0.split_at_checked(length)?;
         self.0 = tail;
         Some(head)
     }
 
-    pub(super) fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         let (head, tail) = self.0.split_first_chunk()?;
         self.0 = tail;
         Some(u16::from_be_bytes(*head))
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         let (head, tail) = self.0.split_first_chunk()?;
         self.0 = tail;
         Some(u32::from_be_bytes(*head))
@@ -89,7 +89,7 @@ pub(super) fn split_message(octets: &[u8]) -> Result<(Header, &[u8], &[u8]), Unu
 
 /// The length of an IPFIX Message: what its header says, unless its last Set ends later and still within
 /// the datagram. Exporters exist that say a few octets too little.
-fn octets_of_sets(octets: &[u8], length: usize) -> usize {
+pub(crate) fn octets_of_sets(octets: &[u8], length: usize) -> usize {
     let mut end = MESSAGE_HEADER;
     while end < length
         && let Some([_, _, high, low, ..]) = octets.get(end..)

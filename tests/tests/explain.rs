@@ -1,0 +1,118 @@
+//! `--explain` over other people's datagrams, beside tshark.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use kipfix_tests::program::{self, collector, is_installed};
+use kipfix_tests::{shared, skip};
+
+fn captures(test: &str) -> Vec<PathBuf> {
+    let Some(folder) = shared(test, "corpus/flow") else {
+        return Vec::new();
+    };
+    let mut captures: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "pcap"))
+        .collect();
+    captures.sort();
+    captures
+}
+
+fn explained(capture: &Path) -> String {
+    program::text(collector().arg("--read").arg(capture).arg("--explain"))
+}
+
+/// The number in front of a word in the summary.
+fn counted(dump: &str, word: &str) -> usize {
+    let summary = dump
+        .lines()
+        .find(|line| line.starts_with("Summary:"))
+        .unwrap();
+    let words: Vec<&str> = summary.split([' ', ',']).collect();
+    let at = words.iter().position(|w| *w == word).unwrap();
+    words[at - 1].parse().unwrap()
+}
+
+#[test]
+fn every_capture_of_the_corpus_is_explained_to_its_end() {
+    for capture in captures("every_capture_of_the_corpus_is_explained_to_its_end") {
+        let dump = explained(&capture);
+        let name = capture.display();
+        // What the flow log has, the dump has, but for records that waited for their template.
+        let log = program::text(collector().arg("--read").arg(&capture).args([
+            "--kubernetes",
+            "off",
+            "--flow-log",
+            "stdout:",
+        ]));
+        let (records, lines) = (counted(&dump, "records"), log.lines().count());
+        let waited = dump.contains("no-template") || dump.contains("message-cut-off");
+        assert!(
+            records == lines || waited,
+            "{name}: {records} records, {lines} lines"
+        );
+        assert!(!dump.chars().any(|c| c.is_control() && c != '\n'), "{name}");
+    }
+}
+
+#[test]
+fn tshark_sees_the_same_octets_and_packets() {
+    let test = "tshark_sees_the_same_octets_and_packets";
+    if !is_installed("tshark") {
+        skip(test, "tshark is not installed");
+        return;
+    }
+    // Biflow records (whose way back tshark names as the way there) and datagrams that tshark does not
+    // read to their end stay out.
+    let other = ["biflow", "v9_netflow9", "v9_h3c", "v9_invalid01"];
+    for capture in captures(test) {
+        let name = capture.display().to_string();
+        if other.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let tshark = |arguments: &[&str], ports: &[&str]| {
+            let mut command = Command::new("tshark");
+            command.arg("-r").arg(&capture);
+            for port in ports {
+                command.args(["-d", &format!("udp.port=={port},cflow")]);
+            }
+            program::text(
+                command
+                    .args(["-T", "fields"])
+                    .args(arguments)
+                    .stderr(Stdio::null()),
+            )
+        };
+        let text = tshark(&["-e", "udp.dstport"], &[]);
+        let mut ports: Vec<&str> = text.split_whitespace().collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let theirs = |field: &str| -> u64 {
+            let text = tshark(&["-E", "aggregator=,", "-e", field], &ports);
+            let cells = text.split([',', '\n']).filter(|cell| !cell.is_empty());
+            cells.map(|cell| cell.parse::<u64>().unwrap()).sum()
+        };
+        let dump = explained(&capture);
+        let ours = |field: &str, unit: &str| -> u64 {
+            let values = dump.lines().filter_map(|line| {
+                let rest = line.get(9..)?.trim_start().strip_prefix(field)?;
+                rest.trim_start()
+                    .strip_suffix(unit)?
+                    .trim_end()
+                    .parse::<u64>()
+                    .ok()
+            });
+            values.sum()
+        };
+        assert_eq!(
+            (
+                ours("octetDeltaCount ", "octets"),
+                ours("packetDeltaCount ", "packets")
+            ),
+            (theirs("cflow.octets"), theirs("cflow.packets")),
+            "{name}"
+        );
+    }
+}
