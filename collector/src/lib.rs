@@ -42,6 +42,7 @@ use kipfix_service::logs;
 use kipfix_service::signals::Stop;
 
 use aggregate::{EdgeTable, SeriesTable};
+use emit::replicate::Replicator;
 use emit::{FlowLog, Patience};
 use inventory::cluster::{self, Access, Health, Terms};
 use inventory::file::Inventory;
@@ -63,6 +64,8 @@ const DRAIN_INTERVAL: Duration = Duration::from_secs(10);
 const FILES_INTERVAL: Duration = Duration::from_secs(10);
 /// At the stop, the flow log is waited for so long.
 const LAST_LINES: Duration = Duration::from_secs(4);
+/// At the stop, datagrams that are to be passed on are waited for so long.
+const LAST_DATAGRAMS: Duration = Duration::from_secs(2);
 
 /// Runs the collector until it is asked to stop, or is done with what `--read` names.
 ///
@@ -116,6 +119,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         outside.published(),
         sockets,
         patience,
+        &stop,
     )?;
     if listening {
         watch_files(outside, stop.clone())?;
@@ -217,6 +221,7 @@ fn bind(settings: &Settings) -> Result<Vec<Arc<UdpReceiver>>, Failure> {
 struct Collector {
     scrape: Arc<Scrape>,
     log: Option<FlowLog>,
+    replicator: Option<Replicator>,
     packet_clock: Arc<AtomicU64>,
 }
 
@@ -227,6 +232,7 @@ impl Collector {
         outside: Arc<Published>,
         sockets: Vec<Arc<UdpReceiver>>,
         patience: Patience,
+        stop: &Stop,
     ) -> Result<Self, Failure> {
         let log = match &settings.flow_log {
             None => None,
@@ -235,6 +241,7 @@ impl Collector {
                     .map_err(|error| anyhow!("flow_log: cannot open {target}: {error}"))?,
             ),
         };
+        let replicator = replicator(settings, &sockets, patience, stop)?;
         let series = SeriesTable::new(
             &settings.preset,
             settings.max_series,
@@ -247,11 +254,11 @@ impl Collector {
         let worker_settings = settings.worker(live.then(live::now_milliseconds));
         let worker = || {
             let log = log.as_ref().map(FlowLog::buffer);
-            Arc::new(Mutex::new(Worker::new(
-                worker_settings,
-                Arc::clone(&shared),
-                log,
-            )))
+            let mut worker = Worker::new(worker_settings, Arc::clone(&shared), log);
+            if let Some(replicator) = &replicator {
+                worker.replicate(replicator.stage());
+            }
+            Arc::new(Mutex::new(worker))
         };
         let packet_clock = Arc::new(AtomicU64::new(0));
         let scrape = Scrape {
@@ -264,6 +271,11 @@ impl Collector {
             flow_log: log
                 .as_ref()
                 .map(|log| -> Box<dyn Fn() -> _ + Send + Sync> { Box::new(log.counts()) }),
+            replicas: replicator
+                .as_ref()
+                .map(|replicator| -> Box<dyn Fn() -> _ + Send + Sync> {
+                    Box::new(replicator.counts())
+                }),
             savefile: Arc::new(Mutex::new(SavefileCounts::default())),
             clock: if live {
                 Clock::Wall
@@ -276,6 +288,7 @@ impl Collector {
         Ok(Self {
             scrape: Arc::new(scrape),
             log,
+            replicator,
             packet_clock,
         })
     }
@@ -382,9 +395,12 @@ impl Collector {
                 .unwrap_or_else(PoisonError::into_inner)
                 .finish();
         }
+        let is_live = !self.scrape.sockets.is_empty();
+        if let Some(replicator) = self.replicator {
+            replicator.finish(is_live.then_some(LAST_DATAGRAMS));
+        }
         if let Some(log) = self.log {
-            let patience = (!self.scrape.sockets.is_empty()).then_some(LAST_LINES);
-            log.finish(patience);
+            log.finish(is_live.then_some(LAST_LINES));
         }
         say_ledger(&self.scrape.drain());
         if !print_metrics {
@@ -401,6 +417,24 @@ impl Collector {
             _ => Ok(()),
         }
     }
+}
+
+/// Passes datagrams on, if that is asked for.
+fn replicator(
+    settings: &Settings,
+    sockets: &[Arc<UdpReceiver>],
+    patience: Patience,
+    stop: &Stop,
+) -> Result<Option<Replicator>, Failure> {
+    if settings.replicate.is_empty() {
+        return Ok(None);
+    }
+    let listening: Vec<_> = sockets
+        .iter()
+        .map(|socket| socket.local_address())
+        .collect();
+    let queue = settings.replicate_queue.bytes();
+    Replicator::start(&settings.replicate, queue, patience, &listening, stop).map(Some)
 }
 
 /// What Kubernetes keeps the collector from knowing. It carries on with what is known; only for the

@@ -150,7 +150,7 @@ fn drain(
         let datagrams = batch.receive(socket, |exporter, datagram| {
             worker.receive(exporter, datagram, now);
         })?;
-        worker.flush_log();
+        worker.flush();
         sum += datagrams;
         if !Batch::is_whole(datagrams) {
             break;

@@ -12,6 +12,8 @@
 //! * Σ over series of a family that has no filter = octets (packets, connections) of the counted
 //!   records, scaled, unless series went idle
 
+mod relay;
+
 use flowproto::Address;
 use flowproto::collector::Unusable;
 use prometheus::core::Collector;
@@ -21,6 +23,7 @@ use prometheus::{
 
 use crate::aggregate::SeriesCounts;
 use crate::emit::FlowLogCounts;
+use crate::emit::replicate::ReplicaCounts;
 use crate::inventory::IndexSizes;
 use crate::inventory::cluster::{Kind, WatchCounts};
 use crate::inventory::outside::OutsideCounts;
@@ -51,6 +54,8 @@ pub struct Totals {
     pub kubernetes: Vec<(Kind, WatchCounts)>,
     /// Exporters whose clock is off, and by how many milliseconds.
     pub skews: Vec<(Address, i64)>,
+    /// Targets that datagrams are replicated to.
+    pub replicas: Vec<ReplicaCounts>,
 }
 
 /// The metrics and their registry.
@@ -118,6 +123,7 @@ pub struct Metrics {
     savefile_datagrams: IntCounter,
     savefile_not_used: [IntCounter; 5],
     scrape_seconds: Histogram,
+    replicated: relay::Replicated,
 }
 
 /// Exporters whose skew is shown, the worst ones.
@@ -205,6 +211,7 @@ impl Metrics {
         for (name, limit) in [
             ("sets_waiting_bytes", settings.template_wait_size),
             ("flow_log_queue_bytes", settings.flow_log_queue),
+            ("replicate_queue_bytes", settings.replicate_queue),
             ("receive_buffer_bytes", settings.receive_buffer),
         ] {
             limits.with_label_values(&[name]).set(level(limit.bytes()));
@@ -400,6 +407,7 @@ impl Metrics {
             )?,
             savefile_not_used: NotUsed::ALL
                 .map(|reason| not_used.with_label_values(&[reason.as_str()])),
+            replicated: relay::Replicated::new(&make)?,
             scrape_seconds: make.add(Histogram::with_opts(scrape_seconds.buckets(buckets)))?,
             registry: make.0,
         })
@@ -429,8 +437,10 @@ impl Metrics {
             outside,
             kubernetes,
             skews,
+            replicas,
         } = totals;
         let (decoding, records) = (&worker.decoding, &worker.records);
+        self.replicated.publish(replicas);
         raise(&self.datagrams, decoding.datagrams);
         raise(&self.received_bytes, decoding.octets);
         for (listen, drops, octets) in sockets {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Preset;
 use crate::emit::FlowLogTarget;
+use crate::emit::replicate::ReplicaUrl;
 use crate::inventory::Bounds;
 use crate::inventory::outside::{Files, NamedCidr};
 use crate::receive::udp::ListenUrl;
@@ -145,6 +146,17 @@ pub struct Flags {
     /// [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub flow_log_queue: Option<Size>,
+    /// Pass every datagram on as it came, over UDP; repeatable. The exporter's address is kept where the
+    /// kernel lets us (NET_ADMIN or NET_RAW): source=keep insists on that, source=own does without
+    #[arg(
+        long,
+        value_name = "udp://HOST:PORT[?source=keep|own]",
+        help_heading = "Output"
+    )]
+    pub replicate: Vec<ReplicaUrl>,
+    /// How much may wait for each such target before datagrams are dropped [default: 8MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    pub replicate_queue: Option<Size>,
     /// With --read: print what a scrape would say on stdout at the end
     #[arg(long, help_heading = "Output")]
     pub print_metrics: bool,
@@ -232,6 +244,8 @@ pub struct Settings {
     pub http: ListenAddress,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
+    pub replicate: Vec<ReplicaUrl>,
+    pub replicate_queue: Size,
     pub print_metrics: bool,
     pub preset: Vec<Preset>,
     pub intra_node: bool,
@@ -280,6 +294,8 @@ impl Default for Settings {
             http: ListenAddress(any(8080)),
             flow_log: None,
             flow_log_queue: Size::from_bytes(16 << 20),
+            replicate: Vec::new(),
+            replicate_queue: Size::from_bytes(8 << 20),
             print_metrics: false,
             preset: Preset::DEFAULT.to_vec(),
             intra_node: false,
@@ -349,6 +365,7 @@ impl Settings {
         for (name, value, most) in [
             ("receive_buffer", self.receive_buffer, 1 << 30),
             ("flow_log_queue", self.flow_log_queue, 1 << 32),
+            ("replicate_queue", self.replicate_queue, 1 << 32),
             ("template_wait_size", self.template_wait_size, 1 << 32),
         ] {
             if !(4096..=most).contains(&value.bytes()) {

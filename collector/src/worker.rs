@@ -16,6 +16,7 @@ use flowproto::collector::{CollectingProcess, Counters, Limits, Occupancy};
 use crate::aggregate::{EdgeTable, SeriesTable};
 use crate::dedup::Observers;
 use crate::emit::LineBuffer;
+use crate::emit::replicate::Stage;
 use crate::enrich::Known;
 use crate::intermediate::Intermediate;
 use crate::inventory::Index;
@@ -157,6 +158,8 @@ pub struct WorkerCounts {
 pub struct Worker {
     collecting: CollectingProcess,
     intermediate: Intermediate,
+    /// Where datagrams are passed on, if they are.
+    replicas: Option<Stage>,
 }
 
 impl Worker {
@@ -166,19 +169,32 @@ impl Worker {
         Self {
             collecting: CollectingProcess::new(settings.limits),
             intermediate: Intermediate::new(settings, shared, log),
+            replicas: None,
         }
+    }
+
+    /// Passes datagrams on from now on.
+    pub fn replicate(&mut self, replicas: Stage) {
+        self.replicas = Some(replicas);
     }
 
     /// Takes one datagram.
     pub fn receive(&mut self, exporter: SocketAddr, datagram: &[u8], now_milliseconds: u64) {
+        if let Some(replicas) = &mut self.replicas {
+            replicas.add(exporter, datagram);
+        }
         self.intermediate.now_milliseconds = now_milliseconds;
         self.intermediate.adopt_snapshots();
         self.collecting
             .receive(exporter, datagram, now_milliseconds, &mut self.intermediate);
     }
 
-    /// Hands over the lines of the flow log, unless its writer is busy. To be called after every batch.
-    pub fn flush_log(&mut self) {
+    /// Hands over what was gathered for others: datagrams, and the lines of the flow log unless its writer is
+    /// busy. To be called after every batch.
+    pub fn flush(&mut self) {
+        if let Some(replicas) = &mut self.replicas {
+            replicas.flush();
+        }
         if let Some(log) = &mut self.intermediate.log {
             log.flush_if_idle();
         }
@@ -187,7 +203,7 @@ impl Worker {
     /// Gives up on what waited for too long. To be called about once a second.
     pub fn tick(&mut self, now_milliseconds: u64) {
         self.collecting.expire(now_milliseconds);
-        self.flush_log();
+        self.flush();
         self.intermediate.now_milliseconds = now_milliseconds;
         self.intermediate.adopt_snapshots();
         self.intermediate.settle_due();
@@ -198,6 +214,9 @@ impl Worker {
         self.intermediate.adopt_snapshots();
         self.collecting.expire(u64::MAX);
         self.intermediate.settle_all();
+        if let Some(replicas) = &mut self.replicas {
+            replicas.flush();
+        }
         // Dropped, it hands over its last lines.
         self.intermediate.log = None;
     }

@@ -12,6 +12,7 @@ use kipfix_service::exposition::{self, Format};
 use super::info;
 use crate::aggregate::EdgeTable;
 use crate::emit::FlowLogCounts;
+use crate::emit::replicate::ReplicaCounts;
 use crate::inventory::cluster::Health;
 use crate::live;
 use crate::metrics::{Metrics, Totals};
@@ -51,6 +52,8 @@ pub struct Scrape {
     pub sockets: Vec<Arc<UdpReceiver>>,
     /// The flow log, if there is one.
     pub flow_log: Option<Box<dyn Fn() -> FlowLogCounts + Send + Sync>>,
+    /// What became of replicated datagrams, if there are targets.
+    pub replicas: Option<Box<dyn Fn() -> Vec<ReplicaCounts> + Send + Sync>>,
     /// What savefiles held.
     pub savefile: Arc<Mutex<SavefileCounts>>,
     /// What time it is.
@@ -95,6 +98,11 @@ impl Scrape {
             series: counts,
             flow_log: self
                 .flow_log
+                .as_ref()
+                .map(|counts| counts())
+                .unwrap_or_default(),
+            replicas: self
+                .replicas
                 .as_ref()
                 .map(|counts| counts())
                 .unwrap_or_default(),
