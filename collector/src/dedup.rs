@@ -29,6 +29,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::aggregate::Measures;
+use crate::emit::forward::Enriched;
 use crate::inventory::{EndpointId, NodeId};
 
 /// How long a node counts as observed after an exporter on it was heard, milliseconds.
@@ -172,6 +173,8 @@ pub struct Held {
     pub measures: Measures,
     /// Its line of the flow log, still open; empty where there is none.
     pub line: Vec<u8>,
+    /// What is forwarded of it, if it counts.
+    pub forward: Option<Box<Enriched>>,
 }
 
 #[cfg(test)]

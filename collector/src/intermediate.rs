@@ -11,6 +11,7 @@ use flowproto::{Address, FlowRecord};
 
 use crate::aggregate::{EdgeTable, Measures};
 use crate::dedup::{self, Held, OBSERVED_MILLISECONDS, Verdict};
+use crate::emit::forward::ForwardStage;
 use crate::emit::{LineBuffer, line};
 use crate::enrich::{self, Clock, Ends, Known, TrafficClass};
 use crate::inventory::outside::Outside;
@@ -113,16 +114,21 @@ pub(super) struct Intermediate {
     exporter: Located,
     domain_index: usize,
     pub(super) log: Option<LineBuffer>,
+    /// Where records are passed on, if they are.
+    pub(super) forward: Option<ForwardStage>,
     pub(super) counts: RecordCounts,
     pub(super) now_milliseconds: u64,
 }
 
 impl RecordSink for Intermediate {
     fn message(&mut self, message: &Message<'_>) {
+        self.domain_index = message.domain_index;
+        if let Some(forward) = &mut self.forward {
+            forward.message(message);
+        }
         if self.index.is_empty() {
             return;
         }
-        self.domain_index = message.domain_index;
         if self.exporters.len() <= message.domain_index {
             self.exporters
                 .resize(message.domain_index.saturating_add(1), None);
@@ -189,6 +195,7 @@ impl Intermediate {
             settings,
             shared,
             log,
+            forward: None,
         }
     }
 
@@ -313,17 +320,19 @@ impl Intermediate {
         } else {
             self.counts.no_counters += 1;
             self.log(ends, exporter, line, true);
+            self.pass_on(record, ends, false, true);
             return;
         };
         let measures = self.measures(record);
         match (verdict, exporter) {
             (Verdict::Undecided, Some(node)) => {
                 let line = self.open_line(ends, line);
-                self.hold(node, ends, measures, line);
+                self.hold(node, (record, ends, false), measures, line);
             }
             (verdict, _) => {
                 let counts = verdict != Verdict::OtherObserver;
                 self.log(ends, exporter, line, counts);
+                self.pass_on(record, ends, false, counts);
                 self.count(ends.source, ends.destination, &measures, counts);
             }
         }
@@ -334,9 +343,12 @@ impl Intermediate {
         let measures = reverse_measures(record);
         let ends = ends.reversed();
         match (self.judge(exporter, ends), exporter) {
-            (Verdict::Undecided, Some(node)) => self.hold(node, ends, measures, Vec::new()),
+            (Verdict::Undecided, Some(node)) => {
+                self.hold(node, (record, ends, true), measures, Vec::new());
+            }
             (verdict, _) => {
                 let counts = verdict != Verdict::OtherObserver;
+                self.pass_on(record, ends, true, counts);
                 self.count(ends.source, ends.destination, &measures, counts);
             }
         }
@@ -391,8 +403,26 @@ impl Intermediate {
         }
     }
 
-    fn hold(&mut self, exporter: NodeId, ends: Ends, measures: Measures, line: Vec<u8>) {
+    /// Forwards one direction of a record, where records are forwarded.
+    fn pass_on(&mut self, record: &FlowRecord, ends: Ends, way_back: bool, counts: bool) {
+        if let Some(forward) = &mut self.forward {
+            let enriched = forward.enriched(record, ends, self.domain_index, way_back);
+            forward.push(enriched, counts);
+        }
+    }
+
+    fn hold(
+        &mut self,
+        exporter: NodeId,
+        (record, ends, way_back): (&FlowRecord, Ends, bool),
+        measures: Measures,
+        line: Vec<u8>,
+    ) {
         self.counts.held += 1;
+        let forward = self
+            .forward
+            .as_ref()
+            .and_then(|forward| forward.enriched(record, ends, self.domain_index, way_back));
         let crowded_out = self.held.hold(
             Held {
                 exporter,
@@ -400,6 +430,7 @@ impl Intermediate {
                 destination: ends.destination,
                 measures,
                 line,
+                forward: forward.map(Box::new),
             },
             self.now_milliseconds,
         );
@@ -417,6 +448,9 @@ impl Intermediate {
             line::end(&mut held.line);
             log.text().extend_from_slice(&held.line);
             log.end_line();
+        }
+        if let Some(forward) = &mut self.forward {
+            forward.push(held.forward.take().map(|held| *held), counts);
         }
         self.count(held.source, held.destination, &held.measures, counts);
     }

@@ -29,6 +29,7 @@ pub mod waiting;
 pub mod worker;
 
 use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -42,6 +43,7 @@ use kipfix_service::logs;
 use kipfix_service::signals::Stop;
 
 use aggregate::{EdgeTable, SeriesTable};
+use emit::forward::Forwarder;
 use emit::replicate::Replicator;
 use emit::{FlowLog, Patience};
 use inventory::cluster::{self, Access, Health, Terms};
@@ -199,7 +201,7 @@ fn watch_files(outside: Watch, stop: Stop) -> Result<(), Failure> {
 fn bind(settings: &Settings) -> Result<Vec<Arc<UdpReceiver>>, Failure> {
     let octets = usize::try_from(settings.receive_buffer.bytes()).unwrap_or(usize::MAX);
     let mut sockets = Vec::new();
-    let mut ports: Vec<std::net::SocketAddr> = settings.listen.iter().map(|url| url.0).collect();
+    let mut ports: Vec<SocketAddr> = settings.listen.iter().map(|url| url.0).collect();
     for worker in 0..settings.workers {
         for (url, address) in settings.listen.iter().zip(&mut ports) {
             let socket = UdpReceiver::bind(*address, octets, worker, settings.workers > 1)
@@ -222,6 +224,7 @@ struct Collector {
     scrape: Arc<Scrape>,
     log: Option<FlowLog>,
     replicator: Option<Replicator>,
+    forwarder: Option<Forwarder>,
     packet_clock: Arc<AtomicU64>,
 }
 
@@ -241,7 +244,12 @@ impl Collector {
                     .map_err(|error| anyhow!("flow_log: cannot open {target}: {error}"))?,
             ),
         };
-        let replicator = replicator(settings, &sockets, patience, stop)?;
+        let listening: Vec<_> = sockets
+            .iter()
+            .map(|socket| socket.local_address())
+            .collect();
+        let relay = (patience, listening.as_slice());
+        let replicator = replicator(settings, relay, stop)?;
         let series = SeriesTable::new(
             &settings.preset,
             settings.max_series,
@@ -251,6 +259,8 @@ impl Collector {
         let shared = Shared::new(index, outside, series).of_cluster(&settings.cluster_name);
         let shared = Arc::new(shared);
         let live = !sockets.is_empty();
+        let metrics = Metrics::new(settings).context("self-metrics cannot be made")?;
+        let forwarder = forwarder(settings, relay, &metrics, &shared, stop)?;
         let worker_settings = settings.worker(live.then(live::now_milliseconds));
         let worker = || {
             let log = log.as_ref().map(FlowLog::buffer);
@@ -258,11 +268,14 @@ impl Collector {
             if let Some(replicator) = &replicator {
                 worker.replicate(replicator.stage());
             }
+            if let Some(forwarder) = &forwarder {
+                worker.forward(forwarder.stage());
+            }
             Arc::new(Mutex::new(worker))
         };
         let packet_clock = Arc::new(AtomicU64::new(0));
         let scrape = Scrape {
-            metrics: Metrics::new(settings).context("self-metrics cannot be made")?,
+            metrics,
             workers: (0..if live { settings.workers } else { 1 })
                 .map(|_| worker())
                 .collect(),
@@ -271,6 +284,11 @@ impl Collector {
             flow_log: log
                 .as_ref()
                 .map(|log| -> Box<dyn Fn() -> _ + Send + Sync> { Box::new(log.counts()) }),
+            forward: forwarder
+                .as_ref()
+                .map(|forwarder| -> Box<dyn Fn() -> _ + Send + Sync> {
+                    Box::new(forwarder.counts())
+                }),
             replicas: replicator
                 .as_ref()
                 .map(|replicator| -> Box<dyn Fn() -> _ + Send + Sync> {
@@ -289,6 +307,7 @@ impl Collector {
             scrape: Arc::new(scrape),
             log,
             replicator,
+            forwarder,
             packet_clock,
         })
     }
@@ -396,13 +415,25 @@ impl Collector {
                 .finish();
         }
         let is_live = !self.scrape.sockets.is_empty();
-        if let Some(replicator) = self.replicator {
-            replicator.finish(is_live.then_some(LAST_DATAGRAMS));
-        }
-        if let Some(log) = self.log {
-            log.finish(is_live.then_some(LAST_LINES));
-        }
+        // Side by side, so that all of them have the time that there is.
+        let relayed = std::thread::scope(|scope| {
+            let forwarding = self
+                .forwarder
+                .map(|forwarder| scope.spawn(|| forwarder.finish()));
+            let replicating = self.replicator.map(|replicator| {
+                scope.spawn(move || replicator.finish(is_live.then_some(LAST_DATAGRAMS)))
+            });
+            if let Some(log) = self.log {
+                log.finish(is_live.then_some(LAST_LINES));
+            }
+            [forwarding, replicating]
+                .into_iter()
+                .flatten()
+                .map(|thread| thread.join().unwrap_or(Ok(())))
+                .collect::<Result<(), Failure>>()
+        });
         say_ledger(&self.scrape.drain());
+        relayed?;
         if !print_metrics {
             return Ok(());
         }
@@ -419,22 +450,39 @@ impl Collector {
     }
 }
 
+/// Forwards records, if that is asked for.
+fn forwarder(
+    settings: &Settings,
+    (patience, listening): (Patience, &[SocketAddr]),
+    metrics: &Metrics,
+    shared: &Arc<Shared>,
+    stop: &Stop,
+) -> Result<Option<Forwarder>, Failure> {
+    if settings.forward.is_empty() {
+        return Ok(None);
+    }
+    Forwarder::start(
+        &settings.forward,
+        (settings.forward_records, settings.forward_queue),
+        (patience, listening),
+        metrics.targets(),
+        shared,
+        stop,
+    )
+    .map(Some)
+}
+
 /// Passes datagrams on, if that is asked for.
 fn replicator(
     settings: &Settings,
-    sockets: &[Arc<UdpReceiver>],
-    patience: Patience,
+    (patience, listening): (Patience, &[SocketAddr]),
     stop: &Stop,
 ) -> Result<Option<Replicator>, Failure> {
     if settings.replicate.is_empty() {
         return Ok(None);
     }
-    let listening: Vec<_> = sockets
-        .iter()
-        .map(|socket| socket.local_address())
-        .collect();
     let queue = settings.replicate_queue.bytes();
-    Replicator::start(&settings.replicate, queue, patience, &listening, stop).map(Some)
+    Replicator::start(&settings.replicate, queue, patience, listening, stop).map(Some)
 }
 
 /// What Kubernetes keeps the collector from knowing. It carries on with what is known; only for the

@@ -16,6 +16,7 @@ mod relay;
 
 use flowproto::Address;
 use flowproto::collector::Unusable;
+use kipfix_export::counters::TargetFamilies;
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -23,6 +24,7 @@ use prometheus::{
 
 use crate::aggregate::SeriesCounts;
 use crate::emit::FlowLogCounts;
+use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::inventory::IndexSizes;
 use crate::inventory::cluster::{Kind, WatchCounts};
@@ -56,6 +58,8 @@ pub struct Totals {
     pub skews: Vec<(Address, i64)>,
     /// Targets that datagrams are replicated to.
     pub replicas: Vec<ReplicaCounts>,
+    /// Records that are forwarded.
+    pub forward: ForwardCounts,
 }
 
 /// The metrics and their registry.
@@ -124,6 +128,7 @@ pub struct Metrics {
     savefile_not_used: [IntCounter; 5],
     scrape_seconds: Histogram,
     replicated: relay::Replicated,
+    forwarded: relay::Forwarded,
 }
 
 /// Exporters whose skew is shown, the worst ones.
@@ -205,6 +210,7 @@ impl Metrics {
             ("edges", settings.max_edges),
             ("outside_combinations", settings.max_outside),
             ("series_per_family", settings.max_series),
+            ("forward_queue_records", settings.forward_queue),
         ] {
             limits.with_label_values(&[name]).set(level(limit));
         }
@@ -408,6 +414,7 @@ impl Metrics {
             savefile_not_used: NotUsed::ALL
                 .map(|reason| not_used.with_label_values(&[reason.as_str()])),
             replicated: relay::Replicated::new(&make)?,
+            forwarded: relay::Forwarded::new(&make)?,
             scrape_seconds: make.add(Histogram::with_opts(scrape_seconds.buckets(buckets)))?,
             registry: make.0,
         })
@@ -417,6 +424,12 @@ impl Metrics {
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What becomes of records for each target that they are forwarded to.
+    #[must_use]
+    pub const fn targets(&self) -> &TargetFamilies {
+        self.forwarded.targets()
     }
 
     /// A scrape took so long.
@@ -438,9 +451,11 @@ impl Metrics {
             kubernetes,
             skews,
             replicas,
+            forward,
         } = totals;
         let (decoding, records) = (&worker.decoding, &worker.records);
         self.replicated.publish(replicas);
+        self.forwarded.publish(forward);
         raise(&self.datagrams, decoding.datagrams);
         raise(&self.received_bytes, decoding.octets);
         for (listen, drops, octets) in sockets {

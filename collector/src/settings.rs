@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use flowproto::collector::Limits;
+use kipfix_export::target::Target;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Preset;
 use crate::emit::FlowLogTarget;
+use crate::emit::forward::{self, Which};
 use crate::emit::replicate::ReplicaUrl;
 use crate::inventory::Bounds;
 use crate::inventory::outside::{Files, NamedCidr};
@@ -146,6 +148,28 @@ pub struct Flags {
     /// [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub flow_log_queue: Option<Size>,
+    /// Send records on as IPFIX, with the names of their ends (Antrea's elements, and our own where there is no
+    /// public one); repeatable. tls:// takes ca=FILE, cert=FILE and key=FILE, file: rotate-size=SIZE,
+    /// rotate-every=TIME and keep=N
+    #[arg(
+        long,
+        value_name = "udp://HOST:PORT|tcp://...|tls://...|file:PATH",
+        help_heading = "Output"
+    )]
+    pub forward: Vec<Target>,
+    /// Which records are sent on: counted (of two nodes that saw a flow, one node's) or all
+    /// [default: counted]
+    #[arg(
+        long,
+        value_name = "counted|all",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub forward_records: Option<Which>,
+    /// Records that may wait to be sent on before some are dropped, and as many for each target of TCP,
+    /// TLS and files [default: 65536]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub forward_queue: Option<usize>,
     /// Pass every datagram on as it came, over UDP; repeatable. The exporter's address is kept where the
     /// kernel lets us (NET_ADMIN or NET_RAW): source=keep insists on that, source=own does without
     #[arg(
@@ -244,6 +268,9 @@ pub struct Settings {
     pub http: ListenAddress,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
+    pub forward: Vec<Target>,
+    pub forward_records: Which,
+    pub forward_queue: usize,
     pub replicate: Vec<ReplicaUrl>,
     pub replicate_queue: Size,
     pub print_metrics: bool,
@@ -294,6 +321,9 @@ impl Default for Settings {
             http: ListenAddress(any(8080)),
             flow_log: None,
             flow_log_queue: Size::from_bytes(16 << 20),
+            forward: Vec::new(),
+            forward_records: Which::default(),
+            forward_queue: 65_536,
             replicate: Vec::new(),
             replicate_queue: Size::from_bytes(8 << 20),
             print_metrics: false,
@@ -350,6 +380,7 @@ impl Settings {
         for (name, value, least, most) in [
             ("workers", self.workers, 1, 256),
             ("held_records", self.held_records, 0, 1 << 24),
+            ("forward_queue", self.forward_queue, 1, 1 << 24),
             ("max_series", self.max_series, 1, 1 << 26),
             ("max_edges", self.max_edges, 16, 1 << 24),
             ("max_outside", self.max_outside, 16, 1 << 24),
@@ -384,13 +415,17 @@ impl Settings {
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: allowed only beside read; live, scrape /metrics".into());
         }
+        for target in &self.forward {
+            forward::check(target).map_err(BadSettings::new)?;
+        }
         if self.explain && self.read.is_empty() {
             return bad("explain: allowed only beside read, the savefile that is explained".into());
         }
-        if self.explain && (self.print_metrics || self.flow_log.is_some()) {
+        let relays = !self.forward.is_empty() || !self.replicate.is_empty();
+        if self.explain && (self.print_metrics || self.flow_log.is_some() || relays) {
             return bad(
-                "explain: not allowed beside flow_log and print_metrics: it counts nothing, and stdout is \
-                 its own; run them one after the other"
+                "explain: not allowed beside flow_log, print_metrics, forward and replicate: it only \
+                 explains; run them one after the other"
                     .into(),
             );
         }

@@ -16,6 +16,7 @@ use flowproto::collector::{CollectingProcess, Counters, Limits, Occupancy};
 use crate::aggregate::{EdgeTable, SeriesTable};
 use crate::dedup::Observers;
 use crate::emit::LineBuffer;
+use crate::emit::forward::ForwardStage;
 use crate::emit::replicate::Stage;
 use crate::enrich::Known;
 use crate::intermediate::Intermediate;
@@ -178,6 +179,11 @@ impl Worker {
         self.replicas = Some(replicas);
     }
 
+    /// Forwards records from now on.
+    pub fn forward(&mut self, forward: ForwardStage) {
+        self.intermediate.forward = Some(forward);
+    }
+
     /// Takes one datagram.
     pub fn receive(&mut self, exporter: SocketAddr, datagram: &[u8], now_milliseconds: u64) {
         if let Some(replicas) = &mut self.replicas {
@@ -189,11 +195,14 @@ impl Worker {
             .receive(exporter, datagram, now_milliseconds, &mut self.intermediate);
     }
 
-    /// Hands over what was gathered for others: datagrams, and the lines of the flow log unless its writer is
-    /// busy. To be called after every batch.
+    /// Hands over what was gathered for others: datagrams, records, and the lines of the flow log unless its
+    /// writer is busy. To be called after every batch.
     pub fn flush(&mut self) {
         if let Some(replicas) = &mut self.replicas {
             replicas.flush();
+        }
+        if let Some(forward) = &mut self.intermediate.forward {
+            forward.flush();
         }
         if let Some(log) = &mut self.intermediate.log {
             log.flush_if_idle();
@@ -214,9 +223,7 @@ impl Worker {
         self.intermediate.adopt_snapshots();
         self.collecting.expire(u64::MAX);
         self.intermediate.settle_all();
-        if let Some(replicas) = &mut self.replicas {
-            replicas.flush();
-        }
+        self.flush();
         // Dropped, it hands over its last lines.
         self.intermediate.log = None;
     }

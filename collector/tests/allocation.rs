@@ -8,9 +8,14 @@ use std::sync::Arc;
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeTable, Preset, SeriesTable};
+use kipfix_collector::emit::Patience;
+use kipfix_collector::emit::forward::{Forwarder, Which};
+use kipfix_collector::emit::replicate::Replicator;
 use kipfix_collector::inventory;
+use kipfix_collector::metrics::Metrics;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::worker::{Shared, Worker};
+use kipfix_service::signals::Stop;
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -85,4 +90,61 @@ fn a_warm_worker_allocates_nothing_per_record() {
 
     assert!(worker.counts().records.records > 10_000);
     assert_eq!(measured.count_total, 0, "{measured:?}");
+}
+
+#[test]
+fn a_warm_worker_passes_on_without_allocating_per_record_or_datagram() {
+    let series = SeriesTable::new(&Preset::DEFAULT, 1000, 3_600_000);
+    let shared = Arc::new(Shared::new(index(), Arc::default(), series));
+    let settings = Settings::default();
+    let mut worker = Worker::new(
+        settings.worker(Some(NOW - 1_000_000)),
+        Arc::clone(&shared),
+        None,
+    );
+    let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = format!("udp://{}", receiver.local_addr().unwrap());
+    let stop = Stop::new().unwrap();
+    let metrics = Metrics::new(&settings).unwrap();
+    let replica = [format!("{target}?source=own").parse().unwrap()];
+    let replicator = Replicator::start(&replica, 1 << 24, Patience::Drop, &[], &stop).unwrap();
+    let forwarder = Forwarder::start(
+        &[target.parse().unwrap()],
+        (Which::All, 1 << 16),
+        (Patience::Drop, &[]),
+        metrics.targets(),
+        &shared,
+        &stop,
+    )
+    .unwrap();
+    worker.replicate(replicator.stage());
+    worker.forward(forwarder.stage());
+    let exporter = SocketAddr::from(([10, 9, 0, 0], 4739));
+    let datagrams = datagrams();
+    let mut spare = EdgeTable::new(settings.max_edges);
+    // The templates.
+    worker.receive(exporter, &datagrams[0], NOW);
+    let mut round = || {
+        for datagram in &datagrams[1..] {
+            worker.receive(exporter, datagram, NOW);
+            worker.flush();
+        }
+        worker.drain(&mut spare);
+        shared.merge(&mut spare, NOW);
+    };
+    for _ in 0..20 {
+        round();
+    }
+
+    let measured = allocation_counter::measure(|| (0..20).for_each(|_| round()));
+
+    // Both buffers of a queue grow with the bursts that they have seen, and that is all.
+    assert!(worker.counts().records.records > 30_000);
+    assert!(measured.count_total <= 8, "{measured:?}");
+    let counts = forwarder.counts();
+    drop(worker);
+    forwarder.finish().unwrap();
+    replicator.finish(None).unwrap();
+    assert_eq!(counts().queue_full, 0);
+    assert!(counts().staged > 30_000);
 }

@@ -55,6 +55,10 @@ pub struct Element {
 /// value is that of the opposite direction.
 pub const REVERSE_ENTERPRISE: u32 = 29305;
 
+/// PEN of the elements that no public registry has: `registry/kipfix_32473.csv`. 32473 is the number that IANA
+/// keeps for documentation (RFC 5612), until one is assigned; type records (RFC 5610) say what they are.
+pub const KIPFIX_ENTERPRISE: u32 = 32_473;
+
 /// Every known element, ordered by enterprise number and identifier.
 pub static ELEMENTS: &[Element] = include!(concat!(env!("OUT_DIR"), "/elements.rs"));
 

@@ -168,10 +168,11 @@ fn a_biflow_is_one_record_with_reverse_elements_and_their_types() {
         0x80, 6, 0, 1, 0, 0, 0x72, 0x79,
     ];
     assert!(sent.windows(fields.len()).any(|octets| octets == fields));
-    // RFC 5610: PEN, element, type unsigned64, semantics deltaCounter, units octets, name.
+    // RFC 5610: PEN, element, type unsigned64, semantics deltaCounter, units octets, no range, name, no
+    // description.
     #[rustfmt::skip]
     let described = [
-        &[0, 0, 0x72, 0x79, 0, 1, 4, 3, 0, 2][..], b"\x16reverseOctetDeltaCount",
+        &[0, 0, 0x72, 0x79, 0, 1, 4, 3, 0, 2][..], &[0; 16], b"\x16reverseOctetDeltaCount\0",
     ].concat();
     assert!(
         sent.windows(described.len())

@@ -4,6 +4,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kipfix_service::signals::Stop;
+
 use super::Patience;
 
 /// What is handed over: many at once.
@@ -57,6 +59,7 @@ impl<T: Load> Mailbox<T> {
     pub(super) fn put(&self, more: &T, patience: Patience, taken: impl FnOnce(usize)) {
         let mut filling = self.lock();
         while patience == Patience::Wait
+            && !filling.is_closed
             && !filling.load.is_empty()
             && filling.load.size().saturating_add(more.size()) > self.bound
         {
@@ -69,7 +72,11 @@ impl<T: Load> Mailbox<T> {
             Patience::Wait => usize::MAX,
             Patience::Drop => self.bound,
         };
-        taken(filling.load.take_from(more, bound));
+        if filling.is_closed {
+            taken(0);
+        } else {
+            taken(filling.load.take_from(more, bound));
+        }
         drop(filling);
         self.came.notify_one();
     }
@@ -91,10 +98,22 @@ impl<T: Load> Mailbox<T> {
         more
     }
 
-    /// Nothing more comes.
+    /// Nothing more is taken in.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.came.notify_one();
+        self.emptied.notify_all();
+    }
+}
+
+/// Held by the thread that empties a mailbox. When that ends, however it ends, nobody waits for it any more, and
+/// the process is asked to stop: a dead stage ends it.
+pub(super) struct Emptier<'a, T: Load>(pub(super) &'a Mailbox<T>, pub(super) Stop);
+
+impl<T: Load> Drop for Emptier<'_, T> {
+    fn drop(&mut self) {
+        self.0.close();
+        self.1.set();
     }
 }
 
@@ -135,6 +154,18 @@ mod tests {
         assert_eq!(taken, [0, 1, 2, 3, 0, 1]);
         mailbox.close();
         assert!(!mailbox.take(&mut Vec::new(), Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_is_gone() {
+        let mailbox = Mailbox::new(3);
+        mailbox.put(&vec![1, 2, 3], Patience::Wait, |_| ());
+        let stop = Stop::new().unwrap();
+        drop(Emptier(&mailbox, stop.clone()));
+        assert!(stop.is_set());
+        let mut counted = None;
+        mailbox.put(&vec![4], Patience::Wait, |taken| counted = Some(taken));
+        assert_eq!(counted, Some(0));
     }
 
     #[test]

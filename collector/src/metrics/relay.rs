@@ -2,10 +2,15 @@
 //!
 //! For each target, `datagrams_total` = `replicate_sent_total` + Σ `replicate_lost_total{reason}` +
 //! `replicate_queue_datagrams` + those of the batch at hand.
+//!
+//! `forward_records_total` = `forward_dropped_total` + `forward_queue_records` + `target_records_received_total`
+//! of each target; from there on as [`kipfix_export::counters`] says.
 
-use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+use kipfix_export::counters::TargetFamilies;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::{Maker, level, raise};
+use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::{Lost, ReplicaCounts};
 
 /// The families of datagrams that are replicated.
@@ -80,5 +85,44 @@ impl Replicated {
                 raise(&self.lost.with_label_values(&labels), count);
             }
         }
+    }
+}
+
+/// The families of records that are forwarded.
+#[derive(Debug)]
+pub(super) struct Forwarded {
+    records: IntCounter,
+    dropped: IntCounter,
+    queue: IntGauge,
+    targets: TargetFamilies,
+}
+
+impl Forwarded {
+    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            records: make.counter(
+                "forward_records_total",
+                "Records (each direction of a biflow) to be forwarded.",
+            )?,
+            dropped: make.counter(
+                "forward_dropped_total",
+                "Of these, dropped because the queue was full.",
+            )?,
+            queue: make.gauge(
+                "forward_queue_records",
+                "Records that wait for the thread that forwards.",
+            )?,
+            targets: TargetFamilies::register(&make.0, "kipfix_collector")?,
+        })
+    }
+
+    pub(super) const fn targets(&self) -> &TargetFamilies {
+        &self.targets
+    }
+
+    pub(super) fn publish(&self, forward: &ForwardCounts) {
+        raise(&self.records, forward.staged);
+        raise(&self.dropped, forward.queue_full);
+        self.queue.set(level(forward.queued));
     }
 }

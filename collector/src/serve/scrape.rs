@@ -12,6 +12,7 @@ use kipfix_service::exposition::{self, Format};
 use super::info;
 use crate::aggregate::EdgeTable;
 use crate::emit::FlowLogCounts;
+use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::inventory::cluster::Health;
 use crate::live;
@@ -54,6 +55,8 @@ pub struct Scrape {
     pub flow_log: Option<Box<dyn Fn() -> FlowLogCounts + Send + Sync>>,
     /// What became of replicated datagrams, if there are targets.
     pub replicas: Option<Box<dyn Fn() -> Vec<ReplicaCounts> + Send + Sync>>,
+    /// What became of forwarded records, if there are targets.
+    pub forward: Option<Box<dyn Fn() -> ForwardCounts + Send + Sync>>,
     /// What savefiles held.
     pub savefile: Arc<Mutex<SavefileCounts>>,
     /// What time it is.
@@ -98,6 +101,11 @@ impl Scrape {
             series: counts,
             flow_log: self
                 .flow_log
+                .as_ref()
+                .map(|counts| counts())
+                .unwrap_or_default(),
+            forward: self
+                .forward
                 .as_ref()
                 .map(|counts| counts())
                 .unwrap_or_default(),

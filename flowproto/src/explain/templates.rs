@@ -296,7 +296,6 @@ fn type_name(element: &Element) -> String {
         bits => format!("{name}{bits}"),
     };
     match element.data_type {
-        DataType::OctetArray => "octetArray".into(),
         DataType::Unsigned => number("unsigned"),
         DataType::Signed => number("signed"),
         DataType::Float => number("float"),
@@ -309,6 +308,8 @@ fn type_name(element: &Element) -> String {
         DataType::DateTimeNanoseconds => "dateTimeNanoseconds".into(),
         DataType::Ipv4Address => "ipv4Address".into(),
         DataType::Ipv6Address => "ipv6Address".into(),
+        // Lists are shown as their octets, like what has no known type.
+        _ => "octetArray".into(),
     }
 }
 

@@ -7,7 +7,7 @@
 //! | 521 reliability (RFC 7011 §4.3) | 149 | 166, 167, 168 not sent |
 //! | 522 sampling (RFC 5477) | 302 | 304 algorithm (1: systematic, by count), 305 interval, 306 space |
 //! | 523 interfaces | 10 | 82 name, 83 description |
-//! | 524 elements (RFC 5610) | 346, 303 | 339 type, 344 semantics, 345 units, 341 name |
+//! | 524 elements (RFC 5610) | 346, 303 | 339 type, 344 semantics, 345 units, 342, 343 range, 341 name, 340 description |
 //! | 525 flow keys (RFC 7011 §4.4) | 145 | 173 |
 
 use super::message::{MessageWriter, write_text};
@@ -44,13 +44,18 @@ const INTERFACE_FIELDS: [FieldSpecifier; 3] = [
     iana(82, VARIABLE_LENGTH),
     iana(83, VARIABLE_LENGTH),
 ];
-const ELEMENT_FIELDS: [FieldSpecifier; 6] = [
+/// All that RFC 5610 §3.9 lists, though ranges and descriptions are not given: libfixbuf takes notice of type
+/// records that have every one of them, and of no others.
+const ELEMENT_FIELDS: [FieldSpecifier; 9] = [
     iana(346, 4),
     iana(303, 2),
     iana(339, 1),
     iana(344, 1),
     iana(345, 2),
+    iana(342, 8),
+    iana(343, 8),
     iana(341, VARIABLE_LENGTH),
+    iana(340, VARIABLE_LENGTH),
 ];
 const FLOW_KEY_FIELDS: [FieldSpecifier; 2] = [iana(145, 2), iana(173, 8)];
 
@@ -100,7 +105,7 @@ const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 5] = [
 ];
 
 /// The enterprise elements of a tunnel.
-pub(super) fn tunnel_elements() -> impl Iterator<Item = ElementType<'static>> {
+pub fn tunnel_elements() -> impl Iterator<Item = ElementType<'static>> {
     TUNNEL_TYPES.iter().map(|(id, data_type)| ElementType {
         enterprise: 6876,
         id: *id,
@@ -246,12 +251,16 @@ impl Options<'_, '_> {
         self.template(ELEMENTS, 2, &ELEMENT_FIELDS);
         for element in elements {
             let name = prefix(element.name, 254);
-            let out = self.record(ELEMENTS, name.len().saturating_add(4 + 2 + 1 + 1 + 2 + 1));
+            let fixed = 4 + 2 + 1 + 1 + 2 + 8 + 8 + 1 + 1;
+            let out = self.record(ELEMENTS, name.len().saturating_add(fixed));
             put(out, element.enterprise.to_be_bytes());
             put(out, element.id.to_be_bytes());
             put(out, [element.data_type, element.semantics]);
             put(out, element.units.to_be_bytes());
+            // No range, no description.
+            put(out, [0; 16]);
             write_text(out, name);
+            write_text(out, "");
         }
     }
 

@@ -11,19 +11,19 @@ mod sender;
 mod sockets;
 mod url;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use kipfix_export::names::{self, Name};
+use kipfix_export::names::Name;
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use super::Patience;
 use super::mailbox::{Load, Mailbox};
+use super::{Patience, is_own};
 use counts::Counts;
 use datagrams::Datagrams;
 use sender::Sender;
@@ -158,8 +158,8 @@ impl Replicator {
             let is_paced = patience == Patience::Wait;
             let sender = Sender::new(name, Sockets::new(keeps), listening.to_vec(), is_paced);
             let thread = std::thread::Builder::new().name("replicate".into()).spawn({
-                let line = Arc::clone(&line);
-                move || sender.run(&line.mailbox, &line.counts)
+                let (line, stop) = (Arc::clone(&line), stop.clone());
+                move || sender.run(&line.mailbox, &line.counts, stop)
             });
             targets.push(Target {
                 name: url.to_string(),
@@ -167,7 +167,7 @@ impl Replicator {
                 thread: thread.context("no thread for a target of replicate")?,
             });
         }
-        names::watch(names, stop.clone()).context("no thread for names")?;
+        super::look_up(names, "replicate", patience, stop)?;
         Ok(Self { targets, patience })
     }
 
@@ -198,7 +198,11 @@ impl Replicator {
 
     /// Waits until everything handed over is sent, for `patience` if there is one. Every [`Stage`] must be
     /// flushed before.
-    pub fn finish(self, patience: Option<Duration>) {
+    ///
+    /// # Errors
+    /// A thread died.
+    pub fn finish(self, patience: Option<Duration>) -> Result<(), Failure> {
+        let mut outcome = Ok(());
         let began = crate::live::monotonic();
         for target in &self.targets {
             target.line.mailbox.close();
@@ -217,9 +221,10 @@ impl Replicator {
                     "not all datagrams were passed on"
                 );
             } else if target.thread.join().is_err() {
-                tracing::error!(target = target.name, "the thread that replicates died");
+                outcome = Err(anyhow!("the thread that replicates to {} died", target.name).into());
             }
         }
+        outcome
     }
 }
 
@@ -245,16 +250,6 @@ fn keeps_source(url: &ReplicaUrl) -> Result<bool, Failure> {
             Ok(false)
         }
     }
-}
-
-/// Whether this process itself receives at `address`.
-fn is_own(address: SocketAddr, listening: &[SocketAddr]) -> bool {
-    let ip = address.ip().to_canonical();
-    let is_local = || ip.is_unspecified() || UdpSocket::bind((ip, 0)).is_ok();
-    listening.iter().any(|own| {
-        let own_ip = own.ip().to_canonical();
-        own.port() == address.port() && (own_ip == ip || own_ip.is_unspecified() && is_local())
-    })
 }
 
 /// Datagrams of one worker on their way to the targets.
@@ -294,6 +289,8 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use super::*;
 
     fn start(url: &str, listening: &[SocketAddr]) -> Result<Replicator, Failure> {
@@ -323,7 +320,10 @@ mod tests {
             ("udp://127.0.0.1:4739?source=own", "127.0.0.2:4739"),
             ("udp://192.0.2.1:4739?source=own", "0.0.0.0:4739"),
         ] {
-            start(target, &[own.parse().unwrap()]).unwrap().finish(None);
+            start(target, &[own.parse().unwrap()])
+                .unwrap()
+                .finish(None)
+                .unwrap();
         }
     }
 
@@ -353,7 +353,7 @@ mod tests {
         assert!((0..97).all(|at| sources[at] == sources[at + 3]));
         assert_ne!(sources[0], sources[1]);
         let counts = replicator.counts();
-        replicator.finish(None);
+        replicator.finish(None).unwrap();
         let [counts] = &counts()[..] else {
             panic!("one target")
         };

@@ -6,14 +6,16 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use kipfix_export::names::Name;
+use kipfix_service::signals::Stop;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 
+use super::Lost;
 use super::counts::Counts;
 use super::datagrams::Datagrams;
 use super::sockets::{Outlet, Sockets};
-use super::{Lost, is_own};
-use crate::emit::mailbox::Mailbox;
+use crate::emit::is_own;
+use crate::emit::mailbox::{Emptier, Mailbox};
 
 /// Datagrams a system call takes at the most.
 const BATCH: usize = 64;
@@ -56,7 +58,8 @@ impl Sender {
     }
 
     /// Sends what comes until the mailbox is closed and empty.
-    pub(super) fn run(mut self, mailbox: &Mailbox<Datagrams>, counts: &Counts) {
+    pub(super) fn run(mut self, mailbox: &Mailbox<Datagrams>, counts: &Counts, stop: Stop) {
+        let _emptier = Emptier(mailbox, stop);
         let mut datagrams = Datagrams::default();
         // Made here, since it must not move to another thread.
         let mut headers = MultiHeaders::preallocate(BATCH, None);

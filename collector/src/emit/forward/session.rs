@@ -1,0 +1,321 @@
+//! Enriched records → IPFIX Messages for one target.
+
+use std::sync::Arc;
+
+use flowproto::FlowKey;
+use flowproto::exporter::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
+use flowproto::exporter::options::{self, Options};
+use flowproto::exporter::{NotCarried, Send};
+use kipfix_export::{Encoding, RecordOf, Session, SessionStart};
+
+use super::names::{self, Names};
+use super::record::Enriched;
+use super::shape::{Shape, Source};
+use crate::enrich::Known;
+use crate::worker::Shared;
+
+/// Templates and types go out again after so long …
+const REFRESH_MILLISECONDS: u64 = 60_000;
+/// … or after so many Messages, where the transport may lose them (RFC 7011 §8.4).
+const REFRESH_MESSAGES: u64 = 4096;
+/// RFC 7011 §3.1: 0 where no one Observation Domain is that of all records; 405 says it of each.
+const OBSERVATION_DOMAIN: u32 = 0;
+/// Message header and Set header in front of a record.
+const HEADERS: usize = 16 + 4;
+
+/// How enriched records become Messages.
+#[derive(Clone, Debug)]
+pub(super) struct Enrichment {
+    /// Where names are looked up.
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Encoding for Enrichment {
+    type Session = Forwarding;
+
+    fn begin(&self, start: SessionStart) -> Forwarding {
+        Forwarding {
+            shared: Arc::clone(&self.shared),
+            message: MessageWriter::new(OBSERVATION_DOMAIN, start.max_message_octets),
+            max_message_octets: start.max_message_octets,
+            reliable: start.reliable,
+            octets: vec![0; Shape::COUNT].into_boxed_slice(),
+            announced: Vec::new(),
+            tunnels_described: false,
+            refreshed: None,
+            messages_at_refresh: 0,
+        }
+    }
+
+    fn flow_key(record: &RecordOf<Self>) -> FlowKey {
+        record.record.key
+    }
+}
+
+/// The Transport Session to one target.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    shared: Arc<Shared>,
+    message: MessageWriter,
+    max_message_octets: usize,
+    reliable: bool,
+    /// Octets of the fixed fields of each shape whose template was sent; 0 of others.
+    octets: Box<[usize]>,
+    announced: Vec<Shape>,
+    tunnels_described: bool,
+    refreshed: Option<u64>,
+    messages_at_refresh: u64,
+}
+
+impl Session for Forwarding {
+    type Record = Enriched;
+
+    fn add(
+        &mut self,
+        enriched: &Enriched,
+        now: u64,
+        send: &mut Send<'_>,
+    ) -> Result<(), NotCarried> {
+        self.refresh_if_due(now, send);
+        let shape = Shape::of(enriched);
+        let mut fixed = self.octets.get(shape.index()).copied().unwrap_or_default();
+        if fixed == 0 {
+            self.announce(shape, now, send);
+            fixed = shape.octets();
+        }
+        let (index, outside) = (self.shared.index.load(), self.shared.outside.load());
+        let known = Known {
+            index: &index,
+            outside: &outside,
+        };
+        let room = self
+            .max_message_octets
+            .saturating_sub(HEADERS)
+            .saturating_sub(fixed);
+        let names = Names::of(enriched, known, &self.shared.cluster_name, room);
+        let octets = fixed.saturating_add(names.octets());
+        let out = self.message.open(shape.template_id(), octets, now, send);
+        let source = Source {
+            enriched,
+            names: &names,
+        };
+        shape.write(&source, out);
+        names.write(out);
+        self.message.count_record(&enriched.record);
+        Ok(())
+    }
+
+    fn flush(&mut self, now: u64, send: &mut Send<'_>) {
+        self.refresh_if_due(now, send);
+        self.message.send(now, send);
+    }
+
+    fn close(&mut self, now: u64, send: &mut Send<'_>) {
+        if self.reliable {
+            for set in [TEMPLATE_SET, OPTIONS_TEMPLATE_SET] {
+                self.message.withdrawal(set, set, now, send);
+            }
+        }
+        self.message.send(now, send);
+    }
+
+    fn limit_message_octets(&mut self, octets: usize) {
+        self.max_message_octets = octets;
+        self.message.limit(octets);
+    }
+}
+
+impl Forwarding {
+    fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
+        let messages = self
+            .message
+            .sent()
+            .0
+            .saturating_sub(self.messages_at_refresh);
+        // A clock that was set back must not put the refresh off until it is where it was.
+        let due = self.refreshed.is_none_or(|last| {
+            !self.reliable
+                && (now.abs_diff(last) >= REFRESH_MILLISECONDS || messages >= REFRESH_MESSAGES)
+        });
+        if due {
+            self.refresh(now, send);
+        }
+    }
+
+    #[cold]
+    fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
+        self.refreshed = Some(now);
+        self.messages_at_refresh = self.message.sent().0;
+        self.tunnels_described = false;
+        self.describe(names::types(), true, now, send);
+        for shape in std::mem::take(&mut self.announced) {
+            self.announce(shape, now, send);
+        }
+    }
+
+    /// Sends RFC 5610 type records.
+    fn describe(
+        &mut self,
+        types: impl Iterator<Item = options::ElementType<'static>>,
+        with_template: bool,
+        now: u64,
+        send: &mut Send<'_>,
+    ) {
+        let mut options = Options {
+            message: &mut self.message,
+            now,
+            send,
+            with_template,
+        };
+        options.elements(types);
+    }
+
+    /// Sends the template of a shape.
+    #[cold]
+    fn announce(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) {
+        if shape.is_tunnelled() && !self.tunnels_described {
+            self.tunnels_described = true;
+            self.describe(options::tunnel_elements(), false, now, send);
+        }
+        let fields = shape.fields().chain(names::fields());
+        self.message
+            .template(shape.template_id(), fields, now, send);
+        if let Some(octets) = self.octets.get_mut(shape.index()) {
+            *octets = shape.octets();
+        }
+        self.announced.push(shape);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowproto::FlowRecord;
+
+    use super::*;
+    use crate::aggregate::{Preset, SeriesTable};
+    use crate::emit::forward::Origin;
+    use crate::enrich;
+    use crate::inventory::{self, Bounds};
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    /// A cluster of one pod whose names are so long.
+    fn shared(letters: usize) -> Arc<Shared> {
+        let name = "n".repeat(letters);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("who.yaml");
+        let text = format!(
+            "nodes: [{{name: {name}, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: {name}}}]\n\
+             pods: [{{name: {name}, namespace: shop, addresses: [10.1.1.1], node: {name}, \
+             workload: {{kind: Deployment, name: {name}}}}}]\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let mut inventory = inventory::file::read(&path, Bounds::default()).unwrap();
+        let series = SeriesTable::new(&Preset::DEFAULT, 10, 1);
+        let index = inventory.directory.current();
+        Arc::new(Shared::new(index, Arc::default(), series).of_cluster(&name))
+    }
+
+    fn enriched(shared: &Shared, octets: u64) -> Enriched {
+        let mut record = FlowRecord {
+            octet_delta_count: octets,
+            packet_delta_count: 1,
+            flow_start_milliseconds: NOW,
+            flow_end_milliseconds: NOW,
+            ..FlowRecord::default()
+        };
+        record.key.source_address = std::net::Ipv4Addr::new(10, 1, 1, 1).into();
+        record.key.destination_address = std::net::Ipv4Addr::new(192, 0, 2, 1).into();
+        let (index, outside) = (shared.index.load(), shared.outside.load());
+        let known = Known {
+            index: &index,
+            outside: &outside,
+        };
+        let span = enrich::span(&record, 0, 0, NOW);
+        Enriched {
+            ends: enrich::ends(known, &record, span),
+            record,
+            origin: Arc::new(Origin {
+                address: std::net::Ipv4Addr::new(192, 0, 2, 9).into(),
+                observation_domain_id: 7,
+                name: "edge".into(),
+            }),
+        }
+    }
+
+    fn session(shared: &Arc<Shared>, octets: usize, reliable: bool) -> Forwarding {
+        let shared = Arc::clone(shared);
+        Enrichment { shared }.begin(SessionStart {
+            exporter_address: flowproto::Address::UNSPECIFIED,
+            max_message_octets: octets,
+            reliable,
+            now_milliseconds: NOW,
+        })
+    }
+
+    /// Set numbers of a Message, in order.
+    fn sets(message: &[u8]) -> Vec<u16> {
+        let (mut at, mut sets) = (16, Vec::new());
+        while at < message.len() {
+            sets.push(u16::from_be_bytes([message[at], message[at + 1]]));
+            at += usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]));
+        }
+        sets
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_cut_so_that_a_record_fits_its_message() {
+        let shared = shared(250);
+        for octets in [512, 1400] {
+            let mut session = session(&shared, octets, false);
+            let mut sent = Vec::new();
+            let enriched = enriched(&shared, 1);
+            for _ in 0..10 {
+                session
+                    .add(&enriched, NOW, &mut |m| sent.push(m.octets.to_vec()))
+                    .unwrap();
+            }
+            session.flush(NOW, &mut |m| sent.push(m.octets.to_vec()));
+            let longest = sent.iter().map(Vec::len).max().unwrap();
+            assert!(longest <= octets, "{longest} of {octets}");
+        }
+    }
+
+    #[test]
+    fn a_warm_session_allocates_nothing_per_record() {
+        let shared = shared(20);
+        let mut session = session(&shared, 1400, true);
+        let enriched = enriched(&shared, 1);
+        let mut records = 0;
+        let mut add = |times| {
+            for _ in 0..times {
+                session
+                    .add(&enriched, NOW, &mut |m| records += m.weight.records)
+                    .unwrap();
+            }
+        };
+        add(100);
+        let measured = allocation_counter::measure(|| add(10_000));
+        assert_eq!(measured.count_total, 0);
+        assert!(records > 9_000);
+    }
+
+    #[test]
+    fn over_udp_templates_and_types_go_out_again_on_a_stream_they_are_withdrawn() {
+        let shared = shared(5);
+        let sent = |reliable| {
+            let mut session = session(&shared, 65_535, reliable);
+            let mut sent = Vec::new();
+            let mut send = |m: flowproto::exporter::OutgoingMessage<'_>| sent.push(sets(m.octets));
+            for now in [NOW, NOW + 1000, NOW + 61_000] {
+                session.add(&enriched(&shared, 1), now, &mut send).unwrap();
+                session.flush(now, &mut send);
+            }
+            session.close(NOW + 61_000, &mut send);
+            sent
+        };
+        let whole = vec![3, 524, 2, 1024];
+        assert_eq!(sent(false), [whole.clone(), vec![1024], whole.clone()]);
+        assert_eq!(sent(true), [whole, vec![1024], vec![1024], vec![2, 3]]);
+    }
+}

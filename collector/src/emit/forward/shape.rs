@@ -1,0 +1,378 @@
+//! What a forwarded record has decides its template: fields that nobody measured are left out, so that a record
+//! without connections is not taken for one of no connection. A row of [`FIELDS`] is a field, what a record
+//! must have and must not have for it, and how it is written.
+
+use flowproto::record::{Sampling, TunnelType};
+use flowproto::template::FieldSpecifier;
+
+use super::names::{ANTREA, Names};
+use super::record::Enriched;
+
+const VMWARE: u32 = 6876;
+/// Template of shape 0; the numbers below are those of options templates.
+const FIRST_TEMPLATE: u16 = 1024;
+
+/// What a record has, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape(u16);
+
+const IPV6: u16 = 1;
+const INTERFACES: u16 = 1 << 1;
+const TRANSLATED: u16 = 1 << 2;
+const TUNNELLED: u16 = 1 << 3;
+/// The tunnel has a type in the registry and a key: not IP in IP.
+const KEYED: u16 = 1 << 4;
+const VXLAN: u16 = 1 << 5;
+const OUTER_V4: u16 = 1 << 6;
+/// The exporter counts connections.
+const CONNECTIONS: u16 = 1 << 7;
+const DURATION: u16 = 1 << 8;
+/// The exporter says who began.
+const INITIATED: u16 = 1 << 9;
+/// Autonomous systems, prefixes, next hop.
+const ROUTED: u16 = 1 << 10;
+const SAMPLED: u16 = 1 << 11;
+const ORIGIN_V6: u16 = 1 << 12;
+
+/// Everything that a field is written from.
+pub(super) struct Source<'a> {
+    pub(super) enriched: &'a Enriched,
+    pub(super) names: &'a Names<'a>,
+}
+
+struct Field {
+    specifier: FieldSpecifier,
+    needs: u16,
+    lacks: u16,
+    write: fn(&Source<'_>, &mut Vec<u8>),
+}
+
+const fn field(
+    (enterprise, id, length): (u32, u16, u16),
+    (needs, lacks): (u16, u16),
+    write: fn(&Source<'_>, &mut Vec<u8>),
+) -> Field {
+    Field {
+        specifier: FieldSpecifier {
+            enterprise,
+            id,
+            length,
+        },
+        needs,
+        lacks,
+        write,
+    }
+}
+
+const ALWAYS: (u16, u16) = (0, 0);
+
+macro_rules! value {
+    ($record:ident => $value:expr) => {
+        |source, out| {
+            let $record = &source.enriched.record;
+            out.extend_from_slice(&$value.to_be_bytes());
+        }
+    };
+}
+
+macro_rules! tunnel {
+    ($tunnel:ident => $value:expr) => {
+        |source, out| {
+            if let Some($tunnel) = &source.enriched.record.tunnel {
+                out.extend_from_slice(&$value.to_be_bytes());
+            }
+        }
+    };
+}
+
+macro_rules! nat {
+    ($nat:ident => $value:expr) => {
+        |source, out| {
+            if let Some($nat) = &source.enriched.record.translation {
+                out.extend_from_slice(&$value.to_be_bytes());
+            }
+        }
+    };
+}
+
+macro_rules! interface {
+    ($interfaces:ident => $value:expr) => {
+        |source, out| {
+            if let Some($interfaces) = &source.enriched.record.interfaces {
+                out.extend_from_slice(&$value.to_be_bytes());
+            }
+        }
+    };
+}
+
+const FIELDS: [Field; 54] = [
+    field(
+        (0, 8, 4),
+        (0, IPV6),
+        value!(r => r.key.source_address.v4_bits()),
+    ),
+    field(
+        (0, 12, 4),
+        (0, IPV6),
+        value!(r => r.key.destination_address.v4_bits()),
+    ),
+    field(
+        (0, 27, 16),
+        (IPV6, 0),
+        value!(r => r.key.source_address.bits()),
+    ),
+    field(
+        (0, 28, 16),
+        (IPV6, 0),
+        value!(r => r.key.destination_address.bits()),
+    ),
+    field((0, 7, 2), ALWAYS, value!(r => r.key.source_port)),
+    field((0, 11, 2), ALWAYS, value!(r => r.key.destination_port)),
+    field((0, 4, 1), ALWAYS, value!(r => r.key.protocol_identifier)),
+    field((0, 5, 1), ALWAYS, value!(r => r.ip_class_of_service)),
+    // In one octet: collectors exist that read two as 0.
+    field((0, 6, 1), ALWAYS, |source, out| {
+        let [_, low] = source.enriched.record.tcp_control_bits.to_be_bytes();
+        out.push(low);
+    }),
+    field((0, 136, 1), ALWAYS, value!(r => r.flow_end_reason.octet())),
+    field((0, 58, 2), ALWAYS, value!(r => r.vlan_id)),
+    field((0, 1, 8), ALWAYS, value!(r => r.octet_delta_count)),
+    field((0, 2, 8), ALWAYS, value!(r => r.packet_delta_count)),
+    field((0, 152, 8), ALWAYS, value!(r => r.flow_start_milliseconds)),
+    field((0, 153, 8), ALWAYS, value!(r => r.flow_end_milliseconds)),
+    field((0, 239, 1), (INITIATED, 0), |source, out| {
+        let direction = source.enriched.record.biflow_direction;
+        out.push(direction.unwrap_or_default().octet());
+    }),
+    field(
+        (0, 278, 4),
+        (CONNECTIONS, 0),
+        value!(r => r.new_connection_delta_count.unwrap_or_default()),
+    ),
+    field(
+        (0, 279, 8),
+        (DURATION, 0),
+        value!(r => r.connection_sum_duration_seconds.unwrap_or_default()),
+    ),
+    field((0, 32, 2), (0, IPV6), value!(r => r.icmp_type_code)),
+    field((0, 139, 2), (IPV6, 0), value!(r => r.icmp_type_code)),
+    field(
+        (0, 10, 4),
+        (INTERFACES, 0),
+        interface!(i => i.ingress_interface),
+    ),
+    field(
+        (0, 14, 4),
+        (INTERFACES, 0),
+        interface!(i => i.egress_interface),
+    ),
+    field(
+        (0, 61, 1),
+        (INTERFACES, 0),
+        interface!(i => i.flow_direction.unwrap_or_default()),
+    ),
+    field((0, 351, 8), (VXLAN, 0), tunnel!(t => t.layer2_segment_id())),
+    field(
+        (VMWARE, 891, 1),
+        (KEYED, 0),
+        tunnel!(t => t.tunnel_type.octet()),
+    ),
+    field((VMWARE, 892, 4), (KEYED, 0), tunnel!(t => t.tunnel_key)),
+    field(
+        (VMWARE, 893, 4),
+        (OUTER_V4, 0),
+        tunnel!(t => t.tunnel_source_address.v4_bits()),
+    ),
+    field(
+        (VMWARE, 894, 4),
+        (OUTER_V4, 0),
+        tunnel!(t => t.tunnel_destination_address.v4_bits()),
+    ),
+    field(
+        (VMWARE, 895, 1),
+        (TUNNELLED, 0),
+        tunnel!(t => t.tunnel_protocol_identifier),
+    ),
+    field(
+        (VMWARE, 896, 2),
+        (TUNNELLED, 0),
+        tunnel!(t => t.tunnel_source_port),
+    ),
+    field(
+        (VMWARE, 897, 2),
+        (TUNNELLED, 0),
+        tunnel!(t => t.tunnel_destination_port),
+    ),
+    field(
+        (0, 225, 4),
+        (TRANSLATED, IPV6),
+        nat!(n => n.post_nat_source_address.v4_bits()),
+    ),
+    field(
+        (0, 226, 4),
+        (TRANSLATED, IPV6),
+        nat!(n => n.post_nat_destination_address.v4_bits()),
+    ),
+    field(
+        (0, 281, 16),
+        (TRANSLATED | IPV6, 0),
+        nat!(n => n.post_nat_source_address.bits()),
+    ),
+    field(
+        (0, 282, 16),
+        (TRANSLATED | IPV6, 0),
+        nat!(n => n.post_nat_destination_address.bits()),
+    ),
+    field(
+        (0, 227, 2),
+        (TRANSLATED, 0),
+        nat!(n => n.post_napt_source_port),
+    ),
+    field(
+        (0, 228, 2),
+        (TRANSLATED, 0),
+        nat!(n => n.post_napt_destination_port),
+    ),
+    field((0, 16, 4), (ROUTED, 0), value!(r => r.bgp_source_as_number)),
+    field(
+        (0, 17, 4),
+        (ROUTED, 0),
+        value!(r => r.bgp_destination_as_number),
+    ),
+    field(
+        (0, 9, 1),
+        (ROUTED, IPV6),
+        value!(r => r.source_prefix_length),
+    ),
+    field(
+        (0, 13, 1),
+        (ROUTED, IPV6),
+        value!(r => r.destination_prefix_length),
+    ),
+    field(
+        (0, 15, 4),
+        (ROUTED, IPV6),
+        value!(r => r.ip_next_hop_address.v4_bits()),
+    ),
+    field(
+        (0, 29, 1),
+        (ROUTED | IPV6, 0),
+        value!(r => r.source_prefix_length),
+    ),
+    field(
+        (0, 30, 1),
+        (ROUTED | IPV6, 0),
+        value!(r => r.destination_prefix_length),
+    ),
+    field(
+        (0, 62, 16),
+        (ROUTED | IPV6, 0),
+        value!(r => r.ip_next_hop_address.bits()),
+    ),
+    // Raw counts go with the sampling that they are of, so that they are scaled once.
+    field((0, 305, 4), (SAMPLED, 0), value!(r => r.sampling.interval)),
+    field((0, 306, 4), (SAMPLED, 0), value!(r => r.sampling.space)),
+    // The Original Exporter: as RFC 7119 has it, and as collectors behind a proxy look for it.
+    field((0, 130, 4), (0, ORIGIN_V6), |source, out| {
+        origin_v4(source, out)
+    }),
+    field((0, 131, 16), (ORIGIN_V6, 0), |source, out| {
+        origin_v6(source, out)
+    }),
+    field((0, 403, 4), (0, ORIGIN_V6), |source, out| {
+        origin_v4(source, out)
+    }),
+    field((0, 404, 16), (ORIGIN_V6, 0), |source, out| {
+        origin_v6(source, out)
+    }),
+    field((0, 405, 4), ALWAYS, |source, out| {
+        let domain = source.enriched.origin.observation_domain_id;
+        out.extend_from_slice(&domain.to_be_bytes());
+    }),
+    field((ANTREA, 108, 2), ALWAYS, |source, out| {
+        out.extend_from_slice(&source.names.service_port.to_be_bytes());
+    }),
+    field((ANTREA, 137, 1), ALWAYS, |source, out| {
+        out.push(source.names.flow_type)
+    }),
+];
+
+fn origin_v4(source: &Source<'_>, out: &mut Vec<u8>) {
+    let address = source.enriched.origin_address();
+    out.extend_from_slice(&address.v4_bits().to_be_bytes());
+}
+
+fn origin_v6(source: &Source<'_>, out: &mut Vec<u8>) {
+    let address = source.enriched.origin_address();
+    out.extend_from_slice(&address.bits().to_be_bytes());
+}
+
+impl Shape {
+    /// How many there can be.
+    pub(super) const COUNT: usize = 1 << 13;
+
+    pub(super) fn of(enriched: &Enriched) -> Self {
+        let record = &enriched.record;
+        let when = |yes: bool, bit: u16| if yes { bit } else { 0 };
+        let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
+            TUNNELLED
+                | when(tunnel.tunnel_type != TunnelType::IpInIp, KEYED)
+                | when(tunnel.tunnel_type == TunnelType::Vxlan, VXLAN)
+                | when(tunnel.tunnel_source_address.is_ipv4(), OUTER_V4)
+        });
+        let routed = record.bgp_source_as_number != 0
+            || record.bgp_destination_as_number != 0
+            || record.source_prefix_length != 0
+            || record.destination_prefix_length != 0
+            || !record.ip_next_hop_address.is_unspecified();
+        Self(
+            when(!record.key.source_address.is_ipv4(), IPV6)
+                | when(record.interfaces.is_some(), INTERFACES)
+                | when(record.translation.is_some(), TRANSLATED)
+                | when(record.new_connection_delta_count.is_some(), CONNECTIONS)
+                | when(record.connection_sum_duration_seconds.is_some(), DURATION)
+                | when(record.biflow_direction.is_some(), INITIATED)
+                | when(routed, ROUTED)
+                | when(record.sampling != Sampling::NONE, SAMPLED)
+                | when(!enriched.origin_address().is_ipv4(), ORIGIN_V6)
+                | tunnel,
+        )
+    }
+
+    pub(super) const fn template_id(self) -> u16 {
+        FIRST_TEMPLATE.saturating_add(self.0)
+    }
+
+    /// Position among all shapes.
+    pub(super) fn index(self) -> usize {
+        self.0.into()
+    }
+
+    pub(super) const fn is_tunnelled(self) -> bool {
+        self.0 & TUNNELLED != 0
+    }
+
+    fn rows(self) -> impl Iterator<Item = &'static Field> + Clone {
+        FIELDS
+            .iter()
+            .filter(move |f| self.0 & f.needs == f.needs && self.0 & f.lacks == 0)
+    }
+
+    /// The fixed fields, in front of the names.
+    pub(super) fn fields(self) -> impl Iterator<Item = FieldSpecifier> + Clone {
+        self.rows().map(|field| field.specifier)
+    }
+
+    /// Octets of the fixed fields.
+    pub(super) fn octets(self) -> usize {
+        self.fields().map(|field| usize::from(field.length)).sum()
+    }
+
+    /// Appends the fixed fields.
+    pub(super) fn write(self, source: &Source<'_>, out: &mut Vec<u8>) {
+        for field in self.rows() {
+            (field.write)(source, out);
+        }
+    }
+}

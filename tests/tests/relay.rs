@@ -1,0 +1,817 @@
+//! The collector in front of other people's tools: datagrams replicated as they came, and records forwarded with
+//! names.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use flowproto::exporter::{ExportSession, ExportSettings, Facts, Version};
+use flowproto::record::Sampling;
+use flowproto::{Address, FlowRecord};
+use kipfix_tests::flows::{Flows, Nfcapd};
+use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, is_installed};
+use kipfix_tests::scrape::Scrape;
+use kipfix_tests::{netns, skip, take_turn};
+use serde_json::Value;
+
+const NOW: u64 = 1_700_000_000_000;
+
+const INVENTORY: &str = "
+nodes:
+  - {name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
+  - {name: node-b, addresses: [192.0.2.2], podCIDRs: [10.1.2.0/24], zone: z2, region: r1}
+pods:
+  - {name: web-1, namespace: shop, addresses: [10.1.1.1], node: node-a, workload: {kind: Deployment, name: web}}
+  - {name: db-1, namespace: shop, addresses: [10.1.2.1], node: node-b, workload: {kind: StatefulSet, name: db}}
+services: [{name: db, namespace: shop, addresses: [10.96.0.10]}]
+cidrs: [{cidr: 198.51.100.0/24, name: office}]
+";
+
+fn missing(test: &str, programs: &[&str]) -> bool {
+    let absent = programs.iter().find(|program| !is_installed(program));
+    if let Some(program) = absent {
+        skip(test, &format!("{program} is not installed"));
+    }
+    absent.is_some()
+}
+
+fn record(number: u32) -> FlowRecord {
+    let [_, _, high, low] = number.to_be_bytes();
+    let mut record = FlowRecord {
+        octet_delta_count: 1000 + u64::from(number),
+        packet_delta_count: 1 + u64::from(number % 7),
+        flow_start_milliseconds: NOW - 10_000 - u64::from(number),
+        flow_end_milliseconds: NOW - u64::from(number),
+        tcp_control_bits: 0x1b,
+        ..FlowRecord::default()
+    };
+    record.key.source_address = Address::from(Ipv4Addr::new(10, 1, high, low));
+    record.key.destination_address = Address::from(Ipv4Addr::new(198, 51, 100, low));
+    record.key.source_port = 30_000;
+    record.key.destination_port = 443;
+    record.key.protocol_identifier = 6;
+    record
+}
+
+/// The datagrams of an exporter of that version.
+fn export(version: Version, records: impl Iterator<Item = FlowRecord>) -> Vec<Vec<u8>> {
+    let mut session = ExportSession::new(ExportSettings {
+        version,
+        ..ExportSettings::default()
+    });
+    let mut sent = Vec::new();
+    for record in records {
+        session
+            .add(&record, NOW, &mut |m| sent.push(m.octets.to_vec()))
+            .unwrap();
+    }
+    session.flush(NOW, &mut |m| sent.push(m.octets.to_vec()));
+    sent
+}
+
+/// What three exporters of three versions send, each from an address of its own.
+fn exporters() -> Vec<(UdpSocket, Vec<Vec<u8>>)> {
+    let versions = [Version::Ipfix, Version::Netflow9, Version::Netflow5];
+    let each = versions.into_iter().zip(2..).map(|(version, host)| {
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).unwrap();
+        let first = 1000 * u32::from(host);
+        (socket, export(version, (first..first + 500).map(record)))
+    });
+    each.collect()
+}
+
+fn send(exporters: &[(UdpSocket, Vec<Vec<u8>>)], port: u16) {
+    let most = exporters.iter().map(|(_, sent)| sent.len()).max().unwrap();
+    // Their datagrams meet, as those of real exporters do.
+    for at in 0..most {
+        for (socket, datagrams) in exporters {
+            if let Some(datagram) = datagrams.get(at) {
+                socket.send_to(datagram, ("127.0.0.1", port)).unwrap();
+            }
+        }
+        sleep(Duration::from_millis(1));
+    }
+}
+
+struct Collector {
+    running: Running,
+    port: u16,
+    http: SocketAddr,
+}
+
+impl Collector {
+    fn start(command: &mut Command, arguments: &[&str]) -> Self {
+        let (port, http) = (free_udp_port(), free_tcp_port());
+        let running = Running::start(
+            command
+                .args(["--listen", &format!("udp://127.0.0.1:{port}")])
+                .args(["--http", &format!("127.0.0.1:{http}")])
+                .args(["--kubernetes", "off"])
+                .args(arguments)
+                .stderr(Stdio::null()),
+        );
+        program::wait_for_udp(running.pid(), port);
+        Self {
+            running,
+            port,
+            http: SocketAddr::from(([127, 0, 0, 1], http)),
+        }
+    }
+
+    fn scrape(&self) -> Scrape {
+        Scrape::of(self.http)
+    }
+
+    /// Waits until `name` is `value`.
+    fn wait_for(&self, name: &str, value: u64) {
+        let is_there = || self.scrape().sum(&format!("kipfix_collector_{name}"), &[]) == value;
+        assert!(
+            program::eventually(Duration::from_secs(10), is_there),
+            "{name} is {}, not {value}",
+            self.scrape().sum(&format!("kipfix_collector_{name}"), &[])
+        );
+    }
+}
+
+/// Flow records of nfdump with the exporter's address in front, sorted.
+fn with_exporters(folder: &Path) -> Vec<String> {
+    let mut nfdump = Command::new("nfdump");
+    nfdump
+        .args([
+            "-q",
+            "-N",
+            "-o",
+            "fmt:%ra,%sa,%da,%sp,%dp,%pr,%pkt,%byt,%tsr,%ter",
+            "-R",
+        ])
+        .arg(folder);
+    let text = program::text(&mut nfdump);
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|line: &String| line.contains("10.1."))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// nfcapd that tells exporters apart.
+fn nfcapd() -> (tempfile::TempDir, Running, u16) {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_udp_port();
+    let mut command = Command::new("nfcapd");
+    command
+        .args([
+            "-b",
+            "127.0.0.1",
+            "-t",
+            "3600",
+            "-B",
+            "16777216",
+            "-p",
+            &port.to_string(),
+            "-w",
+        ])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let running = Running::start(&mut command);
+    program::wait_for_udp(running.pid(), port);
+    (folder, running, port)
+}
+
+#[test]
+fn nfcapd_behind_the_collector_sees_no_difference() {
+    let test = "nfcapd_behind_the_collector_sees_no_difference";
+    if missing(test, &["nfcapd", "nfdump"]) {
+        return;
+    }
+    if !netns::allowed() {
+        skip(test, "keeping the exporters' addresses needs root");
+        return;
+    }
+    let _turn = take_turn();
+    let (direct, behind, other) = (nfcapd(), nfcapd(), nfcapd());
+    let ours = Collector::start(
+        &mut collector(),
+        &[
+            "--replicate",
+            &format!("udp://127.0.0.1:{}?source=keep", behind.2),
+            "--replicate",
+            &format!("udp://localhost:{}?source=own", other.2),
+        ],
+    );
+    let exporters = exporters();
+    let datagrams: usize = exporters.iter().map(|(_, sent)| sent.len()).sum();
+    send(&exporters, direct.2);
+    send(&exporters, ours.port);
+    ours.wait_for("replicate_sent_total", 2 * datagrams as u64);
+    let scrape = ours.scrape();
+    assert_eq!(scrape.sum("kipfix_collector_replicate_lost_total", &[]), 0);
+    assert_eq!(
+        scrape.sum("kipfix_collector_replicate_readdressed_total", &[]),
+        0
+    );
+    assert_eq!(
+        scrape.sum("kipfix_collector_replicate_queue_datagrams", &[]),
+        0
+    );
+    ours.running.terminate();
+    sleep(Duration::from_millis(500));
+    for capturing in [direct.1, behind.1, other.1] {
+        capturing.terminate();
+    }
+    let (direct, behind) = (
+        with_exporters(direct.0.path()),
+        with_exporters(behind.0.path()),
+    );
+    assert_eq!(direct.len(), 1500);
+    for exporter in ["127.0.0.2,", "127.0.0.3,", "127.0.0.4,"] {
+        let of = direct.iter().filter(|line| line.starts_with(exporter));
+        assert_eq!(of.count(), 500, "{exporter}");
+    }
+    assert_eq!(direct, behind);
+    // From our own address nothing else is lost: every exporter has a port of its own.
+    Flows::of_nfdump(other.0.path()).assert_same(&flows(&direct), "source=own");
+}
+
+/// goflow2 that writes what it gets.
+fn goflow2(out: &Path) -> (Running, u16) {
+    let port = free_udp_port();
+    let mut goflow2 = Command::new("goflow2");
+    goflow2.args(["-listen", &format!("netflow://127.0.0.1:{port}")]);
+    goflow2
+        .args(["-addr", "", "-format", "json", "-transport.file"])
+        .arg(out);
+    let running = Running::start(goflow2.stdout(Stdio::null()).stderr(Stdio::null()));
+    program::wait_for_udp(running.pid(), port);
+    (running, port)
+}
+
+/// What goflow2 wrote, without when it received it.
+fn of_goflow2(out: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(out).unwrap();
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            record["time_received_ns"].take();
+            record.to_string()
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn goflow2_behind_the_collector_sees_no_difference() {
+    let test = "goflow2_behind_the_collector_sees_no_difference";
+    if missing(test, &["goflow2"]) {
+        return;
+    }
+    if !netns::allowed() {
+        skip(test, "keeping the exporters' addresses needs root");
+        return;
+    }
+    let _turn = take_turn();
+    let folder = tempfile::tempdir().unwrap();
+    let outs = [folder.path().join("direct"), folder.path().join("behind")];
+    let [direct, behind] = outs.each_ref().map(|out| goflow2(out));
+    let url = format!("udp://127.0.0.1:{}?source=keep", behind.1);
+    let ours = Collector::start(&mut collector(), &["--replicate", &url]);
+    let exporters = exporters();
+    let datagrams: usize = exporters.iter().map(|(_, sent)| sent.len()).sum();
+    send(&exporters, direct.1);
+    send(&exporters, ours.port);
+    ours.wait_for("replicate_sent_total", datagrams as u64);
+    sleep(Duration::from_millis(500));
+    ours.running.terminate();
+    for running in [direct.0, behind.0] {
+        running.interrupt(Duration::from_secs(20));
+    }
+    let [direct, behind] = outs.each_ref().map(|out| of_goflow2(out));
+    assert_eq!(direct.len(), 1500);
+    assert_eq!(direct, behind);
+}
+
+fn flows(lines: &[String]) -> Flows {
+    let mut flows = Flows::default();
+    for line in lines {
+        let cells: Vec<&str> = line.split(',').collect();
+        let address = |at: usize| cells[at].parse::<IpAddr>().unwrap();
+        let number = |at: usize| cells[at].parse::<u64>().unwrap();
+        let key = (
+            address(1),
+            address(2),
+            number(5) as u8,
+            number(3) as u16,
+            number(4) as u16,
+        );
+        flows.add(key, number(6), number(7));
+    }
+    flows
+}
+
+#[test]
+fn without_the_right_to_keep_addresses_it_says_so_or_sends_from_its_own() {
+    let test = "without_the_right_to_keep_addresses_it_says_so_or_sends_from_its_own";
+    if missing(test, &["setpriv"]) {
+        return;
+    }
+    if !netns::allowed() {
+        skip(test, "rights can be dropped by root only");
+        return;
+    }
+    let _turn = take_turn();
+    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    receiver
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let port = receiver.local_addr().unwrap().port();
+    let powerless = || {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--bounding-set", "-all", "--inh-caps", "-all"])
+            .arg(program::binary("kipfix-collector"));
+        command
+    };
+    let mut insisting = powerless();
+    insisting
+        .args([
+            "--listen",
+            "udp://127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--kubernetes",
+            "off",
+        ])
+        .args([
+            "--replicate",
+            &format!("udp://127.0.0.1:{port}?source=keep"),
+        ]);
+    let output = insisting.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("NET_ADMIN or NET_RAW") && said.contains("source=own"),
+        "{said}"
+    );
+
+    let url = format!("udp://127.0.0.1:{port}");
+    let ours = Collector::start(&mut powerless(), &["--replicate", &url]);
+    let exporter = UdpSocket::bind("127.0.0.9:0").unwrap();
+    let datagram = export(Version::Ipfix, std::iter::once(record(1))).remove(0);
+    exporter
+        .send_to(&datagram, ("127.0.0.1", ours.port))
+        .unwrap();
+    let mut buffer = [0; 2000];
+    let (octets, from) = receiver.recv_from(&mut buffer).unwrap();
+    assert_eq!(buffer[..octets], datagram);
+    assert_ne!(from.ip(), exporter.local_addr().unwrap().ip());
+    ours.running.terminate();
+}
+
+#[test]
+fn a_target_that_is_the_collector_itself_is_refused() {
+    for setting in ["--replicate", "--forward"] {
+        let port = free_udp_port();
+        let mut command = collector();
+        command
+            .args([
+                "--listen",
+                &format!("udp://0.0.0.0:{port}"),
+                "--http",
+                "127.0.0.1:0",
+            ])
+            .args([
+                "--kubernetes",
+                "off",
+                setting,
+                &format!("udp://127.0.0.1:{port}"),
+            ]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(64));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("round for ever"), "{said}");
+    }
+}
+
+//------------ Forward -----------------------------------------------------------------------------
+
+/// A folder with an inventory, and what an exporter sent as an IPFIX file.
+fn prepared(records: impl Iterator<Item = FlowRecord>) -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let (inventory, input) = (
+        folder.path().join("who.yaml"),
+        folder.path().join("in.ipfix"),
+    );
+    std::fs::write(&inventory, INVENTORY).unwrap();
+    std::fs::write(&input, export(Version::Ipfix, records).concat()).unwrap();
+    (folder, inventory, input)
+}
+
+fn known() -> Vec<FlowRecord> {
+    let mut to_service = record(3);
+    to_service.key.source_address = Address::from(Ipv4Addr::new(10, 1, 1, 1));
+    to_service.key.destination_address = Address::from(Ipv4Addr::new(10, 96, 0, 10));
+    to_service.key.destination_port = 5432;
+    to_service.translation = Some(flowproto::record::Translation {
+        post_nat_source_address: to_service.key.source_address,
+        post_nat_destination_address: Address::from(Ipv4Addr::new(10, 1, 2, 1)),
+        post_napt_source_port: 30_000,
+        post_napt_destination_port: 5432,
+    });
+    to_service.new_connection_delta_count = Some(1);
+    let mut out = record(4);
+    out.key.source_address = Address::from(Ipv4Addr::new(10, 1, 1, 1));
+    let mut v6 = record(5);
+    v6.key.source_address = "2001:db8::1".parse::<IpAddr>().unwrap().into();
+    v6.key.destination_address = "2001:db8::2".parse::<IpAddr>().unwrap().into();
+    vec![to_service, out, v6]
+}
+
+fn read(input: &Path, more: &[&str]) -> Vec<Value> {
+    let mut command = collector();
+    command.arg("--read").arg(input);
+    command
+        .args(["--kubernetes", "off", "--flow-log", "stdout:"])
+        .args(more);
+    let text = program::text(&mut command);
+    let lines = text.lines().filter(|line| line.starts_with('{'));
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn our_own_collector_reads_the_names_and_the_numbers_are_unchanged() {
+    let (folder, inventory, input) = prepared(known().into_iter());
+    let forwarded = folder.path().join("out.ipfix");
+    let inventory = inventory.to_str().unwrap();
+    let target = format!("file:{}", forwarded.display());
+    let before = read(
+        &input,
+        &[
+            "--inventory",
+            inventory,
+            "--forward",
+            &target,
+            "--cluster-name",
+            "blue",
+        ],
+    );
+    let after = read(&forwarded, &[]);
+    assert_eq!((before.len(), after.len()), (3, 3));
+    for (before, after) in before.iter().zip(&after) {
+        for name in [
+            "sourceIPv4Address",
+            "destinationIPv4Address",
+            "sourceIPv6Address",
+            "sourceTransportPort",
+            "destinationTransportPort",
+            "octetDeltaCount",
+            "packetDeltaCount",
+            "flowStartMilliseconds",
+            "flowEndMilliseconds",
+            "tcpControlBits",
+            "postNATDestinationIPv4Address",
+            "sourcePodNamespace",
+            "sourcePodName",
+            "destinationPodName",
+            "sourceNodeName",
+            "destinationNodeName",
+            "sourceWorkloadKind",
+            "sourceWorkloadName",
+            "destinationWorkloadName",
+            "sourceZone",
+            "destinationZone",
+            "sourceRegion",
+            "trafficClass",
+            "trafficScope",
+            "destinationName",
+            "clusterId",
+        ] {
+            let (before, after) = (&before[name], &after[name]);
+            let same = before == after || before.is_null() && after == "";
+            assert!(same, "{name}: {before} became {after}");
+        }
+    }
+    let [to_service, out, v6] = &after[..] else {
+        panic!("three")
+    };
+    assert_eq!(to_service["destinationServicePortName"], "shop/db");
+    assert_eq!(to_service["destinationServicePort"], 5432);
+    assert_eq!(to_service["flowType"], 2);
+    assert_eq!(to_service["newConnectionDeltaCount"], 1);
+    assert_eq!(out["flowType"], 3);
+    assert_eq!(out["destinationName"], "office");
+    assert!(v6["samplingPacketInterval"].is_null());
+    assert_eq!(v6["originalObservationDomainId"], 0);
+    assert_eq!(v6["clusterId"], "blue");
+}
+
+#[test]
+fn what_was_sampled_is_scaled_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, forwarded) = (folder.path().join("in"), folder.path().join("out"));
+    let mut session = ExportSession::new(ExportSettings::default());
+    session.renew(Facts {
+        sampling: Sampling {
+            interval: 2,
+            space: 198,
+        },
+        ..Facts::default()
+    });
+    let mut octets = Vec::new();
+    session
+        .add(&record(4), NOW, &mut |m| octets.extend(m.octets))
+        .unwrap();
+    session.flush(NOW, &mut |m| octets.extend(m.octets));
+    std::fs::write(&input, octets).unwrap();
+    let bytes = |input: &Path, more: &[&str]| {
+        let mut command = collector();
+        command.arg("--read").arg(input);
+        command.args(["--kubernetes", "off", "--print-metrics"]);
+        Scrape::parse(&program::text(command.args(more))).sum("kipfix_bytes_total", &[])
+    };
+    let target = format!("file:{}", forwarded.display());
+    assert_eq!(bytes(&input, &["--forward", &target]), 1004 * 100);
+    assert_eq!(bytes(&forwarded, &[]), 1004 * 100);
+    let line = &read(&forwarded, &[])[0];
+    assert_eq!(line["octetDeltaCount"], 1004);
+    assert_eq!(line["samplingPacketInterval"], 2);
+    assert_eq!(line["samplingPacketSpace"], 198);
+}
+
+#[test]
+fn peers_read_what_is_forwarded() {
+    let test = "peers_read_what_is_forwarded";
+    if missing(test, &["nfcapd", "nfdump", "ipfixDump", "tshark"]) {
+        return;
+    }
+    let _turn = take_turn();
+    let records: Vec<FlowRecord> = known()
+        .into_iter()
+        .chain((1000..3000).map(record))
+        .collect();
+    let (folder, inventory, input) = prepared(records.iter().cloned());
+    let nfcapd = Nfcapd::start();
+    let forwarded = folder.path().join("out.ipfix");
+    let mut command = collector();
+    command
+        .arg("--read")
+        .arg(&input)
+        .args(["--kubernetes", "off", "--inventory"])
+        .arg(&inventory)
+        .args([
+            "--forward",
+            &format!("udp://127.0.0.1:{}?rate=20000", nfcapd.port),
+        ])
+        .args(["--forward", &format!("file:{}", forwarded.display())]);
+    program::output(&mut command);
+    let mut truth = Flows::default();
+    for record in &records {
+        let key = &record.key;
+        truth.add(
+            (
+                key.source_address.to_ip(),
+                key.destination_address.to_ip(),
+                key.protocol_identifier,
+                key.source_port,
+                key.destination_port,
+            ),
+            record.packet_delta_count,
+            record.octet_delta_count,
+        );
+    }
+    nfcapd.finish().0.assert_same(&truth, "nfcapd");
+
+    let dump = program::text(
+        Command::new("ipfixDump")
+            .args(["--rfc5610", "--in"])
+            .arg(&forwarded),
+    );
+    let octets = dump.lines().filter_map(|line| {
+        let (_, value) = line.split_once("octetDeltaCount")?;
+        value.rsplit(':').next()?.trim().parse::<u64>().ok()
+    });
+    assert_eq!(octets.sum::<u64>(), truth.totals().1);
+    // Type records tell it what the elements are called that it does not know.
+    for (name, value) in [
+        ("sourceWorkloadName", "(len: 3) web"),
+        ("sourcePodName", "(len: 5) web-1"),
+        ("trafficClass", "(len: 10) pod_to_pod"),
+    ] {
+        let told = |line: &str| line.contains(name) && line.ends_with(value);
+        assert!(dump.lines().any(told), "no {name} in the dump");
+    }
+}
+
+#[test]
+fn tshark_finds_nothing_wrong_in_what_is_forwarded() {
+    let test = "tshark_finds_nothing_wrong_in_what_is_forwarded";
+    if missing(test, &["tshark"]) {
+        return;
+    }
+    let (folder, inventory, input) = prepared(known().into_iter().chain((1000..1500).map(record)));
+    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    receiver
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    let port = receiver.local_addr().unwrap().port();
+    let mut command = collector();
+    command
+        .arg("--read")
+        .arg(&input)
+        .args(["--kubernetes", "off", "--inventory"])
+        .arg(&inventory)
+        .args(["--forward", &format!("udp://127.0.0.1:{port}?rate=20000")]);
+    program::output(&mut command);
+    let mut datagrams = Vec::new();
+    let mut buffer = [0; 65_536];
+    while let Ok(octets) = receiver.recv(&mut buffer) {
+        assert!(octets <= 1400);
+        datagrams.push(buffer[..octets].to_vec());
+    }
+    let capture = folder.path().join("out.pcap");
+    let file = std::fs::File::create(&capture).unwrap();
+    let mut writer = pcap_file::pcap::PcapWriter::new(file).unwrap();
+    for datagram in &datagrams {
+        let mut frame = Vec::new();
+        etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([192, 0, 2, 10], [192, 0, 2, 1], 64)
+            .udp(50_000, 4739)
+            .write(&mut frame, datagram)
+            .unwrap();
+        let packet = pcap_file::pcap::PcapPacket::new(
+            Duration::from_millis(NOW),
+            frame.len() as u32,
+            &frame,
+        );
+        writer.write_packet(&packet).unwrap();
+    }
+    drop(writer);
+    let tshark = |arguments: &[&str]| {
+        let mut command = Command::new("tshark");
+        command
+            .arg("-r")
+            .arg(&capture)
+            .args(["-d", "udp.port==4739,cflow"]);
+        program::text(command.args(arguments).stderr(Stdio::null()))
+    };
+    assert_eq!(
+        tshark(&["-Y", "_ws.malformed || _ws.expert.severity >= 6291456"]),
+        ""
+    );
+    let text = tshark(&["-T", "fields", "-E", "aggregator=,", "-e", "cflow.octets"]);
+    let cells = text.split([',', '\n']).filter(|cell| !cell.is_empty());
+    let octets: u64 = cells.map(|cell| cell.parse::<u64>().unwrap()).sum();
+    let sent = known().into_iter().chain((1000..1500).map(record));
+    assert_eq!(
+        octets,
+        sent.map(|record| record.octet_delta_count).sum::<u64>()
+    );
+    // And our own dump finds no rule broken.
+    let dump = program::text(collector().arg("--read").arg(&capture).arg("--explain"));
+    let broken: Vec<&str> = dump.lines().filter(|line| line.starts_with("! ")).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn both_ways_of_a_biflow_are_records_of_their_own() {
+    let mut biflow = record(7);
+    biflow.reverse_octet_delta_count = 77;
+    biflow.reverse_packet_delta_count = 3;
+    biflow.reverse_flow_start_milliseconds = NOW - 9000;
+    biflow.reverse_flow_end_milliseconds = NOW - 100;
+    let (folder, _, input) = prepared(std::iter::once(biflow));
+    let forwarded = folder.path().join("out.ipfix");
+    read(
+        &input,
+        &["--forward", &format!("file:{}", forwarded.display())],
+    );
+    let [there, back] = &read(&forwarded, &[])[..] else {
+        panic!("two records")
+    };
+    assert_eq!(
+        (&there["octetDeltaCount"], &back["octetDeltaCount"]),
+        (&1007.into(), &77.into())
+    );
+    assert_eq!(there["sourceIPv4Address"], back["destinationIPv4Address"]);
+    assert_eq!(back["sourceTransportPort"], 443);
+    assert_eq!(back["flowStartMilliseconds"], NOW - 9000);
+}
+
+#[test]
+fn of_two_observers_one_is_forwarded_unless_all_are_asked_for() {
+    let mut seen = record(1);
+    seen.key.source_address = Address::from(Ipv4Addr::new(10, 1, 1, 1));
+    seen.key.destination_address = Address::from(Ipv4Addr::new(10, 1, 2, 1));
+    let folder = tempfile::tempdir().unwrap();
+    let (inventory, input) = (
+        folder.path().join("who.yaml"),
+        folder.path().join("in.ipfix"),
+    );
+    std::fs::write(&inventory, INVENTORY).unwrap();
+    let mut octets = Vec::new();
+    for (domain, node) in [(1, "node-a"), (2, "node-b")] {
+        let mut session = ExportSession::new(ExportSettings {
+            observation_domain_id: domain,
+            observation_domain_name: node.into(),
+            ..ExportSettings::default()
+        });
+        session
+            .add(&seen, NOW, &mut |m| octets.extend(m.octets))
+            .unwrap();
+        session.flush(NOW, &mut |m| octets.extend(m.octets));
+    }
+    std::fs::write(&input, octets).unwrap();
+    for (which, domains) in [("counted", vec![1]), ("all", vec![1, 2])] {
+        let forwarded = folder.path().join(which);
+        let target = format!("file:{}", forwarded.display());
+        let inventory = inventory.to_str().unwrap();
+        read(
+            &input,
+            &[
+                "--inventory",
+                inventory,
+                "--forward",
+                &target,
+                "--forward-records",
+                which,
+            ],
+        );
+        let mut origins: Vec<u64> = read(&forwarded, &[])
+            .iter()
+            .map(|line| line["originalObservationDomainId"].as_u64().unwrap())
+            .collect();
+        origins.sort_unstable();
+        assert_eq!(origins, domains, "{which}");
+    }
+}
+
+#[test]
+fn what_is_lost_on_the_way_is_counted() {
+    let _turn = take_turn();
+    // A target that nobody listens at, a TCP target that is away, and one that reads.
+    let (dead, away) = (free_udp_port(), free_tcp_port());
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let reads = nobody.local_addr().unwrap().port();
+    let ours = Collector::start(
+        &mut collector(),
+        &[
+            "--forward",
+            &format!("udp://127.0.0.1:{dead}"),
+            "--forward",
+            &format!("tcp://127.0.0.1:{away}"),
+            "--forward",
+            &format!("udp://127.0.0.1:{reads}"),
+            "--forward-queue",
+            "500",
+        ],
+    );
+    let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for datagram in export(Version::Ipfix, (0..5000).map(record)) {
+        exporter
+            .send_to(&datagram, ("127.0.0.1", ours.port))
+            .unwrap();
+        sleep(Duration::from_micros(500));
+    }
+    ours.wait_for("records_total", 5000);
+    ours.wait_for("forward_queue_records", 0);
+    sleep(Duration::from_secs(1));
+    let scrape = ours.scrape();
+    let sum = |name: &str, labels: &[&str]| scrape.sum(&format!("kipfix_collector_{name}"), labels);
+    let received = 5000 - sum("forward_dropped_total", &[]);
+    assert_eq!(sum("forward_records_total", &[]), 5000);
+    for port in [dead, away, reads] {
+        let target = format!("127.0.0.1:{port}\"");
+        let of = |name: &str| sum(name, &[&target]);
+        assert_eq!(of("target_records_received_total"), received, "{target}");
+        assert_eq!(
+            of("target_records_received_total"),
+            of("target_records_sent_total")
+                + of("target_records_lost_total")
+                + of("target_records_waiting"),
+            "{target}"
+        );
+    }
+    let lost = |port: u16| {
+        sum(
+            "target_records_lost_total",
+            &[&format!("127.0.0.1:{port}\"")],
+        )
+    };
+    assert!(
+        lost(dead) > 0 && lost(away) > 0,
+        "{} and {}",
+        lost(dead),
+        lost(away)
+    );
+    assert_eq!(lost(reads), 0);
+    let (code, _) = ours.running.terminate();
+    assert_eq!(code, Some(0));
+}
