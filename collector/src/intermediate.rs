@@ -211,6 +211,21 @@ impl Intermediate {
         }
     }
 
+    /// Whether a known node has this address.
+    pub(super) fn is_node(&self, address: Address) -> bool {
+        self.index.node_at(address).is_some()
+    }
+
+    /// Whether the record is one of two that an exporter outside the nodes makes of the same packets, where
+    /// they enter and where they leave, and not the one that counts.
+    fn is_other_direction(&self, record: &FlowRecord, exporter: Option<NodeId>) -> bool {
+        let said = record.interfaces.and_then(|i| i.flow_direction);
+        match (self.settings.flow_direction, said) {
+            (Some(counts), Some(said)) => exporter.is_none() && said != counts,
+            _ => false,
+        }
+    }
+
     /// Records and directions that wait.
     pub(super) fn waiting(&self) -> usize {
         self.unattributed.len() + self.held.len()
@@ -308,6 +323,11 @@ impl Intermediate {
             record.reverse_packet_delta_count != 0 || record.reverse_octet_delta_count != 0;
         let forward_carried = record.packet_delta_count != 0 || record.octet_delta_count != 0;
 
+        if self.is_other_direction(record, exporter) {
+            self.counts.other_direction += 1;
+            self.log(ends, exporter, line, false);
+            return;
+        }
         let verdict = if forward_carried || reverse_carried {
             self.judge(exporter, ends)
         } else {

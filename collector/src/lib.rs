@@ -3,7 +3,8 @@
 //! The data's path, one module a stage; a stage imports the stage before it, only this file and
 //! [`worker`] import all:
 //!
-//! 1. [`receive`]: datagrams from UDP sockets or savefiles; `flowproto` decodes them;
+//! 1. [`receive`]: datagrams from UDP sockets or savefiles, Messages from connections; `flowproto`
+//!    decodes them;
 //! 2. [`enrich`]: who the two ends of a record are, by the [`inventory`], and what class of traffic;
 //! 3. [`dedup`]: of the two nodes that saw it, the authoritative observer's record counts;
 //! 4. [`aggregate`]: edges, then bounded series of the metric families;
@@ -48,6 +49,8 @@ use inventory::outside::{Published, Watch};
 use inventory::{Directory, Index, NodeId};
 use metrics::{Metrics, Totals};
 use receive::savefile::SavefileCounts;
+use receive::senders::Senders;
+use receive::tcp::{self, Connections, StreamListener};
 use receive::udp::UdpReceiver;
 use serve::{Clock, Scrape};
 use settings::{Flags, Settings, milliseconds};
@@ -89,7 +92,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     let sockets = if listening {
         bind(&settings)?
     } else {
-        Vec::new()
+        Sockets::default()
     };
 
     let patience = if listening {
@@ -178,23 +181,50 @@ fn watch_files(outside: Watch, stop: Stop) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The sockets, worker after worker.
-fn bind(settings: &Settings) -> Result<Vec<Arc<UdpReceiver>>, Failure> {
+/// The sockets, worker after worker: one for each URL, so many workers for each kind.
+#[derive(Default)]
+struct Sockets {
+    datagrams: Vec<Arc<UdpReceiver>>,
+    connections: Vec<Arc<StreamListener>>,
+}
+
+fn bind(settings: &Settings) -> Result<Sockets, Failure> {
     let octets = usize::try_from(settings.receive_buffer.bytes()).unwrap_or(usize::MAX);
-    let mut sockets = Vec::new();
-    let mut ports: Vec<std::net::SocketAddr> = settings.listen.iter().map(|url| url.0).collect();
+    let shared = settings.workers > 1;
+    let mut sockets = Sockets::default();
+    let mut certificates = Vec::new();
+    for url in &settings.listen {
+        certificates.push(
+            tcp::certificates(url)
+                .map_err(|error| Failure::BadSettings(format!("listen: {url}: {error}")))?,
+        );
+    }
+    // Where any port was asked for, the other workers share the one that was found.
+    let mut addresses: Vec<_> = settings.listen.iter().map(|url| url.address()).collect();
     for worker in 0..settings.workers {
-        for (url, address) in settings.listen.iter().zip(&mut ports) {
-            let socket = UdpReceiver::bind(*address, octets, worker, settings.workers > 1)
-                .map_err(|error| anyhow!("listen: cannot listen on {url}: {error}"))?;
-            // Where any port was asked for, the other workers share the one that was found.
-            *address = socket.local_address();
-            tracing::info!(
-                listen = %socket.name(),
-                receive_buffer = socket.receive_buffer_octets(),
-                "listening for flow export"
-            );
-            sockets.push(Arc::new(socket));
+        let urls = settings.listen.iter().zip(&certificates);
+        for ((url, certificates), address) in urls.zip(&mut addresses) {
+            let failed = |error| anyhow!("listen: cannot listen on {url}: {error}");
+            if url.is_udp() {
+                let socket =
+                    UdpReceiver::bind(*address, octets, worker, shared).map_err(failed)?;
+                *address = socket.local_address();
+                tracing::info!(
+                    listen = %socket.name(),
+                    transport = "udp",
+                    receive_buffer = socket.receive_buffer_octets(),
+                    "listening for flow export"
+                );
+                sockets.datagrams.push(Arc::new(socket));
+            } else {
+                let certificates = certificates.clone();
+                let socket =
+                    StreamListener::bind(*address, certificates, shared).map_err(failed)?;
+                *address = socket.local_address();
+                let transport = if socket.certificates().is_some() { "tls" } else { "tcp" };
+                tracing::info!(listen = %address, transport, "listening for flow export");
+                sockets.connections.push(Arc::new(socket));
+            }
         }
     }
     Ok(sockets)
@@ -212,7 +242,7 @@ impl Collector {
         settings: &Settings,
         index: Index,
         outside: Arc<Published>,
-        sockets: Vec<Arc<UdpReceiver>>,
+        sockets: Sockets,
         patience: Patience,
     ) -> Result<Self, Failure> {
         let log = match &settings.flow_log {
@@ -230,7 +260,15 @@ impl Collector {
         .of_cluster(&settings.cluster_name);
         let shared = Shared::new(index, outside, series).of_cluster(&settings.cluster_name);
         let shared = Arc::new(shared);
-        let live = !sockets.is_empty();
+        let Sockets {
+            datagrams,
+            connections,
+        } = sockets;
+        // Those for datagrams, then those for connections; offline, one.
+        let workers = [datagrams.is_empty(), connections.is_empty()];
+        let workers = workers.into_iter().filter(|none| !none).count() * settings.workers;
+        let live = workers > 0;
+        let senders = Arc::new(Senders::new(&settings.allow_exporters));
         let worker_settings = settings.worker(live.then(live::now_milliseconds));
         let worker = || {
             let log = log.as_ref().map(FlowLog::buffer);
@@ -243,11 +281,16 @@ impl Collector {
         let packet_clock = Arc::new(AtomicU64::new(0));
         let scrape = Scrape {
             metrics: Metrics::new(settings).context("self-metrics cannot be made")?,
-            workers: (0..if live { settings.workers } else { 1 })
-                .map(|_| worker())
-                .collect(),
+            workers: (0..workers.max(1)).map(|_| worker()).collect(),
             shared: Arc::clone(&shared),
-            sockets,
+            sockets: datagrams,
+            listeners: connections,
+            connections: Arc::new(Connections::new(
+                settings.connections(),
+                Arc::clone(&senders),
+            )),
+            senders,
+            max_exporter_series: settings.max_exporter_series,
             flow_log: log
                 .as_ref()
                 .map(|log| -> Box<dyn Fn() -> _ + Send + Sync> { Box::new(log.counts()) }),
@@ -333,14 +376,31 @@ impl Collector {
 
     fn listen(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
         let mut threads = Vec::new();
-        let each = self.scrape.sockets.chunks(settings.listen.len().max(1));
-        for (worker, sockets) in self.scrape.workers.iter().zip(each) {
-            let (worker, sockets) = (Arc::clone(worker), sockets.to_vec());
+        let mut workers = self.scrape.workers.iter().map(Arc::clone);
+        let urls = |udp| settings.listen.iter().filter(|url| url.is_udp() == udp).count().max(1);
+        for sockets in self.scrape.sockets.chunks(urls(true)) {
+            let (worker, sockets) = (workers.next(), sockets.to_vec());
+            let senders = Arc::clone(&self.scrape.senders);
             let stopped = StopAtEnd(stop.clone());
             let thread = std::thread::Builder::new()
                 .name("receive".into())
-                .spawn(move || live::receive(&worker, &sockets, &stopped.0));
+                .spawn(move || match worker {
+                    Some(worker) => live::receive(&worker, &sockets, &senders, &stopped.0),
+                    None => Ok(()),
+                });
             threads.push(thread.context("no thread for a worker")?);
+        }
+        for listeners in self.scrape.listeners.chunks(urls(false)) {
+            let (worker, listeners) = (workers.next(), listeners.to_vec());
+            let connections = Arc::clone(&self.scrape.connections);
+            let stopped = StopAtEnd(stop.clone());
+            let thread = std::thread::Builder::new()
+                .name("connections".into())
+                .spawn(move || match worker {
+                    Some(worker) => tcp::receive(&worker, &listeners, &connections, &stopped.0),
+                    None => Ok(()),
+                });
+            threads.push(thread.context("no thread for connections")?);
         }
         let mut drained = live::monotonic();
         while !stop.wait_timeout(Duration::from_secs(1)) {
@@ -370,7 +430,8 @@ impl Collector {
                 .finish();
         }
         if let Some(log) = self.log {
-            let patience = (!self.scrape.sockets.is_empty()).then_some(LAST_LINES);
+            let live = !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty();
+            let patience = live.then_some(LAST_LINES);
             log.finish(patience);
         }
         say_ledger(&self.scrape.drain());
@@ -469,14 +530,15 @@ fn say_ledger(totals: &Totals) {
         other_observer = records.other_observer,
         intra_node = records.intra_node,
         no_counters = records.no_counters,
+        other_direction = records.other_direction,
         unusable = decoding.unusable.iter().sum::<u64>(),
-        sequence_lost = decoding.sequence_lost,
+        sequence_lost = decoding.sequence.lost,
         kernel_drops = totals
             .sockets
             .iter()
             .map(|(_, drops, _)| drops)
             .sum::<u64>(),
         series = totals.series.series,
-        "done: records + biflow_reverse = counted + other_observer + intra_node + no_counters"
+        "done: records + biflow_reverse = counted + other_observer + intra_node + no_counters + other_direction"
     );
 }

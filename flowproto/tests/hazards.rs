@@ -7,110 +7,11 @@
     reason = "test code"
 )]
 
-use std::net::SocketAddr;
+mod exporter;
 
-use flowproto::FlowRecord;
-use flowproto::collector::{CollectingProcess, Counters, Limits, Message, RecordSink, Unusable};
+use exporter::{Exporter, exporter, ipfix, netflow9, template};
+use flowproto::collector::{Counters, Limits, Unusable};
 use flowproto::record::Sampling;
-use flowproto::template::Fields;
-
-#[derive(Default)]
-struct Taken {
-    records: Vec<FlowRecord>,
-    json: Vec<String>,
-}
-
-impl RecordSink for Taken {
-    fn message(&mut self, _: &Message<'_>) {}
-    fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
-        let mut text = Vec::new();
-        fields.write_json(&mut text);
-        self.records.push(record.clone());
-        self.json.push(String::from_utf8(text).unwrap());
-    }
-}
-
-/// An IPFIX Message of these Sets.
-fn ipfix(sequence: u32, sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (id, content) in sets {
-        body.extend(id.to_be_bytes());
-        body.extend((content.len() as u16 + 4).to_be_bytes());
-        body.extend(content);
-    }
-    let mut out = 10_u16.to_be_bytes().to_vec();
-    out.extend((body.len() as u16 + 16).to_be_bytes());
-    out.extend(1_700_000_000_u32.to_be_bytes());
-    out.extend(sequence.to_be_bytes());
-    out.extend(7_u32.to_be_bytes());
-    out.extend(body);
-    out
-}
-
-/// A NetFlow v9 datagram of these FlowSets.
-fn netflow9(sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let mut out = 9_u16.to_be_bytes().to_vec();
-    out.extend(1_u16.to_be_bytes());
-    for word in [100_000_u32, 1_700_000_000, 1, 7] {
-        out.extend(word.to_be_bytes());
-    }
-    for (id, content) in sets {
-        out.extend(id.to_be_bytes());
-        out.extend((content.len() as u16 + 4).to_be_bytes());
-        out.extend(content);
-    }
-    out
-}
-
-fn template(id: u16, fields: &[(u16, u16)]) -> Vec<u8> {
-    let mut out = id.to_be_bytes().to_vec();
-    out.extend((fields.len() as u16).to_be_bytes());
-    for (element, length) in fields {
-        out.extend(element.to_be_bytes());
-        out.extend(length.to_be_bytes());
-    }
-    out
-}
-
-struct Exporter {
-    process: CollectingProcess,
-    taken: Taken,
-}
-
-impl Exporter {
-    fn new(limits: Limits) -> Self {
-        Self {
-            process: CollectingProcess::new(limits),
-            taken: Taken::default(),
-        }
-    }
-
-    fn send_from(&mut self, port: u16, datagram: &[u8]) {
-        let from = SocketAddr::new("192.0.2.1".parse().unwrap(), port);
-        self.process.receive(from, datagram, 0, &mut self.taken);
-    }
-
-    fn send(&mut self, datagram: &[u8]) {
-        self.send_from(4000, datagram);
-    }
-
-    fn octets(&self) -> Vec<u64> {
-        self.taken
-            .records
-            .iter()
-            .map(|r| r.octet_delta_count)
-            .collect()
-    }
-
-    fn unusable(&self, reason: Unusable) -> u64 {
-        let at = Unusable::ALL.iter().position(|r| *r == reason).unwrap();
-        self.process.counters().unusable[at]
-    }
-}
-
-fn exporter() -> Exporter {
-    Exporter::new(Limits::default())
-}
 
 #[test]
 fn records_before_their_template_wait_for_it() {

@@ -1,0 +1,627 @@
+//! Connections (RFC 7011 §10.4, §11.1): accepted, bounded, read by turns.
+//!
+//! One thread reads all connections of its listeners and hands whole Messages to a worker of its own, so
+//! that datagrams and connections never wait for each other. A connection holds memory only for the
+//! Message that has begun. Who is slow is not waited for: a handshake, and a Message once begun, must be
+//! complete in time; every connection reads a bounded piece in its turn. Where we are slow, TCP makes the
+//! exporter wait.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use kipfix_service::signals::Stop;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::{LocalSet, yield_now};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::framing::{Framing, NoMessage};
+use super::listen::ListenUrl;
+use super::senders::Senders;
+use super::tls::{Certificates, NoHandshake};
+use super::udp::lacks_ipv6;
+use crate::live;
+use crate::worker::Worker;
+
+/// Octets that a connection reads in its turn.
+const TURN: usize = 64 << 10;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// After an accept that failed, others are given time to close something.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// A peer that vanished is found out by the kernel's probes, which begin after so long.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// At the stop, what has come is read for so long at the most.
+const LAST_READ: Duration = Duration::from_secs(3);
+/// At the stop, a connection that brings nothing for so long is done.
+const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is allowed of connections.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// At once.
+    pub connections: usize,
+    /// At once from one address.
+    pub of_address: usize,
+    /// For a handshake, and for a Message that has begun.
+    pub read: Duration,
+    /// Without a Message.
+    pub idle: Duration,
+}
+
+macro_rules! reasons {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// All reasons.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The reason as a metric's label value.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a connection was refused before anything was decoded.
+    Refusal {
+        /// The setting `allow_exporters` does not name its address.
+        NotAllowed = "not_allowed",
+        /// There are as many connections as there may be.
+        TooMany = "too_many",
+        /// There are as many from its address as there may be.
+        TooManyOfAddress = "too_many_of_address",
+        /// It had brought no Message yet, and a new one needed its room.
+        CrowdedOut = "crowded_out",
+        /// Its handshake took too long.
+        HandshakeTimeout = "handshake_timeout",
+        /// [`NoHandshake::NoCertificate`].
+        NoCertificate = "no_certificate",
+        /// [`NoHandshake::UnknownCa`].
+        UnknownCa = "unknown_ca",
+        /// [`NoHandshake::Expired`].
+        Expired = "expired",
+        /// [`NoHandshake::Name`].
+        Name = "name",
+        /// [`NoHandshake::BadCertificate`].
+        BadCertificate = "bad_certificate",
+        /// [`NoHandshake::RefusedByExporter`].
+        RefusedByExporter = "refused_by_exporter",
+        /// [`NoHandshake::Incompatible`].
+        Incompatible = "incompatible",
+        /// [`NoHandshake::NoTls`].
+        NoTls = "no_tls",
+        /// [`NoHandshake::Closed`].
+        HandshakeClosed = "handshake_closed",
+        /// [`NoHandshake::Failed`].
+        HandshakeFailed = "handshake_failed",
+        /// The collector was asked to stop.
+        Stopped = "stopped",
+    }
+}
+
+reasons! {
+    /// Why a connection that was read from ended.
+    Ending {
+        /// The exporter closed it behind a whole Message.
+        Closed = "closed",
+        /// The exporter closed it in the middle of a Message, which is lost.
+        CutShort = "cut_short",
+        /// It broke.
+        Broken = "broken",
+        /// A Message that had begun did not become whole in time.
+        MessageTimeout = "message_timeout",
+        /// It brought no Message for too long.
+        Idle = "idle",
+        /// It brought something else than IPFIX.
+        NoIpfix = "no_ipfix",
+        /// A Message in it was malformed; `unusable_total` says how.
+        Malformed = "malformed",
+        /// The collector was asked to stop.
+        Stopped = "stopped",
+    }
+}
+
+impl From<NoHandshake> for Refusal {
+    fn from(reason: NoHandshake) -> Self {
+        match reason {
+            NoHandshake::NoCertificate => Self::NoCertificate,
+            NoHandshake::UnknownCa => Self::UnknownCa,
+            NoHandshake::Expired => Self::Expired,
+            NoHandshake::Name => Self::Name,
+            NoHandshake::BadCertificate => Self::BadCertificate,
+            NoHandshake::RefusedByExporter => Self::RefusedByExporter,
+            NoHandshake::Incompatible => Self::Incompatible,
+            NoHandshake::NoTls => Self::NoTls,
+            NoHandshake::Closed => Self::HandshakeClosed,
+            NoHandshake::Failed => Self::HandshakeFailed,
+        }
+    }
+}
+
+/// The connections of all listeners.
+#[derive(Debug)]
+pub struct Connections {
+    limits: ConnectionLimits,
+    senders: Arc<Senders>,
+    open: Mutex<Open>,
+    accepted: AtomicU64,
+    refused: Box<[AtomicU64]>,
+    ended: Box<[AtomicU64]>,
+    accept_failures: AtomicU64,
+}
+
+/// The connections that are open.
+#[derive(Debug, Default)]
+struct Open {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+    /// By number, so the oldest first: those that have brought no Message yet. Who only takes up room
+    /// gives way to who comes.
+    fresh: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
+}
+
+impl Open {
+    /// Asks the oldest fresh connection, from `address` if one is given, to go. False where there is none.
+    fn crowd_out(&mut self, address: Option<IpAddr>) -> bool {
+        let mut fresh = self.fresh.iter();
+        let oldest = fresh.find(|(_, (of, _))| address.is_none_or(|address| address == *of));
+        let Some(number) = oldest.map(|(number, _)| *number) else {
+            return false;
+        };
+        if let Some((_, go)) = self.fresh.remove(&number) {
+            go.notify_one();
+        }
+        true
+    }
+}
+
+/// What became of connections: `accepted` = `open` + Σ `refused` + Σ `ended`.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionCounts {
+    /// Connections that came.
+    pub accepted: u64,
+    /// Open now, those too whose handshake goes on.
+    pub open: usize,
+    /// By [`Refusal::ALL`].
+    pub refused: Vec<u64>,
+    /// By [`Ending::ALL`].
+    pub ended: Vec<u64>,
+    /// Times that the kernel gave no connection though one was there.
+    pub accept_failures: u64,
+}
+
+impl Connections {
+    /// None yet.
+    #[must_use]
+    pub fn new(limits: ConnectionLimits, senders: Arc<Senders>) -> Self {
+        let zeros = |length| (0..length).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            limits,
+            senders,
+            open: Mutex::default(),
+            accepted: AtomicU64::new(0),
+            refused: zeros(Refusal::ALL.len()),
+            ended: zeros(Ending::ALL.len()),
+            accept_failures: AtomicU64::new(0),
+        }
+    }
+
+    /// The counts.
+    #[must_use]
+    pub fn counts(&self) -> ConnectionCounts {
+        let all = |counters: &[AtomicU64]| -> Vec<u64> {
+            counters.iter().map(|c| c.load(Ordering::Relaxed)).collect()
+        };
+        // Nothing comes or goes while the lock is held.
+        let open = self.open();
+        ConnectionCounts {
+            accepted: self.accepted.load(Ordering::Relaxed),
+            open: open.all,
+            refused: all(&self.refused),
+            ended: all(&self.ended),
+            accept_failures: self.accept_failures.load(Ordering::Relaxed),
+        }
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a connection in: its number, and what tells it to go while it has brought no Message. Where
+    /// it may not stay, `None`, and the reason is counted.
+    fn enter(&self, exporter: SocketAddr, worker: &Mutex<Worker>) -> Option<(u64, Arc<Notify>)> {
+        let address = exporter.ip();
+        let allowed = self
+            .senders
+            .allow(address, |address| lock(worker).is_node(address));
+        let mut open = self.open();
+        let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        let of_address = open.by_address.get(&address).copied().unwrap_or_default();
+        let refusal = if !allowed {
+            Some(Refusal::NotAllowed)
+        } else if of_address >= self.limits.of_address && !open.crowd_out(Some(address)) {
+            Some(Refusal::TooManyOfAddress)
+        } else if open.all >= self.limits.connections
+            && of_address < self.limits.of_address
+            && !open.crowd_out(None)
+        {
+            Some(Refusal::TooMany)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            count(&self.refused, Refusal::ALL, refusal);
+            drop(open);
+            if refusal == Refusal::NotAllowed {
+                self.senders.say(address);
+            }
+            return None;
+        }
+        let go = Arc::new(Notify::new());
+        open.all += 1;
+        *open.by_address.entry(address).or_default() += 1;
+        open.fresh.insert(number, (address, Arc::clone(&go)));
+        Some((number, go))
+    }
+
+    /// A connection brought its first Message.
+    fn settle(&self, number: u64) {
+        self.open().fresh.remove(&number);
+    }
+
+    /// Counts a connection out.
+    fn leave(&self, number: u64, address: IpAddr, ended: Result<Ending, Refusal>) {
+        let mut open = self.open();
+        open.all -= 1;
+        open.fresh.remove(&number);
+        if let Some(of_address) = open.by_address.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                open.by_address.remove(&address);
+            }
+        }
+        match ended {
+            Ok(ending) => count(&self.ended, Ending::ALL, ending),
+            Err(refusal) => count(&self.refused, Refusal::ALL, refusal),
+        }
+    }
+}
+
+fn count<R: PartialEq>(counters: &[AtomicU64], all: &[R], reason: R) {
+    let counter = all.iter().position(|r| *r == reason);
+    if let Some(counter) = counter.and_then(|at| counters.get(at)) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A socket that connections come to.
+#[derive(Debug)]
+pub struct StreamListener {
+    socket: std::net::TcpListener,
+    local_address: SocketAddr,
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl StreamListener {
+    /// Binds a socket; with `certificates`, its connections are TLS. `shared`: the sockets of several
+    /// workers share the port, and the kernel spreads the connections over them.
+    ///
+    /// # Errors
+    /// The address is in use, not ours, or not permitted.
+    pub fn bind(
+        address: SocketAddr,
+        certificates: Option<Arc<Certificates>>,
+        shared: bool,
+    ) -> io::Result<Self> {
+        let socket = match listen(address, shared) {
+            Err(error) if address.ip().is_unspecified() && lacks_ipv6(&error) => {
+                listen((Ipv4Addr::UNSPECIFIED, address.port()).into(), shared)?
+            }
+            listening => listening?,
+        };
+        Ok(Self {
+            local_address: socket.local_addr()?,
+            socket,
+            certificates,
+        })
+    }
+
+    /// Where it listens; the port is real where 0 was asked for.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Its certificates, if it is one for TLS.
+    #[must_use]
+    pub const fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.as_ref()
+    }
+}
+
+/// The certificates that a listener needs.
+///
+/// # Errors
+/// A sentence that names the file and what is wrong with it.
+pub fn certificates(url: &ListenUrl) -> Result<Option<Arc<Certificates>>, String> {
+    match url {
+        ListenUrl::Tls(_, files) => Certificates::load(files, live::monotonic())
+            .map(|certificates| Some(Arc::new(certificates))),
+        ListenUrl::Udp(_) | ListenUrl::Tcp(_) => Ok(None),
+    }
+}
+
+fn listen(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // A port that the collector before this one listened on is free at once.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What the tasks of one thread share.
+struct Thread {
+    worker: Arc<Mutex<Worker>>,
+    connections: Arc<Connections>,
+    stop: Stop,
+    /// Where every connection reads into in its turn.
+    turn: RefCell<Box<[u8]>>,
+}
+
+/// Accepts and reads connections until the stop, then what has come already.
+///
+/// # Errors
+/// There is no room for what waits for the sockets.
+pub fn receive(
+    worker: &Arc<Mutex<Worker>>,
+    listeners: &[Arc<StreamListener>],
+    connections: &Arc<Connections>,
+    stop: &Stop,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let thread = Rc::new(Thread {
+        worker: Arc::clone(worker),
+        connections: Arc::clone(connections),
+        stop: stop.clone(),
+        turn: RefCell::new(vec![0; TURN].into_boxed_slice()),
+    });
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async {
+        for listener in listeners {
+            let socket = TcpListener::from_std(listener.socket.try_clone()?)?;
+            let accepting = Rc::clone(&thread).accept(socket, listener.certificates.clone());
+            tokio::task::spawn_local(accepting);
+        }
+        while timeout(live::TICK, stop.wait()).await.is_err() {
+            lock(worker).tick(live::now_milliseconds());
+        }
+        // Each of the tasks holds the thread until it is done.
+        let stopped = Instant::now();
+        while Rc::strong_count(&thread) > 1 && stopped.elapsed() < LAST_READ + LAST_PAUSE {
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    })
+}
+
+impl Thread {
+    async fn accept(self: Rc<Self>, socket: TcpListener, certificates: Option<Arc<Certificates>>) {
+        let mut stopped = pin!(self.stop.wait());
+        loop {
+            // What waits to be accepted at the stop has been told that it is connected.
+            let accepted = tokio::select! {
+                biased;
+                accepted = socket.accept() => accepted,
+                () = &mut stopped => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let exporter = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    let entered = self.connections.enter(exporter, &self.worker);
+                    let Some((number, go)) = entered else {
+                        continue;
+                    };
+                    let thread = Rc::clone(&self);
+                    let certificates = certificates.clone();
+                    tokio::task::spawn_local(async move {
+                        let ended = tokio::select! {
+                            ended = thread.serve(stream, exporter, number, certificates) => ended,
+                            () = go.notified() => Err(Refusal::CrowdedOut),
+                        };
+                        lock(&thread.worker).close(number);
+                        thread.connections.leave(number, exporter.ip(), ended);
+                        tracing::debug!(%exporter, ?ended, "connection ended");
+                    });
+                }
+                Err(error) => {
+                    let failures = &self.connections.accept_failures;
+                    if failures.fetch_add(1, Ordering::Relaxed) == 0 {
+                        tracing::warn!(%error, "a connection cannot be accepted; further ones are counted");
+                    }
+                    sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// One connection from its first octet to its end.
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        exporter: SocketAddr,
+        number: u64,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Result<Ending, Refusal> {
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
+        // Without it, a peer that vanished is idle in the end.
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
+        let Some(certificates) = certificates else {
+            return Ok(self.read(stream, exporter, number).await);
+        };
+        let acceptor = TlsAcceptor::from(certificates.current(live::monotonic()));
+        let handshake = timeout(self.connections.limits.read, acceptor.accept(stream));
+        let stream = tokio::select! {
+            () = self.stop.wait() => return Err(Refusal::Stopped),
+            done = handshake => match done {
+                Err(_) => return Err(Refusal::HandshakeTimeout),
+                Ok(Err(error)) => return Err(NoHandshake::of(&error).into()),
+                Ok(Ok(stream)) => stream,
+            },
+        };
+        if !certificates.names_match(stream.get_ref().1) {
+            return Err(Refusal::Name);
+        }
+        Ok(self.read(stream, exporter, number).await)
+    }
+
+    /// Reads Messages until there are no more.
+    async fn read(
+        &self,
+        mut stream: impl AsyncRead + Unpin,
+        exporter: SocketAddr,
+        number: u64,
+    ) -> Ending {
+        let limits = self.connections.limits;
+        let mut framing = Framing::default();
+        let mut deadline = Instant::now() + limits.idle;
+        let mut alarm = pin!(sleep_until(deadline));
+        let mut stopped = pin!(self.stop.wait());
+        let mut last_read = None;
+        let mut is_fresh = true;
+        loop {
+            let was_midway = framing.is_midway();
+            let turn = tokio::select! {
+                biased;
+                () = &mut stopped, if last_read.is_none() => {
+                    last_read = Some(Instant::now() + LAST_READ);
+                    deadline = Instant::now() + LAST_PAUSE;
+                    alarm.as_mut().reset(deadline);
+                    continue;
+                }
+                turn = self.turn(&mut stream, &mut framing, exporter, number) => turn,
+                () = &mut alarm => {
+                    // Deadlines move with what comes; the alarm is set anew only when it rings.
+                    if Instant::now() < deadline {
+                        alarm.as_mut().reset(deadline);
+                        continue;
+                    }
+                    return match framing.is_midway() {
+                        _ if last_read.is_some() => Ending::Stopped,
+                        true => Ending::MessageTimeout,
+                        false => Ending::Idle,
+                    };
+                }
+            };
+            let messages = match turn {
+                Turn::Read { messages } => messages,
+                Turn::Ended(ending) => return ending,
+            };
+            if is_fresh && messages > 0 {
+                is_fresh = false;
+                self.connections.settle(number);
+            }
+            let now = Instant::now();
+            deadline = match (last_read, framing.is_midway()) {
+                (Some(end), _) if now >= end => return Ending::Stopped,
+                (Some(_), _) => now + LAST_PAUSE,
+                (None, false) => now + limits.idle,
+                // The Message that had begun before goes on.
+                (None, true) if was_midway && messages == 0 => deadline,
+                (None, true) => now + limits.read,
+            };
+            if deadline < alarm.deadline() {
+                alarm.as_mut().reset(deadline);
+            }
+            yield_now().await;
+        }
+    }
+
+    /// What has come, as far as it goes into one turn.
+    async fn turn(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        framing: &mut Framing,
+        exporter: SocketAddr,
+        number: u64,
+    ) -> Turn {
+        poll_fn(|context| {
+            let mut turn = self.turn.borrow_mut();
+            let mut buffer = ReadBuf::new(&mut turn);
+            if ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)).is_err() {
+                return Poll::Ready(Turn::Ended(Ending::Broken));
+            }
+            let octets = buffer.filled();
+            if octets.is_empty() {
+                let ending = if framing.is_midway() {
+                    Ending::CutShort
+                } else {
+                    Ending::Closed
+                };
+                return Poll::Ready(Turn::Ended(ending));
+            }
+            let now = live::now_milliseconds();
+            let mut worker = lock(&self.worker);
+            let mut messages = 0_usize;
+            let taken = framing.push(octets, |message| {
+                messages += 1;
+                match worker.receive_over(number, exporter, message, now) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(malformed) => ControlFlow::Break(malformed),
+                }
+            });
+            worker.flush_log();
+            Poll::Ready(match taken {
+                Ok(ControlFlow::Continue(())) => Turn::Read { messages },
+                Ok(ControlFlow::Break(_)) | Err(NoMessage::Length) => {
+                    Turn::Ended(Ending::Malformed)
+                }
+                Err(NoMessage::Version) => Turn::Ended(Ending::NoIpfix),
+            })
+        })
+        .await
+    }
+}
+
+/// What came of a turn.
+enum Turn {
+    /// So many whole Messages came.
+    Read { messages: usize },
+    /// The connection is over.
+    Ended(Ending),
+}
+
+fn lock(worker: &Mutex<Worker>) -> std::sync::MutexGuard<'_, Worker> {
+    worker.lock().unwrap_or_else(PoisonError::into_inner)
+}
