@@ -206,8 +206,7 @@ fn bind(settings: &Settings) -> Result<Sockets, Failure> {
         for ((url, certificates), address) in urls.zip(&mut addresses) {
             let failed = |error| anyhow!("listen: cannot listen on {url}: {error}");
             if url.is_udp() {
-                let socket =
-                    UdpReceiver::bind(*address, octets, worker, shared).map_err(failed)?;
+                let socket = UdpReceiver::bind(*address, octets, worker, shared).map_err(failed)?;
                 *address = socket.local_address();
                 tracing::info!(
                     listen = %socket.name(),
@@ -221,7 +220,11 @@ fn bind(settings: &Settings) -> Result<Sockets, Failure> {
                 let socket =
                     StreamListener::bind(*address, certificates, shared).map_err(failed)?;
                 *address = socket.local_address();
-                let transport = if socket.certificates().is_some() { "tls" } else { "tcp" };
+                let transport = if socket.certificates().is_some() {
+                    "tls"
+                } else {
+                    "tcp"
+                };
                 tracing::info!(listen = %address, transport, "listening for flow export");
                 sockets.connections.push(Arc::new(socket));
             }
@@ -377,7 +380,14 @@ impl Collector {
     fn listen(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
         let mut threads = Vec::new();
         let mut workers = self.scrape.workers.iter().map(Arc::clone);
-        let urls = |udp| settings.listen.iter().filter(|url| url.is_udp() == udp).count().max(1);
+        let urls = |udp| {
+            settings
+                .listen
+                .iter()
+                .filter(|url| url.is_udp() == udp)
+                .count()
+                .max(1)
+        };
         for sockets in self.scrape.sockets.chunks(urls(true)) {
             let (worker, sockets) = (workers.next(), sockets.to_vec());
             let senders = Arc::clone(&self.scrape.senders);

@@ -457,7 +457,8 @@ impl Settings {
         }
         if self.listen.is_empty() && self.read.is_empty() {
             return bad(
-                "listen: the list is empty: allowed are udp://, tcp:// and tls://ADDRESS:PORT".into(),
+                "listen: the list is empty: allowed are udp://, tcp:// and tls://ADDRESS:PORT"
+                    .into(),
             );
         }
         Ok(())

@@ -37,7 +37,9 @@ fn messages(count: u32) -> Vec<Vec<u8>> {
         };
         record.key.source_address = Address::from_v4_bits(0x0a01_0000 + number % 65_536);
         record.key.destination_address = Address::from_v4_bits(0xc000_0201);
-        session.add(&record, 0, &mut |message| sent.push(message.octets.to_vec()));
+        session.add(&record, 0, &mut |message| {
+            sent.push(message.octets.to_vec())
+        });
     }
     session.flush(0, &mut |message| sent.push(message.octets.to_vec()));
     sent
@@ -68,7 +70,8 @@ impl Collector {
         let mut listen = Vec::new();
         let http = loop {
             let line = lines.next().unwrap().unwrap();
-            let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            let said: serde_json::Value =
+                serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
             let address = |name: &str| said[name].as_str()?.parse::<SocketAddr>().ok();
             listen.extend(address("listen"));
             if let Some(http) = address("http") {
@@ -112,10 +115,14 @@ impl Collector {
                 let all = metrics.iter().filter(|(name, _)| name.starts_with(prefix));
                 all.map(|(_, value)| value).sum()
             };
-            let (accepted, open) = (sum("connections_accepted_total"), metrics.get("connections"));
+            let (accepted, open) = (
+                sum("connections_accepted_total"),
+                metrics.get("connections"),
+            );
             let gone = sum("connections_refused_total") + sum("connections_closed_total");
             assert_eq!(accepted, open.copied().unwrap_or(0) + gone, "{metrics:#?}");
-            let is = |(name, value): &(&str, u64)| metrics.get(*name).copied().unwrap_or(0) == *value;
+            let is =
+                |(name, value): &(&str, u64)| metrics.get(*name).copied().unwrap_or(0) == *value;
             if wanted.iter().all(is) {
                 return metrics;
             }
@@ -141,7 +148,9 @@ fn is_closed(stream: &mut impl Read) -> bool {
 }
 
 fn patient(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     stream
 }
 
@@ -155,8 +164,14 @@ fn messages_over_a_connection_are_counted_however_they_are_cut() {
             connection.write_all(octets).unwrap();
         }
     }
-    let metrics = collector.eventually(&[("records_total", 6000), ("connections_closed_total{reason=\"closed\"}", 3)]);
-    assert_eq!(metrics.get("received_bytes_total"), Some(&(stream.len() as u64 * 3)));
+    let metrics = collector.eventually(&[
+        ("records_total", 6000),
+        ("connections_closed_total{reason=\"closed\"}", 3),
+    ]);
+    assert_eq!(
+        metrics.get("received_bytes_total"),
+        Some(&(stream.len() as u64 * 3))
+    );
     assert_eq!(metrics.get("sequence_lost_total"), None);
     // What they said went with them.
     assert_eq!(metrics.get("templates"), None);
@@ -189,17 +204,28 @@ fn what_breaks_the_protocol_closes_its_connection_with_a_reason() {
     connection.write_all(&whole[0][..100]).unwrap();
     drop(connection);
     for (reason, count) in expected {
-        collector.eventually(&[(&format!("connections_closed_total{{reason=\"{reason}\"}}"), count)]);
+        collector.eventually(&[(
+            &format!("connections_closed_total{{reason=\"{reason}\"}}"),
+            count,
+        )]);
     }
     let metrics = collector.eventually(&[("connections_closed_total{reason=\"cut_short\"}", 1)]);
-    assert_eq!(metrics.get("unusable_total{reason=\"set_length\"}"), Some(&1));
+    assert_eq!(
+        metrics.get("unusable_total{reason=\"set_length\"}"),
+        Some(&1)
+    );
     assert_eq!(metrics.get("records_total"), Some(&10));
 }
 
 #[test]
 fn slow_and_hostile_peers_hold_nobody_up() {
     let arguments = ["--listen", "tcp://127.0.0.1:0", "--max-connections", "300"];
-    let bounds = ["--max-connections-of-address", "300", "--read-timeout", "60s"];
+    let bounds = [
+        "--max-connections-of-address",
+        "300",
+        "--read-timeout",
+        "60s",
+    ];
     let collector = Collector::start(&[&arguments[..], &bounds].concat());
     let whole = messages(3000).concat();
     // A length that is never filled, and one octet at a time.
@@ -216,7 +242,8 @@ fn slow_and_hostile_peers_hold_nobody_up() {
     let slow = std::thread::spawn(move || {
         let mut sent = 0;
         for octet in slowly.chunks(1) {
-            if stopped.load(std::sync::atomic::Ordering::Relaxed) || slow.write_all(octet).is_err() {
+            if stopped.load(std::sync::atomic::Ordering::Relaxed) || slow.write_all(octet).is_err()
+            {
                 break;
             }
             sent += 1;
@@ -230,7 +257,11 @@ fn slow_and_hostile_peers_hold_nobody_up() {
     let mut good = collector.connect();
     good.write_all(&whole).unwrap();
     let metrics = collector.eventually(&[("records_total", 3000)]);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
     assert!(metrics["connections"] <= 300, "{metrics:#?}");
     // The first that said nothing are gone, and who brought Messages stays.
     assert!(is_closed(&mut idle[0]));
@@ -239,7 +270,10 @@ fn slow_and_hostile_peers_hold_nobody_up() {
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     assert!(slow.join().unwrap() > 0);
     let status = std::fs::read_to_string(format!("/proc/{}/status", collector.child.id())).unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
     let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(kib < 400_000, "{peak}");
     drop((hostile, idle));
@@ -247,7 +281,12 @@ fn slow_and_hostile_peers_hold_nobody_up() {
 
 #[test]
 fn connections_that_brought_messages_give_way_to_nobody() {
-    let arguments = ["--listen", "tcp://127.0.0.1:0", "--max-connections-of-address", "2"];
+    let arguments = [
+        "--listen",
+        "tcp://127.0.0.1:0",
+        "--max-connections-of-address",
+        "2",
+    ];
     let collector = Collector::start(&arguments);
     let mut good: Vec<TcpStream> = (0..2).map(|_| patient(collector.connect())).collect();
     for (at, connection) in good.iter_mut().enumerate() {
@@ -255,7 +294,10 @@ fn connections_that_brought_messages_give_way_to_nobody() {
         collector.eventually(&[("records_total", (at as u64 + 1) * 5)]);
     }
     assert!(is_closed(&mut patient(collector.connect())));
-    collector.eventually(&[("connections_refused_total{reason=\"too_many_of_address\"}", 1)]);
+    collector.eventually(&[(
+        "connections_refused_total{reason=\"too_many_of_address\"}",
+        1,
+    )]);
     drop(good.pop());
     collector.eventually(&[("connections", 1)]);
     let mut third = collector.connect();
@@ -270,13 +312,21 @@ fn a_connection_that_brings_nothing_is_closed_in_the_end() {
     let mut connection = patient(collector.connect());
     connection.write_all(&messages(5).concat()).unwrap();
     assert!(is_closed(&mut connection));
-    collector.eventually(&[("connections_closed_total{reason=\"idle\"}", 1), ("records_total", 5)]);
+    collector.eventually(&[
+        ("connections_closed_total{reason=\"idle\"}", 1),
+        ("records_total", 5),
+    ]);
 }
 
 #[test]
 fn exporters_that_are_not_allowed_are_refused_and_counted() {
     let listen = ["--listen", "tcp://127.0.0.1:0", "--listen", "udp://[::]:0"];
-    let allow = ["--allow-exporters", "127.0.0.0/30", "--allow-exporters", "2001:db8::/32"];
+    let allow = [
+        "--allow-exporters",
+        "127.0.0.0/30",
+        "--allow-exporters",
+        "2001:db8::/32",
+    ];
     let collector = Collector::start(&[&listen[..], &allow].concat());
     let port = collector.listen[1].port();
     for address in ["127.0.0.1", "127.0.0.9"] {
@@ -284,7 +334,8 @@ fn exporters_that_are_not_allowed_are_refused_and_counted() {
         for message in messages(10) {
             exporter.send_to(&message, ("127.0.0.1", port)).unwrap();
         }
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let from: SocketAddr = format!("{address}:0").parse().unwrap();
         socket.bind(&from.into()).unwrap();
         socket.connect(&collector.listen[0].into()).unwrap();
@@ -335,7 +386,12 @@ fn an_exporter_killed_under_load_loses_only_what_it_had_not_sent() {
     let metrics = collector.eventually(&[("connections_closed_total{reason=\"cut_short\"}", 5)]);
     assert_eq!(metrics.get("records_total"), Some(&sent));
     assert_eq!(metrics.get("sequence_lost_total"), None);
-    assert!(metrics.keys().all(|name| !name.starts_with("unusable_total")), "{metrics:#?}");
+    assert!(
+        metrics
+            .keys()
+            .all(|name| !name.starts_with("unusable_total")),
+        "{metrics:#?}"
+    );
 }
 
 //------------ TLS -------------------------------------------------------------------------------
@@ -423,10 +479,16 @@ struct Client<'a> {
 
 impl Client<'_> {
     /// Connects, sends and waits for the other side to close or the records to be counted.
-    fn send(&self, collector: &Collector, octets: &[u8]) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    fn send(
+        &self,
+        collector: &Collector,
+        octets: &[u8],
+    ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.trusts.pem.as_bytes()).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(self.trusts.pem.as_bytes()).unwrap())
+            .unwrap();
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[self.version])
             .unwrap()
@@ -454,7 +516,10 @@ fn exporters_with_a_certificate_of_our_ca_are_read_over_both_versions_of_tls() {
     let (ours, clients) = (Ca::new("ours"), Ca::new("clients"));
     let files = Files::new(&ours, &clients);
     let collector = Collector::start(&["--listen", &files.mutual()]);
-    for (at, version) in [&rustls::version::TLS12, &rustls::version::TLS13].into_iter().enumerate() {
+    for (at, version) in [&rustls::version::TLS12, &rustls::version::TLS13]
+        .into_iter()
+        .enumerate()
+    {
         let client = Client {
             trusts: &ours,
             shows: Some(clients.sign("probe", LATER)),
@@ -479,7 +544,10 @@ fn whoever_has_no_right_to_send_is_refused_with_the_reason_and_nothing_is_decode
     let files = Files::new(&ours, &clients);
     let url = format!("{}&client-name=probe.example", files.mutual());
     let collector = Collector::start(&["--listen", &url, "--read-timeout", "1s"]);
-    let (good, version) = (Some(clients.sign("probe.example", LATER)), &rustls::version::TLS13);
+    let (good, version) = (
+        Some(clients.sign("probe.example", LATER)),
+        &rustls::version::TLS13,
+    );
     let trusted = |shows| Client {
         trusts: &ours,
         shows,
@@ -488,17 +556,39 @@ fn whoever_has_no_right_to_send_is_refused_with_the_reason_and_nothing_is_decode
     };
     let cases = [
         ("no_certificate", trusted(None)),
-        ("unknown_ca", trusted(Some(others.sign("probe.example", LATER)))),
-        ("expired", trusted(Some(clients.sign("probe.example", PAST)))),
+        (
+            "unknown_ca",
+            trusted(Some(others.sign("probe.example", LATER))),
+        ),
+        (
+            "expired",
+            trusted(Some(clients.sign("probe.example", PAST))),
+        ),
         ("name", trusted(Some(clients.sign("other.example", LATER)))),
-        ("refused_by_exporter", Client { trusts: &others, ..trusted(good.clone()) }),
-        ("refused_by_exporter", Client { expects: "collector.example", ..trusted(good.clone()) }),
+        (
+            "refused_by_exporter",
+            Client {
+                trusts: &others,
+                ..trusted(good.clone())
+            },
+        ),
+        (
+            "refused_by_exporter",
+            Client {
+                expects: "collector.example",
+                ..trusted(good.clone())
+            },
+        ),
     ];
     let octets = messages(100).concat();
     let mut expected = BTreeMap::new();
     for (reason, client) in &cases {
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-            let client = Client { shows: client.shows.clone(), version, ..*client };
+            let client = Client {
+                shows: client.shows.clone(),
+                version,
+                ..*client
+            };
             // Refused at once, or at the first look for an answer.
             let closed = match client.send(&collector, &octets) {
                 Ok(mut stream) => is_closed(&mut stream),
@@ -516,10 +606,17 @@ fn whoever_has_no_right_to_send_is_refused_with_the_reason_and_nothing_is_decode
     assert!(is_closed(&mut patient(collector.connect())));
     expected.insert("handshake_timeout", 1);
     for (reason, count) in expected {
-        collector.eventually(&[(&format!("connections_refused_total{{reason=\"{reason}\"}}"), count)]);
+        collector.eventually(&[(
+            &format!("connections_refused_total{{reason=\"{reason}\"}}"),
+            count,
+        )]);
     }
     let metrics = collector.metrics();
-    for name in ["records_total", "received_bytes_total", "templates_read_total"] {
+    for name in [
+        "records_total",
+        "received_bytes_total",
+        "templates_read_total",
+    ] {
         assert_eq!(metrics.get(name), None, "{metrics:#?}");
     }
     // Who has the right still can.
@@ -538,23 +635,38 @@ fn certificates_that_change_hold_for_the_next_connection_and_bad_ones_for_none()
         expects: "localhost",
         version: &rustls::version::TLS13,
     };
-    let mut first = client(&ours).send(&collector, &messages(10).concat()).unwrap();
-    collector.eventually(&[("records_total", 10), ("certificate_loads_total{result=\"ok\"}", 1)]);
+    let mut first = client(&ours)
+        .send(&collector, &messages(10).concat())
+        .unwrap();
+    collector.eventually(&[
+        ("records_total", 10),
+        ("certificate_loads_total{result=\"ok\"}", 1),
+    ]);
     // Another CA signs the new one; the connection that is open stays.
     let newer = Ca::new("newer");
     files.put_certificate(&newer.sign("localhost", LATER));
     std::thread::sleep(Duration::from_millis(1100));
-    let second = client(&newer).send(&collector, &messages(10).concat()).unwrap();
+    let second = client(&newer)
+        .send(&collector, &messages(10).concat())
+        .unwrap();
     let metrics = collector.eventually(&[("records_total", 20)]);
-    assert!(metrics["certificate_loads_total{result=\"ok\"}"] >= 2, "{metrics:#?}");
+    assert!(
+        metrics["certificate_loads_total{result=\"ok\"}"] >= 2,
+        "{metrics:#?}"
+    );
     first.write_all(&messages(10).concat()).unwrap();
     first.flush().unwrap();
     collector.eventually(&[("records_total", 30)]);
     // What cannot be used changes nothing but a counter.
     files.put("tls.crt", "no certificate\n");
     std::thread::sleep(Duration::from_millis(1100));
-    let _third = client(&newer).send(&collector, &messages(10).concat()).unwrap();
-    collector.eventually(&[("records_total", 40), ("certificate_loads_total{result=\"failed\"}", 1)]);
+    let _third = client(&newer)
+        .send(&collector, &messages(10).concat())
+        .unwrap();
+    collector.eventually(&[
+        ("records_total", 40),
+        ("certificate_loads_total{result=\"failed\"}", 1),
+    ]);
     drop(second);
 }
 
@@ -578,7 +690,14 @@ fn files_that_cannot_be_used_are_refused_at_the_start() {
     let (ours, clients) = (Ca::new("ours"), Ca::new("clients"));
     let refused = |url: &str, word: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kipfix-collector"));
-        command.args(["--kubernetes", "off", "--http", "127.0.0.1:0", "--listen", url]);
+        command.args([
+            "--kubernetes",
+            "off",
+            "--http",
+            "127.0.0.1:0",
+            "--listen",
+            url,
+        ]);
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(64), "{said}");
@@ -589,11 +708,16 @@ fn files_that_cannot_be_used_are_refused_at_the_start() {
         files.put(name, "nothing of use\n");
         refused(&files.mutual(), name);
     };
-    ["tls.crt", "tls.key", "ca.crt"].iter().for_each(|name| break_file(name));
+    ["tls.crt", "tls.key", "ca.crt"]
+        .iter()
+        .for_each(|name| break_file(name));
     let files = Files::new(&ours, &clients);
     files.put("tls.key", &clients.sign("localhost", LATER).1);
     refused(&files.mutual(), "together");
-    refused("tls://127.0.0.1:0?cert=/no/such.crt&key=/no/such.key", "/no/such.crt");
+    refused(
+        "tls://127.0.0.1:0?cert=/no/such.crt&key=/no/such.key",
+        "/no/such.crt",
+    );
     let absent = Path::new("/no/such");
     assert!(!absent.exists());
 }

@@ -341,7 +341,9 @@ impl Families {
         let fits = |rank: &u8| best == Some(*rank) || ranks(forward).all(|other| other != *rank);
         Self {
             forward: best,
-            reverse: ranks(reverse).filter(fits).min_by_key(|rank| (Some(*rank) != best, *rank)),
+            reverse: ranks(reverse)
+                .filter(fits)
+                .min_by_key(|rank| (Some(*rank) != best, *rank)),
         }
     }
 

@@ -25,15 +25,16 @@ pub(crate) fn write_value(
         vocabulary,
         depth: depth.saturating_add(1),
     };
-    let written = match data_type {
-        Some(
-            DataType::BasicList | DataType::SubTemplateList | DataType::SubTemplateMultiList,
-        ) if depth >= DEEPEST => None,
-        Some(DataType::BasicList) => list.write_basic(value, out),
-        Some(DataType::SubTemplateList) => list.write_records(value, out),
-        Some(DataType::SubTemplateMultiList) => list.write_records_of_many(value, out),
-        _ => return json::write_value(data_type, value, out),
-    };
+    let written =
+        match data_type {
+            Some(
+                DataType::BasicList | DataType::SubTemplateList | DataType::SubTemplateMultiList,
+            ) if depth >= DEEPEST => None,
+            Some(DataType::BasicList) => list.write_basic(value, out),
+            Some(DataType::SubTemplateList) => list.write_records(value, out),
+            Some(DataType::SubTemplateMultiList) => list.write_records_of_many(value, out),
+            _ => return json::write_value(data_type, value, out),
+        };
     if written.is_none() {
         out.truncate(before);
         json::write_hex(value, out);
@@ -103,8 +104,7 @@ impl List<'_> {
         while !rest.is_empty() {
             let (template, after) = split_short(rest)?;
             let (length, after) = split_short(after)?;
-            let (records, after) =
-                after.split_at_checked(usize::from(length).checked_sub(4)?)?;
+            let (records, after) = after.split_at_checked(usize::from(length).checked_sub(4)?)?;
             self.write_each(template, records, &mut first, out)?;
             rest = after;
         }
@@ -160,9 +160,7 @@ fn split_short(octets: &[u8]) -> Option<(u16, &[u8])> {
 fn split_value(octets: &[u8], length: u16) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match (length, octets) {
         (0, _) => return None,
-        (VARIABLE_LENGTH, [255, high, low, rest @ ..]) => {
-            (u16::from_be_bytes([*high, *low]), rest)
-        }
+        (VARIABLE_LENGTH, [255, high, low, rest @ ..]) => (u16::from_be_bytes([*high, *low]), rest),
         (VARIABLE_LENGTH, [255, ..]) => return None,
         (VARIABLE_LENGTH, [length, rest @ ..]) => (u16::from(*length), rest),
         (length, rest) => (length, rest),

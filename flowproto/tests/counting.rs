@@ -40,9 +40,24 @@ fn the_first_family_that_a_record_has_is_counted() {
     let families = [
         [(0, 1, 1), (0, 2, 2), (REVERSE, 1, 3), (REVERSE, 2, 4)],
         [(0, 231, 11), (0, 298, 12), (0, 232, 13), (0, 299, 14)],
-        [(0, 85, 21), (0, 86, 22), (REVERSE, 85, 23), (REVERSE, 86, 24)],
-        [(0, 23, 31), (0, 24, 32), (REVERSE, 23, 33), (REVERSE, 24, 34)],
-        [(0, 171, 41), (0, 172, 42), (REVERSE, 171, 43), (REVERSE, 172, 44)],
+        [
+            (0, 85, 21),
+            (0, 86, 22),
+            (REVERSE, 85, 23),
+            (REVERSE, 86, 24),
+        ],
+        [
+            (0, 23, 31),
+            (0, 24, 32),
+            (REVERSE, 23, 33),
+            (REVERSE, 24, 34),
+        ],
+        [
+            (0, 171, 41),
+            (0, 172, 42),
+            (REVERSE, 171, 43),
+            (REVERSE, 172, 44),
+        ],
     ];
     for first in 0..families.len() {
         // The others stand in front of it: order in the template decides nothing.
@@ -61,7 +76,10 @@ fn layer_2_octets_count_where_there_are_no_others() {
 
 #[test]
 fn octets_and_packets_choose_for_themselves() {
-    assert_eq!(counted(&[(0, 231, 9), (0, 2, 3), (0, 298, 4)]), [9, 3, 0, 0]);
+    assert_eq!(
+        counted(&[(0, 231, 9), (0, 2, 3), (0, 298, 4)]),
+        [9, 3, 0, 0]
+    );
 }
 
 #[test]
@@ -77,7 +95,14 @@ fn the_opposite_direction_is_of_the_same_family() {
 
 #[test]
 fn middleboxes_and_drops_are_never_added() {
-    let record = [(0, 1, 5), (0, 23, 4), (0, 132, 1), (0, 2, 2), (0, 24, 1), (0, 133, 1)];
+    let record = [
+        (0, 1, 5),
+        (0, 23, 4),
+        (0, 132, 1),
+        (0, 2, 2),
+        (0, 24, 1),
+        (0, 133, 1),
+    ];
     assert_eq!(counted(&record), [5, 2, 0, 0]);
 }
 
@@ -95,7 +120,12 @@ fn totals(limits: Limits, records: &[(u64, u64, u64, u64)]) -> Exporter {
 
 #[test]
 fn running_totals_count_by_how_far_they_ran() {
-    let records = [(7, 1000, 100, 1), (8, 1000, 50, 1), (7, 1000, 250, 3), (7, 1000, 250, 3)];
+    let records = [
+        (7, 1000, 100, 1),
+        (8, 1000, 50, 1),
+        (7, 1000, 250, 3),
+        (7, 1000, 250, 3),
+    ];
     let e = totals(Limits::default(), &records);
     let expected = [[100, 1, 0, 0], [50, 1, 0, 0], [150, 2, 0, 0], [0; 4]];
     assert_eq!(counts(&e), expected);
@@ -106,7 +136,12 @@ fn running_totals_count_by_how_far_they_ran() {
 
 #[test]
 fn a_flow_that_began_anew_counts_as_a_whole_and_a_late_record_not_at_all() {
-    let records = [(7, 1000, 100, 1), (7, 2000, 300, 4), (7, 2000, 200, 2), (7, 2000, 310, 5)];
+    let records = [
+        (7, 1000, 100, 1),
+        (7, 2000, 300, 4),
+        (7, 2000, 200, 2),
+        (7, 2000, 310, 5),
+    ];
     let e = totals(Limits::default(), &records);
     let expected = [[100, 1, 0, 0], [300, 4, 0, 0], [0; 4], [10, 1, 0, 0]];
     assert_eq!(counts(&e), expected);
@@ -122,7 +157,10 @@ fn flows_with_running_totals_are_bounded_and_what_is_forgotten_is_counted() {
         totals: 2,
         ..Limits::default()
     };
-    let e = totals(limits, &[(1, 9, 1, 1), (2, 9, 1, 1), (3, 9, 1, 1), (1, 9, 5, 2)]);
+    let e = totals(
+        limits,
+        &[(1, 9, 1, 1), (2, 9, 1, 1), (3, 9, 1, 1), (1, 9, 5, 2)],
+    );
     assert_eq!(counts(&e)[3], [5, 2, 0, 0]);
     assert_eq!(e.process.occupancy().totals, 2);
     assert_eq!(e.process.counters().totals_forgotten, 2);
@@ -157,9 +195,15 @@ fn counters_of_every_width_add_up() {
 #[test]
 fn each_domain_is_told_with_its_records() {
     let mut e = exporter();
-    e.send(&ipfix(0, &[(2, template_of(300, &[(0, 1, 1)])), (300, vec![1, 2, 3])]));
+    e.send(&ipfix(
+        0,
+        &[(2, template_of(300, &[(0, 1, 1)])), (300, vec![1, 2, 3])],
+    ));
     let domains: Vec<_> = e.process.domains().collect();
     assert_eq!(domains.len(), 1);
-    assert_eq!((domains[0].records, domains[0].observation_domain_id), (3, 7));
+    assert_eq!(
+        (domains[0].records, domains[0].observation_domain_id),
+        (3, 7)
+    );
     assert_eq!(domains[0].version, Version::Ipfix);
 }

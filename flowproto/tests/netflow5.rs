@@ -42,10 +42,22 @@ macro_rules! assert_same {
     ($ours:expr, $theirs:expr) => {
         let (ours, theirs) = ($ours, $theirs);
         let key = &ours.key;
-        assert_eq!(key.source_address.to_ip(), std::net::IpAddr::from(theirs.src_addr));
-        assert_eq!(key.destination_address.to_ip(), std::net::IpAddr::from(theirs.dst_addr));
-        assert_eq!(ours.ip_next_hop_address.to_ip(), std::net::IpAddr::from(theirs.next_hop));
-        assert_eq!((key.source_port, key.destination_port), (theirs.src_port, theirs.dst_port));
+        assert_eq!(
+            key.source_address.to_ip(),
+            std::net::IpAddr::from(theirs.src_addr)
+        );
+        assert_eq!(
+            key.destination_address.to_ip(),
+            std::net::IpAddr::from(theirs.dst_addr)
+        );
+        assert_eq!(
+            ours.ip_next_hop_address.to_ip(),
+            std::net::IpAddr::from(theirs.next_hop)
+        );
+        assert_eq!(
+            (key.source_port, key.destination_port),
+            (theirs.src_port, theirs.dst_port)
+        );
         assert_eq!(key.protocol_identifier, theirs.protocol_number);
         assert_eq!(ours.octet_delta_count, u64::from(theirs.d_octets));
         assert_eq!(ours.packet_delta_count, u64::from(theirs.d_pkts));
@@ -63,7 +75,10 @@ macro_rules! assert_same {
 
 /// As many as fit into a datagram of Ethernet: `netflow_parser` reads neither more nor none.
 fn records(octets: usize) -> impl Strategy<Value = Vec<Vec<u8>>> {
-    prop::collection::vec(prop::collection::vec(any::<u8>(), octets), 1..(1480 - 24) / octets)
+    prop::collection::vec(
+        prop::collection::vec(any::<u8>(), octets),
+        1..(1480 - 24) / octets,
+    )
 }
 
 proptest! {
@@ -105,7 +120,10 @@ fn ran(first: u32, last: u32) -> Vec<u8> {
 #[test]
 fn times_count_from_the_header_also_across_a_wrap() {
     let export = u64::from(SECONDS) * 1000 + 250;
-    let records = [ran(UP_TIME - 60_000, UP_TIME - 1), ran(u32::MAX - 9, UP_TIME)];
+    let records = [
+        ran(UP_TIME - 60_000, UP_TIME - 1),
+        ran(u32::MAX - 9, UP_TIME),
+    ];
     let taken = taken(&datagram(5, &records));
     let times = |r: &FlowRecord| (r.flow_start_milliseconds, r.flow_end_milliseconds);
     assert_eq!(times(&taken[0]), (export - 60_000, export - 1));

@@ -11,9 +11,18 @@ use flowproto::record::Sampling;
 
 /// Sends an options record: fields, and values of their widths.
 fn say(e: &mut Exporter, fields: &[(u16, u64, u16)]) {
-    let specifiers: Vec<_> = fields.iter().map(|(id, _, width)| (0, *id, *width)).collect();
-    let values: Vec<_> = fields.iter().map(|(_, value, width)| (*value, (*width).into())).collect();
-    let sets = [(3, options_template(400, 1, &specifiers)), (400, numbers(&values))];
+    let specifiers: Vec<_> = fields
+        .iter()
+        .map(|(id, _, width)| (0, *id, *width))
+        .collect();
+    let values: Vec<_> = fields
+        .iter()
+        .map(|(_, value, width)| (*value, (*width).into()))
+        .collect();
+    let sets = [
+        (3, options_template(400, 1, &specifiers)),
+        (400, numbers(&values)),
+    ];
     e.send(&ipfix(0, &sets));
 }
 
@@ -35,26 +44,54 @@ fn every_way_to_announce_sampling_is_understood() {
     type Way = &'static [(u16, u64, u16)];
     let ways: [(Way, (u32, u32)); 8] = [
         (&[(149, 7, 4), (34, 100, 4), (35, 2, 1)], (1, 99)),
-        (&[(149, 7, 4), (48, 3, 1), (49, 2, 1), (50, 128, 4)], (1, 127)),
+        (
+            &[(149, 7, 4), (48, 3, 1), (49, 2, 1), (50, 128, 4)],
+            (1, 127),
+        ),
         (&[(149, 7, 4), (305, 2, 4), (306, 6, 4)], (2, 6)),
-        (&[(149, 7, 4), (302, 5, 8), (304, 1, 2), (305, 1, 4), (306, 9, 4)], (1, 9)),
-        (&[(302, 5, 8), (304, 3, 2), (309, 10, 4), (310, 1000, 4)], (10, 990)),
-        (&[(302, 5, 8), (304, 4, 2), (311, 0x3fc0_0000_0000_0000, 8)], (65_536, 458_752)),
+        (
+            &[
+                (149, 7, 4),
+                (302, 5, 8),
+                (304, 1, 2),
+                (305, 1, 4),
+                (306, 9, 4),
+            ],
+            (1, 9),
+        ),
+        (
+            &[(302, 5, 8), (304, 3, 2), (309, 10, 4), (310, 1000, 4)],
+            (10, 990),
+        ),
+        (
+            &[(302, 5, 8), (304, 4, 2), (311, 0x3fc0_0000_0000_0000, 8)],
+            (65_536, 458_752),
+        ),
         (&[(149, 7, 4), (34, 1, 4)], (1, 0)),
         (&[(149, 7, 4), (34, 0, 4)], (1, 0)),
     ];
     for (way, (interval, space)) in ways {
         let mut e = exporter();
         say(&mut e, way);
-        assert_eq!(sampling(&mut e, None), Sampling { interval, space }, "{way:?}");
+        assert_eq!(
+            sampling(&mut e, None),
+            Sampling { interval, space },
+            "{way:?}"
+        );
     }
 }
 
 #[test]
 fn a_record_is_sampled_as_its_selector_says() {
     let mut e = exporter();
-    say(&mut e, &[(302, 1, 8), (304, 1, 2), (305, 1, 4), (306, 9, 4)]);
-    say(&mut e, &[(302, 2, 8), (304, 3, 2), (309, 1, 4), (310, 50, 4)]);
+    say(
+        &mut e,
+        &[(302, 1, 8), (304, 1, 2), (305, 1, 4), (306, 9, 4)],
+    );
+    say(
+        &mut e,
+        &[(302, 2, 8), (304, 3, 2), (309, 1, 4), (310, 50, 4)],
+    );
     assert_eq!(sampling(&mut e, Some(1)), Sampling::one_in(10));
     assert_eq!(sampling(&mut e, Some(2)), Sampling::one_in(50));
     assert_eq!(sampling(&mut e, Some(3)), Sampling::NONE);
@@ -73,8 +110,14 @@ fn what_is_said_of_another_domain_concerns_this_one_not() {
 #[test]
 fn how_an_exporter_fares_is_kept() {
     let mut e = exporter();
-    say(&mut e, &[(149, 7, 4), (40, 1000, 8), (41, 10, 8), (42, 100, 8)]);
-    say(&mut e, &[(149, 7, 4), (42, 120, 8), (164, 3, 8), (166, 2, 8)]);
+    say(
+        &mut e,
+        &[(149, 7, 4), (40, 1000, 8), (41, 10, 8), (42, 100, 8)],
+    );
+    say(
+        &mut e,
+        &[(149, 7, 4), (42, 120, 8), (164, 3, 8), (166, 2, 8)],
+    );
     let domain = e.process.domains().next().unwrap();
     let said: Vec<_> = domain.statistics.iter().collect();
     let expected = [
@@ -99,7 +142,12 @@ fn interfaces_and_applications_are_named_in_the_line() {
     let mut e = exporter();
     options(&mut e, 400, &[(10, 4), (82, 65_535)], b"\0\0\0\x03\x04eth0");
     options(&mut e, 401, &[(10, 4), (83, 8)], b"\0\0\0\x04uplink\0\0");
-    options(&mut e, 402, &[(95, 4), (96, 65_535)], b"\x03\0\x01\xbb\x05https");
+    options(
+        &mut e,
+        402,
+        &[(95, 4), (96, 65_535)],
+        b"\x03\0\x01\xbb\x05https",
+    );
     let fields = template(300, &[(10, 4), (14, 2), (95, 4)]);
     let record = numbers(&[(3, 4), (4, 2), (0x0300_01bb, 4), (9, 4), (0, 2), (1, 4)]);
     e.send(&ipfix(0, &[(2, fields), (300, record)]));
@@ -113,7 +161,12 @@ fn interfaces_and_applications_are_named_in_the_line() {
 #[test]
 fn a_name_that_the_record_carries_stands_once() {
     let mut e = exporter();
-    options(&mut e, 402, &[(95, 4), (96, 65_535)], b"\x03\0\x01\xbb\x05https");
+    options(
+        &mut e,
+        402,
+        &[(95, 4), (96, 65_535)],
+        b"\x03\0\x01\xbb\x05https",
+    );
     let record = [&[3, 0, 1, 0xbb][..], b"\x03web"].concat();
     let fields = template(300, &[(95, 4), (96, 65_535)]);
     e.send(&ipfix(0, &[(2, fields), (300, record)]));
@@ -128,15 +181,28 @@ fn a_v9_scope_is_an_interface_and_no_counter() {
     let fields = numbers(&[(400, 2), (4, 2), (4, 2), (2, 2), (4, 2), (82, 2), (8, 2)]);
     let record = b"\0\0\0\x07wan0\0\0\0\0".to_vec();
     let flows = template(300, &[(14, 4)]);
-    let sets = [(1, fields), (400, record), (0, flows), (300, numbers(&[(7, 4)]))];
+    let sets = [
+        (1, fields),
+        (400, record),
+        (0, flows),
+        (300, numbers(&[(7, 4)])),
+    ];
     e.send(&netflow9(&sets));
-    assert_eq!(e.taken.json, ["\"egressInterface\":7,\"egressInterfaceName\":\"wan0\""]);
+    assert_eq!(
+        e.taken.json,
+        ["\"egressInterface\":7,\"egressInterfaceName\":\"wan0\""]
+    );
 }
 
 /// A type record (RFC 5610 §4): scope 346 and 303, then 339 and 341.
 fn describe(e: &mut Exporter, enterprise: u64, id: u64, data_type: u64, name: &str) {
     let fields = [(0, 346, 4), (0, 303, 2), (0, 339, 1), (0, 341, 65_535)];
-    let mut record = numbers(&[(enterprise, 4), (id, 2), (data_type, 1), (name.len() as u64, 1)]);
+    let mut record = numbers(&[
+        (enterprise, 4),
+        (id, 2),
+        (data_type, 1),
+        (name.len() as u64, 1),
+    ]);
     record.extend(name.bytes());
     let sets = [(3, options_template(500, 2, &fields)), (500, record)];
     e.send(&ipfix(0, &sets));
@@ -158,7 +224,10 @@ fn an_exporters_own_elements_are_read_as_it_describes_them() {
     describe(&mut e, 99_999, 7, 18, "peerAddress");
     assert_eq!(line_of(&mut e, 99_999, 5, &[1, 0]), "\"queueDepth\":256");
     assert_eq!(line_of(&mut e, 99_999, 6, b"r7"), "\"rackName\":\"r7\"");
-    assert_eq!(line_of(&mut e, 99_999, 7, &[10, 0, 0, 1]), "\"peerAddress\":\"10.0.0.1\"");
+    assert_eq!(
+        line_of(&mut e, 99_999, 7, &[10, 0, 0, 1]),
+        "\"peerAddress\":\"10.0.0.1\""
+    );
 }
 
 #[test]
@@ -170,7 +239,10 @@ fn nobody_can_rename_what_a_registry_names_or_what_the_line_says() {
     describe(&mut e, 99_999, 6, 2, "a\":1,\"b");
     describe(&mut e, 99_999, 7, 99, "x");
     assert_eq!(e.process.occupancy().words, 0);
-    assert_eq!(line_of(&mut e, 56_506, 101, b"web"), "\"sourcePodName\":\"web\"");
+    assert_eq!(
+        line_of(&mut e, 56_506, 101, b"web"),
+        "\"sourcePodName\":\"web\""
+    );
 }
 
 #[test]

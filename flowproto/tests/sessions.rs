@@ -42,8 +42,13 @@ impl Collector {
 #[test]
 fn each_connection_has_templates_of_its_own() {
     let mut c = Collector::new();
-    c.receive(1, &ipfix(0, &[(TEMPLATE, template(300, &[(1, 1)]))])).unwrap();
-    c.receive(2, &ipfix(0, &[(TEMPLATE, template(300, &[(2, 1), (1, 1)]))])).unwrap();
+    c.receive(1, &ipfix(0, &[(TEMPLATE, template(300, &[(1, 1)]))]))
+        .unwrap();
+    c.receive(
+        2,
+        &ipfix(0, &[(TEMPLATE, template(300, &[(2, 1), (1, 1)]))]),
+    )
+    .unwrap();
     c.receive(1, &ipfix(0, &[(300, vec![5, 6])])).unwrap();
     c.receive(2, &ipfix(0, &[(300, vec![5, 6])])).unwrap();
     // Neither lends to a third, nor to datagrams.
@@ -62,10 +67,16 @@ fn a_connection_takes_its_templates_and_what_waits_with_it() {
     assert_eq!(c.process.occupancy().templates, 1);
     c.process.close(1);
     let occupancy = c.process.occupancy();
-    assert_eq!((occupancy.templates, occupancy.domains, occupancy.held_sets), (0, 0, 0));
+    assert_eq!(
+        (occupancy.templates, occupancy.domains, occupancy.held_sets),
+        (0, 0, 0)
+    );
     let counters = c.process.counters();
     assert_eq!(counters.templates_withdrawn, 1);
-    let unknown = Unusable::ALL.iter().position(|r| *r == Unusable::UnknownTemplate).unwrap();
+    let unknown = Unusable::ALL
+        .iter()
+        .position(|r| *r == Unusable::UnknownTemplate)
+        .unwrap();
     assert_eq!(counters.unusable[unknown], 1);
     // Its place is another's, whose templates are its own.
     c.receive(2, &ipfix(0, &[(300, vec![5])])).unwrap();
@@ -96,16 +107,19 @@ fn withdrawals_are_obeyed_one_and_all() {
     ];
     c.receive(1, &ipfix(0, &two)).unwrap();
     assert_eq!(c.process.occupancy().templates, 3);
-    c.receive(1, &ipfix(0, &[(TEMPLATE, template(300, &[]))])).unwrap();
+    c.receive(1, &ipfix(0, &[(TEMPLATE, template(300, &[]))]))
+        .unwrap();
     assert_eq!(c.process.occupancy().templates, 2);
     // 2 is all templates, 3 all options templates.
-    c.receive(1, &ipfix(0, &[(TEMPLATE, template(2, &[]))])).unwrap();
+    c.receive(1, &ipfix(0, &[(TEMPLATE, template(2, &[]))]))
+        .unwrap();
     assert_eq!(c.process.occupancy().templates, 1);
     c.receive(1, &ipfix(0, &[(3, template(3, &[]))])).unwrap();
     assert_eq!(c.process.occupancy().templates, 0);
     assert_eq!(c.process.counters().templates_withdrawn, 3);
     // Of one that is not known, nothing is to be done (RFC 7011 §8.1).
-    c.receive(1, &ipfix(0, &[(TEMPLATE, template(999, &[]))])).unwrap();
+    c.receive(1, &ipfix(0, &[(TEMPLATE, template(999, &[]))]))
+        .unwrap();
 }
 
 #[test]
@@ -114,10 +128,22 @@ fn a_malformed_message_is_an_error_of_its_connection() {
     set_past_the_end[19] = 200;
     let cases = [
         (set_past_the_end, Unusable::SetLength),
-        (ipfix(0, &[(TEMPLATE, template(255, &[(1, 1)]))]), Unusable::InvalidTemplate),
-        (ipfix(0, &[(TEMPLATE, vec![1, 44, 0, 9, 0, 1])]), Unusable::InvalidTemplate),
         (
-            ipfix(0, &[(TEMPLATE, template(300, &[(82, 65_535)])), (300, vec![9, b'x'])]),
+            ipfix(0, &[(TEMPLATE, template(255, &[(1, 1)]))]),
+            Unusable::InvalidTemplate,
+        ),
+        (
+            ipfix(0, &[(TEMPLATE, vec![1, 44, 0, 9, 0, 1])]),
+            Unusable::InvalidTemplate,
+        ),
+        (
+            ipfix(
+                0,
+                &[
+                    (TEMPLATE, template(300, &[(82, 65_535)])),
+                    (300, vec![9, b'x']),
+                ],
+            ),
             Unusable::FieldLength,
         ),
     ];
@@ -126,7 +152,10 @@ fn a_malformed_message_is_an_error_of_its_connection() {
     }
     // A set that waits for its template breaks nothing, nor do numbers that are reserved.
     let mut c = Collector::new();
-    assert_eq!(c.receive(1, &ipfix(0, &[(300, vec![1]), (9, vec![1, 2, 3])])), Ok(()));
+    assert_eq!(
+        c.receive(1, &ipfix(0, &[(300, vec![1]), (9, vec![1, 2, 3])])),
+        Ok(())
+    );
 }
 
 #[test]
@@ -163,7 +192,8 @@ fn a_template_that_is_neither_sent_nor_used_is_forgotten() {
     e.send(&ipfix(0, &templates));
     // 300 is sent again, 301 used, 302 neither.
     let again = [(TEMPLATE, template(300, &[(1, 1)])), (301, vec![5])];
-    e.process.receive(from(4000), &ipfix(0, &again), 900, &mut e.taken);
+    e.process
+        .receive(from(4000), &ipfix(0, &again), 900, &mut e.taken);
     e.process.expire(1500);
     assert_eq!(e.process.occupancy().templates, 2);
     assert_eq!(e.process.counters().templates_idle, 1);
@@ -173,8 +203,11 @@ fn a_template_that_is_neither_sent_nor_used_is_forgotten() {
 fn many_connections_that_come_and_go_leave_nothing() {
     let mut c = Collector::new();
     for connection in 1..5000 {
-        c.receive(connection, &ipfix(0, &[(TEMPLATE, template(300, &[(1, 1)])), (301, vec![1])]))
-            .unwrap();
+        c.receive(
+            connection,
+            &ipfix(0, &[(TEMPLATE, template(300, &[(1, 1)])), (301, vec![1])]),
+        )
+        .unwrap();
         c.process.close(connection);
     }
     assert_eq!(c.process.occupancy(), Collector::new().process.occupancy());
@@ -193,5 +226,8 @@ fn what_a_reordered_datagram_fills_is_no_loss() {
     let told = e.process.counters().sequence;
     assert_eq!((told.lost, told.gaps, told.late), (10, 1, 1));
     let domain = e.process.domains().next().unwrap();
-    assert_eq!((domain.sequence, domain.convention.as_str()), (told, "records"));
+    assert_eq!(
+        (domain.sequence, domain.convention.as_str()),
+        (told, "records")
+    );
 }

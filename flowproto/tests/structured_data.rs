@@ -23,11 +23,17 @@ fn variable(value: &[u8]) -> Vec<u8> {
 fn lines(e: &mut Exporter, element: u16, value: &[u8]) -> Vec<String> {
     let fields = template(300, &[(element, 65_535), (1, 1)]);
     let record = [variable(value), vec![77]].concat();
-    e.send(&ipfix(0, &[(2, fields), (300, [record.clone(), record].concat())]));
+    e.send(&ipfix(
+        0,
+        &[(2, fields), (300, [record.clone(), record].concat())],
+    ));
     let lines: Vec<String> = std::mem::take(&mut e.taken.json);
     let end = ",\"octetDeltaCount\":77";
     assert!(lines.iter().all(|line| line.ends_with(end)), "{lines:?}");
-    lines.iter().map(|line| line[..line.len() - end.len()].to_owned()).collect()
+    lines
+        .iter()
+        .map(|line| line[..line.len() - end.len()].to_owned())
+        .collect()
 }
 
 /// The value of such a line.
@@ -48,25 +54,40 @@ fn a_basic_list_is_read() {
     let read = r#"{"semantic":"ordered","interfaceName":["lo","","eth0"]}"#;
     assert_eq!(value(&mut e, BASIC_LIST, &names), read);
     let octets = [1, 0, 1, 0, 3, 1, 0, 0];
-    assert_eq!(value(&mut e, BASIC_LIST, &octets), r#"{"semantic":"exactlyOneOf","octetDeltaCount":[65536]}"#);
+    assert_eq!(
+        value(&mut e, BASIC_LIST, &octets),
+        r#"{"semantic":"exactlyOneOf","octetDeltaCount":[65536]}"#
+    );
     let reverse = [0, 0x80, 1, 0, 1, 0, 0, 0x72, 0x79, 5];
     let read = r#"{"semantic":"noneOf","reverseOctetDeltaCount":[5]}"#;
     assert_eq!(value(&mut e, BASIC_LIST, &reverse), read);
     let empty = [255, 0, 8, 0, 4];
-    assert_eq!(value(&mut e, BASIC_LIST, &empty), r#"{"semantic":"undefined","sourceIPv4Address":[]}"#);
+    assert_eq!(
+        value(&mut e, BASIC_LIST, &empty),
+        r#"{"semantic":"undefined","sourceIPv4Address":[]}"#
+    );
 }
 
 #[test]
 fn a_list_of_records_is_read_by_its_template() {
     let mut e = exporter();
-    e.send(&ipfix(0, &[(2, template(400, &[(7, 2), (82, 65_535)])), (2, template(401, &[(4, 1)]))]));
+    e.send(&ipfix(
+        0,
+        &[
+            (2, template(400, &[(7, 2), (82, 65_535)])),
+            (2, template(401, &[(4, 1)])),
+        ],
+    ));
     let list = [&[3, 1, 0x90][..], b"\0\x50\x01a\0\x51\x00"].concat();
     let read = r#"{"semantic":"allOf","records":[{"sourceTransportPort":80,"interfaceName":"a"},{"sourceTransportPort":81,"interfaceName":""}]}"#;
     assert_eq!(value(&mut e, SUB_TEMPLATE_LIST, &list), read);
     let several = [&[4, 1, 0x91, 0, 6, 6, 17, 1, 0x90, 0, 7][..], b"\0\x50\x00"].concat();
     let read = r#"{"semantic":"ordered","records":[{"protocolIdentifier":6},{"protocolIdentifier":17},{"sourceTransportPort":80,"interfaceName":""}]}"#;
     assert_eq!(value(&mut e, SUB_TEMPLATE_MULTI_LIST, &several), read);
-    assert_eq!(value(&mut e, SUB_TEMPLATE_LIST, &[3, 9, 9]), r#"{"semantic":"allOf","records":[]}"#);
+    assert_eq!(
+        value(&mut e, SUB_TEMPLATE_LIST, &[3, 9, 9]),
+        r#"{"semantic":"allOf","records":[]}"#
+    );
 }
 
 #[test]
@@ -75,7 +96,11 @@ fn lists_in_lists_are_read_to_a_depth_and_shown_as_octets_below() {
     let mut list = vec![3, 0, 4, 0, 1, 6];
     for depth in 1..=5 {
         let text = value(&mut e, BASIC_LIST, &list);
-        assert_eq!(text.contains("protocolIdentifier"), depth <= 4, "{depth}: {text}");
+        assert_eq!(
+            text.contains("protocolIdentifier"),
+            depth <= 4,
+            "{depth}: {text}"
+        );
         list = [vec![3, 1, 35, 255, 255], variable(&list)].concat();
     }
 }

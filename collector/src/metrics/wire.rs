@@ -129,10 +129,17 @@ struct Told {
 }
 
 impl Wire {
-    pub(super) fn new(make: &Maker, limits: &IntGaugeVec, settings: &Settings) -> prometheus::Result<Self> {
+    pub(super) fn new(
+        make: &Maker,
+        limits: &IntGaugeVec,
+        settings: &Settings,
+    ) -> prometheus::Result<Self> {
         for (name, limit) in [
             ("connections", settings.max_connections),
-            ("connections_of_address", settings.max_connections_of_address),
+            (
+                "connections_of_address",
+                settings.max_connections_of_address,
+            ),
             ("names", settings.max_names),
             ("totals", settings.max_totals),
             ("exporter_series", settings.max_exporter_series),
@@ -316,7 +323,13 @@ impl Wire {
                 }
                 raise(&counter, total);
             }
-            let info = [labels[0], labels[1], labels[2], &known.name, known.convention];
+            let info = [
+                labels[0],
+                labels[1],
+                labels[2],
+                &known.name,
+                known.convention,
+            ];
             self.info.with_label_values(&info).set(1);
             now.infos.push(info.map(str::to_owned));
             for (of, value) in &known.reported {
@@ -337,7 +350,11 @@ impl Wire {
                 }
             }
         }
-        for gone in told.reported.iter().filter(|one| !now.reported.contains(one)) {
+        for gone in told
+            .reported
+            .iter()
+            .filter(|one| !now.reported.contains(one))
+        {
             let labels = gone.each_ref().map(String::as_str);
             self.reported.remove_label_values(&labels).ok();
         }

@@ -111,7 +111,12 @@ mod tests {
 
     #[test]
     fn messages_come_out_whole_however_the_octets_are_cut() {
-        let messages = [message(16, 1), message(65_535, 2), message(20, 3), message(300, 4)];
+        let messages = [
+            message(16, 1),
+            message(65_535, 2),
+            message(20, 3),
+            message(300, 4),
+        ];
         let stream = messages.concat();
         for piece in [1, 2, 3, 7, 16, 100, 65_536, stream.len()] {
             let mut framing = Framing::default();
@@ -126,12 +131,24 @@ mod tests {
 
     #[test]
     fn what_is_no_ipfix_is_said_at_the_first_octets() {
-        for octets in [&b"GET / HTTP/1.1"[..], &[0, 9], &[0, 5, 0, 30], &[22], &[10]] {
-            assert_eq!(pushed(&mut Framing::default(), octets), Err(NoMessage::Version));
+        for octets in [
+            &b"GET / HTTP/1.1"[..],
+            &[0, 9],
+            &[0, 5, 0, 30],
+            &[22],
+            &[10],
+        ] {
+            assert_eq!(
+                pushed(&mut Framing::default(), octets),
+                Err(NoMessage::Version)
+            );
         }
         for length in [0, 4, 15] {
             let octets = [0, 10, 0, length];
-            assert_eq!(pushed(&mut Framing::default(), &octets), Err(NoMessage::Length));
+            assert_eq!(
+                pushed(&mut Framing::default(), &octets),
+                Err(NoMessage::Length)
+            );
         }
         let mut framing = Framing::default();
         assert_eq!(pushed(&mut framing, &[0]), Ok(vec![]));

@@ -68,7 +68,9 @@ impl TlsFiles {
         let (mut cert, mut key, mut client_ca) = (None, None, None);
         let mut client_names = Vec::new();
         for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').filter(|(_, value)| !value.is_empty())?;
+            let (name, value) = pair
+                .split_once('=')
+                .filter(|(_, value)| !value.is_empty())?;
             let file = match name {
                 "cert" => &mut cert,
                 "key" => &mut key,

@@ -188,11 +188,22 @@ mod tests {
     #[test]
     fn only_who_is_in_a_network_may_send_however_the_socket_spells_the_address() {
         let some = senders(&["10.1.0.0/16", "10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]);
-        for address in ["10.1.2.3", "10.255.255.255", "::ffff:10.0.0.1", "192.0.2.7", "2001:db8::9"]
-        {
+        for address in [
+            "10.1.2.3",
+            "10.255.255.255",
+            "::ffff:10.0.0.1",
+            "192.0.2.7",
+            "2001:db8::9",
+        ] {
             assert!(allows(&some, address), "{address}");
         }
-        for address in ["11.0.0.0", "9.255.255.255", "192.0.2.8", "::ffff:192.0.2.6", "2001:db9::"] {
+        for address in [
+            "11.0.0.0",
+            "9.255.255.255",
+            "192.0.2.8",
+            "::ffff:192.0.2.6",
+            "2001:db9::",
+        ] {
             assert!(!allows(&some, address), "{address}");
         }
         assert!(allows(&senders(&["::ffff:10.0.0.0/104"]), "10.1.2.3"));

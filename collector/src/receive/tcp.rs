@@ -439,12 +439,16 @@ pub fn receive(
 impl Thread {
     async fn accept(self: Rc<Self>, socket: TcpListener, certificates: Option<Arc<Certificates>>) {
         let mut stopped = pin!(self.stop.wait());
+        let mut is_stopping = false;
         loop {
-            // What waits to be accepted at the stop has been told that it is connected.
             let accepted = tokio::select! {
-                biased;
                 accepted = socket.accept() => accepted,
-                () = &mut stopped => return,
+                () = &mut stopped, if !is_stopping => {
+                    is_stopping = true;
+                    continue;
+                }
+                // What waits to be accepted at the stop has been told that it is connected.
+                () = sleep(LAST_PAUSE), if is_stopping => return,
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -484,7 +488,9 @@ impl Thread {
         number: u64,
         certificates: Option<Arc<Certificates>>,
     ) -> Result<Ending, Refusal> {
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE / 4);
         // Without it, a peer that vanished is idle in the end.
         SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
         let Some(certificates) = certificates else {

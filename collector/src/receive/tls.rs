@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate, ServerConnection, WebPkiClientVerifier};
+use rustls::server::{
+    NoServerSessionStorage, ParsedCertificate, ServerConnection, WebPkiClientVerifier,
+};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 use super::listen::TlsFiles;
@@ -112,7 +114,11 @@ impl Certificates {
 }
 
 fn stamp(files: &TlsFiles) -> io::Result<Stamp> {
-    let all = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
+    let all = [
+        Some(&files.cert),
+        Some(&files.key),
+        files.client_ca.as_ref(),
+    ];
     let stamps = all.into_iter().flatten().map(|path| {
         let file = std::fs::metadata(path)?;
         Ok((
@@ -161,7 +167,9 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, String> {
     Ok(config)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
+fn certificates(
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
     let all = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
     if all.is_empty() {
         return Err(rustls::pki_types::pem::Error::NoItemsFound);

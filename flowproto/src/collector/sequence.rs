@@ -83,10 +83,7 @@ pub struct SequenceCounts {
 
 impl SequenceCounts {
     /// Adds what another one told.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "64 bits last for a counter"
-    )]
+    #[expect(clippy::arithmetic_side_effects, reason = "64 bits last for a counter")]
     pub const fn add(&mut self, more: Self) {
         self.lost += more.lost;
         self.gaps += more.gaps;
@@ -207,7 +204,8 @@ impl Sequence {
     pub(super) fn expire(&mut self, now_milliseconds: u64) -> SequenceCounts {
         let mut told = SequenceCounts::default();
         self.gaps.retain(|gap| {
-            let over = now_milliseconds.saturating_sub(gap.since_milliseconds) >= WINDOW_MILLISECONDS;
+            let over =
+                now_milliseconds.saturating_sub(gap.since_milliseconds) >= WINDOW_MILLISECONDS;
             if over {
                 gap.lose(&mut told);
             }
@@ -237,7 +235,8 @@ impl Sequence {
         }
         let standard = self.standard;
         let mut explained = false;
-        for ((convention, score), follows) in Convention::ALL.into_iter().zip(self.scores).zip(follows)
+        for ((convention, score), follows) in
+            Convention::ALL.into_iter().zip(self.scores).zip(follows)
         {
             let is_as_good = score >= best || (convention == standard && best < CONTRADICTED);
             explained |= follows == Some(true) && is_as_good;
@@ -344,7 +343,10 @@ impl Heard {
     /// The number of the next Message, if that is known.
     fn end(self, convention: Convention) -> Option<u32> {
         use Convention::{DataRecordsInclusive, Messages, RecordsInclusive};
-        let needs_records = !matches!(convention, Messages | RecordsInclusive | DataRecordsInclusive);
+        let needs_records = !matches!(
+            convention,
+            Messages | RecordsInclusive | DataRecordsInclusive
+        );
         (self.records.is_some() || !needs_records).then(|| self.span(convention).1)
     }
 
@@ -462,7 +464,9 @@ mod tests {
         for sequence in [0, 10, 30] {
             listener.hear(sequence, Some((10, 0)));
         }
-        listener.told.add(listener.sequence.expire(WINDOW_MILLISECONDS - 1));
+        listener
+            .told
+            .add(listener.sequence.expire(WINDOW_MILLISECONDS - 1));
         assert_eq!(listener.told.lost, 0);
         for at in 0..u32::from(WINDOW_MESSAGES) {
             listener.hear(40 + at * 10, Some((10, 0)));
@@ -504,7 +508,10 @@ mod tests {
         let late = sequence.heard(heard(10, 899_990), 0);
         assert_eq!(late, SequenceCounts::default());
         assert_eq!(sequence.heard(heard(0, 5000), 0).restarts, 1);
-        assert_eq!(sequence.heard(heard(10, 6000), 0), SequenceCounts::default());
+        assert_eq!(
+            sequence.heard(heard(10, 6000), 0),
+            SequenceCounts::default()
+        );
         // The counter of milliseconds wraps after 49.7 days.
         let mut sequence = Sequence::new(Version::V5);
         sequence.heard(heard(0, u32::MAX - 10), 0);
@@ -528,7 +535,11 @@ mod tests {
                 }
                 assert_eq!(all.sequence.convention(), convention);
                 let counts = all.told();
-                assert_eq!(counts, SequenceCounts::default(), "{version:?} {convention:?}");
+                assert_eq!(
+                    counts,
+                    SequenceCounts::default(),
+                    "{version:?} {convention:?}"
+                );
                 let (_, (data, options)) = messages.remove(150);
                 let missing = match convention {
                     Convention::Records | Convention::RecordsInclusive => data + options,
@@ -536,7 +547,11 @@ mod tests {
                     Convention::Messages => 1,
                 };
                 let counts = told(version, &messages);
-                assert_eq!(counts.lost, u64::from(missing), "{version:?} {convention:?}");
+                assert_eq!(
+                    counts.lost,
+                    u64::from(missing),
+                    "{version:?} {convention:?}"
+                );
                 assert_eq!((counts.gaps, counts.late, counts.old), (1, 0, 0));
             }
         }

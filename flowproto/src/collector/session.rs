@@ -296,7 +296,11 @@ impl Sessions {
         let (mut templates, mut fields) = (0_usize, 0_usize);
         let places = self.slab.len();
         for _ in 0..SWEPT.min(places) {
-            self.sweep = self.sweep.checked_add(1).filter(|at| *at < places).unwrap_or(0);
+            self.sweep = self
+                .sweep
+                .checked_add(1)
+                .filter(|at| *at < places)
+                .unwrap_or(0);
             let at = self.sweep;
             let Some(session) = self.get_mut(at) else {
                 continue;
@@ -459,7 +463,12 @@ impl Sessions {
     //------------ Sequence, options data --------------------------------------------------------
 
     /// Takes note of a Message and of its Data Records.
-    pub(super) fn heard(&mut self, at: usize, heard: Heard, now_milliseconds: u64) -> SequenceCounts {
+    pub(super) fn heard(
+        &mut self,
+        at: usize,
+        heard: Heard,
+        now_milliseconds: u64,
+    ) -> SequenceCounts {
         let Some(session) = self.get_mut(at) else {
             return SequenceCounts::default();
         };

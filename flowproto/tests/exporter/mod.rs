@@ -69,7 +69,10 @@ pub fn netflow9(sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
 
 /// A template of these elements and lengths.
 pub fn template(id: u16, fields: &[(u16, u16)]) -> Vec<u8> {
-    let all: Vec<_> = fields.iter().map(|(id, length)| (0, *id, *length)).collect();
+    let all: Vec<_> = fields
+        .iter()
+        .map(|(id, length)| (0, *id, *length))
+        .collect();
     template_of(id, &all)
 }
 
@@ -105,7 +108,9 @@ fn specifiers(fields: &[(u32, u16, u16)]) -> Vec<u8> {
 
 /// Numbers of these widths, one after the other.
 pub fn numbers(values: &[(u64, usize)]) -> Vec<u8> {
-    let octets = values.iter().map(|(value, width)| value.to_be_bytes()[8 - width..].to_vec());
+    let octets = values
+        .iter()
+        .map(|(value, width)| value.to_be_bytes()[8 - width..].to_vec());
     octets.collect::<Vec<_>>().concat()
 }
 
