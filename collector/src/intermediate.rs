@@ -84,8 +84,10 @@ struct Unattributed {
     record: FlowRecord,
     span: Span,
     domain_index: usize,
-    /// Of the domain: another one means that the domain was forgotten meanwhile.
+    /// Of the domain: another one means that the domain was forgotten meanwhile, as with its connection.
     revision: u32,
+    /// Where its exporter was when it came, for that case.
+    exporter: Located,
     /// Its line of the flow log as far as it came; empty where there is none.
     line: Vec<u8>,
 }
@@ -249,6 +251,7 @@ impl Intermediate {
                 span,
                 domain_index: message.domain_index,
                 revision: message.domain.revision,
+                exporter: self.exporter,
                 line,
             },
             self.now_milliseconds,
@@ -268,7 +271,7 @@ impl Intermediate {
                 exporter.locate(&self.index);
                 exporter.located
             }
-            _ => Located::default(),
+            _ => waited.exporter,
         };
         let exporter = self.exporter_of(exporter, &waited.record);
         if let Some(node) = exporter {

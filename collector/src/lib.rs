@@ -201,6 +201,9 @@ fn bind(settings: &Settings) -> Result<Sockets, Failure> {
     }
     // Where any port was asked for, the other workers share the one that was found.
     let mut addresses: Vec<_> = settings.listen.iter().map(|url| url.address()).collect();
+    if settings.listen.iter().any(|url| !url.is_udp()) {
+        tcp::make_room(settings.max_connections);
+    }
     for worker in 0..settings.workers {
         let urls = settings.listen.iter().zip(&certificates);
         for ((url, certificates), address) in urls.zip(&mut addresses) {

@@ -332,18 +332,17 @@ struct Families {
 }
 
 impl Families {
-    fn of(specifiers: &[FieldSpecifier], forward: Slot, reverse: Slot) -> Self {
+    fn of(steps: &[(Step, u8)], forward: Slot, reverse: Slot) -> Self {
         let ranks = |wanted: Slot| {
-            let filled = specifiers.iter().filter_map(Slot::filled_by);
-            filled.filter_map(move |(slot, rank)| (slot == wanted).then_some(rank))
+            let steps = steps.iter().filter(move |(step, _)| step.slot == wanted);
+            steps.map(|(_, rank)| *rank)
         };
         let best = ranks(forward).min();
         let fits = |rank: &u8| best == Some(*rank) || ranks(forward).all(|other| other != *rank);
+        let by_preference = |rank: &u8| (Some(*rank) != best, *rank);
         Self {
             forward: best,
-            reverse: ranks(reverse)
-                .filter(fits)
-                .min_by_key(|rank| (Some(*rank) != best, *rank)),
+            reverse: ranks(reverse).filter(fits).min_by_key(by_preference),
         }
     }
 
@@ -357,19 +356,22 @@ impl Families {
 
 impl Plan {
     pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
-        let octets = Families::of(specifiers, Slot::Octets, Slot::ReverseOctets);
-        let packets = Families::of(specifiers, Slot::Packets, Slot::ReversePackets);
-        let mut steps: Vec<(Step, u8)> = Vec::new();
         let mut start = 0_usize;
+        let mut all: Vec<(Step, u8)> = Vec::new();
         for (field, specifier) in specifiers.iter().enumerate() {
             let length = usize::from(specifier.length);
             let span = Span { start, length };
             // Behind a field of variable length this is not used: the spans are.
             start = start.saturating_add(length);
-            let Some((slot, rank)) = Slot::filled_by(specifier) else {
-                continue;
-            };
-            let counts = match slot {
+            if let Some((slot, rank)) = Slot::filled_by(specifier) {
+                all.push((Step { field, span, slot }, rank));
+            }
+        }
+        let octets = Families::of(&all, Slot::Octets, Slot::ReverseOctets);
+        let packets = Families::of(&all, Slot::Packets, Slot::ReversePackets);
+        let mut steps: Vec<(Step, u8)> = Vec::new();
+        for (step, rank) in all {
+            let counts = match step.slot {
                 Slot::Octets => Some(rank) == octets.forward,
                 Slot::ReverseOctets => Some(rank) == octets.reverse,
                 Slot::Packets => Some(rank) == packets.forward,
@@ -379,8 +381,7 @@ impl Plan {
             if !counts {
                 continue;
             }
-            let step = Step { field, span, slot };
-            match steps.iter_mut().find(|(s, _)| s.slot == slot) {
+            match steps.iter_mut().find(|(s, _)| s.slot == step.slot) {
                 // The first occurrence of an element counts, a preferred element replaces a rival.
                 Some((_, taken)) if *taken <= rank => {}
                 Some(entry) => *entry = (step, rank),

@@ -111,7 +111,7 @@ fn no_kind_of_message_allocates() {
     // v5: 30 records of 7 octets.
     let mut v5 = [0, 5, 0, 30].to_vec();
     v5.resize(24, 1);
-    let mut flow = vec![0; 48];
+    let mut flow = [0; 48];
     flow[23] = 7;
     v5.extend(flow.repeat(30));
     assert_eq!(reads_without_allocation(&[v5], None), 210);

@@ -446,3 +446,98 @@ fn short_unknown_and_empty_datagrams_are_counted() {
     assert_eq!(e.unusable(Unusable::UnknownVersion), 1);
     assert_eq!(e.process.counters().datagrams, 6);
 }
+
+#[test]
+fn a_template_number_may_be_an_options_templates_next_and_back() {
+    let mut e = exporter();
+    let flows = || (2, template(300, &[(1, 4)]));
+    // One scope field, 149, and 41.
+    let options = (3, vec![1, 44, 0, 2, 0, 1, 0, 149, 0, 4, 0, 41, 0, 4]);
+    e.send(&ipfix(0, &[flows(), (300, vec![0, 0, 0, 5])]));
+    e.send(&ipfix(1, &[options, (300, vec![0, 0, 0, 7, 0, 0, 0, 9])]));
+    e.send(&ipfix(2, &[flows(), (300, vec![0, 0, 0, 6])]));
+    assert_eq!(e.octets(), [5, 6]);
+    assert_eq!(e.process.counters().options_records, 1);
+    assert_eq!(e.process.occupancy().templates, 1);
+}
+
+#[test]
+fn the_count_of_a_v9_header_decides_nothing() {
+    for count in [0, 1, 2, 65_535_u16] {
+        let mut e = exporter();
+        let sets = [
+            (0, template(300, &[(1, 1)])),
+            (0, template(301, &[(2, 1)])),
+            (300, vec![5, 6, 7]),
+            (301, vec![1]),
+        ];
+        let mut datagram = netflow9(&sets);
+        datagram[2..4].copy_from_slice(&count.to_be_bytes());
+        e.send(&datagram);
+        assert_eq!(e.octets(), [5, 6, 7, 0], "count {count}");
+    }
+}
+
+#[test]
+fn padding_behind_templates_and_options_is_no_template() {
+    let mut e = exporter();
+    let padded = |mut content: Vec<u8>| {
+        content.extend([0; 2]);
+        content
+    };
+    // v9: options template of scope 1 (System) and 41; lengths in octets.
+    let options = vec![1, 144, 0, 4, 0, 4, 0, 1, 0, 4, 0, 41, 0, 4];
+    let sets = [
+        (0, padded(template(300, &[(1, 1)]))),
+        (1, padded(options)),
+        (400, padded(vec![0, 0, 0, 1, 0, 0, 0, 9])),
+        (300, vec![5]),
+    ];
+    e.send(&netflow9(&sets));
+    assert_eq!(e.octets(), [5]);
+    assert_eq!(e.process.counters().options_records, 1);
+    assert_eq!(e.process.counters().unusable, [0; 7]);
+}
+
+#[test]
+fn reduced_sizes_of_every_kind_of_field_are_read() {
+    let mut e = exporter();
+    // Ports, protocol, flags, interfaces and times in fewer or more octets than their type has.
+    let fields = [
+        (7, 1),
+        (11, 4),
+        (4, 2),
+        (6, 1),
+        (10, 2),
+        (14, 8),
+        (150, 8),
+        (153, 6),
+        (1, 3),
+    ];
+    let mut record = vec![80];
+    record.extend(443_u32.to_be_bytes());
+    record.extend([0, 6, 0x1b, 0, 9]);
+    record.extend(7_u64.to_be_bytes());
+    record.extend(1_700_000_000_u64.to_be_bytes());
+    record.extend(&1_700_000_000_500_u64.to_be_bytes()[2..]);
+    record.extend([1, 0, 0]);
+    e.send(&ipfix(0, &[(2, template(300, &fields)), (300, record)]));
+    let record = &e.taken.records[0];
+    let (key, interfaces) = (record.key, record.interfaces.unwrap());
+    assert_eq!(
+        (
+            key.source_port,
+            key.destination_port,
+            key.protocol_identifier
+        ),
+        (80, 443, 6)
+    );
+    assert_eq!(
+        (interfaces.ingress_interface, interfaces.egress_interface),
+        (9, 7)
+    );
+    assert_eq!(record.tcp_control_bits, 0x1b);
+    assert_eq!(record.flow_start_milliseconds, 1_700_000_000_000);
+    assert_eq!(record.flow_end_milliseconds, 1_700_000_000_500);
+    assert_eq!(record.octet_delta_count, 65_536);
+}

@@ -201,7 +201,7 @@ fn describe(e: &mut Exporter, enterprise: u64, id: u64, data_type: u64, name: &s
         (enterprise, 4),
         (id, 2),
         (data_type, 1),
-        (name.len() as u64, 1),
+        (name.len().try_into().unwrap(), 1),
     ]);
     record.extend(name.bytes());
     let sets = [(3, options_template(500, 2, &fields)), (500, record)];
@@ -210,7 +210,10 @@ fn describe(e: &mut Exporter, enterprise: u64, id: u64, data_type: u64, name: &s
 
 /// The line of a record with one field of an enterprise.
 fn line_of(e: &mut Exporter, enterprise: u32, id: u16, value: &[u8]) -> String {
-    let template = template_of(300, &[(enterprise, id, value.len() as u16)]);
+    let template = template_of(
+        300,
+        &[(enterprise, id, u16::try_from(value.len()).unwrap())],
+    );
     e.send(&ipfix(0, &[(2, template), (300, value.to_vec())]));
     e.taken.json.last().unwrap().clone()
 }

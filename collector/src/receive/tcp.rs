@@ -20,6 +20,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use kipfix_service::signals::Stop;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -368,6 +369,30 @@ pub fn certificates(url: &ListenUrl) -> Result<Option<Arc<Certificates>>, String
         ListenUrl::Tls(_, files) => Certificates::load(files, live::monotonic())
             .map(|certificates| Some(Arc::new(certificates))),
         ListenUrl::Udp(_) | ListenUrl::Tcp(_) => Ok(None),
+    }
+}
+
+/// Raises how many files the process may have open, as far as it may, so that there is room for so many
+/// connections beside all else; says so where there is not.
+pub fn make_room(connections: usize) {
+    /// Sockets, logs, the cluster's API.
+    const BESIDE: u64 = 128;
+    let wanted = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_add(BESIDE);
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return;
+    };
+    if soft >= wanted {
+        return;
+    }
+    let raised = wanted.min(hard);
+    if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_err() || raised < wanted {
+        tracing::warn!(
+            connections,
+            files = hard,
+            "the process may not open as many files as max_connections asks for"
+        );
     }
 }
 
