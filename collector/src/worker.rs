@@ -196,7 +196,7 @@ impl Worker {
         now_milliseconds: u64,
     ) -> Result<(), Unusable> {
         self.intermediate.now_milliseconds = now_milliseconds;
-        self.intermediate.adopt_index();
+        self.intermediate.adopt_snapshots();
         let sink = &mut self.intermediate;
         self.collecting
             .receive_over(connection, exporter, message, now_milliseconds, sink)
