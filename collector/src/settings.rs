@@ -16,9 +16,9 @@ use crate::aggregate::Preset;
 use crate::emit::FlowLogTarget;
 use crate::inventory::Bounds;
 use crate::inventory::outside::{Files, NamedCidr};
+use crate::receive::connections::ConnectionLimits;
 use crate::receive::listen::ListenUrl;
 use crate::receive::senders::AllowedExporters;
-use crate::receive::tcp::ConnectionLimits;
 use crate::worker::WorkerSettings;
 
 /// Prefix of the settings in the environment.

@@ -14,7 +14,7 @@ use flowproto::collector::{Counters, DomainReport, Occupancy, SequenceCounts};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::{Maker, level, raise};
-use crate::receive::tcp::{ConnectionCounts, Ending, Refusal};
+use crate::receive::connections::{ConnectionCounts, Ending, Refusal};
 use crate::settings::Settings;
 
 /// What sockets and connections had to do with besides datagrams.

@@ -1,5 +1,6 @@
 //! Receive: flow export, live from sockets ([`udp`], [`tcp`], [`tls`]) or out of files ([`savefile`]).
 
+pub mod connections;
 mod frame;
 mod framing;
 pub mod listen;

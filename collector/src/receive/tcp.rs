@@ -7,14 +7,12 @@
 //! exporter wait.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -24,14 +22,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::task::{LocalSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::connections::{Connections, Ending, Refusal};
 use super::framing::{Framing, NoMessage};
 use super::listen::ListenUrl;
-use super::senders::Senders;
 use super::tls::{Certificates, NoHandshake};
 use super::udp::lacks_ipv6;
 use crate::live;
@@ -49,271 +46,6 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 const LAST_READ: Duration = Duration::from_secs(3);
 /// At the stop, a connection that brings nothing for so long is done.
 const LAST_PAUSE: Duration = Duration::from_millis(100);
-
-/// What is allowed of connections.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionLimits {
-    /// At once.
-    pub connections: usize,
-    /// At once from one address.
-    pub of_address: usize,
-    /// For a handshake, and for a Message that has begun.
-    pub read: Duration,
-    /// Without a Message.
-    pub idle: Duration,
-}
-
-macro_rules! reasons {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$doc])* $variant,)* }
-
-        impl $name {
-            /// All reasons.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The reason as a metric's label value.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// Why a connection was refused before anything was decoded.
-    Refusal {
-        /// The setting `allow_exporters` does not name its address.
-        NotAllowed = "not_allowed",
-        /// There are as many connections as there may be.
-        TooMany = "too_many",
-        /// There are as many from its address as there may be.
-        TooManyOfAddress = "too_many_of_address",
-        /// It had brought no Message yet, and a new one needed its room.
-        CrowdedOut = "crowded_out",
-        /// Its handshake took too long.
-        HandshakeTimeout = "handshake_timeout",
-        /// [`NoHandshake::NoCertificate`].
-        NoCertificate = "no_certificate",
-        /// [`NoHandshake::UnknownCa`].
-        UnknownCa = "unknown_ca",
-        /// [`NoHandshake::Expired`].
-        Expired = "expired",
-        /// [`NoHandshake::Name`].
-        Name = "name",
-        /// [`NoHandshake::BadCertificate`].
-        BadCertificate = "bad_certificate",
-        /// [`NoHandshake::RefusedByExporter`].
-        RefusedByExporter = "refused_by_exporter",
-        /// [`NoHandshake::Incompatible`].
-        Incompatible = "incompatible",
-        /// [`NoHandshake::NoTls`].
-        NoTls = "no_tls",
-        /// [`NoHandshake::Closed`].
-        HandshakeClosed = "handshake_closed",
-        /// [`NoHandshake::Failed`].
-        HandshakeFailed = "handshake_failed",
-        /// The collector was asked to stop.
-        Stopped = "stopped",
-    }
-}
-
-reasons! {
-    /// Why a connection that was read from ended.
-    Ending {
-        /// The exporter closed it behind a whole Message.
-        Closed = "closed",
-        /// The exporter closed it in the middle of a Message, which is lost.
-        CutShort = "cut_short",
-        /// It broke.
-        Broken = "broken",
-        /// A Message that had begun did not become whole in time.
-        MessageTimeout = "message_timeout",
-        /// It brought no Message for too long.
-        Idle = "idle",
-        /// It brought something else than IPFIX.
-        NoIpfix = "no_ipfix",
-        /// A Message in it was malformed; `unusable_total` says how.
-        Malformed = "malformed",
-        /// The collector was asked to stop.
-        Stopped = "stopped",
-    }
-}
-
-impl From<NoHandshake> for Refusal {
-    fn from(reason: NoHandshake) -> Self {
-        match reason {
-            NoHandshake::NoCertificate => Self::NoCertificate,
-            NoHandshake::UnknownCa => Self::UnknownCa,
-            NoHandshake::Expired => Self::Expired,
-            NoHandshake::Name => Self::Name,
-            NoHandshake::BadCertificate => Self::BadCertificate,
-            NoHandshake::RefusedByExporter => Self::RefusedByExporter,
-            NoHandshake::Incompatible => Self::Incompatible,
-            NoHandshake::NoTls => Self::NoTls,
-            NoHandshake::Closed => Self::HandshakeClosed,
-            NoHandshake::Failed => Self::HandshakeFailed,
-        }
-    }
-}
-
-/// The connections of all listeners.
-#[derive(Debug)]
-pub struct Connections {
-    limits: ConnectionLimits,
-    senders: Arc<Senders>,
-    open: Mutex<Open>,
-    accepted: AtomicU64,
-    refused: Box<[AtomicU64]>,
-    ended: Box<[AtomicU64]>,
-    accept_failures: AtomicU64,
-}
-
-/// The connections that are open.
-#[derive(Debug, Default)]
-struct Open {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
-    /// By number, so the oldest first: those that have brought no Message yet. Who only takes up room
-    /// gives way to who comes.
-    fresh: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
-}
-
-impl Open {
-    /// Asks the oldest fresh connection, from `address` if one is given, to go. False where there is none.
-    fn crowd_out(&mut self, address: Option<IpAddr>) -> bool {
-        let mut fresh = self.fresh.iter();
-        let oldest = fresh.find(|(_, (of, _))| address.is_none_or(|address| address == *of));
-        let Some(number) = oldest.map(|(number, _)| *number) else {
-            return false;
-        };
-        if let Some((_, go)) = self.fresh.remove(&number) {
-            go.notify_one();
-        }
-        true
-    }
-}
-
-/// What became of connections: `accepted` = `open` + Σ `refused` + Σ `ended`.
-#[derive(Clone, Debug, Default)]
-pub struct ConnectionCounts {
-    /// Connections that came.
-    pub accepted: u64,
-    /// Open now, those too whose handshake goes on.
-    pub open: usize,
-    /// By [`Refusal::ALL`].
-    pub refused: Vec<u64>,
-    /// By [`Ending::ALL`].
-    pub ended: Vec<u64>,
-    /// Times that the kernel gave no connection though one was there.
-    pub accept_failures: u64,
-}
-
-impl Connections {
-    /// None yet.
-    #[must_use]
-    pub fn new(limits: ConnectionLimits, senders: Arc<Senders>) -> Self {
-        let zeros = |length| (0..length).map(|_| AtomicU64::new(0)).collect();
-        Self {
-            limits,
-            senders,
-            open: Mutex::default(),
-            accepted: AtomicU64::new(0),
-            refused: zeros(Refusal::ALL.len()),
-            ended: zeros(Ending::ALL.len()),
-            accept_failures: AtomicU64::new(0),
-        }
-    }
-
-    /// The counts.
-    #[must_use]
-    pub fn counts(&self) -> ConnectionCounts {
-        let all = |counters: &[AtomicU64]| -> Vec<u64> {
-            counters.iter().map(|c| c.load(Ordering::Relaxed)).collect()
-        };
-        // Nothing comes or goes while the lock is held.
-        let open = self.open();
-        ConnectionCounts {
-            accepted: self.accepted.load(Ordering::Relaxed),
-            open: open.all,
-            refused: all(&self.refused),
-            ended: all(&self.ended),
-            accept_failures: self.accept_failures.load(Ordering::Relaxed),
-        }
-    }
-
-    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts a connection in: its number, and what tells it to go while it has brought no Message. Where
-    /// it may not stay, `None`, and the reason is counted.
-    fn enter(&self, exporter: SocketAddr, worker: &Mutex<Worker>) -> Option<(u64, Arc<Notify>)> {
-        let address = exporter.ip();
-        let allowed = self
-            .senders
-            .allow(address, |address| lock(worker).is_node(address));
-        let mut open = self.open();
-        let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-        let of_address = open.by_address.get(&address).copied().unwrap_or_default();
-        let refusal = if !allowed {
-            Some(Refusal::NotAllowed)
-        } else if of_address >= self.limits.of_address && !open.crowd_out(Some(address)) {
-            Some(Refusal::TooManyOfAddress)
-        } else if open.all >= self.limits.connections
-            && of_address < self.limits.of_address
-            && !open.crowd_out(None)
-        {
-            Some(Refusal::TooMany)
-        } else {
-            None
-        };
-        if let Some(refusal) = refusal {
-            count(&self.refused, Refusal::ALL, refusal);
-            drop(open);
-            if refusal == Refusal::NotAllowed {
-                self.senders.say(address);
-            }
-            return None;
-        }
-        let go = Arc::new(Notify::new());
-        open.all += 1;
-        *open.by_address.entry(address).or_default() += 1;
-        open.fresh.insert(number, (address, Arc::clone(&go)));
-        Some((number, go))
-    }
-
-    /// A connection brought its first Message.
-    fn settle(&self, number: u64) {
-        self.open().fresh.remove(&number);
-    }
-
-    /// Counts a connection out.
-    fn leave(&self, number: u64, address: IpAddr, ended: Result<Ending, Refusal>) {
-        let mut open = self.open();
-        open.all -= 1;
-        open.fresh.remove(&number);
-        if let Some(of_address) = open.by_address.get_mut(&address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                open.by_address.remove(&address);
-            }
-        }
-        match ended {
-            Ok(ending) => count(&self.ended, Ending::ALL, ending),
-            Err(refusal) => count(&self.refused, Refusal::ALL, refusal),
-        }
-    }
-}
-
-fn count<R: PartialEq>(counters: &[AtomicU64], all: &[R], reason: R) {
-    let counter = all.iter().position(|r| *r == reason);
-    if let Some(counter) = counter.and_then(|at| counters.get(at)) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// A socket that connections come to.
 #[derive(Debug)]
@@ -478,7 +210,8 @@ impl Thread {
             match accepted {
                 Ok((stream, peer)) => {
                     let exporter = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                    let entered = self.connections.enter(exporter, &self.worker);
+                    let is_node = |address| lock(&self.worker).is_node(address);
+                    let entered = self.connections.enter(exporter, is_node);
                     let Some((number, go)) = entered else {
                         continue;
                     };
@@ -495,8 +228,7 @@ impl Thread {
                     });
                 }
                 Err(error) => {
-                    let failures = &self.connections.accept_failures;
-                    if failures.fetch_add(1, Ordering::Relaxed) == 0 {
+                    if !self.connections.accept_failed() {
                         tracing::warn!(%error, "a connection cannot be accepted; further ones are counted");
                     }
                     sleep(ACCEPT_AGAIN).await;
@@ -522,7 +254,7 @@ impl Thread {
             return Ok(self.read(stream, exporter, number).await);
         };
         let acceptor = TlsAcceptor::from(certificates.current(live::monotonic()));
-        let handshake = timeout(self.connections.limits.read, acceptor.accept(stream));
+        let handshake = timeout(self.connections.limits().read, acceptor.accept(stream));
         let stream = tokio::select! {
             () = self.stop.wait() => return Err(Refusal::Stopped),
             done = handshake => match done {
@@ -544,7 +276,7 @@ impl Thread {
         exporter: SocketAddr,
         number: u64,
     ) -> Ending {
-        let limits = self.connections.limits;
+        let limits = self.connections.limits();
         let mut framing = Framing::default();
         let mut deadline = Instant::now() + limits.idle;
         let mut alarm = pin!(sleep_until(deadline));

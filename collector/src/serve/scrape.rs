@@ -15,9 +15,10 @@ use crate::emit::FlowLogCounts;
 use crate::inventory::cluster::Health;
 use crate::live;
 use crate::metrics::{Exporters, Metrics, Reception, Totals};
+use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
-use crate::receive::tcp::{Connections, StreamListener};
+use crate::receive::tcp::StreamListener;
 use crate::receive::udp::UdpReceiver;
 use crate::worker::{RecordCounts, Shared, Worker, WorkerCounts};
 
