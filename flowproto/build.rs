@@ -35,6 +35,9 @@ fn data_type(text: &str) -> &'static str {
         "dateTimeMilliseconds" => "DateTimeMilliseconds",
         "dateTimeMicroseconds" => "DateTimeMicroseconds",
         "dateTimeNanoseconds" => "DateTimeNanoseconds",
+        "basicList" => "BasicList",
+        "subTemplateList" => "SubTemplateList",
+        "subTemplateMultiList" => "SubTemplateMultiList",
         _ => "OctetArray",
     }
 }

@@ -85,8 +85,10 @@ struct Unattributed {
     record: FlowRecord,
     span: Span,
     domain_index: usize,
-    /// Of the domain: another one means that the domain was forgotten meanwhile.
+    /// Of the domain: another one means that the domain was forgotten meanwhile, as with its connection.
     revision: u32,
+    /// Where its exporter was when it came, for that case.
+    exporter: Located,
     /// Its line of the flow log as far as it came; empty where there is none.
     line: Vec<u8>,
 }
@@ -218,6 +220,21 @@ impl Intermediate {
         }
     }
 
+    /// Whether a known node has this address.
+    pub(super) fn is_node(&self, address: Address) -> bool {
+        self.index.node_at(address).is_some()
+    }
+
+    /// Whether the record is one of two that an exporter outside the nodes makes of the same packets, where
+    /// they enter and where they leave, and not the one that counts.
+    fn is_other_direction(&self, record: &FlowRecord, exporter: Option<NodeId>) -> bool {
+        let said = record.interfaces.and_then(|i| i.flow_direction);
+        match (self.settings.flow_direction, said) {
+            (Some(counts), Some(said)) => exporter.is_none() && said != counts,
+            _ => false,
+        }
+    }
+
     /// Records and directions that wait.
     pub(super) fn waiting(&self) -> usize {
         self.unattributed.len() + self.held.len()
@@ -241,6 +258,7 @@ impl Intermediate {
                 span,
                 domain_index: message.domain_index,
                 revision: message.domain.revision,
+                exporter: self.exporter,
                 line,
             },
             self.now_milliseconds,
@@ -260,7 +278,7 @@ impl Intermediate {
                 exporter.locate(&self.index);
                 exporter.located
             }
-            _ => Located::default(),
+            _ => waited.exporter,
         };
         let exporter = self.exporter_of(exporter, &waited.record);
         if let Some(node) = exporter {
@@ -315,6 +333,11 @@ impl Intermediate {
             record.reverse_packet_delta_count != 0 || record.reverse_octet_delta_count != 0;
         let forward_carried = record.packet_delta_count != 0 || record.octet_delta_count != 0;
 
+        if self.is_other_direction(record, exporter) {
+            self.counts.other_direction += 1;
+            self.log(ends, exporter, line, false);
+            return;
+        }
         let verdict = if forward_carried || reverse_carried {
             self.judge(exporter, ends)
         } else {

@@ -3,7 +3,8 @@
 //! The data's path, one module a stage; a stage imports the stage before it, only this file and
 //! [`worker`] import all:
 //!
-//! 1. [`receive`]: datagrams from UDP sockets or savefiles; `flowproto` decodes them;
+//! 1. [`receive`]: datagrams from UDP sockets or savefiles, Messages from connections; `flowproto`
+//!    decodes them;
 //! 2. [`enrich`]: who the two ends of a record are, by the [`inventory`], and what class of traffic;
 //! 3. [`dedup`]: of the two nodes that saw it, the authoritative observer's record counts;
 //! 4. [`aggregate`]: edges, then bounded series of the metric families;
@@ -51,7 +52,10 @@ use inventory::file::Inventory;
 use inventory::outside::{Published, Watch};
 use inventory::{Directory, Index, NodeId};
 use metrics::{Metrics, Totals};
+use receive::connections::Connections;
 use receive::savefile::SavefileCounts;
+use receive::senders::Senders;
+use receive::tcp::{self, StreamListener};
 use receive::udp::UdpReceiver;
 use serve::{Clock, Scrape};
 use settings::{Flags, Settings, milliseconds};
@@ -107,7 +111,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     let sockets = if listening {
         bind(&settings)?
     } else {
-        Vec::new()
+        Sockets::default()
     };
 
     let patience = if listening {
@@ -197,23 +201,56 @@ fn watch_files(outside: Watch, stop: Stop) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The sockets, worker after worker.
-fn bind(settings: &Settings) -> Result<Vec<Arc<UdpReceiver>>, Failure> {
+/// The sockets, worker after worker: one for each URL, so many workers for each kind.
+#[derive(Default)]
+struct Sockets {
+    datagrams: Vec<Arc<UdpReceiver>>,
+    connections: Vec<Arc<StreamListener>>,
+}
+
+fn bind(settings: &Settings) -> Result<Sockets, Failure> {
     let octets = usize::try_from(settings.receive_buffer.bytes()).unwrap_or(usize::MAX);
-    let mut sockets = Vec::new();
-    let mut ports: Vec<SocketAddr> = settings.listen.iter().map(|url| url.0).collect();
+    let shared = settings.workers > 1;
+    let mut sockets = Sockets::default();
+    let mut certificates = Vec::new();
+    for url in &settings.listen {
+        certificates.push(
+            tcp::certificates(url)
+                .map_err(|error| Failure::BadSettings(format!("listen: {url}: {error}")))?,
+        );
+    }
+    // Where any port was asked for, the other workers share the one that was found.
+    let mut addresses: Vec<_> = settings.listen.iter().map(|url| url.address()).collect();
+    if settings.listen.iter().any(|url| !url.is_udp()) {
+        tcp::make_room(settings.max_connections);
+    }
     for worker in 0..settings.workers {
-        for (url, address) in settings.listen.iter().zip(&mut ports) {
-            let socket = UdpReceiver::bind(*address, octets, worker, settings.workers > 1)
-                .map_err(|error| anyhow!("listen: cannot listen on {url}: {error}"))?;
-            // Where any port was asked for, the other workers share the one that was found.
-            *address = socket.local_address();
-            tracing::info!(
-                listen = %socket.name(),
-                receive_buffer = socket.receive_buffer_octets(),
-                "listening for flow export"
-            );
-            sockets.push(Arc::new(socket));
+        let urls = settings.listen.iter().zip(&certificates);
+        for ((url, certificates), address) in urls.zip(&mut addresses) {
+            let failed = |error| anyhow!("listen: cannot listen on {url}: {error}");
+            if url.is_udp() {
+                let socket = UdpReceiver::bind(*address, octets, worker, shared).map_err(failed)?;
+                *address = socket.local_address();
+                tracing::info!(
+                    listen = %socket.name(),
+                    transport = "udp",
+                    receive_buffer = socket.receive_buffer_octets(),
+                    "listening for flow export"
+                );
+                sockets.datagrams.push(Arc::new(socket));
+            } else {
+                let certificates = certificates.clone();
+                let socket =
+                    StreamListener::bind(*address, certificates, shared).map_err(failed)?;
+                *address = socket.local_address();
+                let transport = if socket.certificates().is_some() {
+                    "tls"
+                } else {
+                    "tcp"
+                };
+                tracing::info!(listen = %address, transport, "listening for flow export");
+                sockets.connections.push(Arc::new(socket));
+            }
         }
     }
     Ok(sockets)
@@ -233,7 +270,7 @@ impl Collector {
         settings: &Settings,
         index: Index,
         outside: Arc<Published>,
-        sockets: Vec<Arc<UdpReceiver>>,
+        sockets: Sockets,
         patience: Patience,
         stop: &Stop,
     ) -> Result<Self, Failure> {
@@ -245,6 +282,7 @@ impl Collector {
             ),
         };
         let listening: Vec<_> = sockets
+            .datagrams
             .iter()
             .map(|socket| socket.local_address())
             .collect();
@@ -258,7 +296,15 @@ impl Collector {
         .of_cluster(&settings.cluster_name);
         let shared = Shared::new(index, outside, series).of_cluster(&settings.cluster_name);
         let shared = Arc::new(shared);
-        let live = !sockets.is_empty();
+        let Sockets {
+            datagrams,
+            connections,
+        } = sockets;
+        // Those for datagrams, then those for connections; offline, one.
+        let workers = [datagrams.is_empty(), connections.is_empty()];
+        let workers = workers.into_iter().filter(|none| !none).count() * settings.workers;
+        let live = workers > 0;
+        let senders = Arc::new(Senders::new(&settings.allow_exporters));
         let metrics = Metrics::new(settings).context("self-metrics cannot be made")?;
         let forwarder = forwarder(settings, relay, &metrics, &shared, stop)?;
         let worker_settings = settings.worker(live.then(live::now_milliseconds));
@@ -276,11 +322,16 @@ impl Collector {
         let packet_clock = Arc::new(AtomicU64::new(0));
         let scrape = Scrape {
             metrics,
-            workers: (0..if live { settings.workers } else { 1 })
-                .map(|_| worker())
-                .collect(),
+            workers: (0..workers.max(1)).map(|_| worker()).collect(),
             shared: Arc::clone(&shared),
-            sockets,
+            sockets: datagrams,
+            listeners: connections,
+            connections: Arc::new(Connections::new(
+                settings.connections(),
+                Arc::clone(&senders),
+            )),
+            senders,
+            max_exporter_series: settings.max_exporter_series,
             flow_log: log
                 .as_ref()
                 .map(|log| -> Box<dyn Fn() -> _ + Send + Sync> { Box::new(log.counts()) }),
@@ -378,14 +429,38 @@ impl Collector {
 
     fn listen(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
         let mut threads = Vec::new();
-        let each = self.scrape.sockets.chunks(settings.listen.len().max(1));
-        for (worker, sockets) in self.scrape.workers.iter().zip(each) {
-            let (worker, sockets) = (Arc::clone(worker), sockets.to_vec());
+        let mut workers = self.scrape.workers.iter().map(Arc::clone);
+        let urls = |udp| {
+            settings
+                .listen
+                .iter()
+                .filter(|url| url.is_udp() == udp)
+                .count()
+                .max(1)
+        };
+        for sockets in self.scrape.sockets.chunks(urls(true)) {
+            let (worker, sockets) = (workers.next(), sockets.to_vec());
+            let senders = Arc::clone(&self.scrape.senders);
             let stopped = StopAtEnd(stop.clone());
             let thread = std::thread::Builder::new()
                 .name("receive".into())
-                .spawn(move || live::receive(&worker, &sockets, &stopped.0));
+                .spawn(move || match worker {
+                    Some(worker) => live::receive(&worker, &sockets, &senders, &stopped.0),
+                    None => Ok(()),
+                });
             threads.push(thread.context("no thread for a worker")?);
+        }
+        for listeners in self.scrape.listeners.chunks(urls(false)) {
+            let (worker, listeners) = (workers.next(), listeners.to_vec());
+            let connections = Arc::clone(&self.scrape.connections);
+            let stopped = StopAtEnd(stop.clone());
+            let thread = std::thread::Builder::new()
+                .name("connections".into())
+                .spawn(move || match worker {
+                    Some(worker) => tcp::receive(&worker, &listeners, &connections, &stopped.0),
+                    None => Ok(()),
+                });
+            threads.push(thread.context("no thread for connections")?);
         }
         let mut drained = live::monotonic();
         while !stop.wait_timeout(Duration::from_secs(1)) {
@@ -414,7 +489,7 @@ impl Collector {
                 .unwrap_or_else(PoisonError::into_inner)
                 .finish();
         }
-        let is_live = !self.scrape.sockets.is_empty();
+        let is_live = !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty();
         // Side by side, so that all of them have the time that there is.
         let relayed = std::thread::scope(|scope| {
             let forwarding = self
@@ -564,14 +639,15 @@ fn say_ledger(totals: &Totals) {
         other_observer = records.other_observer,
         intra_node = records.intra_node,
         no_counters = records.no_counters,
+        other_direction = records.other_direction,
         unusable = decoding.unusable.iter().sum::<u64>(),
-        sequence_lost = decoding.sequence_lost,
+        sequence_lost = decoding.sequence.lost,
         kernel_drops = totals
             .sockets
             .iter()
             .map(|(_, drops, _)| drops)
             .sum::<u64>(),
         series = totals.series.series,
-        "done: records + biflow_reverse = counted + other_observer + intra_node + no_counters"
+        "done: records + biflow_reverse = counted + other_observer + intra_node + no_counters + other_direction"
     );
 }

@@ -11,11 +11,12 @@ use kipfix_service::signals::Stop;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::receive::senders::Senders;
 use crate::receive::udp::{Batch, UdpReceiver};
 use crate::worker::Worker;
 
 /// A worker gives up on what waited too long so often.
-const TICK: Duration = Duration::from_millis(1000);
+pub(crate) const TICK: Duration = Duration::from_millis(1000);
 /// Batches from one socket before the others have their turn.
 const BATCHES_IN_TURN: usize = 16;
 /// Datagrams that are to gather in a nap.
@@ -51,13 +52,14 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// Receives until the stop, then what still waits in the sockets.
+/// Receives what `senders` may send, until the stop, then what still waits in the sockets.
 ///
 /// # Errors
 /// A socket or poll failed.
 pub fn receive(
     worker: &Mutex<Worker>,
     sockets: &[Arc<UdpReceiver>],
+    senders: &Senders,
     stop: &Stop,
 ) -> io::Result<()> {
     let mut batch = Batch::default();
@@ -69,7 +71,7 @@ pub fn receive(
             None => wait(sockets, stop)?,
         }
         for socket in sockets {
-            pace.datagrams += drain(worker, socket, &mut batch, BATCHES_IN_TURN)?;
+            pace.datagrams += drain(worker, socket, senders, &mut batch, BATCHES_IN_TURN)?;
         }
         pace.measure(monotonic());
         if ticked.elapsed() >= TICK {
@@ -82,7 +84,7 @@ pub fn receive(
     while more && stopping.elapsed() < LAST_READ {
         more = false;
         for socket in sockets {
-            more |= drain(worker, socket, &mut batch, BATCHES_IN_TURN)? > 0;
+            more |= drain(worker, socket, senders, &mut batch, BATCHES_IN_TURN)? > 0;
         }
     }
     Ok(())
@@ -140,6 +142,7 @@ impl Pace {
 fn drain(
     worker: &Mutex<Worker>,
     socket: &UdpReceiver,
+    senders: &Senders,
     batch: &mut Batch,
     batches: usize,
 ) -> io::Result<usize> {
@@ -148,7 +151,11 @@ fn drain(
         let now = now_milliseconds();
         let mut worker = lock(worker);
         let datagrams = batch.receive(socket, |exporter, datagram| {
-            worker.receive(exporter, datagram, now);
+            if senders.allow(exporter.ip(), |address| worker.is_node(address)) {
+                worker.receive(exporter, datagram, now);
+            } else {
+                senders.refuse_datagram(exporter.ip());
+            }
         })?;
         worker.flush();
         sum += datagrams;

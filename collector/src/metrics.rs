@@ -13,6 +13,9 @@
 //!   records, scaled, unless series went idle
 
 mod relay;
+mod wire;
+
+pub use wire::{Exporters, Reception};
 
 use flowproto::Address;
 use flowproto::collector::Unusable;
@@ -60,6 +63,10 @@ pub struct Totals {
     pub replicas: Vec<ReplicaCounts>,
     /// Records that are forwarded.
     pub forward: ForwardCounts,
+    /// Connections, and who was refused.
+    pub reception: Reception,
+    /// What is known of each exporter.
+    pub exporters: Exporters,
 }
 
 /// The metrics and their registry.
@@ -83,11 +90,13 @@ pub struct Metrics {
     templates: IntGauge,
     sequence_lost: IntCounter,
     sequence_gaps: IntCounter,
+    wire: wire::Wire,
     biflow_reverse: IntCounter,
     counted: IntCounter,
     other_observer: IntCounter,
     intra_node: IntCounter,
     no_counters: IntCounter,
+    other_direction: IntCounter,
     held: IntCounter,
     settled_early: IntCounter,
     waiting: IntGauge,
@@ -185,7 +194,7 @@ impl Metrics {
         )?;
         let not_counted = make.counters(
             "records_not_counted_total",
-            "Records (each direction of a biflow) left out of the families: another observer's counts, both ends are on one node, or it carries neither octets nor packets.",
+            "Records (each direction of a biflow) left out of the families: another observer's counts, both ends are on one node, it carries neither octets nor packets, or flow_direction leaves it out.",
             "reason",
         )?;
         let dropped = make.counters(
@@ -264,12 +273,13 @@ impl Metrics {
             templates: make.gauge("templates", "Templates known.")?,
             sequence_lost: make.counter(
                 "sequence_lost_total",
-                "Data Records (NetFlow v9: Messages) that never came, by the sequence numbers.",
+                "Data Records (Messages, where the exporter counts those) that never came, by the sequence numbers.",
             )?,
             sequence_gaps: make.counter(
                 "sequence_gaps_total",
-                "Gaps and steps back in sequence numbers.",
+                "Gaps in sequence numbers that no late Message filled.",
             )?,
+            wire: wire::Wire::new(&make, &limits, settings)?,
             biflow_reverse: make.counter(
                 "biflow_reverse_total",
                 "Opposite directions carried by biflow records, judged and counted by themselves.",
@@ -281,6 +291,7 @@ impl Metrics {
             other_observer: not_counted.with_label_values(&["other_observer"]),
             intra_node: not_counted.with_label_values(&["intra_node"]),
             no_counters: not_counted.with_label_values(&["no_counters"]),
+            other_direction: not_counted.with_label_values(&["other_direction"]),
             held: make.counter(
                 "records_held_total",
                 "Records that had to wait until it was known who the authoritative observer is, or who \
@@ -452,6 +463,8 @@ impl Metrics {
             skews,
             replicas,
             forward,
+            reception,
+            exporters,
         } = totals;
         let (decoding, records) = (&worker.decoding, &worker.records);
         self.replicated.publish(replicas);
@@ -476,13 +489,16 @@ impl Metrics {
             .set(level(worker.occupancy.held_octets));
         self.domains.set(level(worker.occupancy.domains));
         self.templates.set(level(worker.occupancy.templates));
-        raise(&self.sequence_lost, decoding.sequence_lost);
-        raise(&self.sequence_gaps, decoding.sequence_gaps);
+        raise(&self.sequence_lost, decoding.sequence.lost);
+        raise(&self.sequence_gaps, decoding.sequence.gaps);
+        self.wire
+            .publish(decoding, &worker.occupancy, reception, exporters);
         raise(&self.biflow_reverse, records.reverse_directions);
         raise(&self.counted, records.counted);
         raise(&self.other_observer, records.other_observer);
         raise(&self.intra_node, records.intra_node);
         raise(&self.no_counters, records.no_counters);
+        raise(&self.other_direction, records.other_direction);
         raise(&self.held, records.held);
         raise(&self.settled_early, records.settled_early);
         self.waiting.set(level(records.waiting));
@@ -586,7 +602,7 @@ mod tests {
             family.unwrap().get_metric().len()
         };
         assert_eq!(series("unusable_total"), Unusable::ALL.len());
-        assert_eq!(series("records_not_counted_total"), 3);
+        assert_eq!(series("records_not_counted_total"), 4);
         assert_eq!(series("flow_log_dropped_total"), 2);
         assert_eq!(series("savefile_not_used_total"), NotUsed::ALL.len());
         assert_eq!(series("messages_total"), 4);

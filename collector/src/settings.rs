@@ -19,7 +19,9 @@ use crate::emit::forward::{self, Which};
 use crate::emit::replicate::ReplicaUrl;
 use crate::inventory::Bounds;
 use crate::inventory::outside::{Files, NamedCidr};
-use crate::receive::udp::ListenUrl;
+use crate::receive::connections::ConnectionLimits;
+use crate::receive::listen::ListenUrl;
+use crate::receive::senders::AllowedExporters;
 use crate::worker::WorkerSettings;
 
 /// Prefix of the settings in the environment.
@@ -46,10 +48,17 @@ Exit codes: 0 asked to stop or done, 64 bad settings, 1 could not start or a sta
 #[derive(Debug, Default, Parser, Serialize)]
 #[command(name = "kipfix-collector", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Flags {
-    /// Receive flow export (IPFIX, NetFlow v9, v7, v5) here; repeatable [default: udp://[::]:4739
-    /// and udp://[::]:2055, both IPv6 and IPv4]
+    /// Receive flow export here: udp://ADDRESS:PORT (IPFIX, NetFlow v9, v7, v5), tcp://ADDRESS:PORT
+    /// (IPFIX) or tls://ADDRESS:PORT?cert=FILE&key=FILE; with &client-ca=FILE exporters must show a
+    /// certificate of one of these CAs, with &client-name=NAME (repeatable) one for that name. The
+    /// files are read again when they change. Repeatable [default: udp://[::]:4739 and
+    /// udp://[::]:2055, both IPv6 and IPv4]
     #[arg(long, value_name = "URL", help_heading = "Input")]
     pub listen: Vec<ListenUrl>,
+    /// Exporters that may send: a CIDR, an address, or nodes for the cluster's nodes; repeatable.
+    /// Others are refused and counted [default: everyone]
+    #[arg(long, value_name = "CIDR|nodes", help_heading = "Input")]
+    pub allow_exporters: Vec<AllowedExporters>,
     /// Read a pcap or pcapng capture of flow export, or an IPFIX file, as if received; '-' is stdin;
     /// repeatable. Exits when done; then nothing listens unless its flag is given
     #[arg(long, value_name = "FILE", help_heading = "Input")]
@@ -59,13 +68,27 @@ pub struct Flags {
     /// input are no failure: the exit code is 0
     #[arg(long, help_heading = "Input")]
     pub explain: bool,
-    /// Threads that receive and decode, each with a socket of its own; an exporter stays on one
-    /// [default: 1]
+    /// Threads that receive and decode datagrams, and as many for connections, each with a socket of
+    /// its own; an exporter stays on one [default: 1]
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub workers: Option<usize>,
     /// Receive buffer of each socket, in bytes or with K, M, G [default: 8MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Input")]
     pub receive_buffer: Option<Size>,
+
+    /// Connections (TCP, TLS) at once [default: 1024]
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub max_connections: Option<usize>,
+    /// ... and from one address. At either bound, the oldest that has brought no Message yet gives way
+    /// to a new one [default: 512]
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub max_connections_of_address: Option<usize>,
+    /// A TLS handshake, and a Message that has begun, must be complete within [default: 10s]
+    #[arg(long, value_name = "SPAN", help_heading = "Input")]
+    pub read_timeout: Option<Span>,
+    /// A connection that brings no Message for so long is closed [default: 30m]
+    #[arg(long, value_name = "SPAN", help_heading = "Input")]
+    pub connection_idle: Option<Span>,
 
     /// Ask Kubernetes who holds an address: auto (if there is a cluster), off, or a kubeconfig file
     /// [default: auto]
@@ -199,6 +222,20 @@ pub struct Flags {
     /// Count each record of an exporter that counts no connections as one connection
     #[arg(long, help_heading = "Metrics")]
     pub connections_from_flows: bool,
+    /// Of exporters that are no node of the cluster, count only records of this direction: for routers
+    /// that report a flow both where it enters and where it leaves. both, ingress or egress
+    /// [default: both]
+    #[arg(
+        long,
+        value_name = "DIRECTION",
+        hide_possible_values = true,
+        help_heading = "Metrics"
+    )]
+    pub flow_direction: Option<FlowDirection>,
+    /// Exporters that have series of their own among the self-metrics, for each worker; the others are
+    /// summed up as "other" [default: 256]
+    #[arg(long, value_name = "N", help_heading = "Metrics")]
+    pub max_exporter_series: Option<usize>,
     /// Series of a family; further ones are counted under the label value "other" [default: 100000]
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_series: Option<usize>,
@@ -224,6 +261,19 @@ pub struct Flags {
     #[arg(long, value_name = "SPAN", help_heading = "Bounds of the decoder")]
     pub template_wait: Option<Span>,
 
+    /// An Observation Domain that was silent for so long is forgotten, and so is a template that was
+    /// neither sent nor used [default: 2h]
+    #[arg(long, value_name = "SPAN", help_heading = "Bounds of the decoder")]
+    pub domain_idle: Option<Span>,
+    /// Names of interfaces and applications, and types of elements, that exporters may teach, for each
+    /// worker [default: 65536]
+    #[arg(long, value_name = "N", help_heading = "Bounds of the decoder")]
+    pub max_names: Option<usize>,
+    /// Flows whose running totals are remembered, for each worker, of exporters that send no deltas
+    /// [default: 65536]
+    #[arg(long, value_name = "N", help_heading = "Bounds of the decoder")]
+    pub max_totals: Option<usize>,
+
     /// Settings file, YAML
     #[arg(long, value_name = "FILE", help_heading = "Settings and logs")]
     #[serde(skip)]
@@ -242,10 +292,15 @@ pub struct Flags {
 #[expect(missing_docs, reason = "each is described by its flag")]
 pub struct Settings {
     pub listen: Vec<ListenUrl>,
+    pub allow_exporters: Vec<AllowedExporters>,
     pub read: Vec<PathBuf>,
     pub explain: bool,
     pub workers: usize,
     pub receive_buffer: Size,
+    pub max_connections: usize,
+    pub max_connections_of_address: usize,
+    pub read_timeout: Span,
+    pub connection_idle: Span,
     pub kubernetes: String,
     pub inventory: Option<PathBuf>,
     pub observer_wait: Span,
@@ -277,6 +332,8 @@ pub struct Settings {
     pub preset: Vec<Preset>,
     pub intra_node: bool,
     pub connections_from_flows: bool,
+    pub flow_direction: FlowDirection,
+    pub max_exporter_series: usize,
     pub max_series: usize,
     pub series_idle: Span,
     pub max_edges: usize,
@@ -284,6 +341,9 @@ pub struct Settings {
     pub max_templates: usize,
     pub template_wait_size: Size,
     pub template_wait: Span,
+    pub domain_idle: Span,
+    pub max_names: usize,
+    pub max_totals: usize,
     pub log_format: LogFormat,
 }
 
@@ -291,11 +351,16 @@ impl Default for Settings {
     fn default() -> Self {
         let any = |port| std::net::SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
         Self {
-            listen: vec![ListenUrl(any(4739)), ListenUrl(any(2055))],
+            listen: vec![ListenUrl::Udp(any(4739)), ListenUrl::Udp(any(2055))],
+            allow_exporters: Vec::new(),
             read: Vec::new(),
             explain: false,
             workers: 1,
             receive_buffer: Size::from_bytes(8 << 20),
+            max_connections: 1024,
+            max_connections_of_address: 512,
+            read_timeout: Span::from_secs(10),
+            connection_idle: Span::from_secs(1800),
             kubernetes: "auto".into(),
             inventory: None,
             observer_wait: Span::from_secs(10),
@@ -330,6 +395,8 @@ impl Default for Settings {
             preset: Preset::DEFAULT.to_vec(),
             intra_node: false,
             connections_from_flows: false,
+            flow_direction: FlowDirection::Both,
+            max_exporter_series: 256,
             max_series: 100_000,
             series_idle: Span::from_secs(3600),
             max_edges: 262_144,
@@ -337,6 +404,9 @@ impl Default for Settings {
             max_templates: 4096,
             template_wait_size: Size::from_bytes(16 << 20),
             template_wait: Span::from_secs(120),
+            domain_idle: Span::from_secs(7200),
+            max_names: 65_536,
+            max_totals: 65_536,
             log_format: LogFormat::Text,
         }
     }
@@ -386,6 +456,16 @@ impl Settings {
             ("max_outside", self.max_outside, 16, 1 << 24),
             ("max_domains", self.max_domains, 1, 1 << 24),
             ("max_templates", self.max_templates, 1, 1 << 16),
+            ("max_names", self.max_names, 0, 1 << 24),
+            ("max_totals", self.max_totals, 1, 1 << 24),
+            ("max_connections", self.max_connections, 1, 1 << 20),
+            (
+                "max_connections_of_address",
+                self.max_connections_of_address,
+                1,
+                1 << 20,
+            ),
+            ("max_exporter_series", self.max_exporter_series, 0, 1 << 16),
         ] {
             if !(least..=most).contains(&value) {
                 return bad(format!(
@@ -406,11 +486,17 @@ impl Settings {
                 ));
             }
         }
-        if self.series_idle < Span::from_secs(1) {
-            return bad(format!(
-                "series_idle: {} is too short: allowed is 1s and more",
-                self.series_idle
-            ));
+        for (name, value, least) in [
+            ("series_idle", self.series_idle, Span::from_secs(1)),
+            ("read_timeout", self.read_timeout, Span::from_secs(1)),
+            ("connection_idle", self.connection_idle, Span::from_secs(1)),
+            ("domain_idle", self.domain_idle, Span::from_secs(60)),
+        ] {
+            if value < least {
+                return bad(format!(
+                    "{name}: {value} is too short: allowed is {least} and more"
+                ));
+            }
         }
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: allowed only beside read; live, scrape /metrics".into());
@@ -441,7 +527,10 @@ impl Settings {
             );
         }
         if self.listen.is_empty() && self.read.is_empty() {
-            return bad("listen: the list is empty: allowed is udp://ADDRESS:PORT".into());
+            return bad(
+                "listen: the list is empty: allowed are udp://, tcp:// and tls://ADDRESS:PORT"
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -487,6 +576,9 @@ impl Settings {
                 templates_per_domain: self.max_templates,
                 held_octets: usize::try_from(self.template_wait_size.bytes()).unwrap_or(usize::MAX),
                 held_milliseconds: milliseconds(self.template_wait),
+                words: self.max_names,
+                totals: self.max_totals,
+                idle_milliseconds: milliseconds(self.domain_idle),
             },
             max_edges: self.max_edges,
             held_records: self.held_records,
@@ -496,7 +588,44 @@ impl Settings {
             max_clock_skew_milliseconds: milliseconds(self.max_clock_skew),
             intra_node: self.intra_node,
             connections_from_flows: self.connections_from_flows,
+            flow_direction: self.flow_direction.value(),
             began_milliseconds,
+        }
+    }
+
+    /// What is allowed of connections.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            connections: self.max_connections,
+            of_address: self.max_connections_of_address,
+            read: self.read_timeout.duration(),
+            idle: self.connection_idle.duration(),
+        }
+    }
+}
+
+/// Which records count where an exporter makes two of the same packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowDirection {
+    /// All of them.
+    #[default]
+    Both,
+    /// Those of packets that enter.
+    Ingress,
+    /// Those of packets that leave.
+    Egress,
+}
+
+impl FlowDirection {
+    /// The value of 61 `flowDirection` that counts; `None` for all.
+    #[must_use]
+    pub const fn value(self) -> Option<u8> {
+        match self {
+            Self::Both => None,
+            Self::Ingress => Some(0),
+            Self::Egress => Some(1),
         }
     }
 }

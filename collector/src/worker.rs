@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use flowproto::Address;
-use flowproto::collector::{CollectingProcess, Counters, Limits, Occupancy};
+use flowproto::collector::{
+    CollectingProcess, Counters, DomainReport, Limits, Occupancy, Unusable,
+};
 
 use crate::aggregate::{EdgeTable, SeriesTable};
 use crate::dedup::Observers;
@@ -91,6 +93,9 @@ pub struct WorkerSettings {
     pub intra_node: bool,
     /// Whether a record of an exporter that counts no connections is one.
     pub connections_from_flows: bool,
+    /// 61 `flowDirection` of the records that count, of exporters that are no known node: 0 ingress, 1
+    /// egress; `None` for both.
+    pub flow_direction: Option<u8>,
     /// When the collector began, milliseconds since the epoch; `None` from savefiles, which are not
     /// over before their end: a silent node may be heard yet.
     pub began_milliseconds: Option<u64>,
@@ -123,6 +128,8 @@ pub struct RecordCounts {
     pub intra_node: u64,
     /// Records that carry neither octets nor packets.
     pub no_counters: u64,
+    /// Records of the direction that does not count, by the setting for exporters that are no node.
+    pub other_direction: u64,
     /// Records an address of which changed hands while their packets ran.
     pub ambiguous: u64,
     /// Records decided though a pod's address was reported by no pod.
@@ -193,6 +200,43 @@ impl Worker {
         self.intermediate.adopt_snapshots();
         self.collecting
             .receive(exporter, datagram, now_milliseconds, &mut self.intermediate);
+    }
+
+    /// Takes one IPFIX Message that came over a connection, known by its number.
+    ///
+    /// # Errors
+    /// The Message is malformed: the connection is of no use any more.
+    pub fn receive_over(
+        &mut self,
+        connection: u64,
+        exporter: SocketAddr,
+        message: &[u8],
+        now_milliseconds: u64,
+    ) -> Result<(), Unusable> {
+        if let Some(replicas) = &mut self.replicas {
+            replicas.add(exporter, message);
+        }
+        self.intermediate.now_milliseconds = now_milliseconds;
+        self.intermediate.adopt_snapshots();
+        let sink = &mut self.intermediate;
+        self.collecting
+            .receive_over(connection, exporter, message, now_milliseconds, sink)
+    }
+
+    /// A connection is over, and with it what it said.
+    pub fn close(&mut self, connection: u64) {
+        self.collecting.close(connection);
+    }
+
+    /// Whether a known node has this address.
+    #[must_use]
+    pub fn is_node(&self, address: Address) -> bool {
+        self.intermediate.is_node(address)
+    }
+
+    /// What is known of each Observation Domain.
+    pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
+        self.collecting.domains()
     }
 
     /// Hands over what was gathered for others: datagrams, records, and the lines of the flow log unless its

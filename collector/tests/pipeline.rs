@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use flowproto::exporter::{ExportSession, ExportSettings};
-use flowproto::record::Sampling;
+use flowproto::record::{Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeTable, Preset, SeriesTable};
 use kipfix_collector::emit::{FlowLog, FlowLogTarget, Patience};
@@ -163,7 +163,12 @@ impl Collector {
         assert_eq!(counts.decoding.records, c.records);
         assert_eq!(
             c.records + c.reverse_directions,
-            c.counted + c.other_observer + c.intra_node + c.no_counters + c.waiting
+            c.counted
+                + c.other_observer
+                + c.intra_node
+                + c.no_counters
+                + c.other_direction
+                + c.waiting
         );
         assert_eq!(c.waiting, 0);
         assert_eq!(u64::try_from(end.lines.len()).unwrap(), c.records);
@@ -504,4 +509,27 @@ fn sampling_scales_the_scrape_and_leaves_the_flow_log_raw() {
     );
     assert_eq!(end.sum("kipfix_packets_total"), 1000);
     assert_eq!(end.lines[0]["octetDeltaCount"], 1000);
+}
+
+#[test]
+fn of_a_router_that_reports_a_flow_twice_one_direction_counts_and_of_a_node_both() {
+    let mut settings = settings();
+    settings.flow_direction = Some(0);
+    let mut collector = collector(settings);
+    let passing = |direction| {
+        let mut record = record(OFFICE, WEB, 1000);
+        record.interfaces = Some(Interfaces {
+            ingress_interface: 1,
+            egress_interface: 2,
+            flow_direction: Some(direction),
+        });
+        record
+    };
+    let seen = [passing(0), passing(1)];
+    Exporter::new("", "203.0.113.1").export(&mut collector.worker, &seen, BEGAN);
+    Exporter::new("node-a", NODE_A).export(&mut collector.worker, &seen, BEGAN);
+    let end = collector.end();
+    assert_eq!((end.counts.counted, end.counts.other_direction), (3, 1));
+    assert_eq!(end.counted(), [true, false, true, true]);
+    assert_eq!(end.sum("kipfix_bytes_total"), 3000);
 }

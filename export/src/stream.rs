@@ -701,7 +701,8 @@ mod tests {
         for (_, message) in messages(stream) {
             process.receive("192.0.2.1:1".parse().unwrap(), &message, 0, &mut count);
         }
-        assert_eq!(process.counters().sequence_gaps, 0);
+        process.expire(u64::MAX);
+        assert_eq!(process.counters().sequence.gaps, 0);
         assert_eq!(process.counters().unusable, [0; 7]);
         count.0
     }

@@ -6,7 +6,7 @@
 /// template may always send fewer octets (RFC 7011 §6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataType {
-    /// `octetArray`, lists, and everything without a known type.
+    /// `octetArray`, and everything without a known type.
     OctetArray,
     /// `unsigned8` … `unsigned64`.
     Unsigned,
@@ -32,6 +32,39 @@ pub enum DataType {
     Ipv4Address,
     /// Sixteen octets.
     Ipv6Address,
+    /// Values of one Information Element (RFC 6313 §4.5.1).
+    BasicList,
+    /// Records of one template (RFC 6313 §4.5.2).
+    SubTemplateList,
+    /// Records of several templates (RFC 6313 §4.5.3).
+    SubTemplateMultiList,
+}
+
+impl DataType {
+    /// The type that a value of 339 `informationElementDataType` means (RFC 5610 §3.1, RFC 6313 §11.1);
+    /// `None` where it means none.
+    #[must_use]
+    pub const fn of_number(number: u64) -> Option<Self> {
+        Some(match number {
+            0 => Self::OctetArray,
+            1..=4 => Self::Unsigned,
+            5..=8 => Self::Signed,
+            9 | 10 => Self::Float,
+            11 => Self::Boolean,
+            12 => Self::MacAddress,
+            13 => Self::String,
+            14 => Self::DateTimeSeconds,
+            15 => Self::DateTimeMilliseconds,
+            16 => Self::DateTimeMicroseconds,
+            17 => Self::DateTimeNanoseconds,
+            18 => Self::Ipv4Address,
+            19 => Self::Ipv6Address,
+            20 => Self::BasicList,
+            21 => Self::SubTemplateList,
+            22 => Self::SubTemplateMultiList,
+            _ => return None,
+        })
+    }
 }
 
 /// One row of a registry.

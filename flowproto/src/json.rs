@@ -5,7 +5,7 @@
 use std::io::Write as _;
 
 use crate::address::Address;
-use crate::element::{DataType, Element};
+use crate::element::DataType;
 use crate::record::{FlowEndReason, FlowRecord, TunnelType};
 
 /// Seconds between the NTP epoch (1900) and the Unix epoch.
@@ -222,12 +222,12 @@ pub fn write_hex(octets: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends a value as the data type of its element asks. A value whose length does not fit its type
-/// (exporters do that) is shown as its octets, so that nothing is hidden.
-pub(crate) fn write_value(element: Option<&Element>, value: &[u8], out: &mut Vec<u8>) {
-    let Some(element) = element else {
+/// (exporters do that), and one of no known type, is shown as its octets, so that nothing is hidden.
+pub(crate) fn write_value(data_type: Option<DataType>, value: &[u8], out: &mut Vec<u8>) {
+    let Some(data_type) = data_type else {
         return write_hex(value, out);
     };
-    match (element.data_type, value.len()) {
+    match (data_type, value.len()) {
         (
             DataType::Unsigned | DataType::DateTimeSeconds | DataType::DateTimeMilliseconds,
             1..=8,
@@ -319,7 +319,7 @@ mod tests {
 
     fn text(enterprise: u32, id: u16, value: &[u8]) -> String {
         let mut out = Vec::new();
-        write_value(find(enterprise, id), value, &mut out);
+        write_value(find(enterprise, id).map(|e| e.data_type), value, &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -22,7 +22,9 @@ pub mod exporter;
 pub mod json;
 mod plan;
 pub mod record;
+mod structured;
 pub mod template;
+mod vocabulary;
 
 pub use address::Address;
 pub use record::{FlowKey, FlowRecord};

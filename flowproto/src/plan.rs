@@ -1,19 +1,25 @@
 //! How the fields of a template fill a [`FlowRecord`]: decided once, when the template arrives, so that
 //! a Data Record is read by offset and never interpreted by element number.
 //!
-//! Exporters carry the same quantity under several elements, at times under two in one record. What is
-//! counted is the first of these that the template has:
+//! Exporters carry the same quantity under several elements, at times under two in one record. These are
+//! the families of counters; of a template, the first family counts that it has:
 //!
-//! | quantity | elements, in order of preference |
-//! |---|---|
-//! | octets | 1 `octetDeltaCount`, 231 `initiatorOctets`, 85 `octetTotalCount`, 23 `postOctetDeltaCount` |
-//! | packets | 2 `packetDeltaCount`, 298 `initiatorPackets`, 86 `packetTotalCount`, 24 `postPacketDeltaCount` |
-//! | reverse octets | 29305:1, 232 `responderOctets`, 29305:85 |
-//! | reverse packets | 29305:2, 299 `responderPackets`, 29305:86 |
-//! | start and end | milliseconds (152, 153), microseconds and nanoseconds (154–157), distance to the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21) |
+//! | family | octets | packets | reverse octets | reverse packets |
+//! |---|---|---|---|---|
+//! | deltas | 1 `octetDeltaCount` | 2 `packetDeltaCount` | 29305:1 | 29305:2 |
+//! | of initiator and responder | 231 `initiatorOctets` | 298 `initiatorPackets` | 232 `responderOctets` | 299 `responderPackets` |
+//! | totals | 85 `octetTotalCount` | 86 `packetTotalCount` | 29305:85 | 29305:86 |
+//! | behind a middlebox | 23 `postOctetDeltaCount` | 24 `postPacketDeltaCount` | 29305:23 | 29305:24 |
+//! | totals behind it | 171 `postOctetTotalCount` | 172 `postPacketTotalCount` | 29305:171 | 29305:172 |
+//! | layer 2 | 352 `layer2OctetDeltaCount` | – | 29305:352 | – |
 //!
 //! They are never added up: a record with deltas and totals, or with counters before and after a
-//! middlebox, describes the same packets twice.
+//! middlebox, describes the same packets twice. Octets and packets choose for themselves; the opposite
+//! direction is that of the same family, or of one whose forward counter the template does not have.
+//! Totals run on from record to record of a flow: what counts is how far ([`crate::collector`]).
+//!
+//! Of several times, the finest that means something counts: milliseconds (152, 153), microseconds and
+//! nanoseconds (154–157), distance to the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 
 use crate::address::Address;
 use crate::element::REVERSE_ENTERPRISE;
@@ -27,7 +33,12 @@ const VMWARE: u32 = 6876;
 #[derive(Debug)]
 pub(crate) struct Plan {
     steps: Box<[Step]>,
+    octets_are_totals: bool,
+    packets_are_totals: bool,
 }
+
+/// Families of counters that run on from record to record.
+const TOTALS: [u8; 2] = [3, 5];
 
 #[derive(Debug)]
 struct Step {
@@ -83,6 +94,9 @@ enum Slot {
     SamplingInterval,
     SamplingPacketInterval,
     SamplingPacketSpace,
+    SamplingSize,
+    SamplingPopulation,
+    SamplingProbability,
     SelectorId,
     VlanId,
     ExporterV4,
@@ -133,19 +147,27 @@ impl Slot {
             (0, 231) => (Self::Octets, 2),
             (0, 85) => (Self::Octets, 3),
             (0, 23) => (Self::Octets, 4),
+            (0, 171) => (Self::Octets, 5),
+            (0, 352) => (Self::Octets, 6),
             (0, 2) => (Self::Packets, 1),
             (0, 298) => (Self::Packets, 2),
             (0, 86) => (Self::Packets, 3),
             (0, 24) => (Self::Packets, 4),
+            (0, 172) => (Self::Packets, 5),
             (REVERSE_ENTERPRISE, 1) => (Self::ReverseOctets, 1),
             (0, 232) => (Self::ReverseOctets, 2),
             (REVERSE_ENTERPRISE, 85) => (Self::ReverseOctets, 3),
+            (REVERSE_ENTERPRISE, 23) => (Self::ReverseOctets, 4),
+            (REVERSE_ENTERPRISE, 171) => (Self::ReverseOctets, 5),
+            (REVERSE_ENTERPRISE, 352) => (Self::ReverseOctets, 6),
             (REVERSE_ENTERPRISE, 2) => (Self::ReversePackets, 1),
             (0, 299) => (Self::ReversePackets, 2),
             (REVERSE_ENTERPRISE, 86) => (Self::ReversePackets, 3),
             (REVERSE_ENTERPRISE, 152) => (Self::ReverseStart, 0),
             (REVERSE_ENTERPRISE, 153) => (Self::ReverseEnd, 0),
             (REVERSE_ENTERPRISE, 6) => (Self::ReverseTcpControlBits, 0),
+            (REVERSE_ENTERPRISE, 24) => (Self::ReversePackets, 4),
+            (REVERSE_ENTERPRISE, 172) => (Self::ReversePackets, 5),
             (0, 4) => (Self::Protocol, 0),
             (0, 5) => (Self::ClassOfService, 0),
             (0, 6) => (Self::TcpControlBits, 0),
@@ -193,6 +215,9 @@ impl Slot {
             (0, 50) => (Self::SamplingInterval, 2),
             (0, 305) => (Self::SamplingPacketInterval, 0),
             (0, 306) => (Self::SamplingPacketSpace, 0),
+            (0, 309) => (Self::SamplingSize, 0),
+            (0, 310) => (Self::SamplingPopulation, 0),
+            (0, 311) => (Self::SamplingProbability, 0),
             (0, 302) => (Self::SelectorId, 1),
             (0, 48) => (Self::SelectorId, 2),
             (0, 58) => (Self::VlanId, 1),
@@ -220,6 +245,12 @@ impl Slot {
         })
     }
 
+    /// What [`Self::of`] says of a field, if its values can be read.
+    fn filled_by(specifier: &FieldSpecifier) -> Option<(Self, u8)> {
+        Self::of(specifier.enterprise, specifier.id)
+            .filter(|(slot, _)| slot.takes(specifier.length))
+    }
+
     /// True where a value of this length can be read: an address has one length, a number up to 8.
     const fn takes(self, length: u16) -> bool {
         match self {
@@ -238,6 +269,7 @@ impl Slot {
             | Self::PostNatSourceV6
             | Self::PostNatDestinationV6 => length == 16,
             Self::StartNtp | Self::EndNtp => length == 8,
+            Self::SamplingProbability => length == 4 || length == 8,
             Self::TunnelKey => length > 0,
             _ => 0 < length && length <= 8 || length == VARIABLE_LENGTH,
         }
@@ -269,14 +301,21 @@ impl Samplers {
     /// Selectors that one domain may announce; more are not kept.
     const MOST: usize = 256;
 
-    pub(crate) fn announce(&mut self, selector: Option<u64>, sampling: Sampling) {
+    /// Takes note of an announcement. False where there is no room for one more selector.
+    pub(crate) fn announce(&mut self, selector: Option<u64>, sampling: Sampling) -> bool {
         self.default = Some(sampling);
-        let Some(selector) = selector else { return };
+        let Some(selector) = selector else {
+            return true;
+        };
         if let Some(entry) = self.by_selector.iter_mut().find(|(id, _)| *id == selector) {
             entry.1 = sampling;
-        } else if self.by_selector.len() < Self::MOST {
+            return true;
+        }
+        let has_room = self.by_selector.len() < Self::MOST;
+        if has_room {
             self.by_selector.push((selector, sampling));
         }
+        has_room
     }
 
     fn of(&self, selector: Option<u64>) -> Option<Sampling> {
@@ -291,23 +330,64 @@ impl Samplers {
     }
 }
 
+/// Which family of counters a template's octets, or packets, are taken from.
+#[derive(Clone, Copy)]
+struct Families {
+    forward: Option<u8>,
+    reverse: Option<u8>,
+}
+
+impl Families {
+    fn of(steps: &[(Step, u8)], forward: Slot, reverse: Slot) -> Self {
+        let ranks = |wanted: Slot| {
+            let steps = steps.iter().filter(move |(step, _)| step.slot == wanted);
+            steps.map(|(_, rank)| *rank)
+        };
+        let best = ranks(forward).min();
+        let fits = |rank: &u8| best == Some(*rank) || ranks(forward).all(|other| other != *rank);
+        let by_preference = |rank: &u8| (Some(*rank) != best, *rank);
+        Self {
+            forward: best,
+            reverse: ranks(reverse).filter(fits).min_by_key(by_preference),
+        }
+    }
+
+    fn are_totals(self) -> bool {
+        [self.forward, self.reverse]
+            .into_iter()
+            .flatten()
+            .any(|family| TOTALS.contains(&family))
+    }
+}
+
 impl Plan {
     pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
-        let mut steps: Vec<(Step, u8)> = Vec::new();
         let mut start = 0_usize;
+        let mut all: Vec<(Step, u8)> = Vec::new();
         for (field, specifier) in specifiers.iter().enumerate() {
             let length = usize::from(specifier.length);
             let span = Span { start, length };
             // Behind a field of variable length this is not used: the spans are.
             start = start.saturating_add(length);
-            let Some((slot, rank)) = Slot::of(specifier.enterprise, specifier.id) else {
-                continue;
+            if let Some((slot, rank)) = Slot::filled_by(specifier) {
+                all.push((Step { field, span, slot }, rank));
+            }
+        }
+        let octets = Families::of(&all, Slot::Octets, Slot::ReverseOctets);
+        let packets = Families::of(&all, Slot::Packets, Slot::ReversePackets);
+        let mut steps: Vec<(Step, u8)> = Vec::new();
+        for (step, rank) in all {
+            let counts = match step.slot {
+                Slot::Octets => Some(rank) == octets.forward,
+                Slot::ReverseOctets => Some(rank) == octets.reverse,
+                Slot::Packets => Some(rank) == packets.forward,
+                Slot::ReversePackets => Some(rank) == packets.reverse,
+                _ => true,
             };
-            if !slot.takes(specifier.length) {
+            if !counts {
                 continue;
             }
-            let step = Step { field, span, slot };
-            match steps.iter_mut().find(|(s, _)| s.slot == slot) {
+            match steps.iter_mut().find(|(s, _)| s.slot == step.slot) {
                 // The first occurrence of an element counts, a preferred element replaces a rival.
                 Some((_, taken)) if *taken <= rank => {}
                 Some(entry) => *entry = (step, rank),
@@ -321,7 +401,14 @@ impl Plan {
         }
         Self {
             steps: steps.into_iter().map(|(step, _)| step).collect(),
+            octets_are_totals: octets.are_totals(),
+            packets_are_totals: packets.are_totals(),
         }
+    }
+
+    /// Whether counters of the records run on from one to the next of the same flow: octets, packets.
+    pub(crate) const fn totals(&self) -> (bool, bool) {
+        (self.octets_are_totals, self.packets_are_totals)
     }
 
     /// Fills `record` (reset first) from the octets of a Data Record. `spans` says where the values
@@ -352,9 +439,7 @@ impl Plan {
 #[derive(Default)]
 struct Said {
     selector: Option<u64>,
-    interval: Option<u32>,
-    packet_interval: Option<u32>,
-    packet_space: Option<u32>,
+    rate: Rate,
     system_init_milliseconds: Option<u64>,
     start_up_time: Option<u32>,
     end_up_time: Option<u32>,
@@ -420,9 +505,12 @@ impl Said {
             Slot::IcmpCode => {
                 record.icmp_type_code = record.icmp_type_code & 0xff00 | u16::from(octet(value));
             }
-            Slot::SamplingInterval => self.interval = Some(word(value)),
-            Slot::SamplingPacketInterval => self.packet_interval = Some(word(value)),
-            Slot::SamplingPacketSpace => self.packet_space = Some(word(value)),
+            Slot::SamplingInterval => self.rate.interval = Some(word(value)),
+            Slot::SamplingPacketInterval => self.rate.packet_interval = Some(word(value)),
+            Slot::SamplingPacketSpace => self.rate.packet_space = word(value),
+            Slot::SamplingSize => self.rate.size = word(value),
+            Slot::SamplingPopulation => self.rate.population = Some(word(value)),
+            Slot::SamplingProbability => self.rate.probability = float(value),
             Slot::SelectorId => self.selector = Some(number(value)),
             Slot::VlanId => record.vlan_id = short(value),
             Slot::ExporterV4 => v4(&mut record.exporter_address, value),
@@ -470,53 +558,90 @@ impl Said {
         if let Some(up_time) = self.end_up_time {
             record.flow_end_milliseconds = up_time_to_epoch(up_time, init, around);
         }
-        record.sampling = match (self.packet_interval, self.interval) {
-            (Some(interval), _) => Sampling {
-                interval: interval.max(1),
-                space: self.packet_space.unwrap_or(0),
-            },
-            (None, Some(interval)) if interval > 0 => Sampling::one_in(interval),
-            _ => around.samplers.of(self.selector).unwrap_or_default(),
-        };
-    }
-
-    /// What an options record announces about sampling: 305/306, 34 or 50, and for which selector.
-    fn sampler(&self) -> Option<(Option<u64>, Sampling)> {
-        let sampling = match (self.packet_interval, self.interval) {
-            (Some(interval), _) => Sampling {
-                interval: interval.max(1),
-                space: self.packet_space.unwrap_or(0),
-            },
-            (None, Some(interval)) => Sampling::one_in(interval),
-            (None, None) => return None,
-        };
-        Some((self.selector, sampling))
+        record.sampling = self
+            .rate
+            .sampling()
+            .or_else(|| around.samplers.of(self.selector))
+            .unwrap_or_default();
     }
 }
 
-/// Reads what an options record says of sampling.
+/// What the elements of one record say of sampling.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rate {
+    /// 34 or 50: one packet in so many.
+    interval: Option<u32>,
+    /// 305 and 306: so many packets of so many and these.
+    packet_interval: Option<u32>,
+    packet_space: u32,
+    /// 309 and 310: so many packets of so many.
+    size: u32,
+    population: Option<u32>,
+    /// 311: each packet with this chance.
+    probability: Option<f64>,
+}
+
+impl Rate {
+    /// `None` where they do not say.
+    fn sampling(self) -> Option<Sampling> {
+        if let Some(interval) = self.packet_interval {
+            return Some(Sampling {
+                interval: interval.max(1),
+                space: self.packet_space,
+            });
+        }
+        if let Some(population) = self.population {
+            let size = self.size.max(1);
+            return Some(Sampling {
+                interval: size,
+                space: population.saturating_sub(size),
+            });
+        }
+        if let Some(probability) = self.probability
+            && probability > 0.0
+            && probability <= 1.0
+        {
+            return Some(Sampling::by_chance(probability));
+        }
+        let interval = self.interval.filter(|interval| *interval > 0)?;
+        Some(Sampling::one_in(interval))
+    }
+}
+
+/// Reads what an options record says of sampling, and for which selector.
 pub(crate) fn announced_sampling<'a>(
     values: impl Iterator<Item = (FieldSpecifier, &'a [u8])>,
 ) -> Option<(Option<u64>, Sampling)> {
-    let mut said = Said::default();
+    let (mut rate, mut selector) = (Rate::default(), None);
     for (specifier, value) in values.filter(|(s, v)| s.enterprise == 0 && v.len() <= 8) {
         match specifier.id {
-            34 | 50 => said.interval = Some(word(value)),
-            305 => said.packet_interval = Some(word(value)),
-            306 => said.packet_space = Some(word(value)),
-            302 | 48 => said.selector = Some(number(value)),
+            34 | 50 => rate.interval = rate.interval.filter(|i| *i > 1).or(Some(word(value))),
+            305 => rate.packet_interval = Some(word(value)),
+            306 => rate.packet_space = word(value),
+            309 => rate.size = word(value),
+            310 => rate.population = Some(word(value)),
+            311 => rate.probability = float(value),
+            302 | 48 => selector = Some(number(value)),
             _ => {}
         }
     }
-    said.sampler()
+    Some((selector, rate.sampling()?))
 }
 
-/// A `sysUpTime` as milliseconds since the epoch, `init` being when it was 0, if that is known.
+/// A `sysUpTime` as milliseconds since the epoch, `init` being when it was 0, if that is known. The
+/// counter wraps after 49.7 days: of the times that it may mean, the last one that is not after the
+/// export is taken.
 fn up_time_to_epoch(up_time: u32, init: Option<u64>, around: &Surroundings<'_>) -> u64 {
-    match init {
-        Some(init) => init.saturating_add(up_time.into()),
-        None => relative_to_header(up_time, around.sys_up_time, around.export_time_milliseconds),
-    }
+    const WRAP: u64 = 1 << 32;
+    /// Export times are whole seconds, and clocks differ.
+    const AFTER_EXPORT: u64 = 60_000;
+    let Some(init) = init else {
+        return relative_to_header(up_time, around.sys_up_time, around.export_time_milliseconds);
+    };
+    let first = init.saturating_add(up_time.into());
+    let latest = around.export_time_milliseconds.saturating_add(AFTER_EXPORT);
+    let wraps = latest.saturating_sub(first) / WRAP;
+    first.saturating_add(wraps.saturating_mul(WRAP))
 }
 
 /// A `sysUpTime` as milliseconds since the epoch, by what the header of its Message says of both clocks;
@@ -569,6 +694,15 @@ fn word(value: &[u8]) -> u32 {
 )]
 fn short(value: &[u8]) -> u16 {
     number(value) as u16
+}
+
+/// A floating-point number of either width (RFC 7011 §6.1.3).
+fn float(value: &[u8]) -> Option<f64> {
+    match value.len() {
+        4 => value.try_into().ok().map(f32::from_be_bytes).map(f64::from),
+        8 => value.try_into().ok().map(f64::from_be_bytes),
+        _ => None,
+    }
 }
 
 #[inline]

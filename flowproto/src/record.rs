@@ -217,6 +217,25 @@ impl Sampling {
             .unwrap_or(1)
     }
 
+    /// Each packet was metered with this chance, greater than 0 and at most 1 (311
+    /// `samplingProbability`).
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from a float only a cast leads to an integer, and it saturates"
+    )]
+    pub fn by_chance(probability: f64) -> Self {
+        /// Of so many packets; finer than any sampler.
+        const INTERVAL: u32 = 65_536;
+        let population = f64::from(INTERVAL) / probability;
+        Self {
+            interval: INTERVAL,
+            space: (population.round() as u32).saturating_sub(INTERVAL),
+        }
+    }
+
     /// What `count` sampled packets or octets stand for, saturating at `u64::MAX`.
     #[must_use]
     pub fn scale(self, count: u64) -> u64 {

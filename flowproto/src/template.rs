@@ -1,12 +1,15 @@
 //! Templates: what an exporter said its Data Records look like (RFC 7011 §3.4, RFC 3954 §5.2), made
 //! ready for reading, and a Data Record as it came.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
-use crate::element::{self, Element, REVERSE_ENTERPRISE};
+use crate::element::{self, DataType, REVERSE_ENTERPRISE};
 use crate::json;
 use crate::plan::Plan;
 use crate::record::FlowRecord;
+use crate::structured;
+use crate::vocabulary::Vocabulary;
 
 /// Length of a field that says its own length in front of each value (RFC 7011 §7).
 pub const VARIABLE_LENGTH: u16 = 65_535;
@@ -21,6 +24,7 @@ const MAX_EMPTY_FIELDS: usize = 16;
 const NTOP: u32 = 35_632;
 const NTOP_V9_OFFSET: u16 = 57_472;
 const OBSERVATION_DOMAIN_ID: u16 = 149;
+const APPLICATION_NAME: u16 = 96;
 
 /// One field of a template (RFC 7011 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,17 +84,30 @@ pub struct Template {
     /// An element occurs twice, so that JSON needs lists.
     repeats: bool,
     plan: Plan,
+    /// When it was last sent or used, milliseconds since the epoch.
+    touched: Cell<u64>,
 }
 
 #[derive(Debug)]
 struct Field {
     specifier: FieldSpecifier,
-    element: Option<&'static Element>,
+    /// `None` where no public registry has the element; the exporter may have described it.
+    data_type: Option<DataType>,
     /// `"name":`, ready to be written.
     key: Box<[u8]>,
     /// It has a member of its own in JSON: the first occurrence of an element that the line does not say
     /// anyway.
     is_member: bool,
+    /// Options data may have a name for the value.
+    named: Option<Named>,
+}
+
+/// What a value is a number of.
+#[derive(Clone, Copy, Debug)]
+enum Named {
+    IngressInterface,
+    EgressInterface,
+    Application,
 }
 
 /// What kind of records a template describes.
@@ -122,10 +139,15 @@ impl Template {
             return None;
         }
         let mut before = HashSet::with_capacity(specifiers.len());
-        let fields: Box<[Field]> = specifiers
+        let mut fields: Box<[Field]> = specifiers
             .iter()
             .map(|s| Field::new(*s, before.insert((s.enterprise, s.id))))
             .collect();
+        if before.contains(&(0, APPLICATION_NAME)) {
+            for field in &mut fields {
+                field.named = field.named.filter(|n| !matches!(n, Named::Application));
+            }
+        }
         Some(Self {
             kind,
             minimum_length,
@@ -133,6 +155,7 @@ impl Template {
             repeats: before.len() < specifiers.len(),
             plan: Plan::new(specifiers),
             fields,
+            touched: Cell::new(0),
         })
     }
 
@@ -156,13 +179,26 @@ impl Template {
     /// The fields, with their rows of the registries.
     pub(crate) fn fields(
         &self,
-    ) -> impl Iterator<Item = (FieldSpecifier, Option<&'static Element>)> {
-        self.fields.iter().map(|f| (f.specifier, f.element))
+    ) -> impl Iterator<Item = (FieldSpecifier, Option<&'static element::Element>)> {
+        let element = |field: FieldSpecifier| element::find(field.enterprise, field.id);
+        self.fields
+            .iter()
+            .map(move |f| (f.specifier, element(f.specifier)))
     }
 
     /// What kind of records it describes.
     pub(crate) const fn kind(&self) -> TemplateKind {
         self.kind
+    }
+
+    /// It was sent, or a record of it came.
+    pub(crate) fn touch(&self, now_milliseconds: u64) {
+        self.touched.set(now_milliseconds);
+    }
+
+    /// When that last was, milliseconds since the epoch.
+    pub(crate) const fn touched_milliseconds(&self) -> u64 {
+        self.touched.get()
     }
 
     /// How values become a [`FlowRecord`].
@@ -207,6 +243,71 @@ impl Template {
             .map(|(field, value)| (field.specifier, value))
     }
 
+    /// Octets of the record at the front of `octets`; `None` where it runs past the end.
+    pub(crate) fn record_length(&self, octets: &[u8]) -> Option<usize> {
+        if !self.variable {
+            return (octets.len() >= self.minimum_length).then_some(self.minimum_length);
+        }
+        let mut at = 0_usize;
+        for field in &self.fields {
+            let (header, length) = field.extent(octets.get(at..)?)?;
+            at = at.checked_add(header)?.checked_add(length)?;
+        }
+        (at <= octets.len()).then_some(at)
+    }
+
+    /// Appends the fields of a record as members of a JSON object. `depth`: how many lists it is in.
+    pub(crate) fn write_members(
+        &self,
+        record: &[u8],
+        vocabulary: &Vocabulary,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) {
+        let mut separator: &[u8] = b"";
+        for (field, value) in self.walk(record).filter(|(field, _)| field.is_member) {
+            out.extend_from_slice(separator);
+            separator = b",";
+            let data_type = field.write_key(vocabulary, out);
+            if self.repeats {
+                self.write_occurrences(record, field, data_type, vocabulary, depth, out);
+            } else {
+                structured::write_value(data_type, value, vocabulary, depth, out);
+            }
+            field.write_name(value, vocabulary, out);
+        }
+    }
+
+    /// The value of an element, or the list of its values where it occurs more than once.
+    fn write_occurrences(
+        &self,
+        record: &[u8],
+        field: &Field,
+        data_type: Option<DataType>,
+        vocabulary: &Vocabulary,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) {
+        let (enterprise, id) = (field.specifier.enterprise, field.specifier.id);
+        let same = || {
+            self.walk(record)
+                .filter(move |(f, _)| (f.specifier.enterprise, f.specifier.id) == (enterprise, id))
+        };
+        let is_list = same().nth(1).is_some();
+        if is_list {
+            out.push(b'[');
+        }
+        for (at, (_, value)) in same().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            structured::write_value(data_type, value, vocabulary, depth, out);
+        }
+        if is_list {
+            out.push(b']');
+        }
+    }
+
     fn walk<'a>(&'a self, record: &'a [u8]) -> impl Iterator<Item = (&'a Field, &'a [u8])> {
         let mut rest = record;
         self.fields.iter().map_while(move |field| {
@@ -229,25 +330,46 @@ impl Field {
     fn new(specifier: FieldSpecifier, is_first: bool) -> Self {
         let element = element::find(specifier.enterprise, specifier.id);
         let mut key = Vec::new();
-        match element {
-            Some(element) if specifier.enterprise == REVERSE_ENTERPRISE => {
-                json::write_string(&reverse_name(element.name), &mut key);
-            }
-            Some(element) => json::write_string(element.name, &mut key),
-            None => {
-                json::write_string(
-                    &format!("{}:{}", specifier.enterprise, specifier.id),
-                    &mut key,
-                );
-            }
-        }
-        key.push(b':');
+        write_element_key(specifier.enterprise, specifier.id, &mut key);
         Self {
             specifier,
-            element,
+            data_type: element.map(|element| element.data_type),
             key: key.into_boxed_slice(),
             is_member: is_first
                 && (specifier.enterprise, specifier.id) != (0, OBSERVATION_DOMAIN_ID),
+            named: match (specifier.enterprise, specifier.id) {
+                (0, 10) => Some(Named::IngressInterface),
+                (0, 14) => Some(Named::EgressInterface),
+                (0, 95) => Some(Named::Application),
+                _ => None,
+            },
+        }
+    }
+
+    /// Appends `"name":`, and says how the value is to be read.
+    fn write_key(&self, vocabulary: &Vocabulary, out: &mut Vec<u8>) -> Option<DataType> {
+        if self.data_type.is_none()
+            && let Some(told) = vocabulary.type_of(self.specifier.enterprise, self.specifier.id)
+        {
+            json::write_string(&told.name, out);
+            out.push(b':');
+            return Some(told.data_type);
+        }
+        out.extend_from_slice(&self.key);
+        self.data_type
+    }
+
+    /// Appends a member with the name that options data has for the value, if there is one.
+    fn write_name(&self, value: &[u8], vocabulary: &Vocabulary, out: &mut Vec<u8>) {
+        let Some(named) = self.named else { return };
+        let (key, name): (&[u8], _) = match named {
+            Named::IngressInterface => (b",\"ingressInterfaceName\":", vocabulary.interface(value)),
+            Named::EgressInterface => (b",\"egressInterfaceName\":", vocabulary.interface(value)),
+            Named::Application => (b",\"applicationName\":", vocabulary.application(value)),
+        };
+        if let Some(name) = name {
+            out.extend_from_slice(key);
+            json::write_string(name, out);
         }
     }
 
@@ -262,6 +384,18 @@ impl Field {
             [length, ..] => Some((1, usize::from(*length))),
         }
     }
+}
+
+/// Appends `"name":` of an element as the public registries have it, `"PEN:ID":` where none does.
+pub(crate) fn write_element_key(enterprise: u32, id: u16, out: &mut Vec<u8>) {
+    match element::find(enterprise, id) {
+        Some(element) if enterprise == REVERSE_ENTERPRISE => {
+            json::write_string(&reverse_name(element.name), out);
+        }
+        Some(element) => json::write_string(element.name, out),
+        None => json::write_string(&format!("{enterprise}:{id}"), out),
+    }
+    out.push(b':');
 }
 
 /// `octetDeltaCount` → `reverseOctetDeltaCount` (RFC 5103 §6.1).
@@ -279,14 +413,18 @@ pub struct Fields<'a>(Source<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Source<'a> {
-    Template(&'a Template, &'a [u8]),
+    Template(&'a Template, &'a [u8], &'a Vocabulary),
     /// NetFlow v5 and v7 have no template: their fixed fields are all in the flow record.
     Fixed(&'a FlowRecord),
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) const fn of_template(template: &'a Template, record: &'a [u8]) -> Self {
-        Self(Source::Template(template, record))
+    pub(crate) const fn of_template(
+        template: &'a Template,
+        record: &'a [u8],
+        vocabulary: &'a Vocabulary,
+    ) -> Self {
+        Self(Source::Template(template, record, vocabulary))
     }
 
     pub(crate) const fn of_record(record: &'a FlowRecord) -> Self {
@@ -294,49 +432,18 @@ impl<'a> Fields<'a> {
     }
 
     /// Appends the fields to `out` as members of a JSON object, `"name":value` separated by commas and
-    /// without braces: keys as in the registries, `PEN:ID` with hexadecimal where none names the
-    /// element, a list where an element occurs more than once. 149 `observationDomainId` is left out: who
-    /// writes a line says it of the [`crate::collector::Message`], and a name must not stand twice. Appends
-    /// nothing for a record without fields.
+    /// without braces: keys as in the registries, else as the exporter described the element (RFC 5610),
+    /// else `PEN:ID` with hexadecimal; a list where an element occurs more than once. Interfaces and
+    /// applications that options data named have a member with that name behind theirs. 149
+    /// `observationDomainId` is left out: who writes a line says it of the
+    /// [`crate::collector::Message`], and a name must not stand twice. Appends nothing for a record
+    /// without fields.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self.0 {
             Source::Fixed(record) => json::write_record(record, out),
-            Source::Template(template, record) => {
-                let mut separator: &[u8] = b"";
-                for (field, value) in template.walk(record).filter(|(field, _)| field.is_member) {
-                    out.extend_from_slice(separator);
-                    separator = b",";
-                    out.extend_from_slice(&field.key);
-                    if template.repeats {
-                        write_occurrences(template, record, field, out);
-                    } else {
-                        json::write_value(field.element, value, out);
-                    }
-                }
+            Source::Template(template, record, vocabulary) => {
+                template.write_members(record, vocabulary, 0, out);
             }
         }
-    }
-}
-
-/// The value of an element, or the list of its values where it occurs more than once.
-fn write_occurrences(template: &Template, record: &[u8], field: &Field, out: &mut Vec<u8>) {
-    let (enterprise, id) = (field.specifier.enterprise, field.specifier.id);
-    let same = || {
-        template
-            .walk(record)
-            .filter(move |(f, _)| (f.specifier.enterprise, f.specifier.id) == (enterprise, id))
-    };
-    let is_list = same().nth(1).is_some();
-    if is_list {
-        out.push(b'[');
-    }
-    for (at, (_, value)) in same().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        json::write_value(field.element, value, out);
-    }
-    if is_list {
-        out.push(b']');
     }
 }

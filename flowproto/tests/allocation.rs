@@ -1,6 +1,9 @@
 //! A warm decoder and a warm encoder allocate nothing.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod exporter;
+
+use exporter::{ipfix, netflow9, numbers, template};
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
 use flowproto::exporter::{ExportSession, ExportSettings, Version};
 use flowproto::record::FlowKey;
@@ -78,4 +81,63 @@ fn neither_a_record_nor_a_message_allocates() {
         assert_eq!(info.count_total, 0, "{version:?}");
         assert_eq!(sum.0, 2000);
     }
+}
+
+/// A warm process reads these again without an allocation; how many octets it counted in one pass.
+fn reads_without_allocation(messages: &[Vec<u8>], connection: Option<u64>) -> u64 {
+    let from = "192.0.2.1:1".parse().unwrap();
+    let mut process = CollectingProcess::new(Limits::default());
+    let mut sum = Sum(0);
+    let mut pass = |sum: &mut Sum| {
+        for message in messages {
+            match connection {
+                None => process.receive(from, message, 0, sum),
+                Some(connection) => process
+                    .receive_over(connection, from, message, 0, sum)
+                    .unwrap(),
+            }
+        }
+    };
+    pass(&mut sum);
+    pass(&mut sum);
+    let before = sum.0;
+    let info = allocation_counter::measure(|| pass(&mut sum));
+    assert_eq!(info.count_total, 0);
+    sum.0 - before
+}
+
+#[test]
+fn no_kind_of_message_allocates() {
+    let record = numbers(&[(5, 4), (7, 2)]);
+    let v9 = [
+        (0, template(300, &[(1, 4), (7, 2)])),
+        (300, record.repeat(20)),
+    ];
+    assert_eq!(reads_without_allocation(&[netflow9(&v9)], None), 100);
+
+    // Variable lengths, and over a connection.
+    let variable = [&[3][..], b"eth", &record].concat();
+    let fields = template(300, &[(82, 65_535), (1, 4), (7, 2)]);
+    let sets = [(2, fields), (300, variable.repeat(20))];
+    for connection in [None, Some(1)] {
+        assert_eq!(
+            reads_without_allocation(&[ipfix(0, &sets)], connection),
+            100
+        );
+    }
+
+    // Running totals of known flows, which ran no further.
+    let sets = [
+        (2, template(300, &[(85, 4), (7, 2)])),
+        (300, record.repeat(20)),
+    ];
+    assert_eq!(reads_without_allocation(&[ipfix(0, &sets)], None), 0);
+
+    // v5: 30 records of 7 octets.
+    let mut v5 = [0, 5, 0, 30].to_vec();
+    v5.resize(24, 1);
+    let mut flow = [0; 48];
+    flow[23] = 7;
+    v5.extend(flow.repeat(30));
+    assert_eq!(reads_without_allocation(&[v5], None), 210);
 }

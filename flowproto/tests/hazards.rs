@@ -7,110 +7,11 @@
     reason = "test code"
 )]
 
-use std::net::SocketAddr;
+mod exporter;
 
-use flowproto::FlowRecord;
-use flowproto::collector::{CollectingProcess, Counters, Limits, Message, RecordSink, Unusable};
+use exporter::{Exporter, exporter, ipfix, netflow9, template};
+use flowproto::collector::{Counters, Limits, Unusable};
 use flowproto::record::Sampling;
-use flowproto::template::Fields;
-
-#[derive(Default)]
-struct Taken {
-    records: Vec<FlowRecord>,
-    json: Vec<String>,
-}
-
-impl RecordSink for Taken {
-    fn message(&mut self, _: &Message<'_>) {}
-    fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
-        let mut text = Vec::new();
-        fields.write_json(&mut text);
-        self.records.push(record.clone());
-        self.json.push(String::from_utf8(text).unwrap());
-    }
-}
-
-/// An IPFIX Message of these Sets.
-fn ipfix(sequence: u32, sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (id, content) in sets {
-        body.extend(id.to_be_bytes());
-        body.extend((content.len() as u16 + 4).to_be_bytes());
-        body.extend(content);
-    }
-    let mut out = 10_u16.to_be_bytes().to_vec();
-    out.extend((body.len() as u16 + 16).to_be_bytes());
-    out.extend(1_700_000_000_u32.to_be_bytes());
-    out.extend(sequence.to_be_bytes());
-    out.extend(7_u32.to_be_bytes());
-    out.extend(body);
-    out
-}
-
-/// A NetFlow v9 datagram of these FlowSets.
-fn netflow9(sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let mut out = 9_u16.to_be_bytes().to_vec();
-    out.extend(1_u16.to_be_bytes());
-    for word in [100_000_u32, 1_700_000_000, 1, 7] {
-        out.extend(word.to_be_bytes());
-    }
-    for (id, content) in sets {
-        out.extend(id.to_be_bytes());
-        out.extend((content.len() as u16 + 4).to_be_bytes());
-        out.extend(content);
-    }
-    out
-}
-
-fn template(id: u16, fields: &[(u16, u16)]) -> Vec<u8> {
-    let mut out = id.to_be_bytes().to_vec();
-    out.extend((fields.len() as u16).to_be_bytes());
-    for (element, length) in fields {
-        out.extend(element.to_be_bytes());
-        out.extend(length.to_be_bytes());
-    }
-    out
-}
-
-struct Exporter {
-    process: CollectingProcess,
-    taken: Taken,
-}
-
-impl Exporter {
-    fn new(limits: Limits) -> Self {
-        Self {
-            process: CollectingProcess::new(limits),
-            taken: Taken::default(),
-        }
-    }
-
-    fn send_from(&mut self, port: u16, datagram: &[u8]) {
-        let from = SocketAddr::new("192.0.2.1".parse().unwrap(), port);
-        self.process.receive(from, datagram, 0, &mut self.taken);
-    }
-
-    fn send(&mut self, datagram: &[u8]) {
-        self.send_from(4000, datagram);
-    }
-
-    fn octets(&self) -> Vec<u64> {
-        self.taken
-            .records
-            .iter()
-            .map(|r| r.octet_delta_count)
-            .collect()
-    }
-
-    fn unusable(&self, reason: Unusable) -> u64 {
-        let at = Unusable::ALL.iter().position(|r| *r == reason).unwrap();
-        self.process.counters().unusable[at]
-    }
-}
-
-fn exporter() -> Exporter {
-    Exporter::new(Limits::default())
-}
 
 #[test]
 fn records_before_their_template_wait_for_it() {
@@ -544,4 +445,99 @@ fn short_unknown_and_empty_datagrams_are_counted() {
     assert_eq!(e.unusable(Unusable::Truncated), 5);
     assert_eq!(e.unusable(Unusable::UnknownVersion), 1);
     assert_eq!(e.process.counters().datagrams, 6);
+}
+
+#[test]
+fn a_template_number_may_be_an_options_templates_next_and_back() {
+    let mut e = exporter();
+    let flows = || (2, template(300, &[(1, 4)]));
+    // One scope field, 149, and 41.
+    let options = (3, vec![1, 44, 0, 2, 0, 1, 0, 149, 0, 4, 0, 41, 0, 4]);
+    e.send(&ipfix(0, &[flows(), (300, vec![0, 0, 0, 5])]));
+    e.send(&ipfix(1, &[options, (300, vec![0, 0, 0, 7, 0, 0, 0, 9])]));
+    e.send(&ipfix(2, &[flows(), (300, vec![0, 0, 0, 6])]));
+    assert_eq!(e.octets(), [5, 6]);
+    assert_eq!(e.process.counters().options_records, 1);
+    assert_eq!(e.process.occupancy().templates, 1);
+}
+
+#[test]
+fn the_count_of_a_v9_header_decides_nothing() {
+    for count in [0, 1, 2, 65_535_u16] {
+        let mut e = exporter();
+        let sets = [
+            (0, template(300, &[(1, 1)])),
+            (0, template(301, &[(2, 1)])),
+            (300, vec![5, 6, 7]),
+            (301, vec![1]),
+        ];
+        let mut datagram = netflow9(&sets);
+        datagram[2..4].copy_from_slice(&count.to_be_bytes());
+        e.send(&datagram);
+        assert_eq!(e.octets(), [5, 6, 7, 0], "count {count}");
+    }
+}
+
+#[test]
+fn padding_behind_templates_and_options_is_no_template() {
+    let mut e = exporter();
+    let padded = |mut content: Vec<u8>| {
+        content.extend([0; 2]);
+        content
+    };
+    // v9: options template of scope 1 (System) and 41; lengths in octets.
+    let options = vec![1, 144, 0, 4, 0, 4, 0, 1, 0, 4, 0, 41, 0, 4];
+    let sets = [
+        (0, padded(template(300, &[(1, 1)]))),
+        (1, padded(options)),
+        (400, padded(vec![0, 0, 0, 1, 0, 0, 0, 9])),
+        (300, vec![5]),
+    ];
+    e.send(&netflow9(&sets));
+    assert_eq!(e.octets(), [5]);
+    assert_eq!(e.process.counters().options_records, 1);
+    assert_eq!(e.process.counters().unusable, [0; 7]);
+}
+
+#[test]
+fn reduced_sizes_of_every_kind_of_field_are_read() {
+    let mut e = exporter();
+    // Ports, protocol, flags, interfaces and times in fewer or more octets than their type has.
+    let fields = [
+        (7, 1),
+        (11, 4),
+        (4, 2),
+        (6, 1),
+        (10, 2),
+        (14, 8),
+        (150, 8),
+        (153, 6),
+        (1, 3),
+    ];
+    let mut record = vec![80];
+    record.extend(443_u32.to_be_bytes());
+    record.extend([0, 6, 0x1b, 0, 9]);
+    record.extend(7_u64.to_be_bytes());
+    record.extend(1_700_000_000_u64.to_be_bytes());
+    record.extend(&1_700_000_000_500_u64.to_be_bytes()[2..]);
+    record.extend([1, 0, 0]);
+    e.send(&ipfix(0, &[(2, template(300, &fields)), (300, record)]));
+    let record = &e.taken.records[0];
+    let (key, interfaces) = (record.key, record.interfaces.unwrap());
+    assert_eq!(
+        (
+            key.source_port,
+            key.destination_port,
+            key.protocol_identifier
+        ),
+        (80, 443, 6)
+    );
+    assert_eq!(
+        (interfaces.ingress_interface, interfaces.egress_interface),
+        (9, 7)
+    );
+    assert_eq!(record.tcp_control_bits, 0x1b);
+    assert_eq!(record.flow_start_milliseconds, 1_700_000_000_000);
+    assert_eq!(record.flow_end_milliseconds, 1_700_000_000_500);
+    assert_eq!(record.octet_delta_count, 65_536);
 }

@@ -1,307 +1,293 @@
-//! Options data, biflows, withdrawals and changing paths of IPFIX: octet for octet, and read back.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    reason = "test code"
-)]
+//! What exporters say of themselves in options data: sampling, names, types, how they fare.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
-use std::net::SocketAddr;
+mod exporter;
 
-use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
-use flowproto::exporter::{
-    ExportSession, ExportSettings, Facts, InterfaceName, OutgoingMessage, Statistics,
+use exporter::{
+    EXPORTED, Exporter, exporter, ipfix, netflow9, numbers, options_template, template, template_of,
 };
-use flowproto::record::{BiflowDirection, FlowKey, Sampling, Tunnel, TunnelType};
-use flowproto::template::Fields;
-use flowproto::{Address, FlowRecord};
+use flowproto::collector::Limits;
+use flowproto::record::Sampling;
 
-const NOW: u64 = 1_700_000_000_000;
-
-fn settings() -> ExportSettings {
-    ExportSettings {
-        observation_domain_id: 77,
-        observation_domain_name: "node-a".to_owned(),
-        exporter_address: Address::from_v4_bits(0xc000_0201),
-        ..ExportSettings::default()
-    }
-}
-
-fn facts() -> Facts {
-    Facts {
-        sampling: Sampling::one_in(10),
-        interfaces: [InterfaceName {
-            index: 2,
-            name: "eth0".to_owned(),
-            description: "device".to_owned(),
-        }]
-        .into(),
-        statistics: Statistics {
-            observed_flows: 1,
-            ignored_packets: 2,
-            ignored_octets: 3,
-            not_sent_flows: 4,
-            not_sent_packets: 5,
-            not_sent_octets: 6,
-        },
-    }
-}
-
-fn flush(session: &mut ExportSession, now: u64) -> Vec<Vec<u8>> {
-    let mut sent = Vec::new();
-    session.flush(now, &mut |m| sent.push(m.octets.to_vec()));
-    sent
-}
-
-fn add(session: &mut ExportSession, record: &FlowRecord, now: u64) -> Vec<Vec<u8>> {
-    let mut sent = Vec::new();
-    let mut send = |m: OutgoingMessage<'_>| sent.push(m.octets.to_vec());
-    session.add(record, now, &mut send).unwrap();
-    session.flush(now, &mut send);
-    sent
-}
-
-#[derive(Default)]
-struct Taken(Vec<FlowRecord>);
-
-impl RecordSink for Taken {
-    fn message(&mut self, _: &Message<'_>) {}
-    fn record(&mut self, _: &Message<'_>, record: &FlowRecord, _: Fields<'_>) {
-        self.0.push(record.clone());
-    }
-}
-
-fn receive(process: &mut CollectingProcess, datagrams: &[Vec<u8>]) -> Vec<FlowRecord> {
-    let exporter: SocketAddr = "192.0.2.1:40000".parse().unwrap();
-    let mut taken = Taken::default();
-    for datagram in datagrams {
-        process.receive(exporter, datagram, NOW, &mut taken);
-    }
-    assert_eq!(process.counters().unusable, [0; 7]);
-    assert_eq!(process.counters().sequence_gaps, 0);
-    taken.0
-}
-
-fn biflow() -> FlowRecord {
-    FlowRecord {
-        key: FlowKey {
-            source_address: Address::from_v4_bits(0x0a01_010a),
-            destination_address: Address::from_v4_bits(0x0a01_020b),
-            source_port: 0xc000,
-            destination_port: 443,
-            protocol_identifier: 6,
-        },
-        octet_delta_count: 1,
-        packet_delta_count: 2,
-        reverse_octet_delta_count: 3,
-        reverse_packet_delta_count: 4,
-        reverse_flow_start_milliseconds: 5,
-        reverse_flow_end_milliseconds: 6,
-        reverse_tcp_control_bits: 0x12,
-        biflow_direction: Some(BiflowDirection::Initiator),
-        new_connection_delta_count: Some(1),
-        connection_sum_duration_seconds: Some(0),
-        ..FlowRecord::default()
-    }
-}
-
-/// A Set: its number, its content.
-fn set(id: u16, content: &[&[u8]]) -> Vec<u8> {
-    let content = content.concat();
-    let length = u16::try_from(content.len() + 4).unwrap();
-    [&id.to_be_bytes()[..], &length.to_be_bytes(), &content].concat()
-}
-
-#[test]
-fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
-    let mut session = ExportSession::new(settings());
-    session.renew(facts());
-    let sent = flush(&mut session, NOW);
-    assert_eq!(sent.len(), 1);
-    #[rustfmt::skip]
-    let expected = [
-        // Who exports: 256, three fields, one of scope; domain, name, address.
-        set(3, &[&[1, 0, 0, 3, 0, 1], &[0, 149, 0, 4, 1, 44, 255, 255, 0, 130, 0, 4]]),
-        set(256, &[&[0, 0, 0, 77], b"\x06node-a", &[192, 0, 2, 1]]),
-        // Sampling: 522, four fields; selector; algorithm 1, interval 1, space 9.
-        set(3, &[&[2, 10, 0, 4, 0, 1], &[1, 46, 0, 8, 1, 48, 0, 2, 1, 49, 0, 4, 1, 50, 0, 4]]),
-        set(522, &[&1_u64.to_be_bytes(), &[0, 1], &[0, 0, 0, 1], &[0, 0, 0, 9]]),
-        // Statistics: 520, seven fields; domain; octets, Messages, records exported; observed, ignored.
-        set(3, &[&[2, 8, 0, 7, 0, 1], &[0, 149, 0, 4], &[0, 40, 0, 8, 0, 41, 0, 8, 0, 42, 0, 8],
-                 &[0, 163, 0, 8, 0, 164, 0, 8, 0, 165, 0, 8]]),
-        set(520, &[&[0, 0, 0, 77], &[0; 24], &1_u64.to_be_bytes(), &2_u64.to_be_bytes(), &3_u64.to_be_bytes()]),
-        // Reliability: 521, four fields; domain; flows, packets, octets not sent.
-        set(3, &[&[2, 9, 0, 4, 0, 1], &[0, 149, 0, 4, 0, 166, 0, 8, 0, 167, 0, 8, 0, 168, 0, 8]]),
-        set(521, &[&[0, 0, 0, 77], &4_u64.to_be_bytes(), &5_u64.to_be_bytes(), &6_u64.to_be_bytes()]),
-        // Interfaces: 523, three fields; number, name, description.
-        set(3, &[&[2, 11, 0, 3, 0, 1], &[0, 10, 0, 4, 0, 82, 255, 255, 0, 83, 255, 255]]),
-        set(523, &[&[0, 0, 0, 2], b"\x04eth0", b"\x06device"]),
-    ].concat();
-    assert_eq!(sent[0][16..16 + expected.len()], expected);
-    // Behind them the templates of IPv4 and IPv6, and that their first five fields are the Flow Key.
-    let rest = &sent[0][16 + expected.len()..];
-    assert_eq!(rest[..2], [0, 2]);
-    assert_eq!(rest[4..8], [1, 1, 0, 17]);
-    #[rustfmt::skip]
-    let flow_keys = [
-        set(3, &[&[2, 13, 0, 2, 0, 1], &[0, 145, 0, 2, 0, 173, 0, 8]]),
-        set(525, &[&[1, 1], &[0, 0, 0, 0, 0, 0, 0, 0b1_1111]]),
-    ].concat();
-    assert!(
-        rest.windows(flow_keys.len())
-            .any(|octets| octets == flow_keys)
-    );
-}
-
-#[test]
-fn a_biflow_is_one_record_with_reverse_elements_and_their_types() {
-    let mut session = ExportSession::new(settings());
-    let mut process = CollectingProcess::new(Limits::default());
-    let first = flush(&mut session, NOW);
-    receive(&mut process, &first);
-    let sent = add(&mut session, &biflow(), NOW).concat();
-    // The fields of the way back: 1, 2, 152, 153, 6 under PEN 29305.
-    #[rustfmt::skip]
-    let fields = [
-        0x80, 1, 0, 8, 0, 0, 0x72, 0x79,  0x80, 2, 0, 8, 0, 0, 0x72, 0x79,
-        0x80, 152, 0, 8, 0, 0, 0x72, 0x79,  0x80, 153, 0, 8, 0, 0, 0x72, 0x79,
-        0x80, 6, 0, 1, 0, 0, 0x72, 0x79,
-    ];
-    assert!(sent.windows(fields.len()).any(|octets| octets == fields));
-    // RFC 5610: PEN, element, type unsigned64, semantics deltaCounter, units octets, no range, name, no
-    // description.
-    #[rustfmt::skip]
-    let described = [
-        &[0, 0, 0x72, 0x79, 0, 1, 4, 3, 0, 2][..], &[0; 16], b"\x16reverseOctetDeltaCount\0",
-    ].concat();
-    assert!(
-        sent.windows(described.len())
-            .any(|octets| octets == described)
-    );
-    #[rustfmt::skip]
-    let values = [
-        0, 0, 0, 0, 0, 0, 0, 3,  0, 0, 0, 0, 0, 0, 0, 4,  0, 0, 0, 0, 0, 0, 0, 5,
-        0, 0, 0, 0, 0, 0, 0, 6,  0x12,
-    ];
-    assert_eq!(sent[sent.len() - values.len()..], values);
-    assert_eq!(receive(&mut process, &[sent]), [biflow()]);
-}
-
-#[test]
-fn a_sampled_record_is_read_with_its_sampling_by_the_collecting_process() {
-    let mut session = ExportSession::new(settings());
-    session.renew(facts());
-    let sent = add(
-        &mut session,
-        &FlowRecord {
-            octet_delta_count: 1,
-            ..FlowRecord::default()
-        },
-        NOW,
-    );
-    let records = receive(&mut CollectingProcess::new(Limits::default()), &sent);
-    assert_eq!(records[0].sampling, Sampling::one_in(10));
-}
-
-#[test]
-fn tunnel_elements_are_described_before_the_first_record_that_has_them_and_once_a_refresh() {
-    let tunnelled = FlowRecord {
-        tunnel: Some(Tunnel {
-            tunnel_type: TunnelType::Vxlan,
-            tunnel_key: 7,
-            tunnel_source_address: Address::from_v4_bits(1),
-            tunnel_destination_address: Address::from_v4_bits(2),
-            tunnel_protocol_identifier: 17,
-            tunnel_source_port: 4,
-            tunnel_destination_port: 4789,
-        }),
-        ..FlowRecord::default()
-    };
-    let mut session = ExportSession::new(settings());
-    let count = |sent: &[Vec<u8>]| {
-        let sent = sent.concat();
-        let name = b"\x17tunnelSourceIPv4Address";
-        sent.windows(name.len())
-            .filter(|octets| octets == name)
-            .count()
-    };
-    assert_eq!(count(&flush(&mut session, NOW)), 0);
-    assert_eq!(count(&add(&mut session, &tunnelled, NOW)), 1);
-    assert_eq!(count(&add(&mut session, &tunnelled, NOW)), 0);
-    assert_eq!(count(&add(&mut session, &tunnelled, NOW + 60_000)), 1);
-}
-
-#[test]
-fn on_a_reliable_transport_templates_go_out_once_and_idle_ones_are_withdrawn() {
-    let mut session = ExportSession::new(ExportSettings {
-        reliable: true,
-        template_idle_milliseconds: 100_000,
-        ..settings()
-    });
-    let mut process = CollectingProcess::new(Limits::default());
-    let mut sets = |sent: Vec<Vec<u8>>| {
-        receive(&mut process, &sent);
-        let mut numbers = Vec::new();
-        for message in &sent {
-            let mut at = 16;
-            while at < message.len() {
-                numbers.push(u16::from_be_bytes([message[at], message[at + 1]]));
-                at += usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]));
-            }
-        }
-        numbers
-    };
-    let mut now = NOW;
-    assert!(sets(add(&mut session, &biflow(), now)).contains(&2));
-    // A minute later: options data, no template.
-    now += 60_000;
-    assert_eq!(sets(flush(&mut session, now)), [256, 520, 521]);
-    // Two minutes later nobody has needed the biflow's template: it is withdrawn (its number, no fields).
-    now += 120_000;
-    let sent = flush(&mut session, now);
-    let end = sent.last().unwrap();
-    assert_eq!(end[end.len() - 8..], [0, 2, 0, 8, 1, 129, 0, 0]);
-    assert_eq!(sets(sent), [256, 520, 521, 2]);
-    // And is back with the next record.
-    now += 1000;
-    assert_eq!(sets(add(&mut session, &biflow(), now)), [2, 525, 385]);
-    let mut closing = Vec::new();
-    session.close(now, &mut |m| closing.push(m.octets.to_vec()));
-    assert_eq!(closing.len(), 1);
-    assert_eq!(sets(closing), [520, 521, 2, 3]);
-    assert_eq!(process.occupancy().templates, 0);
-}
-
-#[test]
-fn over_udp_nothing_is_withdrawn() {
-    let mut session = ExportSession::new(settings());
-    flush(&mut session, NOW);
-    let mut closing = 0;
-    session.close(NOW + 1, &mut |_| closing += 1);
-    assert_eq!(closing, 0);
-}
-
-#[test]
-fn a_path_that_became_narrow_gets_shorter_messages_from_the_next_record_on() {
-    let mut session = ExportSession::new(settings());
-    flush(&mut session, NOW);
-    let mut lengths = Vec::new();
-    for round in 0..2 {
-        for _ in 0..60 {
-            let mut send = |m: OutgoingMessage<'_>| lengths.push((round, m.octets.len()));
-            session.add(&biflow(), NOW, &mut send).unwrap();
-        }
-        session.limit_message_octets(600);
-    }
-    assert!(
-        lengths
-            .iter()
-            .any(|(round, length)| *round == 0 && *length > 600)
-    );
-    let narrow: Vec<_> = lengths
+/// Sends an options record: fields, and values of their widths.
+fn say(e: &mut Exporter, fields: &[(u16, u64, u16)]) {
+    let specifiers: Vec<_> = fields
         .iter()
-        .filter(|(round, _)| *round == 1)
-        .skip(1)
+        .map(|(id, _, width)| (0, *id, *width))
         .collect();
-    assert!(!narrow.is_empty() && narrow.iter().all(|(_, length)| *length <= 600));
+    let values: Vec<_> = fields
+        .iter()
+        .map(|(_, value, width)| (*value, (*width).into()))
+        .collect();
+    let sets = [
+        (3, options_template(400, 1, &specifiers)),
+        (400, numbers(&values)),
+    ];
+    e.send(&ipfix(0, &sets));
+}
+
+/// The sampling of a record that names a selector, or none.
+fn sampling(e: &mut Exporter, selector: Option<u64>) -> Sampling {
+    let sets = match selector {
+        Some(selector) => [
+            (2, template(300, &[(1, 1), (302, 8)])),
+            (300, numbers(&[(1, 1), (selector, 8)])),
+        ],
+        None => [(2, template(301, &[(1, 1)])), (301, vec![1])],
+    };
+    e.send(&ipfix(0, &sets));
+    e.taken.records.last().unwrap().sampling
+}
+
+#[test]
+fn every_way_to_announce_sampling_is_understood() {
+    type Way = &'static [(u16, u64, u16)];
+    let ways: [(Way, (u32, u32)); 8] = [
+        (&[(149, 7, 4), (34, 100, 4), (35, 2, 1)], (1, 99)),
+        (
+            &[(149, 7, 4), (48, 3, 1), (49, 2, 1), (50, 128, 4)],
+            (1, 127),
+        ),
+        (&[(149, 7, 4), (305, 2, 4), (306, 6, 4)], (2, 6)),
+        (
+            &[
+                (149, 7, 4),
+                (302, 5, 8),
+                (304, 1, 2),
+                (305, 1, 4),
+                (306, 9, 4),
+            ],
+            (1, 9),
+        ),
+        (
+            &[(302, 5, 8), (304, 3, 2), (309, 10, 4), (310, 1000, 4)],
+            (10, 990),
+        ),
+        (
+            &[(302, 5, 8), (304, 4, 2), (311, 0x3fc0_0000_0000_0000, 8)],
+            (65_536, 458_752),
+        ),
+        (&[(149, 7, 4), (34, 1, 4)], (1, 0)),
+        (&[(149, 7, 4), (34, 0, 4)], (1, 0)),
+    ];
+    for (way, (interval, space)) in ways {
+        let mut e = exporter();
+        say(&mut e, way);
+        assert_eq!(
+            sampling(&mut e, None),
+            Sampling { interval, space },
+            "{way:?}"
+        );
+    }
+}
+
+#[test]
+fn a_record_is_sampled_as_its_selector_says() {
+    let mut e = exporter();
+    say(
+        &mut e,
+        &[(302, 1, 8), (304, 1, 2), (305, 1, 4), (306, 9, 4)],
+    );
+    say(
+        &mut e,
+        &[(302, 2, 8), (304, 3, 2), (309, 1, 4), (310, 50, 4)],
+    );
+    assert_eq!(sampling(&mut e, Some(1)), Sampling::one_in(10));
+    assert_eq!(sampling(&mut e, Some(2)), Sampling::one_in(50));
+    assert_eq!(sampling(&mut e, Some(3)), Sampling::NONE);
+    assert_eq!(sampling(&mut e, None), Sampling::one_in(50));
+}
+
+#[test]
+fn what_is_said_of_another_domain_concerns_this_one_not() {
+    let mut e = exporter();
+    say(&mut e, &[(149, 8, 4), (34, 100, 4), (41, 5, 8)]);
+    assert_eq!(sampling(&mut e, None), Sampling::NONE);
+    let domain = e.process.domains().next().unwrap();
+    assert_eq!(domain.statistics.iter().count(), 0);
+}
+
+#[test]
+fn how_an_exporter_fares_is_kept() {
+    let mut e = exporter();
+    say(
+        &mut e,
+        &[(149, 7, 4), (40, 1000, 8), (41, 10, 8), (42, 100, 8)],
+    );
+    say(
+        &mut e,
+        &[(149, 7, 4), (42, 120, 8), (164, 3, 8), (166, 2, 8)],
+    );
+    let domain = e.process.domains().next().unwrap();
+    let said: Vec<_> = domain.statistics.iter().collect();
+    let expected = [
+        ("exported_octets", 1000),
+        ("exported_messages", 10),
+        ("exported_records", 120),
+        ("ignored_packets", 3),
+        ("records_not_sent", 2),
+    ];
+    assert_eq!(said, expected);
+}
+
+/// An options record with text: scope fields first.
+fn options(e: &mut Exporter, id: u16, fields: &[(u16, u16)], record: &[u8]) {
+    let fields: Vec<_> = fields.iter().map(|(id, width)| (0, *id, *width)).collect();
+    let sets = [(3, options_template(id, 1, &fields)), (id, record.to_vec())];
+    e.send(&ipfix(0, &sets));
+}
+
+#[test]
+fn interfaces_and_applications_are_named_in_the_line() {
+    let mut e = exporter();
+    options(&mut e, 400, &[(10, 4), (82, 65_535)], b"\0\0\0\x03\x04eth0");
+    options(&mut e, 401, &[(10, 4), (83, 8)], b"\0\0\0\x04uplink\0\0");
+    options(
+        &mut e,
+        402,
+        &[(95, 4), (96, 65_535)],
+        b"\x03\0\x01\xbb\x05https",
+    );
+    let fields = template(300, &[(10, 4), (14, 2), (95, 4)]);
+    let record = numbers(&[(3, 4), (4, 2), (0x0300_01bb, 4), (9, 4), (0, 2), (1, 4)]);
+    e.send(&ipfix(0, &[(2, fields), (300, record)]));
+    let named = "\"ingressInterface\":3,\"ingressInterfaceName\":\"eth0\",\"egressInterface\":4,\
+                 \"egressInterfaceName\":\"uplink\",\"applicationId\":\"030001bb\",\"applicationName\":\"https\"";
+    let unnamed = "\"ingressInterface\":9,\"egressInterface\":0,\"applicationId\":\"00000001\"";
+    assert_eq!(e.taken.json, [named, unnamed]);
+    assert_eq!(e.process.occupancy().words, 3);
+}
+
+#[test]
+fn a_name_that_the_record_carries_stands_once() {
+    let mut e = exporter();
+    options(
+        &mut e,
+        402,
+        &[(95, 4), (96, 65_535)],
+        b"\x03\0\x01\xbb\x05https",
+    );
+    let record = [&[3, 0, 1, 0xbb][..], b"\x03web"].concat();
+    let fields = template(300, &[(95, 4), (96, 65_535)]);
+    e.send(&ipfix(0, &[(2, fields), (300, record)]));
+    let line = "\"applicationId\":\"030001bb\",\"applicationName\":\"web\"";
+    assert_eq!(e.taken.json, [line]);
+}
+
+#[test]
+fn a_v9_scope_is_an_interface_and_no_counter() {
+    let mut e = exporter();
+    // Scope 2 (Interface) and options 82, 34; lengths in octets.
+    let fields = numbers(&[(400, 2), (4, 2), (4, 2), (2, 2), (4, 2), (82, 2), (8, 2)]);
+    let record = b"\0\0\0\x07wan0\0\0\0\0".to_vec();
+    let flows = template(300, &[(14, 4)]);
+    let sets = [
+        (1, fields),
+        (400, record),
+        (0, flows),
+        (300, numbers(&[(7, 4)])),
+    ];
+    e.send(&netflow9(&sets));
+    assert_eq!(
+        e.taken.json,
+        ["\"egressInterface\":7,\"egressInterfaceName\":\"wan0\""]
+    );
+}
+
+/// A type record (RFC 5610 §4): scope 346 and 303, then 339 and 341.
+fn describe(e: &mut Exporter, enterprise: u64, id: u64, data_type: u64, name: &str) {
+    let fields = [(0, 346, 4), (0, 303, 2), (0, 339, 1), (0, 341, 65_535)];
+    let mut record = numbers(&[
+        (enterprise, 4),
+        (id, 2),
+        (data_type, 1),
+        (name.len().try_into().unwrap(), 1),
+    ]);
+    record.extend(name.bytes());
+    let sets = [(3, options_template(500, 2, &fields)), (500, record)];
+    e.send(&ipfix(0, &sets));
+}
+
+/// The line of a record with one field of an enterprise.
+fn line_of(e: &mut Exporter, enterprise: u32, id: u16, value: &[u8]) -> String {
+    let template = template_of(
+        300,
+        &[(enterprise, id, u16::try_from(value.len()).unwrap())],
+    );
+    e.send(&ipfix(0, &[(2, template), (300, value.to_vec())]));
+    e.taken.json.last().unwrap().clone()
+}
+
+#[test]
+fn an_exporters_own_elements_are_read_as_it_describes_them() {
+    let mut e = exporter();
+    assert_eq!(line_of(&mut e, 99_999, 5, &[1, 0]), "\"99999:5\":\"0100\"");
+    describe(&mut e, 99_999, 5, 2, "queueDepth");
+    describe(&mut e, 99_999, 6, 13, "rackName");
+    describe(&mut e, 99_999, 7, 18, "peerAddress");
+    assert_eq!(line_of(&mut e, 99_999, 5, &[1, 0]), "\"queueDepth\":256");
+    assert_eq!(line_of(&mut e, 99_999, 6, b"r7"), "\"rackName\":\"r7\"");
+    assert_eq!(
+        line_of(&mut e, 99_999, 7, &[10, 0, 0, 1]),
+        "\"peerAddress\":\"10.0.0.1\""
+    );
+}
+
+#[test]
+fn nobody_can_rename_what_a_registry_names_or_what_the_line_says() {
+    let mut e = exporter();
+    describe(&mut e, 0, 1, 13, "x");
+    describe(&mut e, 56_506, 101, 1, "x");
+    describe(&mut e, 99_999, 5, 2, "exporter");
+    describe(&mut e, 99_999, 6, 2, "a\":1,\"b");
+    describe(&mut e, 99_999, 7, 99, "x");
+    assert_eq!(e.process.occupancy().words, 0);
+    assert_eq!(
+        line_of(&mut e, 56_506, 101, b"web"),
+        "\"sourcePodName\":\"web\""
+    );
+}
+
+#[test]
+fn what_one_exporter_says_holds_for_itself_alone() {
+    let mut e = exporter();
+    describe(&mut e, 99_999, 5, 2, "queueDepth");
+    let template = template_of(300, &[(99_999, 5, 1)]);
+    let other = "192.0.2.2:4000".parse().unwrap();
+    let message = ipfix(0, &[(2, template), (300, vec![1])]);
+    e.process.receive(other, &message, 0, &mut e.taken);
+    assert_eq!(e.taken.json, ["\"99999:5\":\"01\""]);
+}
+
+#[test]
+fn names_are_bounded_and_go_with_their_domain() {
+    let limits = Limits {
+        words: 10,
+        ..Limits::default()
+    };
+    let mut e = Exporter::new(limits);
+    for id in 0..20 {
+        describe(&mut e, 99_999, id, 2, "x");
+        describe(&mut e, 99_999, id, 2, "again");
+    }
+    assert_eq!(e.process.occupancy().words, 10);
+    assert_eq!(e.process.counters().words_refused, 20);
+    e.process.expire(limits.idle_milliseconds + 1);
+    assert_eq!(e.process.occupancy().words, 0);
+}
+
+#[test]
+fn a_system_that_has_run_for_longer_than_its_clock_counts_tells_the_right_time() {
+    let mut e = exporter();
+    let wrap = 1_u64 << 32;
+    // 160: started 100 days ago; flows 10 s before the export.
+    let init = EXPORTED - 100 * 86_400_000;
+    say(&mut e, &[(149, 7, 4), (160, init, 8)]);
+    let up_time = (100 * 86_400_000 - 10_000) % wrap;
+    let fields = template(300, &[(22, 4), (21, 4)]);
+    let record = numbers(&[(up_time, 4), (up_time + 5000, 4)]);
+    e.send(&ipfix(0, &[(2, fields), (300, record)]));
+    let record = &e.taken.records[0];
+    assert_eq!(record.flow_start_milliseconds, EXPORTED - 10_000);
+    assert_eq!(record.flow_end_milliseconds, EXPORTED - 5000);
 }

@@ -26,17 +26,43 @@ fn by_nfcapd(datagrams: &[Vec<u8>]) -> Flows {
     nfcapd.finish().0
 }
 
-/// What our collector makes of the same datagrams.
+/// What our collector makes of the same datagrams. All of them came, so by their sequence numbers,
+/// whatever these count, nothing was lost.
 fn by_our_collector(datagrams: &[Vec<u8>]) -> Flows {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("export.pcap");
     write_capture(&path, datagrams);
     let mut command = collector();
-    command
-        .arg("--read")
-        .arg(&path)
-        .args(["--kubernetes", "off", "--flow-log", "stdout:"]);
-    Flows::of_json_lines(&program::text(&mut command))
+    command.arg("--read").arg(&path);
+    command.args(["--kubernetes", "off", "--flow-log", "stdout:"]);
+    let text = program::text(command.arg("--print-metrics"));
+    for name in [
+        "sequence_lost",
+        "sequence_gaps",
+        "messages_old",
+        "messages_late",
+    ] {
+        let line = format!("kipfix_collector_{name}_total 0");
+        let said = text
+            .lines()
+            .find(|said| said.contains(name) && !said.starts_with('#'));
+        assert!(text.lines().any(|said| said == line), "{said:?}");
+    }
+    let flows = Flows::of_json_lines(&text);
+    // What is counted is what was sent: no total beside a delta, nothing twice.
+    let counted = |name: &str| -> u64 {
+        let prefix = format!("kipfix_{name}_total{{");
+        let lines = text.lines().filter(|line| line.starts_with(&prefix));
+        lines
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+            .sum()
+    };
+    assert!(
+        counted("packets") >= flows.totals().0,
+        "{} packets counted",
+        counted("packets")
+    );
+    flows
 }
 
 fn capture() -> (tempfile::TempDir, PathBuf, traffic::Truth) {

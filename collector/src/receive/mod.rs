@@ -1,5 +1,11 @@
-//! Receive: datagrams of flow export, live from sockets ([`udp`]) or out of files ([`savefile`]).
+//! Receive: flow export, live from sockets ([`udp`], [`tcp`], [`tls`]) or out of files ([`savefile`]).
 
+pub mod connections;
 mod frame;
+mod framing;
+pub mod listen;
 pub mod savefile;
+pub mod senders;
+pub mod tcp;
+pub mod tls;
 pub mod udp;

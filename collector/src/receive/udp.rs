@@ -14,7 +14,6 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     MsgFlags, MultiHeaders, SockaddrLike, SockaddrStorage, recvmmsg, setsockopt, sockopt,
 };
-use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Datagrams a system call takes at the most.
@@ -22,47 +21,6 @@ const BATCH: usize = 64;
 /// Octets between the buffers of a batch: more than any UDP payload, and no multiple of a page, so that
 /// the beginnings of all datagrams do not fall into the same few lines of the cache.
 const STRIDE: usize = 65_536 + 24 * 64;
-
-/// Where to listen, as a URL: `udp://ADDRESS:PORT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ListenUrl(pub SocketAddr);
-
-impl std::str::FromStr for ListenUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.strip_prefix("udp://")
-            .and_then(|address| address.parse().ok())
-            .map(Self)
-            .ok_or_else(|| {
-                format!(
-                    "{text:?} is no URL to listen on: allowed is udp://ADDRESS:PORT with an IP \
-                     address, e.g. udp://[::]:4739 for all addresses or udp://127.0.0.1:2055"
-                )
-            })
-    }
-}
-
-impl TryFrom<String> for ListenUrl {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<ListenUrl> for String {
-    fn from(url: ListenUrl) -> Self {
-        url.to_string()
-    }
-}
-
-impl std::fmt::Display for ListenUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "udp://{}", self.0)
-    }
-}
 
 /// A bound socket.
 #[derive(Debug)]
@@ -186,7 +144,7 @@ fn drops_of(table: &str, inode: u64) -> Option<u64> {
 }
 
 /// Whether the host has no IPv6, or had it switched off.
-fn lacks_ipv6(error: &io::Error) -> bool {
+pub(super) fn lacks_ipv6(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
@@ -342,23 +300,6 @@ mod tests {
         receiver.read_drops();
         assert!(receiver.drops() > 0);
         assert_eq!(u64::try_from(arrived).unwrap() + receiver.drops(), 200);
-    }
-
-    #[test]
-    fn a_url_names_what_is_allowed() {
-        for text in ["udp://[::]:4739", "udp://127.0.0.1:2055"] {
-            assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), text);
-        }
-        for text in [
-            "tcp://[::]:4739",
-            "udp://:1",
-            "[::]:4739",
-            "udp://example.org:1",
-            "udp://1.2.3.4",
-        ] {
-            let said = text.parse::<ListenUrl>().unwrap_err();
-            assert!(said.contains("udp://ADDRESS:PORT"), "{said}");
-        }
     }
 
     #[test]

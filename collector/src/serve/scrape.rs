@@ -16,8 +16,11 @@ use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::inventory::cluster::Health;
 use crate::live;
-use crate::metrics::{Metrics, Totals};
+use crate::metrics::{Exporters, Metrics, Reception, Totals};
+use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
+use crate::receive::senders::Senders;
+use crate::receive::tcp::StreamListener;
 use crate::receive::udp::UdpReceiver;
 use crate::worker::{RecordCounts, Shared, Worker, WorkerCounts};
 
@@ -49,8 +52,16 @@ pub struct Scrape {
     pub shared: Arc<Shared>,
     /// The workers.
     pub workers: Vec<Arc<Mutex<Worker>>>,
-    /// The sockets.
+    /// The sockets of datagrams.
     pub sockets: Vec<Arc<UdpReceiver>>,
+    /// The sockets that connections come to.
+    pub listeners: Vec<Arc<StreamListener>>,
+    /// The connections.
+    pub connections: Arc<Connections>,
+    /// Who may send.
+    pub senders: Arc<Senders>,
+    /// Exporters that have series of their own at the most, for each worker.
+    pub max_exporter_series: usize,
     /// The flow log, if there is one.
     pub flow_log: Option<Box<dyn Fn() -> FlowLogCounts + Send + Sync>>,
     /// What became of replicated datagrams, if there are targets.
@@ -82,10 +93,15 @@ impl Scrape {
         let mut spare = lock(&self.spare);
         let mut sum = WorkerCounts::default();
         let mut skews = Vec::new();
+        let mut exporters =
+            Exporters::new(self.max_exporter_series.saturating_mul(self.workers.len()));
         for worker in &self.workers {
             let mut locked = lock(worker);
             let counts = locked.drain(&mut spare);
             skews.extend(locked.skewed_exporters());
+            for domain in locked.domains() {
+                exporters.add(&domain);
+            }
             drop(locked);
             self.shared.merge(&mut spare, now);
             add(&mut sum, &counts);
@@ -132,7 +148,28 @@ impl Scrape {
                 .map(|health| health.counts().collect())
                 .unwrap_or_default(),
             skews,
+            reception: self.reception(),
+            exporters,
             observed_nodes: size(self.shared.observers.observed_nodes(now)),
+        }
+    }
+
+    fn reception(&self) -> Reception {
+        let mut certificate_loads = (0, 0);
+        let mut counted: Vec<*const _> = Vec::new();
+        for certificates in self.listeners.iter().filter_map(|l| l.certificates()) {
+            // The listeners of several workers share theirs.
+            if !counted.contains(&Arc::as_ptr(certificates)) {
+                counted.push(Arc::as_ptr(certificates));
+                let (loaded, failed) = certificates.loads();
+                certificate_loads.0 += loaded;
+                certificate_loads.1 += failed;
+            }
+        }
+        Reception {
+            connections: self.connections.counts(),
+            refused_datagrams: self.senders.refused_datagrams(),
+            certificate_loads,
         }
     }
 
@@ -174,10 +211,16 @@ fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
         templates,
         sets_held,
         sets_released,
-        sequence_lost,
-        sequence_gaps,
+        sequence,
+        domains_crowded_out,
+        domains_idle,
+        templates_withdrawn,
+        templates_idle,
+        words_refused,
+        totals_forgotten,
         unusable,
     } = counts.decoding;
+    decoding.sequence.add(sequence);
     for (sum, more) in [
         (&mut decoding.datagrams, datagrams),
         (&mut decoding.octets, octets),
@@ -186,8 +229,12 @@ fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
         (&mut decoding.templates, templates),
         (&mut decoding.sets_held, sets_held),
         (&mut decoding.sets_released, sets_released),
-        (&mut decoding.sequence_lost, sequence_lost),
-        (&mut decoding.sequence_gaps, sequence_gaps),
+        (&mut decoding.domains_crowded_out, domains_crowded_out),
+        (&mut decoding.domains_idle, domains_idle),
+        (&mut decoding.templates_withdrawn, templates_withdrawn),
+        (&mut decoding.templates_idle, templates_idle),
+        (&mut decoding.words_refused, words_refused),
+        (&mut decoding.totals_forgotten, totals_forgotten),
     ] {
         *sum += more;
     }
@@ -202,7 +249,11 @@ fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
         templates,
         held_sets,
         held_octets,
+        words,
+        totals,
     } = counts.occupancy;
+    occupancy.words += words;
+    occupancy.totals += totals;
     occupancy.domains += domains;
     occupancy.templates += templates;
     occupancy.held_sets += held_sets;
@@ -214,6 +265,7 @@ fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
         other_observer,
         intra_node,
         no_counters,
+        other_direction,
         ambiguous,
         unreported,
         before_inventory,
@@ -231,6 +283,7 @@ fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
         (&mut records.other_observer, other_observer),
         (&mut records.intra_node, intra_node),
         (&mut records.no_counters, no_counters),
+        (&mut records.other_direction, other_direction),
         (&mut records.ambiguous, ambiguous),
         (&mut records.unreported, unreported),
         (&mut records.before_inventory, before_inventory),

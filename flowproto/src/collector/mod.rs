@@ -1,19 +1,34 @@
-//! The Collecting Process: datagrams of IPFIX, NetFlow v9, v7 and v5 → flow records.
+//! The Collecting Process: datagrams and connections of IPFIX, datagrams of NetFlow v9, v7 and v5 → flow
+//! records.
 //!
-//! A datagram is cut into Messages and Sets (`set`); templates, options data and sequence numbers are
-//! kept for each Transport Session (`session`, `sequence`); Data Sets without a template wait for it
-//! (`held`). Templates are known by exporter address, observation domain and source port; a port that
+//! A datagram is cut into Messages and Sets (`set`); templates, options data (`options`) and sequence
+//! numbers are kept for each Transport Session (`session`, `sequence`); Data Sets without a template wait
+//! for it (`held`).
+//!
+//! Over UDP, templates are known by exporter address, observation domain and source port; a port that
 //! never sent a template borrows those of the same address and domain, because exporters behind a
-//! Service or NAT change ports while they live.
+//! Service or NAT change ports while they live. A withdrawal is obeyed, though RFC 7011 §8.4 has none over
+//! UDP: who sends one means it. A connection is a Transport Session of its own: what it said ends with it.
+//!
+//! # What a record counts
+//!
+//! `plan` says which elements are octets and packets. Where these are running totals, what counts is how
+//! far they ran since the flow's record before (`totals`); the record's fields stay as they came. The
+//! opposite direction of a biflow has counters of its own. Connections are 278, where a record has it.
 
 mod held;
 mod netflow5;
+mod options;
 mod process;
+mod report;
 mod sequence;
 mod session;
 pub(crate) mod set;
+mod totals;
 
 pub use process::CollectingProcess;
+pub use report::{DomainReport, Statistics};
+pub use sequence::{Convention, SequenceCounts};
 
 use std::net::SocketAddr;
 
@@ -84,6 +99,13 @@ pub struct Limits {
     pub held_octets: usize,
     /// How long a Data Set waits for its template, milliseconds.
     pub held_milliseconds: u64,
+    /// Names and types that options data may teach, over all domains; one more is not kept and counted.
+    pub words: usize,
+    /// Flows whose running totals are remembered; for one more, the one longest silent is forgotten.
+    pub totals: usize,
+    /// An Observation Domain that was silent for so long is forgotten, and so is a template that was
+    /// neither sent nor used; milliseconds.
+    pub idle_milliseconds: u64,
 }
 
 impl Default for Limits {
@@ -93,6 +115,9 @@ impl Default for Limits {
             templates_per_domain: 4096,
             held_octets: 16 << 20,
             held_milliseconds: 120_000,
+            words: 65_536,
+            totals: 65_536,
+            idle_milliseconds: 7_200_000,
         }
     }
 }
@@ -104,7 +129,8 @@ pub enum Unusable {
     Truncated,
     /// Version number that no decoder here knows.
     UnknownVersion,
-    /// A Set whose length is below 4 or beyond the Message.
+    /// A Set whose length is below 4 or beyond the Message, or a Message whose length is not that of its
+    /// Sets.
     SetLength,
     /// A (options) template that its Set cannot hold, that describes records of no length, or that has more
     /// fields than any exporter's.
@@ -129,6 +155,12 @@ impl Unusable {
         Self::TooManyTemplates,
         Self::UnknownTemplate,
     ];
+
+    /// Whether the exporter broke the protocol, so that nothing it says can be relied on any more.
+    #[must_use]
+    pub const fn is_malformed(self) -> bool {
+        !matches!(self, Self::TooManyTemplates | Self::UnknownTemplate)
+    }
 
     /// The reason as a metric's label value.
     #[must_use]
@@ -164,10 +196,20 @@ pub struct Counters {
     pub sets_held: u64,
     /// Data Sets that waited and whose template came.
     pub sets_released: u64,
-    /// Data Records (v9: Messages) that never came, by the sequence numbers.
-    pub sequence_lost: u64,
-    /// Gaps and steps back in the sequence numbers.
-    pub sequence_gaps: u64,
+    /// What the sequence numbers told.
+    pub sequence: SequenceCounts,
+    /// Observation Domains forgotten because one more needed the room.
+    pub domains_crowded_out: u64,
+    /// Observation Domains forgotten because they fell silent.
+    pub domains_idle: u64,
+    /// Templates withdrawn by their exporter, or with their connection.
+    pub templates_withdrawn: u64,
+    /// Templates forgotten because they were neither sent nor used.
+    pub templates_idle: u64,
+    /// Names, types and samplers that options data said and for which there was no room.
+    pub words_refused: u64,
+    /// Flows forgotten whose running totals were remembered.
+    pub totals_forgotten: u64,
     /// Datagrams, Sets or templates that could not be used, by [`Unusable`] as in [`Unusable::ALL`].
     pub unusable: [u64; 7],
 }
@@ -183,4 +225,8 @@ pub struct Occupancy {
     pub held_sets: usize,
     /// Octets of those.
     pub held_octets: usize,
+    /// Names and types that options data taught.
+    pub words: usize,
+    /// Flows whose running totals are remembered.
+    pub totals: usize,
 }

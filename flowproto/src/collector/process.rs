@@ -8,9 +8,12 @@ use std::net::SocketAddr;
 
 use super::held::{Held, Waiting};
 use super::netflow5::{self, Flows};
-use super::sequence::Verdict;
-use super::session::{Announced, Learned, Scope, SessionKey, Sessions};
+use super::options::Announced;
+use super::report::DomainReport;
+use super::sequence::Heard;
+use super::session::{Found, Learned, Origin, Scope, SessionKey, Sessions};
 use super::set::{self, Cursor, Definition, Header, SetKind};
+use super::totals::Totals;
 use super::{Counters, Limits, Occupancy, RecordSink, Unusable, Version};
 use crate::plan::Surroundings;
 use crate::record::FlowRecord;
@@ -21,7 +24,10 @@ use crate::template::{FieldSpecifier, Fields, Span, Template};
 pub struct CollectingProcess {
     sessions: Sessions,
     held: Held,
+    totals: Totals,
     counters: Counters,
+    /// When what is received was received, milliseconds since the epoch.
+    now_milliseconds: u64,
     scratch: Scratch,
 }
 
@@ -49,9 +55,11 @@ impl CollectingProcess {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
-            sessions: Sessions::new(limits.domains, limits.templates_per_domain),
+            sessions: Sessions::new(limits),
             held: Held::new(limits.held_octets, limits.held_milliseconds),
+            totals: Totals::new(limits.totals),
             counters: Counters::default(),
+            now_milliseconds: 0,
             scratch: Scratch::default(),
         }
     }
@@ -66,11 +74,65 @@ impl CollectingProcess {
         sink: &mut impl RecordSink,
     ) {
         self.counters.datagrams += 1;
-        self.counters.octets += u64::try_from(datagram.len()).unwrap_or(u64::MAX);
-        let mut rest = datagram;
+        self.take(
+            Origin {
+                exporter,
+                connection: 0,
+            },
+            datagram,
+            now_milliseconds,
+            sink,
+        );
+    }
+
+    /// Decodes one IPFIX Message, cut out of the octets of a connection by its length (RFC 7011 §10.4).
+    /// `connection` is its number, never 0 and never used again after [`Self::close`].
+    ///
+    /// # Errors
+    /// The Message is malformed (it is counted too), after which the connection is of no use (RFC 7011
+    /// §10.4: its Transport Session is shut down).
+    pub fn receive_over(
+        &mut self,
+        connection: u64,
+        exporter: SocketAddr,
+        message: &[u8],
+        now_milliseconds: u64,
+        sink: &mut impl RecordSink,
+    ) -> Result<(), Unusable> {
+        let before = self.counters.unusable;
+        let origin = Origin {
+            exporter,
+            connection,
+        };
+        self.take(origin, message, now_milliseconds, sink);
+        let mut counts = Unusable::ALL.iter().zip(before).zip(self.counters.unusable);
+        match counts.find(|((reason, before), now)| reason.is_malformed() && now > before) {
+            Some(((reason, _), _)) => Err(*reason),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets a connection, and with it its templates and what waits for one (RFC 7011 §8).
+    pub fn close(&mut self, connection: u64) {
+        while let Some(session) = self.sessions.of_connection(connection) {
+            let templates = self.forget(session);
+            self.counters.templates_withdrawn += templates;
+        }
+    }
+
+    fn take(
+        &mut self,
+        origin: Origin,
+        octets: &[u8],
+        now_milliseconds: u64,
+        sink: &mut impl RecordSink,
+    ) {
+        self.counters.octets += u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        self.now_milliseconds = now_milliseconds;
+        let mut rest = octets;
         // Several IPFIX Messages may share a datagram or stand in one file.
         loop {
-            match self.message(exporter, rest, now_milliseconds, sink) {
+            match self.message(origin, rest, sink) {
                 Ok(after) => rest = after,
                 Err(reason) => {
                     self.count(reason);
@@ -83,12 +145,31 @@ impl CollectingProcess {
         }
     }
 
-    /// Gives up on Data Sets that waited too long. To be called about once a second.
+    /// Gives up on Data Sets that waited too long, on gaps that nothing filled, and on who fell silent. To
+    /// be called about once a second.
     pub fn expire(&mut self, now_milliseconds: u64) {
         let given_up = self.held.expire(now_milliseconds);
         for _ in 0..given_up {
             self.count(Unusable::UnknownTemplate);
         }
+        let told = self.sessions.expire_gaps(now_milliseconds);
+        self.counters.sequence.add(told);
+        // At the end of all, nothing has to be forgotten.
+        if now_milliseconds == u64::MAX {
+            return;
+        }
+        while let Some(session) = self.sessions.idle(now_milliseconds) {
+            let templates = self.forget(session);
+            self.counters.templates_idle += templates;
+            self.counters.domains_idle += 1;
+        }
+        let templates = self.sessions.sweep(now_milliseconds);
+        self.counters.templates_idle += u64::try_from(templates).unwrap_or(u64::MAX);
+    }
+
+    /// What is known of each Observation Domain.
+    pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
+        self.sessions.reports()
     }
 
     /// Counts so far.
@@ -105,6 +186,8 @@ impl CollectingProcess {
             templates: self.sessions.templates(),
             held_sets: self.held.len(),
             held_octets: self.held.octets(),
+            words: self.sessions.words(),
+            totals: self.totals.len(),
         }
     }
 
@@ -116,26 +199,18 @@ impl CollectingProcess {
     /// behind its own.
     fn message<'d>(
         &mut self,
-        exporter: SocketAddr,
+        origin: Origin,
         octets: &'d [u8],
-        now: u64,
         sink: &mut impl RecordSink,
     ) -> Result<&'d [u8], Unusable> {
-        match octets {
-            [0, 5, ..] => {
-                let (header, flows) = netflow5::read_v5(octets)?;
-                self.fixed(exporter, &header, &flows, sink);
-                return Ok(&[]);
-            }
-            [0, 7, ..] => {
-                let (header, flows) = netflow5::read_v7(octets)?;
-                self.fixed(exporter, &header, &flows, sink);
-                return Ok(&[]);
-            }
-            _ => {}
+        let exporter = origin.exporter;
+        if let [0, 5 | 7, ..] = octets {
+            let (header, flows) = netflow5::read(octets)?;
+            self.fixed(origin, &header, flows, sink);
+            return Ok(&[]);
         }
         let (header, sets, after) = set::split_message(octets)?;
-        let session = self.begin(exporter, &header);
+        let session = self.begin(origin, &header);
         let mut tally = Tally::default();
         self.scratch.learned.clear();
         let mut told = None;
@@ -172,7 +247,7 @@ impl CollectingProcess {
                             content: content.into(),
                         };
                         let scope = self.sessions.scope(session);
-                        self.held.keep(scope, id, waiting, now);
+                        self.held.keep(scope, id, waiting, self.now_milliseconds);
                     } else {
                         self.count(Unusable::UnknownTemplate);
                     }
@@ -190,22 +265,27 @@ impl CollectingProcess {
     /// v5 and v7.
     fn fixed(
         &mut self,
-        exporter: SocketAddr,
+        origin: Origin,
         header: &Header,
-        flows: &Flows,
+        flows: Flows<'_>,
         sink: &mut impl RecordSink,
     ) {
-        let session = self.begin(exporter, header);
-        let message = self.sessions.describe(session, exporter, header);
+        let session = self.begin(origin, header);
+        let message = self.sessions.describe(session, origin.exporter, header);
         sink.message(&message);
         let records = flows.for_each(header, &mut self.scratch.record, |record| {
             sink.record(&message, record, Fields::of_record(record));
         });
         self.counters.records += u64::from(records);
-        self.sequence(session, header, Some((records, 0)));
+        let is_cut = flows.is_cut();
+        if is_cut {
+            self.count(Unusable::Truncated);
+        }
+        self.sequence(session, header, (!is_cut).then_some((records, 0)));
     }
 
-    fn begin(&mut self, exporter: SocketAddr, header: &Header) -> usize {
+    /// The session of a Message.
+    fn begin(&mut self, origin: Origin, header: &Header) -> usize {
         let at = match header.version {
             Version::V5 => 0,
             Version::V7 => 1,
@@ -215,14 +295,29 @@ impl CollectingProcess {
         if let Some(messages) = self.counters.messages.get_mut(at) {
             *messages += 1;
         }
-        let (session, forgotten) = self.sessions.find(SessionKey::new(exporter, header));
-        if forgotten {
-            let given_up = self.held.forget(Scope::Session(session));
-            for _ in 0..given_up {
-                self.count(Unusable::UnknownTemplate);
+        let key = SessionKey::new(origin, header);
+        loop {
+            match self.sessions.find(key, self.now_milliseconds) {
+                Found::Known(session) => return session,
+                Found::Full(oldest) => {
+                    self.forget(oldest);
+                    self.counters.domains_crowded_out += 1;
+                }
             }
         }
-        session
+    }
+
+    /// Forgets a session and what waits for its templates; how many of those there were.
+    fn forget(&mut self, session: usize) -> u64 {
+        let given_up = self.held.forget(Scope::Session(session));
+        for _ in 0..given_up {
+            self.count(Unusable::UnknownTemplate);
+        }
+        let Some((templates, told)) = self.sessions.forget(session) else {
+            return 0;
+        };
+        self.counters.sequence.add(told);
+        u64::try_from(templates).unwrap_or(u64::MAX)
     }
 
     /// Tells the sink of the Message, unless it knows and nothing changed since.
@@ -242,14 +337,13 @@ impl CollectingProcess {
     }
 
     fn sequence(&mut self, session: usize, header: &Header, records: Option<(u32, u32)>) {
-        match self.sessions.sequence(session, header, records) {
-            Verdict::InOrder => {}
-            Verdict::Lost(missing) => {
-                self.counters.sequence_gaps += 1;
-                self.counters.sequence_lost += u64::from(missing);
-            }
-            Verdict::Back => self.counters.sequence_gaps += 1,
-        }
+        let heard = Heard {
+            sequence: header.sequence,
+            sys_up_time: header.sys_up_time,
+            records,
+        };
+        let told = self.sessions.heard(session, heard, self.now_milliseconds);
+        self.counters.sequence.add(told);
     }
 
     /// A Template Set or Options Template Set. Notes which templates are new or others than before.
@@ -259,12 +353,15 @@ impl CollectingProcess {
         while let Some(next) = set::next_template(&mut cursor, version, options, &mut fields) {
             let outcome = next.and_then(|definition| match definition {
                 Definition::Withdrawal { id } => {
-                    self.sessions.withdraw(session, id, options);
+                    let templates = self.sessions.withdraw(session, id, options);
+                    self.counters.templates_withdrawn +=
+                        u64::try_from(templates).unwrap_or(u64::MAX);
                     Ok(())
                 }
                 Definition::Template { id, kind } => {
                     self.counters.templates += 1;
-                    let outcome = self.sessions.define(session, id, kind, &fields)?;
+                    let now = self.now_milliseconds;
+                    let outcome = self.sessions.define(session, id, kind, &fields, now)?;
                     if outcome == Learned::New {
                         self.scratch.learned.push(id);
                     }
@@ -293,9 +390,16 @@ impl CollectingProcess {
         tally: &mut Tally,
         sink: &mut impl RecordSink,
     ) {
-        let Some(template) = self.sessions.template(session, id) else {
+        let Some((template, vocabulary)) = self.sessions.template_in(session, id) else {
             return;
         };
+        template.touch(self.now_milliseconds);
+        // Running totals are looked at record by record; exporters that send deltas pay nothing for it.
+        let are_totals = template.plan().totals();
+        let totals_of = self
+            .sessions
+            .domain_key(session)
+            .filter(|_| are_totals != (false, false));
         let mut announced = Announced::default();
         let message = self.sessions.describe(session, exporter, header);
         let around = Surroundings {
@@ -323,10 +427,18 @@ impl CollectingProcess {
                 tally.data += 1;
                 self.counters.records += 1;
                 template.plan().read(octets, spans, &around, record);
-                sink.record(&message, record, Fields::of_template(template, octets));
+                if let Some(domain) = totals_of {
+                    let forgotten = self.totals.difference(domain, are_totals, record);
+                    self.counters.totals_forgotten += u64::from(forgotten);
+                }
+                let fields = Fields::of_template(template, octets, vocabulary);
+                sink.record(&message, record, fields);
             }
         }
-        self.sessions.announced(session, announced);
+        if template.is_options() {
+            let refused = self.sessions.announced(session, announced);
+            self.counters.words_refused += u64::try_from(refused).unwrap_or(u64::MAX);
+        }
     }
 
     /// Reads the Sets that waited for the templates that this session has just sent.

@@ -228,8 +228,33 @@ fn netflow9_template(
     } else {
         (TemplateKind::Data, usize::from(first))
     };
-    for _ in 0..count {
-        fields.push(FieldSpecifier::netflow9(cursor.u16()?, cursor.u16()?));
+    let scope_fields = match kind {
+        TemplateKind::Options { scope_fields } => scope_fields,
+        TemplateKind::Data => 0,
+    };
+    for at in 0..count {
+        let (number, length) = (cursor.u16()?, cursor.u16()?);
+        fields.push(if at < scope_fields {
+            netflow9_scope(number, length)
+        } else {
+            FieldSpecifier::netflow9(number, length)
+        });
     }
     Some(Definition::Template { id, kind })
+}
+
+/// A scope of NetFlow v9 has numbers of its own (RFC 3954 §6.1): the element that says the same.
+const fn netflow9_scope(number: u16, length: u16) -> FieldSpecifier {
+    FieldSpecifier {
+        enterprise: 0,
+        id: match number {
+            1 => 144, // System: exportingProcessId
+            2 => 10,  // Interface: ingressInterface
+            3 => 141, // Line card: lineCardId
+            4 => 0,   // Cache, which has no element
+            5 => 145, // Template: templateId
+            other => other,
+        },
+        length,
+    }
 }

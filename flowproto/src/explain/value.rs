@@ -31,14 +31,14 @@ pub(super) fn write(element: Option<&Element>, value: &[u8], out: &mut Vec<u8>) 
         (DataType::Ipv4Address | DataType::Ipv6Address | DataType::MacAddress, _) => {
             // JSON has addresses in quotes; here they stand by themselves.
             let mut quoted = Vec::with_capacity(48);
-            json::write_value(Some(element), value, &mut quoted);
+            json::write_value(Some(element.data_type), value, &mut quoted);
             out.extend(quoted.into_iter().filter(|octet| *octet != b'"'));
         }
         (DataType::Unsigned, 1..=8) if element.enterprise == 0 => {
             iana_number(element, unsigned(value), value.len(), out);
         }
         _ => {
-            json::write_value(Some(element), value, out);
+            json::write_value(Some(element.data_type), value, out);
             unit(element, out);
         }
     }

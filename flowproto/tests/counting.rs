@@ -1,0 +1,209 @@
+//! One rule says how a record's octets and packets are counted, whatever its exporter calls them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+
+mod exporter;
+
+use exporter::{Exporter, exporter, ipfix, numbers, template_of};
+use flowproto::collector::{Limits, Version};
+
+const REVERSE: u32 = 29305;
+const IN_PACKETS: [(u32, u16); 2] = [(0, 1), (0, 2)];
+
+/// What a record counts: octets, packets, reverse octets, reverse packets.
+type Counts = [u64; 4];
+
+fn counts(exporter: &Exporter) -> Vec<Counts> {
+    let records = exporter.taken.records.iter();
+    let counts = records.map(|r| {
+        [
+            r.octet_delta_count,
+            r.packet_delta_count,
+            r.reverse_octet_delta_count,
+            r.reverse_packet_delta_count,
+        ]
+    });
+    counts.collect()
+}
+
+/// What one record with these counters counts.
+fn counted(counters: &[(u32, u16, u64)]) -> Counts {
+    let mut e = exporter();
+    let fields: Vec<_> = counters.iter().map(|(pen, id, _)| (*pen, *id, 8)).collect();
+    let values: Vec<_> = counters.iter().map(|(_, _, value)| (*value, 8)).collect();
+    let sets = [(2, template_of(300, &fields)), (300, numbers(&values))];
+    e.send(&ipfix(0, &sets));
+    counts(&e)[0]
+}
+
+#[test]
+fn the_first_family_that_a_record_has_is_counted() {
+    let families = [
+        [(0, 1, 1), (0, 2, 2), (REVERSE, 1, 3), (REVERSE, 2, 4)],
+        [(0, 231, 11), (0, 298, 12), (0, 232, 13), (0, 299, 14)],
+        [
+            (0, 85, 21),
+            (0, 86, 22),
+            (REVERSE, 85, 23),
+            (REVERSE, 86, 24),
+        ],
+        [
+            (0, 23, 31),
+            (0, 24, 32),
+            (REVERSE, 23, 33),
+            (REVERSE, 24, 34),
+        ],
+        [
+            (0, 171, 41),
+            (0, 172, 42),
+            (REVERSE, 171, 43),
+            (REVERSE, 172, 44),
+        ],
+    ];
+    for first in 0..families.len() {
+        // The others stand in front of it: order in the template decides nothing.
+        let mut all: Vec<_> = families[first..].to_vec();
+        all.reverse();
+        let expected = families[first].map(|(_, _, value)| value);
+        assert_eq!(counted(&all.concat()), expected, "family {first}");
+    }
+}
+
+#[test]
+fn layer_2_octets_count_where_there_are_no_others() {
+    assert_eq!(counted(&[(0, 352, 9), (0, 2, 1)]), [9, 1, 0, 0]);
+    assert_eq!(counted(&[(0, 352, 9), (0, 1, 5)]), [5, 0, 0, 0]);
+}
+
+#[test]
+fn octets_and_packets_choose_for_themselves() {
+    assert_eq!(
+        counted(&[(0, 231, 9), (0, 2, 3), (0, 298, 4)]),
+        [9, 3, 0, 0]
+    );
+}
+
+#[test]
+fn the_opposite_direction_is_of_the_same_family() {
+    // 1 with the responder's: 231 would be the initiator's, so 232 is not the opposite of 1.
+    let both = [(0, 1, 5), (0, 231, 6), (0, 232, 7)];
+    assert_eq!(counted(&both), [5, 0, 0, 0]);
+    // Without 231 nobody else has it.
+    assert_eq!(counted(&[(0, 1, 5), (0, 232, 7)]), [5, 0, 7, 0]);
+    // Only the responder sent.
+    assert_eq!(counted(&[(0, 232, 7), (0, 299, 1)]), [0, 0, 7, 1]);
+}
+
+#[test]
+fn middleboxes_and_drops_are_never_added() {
+    let record = [
+        (0, 1, 5),
+        (0, 23, 4),
+        (0, 132, 1),
+        (0, 2, 2),
+        (0, 24, 1),
+        (0, 133, 1),
+    ];
+    assert_eq!(counted(&record), [5, 2, 0, 0]);
+}
+
+/// An exporter of running totals: source port, start, octets, packets.
+fn totals(limits: Limits, records: &[(u64, u64, u64, u64)]) -> Exporter {
+    let mut e = Exporter::new(limits);
+    let fields = [(0, 7, 2), (0, 152, 8), (0, 85, 8), (0, 86, 8)];
+    e.send(&ipfix(0, &[(2, template_of(300, &fields))]));
+    for (port, start, octets, packets) in records {
+        let record = numbers(&[(*port, 2), (*start, 8), (*octets, 8), (*packets, 8)]);
+        e.send(&ipfix(0, &[(300, record)]));
+    }
+    e
+}
+
+#[test]
+fn running_totals_count_by_how_far_they_ran() {
+    let records = [
+        (7, 1000, 100, 1),
+        (8, 1000, 50, 1),
+        (7, 1000, 250, 3),
+        (7, 1000, 250, 3),
+    ];
+    let e = totals(Limits::default(), &records);
+    let expected = [[100, 1, 0, 0], [50, 1, 0, 0], [150, 2, 0, 0], [0; 4]];
+    assert_eq!(counts(&e), expected);
+    assert_eq!(e.process.occupancy().totals, 2);
+    // The line shows what came.
+    assert!(e.taken.json[2].contains("\"octetTotalCount\":250"));
+}
+
+#[test]
+fn a_flow_that_began_anew_counts_as_a_whole_and_a_late_record_not_at_all() {
+    let records = [
+        (7, 1000, 100, 1),
+        (7, 2000, 300, 4),
+        (7, 2000, 200, 2),
+        (7, 2000, 310, 5),
+    ];
+    let e = totals(Limits::default(), &records);
+    let expected = [[100, 1, 0, 0], [300, 4, 0, 0], [0; 4], [10, 1, 0, 0]];
+    assert_eq!(counts(&e), expected);
+    // Where nothing says when it began, less than before is a flow that began anew.
+    let records = [(7, 0, 100, 1), (7, 0, 40, 1)];
+    let e = totals(Limits::default(), &records);
+    assert_eq!(counts(&e), [[100, 1, 0, 0], [40, 1, 0, 0]]);
+}
+
+#[test]
+fn flows_with_running_totals_are_bounded_and_what_is_forgotten_is_counted() {
+    let limits = Limits {
+        totals: 2,
+        ..Limits::default()
+    };
+    let e = totals(
+        limits,
+        &[(1, 9, 1, 1), (2, 9, 1, 1), (3, 9, 1, 1), (1, 9, 5, 2)],
+    );
+    assert_eq!(counts(&e)[3], [5, 2, 0, 0]);
+    assert_eq!(e.process.occupancy().totals, 2);
+    assert_eq!(e.process.counters().totals_forgotten, 2);
+}
+
+#[test]
+fn deltas_beside_totals_cost_no_memory() {
+    // As Open vSwitch sends them.
+    let mut e = exporter();
+    let fields = [(0, 1, 8), (0, 85, 8), (0, 2, 8), (0, 86, 8)];
+    e.send(&ipfix(0, &[(2, template_of(300, &fields))]));
+    for (delta, total) in [(10, 10), (5, 15), (7, 22)] {
+        let record = numbers(&[(delta, 8), (total, 8), (1, 8), (9, 8)]);
+        e.send(&ipfix(0, &[(300, record)]));
+    }
+    assert_eq!(e.octets(), [10, 5, 7]);
+    assert_eq!(e.process.occupancy().totals, 0);
+}
+
+#[test]
+fn counters_of_every_width_add_up() {
+    for width in 1..=8_u16 {
+        let mut e = exporter();
+        let fields = IN_PACKETS.map(|(pen, id)| (pen, id, width));
+        let most = u64::MAX >> (64 - 8 * u32::from(width));
+        let record = numbers(&[(most, width.into()), (1, width.into())]);
+        e.send(&ipfix(0, &[(2, template_of(300, &fields)), (300, record)]));
+        assert_eq!(counts(&e), [[most, 1, 0, 0]], "width {width}");
+    }
+}
+
+#[test]
+fn each_domain_is_told_with_its_records() {
+    let mut e = exporter();
+    e.send(&ipfix(
+        0,
+        &[(2, template_of(300, &[(0, 1, 1)])), (300, vec![1, 2, 3])],
+    ));
+    let domains: Vec<_> = e.process.domains().collect();
+    assert_eq!(domains.len(), 1);
+    assert_eq!(
+        (domains[0].records, domains[0].observation_domain_id),
+        (3, 7)
+    );
+    assert_eq!(domains[0].version, Version::Ipfix);
+}

@@ -1,0 +1,157 @@
+//! An exporter of a test: Messages made by hand, and what became of them.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "each test file uses its part of it"
+)]
+
+use std::net::SocketAddr;
+
+use flowproto::FlowRecord;
+use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink, Unusable};
+use flowproto::template::Fields;
+
+/// When Messages say they were exported, milliseconds since the epoch.
+pub const EXPORTED: u64 = 1_700_000_000_000;
+
+/// What a process gave.
+#[derive(Default)]
+pub struct Taken {
+    pub records: Vec<FlowRecord>,
+    pub json: Vec<String>,
+}
+
+impl RecordSink for Taken {
+    fn message(&mut self, _: &Message<'_>) {}
+    fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
+        let mut text = Vec::new();
+        fields.write_json(&mut text);
+        self.records.push(record.clone());
+        self.json.push(String::from_utf8(text).unwrap());
+    }
+}
+
+/// An IPFIX Message of these Sets.
+pub fn ipfix(sequence: u32, sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (id, content) in sets {
+        body.extend(id.to_be_bytes());
+        body.extend((content.len() as u16 + 4).to_be_bytes());
+        body.extend(content);
+    }
+    let mut out = 10_u16.to_be_bytes().to_vec();
+    out.extend((body.len() as u16 + 16).to_be_bytes());
+    out.extend(1_700_000_000_u32.to_be_bytes());
+    out.extend(sequence.to_be_bytes());
+    out.extend(7_u32.to_be_bytes());
+    out.extend(body);
+    out
+}
+
+/// A NetFlow v9 datagram of these FlowSets.
+pub fn netflow9(sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let mut out = 9_u16.to_be_bytes().to_vec();
+    out.extend(1_u16.to_be_bytes());
+    for word in [100_000_u32, 1_700_000_000, 1, 7] {
+        out.extend(word.to_be_bytes());
+    }
+    for (id, content) in sets {
+        out.extend(id.to_be_bytes());
+        out.extend((content.len() as u16 + 4).to_be_bytes());
+        out.extend(content);
+    }
+    out
+}
+
+/// A template of these elements and lengths.
+pub fn template(id: u16, fields: &[(u16, u16)]) -> Vec<u8> {
+    let all: Vec<_> = fields
+        .iter()
+        .map(|(id, length)| (0, *id, *length))
+        .collect();
+    template_of(id, &all)
+}
+
+/// A template of these elements: enterprise, number, length.
+pub fn template_of(id: u16, fields: &[(u32, u16, u16)]) -> Vec<u8> {
+    let mut out = id.to_be_bytes().to_vec();
+    out.extend((fields.len() as u16).to_be_bytes());
+    out.extend(specifiers(fields));
+    out
+}
+
+/// An options template whose first `scope` fields are scope.
+pub fn options_template(id: u16, scope: u16, fields: &[(u32, u16, u16)]) -> Vec<u8> {
+    let mut out = id.to_be_bytes().to_vec();
+    out.extend((fields.len() as u16).to_be_bytes());
+    out.extend(scope.to_be_bytes());
+    out.extend(specifiers(fields));
+    out
+}
+
+fn specifiers(fields: &[(u32, u16, u16)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (enterprise, element, length) in fields {
+        let bit = if *enterprise == 0 { 0 } else { 0x8000 };
+        out.extend((element | bit).to_be_bytes());
+        out.extend(length.to_be_bytes());
+        if *enterprise != 0 {
+            out.extend(enterprise.to_be_bytes());
+        }
+    }
+    out
+}
+
+/// Numbers of these widths, one after the other.
+pub fn numbers(values: &[(u64, usize)]) -> Vec<u8> {
+    let octets = values
+        .iter()
+        .map(|(value, width)| value.to_be_bytes()[8 - width..].to_vec());
+    octets.collect::<Vec<_>>().concat()
+}
+
+/// An exporter and the process that it sends to.
+pub struct Exporter {
+    pub process: CollectingProcess,
+    pub taken: Taken,
+}
+
+impl Exporter {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            process: CollectingProcess::new(limits),
+            taken: Taken::default(),
+        }
+    }
+
+    pub fn send_from(&mut self, port: u16, datagram: &[u8]) {
+        let from = SocketAddr::new("192.0.2.1".parse().unwrap(), port);
+        self.process.receive(from, datagram, 0, &mut self.taken);
+    }
+
+    pub fn send(&mut self, datagram: &[u8]) {
+        self.send_from(4000, datagram);
+    }
+
+    pub fn octets(&self) -> Vec<u64> {
+        self.taken
+            .records
+            .iter()
+            .map(|r| r.octet_delta_count)
+            .collect()
+    }
+
+    pub fn unusable(&self, reason: Unusable) -> u64 {
+        let at = Unusable::ALL.iter().position(|r| *r == reason).unwrap();
+        self.process.counters().unusable[at]
+    }
+}
+
+/// One that has sent nothing, to a process of the usual bounds.
+pub fn exporter() -> Exporter {
+    Exporter::new(Limits::default())
+}

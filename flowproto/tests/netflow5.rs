@@ -1,0 +1,164 @@
+//! NetFlow v5 and v7 are read as `netflow_parser` reads them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+mod exporter;
+
+use exporter::exporter;
+use flowproto::FlowRecord;
+use flowproto::collector::Unusable;
+use flowproto::record::Sampling;
+use netflow_parser::static_versions::{v5::V5, v7::V7};
+use proptest::prelude::*;
+
+const UP_TIME: u32 = 3_600_000;
+const SECONDS: u32 = 1_700_000_000;
+
+/// A datagram of these records' octets, with a header that makes sense.
+fn datagram(version: u16, records: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = version.to_be_bytes().to_vec();
+    out.extend(u16::try_from(records.len()).unwrap().to_be_bytes());
+    for word in [UP_TIME, SECONDS, 250_000_000, 77] {
+        out.extend(word.to_be_bytes());
+    }
+    // Engine 1 and 2, sampling mode 1, one in 100.
+    out.extend([1, 2, 0x40, 100]);
+    out.extend(records.concat());
+    out
+}
+
+fn taken(datagram: &[u8]) -> Vec<FlowRecord> {
+    let mut e = exporter();
+    e.send(datagram);
+    e.taken.records
+}
+
+/// What both versions have, as `netflow_parser` names it.
+macro_rules! assert_same {
+    ($ours:expr, $theirs:expr) => {
+        let (ours, theirs) = ($ours, $theirs);
+        let key = &ours.key;
+        assert_eq!(
+            key.source_address.to_ip(),
+            std::net::IpAddr::from(theirs.src_addr)
+        );
+        assert_eq!(
+            key.destination_address.to_ip(),
+            std::net::IpAddr::from(theirs.dst_addr)
+        );
+        assert_eq!(
+            ours.ip_next_hop_address.to_ip(),
+            std::net::IpAddr::from(theirs.next_hop)
+        );
+        assert_eq!(
+            (key.source_port, key.destination_port),
+            (theirs.src_port, theirs.dst_port)
+        );
+        assert_eq!(key.protocol_identifier, theirs.protocol_number);
+        assert_eq!(ours.octet_delta_count, u64::from(theirs.d_octets));
+        assert_eq!(ours.packet_delta_count, u64::from(theirs.d_pkts));
+        assert_eq!(ours.tcp_control_bits, u16::from(theirs.tcp_flags));
+        assert_eq!(ours.ip_class_of_service, theirs.tos);
+        let interfaces = ours.interfaces.unwrap();
+        assert_eq!(interfaces.ingress_interface, u32::from(theirs.input));
+        assert_eq!(interfaces.egress_interface, u32::from(theirs.output));
+        assert_eq!(ours.bgp_source_as_number, u32::from(theirs.src_as));
+        assert_eq!(ours.bgp_destination_as_number, u32::from(theirs.dst_as));
+        assert_eq!(ours.source_prefix_length, theirs.src_mask);
+        assert_eq!(ours.destination_prefix_length, theirs.dst_mask);
+    };
+}
+
+/// As many as fit into a datagram of Ethernet: `netflow_parser` reads neither more nor none.
+fn records(octets: usize) -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(
+        prop::collection::vec(any::<u8>(), octets),
+        1..(1480 - 24) / octets,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn v5_is_read_as_netflow_parser_reads_it(records in records(48)) {
+        let datagram = datagram(5, &records);
+        let ours = taken(&datagram);
+        let (_, theirs) = V5::parse_direct(&datagram[2..]).unwrap();
+        prop_assert_eq!(ours.len(), theirs.flowsets.len());
+        for (ours, theirs) in ours.iter().zip(&theirs.flowsets) {
+            assert_same!(ours, theirs);
+            prop_assert_eq!(ours.sampling, Sampling::one_in(100));
+        }
+    }
+
+    #[test]
+    fn v7_is_read_as_netflow_parser_reads_it(records in records(52)) {
+        let datagram = datagram(7, &records);
+        let ours = taken(&datagram);
+        let (_, theirs) = V7::parse_direct(&datagram[2..]).unwrap();
+        prop_assert_eq!(ours.len(), theirs.flowsets.len());
+        for (ours, theirs) in ours.iter().zip(&theirs.flowsets) {
+            assert_same!(ours, theirs);
+            prop_assert_eq!(ours.sampling, Sampling::NONE);
+        }
+    }
+}
+
+/// A v5 record whose flow ran between these up times.
+fn ran(first: u32, last: u32) -> Vec<u8> {
+    let mut record = vec![0; 48];
+    record[24..28].copy_from_slice(&first.to_be_bytes());
+    record[28..32].copy_from_slice(&last.to_be_bytes());
+    record
+}
+
+#[test]
+fn times_count_from_the_header_also_across_a_wrap() {
+    let export = u64::from(SECONDS) * 1000 + 250;
+    let records = [
+        ran(UP_TIME - 60_000, UP_TIME - 1),
+        ran(u32::MAX - 9, UP_TIME),
+    ];
+    let taken = taken(&datagram(5, &records));
+    let times = |r: &FlowRecord| (r.flow_start_milliseconds, r.flow_end_milliseconds);
+    assert_eq!(times(&taken[0]), (export - 60_000, export - 1));
+    assert_eq!(times(&taken[1]), (export - u64::from(UP_TIME) - 10, export));
+}
+
+#[test]
+fn a_datagram_with_fewer_records_than_it_says_gives_those_and_is_counted() {
+    let mut whole = datagram(5, &[ran(1, 2), ran(3, 4), ran(5, 6)]);
+    whole.truncate(24 + 2 * 48 + 30);
+    let mut e = exporter();
+    e.send(&whole);
+    assert_eq!(e.taken.records.len(), 2);
+    assert_eq!(e.unusable(Unusable::Truncated), 1);
+    // Octets behind the records that it says are nobody's.
+    let mut more = datagram(5, &[ran(1, 2)]);
+    more.extend([9; 100]);
+    assert_eq!(taken(&more).len(), 1);
+}
+
+#[test]
+fn the_sequence_counts_flows_and_an_up_time_that_is_less_is_a_restart() {
+    let mut e = exporter();
+    let send = |e: &mut exporter::Exporter, up_time: u32, sequence: u32| {
+        let mut datagram = datagram(5, &[ran(1, 2), ran(3, 4)]);
+        datagram[4..8].copy_from_slice(&up_time.to_be_bytes());
+        datagram[16..20].copy_from_slice(&sequence.to_be_bytes());
+        e.send(&datagram);
+    };
+    send(&mut e, 100_000, 10);
+    send(&mut e, 101_000, 12);
+    send(&mut e, 102_000, 20);
+    send(&mut e, 5000, 0);
+    send(&mut e, 6000, 2);
+    e.process.expire(u64::MAX);
+    let told = e.process.counters().sequence;
+    assert_eq!((told.lost, told.gaps, told.restarts), (6, 1, 1));
+}
