@@ -40,7 +40,8 @@ fn every_capture_of_the_corpus_is_explained_to_its_end() {
     for capture in captures("every_capture_of_the_corpus_is_explained_to_its_end") {
         let dump = explained(&capture);
         let name = capture.display();
-        // What the flow log has, the dump has, but for records that waited for their template.
+        // What the flow log has, the dump has, but for records that waited for their template, and those of
+        // Messages that the decoder takes no record of.
         let log = program::text(collector().arg("--read").arg(&capture).args([
             "--kubernetes",
             "off",
@@ -48,7 +49,13 @@ fn every_capture_of_the_corpus_is_explained_to_its_end() {
             "stdout:",
         ]));
         let (records, lines) = (counted(&dump, "records"), log.lines().count());
-        let waited = dump.contains("no-template") || dump.contains("message-cut-off");
+        let other = [
+            "no-template",
+            "message-cut-off",
+            "flow-count",
+            "set-overrun",
+        ];
+        let waited = other.iter().any(|problem| dump.contains(problem));
         assert!(
             records == lines || waited,
             "{name}: {records} records, {lines} lines"
@@ -72,27 +79,21 @@ fn tshark_sees_the_same_octets_and_packets() {
         if other.iter().any(|part| name.contains(part)) {
             continue;
         }
-        let tshark = |arguments: &[&str], ports: &[&str]| {
-            let mut command = Command::new("tshark");
-            command.arg("-r").arg(&capture);
-            for port in ports {
-                command.args(["-d", &format!("udp.port=={port},cflow")]);
-            }
-            program::text(
-                command
-                    .args(["-T", "fields"])
-                    .args(arguments)
-                    .stderr(Stdio::null()),
-            )
-        };
-        let text = tshark(&["-e", "udp.dstport"], &[]);
-        let mut ports: Vec<&str> = text.split_whitespace().collect();
-        ports.sort_unstable();
-        ports.dedup();
-        let theirs = |field: &str| -> u64 {
-            let text = tshark(&["-E", "aggregator=,", "-e", field], &ports);
-            let cells = text.split([',', '\n']).filter(|cell| !cell.is_empty());
-            cells.map(|cell| cell.parse::<u64>().unwrap()).sum()
+        let mut tshark = Command::new("tshark");
+        tshark
+            .arg("-r")
+            .arg(&capture)
+            .args(["-d", "udp.port==1-65535,cflow", "-T", "fields"])
+            .args(["-E", "aggregator=,", "-E", "separator=;"])
+            .args(["-e", "cflow.octets", "-e", "cflow.packets"]);
+        let text = program::text(tshark.stderr(Stdio::null()));
+        let theirs = |column: usize| -> u64 {
+            let cells = text.lines().filter_map(|line| line.split(';').nth(column));
+            cells
+                .flat_map(|cell| cell.split(','))
+                .filter(|value| !value.is_empty())
+                .map(|value| value.parse::<u64>().unwrap())
+                .sum()
         };
         let dump = explained(&capture);
         let ours = |field: &str, unit: &str| -> u64 {
@@ -111,7 +112,7 @@ fn tshark_sees_the_same_octets_and_packets() {
                 ours("octetDeltaCount ", "octets"),
                 ours("packetDeltaCount ", "packets")
             ),
-            (theirs("cflow.octets"), theirs("cflow.packets")),
+            (theirs(0), theirs(1)),
             "{name}"
         );
     }

@@ -254,10 +254,11 @@ fn goflow2(out: &Path) -> (Running, u16) {
 /// What goflow2 wrote, without when it received it.
 fn of_goflow2(out: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(out).unwrap();
-    let mut lines: Vec<String> = text
-        .lines()
-        .map(|line| {
-            let mut record: Value = serde_json::from_str(line).unwrap();
+    // Its workers write objects and line ends as they come, so that these may change places.
+    let records = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let mut lines: Vec<String> = records
+        .map(|record| {
+            let mut record = record.unwrap();
             record["time_received_ns"].take();
             record.to_string()
         })
