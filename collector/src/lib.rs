@@ -504,8 +504,10 @@ impl Collector {
             [forwarding, replicating]
                 .into_iter()
                 .flatten()
-                .map(|thread| thread.join().unwrap_or(Ok(())))
-                .collect::<Result<(), Failure>>()
+                .try_for_each(|thread| {
+                    let died = |_| Err(anyhow!("the end of a relay died").into());
+                    thread.join().unwrap_or_else(died)
+                })
         });
         say_ledger(&self.scrape.drain());
         relayed?;
