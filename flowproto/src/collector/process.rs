@@ -277,6 +277,7 @@ impl CollectingProcess {
             sink.record(&message, record, Fields::of_record(record));
         });
         self.counters.records += u64::from(records);
+        self.sessions.brought(session, records);
         let is_cut = flows.is_cut();
         if is_cut {
             self.count(Unusable::Truncated);
@@ -396,11 +397,12 @@ impl CollectingProcess {
         template.touch(self.now_milliseconds);
         // Running totals are looked at record by record; exporters that send deltas pay nothing for it.
         let are_totals = template.plan().totals();
-        let totals_of = self
-            .sessions
-            .domain_key(session)
-            .filter(|_| are_totals != (false, false));
-        let mut announced = Announced::default();
+        let totals_of = match are_totals {
+            (false, false) => None,
+            _ => self.sessions.domain_key(session),
+        };
+        let mut announced: Option<Announced> = None;
+        let mut data = 0_u32;
         let message = self.sessions.describe(session, exporter, header);
         let around = Surroundings {
             export_time_milliseconds: header.export_time_milliseconds,
@@ -422,9 +424,10 @@ impl CollectingProcess {
             if template.is_options() {
                 tally.options += 1;
                 self.counters.options_records += 1;
+                let announced = announced.get_or_insert_default();
                 announced.read(template, octets, header.observation_domain_id);
             } else {
-                tally.data += 1;
+                data += 1;
                 self.counters.records += 1;
                 template.plan().read(octets, spans, &around, record);
                 if let Some(domain) = totals_of {
@@ -435,7 +438,9 @@ impl CollectingProcess {
                 sink.record(&message, record, fields);
             }
         }
-        if template.is_options() {
+        tally.data += data;
+        self.sessions.brought(session, data);
+        if let Some(announced) = announced {
             let refused = self.sessions.announced(session, announced);
             self.counters.words_refused += u64::try_from(refused).unwrap_or(u64::MAX);
         }

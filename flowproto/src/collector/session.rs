@@ -462,7 +462,14 @@ impl Sessions {
 
     //------------ Sequence, options data --------------------------------------------------------
 
-    /// Takes note of a Message and of its Data Records.
+    /// Takes note of so many Data Records of a session.
+    pub(super) fn brought(&mut self, at: usize, records: u32) {
+        if let Some(session) = self.get_mut(at) {
+            session.records = session.records.saturating_add(records.into());
+        }
+    }
+
+    /// Takes note of a Message's sequence number.
     pub(super) fn heard(
         &mut self,
         at: usize,
@@ -472,8 +479,6 @@ impl Sessions {
         let Some(session) = self.get_mut(at) else {
             return SequenceCounts::default();
         };
-        let (data, _) = heard.records.unwrap_or_default();
-        session.records = session.records.saturating_add(data.into());
         let told = session.sequence.heard(heard, now_milliseconds);
         session.told.add(told);
         if session.sequence.has_gaps() && !session.is_gapped {
