@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use crate::element::{self, DataType, REVERSE_ENTERPRISE};
+use crate::element::{self, DataType, Element, REVERSE_ENTERPRISE};
 use crate::json;
 use crate::plan::Plan;
 use crate::record::FlowRecord;
@@ -91,8 +91,8 @@ pub struct Template {
 #[derive(Debug)]
 struct Field {
     specifier: FieldSpecifier,
-    /// `None` where no public registry has the element; the exporter may have described it.
-    data_type: Option<DataType>,
+    /// `None` where no public registry has it; the exporter may have described it.
+    element: Option<&'static Element>,
     /// `"name":`, ready to be written.
     key: Box<[u8]>,
     /// It has a member of its own in JSON: the first occurrence of an element that the line does not say
@@ -328,12 +328,11 @@ pub(crate) struct Span {
 
 impl Field {
     fn new(specifier: FieldSpecifier, is_first: bool) -> Self {
-        let element = element::find(specifier.enterprise, specifier.id);
         let mut key = Vec::new();
         write_element_key(specifier.enterprise, specifier.id, &mut key);
         Self {
             specifier,
-            data_type: element.map(|element| element.data_type),
+            element: element::find(specifier.enterprise, specifier.id),
             key: key.into_boxed_slice(),
             is_member: is_first
                 && (specifier.enterprise, specifier.id) != (0, OBSERVATION_DOMAIN_ID),
@@ -348,7 +347,7 @@ impl Field {
 
     /// Appends `"name":`, and says how the value is to be read.
     fn write_key(&self, vocabulary: &Vocabulary, out: &mut Vec<u8>) -> Option<DataType> {
-        if self.data_type.is_none()
+        if self.element.is_none()
             && let Some(told) = vocabulary.type_of(self.specifier.enterprise, self.specifier.id)
         {
             json::write_string(&told.name, out);
@@ -356,7 +355,7 @@ impl Field {
             return Some(told.data_type);
         }
         out.extend_from_slice(&self.key);
-        self.data_type
+        self.element.map(|element| element.data_type)
     }
 
     /// Appends a member with the name that options data has for the value, if there is one.
