@@ -145,6 +145,11 @@ impl Running {
         self.wait(limit)
     }
 
+    /// SIGKILL: it cannot tidy up.
+    pub fn kill(self) {
+        drop(self);
+    }
+
     /// Waits for its end: exit code and what it wrote to a piped standard error.
     pub fn wait(mut self, limit: Duration) -> (Option<i32>, String) {
         let mut said = String::new();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kipfix_tests::flows::Flows;
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, is_installed, probe};
+use kipfix_tests::scrape::Scrape;
 use kipfix_tests::{skip, take_turn, traffic};
 
 fn no_namespaces(test: &str) -> bool {
@@ -231,4 +232,130 @@ fn by_our_collector(path: &Path) -> Flows {
     command.arg("--read").arg(path);
     command.args(["--kubernetes", "off", "--flow-log", "stdout:"]);
     Flows::of_json_lines(&program::text(&mut command))
+}
+
+#[test]
+fn receivers_that_are_killed_and_come_back_disturb_neither_the_probe_nor_its_ledger() {
+    let test = "receivers_that_are_killed_and_come_back_disturb_neither_the_probe_nor_its_ledger";
+    if no_namespaces(test) {
+        return;
+    }
+    if !is_installed("openssl") {
+        skip(test, "openssl is not installed");
+        return;
+    }
+    let _turn = take_turn();
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (near, far) = (Namespace::new("k1"), Namespace::new("k2"));
+    netns::link((&near, "eth0"), (&far, "eth0"));
+    for (namespace, address) in [(&near, "10.78.0.1/24"), (&far, "10.78.0.2/24")] {
+        let name = namespace.name();
+        netns::run(&format!("ip -n {name} addr add {address} dev eth0"));
+    }
+    // The certificate is for this name.
+    let _hosts = Hosts::new(&near, "10.78.0.2 localhost\n");
+    let tls_server = |out: &str| {
+        let mut server = far.command("openssl s_server -quiet -tls1_3 -accept 4740");
+        server.args(["-Verify", "1", "-verify_return_error"]);
+        for (flag, name) in [
+            ("-cert", "server.pem"),
+            ("-key", "server.key"),
+            ("-CAfile", "ca.pem"),
+        ] {
+            server.args([flag, &file(name)]);
+        }
+        server.stdout(std::fs::File::create(file(out)).unwrap());
+        Running::start(server.stdin(Stdio::piped()).stderr(Stdio::null()))
+    };
+    let logs = [folder.path().join("log1"), folder.path().join("log2")];
+    let udp = collector_in(&far, "udp://0.0.0.0:4739", &logs[0]);
+    let tls = tls_server("tls1.ipfix");
+    std::thread::sleep(Duration::from_millis(500));
+
+    let mut command = near.ours("kipfix-probe");
+    command.args([
+        "--interface",
+        "eth0",
+        "--active-timeout",
+        "1s",
+        "--idle-timeout",
+        "500ms",
+    ]);
+    command.args(["--admin", "127.0.0.1:9473", "--queue", "2000"]);
+    command.args(["--export", "udp://10.78.0.2:4739"]);
+    let secure = format!(
+        "tls://localhost:4740?ca={}&cert={}&key={}",
+        file("ca.pem"),
+        file("probe.pem"),
+        file("probe.key")
+    );
+    command.args(["--export", &secure]);
+    let metering = Running::start(command.stderr(Stdio::null()));
+    let admin = "127.0.0.1:9473".parse().unwrap();
+    let scrape = || Scrape::in_namespace(near.name(), admin);
+    std::thread::sleep(Duration::from_secs(2));
+    // Every datagram is a flow of its own.
+    let mut load = near.command("bash -c");
+    load.arg("for i in $(seq 12000); do echo x > /dev/udp/10.78.0.2/$((1000 + i % 3000)); done 2>/dev/null");
+    let load = Running::start(&mut load);
+    std::thread::sleep(Duration::from_secs(2));
+    // Killed, not asked: both at once.
+    udp.kill();
+    tls.kill();
+    std::thread::sleep(Duration::from_secs(2));
+    let _udp = collector_in(&far, "udp://0.0.0.0:4739", &logs[1]);
+    let _tls = tls_server("tls2.ipfix");
+    load.wait(Duration::from_secs(60));
+    std::thread::sleep(Duration::from_secs(4));
+
+    let target = |scrape: &Scrape, name: &str, scheme: &str| {
+        let label = format!("target=\"{scheme}");
+        scrape.sum(&format!("kipfix_probe_target_{name}"), &[&label])
+    };
+    let settled = program::eventually(Duration::from_secs(20), || {
+        let now = scrape();
+        ["udp://", "tls://"].iter().all(|scheme| {
+            let of = |name: &str| target(&now, name, scheme);
+            let received = of("records_received_total");
+            received > 1000
+                && received == of("records_sent_total") + of("records_lost_total")
+                && of("records_waiting") == 0
+        })
+    });
+    let end = scrape();
+    let shown = |scheme| {
+        [
+            "records_received_total",
+            "records_sent_total",
+            "records_lost_total",
+            "records_waiting",
+        ]
+        .map(|name| target(&end, name, scheme))
+    };
+    assert!(
+        settled,
+        "udp {:?}, tls {:?}",
+        shown("udp://"),
+        shown("tls://")
+    );
+    assert!(target(&end, "records_lost_total", "udp://") > 0);
+    assert!(target(&end, "connection_failures_total", "tls://") > 0);
+    // Neither stood in the other's way, nor in that of the capture.
+    assert_eq!(end.sum("kipfix_probe_queue_records_lost_total", &[]), 0);
+    assert_eq!(end.sum("kipfix_probe_packets_dropped_total", &[]), 0);
+    // The probe's own connection is not metered.
+    assert!(
+        !std::fs::read_to_string(&logs[1])
+            .unwrap()
+            .contains("\"destinationTransportPort\":4740")
+    );
+    metering.terminate();
+    assert!(!flows_of(&logs[1]).0.is_empty());
+    assert!(
+        !by_our_collector(&folder.path().join("tls2.ipfix"))
+            .0
+            .is_empty()
+    );
 }
