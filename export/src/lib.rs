@@ -67,6 +67,9 @@ pub trait Session: std::marker::Send + Debug {
     /// Sends what is gathered, and withdraws the templates where the transport is told of that (RFC 7011 §8.1).
     fn close(&mut self, now_milliseconds: u64, send: &mut Send<'_>);
 
+    /// Templates and options data are due: the receiver may have been restarted.
+    fn refresh(&mut self);
+
     /// No Message is longer than this from now on.
     fn limit_message_octets(&mut self, octets: usize);
 }

@@ -1,4 +1,5 @@
-//! What a process exports itself, so that a probe does not meter it.
+//! What a process exports itself, so that a probe does not meter it. A UDP socket is known before it sends; of
+//! a TCP connection the first packets, until the capture has been told of it, are metered like others.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

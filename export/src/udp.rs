@@ -33,6 +33,10 @@ const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
 /// How long to wait before a send is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
+/// A receiver that was not there may come back without its templates: they go out so often …
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// … for so long after the last refusal. Hosts refuse about once a second, not every datagram.
+const REFRESH_FOR: Duration = Duration::from_secs(10);
 /// RFC 7011 §10.3.3: where even this does not fit, it may be fragmented.
 const MINIMUM_MESSAGE: usize = 512;
 /// IP and UDP headers in front of a Message.
@@ -78,6 +82,9 @@ struct Sender {
     complained: bool,
     /// A Message was longer than the path takes.
     too_long: bool,
+    /// When the target was last told to be absent, and when templates went out for that.
+    refused: Option<Instant>,
+    refreshed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -113,6 +120,8 @@ impl<E: Encoding> UdpExporter<E> {
                 unsettled: None,
                 complained: false,
                 too_long: false,
+                refused: None,
+                refreshed: None,
             },
             settings,
         };
@@ -193,6 +202,9 @@ impl<E: Encoding> Exporter<RecordOf<E>> for UdpExporter<E> {
             self.fit_path();
             if let Some(session) = &mut self.session {
                 self.encoding.renew(session, &self.sender.counters);
+                if self.sender.may_have_lost_templates() {
+                    session.refresh();
+                }
             }
             self.send_gathered(now_milliseconds);
         }
@@ -343,8 +355,20 @@ impl Sender {
             }
         }
         if let Some(error) = error {
+            self.refused = Some(monotonic());
             self.complain("export target refuses", error);
         }
+    }
+
+    /// True where the target was absent a moment ago, once a second.
+    fn may_have_lost_templates(&mut self) -> bool {
+        let now = monotonic();
+        let within = |time: Option<Instant>, span| time.is_some_and(|time| now - time < span);
+        let due = within(self.refused, REFRESH_FOR) && !within(self.refreshed, REFRESH_EVERY);
+        if due {
+            self.refreshed = Some(now);
+        }
+        due
     }
 
     /// Says once what is wrong; the counters say how often.
@@ -457,6 +481,7 @@ mod tests {
         target.flush(1001);
         let receiver = listen(port);
         target.export(&round, 1002);
+        target.flush(1002);
         target.finish(1002);
         heard(&receiver, &mut process, &mut records);
 
@@ -464,7 +489,11 @@ mod tests {
         assert_eq!(counters.sent(), records.0);
         assert_eq!(counters.lost_for(Loss::Refused), counters.total_lost());
         process.expire(u64::MAX);
-        assert_eq!(process.counters().sequence.lost, counters.total_lost());
+        // The receiver that came back was given templates at once.
+        assert!(process.counters().templates > 2);
+        // What the sequence numbers miss is what was lost, and the options data in between.
+        let missed = process.counters().sequence.lost - counters.total_lost();
+        assert!(missed <= 10, "{missed}");
         assert!((900..1100).contains(&counters.total_lost()));
     }
 

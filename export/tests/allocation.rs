@@ -38,6 +38,10 @@ impl Session for Flows {
         self.0.close(now, send);
     }
 
+    fn refresh(&mut self) {
+        self.0.refresh();
+    }
+
     fn limit_message_octets(&mut self, octets: usize) {
         self.0.limit_message_octets(octets);
     }

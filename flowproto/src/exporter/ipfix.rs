@@ -124,6 +124,11 @@ impl Session {
         self.message.limit(octets);
     }
 
+    /// See [`super::ExportSession::refresh`].
+    pub fn refresh_soon(&mut self) {
+        self.refreshed = None;
+    }
+
     #[inline]
     fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
         // A clock that was set back must not put the refresh off until it is where it was.

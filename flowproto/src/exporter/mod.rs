@@ -230,6 +230,15 @@ impl ExportSession {
         }
     }
 
+    /// Templates and options data are due: the receiver may be another one than before.
+    pub fn refresh(&mut self) {
+        match &mut self.0 {
+            Kind::Ipfix(session) => session.refresh_soon(),
+            Kind::Netflow9(session) => session.refresh_soon(),
+            Kind::Netflow5(_) => {}
+        }
+    }
+
     /// No Message is longer than this from now on: the path changed. Less than 512 is not heeded.
     pub fn limit_message_octets(&mut self, octets: usize) {
         match &mut self.0 {

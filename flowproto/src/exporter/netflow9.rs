@@ -183,6 +183,11 @@ impl Session {
         self.max_octets = message_octets(octets);
     }
 
+    /// See [`super::ExportSession::refresh`].
+    pub fn refresh_soon(&mut self) {
+        self.refreshed = None;
+    }
+
     fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
         let due = self
             .refreshed

@@ -133,6 +133,10 @@ impl Session for FlowSession {
         self.0.close(now_milliseconds, send);
     }
 
+    fn refresh(&mut self) {
+        self.0.refresh();
+    }
+
     fn limit_message_octets(&mut self, octets: usize) {
         self.0.limit_message_octets(octets);
     }
