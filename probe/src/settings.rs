@@ -99,8 +99,8 @@ pub struct Flags {
     /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true], tcp://HOST:PORT,
     /// tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE], file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] (IPFIX)
     /// or stdout: (JSON lines). version: NetFlow v9 or v5 instead of IPFIX. mtu: longest message, if the path takes
-    /// it [1400]. rate: 0 is unpaced [unpaced live, 200000 over udp from --read]. spread: every address of the name
-    /// gets its share of the flows, both directions of one the same [one address gets all]
+    /// it; default 1400. rate: 0 is unpaced; default unpaced live, 200000 over udp from --read. spread: every
+    /// address of the name gets its share of the flows, both directions of one the same; default one address
     #[arg(long, short, value_name = "URL", help_heading = "Export")]
     export: Vec<Target>,
     /// Records waiting for export, and again for each target but udp, at most; more are lost and counted
