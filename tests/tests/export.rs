@@ -246,8 +246,12 @@ fn goflow2_reads_every_version_as_it_was_captured() {
     let (folder, path, truth) = capture();
     for version in VERSIONS {
         let (port, out) = (free_udp_port(), folder.path().join(version));
+        // One worker: several would read records while another one still reads their template.
         let mut goflow2 = Command::new("goflow2");
-        goflow2.args(["-listen", &format!("netflow://127.0.0.1:{port}")]);
+        goflow2.args([
+            "-listen",
+            &format!("netflow://127.0.0.1:{port}?count=1&workers=1&queue_size=100000"),
+        ]);
         goflow2
             .args(["-addr", "", "-format", "json", "-transport.file"])
             .arg(&out);
@@ -258,8 +262,10 @@ fn goflow2_reads_every_version_as_it_was_captured() {
         std::thread::sleep(Duration::from_millis(500));
         running.interrupt(Duration::from_secs(20));
         let mut flows = Flows::default();
-        for line in std::fs::read_to_string(&out).unwrap().lines() {
-            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = std::fs::read_to_string(&out).unwrap();
+        // One object behind the other, whatever is between them.
+        for record in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {
+            let record = record.unwrap();
             let address =
                 |name: &str| -> IpAddr { record[name].as_str().unwrap().parse().unwrap() };
             let number = |name: &str| record[name].as_u64().unwrap();
