@@ -14,9 +14,10 @@
 
 use flowproto::Address;
 use flowproto::collector::Unusable;
+use kipfix_service::registry::Registry;
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
 use crate::aggregate::SeriesCounts;

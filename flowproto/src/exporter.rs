@@ -181,6 +181,18 @@ impl Shape {
     }
 }
 
+/// The fields that templates of flow records can have, each once.
+#[must_use]
+pub fn fields() -> Vec<FieldSpecifier> {
+    let mut fields = Vec::new();
+    for field in (0..Shape::COUNT).flat_map(|shape| Shape(shape).fields()) {
+        if !fields.contains(field) {
+            fields.push(*field);
+        }
+    }
+    fields
+}
+
 /// The Transport Session to one target: its templates, sequence number and the Message being filled.
 #[derive(Debug)]
 pub struct ExportSession {

@@ -286,6 +286,11 @@ impl Samplers {
 }
 
 impl Plan {
+    /// True where an element fills something of a record.
+    pub(crate) const fn reads(enterprise: u32, id: u16) -> bool {
+        Slot::of(enterprise, id).is_some()
+    }
+
     pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
         let mut steps: Vec<(Step, u8)> = Vec::new();
         let mut start = 0_usize;

@@ -16,7 +16,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowproto::record::FlowEndReason;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use kipfix_service::registry::Registry;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
 use crate::decode::Undecodable;
 use crate::pipeline;
@@ -160,7 +161,7 @@ impl TargetMetrics {
 }
 
 /// Bounds that are told beside the gauges they bound.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Capacities {
     /// Conversations, dormant ones included.
     pub conversations: u32,

@@ -5,6 +5,7 @@
 //! * [`flows`]: per-flow sums, from a truth, from nfdump, from JSON lines;
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`collector`]: our collector, told of flows one by one;
+//! * [`prometheus`]: a real Prometheus that scrapes, and answers PromQL; [`dashboards`]: what Grafana asks it;
 //! * [`netns`]: network namespaces that go when the test does;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
 //!   in it;
@@ -21,11 +22,13 @@ pub mod churn;
 pub mod cluster;
 pub mod collector;
 pub(crate) mod control_plane;
+pub mod dashboards;
 pub mod fill;
 pub mod flows;
 pub mod netns;
 pub mod objects;
 pub mod program;
+pub mod prometheus;
 pub mod scrape;
 pub mod traffic;
 

@@ -1,128 +1,240 @@
-//! Every query of every dashboard is PromQL, and every metric in it is one that the daemons serve.
+//! Dashboards and rules: every metric in them is served, and every query finds data in a real Prometheus
+//! that scrapes real daemons.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::io::{PipeWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use kipfix_tests::dashboards;
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
-use kipfix_tests::scrape::{body, get};
-use kipfix_tests::skip;
+use kipfix_tests::prometheus::Prometheus;
+use kipfix_tests::{skip, take_turn, traffic};
 use serde_json::Value;
 
-/// The queries of a dashboard, with Grafana's own variables filled in.
-fn queries(dashboard: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = vec![dashboard];
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::Object(members) => {
-                if let Some(Value::String(query)) = members.get("expr") {
-                    found.push(
-                        query
-                            .replace("$__rate_interval", "5m")
-                            .replace("$__range", "1h")
-                            .replace("$namespace", ".*"),
-                    );
-                }
-                rest.extend(members.values());
-            }
-            Value::Array(values) => rest.extend(values),
-            _ => {}
-        }
-    }
-    found
+/// Clients and servers of the test traffic on two nodes, in two zones; one server is nobody's.
+const INVENTORY: &str = "
+nodes:
+  - {name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
+  - {name: node-b, addresses: [192.0.2.2], zone: z2, region: r1}
+pods:
+  - {name: web-1, namespace: shop, addresses: [10.1.2.1, 10.1.2.2], node: node-b, workload: {kind: Deployment, name: web}}
+  - {name: cart-1, namespace: shop, addresses: [10.1.1.1, 10.1.1.2], node: node-a, workload: {kind: StatefulSet, name: cart}}
+";
+
+/// An API server that is away: what the collector says of its watches is there all the same.
+const NOBODY: &str = "
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: u, user: {token: t}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+";
+
+/// A probe that exports to a collector, both as long as they are wanted.
+struct Pair {
+    http: u16,
+    admin: u16,
+    frames: Vec<u8>,
+    input: PipeWriter,
+    _running: [Running; 2],
+    _folder: tempfile::TempDir,
 }
 
-fn dashboards() -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana");
-    std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "json"))
-        .map(|path| {
-            let text = std::fs::read_to_string(&path).unwrap();
-            (
-                path.display().to_string(),
-                serde_json::from_str(&text).unwrap(),
-            )
+impl Pair {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let capture = folder.path().join("traffic.pcap");
+        traffic::write(&capture, 300);
+        let (port, http, admin) = (free_udp_port(), free_tcp_port(), free_tcp_port());
+        let receiving = Running::start(
+            collector()
+                .args(["--listen", &format!("udp://127.0.0.1:{port}")])
+                .args(["--http", &format!("127.0.0.1:{http}")])
+                .arg("--kubernetes")
+                .arg(file("kubeconfig", NOBODY.as_bytes()))
+                .arg("--inventory")
+                .arg(file("inventory.yaml", INVENTORY.as_bytes()))
+                .args(["--inventory-wait", "100ms", "--attribution-wait", "100ms"])
+                .args(["--observer-wait", "100ms"])
+                .stderr(Stdio::null()),
+        );
+        program::wait_for_udp(receiving.pid(), port);
+        // Standard input stays open, so that the probe stays and can be asked.
+        let (reader, input) = std::io::pipe().unwrap();
+        let mut command = probe();
+        command.args(["--read", "-", "--node-name", "node-a"]);
+        command.args(["--admin", &format!("127.0.0.1:{admin}")]);
+        command.args(["--export", &format!("udp://127.0.0.1:{port}")]);
+        let metering = Running::start(command.stdin(reader).stderr(Stdio::null()));
+        drop(command);
+        let up = || std::net::TcpStream::connect(("127.0.0.1", admin)).is_ok();
+        assert!(program::eventually(Duration::from_secs(10), up));
+        Self {
+            http,
+            admin,
+            frames: std::fs::read(&capture).unwrap(),
+            input,
+            _running: [metering, receiving],
+            _folder: folder,
+        }
+    }
+
+    /// Plays the capture: the first time whole, later without the file's header.
+    fn play(&mut self) {
+        self.input.write_all(&self.frames).unwrap();
+        self.input.flush().unwrap();
+        self.frames.drain(..24.min(self.frames.len()));
+    }
+
+    fn serves(&self, metric: &str) -> bool {
+        [self.http, self.admin].iter().any(|port| {
+            let address = ([127, 0, 0, 1], *port).into();
+            let text = kipfix_tests::scrape::body(kipfix_tests::scrape::get(address, "/metrics", ""));
+            text.contains(&format!("# TYPE {metric} "))
         })
+    }
+}
+
+fn rules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana/rules/kipfix.rules.yaml")
+}
+
+/// The metrics of ours that a query names, without what a histogram adds to its name.
+fn metrics(expr: &str) -> impl Iterator<Item = &str> {
+    expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
+        .filter(|word| word.starts_with("kipfix_"))
+        .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+}
+
+#[test]
+fn every_query_of_dashboards_and_rules_finds_data() {
+    let test = "every_query_of_dashboards_and_rules_finds_data";
+    if !program::is_installed("prometheus") {
+        return skip(test, "prometheus is not installed");
+    }
+    let _turn = take_turn();
+    let mut pair = Pair::start();
+    let targets = [
+        ("probe", format!("127.0.0.1:{}", pair.admin)),
+        ("collector", format!("127.0.0.1:{}", pair.http)),
+    ];
+    let prometheus = Prometheus::start(&targets, &[rules()]);
+    pair.play();
+    let counted = || !prometheus.query("kipfix_zone_bytes_total").is_empty();
+    assert!(
+        program::eventually(Duration::from_secs(20), counted),
+        "nothing was counted"
+    );
+    // A rate needs two scrapes of a series, and what divides by one a moment with traffic.
+    pair.play();
+    std::thread::sleep(Duration::from_secs(3));
+
+    let queries = dashboards::queries("1m", "5m");
+    assert!(queries.len() > 80, "{}", queries.len());
+    let mut empty = Vec::new();
+    for query in &queries {
+        for metric in metrics(&query.expr) {
+            assert!(pair.serves(metric), "{query:?}: {metric} is not served");
+        }
+        if prometheus.query(&query.expr).is_empty() {
+            empty.push(query);
+        }
+    }
+    assert!(empty.is_empty(), "no data: {empty:#?}");
+
+    for rule in prometheus.rules() {
+        assert_eq!(rule["health"], "ok", "{rule}");
+        let expr = rule["query"].as_str().unwrap();
+        for metric in metrics(expr) {
+            assert!(pair.serves(metric), "{rule}: {metric} is not served");
+        }
+        if rule["type"] == "recording" {
+            let name = rule["name"].as_str().unwrap();
+            assert!(!prometheus.query(name).is_empty(), "no data: {name}");
+        }
+    }
+    // The API server is away.
+    let away = r#"ALERTS{alertname="KipfixKubernetesAway"}"#;
+    assert!(!prometheus.query(away).is_empty());
+}
+
+#[test]
+fn rules_are_as_promtool_wants_them() {
+    let test = "rules_are_as_promtool_wants_them";
+    if !program::is_installed("promtool") {
+        return skip(test, "promtool is not installed");
+    }
+    let rules = rules();
+    let tests = rules.with_file_name("kipfix.test.yaml");
+    program::output(Command::new("promtool").args(["check", "rules"]).arg(&rules));
+    program::output(Command::new("promtool").args(["test", "rules"]).arg(&tests));
+    // Every alert is in the tests, and the page that its runbook names has that section.
+    let text = std::fs::read_to_string(&rules).unwrap();
+    let tested = std::fs::read_to_string(&tests).unwrap();
+    let named = |key: &str| {
+        let lines = text.lines().filter_map(move |line| line.split_once(key));
+        lines.map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>()
+    };
+    for alert in named("- alert: ") {
+        let count = tested.matches(&format!("alertname: {alert}")).count();
+        assert!(count >= 2, "{alert} needs a test that it fires and one that it does not");
+    }
+    for place in named("runbook: ") {
+        let (page, anchor) = place.split_once('#').unwrap();
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+        let page = std::fs::read_to_string(page).unwrap();
+        let anchors: Vec<String> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .map(anchor_of)
+            .collect();
+        assert!(anchors.iter().any(|a| a == anchor), "{place}: {anchors:?}");
+    }
+}
+
+/// The name that a heading has in a link.
+fn anchor_of(heading: &str) -> String {
+    heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-')
+        .map(|c| if c == ' ' { '-' } else { c })
         .collect()
 }
 
 #[test]
-fn every_query_of_a_dashboard_is_promql() {
-    let test = "every_query_of_a_dashboard_is_promql";
-    if !program::is_installed("promtool") {
-        return skip(test, "promtool is not installed");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let mut rules = String::from("groups:\n- name: dashboards\n  rules:\n");
-    let mut count = 0;
-    for (_, dashboard) in dashboards() {
-        for query in queries(&dashboard) {
-            count += 1;
-            rules += &format!(
-                "  - record: query:{count}\n    expr: {}\n",
-                Value::from(query)
-            );
+fn every_dashboard_is_of_its_own_and_says_what_it_shows() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana");
+    let mut uids = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
         }
-    }
-    assert!(count > 10);
-    let path = folder.path().join("rules.yaml");
-    std::fs::write(&path, rules).unwrap();
-    program::output(Command::new("promtool").args(["check", "rules"]).arg(path));
-}
-
-#[test]
-fn every_metric_of_a_dashboard_is_served() {
-    let (port, http, admin) = (free_udp_port(), free_tcp_port(), free_tcp_port());
-    let ours = Running::start(
-        collector()
-            .args([
-                "--listen",
-                &format!("udp://127.0.0.1:{port}"),
-                "--kubernetes",
-                "off",
-            ])
-            .args(["--http", &format!("127.0.0.1:{http}")])
-            .stderr(Stdio::null()),
-    );
-    program::wait_for_udp(ours.pid(), port);
-    // Standard input stays open, so that the probe stays.
-    let (reader, _writer) = std::io::pipe().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let capture = folder.path().join("traffic.pcap");
-    kipfix_tests::traffic::write(&capture, 10);
-    let mut command = probe();
-    command.args(["--read", "-", "--admin", &format!("127.0.0.1:{admin}")]);
-    command
-        .args(["--export", &format!("udp://127.0.0.1:{port}")])
-        .stdin(reader);
-    let metering = Running::start(command.stderr(Stdio::null()));
-    drop(command);
-    std::io::Write::write_all(&mut &_writer, &std::fs::read(&capture).unwrap()).unwrap();
-    let up = || std::net::TcpStream::connect(("127.0.0.1", admin)).is_ok();
-    assert!(program::eventually(std::time::Duration::from_secs(10), up));
-    let mut served = BTreeSet::new();
-    for port in [http, admin] {
-        let text = body(get(
-            format!("127.0.0.1:{port}").parse().unwrap(),
-            "/metrics",
-            "",
-        ));
-        let names = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-        served.extend(names.map(str::to_owned));
-    }
-    for (path, dashboard) in dashboards() {
-        for query in queries(&dashboard) {
-            let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            for name in words.filter(|word| word.starts_with("kipfix_")) {
-                assert!(served.contains(name), "{path}: {name} is not served");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let dashboard: Value = serde_json::from_str(&text).unwrap();
+        uids.push(dashboard["uid"].as_str().unwrap().to_owned());
+        assert!(dashboard["schemaVersion"].as_u64().unwrap() >= 39);
+        for panel in dashboard["panels"].as_array().unwrap() {
+            if panel["type"] == "row" {
+                continue;
             }
+            let says = panel["description"].as_str().unwrap_or_default();
+            assert!(!says.is_empty(), "{}: {}", path.display(), panel["title"]);
+            assert_eq!(panel["datasource"]["type"], "prometheus");
         }
     }
-    drop((metering, ours));
+    let count = uids.len();
+    uids.sort();
+    uids.dedup();
+    assert_eq!(uids.len(), count);
+    assert!(count >= 5);
 }
