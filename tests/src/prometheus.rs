@@ -30,9 +30,8 @@ impl Prometheus {
         }
         settings += "scrape_configs:\n";
         for (job, target) in targets {
-            settings += &format!(
-                "  - {{job_name: {job}, static_configs: [{{targets: ['{target}']}}]}}\n"
-            );
+            settings +=
+                &format!("  - {{job_name: {job}, static_configs: [{{targets: ['{target}']}}]}}\n");
         }
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, settings).expect("settings");

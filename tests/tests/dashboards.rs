@@ -37,6 +37,7 @@ current-context: x
 struct Pair {
     http: u16,
     admin: u16,
+    header: Option<Vec<u8>>,
     frames: Vec<u8>,
     input: PipeWriter,
     _running: [Running; 2],
@@ -77,27 +78,32 @@ impl Pair {
         drop(command);
         let up = || std::net::TcpStream::connect(("127.0.0.1", admin)).is_ok();
         assert!(program::eventually(Duration::from_secs(10), up));
+        let mut header = std::fs::read(&capture).unwrap();
+        let frames = header.split_off(24);
         Self {
             http,
             admin,
-            frames: std::fs::read(&capture).unwrap(),
+            header: Some(header),
+            frames,
             input,
             _running: [metering, receiving],
             _folder: folder,
         }
     }
 
-    /// Plays the capture: the first time whole, later without the file's header.
+    /// Plays the frames of the capture, its header in front of the first ones.
     fn play(&mut self) {
+        let header = self.header.take();
+        self.input.write_all(&header.unwrap_or_default()).unwrap();
         self.input.write_all(&self.frames).unwrap();
         self.input.flush().unwrap();
-        self.frames.drain(..24.min(self.frames.len()));
     }
 
     fn serves(&self, metric: &str) -> bool {
         [self.http, self.admin].iter().any(|port| {
             let address = ([127, 0, 0, 1], *port).into();
-            let text = kipfix_tests::scrape::body(kipfix_tests::scrape::get(address, "/metrics", ""));
+            let text =
+                kipfix_tests::scrape::body(kipfix_tests::scrape::get(address, "/metrics", ""));
             text.contains(&format!("# TYPE {metric} "))
         })
     }
@@ -133,9 +139,11 @@ fn every_query_of_dashboards_and_rules_finds_data() {
         program::eventually(Duration::from_secs(20), counted),
         "nothing was counted"
     );
-    // A rate needs two scrapes of a series, and what divides by one a moment with traffic.
-    pair.play();
-    std::thread::sleep(Duration::from_secs(3));
+    // A rate needs two scrapes of a series, and what divides by one needs traffic between them.
+    for _ in 0..5 {
+        pair.play();
+        std::thread::sleep(Duration::from_secs(1));
+    }
 
     let queries = dashboards::queries("1m", "5m");
     assert!(queries.len() > 80, "{}", queries.len());
@@ -174,18 +182,27 @@ fn rules_are_as_promtool_wants_them() {
     }
     let rules = rules();
     let tests = rules.with_file_name("kipfix.test.yaml");
-    program::output(Command::new("promtool").args(["check", "rules"]).arg(&rules));
+    program::output(
+        Command::new("promtool")
+            .args(["check", "rules"])
+            .arg(&rules),
+    );
     program::output(Command::new("promtool").args(["test", "rules"]).arg(&tests));
     // Every alert is in the tests, and the page that its runbook names has that section.
     let text = std::fs::read_to_string(&rules).unwrap();
     let tested = std::fs::read_to_string(&tests).unwrap();
     let named = |key: &str| {
         let lines = text.lines().filter_map(move |line| line.split_once(key));
-        lines.map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>()
+        lines
+            .map(|(_, value)| value.trim().to_owned())
+            .collect::<Vec<_>>()
     };
     for alert in named("- alert: ") {
         let count = tested.matches(&format!("alertname: {alert}")).count();
-        assert!(count >= 2, "{alert} needs a test that it fires and one that it does not");
+        assert!(
+            count >= 2,
+            "{alert} needs a test that it fires and one that it does not"
+        );
     }
     for place in named("runbook: ") {
         let (page, anchor) = place.split_once('#').unwrap();

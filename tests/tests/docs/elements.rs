@@ -52,9 +52,7 @@ pub(crate) fn page() -> String {
 
     text += READ;
     text += "\n";
-    let forward = ELEMENTS
-        .iter()
-        .map(|element| (element.enterprise, element));
+    let forward = ELEMENTS.iter().map(|element| (element.enterprise, element));
     let reverse = ELEMENTS
         .iter()
         .filter(|element| element.enterprise == 0)
