@@ -287,8 +287,17 @@ impl Panel {
     fn time_series(&self) -> Value {
         let stacking = if self.stack { "normal" } else { "none" };
         let fill = if self.stack { 30 } else { 5 };
+        // Ends without a namespace are nodes and networks, by their name, and what is outside.
+        let rename = |from, to| json!({"id": "renameByRegex", "options": {"regex": from, "renamePattern": to}});
+        let of_workloads = |query: &Query| query.legend.contains("}}/{{");
+        let transformations = if self.queries.iter().any(of_workloads) {
+            vec![rename("^/$", "outside"), rename("^/(.+)$", "$1")]
+        } else {
+            Vec::new()
+        };
         json!({
             "type": "timeseries",
+            "transformations": transformations,
             "fieldConfig": {
                 "defaults": {
                     "unit": self.unit,
@@ -321,6 +330,15 @@ impl Panel {
                     "url": format!("/d/{dashboard}?var-namespace=${{__value.raw}}&${{datasource:queryparam}}&${{cluster:queryparam}}&${{__url_time_range}}"),
                 }]}],
             }));
+        }
+        for label in ["src_workload", "dst_workload"] {
+            if let Some(column) = self.columns.get(label) {
+                let outside = json!({"type": "special", "options": {"match": "empty", "result": {"text": "outside", "index": 0}}});
+                overrides.push(json!({
+                    "matcher": {"id": "byName", "options": column},
+                    "properties": [{"id": "mappings", "value": [outside]}],
+                }));
+            }
         }
         json!({
             "type": "table",
