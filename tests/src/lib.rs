@@ -6,6 +6,7 @@
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`collector`]: our collector, told of flows one by one;
 //! * [`prometheus`]: a real Prometheus that scrapes, and answers PromQL; [`dashboards`]: what Grafana asks it;
+//! * [`pages`]: README, and the pages of `docs/`;
 //! * [`netns`]: network namespaces that go when the test does;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
 //!   in it;
@@ -27,6 +28,7 @@ pub mod fill;
 pub mod flows;
 pub mod netns;
 pub mod objects;
+pub mod pages;
 pub mod program;
 pub mod prometheus;
 pub mod scrape;

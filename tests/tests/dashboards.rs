@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kipfix_tests::dashboards;
+use kipfix_tests::pages::anchor_of;
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
 use kipfix_tests::prometheus::Prometheus;
 use kipfix_tests::{skip, take_turn, traffic};
@@ -64,7 +65,9 @@ impl Pair {
                 .arg("--inventory")
                 .arg(file("inventory.yaml", INVENTORY.as_bytes()))
                 .args(["--inventory-wait", "100ms", "--attribution-wait", "100ms"])
-                .args(["--observer-wait", "100ms"])
+                .args(["--observer-wait", "100ms", "--cidr", "10.1.2.0/24=office"])
+                .args(["--preset", "workloads", "--preset", "nodes"])
+                .args(["--preset", "zones", "--preset", "external"])
                 .stderr(Stdio::null()),
         );
         program::wait_for_udp(receiving.pid(), port);
@@ -158,6 +161,11 @@ fn every_query_of_dashboards_and_rules_finds_data() {
     }
     assert!(empty.is_empty(), "no data: {empty:#?}");
 
+    for (page, question) in questions() {
+        let found = !prometheus.query(&question).is_empty();
+        assert!(found, "{page}: no data: {question}");
+    }
+
     for rule in prometheus.rules() {
         assert_eq!(rule["health"], "ok", "{rule}");
         let expr = rule["query"].as_str().unwrap();
@@ -172,6 +180,25 @@ fn every_query_of_dashboards_and_rules_finds_data() {
     // The API server is away.
     let away = r#"ALERTS{alertname="KipfixKubernetesAway"}"#;
     assert!(!prometheus.query(away).is_empty());
+}
+
+/// The PromQL that README and the pages of `docs/` show.
+fn questions() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let pages = std::fs::read_dir(root.join("docs")).unwrap();
+    let mut pages: Vec<PathBuf> = pages.map(|page| page.unwrap().path()).collect();
+    pages.push(root.join("README.md"));
+    let mut questions = Vec::new();
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for block in text.split("```promql\n").skip(1) {
+            let (block, _) = block.split_once("```").unwrap();
+            let lines = block.lines().filter(|line| !line.starts_with('#'));
+            questions.extend(lines.map(|line| (page.display().to_string(), line.to_owned())));
+        }
+    }
+    assert!(questions.len() >= 5);
+    questions
 }
 
 #[test]
@@ -215,16 +242,6 @@ fn rules_are_as_promtool_wants_them() {
             .collect();
         assert!(anchors.iter().any(|a| a == anchor), "{place}: {anchors:?}");
     }
-}
-
-/// The name that a heading has in a link.
-fn anchor_of(heading: &str) -> String {
-    heading
-        .to_lowercase()
-        .chars()
-        .filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-')
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
 }
 
 #[test]
