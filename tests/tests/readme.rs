@@ -105,7 +105,7 @@ fn export(path: &Path) {
     let now = 1_700_000_002_000;
     let mut write = |message: flowproto::exporter::OutgoingMessage<'_>| {
         let mut frame = Vec::new();
-        PacketBuilder::ethernet2([2; 5], [4; 5])
+        PacketBuilder::ethernet2([2; 6], [4; 6])
             .ipv4([10, 9, 0, 1], [10, 9, 0, 100], 64)
             .udp(50_000, 4739)
             .write(&mut frame, message.octets)
@@ -178,7 +178,21 @@ fn the_commands_of_readme_say_what_it_shows() {
 fn the_demo_says_what_readme_shows() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/demo/demo.sh");
     let _turn = take_turn();
-    let output = program::text(Command::new(script).stderr(Stdio::null()));
+    let mut demo = Command::new(script);
+    // It builds. What cargo says to a test would make build scripts think that they have to run again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        let of_this_test = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_CRATE_",
+            "CARGO_BIN_",
+        ];
+        if name == "CARGO" || of_this_test.iter().any(|prefix| name.starts_with(prefix)) {
+            demo.env_remove(&*name);
+        }
+    }
+    let output = program::text(demo.stderr(Stdio::null()));
     let shown = blocks()
         .into_iter()
         .find(|block| block.text.contains("FROM"))
