@@ -6,6 +6,7 @@
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`collector`]: our collector, told of flows one by one;
 //! * [`prometheus`]: a real Prometheus that scrapes, and answers PromQL; [`dashboards`]: what Grafana asks it;
+//! * [`dashboards`]: what Grafana asks of Prometheus;
 //! * [`pages`]: README, and the pages of `docs/`;
 //! * [`netns`]: network namespaces that go when the test does;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
@@ -30,7 +31,6 @@ pub mod netns;
 pub mod objects;
 pub mod pages;
 pub mod program;
-pub mod prometheus;
 pub mod scrape;
 pub mod traffic;
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{Running, eventually, free_tcp_port};
-use crate::scrape::{body, get};
+use kipfix_tests::program::{Running, eventually, free_tcp_port};
+use kipfix_tests::scrape::{body, get};
 
 /// A running one, with its data in a folder that goes with it.
-pub struct Prometheus {
+pub(crate) struct Prometheus {
     port: u16,
     #[allow(dead_code, reason = "ended when dropped, before its folder goes")]
     running: Running,
@@ -21,7 +21,7 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes each target (job, `ADDRESS:PORT`) every second and evaluates the rules in
     /// these files as often.
-    pub fn start(targets: &[(&str, String)], rules: &[PathBuf]) -> Self {
+    pub(crate) fn start(targets: &[(&str, String)], rules: &[PathBuf]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings =
             String::from("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files:\n");
@@ -66,7 +66,7 @@ impl Prometheus {
     }
 
     /// What an instant query gives now: a list of samples. Panics, with the answer, where it is refused.
-    pub fn query(&self, expr: &str) -> Vec<Value> {
+    pub(crate) fn query(&self, expr: &str) -> Vec<Value> {
         let answer = self.api(&format!("/api/v1/query?query={}", encoded(expr)));
         let result = &answer["data"]["result"];
         result
@@ -76,7 +76,7 @@ impl Prometheus {
     }
 
     /// All rules, with their health.
-    pub fn rules(&self) -> Vec<Value> {
+    pub(crate) fn rules(&self) -> Vec<Value> {
         let answer = self.api("/api/v1/rules");
         let groups = answer["data"]["groups"].as_array().expect("groups");
         let rules = groups

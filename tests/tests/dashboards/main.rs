@@ -2,6 +2,8 @@
 //! that scrapes real daemons.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod prometheus;
+
 use std::io::{PipeWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,8 +12,8 @@ use std::time::Duration;
 use kipfix_tests::dashboards;
 use kipfix_tests::pages::anchor_of;
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
-use kipfix_tests::prometheus::Prometheus;
 use kipfix_tests::{skip, take_turn, traffic};
+use prometheus::Prometheus;
 use serde_json::Value;
 
 /// Clients and servers of the test traffic on two nodes, in two zones; one server is nobody's.
