@@ -12,6 +12,7 @@ use std::time::Duration;
 use kipfix_tests::dashboards;
 use kipfix_tests::pages::anchor_of;
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
+use kipfix_tests::scrape::{body, get};
 use kipfix_tests::{skip, take_turn, traffic};
 use prometheus::Prometheus;
 use serde_json::Value;
@@ -105,13 +106,15 @@ impl Pair {
     }
 
     fn serves(&self, metric: &str) -> bool {
-        [self.http, self.admin].iter().any(|port| {
-            let address = ([127, 0, 0, 1], *port).into();
-            let text =
-                kipfix_tests::scrape::body(kipfix_tests::scrape::get(address, "/metrics", ""));
-            text.contains(&format!("# TYPE {metric} "))
-        })
+        let type_line = format!("# TYPE {metric} ");
+        let mut ports = [self.http, self.admin].into_iter();
+        ports.any(|port| served(port).contains(&type_line))
     }
+}
+
+/// A whole scrape.
+fn served(port: u16) -> String {
+    body(get(([127, 0, 0, 1], port).into(), "/metrics", ""))
 }
 
 fn rules() -> PathBuf {
@@ -168,6 +171,12 @@ fn every_query_of_dashboards_and_rules_finds_data() {
         assert!(found, "{page}: no data: {question}");
     }
 
+    for (port, pattern) in greps(&pair) {
+        let regex = regex::Regex::new(&pattern).unwrap();
+        let found = served(port).lines().any(|line| regex.is_match(line));
+        assert!(found, "nothing to see of {pattern}");
+    }
+
     for rule in prometheus.rules() {
         assert_eq!(rule["health"], "ok", "{rule}");
         let expr = rule["query"].as_str().unwrap();
@@ -201,6 +210,52 @@ fn questions() -> Vec<(String, String)> {
     }
     assert!(questions.len() >= 5);
     questions
+}
+
+/// The patterns by which `docs/troubleshooting.md` looks at a stage, each alternative by itself, and the
+/// port of who is asked.
+fn greps(pair: &Pair) -> Vec<(u16, String)> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/troubleshooting.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut patterns = Vec::new();
+    for (ask, port) in [
+        ("$ probe | grep -E '", pair.admin),
+        ("$ collector | grep -E '", pair.http),
+    ] {
+        for line in page.lines().filter_map(|line| line.strip_prefix(ask)) {
+            let pattern = line.trim_end_matches('\'');
+            // `^prefix_(one|two(three|four))…` is as many as its outer alternatives.
+            let Some((prefix, rest)) = pattern.split_once('(') else {
+                patterns.push((port, pattern.to_owned()));
+                continue;
+            };
+            let (alternatives, suffix) = rest.rsplit_once(')').unwrap();
+            patterns.extend(
+                outer(alternatives)
+                    .iter()
+                    .map(|one| (port, format!("{prefix}{one}{suffix}"))),
+            );
+        }
+    }
+    assert!(patterns.len() > 20);
+    patterns
+}
+
+/// Splits at `|` outside of parentheses.
+fn outer(alternatives: &str) -> Vec<String> {
+    let (mut parts, mut depth) = (vec![String::new()], 0);
+    for character in alternatives.chars() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        match parts.last_mut() {
+            Some(last) if character != '|' || depth > 0 => last.push(character),
+            _ => parts.push(String::new()),
+        }
+    }
+    parts
 }
 
 #[test]
