@@ -5,7 +5,6 @@
 //! * [`flows`]: per-flow sums, from a truth, from nfdump, from JSON lines;
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`collector`]: our collector, told of flows one by one;
-//! * [`prometheus`]: a real Prometheus that scrapes, and answers PromQL; [`dashboards`]: what Grafana asks it;
 //! * [`dashboards`]: what Grafana asks of Prometheus;
 //! * [`pages`]: README, and the pages of `docs/`;
 //! * [`netns`]: network namespaces that go when the test does;

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum as _;
 use kipfix_collector::aggregate::Preset;
+use kipfix_collector::serve::info;
 use kipfix_service::registry::Registry;
 
 use crate::table;
@@ -16,7 +17,12 @@ Generated from the code by `make docs`. Prometheus text and OpenMetrics; every c
 Served by the collector, a preset (`--preset`) at a time. Each record is counted once, by its authoritative observer. A counter
 appears with the first record that belongs to it, so `increase()` over a window in which it was born misses that first value. Labels that
 are not known are empty. A family has at most `--max-series` series; what is new then counts under the label value `other`, and a series to which
-nothing was added for `--series-idle` goes.
+nothing was added for `--series-idle` goes. With `--cluster-name` each series also has the label `cluster`.
+";
+
+const JOINED: &str = "
+### What can be joined with it
+
 ";
 
 pub(crate) fn page() -> String {
@@ -38,6 +44,21 @@ pub(crate) fn page() -> String {
             .collect();
         text += &table(&["counter", "labels", "what it counts"], &rows);
     }
+    text += JOINED;
+    let rows: Vec<Vec<String>> = [
+        (
+            info::NODE_INFO,
+            ["node", "zone", "region", "pool"].as_slice(),
+        ),
+        (info::NAMESPACE_INFO, &["namespace", "group"]),
+    ]
+    .into_iter()
+    .map(|((name, help), names)| {
+        let names = labels(names.iter().copied());
+        vec![format!("`{name}`"), names, help.to_owned()]
+    })
+    .collect();
+    text += &table(&["gauge", "labels", "what it tells"], &rows);
     let collector = kipfix_collector::settings::Settings::default();
     let collector = kipfix_collector::metrics::Metrics::new(&collector).unwrap();
     text += &section("The collector, of itself", collector.registry());
