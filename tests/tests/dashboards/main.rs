@@ -117,8 +117,13 @@ fn served(port: u16) -> String {
     body(get(([127, 0, 0, 1], port).into(), "/metrics", ""))
 }
 
+/// A file of this repository.
+fn page(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
 fn rules() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana/rules/kipfix.rules.yaml")
+    page("grafana/rules/kipfix.rules.yaml")
 }
 
 /// The metrics of ours that a query names, without what a histogram adds to its name.
@@ -155,10 +160,15 @@ fn every_query_of_dashboards_and_rules_finds_data() {
 
     let queries = dashboards::queries("1m", "5m");
     assert!(queries.len() > 80, "{}", queries.len());
+    let listed = std::fs::read_to_string(page("docs/metrics.md")).unwrap();
+    let is_there = |metric: &str| pair.serves(metric) && listed.contains(&format!("`{metric}`"));
     let mut empty = Vec::new();
     for query in &queries {
         for metric in metrics(&query.expr) {
-            assert!(pair.serves(metric), "{query:?}: {metric} is not served");
+            assert!(
+                is_there(metric),
+                "{query:?}: {metric} is not served, or not in docs/metrics.md"
+            );
         }
         if prometheus.query(&query.expr).is_empty() {
             empty.push(query);
@@ -181,7 +191,10 @@ fn every_query_of_dashboards_and_rules_finds_data() {
         assert_eq!(rule["health"], "ok", "{rule}");
         let expr = rule["query"].as_str().unwrap();
         for metric in metrics(expr) {
-            assert!(pair.serves(metric), "{rule}: {metric} is not served");
+            assert!(
+                is_there(metric),
+                "{rule}: {metric} is not served, or not in docs/metrics.md"
+            );
         }
         if rule["type"] == "recording" {
             let name = rule["name"].as_str().unwrap();
@@ -195,10 +208,9 @@ fn every_query_of_dashboards_and_rules_finds_data() {
 
 /// The PromQL that README and the pages of `docs/` show.
 fn questions() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let pages = std::fs::read_dir(root.join("docs")).unwrap();
+    let pages = std::fs::read_dir(page("docs")).unwrap();
     let mut pages: Vec<PathBuf> = pages.map(|page| page.unwrap().path()).collect();
-    pages.push(root.join("README.md"));
+    pages.push(page("README.md"));
     let mut questions = Vec::new();
     for page in pages {
         let text = std::fs::read_to_string(&page).unwrap();
@@ -215,8 +227,7 @@ fn questions() -> Vec<(String, String)> {
 /// The patterns by which `docs/troubleshooting.md` looks at a stage, each alternative by itself, and the
 /// port of who is asked.
 fn greps(pair: &Pair) -> Vec<(u16, String)> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/troubleshooting.md");
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = std::fs::read_to_string(page("docs/troubleshooting.md")).unwrap();
     let mut patterns = Vec::new();
     for (ask, port) in [
         ("$ probe | grep -E '", pair.admin),
@@ -289,10 +300,9 @@ fn rules_are_as_promtool_wants_them() {
         );
     }
     for place in named("runbook: ") {
-        let (page, anchor) = place.split_once('#').unwrap();
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
-        let page = std::fs::read_to_string(page).unwrap();
-        let anchors: Vec<String> = page
+        let (path, anchor) = place.split_once('#').unwrap();
+        let text = std::fs::read_to_string(page(path)).unwrap();
+        let anchors: Vec<String> = text
             .lines()
             .filter_map(|line| line.strip_prefix("## "))
             .map(anchor_of)
@@ -303,7 +313,7 @@ fn rules_are_as_promtool_wants_them() {
 
 #[test]
 fn every_dashboard_is_of_its_own_and_says_what_it_shows() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana");
+    let folder = page("grafana");
     let mut uids = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
