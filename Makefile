@@ -1,7 +1,7 @@
 # What there is to do with a checkout. CI runs nothing but these.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build bench scale deps clean
+.PHONY: help demo test check build docs bench scale deps clean
 
 help: ## Says what there is to do.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
@@ -21,6 +21,9 @@ check: ## Formatting, lints and documentation, each as an error.
 
 build: ## Builds both daemons into target/release.
 	cargo build --release --locked -p kipfix-probe -p kipfix-collector
+
+docs: ## Writes what is generated: references in docs/, dashboards in grafana/.
+	KIPFIX_WRITE_DOCS=1 cargo test -p kipfix-tests --locked --test docs --quiet
 
 bench: ## Measures the data path.
 	cargo bench --workspace --locked

@@ -20,9 +20,10 @@ pub use wire::{Exporters, Reception};
 use flowproto::Address;
 use flowproto::collector::Unusable;
 use kipfix_export::counters::TargetFamilies;
+use kipfix_service::registry::Registry;
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
 use crate::aggregate::SeriesCounts;

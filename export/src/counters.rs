@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flowproto::exporter::{NotCarried, Weight};
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use kipfix_service::registry::Registry;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 /// Why records did not reach a target; a metric's `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

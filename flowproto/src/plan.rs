@@ -361,6 +361,11 @@ impl Families {
 }
 
 impl Plan {
+    /// True where an element fills something of a record.
+    pub(crate) const fn reads(enterprise: u32, id: u16) -> bool {
+        Slot::of(enterprise, id).is_some()
+    }
+
     pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
         let mut start = 0_usize;
         let mut all: Vec<(Step, u8)> = Vec::new();

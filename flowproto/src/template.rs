@@ -73,6 +73,12 @@ const fn widen(value: u16) -> usize {
     value as usize
 }
 
+/// True where an element becomes part of a [`FlowRecord`]; all others are only handed on as they came.
+#[must_use]
+pub const fn is_read(enterprise: u32, id: u16) -> bool {
+    Plan::reads(enterprise, id)
+}
+
 /// A (options) template, compiled.
 #[derive(Debug)]
 pub struct Template {

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowproto::record::FlowEndReason;
 use kipfix_export::counters::TargetFamilies;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use kipfix_service::registry::Registry;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
 use crate::decode::Undecodable;
 use crate::pipeline;
@@ -69,7 +70,7 @@ pub struct Metrics {
 }
 
 /// Bounds that are told beside the gauges they bound.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Capacities {
     /// Conversations, dormant ones included.
     pub conversations: u32,

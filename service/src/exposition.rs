@@ -5,8 +5,9 @@
 
 use std::io::Write;
 
-use prometheus::Registry;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
+
+use crate::registry::Registry;
 
 /// An exposition format. Default: text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

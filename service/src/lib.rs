@@ -8,11 +8,12 @@
 //! 3. [`logs`]: one line an event on stderr, as text or JSON.
 //! 4. [`signals`]: SIGTERM and SIGINT become a [`signals::Stop`] that threads and tasks wait for.
 //! 5. [`admin`]: `/metrics`, `/livez`, `/readyz`.
-//! 6. [`exposition`]: what `/metrics` is written in.
+//! 6. [`registry`]: the self-metrics; [`exposition`]: what `/metrics` is written in.
 
 pub mod admin;
 pub mod exit;
 pub mod exposition;
 pub mod logs;
+pub mod registry;
 pub mod settings;
 pub mod signals;

@@ -6,6 +6,8 @@
 //! * [`sink`]: receivers of flow export that keep what they get;
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`collector`]: our collector, told of flows one by one;
+//! * [`dashboards`]: what Grafana asks of Prometheus;
+//! * [`pages`]: README, and the pages of `docs/`;
 //! * [`netns`]: network namespaces that go when the test does;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
 //!   in it;
@@ -22,10 +24,12 @@ pub mod churn;
 pub mod cluster;
 pub mod collector;
 pub(crate) mod control_plane;
+pub mod dashboards;
 pub mod fill;
 pub mod flows;
 pub mod netns;
 pub mod objects;
+pub mod pages;
 pub mod program;
 pub mod scrape;
 pub mod sink;

@@ -15,6 +15,8 @@ pub mod options;
 mod shape;
 mod uptime;
 
+pub use shape::fields;
+
 use std::sync::Arc;
 
 use crate::address::Address;

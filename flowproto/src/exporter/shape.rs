@@ -155,6 +155,18 @@ impl Shape {
     }
 }
 
+/// The fields that templates of flow records can have, each once.
+#[must_use]
+pub fn fields() -> Vec<FieldSpecifier> {
+    let mut fields = Vec::new();
+    for field in (0..=u8::MAX).flat_map(|shape| Shape(shape).fields()) {
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
 /// Writes a record in the order of its shape's groups.
 pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord) {
     let key = &record.key;

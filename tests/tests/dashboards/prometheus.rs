@@ -1,0 +1,110 @@
+//! A real Prometheus: it scrapes, evaluates rules and answers PromQL.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use kipfix_tests::program::{Running, eventually, free_tcp_port};
+use kipfix_tests::scrape::{body, get};
+
+/// A running one, with its data in a folder that goes with it.
+pub(crate) struct Prometheus {
+    port: u16,
+    #[allow(dead_code, reason = "ended when dropped, before its folder goes")]
+    running: Running,
+    #[allow(dead_code, reason = "removed when dropped")]
+    folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes each target (job, `ADDRESS:PORT`) every second and evaluates the rules in
+    /// these files as often.
+    pub(crate) fn start(targets: &[(&str, String)], rules: &[PathBuf]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut settings =
+            String::from("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files:\n");
+        for file in rules {
+            settings += &format!("  - {}\n", Value::from(file.display().to_string()));
+        }
+        settings += "scrape_configs:\n";
+        for (job, target) in targets {
+            settings +=
+                &format!("  - {{job_name: {job}, static_configs: [{{targets: ['{target}']}}]}}\n");
+        }
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, settings).expect("settings");
+        let port = free_tcp_port();
+        let mut command = Command::new("prometheus");
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.path().join("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let running = Running::start(&mut command);
+        let connects = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        assert!(
+            eventually(Duration::from_secs(20), connects),
+            "Prometheus does not start"
+        );
+        let this = Self {
+            port,
+            running,
+            folder,
+        };
+        let ready = || this.ask("/-/ready").contains("200 OK");
+        assert!(
+            eventually(Duration::from_secs(20), ready),
+            "Prometheus does not become ready"
+        );
+        this
+    }
+
+    /// What an instant query gives now: a list of samples. Panics, with the answer, where it is refused.
+    pub(crate) fn query(&self, expr: &str) -> Vec<Value> {
+        let answer = self.api(&format!("/api/v1/query?query={}", encoded(expr)));
+        let result = &answer["data"]["result"];
+        result
+            .as_array()
+            .unwrap_or_else(|| panic!("{expr}: {answer}"))
+            .clone()
+    }
+
+    /// All rules, with their health.
+    pub(crate) fn rules(&self) -> Vec<Value> {
+        let answer = self.api("/api/v1/rules");
+        let groups = answer["data"]["groups"].as_array().expect("groups");
+        let rules = groups
+            .iter()
+            .filter_map(|group| group["rules"].as_array())
+            .flatten();
+        rules.cloned().collect()
+    }
+
+    fn api(&self, path: &str) -> Value {
+        let answer = body(self.ask(path));
+        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{path}: {answer}"))
+    }
+
+    fn ask(&self, path: &str) -> String {
+        let address = ([127, 0, 0, 1], self.port).into();
+        String::from_utf8_lossy(&get(address, path, "")).into_owned()
+    }
+}
+
+/// As a part of a URL.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut url, byte| {
+        if byte.is_ascii_alphanumeric() {
+            url.push(char::from(byte));
+        } else {
+            url += &format!("%{byte:02X}");
+        }
+        url
+    })
+}

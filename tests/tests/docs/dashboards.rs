@@ -1,0 +1,378 @@
+//! Dashboards of Grafana, from `grafana/source/*.yaml`: what differs from panel to panel is said there,
+//! what is alike is said here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A file of `grafana/source/`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dashboard {
+    title: String,
+    uid: String,
+    description: String,
+    variables: Vec<Variable>,
+    rows: Vec<Row>,
+}
+
+/// What can be chosen at the top; the data source always can.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Variable {
+    Cluster,
+    Namespace,
+    Workload,
+    Class,
+    Top,
+    Price,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    title: String,
+    panels: Vec<Panel>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Panel {
+    title: String,
+    description: String,
+    #[serde(rename = "type")]
+    kind: Kind,
+    /// Of 24 columns.
+    width: u64,
+    height: Option<u64>,
+    #[serde(default)]
+    unit: String,
+    queries: Vec<Query>,
+    #[serde(default)]
+    stack: bool,
+    /// At and above the first value it is fair, at and above the second good.
+    good: Option<[f64; 2]>,
+    /// At and above the first value it is doubtful, at and above the second bad.
+    bad: Option<[f64; 2]>,
+    /// Tables: label → head of its column.
+    #[serde(default)]
+    columns: BTreeMap<String, String>,
+    /// Tables: head of a column of namespaces → uid of the dashboard that a click on a cell opens.
+    #[serde(default)]
+    drill: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Stat,
+    Timeseries,
+    Table,
+    Nodegraph,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    expr: String,
+    #[serde(default)]
+    legend: String,
+}
+
+/// Name and JSON of each.
+pub(crate) fn all() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana/source");
+    let files = std::fs::read_dir(folder).unwrap();
+    files
+        .map(|file| {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let dashboard: Dashboard = serde_saphyr::from_str(&text)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = serde_json::to_string_pretty(&dashboard.json()).unwrap();
+            (name, text + "\n")
+        })
+        .collect()
+}
+
+fn data_source() -> Value {
+    json!({"type": "prometheus", "uid": "${datasource}"})
+}
+
+impl Dashboard {
+    fn json(&self) -> Value {
+        let mut panels = Vec::new();
+        let mut y = 0;
+        for row in &self.rows {
+            let id = panels.len() + 1;
+            panels.push(json!({
+                "id": id, "type": "row", "title": row.title, "collapsed": false, "panels": [],
+                "gridPos": {"x": 0, "y": y, "w": 24, "h": 1},
+            }));
+            y += 1;
+            let (mut x, mut line) = (0, 0);
+            for panel in &row.panels {
+                if x + panel.width > 24 {
+                    (x, y, line) = (0, y + line, 0);
+                }
+                let height = panel.height();
+                let place = json!({"x": x, "y": y, "w": panel.width, "h": height});
+                panels.push(panel.json(panels.len() + 1, place));
+                (x, line) = (x + panel.width, line.max(height));
+            }
+            y += line;
+        }
+        let variables: Vec<Value> = std::iter::once(json!({
+            "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
+        }))
+        .chain(self.variables.iter().map(|variable| variable.json()))
+        .collect();
+        json!({
+            "title": self.title,
+            "uid": self.uid,
+            "description": self.description,
+            "tags": ["kipfix"],
+            "schemaVersion": 39,
+            "version": 1,
+            "editable": true,
+            "graphTooltip": 1,
+            "refresh": "30s",
+            "time": {"from": "now-1h", "to": "now"},
+            "timezone": "",
+            "annotations": {"list": []},
+            "templating": {"list": variables},
+            "links": [{
+                "type": "dashboards", "tags": ["kipfix"], "title": "kipfix", "asDropdown": false,
+                "includeVars": true, "keepTime": true, "targetBlank": false, "icon": "external link",
+                "tooltip": "", "url": "",
+            }],
+            "panels": panels,
+        })
+    }
+}
+
+impl Variable {
+    fn json(self) -> Value {
+        match self {
+            // Self-metrics need not have the label, so all is `.*`, which is none as well.
+            Self::Cluster => choice("cluster", "Cluster", "kipfix_bytes_total", "cluster"),
+            Self::Namespace => choice(
+                "namespace",
+                "Namespace",
+                "kipfix_bytes_total{cluster=~\"$cluster\"}",
+                "src_namespace",
+            ),
+            Self::Workload => choice(
+                "workload",
+                "Workload",
+                "kipfix_bytes_total{cluster=~\"$cluster\",src_namespace=~\"$namespace\"}",
+                "src_workload",
+            ),
+            Self::Class => choice(
+                "class",
+                "Class",
+                "kipfix_bytes_total{cluster=~\"$cluster\"}",
+                "class",
+            ),
+            Self::Top => {
+                let options = ["10", "25", "50", "100"].map(
+                    |number| json!({"text": number, "value": number, "selected": number == "25"}),
+                );
+                json!({
+                    "name": "top", "label": "Rows", "type": "custom", "query": "10,25,50,100",
+                    "options": options, "current": {"text": "25", "value": "25"},
+                    "multi": false, "includeAll": false,
+                })
+            }
+            Self::Price => json!({
+                "name": "price", "label": "Price of a GB", "type": "textbox", "query": "0.01",
+                "current": {"text": "0.01", "value": "0.01"},
+                "options": [{"text": "0.01", "value": "0.01", "selected": true}],
+            }),
+        }
+    }
+}
+
+/// A variable with the values of a label, several at a time.
+fn choice(name: &str, title: &str, series: &str, label: &str) -> Value {
+    let query = format!("label_values({series}, {label})");
+    json!({
+        "name": name, "label": title, "type": "query", "datasource": data_source(),
+        "definition": query, "query": {"query": query, "refId": name},
+        "multi": true, "includeAll": true, "allValue": ".*", "refresh": 2, "sort": 1,
+        "current": {"text": ["All"], "value": ["$__all"]},
+    })
+}
+
+impl Panel {
+    fn height(&self) -> u64 {
+        self.height.unwrap_or(match self.kind {
+            Kind::Stat => 4,
+            Kind::Timeseries => 8,
+            Kind::Table => 10,
+            Kind::Nodegraph => 12,
+        })
+    }
+
+    fn json(&self, id: usize, place: Value) -> Value {
+        let mut panel = json!({
+            "id": id,
+            "title": self.title,
+            "description": self.description,
+            "datasource": data_source(),
+            "gridPos": place,
+            "targets": self.targets(),
+        });
+        let of_kind = match self.kind {
+            Kind::Stat => self.stat(),
+            Kind::Timeseries => self.time_series(),
+            Kind::Table => self.table(),
+            Kind::Nodegraph => node_graph(),
+        };
+        for (key, value) in of_kind.as_object().unwrap() {
+            panel[key] = value.clone();
+        }
+        panel
+    }
+
+    fn targets(&self) -> Vec<Value> {
+        let instant = !matches!(self.kind, Kind::Timeseries);
+        let format = match self.kind {
+            Kind::Stat | Kind::Timeseries => "time_series",
+            Kind::Table | Kind::Nodegraph => "table",
+        };
+        let queries = self.queries.iter().zip('A'..='Z');
+        queries
+            .map(|(query, letter)| {
+                json!({
+                    "refId": letter.to_string(), "datasource": data_source(), "editorMode": "code",
+                    "expr": query.expr, "legendFormat": query.legend,
+                    "format": format, "instant": instant, "range": !instant,
+                })
+            })
+            .collect()
+    }
+
+    fn stat(&self) -> Value {
+        let steps = match (self.good, self.bad) {
+            (Some([fair, good]), _) => json!([
+                {"color": "red", "value": null}, {"color": "orange", "value": fair}, {"color": "green", "value": good},
+            ]),
+            (None, Some([doubtful, bad])) => json!([
+                {"color": "green", "value": null}, {"color": "orange", "value": doubtful}, {"color": "red", "value": bad},
+            ]),
+            (None, None) => json!([{"color": "text", "value": null}]),
+        };
+        let mut defaults = json!({
+            "unit": self.unit,
+            "color": {"mode": "thresholds"},
+            "thresholds": {"mode": "absolute", "steps": steps},
+        });
+        if self.unit == "percentunit" {
+            defaults["decimals"] = json!(2);
+        }
+        json!({
+            "type": "stat",
+            "fieldConfig": {"defaults": defaults, "overrides": []},
+            "options": {
+                "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
+                "colorMode": "value", "graphMode": "none", "textMode": "value", "justifyMode": "auto",
+            },
+        })
+    }
+
+    fn time_series(&self) -> Value {
+        let stacking = if self.stack { "normal" } else { "none" };
+        let fill = if self.stack { 30 } else { 5 };
+        // Ends without a namespace are nodes and networks, by their name, and what is outside.
+        let rename = |from, to| json!({"id": "renameByRegex", "options": {"regex": from, "renamePattern": to}});
+        let of_workloads = |query: &Query| query.legend.contains("}}/{{");
+        let transformations = if self.queries.iter().any(of_workloads) {
+            vec![rename("^/$", "outside"), rename("^/(.+)$", "$1")]
+        } else {
+            Vec::new()
+        };
+        json!({
+            "type": "timeseries",
+            "transformations": transformations,
+            "fieldConfig": {
+                "defaults": {
+                    "unit": self.unit,
+                    "min": 0,
+                    "custom": {
+                        "lineWidth": 1, "fillOpacity": fill, "showPoints": "never",
+                        "stacking": {"mode": stacking, "group": "A"},
+                    },
+                },
+                "overrides": [],
+            },
+            "options": {
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": true},
+                "tooltip": {"mode": "multi", "sort": "desc"},
+            },
+        })
+    }
+
+    fn table(&self) -> Value {
+        let value = self.columns.get("Value").map_or("Value", String::as_str);
+        let mut overrides = vec![json!({
+            "matcher": {"id": "byName", "options": value},
+            "properties": [{"id": "unit", "value": self.unit}],
+        })];
+        for (column, dashboard) in &self.drill {
+            overrides.push(json!({
+                "matcher": {"id": "byName", "options": column},
+                "properties": [{"id": "links", "value": [{
+                    "title": "This namespace",
+                    "url": format!("/d/{dashboard}?var-namespace=${{__value.raw}}&${{datasource:queryparam}}&${{cluster:queryparam}}&${{__url_time_range}}"),
+                }]}],
+            }));
+        }
+        for label in ["src_workload", "dst_workload"] {
+            if let Some(column) = self.columns.get(label) {
+                let outside = json!({"type": "special", "options": {"match": "empty", "result": {"text": "outside", "index": 0}}});
+                overrides.push(json!({
+                    "matcher": {"id": "byName", "options": column},
+                    "properties": [{"id": "mappings", "value": [outside]}],
+                }));
+            }
+        }
+        json!({
+            "type": "table",
+            "fieldConfig": {
+                "defaults": {"custom": {"align": "auto", "filterable": true}},
+                "overrides": overrides,
+            },
+            "options": {
+                "showHeader": true, "cellHeight": "sm",
+                "sortBy": [{"displayName": value, "desc": true}],
+            },
+            "transformations": [{
+                "id": "organize",
+                "options": {"excludeByName": {"Time": true}, "renameByName": self.columns},
+            }],
+        })
+    }
+}
+
+/// The panel makes the nodes out of the edges: frames of both would have to name the same ends, and two
+/// `topk` do not. It wants the number in a field of the name `mainstat`; renaming gives a field another
+/// title only, calculating one gives it the name.
+fn node_graph() -> Value {
+    json!({
+        "type": "nodeGraph",
+        "fieldConfig": {"defaults": {}, "overrides": []},
+        "options": {
+            "nodes": {"mainStatUnit": "kB/s"},
+            "edges": {"mainStatUnit": "kB/s"},
+            "zoomMode": "cooperative",
+        },
+        "transformations": [{
+            "id": "calculateField",
+            "options": {"mode": "reduceRow", "reduce": {"reducer": "sum"}, "alias": "mainstat", "replaceFields": false, "timeSeries": false},
+        }],
+    })
+}

@@ -1,0 +1,72 @@
+//! `docs/settings.md`: the flags of both daemons, as `--help` has them.
+
+use clap::{Arg, Command, CommandFactory as _};
+
+use crate::table;
+
+const HEAD: &str = "\
+# Settings
+
+Generated from the code by `make docs`; `--help` says the same.
+
+Each setting has one name in three places. The flag `--max-flows` is the key `max_flows` of the YAML file that `--config` names, and the
+variable `KIPFIX_PROBE__MAX_FLOWS` (or `KIPFIX_COLLECTOR__…`) in the environment. A repeatable flag is a list in the file, and separated by
+commas in the environment. Defaults < file < environment < flags. An unknown key in the file is an error; an unknown
+variable is a warning. `--check` prints the effective settings, which are a valid file again, and exits.
+
+Sizes are bytes, or a number with `K`, `M` or `G` (powers of 1024). Times have a unit: `100ms`, `60s`, `1h30m`, `2d`.
+";
+
+pub(crate) fn page() -> String {
+    let mut text = HEAD.to_owned();
+    for command in [
+        kipfix_probe::settings::Flags::command(),
+        kipfix_collector::settings::Flags::command(),
+    ] {
+        text += &section(&command);
+    }
+    text
+}
+
+fn section(command: &Command) -> String {
+    let mut text = format!("\n## {}\n", command.get_name());
+    let mut headings: Vec<&str> = Vec::new();
+    for argument in command.get_arguments() {
+        let heading = argument.get_help_heading().unwrap_or("Other");
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    for heading in headings {
+        let of_heading = command
+            .get_arguments()
+            .filter(|argument| argument.get_help_heading().unwrap_or("Other") == heading);
+        let rows: Vec<Vec<String>> = of_heading.map(row).collect();
+        text += &format!("\n### {heading}\n\n");
+        text += &table(&["flag", "default", "what it sets"], &rows);
+    }
+    text
+}
+
+fn row(argument: &Arg) -> Vec<String> {
+    let help = argument.get_long_help().or_else(|| argument.get_help());
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (what, default) = match help.rsplit_once(" [default: ") {
+        Some((what, default)) => (what.to_owned(), default.trim_end_matches(']').to_owned()),
+        None => (help, String::new()),
+    };
+    let takes_value = argument.get_action().takes_values();
+    let name = argument.get_long().unwrap_or_default();
+    let values = argument.get_value_names().unwrap_or_default();
+    let flag = match values.first().filter(|_| takes_value) {
+        Some(value) => format!("`--{name} {value}`"),
+        None => format!("`--{name}`"),
+    };
+    vec![flag, default, escaped(&what)]
+}
+
+/// What Markdown would take for markup outside of code.
+fn escaped(text: &str) -> String {
+    text.replace('<', "&lt;").replace('*', "\\*")
+}
