@@ -1,7 +1,7 @@
 # What there is to do with a checkout. CI runs nothing but these.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build bench scale deps clean
+.PHONY: help demo test e2e check build images deb bench scale deps clean
 
 help: ## Says what there is to do.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
@@ -21,6 +21,10 @@ check: ## Formatting, lints and documentation, each as an error.
 
 build: ## Builds both daemons into target/release.
 	cargo build --release --locked -p kipfix-probe -p kipfix-collector
+
+images: ## Makes the container images as OCI archives, and their SBOMs, in target/images.
+	@deploy/deps.sh images
+	cargo run --quiet --locked -p kipfix-images -- "$$(deploy/images/static.sh)" target/images
 
 bench: ## Measures the data path.
 	cargo bench --workspace --locked

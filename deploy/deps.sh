@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages that are missing for a purpose: demo or test.
+# Installs the Debian or Ubuntu packages that are missing for a purpose: demo, images or test.
 # As root or with password-less sudo; otherwise prints the one command to run and fails.
 # No service that comes along is started, now or at the next boot.
 set -euo pipefail
 
 build=(gcc libc6-dev libpcap-dev make pkg-config)
 demo=(iproute2)
-test=(conntrack etcd-server ethtool iperf3 iptables jq libfixbuf-tools nfdump openssl
-    openvswitch-switch pmacct procps prometheus softflowd tcpdump tcpreplay tshark)
+# libpcap is built from its source for musl.
+images=(bison dpkg-dev flex linux-libc-dev musl-tools)
+test=(busybox-static conntrack containerd containernetworking-plugins etcd-server ethtool iperf3 iptables jq libfixbuf-tools nfdump openssl
+    openvswitch-switch pmacct procps prometheus runc softflowd tcpdump tcpreplay tshark)
 
 case "${1:-}" in
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
-test) wanted=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
+images) wanted=("${build[@]}" "${images[@]}") ;;
+test) wanted=("${build[@]}" "${demo[@]}" "${images[@]}" "${test[@]}") ;;
 *)
-    echo "usage: $0 demo|test" >&2
+    echo "usage: $0 demo|images|test" >&2
     exit 64
     ;;
 esac
