@@ -16,5 +16,5 @@ fi
 libpcap=$(deploy/images/libpcap.sh "$folder/libpcap")
 LIBPCAP_LIBDIR=$libpcap LIBPCAP_VER=$(cat "$libpcap/VERSION") \
     cargo build --profile image --locked --target "$target" \
-    -p kipfix-probe -p kipfix-collector -p kipfix-check >&2
+    -p kipfix-probe -p kipfix-collector -p kipfix-check -p kipfix-traffic >&2
 (cd "$folder/image" && pwd)
