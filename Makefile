@@ -1,18 +1,22 @@
 # What there is to do with a checkout. CI runs nothing but these.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e check build images deb bench scale deps clean
+.PHONY: help demo test e2e check build images deb manifest bench scale deps clean
 
 help: ## Says what there is to do.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
 demo: ## Shows it at work on this machine: two nodes, pods, traffic, who talked to whom.
 	@deploy/demo/demo.sh
 
 test: ## Installs what the tests need and runs all of them.
 	@.ci/test.sh
+
+e2e: images ## Installs it by its chart on a real cluster of three nodes, made here, and tries all of it (as root).
+	@deploy/deps.sh test
+	cargo test -p kipfix-tests --locked --test e2e
 
 check: ## Formatting, lints and documentation, each as an error.
 	cargo fmt --all --check
@@ -25,6 +29,13 @@ build: ## Builds both daemons into target/release.
 images: ## Makes the container images as OCI archives, and their SBOMs, in target/images.
 	@deploy/deps.sh images
 	cargo run --quiet --locked -p kipfix-images -- "$$(deploy/images/static.sh)" target/images
+
+deb: build ## Makes Debian packages of both daemons, in target/debian (needs cargo-deb).
+	cargo deb --no-build --locked -p kipfix-probe
+	cargo deb --no-build --locked -p kipfix-collector
+
+manifest: ## Writes deploy/kipfix.yaml anew, the chart as plain manifests.
+	deploy/helm/manifest.sh "$$(tests/cluster/build.sh)/helm" >deploy/kipfix.yaml
 
 bench: ## Measures the data path.
 	cargo bench --workspace --locked

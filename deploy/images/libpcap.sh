@@ -39,7 +39,7 @@ cd libpcap-*/
 # musl-gcc does not look for the kernel's headers by itself.
 kernel="-idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
 if ! {
-    CC=musl-gcc CPPFLAGS=$kernel CFLAGS='-O2 -fPIC' ./configure --quiet --disable-shared \
+    CC="musl-gcc" CPPFLAGS=$kernel CFLAGS="-O2 -fPIC $kernel" ./configure --quiet --disable-shared \
         --without-libnl --disable-dbus --disable-rdma --disable-bluetooth --disable-usb \
         --disable-netmap --without-dpdk --without-dag --without-snf --disable-remote
     make --silent libpcap.a

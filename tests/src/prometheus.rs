@@ -1,0 +1,131 @@
+//! A real Prometheus beside the cluster's control plane, and PromQL.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::nodes::{Nodes, within};
+use crate::program::{self, Running};
+
+const ADDRESS: &str = "127.0.0.1:9090";
+
+/// What finds pods by their annotations, as most installations have it.
+pub const ANNOTATIONS: &str = r#"
+global: {scrape_interval: 2s}
+scrape_configs:
+  - job_name: pods
+    kubernetes_sd_configs: [{role: pod, kubeconfig_file: KUBECONFIG}]
+    relabel_configs:
+      - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape], regex: "true", action: keep}
+      - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path], regex: (.+), target_label: __metrics_path__}
+      - source_labels: [__address__, __meta_kubernetes_pod_annotation_prometheus_io_port]
+        regex: ([^:]+)(?::\d+)?;(\d+)
+        replacement: $1:$2
+        target_label: __address__
+      - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
+      - {source_labels: [__meta_kubernetes_pod_node_name], target_label: node}
+"#;
+
+/// A running Prometheus; ended, and its data removed, when dropped.
+pub struct Prometheus<'a> {
+    nodes: &'a Nodes,
+    _running: Running,
+    _folder: TempDir,
+}
+
+impl<'a> Prometheus<'a> {
+    /// Starts one with a configuration, in which `KUBECONFIG` stands for an administrator's.
+    pub fn start(nodes: &'a Nodes, configuration: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("prometheus.yaml");
+        let kubeconfig = nodes.credential("admin.conf");
+        let text = configuration.replace("KUBECONFIG", &kubeconfig.to_string_lossy());
+        fs::write(&file, text).expect("a file");
+        program::output(
+            std::process::Command::new("promtool")
+                .args(["check", "config"])
+                .arg(&file),
+        );
+        let log = fs::File::create(folder.path().join("log")).expect("a log");
+        let mut command = nodes.inside("cp", "prometheus");
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.path().join("data").display()
+            ))
+            .arg(format!("--web.listen-address={ADDRESS}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        let prometheus = Self {
+            nodes,
+            _running: Running::start(&mut command),
+            _folder: folder,
+        };
+        let ready = within(Duration::from_secs(30), || {
+            prometheus.ask("/-/ready", &[]).is_some()
+        });
+        assert!(ready, "Prometheus is not ready");
+        prometheus
+    }
+
+    fn ask(&self, path: &str, form: &[(&str, &str)]) -> Option<String> {
+        let mut curl = self.nodes.inside("cp", "curl");
+        curl.args(["--silent", "--fail-with-body", "--max-time", "10"]);
+        for (name, value) in form {
+            curl.arg("--data-urlencode").arg(format!("{name}={value}"));
+        }
+        let output = curl
+            .arg(format!("http://{ADDRESS}{path}"))
+            .output()
+            .expect("curl runs");
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The series of a query: labels and value.
+    pub fn query(&self, query: &str) -> Vec<(Value, f64)> {
+        let answer = self.ask("/api/v1/query", &[("query", query)]);
+        let answer: Value = answer
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_else(|| panic!("Prometheus refuses {query}"));
+        let series = answer["data"]["result"].as_array().expect("a vector");
+        series
+            .iter()
+            .map(|series| {
+                let value = series["value"][1].as_str().expect("a value");
+                (series["metric"].clone(), value.parse().expect("a number"))
+            })
+            .collect()
+    }
+
+    /// The sum of a query's series; 0 where there is none.
+    pub fn sum(&self, query: &str) -> f64 {
+        self.query(query).iter().map(|(_, value)| value).sum()
+    }
+
+    /// Waits until a query has this sum, and says how it came out.
+    pub fn expect(&self, query: &str, wanted: u64) {
+        #[allow(clippy::cast_precision_loss, reason = "less than 2^53")]
+        let reached = within(Duration::from_secs(90), || self.sum(query) == wanted as f64);
+        println!("  {:>10} = {wanted:>10}   {query}", self.sum(query));
+        assert!(reached, "{query} is {}, not {wanted}", self.sum(query));
+    }
+
+    /// Targets that are scraped without an error, by the value of a label.
+    pub fn up(&self, label: &str) -> Vec<String> {
+        let up = self.query("up == 1");
+        let mut names: Vec<String> = up
+            .iter()
+            .map(|(labels, _)| labels[label].as_str().unwrap_or_default().to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
