@@ -267,26 +267,22 @@ pub fn translated(nodes: &Nodes) {
         |r| is(r, OUTSIDE, &node1, "external_to_node"),
     );
 
-    // A NodePort on a node without the pod: the client's connection to the node is one, the node's to the pod
-    // another, since the node puts its own address in front.
+    // A NodePort on a node without the pod has two legs: the client's connection to the Service on that node,
+    // and the node's own to the pod, since the node puts its address in front.
     let client_leg = Meter::arriving(nodes, 3, "--protocol tcp --destination-port 30080");
     call_from_outside(nodes, &format!("tcp {entry}:30080 4 300 2000"));
     let from = "172.30.0.200";
+    let asked = client_leg.read().0;
     expect_flows(
         nodes,
         &release,
-        "NodePort, client to node",
-        client_leg.read().0,
+        "NodePort, client to Service",
+        asked,
         4,
-        |r| is(r, from, &entry, "external_to_node"),
+        |r| is(r, from, &entry, "external_to_service") && r["destinationWorkloadName"] == "web",
     );
-    expect_flows(
-        nodes,
-        &release,
-        "NodePort, node to pod",
-        client_leg.read().0,
-        4,
-        |r| is(r, &entry, &web, "node_to_pod"),
-    );
+    expect_flows(nodes, &release, "NodePort, node to pod", asked, 4, |r| {
+        is(r, &entry, &web, "node_to_pod")
+    });
     release.uninstall();
 }

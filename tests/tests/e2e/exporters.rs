@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use kipfix_tests::nodes::{Nodes, within};
+use kipfix_tests::nodes::Nodes;
 use kipfix_tests::program::{self, Running, wait_for_udp};
 use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
 
@@ -153,5 +153,4 @@ pub fn into_theirs(nodes: &Nodes) {
         2 * 20 * 728
     );
     assert_eq!((asked, answered), (2 * 20 * 328, 2 * 20 * 728));
-    let _ = within;
 }
