@@ -30,7 +30,8 @@ images: ## Makes the container images as OCI archives, and their SBOMs, in targe
 	@deploy/deps.sh images
 	cargo run --quiet --locked -p kipfix-images -- "$$(deploy/images/static.sh)" target/images
 
-deb: build ## Makes Debian packages of both daemons, in target/debian (needs cargo-deb).
+deb: build ## Makes Debian packages of both daemons, in target/debian.
+	@deploy/deps.sh deb
 	cargo deb --no-build --locked -p kipfix-probe
 	cargo deb --no-build --locked -p kipfix-collector
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::nodes::{Nodes, within};
-use crate::program::{self, Running};
+use crate::program::Running;
 
 const ADDRESS: &str = "127.0.0.1:9090";
 
@@ -33,7 +33,7 @@ scrape_configs:
 pub struct Prometheus<'a> {
     nodes: &'a Nodes,
     _running: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl<'a> Prometheus<'a> {
@@ -44,13 +44,8 @@ impl<'a> Prometheus<'a> {
         let kubeconfig = nodes.credential("admin.conf");
         let text = configuration.replace("KUBECONFIG", &kubeconfig.to_string_lossy());
         fs::write(&file, text).expect("a file");
-        program::output(
-            std::process::Command::new("promtool")
-                .args(["check", "config"])
-                .arg(&file),
-        );
         let log = fs::File::create(folder.path().join("log")).expect("a log");
-        let mut command = nodes.inside("cp", "prometheus");
+        let mut command = nodes.inside("cp", &nodes.built("prometheus").to_string_lossy());
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(
@@ -64,12 +59,13 @@ impl<'a> Prometheus<'a> {
         let prometheus = Self {
             nodes,
             _running: Running::start(&mut command),
-            _folder: folder,
+            folder,
         };
         let ready = within(Duration::from_secs(30), || {
             prometheus.ask("/-/ready", &[]).is_some()
         });
-        assert!(ready, "Prometheus is not ready");
+        let log = || fs::read_to_string(prometheus.folder.path().join("log")).unwrap_or_default();
+        assert!(ready, "Prometheus is not ready: {}", log());
         prometheus
     }
 

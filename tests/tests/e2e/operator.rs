@@ -69,7 +69,7 @@ kind: Prometheus
 metadata: {{name: it, namespace: {}}}
 spec:
   replicas: 0
-  version: v2.42.0
+  version: v3.5.0
   apiserverConfig: {{host: "https://172.30.0.1:6443", bearerToken: {token}, tlsConfig: {{insecureSkipVerify: true}}}}
   podMonitorSelector: {{matchLabels: {{release: it}}}}
   serviceMonitorSelector: {{matchLabels: {{release: it}}}}
