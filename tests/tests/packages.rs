@@ -124,8 +124,9 @@ fn what_the_unit_gives_is_enough_to_capture_and_no_more_than_that_stays() {
         return skip(test, "not root, no network namespaces, or no setpriv");
     }
     let namespace = Namespace::new("unit");
-    namespace.run("ip link add wire type dummy");
+    namespace.run("ip link add wire type veth peer name far");
     namespace.run("ip link set wire up");
+    namespace.run("ip link set far up");
     let start = |ambient: &str| {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace.name(), "setpriv"]);
