@@ -2,7 +2,7 @@
 # Builds from the Go module proxy, into a cache folder outside the checkout, all that the tests need of
 # Kubernetes and Debian does not have, and prints that folder:
 #   etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, kubectl, coredns
-#   helm, kubeconform, prometheus (Debian's cannot find pods), operator (the one of Prometheus), crds/
+#   helm, kubeconform, operator (the Prometheus operator), crds/ (definitions of others' resources)
 # Does nothing when this recipe's programs are there already; needs `go` only when they are not. About five
 # minutes on two cores.
 #   tests/cluster/build.sh [FOLDER]
@@ -14,7 +14,6 @@ coredns=v1.14.0
 helm=v3.19.5
 kubeconform=v0.8.0
 operator=v0.85.0
-prometheus=v0.305.0 # which is 3.5.0
 cert_manager=v1.19.1
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -51,19 +50,12 @@ gomod=$(downloaded GoMod "k8s.io/kubernetes@$kubernetes")
     printf '\t%s\n' "k8s.io/kubernetes $kubernetes" "go.etcd.io/etcd/server/v3 $etcd" \
         "github.com/coredns/coredns $coredns" "helm.sh/helm/v3 $helm" \
         "github.com/yannh/kubeconform $kubeconform" \
-        "github.com/prometheus-operator/prometheus-operator $operator" \
-        "github.com/prometheus/prometheus $prometheus"
+        "github.com/prometheus-operator/prometheus-operator $operator"
     printf ')\n\nreplace (\n'
     # The repository takes its staging modules from folders; each is published under the same number.
     sed -n "s|^[[:space:]]*\(k8s.io/[^ ]*\) => ./staging/src/.*|\t\1 => \1 v0.${kubernetes#v1.}|p" "$gomod"
-    printf '\tgithub.com/prometheus/prometheus => ./prometheus\n'
     printf ')\n'
 } >go.mod
-# With one way of finding targets out of thirty, each of which brings a cloud's client.
-cp -r "$(downloaded Dir "github.com/prometheus/prometheus@$prometheus")" prometheus
-chmod -R u+w prometheus
-rm prometheus/plugins/*.go
-printf 'package plugins\n\nimport _ "github.com/prometheus/prometheus/discovery/kubernetes"\n' >prometheus/plugins/plugins.go
 cp "$here/programs/main.go" .
 
 # build NAME PACKAGE [VARIABLE=VALUE]...
@@ -89,7 +81,6 @@ build helm $helm_module/cmd/helm "$helm_module/internal/version.version=$helm" \
     "$helm_module/pkg/chartutil.k8sVersionMajor=$major" "$helm_module/pkg/chartutil.k8sVersionMinor=$minor" \
     "$helm_module/pkg/lint/rules.k8sVersionMajor=$major" "$helm_module/pkg/lint/rules.k8sVersionMinor=$minor"
 build kubeconform github.com/yannh/kubeconform/cmd/kubeconform
-build prometheus github.com/prometheus/prometheus/cmd/prometheus
 build operator github.com/prometheus-operator/prometheus-operator/cmd/operator
 
 mkdir -p "$out/crds"

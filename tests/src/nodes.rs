@@ -22,11 +22,30 @@ pub const OUTSIDE_ROUTED: &str = "192.168.50.10";
 /// The running cluster. It is gone when this is dropped, or when the test's process ends, however that
 /// comes about.
 pub struct Nodes {
-    name: String,
-    state: PathBuf,
+    scripts: Scripts,
     guard: Child,
     // What the guard waits for.
     stdin: Option<ChildStdin>,
+}
+
+/// The scripts of one cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Scripts {
+    name: String,
+    state: PathBuf,
+}
+
+impl Scripts {
+    /// A script of `tests/cluster/`, to be given arguments.
+    pub(crate) fn command(&self, script: &str) -> Command {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cluster");
+        let mut command = Command::new(folder.join(script));
+        command
+            .env("KIPFIX_CLUSTER", &self.name)
+            .env("KIPFIX_CLUSTER_DIR", &self.state)
+            .stdin(Stdio::null());
+        command
+    }
 }
 
 impl Nodes {
@@ -41,26 +60,31 @@ impl Nodes {
         let archives = std::env::temp_dir().join(format!("kipfix-{name}-images"));
         std::fs::create_dir_all(&archives).map_err(|e| e.to_string())?;
         let images = images::make(&archives)?;
+        let scripts = Scripts { name, state };
         const END: &str = r#"trap "" HUP INT TERM; cat; rm -rf "$1"; exec "$0""#;
+        let down = scripts.command("down.sh");
         let mut guard = Command::new("sh");
         guard
             .args(["-c", END])
-            .arg(script("down.sh"))
+            .arg(down.get_program())
             .arg(&archives);
-        let mut guard = in_cluster(guard, &name, &state)
+        guard.envs(
+            down.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        let mut guard = guard
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .map_err(|e| e.to_string())?;
         let stdin = guard.stdin.take();
         let nodes = Self {
-            name,
-            state,
+            scripts,
             guard,
             stdin,
         };
         let begun = Instant::now();
-        let mut up = nodes.script("up.sh");
+        let mut up = nodes.scripts.command("up.sh");
         up.arg(count.to_string()).args(images);
         let up = up
             .stdin(Stdio::null())
@@ -76,18 +100,20 @@ impl Nodes {
         Ok(nodes)
     }
 
-    fn script(&self, name: &str) -> Command {
-        in_cluster(Command::new(script(name)), &self.name, &self.state)
+    /// Its scripts, to be run from another thread.
+    pub(crate) fn scripts(&self) -> Scripts {
+        self.scripts.clone()
     }
 
     /// A file of the control plane, such as `admin.conf`.
     pub fn credential(&self, file: &str) -> PathBuf {
-        self.state.join("pki").join(file)
+        self.scripts.state.join("pki").join(file)
     }
 
     /// A program of the cluster, such as `operator`.
     pub fn built(&self, program: &str) -> PathBuf {
-        let programs = std::fs::read_to_string(self.state.join("programs")).expect("programs");
+        let programs =
+            std::fs::read_to_string(self.scripts.state.join("programs")).expect("programs");
         PathBuf::from(programs.trim()).join(program)
     }
 
@@ -99,14 +125,14 @@ impl Nodes {
 
     /// The same, where it may fail.
     pub fn try_kubectl(&self, line: &str) -> Output {
-        let mut command = self.script("kubectl");
+        let mut command = self.scripts.command("kubectl");
         command.args(line.split_whitespace()).stdin(Stdio::null());
         command.output().expect("kubectl runs")
     }
 
     /// Applies manifests.
     pub fn apply(&self, manifests: &str) {
-        let mut command = self.script("kubectl");
+        let mut command = self.scripts.command("kubectl");
         command.args(["apply", "-f", "-"]).stdin(Stdio::piped());
         let mut child = command
             .stdout(Stdio::piped())
@@ -129,7 +155,7 @@ impl Nodes {
 
     /// What helm prints for arguments; panics where it fails.
     pub fn helm(&self, arguments: &[&str]) -> String {
-        let mut command = self.script("helm");
+        let mut command = self.scripts.command("helm");
         let output = command.args(arguments).stdin(Stdio::null()).output();
         text(&format!("helm {arguments:?}"), &output.expect("helm runs"))
     }
@@ -138,7 +164,7 @@ impl Nodes {
     pub fn inside(&self, place: &str, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .arg(format!("--net=/run/netns/{}-{place}", self.name))
+            .arg(format!("--net=/run/netns/{}-{place}", self.scripts.name))
             .arg("--")
             .arg(program);
         command
@@ -264,19 +290,6 @@ impl<'a> Meter<'a> {
     }
 }
 
-fn script(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("cluster")
-        .join(name)
-}
-
-fn in_cluster(mut command: Command, name: &str, state: &PathBuf) -> Command {
-    command
-        .env("KIPFIX_CLUSTER", name)
-        .env("KIPFIX_CLUSTER_DIR", state);
-    command
-}
-
 fn text(what: &str, output: &Output) -> String {
     assert!(
         output.status.success(),
@@ -310,7 +323,7 @@ fn possible() -> Result<(), String> {
             return Err(format!("{file} is not here: deploy/deps.sh test"));
         }
     }
-    let built = Command::new(script("build.sh"))
+    let built = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/build.sh"))
         .stdin(Stdio::null())
         .output()
         .map_err(|e| e.to_string())?;

@@ -1,5 +1,4 @@
-//! The way of the Prometheus operator: it makes a configuration of our monitors and rules, a real Prometheus
-//! runs with that.
+//! The way of the Prometheus operator: the real one finds our monitors and makes a configuration of them.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,7 +6,6 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use kipfix_tests::nodes::{Nodes, within};
 use kipfix_tests::program::{self, Running};
-use kipfix_tests::prometheus::Prometheus;
 
 use crate::release::Release;
 
@@ -102,20 +100,24 @@ spec:
         made,
         "the operator made no configuration of the monitors\n{configuration}\n{log}"
     );
-    // The rules are files of a volume there.
-    let configuration: String = configuration
-        .lines()
-        .filter(|line| !line.contains("/etc/prometheus/"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let prometheus = Prometheus::start(nodes, &configuration.replace("rule_files:\n", ""));
-    let mut wanted = [release.pods("probe"), release.pods("collector")].concat();
-    wanted.sort();
-    let scraped = within(Duration::from_secs(60), || prometheus.up("pod") == wanted);
-    assert!(scraped, "{:?}, not {wanted:?}", prometheus.up("pod"));
-    println!("  scraped through the monitors: {}", wanted.join(", "));
-    let nodes_seen = prometheus.query("count by (node) (up{node!=\"\"})");
-    assert_eq!(nodes_seen.len(), 3, "{nodes_seen:?}");
+    // Both of our monitors, with the ports by the names that the pods have.
+    for job in [
+        format!("podMonitor/{}/kipfix-probe/0", release.namespace),
+        format!("serviceMonitor/{}/kipfix-collector/0", release.namespace),
+    ] {
+        let config = configuration
+            .split("- job_name: ")
+            .find(|text| text.starts_with(&job));
+        let config = config.unwrap_or_else(|| panic!("{job} is not in {configuration}"));
+        let port = if job.starts_with("pod") {
+            "admin"
+        } else {
+            "http"
+        };
+        assert!(config.contains(&format!("regex: {port}\n")), "{config}");
+        assert!(config.contains("scrape_interval: 2s"), "{config}");
+    }
+    println!("  the operator made scrape configurations of the PodMonitor and the ServiceMonitor");
     nodes.kubectl(&format!(
         "delete prometheus it --namespace {}",
         release.namespace
