@@ -157,7 +157,10 @@ impl<'a> Prometheus<'a> {
 
     /// The sum of a query's series; 0 where there is none.
     pub fn sum(&self, query: &str) -> f64 {
-        self.query(query).iter().map(|(_, value)| value).sum()
+        // An empty sum would be -0.
+        self.query(query)
+            .iter()
+            .fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// Waits until a query has this sum, and says how it came out.
@@ -166,6 +169,12 @@ impl<'a> Prometheus<'a> {
         let reached = within(Duration::from_secs(90), || self.sum(query) == wanted as f64);
         println!("  {:>10} = {wanted:>10}   {query}", self.sum(query));
         assert!(reached, "{query} is {}, not {wanted}", self.sum(query));
+    }
+
+    /// Waits until a query, which has a result, is 0, and says so: a balance.
+    pub fn expect_zero(&self, query: &str) {
+        self.expect(query, 0);
+        assert!(!self.query(query).is_empty(), "{query} has no result");
     }
 
     /// Targets that are scraped without an error, by the value of a label.

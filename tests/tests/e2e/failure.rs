@@ -46,8 +46,8 @@ fn under_load(nodes: &Nodes, values: &[&str], disturb: impl FnOnce(&Release<'_>)
     let sent = total("kipfix_probe_target_records_sent_total");
     let collected = total("kipfix_collector_records_total");
     let lost = total("kipfix_collector_sequence_lost_total");
-    prometheus.expect(&format!("{sent} - {collected} - {lost}"), 0);
-    prometheus.expect(&lost, 0);
+    prometheus.expect_zero(&format!("{sent} - {collected} - {lost}"));
+    prometheus.expect_zero(&lost);
     let bytes = total("kipfix_bytes_total{src_workload=\"client\",dst_workload=\"far\"}");
     prometheus.expect(&bytes, questions * 228);
     release.uninstall();
