@@ -155,9 +155,13 @@ impl Nodes {
 
     /// What helm prints for arguments; panics where it fails.
     pub fn helm(&self, arguments: &[&str]) -> String {
+        text(&format!("helm {arguments:?}"), &self.try_helm(arguments))
+    }
+
+    /// The same, where it may fail.
+    pub fn try_helm(&self, arguments: &[&str]) -> Output {
         let mut command = self.scripts.command("helm");
-        let output = command.args(arguments).stdin(Stdio::null()).output();
-        text(&format!("helm {arguments:?}"), &output.expect("helm runs"))
+        command.args(arguments).output().expect("helm runs")
     }
 
     /// A command in the network of `cp`, `node1` … or `outside`.

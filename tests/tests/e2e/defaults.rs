@@ -270,7 +270,7 @@ pub fn translated(nodes: &Nodes) {
         "NodePort, client to Service",
         asked,
         4,
-        |r| is(r, from, &entry, "external_to_service") && r["destinationWorkloadName"] == "web",
+        |r| is(r, from, &entry, "external_to_service") && r["destinationServiceName"] == "web",
     );
     expect_flows(nodes, &release, "NodePort, node to pod", asked, 4, |r| {
         is(r, &entry, &web, "node_to_pod")

@@ -92,6 +92,18 @@ impl<'a> Release<'a> {
     }
 }
 
+impl Drop for Release<'_> {
+    /// Also where a test fails: the next one installs it anew.
+    fn drop(&mut self) {
+        let namespace = self.namespace;
+        self.nodes
+            .try_helm(&["uninstall", self.name, "--namespace", namespace]);
+        self.nodes.try_kubectl(&format!(
+            "delete pods --namespace {namespace} --all --grace-period=0 --force"
+        ));
+    }
+}
+
 /// Runs the traffic generator in a pod of the namespace `shop`.
 pub fn call(nodes: &Nodes, workload: &str, line: &str) {
     nodes.exec(
