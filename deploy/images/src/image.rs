@@ -54,6 +54,7 @@ pub struct Image {
     labels: BTreeMap<String, String>,
     ports: Vec<String>,
     content: BTreeMap<String, Content>,
+    packed: bool,
 }
 
 impl Image {
@@ -67,7 +68,15 @@ impl Image {
             labels: BTreeMap::new(),
             ports: Vec::new(),
             content: BTreeMap::new(),
+            packed: true,
         }
+    }
+
+    /// Not packed: larger, and made in no time.
+    #[must_use]
+    pub fn unpacked(mut self) -> Self {
+        self.packed = false;
+        self
     }
 
     /// Who runs it, `UID:GID` [default: 65532:65532].
@@ -134,9 +143,14 @@ impl Image {
     /// The file cannot be written.
     pub fn write(&self, archive: &Path, architecture: &str) -> io::Result<()> {
         let layer = self.layer()?;
-        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-        packed.write_all(&layer)?;
-        let packed = packed.finish()?;
+        let diff = digest(&layer);
+        let (layer, kind) = if self.packed {
+            let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+            packed.write_all(&layer)?;
+            (packed.finish()?, "layer.v1.tar+gzip")
+        } else {
+            (layer, "layer.v1.tar")
+        };
         let ports: BTreeMap<&str, Value> = self
             .ports
             .iter()
@@ -145,7 +159,7 @@ impl Image {
         let config = json!({
             "architecture": architecture,
             "os": "linux",
-            "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
+            "rootfs": {"type": "layers", "diff_ids": [diff]},
             "history": [{"created_by": "kipfix-images"}],
             "config": {
                 "User": self.user,
@@ -161,7 +175,7 @@ impl Image {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": descriptor("config.v1+json", &config),
-            "layers": [descriptor("layer.v1.tar+gzip", &packed)],
+            "layers": [descriptor(kind, &layer)],
             "annotations": self.labels,
         });
         let manifest = serde_json::to_vec(&manifest)?;
@@ -193,7 +207,7 @@ impl Image {
             br#"{"imageLayoutVersion":"1.0.0"}"#,
         )?;
         append(&mut tar, "index.json", 0o644, &serde_json::to_vec(&index)?)?;
-        for blob in [&config, &packed, &manifest] {
+        for blob in [&config, &layer, &manifest] {
             let path = format!("blobs/{}", digest(blob).replace(':', "/"));
             append(&mut tar, &path, 0o644, blob)?;
         }
