@@ -28,7 +28,7 @@ build: ## Builds both daemons into target/release.
 
 images: ## Makes the container images as OCI archives, and their SBOMs, in target/images.
 	@deploy/deps.sh images
-	cargo run --quiet --locked -p kipfix-images -- "$$(deploy/images/static.sh)" target/images
+	cargo run --release --quiet --locked -p kipfix-images -- "$$(deploy/images/static.sh)" target/images
 
 deb: build ## Makes Debian packages of both daemons, in target/debian.
 	@deploy/deps.sh deb

@@ -70,13 +70,12 @@ const CASES: [Case; 10] = [
 ];
 
 fn pod(number: usize, case: &Case) -> String {
-    let probe = "/kipfix-probe --interface eth0 --export stdout:";
+    let probe = "/kipfix-probe --interface eth0 --export udp://127.0.0.1:4739";
     let command = if case.shell {
         format!("[/bin/sh, -c, 'exec {probe}']")
     } else {
         format!("[{}]", probe.replace(' ', ", "))
-    }
-    .replace("stdout:", "'stdout:'");
+    };
     let (user, image, escalation) = (case.user, PROBES[case.image], case.escalation);
     let add = if case.granted { "NET_RAW" } else { "" };
     format!(
