@@ -1,18 +1,22 @@
 # What there is to do with a checkout. CI runs nothing but these.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build docs bench scale deps clean
+.PHONY: help demo test e2e check build images deb manifest docs bench scale deps clean
 
 help: ## Says what there is to do.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
 demo: ## Shows it at work on this machine: two nodes, pods, traffic, who talked to whom.
 	@deploy/demo/demo.sh
 
 test: ## Installs what the tests need and runs all of them.
 	@.ci/test.sh
+
+e2e: images ## Installs it by its chart on a real cluster of three nodes, made here, and tries all of it (as root).
+	@deploy/deps.sh test
+	cargo test -p kipfix-tests --locked --test e2e
 
 check: ## Formatting, lints and documentation, each as an error.
 	cargo fmt --all --check
@@ -21,6 +25,18 @@ check: ## Formatting, lints and documentation, each as an error.
 
 build: ## Builds both daemons into target/release.
 	cargo build --release --locked -p kipfix-probe -p kipfix-collector
+
+images: ## Makes the container images as OCI archives, and their SBOMs, in target/images.
+	@deploy/deps.sh images
+	cargo run --release --quiet --locked -p kipfix-images -- "$$(deploy/images/static.sh)" target/images
+
+deb: build ## Makes Debian packages of both daemons, in target/debian.
+	@deploy/deps.sh deb
+	cargo deb --no-build --locked -p kipfix-probe
+	cargo deb --no-build --locked -p kipfix-collector
+
+manifest: ## Writes deploy/kipfix.yaml anew, the chart as plain manifests.
+	deploy/helm/manifest.sh "$$(tests/cluster/build.sh)/helm" >deploy/kipfix.yaml
 
 docs: ## Writes what is generated: references in docs/, dashboards in grafana/.
 	KIPFIX_WRITE_DOCS=1 cargo test -p kipfix-tests --locked --test docs --quiet

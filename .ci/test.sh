@@ -9,8 +9,13 @@ make test does, in this order:
   2. check: formatting, lints and documentation without a warning (make check)
   3. unit: cargo test of every crate
   4. demo: the whole path on this machine (make demo)
-  5. end to end: the real binaries with real peers (nfdump, softflowd, pmacct, tshark, ...), live
-     captures in network namespaces of their own; what this machine cannot do is skipped, and said
+  5. images: both container images, from static binaries, without a container engine (make images)
+  6. cluster programs: Kubernetes, helm and what belongs to them from the Go module proxy, kept in
+     ~/.cache/kipfix: minutes the first time, nothing afterwards
+  7. end to end: the real binaries with real peers (nfdump, softflowd, pmacct, tshark, ...), live
+     captures in network namespaces of their own, and the chart on a real cluster of three nodes made
+     here; what this machine cannot do is skipped, and said
+On two cores that takes about 15 minutes, with nothing built before about 45.
 WHAT
 
 deploy/deps.sh test || exit 1
@@ -72,6 +77,11 @@ step "documentation" env RUSTDOCFLAGS="-D warnings" \
 tests "unit" cargo test --workspace --exclude kipfix-tests --locked --no-fail-fast
 step "binaries" cargo build --release --locked -p kipfix-probe -p kipfix-collector
 step "demo" deploy/demo/demo.sh </dev/null
+step "images" make --no-print-directory images
+# Where Go is not, the tests that need these say so.
+if command -v go >/dev/null; then
+    step "cluster programs" tests/cluster/build.sh
+fi
 tests "end to end" cargo test -p kipfix-tests --locked --no-fail-fast
 
 echo

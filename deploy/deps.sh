@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages that are missing for a purpose: demo or test.
+# Installs the Debian or Ubuntu packages that are missing for a purpose: demo, images, deb or test.
 # As root or with password-less sudo; otherwise prints the one command to run and fails.
 # No service that comes along is started, now or at the next boot.
 set -euo pipefail
 
 build=(gcc libc6-dev libpcap-dev make pkg-config)
 demo=(iproute2)
-test=(conntrack etcd-server ethtool iperf3 iptables jq libfixbuf-tools nfdump openssl
-    openvswitch-switch pmacct procps prometheus softflowd tcpdump tcpreplay tshark)
+# libpcap is built from its source for musl.
+images=(bison dpkg-dev flex linux-libc-dev musl-tools)
+test=(busybox-static conntrack containerd containernetworking-plugins curl etcd-server ethtool iperf3 iptables jq libfixbuf-tools nfdump openssl
+    openvswitch-switch pmacct procps prometheus runc softflowd tcpdump tcpreplay tshark)
 
 case "${1:-}" in
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
-test) wanted=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
+deb) wanted=("${build[@]}" dpkg-dev) ;;
+images) wanted=("${build[@]}" "${images[@]}") ;;
+test) wanted=("${build[@]}" "${demo[@]}" "${images[@]}" "${test[@]}") ;;
 *)
-    echo "usage: $0 demo|test" >&2
+    echo "usage: $0 demo|images|deb|test" >&2
     exit 64
     ;;
 esac
@@ -29,6 +33,10 @@ if [ "$1" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev
     fi
     echo "adding rustfmt and clippy to the Rust toolchain (by rustup)"
     rustup component add rustfmt clippy
+fi
+if [[ $1 == deb || $1 == test ]] && ! command -v cargo-deb >/dev/null; then
+    echo "installing cargo-deb (a few minutes)"
+    cargo install --quiet --locked cargo-deb
 fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "not Debian or Ubuntu: please see yourself that there is what these packages bring: ${wanted[*]}" >&2

@@ -17,9 +17,9 @@ use kipfix_service::exposition;
 use kipfix_service::signals::Stop;
 use tracing::{info, warn};
 
-use crate::capture::filter;
 use crate::capture::live::{Live, LiveSettings};
 use crate::capture::savefile::Savefile;
+use crate::capture::{filter, permission};
 use crate::export::batch::{self, RecordBatches};
 use crate::export::flows::{FlowEncoding, Told};
 use crate::export::json::JsonExporter;
@@ -39,6 +39,7 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// It cannot start, or a stage died.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
+    permission::lower();
     if let Some(expression) = &settings.filter {
         filter::check(expression)?;
     }

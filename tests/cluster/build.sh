@@ -1,14 +1,24 @@
 #!/usr/bin/env bash
-# Builds a real kube-apiserver and the etcd beneath it from the Go module proxy into a cache folder outside
-# the checkout, and prints that folder. Does nothing when this recipe's programs are there already; needs
-# `go` only when they are not.
+# Builds from the Go module proxy, into a cache folder outside the checkout, all that the tests need of
+# Kubernetes and Debian does not have, and prints that folder:
+#   etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, kubectl, coredns
+#   helm, kubeconform, operator (the Prometheus operator), crds/ (definitions of others' resources)
+# Does nothing when this recipe's programs are there already; needs `go` only when they are not. About five
+# minutes on two cores.
 #   tests/cluster/build.sh [FOLDER]
 set -euo pipefail
-kubernetes=${KUBERNETES_VERSION:-v1.34.4}
+kubernetes=v1.34.4
 # Debian's etcd is too old for streaming lists.
-etcd=${ETCD_VERSION:-v3.6.5}
-out=${1:-${KIPFIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kipfix}/kubernetes-$kubernetes-etcd-$etcd}
-recipe="$(sha256sum <"$0" | cut -c1-16) $kubernetes $etcd"
+etcd=v3.6.5
+coredns=v1.14.0
+helm=v3.19.5
+kubeconform=v0.8.0
+operator=v0.85.0
+cert_manager=v1.19.1
+
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-${KIPFIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kipfix}/cluster-$kubernetes}
+recipe=$(cat "$0" "$here/programs/main.go" | sha256sum | cut -c1-16)
 mkdir -p "$out"
 # Whoever comes while it is built waits.
 exec 9>"$out/.lock"
@@ -19,60 +29,63 @@ if [ "$(cat "$out/.recipe" 2>/dev/null)" = "$recipe" ]; then
 fi
 # From 1.21 on, go fetches the release that a module asks for.
 if [ -z "$(go env GOTOOLCHAIN 2>/dev/null)" ]; then
-    echo "go 1.21 or newer is not here to build kube-apiserver $kubernetes (https://go.dev/dl)" >&2
+    echo "go 1.21 or newer is not here to build Kubernetes $kubernetes (https://go.dev/dl)" >&2
     exit 1
 fi
-echo "building kube-apiserver $kubernetes and etcd $etcd in $out: minutes, once" >&2
+echo "building Kubernetes $kubernetes, helm and what belongs to them in $out: minutes, once" >&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+cd "$work"
 export CGO_ENABLED=0
 
-# Builds the module of the current folder into a program of this name.
-build() {
-    go build -mod=mod -buildvcs=false -trimpath -ldflags '-s -w' -o "$out/$1" .
+# Prints a field of what go says of a module.
+downloaded() {
+    go mod download -json "$2" | sed -n "s/^[[:space:]]*\"$1\": \"\(.*\)\",\{0,1\}$/\1/p"
 }
 
-mkdir "$work/etcd" "$work/kube-apiserver"
-
-cd "$work/etcd"
-printf 'module etcd\n\ngo 1.24.0\n\nrequire go.etcd.io/etcd/server/v3 %s\n' "$etcd" >go.mod
-cat >main.go <<'GO'
-package main
-
-import (
-	"os"
-
-	"go.etcd.io/etcd/server/v3/etcdmain"
-)
-
-func main() { etcdmain.Main(os.Args) }
-GO
-build etcd
-
-cd "$work/kube-apiserver"
-gomod=$(go mod download -json "k8s.io/kubernetes@$kubernetes" |
-    sed -n 's/^[[:space:]]*"GoMod": "\(.*\)",\{0,1\}$/\1/p')
+# One module for all: what several of them use is compiled once, and at one version.
+gomod=$(downloaded GoMod "k8s.io/kubernetes@$kubernetes")
 {
-    printf 'module apiserver\n\ngo %s\n\n' "$(sed -n 's/^go //p' "$gomod")"
-    printf 'require k8s.io/kubernetes %s\n\nreplace (\n' "$kubernetes"
+    printf 'module programs\n\ngo %s\n\nrequire (\n' "$(sed -n 's/^go //p' "$gomod")"
+    printf '\t%s\n' "k8s.io/kubernetes $kubernetes" "go.etcd.io/etcd/server/v3 $etcd" \
+        "github.com/coredns/coredns $coredns" "helm.sh/helm/v3 $helm" \
+        "github.com/yannh/kubeconform $kubeconform" \
+        "github.com/prometheus-operator/prometheus-operator $operator"
+    printf ')\n\nreplace (\n'
     # The repository takes its staging modules from folders; each is published under the same number.
     sed -n "s|^[[:space:]]*\(k8s.io/[^ ]*\) => ./staging/src/.*|\t\1 => \1 v0.${kubernetes#v1.}|p" "$gomod"
     printf ')\n'
 } >go.mod
-cat >main.go <<'GO'
-package main
+cp "$here/programs/main.go" .
 
-import (
-	"os"
+# build NAME PACKAGE [VARIABLE=VALUE]...
+build() {
+    local name=$1 package=$2 value flags='-s -w'
+    shift 2
+    for value in "$@"; do
+        flags+=" -X $value"
+    done
+    go build -mod=mod -buildvcs=false -trimpath -ldflags "$flags" -o "$out/$name" "$package"
+}
 
-	"k8s.io/component-base/cli"
-	_ "k8s.io/component-base/metrics/prometheus/clientgo"
-	"k8s.io/kubernetes/cmd/kube-apiserver/app"
-)
+IFS=. read -r major minor _ <<<"${kubernetes#v}"
+version=k8s.io/component-base/version
+build kubernetes . "$version.gitVersion=$kubernetes" "$version.gitMajor=$major" \
+    "$version.gitMinor=$minor" "$version.gitTreeState=clean" "$version.buildDate=1970-01-01T00:00:00Z"
+for program in etcd kube-{apiserver,controller-manager,scheduler,proxy} kubelet kubectl coredns; do
+    ln -sf kubernetes "$out/$program"
+done
+# Without these, helm believes that every cluster is of the oldest release it knows.
+helm_module=helm.sh/helm/v3
+build helm $helm_module/cmd/helm "$helm_module/internal/version.version=$helm" \
+    "$helm_module/pkg/chartutil.k8sVersionMajor=$major" "$helm_module/pkg/chartutil.k8sVersionMinor=$minor" \
+    "$helm_module/pkg/lint/rules.k8sVersionMajor=$major" "$helm_module/pkg/lint/rules.k8sVersionMinor=$minor"
+build kubeconform github.com/yannh/kubeconform/cmd/kubeconform
+build operator github.com/prometheus-operator/prometheus-operator/cmd/operator
 
-func main() { os.Exit(cli.Run(app.NewAPIServerCommand())) }
-GO
-build kube-apiserver
-
+mkdir -p "$out/crds"
+cp "$(downloaded Dir github.com/prometheus-operator/prometheus-operator@$operator)"/example/prometheus-operator-crd/*.yaml \
+    "$(downloaded Dir github.com/cert-manager/cert-manager@$cert_manager)"/deploy/crds/*.yaml "$out/crds"
+chmod u+w "$out"/crds/*
 echo "$recipe" >"$out/.recipe"
 echo "$out"

@@ -11,6 +11,10 @@
 //! * [`netns`]: network namespaces that go when the test does;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
 //!   in it;
+//! * [`nodes`]: a real cluster of several nodes on this machine, its kubectl and helm;
+//! * [`images`]: what its pods run, beside our own images;
+//! * [`prometheus`]: a real Prometheus, and PromQL;
+//! * [`schemas`]: what an API server says of itself, for kubeconform;
 //! * [`fill`], [`churn`]: a cluster of any size in it, and pods that come and go with a known truth.
 //!
 //! A test that cannot run here says so with [`skip`]; it never passes in silence.
@@ -27,10 +31,14 @@ pub(crate) mod control_plane;
 pub mod dashboards;
 pub mod fill;
 pub mod flows;
+pub mod images;
 pub mod netns;
+pub mod nodes;
 pub mod objects;
 pub mod pages;
 pub mod program;
+pub mod prometheus;
+pub mod schemas;
 pub mod scrape;
 pub mod sink;
 pub mod traffic;

@@ -1,12 +1,20 @@
 //! The one right that live capture takes: `CAP_NET_RAW`. As a file capability it comes permitted but not
-//! effective; it is raised here around opening a capture and dropped behind it, so that it is in force for as
-//! short as can be, and so that its lack can be told in words.
+//! effective; from systemd, or for root, it is in force from the start, and is put out of force before there is a
+//! second thread, since each has capabilities of its own. It is raised here around opening a capture and dropped
+//! behind it, so that it is in force for as short as can be, and so that its lack can be told in words.
 
 use caps::{CapSet, Capability};
 
 /// `CAP_NET_RAW` in force until dropped.
 #[derive(Debug)]
 pub struct Raised(());
+
+/// Puts `CAP_NET_RAW` out of force for this thread and those that it starts, which may raise it.
+pub fn lower() {
+    if let Err(error) = caps::drop(None, CapSet::Effective, Capability::CAP_NET_RAW) {
+        tracing::warn!(%error, "the capability CAP_NET_RAW stays in force");
+    }
+}
 
 /// Puts `CAP_NET_RAW` in force for this thread.
 ///
@@ -28,8 +36,6 @@ pub fn raise() -> anyhow::Result<Raised> {
 
 impl Drop for Raised {
     fn drop(&mut self) {
-        if let Err(error) = caps::drop(None, CapSet::Effective, Capability::CAP_NET_RAW) {
-            tracing::warn!(%error, "the capability CAP_NET_RAW stays in force");
-        }
+        lower();
     }
 }

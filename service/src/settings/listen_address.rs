@@ -1,14 +1,15 @@
 //! Where to listen, as a setting.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::BadSettings;
 
-/// An IP address of this host and a port: `127.0.0.1:9473`; `[::]:8080` is every address, IPv4 too.
+/// An IP address of this host and a port: `127.0.0.1:9473`; `[::]:8080` is every address, IPv4 too. An IPv6
+/// address may stand without its brackets, as Kubernetes gives the one of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ListenAddress(pub SocketAddr);
@@ -17,7 +18,13 @@ impl FromStr for ListenAddress {
     type Err = BadSettings;
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
-        text.parse().map(Self).map_err(|_| {
+        let bare = || {
+            let (address, port) = text.rsplit_once(':')?;
+            let address: Ipv6Addr = address.parse().ok()?;
+            Some(SocketAddr::from((address, port.parse().ok()?)))
+        };
+        let address = text.parse().ok().or_else(bare);
+        address.map(Self).ok_or_else(|| {
             BadSettings::new(format!(
                 "{text:?} is no address to listen on: allowed is ADDRESS:PORT, such as \
                  127.0.0.1:8080, [::]:8080 for all"
@@ -55,6 +62,8 @@ mod tests {
         for good in ["127.0.0.1:9473", "[::]:8080", "[::1]:0"] {
             assert_eq!(good.parse::<ListenAddress>().unwrap().to_string(), good);
         }
+        let bare: ListenAddress = "fd00:30::11:9473".parse().unwrap();
+        assert_eq!(bare.to_string(), "[fd00:30::11]:9473");
         for bad in [
             "",
             "8080",

@@ -1,0 +1,75 @@
+{{- define "kipfix.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The release's name, with the chart's unless it is in it. Short enough for the parts' suffixes. */}}
+{{- define "kipfix.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "kipfix.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "kipfix.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What is never changed, of one part: {root, part}. The collector knows probes by the first and the last. */}}
+{{- define "kipfix.selector" -}}
+app.kubernetes.io/name: kipfix
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .part }}
+{{- end -}}
+
+{{- define "kipfix.labels" -}}
+{{ include "kipfix.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/part-of: kipfix
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end -}}
+
+{{/* {root, image} */}}
+{{- define "kipfix.image" -}}
+{{- with .root.Values.image.registry }}{{ . }}/{{ end }}{{ .image.repository }}
+{{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ default .root.Chart.AppVersion .image.tag }}{{ end -}}
+{{- end -}}
+
+{{- define "kipfix.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (printf "%s-collector" (include "kipfix.fullname" .)) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kipfix.priorityClass" -}}
+{{- $class := .Values.probe.priorityClass -}}
+{{- default (ternary (printf "%s-%s-probe" .Release.Namespace (include "kipfix.fullname" .)) "" $class.create) $class.name -}}
+{{- end -}}
+
+{{- define "kipfix.collectorHost" -}}
+{{ include "kipfix.fullname" . }}-collector.{{ .Release.Namespace }}.svc
+{{- end -}}
+
+{{- define "kipfix.collectorSecret" -}}
+{{- default (printf "%s-collector-tls" (include "kipfix.fullname" .)) .Values.tls.collectorSecret -}}
+{{- end -}}
+
+{{- define "kipfix.probeSecret" -}}
+{{- default (printf "%s-probe-tls" (include "kipfix.fullname" .)) .Values.tls.probeSecret -}}
+{{- end -}}
+
+{{/* "true" where resources of the Prometheus operator are wanted. */}}
+{{- define "kipfix.operator" -}}
+{{- $wanted := toString .Values.prometheus.operator -}}
+{{- if or (eq $wanted "true") (and (eq $wanted "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Scrape annotations of one part: {root, port} */}}
+{{- define "kipfix.scrape" -}}
+{{- if and .root.Values.prometheus.annotations (ne (include "kipfix.operator" .root) "true") -}}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ .port | quote }}
+prometheus.io/path: /metrics
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,345 @@
+//! The chart, its recipes and what else is shipped to install from: rendered, validated against the API of a
+//! real server, and in step with each other.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use kipfix_tests::api_server::{ApiServer, User};
+use kipfix_tests::program::eventually;
+use kipfix_tests::{schemas, skip};
+use serde_json::Value;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// The folder of helm, kubectl and kubeconform; `None`, said, where they cannot be had.
+fn tools(test: &str) -> Option<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let output = Command::new(repository().join("tests/cluster/build.sh")).output();
+        let output = output.map_err(|e| e.to_string())?;
+        let last = |text: &[u8]| {
+            String::from_utf8_lossy(text)
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        match output.status.success() {
+            true => Ok(PathBuf::from(last(&output.stdout))),
+            false => Err(last(&output.stderr)),
+        }
+    });
+    built
+        .as_ref()
+        .map_err(|reason| skip(test, reason))
+        .ok()
+        .cloned()
+}
+
+/// Values files that are tried: none, each recipe, and all that can be switched on at once.
+fn all_values() -> Vec<Vec<String>> {
+    let mut recipes: Vec<String> = fs::read_dir(repository().join("deploy/helm/recipes"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .map(|path| format!("--values={}", path.display()))
+        .collect();
+    recipes.sort();
+    assert!(recipes.len() > 10, "{recipes:?}");
+    let everything = [
+        "tls.enabled=true",
+        "tls.certManager.enabled=true",
+        "collector.replicas=3",
+        "networkPolicy.enabled=true",
+        "prometheus.operator=true",
+        "collector.exporters.type=LoadBalancer",
+        "openshift.enabled=true",
+        "collector.geoip.volume.emptyDir.sizeLimit=1Gi",
+        "probe.admin.address=loopback",
+    ];
+    let mut all = vec![Vec::new()];
+    all.extend(recipes.into_iter().map(|recipe| vec![recipe]));
+    all.push(everything.map(|value| format!("--set={value}")).to_vec());
+    all
+}
+
+fn helm(tools: &Path, verb: &[&str], values: &[String]) -> Output {
+    let mut command = Command::new(tools.join("helm"));
+    command
+        .args(verb)
+        .arg(repository().join("deploy/helm/kipfix"));
+    command.args(values).stdin(Stdio::null()).output().unwrap()
+}
+
+fn succeeded(what: &str, output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{what}\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn rendered(tools: &Path, values: &[String]) -> String {
+    succeeded(
+        &format!("{values:?}"),
+        &helm(tools, &["template", "kipfix"], values),
+    )
+}
+
+/// The manifests but those of a kind that no Kubernetes has by itself.
+fn without(manifests: &str, kind: &str) -> String {
+    let documents = manifests
+        .split("\n---")
+        .filter(|text| !text.contains(&format!("kind: {kind}\n")));
+    documents.collect::<Vec<_>>().join("\n---")
+}
+
+fn feed(command: &mut Command, text: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let text = text.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()).ok());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+#[test]
+fn the_chart_has_no_lint_with_any_recipe() {
+    let Some(tools) = tools("the_chart_has_no_lint_with_any_recipe") else {
+        return;
+    };
+    for values in all_values() {
+        succeeded(
+            &format!("{values:?}"),
+            &helm(&tools, &["lint", "--strict"], &values),
+        );
+    }
+}
+
+#[test]
+fn a_value_that_is_not_one_is_refused_by_name() {
+    let Some(tools) = tools("a_value_that_is_not_one_is_refused_by_name") else {
+        return;
+    };
+    for (value, named) in [
+        ("probe.enabld=true", "enabld"),
+        ("collector.replicas=-1", "replicas"),
+        ("collector.exporters.type=NodePorts", "type"),
+        ("probe.admin.address=all", "address"),
+    ] {
+        let output = helm(&tools, &["template", "kipfix"], &[format!("--set={value}")]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && said.contains(named),
+            "{value}: {said}"
+        );
+    }
+    let nowhere = ["--set=collector.enabled=false".to_owned()];
+    let output = helm(&tools, &["template", "kipfix"], &nowhere);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("nowhere to export to"), "{said}");
+}
+
+#[test]
+fn every_recipe_is_valid_for_a_real_api_server() {
+    let test = "every_recipe_is_valid_for_a_real_api_server";
+    let (Some(tools), Some(server)) = (tools(test), ApiServer::start(test)) else {
+        return;
+    };
+    let kubeconfig = server.kubeconfig(User::Admin);
+    let kubectl = || {
+        let mut command = Command::new(tools.join("kubectl"));
+        command.arg("--kubeconfig").arg(&kubeconfig);
+        command
+    };
+    let crds = tools.join("crds");
+    let crds = kubectl()
+        .args(["apply", "--server-side", "-f"])
+        .arg(&crds)
+        .output()
+        .unwrap();
+    succeeded("definitions of others' resources", &crds);
+    let folder = tempfile::tempdir().unwrap();
+    let published = || {
+        let openapi = server.admin().text("/openapi/v2").unwrap();
+        schemas::write(&openapi, folder.path());
+        [
+            "servicemonitor-monitoring-v1.json",
+            "certificate-cert-manager-v1.json",
+        ]
+        .iter()
+        .all(|file| folder.path().join(file).exists())
+    };
+    assert!(eventually(Duration::from_secs(60), published));
+    let conform = |manifests: &str| {
+        let location = format!(
+            "{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
+            folder.path().display()
+        );
+        let mut command = Command::new(tools.join("kubeconform"));
+        command.args(["-strict", "-summary", "-schema-location", &location]);
+        feed(&mut command, manifests)
+    };
+    let try_on = |manifests: &str| {
+        let mut command = kubectl();
+        command.args(["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
+        feed(&mut command, manifests)
+    };
+    // All at once: nothing is kept of a dry run, so the same names do no harm.
+    let manifests = all_values().into_iter().map(|values| {
+        let manifests = rendered(&tools, &values);
+        without(&manifests, "SecurityContextConstraints")
+    });
+    let manifests = manifests.collect::<Vec<_>>().join("\n---\n");
+    succeeded("kubeconform", &conform(&manifests));
+    succeeded("dry run", &try_on(&manifests));
+    // Both can refuse.
+    let right = rendered(&tools, &[]);
+    let typo = right.replace("hostNetwork:", "hostNetwrk:");
+    assert!(typo != right && !conform(&typo).status.success() && !try_on(&typo).status.success());
+}
+
+#[test]
+fn the_plain_manifests_are_the_chart() {
+    let Some(tools) = tools("the_plain_manifests_are_the_chart") else {
+        return;
+    };
+    let script = repository().join("deploy/helm/manifest.sh");
+    let made = Command::new(script)
+        .arg(tools.join("helm"))
+        .output()
+        .unwrap();
+    assert!(
+        succeeded("manifest.sh", &made) == read("deploy/kipfix.yaml"),
+        "deploy/kipfix.yaml is not what the chart says: make manifest"
+    );
+}
+
+#[test]
+fn the_collector_may_read_what_it_watches_and_nothing_else() {
+    // The watches by the names of their resources, as the code has them.
+    let health = read("collector/src/inventory/cluster/health.rs");
+    let kinds = health
+        .split_once("fn as_str")
+        .unwrap()
+        .1
+        .split_once("\n    }")
+        .unwrap()
+        .0;
+    let watched: BTreeSet<&str> = kinds.split('"').skip(1).step_by(2).collect();
+    assert!(watched.contains("pods"), "{watched:?}");
+    let manifests = read("deploy/kipfix.yaml");
+    let role = manifests
+        .split("\n---")
+        .find(|text| text.contains("kind: ClusterRole\n"))
+        .unwrap();
+    let lists = |field: &str| -> Vec<BTreeSet<String>> {
+        let lines = role
+            .lines()
+            .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(field));
+        let list = |line: &str| {
+            line.trim_matches([':', ' ', '[', ']'])
+                .split(", ")
+                .map(str::to_owned)
+                .collect()
+        };
+        lines.map(list).collect()
+    };
+    let granted: BTreeSet<String> = lists("resources").into_iter().flatten().collect();
+    let granted: BTreeSet<&str> = granted.iter().map(String::as_str).collect();
+    assert_eq!(granted, watched);
+    let reading: BTreeSet<String> = ["get", "list", "watch"].map(str::to_owned).into();
+    assert!(lists("verbs").iter().all(|verbs| *verbs == reading));
+}
+
+#[test]
+fn every_value_is_described() {
+    fn walk(path: &str, schema: &Value, missing: &mut Vec<String>) {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            if property["description"].as_str().is_none_or(str::is_empty) {
+                missing.push(path.clone());
+            }
+            walk(&path, property, missing);
+        }
+        if schema["items"].is_object() {
+            walk(path, &schema["items"], missing);
+        }
+    }
+    let schema = serde_json::from_str(&read("deploy/helm/kipfix/values.schema.json")).unwrap();
+    let mut missing = Vec::new();
+    walk("", &schema, &mut missing);
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_installed_is_of_one_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = read("deploy/helm/kipfix/Chart.yaml");
+    assert!(
+        chart.contains(&format!("\nversion: {version}\n")),
+        "{chart}"
+    );
+    assert!(
+        chart.contains(&format!("\nappVersion: {version}\n")),
+        "{chart}"
+    );
+    let dockerfile = read("deploy/images/Dockerfile");
+    let label = format!("org.opencontainers.image.version=\"{version}\"");
+    assert_eq!(dockerfile.matches(&label).count(), 2);
+}
+
+#[test]
+fn the_dockerfile_makes_what_make_images_makes() {
+    let dockerfile = read("deploy/images/Dockerfile");
+    let script = read("deploy/images/src/main.rs");
+    let chart = read("deploy/helm/kipfix/templates/probe.yaml");
+    for part in ["probe", "collector"] {
+        let stage = dockerfile
+            .split(&format!("FROM scratch AS {part}\n"))
+            .nth(1)
+            .unwrap();
+        let stage = stage.split("\nFROM ").next().unwrap();
+        let has = |line: &str| assert!(stage.contains(line), "{part}: {line}");
+        has("USER 65532:65532");
+        has(&format!("ENTRYPOINT [\"/kipfix-{part}\"]"));
+        has(&format!("org.opencontainers.image.title=\"kipfix-{part}\""));
+        for copied in [
+            "/usr/share/kipfix/LICENSE",
+            "/usr/share/kipfix/sbom.cdx.json",
+        ] {
+            has(copied);
+            assert!(script.contains(copied));
+        }
+        for line in stage
+            .lines()
+            .filter_map(|line| line.strip_prefix("EXPOSE "))
+        {
+            for port in line.split(' ') {
+                assert!(script.contains(&format!(".port(\"{port}\")")), "{port}");
+            }
+        }
+    }
+    assert!(dockerfile.contains("setcap cap_net_raw+p /images/kipfix-probe"));
+    assert!(chart.contains("command: [/kipfix-probe]") && chart.contains("runAsUser: 65532"));
+}

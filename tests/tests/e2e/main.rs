@@ -1,0 +1,90 @@
+//! kipfix on a real cluster of three nodes, installed by its chart: what pods send to each other, to nodes, to
+//! the outside and from it is what Prometheus has in the end.
+//!
+//! One cluster for all tests, which take turns; it goes when they are done, however they end.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests wait for real processes in real time"
+)]
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod defaults;
+mod exporters;
+mod failure;
+mod operator;
+mod privileges;
+mod release;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kipfix_tests::nodes::Nodes;
+use kipfix_tests::{skip, take_turn};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// How many nodes there are.
+const NODES: usize = 3;
+type Test = fn(&Nodes);
+
+const TESTS: [(&str, Test); 8] = [
+    ("who_may_capture_is_as_documented", privileges::table),
+    (
+        "what_is_installed_by_default_counts_what_was_sent",
+        defaults::story,
+    ),
+    (
+        "both_legs_of_a_node_port_and_what_a_node_masquerades_are_seen",
+        defaults::translated,
+    ),
+    (
+        "exporters_that_exist_are_counted_by_the_node_port",
+        exporters::into_ours,
+    ),
+    (
+        "a_collector_that_exists_takes_what_the_probes_send",
+        exporters::into_theirs,
+    ),
+    (
+        "a_collector_that_is_deleted_under_load_loses_nothing",
+        failure::deleted,
+    ),
+    ("a_drained_node_loses_nothing", failure::drained),
+    (
+        "the_prometheus_operator_finds_all_of_it",
+        operator::monitors,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let cluster: Arc<Mutex<Option<Result<Nodes, String>>>> = Arc::default();
+    let trials = TESTS.map(|(name, test)| {
+        let cluster = Arc::clone(&cluster);
+        Trial::test(name, move || run(name, test, &cluster))
+    });
+    let turn = (!arguments.list).then(take_turn);
+    let conclusion = libtest_mimic::run(&arguments, trials.into());
+    drop(
+        cluster
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(),
+    );
+    drop(turn);
+    conclusion.exit_code()
+}
+
+/// Runs a test on the cluster, which the first one brings up.
+fn run(
+    name: &str,
+    test: Test,
+    cluster: &Mutex<Option<Result<Nodes, String>>>,
+) -> Result<(), Failed> {
+    let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    match cluster.get_or_insert_with(|| Nodes::start(NODES)) {
+        Ok(nodes) => test(nodes),
+        Err(reason) => skip(name, reason),
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! The way of the Prometheus operator: the real one finds our monitors and makes a configuration of them.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use flate2::read::GzDecoder;
+use kipfix_tests::nodes::{Nodes, within};
+use kipfix_tests::program::{self, Running};
+
+use crate::release::Release;
+
+pub fn monitors(nodes: &Nodes) {
+    for crd in [
+        "podmonitors",
+        "servicemonitors",
+        "prometheusrules",
+        "prometheuses",
+        "probes",
+        "scrapeconfigs",
+        "alertmanagers",
+        "alertmanagerconfigs",
+        "thanosrulers",
+        "prometheusagents",
+    ] {
+        let file = nodes
+            .built("crds")
+            .join(format!("monitoring.coreos.com_{crd}.yaml"));
+        nodes.kubectl(&format!("apply --server-side -f {}", file.display()));
+    }
+    nodes.kubectl("wait --for=condition=Established crd --all --timeout=60s");
+    let folder = tempfile::tempdir().unwrap();
+    let log = std::fs::File::create(folder.path().join("operator.log")).unwrap();
+    let mut operator = nodes.inside("cp", nodes.built("operator").to_str().unwrap());
+    operator.arg(format!(
+        "--kubeconfig={}",
+        nodes.credential("admin.conf").display()
+    ));
+    let _operator = Running::start(
+        operator
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log),
+    );
+
+    let release = Release::install(
+        nodes,
+        "kipfix",
+        &[
+            "prometheus.interval=\"2s\"",
+            "prometheus.labels={\"release\": \"it\"}",
+            "collector.drainSeconds=0",
+        ],
+    );
+    let tokens = std::fs::read_to_string(nodes.credential("tokens.csv")).unwrap();
+    let token = tokens
+        .lines()
+        .find(|line| line.contains(",admin,"))
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap();
+    // No replicas: the Prometheus that runs is the machine's own.
+    nodes.apply(&format!(
+        r#"
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {{name: it, namespace: {}}}
+spec:
+  replicas: 0
+  version: v3.5.0
+  apiserverConfig: {{host: "https://172.30.0.1:6443", bearerToken: {token}, tlsConfig: {{insecureSkipVerify: true}}}}
+  podMonitorSelector: {{matchLabels: {{release: it}}}}
+  serviceMonitorSelector: {{matchLabels: {{release: it}}}}
+  ruleSelector: {{matchLabels: {{release: it}}}}
+"#,
+        release.namespace
+    ));
+    let mut configuration = String::new();
+    let made = within(Duration::from_secs(60), || {
+        let secret = nodes.try_kubectl(&format!(
+            "get secret prometheus-it --namespace {} --output jsonpath={{.data.prometheus\\.yaml\\.gz}}",
+            release.namespace
+        ));
+        let packed = String::from_utf8_lossy(&secret.stdout).into_owned();
+        let file = folder.path().join("packed");
+        std::fs::write(&file, packed.trim()).unwrap();
+        let octets = program::output(
+            std::process::Command::new("base64")
+                .arg("--decode")
+                .arg(&file),
+        )
+        .stdout;
+        configuration.clear();
+        std::io::Read::read_to_string(&mut GzDecoder::new(octets.as_slice()), &mut configuration)
+            .ok();
+        configuration.contains("podMonitor") && configuration.contains("serviceMonitor")
+    });
+    let log = std::fs::read_to_string(folder.path().join("operator.log")).unwrap_or_default();
+    assert!(
+        made,
+        "the operator made no configuration of the monitors\n{configuration}\n{log}"
+    );
+    // Both of our monitors, with the ports by the names that the pods have.
+    for job in [
+        format!("podMonitor/{}/kipfix-probe/0", release.namespace),
+        format!("serviceMonitor/{}/kipfix-collector/0", release.namespace),
+    ] {
+        let config = configuration
+            .split("- job_name: ")
+            .find(|text| text.starts_with(&job));
+        let config = config.unwrap_or_else(|| panic!("{job} is not in {configuration}"));
+        let port = if job.starts_with("pod") {
+            "admin"
+        } else {
+            "http"
+        };
+        assert!(config.contains(&format!("regex: {port}\n")), "{config}");
+        assert!(config.contains("scrape_interval: 2s"), "{config}");
+    }
+    println!("  the operator made scrape configurations of the PodMonitor and the ServiceMonitor");
+    nodes.kubectl(&format!(
+        "delete prometheus it --namespace {}",
+        release.namespace
+    ));
+    release.uninstall();
+}

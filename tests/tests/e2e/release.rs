@@ -1,0 +1,168 @@
+//! A release of the chart, in a namespace of its own, until the test is over.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kipfix_tests::nodes::{Nodes, within};
+
+/// An installed release.
+pub struct Release<'a> {
+    nodes: &'a Nodes,
+    pub name: &'static str,
+    pub namespace: &'static str,
+}
+
+pub fn chart() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/kipfix");
+    path.to_str().unwrap().to_owned()
+}
+
+impl<'a> Release<'a> {
+    /// `helm install --wait`, with values `NAME=VALUE`, in a namespace that enforces Pod Security.
+    pub fn install(nodes: &'a Nodes, name: &'static str, values: &[&str]) -> Self {
+        let namespace = "kipfix-system";
+        nodes.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
+        ));
+        let release = Self {
+            nodes,
+            name,
+            namespace,
+        };
+        let notes = release.helm("install", values);
+        assert!(
+            !notes.contains("kubectl label"),
+            "the namespace is labelled: {notes}"
+        );
+        release
+    }
+
+    /// `helm upgrade --wait`, with only these values changed.
+    pub fn upgrade(&self, values: &[&str]) {
+        let values = [&["--reuse-values"], values].concat();
+        self.helm("upgrade", &values);
+    }
+
+    fn helm(&self, verb: &str, values: &[&str]) -> String {
+        let chart = chart();
+        let mut arguments = vec![verb, self.name, &chart, "--namespace", self.namespace];
+        arguments.extend(["--wait", "--timeout", "180s"]);
+        for value in values {
+            if !value.starts_with("--") {
+                arguments.push("--set-json");
+            }
+            arguments.push(value);
+        }
+        let outcome =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.nodes.helm(&arguments)));
+        outcome.unwrap_or_else(|cause| {
+            println!("{}", self.nodes.describe(self.namespace));
+            std::panic::resume_unwind(cause)
+        })
+    }
+
+    /// Names of the pods of a part that are not being deleted.
+    pub fn pods(&self, part: &str) -> Vec<String> {
+        let list = self.nodes.get(&format!(
+            "pods --namespace {} --selector app.kubernetes.io/instance={},app.kubernetes.io/component={part}",
+            self.namespace, self.name
+        ));
+        let pods = list["items"].as_array().unwrap().iter();
+        let pods = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        pods.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// `helm uninstall --wait`; then nothing of it is left anywhere.
+    pub fn uninstall(self) {
+        self.nodes.helm(&[
+            "uninstall",
+            self.name,
+            "--namespace",
+            self.namespace,
+            "--wait",
+            "--timeout",
+            "180s",
+        ]);
+        let label = format!("app.kubernetes.io/instance={}", self.name);
+        let gone = within(Duration::from_secs(60), || {
+            self.nodes.everything_labelled(&label).is_empty()
+        });
+        assert!(gone, "left: {:?}", self.nodes.everything_labelled(&label));
+    }
+}
+
+impl Drop for Release<'_> {
+    /// Also where a test fails: the next one installs it anew.
+    fn drop(&mut self) {
+        let namespace = self.namespace;
+        self.nodes
+            .try_helm(&["uninstall", self.name, "--namespace", namespace]);
+        self.nodes.try_kubectl(&format!(
+            "delete pods --namespace {namespace} --all --grace-period=0 --force"
+        ));
+    }
+}
+
+/// Runs the traffic generator in a pod of the namespace `shop`.
+pub fn call(nodes: &Nodes, workload: &str, line: &str) {
+    nodes.exec(
+        "shop",
+        &format!("deployment/{workload}"),
+        &format!("/kipfix-traffic call {line}"),
+    );
+}
+
+/// A Deployment of one pod of the traffic generator on a node, in the namespace `shop`.
+pub fn workload(name: &str, node: usize, port: u16, host_network: bool) -> String {
+    let image = kipfix_tests::images::TRAFFIC;
+    format!(
+        r#"---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      hostNetwork: {host_network}
+      terminationGracePeriodSeconds: 0
+      nodeSelector: {{kubernetes.io/hostname: node{node}}}
+      tolerations: [{{operator: Exists}}]
+      containers:
+        - {{name: it, image: "{image}", imagePullPolicy: Never, args: [serve, "{port}"]}}
+"#
+    )
+}
+
+/// The address of a workload's pod.
+pub fn pod_address(nodes: &Nodes, workload: &str) -> String {
+    let list = nodes.get(&format!("pods --namespace shop --selector app={workload}"));
+    list["items"][0]["status"]["podIP"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// The namespace `shop` and what is in it; gone when dropped.
+pub struct Shop<'a>(&'a Nodes);
+
+impl<'a> Shop<'a> {
+    pub fn open(nodes: &'a Nodes, manifests: &str) -> Self {
+        nodes.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");
+        let shop = Self(nodes);
+        nodes.apply(manifests);
+        nodes.kubectl(
+            "wait --namespace shop --for=condition=Available deployment --all --timeout=120s",
+        );
+        shop
+    }
+}
+
+impl Drop for Shop<'_> {
+    fn drop(&mut self) {
+        self.0
+            .try_kubectl("delete namespace shop --wait --timeout=60s");
+    }
+}

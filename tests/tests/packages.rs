@@ -1,0 +1,176 @@
+//! What is installed on plain hosts: Debian packages, and systemd units with the one right that capturing takes.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use kipfix_tests::netns::{self, Namespace};
+use kipfix_tests::program::{self, Running, eventually, is_installed};
+use kipfix_tests::skip;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn unit(part: &str) -> String {
+    let path = repository().join(format!("deploy/systemd/kipfix-{part}.service"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The value of a unit's setting.
+fn value<'a>(unit: &'a str, setting: &str) -> &'a str {
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix(setting)?.strip_prefix('='));
+    line.unwrap_or_else(|| panic!("no {setting}"))
+}
+
+#[test]
+fn a_package_brings_the_daemon_its_unit_and_its_settings() {
+    let test = "a_package_brings_the_daemon_its_unit_and_its_settings";
+    if !is_installed("cargo-deb") || !is_installed("dpkg-deb") {
+        return skip(test, "cargo-deb or dpkg-deb is not installed");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["probe", "collector"] {
+        let name = format!("kipfix-{part}");
+        let package = folder.path().join(format!("{name}.deb"));
+        // The binaries are there: every test here needs them.
+        program::binary(&name);
+        let mut deb = Command::new("cargo");
+        deb.current_dir(repository()).args([
+            "deb",
+            "--quiet",
+            "--no-build",
+            "--no-strip",
+            "--package",
+            &name,
+        ]);
+        program::output(deb.arg("--output").arg(&package));
+        let root = folder.path().join(&name);
+        program::output(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(&package)
+                .arg(&root),
+        );
+        let settings = root.join(format!("etc/kipfix/{part}.yaml"));
+        let mut check = Command::new(root.join("usr/bin").join(&name));
+        program::output(check.arg("--config").arg(&settings).arg("--check"));
+        let units = ["usr/lib/systemd/system", "lib/systemd/system"];
+        let installed = units
+            .iter()
+            .map(|folder| root.join(folder).join(format!("{name}.service")));
+        let installed = installed
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .next();
+        assert_eq!(installed.as_deref(), Some(unit(part).as_str()), "{name}");
+        let control = program::text(Command::new("dpkg-deb").arg("--field").arg(&package));
+        assert_eq!(control.contains("libpcap0.8"), part == "probe", "{control}");
+        assert!(control.contains(&format!("Conffiles:")) || root.join("etc/kipfix").exists());
+    }
+}
+
+#[test]
+fn a_unit_has_no_right_but_capturing() {
+    let test = "a_unit_has_no_right_but_capturing";
+    let (probe, collector) = (unit("probe"), unit("collector"));
+    assert_eq!(value(&probe, "AmbientCapabilities"), "CAP_NET_RAW");
+    assert_eq!(value(&probe, "CapabilityBoundingSet"), "CAP_NET_RAW");
+    assert!(!collector.contains("AmbientCapabilities"));
+    assert_eq!(value(&collector, "CapabilityBoundingSet"), "");
+    for unit in [&probe, &collector] {
+        for (setting, wanted) in [
+            ("DynamicUser", "yes"),
+            ("NoNewPrivileges", "yes"),
+            ("ProtectSystem", "strict"),
+        ] {
+            assert_eq!(value(unit, setting), wanted);
+        }
+    }
+    if !is_installed("systemd-analyze") {
+        return skip(
+            test,
+            "systemd-analyze is not installed, so the units were only read",
+        );
+    }
+    // It looks for the programs, which are not in /usr/bin here.
+    let folder = tempfile::tempdir().unwrap();
+    for (part, unit) in [("probe", probe), ("collector", collector)] {
+        let name = format!("kipfix-{part}");
+        let path = folder.path().join(format!("{name}.service"));
+        let binary = program::binary(&name);
+        std::fs::write(
+            &path,
+            unit.replace(&format!("/usr/bin/{name}"), binary.to_str().unwrap()),
+        )
+        .unwrap();
+        let mut verify = Command::new("systemd-analyze");
+        let said = verify
+            .args(["verify", "--man=no", "--recursive-errors=no"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(!said.contains(&name), "{said}");
+    }
+}
+
+#[test]
+fn what_the_unit_gives_is_enough_to_capture_and_no_more_than_that_stays() {
+    let test = "what_the_unit_gives_is_enough_to_capture_and_no_more_than_that_stays";
+    if !netns::allowed() || !is_installed("setpriv") {
+        return skip(test, "not root, no network namespaces, or no setpriv");
+    }
+    let namespace = Namespace::new("unit");
+    namespace.run("ip link add wire type veth peer name far");
+    namespace.run("ip link set wire up");
+    namespace.run("ip link set far up");
+    let start = |ambient: &str| {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace.name(), "setpriv"]);
+        command.args([
+            "--reuid=65532",
+            "--regid=65532",
+            "--clear-groups",
+            "--no-new-privs",
+        ]);
+        command.args([
+            &format!("--inh-caps={ambient}"),
+            &format!("--ambient-caps={ambient}"),
+        ]);
+        command.arg("--bounding-set=-all,+net_raw");
+        command.arg(program::binary("kipfix-probe"));
+        command.args(["--interface", "wire", "--export", "udp://127.0.0.1:4739"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        Running::start(&mut command)
+    };
+    let probe = start("-all,+net_raw");
+    let captures = || {
+        let table = std::fs::read_to_string(format!("/proc/{}/net/packet", probe.pid()));
+        table.is_ok_and(|table| table.lines().count() > 1)
+    };
+    assert!(eventually(Duration::from_secs(10), captures));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", probe.pid())).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .unwrap();
+    assert_eq!(
+        line.trim(),
+        "0000000000000000",
+        "nothing is in force once it captures"
+    );
+    probe.terminate();
+
+    let (code, said) = start("-all").wait(Duration::from_secs(10));
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("the capability CAP_NET_RAW is missing"),
+        "{said}"
+    );
+}
