@@ -2,7 +2,7 @@
 //! Mediator).
 //!
 //! A worker stages the records of a batch with who their ends are, as numbers ([`Enriched`]), and hands them over
-//! into a bounded [`Mailbox`]. One thread empties it and gives the records to every target; the names are looked
+//! into a bounded `Mailbox`. One thread empties it and gives the records to every target; the names are looked
 //! up where they are written, so no text is copied in between. Biflow records become a record for each direction,
 //! because the directions are judged by themselves.
 

@@ -2,7 +2,7 @@
 //! people already have.
 //!
 //! A worker copies the datagrams of a batch into its [`Stage`] and hands them over at the batch's end, to the
-//! bounded [`Mailbox`] of each target; a thread for each target empties it and sends. So receiving waits for
+//! bounded `Mailbox` of each target; a thread for each target empties it and sends. So receiving waits for
 //! no target, takes one lock a batch and target, and allocates nothing once the buffers have grown.
 
 mod counts;
