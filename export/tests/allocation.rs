@@ -90,7 +90,8 @@ fn allocations(mut target: impl Exporter<FlowRecord>) -> u64 {
 fn a_warm_target_allocates_nothing() {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = receiver.local_addr().unwrap().port();
-    let families = TargetFamilies::register(&prometheus::Registry::new(), "test").unwrap();
+    let families =
+        TargetFamilies::register(&kipfix_service::registry::Registry::new(), "test").unwrap();
     let counters = families.target("target", false);
     let settings = UdpSettings {
         max_message_octets: 1400,

@@ -185,7 +185,7 @@ impl Template {
     /// The fields, with their rows of the registries.
     pub(crate) fn fields(
         &self,
-    ) -> impl Iterator<Item = (FieldSpecifier, Option<&'static element::Element>)> {
+    ) -> impl Iterator<Item = (FieldSpecifier, Option<&'static Element>)> {
         let element = |field: FieldSpecifier| element::find(field.enterprise, field.id);
         self.fields
             .iter()

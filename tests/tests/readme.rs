@@ -114,7 +114,7 @@ fn export(path: &Path) {
         let packet = PcapPacket::new(Duration::from_millis(now), length, &frame);
         writer.write_packet(&packet).unwrap();
     };
-    session.add(&record, now, &mut write);
+    session.add(&record, now, &mut write).unwrap();
     session.flush(now, &mut write);
 }
 

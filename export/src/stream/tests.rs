@@ -70,7 +70,7 @@ fn records(stream: &[u8]) -> u64 {
         process.receive("192.0.2.1:1".parse().unwrap(), &message, 0, &mut count);
     }
     process.expire(u64::MAX);
-        assert_eq!(process.counters().sequence.gaps, 0);
+    assert_eq!(process.counters().sequence.gaps, 0);
     assert_eq!(process.counters().unusable, [0; 7]);
     count.0
 }

@@ -105,6 +105,10 @@ impl Session for Forwarding {
         Ok(())
     }
 
+    fn refresh(&mut self) {
+        self.refreshed = None;
+    }
+
     fn flush(&mut self, now: u64, send: &mut Send<'_>) {
         self.refresh_if_due(now, send);
         self.message.send(now, send);
