@@ -31,10 +31,14 @@ pub fn monitors(nodes: &Nodes) {
     let folder = tempfile::tempdir().unwrap();
     let log = std::fs::File::create(folder.path().join("operator.log")).unwrap();
     let mut operator = nodes.inside("cp", nodes.built("operator").to_str().unwrap());
-    operator.arg(format!(
-        "--kubeconfig={}",
-        nodes.credential("admin.conf").display()
-    ));
+    operator.arg("--apiserver=https://172.30.0.1:6443");
+    for (flag, file) in [
+        ("ca-file", "ca.crt"),
+        ("cert-file", "to-kubelet.crt"),
+        ("key-file", "to-kubelet.key"),
+    ] {
+        operator.arg(format!("--{flag}={}", nodes.credential(file).display()));
+    }
     let _operator = Running::start(
         operator
             .stdin(Stdio::null())
