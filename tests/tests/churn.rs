@@ -14,7 +14,8 @@ use kipfix_tests::collector::{Collector, flow, milliseconds, now};
 use kipfix_tests::{objects, skip, take_turn};
 use serde_json::Value;
 
-const ADDRESSES: u16 = 400;
+/// Each is held for ten seconds at full rate.
+const ADDRESSES: u16 = 2000;
 /// As real exporters do, ours tells of a flow a while after its packets ran.
 const EXPORT_DELAY: Duration = Duration::from_secs(2);
 /// How long each flow ran.

@@ -5,13 +5,19 @@
 //!
 //! * exactly one holder in that time: it;
 //! * several: ambiguous, never guessed;
-//! * none, after a holder's end: that holder, for as long as it is kept, even before the next one's begin;
-//! * none, before the first holder's begin: that one, if it had begun to start by then, because a pod
-//!   talks before its address shows up in its status.
+//! * none, before a holder's begin: that one, if it had begun to start by then, because a pod talks before
+//!   its address shows up in its status, and that is told of late;
+//! * else, after a holder's end: that holder, for as long as it is kept.
+//!
+//! Where the next holder had begun to start, and the end of the one before was told of within the time that
+//! news take, it is ambiguous, too.
 
 use std::sync::Arc;
 
 use super::index::EndpointId;
+
+/// So long it may take until a holder's end or begin is told of, on machines that have much to do.
+const NEWS_MILLISECONDS: u64 = 2000;
 
 /// Holders of one address that are remembered; the oldest goes for one more.
 const MOST_HOLDERS: usize = 64;
@@ -204,8 +210,25 @@ impl Held {
                 coming = Some(holding);
             }
         }
-        let near = || gone.or(coming).map(|holding| holding.endpoint);
-        found.or_else(near).map(Holder::Known)
+        let endpoint = |holding: &Holding| holding.endpoint;
+        match (found, coming.map(endpoint)) {
+            // Whoever is told of as the last one may have been gone for as long as news take.
+            (Some(found), Some(coming)) if found != coming && self.ends_near(found, span) => {
+                Some(Holder::Ambiguous(earlier.ambiguous))
+            }
+            (found, coming) => found.or(coming).or(gone.map(endpoint)).map(Holder::Known),
+        }
+    }
+
+    /// Whether the holding of `endpoint` that `span` is in ended so soon after it that the news of the end
+    /// may have come late.
+    fn ends_near(&self, endpoint: EndpointId, span: Span) -> bool {
+        let latest = span.end_milliseconds.saturating_add(NEWS_MILLISECONDS);
+        self.earlier_holdings().iter().any(|holding| {
+            holding.endpoint == endpoint
+                && holding.overlaps(span)
+                && holding.until_milliseconds <= latest
+        })
     }
 
     /// One more holder, the last one from now on. `ambiguous`: see [`Held::at`].
@@ -314,6 +337,22 @@ mod tests {
         assert_eq!(at(&both, 2500, 2600), Some(Holder::Known(A)));
         // Begun in the gap, gone on into the next one's time: the first holder had gone for certain.
         assert_eq!(at(&both, 2500, 3600), Some(Holder::Known(B)));
+    }
+
+    #[test]
+    fn what_ran_while_the_next_holder_started_is_the_next_ones_unless_news_may_have_come_late() {
+        let next = Holding {
+            lead_milliseconds: 5000,
+            ..holding(B, 20_000, u64::MAX)
+        };
+        // The first one was gone by then.
+        let gap = held(&[holding(A, 1000, 16_000), next]);
+        assert_eq!(at(&gap, 17_000, 18_000), Some(Holder::Known(B)));
+        // It was told of until the next one was.
+        let none = held(&[holding(A, 1000, 20_000), next]);
+        assert_eq!(at(&none, 18_500, 19_000), Some(Holder::Ambiguous(SEVERAL)));
+        assert_eq!(at(&none, 16_000, 17_000), Some(Holder::Known(A)));
+        assert_eq!(at(&none, 13_000, 14_000), Some(Holder::Known(A)));
     }
 
     #[test]
