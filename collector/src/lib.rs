@@ -5,7 +5,7 @@
 //!
 //! 1. [`receive`]: datagrams from UDP sockets or savefiles, Messages from connections; `flowproto`
 //!    decodes them;
-//! 2. [`enrich`]: who the two ends of a record are, by the [`inventory`], and what class of traffic;
+//! 2. [`enrich`]: who the two ends of a record are, by the [`mod@inventory`], and what class of traffic;
 //! 3. [`dedup`]: of the two nodes that saw it, the authoritative observer's record counts;
 //! 4. [`aggregate`]: edges, then bounded series of the metric families;
 //! 5. [`serve`]: the scrape; [`emit`]: the flow log.
