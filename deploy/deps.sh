@@ -34,7 +34,7 @@ if [ "$1" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev
     echo "adding rustfmt and clippy to the Rust toolchain (by rustup)"
     rustup component add rustfmt clippy
 fi
-if [[ $1 == deb || $1 == test ]] && ! command -v cargo-deb >/dev/null; then
+if [ "$1" = deb ] && ! command -v cargo-deb >/dev/null; then
     echo "installing cargo-deb (a few minutes)"
     cargo install --quiet --locked cargo-deb
 fi
