@@ -281,8 +281,12 @@ pub(crate) fn write_value(data_type: Option<DataType>, value: &[u8], out: &mut V
                 out,
             );
         }
-        (DataType::DateTimeMicroseconds, 8) => write_number(ntp_to_unix(value, 1_000_000), out),
-        (DataType::DateTimeNanoseconds, 8) => write_number(ntp_to_unix(value, 1_000_000_000), out),
+        (DataType::DateTimeMicroseconds, 8) => {
+            write_number(ntp_to_unix(unsigned(value), 1_000_000), out)
+        }
+        (DataType::DateTimeNanoseconds, 8) => {
+            write_number(ntp_to_unix(unsigned(value), 1_000_000_000), out)
+        }
         _ => write_hex(value, out),
     }
 }
@@ -303,8 +307,7 @@ fn signed(value: &[u8]) -> i64 {
 }
 
 /// NTP timestamp (seconds since 1900, fraction) → so many `per_second` since 1970, 0 if before.
-pub(crate) fn ntp_to_unix(value: &[u8], per_second: u64) -> u64 {
-    let bits = unsigned(value);
+pub(crate) fn ntp_to_unix(bits: u64, per_second: u64) -> u64 {
     let Some(seconds) = (bits >> 32).checked_sub(NTP_TO_UNIX_SECONDS) else {
         return 0;
     };
@@ -349,8 +352,8 @@ mod tests {
     #[test]
     fn ntp_time_becomes_unix_time() {
         let half_past = ((NTP_TO_UNIX_SECONDS + 10) << 32) | 0x8000_0000;
-        assert_eq!(ntp_to_unix(&half_past.to_be_bytes(), 1000), 10_500);
-        assert_eq!(ntp_to_unix(&[0; 8], 1000), 0);
+        assert_eq!(ntp_to_unix(half_past, 1000), 10_500);
+        assert_eq!(ntp_to_unix(0, 1000), 0);
     }
 
     #[test]

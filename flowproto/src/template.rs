@@ -56,7 +56,7 @@ impl FieldSpecifier {
     }
 
     /// Octets that a value takes at least.
-    const fn minimum_length(self) -> usize {
+    pub(crate) const fn minimum_length(self) -> usize {
         if self.length == VARIABLE_LENGTH {
             1
         } else {

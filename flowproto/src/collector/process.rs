@@ -15,7 +15,7 @@ use super::session::{Found, Learned, Origin, Scope, SessionKey, Sessions};
 use super::set::{self, Cursor, Definition, Header, SetKind};
 use super::totals::Totals;
 use super::{Counters, Limits, Occupancy, RecordSink, Unusable, Version};
-use crate::plan::Surroundings;
+use crate::plan::{Surroundings, Values};
 use crate::record::FlowRecord;
 use crate::template::{FieldSpecifier, Fields, Span, Template};
 
@@ -38,6 +38,7 @@ struct Scratch {
     /// Templates that this Message brought.
     learned: Vec<u16>,
     spans: Vec<Span>,
+    values: Values,
     record: FlowRecord,
 }
 
@@ -410,8 +411,14 @@ impl CollectingProcess {
             system_init_milliseconds: self.sessions.system_init(session),
             samplers: self.sessions.samplers(session),
         };
-        let Scratch { spans, record, .. } = &mut self.scratch;
+        let Scratch {
+            spans,
+            values,
+            record,
+            ..
+        } = &mut self.scratch;
         spans.clear();
+        template.plan().begin(values, record);
         let mut rest = content;
         // What is shorter than a record is padding (RFC 7011 §3.3.1).
         while rest.len() >= template.minimum_length() {
@@ -429,7 +436,7 @@ impl CollectingProcess {
             } else {
                 data += 1;
                 self.counters.records += 1;
-                template.plan().read(octets, spans, &around, record);
+                template.plan().read(octets, spans, &around, values, record);
                 if let Some(domain) = totals_of {
                     let forgotten = self.totals.difference(domain, are_totals, record);
                     self.counters.totals_forgotten += u64::from(forgotten);

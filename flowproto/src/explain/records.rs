@@ -7,7 +7,7 @@ use super::session::{Known, Sessions};
 use super::{templates, value};
 use crate::element::{DataType, Element};
 use crate::json::unsigned;
-use crate::plan::{Samplers, Surroundings, announced_sampling};
+use crate::plan::{Samplers, Surroundings, Values, announced_sampling};
 use crate::record::{FlowRecord, Sampling};
 use crate::template::{FieldSpecifier, Span, Template, TemplateKind};
 
@@ -234,7 +234,11 @@ fn record(
         walk.page
             .line(offset, 1, format_args!("Options Record {number}"));
     } else {
-        template.plan().read(octets, spans, around, &mut flow);
+        let mut values = Values::default();
+        template.plan().begin(&mut values, &mut flow);
+        template
+            .plan()
+            .read(octets, spans, around, &mut values, &mut flow);
         let gist = gist(&flow);
         walk.page
             .line(offset, 1, format_args!("Record {number}: {gist}"));

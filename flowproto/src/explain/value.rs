@@ -23,10 +23,15 @@ pub(super) fn write(element: Option<&Element>, value: &[u8], out: &mut Vec<u8>) 
         }
         (DataType::DateTimeMilliseconds, 1..=8) => time(unsigned(value), 3, out),
         (DataType::DateTimeMicroseconds, 8) => {
-            fine_time(ntp_to_unix(value, 1_000_000), 1_000_000, 6, out);
+            fine_time(ntp_to_unix(unsigned(value), 1_000_000), 1_000_000, 6, out);
         }
         (DataType::DateTimeNanoseconds, 8) => {
-            fine_time(ntp_to_unix(value, 1_000_000_000), 1_000_000_000, 9, out);
+            fine_time(
+                ntp_to_unix(unsigned(value), 1_000_000_000),
+                1_000_000_000,
+                9,
+                out,
+            );
         }
         (DataType::Ipv4Address | DataType::Ipv6Address | DataType::MacAddress, _) => {
             // JSON has addresses in quotes; here they stand by themselves.

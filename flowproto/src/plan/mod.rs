@@ -1,0 +1,178 @@
+//! How the fields of a template fill a [`FlowRecord`]: decided once, when the template arrives, so that
+//! a Data Record is read by offset and never interpreted by element number.
+//!
+//! Exporters carry the same quantity under several elements, at times under two in one record. These are
+//! the families of counters; of a template, the first family counts that it has:
+//!
+//! | family | octets | packets | reverse octets | reverse packets |
+//! |---|---|---|---|---|
+//! | deltas | 1 `octetDeltaCount` | 2 `packetDeltaCount` | 29305:1 | 29305:2 |
+//! | of initiator and responder | 231 `initiatorOctets` | 298 `initiatorPackets` | 232 `responderOctets` | 299 `responderPackets` |
+//! | totals | 85 `octetTotalCount` | 86 `packetTotalCount` | 29305:85 | 29305:86 |
+//! | behind a middlebox | 23 `postOctetDeltaCount` | 24 `postPacketDeltaCount` | 29305:23 | 29305:24 |
+//! | totals behind it | 171 `postOctetTotalCount` | 172 `postPacketTotalCount` | 29305:171 | 29305:172 |
+//! | layer 2 | 352 `layer2OctetDeltaCount` | – | 29305:352 | – |
+//!
+//! They are never added up: a record with deltas and totals, or with counters before and after a
+//! middlebox, describes the same packets twice. Octets and packets choose for themselves; the opposite
+//! direction is that of the same family, or of one whose forward counter the template does not have.
+//! Totals run on from record to record of a flow: what counts is how far ([`crate::collector`]).
+//!
+//! Of several times, the finest that means something counts: milliseconds (152, 153), microseconds and
+//! nanoseconds (154–157), distance to the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
+//!
+//! `slot` says which element fills what, `read` reads the values of a record and puts them together,
+//! `sampling` and `time` know what several of them say together.
+
+mod read;
+mod sampling;
+mod slot;
+mod time;
+
+pub(crate) use read::Values;
+pub(crate) use sampling::{Samplers, announced_sampling};
+pub(crate) use time::relative_to_header;
+
+use crate::template::{FieldSpecifier, Span, VARIABLE_LENGTH};
+use read::Load;
+use slot::{ENDS, STARTS, Slot};
+
+/// What a template's fields mean for a flow record.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Numbers that always stand at the same place.
+    loads: Box<[Load]>,
+    /// All other values.
+    steps: Box<[Step]>,
+    /// The slots that records fill, as [`Slot::bit`]s.
+    filled: u128,
+    octets_are_totals: bool,
+    packets_are_totals: bool,
+}
+
+/// Families of counters that run on from record to record.
+const TOTALS: [u8; 2] = [3, 5];
+
+#[derive(Debug)]
+struct Step {
+    /// Position among the template's fields: where the spans say the value stands.
+    field: usize,
+    /// Where the value stands if no field of variable length is in front of it.
+    span: Span,
+    slot: Slot,
+}
+
+/// What a record alone does not say: the header of its Message, and what options data announced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// Export time, milliseconds since the epoch.
+    pub(crate) export_time_milliseconds: u64,
+    /// `sysUpTime` of a v9 header; 0 in IPFIX.
+    pub(crate) sys_up_time: u32,
+    /// When the exporter's `sysUpTime` was 0, milliseconds since the epoch, if known.
+    pub(crate) system_init_milliseconds: Option<u64>,
+    /// Sampling that options data announced.
+    pub(crate) samplers: &'a Samplers,
+}
+
+/// Which family of counters a template's octets, or packets, are taken from.
+#[derive(Clone, Copy)]
+struct Families {
+    forward: Option<u8>,
+    reverse: Option<u8>,
+}
+
+impl Families {
+    fn of(steps: &[(Step, u8)], forward: Slot, reverse: Slot) -> Self {
+        let ranks = |wanted: Slot| {
+            let steps = steps.iter().filter(move |(step, _)| step.slot == wanted);
+            steps.map(|(_, rank)| *rank)
+        };
+        let best = ranks(forward).min();
+        let fits = |rank: &u8| best == Some(*rank) || ranks(forward).all(|other| other != *rank);
+        let by_preference = |rank: &u8| (Some(*rank) != best, *rank);
+        Self {
+            forward: best,
+            reverse: ranks(reverse).filter(fits).min_by_key(by_preference),
+        }
+    }
+
+    fn are_totals(self) -> bool {
+        [self.forward, self.reverse]
+            .into_iter()
+            .flatten()
+            .any(|family| TOTALS.contains(&family))
+    }
+}
+
+impl Plan {
+    /// True where an element fills something of a record.
+    pub(crate) const fn reads(enterprise: u32, id: u16) -> bool {
+        Slot::of(enterprise, id).is_some()
+    }
+
+    pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
+        let mut start = 0_usize;
+        let mut all: Vec<(Step, u8)> = Vec::new();
+        for (field, specifier) in specifiers.iter().enumerate() {
+            let length = usize::from(specifier.length);
+            let span = Span { start, length };
+            // Behind a field of variable length this is not used: the spans are.
+            start = start.saturating_add(length);
+            if let Some((slot, rank)) = Slot::filled_by(specifier) {
+                all.push((Step { field, span, slot }, rank));
+            }
+        }
+        let is_variable = |s: &FieldSpecifier| s.length == VARIABLE_LENGTH;
+        let first_variable = specifiers.iter().position(is_variable);
+        let octets = Families::of(&all, Slot::Octets, Slot::ReverseOctets);
+        let packets = Families::of(&all, Slot::Packets, Slot::ReversePackets);
+        let mut steps: Vec<(Step, u8)> = Vec::new();
+        for (step, rank) in all {
+            let counts = match step.slot {
+                Slot::Octets => Some(rank) == octets.forward,
+                Slot::ReverseOctets => Some(rank) == octets.reverse,
+                Slot::Packets => Some(rank) == packets.forward,
+                Slot::ReversePackets => Some(rank) == packets.reverse,
+                _ => true,
+            };
+            if !counts {
+                continue;
+            }
+            match steps.iter_mut().find(|(s, _)| s.slot == step.slot) {
+                // The first occurrence of an element counts, a preferred element replaces a rival.
+                Some((_, taken)) if *taken <= rank => {}
+                Some(entry) => *entry = (step, rank),
+                None => steps.push((step, rank)),
+            }
+        }
+        for rivals in [STARTS, ENDS] {
+            let has = |slot: &&Slot| steps.iter().any(|(step, _)| step.slot == **slot);
+            let best = rivals.iter().find(has).copied();
+            steps.retain(|(step, _)| Some(step.slot) == best || !rivals.contains(&step.slot));
+        }
+        let filled = steps
+            .iter()
+            .fold(0, |filled, (step, _)| filled | step.slot.bit());
+        let minimum = specifiers.iter().map(|s| s.minimum_length()).sum();
+        let (mut loads, mut floating) = (Vec::new(), Vec::new());
+        for (step, _) in steps {
+            match Load::of(&step, first_variable, minimum) {
+                Some(load) => loads.push(load),
+                None => floating.push(step),
+            }
+        }
+        Self {
+            loads: loads.into(),
+            steps: floating.into(),
+            filled,
+            octets_are_totals: octets.are_totals(),
+            packets_are_totals: packets.are_totals(),
+        }
+    }
+
+    /// Whether counters of the records run on from one to the next of the same flow: octets, packets.
+    pub(crate) const fn totals(&self) -> (bool, bool) {
+        (self.octets_are_totals, self.packets_are_totals)
+    }
+}

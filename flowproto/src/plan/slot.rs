@@ -1,0 +1,252 @@
+//! Which element says what of a flow record.
+
+use crate::element::REVERSE_ENTERPRISE;
+use crate::template::{FieldSpecifier, VARIABLE_LENGTH};
+
+const VMWARE: u32 = 6876;
+
+/// Where a value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Slot {
+    // Addresses of 16 octets come first: these have a place of their own among the values.
+    SourceV6,
+    DestinationV6,
+    NextHopV6,
+    ExporterV6,
+    PostNatSourceV6,
+    PostNatDestinationV6,
+    Octets,
+    Packets,
+    ReverseOctets,
+    ReversePackets,
+    ReverseStart,
+    ReverseEnd,
+    ReverseTcpControlBits,
+    Protocol,
+    ClassOfService,
+    TcpControlBits,
+    SourcePort,
+    DestinationPort,
+    SourceV4,
+    DestinationV4,
+    NextHopV4,
+    SourcePrefixLength,
+    DestinationPrefixLength,
+    IngressInterface,
+    EgressInterface,
+    FlowDirection,
+    SourceAs,
+    DestinationAs,
+    StartSysUpTime,
+    EndSysUpTime,
+    StartSeconds,
+    EndSeconds,
+    StartMilliseconds,
+    EndMilliseconds,
+    StartNtp,
+    EndNtp,
+    StartDeltaMicroseconds,
+    EndDeltaMicroseconds,
+    SystemInitTime,
+    IcmpTypeCode,
+    IcmpType,
+    IcmpCode,
+    SamplingInterval,
+    SamplingPacketInterval,
+    SamplingPacketSpace,
+    SamplingSize,
+    SamplingPopulation,
+    SamplingProbability,
+    SelectorId,
+    VlanId,
+    ExporterV4,
+    FlowEndReason,
+    PostNatSourceV4,
+    PostNatDestinationV4,
+    PostNaptSourcePort,
+    PostNaptDestinationPort,
+    BiflowDirection,
+    NewConnections,
+    ConnectionSeconds,
+    TunnelType,
+    TunnelKey,
+    TunnelSource,
+    TunnelDestination,
+    TunnelProtocol,
+    TunnelSourcePort,
+    TunnelDestinationPort,
+}
+
+/// What says when a flow started, in order of preference: `sysUpTime` means nothing without the exporter's
+/// start, and seconds are coarse.
+pub(super) const STARTS: [Slot; 5] = [
+    Slot::StartMilliseconds,
+    Slot::StartNtp,
+    Slot::StartDeltaMicroseconds,
+    Slot::StartSeconds,
+    Slot::StartSysUpTime,
+];
+/// The same of its end.
+pub(super) const ENDS: [Slot; 5] = [
+    Slot::EndMilliseconds,
+    Slot::EndNtp,
+    Slot::EndDeltaMicroseconds,
+    Slot::EndSeconds,
+    Slot::EndSysUpTime,
+];
+
+impl Slot {
+    /// How many there are.
+    pub(super) const COUNT: usize = Self::TunnelDestinationPort.index() + 1;
+    /// How many of them are addresses of 16 octets.
+    pub(super) const WIDE: usize = Self::PostNatDestinationV6.index() + 1;
+
+    /// Its place among the values.
+    #[expect(clippy::as_conversions, reason = "the discriminants are the places")]
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its bit in a set of slots.
+    #[expect(clippy::as_conversions, reason = "the discriminants are the places")]
+    pub(super) const fn bit(self) -> u128 {
+        1_u128.wrapping_shl(self as u32)
+    }
+
+    /// The slot that an element fills, and its rank among the elements that fill the same slot: the
+    /// lowest of a template wins. 0 for elements without a rival.
+    pub(super) const fn of(enterprise: u32, id: u16) -> Option<(Self, u8)> {
+        Some(match (enterprise, id) {
+            (0, 1) => (Self::Octets, 1),
+            (0, 231) => (Self::Octets, 2),
+            (0, 85) => (Self::Octets, 3),
+            (0, 23) => (Self::Octets, 4),
+            (0, 171) => (Self::Octets, 5),
+            (0, 352) => (Self::Octets, 6),
+            (0, 2) => (Self::Packets, 1),
+            (0, 298) => (Self::Packets, 2),
+            (0, 86) => (Self::Packets, 3),
+            (0, 24) => (Self::Packets, 4),
+            (0, 172) => (Self::Packets, 5),
+            (REVERSE_ENTERPRISE, 1) => (Self::ReverseOctets, 1),
+            (0, 232) => (Self::ReverseOctets, 2),
+            (REVERSE_ENTERPRISE, 85) => (Self::ReverseOctets, 3),
+            (REVERSE_ENTERPRISE, 23) => (Self::ReverseOctets, 4),
+            (REVERSE_ENTERPRISE, 171) => (Self::ReverseOctets, 5),
+            (REVERSE_ENTERPRISE, 352) => (Self::ReverseOctets, 6),
+            (REVERSE_ENTERPRISE, 2) => (Self::ReversePackets, 1),
+            (0, 299) => (Self::ReversePackets, 2),
+            (REVERSE_ENTERPRISE, 86) => (Self::ReversePackets, 3),
+            (REVERSE_ENTERPRISE, 152) => (Self::ReverseStart, 0),
+            (REVERSE_ENTERPRISE, 153) => (Self::ReverseEnd, 0),
+            (REVERSE_ENTERPRISE, 6) => (Self::ReverseTcpControlBits, 0),
+            (REVERSE_ENTERPRISE, 24) => (Self::ReversePackets, 4),
+            (REVERSE_ENTERPRISE, 172) => (Self::ReversePackets, 5),
+            (0, 4) => (Self::Protocol, 0),
+            (0, 5) => (Self::ClassOfService, 0),
+            (0, 6) => (Self::TcpControlBits, 0),
+            (0, 7) => (Self::SourcePort, 1),
+            (0, 180) => (Self::SourcePort, 2),
+            (0, 182) => (Self::SourcePort, 3),
+            (0, 11) => (Self::DestinationPort, 1),
+            (0, 181) => (Self::DestinationPort, 2),
+            (0, 183) => (Self::DestinationPort, 3),
+            (0, 8) => (Self::SourceV4, 0),
+            (0, 12) => (Self::DestinationV4, 0),
+            (0, 15) => (Self::NextHopV4, 0),
+            (0, 27) => (Self::SourceV6, 0),
+            (0, 28) => (Self::DestinationV6, 0),
+            (0, 62) => (Self::NextHopV6, 0),
+            (0, 9) => (Self::SourcePrefixLength, 1),
+            (0, 29) => (Self::SourcePrefixLength, 2),
+            (0, 13) => (Self::DestinationPrefixLength, 1),
+            (0, 30) => (Self::DestinationPrefixLength, 2),
+            (0, 10) => (Self::IngressInterface, 0),
+            (0, 14) => (Self::EgressInterface, 0),
+            (0, 61) => (Self::FlowDirection, 0),
+            (0, 16) => (Self::SourceAs, 0),
+            (0, 17) => (Self::DestinationAs, 0),
+            (0, 22) => (Self::StartSysUpTime, 0),
+            (0, 21) => (Self::EndSysUpTime, 0),
+            (0, 150) => (Self::StartSeconds, 0),
+            (0, 151) => (Self::EndSeconds, 0),
+            (0, 152) => (Self::StartMilliseconds, 0),
+            (0, 153) => (Self::EndMilliseconds, 0),
+            (0, 154) => (Self::StartNtp, 1),
+            (0, 156) => (Self::StartNtp, 2),
+            (0, 155) => (Self::EndNtp, 1),
+            (0, 157) => (Self::EndNtp, 2),
+            (0, 158) => (Self::StartDeltaMicroseconds, 0),
+            (0, 159) => (Self::EndDeltaMicroseconds, 0),
+            (0, 160) => (Self::SystemInitTime, 0),
+            (0, 32) => (Self::IcmpTypeCode, 1),
+            (0, 139) => (Self::IcmpTypeCode, 2),
+            (0, 176) => (Self::IcmpType, 1),
+            (0, 178) => (Self::IcmpType, 2),
+            (0, 177) => (Self::IcmpCode, 1),
+            (0, 179) => (Self::IcmpCode, 2),
+            (0, 34) => (Self::SamplingInterval, 1),
+            (0, 50) => (Self::SamplingInterval, 2),
+            (0, 305) => (Self::SamplingPacketInterval, 0),
+            (0, 306) => (Self::SamplingPacketSpace, 0),
+            (0, 309) => (Self::SamplingSize, 0),
+            (0, 310) => (Self::SamplingPopulation, 0),
+            (0, 311) => (Self::SamplingProbability, 0),
+            (0, 302) => (Self::SelectorId, 1),
+            (0, 48) => (Self::SelectorId, 2),
+            (0, 58) => (Self::VlanId, 1),
+            (0, 243) => (Self::VlanId, 2),
+            (0, 130) => (Self::ExporterV4, 0),
+            (0, 131) => (Self::ExporterV6, 0),
+            (0, 136) => (Self::FlowEndReason, 0),
+            (0, 225) => (Self::PostNatSourceV4, 0),
+            (0, 226) => (Self::PostNatDestinationV4, 0),
+            (0, 281) => (Self::PostNatSourceV6, 0),
+            (0, 282) => (Self::PostNatDestinationV6, 0),
+            (0, 227) => (Self::PostNaptSourcePort, 0),
+            (0, 228) => (Self::PostNaptDestinationPort, 0),
+            (0, 239) => (Self::BiflowDirection, 0),
+            (0, 278) => (Self::NewConnections, 0),
+            (0, 279) => (Self::ConnectionSeconds, 0),
+            (VMWARE, 891) => (Self::TunnelType, 0),
+            (VMWARE, 892) => (Self::TunnelKey, 0),
+            (VMWARE, 893) => (Self::TunnelSource, 0),
+            (VMWARE, 894) => (Self::TunnelDestination, 0),
+            (VMWARE, 895) => (Self::TunnelProtocol, 0),
+            (VMWARE, 896) => (Self::TunnelSourcePort, 0),
+            (VMWARE, 897) => (Self::TunnelDestinationPort, 0),
+            _ => return None,
+        })
+    }
+
+    /// What [`Self::of`] says of a field, if its values can be read.
+    pub(super) fn filled_by(specifier: &FieldSpecifier) -> Option<(Self, u8)> {
+        Self::of(specifier.enterprise, specifier.id)
+            .filter(|(slot, _)| slot.takes(specifier.length))
+    }
+
+    /// True where a value of this length can be read: an address has one length, a number up to 8.
+    const fn takes(self, length: u16) -> bool {
+        match self {
+            Self::SourceV4
+            | Self::DestinationV4
+            | Self::NextHopV4
+            | Self::ExporterV4
+            | Self::PostNatSourceV4
+            | Self::PostNatDestinationV4
+            | Self::TunnelSource
+            | Self::TunnelDestination => length == 4,
+            Self::SourceV6
+            | Self::DestinationV6
+            | Self::NextHopV6
+            | Self::ExporterV6
+            | Self::PostNatSourceV6
+            | Self::PostNatDestinationV6 => length == 16,
+            Self::StartNtp | Self::EndNtp => length == 8,
+            Self::SamplingProbability => length == 4 || length == 8,
+            Self::TunnelKey => length > 0,
+            _ => 0 < length && length <= 8 || length == VARIABLE_LENGTH,
+        }
+    }
+}
