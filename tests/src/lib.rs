@@ -8,6 +8,7 @@
 //! * [`collector`]: our collector, told of flows one by one;
 //! * [`dashboards`]: what Grafana asks of Prometheus;
 //! * [`pages`]: README, and the pages of `docs/`;
+//! * [`certificates`]: for both sides of TLS;
 //! * [`netns`]: network namespaces that go when the test does;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
 //!   in it;
@@ -24,6 +25,7 @@
 )]
 
 pub mod api_server;
+pub mod certificates;
 pub mod churn;
 pub mod cluster;
 pub mod collector;

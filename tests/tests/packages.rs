@@ -26,48 +26,60 @@ fn value<'a>(unit: &'a str, setting: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("no {setting}"))
 }
 
-#[test]
-fn a_package_brings_the_daemon_its_unit_and_its_settings() {
-    let test = "a_package_brings_the_daemon_its_unit_and_its_settings";
-    if !is_installed("cargo-deb") || !is_installed("dpkg-deb") {
-        return skip(test, "cargo-deb or dpkg-deb is not installed");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    for part in ["probe", "collector"] {
-        let name = format!("kipfix-{part}");
-        let package = folder.path().join(format!("{name}.deb"));
-        // The binaries are there: every test here needs them.
-        program::binary(&name);
-        let mut deb = Command::new("cargo");
-        deb.current_dir(repository()).args([
-            "deb",
-            "--quiet",
-            "--no-build",
-            "--no-strip",
-            "--package",
-            &name,
-        ]);
-        program::output(deb.arg("--output").arg(&package));
-        let root = folder.path().join(&name);
-        program::output(
-            Command::new("dpkg-deb")
-                .arg("--extract")
-                .arg(&package)
-                .arg(&root),
+/// The package of a part, as `make deb` made it.
+fn package(part: &str) -> Option<PathBuf> {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(3).unwrap().join("debian");
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut packages = files.map(|file| file.path()).filter(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with(&format!("kipfix-{part}_")) && name.ends_with(".deb")
+    });
+    packages.next()
+}
+
+/// This machine's files, with what is written to them kept apart.
+struct Overlay(tempfile::TempDir);
+
+impl Overlay {
+    /// In a mount namespace of its own, runs a script with these files as its root.
+    fn run(&self, script: &str) -> String {
+        let folder = self.0.path().display();
+        let outer = format!(
+            "mount -t tmpfs none {folder} && cd {folder} && mkdir upper work root && \
+             mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root && \
+             chroot root sh -euc '{script}'"
         );
-        let settings = root.join(format!("etc/kipfix/{part}.yaml"));
-        let mut check = Command::new(root.join("usr/bin").join(&name));
-        program::output(check.arg("--config").arg(&settings).arg("--check"));
-        let units = ["usr/lib/systemd/system", "lib/systemd/system"];
-        let installed = units
-            .iter()
-            .map(|folder| root.join(folder).join(format!("{name}.service")));
-        let installed = installed
-            .filter_map(|path| std::fs::read_to_string(path).ok())
-            .next();
-        assert_eq!(installed.as_deref(), Some(unit(part).as_str()), "{name}");
-        let control = program::text(Command::new("dpkg-deb").arg("--field").arg(&package));
-        assert_eq!(control.contains("libpcap0.8"), part == "probe", "{control}");
+        let mut unshare = Command::new("unshare");
+        program::text(unshare.args(["--mount", "sh", "-euc", &outer]))
+    }
+}
+
+#[test]
+fn a_package_brings_the_daemon_its_unit_and_its_settings_and_takes_them_away() {
+    let test = "a_package_brings_the_daemon_its_unit_and_its_settings_and_takes_them_away";
+    let packages = ["probe", "collector"].map(|part| (part, package(part)));
+    if packages.iter().any(|(_, package)| package.is_none()) {
+        return skip(test, "there are no packages: make deb");
+    }
+    if !netns::allowed() || !is_installed("dpkg") {
+        return skip(test, "not root, or no dpkg");
+    }
+    for (part, package) in packages {
+        let (name, package) = (format!("kipfix-{part}"), package.unwrap());
+        let files = tempfile::tempdir().unwrap();
+        let inside = files.path().join("package.deb");
+        std::fs::copy(package, &inside).unwrap();
+        let said = Overlay(tempfile::tempdir().unwrap()).run(&format!(
+            "dpkg --install {} >&2
+             {name} --config /etc/kipfix/{part}.yaml --check >&2
+             cat /usr/lib/systemd/system/{name}.service || cat /lib/systemd/system/{name}.service
+             dpkg --purge {name} >&2
+             ! command -v {name} >&2
+             ! ls /etc/kipfix/{part}.yaml >&2",
+            inside.display()
+        ));
+        assert_eq!(said, unit(part), "{name}");
     }
 }
 

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod defaults;
+mod encrypted;
 mod exporters;
 mod failure;
 mod operator;
@@ -26,7 +27,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 const NODES: usize = 3;
 type Test = fn(&Nodes);
 
-const TESTS: [(&str, Test); 8] = [
+const TESTS: [(&str, Test); 9] = [
     ("who_may_capture_is_as_documented", privileges::table),
     (
         "what_is_installed_by_default_counts_what_was_sent",
@@ -43,6 +44,10 @@ const TESTS: [(&str, Test); 8] = [
     (
         "a_collector_that_exists_takes_what_the_probes_send",
         exporters::into_theirs,
+    ),
+    (
+        "what_probes_tell_collectors_is_encrypted_where_it_is_to_be",
+        encrypted::story,
     ),
     (
         "a_collector_that_is_deleted_under_load_loses_nothing",

@@ -12,22 +12,29 @@ pub struct Release<'a> {
     pub namespace: &'static str,
 }
 
+/// Where releases are installed: it enforces Pod Security.
+pub const NAMESPACE: &str = "kipfix-system";
+
 pub fn chart() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/kipfix");
     path.to_str().unwrap().to_owned()
 }
 
 impl<'a> Release<'a> {
-    /// `helm install --wait`, with values `NAME=VALUE`, in a namespace that enforces Pod Security.
-    pub fn install(nodes: &'a Nodes, name: &'static str, values: &[&str]) -> Self {
-        let namespace = "kipfix-system";
+    /// Makes the namespace, for who needs it before the release.
+    pub fn namespace(nodes: &Nodes) {
         nodes.apply(&format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
         ));
+    }
+
+    /// `helm install --wait`, with values `NAME=VALUE`.
+    pub fn install(nodes: &'a Nodes, name: &'static str, values: &[&str]) -> Self {
+        Self::namespace(nodes);
         let release = Self {
             nodes,
             name,
-            namespace,
+            namespace: NAMESPACE,
         };
         let notes = release.helm("install", values);
         assert!(
