@@ -16,7 +16,7 @@ test: ## Installs what the tests need and runs all of them.
 
 e2e: images ## Installs it by its chart on a real cluster of three nodes, made here, and tries all of it (as root).
 	@deploy/deps.sh test
-	cargo test -p kipfix-tests --locked --test e2e
+	KIPFIX_BIN=$$(deploy/images/static.sh) cargo test --locked --test e2e
 
 check: ## Formatting, lints and documentation, each as an error.
 	cargo fmt --all --check
@@ -28,24 +28,23 @@ build: ## Builds both daemons into target/release.
 
 images: ## Makes the container images as OCI archives, and their SBOMs, in target/images.
 	@deploy/deps.sh images
-	cargo run --release --quiet --locked -p kipfix-images -- "$$(deploy/images/static.sh)" target/images
+	cargo run --quiet --locked --bin kipfix-images -- "$$(deploy/images/static.sh)" target/images
 
-deb: build ## Makes Debian packages of both daemons, in target/debian.
-	@deploy/deps.sh deb
-	cargo deb --no-build --locked -p kipfix-probe
-	cargo deb --no-build --locked -p kipfix-collector
+deb: ## Makes Debian packages of both daemons, in target/debian.
+	@deploy/deps.sh images
+	deploy/systemd/deb.sh target/debian
 
 manifest: ## Writes deploy/kipfix.yaml anew, the chart as plain manifests.
 	deploy/helm/manifest.sh "$$(tests/cluster/build.sh)/helm" >deploy/kipfix.yaml
 
 docs: ## Writes what is generated: references in docs/, dashboards in grafana/.
-	KIPFIX_WRITE_DOCS=1 cargo test -p kipfix-tests --locked --test docs --quiet
+	KIPFIX_WRITE_DOCS=1 cargo test --locked --test docs --quiet
 
 bench: ## Measures the data path.
 	cargo bench --workspace --locked
 
 scale: ## Measures a cluster of 100,000 pods on a real API server (some minutes).
-	KIPFIX_SCALE=1 cargo test -p kipfix-tests --locked --test scale -- --nocapture
+	KIPFIX_SCALE=1 cargo test --locked --test scale -- --nocapture
 
 deps: ## Installs what building and testing needs (Debian, Ubuntu).
 	@deploy/deps.sh test

@@ -7,15 +7,14 @@ cat <<'WHAT'
 make test does, in this order:
   1. installs the packages that the tests need (deploy/deps.sh test)
   2. check: formatting, lints and documentation without a warning (make check)
-  3. unit: cargo test of every crate
-  4. demo: the whole path on this machine (make demo)
-  5. images: both container images, from static binaries, without a container engine (make images)
-  6. cluster programs: Kubernetes, helm and what belongs to them from the Go module proxy, kept in
-     ~/.cache/kipfix: minutes the first time, nothing afterwards
-  7. end to end: the real binaries with real peers (nfdump, softflowd, pmacct, tshark, ...), live
-     captures in network namespaces of their own, and the chart on a real cluster of three nodes made
-     here; what this machine cannot do is skipped, and said
-On two cores that takes about 15 minutes, with nothing built before about 45.
+  3. images: static binaries, both container images and Debian packages, without a container engine
+     (make images deb)
+  4. peers: Kubernetes, helm and others from the Go module proxy, kept in ~/.cache/kipfix: minutes the
+     first time, nothing afterwards
+  5. tests: those of every crate, then those binaries with real peers (nfdump, softflowd, pmacct, tshark,
+     ...), the demo, live captures in network namespaces of their own, and the chart on a real cluster of
+     three nodes made here; what this machine cannot do is skipped, and said
+On two cores that takes about 15 minutes, with nothing built before about 40.
 WHAT
 
 deploy/deps.sh test || exit 1
@@ -74,15 +73,16 @@ step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" \
     cargo doc --workspace --no-deps --locked --document-private-items --quiet
-tests "unit" cargo test --workspace --exclude kipfix-tests --locked --no-fail-fast
-step "binaries" cargo build --release --locked -p kipfix-probe -p kipfix-collector
-step "demo" deploy/demo/demo.sh </dev/null
 step "images" make --no-print-directory images
+step "Debian packages" make --no-print-directory deb
+# What is tested is what is shipped.
+KIPFIX_BIN=$(deploy/images/static.sh)
+export KIPFIX_BIN
 # Where Go is not, the tests that need these say so.
 if command -v go >/dev/null; then
-    step "cluster programs" tests/cluster/build.sh
+    step "peers" tests/cluster/build.sh
 fi
-tests "end to end" cargo test -p kipfix-tests --locked --no-fail-fast
+tests "tests" cargo test --workspace --locked --no-fail-fast
 
 echo
 echo "== what ran"

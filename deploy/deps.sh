@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages that are missing for a purpose: demo, images, deb or test.
+# Installs the Debian or Ubuntu packages that are missing for a purpose: demo, images (or Debian packages) or test.
 # As root or with password-less sudo; otherwise prints the one command to run and fails.
 # No service that comes along is started, now or at the next boot.
 set -euo pipefail
@@ -13,11 +13,10 @@ test=(busybox-static conntrack containerd containernetworking-plugins curl etcd-
 
 case "${1:-}" in
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
-deb) wanted=("${build[@]}" dpkg-dev) ;;
 images) wanted=("${build[@]}" "${images[@]}") ;;
 test) wanted=("${build[@]}" "${demo[@]}" "${images[@]}" "${test[@]}") ;;
 *)
-    echo "usage: $0 demo|images|deb|test" >&2
+    echo "usage: $0 demo|images|test" >&2
     exit 64
     ;;
 esac
@@ -33,10 +32,6 @@ if [ "$1" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev
     fi
     echo "adding rustfmt and clippy to the Rust toolchain (by rustup)"
     rustup component add rustfmt clippy
-fi
-if [ "$1" = deb ] && ! command -v cargo-deb >/dev/null; then
-    echo "installing cargo-deb (a few minutes)"
-    cargo install --quiet --locked cargo-deb
 fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "not Debian or Ubuntu: please see yourself that there is what these packages bring: ${wanted[*]}" >&2

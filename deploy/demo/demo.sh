@@ -8,9 +8,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 deploy/deps.sh demo
-echo "building the probe and the collector (a few minutes the first time) ..."
-cargo build --release --locked -p kipfix-probe -p kipfix-collector -p kipfix-demo
-bin=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
+# The tests have built what they test.
+bin=${KIPFIX_BIN:-}
+if [ -z "$bin" ]; then
+    echo "building the probe and the collector (a few minutes the first time) ..."
+    cargo build --release --locked -p kipfix-probe -p kipfix-collector -p kipfix-demo
+    bin=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
+fi
 
 here=$PWD/deploy/demo
 run=$(mktemp -d "${TMPDIR:-/tmp}/kipfix-demo.XXXXXX")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the daemons without any shared library (musl), for images that hold nothing else, and prints the
-# folder with them. `setcap` and the images are somebody else's.
+# Builds the daemons without any shared library (musl), for images that hold nothing else, Debian
+# packages and the tests, and prints the folder with them. `setcap` and the images are somebody else's.
 #   deploy/images/static.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,5 +16,5 @@ fi
 libpcap=$(deploy/images/libpcap.sh "$folder/libpcap")
 LIBPCAP_LIBDIR=$libpcap LIBPCAP_VER=$(cat "$libpcap/VERSION") \
     cargo build --profile image --locked --target "$target" \
-    -p kipfix-probe -p kipfix-collector -p kipfix-check -p kipfix-traffic >&2
+    -p kipfix-probe -p kipfix-collector -p kipfix-check -p kipfix-demo -p kipfix-traffic >&2
 (cd "$folder/image" && pwd)
