@@ -6,6 +6,7 @@ mod framing;
 pub mod listen;
 pub mod savefile;
 pub mod senders;
+pub(crate) mod sockets;
 pub mod tcp;
 pub mod tls;
 pub mod udp;

@@ -2,6 +2,8 @@
 //! metrics on stdout after a savefile.
 
 pub mod info;
+mod readiness;
 mod scrape;
 
+pub(crate) use readiness::readiness;
 pub use scrape::{Clock, Scrape};
