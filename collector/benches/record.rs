@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeTable, Measures, Preset, SeriesTable};
-use kipfix_collector::enrich::{Known, ends};
+use kipfix_collector::enrich::{Known, Recent, ends};
 use kipfix_collector::inventory::outside::{Outside, Published};
 use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, Node};
 use kipfix_collector::inventory::{EndpointId, Index, Span};
@@ -93,6 +93,7 @@ fn per_record(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
     group.throughput(Throughput::Elements(count));
 
+    let mut recent = Recent::default();
     let (index, outside) = (SMALL.index(), Outside::default());
     let known = Known {
         index: &index,
@@ -101,11 +102,12 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends", |bencher| {
         bencher.iter(|| {
             for record in &records {
-                black_box(ends(known, record, Span::moment(NOW)));
+                black_box(ends(known, &mut recent, record, Span::moment(NOW)));
             }
         });
     });
 
+    recent.forget();
     let large_records = self::records(LARGE);
     let large = LARGE.index();
     let known_large = Known {
@@ -115,11 +117,12 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends, 100k pods on 5k nodes", |bencher| {
         bencher.iter(|| {
             for record in &large_records {
-                black_box(ends(known_large, record, Span::moment(NOW)));
+                black_box(ends(known_large, &mut recent, record, Span::moment(NOW)));
             }
         });
     });
 
+    recent.forget();
     let mut edges = EdgeTable::new(1 << 18);
     let measures = Measures {
         bytes: 1000,
@@ -129,7 +132,7 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends and edge", |bencher| {
         bencher.iter(|| {
             for record in &records {
-                let ends = ends(known, record, Span::moment(NOW));
+                let ends = ends(known, &mut recent, record, Span::moment(NOW));
                 black_box(edges.count(ends.source, ends.destination, &measures));
             }
         });

@@ -13,7 +13,7 @@ use crate::aggregate::{EdgeTable, Measures};
 use crate::dedup::{self, Held, OBSERVED_MILLISECONDS, Verdict};
 use crate::emit::forward::ForwardStage;
 use crate::emit::{LineBuffer, line};
-use crate::enrich::{self, Clock, Ends, Known, TrafficClass};
+use crate::enrich::{self, Clock, Ends, Known, Recent, TrafficClass};
 use crate::inventory::outside::Outside;
 use crate::inventory::{EndpointId, Index, NodeId, Span};
 use crate::waiting::Waiting;
@@ -108,6 +108,7 @@ pub(super) struct Intermediate {
     pub(super) shared: Arc<Shared>,
     index: Arc<Index>,
     outside: Arc<Outside>,
+    recent: Recent,
     pub(super) edges: EdgeTable,
     unattributed: Waiting<Unattributed>,
     held: Waiting<Held>,
@@ -167,7 +168,7 @@ impl RecordSink for Intermediate {
             self.settings.max_clock_skew_milliseconds,
             self.now_milliseconds,
         );
-        let ends = enrich::ends(self.known(), record, span);
+        let ends = self.ends(record, span);
         if self.index.is_watched() && (ends.unreported || self.awaits_inventory()) {
             self.wait(message, record, fields, span);
         } else {
@@ -186,6 +187,7 @@ impl Intermediate {
         Self {
             index: shared.index.load_full(),
             outside: shared.outside.load_full(),
+            recent: Recent::default(),
             edges: EdgeTable::new(settings.max_edges),
             unattributed: Waiting::new(settings.held_records),
             held: Waiting::new(settings.held_records),
@@ -206,10 +208,12 @@ impl Intermediate {
         let newest = self.shared.index.load();
         if !Arc::ptr_eq(&newest, &self.index) {
             self.index = Arc::clone(&newest);
+            self.recent.forget();
         }
         let newest = self.shared.outside.load();
         if !Arc::ptr_eq(&newest, &self.outside) {
             self.outside = Arc::clone(&newest);
+            self.recent.forget();
         }
     }
 
@@ -220,19 +224,30 @@ impl Intermediate {
         }
     }
 
+    fn ends(&mut self, record: &FlowRecord, span: Span) -> Ends {
+        let known = Known {
+            index: &self.index,
+            outside: &self.outside,
+        };
+        enrich::ends(known, &mut self.recent, record, span)
+    }
+
     /// Whether a known node has this address.
     pub(super) fn is_node(&self, address: Address) -> bool {
         self.index.node_at(address).is_some()
     }
 
-    /// Whether the record is one of two that an exporter outside the nodes makes of the same packets, where
-    /// they enter and where they leave, and not the one that counts.
+    /// Whether the record is one of two that an exporter makes of the same packets, where they enter and
+    /// where they leave, and not the one that counts.
     fn is_other_direction(&self, record: &FlowRecord, exporter: Option<NodeId>) -> bool {
         let said = record.interfaces.and_then(|i| i.flow_direction);
-        match (self.settings.flow_direction, said) {
-            (Some(counts), Some(said)) => exporter.is_none() && said != counts,
-            _ => false,
-        }
+        let counts = match exporter {
+            Some(_) => self.settings.node_flow_direction,
+            None => self.settings.flow_direction,
+        };
+        counts
+            .zip(said)
+            .is_some_and(|(counts, said)| counts != said)
     }
 
     /// Records and directions that wait.
@@ -284,7 +299,7 @@ impl Intermediate {
         if let Some(node) = exporter {
             self.shared.observers.heard(node, self.now_milliseconds);
         }
-        let ends = enrich::ends(self.known(), &waited.record, waited.span);
+        let ends = self.ends(&waited.record, waited.span);
         self.attributed(&waited.record, ends, exporter, Line::Begun(waited.line));
         self.domain_index = current;
     }

@@ -195,7 +195,7 @@ impl Metrics {
         )?;
         let not_counted = make.counters(
             "records_not_counted_total",
-            "Records (each direction of a biflow) left out of the families: another observer's counts, both ends are on one node, it carries neither octets nor packets, or flow_direction leaves it out.",
+            "Records (each direction of a biflow) left out of the families: another observer's counts, both ends are on one node, it carries neither octets nor packets, or flow_direction or node_flow_direction leaves it out.",
             "reason",
         )?;
         let dropped = make.counters(

@@ -232,6 +232,15 @@ pub struct Flags {
         help_heading = "Metrics"
     )]
     pub flow_direction: Option<FlowDirection>,
+    /// The same of exporters on the nodes of the cluster, where these are no probes of kipfix: for Open
+    /// vSwitch (OVN-Kubernetes). both, ingress or egress [default: both]
+    #[arg(
+        long,
+        value_name = "DIRECTION",
+        hide_possible_values = true,
+        help_heading = "Metrics"
+    )]
+    pub node_flow_direction: Option<FlowDirection>,
     /// Exporters that have series of their own among the self-metrics, for each worker; the others are
     /// summed up as "other" [default: 256]
     #[arg(long, value_name = "N", help_heading = "Metrics")]
@@ -333,6 +342,7 @@ pub struct Settings {
     pub intra_node: bool,
     pub connections_from_flows: bool,
     pub flow_direction: FlowDirection,
+    pub node_flow_direction: FlowDirection,
     pub max_exporter_series: usize,
     pub max_series: usize,
     pub series_idle: Span,
@@ -396,6 +406,7 @@ impl Default for Settings {
             intra_node: false,
             connections_from_flows: false,
             flow_direction: FlowDirection::Both,
+            node_flow_direction: FlowDirection::Both,
             max_exporter_series: 256,
             max_series: 100_000,
             series_idle: Span::from_secs(3600),
@@ -589,6 +600,7 @@ impl Settings {
             intra_node: self.intra_node,
             connections_from_flows: self.connections_from_flows,
             flow_direction: self.flow_direction.value(),
+            node_flow_direction: self.node_flow_direction.value(),
             began_milliseconds,
         }
     }

@@ -96,6 +96,8 @@ pub struct WorkerSettings {
     /// 61 `flowDirection` of the records that count, of exporters that are no known node: 0 ingress, 1
     /// egress; `None` for both.
     pub flow_direction: Option<u8>,
+    /// The same of exporters on known nodes.
+    pub node_flow_direction: Option<u8>,
     /// When the collector began, milliseconds since the epoch; `None` from savefiles, which are not
     /// over before their end: a silent node may be heard yet.
     pub began_milliseconds: Option<u64>,

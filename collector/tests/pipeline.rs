@@ -512,10 +512,7 @@ fn sampling_scales_the_scrape_and_leaves_the_flow_log_raw() {
 }
 
 #[test]
-fn of_a_router_that_reports_a_flow_twice_one_direction_counts_and_of_a_node_both() {
-    let mut settings = settings();
-    settings.flow_direction = Some(0);
-    let mut collector = collector(settings);
+fn of_who_reports_a_flow_twice_one_direction_counts() {
     let passing = |direction| {
         let mut record = record(OFFICE, WEB, 1000);
         record.interfaces = Some(Interfaces {
@@ -526,10 +523,25 @@ fn of_a_router_that_reports_a_flow_twice_one_direction_counts_and_of_a_node_both
         record
     };
     let seen = [passing(0), passing(1)];
-    Exporter::new("", "203.0.113.1").export(&mut collector.worker, &seen, BEGAN);
-    Exporter::new("node-a", NODE_A).export(&mut collector.worker, &seen, BEGAN);
-    let end = collector.end();
-    assert_eq!((end.counts.counted, end.counts.other_direction), (3, 1));
-    assert_eq!(end.counted(), [true, false, true, true]);
-    assert_eq!(end.sum("kipfix_bytes_total"), 3000);
+    for (of_routers, of_nodes, counted) in [
+        (None, None, [true, true, true, true]),
+        (Some(0), None, [true, false, true, true]),
+        (None, Some(0), [true, true, true, false]),
+        (Some(1), Some(0), [false, true, true, false]),
+    ] {
+        let mut settings = settings();
+        settings.flow_direction = of_routers;
+        settings.node_flow_direction = of_nodes;
+        let mut collector = collector(settings);
+        Exporter::new("", "203.0.113.1").export(&mut collector.worker, &seen, BEGAN);
+        Exporter::new("node-a", NODE_A).export(&mut collector.worker, &seen, BEGAN);
+        let end = collector.end();
+        let count = counted.iter().map(|is| u64::from(*is)).sum::<u64>();
+        assert_eq!(end.counted(), counted);
+        assert_eq!(
+            (end.counts.counted, end.counts.other_direction),
+            (count, 4 - count)
+        );
+        assert_eq!(end.sum("kipfix_bytes_total"), count * 1000);
+    }
 }

@@ -2,7 +2,7 @@
 
 use flowproto::{Address, FlowRecord};
 
-use super::Known;
+use super::{Known, Recent};
 use crate::inventory::{Certainty, EndpointId, EndpointKind, Found, Port, Span};
 
 /// Who the ends of a record are.
@@ -44,7 +44,7 @@ impl Ends {
 /// behind it. A service that leads to a node (to a pod that shares the node's address) did not stay
 /// unresolved either: it is seen as that node.
 #[must_use]
-pub fn ends(known: Known<'_>, record: &FlowRecord, span: Span) -> Ends {
+pub fn ends(known: Known<'_>, recent: &mut Recent, record: &FlowRecord, span: Span) -> Ends {
     let key = &record.key;
     let none = (Address::UNSPECIFIED, 0);
     let (after_source, after_destination) = match &record.translation {
@@ -55,7 +55,7 @@ pub fn ends(known: Known<'_>, record: &FlowRecord, span: Span) -> Ends {
         ),
     };
     let protocol = key.protocol_identifier;
-    let end = |before, after| end(known, protocol, before, after, span);
+    let mut end = |before, after| end(known, recent, protocol, before, after, span);
     let (source, source_service) = end((key.source_address, key.source_port), after_source);
     let (destination, destination_service) = end(
         (key.destination_address, key.destination_port),
@@ -75,24 +75,23 @@ pub fn ends(known: Known<'_>, record: &FlowRecord, span: Span) -> Ends {
 #[inline]
 fn end(
     known: Known<'_>,
+    recent: &mut Recent,
     protocol: u8,
     before: (Address, u16),
     after: (Address, u16),
     span: Span,
 ) -> (Found, Option<EndpointId>) {
-    let index = known.index;
-    let pre = index.lookup_port(before.0, Port::new(protocol, before.1), span);
-    let kind = index.place(pre.endpoint).kind;
+    let (pre, kind) = recent.lookup(known, before.0, Port::new(protocol, before.1), span);
     let service = (kind == EndpointKind::Service).then_some(pre.endpoint);
     if kind == EndpointKind::Pod || after.0.is_unspecified() {
-        return (known.beyond(pre, before.0), service);
+        return (pre, service);
     }
     let port = if after.1 == 0 { before.1 } else { after.1 };
-    let post = index.lookup_port(after.0, Port::new(protocol, port), span);
-    let found = match index.place(post.endpoint).kind {
+    let (post, kind) = recent.lookup(known, after.0, Port::new(protocol, port), span);
+    let found = match kind {
         EndpointKind::Pod => post,
         EndpointKind::Node if service.is_some() => post,
-        _ => known.beyond(pre, before.0),
+        _ => pre,
     };
     (found, service)
 }
@@ -132,7 +131,12 @@ mod tests {
 
     fn ends(index: &Index, record: &FlowRecord, span: Span) -> Ends {
         let outside = &Outside::default();
-        super::ends(Known { index, outside }, record, span)
+        super::ends(
+            Known { index, outside },
+            &mut Recent::default(),
+            record,
+            span,
+        )
     }
 
     fn outside() -> Address {

@@ -7,8 +7,10 @@ mod class;
 mod clock;
 mod endpoint;
 mod known;
+mod recent;
 
 pub use class::{Scope, TrafficClass};
 pub use clock::{Clock, span};
 pub use endpoint::{Ends, ends};
 pub use known::{End, Known};
+pub use recent::Recent;

@@ -184,6 +184,15 @@ impl Held {
         }
     }
 
+    /// Since when there is no other holder; `u64::MAX` where there was one before, or is none now.
+    pub(super) const fn alone_since(&self) -> u64 {
+        if self.earlier.is_none() && self.last.is_open() {
+            self.last.from_milliseconds
+        } else {
+            u64::MAX
+        }
+    }
+
     /// Who held it in `span`; a holder that has gone is kept for `kept_milliseconds`.
     pub(super) fn at(&self, span: Span, kept_milliseconds: u64) -> Option<Holder> {
         let Some(earlier) = &self.earlier else {

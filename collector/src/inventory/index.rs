@@ -21,7 +21,7 @@ use super::ranges::Ranges;
 
 /// Who an end is: position of an endpoint in [`Index::endpoint`] or, from [`Self::MOST`] on, of what is
 /// known of an address outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EndpointId(pub u32);
 
 impl EndpointId {
@@ -172,6 +172,9 @@ pub struct Found {
     pub endpoint: EndpointId,
     /// How well that is known.
     pub certainty: Certainty,
+    /// The same is found for all packets from then on, milliseconds since the epoch; `u64::MAX` where that
+    /// depends on the time.
+    pub since_milliseconds: u64,
 }
 
 /// How well it is known who an address was.
@@ -194,10 +197,11 @@ impl Index {
     #[inline]
     #[must_use]
     pub fn lookup(&self, address: Address, span: Span) -> Found {
-        match self.holder(Key::address(address), span) {
-            Some(found) => found,
-            None => self.around(address),
-        }
+        let Some(held) = self.held(Key::address(address)) else {
+            return self.around(address, 0);
+        };
+        self.found(held, span)
+            .unwrap_or_else(|| self.around(address, u64::MAX))
     }
 
     /// Who held `port` of `address` while the packets ran: a port of a node may be a pod's or a
@@ -218,16 +222,26 @@ impl Index {
             .and_then(|node| self.holder(Key::node_port(node, port), span))
             .or_else(|| self.holder(Key::port(address, port), span))
             .or_else(|| self.holder(Key::any_node_port(port), span))
-            .unwrap_or(found)
+            .map_or(found, |of_port| Found {
+                since_milliseconds: u64::MAX,
+                ..of_port
+            })
     }
 
     #[inline]
-    fn holder(&self, key: Key, span: Span) -> Option<Found> {
+    fn held(&self, key: Key) -> Option<&Held> {
         let hash = self.hasher.hash_one(key);
-        let held = self
-            .shards
+        self.shards
             .get(shard(hash))?
-            .find(hash, |held| held.key == key)?;
+            .find(hash, |held| held.key == key)
+    }
+
+    fn holder(&self, key: Key, span: Span) -> Option<Found> {
+        self.found(self.held(key)?, span)
+    }
+
+    #[inline]
+    fn found(&self, held: &Held, span: Span) -> Option<Found> {
         let (endpoint, certainty) = match held.at(span, self.kept_milliseconds)? {
             Holder::Known(endpoint) => (endpoint, Certainty::Known),
             Holder::Ambiguous(endpoint) => (endpoint, Certainty::Ambiguous),
@@ -235,11 +249,12 @@ impl Index {
         Some(Found {
             endpoint,
             certainty,
+            since_milliseconds: held.alone_since(),
         })
     }
 
     /// Who an address is that nobody holds.
-    fn around(&self, address: Address) -> Found {
+    fn around(&self, address: Address, since_milliseconds: u64) -> Found {
         let endpoint = self.ranges.find(address.bits());
         let certainty = if self.place(endpoint).kind == EndpointKind::Pod {
             Certainty::Unreported
@@ -249,7 +264,14 @@ impl Index {
         Found {
             endpoint,
             certainty,
+            since_milliseconds,
         }
+    }
+
+    /// Whether ports have holders of their own.
+    #[must_use]
+    pub const fn has_ports(&self) -> bool {
+        self.ports > 0
     }
 
     /// What the endpoint is and where.
@@ -304,12 +326,7 @@ impl Index {
     /// The node that holds `address` itself, now.
     #[must_use]
     pub fn node_at(&self, address: Address) -> Option<NodeId> {
-        let key = Key::address(address);
-        let hash = self.hasher.hash_one(key);
-        let held = self
-            .shards
-            .get(shard(hash))?
-            .find(hash, |held| held.key == key)?;
+        let held = self.held(Key::address(address))?;
         let place = self.place(held.last.endpoint);
         match place.kind {
             EndpointKind::Node => place.node,

@@ -237,7 +237,7 @@ mod tests {
         };
         let span = enrich::span(&record, 0, 0, NOW);
         Enriched {
-            ends: enrich::ends(known, &record, span),
+            ends: enrich::ends(known, &mut enrich::Recent::default(), &record, span),
             record,
             origin: Arc::new(Origin {
                 address: std::net::Ipv4Addr::new(192, 0, 2, 9).into(),

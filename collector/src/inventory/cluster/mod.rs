@@ -29,8 +29,9 @@ use super::index::{Index, NodeId};
 const QUEUE: usize = 512;
 /// Changes of so long are published together.
 const TOGETHER: Duration = Duration::from_millis(25);
-/// ... and until all nodes and pods are known, of so long: they would copy everything each time.
-const TOGETHER_AT_FIRST: Duration = Duration::from_millis(250);
+/// ... and until all nodes and pods are known, of so long: what is published is copied when it changes, and
+/// then everything does.
+const TOGETHER_AT_FIRST: Duration = Duration::from_secs(10);
 /// How often it is looked for who has been gone for long enough.
 const EXPIRY: Duration = Duration::from_secs(1);
 

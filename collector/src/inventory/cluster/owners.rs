@@ -32,6 +32,8 @@ pub(super) struct Owners {
     known: HashMap<u128, Owner, RandomState>,
     /// Pods whose owner was not told of yet, by the owner.
     waiting: HashMap<u128, Vec<u128>, RandomState>,
+    /// The owner that each of those waits for.
+    owner_of: HashMap<u128, u128, RandomState>,
 }
 
 impl Owners {
@@ -56,7 +58,11 @@ impl Owners {
             };
             self.known.insert(uid, Owner { top, list });
         }
-        self.waiting.remove(&uid).unwrap_or_default()
+        let waiting = self.waiting.remove(&uid).unwrap_or_default();
+        for pod in &waiting {
+            self.owner_of.remove(pod);
+        }
+        waiting
     }
 
     /// The top controller of the pods of an owner.
@@ -102,9 +108,8 @@ impl Owners {
                     if let Some(known) = self.known.get(&owner) {
                         return known.top.clone();
                     }
-                    let waiting = self.waiting.entry(owner).or_default();
-                    if !waiting.contains(&waits) {
-                        waiting.push(waits);
+                    if self.owner_of.insert(waits, owner).is_none() {
+                        self.waiting.entry(owner).or_default().push(waits);
                     }
                     by_name(pod, kind, &controller.name)
                 }
@@ -118,7 +123,10 @@ impl Owners {
     }
 
     /// A pod has gone: it waits no longer.
-    pub(super) fn wait_no_longer(&mut self, owner: u128, pod: u128) {
+    pub(super) fn wait_no_longer(&mut self, pod: u128) {
+        let Some(owner) = self.owner_of.remove(&pod) else {
+            return;
+        };
         if let hashbrown::hash_map::Entry::Occupied(mut entry) = self.waiting.entry(owner) {
             entry.get_mut().retain(|waits| *waits != pod);
             if entry.get().is_empty() {
@@ -275,7 +283,7 @@ mod tests {
 
         let mut owners = Owners::default();
         workload(&mut owners, &pod);
-        owners.wait_no_longer(1, 7);
+        owners.wait_no_longer(7);
         assert!(owners.waiting.is_empty());
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct State {
     health: Arc<Health>,
     lists: PerKind<Lists>,
     pods: Map<u128, Pod>,
+    /// Ports of nodes that pods declare.
+    pod_ports: Map<u128, Box<[Key]>>,
     nodes: Map<u128, KnownNode>,
     services: Map<u128, Service>,
     slices: Map<u128, Slice>,
@@ -82,6 +84,7 @@ impl State {
             health,
             lists: PerKind::default(),
             pods: Map::default(),
+            pod_ports: Map::default(),
             nodes: Map::default(),
             services: Map::default(),
             slices: Map::default(),

@@ -17,7 +17,7 @@ pub(super) struct KnownNode {
     pub(super) id: NodeId,
     pub(super) endpoint: EndpointId,
     pub(super) pods: EndpointId,
-    pub(super) facts: NodeFacts,
+    pub(super) facts: Box<NodeFacts>,
     pub(super) list: u32,
 }
 
@@ -27,7 +27,7 @@ impl State {
         if let Some(known) = self.nodes.get_mut(&number) {
             known.list = told.list;
             // Most of what a node's watch tells is a heartbeat.
-            if known.facts == facts {
+            if *known.facts == facts {
                 return;
             }
         }
@@ -82,7 +82,7 @@ impl State {
                 id,
                 endpoint,
                 pods,
-                facts,
+                facts: Box::new(facts),
                 list,
             },
         );

@@ -14,14 +14,11 @@ use super::{State, Told, set};
 #[derive(Debug)]
 pub(super) struct Pod {
     pub(super) endpoint: EndpointId,
-    pub(super) node: Option<NodeId>,
+    /// The node that it is the Ready probe of.
+    pub(super) probes: Option<NodeId>,
     pub(super) addresses: Box<[Address]>,
-    pub(super) ports: Box<[Key]>,
-    /// The ReplicaSet or Job, or 0.
-    pub(super) owner: u128,
     /// When it will have gone or should have; 0 where it is to stay.
     pub(super) deletion: u64,
-    pub(super) is_ready_probe: bool,
     pub(super) list: u32,
 }
 
@@ -89,7 +86,7 @@ impl State {
             }
             _ => Box::default(),
         };
-        let old_keys = before.as_ref().map_or(&[][..], |before| &before.ports);
+        let old_keys = self.pod_ports.remove(&number).unwrap_or_default();
         for key in old_keys.iter().filter(|key| !keys.contains(key)) {
             self.undeclare(*key, id, node, told.now);
         }
@@ -99,15 +96,14 @@ impl State {
         if let Some(node) = node {
             self.probe(node, number, facts.is_ready_probe);
         }
-        let controller = facts.controller.as_ref();
+        if !keys.is_empty() {
+            self.pod_ports.insert(number, keys);
+        }
         let pod = Pod {
             endpoint: id,
-            node,
+            probes: node.filter(|_| facts.is_ready_probe),
             addresses: addresses.into(),
-            ports: keys,
-            owner: controller.map_or(0, |controller| uid(&controller.uid)),
             deletion: facts.deletion.unwrap_or_default(),
-            is_ready_probe: facts.is_ready_probe,
             list: told.list,
         };
         self.pods.insert(number, pod);
@@ -121,12 +117,13 @@ impl State {
             self.directory
                 .release(Key::address(*address), pod.endpoint, until);
         }
-        for key in &pod.ports {
-            self.undeclare(*key, pod.endpoint, pod.node, until);
+        let node = self.directory.endpoint(pod.endpoint).node;
+        for key in self.pod_ports.remove(&number).unwrap_or_default() {
+            self.undeclare(key, pod.endpoint, node, until);
         }
-        self.owners.wait_no_longer(pod.owner, number);
+        self.owners.wait_no_longer(number);
         self.directory.retire_endpoint(pod.endpoint, until);
-        if let Some(node) = pod.node.filter(|_| pod.is_ready_probe) {
+        if let Some(node) = pod.probes {
             self.probe(node, number, false);
         }
     }
