@@ -162,7 +162,15 @@ pub fn read(path: &Path, bounds: Bounds) -> Result<Inventory, InventoryError> {
 }
 
 fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
-    let document: Document = serde_saphyr::from_str(text).map_err(|error| {
+    // It is the operator's own file, and what it fills has bounds of its own: a cluster of any size fits.
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: usize::MAX,
+            max_events: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+        },
+    };
+    let document: Document = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         // The first line says where and what; the rest draws the place.
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
@@ -296,6 +304,16 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
     fn at<'a>(index: &'a Index, ip: &str) -> &'a Endpoint {
         let address = Address::from(ip.parse::<IpAddr>().unwrap());
         index.endpoint(index.lookup(address, Span::moment(0)).endpoint)
+    }
+
+    #[test]
+    fn a_large_cluster_has_room() {
+        let mut text = String::from("pods:\n");
+        for pod in 0..40_000_u32 {
+            let [_, a, b, c] = pod.to_be_bytes();
+            text += &format!("  - {{name: p{pod}, namespace: n, addresses: [10.{a}.{b}.{c}]}}\n");
+        }
+        assert_eq!(&*at(&parse(&text).unwrap(), "10.0.156.63").name, "p39999");
     }
 
     #[test]
