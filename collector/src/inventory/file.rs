@@ -161,7 +161,11 @@ pub fn read(path: &Path, bounds: Bounds) -> Result<Inventory, InventoryError> {
     })
 }
 
-fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
+/// Reads the text of an inventory file.
+///
+/// # Errors
+/// A sentence: it is no YAML of the form above, or claims something twice.
+pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
     let document: Document = serde_saphyr::from_str(text).map_err(|error| {
         // The first line says where and what; the rest draws the place.
         let text = error.to_string();

@@ -150,7 +150,11 @@ impl Savefile {
         }))
     }
 
-    fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
+    /// A file whose octets come from `input`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none of the forms that are read here.
+    pub fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
         let mut input = BufReader::with_capacity(256 << 10, input);
         let mut magic = [0; 4];
         // Not by `fill_buf`: a pipe may give fewer octets at first.
