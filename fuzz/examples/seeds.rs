@@ -7,7 +7,9 @@ use kipfix_fuzz::{TARGETS, seeds};
 
 fn main() -> std::io::Result<()> {
     for (name, _) in TARGETS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("corpus")
+            .join(name);
         fs::create_dir_all(&folder)?;
         for (at, seed) in seeds::of(name).iter().enumerate() {
             fs::write(folder.join(format!("seed-{at}")), seed)?;

@@ -96,7 +96,9 @@ fn check_page(page: Vec<u8>, octets: usize) {
     assert!(page.len() <= MOST_TEXT);
     for line in check_text(page).lines() {
         // A margin, an offset, a text.
-        let offset = line.get(1..8).and_then(|text| text.trim().parse::<usize>().ok());
+        let offset = line
+            .get(1..8)
+            .and_then(|text| text.trim().parse::<usize>().ok());
         if !line.starts_with('#')
             && let Some(offset) = offset
         {

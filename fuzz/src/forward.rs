@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowproto::collector::{CollectingProcess, Limits, Unusable};
+use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable};
 use flowproto::explain::{Bounds, Captured, Explainer, Problem};
 use flowproto::record::TunnelType;
 use flowproto::{Address, FlowRecord};
@@ -73,7 +73,7 @@ pub fn forward(data: &[u8]) {
     }
     let counters = process.counters();
     assert_eq!(counters.unusable, [0; Unusable::ALL.len()]);
-    assert_eq!(counters.sequence, Default::default());
+    assert_eq!(counters.sequence, SequenceCounts::default());
     assert_eq!(counters.records, number(expected.len()));
     for (expected, record) in expected.iter().zip(&taken.records) {
         assert_eq!(canonical(expected), canonical(record));
@@ -82,19 +82,14 @@ pub fn forward(data: &[u8]) {
         assert_eq!(process.occupancy().templates, 0);
     }
     for problem in Problem::ALL {
-        let may_be = is_wild
-            && matches!(problem, Problem::EndBeforeStart | Problem::EndAfterExport);
+        let may_be =
+            is_wild && matches!(problem, Problem::EndBeforeStart | Problem::EndAfterExport);
         let count = explainer.count(problem);
         assert!(count == 0 || may_be, "{count} of {}", problem.as_str());
     }
 }
 
-fn enriched(
-    shared: &Shared,
-    octets: &mut Octets<'_>,
-    record: FlowRecord,
-    now: u64,
-) -> Enriched {
+fn enriched(shared: &Shared, octets: &mut Octets<'_>, record: FlowRecord, now: u64) -> Enriched {
     let (index, outside) = (shared.index.load(), shared.outside.load());
     let known = Known {
         index: &index,
@@ -142,8 +137,9 @@ fn carried(enriched: &Enriched) -> FlowRecord {
             tunnel.tunnel_destination_address = Address::UNSPECIFIED;
         }
     }
-    // 0 of a population is all.
-    if records::or_none(carried.exporter_address).is_unspecified() && record.exporter_address.is_unspecified() {
+    if records::or_none(carried.exporter_address).is_unspecified()
+        && record.exporter_address.is_unspecified()
+    {
         carried.exporter_address = enriched.origin.address;
     }
     carried

@@ -24,9 +24,7 @@ pub(crate) fn chunks(mut data: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
             ref rest => (u16::MAX, rest),
         };
         let octets;
-        (octets, data) = rest
-            .split_at_checked(length.into())
-            .unwrap_or((rest, &[]));
+        (octets, data) = rest.split_at_checked(length.into()).unwrap_or((rest, &[]));
         Some(Chunk { control, octets })
     })
 }

@@ -16,7 +16,10 @@ pub fn inventory(data: &[u8]) {
     };
     match file::parse(text, BOUNDS) {
         Err(sentence) => {
-            assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
+            assert!(
+                !sentence.is_empty() && !sentence.contains('\n'),
+                "{sentence:?}"
+            );
         }
         Ok(mut inventory) => {
             let index = inventory.directory.current();
@@ -28,7 +31,7 @@ pub fn inventory(data: &[u8]) {
             };
             for bits in [0x0a01_010a, 0x0a01_0201, 0x0a09_0001] {
                 let found = index.lookup(Address::from_v4_bits(bits), span);
-                index.endpoint(found.endpoint);
+                assert!(index.endpoint(found.endpoint).name.len() <= text.len());
             }
         }
     }

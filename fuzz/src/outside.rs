@@ -43,7 +43,8 @@ pub fn outside(data: &[u8]) {
                 Address::from_v6_bits(0x2001_0db8 << 96),
                 Address::from_v6_bits(u128::MAX),
             ] {
-                outside.attributes(outside.lookup(address));
+                let attributes = outside.attributes(outside.lookup(address));
+                assert!(attributes.country.len() <= 3 * octets.len());
             }
         }
     }

@@ -104,7 +104,10 @@ pub fn packets(data: &[u8]) {
     let cache = pipeline.counters().cache;
     assert_eq!(sums.packets, cache.packets + cache.packets_corrected);
     assert_eq!(sums.octets, cache.octets);
-    assert_eq!((cache.record_packets, cache.record_octets), (sums.packets, sums.octets));
+    assert_eq!(
+        (cache.record_packets, cache.record_octets),
+        (sums.packets, sums.octets)
+    );
     assert_eq!(cache.records.iter().sum::<u64>(), sums.records);
     assert_eq!(pipeline.counters().conversations, 0);
 }

@@ -22,7 +22,11 @@ pub fn savefile(data: &[u8]) {
 }
 
 /// Datagrams, counts, and why the reading ended early.
-type Outcome = (Vec<(SocketAddr, Vec<u8>, u64)>, SavefileCounts, Option<String>);
+type Outcome = (
+    Vec<(SocketAddr, Vec<u8>, u64)>,
+    SavefileCounts,
+    Option<String>,
+);
 
 fn read(file: &[u8], at_once: usize) -> Outcome {
     let mut counts = SavefileCounts::default();
@@ -44,7 +48,10 @@ fn read(file: &[u8], at_once: usize) -> Outcome {
                 let payload = datagram.payload;
                 assert!(matches!(payload, [0, 5 | 7 | 9 | 10, ..]));
                 assert!(payload.len() <= MOST_PAYLOAD || datagram.is_captured);
-                assert_eq!(datagram.exporter.ip(), datagram.exporter.ip().to_canonical());
+                assert_eq!(
+                    datagram.exporter.ip(),
+                    datagram.exporter.ip().to_canonical()
+                );
                 let time = datagram.time_milliseconds;
                 datagrams.push((datagram.exporter, payload.to_vec(), time));
             }

@@ -12,7 +12,9 @@ use crate::input::BEGAN;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// Behind a Message or in the middle of one.
-    Closed { midway: bool },
+    Closed {
+        midway: bool,
+    },
     NoMessages(NoMessage),
     Malformed(Unusable),
 }
@@ -50,7 +52,9 @@ fn receive(
             assert_eq!(midway, waiting > 0);
             break End::Closed { midway };
         }
-        let size = sizes.next().map_or(octets.len(), |size| usize::from(*size).max(1));
+        let size = sizes
+            .next()
+            .map_or(octets.len(), |size| usize::from(*size).max(1));
         let piece;
         (piece, octets) = octets.split_at(size.min(octets.len()));
         waiting += piece.len();

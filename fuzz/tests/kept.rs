@@ -30,7 +30,9 @@ fn run(name: &str, target: Target, input: &[u8], what: &str) {
 
 fn holds(name: &str) {
     let (_, target) = TARGETS.into_iter().find(|(n, _)| *n == name).unwrap();
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("kept").join(name);
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("kept")
+        .join(name);
     // Of most targets nothing had to be kept yet.
     for entry in fs::read_dir(kept).into_iter().flatten() {
         let path = entry.unwrap().path();
@@ -106,10 +108,14 @@ fn a_file_of_who_is_outside_is_a_table_or_one_sentence() {
 
 #[test]
 fn every_target_is_a_binary_of_cargo_fuzz_too() {
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let manifest =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     let mut binaries: Vec<&str> = manifest
         .lines()
-        .filter_map(|line| line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\""))
+        .filter_map(|line| {
+            line.strip_prefix("path = \"fuzz_targets/")?
+                .strip_suffix(".rs\"")
+        })
         .collect();
     let mut targets = TARGETS.map(|(name, _)| name);
     binaries.sort_unstable();

@@ -31,7 +31,10 @@ pub(super) fn streams() -> Vec<Vec<u8>> {
         all.push([&[1, length], sizes, &octets[..octets.len() - 5]].concat());
     }
     for datagrams in by_hand() {
-        if datagrams.iter().all(|datagram| datagram.starts_with(&[0, 10])) {
+        if datagrams
+            .iter()
+            .all(|datagram| datagram.starts_with(&[0, 10]))
+        {
             all.push([&[0, 2, 7, 90][..], &datagrams.concat()].concat());
         }
     }
@@ -63,7 +66,7 @@ fn session(version: Version, reliable: bool, records: usize) -> Vec<Vec<u8>> {
     let mut now = BEGAN;
     for record in flows(records) {
         // What the version does not carry is not sent.
-        drop(session.add(&record, now, &mut send));
+        session.add(&record, now, &mut send).ok();
         if records > 10 {
             now += 700;
         }
@@ -182,7 +185,12 @@ fn structured_data() -> Vec<Vec<u8>> {
     let inner = template(400, &[(0, 7, 2), (0, 82, VARIABLE)]);
     let outer = template(
         300,
-        &[(0, 291, VARIABLE), (0, 292, VARIABLE), (0, 293, VARIABLE), (0, 1, 3)],
+        &[
+            (0, 291, VARIABLE),
+            (0, 292, VARIABLE),
+            (0, 293, VARIABLE),
+            (0, 1, 3),
+        ],
     );
     let basic = [3, 0, 8, 0, 4, 10, 0, 0, 1, 10, 0, 0, 2];
     let port = [&[0, 80][..], &variable(b"eth0")].concat();
@@ -194,7 +202,13 @@ fn structured_data() -> Vec<Vec<u8>> {
         let values = [variable(first), variable(&list), variable(&many)].concat();
         [&values[..], &[0, 1, 2]].concat()
     };
-    let records = [record(&basic), record(&nested), record(&[]), record(&[7; 300]), vec![0, 0]];
+    let records = [
+        record(&basic),
+        record(&nested),
+        record(&[]),
+        record(&[7; 300]),
+        vec![0, 0],
+    ];
     vec![ipfix(0, &[(2, inner), (2, outer), (300, records.concat())])]
 }
 
@@ -207,19 +221,43 @@ fn announced() -> Vec<Vec<u8>> {
     );
     let told = [&[0, 0, 0x27, 0x0f, 0, 1, 3][..], &variable(b"myCounter")].concat();
     let interfaces = options_template(501, 1, &[(0, 10, 4), (0, 82, 16), (0, 83, VARIABLE)]);
-    let named = [&[0, 0, 0, 2][..], b"eth0\0\0\0\0\0\0\0\0\0\0\0\0", &variable(b"uplink")].concat();
+    let named = [
+        &[0, 0, 0, 2][..],
+        b"eth0\0\0\0\0\0\0\0\0\0\0\0\0",
+        &variable(b"uplink"),
+    ]
+    .concat();
     let applications = options_template(502, 1, &[(0, 95, 4), (0, 96, VARIABLE)]);
     let application = [&[3, 0, 0, 80][..], &variable(b"http")].concat();
-    let sampling = options_template(503, 1, &[(0, 302, 8), (0, 304, 2), (0, 305, 4), (0, 306, 4)]);
+    let sampling = options_template(
+        503,
+        1,
+        &[(0, 302, 8), (0, 304, 2), (0, 305, 4), (0, 306, 4)],
+    );
     let sampled = [&[0; 7][..], &[5, 0, 1, 0, 0, 0, 1, 0, 0, 0, 99]].concat();
     let chance = options_template(504, 1, &[(0, 149, 4), (0, 311, 8), (0, 160, 8), (0, 40, 8)]);
-    let probability = [&[0, 0, 0, 7][..], &0.25_f64.to_be_bytes(), &BEGAN.to_be_bytes(), &[1; 8]];
+    let probability = [
+        &[0, 0, 0, 7][..],
+        &0.25_f64.to_be_bytes(),
+        &BEGAN.to_be_bytes(),
+        &[1; 8],
+    ];
     let data = template(
         300,
-        &[(0, 8, 4), (0, 10, 4), (0, 14, 4), (0, 95, 4), (9999, 1, 4), (9999, 2, VARIABLE), (0, 302, 8)],
+        &[
+            (0, 8, 4),
+            (0, 10, 4),
+            (0, 14, 4),
+            (0, 95, 4),
+            (9999, 1, 4),
+            (9999, 2, VARIABLE),
+            (0, 302, 8),
+        ],
     );
     let flow = [
-        &[10, 1, 1, 10, 0, 0, 0, 2, 0, 0, 0, 3, 3, 0, 0, 80, 0, 0, 1, 0][..],
+        &[
+            10, 1, 1, 10, 0, 0, 0, 2, 0, 0, 0, 3, 3, 0, 0, 80, 0, 0, 1, 0,
+        ][..],
         &variable(b"what"),
         &[0, 0, 0, 0, 0, 0, 0, 5],
     ]
@@ -244,23 +282,53 @@ fn announced() -> Vec<Vec<u8>> {
 /// All families of counters, reduced, running on, both directions; an element twice; who was translated.
 fn counters() -> Vec<Vec<u8>> {
     let families: [&[Field]; 5] = [
-        &[(0, 1, 3), (0, 2, 1), (29_305, 1, 8), (29_305, 2, 4), (0, 1, 2)],
+        &[
+            (0, 1, 3),
+            (0, 2, 1),
+            (29_305, 1, 8),
+            (29_305, 2, 4),
+            (0, 1, 2),
+        ],
         &[(0, 231, 4), (0, 298, 4), (0, 232, 4), (0, 299, 4)],
-        &[(0, 85, 4), (0, 86, 4), (29_305, 85, 4), (29_305, 86, 4), (0, 152, 8)],
+        &[
+            (0, 85, 4),
+            (0, 86, 4),
+            (29_305, 85, 4),
+            (29_305, 86, 4),
+            (0, 152, 8),
+        ],
         &[(0, 352, 4), (0, 24, 4), (0, 23, 4), (0, 171, 4)],
-        &[(0, 225, 4), (0, 226, 4), (0, 281, 16), (0, 282, 16), (0, 227, 2), (0, 58, 2), (0, 243, 2)],
+        &[
+            (0, 225, 4),
+            (0, 226, 4),
+            (0, 281, 16),
+            (0, 282, 16),
+            (0, 227, 2),
+            (0, 58, 2),
+            (0, 243, 2),
+        ],
     ];
     let mut out = Vec::new();
     for (at, family) in families.iter().enumerate() {
         let id = 300 + u16::try_from(at).unwrap();
         let key: &[Field] = &[(0, 8, 4), (0, 12, 4), (0, 27, 16), (0, 28, 16), (0, 4, 1)];
         let fields = [key, family].concat();
-        let octets: usize = fields.iter().map(|(_, _, length)| usize::from(*length)).sum();
+        let octets: usize = fields
+            .iter()
+            .map(|(_, _, length)| usize::from(*length))
+            .sum();
         let mut dice = Dice::new(id.into());
         let first = dice.octets(octets);
-        let later: Vec<u8> = first.iter().enumerate().map(|(at, o)| if at > 40 { o | 1 } else { *o }).collect();
+        let later: Vec<u8> = first
+            .iter()
+            .enumerate()
+            .map(|(at, o)| if at > 40 { o | 1 } else { *o })
+            .collect();
         let records = [&first[..], &later, &first].concat();
-        out.push(ipfix(out.len().try_into().unwrap(), &[(2, template(id, &fields)), (id, records)]));
+        out.push(ipfix(
+            out.len().try_into().unwrap(),
+            &[(2, template(id, &fields)), (id, records)],
+        ));
     }
     out
 }
@@ -268,8 +336,20 @@ fn counters() -> Vec<Vec<u8>> {
 /// When a flow began and ended, in every way there is, and in v9.
 fn times() -> Vec<Vec<u8>> {
     let fields: [Field; 14] = [
-        (0, 150, 4), (0, 151, 4), (0, 152, 8), (0, 153, 8), (0, 154, 8), (0, 155, 8), (0, 156, 8),
-        (0, 157, 8), (0, 158, 4), (0, 159, 4), (0, 21, 4), (0, 22, 4), (0, 160, 8), (0, 136, 1),
+        (0, 150, 4),
+        (0, 151, 4),
+        (0, 152, 8),
+        (0, 153, 8),
+        (0, 154, 8),
+        (0, 155, 8),
+        (0, 156, 8),
+        (0, 157, 8),
+        (0, 158, 4),
+        (0, 159, 4),
+        (0, 21, 4),
+        (0, 22, 4),
+        (0, 160, 8),
+        (0, 136, 1),
     ];
     let mut out = Vec::new();
     for (at, pair) in fields.windows(3).enumerate() {
@@ -292,8 +372,22 @@ fn netflow9_options() -> Vec<Vec<u8>> {
     let data = short(&[258, 6, 8, 4, 12, 4, 1, 4, 2, 4, 10, 2, 57_592, 4]);
     let flow = Dice::new(3).octets(22);
     vec![
-        netflow9(0, 4, &[(1, sampler), (256, vec![0, 0, 0, 7, 0, 0, 0, 100, 1, 0, 0, 0])]),
-        netflow9(1, 4, &[(1, interfaces), (257, [&[0, 0, 0, 2][..], b"eth0\0\0\0\0"].concat())]),
+        netflow9(
+            0,
+            4,
+            &[
+                (1, sampler),
+                (256, vec![0, 0, 0, 7, 0, 0, 0, 100, 1, 0, 0, 0]),
+            ],
+        ),
+        netflow9(
+            1,
+            4,
+            &[
+                (1, interfaces),
+                (257, [&[0, 0, 0, 2][..], b"eth0\0\0\0\0"].concat()),
+            ],
+        ),
         netflow9(2, 3, &[(0, data), (258, [&flow[..], &flow].concat())]),
     ]
 }
@@ -318,7 +412,13 @@ fn before_their_template() -> Vec<Vec<u8>> {
         ipfix(1, &[(300, record.repeat(2)), (301, record.clone())]),
         ipfix(3, &[(2, template(300, &fields))]),
         ipfix(3, &[(2, vec![1, 0x2c, 0, 0]), (300, record.clone())]),
-        ipfix(4, &[(2, [template(300, &other), template(301, &fields)].concat()), (300, record)]),
+        ipfix(
+            4,
+            &[
+                (2, [template(300, &other), template(301, &fields)].concat()),
+                (300, record),
+            ],
+        ),
         ipfix(5, &[(2, vec![0, 2, 0, 0]), (3, vec![0, 3, 0, 0])]),
     ]
 }

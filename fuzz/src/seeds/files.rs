@@ -10,7 +10,9 @@ use crate::worker::INVENTORY;
 pub(super) fn captures() -> Vec<Vec<u8>> {
     let mut files = Vec::new();
     for datagrams in datagrams::all().into_iter().step_by(2) {
-        let is_ipfix = datagrams.iter().all(|datagram| datagram.starts_with(&[0, 10]));
+        let is_ipfix = datagrams
+            .iter()
+            .all(|datagram| datagram.starts_with(&[0, 10]));
         if is_ipfix {
             files.push(datagrams.concat());
         }
@@ -26,7 +28,9 @@ pub(super) fn captures() -> Vec<Vec<u8>> {
     }
     let pieces = [1, 7, 255].into_iter().cycle();
     let files = files.into_iter().zip(pieces);
-    files.map(|(file, pieces)| [vec![pieces], file].concat()).collect()
+    files
+        .map(|(file, pieces)| [vec![pieces], file].concat())
+        .collect()
 }
 
 fn length(octets: &[u8]) -> u32 {
@@ -75,7 +79,10 @@ pub(super) fn inventories() -> Vec<Vec<u8>> {
         "pods:\n- name: web-1\n  namespace: shop\n  addresses: ['10.1.1.10', 'fd00::1']\n",
         "nodes: [{name: a, podCIDRs: [10.1.1.0/24, 'fd00::/64']}]\nservices: [{name: a, namespace: b, addresses: [10.1.1.1]}]",
     ];
-    texts.into_iter().map(|text| text.as_bytes().to_vec()).collect()
+    texts
+        .into_iter()
+        .map(|text| text.as_bytes().to_vec())
+        .collect()
 }
 
 /// The kind, and a file.
@@ -90,7 +97,11 @@ pub(super) fn outside() -> Vec<Vec<u8>> {
             ("autonomous_system_organization", text("Some system")),
         ]),
         map(&[("country", map(&[("iso_code", text("DE"))]))]),
-        map(&[("asn", text("AS64500")), ("as_name", text("Some")), ("country_code", text("DE"))]),
+        map(&[
+            ("asn", text("AS64500")),
+            ("as_name", text("Some")),
+            ("country_code", text("DE")),
+        ]),
         map(&[("country", text("DE"))]),
     ];
     let mut files = Vec::new();
@@ -98,7 +109,7 @@ pub(super) fn outside() -> Vec<Vec<u8>> {
         let mut writer = Writer::new("Test");
         for net in ["192.0.2.0/24", "1.2.0.0/16", "2001:db8::/32"] {
             let net: ipnet::IpNet = net.parse().unwrap();
-            writer.insert_value(&net, value.clone()).unwrap();
+            writer.insert_value(net, value.clone()).unwrap();
         }
         files.push([vec![0], writer.to_bytes().unwrap()].concat());
     }
@@ -141,5 +152,12 @@ pub(super) fn netlink() -> Vec<Vec<u8>> {
     let hops = [[8, 0, 0, 0, 3, 0, 0, 0], [8, 0, 0, 0, 7, 0, 0, 0]].concat();
     let several = [&route[..], &attribute(9, &hops)].concat();
     route.extend(attribute(4, &[2, 0, 0, 0]));
-    vec![[message(16, &link), message(24, &route), message(24, &several)].concat()]
+    vec![
+        [
+            message(16, &link),
+            message(24, &route),
+            message(24, &several),
+        ]
+        .concat(),
+    ]
 }

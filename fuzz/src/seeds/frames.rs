@@ -8,8 +8,8 @@ use crate::packets::LINK_TYPES;
 mod packets;
 
 use packets::{
-    ACK, FIN, RST, SYN, ethernet, geneve, gre, ipv4, ipv4_fragment, ipv6, mpls, tag, tcp, tcp_syn, udp,
-    vxlan,
+    ACK, FIN, RST, SYN, ethernet, geneve, gre, ipv4, ipv4_fragment, ipv6, mpls, tag, tcp, tcp_syn,
+    udp, vxlan,
 };
 
 const A: [u8; 4] = [10, 1, 1, 10];
@@ -134,8 +134,15 @@ fn tunnels() -> Vec<Vec<u8>> {
         ethernet(0x0800, &ipv4(17, one, two, &udp(50_000, port, payload)))
     };
     let options = [1, 2, 3, 1, 9, 9, 9, 9];
-    let erspan = [&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 1, 0, 0, 0, 0, 0, 0][..], &frame].concat();
-    let nested = ethernet(0x0800, &ipv4(17, one, two, &udp(1, 4789, &vxlan(1, &frame))));
+    let erspan = [
+        &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 1, 0, 0, 0, 0, 0, 0][..],
+        &frame,
+    ]
+    .concat();
+    let nested = ethernet(
+        0x0800,
+        &ipv4(17, one, two, &udp(1, 4789, &vxlan(1, &frame))),
+    );
     vec![
         in_udp(4789, &vxlan(7, &frame)),
         in_udp(8472, &vxlan(7, &tagged)),
@@ -168,9 +175,22 @@ fn tags() -> Vec<Vec<u8>> {
 }
 
 fn others() -> Vec<Vec<u8>> {
-    let sctp = [&[0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20, 0, 0, 0, 5][..], &[0; 12]].concat();
+    let sctp = [
+        &[0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20, 0, 0, 0, 5][..],
+        &[0; 12],
+    ]
+    .concat();
     let hop = |next: u8, rest: &[u8]| [&[next, 0, 1, 4, 0, 0, 0, 0][..], rest].concat();
-    let routed = hop(43, &hop(60, &hop(51, &[&[6, 4][..], &[0; 22], &tcp((3, 4), (1, 1), SYN, &[])].concat())));
+    let routed = hop(
+        43,
+        &hop(
+            60,
+            &hop(
+                51,
+                &[&[6, 4][..], &[0; 22], &tcp((3, 4), (1, 1), SYN, &[])].concat(),
+            ),
+        ),
+    );
     let mut cut = ethernet(0x0800, &ipv4(6, A, B, &tcp((1, 2), (1, 1), ACK, &[1; 90])));
     cut.truncate(50);
     // What segmentation offload leaves: a length of 0.

@@ -16,9 +16,20 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "messages" | "worker" => {
             let all = datagrams::all();
-            let modes: &[u8] = if target == "worker" { &[0, 5, 26, 31] } else { &[0, 1] };
-            let of = |mode: &u8| all.iter().map(|d| [&[*mode][..], &sequence(d)].concat()).collect();
-            modes.iter().flat_map(|mode| -> Vec<_> { of(mode) }).collect()
+            let modes: &[u8] = if target == "worker" {
+                &[0, 5, 26, 31]
+            } else {
+                &[0, 1]
+            };
+            let of = |mode: &u8| {
+                all.iter()
+                    .map(|d| [&[*mode][..], &sequence(d)].concat())
+                    .collect()
+            };
+            modes
+                .iter()
+                .flat_map(|mode| -> Vec<_> { of(mode) })
+                .collect()
         }
         "explain" => datagrams::all().iter().map(|d| sequence(d)).collect(),
         "stream" => datagrams::streams(),

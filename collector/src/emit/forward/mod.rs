@@ -188,7 +188,9 @@ impl Forwarder {
 }
 
 /// How enriched records become Messages, for who brings the transport.
-pub fn encoding(shared: &Arc<Shared>) -> impl Encoding<Session: Session<Record = Enriched>> + use<> {
+pub fn encoding(
+    shared: &Arc<Shared>,
+) -> impl Encoding<Session: Session<Record = Enriched>> + use<> {
     Enrichment {
         shared: Arc::clone(shared),
     }

@@ -60,7 +60,7 @@ pub(super) struct Forwarding {
     max_message_octets: usize,
     reliable: bool,
     /// Octets of the fixed fields of each shape whose template was sent; 0 of others.
-    octets: Box<[usize]>,
+    octets: Box<[u16]>,
     announced: Vec<Shape>,
     tunnels_described: bool,
     refreshed: Option<u64>,
@@ -91,9 +91,9 @@ impl Session for Forwarding {
         let room = self
             .max_message_octets
             .saturating_sub(HEADERS)
-            .saturating_sub(fixed);
+            .saturating_sub(fixed.into());
         let names = Names::of(enriched, known, &self.shared.cluster_name, room);
-        let octets = fixed.saturating_add(names.octets());
+        let octets = usize::from(fixed).saturating_add(names.octets());
         let out = self.message.open(shape.template_id(), octets, now, send);
         let source = Source {
             enriched,
@@ -115,10 +115,14 @@ impl Session for Forwarding {
     }
 
     fn close(&mut self, now: u64, send: &mut Send<'_>) {
-        if self.reliable {
-            for set in [TEMPLATE_SET, OPTIONS_TEMPLATE_SET] {
-                self.message.withdrawal(set, set, now, send);
-            }
+        // Only what was sent can be withdrawn.
+        if self.reliable && !self.announced.is_empty() {
+            self.message
+                .withdrawal(TEMPLATE_SET, TEMPLATE_SET, now, send);
+        }
+        if self.reliable && self.refreshed.is_some() {
+            self.message
+                .withdrawal(OPTIONS_TEMPLATE_SET, OPTIONS_TEMPLATE_SET, now, send);
         }
         self.message.send(now, send);
     }
