@@ -326,4 +326,39 @@ mod tests {
         assert_eq!(sent(false), [whole.clone(), vec![1024], whole.clone()]);
         assert_eq!(sent(true), [whole, vec![1024], vec![1024], vec![2, 3]]);
     }
+
+    #[test]
+    fn only_what_was_sent_is_withdrawn() {
+        let shared = shared(5);
+        let sent = |is_flushed| {
+            let mut session = session(&shared, 1400, true);
+            let mut sent = Vec::new();
+            if is_flushed {
+                session.flush(NOW, &mut |_| {});
+            }
+            session.close(NOW, &mut |m| sent.push(sets(m.octets)));
+            sent
+        };
+        assert_eq!(sent(false), [[0_u16; 0]; 0]);
+        assert_eq!(sent(true), [vec![3]]);
+    }
+
+    #[test]
+    fn what_an_address_is_of_after_translation_does_not_depend_on_what_it_was_before() {
+        let shared = shared(5);
+        let mut enriched = enriched(&shared, 1);
+        let after = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into();
+        enriched.record.translation = Some(flowproto::record::Translation {
+            post_nat_source_address: after,
+            ..Default::default()
+        });
+        enriched.record.ip_next_hop_address = after;
+        let elements: Vec<u16> = Shape::of(&enriched).fields().map(|f| f.id).collect();
+        for id in [8, 12, 281, 282, 62] {
+            assert!(elements.contains(&id), "{id}");
+        }
+        for id in [27, 28, 225, 226, 15] {
+            assert!(!elements.contains(&id), "{id}");
+        }
+    }
 }
