@@ -255,8 +255,8 @@ fn the_exporter_introduces_itself_before_any_record() {
 
 #[test]
 fn addresses_of_both_families_in_one_record_come_back_whole() {
-    let v4 = |host| Address::from_v4_bits(0x0a00_0000 | host);
-    let v6 = |host| Address::from_v6_bits(0x2001_0db8 << 96 | host);
+    let v4 = |host: u32| Address::from_v4_bits(0x0a00_0000 | host);
+    let v6 = |host: u128| Address::from_v6_bits(0x2001_0db8 << 96 | host);
     let record = |source_address, destination_address, after: Option<(Address, Address)>| {
         let mut record = FlowRecord {
             biflow_direction: Some(BiflowDirection::Arbitrary),
