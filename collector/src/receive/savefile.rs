@@ -778,6 +778,24 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_extension_header_that_is_cut_off_is_not_read_beyond_its_frame() {
+        // Hop-by-hop options, destination options and a fragment of which the frame has a part or nothing.
+        for (next_header, rest) in [
+            (0, &[60, 0, 1, 4, 0, 0, 0, 0][..]),
+            (60, &[17, 255, 0, 0, 0, 0, 0, 0]),
+            (44, &[17, 0, 0]),
+            (43, &[]),
+        ] {
+            let mut packet = vec![0x60, 0, 0, 0];
+            packet.extend(u16::try_from(rest.len()).unwrap().to_be_bytes());
+            packet.extend([next_header, 64]);
+            packet.extend([0xfd; 32]);
+            packet.extend(rest);
+            assert_eq!(not_used(simple(229, &[packet])), [NotUsed::NotUdp]);
+        }
+    }
+
+    #[test]
     fn any_octets_are_read_without_a_panic() {
         let frame = ethernet(EXPORT);
         let interface = block(
