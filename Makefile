@@ -1,7 +1,7 @@
 # What there is to do with a checkout. CI runs nothing but these.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e check build images deb manifest docs bench scale deps clean
+.PHONY: help demo test e2e check build images deb manifest docs bench scale fuzz deps clean
 
 help: ## Says what there is to do.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
@@ -45,6 +45,10 @@ bench: ## Measures the data path.
 
 scale: ## Measures a cluster of 100,000 pods on a real API server (some minutes).
 	KIPFIX_SCALE=1 cargo test --locked --test scale -- --nocapture
+
+fuzz: ## Fuzzes every decoder, FUZZ_SECONDS (600) each (nightly toolchain).
+	@deploy/deps.sh fuzz
+	@fuzz/run.sh
 
 deps: ## Installs what building and testing needs (Debian, Ubuntu).
 	@deploy/deps.sh test

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages that are missing for a purpose: demo, images (or Debian packages) or test.
+# Installs the Debian or Ubuntu packages that are missing for a purpose: demo, images (or Debian packages), fuzz or test.
 # As root or with password-less sudo; otherwise prints the one command to run and fails.
 # No service that comes along is started, now or at the next boot.
 set -euo pipefail
@@ -13,10 +13,11 @@ test=(busybox-static conntrack containerd containernetworking-plugins curl etcd-
 
 case "${1:-}" in
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
+fuzz) wanted=("${build[@]}" g++) ;;
 images) wanted=("${build[@]}" "${images[@]}") ;;
 test) wanted=("${build[@]}" "${demo[@]}" "${images[@]}" "${test[@]}") ;;
 *)
-    echo "usage: $0 demo|images|test" >&2
+    echo "usage: $0 demo|images|fuzz|test" >&2
     exit 64
     ;;
 esac
@@ -32,6 +33,18 @@ if [ "$1" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev
     fi
     echo "adding rustfmt and clippy to the Rust toolchain (by rustup)"
     rustup component add rustfmt clippy
+fi
+if [ "$1" = fuzz ] && ! cargo +nightly --version >/dev/null 2>&1; then
+    if ! command -v rustup >/dev/null; then
+        echo "a nightly Rust toolchain is missing, and so is rustup to install it" >&2
+        exit 1
+    fi
+    echo "installing a nightly Rust toolchain (by rustup)"
+    rustup toolchain install nightly --profile minimal
+fi
+if [ "$1" = fuzz ] && ! command -v cargo-fuzz >/dev/null; then
+    echo "installing cargo-fuzz (a minute)"
+    cargo install --quiet --locked cargo-fuzz
 fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "not Debian or Ubuntu: please see yourself that there is what these packages bring: ${wanted[*]}" >&2

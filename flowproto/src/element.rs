@@ -1,6 +1,9 @@
 //! Information Elements by enterprise number and identifier: the IANA registry and the public
 //! enterprise registries kept as CSV in `registry/`.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// The abstract data type of an Information Element (RFC 7012 §3.1), as far as it decides how a value
 /// is read and written. Unsigned and signed integers of every width are one type each, because a
 /// template may always send fewer octets (RFC 7011 §6.2).
@@ -108,6 +111,20 @@ pub fn find(enterprise: u32, id: u16) -> Option<&'static Element> {
         .binary_search_by_key(&(enterprise, id), |e| (e.enterprise, e.id))
         .ok()?;
     ELEMENTS.get(at)
+}
+
+/// Whether an element of a public registry, or the reverse of one, has this name.
+pub(crate) fn is_named(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<&str>> =
+        LazyLock::new(|| ELEMENTS.iter().map(|element| element.name).collect());
+    let is_reverse = |rest: &str| {
+        let mut letters = rest.chars();
+        letters.next().is_some_and(|first| {
+            let forward = format!("{}{}", first.to_ascii_lowercase(), letters.as_str());
+            NAMES.contains(forward.as_str())
+        })
+    };
+    NAMES.contains(name) || name.strip_prefix("reverse").is_some_and(is_reverse)
 }
 
 #[cfg(test)]

@@ -20,6 +20,14 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// Whether elements of IPv4 have room for both addresses: the source is IPv4, and the destination is, or
+    /// is not carried.
+    #[must_use]
+    pub const fn is_ipv4(&self) -> bool {
+        let destination = self.destination_address;
+        self.source_address.is_ipv4() && (destination.is_ipv4() || destination.is_unspecified())
+    }
+
     /// The key of the opposite direction.
     #[must_use]
     pub const fn reversed(self) -> Self {

@@ -154,6 +154,13 @@ impl Template {
                 field.named = field.named.filter(|n| !matches!(n, Named::Application));
             }
         }
+        // Registries give the same name to elements of their own, which would then stand twice in a line.
+        let mut keys = HashSet::with_capacity(fields.len());
+        for field in fields.iter_mut().filter(|field| field.is_member) {
+            if !keys.insert(field.key.clone()) {
+                field.key = number_key(field.specifier.enterprise, field.specifier.id);
+            }
+        }
         Some(Self {
             kind,
             minimum_length,
@@ -401,6 +408,13 @@ pub(crate) fn write_element_key(enterprise: u32, id: u16, out: &mut Vec<u8>) {
         None => json::write_string(&format!("{enterprise}:{id}"), out),
     }
     out.push(b':');
+}
+
+/// `"PEN:ID":`
+fn number_key(enterprise: u32, id: u16) -> Box<[u8]> {
+    format!("\"{enterprise}:{id}\":")
+        .into_bytes()
+        .into_boxed_slice()
 }
 
 /// `octetDeltaCount` → `reverseOctetDeltaCount` (RFC 5103 §6.1).

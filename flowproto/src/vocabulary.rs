@@ -31,6 +31,8 @@ pub(crate) struct Vocabulary {
     interfaces: Map<u32, Box<str>>,
     applications: Map<Box<[u8]>, Box<str>>,
     types: Map<(u32, u16), ElementType>,
+    /// Which element has a name: the first one that was described so.
+    names: Map<Box<str>, (u32, u16)>,
 }
 
 /// One thing to keep.
@@ -78,13 +80,26 @@ impl Vocabulary {
         }
     }
 
+    /// Whether another element has the name of this one, so that a line of both would have it twice.
+    pub(crate) fn is_taken(&self, word: &Word) -> bool {
+        let Word::Type(enterprise, id, element) = word else {
+            return false;
+        };
+        let holder = self.names.get(&element.name);
+        holder.is_some_and(|holder| *holder != (*enterprise, *id))
+    }
+
     /// Keeps a name or type, instead of what was said before.
     pub(crate) fn learn(&mut self, word: Word) {
         match word {
             Word::Interface(id, name) => drop(self.interfaces.insert(id, name)),
             Word::Application(id, name) => drop(self.applications.insert(id, name)),
             Word::Type(enterprise, id, element) => {
-                drop(self.types.insert((enterprise, id), element));
+                let name = element.name.clone();
+                if let Some(before) = self.types.insert((enterprise, id), element) {
+                    self.names.remove(&before.name);
+                }
+                self.names.insert(name, (enterprise, id));
             }
         }
     }
@@ -157,9 +172,21 @@ pub(crate) fn text(value: &[u8]) -> Option<Box<str>> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// Whether a name is one that a registry could have, and not one that a line of the flow log has anyway.
+/// What a line of the flow log, or a list in it, has besides the names of registries.
+const LINE: [&str; 7] = [
+    "exporter",
+    "version",
+    "counted",
+    "observer",
+    "ingressInterfaceName",
+    "egressInterfaceName",
+    "semantic",
+];
+
+/// Whether a name is one that a registry could have, and none that a registry or a line of the flow log has.
 fn is_name(name: &str) -> bool {
     name.bytes()
         .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b'.'))
-        && !["exporter", "observationDomainId", "version", "counted"].contains(&name)
+        && !LINE.contains(&name)
+        && !element::is_named(name)
 }

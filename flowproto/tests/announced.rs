@@ -241,11 +241,38 @@ fn nobody_can_rename_what_a_registry_names_or_what_the_line_says() {
     describe(&mut e, 99_999, 5, 2, "exporter");
     describe(&mut e, 99_999, 6, 2, "a\":1,\"b");
     describe(&mut e, 99_999, 7, 99, "x");
+    describe(&mut e, 99_999, 8, 2, "octetDeltaCount");
+    describe(&mut e, 99_999, 9, 2, "reverseOctetDeltaCount");
+    describe(&mut e, 99_999, 10, 2, "ingressInterfaceName");
     assert_eq!(e.process.occupancy().words, 0);
     assert_eq!(
         line_of(&mut e, 56_506, 101, b"web"),
         "\"sourcePodName\":\"web\""
     );
+}
+
+#[test]
+fn no_name_stands_twice_in_a_line() {
+    let mut e = exporter();
+    describe(&mut e, 99_999, 5, 2, "queueDepth");
+    describe(&mut e, 99_999, 6, 2, "queueDepth");
+    assert_eq!(e.process.counters().words_refused, 1);
+    // CERT had an httpUserAgent before IANA did.
+    let fields = [(99_999, 5, 1), (99_999, 6, 1), (6_871, 111, 1), (0, 468, 1)];
+    let sets = [
+        (2, template_of(300, &fields)),
+        (300, b"\x01\x02ab".to_vec()),
+    ];
+    e.send(&ipfix(0, &sets));
+    let line = e.taken.json.last().unwrap();
+    assert_eq!(
+        line,
+        "\"queueDepth\":1,\"99999:6\":\"02\",\"httpUserAgent\":\"a\",\"0:468\":\"b\""
+    );
+    // The name is free again when its element is called otherwise.
+    describe(&mut e, 99_999, 5, 2, "depth");
+    describe(&mut e, 99_999, 6, 2, "queueDepth");
+    assert_eq!(line_of(&mut e, 99_999, 6, &[7]), "\"queueDepth\":7");
 }
 
 #[test]
@@ -267,8 +294,8 @@ fn names_are_bounded_and_go_with_their_domain() {
     };
     let mut e = Exporter::new(limits);
     for id in 0..20 {
-        describe(&mut e, 99_999, id, 2, "x");
-        describe(&mut e, 99_999, id, 2, "again");
+        describe(&mut e, 99_999, id, 2, &format!("x{id}"));
+        describe(&mut e, 99_999, id, 2, &format!("again{id}"));
     }
     assert_eq!(e.process.occupancy().words, 10);
     assert_eq!(e.process.counters().words_refused, 20);

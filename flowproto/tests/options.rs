@@ -306,3 +306,23 @@ fn a_path_that_became_narrow_gets_shorter_messages_from_the_next_record_on() {
         .collect();
     assert!(!narrow.is_empty() && narrow.iter().all(|(_, length)| *length <= 600));
 }
+
+#[test]
+fn the_longest_names_of_an_interface_fit_the_shortest_message() {
+    let mut session = ExportSession::new(ExportSettings {
+        max_message_octets: 512,
+        ..settings()
+    });
+    session.renew(Facts {
+        interfaces: [InterfaceName {
+            index: 2,
+            name: "n".repeat(300),
+            description: "d".repeat(300),
+        }]
+        .into(),
+        ..facts()
+    });
+    let sent = flush(&mut session, NOW);
+    assert!(sent.iter().all(|message| message.len() <= 512));
+    receive(&mut CollectingProcess::new(Limits::default()), &sent);
+}

@@ -254,6 +254,48 @@ fn the_exporter_introduces_itself_before_any_record() {
 }
 
 #[test]
+fn addresses_of_both_families_in_one_record_come_back_whole() {
+    let v4 = |host: u32| Address::from_v4_bits(0x0a00_0000 | host);
+    let v6 = |host: u128| Address::from_v6_bits(0x2001_0db8 << 96 | host);
+    let record = |source_address, destination_address, after: Option<(Address, Address)>| {
+        let mut record = FlowRecord {
+            biflow_direction: Some(BiflowDirection::Arbitrary),
+            new_connection_delta_count: Some(0),
+            connection_sum_duration_seconds: Some(0),
+            ..FlowRecord::default()
+        };
+        record.key.source_address = source_address;
+        record.key.destination_address = destination_address;
+        record.translation = after.map(|(source, destination)| Translation {
+            post_nat_source_address: source,
+            post_nat_destination_address: destination,
+            ..Translation::default()
+        });
+        record
+    };
+    // A template with the halves of two families, and NAT64 both ways.
+    let records = [
+        record(v4(1), v6(2), None),
+        record(v6(1), v4(2), None),
+        record(v4(1), v4(2), Some((v6(1), v6(2)))),
+        record(v6(1), v6(2), Some((v4(1), v4(2)))),
+    ];
+    let (taken, _) = receive_all(&send_all(&mut session(), &records));
+    assert_eq!(taken.records, records);
+    let mut session = ExportSession::new(ExportSettings {
+        version: flowproto::exporter::Version::Netflow9,
+        ..ExportSettings::default()
+    });
+    let mut process = CollectingProcess::new(Limits::default());
+    let mut taken = Taken::default();
+    for datagram in send_all(&mut session, &records) {
+        process.receive(exporter(), &datagram, NOW, &mut IgnoreVersion(&mut taken));
+    }
+    let keys = |records: &[FlowRecord]| -> Vec<FlowKey> { records.iter().map(|r| r.key).collect() };
+    assert_eq!(keys(&taken.records), keys(&records));
+}
+
+#[test]
 fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
     let mut session = ExportSession::new(ExportSettings {
         template_refresh_messages: 3,

@@ -161,7 +161,11 @@ pub fn read(path: &Path, bounds: Bounds) -> Result<Inventory, InventoryError> {
     })
 }
 
-fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
+/// Reads the text of an inventory file.
+///
+/// # Errors
+/// A sentence: it is no YAML of the form above, or claims something twice.
+pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
     // It is the operator's own file, and what it fills has bounds of its own: a cluster of any size fits.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {

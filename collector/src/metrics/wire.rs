@@ -225,7 +225,7 @@ impl Wire {
             )?,
             names_refused: make.counter(
                 "names_refused_total",
-                "Names, types and samplers that exporters said and for which there was no room.",
+                "Names, types and samplers that exporters said and for which there was no room, and types named as another element is.",
             )?,
             totals: make.gauge(
                 "totals",

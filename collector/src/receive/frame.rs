@@ -93,6 +93,15 @@ impl Frames {
         } else {
             NotUsed::NotUdp
         })?;
+        // First of all: only where UDP stands behind IPv6's extension headers were all of them looked at. The
+        // iterator below takes them for checked, and reads beyond the frame where one is cut off.
+        let payload = net.ip_payload_ref().ok_or(NotUsed::NotUdp)?;
+        if payload.ip_number != ip_number::UDP {
+            return Err(NotUsed::NotUdp);
+        }
+        if payload.incomplete {
+            return Err(NotUsed::CutOff);
+        }
         let (source, fragment) = match net {
             LaxNetSlice::Ipv4(v4) => {
                 let header = v4.header();
@@ -132,13 +141,6 @@ impl Frames {
             }
             LaxNetSlice::Arp(_) => return Err(NotUsed::NotUdp),
         };
-        let payload = net.ip_payload_ref().ok_or(NotUsed::NotUdp)?;
-        if payload.ip_number != ip_number::UDP {
-            return Err(NotUsed::NotUdp);
-        }
-        if payload.incomplete {
-            return Err(NotUsed::CutOff);
-        }
         let (octets, base) = match fragment {
             None => (payload.payload, frame),
             Some((id, offset, more)) => {

@@ -12,7 +12,7 @@ const VERSION: u16 = 10;
 
 /// Why octets are no Messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoMessage {
+pub enum NoMessage {
     /// Another version number than that of IPFIX.
     Version,
     /// A length that does not hold its own header.
@@ -21,14 +21,14 @@ pub(super) enum NoMessage {
 
 /// The Message that has begun.
 #[derive(Debug, Default)]
-pub(super) struct Framing {
+pub struct Framing {
     begun: Vec<u8>,
 }
 
 impl Framing {
     /// Whether a Message has begun whose end has not come.
     #[must_use]
-    pub(super) const fn is_midway(&self) -> bool {
+    pub const fn is_midway(&self) -> bool {
         !self.begun.is_empty()
     }
 
@@ -36,7 +36,7 @@ impl Framing {
     ///
     /// # Errors
     /// They are no Messages. Nothing after that can be read.
-    pub(super) fn push<B>(
+    pub fn push<B>(
         &mut self,
         mut octets: &[u8],
         mut take: impl FnMut(&[u8]) -> ControlFlow<B>,

@@ -2,7 +2,7 @@
 
 pub mod connections;
 mod frame;
-mod framing;
+pub mod framing;
 pub mod listen;
 pub mod savefile;
 pub mod senders;

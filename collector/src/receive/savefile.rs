@@ -150,7 +150,11 @@ impl Savefile {
         }))
     }
 
-    fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
+    /// A file whose octets come from `input`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none of the forms that are read here.
+    pub fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
         let mut input = BufReader::with_capacity(256 << 10, input);
         let mut magic = [0; 4];
         // Not by `fill_buf`: a pipe may give fewer octets at first.
@@ -770,6 +774,24 @@ mod tests {
                 matches!(error, Some(SavefileError::UnknownForm)),
                 "{error:?}"
             );
+        }
+    }
+
+    #[test]
+    fn an_ipv6_extension_header_that_is_cut_off_is_not_read_beyond_its_frame() {
+        // Hop-by-hop options, destination options and a fragment of which the frame has a part or nothing.
+        for (next_header, rest) in [
+            (0, &[60, 0, 1, 4, 0, 0, 0, 0][..]),
+            (60, &[17, 255, 0, 0, 0, 0, 0, 0]),
+            (44, &[17, 0, 0]),
+            (43, &[]),
+        ] {
+            let mut packet = vec![0x60, 0, 0, 0];
+            packet.extend(u16::try_from(rest.len()).unwrap().to_be_bytes());
+            packet.extend([next_header, 64]);
+            packet.extend([0xfd; 32]);
+            packet.extend(rest);
+            assert_eq!(not_used(simple(229, &[packet])), [NotUsed::NotUdp]);
         }
     }
 

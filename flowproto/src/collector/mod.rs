@@ -206,7 +206,8 @@ pub struct Counters {
     pub templates_withdrawn: u64,
     /// Templates forgotten because they were neither sent nor used.
     pub templates_idle: u64,
-    /// Names, types and samplers that options data said and for which there was no room.
+    /// Names, types and samplers that options data said and for which there was no room; types whose name
+    /// another element of the domain has.
     pub words_refused: u64,
     /// Flows forgotten whose running totals were remembered.
     pub totals_forgotten: u64,

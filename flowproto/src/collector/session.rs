@@ -520,7 +520,7 @@ impl Sessions {
         }
         for word in announced.words {
             let is_new = session.vocabulary.is_new(&word);
-            if is_new && words >= max_words {
+            if session.vocabulary.is_taken(&word) || is_new && words >= max_words {
                 refused = refused.saturating_add(1);
                 continue;
             }

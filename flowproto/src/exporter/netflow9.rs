@@ -121,7 +121,7 @@ impl Session {
             }
             self.uptime.begin(start, end, now);
         }
-        let ipv4 = record.key.source_address.is_ipv4();
+        let ipv4 = record.key.is_ipv4();
         let (set, octets) = if ipv4 {
             (FIRST_FLOW_TEMPLATE, RECORD_V4)
         } else {

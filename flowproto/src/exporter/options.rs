@@ -236,8 +236,9 @@ impl Options<'_, '_> {
     pub fn interfaces(&mut self, facts: &Facts) {
         self.template(INTERFACES, 1, &INTERFACE_FIELDS);
         for interface in facts.interfaces.iter() {
+            // Together they fit the shortest Message there is, of 512 octets.
             let name = prefix(&interface.name, 254);
-            let description = prefix(&interface.description, 254);
+            let description = prefix(&interface.description, 200);
             let octets = name.len().saturating_add(description.len());
             let out = self.record(INTERFACES, octets.saturating_add(4 + 2));
             put(out, interface.index.to_be_bytes());

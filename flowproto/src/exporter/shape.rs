@@ -3,6 +3,7 @@
 //! by side.
 
 use super::put;
+use crate::address::Address;
 use crate::element::REVERSE_ENTERPRISE;
 use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
 use crate::template::FieldSpecifier;
@@ -107,7 +108,7 @@ impl Shape {
                 | when(tunnel.tunnel_source_address.is_ipv4(), Self::OUTER_V4)
         });
         Self(
-            when(!record.key.source_address.is_ipv4(), Self::IPV6)
+            when(!fits_ipv4(record), Self::IPV6)
                 | when(record.interfaces.is_some(), Self::INTERFACES)
                 | when(record.translation.is_some(), Self::TRANSLATED)
                 | when(record.is_biflow(), Self::BIFLOW)
@@ -153,6 +154,18 @@ impl Shape {
     pub(super) fn record_octets(self) -> usize {
         self.fields().map(|field| usize::from(field.length)).sum()
     }
+}
+
+/// Whether elements of IPv4 have room for the record's addresses. Where one of a pair is IPv6 (an exporter that
+/// says the other half only, NAT64), both go out as IPv6, the other one v4-mapped.
+#[inline]
+fn fits_ipv4(record: &FlowRecord) -> bool {
+    let fits = |address: Address| address.is_ipv4() || address.is_unspecified();
+    record.key.is_ipv4()
+        && record.translation.as_ref().is_none_or(|translation| {
+            fits(translation.post_nat_source_address)
+                && fits(translation.post_nat_destination_address)
+        })
 }
 
 /// The fields that templates of flow records can have, each once.

@@ -121,8 +121,9 @@ fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> i
     }
 }
 
-/// Type and body of the first message, and what follows it.
-fn next_message(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+/// Type and body of the first message, and what follows it. `None` where there is no whole one.
+#[must_use]
+pub fn next_message(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let header = data.first_chunk::<MESSAGE_HEADER>()?;
     let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]);
     let length = usize::try_from(length).ok()?;
@@ -153,8 +154,9 @@ fn text(value: &[u8]) -> String {
         .into_owned()
 }
 
-/// struct ifinfomsg and its attributes.
-fn link(body: &[u8]) -> Option<Link> {
+/// The link that the body of an `RTM_NEWLINK` tells of: struct ifinfomsg and its attributes.
+#[must_use]
+pub fn link(body: &[u8]) -> Option<Link> {
     let (fixed, rest) = body.split_first_chunk::<16>()?;
     let flags = u32::from_ne_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
     let mut link = Link {
@@ -182,8 +184,9 @@ fn link(body: &[u8]) -> Option<Link> {
     (!link.name.is_empty()).then_some(link)
 }
 
-/// struct rtmsg and its attributes: destination length at octet 1, type at octet 7.
-fn default_route(body: &[u8], interfaces: &mut Vec<u32>) {
+/// Adds the interfaces that the body of an `RTM_NEWROUTE` leads to, if it is a default route: struct rtmsg
+/// and its attributes, destination length at octet 1, type at octet 7.
+pub fn default_route(body: &[u8], interfaces: &mut Vec<u32>) {
     let Some((fixed, rest)) = body.split_first_chunk::<12>() else {
         return;
     };

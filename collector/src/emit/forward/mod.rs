@@ -23,7 +23,8 @@ use kipfix_export::counters::TargetFamilies;
 use kipfix_export::own_export::OwnExport;
 use kipfix_export::target::{Target, TargetKind};
 use kipfix_export::{
-    Exporter, FLUSH_INTERVAL, Opener, Prepared, finish_all, wall_clock_milliseconds,
+    Encoding, Exporter, FLUSH_INTERVAL, Opener, Prepared, Session, finish_all,
+    wall_clock_milliseconds,
 };
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
@@ -122,9 +123,7 @@ impl Forwarder {
             .collect();
         let hosts = prepared.iter().filter_map(Prepared::name).cloned();
         super::look_up(hosts.collect(), "forward", patience, stop)?;
-        let encoding = Enrichment {
-            shared: Arc::clone(shared),
-        };
+        let encoding = encoding(shared);
         let mut open = Vec::with_capacity(targets.len());
         for (target, prepared) in targets.iter().zip(&prepared) {
             let opened = prepared
@@ -185,6 +184,15 @@ impl Forwarder {
         self.thread
             .join()
             .map_err(|_| anyhow!("the thread that forwards died").into())
+    }
+}
+
+/// How enriched records become Messages, for who brings the transport.
+pub fn encoding(
+    shared: &Arc<Shared>,
+) -> impl Encoding<Session: Session<Record = Enriched>> + use<> {
+    Enrichment {
+        shared: Arc::clone(shared),
     }
 }
 

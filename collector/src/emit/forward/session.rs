@@ -60,7 +60,7 @@ pub(super) struct Forwarding {
     max_message_octets: usize,
     reliable: bool,
     /// Octets of the fixed fields of each shape whose template was sent; 0 of others.
-    octets: Box<[usize]>,
+    octets: Box<[u16]>,
     announced: Vec<Shape>,
     tunnels_described: bool,
     refreshed: Option<u64>,
@@ -91,9 +91,9 @@ impl Session for Forwarding {
         let room = self
             .max_message_octets
             .saturating_sub(HEADERS)
-            .saturating_sub(fixed);
+            .saturating_sub(fixed.into());
         let names = Names::of(enriched, known, &self.shared.cluster_name, room);
-        let octets = fixed.saturating_add(names.octets());
+        let octets = usize::from(fixed).saturating_add(names.octets());
         let out = self.message.open(shape.template_id(), octets, now, send);
         let source = Source {
             enriched,
@@ -115,10 +115,14 @@ impl Session for Forwarding {
     }
 
     fn close(&mut self, now: u64, send: &mut Send<'_>) {
-        if self.reliable {
-            for set in [TEMPLATE_SET, OPTIONS_TEMPLATE_SET] {
-                self.message.withdrawal(set, set, now, send);
-            }
+        // Only what was sent can be withdrawn.
+        if self.reliable && !self.announced.is_empty() {
+            self.message
+                .withdrawal(TEMPLATE_SET, TEMPLATE_SET, now, send);
+        }
+        if self.reliable && self.refreshed.is_some() {
+            self.message
+                .withdrawal(OPTIONS_TEMPLATE_SET, OPTIONS_TEMPLATE_SET, now, send);
         }
         self.message.send(now, send);
     }
@@ -321,5 +325,40 @@ mod tests {
         let whole = vec![3, 524, 2, 1024];
         assert_eq!(sent(false), [whole.clone(), vec![1024], whole.clone()]);
         assert_eq!(sent(true), [whole, vec![1024], vec![1024], vec![2, 3]]);
+    }
+
+    #[test]
+    fn only_what_was_sent_is_withdrawn() {
+        let shared = shared(5);
+        let sent = |is_flushed| {
+            let mut session = session(&shared, 1400, true);
+            let mut sent = Vec::new();
+            if is_flushed {
+                session.flush(NOW, &mut |_| {});
+            }
+            session.close(NOW, &mut |m| sent.push(sets(m.octets)));
+            sent
+        };
+        assert_eq!(sent(false), [[0_u16; 0]; 0]);
+        assert_eq!(sent(true), [vec![3]]);
+    }
+
+    #[test]
+    fn what_an_address_is_of_after_translation_does_not_depend_on_what_it_was_before() {
+        let shared = shared(5);
+        let mut enriched = enriched(&shared, 1);
+        let after = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into();
+        enriched.record.translation = Some(flowproto::record::Translation {
+            post_nat_source_address: after,
+            ..Default::default()
+        });
+        enriched.record.ip_next_hop_address = after;
+        let elements: Vec<u16> = Shape::of(&enriched).fields().map(|f| f.id).collect();
+        for id in [8, 12, 281, 282, 62] {
+            assert!(elements.contains(&id), "{id}");
+        }
+        for id in [27, 28, 225, 226, 15] {
+            assert!(!elements.contains(&id), "{id}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! without connections is not taken for one of no connection. A row of [`FIELDS`] is a field, what a record
 //! must have and must not have for it, and how it is written.
 
+use flowproto::Address;
 use flowproto::record::{Sampling, TunnelType};
 use flowproto::template::FieldSpecifier;
 
@@ -33,6 +34,10 @@ const INITIATED: u16 = 1 << 9;
 const ROUTED: u16 = 1 << 10;
 const SAMPLED: u16 = 1 << 11;
 const ORIGIN_V6: u16 = 1 << 12;
+/// An address after translation is IPv6, whatever the family of those before (NAT64).
+const NAT_V6: u16 = 1 << 13;
+/// The next hop is IPv6, whatever the family of the packets (RFC 8950).
+const HOP_V6: u16 = 1 << 14;
 
 /// Everything that a field is written from.
 pub(super) struct Source<'a> {
@@ -206,22 +211,22 @@ const FIELDS: [Field; 54] = [
     ),
     field(
         (0, 225, 4),
-        (TRANSLATED, IPV6),
+        (TRANSLATED, NAT_V6),
         nat!(n => n.post_nat_source_address.v4_bits()),
     ),
     field(
         (0, 226, 4),
-        (TRANSLATED, IPV6),
+        (TRANSLATED, NAT_V6),
         nat!(n => n.post_nat_destination_address.v4_bits()),
     ),
     field(
         (0, 281, 16),
-        (TRANSLATED | IPV6, 0),
+        (TRANSLATED | NAT_V6, 0),
         nat!(n => n.post_nat_source_address.bits()),
     ),
     field(
         (0, 282, 16),
-        (TRANSLATED | IPV6, 0),
+        (TRANSLATED | NAT_V6, 0),
         nat!(n => n.post_nat_destination_address.bits()),
     ),
     field(
@@ -252,7 +257,7 @@ const FIELDS: [Field; 54] = [
     ),
     field(
         (0, 15, 4),
-        (ROUTED, IPV6),
+        (ROUTED, HOP_V6),
         value!(r => r.ip_next_hop_address.v4_bits()),
     ),
     field(
@@ -267,7 +272,7 @@ const FIELDS: [Field; 54] = [
     ),
     field(
         (0, 62, 16),
-        (ROUTED | IPV6, 0),
+        (ROUTED | HOP_V6, 0),
         value!(r => r.ip_next_hop_address.bits()),
     ),
     // Raw counts go with the sampling that they are of, so that they are scaled once.
@@ -310,7 +315,7 @@ fn origin_v6(source: &Source<'_>, out: &mut Vec<u8>) {
 
 impl Shape {
     /// How many there can be.
-    pub(super) const COUNT: usize = 1 << 13;
+    pub(super) const COUNT: usize = 1 << 15;
 
     pub(super) fn of(enriched: &Enriched) -> Self {
         let record = &enriched.record;
@@ -326,8 +331,12 @@ impl Shape {
             || record.source_prefix_length != 0
             || record.destination_prefix_length != 0
             || !record.ip_next_hop_address.is_unspecified();
+        let is_ipv6 = |address: Address| !address.is_ipv4() && !address.is_unspecified();
+        let translated_to_ipv6 = record.translation.as_ref().is_some_and(|t| {
+            is_ipv6(t.post_nat_source_address) || is_ipv6(t.post_nat_destination_address)
+        });
         Self(
-            when(!record.key.source_address.is_ipv4(), IPV6)
+            when(!record.key.is_ipv4(), IPV6)
                 | when(record.interfaces.is_some(), INTERFACES)
                 | when(record.translation.is_some(), TRANSLATED)
                 | when(record.new_connection_delta_count.is_some(), CONNECTIONS)
@@ -336,6 +345,8 @@ impl Shape {
                 | when(routed, ROUTED)
                 | when(record.sampling != Sampling::NONE, SAMPLED)
                 | when(!enriched.origin_address().is_ipv4(), ORIGIN_V6)
+                | when(translated_to_ipv6, NAT_V6)
+                | when(routed && is_ipv6(record.ip_next_hop_address), HOP_V6)
                 | tunnel,
         )
     }
@@ -365,8 +376,8 @@ impl Shape {
     }
 
     /// Octets of the fixed fields.
-    pub(super) fn octets(self) -> usize {
-        self.fields().map(|field| usize::from(field.length)).sum()
+    pub(super) fn octets(self) -> u16 {
+        self.fields().map(|field| field.length).sum()
     }
 
     /// Appends the fixed fields.

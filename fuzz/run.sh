@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Fuzzes every target, or those named, two at a time where there are as many cores. FUZZ_SECONDS: how long each.
+# Fails where one fails, and says where the input is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${FUZZ_SECONDS:-600}
+at_once=$(($(nproc) < 2 ? 1 : 2))
+if [ $# -gt 0 ]; then
+    targets=("$@")
+else
+    targets=()
+    for file in fuzz/fuzz_targets/*.rs; do
+        targets+=("$(basename "$file" .rs)")
+    done
+fi
+
+# Nothing under test is unsafe code, so no sanitizer: it finds more in the same time. Debug assertions and
+# overflow checks are on.
+options=(--features libfuzzer --sanitizer none --target-dir target/fuzz)
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+logs=target/fuzz/logs
+mkdir -p "$logs"
+
+cargo run --quiet --locked -p kipfix-fuzz --example seeds
+cargo +nightly fuzz build "${options[@]}"
+
+fuzz() {
+    local target=$1
+    mkdir -p "fuzz/corpus/$target" "fuzz/kept/$target"
+    if cargo +nightly fuzz run "${options[@]}" "$target" "fuzz/corpus/$target" "fuzz/kept/$target" -- \
+        -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 >"$logs/$target" 2>&1; then
+        echo "$target: $(grep -E '^#[0-9]+.*(DONE|REDUCE|NEW|pulse)' "$logs/$target" | tail -n 1)"
+    else
+        echo "$target: FAILED, see $logs/$target"
+        grep -E 'panicked at|ERROR: libFuzzer|^Failing input|fuzz/artifacts/' -A 1 "$logs/$target" | head -n 20
+        return 1
+    fi
+}
+
+failed=()
+running=()
+# Waits for the oldest of those that run.
+await() {
+    local target=${running[0]%:*} pid=${running[0]#*:}
+    running=("${running[@]:1}")
+    wait "$pid" || failed+=("$target")
+}
+for target in "${targets[@]}"; do
+    if [ ${#running[@]} -ge "$at_once" ]; then
+        await
+    fi
+    fuzz "$target" &
+    running+=("$target:$!")
+done
+while [ ${#running[@]} -gt 0 ]; do
+    await
+done
+
+if [ ${#failed[@]} -gt 0 ]; then
+    cat <<WHAT
+Failed: ${failed[*]}. For each:
+  cargo +nightly fuzz tmin ${options[*]} TARGET fuzz/artifacts/TARGET/INPUT   # makes it small
+  cp INPUT fuzz/kept/TARGET/WHAT-IT-SHOWS                                       # keeps it: cargo test runs it from then on
+WHAT
+    exit 1
+fi

@@ -1,0 +1,138 @@
+//! The dump of datagrams, and what the decoder makes of the same.
+
+use flowproto::collector::{CollectingProcess, Limits};
+use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+
+use crate::decoding::Nobody;
+use crate::input::{BEGAN, chunks};
+
+/// Problems behind which the dump and the decoder may read on differently: the one shows what is there, the
+/// other uses what is sure.
+const UNREADABLE: [Problem; 16] = [
+    Problem::UnknownVersion,
+    Problem::HeaderTruncated,
+    Problem::MessageTooShort,
+    Problem::MessageTooLong,
+    Problem::FlowCount,
+    Problem::SetTooShort,
+    Problem::SetOverrun,
+    Problem::TemplateId,
+    Problem::FieldCount,
+    Problem::EmptyTemplate,
+    Problem::ScopeCount,
+    Problem::OptionsLength,
+    Problem::TooManyTemplates,
+    Problem::WithdrawalUnknown,
+    Problem::NoTemplate,
+    Problem::FieldOverrun,
+];
+/// Text of one datagram at the most, with the lines that were begun when there was no more room.
+const MOST_TEXT: usize = 9 << 20;
+
+/// What the summary says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sum {
+    datagrams: u64,
+    messages: u64,
+    templates: u64,
+    records: u64,
+    options_records: u64,
+    octets: u64,
+}
+
+/// Datagrams into the dump: it is text without control characters, of a bounded size, whose offsets are
+/// within the datagram; where everything can be read it counts what the decoder counts; and what the
+/// decoder could not use, the dump has a problem for.
+pub fn explain(data: &[u8]) {
+    let mut explainer = Explainer::new(Bounds::default());
+    let mut process = CollectingProcess::new(Limits::default());
+    let mut now = BEGAN;
+    for chunk in chunks(data) {
+        now += chunk.step();
+        let mut page = Vec::new();
+        let captured = Captured {
+            exporter: chunk.exporter(),
+            time_milliseconds: Some(now).filter(|_| !chunk.ticks()),
+            octets: chunk.octets,
+        };
+        explainer.explain(&captured, &mut page);
+        check_page(page, chunk.octets.len());
+        process.receive(chunk.exporter(), chunk.octets, now, &mut Nobody);
+    }
+    let mut summary = Vec::new();
+    explainer.summarize(&mut summary);
+    let summary = check_text(summary);
+    let unreadable: u64 = UNREADABLE.iter().map(|p| explainer.count(*p)).sum();
+    let (sum, counters) = (sum(&summary), process.counters());
+    assert_eq!(sum.datagrams, counters.datagrams);
+    let unusable: u64 = counters.unusable.iter().sum();
+    if unreadable == 0 {
+        let messages = counters.messages.iter().sum();
+        let counted = Sum {
+            datagrams: counters.datagrams,
+            messages,
+            templates: counters.templates,
+            records: counters.records,
+            options_records: counters.options_records,
+            octets: counters.octets,
+        };
+        assert_eq!(sum, counted, "{summary}");
+        assert_eq!(unusable, 0, "{counters:?}\n{summary}");
+        assert_eq!(counters.sets_held, 0, "{summary}");
+    }
+    let all: u64 = Problem::ALL.iter().map(|p| explainer.count(*p)).sum();
+    let says_so = summary.contains("Nothing is wrong");
+    assert_eq!(all == 0, says_so, "{summary}");
+}
+
+fn check_text(text: Vec<u8>) -> String {
+    let text = String::from_utf8(text).expect("a page is UTF-8");
+    let strange = text.chars().find(|c| c.is_control() && *c != '\n');
+    assert_eq!(strange, None, "{text:?}");
+    text
+}
+
+fn check_page(page: Vec<u8>, octets: usize) {
+    assert!(page.len() <= MOST_TEXT);
+    for line in check_text(page).lines() {
+        // A margin, an offset, a text.
+        let offset = line
+            .get(1..8)
+            .and_then(|text| text.trim().parse::<usize>().ok());
+        if !line.starts_with('#')
+            && let Some(offset) = offset
+        {
+            assert!(offset <= octets, "{offset} of {octets}: {line}");
+        }
+    }
+}
+
+/// The first line, and the column of octets.
+fn sum(summary: &str) -> Sum {
+    let mut lines = summary.lines();
+    let words: Vec<u64> = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [datagrams, messages, templates, records, options_records] = words[..] else {
+        panic!("{summary}");
+    };
+    let rows = lines.skip_while(|line| !line.contains("EXPORTER")).skip(1);
+    let octets = rows
+        .take_while(|line| !line.is_empty())
+        .map(|row| {
+            let columns: Vec<&str> = row.split_whitespace().collect();
+            columns[columns.len() - 2].parse::<u64>().unwrap()
+        })
+        .sum();
+    Sum {
+        datagrams,
+        messages,
+        templates,
+        records,
+        options_records,
+        octets,
+    }
+}

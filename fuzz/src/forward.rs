@@ -1,0 +1,146 @@
+//! Records with the names of their ends, as they are forwarded.
+
+use std::sync::Arc;
+
+use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable};
+use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+use flowproto::record::TunnelType;
+use flowproto::{Address, FlowRecord};
+use kipfix_collector::emit::forward::{self, Enriched, Origin};
+use kipfix_collector::enrich::{self, Known};
+use kipfix_collector::worker::Shared;
+use kipfix_export::{Encoding as _, Session as _, SessionStart};
+
+use crate::decoding::{Taken, number};
+use crate::input::{BEGAN, Octets};
+use crate::records::{self, canonical};
+use crate::worker::shared;
+
+/// Enriched records into the session that forwards them: each comes back with what its exporter said and who
+/// that was, in Messages that are not longer than allowed and with which nothing is wrong. The first octets
+/// are the settings.
+pub fn forward(data: &[u8]) {
+    let mut octets = Octets(data);
+    let modes = octets.u8();
+    let is_reliable = modes & 1 != 0;
+    let is_wild = modes & 2 != 0;
+    let shared = shared();
+    let mut most = usize::from(octets.u16()).max(512);
+    let mut session = forward::encoding(&shared).begin(SessionStart {
+        exporter_address: Address::UNSPECIFIED,
+        max_message_octets: most,
+        reliable: is_reliable,
+        now_milliseconds: BEGAN,
+    });
+    let mut messages: Vec<(Vec<u8>, usize)> = Vec::new();
+    let mut expected = Vec::new();
+    let mut now = BEGAN;
+    while !octets.is_empty() {
+        let mut send =
+            |m: flowproto::exporter::OutgoingMessage<'_>| messages.push((m.octets.to_vec(), most));
+        match octets.u8() {
+            0 => session.flush(now, &mut send),
+            1 => now += 61_000,
+            2 => session.refresh(),
+            3 => {
+                session.flush(now, &mut send);
+                most = usize::from(octets.u16()).max(512);
+                session.limit_message_octets(most);
+            }
+            _ => {
+                let record = records::record(&mut octets, now, is_wild);
+                let enriched = enriched(&shared, &mut octets, record, now);
+                expected.push(carried(&enriched));
+                session.add(&enriched, now, &mut send).unwrap();
+            }
+        }
+    }
+    session.close(now, &mut |m| messages.push((m.octets.to_vec(), most)));
+    let mut process = CollectingProcess::new(Limits::default());
+    let mut explainer = Explainer::new(Bounds::default());
+    let mut taken = Taken::default();
+    let port = if is_reliable { 0 } else { 4000 };
+    let exporter = std::net::SocketAddr::from(([192, 0, 2, 1], port));
+    for (octets, most) in &messages {
+        assert!(octets.len() <= *most, "{} of {most}", octets.len());
+        process.receive(exporter, octets, now, &mut taken);
+        let captured = Captured {
+            exporter,
+            time_milliseconds: None,
+            octets,
+        };
+        explainer.explain(&captured, &mut Vec::new());
+    }
+    let counters = process.counters();
+    assert_eq!(counters.unusable, [0; Unusable::ALL.len()]);
+    assert_eq!(counters.sequence, SequenceCounts::default());
+    assert_eq!(counters.records, number(expected.len()));
+    for (expected, record) in expected.iter().zip(&taken.records) {
+        assert_eq!(canonical(expected), canonical(record));
+    }
+    if is_reliable {
+        assert_eq!(process.occupancy().templates, 0);
+    }
+    for problem in Problem::ALL {
+        let may_be =
+            is_wild && matches!(problem, Problem::EndBeforeStart | Problem::EndAfterExport);
+        let count = explainer.count(problem);
+        assert!(count == 0 || may_be, "{count} of {}", problem.as_str());
+    }
+}
+
+fn enriched(shared: &Shared, octets: &mut Octets<'_>, record: FlowRecord, now: u64) -> Enriched {
+    let (index, outside) = (shared.index.load(), shared.outside.load());
+    let known = Known {
+        index: &index,
+        outside: &outside,
+    };
+    let says = octets.u8();
+    // One direction: who forwards makes two records of a biflow.
+    let mut record = record.directions()[0].clone();
+    // Addresses that the inventory knows are never hit by chance.
+    for (bit, address) in [
+        (1, &mut record.key.source_address),
+        (2, &mut record.key.destination_address),
+    ] {
+        if says & bit != 0 && address.is_ipv4() {
+            *address = Address::from_v4_bits(0x0a01_0100 | address.v4_bits() & 0x2ff);
+        }
+    }
+    let span = enrich::span(&record, 0, 0, now);
+    let origin = Origin {
+        address: records::address(octets, says & 4 != 0),
+        observation_domain_id: octets.u32(),
+        name: octets.text().into(),
+    };
+    Enriched {
+        ends: enrich::ends(known, &record, span),
+        record,
+        origin: Arc::new(origin),
+    }
+}
+
+/// What is carried of a record.
+fn carried(enriched: &Enriched) -> FlowRecord {
+    let record = &enriched.record;
+    let mut carried = record.clone();
+    carried.tcp_control_bits &= 0xff;
+    if let Some(interfaces) = &mut carried.interfaces {
+        interfaces.flow_direction = Some(interfaces.flow_direction.unwrap_or_default());
+    }
+    if let Some(tunnel) = &mut carried.tunnel {
+        if tunnel.tunnel_type == TunnelType::IpInIp {
+            tunnel.tunnel_key = 0;
+        }
+        if !tunnel.tunnel_source_address.is_ipv4() {
+            tunnel.tunnel_source_address = Address::UNSPECIFIED;
+            tunnel.tunnel_destination_address = Address::UNSPECIFIED;
+        }
+    }
+    if records::or_none(carried.exporter_address).is_unspecified()
+        && record.exporter_address.is_unspecified()
+    {
+        carried.exporter_address = enriched.origin.address;
+    }
+    carried
+}

@@ -1,0 +1,62 @@
+//! Datagrams of some exporters, while time passes.
+
+use flowproto::FlowRecord;
+use flowproto::collector::{CollectingProcess, Counters, Limits};
+
+use crate::decoding::{self, NARROW, Taken, number};
+use crate::input::{BEGAN, chunks};
+use crate::records::{canonical, same_flow};
+
+/// Datagrams into a Collecting Process: octets and datagrams are accounted for, sizes are within bounds at
+/// every step, the same input is told the same twice, every record is valid JSON, and a record that is
+/// exported and decoded stays what it is from then on. The first octet chooses the bounds.
+pub fn messages(data: &[u8]) {
+    let Some((bounds, data)) = data.split_first() else {
+        return;
+    };
+    let is_roomy = bounds & 1 == 0;
+    let limits = if is_roomy { Limits::default() } else { NARROW };
+    let once = receive(&limits, is_roomy, data);
+    let again = receive(&limits, is_roomy, data);
+    assert_eq!(once, again);
+    survives_export(&once.1.records);
+}
+
+fn receive(limits: &Limits, is_roomy: bool, data: &[u8]) -> (Counters, Taken) {
+    let mut process = CollectingProcess::new(*limits);
+    let mut taken = Taken::default();
+    let (mut now, mut datagrams, mut octets) = (BEGAN, 0, 0);
+    for chunk in chunks(data) {
+        now += chunk.step();
+        process.receive(chunk.exporter(), chunk.octets, now, &mut taken);
+        datagrams += 1;
+        octets += number(chunk.octets.len());
+        let counters = process.counters();
+        assert_eq!((counters.datagrams, counters.octets), (datagrams, octets));
+        assert_eq!(counters.records, number(taken.records.len()));
+        decoding::check(&process, limits, is_roomy);
+        if chunk.ticks() {
+            process.expire(now);
+            decoding::check(&process, limits, is_roomy);
+        }
+    }
+    process.expire(u64::MAX);
+    assert_eq!(process.occupancy().held_sets, 0);
+    decoding::check(&process, limits, is_roomy);
+    (*process.counters(), taken)
+}
+
+/// Exporting is a projection: what comes back from the first export comes back from every further one, and
+/// who talked to whom, how much and when is in it.
+fn survives_export(records: &[FlowRecord]) {
+    let once = decoding::decoded(&decoding::exported(records));
+    assert_eq!(once.len(), records.len());
+    for (before, after) in records.iter().zip(&once) {
+        same_flow(before, after);
+    }
+    let twice = decoding::decoded(&decoding::exported(&once));
+    for (once, twice) in once.iter().zip(&twice) {
+        assert_eq!(canonical(once), canonical(twice));
+    }
+    assert_eq!(once, twice);
+}

@@ -1,0 +1,132 @@
+//! Frames of every link type into the Metering Process.
+
+use flowproto::FlowRecord;
+use flowproto::record::Sampling;
+use kipfix_probe::cache::{CacheSettings, RecordSink, Sighting};
+use kipfix_probe::decode::{FragmentTable, Frame, LinkType, decode};
+use kipfix_probe::pipeline::Pipeline;
+
+use crate::decoding::number;
+use crate::input::{BEGAN, Chunk, chunks};
+
+const SECOND: u64 = 1_000_000_000;
+const MILLISECOND: u64 = 1_000_000;
+
+/// What a capture on a node can begin with, by its number there (<https://www.tcpdump.org/linktypes.html>).
+pub(crate) const LINK_TYPES: [i32; 9] = [1, 113, 276, 12, 228, 229, 0, 9, 51];
+
+/// Records, added up.
+#[derive(Default)]
+struct Sums {
+    records: u64,
+    packets: u64,
+    octets: u64,
+}
+
+impl RecordSink for Sums {
+    fn record(&mut self, record: FlowRecord) {
+        assert!(record.packet_delta_count > 0, "{record:?}");
+        assert!(record.flow_start_milliseconds <= record.flow_end_milliseconds);
+        self.records += 1;
+        self.packets += record.packet_delta_count + record.reverse_packet_delta_count;
+        self.octets += record.octet_delta_count + record.reverse_octet_delta_count;
+    }
+}
+
+/// Frames into the decoder and the flow cache: lengths are within the frame or what a header can say; each
+/// frame is metered or counted for a reason; what was metered is in the records when all is reported, to the
+/// octet; fragments and conversations are within their bounds. The first octets choose the link type, and
+/// bounds and modes.
+pub fn packets(data: &[u8]) {
+    let [link_type, modes, data @ ..] = data else {
+        return;
+    };
+    let dlt = LINK_TYPES[usize::from(*link_type) % LINK_TYPES.len()];
+    let link_type = LinkType::from_dlt(dlt).unwrap();
+    let settings = CacheSettings {
+        max_conversations: if modes & 1 == 0 { 1000 } else { 2 },
+        idle_timeout_ns: 15 * SECOND,
+        active_timeout_ns: 60 * SECOND,
+        connection_timeout_ns: 3600 * SECOND,
+        longest_gap_ns: 86_400 * SECOND,
+        packet_correction: modes & 2 != 0,
+        biflow: modes & 4 != 0,
+        sampling: Sampling::NONE,
+    };
+    let max_fragments = if modes & 8 == 0 { 64 } else { 2 }.try_into().unwrap();
+    let ratio = if modes & 16 == 0 { "1:1" } else { "1:3" };
+    let mut pipeline = Pipeline::new(settings, max_fragments, ratio.parse().unwrap());
+    let mut fragments = FragmentTable::new(max_fragments);
+    let mut sums = Sums::default();
+    let (mut time_ns, mut frames) = (BEGAN * MILLISECOND, 0);
+    for chunk in chunks(data) {
+        time_ns += chunk.step() * MILLISECOND;
+        let frame = Frame {
+            captured: chunk.octets,
+            wire_octets: wire_octets(chunk),
+            link_type,
+            time_ns,
+        };
+        check(&frame, &mut fragments);
+        let sighting = Sighting {
+            interface: u32::from(chunk.flags() & 1),
+            egress: chunk.flags() & 2 != 0,
+            mtu: 1500,
+        };
+        pipeline.frame(&frame, sighting, &mut sums);
+        frames += 1;
+        if chunk.flags() & 4 != 0 {
+            pipeline.tick(time_ns, &mut sums);
+        }
+        let counters = pipeline.counters();
+        let undecodable: u64 = counters.undecodable.iter().sum();
+        let cache = counters.cache;
+        assert_eq!(counters.frames, frames);
+        assert_eq!(
+            frames,
+            counters.not_selected
+                + cache.packets
+                + undecodable
+                + counters.own_export
+                + cache.second_sighting_packets,
+            "{counters:?}"
+        );
+        assert!(counters.fragments <= usize::from(max_fragments));
+        assert!(counters.conversations + counters.dormant <= settings.max_conversations);
+        assert!(cache.record_packets <= cache.packets + cache.packets_corrected);
+        assert!(cache.record_octets <= cache.octets);
+    }
+    pipeline.finish(&mut sums);
+    let cache = pipeline.counters().cache;
+    assert_eq!(sums.packets, cache.packets + cache.packets_corrected);
+    assert_eq!(sums.octets, cache.octets);
+    assert_eq!(
+        (cache.record_packets, cache.record_octets),
+        (sums.packets, sums.octets)
+    );
+    assert_eq!(cache.records.iter().sum::<u64>(), sums.records);
+    assert_eq!(pipeline.counters().conversations, 0);
+}
+
+/// As captured, or longer: cut off by the snap length.
+fn wire_octets(chunk: Chunk<'_>) -> u32 {
+    let cut = if chunk.ticks() { 1400 } else { 0 };
+    u32::try_from(chunk.octets.len() + cut).unwrap()
+}
+
+fn check(frame: &Frame<'_>, fragments: &mut FragmentTable) {
+    let Ok(packet) = decode(frame, fragments) else {
+        return;
+    };
+    let captured = number(frame.captured.len());
+    assert!(u64::from(packet.encapsulation_octets) <= captured);
+    // A header says up to 65,535, IPv6 its own 40 besides; where it says 0, the frame counts.
+    let most = frame.wire_octets.max(65_535 + 40);
+    assert!((20..=most).contains(&packet.octets), "{packet:?}");
+    let segment = packet.payload_octets;
+    if segment > 0 {
+        assert_eq!(packet.header_octets + segment, packet.octets);
+    }
+    assert!(packet.tcp_option_octets <= 40);
+    assert!(packet.vlan_id <= 0x0fff);
+}

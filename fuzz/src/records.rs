@@ -1,0 +1,188 @@
+//! Flow records: out of octets, and how two of them are compared.
+
+use flowproto::record::{
+    BiflowDirection, FlowEndReason, FlowKey, Interfaces, Sampling, Translation, Tunnel, TunnelType,
+};
+use flowproto::{Address, FlowRecord};
+
+use crate::input::Octets;
+
+/// Octets of a flow in NetFlow v5 at the most: it is split into parts of 4 GiB.
+const MOST_OCTETS: u64 = 1 << 36;
+
+/// A record whose packets ran before `now`, unless `wild`.
+pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecord {
+    let has = octets.u16();
+    let bit = |at: u32| has >> at & 1 == 1;
+    let ipv6 = bit(0);
+    let count = |octets: &mut Octets<'_>| octets.u64() % MOST_OCTETS;
+    let key = FlowKey {
+        source_address: address(octets, ipv6),
+        destination_address: address(octets, ipv6 != bit(1)),
+        source_port: octets.u16(),
+        destination_port: octets.u16(),
+        protocol_identifier: octets.u8(),
+    };
+    let mut record = FlowRecord {
+        key,
+        octet_delta_count: count(octets),
+        packet_delta_count: count(octets),
+        tcp_control_bits: octets.u16(),
+        ip_class_of_service: octets.u8(),
+        flow_end_reason: FlowEndReason::from(octets.u8()),
+        icmp_type_code: octets.u16(),
+        vlan_id: octets.u16(),
+        ..FlowRecord::default()
+    };
+    (record.flow_start_milliseconds, record.flow_end_milliseconds) = times(octets, now, wild);
+    if bit(2) {
+        record.reverse_octet_delta_count = count(octets);
+        record.reverse_packet_delta_count = count(octets);
+        record.reverse_tcp_control_bits = octets.u16();
+        let (start, end) = times(octets, now, wild);
+        record.reverse_flow_start_milliseconds = start;
+        record.reverse_flow_end_milliseconds = end;
+    }
+    if bit(3) {
+        record.biflow_direction = Some(BiflowDirection::from(octets.u8()));
+    }
+    if bit(4) {
+        record.new_connection_delta_count = Some(octets.u32());
+    }
+    if bit(5) {
+        record.connection_sum_duration_seconds = Some(octets.u64());
+    }
+    if bit(6) {
+        record.interfaces = Some(Interfaces {
+            ingress_interface: octets.u32(),
+            egress_interface: octets.u32(),
+            flow_direction: Some(octets.u8()).filter(|_| bit(7)),
+        });
+    }
+    if bit(8) {
+        record.tunnel = Some(tunnel(octets));
+    }
+    if bit(9) {
+        let ipv6 = ipv6 != bit(10);
+        record.translation = Some(Translation {
+            post_nat_source_address: address(octets, ipv6),
+            post_nat_destination_address: address(octets, ipv6),
+            post_napt_source_port: octets.u16(),
+            post_napt_destination_port: octets.u16(),
+        });
+    }
+    if bit(11) {
+        record.bgp_source_as_number = octets.u32();
+        record.bgp_destination_as_number = octets.u32();
+        record.source_prefix_length = octets.u8();
+        record.destination_prefix_length = octets.u8();
+        record.ip_next_hop_address = address(octets, ipv6 != bit(12));
+    }
+    if bit(13) {
+        record.sampling = Sampling {
+            interval: octets.u32().max(1),
+            space: octets.u32(),
+        };
+    }
+    if bit(14) {
+        record.exporter_address = address(octets, bit(15));
+    }
+    record
+}
+
+fn times(octets: &mut Octets<'_>, now: u64, wild: bool) -> (u64, u64) {
+    if wild {
+        return (octets.u64(), octets.u64());
+    }
+    // Up to seven weeks ago, for up to twelve days.
+    let end = now - u64::from(octets.u32());
+    (end - u64::from(octets.u32() >> 2), end)
+}
+
+pub(crate) fn address(octets: &mut Octets<'_>, ipv6: bool) -> Address {
+    if ipv6 {
+        Address::from_v6_bits(octets.u128())
+    } else {
+        Address::from_v4_bits(octets.u32())
+    }
+}
+
+fn tunnel(octets: &mut Octets<'_>) -> Tunnel {
+    let kind = octets.u8();
+    let tunnel_type = match kind & 3 {
+        0 => TunnelType::Vxlan,
+        1 => TunnelType::Gre,
+        2 => TunnelType::Geneve,
+        _ => TunnelType::IpInIp,
+    };
+    let ipv6 = kind & 4 != 0;
+    let outer = |octets: &mut Octets<'_>| match address(octets, ipv6) {
+        // A v4-mapped one is IPv4.
+        mapped if ipv6 && mapped.is_ipv4() => Address::UNSPECIFIED,
+        address => address,
+    };
+    Tunnel {
+        tunnel_type,
+        tunnel_key: octets.u32(),
+        tunnel_source_address: outer(octets),
+        tunnel_destination_address: outer(octets),
+        tunnel_protocol_identifier: octets.u8(),
+        tunnel_source_port: octets.u16(),
+        tunnel_destination_port: octets.u16(),
+    }
+}
+
+/// 0.0.0.0 and :: both say that there is no address: a template of one family has no other way.
+pub(crate) fn or_none(address: Address) -> Address {
+    if address == Address::from_v4_bits(0) {
+        Address::UNSPECIFIED
+    } else {
+        address
+    }
+}
+
+/// The record with one spelling of no address.
+pub(crate) fn canonical(record: &FlowRecord) -> FlowRecord {
+    let mut record = record.clone();
+    let mut all = vec![
+        &mut record.key.source_address,
+        &mut record.key.destination_address,
+        &mut record.ip_next_hop_address,
+        &mut record.exporter_address,
+    ];
+    if let Some(tunnel) = &mut record.tunnel {
+        all.push(&mut tunnel.tunnel_source_address);
+        all.push(&mut tunnel.tunnel_destination_address);
+    }
+    if let Some(translation) = &mut record.translation {
+        all.push(&mut translation.post_nat_source_address);
+        all.push(&mut translation.post_nat_destination_address);
+    }
+    for address in all {
+        *address = or_none(*address);
+    }
+    record
+}
+
+/// Who talked to whom, how much and when.
+pub(crate) fn same_flow(before: &FlowRecord, after: &FlowRecord) {
+    let gist = |record: &FlowRecord| {
+        let record = canonical(record);
+        FlowRecord {
+            key: record.key,
+            octet_delta_count: record.octet_delta_count,
+            packet_delta_count: record.packet_delta_count,
+            reverse_octet_delta_count: record.reverse_octet_delta_count,
+            reverse_packet_delta_count: record.reverse_packet_delta_count,
+            flow_start_milliseconds: record.flow_start_milliseconds,
+            flow_end_milliseconds: record.flow_end_milliseconds,
+            ip_class_of_service: record.ip_class_of_service,
+            flow_end_reason: record.flow_end_reason,
+            icmp_type_code: record.icmp_type_code,
+            vlan_id: record.vlan_id,
+            translation: record.translation,
+            ..FlowRecord::default()
+        }
+    };
+    assert_eq!(gist(before), gist(after));
+}

@@ -1,0 +1,87 @@
+//! Captures and IPFIX files.
+
+use std::io::{self, Cursor, Read};
+use std::net::SocketAddr;
+
+use kipfix_collector::receive::savefile::{Savefile, SavefileCounts};
+
+use crate::decoding::number;
+
+/// No more than this is in a datagram, and in a Message.
+const MOST_PAYLOAD: usize = 65_535;
+
+/// A file into datagrams: frames = datagrams + those not used, each datagram begins as flow export does, the
+/// reading ends, and whether the octets come at once or a few at a time the same is read. The first octet
+/// says how many at a time.
+pub fn savefile(data: &[u8]) {
+    let Some((at_once, file)) = data.split_first() else {
+        return;
+    };
+    let whole = read(file, usize::MAX);
+    assert_eq!(whole, read(file, usize::from(*at_once).max(1)));
+}
+
+/// Datagrams, counts, and why the reading ended early.
+type Outcome = (
+    Vec<(SocketAddr, Vec<u8>, u64)>,
+    SavefileCounts,
+    Option<String>,
+);
+
+fn read(file: &[u8], at_once: usize) -> Outcome {
+    let mut counts = SavefileCounts::default();
+    let mut datagrams = Vec::new();
+    let input = Dribble {
+        input: Cursor::new(file.to_vec()),
+        at_once,
+    };
+    let mut savefile = match Savefile::from_reader(Box::new(input)) {
+        Ok(savefile) => savefile,
+        Err(error) => return (datagrams, counts, Some(error.to_string())),
+    };
+    let error = loop {
+        let next = savefile.next(&mut counts);
+        match next {
+            Ok(None) => break None,
+            Err(error) => break Some(error.to_string()),
+            Ok(Some(datagram)) => {
+                let payload = datagram.payload;
+                assert!(matches!(payload, [0, 5 | 7 | 9 | 10, ..]));
+                assert!(payload.len() <= MOST_PAYLOAD || datagram.is_captured);
+                assert_eq!(
+                    datagram.exporter.ip(),
+                    datagram.exporter.ip().to_canonical()
+                );
+                let time = datagram.time_milliseconds;
+                datagrams.push((datagram.exporter, payload.to_vec(), time));
+            }
+        }
+        // Every frame and every Message takes octets of the file.
+        assert!(counts.frames + counts.datagrams <= 2 * number(file.len()));
+    };
+    assert_eq!(counts.datagrams, number(datagrams.len()));
+    let is_ipfix = file.starts_with(&[0, 10]);
+    if is_ipfix {
+        assert_eq!((counts.frames, counts.not_used), (0, [0; 5]));
+        let octets: usize = datagrams.iter().map(|(_, payload, _)| payload.len()).sum();
+        assert!(octets <= file.len());
+        assert!(error.is_some() || octets == file.len());
+    } else {
+        let not_used: u64 = counts.not_used.iter().sum();
+        assert_eq!(counts.frames, counts.datagrams + not_used);
+    }
+    (datagrams, counts, error)
+}
+
+/// Gives a few octets at a time, as a pipe does.
+struct Dribble {
+    input: Cursor<Vec<u8>>,
+    at_once: usize,
+}
+
+impl Read for Dribble {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let most = octets.len().min(self.at_once);
+        self.input.read(&mut octets[..most])
+    }
+}

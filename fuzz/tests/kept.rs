@@ -1,0 +1,122 @@
+//! The targets on a stable toolchain: seeds, mutants that are the same every time, and every input that once
+//! showed a mistake. cargo-fuzz finds more (`make fuzz`); what it found stays in `kept/TARGET/`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use kipfix_fuzz::{TARGETS, Target, seeds};
+
+/// Runs one input; where it fails, keeps it and says where.
+fn run(name: &str, target: Target, input: &[u8], what: &str) {
+    if catch_unwind(|| target(input)).is_err() {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-failed"));
+        fs::write(&path, input).unwrap();
+        panic!(
+            "{name} fails on {what}, which is in {}: mend the mistake, and keep the input in fuzz/kept/{name}/",
+            path.display()
+        );
+    }
+}
+
+/// Runs a target on all there is, and on so many mutants: what a few seconds are enough for.
+fn holds(name: &str, mutants: u64) {
+    let (_, target) = TARGETS.into_iter().find(|(n, _)| *n == name).unwrap();
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("kept")
+        .join(name);
+    // Of most targets nothing had to be kept yet.
+    for entry in fs::read_dir(kept).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let input = fs::read(&path).unwrap();
+        run(name, target, &input, &path.display().to_string());
+    }
+    let seeds = seeds::of(name);
+    for (at, seed) in seeds.iter().enumerate() {
+        run(name, target, seed, &format!("seed {at}"));
+    }
+    for number in 0..mutants {
+        let at = usize::try_from(number).unwrap();
+        let (seed, other) = (&seeds[at % seeds.len()], &seeds[at * 7 % seeds.len()]);
+        let mutant = seeds::mutant(seed, other, number);
+        run(name, target, &mutant, &format!("mutant {number}"));
+    }
+}
+
+#[test]
+fn datagrams_are_accounted_for_and_survive_export() {
+    holds("messages", 1000);
+}
+
+#[test]
+fn a_connection_gives_the_same_messages_however_it_is_cut() {
+    holds("stream", 2000);
+}
+
+#[test]
+fn the_dump_counts_what_the_decoder_counts() {
+    holds("explain", 1000);
+}
+
+#[test]
+fn frames_of_a_savefile_are_datagrams_or_counted() {
+    holds("savefile", 2000);
+}
+
+#[test]
+fn packets_and_octets_are_in_records_or_counted() {
+    holds("packets", 2000);
+}
+
+#[test]
+fn each_version_carries_what_it_can() {
+    holds("export", 500);
+}
+
+#[test]
+fn a_forwarded_record_is_what_its_exporter_said() {
+    holds("forward", 200);
+}
+
+#[test]
+fn each_direction_of_a_record_gets_one_verdict() {
+    holds("worker", 1000);
+}
+
+#[test]
+fn the_kernels_messages_are_walked_to_their_end() {
+    holds("netlink", 2000);
+}
+
+#[test]
+fn an_inventory_file_is_an_inventory_or_one_sentence() {
+    holds("inventory", 2000);
+}
+
+#[test]
+fn a_file_of_who_is_outside_is_a_table_or_one_sentence() {
+    holds("outside", 1000);
+}
+
+#[test]
+fn every_target_is_a_binary_of_cargo_fuzz_too() {
+    let manifest =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let mut binaries: Vec<&str> = manifest
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("path = \"fuzz_targets/")?
+                .strip_suffix(".rs\"")
+        })
+        .collect();
+    let mut targets = TARGETS.map(|(name, _)| name);
+    binaries.sort_unstable();
+    targets.sort_unstable();
+    assert_eq!(binaries, targets);
+}
