@@ -114,7 +114,7 @@ fn enriched(shared: &Shared, octets: &mut Octets<'_>, record: FlowRecord, now: u
         name: octets.text().into(),
     };
     Enriched {
-        ends: enrich::ends(known, &record, span),
+        ends: enrich::ends(known, &mut enrich::Recent::default(), &record, span),
         record,
         origin: Arc::new(origin),
     }

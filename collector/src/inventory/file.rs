@@ -174,12 +174,13 @@ pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
             max_total_scalar_bytes: usize::MAX,
         },
     };
-    let document: Document = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        // The first line says where and what; the rest draws the place.
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        first.strip_prefix("error: ").unwrap_or(first).to_owned()
-    })?;
+    let document: Document =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            // The first line says where and what; the rest draws the place.
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.strip_prefix("error: ").unwrap_or(first).to_owned()
+        })?;
     let mut builder = IndexBuilder::within(bounds);
     let said = |conflict: Conflict| conflict.to_string();
     for entry in &document.nodes {
