@@ -449,3 +449,30 @@ proptest! {
         prop_assert_eq!(taken.iter().map(|r| r.packet_delta_count).sum::<u64>(), packets);
     }
 }
+
+#[test]
+fn a_v9_record_of_long_ago_keeps_its_times_however_full_its_packet_was() {
+    let day = 24 * HOUR;
+    let mut old = record();
+    old.flow_start_milliseconds = NOW - 40 * day;
+    old.flow_end_milliseconds = NOW - 40 * day + 5000;
+    for interfaces in 0..30 {
+        let mut session = session(Version::Netflow9);
+        let interface = |index| InterfaceName {
+            index,
+            name: "eth0".to_owned(),
+            description: String::new(),
+        };
+        session.renew(Facts {
+            interfaces: (0..interfaces).map(interface).collect(),
+            ..Facts::default()
+        });
+        let (datagrams, _) = send_all(&mut session, std::slice::from_ref(&old));
+        let (records, _) = receive_all(&datagrams);
+        let [read] = &records[..] else {
+            panic!("{} records", records.len());
+        };
+        let times = |r: &FlowRecord| (r.flow_start_milliseconds, r.flow_end_milliseconds);
+        assert_eq!(times(read), times(&old), "{interfaces} interfaces");
+    }
+}

@@ -115,11 +115,8 @@ impl Session {
     fn add_uniflow(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
         self.refresh_if_due(now, send);
         let (start, end) = (record.flow_start_milliseconds, record.flow_end_milliseconds);
-        if !self.uptime.fits(start, end, now) {
-            if self.uptime.is_used() {
-                self.send(now, send);
-            }
-            self.uptime.begin(start, end, now);
+        if !self.uptime.fits(start, end, now) && self.uptime.is_used() {
+            self.send(now, send);
         }
         let ipv4 = record.key.is_ipv4();
         let (set, octets) = if ipv4 {
@@ -128,6 +125,10 @@ impl Session {
             (FIRST_FLOW_TEMPLATE.saturating_add(1), RECORD_V6)
         };
         self.open(set, octets, now, send);
+        // Behind the opening, which may send a packet of options data, of now.
+        if !self.uptime.fits(start, end, now) {
+            self.uptime.begin(start, end, now);
+        }
         let span = self.uptime.span(start, end, now);
         let (out, key) = (&mut self.message, &record.key);
         if ipv4 {
