@@ -13,7 +13,7 @@ use crate::input::{BEGAN, Octets};
 use crate::records::{self, canonical};
 
 /// NetFlow v5 counts in 32 bits.
-const V5_MOST: u64 = u32::MAX as u64;
+const V5_MOST: u64 = (1 << 32) - 1;
 const ICMP: u8 = 1;
 
 /// What becomes of Messages.
