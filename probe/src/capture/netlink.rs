@@ -249,8 +249,8 @@ mod tests {
         for length in 0..40 {
             let body = vec![1; length];
             default_route(&body, &mut Vec::new());
-            let _ = link(&body);
-            let _ = next_message(&body);
+            assert_eq!(link(&body), None);
+            assert_eq!(next_message(&body), None);
             assert!(attributes(&body).count() < 40);
         }
     }
