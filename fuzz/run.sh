@@ -15,8 +15,8 @@ else
     done
 fi
 
-# Nothing under test is unsafe code, so no sanitizer: it finds more in the same time. Debug assertions and
-# overflow checks are on.
+# Ours has no unsafe code, so no sanitizer: it finds more in the same time. Debug assertions, overflow checks and the
+# standard library's checks of what unsafe code asks of it are on.
 options=(--features libfuzzer --sanitizer none --target-dir target/fuzz)
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 logs=target/fuzz/logs
