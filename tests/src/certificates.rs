@@ -36,7 +36,10 @@ impl Certificates {
     #[allow(clippy::new_without_default, reason = "it makes files")]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        write(folder.path(), &[("server", "localhost"), ("probe", "probe")]);
+        write(
+            folder.path(),
+            &[("server", "localhost"), ("probe", "probe")],
+        );
         Self(folder)
     }
 
