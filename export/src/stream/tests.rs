@@ -131,7 +131,7 @@ fn who_closes_its_way_and_reads_on_gets_all_that_there_was() {
     let counters = target.dialer.counters.clone();
     // Some of it waits for more in a Message that is not full.
     target.export(&vec![FlowRecord::default(); 500], 1000);
-    let (mut first, _) = listener.accept().unwrap();
+    let (first, _) = listener.accept().unwrap();
     first.shutdown(std::net::Shutdown::Write).unwrap();
     let read_to_end = |mut socket: TcpStream| {
         std::thread::spawn(move || {
