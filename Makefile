@@ -1,7 +1,7 @@
 # What there is to do with a checkout. CI runs nothing but these.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e check build images deb manifest docs bench scale fuzz deps clean
+.PHONY: help demo test e2e check build images deb manifest docs interop bench scale fuzz deps clean
 
 help: ## Says what there is to do.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
@@ -39,6 +39,9 @@ manifest: ## Writes deploy/kipfix.yaml anew, the chart as plain manifests.
 
 docs: ## Writes what is generated: references in docs/, dashboards in grafana/.
 	KIPFIX_WRITE_DOCS=1 cargo test --locked --test docs --quiet
+
+interop: build ## Runs other people's tools against ours and writes docs/interop.md.
+	KIPFIX_WRITE_DOCS=1 cargo test --locked --test interop --quiet -- --test-threads 1
 
 bench: ## Measures the data path.
 	cargo bench --workspace --locked

@@ -91,6 +91,8 @@ struct Unattributed {
     exporter: Located,
     /// Its line of the flow log as far as it came; empty where there is none.
     line: Vec<u8>,
+    /// [`line::brings_names`] of it.
+    brings_names: bool,
 }
 
 /// Where the line of a record comes from.
@@ -98,7 +100,8 @@ enum Line<'a> {
     /// Nothing of it is written yet.
     Fields(&'a Message<'a>, Fields<'a>),
     /// The fields are there; empty where there is no flow log.
-    Begun(Vec<u8>),
+    /// With whether it brings names.
+    Begun(Vec<u8>, bool),
 }
 
 /// The Intermediate Process of one worker.
@@ -275,6 +278,7 @@ impl Intermediate {
                 revision: message.domain.revision,
                 exporter: self.exporter,
                 line,
+                brings_names: line::brings_names(fields),
             },
             self.now_milliseconds,
         );
@@ -300,7 +304,8 @@ impl Intermediate {
             self.shared.observers.heard(node, self.now_milliseconds);
         }
         let ends = self.ends(&waited.record, waited.span);
-        self.attributed(&waited.record, ends, exporter, Line::Begun(waited.line));
+        let line = Line::Begun(waited.line, waited.brings_names);
+        self.attributed(&waited.record, ends, exporter, line);
         self.domain_index = current;
     }
 
@@ -530,10 +535,17 @@ impl Intermediate {
             outside: &self.outside,
         };
         let out = log.text();
-        match line {
-            Line::Fields(message, fields) => line::begin(message, fields, out),
-            Line::Begun(line) => out.extend_from_slice(&line),
-        }
+        let from = out.len();
+        let brings_names = match line {
+            Line::Fields(message, fields) => {
+                line::begin(message, fields, out);
+                line::brings_names(fields)
+            }
+            Line::Begun(line, brings_names) => {
+                out.extend_from_slice(&line);
+                brings_names
+            }
+        };
         if !known.is_empty() {
             let observer = self
                 .exporters
@@ -545,6 +557,9 @@ impl Intermediate {
             line::add_ends(known, ends, observer, out);
             line::add_cluster(&self.shared.cluster_name, out);
             line::add_counted(counted, out);
+            if brings_names {
+                line::keep_last(out, from);
+            }
         }
         line::end(out);
         log.end_line();
@@ -554,12 +569,21 @@ impl Intermediate {
     fn open_line(&self, ends: Ends, line: Line<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         if self.log.is_some() {
-            match line {
-                Line::Fields(message, fields) => line::begin(message, fields, &mut out),
-                Line::Begun(line) => out = line,
-            }
+            let brings_names = match line {
+                Line::Fields(message, fields) => {
+                    line::begin(message, fields, &mut out);
+                    line::brings_names(fields)
+                }
+                Line::Begun(line, brings_names) => {
+                    out = line;
+                    brings_names
+                }
+            };
             line::add_ends(self.known(), ends, None, &mut out);
             line::add_cluster(&self.shared.cluster_name, &mut out);
+            if brings_names {
+                line::keep_last(&mut out, 0);
+            }
         }
         out
     }

@@ -17,7 +17,7 @@ use kipfix_service::signals::Stop;
 use crate::aggregate::{EdgeTable, SeriesTable};
 use crate::emit::forward::Forwarder;
 use crate::emit::replicate::Replicator;
-use crate::emit::{FlowLog, Patience};
+use crate::emit::{FlowLog, Listening, Patience};
 use crate::inventory::cluster::{self, Access, Health, Terms};
 use crate::inventory::file::{self, Inventory};
 use crate::inventory::outside::{Published, Watch};
@@ -198,13 +198,13 @@ impl Collector {
                     .map_err(|error| anyhow!("flow_log: cannot open {target}: {error}"))?,
             ),
         };
-        let listening: Vec<_> = sockets
-            .datagrams
-            .iter()
-            .map(|socket| socket.local_address())
-            .collect();
-        let relay = (patience, listening.as_slice());
-        let replicator = replicator(settings, relay, stop)?;
+        let datagrams = sockets.datagrams.iter();
+        let connections = sockets.connections.iter();
+        let listening = Listening {
+            datagrams: datagrams.map(|socket| socket.local_address()).collect(),
+            connections: connections.map(|socket| socket.local_address()).collect(),
+        };
+        let replicator = replicator(settings, (patience, &listening.datagrams), stop)?;
         let series = SeriesTable::new(
             &settings.preset,
             settings.max_series,
@@ -223,7 +223,7 @@ impl Collector {
         let live = workers > 0;
         let senders = Arc::new(Senders::new(&settings.allow_exporters));
         let metrics = Metrics::new(settings).context("self-metrics cannot be made")?;
-        let forwarder = forwarder(settings, relay, &metrics, &shared, stop)?;
+        let forwarder = forwarder(settings, (patience, &listening), &metrics, &shared, stop)?;
         let worker_settings = settings.worker(live.then(live::now_milliseconds));
         let worker = || {
             let log = log.as_ref().map(FlowLog::buffer);
@@ -447,7 +447,7 @@ impl Collector {
 /// Forwards records, if that is asked for.
 fn forwarder(
     settings: &Settings,
-    (patience, listening): (Patience, &[SocketAddr]),
+    (patience, listening): (Patience, &Listening),
     metrics: &Metrics,
     shared: &Arc<Shared>,
     stop: &Stop,

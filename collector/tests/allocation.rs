@@ -8,9 +8,9 @@ use std::sync::Arc;
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeTable, Preset, SeriesTable};
-use kipfix_collector::emit::Patience;
 use kipfix_collector::emit::forward::{Forwarder, Which};
 use kipfix_collector::emit::replicate::Replicator;
+use kipfix_collector::emit::{Listening, Patience};
 use kipfix_collector::inventory;
 use kipfix_collector::metrics::Metrics;
 use kipfix_collector::settings::Settings;
@@ -111,7 +111,7 @@ fn a_warm_worker_passes_on_without_allocating_per_record_or_datagram() {
     let forwarder = Forwarder::start(
         &[target.parse().unwrap()],
         (Which::All, 1 << 16),
-        (Patience::Drop, &[]),
+        (Patience::Drop, &Listening::default()),
         metrics.targets(),
         &shared,
         &stop,

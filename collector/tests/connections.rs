@@ -372,6 +372,25 @@ fn what_came_before_the_stop_is_counted() {
 }
 
 #[test]
+fn who_is_told_of_the_stop_may_send_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("flows.json");
+    let target = format!("file:{}", log.display());
+    let collector = Collector::start(&["--listen", "tcp://127.0.0.1:0", "--flow-log", &target]);
+    let mut connection = collector.connect();
+    let all = messages(500);
+    let (first, rest) = all.split_at(all.len() / 2);
+    connection.write_all(&first.concat()).unwrap();
+    let stopping = std::thread::spawn(move || collector.stop());
+    // Its way is closed, ours is not.
+    assert_eq!(connection.read(&mut [0; 1]).unwrap(), 0);
+    connection.write_all(&rest.concat()).unwrap();
+    drop(connection);
+    assert_eq!(stopping.join().unwrap(), Some(0));
+    assert_eq!(std::fs::read_to_string(log).unwrap().lines().count(), 500);
+}
+
+#[test]
 fn an_exporter_killed_under_load_loses_only_what_it_had_not_sent() {
     let collector = Collector::start(&["--listen", "tcp://127.0.0.1:0"]);
     let mut sent = 0;

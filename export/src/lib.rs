@@ -31,8 +31,8 @@ mod unacknowledged;
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use flowproto::exporter::{NotCarried, OutgoingMessage};
-use flowproto::{Address, FlowKey};
+use flowproto::exporter::{ExportSession, NotCarried, OutgoingMessage};
+use flowproto::{Address, FlowKey, FlowRecord};
 
 use counters::TargetCounters;
 
@@ -72,6 +72,37 @@ pub trait Session: std::marker::Send + Debug {
 
     /// No Message is longer than this from now on.
     fn limit_message_octets(&mut self, octets: usize);
+}
+
+/// Flow records as they are.
+impl Session for ExportSession {
+    type Record = FlowRecord;
+
+    #[inline]
+    fn add(
+        &mut self,
+        record: &FlowRecord,
+        now_milliseconds: u64,
+        send: &mut Send<'_>,
+    ) -> Result<(), NotCarried> {
+        Self::add(self, record, now_milliseconds, send)
+    }
+
+    fn flush(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
+        Self::flush(self, now_milliseconds, send);
+    }
+
+    fn close(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
+        Self::close(self, now_milliseconds, send);
+    }
+
+    fn refresh(&mut self) {
+        Self::refresh(self);
+    }
+
+    fn limit_message_octets(&mut self, octets: usize) {
+        Self::limit_message_octets(self, octets);
+    }
 }
 
 /// What a session is told of its transport.

@@ -4,58 +4,26 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use flowproto::exporter::{ExportSession, ExportSettings, NotCarried, Version};
+use flowproto::exporter::{ExportSession, ExportSettings, Version};
 use flowproto::{Address, FlowKey, FlowRecord};
 use kipfix_export::counters::TargetFamilies;
 use kipfix_export::names::Name;
 use kipfix_export::spread::{OpenOne, Spread};
 use kipfix_export::udp::{UdpExporter, UdpSettings};
-use kipfix_export::{Encoding, Exporter, Send, Session, SessionStart};
+use kipfix_export::{Encoding, Exporter, SessionStart};
 
 #[derive(Clone, Debug)]
 struct In(Version);
 
-#[derive(Debug)]
-struct Flows(ExportSession);
-
-impl Session for Flows {
-    type Record = FlowRecord;
-
-    fn add(
-        &mut self,
-        record: &FlowRecord,
-        now: u64,
-        send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
-        self.0.add(record, now, send)
-    }
-
-    fn flush(&mut self, now: u64, send: &mut Send<'_>) {
-        self.0.flush(now, send);
-    }
-
-    fn close(&mut self, now: u64, send: &mut Send<'_>) {
-        self.0.close(now, send);
-    }
-
-    fn refresh(&mut self) {
-        self.0.refresh();
-    }
-
-    fn limit_message_octets(&mut self, octets: usize) {
-        self.0.limit_message_octets(octets);
-    }
-}
-
 impl Encoding for In {
-    type Session = Flows;
+    type Session = ExportSession;
 
-    fn begin(&self, start: SessionStart) -> Flows {
-        Flows(ExportSession::new(ExportSettings {
+    fn begin(&self, start: SessionStart) -> ExportSession {
+        ExportSession::new(ExportSettings {
             version: self.0,
             max_message_octets: start.max_message_octets,
             ..ExportSettings::default()
-        }))
+        })
     }
 
     fn flow_key(record: &FlowRecord) -> FlowKey {

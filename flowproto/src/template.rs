@@ -450,6 +450,18 @@ impl<'a> Fields<'a> {
         Self(Source::Fixed(record))
     }
 
+    /// Whether there is an element of one of these private enterprises.
+    #[must_use]
+    pub fn have_enterprise(&self, enterprises: &[u32]) -> bool {
+        match self.0 {
+            Source::Fixed(_) => false,
+            Source::Template(template, ..) => {
+                let mut fields = template.fields.iter();
+                fields.any(|field| enterprises.contains(&field.specifier.enterprise))
+            }
+        }
+    }
+
     /// Appends the fields to `out` as members of a JSON object, `"name":value` separated by commas and
     /// without braces: keys as in the registries, else as the exporter described the element (RFC 5610),
     /// else `PEN:ID` with hexadecimal; a list where an element occurs more than once. Interfaces and

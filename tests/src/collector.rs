@@ -1,6 +1,6 @@
 //! Our collector, told of flows one by one: what it says of each in its flow log, and what it counts.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -11,6 +11,8 @@ use flowproto::record::{BiflowDirection, FlowKey};
 use flowproto::{Address, FlowRecord};
 use serde_json::Value;
 
+use crate::flows::Flows;
+use crate::peers::{Reading, Sequence};
 use crate::program::{self, Running, free_tcp_port, free_udp_port};
 use crate::scrape::{self, Scrape};
 
@@ -68,6 +70,27 @@ impl Collector {
         }
     }
 
+    /// What one reads out of a savefile or an IPFIX file.
+    pub fn read(path: &Path) -> Reading {
+        let mut command = program::collector();
+        command.arg("--read").arg(path).arg("--print-metrics");
+        command.args(["--kubernetes", "off", "--flow-log", "stdout:"]);
+        let text = program::text(&mut command);
+        let is_record = |line: &&str| line.starts_with('{');
+        let (records, metrics): (Vec<&str>, Vec<&str>) = text.lines().partition(is_record);
+        reading(&records.join("\n"), &Scrape::parse(&metrics.join("\n")))
+    }
+
+    /// The UDP port of 127.0.0.1 where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it serves HTTP.
+    pub fn http(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.http).into()
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.running.pid()
@@ -75,12 +98,12 @@ impl Collector {
 
     /// What it counts now.
     pub fn scrape(&self) -> Scrape {
-        Scrape::of(([127, 0, 0, 1], self.http).into())
+        Scrape::of(self.http())
     }
 
     /// What `/readyz` answers: the status line and the body.
     pub fn readiness(&self) -> String {
-        let answer = scrape::get(([127, 0, 0, 1], self.http).into(), "/readyz", "");
+        let answer = scrape::get(self.http(), "/readyz", "");
         String::from_utf8_lossy(&answer).into_owned()
     }
 
@@ -148,6 +171,64 @@ impl Collector {
     pub fn stop(self) {
         let (code, _) = self.running.terminate();
         assert_eq!(code, Some(0));
+    }
+
+    /// Ends it once nothing comes any more: what it read.
+    pub fn finish(self) -> Reading {
+        self.finish_scraped().0
+    }
+
+    /// As [`finish`](Self::finish), of the records alone whose line `is_meant`.
+    pub fn finish_with(self, is_meant: impl Fn(&Value) -> bool) -> Reading {
+        let (log, scrape) = self.end();
+        let is_meant = |line: &&str| is_meant(&serde_json::from_str(line).expect(line));
+        let lines: Vec<&str> = log.lines().filter(is_meant).collect();
+        reading(&lines.join("\n"), &scrape)
+    }
+
+    /// As [`finish`](Self::finish), with what it counted at its end.
+    pub fn finish_scraped(self) -> (Reading, Scrape) {
+        let (log, scrape) = self.end();
+        (reading(&log, &scrape), scrape)
+    }
+
+    /// Ends it once nothing comes any more: its flow log, and its last scrape.
+    fn end(self) -> (String, Scrape) {
+        let records = |scrape: &Scrape| scrape.sum("kipfix_collector_records_total", &[]);
+        let mut last = self.scrape();
+        let quiet = || {
+            // A gap in sequence numbers is told when nothing has filled it for a second.
+            std::thread::sleep(Duration::from_millis(2200));
+            let before = std::mem::replace(&mut last, self.scrape());
+            records(&before) == records(&last)
+        };
+        assert!(program::eventually(PATIENCE, quiet), "it never ends");
+        let (code, _) = self.running.terminate();
+        assert_eq!(code, Some(0));
+        let log = std::fs::read_to_string(&self.log).expect("a flow log");
+        (log, last)
+    }
+}
+
+/// What a flow log and a scrape say of what was read.
+fn reading(log: &str, scrape: &Scrape) -> Reading {
+    let failures = [
+        "sequence_lost_total",
+        "sequence_gaps_total",
+        "messages_old_total",
+        "messages_late_total",
+    ];
+    let failures = failures.map(|name| {
+        let name = format!("kipfix_collector_{name}");
+        assert!(scrape.has(&name), "{name}");
+        scrape.sum(&name, &[])
+    });
+    let flows = Flows::of_json_lines(log);
+    Reading {
+        records: log.lines().count() as u64,
+        totals: flows.totals(),
+        flows: Some(flows),
+        sequence: Sequence::Failures(failures.iter().sum()),
     }
 }
 

@@ -5,14 +5,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
-use crate::program::{Running, eventually, free_tcp_port, is_installed, output};
+use crate::program::{self, Running, eventually, free_tcp_port, is_installed, output};
 use crate::skip;
 
 /// How long a start may take on a loaded machine; alone it takes 3 s.
@@ -297,26 +296,6 @@ impl Drop for Guard {
 
 /// The folder of the programs, built at first use.
 fn binaries(test: &str) -> Option<PathBuf> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/build.sh");
-        let output = Command::new(script).stdin(Stdio::null()).output();
-        let output = output.map_err(|error| format!("{script}: {error}"))?;
-        let last = |said: &[u8]| {
-            String::from_utf8_lossy(said)
-                .lines()
-                .last()
-                .unwrap_or("")
-                .to_owned()
-        };
-        match output.status.success() {
-            true => Ok(PathBuf::from(last(&output.stdout))),
-            false => Err(format!("no API server: {}", last(&output.stderr))),
-        }
-    });
-    built
-        .as_ref()
-        .map_err(|reason| skip(test, reason))
-        .ok()
-        .cloned()
+    let built = program::built_by("cluster/build.sh");
+    built.map_err(|reason| skip(test, &reason)).ok()
 }

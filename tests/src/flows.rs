@@ -1,6 +1,6 @@
 //! Per-flow sums, to be compared whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
@@ -116,9 +116,11 @@ impl Flows {
 
     /// Panics with the first differences where two sums are not the same.
     pub fn assert_same(&self, truth: &Self, what: &str) {
-        if self == truth {
-            return;
-        }
+        assert!(self == truth, "{what}: {}", self.differences(truth));
+    }
+
+    /// What is not the same as in the truth: how much, and the first of it.
+    pub fn differences(&self, truth: &Self) -> String {
         let mut differences = Vec::new();
         for (key, want) in &truth.0 {
             if self.0.get(key) != Some(want) {
@@ -133,8 +135,8 @@ impl Flows {
                 differences.push(format!("{key:?}: {got:?}, which is not in the truth"));
             }
         }
-        panic!(
-            "{what}: {} of {} flows differ, totals {:?} instead of {:?}\n{}",
+        format!(
+            "{} of {} flows differ, totals {:?} instead of {:?}\n{}",
             differences.len(),
             truth.0.len(),
             self.totals(),
@@ -144,69 +146,6 @@ impl Flows {
                 .take(8)
                 .collect::<Vec<_>>()
                 .join("\n")
-        );
+        )
     }
-}
-
-/// nfcapd in the background, storing what it gets.
-pub struct Nfcapd {
-    folder: tempfile::TempDir,
-    running: program::Running,
-    /// Where it listens on 127.0.0.1.
-    pub port: u16,
-}
-
-impl Nfcapd {
-    /// Starts it with a large socket buffer.
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = program::free_udp_port();
-        let mut command = Command::new("nfcapd");
-        command
-            .args(["-b", "127.0.0.1", "-t", "3600", "-B", "16777216", "-p"])
-            .arg(port.to_string());
-        command.arg("-w").arg(folder.path());
-        command
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null());
-        let running = program::Running::start(&mut command);
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            folder,
-            running,
-            port,
-        }
-    }
-
-    /// Ends it and sums what it stored.
-    pub fn finish(self) -> (Flows, String) {
-        sums(&self.end())
-    }
-
-    /// Ends it and sums what it stored, with a line for each record that has addresses, ports, counts, and the
-    /// first and last packet.
-    pub fn finish_with_times(self) -> (Flows, String, BTreeSet<String>) {
-        let folder = self.end();
-        let format = "fmt:%sa %da %sp %dp %pr %pkt %byt %tsr %ter";
-        let mut lines = Command::new("nfdump");
-        lines.args(["-6", "-q", "-N", "-o", format, "-R"]);
-        let lines = program::text(lines.arg(folder.path()));
-        let lines = lines.lines().map(str::to_owned).collect();
-        let (flows, summary) = sums(&folder);
-        (flows, summary, lines)
-    }
-
-    /// The folder with what it stored.
-    fn end(self) -> tempfile::TempDir {
-        // What is still in its socket buffer is read before it notices the signal.
-        std::thread::sleep(std::time::Duration::from_millis(500));
-        self.running.terminate();
-        self.folder
-    }
-}
-
-fn sums(folder: &tempfile::TempDir) -> (Flows, String) {
-    let mut summary = Command::new("nfdump");
-    let summary = program::text(summary.arg("-I").arg("-R").arg(folder.path()));
-    (Flows::of_nfdump(folder.path()), summary)
 }

@@ -3,6 +3,7 @@
 //! * [`program`]: our binaries and other people's, started, awaited, ended by pid;
 //! * [`traffic`]: captures with known truth, made here;
 //! * [`flows`]: per-flow sums, from a truth, from nfdump, from JSON lines;
+//! * [`peers`]: other people's collectors, and what they read;
 //! * [`sink`]: receivers of flow export that keep what they get;
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`collector`]: our collector, told of flows one by one;
@@ -38,6 +39,7 @@ pub mod netns;
 pub mod nodes;
 pub mod objects;
 pub mod pages;
+pub mod peers;
 pub mod program;
 pub mod prometheus;
 pub mod schemas;

@@ -1,8 +1,10 @@
 //! Network namespaces for live tests. Traffic never leaves them.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::program;
+use crate::skip;
 
 /// A namespace that is deleted when the test ends.
 pub struct Namespace(String);
@@ -41,6 +43,25 @@ impl Namespace {
     }
 }
 
+/// What names mean in a namespace, for as long as this lives.
+pub struct Hosts(PathBuf);
+
+impl Hosts {
+    /// `lines` are those of `/etc/hosts`.
+    pub fn new(namespace: &Namespace, lines: &str) -> Self {
+        let folder = Path::new("/etc/netns").join(namespace.name());
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("hosts"), lines).expect("names");
+        Self(folder)
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         drop(program::shell_words(&format!("ip netns del {}", self.0)).output());
@@ -64,6 +85,15 @@ pub fn link(a: (&Namespace, &str), b: (&Namespace, &str)) {
     for (namespace, name) in [a, b] {
         run(&format!("ip -n {} link set {name} up", namespace.name()));
     }
+}
+
+/// True, and said, where this process may not make namespaces.
+pub fn missing(test: &str) -> bool {
+    let allowed = allowed();
+    if !allowed {
+        skip(test, "needs root for network namespaces");
+    }
+    !allowed
 }
 
 /// True where this process may make namespaces.

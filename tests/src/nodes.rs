@@ -327,19 +327,7 @@ fn possible() -> Result<(), String> {
             return Err(format!("{file} is not here: deploy/deps.sh test"));
         }
     }
-    let built = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/build.sh"))
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| e.to_string())?;
-    if built.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&built.stderr);
-    Err(said
-        .lines()
-        .last()
-        .unwrap_or("tests/cluster/build.sh failed")
-        .to_owned())
+    program::built_by("cluster/build.sh").map(drop)
 }
 
 /// True once the condition holds, asked twice a second.

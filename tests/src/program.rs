@@ -1,10 +1,12 @@
 //! Programs: ours and our peers'.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read as _;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddrV4, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,30 @@ fn quiet(path: PathBuf) -> Command {
 pub fn is_installed(name: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
+}
+
+/// What a script of `tests/` that builds something prints at its end, asked once a process; else why it could
+/// not be built.
+///
+/// # Errors
+/// The last line that the script said.
+pub fn built_by(script: &'static str) -> Result<PathBuf, String> {
+    static BUILT: Mutex<BTreeMap<&str, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let build = || {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/").to_owned() + script;
+        let output = Command::new(&path).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("{path}: {error}"))?;
+        let last = |said: &[u8]| {
+            let said = String::from_utf8_lossy(said).into_owned();
+            said.lines().last().unwrap_or("it said nothing").to_owned()
+        };
+        match output.status.success() {
+            true => Ok(PathBuf::from(last(&output.stdout))),
+            false => Err(format!("{script}: {}", last(&output.stderr))),
+        }
+    };
+    built.entry(script).or_insert_with(build).clone()
 }
 
 /// Runs a command to its end; panics, with all that it said, where it fails.
@@ -180,16 +206,46 @@ impl Drop for Running {
 
 /// Waits until somebody has bound this UDP port in the namespace of process `pid`.
 pub fn wait_for_udp(pid: u32, port: u16) {
-    let bound = || {
-        ["udp", "udp6"].iter().any(|table| {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}"));
-            text.is_ok_and(|text| text.contains(&format!(":{port:04X} ")))
-        })
-    };
+    let listens = || is_in_table(pid, "udp", &format!(":{port:04X} "));
     assert!(
-        eventually(Duration::from_secs(10), bound),
+        eventually(Duration::from_secs(10), listens),
         "nobody listens on UDP {port}"
     );
+}
+
+/// As [`wait_for_udp`], for an address of which others have the same port.
+pub fn wait_for_udp_on(pid: u32, address: SocketAddrV4) {
+    let ip = u32::from_be_bytes(address.ip().octets()).swap_bytes();
+    let listens = || is_in_table(pid, "udp", &format!(" {ip:08X}:{:04X} ", address.port()));
+    assert!(
+        eventually(Duration::from_secs(10), listens),
+        "nobody listens on UDP {address}"
+    );
+}
+
+/// Waits until somebody listens on this TCP port in the namespace of process `pid`.
+pub fn wait_for_tcp(pid: u32, port: u16) {
+    // 0A is LISTEN, behind the address of the other side, of which there is none.
+    let listens = || {
+        is_in_table(pid, "tcp", &format!(":{port:04X} 00000000:0000 0A"))
+            || is_in_table(
+                pid,
+                "tcp",
+                &format!(":{port:04X} {}:0000 0A", "0".repeat(32)),
+            )
+    };
+    assert!(
+        eventually(Duration::from_secs(10), listens),
+        "nobody listens on TCP {port}"
+    );
+}
+
+/// Whether the kernel's table of sockets of either family has this, seen from process `pid`.
+fn is_in_table(pid: u32, protocol: &str, text: &str) -> bool {
+    ["", "6"].iter().any(|family| {
+        let table = std::fs::read_to_string(format!("/proc/{pid}/net/{protocol}{family}"));
+        table.is_ok_and(|table| table.contains(text))
+    })
 }
 
 /// A command line split at blanks, for peers whose calls read better whole.

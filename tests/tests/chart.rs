@@ -7,11 +7,10 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use kipfix_tests::api_server::{ApiServer, User};
-use kipfix_tests::program::eventually;
+use kipfix_tests::program::{self, eventually};
 use kipfix_tests::{schemas, skip};
 use serde_json::Value;
 
@@ -25,27 +24,8 @@ fn read(path: &str) -> String {
 
 /// The folder of helm, kubectl and kubeconform; `None`, said, where they cannot be had.
 fn tools(test: &str) -> Option<PathBuf> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let output = Command::new(repository().join("tests/cluster/build.sh")).output();
-        let output = output.map_err(|e| e.to_string())?;
-        let last = |text: &[u8]| {
-            String::from_utf8_lossy(text)
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        match output.status.success() {
-            true => Ok(PathBuf::from(last(&output.stdout))),
-            false => Err(last(&output.stderr)),
-        }
-    });
-    built
-        .as_ref()
-        .map_err(|reason| skip(test, reason))
-        .ok()
-        .cloned()
+    let built = program::built_by("cluster/build.sh");
+    built.map_err(|reason| skip(test, &reason)).ok()
 }
 
 /// Values files that are tried: none, each recipe, and all that can be switched on at once.

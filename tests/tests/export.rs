@@ -1,17 +1,14 @@
-//! Our export in every version and over every transport, under other people's decoders: what they read is what
-//! was in the capture.
+//! What there is to our export beside what `interop` tries with everybody: rotated files, biflows, what a version
+//! cannot carry, samples.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use kipfix_tests::flows::{Flows, Nfcapd};
-use kipfix_tests::program::{self, Running, collector, free_udp_port, is_installed, probe};
-use kipfix_tests::sink::{Sink, StreamSink, write_capture};
-use kipfix_tests::{skip, take_turn, traffic};
+use kipfix_tests::flows::Flows;
+use kipfix_tests::peers::{Nfacctd, missing};
+use kipfix_tests::program::{self, collector, is_installed, probe};
+use kipfix_tests::sink::{Sink, write_capture};
+use kipfix_tests::{take_turn, traffic};
 
 const VERSIONS: [&str; 3] = ["ipfix", "9", "5"];
 
@@ -20,14 +17,6 @@ fn capture() -> (tempfile::TempDir, PathBuf, traffic::Truth) {
     let path = folder.path().join("traffic.pcap");
     let truth = traffic::write(&path, 1500);
     (folder, path, truth)
-}
-
-fn missing(test: &str, programs: &[&str]) -> bool {
-    let absent = programs.iter().find(|program| !is_installed(program));
-    if let Some(program) = absent {
-        skip(test, &format!("{program} is not installed"));
-    }
-    absent.is_some()
 }
 
 /// What of the truth a version can carry: NetFlow v5 has no IPv6.
@@ -47,282 +36,12 @@ fn export(path: &Path, targets: &[&str]) {
     program::output(&mut command);
 }
 
-/// The datagrams of one version.
-fn datagrams(path: &Path, version: &str) -> Vec<Vec<u8>> {
-    let sink = Sink::start();
-    let port = sink.port;
-    export(
-        path,
-        &[&format!(
-            "udp://127.0.0.1:{port}?version={version}&rate=20000"
-        )],
-    );
-    sink.finish()
-}
-
 /// What our collector reads out of a file.
 fn by_our_collector(path: &Path) -> Flows {
     let mut command = collector();
     command.arg("--read").arg(path);
     command.args(["--kubernetes", "off", "--flow-log", "stdout:"]);
     Flows::of_json_lines(&program::text(&mut command))
-}
-
-/// What ipfixDump reads out of a file: records by the sums of 1 and 2.
-fn by_ipfix_dump(path: &Path) -> (u64, u64) {
-    let dump = program::text(Command::new("ipfixDump").arg("--in").arg(path));
-    let sum = |name: &str| -> u64 {
-        let values = dump.lines().filter_map(|line| {
-            let (before, value) = line.split_once(name)?;
-            // Not the reverse elements, nor the names in templates.
-            let own = !before.ends_with("reverse");
-            own.then(|| value.rsplit(':').next()?.trim().parse::<u64>().ok())?
-        });
-        values.sum()
-    };
-    (sum("packetDeltaCount"), sum("octetDeltaCount"))
-}
-
-#[test]
-fn nfcapd_stores_every_version_as_it_was_captured() {
-    let test = "nfcapd_stores_every_version_as_it_was_captured";
-    if missing(test, &["nfcapd", "nfdump"]) {
-        return;
-    }
-    let _turn = take_turn();
-    let (_folder, path, truth) = capture();
-    // Addresses, ports, first and last packet as nfdump has them.
-    let mut times: Vec<(&str, BTreeSet<String>)> = Vec::new();
-    for version in VERSIONS {
-        let nfcapd = Nfcapd::start();
-        let port = nfcapd.port;
-        let target = format!("udp://127.0.0.1:{port}?version={version}&rate=20000");
-        export(&path, &[&target]);
-        let (flows, summary, lines) = nfcapd.finish_with_times();
-        flows.assert_same(
-            &carried(&truth, version),
-            &format!("nfcapd, version {version}"),
-        );
-        // nfdump leaves options data out of IPFIX's sequence numbers, which count them (RFC 7011 §3.1, §2): it
-        // takes the Message behind them for one that is out of order, at the start and where a template is new.
-        let failures = summary
-            .lines()
-            .find_map(|line| line.strip_prefix("Sequence failures: "))
-            .and_then(|count| count.parse::<u32>().ok());
-        let allowed = if version == "ipfix" { 8 } else { 0 };
-        assert!(
-            failures.is_some_and(|count| count <= allowed),
-            "version {version}: {failures:?}"
-        );
-        times.push((version, lines));
-    }
-    let (_, exact) = &times[0];
-    for (version, lines) in &times {
-        let wrong: Vec<_> = lines.difference(exact).take(4).collect();
-        assert!(wrong.is_empty(), "version {version}: {wrong:#?}");
-    }
-}
-
-/// nfacctd in the background, to write its sums into a file.
-fn nfacctd(folder: &Path, port: u16, out: &Path, more: &str) -> Running {
-    let settings = folder.join("nfacctd.conf");
-    let lines = [
-        "daemonize: false".to_owned(),
-        "nfacctd_ip: 127.0.0.1".to_owned(),
-        format!("nfacctd_port: {port}"),
-        "plugins: print".to_owned(),
-        "aggregate: src_host, dst_host, src_port, dst_port, proto".to_owned(),
-        "print_output: json".to_owned(),
-        "print_refresh_time: 3600".to_owned(),
-        "plugin_buffer_size: 10240".to_owned(),
-        "plugin_pipe_size: 10240000".to_owned(),
-        format!("print_output_file: {}", out.display()),
-        more.to_owned(),
-    ];
-    std::fs::write(&settings, lines.join("\n") + "\n").unwrap();
-    let mut nfacctd = Command::new("nfacctd");
-    nfacctd.arg("-f").arg(&settings);
-    let running = Running::start(nfacctd.stdout(Stdio::null()).stderr(Stdio::null()));
-    program::wait_for_udp(running.pid(), port);
-    // Its plugin is another process, which has no sign of being ready.
-    std::thread::sleep(Duration::from_secs(2));
-    running
-}
-
-/// Interrupts nfacctd, which then writes what it has.
-fn by_nfacctd(nfacctd: Running, out: &Path) -> Flows {
-    std::thread::sleep(Duration::from_millis(500));
-    nfacctd.interrupt(Duration::from_secs(20));
-    // The writer is another process.
-    let mut length = 0;
-    let done = program::eventually(Duration::from_secs(20), || {
-        std::thread::sleep(Duration::from_millis(300));
-        let now = std::fs::metadata(out).map_or(0, |file| file.len());
-        std::mem::replace(&mut length, now) == now && now > 0
-    });
-    assert!(done, "nfacctd writes what it has");
-    let mut flows = Flows::default();
-    let text = std::fs::read_to_string(out).unwrap();
-    for line in text.lines().filter(|line| line.starts_with('{')) {
-        let record: serde_json::Value = serde_json::from_str(line).unwrap();
-        let address = |name: &str| -> IpAddr { record[name].as_str().unwrap().parse().unwrap() };
-        let number = |name: &str| record[name].as_u64().unwrap();
-        let protocol = match record["ip_proto"].as_str().unwrap() {
-            "tcp" => 6,
-            "udp" => 17,
-            "icmp" => 1,
-            "ipv6-icmp" => 58,
-            other => other.parse().unwrap(),
-        };
-        let (sport, dport) = (number("port_src") as u16, number("port_dst") as u16);
-        let key = (address("ip_src"), address("ip_dst"), protocol, sport, dport);
-        flows.add(key, number("packets"), number("bytes"));
-    }
-    flows
-}
-
-#[test]
-fn nfacctd_sums_every_version_as_it_was_captured() {
-    let test = "nfacctd_sums_every_version_as_it_was_captured";
-    if missing(test, &["nfacctd"]) {
-        return;
-    }
-    let _turn = take_turn();
-    let (folder, path, truth) = capture();
-    for version in VERSIONS {
-        let (port, out) = (free_udp_port(), folder.path().join(version));
-        let nfacctd = nfacctd(folder.path(), port, &out, "");
-        let target = format!("udp://127.0.0.1:{port}?version={version}&rate=10000");
-        export(&path, &[&target]);
-        let flows = by_nfacctd(nfacctd, &out);
-        flows.assert_same(
-            &carried(&truth, version),
-            &format!("nfacctd, version {version}"),
-        );
-    }
-}
-
-#[test]
-fn tshark_finds_nothing_wrong_with_any_version() {
-    let test = "tshark_finds_nothing_wrong_with_any_version";
-    if missing(test, &["tshark"]) {
-        return;
-    }
-    let _turn = take_turn();
-    let (folder, path, truth) = capture();
-    for version in VERSIONS {
-        let datagrams = datagrams(&path, version);
-        assert!(datagrams.iter().all(|d| d.len() <= 1400));
-        let taken = folder.path().join(format!("{version}.pcap"));
-        write_capture(&taken, &datagrams);
-        let tshark = |arguments: &[&str]| {
-            let mut command = Command::new("tshark");
-            command.arg("-r").arg(&taken);
-            command.args(["-d", "udp.port==4739,cflow"]).args(arguments);
-            program::text(command.stderr(Stdio::null()))
-        };
-        let bad = "_ws.malformed || _ws.expert.severity >= 6291456";
-        assert_eq!(tshark(&["-Y", bad]), "", "version {version}");
-        let sum = |field: &str| -> u64 {
-            let text = tshark(&["-T", "fields", "-E", "aggregator=,", "-e", field]);
-            let cells = text.split([',', '\n']).filter(|cell| !cell.is_empty());
-            cells.map(|cell| cell.parse::<u64>().unwrap()).sum()
-        };
-        assert_eq!(
-            (sum("cflow.packets"), sum("cflow.octets")),
-            carried(&truth, version).totals(),
-            "version {version}"
-        );
-    }
-}
-
-#[test]
-fn goflow2_reads_every_version_as_it_was_captured() {
-    let test = "goflow2_reads_every_version_as_it_was_captured";
-    if missing(test, &["goflow2"]) {
-        return;
-    }
-    let _turn = take_turn();
-    let (folder, path, truth) = capture();
-    for version in VERSIONS {
-        let (port, out) = (free_udp_port(), folder.path().join(version));
-        // One worker: several would read records while another one still reads their template.
-        let mut goflow2 = Command::new("goflow2");
-        goflow2.args([
-            "-listen",
-            &format!("netflow://127.0.0.1:{port}?count=1&workers=1&queue_size=100000"),
-        ]);
-        goflow2
-            .args(["-addr", "", "-format", "json", "-transport.file"])
-            .arg(&out);
-        let running = Running::start(goflow2.stdout(Stdio::null()).stderr(Stdio::null()));
-        program::wait_for_udp(running.pid(), port);
-        let target = format!("udp://127.0.0.1:{port}?version={version}&rate=10000");
-        export(&path, &[&target]);
-        std::thread::sleep(Duration::from_millis(500));
-        running.interrupt(Duration::from_secs(20));
-        let mut flows = Flows::default();
-        let text = std::fs::read_to_string(&out).unwrap();
-        // One object behind the other, whatever is between them.
-        for record in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {
-            let record = record.unwrap();
-            let address =
-                |name: &str| -> IpAddr { record[name].as_str().unwrap().parse().unwrap() };
-            let number = |name: &str| record[name].as_u64().unwrap();
-            let protocol = match record["proto"].as_str().unwrap() {
-                "TCP" => 6,
-                "UDP" => 17,
-                "ICMP" => 1,
-                "IPv6-ICMP" => 58,
-                other => panic!("protocol {other}"),
-            };
-            let ports = (number("src_port") as u16, number("dst_port") as u16);
-            let key = (
-                address("src_addr"),
-                address("dst_addr"),
-                protocol,
-                ports.0,
-                ports.1,
-            );
-            flows.add(key, number("packets"), number("bytes"));
-            // Times of flows are those of the capture, not of today.
-            let start = number("time_flow_start_ns") / 1_000_000_000;
-            assert!((1_600_000_000..1_800_000_000).contains(&start), "{record}");
-        }
-        flows.assert_same(
-            &carried(&truth, version),
-            &format!("goflow2, version {version}"),
-        );
-    }
-}
-
-#[test]
-fn ipfix_over_tcp_and_in_files_is_read_by_ipfix_dump_and_our_collector() {
-    let test = "ipfix_over_tcp_and_in_files_is_read_by_ipfix_dump_and_our_collector";
-    let _turn = take_turn();
-    let (folder, path, truth) = capture();
-    let sink = StreamSink::start();
-    let (stream, file) = (
-        folder.path().join("stream.ipfix"),
-        folder.path().join("file.ipfix"),
-    );
-    let tcp = format!("tcp://127.0.0.1:{}", sink.port);
-    export(&path, &[&tcp, &format!("file:{}", file.display())]);
-    std::fs::write(&stream, sink.finish()).unwrap();
-    for taken in [&stream, &file] {
-        by_our_collector(taken).assert_same(&truth.flows, "our collector");
-    }
-    if missing(test, &["ipfixDump"]) {
-        return;
-    }
-    for taken in [&stream, &file] {
-        assert_eq!(
-            by_ipfix_dump(taken),
-            truth.flows.totals(),
-            "{}",
-            taken.display()
-        );
-    }
 }
 
 #[test]
@@ -395,7 +114,11 @@ fn a_biflow_is_read_by_others_and_holds_both_directions() {
     write_capture(&nine, &sink.finish());
     by_our_collector(&nine).assert_same(&truth.flows, "biflows in NetFlow v9");
     if is_installed("ipfixDump") {
-        let dump = program::text(Command::new("ipfixDump").arg("--in").arg(&file));
+        let dump = program::text(
+            std::process::Command::new("ipfixDump")
+                .arg("--in")
+                .arg(&file),
+        );
         assert!(dump.contains("reverseOctetDeltaCount"));
     }
 }
@@ -497,17 +220,18 @@ fn a_sample_is_scaled_to_what_was_there_by_our_collector_and_by_nfacctd() {
         return;
     }
     for version in VERSIONS {
-        let (port, out) = (free_udp_port(), folder.path().join(version));
-        let nfacctd = nfacctd(folder.path(), port, &out, "nfacctd_renormalize: true");
+        let nfacctd = Nfacctd::start(&["nfacctd_renormalize: true"]);
+        Nfacctd::settle();
+        let port = nfacctd.port;
         let target = format!("udp://127.0.0.1:{port}?version={version}&rate=10000");
         sampled(&["--export", &target]);
-        let flows = by_nfacctd(nfacctd, &out);
+        let read = nfacctd.finish();
         let kept = lines
             .lines()
             .filter(|line| version != "5" || !line.contains("IPv6Address"));
         let sample = Flows::of_json_lines(&kept.collect::<Vec<_>>().join("\n")).totals();
         assert_eq!(
-            flows.totals(),
+            read.totals,
             (10 * sample.0, 10 * sample.1),
             "version {version}"
         );

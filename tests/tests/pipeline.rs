@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
+use kipfix_tests::collector::Collector;
+use kipfix_tests::program::{self, Running, free_tcp_port, probe};
 use kipfix_tests::scrape::{Scrape, body, get};
 use kipfix_tests::{take_turn, traffic};
 
@@ -27,32 +28,27 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     let inventory = folder.path().join("inventory.yaml");
     std::fs::write(&inventory, INVENTORY).unwrap();
 
-    let (port, http, admin) = (free_udp_port(), free_tcp_port(), free_tcp_port());
-    let ours = Running::start(
-        collector()
-            .args([
-                "--listen",
-                &format!("udp://127.0.0.1:{port}"),
-                "--kubernetes",
-                "off",
-            ])
-            .args([
-                "--http",
-                &format!("127.0.0.1:{http}"),
-                "--receive-buffer",
-                "64MiB",
-            ])
-            .args(["--observer-wait", "1s", "--inventory"])
-            .arg(&inventory)
-            .stderr(Stdio::null()),
-    );
-    program::wait_for_udp(ours.pid(), port);
+    let admin = free_tcp_port();
+    let inventory = inventory.to_str().unwrap();
+    let ours = Collector::start(&[
+        "--kubernetes",
+        "off",
+        "--receive-buffer",
+        "64MiB",
+        "--observer-wait",
+        "1s",
+        "--inventory",
+        inventory,
+    ]);
 
     // Standard input stays open when all packets are through, so that the probe can be asked.
     let mut command = probe();
     command.args(["--read", "-", "--node-name", "node-a"]);
     command.args(["--admin", &format!("127.0.0.1:{admin}")]);
-    command.args(["--export", &format!("udp://127.0.0.1:{port}?rate=50000")]);
+    command.args([
+        "--export",
+        &format!("udp://127.0.0.1:{}?rate=50000", ours.port()),
+    ]);
     let (reader, mut writer) = std::io::pipe().unwrap();
     command.stdin(reader).stderr(Stdio::null());
     let metering = Running::start(&mut command);
@@ -60,10 +56,7 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     writer.write_all(&std::fs::read(&path).unwrap()).unwrap();
     writer.flush().unwrap();
 
-    let (probe_at, collector_at) = (
-        format!("127.0.0.1:{admin}").parse().unwrap(),
-        format!("127.0.0.1:{http}").parse().unwrap(),
-    );
+    let probe_at = format!("127.0.0.1:{admin}").parse().unwrap();
     assert!(program::eventually(Duration::from_secs(10), || {
         std::net::TcpStream::connect(format!("127.0.0.1:{admin}")).is_ok()
     }));
@@ -82,7 +75,7 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
         &|| Scrape::of(probe_at).sum("kipfix_probe_target_records_sent_total", &[])
     ));
     assert!(settled(&|| {
-        let scrape = Scrape::of(collector_at);
+        let scrape = ours.scrape();
         let waiting = scrape.sum("kipfix_collector_records_waiting", &[]);
         if waiting > 0 {
             0
@@ -91,7 +84,7 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
         }
     }));
     let p = Scrape::of(probe_at);
-    let c = Scrape::of(collector_at);
+    let c = ours.scrape();
     let probe = |name: &str| p.sum(&format!("kipfix_probe_{name}"), &[]);
     let collector = |name: &str| c.sum(&format!("kipfix_collector_{name}"), &[]);
 
@@ -173,7 +166,7 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     let (code, _) = metering.wait(Duration::from_secs(15));
     assert_eq!(code, Some(0));
     let whole = || {
-        let scrape = Scrape::of(collector_at);
+        let scrape = ours.scrape();
         scrape.sum("kipfix_bytes_total", &[]) == truth.flows.totals().1
             && scrape.sum("kipfix_packets_total", &[]) == truth.flows.totals().0
             && scrape.sum("kipfix_connections_total", &[]) == truth.connections
@@ -181,10 +174,9 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     assert!(
         program::eventually(Duration::from_secs(15), whole),
         "{:?}",
-        Scrape::of(collector_at)
+        ours.scrape()
     );
-    let (code, _) = ours.terminate();
-    assert_eq!(code, Some(0));
+    ours.stop();
 }
 
 /// The last frame of a capture once more, with its packet header.
@@ -196,20 +188,8 @@ fn last_frame(path: &std::path::Path) -> Vec<u8> {
 
 #[test]
 fn the_scrape_is_text_or_openmetrics_and_compressed_as_asked() {
-    let (port, http) = (free_udp_port(), free_tcp_port());
-    let ours = Running::start(
-        collector()
-            .args([
-                "--listen",
-                &format!("udp://127.0.0.1:{port}"),
-                "--kubernetes",
-                "off",
-            ])
-            .args(["--http", &format!("127.0.0.1:{http}")])
-            .stderr(Stdio::null()),
-    );
-    program::wait_for_udp(ours.pid(), port);
-    let at = format!("127.0.0.1:{http}").parse().unwrap();
+    let ours = Collector::start(&["--kubernetes", "off"]);
+    let at = ours.http();
     let text = String::from_utf8_lossy(&get(at, "/metrics", "")).into_owned();
     assert!(
         text.to_ascii_lowercase()

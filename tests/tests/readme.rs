@@ -20,7 +20,7 @@ const ELSEWHERE: [(&str, &str); 5] = [
     ("make test", "what runs this"),
     ("make bench", "by hand: it takes long"),
     ("helm install", "the tests on a cluster"),
-    ("softflowd", "peers.rs"),
+    ("softflowd", "interop"),
 ];
 
 struct Block {

@@ -11,9 +11,11 @@ use std::time::Duration;
 use flowproto::exporter::{ExportSession, ExportSettings, Facts, Version};
 use flowproto::record::Sampling;
 use flowproto::{Address, FlowRecord};
-use kipfix_tests::flows::{Flows, Nfcapd};
-use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, is_installed};
+use kipfix_tests::flows::Flows;
+use kipfix_tests::peers::{Goflow2, Nfcapd, missing, tshark};
+use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port};
 use kipfix_tests::scrape::Scrape;
+use kipfix_tests::sink::write_capture;
 use kipfix_tests::{netns, skip, take_turn};
 use serde_json::Value;
 
@@ -29,14 +31,6 @@ pods:
 services: [{name: db, namespace: shop, addresses: [10.96.0.10]}]
 cidrs: [{cidr: 198.51.100.0/24, name: office}]
 ";
-
-fn missing(test: &str, programs: &[&str]) -> bool {
-    let absent = programs.iter().find(|program| !is_installed(program));
-    if let Some(program) = absent {
-        skip(test, &format!("{program} is not installed"));
-    }
-    absent.is_some()
-}
 
 fn record(number: u32) -> FlowRecord {
     let [_, _, high, low] = number.to_be_bytes();
@@ -136,53 +130,6 @@ impl Collector {
     }
 }
 
-/// Flow records of nfdump with the exporter's address in front, sorted.
-fn with_exporters(folder: &Path) -> Vec<String> {
-    let mut nfdump = Command::new("nfdump");
-    nfdump
-        .args([
-            "-q",
-            "-N",
-            "-o",
-            "fmt:%ra,%sa,%da,%sp,%dp,%pr,%pkt,%byt,%tsr,%ter",
-            "-R",
-        ])
-        .arg(folder);
-    let text = program::text(&mut nfdump);
-    let mut lines: Vec<String> = text
-        .lines()
-        .map(|line| line.split_whitespace().collect())
-        .filter(|line: &String| line.contains("10.1."))
-        .collect();
-    lines.sort();
-    lines
-}
-
-/// nfcapd that tells exporters apart.
-fn nfcapd() -> (tempfile::TempDir, Running, u16) {
-    let folder = tempfile::tempdir().unwrap();
-    let port = free_udp_port();
-    let mut command = Command::new("nfcapd");
-    command
-        .args([
-            "-b",
-            "127.0.0.1",
-            "-t",
-            "3600",
-            "-B",
-            "16777216",
-            "-p",
-            &port.to_string(),
-            "-w",
-        ])
-        .arg(folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let running = Running::start(&mut command);
-    program::wait_for_udp(running.pid(), port);
-    (folder, running, port)
-}
-
 #[test]
 fn nfcapd_behind_the_collector_sees_no_difference() {
     let test = "nfcapd_behind_the_collector_sees_no_difference";
@@ -194,19 +141,19 @@ fn nfcapd_behind_the_collector_sees_no_difference() {
         return;
     }
     let _turn = take_turn();
-    let (direct, behind, other) = (nfcapd(), nfcapd(), nfcapd());
+    let [direct, behind, other] = std::array::from_fn(|_| Nfcapd::start());
     let ours = Collector::start(
         &mut collector(),
         &[
             "--replicate",
-            &format!("udp://127.0.0.1:{}?source=keep", behind.2),
+            &format!("udp://127.0.0.1:{}?source=keep", behind.port),
             "--replicate",
-            &format!("udp://localhost:{}?source=own", other.2),
+            &format!("udp://localhost:{}?source=own", other.port),
         ],
     );
     let exporters = exporters();
     let datagrams: usize = exporters.iter().map(|(_, sent)| sent.len()).sum();
-    send(&exporters, direct.2);
+    send(&exporters, direct.port);
     send(&exporters, ours.port);
     ours.wait_for("replicate_sent_total", 2 * datagrams as u64);
     let scrape = ours.scrape();
@@ -220,14 +167,15 @@ fn nfcapd_behind_the_collector_sees_no_difference() {
         0
     );
     ours.running.terminate();
-    sleep(Duration::from_millis(500));
-    for capturing in [direct.1, behind.1, other.1] {
-        capturing.terminate();
-    }
-    let (direct, behind) = (
-        with_exporters(direct.0.path()),
-        with_exporters(behind.0.path()),
-    );
+    let other = other.finish().flows();
+    let [direct, behind] = [direct, behind].map(|nfcapd| {
+        let all = nfcapd
+            .finish()
+            .lines("%ra,%sa,%da,%sp,%dp,%pr,%pkt,%byt,%tsr,%ter");
+        let lines = all.iter().map(|line| line.split_whitespace().collect());
+        let ours = lines.filter(|line: &String| line.contains("10.1."));
+        ours.collect::<Vec<_>>()
+    });
     assert_eq!(direct.len(), 1500);
     for exporter in ["127.0.0.2,", "127.0.0.3,", "127.0.0.4,"] {
         let of = direct.iter().filter(|line| line.starts_with(exporter));
@@ -235,65 +183,30 @@ fn nfcapd_behind_the_collector_sees_no_difference() {
     }
     assert_eq!(direct, behind);
     // From our own address nothing else is lost: every exporter has a port of its own.
-    Flows::of_nfdump(other.0.path()).assert_same(&flows(&direct), "source=own");
-}
-
-/// goflow2 that writes what it gets.
-fn goflow2(out: &Path) -> (Running, u16) {
-    let port = free_udp_port();
-    let mut goflow2 = Command::new("goflow2");
-    goflow2.args(["-listen", &format!("netflow://127.0.0.1:{port}")]);
-    goflow2
-        .args(["-addr", "", "-format", "json", "-transport.file"])
-        .arg(out);
-    let running = Running::start(goflow2.stdout(Stdio::null()).stderr(Stdio::null()));
-    program::wait_for_udp(running.pid(), port);
-    (running, port)
-}
-
-/// What goflow2 wrote, without when it received it.
-fn of_goflow2(out: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(out).unwrap();
-    // Its workers write objects and line ends as they come, so that these may change places.
-    let records = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
-    let mut lines: Vec<String> = records
-        .map(|record| {
-            let mut record = record.unwrap();
-            record["time_received_ns"].take();
-            record.to_string()
-        })
-        .collect();
-    lines.sort();
-    lines
+    other.assert_same(&flows(&direct), "source=own");
 }
 
 #[test]
 fn goflow2_behind_the_collector_sees_no_difference() {
     let test = "goflow2_behind_the_collector_sees_no_difference";
-    if missing(test, &["goflow2"]) {
+    let Some(program) = Goflow2::program(test) else {
         return;
-    }
+    };
     if !netns::allowed() {
         skip(test, "keeping the exporters' addresses needs root");
         return;
     }
     let _turn = take_turn();
-    let folder = tempfile::tempdir().unwrap();
-    let outs = [folder.path().join("direct"), folder.path().join("behind")];
-    let [direct, behind] = outs.each_ref().map(|out| goflow2(out));
-    let url = format!("udp://127.0.0.1:{}?source=keep", behind.1);
+    let [direct, behind] = std::array::from_fn(|_| Goflow2::start(&program));
+    let url = format!("udp://127.0.0.1:{}?source=keep", behind.port);
     let ours = Collector::start(&mut collector(), &["--replicate", &url]);
     let exporters = exporters();
     let datagrams: usize = exporters.iter().map(|(_, sent)| sent.len()).sum();
-    send(&exporters, direct.1);
+    send(&exporters, direct.port);
     send(&exporters, ours.port);
     ours.wait_for("replicate_sent_total", datagrams as u64);
-    sleep(Duration::from_millis(500));
+    let [direct, behind] = [direct, behind].map(Goflow2::records);
     ours.running.terminate();
-    for running in [direct.0, behind.0] {
-        running.interrupt(Duration::from_secs(20));
-    }
-    let [direct, behind] = outs.each_ref().map(|out| of_goflow2(out));
     assert_eq!(direct.len(), 1500);
     assert_eq!(direct, behind);
 }
@@ -377,22 +290,19 @@ fn without_the_right_to_keep_addresses_it_says_so_or_sends_from_its_own() {
 
 #[test]
 fn a_target_that_is_the_collector_itself_is_refused() {
-    for setting in ["--replicate", "--forward"] {
-        let port = free_udp_port();
+    for (setting, scheme) in [
+        ("--replicate", "udp"),
+        ("--forward", "udp"),
+        ("--forward", "tcp"),
+    ] {
+        let port = match scheme {
+            "udp" => free_udp_port(),
+            _ => free_tcp_port(),
+        };
         let mut command = collector();
-        command
-            .args([
-                "--listen",
-                &format!("udp://0.0.0.0:{port}"),
-                "--http",
-                "127.0.0.1:0",
-            ])
-            .args([
-                "--kubernetes",
-                "off",
-                setting,
-                &format!("udp://127.0.0.1:{port}"),
-            ]);
+        command.args(["--listen", &format!("{scheme}://0.0.0.0:{port}")]);
+        command.args(["--http", "127.0.0.1:0", "--kubernetes", "off"]);
+        command.args([setting, &format!("{scheme}://127.0.0.1:{port}")]);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(64));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -515,6 +425,44 @@ fn our_own_collector_reads_the_names_and_the_numbers_are_unchanged() {
 }
 
 #[test]
+fn of_names_that_come_and_names_that_are_known_the_line_has_one() {
+    let (folder, inventory, input) = prepared(known().into_iter());
+    let forwarded = folder.path().join("out.ipfix");
+    let mut command = collector();
+    command
+        .arg("--read")
+        .arg(&input)
+        .args(["--kubernetes", "off"]);
+    command.arg("--inventory").arg(&inventory);
+    command.args(["--forward", &format!("file:{}", forwarded.display())]);
+    program::output(&mut command);
+    // The next collector knows one of the pods by another name, and of the other one nothing.
+    let other = folder.path().join("other.yaml");
+    std::fs::write(
+        &other,
+        "nodes: [{name: node-x, addresses: [192.0.2.9]}]\n\
+         pods: [{name: renamed, namespace: shop, addresses: [10.1.1.1], node: node-x}]\n",
+    )
+    .unwrap();
+    let mut command = collector();
+    command.arg("--read").arg(&forwarded);
+    command.args(["--kubernetes", "off", "--flow-log", "stdout:"]);
+    let text = program::text(command.arg("--inventory").arg(&other));
+    let line = text.lines().next().unwrap();
+    for name in [
+        "sourcePodName",
+        "sourceNodeName",
+        "destinationPodName",
+        "trafficClass",
+    ] {
+        assert_eq!(line.matches(&format!("\"{name}\":")).count(), 1, "{line}");
+    }
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["sourcePodName"], "renamed");
+    assert_eq!(line["destinationPodName"], "db-1");
+}
+
+#[test]
 fn what_was_sampled_is_scaled_once() {
     let folder = tempfile::tempdir().unwrap();
     let (input, forwarded) = (folder.path().join("in"), folder.path().join("out"));
@@ -588,7 +536,7 @@ fn peers_read_what_is_forwarded() {
             record.octet_delta_count,
         );
     }
-    nfcapd.finish().0.assert_same(&truth, "nfcapd");
+    nfcapd.finish().flows().assert_same(&truth, "nfcapd");
 
     let dump = program::text(
         Command::new("ipfixDump")
@@ -638,38 +586,8 @@ fn tshark_finds_nothing_wrong_in_what_is_forwarded() {
         datagrams.push(buffer[..octets].to_vec());
     }
     let capture = folder.path().join("out.pcap");
-    let file = std::fs::File::create(&capture).unwrap();
-    let mut writer = pcap_file::pcap::PcapWriter::new(file).unwrap();
-    for datagram in &datagrams {
-        let mut frame = Vec::new();
-        etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
-            .ipv4([192, 0, 2, 10], [192, 0, 2, 1], 64)
-            .udp(50_000, 4739)
-            .write(&mut frame, datagram)
-            .unwrap();
-        let packet = pcap_file::pcap::PcapPacket::new(
-            Duration::from_millis(NOW),
-            frame.len() as u32,
-            &frame,
-        );
-        writer.write_packet(&packet).unwrap();
-    }
-    drop(writer);
-    let tshark = |arguments: &[&str]| {
-        let mut command = Command::new("tshark");
-        command
-            .arg("-r")
-            .arg(&capture)
-            .args(["-d", "udp.port==4739,cflow"]);
-        program::text(command.args(arguments).stderr(Stdio::null()))
-    };
-    assert_eq!(
-        tshark(&["-Y", "_ws.malformed || _ws.expert.severity >= 6291456"]),
-        ""
-    );
-    let text = tshark(&["-T", "fields", "-E", "aggregator=,", "-e", "cflow.octets"]);
-    let cells = text.split([',', '\n']).filter(|cell| !cell.is_empty());
-    let octets: u64 = cells.map(|cell| cell.parse::<u64>().unwrap()).sum();
+    write_capture(&capture, &datagrams);
+    let octets = tshark(&capture).totals.1;
     let sent = known().into_iter().chain((1000..1500).map(record));
     assert_eq!(
         octets,

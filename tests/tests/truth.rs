@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use kipfix_tests::flows::{Flows, Nfcapd};
-use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
-use kipfix_tests::scrape::Scrape;
+use kipfix_tests::collector::Collector;
+use kipfix_tests::flows::Flows;
+use kipfix_tests::peers::Nfcapd;
+use kipfix_tests::program::{self, probe};
 use kipfix_tests::traffic::{self, Truth};
 use kipfix_tests::{shared, skip, take_turn};
 
@@ -101,56 +101,20 @@ fn nfcapd_and_our_collector_get_exactly_what_the_probe_metered() {
 
 /// Sends a capture's records to nfcapd and to our collector at once and compares both with the truth.
 fn through_both(path: &Path, truth: &Flows, what: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("flows.json");
-    let (port, http) = (free_udp_port(), free_tcp_port());
     let nfcapd = Nfcapd::start();
-    let ours = Running::start(
-        collector()
-            .args([
-                "--listen",
-                &format!("udp://127.0.0.1:{port}"),
-                "--kubernetes",
-                "off",
-            ])
-            .args(["--http", &format!("127.0.0.1:{http}")])
-            .args([
-                "--receive-buffer",
-                "64MiB",
-                "--flow-log",
-                &format!("file:{}", log.display()),
-            ])
-            .stderr(Stdio::null()),
-    );
-    program::wait_for_udp(ours.pid(), port);
-    program::output(
-        probe()
-            .arg("--read")
-            .arg(path)
-            .args([
-                "--export",
-                &format!("udp://127.0.0.1:{}?rate=100000", nfcapd.port),
-            ])
-            .args(["--export", &format!("udp://127.0.0.1:{port}?rate=100000")]),
-    );
-    let mut scrape = Scrape::default();
-    let address = format!("127.0.0.1:{http}").parse().unwrap();
-    let mut before = None;
-    // Until the collector has read what waits in its socket.
-    program::eventually(Duration::from_secs(20), || {
-        scrape = Scrape::of(address);
-        let records = scrape.sum("kipfix_collector_records_total", &[]);
-        let settled = before == Some(records) && records > 0;
-        before = Some(records);
-        std::thread::sleep(Duration::from_millis(300));
-        settled
-    });
-    let (code, _) = ours.terminate();
-    assert_eq!(code, Some(0));
-    let logged = Flows::of_json_lines(&std::fs::read_to_string(&log).unwrap());
-    let (stored, summary) = nfcapd.finish();
+    let ours = Collector::start(&["--kubernetes", "off", "--receive-buffer", "64MiB"]);
+    let mut command = probe();
+    command.arg("--read").arg(path);
+    for port in [nfcapd.port, ours.port()] {
+        let target = format!("udp://127.0.0.1:{port}?rate=100000");
+        command.args(["--export", &target]);
+    }
+    program::output(&mut command);
+    let (logged, scrape) = ours.finish_scraped();
+    let stored = nfcapd.finish().flows();
+    let logged = logged.flows.unwrap();
     logged.assert_same(truth, &format!("{what}: flow log of our collector"));
-    stored.assert_same(truth, &format!("{what}: nfdump\n{summary}"));
+    stored.assert_same(truth, &format!("{what}: nfdump"));
     // No inventory: everything is outside, and still every octet is in the scrape.
     assert_eq!(
         scrape.sum("kipfix_bytes_total", &[]),

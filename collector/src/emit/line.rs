@@ -2,9 +2,11 @@
 
 use flowproto::Address;
 use flowproto::collector::Message;
+use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::json;
 use flowproto::template::Fields;
 
+use super::forward::ANTREA;
 use crate::enrich::{Ends, Known, Scope, TrafficClass};
 use crate::inventory::{EndpointId, EndpointKind};
 
@@ -30,6 +32,55 @@ pub(crate) fn begin(message: &Message<'_>, fields: Fields<'_>, out: &mut Vec<u8>
         },
         out,
     );
+}
+
+/// Whether a record may bring members that are added here too: it comes from Antrea, or from another collector
+/// of ours, which forwards what it knows.
+pub(crate) fn brings_names(fields: Fields<'_>) -> bool {
+    fields.have_enterprise(&[ANTREA, KIPFIX_ENTERPRISE])
+}
+
+/// Takes out of the line that begins at `from` and is not ended each member whose name comes again behind it: what
+/// this collector knows stays, and what it does not know stays as the record brings it.
+pub(crate) fn keep_last(out: &mut Vec<u8>, from: usize) {
+    let line = out.split_off(from);
+    let members = members(line.get(1..).unwrap_or_default());
+    out.push(b'{');
+    for (at, member) in members.iter().enumerate() {
+        let mut behind = members.iter().skip(at.saturating_add(1));
+        if behind.any(|other| name(other) == name(member)) {
+            continue;
+        }
+        if out.len() > from.saturating_add(1) {
+            out.push(b',');
+        }
+        out.extend_from_slice(member);
+    }
+}
+
+/// The name of a member.
+fn name(member: &[u8]) -> &[u8] {
+    let end = member.windows(2).position(|end| end == b"\":");
+    member.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
+/// The members of an object, without its braces.
+fn members(object: &[u8]) -> Vec<&[u8]> {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    let between = |octet: &u8| {
+        match octet {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            _ if is_text => {}
+            b'{' | b'[' => depth = depth.saturating_add(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' => return depth == 0,
+            _ => {}
+        }
+        false
+    };
+    object.split(between).collect()
 }
 
 /// Who exported a record.
@@ -229,4 +280,21 @@ fn add_member(name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_members_of_one_name_the_last_stays() {
+        let before = r#"{"a":1,"b":[2,{"a":"\",\"c\":"}],"c":"x,","a":"y","c":3"#;
+        let after = r#"{"b":[2,{"a":"\",\"c\":"}],"a":"y","c":3"#;
+        let mut out = format!("a line\n{before}").into_bytes();
+        // Once more changes nothing.
+        for _ in 0..2 {
+            keep_last(&mut out, 7);
+            assert_eq!(String::from_utf8_lossy(&out), format!("a line\n{after}"));
+        }
+    }
 }

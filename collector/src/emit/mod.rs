@@ -46,6 +46,15 @@ fn look_up(
     Ok(())
 }
 
+/// Where this process itself receives.
+#[derive(Clone, Debug, Default)]
+pub struct Listening {
+    /// Datagrams.
+    pub datagrams: Vec<SocketAddr>,
+    /// Connections.
+    pub connections: Vec<SocketAddr>,
+}
+
 /// Whether this process itself receives at `address`.
 fn is_own(address: SocketAddr, listening: &[SocketAddr]) -> bool {
     let ip = address.ip().to_canonical();

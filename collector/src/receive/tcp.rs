@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use kipfix_service::signals::Stop;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -44,8 +44,13 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// At the stop, what has come is read for so long at the most.
 const LAST_READ: Duration = Duration::from_secs(3);
-/// At the stop, a connection that brings nothing for so long is done.
+/// At the stop, a listener that nobody comes to for so long is done.
 const LAST_PAUSE: Duration = Duration::from_millis(100);
+/// At the stop, a connection that brings nothing for so long is done. Our own exporters look up four times a
+/// second whether they are told so, send what they have, and close.
+const LAST_WORD: Duration = Duration::from_millis(600);
+/// How long it may take to tell an exporter that we are done.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// A socket that connections come to.
 #[derive(Debug)]
@@ -186,7 +191,7 @@ pub fn receive(
         }
         // Each of the tasks holds the thread until it is done.
         let stopped = Instant::now();
-        while Rc::strong_count(&thread) > 1 && stopped.elapsed() < LAST_READ + LAST_PAUSE {
+        while Rc::strong_count(&thread) > 1 && stopped.elapsed() < LAST_READ + LAST_WORD {
             sleep(Duration::from_millis(5)).await;
         }
         Ok(())
@@ -204,8 +209,12 @@ impl Thread {
                     is_stopping = true;
                     continue;
                 }
-                // What waits to be accepted at the stop has been told that it is connected.
-                () = sleep(LAST_PAUSE), if is_stopping => return,
+                // What waits to be accepted at the stop has been told that it is connected. Who comes later
+                // is told that it is not, and goes elsewhere.
+                () = sleep(LAST_PAUSE), if is_stopping => {
+                    SockRef::from(&socket).shutdown(Shutdown::Both).ok();
+                    return;
+                }
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -272,7 +281,7 @@ impl Thread {
     /// Reads Messages until there are no more.
     async fn read(
         &self,
-        mut stream: impl AsyncRead + Unpin,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
         exporter: SocketAddr,
         number: u64,
     ) -> Ending {
@@ -288,8 +297,12 @@ impl Thread {
             let turn = tokio::select! {
                 biased;
                 () = &mut stopped, if last_read.is_none() => {
+                    // This way is closed, the other one stays open: who notices can send what it has and go,
+                    // and nothing is lost that a host has acknowledged.
+                    let farewell = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context));
+                    timeout(FAREWELL, farewell).await.ok();
                     last_read = Some(Instant::now() + LAST_READ);
-                    deadline = Instant::now() + LAST_PAUSE;
+                    deadline = Instant::now() + LAST_WORD;
                     alarm.as_mut().reset(deadline);
                     continue;
                 }
@@ -318,7 +331,7 @@ impl Thread {
             let now = Instant::now();
             deadline = match (last_read, framing.is_midway()) {
                 (Some(end), _) if now >= end => return Ending::Stopped,
-                (Some(_), _) => now + LAST_PAUSE,
+                (Some(_), _) => now + LAST_WORD,
                 (None, false) => now + limits.idle,
                 // The Message that had begun before goes on.
                 (None, true) if was_midway && messages == 0 => deadline,

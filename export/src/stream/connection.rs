@@ -80,6 +80,8 @@ pub(super) struct Connection {
     unsettled: VecDeque<Written>,
     /// This side has said that it is done.
     ended: bool,
+    /// The other side has.
+    heard_end: bool,
     /// The other side broke it off.
     reset: bool,
     counters: TargetCounters,
@@ -118,6 +120,7 @@ impl Connection {
             written: 0,
             unsettled: VecDeque::new(),
             ended: false,
+            heard_end: false,
             reset: false,
             counters,
             ending: Ending::default(),
@@ -191,13 +194,18 @@ impl Connection {
         }
     }
 
+    /// Whether the other side has said that it sends nothing more.
+    pub(super) const fn other_side_is_done(&self) -> bool {
+        self.heard_end
+    }
+
     /// Notices that the other side has closed, and reads what nobody asked it to say.
     pub(super) fn listen(&mut self) -> Result<(), Failure> {
         let mut octets = [0_u8; 2048];
         loop {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
             match recv(self.socket.as_raw_fd(), &mut octets, flags).map_err(io::Error::from) {
-                Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+                Ok(0) => return Err(self.hear_end()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -209,13 +217,18 @@ impl Connection {
             if let Some(tls) = &mut self.tls {
                 tls.read_tls(&mut self.socket)?;
                 if tls.process_new_packets()?.peer_has_closed() {
-                    return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
+                    return Err(self.hear_end());
                 }
             } else {
                 // How much does not matter: it is asked again.
                 let _octets = self.socket.read(&mut octets)?;
             }
         }
+    }
+
+    fn hear_end(&mut self) -> Failure {
+        self.heard_end = true;
+        io::Error::from(ErrorKind::UnexpectedEof).into()
     }
 
     pub(super) fn send(&mut self, message: OutgoingMessage<'_>) -> Result<(), Failure> {
@@ -257,6 +270,7 @@ impl Connection {
             Err(error) if error.kind() == ErrorKind::NotConnected => {
                 let in_order = self.ended && !self.reset;
                 if !in_order || !matches!(self.socket.take_error(), Ok(None)) {
+                    self.reset = true;
                     return;
                 }
                 self.written
@@ -297,14 +311,15 @@ impl Connection {
         let began = monotonic();
         self.settle();
         while !self.unsettled.is_empty()
+            && !self.reset
             && !ending.is_over()
             && began.elapsed() < OFFLINE_PATIENCE
-            && self.listen().is_ok()
         {
             std::thread::sleep(Duration::from_millis(2));
+            // That the other side has said all it has to say is no reason not to wait: its host still answers.
+            self.listen().ok();
             self.settle();
         }
-        self.settle();
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A connection is one Transport Session: templates go out anew and the sequence begins at 0. What was
 //! written counts as sent once the other host has acknowledged it; when the connection breaks, what it has not
-//! acknowledged is lost, and counted so: to send it again could count it twice.
+//! acknowledged is lost, and counted so: to send it again could count it twice. When the other side closes its way
+//! in order, ours is still open: what there is goes out, and a collector that reads on loses nothing.
 
 mod connection;
 #[cfg(test)]
@@ -103,12 +104,18 @@ impl<E: Encoding> StreamExporter<E> {
     }
 
     /// Connects, however long that takes. False where it is not waited for any longer.
-    fn ready(&mut self) -> bool {
+    fn ready(&mut self, now_milliseconds: u64) -> bool {
         if let Some(connection) = &mut self.connection {
-            if let Err(failure) = connection.listen() {
-                self.break_off(failure);
-            } else {
-                return true;
+            match connection.listen() {
+                Ok(()) => return true,
+                // It may still read what it is sent, to stop without a loss.
+                Err(failure) if connection.other_side_is_done() => {
+                    if self.part(now_milliseconds) {
+                        self.dialer.complain(&failure);
+                        self.dialer.pause();
+                    }
+                }
+                Err(failure) => self.break_off(failure),
             }
         }
         loop {
@@ -157,6 +164,23 @@ impl<E: Encoding> StreamExporter<E> {
         self.dialer.pause();
     }
 
+    /// Ends a connection as it should be: what is left goes out, and is waited for. False where it broke over
+    /// that.
+    fn part(&mut self, now_milliseconds: u64) -> bool {
+        if let Some(session) = &mut self.session {
+            self.encoding.renew(session, &self.dialer.counters);
+        }
+        self.with_session(|session, send| session.close(now_milliseconds, send));
+        let Some(mut connection) = self.connection.take() else {
+            return false;
+        };
+        self.session = None;
+        connection.close(&self.dialer.ending);
+        connection.lose(&self.dialer.counters);
+        self.dialer.disconnected(&connection);
+        true
+    }
+
     /// Lets the session write, and ends the connection if that does not work.
     fn with_session<T>(
         &mut self,
@@ -196,7 +220,7 @@ impl<E: Encoding> StreamExporter<E> {
 impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
     fn export(&mut self, records: &[RecordOf<E>], now_milliseconds: u64) {
         for (at, record) in records.iter().enumerate() {
-            if (at == 0 || self.connection.is_none()) && !self.ready() {
+            if (at == 0 || self.connection.is_none()) && !self.ready(now_milliseconds) {
                 self.lose(records.len().saturating_sub(at));
                 return;
             }
@@ -216,7 +240,7 @@ impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
         if self.connection.is_none() && self.dialer.away_since.is_some() {
             return;
         }
-        if !self.ready() {
+        if !self.ready(now_milliseconds) {
             return;
         }
         if let Some(session) = &mut self.session {
@@ -229,16 +253,8 @@ impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
     }
 
     fn finish(&mut self, now_milliseconds: u64) {
-        if self.connection.is_some() && self.ready() {
-            if let Some(session) = &mut self.session {
-                self.encoding.renew(session, &self.dialer.counters);
-            }
-            self.with_session(|session, send| session.close(now_milliseconds, send));
-        }
-        if let Some(mut connection) = self.connection.take() {
-            connection.close(&self.dialer.ending);
-            connection.lose(&self.dialer.counters);
-            self.dialer.disconnected(&connection);
+        if self.connection.is_some() && self.ready(now_milliseconds) {
+            self.part(now_milliseconds);
         }
     }
 }

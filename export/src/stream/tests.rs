@@ -124,6 +124,37 @@ fn every_connection_begins_with_templates_and_sequence_0_and_ends_with_withdrawa
     assert_eq!(counters.failures_for(ConnectionFailure::Closed), 1);
 }
 
+#[test]
+fn who_closes_its_way_and_reads_on_gets_all_that_there_was() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
+    let counters = target.dialer.counters.clone();
+    // Some of it waits for more in a Message that is not full.
+    target.export(&vec![FlowRecord::default(); 500], 1000);
+    let (first, _) = listener.accept().unwrap();
+    first.shutdown(std::net::Shutdown::Write).unwrap();
+    let read_to_end = |mut socket: TcpStream| {
+        std::thread::spawn(move || {
+            let mut taken = Vec::new();
+            socket.read_to_end(&mut taken).unwrap();
+            taken
+        })
+    };
+    let reader = read_to_end(first.try_clone().unwrap());
+    let away = monotonic();
+    while target.connection.as_mut().unwrap().listen().is_ok() {
+        assert!(away.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    target.export(&vec![FlowRecord::default(); 3], 2000);
+    let second = read_to_end(listener.accept().unwrap().0);
+    target.finish(2000);
+    assert_eq!(records(&reader.join().unwrap()), 500);
+    assert_eq!(records(&second.join().unwrap()), 3);
+    assert_eq!((counters.sent(), counters.total_lost()), (503, 0));
+    assert_eq!(counters.failures_for(ConnectionFailure::Closed), 1);
+}
+
 /// One side of a connection that stops reading, so that the other side has to stop sending, and dies: what
 /// it read, and what its kernel had acknowledged.
 fn die(mut socket: TcpStream, mut tls: Option<ServerConnection>) -> Vec<u8> {

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowproto::exporter::{
-    ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Statistics, Version,
+    ExportSession, ExportSettings, Facts, InterfaceName, Statistics, Version,
 };
 use flowproto::record::Sampling;
 use flowproto::{FlowKey, FlowRecord};
 use kipfix_export::counters::TargetCounters;
-use kipfix_export::{Encoding, Send, Session, SessionStart};
+use kipfix_export::{Encoding, SessionStart};
 
 /// What the metering side tells the exporting side of itself: written now and then, read before a flush.
 #[derive(Debug, Default)]
@@ -80,9 +80,9 @@ impl FlowEncoding {
 }
 
 impl Encoding for FlowEncoding {
-    type Session = FlowSession;
+    type Session = ExportSession;
 
-    fn begin(&self, start: SessionStart) -> FlowSession {
+    fn begin(&self, start: SessionStart) -> ExportSession {
         let mut session = ExportSession::new(ExportSettings {
             exporter_address: start.exporter_address,
             max_message_octets: start.max_message_octets,
@@ -90,12 +90,12 @@ impl Encoding for FlowEncoding {
             ..self.settings.clone()
         });
         session.renew(self.facts(Statistics::default()));
-        FlowSession(session)
+        session
     }
 
-    fn renew(&self, session: &mut FlowSession, counters: &TargetCounters) {
+    fn renew(&self, session: &mut ExportSession, counters: &TargetCounters) {
         let (not_sent_packets, not_sent_octets) = counters.not_sent();
-        session.0.renew(self.facts(Statistics {
+        session.renew(self.facts(Statistics {
             not_sent_flows: counters.total_lost(),
             not_sent_packets,
             not_sent_octets,
@@ -105,39 +105,5 @@ impl Encoding for FlowEncoding {
 
     fn flow_key(record: &FlowRecord) -> FlowKey {
         record.key
-    }
-}
-
-/// A Transport Session of flow records.
-#[derive(Debug)]
-pub struct FlowSession(ExportSession);
-
-impl Session for FlowSession {
-    type Record = FlowRecord;
-
-    #[inline]
-    fn add(
-        &mut self,
-        record: &FlowRecord,
-        now_milliseconds: u64,
-        send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
-        self.0.add(record, now_milliseconds, send)
-    }
-
-    fn flush(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
-        self.0.flush(now_milliseconds, send);
-    }
-
-    fn close(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
-        self.0.close(now_milliseconds, send);
-    }
-
-    fn refresh(&mut self) {
-        self.0.refresh();
-    }
-
-    fn limit_message_octets(&mut self, octets: usize) {
-        self.0.limit_message_octets(octets);
     }
 }

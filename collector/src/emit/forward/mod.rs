@@ -31,9 +31,10 @@ use kipfix_service::signals::Stop;
 use serde::{Deserialize, Serialize};
 
 use super::mailbox::{Emptier, Load, Mailbox};
-use super::{Patience, is_own};
+use super::{Listening, Patience, is_own};
 use crate::enrich::Ends;
 use crate::worker::Shared;
+pub(super) use names::ANTREA;
 use record::Records;
 pub use record::{Enriched, Origin};
 use session::Enrichment;
@@ -93,12 +94,16 @@ impl Forwarder {
     pub fn start(
         targets: &[Target],
         (which, queue_records): (Which, usize),
-        (patience, listening): (Patience, &[SocketAddr]),
+        (patience, listening): (Patience, &Listening),
         families: &TargetFamilies,
         shared: &Arc<Shared>,
         stop: &Stop,
     ) -> Result<Self, Failure> {
         for target in targets {
+            let listening = match target.kind {
+                TargetKind::Udp { .. } => &listening.datagrams,
+                _ => &listening.connections,
+            };
             let remote = target.remote();
             let ip = remote.and_then(|remote| Some((remote.host.parse().ok()?, remote.port)));
             if ip.is_some_and(|(ip, port)| is_own(SocketAddr::new(ip, port), listening)) {

@@ -9,7 +9,7 @@ use super::record::Enriched;
 use crate::enrich::{End, Known, Scope, TrafficClass};
 use crate::inventory::EndpointKind;
 
-pub(super) const ANTREA: u32 = 56_506;
+pub(in crate::emit) const ANTREA: u32 = 56_506;
 
 /// How many names there are.
 const COUNT: usize = 23;

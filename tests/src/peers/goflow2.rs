@@ -1,0 +1,100 @@
+//! goflow2, which writes JSON.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Reading, Sequence};
+use crate::flows::Flows;
+use crate::program::{self, Running, free_udp_port};
+use crate::skip;
+
+/// goflow2 in the background, writing what it gets.
+pub struct Goflow2 {
+    running: Running,
+    folder: tempfile::TempDir,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Goflow2 {
+    /// The program (`tests/goflow2.sh`); `None`, said by [`skip`], where it is not here and cannot be built.
+    pub fn program(test: &str) -> Option<PathBuf> {
+        let built = program::built_by("goflow2.sh");
+        built.map_err(|reason| skip(test, &reason)).ok()
+    }
+
+    /// Starts it. One worker reads in order; several may read records while another one reads their template.
+    pub fn start(program: &PathBuf) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_udp_port();
+        let listen =
+            format!("netflow://127.0.0.1:{port}?count=1&workers=1&queue_size=100000&blocking=true");
+        let mut command = Command::new(program);
+        command.args(["-listen", &listen, "-addr", ""]);
+        command.args(["-format", "json", "-transport.file"]);
+        command.arg(folder.path().join("flows.json"));
+        let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        program::wait_for_udp(running.pid(), port);
+        Self {
+            running,
+            folder,
+            port,
+        }
+    }
+
+    /// Ends it: every record as it wrote it, but for when it received it, sorted.
+    pub fn records(self) -> Vec<Value> {
+        // What is still in its socket buffer is read before it notices the signal.
+        std::thread::sleep(Duration::from_millis(500));
+        self.running.interrupt(Duration::from_secs(20));
+        let text = std::fs::read_to_string(self.folder.path().join("flows.json"));
+        let text = text.expect("it wrote");
+        // One object behind the other, whatever is between them.
+        let objects = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+        let mut records: Vec<Value> = objects
+            .map(|record| {
+                let mut record = record.expect("JSON");
+                record["time_received_ns"].take();
+                record
+            })
+            .collect();
+        records.sort_by_cached_key(Value::to_string);
+        records
+    }
+
+    /// Ends it: what it read.
+    pub fn finish(self) -> Reading {
+        let mut flows = Flows::default();
+        let mut numbers = BTreeSet::new();
+        let records = self.records();
+        for record in &records {
+            let text = |name: &str| {
+                let text = record[name].as_str();
+                text.unwrap_or_else(|| panic!("{name} in {record}"))
+            };
+            let address = |name: &str| -> IpAddr { text(name).parse().expect("an address") };
+            let number = |name: &str| record[name].as_u64().unwrap_or_default();
+            let protocol = match text("proto") {
+                "TCP" => 6,
+                "UDP" => 17,
+                "ICMP" => 1,
+                "IPv6-ICMP" => 58,
+                other => panic!("protocol {other}"),
+            };
+            let ports = (number("src_port") as u16, number("dst_port") as u16);
+            let ends = (address("src_addr"), address("dst_addr"));
+            let key = (ends.0, ends.1, protocol, ports.0, ports.1);
+            flows.add(key, number("packets"), number("bytes"));
+            numbers.insert(number("sequence_num"));
+            // Times of flows are those of the capture, not of today.
+            let start = number("time_flow_start_ns") / 1_000_000_000;
+            assert!((1_600_000_000..1_800_000_000).contains(&start), "{record}");
+        }
+        Reading::of_flows(records.len() as u64, flows, Sequence::Numbers(numbers))
+    }
+}

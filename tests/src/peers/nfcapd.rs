@@ -1,0 +1,89 @@
+//! nfcapd of nfdump, which stores, and nfdump, which shows what was stored.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::{Reading, Sequence};
+use crate::flows::Flows;
+use crate::program::{self, Running, free_udp_port};
+
+/// nfcapd in the background, storing what it gets.
+pub struct Nfcapd {
+    folder: tempfile::TempDir,
+    running: Running,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+}
+
+/// What nfcapd stored.
+pub struct NfcapdReading {
+    folder: tempfile::TempDir,
+}
+
+impl Nfcapd {
+    /// Starts it with a large socket buffer.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_udp_port();
+        let mut command = Command::new("nfcapd");
+        command.args(["-b", "127.0.0.1", "-t", "3600", "-B", "16777216", "-p"]);
+        command.arg(port.to_string()).arg("-w").arg(folder.path());
+        let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        program::wait_for_udp(running.pid(), port);
+        Self {
+            folder,
+            running,
+            port,
+        }
+    }
+
+    /// Ends it.
+    pub fn finish(self) -> NfcapdReading {
+        // What is still in its socket buffer is read before it notices the signal.
+        std::thread::sleep(Duration::from_millis(500));
+        self.running.terminate();
+        NfcapdReading {
+            folder: self.folder,
+        }
+    }
+}
+
+impl NfcapdReading {
+    /// The folder of what it stored.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The sums of every flow.
+    pub fn flows(&self) -> Flows {
+        Flows::of_nfdump(self.folder())
+    }
+
+    /// A line of nfdump's for each record, in a format of its (`%sa` …), sorted, without blanks.
+    pub fn lines(&self, format: &str) -> BTreeSet<String> {
+        let mut nfdump = Command::new("nfdump");
+        nfdump.args(["-6", "-q", "-N", "-o", &format!("fmt:{format}"), "-R"]);
+        let text = program::text(nfdump.arg(self.folder()));
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// All of it.
+    pub fn reading(&self) -> Reading {
+        let mut summary = Command::new("nfdump");
+        let summary = program::text(summary.arg("-I").arg("-R").arg(self.folder()));
+        let number = |name: &str| -> u64 {
+            let mut lines = summary.lines();
+            let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            value
+                .and_then(|value| value.trim().parse().ok())
+                .unwrap_or_else(|| panic!("no {name} in\n{summary}"))
+        };
+        Reading::of_flows(
+            number("Flows"),
+            self.flows(),
+            Sequence::Failures(number("Sequence failures")),
+        )
+    }
+}
