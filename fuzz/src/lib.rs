@@ -7,17 +7,17 @@
 //!
 //! | target | octets are | what must hold |
 //! |---|---|---|
-//! | [`messages`] | datagrams of some exporters | everything is accounted for, bounded, told the same twice; records are valid JSON and survive export |
-//! | [`stream`] | a connection | however it is cut the same Messages come out; nothing is left behind |
-//! | [`explain`] | datagrams | the dump counts what the decoder counts, and finds what the decoder cannot use |
-//! | [`savefile`] | a capture or IPFIX file | frames = datagrams + not used; however it is read the same comes out |
-//! | [`packets`] | frames | packets and octets in = in records + counted; bounded |
-//! | [`export`] | flow records | each version carries what it can; Messages are short enough and break no rule |
-//! | [`forward`] | flow records | the same of enriched IPFIX |
-//! | [`worker`] | datagrams | every direction of every record gets one verdict |
-//! | [`netlink`] | the kernel's messages | the walk ends, within the octets |
-//! | [`inventory`] | an inventory file | an inventory, or one sentence |
-//! | [`outside`] | a database or cloud ranges | a table, or one sentence; bounded |
+//! | [`messages()`] | datagrams of some exporters | everything is accounted for, bounded, told the same twice; records are valid JSON and survive export |
+//! | [`stream()`] | a connection | however it is cut the same Messages come out; nothing is left behind |
+//! | [`explain()`] | datagrams | the dump counts what the decoder counts, and finds what the decoder cannot use |
+//! | [`savefile()`] | a capture or IPFIX file | frames = datagrams + not used; however it is read the same comes out |
+//! | [`packets()`] | frames | packets and octets in = in records + counted; bounded |
+//! | [`export()`] | flow records | each version carries what it can; Messages are short enough and break no rule |
+//! | [`forward()`] | flow records | the same of enriched IPFIX |
+//! | [`worker()`] | datagrams | every direction of every record gets one verdict |
+//! | [`netlink()`] | the kernel's messages | the walk ends, within the octets |
+//! | [`inventory()`] | an inventory file | an inventory, or one sentence |
+//! | [`outside()`] | a database or cloud ranges | a table, or one sentence; bounded |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! How the fields of a template fill a [`FlowRecord`]: decided once, when the template arrives, so that
+//! How the fields of a template fill a [`crate::FlowRecord`]: decided once, when the template arrives, so that
 //! a Data Record is read by offset and never interpreted by element number.
 //!
 //! Exporters carry the same quantity under several elements, at times under two in one record. These are
