@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::program;
 use crate::skip;
@@ -98,11 +99,15 @@ pub fn missing(test: &str) -> bool {
 
 /// True where this process may make namespaces.
 pub fn allowed() -> bool {
-    let name = format!("kt{}-try", std::process::id());
-    let made = program::shell_words(&format!("ip netns add {name}")).output();
-    let made = made.is_ok_and(|o| o.status.success());
-    if made {
-        run(&format!("ip netns del {name}"));
-    }
-    made
+    // Tests of one process ask at the same time.
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    *ALLOWED.get_or_init(|| {
+        let name = format!("kt{}-try", std::process::id());
+        let made = program::shell_words(&format!("ip netns add {name}")).output();
+        let made = made.is_ok_and(|o| o.status.success());
+        if made {
+            run(&format!("ip netns del {name}"));
+        }
+        made
+    })
 }
