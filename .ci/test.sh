@@ -14,7 +14,7 @@ make test does, in this order:
   5. tests: those of every crate, then those binaries with real peers (nfdump, softflowd, pmacct, tshark,
      ...), the demo, live captures in network namespaces of their own, and the chart on a real cluster of
      three nodes made here; what this machine cannot do is skipped, and said
-On two cores that takes about 15 minutes, with nothing built before about 40.
+On two cores that takes about 20 minutes, with nothing built before about 45.
 WHAT
 
 deploy/deps.sh test || exit 1
