@@ -104,6 +104,26 @@ enum Line<'a> {
     Begun(Vec<u8>, bool),
 }
 
+impl Line<'_> {
+    /// Appends what the record itself says; whether it brings names.
+    fn begin(self, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Fields(message, fields) => {
+                line::begin(message, fields, out);
+                line::brings_names(fields)
+            }
+            Self::Begun(begun, brings_names) => {
+                if out.is_empty() {
+                    *out = begun;
+                } else {
+                    out.extend_from_slice(&begun);
+                }
+                brings_names
+            }
+        }
+    }
+}
+
 /// The Intermediate Process of one worker.
 #[derive(Debug)]
 pub(super) struct Intermediate {
@@ -536,16 +556,7 @@ impl Intermediate {
         };
         let out = log.text();
         let from = out.len();
-        let brings_names = match line {
-            Line::Fields(message, fields) => {
-                line::begin(message, fields, out);
-                line::brings_names(fields)
-            }
-            Line::Begun(line, brings_names) => {
-                out.extend_from_slice(&line);
-                brings_names
-            }
-        };
+        let brings_names = line.begin(out);
         if !known.is_empty() {
             let observer = self
                 .exporters
@@ -569,16 +580,7 @@ impl Intermediate {
     fn open_line(&self, ends: Ends, line: Line<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         if self.log.is_some() {
-            let brings_names = match line {
-                Line::Fields(message, fields) => {
-                    line::begin(message, fields, &mut out);
-                    line::brings_names(fields)
-                }
-                Line::Begun(line, brings_names) => {
-                    out = line;
-                    brings_names
-                }
-            };
+            let brings_names = line.begin(&mut out);
             line::add_ends(self.known(), ends, None, &mut out);
             line::add_cluster(&self.shared.cluster_name, &mut out);
             if brings_names {
