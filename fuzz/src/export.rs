@@ -5,7 +5,7 @@ use flowproto::explain::{Bounds, Captured, Explainer, Problem};
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Statistics, Version, Weight,
 };
-use flowproto::record::{FlowEndReason, Interfaces, Sampling, TunnelType};
+use flowproto::record::{FlowEndReason, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
 
 use crate::decoding::{Taken, number};
@@ -299,15 +299,7 @@ fn ipfix(record: &FlowRecord, sampling: Sampling) -> FlowRecord {
     if !record.is_biflow() {
         carried = carried.directions()[0].clone();
     }
-    if let Some(tunnel) = &mut carried.tunnel {
-        if tunnel.tunnel_type == TunnelType::IpInIp {
-            tunnel.tunnel_key = 0;
-        }
-        if !tunnel.tunnel_source_address.is_ipv4() {
-            tunnel.tunnel_source_address = Address::UNSPECIFIED;
-            tunnel.tunnel_destination_address = Address::UNSPECIFIED;
-        }
-    }
+    records::carry_tunnel(&mut carried);
     carried
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable};
 use flowproto::explain::{Bounds, Captured, Explainer, Problem};
-use flowproto::record::TunnelType;
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, Enriched, Origin};
 use kipfix_collector::enrich::{self, Known};
@@ -128,15 +127,7 @@ fn carried(enriched: &Enriched) -> FlowRecord {
     if let Some(interfaces) = &mut carried.interfaces {
         interfaces.flow_direction = Some(interfaces.flow_direction.unwrap_or_default());
     }
-    if let Some(tunnel) = &mut carried.tunnel {
-        if tunnel.tunnel_type == TunnelType::IpInIp {
-            tunnel.tunnel_key = 0;
-        }
-        if !tunnel.tunnel_source_address.is_ipv4() {
-            tunnel.tunnel_source_address = Address::UNSPECIFIED;
-            tunnel.tunnel_destination_address = Address::UNSPECIFIED;
-        }
-    }
+    records::carry_tunnel(&mut carried);
     if records::or_none(carried.exporter_address).is_unspecified()
         && record.exporter_address.is_unspecified()
     {

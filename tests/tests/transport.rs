@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::flows::Flows;
 use kipfix_tests::netns::{self, Hosts, Namespace};
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, is_installed, probe};
-use kipfix_tests::{skip, take_turn, traffic};
+use kipfix_tests::{peers, skip, take_turn, traffic};
 
 /// A collector in a namespace that writes its flow log into a file.
 fn collector_in(namespace: &Namespace, listen: &str, log: &Path) -> Running {
@@ -150,21 +150,7 @@ fn openssl_takes_ipfix_over_tls_from_who_has_a_certificate_and_from_nobody_else(
     for (client, accepted) in [(certificates.of_client(), true), (authority, false)] {
         let port = free_tcp_port();
         let taken = folder.path().join(format!("taken-{accepted}.ipfix"));
-        let mut server = Command::new("openssl");
-        server.args(["s_server", "-quiet", "-naccept", "1", "-tls1_3", "-accept"]);
-        server.arg(port.to_string());
-        server.args(["-Verify", "1", "-verify_return_error"]);
-        for (flag, name) in [
-            ("-cert", "server.crt"),
-            ("-key", "server.key"),
-            ("-CAfile", "ca.crt"),
-        ] {
-            server.arg(flag).arg(certificates.path(name));
-        }
-        server.stdout(std::fs::File::create(&taken).unwrap());
-        server.stdin(Stdio::piped()).stderr(Stdio::null());
-        let running = Running::start(&mut server);
-        program::wait_for_tcp(running.pid(), port);
+        let running = peers::openssl(&certificates, port, &["-tls1_3"], &taken);
         let target = format!("tls://localhost:{port}?{client}");
         let mut command = probe();
         command.arg("--read").arg(&path).args(["--export", &target]);

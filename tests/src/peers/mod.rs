@@ -6,6 +6,7 @@ mod goflow2;
 mod ipfix_dump;
 mod nfacctd;
 mod nfcapd;
+mod openssl;
 mod tshark;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ pub use goflow2::Goflow2;
 pub use ipfix_dump::ipfix_dump;
 pub use nfacctd::Nfacctd;
 pub use nfcapd::{Nfcapd, NfcapdReading};
+pub use openssl::openssl;
 pub use tshark::tshark;
 
 use crate::flows::Flows;

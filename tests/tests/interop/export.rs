@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::Collector;
 use kipfix_tests::flows::Flows;
 use kipfix_tests::peers::{self, Goflow2, Nfacctd, Nfcapd, Reading, Sequence, missing};
-use kipfix_tests::program::{self, Running, free_tcp_port, probe};
+use kipfix_tests::program::{self, free_tcp_port, probe};
 use kipfix_tests::sink::{Sink, StreamSink, write_capture};
 use kipfix_tests::{take_turn, traffic};
 
@@ -299,7 +298,7 @@ fn ipfix_dump(test: &str, folder: &Path) -> Vec<Reader> {
     if !missing(test, &["openssl"]) {
         let certificates = Certificates::new();
         let (port, decrypted) = (free_tcp_port(), folder.join("decrypted.ipfix"));
-        let server = openssl(&certificates, port, &decrypted);
+        let server = peers::openssl(&certificates, port, &[], &decrypted);
         readers.push(reader(
             "TLS (OpenSSL)",
             format!("tls://localhost:{port}?{}", certificates.of_client()),
@@ -311,27 +310,6 @@ fn ipfix_dump(test: &str, folder: &Path) -> Vec<Reader> {
         ));
     }
     readers
-}
-
-/// OpenSSL that takes one connection of somebody who has a certificate, and writes what it brings.
-fn openssl(certificates: &Certificates, port: u16, out: &Path) -> Running {
-    let mut server = Command::new("openssl");
-    server.args(["s_server", "-quiet", "-naccept", "1", "-accept"]);
-    server.arg(port.to_string());
-    server.args(["-Verify", "1", "-verify_return_error"]);
-    for (flag, name) in [
-        ("-cert", "server.crt"),
-        ("-key", "server.key"),
-        ("-CAfile", "ca.crt"),
-    ] {
-        server.arg(flag).arg(certificates.path(name));
-    }
-    server.stdout(std::fs::File::create(out).unwrap());
-    // At the end of its input it would leave.
-    server.stdin(Stdio::piped()).stderr(Stdio::null());
-    let running = Running::start(&mut server);
-    program::wait_for_tcp(running.pid(), port);
-    running
 }
 
 /// Our own collector.
