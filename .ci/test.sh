@@ -9,7 +9,7 @@ make test does, in this order:
   2. check: formatting, lints and documentation without a warning (make check)
   3. images: static binaries, both container images and Debian packages, without a container engine
      (make images deb)
-  4. peers: Kubernetes, helm, goflow2 and others from the Go module proxy, kept in ~/.cache/kipfix: minutes
+  4. peers: Kubernetes, helm, goflow2, Prometheus and others from the Go module proxy, kept in ~/.cache/kipfix: minutes
      the first time, nothing afterwards
   5. tests: those of every crate, then those binaries with real peers (nfdump, softflowd, pmacct, tshark,
      ...), the demo, live captures in network namespaces of their own, and the chart on a real cluster of
@@ -81,7 +81,8 @@ export KIPFIX_BIN
 # Where Go is not, the tests that need these say so.
 if command -v go >/dev/null; then
     step "peers" tests/cluster/build.sh
-    step "goflow2" tests/goflow2.sh
+    step "goflow2" tests/go_program.sh goflow2
+    step "Prometheus" tests/go_program.sh prometheus
 fi
 tests "tests" cargo test --workspace --locked --no-fail-fast
 

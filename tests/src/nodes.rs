@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::images;
 use crate::netns;
 use crate::program::{self, is_installed};
+use crate::prometheus::Prometheus;
 
 /// The host outside, behind the nodes' masquerading.
 pub const OUTSIDE: &str = "203.0.113.10";
@@ -29,15 +30,14 @@ pub struct Nodes {
 }
 
 /// The scripts of one cluster.
-#[derive(Clone, Debug)]
-pub(crate) struct Scripts {
+struct Scripts {
     name: String,
     state: PathBuf,
 }
 
 impl Scripts {
     /// A script of `tests/cluster/`, to be given arguments.
-    pub(crate) fn command(&self, script: &str) -> Command {
+    fn command(&self, script: &str) -> Command {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cluster");
         let mut command = Command::new(folder.join(script));
         command
@@ -98,11 +98,6 @@ impl Nodes {
         }
         eprintln!("{count} nodes are ready after {:?}", begun.elapsed());
         Ok(nodes)
-    }
-
-    /// Its scripts, to be run from another thread.
-    pub(crate) fn scripts(&self) -> Scripts {
-        self.scripts.clone()
     }
 
     /// A file of the control plane, such as `admin.conf`.
@@ -327,7 +322,8 @@ fn possible() -> Result<(), String> {
             return Err(format!("{file} is not here: deploy/deps.sh test"));
         }
     }
-    program::built_by("cluster/build.sh").map(drop)
+    program::built_by("cluster/build.sh")?;
+    Prometheus::program().map(drop)
 }
 
 /// True once the condition holds, asked twice a second.

@@ -48,16 +48,19 @@ pub fn is_installed(name: &str) -> bool {
 }
 
 /// What a script of `tests/` that builds something prints at its end, asked once a process; else why it could
-/// not be built.
+/// not be built. Arguments follow the script's name.
 ///
 /// # Errors
 /// The last line that the script said.
-pub fn built_by(script: &'static str) -> Result<PathBuf, String> {
+pub fn built_by(line: &'static str) -> Result<PathBuf, String> {
     static BUILT: Mutex<BTreeMap<&str, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let build = || {
+        let mut words = line.split_whitespace();
+        let script = words.next().unwrap_or_default();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/").to_owned() + script;
-        let output = Command::new(&path).stdin(Stdio::null()).output();
+        let mut command = Command::new(&path);
+        let output = command.args(words).stdin(Stdio::null()).output();
         let output = output.map_err(|error| format!("{path}: {error}"))?;
         let last = |said: &[u8]| {
             let said = String::from_utf8_lossy(said).into_owned();
@@ -65,10 +68,10 @@ pub fn built_by(script: &'static str) -> Result<PathBuf, String> {
         };
         match output.status.success() {
             true => Ok(PathBuf::from(last(&output.stdout))),
-            false => Err(format!("{script}: {}", last(&output.stderr))),
+            false => Err(format!("{line}: {}", last(&output.stderr))),
         }
     };
-    built.entry(script).or_insert_with(build).clone()
+    built.entry(line).or_insert_with(build).clone()
 }
 
 /// Runs a command to its end; panics, with all that it said, where it fails.

@@ -1,26 +1,25 @@
 //! A real Prometheus beside the cluster's control plane, and PromQL.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::nodes::{Nodes, Scripts, within};
-use crate::program::Running;
+use crate::nodes::{Nodes, within};
+use crate::program::{self, Running};
 
 const ADDRESS: &str = "127.0.0.1:9090";
 
-/// What finds pods by their annotations, as most installations have it. `PODS` stands for a file of all
-/// pods with the labels that Prometheus' own discovery gives them: Debian's is built without it.
+/// What finds pods by their annotations, as most installations have it. `KUBECONFIG` stands for the file with
+/// which it asks the API server.
 pub const ANNOTATIONS: &str = r#"
 global: {scrape_interval: 2s}
 scrape_configs:
   - job_name: pods
-    file_sd_configs: [{files: [PODS], refresh_interval: 1s}]
+    kubernetes_sd_configs: [{role: pod, kubeconfig_file: KUBECONFIG}]
     relabel_configs:
       - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape], regex: "true", action: keep}
       - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path], regex: (.+), target_label: __metrics_path__}
@@ -36,66 +35,28 @@ scrape_configs:
 pub struct Prometheus<'a> {
     nodes: &'a Nodes,
     _running: Running,
-    // Dropping the sender ends the discovery.
-    _discovery: Sender<()>,
     folder: TempDir,
 }
 
-/// Writes all pods with an address into a file, again and again, until the sender is gone.
-fn discover(scripts: &Scripts, file: &Path, end: &Receiver<()>) {
-    let label = |name: &str| -> String {
-        let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        name.chars().map(letter).collect()
-    };
-    loop {
-        let mut kubectl = scripts.command("kubectl");
-        let pods = kubectl
-            .args(["get", "pods", "--all-namespaces", "--output=json"])
-            .output();
-        let pods = pods
-            .ok()
-            .and_then(|out| serde_json::from_slice::<Value>(&out.stdout).ok());
-        if let Some(pods) = pods {
-            let pods = pods["items"].as_array().cloned().unwrap_or_default();
-            let target = |pod: &Value| {
-                let address = pod["status"]["podIP"].as_str()?;
-                let mut labels = json!({
-                    "__meta_kubernetes_namespace": pod["metadata"]["namespace"],
-                    "__meta_kubernetes_pod_name": pod["metadata"]["name"],
-                    "__meta_kubernetes_pod_node_name": pod["spec"]["nodeName"],
-                });
-                for (name, value) in pod["metadata"]["annotations"]
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                {
-                    labels[format!("__meta_kubernetes_pod_annotation_{}", label(name))] =
-                        value.clone();
-                }
-                Some(json!({"targets": [address], "labels": labels}))
-            };
-            let targets: Value = pods.iter().filter_map(target).collect();
-            let begun = file.with_extension("begun");
-            if fs::write(&begun, targets.to_string()).is_ok() {
-                fs::rename(&begun, file).ok();
-            }
-        }
-        if end.recv_timeout(Duration::from_secs(1)) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
-    }
-}
-
 impl<'a> Prometheus<'a> {
-    /// Starts one with a configuration, in which `PODS` stands for the file of all pods.
+    /// The program (`tests/go_program.sh`).
+    ///
+    /// # Errors
+    /// Why it cannot be built here.
+    pub fn program() -> Result<PathBuf, String> {
+        program::built_by("go_program.sh prometheus")
+    }
+
+    /// Starts one with a configuration, in which `KUBECONFIG` stands for the administrator's file.
     pub fn start(nodes: &'a Nodes, configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("prometheus.yaml");
-        let pods = folder.path().join("pods.json");
-        let text = configuration.replace("PODS", &pods.to_string_lossy());
+        let kubeconfig = nodes.credential("admin.conf");
+        let text = configuration.replace("KUBECONFIG", &kubeconfig.to_string_lossy());
         fs::write(&file, text).expect("a file");
         let log = fs::File::create(folder.path().join("log")).expect("a log");
-        let mut command = nodes.inside("cp", "prometheus");
+        let program = Self::program().expect("it is built before the cluster");
+        let mut command = nodes.inside("cp", program.to_str().expect("a path"));
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(
@@ -106,12 +67,8 @@ impl<'a> Prometheus<'a> {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        let (discovery, end) = channel();
-        let scripts = nodes.scripts();
-        std::thread::spawn(move || discover(&scripts, &pods, &end));
         let prometheus = Self {
             nodes,
-            _discovery: discovery,
             _running: Running::start(&mut command),
             folder,
         };

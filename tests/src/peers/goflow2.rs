@@ -22,9 +22,9 @@ pub struct Goflow2 {
 }
 
 impl Goflow2 {
-    /// The program (`tests/goflow2.sh`); `None`, said by [`skip`], where it is not here and cannot be built.
+    /// The program (`tests/go_program.sh`); `None`, said by [`skip`], where it is not here and cannot be built.
     pub fn program(test: &str) -> Option<PathBuf> {
-        let built = program::built_by("goflow2.sh");
+        let built = program::built_by("go_program.sh goflow2");
         built.map_err(|reason| skip(test, &reason)).ok()
     }
 

@@ -43,11 +43,7 @@ pub fn story(nodes: &Nodes) {
     let shop = Shop::open(nodes, &shop.concat());
     let release = Release::install(nodes, "kipfix", &[]);
     let prometheus = Prometheus::start(nodes, ANNOTATIONS);
-    let mut all = [release.pods("probe"), release.pods("collector")].concat();
-    all.sort();
-    assert_eq!(all.len(), 4, "{all:?}");
-    let scraped = within(Duration::from_secs(60), || prometheus.up("pod") == all);
-    assert!(scraped, "{:?}", prometheus.up("pod"));
+    release.scraped_by(&prometheus, 4);
 
     let _outside = serve_outside(nodes);
     let [client, far, web] = ["client", "far", "web"].map(|name| pod_address(nodes, name));

@@ -2,28 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use kipfix_tests::nodes::{Nodes, within};
+use kipfix_tests::nodes::Nodes;
 use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
 
 use crate::release::{Release, Shop, call, pod_address, workload};
 
-const VALUES: [&str; 1] = ["probe.settings={\"active_timeout\": \"5s\", \"idle_timeout\": \"2s\"}"];
+const VALUES: &str = "probe.settings={\"active_timeout\": \"5s\", \"idle_timeout\": \"2s\"}";
 
 /// Sends questions all the while, and compares in the end what probes sent with what collectors counted,
 /// those that are gone included.
-fn under_load(nodes: &Nodes, values: &[&str], disturb: impl FnOnce(&Release<'_>)) {
+fn under_load(nodes: &Nodes, collectors: usize, disturb: impl FnOnce(&Release<'_>)) {
     let shop = [
         workload("client", 1, 7000, false),
         workload("far", 3, 7000, false),
     ];
     let _shop = Shop::open(nodes, &shop.concat());
-    let release = Release::install(nodes, "kipfix", &[&VALUES, values].concat());
+    let release = Release::install(
+        nodes,
+        "kipfix",
+        &[VALUES, &format!("collector.replicas={collectors}")],
+    );
     let prometheus = Prometheus::start(nodes, ANNOTATIONS);
-    let all = 3 + release.pods("collector").len();
-    assert!(within(Duration::from_secs(60), || prometheus
-        .up("pod")
-        .len()
-        == all));
+    release.scraped_by(&prometheus, 3 + collectors);
     let far = pod_address(nodes, "far");
     // Longer than a collector that is told to end goes on, and than probes keep a name.
     let questions = 5000;
@@ -54,7 +54,7 @@ fn under_load(nodes: &Nodes, values: &[&str], disturb: impl FnOnce(&Release<'_>)
 }
 
 pub fn deleted(nodes: &Nodes) {
-    under_load(nodes, &[], |release| {
+    under_load(nodes, 1, |release| {
         let pod = release.pods("collector").remove(0);
         nodes.kubectl(&format!(
             "delete pod --namespace {} {pod} --wait=false",
@@ -64,7 +64,7 @@ pub fn deleted(nodes: &Nodes) {
 }
 
 pub fn drained(nodes: &Nodes) {
-    under_load(nodes, &["collector.replicas=2"], |release| {
+    under_load(nodes, 2, |release| {
         let pod = release.pods("collector").remove(0);
         let node = nodes.get(&format!("pod --namespace {} {pod}", release.namespace));
         let node = node["spec"]["nodeName"].as_str().unwrap().to_owned();

@@ -1,4 +1,5 @@
-//! The way of the Prometheus operator: the real one finds our monitors and makes a configuration of them.
+//! The way of the Prometheus operator: the real one finds our monitors and makes a configuration of them, with
+//! which a real Prometheus scrapes every pod.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use kipfix_tests::nodes::{Nodes, within};
 use kipfix_tests::program::{self, Running};
+use kipfix_tests::prometheus::Prometheus;
 
 use crate::release::Release;
 
@@ -63,7 +65,7 @@ pub fn monitors(nodes: &Nodes) {
         .split(',')
         .next()
         .unwrap();
-    // No replicas: the Prometheus that runs is the machine's own.
+    // No replicas: no image of it is here. A Prometheus beside the cluster reads the same configuration.
     nodes.apply(&format!(
         r#"
 apiVersion: monitoring.coreos.com/v1
@@ -122,6 +124,20 @@ spec:
         assert!(config.contains("scrape_interval: 2s"), "{config}");
     }
     println!("  the operator made scrape configurations of the PodMonitor and the ServiceMonitor");
+    // A Prometheus that the operator starts has a reloader beside it, which puts these in.
+    let configuration = configuration
+        .replace("$(POD_NAME)", "prometheus-it-0")
+        .replace("$(SHARD)", "0");
+    let prometheus = Prometheus::start(nodes, &configuration);
+    release.scraped_by(&prometheus, 4);
+    for (job, pods) in [("probe", 3), ("collector", 1)] {
+        let up = format!("sum(up{{job=~\".*kipfix-{job}\"}})");
+        prometheus.expect(&up, pods);
+    }
+    prometheus.expect_zero(
+        "sum(kipfix_probe_target_records_sent_total) - sum(kipfix_collector_records_total)",
+    );
+    drop(prometheus);
     nodes.kubectl(&format!(
         "delete prometheus it --namespace {}",
         release.namespace

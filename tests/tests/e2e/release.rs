@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kipfix_tests::nodes::{Nodes, within};
+use kipfix_tests::prometheus::Prometheus;
 
 /// An installed release.
 pub struct Release<'a> {
@@ -78,6 +79,15 @@ impl<'a> Release<'a> {
         let pods = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
         pods.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
             .collect()
+    }
+
+    /// Waits until Prometheus scrapes so many pods: all that there are, and no other.
+    pub fn scraped_by(&self, prometheus: &Prometheus<'_>, count: usize) {
+        let mut pods = [self.pods("probe"), self.pods("collector")].concat();
+        pods.sort();
+        assert_eq!(pods.len(), count, "{pods:?}");
+        let scraped = within(Duration::from_secs(60), || prometheus.up("pod") == pods);
+        assert!(scraped, "{:?}, not {pods:?}", prometheus.up("pod"));
     }
 
     /// `helm uninstall --wait`; then nothing of it is left anywhere.

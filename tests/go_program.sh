@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Builds a program that Debian does not have, or not as the tests need it, from the Go module proxy into a cache
+# folder outside the checkout, and prints its path:
+#   goflow2     reads what we export (a minute)
+#   prometheus  Debian's is built without discovery in Kubernetes (five minutes)
+# Does nothing when it is there already; needs `go` only when it is not.
+#   tests/go_program.sh NAME [FOLDER]
+set -euo pipefail
+
+tags='' flags='-s -w'
+case "${1:-}" in
+goflow2)
+    version=v2.2.6 module=github.com/netsampler/goflow2/v2
+    flags+=" -X main.version=$version"
+    ;;
+prometheus)
+    version=v0.313.5 module=github.com/prometheus/prometheus
+    # No way to find targets but this one: the others bring every cloud's client along.
+    tags=remove_all_sd,enable_kubernetes_sd
+    ;;
+*)
+    echo "usage: $0 goflow2|prometheus [FOLDER]" >&2
+    exit 64
+    ;;
+esac
+name=$1
+
+out=${2:-${KIPFIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kipfix}/$name-$version}
+mkdir -p "$out"
+# Whoever comes while it is built waits.
+exec 9>"$out/.lock"
+flock 9
+if [ ! -x "$out/$name" ]; then
+    if ! command -v go >/dev/null; then
+        echo "go is not here to build $name $version (https://go.dev/dl)" >&2
+        exit 1
+    fi
+    echo "building $name $version in $out, once" >&2
+    work=$(mktemp -d "$out/.build.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    cd "$work"
+    # In a module of our own: `go install` refuses modules that exclude versions of others.
+    printf 'module programs\n\nrequire %s %s\n' "$module" "$version" >go.mod
+    CGO_ENABLED=0 go build -mod=mod -buildvcs=false -trimpath -tags "$tags" -ldflags "$flags" \
+        -o "$name" "$module/cmd/$name"
+    # It is there when it is whole.
+    mv "$name" "$out/$name"
+fi
+echo "$out/$name"
