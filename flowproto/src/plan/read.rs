@@ -16,12 +16,13 @@ use crate::template::Span;
 /// Octets that are loaded for a number, however long it is.
 const WINDOW: usize = 8;
 
-/// How a number is loaded: eight octets that it begins, or ends, and what is beside it shifted out.
+/// How a number is loaded: eight octets with it, from which what is beside it is taken away.
 #[derive(Debug)]
 pub(super) struct Load {
-    at: usize,
-    left: u32,
-    right: u32,
+    mask: u64,
+    /// Sixteen bits are enough for a Message, and no sum with them overflows.
+    at: u16,
+    shift: u8,
     slot: Slot,
 }
 
@@ -32,30 +33,30 @@ impl Load {
         let Span { start, length } = step.span;
         let floats = first_variable.is_some_and(|first| first <= step.field);
         let is_number = step.slot.index() >= Slot::WIDE && step.slot != Slot::SamplingProbability;
-        if floats || !is_number || !(1..=WINDOW).contains(&length) {
+        if floats || !is_number || length == 0 {
             return None;
         }
-        let beside = u32::try_from(WINDOW.checked_sub(length)?)
-            .ok()?
-            .checked_mul(8)?;
-        let end = start.checked_add(length)?;
-        let (at, left) = match end.checked_sub(WINDOW) {
-            Some(at) => (at, beside),
-            None => (start, 0),
+        let bits = u32::try_from(WINDOW.checked_sub(length)?.checked_mul(8)?).ok()?;
+        // The octets end with the number, or begin with it where there are not as many in front of it.
+        let (at, shift) = match start.checked_add(length)?.checked_sub(WINDOW) {
+            Some(at) => (at, 0),
+            None => (start, bits),
         };
         (at.checked_add(WINDOW)? <= minimum).then_some(Self {
-            at,
-            left,
-            right: beside,
+            mask: u64::MAX.checked_shr(bits)?,
+            at: at.try_into().ok()?,
+            shift: shift.try_into().ok()?,
             slot: step.slot,
         })
     }
 
     #[inline]
     fn value(&self, octets: &[u8]) -> u64 {
-        let window = octets.get(self.at..).and_then(<[u8]>::first_chunk);
-        let window = window.map_or(0, |window: &[u8; WINDOW]| u64::from_be_bytes(*window));
-        window.wrapping_shl(self.left).wrapping_shr(self.right)
+        let at = usize::from(self.at);
+        let window = octets.get(at..at.wrapping_add(WINDOW));
+        let window = window.and_then(|window| window.try_into().ok());
+        let number = window.map_or(0, u64::from_be_bytes);
+        number.wrapping_shr(self.shift.into()) & self.mask
     }
 }
 
