@@ -1,29 +1,13 @@
 //! The chart with its defaults, and with settings changed.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use kipfix_tests::images;
 use kipfix_tests::nodes::{Meter, Nodes, OUTSIDE, OUTSIDE_ROUTED, within};
-use kipfix_tests::program::{self, Running};
 use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
 use serde_json::Value;
 
-use crate::release::{Release, Shop, call, pod_address, workload};
-
-/// A server of the traffic generator on the host outside.
-fn serve_outside(nodes: &Nodes) -> Running {
-    let traffic = images::program("kipfix-traffic").unwrap();
-    let mut command = nodes.inside("outside", traffic.to_str().unwrap());
-    command.args(["serve", "7002"]).stdin(Stdio::null());
-    Running::start(&mut command)
-}
-
-fn call_from_outside(nodes: &Nodes, line: &str) {
-    let traffic = images::program("kipfix-traffic").unwrap();
-    let mut command = nodes.inside("outside", traffic.to_str().unwrap());
-    program::output(command.arg("call").args(line.split_whitespace()));
-}
+use crate::release::Release;
+use crate::shop::{Shop, call, call_from_outside, pod_address, serve_outside, workload};
 
 /// IPv4 and UDP headers.
 const HEADERS: u64 = 28;

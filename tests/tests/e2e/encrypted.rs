@@ -6,7 +6,8 @@ use kipfix_tests::certificates;
 use kipfix_tests::nodes::{Meter, Nodes, within};
 use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
 
-use crate::release::{NAMESPACE, Release, Shop, call, pod_address, workload};
+use crate::release::{NAMESPACE, Release};
+use crate::shop::{Shop, call, pod_address, workload};
 
 /// Makes a secret of the kind that cert-manager makes.
 fn secret(nodes: &Nodes, folder: &std::path::Path, name: &str) {

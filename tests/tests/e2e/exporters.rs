@@ -7,7 +7,8 @@ use kipfix_tests::nodes::Nodes;
 use kipfix_tests::program::{self, Running, wait_for_udp};
 use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
 
-use crate::release::{Release, Shop, call, pod_address, workload};
+use crate::release::Release;
+use crate::shop::{Shop, call, pod_address, workload};
 
 /// The chart's recipe for exporters on the nodes, as values.
 const RECIPE: [&str; 4] = [

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use kipfix_tests::nodes::Nodes;
 use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
 
-use crate::release::{Release, Shop, call, pod_address, workload};
+use crate::release::Release;
+use crate::shop::{Shop, call, pod_address, workload};
 
 const VALUES: &str = "probe.settings={\"active_timeout\": \"5s\", \"idle_timeout\": \"2s\"}";
 

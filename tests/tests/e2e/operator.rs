@@ -5,11 +5,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
-use kipfix_tests::nodes::{Nodes, within};
+use kipfix_tests::dashboards;
+use kipfix_tests::nodes::{Nodes, OUTSIDE_ROUTED, within};
 use kipfix_tests::program::{self, Running};
 use kipfix_tests::prometheus::Prometheus;
 
 use crate::release::Release;
+use crate::shop::{Shop, call, call_from_outside, pod_address, serve_outside, workload};
 
 pub fn monitors(nodes: &Nodes) {
     for crd in [
@@ -55,6 +57,8 @@ pub fn monitors(nodes: &Nodes) {
             "prometheus.interval=\"2s\"",
             "prometheus.labels={\"release\": \"it\"}",
             "collector.drainSeconds=0",
+            "probe.settings={\"active_timeout\": \"5s\", \"idle_timeout\": \"2s\"}",
+            "collector.settings={\"preset\": [\"workloads\", \"nodes\", \"zones\", \"external\"], \"cidr\": [\"192.168.50.0/24=office\"]}",
         ],
     );
     let tokens = std::fs::read_to_string(nodes.credential("tokens.csv")).unwrap();
@@ -74,6 +78,7 @@ metadata: {{name: it, namespace: {}}}
 spec:
   replicas: 0
   version: v3.5.0
+  evaluationInterval: 2s
   apiserverConfig: {{host: "https://172.30.0.1:6443", bearerToken: {token}, tlsConfig: {{insecureSkipVerify: true}}}}
   podMonitorSelector: {{matchLabels: {{release: it}}}}
   serviceMonitorSelector: {{matchLabels: {{release: it}}}}
@@ -128,8 +133,21 @@ spec:
     let configuration = configuration
         .replace("$(POD_NAME)", "prometheus-it-0")
         .replace("$(SHARD)", "0");
+    // The rules are where it put them: in a ConfigMap, mounted.
+    let rules = nodes.get(&format!(
+        "configmap --namespace {} prometheus-it-rulefiles-0",
+        release.namespace
+    ));
+    for (name, text) in rules["data"].as_object().unwrap() {
+        std::fs::write(folder.path().join(name), text.as_str().unwrap()).unwrap();
+    }
+    let configuration = configuration.replace(
+        "/etc/prometheus/rules/prometheus-it-rulefiles-0",
+        &folder.path().to_string_lossy(),
+    );
     let prometheus = Prometheus::start(nodes, &configuration);
     release.scraped_by(&prometheus, 4);
+    panels(nodes, &prometheus);
     for (job, pods) in [("probe", 3), ("collector", 1)] {
         let up = format!("sum(up{{job=~\".*kipfix-{job}\"}})");
         prometheus.expect(&up, pods);
@@ -143,4 +161,46 @@ spec:
         release.namespace
     ));
     release.uninstall();
+}
+
+/// Every panel of every dashboard has something to show, while pods talk to each other, to nodes and to the
+/// outside.
+fn panels(nodes: &Nodes, prometheus: &Prometheus<'_>) {
+    let shop = [
+        workload("client", 1, 7000, false),
+        workload("far", 2, 7000, false),
+        workload("host", 3, 7001, true),
+    ];
+    let _shop = Shop::open(nodes, &shop.concat());
+    let _outside = serve_outside(nodes);
+    let far = pod_address(nodes, "far");
+    let talk = || {
+        call(nodes, "client", &format!("tcp {far}:7000 10 400 3000"));
+        call(
+            nodes,
+            "client",
+            &format!("tcp {}:7001 5 500 1000", nodes.address(3)),
+        );
+        call(
+            nodes,
+            "client",
+            &format!("tcp {OUTSIDE_ROUTED}:7002 4 250 9000"),
+        );
+        call_from_outside(nodes, &format!("tcp {far}:7000 3 300 700"));
+    };
+    let queries = dashboards::queries("1m", "5m");
+    // A rate needs two scrapes of a series, and traffic between them.
+    let mut empty = Vec::new();
+    let full = within(Duration::from_secs(60), || {
+        talk();
+        let is_empty = |query: &&dashboards::Query| prometheus.query(&query.expr).is_empty();
+        empty = queries.iter().filter(is_empty).cloned().collect();
+        empty.is_empty()
+    });
+    println!(
+        "  {} of {} queries of the dashboards find data",
+        queries.len() - empty.len(),
+        queries.len()
+    );
+    assert!(full, "no data: {empty:#?}");
 }
