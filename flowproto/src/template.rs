@@ -2,7 +2,8 @@
 //! ready for reading, and a Data Record as it came.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::iter::successors;
 
 use crate::element::{self, DataType, Element, REVERSE_ENTERPRISE};
 use crate::json;
@@ -104,6 +105,8 @@ struct Field {
     /// It has a member of its own in JSON: the first occurrence of an element that the line does not say
     /// anyway.
     is_member: bool,
+    /// Position of the next field of the same element.
+    again: Option<usize>,
     /// Options data may have a name for the value.
     named: Option<Named>,
 }
@@ -160,6 +163,10 @@ impl Template {
             if !keys.insert(field.key.clone()) {
                 field.key = number_key(field.specifier.enterprise, field.specifier.id);
             }
+        }
+        let mut behind = HashMap::with_capacity(fields.len());
+        for (at, field) in fields.iter_mut().enumerate().rev() {
+            field.again = behind.insert((field.specifier.enterprise, field.specifier.id), at);
         }
         Some(Self {
             kind,
@@ -277,47 +284,32 @@ impl Template {
         depth: usize,
         out: &mut Vec<u8>,
     ) {
+        // Elements seldom occur twice; where one does, its values are found without looking for them.
+        let values: Vec<&[u8]> = match self.repeats {
+            true => self.walk(record).map(|(_, value)| value).collect(),
+            false => Vec::new(),
+        };
         let mut separator: &[u8] = b"";
         for (field, value) in self.walk(record).filter(|(field, _)| field.is_member) {
             out.extend_from_slice(separator);
             separator = b",";
             let data_type = field.write_key(vocabulary, out);
-            if self.repeats {
-                self.write_occurrences(record, field, data_type, vocabulary, depth, out);
-            } else {
-                structured::write_value(data_type, value, vocabulary, depth, out);
-            }
-            field.write_name(value, vocabulary, out);
-        }
-    }
-
-    /// The value of an element, or the list of its values where it occurs more than once.
-    fn write_occurrences(
-        &self,
-        record: &[u8],
-        field: &Field,
-        data_type: Option<DataType>,
-        vocabulary: &Vocabulary,
-        depth: usize,
-        out: &mut Vec<u8>,
-    ) {
-        let (enterprise, id) = (field.specifier.enterprise, field.specifier.id);
-        let same = || {
-            self.walk(record)
-                .filter(move |(f, _)| (f.specifier.enterprise, f.specifier.id) == (enterprise, id))
-        };
-        let is_list = same().nth(1).is_some();
-        if is_list {
-            out.push(b'[');
-        }
-        for (at, (_, value)) in same().enumerate() {
-            if at > 0 {
-                out.push(b',');
+            let again = |at: &usize| self.fields.get(*at)?.again;
+            let others = successors(field.again, again).map_while(|at| values.get(at));
+            let mut others = others.copied().peekable();
+            let is_list = others.peek().is_some();
+            if is_list {
+                out.push(b'[');
             }
             structured::write_value(data_type, value, vocabulary, depth, out);
-        }
-        if is_list {
-            out.push(b']');
+            for other in others {
+                out.push(b',');
+                structured::write_value(data_type, other, vocabulary, depth, out);
+            }
+            if is_list {
+                out.push(b']');
+            }
+            field.write_name(value, vocabulary, out);
         }
     }
 
@@ -349,6 +341,7 @@ impl Field {
             key: key.into_boxed_slice(),
             is_member: is_first
                 && (specifier.enterprise, specifier.id) != (0, OBSERVATION_DOMAIN_ID),
+            again: None,
             named: match (specifier.enterprise, specifier.id) {
                 (0, 10) => Some(Named::IngressInterface),
                 (0, 14) => Some(Named::EgressInterface),
