@@ -1,7 +1,7 @@
 //! A real Prometheus beside the cluster's control plane, and PromQL.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,24 +12,6 @@ use crate::nodes::{Nodes, within};
 use crate::program::{self, Running};
 
 const ADDRESS: &str = "127.0.0.1:9090";
-
-/// What finds pods by their annotations, as most installations have it. `KUBECONFIG` stands for the file with
-/// which it asks the API server.
-pub const ANNOTATIONS: &str = r#"
-global: {scrape_interval: 2s}
-scrape_configs:
-  - job_name: pods
-    kubernetes_sd_configs: [{role: pod, kubeconfig_file: KUBECONFIG}]
-    relabel_configs:
-      - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape], regex: "true", action: keep}
-      - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path], regex: (.+), target_label: __metrics_path__}
-      - source_labels: [__address__, __meta_kubernetes_pod_annotation_prometheus_io_port]
-        regex: ([^:]+)(?::\d+)?;(\d+)
-        replacement: $1:$2
-        target_label: __address__
-      - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
-      - {source_labels: [__meta_kubernetes_pod_node_name], target_label: node}
-"#;
 
 /// A running Prometheus; ended, and its data removed, when dropped.
 pub struct Prometheus<'a> {
@@ -47,13 +29,27 @@ impl<'a> Prometheus<'a> {
         program::built_by("go_program.sh prometheus")
     }
 
-    /// Starts one with a configuration, in which `KUBECONFIG` stands for the administrator's file.
+    /// Starts one that finds pods by their annotations, with the job that `docs/quickstart.md` shows.
+    pub fn by_annotations(nodes: &'a Nodes) -> Self {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/quickstart.md");
+        let page = fs::read_to_string(page).expect("the page");
+        let (_, job) = page
+            .split_once("```yaml\nscrape_configs:\n")
+            .expect("a job");
+        let (job, _) = job.split_once("```").expect("its end");
+        // A Prometheus that runs in the cluster needs no file to ask its API server.
+        let file = nodes.credential("admin.conf");
+        let role = format!("{{role: pod, kubeconfig_file: {}}}", file.display());
+        let job = job.replace("{role: pod}", &role);
+        let global = "global: {scrape_interval: 2s}\nscrape_configs:\n";
+        Self::start(nodes, &(global.to_owned() + &job))
+    }
+
+    /// Starts one with a configuration.
     pub fn start(nodes: &'a Nodes, configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("prometheus.yaml");
-        let kubeconfig = nodes.credential("admin.conf");
-        let text = configuration.replace("KUBECONFIG", &kubeconfig.to_string_lossy());
-        fs::write(&file, text).expect("a file");
+        fs::write(&file, configuration).expect("a file");
         let log = fs::File::create(folder.path().join("log")).expect("a log");
         let program = Self::program().expect("it is built before the cluster");
         let mut command = nodes.inside("cp", program.to_str().expect("a path"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kipfix_tests::nodes::{Meter, Nodes, OUTSIDE, OUTSIDE_ROUTED, within};
-use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
+use kipfix_tests::prometheus::Prometheus;
 use serde_json::Value;
 
 use crate::release::Release;
@@ -26,7 +26,7 @@ pub fn story(nodes: &Nodes) {
     ];
     let shop = Shop::open(nodes, &shop.concat());
     let release = Release::install(nodes, "kipfix", &[]);
-    let prometheus = Prometheus::start(nodes, ANNOTATIONS);
+    let prometheus = Prometheus::by_annotations(nodes);
     release.scraped_by(&prometheus, 4);
 
     let _outside = serve_outside(nodes);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kipfix_tests::certificates;
 use kipfix_tests::nodes::{Meter, Nodes, within};
-use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
+use kipfix_tests::prometheus::Prometheus;
 
 use crate::release::{NAMESPACE, Release};
 use crate::shop::{Shop, call, pod_address, workload};
@@ -44,7 +44,7 @@ pub fn story(nodes: &Nodes) {
             "collector.drainSeconds=0",
         ],
     );
-    let prometheus = Prometheus::start(nodes, ANNOTATIONS);
+    let prometheus = Prometheus::by_annotations(nodes);
     let scraped = || prometheus.up("pod").len() == 4;
     assert!(within(Duration::from_secs(60), scraped));
     let in_the_clear = Meter::leaving(nodes, 1, "--protocol udp --destination-port 4739");

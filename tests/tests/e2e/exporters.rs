@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kipfix_tests::nodes::Nodes;
 use kipfix_tests::program::{self, Running, wait_for_udp};
-use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
+use kipfix_tests::prometheus::Prometheus;
 
 use crate::release::Release;
 use crate::shop::{Shop, call, pod_address, workload};
@@ -25,7 +25,7 @@ pub fn into_ours(nodes: &Nodes) {
     ];
     let _shop = Shop::open(nodes, &shop.concat());
     let release = Release::install(nodes, "kipfix", &RECIPE);
-    let prometheus = Prometheus::start(nodes, ANNOTATIONS);
+    let prometheus = Prometheus::by_annotations(nodes);
     let port = format!("{}:30739", nodes.address(1));
     let folder = tempfile::tempdir().unwrap();
 

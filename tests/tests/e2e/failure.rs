@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kipfix_tests::nodes::Nodes;
-use kipfix_tests::prometheus::{ANNOTATIONS, Prometheus};
+use kipfix_tests::prometheus::Prometheus;
 
 use crate::release::Release;
 use crate::shop::{Shop, call, pod_address, workload};
@@ -23,7 +23,7 @@ fn under_load(nodes: &Nodes, collectors: usize, disturb: impl FnOnce(&Release<'_
         "kipfix",
         &[VALUES, &format!("collector.replicas={collectors}")],
     );
-    let prometheus = Prometheus::start(nodes, ANNOTATIONS);
+    let prometheus = Prometheus::by_annotations(nodes);
     release.scraped_by(&prometheus, 3 + collectors);
     let far = pod_address(nodes, "far");
     // Longer than a collector that is told to end goes on, and than probes keep a name.
