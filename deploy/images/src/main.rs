@@ -1,34 +1,20 @@
 //! `make images`: the probe's and the collector's image, and an SBOM of each, from static binaries.
 
+mod archives;
+mod sources;
+
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, ExitCode};
-
-use anyhow::{Context as _, Result, bail, ensure};
-use kipfix_images::image::{FileCapability, Image, NET_RAW};
-use kipfix_images::sbom;
-use serde_json::Value;
+use std::process::ExitCode;
 
 const USAGE: &str = "kipfix-images BINARIES OUT: makes images of the static binaries in one folder, \
                      in the other";
-/// What an image may have, packed.
-const MAX_OCTETS: u64 = 25 << 20;
-const DESCRIPTION: [(&str, &str); 2] = [
-    (
-        "probe",
-        "Meters a node's packets into flow records and exports them as IPFIX",
-    ),
-    (
-        "collector",
-        "Collects IPFIX and NetFlow, adds Kubernetes, serves Prometheus",
-    ),
-];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let made = match arguments.as_slice() {
-        [binaries, out] => make(Path::new(binaries), Path::new(out)),
+        [binaries, out] => archives::make(Path::new(binaries), Path::new(out)),
         _ => Err(anyhow::anyhow!("usage: {USAGE}")),
     };
     match made {
@@ -38,116 +24,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn make(binaries: &Path, out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out)?;
-    let version = env!("CARGO_PKG_VERSION");
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => bail!("no images are made on {other}"),
-    };
-    let metadata = metadata()?;
-    let lock = std::fs::read_to_string("Cargo.lock").context("Cargo.lock")?;
-    let libpcap = std::fs::read_to_string(binaries.join("../libpcap/VERSION"))
-        .context("the version of libpcap")?;
-    let revision = revision();
-    for (part, description) in DESCRIPTION {
-        let name = format!("kipfix-{part}");
-        let linked = (part == "probe").then_some(libpcap.trim());
-        let sbom = sbom::cyclonedx(&metadata, &lock, &name, linked)?;
-        let sbom = serde_json::to_vec_pretty(&sbom)?;
-        std::fs::write(out.join(format!("{name}.cdx.json")), &sbom)?;
-        let mut image = Image::new(&format!("docker.io/kipfix/{name}:{version}"))
-            .entrypoint(&[&format!("/{name}")])
-            .file("/usr/share/kipfix/sbom.cdx.json", sbom)
-            .file("/usr/share/kipfix/LICENSE", read(Path::new("LICENSE"))?)
-            .label("org.opencontainers.image.title", &name)
-            .label("org.opencontainers.image.description", description)
-            .label("org.opencontainers.image.version", version)
-            .label("org.opencontainers.image.licenses", "Apache-2.0");
-        if let Some(revision) = &revision {
-            image = image.label("org.opencontainers.image.revision", revision);
-        }
-        image = match part {
-            "probe" => image
-                .program(
-                    "/kipfix-probe",
-                    read(&binaries.join("kipfix-probe"))?,
-                    // Permitted, not effective: the program raises it, and where a pod was not given
-                    // it, starts and says so.
-                    Some(FileCapability {
-                        number: NET_RAW,
-                        effective: false,
-                    }),
-                )
-                .port("9473/tcp"),
-            _ => image
-                .program(
-                    "/kipfix-collector",
-                    read(&binaries.join("kipfix-collector"))?,
-                    None,
-                )
-                .program("/kipfix-check", read(&binaries.join("kipfix-check"))?, None)
-                .port("4739/udp")
-                .port("2055/udp")
-                .port("8080/tcp"),
-        };
-        let archive = out.join(format!("{name}-{version}-{architecture}.tar"));
-        image.write(&archive, architecture)?;
-        let octets = std::fs::metadata(&archive)?.len();
-        ensure!(
-            octets <= MAX_OCTETS,
-            "{name}: {octets} octets, more than {MAX_OCTETS}"
-        );
-        writeln!(
-            std::io::stdout(),
-            "{} {}.{} MB",
-            archive.display(),
-            octets / 1_000_000,
-            octets % 1_000_000 / 100_000
-        )?;
-    }
-    Ok(())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| path.display().to_string())
-}
-
-/// What cargo resolves for the images' platform.
-fn metadata() -> Result<Value> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--format-version=1",
-            "--locked",
-            "--filter-platform",
-            &target,
-        ])
-        .output()
-        .context("cargo metadata")?;
-    ensure!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-/// The commit, where this is a checkout with git at hand.
-fn revision() -> Option<String> {
-    let output = Command::new("git")
-        .args(["rev-parse", "HEAD"])
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output
-        .status
-        .success()
-        .then(|| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
 }
