@@ -3,26 +3,27 @@
 //! Defaults < `--config FILE` (YAML, keys as the flags with `_`) < environment
 //! (`KIPFIX_COLLECTOR__…`) < flags.
 
+mod check;
+mod parts;
+
 use std::path::PathBuf;
 
 use clap::Parser;
-use flowproto::collector::Limits;
 use kipfix_export::target::Target;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
-use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
+use kipfix_service::settings::{self, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Preset;
 use crate::emit::FlowLogTarget;
-use crate::emit::forward::{self, Which};
+use crate::emit::forward::Which;
 use crate::emit::replicate::ReplicaUrl;
-use crate::inventory::Bounds;
-use crate::inventory::outside::{Files, NamedCidr};
-use crate::receive::connections::ConnectionLimits;
+use crate::inventory::outside::NamedCidr;
 use crate::receive::listen::ListenUrl;
 use crate::receive::senders::AllowedExporters;
-use crate::worker::WorkerSettings;
+
+pub use parts::milliseconds;
 
 /// Prefix of the settings in the environment.
 pub const ENVIRONMENT_PREFIX: &str = "KIPFIX_COLLECTOR__";
@@ -438,183 +439,6 @@ impl Settings {
         settings.check()?;
         Ok(settings)
     }
-
-    fn check(&self) -> Result<(), BadSettings> {
-        let bad = |sentence: String| Err(BadSettings::new(sentence));
-        for (name, value, most) in [
-            ("max_endpoints", self.max_endpoints, 1 << 26),
-            ("max_nodes", self.max_nodes, 1 << 20),
-        ] {
-            if !(16..=most).contains(&value) {
-                return bad(format!(
-                    "{name}: {value} is out of range: allowed are 16 to {most}"
-                ));
-            }
-        }
-        if self.probe_labels().is_none() {
-            return bad(format!(
-                "probe_selector: {:?} cannot be used: allowed is LABEL=VALUE, several separated by \
-                 commas",
-                self.probe_selector
-            ));
-        }
-        for (name, value, least, most) in [
-            ("workers", self.workers, 1, 256),
-            ("held_records", self.held_records, 0, 1 << 24),
-            ("forward_queue", self.forward_queue, 1, 1 << 24),
-            ("max_series", self.max_series, 1, 1 << 26),
-            ("max_edges", self.max_edges, 16, 1 << 24),
-            ("max_outside", self.max_outside, 16, 1 << 24),
-            ("max_domains", self.max_domains, 1, 1 << 24),
-            ("max_templates", self.max_templates, 1, 1 << 16),
-            ("max_names", self.max_names, 0, 1 << 24),
-            ("max_totals", self.max_totals, 1, 1 << 24),
-            ("max_connections", self.max_connections, 1, 1 << 20),
-            (
-                "max_connections_of_address",
-                self.max_connections_of_address,
-                1,
-                1 << 20,
-            ),
-            ("max_exporter_series", self.max_exporter_series, 0, 1 << 16),
-        ] {
-            if !(least..=most).contains(&value) {
-                return bad(format!(
-                    "{name}: {value} is out of range: allowed are {least} to {most}"
-                ));
-            }
-        }
-        for (name, value, most) in [
-            ("receive_buffer", self.receive_buffer, 1 << 30),
-            ("flow_log_queue", self.flow_log_queue, 1 << 32),
-            ("replicate_queue", self.replicate_queue, 1 << 32),
-            ("template_wait_size", self.template_wait_size, 1 << 32),
-        ] {
-            if !(4096..=most).contains(&value.bytes()) {
-                let most = Size::from_bytes(most);
-                return bad(format!(
-                    "{name}: {value} is out of range: allowed are 4K to {most}"
-                ));
-            }
-        }
-        for (name, value, least) in [
-            ("series_idle", self.series_idle, Span::from_secs(1)),
-            ("read_timeout", self.read_timeout, Span::from_secs(1)),
-            ("connection_idle", self.connection_idle, Span::from_secs(1)),
-            ("domain_idle", self.domain_idle, Span::from_secs(60)),
-        ] {
-            if value < least {
-                return bad(format!(
-                    "{name}: {value} is too short: allowed is {least} and more"
-                ));
-            }
-        }
-        if self.print_metrics && self.read.is_empty() {
-            return bad("print_metrics: allowed only beside read; live, scrape /metrics".into());
-        }
-        for target in &self.forward {
-            forward::check(target).map_err(BadSettings::new)?;
-        }
-        if self.explain && self.read.is_empty() {
-            return bad("explain: allowed only beside read, the savefile that is explained".into());
-        }
-        let relays = !self.forward.is_empty() || !self.replicate.is_empty();
-        if self.explain && (self.print_metrics || self.flow_log.is_some() || relays) {
-            return bad(
-                "explain: not allowed beside flow_log, print_metrics, forward and replicate: it only \
-                 explains; run them one after the other"
-                    .into(),
-            );
-        }
-        if self.kubernetes.is_empty() {
-            return bad(
-                "kubernetes: the value is empty: allowed are auto, off and a kubeconfig file"
-                    .into(),
-            );
-        }
-        if self.preset.is_empty() {
-            return bad(
-                "preset: the list is empty: allowed are workloads, nodes, zones, external".into(),
-            );
-        }
-        if self.listen.is_empty() && self.read.is_empty() {
-            return bad(
-                "listen: the list is empty: allowed are udp://, tcp:// and tls://ADDRESS:PORT"
-                    .into(),
-            );
-        }
-        Ok(())
-    }
-
-    /// Labels, and their values, of a pod that is a probe; `None` where the setting is not of that form.
-    #[must_use]
-    pub fn probe_labels(&self) -> Option<Vec<(String, String)>> {
-        let pairs = self.probe_selector.split(',').map(|pair| {
-            let (label, value) = pair.split_once('=')?;
-            let (label, value) = (label.trim(), value.trim());
-            (!label.is_empty()).then(|| (label.to_owned(), value.to_owned()))
-        });
-        pairs.collect()
-    }
-
-    /// Bounds of what is known of the cluster.
-    #[must_use]
-    pub fn bounds(&self) -> Bounds {
-        Bounds {
-            endpoints: self.max_endpoints,
-            nodes: self.max_nodes,
-            kept_milliseconds: milliseconds(self.deleted_pods_kept),
-        }
-    }
-
-    /// What says who is outside; `cidrs` are those of the inventory file.
-    #[must_use]
-    pub fn outside(&self, cidrs: Vec<NamedCidr>) -> Files {
-        Files {
-            cidrs: self.cidr.iter().cloned().chain(cidrs).collect(),
-            databases: self.geoip.clone(),
-            cloud_ranges: self.cloud_ranges.clone(),
-            max_combinations: self.max_outside,
-        }
-    }
-
-    /// What a worker needs of them. `began_milliseconds`: see [`WorkerSettings`].
-    #[must_use]
-    pub fn worker(&self, began_milliseconds: Option<u64>) -> WorkerSettings {
-        WorkerSettings {
-            limits: Limits {
-                domains: self.max_domains,
-                templates_per_domain: self.max_templates,
-                held_octets: usize::try_from(self.template_wait_size.bytes()).unwrap_or(usize::MAX),
-                held_milliseconds: milliseconds(self.template_wait),
-                words: self.max_names,
-                totals: self.max_totals,
-                idle_milliseconds: milliseconds(self.domain_idle),
-            },
-            max_edges: self.max_edges,
-            held_records: self.held_records,
-            observer_wait_milliseconds: milliseconds(self.observer_wait),
-            attribution_wait_milliseconds: milliseconds(self.attribution_wait),
-            inventory_wait_milliseconds: milliseconds(self.inventory_wait),
-            max_clock_skew_milliseconds: milliseconds(self.max_clock_skew),
-            intra_node: self.intra_node,
-            connections_from_flows: self.connections_from_flows,
-            flow_direction: self.flow_direction.value(),
-            node_flow_direction: self.node_flow_direction.value(),
-            began_milliseconds,
-        }
-    }
-
-    /// What is allowed of connections.
-    #[must_use]
-    pub fn connections(&self) -> ConnectionLimits {
-        ConnectionLimits {
-            connections: self.max_connections,
-            of_address: self.max_connections_of_address,
-            read: self.read_timeout.duration(),
-            idle: self.connection_idle.duration(),
-        }
-    }
 }
 
 /// Which records count where an exporter makes two of the same packets.
@@ -642,59 +466,9 @@ impl FlowDirection {
     }
 }
 
-/// A span in milliseconds.
-#[must_use]
-pub fn milliseconds(span: Span) -> u64 {
-    u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn checked(change: impl FnOnce(&mut Settings)) -> Result<(), String> {
-        let mut settings = Settings::default();
-        change(&mut settings);
-        settings.check().map_err(|bad| bad.to_string())
-    }
-
-    #[test]
-    fn the_defaults_are_allowed() {
-        assert_eq!(checked(|_| ()), Ok(()));
-    }
-
-    #[test]
-    fn what_cannot_be_names_the_setting_the_value_and_what_is_allowed() {
-        type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 8] = [
-            (|s| s.workers = 0, &["workers", "0", "1 to 256"]),
-            (|s| s.max_edges = 1, &["max_edges", "1", "16 to"]),
-            (
-                |s| s.receive_buffer = Size::from_bytes(1),
-                &["receive_buffer", "1", "4K to 1GiB"],
-            ),
-            (|s| s.print_metrics = true, &["print_metrics", "read"]),
-            (|s| s.explain = true, &["explain", "read"]),
-            (
-                |s| {
-                    (s.explain, s.print_metrics) = (true, true);
-                    s.read.push("-".into());
-                },
-                &["explain", "print_metrics", "flow_log"],
-            ),
-            (
-                |s| s.probe_selector = "kipfix".into(),
-                &["probe_selector", "kipfix", "LABEL=VALUE"],
-            ),
-            (|s| s.preset.clear(), &["preset", "workloads, nodes, zones"]),
-        ];
-        for (change, said) in cases {
-            let sentence = checked(change).unwrap_err();
-            for word in said {
-                assert!(sentence.contains(word), "{sentence} lacks {word}");
-            }
-        }
-    }
 
     #[test]
     fn the_command_line_is_well_formed_and_every_flag_but_two_is_a_setting() {
