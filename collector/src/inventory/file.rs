@@ -10,6 +10,7 @@
 //! Every mistake is one sentence that names the file, the line and what is allowed.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use flowproto::Address;
@@ -58,40 +59,40 @@ struct Document {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct NodeEntry {
-    name: String,
+    name: Name,
     #[serde(default)]
     addresses: Vec<AddressText>,
     #[serde(default, rename = "podCIDRs")]
     pod_cidrs: Vec<PrefixText>,
     #[serde(default)]
-    zone: String,
+    zone: Name,
     #[serde(default)]
-    region: String,
+    region: Name,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PodEntry {
-    name: String,
-    namespace: String,
+    name: Name,
+    namespace: Name,
     #[serde(default)]
     addresses: Vec<AddressText>,
-    node: Option<String>,
+    node: Option<Name>,
     workload: Option<WorkloadEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WorkloadEntry {
-    kind: String,
-    name: String,
+    kind: Name,
+    name: Name,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ServiceEntry {
-    name: String,
-    namespace: String,
+    name: Name,
+    namespace: Name,
     #[serde(default)]
     addresses: Vec<AddressText>,
 }
@@ -100,7 +101,31 @@ struct ServiceEntry {
 #[serde(deny_unknown_fields)]
 struct CidrEntry {
     cidr: PrefixText,
-    name: String,
+    name: Name,
+}
+
+/// What something is called: of one line, since it stands in messages as well as in labels.
+#[derive(Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
+struct Name(String);
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.contains(char::is_control) {
+            return Err(format!("{text:?} is no name: it has a control character"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -194,7 +219,7 @@ pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
     }
     let named = |entry: CidrEntry| NamedCidr {
         cidr: entry.cidr.0,
-        name: entry.name,
+        name: entry.name.0,
     };
     Ok(Inventory {
         directory: builder.into_directory(),
@@ -246,14 +271,14 @@ fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry) -> Result<(), String> {
         None => None,
         Some(name) => Some(builder.node_named(name).ok_or_else(|| {
             format!(
-                "pod {}/{}: node {name:?} is not among nodes",
-                entry.namespace, entry.name
+                "pod {}/{}: node {:?} is not among nodes",
+                &*entry.namespace, &*entry.name, &**name
             )
         })?),
     };
     let (kind, workload) = match &entry.workload {
-        Some(workload) => (workload.kind.as_str(), workload.name.as_str()),
-        None => ("Pod", entry.name.as_str()),
+        Some(workload) => (&*workload.kind, &*workload.name),
+        None => ("Pod", &*entry.name),
     };
     let pod = Endpoint {
         kind: EndpointKind::Pod,
@@ -392,6 +417,10 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
                 &["n/a", "\"x\"", "nodes"],
             ),
             ("nodes: [{name: a}, {name: a}]", &["the name a"]),
+            (
+                "nodes:\n- {name: \"a\\nb\"}",
+                &["line 2", "a\\nb", "control character"],
+            ),
             (
                 "nodes: [{name: a, podCIDRs: [10.0.0.0/8]}, {name: b, podCIDRs: [10.0.0.1/8]}]",
                 &["the pods of node a", "the pods of node b"],

@@ -10,6 +10,7 @@
     reason = "offsets are within a datagram, and 64 bits of counters last"
 )]
 
+mod header;
 mod message;
 mod page;
 mod problem;
