@@ -24,16 +24,18 @@ mkdir -p "$logs"
 
 cargo run --quiet --locked -p kipfix-fuzz --example seeds
 cargo +nightly fuzz build "${options[@]}"
+# Not `cargo fuzz run`, which builds anew where a file was changed in the meantime.
+programs=target/fuzz/$(rustc +nightly -vV | sed -n 's/^host: //p')/release
 
 fuzz() {
     local target=$1
-    mkdir -p "fuzz/corpus/$target" "fuzz/kept/$target"
-    if cargo +nightly fuzz run "${options[@]}" "$target" "fuzz/corpus/$target" "fuzz/kept/$target" -- \
+    mkdir -p fuzz/{corpus,kept,artifacts}/"$target"
+    if "$programs/$target" "fuzz/corpus/$target" "fuzz/kept/$target" -artifact_prefix="fuzz/artifacts/$target/" \
         -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 >"$logs/$target" 2>&1; then
         echo "$target: $(grep -E '^#[0-9]+.*(DONE|REDUCE|NEW|pulse)' "$logs/$target" | tail -n 1)"
     else
         echo "$target: FAILED, see $logs/$target"
-        grep -E 'panicked at|ERROR: libFuzzer|^Failing input|fuzz/artifacts/' -A 1 "$logs/$target" | head -n 20
+        grep -E 'panicked at|ERROR: libFuzzer|fuzz/artifacts/' -A 1 "$logs/$target" | head -n 20
         return 1
     fi
 }

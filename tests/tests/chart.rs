@@ -292,7 +292,7 @@ fn what_is_installed_is_of_one_version() {
 #[test]
 fn the_dockerfile_makes_what_make_images_makes() {
     let dockerfile = read("deploy/images/Dockerfile");
-    let script = read("deploy/images/src/main.rs");
+    let script = read("deploy/images/src/archives.rs");
     let chart = read("deploy/helm/kipfix/templates/probe.yaml");
     for part in ["probe", "collector"] {
         let stage = dockerfile
