@@ -9,12 +9,14 @@ make test does, in this order:
   2. check: formatting, lints and documentation without a warning (make check)
   3. images: static binaries, both container images and Debian packages, without a container engine
      (make images deb)
-  4. peers: Kubernetes, helm, goflow2, Prometheus and others from the Go module proxy, kept in ~/.cache/kipfix: minutes
-     the first time, nothing afterwards
-  5. tests: those of every crate, then those binaries with real peers (nfdump, softflowd, pmacct, tshark,
-     ...), the demo, live captures in network namespaces of their own, and the chart on a real cluster of
-     three nodes made here; what this machine cannot do is skipped, and said
-On two cores that takes about 20 minutes, with nothing built before about 45.
+  4. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, kept in
+     ~/.cache/kipfix: ten minutes the first time, nothing afterwards
+  5. churn: 200 pods a second on a real API server
+  6. tests: those of every crate, then those binaries with real peers (nfdump, softflowd, pmacct, tshark,
+     ...), the demo, live captures in network namespaces of their own; what this machine cannot do is
+     skipped, and said
+  7. cluster: beside them, the chart on a real cluster of three nodes made here; told of at the end
+On two cores that takes about 13 minutes, with nothing built before about 40.
 WHAT
 
 deploy/deps.sh test || exit 1
