@@ -11,23 +11,19 @@ make test does, in this order:
      (make images deb)
   4. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, kept in
      ~/.cache/kipfix: ten minutes the first time, nothing afterwards
-  5. churn: 200 pods a second on a real API server
-  6. tests: those of every crate, then those binaries with real peers (nfdump, softflowd, pmacct, tshark,
-     ...), the demo, live captures in network namespaces of their own; what this machine cannot do is
-     skipped, and said
-  7. cluster: beside them, the chart on a real cluster of three nodes made here; told of at the end
-On two cores that takes about 13 minutes, with nothing built before about 40.
+  5. tests: those of every crate, then those binaries with real peers (nfdump, softflowd, pmacct, tshark,
+     ...), the demo, live captures in network namespaces of their own, and the chart on a real cluster of
+     three nodes made here; what this machine cannot do is skipped, and said
+On two cores that takes about 20 minutes, with nothing built before about 40.
 WHAT
 
 deploy/deps.sh test || exit 1
 
 log=$(mktemp)
-cluster_log=$(mktemp)
 # A test that cannot run here passes for cargo and adds `skipped: NAME: reason` to this file.
 KIPFIX_SKIPPED=$(mktemp)
 export KIPFIX_SKIPPED
-cluster=
-trap '[ -z "$cluster" ] || kill "$cluster" 2>/dev/null; rm -f "$log" "$cluster_log" "$KIPFIX_SKIPPED"' EXIT
+trap 'rm -f "$log" "$KIPFIX_SKIPPED"' EXIT
 passed=0 failed=0 skipped=0
 ran=()
 
@@ -66,12 +62,6 @@ tests() {
     ran+=("$name: $ok passed, $bad failed, $ignored marked as ignored")
 }
 
-# What was started beside the others ended with this status, and said this.
-ended() {
-    cat "$2"
-    return "$1"
-}
-
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" \
@@ -87,15 +77,7 @@ if command -v go >/dev/null; then
     step "goflow2" tests/go_program.sh goflow2
     step "Prometheus" tests/go_program.sh prometheus
 fi
-# These need the machine for themselves, since what they judge is how things go at a rate.
-tests "churn" cargo test --workspace --locked --test churn
-# The cluster's wait for most of their time: beside the others, which cost the rest of it.
-cargo test --workspace --locked --test e2e >"$cluster_log" 2>&1 &
-cluster=$!
-tests "tests" cargo test --workspace --locked --no-fail-fast -- --skip of_200_pods_a_second
-wait "$cluster"
-tests "cluster" ended $? "$cluster_log"
-cluster=
+tests "tests" cargo test --workspace --locked --no-fail-fast
 
 echo
 echo "== what ran"

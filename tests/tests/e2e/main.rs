@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kipfix_tests::nodes::Nodes;
-use kipfix_tests::skip;
+use kipfix_tests::{skip, take_turn};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many nodes there are.
@@ -69,6 +69,7 @@ fn main() -> ExitCode {
         let cluster = Arc::clone(&cluster);
         Trial::test(name, move || run(name, test, &cluster))
     });
+    let turn = (!arguments.list).then(take_turn);
     let conclusion = libtest_mimic::run(&arguments, trials.into());
     drop(
         cluster
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
             .unwrap_or_else(PoisonError::into_inner)
             .take(),
     );
+    drop(turn);
     conclusion.exit_code()
 }
 
