@@ -136,12 +136,15 @@ fn a_warm_worker_passes_on_without_allocating_per_record_or_datagram() {
         round();
     }
 
-    let measured = allocation_counter::measure(|| (0..20).for_each(|_| round()));
+    // Both buffers of a queue grow with the bursts that they have seen, and that is all: how long a burst is, the
+    // machine decides, so growing may go on for a while.
+    let settles = (0..5).any(|_| {
+        let measured = allocation_counter::measure(|| (0..20).for_each(|_| round()));
+        measured.count_total <= 8
+    });
 
-    // Both buffers of a queue double with the bursts that they have seen, and that is all: a busy machine makes
-    // longer bursts, a thousand times as long after ten of them.
     assert!(worker.counts().records.records > 30_000);
-    assert!(measured.count_total <= 2 * 2 * 10, "{measured:?}");
+    assert!(settles, "it goes on to allocate");
     let counts = forwarder.counts();
     drop(worker);
     forwarder.finish().unwrap();

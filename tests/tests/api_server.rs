@@ -313,7 +313,7 @@ fn churn_knows_who_held_which_address_when() {
         let mut last = Vec::new();
         for address in plan.addresses {
             let holders: Vec<_> = truth.of(address).collect();
-            assert!(holders.len() >= 2, "{address}: {}", holders.len());
+            assert!(holders.len() >= 3, "{address}: {}", holders.len());
             for pair in holders.windows(2) {
                 assert!(pair[0].deleted.unwrap().done <= pair[1].reported.sent);
                 let middle = pair[0].reported.done;

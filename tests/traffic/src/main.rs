@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 const USAGE: &str = "kipfix-traffic serve PORT | \
                      call tcp|udp HOST:PORT COUNT QUESTION_OCTETS ANSWER_OCTETS [PAUSE_MILLISECONDS] | \
                      resolve NAME";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
