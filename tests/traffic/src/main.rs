@@ -1,15 +1,13 @@
 //! Real traffic of known size between the pods of the cluster tests: `serve` answers on a port, by TCP and UDP,
 //! `call` asks.
 
-mod answers;
-mod protocol;
-mod questions;
-
 use std::io::Write as _;
-use std::net::ToSocketAddrs as _;
+use std::net::{TcpListener, ToSocketAddrs as _, UdpSocket};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use kipfix_traffic::{Question, answer_connections, answer_datagrams};
 
 const USAGE: &str = "kipfix-traffic serve PORT | \
                      call tcp|udp HOST:PORT COUNT QUESTION_OCTETS ANSWER_OCTETS [PAUSE_MILLISECONDS] | \
@@ -29,12 +27,12 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
-        ["serve", port] => answers::serve(port.parse().context("a port")?),
+        ["serve", port] => serve(port.parse().context("a port")?),
         ["call", transport, to, count, question, answer] => {
-            questions::call(transport, to, &[count, question, answer, "0"])
+            call(transport, to, &[count, question, answer, "0"])
         }
         ["call", transport, to, count, question, answer, pause] => {
-            questions::call(transport, to, &[count, question, answer, pause])
+            call(transport, to, &[count, question, answer, pause])
         }
         ["resolve", name] => {
             for address in (*name, 0).to_socket_addrs()? {
@@ -44,4 +42,32 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         _ => bail!("usage: {USAGE}"),
     }
+}
+
+fn serve(port: u16) -> Result<()> {
+    let listener = TcpListener::bind(("::", port))?;
+    let socket = UdpSocket::bind(("::", port))?;
+    std::thread::spawn(move || answer_datagrams(&socket));
+    answer_connections(&listener);
+    Ok(())
+}
+
+fn call(transport: &str, to: &str, numbers: &[&str; 4]) -> Result<()> {
+    let to = to
+        .to_socket_addrs()?
+        .next()
+        .with_context(|| format!("{to} has no address"))?;
+    let [count, question, answer, pause] = numbers;
+    let question = Question::new(question.parse()?, answer.parse()?)?;
+    let pause = Duration::from_millis(pause.parse()?);
+    for _ in 0..count.parse::<u32>()? {
+        match transport {
+            "tcp" => question.ask_connection(to),
+            "udp" => question.ask_datagram(to),
+            _ => bail!("usage: {USAGE}"),
+        }
+        .with_context(|| format!("{transport} {to}"))?;
+        std::thread::sleep(pause);
+    }
+    Ok(())
 }
