@@ -14,8 +14,9 @@ use kipfix_tests::program::{self, Running, eventually, free_tcp_port};
 use kipfix_tests::sink::Sink;
 use kipfix_tests::{take_turn, traffic};
 
+use crate::judge::Sent;
 use crate::page::{Row, Section, keep};
-use crate::{IPFIX, NETFLOW_5, NETFLOW_9, Sent, at_once, send};
+use crate::{IPFIX, NETFLOW_5, NETFLOW_9, at_once, send};
 
 /// What softflowd and pmacctd call the versions.
 const VERSIONS: [(&str, &str); 3] = [(NETFLOW_5, "5"), (NETFLOW_9, "9"), (IPFIX, "10")];

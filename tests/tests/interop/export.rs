@@ -13,8 +13,9 @@ use kipfix_tests::program::{self, free_tcp_port, probe};
 use kipfix_tests::sink::{Sink, StreamSink, write_capture};
 use kipfix_tests::{take_turn, traffic};
 
+use crate::judge::Sent;
 use crate::page::{Row, Section, keep};
-use crate::{IPFIX, NETFLOW_5, NETFLOW_9, Sent, at_once, send};
+use crate::{IPFIX, NETFLOW_5, NETFLOW_9, at_once, send};
 
 const VERSIONS: [(&str, &str); 3] = [(IPFIX, "ipfix"), (NETFLOW_9, "9"), (NETFLOW_5, "5")];
 
