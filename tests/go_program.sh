@@ -3,11 +3,12 @@
 # folder outside the checkout, and prints its path:
 #   goflow2     reads what we export (a minute)
 #   prometheus  Debian's is built without discovery in Kubernetes (five minutes)
+#   schema      reads dashboards as strictly as Grafana's own schema of them is (a minute)
 # Does nothing when it is there already; needs `go` only when it is not.
 #   tests/go_program.sh NAME [FOLDER]
 set -euo pipefail
 
-tags='' flags='-s -w'
+own='' tags='' flags='-s -w'
 case "${1:-}" in
 goflow2)
     version=v2.2.6 module=github.com/netsampler/goflow2/v2
@@ -18,8 +19,14 @@ prometheus)
     # No way to find targets but this one: the others bring every cloud's client along.
     tags=remove_all_sd,enable_kubernetes_sd
     ;;
+schema)
+    version=v0.0.22 module=github.com/grafana/grafana-foundation-sdk/go
+    own=$(realpath "$(dirname "$0")")/tests/dashboards/schema.go
+    # Another text is another program.
+    version+=-$(sha256sum "$own" | cut -c 1-8)
+    ;;
 *)
-    echo "usage: $0 goflow2|prometheus [FOLDER]" >&2
+    echo "usage: $0 goflow2|prometheus|schema [FOLDER]" >&2
     exit 64
     ;;
 esac
@@ -40,9 +47,10 @@ if [ ! -x "$out/$name" ]; then
     trap 'rm -rf "$work"' EXIT
     cd "$work"
     # In a module of our own: `go install` refuses modules that exclude versions of others.
-    printf 'module programs\n\nrequire %s %s\n' "$module" "$version" >go.mod
+    printf 'module programs\n\nrequire %s %s\n' "$module" "${version%-*}" >go.mod
+    [ -z "$own" ] || cp "$own" .
     CGO_ENABLED=0 go build -mod=mod -buildvcs=false -trimpath -tags "$tags" -ldflags "$flags" \
-        -o "$name" "$module/cmd/$name"
+        -o "$name" "${own:-$module/cmd/$name}"
     # It is there when it is whole.
     mv "$name" "$out/$name"
 fi

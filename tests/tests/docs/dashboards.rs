@@ -280,6 +280,8 @@ impl Panel {
             "options": {
                 "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
                 "colorMode": "value", "graphMode": "none", "textMode": "value", "justifyMode": "auto",
+                "orientation": "auto", "wideLayout": true, "showPercentChange": false,
+                "percentChangeColorMode": "standard",
             },
         })
     }
@@ -310,7 +312,7 @@ impl Panel {
                 "overrides": [],
             },
             "options": {
-                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": true},
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []},
                 "tooltip": {"mode": "multi", "sort": "desc"},
             },
         })
@@ -343,11 +345,11 @@ impl Panel {
         json!({
             "type": "table",
             "fieldConfig": {
-                "defaults": {"custom": {"align": "auto", "filterable": true}},
+                "defaults": {"custom": {"align": "auto", "filterable": true, "inspect": false}},
                 "overrides": overrides,
             },
             "options": {
-                "showHeader": true, "cellHeight": "sm",
+                "showHeader": true, "cellHeight": "sm", "frameIndex": 0,
                 "sortBy": [{"displayName": value, "desc": true}],
             },
             "transformations": [{

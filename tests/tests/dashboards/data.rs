@@ -1,0 +1,156 @@
+//! What dashboards, rules and pages ask is served, and is answered.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kipfix_tests::{dashboards, program, skip, take_turn};
+
+use crate::pair::{Pair, served};
+use crate::prometheus::Prometheus;
+use crate::{page, rules};
+
+/// The metrics of ours that a query names, without what a histogram adds to its name.
+fn metrics(expr: &str) -> impl Iterator<Item = &str> {
+    expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
+        .filter(|word| word.starts_with("kipfix_"))
+        .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+}
+
+#[test]
+fn every_query_of_dashboards_and_rules_finds_data() {
+    let test = "every_query_of_dashboards_and_rules_finds_data";
+    if !program::is_installed("prometheus") {
+        return skip(test, "prometheus is not installed");
+    }
+    let _turn = take_turn();
+    let mut pair = Pair::start();
+    let targets = [
+        ("probe", format!("127.0.0.1:{}", pair.admin)),
+        ("collector", format!("127.0.0.1:{}", pair.http)),
+    ];
+    let prometheus = Prometheus::start(&targets, &[rules()]);
+    pair.play();
+    let counted = || !prometheus.query("kipfix_zone_bytes_total").is_empty();
+    assert!(
+        program::eventually(Duration::from_secs(20), counted),
+        "nothing was counted"
+    );
+    // A rate needs two scrapes of a series, and what divides by one needs traffic between them.
+    for _ in 0..5 {
+        pair.play();
+        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    let queries = dashboards::queries("1m", "5m");
+    assert!(queries.len() > 80, "{}", queries.len());
+    let listed = std::fs::read_to_string(page("docs/metrics.md")).unwrap();
+    let is_there = |metric: &str| pair.serves(metric) && listed.contains(&format!("`{metric}`"));
+    let mut empty = Vec::new();
+    for query in &queries {
+        for metric in metrics(&query.expr) {
+            assert!(
+                is_there(metric),
+                "{query:?}: {metric} is not served, or not in docs/metrics.md"
+            );
+        }
+        if prometheus.query(&query.expr).is_empty() {
+            empty.push(query);
+        }
+    }
+    assert!(empty.is_empty(), "no data: {empty:#?}");
+
+    for (page, question) in questions() {
+        let found = !prometheus.query(&question).is_empty();
+        assert!(found, "{page}: no data: {question}");
+    }
+
+    for (port, pattern) in greps(&pair) {
+        let regex = regex::Regex::new(&pattern).unwrap();
+        let found = served(port).lines().any(|line| regex.is_match(line));
+        assert!(found, "nothing to see of {pattern}");
+    }
+
+    for rule in prometheus.rules() {
+        assert_eq!(rule["health"], "ok", "{rule}");
+        let expr = rule["query"].as_str().unwrap();
+        for metric in metrics(expr) {
+            assert!(
+                is_there(metric),
+                "{rule}: {metric} is not served, or not in docs/metrics.md"
+            );
+        }
+        if rule["type"] == "recording" {
+            let name = rule["name"].as_str().unwrap();
+            assert!(!prometheus.query(name).is_empty(), "no data: {name}");
+        }
+    }
+    // The API server is away.
+    let away = r#"ALERTS{alertname="KipfixKubernetesAway"}"#;
+    assert!(!prometheus.query(away).is_empty());
+}
+
+/// The PromQL that README and the pages of `docs/` show.
+fn questions() -> Vec<(String, String)> {
+    let pages = std::fs::read_dir(page("docs")).unwrap();
+    let mut pages: Vec<PathBuf> = pages
+        .map(|page| page.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    pages.push(page("README.md"));
+    let mut questions = Vec::new();
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for block in text.split("```promql\n").skip(1) {
+            let (block, _) = block.split_once("```").unwrap();
+            let lines = block.lines().filter(|line| !line.starts_with('#'));
+            questions.extend(lines.map(|line| (page.display().to_string(), line.to_owned())));
+        }
+    }
+    assert!(questions.len() >= 5);
+    questions
+}
+
+/// The patterns by which `docs/troubleshooting.md` looks at a stage, each alternative by itself, and the
+/// port of who is asked.
+fn greps(pair: &Pair) -> Vec<(u16, String)> {
+    let page = std::fs::read_to_string(page("docs/troubleshooting.md")).unwrap();
+    let mut patterns = Vec::new();
+    for (ask, port) in [
+        ("$ probe | grep -E '", pair.admin),
+        ("$ collector | grep -E '", pair.http),
+    ] {
+        for line in page.lines().filter_map(|line| line.strip_prefix(ask)) {
+            let pattern = line.trim_end_matches('\'');
+            // `^prefix_(one|two(three|four))…` is as many as its outer alternatives.
+            let Some((prefix, rest)) = pattern.split_once('(') else {
+                patterns.push((port, pattern.to_owned()));
+                continue;
+            };
+            let (alternatives, suffix) = rest.rsplit_once(')').unwrap();
+            patterns.extend(
+                outer(alternatives)
+                    .iter()
+                    .map(|one| (port, format!("{prefix}{one}{suffix}"))),
+            );
+        }
+    }
+    assert!(patterns.len() > 20);
+    patterns
+}
+
+/// Splits at `|` outside of parentheses.
+fn outer(alternatives: &str) -> Vec<String> {
+    let (mut parts, mut depth) = (vec![String::new()], 0);
+    for character in alternatives.chars() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        match parts.last_mut() {
+            Some(last) if character != '|' || depth > 0 => last.push(character),
+            _ => parts.push(String::new()),
+        }
+    }
+    parts
+}
