@@ -11,19 +11,28 @@ make test does, in this order:
      (make images deb)
   4. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, kept in
      ~/.cache/kipfix: ten minutes the first time, nothing afterwards
-  5. tests: those of every crate, then those binaries with real peers (nfdump, softflowd, pmacct, tshark,
-     ...), the demo, live captures in network namespaces of their own, and the chart on a real cluster of
-     three nodes made here; what this machine cannot do is skipped, and said
-On two cores that takes about 20 minutes, with nothing built before about 40.
+  5. tests: those of every crate, and those binaries with real peers (nfdump, softflowd, pmacct, tshark, ...)
+     and a real API server
+  6. the cluster: the chart on a real cluster of three nodes made here; beside it what can wait for a
+     processor: the demo, live captures in network namespaces of their own, captures with known truth
+What this machine cannot do is skipped, and said.
+On two cores that takes about 15 minutes, with nothing built before about 40.
 WHAT
 
 deploy/deps.sh test || exit 1
+
+# Leaves nothing behind, neither files nor what runs beside.
+end() {
+    [ ! -e "$beside/pid" ] || kill -- "-$(cat "$beside/pid")" 2>/dev/null
+    rm -rf "$log" "$KIPFIX_SKIPPED" "$beside"
+}
 
 log=$(mktemp)
 # A test that cannot run here passes for cargo and adds `skipped: NAME: reason` to this file.
 KIPFIX_SKIPPED=$(mktemp)
 export KIPFIX_SKIPPED
-trap 'rm -f "$log" "$KIPFIX_SKIPPED"' EXIT
+beside=$(mktemp -d)
+trap end EXIT
 passed=0 failed=0 skipped=0
 ran=()
 
@@ -62,6 +71,26 @@ tests() {
     ran+=("$name: $ok passed, $bad failed, $ignored marked as ignored")
 }
 
+# Runs a command beside what follows, as a process group of its own, for shown() to show.
+begin() {
+    set -m
+    { "$@"; echo $? >"$beside/status"; } >"$beside/said" 2>&1 </dev/null &
+    set +m
+    echo $! >"$beside/pid"
+}
+
+# Shows what that command said and says until its end, and passes its status on.
+shown() {
+    tail -n +1 --follow --pid="$(cat "$beside/pid")" "$beside/said"
+    rm "$beside/pid"
+    return "$(cat "$beside/status")"
+}
+
+# `--test NAME` for each name that is given.
+files() {
+    printf -- '--test\n%s\n' "$@"
+}
+
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" \
@@ -76,8 +105,22 @@ if command -v go >/dev/null; then
     step "peers" tests/cluster/build.sh
     step "goflow2" tests/go_program.sh goflow2
     step "Prometheus" tests/go_program.sh prometheus
+    step "Grafana's schema" tests/go_program.sh schema
 fi
-tests "tests" cargo test --workspace --locked --no-fail-fast
+
+# Test files that take their time and judge nobody else's. All others have the machine to themselves.
+patient=(attribution chart dashboards explain export live readme relay restarts transport truth)
+mapfile -t others < <(
+    cargo metadata --locked --no-deps --format-version 1 |
+        jq -r '.packages[].targets[] | select(.kind == ["test"]).name' | sort -u |
+        grep -vxFf <(printf '%s\n' e2e "${patient[@]}")
+)
+run=(cargo test --workspace --locked --no-fail-fast)
+# shellcheck disable=SC2046 # words are wanted
+tests "tests" "${run[@]}" --lib --bins $(files "${others[@]}")
+begin "${run[@]}" --test e2e
+tests "patient tests" "${run[@]}" $(files "${patient[@]}")
+tests "the cluster's tests" shown
 
 echo
 echo "== what ran"

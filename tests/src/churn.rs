@@ -10,12 +10,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use kube::{Client, Error};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::timeout_at;
 
 use crate::cluster::{self, Cluster};
 use crate::objects::{self, Object};
@@ -98,7 +98,8 @@ impl Truth {
 /// test there.
 pub struct Churn {
     slots: JoinSet<Result<Vec<Holder>, Error>>,
-    stop: Arc<AtomicBool>,
+    // Closed when it shall end.
+    goes_on: watch::Sender<()>,
     cluster: Cluster,
     began: Instant,
 }
@@ -107,7 +108,7 @@ impl Churn {
     /// Begins. The first holders come one after another over the time of one life, so that the rate holds
     /// from the start.
     pub fn start(cluster: &Cluster, plan: Plan) -> Self {
-        let (stop, began) = (Arc::new(AtomicBool::new(false)), Instant::now());
+        let (goes_on, began) = (watch::Sender::new(()), Instant::now());
         let mut slots = JoinSet::new();
         let between = Duration::from_secs(1) / plan.rate;
         let count = u32::try_from(plan.addresses.len()).expect("a number of addresses");
@@ -119,13 +120,13 @@ impl Churn {
                 number,
                 first: began + between * number,
                 life: between * count,
-                stop: Arc::clone(&stop),
+                goes_on: goes_on.subscribe(),
             };
             slots.spawn_on(slot.run(), cluster.runtime().handle());
         }
         Self {
             slots,
-            stop,
+            goes_on,
             cluster: cluster.clone(),
             began,
         }
@@ -133,7 +134,7 @@ impl Churn {
 
     /// Lets every address's last holder stand, and tells the truth.
     pub fn finish(self) -> Truth {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.goes_on);
         let took = self.began.elapsed();
         let slots = self.cluster.wait(self.slots.join_all());
         let mut holders = Vec::new();
@@ -154,19 +155,22 @@ struct Slot {
     first: Instant,
     /// From one holder to the next.
     life: Duration,
-    stop: Arc<AtomicBool>,
+    goes_on: watch::Receiver<()>,
 }
 
 impl Slot {
-    async fn run(self) -> Result<Vec<Holder>, Error> {
+    async fn run(mut self) -> Result<Vec<Holder>, Error> {
         let address = self.plan.addresses[usize::try_from(self.number).expect("an index")];
         let status = objects::running(&[&address.to_string()]);
         let mut holders: Vec<Holder> = Vec::new();
         let mut before: Option<Object> = None;
         let mut next = self.first;
         loop {
-            sleep_until(next.into()).await;
-            if self.stop.load(Ordering::Relaxed) {
+            // Nothing is ever sent: it is time, or it has ended.
+            if timeout_at(next.into(), self.goes_on.changed())
+                .await
+                .is_ok()
+            {
                 return Ok(holders);
             }
             if let Some(pod) = &before {

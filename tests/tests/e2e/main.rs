@@ -1,7 +1,8 @@
 //! kipfix on a real cluster of three nodes, installed by its chart: what pods send to each other, to nodes, to
 //! the outside and from it is what Prometheus has in the end.
 //!
-//! One cluster for all tests, which take turns; it goes when they are done, however they end.
+//! One cluster for all tests, which take turns; it goes when they are done, however they end. Other test files
+//! may run beside them: they mostly wait, and nothing here judges how fast something happens.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests wait for real processes in real time"
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kipfix_tests::nodes::Nodes;
-use kipfix_tests::{skip, take_turn};
+use kipfix_tests::skip;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many nodes there are.
@@ -69,7 +70,6 @@ fn main() -> ExitCode {
         let cluster = Arc::clone(&cluster);
         Trial::test(name, move || run(name, test, &cluster))
     });
-    let turn = (!arguments.list).then(take_turn);
     let conclusion = libtest_mimic::run(&arguments, trials.into());
     drop(
         cluster
@@ -77,7 +77,6 @@ fn main() -> ExitCode {
             .unwrap_or_else(PoisonError::into_inner)
             .take(),
     );
-    drop(turn);
     conclusion.exit_code()
 }
 
