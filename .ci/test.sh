@@ -16,7 +16,7 @@ make test does, in this order:
   6. the cluster: the chart on a real cluster of three nodes made here; beside it what can wait for a
      processor: the demo, live captures in network namespaces of their own, captures with known truth
 What this machine cannot do is skipped, and said.
-On two cores that takes about 15 minutes, with nothing built before about 40.
+On two cores that takes about 12 minutes, with nothing built before about 35.
 WHAT
 
 deploy/deps.sh test || exit 1
@@ -118,6 +118,7 @@ mapfile -t others < <(
 run=(cargo test --workspace --locked --no-fail-fast)
 # shellcheck disable=SC2046 # words are wanted
 tests "tests" "${run[@]}" --lib --bins $(files "${others[@]}")
+tests "examples in the documentation" "${run[@]}" --doc
 begin "${run[@]}" --test e2e
 tests "patient tests" "${run[@]}" $(files "${patient[@]}")
 tests "the cluster's tests" shown

@@ -90,6 +90,9 @@ impl Scrape {
     /// Turns what the workers counted into series and returns all counts.
     pub fn drain(&self) -> Totals {
         let now = self.clock.now_milliseconds();
+        // Before the workers: what a connection brought was counted, and what it taught forgotten, before it
+        // counts as gone.
+        let reception = self.reception();
         let mut spare = lock(&self.spare);
         let mut sum = WorkerCounts::default();
         let mut skews = Vec::new();
@@ -148,7 +151,7 @@ impl Scrape {
                 .map(|health| health.counts().collect())
                 .unwrap_or_default(),
             skews,
-            reception: self.reception(),
+            reception,
             exporters,
             observed_nodes: size(self.shared.observers.observed_nodes(now)),
         }
