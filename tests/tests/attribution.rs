@@ -530,13 +530,13 @@ fn zone_region_pool_group_and_cluster_are_told_in_lines_and_in_series() {
     let scrape = ours.scrape();
     let placed = [
         "cluster=\"prod-1\"",
-        "node=\"placed\"",
+        "node_name=\"placed\"",
         "zone=\"r3-b\"",
         "region=\"r3\"",
         "pool=\"spot\"",
     ];
     assert_eq!(scrape.sum("kipfix_node_info", &placed), 1);
-    let group = ["namespace=\"places\"", "group=\"payments\""];
+    let group = ["workload_namespace=\"places\"", "group=\"payments\""];
     assert_eq!(scrape.sum("kipfix_namespace_info", &group), 1);
     let counted = ["cluster=\"prod-1\"", "src_namespace=\"places\""];
     assert_eq!(scrape.sum("kipfix_bytes_total", &counted), 1000);

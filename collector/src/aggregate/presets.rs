@@ -65,8 +65,8 @@ const ZONE_LABELS: &[Label] = &[
 ];
 
 const EXTERNAL_LABELS: &[Label] = &[
-    label("namespace", LabelSource::Namespace(Side::Inside)),
-    label("kind", LabelSource::Kind(Side::Inside)),
+    label("workload_namespace", LabelSource::Namespace(Side::Inside)),
+    label("workload_kind", LabelSource::Kind(Side::Inside)),
     label("workload", LabelSource::Workload(Side::Inside)),
     label("direction", LabelSource::Direction),
     label("name", LabelSource::Name),

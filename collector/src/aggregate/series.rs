@@ -504,7 +504,7 @@ kipfix_zone_bytes_total{zone} 1500
         let text = text(&table, Format::Text);
         for (direction, bytes) in [("egress", 10), ("ingress", 20)] {
             let line = format!(
-                r#"kipfix_external_bytes_total{{cluster="c1",namespace="ns",kind="Pod",workload="a",direction="{direction}",name="office",as_number="",as_name="",country="",cloud_provider="",cloud_service="",cloud_region=""}} {bytes}"#
+                r#"kipfix_external_bytes_total{{cluster="c1",workload_namespace="ns",workload_kind="Pod",workload="a",direction="{direction}",name="office",as_number="",as_name="",country="",cloud_provider="",cloud_service="",cloud_region=""}} {bytes}"#
             );
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }

@@ -3,7 +3,7 @@
 //! ```promql
 //! sum by (pool) (
 //!   rate(kipfix_node_bytes_total[5m])
-//!   * on (src_node) group_left (pool) label_replace(kipfix_node_info, "src_node", "$1", "node", "(.*)")
+//!   * on (src_node) group_left (pool) label_replace(kipfix_node_info, "src_node", "$1", "node_name", "(.*)")
 //! )
 //! ```
 
@@ -31,7 +31,7 @@ pub fn write(index: &Index, cluster: &str, format: Format, out: &mut Vec<u8>) {
     }
     for node in nodes {
         let labels = [
-            ("node", &*node.name),
+            ("node_name", &*node.name),
             ("zone", &node.zone),
             ("region", &node.region),
             ("pool", &node.pool),
@@ -44,7 +44,7 @@ pub fn write(index: &Index, cluster: &str, format: Format, out: &mut Vec<u8>) {
         exposition::write_header(NAMESPACE_INFO.0, NAMESPACE_INFO.1, "gauge", format, out);
     }
     for (namespace, group) in namespaces {
-        let labels = [("namespace", namespace), ("group", group)];
+        let labels = [("workload_namespace", namespace), ("group", group)];
         write_series(NAMESPACE_INFO.0, cluster, &labels, out);
     }
 }

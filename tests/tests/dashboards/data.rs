@@ -59,6 +59,10 @@ fn every_query_of_dashboards_and_rules_finds_data() {
     }
     assert!(empty.is_empty(), "no data: {empty:#?}");
 
+    let renamed = |label: &serde_json::Value| label.as_str().unwrap().starts_with("exported_");
+    let renamed: Vec<_> = prometheus.labels().into_iter().filter(renamed).collect();
+    assert!(renamed.is_empty(), "targets have these, too: {renamed:?}");
+
     for (page, question) in questions() {
         let found = !prometheus.query(&question).is_empty();
         assert!(found, "{page}: no data: {question}");

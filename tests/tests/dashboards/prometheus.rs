@@ -9,6 +9,10 @@ use serde_json::Value;
 use kipfix_tests::program::{Running, eventually, free_tcp_port};
 use kipfix_tests::scrape::{body, get};
 
+/// What discovery in Kubernetes says of a target. A label of ours with such a name would be called otherwise.
+const OF_TARGETS: &str =
+    "{namespace: kipfix, pod: x, node: x, container: x, endpoint: x, service: x}";
+
 /// A running one, with its data in a folder that goes with it.
 pub(crate) struct Prometheus {
     port: u16,
@@ -30,8 +34,9 @@ impl Prometheus {
         }
         settings += "scrape_configs:\n";
         for (job, target) in targets {
-            settings +=
-                &format!("  - {{job_name: {job}, static_configs: [{{targets: ['{target}']}}]}}\n");
+            settings += &format!(
+                "  - {{job_name: {job}, static_configs: [{{targets: ['{target}'], labels: {OF_TARGETS}}}]}}\n"
+            );
         }
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, settings).expect("settings");
@@ -73,6 +78,12 @@ impl Prometheus {
             .as_array()
             .unwrap_or_else(|| panic!("{expr}: {answer}"))
             .clone()
+    }
+
+    /// The names of all labels.
+    pub(crate) fn labels(&self) -> Vec<Value> {
+        let answer = self.api("/api/v1/labels");
+        answer["data"].as_array().expect("names").clone()
     }
 
     /// All rules, with their health.

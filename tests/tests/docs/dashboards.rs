@@ -56,9 +56,11 @@ struct Panel {
     good: Option<[f64; 2]>,
     /// At and above the first value it is doubtful, at and above the second bad.
     bad: Option<[f64; 2]>,
-    /// Tables: label → head of its column.
+    /// Tables: label → head of its column, from left to right.
     #[serde(default)]
-    columns: BTreeMap<String, String>,
+    columns: Vec<BTreeMap<String, String>>,
+    /// Tables: head of the column that sorts them, ascending; where none is said, the value does, descending.
+    sort: Option<String>,
     /// Tables: head of a column of namespaces → uid of the dashboard that a click on a cell opens.
     #[serde(default)]
     drill: BTreeMap<String, String>,
@@ -319,7 +321,11 @@ impl Panel {
     }
 
     fn table(&self) -> Value {
-        let value = self.columns.get("Value").map_or("Value", String::as_str);
+        let columns: Vec<_> = self.columns.iter().flatten().collect();
+        let heads: BTreeMap<_, _> = columns.iter().copied().collect();
+        let places: BTreeMap<_, _> = columns.iter().map(|(label, _)| label).zip(0..).collect();
+        let head = |label: &str| heads.get(&label.to_owned()).copied();
+        let value = head("Value").map_or("Value", String::as_str);
         let mut overrides = vec![json!({
             "matcher": {"id": "byName", "options": value},
             "properties": [{"id": "unit", "value": self.unit}],
@@ -334,7 +340,7 @@ impl Panel {
             }));
         }
         for label in ["src_workload", "dst_workload"] {
-            if let Some(column) = self.columns.get(label) {
+            if let Some(column) = head(label) {
                 let outside = json!({"type": "special", "options": {"match": "empty", "result": {"text": "outside", "index": 0}}});
                 overrides.push(json!({
                     "matcher": {"id": "byName", "options": column},
@@ -342,6 +348,10 @@ impl Panel {
                 }));
             }
         }
+        let (sorting, descending) = self
+            .sort
+            .as_ref()
+            .map_or((value, true), |head| (head, false));
         json!({
             "type": "table",
             "fieldConfig": {
@@ -350,11 +360,13 @@ impl Panel {
             },
             "options": {
                 "showHeader": true, "cellHeight": "sm", "frameIndex": 0,
-                "sortBy": [{"displayName": value, "desc": true}],
+                "sortBy": [{"displayName": sorting, "desc": descending}],
             },
             "transformations": [{
                 "id": "organize",
-                "options": {"excludeByName": {"Time": true}, "renameByName": self.columns},
+                "options": {
+                    "excludeByName": {"Time": true}, "indexByName": places, "renameByName": heads,
+                },
             }],
         })
     }

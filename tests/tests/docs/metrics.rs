@@ -48,9 +48,9 @@ pub(crate) fn page() -> String {
     let rows: Vec<Vec<String>> = [
         (
             info::NODE_INFO,
-            ["node", "zone", "region", "pool"].as_slice(),
+            ["node_name", "zone", "region", "pool"].as_slice(),
         ),
-        (info::NAMESPACE_INFO, &["namespace", "group"]),
+        (info::NAMESPACE_INFO, &["workload_namespace", "group"]),
     ]
     .into_iter()
     .map(|((name, help), names)| {
@@ -84,7 +84,24 @@ fn section(title: &str, registry: &Registry) -> String {
     format!("\n## {title}\n\n{}", table(&head, &rows))
 }
 
+/// The labels that Prometheus gives the series of a target, in the way of the operator and of most jobs
+/// with annotations: what has such a label of its own finds it renamed to `exported_…`.
+const OF_TARGETS: [&str; 8] = [
+    "container",
+    "endpoint",
+    "instance",
+    "job",
+    "namespace",
+    "node",
+    "pod",
+    "service",
+];
+
 fn labels<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let quoted = |name: &str| {
+        assert!(!OF_TARGETS.contains(&name), "{name} is the target's");
+        format!("`{name}`")
+    };
+    let names: Vec<String> = names.map(quoted).collect();
     names.join(" ")
 }

@@ -203,4 +203,16 @@ fn panels(nodes: &Nodes, prometheus: &Prometheus<'_>) {
         queries.len()
     );
     assert!(full, "no data: {empty:#?}");
+    // What we say of traffic and what Prometheus says of targets have no label in common.
+    for label in [
+        "namespace",
+        "node",
+        "pod",
+        "container",
+        "service",
+        "endpoint",
+    ] {
+        let renamed = format!("{{__name__=~\"kipfix_.+\",exported_{label}!=\"\"}}");
+        assert_eq!(prometheus.query(&renamed), [], "{label}");
+    }
 }
