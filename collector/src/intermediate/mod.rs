@@ -1,7 +1,10 @@
 //! The Intermediate Process (RFC 6183): what happens to a record once it is decoded.
 //!
-//! Two queues hold what cannot be decided yet: records whose addresses the inventory does not know,
-//! whole, until it may have heard of them; and directions whose authoritative observer is not known.
+//! What cannot be decided yet is [`held`]; what is told of a record is in [`lines`].
+
+mod exporter;
+mod held;
+mod lines;
 
 use std::sync::Arc;
 
@@ -11,118 +14,17 @@ use flowproto::{Address, FlowRecord};
 
 use crate::aggregate::{EdgeTable, Measures};
 use crate::dedup::{self, Held, OBSERVED_MILLISECONDS, Verdict};
+use crate::emit::LineBuffer;
 use crate::emit::forward::ForwardStage;
-use crate::emit::{LineBuffer, line};
 use crate::enrich::{self, Clock, Ends, Known, Recent, TrafficClass};
 use crate::inventory::outside::Outside;
 use crate::inventory::{EndpointId, Index, NodeId, Span};
 use crate::waiting::Waiting;
 use crate::worker::{RecordCounts, Shared, WorkerSettings};
 
-/// What is known of the exporter of the Message at hand.
-#[derive(Clone, Copy, Debug, Default)]
-struct Located {
-    /// The node it is on.
-    node: Option<NodeId>,
-    /// The node is known by name: what a record says of its exporter's address adds nothing.
-    by_name: bool,
-    skew_milliseconds: i64,
-}
-
-/// An exporter: one Observation Domain of one sender.
-#[derive(Clone, Debug)]
-pub(super) struct Exporter {
-    /// Revision of the domain that this was derived from.
-    revision: u32,
-    /// Revision of the index's nodes that this was derived from.
-    nodes_revision: u64,
-    name: Option<Box<str>>,
-    domain_address: Address,
-    /// Where it sends from.
-    pub(super) address: Address,
-    pub(super) clock: Clock,
-    located: Located,
-}
-
-impl Exporter {
-    fn of(message: &Message<'_>, clock: Clock) -> Self {
-        Self {
-            revision: message.domain.revision,
-            nodes_revision: u64::MAX,
-            name: message.domain.observation_domain_name.clone(),
-            domain_address: message.domain.exporter_address,
-            address: message.exporter.ip().into(),
-            clock,
-            located: Located::default(),
-        }
-    }
-
-    /// The node that it is on: by the name it says, else by the address it says, else by the address
-    /// it sent from. A domain id alone never identifies.
-    fn locate(&mut self, index: &Index) {
-        if self.nodes_revision == index.nodes_revision() {
-            return;
-        }
-        self.nodes_revision = index.nodes_revision();
-        let named = self.name.as_deref().and_then(|name| index.node_named(name));
-        self.located.by_name = named.is_some();
-        self.located.node = named
-            .or_else(|| index.node_at(self.domain_address))
-            .or_else(|| index.node_at(self.address));
-    }
-
-    fn observer(&self) -> line::Observer<'_> {
-        line::Observer {
-            name: self.name.as_deref(),
-            address: self.address,
-        }
-    }
-}
-
-/// A record that waits for the inventory.
-#[derive(Debug)]
-struct Unattributed {
-    record: FlowRecord,
-    span: Span,
-    domain_index: usize,
-    /// Of the domain: another one means that the domain was forgotten meanwhile, as with its connection.
-    revision: u32,
-    /// Where its exporter was when it came, for that case.
-    exporter: Located,
-    /// Its line of the flow log as far as it came; empty where there is none.
-    line: Vec<u8>,
-    /// [`line::brings_names`] of it.
-    brings_names: bool,
-}
-
-/// Where the line of a record comes from.
-enum Line<'a> {
-    /// Nothing of it is written yet.
-    Fields(&'a Message<'a>, Fields<'a>),
-    /// The fields are there; empty where there is no flow log.
-    /// With whether it brings names.
-    Begun(Vec<u8>, bool),
-}
-
-impl Line<'_> {
-    /// Appends what the record itself says; whether it brings names.
-    fn begin(self, out: &mut Vec<u8>) -> bool {
-        match self {
-            Self::Fields(message, fields) => {
-                line::begin(message, fields, out);
-                line::brings_names(fields)
-            }
-            Self::Begun(begun, brings_names) => {
-                if out.is_empty() {
-                    *out = begun;
-                } else {
-                    out.extend_from_slice(&begun);
-                }
-                brings_names
-            }
-        }
-    }
-}
+use exporter::{Exporter, Located};
+use held::Unattributed;
+use lines::Line;
 
 /// The Intermediate Process of one worker.
 #[derive(Debug)]
@@ -273,91 +175,9 @@ impl Intermediate {
             .is_some_and(|(counts, said)| counts != said)
     }
 
-    /// Records and directions that wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.unattributed.len() + self.held.len()
-    }
-
     fn awaits_inventory(&self) -> bool {
         !self.index.is_complete() && self.settings.awaits_inventory(self.now_milliseconds)
     }
-
-    //------------ Records that wait -------------------------------------------------------------
-
-    fn wait(&mut self, message: &Message<'_>, record: &FlowRecord, fields: Fields<'_>, span: Span) {
-        let mut line = Vec::new();
-        if self.log.is_some() {
-            line::begin(message, fields, &mut line);
-        }
-        self.counts.held += 1;
-        let crowded_out = self.unattributed.hold(
-            Unattributed {
-                record: record.clone(),
-                span,
-                domain_index: message.domain_index,
-                revision: message.domain.revision,
-                exporter: self.exporter,
-                line,
-                brings_names: line::brings_names(fields),
-            },
-            self.now_milliseconds,
-        );
-        if let Some(waited) = crowded_out {
-            self.counts.settled_early += 1;
-            self.attribute(waited);
-        }
-    }
-
-    /// Decides who a record that waited is by what is known now.
-    fn attribute(&mut self, waited: Unattributed) {
-        let current = self.domain_index;
-        self.domain_index = waited.domain_index;
-        let exporter = match self.exporters.get_mut(waited.domain_index) {
-            Some(Some(exporter)) if exporter.revision == waited.revision => {
-                exporter.locate(&self.index);
-                exporter.located
-            }
-            _ => waited.exporter,
-        };
-        let exporter = self.exporter_of(exporter, &waited.record);
-        if let Some(node) = exporter {
-            self.shared.observers.heard(node, self.now_milliseconds);
-        }
-        let ends = self.ends(&waited.record, waited.span);
-        let line = Line::Begun(waited.line, waited.brings_names);
-        self.attributed(&waited.record, ends, exporter, line);
-        self.domain_index = current;
-    }
-
-    /// Decides what has waited for long enough.
-    pub(super) fn settle_due(&mut self) {
-        let now = self.now_milliseconds;
-        if !self.awaits_inventory() {
-            let wait = self.settings.attribution_wait_milliseconds;
-            while let Some(waited) = self.unattributed.due(now, wait) {
-                self.attribute(waited);
-            }
-        }
-        // Offline, nothing is over before the end.
-        if self.settings.began_milliseconds.is_some() {
-            let wait = self.settings.observer_wait_milliseconds;
-            while let Some(held) = self.held.due(now, wait) {
-                self.settle(held);
-            }
-        }
-    }
-
-    /// Decides all that waits.
-    pub(super) fn settle_all(&mut self) {
-        while let Some(waited) = self.unattributed.take() {
-            self.attribute(waited);
-        }
-        while let Some(held) = self.held.take() {
-            self.settle(held);
-        }
-    }
-
-    //------------ Records whose ends are known --------------------------------------------------
 
     fn attributed(
         &mut self,
@@ -474,50 +294,6 @@ impl Intermediate {
         }
     }
 
-    fn hold(
-        &mut self,
-        exporter: NodeId,
-        (record, ends, way_back): (&FlowRecord, Ends, bool),
-        measures: Measures,
-        line: Vec<u8>,
-    ) {
-        self.counts.held += 1;
-        let forward = self
-            .forward
-            .as_ref()
-            .and_then(|forward| forward.enriched(record, ends, self.domain_index, way_back));
-        let crowded_out = self.held.hold(
-            Held {
-                exporter,
-                source: ends.source,
-                destination: ends.destination,
-                measures,
-                line,
-                forward: forward.map(Box::new),
-            },
-            self.now_milliseconds,
-        );
-        if let Some(held) = crowded_out {
-            self.counts.settled_early += 1;
-            self.settle(held);
-        }
-    }
-
-    fn settle(&mut self, mut held: Held) {
-        let nodes = self.nodes(held.source, held.destination);
-        let counts = dedup::settle(&self.shared.observers, held.exporter, nodes);
-        if let Some(log) = self.log.as_mut().filter(|_| !held.line.is_empty()) {
-            line::add_counted(counts, &mut held.line);
-            line::end(&mut held.line);
-            log.text().extend_from_slice(&held.line);
-            log.end_line();
-        }
-        if let Some(forward) = &mut self.forward {
-            forward.push(held.forward.take().map(|held| *held), counts);
-        }
-        self.count(held.source, held.destination, &held.measures, counts);
-    }
-
     /// Counts one direction, or why it does not count.
     fn count(
         &mut self,
@@ -544,50 +320,6 @@ impl Intermediate {
             let counted = self.edges.count(source, destination, measures);
             debug_assert!(counted, "an empty table takes an edge");
         }
-    }
-
-    //------------ The flow log ------------------------------------------------------------------
-
-    fn log(&mut self, ends: Ends, exporter: Option<NodeId>, line: Line<'_>, counted: bool) {
-        let Some(log) = &mut self.log else { return };
-        let known = Known {
-            index: &self.index,
-            outside: &self.outside,
-        };
-        let out = log.text();
-        let from = out.len();
-        let brings_names = line.begin(out);
-        if !known.is_empty() {
-            let observer = self
-                .exporters
-                .get(self.domain_index)
-                .and_then(Option::as_ref);
-            let observer = observer
-                .filter(|_| exporter.is_none())
-                .map(Exporter::observer);
-            line::add_ends(known, ends, observer, out);
-            line::add_cluster(&self.shared.cluster_name, out);
-            line::add_counted(counted, out);
-            if brings_names {
-                line::keep_last(out, from);
-            }
-        }
-        line::end(out);
-        log.end_line();
-    }
-
-    /// A line that lacks only whether the record counts; empty where there is no flow log.
-    fn open_line(&self, ends: Ends, line: Line<'_>) -> Vec<u8> {
-        let mut out = Vec::new();
-        if self.log.is_some() {
-            let brings_names = line.begin(&mut out);
-            line::add_ends(self.known(), ends, None, &mut out);
-            line::add_cluster(&self.shared.cluster_name, &mut out);
-            if brings_names {
-                line::keep_last(&mut out, 0);
-            }
-        }
-        out
     }
 }
 
