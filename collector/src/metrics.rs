@@ -12,6 +12,7 @@
 //! * Σ over series of a family that has no filter = octets (packets, connections) of the counted
 //!   records, scaled, unless series went idle
 
+mod inventory;
 mod relay;
 mod wire;
 
@@ -106,21 +107,7 @@ pub struct Metrics {
     unreported: IntCounter,
     before_inventory: IntCounter,
     observed_nodes: IntGauge,
-    inventory_nodes: IntGauge,
-    inventory_endpoints: IntGauge,
-    inventory_held: IntGauge,
-    inventory_overflow: IntCounter,
-    outside_combinations: IntGauge,
-    outside_ranges: IntGauge,
-    outside_other_ranges: IntGauge,
-    outside_broken_files: IntGauge,
-    outside_reloads: IntCounter,
-    outside_reload_failures: IntCounter,
-    kubernetes_up: IntGaugeVec,
-    kubernetes_last_event: IntGaugeVec,
-    kubernetes_since: IntGaugeVec,
-    kubernetes_events: IntCounterVec,
-    kubernetes_errors: IntCounterVec,
+    inventory: inventory::Inventory,
     clock_skew: IntGaugeVec,
     skewed_exporters: IntGauge,
     edges: IntGauge,
@@ -319,68 +306,7 @@ impl Metrics {
                 "records_before_inventory_total",
                 "Records decided before Kubernetes had told of all nodes and pods.",
             )?,
-            inventory_nodes: make.gauge("inventory_nodes", "Nodes known.")?,
-            inventory_endpoints: make.gauge(
-                "inventory_endpoints",
-                "Nodes, pods, services and prefixes known, those remembered after their end too.",
-            )?,
-            inventory_held: make.gauge(
-                "inventory_addresses",
-                "Addresses and ports that one of these holds or held.",
-            )?,
-            inventory_overflow: make.counter(
-                "inventory_overflow_total",
-                "Nodes, endpoints and addresses that found no room in max_nodes or max_endpoints.",
-            )?,
-            outside_combinations: make.gauge(
-                "outside_combinations",
-                "Combinations of name, system, country and cloud known of addresses outside, over all reloads.",
-            )?,
-            outside_ranges: make.gauge(
-                "outside_ranges",
-                "Address ranges outside that are told apart.",
-            )?,
-            outside_other_ranges: make.gauge(
-                "outside_other_ranges",
-                "Address ranges that are \"other\", since there were too many combinations.",
-            )?,
-            outside_broken_files: make.gauge(
-                "outside_broken_files",
-                "Files of databases or cloud ranges that changed and cannot be used; what they said before is.",
-            )?,
-            outside_reloads: make.counter(
-                "outside_reloads_total",
-                "Files of databases or cloud ranges read again after a change.",
-            )?,
-            outside_reload_failures: make.counter(
-                "outside_reload_failures_total",
-                "Files of databases or cloud ranges that changed and could not be used.",
-            )?,
-            kubernetes_up: make.gauges(
-                "kubernetes_up",
-                "1 where the watch of this kind runs, 0 where it is away or forbidden.",
-                "kind",
-            )?,
-            kubernetes_last_event: make.gauges(
-                "kubernetes_last_event_timestamp_seconds",
-                "When the watch of this kind last told something.",
-                "kind",
-            )?,
-            kubernetes_since: make.gauges(
-                "kubernetes_up_changed_timestamp_seconds",
-                "When the watch of this kind went up or down; 0 before the first word.",
-                "kind",
-            )?,
-            kubernetes_events: make.counters(
-                "kubernetes_events_total",
-                "Objects that the watch of this kind told of.",
-                "kind",
-            )?,
-            kubernetes_errors: make.counters(
-                "kubernetes_errors_total",
-                "Failures of the watch of this kind.",
-                "kind",
-            )?,
+            inventory: inventory::Inventory::new(&make)?,
             clock_skew: make.gauges(
                 "exporter_clock_skew_milliseconds",
                 "What is added to the exporter's time; only exporters that are off by a second and more, \
@@ -508,19 +434,7 @@ impl Metrics {
         raise(&self.ambiguous, records.ambiguous);
         raise(&self.unreported, records.unreported);
         raise(&self.before_inventory, records.before_inventory);
-        self.inventory_nodes.set(level(inventory.nodes));
-        self.inventory_endpoints.set(level(inventory.endpoints));
-        self.inventory_held.set(level(inventory.held));
-        raise(&self.inventory_overflow, inventory.overflow);
-        self.outside_combinations.set(level(outside.combinations));
-        self.outside_ranges.set(level(outside.ranges));
-        self.outside_other_ranges.set(level(outside.other_ranges));
-        self.outside_broken_files.set(level(outside.broken_files));
-        raise(&self.outside_reloads, outside.reloads);
-        raise(&self.outside_reload_failures, outside.failures);
-        for (kind, watch) in kubernetes {
-            self.publish_watch(*kind, watch);
-        }
+        self.inventory.publish(inventory, outside, kubernetes);
         self.publish_skews(skews);
         self.edges.set(level(records.edges));
         raise(&self.full_drains, records.full_drains);
@@ -535,28 +449,6 @@ impl Metrics {
         raise(&self.savefile_frames, savefile.frames);
         raise(&self.savefile_datagrams, savefile.datagrams);
         raise_each(&self.savefile_not_used, &savefile.not_used);
-    }
-
-    fn publish_watch(&self, kind: Kind, watch: &WatchCounts) {
-        let kind = [kind.as_str()];
-        let seconds = |milliseconds: u64| level(milliseconds / 1000);
-        self.kubernetes_up
-            .with_label_values(&kind)
-            .set(watch.up.into());
-        self.kubernetes_last_event
-            .with_label_values(&kind)
-            .set(seconds(watch.last_event_milliseconds));
-        self.kubernetes_since
-            .with_label_values(&kind)
-            .set(seconds(watch.since_milliseconds));
-        raise(
-            &self.kubernetes_events.with_label_values(&kind),
-            watch.events,
-        );
-        raise(
-            &self.kubernetes_errors.with_label_values(&kind),
-            watch.errors,
-        );
     }
 
     fn publish_skews(&self, skews: &[(Address, i64)]) {

@@ -1,0 +1,257 @@
+//! Savefiles: datagrams out of a pcap or pcapng capture, or the Messages of an IPFIX file (RFC 5655).
+//!
+//! The clock is the packet's, or the export time of the Message. A file that is cut off or corrupt is
+//! used as far as it can be read, and that is said once. Lengths are bounded before memory is taken.
+
+mod octets;
+mod pcap;
+mod pcapng;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use kipfix_service::signals::Stop;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use octets::{fill, read_fully};
+use pcap::Pcap;
+use pcapng::PcapNg;
+
+use super::frame::Frames;
+pub use super::frame::NotUsed;
+
+/// Why a file cannot be read, or not any further.
+#[derive(Debug, thiserror::Error)]
+pub enum SavefileError {
+    /// The system says so.
+    #[error("{0}")]
+    Unreadable(#[from] io::Error),
+    /// It is none of the forms that are read here.
+    #[error("neither a pcap or pcapng capture nor an IPFIX file")]
+    UnknownForm,
+    /// It ends in the middle.
+    #[error("cut off in the middle of {0}")]
+    CutOff(&'static str),
+    /// It contradicts its format.
+    #[error("corrupt: {0}")]
+    Corrupt(&'static str),
+}
+
+/// What became of the frames of captures. Frames = datagrams + those not used, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SavefileCounts {
+    /// Frames read.
+    pub frames: u64,
+    /// Datagrams found in them, and Messages of IPFIX files.
+    pub datagrams: u64,
+    /// Frames that gave no datagram, by [`NotUsed`] as in [`NotUsed::ALL`].
+    pub not_used: [u64; 5],
+}
+
+/// A datagram of a savefile.
+#[derive(Debug)]
+pub struct SavedDatagram<'a> {
+    /// Who sent it; 0.0.0.0:0 for a Message of an IPFIX file, which does not tell.
+    pub exporter: SocketAddr,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// When, milliseconds since the epoch.
+    pub time_milliseconds: u64,
+    /// That is when it was captured; otherwise it is the export time that it says itself.
+    pub is_captured: bool,
+}
+
+/// An open savefile.
+pub struct Savefile {
+    input: BufReader<Box<dyn Read + Send>>,
+    form: Form,
+    frames: Frames,
+    frame: Vec<u8>,
+}
+
+impl std::fmt::Debug for Savefile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Savefile")
+            .field("form", &self.form)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+enum Form {
+    Pcap(Pcap),
+    PcapNg(PcapNg),
+    Ipfix,
+}
+
+/// A pipe or device that is waited for only until the stop, where it ends.
+struct UntilStop {
+    file: File,
+    stop: Stop,
+}
+
+impl Read for UntilStop {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let mut descriptors = [
+            PollFd::new(self.file.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
+        ];
+        poll(&mut descriptors, PollTimeout::NONE)?;
+        if self.stop.is_set() {
+            return Ok(0);
+        }
+        self.file.read(octets)
+    }
+}
+
+/// A frame in [`Savefile::frame`].
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    link_type: u32,
+    cut: bool,
+    time_milliseconds: u64,
+}
+
+impl Savefile {
+    /// Opens a file; `-` is stdin. A pipe that nobody writes to ends at the stop.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none of the forms that are read here.
+    pub fn open(path: &Path, stop: &Stop) -> Result<Self, SavefileError> {
+        let file = if path.as_os_str() == "-" {
+            File::from(io::stdin().as_fd().try_clone_to_owned()?)
+        } else {
+            File::open(path)?
+        };
+        if file.metadata()?.is_file() {
+            return Self::from_reader(Box::new(file));
+        }
+        Self::from_reader(Box::new(UntilStop {
+            file,
+            stop: stop.clone(),
+        }))
+    }
+
+    /// A file whose octets come from `input`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none of the forms that are read here.
+    pub fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
+        let mut input = BufReader::with_capacity(256 << 10, input);
+        let mut magic = [0; 4];
+        // Not by `fill_buf`: a pipe may give fewer octets at first.
+        let got = read_fully(&mut input, &mut magic)?;
+        let form = match magic {
+            _ if got < magic.len() => return Err(SavefileError::UnknownForm),
+            [0xa1, 0xb2, 0xc3, 0xd4] => Form::Pcap(Pcap::open(&mut input, true, false)?),
+            [0xd4, 0xc3, 0xb2, 0xa1] => Form::Pcap(Pcap::open(&mut input, false, false)?),
+            [0xa1, 0xb2, 0x3c, 0x4d] => Form::Pcap(Pcap::open(&mut input, true, true)?),
+            [0x4d, 0x3c, 0xb2, 0xa1] => Form::Pcap(Pcap::open(&mut input, false, true)?),
+            [0x0a, 0x0d, 0x0d, 0x0a] => Form::PcapNg(PcapNg::default()),
+            [0, 10, ..] => Form::Ipfix,
+            _ => return Err(SavefileError::UnknownForm),
+        };
+        let mut savefile = Self {
+            input,
+            form,
+            frames: Frames::default(),
+            frame: Vec::new(),
+        };
+        if !matches!(savefile.form, Form::Pcap(_)) {
+            savefile.put_back(magic);
+        }
+        Ok(savefile)
+    }
+
+    /// Lets the octets that told the form be read again.
+    fn put_back(&mut self, magic: [u8; 4]) {
+        let rest = std::mem::replace(&mut self.input, BufReader::new(Box::new(io::empty())));
+        self.input = BufReader::new(Box::new(io::Cursor::new(magic).chain(rest)));
+    }
+
+    /// The next datagram of flow export; `None` at the end. What else the frames hold is counted.
+    ///
+    /// # Errors
+    /// The file cannot be read any further.
+    pub fn next<'a>(
+        &'a mut self,
+        counts: &mut SavefileCounts,
+    ) -> Result<Option<SavedDatagram<'a>>, SavefileError> {
+        if matches!(self.form, Form::Ipfix) {
+            let Some(time_milliseconds) = self.read_message()? else {
+                return Ok(None);
+            };
+            counts.datagrams += 1;
+            return Ok(Some(SavedDatagram {
+                exporter: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+                payload: &self.frame,
+                time_milliseconds,
+                is_captured: false,
+            }));
+        }
+        loop {
+            let Some(frame) = self.read_frame()? else {
+                return Ok(None);
+            };
+            counts.frames += 1;
+            match self.frames.locate(frame.link_type, &self.frame, frame.cut) {
+                Err(reason) => counts.count(reason),
+                Ok(located) => {
+                    counts.datagrams += 1;
+                    return Ok(Some(SavedDatagram {
+                        exporter: located.exporter,
+                        payload: self.frames.payload(&self.frame, &located),
+                        time_milliseconds: frame.time_milliseconds,
+                        is_captured: true,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Reads a Message into `self.frame`; its export time.
+    fn read_message(&mut self) -> Result<Option<u64>, SavefileError> {
+        const WHAT: &str = "a Message";
+        let mut header = [0; 16];
+        match read_fully(&mut self.input, &mut header)? {
+            0 => return Ok(None),
+            16 => {}
+            _ => return Err(SavefileError::CutOff(WHAT)),
+        }
+        let [v0, v1, l0, l1, t0, t1, t2, t3, ..] = header;
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        if [v0, v1] != [0, 10] || length < header.len() {
+            return Err(SavefileError::Corrupt("a Message header that is none"));
+        }
+        self.frame.clear();
+        self.frame.extend_from_slice(&header);
+        self.frame.resize(length, 0);
+        let rest = self.frame.get_mut(header.len()..).unwrap_or_default();
+        fill(&mut self.input, rest, WHAT)?;
+        Ok(Some(u64::from(u32::from_be_bytes([t0, t1, t2, t3])) * 1000))
+    }
+
+    /// Reads a captured frame into `self.frame`.
+    fn read_frame(&mut self) -> Result<Option<Frame>, SavefileError> {
+        match &mut self.form {
+            Form::Pcap(pcap) => pcap.next(&mut self.input, &mut self.frame),
+            Form::PcapNg(section) => section.next(&mut self.input, &mut self.frame),
+            Form::Ipfix => Ok(None),
+        }
+    }
+}
+
+impl SavefileCounts {
+    fn count(&mut self, reason: NotUsed) {
+        let at = NotUsed::ALL.iter().position(|known| *known == reason);
+        if let Some(counter) = at.and_then(|at| self.not_used.get_mut(at)) {
+            *counter += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! pcapng captures (draft-ietf-opsawg-pcapng): blocks, in sections of either byte order.
+
+use std::io::Read;
+
+use super::octets::{fill, read_fully, short, word, words};
+use super::{Frame, SavefileError};
+
+/// No block that is worth reading is longer.
+const MAX_BLOCK_OCTETS: u32 = 16 << 20;
+/// Interfaces of one section.
+const MAX_INTERFACES: usize = 65_536;
+
+// Block types (§4).
+pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
+const OBSOLETE_PACKET: u32 = 2;
+const SIMPLE_PACKET: u32 = 3;
+pub(super) const ENHANCED_PACKET: u32 = 6;
+/// Option of an interface description: units of its timestamps.
+const IF_TSRESOL: u16 = 9;
+
+/// The section at hand.
+#[derive(Debug, Default)]
+pub(super) struct PcapNg {
+    big_endian: bool,
+    interfaces: Vec<Interface>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Interface {
+    link_type: u32,
+    /// Octets of a frame that are kept; 0 is all.
+    snaplen: u32,
+    /// Units a second.
+    resolution: u64,
+}
+
+impl PcapNg {
+    /// Reads the next frame into `octets`; `None` at the end.
+    pub(super) fn next(
+        &mut self,
+        input: &mut impl Read,
+        octets: &mut Vec<u8>,
+    ) -> Result<Option<Frame>, SavefileError> {
+        loop {
+            let Some(kind) = read_block(input, &mut self.big_endian, octets)? else {
+                return Ok(None);
+            };
+            match kind {
+                SECTION_HEADER => self.interfaces.clear(),
+                INTERFACE_DESCRIPTION if self.interfaces.len() >= MAX_INTERFACES => {
+                    return Err(SavefileError::Corrupt("too many interfaces"));
+                }
+                INTERFACE_DESCRIPTION => {
+                    self.interfaces.push(interface(octets, self.big_endian)?);
+                }
+                ENHANCED_PACKET | SIMPLE_PACKET | OBSOLETE_PACKET => {
+                    return packet(kind, octets, self.big_endian, &self.interfaces).map(Some);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Reads a block's body into `body`; its type, or `None` at the end.
+fn read_block(
+    input: &mut impl Read,
+    big_endian: &mut bool,
+    body: &mut Vec<u8>,
+) -> Result<Option<u32>, SavefileError> {
+    const WHAT: &str = "a block";
+    let mut header = [0; 8];
+    match read_fully(input, &mut header)? {
+        0 => return Ok(None),
+        8 => {}
+        _ => return Err(SavefileError::CutOff(WHAT)),
+    }
+    let [kind, mut total] = words(&header, *big_endian);
+    body.clear();
+    if kind == SECTION_HEADER {
+        // The type reads the same in both orders; the magic after the length tells which it is.
+        let mut magic = [0; 4];
+        fill(input, &mut magic, WHAT)?;
+        *big_endian = match magic {
+            [0x1a, 0x2b, 0x3c, 0x4d] => true,
+            [0x4d, 0x3c, 0x2b, 0x1a] => false,
+            _ => return Err(SavefileError::Corrupt("a section of no byte order")),
+        };
+        [_, total] = words(&header, *big_endian);
+        body.extend_from_slice(&magic);
+    }
+    let read = u32::try_from(body.len()).unwrap_or(0);
+    // Type, length, body, length again.
+    let rest = total
+        .checked_sub(12 + read)
+        .filter(|rest| *rest <= MAX_BLOCK_OCTETS);
+    let rest = rest.ok_or(SavefileError::Corrupt("a block whose length cannot be"))?;
+    // Blocks are padded to four octets, even where a writer forgot to say so.
+    let padded = usize::try_from(rest.next_multiple_of(4)).unwrap_or(0);
+    let begin = body.len();
+    body.resize(begin.saturating_add(padded), 0);
+    fill(input, body.get_mut(begin..).unwrap_or_default(), WHAT)?;
+    fill(input, &mut [0; 4], WHAT)?;
+    Ok(Some(kind))
+}
+
+fn interface(body: &[u8], big_endian: bool) -> Result<Interface, SavefileError> {
+    let ([l0, l1, _, _, s0, s1, s2, s3], mut options) = body.split_first_chunk::<8>().ok_or(
+        SavefileError::Corrupt("an interface description that is too short"),
+    )?;
+    let mut resolution = 1_000_000;
+    while let Some(([c0, c1, n0, n1], rest)) = options.split_first_chunk::<4>() {
+        let length = usize::from(short([*n0, *n1], big_endian));
+        if short([*c0, *c1], big_endian) == IF_TSRESOL
+            && let Some(unit) = rest.first()
+        {
+            // Powers of ten, or of two where the highest bit is set.
+            let power = u32::from(unit & 0x7f);
+            let units = if unit & 0x80 == 0 { 10_u64 } else { 2 }.checked_pow(power);
+            resolution = units.ok_or(SavefileError::Corrupt("an impossible time resolution"))?;
+        }
+        options = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(Interface {
+        link_type: short([*l0, *l1], big_endian).into(),
+        snaplen: word([*s0, *s1, *s2, *s3], big_endian),
+        resolution,
+    })
+}
+
+/// Leaves only the frame in `body`.
+fn packet(
+    kind: u32,
+    body: &mut Vec<u8>,
+    big_endian: bool,
+    interfaces: &[Interface],
+) -> Result<Frame, SavefileError> {
+    const SHORT: SavefileError = SavefileError::Corrupt("a packet block that is too short");
+    let (header, at, kept, length, time) = if kind == SIMPLE_PACKET {
+        let [length] = words(body.first_chunk::<4>().ok_or(SHORT)?, big_endian);
+        (4, 0, length, length, 0)
+    } else {
+        let fields = body.first_chunk::<20>().ok_or(SHORT)?;
+        let [interface, high, low, kept, length] = words(fields, big_endian);
+        // The obsolete block has a drop count in the other half of the word.
+        let at = match (kind, big_endian) {
+            (OBSOLETE_PACKET, true) => interface >> 16,
+            (OBSOLETE_PACKET, false) => interface & 0xffff,
+            _ => interface,
+        };
+        (20, at, kept, length, u64::from(high) << 32 | u64::from(low))
+    };
+    let interface = usize::try_from(at).ok().and_then(|at| interfaces.get(at));
+    let interface = interface.ok_or(SavefileError::Corrupt("a packet of no interface"))?;
+    let kept = match (kind, interface.snaplen) {
+        (SIMPLE_PACKET, snaplen) if snaplen > 0 => kept.min(snaplen),
+        _ => kept,
+    };
+    let end = usize::try_from(kept)
+        .unwrap_or(usize::MAX)
+        .saturating_add(header);
+    if end > body.len() {
+        return Err(SHORT);
+    }
+    body.truncate(end);
+    body.drain(..header);
+    let milliseconds = u128::from(time) * 1000 / u128::from(interface.resolution.max(1));
+    Ok(Frame {
+        link_type: interface.link_type,
+        cut: kept < length,
+        time_milliseconds: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+    })
+}

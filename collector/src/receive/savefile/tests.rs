@@ -1,0 +1,320 @@
+//! Files that are made here, of every form, whole, cut off and corrupt.
+
+use etherparse::{IpFragOffset, IpNumber, Ipv4Header, PacketBuilder};
+
+use super::pcapng::{ENHANCED_PACKET, INTERFACE_DESCRIPTION, SECTION_HEADER};
+use super::*;
+
+const EXPORT: &[u8] = &[0, 10, 0, 16, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+
+fn ethernet(payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2([1; 6], [2; 6])
+        .ipv4([192, 0, 2, 10], [192, 0, 2, 1], 64)
+        .udp(50_000, 2055)
+        .write(&mut frame, payload)
+        .unwrap();
+    frame
+}
+
+fn word(big_endian: bool, number: u32) -> [u8; 4] {
+    if big_endian {
+        number.to_be_bytes()
+    } else {
+        number.to_le_bytes()
+    }
+}
+
+/// A capture of frames, one a millisecond after 1 s; each frame with its length on the wire.
+fn pcap(magic: u32, big_endian: bool, link_type: u32, frames: &[(Vec<u8>, usize)]) -> Vec<u8> {
+    let unit = if magic == 0xa1b2_3c4d {
+        1_000_000
+    } else {
+        1000
+    };
+    let mut out = Vec::new();
+    for number in [magic, 0x0004_0002, 0, 0, 65_535, link_type] {
+        out.extend(word(big_endian, number));
+    }
+    for (at, (frame, length)) in frames.iter().enumerate() {
+        let fraction = u32::try_from(at).unwrap() * unit;
+        let kept = u32::try_from(frame.len()).unwrap();
+        for number in [1, fraction, kept, u32::try_from(*length).unwrap()] {
+            out.extend(word(big_endian, number));
+        }
+        out.extend(frame);
+    }
+    out
+}
+
+fn whole(frames: &[Vec<u8>]) -> Vec<(Vec<u8>, usize)> {
+    frames.iter().map(|f| (f.clone(), f.len())).collect()
+}
+
+fn simple(link_type: u32, frames: &[Vec<u8>]) -> Vec<u8> {
+    pcap(0xa1b2_c3d4, false, link_type, &whole(frames))
+}
+
+type Read = (
+    Vec<(SocketAddr, Vec<u8>, u64)>,
+    SavefileCounts,
+    Option<SavefileError>,
+);
+
+fn read(file: Vec<u8>) -> Read {
+    let mut counts = SavefileCounts::default();
+    let mut datagrams = Vec::new();
+    let mut savefile = match Savefile::from_reader(Box::new(io::Cursor::new(file))) {
+        Ok(savefile) => savefile,
+        Err(error) => return (datagrams, counts, Some(error)),
+    };
+    let error = loop {
+        match savefile.next(&mut counts) {
+            Ok(None) => break None,
+            Ok(Some(d)) => datagrams.push((d.exporter, d.payload.to_vec(), d.time_milliseconds)),
+            Err(error) => break Some(error),
+        }
+    };
+    let not_used: u64 = counts.not_used.iter().sum();
+    if counts.frames > 0 {
+        assert_eq!(counts.frames, counts.datagrams + not_used);
+    }
+    (datagrams, counts, error)
+}
+
+fn not_used(file: Vec<u8>) -> Vec<NotUsed> {
+    let (_, counts, _) = read(file);
+    let reasons = NotUsed::ALL.iter().zip(counts.not_used);
+    reasons
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, _)| *reason)
+        .collect()
+}
+
+#[test]
+fn a_pcap_of_either_byte_order_and_resolution_gives_datagrams_with_their_time() {
+    for (magic, big_endian) in [
+        (0xa1b2_c3d4, false),
+        (0xa1b2_c3d4, true),
+        (0xa1b2_3c4d, false),
+        (0xa1b2_3c4d, true),
+    ] {
+        let frames = whole(&[ethernet(EXPORT), ethernet(EXPORT)]);
+        let (datagrams, _, error) = read(pcap(magic, big_endian, 1, &frames));
+        assert!(error.is_none());
+        let exporter = "192.0.2.10:50000".parse().unwrap();
+        let expected = [
+            (exporter, EXPORT.to_vec(), 1000),
+            (exporter, EXPORT.to_vec(), 1001),
+        ];
+        assert_eq!(datagrams, expected);
+    }
+}
+
+#[test]
+fn every_link_type_leads_to_the_datagram() {
+    let frame = ethernet(EXPORT);
+    let ip = &frame[14..];
+    let cooked = [vec![0; 14], vec![8, 0], ip.to_vec()].concat();
+    let cooked2 = [vec![8, 0], vec![0; 18], ip.to_vec()].concat();
+    let null = [vec![2, 0, 0, 0], ip.to_vec()].concat();
+    let mut tagged = Vec::new();
+    PacketBuilder::ethernet2([1; 6], [2; 6])
+        .single_vlan(7.try_into().unwrap())
+        .ipv6([1; 16], [2; 16], 64)
+        .udp(50_000, 4739)
+        .write(&mut tagged, EXPORT)
+        .unwrap();
+    for (link_type, frame) in [
+        (1, tagged),
+        (113, cooked),
+        (276, cooked2),
+        (101, ip.to_vec()),
+        (0, null),
+    ] {
+        let (datagrams, ..) = read(simple(link_type, &[frame]));
+        assert_eq!(datagrams.len(), 1, "link type {link_type}");
+        assert_eq!(datagrams[0].1, EXPORT);
+    }
+}
+
+#[test]
+fn a_frame_without_flow_export_is_a_counted_reason() {
+    let mut tcp = Vec::new();
+    PacketBuilder::ethernet2([1; 6], [2; 6])
+        .ipv4([1; 4], [2; 4], 64)
+        .tcp(1, 2, 3, 4)
+        .write(&mut tcp, b"x")
+        .unwrap();
+    assert_eq!(not_used(simple(1, &[tcp])), [NotUsed::NotUdp]);
+    assert_eq!(not_used(simple(1, &[vec![]])), [NotUsed::NotUdp]);
+    assert_eq!(
+        not_used(simple(1, &[ethernet(b"hello")])),
+        [NotUsed::NotFlowExport]
+    );
+    assert_eq!(
+        not_used(simple(147, &[ethernet(EXPORT)])),
+        [NotUsed::LinkType]
+    );
+    let mut cut = ethernet(EXPORT);
+    let length = cut.len();
+    cut.truncate(length - 4);
+    let file = pcap(0xa1b2_c3d4, false, 1, &[(cut, length)]);
+    assert_eq!(not_used(file), [NotUsed::CutOff]);
+}
+
+#[test]
+fn the_parts_of_a_datagram_are_put_together_in_any_order() {
+    let payload: Vec<u8> = EXPORT.iter().copied().chain(vec![7; 4000]).collect();
+    let datagram = ethernet(&payload);
+    let octets = &datagram[34..];
+    let part = |begin: usize, end: usize| {
+        let part = octets.get(begin..end).unwrap();
+        let length = u16::try_from(part.len()).unwrap();
+        let mut header =
+            Ipv4Header::new(length, 64, IpNumber::UDP, [192, 0, 2, 10], [192, 0, 2, 1]).unwrap();
+        header.identification = 9;
+        header.fragment_offset = IpFragOffset::try_new(u16::try_from(begin / 8).unwrap()).unwrap();
+        header.more_fragments = end < octets.len();
+        let mut packet = Vec::new();
+        header.write(&mut packet).unwrap();
+        packet.extend(part);
+        packet
+    };
+    let parts = [part(1480, 2960), part(2960, octets.len()), part(0, 1480)];
+    let (datagrams, counts, _) = read(simple(101, &parts));
+    assert_eq!(datagrams.len(), 1);
+    assert_eq!(datagrams[0].1, payload);
+    assert_eq!((counts.frames, counts.not_used[3]), (3, 2));
+}
+
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let padded = body.len().next_multiple_of(4);
+    let total = u32::try_from(padded + 12).unwrap().to_le_bytes();
+    let padding = vec![0; padded - body.len()];
+    [&kind.to_le_bytes()[..], &total, body, &padding, &total].concat()
+}
+
+fn pcapng(blocks: &[Vec<u8>]) -> Vec<u8> {
+    let section = [
+        0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255,
+    ];
+    [block(SECTION_HEADER, &section), blocks.concat()].concat()
+}
+
+fn enhanced(interface: u32, time: u64, frame: &[u8]) -> Vec<u8> {
+    let [high, low] = [time >> 32, time & 0xffff_ffff].map(|half| u32::try_from(half).unwrap());
+    let length = u32::try_from(frame.len()).unwrap();
+    let words = [interface, high, low, length, length].map(u32::to_le_bytes);
+    block(ENHANCED_PACKET, &[&words.concat()[..], frame].concat())
+}
+
+#[test]
+fn a_pcapng_of_several_interfaces_and_resolutions_gives_datagrams_with_their_time() {
+    let frame = ethernet(EXPORT);
+    let microseconds = block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0]);
+    let nanoseconds = block(
+        INTERFACE_DESCRIPTION,
+        &[101, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0],
+    );
+    let file = pcapng(&[
+        microseconds,
+        nanoseconds,
+        block(0x0bad, b"unknown"),
+        enhanced(0, 5_000_000, &frame),
+        enhanced(1, 7_000_000_000, &frame[14..]),
+    ]);
+    let (datagrams, _, error) = read(file);
+    assert!(error.is_none());
+    let times: Vec<u64> = datagrams.iter().map(|(.., time)| *time).collect();
+    assert_eq!(times, [5000, 7000]);
+    assert!(datagrams.iter().all(|(_, payload, _)| payload == EXPORT));
+}
+
+#[test]
+fn the_messages_of_an_ipfix_file_come_with_their_export_time() {
+    let (datagrams, counts, error) = read([EXPORT, EXPORT].concat());
+    assert!(error.is_none());
+    assert_eq!((counts.datagrams, counts.frames), (2, 0));
+    let time = u64::from(u32::from_be_bytes([1, 2, 3, 4])) * 1000;
+    assert_eq!(
+        datagrams[1],
+        ("0.0.0.0:0".parse().unwrap(), EXPORT.to_vec(), time)
+    );
+}
+
+#[test]
+fn a_file_is_used_up_to_where_it_is_cut_off_or_corrupt() {
+    let frame = ethernet(EXPORT);
+    let interface = block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0]);
+    let files = [
+        simple(1, &[frame.clone(), frame.clone()]),
+        pcapng(&[interface, enhanced(0, 1, &frame), enhanced(0, 2, &frame)]),
+        [EXPORT, EXPORT].concat(),
+    ];
+    for mut file in files {
+        file.truncate(file.len() - 3);
+        let (datagrams, _, error) = read(file);
+        assert_eq!(datagrams.len(), 1);
+        assert!(matches!(error, Some(SavefileError::CutOff(_))), "{error:?}");
+    }
+    let huge = [simple(1, std::slice::from_ref(&frame)), vec![255; 16]].concat();
+    let (datagrams, _, error) = read(huge);
+    assert_eq!(datagrams.len(), 1);
+    assert!(
+        matches!(error, Some(SavefileError::Corrupt(_))),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn what_is_none_of_the_forms_is_refused() {
+    for file in [&b""[..], b"\0\x0a", b"root:x:0:0:root"] {
+        let (_, _, error) = read(file.to_vec());
+        assert!(
+            matches!(error, Some(SavefileError::UnknownForm)),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn an_ipv6_extension_header_that_is_cut_off_is_not_read_beyond_its_frame() {
+    // Hop-by-hop options, destination options and a fragment of which the frame has a part or nothing.
+    for (next_header, rest) in [
+        (0, &[60, 0, 1, 4, 0, 0, 0, 0][..]),
+        (60, &[17, 255, 0, 0, 0, 0, 0, 0]),
+        (44, &[17, 0, 0]),
+        (43, &[]),
+    ] {
+        let mut packet = vec![0x60, 0, 0, 0];
+        packet.extend(u16::try_from(rest.len()).unwrap().to_be_bytes());
+        packet.extend([next_header, 64]);
+        packet.extend([0xfd; 32]);
+        packet.extend(rest);
+        assert_eq!(not_used(simple(229, &[packet])), [NotUsed::NotUdp]);
+    }
+}
+
+#[test]
+fn any_octets_are_read_without_a_panic() {
+    let frame = ethernet(EXPORT);
+    let interface = block(
+        INTERFACE_DESCRIPTION,
+        &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 6, 0, 0, 0],
+    );
+    let files = [
+        simple(1, &[frame.clone(), frame.clone()]),
+        pcapng(&[interface, enhanced(0, 1, &frame), enhanced(0, 2, &frame)]),
+        [EXPORT, EXPORT].concat(),
+    ];
+    for file in files {
+        for at in 0..file.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut broken = file.clone();
+                broken[at] = value;
+                read(broken);
+            }
+        }
+    }
+}
