@@ -7,19 +7,14 @@
     reason = "test code"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Command, Output, Stdio};
+mod program;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use flowproto::exporter::{ExportSession, ExportSettings};
-use flowproto::{Address, FlowRecord};
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kipfix-collector"));
-    command.env_remove("RUST_LOG");
-    command
-}
+use program::{Running, messages, program};
 
 fn run(arguments: &[&str]) -> Output {
     program()
@@ -33,89 +28,7 @@ fn text(octets: &[u8]) -> &str {
     std::str::from_utf8(octets).unwrap()
 }
 
-/// The Messages that a probe sends for `count` records of 100 octets.
-fn messages(count: u8) -> Vec<Vec<u8>> {
-    let mut session = ExportSession::new(ExportSettings::default());
-    let mut sent = Vec::new();
-    for number in 0..count {
-        let mut record = FlowRecord {
-            octet_delta_count: 100,
-            packet_delta_count: 1,
-            ..FlowRecord::default()
-        };
-        record.key.source_address = Address::from_v4_bits(0x0a01_0100 + u32::from(number));
-        record.key.destination_address = Address::from_v4_bits(0xc000_0201);
-        session
-            .add(&record, 0, &mut |message| {
-                sent.push(message.octets.to_vec())
-            })
-            .unwrap();
-    }
-    session.flush(0, &mut |message| sent.push(message.octets.to_vec()));
-    sent
-}
-
-/// A running collector; killed when the test ends early.
-struct Running {
-    child: Child,
-    udp: Vec<SocketAddr>,
-    http: SocketAddr,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 impl Running {
-    fn start(arguments: &[&str], sockets: usize) -> Self {
-        let mut child = program()
-            .args([
-                "--http",
-                "127.0.0.1:0",
-                "--kubernetes",
-                "off",
-                "--log-format",
-                "json",
-            ])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut udp = Vec::new();
-        let http = loop {
-            let line = lines.next().unwrap().unwrap();
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            let address = |name: &str| {
-                let text = line[name].as_str()?.split('#').next()?.to_owned();
-                text.parse::<SocketAddr>().ok()
-            };
-            udp.extend(address("listen"));
-            if let Some(http) = address("http") {
-                break http;
-            }
-        };
-        udp.dedup();
-        assert!(udp.len() >= sockets.min(1));
-        // What it says later must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, udp, http }
-    }
-
-    fn get(&self, path: &str, headers: &str) -> String {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
     fn eventually(&self, wanted: &str) -> String {
         let mut answer = String::new();
         for _ in 0..1000 {
@@ -127,23 +40,15 @@ impl Running {
         }
         panic!("no {wanted} in\n{answer}");
     }
-
-    fn stop(mut self) -> Option<i32> {
-        Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        self.child.wait().unwrap().code()
-    }
 }
 
 #[test]
 fn what_is_sent_is_scraped_at_once_and_a_stop_ends_it_cleanly() {
     for workers in ["1", "3"] {
-        let running = Running::start(&["--listen", "udp://127.0.0.1:0", "--workers", workers], 1);
+        let running = Running::start(&["--listen", "udp://127.0.0.1:0", "--workers", workers]);
         let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
         for message in messages(50) {
-            exporter.send_to(&message, running.udp[0]).unwrap();
+            exporter.send_to(&message, running.listen[0]).unwrap();
         }
         let scrape = running.eventually("kipfix_collector_records_counted_total 50\n");
         assert!(scrape.contains("text/plain; version=0.0.4"));

@@ -8,16 +8,17 @@
     reason = "test code"
 )]
 
+mod program;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowproto::exporter::{ExportSession, ExportSettings};
-use flowproto::{Address, FlowRecord};
+use program::{Running, messages};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -26,81 +27,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// What a probe sends for `count` records of 100 octets, templates first.
-fn messages(count: u32) -> Vec<Vec<u8>> {
-    let mut session = ExportSession::new(ExportSettings::default());
-    let mut sent = Vec::new();
-    for number in 0..count {
-        let mut record = FlowRecord {
-            octet_delta_count: 100,
-            packet_delta_count: 1,
-            ..FlowRecord::default()
-        };
-        record.key.source_address = Address::from_v4_bits(0x0a01_0000 + number % 65_536);
-        record.key.destination_address = Address::from_v4_bits(0xc000_0201);
-        session
-            .add(&record, 0, &mut |message| {
-                sent.push(message.octets.to_vec())
-            })
-            .unwrap();
-    }
-    session.flush(0, &mut |message| sent.push(message.octets.to_vec()));
-    sent
-}
-
-/// A running collector; killed when the test ends early.
-struct Collector {
-    child: Child,
-    listen: Vec<SocketAddr>,
-    http: SocketAddr,
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-impl Collector {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kipfix-collector"));
-        command.env_remove("RUST_LOG").args(arguments);
-        command.args(["--http", "127.0.0.1:0", "--kubernetes", "off"]);
-        command.args(["--log-format", "json"]).stdout(Stdio::null());
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut listen = Vec::new();
-        let http = loop {
-            let line = lines.next().unwrap().unwrap();
-            let said: serde_json::Value =
-                serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-            let address = |name: &str| said[name].as_str()?.parse::<SocketAddr>().ok();
-            listen.extend(address("listen"));
-            if let Some(http) = address("http") {
-                break http;
-            }
-        };
-        // What it says later must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            listen,
-            http,
-        }
-    }
-
+impl Running {
     fn connect(&self) -> TcpStream {
         TcpStream::connect(self.listen[0]).unwrap()
     }
 
     /// Self-metrics that are not 0, by name and labels as they are written, without the prefix.
     fn metrics(&self) -> BTreeMap<String, u64> {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let answer = self.get("/metrics", "");
         let lines = answer.lines().filter_map(|line| {
             let (name, value) = line.strip_prefix("kipfix_collector_")?.rsplit_once(' ')?;
             let value = value.parse::<u64>().ok().filter(|value| *value > 0)?;
@@ -133,12 +67,6 @@ impl Collector {
         }
         panic!("never {wanted:?}: {metrics:#?}");
     }
-
-    fn stop(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-        self.child.wait().unwrap().code()
-    }
 }
 
 /// Whether the other side closed the connection, within some seconds.
@@ -159,7 +87,7 @@ fn patient(stream: TcpStream) -> TcpStream {
 
 #[test]
 fn messages_over_a_connection_are_counted_however_they_are_cut() {
-    let collector = Collector::start(&["--listen", "tcp://127.0.0.1:0"]);
+    let collector = Running::start(&["--listen", "tcp://127.0.0.1:0"]);
     let stream = messages(2000).concat();
     for piece in [1, 1000, 70_000] {
         let mut connection = collector.connect();
@@ -184,7 +112,7 @@ fn messages_over_a_connection_are_counted_however_they_are_cut() {
 
 #[test]
 fn what_breaks_the_protocol_closes_its_connection_with_a_reason() {
-    let collector = Collector::start(&["--listen", "tcp://127.0.0.1:0", "--read-timeout", "1s"]);
+    let collector = Running::start(&["--listen", "tcp://127.0.0.1:0", "--read-timeout", "1s"]);
     let whole = messages(10);
     let mut past_the_end = whole[0].clone();
     past_the_end[18..20].copy_from_slice(&[0xff, 0xff]);
@@ -229,7 +157,7 @@ fn slow_and_hostile_peers_hold_nobody_up() {
         "--read-timeout",
         "60s",
     ];
-    let collector = Collector::start(&[&arguments[..], &bounds].concat());
+    let collector = Running::start(&[&arguments[..], &bounds].concat());
     let whole = messages(3000).concat();
     // A length that is never filled, and one octet at a time.
     let mut hostile = Vec::new();
@@ -290,7 +218,7 @@ fn connections_that_brought_messages_give_way_to_nobody() {
         "--max-connections-of-address",
         "2",
     ];
-    let collector = Collector::start(&arguments);
+    let collector = Running::start(&arguments);
     let mut good: Vec<TcpStream> = (0..2).map(|_| patient(collector.connect())).collect();
     for (at, connection) in good.iter_mut().enumerate() {
         connection.write_all(&messages(5).concat()).unwrap();
@@ -311,7 +239,7 @@ fn connections_that_brought_messages_give_way_to_nobody() {
 #[test]
 fn a_connection_that_brings_nothing_is_closed_in_the_end() {
     let arguments = ["--listen", "tcp://127.0.0.1:0", "--connection-idle", "1s"];
-    let collector = Collector::start(&arguments);
+    let collector = Running::start(&arguments);
     let mut connection = patient(collector.connect());
     connection.write_all(&messages(5).concat()).unwrap();
     assert!(is_closed(&mut connection));
@@ -330,7 +258,7 @@ fn exporters_that_are_not_allowed_are_refused_and_counted() {
         "--allow-exporters",
         "2001:db8::/32",
     ];
-    let collector = Collector::start(&[&listen[..], &allow].concat());
+    let collector = Running::start(&[&listen[..], &allow].concat());
     let port = collector.listen[1].port();
     for address in ["127.0.0.1", "127.0.0.9"] {
         let exporter = UdpSocket::bind((address, 0)).unwrap();
@@ -360,7 +288,7 @@ fn what_came_before_the_stop_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("flows.json");
     let target = format!("file:{}", log.display());
-    let collector = Collector::start(&["--listen", "tcp://127.0.0.1:0", "--flow-log", &target]);
+    let collector = Running::start(&["--listen", "tcp://127.0.0.1:0", "--flow-log", &target]);
     let mut connections: Vec<TcpStream> = (0..8).map(|_| collector.connect()).collect();
     let whole = messages(500).concat();
     for connection in &mut connections {
@@ -376,7 +304,7 @@ fn who_is_told_of_the_stop_may_send_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("flows.json");
     let target = format!("file:{}", log.display());
-    let collector = Collector::start(&["--listen", "tcp://127.0.0.1:0", "--flow-log", &target]);
+    let collector = Running::start(&["--listen", "tcp://127.0.0.1:0", "--flow-log", &target]);
     let mut connection = collector.connect();
     let all = messages(500);
     let (first, rest) = all.split_at(all.len() / 2);
@@ -392,7 +320,7 @@ fn who_is_told_of_the_stop_may_send_what_it_has() {
 
 #[test]
 fn an_exporter_killed_under_load_loses_only_what_it_had_not_sent() {
-    let collector = Collector::start(&["--listen", "tcp://127.0.0.1:0"]);
+    let collector = Running::start(&["--listen", "tcp://127.0.0.1:0"]);
     let mut sent = 0;
     for round in 0..5_u32 {
         let all = messages(4000);
@@ -503,7 +431,7 @@ impl Client<'_> {
     /// Connects, sends and waits for the other side to close or the records to be counted.
     fn send(
         &self,
-        collector: &Collector,
+        collector: &Running,
         octets: &[u8],
     ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -537,7 +465,7 @@ impl Client<'_> {
 fn exporters_with_a_certificate_of_our_ca_are_read_over_both_versions_of_tls() {
     let (ours, clients) = (Ca::new("ours"), Ca::new("clients"));
     let files = Files::new(&ours, &clients);
-    let collector = Collector::start(&["--listen", &files.mutual()]);
+    let collector = Running::start(&["--listen", &files.mutual()]);
     for (at, version) in [&rustls::version::TLS12, &rustls::version::TLS13]
         .into_iter()
         .enumerate()
@@ -565,7 +493,7 @@ fn whoever_has_no_right_to_send_is_refused_with_the_reason_and_nothing_is_decode
     let (ours, clients, others) = (Ca::new("ours"), Ca::new("clients"), Ca::new("others"));
     let files = Files::new(&ours, &clients);
     let url = format!("{}&client-name=probe.example", files.mutual());
-    let collector = Collector::start(&["--listen", &url, "--read-timeout", "1s"]);
+    let collector = Running::start(&["--listen", &url, "--read-timeout", "1s"]);
     let (good, version) = (
         Some(clients.sign("probe.example", LATER)),
         &rustls::version::TLS13,
@@ -650,7 +578,7 @@ fn whoever_has_no_right_to_send_is_refused_with_the_reason_and_nothing_is_decode
 fn certificates_that_change_hold_for_the_next_connection_and_bad_ones_for_none() {
     let (ours, clients) = (Ca::new("ours"), Ca::new("clients"));
     let files = Files::new(&ours, &clients);
-    let collector = Collector::start(&["--listen", &files.mutual()]);
+    let collector = Running::start(&["--listen", &files.mutual()]);
     let client = |trusts| Client {
         trusts,
         shows: Some(clients.sign("probe", LATER)),
@@ -696,7 +624,7 @@ fn certificates_that_change_hold_for_the_next_connection_and_bad_ones_for_none()
 fn without_a_client_ca_any_exporter_may_send_within_tls() {
     let (ours, clients) = (Ca::new("ours"), Ca::new("clients"));
     let files = Files::new(&ours, &clients);
-    let collector = Collector::start(&["--listen", &files.url("")]);
+    let collector = Running::start(&["--listen", &files.url("")]);
     let client = Client {
         trusts: &ours,
         shows: None,

@@ -16,7 +16,7 @@ use std::path::Path;
 use kipfix_service::signals::Stop;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use octets::{fill, read_fully};
+use octets::{fill, header, read_fully};
 use pcap::Pcap;
 use pcapng::PcapNg;
 
@@ -215,12 +215,9 @@ impl Savefile {
     /// Reads a Message into `self.frame`; its export time.
     fn read_message(&mut self) -> Result<Option<u64>, SavefileError> {
         const WHAT: &str = "a Message";
-        let mut header = [0; 16];
-        match read_fully(&mut self.input, &mut header)? {
-            0 => return Ok(None),
-            16 => {}
-            _ => return Err(SavefileError::CutOff(WHAT)),
-        }
+        let Some(header) = header::<16>(&mut self.input, WHAT)? else {
+            return Ok(None);
+        };
         let [v0, v1, l0, l1, t0, t1, t2, t3, ..] = header;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         if [v0, v1] != [0, 10] || length < header.len() {

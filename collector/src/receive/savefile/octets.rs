@@ -18,6 +18,19 @@ pub(super) fn read_fully(input: &mut impl Read, octets: &mut [u8]) -> io::Result
     Ok(read)
 }
 
+/// The header of `what`; `None` where the input ends before it.
+pub(super) fn header<const N: usize>(
+    input: &mut impl Read,
+    what: &'static str,
+) -> Result<Option<[u8; N]>, SavefileError> {
+    let mut header = [0; N];
+    match read_fully(input, &mut header)? {
+        0 => Ok(None),
+        read if read == N => Ok(Some(header)),
+        _ => Err(SavefileError::CutOff(what)),
+    }
+}
+
 /// Fills `octets` with a part of `what`.
 pub(super) fn fill(
     input: &mut impl Read,

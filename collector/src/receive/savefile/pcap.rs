@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::octets::{fill, read_fully, words};
+use super::octets::{fill, header, words};
 use super::{Frame, SavefileError};
 
 /// No captured frame is longer (libpcap's MAXIMUM_SNAPLEN).
@@ -41,12 +41,9 @@ impl Pcap {
         octets: &mut Vec<u8>,
     ) -> Result<Option<Frame>, SavefileError> {
         const WHAT: &str = "a packet";
-        let mut header = [0; 16];
-        match read_fully(input, &mut header)? {
-            0 => return Ok(None),
-            16 => {}
-            _ => return Err(SavefileError::CutOff(WHAT)),
-        }
+        let Some(header) = header::<16>(input, WHAT)? else {
+            return Ok(None);
+        };
         let [seconds, fraction, kept, length] = words(&header, self.big_endian);
         if kept > MAX_FRAME_OCTETS {
             return Err(SavefileError::Corrupt(

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::octets::{fill, read_fully, short, word, words};
+use super::octets::{fill, header, short, word, words};
 use super::{Frame, SavefileError};
 
 /// No block that is worth reading is longer.
@@ -70,12 +70,9 @@ fn read_block(
     body: &mut Vec<u8>,
 ) -> Result<Option<u32>, SavefileError> {
     const WHAT: &str = "a block";
-    let mut header = [0; 8];
-    match read_fully(input, &mut header)? {
-        0 => return Ok(None),
-        8 => {}
-        _ => return Err(SavefileError::CutOff(WHAT)),
-    }
+    let Some(header) = header::<8>(input, WHAT)? else {
+        return Ok(None);
+    };
     let [kind, mut total] = words(&header, *big_endian);
     body.clear();
     if kind == SECTION_HEADER {
