@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -639,7 +638,7 @@ fn without_a_client_ca_any_exporter_may_send_within_tls() {
 fn files_that_cannot_be_used_are_refused_at_the_start() {
     let (ours, clients) = (Ca::new("ours"), Ca::new("clients"));
     let refused = |url: &str, word: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kipfix-collector"));
+        let mut command = program::program();
         command.args([
             "--kubernetes",
             "off",
