@@ -72,8 +72,9 @@ fn either_side_ends_under_load_and_what_is_lost_is_what_the_counters_say() {
     udp.assert_gone_while_away("killed");
     stage.assert_udp_is_reported("killed");
 
-    // Killed at any moment: what its host had acknowledged and it had not logged, nobody can know. The counters say
-    // less than was lost by that, which is what it had at hand, and never more.
+    // Killed at any moment: what its host had acknowledged and it had not logged, nobody can know, so the counters say
+    // less than was lost by that. And where the connection was reset, nobody can ask what was acknowledged since the
+    // probe's last look, so they say more by that. Either is what was under way, a burst at the most.
     let [udp, streams @ ..] = stage.during(|stage| {
         stage.collectors(|way| way.running.take().unwrap().kill());
         sleep(Duration::from_millis(700));
@@ -81,8 +82,10 @@ fn either_side_ends_under_load_and_what_is_lost_is_what_the_counters_say() {
     });
     for balance in &streams {
         assert_eq!(balance.received, balance.sent + balance.lost, "{balance:?}");
-        assert!(balance.logged <= balance.sent, "{balance:?}");
-        assert!(balance.sent - balance.logged <= BURST, "{balance:?}");
+        assert!(
+            balance.sent.abs_diff(balance.logged) <= BURST,
+            "{balance:?}"
+        );
     }
     udp.assert_gone_while_away("killed at any moment");
     stage.assert_udp_is_reported("killed at any moment");
