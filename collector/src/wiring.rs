@@ -71,6 +71,10 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     let outside = Watch::new(&settings.outside(cidrs))
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
     let access = access(&settings)?;
+    if access.is_some() {
+        // Before the first datagram, which would not wait for what Kubernetes says of it.
+        directory.watch();
+    }
     let stop = Stop::on_signals().context("cannot wait for signals")?;
 
     // With savefiles, nothing opens that was not asked for by its flag.

@@ -225,11 +225,11 @@ impl Health {
     }
 
     /// Whether nothing more is to be waited for before records count: nodes and pods were told, or are
-    /// forbidden; the others were told, or failed.
+    /// forbidden; the others were told, or failed twice: once may be a server that has just started.
     pub(super) fn is_complete(&self) -> bool {
         self.counts().all(|(kind, watch)| match kind {
             Kind::Nodes | Kind::Pods => watch.listed || watch.forbidden,
-            _ => watch.listed || watch.errors > 0,
+            _ => watch.listed || watch.errors > 1,
         })
     }
 }

@@ -56,7 +56,8 @@ fn uid(text: &str) -> u128 {
     number
 }
 
-/// Watches until the stop. `stop` is dropped when the watching ends, however it ends.
+/// Watches until the stop, into a directory that knows it ([`Directory::watch`]). `stop` is dropped when the
+/// watching ends, however it ends.
 ///
 /// # Errors
 /// No thread.

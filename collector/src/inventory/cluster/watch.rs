@@ -1,7 +1,7 @@
 //! The watches: one task a kind, from the API server into one bounded channel.
 //!
 //! A watch begins with a list, streamed where the server can, and goes on from its resourceVersion;
-//! failures are tried again with a growing pause. A watch that the server forbids from the start is tried
+//! failures are tried again with a growing pause. A watch that the server forbids twice from the start is tried
 //! once in [`FORBIDDEN_PAUSE`]. A watch that is silent may have nothing to tell, or may be broken: the server is
 //! asked for one object then.
 
@@ -29,9 +29,11 @@ use super::kinds::{
     SliceFacts, Terms,
 };
 
-/// How long until what is forbidden is asked for again. A server that has just started forbids everything
-/// until it has read its roles.
+/// How long until what is forbidden is asked for again.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(10);
+/// How long until what was refused once is asked for again. A server that has just started, or was just given
+/// roles, refuses everything until it has read them: only who is refused again is forbidden.
+const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 
 /// The pause after the first failure; each further one is twice as long, up to …
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -153,6 +155,7 @@ async fn watch<K, T>(
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut streaming = true;
+    let mut refused = false;
     loop {
         let config = if streaming {
             watcher::Config::default().streaming_lists()
@@ -177,7 +180,7 @@ async fn watch<K, T>(
                 Ok(watcher::Event::Init) => news_of(Event::Begin),
                 Ok(watcher::Event::InitApply(object)) => news_of(Event::Listed(facts(object))),
                 Ok(watcher::Event::InitDone) => {
-                    listed = true;
+                    (listed, refused) = (true, false);
                     news_of(Event::End)
                 }
                 Ok(watcher::Event::Apply(object)) => news_of(Event::Changed(facts(object))),
@@ -192,8 +195,14 @@ async fn watch<K, T>(
                         streaming = false;
                         break;
                     }
-                    let forbidden = code == Some(403) && !listed;
-                    pause = forbidden.then_some(FORBIDDEN_PAUSE);
+                    let again = refused;
+                    refused = code == Some(403) && !listed;
+                    let forbidden = refused && again;
+                    pause = match (refused, forbidden) {
+                        (_, true) => Some(FORBIDDEN_PAUSE),
+                        (true, false) => Some(REFUSED_PAUSE),
+                        (false, false) => None,
+                    };
                     News::Failed(kind, reasons(&error), forbidden)
                 }
             };

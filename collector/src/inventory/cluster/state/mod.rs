@@ -77,8 +77,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(mut directory: Directory, health: Arc<Health>) -> Self {
-        directory.watch();
+    pub(super) fn new(directory: Directory, health: Arc<Health>) -> Self {
         Self {
             directory,
             health,
