@@ -11,17 +11,17 @@ make test does, in this order:
      (make images deb)
   4. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, kept in
      ~/.cache/kipfix: ten minutes the first time, nothing afterwards
-  5. tests: those of every crate, and those binaries with real peers (nfdump, softflowd, pmacct, tshark, ...)
-     and a real API server
+  5. tests: those of every crate, those binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a
+     real API server, live captures in network namespaces of their own
   6. the cluster: the chart on a real cluster of three nodes made here; beside it what can wait for a
-     processor: the demo, live captures in network namespaces of their own, captures with known truth
+     processor: the demo, captures with known truth, what is exported and relayed, the chart by itself
 What this machine cannot do is skipped, and said.
 On two cores that takes about 12 minutes, with nothing built before about 35.
 WHAT
 
 deploy/deps.sh test || exit 1
 
-# Leaves nothing behind, neither files nor what runs beside.
+# Leaves nothing behind, neither files nor what runs beside; what guards the cluster tidies up by itself.
 end() {
     [ ! -e "$beside/pid" ] || kill -- "-$(cat "$beside/pid")" 2>/dev/null
     rm -rf "$log" "$KIPFIX_SKIPPED" "$beside"
@@ -108,14 +108,16 @@ if command -v go >/dev/null; then
     step "Grafana's schema" tests/go_program.sh schema
 fi
 
-# Test files that take their time and judge nobody else's. All others have the machine to themselves.
-patient=(attribution chart dashboards explain export live readme relay restarts transport truth)
+# Test files that take their time and do not judge how fast something happens. All others have the machine to
+# themselves.
+patient=(chart dashboards export readme relay restarts transport truth)
 mapfile -t others < <(
     cargo metadata --locked --no-deps --format-version 1 |
         jq -r '.packages[].targets[] | select(.kind == ["test"]).name' | sort -u |
         grep -vxFf <(printf '%s\n' e2e "${patient[@]}")
 )
 run=(cargo test --workspace --locked --no-fail-fast)
+step "test programs" "${run[@]}" --no-run --quiet
 # shellcheck disable=SC2046 # words are wanted
 tests "tests" "${run[@]}" --lib --bins $(files "${others[@]}")
 tests "examples in the documentation" "${run[@]}" --doc

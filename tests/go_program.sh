@@ -48,7 +48,6 @@ if [ ! -x "$out/$name" ]; then
     cd "$work"
     # In a module of our own: `go install` refuses modules that exclude versions of others.
     printf 'module programs\n\nrequire %s %s\n' "$module" "${version%-*}" >go.mod
-    [ -z "$own" ] || cp "$own" .
     CGO_ENABLED=0 go build -mod=mod -buildvcs=false -trimpath -tags "$tags" -ldflags "$flags" \
         -o "$name" "${own:-$module/cmd/$name}"
     # It is there when it is whole.

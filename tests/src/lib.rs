@@ -80,8 +80,8 @@ pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
     None
 }
 
-/// Tests that load the machine, or count what a receiver without flow control gets, take turns. The lock
-/// holds between processes too, because every test file is one.
+/// Tests that load the machine, or count what a receiver without flow control gets, take turns, but for the
+/// cluster's (`e2e`), beside which some run. The lock holds between processes too, because every test file is one.
 pub struct Turn(
     #[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>,
     #[allow(dead_code, reason = "held, not read")] std::fs::File,

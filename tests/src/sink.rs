@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use nix::sys::socket::{setsockopt, sockopt};
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 
 /// A UDP receiver that keeps every datagram.
@@ -23,6 +24,8 @@ impl Sink {
     /// Listens from now on.
     pub fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        // For the time in which others have the processor; as far as we may.
+        setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20)).ok();
         socket
             .set_read_timeout(Some(Duration::from_millis(50)))
             .expect("a timeout");

@@ -321,10 +321,16 @@ impl Panel {
     }
 
     fn table(&self) -> Value {
+        // One each, or their order would be lost.
+        assert!(self.columns.iter().all(|column| column.len() == 1));
         let columns: Vec<_> = self.columns.iter().flatten().collect();
         let heads: BTreeMap<_, _> = columns.iter().copied().collect();
         let places: BTreeMap<_, _> = columns.iter().map(|(label, _)| label).zip(0..).collect();
-        let head = |label: &str| heads.get(&label.to_owned()).copied();
+        let head = |wanted: &str| {
+            columns
+                .iter()
+                .find_map(|(label, head)| (*label == wanted).then_some(*head))
+        };
         let value = head("Value").map_or("Value", String::as_str);
         let mut overrides = vec![json!({
             "matcher": {"id": "byName", "options": value},

@@ -83,10 +83,12 @@ impl<'a> Release<'a> {
 
     /// Waits until Prometheus scrapes so many pods: all that there are, and no other.
     pub fn scraped_by(&self, prometheus: &Prometheus<'_>, count: usize) {
-        let mut pods = [self.pods("probe"), self.pods("collector")].concat();
-        pods.sort();
-        assert_eq!(pods.len(), count, "{pods:?}");
-        let scraped = within(Duration::from_secs(60), || prometheus.up("pod") == pods);
+        let mut pods = Vec::new();
+        let scraped = within(Duration::from_secs(60), || {
+            pods = [self.pods("probe"), self.pods("collector")].concat();
+            pods.sort();
+            pods.len() == count && prometheus.up("pod") == pods
+        });
         assert!(scraped, "{:?}, not {pods:?}", prometheus.up("pod"));
     }
 
