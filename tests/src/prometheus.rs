@@ -13,6 +13,19 @@ use crate::program::{self, Running};
 
 const ADDRESS: &str = "127.0.0.1:9090";
 
+/// The labels that Prometheus gives the series of a target, in the way of the operator and of most jobs with
+/// annotations: what has such a label of its own finds it renamed to `exported_...`.
+pub const TARGET_LABELS: [&str; 8] = [
+    "container",
+    "endpoint",
+    "instance",
+    "job",
+    "namespace",
+    "node",
+    "pod",
+    "service",
+];
+
 /// A running Prometheus; ended, and its data removed, when dropped.
 pub struct Prometheus<'a> {
     nodes: &'a Nodes,

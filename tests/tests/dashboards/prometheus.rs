@@ -7,11 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use kipfix_tests::program::{Running, eventually, free_tcp_port};
+use kipfix_tests::prometheus::TARGET_LABELS;
 use kipfix_tests::scrape::{body, get};
-
-/// What discovery in Kubernetes says of a target. A label of ours with such a name would be called otherwise.
-const OF_TARGETS: &str =
-    "{namespace: kipfix, pod: x, node: x, container: x, endpoint: x, service: x}";
 
 /// A running one, with its data in a folder that goes with it.
 pub(crate) struct Prometheus {
@@ -33,9 +30,15 @@ impl Prometheus {
             settings += &format!("  - {}\n", Value::from(file.display().to_string()));
         }
         settings += "scrape_configs:\n";
+        // As from discovery in Kubernetes. Job and address it has by itself.
+        let labels = TARGET_LABELS
+            .iter()
+            .filter(|label| !["job", "instance"].contains(label));
+        let labels: Vec<String> = labels.map(|label| format!("{label}: x")).collect();
+        let labels = labels.join(", ");
         for (job, target) in targets {
             settings += &format!(
-                "  - {{job_name: {job}, static_configs: [{{targets: ['{target}'], labels: {OF_TARGETS}}}]}}\n"
+                "  - {{job_name: {job}, static_configs: [{{targets: ['{target}'], labels: {{{labels}}}}}]}}\n"
             );
         }
         let file = folder.path().join("prometheus.yml");

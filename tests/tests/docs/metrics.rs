@@ -4,6 +4,7 @@ use clap::ValueEnum as _;
 use kipfix_collector::aggregate::Preset;
 use kipfix_collector::serve::info;
 use kipfix_service::registry::Registry;
+use kipfix_tests::prometheus::TARGET_LABELS;
 
 use crate::table;
 
@@ -84,22 +85,9 @@ fn section(title: &str, registry: &Registry) -> String {
     format!("\n## {title}\n\n{}", table(&head, &rows))
 }
 
-/// The labels that Prometheus gives the series of a target, in the way of the operator and of most jobs
-/// with annotations: what has such a label of its own finds it renamed to `exported_…`.
-const OF_TARGETS: [&str; 8] = [
-    "container",
-    "endpoint",
-    "instance",
-    "job",
-    "namespace",
-    "node",
-    "pod",
-    "service",
-];
-
 fn labels<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let quoted = |name: &str| {
-        assert!(!OF_TARGETS.contains(&name), "{name} is the target's");
+        assert!(!TARGET_LABELS.contains(&name), "{name} is the target's");
         format!("`{name}`")
     };
     let names: Vec<String> = names.map(quoted).collect();

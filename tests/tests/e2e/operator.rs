@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use kipfix_tests::dashboards;
 use kipfix_tests::nodes::{Nodes, OUTSIDE_ROUTED, within};
 use kipfix_tests::program::{self, Running};
-use kipfix_tests::prometheus::Prometheus;
+use kipfix_tests::prometheus::{Prometheus, TARGET_LABELS};
 
 use crate::release::Release;
 use crate::shop::{Shop, call, call_from_outside, pod_address, serve_outside, workload};
@@ -204,14 +204,7 @@ fn panels(nodes: &Nodes, prometheus: &Prometheus<'_>) {
     );
     assert!(full, "no data: {empty:#?}");
     // What we say of traffic and what Prometheus says of targets have no label in common.
-    for label in [
-        "namespace",
-        "node",
-        "pod",
-        "container",
-        "service",
-        "endpoint",
-    ] {
+    for label in TARGET_LABELS {
         let renamed = format!("{{__name__=~\"kipfix_.+\",exported_{label}!=\"\"}}");
         assert_eq!(prometheus.query(&renamed), [], "{label}");
     }

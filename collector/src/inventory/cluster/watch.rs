@@ -195,14 +195,15 @@ async fn watch<K, T>(
                         streaming = false;
                         break;
                     }
-                    let again = refused;
-                    refused = code == Some(403) && !listed;
-                    let forbidden = refused && again;
-                    pause = match (refused, forbidden) {
-                        (_, true) => Some(FORBIDDEN_PAUSE),
-                        (true, false) => Some(REFUSED_PAUSE),
-                        (false, false) => None,
+                    let refuses = code == Some(403) && !listed;
+                    let forbidden = refuses && refused;
+                    refused = refuses;
+                    let next = if forbidden {
+                        FORBIDDEN_PAUSE
+                    } else {
+                        REFUSED_PAUSE
                     };
+                    pause = refuses.then_some(next);
                     News::Failed(kind, reasons(&error), forbidden)
                 }
             };
