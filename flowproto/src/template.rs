@@ -1,9 +1,10 @@
 //! Templates: what an exporter said its Data Records look like (RFC 7011 §3.4, RFC 3954 §5.2), made
 //! ready for reading, and a Data Record as it came.
 
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::iter::successors;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::element::{self, DataType, Element, REVERSE_ENTERPRISE};
 use crate::json;
@@ -92,7 +93,7 @@ pub struct Template {
     repeats: bool,
     plan: Plan,
     /// When it was last sent or used, milliseconds since the epoch.
-    touched: Cell<u64>,
+    touched: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -175,7 +176,7 @@ impl Template {
             repeats: before.len() < specifiers.len(),
             plan: Plan::new(specifiers),
             fields,
-            touched: Cell::new(0),
+            touched: AtomicU64::new(0),
         })
     }
 
@@ -213,12 +214,12 @@ impl Template {
 
     /// It was sent, or a record of it came.
     pub(crate) fn touch(&self, now_milliseconds: u64) {
-        self.touched.set(now_milliseconds);
+        self.touched.store(now_milliseconds, Ordering::Relaxed);
     }
 
     /// When that last was, milliseconds since the epoch.
-    pub(crate) const fn touched_milliseconds(&self) -> u64 {
-        self.touched.get()
+    pub(crate) fn touched_milliseconds(&self) -> u64 {
+        self.touched.load(Ordering::Relaxed)
     }
 
     /// How values become a [`FlowRecord`].
@@ -425,22 +426,34 @@ pub struct Fields<'a>(Source<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Source<'a> {
-    Template(&'a Template, &'a [u8], &'a Vocabulary),
+    Template(&'a Arc<Template>, &'a [u8], &'a Vocabulary),
     /// NetFlow v5 and v7 have no template: their fixed fields are all in the flow record.
     Fixed(&'a FlowRecord),
 }
 
 impl<'a> Fields<'a> {
     pub(crate) const fn of_template(
-        template: &'a Template,
+        template: &'a Arc<Template>,
         record: &'a [u8],
         vocabulary: &'a Vocabulary,
     ) -> Self {
         Self(Source::Template(template, record, vocabulary))
     }
 
-    pub(crate) const fn of_record(record: &'a FlowRecord) -> Self {
+    /// The fields of a record that has no template.
+    #[must_use]
+    pub const fn of_record(record: &'a FlowRecord) -> Self {
         Self(Source::Fixed(record))
+    }
+
+    /// The template and the octets of the record, to be kept until [`crate::collector::CollectingProcess::fields`]
+    /// puts them together again; `None` where the record has no template (NetFlow v5 and v7).
+    #[must_use]
+    pub const fn octets(&self) -> Option<(&'a Arc<Template>, &'a [u8])> {
+        match self.0 {
+            Source::Template(template, octets, _) => Some((template, octets)),
+            Source::Fixed(_) => None,
+        }
     }
 
     /// Whether there is an element of one of these private enterprises.

@@ -2,6 +2,7 @@
 //! (10 → 82) and applications (95 → 96), and the types of its own elements (RFC 5610).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::element::{self, DataType};
 use crate::json::unsigned;
@@ -15,7 +16,7 @@ const APPLICATION_OCTETS: usize = 24;
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Templates by their number.
-pub(crate) type Templates = Map<u16, Template>;
+pub(crate) type Templates = Map<u16, Arc<Template>>;
 
 /// What an Information Element is called and how its values are read, as the exporter says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 )]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::held::{Held, Waiting};
 use super::netflow5::{self, Flows};
@@ -171,6 +172,20 @@ impl CollectingProcess {
     /// What is known of each Observation Domain.
     pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
         self.sessions.reports()
+    }
+
+    /// The fields of a record that was kept: its template and octets ([`Fields::octets`]) and the domain that it came
+    /// from ([`super::Message::domain_index`] and its revision). Where that domain is forgotten, names that only its
+    /// options data had are left out.
+    #[must_use]
+    pub fn fields<'a>(
+        &'a self,
+        (domain_index, revision): (usize, u32),
+        template: &'a Arc<Template>,
+        octets: &'a [u8],
+    ) -> Fields<'a> {
+        let vocabulary = self.sessions.vocabulary(domain_index, revision);
+        Fields::of_template(template, octets, vocabulary)
     }
 
     /// Counts so far.

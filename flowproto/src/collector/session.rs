@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
 
@@ -144,6 +145,7 @@ pub(super) struct Sessions {
     /// Stands for a session that is not there, so that nothing has to fail.
     no_domain: Domain,
     no_samplers: Samplers,
+    no_vocabulary: Vocabulary,
 }
 
 impl Sessions {
@@ -165,6 +167,7 @@ impl Sessions {
             revision: 0,
             no_domain: Domain::default(),
             no_samplers: Samplers::default(),
+            no_vocabulary: Vocabulary::default(),
         }
     }
 
@@ -355,13 +358,20 @@ impl Sessions {
     }
 
     pub(super) fn template(&self, at: usize, id: u16) -> Option<&Template> {
-        self.lender(at)?.1.vocabulary.templates.get(&id)
+        let templates = &self.lender(at)?.1.vocabulary.templates;
+        templates.get(&id).map(AsRef::as_ref)
     }
 
     /// A template and what its exporter said besides.
-    pub(super) fn template_in(&self, at: usize, id: u16) -> Option<(&Template, &Vocabulary)> {
+    pub(super) fn template_in(&self, at: usize, id: u16) -> Option<(&Arc<Template>, &Vocabulary)> {
         let vocabulary = &self.lender(at)?.1.vocabulary;
         Some((vocabulary.templates.get(&id)?, vocabulary))
+    }
+
+    /// What a session's exporter said besides its records, if the session is still the one of that revision.
+    pub(super) fn vocabulary(&self, at: usize, revision: u32) -> &Vocabulary {
+        let session = self.get(at).filter(|s| s.domain.revision == revision);
+        session.map_or(&self.no_vocabulary, |s| &s.vocabulary)
     }
 
     pub(super) fn samplers(&self, at: usize) -> &Samplers {
@@ -412,7 +422,7 @@ impl Sessions {
             Some(known) => known.touch(now_milliseconds),
             None => {
                 let template = Template::new(fields, kind).ok_or(Unusable::InvalidTemplate)?;
-                let replaced = templates.get(&id).map(Template::len);
+                let replaced = templates.get(&id).map(|template| template.len());
                 let fields = all_fields
                     .saturating_sub(replaced.unwrap_or_default())
                     .saturating_add(template.len());
@@ -421,7 +431,7 @@ impl Sessions {
                     return Err(Unusable::TooManyTemplates);
                 }
                 template.touch(now_milliseconds);
-                let is_new = templates.insert(id, template).is_none();
+                let is_new = templates.insert(id, Arc::new(template)).is_none();
                 self.fields = fields;
                 self.templates = self.templates.saturating_add(usize::from(is_new));
                 outcome = Learned::New;
@@ -574,5 +584,5 @@ pub(super) enum Found {
 
 /// Fields of these templates.
 fn fields(templates: &Templates) -> usize {
-    templates.values().map(Template::len).sum()
+    templates.values().map(|template| template.len()).sum()
 }
