@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::images;
 use crate::netns;
 use crate::program::{self, is_installed};
-use crate::prometheus::Prometheus;
 
 /// The host outside, behind the nodes' masquerading.
 pub const OUTSIDE: &str = "203.0.113.10";
@@ -323,7 +322,7 @@ fn possible() -> Result<(), String> {
         }
     }
     program::built_by("cluster/build.sh")?;
-    Prometheus::program().map(drop)
+    program::built_by("go_program.sh prometheus").map(drop)
 }
 
 /// True once the condition holds, asked twice a second.
