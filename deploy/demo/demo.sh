@@ -12,8 +12,8 @@ deploy/deps.sh demo
 bin=${KIPFIX_BIN:-}
 if [ -z "$bin" ]; then
     echo "building the probe and the collector (less than three minutes the first time) ..."
-    cargo build --release --locked -p kipfix-probe -p kipfix-collector -p kipfix-demo
-    bin=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
+    cargo build --profile demo --locked -p kipfix-probe -p kipfix-collector -p kipfix-demo
+    bin=$(cd "${CARGO_TARGET_DIR:-target}/demo" && pwd)
 fi
 
 here=$PWD/deploy/demo
