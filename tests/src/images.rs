@@ -109,7 +109,7 @@ pub fn make(folder: &Path) -> Result<Vec<PathBuf>, String> {
             _ => "arm64",
         };
         image
-            .unpacked()
+            .uncompressed()
             .write(&archive, architecture)
             .map_err(|e| format!("{}: {e}", archive.display()))?;
         archives.push(archive);
