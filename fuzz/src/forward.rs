@@ -15,9 +15,8 @@ use crate::input::{BEGAN, Octets};
 use crate::records::{self, canonical};
 use crate::worker::shared;
 
-/// Enriched records into the session that forwards them: each comes back with what its exporter said and who
-/// that was, in Messages that are not longer than allowed and with which nothing is wrong. The first octets
-/// are the settings.
+/// Enriched records through a forwarding session: each is decoded with the content and identity of its exporter,
+/// from valid Messages within the size limit. The first octets are the settings.
 pub fn forward(data: &[u8]) {
     let mut octets = Octets(data);
     let modes = octets.u8();

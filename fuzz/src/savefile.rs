@@ -12,7 +12,7 @@ const MOST_PAYLOAD: usize = 65_535;
 
 /// A file into datagrams: frames = datagrams + those not used, each datagram begins as flow export does, the
 /// reading ends, and whether the octets come at once or a few at a time the same is read. The first octet
-/// says how many at a time.
+/// is the chunk size.
 pub fn savefile(data: &[u8]) {
     let Some((at_once, file)) = data.split_first() else {
         return;

@@ -37,9 +37,9 @@ pub(crate) fn shared() -> Arc<Shared> {
     Arc::new(Shared::new(index, Arc::default(), series).of_cluster("prod"))
 }
 
-/// Datagrams through a worker: each direction of each record is counted, or not for one reason, or waits;
-/// what waits and the edges are within their bounds, and nothing waits at the end. The first octet chooses
-/// the bounds and modes.
+/// Datagrams through a worker: each direction of each record is counted, not counted for one reason, or pending.
+/// Pending records and edges are within their limits, and none is pending at the end. The first octet selects the
+/// limits and modes.
 pub fn worker(data: &[u8]) {
     let Some((modes, data)) = data.split_first() else {
         return;

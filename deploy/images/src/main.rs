@@ -7,7 +7,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "kipfix-images BINARIES OUT: builds images from the static binaries in BINARIES into OUT";
+const USAGE: &str =
+    "kipfix-images BINARIES OUT: builds images from the static binaries in BINARIES into OUT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
