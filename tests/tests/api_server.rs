@@ -305,7 +305,7 @@ fn churn_knows_who_held_which_address_when() {
             late_deletes,
         };
         let churn = Churn::start(admin, plan.clone());
-        // Six each at full rate; this server has other tests beside this one.
+        // Six each at full rate; other tests share the server.
         std::thread::sleep(Duration::from_secs(6));
         let truth = churn.finish();
 

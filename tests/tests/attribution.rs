@@ -1,5 +1,5 @@
-//! Who a packet was: pods, nodes, services and the outside, as a real API server tells of them. Each test
-//! has a namespace and addresses of its own.
+//! Attribution to pods, nodes, Services and external addresses with a real API server. Each test has its own
+//! namespace and addresses.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -18,10 +18,10 @@ use kipfix_tests::collector::{Collector, assert_says, flow, now};
 use kipfix_tests::objects;
 use kipfix_tests::program::eventually;
 
-/// An address of the outside that nobody names.
+/// An external address without a name.
 const OUTSIDE: &str = "198.51.100.7";
 
-/// Longer than the API server takes to tell of a change.
+/// Longer than the latency of a watch event.
 const TOLD: Duration = Duration::from_millis(1500);
 
 /// The shared server, a namespace of the test's own in it, and a collector that watches it.
@@ -122,7 +122,7 @@ fn an_address_that_changed_hands_within_a_flows_life_is_ambiguous_and_never_gues
     admin.create(pod("second"));
     sleep(TOLD + Duration::from_secs(1));
 
-    // Told of only now, but its packets ran when the first one held the address.
+    // Reported now, but the address was assigned to the first one at the time of the packets.
     assert_says(&ours.attribute(&of_first), &[("sourcePodName", "first")]);
     let of_second = flow("10.21.0.1", OUTSIDE);
     assert_says(&ours.attribute(&of_second), &[("sourcePodName", "second")]);
@@ -180,7 +180,7 @@ fn a_pod_that_has_run_to_its_end_leaves_its_addresses_to_the_next_one() {
     sleep(TOLD + Duration::from_secs(1));
     let line = ours.attribute(&flow("10.23.0.1", OUTSIDE));
     assert_says(&line, &[("sourcePodName", "next")]);
-    // Told of again, as every resync does, it takes nothing back.
+    // Reported again, as by every resync, it does not take the address back.
     admin.patch(
         &done,
         &serde_json::json!({"metadata": {"labels": {"again": "1"}}}),

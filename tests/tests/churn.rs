@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// Each is held for ten seconds at full rate.
 const ADDRESSES: u16 = 2000;
-/// As real exporters do, ours tells of a flow a while after its packets ran.
+/// Delay between packets and their record, as with real exporters.
 const EXPORT_DELAY: Duration = Duration::from_secs(2);
 /// How long each flow ran.
 const RAN: Duration = Duration::from_millis(300);
@@ -26,7 +26,7 @@ fn address(number: u16) -> IpAddr {
     IpAddr::from([10, 200, high, low])
 }
 
-/// What was said of the flows that a single pod can have sent.
+/// Attribution of flows that only one pod can have sent.
 #[derive(Debug, Default)]
 struct Verdicts {
     right: u32,
@@ -139,7 +139,7 @@ fn judge(truth: &Truth, sent: &[FlowRecord], lines: &[Value]) -> Verdicts {
         match line["sourcePodName"].as_str() {
             Some(name) if name == holder.pod => verdicts.right += 1,
             None if line["trafficClass"] == "pod_to_external" => verdicts.ambiguous += 1,
-            // Told of later than its flows were.
+            // Reported after its flows.
             None => verdicts.unknown += 1,
             Some(other) => verdicts.wrong.push(format!(
                 "{other} instead of {}, which held {} from {} to {:?}: {line}",

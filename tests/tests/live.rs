@@ -1,4 +1,4 @@
-//! Two nodes with a probe each, pods behind them: what the scrape says equals what the kernel counted.
+//! Two nodes with probes and pods: the metrics equal the counters of the kernel.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::process::{Command, Stdio};
@@ -271,7 +271,7 @@ fn two_observers(test: &str, network: Network) {
         ) >= 400
     );
 
-    // Nobody drops, and the probes do not meter their own export.
+    // There are no drops, and the probes do not meter their own export.
     for (node, name) in [(&cluster.node_a, "node-a"), (&cluster.node_b, "node-b")] {
         let p = scrape(node, 9473, "127.0.0.1");
         assert_eq!(

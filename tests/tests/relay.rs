@@ -548,7 +548,7 @@ fn peers_read_what_is_forwarded() {
         value.rsplit(':').next()?.trim().parse::<u64>().ok()
     });
     assert_eq!(octets.sum::<u64>(), truth.totals().1);
-    // Type records tell it what the elements are called that it does not know.
+    // Type records have the names of unknown elements.
     for (name, value) in [
         ("sourceWorkloadName", "(len: 3) web"),
         ("sourcePodName", "(len: 5) web-1"),
@@ -675,7 +675,7 @@ fn of_two_observers_one_is_forwarded_unless_all_are_asked_for() {
 #[test]
 fn what_is_lost_on_the_way_is_counted() {
     let _turn = take_turn();
-    // A target that nobody listens at, a TCP target that is away, and one that reads.
+    // A target without a listener, an unreachable TCP target, and one that reads.
     let (dead, away) = (free_udp_port(), free_tcp_port());
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
     let reads = nobody.local_addr().unwrap().port();

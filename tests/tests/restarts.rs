@@ -24,7 +24,7 @@ const BURST: u64 = 400;
 /// What an IP packet of the load has: headers of 20 and 8 octets, and 2 more.
 const OCTETS: u64 = 30;
 /// Where the load goes.
-const NOBODY: &str = "10.78.0.3";
+const UNUSED: &str = "10.78.0.3";
 const PROBE: &str = "127.0.0.1:9473";
 
 #[test]
@@ -72,9 +72,8 @@ fn either_side_ends_under_load_and_what_is_lost_is_what_the_counters_say() {
     udp.assert_gone_while_away("killed");
     stage.assert_udp_is_reported("killed");
 
-    // Killed at any moment: what its host had acknowledged and it had not logged, nobody can know, so the counters say
-    // less than was lost by that. And where the connection was reset, nobody can ask what was acknowledged since the
-    // probe's last look, so they say more by that. Either is what was under way, a burst at the most.
+    // Killed at any time: records that its host had acknowledged and it had not logged are in no counter. After a reset,
+    // records that were acknowledged since the last query of the probe are counted as lost. Each is one burst at most.
     let [udp, streams @ ..] = stage.during(|stage| {
         stage.collectors(|way| way.running.take().unwrap().kill());
         sleep(Duration::from_millis(700));
@@ -186,8 +185,7 @@ impl Balance {
         assert_eq!(self.logged, self.sent, "{what}: {self:?}");
     }
 
-    /// Over UDP a host refuses what comes for nobody, but says so about once a second only: the probe counts less as
-    /// lost than was lost.
+    /// A host reports a closed UDP port about once per second, so the probe counts fewer losses than there are.
     fn assert_gone_while_away(&self, what: &str) {
         assert_eq!(self.received, self.sent + self.lost, "{what}: {self:?}");
         assert!(self.lost > 0, "{what}: {self:?}");
@@ -203,10 +201,9 @@ impl Stage {
             let name = namespace.name();
             netns::run(&format!("ip -n {name} addr add {address} dev eth0"));
         }
-        // The load goes to nobody, who does not answer: hosts limit how often they refuse, and the collectors' hosts
-        // are to refuse for the collectors alone.
+        // The load goes to an unused address: hosts limit the rate of refusals, and those for the collectors matter.
         netns::run(&format!(
-            "ip -n {} neigh add {NOBODY} lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
+            "ip -n {} neigh add {UNUSED} lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
             near.name()
         ));
         // The certificate is for this name.
@@ -277,7 +274,7 @@ impl Stage {
         let mut load = self.near.command("bash -c");
         load.arg(format!(
             "for burst in $(seq {BURSTS}); do \
-               for i in $(seq {BURST}); do echo x > /dev/udp/{NOBODY}/$((1000 + i)); done; sleep 0.2; \
+               for i in $(seq {BURST}); do echo x > /dev/udp/{UNUSED}/$((1000 + i)); done; sleep 0.2; \
              done"
         ));
         Running::start(load.stderr(Stdio::null()))
@@ -316,8 +313,8 @@ impl Stage {
         last
     }
 
-    /// All of what was lost over UDP is what the probe says in options data that it has exported, less what the
-    /// collectors have: the collector of today has both.
+    /// The losses over UDP are the exported records in the options data of the probe minus the records of the
+    /// collectors. The current collector has both.
     fn assert_udp_is_reported(&self, what: &str) {
         let sent = self.ledgers()[0].received;
         let mut said = 0;
@@ -426,7 +423,7 @@ impl Way {
     fn packets_of_load(&self) -> u64 {
         let flows = Flows::of_json_lines(&self.lines());
         let of_load = flows.0.iter().filter(|((_, to, protocol, _, port), _)| {
-            to.to_string() == NOBODY
+            to.to_string() == UNUSED
                 && *protocol == 17
                 && (1001..=1000 + BURST).contains(&(*port).into())
         });

@@ -131,7 +131,7 @@ fn a_large_cluster_is_soon_known_and_so_is_what_changes_in_it() {
     assert!(eventually(Duration::from_secs(60), told));
     // How much of the rate is reached is the machine's affair.
     eprintln!(
-        "{:.0} of 200 pods/s, {:.0} events/s, all told of; {} MiB more than without",
+        "{:.0} of 200 pods/s, {:.0} events/s, all received; {} MiB more than without",
         truth.rate(),
         (events() - before) as f64 / began.elapsed().as_secs_f64(),
         (resident(ours.pid()) - resident_without) >> 20

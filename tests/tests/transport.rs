@@ -162,7 +162,7 @@ fn openssl_takes_ipfix_over_tls_from_who_has_a_certificate_and_from_nobody_else(
         } else {
             assert_eq!(std::fs::read(&taken).unwrap(), b"");
             let said = log.matches("certificate_refused").count();
-            assert_eq!(said, 1, "said once: {log}");
+            assert_eq!(said, 1, "logged once: {log}");
             assert!(log.contains("sent=0"), "{log}");
         }
     }

@@ -81,7 +81,7 @@ impl<'a> Release<'a> {
             .collect()
     }
 
-    /// Waits until Prometheus scrapes so many pods: all that there are, and no other.
+    /// Waits until Prometheus scrapes exactly this number of pods.
     pub fn scraped_by(&self, prometheus: &Prometheus<'_>, count: usize) {
         let mut pods = Vec::new();
         let scraped = within(Duration::from_secs(60), || {
@@ -112,7 +112,7 @@ impl<'a> Release<'a> {
 }
 
 impl Drop for Release<'_> {
-    /// Also where a test fails: the next one installs it anew.
+    /// Also if a test fails: the next one installs it again.
     fn drop(&mut self) {
         let namespace = self.namespace;
         self.nodes
