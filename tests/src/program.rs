@@ -226,6 +226,30 @@ pub fn wait_for_udp_on(pid: u32, address: SocketAddrV4) {
     );
 }
 
+/// Waits until the process behind a UDP port has read all datagrams, seen from process `pid`.
+pub fn wait_for_udp_read(pid: u32, port: u16) {
+    let port = format!(":{port:04X}");
+    let is_empty = || {
+        ["", "6"].iter().all(|family| {
+            let table = std::fs::read_to_string(format!("/proc/{pid}/net/udp{family}"));
+            let table = table.unwrap_or_default();
+            // Columns: number, local address, remote address, state, tx_queue:rx_queue.
+            table.lines().all(|line| {
+                let columns: Vec<&str> = line.split_whitespace().collect();
+                let is_port = columns.get(1).is_some_and(|local| local.ends_with(&port));
+                !is_port
+                    || columns
+                        .get(4)
+                        .is_some_and(|queues| queues.ends_with(":00000000"))
+            })
+        })
+    };
+    assert!(
+        eventually(Duration::from_secs(20), is_empty),
+        "datagrams in the receive buffer of UDP port {port} are not read"
+    );
+}
+
 /// Waits until a process listens on a TCP port in the network namespace of process `pid`.
 pub fn wait_for_tcp(pid: u32, port: u16) {
     // 0A is LISTEN. The remote address before it is zero.

@@ -48,7 +48,7 @@ impl Sink {
 
     /// Stops and returns the datagrams.
     pub fn finish(self) -> Vec<Vec<u8>> {
-        thread::sleep(Duration::from_millis(200));
+        // The receiver ends when its socket is empty.
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the receiver ends")
     }

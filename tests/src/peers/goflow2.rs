@@ -49,8 +49,7 @@ impl Goflow2 {
 
     /// Stops it and returns its records, sorted, without the time of reception.
     pub fn records(self) -> Vec<Value> {
-        // It reads its socket buffer before it handles the signal.
-        std::thread::sleep(Duration::from_millis(500));
+        program::wait_for_udp_read(self.running.pid(), self.port);
         self.running.interrupt(Duration::from_secs(20));
         let text = std::fs::read_to_string(self.folder.path().join("flows.json"));
         let text = text.expect("it wrote");

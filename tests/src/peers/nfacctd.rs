@@ -60,7 +60,7 @@ impl Nfacctd {
 
     /// Interrupts it and returns what it received.
     pub fn finish(self) -> Reading {
-        std::thread::sleep(Duration::from_millis(500));
+        program::wait_for_udp_read(self.running.pid(), self.port);
         self.running.interrupt(Duration::from_secs(20));
         let text = written(&self.folder.path().join("sums"));
         let log = std::fs::read(self.folder.path().join("log")).expect("its log");

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use super::{Reading, Sequence};
 use crate::flows::Flows;
@@ -41,8 +40,7 @@ impl Nfcapd {
 
     /// Stops it.
     pub fn finish(self) -> NfcapdReading {
-        // It reads its socket buffer before it handles the signal.
-        std::thread::sleep(Duration::from_millis(500));
+        program::wait_for_udp_read(self.running.pid(), self.port);
         self.running.terminate();
         NfcapdReading {
             folder: self.folder,
