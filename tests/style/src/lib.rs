@@ -4,12 +4,14 @@
 //!   import each other in a circle.
 //! - [`words`]: the words of `words.txt` do not appear in documents, help texts, metric
 //!   descriptions, log messages or comments.
+//! - [`names`]: the metrics and flags in documents exist.
 //!
 //! [`source`] splits a Rust file into code, comments and string literals. [`modules`] reads the
 //! module tree of a crate and resolves paths in it.
 
 pub mod layers;
 pub mod modules;
+pub mod names;
 pub mod source;
 pub mod words;
 
