@@ -13,24 +13,27 @@ use std::path::Path;
 const ANY: Order<'_> = &[];
 
 const PROBE: Order<'_> = &[
-    &["metrics", "sampling"],
+    &["sampling"],
     &["capture"],
     &["decode"],
-    &["connection"],
+    &["connection", "duplicates"],
     &["cache"],
-    &["export"],
+    &["pipeline", "export"],
+    &["metrics", "settings"],
     &["metering"],
-    &["settings"],
     &["wiring"],
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "endpoint", "snapshots", "metrics", "inventory"],
+    &["clock", "lock"],
+    &["inventory"],
+    &["snapshots"],
     &["receive"],
     &["pipeline"],
     &["aggregate", "emit"],
-    &["serve", "explain"],
-    &["settings"],
+    &["outputs"],
+    &["metrics", "settings", "explain"],
+    &["serve"],
     &["wiring"],
 ];
 
