@@ -57,7 +57,7 @@ pub enum Sequence {
     Numbers(BTreeSet<u64>),
 }
 
-/// Calls [`skip`](crate::skip) and returns true if a program is not installed.
+/// Calls [`skip`] and returns true if a program is not installed.
 pub fn missing(test: &str, programs: &[&str]) -> bool {
     let absent = programs.iter().find(|program| !is_installed(program));
     if let Some(program) = absent {
