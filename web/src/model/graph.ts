@@ -203,3 +203,8 @@ export function matchersOf(graph: Graph, key: string): Matchers[] {
 export function labelOf(graph: Graph, key: string): string {
   return graph.nodes.get(key)?.name ?? graph.groups.get(key)?.label ?? key;
 }
+
+/** Whether a node is the one with a key, or a member of the group with that key. */
+export function isPart(graph: Graph, node: string, key: string): boolean {
+  return node === key || graph.nodes.get(node)?.group === key;
+}
