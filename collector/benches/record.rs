@@ -11,9 +11,9 @@ use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeTable, Measures, Preset, SeriesTable};
 use kipfix_collector::enrich::{Known, Recent, ends};
-use kipfix_collector::inventory::outside::{Outside, Published};
+use kipfix_collector::inventory::external::{ExternalSnapshot, PublishedExternal};
 use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, Node};
-use kipfix_collector::inventory::{EndpointId, Index, Span};
+use kipfix_collector::inventory::{EndpointId, IndexSnapshot, TimeRange};
 use kipfix_collector::settings::Settings;
 use kipfix_collector::worker::{Shared, Worker};
 use kipfix_service::exposition::Format;
@@ -42,7 +42,7 @@ impl Size {
         Address::from_v4_bits(0x0a00_0000 | node << 8 | pod)
     }
 
-    fn index(self) -> Index {
+    fn index(self) -> IndexSnapshot {
         let mut builder = IndexBuilder::new();
         for node in 0..self.nodes {
             let name = builder.intern(&format!("node-{node}"));
@@ -64,7 +64,7 @@ impl Size {
                 };
                 let endpoint = builder.add_endpoint(endpoint);
                 let address = self.pod(pod * self.nodes + node);
-                builder.claim_address(address, endpoint).unwrap();
+                builder.assign_address(address, endpoint).unwrap();
             }
         }
         builder.build()
@@ -94,7 +94,7 @@ fn per_record(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(count));
 
     let mut recent = Recent::default();
-    let (index, outside) = (SMALL.index(), Outside::default());
+    let (index, outside) = (SMALL.index(), ExternalSnapshot::default());
     let known = Known {
         index: &index,
         outside: &outside,
@@ -102,7 +102,7 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends", |bencher| {
         bencher.iter(|| {
             for record in &records {
-                black_box(ends(known, &mut recent, record, Span::moment(NOW)));
+                black_box(ends(known, &mut recent, record, TimeRange::instant(NOW)));
             }
         });
     });
@@ -117,7 +117,12 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends, 100k pods on 5k nodes", |bencher| {
         bencher.iter(|| {
             for record in &large_records {
-                black_box(ends(known_large, &mut recent, record, Span::moment(NOW)));
+                black_box(ends(
+                    known_large,
+                    &mut recent,
+                    record,
+                    TimeRange::instant(NOW),
+                ));
             }
         });
     });
@@ -132,7 +137,7 @@ fn per_record(criterion: &mut Criterion) {
     group.bench_function("ends and edge", |bencher| {
         bencher.iter(|| {
             for record in &records {
-                let ends = ends(known, &mut recent, record, Span::moment(NOW));
+                let ends = ends(known, &mut recent, record, TimeRange::instant(NOW));
                 black_box(edges.count(ends.source, ends.destination, &measures));
             }
         });
@@ -151,7 +156,7 @@ fn per_record(criterion: &mut Criterion) {
     let series = SeriesTable::new(&Preset::DEFAULT, 1 << 20, 3_600_000);
     let shared = Arc::new(Shared::new(
         index.clone(),
-        Arc::new(Published::default()),
+        Arc::new(PublishedExternal::default()),
         series,
     ));
     let mut worker = Worker::new(Settings::default().worker(None), shared, None);
@@ -167,7 +172,7 @@ fn per_record(criterion: &mut Criterion) {
 }
 
 fn per_series(criterion: &mut Criterion) {
-    let (index, outside) = (SMALL.index(), Outside::default());
+    let (index, outside) = (SMALL.index(), ExternalSnapshot::default());
     let known = Known {
         index: &index,
         outside: &outside,

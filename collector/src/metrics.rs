@@ -32,8 +32,8 @@ use crate::emit::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::inventory::IndexSizes;
-use crate::inventory::cluster::{Kind, WatchCounts};
-use crate::inventory::outside::OutsideCounts;
+use crate::inventory::cluster::{ResourceKind, WatchCounts};
+use crate::inventory::external::ExternalCounts;
 use crate::receive::savefile::{NotUsed, SavefileCounts};
 use crate::settings::Settings;
 use crate::worker::WorkerCounts;
@@ -56,9 +56,9 @@ pub struct Totals {
     /// How full the inventory is.
     pub inventory: IndexSizes,
     /// What is known of the outside.
-    pub outside: OutsideCounts,
+    pub outside: ExternalCounts,
     /// How the watches of Kubernetes fare, if it is watched.
-    pub kubernetes: Vec<(Kind, WatchCounts)>,
+    pub kubernetes: Vec<(ResourceKind, WatchCounts)>,
     /// Exporters whose clock is off, and by how many milliseconds.
     pub skews: Vec<(Address, i64)>,
     /// Targets that datagrams are replicated to.

@@ -18,10 +18,10 @@ use crate::aggregate::{EdgeTable, SeriesTable};
 use crate::emit::forward::Forwarder;
 use crate::emit::replicate::Replicator;
 use crate::emit::{FlowLog, Listening, Patience};
-use crate::inventory::cluster::{self, Access, Health, Terms};
+use crate::inventory::cluster::{self, Access, Health, LabelSelectors};
+use crate::inventory::external::{ExternalWatcher, PublishedExternal};
 use crate::inventory::file::{self, Inventory};
-use crate::inventory::outside::{Published, Watch};
-use crate::inventory::{Directory, Index, NodeId};
+use crate::inventory::{IndexSnapshot, IndexWriter, NodeId};
 use crate::metrics::{Metrics, Totals};
 use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
@@ -64,16 +64,13 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         let stop = Stop::on_signals().context("cannot wait for signals")?;
         return explain::run(&settings, &stop);
     }
-    let Inventory {
-        mut directory,
-        cidrs,
-    } = inventory(&settings)?;
-    let outside = Watch::new(&settings.outside(cidrs))
+    let Inventory { mut writer, cidrs } = inventory(&settings)?;
+    let outside = ExternalWatcher::new(&settings.outside(cidrs))
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
     let access = access(&settings)?;
     if access.is_some() {
         // Before the first datagram, which would not wait for what Kubernetes says of it.
-        directory.watch();
+        writer.start_watch();
     }
     let stop = Stop::on_signals().context("cannot wait for signals")?;
 
@@ -97,7 +94,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     };
     let collector = Collector::new(
         &settings,
-        directory.current(),
+        writer.current(),
         outside.published(),
         sockets,
         patience,
@@ -108,7 +105,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     }
     let watching = match access {
         None => None,
-        Some(access) => Some(collector.watch(access, directory, &settings, stop.clone())?),
+        Some(access) => Some(collector.watch(access, writer, &settings, stop.clone())?),
     };
     let serving = match http {
         None => None,
@@ -149,13 +146,13 @@ fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
 fn inventory(settings: &Settings) -> Result<Inventory, Failure> {
     let Some(path) = &settings.inventory else {
         return Ok(Inventory {
-            directory: Directory::new(settings.bounds()),
+            writer: IndexWriter::new(settings.bounds()),
             cidrs: Vec::new(),
         });
     };
     let mut inventory = file::read(path, settings.bounds())
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
-    let sizes = inventory.directory.current().sizes();
+    let sizes = inventory.writer.current().sizes();
     tracing::info!(
         nodes = sizes.nodes,
         endpoints = sizes.endpoints,
@@ -166,7 +163,7 @@ fn inventory(settings: &Settings) -> Result<Inventory, Failure> {
 }
 
 /// Reads the files that say who is outside again when they change, until the stop.
-fn watch_files(outside: Watch, stop: Stop) -> Result<(), Failure> {
+fn watch_files(outside: ExternalWatcher, stop: Stop) -> Result<(), Failure> {
     if !outside.has_files() {
         return Ok(());
     }
@@ -189,8 +186,8 @@ struct Collector {
 impl Collector {
     fn new(
         settings: &Settings,
-        index: Index,
-        outside: Arc<Published>,
+        index: IndexSnapshot,
+        outside: Arc<PublishedExternal>,
         sockets: Sockets,
         patience: Patience,
         stop: &Stop,
@@ -288,21 +285,21 @@ impl Collector {
     fn watch(
         &self,
         access: Access,
-        directory: Directory,
+        writer: IndexWriter,
         settings: &Settings,
         stop: Stop,
     ) -> Result<JoinHandle<()>, Failure> {
-        let terms = Terms {
+        let selectors = LabelSelectors {
             workload_labels: settings.workload_labels.clone(),
             probe_labels: settings.probe_labels().unwrap_or_default(),
             node_pool_label: settings.node_pool_label.clone(),
             namespace_label: settings.namespace_label.clone(),
         };
-        let health = Arc::new(Health::new(terms.kinds()));
+        let health = Arc::new(Health::new(selectors.kinds()));
         self.scrape.kubernetes.get_or_init(|| Arc::clone(&health));
         let publisher = Publisher(Arc::clone(&self.scrape.shared));
         let stopped = StopAtEnd(stop.clone());
-        let thread = cluster::start(access, directory, terms, health, publisher, stopped)
+        let thread = cluster::start(access, writer, selectors, health, publisher, stopped)
             .context("no thread for Kubernetes")?;
         let began = live::monotonic();
         let patience = settings.inventory_wait.duration();
@@ -487,7 +484,7 @@ fn replicator(
 struct Publisher(Arc<Shared>);
 
 impl cluster::Publish for Publisher {
-    fn index(&self, index: Index) {
+    fn index(&self, index: IndexSnapshot) {
         self.0.index.store(Arc::new(index));
     }
 

@@ -22,16 +22,16 @@ use crate::emit::forward::ForwardStage;
 use crate::emit::replicate::Stage;
 use crate::enrich::Known;
 use crate::intermediate::Intermediate;
-use crate::inventory::Index;
-use crate::inventory::outside::Published;
+use crate::inventory::IndexSnapshot;
+use crate::inventory::external::PublishedExternal;
 
 /// What all workers share.
 #[derive(Debug)]
 pub struct Shared {
     /// Who holds an address: the newest snapshot. A worker takes it once a datagram, without a lock.
-    pub index: ArcSwap<Index>,
+    pub index: ArcSwap<IndexSnapshot>,
     /// Who is who outside.
-    pub outside: Arc<Published>,
+    pub outside: Arc<PublishedExternal>,
     /// Which nodes were heard.
     pub observers: Observers,
     /// Name of the cluster; empty where it has none.
@@ -44,7 +44,7 @@ pub struct Shared {
 impl Shared {
     /// Nothing heard, nothing counted.
     #[must_use]
-    pub fn new(index: Index, outside: Arc<Published>, series: SeriesTable) -> Self {
+    pub fn new(index: IndexSnapshot, outside: Arc<PublishedExternal>, series: SeriesTable) -> Self {
         Self {
             observers: Observers::new(index.node_bound()),
             index: ArcSwap::from_pointee(index),

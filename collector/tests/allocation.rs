@@ -19,7 +19,7 @@ use kipfix_service::signals::Stop;
 
 const NOW: u64 = 1_700_000_000_000;
 
-fn index() -> inventory::Index {
+fn index() -> inventory::IndexSnapshot {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inventory.yaml");
     let mut text = String::from("nodes:\n");
@@ -30,7 +30,7 @@ fn index() -> inventory::Index {
     }
     std::fs::write(&path, text).unwrap();
     let mut inventory = inventory::file::read(&path, inventory::Bounds::default()).unwrap();
-    inventory.directory.current()
+    inventory.writer.current()
 }
 
 fn datagrams() -> Vec<Vec<u8>> {

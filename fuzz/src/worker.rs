@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use flowproto::collector::Limits;
 use kipfix_collector::aggregate::{EdgeTable, Preset, SeriesTable};
-use kipfix_collector::inventory::{self, Bounds, Directory};
+use kipfix_collector::inventory::{self, Bounds, IndexWriter};
 use kipfix_collector::settings::Settings;
 use kipfix_collector::worker::{Shared, Worker, WorkerSettings};
 
@@ -25,9 +25,9 @@ cidrs:
 - {cidr: 192.0.2.0/24, name: office}
 ";
 
-static DIRECTORY: LazyLock<Mutex<Directory>> = LazyLock::new(|| {
+static DIRECTORY: LazyLock<Mutex<IndexWriter>> = LazyLock::new(|| {
     let inventory = inventory::file::parse(INVENTORY, Bounds::default()).unwrap();
-    Mutex::new(inventory.directory)
+    Mutex::new(inventory.writer)
 });
 
 /// What workers share, of that inventory.

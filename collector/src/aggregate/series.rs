@@ -292,11 +292,11 @@ mod tests {
     use std::sync::{Arc, LazyLock};
 
     use super::*;
-    use crate::inventory::outside::{Files, Outside};
-    use crate::inventory::{Endpoint, EndpointKind, Index, IndexBuilder, Node};
+    use crate::inventory::external::{ExternalSnapshot, ExternalSources};
+    use crate::inventory::{Endpoint, EndpointKind, IndexBuilder, IndexSnapshot, Node};
 
     /// A pod in each of two zones, and one whose names need escaping.
-    fn index() -> (Index, [EndpointId; 3]) {
+    fn index() -> (IndexSnapshot, [EndpointId; 3]) {
         let mut builder = IndexBuilder::new();
         let ids = ["a", "b", "c\"\\\n"].map(|name| {
             let node = builder
@@ -319,8 +319,8 @@ mod tests {
     }
 
     /// Nothing is known of the outside.
-    fn known(index: &Index) -> Known<'_> {
-        static NOTHING: LazyLock<Outside> = LazyLock::new(Outside::default);
+    fn known(index: &IndexSnapshot) -> Known<'_> {
+        static NOTHING: LazyLock<ExternalSnapshot> = LazyLock::new(ExternalSnapshot::default);
         Known {
             index,
             outside: &NOTHING,
@@ -396,7 +396,12 @@ kipfix_zone_bytes_total{zone} 1500
     fn traffic_inside_a_zone_or_of_an_unknown_zone_is_not_cross_zone() {
         let (index, [a, b, nowhere]) = index();
         let mut table = SeriesTable::new(&[Preset::Zones], 10, 1000);
-        let edges = [(a, a), (a, nowhere), (nowhere, b), (EndpointId::OUTSIDE, a)];
+        let edges = [
+            (a, a),
+            (a, nowhere),
+            (nowhere, b),
+            (EndpointId::EXTERNAL, a),
+        ];
         table.merge(
             known(&index),
             edges.map(|(s, d)| (s, d, measures(1))).into_iter(),
@@ -481,17 +486,17 @@ kipfix_zone_bytes_total{zone} 1500
     #[test]
     fn what_crosses_the_border_is_counted_by_who_is_outside_and_which_way_it_went() {
         let (index, [a, b, _]) = index();
-        let files = Files {
+        let files = ExternalSources {
             cidrs: vec!["192.0.2.0/24=office".parse().unwrap()],
-            ..Files::default()
+            ..ExternalSources::default()
         };
-        let outside = Outside::load(&files).unwrap();
+        let outside = ExternalSnapshot::load(&files).unwrap();
         let known = Known {
             index: &index,
             outside: &outside,
         };
         let address = flowproto::Address::from(std::net::Ipv4Addr::new(192, 0, 2, 1));
-        let office = EndpointId::of_outside(outside.lookup(address));
+        let office = EndpointId::from_external(outside.lookup(address));
         let mut table = SeriesTable::new(&[Preset::External], 10, 1000).of_cluster("c1");
         let edges = [
             (a, office, 10),

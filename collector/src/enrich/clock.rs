@@ -7,7 +7,7 @@
 
 use flowproto::FlowRecord;
 
-use crate::inventory::Span;
+use crate::inventory::TimeRange;
 
 /// The smallest difference is that of this long and of this long before, milliseconds.
 const WINDOW_MILLISECONDS: u64 = 60_000;
@@ -74,7 +74,7 @@ pub fn span(
     skew_milliseconds: i64,
     most_milliseconds: u64,
     now_milliseconds: u64,
-) -> Span {
+) -> TimeRange {
     let end = record.flow_end_milliseconds;
     let start = match record.flow_start_milliseconds {
         0 => end,
@@ -87,7 +87,7 @@ pub fn span(
     } else {
         now_milliseconds
     };
-    Span {
+    TimeRange {
         start_milliseconds: here.saturating_sub(end - start),
         end_milliseconds: here,
     }
@@ -146,6 +146,9 @@ mod tests {
         assert_eq!(at(-5000), (5500, 5100));
         assert_eq!(at(5000), (400, 0));
         assert_eq!(at(-50_000), (400, 0));
-        assert_eq!(span(&FlowRecord::default(), 0, 0, NOW), Span::moment(NOW));
+        assert_eq!(
+            span(&FlowRecord::default(), 0, 0, NOW),
+            TimeRange::instant(NOW)
+        );
     }
 }

@@ -3,7 +3,7 @@
 use flowproto::{Address, FlowRecord};
 
 use super::{Known, Recent};
-use crate::inventory::{Certainty, EndpointId, EndpointKind, Found, Port, Span};
+use crate::inventory::{Certainty, EndpointId, EndpointKind, Found, TimeRange, TransportPort};
 
 /// Who the ends of a record are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Ends {
 /// behind it. A service that leads to a node (to a pod that shares the node's address) did not stay
 /// unresolved either: it is seen as that node.
 #[must_use]
-pub fn ends(known: Known<'_>, recent: &mut Recent, record: &FlowRecord, span: Span) -> Ends {
+pub fn ends(known: Known<'_>, recent: &mut Recent, record: &FlowRecord, span: TimeRange) -> Ends {
     let key = &record.key;
     let none = (Address::UNSPECIFIED, 0);
     let (after_source, after_destination) = match &record.translation {
@@ -79,15 +79,20 @@ fn end(
     protocol: u8,
     before: (Address, u16),
     after: (Address, u16),
-    span: Span,
+    span: TimeRange,
 ) -> (Found, Option<EndpointId>) {
-    let (pre, kind) = recent.lookup(known, before.0, Port::new(protocol, before.1), span);
+    let (pre, kind) = recent.lookup(
+        known,
+        before.0,
+        TransportPort::new(protocol, before.1),
+        span,
+    );
     let service = (kind == EndpointKind::Service).then_some(pre.endpoint);
     if kind == EndpointKind::Pod || after.0.is_unspecified() {
         return (pre, service);
     }
     let port = if after.1 == 0 { before.1 } else { after.1 };
-    let (post, kind) = recent.lookup(known, after.0, Port::new(protocol, port), span);
+    let (post, kind) = recent.lookup(known, after.0, TransportPort::new(protocol, port), span);
     let found = match kind {
         EndpointKind::Pod => post,
         EndpointKind::Node if service.is_some() => post,
@@ -103,15 +108,15 @@ mod tests {
     use flowproto::record::Translation;
 
     use super::*;
-    use crate::inventory::outside::Outside;
-    use crate::inventory::{Endpoint, Index, IndexBuilder};
+    use crate::inventory::external::ExternalSnapshot;
+    use crate::inventory::{Endpoint, IndexBuilder, IndexSnapshot};
 
-    const NEVER: Span = Span::moment(0);
+    const NEVER: TimeRange = TimeRange::instant(0);
     const POD: Address = Address::from_v4_bits(0x0a01_010a);
     const NODE: Address = Address::from_v4_bits(0x0a09_0001);
     const SERVICE: Address = Address::from_v4_bits(0x0a60_000a);
 
-    fn index() -> (Index, [EndpointId; 3]) {
+    fn index() -> (IndexSnapshot, [EndpointId; 3]) {
         let mut builder = IndexBuilder::new();
         let ids = [
             (POD, EndpointKind::Pod),
@@ -123,14 +128,14 @@ mod tests {
                 kind,
                 ..Endpoint::default()
             });
-            builder.claim_address(address, id).unwrap();
+            builder.assign_address(address, id).unwrap();
             id
         });
         (builder.build(), ids)
     }
 
-    fn ends(index: &Index, record: &FlowRecord, span: Span) -> Ends {
-        let outside = &Outside::default();
+    fn ends(index: &IndexSnapshot, record: &FlowRecord, span: TimeRange) -> Ends {
+        let outside = &ExternalSnapshot::default();
         super::ends(
             Known { index, outside },
             &mut Recent::default(),

@@ -2,16 +2,16 @@
 
 use flowproto::Address;
 
-use crate::inventory::outside::{Attributes, Outside};
-use crate::inventory::{Endpoint, EndpointId, EndpointKind, Found, Index, Node};
+use crate::inventory::external::{ExternalAttributes, ExternalSnapshot};
+use crate::inventory::{Endpoint, EndpointId, EndpointKind, Found, IndexSnapshot, Node};
 
 /// The snapshots that a record is looked up in. Ids mean the same in older and newer ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// Who holds an address of the cluster.
-    pub index: &'a Index,
+    pub index: &'a IndexSnapshot,
     /// Who is who outside.
-    pub outside: &'a Outside,
+    pub outside: &'a ExternalSnapshot,
 }
 
 impl<'a> Known<'a> {
@@ -24,11 +24,11 @@ impl<'a> Known<'a> {
     /// Who `address` is, where the cluster had nothing to say of it.
     #[inline]
     pub(super) fn beyond(self, found: Found, address: Address) -> Found {
-        if found.endpoint != EndpointId::OUTSIDE {
+        if found.endpoint != EndpointId::EXTERNAL {
             return found;
         }
         Found {
-            endpoint: EndpointId::of_outside(self.outside.lookup(address)),
+            endpoint: EndpointId::from_external(self.outside.lookup(address)),
             ..found
         }
     }
@@ -36,10 +36,10 @@ impl<'a> Known<'a> {
     /// Who an id stands for.
     #[must_use]
     pub fn end(self, id: EndpointId) -> End<'a> {
-        let outside = id.outside().unwrap_or_default();
+        let outside = id.external().unwrap_or_default();
         End {
-            endpoint: self.index.endpoint(match id.outside() {
-                Some(_) => EndpointId::OUTSIDE,
+            endpoint: self.index.endpoint(match id.external() {
+                Some(_) => EndpointId::EXTERNAL,
                 None => id,
             }),
             attributes: self.outside.attributes(outside),
@@ -54,8 +54,8 @@ pub struct End<'a> {
     /// Who it is in the cluster.
     pub endpoint: &'a Endpoint,
     /// What is known of it outside.
-    pub attributes: &'a Attributes,
-    index: &'a Index,
+    pub attributes: &'a ExternalAttributes,
+    index: &'a IndexSnapshot,
 }
 
 impl<'a> End<'a> {

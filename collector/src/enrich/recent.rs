@@ -7,7 +7,7 @@
 use flowproto::Address;
 
 use super::Known;
-use crate::inventory::{Certainty, EndpointId, EndpointKind, Found, Port, Span};
+use crate::inventory::{Certainty, EndpointId, EndpointKind, Found, TimeRange, TransportPort};
 
 /// Addresses that are remembered, a power of two.
 const REMEMBERED: usize = 1 << 14;
@@ -55,8 +55,8 @@ impl Recent {
         &mut self,
         known: Known<'_>,
         address: Address,
-        port: Option<Port>,
-        span: Span,
+        port: Option<TransportPort>,
+        span: TimeRange,
     ) -> (Found, EndpointKind) {
         let bits = address.bits();
         let generation = u64::from(self.generation);
@@ -94,8 +94,8 @@ impl Recent {
 fn look_up(
     known: Known<'_>,
     address: Address,
-    port: Option<Port>,
-    span: Span,
+    port: Option<TransportPort>,
+    span: TimeRange,
 ) -> (Found, EndpointKind) {
     let found = known.index.lookup_port(address, port, span);
     let kind = known.index.place(found.endpoint).kind;
@@ -116,37 +116,42 @@ const fn place(bits: u128) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::holders::Key;
-    use crate::inventory::outside::Outside;
-    use crate::inventory::{Directory, Endpoint, Index};
+    use crate::inventory::address_history::AddressKey;
+    use crate::inventory::external::ExternalSnapshot;
+    use crate::inventory::{Endpoint, IndexSnapshot, IndexWriter};
 
     const A: Address = Address::from_v4_bits(0x0a01_0101);
     const NOBODYS: Address = Address::from_v4_bits(0xc633_6407);
 
-    fn hold(directory: &mut Directory, key: Key, kind: EndpointKind, from: u64) -> EndpointId {
+    fn hold(
+        writer: &mut IndexWriter,
+        key: AddressKey,
+        kind: EndpointKind,
+        from: u64,
+    ) -> EndpointId {
         let node = (kind == EndpointKind::Node)
-            .then(|| directory.node("n", 0))
+            .then(|| writer.node("n", 0))
             .flatten();
         let endpoint = Endpoint {
             kind,
             node,
             ..Endpoint::default()
         };
-        let id = directory.add_endpoint(endpoint, from);
-        directory.hold(key, id, from, 0);
+        let id = writer.add_endpoint(endpoint, from);
+        writer.assign(key, id, from, 0);
         id
     }
 
     /// Every lookup twice, the second time maybe from memory: as the index alone says.
-    fn assert_as_indexed(recent: &mut Recent, index: &Index, times: &[u64]) {
+    fn assert_as_indexed(recent: &mut Recent, index: &IndexSnapshot, times: &[u64]) {
         let known = Known {
             index,
-            outside: &Outside::default(),
+            outside: &ExternalSnapshot::default(),
         };
         for round in 0..2 {
             for time in times {
                 for (address, port) in [(A, 0), (A, 80), (A, 81), (NOBODYS, 80)] {
-                    let (port, span) = (Port::new(6, port), Span::moment(*time));
+                    let (port, span) = (TransportPort::new(6, port), TimeRange::instant(*time));
                     let (found, kind) = recent.lookup(known, address, port, span);
                     let wanted = index.lookup_port(address, port, span);
                     assert_eq!(
@@ -162,37 +167,47 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_what_the_index_says_at_any_time() {
-        let mut directory = Directory::default();
+        let mut writer = IndexWriter::default();
         let mut recent = Recent::default();
         let times = [5000, 1500, 2500, 999, 0, 2000, 1999];
-        let first = hold(&mut directory, Key::address(A), EndpointKind::Pod, 1000);
-        assert_as_indexed(&mut recent, &directory.current(), &times);
-        directory.release(Key::address(A), first, 2000);
+        let first = hold(&mut writer, AddressKey::address(A), EndpointKind::Pod, 1000);
+        assert_as_indexed(&mut recent, &writer.current(), &times);
+        writer.unassign(AddressKey::address(A), first, 2000);
         recent.forget();
-        assert_as_indexed(&mut recent, &directory.current(), &times);
-        hold(&mut directory, Key::address(A), EndpointKind::Pod, 2200);
+        assert_as_indexed(&mut recent, &writer.current(), &times);
+        hold(&mut writer, AddressKey::address(A), EndpointKind::Pod, 2200);
         recent.forget();
-        assert_as_indexed(&mut recent, &directory.current(), &times);
+        assert_as_indexed(&mut recent, &writer.current(), &times);
     }
 
     #[test]
     fn a_port_of_a_node_is_its_own_holders() {
-        let mut directory = Directory::default();
-        hold(&mut directory, Key::address(A), EndpointKind::Node, 1000);
-        let port = Port::new(6, 80).unwrap();
-        hold(&mut directory, Key::port(A, port), EndpointKind::Pod, 1000);
-        assert_as_indexed(&mut Recent::default(), &directory.current(), &[5000, 500]);
+        let mut writer = IndexWriter::default();
+        hold(
+            &mut writer,
+            AddressKey::address(A),
+            EndpointKind::Node,
+            1000,
+        );
+        let port = TransportPort::new(6, 80).unwrap();
+        hold(
+            &mut writer,
+            AddressKey::port(A, port),
+            EndpointKind::Pod,
+            1000,
+        );
+        assert_as_indexed(&mut Recent::default(), &writer.current(), &[5000, 500]);
     }
 
     #[test]
     fn a_newer_snapshot_is_not_answered_from_an_older_one() {
-        let mut directory = Directory::default();
+        let mut writer = IndexWriter::default();
         let mut recent = Recent::default();
-        assert_as_indexed(&mut recent, &directory.current(), &[5000]);
-        hold(&mut directory, Key::address(A), EndpointKind::Pod, 1000);
+        assert_as_indexed(&mut recent, &writer.current(), &[5000]);
+        hold(&mut writer, AddressKey::address(A), EndpointKind::Pod, 1000);
         for _ in 0..=u32::from(u16::MAX) {
             recent.forget();
         }
-        assert_as_indexed(&mut recent, &directory.current(), &[5000]);
+        assert_as_indexed(&mut recent, &writer.current(), &[5000]);
     }
 }

@@ -5,7 +5,7 @@ use flowproto::collector::Message;
 
 use crate::emit::line;
 use crate::enrich::Clock;
-use crate::inventory::{Index, NodeId};
+use crate::inventory::{IndexSnapshot, NodeId};
 
 /// What is known of the exporter of the Message at hand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +47,7 @@ impl Exporter {
 
     /// The node that it is on: by the name it says, else by the address it says, else by the address
     /// it sent from. A domain id alone never identifies.
-    pub(super) fn locate(&mut self, index: &Index) {
+    pub(super) fn locate(&mut self, index: &IndexSnapshot) {
         if self.nodes_revision == index.nodes_revision() {
             return;
         }

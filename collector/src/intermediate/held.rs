@@ -12,13 +12,13 @@ use crate::aggregate::Measures;
 use crate::dedup::{self, Held};
 use crate::emit::line;
 use crate::enrich::Ends;
-use crate::inventory::{NodeId, Span};
+use crate::inventory::{NodeId, TimeRange};
 
 /// A record that waits for the inventory.
 #[derive(Debug)]
 pub(super) struct Unattributed {
     record: FlowRecord,
-    span: Span,
+    span: TimeRange,
     domain_index: usize,
     /// Of the domain: another one means that the domain was forgotten meanwhile, as with its connection.
     revision: u32,
@@ -42,7 +42,7 @@ impl Intermediate {
         message: &Message<'_>,
         record: &FlowRecord,
         fields: Fields<'_>,
-        span: Span,
+        span: TimeRange,
     ) {
         let mut line = Vec::new();
         if self.log.is_some() {

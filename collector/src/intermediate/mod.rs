@@ -17,8 +17,8 @@ use crate::dedup::{self, Held, OBSERVED_MILLISECONDS, Verdict};
 use crate::emit::LineBuffer;
 use crate::emit::forward::ForwardStage;
 use crate::enrich::{self, Clock, Ends, Known, Recent, TrafficClass};
-use crate::inventory::outside::Outside;
-use crate::inventory::{EndpointId, Index, NodeId, Span};
+use crate::inventory::external::ExternalSnapshot;
+use crate::inventory::{EndpointId, IndexSnapshot, NodeId, TimeRange};
 use crate::waiting::Waiting;
 use crate::worker::{RecordCounts, Shared, WorkerSettings};
 
@@ -31,8 +31,8 @@ use lines::Line;
 pub(super) struct Intermediate {
     pub(super) settings: WorkerSettings,
     pub(super) shared: Arc<Shared>,
-    index: Arc<Index>,
-    outside: Arc<Outside>,
+    index: Arc<IndexSnapshot>,
+    outside: Arc<ExternalSnapshot>,
     recent: Recent,
     pub(super) edges: EdgeTable,
     unattributed: Waiting<Unattributed>,
@@ -149,7 +149,7 @@ impl Intermediate {
         }
     }
 
-    fn ends(&mut self, record: &FlowRecord, span: Span) -> Ends {
+    fn ends(&mut self, record: &FlowRecord, span: TimeRange) -> Ends {
         let known = Known {
             index: &self.index,
             outside: &self.outside,

@@ -4,8 +4,8 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{Maker, level, raise};
 use crate::inventory::IndexSizes;
-use crate::inventory::cluster::{Kind, WatchCounts};
-use crate::inventory::outside::OutsideCounts;
+use crate::inventory::cluster::{ResourceKind, WatchCounts};
+use crate::inventory::external::ExternalCounts;
 
 #[derive(Debug)]
 pub(super) struct Inventory {
@@ -97,8 +97,8 @@ impl Inventory {
     pub(super) fn publish(
         &self,
         inventory: &IndexSizes,
-        outside: &OutsideCounts,
-        kubernetes: &[(Kind, WatchCounts)],
+        outside: &ExternalCounts,
+        kubernetes: &[(ResourceKind, WatchCounts)],
     ) {
         self.nodes.set(level(inventory.nodes));
         self.endpoints.set(level(inventory.endpoints));
@@ -115,7 +115,7 @@ impl Inventory {
         }
     }
 
-    fn publish_watch(&self, kind: Kind, watch: &WatchCounts) {
+    fn publish_watch(&self, kind: ResourceKind, watch: &WatchCounts) {
         let kind = [kind.as_str()];
         let seconds = |milliseconds: u64| level(milliseconds / 1000);
         self.kubernetes_up

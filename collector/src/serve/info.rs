@@ -9,7 +9,7 @@
 
 use kipfix_service::exposition::{self, Format};
 
-use crate::inventory::Index;
+use crate::inventory::IndexSnapshot;
 
 /// Name and help of the family of nodes.
 pub const NODE_INFO: (&str, &str) = (
@@ -23,7 +23,7 @@ pub const NAMESPACE_INFO: (&str, &str) = (
 );
 
 /// Appends both families. `cluster`: the name of the cluster, no label where it is empty.
-pub fn write(index: &Index, cluster: &str, format: Format, out: &mut Vec<u8>) {
+pub fn write(index: &IndexSnapshot, cluster: &str, format: Format, out: &mut Vec<u8>) {
     let mut nodes: Vec<_> = index.nodes().collect();
     nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     if !nodes.is_empty() {

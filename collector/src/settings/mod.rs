@@ -19,7 +19,7 @@ use crate::aggregate::Preset;
 use crate::emit::FlowLogTarget;
 use crate::emit::forward::Which;
 use crate::emit::replicate::ReplicaUrl;
-use crate::inventory::outside::NamedCidr;
+use crate::inventory::external::NamedCidr;
 use crate::receive::listen::ListenUrl;
 use crate::receive::senders::AllowedExporters;
 

@@ -5,7 +5,7 @@ use kipfix_service::settings::Span;
 
 use super::Settings;
 use crate::inventory::Bounds;
-use crate::inventory::outside::{Files, NamedCidr};
+use crate::inventory::external::{ExternalSources, NamedCidr};
 use crate::receive::connections::ConnectionLimits;
 use crate::worker::WorkerSettings;
 
@@ -33,8 +33,8 @@ impl Settings {
 
     /// What says who is outside; `cidrs` are those of the inventory file.
     #[must_use]
-    pub fn outside(&self, cidrs: Vec<NamedCidr>) -> Files {
-        Files {
+    pub fn outside(&self, cidrs: Vec<NamedCidr>) -> ExternalSources {
+        ExternalSources {
             cidrs: self.cidr.iter().cloned().chain(cidrs).collect(),
             databases: self.geoip.clone(),
             cloud_ranges: self.cloud_ranges.clone(),

@@ -220,7 +220,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let mut inventory = inventory::file::read(&path, Bounds::default()).unwrap();
         let series = SeriesTable::new(&Preset::DEFAULT, 10, 1);
-        let index = inventory.directory.current();
+        let index = inventory.writer.current();
         Arc::new(Shared::new(index, Arc::default(), series).of_cluster(&name))
     }
 

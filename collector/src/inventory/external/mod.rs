@@ -4,18 +4,18 @@
 //! Three kinds of files and settings say so, each on its own: [`NamedCidr`]s, databases in MaxMind's
 //! format, and the address ranges that clouds publish. Each becomes a layer of ranges; the layers are
 //! laid over each other once, when a file is read, and every combination of attributes that comes of
-//! it gets an [`OutsideId`]. A lookup is then one search in a sorted table: no lock, no allocation and
+//! it gets an [`ExternalId`]. A lookup is then one search in a sorted table: no lock, no allocation and
 //! no decoding of databases.
 //!
-//! [`Watch`] reads the files, reads again what changed and publishes the result as [`Published`].
+//! [`ExternalWatcher`] reads the files, reads again what changed and publishes the result as [`PublishedExternal`].
 
+mod attribute_table;
+mod bucket_table;
 mod cloud_ranges;
 mod databases;
 mod layer;
-mod names;
-mod source;
-mod table;
-mod watch;
+mod source_file;
+mod watcher;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,15 +26,15 @@ use flowproto::Address;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use attribute_table::AttributeTable;
+use bucket_table::BucketTable;
 use layer::{Layer, LayerBuilder};
-use names::Names;
-pub use source::{FileError, OutsideError};
-use table::Table;
-pub use watch::{OutsideCounts, Published, Watch};
+pub use source_file::{ExternalError, FileError};
+pub use watcher::{ExternalCounts, ExternalWatcher, PublishedExternal};
 
 /// What says who an address outside is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub struct ExternalSources {
     /// Named CIDRs; of several around an address the longest prefix names it.
     pub cidrs: Vec<NamedCidr>,
     /// Databases in MaxMind's format that know autonomous systems, countries or both: GeoLite2 and
@@ -44,12 +44,12 @@ pub struct Files {
     /// Address ranges as published: AWS `ip-ranges.json`, Google `cloud.json` and `goog.json`, Azure
     /// `ServiceTags_*.json`.
     pub cloud_ranges: Vec<PathBuf>,
-    /// Distinct combinations of attributes, over all reloads; further ones are [`OutsideId::OTHER`].
+    /// Distinct combinations of attributes, over all reloads; further ones are [`ExternalId::OTHER`].
     /// About 130 octets each. Default 262144.
     pub max_combinations: usize,
 }
 
-impl Default for Files {
+impl Default for ExternalSources {
     fn default() -> Self {
         Self {
             cidrs: Vec::new(),
@@ -60,7 +60,7 @@ impl Default for Files {
     }
 }
 
-impl Files {
+impl ExternalSources {
     /// True where nothing is named, so that every address outside is just outside.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -116,12 +116,12 @@ impl fmt::Display for NamedCidr {
     }
 }
 
-/// A combination of [`Attributes`], numbered from 0 without gaps in the order of discovery. Means the
-/// same in every [`Outside`] of one [`Watch`], however often the files were read again.
+/// A combination of [`ExternalAttributes`], numbered from 0 without gaps in the order of discovery. Means the
+/// same in every [`ExternalSnapshot`] of one [`ExternalWatcher`], however often the files were read again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutsideId(pub u32);
+pub struct ExternalId(pub u32);
 
-impl OutsideId {
+impl ExternalId {
     /// Nothing is known of the address.
     pub const UNKNOWN: Self = Self(0);
     /// Something is known, but there were too many combinations to tell it apart.
@@ -130,7 +130,7 @@ impl OutsideId {
 
 /// What is known of an address outside. Text is empty where nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Attributes {
+pub struct ExternalAttributes {
     /// Name of the narrowest named CIDR around it.
     pub name: Arc<str>,
     /// Number of the autonomous system that announces it; 0 where that is not known (RFC 7607).
@@ -148,7 +148,7 @@ pub struct Attributes {
     pub cloud_region: Arc<str>,
 }
 
-impl Attributes {
+impl ExternalAttributes {
     /// These attributes, and what they do not say as `below` says it. The number and the organisation
     /// of a system stay together, and so do the three of a cloud, unless both speak of one provider.
     fn over(&self, below: &Self) -> Self {
@@ -179,28 +179,28 @@ impl Attributes {
 
 /// Who is who outside, as the files said when they were read. Never changes. By default nothing is known.
 #[derive(Debug, Default)]
-pub struct Outside {
-    v4: Table<u32>,
-    v6: Table<u128>,
-    /// By [`OutsideId`].
-    attributes: Arc<Vec<Attributes>>,
-    /// Ranges that had to be [`OutsideId::OTHER`].
+pub struct ExternalSnapshot {
+    v4: BucketTable<u32>,
+    v6: BucketTable<u128>,
+    /// By [`ExternalId`].
+    attributes: Arc<Vec<ExternalAttributes>>,
+    /// Ranges that had to be [`ExternalId::OTHER`].
     other_ranges: usize,
 }
 
-impl Outside {
+impl ExternalSnapshot {
     /// Reads all of `files`, once.
     ///
     /// # Errors
     /// One of them cannot be used: a sentence that names it and the reason.
-    pub fn load(files: &Files) -> Result<Arc<Self>, OutsideError> {
-        Ok(Watch::new(files)?.published().load_full())
+    pub fn load(files: &ExternalSources) -> Result<Arc<Self>, ExternalError> {
+        Ok(ExternalWatcher::new(files)?.published().load_full())
     }
 
     /// The id of what is known of `address`.
     #[must_use]
     #[inline]
-    pub fn lookup(&self, address: Address) -> OutsideId {
+    pub fn lookup(&self, address: Address) -> ExternalId {
         if address.is_ipv4() {
             self.v4.find(address.v4_bits())
         } else {
@@ -210,9 +210,11 @@ impl Outside {
 
     /// What an id of this or an earlier snapshot stands for.
     #[must_use]
-    pub fn attributes(&self, id: OutsideId) -> &Attributes {
+    pub fn attributes(&self, id: ExternalId) -> &ExternalAttributes {
         let at = usize::try_from(id.0).unwrap_or(usize::MAX);
-        self.attributes.get(at).unwrap_or_else(|| names::unknown())
+        self.attributes
+            .get(at)
+            .unwrap_or_else(|| attribute_table::unknown())
     }
 
     /// True where nothing is known of any address.
@@ -233,18 +235,18 @@ impl Outside {
         self.v4.len().saturating_add(self.v6.len())
     }
 
-    /// Number of address ranges that are [`OutsideId::OTHER`], since there were too many combinations.
+    /// Number of address ranges that are [`ExternalId::OTHER`], since there were too many combinations.
     #[must_use]
     pub const fn other_ranges(&self) -> usize {
         self.other_ranges
     }
 
     /// Lays the layers over each other, the first one on top.
-    fn of<'a>(layers: impl Iterator<Item = &'a Layer>, names: &mut Names) -> Self {
+    fn of<'a>(layers: impl Iterator<Item = &'a Layer>, names: &mut AttributeTable) -> Self {
         let merged = layers.fold(Layer::default(), |top, below| top.over(below));
         let ids = names.intern(&merged.facts);
-        let (v4, other_v4) = Table::new(&merged.v4, &ids);
-        let (v6, other_v6) = Table::new(&merged.v6, &ids);
+        let (v4, other_v4) = BucketTable::new(&merged.v4, &ids);
+        let (v6, other_v6) = BucketTable::new(&merged.v6, &ids);
         Self {
             v4,
             v6,
@@ -255,20 +257,20 @@ impl Outside {
 }
 
 /// The layer of the named CIDRs.
-fn named(cidrs: &[NamedCidr]) -> Result<Layer, OutsideError> {
+fn named(cidrs: &[NamedCidr]) -> Result<Layer, ExternalError> {
     let mut builder = LayerBuilder::default();
     let mut seen = std::collections::BTreeMap::new();
     for NamedCidr { cidr, name } in cidrs {
         if let Some(first) = seen.insert(cidr.trunc(), name) {
-            return Err(OutsideError::Cidr {
+            return Err(ExternalError::Cidr {
                 cidr: *cidr,
                 first: first.clone(),
                 second: name.clone(),
             });
         }
-        let attributes = Attributes {
+        let attributes = ExternalAttributes {
             name: builder.text(name),
-            ..Attributes::default()
+            ..ExternalAttributes::default()
         };
         builder.claim(*cidr, 0, attributes);
     }

@@ -12,7 +12,7 @@ use super::{cloud_ranges, databases};
 
 /// Why it cannot be said who is who outside.
 #[derive(Debug, thiserror::Error)]
-pub enum OutsideError {
+pub enum ExternalError {
     /// A file cannot be used.
     #[error("{}: {error}", path.display())]
     File {
@@ -81,14 +81,14 @@ pub enum FileError {
 
 /// What kind of file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileFormat {
     /// MaxMind's format.
     Database,
     /// A cloud's JSON.
     CloudRanges,
 }
 
-impl Kind {
+impl FileFormat {
     /// Octets that are read at the most: several times what the largest published ones have.
     const fn most_octets(self) -> u64 {
         match self {
@@ -101,7 +101,7 @@ impl Kind {
 /// Tells one state of a file from another. Symbolic links are followed, so that a mounted ConfigMap,
 /// which changes by a swapped link, shows another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     device: u64,
     inode: u64,
     octets: u64,
@@ -109,14 +109,14 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl FileStamp {
     /// The state now; `None` where there is no such file.
     pub(super) fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().as_ref().map(Self::from)
     }
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for FileStamp {
     fn from(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -129,13 +129,13 @@ impl From<&Metadata> for Stamp {
 }
 
 /// What the file says.
-pub(super) fn read(path: &Path, kind: Kind) -> Result<Layer, OutsideError> {
+pub(super) fn read(path: &Path, kind: FileFormat) -> Result<Layer, ExternalError> {
     octets(path, kind.most_octets())
         .and_then(|octets| match kind {
-            Kind::Database => databases::parse(octets),
-            Kind::CloudRanges => cloud_ranges::parse(&octets),
+            FileFormat::Database => databases::parse(octets),
+            FileFormat::CloudRanges => cloud_ranges::parse(&octets),
         })
-        .map_err(|error| OutsideError::File {
+        .map_err(|error| ExternalError::File {
             path: path.to_owned(),
             error,
         })

@@ -15,9 +15,9 @@ use hashbrown::HashMap;
 use maxminddb::{Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::Attributes;
+use super::ExternalAttributes;
 use super::layer::{Bits, Layer, LayerBuilder, Ranges};
-use super::source::FileError;
+use super::source_file::FileError;
 
 /// Networks that are walked at the most.
 const MOST_NETWORKS: usize = 1 << 26;
@@ -133,7 +133,7 @@ struct Record<'a> {
 }
 
 impl Record<'_> {
-    fn attributes(&self, builder: &mut LayerBuilder) -> Attributes {
+    fn attributes(&self, builder: &mut LayerBuilder) -> ExternalAttributes {
         let numbers = [
             self.autonomous_system_number.number,
             self.asn.number,
@@ -157,11 +157,11 @@ impl Record<'_> {
         let code = codes
             .into_iter()
             .find(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic()));
-        Attributes {
+        ExternalAttributes {
             as_number,
             as_organisation: builder.text(organisation.unwrap_or_default()),
             country: builder.text(&code.unwrap_or_default().to_ascii_uppercase()),
-            ..Attributes::default()
+            ..ExternalAttributes::default()
         }
     }
 }

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flowproto::Address;
-use kipfix_collector::inventory::outside::{Attributes, Files, Outside, OutsideId, Watch};
+use kipfix_collector::inventory::external::{
+    ExternalAttributes, ExternalId, ExternalSnapshot, ExternalSources, ExternalWatcher,
+};
 use kipfix_service::signals::Stop;
 use mmdb_writer::{IpVersion, Value, Writer};
 use tempfile::TempDir;
@@ -61,32 +63,32 @@ fn country(code: &str) -> Value {
     ])
 }
 
-fn databases(paths: &[&PathBuf]) -> Files {
-    Files {
+fn databases(paths: &[&PathBuf]) -> ExternalSources {
+    ExternalSources {
         databases: paths.iter().map(|path| (*path).clone()).collect(),
-        ..Files::default()
+        ..ExternalSources::default()
     }
 }
 
-fn clouds(paths: &[&PathBuf]) -> Files {
-    Files {
+fn clouds(paths: &[&PathBuf]) -> ExternalSources {
+    ExternalSources {
         cloud_ranges: paths.iter().map(|path| (*path).clone()).collect(),
-        ..Files::default()
+        ..ExternalSources::default()
     }
 }
 
-fn cidrs(texts: &[&str]) -> Files {
-    Files {
+fn cidrs(texts: &[&str]) -> ExternalSources {
+    ExternalSources {
         cidrs: texts.iter().map(|text| text.parse().unwrap()).collect(),
-        ..Files::default()
+        ..ExternalSources::default()
     }
 }
 
-fn found<'a>(outside: &'a Outside, asked: &str) -> &'a Attributes {
+fn found<'a>(outside: &'a ExternalSnapshot, asked: &str) -> &'a ExternalAttributes {
     outside.attributes(outside.lookup(address(asked)))
 }
 
-fn in_cloud(outside: &Outside, asked: &str) -> String {
+fn in_cloud(outside: &ExternalSnapshot, asked: &str) -> String {
     let a = found(outside, asked);
     format!(
         "{} {} {}",
@@ -94,31 +96,31 @@ fn in_cloud(outside: &Outside, asked: &str) -> String {
     )
 }
 
-fn system_and_country(outside: &Outside, asked: &str) -> String {
+fn system_and_country(outside: &ExternalSnapshot, asked: &str) -> String {
     let a = found(outside, asked);
     format!("{} {} {}", a.as_number, a.as_organisation, a.country)
 }
 
-fn sentence(files: &Files) -> String {
-    Outside::load(files).unwrap_err().to_string()
+fn sentence(files: &ExternalSources) -> String {
+    ExternalSnapshot::load(files).unwrap_err().to_string()
 }
 
 #[test]
 fn nothing_is_known_of_an_address_that_no_file_names() {
-    let outside = Outside::load(&Files::default()).unwrap();
+    let outside = ExternalSnapshot::load(&ExternalSources::default()).unwrap();
     for asked in ["192.0.2.1", "2001:db8::1", "::", "255.255.255.255"] {
-        assert_eq!(outside.lookup(address(asked)), OutsideId::UNKNOWN);
+        assert_eq!(outside.lookup(address(asked)), ExternalId::UNKNOWN);
     }
-    assert_eq!(*found(&outside, "192.0.2.1"), Attributes::default());
+    assert_eq!(*found(&outside, "192.0.2.1"), ExternalAttributes::default());
     assert_eq!(
-        outside.attributes(OutsideId(u32::MAX)),
-        &Attributes::default()
+        outside.attributes(ExternalId(u32::MAX)),
+        &ExternalAttributes::default()
     );
 }
 
 #[test]
 fn the_longest_named_cidr_around_an_address_names_it() {
-    let outside = Outside::load(&cidrs(&[
+    let outside = ExternalSnapshot::load(&cidrs(&[
         "10.0.0.0/8=wide",
         "10.1.0.0/16=narrow",
         "10.1.2.3/32=host",
@@ -154,7 +156,7 @@ fn one_cidr_with_two_names_is_refused_with_both() {
     }
     assert!(
         "10.0.0.0/8"
-            .parse::<kipfix_collector::inventory::outside::NamedCidr>()
+            .parse::<kipfix_collector::inventory::external::NamedCidr>()
             .is_err()
     );
 }
@@ -221,7 +223,7 @@ fn systems_and_countries_are_read_as_every_publisher_lays_them_out() {
             ),
         ],
     );
-    let outside = Outside::load(&databases(&[&path])).unwrap();
+    let outside = ExternalSnapshot::load(&databases(&[&path])).unwrap();
     for (asked, is) in [
         ("192.0.2.1", "64500 Example CH"),
         ("192.0.2.200", "0  NL"),
@@ -255,7 +257,7 @@ fn system_and_country_come_from_the_first_database_that_knows_them() {
             ("192.0.2.128/25", system(64502, "Not believed")),
         ],
     );
-    let outside = Outside::load(&databases(&[&asn, &second])).unwrap();
+    let outside = ExternalSnapshot::load(&databases(&[&asn, &second])).unwrap();
     assert_eq!(system_and_country(&outside, "192.0.2.1"), "64500 First CH");
     assert_eq!(system_and_country(&outside, "192.0.2.200"), "64500 First ");
     assert_eq!(
@@ -271,7 +273,7 @@ fn a_database_of_ipv4_alone_says_nothing_of_ipv6() {
     let network: ipnet::IpNet = "0.0.0.0/0".parse().unwrap();
     writer.insert_value(network, system(64500, "All")).unwrap();
     let path = file(&folder, "v4.mmdb", writer.to_bytes().unwrap());
-    let outside = Outside::load(&databases(&[&path])).unwrap();
+    let outside = ExternalSnapshot::load(&databases(&[&path])).unwrap();
     assert_eq!(found(&outside, "255.255.255.255").as_number, 64500);
     assert_eq!(found(&outside, "2001:db8::1").as_number, 0);
 }
@@ -297,7 +299,7 @@ const AWS: &str = r#"{
 fn aws_ranges_say_the_service_rather_than_amazon() {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "ip-ranges.json", AWS);
-    let outside = Outside::load(&clouds(&[&path])).unwrap();
+    let outside = ExternalSnapshot::load(&clouds(&[&path])).unwrap();
     for (asked, is) in [
         ("192.0.2.1", "aws S3 eu-west-1"),
         ("198.51.100.1", "aws EC2 us-east-1"),
@@ -329,7 +331,7 @@ fn google_ranges_say_cloud_and_region_where_cloud_json_does_in_either_order() {
             {"ipv6Prefix": "2001:db8:1::/48", "service": "Google Cloud", "scope": "europe-west6"}]}"#,
     );
     for files in [clouds(&[&goog, &cloud]), clouds(&[&cloud, &goog])] {
-        let outside = Outside::load(&files).unwrap();
+        let outside = ExternalSnapshot::load(&files).unwrap();
         assert_eq!(in_cloud(&outside, "192.0.2.1"), "gcp Google ");
         assert_eq!(
             in_cloud(&outside, "198.51.100.1"),
@@ -386,7 +388,7 @@ fn azure_tags_add_up_to_service_and_region() {
         tags.join(",")
     );
     let path = file(&folder, "ServiceTags_Public.json", document);
-    let outside = Outside::load(&clouds(&[&path])).unwrap();
+    let outside = ExternalSnapshot::load(&clouds(&[&path])).unwrap();
     for (asked, is) in [
         ("192.0.2.1", "azure AzureStorage westeurope"),
         ("192.0.2.200", "azure AzureCloud westeurope"),
@@ -407,13 +409,13 @@ fn everything_known_of_an_address_comes_together_under_one_id() {
         "asn.mmdb",
         &[("192.0.2.0/24", system(64500, "Example"))],
     );
-    let files = Files {
+    let files = ExternalSources {
         cidrs: vec!["192.0.2.0/28=bucket".parse().unwrap()],
         cloud_ranges: vec![aws],
         databases: vec![asn],
-        ..Files::default()
+        ..ExternalSources::default()
     };
-    let outside = Outside::load(&files).unwrap();
+    let outside = ExternalSnapshot::load(&files).unwrap();
     let a = found(&outside, "192.0.2.1");
     assert_eq!(
         (&*a.name, a.as_number, &*a.cloud_service),
@@ -438,18 +440,18 @@ fn beyond_the_bound_on_combinations_the_rest_is_other_and_counted() {
             ("192.0.2.128/25", system(64501, "Two")),
         ],
     );
-    let files = Files {
+    let files = ExternalSources {
         cidrs: vec!["203.0.113.0/24=office".parse().unwrap()],
         max_combinations: 4,
         ..databases(&[&path])
     };
-    let outside = Outside::load(&files).unwrap();
+    let outside = ExternalSnapshot::load(&files).unwrap();
     assert_eq!(outside.combinations(), 4);
     assert_eq!(outside.other_ranges(), 1);
     // What somebody named goes first.
     assert_eq!(&*found(&outside, "203.0.113.1").name, "office");
     assert_eq!(found(&outside, "192.0.2.1").as_number, 64500);
-    assert_eq!(outside.lookup(address("192.0.2.200")), OutsideId::OTHER);
+    assert_eq!(outside.lookup(address("192.0.2.200")), ExternalId::OTHER);
     assert_eq!(&*found(&outside, "192.0.2.200").as_organisation, "other");
 }
 
@@ -461,7 +463,7 @@ fn a_changed_file_is_read_again_and_ids_stay_what_they_were() {
         "asn.mmdb",
         &[("192.0.2.0/24", system(64500, "Before"))],
     );
-    let mut watch = Watch::new(&databases(&[&path])).unwrap();
+    let mut watch = ExternalWatcher::new(&databases(&[&path])).unwrap();
     let published = watch.published();
     let before = published.load().lookup(address("192.0.2.1"));
     assert!(!watch.poll());
@@ -502,7 +504,7 @@ fn a_mounted_configmap_changes_by_a_swapped_link_and_is_noticed() {
     swap("..1");
     let path = folder.path().join("goog.json");
     std::os::unix::fs::symlink("..data/goog.json", &path).unwrap();
-    let mut watch = Watch::new(&clouds(&[&path])).unwrap();
+    let mut watch = ExternalWatcher::new(&clouds(&[&path])).unwrap();
     assert_eq!(
         in_cloud(&watch.published().load(), "192.0.2.1"),
         "gcp Google "
@@ -526,11 +528,11 @@ fn a_file_that_went_bad_keeps_what_it_said_and_does_not_keep_others_from_changin
         "asn.mmdb",
         &[("192.0.2.0/24", system(64500, "Example"))],
     );
-    let files = Files {
+    let files = ExternalSources {
         cloud_ranges: vec![aws.clone()],
         ..databases(&[&asn])
     };
-    let mut watch = Watch::new(&files).unwrap();
+    let mut watch = ExternalWatcher::new(&files).unwrap();
     let published = watch.published();
 
     fs::write(&aws, &AWS[..AWS.len() / 2]).unwrap();
@@ -571,7 +573,7 @@ fn a_file_that_went_bad_keeps_what_it_said_and_does_not_keep_others_from_changin
 fn a_thread_that_watches_publishes_a_change_and_ends_at_the_stop() {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "aws.json", AWS);
-    let watch = Watch::new(&clouds(&[&path])).unwrap();
+    let watch = ExternalWatcher::new(&clouds(&[&path])).unwrap();
     let published = watch.published();
     let stop = Stop::new().unwrap();
     let thread = std::thread::spawn({
@@ -694,7 +696,7 @@ fn a_damaged_database_is_refused_with_its_name_and_never_a_panic() {
             let mut bad = good.clone();
             bad[at] ^= flip;
             let path = file(&folder, "flipped.mmdb", &bad);
-            drop(Outside::load(&databases(&[&path])));
+            drop(ExternalSnapshot::load(&databases(&[&path])));
         }
     }
 }
@@ -774,7 +776,7 @@ fn what_is_no_regular_file_or_too_large_is_refused_unread() {
 fn a_lookup_allocates_nothing() {
     let folder = TempDir::new().unwrap();
     let aws = file(&folder, "aws.json", AWS);
-    let watch = Watch::new(&clouds(&[&aws])).unwrap();
+    let watch = ExternalWatcher::new(&clouds(&[&aws])).unwrap();
     let published = watch.published();
     let asked = [address("192.0.2.1"), address("2001:db8::1"), address("::1")];
     drop(published.load());

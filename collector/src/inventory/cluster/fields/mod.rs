@@ -8,15 +8,15 @@ mod service;
 use flowproto::Address;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::super::holders::Port;
-use super::health::Kind;
-pub(super) use node::{Node, NodeFacts};
-pub(super) use pod::{Pod, PodFacts};
-pub(super) use service::{Service, ServiceFacts, Slice, SliceFacts};
+use super::super::address_history::TransportPort;
+use super::health::ResourceKind;
+pub(super) use node::{Node, NodeFields};
+pub(super) use pod::{Pod, PodFields};
+pub(super) use service::{EndpointSliceFields, Service, ServiceFields, Slice};
 
 /// What must be known to read an object.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct LabelSelectors {
     /// Labels that name the workload of a pod without a controller.
     pub workload_labels: Vec<String>,
     /// Labels of a pod that is a probe.
@@ -28,13 +28,13 @@ pub struct Terms {
     pub namespace_label: String,
 }
 
-impl Terms {
+impl LabelSelectors {
     /// What is watched. What is not read needs no right.
     #[must_use]
-    pub fn kinds(&self) -> Vec<Kind> {
+    pub fn kinds(&self) -> Vec<ResourceKind> {
         let namespaces = !self.namespace_label.is_empty();
-        let watched = |kind: &Kind| *kind != Kind::Namespaces || namespaces;
-        Kind::ALL.into_iter().filter(watched).collect()
+        let watched = |kind: &ResourceKind| *kind != ResourceKind::Namespaces || namespaces;
+        ResourceKind::ALL.into_iter().filter(watched).collect()
     }
 }
 
@@ -66,14 +66,14 @@ fn address(text: &str) -> Option<Address> {
     (!ip.is_unspecified()).then(|| Address::from(ip))
 }
 
-fn port(protocol: &str, port: i32) -> Option<Port> {
+fn port(protocol: &str, port: i32) -> Option<TransportPort> {
     let protocol = match protocol {
         "" | "TCP" => 6,
         "UDP" => 17,
         "SCTP" => 132,
         _ => return None,
     };
-    Port::new(protocol, u16::try_from(port).ok()?)
+    TransportPort::new(protocol, u16::try_from(port).ok()?)
 }
 
 fn once<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
@@ -90,13 +90,13 @@ fn once<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
 
 /// What is kept of what stands between a pod and its top controller.
 #[derive(Clone, Debug)]
-pub(super) struct OwnerFacts {
+pub(super) struct OwnerFields {
     pub(super) uid: String,
     pub(super) name: String,
     pub(super) controller: Option<Controller>,
 }
 
-impl OwnerFacts {
+impl OwnerFields {
     pub(super) fn of(metadata: ObjectMeta) -> Self {
         Self {
             controller: controller(&metadata),
@@ -108,18 +108,18 @@ impl OwnerFacts {
 
 /// What is kept of a namespace.
 #[derive(Clone, Debug)]
-pub(super) struct NamespaceFacts {
+pub(super) struct NamespaceFields {
     pub(super) name: String,
     /// Empty where its label is absent.
     pub(super) group: String,
 }
 
-impl NamespaceFacts {
-    pub(super) fn of(mut metadata: ObjectMeta, terms: &Terms) -> Self {
+impl NamespaceFields {
+    pub(super) fn of(mut metadata: ObjectMeta, selectors: &LabelSelectors) -> Self {
         let labels = metadata.labels.as_mut();
         Self {
             group: labels
-                .and_then(|labels| labels.remove(&terms.namespace_label))
+                .and_then(|labels| labels.remove(&selectors.namespace_label))
                 .unwrap_or_default(),
             name: metadata.name.unwrap_or_default(),
         }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::super::super::holders::Port;
+use super::super::super::address_history::TransportPort;
 use super::{address, milliseconds, once, port};
 
 #[derive(Clone, Debug, Deserialize, Serialize, Resource)]
@@ -58,22 +58,22 @@ struct Ingress {
     ip: String,
 }
 
-/// What is kept of a service until it is in the directory.
+/// What is kept of a service until it is in the writer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct ServiceFacts {
+pub(in super::super) struct ServiceFields {
     pub(in super::super) uid: String,
     pub(in super::super) namespace: String,
     pub(in super::super) name: String,
     pub(in super::super) addresses: Vec<Address>,
     /// Addresses that may be a node's too: there, only its ports are the service's.
     pub(in super::super) shared_addresses: Vec<Address>,
-    pub(in super::super) ports: Vec<Port>,
-    pub(in super::super) node_ports: Vec<Port>,
+    pub(in super::super) ports: Vec<TransportPort>,
+    pub(in super::super) node_ports: Vec<TransportPort>,
     pub(in super::super) created: u64,
 }
 
 impl Service {
-    pub(in super::super) fn facts(self) -> ServiceFacts {
+    pub(in super::super) fn fields(self) -> ServiceFields {
         let Self {
             metadata,
             spec,
@@ -88,7 +88,7 @@ impl Service {
                 .filter_map(|text| address(text)),
         );
         let ports = spec.ports.iter();
-        ServiceFacts {
+        ServiceFields {
             addresses: once(
                 virtual_ips
                     .filter_map(|text| address(text))
@@ -135,9 +135,9 @@ struct SliceEndpoint {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct TargetRef {}
 
-/// What is kept of an EndpointSlice until it is in the directory.
+/// What is kept of an EndpointSlice until it is in the writer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct SliceFacts {
+pub(in super::super) struct EndpointSliceFields {
     pub(in super::super) uid: String,
     pub(in super::super) namespace: String,
     /// Of the Service that it belongs to; empty where it belongs to none.
@@ -151,7 +151,7 @@ pub(in super::super) struct SliceFacts {
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 impl Slice {
-    pub(in super::super) fn facts(self) -> SliceFacts {
+    pub(in super::super) fn fields(self) -> EndpointSliceFields {
         let Self {
             metadata,
             endpoints,
@@ -159,7 +159,7 @@ impl Slice {
         let labels = metadata.labels.as_ref();
         let foreign = endpoints.iter().filter(|end| end.target_ref.is_none());
         let addresses = foreign.flat_map(|end| &end.addresses);
-        SliceFacts {
+        EndpointSliceFields {
             service: labels
                 .and_then(|labels| labels.get(SERVICE_LABEL).cloned())
                 .unwrap_or_default(),

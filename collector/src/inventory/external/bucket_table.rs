@@ -1,6 +1,6 @@
 //! The table that addresses of one family are looked up in.
 
-use super::OutsideId;
+use super::ExternalId;
 use super::layer::{Bits, Ranges};
 
 const BUCKETS: usize = 1 << 16;
@@ -8,18 +8,18 @@ const BUCKETS: usize = 1 << 16;
 /// Sorted ranges, and for each bucket of addresses where its ranges begin: what is left to search is
 /// mostly a dozen ranges, side by side in memory.
 #[derive(Debug, Default)]
-pub(super) struct Table<K> {
+pub(super) struct BucketTable<K> {
     /// By bucket: number of ranges that start in buckets before it. One more than there are buckets.
     buckets: Vec<u32>,
     /// First address of each range, ascending.
     starts: Vec<K>,
     /// By range.
-    ids: Vec<OutsideId>,
+    ids: Vec<ExternalId>,
 }
 
-impl<K: Bits> Table<K> {
-    /// The table, `ids` by value of a range; and how many ranges are [`OutsideId::OTHER`].
-    pub(super) fn new(ranges: &Ranges<K>, ids: &[OutsideId]) -> (Self, usize) {
+impl<K: Bits> BucketTable<K> {
+    /// The table, `ids` by value of a range; and how many ranges are [`ExternalId::OTHER`].
+    pub(super) fn new(ranges: &Ranges<K>, ids: &[ExternalId]) -> (Self, usize) {
         let mut table = Self {
             buckets: Vec::with_capacity(BUCKETS.saturating_add(1)),
             starts: Vec::with_capacity(ranges.starts.len()),
@@ -35,7 +35,7 @@ impl<K: Bits> Table<K> {
             if table.ids.last().copied().unwrap_or_default() == id {
                 continue;
             }
-            if id == OutsideId::OTHER {
+            if id == ExternalId::OTHER {
                 other = other.saturating_add(1);
             }
             table.fill_buckets(start.bucket());
@@ -58,12 +58,12 @@ impl<K: Bits> Table<K> {
 
     /// What the range around `address` has.
     #[inline]
-    pub(super) fn find(&self, address: K) -> OutsideId {
+    pub(super) fn find(&self, address: K) -> ExternalId {
         self.search(address).unwrap_or_default()
     }
 
     #[inline]
-    fn search(&self, address: K) -> Option<OutsideId> {
+    fn search(&self, address: K) -> Option<ExternalId> {
         let bucket = address.bucket();
         let from = usize::try_from(*self.buckets.get(bucket)?).ok()?;
         let to = usize::try_from(*self.buckets.get(bucket.checked_add(1)?)?).ok()?;

@@ -8,17 +8,17 @@ const CHUNK: usize = 256;
 
 /// Values by a number that stays theirs. Its clones share all chunks that did not change since.
 #[derive(Clone, Debug)]
-pub(super) struct Chunks<T> {
+pub(super) struct ChunkedTable<T> {
     chunks: Vec<Arc<[T]>>,
 }
 
-impl<T> Default for Chunks<T> {
+impl<T> Default for ChunkedTable<T> {
     fn default() -> Self {
         Self { chunks: Vec::new() }
     }
 }
 
-impl<T: Clone + Default> Chunks<T> {
+impl<T: Clone + Default> ChunkedTable<T> {
     /// The value at `number`, if there is room for one.
     pub(super) fn get(&self, number: u32) -> Option<&T> {
         let (chunk, place) = split(number);

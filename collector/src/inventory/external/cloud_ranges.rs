@@ -12,9 +12,9 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use super::Attributes;
+use super::ExternalAttributes;
 use super::layer::{Layer, LayerBuilder};
-use super::source::FileError;
+use super::source_file::FileError;
 
 /// Prefixes that a file may have. AWS has about 10,000, all tags of Azure together 100,000.
 const MOST_PREFIXES: usize = 1 << 19;
@@ -122,17 +122,22 @@ struct Properties {
     address_prefixes: List<IpNet>,
 }
 
-fn cloud(builder: &mut LayerBuilder, provider: &str, service: &str, region: &str) -> Attributes {
-    Attributes {
+fn cloud(
+    builder: &mut LayerBuilder,
+    provider: &str,
+    service: &str,
+    region: &str,
+) -> ExternalAttributes {
+    ExternalAttributes {
         cloud_provider: builder.text(provider),
         cloud_service: builder.text(service),
         cloud_region: builder.text(region),
-        ..Attributes::default()
+        ..ExternalAttributes::default()
     }
 }
 
 /// Of several entries for one prefix the one that says most lies on top.
-fn rank(attributes: &Attributes, common: &str) -> u32 {
+fn rank(attributes: &ExternalAttributes, common: &str) -> u32 {
     let service: &Arc<str> = &attributes.cloud_service;
     let service = match &**service {
         "" => 0,

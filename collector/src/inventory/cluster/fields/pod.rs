@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::super::super::holders::Port;
-use super::{Controller, Terms, address, controller, milliseconds, once, port};
+use super::super::super::address_history::TransportPort;
+use super::{Controller, LabelSelectors, address, controller, milliseconds, once, port};
 
 #[derive(Clone, Debug, Deserialize, Serialize, Resource)]
 #[resource(inherit = core::Pod)]
@@ -71,9 +71,9 @@ struct Condition {
     last_transition_time: Option<Time>,
 }
 
-/// What is kept of a pod until it is in the directory.
+/// What is kept of a pod until it is in the writer.
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct PodFacts {
+pub(in super::super) struct PodFields {
     pub(in super::super) uid: String,
     pub(in super::super) namespace: String,
     pub(in super::super) name: String,
@@ -82,7 +82,7 @@ pub(in super::super) struct PodFacts {
     pub(in super::super) host_network: bool,
     pub(in super::super) addresses: Vec<Address>,
     /// Ports of its node that lead to it: of one of the node's addresses, or of all.
-    pub(in super::super) ports: Vec<(Option<Address>, Port)>,
+    pub(in super::super) ports: Vec<(Option<Address>, TransportPort)>,
     /// Milliseconds since the epoch, as all times here.
     pub(in super::super) started: u64,
     /// It has run to its end: it holds its addresses no longer.
@@ -100,7 +100,7 @@ pub(in super::super) struct PodFacts {
 }
 
 impl Pod {
-    pub(in super::super) fn facts(self, terms: &Terms) -> PodFacts {
+    pub(in super::super) fn fields(self, selectors: &LabelSelectors) -> PodFields {
         let Self {
             metadata,
             spec,
@@ -109,7 +109,7 @@ impl Pod {
         let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
         let is_over = matches!(status.phase.as_str(), "Succeeded" | "Failed");
         let ready = status.conditions.iter().find(|c| c.kind == "Ready");
-        let is_probe = terms
+        let is_probe = selectors
             .probe_labels
             .iter()
             .all(|(name, value)| label(name) == Some(value));
@@ -125,7 +125,7 @@ impl Pod {
             let port = port(&declared.protocol, number)?;
             Some((address(&declared.host_ip), port))
         });
-        PodFacts {
+        PodFields {
             addresses: once(reported.chain([status.pod_ip.as_str()]).filter_map(address)),
             ports: once(ports),
             host_network: spec.host_network,
@@ -143,7 +143,7 @@ impl Pod {
             controller: controller(&metadata),
             template_hash: label("pod-template-hash").cloned(),
             rollout_hash: label("rollouts-pod-template-hash").cloned(),
-            label: terms
+            label: selectors
                 .workload_labels
                 .iter()
                 .find_map(|name| label(name))

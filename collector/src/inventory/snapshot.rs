@@ -5,7 +5,7 @@
 //!
 //! An index is a snapshot that never changes. Snapshots share whatever did not change between them, and
 //! an id means the same in all of them until long after its endpoint has gone
-//! ([`super::directory`]), so that a reader may take a newer one at any time.
+//! ([`super::writer`]), so that a reader may take a newer one at any time.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock};
@@ -14,43 +14,43 @@ use flowproto::Address;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
-use super::chunks::Chunks;
-use super::holders::{Held, Holder, Key, Port, Span};
-use super::outside::OutsideId;
+use super::address_history::{AddressHistory, AddressKey, Assignee, TimeRange, TransportPort};
+use super::chunked_table::ChunkedTable;
+use super::external::ExternalId;
 use super::ranges::Ranges;
 
-/// Who an end is: position of an endpoint in [`Index::endpoint`] or, from [`Self::MOST`] on, of what is
+/// Who an end is: position of an endpoint in [`IndexSnapshot::endpoint`] or, from [`Self::MAX_COUNT`] on, of what is
 /// known of an address outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EndpointId(pub u32);
 
 impl EndpointId {
     /// Outside, and nothing is known of it.
-    pub const OUTSIDE: Self = Self(0);
+    pub const EXTERNAL: Self = Self(0);
     /// There are fewer endpoints than so many.
-    pub const MOST: u32 = 1 << 31;
+    pub const MAX_COUNT: u32 = 1 << 31;
 
     /// What is known of an address outside, as an end.
     #[must_use]
-    pub fn of_outside(id: OutsideId) -> Self {
-        if id == OutsideId::UNKNOWN {
-            Self::OUTSIDE
+    pub fn from_external(id: ExternalId) -> Self {
+        if id == ExternalId::UNKNOWN {
+            Self::EXTERNAL
         } else {
-            Self(Self::MOST | id.0)
+            Self(Self::MAX_COUNT | id.0)
         }
     }
 
     /// What is known of an address outside, if that is the end.
     #[must_use]
-    pub const fn outside(self) -> Option<OutsideId> {
-        match self.0.checked_sub(Self::MOST) {
-            Some(id) => Some(OutsideId(id)),
+    pub const fn external(self) -> Option<ExternalId> {
+        match self.0.checked_sub(Self::MAX_COUNT) {
+            Some(id) => Some(ExternalId(id)),
             None => None,
         }
     }
 }
 
-/// Position of a node in [`Index::node`].
+/// Position of a node in [`IndexSnapshot::node`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NodeId(pub u32);
 
@@ -124,19 +124,19 @@ pub struct Node {
 /// Shards of the holders; a change copies one of them. A power of two.
 pub(super) const SHARDS: usize = 1024;
 
-/// Part of the holders, by [`Key`].
-pub(super) type Shard = HashTable<Held>;
+/// Part of the holders, by [`AddressKey`].
+pub(super) type Shard = HashTable<AddressHistory>;
 
 /// The snapshot that records are looked up in.
 #[derive(Clone, Debug)]
-pub struct Index {
+pub struct IndexSnapshot {
     pub(super) hasher: RandomState,
     pub(super) shards: Vec<Arc<Shard>>,
     pub(super) ranges: Arc<Ranges>,
     /// By endpoint, as `endpoints`.
-    pub(super) places: Chunks<Place>,
-    pub(super) endpoints: Chunks<Arc<Endpoint>>,
-    pub(super) nodes: Chunks<Arc<Node>>,
+    pub(super) places: ChunkedTable<Place>,
+    pub(super) endpoints: ChunkedTable<Arc<Endpoint>>,
+    pub(super) nodes: ChunkedTable<Arc<Node>>,
     pub(super) node_by_name: Arc<HashMap<Arc<str>, NodeId, RandomState>>,
     pub(super) namespace_groups: Arc<HashMap<Arc<str>, Arc<str>, RandomState>>,
     /// How long a holder that has gone is kept.
@@ -192,12 +192,12 @@ pub enum Certainty {
 static NOWHERE: LazyLock<Endpoint> = LazyLock::new(Endpoint::default);
 static NO_NODE: LazyLock<Node> = LazyLock::new(Node::default);
 
-impl Index {
+impl IndexSnapshot {
     /// Who held `address` while the packets ran.
     #[inline]
     #[must_use]
-    pub fn lookup(&self, address: Address, span: Span) -> Found {
-        let Some(held) = self.held(Key::address(address)) else {
+    pub fn lookup(&self, address: Address, span: TimeRange) -> Found {
+        let Some(held) = self.held(AddressKey::address(address)) else {
             return self.around(address, 0);
         };
         self.found(held, span)
@@ -208,7 +208,12 @@ impl Index {
     /// service's.
     #[inline]
     #[must_use]
-    pub fn lookup_port(&self, address: Address, port: Option<Port>, span: Span) -> Found {
+    pub fn lookup_port(
+        &self,
+        address: Address,
+        port: Option<TransportPort>,
+        span: TimeRange,
+    ) -> Found {
         let found = self.lookup(address, span);
         let Some(port) = port.filter(|_| self.ports > 0) else {
             return found;
@@ -219,9 +224,9 @@ impl Index {
         }
         place
             .node
-            .and_then(|node| self.holder(Key::node_port(node, port), span))
-            .or_else(|| self.holder(Key::port(address, port), span))
-            .or_else(|| self.holder(Key::any_node_port(port), span))
+            .and_then(|node| self.assignee(AddressKey::node_port(node, port), span))
+            .or_else(|| self.assignee(AddressKey::port(address, port), span))
+            .or_else(|| self.assignee(AddressKey::any_node_port(port), span))
             .map_or(found, |of_port| Found {
                 since_milliseconds: u64::MAX,
                 ..of_port
@@ -229,22 +234,22 @@ impl Index {
     }
 
     #[inline]
-    fn held(&self, key: Key) -> Option<&Held> {
+    fn held(&self, key: AddressKey) -> Option<&AddressHistory> {
         let hash = self.hasher.hash_one(key);
         self.shards
             .get(shard(hash))?
             .find(hash, |held| held.key == key)
     }
 
-    fn holder(&self, key: Key, span: Span) -> Option<Found> {
+    fn assignee(&self, key: AddressKey, span: TimeRange) -> Option<Found> {
         self.found(self.held(key)?, span)
     }
 
     #[inline]
-    fn found(&self, held: &Held, span: Span) -> Option<Found> {
+    fn found(&self, held: &AddressHistory, span: TimeRange) -> Option<Found> {
         let (endpoint, certainty) = match held.at(span, self.kept_milliseconds)? {
-            Holder::Known(endpoint) => (endpoint, Certainty::Known),
-            Holder::Ambiguous(endpoint) => (endpoint, Certainty::Ambiguous),
+            Assignee::Certain(endpoint) => (endpoint, Certainty::Known),
+            Assignee::Ambiguous(endpoint) => (endpoint, Certainty::Ambiguous),
         };
         Some(Found {
             endpoint,
@@ -326,7 +331,7 @@ impl Index {
     /// The node that holds `address` itself, now.
     #[must_use]
     pub fn node_at(&self, address: Address) -> Option<NodeId> {
-        let held = self.held(Key::address(address))?;
+        let held = self.held(AddressKey::address(address))?;
         let place = self.place(held.last.endpoint);
         match place.kind {
             EndpointKind::Node => place.node,

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::{Terms, address, milliseconds, once};
+use super::{LabelSelectors, address, milliseconds, once};
 
 #[derive(Clone, Debug, Deserialize, Serialize, Resource)]
 #[resource(inherit = core::Node)]
@@ -40,9 +40,9 @@ struct NodeAddress {
     address: String,
 }
 
-/// What is kept of a node until it is in the directory.
+/// What is kept of a node until it is in the writer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct NodeFacts {
+pub(in super::super) struct NodeFields {
     pub(in super::super) uid: String,
     pub(in super::super) name: String,
     pub(in super::super) zone: String,
@@ -97,7 +97,7 @@ const CIDR_ANNOTATIONS: [&str; 4] = [
 const FLANNEL_ANNOTATION: &str = "flannel.alpha.coreos.com/backend-type";
 
 impl Node {
-    pub(in super::super) fn facts(self, terms: &Terms) -> NodeFacts {
+    pub(in super::super) fn fields(self, selectors: &LabelSelectors) -> NodeFields {
         let Self {
             metadata,
             spec,
@@ -124,10 +124,12 @@ impl Node {
             let second = cidr.hosts().find(|host| *host != cidr.network());
             first.chain(second.filter(|_| has_bridge))
         });
-        NodeFacts {
+        NodeFields {
             zone: first(&ZONE_LABELS),
             region: first(&REGION_LABELS),
-            pool: label(&terms.node_pool_label).cloned().unwrap_or_default(),
+            pool: label(&selectors.node_pool_label)
+                .cloned()
+                .unwrap_or_default(),
             addresses: once(
                 said.chain(tunnels.flat_map(|text| text.split(',')))
                     .filter_map(address),

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowproto::Address;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use kipfix_collector::inventory::outside::{Files, Watch};
+use kipfix_collector::inventory::external::{ExternalSources, ExternalWatcher};
 use mmdb_writer::{Value, Writer};
 
 const SYSTEMS: u32 = 75_000;
@@ -65,18 +65,18 @@ fn lookups(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("asn.mmdb");
     std::fs::write(&path, database()).unwrap();
-    let files = Files {
+    let files = ExternalSources {
         databases: vec![path],
-        ..Files::default()
+        ..ExternalSources::default()
     };
 
     let mut group = criterion.benchmark_group("outside");
     group.sample_size(10);
     group.bench_function("read 500k networks", |bencher| {
-        bencher.iter(|| Watch::new(&files).unwrap());
+        bencher.iter(|| ExternalWatcher::new(&files).unwrap());
     });
 
-    let published = Watch::new(&files).unwrap().published();
+    let published = ExternalWatcher::new(&files).unwrap().published();
     let outside = published.load_full();
     let ipv4: Vec<Address> = (0..10_000)
         .map(|n| Address::from_v4_bits(scattered(n * 40)))

@@ -7,27 +7,27 @@ use std::sync::{Arc, LazyLock};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{Attributes, OutsideId};
+use super::{ExternalAttributes, ExternalId};
 
 /// Nothing is known.
-pub(super) fn unknown() -> &'static Attributes {
-    static UNKNOWN: LazyLock<Attributes> = LazyLock::new(Attributes::default);
+pub(super) fn unknown() -> &'static ExternalAttributes {
+    static UNKNOWN: LazyLock<ExternalAttributes> = LazyLock::new(ExternalAttributes::default);
     &UNKNOWN
 }
 
 /// All combinations that were ever met, up to a bound.
 #[derive(Debug)]
-pub(super) struct Names {
-    /// By [`OutsideId`]; shared with the snapshots.
-    all: Arc<Vec<Attributes>>,
+pub(super) struct AttributeTable {
+    /// By [`ExternalId`]; shared with the snapshots.
+    all: Arc<Vec<ExternalAttributes>>,
     ids: HashTable<u32>,
     hasher: RandomState,
     texts: HashSet<Arc<str>, RandomState>,
     most: usize,
 }
 
-impl Names {
-    /// [`OutsideId::UNKNOWN`] and [`OutsideId::OTHER`], and room for `most` altogether.
+impl AttributeTable {
+    /// [`ExternalId::UNKNOWN`] and [`ExternalId::OTHER`], and room for `most` altogether.
     pub(super) fn new(most: usize) -> Self {
         let mut names = Self {
             all: Arc::default(),
@@ -38,7 +38,7 @@ impl Names {
         };
         names.id(unknown());
         let other: Arc<str> = Arc::from("other");
-        names.id(&Attributes {
+        names.id(&ExternalAttributes {
             name: Arc::clone(&other),
             as_number: 0,
             as_organisation: Arc::clone(&other),
@@ -52,11 +52,11 @@ impl Names {
 
     /// The ids of `facts`, in their order. Where room is short, what somebody named goes first, then
     /// clouds.
-    pub(super) fn intern(&mut self, facts: &[Attributes]) -> Vec<OutsideId> {
-        let importance = |a: &Attributes| (a.name.is_empty(), a.cloud_provider.is_empty());
-        let mut order: Vec<(usize, &Attributes)> = facts.iter().enumerate().collect();
+    pub(super) fn intern(&mut self, facts: &[ExternalAttributes]) -> Vec<ExternalId> {
+        let importance = |a: &ExternalAttributes| (a.name.is_empty(), a.cloud_provider.is_empty());
+        let mut order: Vec<(usize, &ExternalAttributes)> = facts.iter().enumerate().collect();
         order.sort_by_key(|(_, attributes)| importance(attributes));
-        let mut ids = vec![OutsideId::UNKNOWN; facts.len()];
+        let mut ids = vec![ExternalId::UNKNOWN; facts.len()];
         for (at, attributes) in order {
             if let Some(slot) = ids.get_mut(at) {
                 *slot = self.id(attributes);
@@ -66,11 +66,11 @@ impl Names {
     }
 
     /// What the ids stand for.
-    pub(super) fn all(&self) -> Arc<Vec<Attributes>> {
+    pub(super) fn all(&self) -> Arc<Vec<ExternalAttributes>> {
         Arc::clone(&self.all)
     }
 
-    fn id(&mut self, attributes: &Attributes) -> OutsideId {
+    fn id(&mut self, attributes: &ExternalAttributes) -> ExternalId {
         let mut attributes = attributes.clone();
         if attributes.cloud_service.is_empty() {
             attributes.cloud_service = whole(&attributes.cloud_provider);
@@ -78,10 +78,10 @@ impl Names {
         let hash = self.hasher.hash_one(&attributes);
         let at = |id: u32| usize::try_from(id).ok().and_then(|at| self.all.get(at));
         if let Some(id) = self.ids.find(hash, |id| at(*id) == Some(&attributes)) {
-            return OutsideId(*id);
+            return ExternalId(*id);
         }
         if self.all.len() >= self.most {
-            return OutsideId::OTHER;
+            return ExternalId::OTHER;
         }
         let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         for text in [
@@ -107,7 +107,7 @@ impl Names {
             let known = usize::try_from(*id).ok().and_then(|at| all.get(at));
             hasher.hash_one(known.unwrap_or_else(|| unknown()))
         });
-        OutsideId(id)
+        ExternalId(id)
     }
 }
 

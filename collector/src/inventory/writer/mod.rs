@@ -1,8 +1,8 @@
-//! The directory: the one writer of the [`Index`].
+//! The writer: the one writer of the [`IndexSnapshot`].
 //!
-//! It changes a working copy, of which [`Directory::snapshot`] hands out clones. A clone shares all that
+//! It changes a working copy, of which [`IndexWriter::snapshot`] hands out clones. A clone shares all that
 //! has not changed since: a change copies the shard or chunk that it is in. An id is used anew only
-//! [`REUSE_MILLISECONDS`] after its endpoint was forgotten, longer than any record or edge that names it
+//! [`ID_REUSE_DELAY_MILLISECONDS`] after its endpoint was forgotten, longer than any record or edge that names it
 //! waits, so that it means one thing to all readers at any time.
 
 use std::collections::VecDeque;
@@ -13,20 +13,21 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use ipnet::IpNet;
 
-use super::holders::{Held, Holding, Key};
-use super::index::{
-    Endpoint, EndpointId, EndpointKind, Index, IndexSizes, Node, NodeId, SHARDS, Shard, shard,
-};
+use super::address_history::{AddressHistory, AddressKey, Assignment};
 use super::ranges::Ranges;
+use super::snapshot::{
+    Endpoint, EndpointId, EndpointKind, IndexSizes, IndexSnapshot, Node, NodeId, SHARDS, Shard,
+    shard,
+};
 
 /// How long after its end an id is used for something else at the earliest, beside the time that it is
 /// kept, milliseconds. Edges are drained every 10 s, records wait for as long by default.
-pub const REUSE_MILLISECONDS: u64 = 120_000;
+pub const ID_REUSE_DELAY_MILLISECONDS: u64 = 120_000;
 
 /// Label text where an address changed hands while packets ran.
 const AMBIGUOUS: &str = "ambiguous";
 
-/// Bounds of a directory.
+/// Bounds of a writer.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Endpoints, those kept after their end too.
@@ -50,16 +51,16 @@ impl Default for Bounds {
 /// Addresses and ports to an endpoint, on the average, at the most.
 const HELD_PER_ENDPOINT: usize = 4;
 
-/// Numbers that are used again, after a while.
+/// IdPool that are used again, after a while.
 #[derive(Debug)]
-struct Numbers {
+struct IdPool {
     next: u32,
     bound: u32,
     /// Free from when on, milliseconds; the earliest first.
     free: VecDeque<(u64, u32)>,
 }
 
-impl Numbers {
+impl IdPool {
     const fn new(bound: u32) -> Self {
         Self {
             next: 0,
@@ -90,11 +91,11 @@ impl Numbers {
 
 /// Who holds what, and since when.
 #[derive(Debug)]
-pub struct Directory {
-    index: Index,
+pub struct IndexWriter {
+    index: IndexSnapshot,
     bounds: Bounds,
-    endpoint_numbers: Numbers,
-    node_numbers: Numbers,
+    endpoint_numbers: IdPool,
+    node_numbers: IdPool,
     names: HashSet<Arc<str>, RandomState>,
     names_at_last_pruning: usize,
     prefixes: HashMap<IpNet, EndpointId, RandomState>,
@@ -102,7 +103,7 @@ pub struct Directory {
     /// Who to name where holders of one kind and node cannot be told apart.
     ambiguous: HashMap<(u8, Option<NodeId>), EndpointId, RandomState>,
     /// Holders that have gone, the first one first.
-    ended: VecDeque<(u64, Key)>,
+    ended: VecDeque<(u64, AddressKey)>,
     /// Nodes that have gone, and when.
     gone_nodes: HashMap<NodeId, u64, RandomState>,
     /// Endpoints below this one are those of the inventory file: Kubernetes takes their place.
@@ -112,19 +113,19 @@ pub struct Directory {
     changed: bool,
 }
 
-impl Default for Directory {
+impl Default for IndexWriter {
     fn default() -> Self {
         Self::new(Bounds::default())
     }
 }
 
-impl Directory {
+impl IndexWriter {
     /// Nothing but the outside.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         let empty = Arc::new(Shard::new());
-        let mut directory = Self {
-            index: Index {
+        let mut writer = Self {
+            index: IndexSnapshot {
                 hasher: RandomState::default(),
                 shards: vec![empty; SHARDS],
                 ranges: Arc::default(),
@@ -143,8 +144,8 @@ impl Directory {
                 watched: false,
             },
             bounds,
-            endpoint_numbers: Numbers::new(bounds.endpoints.max(1)),
-            node_numbers: Numbers::new(bounds.nodes),
+            endpoint_numbers: IdPool::new(bounds.endpoints.max(1)),
+            node_numbers: IdPool::new(bounds.nodes),
             names: HashSet::default(),
             names_at_last_pruning: 0,
             prefixes: HashMap::default(),
@@ -158,15 +159,15 @@ impl Directory {
             changed: true,
         };
         let outside = Endpoint {
-            workload_kind: directory.intern("External"),
+            workload_kind: writer.intern("External"),
             ..Endpoint::default()
         };
-        directory.add_endpoint(outside, 0);
-        directory
+        writer.add_endpoint(outside, 0);
+        writer
     }
 
     /// Kubernetes is asked from now on: what it says takes the place of what is there.
-    pub fn watch(&mut self) {
+    pub fn start_watch(&mut self) {
         self.from_file = self.endpoint_numbers.next;
         self.index.watched = true;
         self.index.complete = false;
@@ -175,7 +176,7 @@ impl Directory {
     }
 
     /// Kubernetes has told of all nodes and pods.
-    pub fn complete(&mut self) {
+    pub fn set_complete(&mut self) {
         self.changed |= !self.index.complete;
         self.index.complete = true;
     }
@@ -192,12 +193,12 @@ impl Directory {
 
     //------------ Endpoints and nodes -----------------------------------------------------------
 
-    /// A new endpoint; [`EndpointId::OUTSIDE`], counted, where there is no room for it.
+    /// A new endpoint; [`EndpointId::EXTERNAL`], counted, where there is no room for it.
     pub fn add_endpoint(&mut self, endpoint: Endpoint, now_milliseconds: u64) -> EndpointId {
         let Some(number) = self.endpoint_numbers.take(now_milliseconds) else {
             self.overflow = self.overflow.saturating_add(1);
             self.changed = true;
-            return EndpointId::OUTSIDE;
+            return EndpointId::EXTERNAL;
         };
         let id = EndpointId(number);
         self.set_endpoint(id, endpoint);
@@ -212,7 +213,7 @@ impl Directory {
         if let Some(slot) = self.index.endpoints.get_mut(id.0) {
             *slot = Arc::new(endpoint);
         }
-        self.index.empty &= id == EndpointId::OUTSIDE;
+        self.index.empty &= id == EndpointId::EXTERNAL;
         self.changed = true;
     }
 
@@ -224,7 +225,7 @@ impl Directory {
 
     /// An endpoint has gone. What it held must have been released; its id stays for a while.
     pub fn retire_endpoint(&mut self, id: EndpointId, now_milliseconds: u64) {
-        if id != EndpointId::OUTSIDE {
+        if id != EndpointId::EXTERNAL {
             let free = self.free_from(now_milliseconds);
             self.endpoint_numbers.free.push_back((free, id.0));
         }
@@ -233,7 +234,7 @@ impl Directory {
     const fn free_from(&self, now_milliseconds: u64) -> u64 {
         now_milliseconds
             .saturating_add(self.bounds.kept_milliseconds)
-            .saturating_add(REUSE_MILLISECONDS)
+            .saturating_add(ID_REUSE_DELAY_MILLISECONDS)
     }
 
     /// The node of that name, made if there is none; `None`, counted, where there is no room for it.
@@ -324,7 +325,7 @@ impl Directory {
 
     /// Who holds `key` now.
     #[must_use]
-    pub fn holder(&self, key: Key) -> Option<EndpointId> {
+    pub fn assignee(&self, key: AddressKey) -> Option<EndpointId> {
         let hash = self.index.hasher.hash_one(key);
         let shard = self.index.shards.get(shard(hash))?;
         let last = shard.find(hash, |held| held.key == key)?.last;
@@ -334,18 +335,18 @@ impl Directory {
     /// `endpoint` holds `key` from now on; up to `lead_milliseconds` before, it may have used it
     /// already. Whoever held it ends then: an address has one holder. But a node keeps its address,
     /// whoever shares it, and a pod keeps its own before a service.
-    pub fn hold(
+    pub fn assign(
         &mut self,
-        key: Key,
+        key: AddressKey,
         endpoint: EndpointId,
         from_milliseconds: u64,
         lead_milliseconds: u64,
     ) {
-        if endpoint == EndpointId::OUTSIDE {
+        if endpoint == EndpointId::EXTERNAL {
             return;
         }
         let kind = self.index.place(endpoint).kind;
-        let holding = Holding {
+        let holding = Assignment {
             endpoint,
             lead_milliseconds: u32::try_from(lead_milliseconds).unwrap_or(u32::MAX),
             from_milliseconds,
@@ -367,9 +368,11 @@ impl Directory {
             }
             let hasher = &self.index.hasher;
             if let Some(shard) = self.index.shards.get_mut(shard(hash)) {
-                Arc::make_mut(shard).insert_unique(hash, Held::new(key, holding), |held| {
-                    hasher.hash_one(held.key)
-                });
+                Arc::make_mut(shard).insert_unique(
+                    hash,
+                    AddressHistory::new(key, holding),
+                    |held| hasher.hash_one(held.key),
+                );
             }
             self.held += 1;
             self.index.ports += usize::from(key.is_port());
@@ -384,7 +387,7 @@ impl Directory {
             }
         }
         if before.is_open() && !from_file && from_milliseconds < before.from_milliseconds {
-            let older = Holding {
+            let older = Assignment {
                 until_milliseconds: before.from_milliseconds,
                 ..holding
             };
@@ -401,7 +404,7 @@ impl Directory {
         let ambiguous = self.ambiguous(before.endpoint, endpoint);
         if let Some(held) = self.held_mut(key, hash) {
             if from_file {
-                *held = Held::new(key, holding);
+                *held = AddressHistory::new(key, holding);
             } else {
                 held.last.until_milliseconds = until;
                 held.push(holding, ambiguous);
@@ -415,8 +418,8 @@ impl Directory {
     }
 
     /// `endpoint` holds `key` no longer. Too late, where somebody else holds it meanwhile.
-    pub fn release(&mut self, key: Key, endpoint: EndpointId, until_milliseconds: u64) {
-        if endpoint == EndpointId::OUTSIDE || self.holder(key) != Some(endpoint) {
+    pub fn unassign(&mut self, key: AddressKey, endpoint: EndpointId, until_milliseconds: u64) {
+        if endpoint == EndpointId::EXTERNAL || self.assignee(key) != Some(endpoint) {
             return;
         }
         let hash = self.index.hasher.hash_one(key);
@@ -428,14 +431,14 @@ impl Directory {
     }
 
     /// What nobody holds inside `prefix` is `id`; whom it was before.
-    pub fn claim_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Option<EndpointId> {
+    pub fn assign_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Option<EndpointId> {
         let before = self.prefixes.insert(prefix.trunc(), id);
         self.prefixes_changed |= before != Some(id);
         before
     }
 
     /// `prefix` is `id` no longer.
-    pub fn release_prefix(&mut self, prefix: IpNet, id: EndpointId) {
+    pub fn unassign_prefix(&mut self, prefix: IpNet, id: EndpointId) {
         let prefix = prefix.trunc();
         if self.prefixes.get(&prefix) == Some(&id) {
             self.prefixes.remove(&prefix);
@@ -456,7 +459,7 @@ impl Directory {
         self.changed = true;
     }
 
-    fn held_mut(&mut self, key: Key, hash: u64) -> Option<&mut Held> {
+    fn held_mut(&mut self, key: AddressKey, hash: u64) -> Option<&mut AddressHistory> {
         let shard = self.index.shards.get_mut(shard(hash))?;
         Arc::make_mut(shard).find_mut(hash, |held| held.key == key)
     }
@@ -508,7 +511,7 @@ impl Directory {
             self.gone_nodes.remove(&id);
             let name = Arc::clone(&self.index.node(id).name);
             Arc::make_mut(&mut self.index.node_by_name).remove(&name);
-            let free = now_milliseconds.saturating_add(REUSE_MILLISECONDS);
+            let free = now_milliseconds.saturating_add(ID_REUSE_DELAY_MILLISECONDS);
             self.node_numbers.free.push_back((free, id.0));
             self.nodes_changed();
         }
@@ -518,7 +521,7 @@ impl Directory {
         }
     }
 
-    fn forget(&mut self, key: Key, oldest_milliseconds: u64) {
+    fn forget(&mut self, key: AddressKey, oldest_milliseconds: u64) {
         let hash = self.index.hasher.hash_one(key);
         let Some(table) = self.index.shards.get_mut(shard(hash)) else {
             return;
@@ -536,13 +539,13 @@ impl Directory {
 
     /// The working copy as it is now.
     #[must_use]
-    pub fn current(&mut self) -> Index {
+    pub fn current(&mut self) -> IndexSnapshot {
         self.changed = true;
         self.snapshot().unwrap_or_else(|| self.index.clone())
     }
 
     /// The working copy as it is now, if anything changed since it was asked for last.
-    pub fn snapshot(&mut self) -> Option<Index> {
+    pub fn snapshot(&mut self) -> Option<IndexSnapshot> {
         if self.prefixes_changed {
             self.prefixes_changed = false;
             self.index.ranges = Arc::new(Ranges::of(&self.prefixes));
@@ -572,5 +575,4 @@ const fn rank(kind: EndpointKind) -> u8 {
 }
 
 #[cfg(test)]
-#[path = "directory_tests.rs"]
 mod tests;

@@ -8,9 +8,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use ipnet::IpNet;
 
-use super::Attributes;
+use super::ExternalAttributes;
 
-/// Names are cut here, in octets: they become label values.
+/// AttributeTable are cut here, in octets: they become label values.
 const LONGEST_NAME: usize = 128;
 
 /// An address of one family.
@@ -161,7 +161,7 @@ pub(super) struct Layer {
     pub(super) v4: Ranges<u32>,
     pub(super) v6: Ranges<u128>,
     /// Without repetitions; the first is "nothing is known".
-    pub(super) facts: Vec<Attributes>,
+    pub(super) facts: Vec<ExternalAttributes>,
 }
 
 impl Default for Layer {
@@ -169,7 +169,7 @@ impl Default for Layer {
         Self {
             v4: Ranges::default(),
             v6: Ranges::default(),
-            facts: vec![Attributes::default()],
+            facts: vec![ExternalAttributes::default()],
         }
     }
 }
@@ -197,15 +197,15 @@ impl Layer {
     }
 }
 
-fn fact(facts: &[Attributes], id: u32) -> Option<&Attributes> {
+fn fact(facts: &[ExternalAttributes], id: u32) -> Option<&ExternalAttributes> {
     facts.get(usize::try_from(id).ok()?)
 }
 
 /// Attributes without repetitions.
 #[derive(Debug)]
 struct Facts {
-    all: Vec<Attributes>,
-    ids: HashMap<Attributes, u32, RandomState>,
+    all: Vec<ExternalAttributes>,
+    ids: HashMap<ExternalAttributes, u32, RandomState>,
 }
 
 impl Default for Facts {
@@ -214,13 +214,13 @@ impl Default for Facts {
             all: Vec::new(),
             ids: HashMap::default(),
         };
-        facts.id(Attributes::default());
+        facts.id(ExternalAttributes::default());
         facts
     }
 }
 
 impl Facts {
-    fn id(&mut self, attributes: Attributes) -> u32 {
+    fn id(&mut self, attributes: ExternalAttributes) -> u32 {
         if let Some(id) = self.ids.get(&attributes) {
             return *id;
         }
@@ -262,7 +262,7 @@ impl LayerBuilder {
     }
 
     /// The id that these attributes will have in the layer.
-    pub(super) fn fact(&mut self, attributes: Attributes) -> u32 {
+    pub(super) fn fact(&mut self, attributes: ExternalAttributes) -> u32 {
         self.facts.id(attributes)
     }
 
@@ -273,7 +273,7 @@ impl LayerBuilder {
 
     /// The addresses of `net` have these attributes, and what they leave out as a wider claim has it.
     /// Of several claims on one `net` the highest `rank` lies on top.
-    pub(super) fn claim(&mut self, net: IpNet, rank: u32, attributes: Attributes) {
+    pub(super) fn claim(&mut self, net: IpNet, rank: u32, attributes: ExternalAttributes) {
         let value = self.fact(attributes);
         match plain(net) {
             IpNet::V4(net) => self.v4.push(Span {

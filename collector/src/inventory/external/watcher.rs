@@ -9,23 +9,23 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use kipfix_service::signals::Stop;
 
+use super::attribute_table::AttributeTable;
 use super::layer::Layer;
-use super::names::Names;
-use super::source::{self, Kind, Stamp};
-use super::{Files, Outside, OutsideError, named};
+use super::source_file::{self, FileFormat, FileStamp};
+use super::{ExternalError, ExternalSnapshot, ExternalSources, named};
 
-/// The newest [`Outside`], for any number of readers.
+/// The newest [`ExternalSnapshot`], for any number of readers.
 #[derive(Debug, Default)]
-pub struct Published {
-    current: ArcSwap<Outside>,
+pub struct PublishedExternal {
+    current: ArcSwap<ExternalSnapshot>,
     reloads: AtomicU64,
     failures: AtomicU64,
     broken: AtomicU64,
 }
 
-/// Numbers of [`Published`] for metrics.
+/// Numbers of [`PublishedExternal`] for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutsideCounts {
+pub struct ExternalCounts {
     /// Files that were read again after they had changed, and used.
     pub reloads: u64,
     /// Files that had changed and could not be used.
@@ -34,31 +34,31 @@ pub struct OutsideCounts {
     pub broken_files: u64,
     /// Address ranges told apart.
     pub ranges: u64,
-    /// Address ranges that are [`super::OutsideId::OTHER`].
+    /// Address ranges that are [`super::ExternalId::OTHER`].
     pub other_ranges: u64,
-    /// Combinations of attributes known, of [`Files::max_combinations`].
+    /// Combinations of attributes known, of [`ExternalSources::max_combinations`].
     pub combinations: u64,
 }
 
-impl Published {
+impl PublishedExternal {
     /// The newest snapshot; no lock. Hold it for a batch of records, not longer.
     #[must_use]
-    pub fn load(&self) -> Guard<Arc<Outside>> {
+    pub fn load(&self) -> Guard<Arc<ExternalSnapshot>> {
         self.current.load()
     }
 
     /// The newest snapshot, to keep.
     #[must_use]
-    pub fn load_full(&self) -> Arc<Outside> {
+    pub fn load_full(&self) -> Arc<ExternalSnapshot> {
         self.current.load_full()
     }
 
     /// The numbers now.
     #[must_use]
-    pub fn counts(&self) -> OutsideCounts {
+    pub fn counts(&self) -> ExternalCounts {
         let outside = self.load();
         let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
-        OutsideCounts {
+        ExternalCounts {
             reloads: self.reloads.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             broken_files: self.broken.load(Ordering::Relaxed),
@@ -71,48 +71,51 @@ impl Published {
 
 /// Reads the files and watches them.
 #[derive(Debug)]
-pub struct Watch {
+pub struct ExternalWatcher {
     cidrs: Layer,
     /// In order of belief.
     sources: Vec<Source>,
-    names: Names,
-    published: Arc<Published>,
+    names: AttributeTable,
+    published: Arc<PublishedExternal>,
 }
 
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
-    kind: Kind,
+    kind: FileFormat,
     /// As it was when it was last read, or could not be.
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     /// What it said when it was last good.
     layer: Layer,
     broken: bool,
 }
 
-impl Watch {
+impl ExternalWatcher {
     /// Reads all of `files`.
     ///
     /// # Errors
     /// One of them cannot be used: a sentence that names it and the reason.
-    pub fn new(files: &Files) -> Result<Self, OutsideError> {
+    pub fn new(files: &ExternalSources) -> Result<Self, ExternalError> {
         let cidrs = named(&files.cidrs)?;
         let clouds = files
             .cloud_ranges
             .iter()
-            .map(|path| (path, Kind::CloudRanges));
-        let databases = files.databases.iter().map(|path| (path, Kind::Database));
+            .map(|path| (path, FileFormat::CloudRanges));
+        let databases = files
+            .databases
+            .iter()
+            .map(|path| (path, FileFormat::Database));
         let sources = clouds
             .chain(databases)
             .map(|(path, kind)| Source::open(path.clone(), kind))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut names = Names::new(files.max_combinations);
+        let mut names = AttributeTable::new(files.max_combinations);
         let outside = outside(&cidrs, &sources, &mut names);
         Ok(Self {
             cidrs,
             sources,
             names,
-            published: Arc::new(Published {
+            published: Arc::new(PublishedExternal {
                 current: ArcSwap::from_pointee(outside),
                 reloads: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
@@ -129,7 +132,7 @@ impl Watch {
 
     /// Where the snapshots are published.
     #[must_use]
-    pub fn published(&self) -> Arc<Published> {
+    pub fn published(&self) -> Arc<PublishedExternal> {
         Arc::clone(&self.published)
     }
 
@@ -138,13 +141,13 @@ impl Watch {
     pub fn poll(&mut self) -> bool {
         let mut changed = false;
         for source in &mut self.sources {
-            let stamp = Stamp::of(&source.path);
+            let stamp = FileStamp::of(&source.path);
             if stamp == source.stamp {
                 continue;
             }
             // Taken before the file is read: a change meanwhile shows next time.
             source.stamp = stamp;
-            match source::read(&source.path, source.kind) {
+            match source_file::read(&source.path, source.kind) {
                 Ok(layer) => {
                     source.layer = layer;
                     source.broken = false;
@@ -180,9 +183,9 @@ impl Watch {
 }
 
 impl Source {
-    fn open(path: PathBuf, kind: Kind) -> Result<Self, OutsideError> {
-        let stamp = Stamp::of(&path);
-        let layer = source::read(&path, kind)?;
+    fn open(path: PathBuf, kind: FileFormat) -> Result<Self, ExternalError> {
+        let stamp = FileStamp::of(&path);
+        let layer = source_file::read(&path, kind)?;
         Ok(Self {
             path,
             kind,
@@ -193,7 +196,7 @@ impl Source {
     }
 }
 
-fn outside(cidrs: &Layer, sources: &[Source], names: &mut Names) -> Outside {
+fn outside(cidrs: &Layer, sources: &[Source], names: &mut AttributeTable) -> ExternalSnapshot {
     let layers = sources.iter().map(|source| &source.layer);
-    Outside::of(std::iter::once(cidrs).chain(layers), names)
+    ExternalSnapshot::of(std::iter::once(cidrs).chain(layers), names)
 }
