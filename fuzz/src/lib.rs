@@ -10,11 +10,11 @@
 //! | [`messages()`] | datagrams of some exporters | everything is accounted for, bounded, told the same twice; records are valid JSON and survive export |
 //! | [`stream()`] | a connection | however it is cut the same Messages come out; nothing is left behind |
 //! | [`explain()`] | datagrams | the dump counts what the decoder counts, and finds what the decoder cannot use |
-//! | [`savefile()`] | a capture or IPFIX file | frames = datagrams + not used; however it is read the same comes out |
+//! | [`savefile()`] | a capture or IPFIX file | frames = datagrams + skipped; however it is read the same comes out |
 //! | [`packets()`] | frames | packets and octets in = in records + counted; bounded |
 //! | [`export()`] | flow records | each version carries what it can; Messages are short enough and break no rule |
 //! | [`forward()`] | flow records | the same of enriched IPFIX |
-//! | [`worker()`] | datagrams | every direction of every record gets one verdict |
+//! | [`pipeline()`] | datagrams | every direction of every record gets one verdict |
 //! | [`netlink()`] | the kernel's messages | the walk ends, within the octets |
 //! | [`inventory()`] | an inventory file | an inventory, or one sentence |
 //! | [`outside()`] | a database or cloud ranges | a table, or one sentence; bounded |
@@ -37,11 +37,11 @@ mod messages;
 mod netlink;
 mod outside;
 mod packets;
+mod pipeline;
 mod records;
 mod savefile;
 pub mod seeds;
 mod stream;
-mod worker;
 
 pub use explain::explain;
 pub use export::export;
@@ -51,9 +51,9 @@ pub use messages::messages;
 pub use netlink::netlink;
 pub use outside::outside;
 pub use packets::packets;
+pub use pipeline::pipeline;
 pub use savefile::savefile;
 pub use stream::stream;
-pub use worker::worker;
 
 /// A target: takes an input, panics where something does not hold.
 pub type Target = fn(&[u8]);
@@ -67,7 +67,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("packets", packets),
     ("export", export),
     ("forward", forward),
-    ("worker", worker),
+    ("pipeline", pipeline),
     ("netlink", netlink),
     ("inventory", inventory),
     ("outside", outside),

@@ -323,7 +323,7 @@ impl Stage {
         let mut said = 0;
         let is_said = || {
             let scrape = self.ways[0].scrape(&self.far);
-            let of = "of=\"exported_records\"";
+            let of = "statistic=\"exported_records\"";
             said = scrape.sum("kipfix_collector_exporter_reported", &[of]);
             said == sent
         };

@@ -61,7 +61,7 @@ pub(crate) fn page() -> String {
     .collect();
     text += &table(&["gauge", "labels", "what it tells"], &rows);
     let collector = kipfix_collector::settings::Settings::default();
-    let collector = kipfix_collector::metrics::Metrics::new(&collector).unwrap();
+    let collector = kipfix_collector::metrics::Metrics::new(&collector.limits()).unwrap();
     text += &section("The collector, of itself", collector.registry());
     let probe = kipfix_probe::metrics::Metrics::new(Default::default()).unwrap();
     text += &section("The probe, of itself", probe.registry());
