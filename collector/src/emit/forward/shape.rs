@@ -1,16 +1,16 @@
-//! What a forwarded record has decides its template: fields that nobody measured are left out, so that a record
-//! without connections is not taken for one of no connection. A row of [`FIELDS`] is a field, what a record
-//! must have and must not have for it, and how it is written.
+//! The template of a forwarded record follows from what it has: fields that were not measured are left out, so that a
+//! record without a count of connections is not taken for one of no connection. A row of [`FIELDS`] is a field, what a
+//! record must have and must not have for it, and how it is written.
 
 use flowproto::Address;
 use flowproto::record::{Sampling, TunnelType};
 use flowproto::template::FieldSpecifier;
 
 use super::names::{ANTREA, Names};
-use super::record::Enriched;
+use super::record::ForwardedRecord;
 
 const VMWARE: u32 = 6876;
-/// Template of shape 0; the numbers below are those of options templates.
+/// Template of shape 0. Lower numbers are those of options templates.
 const FIRST_TEMPLATE: u16 = 1024;
 
 /// What a record has, as bits.
@@ -28,20 +28,20 @@ const OUTER_V4: u16 = 1 << 6;
 /// The exporter counts connections.
 const CONNECTIONS: u16 = 1 << 7;
 const DURATION: u16 = 1 << 8;
-/// The exporter says who began.
+/// The exporter reports the initiator.
 const INITIATED: u16 = 1 << 9;
 /// Autonomous systems, prefixes, next hop.
 const ROUTED: u16 = 1 << 10;
 const SAMPLED: u16 = 1 << 11;
 const ORIGIN_V6: u16 = 1 << 12;
-/// An address after translation is IPv6, whatever the family of those before (NAT64).
+/// An address after translation is IPv6, whatever the family before (NAT64).
 const NAT_V6: u16 = 1 << 13;
 /// The next hop is IPv6, whatever the family of the packets (RFC 8950).
 const HOP_V6: u16 = 1 << 14;
 
-/// Everything that a field is written from.
+/// What fields are written from.
 pub(super) struct Source<'a> {
-    pub(super) enriched: &'a Enriched,
+    pub(super) record: &'a ForwardedRecord,
     pub(super) names: &'a Names<'a>,
 }
 
@@ -74,7 +74,7 @@ const ALWAYS: (u16, u16) = (0, 0);
 macro_rules! value {
     ($record:ident => $value:expr) => {
         |source, out| {
-            let $record = &source.enriched.record;
+            let $record = &source.record.record;
             out.extend_from_slice(&$value.to_be_bytes());
         }
     };
@@ -83,7 +83,7 @@ macro_rules! value {
 macro_rules! tunnel {
     ($tunnel:ident => $value:expr) => {
         |source, out| {
-            if let Some($tunnel) = &source.enriched.record.tunnel {
+            if let Some($tunnel) = &source.record.record.tunnel {
                 out.extend_from_slice(&$value.to_be_bytes());
             }
         }
@@ -93,7 +93,7 @@ macro_rules! tunnel {
 macro_rules! nat {
     ($nat:ident => $value:expr) => {
         |source, out| {
-            if let Some($nat) = &source.enriched.record.translation {
+            if let Some($nat) = &source.record.record.translation {
                 out.extend_from_slice(&$value.to_be_bytes());
             }
         }
@@ -103,7 +103,7 @@ macro_rules! nat {
 macro_rules! interface {
     ($interfaces:ident => $value:expr) => {
         |source, out| {
-            if let Some($interfaces) = &source.enriched.record.interfaces {
+            if let Some($interfaces) = &source.record.record.interfaces {
                 out.extend_from_slice(&$value.to_be_bytes());
             }
         }
@@ -135,9 +135,9 @@ const FIELDS: [Field; 54] = [
     field((0, 11, 2), ALWAYS, value!(r => r.key.destination_port)),
     field((0, 4, 1), ALWAYS, value!(r => r.key.protocol_identifier)),
     field((0, 5, 1), ALWAYS, value!(r => r.ip_class_of_service)),
-    // In one octet: collectors exist that read two as 0.
+    // In one octet, because some collectors read two octets as 0.
     field((0, 6, 1), ALWAYS, |source, out| {
-        let [_, low] = source.enriched.record.tcp_control_bits.to_be_bytes();
+        let [_, low] = source.record.record.tcp_control_bits.to_be_bytes();
         out.push(low);
     }),
     field((0, 136, 1), ALWAYS, value!(r => r.flow_end_reason.octet())),
@@ -147,7 +147,7 @@ const FIELDS: [Field; 54] = [
     field((0, 152, 8), ALWAYS, value!(r => r.flow_start_milliseconds)),
     field((0, 153, 8), ALWAYS, value!(r => r.flow_end_milliseconds)),
     field((0, 239, 1), (INITIATED, 0), |source, out| {
-        let direction = source.enriched.record.biflow_direction;
+        let direction = source.record.record.biflow_direction;
         out.push(direction.unwrap_or_default().octet());
     }),
     field(
@@ -275,10 +275,10 @@ const FIELDS: [Field; 54] = [
         (ROUTED | HOP_V6, 0),
         value!(r => r.ip_next_hop_address.bits()),
     ),
-    // Raw counts go with the sampling that they are of, so that they are scaled once.
+    // The counters are raw, so the sampling goes with them.
     field((0, 305, 4), (SAMPLED, 0), value!(r => r.sampling.interval)),
     field((0, 306, 4), (SAMPLED, 0), value!(r => r.sampling.space)),
-    // The Original Exporter: as RFC 7119 has it, and as collectors behind a proxy look for it.
+    // The Original Exporter: as in RFC 7119, and where collectors behind a proxy look for it.
     field((0, 130, 4), (0, ORIGIN_V6), |source, out| {
         origin_v4(source, out)
     }),
@@ -292,7 +292,7 @@ const FIELDS: [Field; 54] = [
         origin_v6(source, out)
     }),
     field((0, 405, 4), ALWAYS, |source, out| {
-        let domain = source.enriched.origin.observation_domain_id;
+        let domain = source.record.origin.observation_domain_id;
         out.extend_from_slice(&domain.to_be_bytes());
     }),
     field((ANTREA, 108, 2), ALWAYS, |source, out| {
@@ -304,21 +304,21 @@ const FIELDS: [Field; 54] = [
 ];
 
 fn origin_v4(source: &Source<'_>, out: &mut Vec<u8>) {
-    let address = source.enriched.origin_address();
+    let address = source.record.origin_address();
     out.extend_from_slice(&address.v4_bits().to_be_bytes());
 }
 
 fn origin_v6(source: &Source<'_>, out: &mut Vec<u8>) {
-    let address = source.enriched.origin_address();
+    let address = source.record.origin_address();
     out.extend_from_slice(&address.bits().to_be_bytes());
 }
 
 impl Shape {
-    /// How many there can be.
+    /// Number of shapes.
     pub(super) const COUNT: usize = 1 << 15;
 
-    pub(super) fn of(enriched: &Enriched) -> Self {
-        let record = &enriched.record;
+    pub(super) fn of(forwarded: &ForwardedRecord) -> Self {
+        let record = &forwarded.record;
         let when = |yes: bool, bit: u16| if yes { bit } else { 0 };
         let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
             TUNNELLED
@@ -344,7 +344,7 @@ impl Shape {
                 | when(record.biflow_direction.is_some(), INITIATED)
                 | when(routed, ROUTED)
                 | when(record.sampling != Sampling::NONE, SAMPLED)
-                | when(!enriched.origin_address().is_ipv4(), ORIGIN_V6)
+                | when(!forwarded.origin_address().is_ipv4(), ORIGIN_V6)
                 | when(translated_to_ipv6, NAT_V6)
                 | when(routed && is_ipv6(record.ip_next_hop_address), HOP_V6)
                 | tunnel,
@@ -355,7 +355,7 @@ impl Shape {
         FIRST_TEMPLATE.saturating_add(self.0)
     }
 
-    /// Position among all shapes.
+    /// Its position among all shapes.
     pub(super) fn index(self) -> usize {
         self.0.into()
     }
@@ -370,17 +370,17 @@ impl Shape {
             .filter(move |f| self.0 & f.needs == f.needs && self.0 & f.lacks == 0)
     }
 
-    /// The fixed fields, in front of the names.
+    /// The fields of fixed length, which precede the names.
     pub(super) fn fields(self) -> impl Iterator<Item = FieldSpecifier> + Clone {
         self.rows().map(|field| field.specifier)
     }
 
-    /// Octets of the fixed fields.
+    /// Octets of the fields of fixed length.
     pub(super) fn octets(self) -> u16 {
         self.fields().map(|field| field.length).sum()
     }
 
-    /// Appends the fixed fields.
+    /// Appends the fields of fixed length.
     pub(super) fn write(self, source: &Source<'_>, out: &mut Vec<u8>) {
         for field in self.rows() {
             (field.write)(source, out);
