@@ -4,7 +4,9 @@
 //! full table, merges the edges into the [`SeriesTable`], whose [`Family`]s define the labels of an edge.
 
 mod edges;
+pub mod expression;
 mod family;
+pub mod field;
 mod presets;
 mod series;
 mod sink;
