@@ -163,7 +163,7 @@ fn flows_with_running_totals_are_bounded_and_what_is_forgotten_is_counted() {
     );
     assert_eq!(counts(&e)[3], [5, 2, 0, 0]);
     assert_eq!(e.process.occupancy().totals, 2);
-    assert_eq!(e.process.counters().totals_forgotten, 2);
+    assert_eq!(e.process.counters().totals_evicted, 2);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Exporters as they are: templates late, lost, changed, withdrawn or wrong; elements twice; names empty.
+//! Exporters as they are: templates late, lost, changed, withdrawn or wrong; elements twice; names
+//! empty.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -18,10 +19,10 @@ fn records_before_their_template_wait_for_it() {
     let mut e = exporter();
     e.send(&ipfix(0, &[(300, vec![0, 0, 0, 5, 0, 0, 0, 6])]));
     assert!(e.taken.records.is_empty());
-    assert_eq!(e.process.occupancy().held_sets, 1);
+    assert_eq!(e.process.occupancy().pending_sets, 1);
     e.send(&ipfix(2, &[(2, template(300, &[(1, 4)]))]));
     assert_eq!(e.octets(), [5, 6]);
-    assert_eq!(e.process.occupancy().held_sets, 0);
+    assert_eq!(e.process.occupancy().pending_sets, 0);
     let Counters {
         sets_held,
         sets_released,
@@ -34,25 +35,25 @@ fn records_before_their_template_wait_for_it() {
 fn records_whose_template_never_comes_are_given_up_and_counted() {
     let mut e = exporter();
     e.send(&ipfix(0, &[(300, vec![0; 8])]));
-    e.process.expire(Limits::default().held_milliseconds);
+    e.process.expire(Limits::default().pending_milliseconds);
     assert_eq!(e.unusable(Unusable::UnknownTemplate), 0);
-    e.process.expire(Limits::default().held_milliseconds + 1);
+    e.process.expire(Limits::default().pending_milliseconds + 1);
     assert_eq!(e.unusable(Unusable::UnknownTemplate), 1);
-    assert_eq!(e.process.occupancy().held_octets, 0);
+    assert_eq!(e.process.occupancy().pending_octets, 0);
 }
 
 #[test]
 fn what_waits_is_bounded() {
     let mut e = Exporter::new(Limits {
-        held_octets: 1000,
+        pending_octets: 1000,
         ..Limits::default()
     });
     for _ in 0..100 {
         e.send(&ipfix(0, &[(300, vec![0; 100])]));
     }
-    assert!(e.process.occupancy().held_octets <= 1000);
+    assert!(e.process.occupancy().pending_octets <= 1000);
     assert_eq!(
-        e.process.occupancy().held_sets as u64 + e.unusable(Unusable::UnknownTemplate),
+        e.process.occupancy().pending_sets as u64 + e.unusable(Unusable::UnknownTemplate),
         100
     );
 }
@@ -158,7 +159,12 @@ fn a_message_that_says_too_short_a_length_is_read_to_the_end_of_its_sets() {
     let mut message = ipfix(0, &[(2, template(300, &[(1, 4)])), (300, vec![0, 0, 0, 8])]);
     message[3] -= 2;
     e.send(&message);
-    assert_eq!(e.octets(), [8]);
+    // Also where the octets behind that length are zeros, as padding would be.
+    let zeros = ipfix(1, &[(300, vec![0, 0, 0, 9, 0, 0, 0, 0])]);
+    let mut message = zeros.clone();
+    message[3] -= 2;
+    e.send(&message);
+    assert_eq!(e.octets(), [8, 9, 0]);
     assert_eq!(e.process.counters().unusable, [0; 7]);
 }
 
@@ -361,21 +367,21 @@ fn templates_longer_than_any_exporters_are_refused_and_cost_little() {
 fn many_waiting_sets_cost_nothing_when_other_templates_come() {
     let mut e = Exporter::new(Limits {
         domains: 64,
-        held_octets: 64 << 20,
+        pending_octets: 64 << 20,
         ..Limits::default()
     });
     let sets: Vec<_> = (0..1000).map(|n| (400 + n, vec![0; 4])).collect();
     for _ in 0..200 {
         e.send(&ipfix(0, &sets));
     }
-    assert_eq!(e.process.occupancy().held_sets, 200_000);
+    assert_eq!(e.process.occupancy().pending_sets, 200_000);
     // With a look at each that waits this would take minutes.
     for n in 0..1000 {
         // Every one is new, and so is every source port.
         let new = template(300, &[(1 + n % 2, 4)]);
         e.send_from(5000 + n, &ipfix(0, &[(2, new)]));
     }
-    assert_eq!(e.process.occupancy().held_sets, 200_000);
+    assert_eq!(e.process.occupancy().pending_sets, 200_000);
 }
 
 #[test]
@@ -386,13 +392,15 @@ fn what_waits_for_a_forgotten_session_is_given_up_and_nothing_of_another() {
     });
     let own = |field| (2, template(300, &[(field, 4)]));
     let data = || (301, vec![0, 0, 0, 5]);
-    // This one has a template of its own and waits for another one; the next has none and may borrow.
+    // This one has a template of its own and waits for another one; the next has none and may
+    // borrow.
     e.send_from(1, &ipfix(0, &[own(1), data()]));
     e.send_from(2, &ipfix(0, &[own(1)]));
-    assert_eq!(e.process.occupancy().held_sets, 1);
-    // Forgets the first, then its place is another's: whose template is not for the first one's Sets.
+    assert_eq!(e.process.occupancy().pending_sets, 1);
+    // Forgets the first, then its place is another's: whose template is not for the first one's
+    // Sets.
     e.send_from(3, &ipfix(0, &[(2, template(301, &[(1, 4)]))]));
-    assert_eq!(e.process.occupancy().held_sets, 0);
+    assert_eq!(e.process.occupancy().pending_sets, 0);
     assert_eq!(e.octets(), [] as [u64; 0]);
     assert_eq!(e.unusable(Unusable::UnknownTemplate), 1);
 }
@@ -406,7 +414,7 @@ fn a_set_of_a_port_without_templates_outlives_its_session() {
     e.send_from(1, &ipfix(0, &[(300, vec![0, 0, 0, 5])]));
     e.send_from(2, &ipfix(0, &[(2, template(300, &[(1, 4)]))]));
     assert_eq!(e.octets(), [5]);
-    assert_eq!(e.process.occupancy().held_octets, 0);
+    assert_eq!(e.process.occupancy().pending_octets, 0);
 }
 
 #[test]

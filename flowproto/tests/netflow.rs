@@ -1,5 +1,5 @@
-//! NetFlow v9 and v5 as they go out: octet for octet, and read back by the Collecting Process and a foreign
-//! decoder.
+//! NetFlow v9 and v5 as they go out: octet for octet, and read back by the Collecting Process and a
+//! foreign decoder.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,12 +10,12 @@
 
 use std::net::SocketAddr;
 
+use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Version, Weight,
 };
 use flowproto::record::{BiflowDirection, FlowKey, Interfaces, Sampling};
-use flowproto::template::Fields;
 use flowproto::{Address, FlowRecord};
 use proptest::prelude::*;
 

@@ -10,6 +10,7 @@
 
 use std::net::SocketAddr;
 
+use flowproto::collector::Fields;
 use flowproto::collector::{
     CollectingProcess, Limits, Message, RecordSink, SequenceCounts, Version,
 };
@@ -17,7 +18,6 @@ use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::record::{
     BiflowDirection, FlowEndReason, FlowKey, Interfaces, Translation, Tunnel, TunnelType,
 };
-use flowproto::template::Fields;
 use flowproto::{Address, FlowRecord};
 use proptest::prelude::*;
 
@@ -169,7 +169,8 @@ proptest! {
         mut records in prop::collection::vec(a_record(), 1..100),
     ) {
         use netflow_parser::{NetflowPacket, NetflowParser};
-        // netflow_parser 1.0 gives an empty set for the tunnel elements (PEN 6876), without an error.
+        // netflow_parser 1.0 gives an empty set for the tunnel elements (PEN 6876), without an
+        // error.
         records.iter_mut().for_each(|record| record.tunnel = None);
         let mut parser = NetflowParser::default();
         let mut read = 0;

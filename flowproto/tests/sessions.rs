@@ -56,7 +56,7 @@ fn each_connection_has_templates_of_its_own() {
     let datagram = ipfix(0, &[(300, vec![9])]);
     c.process.receive(from(4000), &datagram, 0, &mut c.taken);
     assert_eq!(c.octets(), [5, 6, 6]);
-    assert_eq!(c.process.occupancy().held_sets, 2);
+    assert_eq!(c.process.occupancy().pending_sets, 2);
 }
 
 #[test]
@@ -68,7 +68,11 @@ fn a_connection_takes_its_templates_and_what_waits_with_it() {
     c.process.close(1);
     let occupancy = c.process.occupancy();
     assert_eq!(
-        (occupancy.templates, occupancy.domains, occupancy.held_sets),
+        (
+            occupancy.templates,
+            occupancy.domains,
+            occupancy.pending_sets
+        ),
         (0, 0, 0)
     );
     let counters = c.process.counters();
@@ -211,7 +215,7 @@ fn many_connections_that_come_and_go_leave_nothing() {
         c.process.close(connection);
     }
     assert_eq!(c.process.occupancy(), Collector::new().process.occupancy());
-    assert_eq!(c.process.counters().domains_crowded_out, 0);
+    assert_eq!(c.process.counters().domains_evicted, 0);
 }
 
 #[test]

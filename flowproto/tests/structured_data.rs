@@ -1,4 +1,5 @@
-//! Lists of values and of records inside a record (RFC 6313): read where they can be, never a desync.
+//! Lists of values and of records inside a record (RFC 6313): read where they can be, never a
+//! desync.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod exporter;
@@ -18,8 +19,8 @@ fn variable(value: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The lines of two records, each of a list and, behind it, octets that show whether the list ended where
-/// it should.
+/// The lines of two records, each of a list and, behind it, octets that show whether the list ended
+/// where it should.
 fn lines(e: &mut Exporter, element: u16, value: &[u8]) -> Vec<String> {
     let fields = template(300, &[(element, 65_535), (1, 1)]);
     let record = [variable(value), vec![77]].concat();
@@ -111,7 +112,8 @@ fn what_cannot_be_read_is_shown_as_its_octets_and_breaks_nothing() {
     let cases: [(u16, &[u8]); 10] = [
         (BASIC_LIST, &[]),
         (BASIC_LIST, &[3, 0, 8, 0]),
-        // A length that does not fit, none at all, one past the end, an enterprise that is not there.
+        // A length that does not fit, none at all, one past the end, an enterprise that is not
+        // there.
         (BASIC_LIST, &[3, 0, 8, 0, 4, 10, 0, 0]),
         (BASIC_LIST, &[3, 0, 8, 0, 0, 1]),
         (BASIC_LIST, &[3, 0, 82, 255, 255, 9, b'a']),

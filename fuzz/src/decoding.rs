@@ -1,11 +1,11 @@
 //! Datagrams through a Collecting Process, and what must hold of its counts at any time.
 
 use flowproto::FlowRecord;
+use flowproto::collector::Fields;
 use flowproto::collector::{
     CollectingProcess, Counters, Limits, Message, Occupancy, RecordSink, Unusable, Version,
 };
 use flowproto::exporter::{ExportSession, ExportSettings};
-use flowproto::template::Fields;
 
 use crate::input::BEGAN;
 use crate::json;
@@ -47,9 +47,9 @@ impl RecordSink for Nobody {
 pub(crate) const NARROW: Limits = Limits {
     domains: 2,
     templates_per_domain: 3,
-    held_octets: 1024,
-    held_milliseconds: 5000,
-    words: 4,
+    pending_octets: 1024,
+    pending_milliseconds: 5000,
+    metadata_entries: 4,
     totals: 3,
     idle_milliseconds: 120_000,
 };
@@ -65,12 +65,15 @@ pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
     let (counters, sizes) = (process.counters(), process.occupancy());
     assert!(sizes.domains <= limits.domains, "{sizes:?}");
     assert!(sizes.templates <= sizes.domains * limits.templates_per_domain);
-    assert!(sizes.held_octets <= limits.held_octets, "{sizes:?}");
-    assert_eq!(sizes.held_sets == 0, sizes.held_octets == 0);
-    assert!(sizes.words <= limits.words, "{sizes:?}");
+    assert!(sizes.pending_octets <= limits.pending_octets, "{sizes:?}");
+    assert_eq!(sizes.pending_sets == 0, sizes.pending_octets == 0);
+    assert!(
+        sizes.metadata_entries <= limits.metadata_entries,
+        "{sizes:?}"
+    );
     assert!(sizes.totals <= limits.totals, "{sizes:?}");
     // Held = released + given up + still there.
-    let held = number(sizes.held_sets);
+    let held = number(sizes.pending_sets);
     let given_up = counters.sets_held - counters.sets_released - held;
     let unknown = unusable(counters, Unusable::UnknownTemplate);
     if roomy {
@@ -89,7 +92,7 @@ pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
     }
     assert_eq!(domains, sizes.domains);
     assert!(records <= counters.records);
-    let forgotten = counters.domains_crowded_out + counters.domains_idle;
+    let forgotten = counters.domains_evicted + counters.domains_idle;
     // Records of closed connections are not part of the sums.
     if forgotten == 0 && domains > 0 {
         assert_eq!(records, counters.records);

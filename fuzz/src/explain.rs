@@ -1,30 +1,30 @@
 //! The dump of datagrams, and what the decoder makes of the same.
 
 use flowproto::collector::{CollectingProcess, Limits};
-use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 
 use crate::decoding::Nobody;
 use crate::input::{BEGAN, chunks};
 
 /// Problems behind which the dump and the decoder may read on differently: the one shows what is there, the
 /// other uses what is sure.
-const UNREADABLE: [Problem; 16] = [
-    Problem::UnknownVersion,
-    Problem::HeaderTruncated,
-    Problem::MessageTooShort,
-    Problem::MessageTooLong,
-    Problem::FlowCount,
-    Problem::SetTooShort,
-    Problem::SetOverrun,
-    Problem::TemplateId,
-    Problem::FieldCount,
-    Problem::EmptyTemplate,
-    Problem::ScopeCount,
-    Problem::OptionsLength,
-    Problem::TooManyTemplates,
-    Problem::WithdrawalUnknown,
-    Problem::NoTemplate,
-    Problem::FieldOverrun,
+const UNREADABLE: [Rule; 16] = [
+    Rule::UnknownVersion,
+    Rule::HeaderTruncated,
+    Rule::MessageTooShort,
+    Rule::MessageTooLong,
+    Rule::FlowCount,
+    Rule::SetTooShort,
+    Rule::SetOverrun,
+    Rule::TemplateId,
+    Rule::FieldCount,
+    Rule::EmptyTemplate,
+    Rule::ScopeCount,
+    Rule::OptionsLength,
+    Rule::TooManyTemplates,
+    Rule::WithdrawalUnknown,
+    Rule::NoTemplate,
+    Rule::FieldOverrun,
 ];
 /// Maximum size of the text for one datagram, including lines that started before the limit.
 const MOST_TEXT: usize = 9 << 20;
@@ -80,8 +80,8 @@ pub fn explain(data: &[u8]) {
         assert_eq!(unusable, 0, "{counters:?}\n{summary}");
         assert_eq!(counters.sets_held, 0, "{summary}");
     }
-    let all: u64 = Problem::ALL.iter().map(|p| explainer.count(*p)).sum();
-    let says_so = summary.contains("Nothing is wrong");
+    let all: u64 = Rule::ALL.iter().map(|p| explainer.count(*p)).sum();
+    let says_so = summary.contains("No problem found");
     assert_eq!(all == 0, says_so, "{summary}");
 }
 

@@ -1,7 +1,7 @@
 //! Flow records in each version of the protocol, to a Collecting Process and to the dump.
 
 use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable};
-use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Statistics, Version, Weight,
 };
@@ -199,10 +199,10 @@ impl Receiver {
         if self.is_reliable {
             assert_eq!(self.process.occupancy().templates, 0);
         }
-        for problem in Problem::ALL {
+        for problem in Rule::ALL {
             let may_be = match problem {
-                Problem::EndBeforeStart | Problem::EndAfterExport => is_wild,
-                Problem::Restart => version != Version::Ipfix,
+                Rule::EndBeforeStart | Rule::EndAfterExport => is_wild,
+                Rule::Restart => version != Version::Ipfix,
                 _ => false,
             };
             let count = self.explainer.count(problem);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable, Version};
-use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, ForwardedRecord};
 use kipfix_collector::inventory::TimeRange;
@@ -81,9 +81,8 @@ pub fn forward(data: &[u8]) {
     if is_reliable {
         assert_eq!(process.occupancy().templates, 0);
     }
-    for problem in Problem::ALL {
-        let may_be =
-            is_wild && matches!(problem, Problem::EndBeforeStart | Problem::EndAfterExport);
+    for problem in Rule::ALL {
+        let may_be = is_wild && matches!(problem, Rule::EndBeforeStart | Rule::EndAfterExport);
         let count = explainer.count(problem);
         assert!(count == 0 || may_be, "{count} of {}", problem.as_str());
     }

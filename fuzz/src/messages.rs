@@ -41,7 +41,7 @@ fn receive(limits: &Limits, is_roomy: bool, data: &[u8]) -> (Counters, Taken) {
         }
     }
     process.expire(u64::MAX);
-    assert_eq!(process.occupancy().held_sets, 0);
+    assert_eq!(process.occupancy().pending_sets, 0);
     decoding::check(&process, limits, is_roomy);
     (*process.counters(), taken)
 }

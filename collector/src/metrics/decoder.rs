@@ -137,7 +137,7 @@ impl Decoder {
             (&self.templates_read, counters.templates),
             (&self.sets_held, counters.sets_held),
             (&self.sets_released, counters.sets_released),
-            (&self.domains_displaced, counters.domains_crowded_out),
+            (&self.domains_displaced, counters.domains_evicted),
             (&self.domains_idle, counters.domains_idle),
             (&self.templates_withdrawn, counters.templates_withdrawn),
             (&self.templates_idle, counters.templates_idle),
@@ -146,19 +146,19 @@ impl Decoder {
             (&self.late, counters.sequence.late),
             (&self.old, counters.sequence.old),
             (&self.restarts, counters.sequence.restarts),
-            (&self.metadata_refused, counters.words_refused),
-            (&self.running_totals_forgotten, counters.totals_forgotten),
+            (&self.metadata_refused, counters.metadata_refused),
+            (&self.running_totals_forgotten, counters.totals_evicted),
         ] {
             raise(counter, total);
         }
         raise_each(&self.messages, &counters.messages);
         raise_each(&self.unusable, &counters.unusable);
         for (gauge, value) in [
-            (&self.sets_pending, occupancy.held_sets),
-            (&self.sets_pending_bytes, occupancy.held_octets),
+            (&self.sets_pending, occupancy.pending_sets),
+            (&self.sets_pending_bytes, occupancy.pending_octets),
             (&self.domains, occupancy.domains),
             (&self.templates, occupancy.templates),
-            (&self.metadata_entries, occupancy.words),
+            (&self.metadata_entries, occupancy.metadata_entries),
             (&self.running_totals, occupancy.totals),
         ] {
             gauge.set(level(value));

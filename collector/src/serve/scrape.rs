@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use flowproto::Address;
 use kipfix_service::exposition::{self, Format};
 
-use super::decoder_counts::{add_counters, add_occupancy};
 use super::info;
 use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable};
 use crate::clock::{self, Clock, Now};
@@ -161,8 +160,8 @@ impl Scrape {
             edges.clear();
             drained.outputs.add(&outputs);
             drained.pipeline.records.add(&counts.records);
-            add_counters(&mut drained.pipeline.decoding, &counts.decoding);
-            add_occupancy(&mut drained.pipeline.occupancy, &counts.occupancy);
+            drained.pipeline.decoding.add(&counts.decoding);
+            drained.pipeline.occupancy.add(&counts.occupancy);
         }
         drained
     }

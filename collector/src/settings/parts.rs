@@ -53,9 +53,9 @@ impl Settings {
             limits: Limits {
                 domains: self.max_domains,
                 templates_per_domain: self.max_templates,
-                held_octets: octets(self.template_wait_size),
-                held_milliseconds: milliseconds(self.template_wait),
-                words: self.max_metadata,
+                pending_octets: octets(self.template_wait_size),
+                pending_milliseconds: milliseconds(self.template_wait),
+                metadata_entries: self.max_metadata,
                 totals: self.max_running_totals,
                 idle_milliseconds: milliseconds(self.domain_idle),
             },

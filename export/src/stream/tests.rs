@@ -59,7 +59,7 @@ fn records(stream: &[u8]) -> u64 {
             &mut self,
             _: &flowproto::collector::Message<'_>,
             _: &FlowRecord,
-            _: flowproto::template::Fields<'_>,
+            _: flowproto::collector::Fields<'_>,
         ) {
             self.0 += 1;
         }

@@ -1,64 +1,85 @@
-//! One datagram after the other: Messages → Sets → records.
+//! The Collecting Process: follows the events of the parser, and passes records to the sink.
 #![allow(
     clippy::arithmetic_side_effects,
-    reason = "only counters are added to here, and 64 bits last; lengths are cut in `set`"
+    reason = "counters of 64 bits do not overflow; lengths are checked in `wire`"
 )]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::held::{Held, Waiting};
-use super::netflow5::{self, Flows};
-use super::options::Announced;
-use super::report::DomainReport;
-use super::sequence::Heard;
-use super::session::{Found, Learned, Origin, Scope, SessionKey, Sessions};
-use super::set::{self, Cursor, Definition, Header, SetKind};
+use super::counters::{Counters, Occupancy, Unusable};
+use super::observer::{MessageTally, NoObserver, Observer};
+use super::pending::{PendingSet, PendingSets};
+use super::sink::{Fields, Message, RecordSink};
 use super::totals::Totals;
-use super::{Counters, Limits, Occupancy, RecordSink, Unusable, Version};
-use crate::plan::{Surroundings, Values};
+use crate::field::FieldSpan;
+use crate::plan::{MessageContext, Values};
 use crate::record::FlowRecord;
-use crate::template::{FieldSpecifier, Fields, Span, Template};
+use crate::sessions::{
+    Announcements, DomainReport, Limits, MessageSequence, Origin, Place, SessionKey, Sessions,
+    TemplateOutcome, TemplateScope,
+};
+use crate::template::{Template, TemplateKind};
+use crate::wire::{
+    DefinedFields, Definition, Event, MessageHeader, Parser, Records, Violation, fixed,
+};
 
-/// Templates, held records and sequence state of all exporters that one worker hears.
+/// Templates, pending Data Sets and sequence state of all exporters of one worker.
 #[derive(Debug)]
 pub struct CollectingProcess {
     sessions: Sessions,
-    held: Held,
+    pending: PendingSets,
     totals: Totals,
     counters: Counters,
-    /// When what is received was received, milliseconds since the epoch.
+    /// Time of reception of the current datagram, milliseconds since the epoch.
     now_milliseconds: u64,
     scratch: Scratch,
 }
 
-/// Buffers that every datagram uses anew.
+/// Buffers that are reused for every datagram.
 #[derive(Debug, Default)]
 struct Scratch {
-    fields: Vec<FieldSpecifier>,
-    /// Templates that this Message brought.
-    learned: Vec<u16>,
-    spans: Vec<Span>,
+    fields: DefinedFields,
+    /// Templates that the current Message has defined or changed.
+    defined: Vec<u16>,
+    spans: Vec<FieldSpan>,
     values: Values,
     record: FlowRecord,
 }
 
-/// Records of one Message, for the sequence numbers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    data: u32,
-    options: u32,
-    /// A Set could not be read, so its records were not counted.
-    unread: bool,
+/// The Message being read.
+#[derive(Clone, Copy, Debug)]
+struct OpenMessage {
+    exporter: SocketAddr,
+    header: MessageHeader,
+    session: Place,
+    tally: MessageTally,
+    /// Revision of the domain of which the sink was notified.
+    notified: Option<u32>,
+}
+
+impl OpenMessage {
+    fn describe<'a>(&self, sessions: &'a Sessions) -> Message<'a> {
+        let source = sessions.source(self.session);
+        let exporter = self.exporter;
+        Message {
+            exporter: SocketAddr::new(exporter.ip().to_canonical(), exporter.port()),
+            version: self.header.version,
+            observation_domain_id: self.header.observation_domain_id,
+            export_time_milliseconds: self.header.export_time_milliseconds,
+            domain_index: source,
+            domain: sessions.domain(source),
+        }
+    }
 }
 
 impl CollectingProcess {
-    /// An empty one.
+    /// Creates a process without any state.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             sessions: Sessions::new(limits),
-            held: Held::new(limits.held_octets, limits.held_milliseconds),
+            pending: PendingSets::new(limits.pending_octets, limits.pending_milliseconds),
             totals: Totals::new(limits.totals),
             counters: Counters::default(),
             now_milliseconds: 0,
@@ -66,8 +87,8 @@ impl CollectingProcess {
         }
     }
 
-    /// Decodes one datagram that came from `exporter` at `now_milliseconds` (since the epoch) and hands
-    /// its records to `sink`. What cannot be used is counted, never an error.
+    /// Decodes one datagram received from `exporter` at `now_milliseconds` (since the epoch) and
+    /// passes its records to `sink`. What cannot be used is counted.
     pub fn receive(
         &mut self,
         exporter: SocketAddr,
@@ -75,24 +96,33 @@ impl CollectingProcess {
         now_milliseconds: u64,
         sink: &mut impl RecordSink,
     ) {
-        self.counters.datagrams += 1;
-        self.take(
-            Origin {
-                exporter,
-                connection: 0,
-            },
-            datagram,
-            now_milliseconds,
-            sink,
-        );
+        self.observe(exporter, datagram, now_milliseconds, sink, &mut NoObserver);
     }
 
-    /// Decodes one IPFIX Message, cut out of the octets of a connection by its length (RFC 7011 §10.4).
-    /// `connection` is its number, never 0 and never used again after [`Self::close`].
+    /// The same as [`Self::receive`], with an observer.
+    pub(crate) fn observe(
+        &mut self,
+        exporter: SocketAddr,
+        datagram: &[u8],
+        now_milliseconds: u64,
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        self.counters.datagrams += 1;
+        self.now_milliseconds = now_milliseconds;
+        let origin = Origin {
+            exporter,
+            connection: 0,
+        };
+        self.read(origin, datagram, sink, observer);
+    }
+
+    /// Decodes one IPFIX Message of a connection, delimited by its length (RFC 7011 §10.4).
+    /// `connection`: its number, not 0, and not reused after [`Self::close`].
     ///
     /// # Errors
-    /// The Message is malformed (it is counted too), after which the connection is of no use (RFC 7011
-    /// §10.4: its Transport Session is shut down).
+    /// The Message is malformed; it is counted too. The connection is of no further use: RFC 7011
+    /// §10.4 requires to shut it down.
     pub fn receive_over(
         &mut self,
         connection: u64,
@@ -102,11 +132,12 @@ impl CollectingProcess {
         sink: &mut impl RecordSink,
     ) -> Result<(), Unusable> {
         let before = self.counters.unusable;
+        self.now_milliseconds = now_milliseconds;
         let origin = Origin {
             exporter,
             connection,
         };
-        self.take(origin, message, now_milliseconds, sink);
+        self.read(origin, message, sink, &mut NoObserver);
         let mut counts = Unusable::ALL.iter().zip(before).zip(self.counters.unusable);
         match counts.find(|((reason, before), now)| reason.is_malformed() && now > before) {
             Some(((reason, _), _)) => Err(*reason),
@@ -114,7 +145,7 @@ impl CollectingProcess {
         }
     }
 
-    /// Forgets a connection, and with it its templates and what waits for one (RFC 7011 §8).
+    /// Forgets a connection with its templates and pending Data Sets (RFC 7011 §8).
     pub fn close(&mut self, connection: u64) {
         while let Some(session) = self.sessions.of_connection(connection) {
             let templates = self.forget(session);
@@ -122,41 +153,15 @@ impl CollectingProcess {
         }
     }
 
-    fn take(
-        &mut self,
-        origin: Origin,
-        octets: &[u8],
-        now_milliseconds: u64,
-        sink: &mut impl RecordSink,
-    ) {
-        self.counters.octets += u64::try_from(octets.len()).unwrap_or(u64::MAX);
-        self.now_milliseconds = now_milliseconds;
-        let mut rest = octets;
-        // Several IPFIX Messages may share a datagram or stand in one file.
-        loop {
-            match self.message(origin, rest, sink) {
-                Ok(after) => rest = after,
-                Err(reason) => {
-                    self.count(reason);
-                    break;
-                }
-            }
-            if rest.is_empty() {
-                break;
-            }
-        }
-    }
-
-    /// Gives up on Data Sets that waited too long, on gaps that nothing filled, and on who fell silent. To
-    /// be called about once a second.
+    /// Drops Data Sets that have waited for too long, counts gaps that were not filled as losses,
+    /// and forgets idle domains. To be called about once a second. `u64::MAX` at the end: all waits
+    /// are over.
     pub fn expire(&mut self, now_milliseconds: u64) {
-        let given_up = self.held.expire(now_milliseconds);
-        for _ in 0..given_up {
-            self.count(Unusable::UnknownTemplate);
+        for _ in 0..self.pending.expire(now_milliseconds) {
+            self.counters.count(Unusable::UnknownTemplate);
         }
-        let told = self.sessions.expire_gaps(now_milliseconds);
-        self.counters.sequence.add(told);
-        // At the end of all, nothing has to be forgotten.
+        let counts = self.sessions.expire_gaps(now_milliseconds);
+        self.counters.sequence.add(counts);
         if now_milliseconds == u64::MAX {
             return;
         }
@@ -166,17 +171,17 @@ impl CollectingProcess {
             self.counters.domains_idle += 1;
         }
         let templates = self.sessions.sweep(now_milliseconds);
-        self.counters.templates_idle += u64::try_from(templates).unwrap_or(u64::MAX);
+        self.counters.templates_idle += to_u64(templates);
     }
 
-    /// What is known of each Observation Domain.
+    /// A report of each Observation Domain.
     pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
         self.sessions.reports()
     }
 
-    /// The fields of a record that was kept: its template and octets ([`Fields::octets`]) and the domain that it came
-    /// from ([`super::Message::domain_index`] and its revision). Where that domain is forgotten, names that only its
-    /// options data had are left out.
+    /// The fields of a record that was kept, from its template and octets ([`Fields::octets`]) and
+    /// its domain ([`Message::domain_index`] and any of the revisions since the domain is known).
+    /// If the domain was forgotten, names from its options data are left out.
     #[must_use]
     pub fn fields<'a>(
         &'a self,
@@ -184,8 +189,8 @@ impl CollectingProcess {
         template: &'a Arc<Template>,
         octets: &'a [u8],
     ) -> Fields<'a> {
-        let vocabulary = self.sessions.vocabulary(domain_index, revision);
-        Fields::of_template(template, octets, vocabulary)
+        let session = self.sessions.view_of_revision(domain_index, revision);
+        Fields::of_template(template, octets, session)
     }
 
     /// Counts so far.
@@ -194,237 +199,332 @@ impl CollectingProcess {
         &self.counters
     }
 
-    /// Sizes now.
+    /// Current sizes.
     #[must_use]
     pub fn occupancy(&self) -> Occupancy {
         Occupancy {
             domains: self.sessions.len(),
             templates: self.sessions.templates(),
-            held_sets: self.held.len(),
-            held_octets: self.held.octets(),
-            words: self.sessions.words(),
+            pending_sets: self.pending.len(),
+            pending_octets: self.pending.octets(),
+            metadata_entries: self.sessions.metadata_entries(),
             totals: self.totals.len(),
         }
     }
 
-    fn count(&mut self, reason: Unusable) {
-        count(&mut self.counters, reason);
-    }
+    // ------------ Messages ----------------------------------------------------------------------
 
-    /// One Message; what follows it in the datagram. Data Sets that waited for templates in it are read
-    /// behind its own.
-    fn message<'d>(
+    fn read(
         &mut self,
         origin: Origin,
-        octets: &'d [u8],
+        octets: &[u8],
         sink: &mut impl RecordSink,
-    ) -> Result<&'d [u8], Unusable> {
-        let exporter = origin.exporter;
-        if let [0, 5 | 7, ..] = octets {
-            let (header, flows) = netflow5::read(octets)?;
-            self.fixed(origin, &header, flows, sink);
-            return Ok(&[]);
-        }
-        let (header, sets, after) = set::split_message(octets)?;
-        let session = self.begin(origin, &header);
-        let mut tally = Tally::default();
-        self.scratch.learned.clear();
-        let mut told = None;
-        let mut cursor = Cursor(sets);
-        while let Some(next) = set::next_set(&mut cursor, header.version) {
-            let (kind, content) = match next {
-                Ok(set) => set,
-                Err(reason) => {
-                    tally.unread = true;
-                    self.count(reason);
-                    break;
+        observer: &mut impl Observer,
+    ) {
+        self.counters.octets += to_u64(octets.len());
+        let mut parser = Parser::new(octets, std::mem::take(&mut self.scratch.fields));
+        let mut open: Option<OpenMessage> = None;
+        while let Some((offset, event)) = parser.next() {
+            observer.event(offset, &event, parser.header());
+            match (event, &mut open) {
+                (Event::Message, _) => open = Some(self.begin(origin, *parser.header())),
+                (Event::Violation(violation), open) => {
+                    self.violation(violation, open.as_mut());
                 }
-            };
-            match kind {
-                SetKind::Templates => self.learn(session, header.version, false, content),
-                SetKind::OptionsTemplates => self.learn(session, header.version, true, content),
-                SetKind::Data(id) if self.sessions.template(session, id).is_some() => {
-                    if !self
-                        .sessions
-                        .template(session, id)
-                        .is_some_and(Template::is_options)
-                    {
-                        self.tell(&mut told, session, exporter, &header, sink);
-                    }
-                    self.records(session, exporter, &header, id, content, &mut tally, sink);
+                (Event::Template(definition), Some(message)) => {
+                    let fields = parser.fields();
+                    let outcome = self.define(message, &definition, fields);
+                    observer.template(offset, &definition, fields, outcome);
                 }
-                SetKind::Data(id) => {
-                    tally.unread = true;
-                    if self.held.has_room(content.len()) {
-                        self.counters.sets_held += 1;
-                        let waiting = Waiting {
-                            exporter,
-                            header,
-                            content: content.into(),
-                        };
-                        let scope = self.sessions.scope(session);
-                        self.held.keep(scope, id, waiting, self.now_milliseconds);
-                    } else {
-                        self.count(Unusable::UnknownTemplate);
-                    }
+                (Event::Withdrawal { id }, Some(message)) => {
+                    let templates = self.sessions.withdraw(message.session, id);
+                    self.counters.templates_withdrawn += to_u64(templates);
+                    observer.withdrawal(offset, id, templates);
                 }
-                SetKind::Reserved => {}
+                (Event::Records { id, content }, Some(message)) => {
+                    self.data_set(message, id, content, sink, observer);
+                }
+                (Event::FixedRecords { content }, Some(message)) => {
+                    self.fixed_records(message, content, sink, observer);
+                }
+                (Event::EndOfMessage { octets }, Some(message)) => {
+                    self.end(message, octets, sink, observer);
+                }
+                _ => {}
             }
         }
-        self.tell(&mut told, session, exporter, &header, sink);
-        let records = (!tally.unread).then_some((tally.data, tally.options));
-        self.sequence(session, &header, records);
-        self.release(session, sink);
-        Ok(after)
+        self.scratch.fields = parser.into_fields();
     }
 
-    /// v5 and v7.
-    fn fixed(
-        &mut self,
-        origin: Origin,
-        header: &Header,
-        flows: Flows<'_>,
-        sink: &mut impl RecordSink,
-    ) {
-        let session = self.begin(origin, header);
-        let message = self.sessions.describe(session, origin.exporter, header);
-        sink.message(&message);
-        let records = flows.for_each(header, &mut self.scratch.record, |record| {
-            sink.record(&message, record, Fields::of_record(record));
-        });
-        self.counters.records += u64::from(records);
-        self.sessions.brought(session, records);
-        let is_cut = flows.is_cut();
-        if is_cut {
-            self.count(Unusable::Truncated);
-        }
-        self.sequence(session, header, (!is_cut).then_some((records, 0)));
-    }
-
-    /// The session of a Message.
-    fn begin(&mut self, origin: Origin, header: &Header) -> usize {
-        let at = match header.version {
-            Version::V5 => 0,
-            Version::V7 => 1,
-            Version::V9 => 2,
-            Version::Ipfix => 3,
-        };
-        if let Some(messages) = self.counters.messages.get_mut(at) {
+    /// Begins a Message: finds its session.
+    fn begin(&mut self, origin: Origin, header: MessageHeader) -> OpenMessage {
+        if let Some(messages) = self.counters.messages.get_mut(header.version.index()) {
             *messages += 1;
         }
-        let key = SessionKey::new(origin, header);
-        loop {
+        self.scratch.defined.clear();
+        let key = SessionKey::new(origin, &header);
+        let session = loop {
             match self.sessions.find(key, self.now_milliseconds) {
-                Found::Known(session) => return session,
-                Found::Full(oldest) => {
-                    self.forget(oldest);
-                    self.counters.domains_crowded_out += 1;
+                Ok(session) => break session,
+                Err(silent_for_longest) => {
+                    self.forget(silent_for_longest);
+                    self.counters.domains_evicted += 1;
                 }
+            }
+        };
+        OpenMessage {
+            exporter: origin.exporter,
+            header,
+            session,
+            tally: MessageTally::default(),
+            notified: None,
+        }
+    }
+
+    fn violation(&mut self, violation: Violation, message: Option<&mut OpenMessage>) {
+        if let Some(reason) = Unusable::of(violation) {
+            self.counters.count(reason);
+            if let Some(message) = message {
+                message.tally.has_unread = true;
             }
         }
     }
 
-    /// Forgets a session and what waits for its templates; how many of those there were.
-    fn forget(&mut self, session: usize) -> u64 {
-        let given_up = self.held.forget(Scope::Session(session));
-        for _ in 0..given_up {
-            self.count(Unusable::UnknownTemplate);
+    /// Ends a Message: takes its sequence number, and reads pending Data Sets whose templates it
+    /// has brought.
+    fn end(
+        &mut self,
+        message: &mut OpenMessage,
+        octets: u32,
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        self.notify(message, sink);
+        let tally = message.tally;
+        let sequence = MessageSequence {
+            sequence: message.header.sequence,
+            sys_up_time: message.header.sys_up_time,
+            records: (!tally.has_unread).then_some((tally.records, tally.options_records)),
+        };
+        let now = self.now_milliseconds;
+        let (counts, outcome) = self.sessions.on_message(message.session, sequence, now);
+        self.counters.sequence.add(counts);
+        observer.end_of_message(&message.header, octets, &tally, outcome);
+        self.release(message.session, sink, observer);
+    }
+
+    /// Notifies the sink of the Message, unless it has been notified and nothing has changed since.
+    fn notify(&self, message: &mut OpenMessage, sink: &mut impl RecordSink) {
+        let source = self.sessions.source(message.session);
+        let revision = self.sessions.domain(source).revision;
+        if message.notified != Some(revision) {
+            message.notified = Some(revision);
+            sink.message(&message.describe(&self.sessions));
         }
-        let Some((templates, told)) = self.sessions.forget(session) else {
+    }
+
+    /// Forgets a session and its pending Sets. Returns the number of its templates.
+    fn forget(&mut self, session: Place) -> u64 {
+        for _ in 0..self.pending.drop_scope(TemplateScope::Session(session)) {
+            self.counters.count(Unusable::UnknownTemplate);
+        }
+        let Some((templates, counts)) = self.sessions.remove(session) else {
             return 0;
         };
-        self.counters.sequence.add(told);
-        u64::try_from(templates).unwrap_or(u64::MAX)
+        self.counters.sequence.add(counts);
+        to_u64(templates)
     }
 
-    /// Tells the sink of the Message, unless it knows and nothing changed since.
-    fn tell(
-        &self,
-        told: &mut Option<u32>,
-        session: usize,
-        exporter: SocketAddr,
-        header: &Header,
-        sink: &mut impl RecordSink,
-    ) {
-        let message = self.sessions.describe(session, exporter, header);
-        if *told != Some(message.domain.revision) {
-            *told = Some(message.domain.revision);
-            sink.message(&message);
+    // ------------ Templates ---------------------------------------------------------------------
+
+    fn define(
+        &mut self,
+        message: &mut OpenMessage,
+        definition: &Definition,
+        fields: &DefinedFields,
+    ) -> TemplateOutcome {
+        message.tally.templates = message.tally.templates.saturating_add(1);
+        if definition.fault.is_some() {
+            self.counters.count(Unusable::InvalidTemplate);
+            return TemplateOutcome::Invalid;
         }
+        self.counters.templates += 1;
+        let outcome = self.sessions.define(
+            message.session,
+            (definition.id, definition.kind),
+            &fields.specifiers,
+            (self.counters.datagrams, self.now_milliseconds),
+        );
+        match outcome {
+            TemplateOutcome::New | TemplateOutcome::Changed { .. } => {
+                self.scratch.defined.push(definition.id);
+            }
+            TemplateOutcome::Refreshed => {}
+            TemplateOutcome::Invalid => self.counters.count(Unusable::InvalidTemplate),
+            TemplateOutcome::NoRoom => self.counters.count(Unusable::TooManyTemplates),
+        }
+        outcome
     }
 
-    fn sequence(&mut self, session: usize, header: &Header, records: Option<(u32, u32)>) {
-        let heard = Heard {
-            sequence: header.sequence,
-            sys_up_time: header.sys_up_time,
-            records,
-        };
-        let told = self.sessions.heard(session, heard, self.now_milliseconds);
-        self.counters.sequence.add(told);
-    }
-
-    /// A Template Set or Options Template Set. Notes which templates are new or others than before.
-    fn learn(&mut self, session: usize, version: Version, options: bool, content: &[u8]) {
-        let mut cursor = Cursor(content);
-        let mut fields = std::mem::take(&mut self.scratch.fields);
-        while let Some(next) = set::next_template(&mut cursor, version, options, &mut fields) {
-            let outcome = next.and_then(|definition| match definition {
-                Definition::Withdrawal { id } => {
-                    let templates = self.sessions.withdraw(session, id, options);
-                    self.counters.templates_withdrawn +=
-                        u64::try_from(templates).unwrap_or(u64::MAX);
-                    Ok(())
+    /// Reads the Sets that waited for the templates that the current Message has brought.
+    fn release(
+        &mut self,
+        session: Place,
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        while let Some(id) = self.scratch.defined.pop() {
+            for scope in self.sessions.scopes(session) {
+                // A template may have been withdrawn or replaced in the same Message.
+                let source = self.sessions.source(session);
+                while self.sessions.template(source, id).is_some()
+                    && let Some(set) = self.pending.pop(scope, id)
+                {
+                    self.counters.sets_released += 1;
+                    let mut message = OpenMessage {
+                        exporter: set.exporter,
+                        header: set.header,
+                        session,
+                        tally: MessageTally::default(),
+                        notified: None,
+                    };
+                    self.notify(&mut message, sink);
+                    self.data_set(&mut message, id, &set.content, sink, observer);
                 }
-                Definition::Template { id, kind } => {
-                    self.counters.templates += 1;
-                    let now = self.now_milliseconds;
-                    let outcome = self.sessions.define(session, id, kind, &fields, now)?;
-                    if outcome == Learned::New {
-                        self.scratch.learned.push(id);
-                    }
-                    Ok(())
-                }
-            });
-            if let Err(reason) = outcome {
-                self.count(reason);
             }
         }
-        self.scratch.fields = fields;
     }
 
-    /// A Data Set whose template is known.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of them are what a record's Message is"
-    )]
-    fn records(
+    // ------------ Records -----------------------------------------------------------------------
+
+    /// The records of a v5 or v7 datagram.
+    fn fixed_records(
         &mut self,
-        session: usize,
-        exporter: SocketAddr,
-        header: &Header,
+        message: &mut OpenMessage,
+        content: &[u8],
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        self.notify(message, sink);
+        let described = message.describe(&self.sessions);
+        // All records fill the same fields; the other fields are cleared once.
+        let mut record = FlowRecord {
+            sampling: fixed::sampling(&message.header),
+            ..FlowRecord::default()
+        };
+        let mut records = 0_u32;
+        for octets in fixed::records(&message.header, content) {
+            fixed::fill(&mut record, octets, &message.header);
+            observer.fixed_record(octets, &record);
+            sink.record(&described, &record, Fields::of_record(&record));
+            records = records.saturating_add(1);
+        }
+        self.counters.records += u64::from(records);
+        message.tally.records = records;
+        self.sessions.add_records(message.session, records);
+    }
+
+    /// A Data Set: its records, or, without its template, a pending Set.
+    fn data_set(
+        &mut self,
+        message: &mut OpenMessage,
         id: u16,
         content: &[u8],
-        tally: &mut Tally,
         sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
     ) {
-        let Some((template, vocabulary)) = self.sessions.template_in(session, id) else {
+        let source = self.sessions.source(message.session);
+        match self
+            .sessions
+            .use_template(source, id, self.now_milliseconds)
+        {
+            None => {
+                message.tally.has_unread = true;
+                observer.unknown_template(id, content);
+                self.keep(message, id, content);
+            }
+            Some(TemplateKind::Options { .. }) => {
+                self.options_records(message, source, id, content, observer);
+            }
+            Some(TemplateKind::Data) => {
+                self.notify(message, sink);
+                self.flow_records(message, source, id, content, sink, observer);
+            }
+        }
+    }
+
+    fn keep(&mut self, message: &OpenMessage, id: u16, content: &[u8]) {
+        if !self.pending.has_room(content.len()) {
+            return self.counters.count(Unusable::UnknownTemplate);
+        }
+        self.counters.sets_held += 1;
+        let set = PendingSet {
+            exporter: message.exporter,
+            header: message.header,
+            content: content.into(),
+        };
+        let scope = self.sessions.scope(message.session);
+        self.pending.push(scope, id, set, self.now_milliseconds);
+    }
+
+    fn options_records(
+        &mut self,
+        message: &mut OpenMessage,
+        source: Place,
+        id: u16,
+        content: &[u8],
+        observer: &mut impl Observer,
+    ) {
+        let Some(template) = self.sessions.template(source, id) else {
             return;
         };
-        template.touch(self.now_milliseconds);
-        // Running totals are looked at record by record; exporters that send deltas pay nothing for it.
+        let mut announcements = Announcements::default();
+        let mut records = Records::new(template, content);
+        let mut is_cut = false;
+        while let Some(record) = records.next(&mut self.scratch.spans) {
+            let Ok(octets) = record else {
+                is_cut = true;
+                break;
+            };
+            observer.record(octets, template, None);
+            message.tally.options_records = message.tally.options_records.saturating_add(1);
+            self.counters.options_records += 1;
+            announcements.add(template, octets, message.header.observation_domain_id);
+        }
+        observer.end_of_records(records.rest(), template, is_cut);
+        if is_cut {
+            message.tally.has_unread = true;
+            self.counters.count(Unusable::FieldLength);
+        }
+        let refused = self.sessions.announce(message.session, announcements);
+        self.counters.metadata_refused += to_u64(refused);
+    }
+
+    fn flow_records(
+        &mut self,
+        message: &mut OpenMessage,
+        source: Place,
+        id: u16,
+        content: &[u8],
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        let Some(template) = self.sessions.template(source, id) else {
+            return;
+        };
+        // Running totals cost a look-up for each record; exporters of deltas do not pay for it.
         let are_totals = template.plan().totals();
         let totals_of = match are_totals {
             (false, false) => None,
-            _ => self.sessions.domain_key(session),
+            _ => self.sessions.domain_key(message.session),
         };
-        let mut announced: Option<Announced> = None;
-        let mut data = 0_u32;
-        let message = self.sessions.describe(session, exporter, header);
-        let around = Surroundings {
-            export_time_milliseconds: header.export_time_milliseconds,
-            sys_up_time: header.sys_up_time,
-            system_init_milliseconds: self.sessions.system_init(session),
-            samplers: self.sessions.samplers(session),
+        let described = message.describe(&self.sessions);
+        let session = self.sessions.view_of(source);
+        let context = MessageContext {
+            export_time_milliseconds: message.header.export_time_milliseconds,
+            sys_up_time: message.header.sys_up_time,
+            system_init_milliseconds: self.sessions.system_init(source),
+            samplers: self.sessions.samplers(source),
         };
         let Scratch {
             spans,
@@ -434,69 +534,36 @@ impl CollectingProcess {
         } = &mut self.scratch;
         spans.clear();
         template.plan().begin(values, record);
-        let mut rest = content;
-        // What is shorter than a record is padding (RFC 7011 §3.3.1).
-        while rest.len() >= template.minimum_length() {
-            let Some((octets, after)) = template.split(rest, spans) else {
-                tally.unread = true;
-                count(&mut self.counters, Unusable::FieldLength);
+        let mut records = Records::new(template, content);
+        let (mut count, mut is_cut) = (0_u32, false);
+        while let Some(next) = records.next(spans) {
+            let Ok(octets) = next else {
+                is_cut = true;
                 break;
             };
-            rest = after;
-            if template.is_options() {
-                tally.options += 1;
-                self.counters.options_records += 1;
-                let announced = announced.get_or_insert_default();
-                announced.read(template, octets, header.observation_domain_id);
-            } else {
-                data += 1;
-                self.counters.records += 1;
-                template.plan().read(octets, spans, &around, values, record);
-                if let Some(domain) = totals_of {
-                    let forgotten = self.totals.difference(domain, are_totals, record);
-                    self.counters.totals_forgotten += u64::from(forgotten);
-                }
-                let fields = Fields::of_template(template, octets, vocabulary);
-                sink.record(&message, record, fields);
+            count = count.saturating_add(1);
+            template
+                .plan()
+                .read(octets, spans, &context, values, record);
+            observer.record(octets, template, Some(record));
+            if let Some(domain) = totals_of {
+                let is_evicted = self.totals.difference(domain, are_totals, record);
+                self.counters.totals_evicted += u64::from(is_evicted);
             }
+            let fields = Fields::of_template(template, octets, session);
+            sink.record(&described, record, fields);
         }
-        tally.data += data;
-        self.sessions.brought(session, data);
-        if let Some(announced) = announced {
-            let refused = self.sessions.announced(session, announced);
-            self.counters.words_refused += u64::try_from(refused).unwrap_or(u64::MAX);
+        observer.end_of_records(records.rest(), template, is_cut);
+        self.counters.records += u64::from(count);
+        message.tally.records = message.tally.records.saturating_add(count);
+        if is_cut {
+            message.tally.has_unread = true;
+            self.counters.count(Unusable::FieldLength);
         }
-    }
-
-    /// Reads the Sets that waited for the templates that this session has just sent.
-    fn release(&mut self, session: usize, sink: &mut impl RecordSink) {
-        while let Some(id) = self.scratch.learned.pop() {
-            for scope in self.sessions.scopes(session) {
-                // Withdrawn or replaced by what cannot be used in the same Message: they wait on.
-                while self.sessions.template(session, id).is_some()
-                    && let Some(waiting) = self.held.take(scope, id)
-                {
-                    self.counters.sets_released += 1;
-                    let Waiting {
-                        exporter,
-                        header,
-                        content,
-                    } = waiting;
-                    self.tell(&mut None, session, exporter, &header, sink);
-                    let mut tally = Tally::default();
-                    self.records(session, exporter, &header, id, &content, &mut tally, sink);
-                }
-            }
-        }
+        self.sessions.add_records(message.session, count);
     }
 }
 
-fn count(counters: &mut Counters, reason: Unusable) {
-    let at = Unusable::ALL
-        .iter()
-        .position(|r| *r == reason)
-        .unwrap_or_default();
-    if let Some(counter) = counters.unusable.get_mut(at) {
-        *counter += 1;
-    }
+fn to_u64(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
 }

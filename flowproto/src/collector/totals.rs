@@ -1,13 +1,14 @@
-//! Counters that run on from record to record of a flow (85, 86 and their like): what counts is how far
-//! they ran since the record before. Only records of exporters that send no deltas are looked at.
+//! Counters that run on from record to record of a flow (85, 86 and their like): what counts is how
+//! far they ran since the record before. Only records of exporters that send no deltas are looked
+//! at.
 //!
 //! A flow is known by its key, where it was observed and when it began, so that a flow that reports
 //! itself once, as a whole, counts as that whole.
 
 use lru::LruCache;
 
-use super::session::DomainKey;
 use crate::record::{FlowKey, FlowRecord};
+use crate::sessions::DomainKey;
 
 /// What two records of one flow have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,8 +49,9 @@ impl Totals {
         self.flows.len()
     }
 
-    /// Makes differences of the totals in `record`; which of octets and packets are some, `are_totals`
-    /// says. True where a flow had to be forgotten for it, whose next record will count as a whole.
+    /// Makes differences of the totals in `record`; which of octets and packets are some,
+    /// `are_totals` says. True where a flow had to be forgotten for it, whose next record will
+    /// count as a whole.
     pub(super) fn difference(
         &mut self,
         domain: DomainKey,
@@ -102,8 +104,8 @@ struct Counted {
 }
 
 impl Latest {
-    /// How far the counters ran since `before`. Less than before is another flow where nothing says when
-    /// it began, else a record that came late, which adds nothing.
+    /// How far the counters ran since `before`. Less than before is another flow where nothing says
+    /// when it began, else a record that came late, which adds nothing.
     const fn since(self, before: Self, octets: bool, packets: bool) -> Counted {
         let less = octets
             && (self.octets < before.octets || self.reverse_octets < before.reverse_octets)

@@ -1,12 +1,11 @@
-//! What records and options data say of sampling (RFC 5477).
+//! Sampling in records and in options data (RFC 5477).
 
-use super::read::{float, word};
-use crate::json::unsigned;
+use crate::field::FieldSpecifier;
 use crate::record::Sampling;
-use crate::template::FieldSpecifier;
+use crate::value::{float, low_u32, unsigned};
 
-/// Sampling that an Observation Domain announced in options data: by selector (302, 48), and the last
-/// one said, which stands for records that name no selector.
+/// Sampling that an Observation Domain announced in options data: by selector (302, 48), and the
+/// last one said, which stands for records that name no selector.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samplers {
     pub(crate) default: Option<Sampling>,
@@ -95,11 +94,11 @@ pub(crate) fn announced_sampling<'a>(
     let (mut rate, mut selector) = (Rate::default(), None);
     for (specifier, value) in values.filter(|(s, v)| s.enterprise == 0 && v.len() <= 8) {
         match specifier.id {
-            34 | 50 => rate.interval = rate.interval.filter(|i| *i > 1).or(Some(word(value))),
-            305 => rate.packet_interval = Some(word(value)),
-            306 => rate.packet_space = word(value),
-            309 => rate.size = word(value),
-            310 => rate.population = Some(word(value)),
+            34 | 50 => rate.interval = rate.interval.filter(|i| *i > 1).or(Some(low_u32(value))),
+            305 => rate.packet_interval = Some(low_u32(value)),
+            306 => rate.packet_space = low_u32(value),
+            309 => rate.size = low_u32(value),
+            310 => rate.population = Some(low_u32(value)),
             311 => rate.probability = float(value),
             302 | 48 => selector = Some(unsigned(value)),
             _ => {}

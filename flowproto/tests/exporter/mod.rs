@@ -12,8 +12,8 @@
 use std::net::SocketAddr;
 
 use flowproto::FlowRecord;
+use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink, Unusable};
-use flowproto::template::Fields;
 
 /// When Messages say they were exported, milliseconds since the epoch.
 pub const EXPORTED: u64 = 1_700_000_000_000;

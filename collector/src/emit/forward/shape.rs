@@ -3,8 +3,8 @@
 //! record must have and must not have for it, and how it is written.
 
 use flowproto::Address;
+use flowproto::field::FieldSpecifier;
 use flowproto::record::{Sampling, TunnelType};
-use flowproto::template::FieldSpecifier;
 
 use super::names::{ANTREA, Names};
 use super::record::ForwardedRecord;

@@ -1,42 +1,42 @@
-//! Data Sets that arrived before their template: kept within bounds until it comes (RFC 7011 §8.2 leaves
-//! that to the Collecting Process).
+//! Data Sets that arrived before their template, kept within bounds until it arrives (RFC 7011 §8.2
+//! leaves this to the Collecting Process).
 //!
-//! Found by template and by age without looking through the others, so that an exporter, or who poses as
-//! one, cannot make every datagram cost as much as all that wait.
+//! Sets are found by template and by age without a search, so that no sender can make each datagram
+//! cost as much as all pending Sets.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::session::Scope;
-use super::set::Header;
+use crate::sessions::TemplateScope;
+use crate::wire::MessageHeader;
 
-/// What an entry costs beside its octets, so that many small Sets are bounded too.
+/// Fixed cost of a Set, so that many small Sets are bounded too.
 const OVERHEAD_OCTETS: usize = 256;
 
-/// A Data Set without a template.
+/// A Data Set whose template is not known.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct PendingSet {
     pub(super) exporter: SocketAddr,
-    pub(super) header: Header,
+    pub(super) header: MessageHeader,
     pub(super) content: Box<[u8]>,
 }
 
-/// Whose template of which number a Set waits for, and its place in the order of arrival.
-type Place = (Scope, u16, u64);
+/// The template that a Set needs, and its number in the order of arrival.
+type Place = (TemplateScope, u16, u64);
 
-/// All that wait.
+/// All pending Sets.
 #[derive(Debug)]
-pub(super) struct Held {
-    sets: BTreeMap<Place, Waiting>,
-    /// Since when, oldest first, by the number in the order of arrival.
-    ages: BTreeMap<u64, (u64, Scope, u16)>,
+pub(super) struct PendingSets {
+    sets: BTreeMap<Place, PendingSet>,
+    /// Time of arrival and template, by the number in the order of arrival.
+    ages: BTreeMap<u64, (u64, TemplateScope, u16)>,
     arrivals: u64,
     octets: usize,
     max_octets: usize,
     max_milliseconds: u64,
 }
 
-impl Held {
+impl PendingSets {
     pub(super) const fn new(max_octets: usize, max_milliseconds: u64) -> Self {
         Self {
             sets: BTreeMap::new(),
@@ -56,28 +56,34 @@ impl Held {
         self.octets
     }
 
-    /// False where there is no room for a Set of so many octets.
+    /// Whether there is room for a Set of this number of octets.
     pub(super) const fn has_room(&self, octets: usize) -> bool {
         self.octets.saturating_add(cost(octets)) <= self.max_octets
     }
 
-    /// Keeps a Set that waits for the template `id` of `scope`.
-    pub(super) fn keep(&mut self, scope: Scope, id: u16, waiting: Waiting, now_milliseconds: u64) {
-        self.octets = self.octets.saturating_add(cost(waiting.content.len()));
+    /// Keeps a Set until template `id` of `scope` arrives.
+    pub(super) fn push(
+        &mut self,
+        scope: TemplateScope,
+        id: u16,
+        set: PendingSet,
+        now_milliseconds: u64,
+    ) {
+        self.octets = self.octets.saturating_add(cost(set.content.len()));
         self.arrivals = self.arrivals.saturating_add(1);
         self.ages
             .insert(self.arrivals, (now_milliseconds, scope, id));
-        self.sets.insert((scope, id, self.arrivals), waiting);
+        self.sets.insert((scope, id, self.arrivals), set);
     }
 
-    /// Takes out the oldest Set that waits for the template `id` of `scope`.
-    pub(super) fn take(&mut self, scope: Scope, id: u16) -> Option<Waiting> {
+    /// Removes the oldest Set that needs template `id` of `scope`.
+    pub(super) fn pop(&mut self, scope: TemplateScope, id: u16) -> Option<PendingSet> {
         let range = (scope, id, 0)..=(scope, id, u64::MAX);
         let place = *self.sets.range(range).next()?.0;
         self.remove(place)
     }
 
-    /// Drops what waited too long; how many Sets.
+    /// Drops Sets that have waited for too long, and returns their number.
     pub(super) fn expire(&mut self, now_milliseconds: u64) -> usize {
         let before = self.sets.len();
         while let Some((arrival, (since, scope, id))) = self.ages.first_key_value() {
@@ -90,8 +96,8 @@ impl Held {
         before.saturating_sub(self.sets.len())
     }
 
-    /// Drops what waits for templates of `scope`, which is no more; how many Sets.
-    pub(super) fn forget(&mut self, scope: Scope) -> usize {
+    /// Drops all Sets of `scope`, and returns their number.
+    pub(super) fn drop_scope(&mut self, scope: TemplateScope) -> usize {
         let before = self.sets.len();
         let range = (scope, 0, 0)..=(scope, u16::MAX, u64::MAX);
         while let Some((place, _)) = self.sets.range(range.clone()).next() {
@@ -101,11 +107,11 @@ impl Held {
         before.saturating_sub(self.sets.len())
     }
 
-    fn remove(&mut self, place: Place) -> Option<Waiting> {
+    fn remove(&mut self, place: Place) -> Option<PendingSet> {
         self.ages.remove(&place.2);
-        let waiting = self.sets.remove(&place)?;
-        self.octets = self.octets.saturating_sub(cost(waiting.content.len()));
-        Some(waiting)
+        let set = self.sets.remove(&place)?;
+        self.octets = self.octets.saturating_sub(cost(set.content.len()));
+        Some(set)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Sequence numbers: what was lost between the exporter and here.
 //!
-//! RFC 7011 §3.1 says what the number counts, and exporters differ from it. So every [`Convention`] is
-//! followed at once: the one that explained the numbers best so far decides what is missing. A gap is
-//! not a loss yet: late Messages may fill it until [`WINDOW_MESSAGES`] or [`WINDOW_MILLISECONDS`] are over.
+//! RFC 7011 §3.1 says what the number counts, and exporters differ from it. So every [`Convention`]
+//! is followed at once: the one that explained the numbers best so far decides what is missing. A
+//! gap is not a loss yet: late Messages may fill it until [`WINDOW_MESSAGES`] or
+//! [`WINDOW_MILLISECONDS`] are over.
 
-use super::Version;
+use crate::wire::Version;
 
 /// A gap is a loss when so many later Messages have come.
 const WINDOW_MESSAGES: u8 = 64;
@@ -66,7 +67,7 @@ impl Convention {
     }
 }
 
-/// What sequence numbers told.
+/// What sequence numbers counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SequenceCounts {
     /// Data Records (where the exporter counts those: Messages) that never came.
@@ -82,7 +83,7 @@ pub struct SequenceCounts {
 }
 
 impl SequenceCounts {
-    /// Adds what another one told.
+    /// Adds what another one counts.
     #[expect(clippy::arithmetic_side_effects, reason = "64 bits last for a counter")]
     pub const fn add(&mut self, more: Self) {
         self.lost += more.lost;
@@ -95,28 +96,43 @@ impl SequenceCounts {
 
 /// Sequence state of one Observation Domain in a Transport Session.
 #[derive(Debug)]
-pub(super) struct Sequence {
+pub(crate) struct Sequence {
     /// How well each of [`Convention::ALL`] explained the numbers so far.
     scores: [u8; 5],
     standard: Convention,
-    latest: Option<Heard>,
+    latest: Option<MessageSequence>,
     /// A Message far from what was expected: if the next one follows it, the exporter began anew.
-    stray: Option<Heard>,
+    stray: Option<MessageSequence>,
     gaps: Vec<Gap>,
 }
 
 /// A Message's place.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
-    pub(super) sequence: u32,
+pub(crate) struct MessageSequence {
+    pub(crate) sequence: u32,
     /// `sysUpTime`, milliseconds; 0 in IPFIX.
-    pub(super) sys_up_time: u32,
-    /// Data Records and options records of the Message; `None` where a Set could not be read, so that
-    /// nobody knows how many records it held.
-    pub(super) records: Option<(u32, u32)>,
+    pub(crate) sys_up_time: u32,
+    /// Data Records and options records of the Message; `None` where a Set could not be read, so
+    /// that nobody knows how many records it held.
+    pub(crate) records: Option<(u32, u32)>,
 }
 
-/// What may come yet.
+/// Relation of a Message to the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SequenceOutcome {
+    /// There is no number to compare with.
+    First,
+    /// It follows by this convention.
+    Next(Convention),
+    /// This many units are missing from `expected` on.
+    Gap { expected: u32, missing: u32 },
+    /// Late, repeated, or the first one after a restart.
+    Old { expected: u32 },
+    /// `sysUpTime` went back from this value.
+    UpTimeRestart { before: u32 },
+}
+
+/// A gap that late Messages can fill.
 #[derive(Clone, Copy, Debug)]
 struct Gap {
     begin: u32,
@@ -126,7 +142,7 @@ struct Gap {
 }
 
 impl Sequence {
-    pub(super) const fn new(version: Version) -> Self {
+    pub(crate) const fn new(version: Version) -> Self {
         Self {
             scores: [0; 5],
             standard: Convention::of(version),
@@ -137,7 +153,7 @@ impl Sequence {
     }
 
     /// What the exporter's numbers count, as far as it is known.
-    pub(super) fn convention(&self) -> Convention {
+    pub(crate) fn convention(&self) -> Convention {
         let mut best = (self.standard, self.score(self.standard));
         for (convention, score) in Convention::ALL.into_iter().zip(self.scores) {
             if score > best.1 {
@@ -154,69 +170,97 @@ impl Sequence {
     }
 
     /// True while a late Message may still fill a gap.
-    pub(super) const fn has_gaps(&self) -> bool {
+    pub(crate) const fn has_gaps(&self) -> bool {
         !self.gaps.is_empty()
     }
 
-    /// Takes note of a Message.
-    pub(super) fn heard(&mut self, heard: Heard, now_milliseconds: u64) -> SequenceCounts {
-        let mut told = SequenceCounts::default();
+    /// Takes the next Message.
+    pub(crate) fn on_message(
+        &mut self,
+        message: MessageSequence,
+        now_milliseconds: u64,
+    ) -> (SequenceCounts, SequenceOutcome) {
+        let mut counts = SequenceCounts::default();
         let Some(latest) = self.latest else {
-            self.latest = Some(heard);
-            return told;
+            self.latest = Some(message);
+            return (counts, SequenceOutcome::First);
         };
-        if latest.restarted_before(heard) {
-            self.begin_anew(heard, &mut told);
-            return told;
+        if latest.restarted_before(message) {
+            self.restart(message, &mut counts);
+            let before = latest.sys_up_time;
+            return (counts, SequenceOutcome::UpTimeRestart { before });
         }
-        if self.is_next(latest, heard) {
+        if self.is_next(latest, message) {
             self.stray = None;
-            self.latest = Some(heard);
-            self.age(&mut told);
-            return told;
+            self.latest = Some(message);
+            self.age(&mut counts);
+            return (
+                counts,
+                SequenceOutcome::Next(self.explains(latest, message)),
+            );
         }
         let convention = self.convention();
-        let (begin, end) = heard.span(convention);
+        let (begin, end) = message.span(convention);
         let Some(expected) = latest.end(convention) else {
-            self.latest = Some(heard);
-            return told;
+            self.latest = Some(message);
+            return (counts, SequenceOutcome::First);
         };
+        let outcome;
         let ahead = begin.wrapping_sub(expected);
         if ahead < 1 << 31 && (ahead < FAR || begin > expected) {
             self.stray = None;
-            self.latest = Some(heard);
-            self.age(&mut told);
-            self.open_gap(expected, ahead, now_milliseconds, &mut told);
+            self.latest = Some(message);
+            self.age(&mut counts);
+            self.open_gap(expected, ahead, now_milliseconds, &mut counts);
+            outcome = SequenceOutcome::Gap {
+                expected,
+                missing: ahead,
+            };
         } else if self.fill(begin, end) {
-            told.late = 1;
+            counts.late = 1;
+            outcome = SequenceOutcome::Old { expected };
         } else if let Some(stray) = self.stray
-            && self.is_next(stray, heard)
+            && self.is_next(stray, message)
         {
-            self.begin_anew(heard, &mut told);
+            self.restart(message, &mut counts);
+            outcome = SequenceOutcome::First;
         } else {
-            told.old = 1;
-            self.stray = Some(heard);
+            counts.old = 1;
+            self.stray = Some(message);
+            outcome = SequenceOutcome::Old { expected };
         }
-        told
+        (counts, outcome)
+    }
+
+    /// The convention by which `next` follows `before`.
+    fn explains(&self, before: MessageSequence, next: MessageSequence) -> Convention {
+        let follows = |convention: &Convention| {
+            before
+                .end(*convention)
+                .is_some_and(|expected| expected == next.span(*convention).0)
+        };
+        let by_preference = [self.standard, self.convention()];
+        let mut all = by_preference.into_iter().chain(Convention::ALL);
+        all.find(follows).unwrap_or(self.standard)
     }
 
     /// Gaps that nobody waits for any longer are losses.
-    pub(super) fn expire(&mut self, now_milliseconds: u64) -> SequenceCounts {
-        let mut told = SequenceCounts::default();
+    pub(crate) fn expire(&mut self, now_milliseconds: u64) -> SequenceCounts {
+        let mut counts = SequenceCounts::default();
         self.gaps.retain(|gap| {
             let over =
                 now_milliseconds.saturating_sub(gap.since_milliseconds) >= WINDOW_MILLISECONDS;
             if over {
-                gap.lose(&mut told);
+                gap.lose(&mut counts);
             }
             !over
         });
-        told
+        counts
     }
 
-    /// Whether `next` follows on `before` by the convention in force, or by one that is as good; learns
-    /// which conventions hold.
-    fn is_next(&mut self, before: Heard, next: Heard) -> bool {
+    /// Whether `next` follows on `before` by the convention in force, or by one that is as good;
+    /// learns which conventions hold.
+    fn is_next(&mut self, before: MessageSequence, next: MessageSequence) -> bool {
         // Where a Set could not be read, nobody can say; only Messages can be counted.
         let best = self.score(self.convention());
         let follows = Convention::ALL.map(|convention| {
@@ -254,21 +298,21 @@ impl Sequence {
         explained
     }
 
-    fn begin_anew(&mut self, heard: Heard, told: &mut SequenceCounts) {
+    fn restart(&mut self, message: MessageSequence, counts: &mut SequenceCounts) {
         for gap in self.gaps.drain(..) {
-            gap.lose(told);
+            gap.lose(counts);
         }
-        told.restarts = 1;
+        counts.restarts = 1;
         self.stray = None;
-        self.latest = Some(heard);
+        self.latest = Some(message);
     }
 
-    fn age(&mut self, told: &mut SequenceCounts) {
+    fn age(&mut self, counts: &mut SequenceCounts) {
         self.gaps.retain_mut(|gap| {
             gap.messages = gap.messages.saturating_add(1);
             let over = gap.messages >= WINDOW_MESSAGES;
             if over {
-                gap.lose(told);
+                gap.lose(counts);
             }
             !over
         });
@@ -279,10 +323,10 @@ impl Sequence {
         begin: u32,
         missing: u32,
         since_milliseconds: u64,
-        told: &mut SequenceCounts,
+        counts: &mut SequenceCounts,
     ) {
         if self.gaps.len() >= MOST_GAPS {
-            self.gaps.remove(0).lose(told);
+            self.gaps.remove(0).lose(counts);
         }
         self.gaps.push(Gap {
             begin,
@@ -319,13 +363,13 @@ impl Sequence {
 }
 
 impl Gap {
-    fn lose(self, told: &mut SequenceCounts) {
-        told.lost = told.lost.saturating_add(self.missing.into());
-        told.gaps = told.gaps.saturating_add(1);
+    fn lose(self, counts: &mut SequenceCounts) {
+        counts.lost = counts.lost.saturating_add(self.missing.into());
+        counts.gaps = counts.gaps.saturating_add(1);
     }
 }
 
-impl Heard {
+impl MessageSequence {
     /// The first number of the Message, and that of the Message after it.
     fn span(self, convention: Convention) -> (u32, u32) {
         let (data, options) = self.records.unwrap_or_default();
@@ -365,50 +409,51 @@ impl Heard {
 mod tests {
     use super::*;
 
-    /// A sequence and what it told.
-    struct Listener {
+    /// A sequence and what it counts.
+    struct Receiver {
         sequence: Sequence,
-        told: SequenceCounts,
+        counts: SequenceCounts,
     }
 
-    impl Listener {
+    impl Receiver {
         fn new(version: Version) -> Self {
             Self {
                 sequence: Sequence::new(version),
-                told: SequenceCounts::default(),
+                counts: SequenceCounts::default(),
             }
         }
 
-        fn hear(&mut self, sequence: u32, records: Option<(u32, u32)>) {
-            let heard = Heard {
+        fn receive(&mut self, sequence: u32, records: Option<(u32, u32)>) {
+            let message = MessageSequence {
                 sequence,
                 sys_up_time: 0,
                 records,
             };
-            self.told.add(self.sequence.heard(heard, 0));
+            self.counts.add(self.sequence.on_message(message, 0).0);
         }
 
         /// What is known after all waits.
-        fn told(mut self) -> SequenceCounts {
-            self.told.add(self.sequence.expire(u64::MAX));
-            self.told
+        fn counts(mut self) -> SequenceCounts {
+            self.counts.add(self.sequence.expire(u64::MAX));
+            self.counts
         }
     }
 
-    fn told(version: Version, messages: &[(u32, (u32, u32))]) -> SequenceCounts {
-        let mut listener = Listener::new(version);
+    fn counts_of(version: Version, messages: &[(u32, (u32, u32))]) -> SequenceCounts {
+        let mut receiver = Receiver::new(version);
         for (sequence, records) in messages {
-            listener.hear(*sequence, Some(*records));
+            receiver.receive(*sequence, Some(*records));
         }
-        listener.told()
+        receiver.counts()
     }
 
     fn tens(numbers: &[u32]) -> SequenceCounts {
         let messages: Vec<_> = numbers.iter().map(|n| (*n, (10, 0))).collect();
-        told(Version::Ipfix, &messages)
+        counts_of(Version::Ipfix, &messages)
     }
 
-    /// What an exporter that counts by `convention` sends: messages of many sizes, some with options.
+    /// What an exporter that counts by `convention` sends: messages of many sizes, some with
+    /// options.
     fn stream(convention: Convention, messages: u32) -> Vec<(u32, (u32, u32))> {
         let mut number = 100_u32;
         let mut out = Vec::new();
@@ -439,90 +484,90 @@ mod tests {
             (191, (7, 0)),
             (198, (7, 0)),
         ];
-        let told = told(Version::Ipfix, &messages);
-        assert_eq!((told.lost, told.gaps), (30, 1));
+        let counts = counts_of(Version::Ipfix, &messages);
+        assert_eq!((counts.lost, counts.gaps), (30, 1));
     }
 
     #[test]
     fn a_late_message_fills_its_gap_and_is_no_loss() {
-        let told = tens(&[0, 10, 30, 50, 20, 60, 40, 70]);
+        let counts = tens(&[0, 10, 30, 50, 20, 60, 40, 70]);
         let expected = SequenceCounts {
             late: 2,
             ..SequenceCounts::default()
         };
-        assert_eq!(told, expected);
+        assert_eq!(counts, expected);
     }
 
     #[test]
     fn a_late_message_splits_a_gap() {
-        let told = tens(&[0, 10, 50, 30, 60]);
-        assert_eq!((told.lost, told.gaps, told.late), (20, 2, 1));
+        let counts = tens(&[0, 10, 50, 30, 60]);
+        assert_eq!((counts.lost, counts.gaps, counts.late), (20, 2, 1));
     }
 
     #[test]
     fn a_gap_is_a_loss_only_after_the_window() {
-        let mut listener = Listener::new(Version::Ipfix);
+        let mut receiver = Receiver::new(Version::Ipfix);
         for sequence in [0, 10, 30] {
-            listener.hear(sequence, Some((10, 0)));
+            receiver.receive(sequence, Some((10, 0)));
         }
-        listener
-            .told
-            .add(listener.sequence.expire(WINDOW_MILLISECONDS - 1));
-        assert_eq!(listener.told.lost, 0);
+        receiver
+            .counts
+            .add(receiver.sequence.expire(WINDOW_MILLISECONDS - 1));
+        assert_eq!(receiver.counts.lost, 0);
         for at in 0..u32::from(WINDOW_MESSAGES) {
-            listener.hear(40 + at * 10, Some((10, 0)));
+            receiver.receive(40 + at * 10, Some((10, 0)));
         }
-        assert_eq!(listener.told.lost, 10);
-        assert!(!listener.sequence.has_gaps());
+        assert_eq!(receiver.counts.lost, 10);
+        assert!(!receiver.sequence.has_gaps());
     }
 
     #[test]
     fn gaps_that_are_remembered_are_bounded() {
-        let told = tens(&(0..1000).map(|n| n * 20).collect::<Vec<_>>());
-        assert_eq!((told.lost, told.gaps), (9990, 999));
+        let counts = tens(&(0..1000).map(|n| n * 20).collect::<Vec<_>>());
+        assert_eq!((counts.lost, counts.gaps), (9990, 999));
     }
 
     #[test]
     fn a_repeated_message_is_told_and_changes_nothing() {
-        let told = tens(&[0, 10, 20, 10, 30, 40]);
-        assert_eq!((told.old, told.lost, told.restarts), (1, 0, 0));
+        let counts = tens(&[0, 10, 20, 10, 30, 40]);
+        assert_eq!((counts.old, counts.lost, counts.restarts), (1, 0, 0));
     }
 
     #[test]
     fn an_exporter_that_began_anew_is_followed_from_its_second_message() {
         for first in [500, 4_000_000_000] {
-            let told = tens(&[first, first + 10, 0, 10, 20, 40]);
-            assert_eq!((told.restarts, told.lost, told.old), (1, 10, 1));
+            let counts = tens(&[first, first + 10, 0, 10, 20, 40]);
+            assert_eq!((counts.restarts, counts.lost, counts.old), (1, 10, 1));
         }
     }
 
     #[test]
     fn an_exporter_whose_up_time_is_less_began_anew() {
-        let heard = |sequence, sys_up_time| Heard {
+        let message = |sequence, sys_up_time| MessageSequence {
             sequence,
             sys_up_time,
             records: Some((10, 0)),
         };
         let mut sequence = Sequence::new(Version::V5);
-        sequence.heard(heard(0, 900_000), 0);
+        sequence.on_message(message(0, 900_000), 0);
         // Late by a moment, which is none.
-        let late = sequence.heard(heard(10, 899_990), 0);
+        let late = sequence.on_message(message(10, 899_990), 0).0;
         assert_eq!(late, SequenceCounts::default());
-        assert_eq!(sequence.heard(heard(0, 5000), 0).restarts, 1);
+        assert_eq!(sequence.on_message(message(0, 5000), 0).0.restarts, 1);
         assert_eq!(
-            sequence.heard(heard(10, 6000), 0),
+            sequence.on_message(message(10, 6000), 0).0,
             SequenceCounts::default()
         );
         // The counter of milliseconds wraps after 49.7 days.
         let mut sequence = Sequence::new(Version::V5);
-        sequence.heard(heard(0, u32::MAX - 10), 0);
-        assert_eq!(sequence.heard(heard(10, 100), 0).restarts, 0);
+        sequence.on_message(message(0, u32::MAX - 10), 0);
+        assert_eq!(sequence.on_message(message(10, 100), 0).0.restarts, 0);
     }
 
     #[test]
     fn a_number_that_wraps_is_in_order() {
-        let told = tens(&[u32::MAX - 14, u32::MAX - 4, 5, 25]);
-        assert_eq!((told.lost, told.restarts), (10, 0));
+        let counts = tens(&[u32::MAX - 14, u32::MAX - 4, 5, 25]);
+        assert_eq!((counts.lost, counts.restarts), (10, 0));
     }
 
     #[test]
@@ -530,12 +575,12 @@ mod tests {
         for version in [Version::Ipfix, Version::V9] {
             for convention in Convention::ALL {
                 let mut messages = stream(convention, 200);
-                let mut all = Listener::new(version);
+                let mut all = Receiver::new(version);
                 for (sequence, records) in &messages {
-                    all.hear(*sequence, Some(*records));
+                    all.receive(*sequence, Some(*records));
                 }
                 assert_eq!(all.sequence.convention(), convention);
-                let counts = all.told();
+                let counts = all.counts();
                 assert_eq!(
                     counts,
                     SequenceCounts::default(),
@@ -547,7 +592,7 @@ mod tests {
                     Convention::DataRecords | Convention::DataRecordsInclusive => data,
                     Convention::Messages => 1,
                 };
-                let counts = told(version, &messages);
+                let counts = counts_of(version, &messages);
                 assert_eq!(
                     counts.lost,
                     u64::from(missing),
@@ -560,20 +605,20 @@ mod tests {
 
     #[test]
     fn a_message_that_could_not_be_read_hides_no_loss_and_makes_none_up() {
-        let mut listener = Listener::new(Version::Ipfix);
-        listener.hear(0, None);
-        listener.hear(1000, Some((1, 0)));
-        listener.hear(1001, Some((1, 0)));
-        listener.hear(1012, Some((1, 0)));
-        assert_eq!(listener.told().lost, 10);
+        let mut receiver = Receiver::new(Version::Ipfix);
+        receiver.receive(0, None);
+        receiver.receive(1000, Some((1, 0)));
+        receiver.receive(1001, Some((1, 0)));
+        receiver.receive(1012, Some((1, 0)));
+        assert_eq!(receiver.counts().lost, 10);
     }
 
     #[test]
     fn messages_are_counted_even_where_they_could_not_be_read() {
-        let mut listener = Listener::new(Version::V9);
+        let mut receiver = Receiver::new(Version::V9);
         for sequence in [1, 2, 3, 5, 6] {
-            listener.hear(sequence, None);
+            receiver.receive(sequence, None);
         }
-        assert_eq!(listener.told().lost, 1);
+        assert_eq!(receiver.counts().lost, 1);
     }
 }

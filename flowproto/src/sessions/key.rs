@@ -1,0 +1,54 @@
+//! Identity of Transport Sessions.
+
+use std::net::SocketAddr;
+
+use crate::address::Address;
+use crate::wire::{MessageHeader, Version};
+
+/// An Observation Domain of an exporter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct DomainKey {
+    pub(crate) address: Address,
+    pub(crate) observation_domain_id: u32,
+    pub(crate) version: Version,
+}
+
+/// Sender of a Message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) exporter: SocketAddr,
+    /// Number of the connection; 0 for datagrams.
+    pub(crate) connection: u64,
+}
+
+/// An Observation Domain as received in one Transport Session: over UDP from one source port
+/// (RFC 7011 §10.3.2), otherwise over one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey {
+    pub(crate) domain: DomainKey,
+    pub(crate) port: u16,
+    pub(crate) connection: u64,
+}
+
+impl SessionKey {
+    pub(crate) fn new(origin: Origin, header: &MessageHeader) -> Self {
+        Self {
+            domain: DomainKey {
+                address: origin.exporter.ip().into(),
+                observation_domain_id: header.observation_domain_id,
+                version: header.version,
+            },
+            port: origin.exporter.port(),
+            connection: origin.connection,
+        }
+    }
+}
+
+/// The sessions whose template a Data Set can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TemplateScope {
+    /// One session, by its place: it has templates of its own.
+    Session(usize),
+    /// Any session of the domain: the Set came from a port that has not sent a template.
+    Domain(DomainKey),
+}
