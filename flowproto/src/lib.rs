@@ -14,7 +14,7 @@
 //!
 //! * `wire`: the grammar, a pull parser;
 //! * `plan`: from the values of a Data Record to a [`FlowRecord`];
-//! * `options_data` and `sessions`: the state of each exporter;
+//! * `options` and `sessions`: the state of each exporter;
 //! * [`collector`]: the Collecting Process, datagrams → [`FlowRecord`]s;
 //! * [`explain`]: a readable dump of datagrams, and the rules they break.
 //!
@@ -30,7 +30,7 @@ pub mod explain;
 pub mod exporter;
 pub mod field;
 pub mod json;
-mod options_data;
+mod options;
 mod plan;
 pub mod record;
 pub mod rule;

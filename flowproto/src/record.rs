@@ -112,14 +112,17 @@ impl BiflowDirection {
     }
 }
 
-impl From<u8> for BiflowDirection {
-    fn from(value: u8) -> Self {
-        match value {
+impl BiflowDirection {
+    /// The direction for a value on the wire. `None` for undefined values.
+    #[must_use]
+    pub const fn of_octet(value: u8) -> Option<Self> {
+        Some(match value {
+            0 => Self::Arbitrary,
             1 => Self::Initiator,
             2 => Self::ReverseInitiator,
             3 => Self::Perimeter,
-            _ => Self::Arbitrary,
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -214,6 +217,44 @@ impl Sampling {
             interval: 1,
             space: population.saturating_sub(1),
         }
+    }
+
+    /// `interval` selected, then `space` not. Both are scaled down where they exceed 32 bits. `None`
+    /// if nothing is selected.
+    pub(crate) fn of(interval: u64, space: u64) -> Option<Self> {
+        if interval == 0 {
+            return None;
+        }
+        let bits = u64::BITS.saturating_sub((interval | space).leading_zeros());
+        let shift = bits.saturating_sub(u32::BITS);
+        let scale = |number: u64| u32::try_from(number >> shift).unwrap_or(u32::MAX);
+        Some(Self {
+            interval: scale(interval).max(1),
+            space: scale(space),
+        })
+    }
+
+    /// This sampling, and another one of what it selects.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        if other == Self::NONE {
+            return self;
+        }
+        if self == Self::NONE {
+            return other;
+        }
+        let population =
+            |sampling: Self| u64::from(sampling.interval).saturating_add(u64::from(sampling.space));
+        let interval = u64::from(self.interval).saturating_mul(u64::from(other.interval));
+        let all = population(self).saturating_mul(population(other));
+        Self::of(interval, all.saturating_sub(interval)).unwrap_or(Self::NONE)
+    }
+
+    /// The factor by which counts are scaled, ≥ 1.
+    #[must_use]
+    pub fn factor(self) -> f64 {
+        let interval = f64::from(self.interval.max(1));
+        (interval + f64::from(self.space)) / interval
     }
 
     /// The N of "one packet of N is metered", rounded down; 1 without sampling.
@@ -338,8 +379,14 @@ pub struct FlowRecord {
     pub destination_prefix_length: u8,
     /// 15 or 62 `ipNextHop…Address`.
     pub ip_next_hop_address: Address,
-    /// Sampling in force: that of the record itself, else that announced in options data.
+    /// Sampling in force for octets and packets, selection of flows included: that of the record
+    /// itself, else that announced in options data.
     pub sampling: Sampling,
+    /// Selection of flows (RFC 7014), by which connections are scaled too.
+    pub flow_sampling: Sampling,
+    /// Where connections are counted from records: this one adds none, because an earlier record of
+    /// the same connection did, or because the connection was denied.
+    pub is_continuation: bool,
     /// 130 or 131 `exporterIPv4Address`/`exporterIPv6Address`, if the record itself carries it.
     pub exporter_address: Address,
 }
@@ -381,6 +428,8 @@ impl FlowRecord {
             connection_sum_duration_seconds: self.connection_sum_duration_seconds.map(|_| 0),
             vlan_id: self.vlan_id,
             sampling: self.sampling,
+            flow_sampling: self.flow_sampling,
+            is_continuation: true,
             exporter_address: self.exporter_address,
             ..Self::default()
         };

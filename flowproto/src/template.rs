@@ -105,6 +105,14 @@ impl Template {
         self.kind == kind && self.fields.iter().map(|f| &f.specifier).eq(specifiers)
     }
 
+    /// Number of scope fields.
+    pub(crate) const fn scope_fields(&self) -> usize {
+        match self.kind {
+            TemplateKind::Data => 0,
+            TemplateKind::Options { scope_fields } => scope_fields,
+        }
+    }
+
     pub(crate) const fn kind(&self) -> TemplateKind {
         self.kind
     }

@@ -441,11 +441,17 @@ fn templates_that_come_and_go() {
 }
 
 #[test]
-fn templates_are_borrowed_by_a_port_that_has_none() {
+fn a_port_uses_the_templates_of_another_one_in_v9_only() {
+    let record = (300, vec![0, 0, 0, 9]);
+    let mut dump = Dump::new();
+    let first = netflow9(1, 1000, 1, &[(0, template(300, &[OCTETS]))]);
+    dump.add(&first)
+        .add_at(4001, NOW, &netflow9(1, 1000, 2, &[record.clone()]));
+    assert_eq!(dump.problems(), [], "{}", dump.text);
     let mut dump = Dump::new();
     dump.add(&counts(0, &[5]))
-        .add_at(4001, NOW, &ipfix(9, &[(300, vec![0, 0, 0, 9])]));
-    assert_eq!(dump.problems(), [], "{}", dump.text);
+        .add_at(4001, NOW, &ipfix(9, &[record]));
+    assert_eq!(dump.problems(), [(Rule::NoTemplate, 1)], "{}", dump.text);
 }
 
 #[test]
@@ -503,7 +509,7 @@ fn sequence_numbers_that_jump_go_back_or_mean_something_else() {
     let line = shows(Rule::SequenceGap, &[counts(10, &[1, 2]), counts(15, &[3])]);
     assert!(line.contains("15, not 12: 3 records are missing"), "{line}");
     shows(Rule::SequenceBack, &[counts(10, &[1, 2]), counts(3, &[3])]);
-    let own = [counts(12, &[1, 2]), counts(15, &[1, 2, 3])];
+    let own = [counts(12, &[1, 2]), counts(16, &[1, 2, 3, 4])];
     let line = shows(Rule::SequenceMeaning, &own);
     assert!(line.contains("the Message's own records"), "{line}");
     let line = shows(

@@ -65,7 +65,7 @@ pub fn explain(data: &[u8]) {
     let unreadable: u64 = UNREADABLE.iter().map(|p| explainer.count(*p)).sum();
     let (sum, counters) = (sum(&summary), process.counters());
     assert_eq!(sum.datagrams, counters.datagrams);
-    let unusable: u64 = counters.unusable.iter().sum();
+    let unusable = counters.unusable.total();
     if unreadable == 0 {
         let messages = counters.messages.iter().sum();
         let counted = Sum {

@@ -1,6 +1,6 @@
 //! Flow records in each version of the protocol, to a Collecting Process and to the dump.
 
-use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable};
+use flowproto::collector::{CollectingProcess, Limits, SequenceCounts};
 use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Statistics, Version, Weight,
@@ -181,7 +181,7 @@ impl Receiver {
 
     fn check(&self, version: Version, is_wild: bool, records: u64, refused: u64) {
         let counters = self.process.counters();
-        assert_eq!(counters.unusable, [0; Unusable::ALL.len()]);
+        assert_eq!(counters.unusable.total(), 0);
         assert_eq!(counters.messages.iter().sum::<u64>(), self.messages);
         let mut sequence = counters.sequence;
         // The uptime restarts if the time of a record does not fit.

@@ -152,7 +152,9 @@ impl Decoder {
             raise(counter, total);
         }
         raise_each(&self.messages, &counters.messages);
-        raise_each(&self.unusable, &counters.unusable);
+        for (counter, (_, total)) in self.unusable.iter().zip(counters.unusable.iter()) {
+            raise(counter, total);
+        }
         for (gauge, value) in [
             (&self.sets_pending, occupancy.pending_sets),
             (&self.sets_pending_bytes, occupancy.pending_octets),

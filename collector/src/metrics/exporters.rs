@@ -5,6 +5,8 @@ use std::sync::Mutex;
 
 use flowproto::Address;
 use flowproto::collector::{Convention, DomainReport, SequenceCounts, Statistics, Version};
+#[cfg(test)]
+use flowproto::record::Sampling;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::maker::{Maker, level, raise};
@@ -224,6 +226,10 @@ pub(super) fn test_report(records: u64) -> ExporterReport {
             convention: Convention::Records,
             sequence: SequenceCounts::default(),
             statistics: Statistics::default(),
+            sampling: Sampling::NONE,
+            records_of_unknown_sampling: 0,
+            announcements_ignored: 0,
+            sets_of_shared_templates: 0,
         },
         true,
     )

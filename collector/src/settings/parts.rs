@@ -58,6 +58,7 @@ impl Settings {
                 metadata_entries: self.max_metadata,
                 totals: self.max_running_totals,
                 idle_milliseconds: milliseconds(self.domain_idle),
+                ..Limits::default()
             },
             pending_octets: octets(self.pending_queue),
             observer_wait_milliseconds: milliseconds(self.observer_wait),

@@ -283,7 +283,7 @@ fn log_totals(totals: &Totals) {
         counted = records.counted,
         not_counted = records.not_counted.iter().sum::<u64>(),
         other_observer = records.not_counted(Reason::OtherObserver),
-        unusable = decoding.unusable.iter().sum::<u64>(),
+        unusable = decoding.unusable.total(),
         sequence_lost = decoding.sequence.lost,
         kernel_drops = totals
             .sockets

@@ -1,103 +1,6 @@
 //! Counts and sizes of a Collecting Process.
 
-use crate::sessions::SequenceCounts;
-use crate::wire::Violation;
-
-/// Reason why a datagram or a part of it could not be used; the `reason` label of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unusable {
-    /// Shorter than its header says, or than a header.
-    Truncated,
-    /// Unknown version number.
-    UnknownVersion,
-    /// A Set whose length is below 4 or beyond the Message, or a Message whose length is not that
-    /// of its Sets.
-    SetLength,
-    /// A template that its Set cannot hold, whose records are empty, or that has too many fields.
-    InvalidTemplate,
-    /// A variable-length field beyond the end of its Set.
-    FieldLength,
-    /// A template for which there is no room.
-    TooManyTemplates,
-    /// A Data Set whose template did not arrive in time, or that found no room to wait for it.
-    UnknownTemplate,
-}
-
-impl Unusable {
-    /// All reasons, in the order of [`Counters::unusable`].
-    pub const ALL: [Self; 7] = [
-        Self::Truncated,
-        Self::UnknownVersion,
-        Self::SetLength,
-        Self::InvalidTemplate,
-        Self::FieldLength,
-        Self::TooManyTemplates,
-        Self::UnknownTemplate,
-    ];
-
-    /// Whether the exporter violated the protocol, so that a connection is of no further use.
-    #[must_use]
-    pub const fn is_malformed(self) -> bool {
-        !matches!(self, Self::TooManyTemplates | Self::UnknownTemplate)
-    }
-
-    /// The reason as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Truncated => "truncated",
-            Self::UnknownVersion => "unknown_version",
-            Self::SetLength => "set_length",
-            Self::InvalidTemplate => "invalid_template",
-            Self::FieldLength => "field_length",
-            Self::TooManyTemplates => "too_many_templates",
-            Self::UnknownTemplate => "unknown_template",
-        }
-    }
-
-    /// The reason for a violation of the grammar. `None` where nothing is lost by it.
-    pub(super) const fn of(violation: Violation) -> Option<Self> {
-        Some(match violation {
-            Violation::UnknownVersion { .. } => Self::UnknownVersion,
-            Violation::HeaderCutOff { .. } | Violation::MessageCutOff { .. } => Self::Truncated,
-            Violation::FlowCount {
-                count,
-                record_octets,
-                octets,
-            } => match octets.checked_div(record_octets) {
-                Some(whole) if whole < widen(count) => Self::Truncated,
-                _ => return None,
-            },
-            Violation::MessageLength { left, .. } if left > 0 => Self::SetLength,
-            Violation::SetTooShort { .. } | Violation::SetOverrun { .. } => Self::SetLength,
-            Violation::TemplateId { .. } => Self::InvalidTemplate,
-            Violation::FieldOverrun { .. } => Self::FieldLength,
-            // The faults of definitions are counted with their template.
-            _ => return None,
-        })
-    }
-
-    /// Position in [`Self::ALL`].
-    pub(super) const fn index(self) -> usize {
-        match self {
-            Self::Truncated => 0,
-            Self::UnknownVersion => 1,
-            Self::SetLength => 2,
-            Self::InvalidTemplate => 3,
-            Self::FieldLength => 4,
-            Self::TooManyTemplates => 5,
-            Self::UnknownTemplate => 6,
-        }
-    }
-}
-
-#[allow(
-    clippy::as_conversions,
-    reason = "`From` is not const; the cast widens"
-)]
-const fn widen(value: u16) -> u32 {
-    value as u32
-}
+use crate::sessions::{Reasons, SequenceCounts};
 
 /// Counts of a Collecting Process since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,15 +36,21 @@ pub struct Counters {
     pub metadata_refused: u64,
     /// Flows evicted whose running totals were kept.
     pub totals_evicted: u64,
-    /// Datagrams, Sets or templates that could not be used, by [`Unusable`] as in
-    /// [`Unusable::ALL`].
-    pub unusable: [u64; 7],
+    /// Data Sets read with the template of another Transport Session.
+    pub sets_of_shared_templates: u64,
+    /// Data Records whose sampling is not known; they count as if not sampled.
+    pub records_of_unknown_sampling: u64,
+    /// Options records that announce sampling in a way that is not understood.
+    pub announcements_ignored: u64,
+    /// Datagrams, Sets or templates that could not be used.
+    pub unusable: Reasons,
 }
 
 impl Counters {
     /// Adds the counts of another process.
     pub fn add(&mut self, other: &Self) {
         self.sequence.add(other.sequence);
+        self.unusable.add(&other.unusable);
         for (sum, more) in [
             (&mut self.datagrams, other.datagrams),
             (&mut self.octets, other.octets),
@@ -156,18 +65,20 @@ impl Counters {
             (&mut self.templates_idle, other.templates_idle),
             (&mut self.metadata_refused, other.metadata_refused),
             (&mut self.totals_evicted, other.totals_evicted),
+            (
+                &mut self.sets_of_shared_templates,
+                other.sets_of_shared_templates,
+            ),
+            (
+                &mut self.records_of_unknown_sampling,
+                other.records_of_unknown_sampling,
+            ),
+            (&mut self.announcements_ignored, other.announcements_ignored),
         ]
         .into_iter()
         .chain(self.messages.iter_mut().zip(other.messages))
-        .chain(self.unusable.iter_mut().zip(other.unusable))
         {
             *sum = sum.saturating_add(more);
-        }
-    }
-
-    pub(super) fn count(&mut self, reason: Unusable) {
-        if let Some(counter) = self.unusable.get_mut(reason.index()) {
-            *counter = counter.saturating_add(1);
         }
     }
 }
@@ -179,6 +90,8 @@ pub struct Occupancy {
     pub domains: usize,
     /// Templates of all domains.
     pub templates: usize,
+    /// Fields of those.
+    pub template_fields: usize,
     /// Data Sets waiting for their template.
     pub pending_sets: usize,
     /// Octets of those.
@@ -194,6 +107,7 @@ impl Occupancy {
     pub const fn add(&mut self, other: &Self) {
         self.domains = self.domains.saturating_add(other.domains);
         self.templates = self.templates.saturating_add(other.templates);
+        self.template_fields = self.template_fields.saturating_add(other.template_fields);
         self.pending_sets = self.pending_sets.saturating_add(other.pending_sets);
         self.pending_octets = self.pending_octets.saturating_add(other.pending_octets);
         let entries = self.metadata_entries;

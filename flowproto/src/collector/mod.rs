@@ -2,13 +2,17 @@
 //! flow records.
 //!
 //! `crate::wire` parses a datagram; `process` follows its events with the state in
-//! `crate::sessions`; Data Sets without a template are `pending`. Every step is shown to an
-//! `observer`, through which `--explain` prints.
+//! `crate::sessions`, `sets` and `records` read what it contains; Data Sets without a template are
+//! `pending`. Every step is shown to an `observer`, through which `--explain` prints.
 //!
-//! Over UDP, templates belong to exporter address, observation domain and source port. A port that
-//! has not sent a template takes those of the same address and domain, because exporters behind a
-//! Service or NAT change ports during their life. Withdrawals are obeyed, although RFC 7011 §8.4
-//! has none over UDP. A connection is a Transport Session of its own; its state ends with it.
+//! A wrong template is never used. Over UDP, templates belong to exporter address, Observation Domain
+//! and source port (RFC 7011 §10.3.2). NetFlow v9 has no ports in its rule (RFC 3954 §5.1): there, a
+//! port without the template takes that of another port of the same Source ID if all of them agree on
+//! it. So does a Message that continues the sequence numbers of another port: exporters behind a NAT or
+//! a load balancer change ports during their life. A definition ends an earlier one of its ID, even if
+//! it is refused, and an exporter that has restarted has no templates. A Data Set without a template
+//! waits. Withdrawals are obeyed, although RFC 7011 §8.4 has none over UDP. A connection is a Transport
+//! Session of its own; its state ends with it.
 //!
 //! # What a record counts
 //!
@@ -20,12 +24,17 @@ mod counters;
 mod observer;
 mod pending;
 mod process;
+mod records;
+mod sets;
 mod sink;
 mod totals;
 
-pub use crate::sessions::{Convention, Domain, DomainReport, Limits, SequenceCounts, Statistics};
+pub use crate::sessions::{
+    Convention, Domain, DomainReport, Limits, Reasons, SamplingPolicy, SamplingRule,
+    SequenceCounts, Statistics, Unusable,
+};
 pub use crate::wire::Version;
-pub use counters::{Counters, Occupancy, Unusable};
+pub use counters::{Counters, Occupancy};
 pub use process::CollectingProcess;
 pub use sink::{Fields, Message, RecordSink};
 

@@ -88,11 +88,18 @@ impl<'a> Fields<'a> {
     /// `PEN:ID` with hexadecimal octets. An element that occurs more than once has a list.
     /// Interfaces and applications named in options data have another member with the name. 149
     /// `observationDomainId` is left out: the caller writes it from the [`Message`].
-    pub fn write_json(&self, out: &mut Vec<u8>) {
+    ///
+    /// At most `limit` octets are written, if that is enough for one member of usual size: nested lists
+    /// can be many times as long as the record. True if something is missing; what is there, is
+    /// complete JSON.
+    pub fn write_json(&self, limit: usize, out: &mut Vec<u8>) -> bool {
         match self.0 {
-            Source::Fixed(record) => json::write_record(record, out),
+            Source::Fixed(record) => {
+                json::write_record(record, out);
+                false
+            }
             Source::Template(template, record, session) => {
-                json::write_members(template, record, &session, out);
+                json::write_members(template, record, &session, limit, out)
             }
         }
     }

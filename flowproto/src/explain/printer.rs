@@ -279,6 +279,10 @@ impl<'a> Printer<'a> {
                     Convention::Messages if !is_netflow9 => "it counts Messages",
                     Convention::Records | Convention::Messages => return,
                     Convention::DataRecords => "it leaves out options records",
+                    Convention::AllRecords => "it counts Template Records too",
+                    Convention::AllRecordsInclusive => {
+                        "it includes the Message's own records, and counts Template Records too"
+                    }
                     Convention::RecordsInclusive => "it includes the Message's own records",
                     Convention::DataRecordsInclusive => {
                         "it includes the Message's own records, and leaves out options records"
@@ -299,8 +303,18 @@ impl<'a> Printer<'a> {
                 );
                 self.broken(offset, Rule::SequenceBack, detail);
             }
-            SequenceOutcome::UpTimeRestart { before } => {
-                let detail = format_args!("it was {before} before: the exporter has restarted");
+            SequenceOutcome::Stray { expected } => {
+                let detail = format_args!(
+                    "{sequence}, not {expected}: too far to be believed without another Message"
+                );
+                self.broken(offset, Rule::SequenceBack, detail);
+            }
+            SequenceOutcome::Restarted { up_time: 0 } => {
+                let detail = format_args!("{sequence}: the exporter has restarted");
+                self.broken(offset, Rule::SequenceBack, detail);
+            }
+            SequenceOutcome::Restarted { up_time } => {
+                let detail = format_args!("it was {up_time} before: the exporter has restarted");
                 self.broken(4, Rule::Restart, detail);
             }
         }

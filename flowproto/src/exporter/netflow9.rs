@@ -105,19 +105,16 @@ impl Session {
             self.weight.add(record);
             return;
         }
-        let [there, back] = record.directions();
-        self.add_uniflow(&there, now, send);
-        self.add_uniflow(&back, now, send);
+        let [forward, reverse] = record.directions();
+        self.add_uniflow(&forward, now, send);
+        self.add_uniflow(&reverse, now, send);
         self.weight.split = self.weight.split.saturating_add(1);
         self.weight.add(record);
     }
 
     fn add_uniflow(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
-        self.refresh_if_due(now, send);
         let (start, end) = (record.flow_start_milliseconds, record.flow_end_milliseconds);
-        if !self.uptime.fits(start, end, now) && self.uptime.is_used() {
-            self.send(now, send);
-        }
+        let now = self.prepare((start, end), now, send);
         let ipv4 = record.key.is_ipv4();
         let (set, octets) = if ipv4 {
             (FIRST_FLOW_TEMPLATE, RECORD_V4)
@@ -125,10 +122,6 @@ impl Session {
             (FIRST_FLOW_TEMPLATE.saturating_add(1), RECORD_V6)
         };
         self.open(set, octets, now, send);
-        // After `open`, which may send a packet of options data with the current time.
-        if !self.uptime.fits(start, end, now) {
-            self.uptime.begin(start, end, now);
-        }
         let span = self.uptime.span(start, end, now);
         let (out, key) = (&mut self.message, &record.key);
         if ipv4 {
@@ -166,8 +159,11 @@ impl Session {
 
     /// See [`super::ExportSession::flush`].
     pub fn flush(&mut self, now: u64, send: &mut Send<'_>) {
-        self.refresh_if_due(now, send);
-        if !self.interfaces_sent && !self.facts.interfaces.is_empty() {
+        let has_interfaces = !self.interfaces_sent && !self.facts.interfaces.is_empty();
+        if self.is_refresh_due(now) || has_interfaces {
+            self.prepare((now, now), now, send);
+        }
+        if !self.interfaces_sent {
             self.interfaces(now, send);
         }
         self.send(now, send);
@@ -189,20 +185,36 @@ impl Session {
         self.refreshed = None;
     }
 
-    fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
-        let due = self
-            .refreshed
-            .is_none_or(|last| now.abs_diff(last) >= self.settings.template_refresh_milliseconds)
-            || self.packets_since_refresh >= self.settings.template_refresh_messages;
-        if due {
-            self.refresh(now, send);
+    /// Restarts the uptime if a record of these times needs it, and sends templates if they are due, or
+    /// if the uptime has restarted: collectors forget the templates of an exporter that has restarted
+    /// (RFC 3954 §5.1). Returns the time of packets with the record.
+    fn prepare(&mut self, (start, end): (u64, u64), now: u64, send: &mut Send<'_>) -> u64 {
+        let is_due = self.is_refresh_due(now);
+        let fits = self.uptime.fits(start, end, now);
+        if !fits {
+            if self.uptime.is_used() {
+                self.send(now, send);
+            }
+            self.uptime.begin(start, end, now);
         }
+        let time = Uptime::message_time(start, end, now);
+        if is_due || !fits {
+            self.refreshed = Some(now);
+            self.packets_since_refresh = 0;
+            self.refresh(time, send);
+        }
+        time
+    }
+
+    fn is_refresh_due(&self, now: u64) -> bool {
+        self.packets_since_refresh >= self.settings.template_refresh_messages
+            || self.refreshed.is_none_or(|last| {
+                now.abs_diff(last) >= self.settings.template_refresh_milliseconds
+            })
     }
 
     #[cold]
     fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
-        self.refreshed = Some(now);
-        self.packets_since_refresh = 0;
         for (id, addresses) in [(FIRST_FLOW_TEMPLATE, V4), (FIRST_FLOW_TEMPLATE + 1, V6)] {
             let fields = || addresses.iter().chain(&FLOW);
             let octets = fields().count().saturating_mul(4).saturating_add(4);

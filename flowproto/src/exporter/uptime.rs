@@ -55,14 +55,9 @@ impl Uptime {
 
     /// Ends the message, and returns its time, milliseconds since the epoch: `now` if it has no
     /// record.
-    pub(super) fn message(&mut self, now: u64) -> u64 {
-        match std::mem::take(&mut self.message_milliseconds) {
-            0 => {
-                if !self.in_range(now) {
-                    self.begin(now, now, now);
-                }
-                now
-            }
+    pub(super) const fn message(&mut self, now: u64) -> u64 {
+        match std::mem::replace(&mut self.message_milliseconds, 0) {
+            0 => now,
             time => time,
         }
     }
@@ -76,6 +71,11 @@ impl Uptime {
         milliseconds
             .checked_sub(self.zero_milliseconds)
             .is_some_and(|up| up < LONGEST_MILLISECONDS)
+    }
+
+    /// The time of the message of a record.
+    pub(super) fn message_time(start: u64, end: u64, now: u64) -> u64 {
+        Self::times(start, end, now).2
     }
 
     /// Start, end, and time of the message of a record; 0 is unknown.

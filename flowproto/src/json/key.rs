@@ -2,7 +2,7 @@
 
 use super::scalar::write_string;
 use crate::element::{self, DataType, Element, REVERSE_ENTERPRISE};
-use crate::options_data::Metadata;
+use crate::options::Metadata;
 
 /// Appends `"name":` of an element by the public registries, else by the exporter's type record,
 /// else `"PEN:ID":`. Returns its data type.

@@ -5,10 +5,11 @@
 //! that do not fit, lists nested deeper than [`MAX_DEPTH`].
 
 use super::key::write_key;
+use super::output::Output;
 use super::scalar;
 use crate::element::{self, DataType};
 use crate::field::FieldSpecifier;
-use crate::options_data::Metadata;
+use crate::options::Metadata;
 
 /// Maximum nesting of lists.
 const MAX_DEPTH: usize = 4;
@@ -23,7 +24,7 @@ pub(super) trait RecordWriter {
     /// where the record runs past the end.
     fn record_length(&self, template: u16, octets: &[u8]) -> Option<usize>;
     /// Appends the fields of a record as members. `depth`: number of enclosing lists.
-    fn write_record(&self, template: u16, record: &[u8], depth: usize, out: &mut Vec<u8>);
+    fn write_record(&self, template: u16, record: &[u8], depth: usize, out: &mut Output<'_>);
 }
 
 /// Appends a value by its data type. `depth`: number of enclosing lists.
@@ -32,10 +33,10 @@ pub(super) fn write_value<W: RecordWriter>(
     value: &[u8],
     records: &W,
     depth: usize,
-    out: &mut Vec<u8>,
+    out: &mut Output<'_>,
 ) {
     use DataType::{BasicList, SubTemplateList, SubTemplateMultiList};
-    let before = out.len();
+    let before = out.octets.len();
     let list = List {
         records,
         depth: depth.saturating_add(1),
@@ -45,11 +46,11 @@ pub(super) fn write_value<W: RecordWriter>(
         Some(BasicList) => list.write_basic(value, out),
         Some(SubTemplateList) => list.write_records(value, out),
         Some(SubTemplateMultiList) => list.write_records_of_many(value, out),
-        _ => return scalar::write_value(data_type, value, out),
+        _ => return scalar::write_value(data_type, value, out.octets),
     };
     if written.is_none() {
-        out.truncate(before);
-        scalar::write_hex(value, out);
+        out.undo(before);
+        scalar::write_hex(value, out.octets);
     }
 }
 
@@ -60,7 +61,7 @@ struct List<'a, W> {
 
 impl<W: RecordWriter> List<'_, W> {
     /// `{"semantic":"allOf","sourceIPv4Address":["10.0.0.1"]}` (RFC 6313 §4.5.1).
-    fn write_basic(&self, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    fn write_basic(&self, value: &[u8], out: &mut Output<'_>) -> Option<()> {
         let (semantic, rest) = value.split_first()?;
         let (field, rest) = split_u16(rest)?;
         let (length, mut rest) = split_u16(rest)?;
@@ -74,48 +75,57 @@ impl<W: RecordWriter> List<'_, W> {
             id: field & 0x7fff,
             length,
         };
-        write_semantic(*semantic, out);
+        write_semantic(*semantic, out.octets);
         let element = element::find(enterprise, field.id);
-        let data_type = write_key(field.element(), element, self.records.metadata(), out);
-        out.push(b'[');
+        let data_type = write_key(
+            field.element(),
+            element,
+            self.records.metadata(),
+            out.octets,
+        );
+        out.octets.push(b'[');
         let mut separator: &[u8] = b"";
         while !rest.is_empty() {
             // Values without octets have no number.
             let (value, after) = field.split_value(rest).filter(|_| length != 0)?;
             rest = after;
-            out.extend_from_slice(separator);
+            let before = out.octets.len();
+            out.octets.extend_from_slice(separator);
             separator = b",";
             write_value(data_type, value, self.records, self.depth, out);
+            if out.is_full(before) {
+                break;
+            }
         }
-        out.extend_from_slice(b"]}");
+        out.octets.extend_from_slice(b"]}");
         Some(())
     }
 
     /// `{"semantic":"ordered","records":[{…},{…}]}` (RFC 6313 §4.5.2).
-    fn write_records(&self, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    fn write_records(&self, value: &[u8], out: &mut Output<'_>) -> Option<()> {
         let (semantic, rest) = value.split_first()?;
         let (template, rest) = split_u16(rest)?;
-        write_semantic(*semantic, out);
-        out.extend_from_slice(b"\"records\":[");
+        write_semantic(*semantic, out.octets);
+        out.octets.extend_from_slice(b"\"records\":[");
         self.write_each(template, rest, &mut true, out)?;
-        out.extend_from_slice(b"]}");
+        out.octets.extend_from_slice(b"]}");
         Some(())
     }
 
     /// The same with records of several templates (RFC 6313 §4.5.3).
-    fn write_records_of_many(&self, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    fn write_records_of_many(&self, value: &[u8], out: &mut Output<'_>) -> Option<()> {
         let (semantic, mut rest) = value.split_first()?;
-        write_semantic(*semantic, out);
-        out.extend_from_slice(b"\"records\":[");
+        write_semantic(*semantic, out.octets);
+        out.octets.extend_from_slice(b"\"records\":[");
         let mut is_first = true;
-        while !rest.is_empty() {
+        while !rest.is_empty() && !out.is_truncated() {
             let (template, after) = split_u16(rest)?;
             let (length, after) = split_u16(after)?;
             let (records, after) = after.split_at_checked(usize::from(length).checked_sub(4)?)?;
             self.write_each(template, records, &mut is_first, out)?;
             rest = after;
         }
-        out.extend_from_slice(b"]}");
+        out.octets.extend_from_slice(b"]}");
         Some(())
     }
 
@@ -124,16 +134,21 @@ impl<W: RecordWriter> List<'_, W> {
         template: u16,
         mut records: &[u8],
         is_first: &mut bool,
-        out: &mut Vec<u8>,
+        out: &mut Output<'_>,
     ) -> Option<()> {
         while !records.is_empty() {
             let length = self.records.record_length(template, records)?;
             let (record, after) = records.split_at_checked(length)?;
             records = after;
-            out.extend_from_slice(if *is_first { b"{" } else { b",{" });
+            let before = out.octets.len();
+            let begin: &[u8] = if *is_first { b"{" } else { b",{" };
+            out.octets.extend_from_slice(begin);
             *is_first = false;
             self.records.write_record(template, record, self.depth, out);
-            out.push(b'}');
+            out.octets.push(b'}');
+            if out.is_full(before) {
+                break;
+            }
         }
         Some(())
     }

@@ -2,6 +2,7 @@
 //!
 //! Written by hand into one reused buffer, because the flow log is as hot as the decoder.
 //!
+//! * `output`: the limit;
 //! * `scalar`: numbers, addresses, text, octets;
 //! * `key`: names of elements;
 //! * `list`: structured data (RFC 6313);
@@ -11,6 +12,7 @@
 mod flow_record;
 mod key;
 mod list;
+mod output;
 mod record;
 mod scalar;
 

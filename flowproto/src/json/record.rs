@@ -4,9 +4,10 @@ use std::iter::successors;
 
 use super::key::{write_key, write_number_key};
 use super::list::{self, RecordWriter};
+use super::output::Output;
 use super::scalar::write_string;
 use crate::element::DataType;
-use crate::options_data::Metadata;
+use crate::options::Metadata;
 use crate::template::{Field, Template};
 
 const INGRESS_INTERFACE: (u32, u16) = (0, 10);
@@ -22,14 +23,18 @@ pub(crate) trait Templates {
     fn template(&self, id: u16) -> Option<&Template>;
 }
 
-/// Appends the fields of a record as members of a JSON object.
+/// Appends the fields of a record as members of a JSON object, in at most `limit` octets. Returns
+/// whether some are missing.
 pub(crate) fn write_members<C: Templates + Metadata>(
     template: &Template,
     record: &[u8],
     context: &C,
+    limit: usize,
     out: &mut Vec<u8>,
-) {
-    Writer { context }.write(template, record, 0, out);
+) -> bool {
+    let mut out = Output::new(out, limit);
+    Writer { context }.write(template, record, 0, &mut out);
+    out.is_truncated()
 }
 
 struct Writer<'a, C> {
@@ -38,7 +43,7 @@ struct Writer<'a, C> {
 
 impl<C: Templates + Metadata> Writer<'_, C> {
     /// `depth`: number of enclosing lists.
-    fn write(&self, template: &Template, record: &[u8], depth: usize, out: &mut Vec<u8>) {
+    fn write(&self, template: &Template, record: &[u8], depth: usize, out: &mut Output<'_>) {
         let fields = template.fields();
         // Elements seldom occur twice. If one does, its values are found without a search for each.
         let values: Vec<&[u8]> = match fields.iter().any(|field| field.is_repeated) {
@@ -50,26 +55,34 @@ impl<C: Templates + Metadata> Writer<'_, C> {
             if field.is_repeated || field.specifier.element() == OBSERVATION_DOMAIN_ID {
                 continue;
             }
-            out.extend_from_slice(separator);
+            let begin = out.octets.len();
+            out.octets.extend_from_slice(separator);
             separator = b",";
-            let data_type = self.write_key(field, out);
+            let data_type = self.write_key(field, out.octets);
             let next = |at: &u16| fields.get(usize::from(*at))?.next_occurrence;
             let others = successors(field.next_occurrence, next);
             let others = others.map_while(|at| values.get(usize::from(at)));
             let mut others = others.copied().peekable();
             let is_list = others.peek().is_some();
             if is_list {
-                out.push(b'[');
+                out.octets.push(b'[');
             }
             list::write_value(data_type, value, self, depth, out);
-            for other in others {
-                out.push(b',');
-                list::write_value(data_type, other, self, depth, out);
-            }
             if is_list {
-                out.push(b']');
+                for other in others {
+                    let before = out.octets.len();
+                    out.octets.push(b',');
+                    list::write_value(data_type, other, self, depth, out);
+                    if out.is_full(before) {
+                        break;
+                    }
+                }
+                out.octets.push(b']');
             }
-            self.write_name(template, field, value, out);
+            self.write_name(template, field, value, out.octets);
+            if out.is_full(begin) {
+                return;
+            }
         }
     }
 
@@ -115,7 +128,7 @@ impl<C: Templates + Metadata> RecordWriter for Writer<'_, C> {
         self.context.template(template)?.record_length(octets)
     }
 
-    fn write_record(&self, template: u16, record: &[u8], depth: usize, out: &mut Vec<u8>) {
+    fn write_record(&self, template: u16, record: &[u8], depth: usize, out: &mut Output<'_>) {
         if let Some(template) = self.context.template(template) {
             self.write(template, record, depth, out);
         }

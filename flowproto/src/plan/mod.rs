@@ -30,8 +30,8 @@ mod sampling;
 mod slot;
 mod time;
 
-pub(crate) use read::Values;
-pub(crate) use sampling::{Samplers, announced_sampling};
+pub(crate) use read::{SamplingScopes, Values};
+pub(crate) use sampling::{SamplingFields, Selection};
 pub(crate) use time::relative_to_header;
 
 use crate::field::{FieldSpan, FieldSpecifier};
@@ -63,17 +63,15 @@ struct Step {
     slot: Slot,
 }
 
-/// Context of a record: the header of its Message, and options data.
+/// Context of a record: the clocks of its exporter.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct MessageContext<'a> {
+pub(crate) struct MessageContext {
     /// Export time, milliseconds since the epoch.
     pub(crate) export_time_milliseconds: u64,
     /// `sysUpTime` of a v9 header, milliseconds; 0 in IPFIX.
     pub(crate) sys_up_time: u32,
     /// 160: the time at which the exporter's `sysUpTime` was 0, milliseconds since the epoch.
     pub(crate) system_init_milliseconds: Option<u64>,
-    /// Sampling announced in options data.
-    pub(crate) samplers: &'a Samplers,
 }
 
 /// The families of counters that a template's octets, or packets, are taken from.

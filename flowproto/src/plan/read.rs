@@ -4,13 +4,15 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
-use super::sampling::Rate;
+use super::sampling::{SamplingFields, Selection};
 use super::slot::Slot;
 use super::time::up_time_to_epoch;
 use super::{MessageContext, Plan, Step};
 use crate::address::Address;
 use crate::field::FieldSpan;
-use crate::record::{FlowKey, FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
+use crate::record::{
+    BiflowDirection, FlowKey, FlowRecord, Interfaces, Translation, Tunnel, TunnelType,
+};
 use crate::value::{float, ntp_to_unix, unsigned};
 
 /// Octets loaded for a number of any length.
@@ -105,7 +107,14 @@ const SAMPLING: u128 = bits([
     Slot::SamplingPacketInterval,
     Slot::SamplingPopulation,
     Slot::SamplingProbability,
+]);
+/// Properties of a record that an announcement of sampling can have as its scope, besides interfaces.
+const SAMPLING_SCOPES: u128 = bits([
     Slot::SelectorId,
+    Slot::SelectionSequence,
+    Slot::ObservationPoint,
+    Slot::LineCard,
+    Slot::Port,
 ]);
 const REVERSE: u128 = bits([
     Slot::ReverseOctets,
@@ -165,7 +174,7 @@ impl Plan {
         &self,
         octets: &[u8],
         spans: &[FieldSpan],
-        context: &MessageContext<'_>,
+        context: &MessageContext,
         values: &mut Values,
         record: &mut FlowRecord,
     ) {
@@ -274,7 +283,7 @@ impl Values {
     }
 
     #[inline]
-    fn fill(&self, context: &MessageContext<'_>, record: &mut FlowRecord) {
+    fn fill(&self, context: &MessageContext, record: &mut FlowRecord) {
         record.key = FlowKey {
             source_address: self.address(Slot::SourceV4, Slot::SourceV6),
             destination_address: self.address(Slot::DestinationV4, Slot::DestinationV6),
@@ -290,19 +299,25 @@ impl Values {
         record.ip_class_of_service = self.low_u8(Slot::ClassOfService);
         record.flow_end_reason = self.low_u8(Slot::FlowEndReason).into();
         record.icmp_type_code = self.low_u16(Slot::IcmpTypeCode);
-        record.vlan_id = self.low_u16(Slot::VlanId);
+        // A VLAN ID has 12 bits.
+        record.vlan_id = match self.low_u16(Slot::VlanId) {
+            vlan_id @ 0..4096 => vlan_id,
+            _ => 0,
+        };
         record.biflow_direction = self
-            .any(Slot::BiflowDirection.bit())
-            .then(|| self.low_u8(Slot::BiflowDirection).into());
+            .number_if(Slot::BiflowDirection)
+            .and_then(|number| BiflowDirection::of_octet(u8::try_from(number).ok()?));
         record.new_connection_delta_count = self.low_u32_if(Slot::NewConnections);
         record.connection_sum_duration_seconds = self.number_if(Slot::ConnectionSeconds);
         if self.any(INTERFACES) {
             record.interfaces = Some(Interfaces {
                 ingress_interface: self.low_u32(Slot::IngressInterface),
                 egress_interface: self.low_u32(Slot::EgressInterface),
+                // 0 ingress, 1 egress; other values are not defined.
                 flow_direction: self
-                    .any(Slot::FlowDirection.bit())
-                    .then(|| self.low_u8(Slot::FlowDirection)),
+                    .number_if(Slot::FlowDirection)
+                    .and_then(|number| u8::try_from(number).ok())
+                    .filter(|direction| *direction <= 1),
             });
         }
         if self.any(ROUTING) {
@@ -315,19 +330,17 @@ impl Values {
         if self.any(OTHER_TIMES) {
             self.fill_times(context, record);
         }
-        record.sampling = if self.any(SAMPLING) {
-            let selected = || context.samplers.of(self.number_if(Slot::SelectorId));
-            self.rate().sampling().or_else(selected).unwrap_or_default()
-        } else {
-            context.samplers.of(None).unwrap_or_default()
-        };
+        if self.any(SAMPLING) {
+            let selection = self.sampling_fields().selection();
+            selection.unwrap_or_default().apply(record);
+        }
         if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL) {
             self.fill_rest(record);
         }
     }
 
     /// The plan kept only the finest start and the finest end of a template.
-    fn fill_times(&self, context: &MessageContext<'_>, record: &mut FlowRecord) {
+    fn fill_times(&self, context: &MessageContext, record: &mut FlowRecord) {
         let init = self
             .number_if(Slot::SystemInitTime)
             .or(context.system_init_milliseconds);
@@ -360,17 +373,55 @@ impl Values {
         record.flow_end_milliseconds = end.unwrap_or(record.flow_end_milliseconds);
     }
 
-    fn rate(&self) -> Rate {
-        Rate {
-            interval: self.low_u32_if(Slot::SamplingInterval),
-            packet_interval: self.low_u32_if(Slot::SamplingPacketInterval),
-            packet_space: self.low_u32(Slot::SamplingPacketSpace),
-            size: self.low_u32(Slot::SamplingSize),
-            population: self.low_u32_if(Slot::SamplingPopulation),
+    fn sampling_fields(&self) -> SamplingFields {
+        SamplingFields {
+            interval: self.number_if(Slot::SamplingInterval),
+            algorithm: self.number_if(Slot::SamplingAlgorithm),
+            selector_algorithm: self.number_if(Slot::SelectorAlgorithm),
+            packet_interval: self.number_if(Slot::SamplingPacketInterval),
+            packet_space: self.number(Slot::SamplingPacketSpace),
+            size: self.number_if(Slot::SamplingSize),
+            population: self.number_if(Slot::SamplingPopulation),
             probability: self
                 .number_if(Slot::SamplingProbability)
                 .map(f64::from_bits),
+            ..SamplingFields::default()
         }
+    }
+
+    /// The sampling that the record itself reports.
+    pub(crate) fn own_sampling(&self) -> Option<Selection> {
+        if !self.any(SAMPLING) {
+            return None;
+        }
+        self.sampling_fields().selection()
+    }
+
+    /// Whether the records have properties by which sampling is announced.
+    pub(crate) const fn have_sampling_scopes(&self) -> bool {
+        self.any(SAMPLING_SCOPES)
+    }
+
+    /// The properties by which sampling is announced, besides interfaces.
+    pub(crate) fn sampling_scopes(&self) -> SamplingScopes {
+        SamplingScopes {
+            selector: self.number_if(Slot::SelectorId),
+            sequence: self.number_if(Slot::SelectionSequence),
+            observation_point: self.number_if(Slot::ObservationPoint),
+            line_card: self.number_if(Slot::LineCard),
+            port: self.number_if(Slot::Port),
+        }
+    }
+
+    /// Whether the records are those of firewall connections.
+    pub(crate) const fn are_firewall_connections(&self) -> bool {
+        self.any(Slot::FirewallEvent.bit())
+    }
+
+    /// 233 `firewallEvent` and 148 `flowId` of a record of a firewall connection.
+    pub(crate) fn firewall_event(&self) -> Option<(u64, u64)> {
+        let event = self.number_if(Slot::FirewallEvent)?;
+        Some((event, self.number(Slot::FlowId)))
     }
 
     /// Fields that few templates have.
@@ -417,4 +468,19 @@ impl Values {
             });
         }
     }
+}
+
+/// Properties of a record by which sampling is announced.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SamplingScopes {
+    /// 302 or 48.
+    pub(crate) selector: Option<u64>,
+    /// 301.
+    pub(crate) sequence: Option<u64>,
+    /// 138.
+    pub(crate) observation_point: Option<u64>,
+    /// 141.
+    pub(crate) line_card: Option<u64>,
+    /// 142.
+    pub(crate) port: Option<u64>,
 }

@@ -76,6 +76,14 @@ pub(super) enum Slot {
     TunnelProtocol,
     TunnelSourcePort,
     TunnelDestinationPort,
+    SamplingAlgorithm,
+    SelectorAlgorithm,
+    SelectionSequence,
+    ObservationPoint,
+    LineCard,
+    Port,
+    FirewallEvent,
+    FlowId,
 }
 
 /// Start times of a flow in order of preference: `sysUpTime` depends on the exporter's boot time,
@@ -98,7 +106,7 @@ pub(super) const ENDS: [Slot; 5] = [
 
 impl Slot {
     /// Number of slots.
-    pub(super) const COUNT: usize = Self::TunnelDestinationPort.index() + 1;
+    pub(super) const COUNT: usize = Self::FlowId.index() + 1;
     /// Number of slots for addresses of 16 octets.
     pub(super) const WIDE: usize = Self::PostNatDestinationV6.index() + 1;
 
@@ -193,6 +201,17 @@ impl Slot {
             (0, 309) => (Self::SamplingSize, 0),
             (0, 310) => (Self::SamplingPopulation, 0),
             (0, 311) => (Self::SamplingProbability, 0),
+            (0, 35) => (Self::SamplingAlgorithm, 1),
+            (0, 49) => (Self::SamplingAlgorithm, 2),
+            (0, 304) => (Self::SelectorAlgorithm, 0),
+            (0, 301) => (Self::SelectionSequence, 0),
+            (0, 138) => (Self::ObservationPoint, 0),
+            (0, 141) => (Self::LineCard, 0),
+            (0, 142) => (Self::Port, 0),
+            (0, 148) => (Self::FlowId, 0),
+            (0, 233) => (Self::FirewallEvent, 1),
+            // Cisco ASA before 233 was registered.
+            (0, 40_005) => (Self::FirewallEvent, 2),
             (0, 302) => (Self::SelectorId, 1),
             (0, 48) => (Self::SelectorId, 2),
             (0, 58) => (Self::VlanId, 1),

@@ -5,11 +5,7 @@ use super::MessageContext;
 /// A `sysUpTime` as milliseconds since the epoch. `init`: the time at which it was 0, if known. The
 /// counter wraps after 49.7 days: of all possible times, the latest one that is not after the
 /// export is taken.
-pub(super) fn up_time_to_epoch(
-    up_time: u32,
-    init: Option<u64>,
-    context: &MessageContext<'_>,
-) -> u64 {
+pub(super) fn up_time_to_epoch(up_time: u32, init: Option<u64>, context: &MessageContext) -> u64 {
     const WRAP: u64 = 1 << 32;
     /// Tolerance: export times are whole seconds, and clocks differ.
     const AFTER_EXPORT: u64 = 60_000;

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use crate::address::Address;
 use crate::wire::{MessageHeader, Version};
 
-/// An Observation Domain of an exporter.
+/// Index of a session.
+pub(crate) type Place = usize;
+
+/// An Observation Domain of an exporter, whatever the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct DomainKey {
     pub(crate) address: Address,
@@ -18,6 +21,14 @@ pub(crate) struct DomainKey {
 pub(crate) struct Origin {
     pub(crate) exporter: SocketAddr,
     /// Number of the connection; 0 for datagrams.
+    pub(crate) connection: u64,
+}
+
+/// A device: all that one address sends in one protocol, over UDP or over one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct DeviceKey {
+    pub(crate) address: Address,
+    pub(crate) version: Version,
     pub(crate) connection: u64,
 }
 
@@ -42,13 +53,12 @@ impl SessionKey {
             connection: origin.connection,
         }
     }
-}
 
-/// The sessions whose template a Data Set can wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum TemplateScope {
-    /// One session, by its place: it has templates of its own.
-    Session(usize),
-    /// Any session of the domain: the Set came from a port that has not sent a template.
-    Domain(DomainKey),
+    pub(crate) const fn device(&self) -> DeviceKey {
+        DeviceKey {
+            address: self.domain.address,
+            version: self.domain.version,
+            connection: self.connection,
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Summary of an Observation Domain, for metrics.
 
-use super::sequence::{Convention, SequenceCounts};
+use super::convention::Convention;
+use super::gaps::SequenceCounts;
 use crate::address::Address;
+use crate::record::Sampling;
 use crate::wire::Version;
 
 /// Counts that an exporter reports of itself in options data, since its start (RFC 7011 §4.1, §4.2
@@ -46,7 +48,7 @@ impl Statistics {
     }
 }
 
-/// One Observation Domain of an exporter, as received in one Transport Session.
+/// One Observation Domain of an exporter, over all its Transport Sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct DomainReport<'a> {
     /// Source address.
@@ -65,4 +67,13 @@ pub struct DomainReport<'a> {
     pub sequence: SequenceCounts,
     /// Counts that the exporter reports of itself.
     pub statistics: Statistics,
+    /// Sampling in force for its latest record.
+    pub sampling: Sampling,
+    /// Data Records whose sampling is not known: they name a selector that was not announced, or
+    /// announcements contradict each other. They count as if not sampled.
+    pub records_of_unknown_sampling: u64,
+    /// Options records that announce sampling in a way that is not understood.
+    pub announcements_ignored: u64,
+    /// Data Sets read with the template of another Transport Session.
+    pub sets_of_shared_templates: u64,
 }

@@ -29,7 +29,7 @@ impl RecordSink for Taken {
     fn message(&mut self, _: &Message<'_>) {}
     fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
         let mut text = Vec::new();
-        fields.write_json(&mut text);
+        fields.write_json(usize::MAX, &mut text);
         self.records.push(record.clone());
         self.json.push(String::from_utf8(text).unwrap());
     }
@@ -146,8 +146,7 @@ impl Exporter {
     }
 
     pub fn unusable(&self, reason: Unusable) -> u64 {
-        let at = Unusable::ALL.iter().position(|r| *r == reason).unwrap();
-        self.process.counters().unusable[at]
+        self.process.counters().unusable.get(reason)
     }
 }
 

@@ -1,7 +1,5 @@
-//! Options data: what an exporter announces about itself in options records. Names of interfaces
-//! (10 → 82) and applications (95 → 96), and types of its own elements (RFC 5610).
-
-use std::collections::HashMap;
+//! Metadata: names of interfaces (10 → 82) and applications (95 → 96), and types of an exporter's own
+//! elements (RFC 5610).
 
 use crate::element::{self, DataType};
 use crate::field::FieldSpecifier;
@@ -12,23 +10,11 @@ const MAX_NAME_OCTETS: usize = 255;
 /// Maximum length of an application identifier, octets (RFC 6759 §4.1).
 const MAX_APPLICATION_OCTETS: usize = 24;
 
-type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
-
 /// Name and data type of an Information Element, as its exporter describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ElementType {
     pub(crate) name: Box<str>,
     pub(crate) data_type: DataType,
-}
-
-/// Metadata learned from the options records of one Observation Domain.
-#[derive(Debug, Default)]
-pub(crate) struct OptionsData {
-    interfaces: Map<u32, Box<str>>,
-    applications: Map<Box<[u8]>, Box<str>>,
-    types: Map<(u32, u16), ElementType>,
-    /// Element by name: the first one that was described with it.
-    names: Map<Box<str>, (u32, u16)>,
 }
 
 /// One piece of metadata.
@@ -50,65 +36,6 @@ pub(crate) trait Metadata {
     fn application(&self, value: &[u8]) -> Option<&str>;
     /// The type of an element that no public registry has.
     fn type_of(&self, enterprise: u32, id: u16) -> Option<&ElementType>;
-}
-
-impl Metadata for OptionsData {
-    fn interface(&self, value: &[u8]) -> Option<&str> {
-        let number = u32::try_from(unsigned(value)).ok()?;
-        self.interfaces.get(&number).map(|name| &**name)
-    }
-
-    fn application(&self, value: &[u8]) -> Option<&str> {
-        self.applications.get(value).map(|name| &**name)
-    }
-
-    fn type_of(&self, enterprise: u32, id: u16) -> Option<&ElementType> {
-        self.types.get(&(enterprise, id))
-    }
-}
-
-impl OptionsData {
-    /// Number of entries.
-    pub(crate) fn len(&self) -> usize {
-        let (interfaces, applications) = (self.interfaces.len(), self.applications.len());
-        interfaces
-            .saturating_add(applications)
-            .saturating_add(self.types.len())
-    }
-
-    /// Whether `entry` would be one more.
-    pub(crate) fn is_new(&self, entry: &MetadataEntry) -> bool {
-        match entry {
-            MetadataEntry::Interface(id, _) => !self.interfaces.contains_key(id),
-            MetadataEntry::Application(id, _) => !self.applications.contains_key(id),
-            MetadataEntry::Type(enterprise, id, _) => !self.types.contains_key(&(*enterprise, *id)),
-        }
-    }
-
-    /// Whether another element has the same name, so that a JSON object of both would have it
-    /// twice.
-    pub(crate) fn is_name_taken(&self, entry: &MetadataEntry) -> bool {
-        let MetadataEntry::Type(enterprise, id, element) = entry else {
-            return false;
-        };
-        let owner = self.names.get(&element.name);
-        owner.is_some_and(|owner| *owner != (*enterprise, *id))
-    }
-
-    /// Keeps an entry, replacing an earlier one.
-    pub(crate) fn insert(&mut self, entry: MetadataEntry) {
-        match entry {
-            MetadataEntry::Interface(id, name) => drop(self.interfaces.insert(id, name)),
-            MetadataEntry::Application(id, name) => drop(self.applications.insert(id, name)),
-            MetadataEntry::Type(enterprise, id, element) => {
-                let name = element.name.clone();
-                if let Some(before) = self.types.insert((enterprise, id), element) {
-                    self.names.remove(&before.name);
-                }
-                self.names.insert(name, (enterprise, id));
-            }
-        }
-    }
 }
 
 /// The metadata fields of one options record.
