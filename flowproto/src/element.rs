@@ -68,6 +68,28 @@ impl DataType {
             _ => return None,
         })
     }
+
+    /// A value of 339 `informationElementDataType` for the type: that of the widest one.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::OctetArray => 0,
+            Self::Unsigned => 4,
+            Self::Signed => 8,
+            Self::Float => 10,
+            Self::Boolean => 11,
+            Self::MacAddress => 12,
+            Self::String => 13,
+            Self::DateTimeSeconds => 14,
+            Self::DateTimeMilliseconds => 15,
+            Self::DateTimeMicroseconds => 16,
+            Self::DateTimeNanoseconds => 17,
+            Self::Ipv4Address => 18,
+            Self::Ipv6Address => 19,
+            Self::BasicList => 20,
+            Self::SubTemplateList => 21,
+            Self::SubTemplateMultiList => 22,
+        }
+    }
 }
 
 /// One row of a registry.

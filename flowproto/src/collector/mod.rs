@@ -31,7 +31,7 @@ mod totals;
 
 pub use crate::sessions::{
     Convention, Domain, DomainReport, Limits, Reasons, SamplingPolicy, SamplingRule,
-    SequenceCounts, Statistics, Unusable,
+    SequenceCounts, State, StateError, Statistics, Unusable,
 };
 pub use crate::wire::Version;
 pub use counters::{Counters, Occupancy};

@@ -16,7 +16,7 @@ use super::totals::Totals;
 use crate::address::Address;
 use crate::sessions::{
     DomainReport, Limits, MessageSequence, Origin, Place, RecordNumbers, SamplingPolicy,
-    SessionKey, SessionMessage, Sessions, Unusable, Verdict,
+    SessionKey, SessionMessage, Sessions, State, Unusable, Verdict,
 };
 use crate::template::Template;
 use crate::wire::{DefinedFields, Event, MessageHeader, Parser, Violation};
@@ -108,6 +108,19 @@ impl CollectingProcess {
     /// Sets the sampling of exporters whose announcements are wrong or missing.
     pub fn set_sampling_policy(&mut self, policy: SamplingPolicy) {
         self.sessions.set_sampling_policy(policy);
+    }
+
+    /// The templates, options data and sequence numbers of exporters that send datagrams, to be kept over
+    /// a restart of the collector.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.sessions.state()
+    }
+
+    /// Continues with the state of an earlier process, as far as there is room. To be called before the
+    /// first datagram.
+    pub fn restore(&mut self, state: &State, now_milliseconds: u64) {
+        self.sessions.restore(state, now_milliseconds);
     }
 
     /// Decodes one datagram received from `exporter` at `now_milliseconds` (since the epoch) and passes

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 
 pub use crate::rule::{Requirement, Rule};
 
-use crate::collector::{CollectingProcess, Fields, Limits, Message, RecordSink};
+use crate::collector::{CollectingProcess, Fields, Limits, Message, RecordSink, SamplingPolicy};
 use crate::record::FlowRecord;
 use crate::template::Template;
 use crate::wire::{Version, fixed};
@@ -106,9 +106,14 @@ impl Explainer {
         printer.end();
     }
 
-    /// Appends a summary: what each exporter sent, and which rules it broke.
+    /// Sets the sampling of exporters whose announcements are wrong or missing.
+    pub fn set_sampling_policy(&mut self, policy: SamplingPolicy) {
+        self.process.set_sampling_policy(policy);
+    }
+
+    /// Appends a summary: what each exporter sent, the sampling in force, and which rules it broke.
     pub fn summarize(&self, out: &mut Vec<u8>) {
-        self.summary.write(out);
+        self.summary.write(self.process.domains(), out);
     }
 
     /// Number of times that a rule was broken.

@@ -1,6 +1,7 @@
 //! Prints Data Records, and checks their values.
 
 use super::printer::Printer;
+use super::summary::sampling;
 use super::templates::{self, Scope};
 use super::value;
 use crate::Address;
@@ -160,9 +161,7 @@ fn summary(flow: &FlowRecord) -> String {
         ));
     }
     if flow.sampling != Sampling::NONE {
-        let Sampling { interval, space } = flow.sampling;
-        let population = u64::from(interval) + u64::from(space);
-        text.push_str(&format!(", {interval} in {population} sampled"));
+        text.push_str(&format!(", {} sampled", sampling(flow.sampling)));
     }
     text
 }

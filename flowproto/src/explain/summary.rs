@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::collector::MessageTally;
+use crate::collector::{DomainReport, MessageTally};
+use crate::record::Sampling;
 use crate::rule::Rule;
 
 /// Maximum number of exporters with a line of their own. The others are added up in one line.
@@ -84,7 +85,12 @@ impl Summary {
         of_rule.map(|(_, broken)| broken.count).sum()
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Writes the summary. `domains`: reports of the Observation Domains.
+    pub(super) fn write<'a>(
+        &self,
+        domains: impl Iterator<Item = DomainReport<'a>>,
+        out: &mut Vec<u8>,
+    ) {
         let sum = |of: fn(&SourceTotals) -> u64| self.sources.values().map(of).sum::<u64>();
         drop(writeln!(
             out,
@@ -130,6 +136,7 @@ impl Summary {
                 totals.broken_rules,
             ));
         }
+        write_sampling(domains, out);
         if self.broken_rules.is_empty() {
             out.extend_from_slice(b"\n  No problem found.\n");
             return;
@@ -161,6 +168,49 @@ impl Summary {
             }
         }
         out.extend_from_slice(b"\n  ! breaks the protocol   ~ worth knowing\n");
+    }
+}
+
+/// Writes the sampling in force at the end, of each Observation Domain that has any, or whose records
+/// or options data leave it open.
+fn write_sampling<'a>(domains: impl Iterator<Item = DomainReport<'a>>, out: &mut Vec<u8>) {
+    let mut lines: Vec<_> = domains
+        .filter(|domain| {
+            domain.sampling != Sampling::NONE
+                || domain.records_of_unknown_sampling > 0
+                || domain.announcements_ignored > 0
+        })
+        .map(|domain| (domain.exporter, domain.observation_domain_id, domain))
+        .collect();
+    lines.sort_by_key(|(exporter, domain, report)| (*exporter, *domain, report.version));
+    lines.truncate(MAX_EXPORTERS);
+    if lines.is_empty() {
+        return;
+    }
+    drop(writeln!(
+        out,
+        "\n  {:<39}  {:<7}  {:>10}  {:>20}  {:>15}  {:>15}",
+        "EXPORTER", "VERSION", "DOMAIN", "SAMPLED", "UNKNOWN RECORDS", "UNKNOWN OPTIONS"
+    ));
+    for (exporter, domain, report) in lines {
+        drop(writeln!(
+            out,
+            "  {:<39}  {:<7}  {domain:>10}  {:>20}  {:>15}  {:>15}",
+            address(exporter.to_ip()),
+            version_name(report.version.number()),
+            sampling(report.sampling),
+            report.records_of_unknown_sampling,
+            report.announcements_ignored,
+        ));
+    }
+}
+
+/// `1 in 100`.
+pub(super) fn sampling(sampling: Sampling) -> String {
+    let Sampling { interval, space } = sampling;
+    match space {
+        0 => "all".to_owned(),
+        _ => format!("{interval} in {}", u64::from(interval) + u64::from(space)),
     }
 }
 

@@ -7,7 +7,7 @@ const CLOSING_OCTETS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Output<'a> {
     pub(super) octets: &'a mut Vec<u8>,
-    /// Length of `octets` that is not exceeded.
+    /// Length of `octets` beyond which nothing is begun.
     end: usize,
     is_full: bool,
 }
@@ -27,7 +27,8 @@ impl<'a> Output<'a> {
     /// is beyond the limit. True if no other part may follow.
     #[inline]
     pub(super) fn is_full(&mut self, before: usize) -> bool {
-        if !self.is_full && self.octets.len() > self.end {
+        let closing = if self.is_full { CLOSING_OCTETS } else { 0 };
+        if self.octets.len() > self.end.saturating_add(closing) {
             self.octets.truncate(before);
             self.is_full = true;
         }

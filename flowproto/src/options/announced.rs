@@ -2,8 +2,9 @@
 //!
 //! An exporter may announce options data from another UDP port, or under another Source ID, than
 //! those of its flows. Several exporters may share an address. So each value is kept with its
-//! announcer. What a session announced itself holds for it; otherwise what its domain announced, then
-//! what the device announced, each only if it is unambiguous.
+//! announcer, once for the announcer's domain and once for the device. What a session announced itself
+//! holds for it; otherwise what its domain announced, then what another domain announced for the
+//! device, each only if it is unambiguous.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,6 +19,16 @@ pub(crate) struct Announcer {
     pub(crate) domain: u32,
     /// Number of the session, never reused.
     pub(crate) session: u64,
+}
+
+/// Who announced a value, and where it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) announcer: Announcer,
+    /// It holds for other domains of the device too.
+    pub(crate) of_device: bool,
+    /// Another session of the domain has announced another value since.
+    pub(crate) is_superseded: bool,
 }
 
 /// An announced value.
@@ -85,12 +96,12 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
     }
 
     /// Whether the announcement would add one more value.
-    pub(crate) fn is_new(&self, key: &K, announcer: Announcer, value: &V) -> bool {
+    pub(crate) fn is_new(&self, key: &K, announcer: Announcer, of_device: bool, value: &V) -> bool {
         let candidates = self.entries.get(key);
         candidates.is_none_or(|candidates| {
             candidates.len() < MAX_CANDIDATES
-                && !candidates.iter().any(|c| c.announcer == announcer)
-                && (self.keeps_all || !is_agreed(candidates, announcer, value))
+                && !candidates.iter().any(|c| c.is_of(announcer, of_device))
+                && (self.keeps_all || !is_agreed(candidates, announcer, of_device, value))
         })
     }
 
@@ -104,18 +115,20 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
         value: V,
     ) -> bool {
         let candidates = self.entries.entry(key).or_default();
-        let own = candidates.iter_mut().find(|c| c.announcer == announcer);
+        let mut own = candidates.iter_mut();
+        let own = own.find(|c| c.is_of(announcer, of_device));
         let is_own = own.is_some();
         let mut was_superseded = false;
         let is_repeated = own.is_some_and(|own| {
             was_superseded = std::mem::take(&mut own.is_superseded);
             own.value == value
         });
-        if is_repeated || !is_own && !self.keeps_all && is_agreed(candidates, announcer, &value) {
+        let is_agreed = !self.keeps_all && is_agreed(candidates, announcer, of_device, &value);
+        if is_repeated || !is_own && is_agreed {
             return was_superseded;
         }
         // A new value replaces those of other ports, unless they go on announcing theirs.
-        let of_domain = |c: &Candidate<V>| c.announcer.domain == announcer.domain;
+        let of_domain = |c: &Candidate<V>| c.holds_in(announcer.domain, of_device);
         let is_current = |c: &Candidate<V>| of_domain(c) && !c.is_superseded && c.value == value;
         if !candidates.iter().any(is_current) {
             for other in candidates.iter_mut().filter(|c| of_domain(c)) {
@@ -128,7 +141,8 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
             of_device,
             is_superseded: false,
         };
-        match candidates.iter_mut().find(|c| c.announcer == announcer) {
+        let mut own = candidates.iter_mut();
+        match own.find(|c| c.is_of(announcer, of_device)) {
             Some(own) => *own = candidate,
             None => {
                 if candidates.len() >= MAX_CANDIDATES {
@@ -157,21 +171,21 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
         {
             return Resolved::Known(&only.value);
         }
-        let own = candidates.iter().find(|c| c.announcer == asking);
-        if let Some(own) = own {
-            return Resolved::Known(&own.value);
+        for of_device in [false, true] {
+            let own = candidates.iter().find(|c| c.is_of(asking, of_device));
+            if let Some(own) = own {
+                return Resolved::Known(&own.value);
+            }
         }
-        let of_domain = candidates
-            .iter()
-            .filter(|c| c.announcer.domain == asking.domain && !c.is_superseded);
-        match agreed(of_domain) {
-            Resolved::Unknown => agreed(
-                candidates
-                    .iter()
-                    .filter(|c| c.of_device && !c.is_superseded),
-            ),
-            resolved => resolved,
+        let current = || candidates.iter().filter(|c| !c.is_superseded);
+        for of_device in [false, true] {
+            let of_domain = current().filter(|c| c.holds_in(asking.domain, of_device));
+            match agreed(of_domain) {
+                Resolved::Unknown => {}
+                resolved => return resolved,
+            }
         }
+        agreed(current().filter(|c| c.of_device))
     }
 
     /// Drops values, and returns the number of those dropped.
@@ -185,21 +199,45 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
         before.saturating_sub(self.values)
     }
 
-    /// All values: key, announcer, whether it is of the device, value.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, Announcer, bool, &V)> {
+    /// All values, with who announced them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, Origin, &V)> {
         let entries = self.entries.iter();
         entries.flat_map(|(key, candidates)| {
             let candidates = candidates.iter();
-            candidates.map(move |c| (key, c.announcer, c.of_device, &c.value))
+            candidates.map(move |candidate| {
+                let origin = Origin {
+                    announcer: candidate.announcer,
+                    of_device: candidate.of_device,
+                    is_superseded: candidate.is_superseded,
+                };
+                (key, origin, &candidate.value)
+            })
         })
     }
 }
 
+impl<V> Candidate<V> {
+    /// Whether it is the value of this announcer for its domain, or for the device.
+    fn is_of(&self, announcer: Announcer, of_device: bool) -> bool {
+        self.announcer == announcer && self.of_device == of_device
+    }
+
+    /// Whether it is a value of this domain, for itself or for the device.
+    const fn holds_in(&self, domain: u32, of_device: bool) -> bool {
+        self.announcer.domain == domain && self.of_device == of_device
+    }
+}
+
 /// Whether the domain agrees in this value already.
-fn is_agreed<V: PartialEq>(candidates: &[Candidate<V>], announcer: Announcer, value: &V) -> bool {
+fn is_agreed<V: PartialEq>(
+    candidates: &[Candidate<V>],
+    announcer: Announcer,
+    of_device: bool,
+    value: &V,
+) -> bool {
     let of_domain = candidates
         .iter()
-        .filter(|c| c.announcer.domain == announcer.domain && !c.is_superseded);
+        .filter(|c| c.holds_in(announcer.domain, of_device) && !c.is_superseded);
     matches!(agreed(of_domain), Resolved::Known(agreed) if agreed == value)
 }
 
@@ -273,7 +311,10 @@ mod tests {
     fn a_value_in_which_all_ports_agree_is_kept_once() {
         let mut announced = Announced::of_all();
         for session in 0..10 {
-            assert_eq!(announced.is_new(&(), port(session), &10), session == 0);
+            assert_eq!(
+                announced.is_new(&(), port(session), true, &10),
+                session == 0
+            );
             announced.announce((), port(session), true, 10);
         }
         assert_eq!(announced.len(), 1);

@@ -16,4 +16,4 @@ pub(crate) use announced::{Announcer, Resolved};
 pub(crate) use metadata::{ElementType, Metadata};
 pub(crate) use record::OptionsRecord;
 pub(crate) use sampling::SamplingResolver;
-pub(crate) use store::OptionsStore;
+pub(crate) use store::{Announcement, Content, OptionsStore, SamplerScope};

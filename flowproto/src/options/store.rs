@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::announced::{Announced, Announcer, Resolved};
+use super::announced::{Announced, Announcer, Origin, Resolved};
 use super::metadata::ElementType;
 use crate::address::Address;
 use crate::plan::Selection;
@@ -32,12 +32,12 @@ pub(crate) enum SamplerScope {
 #[derive(Clone, Debug)]
 pub(crate) struct Announcement {
     /// It holds for other domains of the device too.
-    pub(super) of_device: bool,
-    pub(super) content: Content,
+    pub(crate) of_device: bool,
+    pub(crate) content: Content,
 }
 
 /// What is announced.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Content {
     DomainName(Box<str>),
     ExporterAddress(Address),
@@ -118,18 +118,23 @@ impl OptionsStore {
 
     /// Whether the announcement would add one more value.
     pub(crate) fn is_new(&self, by: Announcer, announcement: &Announcement) -> bool {
+        let of_device = announcement.of_device;
         match &announcement.content {
-            Content::DomainName(name) => self.domain_names.is_new(&(), by, name),
-            Content::ExporterAddress(address) => self.exporter_addresses.is_new(&(), by, address),
-            Content::SystemInit(time) => self.system_init.is_new(&(), by, time),
-            Content::Sampler(SamplerScope::Selector(id), selection) => {
-                self.selectors.is_new(id, by, selection)
+            Content::DomainName(name) => self.domain_names.is_new(&(), by, of_device, name),
+            Content::ExporterAddress(address) => {
+                self.exporter_addresses.is_new(&(), by, of_device, address)
             }
-            Content::Sampler(scope, selection) => self.samplers.is_new(scope, by, selection),
-            Content::Sequence(id, selectors) => self.sequences.is_new(id, by, selectors),
-            Content::Interface(id, name) => self.interfaces.is_new(id, by, name),
-            Content::Application(id, name) => self.applications.is_new(id, by, name),
-            Content::Type(id, element) => self.types.is_new(id, by, element),
+            Content::SystemInit(time) => self.system_init.is_new(&(), by, of_device, time),
+            Content::Sampler(SamplerScope::Selector(id), selection) => {
+                self.selectors.is_new(id, by, of_device, selection)
+            }
+            Content::Sampler(scope, selection) => {
+                self.samplers.is_new(scope, by, of_device, selection)
+            }
+            Content::Sequence(id, selectors) => self.sequences.is_new(id, by, of_device, selectors),
+            Content::Interface(id, name) => self.interfaces.is_new(id, by, of_device, name),
+            Content::Application(id, name) => self.applications.is_new(id, by, of_device, name),
+            Content::Type(id, element) => self.types.is_new(id, by, of_device, element),
         }
     }
 
@@ -190,7 +195,10 @@ impl OptionsStore {
                 let name = element.name.clone();
                 self.types.announce(id, by, of_device, element);
                 if let Some(before) = before.filter(|before| *before != name)
-                    && !self.types.iter().any(|(_, _, _, e)| e.name == before)
+                    && !self
+                        .types
+                        .iter()
+                        .any(|(.., element)| element.name == before)
                 {
                     self.type_names.remove(&before);
                 }
@@ -217,7 +225,7 @@ impl OptionsStore {
             values = values.saturating_add(dropped);
         }
         let described = self.types.iter();
-        let names = described.map(|(id, _, _, element)| (element.name.clone(), *id));
+        let names = described.map(|(id, _, element)| (element.name.clone(), *id));
         self.type_names = names.collect();
         values
     }
@@ -275,8 +283,8 @@ impl OptionsStore {
     /// The sampling in which all selectors of the domain agree.
     pub(crate) fn all_selectors(&self, asking: Announcer) -> Resolved<Selection> {
         let mut agreed = Resolved::Unknown;
-        for (id, by, _, _) in self.selectors.iter() {
-            if by.domain != asking.domain {
+        for (id, origin, _) in self.selectors.iter() {
+            if origin.announcer.domain != asking.domain {
                 continue;
             }
             let selection = match self.sampler(SamplerScope::Selector(*id), asking) {
@@ -292,40 +300,46 @@ impl OptionsStore {
         agreed
     }
 
-    /// All announcements with their announcers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Announcer, Announcement)> {
+    /// All announcements with their origin.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Origin, Content)> {
         fn all<'a, K, V>(
             values: &'a Announced<K, V>,
             content: impl Fn(&K, &V) -> Content + 'a,
-        ) -> impl Iterator<Item = (Announcer, Announcement)> + 'a
+        ) -> impl Iterator<Item = (Origin, Content)> + 'a
         where
             K: Eq + std::hash::Hash,
             V: PartialEq,
         {
-            values.iter().map(move |(key, by, of_device, value)| {
-                let content = content(key, value);
-                (by, Announcement { of_device, content })
-            })
+            let values = values.iter();
+            values.map(move |(key, origin, value)| (origin, content(key, value)))
         }
-        all(&self.domain_names, |(), name| {
+        let names = all(&self.domain_names, |(), name| {
             Content::DomainName(name.clone())
-        })
-        .chain(all(&self.exporter_addresses, |(), address| {
-            Content::ExporterAddress(*address)
-        }))
-        .chain(all(&self.system_init, |(), time| {
-            Content::SystemInit(*time)
-        }))
-        .chain(all(&self.samplers, |scope, s| Content::Sampler(*scope, *s)))
-        .chain(all(&self.sequences, |id, ids| {
-            Content::Sequence(*id, ids.clone())
-        }))
-        .chain(all(&self.interfaces, |id, name| {
-            Content::Interface(*id, name.clone())
-        }))
-        .chain(all(&self.applications, |id, name| {
-            Content::Application(id.clone(), name.clone())
-        }))
-        .chain(all(&self.types, |id, e| Content::Type(*id, e.clone())))
+        });
+        names
+            .chain(all(&self.exporter_addresses, |(), address| {
+                Content::ExporterAddress(*address)
+            }))
+            .chain(all(&self.system_init, |(), time| {
+                Content::SystemInit(*time)
+            }))
+            .chain(all(&self.selectors, |id, selection| {
+                Content::Sampler(SamplerScope::Selector(*id), *selection)
+            }))
+            .chain(all(&self.samplers, |scope, selection| {
+                Content::Sampler(*scope, *selection)
+            }))
+            .chain(all(&self.sequences, |id, ids| {
+                Content::Sequence(*id, ids.clone())
+            }))
+            .chain(all(&self.interfaces, |id, name| {
+                Content::Interface(*id, name.clone())
+            }))
+            .chain(all(&self.applications, |id, name| {
+                Content::Application(id.clone(), name.clone())
+            }))
+            .chain(all(&self.types, |id, element| {
+                Content::Type(*id, element.clone())
+            }))
     }
 }

@@ -53,6 +53,23 @@ impl MessageClock {
     }
 }
 
+/// The clocks of an exporter, as kept over a restart of the collector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ClockState {
+    pub(super) latest: Option<MessageClock>,
+    /// How far `sysUpTime` is trusted.
+    pub(super) credit: u8,
+}
+
+impl From<MessageClock> for ClockState {
+    fn from(clock: MessageClock) -> Self {
+        Self {
+            latest: Some(clock),
+            credit: 0,
+        }
+    }
+}
+
 /// Detects restarts of an exporter by the clocks of its Messages.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RestartDetector {
@@ -74,8 +91,17 @@ impl RestartDetector {
         self.latest
     }
 
-    pub(super) const fn set_latest(&mut self, clock: MessageClock) {
-        self.latest = Some(clock);
+    /// What is kept over a restart of the collector.
+    pub(super) const fn state(&self) -> ClockState {
+        ClockState {
+            latest: self.latest,
+            credit: self.credit,
+        }
+    }
+
+    pub(super) fn restore(&mut self, state: ClockState) {
+        self.latest = state.latest;
+        self.credit = state.credit.min(Self::CREDIT);
     }
 
     /// Takes the clocks of a Message. True if the exporter has restarted.

@@ -164,12 +164,35 @@ impl Sessions {
         let (is_in_directory, added, removed) = device.directory.define(key, template, definition);
         let own = if is_in_directory { 0 } else { template.len() };
         let added = added.saturating_add(own).saturating_add(1);
-        self.fields = self.fields.saturating_add(added);
-        if let Some(sender) = self.senders.get_mut(sender) {
-            sender.fields = sender.fields.saturating_add(added);
-        }
+        self.add_fields(sender, added);
         self.subtract_fields(sender, removed);
         is_in_directory
+    }
+
+    /// Keeps a template that no session has, for those that use it.
+    pub(super) fn keep_layout(
+        &mut self,
+        message: &SessionMessage,
+        key: (u32, u16),
+        template: &Arc<Template>,
+    ) {
+        if !self.has_room(message, template) {
+            return;
+        }
+        let Some((sender, device, _, definition)) = self.definition(message, key.1) else {
+            return;
+        };
+        let Some(Some(device)) = self.devices.get_mut(device) else {
+            return;
+        };
+        let definition = SharedDefinition {
+            track: None,
+            ..definition
+        };
+        let (_, added, removed) = device.directory.define(key, template, definition);
+        device.directory.release(key, template, true);
+        self.add_fields(sender, added);
+        self.subtract_fields(sender, removed);
     }
 
     /// A session has repeated a template.

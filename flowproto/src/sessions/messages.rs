@@ -31,6 +31,16 @@ pub(crate) struct SessionMessage {
 }
 
 impl SessionMessage {
+    pub(super) const fn new(place: Place, clock: MessageClock) -> Self {
+        Self {
+            place,
+            clock,
+            is_of_shared_track: false,
+            suspect_since: None,
+            restarted_after: None,
+        }
+    }
+
     /// Whether its Data Sets have to wait for the next Message.
     pub(crate) const fn is_suspect(&self) -> bool {
         self.suspect_since.is_some()
@@ -65,13 +75,7 @@ impl Sessions {
         now_milliseconds: u64,
     ) -> (SessionMessage, Verdict) {
         let clock = MessageClock::new(header, now_milliseconds);
-        let mut message = SessionMessage {
-            place,
-            clock,
-            is_of_shared_track: false,
-            suspect_since: None,
-            restarted_after: None,
-        };
+        let mut message = SessionMessage::new(place, clock);
         let Some(session) = self.slab.get_mut(place).and_then(Option::as_mut) else {
             return (message, Verdict::None);
         };
@@ -95,9 +99,11 @@ impl Sessions {
         let (Some(own), Some(latest)) = (own, latest) else {
             return (message, Verdict::None);
         };
-        let fallen = own.sequence.wrapping_sub(header.sequence);
+        let suspect = session.suspect.take();
+        let before = suspect.map_or(own.sequence, |suspect| suspect.before);
+        let fallen = before.wrapping_sub(header.sequence);
         let has_fallen = (1..1 << 31).contains(&fallen);
-        if let Some(suspect) = session.suspect.take() {
+        if let Some(suspect) = suspect {
             let ahead = header.sequence.wrapping_sub(suspect.sequence);
             if has_fallen && ahead <= MAX_LATE_UNITS {
                 message.restarted_after = Some(0);
@@ -123,6 +129,7 @@ impl Sessions {
         if is_suspect {
             let stamp = self.stamp.saturating_add(1);
             session.suspect = Some(Suspect {
+                before,
                 sequence: header.sequence,
                 stamp,
             });

@@ -24,6 +24,7 @@ mod rule;
 mod senders;
 mod sequence;
 mod session;
+mod state;
 mod store;
 mod templates;
 mod tracks;
@@ -36,6 +37,7 @@ pub use gaps::SequenceCounts;
 pub use limits::Limits;
 pub use report::{DomainReport, Statistics};
 pub use rule::{SamplingPolicy, SamplingRule};
+pub use state::{State, StateError};
 pub use unusable::{Reasons, Unusable};
 
 pub(crate) use convention::{MessageSequence, RecordNumbers};

@@ -34,13 +34,6 @@ impl Statistics {
         }
     }
 
-    /// Replaces values by those of a later record.
-    pub(crate) fn update(&mut self, later: Self) {
-        for (reported, later) in self.0.iter_mut().zip(later.0) {
-            *reported = later.or(*reported);
-        }
-    }
-
     /// Name and value of each reported count.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let all = Self::ALL.into_iter().zip(self.0);

@@ -17,6 +17,8 @@ use crate::wire::Version;
 
 /// Maximum score of a convention.
 const MAX_SCORE: u8 = 16;
+/// Maximum of the confidence that a convention explains the numbers, and of that none does.
+const MAX_CONFIDENCE: i8 = 8;
 /// What a contradiction takes from a score.
 const CONTRADICTION: u8 = 4;
 /// A jump ahead by this number of Messages, or units, is believed at once.
@@ -76,6 +78,18 @@ pub(super) struct Sequence {
     advanced: u64,
     began_milliseconds: u64,
     received_milliseconds: u64,
+}
+
+/// A series as kept over a restart of the collector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SequenceState {
+    pub(super) scores: [u8; 7],
+    pub(super) confidence: i8,
+    pub(super) latest: Option<MessageSequence>,
+    pub(super) max_advance: u32,
+    pub(super) advanced: u64,
+    pub(super) began_milliseconds: u64,
+    pub(super) latest_milliseconds: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -143,13 +157,37 @@ impl Sequence {
         self.latest_session
     }
 
-    /// The latest Message.
-    pub(super) const fn latest(&self) -> Option<MessageSequence> {
-        self.latest
+    /// What is kept over a restart of the collector.
+    pub(super) const fn state(&self) -> SequenceState {
+        SequenceState {
+            scores: self.scores,
+            confidence: self.confidence,
+            latest: self.latest,
+            max_advance: self.max_advance,
+            advanced: self.advanced,
+            began_milliseconds: self.began_milliseconds,
+            latest_milliseconds: self.latest_milliseconds,
+        }
     }
 
-    pub(super) const fn received_milliseconds(&self) -> u64 {
-        self.received_milliseconds
+    /// The series of a state.
+    pub(super) fn restore(version: Version, state: SequenceState) -> Self {
+        Self {
+            scores: state.scores.map(|score| score.min(MAX_SCORE)),
+            confidence: state.confidence.clamp(-MAX_CONFIDENCE, MAX_CONFIDENCE),
+            latest: state.latest,
+            max_advance: state.max_advance,
+            advanced: state.advanced,
+            began_milliseconds: state.began_milliseconds,
+            latest_milliseconds: state.latest_milliseconds,
+            received_milliseconds: state.latest_milliseconds,
+            ..Self::new(version)
+        }
+    }
+
+    /// Sets the session of the latest Message.
+    pub(super) const fn set_latest_session(&mut self, session: u64) {
+        self.latest_session = session;
     }
 
     /// The number that the next Message must have.
@@ -244,7 +282,7 @@ impl Sequence {
         }
         if is_ahead {
             self.confirm_jump(sender.exporter, report);
-            self.confidence = self.confidence.saturating_sub(1).max(-8);
+            self.confidence = self.confidence.saturating_sub(1).max(-MAX_CONFIDENCE);
             self.gaps.age(self.is_sure(), report);
             let gap = Gap {
                 begin: expected,
@@ -321,7 +359,7 @@ impl Sequence {
     /// A Message that follows the latest one.
     fn next(&mut self, message: MessageSequence, sender: Sender, report: Report<'_>) {
         let convention = self.convention();
-        self.confidence = self.confidence.saturating_add(2).min(16);
+        self.confidence = self.confidence.saturating_add(2).min(MAX_CONFIDENCE);
         self.confirm_jump(sender.exporter, report);
         self.gaps.confirm_tentative(sender.session);
         let advance = convention.advance(message.records.unwrap_or_default());

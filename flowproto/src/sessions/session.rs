@@ -49,6 +49,8 @@ pub(super) struct Session {
 /// A Message whose sequence number has fallen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspect {
+    /// Number of the Message before.
+    pub(super) before: u32,
     pub(super) sequence: u32,
     /// Templates defined since are those of the restarted exporter.
     pub(super) stamp: u64,

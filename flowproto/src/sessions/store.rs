@@ -135,6 +135,15 @@ impl Sessions {
         self.devices.get(at)?.as_ref()
     }
 
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.slab.iter().flatten()
+    }
+
+    pub(super) fn devices_by_key(&self) -> impl Iterator<Item = (DeviceKey, &Device)> {
+        let devices = self.device_index.iter();
+        devices.filter_map(|(key, at)| Some((*key, self.device(*at)?)))
+    }
+
     pub(crate) fn domain_key(&self, at: Place) -> Option<DomainKey> {
         Some(self.get(at)?.key.domain)
     }
@@ -358,6 +367,13 @@ impl Sessions {
         self.with_gaps.retain(|device| *device != session.device);
         self.subtract_fields(session.sender, fields);
         self.subtract_entries(session.sender, entries);
+    }
+
+    pub(super) fn add_fields(&mut self, sender: usize, fields: usize) {
+        self.fields = self.fields.saturating_add(fields);
+        if let Some(sender) = self.senders.get_mut(sender) {
+            sender.fields = sender.fields.saturating_add(fields);
+        }
     }
 
     pub(super) fn subtract_fields(&mut self, sender: usize, fields: usize) {

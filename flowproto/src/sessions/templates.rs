@@ -186,6 +186,13 @@ impl Directory {
         removed
     }
 
+    /// Layouts without owner.
+    pub(super) fn orphans(&self) -> impl Iterator<Item = ((u32, u16), &SharedTemplate)> {
+        let layouts = self.layouts.iter();
+        let layouts = layouts.flat_map(|(key, layouts)| layouts.iter().map(move |l| (*key, l)));
+        layouts.filter(|(_, layout)| layout.owners == 0)
+    }
+
     /// The fields of all layouts.
     pub(super) fn fields(&self) -> usize {
         let layouts = self.layouts.values().flatten();

@@ -31,6 +31,8 @@ struct Track {
     sequence: Sequence,
     /// Sessions in it.
     members: usize,
+    /// How often a session has left it that did not belong to it.
+    splits: u32,
 }
 
 /// What a session remembers of its series.
@@ -39,6 +41,8 @@ pub(super) struct Membership {
     pub(super) track: Option<TrackId>,
     /// The session's own latest Message.
     pub(super) latest: Option<MessageSequence>,
+    /// Number of splits of the series when a Message of the session continued that of another one.
+    shared_since: Option<u32>,
 }
 
 /// The Message at hand.
@@ -61,9 +65,23 @@ pub(super) struct Tracks {
 }
 
 impl Tracks {
-    /// Puts a Message into a series. Returns whether it proves that its session and another one are of
-    /// one exporter: it continues a Message of that other session, and not the session's own.
+    /// Puts a Message into a series. Returns whether its session and the others of the series are of one
+    /// exporter: this Message or an earlier one continues a Message of another session, and not the
+    /// session's own, and since then no session has turned out to be of another exporter.
     pub(super) fn assign(&mut self, member: &mut Membership, arrival: &Arrival) -> bool {
+        let is_proof = self.place(member, arrival);
+        let Some(track) = member.track.and_then(|id| self.get(id)) else {
+            return false;
+        };
+        if is_proof {
+            member.shared_since = Some(track.splits);
+        }
+        member.shared_since == Some(track.splits)
+    }
+
+    /// Puts a Message into a series. Returns whether it proves that its session and another one are of
+    /// one exporter.
+    fn place(&mut self, member: &mut Membership, arrival: &Arrival) -> bool {
         let Some(track) = member.track.and_then(|id| self.get(id)) else {
             let (id, is_next) = self.of_new_session(arrival);
             self.join(member, id);
@@ -150,16 +168,32 @@ impl Tracks {
         self.leave(member);
     }
 
-    /// The series of a session.
-    pub(super) fn sequence(&self, member: &Membership) -> Option<&Sequence> {
-        Some(&self.get(member.track?)?.sequence)
+    /// All series: identity, domain of the first Message, numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TrackId, u32, &Sequence)> {
+        let tracks = self.tracks.iter().enumerate();
+        tracks.filter_map(|(place, track)| {
+            let track = track.as_ref()?;
+            let number = track.number;
+            Some((TrackId { place, number }, track.domain, &track.sequence))
+        })
     }
 
-    /// Puts a session into a restored series.
-    pub(super) fn restore(&mut self, member: &mut Membership, domain: u32, sequence: Sequence) {
-        member.latest = sequence.latest();
-        let id = self.push(domain, sequence);
+    /// Adds a restored series.
+    pub(super) fn restore(&mut self, domain: u32, sequence: Sequence) -> TrackId {
+        self.push(domain, sequence)
+    }
+
+    /// Puts a session into a restored series. `number`: its number, if the latest Message is its.
+    pub(super) fn join_restored(
+        &mut self,
+        member: &mut Membership,
+        id: TrackId,
+        number: Option<u64>,
+    ) {
         self.join(member, id);
+        if let (Some(number), Some(track)) = (number, self.get_mut(id)) {
+            track.sequence.set_latest_session(number);
+        }
     }
 
     //------------ Series ------------------------------------------------------------------------
@@ -236,6 +270,7 @@ impl Tracks {
             domain,
             sequence,
             members: 0,
+            splits: 0,
         });
         let place = self.vacant.pop().unwrap_or(self.tracks.len());
         match self.tracks.get_mut(place) {
@@ -250,6 +285,7 @@ impl Tracks {
 
     fn join(&mut self, member: &mut Membership, id: TrackId) {
         member.track = Some(id);
+        member.shared_since = None;
         if let Some(track) = self.get_mut(id) {
             track.members = track.members.saturating_add(1);
         }
@@ -278,6 +314,7 @@ impl Tracks {
         let Some(track) = member.track.and_then(|id| self.get_mut(id)) else {
             return;
         };
+        track.splits = track.splits.wrapping_add(1);
         let sequence = track.sequence.split_off(own, arrival.session);
         let other = track.sequence.latest_session();
         track.sequence.drop_tentative(other);

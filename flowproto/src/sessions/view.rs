@@ -8,7 +8,9 @@ use super::rule::SamplingRule;
 use super::store::{Device, Sessions};
 use super::unusable::Unusable;
 use crate::json;
-use crate::options::{Announcer, ElementType, Metadata, OptionsRecord, SamplingResolver};
+use crate::options::{
+    Announcement, Announcer, ElementType, Metadata, OptionsRecord, SamplingResolver,
+};
 use crate::record::Sampling;
 use crate::template::Template;
 use crate::value::unsigned;
@@ -186,35 +188,44 @@ impl Sessions {
                 .announcements_ignored
                 .saturating_add(announced.ignored);
         }
+        record.announce(announcer, |by, announcement| {
+            let is_kept = self.keep_announcement(message.place, by, announcement);
+            announced.refused = announced.refused.saturating_add(u64::from(!is_kept));
+        });
+        announced
+    }
+
+    /// Keeps an announcement in the options data of a session's device. False if there is no room for
+    /// it, or if it has the name of another element.
+    pub(super) fn keep_announcement(
+        &mut self,
+        place: Place,
+        by: Announcer,
+        announcement: Announcement,
+    ) -> bool {
+        let Some(session) = self.slab.get(place).and_then(Option::as_ref) else {
+            return false;
+        };
         let Some(Some(device)) = self.devices.get_mut(session.device) else {
-            return announced;
+            return false;
+        };
+        let Some(sender) = self.senders.get_mut(session.sender) else {
+            return false;
         };
         let options = &mut device.options;
-        let share = self.limits.share(self.limits.metadata_entries);
-        let of_sender = self.senders.get(session.sender);
-        let mut of_sender = of_sender.map_or(0, |sender| sender.metadata_entries);
-        let mut all = self.metadata_entries;
-        let before = all;
-        record.announce(announcer, |by, announcement| {
-            let is_new = options.is_new(by, &announcement);
-            let is_full = of_sender >= share
-                || all >= self.limits.metadata_entries
-                || options.is_full(&announcement);
-            if options.is_name_taken(&announcement) || is_new && is_full {
-                announced.refused = announced.refused.saturating_add(1);
-                return;
-            }
-            of_sender = of_sender.saturating_add(usize::from(is_new));
-            all = all.saturating_add(usize::from(is_new));
-            options.announce(by, announcement);
-        });
-        self.metadata_entries = all;
-        if all != before
-            && let Some(sender) = self.senders.get_mut(session.sender)
-        {
-            sender.metadata_entries = of_sender;
+        let is_new = options.is_new(by, &announcement);
+        let is_full = sender.metadata_entries >= self.limits.share(self.limits.metadata_entries)
+            || self.metadata_entries >= self.limits.metadata_entries
+            || options.is_full(&announcement);
+        if options.is_name_taken(&announcement) || is_new && is_full {
+            return false;
         }
-        announced
+        if is_new {
+            sender.metadata_entries = sender.metadata_entries.saturating_add(1);
+            self.metadata_entries = self.metadata_entries.saturating_add(1);
+        }
+        options.announce(by, announcement);
+        true
     }
 
     /// Adds records of a session: their number, the sampling of the latest, and how many have an unknown
