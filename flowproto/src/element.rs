@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 /// Abstract data type of an Information Element (RFC 7012 §3.1), as far as reading and writing
 /// depend on it. Integers of all widths are one type, because a template may always send fewer
 /// octets (RFC 7011 §6.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataType {
     /// `octetArray`, and all elements of unknown type.
     OctetArray,

@@ -9,7 +9,7 @@ const NTOP: u32 = 35_632;
 const NTOP_V9_OFFSET: u16 = 57_472;
 
 /// One field of a template (RFC 7011 §3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FieldSpecifier {
     /// Private Enterprise Number, 0 for IANA.
     pub enterprise: u32,

@@ -195,7 +195,7 @@ pub struct Translation {
 
 /// Sampling in force for a record (RFC 5477): `interval` packets are selected, then `space` packets
 /// are not. A count stands for `(interval + space) / interval` times as much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sampling {
     /// 305 `samplingPacketInterval`, ≥ 1.
     pub interval: u32,

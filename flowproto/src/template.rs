@@ -39,7 +39,7 @@ pub(crate) struct Field {
 }
 
 /// Kind of records that a template describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TemplateKind {
     /// Flow records.
     Data,

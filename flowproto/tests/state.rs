@@ -22,12 +22,16 @@ fn templates(version: u16, fields: &[(u16, u16)]) -> (u16, Vec<u8>) {
     (if version == 9 { 0 } else { 2 }, template(300, fields))
 }
 
-/// Stops a collector and starts it again.
-fn restart(e: &Exporter, limits: Limits, now: u64) -> Exporter {
-    let octets = e.process.state().to_octets(EXPORTED);
-    let state = State::from_octets(&octets, now, u64::MAX).unwrap();
+/// When a collector stops.
+const STOPPED: u64 = EXPORTED + 20_000;
+
+/// Stops a collector, and starts another one so many milliseconds later.
+fn restart(e: &Exporter, limits: Limits, downtime: u64) -> Exporter {
+    // The clock of the process and that of the file differ.
+    let octets = e.process.state(STOPPED).to_octets(77_000);
+    let state = State::from_octets(&octets, 77_000 + downtime, u64::MAX).unwrap();
     let mut restarted = Exporter::new(limits);
-    restarted.process.restore(&state, now);
+    restarted.process.restore(&state, STOPPED + downtime);
     restarted
 }
 
@@ -68,7 +72,7 @@ fn templates_options_data_and_sequence_numbers_go_on() {
                 e.send_at(from, 0, &of(version, sequence, 0).with(&[record()]));
             }
             let last = if version == 9 { 109 } else { 108 };
-            let mut e = restart(&e, Limits::default(), EXPORTED + 60_000);
+            let mut e = restart(&e, Limits::default(), 40_000);
             assert_eq!(e.process.occupancy().templates, 2);
             assert_eq!(e.process.occupancy().metadata_entries, 1);
             // Three are missing.
@@ -91,7 +95,7 @@ fn an_exporter_that_has_restarted_meanwhile_has_no_templates() {
     e.send_at(A, 0, &of(9, 70_000, 900).with(&[templates(9, &[(1, 2)])]));
     e.send_at(B, 0, &of(10, 70_000, 0).with(&[templates(10, &[(1, 2)])]));
     e.send_at(B, 0, &of(10, 70_000, 0).with(&[record()]));
-    let mut e = restart(&e, Limits::default(), EXPORTED);
+    let mut e = restart(&e, Limits::default(), 0);
     let header = Header {
         up_time: 5000,
         ..of(9, 3, 960)
@@ -124,7 +128,7 @@ fn ports_of_v9_share_templates_of_sessions_that_have_ended() {
             &header.with(&[(300, vec![0, 9])]),
         );
     }
-    let mut e = restart(&e, limits, EXPORTED);
+    let mut e = restart(&e, limits, 0);
     assert_eq!(e.process.occupancy().template_fields, 1);
     e.send_at("192.0.2.1:50", 0, &of(9, 9, 0).with(&[(300, vec![0, 9])]));
     assert_eq!(e.octets(), [9]);
@@ -149,7 +153,7 @@ fn two_exporters_at_one_address_stay_apart() {
             e.send_at(from, 0, &of(10, 0, 0).with(&sampler(population)));
         }
     }
-    let mut e = restart(&e, Limits::default(), EXPORTED);
+    let mut e = restart(&e, Limits::default(), 0);
     e.send_at(A, 0, &of(10, 2, 0).with(&[(300, vec![0, 9, 1])]));
     e.send_at(B, 0, &of(10, 2, 0).with(&[(300, vec![1, 0, 8])]));
     assert_eq!(e.octets(), [9, 8]);
@@ -187,7 +191,7 @@ fn names_and_types_go_on() {
         (402, [&numbers(&[(77, 4)])[..], b"http"].concat()),
     ];
     e.send_at(A, 0, &of(10, 0, 0).with(&sets));
-    let mut e = restart(&e, Limits::default(), EXPORTED);
+    let mut e = restart(&e, Limits::default(), 0);
     let fields = [(0, 10, 4), (99_999, 5, 1), (0, 95, 4)];
     let sets = [
         (2, exporter::template_of(300, &fields)),
@@ -213,7 +217,7 @@ fn what_a_connection_sent_ends_with_the_collector() {
     e.process
         .receive_over(1, peer, &message, EXPORTED, &mut e.taken)
         .unwrap();
-    assert_eq!(e.process.state().sessions(), 0);
+    assert_eq!(e.process.state(STOPPED).sessions(), 0);
 }
 
 #[test]
@@ -231,24 +235,18 @@ fn idle_sessions_and_those_without_room_are_left_out() {
         idle_milliseconds: HOUR,
         ..Limits::default()
     };
-    let restarted = restart(&e, limits, EXPORTED + HOUR - 1 + 10_000);
+    let restarted = restart(&e, limits, HOUR - 10_000);
     assert_eq!(restarted.process.occupancy().domains, 11);
     let limits = Limits {
         domains: 5,
         ..Limits::default()
     };
-    assert_eq!(restart(&e, limits, EXPORTED).process.occupancy().domains, 5);
+    assert_eq!(restart(&e, limits, 0).process.occupancy().domains, 5);
     let limits = Limits {
         template_fields: 3,
         ..Limits::default()
     };
-    assert!(
-        restart(&e, limits, EXPORTED)
-            .process
-            .occupancy()
-            .template_fields
-            <= 3
-    );
+    assert!(restart(&e, limits, 0).process.occupancy().template_fields <= 3);
 }
 
 #[test]
@@ -269,20 +267,20 @@ fn states_of_several_processes_are_merged() {
         &of(10, 1, 1).with(&[templates(10, &[(1, 2)]), (300, vec![0, 1])]),
     );
     for order in [[&one, &other], [&other, &one]] {
-        let mut state = order[0].process.state();
-        state.merge(order[1].process.state());
+        let mut state = order[0].process.state(STOPPED);
+        state.merge(order[1].process.state(STOPPED));
         assert_eq!(state.sessions(), 3);
         let mut e = exporter();
-        e.process.restore(&state, EXPORTED);
+        e.process.restore(&state, STOPPED);
         for from in [A, B, "192.0.2.9:1"] {
             e.send_at(from, 2000, &of(10, 2, 2).with(&[(300, vec![0, 9])]));
         }
         assert_eq!(e.octets(), [9, 0, 9]);
         // What was restored twice is there once.
-        e.process.restore(&state, EXPORTED);
+        e.process.restore(&state, STOPPED);
         assert_eq!(e.process.occupancy().domains, 3);
-        let mut twice = e.process.state();
-        twice.merge(e.process.state());
+        let mut twice = e.process.state(STOPPED);
+        twice.merge(e.process.state(STOPPED));
         assert_eq!(twice.sessions(), 3);
     }
 }
@@ -291,7 +289,7 @@ fn states_of_several_processes_are_merged() {
 fn octets_that_cannot_be_used_are_refused_with_a_reason() {
     let mut e = exporter();
     e.send_at(A, 0, &of(10, 0, 0).with(&[templates(10, &[(1, 2)])]));
-    let octets = e.process.state().to_octets(EXPORTED);
+    let octets = e.process.state(STOPPED).to_octets(EXPORTED);
     assert!(State::from_octets(&octets, EXPORTED + HOUR, HOUR).is_ok());
     let old = State::from_octets(&octets, EXPORTED + HOUR + 1, HOUR);
     assert_eq!(old.unwrap_err(), StateError::TooOld(HOUR + 1));

@@ -99,7 +99,8 @@ struct Drained {
     pipeline: PipelineCounts,
     outputs: OutputCounts,
     skews: Vec<(Address, i64)>,
-    exporters: Vec<ExporterReport>,
+    reports: Vec<ExporterReport>,
+    exporters: Exporters,
 }
 
 impl Scrape {
@@ -110,11 +111,8 @@ impl Scrape {
         let receive = self.receive_counts();
         let drained = self.drain_pipelines(now);
         self.series.expire(now);
-        let mut exporters = Exporters::new(
-            self.max_exporter_series
-                .saturating_mul(self.pipelines.len()),
-        );
-        for report in &drained.exporters {
+        let mut exporters = drained.exporters;
+        for report in &drained.reports {
             exporters.add(report);
         }
         Totals {
@@ -141,7 +139,10 @@ impl Scrape {
     }
 
     fn drain_pipelines(&self, now: Now) -> Drained {
-        let mut drained = Drained::default();
+        let mut drained = Drained {
+            exporters: Exporters::new(self.max_exporter_series),
+            ..Drained::default()
+        };
         let mut spare = lock(&self.spare);
         let SpareTable { edges, buffers } = &mut *spare;
         for pipeline in &self.pipelines {
@@ -149,11 +150,15 @@ impl Scrape {
             let outputs = pipeline.sinks_mut().drain(edges);
             let counts = pipeline.counts();
             drained.skews.extend(pipeline.skewed_exporters());
-            for domain in pipeline.domains() {
-                let has_series = drained.exporters.len() < self.max_exporter_series;
-                drained
-                    .exporters
-                    .push(ExporterReport::new(&domain, has_series));
+            let mut domains = pipeline.domains();
+            let with_series = domains.by_ref().take(self.max_exporter_series);
+            let reports = with_series.map(|domain| ExporterReport::new(&domain));
+            drained.reports.extend(reports);
+            drained
+                .exporters
+                .add_without_series(to_u64(domains.count()));
+            for (exporter, reason, count) in pipeline.unusable_by_exporter() {
+                drained.exporters.add_unusable(exporter, reason, count);
             }
             drop(pipeline);
             self.series.merge(&self.store.load(), edges, now, buffers);

@@ -67,6 +67,14 @@ pub struct Flags {
     /// the input do not change the exit code
     #[arg(long, help_heading = "Input")]
     pub explain: bool,
+    /// With --explain: also decode each datagram with netflow_parser, a decoder that many programs embed,
+    /// and print where it reads a record differently
+    #[arg(long, help_heading = "Input")]
+    pub compare: bool,
+    /// Keep templates, options data and sequence numbers of exporters that send datagrams in this file,
+    /// so that they survive a restart. Written every minute and at the end [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub state: Option<PathBuf>,
     /// Number of threads that receive and decode datagrams, and of those for connections. Each has
     /// sockets of its own, and an exporter stays on one of them [default: 1]
     #[arg(long, value_name = "N", help_heading = "Input")]
@@ -259,13 +267,24 @@ pub struct Flags {
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_edges: Option<usize>,
 
-    /// Maximum number of Observation Domains, for each worker. A new one replaces the one that was silent
-    /// for longest [default: 4096]
+    /// Maximum number of Observation Domains, for each worker. A new one replaces one that has sent no
+    /// record, else one of the same address, else one that has been silent for a minute [default: 4096]
     #[arg(long, value_name = "N", help_heading = "Decoder limits")]
     pub max_domains: Option<usize>,
     /// Maximum number of templates of an Observation Domain [default: 4096]
     #[arg(long, value_name = "N", help_heading = "Decoder limits")]
     pub max_templates: Option<usize>,
+    /// Maximum number of fields of all templates, for each worker. A field takes about 50 octets
+    /// [default: 2097152]
+    #[arg(long, value_name = "N", help_heading = "Decoder limits")]
+    pub max_template_fields: Option<usize>,
+    /// Share of one address of each of these limits, in percent [default: 25]
+    #[arg(long, value_name = "PERCENT", help_heading = "Decoder limits")]
+    pub max_address_share: Option<u8>,
+    /// Whether records can use the template of another port of their exporter: of the same Source ID in
+    /// NetFlow v9, and where the sequence numbers go on [default: true]
+    #[arg(long, value_name = "true|false", help_heading = "Decoder limits")]
+    pub template_sharing: Option<bool>,
     /// Maximum size of the records that wait for their template [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Decoder limits")]
     pub template_wait_size: Option<Size>,
@@ -307,6 +326,8 @@ pub struct Settings {
     pub allow_exporters: Vec<AllowedExporters>,
     pub read: Vec<PathBuf>,
     pub explain: bool,
+    pub compare: bool,
+    pub state: Option<PathBuf>,
     pub workers: usize,
     pub receive_buffer: Size,
     pub max_connections: usize,
@@ -352,6 +373,9 @@ pub struct Settings {
     pub max_edges: usize,
     pub max_domains: usize,
     pub max_templates: usize,
+    pub max_template_fields: usize,
+    pub max_address_share: u8,
+    pub template_sharing: bool,
     pub template_wait_size: Size,
     pub template_wait: Span,
     pub domain_idle: Span,
@@ -368,6 +392,8 @@ impl Default for Settings {
             allow_exporters: Vec::new(),
             read: Vec::new(),
             explain: false,
+            compare: false,
+            state: None,
             workers: 1,
             receive_buffer: Size::from_bytes(8 << 20),
             max_connections: 1024,
@@ -416,6 +442,9 @@ impl Default for Settings {
             max_edges: 262_144,
             max_domains: 4096,
             max_templates: 4096,
+            max_template_fields: 1 << 21,
+            max_address_share: 25,
+            template_sharing: true,
             template_wait_size: Size::from_bytes(16 << 20),
             template_wait: Span::from_secs(120),
             domain_idle: Span::from_secs(7200),

@@ -113,8 +113,8 @@ impl CollectingProcess {
     /// The templates, options data and sequence numbers of exporters that send datagrams, to be kept over
     /// a restart of the collector.
     #[must_use]
-    pub fn state(&self) -> State {
-        self.sessions.state()
+    pub fn state(&self, now_milliseconds: u64) -> State {
+        self.sessions.state(now_milliseconds)
     }
 
     /// Continues with the state of an earlier process, as far as there is room. To be called before the

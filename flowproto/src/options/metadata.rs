@@ -11,7 +11,7 @@ const MAX_NAME_OCTETS: usize = 255;
 const MAX_APPLICATION_OCTETS: usize = 24;
 
 /// Name and data type of an Information Element, as its exporter describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ElementType {
     pub(crate) name: Box<str>,
     pub(crate) data_type: DataType,

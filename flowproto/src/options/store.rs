@@ -37,7 +37,7 @@ pub(crate) struct Announcement {
 }
 
 /// What is announced.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Content {
     DomainName(Box<str>),
     ExporterAddress(Address),

@@ -4,7 +4,7 @@ use crate::record::{FlowRecord, Sampling};
 use crate::value::{float, unsigned};
 
 /// Sampling of packets, and selection of flows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Selection {
     pub(crate) packets: Sampling,
     pub(crate) flows: Sampling,

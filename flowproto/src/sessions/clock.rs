@@ -61,6 +61,17 @@ pub(super) struct ClockState {
     pub(super) credit: u8,
 }
 
+impl ClockState {
+    /// The same with the time of reception changed.
+    pub(super) fn map_time(self, change: &impl Fn(u64) -> u64) -> Self {
+        let latest = self.latest.map(|latest| MessageClock {
+            received_milliseconds: change(latest.received_milliseconds),
+            ..latest
+        });
+        Self { latest, ..self }
+    }
+}
+
 impl From<MessageClock> for ClockState {
     fn from(clock: MessageClock) -> Self {
         Self {

@@ -92,6 +92,17 @@ pub(super) struct SequenceState {
     pub(super) latest_milliseconds: u64,
 }
 
+impl SequenceState {
+    /// The same with the times of reception changed.
+    pub(super) fn map_times(self, change: &impl Fn(u64) -> u64) -> Self {
+        Self {
+            began_milliseconds: change(self.began_milliseconds),
+            latest_milliseconds: change(self.latest_milliseconds),
+            ..self
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Jump {
     /// The latest Message that continues from before the jump.

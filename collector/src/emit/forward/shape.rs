@@ -15,29 +15,32 @@ const FIRST_TEMPLATE: u16 = 1024;
 
 /// What a record has, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape(u16);
+pub(super) struct Shape(u32);
 
-const IPV6: u16 = 1;
-const INTERFACES: u16 = 1 << 1;
-const TRANSLATED: u16 = 1 << 2;
-const TUNNELLED: u16 = 1 << 3;
+const IPV6: u32 = 1;
+const INTERFACES: u32 = 1 << 1;
+const TRANSLATED: u32 = 1 << 2;
+const TUNNELLED: u32 = 1 << 3;
 /// The tunnel has a type in the registry and a key: not IP in IP.
-const KEYED: u16 = 1 << 4;
-const VXLAN: u16 = 1 << 5;
-const OUTER_V4: u16 = 1 << 6;
+const KEYED: u32 = 1 << 4;
+const VXLAN: u32 = 1 << 5;
+const OUTER_V4: u32 = 1 << 6;
 /// The exporter counts connections.
-const CONNECTIONS: u16 = 1 << 7;
-const DURATION: u16 = 1 << 8;
+const CONNECTIONS: u32 = 1 << 7;
+const DURATION: u32 = 1 << 8;
 /// The exporter reports the initiator.
-const INITIATED: u16 = 1 << 9;
+const INITIATED: u32 = 1 << 9;
 /// Autonomous systems, prefixes, next hop.
-const ROUTED: u16 = 1 << 10;
-const SAMPLED: u16 = 1 << 11;
-const ORIGIN_V6: u16 = 1 << 12;
+const ROUTED: u32 = 1 << 10;
+const SAMPLED: u32 = 1 << 11;
+const ORIGIN_V6: u32 = 1 << 12;
 /// An address after translation is IPv6, whatever the family before (NAT64).
-const NAT_V6: u16 = 1 << 13;
+const NAT_V6: u32 = 1 << 13;
 /// The next hop is IPv6, whatever the family of the packets (RFC 8950).
-const HOP_V6: u16 = 1 << 14;
+const HOP_V6: u32 = 1 << 14;
+/// The start and the end of the flow are known.
+const STARTED: u32 = 1 << 15;
+const ENDED: u32 = 1 << 16;
 
 /// What fields are written from.
 pub(super) struct Source<'a> {
@@ -47,14 +50,14 @@ pub(super) struct Source<'a> {
 
 struct Field {
     specifier: FieldSpecifier,
-    needs: u16,
-    lacks: u16,
+    needs: u32,
+    lacks: u32,
     write: fn(&Source<'_>, &mut Vec<u8>),
 }
 
 const fn field(
     (enterprise, id, length): (u32, u16, u16),
-    (needs, lacks): (u16, u16),
+    (needs, lacks): (u32, u32),
     write: fn(&Source<'_>, &mut Vec<u8>),
 ) -> Field {
     Field {
@@ -69,7 +72,7 @@ const fn field(
     }
 }
 
-const ALWAYS: (u16, u16) = (0, 0);
+const ALWAYS: (u32, u32) = (0, 0);
 
 macro_rules! value {
     ($record:ident => $value:expr) => {
@@ -144,8 +147,16 @@ const FIELDS: [Field; 54] = [
     field((0, 58, 2), ALWAYS, value!(r => r.vlan_id)),
     field((0, 1, 8), ALWAYS, value!(r => r.octet_delta_count)),
     field((0, 2, 8), ALWAYS, value!(r => r.packet_delta_count)),
-    field((0, 152, 8), ALWAYS, value!(r => r.flow_start_milliseconds)),
-    field((0, 153, 8), ALWAYS, value!(r => r.flow_end_milliseconds)),
+    field(
+        (0, 152, 8),
+        (STARTED, 0),
+        value!(r => r.flow_start_milliseconds),
+    ),
+    field(
+        (0, 153, 8),
+        (ENDED, 0),
+        value!(r => r.flow_end_milliseconds),
+    ),
     field((0, 239, 1), (INITIATED, 0), |source, out| {
         let direction = source.record.record.biflow_direction;
         out.push(direction.unwrap_or_default().octet());
@@ -314,12 +325,12 @@ fn origin_v6(source: &Source<'_>, out: &mut Vec<u8>) {
 }
 
 impl Shape {
-    /// Number of shapes.
-    pub(super) const COUNT: usize = 1 << 15;
+    /// Number of shapes: 4 of times, 3 of routes, 3 of translations, 7 of tunnels, and 7 bits.
+    pub(super) const COUNT: usize = (4 * 3 * 3 * 7) << 7;
 
     pub(super) fn of(forwarded: &ForwardedRecord) -> Self {
         let record = &forwarded.record;
-        let when = |yes: bool, bit: u16| if yes { bit } else { 0 };
+        let when = |yes: bool, bit: u32| if yes { bit } else { 0 };
         let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
             TUNNELLED
                 | when(tunnel.tunnel_type != TunnelType::IpInIp, KEYED)
@@ -347,21 +358,56 @@ impl Shape {
                 | when(!forwarded.origin_address().is_ipv4(), ORIGIN_V6)
                 | when(translated_to_ipv6, NAT_V6)
                 | when(routed && is_ipv6(record.ip_next_hop_address), HOP_V6)
+                | when(record.flow_start_milliseconds != 0, STARTED)
+                | when(record.flow_end_milliseconds != 0, ENDED)
                 | tunnel,
         )
     }
 
-    pub(super) const fn template_id(self) -> u16 {
-        FIRST_TEMPLATE.saturating_add(self.0)
+    pub(super) fn template_id(self) -> u16 {
+        FIRST_TEMPLATE.saturating_add(self.number())
     }
 
     /// Its position among all shapes.
     pub(super) fn index(self) -> usize {
-        self.0.into()
+        self.number().into()
+    }
+
+    /// A number for the bits, of which not all occur together: template IDs have 16 bits.
+    fn number(self) -> u16 {
+        let bit = |bit: u32| u16::from(self.has(bit));
+        let tunnel = match (self.has(TUNNELLED), self.has(KEYED), self.has(VXLAN)) {
+            (false, ..) => 0,
+            (_, false, _) => 1,
+            (_, _, false) => 3,
+            _ => 5,
+        };
+        // Each digit with its base.
+        let digits = [
+            // 0 where both are known.
+            (4, 3 ^ (bit(STARTED) | bit(ENDED) << 1)),
+            (3, bit(ROUTED).saturating_add(bit(HOP_V6))),
+            (3, bit(TRANSLATED).saturating_add(bit(NAT_V6))),
+            (7, bit(OUTER_V4).saturating_add(tunnel)),
+            (2, bit(IPV6)),
+            (2, bit(INTERFACES)),
+            (2, bit(CONNECTIONS)),
+            (2, bit(DURATION)),
+            (2, bit(INITIATED)),
+            (2, bit(SAMPLED)),
+            (2, bit(ORIGIN_V6)),
+        ];
+        digits.into_iter().fold(0_u16, |number, (base, digit)| {
+            number.saturating_mul(base).saturating_add(digit)
+        })
+    }
+
+    const fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
     }
 
     pub(super) const fn is_tunnelled(self) -> bool {
-        self.0 & TUNNELLED != 0
+        self.has(TUNNELLED)
     }
 
     fn rows(self) -> impl Iterator<Item = &'static Field> + Clone {
@@ -384,6 +430,47 @@ impl Shape {
     pub(super) fn write(self, source: &Source<'_>, out: &mut Vec<u8>) {
         for field in self.rows() {
             (field.write)(source, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_has_a_template_of_its_own() {
+        // A bit, and the one without which it does not occur.
+        let only_with = [
+            (KEYED, TUNNELLED),
+            (VXLAN, KEYED),
+            (OUTER_V4, TUNNELLED),
+            (NAT_V6, TRANSLATED),
+            (HOP_V6, ROUTED),
+        ];
+        let mut used = vec![false; Shape::COUNT];
+        for bits in 0..ENDED << 1 {
+            let occurs = |(bit, with): &(u32, u32)| bits & bit == 0 || bits & with != 0;
+            if only_with.iter().all(occurs) {
+                let shape = Shape(bits);
+                assert!(!std::mem::replace(&mut used[shape.index()], true));
+                assert_eq!(usize::from(shape.template_id()), 1024 + shape.index());
+            }
+        }
+        assert!(used.iter().all(|used| *used));
+    }
+
+    #[test]
+    fn times_that_are_not_known_have_no_field() {
+        for (bits, expected) in [
+            (0, vec![]),
+            (STARTED, vec![152]),
+            (ENDED, vec![153]),
+            (STARTED | ENDED, vec![152, 153]),
+        ] {
+            let times = |id: &u16| (152..=153).contains(id);
+            let fields = Shape(bits).fields().map(|field| field.id);
+            assert_eq!(fields.filter(times).collect::<Vec<_>>(), expected);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! State that is kept over a restart of the collector: templates, options data, sequence numbers and
 //! clocks of exporters that send datagrams. Connections end with the collector.
 //!
+//! Times in it are ages, milliseconds: the clock of another process has another origin.
+//!
 //! * `octets`, `codec`: the form in which it is stored;
 //! * `save`: the state of sessions; `restore`: sessions of a state.
 
@@ -9,7 +11,7 @@ mod octets;
 mod restore;
 mod save;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use super::sequence::SequenceState;
 use crate::address::Address;
 use crate::field::FieldSpecifier;
 use crate::options::Content;
-use crate::template::Template;
+use crate::template::{Template, TemplateKind};
 use crate::wire::Version;
 
 /// Templates, options data and sequence numbers of exporters.
@@ -27,6 +29,9 @@ use crate::wire::Version;
 pub struct State {
     devices: BTreeMap<(Address, Version), DeviceState>,
 }
+
+/// Milliseconds since something.
+type Age = u64;
 
 /// A session of a device: domain and port.
 type SessionId = (u32, u16);
@@ -44,7 +49,8 @@ struct DeviceState {
 #[derive(Clone, Debug)]
 struct SessionState {
     has_decoded: bool,
-    received_milliseconds: u64,
+    /// Of the last Message.
+    age: Age,
     clock: ClockState,
     latest: Option<MessageSequence>,
     /// Position in [`DeviceState::tracks`].
@@ -58,8 +64,8 @@ struct TemplateState {
     template: Arc<Template>,
     /// Order of definitions.
     stamp: u64,
-    sent_milliseconds: u64,
-    used_milliseconds: u64,
+    sent: Age,
+    used: Age,
 }
 
 #[derive(Clone, Debug)]
@@ -77,7 +83,7 @@ struct TrackState {
     sequence: SequenceState,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct OptionState {
     /// The session that has announced it, unless that has ended.
     session: Option<SessionId>,
@@ -92,6 +98,35 @@ impl State {
     pub fn merge(&mut self, other: Self) {
         for (key, device) in other.devices {
             self.devices.entry(key).or_default().merge(device);
+        }
+    }
+
+    /// Makes everything older.
+    fn grow_older(&mut self, milliseconds: u64) {
+        let add = |age: &mut Age| *age = age.saturating_add(milliseconds);
+        let add_to_clock = |clock: &mut ClockState| {
+            if let Some(latest) = &mut clock.latest {
+                add(&mut latest.received_milliseconds);
+            }
+        };
+        for device in self.devices.values_mut() {
+            for session in device.sessions.values_mut() {
+                add(&mut session.age);
+                add_to_clock(&mut session.clock);
+                for template in &mut session.templates {
+                    add(&mut template.sent);
+                    add(&mut template.used);
+                }
+            }
+            for track in &mut device.tracks {
+                add(&mut track.sequence.began_milliseconds);
+                add(&mut track.sequence.latest_milliseconds);
+            }
+            for layout in &mut device.layouts {
+                add_to_clock(&mut layout.clock);
+                add(&mut layout.template.sent);
+                add(&mut layout.template.used);
+            }
         }
     }
 
@@ -110,32 +145,27 @@ impl DeviceState {
         for (id, mut session) in other.sessions {
             session.track = session.track.map(|track| track.saturating_add(offset));
             let is_later = self.sessions.get(&id).is_none_or(|known| {
-                (known.has_decoded, known.received_milliseconds)
-                    < (session.has_decoded, session.received_milliseconds)
+                (!known.has_decoded, known.age) > (!session.has_decoded, session.age)
             });
             if is_later {
                 self.sessions.insert(id, session);
             }
         }
-        for option in other.options {
-            if !self.options.contains(&option) {
-                self.options.push(option);
-            }
-        }
-        for layout in other.layouts {
-            let is_known = self.layouts.iter().any(|known| layout.is_same(known));
-            if !is_known {
-                self.layouts.push(layout);
-            }
-        }
+        let known: HashSet<&OptionState> = self.options.iter().collect();
+        let mut options = other.options;
+        options.retain(|option| !known.contains(option));
+        self.options.append(&mut options);
+        let known: HashSet<_> = self.layouts.iter().map(LayoutState::identity).collect();
+        let mut layouts = other.layouts;
+        layouts.retain(|layout| !known.contains(&layout.identity()));
+        self.layouts.append(&mut layouts);
     }
 }
 
 impl LayoutState {
-    fn is_same(&self, other: &Self) -> bool {
-        let template = &other.template.template;
-        (self.domain, self.template.id) == (other.domain, other.template.id)
-            && (self.template.template).is(&specifiers(template), template.kind())
+    fn identity(&self) -> (u32, u16, TemplateKind, Vec<FieldSpecifier>) {
+        let TemplateState { id, template, .. } = &self.template;
+        (self.domain, *id, template.kind(), specifiers(template))
     }
 }
 

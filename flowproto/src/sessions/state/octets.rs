@@ -25,7 +25,8 @@ const MAGIC: &[u8; 16] = b"kipfix state 1\r\n";
 const NO_OPTIONS: u16 = u16::MAX;
 
 impl State {
-    /// The state as octets. `now_milliseconds`: the time, since the epoch.
+    /// The state as octets. `now_milliseconds`: the time since the epoch, or of another clock that runs
+    /// on while no collector does.
     #[must_use]
     pub fn to_octets(&self, now_milliseconds: u64) -> Vec<u8> {
         let mut out = Writer::default();
@@ -70,7 +71,9 @@ impl State {
         });
         let devices = devices.filter(|_| input.0.is_empty());
         let devices = devices.ok_or(StateError::Corrupt)?.into_iter().collect();
-        Ok(Self { devices })
+        let mut state = Self { devices };
+        state.grow_older(age);
+        Ok(state)
     }
 }
 
@@ -79,7 +82,7 @@ fn write_device(device: &DeviceState, out: &mut Writer) {
     for (id, session) in &device.sessions {
         write_session_id(*id, out);
         out.u8(session.has_decoded.into());
-        out.u64(session.received_milliseconds);
+        out.u64(session.age);
         write_clock(&session.clock, out);
         out.option(session.latest, write_sequence);
         out.option(session.track, Writer::count);
@@ -109,7 +112,7 @@ fn read_device(input: &mut Reader<'_>) -> Option<DeviceState> {
         let id = read_session_id(input)?;
         let session = SessionState {
             has_decoded: input.boolean()?,
-            received_milliseconds: input.u64()?,
+            age: input.u64()?,
             clock: read_clock(input)?,
             latest: input.option(read_sequence)?,
             track: input.option(|input| usize::try_from(input.u32()?).ok())?,
@@ -222,8 +225,8 @@ fn read_track(input: &mut Reader<'_>) -> Option<TrackState> {
 fn write_template(state: &TemplateState, out: &mut Writer) {
     out.u16(state.id);
     out.u64(state.stamp);
-    out.u64(state.sent_milliseconds);
-    out.u64(state.used_milliseconds);
+    out.u64(state.sent);
+    out.u64(state.used);
     let scope = match state.template.kind() {
         TemplateKind::Data => NO_OPTIONS,
         TemplateKind::Options { scope_fields } => u16::try_from(scope_fields).unwrap_or_default(),
@@ -240,8 +243,7 @@ fn write_template(state: &TemplateState, out: &mut Writer) {
 fn read_template(input: &mut Reader<'_>) -> Option<TemplateState> {
     let id = input.u16()?;
     let stamp = input.u64()?;
-    let sent_milliseconds = input.u64()?;
-    let used_milliseconds = input.u64()?;
+    let (sent, used) = (input.u64()?, input.u64()?);
     let kind = match input.u16()? {
         NO_OPTIONS => TemplateKind::Data,
         scope => TemplateKind::Options {
@@ -259,8 +261,8 @@ fn read_template(input: &mut Reader<'_>) -> Option<TemplateState> {
         id,
         template: Arc::new(Template::new(&fields, kind)?),
         stamp,
-        sent_milliseconds,
-        used_milliseconds,
+        sent,
+        used,
     })
 }
 

@@ -24,6 +24,7 @@ impl Sessions {
     /// Adds the sessions of a state for which there is room. Those that exist already stay, and idle
     /// ones are left out.
     pub(crate) fn restore(&mut self, state: &State, now_milliseconds: u64) {
+        let time = |age: u64| now_milliseconds.saturating_sub(age);
         let mut restored: HashMap<(Address, Version), Restored> = HashMap::new();
         let devices = state.devices.iter();
         let mut sessions: Vec<_> = devices
@@ -33,18 +34,17 @@ impl Sessions {
             })
             .collect();
         // The one silent for longest first, as they arrived.
-        sessions.sort_by_key(|(.., session)| session.received_milliseconds);
+        sessions.sort_by_key(|(.., session)| std::cmp::Reverse(session.age));
         for (device_key, device, id, session) in sessions {
-            let silent = now_milliseconds.saturating_sub(session.received_milliseconds);
-            if silent <= self.limits.idle_milliseconds {
+            if session.age <= self.limits.idle_milliseconds {
                 let restored = restored.entry(device_key).or_default();
-                self.restore_session((device_key, id), device, session, restored);
+                self.restore_session((device_key, id), (device, session), restored, &time);
             }
         }
         for (key, restored) in restored {
             if let Some(device) = state.devices.get(&key) {
-                self.restore_templates(device, &restored);
-                self.restore_options(device, &restored);
+                self.restore_templates(device, &restored, &time);
+                self.restore_options(device, &restored, &time);
             }
         }
     }
@@ -52,11 +52,11 @@ impl Sessions {
     fn restore_session(
         &mut self,
         ((address, version), (domain, port)): ((Address, Version), SessionId),
-        device: &DeviceState,
-        state: &SessionState,
+        (device, state): (&DeviceState, &SessionState),
         restored: &mut Restored,
+        time: &impl Fn(u64) -> u64,
     ) {
-        let received = state.received_milliseconds;
+        let received = time(state.age);
         let key = SessionKey {
             domain: DomainKey {
                 address,
@@ -77,14 +77,14 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(place).and_then(Option::as_mut) else {
             return;
         };
-        session.restarts.restore(state.clock);
+        session.restarts.restore(state.clock.map_time(time));
         session.membership.latest = state.latest;
         if let Some(Some(own)) = self.devices.get_mut(session.device)
             && let Some(at) = state.track
             && let Some(track) = device.tracks.get(at)
         {
             let id = *restored.tracks.entry(at).or_insert_with(|| {
-                let sequence = Sequence::restore(version, track.sequence);
+                let sequence = Sequence::restore(version, track.sequence.map_times(time));
                 own.tracks.restore(track.domain, sequence)
             });
             let is_latest = track.latest == Some((domain, port));
@@ -95,11 +95,16 @@ impl Sessions {
     }
 
     /// Defines the templates of restored sessions in their order.
-    fn restore_templates(&mut self, device: &DeviceState, restored: &Restored) {
+    fn restore_templates(
+        &mut self,
+        device: &DeviceState,
+        restored: &Restored,
+        time: &impl Fn(u64) -> u64,
+    ) {
         let mut templates = Vec::new();
         for (id, place) in &restored.places {
             if let Some(session) = device.sessions.get(id) {
-                let message = SessionMessage::new(*place, clock(session.clock));
+                let message = SessionMessage::new(*place, clock(session.clock.map_time(time)));
                 templates.extend(session.templates.iter().map(|t| (message, t)));
             }
         }
@@ -114,13 +119,18 @@ impl Sessions {
             );
             let session = self.get_mut(message.place);
             if let Some(entry) = session.and_then(|s| s.templates.get_mut(&state.id)) {
-                entry.sent_milliseconds = state.sent_milliseconds;
-                entry.used_milliseconds = state.used_milliseconds;
+                entry.sent_milliseconds = time(state.sent);
+                entry.used_milliseconds = time(state.used);
             }
         }
     }
 
-    fn restore_options(&mut self, device: &DeviceState, restored: &Restored) {
+    fn restore_options(
+        &mut self,
+        device: &DeviceState,
+        restored: &Restored,
+        time: &impl Fn(u64) -> u64,
+    ) {
         let Some(place) = restored.places.values().copied().min() else {
             return;
         };
@@ -132,17 +142,22 @@ impl Sessions {
                 session: session.map_or(0, |session| session.number),
             }
         };
-        for option in &device.options {
+        // Superseded ones first, as they were announced.
+        let (superseded, current): (Vec<_>, Vec<_>) = device
+            .options
+            .iter()
+            .partition(|option| option.is_superseded);
+        for option in superseded.into_iter().chain(current.iter().copied()) {
             let by = announcer(self, option);
             self.keep_announcement(place, by, option.into());
         }
         // Values that hold side by side: each was repeated after the other one.
-        for option in device.options.iter().filter(|o| !o.is_superseded) {
+        for option in current {
             let by = announcer(self, option);
             self.keep_announcement(place, by, option.into());
         }
         for layout in &device.layouts {
-            let message = SessionMessage::new(place, clock(layout.clock));
+            let message = SessionMessage::new(place, clock(layout.clock.map_time(time)));
             let key = (layout.domain, layout.template.id);
             self.keep_layout(&message, key, &layout.template.template);
         }

@@ -7,12 +7,14 @@ use super::{
     DeviceState, LayoutState, OptionState, SessionId, SessionState, State, TemplateState,
     TrackState,
 };
+use crate::sessions::clock::ClockState;
 use crate::sessions::store::{Device, Sessions};
 use crate::sessions::templates::TemplateEntry;
 
 impl Sessions {
     /// The state of all sessions over UDP.
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self, now_milliseconds: u64) -> State {
+        let age = |milliseconds: u64| now_milliseconds.saturating_sub(milliseconds);
         let mut state = State::default();
         let mut numbers: HashMap<u64, SessionId> = HashMap::new();
         for session in self.sessions() {
@@ -21,7 +23,7 @@ impl Sessions {
         }
         for (key, device) in self.devices_by_key() {
             if key.connection == 0 {
-                let device = DeviceState::of(device, &numbers);
+                let device = DeviceState::of(device, &numbers, &age);
                 state.devices.insert((key.address, key.version), device);
             }
         }
@@ -37,15 +39,15 @@ impl Sessions {
             let track = session.membership.track;
             let saved = SessionState {
                 has_decoded: session.has_decoded,
-                received_milliseconds: session.received_milliseconds,
-                clock: session.restarts.state(),
+                age: age(session.received_milliseconds),
+                clock: session.restarts.state().map_time(&age),
                 latest: session.membership.latest,
                 track: track.and_then(|id| {
                     let tracks = &self.device(session.device)?.tracks;
                     tracks.iter().position(|(other, ..)| other == id)
                 }),
                 templates: templates
-                    .map(|(id, entry)| TemplateState::of(*id, entry))
+                    .map(|(id, entry)| TemplateState::of(*id, entry, &age))
                     .collect(),
             };
             let id = (session.key.domain.observation_domain_id, session.key.port);
@@ -56,14 +58,14 @@ impl Sessions {
 }
 
 impl DeviceState {
-    fn of(device: &Device, numbers: &HashMap<u64, SessionId>) -> Self {
+    fn of(device: &Device, numbers: &HashMap<u64, SessionId>, age: &impl Fn(u64) -> u64) -> Self {
         let tracks = device
             .tracks
             .iter()
             .map(|(_, domain, sequence)| TrackState {
                 domain,
                 latest: numbers.get(&sequence.latest_session()).copied(),
-                sequence: sequence.state(),
+                sequence: sequence.state().map_times(age),
             });
         let options = device.options.iter().map(|(origin, content)| OptionState {
             session: numbers.get(&origin.announcer.session).copied(),
@@ -77,13 +79,13 @@ impl DeviceState {
             .orphans()
             .map(|((domain, id), layout)| LayoutState {
                 domain,
-                clock: layout.definition.clock.into(),
+                clock: ClockState::from(layout.definition.clock).map_time(age),
                 template: TemplateState {
                     id,
                     template: Arc::clone(&layout.template),
                     stamp: layout.definition.stamp,
-                    sent_milliseconds: layout.used_milliseconds,
-                    used_milliseconds: layout.used_milliseconds,
+                    sent: age(layout.used_milliseconds),
+                    used: age(layout.used_milliseconds),
                 },
             });
         Self {
@@ -96,13 +98,13 @@ impl DeviceState {
 }
 
 impl TemplateState {
-    fn of(id: u16, entry: &TemplateEntry) -> Self {
+    fn of(id: u16, entry: &TemplateEntry, age: &impl Fn(u64) -> u64) -> Self {
         Self {
             id,
             template: Arc::clone(&entry.template),
             stamp: entry.stamp,
-            sent_milliseconds: entry.sent_milliseconds,
-            used_milliseconds: entry.used_milliseconds,
+            sent: age(entry.sent_milliseconds),
+            used: age(entry.used_milliseconds),
         }
     }
 }
