@@ -132,7 +132,7 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
         domains: settings.max_domains,
         templates_per_domain: settings.max_templates,
     };
-    explain::run(&settings.read, bounds, &stop)
+    explain::run(&settings.read, bounds, settings.compare, &stop)
 }
 
 fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {

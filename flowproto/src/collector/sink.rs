@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::field::FieldSpecifier;
 use crate::json;
 use crate::record::FlowRecord;
 use crate::sessions::{Domain, SessionView};
@@ -70,6 +71,17 @@ impl<'a> Fields<'a> {
             Source::Template(template, octets, _) => Some((template, octets)),
             Source::Fixed(_) => None,
         }
+    }
+
+    /// The fields with their values, in the order of the template. None for records without template
+    /// (NetFlow v5 and v7).
+    pub fn values(&self) -> impl Iterator<Item = (FieldSpecifier, &'a [u8])> + use<'a> {
+        let record = self.octets();
+        let values = record.map(|(template, octets)| template.values(octets));
+        values
+            .into_iter()
+            .flatten()
+            .map(|(field, value)| (field.specifier, value))
     }
 
     /// Whether there is an element of one of these private enterprises.

@@ -17,7 +17,6 @@ mod record;
 mod scalar;
 
 pub use flow_record::write_record;
-pub use scalar::{write_address, write_hex, write_number, write_string};
+pub use scalar::{write_address, write_hex, write_number, write_string, write_value};
 
 pub(crate) use record::{Templates, write_members};
-pub(crate) use scalar::write_value;

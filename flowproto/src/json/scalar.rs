@@ -55,7 +55,7 @@ pub fn write_hex(octets: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a value by the data type of its element. Values of unknown type, and values whose length
 /// does not fit the type, are written as their octets.
-pub(crate) fn write_value(data_type: Option<DataType>, value: &[u8], out: &mut Vec<u8>) {
+pub fn write_value(data_type: Option<DataType>, value: &[u8], out: &mut Vec<u8>) {
     let Some(data_type) = data_type else {
         return write_hex(value, out);
     };
