@@ -1,4 +1,4 @@
-//! IPFIX Data Records of a 20-field template: this decoder beside `netflow_parser`, and the
+//! IPFIX Data Records of a 20-field template: this decoder and `netflow_parser`, and the
 //! encoder.
 #![allow(missing_docs, clippy::unwrap_used, reason = "benchmark")]
 

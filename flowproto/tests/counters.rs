@@ -1,5 +1,11 @@
 //! Counts of exporters: they outlive sessions, never fall, and lead to who sent what.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 
 mod exporter;
 

@@ -1,4 +1,4 @@
-//! What `--explain` says of good and of broken datagrams. Every problem has octets that show it,
+//! What `--explain` prints of good and of broken datagrams. Every problem has octets that show it,
 //! and octets that are right show none.
 #![allow(
     clippy::unwrap_used,
@@ -309,7 +309,7 @@ fn a_length_that_lies() {
     let mut short = counts(0, &[5]);
     short[3] += 9;
     let line = shows(Rule::MessageTooShort, &[short.clone()]);
-    assert!(line.contains("says 45 octets, there are 36"), "{line}");
+    assert!(line.contains("is 45 octets, there are 36"), "{line}");
     short[3] = 30;
     shows(Rule::MessageTooLong, &[short]);
     // Two Messages in one datagram are right.
@@ -370,7 +370,7 @@ fn a_template_that_cannot_be_one() {
     lies[3] = 3;
     let line = shows(Rule::FieldCount, &one(lies));
     assert!(
-        line.contains("says 3 fields, its Set has room for 1"),
+        line.contains("has 3 fields by its header, its Set has room for 1"),
         "{line}"
     );
     shows(
@@ -445,8 +445,11 @@ fn a_port_uses_the_templates_of_another_one_in_v9_only() {
     let record = (300, vec![0, 0, 0, 9]);
     let mut dump = Dump::new();
     let first = netflow9(1, 1000, 1, &[(0, template(300, &[OCTETS]))]);
-    dump.add(&first)
-        .add_at(4001, NOW, &netflow9(1, 1000, 2, &[record.clone()]));
+    dump.add(&first).add_at(
+        4001,
+        NOW,
+        &netflow9(1, 1000, 2, std::slice::from_ref(&record)),
+    );
     assert_eq!(dump.problems(), [], "{}", dump.text);
     let mut dump = Dump::new();
     dump.add(&counts(0, &[5]))

@@ -1,5 +1,11 @@
 //! Firewall connections of Cisco ASA (NSEL): octets and connections count once.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 
 mod exporter;
 
@@ -133,6 +139,31 @@ fn a_denied_connection_is_none() {
         ];
         assert_eq!(counted(of, &events), (0, 0, 0));
     }
+}
+
+#[test]
+fn other_records_of_a_set_are_connections_of_their_own() {
+    // An update, and two records of events that are none of a connection.
+    let mut e = exporter();
+    let fields = [(148, 4), (8, 4), (233, 1), (231, 8)];
+    let record =
+        |flow, event, octets| numbers(&[(flow, 4), (0x0a00_0001, 4), (event, 1), (octets, 8)]);
+    let records = [
+        record(1, UPDATED, 10),
+        record(1, UPDATED, 20),
+        record(2, 9, 30),
+        record(3, 0, 40),
+        record(4, CREATED, 0),
+        record(4, UPDATED, 50),
+    ];
+    let sets = [(0, template(300, &fields)), (300, records.concat())];
+    e.send(&Header::netflow9(1).with(&sets));
+    let records = e.taken.records.iter();
+    let counted: Vec<_> = records
+        .filter(|record| !record.is_continuation)
+        .map(|record| record.octet_delta_count)
+        .collect();
+    assert_eq!(counted, [10, 30, 40, 50]);
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn a_v5_packet_is_this_octet_for_octet() {
             octets: 0x0102
         }]
     );
-    // The second packet says how many records were before it.
+    // The second packet has the number of records before it.
     let (datagrams, _) = send_all(&mut session, &[record(), record()]);
     assert_eq!(datagrams[0][16..20], [0, 0, 0, 1]);
     assert_eq!(datagrams[0][2..4], [0, 2]);

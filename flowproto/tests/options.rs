@@ -163,7 +163,7 @@ fn a_biflow_is_one_record_with_reverse_elements_and_their_types() {
     let first = flush(&mut session, NOW);
     receive(&mut process, &first);
     let sent = add(&mut session, &biflow(), NOW).concat();
-    // The fields of the way back: 1, 2, 152, 153, 6 under PEN 29305.
+    // The fields of the reverse direction: 1, 2, 152, 153, 6 under PEN 29305.
     #[rustfmt::skip]
     let fields = [
         0x80, 1, 0, 8, 0, 0, 0x72, 0x79,  0x80, 2, 0, 8, 0, 0, 0x72, 0x79,
@@ -259,7 +259,7 @@ fn on_a_reliable_transport_templates_go_out_once_and_idle_ones_are_withdrawn() {
     // A minute later: options data, no template.
     now += 60_000;
     assert_eq!(sets(flush(&mut session, now)), [256, 520, 521]);
-    // Two minutes later nobody has needed the biflow's template: it is withdrawn (its number, no
+    // For two minutes no record has needed the template of the biflow: it is withdrawn (its number, no
     // fields).
     now += 120_000;
     let sent = flush(&mut session, now);

@@ -1,11 +1,20 @@
 //! What options data apply to: their scope, other ports, other Source IDs.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 
 mod exporter;
 
 use exporter::{Exporter, Header, exporter, numbers, options_template, template};
 use flowproto::FlowRecord;
 use flowproto::record::Sampling;
+
+/// Fields of a record: element, value, length.
+type Fields = &'static [(u16, u64, u16)];
 
 const A: &str = "192.0.2.1:5001";
 const B: &str = "192.0.2.1:5002";
@@ -79,7 +88,6 @@ fn one_in(population: u32) -> Sampling {
 
 #[test]
 fn a_scope_says_whose_sampling_it_is() {
-    type Fields = &'static [(u16, u64, u16)];
     // Scope and options; a record that it applies to; one that it does not apply to.
     let cases: [(Fields, Fields, Fields, Option<Fields>); 8] = [
         (&[(149, 7, 4)], &[(34, 50, 4)], &[], None),
@@ -168,7 +176,7 @@ fn the_most_specific_announcement_holds() {
         let fields = [(id, value, 4), (34, population, 4)];
         e.send(&of(10, 7, at as u32).with(&options(1, &fields)));
     }
-    let cases: [(&[(u16, u64, u16)], u32); 4] = [
+    let cases: [(Fields, u32); 4] = [
         (&[], 10),
         (&[(10, 3, 4)], 20),
         (&[(10, 4, 4)], 10),
@@ -178,7 +186,7 @@ fn the_most_specific_announcement_holds() {
         e.send(&of(10, 7, 9).with(&record(10, fields)));
         assert_eq!(sampling(&e), one_in(population), "{fields:?}");
     }
-    // A record that says it itself.
+    // A record that has it itself.
     e.send(&of(10, 7, 9).with(&record(10, &[(34, 70, 4)])));
     assert_eq!(sampling(&e), one_in(70));
 }

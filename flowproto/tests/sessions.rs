@@ -1,4 +1,4 @@
-//! Transport Sessions: what a connection says ends with it, what is silent is forgotten.
+//! Transport Sessions: the state of a connection ends with it, idle domains are forgotten.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod exporter;
@@ -51,7 +51,7 @@ fn each_connection_has_templates_of_its_own() {
     .unwrap();
     c.receive(1, &ipfix(0, &[(300, vec![5, 6])])).unwrap();
     c.receive(2, &ipfix(0, &[(300, vec![5, 6])])).unwrap();
-    // Neither lends to a third, nor to datagrams.
+    // A third one uses neither, nor do datagrams.
     c.receive(3, &ipfix(0, &[(300, vec![7, 8])])).unwrap();
     let datagram = ipfix(0, &[(300, vec![9])]);
     c.process.receive(from(4000), &datagram, 0, &mut c.taken);

@@ -1,5 +1,11 @@
 //! State that is kept over a restart of the collector.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 
 mod exporter;
 
@@ -25,7 +31,7 @@ fn templates(version: u16, fields: &[(u16, u16)]) -> (u16, Vec<u8>) {
 /// When a collector stops.
 const STOPPED: u64 = EXPORTED + 20_000;
 
-/// Stops a collector, and starts another one so many milliseconds later.
+/// Stops a collector, and starts another one after `downtime` milliseconds.
 fn restart(e: &Exporter, limits: Limits, downtime: u64) -> Exporter {
     // The clock of the process and that of the file differ.
     let octets = e.process.state(STOPPED).to_octets(77_000);

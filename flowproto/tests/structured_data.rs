@@ -10,7 +10,7 @@ const BASIC_LIST: u16 = 291;
 const SUB_TEMPLATE_LIST: u16 = 292;
 const SUB_TEMPLATE_MULTI_LIST: u16 = 293;
 
-/// A value that says its length, in one octet or in three.
+/// A value with its length in front of it, in one octet or in three.
 fn variable(value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).unwrap();
     match u8::try_from(length) {
@@ -118,7 +118,7 @@ fn what_cannot_be_read_is_shown_as_its_octets_and_breaks_nothing() {
         (BASIC_LIST, &[3, 0, 8, 0, 0, 1]),
         (BASIC_LIST, &[3, 0, 82, 255, 255, 9, b'a']),
         (BASIC_LIST, &[3, 0x80, 1, 0, 4, 0, 0]),
-        // A template that nobody sent, half a record, lengths that lie.
+        // An unknown template, half a record, wrong lengths.
         (SUB_TEMPLATE_LIST, &[3, 9, 9, 1, 2]),
         (SUB_TEMPLATE_LIST, &[3, 1, 0x90, 0]),
         (SUB_TEMPLATE_MULTI_LIST, &[3, 1, 0x90, 0, 3]),

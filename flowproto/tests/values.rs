@@ -1,5 +1,11 @@
 //! Values outside their registry, unknown times, padding, and the limit of JSON.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 
 mod exporter;
 
@@ -101,7 +107,7 @@ fn times_that_are_not_known_are_absent() {
         times(record(10, &[(153, 1_700_000_000_000, 8)])),
         (0, 1_700_000_000_000)
     );
-    // Zero is no time.
+    // Zero is not a time.
     assert_eq!(times(record(10, &[(152, 0, 8), (153, 0, 8)])), (0, 0));
     assert_eq!(times(record(10, &[(154, 0, 8), (155, 0, 8)])), (0, 0));
 }

@@ -31,7 +31,7 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
         ip_class_of_service: octets.u8(),
         flow_end_reason: FlowEndReason::from(octets.u8()),
         icmp_type_code: octets.u16(),
-        vlan_id: octets.u16(),
+        vlan_id: octets.u16() & 0xfff,
         ..FlowRecord::default()
     };
     (record.flow_start_milliseconds, record.flow_end_milliseconds) = times(octets, now, wild);

@@ -4,7 +4,10 @@
 //! (`KIPFIX_COLLECTOR__…`) < flags.
 
 mod check;
+mod flow_direction;
 mod parts;
+
+pub use flow_direction::FlowDirection;
 
 use std::path::PathBuf;
 
@@ -469,31 +472,6 @@ impl Settings {
         )?;
         settings.check()?;
         Ok(settings)
-    }
-}
-
-/// The records that count if an exporter makes two of the same packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FlowDirection {
-    /// Records of both directions.
-    #[default]
-    Both,
-    /// Records of packets that enter.
-    Ingress,
-    /// Records of packets that leave.
-    Egress,
-}
-
-impl FlowDirection {
-    /// The value of 61 `flowDirection` that counts; `None` for both.
-    #[must_use]
-    pub const fn value(self) -> Option<u8> {
-        match self {
-            Self::Both => None,
-            Self::Ingress => Some(0),
-            Self::Egress => Some(1),
-        }
     }
 }
 

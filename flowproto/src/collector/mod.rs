@@ -20,6 +20,7 @@
 //! flow's previous record counts (`totals`); the record's fields stay as received. The reverse
 //! direction of a biflow has counters of its own. Connections are 278, if the record has it.
 
+mod buffers;
 mod counters;
 mod observer;
 mod pending;

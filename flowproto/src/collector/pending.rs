@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::sessions::{DomainKey, Place, SessionMessage};
 use crate::wire::MessageHeader;
 
-/// Fixed cost of a Set, so that many small Sets are bounded too.
+/// Fixed cost of a Set, so that small Sets are bounded too.
 const OVERHEAD_OCTETS: usize = 256;
 
 /// A Data Set that cannot be read yet.

@@ -7,10 +7,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::buffers::RecordBuffers;
 use super::counters::{Counters, Occupancy};
 use super::observer::{MessageTally, NoObserver, Observer};
 use super::pending::{PendingSets, Wait};
-use super::records::RecordBuffers;
 use super::sink::{Fields, Message, RecordSink};
 use super::totals::Totals;
 use crate::address::Address;
@@ -392,7 +392,7 @@ impl CollectingProcess {
     }
 
     /// Ends a Message: takes its sequence number, and reads pending Data Sets whose templates it has
-    /// brought.
+    /// defined.
     fn end(
         &mut self,
         message: &mut OpenMessage,

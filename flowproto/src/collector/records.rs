@@ -4,23 +4,15 @@
     reason = "counters of 64 bits do not overflow"
 )]
 
+use super::buffers::RecordBuffers;
 use super::observer::Observer;
 use super::process::{CollectingProcess, OpenMessage};
 use super::sink::{Fields, RecordSink};
-use crate::field::FieldSpan;
 use crate::options::SamplingResolver;
 use crate::plan::{MessageContext, Selection, Values};
 use crate::record::{FlowRecord, Sampling};
 use crate::sessions::{SamplingRule, Unusable};
 use crate::wire::{Records, fixed};
-
-/// Buffers that are reused for every Set.
-#[derive(Debug, Default)]
-pub(super) struct RecordBuffers {
-    spans: Vec<FieldSpan>,
-    values: Values,
-    record: FlowRecord,
-}
 
 /// Finds the sampling in force for the records of a Set.
 struct SamplingInForce<'a> {
@@ -187,6 +179,7 @@ impl CollectingProcess {
             }
             observer.record(octets, template, Some(record));
             if let Some(domain) = totals_of {
+                record.is_continuation = false;
                 let is_evicted = match values.firewall_event() {
                     Some(event) => self.totals.connection(domain, event, record),
                     None => self.totals.difference(domain, are_totals, record),

@@ -6,7 +6,7 @@
 //!
 //! Cisco ASA (NSEL): an update has the octets since the last one, the teardown those of the whole
 //! connection (233 `firewallEvent`, 148 `flowId`). The teardown adds what its total exceeds the updates
-//! by, and the connection is counted in the first of its records.
+//! by, and the connection is counted in the first of its records that has octets.
 
 use std::collections::HashMap;
 
@@ -132,9 +132,10 @@ impl Totals {
         });
         let has_ended = event == DELETED;
         let Some(known) = known else {
+            record.is_continuation = now.is_zero();
             return self.insert(flow, Counted { has_ended, ..now });
         };
-        record.is_continuation = true;
+        record.is_continuation = !known.is_zero() || now.is_zero();
         if has_ended {
             now.minus(*known).apply(record);
             *known = Counted { has_ended, ..now }.maximum(*known);
@@ -201,6 +202,13 @@ impl Counted {
             reverse_packets: record.reverse_packet_delta_count,
             has_ended: false,
         }
+    }
+
+    const fn is_zero(&self) -> bool {
+        self.octets == 0
+            && self.packets == 0
+            && self.reverse_octets == 0
+            && self.reverse_packets == 0
     }
 
     const fn apply(self, record: &mut FlowRecord) {

@@ -10,6 +10,7 @@
     reason = "offsets are within a datagram, and counters of 64 bits do not overflow"
 )]
 
+mod observer;
 mod page;
 mod printer;
 mod records;

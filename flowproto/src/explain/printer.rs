@@ -1,50 +1,42 @@
-//! Prints what a Collecting Process reads and does.
+//! The dump of one datagram: its heading, Messages and broken rules.
 
 use std::fmt::{Arguments, Display};
-use std::sync::Arc;
 
 use super::Captured;
 use super::page::Page;
 use super::summary::{self, Source, Summary, version_name};
-use super::{records, templates, value};
-use crate::collector::{Convention, MessageTally, Observer};
-use crate::record::FlowRecord;
+use super::value;
+use crate::collector::{Convention, MessageTally};
 use crate::rule::Rule;
-use crate::sessions::{SequenceOutcome, TemplateOutcome};
+use crate::sessions::SequenceOutcome;
 use crate::template::Template;
-use crate::wire::{
-    DefinedFields, Definition, Event, MessageHeader, SetKind, Version, Violation,
-    padding_violations,
-};
+use crate::wire::{MessageHeader, Version, Violation};
 
 /// Maximum distance between export time and capture, milliseconds.
 const MAX_CLOCK_DISTANCE: u64 = 60_000;
 
-/// Padding to this alignment can look like records of fewer octets.
-const ALIGNMENT: usize = 4;
-
 /// Prints one datagram.
 pub(super) struct Printer<'a> {
     pub(super) page: Page<'a>,
-    summary: &'a mut Summary,
-    captured: &'a Captured<'a>,
+    pub(super) summary: &'a mut Summary,
+    pub(super) captured: &'a Captured<'a>,
     /// Number of the datagram, from 1.
     number: u64,
     pub(super) version: u16,
-    source: Source,
+    pub(super) source: Source,
     /// The layouts of v5 and v7.
     pub(super) layouts: Option<&'a [Option<Template>; 2]>,
-    header: Option<MessageHeader>,
+    pub(super) header: Option<MessageHeader>,
     /// Position of the Message in the datagram.
-    message_offset: usize,
+    pub(super) message_offset: usize,
     /// Sets of the Message.
-    sets: u32,
+    pub(super) sets: u32,
     /// A part of the Message could not be read.
-    has_unreadable: bool,
+    pub(super) has_unreadable: bool,
     /// Records of the Set.
-    records: u32,
+    pub(super) records: u32,
     /// The latest record, if it consists of zeros: position and octets.
-    zeros: Option<(usize, usize)>,
+    pub(super) zeros: Option<(usize, usize)>,
     /// Width of the longest name of a field of the Set.
     pub(super) name_width: usize,
 }
@@ -136,16 +128,16 @@ impl<'a> Printer<'a> {
             .add(self.source, rule, self.version, self.number);
     }
 
-    fn violation(&mut self, offset: usize, violation: Violation) {
+    pub(super) fn violation(&mut self, offset: usize, violation: Violation) {
         self.broken(offset, violation.rule(), format_args!("{violation}"));
     }
 
-    fn header_field(&mut self, offset: usize, name: &str, content: impl Display) {
+    pub(super) fn header_field(&mut self, offset: usize, name: &str, content: impl Display) {
         self.page
             .line(offset, 0, format_args!("{name:<19}  {content}"));
     }
 
-    fn message(&mut self, at: usize, header: &MessageHeader) {
+    pub(super) fn message(&mut self, at: usize, header: &MessageHeader) {
         let exporter = self.captured.exporter;
         let domain = header.observation_domain_id;
         self.version = header.version.number();
@@ -185,7 +177,12 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn export_time_field(&mut self, offset: usize, header: &MessageHeader, digits: usize) {
+    pub(super) fn export_time_field(
+        &mut self,
+        offset: usize,
+        header: &MessageHeader,
+        digits: usize,
+    ) {
         let exported = header.export_time_milliseconds;
         let mut text = Vec::new();
         value::time(exported, digits, &mut text);
@@ -207,7 +204,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Octets that cannot be read: sixteen a line, the first few of them.
-    fn hexadecimal(&mut self, octets: &[u8]) {
+    pub(super) fn hexadecimal(&mut self, octets: &[u8]) {
         const LINES: usize = 8;
         for chunk in octets.chunks(16).take(LINES) {
             let offset = self.offset(chunk);
@@ -231,7 +228,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn padding(&mut self, padding: &[u8]) {
+    pub(super) fn padding(&mut self, padding: &[u8]) {
         if !padding.is_empty() {
             let (offset, octets) = (self.offset(padding), padding.len());
             self.page
@@ -240,7 +237,7 @@ impl<'a> Printer<'a> {
     }
 
     /// v9: whether the header's count is the number of records.
-    fn check_count(&mut self, header: &MessageHeader, tally: &MessageTally) {
+    pub(super) fn check_count(&mut self, header: &MessageHeader, tally: &MessageTally) {
         let records = tally
             .records
             .saturating_add(tally.options_records)
@@ -263,7 +260,7 @@ impl<'a> Printer<'a> {
         self.broken(2, Rule::RecordCount, detail);
     }
 
-    fn check_sequence(&mut self, header: &MessageHeader, outcome: SequenceOutcome) {
+    pub(super) fn check_sequence(&mut self, header: &MessageHeader, outcome: SequenceOutcome) {
         let is_netflow9 = header.version == Version::V9;
         let sequence = header.sequence;
         let offset = match header.version {
@@ -318,138 +315,5 @@ impl<'a> Printer<'a> {
                 self.broken(4, Rule::Restart, detail);
             }
         }
-    }
-
-    fn begin_record(&mut self, template: &Template) -> u32 {
-        if self.records == 0 {
-            self.name_width = templates::name_width(self, template);
-        }
-        self.records = self.records.saturating_add(1);
-        self.records
-    }
-}
-
-impl Observer for Printer<'_> {
-    fn event(&mut self, offset: usize, event: &Event<'_>, header: &MessageHeader) {
-        match *event {
-            Event::Message => {
-                self.message_offset = offset;
-                self.message(offset, header);
-            }
-            Event::Set { id, length, kind } => {
-                self.sets = self.sets.saturating_add(1);
-                self.records = 0;
-                let name = match kind {
-                    SetKind::Templates => "Template Set",
-                    SetKind::OptionsTemplates => "Options Template Set",
-                    SetKind::Data => "Data Set",
-                    SetKind::Reserved => "reserved",
-                };
-                self.page
-                    .line(offset, 0, format_args!("Set {id}: {name}, {length} octets"));
-            }
-            Event::FixedRecords { .. } => self.records = 0,
-            Event::Padding(octets) => self.padding(octets),
-            Event::Unreadable(octets) => {
-                self.has_unreadable = true;
-                self.hexadecimal(octets);
-            }
-            Event::Violation(violation) => self.violation(offset, violation),
-            // Printed with their outcome.
-            Event::Template(_)
-            | Event::Withdrawal { .. }
-            | Event::Records { .. }
-            | Event::EndOfMessage { .. } => {}
-        }
-    }
-
-    fn template(
-        &mut self,
-        offset: usize,
-        definition: &Definition,
-        fields: &DefinedFields,
-        outcome: TemplateOutcome,
-    ) {
-        self.has_unreadable |= definition.fault.is_some();
-        templates::definition(self, offset, definition, fields);
-        if definition.fault.is_none() {
-            templates::outcome(self, offset, definition, fields, outcome);
-        }
-    }
-
-    fn withdrawal(&mut self, offset: usize, id: u16, templates: usize) {
-        let text = match id {
-            2 => "Withdrawal of all templates".to_owned(),
-            3 => "Withdrawal of all Options Templates".to_owned(),
-            id => format!("Withdrawal of template {id}"),
-        };
-        self.page.line(offset, 1, format_args!("{text}"));
-        // Messages of a file have no port.
-        if self.captured.exporter.port() != 0 {
-            self.broken(offset, Rule::Withdrawal, format_args!("of {id}"));
-        }
-        if templates == 0 {
-            self.broken(offset, Rule::WithdrawalUnknown, format_args!("{id}"));
-        }
-    }
-
-    fn unknown_template(&mut self, id: u16, content: &[u8]) {
-        let offset = self.offset(content);
-        let detail = format_args!("template {id} has not been received");
-        self.broken(offset, Rule::NoTemplate, detail);
-        self.hexadecimal(content);
-    }
-
-    fn record(&mut self, octets: &[u8], template: &Arc<Template>, flow: Option<&FlowRecord>) {
-        let number = self.begin_record(template);
-        let is_zero = octets.iter().all(|octet| *octet == 0);
-        self.zeros = is_zero.then(|| (self.offset(octets), octets.len()));
-        records::record(self, number, octets, template, flow);
-    }
-
-    fn end_of_records(&mut self, rest: &[u8], template: &Arc<Template>, is_cut: bool) {
-        if is_cut {
-            let number = self.begin_record(template);
-            return records::cut_record(self, number, rest, template);
-        }
-        if let Some((offset, octets)) = self.zeros
-            && octets < ALIGNMENT
-            && self.records > 1
-            && rest.is_empty()
-        {
-            let octets = u32::try_from(octets).unwrap_or(u32::MAX);
-            self.violation(offset, Violation::RecordOfZeros { octets });
-        }
-        self.padding(rest);
-        let offset = self.offset(rest);
-        for violation in padding_violations(rest, template.minimum_length()) {
-            self.violation(offset, violation);
-        }
-    }
-
-    fn fixed_record(&mut self, octets: &[u8], flow: &FlowRecord) {
-        let at = usize::from(self.version == Version::V7.number());
-        let layout = self.layouts.and_then(|layouts| layouts.get(at));
-        let Some(Some(template)) = layout else {
-            return;
-        };
-        let number = self.begin_record(template);
-        // `octets` is the part that both versions have.
-        let offset = self.offset(octets);
-        let record = self.captured.octets.get(offset..).unwrap_or(octets);
-        let record = record.get(..template.minimum_length()).unwrap_or(octets);
-        records::record(self, number, record, template, Some(flow));
-    }
-
-    fn end_of_message(
-        &mut self,
-        header: &MessageHeader,
-        octets: u32,
-        tally: &MessageTally,
-        sequence: SequenceOutcome,
-    ) {
-        self.check_count(header, tally);
-        self.check_sequence(header, sequence);
-        self.summary.add_message(self.source, octets, tally);
     }
 }

@@ -95,7 +95,7 @@ impl SamplingFields {
         }
     }
 
-    /// Whether there is a parameter that says that something is sampled.
+    /// Whether there is a parameter of sampling.
     pub(crate) fn is_announcement(&self) -> bool {
         let interval = self.interval.filter(|interval| *interval != 0);
         interval

@@ -25,10 +25,15 @@ impl MessageClock {
         }
     }
 
-    /// Whether `sysUpTime` of a later Message is lower: the exporter has started in between.
-    pub(super) const fn is_above(&self, later: &Self) -> bool {
+    /// Whether `sysUpTime` of a later Message is lower because the exporter has started in between. If the
+    /// export time is lower by the same, the Message is late.
+    pub(super) fn is_above(&self, later: &Self) -> bool {
         let back = self.up_time.wrapping_sub(later.up_time);
-        self.up_time != 0 && later.up_time != 0 && back > MAX_LATENESS && back < 1 << 31
+        let has_fallen = self.up_time != 0 && later.up_time != 0 && back < 1 << 31;
+        let exported_before = self
+            .export_milliseconds
+            .saturating_sub(later.export_milliseconds);
+        has_fallen && u64::from(back).saturating_sub(exported_before) > MAX_LATENESS.into()
     }
 
     /// Whether by the clocks of a later Message the exporter has started after this one, although its
@@ -159,6 +164,13 @@ impl RestartDetector {
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "test code"
+    )]
+
     use super::*;
 
     const BOOT: u64 = 1_700_000_000_000;
@@ -187,6 +199,15 @@ mod tests {
             at(6000, 931_000),
         ];
         assert_eq!(restarts(&clocks), [false, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_message_that_is_late_by_all_its_clocks_is_no_restart() {
+        let late = MessageClock {
+            export_milliseconds: BOOT + 881_000,
+            ..at(881_000, 900_001)
+        };
+        assert_eq!(restarts(&[at(900_000, 900_000), late]), [false, false]);
     }
 
     #[test]

@@ -4,14 +4,11 @@ use std::collections::HashMap;
 
 use super::convention::Convention;
 use super::gaps::SequenceCounts;
-use super::key::DomainKey;
+use super::key::{DomainKey, ExporterId};
 use super::report::{DomainReport, Statistics};
 use super::unusable::{Reasons, Unusable};
 use crate::address::Address;
 use crate::record::Sampling;
-
-/// Index of an exporter. [`OVERFLOW`] for those without counts of their own.
-pub(crate) type ExporterId = usize;
 
 /// Stands for exporters for which there was no room.
 const OVERFLOW: ExporterId = usize::MAX;

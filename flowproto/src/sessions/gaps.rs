@@ -1,6 +1,6 @@
 //! Gaps in a series of sequence numbers, and the counts that they become.
 
-use super::exporters::ExporterId;
+use super::key::ExporterId;
 
 /// A gap is a loss after this number of later Messages.
 pub(super) const WINDOW_MESSAGES: u8 = 64;

@@ -8,6 +8,9 @@ use crate::wire::{MessageHeader, Version};
 /// Index of a session.
 pub(crate) type Place = usize;
 
+/// Index of the counts of an exporter.
+pub(crate) type ExporterId = usize;
+
 /// An Observation Domain of an exporter, whatever the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct DomainKey {

@@ -105,7 +105,7 @@ mod tests {
         let mut at = list.first;
         while let Some(place) = at {
             out.push(place);
-            at = dimension.links[place as usize].after;
+            at = dimension.links[Place::try_from(place).unwrap()].after;
         }
         assert_eq!(out.len(), list.len());
         out

@@ -11,8 +11,8 @@
 //! * Nothing is counted while no convention explains the numbers.
 
 use super::convention::{Convention, MessageSequence};
-use super::exporters::ExporterId;
 use super::gaps::{Gap, Gaps, LATE, OLD, RESTART, Report, SequenceCounts};
+use super::key::ExporterId;
 use crate::wire::Version;
 
 /// Maximum score of a convention.

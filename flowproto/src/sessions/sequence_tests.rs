@@ -170,7 +170,7 @@ fn open_gaps_are_bounded() {
 
 #[test]
 fn no_loss_is_counted_while_no_convention_explains_the_numbers() {
-    // Two for each record, as far as anybody can tell.
+    // Two for each record, as far as can be seen.
     let counts = tens(&(0..1000).map(|n| n * 20).collect::<Vec<_>>());
     assert_eq!((counts.lost, counts.gaps), (0, 0));
 }

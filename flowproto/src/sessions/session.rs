@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::clock::RestartDetector;
 use super::domain::Domain;
-use super::exporters::ExporterId;
+use super::key::ExporterId;
 use super::key::SessionKey;
 use super::rule::SamplingRule;
 use super::senders::SenderId;

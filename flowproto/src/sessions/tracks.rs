@@ -1,8 +1,8 @@
 //! Series of sequence numbers of one device, and which sessions share one.
 //!
 //! A series may run over several UDP ports (NAT, a load balancer, a pool of sockets) and over several
-//! Source IDs. It may also be that of one of several exporters that share an address. The numbers tell:
-//! a Message belongs to the series that it continues.
+//! Source IDs. It may also be that of one of several exporters that share an address. The numbers
+//! decide: a Message belongs to the series that it continues.
 
 use super::convention::MessageSequence;
 use super::gaps::Report;
@@ -122,11 +122,23 @@ impl Tracks {
         self.touch(id.place);
         let track = self.get_mut(id)?;
         let is_new = member.latest.is_none();
-        member.latest = Some(message);
         let outcome =
             track
                 .sequence
                 .on_message(message, (sender, is_new), now_milliseconds, report);
+        let is_behind = |latest: MessageSequence| {
+            let behind = latest.sequence.wrapping_sub(message.sequence);
+            (1..1 << 31).contains(&behind)
+        };
+        let is_latest = match outcome {
+            // It may have a wrong number.
+            SequenceOutcome::Stray { .. } => false,
+            SequenceOutcome::Old { .. } => !member.latest.is_some_and(is_behind),
+            _ => true,
+        };
+        if is_latest {
+            member.latest = Some(message);
+        }
         Some((outcome, &track.sequence))
     }
 

@@ -5,7 +5,7 @@ use crate::wire::Violation;
 /// Reason why a datagram or a part of it could not be used; the `reason` label of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unusable {
-    /// Shorter than its header says, or than a header.
+    /// Shorter than the length in its header, or than a header.
     Truncated,
     /// Unknown version number.
     UnknownVersion,

@@ -91,7 +91,7 @@ impl Sessions {
         self.get(place).map_or(&self.no_domain, |s| &s.domain)
     }
 
-    /// Brings the Observation Domain of a session up to date with the options data.
+    /// Updates the Observation Domain of a session from the options data.
     pub(crate) fn refresh_domain(&mut self, place: Place) {
         let Some(session) = self.slab.get_mut(place).and_then(Option::as_mut) else {
             return;
@@ -148,7 +148,7 @@ impl Sessions {
         )
     }
 
-    /// Brings the sampling of a session up to date with the options data.
+    /// Updates the sampling of a session from the options data.
     pub(crate) fn refresh_sampling(&mut self, place: Place) {
         if let Some(session) = self.slab.get_mut(place).and_then(Option::as_mut)
             && let Some(Some(device)) = self.devices.get(session.device)

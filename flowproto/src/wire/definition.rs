@@ -93,7 +93,7 @@ fn read_field(
 ) -> Option<(FieldSpecifier, u8)> {
     let (number, length) = (cursor.u16()?, cursor.u16()?);
     match version {
-        // The first bit says that an enterprise number follows (RFC 7011 §3.2).
+        // The first bit is set if an enterprise number follows (RFC 7011 §3.2).
         Version::Ipfix if number & 0x8000 != 0 => {
             let specifier = FieldSpecifier {
                 enterprise: cursor.u32()?,

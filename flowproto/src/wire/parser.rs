@@ -210,7 +210,7 @@ impl<'a> Parser<'a> {
         self.state = State::Sets;
     }
 
-    /// An IPFIX Message, whose header says that it has `length` octets, and the octets behind it.
+    /// An IPFIX Message of `length` octets by its header, and the octets behind it.
     fn delimit(&mut self, octets: &'a [u8], length: usize) -> (&'a [u8], &'a [u8]) {
         let at = octets.get(2..).unwrap_or_default();
         if length > octets.len() {

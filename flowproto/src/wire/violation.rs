@@ -88,11 +88,14 @@ impl fmt::Display for Violation {
                 write!(f, "{octets} octets of a header of {header}")
             }
             Self::MessageCutOff { length, octets } => {
-                write!(f, "the header says {length} octets, there are {octets}")
+                write!(
+                    f,
+                    "the length in the header is {length} octets, there are {octets}"
+                )
             }
             Self::MessageLength { length, end, left } => write!(
                 f,
-                "the header says {length} octets, the Sets end at {end}, {left} octets follow"
+                "the length in the header is {length} octets, the Sets end at {end}, {left} octets follow"
             ),
             Self::FlowCount {
                 count,
@@ -136,7 +139,7 @@ impl fmt::Display for Violation {
             ),
             Self::FieldCount { id, wanted, room } => write!(
                 f,
-                "template {id} says {wanted} fields, its Set has room for {room}"
+                "template {id} has {wanted} fields by its header, its Set has room for {room}"
             ),
             Self::OptionsLength { scope, options } => {
                 write!(f, "{scope} octets of scope and {options} of options")

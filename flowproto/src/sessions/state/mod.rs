@@ -181,7 +181,7 @@ pub enum StateError {
     Format,
     /// They are incomplete, or have changed since they were written.
     Corrupt,
-    /// They were written too long ago: so many milliseconds.
+    /// They were written too long ago: their age, milliseconds.
     TooOld(u64),
 }
 
