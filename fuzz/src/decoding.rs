@@ -63,9 +63,8 @@ pub(crate) fn unusable(counters: &Counters, reason: Unusable) -> u64 {
     counters.unusable.get(reason)
 }
 
-/// What holds of every Collecting Process after every datagram. `roomy`: its bounds are not reached.
-pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
-    let (counters, sizes) = (process.counters(), process.occupancy());
+/// Sizes are within their limits.
+pub(crate) fn check_sizes(sizes: &Occupancy, limits: &Limits) {
     assert!(sizes.domains <= limits.domains, "{sizes:?}");
     assert!(sizes.templates <= sizes.domains * limits.templates_per_domain);
     assert!(sizes.templates <= sizes.template_fields, "{sizes:?}");
@@ -77,6 +76,12 @@ pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
         "{sizes:?}"
     );
     assert!(sizes.totals <= limits.totals, "{sizes:?}");
+}
+
+/// What holds of every Collecting Process after every datagram. `roomy`: its bounds are not reached.
+pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
+    let (counters, sizes) = (process.counters(), process.occupancy());
+    check_sizes(&sizes, limits);
     // Held = released + given up + still there.
     let held = number(sizes.pending_sets);
     let given_up = counters.sets_held - counters.sets_released - held;

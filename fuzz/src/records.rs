@@ -56,7 +56,7 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
         record.interfaces = Some(Interfaces {
             ingress_interface: octets.u32(),
             egress_interface: octets.u32(),
-            flow_direction: Some(octets.u8()).filter(|_| bit(7)),
+            flow_direction: Some(octets.u8() & 1).filter(|_| bit(7)),
         });
     }
     if bit(8) {
