@@ -1,4 +1,4 @@
-//! `--compare`: what `netflow_parser`, a decoder that many programs embed, makes of the same datagrams.
+//! `--compare`: what `netflow_parser`, a widely embedded decoder, makes of the same datagrams.
 //!
 //! Both read every datagram from its beginning, so that neither depends on the other. Records are compared in their
 //! order, and values in that of the template: by their octets, or as text where the octets differ in zeros only.

@@ -70,8 +70,8 @@ pub struct Flags {
     /// the input do not change the exit code
     #[arg(long, help_heading = "Input")]
     pub explain: bool,
-    /// With --explain: also decode each datagram with netflow_parser, a decoder that many programs embed,
-    /// and print where it reads a record differently
+    /// With --explain: also decode each datagram with netflow_parser, a widely embedded decoder, and print
+    /// where it reads a record differently
     #[arg(long, help_heading = "Input")]
     pub compare: bool,
     /// Keep templates, options data and sequence numbers of exporters that send datagrams in this file,
