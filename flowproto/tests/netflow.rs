@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
 use flowproto::exporter::{
-    ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Version, Weight,
+    ExportSession, ExportSettings, Facts, InterfaceName, Unsupported, Version, Weight,
 };
 use flowproto::record::{BiflowDirection, FlowKey, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
@@ -292,7 +292,7 @@ fn ipv6_is_refused_by_v5_and_by_nobody_else() {
         ..record()
     };
     for (version, outcome) in [
-        (Version::Netflow5, Err(NotCarried::Ipv6)),
+        (Version::Netflow5, Err(Unsupported::Ipv6)),
         (Version::Netflow9, Ok(())),
         (Version::Ipfix, Ok(())),
     ] {

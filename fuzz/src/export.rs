@@ -3,7 +3,7 @@
 use flowproto::collector::{CollectingProcess, Limits, SequenceCounts};
 use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::exporter::{
-    ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Statistics, Version, Weight,
+    ExportSession, ExportSettings, Facts, InterfaceName, Statistics, Unsupported, Version, Weight,
 };
 use flowproto::record::{FlowEndReason, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
@@ -94,7 +94,7 @@ pub fn export(data: &[u8]) {
                 let added = session.add(&record, now, &mut |m| receiver.take(&m, now));
                 match added {
                     Ok(()) => expect(version, &record, facts.sampling, &mut expected, &mut parts),
-                    Err(NotCarried::Ipv6) => {
+                    Err(Unsupported::Ipv6) => {
                         let key = record.key;
                         assert_eq!(version, Version::Netflow5);
                         assert!(

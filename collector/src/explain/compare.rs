@@ -22,7 +22,7 @@ type Record = Vec<Value>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Value {
-    /// Its element, as far as the decoder says it.
+    /// Its element, if the decoder reports it.
     field: Option<FieldSpecifier>,
     octets: Vec<u8>,
 }

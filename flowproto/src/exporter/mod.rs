@@ -120,7 +120,7 @@ pub type Send<'a> = dyn FnMut(OutgoingMessage<'_>) + 'a;
 
 /// Reason why a protocol version cannot carry a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotCarried {
+pub enum Unsupported {
     /// NetFlow v5 has no IPv6 addresses.
     Ipv6,
 }
@@ -199,7 +199,7 @@ impl ExportSession {
         record: &FlowRecord,
         now_milliseconds: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         match &mut self.0 {
             Kind::Ipfix(session) => session.add(record, now_milliseconds, send),
             Kind::Netflow9(session) => session.add(record, now_milliseconds, send),

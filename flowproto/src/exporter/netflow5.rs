@@ -6,7 +6,7 @@
 
 use super::uptime::Uptime;
 use super::{
-    ExportSettings, Facts, NotCarried, OutgoingMessage, Send, Weight, message_octets, patch, put,
+    ExportSettings, Facts, OutgoingMessage, Send, Unsupported, Weight, message_octets, patch, put,
 };
 use crate::record::FlowRecord;
 
@@ -62,9 +62,9 @@ impl Session {
         record: &FlowRecord,
         now: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         if !record.key.source_address.is_ipv4() || !record.key.destination_address.is_ipv4() {
-            return Err(NotCarried::Ipv6);
+            return Err(Unsupported::Ipv6);
         }
         let mut parts = 0_u64;
         if record.is_biflow() {

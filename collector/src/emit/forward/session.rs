@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowproto::FlowKey;
 use flowproto::exporter::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use flowproto::exporter::options::{self, Options};
-use flowproto::exporter::{NotCarried, Send};
+use flowproto::exporter::{Send, Unsupported};
 use kipfix_export::{Encoding, RecordOf, Session, SessionStart};
 
 use super::names::{self, Names};
@@ -76,7 +76,7 @@ impl Session for Forwarding {
         record: &ForwardedRecord,
         now: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         self.refresh_if_due(now, send);
         let shape = Shape::of(record);
         let mut fixed = self.octets.get(shape.index()).copied().unwrap_or_default();
