@@ -16,7 +16,7 @@ use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::EndpointId;
 use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, IndexSnapshot, Node};
 use kipfix_collector::outputs::Outputs;
-use kipfix_collector::pipeline::{Measures, Observers, Pipeline};
+use kipfix_collector::pipeline::{Measures, Pipeline, PipelineContext};
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
@@ -116,11 +116,11 @@ fn series(presets: &[Preset]) -> SeriesTable {
 }
 
 fn pipeline(index: IndexSnapshot) -> Pipeline<Outputs> {
-    let observers = Arc::new(Observers::new(index.node_bound()));
     let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
     let edges = EdgeSink::new(1 << 18, Arc::new(series(&Preset::DEFAULT)));
-    let settings = Settings::default().pipeline(None);
-    Pipeline::new(settings, store, observers, Outputs::new(edges))
+    let settings = Settings::default();
+    let context = PipelineContext::new(store, settings.observer_timeouts());
+    Pipeline::new(settings.pipeline(Some(0)), context, Outputs::new(edges))
 }
 
 fn per_record(criterion: &mut Criterion) {

@@ -107,6 +107,31 @@ fn a_savefile_is_printed_record_by_record_and_then_its_metrics() {
 }
 
 #[test]
+fn the_file_of_exporters_scales_the_records_of_an_exporter() {
+    let folder = tempfile::tempdir().unwrap();
+    let (export, exporters) = (
+        folder.path().join("export.ipfix"),
+        folder.path().join("x.yaml"),
+    );
+    std::fs::write(&export, messages(3).concat()).unwrap();
+    // The Messages of an IPFIX file have no sender.
+    std::fs::write(&exporters, "exporters:\n- {cidr: 0.0.0.0, sampling: 20}\n").unwrap();
+    let [export, exporters] = [&export, &exporters].map(|path| path.to_str().unwrap());
+    let output = run(&[
+        "--read",
+        export,
+        "--kubernetes",
+        "off",
+        "--exporters",
+        exporters,
+        "--print-metrics",
+    ]);
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(out.contains("} 6000\n"), "{out}");
+}
+
+#[test]
 fn a_stop_ends_the_wait_for_a_pipe_that_nobody_writes_to() {
     let mut child = program()
         .args([
@@ -155,7 +180,7 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
     std::fs::write(&broken, "nodes:\n- {name: a, address: 10.0.0.1}\n").unwrap();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("udp://{}", taken.local_addr().unwrap());
-    let cases: [(&[&str], i32, &[&str]); 7] = [
+    let cases: [(&[&str], i32, &[&str]); 8] = [
         (
             &["--listen", "tcp://x:1"],
             64,
@@ -175,6 +200,11 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
             &["--inventory", "/nonexistent"],
             64,
             &["inventory", "/nonexistent"],
+        ),
+        (
+            &["--exporters", broken.to_str().unwrap()],
+            64,
+            &["exporters", "line 1", "nodes"],
         ),
         (
             &["--kubernetes", "/nonexistent"],

@@ -9,6 +9,7 @@ use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::maker::{Maker, level, raise};
 use crate::lock::lock;
+use crate::pipeline::RecordPolicy;
 
 /// A copy of what a decoder knows of an Observation Domain.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct ExporterReport {
     exporter: Address,
     observation_domain_id: u32,
     version: Version,
+    policy: RecordPolicy,
     name: Option<Box<str>>,
     records: u64,
     convention: Convention,
@@ -26,11 +28,12 @@ pub struct ExporterReport {
 impl ExporterReport {
     /// Copies a report. The name is left out if `with_name` is false.
     #[must_use]
-    pub fn new(domain: &DomainReport<'_>, with_name: bool) -> Self {
+    pub fn new(domain: &DomainReport<'_>, policy: RecordPolicy, with_name: bool) -> Self {
         Self {
             exporter: domain.exporter,
             observation_domain_id: domain.observation_domain_id,
             version: domain.version,
+            policy,
             name: domain.name.filter(|_| with_name).map(Box::from),
             records: domain.records,
             convention: domain.convention,
@@ -53,6 +56,7 @@ type ExporterKey = (Address, u32, u16);
 #[derive(Clone, Debug)]
 struct Exporter {
     name: Box<str>,
+    policy: RecordPolicy,
     convention: &'static str,
     records: u64,
     sequence: SequenceCounts,
@@ -84,6 +88,7 @@ impl Exporters {
         }
         let exporter = self.by_key.entry(key).or_insert_with(|| Exporter {
             name: Box::default(),
+            policy: report.policy,
             convention: report.convention.as_str(),
             records: 0,
             sequence: SequenceCounts::default(),
@@ -114,7 +119,7 @@ pub(super) struct ExporterMetrics {
 /// Label values of [`ExporterMetrics::info`], and of [`ExporterMetrics::reported`].
 #[derive(Debug, Default)]
 struct Published {
-    infos: Vec<[String; 5]>,
+    infos: Vec<[String; 6]>,
     reported: Vec<[String; 4]>,
 }
 
@@ -128,8 +133,10 @@ impl ExporterMetrics {
             )?,
             info: make.gauges(
                 "exporter_info",
-                "Always 1; name of an exporter, and the unit of its sequence numbers.",
-                &["exporter", "domain", "version", "name", "sequence"],
+                "Always 1; name of an exporter, the unit of its sequence numbers, and whether its records count (see exporters).",
+                &[
+                    "exporter", "domain", "version", "name", "sequence", "records",
+                ],
             )?,
             records: make.counters(
                 "exporter_records_total",
@@ -175,7 +182,15 @@ impl ExporterMetrics {
                 raise(&counters.with_label_values(&labels), total);
             }
             let [exporter, domain, version] = labels;
-            let info = [exporter, domain, version, &known.name, known.convention];
+            let records = known.policy.as_str();
+            let info = [
+                exporter,
+                domain,
+                version,
+                &known.name,
+                known.convention,
+                records,
+            ];
             self.info.with_label_values(&info).set(1);
             current.infos.push(info.map(str::to_owned));
             for (statistic, value) in &known.reported {
@@ -195,7 +210,7 @@ impl ExporterMetrics {
             // A series that does not exist need not be removed.
             self.info.remove_label_values(&labels).ok();
             let [exporter, domain, version, ..] = labels;
-            let is_same = |info: &[String; 5]| info[..3] == outdated[..3];
+            let is_same = |info: &[String; 6]| info[..3] == outdated[..3];
             if !current.infos.iter().any(is_same) {
                 for counters in [&self.records, &self.sequence_lost, &self.restarts] {
                     let labels = [exporter, domain, version];
@@ -225,6 +240,7 @@ pub(super) fn test_report(records: u64) -> ExporterReport {
             sequence: SequenceCounts::default(),
             statistics: Statistics::default(),
         },
+        RecordPolicy::Auto,
         true,
     )
 }

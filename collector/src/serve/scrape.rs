@@ -3,6 +3,7 @@
 //! A pipeline is locked only to exchange its edge table and to copy its counts. The edges become series, and all text is
 //! written, without that lock.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use flowproto::Address;
@@ -103,6 +104,30 @@ struct Drained {
     exporters: Vec<ExporterReport>,
 }
 
+impl Drained {
+    /// Copies what a pipeline knows of its exporters. Those beyond `max_series` are only counted.
+    fn add_exporters(&mut self, pipeline: &Pipeline<Outputs>, max_series: usize) {
+        let policies: HashMap<_, _> = pipeline
+            .exporter_policies()
+            .map(|(origin, policy)| {
+                let domain = origin.observation_domain_id;
+                ((origin.source_address, domain, origin.version), policy)
+            })
+            .collect();
+        for domain in pipeline.domains() {
+            let has_series = self.exporters.len() < max_series;
+            let key = (
+                domain.exporter,
+                domain.observation_domain_id,
+                domain.version,
+            );
+            let policy = policies.get(&key).copied().unwrap_or_default();
+            let report = ExporterReport::new(&domain, policy.records, has_series);
+            self.exporters.push(report);
+        }
+    }
+}
+
 impl Scrape {
     /// Turns what the pipelines counted into series. Returns all counts.
     pub fn drain(&self) -> Totals {
@@ -150,12 +175,7 @@ impl Scrape {
             let outputs = pipeline.sinks_mut().drain(edges);
             let counts = pipeline.counts();
             drained.skews.extend(pipeline.skewed_exporters());
-            for domain in pipeline.domains() {
-                let has_series = drained.exporters.len() < self.max_exporter_series;
-                drained
-                    .exporters
-                    .push(ExporterReport::new(&domain, has_series));
-            }
+            drained.add_exporters(&pipeline, self.max_exporter_series);
             drop(pipeline);
             self.series.merge(&self.store.load(), edges, now, buffers);
             edges.clear();
