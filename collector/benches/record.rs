@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{
-    EdgeBatch, EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable,
+    EdgeBatch, EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable, ShownValues,
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::EndpointId;
@@ -110,6 +110,7 @@ fn series(presets: &[Preset]) -> SeriesTable {
     let settings = SeriesSettings {
         max_series: 1 << 20,
         idle_milliseconds: 3_600_000,
+        birth_milliseconds: 0,
         cluster_name: String::new(),
     };
     SeriesTable::new(presets, settings)
@@ -202,7 +203,11 @@ fn per_series(criterion: &mut Criterion) {
     group.bench_function("write", |bencher| {
         bencher.iter(|| {
             out.clear();
-            full.write(Format::Text, false, &mut out);
+            full.write(
+                Format::Text,
+                ShownValues::Scrape(Now::of_packet(0)),
+                &mut out,
+            );
             black_box(out.len())
         });
     });

@@ -81,6 +81,7 @@ impl Warm {
         let settings = SeriesSettings {
             max_series: 1000,
             idle_milliseconds: 3_600_000,
+            birth_milliseconds: 0,
             cluster_name: String::new(),
         };
         let series = Arc::new(SeriesTable::new(&Preset::DEFAULT, settings));

@@ -16,7 +16,7 @@ use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::record::{Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{
-    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable,
+    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable, ShownValues,
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::OverflowPolicy;
@@ -147,6 +147,7 @@ fn collector_with(
     let series = SeriesSettings {
         max_series: 1000,
         idle_milliseconds: 3_600_000,
+        birth_milliseconds: 0,
         cluster_name: String::new(),
     };
     let series = Arc::new(SeriesTable::new(&Preset::DEFAULT, series));
@@ -195,7 +196,8 @@ impl Collector {
             .merge(&self.store.load(), &edges, Now::of_packet(START), buffers);
         self.log.finish(None);
         let mut scrape = Vec::new();
-        self.series.write(Format::Text, true, &mut scrape);
+        self.series
+            .write(Format::Text, ShownValues::Final, &mut scrape);
         let lines = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
         let end = End {
             counts: counts.records,

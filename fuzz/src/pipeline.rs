@@ -55,6 +55,7 @@ pub fn pipeline(data: &[u8]) {
         SeriesSettings {
             max_series: 8,
             idle_milliseconds: 3_600_000,
+            birth_milliseconds: 0,
             cluster_name: "prod".into(),
         },
     ));

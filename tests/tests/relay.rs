@@ -253,6 +253,7 @@ fn without_the_right_to_keep_addresses_it_says_so_or_sends_from_its_own() {
         command
             .args(["--bounding-set", "-all", "--inh-caps", "-all"])
             .arg(program::binary("kipfix-collector"));
+        program::show_series_at_once(&mut command);
         command
     };
     let mut insisting = powerless();

@@ -11,7 +11,7 @@ use kipfix_service::exposition::{self, Format};
 
 use super::decoder_counts::{add_counters, add_occupancy};
 use super::info;
-use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable};
+use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable, ShownValues};
 use crate::clock::{self, Clock, Now};
 use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
@@ -224,14 +224,28 @@ impl Scrape {
         pipeline.is_some_and(|pipeline| lock(pipeline).is_waiting_for_inventory(now))
     }
 
-    /// Writes all families without the end mark. With `ordered`, the same counts give the same text.
-    pub fn write(&self, format: Format, ordered: bool, out: &mut Vec<u8>) {
+    /// Writes all families as a scrape shows them, without the end mark.
+    pub fn write(&self, format: Format, out: &mut Vec<u8>) {
+        self.write_values(format, false, out);
+    }
+
+    /// Writes all families with their final values.
+    pub fn write_final(&self, format: Format, out: &mut Vec<u8>) {
+        self.write_values(format, true, out);
+    }
+
+    fn write_values(&self, format: Format, is_final: bool, out: &mut Vec<u8>) {
         let began = clock::monotonic();
         self.metrics.publish(&self.drain());
         exposition::write_registry(self.metrics.registry(), format, out);
         let snapshots = self.store.load();
         info::write(&snapshots.index, &snapshots.cluster_name, format, out);
-        self.series.write(format, ordered, out);
+        let shown = if is_final {
+            ShownValues::Final
+        } else {
+            ShownValues::Scrape(self.clock.now())
+        };
+        self.series.write(format, shown, out);
         self.metrics.on_scrape(began.elapsed().as_secs_f64());
     }
 }

@@ -256,6 +256,10 @@ pub struct Flags {
     /// Time without an addition after which a series is removed [default: 1h]
     #[arg(long, value_name = "SPAN", help_heading = "Metrics")]
     pub series_idle: Option<Span>,
+    /// Time for which a new series shows 0 before its first value, so that increase() and rate() include
+    /// that value: at least the scrape interval. 0s shows the value at once [default: 60s]
+    #[arg(long, value_name = "SPAN", help_heading = "Metrics")]
+    pub series_birth: Option<Span>,
     /// Maximum number of pairs of endpoints that a worker counts before they are merged into the series
     /// without a scrape [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metrics")]

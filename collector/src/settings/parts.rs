@@ -95,6 +95,7 @@ impl Settings {
         SeriesSettings {
             max_series: self.max_series,
             idle_milliseconds: milliseconds(self.series_idle),
+            birth_milliseconds: milliseconds(self.series_birth),
             cluster_name: self.cluster_name.clone(),
         }
     }

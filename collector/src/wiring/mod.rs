@@ -135,7 +135,7 @@ fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHan
     tracing::info!(http = %listener.local_address(), "serving /metrics, /livez and /readyz");
     let metrics = {
         let scrape = Arc::clone(scrape);
-        move |format, out: &mut Vec<u8>| scrape.write(format, false, out)
+        move |format, out: &mut Vec<u8>| scrape.write(format, out)
     };
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape));
@@ -224,7 +224,7 @@ impl Collector {
             return Ok(());
         }
         let mut text = Vec::new();
-        self.scrape.write(Format::Text, true, &mut text);
+        self.scrape.write_final(Format::Text, &mut text);
         exposition::finish(Format::Text, &mut text);
         let mut out = std::io::stdout().lock();
         match out.write_all(&text).and_then(|()| out.flush()) {
