@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use kipfix_export::target::Target;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Preset;
 use crate::emit::flow_log::FlowLogTarget;
-use crate::emit::forward::ForwardFilter;
+use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
@@ -176,14 +175,15 @@ pub struct Flags {
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub flow_log_queue: Option<Size>,
     /// Send records as IPFIX with the names of their endpoints (Antrea's elements, and kipfix's own where
-    /// there is no public one). tls:// takes ca=FILE, cert=FILE and key=FILE; file: takes
+    /// there is no public one). profile=registered sends registered elements of fixed length only, for
+    /// tools that do not read others. tls:// takes ca=FILE, cert=FILE and key=FILE; file: takes
     /// rotate-size=SIZE, rotate-every=TIME and keep=N. Repeatable
     #[arg(
         long,
         value_name = "udp://HOST:PORT|tcp://...|tls://...|file:PATH",
         help_heading = "Output"
     )]
-    pub forward: Vec<Target>,
+    pub forward: Vec<ForwardTarget>,
     /// The records that are forwarded: counted (of two nodes that see a flow, one node's) or all
     /// [default: counted]
     #[arg(

@@ -11,7 +11,6 @@ mod parts;
 use std::path::PathBuf;
 
 pub use flags::{Flags, FlowDirection};
-use kipfix_export::target::Target;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
@@ -19,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Preset;
 use crate::emit::flow_log::FlowLogTarget;
-use crate::emit::forward::ForwardFilter;
+use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
@@ -66,7 +65,7 @@ pub struct Settings {
     pub http: ListenAddress,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
-    pub forward: Vec<Target>,
+    pub forward: Vec<ForwardTarget>,
     pub forward_records: ForwardFilter,
     pub forward_queue: usize,
     pub replicate: Vec<ReplicaUrl>,
