@@ -16,18 +16,19 @@ use crate::receive::savefile::{SavefileCounts, SkipReason, for_each};
 /// Prints every savefile, then a summary of all of them. Ends without an error if the reader of stdout has gone.
 ///
 /// # Errors
-/// Nothing of a file could be read, or stdout cannot be written.
+/// A file could not be read to its end, or stdout cannot be written.
 pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let mut explainer = Explainer::new(bounds);
     let counts = Mutex::new(SavefileCounts::default());
     let mut text = Vec::new();
     let mut written = Ok(());
+    let mut incomplete = Ok(());
     for path in files {
         if files.len() > 1 {
             text.extend_from_slice(format!("File {}\n\n", path.display()).as_bytes());
         }
-        for_each(path, &counts, stop, |datagram| {
+        let read = for_each(path, &counts, stop, |datagram| {
             let captured = Captured {
                 exporter: datagram.exporter,
                 time_milliseconds: datagram.is_captured.then_some(datagram.time_milliseconds),
@@ -41,7 +42,8 @@ pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure
             } else {
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        incomplete = incomplete.and(read);
         if written.is_err() {
             break;
         }
@@ -56,7 +58,7 @@ pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(anyhow!("explain: cannot write stdout: {error}").into())
         }
-        _ => Ok(()),
+        _ => incomplete,
     }
 }
 
@@ -70,7 +72,7 @@ fn write_skipped(counts: &SavefileCounts, text: &mut Vec<u8>) {
         .collect();
     if !reasons.is_empty() {
         let line = format!(
-            "\n  Of {} frames, these hold no datagram of flow export: {}\n",
+            "\n  Of {} frames, these have no datagram of flow export, or a copy: {}\n",
             counts.frames,
             reasons.join(", ")
         );

@@ -26,7 +26,8 @@ Examples:
 
 Every flag is also a key of the --config file (with _ for -) and an environment variable
 (KIPFIX_COLLECTOR__ and the key in capitals; lists separated by commas).
-Exit codes: 0 stopped on request or done, 64 invalid settings, 1 start failed or a stage died.";
+Exit codes: 0 stopped on request or done, 64 invalid settings, 1 start failed, a stage died or a
+file of --read was not read to its end.";
 
 #[expect(
     rustdoc::broken_intra_doc_links,

@@ -106,7 +106,8 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         let serving = serve(&collector.scrape, listener, stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
-    let outcome = collector.work(&settings, &stop, is_listening);
+    let mut incomplete = Ok(());
+    let outcome = collector.work(&settings, &stop, is_listening, &mut incomplete);
     stop.set();
     if outcome.is_ok() {
         collector.finish(settings.print_metrics)?;
@@ -114,7 +115,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     for (name, thread) in threads {
         thread.join().map_err(|_| anyhow!("{name} died"))?;
     }
-    outcome
+    outcome.and(incomplete)
 }
 
 fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
@@ -143,20 +144,32 @@ fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHan
 }
 
 impl Collector {
-    /// Reads the savefiles, then receives if there are sockets.
-    fn work(&self, settings: &Settings, stop: &Stop, is_listening: bool) -> Result<(), Failure> {
+    /// Reads the savefiles, then receives if there are sockets. `incomplete` becomes the first savefile that was not read to
+    /// its end; the others are read nevertheless.
+    fn work(
+        &self,
+        settings: &Settings,
+        stop: &Stop,
+        is_listening: bool,
+        incomplete: &mut Result<(), Failure>,
+    ) -> Result<(), Failure> {
         for path in &settings.read {
             let Some(pipeline) = self.scrape.pipelines.first() else {
                 break;
             };
-            replay(
+            let read = replay(
                 path,
                 pipeline,
                 |pipeline| Outputs::is_flow_log_closed(pipeline.sinks()),
                 &self.scrape.savefile,
                 &self.packet_clock,
                 stop,
-            )?;
+            );
+            if is_listening {
+                read?;
+            } else if incomplete.is_ok() {
+                *incomplete = read;
+            }
         }
         if is_listening {
             self.receive(settings, stop)
