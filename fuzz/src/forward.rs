@@ -26,7 +26,7 @@ pub fn forward(data: &[u8]) {
     let is_wild = modes & 2 != 0;
     let store = snapshot_store();
     let mut most = usize::from(octets.u16()).max(512);
-    let mut session = forward::encoding(&store).begin(SessionStart {
+    let mut session = forward::encoding(&store, forward::Profile::All).begin(SessionStart {
         exporter_address: Address::UNSPECIFIED,
         max_message_octets: most,
         reliable: is_reliable,
@@ -139,9 +139,15 @@ fn carried(forwarded: &ForwardedRecord) -> FlowRecord {
     let record = &forwarded.record;
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
-    if let Some(interfaces) = &mut carried.interfaces {
-        interfaces.flow_direction = Some(interfaces.flow_direction.unwrap_or_default());
-    }
+    // Addresses and ports of 0 are unknown.
+    carried.translation = carried.translation.filter(|nat| {
+        let ports = [nat.post_napt_source_port, nat.post_napt_destination_port];
+        let addresses = [
+            nat.post_nat_source_address,
+            nat.post_nat_destination_address,
+        ];
+        ports != [0, 0] || addresses.iter().any(|address| !address.is_unspecified())
+    });
     records::carry_tunnel(&mut carried);
     if records::or_none(carried.exporter_address).is_unspecified()
         && record.exporter_address.is_unspecified()
