@@ -6,6 +6,7 @@
 //! 2. [`pipeline`]: decode, enrich, deduplicate, wait → records that are resolved and decided;
 //! 3. [`aggregate`]: records → edges → bounded series; [`emit`]: flow log, forwarded records, replicated datagrams;
 //!    [`outputs`]: the sinks of a pipeline in a row;
+//!    [`history`]: the edges of the last hours;
 //! 4. [`metrics`]: self-metrics; [`serve`]: the scrape;
 //! 5. [`settings`]: what an operator configures; `wiring` puts all of it together.
 //!
@@ -16,6 +17,7 @@ pub mod aggregate;
 pub mod clock;
 pub mod emit;
 pub mod explain;
+pub mod history;
 pub mod inventory;
 mod lock;
 pub mod metrics;

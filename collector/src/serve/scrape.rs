@@ -10,11 +10,12 @@ use flowproto::Address;
 use kipfix_service::exposition::{self, Format};
 
 use super::info;
-use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable, ShownValues};
+use crate::aggregate::{EdgeObserver, EdgeTable, MergeBuffers, SeriesTable, ShownValues};
 use crate::clock::{self, Clock, Now};
 use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
+use crate::history::History;
 use crate::inventory::cluster::Health;
 use crate::lock::lock;
 use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, Totals};
@@ -40,6 +41,8 @@ pub struct Scrape {
     pub observers: Arc<Observers>,
     /// The series.
     pub series: Arc<SeriesTable>,
+    /// The traffic of the last hours, if it is kept.
+    pub history: Option<Arc<History>>,
     /// The pipelines.
     pub pipelines: Vec<Arc<Mutex<Pipeline<Outputs>>>>,
     /// Sockets of datagrams.
@@ -148,6 +151,11 @@ impl Scrape {
             pipeline: drained.pipeline,
             outputs: drained.outputs,
             series: self.series.counts(),
+            history: self
+                .history
+                .as_ref()
+                .map(|h| h.counts())
+                .unwrap_or_default(),
             flow_log: read(self.flow_log.as_ref()),
             forward: read(self.forward.as_ref()),
             replicas: read(self.replicas.as_ref()),
@@ -174,6 +182,10 @@ impl Scrape {
         };
         let mut spare = lock(&self.spare);
         let SpareTable { edges, buffers } = &mut *spare;
+        let history = self.history.as_ref().map(|history| {
+            let time = history.time_of_drain(now.wall_milliseconds);
+            (history, time)
+        });
         for pipeline in &self.pipelines {
             let mut pipeline = lock(pipeline);
             let outputs = pipeline.sinks_mut().drain(edges);
@@ -181,12 +193,19 @@ impl Scrape {
             drained.skews.extend(pipeline.skewed_exporters());
             drained.add_exporters(&pipeline, self.max_exporter_series);
             drop(pipeline);
-            self.series.merge(&self.store.load(), edges, now, buffers);
+            let snapshots = self.store.load();
+            self.series.merge(&snapshots, edges, now, buffers);
+            if let Some((history, time)) = history {
+                history.observe(&snapshots, edges, time);
+            }
             edges.clear();
             drained.outputs.add(&outputs);
             drained.pipeline.records.add(&counts.records);
             drained.pipeline.decoding.add(&counts.decoding);
             drained.pipeline.occupancy.add(&counts.occupancy);
+        }
+        if let Some((history, _)) = history {
+            history.end_drain(now.wall_milliseconds);
         }
         drained
     }
