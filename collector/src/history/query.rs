@@ -107,7 +107,7 @@ pub struct GroupedEdge {
     pub labels: Vec<String>,
     /// The sum over the range.
     pub sum: Measures,
-    /// The values of each interval in which there was traffic.
+    /// The values of each interval of the range.
     pub points: Vec<TimePoint>,
 }
 
@@ -246,10 +246,14 @@ impl EdgesQuery {
         groups: &mut Groups<'_>,
         selected: &[usize],
     ) -> Vec<Vec<TimePoint>> {
-        let mut points: Vec<Vec<TimePoint>> = vec![Vec::new(); selected.len()];
         if self.points == 0 {
-            return points;
+            return vec![Vec::new(); selected.len()];
         }
+        let first = plan.from - plan.from % plan.step;
+        let steps = (plan.to - first).div_ceil(plan.step);
+        let zero = |at: u64| (first + at * plan.step, Measures::default());
+        let zeros: Vec<TimePoint> = (0..steps).map(zero).collect();
+        let mut points = vec![zeros; selected.len()];
         let mut position = vec![None; groups.rows().len()];
         for (at, group) in selected.iter().enumerate() {
             if let Some(place) = position.get_mut(*group) {
@@ -261,24 +265,16 @@ impl EdgesQuery {
             let at = group.and_then(|group| *position.get(group)?);
             if let Some(points) = at.and_then(|at| points.get_mut(at)) {
                 for (begin, measures) in parts {
-                    add_point(points, begin - begin % plan.step, measures);
+                    let at = begin.saturating_sub(first) / plan.step;
+                    let at = usize::try_from(at).unwrap_or(usize::MAX);
+                    if let Some((_, sum)) = points.get_mut(at) {
+                        sum.add(measures);
+                    }
                 }
             }
             true
         });
         points
-    }
-}
-
-/// Adds values to the point of their time. The points are sorted.
-fn add_point(points: &mut Vec<TimePoint>, begin: u64, measures: &Measures) {
-    match points.binary_search_by_key(&begin, |(begin, _)| *begin) {
-        Ok(at) => {
-            if let Some((_, sum)) = points.get_mut(at) {
-                sum.add(measures);
-            }
-        }
-        Err(at) => points.insert(at, (begin, *measures)),
     }
 }
 

@@ -48,13 +48,4 @@ impl Snapshot {
     pub const fn generation(&self) -> u64 {
         self.generation
     }
-
-    /// The time that each ring covers, the finest ring first.
-    pub fn spans(&self) -> impl Iterator<Item = RingSpan> {
-        self.rings.iter().map(|ring| RingSpan {
-            step: ring.settings.step,
-            from: ring.from,
-            to: self.to,
-        })
-    }
 }

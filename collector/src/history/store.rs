@@ -1,6 +1,7 @@
 //! The store: drained edges → the current interval → rings.
 
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
@@ -11,7 +12,7 @@ use super::endpoints::{EndpointSlot, EndpointTable, OTHER};
 use super::interval::{EdgeKey, Interval};
 use super::ring::Ring;
 use super::ring_settings::RingSettings;
-use super::snapshot::{RingSnapshot, Snapshot};
+use super::snapshot::{RingSnapshot, RingSpan, Snapshot};
 use crate::aggregate::{EdgeObserver, EdgeTable};
 use crate::inventory::EndpointId;
 use crate::lock::lock;
@@ -54,6 +55,8 @@ pub struct History {
     state: Mutex<State>,
     /// The snapshot of the current generation, if one was read.
     snapshot: Mutex<Option<Arc<Snapshot>>>,
+    /// A copy of that of the state.
+    generation: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -97,6 +100,7 @@ impl History {
             settings,
             state: Mutex::new(state),
             snapshot: Mutex::new(None),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -115,8 +119,9 @@ impl History {
 
     /// Ends a drain at the wall-clock time `now`.
     pub fn end_drain(&self, now: u64) {
-        lock(&self.state).end_drain(now);
+        let generation = lock(&self.state).end_drain(now);
         *lock(&self.snapshot) = None;
+        self.generation.store(generation, Ordering::Release);
     }
 
     /// What it holds at the last drain.
@@ -137,6 +142,25 @@ impl History {
         let snapshot = Arc::new(snapshot);
         *cached = Some(Arc::clone(&snapshot));
         snapshot
+    }
+
+    /// The time that each ring covers, the finest ring first.
+    #[must_use]
+    pub fn spans(&self) -> Vec<RingSpan> {
+        let state = lock(&self.state);
+        let rings = state.rings.iter();
+        let span = |ring: &Ring| RingSpan {
+            step: ring.settings().step,
+            from: ring.from(state.drained),
+            to: state.drained,
+        };
+        rings.map(span).collect()
+    }
+
+    /// A number that is different after each drain: [`Snapshot::generation`].
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// The counts.
@@ -221,7 +245,8 @@ impl State {
         }
     }
 
-    fn end_drain(&mut self, now: u64) {
+    /// Returns the new generation.
+    fn end_drain(&mut self, now: u64) -> u64 {
         self.advance(u64::midpoint(self.drained, now));
         self.drained = now;
         self.generation = self.generation.wrapping_add(1);
@@ -231,6 +256,7 @@ impl State {
         let begins = self.rings.iter().filter_map(Ring::oldest_begin);
         let oldest = begins.min().unwrap_or(self.begin).min(self.begin);
         self.endpoints.remove_unused(oldest);
+        self.generation
     }
 
     /// The edges of the current interval, a snapshot without them, and the begin of that interval.

@@ -18,7 +18,7 @@ mod maker;
 mod receive;
 mod records;
 
-pub use exporters::{ExporterReport, Exporters};
+pub use exporters::{ExporterReport, ExporterSummary, Exporters};
 pub use receive::ReceiveCounts;
 
 use flowproto::Address;

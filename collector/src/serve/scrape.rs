@@ -69,6 +69,8 @@ pub struct Scrape {
     pub spare: Mutex<SpareTable>,
     /// Health of the Kubernetes watches, if there are any.
     pub kubernetes: OnceLock<Arc<Health>>,
+    /// The counts of the last drain.
+    pub last_totals: Mutex<Arc<Totals>>,
 }
 
 /// An edge table that a pipeline gets for its own, and the buffers to merge that.
@@ -137,7 +139,7 @@ impl Drained {
 
 impl Scrape {
     /// Turns what the pipelines counted into series. Returns all counts.
-    pub fn drain(&self) -> Totals {
+    pub fn drain(&self) -> Arc<Totals> {
         let now = self.clock.now();
         // Connections are read first, so that the Messages of a closed one are in the counts of its pipeline.
         let receive = self.receive_counts();
@@ -147,7 +149,8 @@ impl Scrape {
         for report in &drained.reports {
             exporters.add(report);
         }
-        Totals {
+        exporters.note_activity(&lock(&self.last_totals).exporters, now.wall_milliseconds);
+        let totals = Arc::new(Totals {
             pipeline: drained.pipeline,
             outputs: drained.outputs,
             series: self.series.counts(),
@@ -172,7 +175,9 @@ impl Scrape {
             receive,
             exporters,
             observed_nodes: to_u64(self.observers.observed_nodes(now.monotonic_milliseconds)),
-        }
+        });
+        *lock(&self.last_totals) = Arc::clone(&totals);
+        totals
     }
 
     fn drain_pipelines(&self, now: Now) -> Drained {

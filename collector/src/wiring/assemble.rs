@@ -127,6 +127,7 @@ impl Collector {
             },
             spare: Mutex::new(SpareTable::new(settings.max_edges)),
             kubernetes: OnceLock::new(),
+            last_totals: Mutex::default(),
         };
         Ok(Self {
             scrape: Arc::new(scrape),

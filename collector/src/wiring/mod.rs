@@ -18,6 +18,7 @@ use kipfix_service::exposition::{self, Format};
 use kipfix_service::logs;
 use kipfix_service::signals::Stop;
 
+use crate::api::Api;
 use crate::emit::OverflowPolicy;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
@@ -137,13 +138,14 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
 }
 
 fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {
-    tracing::info!(http = %listener.local_address(), "serving /metrics, /livez and /readyz");
+    tracing::info!(http = %listener.local_address(), "serving the page, /api/v1, /metrics, /livez and /readyz");
     let metrics = {
         let scrape = Arc::clone(scrape);
         move |format, out: &mut Vec<u8>| scrape.write(format, out)
     };
+    let api = Api::new(Arc::clone(scrape), clock::wall_milliseconds());
     let scrape = Arc::clone(scrape);
-    let router = admin::router(metrics, move || readiness(&scrape));
+    let router = admin::router(metrics, move || readiness(&scrape)).merge(api.router());
     Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
 }
 
