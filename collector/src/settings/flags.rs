@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use ipnet::IpNet;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,10 @@ pub struct Flags {
     /// YAML file with nodes, pods, services and cidrs, instead of or next to Kubernetes
     #[arg(long, value_name = "FILE", help_heading = "Attribution")]
     pub inventory: Option<PathBuf>,
+    /// Network whose addresses are ends of tunnels, in addition to the nodes. The inner packet of a tunnel
+    /// is attributed only if both ends are nodes or in such a network, otherwise the outer packet. Repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Attribution")]
+    pub tunnel_cidr: Vec<IpNet>,
     /// How long a record waits until it is known whether the other node of its flow is observed, too
     /// [default: 10s]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]

@@ -11,6 +11,7 @@ mod parts;
 use std::path::PathBuf;
 
 pub use flags::{Flags, FlowDirection};
+use ipnet::IpNet;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
@@ -44,6 +45,7 @@ pub struct Settings {
     pub connection_idle: Span,
     pub kubernetes: String,
     pub inventory: Option<PathBuf>,
+    pub tunnel_cidr: Vec<IpNet>,
     pub observer_wait: Span,
     pub observer_timeout: Span,
     pub pending_queue: Size,
@@ -108,6 +110,7 @@ impl Default for Settings {
             connection_idle: Span::from_secs(1800),
             kubernetes: "auto".into(),
             inventory: None,
+            tunnel_cidr: Vec::new(),
             observer_wait: Span::from_secs(10),
             observer_timeout: Span::from_secs(60),
             pending_queue: Size::from_bytes(16 << 20),
