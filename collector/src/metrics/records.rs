@@ -80,7 +80,7 @@ impl Records {
             )?,
             tunnel_untrusted: make.by_reason(
                 "records_tunnel_untrusted_total",
-                "Records attributed to the outer packet of their tunnel, because an end of it is not a node, by what that end is.",
+                "Records attributed to the outer packet of their tunnel, by the kind of the end that is not trusted.",
                 TunnelUse::UNTRUSTED.into_iter().map(TunnelUse::end),
             )?,
             before_inventory: make.counter(

@@ -131,7 +131,7 @@ pub struct Flags {
     pub inventory_wait: Option<Span>,
     /// How long a deleted pod, node or Service is retained for late records [default: 5m]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
-    pub deleted_retention: Option<Span>,
+    pub deleted_pods_kept: Option<Span>,
     /// Maximum clock offset of an exporter. If it is larger, its records are taken to be of the time at
     /// which they arrive [default: 10m]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
