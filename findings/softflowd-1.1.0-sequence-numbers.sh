@@ -33,7 +33,7 @@ command = f"{softflowd} -r {work}/capture.pcap -n {target} -v 10 -c none -p {wor
 subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
 
 lengths = {}  # Template ID: octets of a record (softflowd has no field of variable length)
-before, previous, first = 0, 0, ""
+previous, first = 0, ""
 rule = True
 while True:
     try:
