@@ -1,8 +1,8 @@
 //! An edge of the history as a source of fields.
 
 use crate::aggregate::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
-use crate::inventory::EndpointKind;
-use crate::pipeline::enrich::TrafficClass;
+use crate::inventory::{EndpointKind, Place};
+use crate::pipeline::enrich::{Scope, TrafficClass};
 
 use super::endpoint::StoredEndpoint;
 
@@ -47,13 +47,26 @@ impl<'a> StoredEdge<'a> {
         }
     }
 
+    /// Kinds of both endpoints. Nodes are compared by name, since their ids are used again.
+    fn places(self) -> [Place; 2] {
+        [self.source, self.destination].map(|endpoint| Place {
+            kind: endpoint.kind(),
+            node: None,
+        })
+    }
+
     fn class(self) -> TrafficClass {
         let [from, to] = [self.source, self.destination].map(|end| end.text(EndpointField::Node));
-        if !from.is_empty() && from == to {
-            TrafficClass::IntraNode
-        } else {
-            TrafficClass::Between(self.source.kind(), self.destination.kind())
+        let [source, destination] = self.places();
+        match TrafficClass::between(source, destination) {
+            TrafficClass::Between(..) if !from.is_empty() && from == to => TrafficClass::IntraNode,
+            class => class,
         }
+    }
+
+    fn scope(self) -> Scope {
+        let [source, destination] = self.places();
+        Scope::between(source, destination)
     }
 
     fn direction(self) -> &'static str {
@@ -75,16 +88,7 @@ impl<'a> StoredEdge<'a> {
             }
             Field::Record(RecordField::Class) => Value::Text(self.class().as_str()),
             Field::Record(RecordField::Direction) => Value::Text(self.direction()),
-            Field::Record(RecordField::Scope) => Value::Text(
-                if [self.source, self.destination]
-                    .into_iter()
-                    .any(Self::is_external)
-                {
-                    "external"
-                } else {
-                    "internal"
-                },
-            ),
+            Field::Record(RecordField::Scope) => Value::Text(self.scope().as_str()),
             Field::Record(_) | Field::Label(..) | Field::NamespaceLabel(..) => Value::Absent,
         }
     }

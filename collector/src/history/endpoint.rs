@@ -126,6 +126,7 @@ impl StoredEndpoint {
                 EndpointKind::Node => "node",
                 EndpointKind::Service => "service",
                 EndpointKind::External => "external",
+                EndpointKind::Link => "link",
             }),
             EndpointField::Name if self.kind == EndpointKind::External => {
                 Value::text(self.text(EndpointField::Workload))
