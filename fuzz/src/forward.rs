@@ -8,7 +8,7 @@ use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, Enriched, Origin};
 use kipfix_collector::enrich::{self, Known};
 use kipfix_collector::worker::Shared;
-use kipfix_export::{Encoding as _, Session as _, SessionStart};
+use kipfix_export::{Encoding as _, SessionStart, TransportSession as _};
 
 use crate::decoding::{Taken, number};
 use crate::input::{BEGAN, Octets};

@@ -2,8 +2,9 @@
 
 use flowproto::FlowRecord;
 use flowproto::record::Sampling;
-use kipfix_probe::cache::{CacheSettings, RecordSink, Sighting};
-use kipfix_probe::decode::{FragmentTable, Frame, LinkType, decode};
+use kipfix_probe::cache::{CacheSettings, RecordSink};
+use kipfix_probe::capture::frame::{Frame, LinkType, ObservationPoint};
+use kipfix_probe::decode::Decoder;
 use kipfix_probe::pipeline::Pipeline;
 
 use crate::decoding::number;
@@ -56,7 +57,7 @@ pub fn packets(data: &[u8]) {
     let max_fragments = if modes & 8 == 0 { 64 } else { 2 }.try_into().unwrap();
     let ratio = if modes & 16 == 0 { "1:1" } else { "1:3" };
     let mut pipeline = Pipeline::new(settings, max_fragments, ratio.parse().unwrap());
-    let mut fragments = FragmentTable::new(max_fragments);
+    let mut decoder = Decoder::new(max_fragments);
     let mut sums = Sums::default();
     let (mut time_ns, mut frames) = (BEGAN * MILLISECOND, 0);
     for chunk in chunks(data) {
@@ -67,8 +68,8 @@ pub fn packets(data: &[u8]) {
             link_type,
             time_ns,
         };
-        check(&frame, &mut fragments);
-        let sighting = Sighting {
+        check(&frame, &mut decoder);
+        let sighting = ObservationPoint {
             interface: u32::from(chunk.flags() & 1),
             egress: chunk.flags() & 2 != 0,
             mtu: 1500,
@@ -88,7 +89,7 @@ pub fn packets(data: &[u8]) {
                 + cache.packets
                 + undecodable
                 + counters.own_export
-                + cache.second_sighting_packets,
+                + cache.duplicate_packets,
             "{counters:?}"
         );
         assert!(counters.fragments <= usize::from(max_fragments));
@@ -114,8 +115,8 @@ fn wire_octets(chunk: Chunk<'_>) -> u32 {
     u32::try_from(chunk.octets.len() + cut).unwrap()
 }
 
-fn check(frame: &Frame<'_>, fragments: &mut FragmentTable) {
-    let Ok(packet) = decode(frame, fragments) else {
+fn check(frame: &Frame<'_>, decoder: &mut Decoder) {
+    let Ok(packet) = decoder.decode(frame) else {
         return;
     };
     let captured = number(frame.captured.len());

@@ -1,5 +1,5 @@
-//! The flow cache beside the `lru` crate doing the same job: find or make a conversation, update five fields,
-//! get the least recently used one back when it is full.
+//! The flow cache beside the `lru` crate doing the same job: find or make a conversation, update
+//! five fields, get the least recently used one back when it is full.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench is no library")]
 
 use std::hint::black_box;
@@ -8,7 +8,8 @@ use std::num::NonZeroUsize;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use flowproto::{Address, FlowRecord};
 use kipfix_probe::cache::key::ConversationKey;
-use kipfix_probe::cache::{CacheSettings, FlowCache, RecordSink, Sighting};
+use kipfix_probe::cache::{CacheSettings, FlowCache, RecordSink};
+use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::decode::PacketInfo;
 use lru::LruCache;
 
@@ -69,7 +70,7 @@ fn own(packets: &[PacketInfo]) -> u64 {
     let mut time_ns = 0;
     for packet in packets {
         time_ns += 10_000;
-        cache.meter(packet, Sighting::default(), time_ns, &mut sink);
+        cache.meter(packet, ObservationPoint::default(), time_ns, &mut sink);
     }
     sink.0
 }

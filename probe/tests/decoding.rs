@@ -4,7 +4,8 @@
 mod packets;
 
 use flowproto::record::{Tunnel, TunnelType};
-use kipfix_probe::decode::{LinkType, PacketInfo, Signal, Undecodable, decode};
+use kipfix_probe::capture::frame::LinkType;
+use kipfix_probe::decode::{PacketInfo, Signal, Undecodable};
 use packets::*;
 use proptest::prelude::*;
 
@@ -93,7 +94,7 @@ fn other_link_types_lead_to_the_same_packet() {
     ] {
         let mut frame = frame(&bytes, SECOND);
         frame.link_type = link_type;
-        is_the_datagram(&decode(&frame, &mut table()).unwrap());
+        is_the_datagram(&decoder().decode(&frame).unwrap());
     }
 }
 
@@ -268,7 +269,7 @@ fn lengths_of_zero_are_taken_from_the_wire() {
     big[17] = 0;
     let mut big_frame = frame(&big, SECOND);
     big_frame.wire_octets = 100_000;
-    let info = decode(&big_frame, &mut table()).unwrap();
+    let info = decoder().decode(&big_frame).unwrap();
     assert_eq!(info.octets, 100_000 - 14);
     assert_eq!(info.payload_octets, 100_000 - 14 - 40);
     let mut big6 = ethernet(
@@ -279,10 +280,7 @@ fn lengths_of_zero_are_taken_from_the_wire() {
     big6[19] = 0;
     let mut big_frame = frame(&big6, SECOND);
     big_frame.wire_octets = 200_000;
-    assert_eq!(
-        decode(&big_frame, &mut table()).unwrap().octets,
-        200_000 - 14
-    );
+    assert_eq!(decoder().decode(&big_frame).unwrap().octets, 200_000 - 14);
     let empty = ethernet(IP6, &ipv6(59, "fd00::1", "fd00::2", &[]));
     let mut padded = empty.clone();
     padded.resize(80, 0);
@@ -333,20 +331,20 @@ fn a_transport_header_cut_off_leaves_the_flow_without_ports() {
     let whole = ethernet(IP, &datagram());
     let mut cut = frame(&whole[..36], SECOND);
     cut.wire_octets = u32::try_from(whole.len()).unwrap();
-    let info = decode(&cut, &mut table()).unwrap();
+    let info = decoder().decode(&cut).unwrap();
     assert_eq!((info.key.source_port, info.key.destination_port), (0, 0));
     assert_eq!((info.key.protocol_identifier, info.octets), (17, 33));
 }
 
 #[test]
 fn later_fragments_follow_their_first_for_a_while() {
-    let mut fragments = table();
+    let mut decoder = decoder();
     let datagram = udp(5000, 53, &[0; 24]);
     let first = ethernet(IP, &ipv4_fragment(17, A, B, 7, 0x2000, &datagram[..16]));
     let later = ethernet(IP, &ipv4_fragment(17, A, B, 7, 2, &datagram[16..]));
     let other = ethernet(IP, &ipv4_fragment(17, A, B, 8, 2, &datagram[16..]));
     let mut ports = |bytes: &[u8], time| {
-        let info = decode(&frame(bytes, time), &mut fragments).unwrap();
+        let info = decoder.decode(&frame(bytes, time)).unwrap();
         (info.key.source_port, info.key.destination_port)
     };
     assert_eq!(ports(&later, SECOND), (0, 0));
@@ -354,7 +352,10 @@ fn later_fragments_follow_their_first_for_a_while() {
     assert_eq!(ports(&later, 2 * SECOND), (5000, 53));
     assert_eq!(ports(&other, 2 * SECOND), (0, 0));
     assert_eq!(ports(&later, 40 * SECOND), (0, 0));
-    assert_eq!((fragments.len(), fragments.orphans()), (1, 3));
+    assert_eq!(
+        (decoder.fragments().len(), decoder.fragments().orphans()),
+        (1, 3)
+    );
 }
 
 #[test]
@@ -366,15 +367,15 @@ fn ipv6_fragments_follow_too_and_atomic_ones_are_whole_packets() {
         header.extend(payload);
         ethernet(IP6, &ipv6(44, "fd00::1", "fd00::2", &header))
     };
-    let mut fragments = table();
+    let mut decoder = decoder();
     let mut source_port = |bytes: &[u8]| {
-        let info = decode(&frame(bytes, SECOND), &mut fragments).unwrap();
+        let info = decoder.decode(&frame(bytes, SECOND)).unwrap();
         info.key.source_port
     };
     assert_eq!(source_port(&part(1, &udp(9, 10, &[]))), 9);
     assert_eq!(source_port(&part(8, &[0; 8])), 9);
     assert_eq!(source_port(&part(0, &udp(11, 12, &[]))), 11);
-    assert_eq!(fragments.len(), 1);
+    assert_eq!(decoder.fragments().len(), 1);
 }
 
 #[test]
@@ -387,15 +388,15 @@ fn ipv6_fragments_follow_a_first_one_with_more_extension_headers() {
         ethernet(IP6, &ipv6(44, "fd00::1", "fd00::2", &header))
     };
     let options = [&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp(9, 10, &[])].concat();
-    let mut fragments = table();
+    let mut decoder = decoder();
     for bytes in [part(60, 1, &options), part(60, 16, &[0; 8])] {
-        let info = decode(&frame(&bytes, SECOND), &mut fragments).unwrap();
+        let info = decoder.decode(&frame(&bytes, SECOND)).unwrap();
         assert_eq!(
             (info.key.protocol_identifier, info.key.source_port),
             (17, 9)
         );
     }
-    assert_eq!(fragments.orphans(), 0);
+    assert_eq!(decoder.fragments().orphans(), 0);
 }
 
 #[test]
@@ -405,24 +406,34 @@ fn a_fragmented_tunnel_packet_is_metered_once_as_what_it_carries() {
     let (head, rest) = outer.split_at(80);
     let first = ethernet(IP, &ipv4_fragment(17, A, B, 9, 0x2000, head));
     let later = ethernet(IP, &ipv4_fragment(17, A, B, 9, 10, rest));
-    let mut fragments = table();
+    let mut decoder = decoder();
     let mut outcome = |bytes: &[u8]| {
-        decode(&frame(bytes, SECOND), &mut fragments).map(|i| (i.key.source_port, i.octets))
+        decoder
+            .decode(&frame(bytes, SECOND))
+            .map(|i| (i.key.source_port, i.octets))
     };
     assert_eq!(outcome(&first), Ok((7, 128)));
     assert_eq!(outcome(&later), Err(Undecodable::TunnelFragment));
     assert_eq!(outcome(&later), Err(Undecodable::TunnelFragment));
-    assert_eq!((fragments.len(), fragments.orphans()), (1, 0));
+    assert_eq!(
+        (decoder.fragments().len(), decoder.fragments().orphans()),
+        (1, 0)
+    );
 }
 
 #[test]
 fn a_full_fragment_table_forgets_the_oldest() {
-    let mut fragments = table();
+    let mut decoder = decoder();
     for identification in 0..20 {
         let first = ipv4_fragment(17, A, B, identification, 0x2000, &udp(1, 2, &[]));
-        decode(&frame(&ethernet(IP, &first), SECOND), &mut fragments).unwrap();
+        decoder
+            .decode(&frame(&ethernet(IP, &first), SECOND))
+            .unwrap();
     }
-    assert_eq!((fragments.len(), fragments.forgotten()), (16, 4));
+    assert_eq!(
+        (decoder.fragments().len(), decoder.fragments().evicted()),
+        (16, 4)
+    );
 }
 
 fn any_valid_packet() -> impl Strategy<Value = Vec<u8>> {
@@ -469,7 +480,7 @@ proptest! {
         let mut frame = frame(&bytes, SECOND);
         frame.wire_octets = wire;
         frame.link_type = LinkType::from_dlt(dlt).unwrap();
-        decode(&frame, &mut table()).ok();
+        decoder().decode(&frame).ok();
     }
 
     #[test]
@@ -482,7 +493,7 @@ proptest! {
         for length in 0..packet.len() {
             let mut cut = frame(&packet[..length], SECOND);
             cut.wire_octets = u32::try_from(packet.len()).unwrap();
-            if let Ok(info) = decode(&cut, &mut table())
+            if let Ok(info) = decoder().decode(&cut)
                 && info.tunnel == whole.tunnel
             {
                 prop_assert_eq!(info.octets, whole.octets);
@@ -509,7 +520,7 @@ proptest! {
             ethernet(IP6, &ipv6(17, "fd00::1", "fd00::2", &transport))
         };
         let captured = &packet[..cut.min(packet.len())];
-        let ours = decode(&frame(captured, SECOND), &mut table()).unwrap();
+        let ours = decoder().decode(&frame(captured, SECOND)).unwrap();
         let theirs = etherparse::LaxSlicedPacket::from_ethernet(captured).unwrap();
         let (source, protocol): (std::net::IpAddr, u8) = match theirs.net.unwrap() {
             etherparse::LaxNetSlice::Ipv4(ip) => {

@@ -1,13 +1,14 @@
-//! Packets in, flow records out: timeouts, ends, connections, second sightings, bounds, and the sums.
+//! Packets in, flow records out: timeouts, ends, connections, duplicates, bounds, and the sums.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod packets;
 
 use flowproto::FlowRecord;
 use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Sampling};
-use kipfix_probe::cache::{CacheSettings, FlowCache, Sighting};
+use kipfix_probe::cache::{CacheSettings, FlowCache};
+use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::Ratio;
+use kipfix_probe::sampling::SamplingRatio;
 use packets::*;
 use proptest::prelude::*;
 
@@ -21,7 +22,7 @@ const BACK: bool = false;
 struct Meter {
     cache: FlowCache,
     records: Records,
-    seen: Sighting,
+    seen: ObservationPoint,
 }
 
 impl Meter {
@@ -29,7 +30,7 @@ impl Meter {
         Self {
             cache: FlowCache::new(settings),
             records: Records::default(),
-            seen: Sighting::default(),
+            seen: ObservationPoint::default(),
         }
     }
 
@@ -149,8 +150,8 @@ fn a_conversation_joined_half_way_has_no_initiator_and_no_connection() {
             (40000, 1, IdleTimeout, Arbitrary, 0, 0),
         ]
     );
-    assert_eq!(meter.cache.counters().conversations_joined, 1);
-    assert_eq!(meter.cache.counters().conversations_begun, 0);
+    assert_eq!(meter.cache.counters().conversations_start_not_observed, 1);
+    assert_eq!(meter.cache.counters().conversations_started, 0);
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn a_connection_silent_for_too_long_is_forgotten() {
     meter.tick(3_601_000);
     assert_eq!(meter.cache.dormant(), 0);
     meter.tcp(3_602_000, FORTH, 101, ACK);
-    assert_eq!(meter.cache.counters().conversations_joined, 1);
+    assert_eq!(meter.cache.counters().conversations_start_not_observed, 1);
 }
 
 #[test]
@@ -270,7 +271,7 @@ fn packets_behind_the_end_belong_to_it() {
             (80, 2, EndOfFlowDetected, ReverseInitiator, 0, 0),
         ]
     );
-    assert_eq!(meter.cache.counters().conversations_joined, 0);
+    assert_eq!(meter.cache.counters().conversations_start_not_observed, 0);
 }
 
 #[test]
@@ -333,7 +334,7 @@ fn a_full_cache_reports_the_least_recently_used_before_its_time() {
 #[test]
 fn a_packet_seen_on_two_interfaces_is_metered_once() {
     let mut meter = Meter::new(cache_settings());
-    let on = |interface, egress| Sighting {
+    let on = |interface, egress| ObservationPoint {
         interface,
         egress,
         mtu: 1500,
@@ -348,7 +349,7 @@ fn a_packet_seen_on_two_interfaces_is_metered_once() {
     meter.seen = on(3, false);
     meter.udp(3100, BACK);
     let counters = *meter.cache.counters();
-    assert_eq!((counters.packets, counters.second_sighting_packets), (4, 3));
+    assert_eq!((counters.packets, counters.duplicate_packets), (4, 3));
     // After a silence of its owner the direction may move.
     meter.seen = on(3, true);
     meter.udp(9000, FORTH);
@@ -363,14 +364,15 @@ fn a_packet_seen_on_two_interfaces_is_metered_once() {
 #[test]
 fn traffic_that_moves_to_another_interface_is_counted_there_on() {
     let mut meter = Meter::new(cache_settings());
-    let on = |interface| Sighting {
+    let on = |interface| ObservationPoint {
         interface,
         egress: false,
         mtu: 1500,
     };
     meter.seen = on(2);
     meter.udp(0, FORTH);
-    // Silent for longer than the ownership lasts, shorter than the idle timeout: the same record goes on.
+    // Silent for longer than the ownership lasts, shorter than the idle timeout: the same record
+    // goes on.
     meter.seen = on(3);
     for ms in 0..100 {
         meter.udp(6000 + ms, FORTH);
@@ -379,10 +381,7 @@ fn traffic_that_moves_to_another_interface_is_counted_there_on() {
         meter.seen = on(3);
     }
     let counters = *meter.cache.counters();
-    assert_eq!(
-        (counters.packets, counters.second_sighting_packets),
-        (101, 100)
-    );
+    assert_eq!((counters.packets, counters.duplicate_packets), (101, 100));
     let records = meter.finish();
     assert_eq!(records[0].interfaces.unwrap().ingress_interface, 3);
 }
@@ -503,14 +502,14 @@ fn replay(traffic: &[(u64, bool, u8, u8, u8, u32)], max: u32) -> (Vec<FlowRecord
             &tcp(ports, (*sequence, 0), *flags, &[0; 10]),
         );
     }
-    let seen = meter.cache.counters().second_sighting_packets;
+    let seen = meter.cache.counters().duplicate_packets;
     let metered = meter.cache.counters().packets;
     (meter.finish(), metered, seen)
 }
 
 proptest! {
     #[test]
-    fn every_packet_is_in_a_record_or_a_second_sighting(traffic in traffic(), max in 1..5_u32) {
+    fn every_packet_is_in_a_record_or_a_duplicate(traffic in traffic(), max in 1..5_u32) {
         let (records, metered, seen_again) = replay(&traffic, max);
         let packets: u64 = records.iter().map(|r| r.packet_delta_count).sum();
         let octets: u64 = records.iter().map(|r| r.octet_delta_count).sum();
@@ -594,13 +593,13 @@ fn a_biflow_tells_both_directions_in_the_record_of_who_began() {
 
 #[test]
 fn of_a_sample_every_nth_packet_is_metered_and_every_record_says_so() {
-    let ratio: Ratio = "1:4".parse().unwrap();
+    let ratio: SamplingRatio = "1:4".parse().unwrap();
     let mut pipeline = Pipeline::new(cache_settings(), 16.try_into().unwrap(), ratio);
     let mut records = Records::default();
     let datagram = ethernet(0x0800, &ipv4(17, CLIENT, SERVER, &udp(1, 53, b"data")));
     for n in 0..10 {
         let frame = frame(&datagram, SECOND + n);
-        pipeline.frame(&frame, Sighting::default(), &mut records);
+        pipeline.frame(&frame, ObservationPoint::default(), &mut records);
     }
     pipeline.finish(&mut records);
     let counters = pipeline.counters();

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use kipfix_export::names::{self, Name};
+use kipfix_export::names::{self, TargetName};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
@@ -23,7 +23,7 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 /// Looks the names of a setting's targets up, again and again. A savefile is not read for a target that is not
 /// there, so it waits for all of them.
 fn look_up(
-    hosts: Vec<Name>,
+    hosts: Vec<TargetName>,
     setting: &str,
     patience: Patience,
     stop: &Stop,

@@ -1,4 +1,4 @@
-//! What the flow cache keeps of a conversation, and the records that it makes of its directions.
+//! The state of one conversation, and the records of its directions.
 
 use flowproto::FlowRecord;
 use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Tunnel};
@@ -22,7 +22,7 @@ pub(super) struct Direction {
     /// Capture times, nanoseconds since the epoch.
     pub(super) first_ns: u64,
     pub(super) last_ns: u64,
-    /// The latest packet by the cache's clock; outlives the record.
+    /// Clock time of the latest packet. Not reset by a record.
     pub(super) seen_ns: u64,
     pub(super) interface: u32,
     pub(super) tcp_control_bits: u16,
@@ -32,34 +32,35 @@ pub(super) struct Direction {
     pub(super) egress: bool,
 }
 
-/// A conversation: both directions between two ends. What nearly every packet needs stands first.
+/// A conversation: both directions between two ends. Fields that nearly every packet needs come
+/// first.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Conversation {
     pub(super) key: ConversationKey,
-    /// The latest packet of either direction, by the cache's clock.
+    /// Clock time of the latest packet of either direction.
     pub(super) seen_ns: u64,
-    /// When it was last moved to the end of its list.
+    /// Clock time of the last move within the lists.
     pub(super) moved_ns: u64,
-    /// When the record in the making began, by the cache's clock.
-    pub(super) since_ns: u64,
+    /// Clock time of the first packet since the last record.
+    pub(super) record_start_ns: u64,
     pub(super) links: Links,
     pub(super) directions: Pair<Direction>,
     pub(super) connection: Connection,
-    /// When the conversation began, by the cache's clock.
-    pub(super) begun_ns: u64,
-    /// Seconds of the connection that records have told so far.
+    /// Clock time of the first packet.
+    pub(super) start_ns: u64,
+    /// Seconds of the connection in records so far.
     pub(super) reported_seconds: u64,
 }
 
 impl Conversation {
-    /// The directions in the order of their records: the initiator's first.
+    /// The directions in the order of their records: that of the initiator first.
     pub(super) fn order(&self) -> [Side; 2] {
         let first = self.connection.initiator().unwrap_or(Side::Low);
         [first, first.opposite()]
     }
 
-    /// Makes the record of a direction that has packets, and begins it anew.
+    /// Makes the record of a direction that has packets, and resets the direction.
     pub(super) fn report(
         &mut self,
         source: Side,
@@ -91,11 +92,11 @@ impl Conversation {
         if initiator == Some(source) && matches!(protocol, TCP | UDP | SCTP) {
             connections = u32::from(!self.connection.counted);
             self.connection.counted = true;
-            // UDP has no end but silence; should it come back, only what is new is told.
+            // UDP ends by silence only. If it continues later, only the difference is reported.
             if reason == FlowEndReason::EndOfFlowDetected
                 || (reason == FlowEndReason::IdleTimeout && protocol == UDP)
             {
-                let lasted = (seen_ns - self.begun_ns) / SECOND_NS;
+                let lasted = (seen_ns - self.start_ns) / SECOND_NS;
                 seconds = lasted.saturating_sub(self.reported_seconds);
                 self.reported_seconds = lasted;
             }

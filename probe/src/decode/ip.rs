@@ -1,11 +1,12 @@
-//! One IP header: IPv4 (RFC 791) with options, IPv6 (RFC 8200) with extension headers up to the transport.
+//! One IP header: IPv4 (RFC 791) with options, IPv6 (RFC 8200) with extension headers up to the
+//! transport.
 
 use flowproto::Address;
 
 use super::link::Version;
-use super::{Undecodable, octets};
+use super::packet::{Undecodable, octets};
 
-/// Extension headers in a row; RFC 8200 §4.1 names seven, each at most once or twice.
+/// Maximum number of extension headers. RFC 8200 §4.1 lists seven, each at most once or twice.
 const MAX_EXTENSION_HEADERS: usize = 16;
 
 const HOP_BY_HOP: u8 = 0;
@@ -17,14 +18,14 @@ const DESTINATION_OPTIONS: u8 = 60;
 const HIP: u8 = 139;
 const SHIM6: u8 = 140;
 
-/// What a fragment says of itself.
+/// The fragmentation fields of an IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fragment {
     pub(super) identification: u32,
-    /// Fragments of one packet share it (RFC 791 §3.2); 0 for IPv6, where it may differ between them, and
-    /// the first one's is the packet's (RFC 8200 §4.5).
+    /// The protocol, which all fragments of an IPv4 packet share (RFC 791 §3.2). 0 for IPv6, where
+    /// it may differ between them (RFC 8200 §4.5).
     pub(super) protocol: u8,
-    /// Offset 0: the transport header is in it.
+    /// Offset 0: it contains the transport header.
     pub(super) first: bool,
 }
 
@@ -33,20 +34,19 @@ pub(super) struct Fragment {
 pub(super) struct Header<'a> {
     pub(super) source: Address,
     pub(super) destination: Address,
-    /// Of the last header of the chain.
+    /// Protocol of the payload, after all extension headers.
     pub(super) protocol: u8,
     pub(super) class_of_service: u8,
     /// Octets of the whole packet on the wire, header included.
     pub(super) octets: u32,
-    /// Octets of that up to the payload.
+    /// Octets before the payload.
     pub(super) header_octets: u32,
     pub(super) fragment: Option<Fragment>,
-    /// What was captured behind the header and belongs to the packet: no Ethernet padding.
+    /// The captured part of the payload, without Ethernet padding.
     pub(super) payload: &'a [u8],
 }
 
-/// Reads the IP header at the beginning of `data`; the frame goes on for `missing` octets that were not
-/// captured.
+/// Reads the IP header at the beginning of `data`. `missing` octets of the frame were not captured.
 #[inline(always)]
 pub(super) fn header(
     data: &[u8],
@@ -61,7 +61,8 @@ pub(super) fn header(
     }
 }
 
-/// RFC 791 §3.1. A total length of 0 is left by segmentation offload above 65535 octets.
+/// Reads an IPv4 header (RFC 791 §3.1). Segmentation offload above 65,535 octets sets the total
+/// length to 0.
 #[inline(always)]
 fn v4(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
     let (fixed, rest) = data
@@ -101,8 +102,8 @@ fn v4(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
     })
 }
 
-/// RFC 8200 §3, §4. A payload length of 0 is that of a jumbogram (RFC 2675) or left by segmentation
-/// offload; only a packet that says that nothing follows is as empty as it claims.
+/// Reads an IPv6 header (RFC 8200 §3, §4). A payload length of 0 is that of a jumbogram (RFC 2675)
+/// or set by segmentation offload, unless the next header is "no next header".
 #[inline]
 fn v6(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
     let (fixed, rest) = data
@@ -130,8 +131,8 @@ fn v6(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
     Ok(header)
 }
 
-/// Walks to the transport header. Where a header is cut off, the protocol is the last one known and nothing
-/// follows.
+/// Skips extension headers up to the transport header. At a truncated header the protocol is that
+/// of the header, and the payload is empty.
 #[inline]
 fn extension_headers(header: &mut Header<'_>) {
     for _ in 0..MAX_EXTENSION_HEADERS {
@@ -151,7 +152,7 @@ fn extension_headers(header: &mut Header<'_>) {
                 return;
             };
             let offset = u16::from_be_bytes([fixed[2], fixed[3]]);
-            // Offset 0 and nothing more is an atomic fragment (RFC 6946): a whole packet.
+            // Offset 0 without more fragments is an atomic fragment (RFC 6946): a whole packet.
             if offset & 0xfff9 != 0 {
                 header.fragment = Some(Fragment {
                     identification: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
@@ -176,7 +177,7 @@ fn extension_headers(header: &mut Header<'_>) {
     }
 }
 
-/// The first `length` octets, or as many as there are.
+/// The first `length` octets, or fewer if there are not as many.
 #[inline]
 fn head(data: &[u8], length: u32) -> &[u8] {
     usize::try_from(length)
@@ -185,7 +186,7 @@ fn head(data: &[u8], length: u32) -> &[u8] {
         .unwrap_or(data)
 }
 
-/// What is left after `length` octets, nothing where there are not as many.
+/// The octets after the first `length`, empty if there are not as many.
 #[inline]
 fn tail(data: &[u8], length: u32) -> &[u8] {
     usize::try_from(length)

@@ -1,8 +1,8 @@
-//! The transport header: ports, TCP flags, numbers and maximum segment size, SCTP chunks, ICMP type and code.
-//! What was not captured stays 0; the packet is metered all the same.
+//! The transport header: ports, TCP flags, numbers and maximum segment size, SCTP chunks, ICMP type
+//! and code. Fields that were not captured stay 0, and the packet is metered all the same.
 
 use super::ip::Header;
-use super::{PacketInfo, Signal, octets};
+use super::packet::{PacketInfo, Signal, octets};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -17,7 +17,7 @@ const SYN: u16 = 0x02;
 const RST: u16 = 0x04;
 const ACK: u16 = 0x10;
 
-/// Fills in what the transport header of an unfragmented packet or a first fragment says.
+/// Reads the transport header of an unfragmented packet or a first fragment.
 #[inline(always)]
 pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
     match header.protocol {
@@ -46,8 +46,7 @@ fn ports(payload: &[u8], info: &mut PacketInfo) {
     }
 }
 
-/// RFC 9293 §3.1. A header cut off behind its flags is enough for all but the payload's length, and the data
-/// offset says that too.
+/// Reads a TCP header (RFC 9293 §3.1), which may be truncated after its flags.
 #[inline(always)]
 fn tcp(header: &Header<'_>, info: &mut PacketInfo) {
     let Some(fixed) = header.payload.first_chunk::<14>() else {
@@ -77,7 +76,8 @@ fn tcp(header: &Header<'_>, info: &mut PacketInfo) {
     }
 }
 
-/// The maximum segment size option (kind 2, length 4) among the first `length` octets of `options`.
+/// Finds the maximum segment size option (kind 2, length 4) in the first `length` octets of
+/// `options`.
 fn maximum_segment(mut options: &[u8], length: u32) -> u16 {
     let end = octets(options.len()).saturating_sub(length);
     loop {
@@ -95,8 +95,9 @@ fn maximum_segment(mut options: &[u8], length: u32) -> u16 {
     }
 }
 
-/// RFC 9260 §3: twelve octets of common header, then chunks. What opens or ends an association stands alone
-/// in its packet or first (INIT, INIT ACK, SHUTDOWN COMPLETE must not be bundled; ABORT ends it).
+/// Reads an SCTP packet (RFC 9260 §3): twelve octets of common header, then chunks. A chunk that
+/// opens or ends an association is the only one or the first: INIT, INIT ACK and SHUTDOWN COMPLETE
+/// must not be bundled.
 fn sctp(payload: &[u8], info: &mut PacketInfo) {
     let Some((header, chunks)) = payload.split_first_chunk::<12>() else {
         return;

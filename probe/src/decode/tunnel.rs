@@ -1,14 +1,14 @@
-//! What an IP packet carries inside: VXLAN (RFC 7348) and its extension GPE, Geneve (RFC 8926), GRE (RFC 2784,
-//! 2890, PPTP's of RFC 2637, ERSPAN), IP in IP (RFC 2003, 2473, 4213), Ethernet in IPv6 (RFC 8986 §4.9), in every
-//! combination.
+//! Tunnels: the packet inside an IP packet. Reads VXLAN (RFC 7348) and its extension GPE, Geneve
+//! (RFC 8926), GRE (RFC 2784, RFC 2890, that of PPTP in RFC 2637, ERSPAN), IP in IP (RFC 2003, RFC
+//! 2473, RFC 4213) and Ethernet in IPv6 (RFC 8986 §4.9), in every combination.
 //!
-//! ESP and WireGuard show ciphertext only: their packets are flows of the outer header.
+//! ESP and WireGuard carry ciphertext, so their packets are flows of the outer header.
 
 use flowproto::record::{Tunnel, TunnelType};
 
-use super::Undecodable;
 use super::ip::Header;
 use super::link::{self, Network, Version};
+use super::packet::Undecodable;
 
 const IPV4: u8 = 4;
 const UDP: u8 = 17;
@@ -17,9 +17,9 @@ const GRE: u8 = 47;
 const ETHERNET: u8 = 143;
 
 const VXLAN: u16 = 4789;
-/// What Linux and Flannel use instead.
+/// The default of Linux and of Flannel.
 const VXLAN_LINUX: u16 = 8472;
-/// Says what it carries in its fourth octet.
+/// VXLAN GPE, whose fourth octet is the protocol of the payload.
 const VXLAN_GPE: u16 = 4790;
 const GENEVE: u16 = 6081;
 
@@ -33,7 +33,7 @@ const ERSPAN_III: u16 = 0x22eb;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inner<'a> {
     pub(super) network: Network<'a>,
-    /// True where it came in a frame of its own, with tags of its own.
+    /// True if it is in a frame of its own, with tags of its own.
     pub(super) framed: bool,
     kind: TunnelType,
     key: u32,
@@ -42,7 +42,7 @@ pub(super) struct Inner<'a> {
 }
 
 impl Inner<'_> {
-    /// The record's elements of the header around it.
+    /// The tunnel elements of a record: the header around the packet.
     pub(super) const fn tunnel(&self, outer: &Header<'_>) -> Tunnel {
         Tunnel {
             tunnel_type: self.kind,
@@ -56,10 +56,11 @@ impl Inner<'_> {
     }
 }
 
-/// The packet inside `outer`; `None` where it is no tunnel, and for a later fragment of one.
+/// Finds the packet inside `outer`. `None` if `outer` is no tunnel packet, or a later fragment of
+/// one.
 ///
 /// # Errors
-/// The tunnel's header is there, but what it carries cannot be metered.
+/// The tunnel header is there, but the payload cannot be metered.
 #[inline(always)]
 pub(super) fn inside<'a>(outer: &Header<'a>) -> Result<Option<Inner<'a>>, Undecodable> {
     if outer.fragment.is_some_and(|fragment| !fragment.first) {
@@ -89,7 +90,7 @@ const fn plain(network: Network<'_>) -> Inner<'_> {
     }
 }
 
-/// By the destination port; the source port is chosen freely, for ECMP.
+/// Reads a tunnel over UDP, known by the destination port. The source port is an ECMP hash.
 #[inline(always)]
 fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     let Some((udp, data)) = payload.split_first_chunk::<8>() else {
@@ -104,7 +105,7 @@ fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
         .ok_or(Undecodable::MalformedTunnel)?;
     let key = u32::from_be_bytes([0, header[4], header[5], header[6]]);
     let (kind, network, framed) = if destination_port == GENEVE {
-        // Version 0; options in words of 32 bits.
+        // Version 0, with options in words of 32 bits.
         if header[0] & 0xc0 != 0 {
             return Err(Undecodable::MalformedTunnel);
         }
@@ -114,7 +115,7 @@ fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
         let (network, framed) = by_ethertype(protocol, data)?;
         (TunnelType::Geneve, network, framed)
     } else {
-        // The flag that says that there is a network identifier.
+        // The flag of a valid network identifier.
         if header[0] & 0x08 == 0 {
             return Err(Undecodable::MalformedTunnel);
         }
@@ -144,8 +145,8 @@ fn by_ethertype(protocol: u16, data: &[u8]) -> Result<(Network<'_>, bool), Undec
     }
 }
 
-/// GRE version 0 and 1. Optional words stand in the order checksum, key, sequence number (RFC 2890 §2);
-/// version 1 adds an acknowledgment number and packets that carry nothing else.
+/// Reads GRE version 0 and 1. Optional words come in the order checksum, key, sequence number
+/// (RFC 2890 §2). Version 1 adds an acknowledgment number, and packets with nothing else.
 fn generic(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     let word = |data: &mut &[u8]| -> Result<u32, Undecodable> {
         let (word, rest) = data
@@ -172,7 +173,7 @@ fn generic(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     }
     let (network, framed) = match (first >> 16 & 0x7, protocol) {
         (1, PPP) => {
-            // The key is payload length and call ID.
+            // The key is the payload length and the call ID.
             tunnel_key &= 0xffff;
             if has(1 << 23) {
                 word(&mut data)?;
@@ -199,7 +200,7 @@ fn generic(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
             (link::ethernet(frame)?, true)
         }
         (0, WCCP) => {
-            // Version 2 puts a word in front of the IPv4 packet, version 1 does not.
+            // WCCP version 2 has a word before the IPv4 packet, version 1 does not.
             if data.first().is_some_and(|octet| octet >> 4 != 4) {
                 word(&mut data)?;
             }

@@ -20,11 +20,11 @@ use anyhow::{Context, anyhow};
 use flowproto::FlowRecord;
 use flowproto::collector::Message;
 use kipfix_export::counters::TargetFamilies;
-use kipfix_export::own_export::OwnExport;
+use kipfix_export::own_endpoints::OwnEndpoints;
 use kipfix_export::target::{Target, TargetKind};
 use kipfix_export::{
-    Encoding, Exporter, FLUSH_INTERVAL, Opener, Prepared, Session, finish_all,
-    wall_clock_milliseconds,
+    Encoding, Exporter, FLUSH_INTERVAL, PreparedTarget, TargetContext, TransportSession,
+    finish_all, wall_clock_milliseconds,
 };
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
@@ -114,19 +114,19 @@ impl Forwarder {
             }
         }
         let offline = patience == Patience::Wait;
-        let opener = Opener {
+        let opener = TargetContext {
             stop: stop.clone(),
             offline,
             queue_records,
             records_per_second: if offline { OFFLINE_RATE } else { 0 },
-            own_export: Arc::new(OwnExport::default()),
+            own_endpoints: Arc::new(OwnEndpoints::default()),
             identity: "kipfix-collector".into(),
         };
-        let prepared: Vec<Prepared> = targets
+        let prepared: Vec<PreparedTarget> = targets
             .iter()
-            .map(|target| Prepared::new(target, families))
+            .map(|target| PreparedTarget::new(target, families))
             .collect();
-        let hosts = prepared.iter().filter_map(Prepared::name).cloned();
+        let hosts = prepared.iter().filter_map(PreparedTarget::name).cloned();
         super::look_up(hosts.collect(), "forward", patience, stop)?;
         let encoding = encoding(shared);
         let mut open = Vec::with_capacity(targets.len());
@@ -195,7 +195,7 @@ impl Forwarder {
 /// How enriched records become Messages, for who brings the transport.
 pub fn encoding(
     shared: &Arc<Shared>,
-) -> impl Encoding<Session: Session<Record = Enriched>> + use<> {
+) -> impl Encoding<Session: TransportSession<Record = Enriched>> + use<> {
     Enrichment {
         shared: Arc::clone(shared),
     }

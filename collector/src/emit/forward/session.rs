@@ -6,7 +6,7 @@ use flowproto::FlowKey;
 use flowproto::exporter::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use flowproto::exporter::options::{self, Options};
 use flowproto::exporter::{NotCarried, Send};
-use kipfix_export::{Encoding, RecordOf, Session, SessionStart};
+use kipfix_export::{Encoding, RecordOf, SessionStart, TransportSession};
 
 use super::names::{self, Names};
 use super::record::Enriched;
@@ -67,7 +67,7 @@ pub(super) struct Forwarding {
     messages_at_refresh: u64,
 }
 
-impl Session for Forwarding {
+impl TransportSession for Forwarding {
     type Record = Enriched;
 
     fn add(

@@ -1,18 +1,21 @@
-//! Spreads records over time, for receivers whose buffer a savefile would overrun.
+//! Limits the rate of records to receivers whose buffer a savefile would overrun.
 
 use std::time::{Duration, Instant};
 
-/// Pacing sleeps for so much at once: few wake-ups, and bursts that the smallest usual receive buffer holds.
+use crate::clock::monotonic;
+
+/// Granularity of sleeps: few wake-ups, and bursts that a default receive buffer holds.
 const STEP: Duration = Duration::from_millis(4);
 
+/// Delays Messages so that a number of records per second is not exceeded.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimit {
     per_record: Duration,
     next: Option<Instant>,
 }
 
-impl Pace {
-    /// `None` for 0, which is unpaced.
+impl RateLimit {
+    /// Creates a limit; `None` for 0, which is unlimited.
     pub(crate) fn new(records_per_second: u32) -> Option<Self> {
         let per_record = Duration::from_secs(1).checked_div(records_per_second)?;
         Some(Self {
@@ -21,10 +24,10 @@ impl Pace {
         })
     }
 
-    /// Waits until so many more records may leave.
+    /// Waits until a number of records may be sent.
     pub(crate) fn wait_for(&mut self, records: u64) {
-        let now = crate::monotonic();
-        // What was not used of the past is lost, but for a little: sleeps are late.
+        let now = monotonic();
+        // Unused time is not saved up, except for a little, because sleeps are late.
         let earliest = now.checked_sub(STEP * 2).unwrap_or(now);
         let next = self.next.unwrap_or(now).max(earliest);
         if let Some(early) = next.checked_duration_since(now)

@@ -1,10 +1,14 @@
-//! How much of what was written to a TCP connection the other host has not acknowledged, from the kernel's
-//! socket diagnostics (sock_diag(7)): the send queue counts from the first octet that is not acknowledged.
+//! The octets written to a TCP connection that the other host has not acknowledged, from the socket
+//! diagnostics of the kernel (sock_diag(7)): the send queue starts with the first one.
+//!
+//! The request and the answer are one struct each. A crate for them would add four to the tree of a
+//! program that holds the right to capture, one of them a procedural macro.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
+use nix::libc::{AF_INET, AF_INET6, IPPROTO_TCP, NLM_F_REQUEST};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
     sockopt,
@@ -12,18 +16,16 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLM_F_REQUEST: u16 = 1;
-const TCP: u8 = 6;
-/// `struct nlmsghdr` and `struct inet_diag_req_v2`.
+/// Octets of `struct nlmsghdr` and `struct inet_diag_req_v2`.
 const REQUEST_OCTETS: usize = 16 + 56;
-/// Where `idiag_wqueue` stands in the answer: behind the header, in `struct inet_diag_msg`.
+/// Offset of `idiag_wqueue` in the answer: after the header, in `struct inet_diag_msg`.
 const SEND_QUEUE: usize = 16 + 4 + 48 + 8;
 
-/// Octets without an acknowledgement on the connection from `local` to `remote`.
+/// Returns the octets without an acknowledgement on the connection from `local` to `remote`.
 ///
 /// # Errors
-/// The kernel does not tell, or has no such connection any more.
-pub(crate) fn octets(local: SocketAddr, remote: SocketAddr) -> io::Result<u64> {
+/// The kernel has no such diagnostics, or no such connection.
+pub(crate) fn unacknowledged_octets(local: SocketAddr, remote: SocketAddr) -> io::Result<u64> {
     let netlink = socket(
         AddressFamily::Netlink,
         SockType::Datagram,
@@ -50,16 +52,21 @@ pub(crate) fn octets(local: SocketAddr, remote: SocketAddr) -> io::Result<u64> {
         .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
 }
 
-/// Asks for one connection.
+/// The request for one connection.
 fn request(local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
+    let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
     let mut request = Vec::with_capacity(REQUEST_OCTETS);
     let mut put = |octets: &[u8]| request.extend_from_slice(octets);
-    put(&72_u32.to_ne_bytes());
+    put(&u32::try_from(REQUEST_OCTETS)
+        .unwrap_or_default()
+        .to_ne_bytes());
     put(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    put(&NLM_F_REQUEST.to_ne_bytes());
+    put(&u16::try_from(NLM_F_REQUEST)
+        .unwrap_or_default()
+        .to_ne_bytes());
     put(&[0; 8]);
-    // AF_INET or AF_INET6, no extensions, padding, connections in any state.
-    put(&[if local.is_ipv4() { 2 } else { 10 }, TCP, 0, 0]);
+    // Family, protocol, no extensions, padding, connections in any state.
+    put(&[octet(family), octet(IPPROTO_TCP), 0, 0]);
     put(&u32::MAX.to_ne_bytes());
     put(&local.port().to_be_bytes());
     put(&remote.port().to_be_bytes());
@@ -78,6 +85,10 @@ fn request(local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
     request
 }
 
+fn octet(constant: i32) -> u8 {
+    u8::try_from(constant).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,7 +96,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn what_the_other_host_has_not_taken_is_told() {
+    fn octets_that_the_other_host_has_not_acknowledged_are_reported() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(any) else {
                 eprintln!("skipped: no address for {any}");
@@ -96,17 +107,17 @@ mod tests {
             let ends = (sender.local_addr().unwrap(), sender.peer_addr().unwrap());
             sender.write_all(&[1; 1000]).unwrap();
             receiver.read_exact(&mut [0; 1000]).unwrap();
-            assert_eq!(octets(ends.0, ends.1).unwrap(), 0);
-            // Nobody reads: what does not fit into the receiver's buffer stays here.
+            assert_eq!(unacknowledged_octets(ends.0, ends.1).unwrap(), 0);
+            // Octets that do not fit into the receiver's buffer stay here.
             sender.set_nonblocking(true).unwrap();
             let mut written = 0;
             while let Ok(more) = sender.write(&[1; 65_536]) {
                 written += u64::try_from(more).unwrap();
             }
-            let waiting = octets(ends.0, ends.1).unwrap();
+            let waiting = unacknowledged_octets(ends.0, ends.1).unwrap();
             assert!(0 < waiting && waiting < written, "{waiting} of {written}");
             drop((sender, receiver, listener));
-            assert!(octets(ends.1, ends.0).is_err());
+            assert!(unacknowledged_octets(ends.1, ends.0).is_err());
         }
     }
 }
