@@ -118,7 +118,24 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
     let mut session = ExportSession::new(settings());
     session.renew(facts());
     let sent = flush(&mut session, NOW);
-    assert_eq!(sent.len(), 1);
+    // The templates of IPv4 and IPv6 have a Message of their own, before any options data.
+    let [templates, options] = &sent[..] else {
+        panic!("{} Messages", sent.len());
+    };
+    let sets = |message: &[u8]| {
+        let mut numbers = Vec::new();
+        let mut rest = &message[16..];
+        while let [high, low, length @ ..] = rest {
+            numbers.push(u16::from_be_bytes([*high, *low]));
+            rest = &rest[usize::from(u16::from_be_bytes([length[0], length[1]]))..];
+        }
+        numbers
+    };
+    assert!(sets(templates).iter().all(|number| *number == 2));
+    assert_eq!(templates[16..24][..2], [0, 2]);
+    assert_eq!(templates[20..24], [4, 0, 0, 17]);
+    assert!(!sets(options).contains(&2));
+    let length = u64::try_from(templates.len()).unwrap();
     #[rustfmt::skip]
     let expected = [
         // Who exports: 256, three fields, one of scope; domain, name, address.
@@ -130,7 +147,7 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
         // Statistics: 520, seven fields; domain; octets, Messages, records exported; observed, ignored.
         set(3, &[&[2, 8, 0, 7, 0, 1], &[0, 149, 0, 4], &[0, 40, 0, 8, 0, 41, 0, 8, 0, 42, 0, 8],
                  &[0, 163, 0, 8, 0, 164, 0, 8, 0, 165, 0, 8]]),
-        set(520, &[&[0, 0, 0, 77], &[0; 24], &1_u64.to_be_bytes(), &2_u64.to_be_bytes(), &3_u64.to_be_bytes()]),
+        set(520, &[&[0, 0, 0, 77], &length.to_be_bytes(), &1_u64.to_be_bytes(), &[0; 8], &1_u64.to_be_bytes(), &2_u64.to_be_bytes(), &3_u64.to_be_bytes()]),
         // Reliability: 521, four fields; domain; flows, packets, octets not sent.
         set(3, &[&[2, 9, 0, 4, 0, 1], &[0, 149, 0, 4, 0, 166, 0, 8, 0, 167, 0, 8, 0, 168, 0, 8]]),
         set(521, &[&[0, 0, 0, 77], &4_u64.to_be_bytes(), &5_u64.to_be_bytes(), &6_u64.to_be_bytes()]),
@@ -138,20 +155,15 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
         set(3, &[&[2, 11, 0, 3, 0, 1], &[0, 10, 0, 4, 0, 82, 255, 255, 0, 83, 255, 255]]),
         set(523, &[&[0, 0, 0, 2], b"\x04eth0", b"\x06device"]),
     ].concat();
-    assert_eq!(sent[0][16..16 + expected.len()], expected);
-    // Behind them the templates of IPv4 and IPv6, and that their first five fields are the Flow Key.
-    let rest = &sent[0][16 + expected.len()..];
-    assert_eq!(rest[..2], [0, 2]);
-    assert_eq!(rest[4..8], [1, 1, 0, 17]);
+    assert_eq!(options[16..16 + expected.len()], expected);
+    // Then the Flow Keys: the first five fields of both templates.
     #[rustfmt::skip]
     let flow_keys = [
         set(3, &[&[2, 13, 0, 2, 0, 1], &[0, 145, 0, 2, 0, 173, 0, 8]]),
-        set(525, &[&[1, 1], &[0, 0, 0, 0, 0, 0, 0, 0b1_1111]]),
+        set(525, &[&[4, 0], &[0, 0, 0, 0, 0, 0, 0, 0b1_1111],
+                   &[4, 1], &[0, 0, 0, 0, 0, 0, 0, 0b1_1111]]),
     ].concat();
-    assert!(
-        rest.windows(flow_keys.len())
-            .any(|octets| octets == flow_keys)
-    );
+    assert_eq!(options[16 + expected.len()..], flow_keys);
 }
 
 #[test]
@@ -261,11 +273,11 @@ fn on_a_reliable_transport_templates_go_out_once_and_idle_ones_are_withdrawn() {
     now += 120_000;
     let sent = flush(&mut session, now);
     let end = sent.last().unwrap();
-    assert_eq!(end[end.len() - 8..], [0, 2, 0, 8, 1, 129, 0, 0]);
+    assert_eq!(end[end.len() - 8..], [0, 2, 0, 8, 4, 128, 0, 0]);
     assert_eq!(sets(sent), [256, 520, 521, 2]);
     // And is back with the next record.
     now += 1000;
-    assert_eq!(sets(add(&mut session, &biflow(), now)), [2, 525, 385]);
+    assert_eq!(sets(add(&mut session, &biflow(), now)), [2, 525, 1152]);
     let mut closing = Vec::new();
     session.close(now, &mut |m| closing.push(m.octets.to_vec()));
     assert_eq!(closing.len(), 1);

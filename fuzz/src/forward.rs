@@ -123,6 +123,7 @@ fn carried(enriched: &Enriched) -> FlowRecord {
     let record = &enriched.record;
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
+    carried.connection_sum_duration_milliseconds = 0;
     if let Some(interfaces) = &mut carried.interfaces {
         interfaces.flow_direction = Some(interfaces.flow_direction.unwrap_or_default());
     }

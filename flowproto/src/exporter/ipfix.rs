@@ -6,7 +6,7 @@
 //! needed them for long.
 
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
-use super::options::{Options, reverse_elements, tunnel_elements};
+use super::options::{DURATION_ELEMENT, Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
 use super::{ExportSettings, Facts, Send};
 use crate::record::{FlowRecord, Sampling};
@@ -46,6 +46,7 @@ struct Described {
     templates: bool,
     tunnels: bool,
     reverse: bool,
+    durations: bool,
 }
 
 impl Session {
@@ -60,7 +61,7 @@ impl Session {
             settings,
             facts: Facts::default(),
             records_sent: 0,
-            templates: vec![TemplateState::default(); Shape::COUNT].into_boxed_slice(),
+            templates: vec![TemplateState::default(); usize::from(Shape::COUNT)].into_boxed_slice(),
             refreshed: None,
             messages_at_refresh: 0,
             interfaces_sent: false,
@@ -78,7 +79,12 @@ impl Session {
                 template.used = true;
                 template.record_octets
             }
-            _ => self.announce(shape, now, send),
+            _ => {
+                self.announce(|new, _| new == shape, now, send);
+                self.describe(shape, now, send);
+                self.message.send(now, send);
+                shape.record_octets()
+            }
         };
         let out = self.message.open(shape.template_id(), octets, now, send);
         write_record(out, shape, record);
@@ -151,10 +157,14 @@ impl Session {
     fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
         let first = self.refreshed.is_none();
         self.refreshed = Some(now);
-        self.messages_at_refresh = self.message.sent().0;
         let anew = first || !self.settings.reliable;
         if anew {
             self.described = Described::default();
+            self.announce(
+                |shape, is_announced| shape.is_plain() || is_announced,
+                now,
+                send,
+            );
         }
         let mut options = Options {
             message: &mut self.message,
@@ -169,30 +179,48 @@ impl Session {
         self.statistics(anew, now, send);
         if anew {
             self.interfaces(now, send);
-            // Plain records of both families are announced from the start.
-            for shape in (0..=u8::MAX).map(Shape) {
-                let plain = shape.0 == 0 || shape.0 == Shape::IPV6;
-                let state = self.templates.get(usize::from(shape.0));
-                if plain || state.is_some_and(|state| state.record_octets != 0) {
-                    self.announce(shape, now, send);
+            for shape in Shape::all() {
+                if self.is_announced(shape) {
+                    self.describe(shape, now, send);
                 }
             }
         }
+        self.message.send(now, send);
+        self.messages_at_refresh = self.message.sent().0;
     }
 
-    /// Sends the template of a shape, and what there is to say of it. Octets of its records.
+    fn is_announced(&self, shape: Shape) -> bool {
+        self.templates
+            .get(usize::from(shape.0))
+            .is_some_and(|template| template.record_octets != 0)
+    }
+
+    /// Sends the templates of some shapes in a Message of their own. There are collectors that discard
+    /// a whole Message if they cannot read its options data, so these have a Message of their own, too.
     #[cold]
-    fn announce(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) -> usize {
-        self.message
-            .template(shape.template_id(), shape.fields(), now, send);
-        let octets = shape.record_octets();
-        if let Some(template) = self.templates.get_mut(usize::from(shape.0)) {
+    fn announce(&mut self, wanted: impl Fn(Shape, bool) -> bool, now: u64, send: &mut Send<'_>) {
+        self.message.send(now, send);
+        for shape in Shape::all() {
+            let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {
+                continue;
+            };
+            if !wanted(shape, template.record_octets != 0) {
+                continue;
+            }
             *template = TemplateState {
-                record_octets: octets,
+                record_octets: shape.record_octets(),
                 used: true,
                 used_at: now,
             };
+            self.message
+                .template(shape.template_id(), shape.fields(), now, send);
         }
+        self.message.send(now, send);
+    }
+
+    /// Sends the Flow Keys of a shape, and the types of its enterprise elements.
+    #[cold]
+    fn describe(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) {
         let described = &mut self.described;
         let mut options = Options {
             message: &mut self.message,
@@ -201,7 +229,7 @@ impl Session {
             with_template: !std::mem::replace(&mut described.templates, true),
         };
         options.flow_keys(std::iter::once(shape.template_id()));
-        let mut elements_known = described.tunnels || described.reverse;
+        let mut elements_known = described.tunnels || described.reverse || described.durations;
         if shape.has(Shape::TUNNELLED) && !described.tunnels {
             described.tunnels = true;
             options.with_template = !std::mem::replace(&mut elements_known, true);
@@ -209,10 +237,14 @@ impl Session {
         }
         if shape.has(Shape::BIFLOW) && !described.reverse {
             described.reverse = true;
-            options.with_template = !elements_known;
+            options.with_template = !std::mem::replace(&mut elements_known, true);
             options.elements(reverse_elements());
         }
-        octets
+        if shape.has(Shape::DURATION) && !described.durations {
+            described.durations = true;
+            options.with_template = !elements_known;
+            options.elements(std::iter::once(DURATION_ELEMENT));
+        }
     }
 
     fn statistics(&mut self, with_template: bool, now: u64, send: &mut Send<'_>) {
@@ -243,7 +275,7 @@ impl Session {
 
     /// Withdraws templates that no record has needed for long (RFC 7011 §8.1).
     fn withdraw_idle(&mut self, now: u64, send: &mut Send<'_>) {
-        for shape in (0..=u8::MAX).map(Shape) {
+        for shape in Shape::all() {
             let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {
                 continue;
             };
@@ -253,9 +285,8 @@ impl Session {
             if std::mem::take(&mut template.used) {
                 template.used_at = now;
             }
-            let plain = shape.0 == 0 || shape.0 == Shape::IPV6;
             let idle = now.saturating_sub(template.used_at);
-            if !plain && idle >= self.settings.template_idle_milliseconds {
+            if !shape.is_plain() && idle >= self.settings.template_idle_milliseconds {
                 *template = TemplateState::default();
                 self.message
                     .withdrawal(TEMPLATE_SET, shape.template_id(), now, send);

@@ -295,6 +295,7 @@ impl Values {
             .then(|| self.octet(Slot::BiflowDirection).into());
         record.new_connection_delta_count = self.word_if(Slot::NewConnections);
         record.connection_sum_duration_seconds = self.number_if(Slot::ConnectionSeconds);
+        record.connection_sum_duration_milliseconds = self.number(Slot::ConnectionMilliseconds);
         if self.any(INTERFACES) {
             record.interfaces = Some(Interfaces {
                 ingress_interface: self.word(Slot::IngressInterface),
