@@ -67,8 +67,14 @@ pub struct Flags {
     /// With --read: print on stdout every message, set, template and record, with names, units and
     /// offsets, what is wrong with it and which rule that breaks; nothing else is done. Problems in the
     /// input are no failure: the exit code is 0
-    #[arg(long, help_heading = "Input")]
-    pub explain: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Input"
+    )]
+    pub explain: Option<bool>,
     /// Threads that receive and decode datagrams, and as many for connections, each with a socket of
     /// its own; an exporter stays on one [default: 1]
     #[arg(long, value_name = "N", help_heading = "Input")]
@@ -206,8 +212,14 @@ pub struct Flags {
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub replicate_queue: Option<Size>,
     /// With --read: print what a scrape would say on stdout at the end
-    #[arg(long, help_heading = "Output")]
-    pub print_metrics: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Output"
+    )]
+    pub print_metrics: Option<bool>,
 
     /// Metric families to serve: workloads, nodes, zones, external; repeatable [default: the first three]
     #[arg(
@@ -218,11 +230,23 @@ pub struct Flags {
     )]
     pub preset: Vec<Preset>,
     /// Count traffic inside a node too (class intra_node)
-    #[arg(long, help_heading = "Metrics")]
-    pub intra_node: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metrics"
+    )]
+    pub intra_node: Option<bool>,
     /// Count each record of an exporter that counts no connections as one connection
-    #[arg(long, help_heading = "Metrics")]
-    pub connections_from_flows: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metrics"
+    )]
+    pub connections_from_flows: Option<bool>,
     /// Of exporters that are no node of the cluster, count only records of this direction: for routers
     /// that report a flow both where it enters and where it leaves. both, ingress or egress
     /// [default: both]
