@@ -188,7 +188,8 @@ impl TargetFamilies {
             )?,
             split: counters(
                 "records_split_total",
-                "Additional records sent for a record that NetFlow v5 has to split, or for a biflow in NetFlow v9.",
+                "Additional records sent for a record that NetFlow v5 has to split, or for a \
+                 biflow in NetFlow v9.",
                 &["target"],
             )?,
             messages: counters(
@@ -203,7 +204,8 @@ impl TargetFamilies {
             )?,
             waiting: gauges(
                 "records_waiting",
-                "Records in the queue of the export target, or sent over TCP and not acknowledged yet.",
+                "Records in the queue of the export target, or sent over TCP and not acknowledged \
+                 yet.",
             )?,
             connections: gauges(
                 "connections",

@@ -31,6 +31,8 @@ pub struct TargetContext {
     pub stop: Stop,
     /// Records come from a file: they wait for a target instead of being lost.
     pub offline: bool,
+    /// There is no other target that this one could delay.
+    pub is_only_target: bool,
     /// Maximum number of records in the queue of a target with a thread of its own.
     pub queue_records: usize,
     /// Default rate of UDP targets, records per second; 0 is unlimited.
@@ -129,6 +131,7 @@ impl PreparedTarget {
         RecordOf<E>: std::fmt::Debug,
     {
         let (counters, own_endpoints) = (self.counters.clone(), Arc::clone(&context.own_endpoints));
+        let deadline = ShutdownDeadline::default();
         let rate = |rate: Option<u32>| rate.unwrap_or(context.records_per_second);
         let (credentials, records_per_second) = match &self.target.kind {
             TargetKind::Udp {
@@ -142,8 +145,20 @@ impl PreparedTarget {
                     wait: context.offline,
                     source_port: context.source_port(&self.target, &name),
                 };
-                let encoding = encoding.clone();
-                let udp = UdpExporter::new(name, encoding, settings, own_endpoints, counters);
+                let udp = UdpExporter::new(
+                    name,
+                    encoding.clone(),
+                    settings,
+                    deadline.clone(),
+                    own_endpoints,
+                    counters.clone(),
+                );
+                let waits = settings.wait || settings.records_per_second != 0;
+                let is_alone = context.is_only_target && !remote.spread;
+                // The only target of a savefile delays nothing else.
+                if waits && !(context.offline && is_alone) {
+                    return queued(udp, deadline, context, counters);
+                }
                 return Ok(Box::new(udp));
             }
             TargetKind::Tcp { remote } => (None, remote.records_per_second),
@@ -161,7 +176,6 @@ impl PreparedTarget {
             records_per_second: records_per_second.unwrap_or(0),
             offline: context.offline,
         };
-        let deadline = ShutdownDeadline::default();
         let stream = StreamExporter::new(
             name,
             encoding.clone(),

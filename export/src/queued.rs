@@ -92,12 +92,12 @@ impl<R: Clone + Send + 'static> QueuedExporter<R> {
             capacity: capacity.max(1),
         });
         let consumer = Arc::clone(&queue);
-        let consumer_counters = counters.clone();
+        let (consumer_counters, consumer_deadline) = (counters.clone(), deadline.clone());
         let thread = std::thread::Builder::new()
             .name("target".to_owned())
             .spawn(move || {
                 let _abandon = Abandon(&consumer);
-                run(exporter, &consumer, &consumer_counters);
+                run(exporter, &consumer, &consumer_deadline, &consumer_counters);
             })?;
         Ok(Self {
             queue,
@@ -119,7 +119,13 @@ impl<R> Drop for Abandon<'_, R> {
     }
 }
 
-fn run<R: Clone>(mut exporter: impl Exporter<R>, queue: &Queue<R>, counters: &TargetCounters) {
+/// Exports records until the queue is closed and empty, or the deadline is over.
+fn run<R: Clone>(
+    mut exporter: impl Exporter<R>,
+    queue: &Queue<R>,
+    deadline: &ShutdownDeadline,
+    counters: &TargetCounters,
+) {
     let mut batch = Vec::with_capacity(BATCH_RECORDS);
     let mut flushed = monotonic();
     loop {
@@ -128,7 +134,12 @@ fn run<R: Clone>(mut exporter: impl Exporter<R>, queue: &Queue<R>, counters: &Ta
             let waited = queue.filled.wait_timeout(state, FLUSH_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let count = state.records.len().min(BATCH_RECORDS);
+        let is_over = state.closed && deadline.is_over();
+        let count = if is_over {
+            0
+        } else {
+            state.records.len().min(BATCH_RECORDS)
+        };
         batch.extend(state.records.drain(..count));
         let done = state.closed && batch.is_empty();
         drop(state);
@@ -189,7 +200,7 @@ impl<R: Clone + Send + std::fmt::Debug + 'static> Exporter<R> for QueuedExporter
         }
     }
 
-    /// Does nothing: the thread flushes by itself.
+    /// Does nothing: the thread flushes on its own.
     fn flush(&mut self, _now_milliseconds: u64) {}
 
     fn finish(&mut self, _now_milliseconds: u64) {

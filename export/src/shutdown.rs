@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::clock::monotonic;
 use crate::exporter::SHUTDOWN_TIMEOUT;
 
-/// Tells the thread of a target to end, and until when it may send. Clones share the deadline.
+/// Ends the thread of a target, and limits the time until then. Clones share the deadline.
 #[derive(Clone, Debug, Default)]
 pub struct ShutdownDeadline(Arc<(Mutex<Option<Instant>>, Condvar)>);
 

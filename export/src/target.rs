@@ -157,8 +157,9 @@ impl FromStr for Target {
         let kind = kind(text).map_err(|problem| {
             BadSettings::new(format!(
                 "invalid export target {text:?}: {problem}: must be \
-                 udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_SECOND&spread=true], \
-                 tcp://HOST:PORT[?rate=…&spread=…], tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE&rate=…&spread=…], \
+                 udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_SECOND&\
+                 spread=true], tcp://HOST:PORT[?rate=…&spread=…], \
+                 tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE&rate=…&spread=…], \
                  file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] or stdout:"
             ))
         })?;

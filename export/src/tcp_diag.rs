@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::libc::{AF_INET, AF_INET6, IPPROTO_TCP, NLM_F_REQUEST};
 use nix::sys::socket::{
@@ -18,38 +18,76 @@ use nix::sys::time::{TimeVal, TimeValLike};
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// Octets of `struct nlmsghdr` and `struct inet_diag_req_v2`.
 const REQUEST_OCTETS: usize = 16 + 56;
-/// Offset of `idiag_wqueue` in the answer: after the header, in `struct inet_diag_msg`.
+/// Offsets in the answer: `nlmsg_type`, `nlmsg_seq`, and after the header `idiag_wqueue` of `struct
+/// inet_diag_msg`.
+const TYPE: usize = 4;
+const SEQUENCE_NUMBER: usize = 8;
 const SEND_QUEUE: usize = 16 + 4 + 48 + 8;
+/// How long the kernel may take to answer, seconds.
+const ANSWER_TIMEOUT: i64 = 1;
 
-/// Returns the octets without an acknowledgement on the connection from `local` to `remote`.
-///
-/// # Errors
-/// The kernel has no such diagnostics, or no such connection.
-pub(crate) fn unacknowledged_octets(local: SocketAddr, remote: SocketAddr) -> io::Result<u64> {
-    let netlink = socket(
-        AddressFamily::Netlink,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkSockDiag,
-    )?;
-    setsockopt(&netlink, sockopt::ReceiveTimeout, &TimeVal::seconds(1))?;
-    send(
-        netlink.as_raw_fd(),
-        &request(local, remote),
-        MsgFlags::empty(),
-    )?;
-    let mut answer = [0_u8; 1024];
-    let length = recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-    let answer = answer.get(..length).unwrap_or_default();
-    let kind = answer.get(4..6).and_then(|octets| octets.try_into().ok());
-    if kind.map(u16::from_ne_bytes) != Some(SOCK_DIAG_BY_FAMILY) {
-        return Err(io::Error::from(io::ErrorKind::NotConnected));
+/// Diagnostics of one connection.
+#[derive(Debug)]
+pub(crate) struct TcpDiagnostics {
+    netlink: OwnedFd,
+    request: Vec<u8>,
+    sequence_number: u32,
+}
+
+impl TcpDiagnostics {
+    /// Opens the diagnostics of the connection from `local` to `remote`.
+    ///
+    /// # Errors
+    /// The kernel has no such diagnostics, or no such connection.
+    pub(crate) fn open(local: SocketAddr, remote: SocketAddr) -> io::Result<Self> {
+        let netlink = socket(
+            AddressFamily::Netlink,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkSockDiag,
+        )?;
+        let timeout = TimeVal::seconds(ANSWER_TIMEOUT);
+        setsockopt(&netlink, sockopt::ReceiveTimeout, &timeout)?;
+        let mut diagnostics = Self {
+            netlink,
+            request: request(local, remote),
+            sequence_number: 0,
+        };
+        diagnostics.unacknowledged_octets()?;
+        Ok(diagnostics)
     }
-    answer
-        .get(SEND_QUEUE..SEND_QUEUE + 4)
-        .and_then(|octets| octets.try_into().ok())
-        .map(|octets| u32::from_ne_bytes(octets).into())
-        .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+
+    /// Returns the octets without an acknowledgement.
+    ///
+    /// # Errors
+    /// The kernel has no such connection any more, or does not answer.
+    pub(crate) fn unacknowledged_octets(&mut self) -> io::Result<u64> {
+        self.sequence_number = self.sequence_number.wrapping_add(1);
+        let sequence_number = self.sequence_number.to_ne_bytes();
+        if let Some(octets) = self.request.get_mut(SEQUENCE_NUMBER..SEQUENCE_NUMBER + 4) {
+            octets.copy_from_slice(&sequence_number);
+        }
+        send(self.netlink.as_raw_fd(), &self.request, MsgFlags::empty())?;
+        let mut buffer = [0_u8; 1024];
+        loop {
+            let length = recv(self.netlink.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+            let answer = buffer.get(..length).unwrap_or_default();
+            if field(answer, SEQUENCE_NUMBER) != Some(sequence_number) {
+                // A late answer to an earlier request.
+                continue;
+            }
+            if field(answer, TYPE) != Some(SOCK_DIAG_BY_FAMILY.to_ne_bytes()) {
+                return Err(io::Error::from(io::ErrorKind::NotConnected));
+            }
+            return field(answer, SEND_QUEUE)
+                .map(|octets| u32::from_ne_bytes(octets).into())
+                .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+    }
+}
+
+fn field<const N: usize>(answer: &[u8], at: usize) -> Option<[u8; N]> {
+    answer.get(at..)?.first_chunk().copied()
 }
 
 /// The request for one connection.
@@ -107,17 +145,18 @@ mod tests {
             let ends = (sender.local_addr().unwrap(), sender.peer_addr().unwrap());
             sender.write_all(&[1; 1000]).unwrap();
             receiver.read_exact(&mut [0; 1000]).unwrap();
-            assert_eq!(unacknowledged_octets(ends.0, ends.1).unwrap(), 0);
+            let mut diagnostics = TcpDiagnostics::open(ends.0, ends.1).unwrap();
+            assert_eq!(diagnostics.unacknowledged_octets().unwrap(), 0);
             // Octets that do not fit into the receiver's buffer stay here.
             sender.set_nonblocking(true).unwrap();
             let mut written = 0;
             while let Ok(more) = sender.write(&[1; 65_536]) {
                 written += u64::try_from(more).unwrap();
             }
-            let waiting = unacknowledged_octets(ends.0, ends.1).unwrap();
+            let waiting = diagnostics.unacknowledged_octets().unwrap();
             assert!(0 < waiting && waiting < written, "{waiting} of {written}");
             drop((sender, receiver, listener));
-            assert!(unacknowledged_octets(ends.1, ends.0).is_err());
+            assert!(TcpDiagnostics::open(ends.1, ends.0).is_err());
         }
     }
 }

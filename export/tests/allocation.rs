@@ -72,7 +72,14 @@ fn a_warm_target_allocates_nothing() {
         let counted = counters.clone();
         let open = move |name| {
             let own_export = Arc::default();
-            UdpExporter::new(name, In(version), settings, own_export, counted.clone())
+            UdpExporter::new(
+                name,
+                In(version),
+                settings,
+                Default::default(),
+                own_export,
+                counted.clone(),
+            )
         };
         assert_eq!(allocations(open(name.clone())), 0, "{version:?}");
         let one: OpenDestination<FlowRecord> = Box::new(move |address| {

@@ -188,6 +188,7 @@ fn open_targets(
     let context = TargetContext {
         stop: stop.clone(),
         offline,
+        is_only_target: prepared.len() == 1,
         queue_records: settings.queue.get(),
         records_per_second: if offline {
             SAVEFILE_RECORDS_PER_SECOND

@@ -15,7 +15,8 @@ use crate::clock::monotonic;
 use crate::counters::{ConnectionFailure, LossReason, TargetCounters, to_u64};
 use crate::shutdown::ShutdownDeadline;
 use crate::target::Credentials;
-use crate::{tcp_diag, tls};
+use crate::tcp_diag::TcpDiagnostics;
+use crate::tls;
 
 /// For a savefile, how long an unreachable target, or the acknowledgement of its last Messages, is
 /// waited for.
@@ -77,8 +78,9 @@ pub(super) struct Connection {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
     pub(super) local: SocketAddr,
-    remote: SocketAddr,
     pub(super) since: Instant,
+    /// `None` if the kernel has none: what it has accepted counts as sent.
+    diagnostics: Option<TcpDiagnostics>,
     /// Octets that the kernel has accepted.
     written: u64,
     /// Messages that the other host has not acknowledged.
@@ -117,12 +119,12 @@ impl Connection {
             .with_interval(STALL_TIMEOUT / 3)
             .with_retries(3);
         options.set_tcp_keepalive(&keepalive)?;
-        Ok(Self {
+        let mut connection = Self {
             socket,
             tls: None,
             local,
-            remote,
             since: monotonic(),
+            diagnostics: TcpDiagnostics::open(local, remote).ok(),
             written: 0,
             unsettled: VecDeque::new(),
             closed: false,
@@ -130,7 +132,24 @@ impl Connection {
             reset: false,
             counters,
             deadline: ShutdownDeadline::default(),
-        })
+        };
+        // The kernel knows no connection that was reset meanwhile, either.
+        if connection.diagnostics.is_none() {
+            connection.poll_peer()?;
+        }
+        Ok(connection)
+    }
+
+    /// Pretends that the kernel has no diagnostics.
+    #[cfg(test)]
+    pub(super) fn without_diagnostics(&mut self) {
+        self.diagnostics = None;
+    }
+
+    /// Returns the number of Messages that do not count as sent yet.
+    #[cfg(test)]
+    pub(super) fn unsettled_messages(&self) -> usize {
+        self.unsettled.len()
     }
 
     /// Performs the TLS handshake, if there are credentials.
@@ -270,7 +289,11 @@ impl Connection {
         if self.unsettled.is_empty() {
             return;
         }
-        let acknowledged = match tcp_diag::unacknowledged_octets(self.local, self.remote) {
+        let unacknowledged = match &mut self.diagnostics {
+            None => Ok(0),
+            Some(diagnostics) => diagnostics.unacknowledged_octets(),
+        };
+        let acknowledged = match unacknowledged {
             Ok(waiting) => self.written.saturating_sub(waiting),
             // The kernel has no such connection: it was reset, or it ended and all was
             // acknowledged.
@@ -282,7 +305,7 @@ impl Connection {
                 }
                 self.written
             }
-            // The kernel has no such diagnostics: what it accepted counts as sent.
+            // The kernel does not answer: what it accepted counts as sent.
             Err(_) => self.written,
         };
         while let Some(first) = self.unsettled.front()

@@ -2,7 +2,8 @@
 //! it may block for any time.
 //!
 //! A connection is one Transport Session: templates are sent again and the sequence starts at 0. A
-//! Message counts as sent when the other host has acknowledged it. When the connection breaks,
+//! Message counts as sent when the other host has acknowledged it (on a kernel without diagnostics
+//! of sockets, when the kernel has accepted it). When the connection breaks,
 //! Messages without an acknowledgement are lost and counted: sending them again could duplicate
 //! them. When the other side closes its direction in order, what is left is still sent, and a
 //! collector that continues to read loses nothing.
@@ -66,7 +67,7 @@ impl<E: Encoding> StreamExporter<E> {
     ) -> Self {
         Self {
             encoding,
-            rate_limit: RateLimit::new(settings.records_per_second),
+            rate_limit: RateLimit::new(settings.records_per_second, deadline.clone()),
             settings,
             session: None,
             connection: None,

@@ -1,6 +1,7 @@
 //! Messages over UDP. Sending never waits for the target: a Message that the network refuses is
 //! lost and counted by reason, and sequence numbers report the loss to the collector (RFC 7011
-//! §10.3.2). Only for a savefile, where nothing is delayed, a full send buffer is waited for.
+//! §10.3.2). Only the rate of a target, and for a savefile a full send buffer, are waited for. Such
+//! targets have a thread of their own ([`crate::queued`]) if they could delay another one.
 //!
 //! A Message is not longer than the path MTU (RFC 7011 §10.3.3). The kernel learns it, and is asked
 //! for it before each flush.
@@ -20,6 +21,7 @@ use crate::exporter::Exporter;
 use crate::names::TargetName;
 use crate::own_endpoints::OwnEndpoints;
 use crate::session::{Encoding, RecordOf, SessionStart, TransportSession};
+use crate::shutdown::ShutdownDeadline;
 use socket::Sender;
 
 /// Parameters of a UDP target.
@@ -52,6 +54,7 @@ impl<E: Encoding> UdpExporter<E> {
         name: TargetName,
         encoding: E,
         settings: UdpSettings,
+        deadline: ShutdownDeadline,
         own_endpoints: Arc<OwnEndpoints>,
         counters: TargetCounters,
     ) -> Self {
@@ -59,7 +62,7 @@ impl<E: Encoding> UdpExporter<E> {
             encoding,
             session: None,
             message_octets: settings.max_message_octets,
-            sender: Sender::new(name, settings, own_endpoints, counters),
+            sender: Sender::new(name, settings, deadline, own_endpoints, counters),
             settings,
         };
         target.ensure_open(0);

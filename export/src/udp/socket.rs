@@ -19,6 +19,7 @@ use crate::counters::{LossReason, TargetCounters, to_u64};
 use crate::names::TargetName;
 use crate::own_endpoints::{OwnEndpoint, OwnEndpoints};
 use crate::rate_limit::RateLimit;
+use crate::shutdown::ShutdownDeadline;
 
 /// Requested send buffer, octets. The kernel limits it to `net.core.wmem_max`.
 const SEND_BUFFER_OCTETS: usize = 4 << 20;
@@ -52,6 +53,7 @@ pub(super) struct Sender {
     pub(super) counters: TargetCounters,
     rate_limit: Option<RateLimit>,
     wait: bool,
+    deadline: ShutdownDeadline,
     /// The last Message, which is lost if the next send reports a refusal.
     unsettled: Option<(Weight, u64)>,
     warned: bool,
@@ -73,6 +75,7 @@ impl Sender {
     pub(super) fn new(
         name: TargetName,
         settings: UdpSettings,
+        deadline: ShutdownDeadline,
         own_endpoints: Arc<OwnEndpoints>,
         counters: TargetCounters,
     ) -> Self {
@@ -83,8 +86,9 @@ impl Sender {
             open_attempt: None,
             own_endpoints,
             counters,
-            rate_limit: RateLimit::new(settings.records_per_second),
+            rate_limit: RateLimit::new(settings.records_per_second, deadline.clone()),
             wait: settings.wait,
+            deadline,
             unsettled: None,
             warned: false,
             too_long: false,
@@ -212,6 +216,7 @@ impl Sender {
         while let Err(error) = &outcome
             && loss_reason(error) == LossReason::SendBufferFull
             && monotonic() - start < ROOM_TIMEOUT
+            && !self.deadline.is_over()
         {
             let mut fds = [PollFd::new(open.socket.as_fd(), PollFlags::POLLOUT)];
             // ENOBUFS, unlike EAGAIN, cannot be polled for. In both cases the send is retried.

@@ -32,7 +32,14 @@ fn a_target_that_restarts_has_received_what_the_counters_report() {
         source_port: 0,
     };
     let name = TargetName::new("127.0.0.1", port);
-    let mut target = UdpExporter::new(name, Plain, settings, Arc::default(), counters.clone());
+    let mut target = UdpExporter::new(
+        name,
+        Plain,
+        settings,
+        ShutdownDeadline::default(),
+        Arc::default(),
+        counters.clone(),
+    );
     let (mut process, mut records) = (CollectingProcess::new(Limits::default()), Received(0));
     let round = vec![FlowRecord::default(); 1000];
     target.export(&round, 1000);
@@ -88,6 +95,7 @@ fn a_target_with_a_new_address_receives_templates_and_loses_no_record() {
         name.clone(),
         Plain,
         settings,
+        ShutdownDeadline::default(),
         Arc::clone(&own_endpoints),
         counters.clone(),
     );
@@ -106,7 +114,7 @@ fn a_target_with_a_new_address_receives_templates_and_loses_no_record() {
     let mut buffer = [0; 1500];
     for socket in [old, new] {
         let octets = socket.recv(&mut buffer).unwrap();
-        // Behind the header: the Options Template Set that every session begins with.
-        assert_eq!((buffer[16..18].to_vec(), octets > 60), (vec![0, 3], true));
+        // After the header: the Template Set that every session starts with.
+        assert_eq!((buffer[16..18].to_vec(), octets > 60), (vec![0, 2], true));
     }
 }

@@ -64,7 +64,6 @@ fn the_words_of_flowproto() {
 }
 
 #[test]
-#[ignore = "until the crate is rewritten"]
 fn the_words_of_the_probe() {
     check("probe", &[]);
 }
@@ -76,7 +75,6 @@ fn the_words_of_the_collector() {
 }
 
 #[test]
-#[ignore = "until the crate is rewritten"]
 fn the_words_of_the_export_crate() {
     check("export", &[]);
 }

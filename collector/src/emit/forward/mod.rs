@@ -117,6 +117,7 @@ impl Forwarder {
         let opener = TargetContext {
             stop: stop.clone(),
             offline,
+            is_only_target: targets.len() == 1,
             queue_records,
             records_per_second: if offline { OFFLINE_RATE } else { 0 },
             own_endpoints: Arc::new(OwnEndpoints::default()),
