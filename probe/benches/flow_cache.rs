@@ -1,6 +1,10 @@
-//! The flow cache beside the `lru` crate doing the same job: find or make a conversation, update
+//! The flow cache and the `lru` crate doing the same job: find or make a conversation, update
 //! five fields, get the least recently used one back when it is full.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench is no library")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a benchmark, not a library"
+)]
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -63,6 +67,7 @@ fn own(packets: &[PacketInfo]) -> u64 {
         connection_timeout_ns: 3_600_000_000_000,
         longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
+        has_interfaces: true,
         biflow: false,
         sampling: flowproto::record::Sampling::NONE,
     });

@@ -2,8 +2,10 @@
 //! the same addresses and ports belongs to another connection. Used by [`crate::cache`], which
 //! keeps one [`Connection`] per conversation.
 //!
-//! Nothing is guessed from port numbers. The initiator of a TCP or SCTP conversation is known by
-//! its SYN or INIT, or by the answer to it; that of any other protocol by the first packet.
+//! Nothing is guessed. The initiator of a TCP or SCTP conversation is known by its SYN or INIT, or
+//! by the answer to it, and that of an ICMP exchange by the query. Of any other protocol, the
+//! initiator is the side with the earlier first packet, if that can have been the first packet at
+//! all.
 
 use crate::decode::{PacketInfo, Signal};
 
@@ -73,6 +75,8 @@ struct EndState {
 pub struct Connection {
     ends: Pair<EndState>,
     initiator: Option<Side>,
+    /// The initiator is known by the order of packets, and no record was made yet.
+    is_order_open: bool,
     accepted: bool,
     aborted: bool,
     /// A record with 278 `newConnectionDeltaCount` = 1 was made.
@@ -80,22 +84,42 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Creates the state at the first packet of a conversation. If the packets are `sampled`,
-    /// earlier ones may be missing, and only a packet that opens a connection proves the initiator.
+    /// Creates the state at the first packet of a conversation. `is_start_observed`: no earlier
+    /// packet can have been missed.
     #[must_use]
-    pub fn begin(packet: &PacketInfo, source: Side, sampled: bool) -> Self {
+    pub fn begin(packet: &PacketInfo, source: Side, is_start_observed: bool) -> Self {
+        let is_by_order = is_start_observed
+            && packet.signal == Signal::None
+            && !matches!(packet.key.protocol_identifier, TCP | SCTP);
         let mut connection = Self {
-            initiator: match (packet.key.protocol_identifier, packet.signal) {
-                (TCP | SCTP, Signal::Open) => Some(source),
-                (TCP | SCTP, Signal::Accept) => Some(source.opposite()),
-                (TCP | SCTP, _) => None,
-                _ if sampled => None,
-                _ => Some(source),
+            initiator: match packet.signal {
+                Signal::Open | Signal::Query => Some(source),
+                Signal::Accept => Some(source.opposite()),
+                Signal::None if is_by_order => Some(source),
+                _ => None,
             },
+            is_order_open: is_by_order,
             ..Self::default()
         };
         connection.advance(packet, source);
         connection
+    }
+
+    /// Decides the initiator by the times of the first packets of both directions, if it depends on
+    /// their order. After the first record it does not change.
+    pub fn settle_initiator(&mut self, first: Pair<Option<u64>>) {
+        if !std::mem::take(&mut self.is_order_open) {
+            return;
+        }
+        let Some(initiator) = self.initiator else {
+            return;
+        };
+        let (own, other) = (first.of(initiator), first.of(initiator.opposite()));
+        if let (Some(own), Some(other)) = (own, other)
+            && other < own
+        {
+            self.initiator = Some(initiator.opposite());
+        }
     }
 
     /// The initiator; `None` if the start was not observed.
@@ -133,7 +157,7 @@ impl Connection {
                     None => true,
                 },
             },
-            Signal::None | Signal::Finish | Signal::Abort => false,
+            _ => false,
         }
     }
 
@@ -141,7 +165,7 @@ impl Connection {
     #[inline]
     pub fn advance(&mut self, packet: &PacketInfo, source: Side) {
         match packet.signal {
-            Signal::None => {}
+            Signal::None | Signal::Query | Signal::Continuation => {}
             Signal::Finish => self.ends.of_mut(source).finished = true,
             Signal::Abort => self.aborted = true,
             Signal::Open | Signal::Accept => {
@@ -195,17 +219,17 @@ mod tests {
 
     #[test]
     fn a_syn_identifies_the_initiator_and_so_does_the_answer_alone() {
-        let by_syn = Connection::begin(&packet(Signal::Open, 1, 0), Side::High, false);
+        let by_syn = Connection::begin(&packet(Signal::Open, 1, 0), Side::High, true);
         assert_eq!(by_syn.initiator(), Some(Side::High));
-        let by_answer = Connection::begin(&packet(Signal::Accept, 9, 2), Side::Low, false);
+        let by_answer = Connection::begin(&packet(Signal::Accept, 9, 2), Side::Low, true);
         assert_eq!(by_answer.initiator(), Some(Side::High));
-        let mid_stream = Connection::begin(&packet(Signal::None, 9, 2), Side::Low, false);
+        let mid_stream = Connection::begin(&packet(Signal::None, 9, 2), Side::Low, true);
         assert_eq!(mid_stream.initiator(), None);
     }
 
     #[test]
     fn a_retransmitted_syn_is_not_another_connection_but_a_new_number_is() {
-        let connection = Connection::begin(&packet(Signal::Open, 100, 0), Side::Low, false);
+        let connection = Connection::begin(&packet(Signal::Open, 100, 0), Side::Low, true);
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, false));
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, true));
         assert!(connection.is_another(&packet(Signal::Open, 101, 0), Side::Low, false));
@@ -213,13 +237,13 @@ mod tests {
 
     #[test]
     fn a_syn_that_arrives_after_its_answer_belongs_to_it() {
-        let connection = Connection::begin(&packet(Signal::Accept, 500, 101), Side::High, false);
+        let connection = Connection::begin(&packet(Signal::Accept, 500, 101), Side::High, true);
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, false));
     }
 
     #[test]
     fn a_simultaneous_open_is_one_connection() {
-        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, false);
+        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, true);
         let other = packet(Signal::Open, 2, 0);
         assert!(!connection.is_another(&other, Side::High, false));
         connection.advance(&other, Side::High);
@@ -229,19 +253,19 @@ mod tests {
 
     #[test]
     fn a_syn_into_a_conversation_without_an_observed_start_is_another_one() {
-        let connection = Connection::begin(&packet(Signal::None, 7, 7), Side::Low, false);
+        let connection = Connection::begin(&packet(Signal::None, 7, 7), Side::Low, true);
         assert!(connection.is_another(&packet(Signal::Open, 1, 0), Side::Low, false));
         assert!(connection.is_another(&packet(Signal::Open, 1, 0), Side::High, false));
     }
 
     #[test]
     fn a_connection_ends_after_both_fins_or_one_reset() {
-        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, false);
+        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, true);
         connection.advance(&packet(Signal::Finish, 5, 5), Side::Low);
         assert!(!connection.is_over());
         connection.advance(&packet(Signal::Finish, 5, 6), Side::High);
         assert!(connection.is_over());
-        let refused = Connection::begin(&packet(Signal::Abort, 0, 2), Side::High, false);
+        let refused = Connection::begin(&packet(Signal::Abort, 0, 2), Side::High, true);
         assert!(refused.is_over());
     }
 
@@ -249,19 +273,59 @@ mod tests {
     fn a_full_segment_has_the_size_that_the_receiver_announced() {
         let mut syn = packet(Signal::Open, 1, 0);
         syn.maximum_segment_octets = 1460;
-        let connection = Connection::begin(&syn, Side::Low, false);
+        let connection = Connection::begin(&syn, Side::Low, true);
         assert_eq!(connection.segment_octets(Side::High), Some(1460));
         assert_eq!(connection.segment_octets(Side::Low), None);
     }
 
     #[test]
-    fn in_a_sample_only_an_opening_packet_identifies_the_initiator() {
+    fn a_datagram_identifies_the_initiator_only_if_no_earlier_one_was_missed() {
         let mut datagram = packet(Signal::None, 0, 0);
         datagram.key.protocol_identifier = 17;
-        let initiator = |sampled| Connection::begin(&datagram, Side::Low, sampled).initiator();
-        assert_eq!((initiator(false), initiator(true)), (Some(Side::Low), None));
+        let initiator = |observed| Connection::begin(&datagram, Side::Low, observed).initiator();
+        assert_eq!((initiator(true), initiator(false)), (Some(Side::Low), None));
         let syn = packet(Signal::Open, 1, 0);
-        let by_syn = Connection::begin(&syn, Side::High, true);
+        let by_syn = Connection::begin(&syn, Side::High, false);
         assert_eq!(by_syn.initiator(), Some(Side::High));
+    }
+
+    #[test]
+    fn a_query_identifies_the_initiator_and_a_continuation_never_does() {
+        let mut message = packet(Signal::Query, 0, 0);
+        message.key.protocol_identifier = 1;
+        let by_query = Connection::begin(&message, Side::High, false);
+        assert_eq!(by_query.initiator(), Some(Side::High));
+        message.signal = Signal::Continuation;
+        let by_answer = Connection::begin(&message, Side::High, true);
+        assert_eq!(by_answer.initiator(), None);
+    }
+
+    #[test]
+    fn the_side_with_the_earlier_first_packet_is_the_initiator() {
+        let mut datagram = packet(Signal::None, 0, 0);
+        datagram.key.protocol_identifier = 17;
+        let settled = |low, high| {
+            let mut connection = Connection::begin(&datagram, Side::High, true);
+            connection.settle_initiator(Pair { low, high });
+            connection.initiator()
+        };
+        assert_eq!(settled(Some(5), Some(7)), Some(Side::Low));
+        assert_eq!(settled(Some(7), Some(5)), Some(Side::High));
+        assert_eq!(settled(None, Some(5)), Some(Side::High));
+        // A record has reported the initiator.
+        let mut reported = Connection::begin(&datagram, Side::High, true);
+        reported.settle_initiator(Pair::default());
+        reported.settle_initiator(Pair {
+            low: Some(1),
+            high: Some(2),
+        });
+        assert_eq!(reported.initiator(), Some(Side::High));
+        // A SYN decides, whatever the order.
+        let mut syn = Connection::begin(&packet(Signal::Open, 1, 0), Side::High, true);
+        syn.settle_initiator(Pair {
+            low: Some(1),
+            high: Some(2),
+        });
+        assert_eq!(syn.initiator(), Some(Side::High));
     }
 }

@@ -6,6 +6,7 @@
 //! 1. [`capture`]: frames with time and length, live by libpcap or from a savefile;
 //! 2. [`sampling`]: selection of packets;
 //!    [`decode`]: frame → the innermost IP packet, or a counted reason;
+//!    [`duplicates`]: exclusion of packets that another interface has observed;
 //! 3. [`cache`]: packets → flow records, with the state of each [`connection`];
 //! 4. [`export`]: flow records → IPFIX, NetFlow and JSON lines, by the transports of
 //!    [`kipfix_export`].
@@ -19,6 +20,7 @@ pub mod cache;
 pub mod capture;
 pub mod connection;
 pub mod decode;
+pub mod duplicates;
 pub mod export;
 mod metering;
 pub mod metrics;

@@ -2,14 +2,15 @@
 //! pipeline and hands records to the exporting thread.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kipfix_export::own_endpoints::{OwnEndpoint, OwnEndpoints};
 use kipfix_service::signals::Stop;
-use tracing::{info, warn};
+use tracing::info;
 
+use crate::capture::clock::wall_clock_ns;
 use crate::capture::live::LiveCapture;
-use crate::capture::savefile::Savefile;
+use crate::capture::savefile::{Savefile, SavefileError};
 use crate::export::batch::RecordBatches;
 use crate::export::flows::MeteringReport;
 use crate::metrics::Metrics;
@@ -17,13 +18,9 @@ use crate::pipeline::{Pipeline, PipelineCounters};
 
 /// Interval between publications of the counts.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
-/// Frames of a savefile between looks at the queue. The first publication is due after as many.
-const PUBLISH_FRAMES: u64 = 8192;
-/// From a pipe, whose frames may arrive one by one, counts are published also after this time.
-const PIPE_PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 /// The clock of the flow cache stays behind the wall clock by this, because packets may still be in
 /// the kernel.
-const CLOCK_LAG: Duration = Duration::from_secs(1);
+const CLOCK_LAG_NS: u64 = 1_000_000_000;
 
 /// The state of the metering thread.
 pub(crate) struct Metering {
@@ -66,7 +63,7 @@ impl Metering {
 
     /// Meters the node's interfaces until the stop.
     pub(crate) fn run_live(&mut self, mut capture: LiveCapture) {
-        self.report.set_interfaces(capture.interfaces().into());
+        self.follow_interfaces(&capture);
         let mut next_publish = now();
         let mut more = false;
         while !self.stop.is_set() {
@@ -75,7 +72,7 @@ impl Metering {
             }
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
             more = capture.dispatch(|frame, point| pipeline.frame(frame, point, records));
-            pipeline.tick(wall_clock_ns(CLOCK_LAG), records);
+            pipeline.tick(wall_clock_ns().saturating_sub(CLOCK_LAG_NS), records);
             records.cycle();
             if self.records.is_broken() {
                 self.stop.set();
@@ -89,7 +86,7 @@ impl Metering {
                 capture.exclude(own_endpoints);
             }
             if capture.rescan() {
-                self.report.set_interfaces(capture.interfaces().into());
+                self.follow_interfaces(&capture);
             }
         }
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
@@ -98,30 +95,21 @@ impl Metering {
     }
 
     /// Meters a savefile to its end, or until the stop.
-    pub(crate) fn run_savefile(&mut self, mut savefile: Savefile) {
-        let mut published = (0, now());
+    ///
+    /// # Errors
+    /// The file is truncated or corrupt. It was metered up to there.
+    pub(crate) fn run_savefile(&mut self, mut savefile: Savefile) -> Result<(), SavefileError> {
         loop {
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
             let outcome = savefile.dispatch(|frame, point| pipeline.frame(frame, point, records));
-            let done = match outcome {
-                Ok(more) => !more || self.stop.is_set(),
-                Err(error) => {
-                    warn!(%error, "the file is corrupt and was metered up to there");
-                    true
-                }
-            };
-            let frames = self.pipeline.counters().frames;
-            let is_due = frames - published.0 >= PUBLISH_FRAMES
-                || published.1.elapsed() >= PIPE_PUBLISH_INTERVAL;
-            if is_due || done {
-                published = (frames, now());
-                self.records.cycle();
+            self.records.cycle();
+            {
                 let _consistent = self.metrics.lock();
                 self.metrics.publish_capture(savefile.counters());
                 self.publish();
             }
-            if done || self.records.is_broken() {
-                return;
+            if !outcome? || self.stop.is_set() || self.records.is_broken() {
+                return Ok(());
             }
         }
     }
@@ -139,6 +127,11 @@ impl Metering {
             records_lost: self.records.lost(),
             delivered: self.records.close(),
         }
+    }
+
+    fn follow_interfaces(&mut self, capture: &LiveCapture) {
+        self.report.set_interfaces(capture.interfaces().into());
+        self.pipeline.set_stacked(capture.stacked());
     }
 
     fn publish_live(&self, capture: &mut LiveCapture) {
@@ -175,7 +168,7 @@ fn log_counts(counters: &PipelineCounters, flushed_conversations: u32) {
         not_selected = counters.not_selected,
         undecodable = counters.undecodable.iter().sum::<u64>(),
         own_export = counters.own_export,
-        duplicates = cache.duplicate_packets,
+        duplicates = counters.duplicate_packets,
         packets_corrected = cache.packets_corrected,
         record_packets = cache.record_packets,
         record_octets = cache.record_octets,
@@ -190,17 +183,4 @@ fn log_counts(counters: &PipelineCounters, flushed_conversations: u32) {
 )]
 fn now() -> Instant {
     Instant::now()
-}
-
-/// The clock that packets are stamped with, some time ago, nanoseconds since the epoch.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "live capture is where wall time enters"
-)]
-fn wall_clock_ns(ago: Duration) -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| u64::try_from(since.saturating_sub(ago).as_nanos()).ok())
-        .unwrap_or_default()
 }

@@ -49,6 +49,8 @@ pub struct Metrics {
     own_export: IntCounter,
     duplicate_packets: IntCounter,
     duplicate_octets: IntCounter,
+    duplicates_evicted: IntCounter,
+    wire_length_lost: IntCounter,
     metered_packets: IntCounter,
     metered_octets: IntCounter,
     corrected: IntCounter,
@@ -141,7 +143,8 @@ impl Metrics {
         let undecodable = || Undecodable::ALL.iter().map(|reason| reason.as_str());
         new.capacity(
             "cache_capacity_conversations",
-            "Maximum number of conversations in the flow cache, dormant ones included (--max-flows).",
+            "Maximum number of conversations in the flow cache, dormant ones included \
+             (--max-flows).",
             usize::try_from(capacities.conversations).unwrap_or(usize::MAX),
         )?;
         new.capacity(
@@ -178,16 +181,19 @@ impl Metrics {
             interfaces: new.gauge("interfaces", "Interfaces that are captured.")?,
             interface_failures: new.counter(
                 "interface_failures_total",
-                "Captures that ended because the interface was removed or went down, or that could not be opened.",
+                "Captures that ended because the interface was removed or went down, or that could \
+                 not be opened.",
             )?,
             undecodable: new.by_reason(
                 "packets_undecodable_total",
-                "Frames without an IP packet that can be metered, by reason (tunnel_fragment: metered with the first fragment, not lost).",
+                "Frames without an IP packet that can be metered, by reason (tunnel_fragment: \
+                 metered with the first fragment, not lost).",
                 undecodable(),
             )?,
             inner_undecodable: new.by_reason(
                 "inner_packets_undecodable_total",
-                "Tunnel packets metered by their outer header because the inner one is not decodable, by reason.",
+                "Tunnel packets metered by their outer header because the inner one is not \
+                 decodable, by reason.",
                 undecodable(),
             )?,
             not_selected: new.counter(
@@ -206,7 +212,18 @@ impl Metrics {
                 "duplicate_bytes_total",
                 "Bytes of packets observed again on another interface of this node.",
             )?,
-            metered_packets: new.counter("packets_metered_total", "Packets metered, as captured.")?,
+            duplicates_evicted: new.counter(
+                "duplicate_detection_evicted_total",
+                "Packets forgotten by the duplicate detection although copies of them could still \
+                 be observed.",
+            )?,
+            wire_length_lost: new.counter(
+                "packets_wire_length_lost_total",
+                "Packets of a savefile metered by the length in their IP header because the writer \
+                 lost the length on the wire.",
+            )?,
+            metered_packets: new
+                .counter("packets_metered_total", "Packets metered, as captured.")?,
             metered_octets: new.counter(
                 "metered_bytes_total",
                 "Bytes of the metered IP packets, headers included.",
@@ -217,11 +234,12 @@ impl Metrics {
             )?,
             fragment_orphans: new.counter(
                 "fragments_orphaned_total",
-                "Later fragments metered without ports because their first fragment was not seen.",
+                "Later fragments metered without ports because their first fragment was not \
+                 observed before.",
             )?,
             fragments_evicted: new.counter(
                 "fragments_evicted_total",
-                "First fragments evicted because the table was full.",
+                "Fragmented packets evicted because the table was full.",
             )?,
             fragments: new.gauge("fragments", "Fragmented packets that are kept.")?,
             conversations_started: new.counter(
@@ -230,14 +248,16 @@ impl Metrics {
             )?,
             conversations_start_not_observed: new.counter(
                 "conversations_start_not_observed_total",
-                "Conversations whose start was not observed: the initiator is unknown and no connection is counted.",
+                "Conversations whose start was not observed: the initiator is unknown and no \
+                 connection is counted.",
             )?,
             records: new.by_reason(
                 "records_total",
                 "Flow records made, by flowEndReason.",
                 END_REASONS.iter().map(|(_, name)| *name),
             )?,
-            record_packets: new.counter("record_packets_total", "Packets in the flow records made.")?,
+            record_packets: new
+                .counter("record_packets_total", "Packets in the flow records made.")?,
             record_octets: new.counter("record_bytes_total", "Bytes in the flow records made.")?,
             dormant_evicted: new.counter(
                 "cache_dormant_evicted_total",
@@ -249,11 +269,13 @@ impl Metrics {
             )?,
             dormant: new.gauge(
                 "cache_dormant_conversations",
-                "Dormant conversations in the flow cache: reported and quiet, with the state of their connection.",
+                "Dormant conversations in the flow cache: reported and quiet, with the state of \
+                 their connection.",
             )?,
             queue_lost: new.counter(
                 "queue_records_lost_total",
-                "Records lost, for every target, because the queue to the exporting thread was full.",
+                "Records lost, for every target, because the queue to the exporting thread was \
+                 full.",
             )?,
             targets: TargetFamilies::register(&registry, "kipfix_probe")?,
             registry,
@@ -321,8 +343,10 @@ impl Metrics {
         for (counter, count) in [
             (&self.not_selected, counters.not_selected),
             (&self.own_export, counters.own_export),
-            (&self.duplicate_packets, cache.duplicate_packets),
-            (&self.duplicate_octets, cache.duplicate_octets),
+            (&self.duplicate_packets, counters.duplicate_packets),
+            (&self.duplicate_octets, counters.duplicate_octets),
+            (&self.duplicates_evicted, counters.duplicates_evicted),
+            (&self.wire_length_lost, counters.wire_length_lost),
             (&self.metered_packets, cache.packets),
             (&self.metered_octets, cache.octets),
             (&self.corrected, cache.packets_corrected),

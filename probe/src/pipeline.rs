@@ -2,14 +2,13 @@
 //! → flow cache → records. One thread owns all of it, so nothing is locked and counts are plain
 //! integers.
 
-use std::num::NonZeroUsize;
-
 use flowproto::FlowKey;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
 use crate::cache::{CacheCounters, CacheSettings, FlowCache, RecordSink};
-use crate::capture::frame::{Frame, ObservationPoint};
-use crate::decode::{Decoder, Undecodable};
+use crate::capture::frame::{CopyDetection, Frame, ObservationPoint};
+use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
+use crate::duplicates::DuplicateFilter;
 use crate::sampling::{Sampler, SamplingRatio};
 
 const TCP: u8 = 6;
@@ -28,6 +27,15 @@ pub struct PipelineCounters {
     pub own_export: u64,
     /// Packets that the sampling did not select.
     pub not_selected: u64,
+    /// Packets observed again on another interface, which are not metered.
+    pub duplicate_packets: u64,
+    /// Octets of those packets.
+    pub duplicate_octets: u64,
+    /// Packets that were forgotten although copies of them could still be observed.
+    pub duplicates_evicted: u64,
+    /// Packets metered by the length in their header because the savefile has lost the one on the
+    /// wire.
+    pub wire_length_lost: u64,
     /// Octets on the wire of the frames that could not be decoded.
     pub ignored_octets: u64,
     /// Counts of the flow cache.
@@ -44,35 +52,38 @@ pub struct PipelineCounters {
     pub dormant: u32,
 }
 
-/// Sampler, decoder and flow cache.
+/// Sampler, decoder, filters and flow cache.
 #[derive(Debug)]
 pub struct Pipeline {
     sampler: Sampler,
     decoder: Decoder,
     own_endpoints: Vec<OwnEndpoint>,
+    duplicates: DuplicateFilter,
     cache: FlowCache,
     counters: PipelineCounters,
 }
 
 impl Pipeline {
-    /// Creates an empty pipeline that keeps at most `max_fragments` fragmented packets.
+    /// Creates an empty pipeline.
     #[must_use]
-    pub fn new(
-        settings: CacheSettings,
-        max_fragments: NonZeroUsize,
-        sampling: SamplingRatio,
-    ) -> Self {
-        let settings = CacheSettings {
+    pub fn new(cache: CacheSettings, decoder: DecoderSettings, sampling: SamplingRatio) -> Self {
+        let cache = CacheSettings {
             sampling: sampling.sampling(),
-            ..settings
+            ..cache
         };
         Self {
             sampler: Sampler::new(sampling),
-            decoder: Decoder::new(max_fragments),
+            decoder: Decoder::new(decoder),
             own_endpoints: Vec::new(),
-            cache: FlowCache::new(settings),
+            duplicates: DuplicateFilter::default(),
+            cache: FlowCache::new(cache),
             counters: PipelineCounters::default(),
         }
+    }
+
+    /// Sets the pairs of interfaces that a packet can pass in the same direction.
+    pub fn set_stacked(&mut self, pairs: &[(u32, u32)]) {
+        self.duplicates.set_stacked(pairs.iter().copied());
     }
 
     /// Excludes the probe's own export also if a tunnel or an address translation hid it from the
@@ -90,11 +101,12 @@ impl Pipeline {
         sink: &mut impl RecordSink,
     ) {
         self.counters.frames += 1;
-        if !self.sampler.selects() {
-            self.counters.not_selected += 1;
+        let has_copies = point.copies != CopyDetection::Off;
+        // Copies would be selected independently of each other, so they are removed first.
+        if !has_copies && !self.is_selected() {
             return;
         }
-        let packet = match self.decoder.decode(frame) {
+        let packet = match self.decoder.decode(frame, has_copies) {
             Ok(packet) => packet,
             Err(reason) => {
                 count(&mut self.counters.undecodable, reason);
@@ -111,7 +123,31 @@ impl Pipeline {
             self.counters.own_export += 1;
             return;
         }
+        if has_copies && self.is_duplicate(&packet, point, frame.time_ns) {
+            self.cache.tick(frame.time_ns, sink);
+            return;
+        }
+        if has_copies && !self.is_selected() {
+            return;
+        }
+        self.counters.wire_length_lost += u64::from(packet.is_wire_length_lost);
         self.cache.meter(&packet, point, frame.time_ns, sink);
+    }
+
+    #[inline]
+    fn is_selected(&mut self) -> bool {
+        let is_selected = self.sampler.selects();
+        self.counters.not_selected += u64::from(!is_selected);
+        is_selected
+    }
+
+    fn is_duplicate(&mut self, packet: &PacketInfo, point: ObservationPoint, time_ns: u64) -> bool {
+        let is_duplicate = self.duplicates.is_duplicate(packet, point, time_ns);
+        if is_duplicate {
+            self.counters.duplicate_packets += 1;
+            self.counters.duplicate_octets += u64::from(packet.octets);
+        }
+        is_duplicate
     }
 
     /// True for packets of the probe's own export. Of a TCP connection, both directions are.
@@ -146,6 +182,7 @@ impl Pipeline {
             cache: *self.cache.counters(),
             fragment_orphans: fragments.orphans(),
             fragments_evicted: fragments.evicted(),
+            duplicates_evicted: self.duplicates.evicted(),
             fragments: fragments.len(),
             conversations: self.cache.conversations(),
             dormant: self.cache.dormant(),

@@ -14,7 +14,10 @@ use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::CacheSettings;
+use crate::capture::filter;
 use crate::capture::interfaces::Pattern;
+use crate::decode::DecoderSettings;
+use crate::decode::tunnel_ports::{TunnelPort, TunnelPorts};
 use crate::sampling::SamplingRatio;
 
 /// Prefix of environment variables.
@@ -37,15 +40,15 @@ const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
     after_help = "Examples:
   kipfix-probe --interface eth0 --export udp://collector.example:4739
       meters eth0 and exports to a collector
-  kipfix-probe --export tls://collector.example:4740?ca=ca.pem --export udp://127.0.0.1:2055?version=9
+  kipfix-probe --export tls://collector:4740?ca=ca.pem --export udp://127.0.0.1:2055?version=9
       exports IPFIX over TLS to one collector and NetFlow v9 to another
   kipfix-probe --read capture.pcap --export stdout:
       prints the flow records of a capture file, one JSON object a line
 
 Every flag can also be set in the --config file (max_flows: 100000) and in the environment
 (KIPFIX_PROBE__MAX_FLOWS=100000, lists separated by commas). Flags override the environment, which
-overrides the file. Exit codes: 0 stopped on request, or end of the file; 64 invalid settings; 1 cannot
-start, or a stage failed."
+overrides the file. Exit codes: 0 stopped on request, or end of the file; 64 invalid settings;
+1 cannot start, a stage failed, or the file is truncated or corrupt."
 )]
 pub struct Flags {
     /// Interface to capture: a name, a glob (eth*) or a regular expression (eth[0-9]+); repeatable
@@ -56,7 +59,9 @@ pub struct Flags {
     /// at the end of the file
     #[arg(long, short, value_name = "FILE", help_heading = "Capture")]
     read: Option<PathBuf>,
-    /// Packets to meter, as a pcap-filter(7) expression [default: all IP packets]
+    /// Packets to meter, as a pcap-filter(7) expression. Live, it matches VLAN-tagged frames as
+    /// well; in a file only after the keyword vlan: (EXPR) or (vlan and (EXPR)) [default: all IP
+    /// packets]
     #[arg(long, value_name = "BPF", help_heading = "Capture")]
     filter: Option<String>,
     /// Octets captured of each packet, 64–65535, enough for outer and inner headers [default: 256]
@@ -65,9 +70,15 @@ pub struct Flags {
     /// Kernel buffer of each interface, 1MiB–1GiB [default: 32MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Capture")]
     buffer: Option<Size>,
-    /// Capture packets that are not addressed to the node, too
-    #[arg(long, help_heading = "Capture")]
-    promiscuous: bool,
+    /// Capture packets that are not addressed to the node, too [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Capture"
+    )]
+    promiscuous: Option<bool>,
     /// Maximum number of interfaces captured at the same time [default: 64]
     #[arg(long, value_name = "N", help_heading = "Capture")]
     max_interfaces: Option<NonZeroUsize>,
@@ -85,21 +96,38 @@ pub struct Flags {
     /// Maximum number of conversations in the flow cache, both directions in one [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metering")]
     max_flows: Option<NonZeroU32>,
+    /// UDP port of a tunnel protocol, in addition to the default ones: vxlan=PORT, vxlan-gpe=PORT
+    /// or geneve=PORT; PROTOCOL=none drops the default ones; repeatable [default: vxlan=4789,
+    /// vxlan=8472, vxlan-gpe=4790, geneve=6081]
+    #[arg(long, value_name = "PROTOCOL=PORT", help_heading = "Metering")]
+    tunnel_port: Vec<TunnelPort>,
     /// Maximum number of fragmented packets that are kept, for the ports of later fragments
     /// [default: 8192]
     #[arg(long, value_name = "N", help_heading = "Metering")]
     max_fragments: Option<NonZeroUsize>,
-    /// Count the segments that offloads (GRO, TSO) merged into one packet: true or false [default:
+    /// Count the segments that offloads (GRO, TSO, UDP_SEGMENT) merged into one packet [default:
     /// true]
-    #[arg(long, value_name = "BOOL", help_heading = "Metering")]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
     packet_correction: Option<bool>,
     /// Meter one packet of every N. Receivers are notified and scale octets and packets, not
     /// connections [default: 1:1]
     #[arg(long, value_name = "1:N", help_heading = "Metering")]
     sampling: Option<SamplingRatio>,
-    /// Report both directions of a conversation in one record (RFC 5103) [default: a record each]
-    #[arg(long, help_heading = "Metering")]
-    biflow: bool,
+    /// Report both directions of a conversation in one record (RFC 5103) [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
+    biflow: Option<bool>,
 
     /// Destination of records; repeatable, each with a session of its own:
     /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true],
@@ -155,6 +183,7 @@ pub struct Settings {
     pub idle_timeout: Span,
     pub connection_timeout: Span,
     pub max_flows: NonZeroU32,
+    pub tunnel_port: Vec<TunnelPort>,
     pub max_fragments: NonZeroUsize,
     pub packet_correction: bool,
     pub sampling: SamplingRatio,
@@ -181,6 +210,7 @@ impl Default for Settings {
             idle_timeout: Span::from_secs(15),
             connection_timeout: Span::from_secs(3600),
             max_flows: NonZeroU32::MIN.saturating_add(262_143),
+            tunnel_port: Vec::new(),
             max_fragments: at_least_one(8192),
             packet_correction: true,
             sampling: SamplingRatio::ALL,
@@ -269,7 +299,21 @@ impl Settings {
                 return refuse(format!("export {target} is given twice"));
             }
         }
-        Ok(())
+        if let Some(expression) = &self.filter {
+            filter::check(expression)?;
+        }
+        self.decoder().map(drop)
+    }
+
+    /// Parameters of the decoder.
+    ///
+    /// # Errors
+    /// The tunnel ports contradict each other.
+    pub fn decoder(&self) -> Result<DecoderSettings, BadSettings> {
+        Ok(DecoderSettings {
+            max_fragments: self.max_fragments,
+            tunnel_ports: TunnelPorts::new(&self.tunnel_port)?,
+        })
     }
 
     /// Bounds and timeouts of the flow cache.
@@ -288,6 +332,7 @@ impl Settings {
                 LONGEST_GAP_LIVE
             }),
             packet_correction: self.packet_correction,
+            has_interfaces: self.read.is_none(),
             biflow: self.biflow,
             sampling: self.sampling.sampling(),
         }

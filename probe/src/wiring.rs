@@ -1,5 +1,6 @@
 //! Wires the stages: what is opened, in which order, and how it ends.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,8 +20,8 @@ use kipfix_service::signals::Stop;
 use tracing::{info, warn};
 
 use crate::capture::live::{LiveCapture, LiveSettings};
+use crate::capture::permission;
 use crate::capture::savefile::Savefile;
-use crate::capture::{filter, permission};
 use crate::export::batch;
 use crate::export::flows::{FlowEncoding, MeteringReport};
 use crate::export::json::JsonExporter;
@@ -48,9 +49,6 @@ enum Source {
 /// It cannot start, or a stage died.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
     permission::lower();
-    if let Some(expression) = &settings.filter {
-        filter::check(expression)?;
-    }
     let stop = Stop::on_signals().context("cannot handle signals")?;
     let metrics = Metrics::new(capacities(settings)).map_err(anyhow::Error::from)?;
     // Whatever can fail is opened before anything runs.
@@ -59,7 +57,10 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         None => None,
     };
     let savefile = match &settings.read {
-        Some(path) => Some(Savefile::open(path, settings.filter.as_deref())?),
+        Some(path) => {
+            let savefile = Savefile::open(path, settings.filter.as_deref(), &stop);
+            Some(savefile.with_context(|| format!("read {}", path.display()))?)
+        }
         None => None,
     };
     let prepared: Vec<PreparedTarget> = settings
@@ -74,7 +75,8 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     let source = match savefile {
         Some(savefile) => Source::File(savefile),
         None => {
-            let mut capture = LiveCapture::open(live_settings(settings)?, own_endpoints.all())?;
+            let mut capture =
+                LiveCapture::open(live_settings(settings)?, own_endpoints.all(), stop.clone())?;
             metrics.publish_capture(capture.counters());
             Source::Live(capture)
         }
@@ -97,13 +99,20 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         .name("export".to_owned())
         .spawn(move || export::run(targets, &batches))
         .context("cannot start the export thread")?;
-    let pipeline = Pipeline::new(settings.cache(), settings.max_fragments, settings.sampling);
+    let pipeline = Pipeline::new(settings.cache(), settings.decoder()?, settings.sampling);
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
-    match source {
-        Source::Live(capture) => metering.run_live(capture),
+    let outcome = match source {
+        Source::Live(capture) => {
+            metering.run_live(capture);
+            Ok(())
+        }
         Source::File(savefile) => metering.run_savefile(savefile),
-    }
-    finish(&metering.finish(), exporting, &prepared)
+    };
+    finish(&metering.finish(), exporting, &prepared)?;
+    // The records of an incomplete file were exported, but the run has failed.
+    let file = settings.read.as_deref().unwrap_or(Path::new(""));
+    outcome.with_context(|| format!("read {}", file.display()))?;
+    Ok(())
 }
 
 fn capacities(settings: &Settings) -> Capacities {

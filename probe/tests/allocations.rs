@@ -54,7 +54,7 @@ fn round(
 #[test]
 fn a_warm_pipeline_allocates_nothing() {
     let frames = frames();
-    let mut pipeline = Pipeline::new(cache_settings(), 16.try_into().unwrap(), SamplingRatio::ALL);
+    let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
     let (mut records, batches) = batch::queue(4096, false);
     let mut time_ns = SECOND;
     for _ in 0..3 {

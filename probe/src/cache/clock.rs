@@ -8,10 +8,22 @@
 const START_NS: u64 = 1_000_000_000;
 /// Maximum age of a late packet. Kernel buffers hold packets for less.
 const MAX_LATENESS_NS: u64 = 10_000_000_000;
-/// Outliers in a row are accepted as the new time after this long …
+/// Outliers in a row are accepted as the new time after this long, if there are at least
+/// `MIN_OUTLIERS`, …
 const ACCEPT_AFTER_NS: i64 = 10_000_000_000;
 /// … or after this many packets. A packet in time between them confirms the clock.
 const ACCEPT_AFTER_PACKETS: u32 = 1000;
+/// Two packets in a row may both have a wrong time.
+const MIN_OUTLIERS: u32 = 3;
+
+/// The time of a packet on the scale of the clock, nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketTime {
+    /// The time of the clock, which never goes back.
+    pub now_ns: u64,
+    /// The time of the packet itself, up to 10 s earlier. For an outlier, the time of the clock.
+    pub packet_ns: u64,
+}
 
 /// The time of the latest packet: nanoseconds since the first one + `START_NS`.
 #[derive(Clone, Copy, Debug)]
@@ -42,21 +54,47 @@ impl PacketClock {
         }
     }
 
-    /// Advances to the time of a packet, nanoseconds since the epoch. Returns the time of the
-    /// clock.
+    /// Advances to the time of a packet, nanoseconds since the epoch.
     #[inline]
-    pub const fn advance(&mut self, time_ns: u64) -> u64 {
+    pub const fn advance(&mut self, time_ns: u64) -> PacketTime {
         let time_ns = time_ns.wrapping_add(self.offset_ns);
         let ahead_ns = time_ns.wrapping_sub(self.now_ns);
+        let mut packet_ns = time_ns;
         if ahead_ns.wrapping_add(MAX_LATENESS_NS) >= self.window_ns {
             self.on_outlier(time_ns);
+            // Its own time would stretch a record.
+            packet_ns = self.now_ns;
         } else {
             if ahead_ns.cast_signed() > 0 {
                 self.now_ns = self.now_ns.saturating_add(ahead_ns);
             }
             self.outliers = 0;
         }
-        self.now_ns
+        PacketTime {
+            now_ns: self.now_ns,
+            packet_ns,
+        }
+    }
+
+    /// Time since the start of the clock, nanoseconds.
+    #[inline]
+    #[must_use]
+    pub const fn elapsed_ns(&self) -> u64 {
+        self.now_ns.saturating_sub(START_NS)
+    }
+
+    /// A time on the clock's scale as milliseconds since the epoch, by the present offset: after
+    /// the clock of the packets was set, earlier times are reported as the new clock would have had
+    /// them.
+    #[must_use]
+    pub const fn epoch_milliseconds(&self, scale_ns: u64) -> u64 {
+        let epoch_ns = scale_ns.wrapping_sub(self.offset_ns);
+        // Before the epoch.
+        if epoch_ns.cast_signed() < 0 {
+            0
+        } else {
+            epoch_ns / 1_000_000
+        }
     }
 
     /// Handles a packet outside the window, such as the first one.
@@ -64,7 +102,7 @@ impl PacketClock {
     const fn on_outlier(&mut self, time_ns: u64) {
         if self.window_ns == 0 {
             self.offset_ns = self.now_ns.wrapping_sub(time_ns);
-            // More than half of 64 bits (292 years) ahead cannot be told from behind.
+            // More than half of 64 bits (292 years) ahead cannot be distinguished from behind.
             let half = u64::MAX / 2;
             let gap_ns = if self.longest_gap_ns > half {
                 half
@@ -81,7 +119,8 @@ impl PacketClock {
             return;
         }
         self.outliers += 1;
-        if since_ns >= ACCEPT_AFTER_NS || self.outliers >= ACCEPT_AFTER_PACKETS {
+        let is_long = since_ns >= ACCEPT_AFTER_NS && self.outliers >= MIN_OUTLIERS;
+        if is_long || self.outliers >= ACCEPT_AFTER_PACKETS {
             // The clock of the packets was set. Time continues, plus what has passed since.
             let passed_ns = if since_ns > 0 { since_ns } else { 0 };
             self.now_ns = self.now_ns.saturating_add(passed_ns.cast_unsigned());
@@ -103,7 +142,7 @@ mod tests {
     /// The time of the clock after each packet, since its start.
     fn run(times: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let mut clock = PacketClock::new(24 * HOUR);
-        let passed = |time| clock.advance(time) - START_NS;
+        let passed = |time| clock.advance(time).now_ns - START_NS;
         times.into_iter().map(passed).collect()
     }
 
@@ -171,5 +210,43 @@ mod tests {
             if n % 3 == 0 { u64::MAX } else { time }
         });
         assert!(run(times).is_sorted());
+    }
+
+    #[test]
+    fn an_outlier_has_the_time_of_the_clock_and_a_late_packet_its_own() {
+        let mut clock = PacketClock::new(24 * HOUR);
+        let t = YEAR_2026;
+        let mut reported = |time| {
+            let time = clock.advance(time);
+            clock.epoch_milliseconds(time.packet_ns)
+        };
+        assert_eq!(reported(t), t / 1_000_000);
+        assert_eq!(reported(t + 5 * SECOND), t / 1_000_000 + 5000);
+        assert_eq!(reported(t + 2 * SECOND), t / 1_000_000 + 2000);
+        for wrong in [
+            [0, t - 2160 * HOUR],
+            [t + 8760 * HOUR, u64::MAX],
+            [0, t + 8760 * HOUR],
+        ] {
+            let now = t / 1_000_000 + 5000;
+            assert_eq!(wrong.map(&mut reported), [now, now], "{wrong:?}");
+            assert_eq!(reported(t + 5 * SECOND), now);
+        }
+    }
+
+    #[test]
+    fn after_the_clock_was_set_earlier_times_are_reported_by_the_new_clock() {
+        let mut clock = PacketClock::new(24 * HOUR);
+        let (old, new) = (YEAR_2026 - 8760 * HOUR, YEAR_2026);
+        let first = clock.advance(old).packet_ns;
+        clock.advance(old + 3 * SECOND);
+        for second in 0..=10 {
+            clock.advance(new + (second + 4) * SECOND);
+        }
+        let last = clock.advance(new + 20 * SECOND).packet_ns;
+        assert_eq!(clock.epoch_milliseconds(last), new / 1_000_000 + 20_000);
+        // 3 s on the old clock, 10 s until the new one is accepted, 6 s more.
+        let lasted = clock.epoch_milliseconds(last) - clock.epoch_milliseconds(first);
+        assert_eq!(lasted, 19_000);
     }
 }

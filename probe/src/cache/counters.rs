@@ -9,10 +9,6 @@ pub struct CacheCounters {
     pub octets: u64,
     /// Packets added by the correction for merged segments.
     pub packets_corrected: u64,
-    /// Packets observed again on another interface, which are not metered.
-    pub duplicate_packets: u64,
-    /// Octets of those packets.
-    pub duplicate_octets: u64,
     /// Conversations whose start was observed.
     pub conversations_started: u64,
     /// Conversations whose start was not observed. No connection is counted for them.

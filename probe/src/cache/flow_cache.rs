@@ -14,17 +14,17 @@
 use flowproto::FlowRecord;
 use flowproto::record::{FlowEndReason, Sampling};
 
-use super::clock::PacketClock;
-use super::conversation::Conversation;
+use super::clock::{PacketClock, PacketTime};
+use super::conversation::{Conversation, ReportContext};
 use super::counters::CacheCounters;
 use super::key::ConversationKey;
+use super::links::{Links, List};
 use super::offload::segments;
 use super::settings::CacheSettings;
-use super::slab::{Links, List};
 use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Pair, Side};
-use crate::decode::{PacketInfo, Signal};
+use crate::decode::{NetworkId, PacketInfo, Signal};
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MILLISECOND_NS: u64 = 1_000_000;
@@ -32,9 +32,6 @@ const MILLISECOND_NS: u64 = 1_000_000;
 /// How long a conversation that has ended waits for trailing packets, so that the last ACK is not
 /// taken for a conversation of its own.
 const LINGER_NS: u64 = 5 * SECOND_NS;
-/// A direction belongs to the interface that saw it first until that one is silent for this long.
-/// Packets of one interface wait for less in its buffer while those of another are read.
-const OWNERSHIP_NS: u64 = 5 * SECOND_NS;
 /// The order of use is accurate to this, which saves most packets the work on the list.
 const MOVE_AFTER_NS: u64 = SECOND_NS;
 /// Interval between looks at the ends of the lists.
@@ -57,6 +54,10 @@ pub struct FlowCache {
     table: ConversationTable,
     clock: PacketClock,
     next_expiry_ns: u64,
+    /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
+    evicted_ns: u64,
+    /// A packet had a virtual network.
+    has_networks: bool,
     counters: CacheCounters,
 }
 
@@ -69,6 +70,8 @@ impl FlowCache {
             settings,
             table: ConversationTable::default(),
             next_expiry_ns: 0,
+            evicted_ns: 0,
+            has_networks: false,
             counters: CacheCounters::default(),
         }
     }
@@ -100,28 +103,37 @@ impl FlowCache {
         time_ns: u64,
         sink: &mut impl RecordSink,
     ) {
-        let now = self.clock.advance(time_ns);
+        let time = self.clock.advance(time_ns);
+        let now = time.now_ns;
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
         let (key, source) = ConversationKey::of(packet);
+        let network = packet.network();
+        self.has_networks |= network != NetworkId::NONE;
         let hash = self.table.hash(key);
-        let found = self.table.find(hash, key);
-        let index = match found
-            .map(|index| (index, self.revisit(index, packet, source, point, now, sink)))
-        {
-            Some((index, Match::Counted)) => Some(index),
-            Some((_, Match::Duplicate)) => return,
-            Some((_, Match::Ended)) | None => self.begin(key, hash, packet, source, now, sink),
+        let mut found = self.table.find(hash, key, source, network);
+        if found.is_none() && self.has_networks {
+            found = self
+                .table
+                .find_related(hash, key, source, network, point.interface);
+        }
+        let index = match found {
+            Some(index) if self.revisit(index, packet, source, now, sink) => Some(index),
+            _ => {
+                let is_start_observed = self.is_start_observed(point, time_ns, now);
+                let connection = Connection::begin(packet, source, is_start_observed);
+                self.begin(key, hash, connection, now, sink)
+            }
         };
         if let Some(index) = index {
-            self.count(index, packet, source, point, time_ns, now);
+            self.count(index, packet, source, point, time);
         }
     }
 
     /// Advances time to `time_ns` since the epoch without a packet.
     pub fn tick(&mut self, time_ns: u64, sink: &mut impl RecordSink) {
-        let now = self.clock.advance(time_ns);
+        let now = self.clock.advance(time_ns).now_ns;
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
@@ -139,19 +151,30 @@ impl FlowCache {
         }
     }
 
-    /// Decides what a packet is to the conversation that has its addresses and ports.
+    /// True if no earlier packet of a conversation that begins now can have been missed: the
+    /// observation has lasted for an idle timeout, and no conversation with packets was evicted
+    /// meanwhile.
+    fn is_start_observed(&self, point: ObservationPoint, time_ns: u64, now: u64) -> bool {
+        let idle_ns = self.settings.idle_timeout_ns;
+        let is_evicting = self.evicted_ns != 0 && now - self.evicted_ns < idle_ns;
+        self.settings.sampling == Sampling::NONE
+            && self.clock.elapsed_ns() >= idle_ns
+            && time_ns >= point.start_ns.saturating_add(idle_ns)
+            && !is_evicting
+    }
+
+    /// Prepares the conversation found for a packet. False if the packet begins another one.
     #[inline]
     fn revisit(
         &mut self,
         index: u32,
         packet: &PacketInfo,
         source: Side,
-        point: ObservationPoint,
         now: u64,
         sink: &mut impl RecordSink,
-    ) -> Match {
+    ) -> bool {
         let Some(entry) = self.table.get(index) else {
-            return Match::Ended;
+            return false;
         };
         let list = entry.links.list;
         let silence = now - entry.seen_ns;
@@ -161,12 +184,12 @@ impl FlowCache {
             List::Closing if now - entry.moved_ns >= LINGER_NS => {
                 self.report(index, FlowEndReason::EndOfFlowDetected, sink);
                 self.table.remove(index);
-                return Match::Ended;
+                return false;
             }
             List::Closing => {}
             List::Dormant if silence >= self.settings.connection_timeout_ns => {
                 self.table.remove(index);
-                return Match::Ended;
+                return false;
             }
             List::Dormant => {}
         }
@@ -174,29 +197,20 @@ impl FlowCache {
         if entry.connection.is_another(packet, source, quiet) {
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
             self.table.remove(index);
-            return Match::Ended;
-        }
-        let direction = entry.directions.of(source);
-        if direction.interface != point.interface
-            && direction.seen_ns != 0
-            && now - direction.seen_ns < OWNERSHIP_NS
-        {
-            self.counters.duplicate_packets += 1;
-            self.counters.duplicate_octets += u64::from(packet.octets);
-            return Match::Duplicate;
+            return false;
         }
         match list {
-            List::Closing => return Match::Counted,
+            List::Closing => return true,
             List::Dormant => {}
             List::Live if idle => self.report(index, FlowEndReason::IdleTimeout, sink),
             List::Live if now - entry.record_start_ns >= self.settings.active_timeout_ns => {
                 self.report(index, FlowEndReason::ActiveTimeout, sink);
             }
-            List::Live if now - entry.moved_ns < MOVE_AFTER_NS => return Match::Counted,
+            List::Live if now - entry.moved_ns < MOVE_AFTER_NS => return true,
             List::Live => {}
         }
         self.table.move_to_end(index, List::Live, now);
-        Match::Counted
+        true
     }
 
     /// Makes room for a new conversation and inserts it.
@@ -204,16 +218,13 @@ impl FlowCache {
         &mut self,
         key: ConversationKey,
         hash: u64,
-        packet: &PacketInfo,
-        source: Side,
+        connection: Connection,
         now: u64,
         sink: &mut impl RecordSink,
     ) -> Option<u32> {
         if self.conversations() + self.dormant() >= self.settings.max_conversations.max(1) {
-            self.evict(sink);
+            self.evict(now, sink);
         }
-        let connection =
-            Connection::begin(packet, source, self.settings.sampling != Sampling::NONE);
         if connection.initiator().is_some() {
             self.counters.conversations_started += 1;
         } else {
@@ -227,7 +238,7 @@ impl FlowCache {
             start_ns: now,
             moved_ns: now,
             connection,
-            reported_seconds: 0,
+            reported_milliseconds: 0,
             links: Links::default(),
         };
         self.table.insert(hash, conversation)
@@ -235,11 +246,12 @@ impl FlowCache {
 
     /// Frees one slot: that of a dormant conversation, which has nothing to report, or else that of
     /// the least recently used one, whose record is made early.
-    fn evict(&mut self, sink: &mut impl RecordSink) {
+    fn evict(&mut self, now: u64, sink: &mut impl RecordSink) {
         if let Some((index, _)) = self.table.first(List::Dormant) {
             self.counters.dormant_evicted += 1;
             self.table.remove(index);
         } else if let Some((index, _)) = self.table.first(List::Live) {
+            self.evicted_ns = now;
             self.report(index, FlowEndReason::LackOfResources, sink);
             self.table.remove(index);
         } else if let Some((index, _)) = self.table.first(List::Closing) {
@@ -256,8 +268,7 @@ impl FlowCache {
         packet: &PacketInfo,
         source: Side,
         point: ObservationPoint,
-        time_ns: u64,
-        now: u64,
+        time: PacketTime,
     ) {
         let Some(entry) = self.table.get_mut(index) else {
             return;
@@ -276,30 +287,25 @@ impl FlowCache {
         let direction = entry.directions.of_mut(source);
         let starts_record = direction.packets == 0;
         if starts_record {
-            direction.first_ns = time_ns;
-            direction.last_ns = time_ns;
+            direction.first_ns = time.packet_ns;
+            direction.last_ns = time.packet_ns;
+            direction.network.get_or_insert(packet.network());
+            direction.interface = point.interface;
             direction.egress = point.egress;
             direction.icmp_type_code = packet.icmp_type_code;
             direction.vlan_id = packet.vlan_id;
             direction.ip_class_of_service = packet.ip_class_of_service;
         } else {
-            direction.first_ns = direction.first_ns.min(time_ns);
-            direction.last_ns = direction.last_ns.max(time_ns);
-        }
-        // The owner changes after a silence, also within a record. Written only then, because it is
-        // in another cache line than the counts.
-        if direction.interface != point.interface {
-            direction.interface = point.interface;
-            direction.egress = point.egress;
+            direction.first_ns = direction.first_ns.min(time.packet_ns);
+            direction.last_ns = direction.last_ns.max(time.packet_ns);
         }
         direction.octets += u64::from(packet.octets);
         direction.packets += u64::from(packets);
         direction.tcp_control_bits |= packet.tcp_control_bits;
-        direction.seen_ns = now;
         if starts_record && reverse_packets == 0 {
-            entry.record_start_ns = now;
+            entry.record_start_ns = time.now_ns;
         }
-        entry.seen_ns = now;
+        entry.seen_ns = time.now_ns;
         self.counters.packets += 1;
         self.counters.octets += u64::from(packet.octets);
         self.counters.packets_corrected += u64::from(packets - 1);
@@ -307,7 +313,7 @@ impl FlowCache {
             self.table.set_tunnel(index, source, packet.tunnel);
         }
         if ended {
-            self.table.move_to_end(index, List::Closing, now);
+            self.table.move_to_end(index, List::Closing, time.now_ns);
         }
     }
 
@@ -345,9 +351,12 @@ impl FlowCache {
         let Some(entry) = self.table.get_mut(index) else {
             return;
         };
-        let [first, second] = entry
-            .order()
-            .map(|source| entry.report(source, reason, *tunnels.of(source)));
+        let context = ReportContext {
+            reason,
+            clock: &self.clock,
+            has_interfaces: self.settings.has_interfaces,
+        };
+        let [first, second] = entry.report(context, &tunnels);
         let records = match (first, second) {
             (Some(forward), Some(reverse)) if self.settings.biflow => {
                 [Some(biflow(forward, &reverse)), None]
@@ -378,14 +387,4 @@ fn biflow(forward: FlowRecord, reverse: &FlowRecord) -> FlowRecord {
         reverse_tcp_control_bits: reverse.tcp_control_bits,
         ..forward
     }
-}
-
-/// What a packet is to the conversation found for it.
-enum Match {
-    /// One of its packets.
-    Counted,
-    /// One of its packets that another interface has counted.
-    Duplicate,
-    /// The conversation has ended, and the packet begins another one.
-    Ended,
 }

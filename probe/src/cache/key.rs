@@ -55,6 +55,13 @@ impl ConversationKey {
         }
     }
 
+    /// 4 `protocolIdentifier`.
+    #[must_use]
+    pub const fn protocol(&self) -> u8 {
+        let [.., protocol] = self.ports.to_be_bytes();
+        protocol
+    }
+
     /// The flow key of the direction whose source is `source`.
     #[must_use]
     pub fn flow_key(&self, source: Side) -> FlowKey {

@@ -5,7 +5,7 @@
 //! * [`key`]: the packed key that both directions of a conversation share;
 //! * `conversation`: the state of one conversation, and its records;
 //! * `offload`: segments that were merged before capture;
-//! * `table`, `slab`: storage and lists of conversations;
+//! * `table`, `slab`, `links`: storage and lists of conversations;
 //! * [`clock`]: packet time, the only clock of this stage.
 
 pub mod clock;
@@ -13,6 +13,7 @@ mod conversation;
 pub mod counters;
 pub mod flow_cache;
 pub mod key;
+mod links;
 mod offload;
 pub mod settings;
 mod slab;

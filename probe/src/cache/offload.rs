@@ -1,5 +1,5 @@
-//! Offloads (GRO, TSO) merge segments before capture: a captured packet of 64 kB was many on the
-//! wire.
+//! Offloads (GRO, TSO, UDP_SEGMENT) merge segments before capture: a captured packet of 64 kB was
+//! many on the wire.
 
 use crate::decode::PacketInfo;
 
@@ -18,13 +18,15 @@ pub(super) fn segments(packet: &PacketInfo, announced: Option<u16>, mtu: u32) ->
     let by_mtu = |mtu: u32| {
         mtu.saturating_sub(packet.encapsulation_octets)
             .saturating_sub(packet.header_octets)
+            .max(MIN_SEGMENT.into())
     };
     let segment = match (announced, mtu) {
         (None, 0) => by_mtu(ETHERNET_MTU),
         (None, mtu) => by_mtu(mtu),
         (Some(size), mtu) => {
-            let by_receiver =
-                u32::from(size.max(MIN_SEGMENT)).saturating_sub(packet.tcp_option_octets);
+            let by_receiver = u32::from(size.max(MIN_SEGMENT))
+                .saturating_sub(packet.tcp_option_octets)
+                .max(1);
             if mtu == 0 {
                 by_receiver
             } else {
@@ -32,7 +34,7 @@ pub(super) fn segments(packet: &PacketInfo, announced: Option<u16>, mtu: u32) ->
             }
         }
     };
-    if segment == 0 || packet.payload_octets <= segment {
+    if packet.payload_octets <= segment {
         return 1;
     }
     packet.payload_octets.div_ceil(segment)

@@ -20,6 +20,8 @@ pub struct CacheSettings {
     pub packet_correction: bool,
     /// Report both directions of a conversation in one record (RFC 5103).
     pub biflow: bool,
+    /// Report the interfaces of the records: the capture is one of this node.
+    pub has_interfaces: bool,
     /// Sampling of the packets, copied into every record.
     pub sampling: Sampling,
 }

@@ -1,4 +1,4 @@
-//! Storage of conversations: a hash table over a slab, and the tunnels beside it.
+//! Storage of conversations: a hash table over a slab, and the tunnels next to it.
 
 use std::hash::BuildHasher;
 
@@ -7,8 +7,10 @@ use hashbrown::HashTable;
 
 use super::conversation::Conversation;
 use super::key::ConversationKey;
-use super::slab::{List, Slab};
+use super::links::List;
+use super::slab::Slab;
 use crate::connection::{Pair, Side};
+use crate::decode::NetworkId;
 
 /// All conversations of a flow cache.
 #[derive(Debug, Default)]
@@ -27,14 +29,59 @@ impl ConversationTable {
         self.hasher.hash_one(key)
     }
 
+    /// Finds the conversation of a packet that `source` sent in a virtual network.
     #[inline]
-    pub(super) fn find(&self, hash: u64, key: ConversationKey) -> Option<u32> {
+    pub(super) fn find(
+        &self,
+        hash: u64,
+        key: ConversationKey,
+        source: Side,
+        network: NetworkId,
+    ) -> Option<u32> {
         let slab = &self.slab;
+        let is_of_packet = |entry: &Conversation| {
+            let reverse = entry.directions.of(source.opposite());
+            let seen = entry.directions.of(source).network.or(reverse.network);
+            entry.key == key && seen == Some(network)
+        };
         self.indices
-            .find(hash, |index| {
-                slab.get(*index).is_some_and(|entry| entry.key == key)
-            })
+            .find(hash, |index| slab.get(*index).is_some_and(is_of_packet))
             .copied()
+    }
+
+    /// Finds a conversation with the key of a packet that has another virtual network, but may be
+    /// that of the packet all the same:
+    ///
+    /// * the directions of a conversation may have different networks: Cilium's is the identity of
+    ///   the sender, and that of a distributed router is the network of the receiver;
+    /// * on `interface`, the network may be visible or hidden.
+    #[cold]
+    pub(super) fn find_related(
+        &self,
+        hash: u64,
+        key: ConversationKey,
+        source: Side,
+        network: NetworkId,
+        interface: u32,
+    ) -> Option<u32> {
+        let rank = |entry: &Conversation| {
+            let direction = entry.directions.of(source);
+            match direction.network {
+                None => Some(0),
+                Some(own) if direction.interface != interface && own.is_compatible(network) => {
+                    Some(1)
+                }
+                Some(_) => None,
+            }
+        };
+        self.indices
+            .iter_hash(hash)
+            .filter_map(|index| {
+                let entry = self.slab.get(*index).filter(|entry| entry.key == key)?;
+                Some((rank(entry)?, *index))
+            })
+            .min()
+            .map(|(_, index)| index)
     }
 
     #[inline]

@@ -44,7 +44,11 @@ pub(super) fn expression(
              or ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864"
         }
         LinkType::Raw | LinkType::Loopback => "ip or ip6",
-        LinkType::Ipv4 | LinkType::Ipv6 | LinkType::Ppp | LinkType::PppEther => "greater 0",
+        LinkType::Ipv4
+        | LinkType::Ipv6
+        | LinkType::Ppp
+        | LinkType::PppEther
+        | LinkType::Unsupported => "greater 0",
     });
     expression + "(" + wanted + ")"
 }

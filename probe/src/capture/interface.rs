@@ -5,13 +5,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use flowproto::exporter::InterfaceName;
 use kipfix_export::own_endpoints::OwnEndpoint;
 use pcap::{Active, Capture, Precision};
 
+use super::clock::wall_clock_ns;
 use super::filter;
-use super::frame::{Frame, LinkType, ObservationPoint};
+use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use super::libpcap::{error_message, frame, link_type_name};
 use super::netlink::Link;
 
@@ -36,6 +37,8 @@ pub(super) struct Interface {
     link: Link,
     capture: Capture<Active>,
     link_type: LinkType,
+    /// When the observation started, or had its last gap, nanoseconds since the epoch.
+    start_ns: u64,
     /// Kernel drops at the last query. libpcap's counter wraps at 32 bits.
     dropped: u32,
 }
@@ -74,10 +77,11 @@ impl Interface {
             .and_then(Capture::setnonblock)
             .map_err(|error| failure(&error))?;
         let datalink = capture.get_datalink();
-        let link_type = LinkType::from_dlt(datalink.0).ok_or_else(|| {
+        let link_type = LinkType::from_dlt(datalink.0);
+        if link_type == LinkType::Unsupported {
             let name = link_type_name(datalink);
-            anyhow!("interface {}: unsupported link type {name}", link.name)
-        })?;
+            bail!("interface {}: unsupported link type {name}", link.name);
+        }
         let expression = filter::expression(link_type, settings.filter.as_deref(), own_endpoints);
         capture
             .filter(&expression, true)
@@ -89,6 +93,7 @@ impl Interface {
             link: link.clone(),
             capture,
             link_type,
+            start_ns: wall_clock_ns(),
             dropped: 0,
         })
     }
@@ -115,6 +120,7 @@ impl Interface {
     pub(super) fn dispatch(
         &mut self,
         max_frames: usize,
+        copies: CopyDetection,
         each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
     ) -> (Round, Result<(), pcap::Error>) {
         let (link_type, mac) = (self.link_type, self.link.mac);
@@ -122,6 +128,8 @@ impl Interface {
             interface: self.link.index,
             egress: false,
             mtu: self.link.mtu,
+            start_ns: self.start_ns,
+            copies,
         };
         let mut round = Round::default();
         let outcome = self.capture.dispatch(Some(max_frames), |packet| {
@@ -154,6 +162,10 @@ impl Interface {
         };
         let new = stats.dropped.wrapping_sub(self.dropped);
         self.dropped = stats.dropped;
+        if new > 0 {
+            // The first packet of a conversation may be among the dropped ones.
+            self.start_ns = wall_clock_ns();
+        }
         u64::from(new)
     }
 }

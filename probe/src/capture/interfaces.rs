@@ -157,8 +157,9 @@ pub fn select<'a>(
             reason: "matches --interface",
         };
     }
-    let is_outer =
-        |link: &Link| !link.loopback && !link.member && !INNER_KINDS.contains(&link.kind.as_str());
+    let is_outer = |link: &Link| {
+        !link.loopback && !link.is_member() && !INNER_KINDS.contains(&link.kind.as_str())
+    };
     let has_default_route = |link: &Link| default_routes.contains(&link.index);
     // A node that is itself a container has its default route on a veth, one with Open vSwitch on a
     // bridge. Those are used if no device qualifies.
@@ -174,7 +175,7 @@ pub fn select<'a>(
         ),
         (&is_outer, "up: nothing has a default route"),
         (
-            &|link| !link.loopback && !link.member,
+            &|link| !link.loopback && !link.is_member(),
             "virtual and up: nothing has a default route and no device is up",
         ),
     ];
@@ -188,6 +189,46 @@ pub fn select<'a>(
         links: Vec::new(),
         reason: "",
     }
+}
+
+/// Pairs of the captured interfaces that a packet can pass in the same direction: one is stacked on
+/// the other (a bond or bridge and its members, a VLAN and its device), or both are ports of one
+/// bridge.
+#[must_use]
+pub fn stacked_pairs(links: &[Link], captured: &[u32]) -> Vec<(u32, u32)> {
+    /// Levels of stacking that are followed.
+    const MAX_LEVELS: usize = 8;
+    let find = |index: u32| links.iter().find(|link| link.index == index);
+    let is_bridge = |index: u32| {
+        find(index).is_some_and(|link| matches!(link.kind.as_str(), "bridge" | "openvswitch"))
+    };
+    // Links that are connected with `start` by one kind of relation.
+    let related = |start: u32, next: fn(&Link) -> u32| -> Vec<u32> {
+        let steps = std::iter::successors(Some(start), |index| {
+            find(*index).map(next).filter(|next| *next != 0)
+        });
+        steps.skip(1).take(MAX_LEVELS).collect()
+    };
+    let masters = |index| related(index, |link| link.master);
+    let lowers = |index| related(index, |link| link.lower);
+    let mut pairs = Vec::new();
+    for (at, a) in captured.iter().copied().enumerate() {
+        for b in captured.iter().copied().skip(at + 1) {
+            // The device below a VLAN may itself be a member of a bond.
+            let below = |upper: u32, index: u32| {
+                masters(index).contains(&upper)
+                    || lowers(upper).contains(&index)
+                    || lowers(upper).iter().any(|l| masters(index).contains(l))
+            };
+            let shares_bridge = masters(a)
+                .iter()
+                .any(|master| is_bridge(*master) && masters(b).contains(master));
+            if below(a, b) || below(b, a) || shares_bridge {
+                pairs.push((a, b));
+            }
+        }
+    }
+    pairs
 }
 
 #[cfg(test)]
@@ -264,7 +305,43 @@ mod tests {
     #[test]
     fn a_bond_is_selected_instead_of_its_members() {
         let mut links = vec![link(2, "eth0", ""), link(3, "bond0", "bond")];
-        links[0].member = true;
+        links[0].master = 3;
         assert_eq!(chosen(&links, &[3], &[]), ["bond0"]);
+    }
+
+    #[test]
+    fn stacked_interfaces_and_ports_of_a_bridge_pass_the_same_packets() {
+        let below = |mut link: Link, master: u32, lower: u32| {
+            link.master = master;
+            link.lower = lower;
+            link
+        };
+        let links = [
+            below(link(1, "eth0", ""), 3, 0),
+            below(link(2, "eth1", ""), 3, 0),
+            link(3, "bond0", "bond"),
+            below(link(4, "bond0.5", "vlan"), 0, 3),
+            link(5, "br0", "bridge"),
+            below(link(6, "veth1", "veth"), 5, 0),
+            below(link(7, "veth2", "veth"), 5, 0),
+            link(8, "eth2", ""),
+        ];
+        let all: Vec<u32> = (1..=8).collect();
+        let pairs = stacked_pairs(&links, &all);
+        let expected = [
+            (1, 3),
+            (1, 4),
+            (2, 3),
+            (2, 4),
+            (3, 4),
+            (5, 6),
+            (5, 7),
+            (6, 7),
+        ];
+        assert_eq!(pairs, expected);
+        assert_eq!(stacked_pairs(&links, &[1, 2, 8]), []);
+        // A cycle ends.
+        let cycle = [below(link(1, "a", ""), 2, 2), below(link(2, "b", ""), 1, 1)];
+        assert_eq!(stacked_pairs(&cycle, &[1, 2]), [(1, 2)]);
     }
 }

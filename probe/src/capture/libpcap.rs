@@ -1,4 +1,4 @@
-//! Conversions from the types of the `pcap` crate, shared by live capture and savefiles.
+//! Conversions from the types of the `pcap` crate, for live capture and filters.
 
 use super::frame::{Frame, LinkType};
 
@@ -12,6 +12,7 @@ pub(super) fn frame<'a>(packet: &pcap::Packet<'a>, link_type: LinkType) -> Frame
     Frame {
         captured: packet.data,
         wire_octets: header.len.max(header.caplen),
+        is_wire_length_lost: false,
         link_type,
         time_ns: seconds
             .saturating_mul(1_000_000_000)

@@ -1,7 +1,7 @@
 //! Live capture: the frames of the node's interfaces.
 //!
 //! Reads are non-blocking and in batches, with one poll over all interfaces. The timeout of libpcap
-//! is no timer with this kind of kernel buffer, so the poll has a timeout of its own.
+//! does not limit a read with this kind of kernel buffer, so the poll has a timeout of its own.
 
 use std::collections::HashSet;
 use std::os::fd::AsFd;
@@ -15,17 +15,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
 use super::counters::CaptureCounters;
-use super::frame::{Frame, ObservationPoint};
+use super::frame::{CopyDetection, Frame, ObservationPoint};
 use super::interface::{CaptureSettings, Interface, KERNEL_TIMEOUT_MS};
-use super::interfaces::{Pattern, select};
+use super::interfaces::{Pattern, select, stacked_pairs};
 use super::libpcap::error_message;
-use super::netlink::{self, Link};
+use super::netlink::Link;
 use super::permission;
+use super::scanner::{NodeLinks, Scanner};
 
 /// Frames read from one interface before the next one is read.
 const MAX_ROUND_FRAMES: u16 = 4096;
-/// Interval between looks at the node's interfaces.
-const SCAN_INTERVAL: Duration = Duration::from_secs(10);
 /// Warnings kept to avoid repeating them. Names of interfaces may be any number of strings.
 const MAX_REPORTED_PROBLEMS: usize = 1024;
 /// At the end, reading what the kernel still holds takes at least and at most this long.
@@ -56,7 +55,9 @@ pub struct LiveCapture {
     own_endpoints: Vec<OwnEndpoint>,
     interfaces: Vec<Interface>,
     counters: CaptureCounters,
-    next_scan: Instant,
+    /// Pairs of captured interfaces that a packet can pass in the same direction.
+    stacked: Vec<(u32, u32)>,
+    scanner: Scanner,
     /// Subjects of warnings that still hold.
     reported_problems: HashSet<String>,
 }
@@ -67,15 +68,21 @@ impl LiveCapture {
     /// # Errors
     /// No permission, no interface, an interface given by name that does not exist, or an invalid
     /// filter.
-    pub fn open(settings: LiveSettings, own_endpoints: Vec<OwnEndpoint>) -> anyhow::Result<Self> {
-        let links = netlink::links()?;
+    pub fn open(
+        settings: LiveSettings,
+        own_endpoints: Vec<OwnEndpoint>,
+        stop: Stop,
+    ) -> anyhow::Result<Self> {
+        let needs_routes = settings.patterns.is_empty();
+        let node = NodeLinks::scan(needs_routes)?;
+        let links = &node.links;
         for name in settings.patterns.iter().filter_map(Pattern::name) {
             match links.iter().find(|link| link.name == name) {
                 Some(link) if link.up => {}
                 Some(_) => bail!("interface {name} is down: must be up"),
                 None => bail!(
                     "interface {name} does not exist: must be one of {}",
-                    names(&links)
+                    names(links)
                 ),
             }
         }
@@ -92,13 +99,14 @@ impl LiveCapture {
             own_endpoints,
             interfaces: Vec::new(),
             counters: CaptureCounters::default(),
-            next_scan: now(),
+            stacked: Vec::new(),
+            scanner: Scanner::start(needs_routes, stop)?,
             reported_problems: HashSet::new(),
         };
-        let scan = live.scan()?;
+        let scan = live.apply(&node)?;
         if live.interfaces.is_empty() {
             return Err(scan.first_problem.unwrap_or_else(|| {
-                anyhow!("no interface to capture is up: there are {}", names(&links))
+                anyhow!("no interface to capture is up: there are {}", names(links))
             }));
         }
         // An interface given by name must work from the start. A pattern may match later.
@@ -123,8 +131,14 @@ impl LiveCapture {
     pub fn dispatch(&mut self, mut each: impl FnMut(&Frame<'_>, ObservationPoint)) -> bool {
         let mut more = false;
         let mut failed = Vec::new();
+        let copies = if self.interfaces.len() > 1 {
+            CopyDetection::ByInterface
+        } else {
+            CopyDetection::Off
+        };
         for interface in &mut self.interfaces {
-            let (round, outcome) = interface.dispatch(usize::from(MAX_ROUND_FRAMES), &mut each);
+            let (round, outcome) =
+                interface.dispatch(usize::from(MAX_ROUND_FRAMES), copies, &mut each);
             if let Some(counters) = self.counters.of(interface.name()) {
                 counters.frames += round.frames;
                 counters.octets += round.octets;
@@ -182,14 +196,17 @@ impl LiveCapture {
         }
     }
 
-    /// Every 10 s, opens interfaces that appeared and closes those that disappeared. True if any
-    /// did.
+    /// Opens interfaces that have appeared and closes those that have disappeared, according to the
+    /// latest scan. True if there were any.
     pub fn rescan(&mut self) -> bool {
-        if now() < self.next_scan {
+        let Some(scan) = self.scanner.take() else {
             return false;
-        }
-        match self.scan() {
-            Ok(scan) => scan.changed,
+        };
+        let outcome = scan
+            .map_err(anyhow::Error::from)
+            .and_then(|node| self.apply(&node));
+        match outcome {
+            Ok(outcome) => outcome.changed,
             Err(error) => {
                 self.warn_once("interfaces", &error);
                 false
@@ -197,12 +214,23 @@ impl LiveCapture {
         }
     }
 
-    fn scan(&mut self) -> anyhow::Result<Scan> {
-        self.next_scan = now() + SCAN_INTERVAL;
-        let links = netlink::links()?;
-        let default_routes = netlink::default_route_interfaces()?;
-        let selection = select(&links, &default_routes, &self.patterns);
-        let mut scan = Scan::default();
+    /// Pairs of interfaces that a packet can pass in the same direction.
+    #[must_use]
+    pub fn stacked(&self) -> &[(u32, u32)] {
+        &self.stacked
+    }
+
+    fn apply(&mut self, node: &NodeLinks) -> anyhow::Result<ScanOutcome> {
+        let outcome = self.follow(node)?;
+        let captured: Vec<u32> = self.interfaces.iter().map(Interface::index).collect();
+        self.stacked = stacked_pairs(&node.links, &captured);
+        Ok(outcome)
+    }
+
+    /// Opens and closes interfaces.
+    fn follow(&mut self, node: &NodeLinks) -> anyhow::Result<ScanOutcome> {
+        let selection = select(&node.links, &node.default_routes, &self.patterns);
+        let mut outcome = ScanOutcome::default();
         let gone: Vec<u32> = self
             .interfaces
             .iter()
@@ -210,7 +238,7 @@ impl LiveCapture {
             .filter(|index| !selection.links.iter().any(|link| link.index == *index))
             .collect();
         for index in gone {
-            scan.changed = true;
+            outcome.changed = true;
             self.close(index, "the interface is gone, down or no longer selected");
         }
         let new: Vec<&Link> = selection
@@ -224,7 +252,7 @@ impl LiveCapture {
             })
             .collect();
         if new.is_empty() {
-            return Ok(scan);
+            return Ok(outcome);
         }
         let _raised = permission::raise()?;
         for link in new {
@@ -244,18 +272,18 @@ impl LiveCapture {
                         selected = selection.reason,
                         "capturing"
                     );
-                    scan.changed = true;
+                    outcome.changed = true;
                     self.reported_problems.remove(&link.name);
                     self.interfaces.push(interface);
                 }
                 Err(problem) => {
                     self.counters.failures += 1;
                     self.warn_once(&link.name, &problem);
-                    scan.first_problem.get_or_insert(problem);
+                    outcome.first_problem.get_or_insert(problem);
                 }
             }
         }
-        Ok(scan)
+        Ok(outcome)
     }
 
     fn close(&mut self, index: u32, problem: &str) {
@@ -289,7 +317,7 @@ impl LiveCapture {
 
 /// What a look at the node's interfaces changed.
 #[derive(Default)]
-struct Scan {
+struct ScanOutcome {
     /// Captures were opened or closed.
     changed: bool,
     /// The first reason why a capture could not be opened.

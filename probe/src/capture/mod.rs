@@ -4,9 +4,11 @@
 //! * [`savefile`]: frames of a pcap or pcapng file;
 //! * [`live`]: frames of the node's interfaces, by libpcap, one `interface` each;
 //! * [`filter`]: the kernel filter;
-//! * [`interfaces`]: selection of interfaces, from the links that [`netlink`] lists;
+//! * [`interfaces`]: selection of interfaces, from the links that [`netlink`] lists and
+//!   `scanner` watches;
 //! * [`permission`]: the capability for live capture.
 
+pub(crate) mod clock;
 pub mod counters;
 pub mod filter;
 pub mod frame;
@@ -17,3 +19,4 @@ pub mod live;
 pub mod netlink;
 pub mod permission;
 pub mod savefile;
+mod scanner;

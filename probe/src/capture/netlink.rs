@@ -9,9 +9,9 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use nix::libc::{
-    IFF_LOOPBACK, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER,
-    IFLA_MTU, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, RTA_MULTIPATH, RTA_OIF,
-    RTM_GETLINK, RTM_GETROUTE, RTM_NEWLINK, RTM_NEWROUTE, RTN_UNICAST,
+    IFF_LOOPBACK, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
+    IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
+    RTA_MULTIPATH, RTA_OIF, RTM_GETLINK, RTM_GETROUTE, RTM_NEWLINK, RTM_NEWROUTE, RTN_UNICAST,
 };
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
@@ -45,8 +45,18 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// The kernel's name for its kind, e.g. `veth`, `bridge`, `vxlan`; empty for a device.
     pub kind: String,
-    /// Belongs to a bridge, a bond or another master.
-    pub member: bool,
+    /// ifIndex of the bridge, the bond or another master that it belongs to; 0 if none.
+    pub master: u32,
+    /// ifIndex of the link below it, e.g. of the device of a VLAN; 0 if none.
+    pub lower: u32,
+}
+
+impl Link {
+    /// True if it belongs to a bridge, a bond or another master.
+    #[must_use]
+    pub const fn is_member(&self) -> bool {
+        self.master != 0
+    }
 }
 
 /// Lists all links.
@@ -166,11 +176,14 @@ pub fn link(body: &[u8]) -> Option<Link> {
         loopback: flags & IFF_LOOPBACK != 0,
         ..Link::default()
     };
+    let mut is_lower_elsewhere = false;
     for (kind, value) in attributes(rest) {
         match kind {
             IFLA_IFNAME => link.name = text(value),
             IFLA_MTU => link.mtu = number(value),
-            IFLA_MASTER => link.member = number(value) != 0,
+            IFLA_MASTER => link.master = number(value),
+            IFLA_LINK => link.lower = number(value),
+            IFLA_LINK_NETNSID => is_lower_elsewhere = true,
             IFLA_ADDRESS => link.mac = value.try_into().ok(),
             IFLA_LINKINFO => {
                 for (kind, value) in attributes(value) {
@@ -181,6 +194,10 @@ pub fn link(body: &[u8]) -> Option<Link> {
             }
             _ => {}
         }
+    }
+    if is_lower_elsewhere {
+        // Its index is one of another namespace.
+        link.lower = 0;
     }
     (!link.name.is_empty()).then_some(link)
 }

@@ -21,7 +21,7 @@ pub fn lower() {
 /// Raises `CAP_NET_RAW` for this thread.
 ///
 /// # Errors
-/// The capability is not permitted. The message says how to permit it.
+/// The capability is not permitted. The message has the command that permits it.
 pub fn raise() -> anyhow::Result<Raised> {
     let permitted = caps::has_cap(None, CapSet::Permitted, Capability::CAP_NET_RAW);
     if !permitted.unwrap_or(false) {

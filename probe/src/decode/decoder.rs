@@ -3,25 +3,38 @@
 use std::num::NonZeroUsize;
 
 use super::fragment::FragmentTable;
-use super::packet::{PacketInfo, Undecodable, octets};
-use super::{ip, link, transport, tunnel};
+use super::ip::Extent;
+use super::packet::{PacketInfo, Signal, Undecodable, octets};
+use super::tunnel_ports::TunnelPorts;
+use super::{contents, ip, link, transport, tunnel};
 use crate::capture::frame::Frame;
 
 /// Maximum number of IP headers in one frame, the outermost included.
 const MAX_IP_HEADERS: usize = 8;
 
+/// Parameters of a decoder.
+#[derive(Clone, Debug)]
+pub struct DecoderSettings {
+    /// Maximum number of fragmented packets that are kept.
+    pub max_fragments: NonZeroUsize,
+    /// UDP ports of tunnels.
+    pub tunnel_ports: TunnelPorts,
+}
+
 /// Decodes frames. Keeps the ports of fragmented packets.
 #[derive(Debug)]
 pub struct Decoder {
     fragments: FragmentTable,
+    tunnel_ports: TunnelPorts,
 }
 
 impl Decoder {
-    /// Creates a decoder that keeps at most `max_fragments` fragmented packets.
+    /// Creates a decoder that keeps no fragmented packet yet.
     #[must_use]
-    pub fn new(max_fragments: NonZeroUsize) -> Self {
+    pub fn new(settings: DecoderSettings) -> Self {
         Self {
-            fragments: FragmentTable::new(max_fragments),
+            fragments: FragmentTable::new(settings.max_fragments),
+            tunnel_ports: settings.tunnel_ports,
         }
     }
 
@@ -31,39 +44,55 @@ impl Decoder {
         &self.fragments
     }
 
-    /// Decodes one frame.
+    /// Decodes one frame. Fills in the contents of the packet if `with_contents`.
     ///
     /// # Errors
     /// The reason why the frame has no IP packet.
     #[inline]
-    pub fn decode(&mut self, frame: &Frame<'_>) -> Result<PacketInfo, Undecodable> {
+    pub fn decode(
+        &mut self,
+        frame: &Frame<'_>,
+        with_contents: bool,
+    ) -> Result<PacketInfo, Undecodable> {
         let first = link::network_layer(frame.link_type, frame.captured)?;
-        let missing = frame
-            .wire_octets
-            .saturating_sub(octets(frame.captured.len()));
-        let mut header = ip::header(first.packet, missing, first.version)?;
+        let link_octets = octets(frame.captured.len().saturating_sub(first.packet.len()));
+        let mut extent = Extent {
+            wire_octets: frame.wire_octets.saturating_sub(link_octets),
+            is_open: frame.is_wire_length_lost,
+        };
+        let mut header = ip::header(first.packet, extent, first.version)?;
         let mut info = PacketInfo {
             vlan_id: first.vlan_id,
+            is_wire_length_lost: header.octets > extent.wire_octets,
             ..PacketInfo::default()
         };
-        let mut packet = first.packet;
+        let mut metered_octets = 0;
         for depth in 1.. {
-            let inner = match tunnel::inside(&header) {
+            let inner = match tunnel::inside(&header, &self.tunnel_ports) {
                 Ok(None) => break,
                 Ok(Some(_)) if depth == MAX_IP_HEADERS => Err(Undecodable::TooDeep),
-                Ok(Some(inner)) => ip::header(inner.network.packet, missing, inner.network.version)
-                    .map(|inner_header| (inner, inner_header)),
+                Ok(Some(inner)) => {
+                    let packet = inner.network.packet;
+                    let tunnel_octets = octets(header.payload.len().saturating_sub(packet.len()))
+                        .saturating_add(header.header_octets);
+                    extent.wire_octets = header.octets.saturating_sub(tunnel_octets);
+                    // The payload of a first fragment continues in later ones.
+                    extent.is_open |= header.fragment.is_some();
+                    ip::header(packet, extent, inner.network.version)
+                        .map(|inner_header| (inner, inner_header, tunnel_octets))
+                }
                 Err(fault) => Err(fault),
             };
             match inner {
-                Ok((inner, inner_header)) => {
+                Ok((inner, inner_header, tunnel_octets)) => {
                     info.tunnel = Some(inner.tunnel(&header));
                     if inner.framed {
                         info.vlan_id = inner.network.vlan_id;
                     }
-                    packet = inner.network.packet;
+                    info.encapsulation_octets =
+                        info.encapsulation_octets.saturating_add(tunnel_octets);
                     if let Some(part) = header.fragment {
-                        self.fragments.tunnel(header, part, frame.time_ns);
+                        metered_octets = self.fragments.tunnel(header, part, frame.time_ns);
                     }
                     header = inner_header;
                 }
@@ -73,21 +102,31 @@ impl Decoder {
                 }
             }
         }
-        info.encapsulation_octets = octets(first.packet.len().saturating_sub(packet.len()));
         info.octets = header.octets;
         info.ip_class_of_service = header.class_of_service;
         info.key.source_address = header.source;
         info.key.destination_address = header.destination;
         info.key.protocol_identifier = header.protocol;
+        if with_contents {
+            info.contents = contents::of(&header);
+        }
         match header.fragment {
             None => transport::read(&header, &mut info),
             Some(part) => {
                 if part.first {
                     transport::read(&header, &mut info);
                     info.payload_octets = 0;
+                } else {
+                    info.signal = Signal::Continuation;
                 }
                 info = self.fragments.follow(header, part, info, frame.time_ns)?;
             }
+        }
+        if metered_octets != 0 {
+            // Later fragments of the tunnel packet were observed first, and metered as that.
+            let octets = info.octets.saturating_sub(metered_octets);
+            info.octets = octets.max(header.header_octets);
+            info.payload_octets = info.payload_octets.saturating_sub(metered_octets);
         }
         Ok(info)
     }

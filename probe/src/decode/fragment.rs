@@ -10,27 +10,38 @@ use lru::LruCache;
 use super::ip::{Fragment, Header};
 use super::packet::{PacketInfo, Undecodable};
 
-/// How long a first fragment is kept: RFC 8200 §4.5 gives reassembly 60 s, Linux 30 s.
+/// How long a fragmented packet is kept: RFC 8200 §4.5 gives reassembly 60 s, Linux 30 s.
 const LIFETIME_NS: u64 = 30_000_000_000;
 
 /// Source, destination, identification and protocol in words, hashed and compared as integers.
 type PacketKey = [u64; 5];
 
+/// A fragmented packet.
 #[derive(Clone, Copy, Debug)]
-struct FirstFragment {
+struct FragmentedPacket {
     time_ns: u64,
-    /// The packet is a tunnel's, and its payload was metered.
-    is_tunnel: bool,
-    protocol: u8,
-    source_port: u16,
-    destination_port: u16,
-    icmp_type_code: u16,
+    first: FirstFragment,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum FirstFragment {
+    /// It was not observed yet. Later ones were metered, with this many octets of payload.
+    Missing { metered_octets: u32 },
+    /// It is that of a tunnel packet, and the inner packet was metered whole.
+    Tunnel,
+    /// It has these fields of the transport header.
+    Observed {
+        protocol: u8,
+        source_port: u16,
+        destination_port: u16,
+        icmp_type_code: u16,
+    },
 }
 
 /// Ports of recent fragmented packets.
 #[derive(Debug)]
 pub struct FragmentTable {
-    packets: LruCache<PacketKey, FirstFragment>,
+    packets: LruCache<PacketKey, FragmentedPacket>,
     evicted: u64,
     orphans: u64,
 }
@@ -58,30 +69,29 @@ impl FragmentTable {
         self.packets.is_empty()
     }
 
-    /// First fragments evicted because the table was full.
+    /// Packets evicted because the table was full.
     #[must_use]
     pub const fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Later fragments whose first one is not in the table. They are metered with ports 0.
+    /// Later fragments whose first one was not observed before. They are metered with ports 0.
     #[must_use]
     pub const fn orphans(&self) -> u64 {
         self.orphans
     }
 
-    /// Keeps the first fragment of a tunnel packet, whose payload is metered whole.
+    /// Keeps the first fragment of a tunnel packet, whose payload is metered whole. Returns the
+    /// octets of that payload that later fragments have metered already.
     #[cold]
-    pub(super) fn tunnel(&mut self, outer: Header<'_>, part: Fragment, time_ns: u64) {
-        let first = FirstFragment {
-            time_ns,
-            is_tunnel: true,
-            protocol: outer.protocol,
-            source_port: 0,
-            destination_port: 0,
-            icmp_type_code: 0,
+    pub(super) fn tunnel(&mut self, outer: Header<'_>, part: Fragment, time_ns: u64) -> u32 {
+        let key = packet_key(&outer, part);
+        let metered_octets = match self.find(&key, time_ns) {
+            Some(FirstFragment::Missing { metered_octets }) => metered_octets,
+            _ => 0,
         };
-        self.insert(packet_key(&outer, part), first);
+        self.insert(key, time_ns, FirstFragment::Tunnel);
+        metered_octets
     }
 
     /// Keeps a first fragment, or sets the protocol and ports of a later one to those of its first.
@@ -101,33 +111,51 @@ impl FragmentTable {
     ) -> Result<PacketInfo, Undecodable> {
         let key = packet_key(&header, part);
         if part.first {
-            let first = FirstFragment {
-                time_ns,
-                is_tunnel: false,
+            let first = FirstFragment::Observed {
                 protocol: header.protocol,
                 source_port: info.key.source_port,
                 destination_port: info.key.destination_port,
                 icmp_type_code: info.icmp_type_code,
             };
-            self.insert(key, first);
-        } else if let Some(first) = self.packets.get(&key)
-            && time_ns.abs_diff(first.time_ns) <= LIFETIME_NS
-        {
-            if first.is_tunnel {
-                return Err(Undecodable::TunnelFragment);
+            self.insert(key, time_ns, first);
+            return Ok(info);
+        }
+        let found = self.find(&key, time_ns);
+        match found {
+            Some(FirstFragment::Tunnel) => return Err(Undecodable::TunnelFragment),
+            Some(FirstFragment::Observed {
+                protocol,
+                source_port,
+                destination_port,
+                icmp_type_code,
+            }) => {
+                info.key.protocol_identifier = protocol;
+                info.key.source_port = source_port;
+                info.key.destination_port = destination_port;
+                info.icmp_type_code = icmp_type_code;
             }
-            info.key.protocol_identifier = first.protocol;
-            info.key.source_port = first.source_port;
-            info.key.destination_port = first.destination_port;
-            info.icmp_type_code = first.icmp_type_code;
-        } else {
-            self.orphans = self.orphans.saturating_add(1);
+            Some(FirstFragment::Missing { .. }) | None => {
+                self.orphans = self.orphans.saturating_add(1);
+                let before = match found {
+                    Some(FirstFragment::Missing { metered_octets }) => metered_octets,
+                    _ => 0,
+                };
+                let payload_octets = header.octets.saturating_sub(header.header_octets);
+                let metered_octets = before.saturating_add(payload_octets);
+                self.insert(key, time_ns, FirstFragment::Missing { metered_octets });
+            }
         }
         Ok(info)
     }
 
-    fn insert(&mut self, key: PacketKey, first: FirstFragment) {
-        if let Some((pushed_out, _)) = self.packets.push(key, first)
+    fn find(&mut self, key: &PacketKey, time_ns: u64) -> Option<FirstFragment> {
+        let packet = self.packets.get(key)?;
+        (time_ns.abs_diff(packet.time_ns) <= LIFETIME_NS).then_some(packet.first)
+    }
+
+    fn insert(&mut self, key: PacketKey, time_ns: u64, first: FirstFragment) {
+        let packet = FragmentedPacket { time_ns, first };
+        if let Some((pushed_out, _)) = self.packets.push(key, packet)
             && pushed_out != key
         {
             self.evicted = self.evicted.saturating_add(1);

@@ -59,6 +59,7 @@ pub(super) fn network_layer(link_type: LinkType, frame: &[u8]) -> Result<Network
         LinkType::Loopback => loopback(frame),
         LinkType::Ppp => ppp(frame),
         LinkType::PppEther => pppoe(frame, 0),
+        LinkType::Unsupported => Err(Undecodable::UnsupportedLink),
     }
 }
 
@@ -126,17 +127,36 @@ fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
                 Some(6) => Ok(Network::new(data, Version::V6, vlan_id)),
                 Some(0) => {
                     let (_, frame) = split::<4>(data)?;
-                    // One level only.
-                    let (header, rest) = split::<14>(frame)?;
-                    match u16::from_be_bytes([header[12], header[13]]) {
-                        ETHERTYPE_IPV4 => Ok(Network::new(rest, Version::V4, vlan_id)),
-                        ETHERTYPE_IPV6 => Ok(Network::new(rest, Version::V6, vlan_id)),
-                        _ => Err(Undecodable::NotIp),
-                    }
+                    pseudowire(frame, vlan_id)
                 }
                 Some(_) => Err(Undecodable::NotIp),
                 None => Err(Undecodable::TruncatedLink),
             };
+        }
+    }
+    Err(Undecodable::TooDeep)
+}
+
+/// Reads the Ethernet frame of a pseudowire, which may have tags, but no labels of its own.
+fn pseudowire(frame: &[u8], outer_vlan_id: u16) -> Result<Network<'_>, Undecodable> {
+    let (header, mut data) = split::<14>(frame)?;
+    let mut kind = u16::from_be_bytes([header[12], header[13]]);
+    let mut inner_vlan_id = None;
+    for _ in 0..MAX_TAGS {
+        let vlan_id = inner_vlan_id.unwrap_or(outer_vlan_id);
+        match kind {
+            ETHERTYPE_IPV4 => return Ok(Network::new(data, Version::V4, vlan_id)),
+            ETHERTYPE_IPV6 => return Ok(Network::new(data, Version::V6, vlan_id)),
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
+                let (tag, rest) = split::<4>(data)?;
+                let tag_id = u16::from_be_bytes([tag[0], tag[1]]) & 0x0fff;
+                inner_vlan_id.get_or_insert(tag_id);
+                kind = u16::from_be_bytes([tag[2], tag[3]]);
+                data = rest;
+            }
+            0x0806 | 0x8035 => return Err(Undecodable::Arp),
+            0x8864 => return pppoe(data, vlan_id),
+            _ => return Err(Undecodable::NotIp),
         }
     }
     Err(Undecodable::TooDeep)

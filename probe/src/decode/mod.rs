@@ -3,13 +3,15 @@
 //!
 //! The flow key is that of the *innermost* IP header. The header next outside it becomes the
 //! tunnel. In the order of a frame: `link` finds the first IP header, `ip` reads one, `tunnel`
-//! finds the next one inside, `transport` reads ports and flags, and [`fragment`] gives later
-//! fragments the ports of their first one. [`decoder`] calls them.
+//! finds the next one inside, `transport` reads ports and flags, `contents` what copies of the
+//! packet share, and [`fragment`] gives later fragments the ports of their first one. [`decoder`]
+//! calls them.
 //!
 //! Octets come from the network: every length is checked, nothing is allocated, and every loop ends
 //! with the data or at a constant. An inner packet that cannot be decoded leaves the outer one.
 #![warn(clippy::arithmetic_side_effects)]
 
+mod contents;
 pub mod decoder;
 pub mod fragment;
 mod ip;
@@ -17,6 +19,7 @@ mod link;
 pub mod packet;
 mod transport;
 mod tunnel;
+pub mod tunnel_ports;
 
-pub use decoder::Decoder;
-pub use packet::{PacketInfo, Signal, Undecodable};
+pub use decoder::{Decoder, DecoderSettings};
+pub use packet::{NetworkId, PacketContents, PacketInfo, Signal, Undecodable};

@@ -1,7 +1,9 @@
 //! The result of decoding: one packet, or the reason why there is none.
 
+use std::num::NonZeroU64;
+
 use flowproto::FlowKey;
-use flowproto::record::Tunnel;
+use flowproto::record::{Tunnel, TunnelType};
 
 /// Why a frame, or the payload of a tunnel, has no IP packet that can be metered; the `reason` of a
 /// metric.
@@ -11,11 +13,14 @@ pub enum Undecodable {
     Arp,
     /// A protocol other than IP, e.g. LLDP, spanning tree, PPP control.
     NotIp,
+    /// A link type that is not supported.
+    UnsupportedLink,
     /// Truncated before the IP header.
     TruncatedLink,
     /// Truncated within the IP header.
     TruncatedIp,
-    /// A contradictory IP header: version, header length, total length.
+    /// A contradictory IP header: version, header length, or a length beyond the end of the frame.
+    /// Kernels drop such packets.
     MalformedIp,
     /// A contradictory or truncated tunnel header.
     MalformedTunnel,
@@ -28,9 +33,10 @@ pub enum Undecodable {
 
 impl Undecodable {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Arp,
         Self::NotIp,
+        Self::UnsupportedLink,
         Self::TruncatedLink,
         Self::TruncatedIp,
         Self::MalformedIp,
@@ -45,6 +51,7 @@ impl Undecodable {
         match self {
             Self::Arp => "arp",
             Self::NotIp => "not_ip",
+            Self::UnsupportedLink => "unsupported_link",
             Self::TruncatedLink => "truncated_link",
             Self::TruncatedIp => "truncated_ip",
             Self::MalformedIp => "malformed_ip",
@@ -65,12 +72,16 @@ impl Undecodable {
     }
 }
 
-/// What a packet means for the state of its connection (TCP flags, SCTP chunks).
+/// What a packet means for the state of its connection, or of its conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signal {
     /// No change.
     #[default]
     None,
+    /// Asks for an answer: ICMP echo request and the like. Its sender is the initiator.
+    Query,
+    /// Cannot be the first packet: a later fragment, an ICMP answer or error.
+    Continuation,
     /// Requests a connection: SYN without ACK, INIT.
     Open,
     /// Accepts a connection: SYN with ACK, INIT ACK.
@@ -88,13 +99,15 @@ pub struct PacketInfo {
     /// header was not captured, and for a fragment whose first one was not seen.
     pub key: FlowKey,
     /// Octets of the innermost IP packet, header included: IPv4 total length, or IPv6 payload
-    /// length + 40. If that length is 0, the octets of the frame from the IP header on.
+    /// length + 40, or the length of a jumbogram. If a frame of more than 65,535 octets has none of
+    /// these, its octets from the IP header on.
     pub octets: u32,
     /// Octets between the outermost and the innermost IP header.
     pub encapsulation_octets: u32,
-    /// TCP payload octets; 0 for fragments and if the TCP header is truncated.
+    /// Payload octets that an offload may have merged from several segments, of TCP, UDP, SCTP or
+    /// ESP; 0 for fragments and if the TCP header is truncated.
     pub payload_octets: u32,
-    /// Octets of the IP and TCP headers before that payload.
+    /// Octets of the headers that every segment of that payload has.
     pub header_octets: u32,
     /// Octets of TCP options.
     pub tcp_option_octets: u32,
@@ -118,6 +131,74 @@ pub struct PacketInfo {
     pub tunnel: Option<Tunnel>,
     /// Why the payload of a tunnel was not metered instead of the tunnel's own packet.
     pub inner_fault: Option<Undecodable>,
+    /// The IP header claims more octets than the frame, whose length on the wire was lost.
+    pub is_wire_length_lost: bool,
+    /// Contents that copies of the packet have in common; [`PacketContents::default`] unless
+    /// requested.
+    pub contents: PacketContents,
+}
+
+impl PacketInfo {
+    /// The virtual network of the packet.
+    #[inline]
+    #[must_use]
+    pub fn network(&self) -> NetworkId {
+        NetworkId::new(self.tunnel.as_ref(), self.vlan_id)
+    }
+}
+
+/// The virtual network of a packet: VXLAN or Geneve network identifier, or GRE key, and VLAN. Equal
+/// addresses in two networks are different hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkId(NonZeroU64);
+
+impl NetworkId {
+    /// No virtual network.
+    pub const NONE: Self = Self(NonZeroU64::MIN);
+    const VLAN: u64 = 0xfff << 1;
+    const KEY: u64 = !Self::VLAN;
+
+    #[inline]
+    fn new(tunnel: Option<&Tunnel>, vlan_id: u16) -> Self {
+        let key = match tunnel {
+            None => 0,
+            // GRE without a key has 0.
+            Some(tunnel) if tunnel.tunnel_type == TunnelType::IpInIp => 0,
+            Some(tunnel) if tunnel.tunnel_type == TunnelType::Gre && tunnel.tunnel_key == 0 => 0,
+            Some(tunnel) => {
+                u64::from(tunnel.tunnel_type.octet()) << 45 | u64::from(tunnel.tunnel_key) << 13
+            }
+        };
+        // The lowest bit is always set, so that an Option takes no more room.
+        Self(NonZeroU64::MIN | key | u64::from(vlan_id) << 1 & Self::VLAN)
+    }
+
+    /// True if copies of one packet may have both: an interface below a tunnel or a VLAN shows the
+    /// network, one above it does not.
+    #[must_use]
+    pub const fn is_compatible(self, other: Self) -> bool {
+        const fn matches(a: NonZeroU64, b: NonZeroU64, part: u64) -> bool {
+            let (a, b) = (a.get() & part, b.get() & part);
+            // The lowest bit belongs to the key.
+            a == b || a <= 1 || b <= 1
+        }
+        matches(self.0, other.0, Self::KEY) && matches(self.0, other.0, Self::VLAN)
+    }
+}
+
+impl Default for NetworkId {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// What distinguishes a packet from others of its flow, and is the same in all its copies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketContents {
+    /// IPv4 identification; 0 for IPv6 and for senders that set none.
+    pub identification: u16,
+    /// Hash of the transport header without its checksum, and of the first octets of the payload.
+    pub hash: u64,
 }
 
 /// A length as the 32-bit number that lengths of packets are.

@@ -8,9 +8,14 @@ const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const DCCP: u8 = 33;
+const ESP: u8 = 50;
 const ICMPV6: u8 = 58;
 const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
+
+/// Octets of the header of UDP, and of the common header of SCTP.
+const UDP_HEADER: u32 = 8;
+const SCTP_HEADER: u32 = 12;
 
 const FIN: u16 = 0x01;
 const SYN: u16 = 0x02;
@@ -25,16 +30,45 @@ pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
             ports(header.payload, info);
             tcp(header, info);
         }
-        UDP | UDP_LITE | DCCP => ports(header.payload, info),
+        UDP => {
+            ports(header.payload, info);
+            segmentable(header, UDP_HEADER, info);
+        }
+        UDP_LITE | DCCP => ports(header.payload, info),
         SCTP => {
             sctp(header.payload, info);
+            segmentable(header, SCTP_HEADER, info);
         }
         ICMP | ICMPV6 => {
-            if let Some(type_code) = header.payload.first_chunk::<2>() {
-                info.icmp_type_code = u16::from_be_bytes(*type_code);
+            if let Some([kind, code]) = header.payload.first_chunk::<2>() {
+                info.icmp_type_code = u16::from_be_bytes([*kind, *code]);
+                info.signal = icmp(header.protocol, *kind);
             }
         }
+        // Segments of ESP are merged with their headers.
+        ESP => segmentable(header, 0, info),
         _ => {}
+    }
+}
+
+/// Sets the payload that an offload may have merged from several segments.
+#[inline(always)]
+fn segmentable(header: &Header<'_>, transport_header: u32, info: &mut PacketInfo) {
+    info.header_octets = header.header_octets.saturating_add(transport_header);
+    info.payload_octets = header.octets.saturating_sub(info.header_octets);
+}
+
+/// The meaning of an ICMP message by its type (IANA registries of ICMP and ICMPv6 types).
+fn icmp(protocol: u8, kind: u8) -> Signal {
+    match (protocol, kind) {
+        // Echo, router solicitation, timestamp, information, mask, extended echo.
+        (ICMP, 8 | 10 | 13 | 15 | 17 | 42) => Signal::Query,
+        // Echo, router and neighbor solicitation, node information, extended echo.
+        (ICMPV6, 128 | 133 | 135 | 139 | 160) => Signal::Query,
+        // Answers, advertisements and errors.
+        (ICMP, 0 | 3 | 4 | 5 | 9 | 11 | 12 | 14 | 16 | 18 | 43) => Signal::Continuation,
+        (ICMPV6, 0..=127 | 129 | 134 | 136 | 137 | 140 | 161) => Signal::Continuation,
+        _ => Signal::None,
     }
 }
 

@@ -9,19 +9,13 @@ use flowproto::record::{Tunnel, TunnelType};
 use super::ip::Header;
 use super::link::{self, Network, Version};
 use super::packet::Undecodable;
+use super::tunnel_ports::{TunnelPorts, TunnelProtocol};
 
 const IPV4: u8 = 4;
 const UDP: u8 = 17;
 const IPV6: u8 = 41;
 const GRE: u8 = 47;
 const ETHERNET: u8 = 143;
-
-const VXLAN: u16 = 4789;
-/// The default of Linux and of Flannel.
-const VXLAN_LINUX: u16 = 8472;
-/// VXLAN GPE, whose fourth octet is the protocol of the payload.
-const VXLAN_GPE: u16 = 4790;
-const GENEVE: u16 = 6081;
 
 const TRANSPARENT_ETHERNET: u16 = 0x6558;
 const PPP: u16 = 0x880b;
@@ -56,18 +50,21 @@ impl Inner<'_> {
     }
 }
 
-/// Finds the packet inside `outer`. `None` if `outer` is no tunnel packet, or a later fragment of
-/// one.
+/// Finds the packet inside `outer`. `None` if `outer` is not a tunnel packet, or is a later
+/// fragment of one.
 ///
 /// # Errors
 /// The tunnel header is there, but the payload cannot be metered.
 #[inline(always)]
-pub(super) fn inside<'a>(outer: &Header<'a>) -> Result<Option<Inner<'a>>, Undecodable> {
+pub(super) fn inside<'a>(
+    outer: &Header<'a>,
+    ports: &TunnelPorts,
+) -> Result<Option<Inner<'a>>, Undecodable> {
     if outer.fragment.is_some_and(|fragment| !fragment.first) {
         return Ok(None);
     }
     match outer.protocol {
-        UDP => over_udp(outer.payload),
+        UDP => over_udp(outer.payload, ports),
         IPV4 => Ok(Some(plain(Network::new(outer.payload, Version::V4, 0)))),
         IPV6 => Ok(Some(plain(Network::new(outer.payload, Version::V6, 0)))),
         GRE => generic(outer.payload),
@@ -92,37 +89,39 @@ const fn plain(network: Network<'_>) -> Inner<'_> {
 
 /// Reads a tunnel over UDP, known by the destination port. The source port is an ECMP hash.
 #[inline(always)]
-fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
+fn over_udp<'a>(payload: &'a [u8], ports: &TunnelPorts) -> Result<Option<Inner<'a>>, Undecodable> {
     let Some((udp, data)) = payload.split_first_chunk::<8>() else {
         return Ok(None);
     };
     let destination_port = u16::from_be_bytes([udp[2], udp[3]]);
-    if !matches!(destination_port, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE) {
+    let Some(protocol) = ports.protocol(destination_port) else {
         return Ok(None);
-    }
+    };
     let (header, data) = data
         .split_first_chunk::<8>()
         .ok_or(Undecodable::MalformedTunnel)?;
     let key = u32::from_be_bytes([0, header[4], header[5], header[6]]);
-    let (kind, network, framed) = if destination_port == GENEVE {
+    let (kind, network, framed) = if protocol == TunnelProtocol::Geneve {
         // Version 0, with options in words of 32 bits.
         if header[0] & 0xc0 != 0 {
             return Err(Undecodable::MalformedTunnel);
         }
         let options = usize::from(header[0] & 0x3f).wrapping_mul(4);
         let data = data.get(options..).ok_or(Undecodable::MalformedTunnel)?;
-        let protocol = u16::from_be_bytes([header[2], header[3]]);
-        let (network, framed) = by_ethertype(protocol, data)?;
+        let ethertype = u16::from_be_bytes([header[2], header[3]]);
+        let (network, framed) = by_ethertype(ethertype, data)?;
         (TunnelType::Geneve, network, framed)
     } else {
         // The flag of a valid network identifier.
         if header[0] & 0x08 == 0 {
             return Err(Undecodable::MalformedTunnel);
         }
-        let (network, framed) = match (destination_port, header[3]) {
-            (VXLAN_GPE, 1) => (link::ethertype(0x0800, data)?, false),
-            (VXLAN_GPE, 2) => (link::ethertype(0x86dd, data)?, false),
-            (VXLAN_GPE, 3) | (VXLAN | VXLAN_LINUX, _) => (link::ethernet(data)?, true),
+        let (network, framed) = match (protocol, header[3]) {
+            (TunnelProtocol::VxlanGpe, 1) => (link::ethertype(0x0800, data)?, false),
+            (TunnelProtocol::VxlanGpe, 2) => (link::ethertype(0x86dd, data)?, false),
+            (TunnelProtocol::VxlanGpe, 3) | (TunnelProtocol::Vxlan, _) => {
+                (link::ethernet(data)?, true)
+            }
             _ => return Err(Undecodable::NotIp),
         };
         (TunnelType::Vxlan, network, framed)
@@ -137,11 +136,11 @@ fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     }))
 }
 
-fn by_ethertype(protocol: u16, data: &[u8]) -> Result<(Network<'_>, bool), Undecodable> {
-    if protocol == TRANSPARENT_ETHERNET {
-        link::ethernet(data).map(|network| (network, true))
-    } else {
-        link::ethertype(protocol, data).map(|network| (network, false))
+fn by_ethertype(ethertype: u16, data: &[u8]) -> Result<(Network<'_>, bool), Undecodable> {
+    match ethertype {
+        TRANSPARENT_ETHERNET => link::ethernet(data).map(|network| (network, true)),
+        PPP => link::ppp(data).map(|network| (network, false)),
+        _ => link::ethertype(ethertype, data).map(|network| (network, false)),
     }
 }
 

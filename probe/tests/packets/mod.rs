@@ -11,7 +11,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use flowproto::{Address, FlowRecord};
 use kipfix_probe::cache::{CacheSettings, RecordSink};
 use kipfix_probe::capture::frame::{Frame, LinkType};
-use kipfix_probe::decode::{Decoder, PacketInfo, Undecodable};
+use kipfix_probe::decode::tunnel_ports::TunnelPorts;
+use kipfix_probe::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
+
+pub(crate) mod files;
+pub(crate) mod meter;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -147,18 +151,26 @@ pub(crate) fn frame(captured: &[u8], time_ns: u64) -> Frame<'_> {
     Frame {
         captured,
         wire_octets: u32::try_from(captured.len()).unwrap(),
+        is_wire_length_lost: false,
         link_type: LinkType::Ethernet,
         time_ns,
     }
 }
 
+pub(crate) fn decoder_settings() -> DecoderSettings {
+    DecoderSettings {
+        max_fragments: 16.try_into().unwrap(),
+        tunnel_ports: TunnelPorts::default(),
+    }
+}
+
 /// A decoder that keeps 16 fragmented packets.
 pub(crate) fn decoder() -> Decoder {
-    Decoder::new(16.try_into().unwrap())
+    Decoder::new(decoder_settings())
 }
 
 pub(crate) fn decoded(captured: &[u8]) -> Result<PacketInfo, Undecodable> {
-    decoder().decode(&frame(captured, SECOND))
+    decoder().decode(&frame(captured, SECOND), false)
 }
 
 pub(crate) fn cache_settings() -> CacheSettings {
@@ -169,6 +181,7 @@ pub(crate) fn cache_settings() -> CacheSettings {
         connection_timeout_ns: 3600 * SECOND,
         longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
+        has_interfaces: true,
         biflow: false,
         sampling: flowproto::record::Sampling::NONE,
     }
