@@ -3,27 +3,27 @@
 //!
 //! The decision is made per packet, not per flow: members of a bond, multipath routes and a route
 //! that moves send different packets of one flow over different interfaces, and all of them count.
-//! A packet is recognized by its flow key, IP identification, length, and the beginning of its
+//! A packet is recognized by its flow key, length, IP identification, and the beginning of its
 //! payload. For each such identity, the table counts how often every interface has observed it. A
-//! packet is a copy if another interface has observed as many.
-//!
-//! Senders that set no IP identification may send packets that cannot be distinguished. Two
-//! interfaces that observe them are taken to observe copies only if the packet can pass both:
-//! received on one and sent on the other, in a tunnel on one and without it on the other, or the
-//! interfaces are stacked.
+//! packet is a copy if another interface has observed as many, and if the packet can pass both
+//! interfaces: received on one and sent on the other, in a tunnel on one and without it on the
+//! other, or stacked interfaces. Otherwise, only packets that are not repeated, and that are
+//! observed at nearly the same time, are copies.
 
 use std::hash::BuildHasher as _;
 
 use flowproto::FlowKey;
 
 use crate::capture::frame::{CopyDetection, ObservationPoint};
-use crate::decode::{NetworkId, PacketContents, PacketInfo};
+use crate::decode::{NetworkId, PacketInfo, Repetition};
 
 /// Copies of a packet are observed within this time.
 const WINDOW_NS: u64 = 1_000_000_000;
-/// Indistinguishable packets are taken for copies within this time if nothing else decides. The
-/// kernel passes a packet from one interface to the next in less.
-const INDISTINGUISHABLE_WINDOW_NS: u64 = 100_000;
+/// Observations within this time are simultaneous: the kernel passes a packet from one interface to
+/// the next in less.
+const SIMULTANEOUS_NS: u64 = 100_000;
+/// The same for octets of a TCP stream. Their retransmission takes longer.
+const SIMULTANEOUS_STREAM_NS: u64 = 5_000_000;
 /// Identities that one slot of the table holds.
 const WAYS: usize = 4;
 /// Slots of the table; a power of two.
@@ -64,6 +64,17 @@ struct Observer {
     network: NetworkId,
 }
 
+/// What decides whether two observations are of one packet.
+#[derive(Clone, Copy, Debug)]
+struct Context<'a> {
+    /// Pairs of stacked interfaces; `None` if unknown.
+    stacked: Option<&'a [(u32, u32)]>,
+    /// Senders repeat packets of these contents.
+    is_repeated: bool,
+    /// The observations are simultaneous.
+    is_simultaneous: bool,
+}
+
 impl DuplicateFilter {
     /// Sets the pairs of interfaces that a packet can pass in the same direction, such as a bond
     /// and its members.
@@ -93,7 +104,6 @@ impl DuplicateFilter {
             packet.key.destination_address.bits(),
             ports(&packet.key),
             packet.octets,
-            packet.contents.identification,
             packet.contents.hash,
         );
         let hash = self.hasher.hash_one(key);
@@ -109,15 +119,19 @@ impl DuplicateFilter {
             .iter_mut()
             .find(|identity| identity.tag == tag && is_current(identity));
         if let Some(identity) = found {
-            let is_same_moment = point.copies == CopyDetection::ByTime
-                && identity.is_same_moment(&packet.contents, time_ns);
-            if is_same_moment {
-                identity.time_ns = time_ns;
+            let gap_ns = time_ns.abs_diff(identity.time_ns);
+            identity.time_ns = time_ns;
+            let is_simultaneous = is_simultaneous(packet.contents.repetition, gap_ns);
+            if point.copies == CopyDetection::ByTime && is_simultaneous {
                 return true;
             }
             let observer = Observer::new(point, packet.network());
-            let stacked = self.stacked.as_deref();
-            return identity.observe(observer, &packet.contents, stacked, time_ns);
+            let context = Context {
+                stacked: self.stacked.as_deref(),
+                is_repeated: packet.contents.repetition == Repetition::Likely,
+                is_simultaneous,
+            };
+            return identity.observe(observer, context);
         }
         let oldest = slot.iter_mut().min_by_key(|identity| identity.time_ns);
         if let Some(oldest) = oldest {
@@ -142,26 +156,11 @@ impl Identity {
         }
     }
 
-    /// True if an observation of an unknown interface is one of a copy, whatever its direction.
-    const fn is_same_moment(&self, contents: &PacketContents, time_ns: u64) -> bool {
-        let gap_ns = time_ns.abs_diff(self.time_ns);
-        contents.identification != 0 || gap_ns <= INDISTINGUISHABLE_WINDOW_NS
-    }
-
     /// Records an observation. True if it is a duplicate.
-    fn observe(
-        &mut self,
-        new: Observer,
-        contents: &PacketContents,
-        stacked: Option<&[(u32, u32)]>,
-        time_ns: u64,
-    ) -> bool {
-        let gap_ns = time_ns.abs_diff(self.time_ns);
-        self.time_ns = time_ns;
+    fn observe(&mut self, new: Observer, context: Context<'_>) -> bool {
         let known = usize::from(self.observers);
         let can_copy = |a: &Observer, b: &Observer| {
-            a.network.is_compatible(b.network)
-                && (contents.identification != 0 || a.passes_too(b, stacked, gap_ns))
+            a.network.is_compatible(b.network) && a.passes_too(b, context)
         };
         let others = || {
             let known = self.observer.iter().take(known);
@@ -209,17 +208,29 @@ impl Observer {
     }
 
     /// True if a packet that passes one of two interfaces can pass the other one, too.
-    fn passes_too(&self, other: &Self, stacked: Option<&[(u32, u32)]>, gap_ns: u64) -> bool {
+    fn passes_too(&self, other: &Self, context: Context<'_>) -> bool {
+        if self.egress != other.egress || self.network != other.network {
+            return true;
+        }
         let pair = (
             self.interface.min(other.interface),
             self.interface.max(other.interface),
         );
-        self.egress != other.egress
-            || self.network != other.network
-            || stacked.map_or(gap_ns <= INDISTINGUISHABLE_WINDOW_NS, |stacked| {
-                stacked.contains(&pair)
-            })
+        match context.stacked {
+            Some(stacked) if stacked.contains(&pair) => true,
+            // Virtual switches pass packets between interfaces that are not stacked.
+            Some(_) => context.is_simultaneous && !context.is_repeated,
+            None => context.is_simultaneous,
+        }
     }
+}
+
+const fn is_simultaneous(repetition: Repetition, gap_ns: u64) -> bool {
+    let limit_ns = match repetition {
+        Repetition::Likely | Repetition::Unlikely => SIMULTANEOUS_NS,
+        Repetition::Retransmission => SIMULTANEOUS_STREAM_NS,
+    };
+    gap_ns <= limit_ns
 }
 
 fn ports(key: &FlowKey) -> u64 {

@@ -108,6 +108,57 @@ fn members_of_a_bond_and_multipath_routes_lose_no_packet() {
 }
 
 #[test]
+fn senders_that_use_one_identification_for_all_packets_lose_none() {
+    for stacked in [None, Some([])] {
+        let mut node = Node::new();
+        if let Some(pairs) = stacked {
+            node = Node::with_stacked(&pairs);
+        }
+        for n in 0..100 {
+            node.wait_us(1000);
+            node.observes(1 + n % 2, SENT, &numbered(1));
+        }
+        assert_eq!(node.packets(), (100, 0));
+        // Forwarded ones are copies all the same.
+        for _ in 0..100 {
+            node.wait_us(1000);
+            node.observes(1, RECEIVED, &numbered(2));
+            node.observes(2, SENT, &numbered(2));
+        }
+        assert_eq!(node.packets(), (200, 100));
+    }
+}
+
+#[test]
+fn interfaces_of_a_virtual_switch_observe_copies_in_one_direction() {
+    let mut node = Node::with_stacked(&[]);
+    for number in 1..=100 {
+        node.observes(1, RECEIVED, &numbered(number));
+        node.observes(2, RECEIVED, &numbered(number));
+        node.observes(1, RECEIVED, &segment(number.into()));
+        node.observes(2, RECEIVED, &segment(number.into()));
+    }
+    assert_eq!(node.packets(), (200, 200));
+}
+
+#[test]
+fn fragments_with_equal_payload_are_different_packets() {
+    let part =
+        |offset: u16, more: u16| ethernet(IP, &ipv4_fragment(17, A, B, 7, more | offset, &[7; 80]));
+    for copies in [CopyDetection::ByTime, CopyDetection::ByInterface] {
+        let mut node = Node::new();
+        node.copies = copies;
+        for (interface, egress) in [(0, RECEIVED), (1, SENT)] {
+            for offset in [0, 10, 20, 30] {
+                let more = if offset == 30 { 0 } else { 0x2000 };
+                node.observes(interface, egress, &part(offset, more));
+            }
+        }
+        assert_eq!(node.packets(), (4, 4));
+    }
+}
+
+#[test]
 fn a_route_that_moves_loses_no_packet() {
     let mut node = Node::with_stacked(&[]);
     for interface in [1, 2, 1] {

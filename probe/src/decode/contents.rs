@@ -5,7 +5,7 @@
 //! checksums, which offloads complete at different places.
 
 use super::ip::Header;
-use super::packet::PacketContents;
+use super::packet::{PacketContents, Repetition};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -26,12 +26,15 @@ pub(super) fn of(header: &Header<'_>) -> PacketContents {
         TCP => 16..18,
         _ => 0..0,
     };
-    let is_later = header.fragment.is_some_and(|fragment| !fragment.first);
+    let is_later = header.fragment.is_some_and(|fragment| fragment.offset != 0);
     let (before, after) = match (payload.get(..checksum.start), payload.get(checksum.end..)) {
         (Some(before), Some(after)) if !is_later => (before, after),
         _ => (payload, &[][..]),
     };
-    let mut hash = u64::from(header.octets);
+    let mut hash = u64::from(header.octets) << 16 | u64::from(header.identification);
+    if let Some(fragment) = header.fragment {
+        hash = mix(hash ^ u64::from(fragment.identification) << 16 ^ u64::from(fragment.offset));
+    }
     for part in [before, after] {
         for word in part.chunks(8) {
             let mut octets = [0; 8];
@@ -42,8 +45,21 @@ pub(super) fn of(header: &Header<'_>) -> PacketContents {
         }
     }
     PacketContents {
-        identification: header.identification,
         hash,
+        repetition: repetition(header),
+    }
+}
+
+fn repetition(header: &Header<'_>) -> Repetition {
+    let words = header.payload.get(12).map(|octet| u32::from(octet >> 4));
+    let transport_octets = header.octets.saturating_sub(header.header_octets);
+    let has_data = words.is_some_and(|words| transport_octets > words.wrapping_mul(4));
+    if header.protocol == TCP && header.fragment.is_none() && has_data {
+        Repetition::Retransmission
+    } else if header.identification != 0 || header.fragment.is_some() {
+        Repetition::Unlikely
+    } else {
+        Repetition::Likely
     }
 }
 

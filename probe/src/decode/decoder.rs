@@ -113,7 +113,7 @@ impl Decoder {
         match header.fragment {
             None => transport::read(&header, &mut info),
             Some(part) => {
-                if part.first {
+                if part.is_first() {
                     transport::read(&header, &mut info);
                     info.payload_octets = 0;
                 } else {

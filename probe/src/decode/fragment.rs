@@ -110,7 +110,7 @@ impl FragmentTable {
         time_ns: u64,
     ) -> Result<PacketInfo, Undecodable> {
         let key = packet_key(&header, part);
-        if part.first {
+        if part.is_first() {
             let first = FirstFragment::Observed {
                 protocol: header.protocol,
                 source_port: info.key.source_port,

@@ -27,8 +27,14 @@ pub(super) struct Fragment {
     /// The protocol, which all fragments of an IPv4 packet share (RFC 791 §3.2). 0 for IPv6, where
     /// it may differ between them (RFC 8200 §4.5).
     pub(super) protocol: u8,
-    /// Offset 0: it contains the transport header.
-    pub(super) first: bool,
+    /// Offset in units of 8 octets. The first fragment has 0, and contains the transport header.
+    pub(super) offset: u16,
+}
+
+impl Fragment {
+    pub(super) const fn is_first(self) -> bool {
+        self.offset == 0
+    }
 }
 
 /// An IP header, extension headers included.
@@ -126,7 +132,7 @@ fn v4(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
         fragment: (more || offset != 0).then(|| Fragment {
             identification: u32::from(identification),
             protocol: fixed[9],
-            first: offset == 0,
+            offset,
         }),
         identification,
         payload: head(payload, payload_octets),
@@ -206,7 +212,7 @@ fn extension_headers(header: &mut Header<'_>) {
                 header.fragment = Some(Fragment {
                     identification: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
                     protocol: 0,
-                    first: offset & 0xfff8 == 0,
+                    offset: offset >> 3,
                 });
             }
         }
@@ -220,7 +226,7 @@ fn extension_headers(header: &mut Header<'_>) {
         header.protocol = next;
         header.header_octets = header.header_octets.saturating_add(size);
         header.payload = tail(header.payload, size);
-        if header.fragment.is_some_and(|fragment| !fragment.first) {
+        if header.fragment.is_some_and(|fragment| !fragment.is_first()) {
             return;
         }
     }

@@ -22,4 +22,4 @@ mod tunnel;
 pub mod tunnel_ports;
 
 pub use decoder::{Decoder, DecoderSettings};
-pub use packet::{NetworkId, PacketContents, PacketInfo, Signal, Undecodable};
+pub use packet::{NetworkId, PacketContents, PacketInfo, Repetition, Signal, Undecodable};

@@ -195,10 +195,23 @@ impl Default for NetworkId {
 /// What distinguishes a packet from others of its flow, and is the same in all its copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketContents {
-    /// IPv4 identification; 0 for IPv6 and for senders that set none.
-    pub identification: u16,
-    /// Hash of the transport header without its checksum, and of the first octets of the payload.
+    /// Hash of the identification and of the position of a fragment, of the transport header
+    /// without its checksum, and of the first octets of the payload.
     pub hash: u64,
+    /// How likely another packet of the flow has the same hash.
+    pub repetition: Repetition,
+}
+
+/// How likely another packet of a flow has the same contents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repetition {
+    /// Nothing in the header distinguishes packets with equal payload.
+    #[default]
+    Likely,
+    /// The packet has an IP identification. Some senders use the same one for all packets.
+    Unlikely,
+    /// The packet has octets of a TCP stream. Only a retransmission is equal.
+    Retransmission,
 }
 
 /// A length as the 32-bit number that lengths of packets are.

@@ -60,7 +60,7 @@ pub(super) fn inside<'a>(
     outer: &Header<'a>,
     ports: &TunnelPorts,
 ) -> Result<Option<Inner<'a>>, Undecodable> {
-    if outer.fragment.is_some_and(|fragment| !fragment.first) {
+    if outer.fragment.is_some_and(|fragment| !fragment.is_first()) {
         return Ok(None);
     }
     match outer.protocol {
