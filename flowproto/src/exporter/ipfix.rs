@@ -25,8 +25,8 @@ pub struct Session {
     messages_at_refresh: u64,
     /// The interface table was sent as it is now.
     interfaces_sent: bool,
-    /// Sent since the templates went out.
-    described: Described,
+    /// The options template of Flow Keys was sent since the last refresh.
+    has_flow_key_template: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,16 +37,6 @@ struct TemplateState {
     used: bool,
     /// When that was seen last, milliseconds since the epoch.
     used_at: u64,
-}
-
-/// RFC 5610 records that are out.
-#[derive(Clone, Copy, Debug, Default)]
-struct Described {
-    /// Options templates too.
-    templates: bool,
-    tunnels: bool,
-    reverse: bool,
-    durations: bool,
 }
 
 impl Session {
@@ -65,7 +55,7 @@ impl Session {
             refreshed: None,
             messages_at_refresh: 0,
             interfaces_sent: false,
-            described: Described::default(),
+            has_flow_key_template: false,
         }
     }
 
@@ -114,7 +104,7 @@ impl Session {
             }
             self.message.send(now, send);
             self.templates.fill(TemplateState::default());
-            self.described = Described::default();
+            self.has_flow_key_template = false;
             self.refreshed = None;
         }
     }
@@ -159,7 +149,7 @@ impl Session {
         self.refreshed = Some(now);
         let anew = first || !self.settings.reliable;
         if anew {
-            self.described = Described::default();
+            self.has_flow_key_template = false;
             self.announce(
                 |shape, is_announced| shape.is_plain() || is_announced,
                 now,
@@ -179,6 +169,7 @@ impl Session {
         self.statistics(anew, now, send);
         if anew {
             self.interfaces(now, send);
+            self.elements(now, send);
             for shape in Shape::all() {
                 if self.is_announced(shape) {
                     self.describe(shape, now, send);
@@ -218,33 +209,30 @@ impl Session {
         self.message.send(now, send);
     }
 
-    /// Sends the Flow Keys of a shape, and the types of its enterprise elements.
+    /// Sends the Flow Keys of a shape.
     #[cold]
     fn describe(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) {
-        let described = &mut self.described;
         let mut options = Options {
             message: &mut self.message,
             now,
             send,
-            with_template: !std::mem::replace(&mut described.templates, true),
+            with_template: !std::mem::replace(&mut self.has_flow_key_template, true),
         };
         options.flow_keys(std::iter::once(shape.template_id()));
-        let mut elements_known = described.tunnels || described.reverse || described.durations;
-        if shape.has(Shape::TUNNELLED) && !described.tunnels {
-            described.tunnels = true;
-            options.with_template = !std::mem::replace(&mut elements_known, true);
-            options.elements(tunnel_elements());
-        }
-        if shape.has(Shape::BIFLOW) && !described.reverse {
-            described.reverse = true;
-            options.with_template = !std::mem::replace(&mut elements_known, true);
-            options.elements(reverse_elements());
-        }
-        if shape.has(Shape::DURATION) && !described.durations {
-            described.durations = true;
-            options.with_template = !elements_known;
-            options.elements(std::iter::once(DURATION_ELEMENT));
-        }
+    }
+
+    /// Sends the types of all enterprise elements (RFC 5610) at once, before any record has them.
+    /// Some collectors miscount variable-length options records in the middle of a session.
+    #[cold]
+    fn elements(&mut self, now: u64, send: &mut Send<'_>) {
+        let mut options = Options {
+            message: &mut self.message,
+            now,
+            send,
+            with_template: true,
+        };
+        let elements = tunnel_elements().chain(reverse_elements());
+        options.elements(elements.chain(std::iter::once(DURATION_ELEMENT)));
     }
 
     fn statistics(&mut self, with_template: bool, now: u64, send: &mut Send<'_>) {
