@@ -99,7 +99,7 @@ fn a_savefile_is_printed_record_by_record_and_then_its_metrics() {
     let stable = |output: &Output| -> Vec<String> {
         let lines = text(&output.stdout).lines();
         lines
-            .filter(|line| !line.contains("scrape_seconds"))
+            .filter(|line| !line.contains("scrape_duration_seconds"))
             .map(str::to_owned)
             .collect()
     };
@@ -205,7 +205,7 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
 }
 
 #[test]
-fn a_full_disk_under_the_flow_log_ends_nothing() {
+fn a_full_disk_under_the_flow_log_is_logged_once_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("export.ipfix");
     std::fs::write(&path, messages(3).concat()).unwrap();
@@ -218,7 +218,12 @@ fn a_full_disk_under_the_flow_log_ends_nothing() {
         "--print-metrics",
     ]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(text(&output.stderr).matches("cannot be written").count(), 1);
+    assert_eq!(
+        text(&output.stderr)
+            .matches("cannot write the flow log")
+            .count(),
+        1
+    );
     let failed = "kipfix_collector_flow_log_dropped_total{reason=\"write_failed\"} 3\n";
     assert!(text(&output.stdout).contains(failed));
 }

@@ -41,7 +41,7 @@ fn a_dump_with_problems_is_a_success() {
     for line in [
         "#1  (file)  36 octets  IPFIX",
         "octetDeltaCount   1500 octets",
-        "!    18  set-length: it says 3 octets",
+        "!    18  set-length: the length is 3 octets",
         "Summary: 2 datagrams, 2 Messages, 1 templates, 1 records",
     ] {
         assert!(dump.contains(line), "{line} is not in\n{dump}");
@@ -49,13 +49,26 @@ fn a_dump_with_problems_is_a_success() {
 }
 
 #[test]
-fn what_it_is_not_allowed_beside_is_said_in_a_sentence() {
+fn another_decoder_reads_the_same_records() {
+    let output = explain(&file(), &["--compare"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let dump = text(&output.stdout);
+    for line in [
+        "  netflow_parser: 1 records, the same",
+        "  netflow_parser reads 1 records of 1, 1 of them the same; 0 datagrams are errors",
+    ] {
+        assert!(dump.contains(line), "{line} is not in\n{dump}");
+    }
+}
+
+#[test]
+fn conflicting_settings_are_refused() {
     let alone = Command::new(env!("CARGO_BIN_EXE_kipfix-collector"))
         .arg("--explain")
         .output()
         .unwrap();
     assert_eq!(alone.status.code(), Some(64));
-    assert!(text(&alone.stderr).contains("explain: allowed only beside read"));
+    assert!(text(&alone.stderr).contains("explain: only allowed with read"));
     for more in [
         ["--flow-log", "stdout:"],
         ["--http", "127.0.0.1:0"],
@@ -64,7 +77,7 @@ fn what_it_is_not_allowed_beside_is_said_in_a_sentence() {
         let output = explain(&file(), &more);
         assert_eq!(output.status.code(), Some(64), "{more:?}");
         assert!(
-            text(&output.stderr).contains("explain: not allowed beside"),
+            text(&output.stderr).contains("explain: not allowed with"),
             "{}",
             text(&output.stderr)
         );
@@ -72,7 +85,7 @@ fn what_it_is_not_allowed_beside_is_said_in_a_sentence() {
 }
 
 #[test]
-fn nobody_reading_on_is_no_failure() {
+fn a_closed_stdout_is_not_a_failure() {
     let mut file = Vec::new();
     for _ in 0..20_000 {
         file.extend(self::file());
@@ -91,7 +104,7 @@ fn nobody_reading_on_is_no_failure() {
 }
 
 #[test]
-fn what_is_no_savefile_is_a_failure() {
+fn an_unknown_format_is_a_failure() {
     let output = explain(b"nothing of the kind", &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(

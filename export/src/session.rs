@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use flowproto::exporter::{ExportSession, NotCarried, OutgoingMessage};
+use flowproto::exporter::{ExportSession, OutgoingMessage, Unsupported};
 use flowproto::{Address, FlowKey, FlowRecord};
 
 use crate::counters::TargetCounters;
@@ -26,7 +26,7 @@ pub trait TransportSession: Send + Debug {
         record: &Self::Record,
         now_milliseconds: u64,
         send: &mut MessageSink<'_>,
-    ) -> Result<(), NotCarried>;
+    ) -> Result<(), Unsupported>;
 
     /// Sends the current Message, and templates and options data that are due.
     fn flush(&mut self, now_milliseconds: u64, send: &mut MessageSink<'_>);
@@ -51,7 +51,7 @@ impl TransportSession for ExportSession {
         record: &FlowRecord,
         now_milliseconds: u64,
         send: &mut MessageSink<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         Self::add(self, record, now_milliseconds, send)
     }
 

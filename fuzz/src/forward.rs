@@ -1,19 +1,21 @@
-//! Records with the names of their ends, as they are forwarded.
+//! Records with the names of their endpoints, as they are forwarded.
 
 use std::sync::Arc;
 
-use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable};
-use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Version};
+use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::{Address, FlowRecord};
-use kipfix_collector::emit::forward::{self, Enriched, Origin};
-use kipfix_collector::enrich::{self, Known};
-use kipfix_collector::worker::Shared;
+use kipfix_collector::emit::forward::{self, ForwardedRecord};
+use kipfix_collector::inventory::TimeRange;
+use kipfix_collector::pipeline::Origin;
+use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint};
+use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_export::{Encoding as _, SessionStart, TransportSession as _};
 
 use crate::decoding::{Taken, number};
 use crate::input::{BEGAN, Octets};
+use crate::pipeline::snapshot_store;
 use crate::records::{self, canonical};
-use crate::worker::shared;
 
 /// Enriched records through a forwarding session: each is decoded with the content and identity of its exporter,
 /// from valid Messages within the size limit. The first octets are the settings.
@@ -22,9 +24,9 @@ pub fn forward(data: &[u8]) {
     let modes = octets.u8();
     let is_reliable = modes & 1 != 0;
     let is_wild = modes & 2 != 0;
-    let shared = shared();
+    let store = snapshot_store();
     let mut most = usize::from(octets.u16()).max(512);
-    let mut session = forward::encoding(&shared).begin(SessionStart {
+    let mut session = forward::encoding(&store).begin(SessionStart {
         exporter_address: Address::UNSPECIFIED,
         max_message_octets: most,
         reliable: is_reliable,
@@ -47,9 +49,9 @@ pub fn forward(data: &[u8]) {
             }
             _ => {
                 let record = records::record(&mut octets, now, is_wild);
-                let enriched = enriched(&shared, &mut octets, record, now);
-                expected.push(carried(&enriched));
-                session.add(&enriched, now, &mut send).unwrap();
+                let record = forwarded(&store, &mut octets, record, now);
+                expected.push(carried(&record));
+                session.add(&record, now, &mut send).unwrap();
             }
         }
     }
@@ -70,7 +72,7 @@ pub fn forward(data: &[u8]) {
         explainer.explain(&captured, &mut Vec::new());
     }
     let counters = process.counters();
-    assert_eq!(counters.unusable, [0; Unusable::ALL.len()]);
+    assert_eq!(counters.unusable.total(), 0);
     assert_eq!(counters.sequence, SequenceCounts::default());
     assert_eq!(counters.records, number(expected.len()));
     for (expected, record) in expected.iter().zip(&taken.records) {
@@ -79,22 +81,22 @@ pub fn forward(data: &[u8]) {
     if is_reliable {
         assert_eq!(process.occupancy().templates, 0);
     }
-    for problem in Problem::ALL {
-        let may_be =
-            is_wild && matches!(problem, Problem::EndBeforeStart | Problem::EndAfterExport);
+    for problem in Rule::ALL {
+        let may_be = is_wild && matches!(problem, Rule::EndBeforeStart | Rule::EndAfterExport);
         let count = explainer.count(problem);
         assert!(count == 0 || may_be, "{count} of {}", problem.as_str());
     }
 }
 
-fn enriched(shared: &Shared, octets: &mut Octets<'_>, record: FlowRecord, now: u64) -> Enriched {
-    let (index, outside) = (shared.index.load(), shared.outside.load());
-    let known = Known {
-        index: &index,
-        outside: &outside,
-    };
+fn forwarded(
+    store: &SnapshotStore,
+    octets: &mut Octets<'_>,
+    record: FlowRecord,
+    now: u64,
+) -> ForwardedRecord {
+    let snapshots = store.load();
     let says = octets.u8();
-    // One direction: who forwards makes two records of a biflow.
+    // One direction: a biflow is forwarded as two records.
     let mut record = record.directions()[0].clone();
     // Addresses that the inventory knows are never hit by chance.
     for (bit, address) in [
@@ -105,22 +107,36 @@ fn enriched(shared: &Shared, octets: &mut Octets<'_>, record: FlowRecord, now: u
             *address = Address::from_v4_bits(0x0a01_0100 | address.v4_bits() & 0x2ff);
         }
     }
-    let span = enrich::span(&record, 0, 0, now);
     let origin = Origin {
-        address: records::address(octets, says & 4 != 0),
+        source_address: records::address(octets, says & 4 != 0),
+        reported_address: Address::UNSPECIFIED,
         observation_domain_id: octets.u32(),
+        version: Version::Ipfix,
         name: octets.text().into(),
     };
-    Enriched {
-        ends: enrich::ends(known, &mut enrich::Recent::default(), &record, span),
+    let resolve = |address| {
+        let found = snapshots.index.lookup(address, TimeRange::instant(now));
+        ResolvedEndpoint {
+            id: found.endpoint,
+            place: snapshots.place(found.endpoint),
+            certainty: found.certainty,
+        }
+    };
+    ForwardedRecord {
+        endpoints: Endpoints {
+            source: resolve(record.key.source_address),
+            destination: resolve(record.key.destination_address),
+            source_service: None,
+            destination_service: None,
+        },
         record,
         origin: Arc::new(origin),
     }
 }
 
 /// What is carried of a record.
-fn carried(enriched: &Enriched) -> FlowRecord {
-    let record = &enriched.record;
+fn carried(forwarded: &ForwardedRecord) -> FlowRecord {
+    let record = &forwarded.record;
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
     carried.connection_sum_duration_milliseconds = 0;
@@ -131,7 +147,7 @@ fn carried(enriched: &Enriched) -> FlowRecord {
     if records::or_none(carried.exporter_address).is_unspecified()
         && record.exporter_address.is_unspecified()
     {
-        carried.exporter_address = enriched.origin.address;
+        carried.exporter_address = forwarded.origin.source_address;
     }
     carried
 }

@@ -1,7 +1,7 @@
 //! The inventory file.
 
 use flowproto::Address;
-use kipfix_collector::inventory::{Bounds, Span, file};
+use kipfix_collector::inventory::{Bounds, TimeRange, file};
 
 const BOUNDS: Bounds = Bounds {
     endpoints: 16,
@@ -22,10 +22,10 @@ pub fn inventory(data: &[u8]) {
             );
         }
         Ok(mut inventory) => {
-            let index = inventory.directory.current();
+            let index = inventory.writer.current();
             let sizes = index.sizes();
             assert!(sizes.nodes <= 4 && sizes.endpoints <= 16, "{sizes:?}");
-            let span = Span {
+            let span = TimeRange {
                 start_milliseconds: 0,
                 end_milliseconds: 1,
             };

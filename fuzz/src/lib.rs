@@ -14,7 +14,7 @@
 //! | [`packets()`] | frames | packets and octets in = in records + counted; bounded |
 //! | [`export()`] | flow records | each version carries the fields that it supports; Messages are valid and within the size limit |
 //! | [`forward()`] | flow records | the same for enriched IPFIX |
-//! | [`worker()`] | datagrams | every direction of every record gets one verdict |
+//! | [`pipeline()`] | datagrams | every direction of every record gets one verdict |
 //! | [`netlink()`] | netlink messages | the iteration ends within the octets |
 //! | [`inventory()`] | an inventory file | an inventory, or one sentence |
 //! | [`outside()`] | a database or cloud ranges | a table, or one sentence; bounded |
@@ -38,11 +38,11 @@ mod messages;
 mod netlink;
 mod outside;
 mod packets;
+mod pipeline;
 mod records;
 mod savefile;
 pub mod seeds;
 mod stream;
-mod worker;
 
 pub use capture::capture;
 pub use explain::explain;
@@ -53,9 +53,9 @@ pub use messages::messages;
 pub use netlink::netlink;
 pub use outside::outside;
 pub use packets::packets;
+pub use pipeline::pipeline;
 pub use savefile::savefile;
 pub use stream::stream;
-pub use worker::worker;
 
 /// A target: takes an input, panics where something does not hold.
 pub type Target = fn(&[u8]);
@@ -70,7 +70,7 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("packets", packets),
     ("export", export),
     ("forward", forward),
-    ("worker", worker),
+    ("pipeline", pipeline),
     ("netlink", netlink),
     ("inventory", inventory),
     ("outside", outside),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use flowproto::Address;
-use kipfix_collector::inventory::outside::{Files, Outside};
+use kipfix_collector::inventory::external::{ExternalSnapshot, ExternalSources};
 
 const MOST_COMBINATIONS: usize = 16;
 
@@ -19,16 +19,16 @@ pub fn outside(data: &[u8]) {
     let thread = format!("{:?}", std::thread::current().id());
     let path: PathBuf = FOLDER.path().join(thread);
     std::fs::write(&path, octets).unwrap();
-    let mut files = Files {
+    let mut files = ExternalSources {
         max_combinations: MOST_COMBINATIONS,
-        ..Files::default()
+        ..ExternalSources::default()
     };
     if kind & 1 == 0 {
         files.databases.push(path);
     } else {
         files.cloud_ranges.push(path);
     }
-    match Outside::load(&files) {
+    match ExternalSnapshot::load(&files) {
         Err(error) => {
             let sentence = error.to_string();
             assert!(!sentence.contains('\n'), "{sentence:?}");

@@ -91,7 +91,7 @@ fn a_forwarded_record_is_what_its_exporter_said() {
 
 #[test]
 fn each_direction_of_a_record_gets_one_verdict() {
-    holds("worker", 1000);
+    holds("pipeline", 1000);
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn a_pod_that_talks_before_its_address_is_reported_is_attributed_once_it_is() {
     sleep(Duration::from_millis(2500));
     let record = flow("10.24.0.7", OUTSIDE);
     ours.send(&record);
-    ours.counts("kipfix_collector_records_waiting", &[], 1);
+    ours.counts("kipfix_collector_records_pending", &[], 1);
     admin.set_status(&pod, &objects::running(&["10.24.0.7"]));
     let line = ours.line(&record);
     assert_says(
@@ -218,7 +218,7 @@ fn a_pod_that_talks_before_its_address_is_reported_is_attributed_once_it_is() {
 fn a_pod_is_remembered_for_as_long_as_asked_after_it_went() {
     let test = "a_pod_is_remembered_for_as_long_as_asked_after_it_went";
     let ns = "remembered";
-    let arguments = ["--deleted-pods-kept", "4s"];
+    let arguments = ["--deleted-retention", "4s"];
     let Some((admin, ours)) = watched(test, ns, &arguments) else {
         return;
     };
@@ -259,10 +259,10 @@ fn an_exporter_whose_clock_is_off_is_believed_but_for_that() {
     ours.send_all(&[record.clone()], now() - behind);
     assert_says(&ours.line(&record), &[("sourcePodName", "young")]);
     let skew = ours.scrape().sum(
-        "kipfix_collector_exporter_clock_skew_milliseconds",
+        "kipfix_collector_exporter_clock_skew_seconds",
         &["exporter=\"127.0.0.1\""],
     );
-    assert!((299_000..=302_000).contains(&skew), "{skew}");
+    assert!((299..=302).contains(&skew), "{skew}");
 }
 
 //------------ Addresses and ports of nodes ------------------------------------------------------
@@ -364,7 +364,7 @@ fn a_pod_that_only_its_nodes_cidr_tells_of_is_an_unknown_pod_of_that_node() {
         ];
         assert_says(&line, &said);
     }
-    let unreported = "kipfix_collector_records_unreported_total";
+    let unreported = "kipfix_collector_records_unattributed_total";
     assert_eq!(ours.scrape().sum(unreported, &[]), 2);
     ours.counts(
         "kipfix_bytes_total",
@@ -629,7 +629,7 @@ fn the_outside_has_names_from_settings_clouds_and_services_without_pods() {
     };
     assert!(eventually(Duration::from_secs(30), again));
     std::fs::write(&clouds, "{").unwrap();
-    ours.counts("kipfix_collector_outside_broken_files", &[], 1);
+    ours.counts("kipfix_collector_external_broken_files", &[], 1);
     let line = ours.attribute(&flow("10.34.0.1", "192.0.2.1"));
     assert_says(&line, &[("destinationCloudRegion", "eu-west-1")]);
 }

@@ -116,7 +116,7 @@ fn what_is_known_stays_known_while_the_api_server_is_away() {
     assert!(since > 0, "a metric has the time");
     let readiness = ours.readiness();
     assert!(
-        readiness.starts_with("HTTP/1.1 200") && readiness.contains("pod"),
+        readiness.starts_with("HTTP/1.1 200") && readiness.contains("pods watch down for"),
         "{readiness}"
     );
 
@@ -159,7 +159,7 @@ fn a_forbidden_kind_is_off_and_the_others_go_on() {
     let mut readiness = String::new();
     let is_off = || {
         readiness = ours.readiness();
-        readiness.starts_with("HTTP/1.1 200") && readiness.contains("services are forbidden")
+        readiness.starts_with("HTTP/1.1 200") && readiness.contains("services watch forbidden")
     };
     assert!(eventually(Duration::from_secs(20), is_off), "{readiness}");
 }
@@ -181,7 +181,7 @@ fn without_an_api_server_it_starts_counts_by_address_and_says_so() {
     ours.counts("kipfix_collector_records_before_inventory_total", &[], 1);
     let readiness = ours.readiness();
     assert!(
-        readiness.contains("not all nodes and pods are known yet"),
+        readiness.contains("initial list of nodes and pods not complete"),
         "{readiness}"
     );
     server.start_api();
@@ -203,7 +203,7 @@ fn records_wait_for_a_server_that_is_slow_to_tell_of_all_nodes_and_pods() {
     let first = || {
         let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &[]);
         ours.send(&flow("10.1.1.10", "10.1.2.10"));
-        ours.counts("kipfix_collector_records_waiting", &[], 1);
+        ours.counts("kipfix_collector_records_pending", &[], 1);
         ours
     };
     // However soon it comes.

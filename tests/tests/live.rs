@@ -235,7 +235,7 @@ fn two_observers(test: &str, network: Network) {
     let mut last = Scrape::default();
     program::eventually(Duration::from_secs(25), || {
         last = scrape(&cluster.node_b, 8080, "127.0.0.1");
-        octets(&last) == want && last.sum("kipfix_collector_records_waiting", &[]) == 0
+        octets(&last) == want && last.sum("kipfix_collector_records_pending", &[]) == 0
     });
     assert_eq!(
         octets(&last),

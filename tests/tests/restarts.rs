@@ -319,7 +319,7 @@ impl Stage {
         let mut reported = 0;
         let is_equal = || {
             let scrape = self.ways[0].scrape(&self.far);
-            let of = "of=\"exported_records\"";
+            let of = "statistic=\"exported_records\"";
             reported = scrape.sum("kipfix_collector_exporter_reported", &[of]);
             reported == sent
         };

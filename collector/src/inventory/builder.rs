@@ -1,13 +1,13 @@
-//! The strict way to fill a [`Directory`]: two claims that cannot both be true are a [`Conflict`].
+//! The strict way to fill a [`IndexWriter`]: two claims that cannot both be true are a [`Conflict`].
 
 use std::sync::Arc;
 
 use flowproto::Address;
 use ipnet::IpNet;
 
-use super::directory::{Bounds, Directory};
-use super::holders::Key;
-use super::index::{Endpoint, EndpointId, EndpointKind, Index, Node, NodeId};
+use super::address_history::AddressKey;
+use super::snapshot::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, NodeId};
+use super::writer::{Bounds, IndexWriter};
 
 /// Two claims on one address or prefix that cannot both be true.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub struct Conflict {
 /// Collects claims that hold at all times.
 #[derive(Debug, Default)]
 pub struct IndexBuilder {
-    directory: Directory,
+    writer: IndexWriter,
 }
 
 impl IndexBuilder {
@@ -35,19 +35,19 @@ impl IndexBuilder {
     #[must_use]
     pub fn within(bounds: Bounds) -> Self {
         Self {
-            directory: Directory::new(bounds),
+            writer: IndexWriter::new(bounds),
         }
     }
 
     /// A name, kept once however often it occurs.
     pub fn intern(&mut self, name: &str) -> Arc<str> {
-        self.directory.intern(name)
+        self.writer.intern(name)
     }
 
     /// The node of that name, if it was added.
     #[must_use]
     pub fn node_named(&self, name: &str) -> Option<NodeId> {
-        self.directory.node_named(name)
+        self.writer.node_named(name)
     }
 
     /// Adds a node; its addresses and pod CIDRs are claimed apart.
@@ -60,19 +60,19 @@ impl IndexBuilder {
             first: first.into(),
             second: second.into(),
         };
-        if self.directory.node_named(&node.name).is_some() {
+        if self.writer.node_named(&node.name).is_some() {
             return Err(twice("a node", "another node"));
         }
-        let Some(id) = self.directory.node(&node.name, 0) else {
+        let Some(id) = self.writer.node(&node.name, 0) else {
             return Err(twice("a node", "more nodes than max_nodes allows"));
         };
-        self.directory.set_node(id, node);
+        self.writer.set_node(id, node);
         Ok(id)
     }
 
     /// Adds an endpoint; its addresses are claimed apart.
     pub fn add_endpoint(&mut self, endpoint: Endpoint) -> EndpointId {
-        self.directory.add_endpoint(endpoint, 0)
+        self.writer.add_endpoint(endpoint, 0)
     }
 
     /// Says that `id` holds `address`. A node's address stays the node's, whoever else names it:
@@ -80,9 +80,9 @@ impl IndexBuilder {
     ///
     /// # Errors
     /// Somebody else holds the address.
-    pub fn claim_address(&mut self, address: Address, id: EndpointId) -> Result<(), Conflict> {
-        let key = Key::address(address);
-        if let Some(holder) = self.directory.holder(key).filter(|holder| *holder != id) {
+    pub fn assign_address(&mut self, address: Address, id: EndpointId) -> Result<(), Conflict> {
+        let key = AddressKey::address(address);
+        if let Some(holder) = self.writer.assignee(key).filter(|holder| *holder != id) {
             let (held_by, claimed_by) = (self.kind(holder), self.kind(id));
             if (held_by == EndpointKind::Node) == (claimed_by == EndpointKind::Node) {
                 return Err(Conflict {
@@ -92,7 +92,7 @@ impl IndexBuilder {
                 });
             }
         }
-        self.directory.hold(key, id, 0, 0);
+        self.writer.assign(key, id, 0, 0);
         Ok(())
     }
 
@@ -100,8 +100,8 @@ impl IndexBuilder {
     ///
     /// # Errors
     /// The very same prefix was claimed before.
-    pub fn claim_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Result<(), Conflict> {
-        if let Some(holder) = self.directory.claim_prefix(prefix, id) {
+    pub fn assign_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Result<(), Conflict> {
+        if let Some(holder) = self.writer.assign_prefix(prefix, id) {
             return Err(Conflict {
                 what: format!("CIDR {prefix}"),
                 first: self.describe(holder),
@@ -111,25 +111,25 @@ impl IndexBuilder {
         Ok(())
     }
 
-    /// The directory, to go on from.
+    /// The writer, to go on from.
     #[must_use]
-    pub fn into_directory(self) -> Directory {
-        self.directory
+    pub fn into_writer(self) -> IndexWriter {
+        self.writer
     }
 
     /// The finished snapshot.
     #[must_use]
-    pub fn build(mut self) -> Index {
-        self.directory.current()
+    pub fn build(mut self) -> IndexSnapshot {
+        self.writer.current()
     }
 
     fn kind(&self, id: EndpointId) -> EndpointKind {
-        self.directory.endpoint(id).kind
+        self.writer.endpoint(id).kind
     }
 
     fn describe(&self, id: EndpointId) -> String {
-        let endpoint = self.directory.endpoint(id);
-        let node = endpoint.node.map(|node| &self.directory.node_of(node).name);
+        let endpoint = self.writer.endpoint(id);
+        let node = endpoint.node.map(|node| &self.writer.node_of(node).name);
         match (endpoint.kind, node) {
             (EndpointKind::Pod, Some(node)) if endpoint.name.is_empty() => {
                 format!("the pods of node {node}")
@@ -146,10 +146,10 @@ impl IndexBuilder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::holders::Span;
+    use super::super::address_history::TimeRange;
     use super::*;
 
-    const NEVER: Span = Span::moment(0);
+    const NEVER: TimeRange = TimeRange::instant(0);
 
     fn address(text: &str) -> Address {
         Address::from(text.parse::<std::net::IpAddr>().unwrap())
@@ -163,11 +163,11 @@ mod tests {
         }
     }
 
-    fn named(prefixes: &[&str]) -> Index {
+    fn named(prefixes: &[&str]) -> IndexSnapshot {
         let mut builder = IndexBuilder::new();
         for text in prefixes {
             let id = builder.add_endpoint(endpoint(EndpointKind::External, text));
-            builder.claim_prefix(text.parse().unwrap(), id).unwrap();
+            builder.assign_prefix(text.parse().unwrap(), id).unwrap();
         }
         builder.build()
     }
@@ -216,7 +216,7 @@ mod tests {
         let index = IndexBuilder::new().build();
         assert_eq!(
             index.lookup(address("10.0.0.1"), NEVER).endpoint,
-            EndpointId::OUTSIDE
+            EndpointId::EXTERNAL
         );
         assert!(index.is_empty());
     }
@@ -229,7 +229,7 @@ mod tests {
             let node = builder.add_endpoint(endpoint(EndpointKind::Node, "node-a"));
             let claims = if node_first { [node, pod] } else { [pod, node] };
             for id in claims {
-                builder.claim_address(address("10.9.0.1"), id).unwrap();
+                builder.assign_address(address("10.9.0.1"), id).unwrap();
             }
             assert_eq!(
                 builder.build().lookup(address("10.9.0.1"), NEVER).endpoint,
@@ -243,9 +243,9 @@ mod tests {
         let mut builder = IndexBuilder::new();
         let one = builder.add_endpoint(endpoint(EndpointKind::Pod, "one"));
         let two = builder.add_endpoint(endpoint(EndpointKind::Pod, "two"));
-        builder.claim_address(address("10.1.0.1"), one).unwrap();
+        builder.assign_address(address("10.1.0.1"), one).unwrap();
         let conflict = builder
-            .claim_address(address("::ffff:10.1.0.1"), two)
+            .assign_address(address("::ffff:10.1.0.1"), two)
             .unwrap_err();
         assert_eq!(
             conflict.to_string(),

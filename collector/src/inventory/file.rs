@@ -18,9 +18,9 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::builder::{Conflict, IndexBuilder};
-use super::directory::{Bounds, Directory};
-use super::index::{Endpoint, EndpointKind, Node};
-use super::outside::NamedCidr;
+use super::external::NamedCidr;
+use super::snapshot::{Endpoint, EndpointKind, Node};
+use super::writer::{Bounds, IndexWriter};
 
 /// Text of a label where the truth is not known, though there must be one.
 const UNKNOWN: &str = "unknown";
@@ -166,7 +166,7 @@ impl TryFrom<String> for PrefixText {
 #[derive(Debug)]
 pub struct Inventory {
     /// Who holds an address of the cluster.
-    pub directory: Directory,
+    pub writer: IndexWriter,
     /// Who is who outside.
     pub cidrs: Vec<NamedCidr>,
 }
@@ -222,7 +222,7 @@ pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
         name: entry.name.0,
     };
     Ok(Inventory {
-        directory: builder.into_directory(),
+        writer: builder.into_writer(),
         cidrs: document.cidrs.into_iter().map(named).collect(),
     })
 }
@@ -246,7 +246,7 @@ fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflic
     };
     let itself = builder.add_endpoint(itself);
     for address in &entry.addresses {
-        builder.claim_address(address.0, itself)?;
+        builder.assign_address(address.0, itself)?;
     }
     if entry.pod_cidrs.is_empty() {
         return Ok(());
@@ -261,7 +261,7 @@ fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflic
     };
     let its_pods = builder.add_endpoint(its_pods);
     for prefix in &entry.pod_cidrs {
-        builder.claim_prefix(prefix.0, its_pods)?;
+        builder.assign_prefix(prefix.0, its_pods)?;
     }
     Ok(())
 }
@@ -291,7 +291,7 @@ fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry) -> Result<(), String> {
     let id = builder.add_endpoint(pod);
     for address in &entry.addresses {
         builder
-            .claim_address(address.0, id)
+            .assign_address(address.0, id)
             .map_err(|conflict| conflict.to_string())?;
     }
     Ok(())
@@ -309,19 +309,19 @@ fn add_service(builder: &mut IndexBuilder, entry: &ServiceEntry) -> Result<(), C
     };
     let id = builder.add_endpoint(service);
     for address in &entry.addresses {
-        builder.claim_address(address.0, id)?;
+        builder.assign_address(address.0, id)?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::holders::Span;
-    use super::super::index::Index;
+    use super::super::address_history::TimeRange;
+    use super::super::snapshot::IndexSnapshot;
     use super::*;
 
-    fn parse(text: &str) -> Result<Index, String> {
-        super::parse(text, Bounds::default()).map(|mut inventory| inventory.directory.current())
+    fn parse(text: &str) -> Result<IndexSnapshot, String> {
+        super::parse(text, Bounds::default()).map(|mut inventory| inventory.writer.current())
     }
 
     const CONTRACT: &str = "\
@@ -331,9 +331,9 @@ services: [{name: web, namespace: shop, addresses: [10.96.0.10]}]
 cidrs:    [{cidr: 192.0.2.0/24, name: office}]
 ";
 
-    fn at<'a>(index: &'a Index, ip: &str) -> &'a Endpoint {
+    fn at<'a>(index: &'a IndexSnapshot, ip: &str) -> &'a Endpoint {
         let address = Address::from(ip.parse::<IpAddr>().unwrap());
-        index.endpoint(index.lookup(address, Span::moment(0)).endpoint)
+        index.endpoint(index.lookup(address, TimeRange::instant(0)).endpoint)
     }
 
     #[test]

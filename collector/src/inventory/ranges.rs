@@ -5,7 +5,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use ipnet::IpNet;
 
-use super::index::EndpointId;
+use super::snapshot::EndpointId;
 
 /// Prefixes flattened into ranges that do not overlap: the narrowest prefix around an address is found
 /// by one binary search. Built once, never changed; small enough to stay in the cache.
@@ -30,7 +30,7 @@ impl Ranges {
         spans.sort_by_key(|(first, last, _)| (*first, std::cmp::Reverse(*last)));
         let mut ranges = Self::default();
         let mut open: Vec<(u128, EndpointId)> = Vec::new();
-        ranges.begin(0, EndpointId::OUTSIDE);
+        ranges.begin(0, EndpointId::EXTERNAL);
         for (first, last, id) in spans {
             ranges.close(&mut open, Some(first));
             ranges.begin(first, id);
@@ -47,7 +47,7 @@ impl Ranges {
                 break;
             }
             open.pop();
-            let enclosing = open.last().map_or(EndpointId::OUTSIDE, |(_, id)| *id);
+            let enclosing = open.last().map_or(EndpointId::EXTERNAL, |(_, id)| *id);
             if let Some(after) = last.checked_add(1) {
                 self.begin(after, enclosing);
             }
@@ -69,6 +69,6 @@ impl Ranges {
             .checked_sub(1)
             .and_then(|at| self.ids.get(at))
             .copied()
-            .unwrap_or(EndpointId::OUTSIDE)
+            .unwrap_or(EndpointId::EXTERNAL)
     }
 }

@@ -1,10 +1,13 @@
-//! Settings: flags, their meaning and defaults, and what they must be with each other.
+//! Settings: flags, their meaning and defaults, and the rules between them.
 //!
 //! Defaults < `--config FILE` (YAML, keys as the flags with `_`) < environment
 //! (`KIPFIX_COLLECTOR__…`) < flags.
 
 mod check;
+mod flow_direction;
 mod parts;
+
+pub use flow_direction::FlowDirection;
 
 use std::path::PathBuf;
 
@@ -16,14 +19,12 @@ use kipfix_service::settings::{self, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Preset;
-use crate::emit::FlowLogTarget;
-use crate::emit::forward::Which;
+use crate::emit::flow_log::FlowLogTarget;
+use crate::emit::forward::ForwardFilter;
 use crate::emit::replicate::ReplicaUrl;
-use crate::inventory::outside::NamedCidr;
-use crate::receive::listen::ListenUrl;
+use crate::inventory::external::NamedCidr;
+use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
-
-pub use parts::milliseconds;
 
 /// Prefix of the settings in the environment.
 pub const ENVIRONMENT_PREFIX: &str = "KIPFIX_COLLECTOR__";
@@ -31,42 +32,42 @@ pub const ENVIRONMENT_PREFIX: &str = "KIPFIX_COLLECTOR__";
 const AFTER_HELP: &str = "\
 Examples:
   kipfix-collector --inventory cluster.yaml --flow-log file:/var/log/flows.json
-      listen on UDP 4739 and 2055, say who is who by the file, serve http://HOST:8080/metrics
+      listen on UDP 4739 and 2055, attribute by the file, serve http://HOST:8080/metrics
   kipfix-collector --read export.pcap --flow-log stdout: --print-metrics
       print every record of a capture as JSON, then the counters, and exit
   kipfix-collector --read export.pcap --explain
-      print every octet of it, readable, and what is wrong with it
+      print every message, set and record of a capture, and every violation of the protocol
 
 Every flag is also a key of the --config file (with _ for -) and an environment variable
 (KIPFIX_COLLECTOR__ and the key in capitals; lists separated by commas).
-Exit codes: 0 asked to stop or done, 64 bad settings, 1 could not start or a stage died.";
+Exit codes: 0 stopped on request or done, 64 invalid settings, 1 start failed or a stage died.";
 
 #[expect(
     rustdoc::broken_intra_doc_links,
     reason = "the texts of --help have addresses such as [::]:8080 in them"
 )]
-/// Collects NetFlow and IPFIX, adds who the addresses are, and serves Prometheus counters.
+/// Collects NetFlow and IPFIX, attributes flows to Kubernetes workloads, and serves Prometheus counters.
 #[derive(Debug, Default, Parser, Serialize)]
 #[command(name = "kipfix-collector", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Flags {
-    /// Receive flow export here: udp://ADDRESS:PORT (IPFIX, NetFlow v9, v7, v5), tcp://ADDRESS:PORT
-    /// (IPFIX) or tls://ADDRESS:PORT?cert=FILE&key=FILE; with &client-ca=FILE exporters must show a
-    /// certificate of one of these CAs, with &client-name=NAME (repeatable) one for that name. The
-    /// files are read again when they change. Repeatable [default: udp://[::]:4739 and
-    /// udp://[::]:2055, both IPv6 and IPv4]
+    /// Address on which flow export is received: udp://ADDRESS:PORT (IPFIX, NetFlow v9, v7, v5),
+    /// tcp://ADDRESS:PORT (IPFIX) or tls://ADDRESS:PORT?cert=FILE&key=FILE. With &client-ca=FILE
+    /// exporters must present a certificate signed by one of these CAs, with &client-name=NAME
+    /// (repeatable) one for that name. Changed files are reloaded. Repeatable
+    /// [default: udp://[::]:4739 and udp://[::]:2055, both for IPv6 and IPv4]
     #[arg(long, value_name = "URL", help_heading = "Input")]
     pub listen: Vec<ListenUrl>,
-    /// Exporters that may send: a CIDR, an address, or nodes for the cluster's nodes; repeatable.
-    /// Others are refused and counted [default: everyone]
+    /// Exporters that may send: a CIDR, an address, or nodes for the nodes of the cluster. Others are
+    /// refused and counted. Repeatable [default: all]
     #[arg(long, value_name = "CIDR|nodes", help_heading = "Input")]
     pub allow_exporters: Vec<AllowedExporters>,
-    /// Read a pcap or pcapng capture of flow export, or an IPFIX file, as if received; '-' is stdin;
-    /// repeatable. Exits when done; then nothing listens unless its flag is given
+    /// Read a pcap or pcapng capture of flow export, or an IPFIX file, as if it were received, and exit.
+    /// '-' is stdin. No socket is opened unless its flag is given. Repeatable
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub read: Vec<PathBuf>,
-    /// With --read: print on stdout every message, set, template and record, with names, units and
-    /// offsets, what is wrong with it and which rule that breaks; nothing else is done. Problems in the
-    /// input are no failure: the exit code is 0
+    /// With --read: print every message, set, template and record on stdout, with names, units and
+    /// offsets, and every violation of the protocol with its rule. Nothing else is done. Violations in
+    /// the input do not change the exit code
     #[arg(
         long,
         value_name = "BOOL",
@@ -75,119 +76,136 @@ pub struct Flags {
         help_heading = "Input"
     )]
     pub explain: Option<bool>,
-    /// Threads that receive and decode datagrams, and as many for connections, each with a socket of
-    /// its own; an exporter stays on one [default: 1]
+    /// With --explain: also decode each datagram with netflow_parser, a widely embedded decoder, and
+    /// print where it reads a record differently
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Input"
+    )]
+    pub compare: Option<bool>,
+    /// Keep templates, options data and sequence numbers of exporters that send datagrams in this file,
+    /// so that they survive a restart. Written every minute and at the end [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub state: Option<PathBuf>,
+    /// Number of threads that receive and decode datagrams, and of those for connections. Each has
+    /// sockets of its own, and an exporter stays on one of them [default: 1]
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub workers: Option<usize>,
-    /// Receive buffer of each socket, in bytes or with K, M, G [default: 8MiB]
+    /// Receive buffer of each UDP socket, in bytes or with K, M, G [default: 8MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Input")]
     pub receive_buffer: Option<Size>,
 
-    /// Connections (TCP, TLS) at once [default: 1024]
+    /// Maximum number of open connections (TCP, TLS) [default: 1024]
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub max_connections: Option<usize>,
-    /// ... and from one address. At either bound, the oldest that has brought no Message yet gives way
-    /// to a new one [default: 512]
+    /// Maximum number of open connections from one address. When a limit is reached, the oldest
+    /// connection without a complete Message is closed for a new one [default: 512]
     #[arg(long, value_name = "N", help_heading = "Input")]
-    pub max_connections_of_address: Option<usize>,
-    /// A TLS handshake, and a Message that has begun, must be complete within [default: 10s]
+    pub max_connections_per_address: Option<usize>,
+    /// Maximum time for a TLS handshake, and for the rest of a Message that has begun [default: 10s]
     #[arg(long, value_name = "SPAN", help_heading = "Input")]
     pub read_timeout: Option<Span>,
-    /// A connection that brings no Message for so long is closed [default: 30m]
+    /// Time without a Message after which a connection is closed [default: 30m]
     #[arg(long, value_name = "SPAN", help_heading = "Input")]
     pub connection_idle: Option<Span>,
 
-    /// Ask Kubernetes who holds an address: auto (if there is a cluster), off, or a kubeconfig file
-    /// [default: auto]
-    #[arg(long, value_name = "auto|off|KUBECONFIG", help_heading = "Who is who")]
+    /// Watch Kubernetes for pods, nodes and Services: auto (if running in a cluster), off, or a
+    /// kubeconfig file [default: auto]
+    #[arg(long, value_name = "auto|off|KUBECONFIG", help_heading = "Attribution")]
     pub kubernetes: Option<String>,
-    /// YAML file that says who holds an address: nodes, pods, services, cidrs
-    #[arg(long, value_name = "FILE", help_heading = "Who is who")]
+    /// YAML file with nodes, pods, services and cidrs, instead of or next to Kubernetes
+    #[arg(long, value_name = "FILE", help_heading = "Attribution")]
     pub inventory: Option<PathBuf>,
-    /// How long a record waits until it is known whether the other node is observed too [default: 10s]
-    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    /// How long a record waits until it is known whether the other node of its flow is observed, too
+    /// [default: 10s]
+    #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
     pub observer_wait: Option<Span>,
-    /// How many records wait for that at the most, and how many for Kubernetes, for each worker
-    /// [default: 65536]
-    #[arg(long, value_name = "N", help_heading = "Who is who")]
-    pub held_records: Option<usize>,
+    /// Maximum size of the pending records of a worker: those that wait for the other observer or for
+    /// the inventory. Each exporter has a share; when it is full, records are decided early
+    /// [default: 16MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Attribution")]
+    pub pending_queue: Option<Size>,
 
-    /// How long a record waits for the pod whose address it names to be reported [default: 5s]
-    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    /// How long a record waits for Kubernetes to report the pod that has its address [default: 5s]
+    #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
     pub attribution_wait: Option<Span>,
-    /// How long, from the start on, records wait for the first word of Kubernetes [default: 30s]
-    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    /// Maximum time after start to hold records until the initial Kubernetes list is loaded
+    /// [default: 30s]
+    #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
     pub inventory_wait: Option<Span>,
-    /// How long a pod, node or service is remembered after its end [default: 5m]
-    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
-    pub deleted_pods_kept: Option<Span>,
-    /// An exporter's clock may be off by so much; if it is by more, its records are taken to be of
-    /// the moment when they arrive [default: 10m]
-    #[arg(long, value_name = "SPAN", help_heading = "Who is who")]
+    /// How long a deleted pod, node or Service is retained for late records [default: 5m]
+    #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
+    pub deleted_retention: Option<Span>,
+    /// Maximum clock offset of an exporter. If it is larger, its records are taken to be of the time at
+    /// which they arrive [default: 10m]
+    #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
     pub max_clock_skew: Option<Span>,
-    /// Label of a Node that names its node pool [default: none]
-    #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
+    /// Node label whose value is the node pool [default: none]
+    #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
     pub node_pool_label: Option<String>,
-    /// Label of a Namespace that names the group it belongs to: a team, a cost centre. Namespaces are
-    /// only watched for it [default: none]
-    #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
+    /// Namespace label whose value is the group of the namespace, e.g. a team or cost centre.
+    /// Namespaces are watched only if it is set [default: none]
+    #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
     pub namespace_label: Option<String>,
-    /// Labels that name the workload of a pod without a controller, the first that it has; repeatable
-    /// [default: app.kubernetes.io/name, app and k8s-app]
-    #[arg(long, value_name = "LABEL", help_heading = "Who is who")]
+    /// Pod labels whose value is the workload of a pod without a controller; the first one that the pod
+    /// has is used. Repeatable [default: app.kubernetes.io/name, app and k8s-app]
+    #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
     pub workload_labels: Vec<String>,
-    /// Labels by which a pod is known as a probe: a node with a Ready one is observed
+    /// Labels of probe pods. A node with a Ready probe is observed
     /// [default: app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe]
-    #[arg(long, value_name = "LABEL=VALUE,...", help_heading = "Who is who")]
+    #[arg(long, value_name = "LABEL=VALUE,...", help_heading = "Attribution")]
     pub probe_selector: Option<String>,
-    /// Name of this cluster: label "cluster" of every traffic metric, "clusterId" in the flow log
+    /// Name of the cluster: label "cluster" of every traffic metric, "clusterId" in the flow log
     /// [default: none]
-    #[arg(long, value_name = "NAME", help_heading = "Who is who")]
+    #[arg(long, value_name = "NAME", help_heading = "Attribution")]
     pub cluster_name: Option<String>,
-    /// Pods, services, nodes and pod CIDRs known at once, those remembered too [default: 1048576]
-    #[arg(long, value_name = "N", help_heading = "Who is who")]
+    /// Maximum number of pods, Services, nodes and pod CIDRs, including retained ones
+    /// [default: 1048576]
+    #[arg(long, value_name = "N", help_heading = "Attribution")]
     pub max_endpoints: Option<u32>,
-    /// Nodes known at once, those remembered too [default: 16384]
-    #[arg(long, value_name = "N", help_heading = "Who is who")]
+    /// Maximum number of nodes, including retained ones [default: 16384]
+    #[arg(long, value_name = "N", help_heading = "Attribution")]
     pub max_nodes: Option<u32>,
 
-    /// Name of an address range outside; of several around an address the longest prefix names it;
-    /// repeatable
-    #[arg(long, value_name = "CIDR=NAME", help_heading = "Who is outside")]
+    /// Name of an external address range. The longest matching prefix is used. Repeatable
+    #[arg(long, value_name = "CIDR=NAME", help_heading = "External addresses")]
     pub cidr: Vec<NamedCidr>,
-    /// Database in MaxMind's format (.mmdb) that knows autonomous systems, countries or both; repeatable,
-    /// the first one that knows an address is believed. Read again when it changes
-    #[arg(long, value_name = "FILE", help_heading = "Who is outside")]
+    /// Database of autonomous systems or countries in MaxMind's format (.mmdb). The first one that has
+    /// an address is used. Reloaded when it changes. Repeatable
+    #[arg(long, value_name = "FILE", help_heading = "External addresses")]
     pub geoip: Vec<PathBuf>,
-    /// Address ranges as a cloud publishes them: AWS ip-ranges.json, Google cloud.json and goog.json,
-    /// Azure ServiceTags_*.json; repeatable. Read again when it changes
-    #[arg(long, value_name = "FILE", help_heading = "Who is outside")]
+    /// Address ranges as published by a cloud: AWS ip-ranges.json, Google cloud.json and goog.json, Azure
+    /// ServiceTags_*.json. Reloaded when it changes. Repeatable
+    #[arg(long, value_name = "FILE", help_heading = "External addresses")]
     pub cloud_ranges: Vec<PathBuf>,
-    /// Combinations of name, system, country and cloud told apart; further ones are "other"
-    /// [default: 262144]
-    #[arg(long, value_name = "N", help_heading = "Who is outside")]
-    pub max_outside: Option<usize>,
+    /// Maximum number of combinations of name, autonomous system, country and cloud. Further ones are
+    /// "other" [default: 262144]
+    #[arg(long, value_name = "N", help_heading = "External addresses")]
+    pub max_external: Option<usize>,
 
-    /// Serve /metrics, /livez and /readyz here [default: [::]:8080]
+    /// Address of /metrics, /livez and /readyz [default: [::]:8080]
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
     pub http: Option<ListenAddress>,
-    /// Write every record as one line of JSON
+    /// Write every record as a line of JSON
     #[arg(long, value_name = "stdout:|file:PATH", help_heading = "Output")]
     pub flow_log: Option<FlowLogTarget>,
-    /// How much of the flow log may wait for a slow disk or reader before lines are dropped
+    /// Maximum size of the flow log's queue. When it is full, lines are dropped and counted
     /// [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub flow_log_queue: Option<Size>,
-    /// Send records on as IPFIX, with the names of their ends (Antrea's elements, and our own where there is no
-    /// public one); repeatable. tls:// takes ca=FILE, cert=FILE and key=FILE, file: rotate-size=SIZE,
-    /// rotate-every=TIME and keep=N
+    /// Send records as IPFIX with the names of their endpoints (Antrea's elements, and kipfix's own where
+    /// there is no public one). tls:// takes ca=FILE, cert=FILE and key=FILE; file: takes
+    /// rotate-size=SIZE, rotate-every=TIME and keep=N. Repeatable
     #[arg(
         long,
         value_name = "udp://HOST:PORT|tcp://...|tls://...|file:PATH",
         help_heading = "Output"
     )]
     pub forward: Vec<Target>,
-    /// Which records are sent on: counted (of two nodes that saw a flow, one node's) or all
+    /// The records that are forwarded: counted (of two nodes that see a flow, one node's) or all
     /// [default: counted]
     #[arg(
         long,
@@ -195,23 +213,25 @@ pub struct Flags {
         hide_possible_values = true,
         help_heading = "Output"
     )]
-    pub forward_records: Option<Which>,
-    /// Records that may wait to be sent on before some are dropped, and as many for each target of TCP,
-    /// TLS and files [default: 65536]
+    pub forward_records: Option<ForwardFilter>,
+    /// Maximum number of records in the forward queue, and in that of each TCP, TLS or file target. When
+    /// it is full, records are dropped and counted [default: 65536]
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub forward_queue: Option<usize>,
-    /// Pass every datagram on as it came, over UDP; repeatable. The exporter's address is kept where the
-    /// kernel lets us (NET_ADMIN or NET_RAW): source=keep insists on that, source=own does without
+    /// Send every datagram over UDP as it was received. The exporter's source address is kept if the
+    /// kernel permits it (NET_ADMIN or NET_RAW): source=keep requires that, source=own does without.
+    /// Repeatable
     #[arg(
         long,
         value_name = "udp://HOST:PORT[?source=keep|own]",
         help_heading = "Output"
     )]
     pub replicate: Vec<ReplicaUrl>,
-    /// How much may wait for each such target before datagrams are dropped [default: 8MiB]
+    /// Maximum size of the queue of each --replicate target. When it is full, datagrams are dropped and
+    /// counted [default: 8MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub replicate_queue: Option<Size>,
-    /// With --read: print what a scrape would say on stdout at the end
+    /// With --read: print the metrics on stdout at the end
     #[arg(
         long,
         value_name = "BOOL",
@@ -221,7 +241,7 @@ pub struct Flags {
     )]
     pub print_metrics: Option<bool>,
 
-    /// Metric families to serve: workloads, nodes, zones, external; repeatable [default: the first three]
+    /// Metric families: workloads, nodes, zones, external. Repeatable [default: the first three]
     #[arg(
         long,
         value_name = "NAME",
@@ -229,7 +249,7 @@ pub struct Flags {
         help_heading = "Metrics"
     )]
     pub preset: Vec<Preset>,
-    /// Count traffic inside a node too (class intra_node)
+    /// Also count traffic within a node (class intra_node)
     #[arg(
         long,
         value_name = "BOOL",
@@ -238,7 +258,7 @@ pub struct Flags {
         help_heading = "Metrics"
     )]
     pub intra_node: Option<bool>,
-    /// Count each record of an exporter that counts no connections as one connection
+    /// Count each record of an exporter that does not count connections as one connection
     #[arg(
         long,
         value_name = "BOOL",
@@ -247,9 +267,8 @@ pub struct Flags {
         help_heading = "Metrics"
     )]
     pub connections_from_flows: Option<bool>,
-    /// Of exporters that are no node of the cluster, count only records of this direction: for routers
-    /// that report a flow both where it enters and where it leaves. both, ingress or egress
-    /// [default: both]
+    /// Direction of the records that count, of exporters that are not a node of the cluster: both, ingress
+    /// or egress. For routers that report a flow on each of its interfaces [default: both]
     #[arg(
         long,
         value_name = "DIRECTION",
@@ -257,8 +276,8 @@ pub struct Flags {
         help_heading = "Metrics"
     )]
     pub flow_direction: Option<FlowDirection>,
-    /// The same of exporters on the nodes of the cluster, where these are no probes of kipfix: for Open
-    /// vSwitch (OVN-Kubernetes). both, ingress or egress [default: both]
+    /// The same for exporters on the nodes of the cluster, e.g. Open vSwitch (OVN-Kubernetes)
+    /// [default: both]
     #[arg(
         long,
         value_name = "DIRECTION",
@@ -266,58 +285,69 @@ pub struct Flags {
         help_heading = "Metrics"
     )]
     pub node_flow_direction: Option<FlowDirection>,
-    /// Exporters that have series of their own among the self-metrics, for each worker; the others are
-    /// summed up as "other" [default: 256]
+    /// Maximum number of exporters with self-metrics of their own, for each worker [default: 256]
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_exporter_series: Option<usize>,
-    /// Series of a family; further ones are counted under the label value "other" [default: 100000]
+    /// Maximum number of series of a family. Further ones are counted under the label value "other"
+    /// [default: 100000]
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_series: Option<usize>,
-    /// A series that nothing was added to for so long goes [default: 1h]
+    /// Time without an addition after which a series is removed [default: 1h]
     #[arg(long, value_name = "SPAN", help_heading = "Metrics")]
     pub series_idle: Option<Span>,
-    /// Pairs of endpoints that a worker counts before they are added to the series, without waiting
-    /// for a scrape [default: 262144]
+    /// Maximum number of pairs of endpoints that a worker counts before they are merged into the series
+    /// without a scrape [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_edges: Option<usize>,
 
-    /// Observation Domains known at once, for each worker; the one longest silent goes for a new one
-    /// [default: 4096]
-    #[arg(long, value_name = "N", help_heading = "Bounds of the decoder")]
+    /// Maximum number of Observation Domains, for each worker. A new one replaces one that has sent no
+    /// record, else one of the same address, else one that has been silent for a minute [default: 4096]
+    #[arg(long, value_name = "N", help_heading = "Decoder limits")]
     pub max_domains: Option<usize>,
-    /// Templates of an Observation Domain [default: 4096]
-    #[arg(long, value_name = "N", help_heading = "Bounds of the decoder")]
+    /// Maximum number of templates of an Observation Domain [default: 4096]
+    #[arg(long, value_name = "N", help_heading = "Decoder limits")]
     pub max_templates: Option<usize>,
-    /// Records that came before their template may take so much [default: 16MiB]
-    #[arg(long, value_name = "SIZE", help_heading = "Bounds of the decoder")]
+    /// Maximum number of fields of all templates, for each worker. A field takes about 50 octets
+    /// [default: 2097152]
+    #[arg(long, value_name = "N", help_heading = "Decoder limits")]
+    pub max_template_fields: Option<usize>,
+    /// Share of one address of each of these limits, in percent [default: 25]
+    #[arg(long, value_name = "PERCENT", help_heading = "Decoder limits")]
+    pub max_address_share: Option<u8>,
+    /// Whether records can use the template of another port of their exporter: of the same Source ID in
+    /// NetFlow v9, and where the sequence numbers go on [default: true]
+    #[arg(long, value_name = "true|false", help_heading = "Decoder limits")]
+    pub template_sharing: Option<bool>,
+    /// Maximum size of the records that wait for their template [default: 16MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Decoder limits")]
     pub template_wait_size: Option<Size>,
-    /// ... and wait for it so long [default: 2m]
-    #[arg(long, value_name = "SPAN", help_heading = "Bounds of the decoder")]
+    /// How long records wait for their template [default: 2m]
+    #[arg(long, value_name = "SPAN", help_heading = "Decoder limits")]
     pub template_wait: Option<Span>,
 
-    /// An Observation Domain that was silent for so long is forgotten, and so is a template that was
-    /// neither sent nor used [default: 2h]
-    #[arg(long, value_name = "SPAN", help_heading = "Bounds of the decoder")]
+    /// Time after which a silent Observation Domain is forgotten, and a template that was neither sent nor
+    /// used [default: 2h]
+    #[arg(long, value_name = "SPAN", help_heading = "Decoder limits")]
     pub domain_idle: Option<Span>,
-    /// Names of interfaces and applications, and types of elements, that exporters may teach, for each
-    /// worker [default: 65536]
-    #[arg(long, value_name = "N", help_heading = "Bounds of the decoder")]
-    pub max_names: Option<usize>,
-    /// Flows whose running totals are remembered, for each worker, of exporters that send no deltas
+    /// Maximum number of interface names, application names and element types learned from options data,
+    /// for each worker [default: 65536]
+    #[arg(long, value_name = "N", help_heading = "Decoder limits")]
+    pub max_metadata: Option<usize>,
+    /// Maximum number of flows with a running total, of exporters that send no deltas, for each worker
     /// [default: 65536]
-    #[arg(long, value_name = "N", help_heading = "Bounds of the decoder")]
-    pub max_totals: Option<usize>,
+    #[arg(long, value_name = "N", help_heading = "Decoder limits")]
+    pub max_running_totals: Option<usize>,
 
     /// Settings file, YAML
-    #[arg(long, value_name = "FILE", help_heading = "Settings and logs")]
+    #[arg(long, value_name = "FILE", help_heading = "General")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Print the effective settings, a valid --config file, and exit
-    #[arg(long, help_heading = "Settings and logs")]
+    /// Print the effective settings as a valid --config file, and exit
+    #[arg(long, help_heading = "General")]
     #[serde(skip)]
     pub check: bool,
-    /// How log lines are written to stderr: text or json; RUST_LOG says which [default: text]
-    #[arg(long, value_name = "FORMAT", help_heading = "Settings and logs")]
+    /// Format of the log on stderr: text or json. RUST_LOG sets the level [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "General")]
     pub log_format: Option<LogFormat>,
 }
 
@@ -329,19 +359,21 @@ pub struct Settings {
     pub allow_exporters: Vec<AllowedExporters>,
     pub read: Vec<PathBuf>,
     pub explain: bool,
+    pub compare: bool,
+    pub state: Option<PathBuf>,
     pub workers: usize,
     pub receive_buffer: Size,
     pub max_connections: usize,
-    pub max_connections_of_address: usize,
+    pub max_connections_per_address: usize,
     pub read_timeout: Span,
     pub connection_idle: Span,
     pub kubernetes: String,
     pub inventory: Option<PathBuf>,
     pub observer_wait: Span,
-    pub held_records: usize,
+    pub pending_queue: Size,
     pub attribution_wait: Span,
     pub inventory_wait: Span,
-    pub deleted_pods_kept: Span,
+    pub deleted_retention: Span,
     pub max_clock_skew: Span,
     pub node_pool_label: String,
     pub namespace_label: String,
@@ -353,12 +385,12 @@ pub struct Settings {
     pub cidr: Vec<NamedCidr>,
     pub geoip: Vec<PathBuf>,
     pub cloud_ranges: Vec<PathBuf>,
-    pub max_outside: usize,
+    pub max_external: usize,
     pub http: ListenAddress,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
     pub forward: Vec<Target>,
-    pub forward_records: Which,
+    pub forward_records: ForwardFilter,
     pub forward_queue: usize,
     pub replicate: Vec<ReplicaUrl>,
     pub replicate_queue: Size,
@@ -374,11 +406,14 @@ pub struct Settings {
     pub max_edges: usize,
     pub max_domains: usize,
     pub max_templates: usize,
+    pub max_template_fields: usize,
+    pub max_address_share: u8,
+    pub template_sharing: bool,
     pub template_wait_size: Size,
     pub template_wait: Span,
     pub domain_idle: Span,
-    pub max_names: usize,
-    pub max_totals: usize,
+    pub max_metadata: usize,
+    pub max_running_totals: usize,
     pub log_format: LogFormat,
 }
 
@@ -390,19 +425,21 @@ impl Default for Settings {
             allow_exporters: Vec::new(),
             read: Vec::new(),
             explain: false,
+            compare: false,
+            state: None,
             workers: 1,
             receive_buffer: Size::from_bytes(8 << 20),
             max_connections: 1024,
-            max_connections_of_address: 512,
+            max_connections_per_address: 512,
             read_timeout: Span::from_secs(10),
             connection_idle: Span::from_secs(1800),
             kubernetes: "auto".into(),
             inventory: None,
             observer_wait: Span::from_secs(10),
-            held_records: 65_536,
+            pending_queue: Size::from_bytes(16 << 20),
             attribution_wait: Span::from_secs(5),
             inventory_wait: Span::from_secs(30),
-            deleted_pods_kept: Span::from_secs(300),
+            deleted_retention: Span::from_secs(300),
             max_clock_skew: Span::from_secs(600),
             node_pool_label: String::new(),
             namespace_label: String::new(),
@@ -417,12 +454,12 @@ impl Default for Settings {
             cidr: Vec::new(),
             geoip: Vec::new(),
             cloud_ranges: Vec::new(),
-            max_outside: 1 << 18,
+            max_external: 1 << 18,
             http: ListenAddress(any(8080)),
             flow_log: None,
             flow_log_queue: Size::from_bytes(16 << 20),
             forward: Vec::new(),
-            forward_records: Which::default(),
+            forward_records: ForwardFilter::default(),
             forward_queue: 65_536,
             replicate: Vec::new(),
             replicate_queue: Size::from_bytes(8 << 20),
@@ -438,21 +475,24 @@ impl Default for Settings {
             max_edges: 262_144,
             max_domains: 4096,
             max_templates: 4096,
+            max_template_fields: 1 << 21,
+            max_address_share: 25,
+            template_sharing: true,
             template_wait_size: Size::from_bytes(16 << 20),
             template_wait: Span::from_secs(120),
             domain_idle: Span::from_secs(7200),
-            max_names: 65_536,
-            max_totals: 65_536,
+            max_metadata: 65_536,
+            max_running_totals: 65_536,
             log_format: LogFormat::Text,
         }
     }
 }
 
 impl Settings {
-    /// Layers the settings and checks what they must be with each other.
+    /// Layers the settings and checks them.
     ///
     /// # Errors
-    /// A sentence that names the setting, the value and what is allowed.
+    /// A message that names the setting, the value and what is allowed.
     pub fn load(flags: &Flags) -> Result<Self, Failure> {
         let settings: Self = settings::load(
             "kipfix-collector",
@@ -462,31 +502,6 @@ impl Settings {
         )?;
         settings.check()?;
         Ok(settings)
-    }
-}
-
-/// Which records count where an exporter makes two of the same packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FlowDirection {
-    /// All of them.
-    #[default]
-    Both,
-    /// Those of packets that enter.
-    Ingress,
-    /// Those of packets that leave.
-    Egress,
-}
-
-impl FlowDirection {
-    /// The value of 61 `flowDirection` that counts; `None` for all.
-    #[must_use]
-    pub const fn value(self) -> Option<u8> {
-        match self {
-            Self::Both => None,
-            Self::Ingress => Some(0),
-            Self::Egress => Some(1),
-        }
     }
 }
 

@@ -95,7 +95,7 @@ const STAGES: &[Stage] = &[
                 "kipfix_collector_records_counted_total",
             ),
             Reasons("not counted", "kipfix_collector_records_not_counted_total"),
-            Metric("pending", "kipfix_collector_records_waiting"),
+            Metric("pending", "kipfix_collector_records_pending"),
         ],
     },
 ];

@@ -43,7 +43,7 @@ pub(crate) fn run(collector: &str, probes: &[&str]) -> Result<()> {
     let (mut before, mut steady) = (BTreeMap::new(), 0);
     for _ in 0..ARRIVAL_POLLS {
         let scrape = scrape(&[collector])?;
-        let waiting = scrape.sum("kipfix_collector_records_waiting");
+        let waiting = scrape.sum("kipfix_collector_records_pending");
         let now = conversations(&scrape);
         steady = if now == before && waiting == Some(0) {
             steady + 1

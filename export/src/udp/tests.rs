@@ -6,8 +6,8 @@ use super::*;
 use crate::counters::LossReason;
 use crate::test_encoding::Plain;
 use flowproto::FlowRecord;
+use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
-use flowproto::template::Fields;
 
 #[test]
 fn a_target_that_restarts_has_received_what_the_counters_report() {

@@ -1,9 +1,9 @@
 //! IPFIX (RFC 7011).
 //!
-//! A record is sent under the template that has just its fields. A template goes out before the first
-//! record that needs it. Over UDP, templates in use and the options data go out again while the session lasts,
-//! since UDP may lose them; on a reliable transport templates go out once, and are withdrawn when no record has
-//! needed them for long.
+//! A record is sent with the template of its own fields. A template is sent before the first record
+//! that needs it. Over UDP, templates in use and options data are repeated, because UDP can lose
+//! them. On a reliable transport templates are sent once, and withdrawn when they have been unused
+//! for long.
 
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{DURATION_ELEMENT, Options, reverse_elements, tunnel_elements};
@@ -23,7 +23,7 @@ pub struct Session {
     templates: Box<[TemplateState]>,
     refreshed: Option<u64>,
     messages_at_refresh: u64,
-    /// The interface table was sent as it is now.
+    /// The current interface table was sent.
     interfaces_sent: bool,
     /// The options template of Flow Keys was sent since the last refresh.
     has_flow_key_template: bool,
@@ -33,14 +33,14 @@ pub struct Session {
 struct TemplateState {
     /// Octets of a record; 0 while its template is not announced.
     record_octets: usize,
-    /// A record of it was added since the last look.
+    /// A record of it was added since the last check.
     used: bool,
-    /// When that was seen last, milliseconds since the epoch.
+    /// Time of the last check that found it used, milliseconds since the epoch.
     used_at: u64,
 }
 
 impl Session {
-    /// A session that has sent nothing.
+    /// Creates a session that has sent nothing.
     #[must_use]
     pub fn new(settings: ExportSettings) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl Session {
 
     #[inline]
     fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
-        // A clock that was set back must not put the refresh off until it is where it was.
+        // A clock that is set back must not delay the refresh.
         let messages = self
             .message
             .sent()
@@ -147,8 +147,8 @@ impl Session {
     fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
         let first = self.refreshed.is_none();
         self.refreshed = Some(now);
-        let anew = first || !self.settings.reliable;
-        if anew {
+        let with_template = first || !self.settings.reliable;
+        if with_template {
             self.has_flow_key_template = false;
             self.announce(
                 |shape, is_announced| shape.is_plain() || is_announced,
@@ -160,14 +160,14 @@ impl Session {
             message: &mut self.message,
             now,
             send,
-            with_template: anew,
+            with_template,
         };
         options.announcement(&self.settings);
         if self.facts.sampling != Sampling::NONE {
             options.sampling(self.facts.sampling);
         }
-        self.statistics(anew, now, send);
-        if anew {
+        self.statistics(with_template, now, send);
+        if with_template {
             self.interfaces(now, send);
             self.elements(now, send);
             for shape in Shape::all() {
@@ -261,7 +261,7 @@ impl Session {
         }
     }
 
-    /// Withdraws templates that no record has needed for long (RFC 7011 §8.1).
+    /// Withdraws templates that have been unused for long (RFC 7011 §8.1).
     fn withdraw_idle(&mut self, now: u64, send: &mut Send<'_>) {
         for shape in Shape::all() {
             let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {

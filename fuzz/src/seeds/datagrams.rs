@@ -77,7 +77,7 @@ fn session(version: Version, reliable: bool, records: usize) -> Vec<Vec<u8>> {
     sent
 }
 
-/// Records of all shapes, between endpoints that the inventory of the target `worker` has.
+/// Records of all shapes, between endpoints that the inventory of the target `pipeline` has.
 fn flows(count: usize) -> Vec<FlowRecord> {
     let mut dice = Dice::new(99);
     let flows = (0..count).map(|at| {

@@ -61,7 +61,7 @@ pub(crate) fn page() -> String {
     .collect();
     text += &table(&["gauge", "labels", "description"], &rows);
     let collector = kipfix_collector::settings::Settings::default();
-    let collector = kipfix_collector::metrics::Metrics::new(&collector).unwrap();
+    let collector = kipfix_collector::metrics::Metrics::new(&collector.limits()).unwrap();
     text += &section("Self-metrics of the collector", collector.registry());
     let probe = kipfix_probe::metrics::Metrics::new(Default::default()).unwrap();
     text += &section("Self-metrics of the probe", probe.registry());

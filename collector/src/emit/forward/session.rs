@@ -1,33 +1,31 @@
-//! Enriched records → IPFIX Messages for one target.
+//! Records with their names → IPFIX Messages for one target.
 
 use std::sync::Arc;
 
 use flowproto::FlowKey;
 use flowproto::exporter::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use flowproto::exporter::options::{self, Options};
-use flowproto::exporter::{NotCarried, Send};
+use flowproto::exporter::{Send, Unsupported};
 use kipfix_export::{Encoding, RecordOf, SessionStart, TransportSession};
 
 use super::names::{self, Names};
-use super::record::Enriched;
+use super::record::ForwardedRecord;
 use super::shape::{Shape, Source};
-use crate::enrich::Known;
-use crate::worker::Shared;
+use crate::snapshots::{SnapshotStore, Snapshots};
 
-/// Templates and types go out again after so long …
+/// Templates and descriptions are sent again after this time …
 const REFRESH_MILLISECONDS: u64 = 60_000;
-/// … or after so many Messages, where the transport may lose them (RFC 7011 §8.4).
+/// … or after this number of Messages, if the transport may lose them (RFC 7011 §8.4).
 const REFRESH_MESSAGES: u64 = 4096;
-/// RFC 7011 §3.1: 0 where no one Observation Domain is that of all records; 405 says it of each.
+/// RFC 7011 §3.1: 0, because the records are of several Observation Domains; 405 has that of each.
 const OBSERVATION_DOMAIN: u32 = 0;
-/// Message header and Set header in front of a record.
+/// Octets of the Message header and the Set header.
 const HEADERS: usize = 16 + 4;
 
-/// How enriched records become Messages.
+/// The encoding of enriched records.
 #[derive(Clone, Debug)]
 pub(super) struct Enrichment {
-    /// Where names are looked up.
-    pub(super) shared: Arc<Shared>,
+    pub(super) store: Arc<SnapshotStore>,
 }
 
 impl Encoding for Enrichment {
@@ -35,7 +33,8 @@ impl Encoding for Enrichment {
 
     fn begin(&self, start: SessionStart) -> Forwarding {
         Forwarding {
-            shared: Arc::clone(&self.shared),
+            snapshots: self.store.load(),
+            store: Arc::clone(&self.store),
             message: MessageWriter::new(OBSERVATION_DOMAIN, start.max_message_octets),
             max_message_octets: start.max_message_octets,
             reliable: start.reliable,
@@ -55,11 +54,13 @@ impl Encoding for Enrichment {
 /// The Transport Session to one target.
 #[derive(Debug)]
 pub(super) struct Forwarding {
-    shared: Arc<Shared>,
+    store: Arc<SnapshotStore>,
+    /// The names that records are sent with.
+    snapshots: Snapshots,
     message: MessageWriter,
     max_message_octets: usize,
     reliable: bool,
-    /// Octets of the fixed fields of each shape whose template was sent; 0 of others.
+    /// Octets of the fields of fixed length, for each shape whose template was sent; 0 for others.
     octets: Box<[u16]>,
     announced: Vec<Shape>,
     tunnels_described: bool,
@@ -68,40 +69,36 @@ pub(super) struct Forwarding {
 }
 
 impl TransportSession for Forwarding {
-    type Record = Enriched;
+    type Record = ForwardedRecord;
 
     fn add(
         &mut self,
-        enriched: &Enriched,
+        record: &ForwardedRecord,
         now: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         self.refresh_if_due(now, send);
-        let shape = Shape::of(enriched);
+        let shape = Shape::of(record);
         let mut fixed = self.octets.get(shape.index()).copied().unwrap_or_default();
         if fixed == 0 {
             self.announce(shape, now, send);
             fixed = shape.octets();
         }
-        let (index, outside) = (self.shared.index.load(), self.shared.outside.load());
-        let known = Known {
-            index: &index,
-            outside: &outside,
-        };
+        self.store.refresh(&mut self.snapshots);
         let room = self
             .max_message_octets
             .saturating_sub(HEADERS)
             .saturating_sub(fixed.into());
-        let names = Names::of(enriched, known, &self.shared.cluster_name, room);
+        let names = Names::of(record, &self.snapshots, room);
         let octets = usize::from(fixed).saturating_add(names.octets());
         let out = self.message.open(shape.template_id(), octets, now, send);
         let source = Source {
-            enriched,
+            record,
             names: &names,
         };
         shape.write(&source, out);
         names.write(out);
-        self.message.count_record(&enriched.record);
+        self.message.count_record(&record.record);
         Ok(())
     }
 
@@ -140,7 +137,7 @@ impl Forwarding {
             .sent()
             .0
             .saturating_sub(self.messages_at_refresh);
-        // A clock that was set back must not put the refresh off until it is where it was.
+        // A clock that was set back must not delay the refresh.
         let due = self.refreshed.is_none_or(|last| {
             !self.reliable
                 && (now.abs_diff(last) >= REFRESH_MILLISECONDS || messages >= REFRESH_MESSAGES)
@@ -161,7 +158,7 @@ impl Forwarding {
         }
     }
 
-    /// Sends RFC 5610 type records.
+    /// Sends descriptions of elements (RFC 5610).
     fn describe(
         &mut self,
         types: impl Iterator<Item = options::ElementType<'static>>,
@@ -198,20 +195,20 @@ impl Forwarding {
 #[cfg(test)]
 mod tests {
     use flowproto::FlowRecord;
+    use flowproto::collector::Version;
 
     use super::*;
-    use crate::aggregate::{Preset, SeriesTable};
-    use crate::emit::forward::Origin;
-    use crate::enrich;
     use crate::inventory::{self, Bounds};
+    use crate::pipeline::Origin;
+    use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint};
 
     const NOW: u64 = 1_700_000_000_000;
 
-    /// A cluster of one pod whose names are so long.
-    fn shared(letters: usize) -> Arc<Shared> {
+    /// A cluster of one pod whose names have this number of letters.
+    fn store(letters: usize) -> Arc<SnapshotStore> {
         let name = "n".repeat(letters);
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("who.yaml");
+        let path = folder.path().join("inventory.yaml");
         let text = format!(
             "nodes: [{{name: {name}, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: {name}}}]\n\
              pods: [{{name: {name}, namespace: shop, addresses: [10.1.1.1], node: {name}, \
@@ -219,12 +216,11 @@ mod tests {
         );
         std::fs::write(&path, text).unwrap();
         let mut inventory = inventory::file::read(&path, Bounds::default()).unwrap();
-        let series = SeriesTable::new(&Preset::DEFAULT, 10, 1);
-        let index = inventory.directory.current();
-        Arc::new(Shared::new(index, Arc::default(), series).of_cluster(&name))
+        let index = inventory.writer.current();
+        Arc::new(SnapshotStore::new(index, Arc::default(), &name))
     }
 
-    fn enriched(shared: &Shared, octets: u64) -> Enriched {
+    fn record(store: &SnapshotStore, octets: u64) -> ForwardedRecord {
         let mut record = FlowRecord {
             octet_delta_count: octets,
             packet_delta_count: 1,
@@ -234,26 +230,38 @@ mod tests {
         };
         record.key.source_address = std::net::Ipv4Addr::new(10, 1, 1, 1).into();
         record.key.destination_address = std::net::Ipv4Addr::new(192, 0, 2, 1).into();
-        let (index, outside) = (shared.index.load(), shared.outside.load());
-        let known = Known {
-            index: &index,
-            outside: &outside,
+        let snapshots = store.load();
+        let resolve = |address| {
+            let found = snapshots
+                .index
+                .lookup(address, inventory::TimeRange::instant(NOW));
+            ResolvedEndpoint {
+                id: found.endpoint,
+                place: snapshots.place(found.endpoint),
+                certainty: found.certainty,
+            }
         };
-        let span = enrich::span(&record, 0, 0, NOW);
-        Enriched {
-            ends: enrich::ends(known, &mut enrich::Recent::default(), &record, span),
+        ForwardedRecord {
+            endpoints: Endpoints {
+                source: resolve(record.key.source_address),
+                destination: resolve(record.key.destination_address),
+                source_service: None,
+                destination_service: None,
+            },
             record,
             origin: Arc::new(Origin {
-                address: std::net::Ipv4Addr::new(192, 0, 2, 9).into(),
+                source_address: std::net::Ipv4Addr::new(192, 0, 2, 9).into(),
+                reported_address: flowproto::Address::UNSPECIFIED,
                 observation_domain_id: 7,
+                version: Version::Ipfix,
                 name: "edge".into(),
             }),
         }
     }
 
-    fn session(shared: &Arc<Shared>, octets: usize, reliable: bool) -> Forwarding {
-        let shared = Arc::clone(shared);
-        Enrichment { shared }.begin(SessionStart {
+    fn session(store: &Arc<SnapshotStore>, octets: usize, reliable: bool) -> Forwarding {
+        let store = Arc::clone(store);
+        Enrichment { store }.begin(SessionStart {
             exporter_address: flowproto::Address::UNSPECIFIED,
             max_message_octets: octets,
             reliable,
@@ -272,15 +280,15 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_too_long_are_cut_so_that_a_record_fits_its_message() {
-        let shared = shared(250);
+    fn long_names_are_truncated_so_that_a_record_fits_its_message() {
+        let store = store(250);
         for octets in [512, 1400] {
-            let mut session = session(&shared, octets, false);
+            let mut session = session(&store, octets, false);
             let mut sent = Vec::new();
-            let enriched = enriched(&shared, 1);
+            let record = record(&store, 1);
             for _ in 0..10 {
                 session
-                    .add(&enriched, NOW, &mut |m| sent.push(m.octets.to_vec()))
+                    .add(&record, NOW, &mut |m| sent.push(m.octets.to_vec()))
                     .unwrap();
             }
             session.flush(NOW, &mut |m| sent.push(m.octets.to_vec()));
@@ -291,14 +299,14 @@ mod tests {
 
     #[test]
     fn a_warm_session_allocates_nothing_per_record() {
-        let shared = shared(20);
-        let mut session = session(&shared, 1400, true);
-        let enriched = enriched(&shared, 1);
+        let store = store(20);
+        let mut session = session(&store, 1400, true);
+        let record = record(&store, 1);
         let mut records = 0;
         let mut add = |times| {
             for _ in 0..times {
                 session
-                    .add(&enriched, NOW, &mut |m| records += m.weight.records)
+                    .add(&record, NOW, &mut |m| records += m.weight.records)
                     .unwrap();
             }
         };
@@ -309,14 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn over_udp_templates_and_types_go_out_again_on_a_stream_they_are_withdrawn() {
-        let shared = shared(5);
+    fn templates_are_repeated_over_udp_and_withdrawn_on_a_stream() {
+        let store = store(5);
         let sent = |reliable| {
-            let mut session = session(&shared, 65_535, reliable);
+            let mut session = session(&store, 65_535, reliable);
             let mut sent = Vec::new();
             let mut send = |m: flowproto::exporter::OutgoingMessage<'_>| sent.push(sets(m.octets));
             for now in [NOW, NOW + 1000, NOW + 61_000] {
-                session.add(&enriched(&shared, 1), now, &mut send).unwrap();
+                session.add(&record(&store, 1), now, &mut send).unwrap();
                 session.flush(now, &mut send);
             }
             session.close(NOW + 61_000, &mut send);
@@ -328,10 +336,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_sent_is_withdrawn() {
-        let shared = shared(5);
+    fn only_templates_that_were_sent_are_withdrawn() {
+        let store = store(5);
         let sent = |is_flushed| {
-            let mut session = session(&shared, 1400, true);
+            let mut session = session(&store, 1400, true);
             let mut sent = Vec::new();
             if is_flushed {
                 session.flush(NOW, &mut |_| {});
@@ -344,16 +352,16 @@ mod tests {
     }
 
     #[test]
-    fn what_an_address_is_of_after_translation_does_not_depend_on_what_it_was_before() {
-        let shared = shared(5);
-        let mut enriched = enriched(&shared, 1);
+    fn the_family_of_an_address_after_translation_does_not_depend_on_the_one_before() {
+        let store = store(5);
+        let mut record = record(&store, 1);
         let after = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into();
-        enriched.record.translation = Some(flowproto::record::Translation {
+        record.record.translation = Some(flowproto::record::Translation {
             post_nat_source_address: after,
             ..Default::default()
         });
-        enriched.record.ip_next_hop_address = after;
-        let elements: Vec<u16> = Shape::of(&enriched).fields().map(|f| f.id).collect();
+        record.record.ip_next_hop_address = after;
+        let elements: Vec<u16> = Shape::of(&record).fields().map(|f| f.id).collect();
         for id in [8, 12, 281, 282, 62] {
             assert!(elements.contains(&id), "{id}");
         }

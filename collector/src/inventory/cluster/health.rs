@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A kind of object that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ResourceKind {
     /// Nodes.
     Nodes,
     /// Pods.
@@ -21,7 +21,7 @@ pub enum Kind {
     Jobs,
 }
 
-impl Kind {
+impl ResourceKind {
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Nodes,
@@ -62,7 +62,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn rises(&self, kind: Kind, now_milliseconds: u64) {
+    fn rises(&self, kind: ResourceKind, now_milliseconds: u64) {
         if !self.up.swap(true, Ordering::Relaxed) {
             self.since_milliseconds
                 .store(now_milliseconds, Ordering::Relaxed);
@@ -93,10 +93,10 @@ pub struct WatchCounts {
 
 /// One value for each kind.
 #[derive(Debug, Default)]
-pub(super) struct PerKind<T>([T; Kind::ALL.len()]);
+pub(super) struct PerKind<T>([T; ResourceKind::ALL.len()]);
 
 impl<T> PerKind<T> {
-    fn get(&self, kind: Kind) -> &T {
+    fn get(&self, kind: ResourceKind) -> &T {
         let [
             nodes,
             pods,
@@ -107,17 +107,17 @@ impl<T> PerKind<T> {
             jobs,
         ] = &self.0;
         match kind {
-            Kind::Nodes => nodes,
-            Kind::Pods => pods,
-            Kind::Services => services,
-            Kind::EndpointSlices => slices,
-            Kind::Namespaces => namespaces,
-            Kind::ReplicaSets => replica_sets,
-            Kind::Jobs => jobs,
+            ResourceKind::Nodes => nodes,
+            ResourceKind::Pods => pods,
+            ResourceKind::Services => services,
+            ResourceKind::EndpointSlices => slices,
+            ResourceKind::Namespaces => namespaces,
+            ResourceKind::ReplicaSets => replica_sets,
+            ResourceKind::Jobs => jobs,
         }
     }
 
-    pub(super) fn get_mut(&mut self, kind: Kind) -> &mut T {
+    pub(super) fn get_mut(&mut self, kind: ResourceKind) -> &mut T {
         let [
             nodes,
             pods,
@@ -128,13 +128,13 @@ impl<T> PerKind<T> {
             jobs,
         ] = &mut self.0;
         match kind {
-            Kind::Nodes => nodes,
-            Kind::Pods => pods,
-            Kind::Services => services,
-            Kind::EndpointSlices => slices,
-            Kind::Namespaces => namespaces,
-            Kind::ReplicaSets => replica_sets,
-            Kind::Jobs => jobs,
+            ResourceKind::Nodes => nodes,
+            ResourceKind::Pods => pods,
+            ResourceKind::Services => services,
+            ResourceKind::EndpointSlices => slices,
+            ResourceKind::Namespaces => namespaces,
+            ResourceKind::ReplicaSets => replica_sets,
+            ResourceKind::Jobs => jobs,
         }
     }
 }
@@ -143,25 +143,25 @@ impl<T> PerKind<T> {
 #[derive(Debug)]
 pub struct Health {
     watches: PerKind<Watch>,
-    kinds: Vec<Kind>,
+    kinds: Vec<ResourceKind>,
 }
 
 impl Health {
     /// Nothing was heard of these kinds.
     #[must_use]
-    pub fn new(kinds: Vec<Kind>) -> Self {
+    pub fn new(kinds: Vec<ResourceKind>) -> Self {
         Self {
             watches: PerKind::default(),
             kinds,
         }
     }
 
-    fn watch(&self, kind: Kind) -> &Watch {
+    fn watch(&self, kind: ResourceKind) -> &Watch {
         self.watches.get(kind)
     }
 
     /// The watch told of an object, or that it told of all.
-    pub(super) fn told(&self, kind: Kind, all: bool, now_milliseconds: u64) {
+    pub(super) fn told(&self, kind: ResourceKind, all: bool, now_milliseconds: u64) {
         let watch = self.watch(kind);
         watch.rises(kind, now_milliseconds);
         watch.listed.fetch_or(all, Ordering::Relaxed);
@@ -172,7 +172,7 @@ impl Health {
     }
 
     /// The watch had nothing to tell, and the server answers.
-    pub(super) fn silent(&self, kind: Kind, now_milliseconds: u64) {
+    pub(super) fn silent(&self, kind: ResourceKind, now_milliseconds: u64) {
         let watch = self.watch(kind);
         // A list that is still awaited says for itself when it is there.
         if watch.listed.load(Ordering::Relaxed) {
@@ -181,7 +181,13 @@ impl Health {
     }
 
     /// The watch failed. It is said when it had been up, not at every further attempt.
-    pub(super) fn failed(&self, kind: Kind, error: &str, forbidden: bool, now_milliseconds: u64) {
+    pub(super) fn failed(
+        &self,
+        kind: ResourceKind,
+        error: &str,
+        forbidden: bool,
+        now_milliseconds: u64,
+    ) {
         let watch = self.watch(kind);
         watch.errors.fetch_add(1, Ordering::Relaxed);
         let first = watch.since_milliseconds.load(Ordering::Relaxed) == 0;
@@ -207,7 +213,7 @@ impl Health {
     }
 
     /// What is to be told of each watch.
-    pub fn counts(&self) -> impl Iterator<Item = (Kind, WatchCounts)> {
+    pub fn counts(&self) -> impl Iterator<Item = (ResourceKind, WatchCounts)> {
         self.kinds.iter().map(|kind| {
             let kind = *kind;
             let watch = self.watch(kind);
@@ -228,7 +234,7 @@ impl Health {
     /// forbidden; the others were told, or failed twice: once may be a server that has just started.
     pub(super) fn is_complete(&self) -> bool {
         self.counts().all(|(kind, watch)| match kind {
-            Kind::Nodes | Kind::Pods => watch.listed || watch.forbidden,
+            ResourceKind::Nodes | ResourceKind::Pods => watch.listed || watch.forbidden,
             _ => watch.listed || watch.errors > 1,
         })
     }

@@ -1,13 +1,13 @@
-//! Kubernetes: who holds an address, told by the watches, into the directory.
+//! Kubernetes: who holds an address, told by the watches, into the writer.
 //!
 //! `kinds` is what is read of an object, `watch` brings it, `owners` knows whose pod it is, and
-//! `State` puts it into the directory. One thread with a runtime of its own does all that; every
+//! `State` puts it into the writer. One thread with a runtime of its own does all that; every
 //! 25 ms at the most it publishes a snapshot of what changed, which workers take without a lock. Nothing
 //! of it is on the way of a record.
 
 mod access;
+mod fields;
 mod health;
-mod kinds;
 mod owners;
 mod state;
 mod watch;
@@ -17,15 +17,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use access::{Access, AccessError};
-pub use health::{Health, Kind, WatchCounts};
-pub use kinds::Terms;
+pub use fields::LabelSelectors;
+pub use health::{Health, ResourceKind, WatchCounts};
 use kipfix_service::signals::Stop;
 use state::State;
 
-use super::directory::Directory;
-use super::index::{Index, NodeId};
+use super::snapshot::{IndexSnapshot, NodeId};
+use super::writer::IndexWriter;
 
-/// What the watches say waits in a queue of so many for the directory; then the watches wait.
+/// What the watches say waits in a queue of so many for the writer; then the watches wait.
 const QUEUE: usize = 512;
 /// Changes of so long are published together.
 const TOGETHER: Duration = Duration::from_millis(25);
@@ -38,7 +38,7 @@ const EXPIRY: Duration = Duration::from_secs(1);
 /// Where snapshots go, and what else is told.
 pub trait Publish: Send + 'static {
     /// A newer snapshot.
-    fn index(&self, index: Index);
+    fn index(&self, index: IndexSnapshot);
     /// Whether a probe on this node is Ready.
     fn probe(&self, node: NodeId, ready: bool);
     /// Wall clock, milliseconds since the epoch.
@@ -56,15 +56,15 @@ fn uid(text: &str) -> u128 {
     number
 }
 
-/// Watches until the stop, into a directory that knows it ([`Directory::watch`]). `stop` is dropped when the
+/// Watches until the stop, into a writer that knows it ([`IndexWriter::start_watch`]). `stop` is dropped when the
 /// watching ends, however it ends.
 ///
 /// # Errors
 /// No thread.
 pub fn start(
     access: Access,
-    directory: Directory,
-    terms: Terms,
+    writer: IndexWriter,
+    selectors: LabelSelectors,
     health: Arc<Health>,
     publish: impl Publish,
     stop: impl AsRef<Stop> + Send + 'static,
@@ -72,9 +72,9 @@ pub fn start(
     std::thread::Builder::new()
         .name("kubernetes".into())
         .spawn(move || {
-            let mut state = State::new(directory, health);
+            let mut state = State::new(writer, health);
             let (runtime, client) = access.into_parts();
-            runtime.block_on(work(client, &mut state, terms, &publish, stop.as_ref()));
+            runtime.block_on(work(client, &mut state, selectors, &publish, stop.as_ref()));
             // Connections are not waited for.
             runtime.shutdown_background();
         })
@@ -83,17 +83,17 @@ pub fn start(
 async fn work(
     client: kube::Client,
     state: &mut State,
-    terms: Terms,
+    selectors: LabelSelectors,
     publish: &impl Publish,
     stop: &Stop,
 ) {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(QUEUE);
-    watch::start(&client, &terms.kinds(), &Arc::new(terms), &sender);
+    watch::start(&client, &selectors.kinds(), &Arc::new(selectors), &sender);
     let mut batch = Vec::with_capacity(QUEUE);
     let mut changed = false;
     let mut published = tokio::time::Instant::now();
     let mut expired = published;
-    publish.index(state.directory().current());
+    publish.index(state.writer().current());
     while !stop.is_set() {
         let together = if state.is_complete() {
             TOGETHER
@@ -108,20 +108,20 @@ async fn work(
         let received = tokio::time::timeout(wait, receiver.recv_many(&mut batch, QUEUE)).await;
         let now = publish.now_milliseconds();
         if received.is_ok() {
-            for news in batch.drain(..) {
-                state.take(news, now, &mut |node, ready| publish.probe(node, ready));
+            for updates in batch.drain(..) {
+                state.take(updates, now, &mut |node, ready| publish.probe(node, ready));
             }
             changed = true;
         }
         if expired.elapsed() >= EXPIRY {
             expired = tokio::time::Instant::now();
-            state.directory().expire(now);
+            state.writer().expire(now);
             changed = true;
         }
         if changed && published.elapsed() >= together {
             changed = false;
             published = tokio::time::Instant::now();
-            if let Some(index) = state.directory().snapshot() {
+            if let Some(index) = state.writer().snapshot() {
                 publish.index(index);
             }
         }

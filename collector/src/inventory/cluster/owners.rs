@@ -9,10 +9,10 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::super::directory::Directory;
-use super::kinds::{OwnerFacts, PodFacts};
+use super::super::writer::IndexWriter;
+use super::fields::{OwnerFields, PodFields};
 
-/// Kind and name of a workload.
+/// ResourceKind and name of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Workload {
     pub(super) kind: Arc<str>,
@@ -41,20 +41,20 @@ impl Owners {
     pub(super) fn tell(
         &mut self,
         kind: &str,
-        facts: &OwnerFacts,
+        fields: &OwnerFields,
         list: u32,
         bound: usize,
-        directory: &mut Directory,
+        writer: &mut IndexWriter,
     ) -> Vec<u128> {
-        let uid = super::uid(&facts.uid);
-        let (kind, name) = match &facts.controller {
+        let uid = super::uid(&fields.uid);
+        let (kind, name) = match &fields.controller {
             Some(controller) => (controller.kind.as_str(), controller.name.as_str()),
-            None => (kind, facts.name.as_str()),
+            None => (kind, fields.name.as_str()),
         };
         if self.known.len() < bound || self.known.contains_key(&uid) {
             let top = Workload {
-                kind: directory.intern(kind),
-                name: directory.intern(name),
+                kind: writer.intern(kind),
+                name: writer.intern(name),
             };
             self.known.insert(uid, Owner { top, list });
         }
@@ -74,7 +74,7 @@ impl Owners {
         self.known.remove(&uid);
     }
 
-    /// Forgets what the last list of this kind did not tell of. Lists of both kinds have numbers of
+    /// Forgets what the last list of this kind did not tell of. ListState of both kinds have numbers of
     /// their own.
     pub(super) fn forget_unlisted(&mut self, is_of_list: impl Fn(u32) -> bool, list: u32) {
         self.known
@@ -88,9 +88,9 @@ impl Owners {
     /// The workload of a pod. `waits`: its owner may be told of later.
     pub(super) fn workload(
         &mut self,
-        pod: &PodFacts,
+        pod: &PodFields,
         waits: u128,
-        directory: &mut Directory,
+        writer: &mut IndexWriter,
     ) -> Workload {
         let own_name = pod.label.as_deref().unwrap_or(&pod.name);
         let (kind, name) = match &pod.controller {
@@ -117,8 +117,8 @@ impl Owners {
             },
         };
         Workload {
-            kind: directory.intern(kind),
-            name: directory.intern(name),
+            kind: writer.intern(kind),
+            name: writer.intern(name),
         }
     }
 
@@ -138,7 +138,7 @@ impl Owners {
 
 /// What the names say, where the owner itself is not told of: a Deployment's ReplicaSet is named after
 /// it and the template's hash, a CronJob's Job after it and the minute.
-fn by_name<'a>(pod: &PodFacts, kind: &'a str, name: &'a str) -> (&'a str, &'a str) {
+fn by_name<'a>(pod: &PodFields, kind: &'a str, name: &'a str) -> (&'a str, &'a str) {
     let without = |suffix: &Option<String>| {
         let name = name.strip_suffix(suffix.as_deref()?)?;
         name.strip_suffix('-')
@@ -163,23 +163,23 @@ fn by_name<'a>(pod: &PodFacts, kind: &'a str, name: &'a str) -> (&'a str, &'a st
 
 #[cfg(test)]
 mod tests {
-    use super::super::kinds::Controller;
+    use super::super::fields::Controller;
     use super::*;
 
-    fn pod(controller: Option<(&str, &str)>) -> PodFacts {
-        PodFacts {
+    fn pod(controller: Option<(&str, &str)>) -> PodFields {
+        PodFields {
             name: "web-7d4b9-x2".into(),
             controller: controller.map(|(kind, name)| Controller {
                 kind: kind.into(),
                 name: name.into(),
                 uid: "1".into(),
             }),
-            ..PodFacts::default()
+            ..PodFields::default()
         }
     }
 
-    fn workload(owners: &mut Owners, pod: &PodFacts) -> (String, String) {
-        let workload = owners.workload(pod, 7, &mut Directory::default());
+    fn workload(owners: &mut Owners, pod: &PodFields) -> (String, String) {
+        let workload = owners.workload(pod, 7, &mut IndexWriter::default());
         (workload.kind.to_string(), workload.name.to_string())
     }
 
@@ -193,12 +193,12 @@ mod tests {
         name: &str,
         controller: Option<(&str, &str)>,
     ) -> Vec<u128> {
-        let facts = OwnerFacts {
+        let fields = OwnerFields {
             uid: "1".into(),
             name: name.into(),
             controller: pod(controller).controller,
         };
-        owners.tell(kind, &facts, 1, 10, &mut Directory::default())
+        owners.tell(kind, &fields, 1, 10, &mut IndexWriter::default())
     }
 
     #[test]

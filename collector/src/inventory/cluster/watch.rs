@@ -23,11 +23,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
-use super::health::Kind;
-use super::kinds::{
-    NamespaceFacts, Node, NodeFacts, OwnerFacts, Pod, PodFacts, Service, ServiceFacts, Slice,
-    SliceFacts, Terms,
+use super::fields::{
+    EndpointSliceFields, LabelSelectors, NamespaceFields, Node, NodeFields, OwnerFields, Pod,
+    PodFields, Service, ServiceFields, Slice,
 };
+use super::health::ResourceKind;
 
 /// How long until what is forbidden is asked for again.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(10);
@@ -47,57 +47,72 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a watch says.
 #[derive(Debug)]
-pub(super) enum Event<T> {
+pub(super) enum WatchEvent<T> {
     /// All objects follow.
-    Begin,
+    ListStart,
     /// One of all.
-    Listed(T),
+    Initial(T),
     /// These were all.
-    End,
+    ListEnd,
     /// One is new, or is not as it was.
     Changed(T),
     /// One has gone.
-    Gone(T),
+    Deleted(T),
 }
 
 /// What a watch of some kind says.
 #[derive(Debug)]
-pub(super) enum News {
-    Node(Event<NodeFacts>),
-    Pod(Event<PodFacts>),
-    Service(Event<ServiceFacts>),
-    Slice(Event<SliceFacts>),
-    Namespace(Event<NamespaceFacts>),
-    Owner(Kind, Event<OwnerFacts>),
+pub(super) enum WatchUpdate {
+    Node(WatchEvent<NodeFields>),
+    Pod(WatchEvent<PodFields>),
+    Service(WatchEvent<ServiceFields>),
+    Slice(WatchEvent<EndpointSliceFields>),
+    Namespace(WatchEvent<NamespaceFields>),
+    Owner(ResourceKind, WatchEvent<OwnerFields>),
     /// The server answers, and there was nothing to tell.
-    Silent(Kind),
-    Failed(Kind, String, bool),
+    Idle(ResourceKind),
+    Failed(ResourceKind, String, bool),
 }
 
 /// Starts the watches of these kinds. They end when the receiver has gone.
-pub(super) fn start(client: &Client, kinds: &[Kind], terms: &Arc<Terms>, news: &Sender<News>) {
-    let watches = Watches { client, news };
+pub(super) fn start(
+    client: &Client,
+    kinds: &[ResourceKind],
+    selectors: &Arc<LabelSelectors>,
+    updates: &Sender<WatchUpdate>,
+) {
+    let watches = Watches { client, updates };
     for kind in kinds {
-        let terms = Arc::clone(terms);
+        let selectors = Arc::clone(selectors);
         match kind {
-            Kind::Nodes => watches.start(*kind, move |node: Node| node.facts(&terms), News::Node),
-            Kind::Pods => watches.start(*kind, move |pod: Pod| pod.facts(&terms), News::Pod),
-            Kind::Services => watches.start(*kind, Service::facts, News::Service),
-            Kind::EndpointSlices => watches.start(*kind, Slice::facts, News::Slice),
-            Kind::Namespaces => watches.start(
+            ResourceKind::Nodes => watches.start(
                 *kind,
-                move |of: PartialObjectMeta<Namespace>| NamespaceFacts::of(of.metadata, &terms),
-                News::Namespace,
+                move |node: Node| node.fields(&selectors),
+                WatchUpdate::Node,
             ),
-            Kind::ReplicaSets => watches.start(
+            ResourceKind::Pods => watches.start(
                 *kind,
-                |owner: PartialObjectMeta<ReplicaSet>| OwnerFacts::of(owner.metadata),
-                |event| News::Owner(Kind::ReplicaSets, event),
+                move |pod: Pod| pod.fields(&selectors),
+                WatchUpdate::Pod,
             ),
-            Kind::Jobs => watches.start(
+            ResourceKind::Services => watches.start(*kind, Service::fields, WatchUpdate::Service),
+            ResourceKind::EndpointSlices => watches.start(*kind, Slice::fields, WatchUpdate::Slice),
+            ResourceKind::Namespaces => watches.start(
                 *kind,
-                |owner: PartialObjectMeta<Job>| OwnerFacts::of(owner.metadata),
-                |event| News::Owner(Kind::Jobs, event),
+                move |of: PartialObjectMeta<Namespace>| {
+                    NamespaceFields::of(of.metadata, &selectors)
+                },
+                WatchUpdate::Namespace,
+            ),
+            ResourceKind::ReplicaSets => watches.start(
+                *kind,
+                |owner: PartialObjectMeta<ReplicaSet>| OwnerFields::of(owner.metadata),
+                |event| WatchUpdate::Owner(ResourceKind::ReplicaSets, event),
+            ),
+            ResourceKind::Jobs => watches.start(
+                *kind,
+                |owner: PartialObjectMeta<Job>| OwnerFields::of(owner.metadata),
+                |event| WatchUpdate::Owner(ResourceKind::Jobs, event),
             ),
         }
     }
@@ -106,22 +121,22 @@ pub(super) fn start(client: &Client, kinds: &[Kind], terms: &Arc<Terms>, news: &
 /// Where watches ask and tell.
 struct Watches<'a> {
     client: &'a Client,
-    news: &'a Sender<News>,
+    updates: &'a Sender<WatchUpdate>,
 }
 
 impl Watches<'_> {
-    /// Starts one. `facts`: what is kept of an object.
+    /// Starts one. `fields`: what is kept of an object.
     fn start<K, T>(
         &self,
-        kind: Kind,
-        facts: impl Fn(K) -> T + Send + 'static,
-        news_of: impl Fn(Event<T>) -> News + Send + 'static,
+        kind: ResourceKind,
+        fields: impl Fn(K) -> T + Send + 'static,
+        update_of: impl Fn(WatchEvent<T>) -> WatchUpdate + Send + 'static,
     ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         T: Send + 'static,
     {
         let api = Api::all(self.client.clone());
-        tokio::spawn(watch(kind, api, facts, news_of, self.news.clone()));
+        tokio::spawn(watch(kind, api, fields, update_of, self.updates.clone()));
     }
 }
 
@@ -146,11 +161,11 @@ impl Backoff for Pauses {
 }
 
 async fn watch<K, T>(
-    kind: Kind,
+    kind: ResourceKind,
     api: Api<K>,
-    facts: impl Fn(K) -> T,
-    news_of: impl Fn(Event<T>) -> News,
-    news: Sender<News>,
+    fields: impl Fn(K) -> T,
+    update_of: impl Fn(WatchEvent<T>) -> WatchUpdate,
+    updates: Sender<WatchUpdate>,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -170,21 +185,25 @@ async fn watch<K, T>(
                 Ok(Some(event)) => event,
                 Ok(None) => break,
                 Err(_) => {
-                    if news.send(ask(kind, &api, listed).await).await.is_err() {
+                    if updates.send(ask(kind, &api, listed).await).await.is_err() {
                         return;
                     }
                     continue;
                 }
             };
             let said = match event {
-                Ok(watcher::Event::Init) => news_of(Event::Begin),
-                Ok(watcher::Event::InitApply(object)) => news_of(Event::Listed(facts(object))),
+                Ok(watcher::Event::Init) => update_of(WatchEvent::ListStart),
+                Ok(watcher::Event::InitApply(object)) => {
+                    update_of(WatchEvent::Initial(fields(object)))
+                }
                 Ok(watcher::Event::InitDone) => {
                     (listed, refused) = (true, false);
-                    news_of(Event::End)
+                    update_of(WatchEvent::ListEnd)
                 }
-                Ok(watcher::Event::Apply(object)) => news_of(Event::Changed(facts(object))),
-                Ok(watcher::Event::Delete(object)) => news_of(Event::Gone(facts(object))),
+                Ok(watcher::Event::Apply(object)) => update_of(WatchEvent::Changed(fields(object))),
+                Ok(watcher::Event::Delete(object)) => {
+                    update_of(WatchEvent::Deleted(fields(object)))
+                }
                 Err(error) => {
                     let code = code(&error);
                     // A server that cannot stream a list refuses it, or breaks it off.
@@ -204,10 +223,10 @@ async fn watch<K, T>(
                         REFUSED_PAUSE
                     };
                     pause = refuses.then_some(next);
-                    News::Failed(kind, reasons(&error), forbidden)
+                    WatchUpdate::Failed(kind, reasons(&error), forbidden)
                 }
             };
-            if news.send(said).await.is_err() {
+            if updates.send(said).await.is_err() {
                 return;
             }
             if pause.is_some() {
@@ -221,18 +240,18 @@ async fn watch<K, T>(
 }
 
 /// Asks the server for one object of a kind.
-async fn ask<K>(kind: Kind, api: &Api<K>, listed: bool) -> News
+async fn ask<K>(kind: ResourceKind, api: &Api<K>, listed: bool) -> WatchUpdate
 where
     K: Clone + DeserializeOwned + Debug,
 {
     let one = ListParams::default().limit(1);
     match timeout(ANSWER_WITHIN, api.list_metadata(&one)).await {
-        Ok(Ok(_)) => News::Silent(kind),
+        Ok(Ok(_)) => WatchUpdate::Idle(kind),
         Ok(Err(error)) => {
             let forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
-            News::Failed(kind, reasons(&error), forbidden && !listed)
+            WatchUpdate::Failed(kind, reasons(&error), forbidden && !listed)
         }
-        Err(_) => News::Failed(kind, "no answer in time".to_owned(), false),
+        Err(_) => WatchUpdate::Failed(kind, "no answer in time".to_owned(), false),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files that are made here, of every form, whole, cut off and corrupt.
+//! Files made by these tests, in every format: complete, truncated and corrupt.
 
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header, PacketBuilder};
 
@@ -75,16 +75,16 @@ fn read(file: Vec<u8>) -> Read {
             Err(error) => break Some(error),
         }
     };
-    let not_used: u64 = counts.not_used.iter().sum();
+    let skipped: u64 = counts.skipped.iter().sum();
     if counts.frames > 0 {
-        assert_eq!(counts.frames, counts.datagrams + not_used);
+        assert_eq!(counts.frames, counts.datagrams + skipped);
     }
     (datagrams, counts, error)
 }
 
-fn not_used(file: Vec<u8>) -> Vec<NotUsed> {
+fn skipped(file: Vec<u8>) -> Vec<SkipReason> {
     let (_, counts, _) = read(file);
-    let reasons = NotUsed::ALL.iter().zip(counts.not_used);
+    let reasons = SkipReason::ALL.iter().zip(counts.skipped);
     reasons
         .filter(|(_, n)| *n > 0)
         .map(|(reason, _)| *reason)
@@ -112,7 +112,7 @@ fn a_pcap_of_either_byte_order_and_resolution_gives_datagrams_with_their_time() 
 }
 
 #[test]
-fn every_link_type_leads_to_the_datagram() {
+fn every_link_type_is_read() {
     let frame = ethernet(EXPORT);
     let ip = &frame[14..];
     let cooked = [vec![0; 14], vec![8, 0], ip.to_vec()].concat();
@@ -139,32 +139,32 @@ fn every_link_type_leads_to_the_datagram() {
 }
 
 #[test]
-fn a_frame_without_flow_export_is_a_counted_reason() {
+fn a_frame_without_flow_export_is_skipped_and_counted() {
     let mut tcp = Vec::new();
     PacketBuilder::ethernet2([1; 6], [2; 6])
         .ipv4([1; 4], [2; 4], 64)
         .tcp(1, 2, 3, 4)
         .write(&mut tcp, b"x")
         .unwrap();
-    assert_eq!(not_used(simple(1, &[tcp])), [NotUsed::NotUdp]);
-    assert_eq!(not_used(simple(1, &[vec![]])), [NotUsed::NotUdp]);
+    assert_eq!(skipped(simple(1, &[tcp])), [SkipReason::NotUdp]);
+    assert_eq!(skipped(simple(1, &[vec![]])), [SkipReason::NotUdp]);
     assert_eq!(
-        not_used(simple(1, &[ethernet(b"hello")])),
-        [NotUsed::NotFlowExport]
+        skipped(simple(1, &[ethernet(b"hello")])),
+        [SkipReason::NotFlowExport]
     );
     assert_eq!(
-        not_used(simple(147, &[ethernet(EXPORT)])),
-        [NotUsed::LinkType]
+        skipped(simple(147, &[ethernet(EXPORT)])),
+        [SkipReason::LinkType]
     );
     let mut cut = ethernet(EXPORT);
     let length = cut.len();
     cut.truncate(length - 4);
     let file = pcap(0xa1b2_c3d4, false, 1, &[(cut, length)]);
-    assert_eq!(not_used(file), [NotUsed::CutOff]);
+    assert_eq!(skipped(file), [SkipReason::Truncated]);
 }
 
 #[test]
-fn the_parts_of_a_datagram_are_put_together_in_any_order() {
+fn fragments_are_reassembled_in_any_order() {
     let payload: Vec<u8> = EXPORT.iter().copied().chain(vec![7; 4000]).collect();
     let datagram = ethernet(&payload);
     let octets = &datagram[34..];
@@ -185,7 +185,7 @@ fn the_parts_of_a_datagram_are_put_together_in_any_order() {
     let (datagrams, counts, _) = read(simple(101, &parts));
     assert_eq!(datagrams.len(), 1);
     assert_eq!(datagrams[0].1, payload);
-    assert_eq!((counts.frames, counts.not_used[3]), (3, 2));
+    assert_eq!((counts.frames, counts.skipped[3]), (3, 2));
 }
 
 fn block(kind: u32, body: &[u8]) -> Vec<u8> {
@@ -244,7 +244,7 @@ fn the_messages_of_an_ipfix_file_come_with_their_export_time() {
 }
 
 #[test]
-fn a_file_is_used_up_to_where_it_is_cut_off_or_corrupt() {
+fn a_truncated_or_corrupt_file_is_used_up_to_the_error() {
     let frame = ethernet(EXPORT);
     let interface = block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0]);
     let files = [
@@ -256,7 +256,10 @@ fn a_file_is_used_up_to_where_it_is_cut_off_or_corrupt() {
         file.truncate(file.len() - 3);
         let (datagrams, _, error) = read(file);
         assert_eq!(datagrams.len(), 1);
-        assert!(matches!(error, Some(SavefileError::CutOff(_))), "{error:?}");
+        assert!(
+            matches!(error, Some(SavefileError::Truncated(_))),
+            "{error:?}"
+        );
     }
     let huge = [simple(1, std::slice::from_ref(&frame)), vec![255; 16]].concat();
     let (datagrams, _, error) = read(huge);
@@ -268,18 +271,18 @@ fn a_file_is_used_up_to_where_it_is_cut_off_or_corrupt() {
 }
 
 #[test]
-fn what_is_none_of_the_forms_is_refused() {
+fn an_unknown_format_is_refused() {
     for file in [&b""[..], b"\0\x0a", b"root:x:0:0:root"] {
         let (_, _, error) = read(file.to_vec());
         assert!(
-            matches!(error, Some(SavefileError::UnknownForm)),
+            matches!(error, Some(SavefileError::UnknownFormat)),
             "{error:?}"
         );
     }
 }
 
 #[test]
-fn an_ipv6_extension_header_that_is_cut_off_is_not_read_beyond_its_frame() {
+fn a_truncated_ipv6_extension_header_is_not_read_beyond_its_frame() {
     // Hop-by-hop options, destination options and a fragment of which the frame has a part or nothing.
     for (next_header, rest) in [
         (0, &[60, 0, 1, 4, 0, 0, 0, 0][..]),
@@ -292,7 +295,7 @@ fn an_ipv6_extension_header_that_is_cut_off_is_not_read_beyond_its_frame() {
         packet.extend([next_header, 64]);
         packet.extend([0xfd; 32]);
         packet.extend(rest);
-        assert_eq!(not_used(simple(229, &[packet])), [NotUsed::NotUdp]);
+        assert_eq!(skipped(simple(229, &[packet])), [SkipReason::NotUdp]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the watches told, put into the directory: objects by uid, what each of them holds, and what is
+//! What the watches told, put into the writer: objects by uid, what each of them holds, and what is
 //! to be released when they change or go.
 
 mod nodes;
@@ -10,15 +10,15 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
-use super::super::directory::Directory;
-use super::super::holders::Key;
-use super::super::index::{Endpoint, EndpointId, NodeId};
-use super::health::{Health, Kind, PerKind};
-use super::kinds::{NamespaceFacts, OwnerFacts};
+use super::super::address_history::AddressKey;
+use super::super::snapshot::{Endpoint, EndpointId, NodeId};
+use super::super::writer::IndexWriter;
+use super::fields::{NamespaceFields, OwnerFields};
+use super::health::{Health, PerKind, ResourceKind};
 use super::owners::Owners;
 use super::uid;
-use super::watch::{Event, News};
-use nodes::KnownNode;
+use super::watch::{WatchEvent, WatchUpdate};
+use nodes::NodeEntry;
 use pods::Pod;
 use services::{Service, Slice};
 
@@ -26,7 +26,7 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// The lists of one kind: their number, and since when nothing was heard before the one at hand.
 #[derive(Clone, Copy, Debug, Default)]
-struct Lists {
+struct ListState {
     number: u32,
     listed: bool,
     /// Since when the watch was away; 0 where it was not.
@@ -36,14 +36,14 @@ struct Lists {
 
 /// Why an object is told of: decides since when it holds what it holds.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct UpdateContext {
     now: u64,
     list: u32,
     /// The earliest moment when it may have been reported first.
     earliest: u64,
 }
 
-impl Told {
+impl UpdateContext {
     /// Since when an object that started at `started` holds what is new of it, and how long before it
     /// may have used that already.
     fn begin(self, started: u64) -> (u64, u64) {
@@ -55,20 +55,20 @@ impl Told {
 /// All that the watches told.
 #[derive(Debug)]
 pub(super) struct State {
-    directory: Directory,
+    writer: IndexWriter,
     health: Arc<Health>,
-    lists: PerKind<Lists>,
+    lists: PerKind<ListState>,
     pods: Map<u128, Pod>,
     /// Ports of nodes that pods declare.
-    pod_ports: Map<u128, Box<[Key]>>,
-    nodes: Map<u128, KnownNode>,
+    pod_ports: Map<u128, Box<[AddressKey]>>,
+    nodes: Map<u128, NodeEntry>,
     services: Map<u128, Service>,
     slices: Map<u128, Slice>,
     /// Namespaces and the list that each was last told in.
     namespaces: Map<Arc<str>, u32>,
     owners: Owners,
     /// Endpoints that declare a port of a node: only a single one holds it.
-    declared: Map<Key, Vec<EndpointId>>,
+    declared: Map<AddressKey, Vec<EndpointId>>,
     node_endpoints: Map<NodeId, EndpointId>,
     /// Ready probes.
     probes: Map<NodeId, HashSet<u128, RandomState>>,
@@ -77,9 +77,9 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(directory: Directory, health: Arc<Health>) -> Self {
+    pub(super) fn new(writer: IndexWriter, health: Arc<Health>) -> Self {
         Self {
-            directory,
+            writer,
             health,
             lists: PerKind::default(),
             pods: Map::default(),
@@ -97,59 +97,66 @@ impl State {
         }
     }
 
-    pub(super) fn directory(&mut self) -> &mut Directory {
-        &mut self.directory
+    pub(super) fn writer(&mut self) -> &mut IndexWriter {
+        &mut self.writer
     }
 
     pub(super) const fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Takes one piece of news. `probe`: told whether a probe on a node is Ready.
-    pub(super) fn take(&mut self, news: News, now: u64, probe: &mut impl FnMut(NodeId, bool)) {
-        match news {
-            News::Node(event) => self.event(Kind::Nodes, event, now, Self::node, Self::node_gone),
-            News::Service(event) => {
+    /// Takes one piece of updates. `probe`: told whether a probe on a node is Ready.
+    pub(super) fn take(
+        &mut self,
+        updates: WatchUpdate,
+        now: u64,
+        probe: &mut impl FnMut(NodeId, bool),
+    ) {
+        match updates {
+            WatchUpdate::Node(event) => {
+                self.event(ResourceKind::Nodes, event, now, Self::node, Self::node_gone)
+            }
+            WatchUpdate::Service(event) => {
                 self.event(
-                    Kind::Services,
+                    ResourceKind::Services,
                     event,
                     now,
                     Self::service,
                     Self::service_gone,
                 );
             }
-            News::Slice(event) => {
+            WatchUpdate::Slice(event) => {
                 self.event(
-                    Kind::EndpointSlices,
+                    ResourceKind::EndpointSlices,
                     event,
                     now,
                     Self::slice,
                     Self::slice_gone,
                 );
             }
-            News::Namespace(event) => self.event(
-                Kind::Namespaces,
+            WatchUpdate::Namespace(event) => self.event(
+                ResourceKind::Namespaces,
                 event,
                 now,
-                |state, facts, told| state.namespace(&facts, told.list),
-                |state, facts, _| state.namespace_gone(&facts.name),
+                |state, fields, told| state.namespace(&fields, told.list),
+                |state, fields, _| state.namespace_gone(&fields.name),
             ),
-            News::Owner(kind, event) => self.event(
+            WatchUpdate::Owner(kind, event) => self.event(
                 kind,
                 event,
                 now,
-                |state, facts, told| state.owner(kind, &facts, told.list),
-                |state, facts, _| state.owners.forget(uid(&facts.uid)),
+                |state, fields, told| state.owner(kind, &fields, told.list),
+                |state, fields, _| state.owners.forget(uid(&fields.uid)),
             ),
-            News::Pod(event) => self.event(
-                Kind::Pods,
+            WatchUpdate::Pod(event) => self.event(
+                ResourceKind::Pods,
                 event,
                 now,
-                |state, facts, told| state.pod(&facts, told),
-                |state, facts, now| state.pod_gone(uid(&facts.uid), now),
+                |state, fields, told| state.pod(&fields, told),
+                |state, fields, now| state.pod_gone(uid(&fields.uid), now),
             ),
-            News::Silent(kind) => self.health.silent(kind, now),
-            News::Failed(kind, error, forbidden) => {
+            WatchUpdate::Idle(kind) => self.health.silent(kind, now),
+            WatchUpdate::Failed(kind, error, forbidden) => {
                 self.health.failed(kind, &error, forbidden, now);
                 let lists = self.lists.get_mut(kind);
                 if lists.blind == 0 {
@@ -159,7 +166,7 @@ impl State {
         }
         if !self.complete && self.health.is_complete() {
             self.complete = true;
-            self.directory.complete();
+            self.writer.set_complete();
             tracing::info!(
                 nodes = self.nodes.len(),
                 pods = self.pods.len(),
@@ -175,24 +182,24 @@ impl State {
 
     fn event<T>(
         &mut self,
-        kind: Kind,
-        event: Event<T>,
+        kind: ResourceKind,
+        event: WatchEvent<T>,
         now: u64,
-        mut apply: impl FnMut(&mut Self, T, Told),
+        mut apply: impl FnMut(&mut Self, T, UpdateContext),
         mut gone: impl FnMut(&mut Self, T, u64),
     ) {
         let lists = self.lists.get_mut(kind);
-        let mut told = Told {
+        let mut told = UpdateContext {
             now,
             list: lists.number,
             earliest: now,
         };
         match event {
-            Event::Begin => {
+            WatchEvent::ListStart => {
                 lists.number = lists.number.wrapping_add(1);
                 return;
             }
-            Event::Listed(object) => {
+            WatchEvent::Initial(object) => {
                 told.earliest = match (lists.listed, lists.blind) {
                     (false, _) => 0,
                     (true, 0) => lists.heard,
@@ -202,7 +209,7 @@ impl State {
                 self.health.told(kind, false, now);
                 return;
             }
-            Event::End => {
+            WatchEvent::ListEnd => {
                 lists.listed = true;
                 lists.blind = 0;
                 lists.heard = now;
@@ -211,12 +218,12 @@ impl State {
                 self.health.told(kind, true, now);
                 return;
             }
-            Event::Changed(object) => {
+            WatchEvent::Changed(object) => {
                 lists.heard = now;
                 lists.blind = 0;
                 apply(self, object, told);
             }
-            Event::Gone(object) => {
+            WatchEvent::Deleted(object) => {
                 lists.heard = now;
                 lists.blind = 0;
                 gone(self, object, now);
@@ -226,33 +233,33 @@ impl State {
     }
 
     /// Who is not in the list that has just ended has gone while nobody looked.
-    fn forget_unlisted(&mut self, kind: Kind, list: u32, now: u64) {
+    fn forget_unlisted(&mut self, kind: ResourceKind, list: u32, now: u64) {
         match kind {
-            Kind::Nodes => {
+            ResourceKind::Nodes => {
                 let gone = self.nodes.extract_if(|_, node| node.list != list);
                 for (_, node) in gone.collect::<Vec<_>>() {
                     self.release_node(node, now);
                 }
             }
-            Kind::Services => {
+            ResourceKind::Services => {
                 let gone = self.services.extract_if(|_, service| service.list != list);
                 for (_, service) in gone.collect::<Vec<_>>() {
                     self.release_service(&service, now);
                 }
             }
-            Kind::EndpointSlices => {
+            ResourceKind::EndpointSlices => {
                 let gone = self.slices.extract_if(|_, slice| slice.list != list);
                 for (_, slice) in gone.collect::<Vec<_>>() {
                     self.release_slice(&slice, now);
                 }
             }
-            Kind::Namespaces => {
+            ResourceKind::Namespaces => {
                 let gone = self.namespaces.iter().filter(|(_, told)| **told != list);
                 for name in gone.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>() {
                     self.namespace_gone(&name);
                 }
             }
-            Kind::Pods => {
+            ResourceKind::Pods => {
                 let gone = self.pods.iter().filter(|(_, pod)| pod.list != list);
                 let gone: Vec<(u128, u64)> = gone.map(|(uid, pod)| (*uid, pod.deletion)).collect();
                 for (number, deletion) in gone {
@@ -264,7 +271,7 @@ impl State {
                     self.pod_gone(number, until);
                 }
             }
-            Kind::ReplicaSets | Kind::Jobs => {
+            ResourceKind::ReplicaSets | ResourceKind::Jobs => {
                 let number = owner_list(kind, list);
                 self.owners
                     .forget_unlisted(|list| list % 2 == number % 2, number);
@@ -274,17 +281,17 @@ impl State {
 
     //------------ Owners ------------------------------------------------------------------------
 
-    fn owner(&mut self, kind: Kind, facts: &OwnerFacts, list: u32) {
+    fn owner(&mut self, kind: ResourceKind, fields: &OwnerFields, list: u32) {
         let name = match kind {
-            Kind::Jobs => "Job",
+            ResourceKind::Jobs => "Job",
             _ => "ReplicaSet",
         };
-        let bound = self.directory.endpoint_bound();
+        let bound = self.writer.endpoint_bound();
         let list = owner_list(kind, list);
         let waiting = self
             .owners
-            .tell(name, facts, list, bound, &mut self.directory);
-        let Some(top) = self.owners.top(uid(&facts.uid)) else {
+            .tell(name, fields, list, bound, &mut self.writer);
+        let Some(top) = self.owners.top(uid(&fields.uid)) else {
             return;
         };
         for number in waiting {
@@ -294,36 +301,36 @@ impl State {
             let endpoint = Endpoint {
                 workload_kind: Arc::clone(&top.kind),
                 workload_name: Arc::clone(&top.name),
-                ..self.directory.endpoint(pod.endpoint).clone()
+                ..self.writer.endpoint(pod.endpoint).clone()
             };
-            set(&mut self.directory, pod.endpoint, endpoint);
+            set(&mut self.writer, pod.endpoint, endpoint);
         }
     }
 
     //------------ Namespaces --------------------------------------------------------------------
 
-    fn namespace(&mut self, facts: &NamespaceFacts, list: u32) {
-        let name = self.directory.intern(&facts.name);
-        if self.directory.set_namespace_group(&name, &facts.group) {
+    fn namespace(&mut self, fields: &NamespaceFields, list: u32) {
+        let name = self.writer.intern(&fields.name);
+        if self.writer.set_namespace_group(&name, &fields.group) {
             self.namespaces.insert(name, list);
         }
     }
 
     fn namespace_gone(&mut self, name: &str) {
         self.namespaces.remove(name);
-        self.directory.set_namespace_group(name, "");
+        self.writer.set_namespace_group(name, "");
     }
 }
 
 /// A list's number among those of ReplicaSets, which are even, and of Jobs, which are odd.
-fn owner_list(kind: Kind, list: u32) -> u32 {
-    list.wrapping_mul(2) | u32::from(kind == Kind::Jobs)
+fn owner_list(kind: ResourceKind, list: u32) -> u32 {
+    list.wrapping_mul(2) | u32::from(kind == ResourceKind::Jobs)
 }
 
 /// Says anew what an endpoint is, if it is not that already: most of what is told of a pod is its
 /// status.
-fn set(directory: &mut Directory, id: EndpointId, endpoint: Endpoint) {
-    if *directory.endpoint(id) != endpoint {
-        directory.set_endpoint(id, endpoint);
+fn set(writer: &mut IndexWriter, id: EndpointId, endpoint: Endpoint) {
+    if *writer.endpoint(id) != endpoint {
+        writer.set_endpoint(id, endpoint);
     }
 }

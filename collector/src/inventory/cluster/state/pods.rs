@@ -1,14 +1,14 @@
-//! Pods in the directory: the addresses and ports that each holds, and since when.
+//! Pods in the writer: the addresses and ports that each holds, and since when.
 
 use std::sync::Arc;
 
 use flowproto::Address;
 
-use super::super::super::holders::{Key, Port};
-use super::super::super::index::{Endpoint, EndpointId, EndpointKind, NodeId};
-use super::super::kinds::PodFacts;
+use super::super::super::address_history::{AddressKey, TransportPort};
+use super::super::super::snapshot::{Endpoint, EndpointId, EndpointKind, NodeId};
+use super::super::fields::PodFields;
 use super::super::uid;
-use super::{State, Told, set};
+use super::{State, UpdateContext, set};
 
 /// A pod that is told of.
 #[derive(Debug)]
@@ -23,49 +23,50 @@ pub(super) struct Pod {
 }
 
 impl State {
-    pub(super) fn pod(&mut self, facts: &PodFacts, told: Told) {
-        let number = uid(&facts.uid);
+    pub(super) fn pod(&mut self, fields: &PodFields, told: UpdateContext) {
+        let number = uid(&fields.uid);
         let before = self.pods.remove(&number);
-        let node = match facts.node.as_str() {
+        let node = match fields.node.as_str() {
             "" => None,
-            name => self.directory.node(name, told.now),
+            name => self.writer.node(name, told.now),
         };
-        let workload = self.owners.workload(facts, number, &mut self.directory);
+        let workload = self.owners.workload(fields, number, &mut self.writer);
         let endpoint = Endpoint {
             kind: EndpointKind::Pod,
-            namespace: self.directory.intern(&facts.namespace),
-            name: Arc::from(facts.name.as_str()),
+            namespace: self.writer.intern(&fields.namespace),
+            name: Arc::from(fields.name.as_str()),
             workload_kind: workload.kind,
             workload_name: workload.name,
             node,
         };
         let id = match &before {
-            Some(before) if before.endpoint != EndpointId::OUTSIDE => {
-                set(&mut self.directory, before.endpoint, endpoint);
+            Some(before) if before.endpoint != EndpointId::EXTERNAL => {
+                set(&mut self.writer, before.endpoint, endpoint);
                 before.endpoint
             }
-            _ => self.directory.add_endpoint(endpoint, told.now),
+            _ => self.writer.add_endpoint(endpoint, told.now),
         };
-        let (from, lead) = told.begin(facts.started);
+        let (from, lead) = told.begin(fields.started);
         // What has run to its end holds nothing; one that is told of only now did, until then.
-        let over = facts
+        let over = fields
             .over
             .unwrap_or(told.now)
-            .clamp(facts.started, told.now.max(facts.started));
-        let holds = !facts.is_over && !facts.host_network;
-        let addresses: &[Address] = if holds { &facts.addresses } else { &[] };
+            .clamp(fields.started, told.now.max(fields.started));
+        let holds = !fields.is_over && !fields.host_network;
+        let addresses: &[Address] = if holds { &fields.addresses } else { &[] };
         match &before {
             Some(before) => {
                 for address in before.addresses.iter().filter(|a| !addresses.contains(a)) {
-                    self.directory.release(Key::address(*address), id, told.now);
+                    self.writer
+                        .unassign(AddressKey::address(*address), id, told.now);
                 }
             }
-            None if facts.is_over && !facts.host_network => {
-                for address in &facts.addresses {
-                    let key = Key::address(*address);
-                    if self.directory.holder(key).is_none() {
-                        self.directory.hold(key, id, facts.started, 0);
-                        self.directory.release(key, id, over);
+            None if fields.is_over && !fields.host_network => {
+                for address in &fields.addresses {
+                    let key = AddressKey::address(*address);
+                    if self.writer.assignee(key).is_none() {
+                        self.writer.assign(key, id, fields.started, 0);
+                        self.writer.unassign(key, id, over);
                     }
                 }
             }
@@ -74,15 +75,16 @@ impl State {
         // What it had before it keeps or has lost to another pod: told of again, it takes nothing back.
         let had = before.as_ref().map_or(&[][..], |before| &before.addresses);
         for address in addresses.iter().filter(|address| !had.contains(address)) {
-            self.directory.hold(Key::address(*address), id, from, lead);
+            self.writer
+                .assign(AddressKey::address(*address), id, from, lead);
         }
-        let keys: Box<[Key]> = match node {
-            Some(node) if !facts.is_over => {
-                let key = |(address, port): &(Option<Address>, Port)| match address {
-                    Some(address) => Key::port(*address, *port),
-                    None => Key::node_port(node, *port),
+        let keys: Box<[AddressKey]> = match node {
+            Some(node) if !fields.is_over => {
+                let key = |(address, port): &(Option<Address>, TransportPort)| match address {
+                    Some(address) => AddressKey::port(*address, *port),
+                    None => AddressKey::node_port(node, *port),
                 };
-                facts.ports.iter().map(key).collect()
+                fields.ports.iter().map(key).collect()
             }
             _ => Box::default(),
         };
@@ -94,16 +96,16 @@ impl State {
             self.declare(*key, id, node, from, lead);
         }
         if let Some(node) = node {
-            self.probe(node, number, facts.is_ready_probe);
+            self.probe(node, number, fields.is_ready_probe);
         }
         if !keys.is_empty() {
             self.pod_ports.insert(number, keys);
         }
         let pod = Pod {
             endpoint: id,
-            probes: node.filter(|_| facts.is_ready_probe),
+            probes: node.filter(|_| fields.is_ready_probe),
             addresses: addresses.into(),
-            deletion: facts.deletion.unwrap_or_default(),
+            deletion: fields.deletion.unwrap_or_default(),
             list: told.list,
         };
         self.pods.insert(number, pod);
@@ -114,15 +116,15 @@ impl State {
             return;
         };
         for address in &pod.addresses {
-            self.directory
-                .release(Key::address(*address), pod.endpoint, until);
+            self.writer
+                .unassign(AddressKey::address(*address), pod.endpoint, until);
         }
-        let node = self.directory.endpoint(pod.endpoint).node;
+        let node = self.writer.endpoint(pod.endpoint).node;
         for key in self.pod_ports.remove(&number).unwrap_or_default() {
             self.undeclare(key, pod.endpoint, node, until);
         }
         self.owners.wait_no_longer(number);
-        self.directory.retire_endpoint(pod.endpoint, until);
+        self.writer.retire_endpoint(pod.endpoint, until);
         if let Some(node) = pod.probes {
             self.probe(node, number, false);
         }
@@ -148,7 +150,14 @@ impl State {
 
     /// A pod declares a port of its node. Only a single one that does holds it; where there are
     /// several, the port is the node's.
-    fn declare(&mut self, key: Key, pod: EndpointId, node: Option<NodeId>, from: u64, lead: u64) {
+    fn declare(
+        &mut self,
+        key: AddressKey,
+        pod: EndpointId,
+        node: Option<NodeId>,
+        from: u64,
+        lead: u64,
+    ) {
         let declared = self.declared.entry(key).or_default();
         declared.push(pod);
         let holder = match declared.as_slice() {
@@ -156,16 +165,16 @@ impl State {
             _ => node.and_then(|node| self.node_endpoints.get(&node).copied()),
         };
         match holder {
-            Some(holder) => self.directory.hold(key, holder, from, lead),
+            Some(holder) => self.writer.assign(key, holder, from, lead),
             None => {
-                if let Some(holder) = self.directory.holder(key) {
-                    self.directory.release(key, holder, from);
+                if let Some(holder) = self.writer.assignee(key) {
+                    self.writer.unassign(key, holder, from);
                 }
             }
         }
     }
 
-    fn undeclare(&mut self, key: Key, pod: EndpointId, node: Option<NodeId>, until: u64) {
+    fn undeclare(&mut self, key: AddressKey, pod: EndpointId, node: Option<NodeId>, until: u64) {
         let Some(declared) = self.declared.get_mut(&key) else {
             return;
         };
@@ -173,13 +182,13 @@ impl State {
         match declared.as_slice() {
             [] => {
                 self.declared.remove(&key);
-                self.directory.release(key, pod, until);
+                self.writer.unassign(key, pod, until);
                 let node = node.and_then(|node| self.node_endpoints.get(&node).copied());
                 if let Some(node) = node {
-                    self.directory.release(key, node, until);
+                    self.writer.unassign(key, node, until);
                 }
             }
-            [one] => self.directory.hold(key, *one, until, 0),
+            [one] => self.writer.assign(key, *one, until, 0),
             _ => {}
         }
     }

@@ -1,18 +1,18 @@
-//! Services in the directory: their virtual addresses, the ports that nodes open for them, and the
+//! Services in the writer: their virtual addresses, the ports that nodes open for them, and the
 //! addresses outside that they lead to.
 
 use std::sync::Arc;
 
-use super::super::super::holders::Key;
-use super::super::super::index::{Endpoint, EndpointId, EndpointKind};
-use super::super::kinds::{ServiceFacts, SliceFacts};
+use super::super::super::address_history::AddressKey;
+use super::super::super::snapshot::{Endpoint, EndpointId, EndpointKind};
+use super::super::fields::{EndpointSliceFields, ServiceFields};
 use super::super::uid;
-use super::{State, Told};
+use super::{State, UpdateContext};
 
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) endpoint: EndpointId,
-    pub(super) facts: ServiceFacts,
+    pub(super) fields: ServiceFields,
     pub(super) list: u32,
 }
 
@@ -20,68 +20,68 @@ pub(super) struct Service {
 #[derive(Debug)]
 pub(super) struct Slice {
     endpoint: EndpointId,
-    facts: SliceFacts,
+    fields: EndpointSliceFields,
     pub(super) list: u32,
 }
 
 impl State {
-    pub(super) fn service(&mut self, facts: ServiceFacts, told: Told) {
-        let number = uid(&facts.uid);
+    pub(super) fn service(&mut self, fields: ServiceFields, told: UpdateContext) {
+        let number = uid(&fields.uid);
         let before = self.services.remove(&number);
         let endpoint = match &before {
             Some(before) => before.endpoint,
             None => {
-                let name = self.directory.intern(&facts.name);
+                let name = self.writer.intern(&fields.name);
                 let endpoint = Endpoint {
                     kind: EndpointKind::Service,
-                    namespace: self.directory.intern(&facts.namespace),
-                    workload_kind: self.directory.intern("Service"),
+                    namespace: self.writer.intern(&fields.namespace),
+                    workload_kind: self.writer.intern("Service"),
                     workload_name: Arc::clone(&name),
                     name,
                     node: None,
                 };
-                self.directory.add_endpoint(endpoint, told.now)
+                self.writer.add_endpoint(endpoint, told.now)
             }
         };
-        let new = keys(&facts);
+        let new = keys(&fields);
         if let Some(before) = &before {
-            for key in keys(&before.facts).iter().filter(|key| !new.contains(key)) {
-                self.directory.release(*key, endpoint, told.now);
+            for key in keys(&before.fields).iter().filter(|key| !new.contains(key)) {
+                self.writer.unassign(*key, endpoint, told.now);
             }
         }
-        let (from, lead) = told.begin(facts.created);
+        let (from, lead) = told.begin(fields.created);
         for key in new {
-            self.directory.hold(key, endpoint, from, lead);
+            self.writer.assign(key, endpoint, from, lead);
         }
         let list = told.list;
         self.services.insert(
             number,
             Service {
                 endpoint,
-                facts,
+                fields,
                 list,
             },
         );
     }
 
-    pub(super) fn service_gone(&mut self, facts: ServiceFacts, now: u64) {
-        if let Some(service) = self.services.remove(&uid(&facts.uid)) {
+    pub(super) fn service_gone(&mut self, fields: ServiceFields, now: u64) {
+        if let Some(service) = self.services.remove(&uid(&fields.uid)) {
             self.release_service(&service, now);
         }
     }
 
     pub(super) fn release_service(&mut self, service: &Service, now: u64) {
-        for key in keys(&service.facts) {
-            self.directory.release(key, service.endpoint, now);
+        for key in keys(&service.fields) {
+            self.writer.unassign(key, service.endpoint, now);
         }
-        self.directory.retire_endpoint(service.endpoint, now);
+        self.writer.retire_endpoint(service.endpoint, now);
     }
 
     /// What is outside is called after the Service that leads there, as the cluster's DNS calls that.
-    pub(super) fn slice(&mut self, facts: SliceFacts, told: Told) {
-        let number = uid(&facts.uid);
+    pub(super) fn slice(&mut self, fields: EndpointSliceFields, told: UpdateContext) {
+        let number = uid(&fields.uid);
         let before = self.slices.remove(&number);
-        if facts.addresses.is_empty() || facts.service.is_empty() {
+        if fields.addresses.is_empty() || fields.service.is_empty() {
             if let Some(before) = before {
                 self.release_slice(&before, told.now);
             }
@@ -90,65 +90,72 @@ impl State {
         let endpoint = match &before {
             Some(before) => before.endpoint,
             None => {
-                let name = format!("{}.{}.svc", facts.service, facts.namespace);
-                let name = self.directory.intern(&name);
+                let name = format!("{}.{}.svc", fields.service, fields.namespace);
+                let name = self.writer.intern(&name);
                 let endpoint = Endpoint {
                     kind: EndpointKind::External,
-                    workload_kind: self.directory.intern("External"),
+                    workload_kind: self.writer.intern("External"),
                     workload_name: Arc::clone(&name),
                     name,
                     ..Endpoint::default()
                 };
-                self.directory.add_endpoint(endpoint, told.now)
+                self.writer.add_endpoint(endpoint, told.now)
             }
         };
         if let Some(before) = &before {
-            let gone = before.facts.addresses.iter();
-            for address in gone.filter(|address| !facts.addresses.contains(address)) {
-                self.directory
-                    .release(Key::address(*address), endpoint, told.now);
+            let gone = before.fields.addresses.iter();
+            for address in gone.filter(|address| !fields.addresses.contains(address)) {
+                self.writer
+                    .unassign(AddressKey::address(*address), endpoint, told.now);
             }
         }
-        let (from, lead) = told.begin(facts.created);
-        for address in &facts.addresses {
-            self.directory
-                .hold(Key::address(*address), endpoint, from, lead);
+        let (from, lead) = told.begin(fields.created);
+        for address in &fields.addresses {
+            self.writer
+                .assign(AddressKey::address(*address), endpoint, from, lead);
         }
         let list = told.list;
         self.slices.insert(
             number,
             Slice {
                 endpoint,
-                facts,
+                fields,
                 list,
             },
         );
     }
 
-    pub(super) fn slice_gone(&mut self, facts: SliceFacts, now: u64) {
-        if let Some(slice) = self.slices.remove(&uid(&facts.uid)) {
+    pub(super) fn slice_gone(&mut self, fields: EndpointSliceFields, now: u64) {
+        if let Some(slice) = self.slices.remove(&uid(&fields.uid)) {
             self.release_slice(&slice, now);
         }
     }
 
     pub(super) fn release_slice(&mut self, slice: &Slice, now: u64) {
-        for address in &slice.facts.addresses {
-            self.directory
-                .release(Key::address(*address), slice.endpoint, now);
+        for address in &slice.fields.addresses {
+            self.writer
+                .unassign(AddressKey::address(*address), slice.endpoint, now);
         }
-        self.directory.retire_endpoint(slice.endpoint, now);
+        self.writer.retire_endpoint(slice.endpoint, now);
     }
 }
 
 /// What a service holds.
-fn keys(facts: &ServiceFacts) -> Vec<Key> {
-    let addresses = facts.addresses.iter().map(|address| Key::address(*address));
-    let shared = facts.shared_addresses.iter();
-    let shared =
-        shared.flat_map(|address| facts.ports.iter().map(|port| Key::port(*address, *port)));
-    let node_ports = facts
+fn keys(fields: &ServiceFields) -> Vec<AddressKey> {
+    let addresses = fields
+        .addresses
+        .iter()
+        .map(|address| AddressKey::address(*address));
+    let shared = fields.shared_addresses.iter();
+    let shared = shared.flat_map(|address| {
+        fields
+            .ports
+            .iter()
+            .map(|port| AddressKey::port(*address, *port))
+    });
+    let node_ports = fields
         .node_ports
         .iter()
-        .map(|port| Key::any_node_port(*port));
+        .map(|port| AddressKey::any_node_port(*port));
     addresses.chain(shared).chain(node_ports).collect()
 }

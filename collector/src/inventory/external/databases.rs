@@ -1,0 +1,268 @@
+//! Databases in MaxMind's format: autonomous systems and countries.
+//!
+//! Publishers differ in where they put the same things:
+//!
+//! | | number | organisation | country |
+//! |---|---|---|---|
+//! | GeoLite2, GeoIP2, DB-IP Lite | `autonomous_system_number` | `autonomous_system_organization` | `country.iso_code`, else `registered_country.iso_code` |
+//! | GeoIP2 Enterprise, DB-IP ISP | the same two inside `traits` | | `country.iso_code` |
+//! | IPinfo | `asn` (`AS64500`) | `as_name`, in its ASN database `name` | `country_code`; in older ones `country` is the code |
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use maxminddb::{Reader, WithinOptions};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::ExternalAttributes;
+use super::layer::{Bits, Layer, LayerBuilder, Ranges};
+use super::source_file::FileError;
+
+/// Networks that are walked at the most.
+const MOST_NETWORKS: usize = 1 << 26;
+/// Ranges that are kept at the most, of each family.
+const MOST_RANGES: usize = 1 << 23;
+/// Distinct combinations of system and country that are kept at the most.
+const MOST_FACTS: usize = 1 << 19;
+/// Decoded records that are remembered, so that none is decoded for each of its networks.
+const REMEMBERED: usize = 1 << 22;
+
+/// Walks the whole database once: what is looked up for every flow record later is a table, not this.
+pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
+    let reader = Reader::from_source(octets).map_err(FileError::Database)?;
+    let mut builder = LayerBuilder::default();
+    let (mut v4, mut v6) = (Walk::<u32>::default(), Walk::<u128>::default());
+    let mut known: HashMap<usize, u32, RandomState> = HashMap::default();
+    // Networks without data and aliases too: what the walk passes over in silence cannot be counted,
+    // and of that a hostile tree can have any number.
+    let options = WithinOptions::default()
+        .include_networks_without_data()
+        .include_aliased_networks();
+    let networks = reader.networks(options).map_err(FileError::Database)?;
+    // A tree has one leaf more than nodes. One whose branches share nodes can show 2^128 of them; some
+    // sharing must be, for the aliases of IPv4.
+    let nodes = usize::try_from(reader.metadata().node_count).unwrap_or(usize::MAX);
+    let most_networks = nodes.saturating_mul(8).saturating_add(8).min(MOST_NETWORKS);
+    for (count, network) in networks.enumerate() {
+        let network = network.map_err(FileError::Database)?;
+        let value = match network.offset() {
+            None => 0,
+            Some(offset) => match known.get(&offset) {
+                Some(value) => *value,
+                None => {
+                    let record: Option<Record<'_>> =
+                        network.decode().map_err(FileError::Database)?;
+                    let value = record.map_or(0, |record| {
+                        let attributes = record.attributes(&mut builder);
+                        builder.fact(attributes)
+                    });
+                    if known.len() < REMEMBERED {
+                        known.insert(offset, value);
+                    }
+                    value
+                }
+            },
+        };
+        let prefix = network.network().map_err(FileError::Database)?;
+        match (prefix.network(), prefix.broadcast()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                v4.network(first.to_bits(), last.to_bits(), value);
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) if !alias(first) => {
+                v6.network(first.to_bits(), last.to_bits(), value);
+            }
+            _ => {}
+        }
+        let most = [
+            ("networks for its size", count, most_networks),
+            ("address ranges", v4.ranges.starts.len(), MOST_RANGES),
+            ("address ranges", v6.ranges.starts.len(), MOST_RANGES),
+            ("systems and countries", builder.facts(), MOST_FACTS),
+        ];
+        for (what, number, most) in most {
+            if number >= most {
+                return Err(FileError::TooMany { what, most });
+            }
+        }
+    }
+    if builder.facts() <= 1 {
+        return Err(FileError::NothingKnown {
+            database_type: reader.metadata().database_type.chars().take(64).collect(),
+        });
+    }
+    Ok(builder.build_of(v4.ranges, v6.ranges))
+}
+
+/// Where databases show their IPv4 networks again: v4-mapped, Teredo (RFC 4380), 6to4 (RFC 3056).
+fn alias(address: Ipv6Addr) -> bool {
+    let bits = address.to_bits();
+    bits >> 32 == 0xffff || bits >> 96 == 0x2001_0000 || bits >> 112 == 0x2002
+}
+
+/// The ranges of one family, from networks in ascending order.
+#[derive(Debug, Default)]
+struct Walk<K: Bits> {
+    ranges: Ranges<K>,
+}
+
+impl<K: Bits> Walk<K> {
+    fn network(&mut self, first: K, last: K, value: u32) {
+        self.ranges.begin(first, value);
+        // Until the next network says otherwise: aliases are left out.
+        if let Some(after) = last.next() {
+            self.ranges.begin(after, 0);
+        }
+    }
+}
+
+/// What is read of a record.
+#[derive(serde::Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"), default)]
+#[derive(Default)]
+struct Record<'a> {
+    autonomous_system_number: Field<'a>,
+    autonomous_system_organization: Field<'a>,
+    traits: Field<'a>,
+    asn: Field<'a>,
+    as_name: Field<'a>,
+    name: Field<'a>,
+    country_code: Field<'a>,
+    country: Field<'a>,
+    registered_country: Field<'a>,
+}
+
+impl Record<'_> {
+    fn attributes(&self, builder: &mut LayerBuilder) -> ExternalAttributes {
+        let numbers = [
+            self.autonomous_system_number.number,
+            self.asn.number,
+            self.traits.number,
+        ];
+        let as_number = numbers.into_iter().find(|n| *n != 0).unwrap_or(0);
+        let organisations = [
+            self.autonomous_system_organization.text,
+            self.as_name.text,
+            self.traits.text,
+            // Of a database without numbers it could be anybody's name.
+            if as_number == 0 { "" } else { self.name.text },
+        ];
+        let organisation = organisations.into_iter().find(|text| !text.is_empty());
+        let codes = [
+            self.country_code.text,
+            self.country.text,
+            self.registered_country.text,
+        ];
+        // `country` is its code, a map that has it, or in full: whatever is no code is passed over.
+        let code = codes
+            .into_iter()
+            .find(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic()));
+        ExternalAttributes {
+            as_number,
+            as_organisation: builder.text(organisation.unwrap_or_default()),
+            country: builder.text(&code.unwrap_or_default().to_ascii_uppercase()),
+            ..ExternalAttributes::default()
+        }
+    }
+}
+
+/// A field that may be a number, a text or a map around what is looked for; anything else is nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Field<'a> {
+    number: u32,
+    text: &'a str,
+}
+
+impl<'a> Field<'a> {
+    fn of_text(text: &'a str) -> Self {
+        let digits = text
+            .strip_prefix("AS")
+            .or_else(|| text.strip_prefix("as"))
+            .unwrap_or(text);
+        Self {
+            number: digits.parse().unwrap_or(0),
+            text,
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FieldVisitor::<true>)
+    }
+}
+
+/// A field inside the map of a field: a map there is nothing, so that no nesting is followed.
+struct Inner<'a>(Field<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Inner<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_any(FieldVisitor::<false>)
+            .map(Self)
+    }
+}
+
+struct FieldVisitor<const MAPS: bool>;
+
+impl<'de, const MAPS: bool> Visitor<'de> for FieldVisitor<MAPS> {
+    type Value = Field<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a field of a record")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Field::of_text(text))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Field {
+            number: u32::try_from(number).unwrap_or(0),
+            text: "",
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut field = Field::default();
+        while let Some(key) = map.next_key::<&str>()? {
+            match key {
+                "iso_code" | "autonomous_system_organization" if MAPS => {
+                    field.text = map.next_value::<Inner<'de>>()?.0.text;
+                }
+                "autonomous_system_number" if MAPS => {
+                    field.number = map.next_value::<Inner<'de>>()?.0.number;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(field)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Field::default())
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Self::Value, E> {
+        Ok(Field::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Field::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Field::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Field::default())
+    }
+
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<Self::Value, E> {
+        Ok(Field::default())
+    }
+}
