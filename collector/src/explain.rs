@@ -19,7 +19,7 @@ use crate::receive::savefile::{SavefileCounts, SkipReason, for_each};
 /// Prints every savefile, then a summary of all of them. Ends without an error if the reader of stdout has gone.
 ///
 /// # Errors
-/// Nothing of a file could be read, or stdout cannot be written.
+/// A file could not be read to its end, or stdout cannot be written.
 pub fn run(
     files: &[PathBuf],
     bounds: Bounds,
@@ -32,11 +32,12 @@ pub fn run(
     let counts = Mutex::new(SavefileCounts::default());
     let mut text = Vec::new();
     let mut written = Ok(());
+    let mut incomplete = Ok(());
     for path in files {
         if files.len() > 1 {
             text.extend_from_slice(format!("File {}\n\n", path.display()).as_bytes());
         }
-        for_each(path, &counts, stop, |datagram| {
+        let read = for_each(path, &counts, stop, |datagram| {
             let captured = Captured {
                 exporter: datagram.exporter,
                 time_milliseconds: datagram.is_captured.then_some(datagram.time_milliseconds),
@@ -53,7 +54,8 @@ pub fn run(
             } else {
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        incomplete = incomplete.and(read);
         if written.is_err() {
             break;
         }
@@ -71,7 +73,7 @@ pub fn run(
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(anyhow!("explain: cannot write stdout: {error}").into())
         }
-        _ => Ok(()),
+        _ => incomplete,
     }
 }
 
@@ -85,7 +87,7 @@ fn write_skipped(counts: &SavefileCounts, text: &mut Vec<u8>) {
         .collect();
     if !reasons.is_empty() {
         let line = format!(
-            "\n  Of {} frames, these hold no datagram of flow export: {}\n",
+            "\n  Of {} frames, these have no datagram of flow export, or a copy: {}\n",
             counts.frames,
             reasons.join(", ")
         );

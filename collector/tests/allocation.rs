@@ -17,7 +17,7 @@ use kipfix_collector::emit::{ListenAddresses, OverflowPolicy};
 use kipfix_collector::inventory;
 use kipfix_collector::metrics::Metrics;
 use kipfix_collector::outputs::Outputs;
-use kipfix_collector::pipeline::{Observers, Pipeline};
+use kipfix_collector::pipeline::{Pipeline, PipelineContext};
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
@@ -39,7 +39,8 @@ fn index() -> inventory::IndexSnapshot {
     inventory.writer.current()
 }
 
-fn datagrams() -> Vec<Vec<u8>> {
+/// Datagrams of an exporter: those with templates and options data, and those with flow records.
+fn datagrams() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut session = ExportSession::new(ExportSettings {
         observation_domain_name: "node-0".into(),
         ..ExportSettings::default()
@@ -62,7 +63,9 @@ fn datagrams() -> Vec<Vec<u8>> {
             .unwrap();
     }
     session.flush(NOW, &mut |message| sent.push(message.octets.to_vec()));
-    sent
+    // The first Set of an announcement is a Template Set or an Options Template Set.
+    sent.into_iter()
+        .partition(|datagram| u16::from_be_bytes([datagram[16], datagram[17]]) < 256)
 }
 
 const MAX_EDGES: usize = 1 << 18;
@@ -81,16 +84,18 @@ impl Warm {
         let settings = SeriesSettings {
             max_series: 1000,
             idle_milliseconds: 3_600_000,
+            birth_milliseconds: 0,
             cluster_name: String::new(),
         };
         let series = Arc::new(SeriesTable::new(&Preset::DEFAULT, settings));
         let index = index();
-        let observers = Arc::new(Observers::new(index.node_bound()));
         let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
-        let settings = Settings::default().pipeline(Some(NOW - 1_000_000));
+        let settings = Settings::default();
+        let context = PipelineContext::new(Arc::clone(&store), settings.observer_timeouts());
+        let settings = settings.pipeline(Some(NOW - 1_000_000));
         let outputs = outputs(EdgeSink::new(MAX_EDGES, Arc::clone(&series)), &store);
         Self {
-            pipeline: Pipeline::new(settings, Arc::clone(&store), observers, outputs),
+            pipeline: Pipeline::new(settings, context, outputs),
             store,
             series,
             spare: EdgeTable::new(MAX_EDGES),
@@ -120,7 +125,8 @@ impl Warm {
 #[test]
 fn a_warm_pipeline_allocates_nothing_per_record() {
     let mut warm = Warm::new(|edges, _| Outputs::new(edges));
-    let datagrams = datagrams();
+    let (announcement, datagrams) = datagrams();
+    warm.receive(&announcement);
     // Two rounds, so that both edge tables have grown.
     for _ in 0..2 {
         warm.receive(&datagrams);
@@ -129,8 +135,8 @@ fn a_warm_pipeline_allocates_nothing_per_record() {
 
     let measured = allocation_counter::measure(|| {
         for _ in 0..10 {
-            // The first datagram describes the exporter, which allocates once a minute, not once a record.
-            warm.receive(&datagrams[1..]);
+            // An announcement allocates, once a minute and not once a record.
+            warm.receive(&datagrams);
             warm.drain();
         }
     });
@@ -172,11 +178,10 @@ fn a_warm_pipeline_forwards_and_replicates_without_allocating_per_record_or_data
             ..Outputs::new(edges)
         }
     });
-    let datagrams = datagrams();
-    // The templates.
-    warm.receive(&datagrams[..1]);
+    let (announcement, datagrams) = datagrams();
+    warm.receive(&announcement);
     let mut round = || {
-        for datagram in &datagrams[1..] {
+        for datagram in &datagrams {
             warm.receive(std::slice::from_ref(datagram));
         }
         warm.drain();

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "test code"
 )]
 #![expect(dead_code, reason = "other tests use the rest of the shared module")]

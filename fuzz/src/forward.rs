@@ -8,7 +8,7 @@ use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, ForwardedRecord};
 use kipfix_collector::inventory::TimeRange;
 use kipfix_collector::pipeline::Origin;
-use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint};
+use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
 use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_export::{Encoding as _, SessionStart, TransportSession as _};
 
@@ -26,7 +26,7 @@ pub fn forward(data: &[u8]) {
     let is_wild = modes & 2 != 0;
     let store = snapshot_store();
     let mut most = usize::from(octets.u16()).max(512);
-    let mut session = forward::encoding(&store).begin(SessionStart {
+    let mut session = forward::encoding(&store, forward::Profile::All).begin(SessionStart {
         exporter_address: Address::UNSPECIFIED,
         max_message_octets: most,
         reliable: is_reliable,
@@ -128,6 +128,7 @@ fn forwarded(
             destination: resolve(record.key.destination_address),
             source_service: None,
             destination_service: None,
+            tunnel: TunnelUse::None,
         },
         record,
         origin: Arc::new(origin),
@@ -140,9 +141,15 @@ fn carried(forwarded: &ForwardedRecord) -> FlowRecord {
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
     carried.connection_sum_duration_milliseconds = 0;
-    if let Some(interfaces) = &mut carried.interfaces {
-        interfaces.flow_direction = Some(interfaces.flow_direction.unwrap_or_default());
-    }
+    // Addresses and ports of 0 are unknown.
+    carried.translation = carried.translation.filter(|nat| {
+        let ports = [nat.post_napt_source_port, nat.post_napt_destination_port];
+        let addresses = [
+            nat.post_nat_source_address,
+            nat.post_nat_destination_address,
+        ];
+        ports != [0, 0] || addresses.iter().any(|address| !address.is_unspecified())
+    });
     records::carry_tunnel(&mut carried);
     if records::or_none(carried.exporter_address).is_unspecified()
         && record.exporter_address.is_unspecified()

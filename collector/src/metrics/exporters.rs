@@ -12,6 +12,7 @@ use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::maker::{Maker, level, raise};
 use crate::lock::lock;
+use crate::pipeline::RecordPolicy;
 
 /// A copy of what a decoder knows of an Observation Domain.
 #[derive(Clone, Debug)]
@@ -19,6 +20,7 @@ pub struct ExporterReport {
     exporter: Address,
     observation_domain_id: u32,
     version: Version,
+    policy: RecordPolicy,
     name: Option<Box<str>>,
     records: u64,
     convention: Convention,
@@ -33,11 +35,12 @@ pub struct ExporterReport {
 impl ExporterReport {
     /// Copies a report.
     #[must_use]
-    pub fn new(domain: &DomainReport<'_>) -> Self {
+    pub fn new(domain: &DomainReport<'_>, policy: RecordPolicy) -> Self {
         Self {
             exporter: domain.exporter,
             observation_domain_id: domain.observation_domain_id,
             version: domain.version,
+            policy,
             name: domain.name.map(Box::from),
             records: domain.records,
             convention: domain.convention,
@@ -66,6 +69,7 @@ type ExporterKey = (Address, u32, u16);
 #[derive(Clone, Debug)]
 struct Exporter {
     name: Box<str>,
+    policy: RecordPolicy,
     convention: &'static str,
     records: u64,
     sequence: SequenceCounts,
@@ -92,6 +96,7 @@ impl Exporters {
         let key = (report.exporter, report.observation_domain_id, version);
         let exporter = self.by_key.entry(key).or_insert_with(|| Exporter {
             name: Box::default(),
+            policy: report.policy,
             convention: report.convention.as_str(),
             records: 0,
             sequence: SequenceCounts::default(),
@@ -150,7 +155,7 @@ pub(super) struct ExporterMetrics {
 /// Label values of [`ExporterMetrics::info`], and of [`ExporterMetrics::reported`].
 #[derive(Debug, Default)]
 struct Published {
-    infos: Vec<[String; 5]>,
+    infos: Vec<[String; 6]>,
     reported: Vec<[String; 4]>,
     /// Exporters with series of what could not be used.
     unusable: BTreeSet<Address>,
@@ -169,8 +174,10 @@ impl ExporterMetrics {
             )?,
             info: make.gauges(
                 "exporter_info",
-                "Always 1; name of an exporter, and the unit of its sequence numbers.",
-                &["exporter", "domain", "version", "name", "sequence"],
+                "Always 1; name of an exporter, the unit of its sequence numbers, and whether its records count (see exporters).",
+                &[
+                    "exporter", "domain", "version", "name", "sequence", "records",
+                ],
             )?,
             records: make.counters(
                 "exporter_records_total",
@@ -247,7 +254,15 @@ impl ExporterMetrics {
                 .with_label_values(&labels)
                 .set(known.sampling.factor());
             let [exporter, domain, version] = labels;
-            let info = [exporter, domain, version, &known.name, known.convention];
+            let records = known.policy.as_str();
+            let info = [
+                exporter,
+                domain,
+                version,
+                &known.name,
+                known.convention,
+                records,
+            ];
             self.info.with_label_values(&info).set(1);
             current.infos.push(info.map(str::to_owned));
             for (statistic, value) in &known.reported {
@@ -290,7 +305,7 @@ impl ExporterMetrics {
             // A series that does not exist need not be removed.
             self.info.remove_label_values(&labels).ok();
             let [exporter, domain, version, ..] = labels;
-            let is_same = |info: &[String; 5]| info[..3] == outdated[..3];
+            let is_same = |info: &[String; 6]| info[..3] == outdated[..3];
             if !current.infos.iter().any(is_same) {
                 let labels = [exporter, domain, version];
                 for counters in [
@@ -317,7 +332,7 @@ impl ExporterMetrics {
 /// A report of an exporter that sent this number of records.
 #[cfg(test)]
 pub(super) fn test_report(records: u64) -> ExporterReport {
-    ExporterReport::new(&DomainReport {
+    let domain = DomainReport {
         exporter: Address::from_v4_bits(0x0a00_0001),
         observation_domain_id: 1,
         version: Version::Ipfix,
@@ -330,5 +345,6 @@ pub(super) fn test_report(records: u64) -> ExporterReport {
         records_of_unknown_sampling: 0,
         announcements_ignored: 0,
         sets_of_shared_templates: 0,
-    })
+    };
+    ExporterReport::new(&domain, RecordPolicy::Auto)
 }

@@ -6,6 +6,7 @@ use prometheus::{GaugeVec, IntCounter, IntGauge};
 use super::Totals;
 use super::maker::{Maker, level, raise, raise_each, set_seconds};
 use crate::pipeline::Reason;
+use crate::pipeline::enrich::TunnelUse;
 
 /// Number of exporters whose clock offset is shown.
 const MAX_SKEWS: usize = 100;
@@ -17,11 +18,13 @@ pub(super) struct Records {
     not_counted: Vec<IntCounter>,
     held: IntCounter,
     resolved_early: IntCounter,
+    unconfirmed: IntGauge,
     pending: IntGauge,
     pending_bytes: IntGauge,
     external_exporter: IntCounter,
     ambiguous: IntCounter,
     unattributed: IntCounter,
+    tunnel_untrusted: Vec<IntCounter>,
     before_inventory: IntCounter,
     observed_nodes: IntGauge,
     clock_skew: GaugeVec,
@@ -57,6 +60,10 @@ impl Records {
                 "records_resolved_early_total",
                 "Pending records decided early because pending_queue was full.",
             )?,
+            unconfirmed: make.gauge(
+                "records_unconfirmed",
+                "Records left out for another observer from which no Message has arrived since; they become other_observer or observer_lost.",
+            )?,
             pending: make.gauge("records_pending", "Records that wait for one of these now.")?,
             pending_bytes: make.gauge("records_pending_bytes", "Octets of the pending records.")?,
             external_exporter: make.counter(
@@ -71,13 +78,18 @@ impl Records {
                 "records_unattributed_total",
                 "Records with an address in a pod CIDR that no pod reported.",
             )?,
+            tunnel_untrusted: make.by_reason(
+                "records_tunnel_untrusted_total",
+                "Records attributed to the outer packet of their tunnel, by the kind of the end that is not trusted.",
+                TunnelUse::UNTRUSTED.into_iter().map(TunnelUse::end),
+            )?,
             before_inventory: make.counter(
                 "records_before_inventory_total",
                 "Records decided before the initial Kubernetes list was complete.",
             )?,
             observed_nodes: make.gauge(
                 "observed_nodes",
-                "Nodes with a Ready probe or a recent Message.",
+                "Nodes with a Ready probe, or with a Message within observer_timeout and observer_wait.",
             )?,
             clock_skew: make.float_gauges(
                 "exporter_clock_skew_seconds",
@@ -123,7 +135,9 @@ impl Records {
             raise(counter, total);
         }
         raise_each(&self.not_counted, &records.not_counted);
+        raise_each(&self.tunnel_untrusted, &records.tunnel_untrusted);
         for (gauge, value) in [
+            (&self.unconfirmed, records.unconfirmed),
             (&self.pending, records.pending),
             (&self.pending_bytes, records.pending_octets),
             (&self.observed_nodes, totals.observed_nodes),

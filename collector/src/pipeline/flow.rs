@@ -6,6 +6,8 @@
 use flowproto::record::Translation;
 use flowproto::{Address, FlowRecord};
 
+use super::enrich::TunnelEnds;
+use super::policy::{CountedDirection, RecordPolicy};
 use crate::inventory::{NodeId, TimeRange};
 
 /// What is counted of a flow. Sums saturate at `u64::MAX`.
@@ -85,6 +87,10 @@ pub struct Flow {
     pub direction: Direction,
     /// 61 `flowDirection`: 0 ingress, 1 egress; `None` if the record does not have it.
     pub reported_direction: Option<u8>,
+    /// Whether records of its exporter count.
+    pub policy: RecordPolicy,
+    /// The direction of its exporter's records that counts.
+    pub counted_direction: CountedDirection,
     /// The record counts octets or packets, in either direction.
     pub has_counters: bool,
     /// Position in the block's [`FlowExtras`].
@@ -100,16 +106,21 @@ pub struct FlowExtras {
     pub translation: Option<Translation>,
     /// 130 or 131, the address of the exporter as the record itself has it.
     pub exporter_address: Address,
+    /// The ends of the tunnel that the packets were in.
+    pub tunnel: Option<TunnelEnds>,
 }
 
 impl FlowExtras {
     /// The extras of a record; `None` if it has none.
     #[inline]
     pub(super) fn of(record: &FlowRecord) -> Option<Self> {
-        let is_empty = record.translation.is_none() && record.exporter_address.is_unspecified();
-        (!is_empty).then_some(Self {
+        let is_empty = record.translation.is_none()
+            && record.exporter_address.is_unspecified()
+            && record.tunnel.is_none();
+        (!is_empty).then(|| Self {
             translation: record.translation,
             exporter_address: record.exporter_address,
+            tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
         })
     }
 }
@@ -130,6 +141,8 @@ impl Flow {
             protocol: key.protocol_identifier,
             direction: Direction::Forward,
             reported_direction: record.interfaces.and_then(|i| i.flow_direction),
+            policy: RecordPolicy::default(),
+            counted_direction: CountedDirection::default(),
             has_counters: record.packet_delta_count != 0
                 || record.octet_delta_count != 0
                 || record.is_biflow(),

@@ -1,15 +1,15 @@
 //! The settings of each part of the collector.
 
 use flowproto::collector::Limits;
-use kipfix_service::settings::{Size, Span};
+use kipfix_service::settings::{BadSettings, Size, Span};
 
-use super::Settings;
+use super::{Settings, exporters};
 use crate::aggregate::SeriesSettings;
 use crate::emit::OverflowPolicy;
 use crate::emit::forward::ForwardSettings;
 use crate::inventory::Bounds;
 use crate::inventory::external::{ExternalSources, NamedCidr};
-use crate::pipeline::PipelineSettings;
+use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
 use crate::receive::sockets::SocketOptions;
 
@@ -31,7 +31,7 @@ impl Settings {
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
-            kept_milliseconds: milliseconds(self.deleted_retention),
+            kept_milliseconds: milliseconds(self.deleted_pods_kept),
         }
     }
 
@@ -64,7 +64,6 @@ impl Settings {
                 ..Limits::default()
             },
             pending_octets: octets(self.pending_queue),
-            observer_wait_milliseconds: milliseconds(self.observer_wait),
             attribution_wait_milliseconds: milliseconds(self.attribution_wait),
             inventory_wait_milliseconds: milliseconds(self.inventory_wait),
             max_clock_skew_milliseconds: milliseconds(self.max_clock_skew),
@@ -76,12 +75,31 @@ impl Settings {
         }
     }
 
+    /// When a silent node is taken to be unobserved.
+    #[must_use]
+    pub fn observer_timeouts(&self) -> ObserverTimeouts {
+        ObserverTimeouts {
+            wait_milliseconds: milliseconds(self.observer_wait),
+            active_milliseconds: milliseconds(self.observer_timeout),
+        }
+    }
+
+    /// Policies of exporters, from their file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or an entry is invalid.
+    pub fn exporter_policies(&self) -> Result<ExporterPolicies, BadSettings> {
+        let file = self.exporters.as_deref();
+        file.map_or_else(|| Ok(ExporterPolicies::default()), exporters::read)
+    }
+
     /// Settings of the series table.
     #[must_use]
     pub fn series(&self) -> SeriesSettings {
         SeriesSettings {
             max_series: self.max_series,
             idle_milliseconds: milliseconds(self.series_idle),
+            birth_milliseconds: milliseconds(self.series_birth),
             cluster_name: self.cluster_name.clone(),
         }
     }

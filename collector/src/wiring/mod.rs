@@ -110,7 +110,8 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         let serving = serve(&collector.scrape, listener, stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
-    let outcome = collector.work(&settings, &stop, is_listening);
+    let mut incomplete = Ok(());
+    let outcome = collector.work(&settings, &stop, is_listening, &mut incomplete);
     stop.set();
     if outcome.is_ok() {
         collector.finish(settings.print_metrics)?;
@@ -118,7 +119,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     for (name, thread) in threads {
         thread.join().map_err(|_| anyhow!("{name} died"))?;
     }
-    outcome
+    outcome.and(incomplete)
 }
 
 fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
@@ -139,7 +140,7 @@ fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHan
     tracing::info!(http = %listener.local_address(), "serving /metrics, /livez and /readyz");
     let metrics = {
         let scrape = Arc::clone(scrape);
-        move |format, out: &mut Vec<u8>| scrape.write(format, false, out)
+        move |format, out: &mut Vec<u8>| scrape.write(format, out)
     };
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape));
@@ -147,20 +148,32 @@ fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHan
 }
 
 impl Collector {
-    /// Reads the savefiles, then receives if there are sockets.
-    fn work(&self, settings: &Settings, stop: &Stop, is_listening: bool) -> Result<(), Failure> {
+    /// Reads the savefiles, then receives if there are sockets. `incomplete` becomes the first savefile that was not read to
+    /// its end; the others are read nevertheless.
+    fn work(
+        &self,
+        settings: &Settings,
+        stop: &Stop,
+        is_listening: bool,
+        incomplete: &mut Result<(), Failure>,
+    ) -> Result<(), Failure> {
         for path in &settings.read {
             let Some(pipeline) = self.scrape.pipelines.first() else {
                 break;
             };
-            replay(
+            let read = replay(
                 path,
                 pipeline,
                 |pipeline| Outputs::is_flow_log_closed(pipeline.sinks()),
                 &self.scrape.savefile,
                 &self.packet_clock,
                 stop,
-            )?;
+            );
+            if is_listening {
+                read?;
+            } else if incomplete.is_ok() {
+                *incomplete = read;
+            }
         }
         if is_listening {
             self.receive(settings, stop)
@@ -243,7 +256,7 @@ impl Collector {
             return Ok(());
         }
         let mut text = Vec::new();
-        self.scrape.write(Format::Text, true, &mut text);
+        self.scrape.write_final(Format::Text, &mut text);
         exposition::finish(Format::Text, &mut text);
         let mut out = std::io::stdout().lock();
         match out.write_all(&text).and_then(|()| out.flush()) {

@@ -65,7 +65,7 @@ fn a_target_that_restarts_has_received_what_the_counters_report() {
     assert!(process.counters().templates > 2);
     // The sequence gap is what was lost, and the options data in between.
     let missed = process.counters().sequence.lost - counters.total_lost();
-    assert!(missed <= 10, "{missed}");
+    assert!(missed <= 40, "{missed}");
     assert!((900..1100).contains(&counters.total_lost()));
 }
 

@@ -8,7 +8,7 @@ use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::FieldSpecifier;
 use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
 
-/// Template ID of the shape 0; the others follow. Options templates have lower ones.
+/// Template ID of shape 0; the others follow. Options templates have lower ones.
 const FIRST_FLOW_TEMPLATE: u16 = 1024;
 const VMWARE: u32 = 6876;
 
@@ -92,17 +92,17 @@ impl Shape {
     pub(super) const IPV6: u16 = 1;
     const INTERFACES: u16 = 2;
     const TRANSLATED: u16 = 4;
-    /// Tunnelled; the next two bits say how.
+    /// Has a tunnel; the next two bits are its kind.
     pub(super) const TUNNELLED: u16 = 8;
     /// The tunnel has a type in the registry and a key: not IP in IP.
     const KEYED: u16 = 16;
-    /// VXLAN: 351 says the segment.
+    /// VXLAN: has 351 layer2SegmentId.
     const SEGMENT: u16 = 32;
-    /// The outer header is IPv4: its addresses have elements.
+    /// The outer header is IPv4, whose addresses have elements.
     const OUTER_V4: u16 = 64;
-    /// It has a way back.
+    /// Has a reverse direction.
     pub(super) const BIFLOW: u16 = 128;
-    /// It reports the duration of a connection.
+    /// Has the duration of a connection.
     pub(super) const DURATION: u16 = 256;
 
     /// Number of shapes.
