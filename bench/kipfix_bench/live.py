@@ -33,7 +33,8 @@ def measure(options):
             yield _measure_rate(wire, capture, pps, options)
         if options.quota:
             with _quota(options.quota) as group:
-                yield _measure_rate(wire, capture, options.quota_pps, options, group)
+                for pps in options.quota_pps:
+                    yield _measure_rate(wire, capture, pps, options, group)
     finally:
         wire.close()
 
@@ -42,21 +43,18 @@ def measure(options):
 def _quota(percent):
     """A control group with a CPU quota, in percent of a core, as of a container with a limit."""
     period = 100_000
+    quota = period * percent // 100
     name = f"kipfix-bench-{os.getpid()}"
-    first = pathlib.Path("/sys/fs/cgroup/cpu")
+    first, second = pathlib.Path("/sys/fs/cgroup/cpu"), pathlib.Path("/sys/fs/cgroup")
     if (first / "cpu.cfs_quota_us").exists():
-        group, settings = (
-            first / name,
-            {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": period * percent // 100},
-        )
+        group, settings = first / name, {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota}
     else:
-        group, settings = (
-            pathlib.Path("/sys/fs/cgroup") / name,
-            {"cpu.max": f"{period * percent // 100} {period}"},
-        )
+        group, settings = second / name, {"cpu.max": f"{quota} {period}"}
     group.mkdir()
     try:
         for file, value in settings.items():
+            if not (group / file).exists():
+                raise places.Missing(f"control groups without {file}")
             (group / file).write_text(str(value))
         yield group
     finally:

@@ -60,9 +60,15 @@ def parse():
         "--quota",
         type=int,
         default=5,
-        help="CPU quota of the live part's last case, in percent of a core; 0 leaves it out",
+        help="CPU quota of the live part's last cases, in percent of a core; 0 leaves them out",
     )
-    add("--quota-pps", type=int, default=200_000, help="packets per second under that quota")
+    add(
+        "--quota-pps",
+        type=numbers,
+        default=[200_000, 300_000],
+        metavar="N,…",
+        help="packets per second under that quota",
+    )
     add("--seconds", type=float, default=10, help="length of a live run")
     add(
         "--streams",

@@ -21,8 +21,9 @@ METHOD = """\
   IPv6, 30 % in VXLAN, simple IMIX. Its truth is exact; a test recounts it with another decoder.
 * *Exact flows* are flows whose packets and octets are both right. Some programs split a flow into
   several records, which is exact if the sums are right.
-* Towards a collector, the sender either waits while the receiver's socket is full, so that nothing
-  is lost and the receiver sets the pace, or sends at a fixed rate.
+* A collector has received every flow once before it is measured, and kipfix-collector was scraped:
+  its series exist. Then the sender either waits while the receiver's socket is full, so that
+  nothing is lost and the receiver sets the pace, or sends at a fixed rate.
 * Peers are Debian packages: the newest from unstable with their own libraries, and those of the
   installed release.
 """
@@ -192,15 +193,14 @@ def collector(cases):
         reference, lines = by_role(case, "reference"), []
         for row in case["rows"]:
             cpu = middle(row, "cpu_per_million")
-            per_second = median(sample["sent"]["records_per_second"] for sample in row["samples"])
-            lost = [s["sent"]["records"] - s["got"]["records"] for s in row["samples"] if s["got"]]
+            lost = [lost for lost in values(row, "lost") if lost is not None]
             lines.append(
                 [
                     name(row),
                     f"{cpu:.3f}",
                     spread(row, "cpu_per_million"),
                     ratio(cpu, reference, "cpu_per_million"),
-                    thousands(per_second / 1000),
+                    thousands(middle(row, "records_per_second") / 1000),
                     mebibytes(middle(row, "peak_rss")),
                     thousands(max(lost)) if lost else "–",
                 ]
