@@ -10,13 +10,13 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{
-    EdgeBatch, EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable,
+    EdgeBatch, EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable, ShownValues,
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::EndpointId;
 use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, IndexSnapshot, Node};
 use kipfix_collector::outputs::Outputs;
-use kipfix_collector::pipeline::{Measures, Observers, Pipeline};
+use kipfix_collector::pipeline::{Measures, Pipeline, PipelineContext};
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
@@ -110,17 +110,18 @@ fn series(presets: &[Preset]) -> SeriesTable {
     let settings = SeriesSettings {
         max_series: 1 << 20,
         idle_milliseconds: 3_600_000,
+        birth_milliseconds: 0,
         cluster_name: String::new(),
     };
     SeriesTable::new(presets, settings)
 }
 
 fn pipeline(index: IndexSnapshot) -> Pipeline<Outputs> {
-    let observers = Arc::new(Observers::new(index.node_bound()));
     let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
     let edges = EdgeSink::new(1 << 18, Arc::new(series(&Preset::DEFAULT)));
-    let settings = Settings::default().pipeline(None);
-    Pipeline::new(settings, store, observers, Outputs::new(edges))
+    let settings = Settings::default();
+    let context = PipelineContext::new(store, settings.observer_timeouts());
+    Pipeline::new(settings.pipeline(Some(0)), context, Outputs::new(edges))
 }
 
 fn per_record(criterion: &mut Criterion) {
@@ -202,7 +203,11 @@ fn per_series(criterion: &mut Criterion) {
     group.bench_function("write", |bencher| {
         bencher.iter(|| {
             out.clear();
-            full.write(Format::Text, false, &mut out);
+            full.write(
+                Format::Text,
+                ShownValues::Scrape(Now::of_packet(0)),
+                &mut out,
+            );
             black_box(out.len())
         });
     });

@@ -1,5 +1,7 @@
 //! `--explain`: prints what is in savefiles, octet by octet, and every violation of the protocol. Nothing is counted,
-//! enriched or served.
+//! enriched or served. With `--compare`, another decoder reads the same, too.
+
+mod compare;
 
 use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
@@ -7,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::anyhow;
+use compare::Comparison;
 use flowproto::explain::{Bounds, Captured, Explainer};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
@@ -16,24 +19,34 @@ use crate::receive::savefile::{SavefileCounts, SkipReason, for_each};
 /// Prints every savefile, then a summary of all of them. Ends without an error if the reader of stdout has gone.
 ///
 /// # Errors
-/// Nothing of a file could be read, or stdout cannot be written.
-pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure> {
+/// A file could not be read to its end, or stdout cannot be written.
+pub fn run(
+    files: &[PathBuf],
+    bounds: Bounds,
+    is_compared: bool,
+    stop: &Stop,
+) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let mut explainer = Explainer::new(bounds);
+    let mut comparison = is_compared.then(|| Comparison::new(bounds));
     let counts = Mutex::new(SavefileCounts::default());
     let mut text = Vec::new();
     let mut written = Ok(());
+    let mut incomplete = Ok(());
     for path in files {
         if files.len() > 1 {
             text.extend_from_slice(format!("File {}\n\n", path.display()).as_bytes());
         }
-        for_each(path, &counts, stop, |datagram| {
+        let read = for_each(path, &counts, stop, |datagram| {
             let captured = Captured {
                 exporter: datagram.exporter,
                 time_milliseconds: datagram.is_captured.then_some(datagram.time_milliseconds),
                 octets: datagram.payload,
             };
             explainer.explain(&captured, &mut text);
+            if let Some(comparison) = &mut comparison {
+                comparison.datagram(&captured, &mut text);
+            }
             written = out.write_all(&text);
             text.clear();
             if written.is_ok() {
@@ -41,12 +54,16 @@ pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure
             } else {
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        incomplete = incomplete.and(read);
         if written.is_err() {
             break;
         }
     }
     explainer.summarize(&mut text);
+    if let Some(comparison) = &comparison {
+        comparison.summarize(&mut text);
+    }
     let counts = counts.into_inner().unwrap_or_default();
     write_skipped(&counts, &mut text);
     let outcome = written
@@ -56,7 +73,7 @@ pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(anyhow!("explain: cannot write stdout: {error}").into())
         }
-        _ => Ok(()),
+        _ => incomplete,
     }
 }
 
@@ -70,7 +87,7 @@ fn write_skipped(counts: &SavefileCounts, text: &mut Vec<u8>) {
         .collect();
     if !reasons.is_empty() {
         let line = format!(
-            "\n  Of {} frames, these hold no datagram of flow export: {}\n",
+            "\n  Of {} frames, these have no datagram of flow export, or a copy: {}\n",
             counts.frames,
             reasons.join(", ")
         );

@@ -17,7 +17,7 @@ use kipfix_collector::emit::{ListenAddresses, OverflowPolicy};
 use kipfix_collector::inventory;
 use kipfix_collector::metrics::Metrics;
 use kipfix_collector::outputs::Outputs;
-use kipfix_collector::pipeline::{Observers, Pipeline};
+use kipfix_collector::pipeline::{Pipeline, PipelineContext};
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
@@ -81,16 +81,18 @@ impl Warm {
         let settings = SeriesSettings {
             max_series: 1000,
             idle_milliseconds: 3_600_000,
+            birth_milliseconds: 0,
             cluster_name: String::new(),
         };
         let series = Arc::new(SeriesTable::new(&Preset::DEFAULT, settings));
         let index = index();
-        let observers = Arc::new(Observers::new(index.node_bound()));
         let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
-        let settings = Settings::default().pipeline(Some(NOW - 1_000_000));
+        let settings = Settings::default();
+        let context = PipelineContext::new(Arc::clone(&store), settings.observer_timeouts());
+        let settings = settings.pipeline(Some(NOW - 1_000_000));
         let outputs = outputs(EdgeSink::new(MAX_EDGES, Arc::clone(&series)), &store);
         Self {
-            pipeline: Pipeline::new(settings, Arc::clone(&store), observers, outputs),
+            pipeline: Pipeline::new(settings, context, outputs),
             store,
             series,
             spare: EdgeTable::new(MAX_EDGES),

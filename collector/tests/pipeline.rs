@@ -16,7 +16,7 @@ use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::record::{Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{
-    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable,
+    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable, ShownValues,
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::OverflowPolicy;
@@ -24,7 +24,10 @@ use kipfix_collector::emit::flow_log::{FlowLog, FlowLogTarget};
 use kipfix_collector::inventory;
 use kipfix_collector::inventory::external::ExternalWatcher;
 use kipfix_collector::outputs::{OutputCounts, Outputs};
-use kipfix_collector::pipeline::{Observers, Pipeline, PipelineSettings, Reason, RecordCounts};
+use kipfix_collector::pipeline::{
+    CountedDirection, ExporterPolicies, ExporterPolicy, ObserverTimeouts, Pipeline,
+    PipelineContext, PipelineSettings, Reason, RecordCounts, RecordPolicy,
+};
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
@@ -53,6 +56,8 @@ const OFFICE: &str = "192.0.2.7";
 
 const START: u64 = 1_700_000_000_000;
 const WAIT: u64 = 10_000;
+const ACTIVE: u64 = 60_000;
+const SILENCE: u64 = WAIT + ACTIVE;
 
 fn address(text: &str) -> Address {
     Address::from(text.parse::<IpAddr>().unwrap())
@@ -114,17 +119,25 @@ struct Collector {
 }
 
 fn settings() -> PipelineSettings {
+    Settings::default().pipeline(Some(START))
+}
+
+fn offline() -> PipelineSettings {
     PipelineSettings {
-        observer_wait_milliseconds: WAIT,
-        ..Settings::default().pipeline(Some(START))
+        started_milliseconds: None,
+        ..settings()
     }
 }
 
 fn collector(settings: PipelineSettings) -> Collector {
-    collector_with_edges(settings, 1000)
+    collector_with(settings, 1000, ExporterPolicies::default())
 }
 
-fn collector_with_edges(settings: PipelineSettings, max_edges: usize) -> Collector {
+fn collector_with(
+    settings: PipelineSettings,
+    max_edges: usize,
+    policies: ExporterPolicies,
+) -> Collector {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inventory.yaml");
     std::fs::write(&path, INVENTORY).unwrap();
@@ -134,12 +147,20 @@ fn collector_with_edges(settings: PipelineSettings, max_edges: usize) -> Collect
     let series = SeriesSettings {
         max_series: 1000,
         idle_milliseconds: 3_600_000,
+        birth_milliseconds: 0,
         cluster_name: String::new(),
     };
     let series = Arc::new(SeriesTable::new(&Preset::DEFAULT, series));
     let index = inventory.writer.current();
-    let observers = Arc::new(Observers::new(index.node_bound()));
     let store = Arc::new(SnapshotStore::new(index, external, ""));
+    let timeouts = ObserverTimeouts {
+        wait_milliseconds: WAIT,
+        active_milliseconds: ACTIVE,
+    };
+    let context = PipelineContext {
+        policies: Arc::new(policies),
+        ..PipelineContext::new(Arc::clone(&store), timeouts)
+    };
     let target = FlowLogTarget::File(folder.path().join("flows.json"));
     let stop = Stop::new().unwrap();
     let log = FlowLog::open(&target, 1 << 20, OverflowPolicy::Block, &stop).unwrap();
@@ -148,7 +169,7 @@ fn collector_with_edges(settings: PipelineSettings, max_edges: usize) -> Collect
         ..Outputs::new(EdgeSink::new(max_edges, Arc::clone(&series)))
     };
     Collector {
-        pipeline: Pipeline::new(settings, Arc::clone(&store), observers, outputs),
+        pipeline: Pipeline::new(settings, context, outputs),
         store,
         series,
         log,
@@ -175,7 +196,8 @@ impl Collector {
             .merge(&self.store.load(), &edges, Now::of_packet(START), buffers);
         self.log.finish(None);
         let mut scrape = Vec::new();
-        self.series.write(Format::Text, true, &mut scrape);
+        self.series
+            .write(Format::Text, ShownValues::Final, &mut scrape);
         let lines = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
         let end = End {
             counts: counts.records,
@@ -192,8 +214,9 @@ impl Collector {
             c.records + c.reverse_directions,
             c.counted + c.not_counted.iter().sum::<u64>()
         );
-        assert_eq!((c.pending, c.pending_octets), (0, 0));
-        assert_eq!(u64::try_from(end.lines.len()).unwrap(), c.records);
+        assert_eq!((c.pending, c.pending_octets, c.unconfirmed), (0, 0, 0));
+        let ignored = end.not_counted(Reason::Ignore);
+        assert_eq!(u64::try_from(end.lines.len()).unwrap(), c.records - ignored);
         end
     }
 }
@@ -332,21 +355,15 @@ fn a_record_counts_after_its_wait_if_the_sources_node_stays_silent() {
 
 #[test]
 fn from_a_savefile_records_wait_for_its_end_whatever_the_packets_time() {
-    let mut collector = collector(PipelineSettings {
-        started_milliseconds: None,
-        ..settings()
-    });
+    let mut collector = collector(offline());
     let (mut a, mut b) = (
         Exporter::new("node-a", "172.16.0.1"),
         Exporter::new("node-b", "172.16.0.2"),
     );
     b.export(&mut collector.pipeline, &[record(WEB, DB, 1000)], START);
-    collector.pipeline.tick(Now::of_packet(START + 3_600_000));
-    a.export(
-        &mut collector.pipeline,
-        &[record(WEB, DB, 1000)],
-        START + 3_600_000,
-    );
+    collector.pipeline.tick(Now::of_packet(START + WAIT + 1));
+    let late = START + SILENCE - 2000;
+    a.export(&mut collector.pipeline, &[record(WEB, DB, 1000)], late);
     let end = collector.end();
     assert_eq!(end.sum("kipfix_bytes_total"), 1000);
 }
@@ -434,7 +451,7 @@ fn a_record_without_octets_and_packets_is_not_counted() {
 
 #[test]
 fn a_full_edge_table_is_drained_and_nothing_is_lost() {
-    let mut collector = collector_with_edges(settings(), 2);
+    let mut collector = collector_with(settings(), 2, ExporterPolicies::default());
     let mut a = Exporter::new("node-a", "172.16.0.1");
     let to = [DB, NODE_B, OFFICE, "198.51.100.9", DB, OFFICE];
     let records: Vec<FlowRecord> = to.iter().map(|to| record(WEB, to, 100)).collect();
@@ -591,4 +608,192 @@ fn of_two_records_of_an_exporter_the_one_of_the_chosen_direction_counts() {
         );
         assert_eq!(end.sum("kipfix_bytes_total"), count * 1000);
     }
+}
+
+fn with_policy(records: RecordPolicy) -> Collector {
+    let policy = ExporterPolicy {
+        records,
+        ..ExporterPolicy::default()
+    };
+    let policies = ExporterPolicies::new([("198.51.100.0/24".parse().unwrap(), policy)]);
+    collector_with(offline(), 1000, policies)
+}
+
+#[test]
+fn the_record_of_a_router_informs_where_a_node_of_its_flow_is_observed() {
+    for first_is_router in [true, false] {
+        let mut collector = collector(offline());
+        let mut router = Exporter::new("edge-router", "198.51.100.1");
+        let mut a = Exporter::new("node-a", "172.16.0.1");
+        // The router samples, and it sees traffic that no probe sees.
+        let of_router = [
+            record(WEB, OFFICE, 700),
+            record(OFFICE, WEB, 500),
+            record(OFFICE, "198.51.100.9", 90),
+            record(OFFICE, DB, 40),
+        ];
+        let of_node = [record(WEB, OFFICE, 720), record(OFFICE, WEB, 530)];
+        if first_is_router {
+            router.export(&mut collector.pipeline, &of_router, START);
+        }
+        a.export(&mut collector.pipeline, &of_node, START + 100);
+        if !first_is_router {
+            router.export(&mut collector.pipeline, &of_router, START);
+        }
+        let end = collector.end();
+        assert_eq!(end.not_counted(Reason::OtherObserver), 2);
+        assert_eq!(end.counts.counted, 4);
+        assert_eq!(end.sum("kipfix_bytes_total"), 720 + 530 + 90 + 40);
+        assert_eq!(end.counts.external_exporter, 4);
+    }
+}
+
+#[test]
+fn the_policy_of_a_router_decides_on_its_records() {
+    for (records, bytes, reason) in [
+        (RecordPolicy::Auto, 720, Some(Reason::OtherObserver)),
+        (RecordPolicy::Count, 720 + 700, None),
+        (RecordPolicy::Inform, 720, Some(Reason::Inform)),
+        (RecordPolicy::Ignore, 720, Some(Reason::Ignore)),
+    ] {
+        let mut collector = with_policy(records);
+        let mut a = Exporter::new("node-a", "172.16.0.1");
+        let mut router = Exporter::new("edge-router", "198.51.100.1");
+        a.export(&mut collector.pipeline, &[record(WEB, OFFICE, 720)], START);
+        router.export(&mut collector.pipeline, &[record(WEB, OFFICE, 700)], START);
+        let end = collector.end();
+        assert_eq!(end.sum("kipfix_bytes_total"), bytes, "{records:?}");
+        if let Some(reason) = reason {
+            assert_eq!(end.not_counted(reason), 1, "{records:?}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_sets_sampling_and_direction_of_an_exporter() {
+    let policy = |address: &str, policy| (format!("{address}/32").parse().unwrap(), policy);
+    let policies = ExporterPolicies::new([
+        policy(
+            "198.51.100.1",
+            ExporterPolicy {
+                sampling: Some(1000),
+                direction: CountedDirection::Only(1),
+                ..ExporterPolicy::default()
+            },
+        ),
+        policy(
+            "198.51.100.2",
+            ExporterPolicy {
+                default_sampling: Some(50),
+                ..ExporterPolicy::default()
+            },
+        ),
+    ]);
+    let mut settings = offline();
+    settings.flow_direction = Some(0);
+    let mut collector = collector_with(settings, 1000, policies);
+    let passing = |direction| {
+        let mut record = record(OFFICE, "203.0.113.5", 100);
+        record.interfaces = Some(Interfaces {
+            ingress_interface: 1,
+            egress_interface: 2,
+            flow_direction: Some(direction),
+        });
+        record
+    };
+    for exporter in ["198.51.100.1", "198.51.100.2"] {
+        let mut router = Exporter::new("", exporter);
+        router.export(&mut collector.pipeline, &[passing(0), passing(1)], START);
+    }
+    let end = collector.end();
+    assert_eq!(end.counted(), [false, true, true, false]);
+    assert_eq!(end.sum("kipfix_bytes_total"), 100 * 1000 + 100 * 50);
+    assert_eq!(end.sum("kipfix_packets_total"), 1000 + 50);
+}
+
+/// A record of packets from `start` to `end`.
+fn record_at(octets: u64, start: u64, end: u64) -> FlowRecord {
+    FlowRecord {
+        flow_start_milliseconds: start,
+        flow_end_milliseconds: end,
+        ..record(WEB, DB, octets)
+    }
+}
+
+#[test]
+fn when_the_probe_of_the_sources_node_dies_the_other_record_counts_by_the_packets_time() {
+    let mut collector = collector(settings());
+    let mut a = Exporter::new("node-a", "172.16.0.1");
+    let mut b = Exporter::new("node-b", "172.16.0.2");
+    let pipeline = &mut collector.pipeline;
+    // Both report an hour after the start. Then node A is silent.
+    let t = START + 3_600_000;
+    a.export(pipeline, &[record_at(1000, t - 30_000, t - 1000)], t);
+    b.export(pipeline, &[record_at(1000, t - 30_000, t - 1000)], t);
+    // Packets that ended before its last Message were observed there, although this record arrives late.
+    b.export(pipeline, &[record_at(10, t - 5000, t - 2000)], t + 100);
+    // Packets that ended a moment later may have been observed, too.
+    b.export(pipeline, &[record_at(20, t - 1000, t + 5000)], t + 5000);
+    assert_eq!(pipeline.counts().records.unconfirmed, 1);
+    // These were not, but that is known only when a Message of node A would have had to arrive.
+    let late = t + WAIT + 1000;
+    b.export(pipeline, &[record_at(300, late - 500, late)], late);
+    assert_eq!(pipeline.counts().records.pending, 1);
+    for second in 0..=SILENCE / 1000 + 1 {
+        let now = t + WAIT + second * 1000;
+        b.export(pipeline, &[], now);
+        pipeline.tick(Now::of_packet(now));
+    }
+    assert_eq!(pipeline.counts().records.pending, 0);
+    assert_eq!(pipeline.counts().records.unconfirmed, 0);
+    // From now on the record of node B counts at once.
+    let later = t + 300_000;
+    b.export(pipeline, &[record_at(5000, later - 60_000, later)], later);
+    assert_eq!(pipeline.counts().records.pending, 0);
+
+    let end = collector.end();
+    assert_eq!(end.not_counted(Reason::OtherObserver), 2);
+    assert_eq!(end.not_counted(Reason::ObserverLost), 1);
+    assert_eq!(end.sum("kipfix_bytes_total"), 1000 + 300 + 5000);
+}
+
+#[test]
+fn when_a_probe_is_back_what_it_missed_counts_by_the_other_record() {
+    let mut collector = collector(settings());
+    let mut a = Exporter::new("node-a", "172.16.0.1");
+    let mut b = Exporter::new("node-b", "172.16.0.2");
+    let pipeline = &mut collector.pipeline;
+    let t = START + 3_600_000;
+    a.export(pipeline, &[record_at(1000, t - 1000, t)], t);
+    let back = t + 10 * SILENCE;
+    a.export(pipeline, &[record_at(70, back - 100, back)], back);
+    // Records of the other observer that arrive after that: of the silence, and of the time since.
+    b.export(
+        pipeline,
+        &[record_at(400, back - 60_000, back - 20_000)],
+        back,
+    );
+    b.export(pipeline, &[record_at(70, back - 100, back - 1)], back);
+    let end = collector.end();
+    assert_eq!(end.sum("kipfix_bytes_total"), 1000 + 70 + 400);
+    assert_eq!(end.not_counted(Reason::OtherObserver), 1);
+}
+
+#[test]
+fn a_collector_that_starts_while_a_node_is_silent_counts_after_the_observer_wait() {
+    let mut collector = collector(settings());
+    let mut b = Exporter::new("node-b", "172.16.0.2");
+    let pipeline = &mut collector.pipeline;
+    b.export(
+        pipeline,
+        &[record_at(1000, START, START + 1000)],
+        START + 1000,
+    );
+    assert_eq!(pipeline.counts().records.pending, 1);
+    pipeline.tick(Now::of_packet(START + 1000 + WAIT));
+    assert_eq!(pipeline.counts().records.pending, 0);
+    let after = START + SILENCE;
+    b.export(pipeline, &[record_at(500, after - 1000, after)], after);
+    assert_eq!(pipeline.counts().records.pending, 0);
+    assert_eq!(collector.end().sum("kipfix_bytes_total"), 1500);
 }

@@ -153,7 +153,7 @@ live() {
     local host node ports
     start collector ip netns exec "$prefix-collector" "$bin/kipfix-collector" \
         --listen udp://10.9.0.100:4739 --http 127.0.0.1:8080 --kubernetes off \
-        --inventory "$here/inventory.yaml"
+        --series-birth 0s --inventory "$here/inventory.yaml"
     for node in node-a node-b; do
         start "probe-$node" ip netns exec "$prefix-$node" "$bin/kipfix-probe" \
             --interface eth0 --export udp://10.9.0.100:4739 --node-name "$node" \
@@ -187,7 +187,7 @@ replay() {
     collector=127.0.0.1:$("$bin/kipfix-demo" port tcp 8080) probes=()
     listen=udp://127.0.0.1:$("$bin/kipfix-demo" port udp 4739)
     start collector "$bin/kipfix-collector" --listen "$listen" --http "$collector" \
-        --kubernetes off --inventory "$here/inventory.yaml"
+        --kubernetes off --series-birth 0s --inventory "$here/inventory.yaml"
     ready "$collector"
     for node in node-a node-b; do
         "$bin/kipfix-demo" capture "$node" >"$run/$node.pcap"

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable, Version};
-use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Version};
+use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, ForwardedRecord};
 use kipfix_collector::inventory::TimeRange;
@@ -26,7 +26,7 @@ pub fn forward(data: &[u8]) {
     let is_wild = modes & 2 != 0;
     let store = snapshot_store();
     let mut most = usize::from(octets.u16()).max(512);
-    let mut session = forward::encoding(&store).begin(SessionStart {
+    let mut session = forward::encoding(&store, forward::Profile::All).begin(SessionStart {
         exporter_address: Address::UNSPECIFIED,
         max_message_octets: most,
         reliable: is_reliable,
@@ -72,7 +72,7 @@ pub fn forward(data: &[u8]) {
         explainer.explain(&captured, &mut Vec::new());
     }
     let counters = process.counters();
-    assert_eq!(counters.unusable, [0; Unusable::ALL.len()]);
+    assert_eq!(counters.unusable.total(), 0);
     assert_eq!(counters.sequence, SequenceCounts::default());
     assert_eq!(counters.records, number(expected.len()));
     for (expected, record) in expected.iter().zip(&taken.records) {
@@ -81,9 +81,8 @@ pub fn forward(data: &[u8]) {
     if is_reliable {
         assert_eq!(process.occupancy().templates, 0);
     }
-    for problem in Problem::ALL {
-        let may_be =
-            is_wild && matches!(problem, Problem::EndBeforeStart | Problem::EndAfterExport);
+    for problem in Rule::ALL {
+        let may_be = is_wild && matches!(problem, Rule::EndBeforeStart | Rule::EndAfterExport);
         let count = explainer.count(problem);
         assert!(count == 0 || may_be, "{count} of {}", problem.as_str());
     }
@@ -140,9 +139,15 @@ fn carried(forwarded: &ForwardedRecord) -> FlowRecord {
     let record = &forwarded.record;
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
-    if let Some(interfaces) = &mut carried.interfaces {
-        interfaces.flow_direction = Some(interfaces.flow_direction.unwrap_or_default());
-    }
+    // Addresses and ports of 0 are unknown.
+    carried.translation = carried.translation.filter(|nat| {
+        let ports = [nat.post_napt_source_port, nat.post_napt_destination_port];
+        let addresses = [
+            nat.post_nat_source_address,
+            nat.post_nat_destination_address,
+        ];
+        ports != [0, 0] || addresses.iter().any(|address| !address.is_unspecified())
+    });
     records::carry_tunnel(&mut carried);
     if records::or_none(carried.exporter_address).is_unspecified()
         && record.exporter_address.is_unspecified()

@@ -9,7 +9,7 @@ use kipfix_collector::aggregate::{
 use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::{self, Bounds, IndexWriter};
 use kipfix_collector::outputs::Outputs;
-use kipfix_collector::pipeline::{Observers, Pipeline, PipelineSettings};
+use kipfix_collector::pipeline::{Pipeline, PipelineContext, PipelineSettings};
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
@@ -55,13 +55,14 @@ pub fn pipeline(data: &[u8]) {
         SeriesSettings {
             max_series: 8,
             idle_milliseconds: 3_600_000,
+            birth_milliseconds: 0,
             cluster_name: "prod".into(),
         },
     ));
     let snapshots = store.load();
-    let observers = Arc::new(Observers::new(snapshots.index.node_bound()));
+    let context = PipelineContext::new(store, Settings::default().observer_timeouts());
     let outputs = Outputs::new(EdgeSink::new(max_edges, Arc::clone(&series)));
-    let mut pipeline = Pipeline::new(settings, store, observers, outputs);
+    let mut pipeline = Pipeline::new(settings, context, outputs);
     let mut now = Now::of_packet(BEGAN);
     for chunk in chunks(data) {
         now = Now::of_packet(now.wall_milliseconds + chunk.step());
@@ -104,7 +105,7 @@ fn check(pipeline: &Pipeline<Outputs>, settings: &PipelineSettings, max_edges: u
     assert_eq!(counts.decoding.records, c.records);
     assert_eq!(
         c.records + c.reverse_directions,
-        c.counted + c.not_counted.iter().sum::<u64>() + c.pending,
+        c.counted + c.not_counted.iter().sum::<u64>() + c.unconfirmed + c.pending,
         "{c:?}"
     );
     assert!(c.pending_octets <= number(settings.pending_octets), "{c:?}");

@@ -40,6 +40,7 @@ impl Namespace {
         command
             .args(["netns", "exec", &self.0])
             .arg(program::binary(name));
+        program::show_series_at_once(&mut command);
         command
     }
 }

@@ -38,7 +38,13 @@ pub fn collector() -> Command {
 fn quiet(path: PathBuf) -> Command {
     let mut command = Command::new(path);
     command.stdin(Stdio::null()).env_remove("RUST_LOG");
+    show_series_at_once(&mut command);
     command
+}
+
+/// Lets a collector show new series with their values in the first scrape.
+pub fn show_series_at_once(command: &mut Command) {
+    command.env("KIPFIX_COLLECTOR__SERIES_BIRTH", "0s");
 }
 
 /// Whether a program is in `PATH`.

@@ -138,6 +138,7 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
         collector("records_total") + collector("biflow_reverse_total"),
         collector("records_counted_total")
             + collector("records_not_counted_total")
+            + collector("records_unconfirmed")
             + collector("records_pending")
     );
     // Families without a filter hold every octet and packet of the counted records: no pod here talks to

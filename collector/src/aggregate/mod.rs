@@ -12,5 +12,5 @@ mod sink;
 pub use edges::{EdgeBatch, EdgeTable};
 pub use family::{Family, Filter, Label, LabelSource, Side, Value};
 pub use presets::Preset;
-pub use series::{MergeBuffers, SeriesCounts, SeriesSettings, SeriesTable};
+pub use series::{MergeBuffers, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
 pub use sink::EdgeSink;

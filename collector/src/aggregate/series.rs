@@ -42,8 +42,19 @@ pub struct SeriesSettings {
     pub max_series: usize,
     /// Time after which a series to which nothing was added is removed, milliseconds.
     pub idle_milliseconds: u64,
+    /// Time for which a new series shows 0, milliseconds: `increase()` misses the value with which a series begins.
+    pub birth_milliseconds: u64,
     /// Value of the label `cluster`; if empty, there is no such label.
     pub cluster_name: String,
+}
+
+/// The values that an exposition shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownValues {
+    /// Those of a scrape at this time. A new series shows 0.
+    Scrape(Now),
+    /// All sums, in the order of their label text, so that the same sums give the same text.
+    Final,
 }
 
 /// All series of all families.
@@ -84,8 +95,8 @@ struct Row {
     /// The labels as in the exposition, with their braces.
     labels: Box<[u8]>,
     sums: Measures,
-    /// When it was created, wall clock.
-    created_milliseconds: u64,
+    /// When it was created.
+    created: Now,
     /// When something was last added, monotonic clock.
     last_milliseconds: u64,
 }
@@ -270,26 +281,29 @@ impl SeriesTable {
         }
     }
 
-    /// Appends every family. With `ordered`, series are sorted by their label text, so that the same sums give the same
-    /// text; a scrape does not need that.
-    pub fn write(&self, format: Format, ordered: bool, out: &mut Vec<u8>) {
+    /// Appends every family.
+    pub fn write(&self, format: Format, shown: ShownValues, out: &mut Vec<u8>) {
         let rows = lock(&self.rows);
+        // A series that was created later shows 0.
+        let newest = match shown {
+            ShownValues::Final => u64::MAX,
+            ShownValues::Scrape(now) => now
+                .monotonic_milliseconds
+                .saturating_sub(self.settings.birth_milliseconds),
+        };
         for (set, layout) in rows.sets.iter().zip(&self.layouts) {
             let mut order: Vec<&Row> = Vec::new();
-            if ordered {
+            if shown == ShownValues::Final {
                 order.extend(set.rows.iter().chain(&set.other));
                 order.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
             }
             for family in &layout.families {
                 exposition::write_header(family.name, family.help, "counter", format, out);
-                if ordered {
-                    for row in &order {
-                        row.write(family, format, out);
-                    }
+                let mut write = |row: &Row| row.write(family, newest, format, out);
+                if shown == ShownValues::Final {
+                    order.iter().copied().for_each(&mut write);
                 } else {
-                    for row in set.rows.iter().chain(&set.other) {
-                        row.write(family, format, out);
-                    }
+                    set.rows.iter().chain(&set.other).for_each(&mut write);
                 }
             }
         }
@@ -301,17 +315,24 @@ impl Row {
         Self {
             labels: labels.into(),
             sums: Measures::default(),
-            created_milliseconds: now.wall_milliseconds,
+            created: now,
             last_milliseconds: now.monotonic_milliseconds,
         }
     }
 
-    fn write(&self, family: &Family, format: Format, out: &mut Vec<u8>) {
+    /// Writes 0 if it was created after `newest`, monotonic milliseconds.
+    fn write(&self, family: &Family, newest: u64, format: Format, out: &mut Vec<u8>) {
+        let is_new = self.created.monotonic_milliseconds > newest;
+        let value = if is_new {
+            0
+        } else {
+            family.value.of(&self.sums)
+        };
         let mut digits = itoa::Buffer::new();
         out.extend_from_slice(family.name.as_bytes());
         out.extend_from_slice(&self.labels);
         out.push(b' ');
-        out.extend_from_slice(digits.format(family.value.of(&self.sums)).as_bytes());
+        out.extend_from_slice(digits.format(value).as_bytes());
         out.push(b'\n');
         if format == Format::OpenMetrics {
             let bare = family.name.strip_suffix("_total").unwrap_or(family.name);
@@ -319,11 +340,11 @@ impl Row {
             out.extend_from_slice(b"_created");
             out.extend_from_slice(&self.labels);
             out.push(b' ');
-            let seconds = self.created_milliseconds / 1000;
+            let seconds = self.created.wall_milliseconds / 1000;
             out.extend_from_slice(digits.format(seconds).as_bytes());
             out.push(b'.');
             // Three digits of milliseconds: 1007 → "007".
-            let fraction = 1000 + self.created_milliseconds % 1000;
+            let fraction = 1000 + self.created.wall_milliseconds % 1000;
             let fraction = digits.format(fraction).as_bytes();
             out.extend_from_slice(fraction.get(1..).unwrap_or_default());
             out.push(b'\n');

@@ -3,7 +3,7 @@
 //! Identities, true in every scrape (live: of the sockets' drops as last read):
 //!
 //! * `records_total` + `biflow_reverse_total` = `records_counted_total` +
-//!   Σ `records_not_counted_total` + `records_pending`
+//!   Σ `records_not_counted_total` + `records_unconfirmed` + `records_pending`
 //! * Σ over series of a family that has no filter = octets (packets, connections) of the counted
 //!   records, scaled, unless series were removed
 //!

@@ -6,7 +6,7 @@
 //!   Σ `connections_closed_total`
 //! * datagrams that the kernel handed over = `datagrams_total` + Σ `datagrams_refused_total`
 //! * `savefile_frames_total` + Messages of IPFIX files = `savefile_datagrams_total` +
-//!   Σ `savefile_skipped_total`
+//!   `savefile_fragments_joined_total` + Σ `savefile_skipped_total`, at the end of a file
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -40,6 +40,7 @@ pub(super) struct ReceiveMetrics {
     certificates_failed: IntCounter,
     savefile_frames: IntCounter,
     savefile_datagrams: IntCounter,
+    savefile_joined: IntCounter,
     savefile_skipped: Vec<IntCounter>,
 }
 
@@ -90,9 +91,13 @@ impl ReceiveMetrics {
                 "savefile_datagrams_total",
                 "Datagrams of flow export in captures, and Messages read from IPFIX files.",
             )?,
+            savefile_joined: make.counter(
+                "savefile_fragments_joined_total",
+                "Frames of captures with a fragment of a datagram that a later frame completed.",
+            )?,
             savefile_skipped: make.by_reason(
                 "savefile_skipped_total",
-                "Frames of captures without a datagram of flow export.",
+                "Frames of captures without a datagram of flow export, or with a copy of one.",
                 SkipReason::ALL.iter().map(|reason| reason.as_str()),
             )?,
         })
@@ -116,6 +121,7 @@ impl ReceiveMetrics {
         raise(&self.certificates_failed, receive.certificate_loads.1);
         raise(&self.savefile_frames, totals.savefile.frames);
         raise(&self.savefile_datagrams, totals.savefile.datagrams);
+        raise(&self.savefile_joined, totals.savefile.joined);
         raise_each(&self.savefile_skipped, &totals.savefile.skipped);
     }
 }

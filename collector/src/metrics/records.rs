@@ -17,6 +17,7 @@ pub(super) struct Records {
     not_counted: Vec<IntCounter>,
     held: IntCounter,
     resolved_early: IntCounter,
+    unconfirmed: IntGauge,
     pending: IntGauge,
     pending_bytes: IntGauge,
     external_exporter: IntCounter,
@@ -57,6 +58,10 @@ impl Records {
                 "records_resolved_early_total",
                 "Pending records decided early because pending_queue was full.",
             )?,
+            unconfirmed: make.gauge(
+                "records_unconfirmed",
+                "Records left out for another observer from which no Message has arrived since; they become other_observer or observer_lost.",
+            )?,
             pending: make.gauge("records_pending", "Records that wait for one of these now.")?,
             pending_bytes: make.gauge("records_pending_bytes", "Octets of the pending records.")?,
             external_exporter: make.counter(
@@ -77,7 +82,7 @@ impl Records {
             )?,
             observed_nodes: make.gauge(
                 "observed_nodes",
-                "Nodes with a Ready probe or a recent Message.",
+                "Nodes with a Ready probe, or with a Message within observer_timeout and observer_wait.",
             )?,
             clock_skew: make.float_gauges(
                 "exporter_clock_skew_seconds",
@@ -124,6 +129,7 @@ impl Records {
         }
         raise_each(&self.not_counted, &records.not_counted);
         for (gauge, value) in [
+            (&self.unconfirmed, records.unconfirmed),
             (&self.pending, records.pending),
             (&self.pending_bytes, records.pending_octets),
             (&self.observed_nodes, totals.observed_nodes),

@@ -2,6 +2,7 @@
 
 use flowproto::collector::{Counters, Occupancy};
 
+use super::decide::Decision;
 use super::decided::{Reason, Verdict};
 use super::enrich::Endpoints;
 use super::flow::Flow;
@@ -9,7 +10,7 @@ use crate::inventory::IndexSnapshot;
 
 /// What became of records behind the decoder. A *direction* is a record, or the opposite direction of a biflow record.
 ///
-/// `records` + `reverse_directions` = `counted` + Σ `not_counted` + `pending`
+/// `records` + `reverse_directions` = `counted` + Σ `not_counted` + `unconfirmed` + `pending`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordCounts {
     /// Data Records.
@@ -32,6 +33,9 @@ pub struct RecordCounts {
     pub held: u64,
     /// Of these, decided early because the room was needed.
     pub resolved_early: u64,
+    /// Directions left out for an observer that has not sent a Message since. They become [`Reason::OtherObserver`] when it
+    /// does, and [`Reason::ObserverLost`] when it is silent for too long.
+    pub unconfirmed: u64,
     /// Directions pending now.
     pub pending: u64,
     /// Octets of these.
@@ -54,15 +58,29 @@ impl RecordCounts {
         }
     }
 
+    /// Counts directions that are not counted.
+    #[inline]
+    pub(super) fn leave_out(&mut self, reason: Reason, directions: u64) {
+        if let Some(counter) = self.not_counted.get_mut(reason.index()) {
+            *counter = counter.wrapping_add(directions);
+        }
+    }
+
+    /// Gives unconfirmed directions their reason.
+    pub(super) fn settle(&mut self, reason: Reason, directions: u64) {
+        self.unconfirmed = self.unconfirmed.saturating_sub(directions);
+        self.leave_out(reason, directions);
+    }
+
     /// Counts a decision.
     #[inline]
-    pub(super) fn decide(&mut self, flow: &Flow, verdict: Verdict, index: &IndexSnapshot) {
-        let counter = match verdict {
-            Verdict::Counted => Some(&mut self.counted),
-            Verdict::NotCounted(reason) => self.not_counted.get_mut(reason.index()),
-        };
-        if let Some(counter) = counter {
-            *counter = counter.wrapping_add(1);
+    pub(super) fn decide(&mut self, flow: &Flow, decision: Decision, index: &IndexSnapshot) {
+        match (decision.verdict, decision.unconfirmed) {
+            (Verdict::Counted, _) => self.counted = self.counted.wrapping_add(1),
+            (Verdict::NotCounted(_), Some(_)) => {
+                self.unconfirmed = self.unconfirmed.wrapping_add(1);
+            }
+            (Verdict::NotCounted(reason), None) => self.leave_out(reason, 1),
         }
         if flow.node.is_none() && !index.is_empty() {
             self.external_exporter = self.external_exporter.wrapping_add(1);
@@ -91,6 +109,7 @@ impl RecordCounts {
             external_exporter,
             held,
             resolved_early,
+            unconfirmed,
             pending,
             pending_octets,
         } = other;
@@ -104,6 +123,7 @@ impl RecordCounts {
             (&mut self.external_exporter, external_exporter),
             (&mut self.held, held),
             (&mut self.resolved_early, resolved_early),
+            (&mut self.unconfirmed, unconfirmed),
             (&mut self.pending, pending),
             (&mut self.pending_octets, pending_octets),
         ] {

@@ -1,57 +1,90 @@
 //! Decide: a flow and its endpoints → a verdict. Every rule by which a flow is not counted is applied here, in order.
 
-use std::sync::Arc;
-
 use super::PipelineSettings;
 use super::decided::{Reason, Verdict};
-use super::dedup::{self, Authority};
+use super::dedup::{self, Authority, Observed, Stage};
 use super::enrich::{Endpoints, TrafficClass};
 use super::flow::Flow;
 use super::observers::Observers;
+use super::policy::{CountedDirection, RecordPolicy};
 use crate::clock::Now;
+use crate::inventory::NodeId;
 
 /// Decides flows at one moment.
 #[derive(Debug)]
 pub(super) struct Decider<'a> {
     pub(super) settings: &'a PipelineSettings,
-    pub(super) observers: &'a Arc<Observers>,
+    pub(super) observers: &'a Observers,
     pub(super) now: Now,
-    /// Decide now, even if the authoritative observer is not known.
-    pub(super) is_last_chance: bool,
+    /// When the record arrived.
+    pub(super) arrived: Now,
+    pub(super) stage: Stage,
+}
+
+/// A decided flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Decision {
+    pub(super) verdict: Verdict,
+    /// The node of the observer that is presumed to be the authoritative one.
+    pub(super) unconfirmed: Option<NodeId>,
+}
+
+impl From<Verdict> for Decision {
+    #[inline]
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            unconfirmed: None,
+        }
+    }
 }
 
 impl Decider<'_> {
-    /// The verdict on a flow; `None` if its authoritative observer is not known yet.
+    /// The decision on a flow, or the monotonic time at which it can be decided.
     #[inline]
-    pub(super) fn decide(&self, flow: &Flow, endpoints: &Endpoints) -> Option<Verdict> {
+    pub(super) fn decide(&self, flow: &Flow, endpoints: &Endpoints) -> Result<Decision, u64> {
         if self.is_other_direction(flow) {
-            return Some(Verdict::NotCounted(Reason::OtherDirection));
+            return Ok(Verdict::NotCounted(Reason::OtherDirection).into());
         }
         if !flow.has_counters {
-            return Some(Verdict::NotCounted(Reason::NoCounters));
+            return Ok(Verdict::NotCounted(Reason::NoCounters).into());
         }
-        match self.authority(flow, endpoints) {
-            Authority::Undecided => None,
-            Authority::OtherObserver => Some(Verdict::NotCounted(Reason::OtherObserver)),
+        let authority = match flow.policy {
+            RecordPolicy::Auto => self.authority(flow, endpoints),
+            RecordPolicy::Count => Authority::ThisRecord,
+            RecordPolicy::Inform => return Ok(Verdict::NotCounted(Reason::Inform).into()),
+            RecordPolicy::Ignore => return Ok(Verdict::NotCounted(Reason::Ignore).into()),
+        };
+        match authority {
+            Authority::Undecided(until) => Err(until),
+            Authority::OtherObserver => Ok(Verdict::NotCounted(Reason::OtherObserver).into()),
+            Authority::Presumed(node) => Ok(Decision {
+                verdict: Verdict::NotCounted(Reason::OtherObserver),
+                unconfirmed: Some(node),
+            }),
             Authority::ThisRecord if self.is_left_out(endpoints) => {
-                Some(Verdict::NotCounted(Reason::IntraNode))
+                Ok(Verdict::NotCounted(Reason::IntraNode).into())
             }
-            Authority::ThisRecord => Some(Verdict::Counted),
+            Authority::ThisRecord => Ok(Verdict::Counted.into()),
         }
     }
 
     #[inline]
     fn authority(&self, flow: &Flow, endpoints: &Endpoints) -> Authority {
-        let nodes = [
-            endpoints.source.place.node,
-            endpoints.destination.place.node,
-        ];
-        if self.is_last_chance {
-            return dedup::resolve(self.observers, flow.node, nodes);
-        }
+        let packets = &flow.time;
+        let observed = Observed {
+            exporter: flow.node,
+            nodes: [
+                endpoints.source.place.node,
+                endpoints.destination.place.node,
+            ],
+            packets: (
+                self.arrived.to_monotonic(packets.start_milliseconds),
+                self.arrived.to_monotonic(packets.end_milliseconds),
+            ),
+        };
         let now = self.now.monotonic_milliseconds;
-        let in_warm_up = self.settings.is_in_warm_up(self.now);
-        dedup::judge(self.observers, flow.node, nodes, now, in_warm_up)
+        dedup::judge(self.observers, &observed, now, self.stage)
     }
 
     /// True if traffic within a node is left out, and this is some.
@@ -64,9 +97,11 @@ impl Decider<'_> {
     /// leave, and not the one that counts.
     #[inline]
     fn is_other_direction(&self, flow: &Flow) -> bool {
-        let counted = match flow.node {
-            Some(_) => self.settings.node_flow_direction,
-            None => self.settings.flow_direction,
+        let counted = match (flow.counted_direction, flow.node) {
+            (CountedDirection::Both, _) => None,
+            (CountedDirection::Only(direction), _) => Some(direction),
+            (CountedDirection::Default, Some(_)) => self.settings.node_flow_direction,
+            (CountedDirection::Default, None) => self.settings.flow_direction,
         };
         counted
             .zip(flow.reported_direction)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowproto::FlowRecord;
-use flowproto::template::Fields;
+use flowproto::collector::Fields;
 
 use super::enrich::Endpoints;
 use super::exporters::Origin;
@@ -26,21 +26,30 @@ pub enum Verdict {
 pub enum Reason {
     /// The record of another observer of the same flow is the one that counts.
     OtherObserver,
+    /// The same, but that observer has been silent ever since: its probe died.
+    ObserverLost,
     /// Both endpoints are on one node.
     IntraNode,
     /// The record has neither octets nor packets.
     NoCounters,
-    /// `flow_direction` or `node_flow_direction` excludes it.
+    /// `flow_direction`, `node_flow_direction` or the policy of its exporter excludes it.
     OtherDirection,
+    /// The policy of its exporter says that its records only inform.
+    Inform,
+    /// The policy of its exporter says that its records are discarded.
+    Ignore,
 }
 
 impl Reason {
     /// All reasons, in the order of [`super::RecordCounts::not_counted`].
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::OtherObserver,
+        Self::ObserverLost,
         Self::IntraNode,
         Self::NoCounters,
         Self::OtherDirection,
+        Self::Inform,
+        Self::Ignore,
     ];
 
     /// Its position in [`Self::ALL`].
@@ -54,9 +63,12 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OtherObserver => "other_observer",
+            Self::ObserverLost => "observer_lost",
             Self::IntraNode => "intra_node",
             Self::NoCounters => "no_counters",
             Self::OtherDirection => "other_direction",
+            Self::Inform => "inform",
+            Self::Ignore => "ignore",
         }
     }
 }

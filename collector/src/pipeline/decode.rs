@@ -5,13 +5,15 @@
 //! because its octets are valid only until the next one.
 
 use flowproto::FlowRecord;
+use flowproto::collector::Fields;
 use flowproto::collector::{Message, RecordSink};
-use flowproto::template::Fields;
 
 use super::Stages;
+use super::decided::Reason;
 use super::decided::{Sinks, WholeRecord};
 use super::enrich::time_range;
 use super::flow::{Flow, FlowExtras};
+use super::policy::{ExporterPolicy, RecordPolicy};
 use crate::inventory::NodeId;
 
 /// The exporter of the Message at hand, as its records need it.
@@ -20,6 +22,9 @@ pub(super) struct MessageExporter {
     domain: u32,
     node: Option<NodeId>,
     skew_milliseconds: i64,
+    policy: ExporterPolicy,
+    /// Its node has been observed for a short time only.
+    is_new: bool,
 }
 
 impl<S: Sinks> RecordSink for Stages<S> {
@@ -27,7 +32,7 @@ impl<S: Sinks> RecordSink for Stages<S> {
         if !self.exporters.is_current(message) {
             // The flows in the block belong to the exporter that is replaced.
             self.run_block(None);
-            self.exporters.update(message);
+            self.exporters.update(message, &self.policies);
         }
         let Some(exporter) = self.exporters.get_mut(message.domain_index) else {
             return;
@@ -40,15 +45,34 @@ impl<S: Sinks> RecordSink for Stages<S> {
             domain: u32::try_from(message.domain_index).unwrap_or(u32::MAX),
             node: exporter.node,
             skew_milliseconds: exporter.skew.milliseconds(),
+            policy: exporter.policy,
+            is_new: false,
         };
         if let Some(node) = exporter.node {
             let now = self.now.monotonic_milliseconds;
             self.observers.on_message(node, now);
+            self.exporter.is_new = self.observers.is_new(node, now);
         }
     }
 
     #[inline]
     fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
+        match self.exporter.policy.sampling(record.sampling) {
+            None => self.take(record, fields),
+            Some(sampling) => {
+                let record = FlowRecord {
+                    sampling,
+                    ..record.clone()
+                };
+                self.take(&record, fields);
+            }
+        }
+    }
+}
+
+impl<S: Sinks> Stages<S> {
+    #[inline]
+    fn take(&mut self, record: &FlowRecord, fields: Fields<'_>) {
         self.gather(record);
         if self.needs_whole_records {
             self.run_block(Some(WholeRecord { record, fields }));
@@ -56,13 +80,18 @@ impl<S: Sinks> RecordSink for Stages<S> {
             self.run_block(None);
         }
     }
-}
 
-impl<S: Sinks> Stages<S> {
     /// Adds the directions of a record to the block.
     #[inline]
     fn gather(&mut self, record: &FlowRecord) {
         self.counts.records = self.counts.records.wrapping_add(1);
+        if self.exporter.policy.records == RecordPolicy::Ignore {
+            let reverse = u64::from(record.is_biflow());
+            self.counts.reverse_directions = self.counts.reverse_directions.wrapping_add(reverse);
+            self.counts
+                .leave_out(Reason::Ignore, reverse.wrapping_add(1));
+            return;
+        }
         let time = time_range(
             record,
             self.exporter.skew_milliseconds,
@@ -73,9 +102,17 @@ impl<S: Sinks> Stages<S> {
         let mut flow = Flow::forward(record, time, connections);
         flow.domain = self.exporter.domain;
         flow.node = self.exporter.node;
+        flow.policy = self.exporter.policy.records;
+        flow.counted_direction = self.exporter.policy.direction;
         let extras = FlowExtras::of(record);
         if let Some(extras) = &extras {
             flow.node = self.node_of_record(extras).or(flow.node);
+        }
+        if self.exporter.is_new
+            && let Some(node) = flow.node
+        {
+            let start = self.now.to_monotonic(flow.time.start_milliseconds);
+            self.observers.on_earlier_packets(node, start);
         }
         self.block.push(flow, extras, |flow| {
             let reverse = record.is_biflow().then(|| flow.reverse(record));

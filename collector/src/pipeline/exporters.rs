@@ -6,6 +6,7 @@ use flowproto::Address;
 use flowproto::collector::{Message, Version};
 
 use super::enrich::ClockSkew;
+use super::policy::{ExporterPolicies, ExporterPolicy};
 use crate::inventory::{IndexSnapshot, NodeId};
 
 /// The Original Exporter of records (RFC 7119), as its Messages and options data describe it. It travels with every
@@ -81,6 +82,7 @@ impl Origin {
 pub(super) struct Exporter {
     pub(super) origin: Arc<Origin>,
     pub(super) skew: ClockSkew,
+    pub(super) policy: ExporterPolicy,
     /// Its node, if that is a known one.
     pub(super) node: Option<NodeId>,
     /// Revision of the domain that `origin` was derived from.
@@ -113,7 +115,7 @@ impl Exporters {
 
     /// Takes the description of an exporter from a Message. An exporter that moves keeps its clock offset.
     #[cold]
-    pub(super) fn update(&mut self, message: &Message<'_>) {
+    pub(super) fn update(&mut self, message: &Message<'_>, policies: &ExporterPolicies) {
         let at = message.domain_index;
         if self.0.len() <= at {
             self.0.resize(at.saturating_add(1), None);
@@ -127,6 +129,7 @@ impl Exporters {
             .filter(|known| known.origin.source_address == origin.source_address);
         *slot = Some(Exporter {
             skew: same.map_or_else(ClockSkew::default, |known| known.skew),
+            policy: policies.find(origin.source_address, origin.reported_address),
             origin: Arc::new(origin),
             node: None,
             revision: message.domain.revision,
@@ -143,6 +146,12 @@ impl Exporters {
     #[inline]
     pub(super) fn get_mut(&mut self, domain: usize) -> Option<&mut Exporter> {
         self.0.get_mut(domain)?.as_mut()
+    }
+
+    /// The exporters with their policies.
+    pub(super) fn policies(&self) -> impl Iterator<Item = (&Origin, ExporterPolicy)> {
+        let exporters = self.0.iter().flatten();
+        exporters.map(|exporter| (&*exporter.origin, exporter.policy))
     }
 
     /// Exporters whose clock is off: source address, and offset in milliseconds.

@@ -6,6 +6,7 @@
 use flowproto::record::Translation;
 use flowproto::{Address, FlowRecord};
 
+use super::policy::{CountedDirection, RecordPolicy};
 use crate::inventory::{NodeId, TimeRange};
 
 /// What is counted of a flow. Sums saturate at `u64::MAX`.
@@ -29,15 +30,17 @@ impl Measures {
     }
 
     /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount` in a record
-    /// that does not have it.
+    /// that does not have it, unless an earlier record has counted its connection.
     #[inline]
     fn forward(record: &FlowRecord, connections: u64) -> Self {
         Self {
             bytes: record.sampling.scale(record.octet_delta_count),
             packets: record.sampling.scale(record.packet_delta_count),
-            connections: record
-                .new_connection_delta_count
-                .map_or(connections, u64::from),
+            connections: match record.new_connection_delta_count {
+                Some(count) => record.flow_sampling.scale(count.into()),
+                None if record.is_continuation => 0,
+                None => record.flow_sampling.scale(connections),
+            },
         }
     }
 
@@ -83,6 +86,10 @@ pub struct Flow {
     pub direction: Direction,
     /// 61 `flowDirection`: 0 ingress, 1 egress; `None` if the record does not have it.
     pub reported_direction: Option<u8>,
+    /// Whether records of its exporter count.
+    pub policy: RecordPolicy,
+    /// The direction of its exporter's records that counts.
+    pub counted_direction: CountedDirection,
     /// The record counts octets or packets, in either direction.
     pub has_counters: bool,
     /// Position in the block's [`FlowExtras`].
@@ -128,6 +135,8 @@ impl Flow {
             protocol: key.protocol_identifier,
             direction: Direction::Forward,
             reported_direction: record.interfaces.and_then(|i| i.flow_direction),
+            policy: RecordPolicy::default(),
+            counted_direction: CountedDirection::default(),
             has_counters: record.packet_delta_count != 0
                 || record.octet_delta_count != 0
                 || record.is_biflow(),

@@ -6,7 +6,7 @@
 //! 4. `pending`: a record that cannot be resolved or decided yet waits in a queue with deadlines.
 //! 5. Each [`DecidedRecord`] is handed to the sinks in a row.
 //!
-//! A pipeline belongs to one thread. Pipelines share the [`SnapshotStore`] and the [`Observers`].
+//! A pipeline belongs to one thread. Pipelines share a [`PipelineContext`].
 
 mod block;
 mod counts;
@@ -20,18 +20,21 @@ mod exporters;
 mod flow;
 mod observers;
 mod pending;
+mod policy;
+mod unconfirmed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowproto::Address;
-use flowproto::collector::{CollectingProcess, DomainReport, Limits, Unusable};
+use flowproto::collector::{CollectingProcess, DomainReport, Limits, State, Unusable};
 
 pub use counts::{PipelineCounts, RecordCounts};
 pub use decided::{DecidedRecord, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
 pub use flow::{Direction, Flow, FlowExtras, Measures};
-pub use observers::{OBSERVED_MILLISECONDS, Observers};
+pub use observers::{ObserverTimeouts, Observers};
+pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
 
 use crate::clock::Now;
 use crate::receive::Ingest;
@@ -39,9 +42,11 @@ use crate::snapshots::{SnapshotStore, Snapshots};
 use block::Block;
 use decide::Decider;
 use decode::MessageExporter;
+use dedup::Stage;
 use enrich::EndpointCache;
 use exporters::Exporters;
 use pending::{PendingQueue, UndecidedRecord};
+use unconfirmed::Unconfirmed;
 
 /// How records are decided.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +55,6 @@ pub struct PipelineSettings {
     pub limits: Limits,
     /// Octets of pending records.
     pub pending_octets: usize,
-    /// How long a record waits for the other observer of its flow, milliseconds.
-    pub observer_wait_milliseconds: u64,
     /// How long a record waits for the pod that has its address, milliseconds.
     pub attribution_wait_milliseconds: u64,
     /// How long records wait for the initial Kubernetes list, milliseconds after the start.
@@ -85,14 +88,33 @@ impl PipelineSettings {
         start.saturating_add(self.inventory_wait_milliseconds)
     }
 
-    /// True until it is certain which nodes are observed.
-    fn is_in_warm_up(&self, now: Now) -> bool {
-        self.started_milliseconds.is_none() || self.is_within(OBSERVED_MILLISECONDS, now)
-    }
-
     fn is_within(&self, milliseconds: u64, now: Now) -> bool {
         self.started_milliseconds
             .is_some_and(|start| now.monotonic_milliseconds.saturating_sub(start) < milliseconds)
+    }
+}
+
+/// What all pipelines share.
+#[derive(Clone, Debug)]
+pub struct PipelineContext {
+    /// Snapshots of the inventory.
+    pub store: Arc<SnapshotStore>,
+    /// Observers of the nodes.
+    pub observers: Arc<Observers>,
+    /// Policies of exporters.
+    pub policies: Arc<ExporterPolicies>,
+}
+
+impl PipelineContext {
+    /// A context without policies of exporters, in which no node is observed yet.
+    #[must_use]
+    pub fn new(store: Arc<SnapshotStore>, timeouts: ObserverTimeouts) -> Self {
+        let nodes = store.load().index.node_bound();
+        Self {
+            store,
+            observers: Arc::new(Observers::new(nodes, timeouts)),
+            policies: Arc::default(),
+        }
     }
 }
 
@@ -110,11 +132,13 @@ struct Stages<S> {
     store: Arc<SnapshotStore>,
     snapshots: Snapshots,
     observers: Arc<Observers>,
+    policies: Arc<ExporterPolicies>,
     exporters: Exporters,
     exporter: MessageExporter,
     block: Block,
     cache: EndpointCache,
     pending: PendingQueue,
+    unconfirmed: Unconfirmed,
     counts: RecordCounts,
     now: Now,
     /// The next datagram is the first of a batch.
@@ -128,18 +152,20 @@ struct Stages<S> {
 impl<S: Sinks> Pipeline<S> {
     /// Creates a pipeline that hands its records to `sinks`.
     #[must_use]
-    pub fn new(
-        settings: PipelineSettings,
-        store: Arc<SnapshotStore>,
-        observers: Arc<Observers>,
-        sinks: S,
-    ) -> Self {
+    pub fn new(settings: PipelineSettings, context: PipelineContext, sinks: S) -> Self {
+        let PipelineContext {
+            store,
+            observers,
+            policies,
+        } = context;
         Self {
             collecting: CollectingProcess::new(settings.limits),
             stages: Stages {
                 snapshots: store.load(),
                 store,
+                unconfirmed: Unconfirmed::new(observers.nodes()),
                 observers,
+                policies,
                 exporters: Exporters::default(),
                 exporter: MessageExporter::default(),
                 block: Block::default(),
@@ -168,9 +194,10 @@ impl<S: Sinks> Pipeline<S> {
 
     /// Ends the pipeline: no more octets arrive, so nothing waits any longer.
     pub fn finish(&mut self) {
-        self.stages.begin_batch(self.stages.now);
+        self.stages.run_block(None);
         self.collecting.expire(u64::MAX);
         self.stages.resolve_all(&self.collecting);
+        self.stages.settle_unconfirmed(true);
         self.stages.sinks.flush();
     }
 
@@ -183,6 +210,27 @@ impl<S: Sinks> Pipeline<S> {
     /// What is known of each Observation Domain.
     pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
         self.collecting.domains()
+    }
+
+    /// What could not be used, by source address; `None` for addresses without counts of their own.
+    pub fn unusable_by_exporter(&self) -> impl Iterator<Item = (Option<Address>, Unusable, u64)> {
+        self.collecting.unusable_by_exporter()
+    }
+
+    /// The state of exporters that is kept over a restart.
+    #[must_use]
+    pub fn state(&self, now: Now) -> State {
+        self.collecting.state(now.monotonic_milliseconds)
+    }
+
+    /// Continues with the state of an earlier collector.
+    pub fn restore(&mut self, state: &State, now: Now) {
+        self.collecting.restore(state, now.monotonic_milliseconds);
+    }
+
+    /// The exporters with their policies.
+    pub fn exporter_policies(&self) -> impl Iterator<Item = (&Origin, ExporterPolicy)> {
+        self.stages.exporters.policies()
     }
 
     /// Exporters whose clock is off: source address, and offset in milliseconds.
@@ -249,6 +297,7 @@ impl<S: Sinks> Ingest for Pipeline<S> {
         self.stages.begin_batch(now);
         self.collecting.expire(now.monotonic_milliseconds);
         self.stages.resolve_expired(&self.collecting);
+        self.stages.settle_unconfirmed(false);
         self.flush();
     }
 }
@@ -275,6 +324,7 @@ impl<S: Sinks> Stages<S> {
         self.block.resolve(&self.snapshots, &mut self.cache);
         let is_watched = self.snapshots.index.is_watched();
         let is_waiting = is_watched && self.is_waiting_for_inventory();
+        let stage = self.stage();
         let block = std::mem::take(&mut self.block);
         for (flow, extras, endpoints) in block.resolved() {
             let domain = usize::try_from(flow.domain).unwrap_or(usize::MAX);
@@ -289,22 +339,26 @@ impl<S: Sinks> Stages<S> {
                 whole,
             };
             if is_waiting || is_watched && endpoints.is_unreported() {
-                let record = record.to_pending(self.now.monotonic_milliseconds);
+                let record = record.to_pending(self.now);
                 self.counts.held = self.counts.held.wrapping_add(1);
                 self.wait_for_inventory(record);
                 continue;
             }
             self.counts
                 .attribute(flow, endpoints, &self.snapshots.index);
-            match self.decider(false).decide(flow, endpoints) {
-                None => {
-                    let record = record.to_pending(self.now.monotonic_milliseconds);
+            match self.decider(self.now, stage).decide(flow, endpoints) {
+                Err(until) => {
+                    let record = record.to_pending(self.now);
                     self.counts.held = self.counts.held.wrapping_add(1);
-                    self.wait_for_observer(record, endpoints);
+                    self.wait_for_observer(record, endpoints, until);
                 }
-                Some(verdict) => {
-                    self.counts.decide(flow, verdict, &self.snapshots.index);
-                    let record = record.decided(verdict);
+                Ok(decision) => {
+                    self.counts.decide(flow, decision, &self.snapshots.index);
+                    if let Some(node) = decision.unconfirmed {
+                        self.unconfirmed
+                            .add(node, &self.observers, &mut self.counts);
+                    }
+                    let record = record.decided(decision.verdict);
                     self.sinks.accept(&record, &self.snapshots);
                 }
             }
@@ -315,14 +369,35 @@ impl<S: Sinks> Stages<S> {
         self.sinks.end_block(&self.snapshots, self.now);
     }
 
+    /// How much is known now about which nodes are observed. Offline, nothing is certain before the end.
+    fn stage(&self) -> Stage {
+        let silence = self.observers.timeouts().silence_milliseconds();
+        let is_warm_up = match self.settings.started_milliseconds {
+            None => true,
+            Some(_) => self.settings.is_within(silence, self.now) && self.observers.is_any(),
+        };
+        if is_warm_up {
+            Stage::WarmUp
+        } else {
+            Stage::Running
+        }
+    }
+
     #[inline]
-    fn decider(&self, is_last_chance: bool) -> Decider<'_> {
+    fn decider(&self, arrived: Now, stage: Stage) -> Decider<'_> {
         Decider {
             settings: &self.settings,
             observers: &self.observers,
             now: self.now,
-            is_last_chance,
+            arrived,
+            stage,
         }
+    }
+
+    fn settle_unconfirmed(&mut self, is_end: bool) {
+        let now = self.now.monotonic_milliseconds;
+        self.unconfirmed
+            .settle(&self.observers, now, is_end, &mut self.counts);
     }
 
     /// True if records wait for the initial Kubernetes list.

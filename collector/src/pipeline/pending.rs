@@ -7,16 +7,19 @@
 
 use std::sync::{Arc, LazyLock};
 
-use flowproto::collector::{CollectingProcess, Limits};
-use flowproto::template::{Fields, Template};
+use flowproto::collector::{CollectingProcess, Fields, Limits};
+use flowproto::template::Template;
 use flowproto::{Address, FlowRecord};
 
 use super::Stages;
+use super::decide::Decision;
 use super::decided::{DecidedRecord, Sinks, Verdict, WholeRecord};
+use super::dedup::Stage;
 use super::delay_queue::{DelayQueue, Footprint, Shared};
 use super::enrich::{self, Endpoints};
 use super::exporters::{Exporter, Origin};
 use super::flow::{Flow, FlowExtras};
+use crate::clock::Now;
 
 /// Estimated octets of a template, for each octet of its shortest record.
 const TEMPLATE_OCTETS: usize = 128;
@@ -33,8 +36,7 @@ pub(super) struct PendingRecord {
     /// Revision of the Observation Domain, for the names that its options data has.
     revision: u32,
     reason: PendingReason,
-    /// When it arrived, monotonic milliseconds.
-    arrived_milliseconds: u64,
+    arrived: Now,
     /// When it is processed again, monotonic milliseconds.
     deadline_milliseconds: u64,
     whole: Option<Box<PendingWhole>>,
@@ -47,12 +49,6 @@ enum PendingReason {
     Inventory,
     /// The authoritative observer of these endpoints is not known.
     Observer(Endpoints),
-}
-
-impl PendingReason {
-    const fn is_observer(self) -> bool {
-        matches!(self, Self::Observer(_))
-    }
 }
 
 /// A record as it was received.
@@ -88,14 +84,14 @@ impl<'a> UndecidedRecord<'a> {
 
     /// A copy that can wait.
     #[cold]
-    pub(super) fn to_pending(self, now_milliseconds: u64) -> PendingRecord {
+    pub(super) fn to_pending(self, now: Now) -> PendingRecord {
         PendingRecord {
             flow: *self.flow,
             extras: self.extras.map(|extras| Box::new(*extras)),
             origin: Arc::clone(&self.exporter.origin),
             revision: self.exporter.revision,
             reason: PendingReason::Inventory,
-            arrived_milliseconds: now_milliseconds,
+            arrived: now,
             deadline_milliseconds: 0,
             whole: self
                 .whole
@@ -156,15 +152,20 @@ impl<S: Sinks> Stages<S> {
 
     /// Lets a record wait until its authoritative observer may be known.
     #[cold]
-    pub(super) fn wait_for_observer(&mut self, mut record: PendingRecord, endpoints: &Endpoints) {
+    pub(super) fn wait_for_observer(
+        &mut self,
+        mut record: PendingRecord,
+        endpoints: &Endpoints,
+        until: u64,
+    ) {
         record.reason = PendingReason::Observer(*endpoints);
-        let wait = self.settings.observer_wait_milliseconds;
-        // Offline, nothing is certain before the end.
-        let deadline = match self.settings.started_milliseconds {
+        let wait = self.observers.timeouts().wait_milliseconds;
+        let latest = match self.settings.started_milliseconds {
             Some(_) => self.now.monotonic_milliseconds.saturating_add(wait),
+            // Offline, a node without a Message may still send one.
             None => u64::MAX,
         };
-        self.wait(record, deadline);
+        self.wait(record, until.min(latest));
     }
 
     fn wait(&mut self, mut record: PendingRecord, deadline_milliseconds: u64) {
@@ -177,7 +178,7 @@ impl<S: Sinks> Stages<S> {
 
     fn attribution_deadline(&self, record: &PendingRecord) -> u64 {
         let wait = self.settings.attribution_wait_milliseconds;
-        record.arrived_milliseconds.saturating_add(wait)
+        record.arrived.monotonic_milliseconds.saturating_add(wait)
     }
 
     /// Decides the records for which there is no room. Names from options data are left out, since the decoder is at
@@ -231,8 +232,8 @@ impl<S: Sinks> Stages<S> {
         if record.flow.node.is_none()
             && let Some(node) = node
         {
-            let arrived = record.arrived_milliseconds;
-            self.observers.on_earlier_message(node, arrived);
+            let arrived = record.arrived.monotonic_milliseconds;
+            self.observers.on_message(node, arrived);
         }
         record.flow.node = node.or(record.flow.node);
     }
@@ -262,14 +263,15 @@ impl<S: Sinks> Stages<S> {
                 (endpoints, false)
             }
         };
-        let decider = self.decider(is_last_chance || has_waited);
+        let stage = match (is_last_chance, has_waited) {
+            (true, _) => Stage::LastChance,
+            (false, true) => Stage::Running,
+            (false, false) => self.stage(),
+        };
+        let decider = self.decider(record.arrived, stage);
         match decider.decide(&record.flow, &endpoints) {
-            None if record.deadline_milliseconds > now && record.reason.is_observer() => {
-                let deadline = record.deadline_milliseconds;
-                self.wait(record, deadline);
-            }
-            None => self.wait_for_observer(record, &endpoints),
-            Some(verdict) => self.hand_over(&record, &endpoints, verdict, decoder),
+            Err(until) => self.wait_for_observer(record, &endpoints, until),
+            Ok(decision) => self.hand_over(&record, &endpoints, decision, decoder),
         }
     }
 
@@ -277,11 +279,15 @@ impl<S: Sinks> Stages<S> {
         &mut self,
         record: &PendingRecord,
         endpoints: &Endpoints,
-        verdict: Verdict,
+        decision: Decision,
         decoder: &CollectingProcess,
     ) {
         self.counts
-            .decide(&record.flow, verdict, &self.snapshots.index);
+            .decide(&record.flow, decision, &self.snapshots.index);
+        if let Some(node) = decision.unconfirmed {
+            self.unconfirmed
+                .add(node, &self.observers, &mut self.counts);
+        }
         let domain = usize::try_from(record.flow.domain).unwrap_or(usize::MAX);
         let whole = record.whole.as_deref().map(|whole| WholeRecord {
             record: &whole.record,
@@ -295,7 +301,7 @@ impl<S: Sinks> Stages<S> {
         let decided = DecidedRecord {
             flow: &record.flow,
             endpoints,
-            verdict,
+            verdict: decision.verdict,
             origin: &record.origin,
             whole,
         };

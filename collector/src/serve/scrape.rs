@@ -3,14 +3,14 @@
 //! A pipeline is locked only to exchange its edge table and to copy its counts. The edges become series, and all text is
 //! written, without that lock.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use flowproto::Address;
 use kipfix_service::exposition::{self, Format};
 
-use super::decoder_counts::{add_counters, add_occupancy};
 use super::info;
-use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable};
+use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable, ShownValues};
 use crate::clock::{self, Clock, Now};
 use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
@@ -100,7 +100,36 @@ struct Drained {
     pipeline: PipelineCounts,
     outputs: OutputCounts,
     skews: Vec<(Address, i64)>,
-    exporters: Vec<ExporterReport>,
+    reports: Vec<ExporterReport>,
+    exporters: Exporters,
+}
+
+impl Drained {
+    /// Copies what a pipeline knows of its exporters. Those beyond `max_series` are only counted.
+    fn add_exporters(&mut self, pipeline: &Pipeline<Outputs>, max_series: usize) {
+        let policies: HashMap<_, _> = pipeline
+            .exporter_policies()
+            .map(|(origin, policy)| {
+                let domain = origin.observation_domain_id;
+                ((origin.source_address, domain, origin.version), policy)
+            })
+            .collect();
+        let mut domains = pipeline.domains();
+        for domain in domains.by_ref().take(max_series) {
+            let key = (
+                domain.exporter,
+                domain.observation_domain_id,
+                domain.version,
+            );
+            let policy = policies.get(&key).copied().unwrap_or_default();
+            let report = ExporterReport::new(&domain, policy.records);
+            self.reports.push(report);
+        }
+        self.exporters.add_without_series(to_u64(domains.count()));
+        for (exporter, reason, count) in pipeline.unusable_by_exporter() {
+            self.exporters.add_unusable(exporter, reason, count);
+        }
+    }
 }
 
 impl Scrape {
@@ -111,11 +140,8 @@ impl Scrape {
         let receive = self.receive_counts();
         let drained = self.drain_pipelines(now);
         self.series.expire(now);
-        let mut exporters = Exporters::new(
-            self.max_exporter_series
-                .saturating_mul(self.pipelines.len()),
-        );
-        for report in &drained.exporters {
+        let mut exporters = drained.exporters;
+        for report in &drained.reports {
             exporters.add(report);
         }
         Totals {
@@ -142,7 +168,10 @@ impl Scrape {
     }
 
     fn drain_pipelines(&self, now: Now) -> Drained {
-        let mut drained = Drained::default();
+        let mut drained = Drained {
+            exporters: Exporters::new(self.max_exporter_series),
+            ..Drained::default()
+        };
         let mut spare = lock(&self.spare);
         let SpareTable { edges, buffers } = &mut *spare;
         for pipeline in &self.pipelines {
@@ -150,19 +179,14 @@ impl Scrape {
             let outputs = pipeline.sinks_mut().drain(edges);
             let counts = pipeline.counts();
             drained.skews.extend(pipeline.skewed_exporters());
-            for domain in pipeline.domains() {
-                let has_series = drained.exporters.len() < self.max_exporter_series;
-                drained
-                    .exporters
-                    .push(ExporterReport::new(&domain, has_series));
-            }
+            drained.add_exporters(&pipeline, self.max_exporter_series);
             drop(pipeline);
             self.series.merge(&self.store.load(), edges, now, buffers);
             edges.clear();
             drained.outputs.add(&outputs);
             drained.pipeline.records.add(&counts.records);
-            add_counters(&mut drained.pipeline.decoding, &counts.decoding);
-            add_occupancy(&mut drained.pipeline.occupancy, &counts.occupancy);
+            drained.pipeline.decoding.add(&counts.decoding);
+            drained.pipeline.occupancy.add(&counts.occupancy);
         }
         drained
     }
@@ -204,14 +228,28 @@ impl Scrape {
         pipeline.is_some_and(|pipeline| lock(pipeline).is_waiting_for_inventory(now))
     }
 
-    /// Writes all families without the end mark. With `ordered`, the same counts give the same text.
-    pub fn write(&self, format: Format, ordered: bool, out: &mut Vec<u8>) {
+    /// Writes all families as a scrape shows them, without the end mark.
+    pub fn write(&self, format: Format, out: &mut Vec<u8>) {
+        self.write_values(format, false, out);
+    }
+
+    /// Writes all families with their final values.
+    pub fn write_final(&self, format: Format, out: &mut Vec<u8>) {
+        self.write_values(format, true, out);
+    }
+
+    fn write_values(&self, format: Format, is_final: bool, out: &mut Vec<u8>) {
         let began = clock::monotonic();
         self.metrics.publish(&self.drain());
         exposition::write_registry(self.metrics.registry(), format, out);
         let snapshots = self.store.load();
         info::write(&snapshots.index, &snapshots.cluster_name, format, out);
-        self.series.write(format, ordered, out);
+        let shown = if is_final {
+            ShownValues::Final
+        } else {
+            ShownValues::Scrape(self.clock.now())
+        };
+        self.series.write(format, shown, out);
         self.metrics.on_scrape(began.elapsed().as_secs_f64());
     }
 }

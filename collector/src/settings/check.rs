@@ -31,6 +31,13 @@ impl Settings {
             ("max_external", self.max_external, 16, 1 << 24),
             ("max_domains", self.max_domains, 1, 1 << 24),
             ("max_templates", self.max_templates, 1, 1 << 16),
+            (
+                "max_template_fields",
+                self.max_template_fields,
+                1024,
+                1 << 28,
+            ),
+            ("max_address_share", self.max_address_share.into(), 1, 100),
             ("max_metadata", self.max_metadata, 0, 1 << 24),
             ("max_running_totals", self.max_running_totals, 1, 1 << 24),
             ("max_connections", self.max_connections, 1, 1 << 20),
@@ -58,16 +65,7 @@ impl Settings {
                 return bad(format!("invalid {name} {value}: must be 4K–{most}"));
             }
         }
-        for (name, value, least) in [
-            ("series_idle", self.series_idle, Span::from_secs(1)),
-            ("read_timeout", self.read_timeout, Span::from_secs(1)),
-            ("connection_idle", self.connection_idle, Span::from_secs(1)),
-            ("domain_idle", self.domain_idle, Span::from_secs(60)),
-        ] {
-            if value < least {
-                return bad(format!("invalid {name} {value}: must be at least {least}"));
-            }
-        }
+        self.check_spans()?;
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: only allowed with read; live, scrape /metrics".into());
         }
@@ -76,6 +74,12 @@ impl Settings {
         }
         if self.explain && self.read.is_empty() {
             return bad("explain: only allowed with read, which names the savefile".into());
+        }
+        if self.compare && !self.explain {
+            return bad("compare: only allowed with explain".into());
+        }
+        if self.state.is_some() && !self.read.is_empty() {
+            return bad("state: not allowed with read".into());
         }
         let relays = !self.forward.is_empty() || !self.replicate.is_empty();
         if self.explain && (self.print_metrics || self.flow_log.is_some() || relays) {
@@ -95,6 +99,48 @@ impl Settings {
             return bad(
                 "invalid listen []: must be some of udp://, tcp:// and tls://ADDRESS:PORT".into(),
             );
+        }
+        Ok(())
+    }
+
+    /// Checks the time spans, each for itself and those that depend on each other.
+    fn check_spans(&self) -> Result<(), BadSettings> {
+        let [none, second, minute] = [0, 1, 60].map(Span::from_secs);
+        let [hour, day, year] = [3600, 86_400, 365 * 86_400].map(Span::from_secs);
+        for (name, value, least, most) in [
+            ("series_idle", self.series_idle, Span::from_secs(300), year),
+            ("series_birth", self.series_birth, none, hour),
+            ("read_timeout", self.read_timeout, second, hour),
+            ("connection_idle", self.connection_idle, second, year),
+            ("domain_idle", self.domain_idle, minute, year),
+            ("template_wait", self.template_wait, none, hour),
+            ("observer_wait", self.observer_wait, second, minute),
+            ("observer_timeout", self.observer_timeout, second, hour),
+            ("attribution_wait", self.attribution_wait, none, minute),
+            ("inventory_wait", self.inventory_wait, none, hour),
+            ("deleted_retention", self.deleted_retention, none, day),
+            ("max_clock_skew", self.max_clock_skew, none, year),
+        ] {
+            if !(least..=most).contains(&value) {
+                let sentence = format!("invalid {name} {value}: must be {least}–{most}");
+                return Err(BadSettings::new(sentence));
+            }
+        }
+        // A series must show its value before it is removed.
+        let (birth, idle) = (self.series_birth, self.series_idle);
+        if birth >= idle {
+            let sentence =
+                format!("invalid series_birth {birth}: must be less than series_idle {idle}");
+            return Err(BadSettings::new(sentence));
+        }
+        // A record may be of a pod that was deleted before it was exported, and is attributed after its wait.
+        let late = self.observer_timeout.duration() + self.attribution_wait.duration();
+        let retention = self.deleted_retention;
+        if retention.duration() < late {
+            return Err(BadSettings::new(format!(
+                "invalid deleted_retention {retention}: must be at least observer_timeout {} and attribution_wait {} together",
+                self.observer_timeout, self.attribution_wait
+            )));
         }
         Ok(())
     }
@@ -118,7 +164,7 @@ mod tests {
     #[test]
     fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 8] = [
+        let cases: [Case<'_>; 13] = [
             (|s| s.workers = 0, &["workers", "0", "1–256"]),
             (|s| s.max_edges = 1, &["max_edges", "1", "16–"]),
             (
@@ -139,6 +185,34 @@ mod tests {
                 &["probe_selector", "kipfix", "LABEL=VALUE"],
             ),
             (|s| s.preset.clear(), &["preset", "workloads, nodes, zones"]),
+            (
+                |s| s.series_idle = Span::from_secs(60),
+                &["series_idle", "1m", "5m–"],
+            ),
+            (
+                |s| {
+                    s.series_idle = Span::from_secs(600);
+                    s.series_birth = Span::from_secs(600);
+                },
+                &["series_birth", "10m", "series_idle"],
+            ),
+            (
+                |s| s.observer_wait = Span::from_secs(0),
+                &["observer_wait", "0s", "1s–1m"],
+            ),
+            (
+                |s| s.attribution_wait = Span::from_secs(61),
+                &["attribution_wait", "1m1s", "0s–1m"],
+            ),
+            (
+                |s| s.observer_timeout = Span::from_secs(600),
+                &[
+                    "deleted_retention",
+                    "5m",
+                    "observer_timeout 10m",
+                    "attribution_wait 5s",
+                ],
+            ),
         ];
         for (change, said) in cases {
             let sentence = checked(change).unwrap_err();

@@ -1,15 +1,15 @@
 //! The settings of each part of the collector.
 
 use flowproto::collector::Limits;
-use kipfix_service::settings::{Size, Span};
+use kipfix_service::settings::{BadSettings, Size, Span};
 
-use super::Settings;
+use super::{Settings, exporters};
 use crate::aggregate::SeriesSettings;
 use crate::emit::OverflowPolicy;
 use crate::emit::forward::ForwardSettings;
 use crate::inventory::Bounds;
 use crate::inventory::external::{ExternalSources, NamedCidr};
-use crate::pipeline::PipelineSettings;
+use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
 use crate::receive::sockets::SocketOptions;
 
@@ -53,14 +53,17 @@ impl Settings {
             limits: Limits {
                 domains: self.max_domains,
                 templates_per_domain: self.max_templates,
-                held_octets: octets(self.template_wait_size),
-                held_milliseconds: milliseconds(self.template_wait),
-                words: self.max_metadata,
+                pending_octets: octets(self.template_wait_size),
+                pending_milliseconds: milliseconds(self.template_wait),
+                metadata_entries: self.max_metadata,
                 totals: self.max_running_totals,
                 idle_milliseconds: milliseconds(self.domain_idle),
+                template_fields: self.max_template_fields,
+                address_share: self.max_address_share,
+                template_sharing: self.template_sharing,
+                ..Limits::default()
             },
             pending_octets: octets(self.pending_queue),
-            observer_wait_milliseconds: milliseconds(self.observer_wait),
             attribution_wait_milliseconds: milliseconds(self.attribution_wait),
             inventory_wait_milliseconds: milliseconds(self.inventory_wait),
             max_clock_skew_milliseconds: milliseconds(self.max_clock_skew),
@@ -72,12 +75,31 @@ impl Settings {
         }
     }
 
+    /// When a silent node is taken to be unobserved.
+    #[must_use]
+    pub fn observer_timeouts(&self) -> ObserverTimeouts {
+        ObserverTimeouts {
+            wait_milliseconds: milliseconds(self.observer_wait),
+            active_milliseconds: milliseconds(self.observer_timeout),
+        }
+    }
+
+    /// Policies of exporters, from their file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or an entry is invalid.
+    pub fn exporter_policies(&self) -> Result<ExporterPolicies, BadSettings> {
+        let file = self.exporters.as_deref();
+        file.map_or_else(|| Ok(ExporterPolicies::default()), exporters::read)
+    }
+
     /// Settings of the series table.
     #[must_use]
     pub fn series(&self) -> SeriesSettings {
         SeriesSettings {
             max_series: self.max_series,
             idle_milliseconds: milliseconds(self.series_idle),
+            birth_milliseconds: milliseconds(self.series_birth),
             cluster_name: self.cluster_name.clone(),
         }
     }
@@ -136,6 +158,7 @@ impl Settings {
             ("running_totals", number(self.max_running_totals)),
             ("series_per_family", number(self.max_series)),
             ("sets_pending_bytes", self.template_wait_size.bytes()),
+            ("template_fields", number(self.max_template_fields)),
             ("templates_per_domain", number(self.max_templates)),
         ]
     }

@@ -17,7 +17,7 @@ use crate::inventory::IndexSnapshot;
 use crate::inventory::external::PublishedExternal;
 use crate::metrics::Metrics;
 use crate::outputs::Outputs;
-use crate::pipeline::{Observers, Pipeline};
+use crate::pipeline::{Pipeline, PipelineContext};
 use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
@@ -52,11 +52,15 @@ impl Collector {
         stop: &Stop,
     ) -> Result<Self, Failure> {
         let metrics = Metrics::new(&settings.limits()).context("cannot create self-metrics")?;
-        let observers = Arc::new(Observers::new(index.node_bound()));
         let store = Arc::new(SnapshotStore::new(index, external, &settings.cluster_name));
+        let context = PipelineContext {
+            policies: Arc::new(settings.exporter_policies()?),
+            ..PipelineContext::new(store, settings.observer_timeouts())
+        };
         let series = Arc::new(SeriesTable::new(&settings.preset, settings.series()));
         let listening = listen_addresses(&sockets);
-        let emitters = start_emitters(settings, policy, &listening, &metrics, &store, stop)?;
+        let emitters =
+            start_emitters(settings, policy, &listening, &metrics, &context.store, stop)?;
         let senders = Arc::new(Senders::new(&settings.allow_exporters));
         let Sockets {
             datagrams,
@@ -75,16 +79,15 @@ impl Collector {
                 forward: emitters.forwarder.as_ref().map(Forwarder::sink),
                 replicas: emitters.replicator.as_ref().map(Replicator::sink),
             };
-            let (store, observers) = (Arc::clone(&store), Arc::clone(&observers));
-            let pipeline = Pipeline::new(pipeline_settings, store, observers, outputs);
+            let pipeline = Pipeline::new(pipeline_settings, context.clone(), outputs);
             Arc::new(Mutex::new(pipeline))
         };
         let packet_clock = Arc::new(AtomicU64::new(0));
         let scrape = Scrape {
             metrics,
             pipelines: (0..count.max(1)).map(|_| pipeline()).collect(),
-            store,
-            observers,
+            store: context.store,
+            observers: context.observers,
             series,
             sockets: datagrams,
             listeners: connections,

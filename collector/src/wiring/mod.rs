@@ -2,6 +2,7 @@
 
 mod assemble;
 mod inventory;
+mod state;
 
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::serve::{Scrape, readiness};
 use crate::settings::{Flags, Settings};
 use crate::{clock, explain};
 use assemble::{Collector, Emitters};
+use state::StateFile;
 
 /// Default log filter. Failures of the Kubernetes client are counted and logged once by the inventory; the client itself
 /// would log each attempt.
@@ -38,6 +40,8 @@ const LOG_FILTER: &str = "info,kube_client=off,kube_runtime=off";
 const DRAIN_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval at which the drops of the kernel are read.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval at which the state file is written.
+const STATE_INTERVAL: Duration = Duration::from_secs(60);
 /// On shutdown, maximum time to write the flow log.
 const FLOW_LOG_TIMEOUT: Duration = Duration::from_secs(4);
 /// On shutdown, maximum time to replicate datagrams.
@@ -106,7 +110,8 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         let serving = serve(&collector.scrape, listener, stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
-    let outcome = collector.work(&settings, &stop, is_listening);
+    let mut incomplete = Ok(());
+    let outcome = collector.work(&settings, &stop, is_listening, &mut incomplete);
     stop.set();
     if outcome.is_ok() {
         collector.finish(settings.print_metrics)?;
@@ -114,7 +119,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     for (name, thread) in threads {
         thread.join().map_err(|_| anyhow!("{name} died"))?;
     }
-    outcome
+    outcome.and(incomplete)
 }
 
 fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
@@ -128,14 +133,14 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
         domains: settings.max_domains,
         templates_per_domain: settings.max_templates,
     };
-    explain::run(&settings.read, bounds, &stop)
+    explain::run(&settings.read, bounds, settings.compare, &stop)
 }
 
 fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {
     tracing::info!(http = %listener.local_address(), "serving /metrics, /livez and /readyz");
     let metrics = {
         let scrape = Arc::clone(scrape);
-        move |format, out: &mut Vec<u8>| scrape.write(format, false, out)
+        move |format, out: &mut Vec<u8>| scrape.write(format, out)
     };
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape));
@@ -143,20 +148,32 @@ fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHan
 }
 
 impl Collector {
-    /// Reads the savefiles, then receives if there are sockets.
-    fn work(&self, settings: &Settings, stop: &Stop, is_listening: bool) -> Result<(), Failure> {
+    /// Reads the savefiles, then receives if there are sockets. `incomplete` becomes the first savefile that was not read to
+    /// its end; the others are read nevertheless.
+    fn work(
+        &self,
+        settings: &Settings,
+        stop: &Stop,
+        is_listening: bool,
+        incomplete: &mut Result<(), Failure>,
+    ) -> Result<(), Failure> {
         for path in &settings.read {
             let Some(pipeline) = self.scrape.pipelines.first() else {
                 break;
             };
-            replay(
+            let read = replay(
                 path,
                 pipeline,
                 |pipeline| Outputs::is_flow_log_closed(pipeline.sinks()),
                 &self.scrape.savefile,
                 &self.packet_clock,
                 stop,
-            )?;
+            );
+            if is_listening {
+                read?;
+            } else if incomplete.is_ok() {
+                *incomplete = read;
+            }
         }
         if is_listening {
             self.receive(settings, stop)
@@ -167,6 +184,15 @@ impl Collector {
 
     fn receive(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
         let scrape = &self.scrape;
+        // Those for datagrams.
+        let workers = if scrape.sockets.is_empty() {
+            0
+        } else {
+            settings.workers
+        };
+        let stateful = scrape.pipelines.get(..workers).unwrap_or_default();
+        let mut state = StateFile::new(settings.state.as_deref());
+        state.load(stateful, settings.pipeline(None).limits.idle_milliseconds);
         let mut threads = Vec::new();
         let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
         // The sockets of one worker.
@@ -193,6 +219,7 @@ impl Collector {
             threads.push(thread.context("cannot start a thread for connections")?);
         }
         let mut drained = clock::monotonic();
+        let mut saved = drained;
         while !stop.wait_timeout(DROPS_INTERVAL) {
             for socket in &scrape.sockets {
                 socket.read_drops();
@@ -201,6 +228,10 @@ impl Collector {
                 drained = clock::monotonic();
                 scrape.drain();
             }
+            if saved.elapsed() >= STATE_INTERVAL {
+                saved = clock::monotonic();
+                state.save(stateful);
+            }
         }
         for thread in threads {
             match thread.join() {
@@ -208,6 +239,7 @@ impl Collector {
                 Err(_) => return Err(anyhow!("a receiving thread died").into()),
             }
         }
+        state.save(stateful);
         Ok(())
     }
 
@@ -224,7 +256,7 @@ impl Collector {
             return Ok(());
         }
         let mut text = Vec::new();
-        self.scrape.write(Format::Text, true, &mut text);
+        self.scrape.write_final(Format::Text, &mut text);
         exposition::finish(Format::Text, &mut text);
         let mut out = std::io::stdout().lock();
         match out.write_all(&text).and_then(|()| out.flush()) {
@@ -283,7 +315,7 @@ fn log_totals(totals: &Totals) {
         counted = records.counted,
         not_counted = records.not_counted.iter().sum::<u64>(),
         other_observer = records.not_counted(Reason::OtherObserver),
-        unusable = decoding.unusable.iter().sum::<u64>(),
+        unusable = decoding.unusable.total(),
         sequence_lost = decoding.sequence.lost,
         kernel_drops = totals
             .sockets

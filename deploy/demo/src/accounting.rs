@@ -95,6 +95,10 @@ const STAGES: &[Stage] = &[
                 "kipfix_collector_records_counted_total",
             ),
             Reasons("not counted", "kipfix_collector_records_not_counted_total"),
+            Metric(
+                "left out for an observer that may be lost",
+                "kipfix_collector_records_unconfirmed",
+            ),
             Metric("pending", "kipfix_collector_records_pending"),
         ],
     },

@@ -59,7 +59,7 @@ impl Pair {
                 .arg("--inventory")
                 .arg(file("inventory.yaml", INVENTORY.as_bytes()))
                 .args(["--inventory-wait", "100ms", "--attribution-wait", "100ms"])
-                .args(["--observer-wait", "100ms", "--cidr", "10.1.2.0/24=office"])
+                .args(["--observer-wait", "1s", "--cidr", "10.1.2.0/24=office"])
                 .args(["--preset", "workloads", "--preset", "nodes"])
                 .args(["--preset", "zones", "--preset", "external"])
                 .stderr(Stdio::null()),

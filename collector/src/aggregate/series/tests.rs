@@ -37,6 +37,7 @@ fn table(presets: &[Preset], max_series: usize, cluster_name: &str) -> SeriesTab
     let settings = SeriesSettings {
         max_series,
         idle_milliseconds: 1000,
+        birth_milliseconds: 0,
         cluster_name: cluster_name.into(),
     };
     SeriesTable::new(presets, settings)
@@ -66,7 +67,7 @@ fn merge(
 
 fn text(table: &SeriesTable, format: Format) -> String {
     let mut out = Vec::new();
-    table.write(format, true, &mut out);
+    table.write(format, ShownValues::Final, &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -266,4 +267,43 @@ fn more_edges_than_a_chunk_are_all_added() {
         .filter(|line| line.starts_with("kipfix_bytes_total{"))
         .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
     assert_eq!(bytes.sum::<u64>(), 36_000);
+}
+
+#[test]
+fn a_new_series_of_every_family_shows_0_until_it_is_older_than_the_birth_time() {
+    let (index, [a, b, c]) = index();
+    let snapshots = snapshots(index);
+    let settings = SeriesSettings {
+        max_series: 2,
+        idle_milliseconds: 10_000,
+        birth_milliseconds: 100,
+        cluster_name: String::new(),
+    };
+    let table = SeriesTable::new(&Preset::DEFAULT, settings);
+    let sum = |time| {
+        let mut out = Vec::new();
+        let shown = ShownValues::Scrape(Now::of_packet(time));
+        table.write(Format::Text, shown, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let values = text
+            .lines()
+            .filter(|line| line.starts_with("kipfix_bytes_total{"));
+        let values: Vec<u64> = values
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+            .collect();
+        (values.len(), values.iter().sum::<u64>())
+    };
+    merge(&table, &snapshots, &[(a, b, 1000)], 1000);
+    assert_eq!(sum(1000), (1, 0));
+    merge(&table, &snapshots, &[(a, b, 500), (b, a, 70)], 1050);
+    assert_eq!(sum(1099), (2, 0));
+    assert_eq!(sum(1100), (2, 1500));
+    assert_eq!(sum(1150), (2, 1570));
+    // The series that stands for those without room begins at 0, too.
+    merge(&table, &snapshots, &[(a, c, 9)], 1200);
+    assert_eq!(sum(1299), (3, 1570));
+    assert_eq!(sum(1300), (3, 1579));
+    // The values at the end are complete.
+    let all = text(&table, Format::Text);
+    assert!(all.contains("} 1500\n") && all.contains("} 9\n"), "{all}");
 }

@@ -5,10 +5,13 @@
 //! written, so no text is copied in between. A biflow record becomes a record for each direction, because the directions
 //! are decided on their own.
 
+mod fields;
+mod layouts;
 mod names;
 mod record;
 mod session;
 mod shape;
+mod target;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +39,7 @@ pub(super) use names::ANTREA;
 pub use record::ForwardedRecord;
 use record::Records;
 use session::Enrichment;
+pub use target::{ForwardTarget, Profile};
 
 /// Records that a sink collects before it hands them over.
 const STAGE_RECORDS: usize = 256;
@@ -99,7 +103,7 @@ impl Forwarder {
     /// # Errors
     /// A target is this process itself, or a file or thread cannot be opened.
     pub fn start(
-        targets: &[Target],
+        targets: &[ForwardTarget],
         settings: ForwardSettings,
         listening: &ListenAddresses,
         families: &TargetFamilies,
@@ -107,7 +111,7 @@ impl Forwarder {
         stop: &Stop,
     ) -> Result<Self, Failure> {
         for target in targets {
-            refuse_own(target, listening)?;
+            refuse_own(&target.target, listening)?;
         }
         let is_offline = settings.policy == OverflowPolicy::Block;
         let opener = Opener {
@@ -120,13 +124,13 @@ impl Forwarder {
         };
         let prepared: Vec<Prepared> = targets
             .iter()
-            .map(|target| Prepared::new(target, families))
+            .map(|target| Prepared::new(&target.target, families))
             .collect();
         let hosts = prepared.iter().filter_map(Prepared::name).cloned();
         super::watch_names(hosts.collect(), "forward", settings.policy, stop)?;
-        let encoding = encoding(store);
         let mut open = Vec::with_capacity(targets.len());
         for (target, prepared) in targets.iter().zip(&prepared) {
+            let encoding = encoding(store, target.profile);
             let opened = prepared
                 .open(&encoding, &opener)
                 .map_err(|error| anyhow!("forward: cannot open {target}: {error}"))?;
@@ -204,9 +208,11 @@ fn refuse_own(target: &Target, listening: &ListenAddresses) -> Result<(), Failur
 /// The encoding of enriched records as Messages.
 pub fn encoding(
     store: &Arc<SnapshotStore>,
+    profile: Profile,
 ) -> impl Encoding<Session: Session<Record = ForwardedRecord>> + use<> {
     Enrichment {
         store: Arc::clone(store),
+        profile,
     }
 }
 
@@ -214,9 +220,10 @@ pub fn encoding(
 ///
 /// # Errors
 /// A message that names what is allowed.
-pub fn check(target: &Target) -> Result<(), String> {
-    let is_ipfix = target.version() == flowproto::exporter::Version::Ipfix;
-    if is_ipfix && !matches!(target.kind, TargetKind::Stdout) {
+pub fn check(target: &ForwardTarget) -> Result<(), String> {
+    let Target { kind, .. } = &target.target;
+    let is_ipfix = target.target.version() == flowproto::exporter::Version::Ipfix;
+    if is_ipfix && !matches!(kind, TargetKind::Stdout) {
         return Ok(());
     }
     Err(format!(

@@ -3,7 +3,7 @@
 
 use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::exporter::options::ElementType;
-use flowproto::template::{FieldSpecifier, VARIABLE_LENGTH};
+use flowproto::field::{FieldSpecifier, VARIABLE_LENGTH};
 
 use super::record::ForwardedRecord;
 use crate::inventory::EndpointKind;
@@ -47,13 +47,20 @@ const UNSIGNED8: u8 = 1;
 const UNSIGNED16: u8 = 2;
 const STRING: u8 = 13;
 
-/// The fields of the names, which follow those of fixed length.
-pub(super) fn fields() -> impl Iterator<Item = FieldSpecifier> + Clone {
-    ELEMENTS.iter().map(|(enterprise, id, _)| FieldSpecifier {
+/// The fields of the names at these positions, which follow those of fixed length.
+pub(super) fn fields(positions: u32) -> impl Iterator<Item = FieldSpecifier> + Clone {
+    let all = ELEMENTS.iter().zip(bits());
+    let known = all.filter(move |(_, bit)| positions & bit != 0);
+    known.map(|((enterprise, id, _), _)| FieldSpecifier {
         enterprise: *enterprise,
         id: *id,
         length: VARIABLE_LENGTH,
     })
+}
+
+/// The bit of each name.
+fn bits() -> impl Iterator<Item = u32> + Clone {
+    (0..u32::BITS).map(|position| 1 << position)
 }
 
 /// Descriptions (RFC 5610) of the enterprise elements that every record has.
@@ -95,10 +102,15 @@ impl Name<'_> {
 /// Maximum octets of a value whose length is encoded in one octet (RFC 7011 §7).
 const MAX_NAME_OCTETS: usize = 254;
 
+/// Below this, no names are sent.
+const MIN_NAME_OCTETS: usize = 8;
+
 /// The names of one record.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Names<'a> {
     texts: [Name<'a>; COUNT],
+    /// Positions of the names that are known.
+    pub(super) known: u32,
     /// Maximum octets of one name.
     max_octets: usize,
     /// 56506:108, the port of the Service; 0 if there is none.
@@ -108,8 +120,8 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Looks the names up. If they take more than `room` octets together, long ones are truncated.
-    pub(super) fn of(record: &'a ForwardedRecord, snapshots: &'a Snapshots, room: usize) -> Self {
+    /// Looks the names up. An empty text is an unknown name.
+    pub(super) fn of(record: &'a ForwardedRecord, snapshots: &'a Snapshots) -> Self {
         let endpoints = &record.endpoints;
         let class = endpoints.class();
         let [from, to] = [endpoints.source.id, endpoints.destination.id]
@@ -143,17 +155,12 @@ impl<'a> Names<'a> {
             one(to.external),
             one(&record.origin.name),
         ];
-        let whole = texts.iter().fold(COUNT, |sum, text| {
-            sum.saturating_add(text.octets().min(MAX_NAME_OCTETS))
-        });
-        let max_octets = if whole <= room {
-            MAX_NAME_OCTETS
-        } else {
-            (room / COUNT).saturating_sub(1).min(MAX_NAME_OCTETS)
-        };
+        let known = texts.iter().zip(bits());
+        let known = known.filter(|(text, _)| text.octets() > 0);
         Self {
+            known: known.fold(0, |positions, (_, bit)| positions | bit),
             texts,
-            max_octets,
+            max_octets: MAX_NAME_OCTETS,
             service_port: if service.is_some() {
                 record.record.key.destination_port
             } else {
@@ -163,15 +170,33 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// Truncates long names, so that all together take at most `room` octets.
+    #[cold]
+    pub(super) fn fit(&mut self, room: usize) {
+        let count = self.known().count();
+        let share = room.checked_div(count).unwrap_or_default();
+        self.max_octets = share.saturating_sub(1).min(MAX_NAME_OCTETS);
+        if self.max_octets < MIN_NAME_OCTETS {
+            self.known = 0;
+        }
+    }
+
     /// Maximum octets that [`Self::write`] appends.
     pub(super) fn octets(&self) -> usize {
-        self.texts.iter().fold(COUNT, |sum, text| {
+        self.known().fold(0, |sum, text| {
             sum.saturating_add(text.octets().min(self.max_octets))
+                .saturating_add(1)
         })
     }
 
+    fn known(&self) -> impl Iterator<Item = &Name<'a>> {
+        let all = self.texts.iter().zip(bits());
+        let known = all.filter(|(_, bit)| self.known & bit != 0);
+        known.map(|(text, _)| text)
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        for Name(first, second) in &self.texts {
+        for Name(first, second) in self.known() {
             let begin = out.len();
             out.push(0);
             out.extend_from_slice(first.as_bytes());

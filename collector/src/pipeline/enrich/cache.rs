@@ -6,7 +6,7 @@
 
 use flowproto::Address;
 
-use super::endpoints::ResolvedEndpoint;
+use super::lookup::{ResolvedEndpoint, look_up};
 use crate::inventory::{
     Certainty, EndpointId, EndpointKind, NodeId, Place, TimeRange, TransportPort,
 };
@@ -149,31 +149,6 @@ impl EndpointCache {
         }
         resolved
     }
-}
-
-/// The answer of the snapshots, and the time from which on it is the same for all packets; `u64::MAX` if it depends
-/// on the time.
-fn look_up(
-    snapshots: &Snapshots,
-    address: Address,
-    port: Option<TransportPort>,
-    time: TimeRange,
-) -> (ResolvedEndpoint, u64) {
-    let found = snapshots.index.lookup_port(address, port, time);
-    let resolved = if found.endpoint == EndpointId::EXTERNAL {
-        ResolvedEndpoint {
-            id: EndpointId::from_external(snapshots.external.lookup(address)),
-            place: Place::default(),
-            certainty: found.certainty,
-        }
-    } else {
-        ResolvedEndpoint {
-            id: found.endpoint,
-            place: snapshots.place(found.endpoint),
-            certainty: found.certainty,
-        }
-    };
-    (resolved, found.since_milliseconds)
 }
 
 /// Position of an address in the table. Addresses that collide on purpose gain nothing: they are looked up.

@@ -2,21 +2,11 @@
 
 use flowproto::Address;
 
+use super::lookup::ResolvedEndpoint;
 use super::{EndpointCache, Scope, TrafficClass};
-use crate::inventory::{Certainty, EndpointId, EndpointKind, Place, TransportPort};
+use crate::inventory::{Certainty, EndpointId, EndpointKind, TransportPort};
 use crate::pipeline::flow::{Flow, FlowExtras};
 use crate::snapshots::Snapshots;
-
-/// The endpoint of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResolvedEndpoint {
-    /// The endpoint.
-    pub id: EndpointId,
-    /// Its kind and node.
-    pub place: Place,
-    /// How certain the attribution is.
-    pub certainty: Certainty,
-}
 
 /// The endpoints of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

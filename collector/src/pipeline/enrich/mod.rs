@@ -5,9 +5,11 @@
 mod cache;
 mod class;
 mod endpoints;
+mod lookup;
 mod skew;
 
 pub use cache::EndpointCache;
 pub use class::{Scope, TrafficClass};
-pub use endpoints::{Endpoints, ResolvedEndpoint, resolve};
+pub use endpoints::{Endpoints, resolve};
+pub use lookup::ResolvedEndpoint;
 pub use skew::{ClockSkew, time_range};

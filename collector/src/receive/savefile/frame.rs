@@ -9,11 +9,17 @@ use etherparse::{
     EtherType, IpFragOffset, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, ip_number,
 };
 
+use super::SavefileCounts;
+use super::copies::Interface;
+
 /// Maximum number of incomplete datagrams. One more replaces the oldest.
 const MAX_PARTIAL: usize = 256;
 /// Maximum number of separate parts of an incomplete datagram.
 const MAX_SCATTERED: usize = 64;
 const UDP_HEADER_OCTETS: usize = 8;
+/// Link types of captures of all interfaces of a Linux host.
+const LINUX_SLL: u32 = 113;
+const LINUX_SLL2: u32 = 276;
 
 /// Why a frame has no datagram of flow export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,19 +30,22 @@ pub enum SkipReason {
     NotUdp,
     /// It is truncated by the snap length.
     Truncated,
-    /// A fragment that does not complete its datagram.
+    /// A fragment of a datagram that is not complete.
     Fragment,
+    /// A copy of a datagram that another interface of the capture has.
+    Duplicate,
     /// The UDP payload does not begin with a version number of flow export.
     NotFlowExport,
 }
 
 impl SkipReason {
     /// All reasons, in the order of the counters.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::LinkType,
         Self::NotUdp,
         Self::Truncated,
         Self::Fragment,
+        Self::Duplicate,
         Self::NotFlowExport,
     ];
 
@@ -48,22 +57,45 @@ impl SkipReason {
             Self::NotUdp => "not_udp",
             Self::Truncated => "truncated",
             Self::Fragment => "fragment",
+            Self::Duplicate => "duplicate",
             Self::NotFlowExport => "not_flow_export",
         }
     }
+}
+
+/// A captured frame, without its octets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) link_type: u32,
+    /// It was longer on the wire.
+    pub(super) truncated: bool,
+    pub(super) time_milliseconds: u64,
+    pub(super) interface: Interface,
 }
 
 /// The position of a datagram in its frame; [`Frames::payload`] returns its octets.
 #[derive(Clone, Debug)]
 pub(super) struct Located {
     pub(super) exporter: SocketAddr,
+    pub(super) interface: Interface,
     /// It was reassembled from several frames.
     fragmented: bool,
     range: Range<usize>,
 }
 
+/// A datagram of which some fragments were read.
+#[derive(Debug)]
+struct Partial {
+    /// Number of its first fragment.
+    began: u64,
+    fragments: u64,
+    buffer: IpDefragBuf,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FragmentId {
+    /// Each interface of a capture has its own copy.
+    interface: Interface,
     source: IpAddr,
     destination: IpAddr,
     identification: u32,
@@ -72,7 +104,7 @@ struct FragmentId {
 /// Finds datagrams in frames, and keeps fragments.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    partial: HashMap<FragmentId, (u64, IpDefragBuf)>,
+    partial: HashMap<FragmentId, Partial>,
     /// Number of fragments so far, by which the oldest datagram is known.
     sequence: u64,
     /// The datagram that was reassembled last.
@@ -80,13 +112,46 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Finds the datagram that `frame` has or completes. `truncated`: the frame was longer on the wire.
+    /// Finds the datagram that a frame has or completes. Others are counted; a fragment is, when its datagram is complete or
+    /// discarded.
     pub(super) fn locate(
         &mut self,
-        link_type: u32,
+        frame: &Frame,
+        octets: &[u8],
+        counts: &mut SavefileCounts,
+    ) -> Option<Located> {
+        match self.find(frame, octets, counts) {
+            Ok(located) => located,
+            Err(reason) => {
+                counts.skip(reason, 1);
+                None
+            }
+        }
+    }
+
+    /// Counts the fragments of datagrams that are not complete at the end of a file.
+    pub(super) fn finish(&mut self, counts: &mut SavefileCounts) {
+        for (_, partial) in self.partial.drain() {
+            counts.skip(SkipReason::Fragment, partial.fragments);
+        }
+    }
+
+    fn find(
+        &mut self,
+        captured: &Frame,
         frame: &[u8],
-        truncated: bool,
-    ) -> Result<Located, SkipReason> {
+        counts: &mut SavefileCounts,
+    ) -> Result<Option<Located>, SkipReason> {
+        let (link_type, truncated) = (captured.link_type, captured.truncated);
+        let interface = match (captured.interface, link_type) {
+            (Interface::Only, LINUX_SLL) => Interface::Unknown,
+            (Interface::Only, LINUX_SLL2) => Interface::Number(sll2_interface(frame).into()),
+            (Interface::Number(number), LINUX_SLL2) => {
+                Interface::Number(number << 32 | u64::from(sll2_interface(frame)))
+            }
+            (Interface::Number(_), LINUX_SLL) => Interface::Unknown,
+            (interface, _) => interface,
+        };
         let ip = slice(link_type, frame).ok_or(SkipReason::LinkType)?;
         let net = ip.net.as_ref().ok_or(if truncated {
             SkipReason::Truncated
@@ -108,6 +173,7 @@ impl Frames {
                 let fragment = header.is_fragmenting_payload().then(|| {
                     (
                         FragmentId {
+                            interface,
                             source: header.source_addr().into(),
                             destination: header.destination_addr().into(),
                             identification: header.identification().into(),
@@ -125,6 +191,7 @@ impl Frames {
                         return None;
                     };
                     let identified = FragmentId {
+                        interface,
                         source: header.source_addr().into(),
                         destination: header.destination_addr().into(),
                         identification: fragment.identification(),
@@ -144,9 +211,11 @@ impl Frames {
         let (octets, base) = match fragment {
             None => (payload.payload, frame),
             Some((id, offset, more)) => {
-                self.reassembled = self
-                    .reassemble(id, offset, more, payload.payload)
-                    .ok_or(SkipReason::Fragment)?;
+                let part = (offset, more, payload.payload);
+                let Some(reassembled) = self.reassemble(id, part, counts) else {
+                    return Ok(None);
+                };
+                self.reassembled = reassembled;
                 (self.reassembled.as_slice(), self.reassembled.as_slice())
             }
         };
@@ -155,11 +224,12 @@ impl Frames {
             .as_ptr()
             .addr()
             .saturating_sub(base.as_ptr().addr());
-        Ok(Located {
+        Ok(Some(Located {
             exporter,
+            interface,
             fragmented: fragment.is_some(),
             range: start..start.saturating_add(datagram.len()),
-        })
+        }))
     }
 
     /// The octets of the datagram that was just located in `frame`.
@@ -176,32 +246,41 @@ impl Frames {
     fn reassemble(
         &mut self,
         id: FragmentId,
-        offset: IpFragOffset,
-        more: bool,
-        payload: &[u8],
+        (offset, more, payload): (IpFragOffset, bool, &[u8]),
+        counts: &mut SavefileCounts,
     ) -> Option<Vec<u8>> {
         if !self.partial.contains_key(&id) && self.partial.len() >= MAX_PARTIAL {
-            let oldest = self.partial.iter().min_by_key(|(_, (began, _))| *began);
+            let oldest = self.partial.iter().min_by_key(|(_, partial)| partial.began);
             let oldest = oldest.map(|(id, _)| *id)?;
-            self.partial.remove(&oldest);
+            self.discard(&oldest, counts);
         }
         self.sequence += 1;
-        let (_, buffer) = self.partial.entry(id).or_insert_with(|| {
-            (
-                self.sequence,
-                IpDefragBuf::new(ip_number::UDP, Vec::new(), Vec::new()),
-            )
+        let partial = self.partial.entry(id).or_insert_with(|| Partial {
+            began: self.sequence,
+            fragments: 0,
+            buffer: IpDefragBuf::new(ip_number::UDP, Vec::new(), Vec::new()),
         });
-        let added = buffer.add(offset, more, payload);
-        if added.is_err() || buffer.sections().len() > MAX_SCATTERED {
-            self.partial.remove(&id);
+        partial.fragments += 1;
+        let added = partial.buffer.add(offset, more, payload);
+        if added.is_err() || partial.buffer.sections().len() > MAX_SCATTERED {
+            self.discard(&id, counts);
             return None;
         }
-        if !buffer.is_complete() {
+        if !partial.buffer.is_complete() {
             return None;
         }
-        let (_, buffer) = self.partial.remove(&id)?;
+        let Partial {
+            fragments, buffer, ..
+        } = self.partial.remove(&id)?;
+        // The last one is the frame of the datagram.
+        counts.joined += fragments.saturating_sub(1);
         Some(buffer.take_bufs().0)
+    }
+
+    fn discard(&mut self, id: &FragmentId, counts: &mut SavefileCounts) {
+        if let Some(partial) = self.partial.remove(id) {
+            counts.skip(SkipReason::Fragment, partial.fragments);
+        }
     }
 }
 
@@ -233,14 +312,19 @@ fn slice(link_type: u32, frame: &[u8]) -> Option<LaxSlicedPacket<'_>> {
             Ok(packet) => packet,
             Err(_) => LaxSlicedPacket::from_ether_type(EtherType(0), &[]),
         },
-        // Linux cooked v1 and v2.
-        113 => LaxSlicedPacket::from_ether_type(ether_type(after(14)), after(16)),
-        276 => LaxSlicedPacket::from_ether_type(ether_type(frame), after(20)),
+        LINUX_SLL => LaxSlicedPacket::from_ether_type(ether_type(after(14)), after(16)),
+        LINUX_SLL2 => LaxSlicedPacket::from_ether_type(ether_type(frame), after(20)),
         12 | 14 | 101 | 228 | 229 => LaxSlicedPacket::from_ether_type(ip_version(frame), frame),
         // Four octets of address family, whose values differ by operating system. The packet has the version as well.
         0 | 108 => LaxSlicedPacket::from_ether_type(ip_version(after(4)), after(4)),
         _ => return None,
     })
+}
+
+/// The number of the interface in a header of `LINUX_SLL2`.
+fn sll2_interface(frame: &[u8]) -> u32 {
+    let number = frame.get(4..).and_then(<[u8]>::first_chunk);
+    number.map_or(0, |octets| u32::from_be_bytes(*octets))
 }
 
 fn ether_type(octets: &[u8]) -> EtherType {

@@ -3,6 +3,7 @@
 //! The time is that of the packet, or the export time of the Message. A truncated or corrupt file is used up to the
 //! error, which is logged. Lengths are checked before memory is allocated.
 
+mod copies;
 mod frame;
 mod octets;
 mod pcap;
@@ -22,8 +23,9 @@ use octets::{fill, header, read_fully};
 use pcap::Pcap;
 use pcapng::PcapNg;
 
-use frame::Frames;
+use copies::Copies;
 pub use frame::SkipReason;
+use frame::{Frame, Frames};
 pub use replay::{for_each, replay};
 
 /// Why a file cannot be read, or no further.
@@ -43,13 +45,15 @@ pub enum SavefileError {
     Corrupt(&'static str),
 }
 
-/// Counts of captured frames. `frames` = `datagrams` + Σ `skipped`, for captures.
+/// Counts of captured frames. `frames` = `datagrams` + `joined` + Σ `skipped`, for captures at their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SavefileCounts {
     /// Frames read.
     pub frames: u64,
     /// Datagrams of flow export, and Messages of IPFIX files.
     pub datagrams: u64,
+    /// Fragments that were joined to the datagram of a later frame.
+    pub joined: u64,
     /// Frames without a datagram of flow export, by [`SkipReason`] as in [`SkipReason::ALL`].
     pub skipped: [u64; SkipReason::ALL.len()],
 }
@@ -72,6 +76,7 @@ pub struct Savefile {
     input: BufReader<Box<dyn Read + Send>>,
     format: Format,
     frames: Frames,
+    copies: Copies,
     frame: Vec<u8>,
 }
 
@@ -108,14 +113,6 @@ impl Read for UntilStop {
         }
         self.file.read(octets)
     }
-}
-
-/// A frame in [`Savefile::frame`].
-#[derive(Clone, Copy, Debug)]
-struct Frame {
-    link_type: u32,
-    truncated: bool,
-    time_milliseconds: u64,
 }
 
 impl Savefile {
@@ -161,6 +158,7 @@ impl Savefile {
             input,
             format,
             frames: Frames::default(),
+            copies: Copies::default(),
             frame: Vec::new(),
         };
         if !matches!(savefile.format, Format::Pcap(_)) {
@@ -196,25 +194,31 @@ impl Savefile {
             }));
         }
         loop {
-            let Some(frame) = self.read_frame()? else {
-                return Ok(None);
+            let frame = self.read_frame();
+            let Ok(Some(frame)) = frame else {
+                self.frames.finish(counts);
+                return frame.map(|_| None);
             };
             counts.frames += 1;
-            match self
-                .frames
-                .locate(frame.link_type, &self.frame, frame.truncated)
+            let Some(located) = self.frames.locate(&frame, &self.frame, counts) else {
+                continue;
+            };
+            let time_milliseconds = frame.time_milliseconds;
+            let datagram = (located.exporter, self.frames.payload(&self.frame, &located));
+            if self
+                .copies
+                .is_copy(located.interface, datagram, time_milliseconds)
             {
-                Err(reason) => counts.count(reason),
-                Ok(located) => {
-                    counts.datagrams += 1;
-                    return Ok(Some(SavedDatagram {
-                        exporter: located.exporter,
-                        payload: self.frames.payload(&self.frame, &located),
-                        time_milliseconds: frame.time_milliseconds,
-                        is_captured: true,
-                    }));
-                }
+                counts.skip(SkipReason::Duplicate, 1);
+                continue;
             }
+            counts.datagrams += 1;
+            return Ok(Some(SavedDatagram {
+                exporter: located.exporter,
+                payload: self.frames.payload(&self.frame, &located),
+                time_milliseconds,
+                is_captured: true,
+            }));
         }
     }
 
@@ -248,11 +252,19 @@ impl Savefile {
 }
 
 impl SavefileCounts {
-    fn count(&mut self, reason: SkipReason) {
+    fn skip(&mut self, reason: SkipReason, frames: u64) {
         let at = SkipReason::ALL.iter().position(|known| *known == reason);
         if let Some(counter) = at.and_then(|at| self.skipped.get_mut(at)) {
-            *counter += 1;
+            *counter += frames;
         }
+    }
+
+    /// Frames skipped for that reason.
+    #[must_use]
+    pub fn skipped(&self, reason: SkipReason) -> u64 {
+        let all = SkipReason::ALL.iter().zip(self.skipped);
+        let mut of = all.filter(|(known, _)| **known == reason);
+        of.next().map_or(0, |(_, count)| count)
     }
 }
 

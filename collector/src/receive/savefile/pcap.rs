@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::copies::Interface;
 use super::octets::{fill, header, u32s};
 use super::{Frame, SavefileError};
 
@@ -56,6 +57,7 @@ impl Pcap {
         Ok(Some(Frame {
             link_type: self.link_type,
             truncated: kept < length,
+            interface: Interface::Only,
             time_milliseconds: u64::from(seconds) * 1000 + u64::from(fraction / per_millisecond),
         }))
     }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::copies;
 use super::octets::{fill, header, to_u16, to_u32, u32s};
 use super::{Frame, SavefileError};
 
@@ -16,8 +17,9 @@ pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
 const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 pub(super) const ENHANCED_PACKET: u32 = 6;
-/// Option of an interface description: resolution of its timestamps.
+/// Options of an interface description: resolution of its timestamps, and an offset.
 const IF_TSRESOL: u16 = 9;
+const IF_TSOFFSET: u16 = 14;
 
 /// The current section.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct Interface {
     snaplen: u32,
     /// Units per second.
     resolution: u64,
+    /// Seconds to add to its timestamps.
+    offset_seconds: i64,
 }
 
 impl PcapNg {
@@ -106,7 +110,7 @@ fn interface(body: &[u8], big_endian: bool) -> Result<Interface, SavefileError> 
     let ([l0, l1, _, _, s0, s1, s2, s3], mut options) = body
         .split_first_chunk::<8>()
         .ok_or(SavefileError::Corrupt("interface description too short"))?;
-    let mut resolution = 1_000_000;
+    let (mut resolution, mut offset_seconds) = (1_000_000, 0);
     while let Some(([c0, c1, n0, n1], rest)) = options.split_first_chunk::<4>() {
         let length = usize::from(to_u16([*n0, *n1], big_endian));
         if to_u16([*c0, *c1], big_endian) == IF_TSRESOL
@@ -117,12 +121,22 @@ fn interface(body: &[u8], big_endian: bool) -> Result<Interface, SavefileError> 
             let units = if unit & 0x80 == 0 { 10_u64 } else { 2 }.checked_pow(power);
             resolution = units.ok_or(SavefileError::Corrupt("invalid time resolution"))?;
         }
+        if to_u16([*c0, *c1], big_endian) == IF_TSOFFSET
+            && let Some(octets) = rest.first_chunk::<8>()
+        {
+            offset_seconds = if big_endian {
+                i64::from_be_bytes(*octets)
+            } else {
+                i64::from_le_bytes(*octets)
+            };
+        }
         options = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     Ok(Interface {
         link_type: to_u16([*l0, *l1], big_endian).into(),
         snaplen: to_u32([*s0, *s1, *s2, *s3], big_endian),
         resolution,
+        offset_seconds,
     })
 }
 
@@ -163,9 +177,12 @@ fn packet(
     body.truncate(end);
     body.drain(..header);
     let milliseconds = u128::from(time) * 1000 / u128::from(interface.resolution.max(1));
+    let milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX);
+    let offset = interface.offset_seconds.saturating_mul(1000);
     Ok(Frame {
         link_type: interface.link_type,
         truncated: kept < length,
-        time_milliseconds: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+        interface: copies::Interface::Number(at.into()),
+        time_milliseconds: milliseconds.saturating_add_signed(offset),
     })
 }

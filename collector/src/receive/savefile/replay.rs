@@ -9,16 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use super::{SavedDatagram, Savefile, SavefileCounts, SavefileError};
+use super::{SavedDatagram, Savefile, SavefileCounts, SavefileError, SkipReason};
 use crate::clock::Now;
 use crate::lock::lock;
 use crate::receive::{Ingest, TICK_INTERVAL};
 
-/// Reads one file to its end, to the stop, or until `is_closed` says that nothing more is wanted. A file that cannot be
-/// read to its end is reported once on stderr.
+/// Reads one file to its end, to the stop, or until `is_closed` is true.
 ///
 /// # Errors
-/// Nothing of the file could be read.
+/// The file could not be read, or not to its end. What was read until then was processed.
 pub fn replay<I: Ingest>(
     path: &Path,
     ingest: &Mutex<I>,
@@ -45,44 +44,54 @@ pub fn replay<I: Ingest>(
     })
 }
 
-/// Hands the datagrams of a file to `take`, to the file's end, to the stop, or until it breaks off. A file that cannot
-/// be read to its end is reported once on stderr.
+/// Hands the datagrams of a file to `take`, to the file's end, to the stop, or until it breaks off.
 ///
 /// # Errors
-/// Nothing of the file could be read.
+/// The file could not be read, or not to its end. What was read until then was handed over.
 pub fn for_each(
     path: &Path,
     counts: &Mutex<SavefileCounts>,
     stop: &Stop,
     mut take: impl FnMut(&SavedDatagram<'_>) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
-    let unreadable = |error: SavefileError| {
+    let failure = |what: &str, error: SavefileError| {
         let file = path.display();
-        Failure::Failed(anyhow::anyhow!("read: cannot use {file:?}: {error}"))
+        Failure::Failed(anyhow::anyhow!("read: cannot {what} {file:?}: {error}"))
     };
     let mut savefile = match Savefile::open(path, stop) {
         Ok(savefile) => savefile,
         Err(_) if stop.is_set() => return Ok(()),
-        Err(error) => return Err(unreadable(error)),
+        Err(error) => return Err(failure("use", error)),
     };
     let mut read = *lock(counts);
-    let before = read.datagrams + read.frames;
-    while !stop.is_set() {
-        let datagram = match savefile.next(&mut read) {
-            Ok(Some(datagram)) => datagram,
-            Ok(None) => break,
-            Err(_) if stop.is_set() => break,
-            Err(error) if read.datagrams + read.frames == before => return Err(unreadable(error)),
-            Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "savefile used up to an error");
-                break;
+    let before = read;
+    let outcome = loop {
+        if stop.is_set() {
+            break Ok(());
+        }
+        match savefile.next(&mut read) {
+            Ok(Some(datagram)) => {
+                if take(&datagram).is_break() {
+                    break Ok(());
+                }
             }
-        };
-        if take(&datagram).is_break() {
-            break;
+            Ok(None) => break Ok(()),
+            Err(_) if stop.is_set() => break Ok(()),
+            Err(error) if read.datagrams + read.frames == before.datagrams + before.frames => {
+                break Err(failure("use", error));
+            }
+            Err(error) => break Err(failure("read to the end", error)),
         }
         *lock(counts) = read;
-    }
+    };
     *lock(counts) = read;
-    Ok(())
+    let duplicates = read.skipped(SkipReason::Duplicate) - before.skipped(SkipReason::Duplicate);
+    if duplicates > 0 {
+        tracing::warn!(
+            file = %path.display(),
+            duplicates,
+            "several interfaces of the capture have the same datagrams: each is read once"
+        );
+    }
+    outcome
 }

@@ -77,7 +77,7 @@ fn read(file: Vec<u8>) -> Read {
     };
     let skipped: u64 = counts.skipped.iter().sum();
     if counts.frames > 0 {
-        assert_eq!(counts.frames, counts.datagrams + skipped);
+        assert_eq!(counts.frames, counts.datagrams + counts.joined + skipped);
     }
     (datagrams, counts, error)
 }
@@ -185,7 +185,85 @@ fn fragments_are_reassembled_in_any_order() {
     let (datagrams, counts, _) = read(simple(101, &parts));
     assert_eq!(datagrams.len(), 1);
     assert_eq!(datagrams[0].1, payload);
-    assert_eq!((counts.frames, counts.skipped[3]), (3, 2));
+    let not_joined = counts.skipped(SkipReason::Fragment);
+    assert_eq!((counts.frames, counts.joined, not_joined), (3, 2, 0));
+    // Without its end, it is not used.
+    let (datagrams, counts, _) = read(simple(101, &parts[..2]));
+    assert_eq!(datagrams.len(), 0);
+    assert_eq!(counts.skipped(SkipReason::Fragment), 2);
+}
+
+/// A frame of a capture of all interfaces, from the interface with this number.
+fn cooked(interface: u8, payload: &[u8]) -> Vec<u8> {
+    let header = [8, 0, 0, 0, 0, 0, 0, interface];
+    let rest = [0; 12];
+    [&header[..], &rest, &ethernet(payload)[14..]].concat()
+}
+
+#[test]
+fn a_datagram_that_several_interfaces_of_a_capture_have_is_read_once() {
+    let other = [EXPORT, &[1]].concat();
+    let frames = [
+        cooked(2, EXPORT),
+        cooked(5, EXPORT),
+        cooked(2, &other),
+        cooked(9, EXPORT),
+        cooked(5, &other),
+    ];
+    let (datagrams, counts, _) = read(simple(276, &frames));
+    assert_eq!(datagrams.len(), 2);
+    assert_eq!(counts.skipped(SkipReason::Duplicate), 3);
+
+    let frame = ethernet(EXPORT);
+    let interface = block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0]);
+    let file = pcapng(&[
+        interface.clone(),
+        interface,
+        enhanced(0, 5_000_000, &frame),
+        enhanced(1, 5_000_010, &frame),
+        // An exporter that sends the same again.
+        enhanced(0, 5_000_020, &frame),
+        enhanced(1, 8_000_000, &frame),
+    ]);
+    let (datagrams, counts, _) = read(file);
+    assert_eq!(datagrams.len(), 3);
+    assert_eq!(counts.skipped(SkipReason::Duplicate), 1);
+    // One interface has no copies.
+    let (datagrams, ..) = read(simple(1, &[frame.clone(), frame]));
+    assert_eq!(datagrams.len(), 2);
+}
+
+#[test]
+fn the_fragments_of_each_interface_are_reassembled_on_their_own() {
+    let payload: Vec<u8> = EXPORT.iter().copied().chain(vec![7; 2000]).collect();
+    let datagram = ethernet(&payload);
+    let octets = &datagram[34..];
+    let part = |interface: u8, begin: usize, end: usize| {
+        let part = octets.get(begin..end).unwrap();
+        let length = u16::try_from(part.len()).unwrap();
+        let addresses = [[192, 0, 2, 10], [192, 0, 2, 1]];
+        let mut header =
+            Ipv4Header::new(length, 64, IpNumber::UDP, addresses[0], addresses[1]).unwrap();
+        header.identification = 9;
+        header.fragment_offset = IpFragOffset::try_new(u16::try_from(begin / 8).unwrap()).unwrap();
+        header.more_fragments = end < octets.len();
+        let mut frame = vec![8, 0, 0, 0, 0, 0, 0, interface];
+        frame.extend([0; 12]);
+        header.write(&mut frame).unwrap();
+        frame.extend(part);
+        frame
+    };
+    let frames = [
+        part(2, 0, 1480),
+        part(7, 0, 1480),
+        part(2, 1480, octets.len()),
+        part(7, 1480, octets.len()),
+    ];
+    let (datagrams, counts, _) = read(simple(276, &frames));
+    assert_eq!((datagrams.len(), &datagrams[0].1), (1, &payload));
+    let duplicates = counts.skipped(SkipReason::Duplicate);
+    assert_eq!((counts.joined, duplicates), (2, 1));
+    assert_eq!(counts.skipped(SkipReason::Fragment), 0);
 }
 
 fn block(kind: u32, body: &[u8]) -> Vec<u8> {
