@@ -31,7 +31,7 @@ impl Settings {
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
-            kept_milliseconds: milliseconds(self.deleted_retention),
+            kept_milliseconds: milliseconds(self.deleted_pods_kept),
         }
     }
 
