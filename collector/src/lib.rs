@@ -19,6 +19,7 @@ pub mod emit;
 pub mod enrich;
 pub mod explain;
 mod intermediate;
+pub mod interval_map;
 pub mod inventory;
 pub mod live;
 pub mod metrics;

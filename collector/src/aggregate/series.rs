@@ -292,7 +292,7 @@ mod tests {
     use std::sync::{Arc, LazyLock};
 
     use super::*;
-    use crate::inventory::external::{ExternalSnapshot, ExternalSources};
+    use crate::inventory::external::{self, ExternalSnapshot, ExternalSources};
     use crate::inventory::{Endpoint, EndpointKind, IndexBuilder, IndexSnapshot, Node};
 
     /// A pod in each of two zones, and one whose names need escaping.
@@ -490,7 +490,7 @@ kipfix_zone_bytes_total{zone} 1500
             cidrs: vec!["192.0.2.0/24=office".parse().unwrap()],
             ..ExternalSources::default()
         };
-        let outside = ExternalSnapshot::load(&files).unwrap();
+        let outside = external::load(&files).unwrap();
         let known = Known {
             index: &index,
             outside: &outside,

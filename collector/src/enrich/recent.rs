@@ -116,7 +116,7 @@ const fn place(bits: u128) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::address_history::AddressKey;
+    use crate::inventory::AddressKey;
     use crate::inventory::external::ExternalSnapshot;
     use crate::inventory::{Endpoint, IndexSnapshot, IndexWriter};
 

@@ -1,122 +1,37 @@
-//! Who held an address, and when.
+//! The endpoints that an address belonged to, and when.
 //!
-//! An address belongs to a holder from when it was first reported as the holder's until the holder was
-//! gone. A record is matched with whoever held it while its packets ran:
+//! An address is assigned to an endpoint from when the endpoint first reported it until the
+//! endpoint is deleted. A record is matched with the assignments while its packets were observed:
 //!
-//! * exactly one holder in that time: it;
-//! * several: ambiguous, never guessed;
-//! * none, before a holder's begin: that one, if it had begun to start by then, because a pod talks before
-//!   its address shows up in its status, and that is told of late;
-//! * else, after a holder's end: that holder, for as long as it is kept.
+//! * one endpoint in that time: this endpoint;
+//! * several: ambiguous;
+//! * none, before an assignment: its endpoint, if that had started by then. A pod sends traffic
+//!   before its IP appears in `status.podIP`, and the watch event arrives later still;
+//! * else, after an assignment: its endpoint, as long as the assignment is kept.
 //!
-//! Where the next holder had begun to start, and the end of the one before was told of within the time that
-//! news take, it is ambiguous, too.
+//! If the next endpoint had started and the previous assignment ended within the watch latency,
+//! the result is ambiguous too.
 
 use std::sync::Arc;
 
-use super::snapshot::EndpointId;
+use super::address_key::AddressKey;
+use super::endpoint::EndpointId;
+use super::time_range::TimeRange;
 
-/// So long it may take until a holder's end or begin is told of, on machines that have much to do.
+/// Watch events may arrive this long after the change, on loaded machines.
 const WATCH_LATENCY_MILLISECONDS: u64 = 2000;
 
-/// Holders of one address that are remembered; the oldest goes for one more.
+/// Maximum number of earlier assignments of an address. The oldest is removed for a new one.
 const MAX_ASSIGNMENTS: usize = 64;
 
-/// The time in which the packets of a record ran, in the collector's clock; milliseconds since the epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TimeRange {
-    /// The first packet.
-    pub start_milliseconds: u64,
-    /// The last packet.
-    pub end_milliseconds: u64,
-}
-
-impl TimeRange {
-    /// One moment.
-    #[must_use]
-    pub const fn instant(milliseconds: u64) -> Self {
-        Self {
-            start_milliseconds: milliseconds,
-            end_milliseconds: milliseconds,
-        }
-    }
-}
-
-/// What can be held: an address, or a transport port of a node or of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct AddressKey {
-    /// The address; where there is a port, also the number of a node, or [`Self::ANY_NODE`].
-    bits: u128,
-    /// Protocol × 65536 + port; 0 for the whole address.
-    port: u32,
-}
-
-impl AddressKey {
-    const ANY_NODE: u128 = u128::MAX;
-
-    /// The whole address.
-    #[must_use]
-    pub const fn address(address: flowproto::Address) -> Self {
-        Self {
-            bits: address.bits(),
-            port: 0,
-        }
-    }
-
-    /// A port of one address.
-    #[must_use]
-    pub const fn port(address: flowproto::Address, port: TransportPort) -> Self {
-        Self {
-            bits: address.bits(),
-            port: port.0,
-        }
-    }
-
-    /// A port of every address that a node has. Node numbers are no addresses that anything holds.
-    #[must_use]
-    pub fn node_port(node: super::NodeId, port: TransportPort) -> Self {
-        Self {
-            bits: node.0.into(),
-            port: port.0,
-        }
-    }
-
-    /// A port of every node.
-    #[must_use]
-    pub const fn any_node_port(port: TransportPort) -> Self {
-        Self {
-            bits: Self::ANY_NODE,
-            port: port.0,
-        }
-    }
-
-    /// Whether it is a port.
-    #[must_use]
-    pub const fn is_port(self) -> bool {
-        self.port != 0
-    }
-}
-
-/// A transport port and its protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TransportPort(u32);
-
-impl TransportPort {
-    /// `protocol` is 4 `protocolIdentifier`: 6 TCP, 17 UDP, 132 SCTP. `None` where there is no port.
-    #[must_use]
-    pub fn new(protocol: u8, port: u16) -> Option<Self> {
-        (protocol != 0 && port != 0).then(|| Self(u32::from(protocol) << 16 | u32::from(port)))
-    }
-}
-
-/// One holder's time.
+/// An endpoint and the time that an address was assigned to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Assignment {
     pub(super) endpoint: EndpointId,
-    /// How long before `from` it may have talked already, milliseconds.
+    /// Time before `from_milliseconds` in which the endpoint may have used the address already.
     pub(super) lead_milliseconds: u32,
     pub(super) from_milliseconds: u64,
-    /// `u64::MAX` while it holds on.
+    /// `u64::MAX` while the assignment lasts.
     pub(super) until_milliseconds: u64,
 }
 
@@ -125,20 +40,21 @@ impl Assignment {
         self.until_milliseconds == u64::MAX
     }
 
-    const fn overlaps(&self, span: TimeRange) -> bool {
-        self.from_milliseconds <= span.end_milliseconds
-            && span.start_milliseconds < self.until_milliseconds
+    const fn overlaps(&self, range: TimeRange) -> bool {
+        self.from_milliseconds <= range.end_milliseconds
+            && range.start_milliseconds < self.until_milliseconds
     }
 
-    /// Whether it had ended by `span`, and not for longer than `kept`.
-    const fn stands_after(&self, span: TimeRange, kept_milliseconds: u64) -> bool {
-        self.until_milliseconds <= span.start_milliseconds
-            && span.start_milliseconds - self.until_milliseconds <= kept_milliseconds
+    /// Returns whether the assignment ended at most `kept_milliseconds` before `range`.
+    const fn ended_before(&self, range: TimeRange, kept_milliseconds: u64) -> bool {
+        self.until_milliseconds <= range.start_milliseconds
+            && range.start_milliseconds - self.until_milliseconds <= kept_milliseconds
     }
 
-    const fn stands_before(&self, span: TimeRange) -> bool {
-        span.end_milliseconds < self.from_milliseconds
-            && self.from_milliseconds - span.end_milliseconds <= self.lead_milliseconds_wide()
+    /// Returns whether the assignment began after `range`, but its endpoint had started by then.
+    const fn may_precede(&self, range: TimeRange) -> bool {
+        range.end_milliseconds < self.from_milliseconds
+            && self.from_milliseconds - range.end_milliseconds <= self.lead_milliseconds_wide()
     }
 
     #[expect(
@@ -150,15 +66,16 @@ impl Assignment {
     }
 }
 
-/// Holders before the last one, and who to name where they cannot be told apart.
+/// Assignments before the last one.
 #[derive(Clone, Debug)]
 struct Earlier {
+    /// The endpoint of records that several assignments match.
     ambiguous: EndpointId,
-    /// By their begin.
-    holdings: Vec<Assignment>,
+    /// By their start.
+    assignments: Vec<Assignment>,
 }
 
-/// All that is known of one key.
+/// All assignments of one key.
 #[derive(Clone, Debug)]
 pub(super) struct AddressHistory {
     pub(super) key: AddressKey,
@@ -166,25 +83,26 @@ pub(super) struct AddressHistory {
     earlier: Option<Arc<Earlier>>,
 }
 
-/// Who held a key at a time.
+/// The endpoint that a key was assigned to at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Assignee {
-    /// This one alone.
+    /// A single endpoint.
     Certain(EndpointId),
-    /// Several; this endpoint says so.
+    /// One of several endpoints. The id stands for all of them.
     Ambiguous(EndpointId),
 }
 
 impl AddressHistory {
-    pub(super) const fn new(key: AddressKey, holding: Assignment) -> Self {
+    pub(super) const fn new(key: AddressKey, assignment: Assignment) -> Self {
         Self {
             key,
-            last: holding,
+            last: assignment,
             earlier: None,
         }
     }
 
-    /// Since when there is no other holder; `u64::MAX` where there was one before, or is none now.
+    /// Returns since when there is a single assignment. `u64::MAX` if there was another one before,
+    /// or if the assignment has ended.
     pub(super) const fn alone_since(&self) -> u64 {
         if self.earlier.is_none() && self.last.is_open() {
             self.last.from_milliseconds
@@ -193,36 +111,37 @@ impl AddressHistory {
         }
     }
 
-    /// Who held it in `span`; a holder that has gone is kept for `kept_milliseconds`.
-    pub(super) fn at(&self, span: TimeRange, kept_milliseconds: u64) -> Option<Assignee> {
+    /// Returns the endpoint in `range`. An assignment that has ended is kept for
+    /// `kept_milliseconds`.
+    pub(super) fn at(&self, range: TimeRange, kept_milliseconds: u64) -> Option<Assignee> {
         let Some(earlier) = &self.earlier else {
             let last = &self.last;
-            return (last.overlaps(span)
-                || last.stands_after(span, kept_milliseconds)
-                || last.stands_before(span))
+            return (last.overlaps(range)
+                || last.ended_before(range, kept_milliseconds)
+                || last.may_precede(range))
             .then_some(Assignee::Certain(last.endpoint));
         };
         let mut found = None;
         let mut gone: Option<&Assignment> = None;
         let mut coming: Option<&Assignment> = None;
-        for holding in earlier.holdings.iter().chain([&self.last]) {
-            if holding.overlaps(span) {
-                if found.is_some_and(|found| found != holding.endpoint) {
+        for assignment in earlier.assignments.iter().chain([&self.last]) {
+            if assignment.overlaps(range) {
+                if found.is_some_and(|found| found != assignment.endpoint) {
                     return Some(Assignee::Ambiguous(earlier.ambiguous));
                 }
-                found = Some(holding.endpoint);
-            } else if holding.stands_after(span, kept_milliseconds) {
+                found = Some(assignment.endpoint);
+            } else if assignment.ended_before(range, kept_milliseconds) {
                 gone = gone
-                    .filter(|gone| gone.until_milliseconds > holding.until_milliseconds)
-                    .or(Some(holding));
-            } else if coming.is_none() && holding.stands_before(span) {
-                coming = Some(holding);
+                    .filter(|gone| gone.until_milliseconds > assignment.until_milliseconds)
+                    .or(Some(assignment));
+            } else if coming.is_none() && assignment.may_precede(range) {
+                coming = Some(assignment);
             }
         }
-        let endpoint = |holding: &Assignment| holding.endpoint;
+        let endpoint = |assignment: &Assignment| assignment.endpoint;
         match (found, coming.map(endpoint)) {
-            // Whoever is told of as the last one may have been gone for as long as news take.
-            (Some(found), Some(coming)) if found != coming && self.ends_near(found, span) => {
+            // The end of the assignment may have been earlier, by up to the watch latency.
+            (Some(found), Some(coming)) if found != coming && self.ends_near(found, range) => {
                 Some(Assignee::Ambiguous(earlier.ambiguous))
             }
             (found, coming) => found
@@ -232,60 +151,61 @@ impl AddressHistory {
         }
     }
 
-    /// Whether the holding of `endpoint` that `span` is in ended so soon after it that the news of the end
-    /// may have come late.
-    fn ends_near(&self, endpoint: EndpointId, span: TimeRange) -> bool {
-        let latest = span
+    /// Returns whether the assignment of `endpoint` in `range` ended within the watch latency after
+    /// it.
+    fn ends_near(&self, endpoint: EndpointId, range: TimeRange) -> bool {
+        let latest = range
             .end_milliseconds
             .saturating_add(WATCH_LATENCY_MILLISECONDS);
-        self.earlier_holdings().iter().any(|holding| {
-            holding.endpoint == endpoint
-                && holding.overlaps(span)
-                && holding.until_milliseconds <= latest
+        self.earlier().iter().any(|assignment| {
+            assignment.endpoint == endpoint
+                && assignment.overlaps(range)
+                && assignment.until_milliseconds <= latest
         })
     }
 
-    /// One more holder, the last one from now on. `ambiguous`: see [`AddressHistory::at`].
-    pub(super) fn push(&mut self, holding: Assignment, ambiguous: EndpointId) {
-        let mut holdings: Vec<Assignment> = self.earlier_holdings().to_vec();
-        if holdings.len() >= MAX_ASSIGNMENTS {
-            holdings.remove(0);
+    /// Adds the latest assignment. `ambiguous` is the endpoint of records that several match.
+    pub(super) fn push(&mut self, assignment: Assignment, ambiguous: EndpointId) {
+        let mut assignments: Vec<Assignment> = self.earlier().to_vec();
+        if assignments.len() >= MAX_ASSIGNMENTS {
+            assignments.remove(0);
         }
-        holdings.push(std::mem::replace(&mut self.last, holding));
+        assignments.push(std::mem::replace(&mut self.last, assignment));
         self.earlier = Some(Arc::new(Earlier {
             ambiguous,
-            holdings,
+            assignments,
         }));
     }
 
-    /// One more holder before the last one.
+    /// Adds an assignment before the last one.
     pub(super) fn push_older(&mut self, older: Assignment, ambiguous: EndpointId) {
         let last = self.last;
         self.last = older;
         self.push(last, ambiguous);
     }
 
-    /// Forgets who has been gone since before `oldest`. False where nobody is left.
+    /// Removes assignments that ended before `oldest_milliseconds`. Returns false if none is left.
     pub(super) fn forget(&mut self, oldest_milliseconds: u64) -> bool {
-        let kept = |holding: &Assignment| holding.until_milliseconds >= oldest_milliseconds;
+        let kept = |assignment: &Assignment| assignment.until_milliseconds >= oldest_milliseconds;
         if let Some(earlier) = &self.earlier {
-            let holdings: Vec<Assignment> = earlier.holdings.iter().copied().filter(kept).collect();
+            let assignments: Vec<Assignment> =
+                earlier.assignments.iter().copied().filter(kept).collect();
             let ambiguous = earlier.ambiguous;
-            self.earlier = (!holdings.is_empty()).then(|| {
+            self.earlier = (!assignments.is_empty()).then(|| {
                 Arc::new(Earlier {
                     ambiguous,
-                    holdings,
+                    assignments,
                 })
             });
         }
         kept(&self.last) || self.earlier.is_some()
     }
 
-    /// Who held it before the last one.
-    pub(super) fn earlier_holdings(&self) -> &[Assignment] {
+    /// Returns the assignments before the last one.
+    pub(super) fn earlier(&self) -> &[Assignment] {
         self.earlier
             .as_ref()
-            .map_or(&[], |earlier| earlier.holdings.as_slice())
+            .map_or(&[], |earlier| earlier.assignments.as_slice())
     }
 }
 
@@ -397,7 +317,7 @@ mod tests {
     fn what_went_too_long_ago_is_forgotten() {
         let mut both = held(&[holding(A, 1000, 2000), holding(B, 3000, 4000)]);
         assert!(both.forget(2001));
-        assert_eq!(both.earlier_holdings(), &[]);
+        assert_eq!(both.earlier(), &[]);
         assert!(!both.forget(4001));
     }
 
@@ -407,6 +327,6 @@ mod tests {
         for number in 1..1000 {
             many.push(holding(B, number, number + 1), SEVERAL);
         }
-        assert_eq!(many.earlier_holdings().len(), MAX_ASSIGNMENTS);
+        assert_eq!(many.earlier().len(), MAX_ASSIGNMENTS);
     }
 }

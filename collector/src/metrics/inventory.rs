@@ -102,7 +102,7 @@ impl Inventory {
     ) {
         self.nodes.set(level(inventory.nodes));
         self.endpoints.set(level(inventory.endpoints));
-        self.addresses.set(level(inventory.held));
+        self.addresses.set(level(inventory.addresses));
         raise(&self.overflow, inventory.overflow);
         self.outside_combinations.set(level(outside.combinations));
         self.outside_ranges.set(level(outside.ranges));

@@ -22,7 +22,8 @@ pub use health::{Health, ResourceKind, WatchCounts};
 use kipfix_service::signals::Stop;
 use state::State;
 
-use super::snapshot::{IndexSnapshot, NodeId};
+use super::endpoint::NodeId;
+use super::snapshot::IndexSnapshot;
 use super::writer::IndexWriter;
 
 /// What the watches say waits in a queue of so many for the writer; then the watches wait.

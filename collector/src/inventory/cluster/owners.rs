@@ -9,8 +9,8 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::super::writer::IndexWriter;
 use super::fields::{OwnerFields, PodFields};
+use crate::inventory::writer::IndexWriter;
 
 /// ResourceKind and name of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 use flowproto::Address;
 
-use super::super::address_history::TimeRange;
-use super::super::snapshot::Certainty;
 use super::*;
+use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind};
+use crate::inventory::snapshot::{Certainty, IndexSnapshot};
+use crate::inventory::time_range::TimeRange;
 
 const KEPT: u64 = 300_000;
 const NOW: u64 = 1_700_000_000_000;
@@ -77,7 +78,7 @@ fn who_has_gone_is_kept_and_then_forgotten_and_its_id_is_not_used_anew_before() 
     writer.expire(NOW + 11 + KEPT);
     let index = writer.snapshot().unwrap();
     assert_eq!(found(&index, 1, NOW + 20, NOW + 30).0, "");
-    assert_eq!((index.sizes().held, index.sizes().overflow), (0, 1));
+    assert_eq!((index.sizes().addresses, index.sizes().overflow), (0, 1));
 
     let later = NOW + 10 + KEPT + ID_REUSE_DELAY_MILLISECONDS;
     assert_eq!(writer.add_endpoint(Endpoint::default(), later), gone);

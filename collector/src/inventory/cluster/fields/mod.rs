@@ -8,8 +8,8 @@ mod service;
 use flowproto::Address;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::super::address_history::TransportPort;
 use super::health::ResourceKind;
+use crate::inventory::address_key::TransportPort;
 pub(super) use node::{Node, NodeFields};
 pub(super) use pod::{Pod, PodFields};
 pub(super) use service::{EndpointSliceFields, Service, ServiceFields, Slice};

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::super::super::address_history::TransportPort;
 use super::{Controller, LabelSelectors, address, controller, milliseconds, once, port};
+use crate::inventory::address_key::TransportPort;
 
 #[derive(Clone, Debug, Deserialize, Serialize, Resource)]
 #[resource(inherit = core::Pod)]

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::super::super::address_history::TransportPort;
 use super::{address, milliseconds, once, port};
+use crate::inventory::address_key::TransportPort;
 
 #[derive(Clone, Debug, Deserialize, Serialize, Resource)]
 #[resource(inherit = core::Service)]

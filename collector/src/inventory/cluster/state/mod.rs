@@ -10,14 +10,14 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
-use super::super::address_history::AddressKey;
-use super::super::snapshot::{Endpoint, EndpointId, NodeId};
-use super::super::writer::IndexWriter;
 use super::fields::{NamespaceFields, OwnerFields};
 use super::health::{Health, PerKind, ResourceKind};
 use super::owners::Owners;
 use super::uid;
 use super::watch::{WatchEvent, WatchUpdate};
+use crate::inventory::address_key::AddressKey;
+use crate::inventory::endpoint::{Endpoint, EndpointId, NodeId};
+use crate::inventory::writer::IndexWriter;
 use nodes::NodeEntry;
 use pods::Pod;
 use services::{Service, Slice};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::super::super::address_history::AddressKey;
-use super::super::super::snapshot::{Endpoint, EndpointId, EndpointKind, Node, NodeId};
-use super::super::super::writer::IndexWriter;
 use super::super::fields::NodeFields;
 use super::super::uid;
 use super::{State, UpdateContext};
+use crate::inventory::address_key::AddressKey;
+use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId};
+use crate::inventory::writer::IndexWriter;
 
 #[derive(Debug)]
 pub(super) struct NodeEntry {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use flowproto::Address;
 
-use super::super::super::address_history::{AddressKey, TransportPort};
-use super::super::super::snapshot::{Endpoint, EndpointId, EndpointKind, NodeId};
 use super::super::fields::PodFields;
 use super::super::uid;
 use super::{State, UpdateContext, set};
+use crate::inventory::address_key::{AddressKey, TransportPort};
+use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, NodeId};
 
 /// A pod that is told of.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::super::super::address_history::AddressKey;
-use super::super::super::snapshot::{Endpoint, EndpointId, EndpointKind};
 use super::super::fields::{EndpointSliceFields, ServiceFields};
 use super::super::uid;
 use super::{State, UpdateContext};
+use crate::inventory::address_key::AddressKey;
+use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind};
 
 #[derive(Debug)]
 pub(super) struct Service {
