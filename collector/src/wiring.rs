@@ -18,7 +18,7 @@ use crate::aggregate::{EdgeTable, SeriesTable};
 use crate::emit::forward::Forwarder;
 use crate::emit::replicate::Replicator;
 use crate::emit::{FlowLog, Listening, Patience};
-use crate::inventory::cluster::{self, Access, Health, LabelSelectors};
+use crate::inventory::cluster::{self, Access, Health, LabelSelectors, ProbeStatus};
 use crate::inventory::external::{ExternalWatcher, PublishedExternal};
 use crate::inventory::file::{self, Inventory};
 use crate::inventory::{IndexSnapshot, IndexWriter, NodeId};
@@ -292,6 +292,10 @@ impl Collector {
         let selectors = LabelSelectors {
             workload_labels: settings.workload_labels.clone(),
             probe_labels: settings.probe_labels().unwrap_or_default(),
+            probe_namespace: match settings.probe_namespace.as_str() {
+                "" => access.namespace().to_owned(),
+                namespace => namespace.to_owned(),
+            },
             node_pool_label: settings.node_pool_label.clone(),
             namespace_label: settings.namespace_label.clone(),
         };
@@ -488,7 +492,8 @@ impl cluster::Publish for Publisher {
         self.0.index.store(Arc::new(index));
     }
 
-    fn probe(&self, node: NodeId, ready: bool) {
+    fn probe(&self, node: NodeId, status: ProbeStatus) {
+        let ready = status == ProbeStatus::Ready;
         self.0.observers.set_ready(node, ready);
     }
 

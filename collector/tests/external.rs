@@ -673,7 +673,10 @@ fn a_damaged_database_is_refused_with_its_name_and_never_a_panic() {
     let refused = |content: &[u8]| {
         let path = file(&folder, "bad.mmdb", content);
         let message = error_message(&databases(&[&path]));
-        assert!(message.contains("bad.mmdb: invalid MaxMind DB"), "{message}");
+        assert!(
+            message.contains("bad.mmdb: invalid MaxMind DB"),
+            "{message}"
+        );
     };
     refused(b"");
     refused(b"not a database at all");
@@ -713,7 +716,10 @@ fn a_deeply_nested_record_is_refused_or_read() {
     for data in [nested, arrays] {
         let path = file(&folder, "deep.mmdb", by_hand(1, &node(17, 17), &data));
         let message = error_message(&databases(&[&path]));
-        assert!(message.contains("deep.mmdb: invalid MaxMind DB"), "{message}");
+        assert!(
+            message.contains("deep.mmdb: invalid MaxMind DB"),
+            "{message}"
+        );
     }
 }
 

@@ -116,7 +116,7 @@ impl<'a> Edge<'a> {
         match filter {
             Filter::All => true,
             Filter::CrossZone => {
-                let [source, destination] = [self.source, self.destination].map(zone);
+                let [source, destination] = [self.source, self.destination].map(End::zone);
                 !source.is_empty() && !destination.is_empty() && source != destination
             }
             Filter::CrossBorder => self.source.is_outside() != self.destination.is_outside(),
@@ -131,7 +131,7 @@ impl<'a> Edge<'a> {
             LabelSource::Kind(side) => &self.end(side).endpoint.workload_kind,
             LabelSource::Workload(side) => self.end(side).workload_name(),
             LabelSource::Node(side) => self.end(side).node().map_or("", |node| &node.name),
-            LabelSource::Zone(side) => zone(self.end(side)),
+            LabelSource::Zone(side) => self.end(side).zone(),
             LabelSource::Class => {
                 let [source, destination] = self.places();
                 TrafficClass::between(source, destination).as_str()
@@ -178,8 +178,4 @@ impl<'a> Edge<'a> {
             self.source
         }
     }
-}
-
-fn zone(end: End<'_>) -> &str {
-    end.node().map_or("", |node| &node.zone)
 }

@@ -313,6 +313,7 @@ mod tests {
                 workload_kind: Arc::from("Pod"),
                 workload_name: Arc::from(name),
                 node: Some(node),
+                topology: None,
             })
         });
         (builder.build(), ids)

@@ -226,8 +226,7 @@ fn add_end(
     let who = known.end(id);
     let end = who.endpoint;
     match end.kind {
-        // A pod that only its pod CIDR tells of has no name: what is not known is left out.
-        EndpointKind::Pod if !end.name.is_empty() => {
+        EndpointKind::Pod if end.has_known_workload() => {
             add_text(names.pod_namespace, &end.namespace, out);
             let group = known.index.namespace_group(&end.namespace);
             add_text(names.namespace_group, group, out);
@@ -256,9 +255,9 @@ fn add_end(
     if let Some(node) = who.node() {
         add_text(names.node_name, &node.name, out);
         add_text(names.pool, &node.pool, out);
-        add_text(names.zone, &node.zone, out);
-        add_text(names.region, &node.region, out);
     }
+    add_text(names.zone, who.zone(), out);
+    add_text(names.region, who.region(), out);
     if let Some(service) = service {
         let service = known.index.endpoint(service);
         add_text(names.service_namespace, &service.namespace, out);

@@ -3,7 +3,7 @@
 use flowproto::Address;
 
 use crate::inventory::external::{ExternalAttributes, ExternalSnapshot};
-use crate::inventory::{Endpoint, EndpointId, EndpointKind, Found, IndexSnapshot, Node};
+use crate::inventory::{Endpoint, EndpointId, EndpointKind, Found, IndexSnapshot, Node, Topology};
 
 /// The snapshots that a record is looked up in. Ids mean the same in older and newer ones.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +69,32 @@ impl<'a> End<'a> {
     #[must_use]
     pub fn node(self) -> Option<&'a Node> {
         self.endpoint.node.map(|node| self.index.node(node))
+    }
+
+    /// The zone that it is or runs in; empty where that is not known.
+    #[must_use]
+    pub fn zone(self) -> &'a str {
+        self.topology(|topology| &topology.zone, |node| &node.zone)
+    }
+
+    /// The region that it is or runs in; empty where that is not known.
+    #[must_use]
+    pub fn region(self) -> &'a str {
+        self.topology(|topology| &topology.region, |node| &node.region)
+    }
+
+    /// A pod's own label comes first, then its node's.
+    fn topology(
+        self,
+        of_pod: impl Fn(&'a Topology) -> &'a str,
+        of_node: impl Fn(&'a Node) -> &'a str,
+    ) -> &'a str {
+        let pod = self.endpoint.topology.as_deref().map_or("", of_pod);
+        if pod.is_empty() {
+            self.node().map_or("", of_node)
+        } else {
+            pod
+        }
     }
 
     /// The workload's name; of what is outside its name, if it has one.

@@ -130,14 +130,14 @@ mod tests {
         from: u64,
     ) -> EndpointId {
         let node = (kind == EndpointKind::Node)
-            .then(|| writer.node("n", 0))
+            .then(|| writer.acquire_node("n"))
             .flatten();
         let endpoint = Endpoint {
             kind,
             node,
             ..Endpoint::default()
         };
-        let id = writer.add_endpoint(endpoint, from);
+        let id = writer.add_endpoint(endpoint);
         writer.assign(key, id, from, 0);
         id
     }

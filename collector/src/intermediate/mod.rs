@@ -159,7 +159,7 @@ impl Intermediate {
 
     /// Whether a known node has this address.
     pub(super) fn is_node(&self, address: Address) -> bool {
-        self.index.node_at(address).is_some()
+        self.index.is_node_address(address)
     }
 
     /// Whether the record is one of two that an exporter makes of the same packets, where they enter and

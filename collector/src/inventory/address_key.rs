@@ -9,12 +9,14 @@ use super::endpoint::NodeId;
 pub struct AddressKey {
     /// The address. With a port, it can also be a node's number or [`Self::ANY_NODE`].
     bits: u128,
-    /// Protocol × 65536 + port. 0 for the whole address.
+    /// Protocol × 65536 + port. 0 for the whole address, [`Self::CLAIMED`] for a claimed one.
     port: u32,
 }
 
 impl AddressKey {
     const ANY_NODE: u128 = u128::MAX;
+    /// Larger than any port with its protocol.
+    const CLAIMED: u32 = u32::MAX;
 
     /// Returns the key of a whole address.
     #[must_use]
@@ -22,6 +24,16 @@ impl AddressKey {
         Self {
             bits: address.bits(),
             port: 0,
+        }
+    }
+
+    /// Returns the key of a whole address that an endpoint claims, such as by an annotation that
+    /// users can write. It is looked up only if the address is not assigned.
+    #[must_use]
+    pub const fn claimed(address: Address) -> Self {
+        Self {
+            bits: address.bits(),
+            port: Self::CLAIMED,
         }
     }
 
@@ -56,7 +68,13 @@ impl AddressKey {
     /// Returns whether the key is a port.
     #[must_use]
     pub const fn is_port(self) -> bool {
-        self.port != 0
+        self.port != 0 && self.port != Self::CLAIMED
+    }
+
+    /// Returns whether the key is a claimed address.
+    #[must_use]
+    pub const fn is_claimed(self) -> bool {
+        self.port == Self::CLAIMED
     }
 }
 

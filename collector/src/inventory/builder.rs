@@ -64,7 +64,7 @@ impl IndexBuilder {
         if self.writer.node_named(&node.name).is_some() {
             return Err(twice("a node", "another node"));
         }
-        let Some(id) = self.writer.node(&node.name, 0) else {
+        let Some(id) = self.writer.acquire_node(&node.name) else {
             return Err(twice("a node", "more nodes than max_nodes"));
         };
         self.writer.set_node(id, node);
@@ -73,7 +73,7 @@ impl IndexBuilder {
 
     /// Adds an endpoint. Its addresses are assigned separately.
     pub fn add_endpoint(&mut self, endpoint: Endpoint) -> EndpointId {
-        self.writer.add_endpoint(endpoint, 0)
+        self.writer.add_endpoint(endpoint)
     }
 
     /// Assigns `address` to `id`. A node keeps its address when a pod on the host network or a
@@ -83,15 +83,17 @@ impl IndexBuilder {
     /// The address belongs to another endpoint.
     pub fn assign_address(&mut self, address: Address, id: EndpointId) -> Result<(), Conflict> {
         let key = AddressKey::address(address);
-        if let Some(assignee) = self.writer.assignee(key).filter(|assignee| *assignee != id) {
-            let (first, second) = (self.kind(assignee), self.kind(id));
-            if (first == EndpointKind::Node) == (second == EndpointKind::Node) {
-                return Err(Conflict {
-                    what: format!("address {address}"),
-                    first: self.describe(assignee),
-                    second: self.describe(id),
-                });
-            }
+        let is_node = |id| self.writer.endpoint(id).kind == EndpointKind::Node;
+        let other = self
+            .writer
+            .assignees(key)
+            .find(|other| *other != id && is_node(*other) == is_node(id));
+        if let Some(other) = other {
+            return Err(Conflict {
+                what: format!("address {address}"),
+                first: self.describe(other),
+                second: self.describe(id),
+            });
         }
         self.writer.assign(key, id, 0, 0);
         Ok(())
@@ -102,13 +104,15 @@ impl IndexBuilder {
     /// # Errors
     /// The prefix belongs to another endpoint.
     pub fn assign_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Result<(), Conflict> {
-        if let Some(assignee) = self.writer.assign_prefix(prefix, id) {
+        if let Some(owner) = self.writer.prefix_owner(prefix) {
             return Err(Conflict {
                 what: format!("CIDR {prefix}"),
-                first: self.describe(assignee),
+                first: self.describe(owner),
                 second: self.describe(id),
             });
         }
+        let unreported = self.writer.endpoint(id).kind == EndpointKind::Pod;
+        self.writer.assign_prefix(prefix, id, unreported);
         Ok(())
     }
 
@@ -122,10 +126,6 @@ impl IndexBuilder {
     #[must_use]
     pub fn build(mut self) -> IndexSnapshot {
         self.writer.current()
-    }
-
-    fn kind(&self, id: EndpointId) -> EndpointKind {
-        self.writer.endpoint(id).kind
     }
 
     fn describe(&self, id: EndpointId) -> String {

@@ -69,6 +69,12 @@ impl EndpointKind {
     }
 }
 
+/// Namespace and workload of an endpoint that stands for several workloads.
+pub(super) const AMBIGUOUS: &str = "ambiguous";
+
+/// Namespace and workload of a pod that is known only by its node's pod CIDR.
+pub(super) const UNKNOWN: &str = "unknown";
+
 /// The object that an address belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -88,9 +94,18 @@ pub struct Endpoint {
     pub workload_name: Arc<str>,
     /// Node that the endpoint is or runs on.
     pub node: Option<NodeId>,
+    /// Topology from the pod's own labels. Takes precedence over that of the node.
+    pub topology: Option<Arc<Topology>>,
 }
 
 impl Endpoint {
+    /// Returns whether the workload is known. It is not for a pod that is known only by its node's
+    /// pod CIDR, and if several workloads have the address.
+    #[must_use]
+    pub fn has_known_workload(&self) -> bool {
+        !self.name.is_empty() || !matches!(&*self.workload_name, UNKNOWN | AMBIGUOUS)
+    }
+
     /// Returns the part that is read for every record.
     #[must_use]
     pub const fn place(&self) -> Place {
@@ -109,6 +124,15 @@ pub struct Place {
     pub kind: EndpointKind,
     /// Node that the endpoint is or runs on.
     pub node: Option<NodeId>,
+}
+
+/// Topology labels of a pod. Kubernetes 1.35 copies them from the node when the pod is scheduled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Topology {
+    /// Topology zone. Empty if the pod does not have the label.
+    pub zone: Arc<str>,
+    /// Topology region. Empty if the pod does not have the label.
+    pub region: Arc<str>,
 }
 
 /// A node of the cluster.

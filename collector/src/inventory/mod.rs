@@ -9,6 +9,7 @@ pub mod address_history;
 pub mod address_key;
 pub mod builder;
 mod chunked_table;
+mod clock_reading;
 pub mod cluster;
 pub mod endpoint;
 pub mod external;
@@ -19,7 +20,8 @@ pub mod writer;
 
 pub use address_key::{AddressKey, TransportPort};
 pub use builder::IndexBuilder;
-pub use endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, Place};
+pub use clock_reading::ClockReading;
+pub use endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, Place, Topology};
 pub use snapshot::{Certainty, Found, IndexSizes, IndexSnapshot};
 pub use time_range::TimeRange;
 pub use writer::{Bounds, IndexWriter};

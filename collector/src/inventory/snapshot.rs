@@ -15,7 +15,7 @@ use flowproto::Address;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
-use super::address_history::{AddressHistory, Assignee};
+use super::address_history::{AddressHistory, Assignee, Assignment};
 use super::address_key::{AddressKey, TransportPort};
 use super::chunked_table::ChunkedTable;
 use super::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, Place};
@@ -34,7 +34,7 @@ pub struct IndexSnapshot {
     pub(super) hasher: RandomState,
     pub(super) shards: Vec<Arc<Shard>>,
     /// Endpoints of addresses that are not assigned, by prefix.
-    pub(super) prefixes: Arc<IntervalMap<u128, EndpointId>>,
+    pub(super) prefixes: Arc<IntervalMap<u128, PrefixOwner>>,
     /// Parts of `endpoints` that are read for every record.
     pub(super) places: ChunkedTable<Place>,
     pub(super) endpoints: ChunkedTable<Arc<Endpoint>>,
@@ -47,11 +47,21 @@ pub struct IndexSnapshot {
     pub(super) nodes_revision: u64,
     /// Number of assigned ports.
     pub(super) ports: usize,
+    /// Number of claimed addresses.
+    pub(super) claimed: usize,
     pub(super) sizes: IndexSizes,
     pub(super) node_bound: usize,
     pub(super) empty: bool,
     pub(super) complete: bool,
     pub(super) watched: bool,
+}
+
+/// The endpoint of addresses that are not assigned. External by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PrefixOwner {
+    pub(super) endpoint: EndpointId,
+    /// Whether a lookup is [`Certainty::Unreported`].
+    pub(super) unreported: bool,
 }
 
 /// Occupancy of an index.
@@ -86,7 +96,7 @@ pub enum Certainty {
     Known,
     /// The address belonged to several endpoints while the packets were observed.
     Ambiguous,
-    /// The address is in a pod CIDR, but no pod has reported it.
+    /// The address is in a pod CIDR, but no object has reported it.
     Unreported,
 }
 
@@ -99,10 +109,14 @@ impl IndexSnapshot {
     #[inline]
     #[must_use]
     pub fn lookup(&self, address: Address, range: TimeRange) -> Found {
-        let Some(history) = self.history(AddressKey::address(address)) else {
+        let history = self.history(AddressKey::address(address));
+        if let Some(found) = history.and_then(|history| self.found(history, range)) {
+            return found;
+        }
+        if history.is_none() && self.claimed == 0 {
             return self.lookup_prefix(address, 0);
-        };
-        self.found(history, range)
+        }
+        self.lookup_claimed(address, range)
             .unwrap_or_else(|| self.lookup_prefix(address, u64::MAX))
     }
 
@@ -121,18 +135,21 @@ impl IndexSnapshot {
             return found;
         };
         let place = self.place(found.endpoint);
-        if place.kind != EndpointKind::Node {
-            return found;
-        }
-        place
-            .node
-            .and_then(|node| self.lookup_key(AddressKey::node_port(node, port), range))
-            .or_else(|| self.lookup_key(AddressKey::port(address, port), range))
-            .or_else(|| self.lookup_key(AddressKey::any_node_port(port), range))
-            .map_or(found, |of_port| Found {
-                since_milliseconds: u64::MAX,
-                ..of_port
-            })
+        let of_address = || self.lookup_workload(AddressKey::port(address, port), range);
+        let of_port = match (place.kind, found.certainty) {
+            (EndpointKind::Node, _) => place
+                .node
+                .and_then(|node| self.lookup_workload(AddressKey::node_port(node, port), range))
+                .or_else(of_address)
+                .or_else(|| self.lookup_workload(AddressKey::any_node_port(port), range)),
+            // Several Services have the address.
+            (EndpointKind::Service | EndpointKind::External, Certainty::Ambiguous) => of_address(),
+            _ => return found,
+        };
+        of_port.map_or(found, |of_port| Found {
+            since_milliseconds: u64::MAX,
+            ..of_port
+        })
     }
 
     #[inline]
@@ -143,33 +160,50 @@ impl IndexSnapshot {
             .find(hash, |history| history.key == key)
     }
 
-    fn lookup_key(&self, key: AddressKey, range: TimeRange) -> Option<Found> {
-        self.found(self.history(key)?, range)
+    /// Returns the endpoint of a port, unless several workloads have it.
+    fn lookup_workload(&self, key: AddressKey, range: TimeRange) -> Option<Found> {
+        let found = self.found(self.history(key)?, range)?;
+        let is_workload = found.certainty == Certainty::Known
+            || self.endpoint(found.endpoint).has_known_workload();
+        is_workload.then_some(found)
     }
 
     #[inline]
     fn found(&self, history: &AddressHistory, range: TimeRange) -> Option<Found> {
-        let (endpoint, certainty) = match history.at(range, self.kept_milliseconds)? {
+        let rank = |id| self.place(id).kind.rank();
+        let (endpoint, certainty) = match history.at(range, self.kept_milliseconds, rank)? {
             Assignee::Certain(endpoint) => (endpoint, Certainty::Known),
             Assignee::Ambiguous(endpoint) => (endpoint, Certainty::Ambiguous),
         };
         Some(Found {
             endpoint,
             certainty,
-            since_milliseconds: history.alone_since(),
+            since_milliseconds: history.sole_since(),
+        })
+    }
+
+    /// Returns the endpoint that claims an address.
+    fn lookup_claimed(&self, address: Address, range: TimeRange) -> Option<Found> {
+        if self.claimed == 0 {
+            return None;
+        }
+        let found = self.found(self.history(AddressKey::claimed(address))?, range)?;
+        Some(Found {
+            since_milliseconds: u64::MAX,
+            ..found
         })
     }
 
     /// Returns the endpoint of an address that is not assigned.
     fn lookup_prefix(&self, address: Address, since_milliseconds: u64) -> Found {
-        let endpoint = self.prefixes.get(address.bits());
-        let certainty = if self.place(endpoint).kind == EndpointKind::Pod {
+        let owner = self.prefixes.get(address.bits());
+        let certainty = if owner.unreported {
             Certainty::Unreported
         } else {
             Certainty::Known
         };
         Found {
-            endpoint,
+            endpoint: owner.endpoint,
             certainty,
             since_milliseconds,
         }
@@ -230,15 +264,34 @@ impl IndexSnapshot {
         self.node_by_name.values().map(|id| self.node(*id))
     }
 
-    /// Returns the node that `address` belongs to now.
+    /// Returns the node that `address` belongs to now. `None` if it belongs to several nodes.
     #[must_use]
     pub fn node_at(&self, address: Address) -> Option<NodeId> {
-        let history = self.history(AddressKey::address(address))?;
-        let place = self.place(history.last.endpoint);
-        match place.kind {
-            EndpointKind::Node => place.node,
-            _ => None,
-        }
+        let mut nodes = self.nodes_at(address);
+        let first = nodes.next()?;
+        nodes.all(|other| other == first).then_some(first)
+    }
+
+    /// Returns whether `address` belongs to a node now.
+    #[must_use]
+    pub fn is_node_address(&self, address: Address) -> bool {
+        self.nodes_at(address).next().is_some()
+    }
+
+    /// Returns the nodes that `address` belongs to now, or the latest one if it was deleted.
+    fn nodes_at(&self, address: Address) -> impl Iterator<Item = NodeId> {
+        let history = self.history(AddressKey::address(address));
+        let node = |assignment: &Assignment| {
+            let place = self.place(assignment.endpoint);
+            place.node.filter(|_| place.kind == EndpointKind::Node)
+        };
+        let open = history.into_iter().flat_map(AddressHistory::open);
+        let mut open = open.filter_map(node).peekable();
+        let deleted = match open.peek() {
+            Some(_) => None,
+            None => history.and_then(|history| node(history.last())),
+        };
+        open.chain(deleted)
     }
 
     /// Changes whenever [`Self::node_named`] or [`Self::node_at`] can return another result.

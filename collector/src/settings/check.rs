@@ -77,6 +77,20 @@ impl Settings {
                 ));
             }
         }
+        // The ids of deleted objects are reserved as long as a record can wait.
+        for (name, value, most) in [
+            ("observer_wait", self.observer_wait, Span::from_secs(60)),
+            (
+                "attribution_wait",
+                self.attribution_wait,
+                Span::from_secs(60),
+            ),
+            ("inventory_wait", self.inventory_wait, Span::from_secs(600)),
+        ] {
+            if value > most {
+                return bad(format!("invalid {name} {value}: must be at most {most}"));
+            }
+        }
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: allowed only beside read; live, scrape /metrics".into());
         }
@@ -133,7 +147,7 @@ mod tests {
     #[test]
     fn what_cannot_be_names_the_setting_the_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 8] = [
+        let cases: [Case<'_>; 11] = [
             (|s| s.workers = 0, &["workers", "0", "1 to 256"]),
             (|s| s.max_edges = 1, &["max_edges", "1", "16 to"]),
             (
@@ -152,6 +166,18 @@ mod tests {
             (
                 |s| s.probe_selector = "kipfix".into(),
                 &["probe_selector", "kipfix", "LABEL=VALUE"],
+            ),
+            (
+                |s| s.observer_wait = Span::from_secs(61),
+                &["observer_wait", "1m1s", "at most 1m"],
+            ),
+            (
+                |s| s.attribution_wait = Span::from_secs(3600),
+                &["attribution_wait", "1h", "at most 1m"],
+            ),
+            (
+                |s| s.inventory_wait = Span::from_secs(601),
+                &["inventory_wait", "10m1s", "at most 10m"],
             ),
             (|s| s.preset.clear(), &["preset", "workloads, nodes, zones"]),
         ];

@@ -134,6 +134,10 @@ pub struct Flags {
     /// [default: app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe]
     #[arg(long, value_name = "LABEL=VALUE,...", help_heading = "Who is who")]
     pub probe_selector: Option<String>,
+    /// Namespace of the probes. Pods in other namespaces are not probes, whatever their labels
+    /// [default: the collector's own namespace, or that of the kubeconfig's context]
+    #[arg(long, value_name = "NAMESPACE", help_heading = "Who is who")]
+    pub probe_namespace: Option<String>,
     /// Name of this cluster: label "cluster" of every traffic metric, "clusterId" in the flow log
     /// [default: none]
     #[arg(long, value_name = "NAME", help_heading = "Who is who")]
@@ -323,6 +327,7 @@ pub struct Settings {
     pub namespace_label: String,
     pub workload_labels: Vec<String>,
     pub probe_selector: String,
+    pub probe_namespace: String,
     pub cluster_name: String,
     pub max_endpoints: u32,
     pub max_nodes: u32,
@@ -387,6 +392,7 @@ impl Default for Settings {
                 .to_vec(),
             probe_selector: "app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe"
                 .into(),
+            probe_namespace: String::new(),
             cluster_name: String::new(),
             max_endpoints: 1 << 20,
             max_nodes: 1 << 14,

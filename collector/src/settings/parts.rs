@@ -9,6 +9,9 @@ use crate::inventory::external::{ExternalSources, NamedCidr};
 use crate::receive::connections::ConnectionLimits;
 use crate::worker::WorkerSettings;
 
+/// Time between the end of a record's waits and the drain of its edge, with a large margin.
+const ID_REUSE_MARGIN_MILLISECONDS: u64 = 60_000;
+
 impl Settings {
     /// Labels, and their values, of a pod that is a probe; `None` where the setting is not of that form.
     #[must_use]
@@ -21,13 +24,21 @@ impl Settings {
         pairs.collect()
     }
 
-    /// Bounds of what is known of the cluster.
+    /// Limits of the index of the cluster.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
+        // A record is resolved before or after any of these waits, and its edge is drained later.
+        let waits = [
+            self.observer_wait,
+            self.attribution_wait,
+            self.inventory_wait,
+        ];
+        let longest = waits.into_iter().map(milliseconds).sum::<u64>();
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
             kept_milliseconds: milliseconds(self.deleted_pods_kept),
+            id_reuse_delay_milliseconds: longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS),
         }
     }
 

@@ -223,8 +223,7 @@ impl<'a> EndNames<'a> {
         let endpoint = end.endpoint;
         let mut names = Self::default();
         match endpoint.kind {
-            // A pod that only its pod CIDR tells of has no name: what is not known is left out.
-            EndpointKind::Pod if !endpoint.name.is_empty() => {
+            EndpointKind::Pod if endpoint.has_known_workload() => {
                 names.pod_namespace = &endpoint.namespace;
                 names.pod_name = &endpoint.name;
                 names.workload_kind = &endpoint.workload_kind;
@@ -239,9 +238,9 @@ impl<'a> EndNames<'a> {
         }
         if let Some(node) = end.node() {
             names.node = &node.name;
-            names.zone = &node.zone;
-            names.region = &node.region;
         }
+        names.zone = end.zone();
+        names.region = end.region();
         names
     }
 }

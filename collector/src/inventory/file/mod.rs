@@ -22,13 +22,10 @@ mod document;
 use std::path::{Path, PathBuf};
 
 use super::builder::{Conflict, IndexBuilder};
-use super::endpoint::{Endpoint, EndpointKind, Node};
+use super::endpoint::{Endpoint, EndpointKind, Node, UNKNOWN};
 use super::external::NamedCidr;
 use super::writer::{Bounds, IndexWriter};
 use document::{CidrEntry, Document, NodeEntry, PodEntry, ServiceEntry};
-
-/// Namespace and workload of a pod that is known only by its node's pod CIDR.
-const UNKNOWN: &str = "unknown";
 
 /// Why an inventory file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -177,6 +174,7 @@ fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry) -> Result<(), String> {
         workload_kind: builder.intern(kind),
         workload_name: builder.intern(workload),
         node,
+        topology: None,
     };
     let id = builder.add_endpoint(pod);
     for address in &entry.addresses {
@@ -195,7 +193,7 @@ fn add_service(builder: &mut IndexBuilder, entry: &ServiceEntry) -> Result<(), C
         name: name.clone(),
         workload_kind: builder.intern("Service"),
         workload_name: name,
-        node: None,
+        ..Endpoint::default()
     };
     let id = builder.add_endpoint(service);
     for address in &entry.addresses {

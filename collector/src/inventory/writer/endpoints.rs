@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{ID_REUSE_DELAY_MILLISECONDS, IndexWriter};
+use super::IndexWriter;
 use crate::inventory::endpoint::{Endpoint, EndpointId, Node, NodeId};
 
 impl IndexWriter {
+    //------------ Endpoints ---------------------------------------------------------------------
+
     /// Adds an endpoint. Returns [`EndpointId::EXTERNAL`] and counts an overflow if the limit is
     /// reached.
-    pub fn add_endpoint(&mut self, endpoint: Endpoint, now_milliseconds: u64) -> EndpointId {
-        let Some(number) = self.endpoint_ids.take(now_milliseconds) else {
+    pub fn add_endpoint(&mut self, endpoint: Endpoint) -> EndpointId {
+        let Some(number) = self.endpoint_ids.take(self.now) else {
             self.overflow = self.overflow.saturating_add(1);
             self.changed = true;
             return EndpointId::EXTERNAL;
@@ -19,7 +21,7 @@ impl IndexWriter {
         id
     }
 
-    /// Replaces an endpoint.
+    /// Replaces an endpoint. Its kind must stay the same.
     pub fn set_endpoint(&mut self, id: EndpointId, endpoint: Endpoint) {
         if let Some(place) = self.index.places.get_mut(id.0) {
             *place = endpoint.place();
@@ -39,27 +41,32 @@ impl IndexWriter {
 
     /// Deletes an endpoint. Its addresses must be unassigned. Its id stays reserved for the time in
     /// which a record can name it.
-    pub fn retire_endpoint(&mut self, id: EndpointId, now_milliseconds: u64) {
+    pub fn retire_endpoint(&mut self, id: EndpointId) {
         if id != EndpointId::EXTERNAL {
-            let reuse = self.reuse_from(now_milliseconds);
-            self.endpoint_ids.release(id.0, reuse);
+            let reserved = self.bounds.kept_milliseconds;
+            let reserved = reserved.saturating_add(self.bounds.id_reuse_delay_milliseconds);
+            self.endpoint_ids.release(id.0, self.now.after(reserved));
         }
     }
 
-    const fn reuse_from(&self, now_milliseconds: u64) -> u64 {
-        now_milliseconds
-            .saturating_add(self.bounds.kept_milliseconds)
-            .saturating_add(ID_REUSE_DELAY_MILLISECONDS)
+    /// Returns the maximum number of endpoints.
+    #[must_use]
+    pub fn endpoint_bound(&self) -> usize {
+        usize::try_from(self.bounds.endpoints).unwrap_or(usize::MAX)
     }
 
-    /// Returns the node with this name, and adds it if there is none. Returns `None` and counts an
-    /// overflow if the limit is reached.
-    pub fn node(&mut self, name: &str, now_milliseconds: u64) -> Option<NodeId> {
+    //------------ Nodes -------------------------------------------------------------------------
+
+    /// Returns the node with this name, and adds it if there is none. It must be released. Returns
+    /// `None` and counts an overflow if the limit is reached.
+    pub fn acquire_node(&mut self, name: &str) -> Option<NodeId> {
         if let Some(id) = self.index.node_named(name) {
-            self.deleted_nodes.remove(&id);
+            let users = self.node_users.entry(id).or_default();
+            *users = users.saturating_add(1);
+            self.unused_nodes.remove(&id);
             return Some(id);
         }
-        let Some(number) = self.node_ids.take(now_milliseconds) else {
+        let Some(number) = self.node_ids.take(self.now) else {
             self.overflow = self.overflow.saturating_add(1);
             self.changed = true;
             return None;
@@ -73,14 +80,39 @@ impl IndexWriter {
             });
         }
         Arc::make_mut(&mut self.index.node_by_name).insert(name, id);
+        self.node_users.insert(id, 1);
         self.nodes_changed();
         Some(id)
     }
 
-    /// Returns the maximum number of endpoints.
-    #[must_use]
-    pub fn endpoint_bound(&self) -> usize {
-        usize::try_from(self.bounds.endpoints).unwrap_or(usize::MAX)
+    /// Releases a node. When it has no users, its name is kept as long as an assignment that has
+    /// ended.
+    pub fn release_node(&mut self, id: NodeId) {
+        let Some(users) = self.node_users.get_mut(&id) else {
+            return;
+        };
+        *users = users.saturating_sub(1);
+        if *users == 0 {
+            self.node_users.remove(&id);
+            self.unused_nodes.insert(id, self.now.wall_milliseconds);
+        }
+    }
+
+    /// Removes nodes without users since before `oldest_milliseconds`.
+    pub(super) fn forget_nodes(&mut self, oldest_milliseconds: u64) {
+        let unused = self.unused_nodes.iter();
+        let expired: Vec<NodeId> = unused
+            .filter(|(_, since)| **since < oldest_milliseconds)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in expired {
+            self.unused_nodes.remove(&id);
+            let name = Arc::clone(&self.index.node(id).name);
+            Arc::make_mut(&mut self.index.node_by_name).remove(&name);
+            let delay = self.bounds.id_reuse_delay_milliseconds;
+            self.node_ids.release(id.0, self.now.after(delay));
+            self.nodes_changed();
+        }
     }
 
     /// Returns the node with this name.
@@ -103,10 +135,13 @@ impl IndexWriter {
         self.index.node(id)
     }
 
-    /// Deletes a node. Its name is kept as long as an assignment that has ended.
-    pub fn retire_node(&mut self, id: NodeId, now_milliseconds: u64) {
-        self.deleted_nodes.insert(id, now_milliseconds);
+    pub(super) fn nodes_changed(&mut self) {
+        self.index.nodes_revision = self.index.nodes_revision.wrapping_add(1);
+        self.index.empty = false;
+        self.changed = true;
     }
+
+    //------------ Namespaces --------------------------------------------------------------------
 
     /// Sets the group of a namespace, or removes it if `group` is empty. Returns false and counts an
     /// overflow if the limit is reached.
@@ -129,11 +164,5 @@ impl IndexWriter {
         }
         self.changed = true;
         true
-    }
-
-    pub(super) fn nodes_changed(&mut self) {
-        self.index.nodes_revision = self.index.nodes_revision.wrapping_add(1);
-        self.index.empty = false;
-        self.changed = true;
     }
 }

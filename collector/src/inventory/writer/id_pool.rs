@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use crate::inventory::clock_reading::ClockReading;
+
 /// Assigns ids below a limit. A released id is reused when its delay is over.
 #[derive(Debug)]
 pub(super) struct IdPool {
     next: u32,
     bound: u32,
-    /// Released ids and when they can be reused, milliseconds. In the order of release.
-    released: VecDeque<(u64, u32)>,
+    /// Released ids and when they can be reused, in the order of release.
+    released: VecDeque<(ClockReading, u32)>,
 }
 
 impl IdPool {
@@ -22,9 +24,9 @@ impl IdPool {
     }
 
     /// Takes an id, or returns `None` if all are in use.
-    pub(super) fn take(&mut self, now_milliseconds: u64) -> Option<u32> {
+    pub(super) fn take(&mut self, now: ClockReading) -> Option<u32> {
         match self.released.front() {
-            Some((from, _)) if *from <= now_milliseconds => {
+            Some((reuse, _)) if now.has_reached(*reuse) => {
                 self.released.pop_front().map(|(_, id)| id)
             }
             _ if self.next < self.bound => {
@@ -35,9 +37,10 @@ impl IdPool {
         }
     }
 
-    /// Releases an id. It can be reused at `reuse_milliseconds`.
-    pub(super) fn release(&mut self, id: u32, reuse_milliseconds: u64) {
-        self.released.push_back((reuse_milliseconds, id));
+    /// Releases an id. It is not reused before `reuse`, on either clock: pending records expire by
+    /// the monotonic clock, and assignments by the wall clock.
+    pub(super) fn release(&mut self, id: u32, reuse: ClockReading) {
+        self.released.push_back((reuse, id));
     }
 
     /// Returns the lowest id that has never been taken.

@@ -1,17 +1,18 @@
 //! The single writer of [`IndexSnapshot`].
 //!
 //! It changes a working copy and publishes clones of it. A clone shares all shards and chunks that
-//! have not changed since. The id of a deleted endpoint is reused only after
-//! [`ID_REUSE_DELAY_MILLISECONDS`]: longer than any record or edge can name it.
+//! have not changed since. The id of a deleted endpoint is reused only when no record or edge can
+//! name it any more.
 
 mod assignments;
 mod endpoints;
 mod id_pool;
+mod prefixes;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -19,20 +20,13 @@ use hashbrown::{HashMap, HashSet};
 use ipnet::IpNet;
 
 use super::address_key::AddressKey;
-use super::endpoint::{Endpoint, EndpointId, EndpointKind, NodeId};
-use super::snapshot::{IndexSizes, IndexSnapshot, SHARDS, Shard, shard};
-use crate::interval_map::{AddressRange, IntervalMap};
+use super::clock_reading::ClockReading;
+use super::endpoint::{Endpoint, EndpointId, NodeId, Topology};
+use super::snapshot::{IndexSizes, IndexSnapshot, PrefixOwner, SHARDS, Shard};
 use id_pool::IdPool;
 
-/// Minimum time before the id of a deleted endpoint is reused, in addition to the retention time.
-/// Edges are drained every 10 s, and records wait for up to 10 s by default.
-pub const ID_REUSE_DELAY_MILLISECONDS: u64 = 120_000;
-
-/// Name of an endpoint that stands for several.
-const AMBIGUOUS: &str = "ambiguous";
-
-/// Average number of addresses and ports per endpoint, at most.
-const MAX_ADDRESSES_PER_ENDPOINT: usize = 4;
+/// Names are pruned when there are more than this, and twice as many as after the last pruning.
+const MIN_NAMES_TO_PRUNE: usize = 1024;
 
 /// Limits of an index.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +37,10 @@ pub struct Bounds {
     pub nodes: u32,
     /// Retention time of assignments that have ended, milliseconds. Default: 300,000.
     pub kept_milliseconds: u64,
+    /// Minimum time before the id of a deleted endpoint is reused, in addition to the retention
+    /// time, milliseconds. Must exceed the longest time between the lookup of a record and the
+    /// drain of its edge. Default: 120,000.
+    pub id_reuse_delay_milliseconds: u64,
 }
 
 impl Default for Bounds {
@@ -51,6 +49,7 @@ impl Default for Bounds {
             endpoints: 1 << 20,
             nodes: 1 << 14,
             kept_milliseconds: 300_000,
+            id_reuse_delay_milliseconds: 120_000,
         }
     }
 }
@@ -60,18 +59,23 @@ impl Default for Bounds {
 pub struct IndexWriter {
     index: IndexSnapshot,
     bounds: Bounds,
+    now: ClockReading,
     endpoint_ids: IdPool,
     node_ids: IdPool,
     names: HashSet<Arc<str>, RandomState>,
     names_at_last_pruning: usize,
-    prefixes: HashMap<IpNet, EndpointId, RandomState>,
+    topologies: HashSet<Arc<Topology>, RandomState>,
+    prefixes: HashMap<IpNet, Vec<PrefixOwner>, RandomState>,
     prefixes_changed: bool,
-    /// Endpoints of records that match several endpoints, by kind and common node.
-    ambiguous: HashMap<(EndpointKind, Option<NodeId>), EndpointId, RandomState>,
+    /// Endpoints that stand for several, and their number of users.
+    shared: HashMap<Endpoint, (EndpointId, u32), RandomState>,
+    /// Those in use for prefixes with several owners.
+    shared_prefixes: Vec<EndpointId>,
     /// Assignments that have ended, in the order of their end.
     ended: VecDeque<(u64, AddressKey)>,
-    /// Deleted nodes and the time of their deletion.
-    deleted_nodes: HashMap<NodeId, u64, RandomState>,
+    node_users: HashMap<NodeId, u32, RandomState>,
+    /// Nodes without users, and since when, milliseconds since the epoch.
+    unused_nodes: HashMap<NodeId, u64, RandomState>,
     /// Lower ids are endpoints of the inventory file. Kubernetes replaces their assignments.
     first_watched: u32,
     addresses: usize,
@@ -103,6 +107,7 @@ impl IndexWriter {
                 kept_milliseconds: bounds.kept_milliseconds,
                 nodes_revision: 0,
                 ports: 0,
+                claimed: 0,
                 sizes: IndexSizes::default(),
                 node_bound: usize::try_from(bounds.nodes).unwrap_or(usize::MAX),
                 empty: true,
@@ -110,15 +115,19 @@ impl IndexWriter {
                 watched: false,
             },
             bounds,
+            now: ClockReading::default(),
             endpoint_ids: IdPool::new(bounds.endpoints.max(1)),
             node_ids: IdPool::new(bounds.nodes),
             names: HashSet::default(),
             names_at_last_pruning: 0,
+            topologies: HashSet::default(),
             prefixes: HashMap::default(),
             prefixes_changed: true,
-            ambiguous: HashMap::default(),
+            shared: HashMap::default(),
+            shared_prefixes: Vec::new(),
             ended: VecDeque::new(),
-            deleted_nodes: HashMap::default(),
+            node_users: HashMap::default(),
+            unused_nodes: HashMap::default(),
             first_watched: 1,
             addresses: 0,
             overflow: 0,
@@ -128,7 +137,7 @@ impl IndexWriter {
             workload_kind: writer.intern("External"),
             ..Endpoint::default()
         };
-        writer.add_endpoint(external, 0);
+        writer.add_endpoint(external);
         writer
     }
 
@@ -157,9 +166,31 @@ impl IndexWriter {
         new
     }
 
+    /// Returns a shared topology, or `None` if both labels are empty.
+    pub fn topology(&mut self, zone: &str, region: &str) -> Option<Arc<Topology>> {
+        if zone.is_empty() && region.is_empty() {
+            return None;
+        }
+        let topology = Topology {
+            zone: self.intern(zone),
+            region: self.intern(region),
+        };
+        let known = self
+            .topologies
+            .get_or_insert_with(&topology, |topology| Arc::new(topology.clone()));
+        Some(Arc::clone(known))
+    }
+
+    /// Sets the clocks. Assignments and nodes whose end is longer ago than the retention time are
+    /// removed by [`Self::expire`].
+    pub const fn set_now(&mut self, now: ClockReading) {
+        self.now = now;
+    }
+
     /// Removes assignments and nodes whose end is longer ago than the retention time.
-    pub fn expire(&mut self, now_milliseconds: u64) {
-        let Some(oldest) = now_milliseconds.checked_sub(self.bounds.kept_milliseconds) else {
+    pub fn expire(&mut self) {
+        let now = self.now.wall_milliseconds;
+        let Some(oldest) = now.checked_sub(self.bounds.kept_milliseconds) else {
             return;
         };
         while let Some((until, key)) = self.ended.front().copied() {
@@ -169,41 +200,13 @@ impl IndexWriter {
             self.ended.pop_front();
             self.forget(key, oldest);
         }
-        let expired: Vec<NodeId> = self
-            .deleted_nodes
-            .iter()
-            .filter(|(_, since)| **since < oldest)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in expired {
-            self.deleted_nodes.remove(&id);
-            let name = Arc::clone(&self.index.node(id).name);
-            Arc::make_mut(&mut self.index.node_by_name).remove(&name);
-            let reuse = now_milliseconds.saturating_add(ID_REUSE_DELAY_MILLISECONDS);
-            self.node_ids.release(id.0, reuse);
-            self.nodes_changed();
-        }
-        if self.names.len() > 1024 && self.names.len() / 2 > self.names_at_last_pruning {
+        self.forget_nodes(oldest);
+        let names = self.names.len();
+        if names > MIN_NAMES_TO_PRUNE && names / 2 > self.names_at_last_pruning {
+            self.topologies.retain(|one| Arc::strong_count(one) > 1);
             self.names.retain(|name| Arc::strong_count(name) > 1);
             self.names_at_last_pruning = self.names.len();
         }
-    }
-
-    fn forget(&mut self, key: AddressKey, oldest_milliseconds: u64) {
-        let hash = self.index.hasher.hash_one(key);
-        let Some(table) = self.index.shards.get_mut(shard(hash)) else {
-            return;
-        };
-        let Ok(mut entry) = Arc::make_mut(table).find_entry(hash, |history| history.key == key)
-        else {
-            return;
-        };
-        if !entry.get_mut().forget(oldest_milliseconds) {
-            entry.remove();
-            self.addresses -= 1;
-            self.index.ports -= usize::from(key.is_port());
-        }
-        self.changed = true;
     }
 
     /// Returns a snapshot of the current state.
@@ -216,13 +219,7 @@ impl IndexWriter {
     /// Returns a snapshot of the current state, or `None` if nothing has changed since the previous
     /// one.
     pub fn snapshot(&mut self) -> Option<IndexSnapshot> {
-        if self.prefixes_changed {
-            self.prefixes_changed = false;
-            let range = |(prefix, id): (&IpNet, &EndpointId)| AddressRange::of(*prefix, *id);
-            let ranges = self.prefixes.iter().map(range).collect();
-            self.index.prefixes = Arc::new(IntervalMap::from_nested(ranges));
-            self.changed = true;
-        }
+        self.update_prefixes();
         if !std::mem::take(&mut self.changed) {
             return None;
         }

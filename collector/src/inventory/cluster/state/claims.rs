@@ -1,0 +1,153 @@
+//! Ports and claimed addresses of pods, and the ResourceClaims with network devices of pods.
+
+use super::super::fields::ResourceClaimFields;
+use super::pods::Begin;
+use super::{ClusterState, UpdateContext};
+use crate::inventory::address_key::AddressKey;
+use crate::inventory::endpoint::EndpointId;
+
+/// What a pod has besides the addresses in its status.
+#[derive(Debug, Default)]
+pub(super) struct PodKeys {
+    /// Ports of the node, and addresses from annotations.
+    own: Box<[AddressKey]>,
+    /// Addresses from ResourceClaims, with the uid of the claim. Kept for pods that are not known
+    /// yet.
+    from_claims: Vec<(u128, AddressKey)>,
+}
+
+impl PodKeys {
+    /// Returns all keys.
+    pub(super) fn all(&self) -> impl Iterator<Item = AddressKey> {
+        let claimed = self.from_claims.iter().map(|(_, key)| *key);
+        self.own.iter().copied().chain(claimed)
+    }
+
+    fn contains(&self, key: AddressKey) -> bool {
+        self.all().any(|one| one == key)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.from_claims.is_empty()
+    }
+}
+
+/// A ResourceClaim with network devices.
+#[derive(Debug)]
+pub(super) struct ResourceClaim {
+    pods: Box<[u128]>,
+    keys: Box<[AddressKey]>,
+    pub(super) list: u32,
+}
+
+impl ResourceClaim {
+    fn contains(&self, pod: u128, key: AddressKey) -> bool {
+        self.pods.contains(&pod) && self.keys.contains(&key)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (u128, AddressKey)> {
+        let pods = self.pods.iter();
+        pods.flat_map(|pod| self.keys.iter().map(|key| (*pod, *key)))
+    }
+}
+
+impl ClusterState {
+    /// Sets the own keys of a pod.
+    pub(super) fn set_pod_keys(
+        &mut self,
+        uid: u128,
+        own: Box<[AddressKey]>,
+        begin: Begin,
+        now: u64,
+    ) {
+        let (Some(pod), true) = (
+            self.pods.get(&uid),
+            !own.is_empty() || self.pod_keys.contains_key(&uid),
+        ) else {
+            return;
+        };
+        let (id, is_terminated) = (pod.endpoint, pod.is_terminated);
+        let mut keys = self.pod_keys.remove(&uid).unwrap_or_default();
+        let before = std::mem::replace(&mut keys.own, own);
+        for key in before.iter().filter(|key| !keys.contains(**key)) {
+            self.writer.unassign(*key, id, now);
+        }
+        for key in keys.all() {
+            if is_terminated {
+                self.writer.unassign(key, id, now);
+            } else if begin.in_deletion && before.contains(&key) {
+                self.writer.yield_to_next(key, id, now);
+            } else {
+                self.assign_to_pod(key, id, begin);
+            }
+        }
+        if !keys.is_empty() {
+            self.pod_keys.insert(uid, keys);
+        }
+    }
+
+    /// Ends the assignments of a deleted pod. Its claims stay until they are changed.
+    pub(super) fn remove_pod_keys(&mut self, uid: u128, id: EndpointId, until: u64) {
+        let Some(mut keys) = self.pod_keys.remove(&uid) else {
+            return;
+        };
+        for key in keys.all() {
+            self.writer.unassign(key, id, until);
+        }
+        keys.own = Box::default();
+        if !keys.is_empty() {
+            self.pod_keys.insert(uid, keys);
+        }
+    }
+
+    /// A ResourceClaim was created or has changed.
+    pub(super) fn resource_claim(&mut self, fields: ResourceClaimFields, context: UpdateContext) {
+        let before = self.claims.remove(&fields.uid);
+        let addresses = fields.addresses.iter();
+        let claim = ResourceClaim {
+            pods: fields.pods.into(),
+            keys: addresses.map(|one| AddressKey::claimed(*one)).collect(),
+            list: context.list,
+        };
+        let old = before.iter().flat_map(ResourceClaim::all);
+        for (pod, key) in old.filter(|(pod, key)| !claim.contains(*pod, *key)) {
+            self.remove_claim_key(fields.uid, pod, key);
+        }
+        if claim.all().next().is_none() || self.claims.len() >= self.writer.endpoint_bound() {
+            return;
+        }
+        let (from, lead) = context.begin(0);
+        let had = |pod, key| before.as_ref().is_some_and(|one| one.contains(pod, key));
+        for (pod, key) in claim.all().filter(|(pod, key)| !had(*pod, *key)) {
+            let keys = self.pod_keys.entry(pod).or_default();
+            keys.from_claims.push((fields.uid, key));
+            if let Some(pod) = self.pods.get(&pod).filter(|pod| !pod.is_terminated) {
+                self.writer.assign(key, pod.endpoint, from, lead);
+            }
+        }
+        self.claims.insert(fields.uid, claim);
+    }
+
+    /// A ResourceClaim was deleted.
+    pub(super) fn resource_claim_deleted(&mut self, uid: u128) {
+        if let Some(claim) = self.claims.remove(&uid) {
+            for (pod, key) in claim.all() {
+                self.remove_claim_key(uid, pod, key);
+            }
+        }
+    }
+
+    fn remove_claim_key(&mut self, claim: u128, pod: u128, key: AddressKey) {
+        let Some(keys) = self.pod_keys.get_mut(&pod) else {
+            return;
+        };
+        keys.from_claims.retain(|one| *one != (claim, key));
+        let is_kept = keys.contains(key);
+        if keys.is_empty() {
+            self.pod_keys.remove(&pod);
+        }
+        if let Some(pod) = self.pods.get(&pod).filter(|_| !is_kept) {
+            self.writer.unassign(key, pod.endpoint, self.now);
+        }
+    }
+}
