@@ -24,6 +24,7 @@ pub(super) struct Inventory {
     kubernetes_since: IntGaugeVec,
     kubernetes_events: IntCounterVec,
     kubernetes_errors: IntCounterVec,
+    kubernetes_malformed: IntCounterVec,
 }
 
 impl Inventory {
@@ -91,6 +92,11 @@ impl Inventory {
                 "Failures of the watch of this kind.",
                 "kind",
             )?,
+            kubernetes_malformed: make.counters(
+                "kubernetes_malformed_total",
+                "Objects of this kind with an annotation that cannot be read.",
+                "kind",
+            )?,
         })
     }
 
@@ -134,6 +140,10 @@ impl Inventory {
         raise(
             &self.kubernetes_errors.with_label_values(&kind),
             watch.errors,
+        );
+        raise(
+            &self.kubernetes_malformed.with_label_values(&kind),
+            watch.malformed,
         );
     }
 }

@@ -114,12 +114,13 @@ impl ClusterState {
         }
     }
 
-    /// A pod that had terminated before it was first received had its addresses until then.
+    /// A pod that had terminated before it was first received had its addresses until then, if the
+    /// time is known.
     fn terminated_pod(&mut self, fields: &PodFields, id: EndpointId, now: u64) {
-        let until = fields
-            .terminated
-            .unwrap_or(now)
-            .clamp(fields.started, now.max(fields.started));
+        let Some(until) = fields.terminated else {
+            return;
+        };
+        let until = until.clamp(fields.started, now.max(fields.started));
         for address in &fields.addresses {
             let key = AddressKey::address(*address);
             if self.writer.assignees(key).next().is_none() {
