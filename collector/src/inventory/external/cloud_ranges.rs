@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 use super::attributes::ExternalAttributes;
+use super::error::FileError;
 use super::layer::{Layer, LayerBuilder};
-use super::source_file::FileError;
 
 /// Maximum number of prefixes in a file. AWS has about 10,000, Azure about 100,000 in all tags.
 const MAX_PREFIXES: usize = 1 << 19;

@@ -16,8 +16,8 @@ use maxminddb::{Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::attributes::ExternalAttributes;
+use super::error::FileError;
 use super::layer::{Layer, LayerBuilder};
-use super::source_file::FileError;
 use crate::interval_map::{AddressBits, IntervalMap};
 
 /// Maximum number of networks to walk.

@@ -13,6 +13,7 @@ mod attributes;
 mod bucket_table;
 mod cloud_ranges;
 mod databases;
+mod error;
 mod layer;
 mod snapshot;
 mod source_file;
@@ -20,7 +21,7 @@ mod sources;
 mod watcher;
 
 pub use attributes::{ExternalAttributes, ExternalId};
+pub use error::{ExternalError, FileError};
 pub use snapshot::ExternalSnapshot;
-pub use source_file::{ExternalError, FileError};
 pub use sources::{ExternalSources, NamedCidr};
 pub use watcher::{ExternalCounts, ExternalWatcher, PublishedExternal, load};

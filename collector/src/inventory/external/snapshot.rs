@@ -8,8 +8,8 @@ use flowproto::Address;
 use super::attribute_table::{self, AttributeTable};
 use super::attributes::{ExternalAttributes, ExternalId};
 use super::bucket_table::BucketTable;
+use super::error::ExternalError;
 use super::layer::{Layer, LayerBuilder};
-use super::source_file::ExternalError;
 use super::sources::NamedCidr;
 
 /// External addresses and their attributes, as the sources had them when they were read. The

@@ -10,9 +10,9 @@ use arc_swap::{ArcSwap, Guard};
 use kipfix_service::signals::Stop;
 
 use super::attribute_table::AttributeTable;
+use super::error::ExternalError;
 use super::layer::Layer;
 use super::snapshot::{ExternalSnapshot, named_cidrs};
-use super::source_file::ExternalError;
 use super::source_file::{self, FileFormat, FileStamp};
 use super::sources::ExternalSources;
 

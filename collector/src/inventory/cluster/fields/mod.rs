@@ -3,6 +3,7 @@
 
 mod cilium_node;
 mod endpoint_slice;
+mod gateway;
 mod metadata;
 mod node;
 mod node_annotations;
@@ -14,8 +15,9 @@ mod service;
 
 pub(super) use cilium_node::CiliumNodeFields;
 pub(super) use endpoint_slice::{EndpointSlice, EndpointSliceFields};
+pub(super) use gateway::Gateway;
 pub(super) use metadata::{NamespaceFields, OwnerFields};
-pub(super) use node::{Gateway, Node, NodeFields};
+pub(super) use node::{Node, NodeFields};
 #[cfg(test)]
 pub(super) use parse::Controller;
 pub(super) use pod::{Pod, PodFields};

@@ -9,17 +9,9 @@ use serde::Deserialize;
 
 use super::super::selectors::LabelSelectors;
 use super::super::uid::uid;
+use super::gateway::Gateway;
 use super::node_annotations::{self, NodeNetworks};
-use super::parse::{address, cidr, distinct, milliseconds};
-
-pub(super) const ZONE_LABELS: [&str; 2] = [
-    "topology.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/zone",
-];
-pub(super) const REGION_LABELS: [&str; 2] = [
-    "topology.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/region",
-];
+use super::parse::{REGION_LABELS, ZONE_LABELS, address, cidr, distinct, milliseconds};
 
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = core::Node)]
@@ -50,16 +42,6 @@ struct NodeStatus {
 #[serde(default)]
 struct NodeAddress {
     address: String,
-}
-
-/// An address in a pod CIDR that belongs to the node unless a pod reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Gateway {
-    /// A prefix of one address.
-    pub(in super::super) prefix: IpNet,
-    /// Whether the network plugin is unknown. Bridge plugins give the node the first address of a
-    /// pod CIDR, others give it to a pod.
-    pub(in super::super) is_guess: bool,
 }
 
 /// The fields of a Node.

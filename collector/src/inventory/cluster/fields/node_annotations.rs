@@ -6,7 +6,7 @@ use flowproto::Address;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::node::Gateway;
+use super::gateway::GatewayRule;
 use super::parse::{address, cidr, distinct};
 
 /// Maximum number of addresses and pod CIDRs from the annotations of a node.
@@ -71,58 +71,6 @@ const OVN_SUBNETS: &str = "k8s.ovn.org/node-subnets";
 /// Kube-OVN: the address of the node in the join network.
 const KUBE_OVN_ADDRESS: &str = "ovn.kubernetes.io/ip_address";
 const KUBE_OVN_ALLOCATED: &str = "ovn.kubernetes.io/allocated";
-
-/// The addresses in a pod CIDR that belong to the node, by network plugin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum GatewayRule {
-    /// Unknown: the network address and the first host may belong to the node.
-    #[default]
-    Unknown,
-    /// None, or the annotations have them.
-    None,
-    /// The network address is the tunnel's and the first host the bridge's (Flannel).
-    TunnelAndBridge,
-    /// The first host (Antrea, kube-router).
-    FirstHost,
-}
-
-impl GatewayRule {
-    fn of(annotations: &BTreeMap<String, String>) -> Self {
-        let has_prefix = |prefix: &str| annotations.keys().any(|name| name.starts_with(prefix));
-        if annotations.contains_key("flannel.alpha.coreos.com/backend-type") {
-            Self::TunnelAndBridge
-        } else if has_prefix("node.antrea.io/") || has_prefix("kube-router.io/") {
-            Self::FirstHost
-        } else if has_prefix("projectcalico.org/")
-            || has_prefix("network.cilium.io/")
-            || has_prefix("io.cilium.network.")
-            || has_prefix("k8s.ovn.org/")
-        {
-            Self::None
-        } else {
-            Self::Unknown
-        }
-    }
-
-    /// Returns the addresses in `cidr` that belong to the node.
-    pub(super) fn gateways(self, cidr: IpNet) -> impl Iterator<Item = Gateway> {
-        let network = cidr.network();
-        let first_host = cidr.hosts().find(|host| *host != network);
-        let (tunnel, bridge) = match self {
-            Self::None => (None, None),
-            Self::FirstHost => (None, first_host),
-            Self::Unknown | Self::TunnelAndBridge => (Some(network), first_host),
-        };
-        let is_guess = self == Self::Unknown;
-        [tunnel, bridge]
-            .into_iter()
-            .flatten()
-            .map(move |ip| Gateway {
-                prefix: IpNet::from(ip),
-                is_guess,
-            })
-    }
-}
 
 /// Addresses of a node that network plugins keep in its annotations.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -252,15 +200,6 @@ mod tests {
         networks.addresses.iter().map(ToString::to_string).collect()
     }
 
-    fn gateways(annotations: &[(&str, &str)], cidr: &str) -> Vec<(String, bool)> {
-        let gateways = networks(annotations)
-            .gateway
-            .gateways(cidr.parse().unwrap());
-        gateways
-            .map(|one| (one.prefix.to_string(), one.is_guess))
-            .collect()
-    }
-
     #[test]
     fn ovn_kubernetes_gives_a_node_its_router_and_management_port_addresses() {
         let annotations = [
@@ -311,7 +250,7 @@ mod tests {
         );
         let cidrs = networks(&annotations).pod_cidrs;
         assert_eq!(cidrs.len(), 3);
-        assert_eq!(gateways(&annotations, "10.130.6.0/23"), []);
+        assert_eq!(networks(&annotations).gateway, GatewayRule::None);
     }
 
     #[test]
@@ -382,31 +321,6 @@ mod tests {
             addresses(&[requested, ("ovn.kubernetes.io/allocated", "true")]),
             ["100.65.0.8", "fd00:100:65::8"]
         );
-    }
-
-    #[test]
-    fn the_network_plugin_decides_which_addresses_of_a_pod_cidr_are_the_nodes() {
-        let flannel = [("flannel.alpha.coreos.com/backend-type", "vxlan")];
-        let certain = |text: &str| (text.to_owned(), false);
-        let guess = |text: &str| (text.to_owned(), true);
-        assert_eq!(
-            gateways(&flannel, "10.42.3.0/24"),
-            [certain("10.42.3.0/32"), certain("10.42.3.1/32")]
-        );
-        let antrea = [("node.antrea.io/mac-address", "02:00:00:00:03:01")];
-        assert_eq!(gateways(&antrea, "10.11.3.0/24"), [certain("10.11.3.1/32")]);
-        assert_eq!(
-            gateways(&antrea, "fd00:11:3::/64"),
-            [certain("fd00:11:3::1/128")]
-        );
-        let calico = [("projectcalico.org/IPv4Address", "192.0.2.40/24")];
-        assert_eq!(gateways(&calico, "10.11.3.0/24"), []);
-        assert_eq!(
-            gateways(&[], "10.11.3.0/24"),
-            [guess("10.11.3.0/32"), guess("10.11.3.1/32")]
-        );
-        // A prefix of one address has no other host.
-        assert_eq!(gateways(&antrea, "10.11.3.7/32"), []);
     }
 
     #[test]

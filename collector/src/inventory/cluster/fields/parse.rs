@@ -8,6 +8,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use crate::inventory::address_key::TransportPort;
 
+pub(super) const ZONE_LABELS: [&str; 2] = [
+    "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/zone",
+];
+pub(super) const REGION_LABELS: [&str; 2] = [
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
 /// The controller of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Controller {

@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::super::selectors::LabelSelectors;
 use super::super::uid::uid;
-use super::node::{REGION_LABELS, ZONE_LABELS};
-use super::parse::{Controller, address, controller, distinct, milliseconds, port};
+use super::parse::{
+    Controller, REGION_LABELS, ZONE_LABELS, address, controller, distinct, milliseconds, port,
+};
 use super::pod_networks::{self, PodNetworks};
 use crate::inventory::address_key::TransportPort;
 

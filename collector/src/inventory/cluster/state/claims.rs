@@ -1,55 +1,11 @@
 //! Ports and claimed addresses of pods, and the ResourceClaims with network devices of pods.
 
 use super::super::fields::ResourceClaimFields;
-use super::pods::Begin;
-use super::{ClusterState, UpdateContext};
+use super::ClusterState;
+use super::context::{Begin, UpdateContext};
+use super::entries::ResourceClaim;
 use crate::inventory::address_key::AddressKey;
 use crate::inventory::endpoint::EndpointId;
-
-/// What a pod has besides the addresses in its status.
-#[derive(Debug, Default)]
-pub(super) struct PodKeys {
-    /// Ports of the node, and addresses from annotations.
-    own: Box<[AddressKey]>,
-    /// Addresses from ResourceClaims, with the uid of the claim. Kept for pods that are not known
-    /// yet.
-    from_claims: Vec<(u128, AddressKey)>,
-}
-
-impl PodKeys {
-    /// Returns all keys.
-    pub(super) fn all(&self) -> impl Iterator<Item = AddressKey> {
-        let claimed = self.from_claims.iter().map(|(_, key)| *key);
-        self.own.iter().copied().chain(claimed)
-    }
-
-    fn contains(&self, key: AddressKey) -> bool {
-        self.all().any(|one| one == key)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.from_claims.is_empty()
-    }
-}
-
-/// A ResourceClaim with network devices.
-#[derive(Debug)]
-pub(super) struct ResourceClaim {
-    pods: Box<[u128]>,
-    keys: Box<[AddressKey]>,
-    pub(super) list: u32,
-}
-
-impl ResourceClaim {
-    fn contains(&self, pod: u128, key: AddressKey) -> bool {
-        self.pods.contains(&pod) && self.keys.contains(&key)
-    }
-
-    fn all(&self) -> impl Iterator<Item = (u128, AddressKey)> {
-        let pods = self.pods.iter();
-        pods.flat_map(|pod| self.keys.iter().map(|key| (*pod, *key)))
-    }
-}
 
 impl ClusterState {
     /// Sets the own keys of a pod.

@@ -85,3 +85,11 @@ impl UpdateContext {
         (from, from.saturating_sub(started))
     }
 }
+
+/// Since when a pod has what is new in an update.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin {
+    pub(super) from: u64,
+    pub(super) lead: u64,
+    pub(super) in_deletion: bool,
+}

@@ -5,6 +5,7 @@
 
 mod claims;
 mod context;
+mod entries;
 mod nodes;
 mod pods;
 mod probes;
@@ -14,9 +15,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-
 use super::fields::{CiliumNodeFields, NamespaceFields, OwnerFields};
 use super::health::Health;
 use super::owners::Owners;
@@ -25,15 +23,10 @@ use super::update::{WatchEvent, WatchUpdate};
 use crate::inventory::clock_reading::ClockReading;
 use crate::inventory::endpoint::{Endpoint, EndpointId, NodeId};
 use crate::inventory::writer::IndexWriter;
-use claims::{PodKeys, ResourceClaim};
 use context::{ListState, UpdateContext};
-use nodes::NodeEntry;
-use pods::PodEntry;
+use entries::{Map, NodeEntry, PodEntry, PodKeys, ResourceClaim, ServiceEntry, SliceEntry};
 pub use probes::ProbeStatus;
 use probes::Probes;
-use services::{ServiceEntry, SliceEntry};
-
-type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// The objects of the cluster.
 #[derive(Debug)]

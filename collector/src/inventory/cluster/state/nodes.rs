@@ -2,58 +2,13 @@
 
 use std::sync::Arc;
 
-use flowproto::Address;
-use ipnet::IpNet;
-
-use super::super::fields::{CiliumNodeFields, Gateway, NodeFields};
+use super::super::fields::{CiliumNodeFields, NodeFields};
 use super::super::resource_kind::ResourceKind;
-use super::{ClusterState, UpdateContext};
+use super::ClusterState;
+use super::context::UpdateContext;
+use super::entries::{NodeAddresses, NodeEntry};
 use crate::inventory::address_key::AddressKey;
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, UNKNOWN};
-
-/// A Node object.
-#[derive(Debug)]
-pub(super) struct NodeEntry {
-    id: NodeId,
-    endpoint: EndpointId,
-    /// The pods of the node that are known only by a pod CIDR.
-    pods: EndpointId,
-    fields: Box<NodeFields>,
-    assigned: NodeAddresses,
-    pub(super) list: u32,
-}
-
-/// The addresses of a node, from the Node and the CiliumNode.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct NodeAddresses {
-    addresses: Vec<Address>,
-    pod_cidrs: Vec<IpNet>,
-    gateways: Vec<Gateway>,
-}
-
-impl NodeAddresses {
-    fn of(node: &NodeFields, cilium: Option<&CiliumNodeFields>) -> Self {
-        let mut all = Self {
-            addresses: node.addresses.clone(),
-            pod_cidrs: node.pod_cidrs.clone(),
-            gateways: node.gateways.clone(),
-        };
-        if let Some(cilium) = cilium {
-            for address in &cilium.addresses {
-                if !all.addresses.contains(address) {
-                    all.addresses.push(*address);
-                }
-            }
-            // Cilium uses the pod CIDRs of the Node only if it has copied them. It has no gateway
-            // address besides those in its object.
-            if !cilium.pod_cidrs.is_empty() {
-                all.pod_cidrs.clone_from(&cilium.pod_cidrs);
-            }
-            all.gateways.retain(|gateway| !gateway.is_guess);
-        }
-        all
-    }
-}
 
 impl ClusterState {
     /// A Node was created or has changed.

@@ -6,32 +6,11 @@ use flowproto::Address;
 
 use super::super::fields::PodFields;
 use super::super::resource_kind::ResourceKind;
-use super::{ClusterState, UpdateContext, set_endpoint};
+use super::context::{Begin, UpdateContext};
+use super::entries::PodEntry;
+use super::{ClusterState, set_endpoint};
 use crate::inventory::address_key::{AddressKey, TransportPort};
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, NodeId};
-
-/// A pod.
-#[derive(Debug)]
-pub(super) struct PodEntry {
-    pub(super) endpoint: EndpointId,
-    pub(super) node: Option<NodeId>,
-    /// Addresses from the status, except those of a terminated pod.
-    addresses: Box<[Address]>,
-    /// Time when the deletion will be or should have been complete, milliseconds since the epoch.
-    /// 0 if the pod is not in deletion.
-    deletion: u64,
-    pub(super) list: u32,
-    pub(super) is_terminated: bool,
-    is_probe: bool,
-}
-
-/// Since when a pod has what is new in an update.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Begin {
-    pub(super) from: u64,
-    pub(super) lead: u64,
-    pub(super) in_deletion: bool,
-}
 
 impl ClusterState {
     /// A pod was created or has changed.

@@ -1,6 +1,6 @@
 //! The probes of kipfix, by node.
 
-use super::Map;
+use super::entries::Map;
 use crate::inventory::endpoint::NodeId;
 
 /// Status of the probe on a node, by its pod.

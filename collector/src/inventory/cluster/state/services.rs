@@ -4,25 +4,11 @@
 use std::sync::Arc;
 
 use super::super::fields::{EndpointSliceFields, ServiceFields};
-use super::{ClusterState, UpdateContext};
+use super::ClusterState;
+use super::context::UpdateContext;
+use super::entries::{ServiceEntry, SliceEntry};
 use crate::inventory::address_key::AddressKey;
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind};
-
-/// A Service.
-#[derive(Debug)]
-pub(super) struct ServiceEntry {
-    endpoint: EndpointId,
-    keys: Box<[AddressKey]>,
-    pub(super) list: u32,
-}
-
-/// An EndpointSlice with external addresses.
-#[derive(Debug)]
-pub(super) struct SliceEntry {
-    endpoint: EndpointId,
-    keys: Box<[AddressKey]>,
-    pub(super) list: u32,
-}
 
 impl ClusterState {
     /// A Service was created or has changed.
