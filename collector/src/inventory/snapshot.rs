@@ -109,15 +109,22 @@ impl IndexSnapshot {
     #[inline]
     #[must_use]
     pub fn lookup(&self, address: Address, range: TimeRange) -> Found {
-        let history = self.history(AddressKey::address(address));
-        if let Some(found) = history.and_then(|history| self.found(history, range)) {
+        let assigned = self.history(AddressKey::address(address));
+        if let Some(found) = assigned.and_then(|history| self.found(history, range)) {
             return found;
         }
-        if history.is_none() && self.claimed == 0 {
-            return self.lookup_prefix(address, 0);
+        let claimed = match self.claimed {
+            0 => None,
+            _ => self.history(AddressKey::claimed(address)),
+        };
+        match claimed.and_then(|history| self.found(history, range)) {
+            Some(found) => Found {
+                since_milliseconds: u64::MAX,
+                ..found
+            },
+            None if assigned.is_none() && claimed.is_none() => self.lookup_prefix(address, 0),
+            None => self.lookup_prefix(address, u64::MAX),
         }
-        self.lookup_claimed(address, range)
-            .unwrap_or_else(|| self.lookup_prefix(address, u64::MAX))
     }
 
     /// Returns the endpoint that `port` of `address` belonged to while the packets were observed.
@@ -135,20 +142,21 @@ impl IndexSnapshot {
             return found;
         };
         let place = self.place(found.endpoint);
-        let of_address = || self.lookup_workload(AddressKey::port(address, port), range);
-        let of_port = match (place.kind, found.certainty) {
+        let of_port = |key| self.lookup_workload(key, place.kind, range);
+        let of_address = || of_port(AddressKey::port(address, port));
+        let by_port = match (place.kind, found.certainty) {
             (EndpointKind::Node, _) => place
                 .node
-                .and_then(|node| self.lookup_workload(AddressKey::node_port(node, port), range))
+                .and_then(|node| of_port(AddressKey::node_port(node, port)))
                 .or_else(of_address)
-                .or_else(|| self.lookup_workload(AddressKey::any_node_port(port), range)),
+                .or_else(|| of_port(AddressKey::any_node_port(port))),
             // Several Services have the address.
             (EndpointKind::Service | EndpointKind::External, Certainty::Ambiguous) => of_address(),
             _ => return found,
         };
-        of_port.map_or(found, |of_port| Found {
+        by_port.map_or(found, |by_port| Found {
             since_milliseconds: u64::MAX,
-            ..of_port
+            ..by_port
         })
     }
 
@@ -160,12 +168,24 @@ impl IndexSnapshot {
             .find(hash, |history| history.key == key)
     }
 
-    /// Returns the endpoint of a port, unless several workloads have it.
-    fn lookup_workload(&self, key: AddressKey, range: TimeRange) -> Option<Found> {
+    /// Returns the endpoint of a port, unless several workloads have it. `kind` is that of the
+    /// address: a port of a node can belong to a pod or Service, any other one to an endpoint of the
+    /// same kind.
+    fn lookup_workload(
+        &self,
+        key: AddressKey,
+        kind: EndpointKind,
+        range: TimeRange,
+    ) -> Option<Found> {
         let found = self.found(self.history(key)?, range)?;
+        let of_port = self.place(found.endpoint).kind;
+        let is_possible = match kind {
+            EndpointKind::Node => of_port != EndpointKind::External,
+            kind => of_port == kind,
+        };
         let is_workload = found.certainty == Certainty::Known
             || self.endpoint(found.endpoint).has_known_workload();
-        is_workload.then_some(found)
+        (is_possible && is_workload).then_some(found)
     }
 
     #[inline]
@@ -179,18 +199,6 @@ impl IndexSnapshot {
             endpoint,
             certainty,
             since_milliseconds: history.sole_since(),
-        })
-    }
-
-    /// Returns the endpoint that claims an address.
-    fn lookup_claimed(&self, address: Address, range: TimeRange) -> Option<Found> {
-        if self.claimed == 0 {
-            return None;
-        }
-        let found = self.found(self.history(AddressKey::claimed(address))?, range)?;
-        Some(Found {
-            since_milliseconds: u64::MAX,
-            ..found
         })
     }
 

@@ -101,19 +101,20 @@ impl IndexWriter {
         }
     }
 
-    /// What endpoints have in common: the workload, the name and the node, if they are the same.
+    /// Returns what endpoints have in common: workload, name, node and topology.
     fn shared_endpoint(&mut self, ids: &[EndpointId]) -> Endpoint {
         let mut all = ids.iter().map(|id| self.index.endpoint(*id));
         // The last one has the highest rank.
         let model = all.next_back().cloned().unwrap_or_default();
         let (mut same_kind, mut same_workload, mut same_name) = (true, true, true);
-        let mut node = model.node;
+        let (mut node, mut topology) = (model.node, model.topology.clone());
         for one in all {
             same_kind &= one.kind == model.kind;
             same_workload &= (&one.namespace, &one.workload_kind, &one.workload_name)
                 == (&model.namespace, &model.workload_kind, &model.workload_name);
             same_name &= one.name == model.name;
             node = node.filter(|node| one.node == Some(*node));
+            topology = topology.filter(|topology| one.topology.as_ref() == Some(topology));
         }
         if same_kind && same_workload {
             let name = if same_name {
@@ -124,6 +125,7 @@ impl IndexWriter {
             return Endpoint {
                 name,
                 node,
+                topology,
                 ..model
             };
         }
@@ -143,7 +145,7 @@ impl IndexWriter {
             workload_kind,
             workload_name: ambiguous,
             node,
-            ..Endpoint::default()
+            topology,
         }
     }
 }

@@ -330,11 +330,13 @@ fn a_claimed_address_belongs_to_its_pod_unless_it_is_assigned() {
         found(&index, 2, NOW + 10, NOW + 10).1,
         Certainty::Unreported
     );
-    // A claimed address is not cached: it can be assigned at any time before.
-    assert_eq!(
-        index.lookup(address(3), range(NOW, NOW)).since_milliseconds,
-        u64::MAX
-    );
+    // A claimed address must not be cached. One that nothing has ever had can be.
+    let since = |last| {
+        index
+            .lookup(address(last), range(NOW, NOW))
+            .since_milliseconds
+    };
+    assert_eq!((since(3), since(9)), (u64::MAX, 0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::parse::{address, cidr, distinct};
 const MAX_ADDRESSES: usize = 256;
 
 /// Lists of addresses, separated by commas, with or without a prefix length.
-const ADDRESS_LISTS: [&str; 24] = [
+const ADDRESS_LISTS: [&str; 25] = [
     "projectcalico.org/IPv4Address",
     "projectcalico.org/IPv6Address",
     "projectcalico.org/IPv4IPIPTunnelAddr",
@@ -33,6 +33,7 @@ const ADDRESS_LISTS: [&str; 24] = [
     "network.cilium.io/ipv6-Ingress-ip",
     "io.cilium.network.ipv4-cilium-host",
     "io.cilium.network.ipv6-cilium-host",
+    "k8s.ovn.org/hybrid-overlay-distributed-router-gateway-ip",
     "node.antrea.io/transport-addresses",
     "k3s.io/internal-ip",
     "k3s.io/external-ip",
@@ -127,7 +128,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>) -> NodeNetworks {
             networks.add_address(text, name);
         }
     }
-    if get(KUBE_OVN_ALLOCATED) == Some("true") {
+    if get(KUBE_OVN_ALLOCATED).is_none_or(|text| text == "true") {
         for text in get(KUBE_OVN_ADDRESS)
             .into_iter()
             .flat_map(|text| text.split(','))
@@ -315,12 +316,15 @@ mod tests {
 
     #[test]
     fn kube_ovn_gives_a_node_an_address_in_the_join_network() {
-        let requested = ("ovn.kubernetes.io/ip_address", "100.65.0.8,fd00:100:65::8");
-        assert_eq!(addresses(&[requested]), [""; 0]);
-        assert_eq!(
-            addresses(&[requested, ("ovn.kubernetes.io/allocated", "true")]),
-            ["100.65.0.8", "fd00:100:65::8"]
-        );
+        let address = ("ovn.kubernetes.io/ip_address", "100.65.0.8,fd00:100:65::8");
+        for (allocated, expected) in [
+            ("true", &["100.65.0.8", "fd00:100:65::8"][..]),
+            ("", &["100.65.0.8", "fd00:100:65::8"]),
+            ("false", &[]),
+        ] {
+            let allocated = ("ovn.kubernetes.io/allocated", allocated);
+            assert_eq!(addresses(&[address, allocated]), expected);
+        }
     }
 
     #[test]

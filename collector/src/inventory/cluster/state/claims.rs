@@ -16,10 +16,10 @@ impl ClusterState {
         begin: Begin,
         now: u64,
     ) {
-        let (Some(pod), true) = (
-            self.pods.get(&uid),
-            !own.is_empty() || self.pod_keys.contains_key(&uid),
-        ) else {
+        if own.is_empty() && !self.pod_keys.contains_key(&uid) {
+            return;
+        }
+        let Some(pod) = self.pods.get(&uid) else {
             return;
         };
         let (id, is_terminated) = (pod.endpoint, pod.is_terminated);
@@ -28,10 +28,13 @@ impl ClusterState {
         for key in before.iter().filter(|key| !keys.contains(**key)) {
             self.writer.unassign(*key, id, now);
         }
-        for key in keys.all() {
+        let own = keys.own.iter().map(|key| (*key, before.contains(key)));
+        let claimed = keys.from_claims.iter();
+        let claimed = claimed.map(|(_, key)| (*key, !begin.is_new));
+        for (key, had) in own.chain(claimed) {
             if is_terminated {
                 self.writer.unassign(key, id, now);
-            } else if begin.in_deletion && before.contains(&key) {
+            } else if begin.in_deletion && had {
                 self.writer.yield_to_next(key, id, now);
             } else {
                 self.assign_to_pod(key, id, begin);
@@ -78,7 +81,13 @@ impl ClusterState {
             let keys = self.pod_keys.entry(pod).or_default();
             keys.from_claims.push((fields.uid, key));
             if let Some(pod) = self.pods.get(&pod).filter(|pod| !pod.is_terminated) {
-                self.writer.assign(key, pod.endpoint, from, lead);
+                let begin = Begin {
+                    from,
+                    lead,
+                    in_deletion: pod.deletion != 0,
+                    is_new: false,
+                };
+                self.assign_to_pod(key, pod.endpoint, begin);
             }
         }
         self.claims.insert(fields.uid, claim);

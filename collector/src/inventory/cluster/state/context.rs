@@ -92,4 +92,6 @@ pub(super) struct Begin {
     pub(super) from: u64,
     pub(super) lead: u64,
     pub(super) in_deletion: bool,
+    /// The pod is received for the first time.
+    pub(super) is_new: bool,
 }

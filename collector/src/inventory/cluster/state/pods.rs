@@ -36,6 +36,7 @@ impl ClusterState {
             from,
             lead,
             in_deletion: fields.deletion.is_some(),
+            is_new: before.is_none(),
         };
         let has_addresses = !fields.is_terminated && !fields.host_network;
         let addresses: &[Address] = if has_addresses {
@@ -85,6 +86,7 @@ impl ClusterState {
             from,
             lead,
             in_deletion,
+            is_new: _,
         } = begin;
         if in_deletion {
             self.writer.assign_in_deletion(key, id, from, lead);

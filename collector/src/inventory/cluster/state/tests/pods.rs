@@ -316,7 +316,7 @@ fn the_topology_labels_of_a_pod_are_used_where_it_has_them() {
         region: "r-pod".into(),
         ..pod("labelled", &["10.1.0.1"])
     };
-    // The collector may not read nodes, or the node is not known yet.
+    // Without the right to read nodes, or before the node is known.
     let elsewhere = PodFields {
         node: "unknown".into(),
         ..labelled.clone()
@@ -328,7 +328,7 @@ fn the_topology_labels_of_a_pod_are_used_where_it_has_them() {
     };
     cluster.list_pods(&[&labelled, &pod("plain", &["10.1.0.2"]), &elsewhere]);
     let topology = |cluster: &mut Scenario, ip| {
-        let (index, found) = cluster.found(ip, 0, 110);
+        let (index, found) = cluster.found(ip, 0, 210);
         let topology = index.endpoint(found.endpoint).topology.clone();
         topology.map(|one| (one.zone.to_string(), one.region.to_string()))
     };
@@ -336,6 +336,26 @@ fn the_topology_labels_of_a_pod_are_used_where_it_has_them() {
     assert_eq!(topology(&mut cluster, "10.1.0.1"), of_pod);
     assert_eq!(topology(&mut cluster, "10.1.0.2"), None);
     assert_eq!(topology(&mut cluster, "10.1.0.3"), of_pod);
+    // Two pods of one workload in two zones have no zone in common.
+    let (source, target) = migration();
+    let source = PodFields {
+        zone: "z1".into(),
+        region: "r1".into(),
+        ..source
+    };
+    let target = PodFields {
+        zone: "z2".into(),
+        region: "r1".into(),
+        addresses: addresses(&["10.1.0.9"]),
+        ..target
+    };
+    let source = PodFields {
+        addresses: addresses(&["10.1.0.9"]),
+        ..source
+    };
+    cluster.changed(&source).changed(&target);
+    assert_eq!(cluster.owner("10.1.0.9", 210), "~vm");
+    assert_eq!(topology(&mut cluster, "10.1.0.9"), None);
 }
 
 #[test]

@@ -149,6 +149,20 @@ fn a_claim_of_two_pods_is_ambiguous_and_missing_in_a_list_it_is_gone() {
 }
 
 #[test]
+fn a_pod_in_deletion_gives_the_address_of_its_claim_to_the_next_pod() {
+    let mut cluster = Scenario::new();
+    let (old, next) = (pod("old", &["10.1.0.1"]), pod("next", &["10.1.0.2"]));
+    let rdma = claim("rdma", &[&old, &next], &["192.0.2.77"]);
+    cluster.at(100).list_pods(&[&old]);
+    cluster.changed(&rdma);
+    cluster.at(200).changed(in_deletion(&old, 230));
+    cluster.at(210).changed(started(next, 205));
+    cluster.assert_owners(&[("192.0.2.77", 150, "old"), ("192.0.2.77", 215, "next")]);
+    cluster.at(230).deleted(&old);
+    cluster.assert_owners(&[("192.0.2.77", 240, "next")]);
+}
+
+#[test]
 fn an_address_that_an_annotation_and_a_claim_have_stays_until_both_are_gone() {
     let mut cluster = Scenario::new();
     let both = claiming("train", &["10.1.0.1"], &["192.0.2.77"]);

@@ -126,6 +126,29 @@ fn the_port_decides_between_services_that_lead_to_one_external_address() {
 }
 
 #[test]
+fn a_control_plane_node_keeps_the_port_of_its_api_server() {
+    let mut cluster = Scenario::new();
+    // The Service `kubernetes` leads to the nodes themselves.
+    cluster
+        .at(100)
+        .changed(node("control-plane", &["10.9.0.1"], &[]));
+    cluster.changed(slice("kubernetes", &["10.9.0.1"], &[6443]));
+    for port in [6443, 22] {
+        assert_eq!(
+            cluster.owner_of_port("10.9.0.1", port, 110),
+            "control-plane"
+        );
+    }
+    // A Service with the node's address as its external IP has its port.
+    cluster.changed(external("ingress", &["10.9.0.1"], 443));
+    assert_eq!(cluster.owner_of_port("10.9.0.1", 443, 110), "ingress");
+    assert_eq!(
+        cluster.owner_of_port("10.9.0.1", 6443, 110),
+        "control-plane"
+    );
+}
+
+#[test]
 fn a_pod_keeps_an_address_that_a_service_without_selector_leads_to() {
     let mut cluster = Scenario::new();
     cluster
