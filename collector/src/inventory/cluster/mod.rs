@@ -1,7 +1,7 @@
 //! Kubernetes: watches the objects that own addresses, and writes them into the index.
 //!
-//! [`fields`] are read of each object, [`watch`] receives the objects, and [`state`] writes them into
-//! the index. This runs on one thread with its own runtime. It publishes a snapshot at most every
+//! `fields` are read of each object, `watch` receives the objects, and `state` writes them into the
+//! index. This runs on one thread with its own runtime. It publishes a snapshot at most every
 //! 25 ms. Workers take it without a lock.
 
 mod access;
