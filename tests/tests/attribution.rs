@@ -1,6 +1,6 @@
-//! Attribution of flow records to pods, nodes, Services and external addresses, with a real API server.
-//! Each test has its own namespace and addresses. Rules about time have event tables of their own in
-//! `collector/src/inventory/cluster/state/tests`.
+//! Attribution of flow records to pods, nodes, Services and external addresses, with a real API
+//! server. Each test has its own namespace and addresses. Rules about time have event tables of
+//! their own in `collector/src/inventory/cluster/state/tests`.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! 200 pods a second are created and deleted, and reuse addresses: no flow is attributed to a pod that
-//! cannot have sent it.
+//! 200 pods a second are created and deleted, and reuse addresses: no flow is attributed to a pod
+//! that cannot have sent it.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::HashMap;
@@ -95,7 +95,8 @@ fn churned(test: &str, late_deletes: bool) {
 
     let verdicts = judge(&truth, &sent, &ours.lines());
     eprintln!(
-        "{:.0} of 200 pods/s, {} pods; flows of one certain sender: {} right, {} ambiguous, {} unknown, \
+        "{:.0} of 200 pods/s, {} pods; flows of one certain sender: {} right, {} ambiguous, \
+         {} unknown, \
          {} wrong",
         truth.rate(),
         truth.holders.len(),

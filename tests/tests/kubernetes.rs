@@ -11,8 +11,8 @@ use serde_json::json;
 
 const NS: &str = "shop";
 
-/// Creates two nodes in two zones, a pod of a Deployment on one and of a StatefulSet on the other, and a
-/// Service.
+/// Creates two nodes in two zones, a pod of a Deployment on one and of a StatefulSet on the other,
+/// and a Service.
 fn fill(server: &ApiServer) {
     let admin = server.admin();
     admin.create(objects::namespace(NS));

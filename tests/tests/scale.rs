@@ -1,6 +1,6 @@
-//! A cluster of 5,000 nodes and 100,000 pods, and 200 pods a second that are created and deleted: the time
-//! until the collector is ready, its memory, and the delay of a change. Takes minutes the first time:
-//! `make scale`.
+//! A cluster of 5,000 nodes and 100,000 pods, and 200 pods a second that are created and deleted:
+//! the time until the collector is ready, its memory, and the delay of a change. Takes minutes the
+//! first time: `make scale`.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,

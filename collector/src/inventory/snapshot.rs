@@ -169,8 +169,8 @@ impl IndexSnapshot {
     }
 
     /// Returns the endpoint of a port, unless several workloads have it. `kind` is that of the
-    /// address: a port of a node can belong to a pod or Service, any other one to an endpoint of the
-    /// same kind.
+    /// address: a port of a node can belong to a pod or Service, any other one to an endpoint of
+    /// the same kind.
     fn lookup_workload(
         &self,
         key: AddressKey,

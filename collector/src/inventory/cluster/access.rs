@@ -34,8 +34,8 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// Returns the access that `setting` describes: `off`; `auto` for the service account of the pod,
-    /// if there is one; else the path of a kubeconfig. Sends no request.
+    /// Returns the access that `setting` describes: `off`; `auto` for the service account of the
+    /// pod, if there is one; else the path of a kubeconfig. Sends no request.
     ///
     /// # Errors
     /// The kubeconfig or the service account cannot be used.

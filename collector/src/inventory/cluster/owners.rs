@@ -1,9 +1,9 @@
 //! The top-level controllers of pods.
 //!
-//! A ReplicaSet or Job stands between a pod and the Deployment, Rollout, CronJob, … that controls it.
-//! Any other controller is the top-level one, whatever its kind. A pod without a controller is named
-//! by a label, else by its own name. A static pod, which its node controls, is named without the
-//! node's name.
+//! A ReplicaSet or Job stands between a pod and the Deployment, Rollout, CronJob, … that controls
+//! it. Any other controller is the top-level one, whatever its kind. A pod without a controller is
+//! named by a label, else by its own name. A static pod, which its node controls, is named without
+//! the node's name.
 
 use std::sync::Arc;
 
@@ -42,7 +42,8 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// Adds or changes a ReplicaSet or Job, of at most `bound`. Returns the pods that waited for it.
+    /// Adds or changes a ReplicaSet or Job, of at most `bound`. Returns the pods that waited for
+    /// it.
     pub(super) fn update(
         &mut self,
         kind: ResourceKind,
@@ -140,8 +141,8 @@ impl Owners {
     }
 }
 
-/// Returns the workload by the name of an owner that is not known: a Deployment's ReplicaSet has its
-/// name and the hash of the template, a CronJob's Job has its name and the minute.
+/// Returns the workload by the name of an owner that is not known: a Deployment's ReplicaSet has
+/// its name and the hash of the template, a CronJob's Job has its name and the minute.
 fn by_name<'a>(pod: &PodFields, kind: &'a str, name: &'a str) -> (&'a str, &'a str) {
     let without = |suffix: &Option<String>| {
         let name = name.strip_suffix(suffix.as_deref()?)?;

@@ -1,9 +1,9 @@
 //! The watches: one task for each kind, which sends updates to one bounded channel.
 //!
 //! A watch starts with a list, streamed if the server supports it, and continues from its
-//! resourceVersion. Failures are retried with a growing delay. If the server denies the first request
-//! twice, the watch is retried at [`FORBIDDEN_RETRY_DELAY`]. An idle watch may be broken, so the
-//! server is asked for one object after [`IDLE_TIMEOUT`].
+//! resourceVersion. Failures are retried with a growing delay. If the server denies the first
+//! request twice, the watch is retried at [`FORBIDDEN_RETRY_DELAY`]. An idle watch may be broken,
+//! so the server is asked for one object after [`IDLE_TIMEOUT`].
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -225,8 +225,8 @@ impl Backoff for RetryDelays {
     }
 }
 
-/// Watches a kind until the watch must be started in another way. Returns `None` when the receiver is
-/// dropped.
+/// Watches a kind until the watch must be started in another way. Returns `None` when the receiver
+/// is dropped.
 async fn watch<K, T>(
     kind: ResourceKind,
     api: &Api<K>,

@@ -2,11 +2,11 @@
 //!
 //! The field names depend on the publisher:
 //!
-//! | | number | organisation | country |
-//! |---|---|---|---|
-//! | GeoLite2, GeoIP2, DB-IP Lite | `autonomous_system_number` | `…_organization` | `country.iso_code`, else `registered_country.iso_code` |
-//! | GeoIP2 Enterprise, DB-IP ISP | both in `traits` | | `country.iso_code` |
-//! | IPinfo | `asn` (`AS64500`) | `as_name`, `name` (ASN database) | `country_code`, `country` (older) |
+//! * GeoLite2, GeoIP2, DB-IP Lite: `autonomous_system_number`, `autonomous_system_organization`,
+//!   `country.iso_code`, else `registered_country.iso_code`;
+//! * GeoIP2 Enterprise, DB-IP ISP: the first two in `traits`, `country.iso_code`;
+//! * IPinfo: `asn` (`AS64500`), `as_name` (`name` in the ASN database), `country_code` (`country` in
+//!   older ones).
 
 use std::net::{IpAddr, Ipv6Addr};
 

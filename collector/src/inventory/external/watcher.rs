@@ -160,7 +160,7 @@ impl ExternalWatcher {
                 Err(error) => {
                     self.published.failures.fetch_add(1, Ordering::Relaxed);
                     if !source.broken {
-                        tracing::warn!(%error, "cannot use changed file; previous content stays in use");
+                        tracing::warn!(%error, "cannot use changed file; keeping previous content");
                     }
                     source.broken = true;
                 }

@@ -218,7 +218,9 @@ mod tests {
 
     const EXAMPLE: &str = "\
 nodes:    [{name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}]
-pods:     [{name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a, workload: {kind: Deployment, name: web}}]
+pods:
+- {name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a,
+   workload: {kind: Deployment, name: web}}
 services: [{name: web, namespace: shop, addresses: [10.96.0.10]}]
 cidrs:    [{cidr: 192.0.2.0/24, name: office}]
 ";
@@ -301,7 +303,8 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
             ("workloads: []", &["workloads", "nodes"]),
             ("nodes: 5", &["line 1"]),
             (
-                "pods: [{name: a, namespace: n, addresses: [10.0.0.1]}, {name: b, namespace: n, addresses: [10.0.0.1]}]",
+                "pods: [{name: a, namespace: n, addresses: [10.0.0.1]},
+                 {name: b, namespace: n, addresses: [10.0.0.1]}]",
                 &["10.0.0.1", "n/a", "n/b"],
             ),
             (

@@ -143,8 +143,8 @@ impl IndexWriter {
 
     //------------ Namespaces --------------------------------------------------------------------
 
-    /// Sets the group of a namespace, or removes it if `group` is empty. Returns false and counts an
-    /// overflow if the limit is reached.
+    /// Sets the group of a namespace, or removes it if `group` is empty. Returns false and counts
+    /// an overflow if the limit is reached.
     pub fn set_namespace_group(&mut self, namespace: &str, group: &str) -> bool {
         let known = self.index.namespace_group(namespace);
         if known == group {

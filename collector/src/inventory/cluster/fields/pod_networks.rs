@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn multus_reports_the_addresses_of_all_interfaces() {
         let status = r#"[
-            {"name": "cbr0", "interface": "eth0", "ips": ["10.244.3.9"], "default": true, "dns": {}},
+            {"name": "cbr0", "interface": "eth0", "ips": ["10.244.3.9"], "default": true},
             {"name": "media/sriov-a", "interface": "net1", "ips": ["192.168.77.4", "fd00:77::4"],
              "mac": "02:00:00:00:77:04", "dns": {}},
             {"name": "media/l2-only", "interface": "net2", "mac": "02:00:00:00:77:05", "dns": {}}

@@ -95,7 +95,7 @@ mod tests {
                 ],
                 "devices": [
                     {"driver": "nic.example.com", "pool": "n1", "device": "nic0",
-                     "networkData": {"interfaceName": "net1", "hardwareAddress": "02:00:00:00:00:01",
+                     "networkData": {"interfaceName": "net1",
                                      "ips": ["192.0.2.77/24", "2001:db8::77/64"]}},
                     {"driver": "gpu.example.com", "pool": "n1", "device": "gpu0"},
                     {"driver": "nic.example.com", "pool": "n1", "device": "nic1",

@@ -153,8 +153,8 @@ impl Scenario {
         (index, found)
     }
 
-    /// Returns what an address belongs to at a time: a name; `~WORKLOAD` if several endpoints of one
-    /// workload have it; `?NODE` for an unreported pod; an empty text for an external address.
+    /// Returns what an address belongs to at a time: a name; `~WORKLOAD` if several endpoints of
+    /// one workload have it; `?NODE` for an unreported pod; an empty text for an external address.
     fn owner(&mut self, address: &str, seconds: u64) -> String {
         self.owner_of_port(address, 0, seconds)
     }
