@@ -1,6 +1,7 @@
 //! Event tables: updates of the watches in simulated time, and what the index answers.
 
 mod lists;
+mod memory;
 mod model;
 mod nodes;
 mod pods;
