@@ -89,7 +89,9 @@ impl<'a> End<'a> {
         of_pod: impl Fn(&'a Topology) -> &'a str,
         of_node: impl Fn(&'a Node) -> &'a str,
     ) -> &'a str {
-        let pod = self.endpoint.topology.as_deref().map_or("", of_pod);
+        let topology = self.endpoint.topology;
+        let topology = topology.and_then(|id| self.index.topology(id));
+        let pod = topology.map_or("", of_pod);
         if pod.is_empty() {
             self.node().map_or("", of_node)
         } else {

@@ -1,5 +1,6 @@
 //! Endpoints and nodes: what an address resolves to.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::external::ExternalId;
@@ -95,7 +96,7 @@ pub struct Endpoint {
     /// Node that the endpoint is or runs on.
     pub node: Option<NodeId>,
     /// Topology from the pod's own labels. Takes precedence over that of the node.
-    pub topology: Option<Arc<Topology>>,
+    pub topology: Option<TopologyId>,
 }
 
 impl Endpoint {
@@ -125,6 +126,11 @@ pub struct Place {
     /// Node that the endpoint is or runs on.
     pub node: Option<NodeId>,
 }
+
+/// Identifies a [`Topology`]: a position in the topology table of
+/// [`IndexSnapshot`](super::IndexSnapshot), plus one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TopologyId(pub NonZeroU16);
 
 /// Topology labels of a pod. Kubernetes 1.35 copies them from the node when the pod is scheduled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -21,7 +21,7 @@ pub mod writer;
 pub use address_key::{AddressKey, TransportPort};
 pub use builder::IndexBuilder;
 pub use clock_reading::ClockReading;
-pub use endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, Place, Topology};
+pub use endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, Place, Topology, TopologyId};
 pub use snapshot::{Certainty, Found, IndexSizes, IndexSnapshot};
 pub use time_range::TimeRange;
 pub use writer::{Bounds, IndexWriter};

@@ -18,7 +18,9 @@ use hashbrown::{HashMap, HashTable};
 use super::address_history::{AddressHistory, Assignee, Assignment};
 use super::address_key::{AddressKey, TransportPort};
 use super::chunked_table::ChunkedTable;
-use super::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, Place};
+use super::endpoint::{
+    Endpoint, EndpointId, EndpointKind, Node, NodeId, Place, Topology, TopologyId,
+};
 use super::time_range::TimeRange;
 use crate::interval_map::IntervalMap;
 
@@ -39,6 +41,7 @@ pub struct IndexSnapshot {
     pub(super) places: ChunkedTable<Place>,
     pub(super) endpoints: ChunkedTable<Arc<Endpoint>>,
     pub(super) nodes: ChunkedTable<Arc<Node>>,
+    pub(super) topologies: Arc<Vec<Topology>>,
     pub(super) node_by_name: Arc<HashMap<Arc<str>, NodeId, RandomState>>,
     pub(super) namespace_groups: Arc<HashMap<Arc<str>, Arc<str>, RandomState>>,
     /// How long an assignment that has ended is kept.
@@ -245,6 +248,12 @@ impl IndexSnapshot {
             Some(node) => node,
             None => &EMPTY_NODE,
         }
+    }
+
+    /// Returns the topology of a pod's own labels.
+    #[must_use]
+    pub fn topology(&self, id: TopologyId) -> Option<&Topology> {
+        self.topologies.get(usize::from(id.0.get()).checked_sub(1)?)
     }
 
     /// Returns the node with this name.

@@ -13,6 +13,7 @@ mod shared;
 mod tests;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -21,9 +22,12 @@ use ipnet::IpNet;
 
 use super::address_key::AddressKey;
 use super::clock_reading::ClockReading;
-use super::endpoint::{Endpoint, EndpointId, NodeId, Topology};
+use super::endpoint::{Endpoint, EndpointId, NodeId, Topology, TopologyId};
 use super::snapshot::{IndexSizes, IndexSnapshot, PrefixOwner, SHARDS, Shard};
 use id_pool::IdPool;
+
+/// Maximum number of combinations of zone and region in labels of pods.
+const MAX_TOPOLOGIES: usize = 4096;
 
 /// Names are pruned when there are more than this, and twice as many as after the last pruning.
 const MIN_NAMES_TO_PRUNE: usize = 1024;
@@ -64,7 +68,7 @@ pub struct IndexWriter {
     node_ids: IdPool,
     names: HashSet<Arc<str>, RandomState>,
     names_at_last_pruning: usize,
-    topologies: HashSet<Arc<Topology>, RandomState>,
+    topologies: HashMap<Topology, TopologyId, RandomState>,
     prefixes: HashMap<IpNet, Vec<PrefixOwner>, RandomState>,
     prefixes_changed: bool,
     /// Endpoints that stand for several, and their number of users.
@@ -102,6 +106,7 @@ impl IndexWriter {
                 places: Default::default(),
                 endpoints: Default::default(),
                 nodes: Default::default(),
+                topologies: Arc::default(),
                 node_by_name: Arc::default(),
                 namespace_groups: Arc::default(),
                 kept_milliseconds: bounds.kept_milliseconds,
@@ -120,7 +125,7 @@ impl IndexWriter {
             node_ids: IdPool::new(bounds.nodes),
             names: HashSet::default(),
             names_at_last_pruning: 0,
-            topologies: HashSet::default(),
+            topologies: HashMap::default(),
             prefixes: HashMap::default(),
             prefixes_changed: true,
             shared: HashMap::default(),
@@ -166,8 +171,9 @@ impl IndexWriter {
         new
     }
 
-    /// Returns a shared topology, or `None` if both labels are empty.
-    pub fn topology(&mut self, zone: &str, region: &str) -> Option<Arc<Topology>> {
+    /// Returns the id of a topology. `None` if both labels are empty, or if there are
+    /// [`MAX_TOPOLOGIES`] others: ids are not reused.
+    pub fn topology(&mut self, zone: &str, region: &str) -> Option<TopologyId> {
         if zone.is_empty() && region.is_empty() {
             return None;
         }
@@ -175,10 +181,18 @@ impl IndexWriter {
             zone: self.intern(zone),
             region: self.intern(region),
         };
-        let known = self
-            .topologies
-            .get_or_insert_with(&topology, |topology| Arc::new(topology.clone()));
-        Some(Arc::clone(known))
+        if let Some(known) = self.topologies.get(&topology) {
+            return Some(*known);
+        }
+        if self.topologies.len() >= MAX_TOPOLOGIES {
+            return None;
+        }
+        let topologies = Arc::make_mut(&mut self.index.topologies);
+        topologies.push(topology.clone());
+        let id = u16::try_from(topologies.len()).ok()?;
+        let id = TopologyId(NonZeroU16::new(id)?);
+        self.topologies.insert(topology, id);
+        Some(id)
     }
 
     /// Sets the clocks. Assignments and nodes whose end is longer ago than the retention time are
@@ -203,7 +217,6 @@ impl IndexWriter {
         self.forget_nodes(oldest);
         let names = self.names.len();
         if names > MIN_NAMES_TO_PRUNE && names / 2 > self.names_at_last_pruning {
-            self.topologies.retain(|one| Arc::strong_count(one) > 1);
             self.names.retain(|name| Arc::strong_count(name) > 1);
             self.names_at_last_pruning = self.names.len();
         }

@@ -107,14 +107,14 @@ impl IndexWriter {
         // The last one has the highest rank.
         let model = all.next_back().cloned().unwrap_or_default();
         let (mut same_kind, mut same_workload, mut same_name) = (true, true, true);
-        let (mut node, mut topology) = (model.node, model.topology.clone());
+        let (mut node, mut topology) = (model.node, model.topology);
         for one in all {
             same_kind &= one.kind == model.kind;
             same_workload &= (&one.namespace, &one.workload_kind, &one.workload_name)
                 == (&model.namespace, &model.workload_kind, &model.workload_name);
             same_name &= one.name == model.name;
             node = node.filter(|node| one.node == Some(*node));
-            topology = topology.filter(|topology| one.topology.as_ref() == Some(topology));
+            topology = topology.filter(|topology| one.topology == Some(*topology));
         }
         if same_kind && same_workload {
             let name = if same_name {

@@ -481,18 +481,20 @@ fn a_change_copies_only_its_shard_and_chunk() {
 }
 
 #[test]
-fn topologies_and_names_are_stored_once_and_pruned() {
+fn names_are_pruned_and_the_number_of_topologies_is_limited() {
     let mut writer = writer_with(Bounds::default());
-    let topology = writer.topology("z1", "r1").unwrap();
-    assert!(Arc::ptr_eq(
-        &topology,
-        &writer.topology("z1", "r1").unwrap()
-    ));
+    let first = writer.topology("z1", "r1").unwrap();
+    assert_eq!(writer.topology("z1", "r1"), Some(first));
     assert_eq!(writer.topology("", ""), None);
-    drop(topology);
-    for number in 0..3000 {
+    for number in 0..2 * MAX_TOPOLOGIES {
+        writer.topology(&format!("zone {number}"), "r1");
         writer.intern(&format!("name {number}"));
     }
+    assert_eq!(writer.topology("z2", "r1"), None);
+    let index = writer.current();
+    let topology = index.topology(first).unwrap();
+    assert_eq!((&*topology.zone, &*topology.region), ("z1", "r1"));
+    assert_eq!(index.topologies.len(), MAX_TOPOLOGIES);
     writer.expire();
-    assert!(writer.topologies.is_empty() && writer.names.len() < 10);
+    assert!(writer.names.len() < MAX_TOPOLOGIES + 10);
 }

@@ -329,8 +329,9 @@ fn the_topology_labels_of_a_pod_are_used_where_it_has_them() {
     cluster.list_pods(&[&labelled, &pod("plain", &["10.1.0.2"]), &elsewhere]);
     let topology = |cluster: &mut Scenario, ip| {
         let (index, found) = cluster.found(ip, 0, 210);
-        let topology = index.endpoint(found.endpoint).topology.clone();
-        topology.map(|one| (one.zone.to_string(), one.region.to_string()))
+        let topology = index.endpoint(found.endpoint).topology?;
+        let topology = index.topology(topology)?;
+        Some((topology.zone.to_string(), topology.region.to_string()))
     };
     let of_pod = Some(("z-pod".to_owned(), "r-pod".to_owned()));
     assert_eq!(topology(&mut cluster, "10.1.0.1"), of_pod);
