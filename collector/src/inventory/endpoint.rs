@@ -8,7 +8,7 @@ use super::external::ExternalId;
 /// Identifies one side of a flow. Values below [`Self::MAX_COUNT`] are positions in the endpoint
 /// table of [`IndexSnapshot`](super::IndexSnapshot). Higher values are external addresses with
 /// known attributes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(pub u32);
 
 impl EndpointId {

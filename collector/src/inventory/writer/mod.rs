@@ -12,7 +12,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use ipnet::IpNet;
 use super::address_key::AddressKey;
 use super::clock_reading::ClockReading;
 use super::endpoint::{Endpoint, EndpointId, NodeId, Topology, TopologyId};
-use super::snapshot::{IndexSizes, IndexSnapshot, PrefixOwner, SHARDS, Shard};
+use super::snapshot::{IndexSizes, IndexSnapshot, SHARDS, Shard};
 use id_pool::IdPool;
 
 /// Maximum number of combinations of zone and region in labels of pods.
@@ -69,7 +69,8 @@ pub struct IndexWriter {
     names: HashSet<Arc<str>, RandomState>,
     names_at_last_pruning: usize,
     topologies: HashMap<Topology, TopologyId, RandomState>,
-    prefixes: HashMap<IpNet, Vec<PrefixOwner>, RandomState>,
+    /// Prefixes with their endpoints, and whether a lookup is unreported.
+    prefixes: BTreeMap<(IpNet, EndpointId), bool>,
     prefixes_changed: bool,
     /// Endpoints that stand for several, and their number of users.
     shared: HashMap<Endpoint, (EndpointId, u32), RandomState>,
@@ -126,7 +127,7 @@ impl IndexWriter {
             names: HashSet::default(),
             names_at_last_pruning: 0,
             topologies: HashMap::default(),
-            prefixes: HashMap::default(),
+            prefixes: BTreeMap::new(),
             prefixes_changed: true,
             shared: HashMap::default(),
             shared_prefixes: Vec::new(),

@@ -13,37 +13,25 @@ impl IndexWriter {
     /// Returns an endpoint that `prefix` is assigned to.
     #[must_use]
     pub fn prefix_owner(&self, prefix: IpNet) -> Option<EndpointId> {
-        let owners = self.prefixes.get(&prefix.trunc())?;
-        owners.first().map(|owner| owner.endpoint)
+        let prefix = prefix.trunc();
+        let from = self.prefixes.range((prefix, EndpointId::EXTERNAL)..);
+        let mut owners = from.take_while(|((other, _), _)| *other == prefix);
+        owners.next().map(|((_, endpoint), _)| *endpoint)
     }
 
     /// Assigns the addresses in `prefix` that are not assigned themselves. `unreported`: see
     /// [`Certainty::Unreported`](crate::inventory::Certainty::Unreported).
     pub fn assign_prefix(&mut self, prefix: IpNet, endpoint: EndpointId, unreported: bool) {
-        let owner = PrefixOwner {
-            endpoint,
-            unreported,
-        };
-        let owners = self.prefixes.entry(prefix.trunc()).or_default();
-        if endpoint != EndpointId::EXTERNAL && !owners.contains(&owner) {
-            owners.retain(|one| one.endpoint != endpoint);
-            owners.push(owner);
-            self.prefixes_changed = true;
+        if endpoint != EndpointId::EXTERNAL {
+            let key = (prefix.trunc(), endpoint);
+            self.prefixes_changed |= self.prefixes.insert(key, unreported) != Some(unreported);
         }
     }
 
     /// Ends the assignment of `prefix` to `endpoint`.
     pub fn unassign_prefix(&mut self, prefix: IpNet, endpoint: EndpointId) {
-        let prefix = prefix.trunc();
-        let Some(owners) = self.prefixes.get_mut(&prefix) else {
-            return;
-        };
-        let before = owners.len();
-        owners.retain(|owner| owner.endpoint != endpoint);
-        self.prefixes_changed |= owners.len() != before;
-        if owners.is_empty() {
-            self.prefixes.remove(&prefix);
-        }
+        let key = (prefix.trunc(), endpoint);
+        self.prefixes_changed |= self.prefixes.remove(&key).is_some();
     }
 
     /// Builds the prefixes of the next snapshot, if they have changed.
@@ -51,23 +39,25 @@ impl IndexWriter {
         if !std::mem::take(&mut self.prefixes_changed) {
             return;
         }
-        let prefixes = std::mem::take(&mut self.prefixes);
-        let mut ranges = Vec::with_capacity(prefixes.len());
+        let mut ranges: Vec<AddressRange<u128, PrefixOwner>> = Vec::new();
         let mut shared = Vec::new();
-        for (prefix, owners) in &prefixes {
-            let owner = match owners.as_slice() {
-                [] => continue,
-                [owner] => *owner,
-                several => {
-                    let ids: Vec<EndpointId> = several.iter().map(|one| one.endpoint).collect();
-                    let endpoint = self.acquire_shared(&ids);
-                    shared.push(endpoint);
-                    PrefixOwner {
-                        endpoint,
-                        unreported: true,
-                    }
-                }
+        let prefixes = std::mem::take(&mut self.prefixes);
+        let mut all = prefixes.iter().peekable();
+        while let Some(((prefix, endpoint), unreported)) = all.next() {
+            let mut owner = PrefixOwner {
+                endpoint: *endpoint,
+                unreported: *unreported,
             };
+            let mut owners = vec![];
+            while let Some(((_, other), _)) = all.next_if(|((other, _), _)| other == prefix) {
+                owners.push(*other);
+            }
+            if !owners.is_empty() {
+                owners.push(*endpoint);
+                owner.endpoint = self.acquire_shared(&owners);
+                owner.unreported = true;
+                shared.push(owner.endpoint);
+            }
             ranges.push(AddressRange::of(*prefix, owner));
         }
         self.prefixes = prefixes;

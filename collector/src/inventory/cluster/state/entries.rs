@@ -81,7 +81,6 @@ pub(super) struct NodeEntry {
     /// The pods of the node that are known only by a pod CIDR.
     pub(super) pods: EndpointId,
     pub(super) fields: Box<NodeFields>,
-    pub(super) assigned: NodeAddresses,
     pub(super) list: u32,
 }
 

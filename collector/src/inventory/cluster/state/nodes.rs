@@ -40,8 +40,17 @@ impl ClusterState {
             pool: self.writer.intern(&fields.pool),
         };
         self.writer.set_node(id, node);
-        let (endpoint, pods, assigned) = match before {
-            Some(before) => (before.endpoint, before.pods, before.assigned),
+        let cilium = self
+            .cilium_nodes
+            .get(&*fields.name)
+            .map(|(fields, _)| fields);
+        let new = NodeAddresses::of(&fields, cilium);
+        let (endpoint, pods, old) = match before {
+            Some(before) => (
+                before.endpoint,
+                before.pods,
+                NodeAddresses::of(&before.fields, cilium),
+            ),
             None => (
                 self.node_endpoint(id, &fields.name),
                 self.unreported_pods(id),
@@ -54,21 +63,20 @@ impl ClusterState {
             endpoint,
             pods,
             fields: Box::new(fields),
-            assigned,
             list: context.list,
         };
+        self.assign_node(&node, &old, &new, context);
         self.nodes.insert(uid, node);
-        self.assign_node(uid, context);
     }
 
     /// Assigns what is new of a node, and unassigns what it does not have any more.
-    fn assign_node(&mut self, uid: u128, context: UpdateContext) {
-        let Some(node) = self.nodes.get_mut(&uid) else {
-            return;
-        };
-        let cilium = self.cilium_nodes.get(&*node.fields.name);
-        let new = NodeAddresses::of(&node.fields, cilium.map(|(fields, _)| fields));
-        let old = std::mem::replace(&mut node.assigned, new.clone());
+    fn assign_node(
+        &mut self,
+        node: &NodeEntry,
+        old: &NodeAddresses,
+        new: &NodeAddresses,
+        context: UpdateContext,
+    ) {
         let (endpoint, pods) = (node.endpoint, node.pods);
         let (from, lead) = context.begin(node.fields.created);
         let gone = old.addresses.iter();
@@ -80,21 +88,15 @@ impl ClusterState {
             self.writer
                 .assign(AddressKey::address(*address), endpoint, from, lead);
         }
-        for cidr in old
-            .pod_cidrs
-            .iter()
-            .filter(|one| !new.pod_cidrs.contains(one))
-        {
+        let gone = old.pod_cidrs.iter();
+        for cidr in gone.filter(|one| !new.pod_cidrs.contains(one)) {
             self.writer.unassign_prefix(*cidr, pods);
         }
         for cidr in &new.pod_cidrs {
             self.writer.assign_prefix(*cidr, pods, true);
         }
-        for gateway in old
-            .gateways
-            .iter()
-            .filter(|one| !new.gateways.contains(one))
-        {
+        let gone = old.gateways.iter();
+        for gateway in gone.filter(|one| !new.gateways.contains(one)) {
             self.writer.unassign_prefix(gateway.prefix, endpoint);
         }
         for gateway in &new.gateways {
@@ -139,16 +141,10 @@ impl ClusterState {
 
     /// Ends the assignments of a node that was removed from the nodes.
     pub(super) fn remove_node(&mut self, uid: u128, node: NodeEntry) {
-        for address in &node.assigned.addresses {
-            self.writer
-                .unassign(AddressKey::address(*address), node.endpoint, self.now);
-        }
-        for cidr in &node.assigned.pod_cidrs {
-            self.writer.unassign_prefix(*cidr, node.pods);
-        }
-        for gateway in &node.assigned.gateways {
-            self.writer.unassign_prefix(gateway.prefix, node.endpoint);
-        }
+        let cilium = self.cilium_nodes.get(&*node.fields.name);
+        let old = NodeAddresses::of(&node.fields, cilium.map(|(fields, _)| fields));
+        let context = self.change_context(ResourceKind::Nodes);
+        self.assign_node(&node, &old, &NodeAddresses::default(), context);
         // A node with this name may have been created again already.
         if self.node_objects.get(&node.id) == Some(&uid) {
             self.node_objects.remove(&node.id);
@@ -170,24 +166,34 @@ impl ClusterState {
             None if is_full => return,
             _ => {}
         }
-        self.cilium_nodes
-            .insert(Arc::clone(&name), (fields, context.list));
-        self.assign_node_named(&name, context);
+        let new = (fields, context.list);
+        let old = self.cilium_nodes.insert(Arc::clone(&name), new);
+        self.cilium_changed(&name, old.map(|(fields, _)| fields), context);
     }
 
     /// A CiliumNode was deleted.
     pub(super) fn cilium_node_deleted(&mut self, name: &str) {
-        if self.cilium_nodes.remove(name).is_some() {
+        if let Some((old, _)) = self.cilium_nodes.remove(name) {
             let context = self.change_context(ResourceKind::CiliumNodes);
-            self.assign_node_named(name, context);
+            self.cilium_changed(name, Some(old), context);
         }
     }
 
-    fn assign_node_named(&mut self, name: &str, context: UpdateContext) {
+    fn cilium_changed(
+        &mut self,
+        name: &str,
+        old: Option<CiliumNodeFields>,
+        context: UpdateContext,
+    ) {
         let id = self.writer.node_named(name);
         let uid = id.and_then(|id| self.node_objects.get(&id).copied());
-        if let Some(uid) = uid {
-            self.assign_node(uid, context);
-        }
+        let Some((uid, node)) = uid.and_then(|uid| self.nodes.remove_entry(&uid)) else {
+            return;
+        };
+        let new = self.cilium_nodes.get(name).map(|(fields, _)| fields);
+        let new = NodeAddresses::of(&node.fields, new);
+        let old = NodeAddresses::of(&node.fields, old.as_ref());
+        self.assign_node(&node, &old, &new, context);
+        self.nodes.insert(uid, node);
     }
 }

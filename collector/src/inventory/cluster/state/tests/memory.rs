@@ -13,7 +13,13 @@ fn a_pod_takes_a_few_hundred_octets() {
     let measured = allocation_counter::measure(|| {
         for number in 0..NODES {
             let address = format!("10.9.{}.{}", number / 250, number % 250 + 1);
-            cluster.changed(node(&format!("node-{number}"), &[&address], &[]));
+            let cidr = format!("10.{}.{}.0/24", 100 + (number >> 8), number & 0xff);
+            let first_host = cidr.replace("0/24", "1");
+            let machine = NodeFields {
+                gateways: vec![gateway(&first_host, true)],
+                ..node(&format!("node-{number}"), &[&address], &[&cidr])
+            };
+            cluster.changed(machine);
         }
         for number in 0..PODS {
             let workload = number / 5;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use flowproto::Address;
 
 use super::super::fields::{
-    CiliumNodeFields, Controller, EndpointSliceFields, NamespaceFields, NodeFields, OwnerFields,
-    PodFields, ResourceClaimFields, ServiceFields,
+    CiliumNodeFields, Controller, EndpointSliceFields, Gateway, NamespaceFields, NodeFields,
+    OwnerFields, PodFields, ResourceClaimFields, ServiceFields,
 };
 use super::super::health::Health;
 use super::super::resource_kind::ResourceKind;
@@ -346,5 +346,12 @@ fn service(name: &str, service_addresses: &[&str]) -> ServiceFields {
         name: name.into(),
         addresses: addresses(service_addresses),
         ..ServiceFields::default()
+    }
+}
+
+fn gateway(text: &str, is_guess: bool) -> Gateway {
+    Gateway {
+        prefix: address(text).to_ip().into(),
+        is_guess,
     }
 }

@@ -1,12 +1,4 @@
-use super::super::super::fields::Gateway;
 use super::*;
-
-fn gateway(text: &str, is_guess: bool) -> Gateway {
-    Gateway {
-        prefix: address(text).to_ip().into(),
-        is_guess,
-    }
-}
 
 fn cilium(name: &str, cilium_addresses: &[&str], pod_cidrs: &[&str]) -> CiliumNodeFields {
     CiliumNodeFields {
