@@ -1,42 +1,41 @@
 #!/usr/bin/env bash
-# All tests. The last lines say what ran, what was skipped and why; the exit code is 1 if any failed.
+# All tests. The last lines list the results. The exit code is 1 if a test fails, or, in CI, if a test is
+# skipped that .ci/skips.txt does not list.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 cat <<'WHAT'
-make test does, in this order:
+make test:
   1. installs the packages that the tests need (deploy/deps.sh test)
-  2. check: formatting, lints and documentation without a warning (make check)
-  3. images: static binaries, both container images and Debian packages, without a container engine
-     (make images deb)
-  4. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, kept in
-     ~/.cache/kipfix: ten minutes the first time, nothing afterwards
-  5. tests: those of every crate, those binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a
-     real API server, live captures in network namespaces of their own
-  6. the cluster: the chart on a real cluster of three nodes made here; beside it what can wait for a
-     processor: the demo, captures with known truth, what is exported and relayed, the chart by itself
-What this machine cannot do is skipped, and said.
-On two cores that takes about 12 minutes, with nothing built before about 35.
+  2. checks: format, lints, documentation, layering, words, dependencies (make check)
+  3. images: static binaries, container images and Debian packages (make images deb)
+  4. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, cached in
+     ~/.cache/kipfix (ten minutes the first time)
+  5. tests: all crates, the binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a real
+     API server, live captures in network namespaces
+  6. cluster: the chart on a real cluster of three nodes. In parallel: tests that do not measure time
+Tests that cannot run on this machine are skipped and listed.
+On two cores it takes about 12 minutes, and about 40 minutes the first time.
 WHAT
 
 deploy/deps.sh test || exit 1
 
-# Leaves nothing behind, neither files nor what runs beside; what guards the cluster tidies up by itself.
+# Removes files and the background process. A guard process removes the cluster.
 end() {
-    [ ! -e "$beside/pid" ] || kill -- "-$(cat "$beside/pid")" 2>/dev/null
-    rm -rf "$log" "$KIPFIX_SKIPPED" "$beside"
+    [ ! -e "$background/pid" ] || kill -- "-$(cat "$background/pid")" 2>/dev/null
+    rm -rf "$log" "$KIPFIX_SKIPPED" "$background"
 }
 
 log=$(mktemp)
-# A test that cannot run here passes for cargo and adds `skipped: NAME: reason` to this file.
+# A test that cannot run on this machine passes and adds `skipped: NAME: REASON` to this file.
 KIPFIX_SKIPPED=$(mktemp)
 export KIPFIX_SKIPPED
-beside=$(mktemp -d)
+background=$(mktemp -d)
 trap end EXIT
 passed=0 failed=0 skipped=0
 ran=()
 
-# Runs a step whose success is one result.
+# Runs a step that counts as one test.
 step() {
     local name=$1
     shift
@@ -51,7 +50,7 @@ step() {
     fi
 }
 
-# Runs a step of cargo tests and adds up what they report.
+# Runs cargo tests and adds up their results.
 tests() {
     local name=$1
     shift
@@ -63,7 +62,7 @@ tests() {
         sed -n 's/.*test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 \2 \3/p' "$log" |
             awk '{ ok += $1; bad += $2; ignored += $3 } END { print ok + 0, bad + 0, ignored + 0 }'
     )
-    # It did not compile, or ended before it could report.
+    # It did not compile, or ended before its report.
     if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1
     fi
@@ -71,36 +70,33 @@ tests() {
     ran+=("$name: $ok passed, $bad failed, $ignored marked as ignored")
 }
 
-# Runs a command beside what follows, as a process group of its own, for shown() to show.
+# Runs a command in the background, as a process group, for finish().
 begin() {
     set -m
-    { "$@"; echo $? >"$beside/status"; } >"$beside/said" 2>&1 </dev/null &
+    { "$@"; echo $? >"$background/status"; } >"$background/output" 2>&1 </dev/null &
     set +m
-    echo $! >"$beside/pid"
+    echo $! >"$background/pid"
 }
 
-# Shows what that command said and says until its end, and passes its status on.
-shown() {
-    tail -n +1 --follow --pid="$(cat "$beside/pid")" "$beside/said"
-    rm "$beside/pid"
-    return "$(cat "$beside/status")"
+# Shows the output of that command until its end, and returns its status.
+finish() {
+    tail -n +1 --follow --pid="$(cat "$background/pid")" "$background/output"
+    rm "$background/pid"
+    return "$(cat "$background/status")"
 }
 
-# `--test NAME` for each name that is given.
+# Prints `--test NAME` for each name.
 files() {
     printf -- '--test\n%s\n' "$@"
 }
 
-step "formatting" cargo fmt --all --check
-step "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-step "documentation" env RUSTDOCFLAGS="-D warnings" \
-    cargo doc --workspace --no-deps --locked --document-private-items --quiet
+step "checks" make --no-print-directory check
 step "images" make --no-print-directory images
 step "Debian packages" make --no-print-directory deb
-# What is tested is what is shipped.
+# The tests use the binaries of the images.
 KIPFIX_BIN=$(deploy/images/static.sh)
 export KIPFIX_BIN
-# Where Go is not, the tests that need these say so.
+# Without Go, the tests that need these programs are skipped.
 if command -v go >/dev/null; then
     step "peers" tests/cluster/build.sh
     step "goflow2" tests/go_program.sh goflow2
@@ -108,8 +104,7 @@ if command -v go >/dev/null; then
     step "Grafana's schema" tests/go_program.sh schema
 fi
 
-# Test files that take their time and do not judge how fast something happens. All others have the machine to
-# themselves.
+# Test files that do not measure time. They run in parallel with the cluster tests.
 patient=(chart dashboards export readme relay restarts transport truth)
 mapfile -t others < <(
     cargo metadata --locked --no-deps --format-version 1 |
@@ -123,15 +118,25 @@ tests "tests" "${run[@]}" --lib --bins $(files "${others[@]}")
 tests "examples in the documentation" "${run[@]}" --doc
 begin "${run[@]}" --test e2e
 tests "patient tests" "${run[@]}" $(files "${patient[@]}")
-tests "the cluster's tests" shown
+tests "cluster tests" finish
 
 echo
-echo "== what ran"
+echo "== results"
 printf '%s\n' "${ran[@]}"
 unable=$(cut -d: -f2 "$KIPFIX_SKIPPED" | sort -u | wc -l)
 if [ "$unable" -gt 0 ]; then
-    echo "== what passed without doing anything, and why"
+    echo "== skipped"
     sort -u "$KIPFIX_SKIPPED"
+fi
+# Whole lines `NAME: REASON` that match no pattern of the list.
+unexpected=$(sed 's/^skipped: //' "$KIPFIX_SKIPPED" | sort -u | grep -vxEf <(grep -v '^#' .ci/skips.txt))
+if [ -n "$unexpected" ]; then
+    echo "== skipped, but not listed in .ci/skips.txt"
+    echo "$unexpected"
+    # On a developer's machine, a missing program or missing root is not a failure.
+    if [ -n "${CI:-}" ]; then
+        failed=$((failed + $(echo "$unexpected" | wc -l)))
+    fi
 fi
 echo "$((passed - unable)) passed, $failed failed, $((skipped + unable)) skipped"
 [ "$failed" -eq 0 ]

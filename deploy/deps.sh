@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages that are missing for a purpose: demo, images (or Debian packages), fuzz or test.
-# As root or with password-less sudo; otherwise prints the one command to run and fails.
-# No service that comes along is started, now or at the next boot.
+# Installs missing Debian or Ubuntu packages for a purpose: demo, images (or Debian packages), fuzz or test.
+# As root or with password-less sudo. Otherwise it prints the command to run and fails. Installed services are not
+# started or enabled.
 set -euo pipefail
 
 build=(gcc libc6-dev libpcap-dev make pkg-config)
@@ -47,7 +47,7 @@ if [ "$1" = fuzz ] && ! command -v cargo-fuzz >/dev/null; then
     cargo install --quiet --locked cargo-fuzz
 fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    echo "not Debian or Ubuntu: please see yourself that there is what these packages bring: ${wanted[*]}" >&2
+    echo "not Debian or Ubuntu: install the equivalents of these packages: ${wanted[*]}" >&2
     exit 0
 fi
 
@@ -92,7 +92,7 @@ install() {
 }
 log=$(mktemp)
 trap 'cleanup; rm -f "$log"' EXIT
-# The package lists may be absent (containers) or old: then they are fetched, once.
+# The package lists may be missing or old: fetch them once.
 if ! install "$log"; then
     if ! { "${as_root[@]}" apt-get update --quiet && install "$log"; } >>"$log" 2>&1; then
         tail -n 20 "$log" >&2
@@ -101,7 +101,7 @@ if ! install "$log"; then
     fi
 fi
 
-# Only what was just installed: a service that was there before is somebody's.
+# Only services of packages that were just installed.
 if [ -d /run/systemd/system ]; then
     for package in "${missing[@]}"; do
         dpkg-query -L "$package" | sed -n 's,.*/systemd/system/\([^/@]*\.service\)$,\1,p' |

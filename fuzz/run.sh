@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes every target, or those named, two at a time where there are as many cores. FUZZ_SECONDS: how long each.
-# Fails where one fails, and says where the input is.
+# Fuzzes all targets, or the named ones, two at a time on two cores. FUZZ_SECONDS: duration of each. Fails if a
+# target fails, and prints the path of the input.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,8 +15,7 @@ else
     done
 fi
 
-# Ours has no unsafe code, so no sanitizer: it finds more in the same time. Debug assertions, overflow checks and the
-# standard library's checks of what unsafe code asks of it are on.
+# The code is safe, so there is no sanitizer: it would only be slower. Debug assertions and overflow checks are on.
 options=(--features libfuzzer --sanitizer none --target-dir target/fuzz)
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 logs=target/fuzz/logs
@@ -24,7 +23,7 @@ mkdir -p "$logs"
 
 cargo run --quiet --locked -p kipfix-fuzz --example seeds
 cargo +nightly fuzz build "${options[@]}"
-# Not `cargo fuzz run`, which builds anew where a file was changed in the meantime.
+# Not `cargo fuzz run`, which builds again if a file was changed in the meantime.
 programs=target/fuzz/$(rustc +nightly -vV | sed -n 's/^host: //p')/release
 
 fuzz() {

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Builds a program that Debian does not have, or not as the tests need it, from the Go module proxy into a cache
-# folder outside the checkout, and prints its path:
-#   goflow2     reads what we export (a minute)
-#   prometheus  Debian's is built without discovery in Kubernetes (five minutes)
-#   schema      reads dashboards as strictly as Grafana's own schema of them is (a minute)
-# Does nothing when it is there already; needs `go` only when it is not.
+# Builds a program from the Go module proxy into a cache directory outside the checkout, and prints its path:
+#   goflow2     collector (a minute)
+#   prometheus  with discovery in Kubernetes, which Debian's lacks (five minutes)
+#   schema      checks dashboards with the schema of Grafana (a minute)
+# Does nothing if it exists. Needs `go` otherwise.
 #   tests/go_program.sh NAME [FOLDER]
 set -euo pipefail
 
@@ -16,13 +15,13 @@ goflow2)
     ;;
 prometheus)
     version=v0.313.5 module=github.com/prometheus/prometheus
-    # No way to find targets but this one: the others bring every cloud's client along.
+    # Only this service discovery: the others need the clients of all clouds.
     tags=remove_all_sd,enable_kubernetes_sd
     ;;
 schema)
     version=v0.0.22 module=github.com/grafana/grafana-foundation-sdk/go
     own=$(realpath "$(dirname "$0")")/tests/dashboards/schema.go
-    # Another text is another program.
+    # The version depends on the source.
     version+=-$(sha256sum "$own" | cut -c 1-8)
     ;;
 *)
@@ -34,7 +33,7 @@ name=$1
 
 out=${2:-${KIPFIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kipfix}/$name-$version}
 mkdir -p "$out"
-# Whoever comes while it is built waits.
+# Concurrent callers wait.
 exec 9>"$out/.lock"
 flock 9
 if [ ! -x "$out/$name" ]; then
@@ -46,11 +45,11 @@ if [ ! -x "$out/$name" ]; then
     work=$(mktemp -d "$out/.build.XXXXXX")
     trap 'rm -rf "$work"' EXIT
     cd "$work"
-    # In a module of our own: `go install` refuses modules that exclude versions of others.
+    # In a separate module: `go install` rejects modules with exclude directives.
     printf 'module programs\n\nrequire %s %s\n' "$module" "${version%-*}" >go.mod
     CGO_ENABLED=0 go build -mod=mod -buildvcs=false -trimpath -tags "$tags" -ldflags "$flags" \
         -o "$name" "${own:-$module/cmd/$name}"
-    # It is there when it is whole.
+    # It is moved when it is complete.
     mv "$name" "$out/$name"
 fi
 echo "$out/$name"

@@ -1,4 +1,4 @@
-//! What a record costs after decoding, and with it: enrich, judge, count.
+//! The cost of a record behind the decoder, and with it.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "bench code")]
 
@@ -9,13 +9,17 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
-use kipfix_collector::aggregate::{EdgeTable, Measures, Preset, SeriesTable};
-use kipfix_collector::enrich::{Known, Recent, ends};
-use kipfix_collector::inventory::external::{ExternalSnapshot, PublishedExternal};
-use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, Node};
-use kipfix_collector::inventory::{EndpointId, IndexSnapshot, TimeRange};
+use kipfix_collector::aggregate::{
+    EdgeBatch, EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable, ShownValues,
+};
+use kipfix_collector::clock::Now;
+use kipfix_collector::inventory::EndpointId;
+use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, IndexSnapshot, Node};
+use kipfix_collector::outputs::Outputs;
+use kipfix_collector::pipeline::{Measures, Pipeline, PipelineContext};
+use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
-use kipfix_collector::worker::{Shared, Worker};
+use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_service::exposition::Format;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -87,65 +91,11 @@ fn records(size: Size) -> Vec<FlowRecord> {
         .collect()
 }
 
-fn per_record(criterion: &mut Criterion) {
-    let records = records(SMALL);
-    let count = u64::try_from(records.len()).unwrap();
-    let mut group = criterion.benchmark_group("record");
-    group.throughput(Throughput::Elements(count));
-
-    let mut recent = Recent::default();
-    let (index, outside) = (SMALL.index(), ExternalSnapshot::default());
-    let known = Known {
-        index: &index,
-        outside: &outside,
-    };
-    group.bench_function("ends", |bencher| {
-        bencher.iter(|| {
-            for record in &records {
-                black_box(ends(known, &mut recent, record, TimeRange::instant(NOW)));
-            }
-        });
-    });
-
-    recent.forget();
-    let large_records = self::records(LARGE);
-    let large = LARGE.index();
-    let known_large = Known {
-        index: &large,
-        outside: &outside,
-    };
-    group.bench_function("ends, 100k pods on 5k nodes", |bencher| {
-        bencher.iter(|| {
-            for record in &large_records {
-                black_box(ends(
-                    known_large,
-                    &mut recent,
-                    record,
-                    TimeRange::instant(NOW),
-                ));
-            }
-        });
-    });
-
-    recent.forget();
-    let mut edges = EdgeTable::new(1 << 18);
-    let measures = Measures {
-        bytes: 1000,
-        packets: 10,
-        connections: 0,
-    };
-    group.bench_function("ends and edge", |bencher| {
-        bencher.iter(|| {
-            for record in &records {
-                let ends = ends(known, &mut recent, record, TimeRange::instant(NOW));
-                black_box(edges.count(ends.source, ends.destination, &measures));
-            }
-        });
-    });
-
+/// Datagrams of an exporter that sends these records.
+fn datagrams(records: &[FlowRecord]) -> Vec<Vec<u8>> {
     let mut session = ExportSession::new(ExportSettings::default());
     let mut datagrams = Vec::new();
-    for record in &records {
+    for record in records {
         session
             .add(record, NOW, &mut |message| {
                 datagrams.push(message.octets.to_vec())
@@ -153,64 +103,111 @@ fn per_record(criterion: &mut Criterion) {
             .unwrap();
     }
     session.flush(NOW, &mut |message| datagrams.push(message.octets.to_vec()));
-    let series = SeriesTable::new(&Preset::DEFAULT, 1 << 20, 3_600_000);
-    let shared = Arc::new(Shared::new(
-        index.clone(),
-        Arc::new(PublishedExternal::default()),
-        series,
-    ));
-    let mut worker = Worker::new(Settings::default().worker(None), shared, None);
+    datagrams
+}
+
+fn series(presets: &[Preset]) -> SeriesTable {
+    let settings = SeriesSettings {
+        max_series: 1 << 20,
+        idle_milliseconds: 3_600_000,
+        birth_milliseconds: 0,
+        cluster_name: String::new(),
+    };
+    SeriesTable::new(presets, settings)
+}
+
+fn pipeline(index: IndexSnapshot) -> Pipeline<Outputs> {
+    let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
+    let edges = EdgeSink::new(1 << 18, Arc::new(series(&Preset::DEFAULT)));
+    let settings = Settings::default();
+    let context = PipelineContext::new(store, settings.observer_timeouts());
+    Pipeline::new(settings.pipeline(Some(0)), context, Outputs::new(edges))
+}
+
+fn per_record(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record");
     let exporter = SocketAddr::from(([192, 0, 2, 1], 4739));
-    group.bench_function("datagram to edge", |bencher| {
+    for (size, name) in [
+        (SMALL, "datagram to edge"),
+        (LARGE, "datagram to edge, 100k pods on 5k nodes"),
+    ] {
+        let records = records(size);
+        group.throughput(Throughput::Elements(u64::try_from(records.len()).unwrap()));
+        let datagrams = datagrams(&records);
+        let mut pipeline = pipeline(size.index());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                for datagrams in datagrams.chunks(64) {
+                    for datagram in datagrams {
+                        pipeline.datagram(exporter, datagram, Now::of_packet(NOW));
+                    }
+                    pipeline.flush();
+                }
+            });
+        });
+    }
+    let ids = 3232_u32;
+    group.throughput(Throughput::Elements(256));
+    let mut table = EdgeTable::new(1 << 18);
+    let mut batch = EdgeBatch::default();
+    let mut number = 0_u32;
+    group.bench_function("edges", |bencher| {
         bencher.iter(|| {
-            for datagram in &datagrams {
-                worker.receive(exporter, datagram, NOW);
+            for _ in 0..256 {
+                number = (number + 1) % 100_000;
+                let (source, destination) = (number * 7919 % ids, number * 104_729 % ids);
+                let measures = Measures {
+                    bytes: 1000,
+                    packets: 10,
+                    connections: 0,
+                };
+                batch.push(EndpointId(source), EndpointId(destination), measures);
             }
+            batch.add_to(&mut table, EdgeTable::clear);
         });
     });
     group.finish();
 }
 
 fn per_series(criterion: &mut Criterion) {
-    let (index, outside) = (SMALL.index(), ExternalSnapshot::default());
-    let known = Known {
-        index: &index,
-        outside: &outside,
-    };
+    let index = SMALL.index();
     let ids = u32::try_from(index.sizes().endpoints).unwrap();
-    let pairs = || {
-        (0..100_000_u32).map(|n| {
-            let measures = Measures {
-                bytes: 1000,
-                packets: 10,
-                connections: 1,
-            };
-            (
-                EndpointId(n % ids),
-                EndpointId((n + n / ids * 97) % ids),
-                measures,
-            )
-        })
-    };
+    let snapshots = SnapshotStore::new(index, Arc::default(), "").load();
+    let mut edges = EdgeTable::new(1 << 20);
+    for n in 0..100_000_u32 {
+        let measures = Measures {
+            bytes: 1000,
+            packets: 10,
+            connections: 1,
+        };
+        let (source, destination) = (n % ids, (n + n / ids * 97) % ids);
+        black_box(edges.add(EndpointId(source), EndpointId(destination), &measures));
+    }
     let mut group = criterion.benchmark_group("series");
-    group.throughput(Throughput::Elements(100_000));
+    group.throughput(Throughput::Elements(u64::try_from(edges.len()).unwrap()));
     group.sample_size(20);
-    let table = || SeriesTable::new(&[Preset::Workloads], 1 << 20, 3_600_000);
+    let table = || series(&[Preset::Workloads]);
+    let now = Now::of_packet(NOW);
+    let mut buffers = MergeBuffers::default();
     group.bench_function("merge 100k edges", |bencher| {
         bencher.iter_batched_ref(
             table,
-            |table| table.merge(known, pairs(), NOW),
+            |table| table.merge(&snapshots, &edges, now, &mut buffers),
             BatchSize::LargeInput,
         );
     });
-    let mut full = table();
-    full.merge(known, pairs(), NOW);
+    let full = table();
+    full.merge(&snapshots, &edges, now, &mut buffers);
     group.throughput(Throughput::Elements(full.counts().series));
     let mut out = Vec::new();
     group.bench_function("write", |bencher| {
         bencher.iter(|| {
             out.clear();
-            full.write(Format::Text, false, &mut out);
+            full.write(
+                Format::Text,
+                ShownValues::Scrape(Now::of_packet(0)),
+                &mut out,
+            );
             black_box(out.len())
         });
     });

@@ -1,8 +1,9 @@
-//! `--explain`: what is in savefiles, octet by octet, on stdout, and what is wrong with it. Nothing is
-//! counted, enriched or served: it is for people who want to know what an exporter really sends.
+//! `--explain`: prints what is in savefiles, octet by octet, and every violation of the protocol. Nothing is counted,
+//! enriched or served.
 
 use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::anyhow;
@@ -10,28 +11,24 @@ use flowproto::explain::{Bounds, Captured, Explainer};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use crate::offline;
-use crate::receive::savefile::{NotUsed, SavefileCounts};
-use crate::settings::Settings;
+use crate::receive::savefile::{SavefileCounts, SkipReason, for_each};
 
-/// Dumps every savefile, then what was wrong in all of them. Ends quietly where nobody reads on.
+/// Prints every savefile, then a summary of all of them. Ends without an error if the reader of stdout has gone.
 ///
 /// # Errors
-/// Nothing of a file could be read at all, or stdout cannot be written to.
-pub fn run(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
+/// A file could not be read to its end, or stdout cannot be written.
+pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let mut explainer = Explainer::new(Bounds {
-        domains: settings.max_domains,
-        templates_per_domain: settings.max_templates,
-    });
+    let mut explainer = Explainer::new(bounds);
     let counts = Mutex::new(SavefileCounts::default());
     let mut text = Vec::new();
     let mut written = Ok(());
-    for path in &settings.read {
-        if settings.read.len() > 1 {
+    let mut incomplete = Ok(());
+    for path in files {
+        if files.len() > 1 {
             text.extend_from_slice(format!("File {}\n\n", path.display()).as_bytes());
         }
-        offline::each(path, &counts, stop, |datagram| {
+        let read = for_each(path, &counts, stop, |datagram| {
             let captured = Captured {
                 exporter: datagram.exporter,
                 time_milliseconds: datagram.is_captured.then_some(datagram.time_milliseconds),
@@ -45,36 +42,37 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<(), Failure> {
             } else {
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        incomplete = incomplete.and(read);
         if written.is_err() {
             break;
         }
     }
     explainer.summarize(&mut text);
     let counts = counts.into_inner().unwrap_or_default();
-    say_not_used(&counts, &mut text);
+    write_skipped(&counts, &mut text);
     let outcome = written
         .and_then(|()| out.write_all(&text))
         .and_then(|()| out.flush());
     match outcome {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(anyhow!("explain: stdout cannot be written: {error}").into())
+            Err(anyhow!("explain: cannot write stdout: {error}").into())
         }
-        _ => Ok(()),
+        _ => incomplete,
     }
 }
 
-/// Frames that are no flow export: a dump that leaves them out must say so.
-fn say_not_used(counts: &SavefileCounts, text: &mut Vec<u8>) {
-    let reasons: Vec<String> = NotUsed::ALL
+/// Appends the number of frames that are not in the dump.
+fn write_skipped(counts: &SavefileCounts, text: &mut Vec<u8>) {
+    let reasons: Vec<String> = SkipReason::ALL
         .iter()
-        .zip(counts.not_used)
+        .zip(counts.skipped)
         .filter(|(_, count)| *count > 0)
         .map(|(reason, count)| format!("{} {count}", reason.as_str()))
         .collect();
     if !reasons.is_empty() {
         let line = format!(
-            "\n  Of {} frames, these hold no datagram of flow export: {}\n",
+            "\n  Of {} frames, these have no datagram of flow export, or a copy: {}\n",
             counts.frames,
             reasons.join(", ")
         );

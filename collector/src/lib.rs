@@ -1,34 +1,31 @@
 //! The collector: flow export in, Prometheus counters out.
 //!
-//! The data's path, one module a stage; a stage imports the stage before it, only
-//! `wiring` and [`worker`] import all:
+//! Octets pass the stages in this order. A stage imports the stages before it, never one after it:
 //!
-//! 1. [`receive`]: datagrams from UDP sockets or savefiles, Messages from connections; `flowproto`
-//!    decodes them;
-//! 2. [`enrich`]: who the two ends of a record are, by the [`mod@inventory`], and what class of traffic;
-//! 3. [`dedup`]: of the two nodes that saw it, the authoritative observer's record counts;
-//! 4. [`aggregate`]: edges, then bounded series of the metric families;
-//! 5. [`serve`]: the scrape; [`emit`]: the flow log.
+//! 1. [`receive`]: datagrams from UDP sockets or savefiles, Messages from connections;
+//! 2. [`pipeline`]: decode, enrich, deduplicate, wait → records that are resolved and decided;
+//! 3. [`aggregate`]: records → edges → bounded series; [`emit`]: flow log, forwarded records, replicated datagrams;
+//!    [`outputs`]: the sinks of a pipeline in a row;
+//! 4. [`metrics`]: self-metrics; [`serve`]: the scrape;
+//! 5. [`settings`]: what an operator configures; `wiring` puts all of it together.
 //!
-//! [`worker`] is steps 1 to 4 on one thread; [`live`] and [`offline`] drive workers from sockets and
-//! from savefiles; [`explain`] dumps savefiles instead. [`settings`] and [`metrics`] are what an operator sees.
+//! What stages share stands on its own: [`clock`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
+//! instead of counting them.
 
 pub mod aggregate;
-pub mod dedup;
+pub mod clock;
 pub mod emit;
-pub mod enrich;
 pub mod explain;
-mod intermediate;
 pub mod interval_map;
 pub mod inventory;
-pub mod live;
+mod lock;
 pub mod metrics;
-pub mod offline;
+pub mod outputs;
+pub mod pipeline;
 pub mod receive;
 pub mod serve;
 pub mod settings;
-pub mod waiting;
+pub mod snapshots;
 mod wiring;
-pub mod worker;
 
 pub use wiring::run;

@@ -1,4 +1,4 @@
-//! `kipfix-collector`: see the library's map.
+//! The program `kipfix-collector`. The library has the map of its modules.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Decoding, looking up, judging, counting and logging a record allocate nothing once warm.
+//! Decoding, resolving, deciding, counting and forwarding a record allocate nothing once warm.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
@@ -7,14 +7,20 @@ use std::sync::Arc;
 
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
-use kipfix_collector::aggregate::{EdgeTable, Preset, SeriesTable};
-use kipfix_collector::emit::forward::{Forwarder, Which};
+use kipfix_collector::aggregate::{
+    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable,
+};
+use kipfix_collector::clock::Now;
+use kipfix_collector::emit::forward::{ForwardFilter, ForwardSettings, Forwarder};
 use kipfix_collector::emit::replicate::Replicator;
-use kipfix_collector::emit::{Listening, Patience};
+use kipfix_collector::emit::{ListenAddresses, OverflowPolicy};
 use kipfix_collector::inventory;
 use kipfix_collector::metrics::Metrics;
+use kipfix_collector::outputs::Outputs;
+use kipfix_collector::pipeline::{Pipeline, PipelineContext};
+use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
-use kipfix_collector::worker::{Shared, Worker};
+use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_service::signals::Stop;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -59,96 +65,142 @@ fn datagrams() -> Vec<Vec<u8>> {
     sent
 }
 
+const MAX_EDGES: usize = 1 << 18;
+
+/// A pipeline with the table and buffers that drain it.
+struct Warm {
+    pipeline: Pipeline<Outputs>,
+    store: Arc<SnapshotStore>,
+    series: Arc<SeriesTable>,
+    spare: EdgeTable,
+    buffers: MergeBuffers,
+}
+
+impl Warm {
+    fn new(outputs: impl FnOnce(EdgeSink, &Arc<SnapshotStore>) -> Outputs) -> Self {
+        let settings = SeriesSettings {
+            max_series: 1000,
+            idle_milliseconds: 3_600_000,
+            birth_milliseconds: 0,
+            cluster_name: String::new(),
+        };
+        let series = Arc::new(SeriesTable::new(&Preset::DEFAULT, settings));
+        let index = index();
+        let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
+        let settings = Settings::default();
+        let context = PipelineContext::new(Arc::clone(&store), settings.observer_timeouts());
+        let settings = settings.pipeline(Some(NOW - 1_000_000));
+        let outputs = outputs(EdgeSink::new(MAX_EDGES, Arc::clone(&series)), &store);
+        Self {
+            pipeline: Pipeline::new(settings, context, outputs),
+            store,
+            series,
+            spare: EdgeTable::new(MAX_EDGES),
+            buffers: MergeBuffers::default(),
+        }
+    }
+
+    fn receive(&mut self, datagrams: &[Vec<u8>]) {
+        let exporter = SocketAddr::from(([10, 9, 0, 0], 4739));
+        for datagram in datagrams {
+            self.pipeline
+                .datagram(exporter, datagram, Now::of_packet(NOW));
+        }
+        self.pipeline.flush();
+    }
+
+    fn drain(&mut self) {
+        self.pipeline.sinks_mut().drain(&mut self.spare);
+        let snapshots = self.store.load();
+        let now = Now::of_packet(NOW);
+        self.series
+            .merge(&snapshots, &self.spare, now, &mut self.buffers);
+        self.spare.clear();
+    }
+}
+
 #[test]
-fn a_warm_worker_allocates_nothing_per_record() {
-    let series = SeriesTable::new(&Preset::DEFAULT, 1000, 3_600_000);
-    let shared = Arc::new(Shared::new(index(), Arc::default(), series));
-    let settings = Settings::default().worker(Some(NOW - 1_000_000));
-    let mut worker = Worker::new(settings, Arc::clone(&shared), None);
-    let exporter = SocketAddr::from(([10, 9, 0, 0], 4739));
+fn a_warm_pipeline_allocates_nothing_per_record() {
+    let mut warm = Warm::new(|edges, _| Outputs::new(edges));
     let datagrams = datagrams();
-    let mut spare = EdgeTable::new(settings.max_edges);
     // Two rounds, so that both edge tables have grown.
     for _ in 0..2 {
-        for datagram in &datagrams {
-            worker.receive(exporter, datagram, NOW);
-        }
-        worker.drain(&mut spare);
-        shared.merge(&mut spare, NOW);
+        warm.receive(&datagrams);
+        warm.drain();
     }
 
     let measured = allocation_counter::measure(|| {
         for _ in 0..10 {
-            // The first one announces the exporter: that is once a minute, not once a record.
-            for datagram in &datagrams[1..] {
-                worker.receive(exporter, datagram, NOW);
-            }
-            worker.drain(&mut spare);
-            shared.merge(&mut spare, NOW);
+            // The first datagram describes the exporter, which allocates once a minute, not once a record.
+            warm.receive(&datagrams[1..]);
+            warm.drain();
         }
     });
 
-    assert!(worker.counts().records.records > 10_000);
+    assert!(warm.pipeline.counts().records.records > 10_000);
     assert_eq!(measured.count_total, 0, "{measured:?}");
 }
 
 #[test]
-fn a_warm_worker_passes_on_without_allocating_per_record_or_datagram() {
-    let series = SeriesTable::new(&Preset::DEFAULT, 1000, 3_600_000);
-    let shared = Arc::new(Shared::new(index(), Arc::default(), series));
-    let settings = Settings::default();
-    let mut worker = Worker::new(
-        settings.worker(Some(NOW - 1_000_000)),
-        Arc::clone(&shared),
-        None,
-    );
+fn a_warm_pipeline_forwards_and_replicates_without_allocating_per_record_or_datagram() {
     let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let target = format!("udp://{}", receiver.local_addr().unwrap());
     let stop = Stop::new().unwrap();
-    let metrics = Metrics::new(&settings).unwrap();
+    let metrics = Metrics::new(&[]).unwrap();
+    let policy = OverflowPolicy::Drop;
     let replica = [format!("{target}?source=own").parse().unwrap()];
-    let replicator = Replicator::start(&replica, 1 << 24, Patience::Drop, &[], &stop).unwrap();
-    let forwarder = Forwarder::start(
-        &[target.parse().unwrap()],
-        (Which::All, 1 << 16),
-        (Patience::Drop, &Listening::default()),
-        metrics.targets(),
-        &shared,
-        &stop,
-    )
-    .unwrap();
-    worker.replicate(replicator.stage());
-    worker.forward(forwarder.stage());
-    let exporter = SocketAddr::from(([10, 9, 0, 0], 4739));
+    let replicator = Replicator::start(&replica, 1 << 24, policy, &[], &stop).unwrap();
+    let mut forwarder = None;
+    let mut warm = Warm::new(|edges, store| {
+        let settings = ForwardSettings {
+            filter: ForwardFilter::All,
+            queue_records: 1 << 16,
+            policy,
+        };
+        let forwarder = forwarder.insert(
+            Forwarder::start(
+                &[target.parse().unwrap()],
+                settings,
+                &ListenAddresses::default(),
+                metrics.targets(),
+                store,
+                &stop,
+            )
+            .unwrap(),
+        );
+        Outputs {
+            forward: Some(forwarder.sink()),
+            replicas: Some(replicator.sink()),
+            ..Outputs::new(edges)
+        }
+    });
     let datagrams = datagrams();
-    let mut spare = EdgeTable::new(settings.max_edges);
     // The templates.
-    worker.receive(exporter, &datagrams[0], NOW);
+    warm.receive(&datagrams[..1]);
     let mut round = || {
         for datagram in &datagrams[1..] {
-            worker.receive(exporter, datagram, NOW);
-            worker.flush();
+            warm.receive(std::slice::from_ref(datagram));
         }
-        worker.drain(&mut spare);
-        shared.merge(&mut spare, NOW);
+        warm.drain();
     };
     for _ in 0..20 {
         round();
     }
 
-    // Both buffers of a queue grow with the bursts that they have seen, and that is all: how long a burst is, the
-    // machine decides, so growing may go on for a while.
-    let settles = (0..5).any(|_| {
+    // Both buffers of a queue grow with the bursts that they take, and nothing else does. How long a burst is depends on
+    // the machine, so growing may continue for a while.
+    let is_warm = (0..5).any(|_| {
         let measured = allocation_counter::measure(|| (0..20).for_each(|_| round()));
         measured.count_total <= 8
     });
 
-    assert!(worker.counts().records.records > 30_000);
-    assert!(settles, "it goes on to allocate");
+    assert!(warm.pipeline.counts().records.records > 30_000);
+    assert!(is_warm, "it continues to allocate");
+    let forwarder = forwarder.unwrap();
     let counts = forwarder.counts();
-    drop(worker);
+    drop(warm);
     forwarder.finish().unwrap();
     replicator.finish(None).unwrap();
     assert_eq!(counts().queue_full, 0);
-    assert!(counts().staged > 30_000);
+    assert!(counts().records > 30_000);
 }

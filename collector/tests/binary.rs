@@ -99,11 +99,78 @@ fn a_savefile_is_printed_record_by_record_and_then_its_metrics() {
     let stable = |output: &Output| -> Vec<String> {
         let lines = text(&output.stdout).lines();
         lines
-            .filter(|line| !line.contains("scrape_seconds"))
+            .filter(|line| !line.contains("scrape_duration_seconds"))
             .map(str::to_owned)
             .collect()
     };
     assert_eq!(stable(&first), stable(&run(&arguments)));
+}
+
+#[test]
+fn the_file_of_exporters_scales_the_records_of_an_exporter() {
+    let folder = tempfile::tempdir().unwrap();
+    let (export, exporters) = (
+        folder.path().join("export.ipfix"),
+        folder.path().join("x.yaml"),
+    );
+    std::fs::write(&export, messages(3).concat()).unwrap();
+    // The Messages of an IPFIX file have no sender.
+    std::fs::write(&exporters, "exporters:\n- {cidr: 0.0.0.0, sampling: 20}\n").unwrap();
+    let [export, exporters] = [&export, &exporters].map(|path| path.to_str().unwrap());
+    let output = run(&[
+        "--read",
+        export,
+        "--kubernetes",
+        "off",
+        "--exporters",
+        exporters,
+        "--print-metrics",
+    ]);
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(out.contains("} 6000\n"), "{out}");
+}
+
+#[test]
+fn a_savefile_that_is_not_read_to_its_end_is_used_and_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cut, whole) = (
+        folder.path().join("cut.ipfix"),
+        folder.path().join("whole.ipfix"),
+    );
+    let messages = messages(300);
+    let octets = messages.concat();
+    std::fs::write(&cut, &octets[..octets.len() - 3]).unwrap();
+    std::fs::write(&whole, &octets).unwrap();
+    let [cut, whole] = [&cut, &whole].map(|path| path.to_str().unwrap());
+    let read = |files: &[&str], more: &[&str]| {
+        let mut arguments = vec!["--kubernetes", "off"];
+        arguments.extend(files.iter().flat_map(|file| ["--read", file]));
+        arguments.extend(more);
+        run(&arguments)
+    };
+    let output = read(&[cut, whole], &["--print-metrics"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr).lines().last().unwrap();
+    for word in [
+        "kipfix-collector: read",
+        "cut.ipfix",
+        "truncated in a Message",
+    ] {
+        assert!(error.contains(word), "{error} lacks {word}");
+    }
+    let out = text(&output.stdout);
+    let records = out
+        .lines()
+        .find_map(|line| line.strip_prefix("kipfix_collector_records_total "))
+        .unwrap();
+    let records: u64 = records.parse().unwrap();
+    assert!(records > 300 && records < 600, "{records}");
+
+    let output = read(&[cut], &["--explain"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("sourceIPv4Address"));
+    assert_eq!(read(&[whole], &["--explain"]).status.code(), Some(0));
 }
 
 #[test]
@@ -155,7 +222,7 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
     std::fs::write(&broken, "nodes:\n- {name: a, address: 10.0.0.1}\n").unwrap();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("udp://{}", taken.local_addr().unwrap());
-    let cases: [(&[&str], i32, &[&str]); 7] = [
+    let cases: [(&[&str], i32, &[&str]); 8] = [
         (
             &["--listen", "tcp://x:1"],
             64,
@@ -175,6 +242,11 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
             &["--inventory", "/nonexistent"],
             64,
             &["inventory", "/nonexistent"],
+        ),
+        (
+            &["--exporters", broken.to_str().unwrap()],
+            64,
+            &["exporters", "line 1", "nodes"],
         ),
         (
             &["--kubernetes", "/nonexistent"],
@@ -205,7 +277,7 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
 }
 
 #[test]
-fn a_full_disk_under_the_flow_log_ends_nothing() {
+fn a_full_disk_under_the_flow_log_is_logged_once_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("export.ipfix");
     std::fs::write(&path, messages(3).concat()).unwrap();
@@ -218,7 +290,12 @@ fn a_full_disk_under_the_flow_log_ends_nothing() {
         "--print-metrics",
     ]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(text(&output.stderr).matches("cannot be written").count(), 1);
+    assert_eq!(
+        text(&output.stderr)
+            .matches("cannot write the flow log")
+            .count(),
+        1
+    );
     let failed = "kipfix_collector_flow_log_dropped_total{reason=\"write_failed\"} 3\n";
     assert!(text(&output.stdout).contains(failed));
 }

@@ -116,8 +116,8 @@ fn what_breaks_the_protocol_closes_its_connection_with_a_reason() {
     let mut past_the_end = whole[0].clone();
     past_the_end[18..20].copy_from_slice(&[0xff, 0xff]);
     let cases: [(&str, Vec<u8>); 5] = [
-        ("no_ipfix", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        ("no_ipfix", [whole.concat(), vec![0, 5, 0, 1]].concat()),
+        ("not_ipfix", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        ("not_ipfix", [whole.concat(), vec![0, 5, 0, 1]].concat()),
         ("malformed", [0, 10, 0, 15, 0, 0].to_vec()),
         ("malformed", past_the_end),
         ("message_timeout", whole[0][..100].to_vec()),
@@ -139,7 +139,7 @@ fn what_breaks_the_protocol_closes_its_connection_with_a_reason() {
             count,
         )]);
     }
-    let metrics = collector.eventually(&[("connections_closed_total{reason=\"cut_short\"}", 1)]);
+    let metrics = collector.eventually(&[("connections_closed_total{reason=\"truncated\"}", 1)]);
     assert_eq!(
         metrics.get("unusable_total{reason=\"set_length\"}"),
         Some(&1)
@@ -151,7 +151,7 @@ fn what_breaks_the_protocol_closes_its_connection_with_a_reason() {
 fn slow_and_hostile_peers_hold_nobody_up() {
     let arguments = ["--listen", "tcp://127.0.0.1:0", "--max-connections", "300"];
     let bounds = [
-        "--max-connections-of-address",
+        "--max-connections-per-address",
         "300",
         "--read-timeout",
         "60s",
@@ -183,7 +183,7 @@ fn slow_and_hostile_peers_hold_nobody_up() {
     });
     // A thousand that say nothing: the oldest give way.
     let mut idle: Vec<TcpStream> = (0..1000).map(|_| collector.connect()).collect();
-    let began = kipfix_collector::live::monotonic();
+    let began = kipfix_collector::clock::monotonic();
     let mut good = collector.connect();
     good.write_all(&whole).unwrap();
     let metrics = collector.eventually(&[("records_total", 3000)]);
@@ -214,7 +214,7 @@ fn connections_that_brought_messages_give_way_to_nobody() {
     let arguments = [
         "--listen",
         "tcp://127.0.0.1:0",
-        "--max-connections-of-address",
+        "--max-connections-per-address",
         "2",
     ];
     let collector = Running::start(&arguments);
@@ -225,7 +225,7 @@ fn connections_that_brought_messages_give_way_to_nobody() {
     }
     assert!(is_closed(&mut patient(collector.connect())));
     collector.eventually(&[(
-        "connections_refused_total{reason=\"too_many_of_address\"}",
+        "connections_refused_total{reason=\"too_many_per_address\"}",
         1,
     )]);
     drop(good.pop());
@@ -332,7 +332,7 @@ fn an_exporter_killed_under_load_loses_only_what_it_had_not_sent() {
         let begun = &messages(50 + round)[0];
         connection.write_all(&begun[..begun.len() - 7]).unwrap();
     }
-    let metrics = collector.eventually(&[("connections_closed_total{reason=\"cut_short\"}", 5)]);
+    let metrics = collector.eventually(&[("connections_closed_total{reason=\"truncated\"}", 5)]);
     assert_eq!(metrics.get("records_total"), Some(&sent));
     assert_eq!(metrics.get("sequence_lost_total"), None);
     assert!(
@@ -551,7 +551,7 @@ fn whoever_has_no_right_to_send_is_refused_with_the_reason_and_nothing_is_decode
     let mut plain = patient(collector.connect());
     plain.write_all(&octets).unwrap();
     assert!(is_closed(&mut plain));
-    expected.insert("no_tls", 1);
+    expected.insert("not_tls", 1);
     assert!(is_closed(&mut patient(collector.connect())));
     expected.insert("handshake_timeout", 1);
     for (reason, count) in expected {
@@ -662,7 +662,7 @@ fn files_that_cannot_be_used_are_refused_at_the_start() {
         .for_each(|name| break_file(name));
     let files = Files::new(&ours, &clients);
     files.put("tls.key", &clients.sign("localhost", LATER).1);
-    refused(&files.mutual(), "together");
+    refused(&files.mutual(), "tls.key");
     refused(
         "tls://127.0.0.1:0?cert=/no/such.crt&key=/no/such.key",
         "/no/such.crt",

@@ -49,13 +49,13 @@ fn a_dump_with_problems_is_a_success() {
 }
 
 #[test]
-fn what_it_is_not_allowed_beside_is_said_in_a_sentence() {
+fn conflicting_settings_are_refused() {
     let alone = Command::new(env!("CARGO_BIN_EXE_kipfix-collector"))
         .arg("--explain")
         .output()
         .unwrap();
     assert_eq!(alone.status.code(), Some(64));
-    assert!(text(&alone.stderr).contains("explain: allowed only beside read"));
+    assert!(text(&alone.stderr).contains("explain: only allowed with read"));
     for more in [
         ["--flow-log", "stdout:"],
         ["--http", "127.0.0.1:0"],
@@ -64,7 +64,7 @@ fn what_it_is_not_allowed_beside_is_said_in_a_sentence() {
         let output = explain(&file(), &more);
         assert_eq!(output.status.code(), Some(64), "{more:?}");
         assert!(
-            text(&output.stderr).contains("explain: not allowed beside"),
+            text(&output.stderr).contains("explain: not allowed with"),
             "{}",
             text(&output.stderr)
         );
@@ -72,7 +72,7 @@ fn what_it_is_not_allowed_beside_is_said_in_a_sentence() {
 }
 
 #[test]
-fn nobody_reading_on_is_no_failure() {
+fn a_closed_stdout_is_not_a_failure() {
     let mut file = Vec::new();
     for _ in 0..20_000 {
         file.extend(self::file());
@@ -91,7 +91,7 @@ fn nobody_reading_on_is_no_failure() {
 }
 
 #[test]
-fn what_is_no_savefile_is_a_failure() {
+fn an_unknown_format_is_a_failure() {
     let output = explain(b"nothing of the kind", &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(

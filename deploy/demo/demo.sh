@@ -1,30 +1,30 @@
 #!/usr/bin/env bash
-# `make demo`: kipfix at work on this machine, without a cluster.
+# `make demo`: runs kipfix on this machine, without a cluster.
 #
-# As root: two nodes as network namespaces, pods behind them, real traffic, a probe live on each
-# node's eth0. Otherwise, or where no network namespace can be made: the same traffic as a capture that the
-# demo generates itself. On a terminal it stays until Ctrl-C; it leaves nothing behind.
+# As root: two nodes with pods as network namespaces, real traffic, and a live probe on each node's
+# eth0. Otherwise, or if network namespaces are not available: the same traffic as a generated
+# capture. On a terminal it runs until Ctrl-C. It removes everything that it created.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 deploy/deps.sh demo
-# The tests have built what they test.
+# The tests set it: they test their own build.
 bin=${KIPFIX_BIN:-}
 if [ -z "$bin" ]; then
-    echo "building the probe and the collector (a few minutes the first time) ..."
-    cargo build --release --locked -p kipfix-probe -p kipfix-collector -p kipfix-demo
-    bin=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
+    echo "building the probe and the collector (less than three minutes the first time) ..."
+    cargo build --profile demo --locked -p kipfix-probe -p kipfix-collector -p kipfix-demo
+    bin=$(cd "${CARGO_TARGET_DIR:-target}/demo" && pwd)
 fi
 
 here=$PWD/deploy/demo
 run=$(mktemp -d "${TMPDIR:-/tmp}/kipfix-demo.XXXXXX")
 prefix=kipfix-demo-$$
 pids=()
-# What is set for other daemons of this user is not for these.
+# Settings for other daemons of this user do not apply here.
 unset "${!KIPFIX_@}"
 export RUST_LOG=info
 
-# Starts a daemon in the background; what it says goes to a file that is shown if the demo fails.
+# Starts a daemon in the background. Its log is shown if the demo fails.
 start() {
     local name=$1
     shift
@@ -43,7 +43,7 @@ stop_all() {
     pids=()
 }
 
-# A namespace goes with its last process; the interfaces inside go with it.
+# A namespace is removed with its last process, and its interfaces with it.
 remove_namespaces() {
     local namespace
     for namespace in $(ip netns list 2>/dev/null | awk -v p="$1" 'index($1, p) == 1 { print $1 }'); do
@@ -79,7 +79,7 @@ cable() {
     inside "$3" ip link set "$4" up
 }
 
-# bridge NAMESPACE NAME PORT...: the ports' other ends are there already.
+# bridge NAMESPACE NAME PORT...: the ports exist already.
 bridge() {
     local namespace=$1 name=$2 port
     shift 2
@@ -108,13 +108,13 @@ node() {
     inside "$name" ip address add "$net.1/24" dev cni0
 }
 
-# The cluster: node-a with the pods web and cart, node-b with db and dns, a collector beside them, and
-# what is outside, all on one switch.
+# The cluster: node-a with the pods web and cart, node-b with db and dns, a collector, and an external
+# host, all on one switch.
 make_cluster() {
     local name
     for name in fabric node-a node-b web cart db dns collector outside; do
         ip netns add "$prefix-$name"
-        # The demo speaks IPv4 only; what IPv6 says by itself would be rows about nobody.
+        # The demo uses IPv4 only. Neighbour discovery would add rows without a workload.
         inside "$name" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6' || true
         inside "$name" ip link set lo up
     done
@@ -150,31 +150,31 @@ ready() {
 }
 
 live() {
-    local host node doors
+    local host node ports
     start collector ip netns exec "$prefix-collector" "$bin/kipfix-collector" \
         --listen udp://10.9.0.100:4739 --http 127.0.0.1:8080 --kubernetes off \
-        --inventory "$here/inventory.yaml"
+        --series-birth 0s --inventory "$here/inventory.yaml"
     for node in node-a node-b; do
         start "probe-$node" ip netns exec "$prefix-$node" "$bin/kipfix-probe" \
             --interface eth0 --export udp://10.9.0.100:4739 --node-name "$node" \
             --active-timeout 5s --idle-timeout 2s --admin 127.0.0.1:9473
     done
-    : >"$run/relay.out"
-    start relay "$bin/kipfix-demo" relay \
+    : >"$run/forward.out"
+    start forward "$bin/kipfix-demo" forward \
         "/run/netns/$prefix-collector=127.0.0.1:8080=8080" \
         "/run/netns/$prefix-node-a=127.0.0.1:9473=9473" \
         "/run/netns/$prefix-node-b=127.0.0.1:9473=9474"
-    until [ "$(wc -l <"$run/relay.out")" -eq 3 ]; do
+    until [ "$(wc -l <"$run/forward.out")" -eq 3 ]; do
         kill -0 "${pids[-1]}"
         sleep 0.1
     done
-    mapfile -t doors <"$run/relay.out"
-    collector=${doors[0]} probes=("${doors[@]:1}")
+    mapfile -t ports <"$run/forward.out"
+    collector=${ports[0]} probes=("${ports[@]:1}")
     ready "$collector"
     ready "${probes[0]}"
     ready "${probes[1]}"
 
-    echo "traffic: an office outside opens a web shop, the shop asks its database and DNS, a backup leaves ..."
+    echo "traffic: an external office opens a web shop, the shop queries its database and DNS, a backup leaves the cluster ..."
     for host in web db dns outside node-b; do
         start "serve-$host" ip netns exec "$prefix-$host" "$bin/kipfix-demo" serve "$host"
     done
@@ -187,7 +187,7 @@ replay() {
     collector=127.0.0.1:$("$bin/kipfix-demo" port tcp 8080) probes=()
     listen=udp://127.0.0.1:$("$bin/kipfix-demo" port udp 4739)
     start collector "$bin/kipfix-collector" --listen "$listen" --http "$collector" \
-        --kubernetes off --inventory "$here/inventory.yaml"
+        --kubernetes off --series-birth 0s --inventory "$here/inventory.yaml"
     ready "$collector"
     for node in node-a node-b; do
         "$bin/kipfix-demo" capture "$node" >"$run/$node.pcap"
@@ -209,7 +209,7 @@ remove_dead_demos() {
 
 if [ "$(id -u)" -eq 0 ]; then
     remove_dead_demos
-    # Not as the condition itself: there, bash would go on after a failed command.
+    # Not as the condition itself: bash ignores `set -e` there.
     set +e
     (set -e && make_cluster) >"$run/cluster.log" 2>&1
     made=$?
@@ -219,33 +219,33 @@ if [ "$(id -u)" -eq 0 ]; then
         echo "two nodes and four pods as network namespaces, a probe on each node's eth0"
     else
         variant=replay
-        echo "no network namespaces here ($(tail -n 1 "$run/cluster.log")): replaying a capture instead"
+        echo "network namespaces are not available ($(tail -n 1 "$run/cluster.log")): replaying a capture instead"
         remove_namespaces "$prefix-"
     fi
 else
     variant=replay
-    echo "not root, so no network namespaces: replaying a capture that the demo generates"
+    echo "not root: replaying a generated capture instead of network namespaces"
 fi
 $variant
 
 "$bin/kipfix-demo" report "$collector" "${probes[@]}"
 
 echo
-echo "where to look next:"
-echo "  http://$collector/metrics   the collector: who talked to whom, as Prometheus scrapes it"
+echo "next steps:"
+echo "  http://$collector/metrics   the metrics of the collector"
 if [ $variant = live ]; then
-    echo "  http://${probes[0]}/metrics   the probe of node-a: what it saw, and what it could not"
+    echo "  http://${probes[0]}/metrics   the self-metrics of the probe on node-a"
 fi
-echo "  README.md                       how to run it in a cluster"
+echo "  README.md                       installation in a cluster"
 if [ -t 1 ] && [ -t 0 ]; then
     echo
     if [ $variant = live ]; then
-        echo "the traffic goes on; Ctrl-C ends the demo and removes all of it"
+        echo "the traffic continues; press Ctrl-C to stop and remove the demo"
         while make_traffic; do
             sleep 2
         done
     else
-        echo "Ctrl-C ends the demo and removes all of it"
+        echo "press Ctrl-C to stop and remove the demo"
         wait
     fi
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds a static libpcap for musl from the distribution's source package, with its security fixes, and
-# only with what the probe uses: Linux's packet sockets. Prints the folder; does nothing when it is there.
+# Builds a static libpcap for musl from the source package of the distribution, with its security fixes and
+# only for packet sockets of Linux. Prints the folder. Does nothing if it exists.
 #   deploy/images/libpcap.sh FOLDER
 set -euo pipefail
 mkdir -p "$1"
@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 cd "$work"
 
-# The machine's own list of sources stays as it is: most have none for source packages.
+# A separate list of package sources: that of the machine usually has no source packages.
 mkdir -p parts lists/partial
 for file in /etc/apt/sources.list.d/*.sources; do
     [ -e "$file" ] && sed 's/^Types:.*/Types: deb-src/' "$file" >"parts/${file##*/}"
@@ -27,7 +27,7 @@ sources() {
     apt-get --quiet=2 -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$work/parts" \
         -o Dir::State::Lists="$work/lists" -o APT::Sandbox::User="$(id -un)" "$@"
 }
-# Somebody else's archive without source packages is no harm as long as libpcap comes.
+# Third-party archives may have no source packages: only libpcap is required.
 sources update >update.log 2>&1 || true
 if ! sources source libpcap >source.log 2>&1; then
     cat update.log source.log >&2
@@ -36,7 +36,7 @@ if ! sources source libpcap >source.log 2>&1; then
 fi
 
 cd libpcap-*/
-# musl-gcc does not look for the kernel's headers by itself.
+# musl-gcc does not search the kernel headers.
 kernel="-idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
 if ! {
     CC="musl-gcc" CPPFLAGS=$kernel CFLAGS="-O2 -fPIC $kernel" ./configure --quiet --disable-shared \

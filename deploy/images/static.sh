@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Builds the daemons without any shared library (musl), for images that hold nothing else, Debian
-# packages and the tests, and prints the folder with them. `setcap` and the images are somebody else's.
+# Builds static binaries (musl) for images, Debian packages and tests, and prints their folder.
 #   deploy/images/static.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."

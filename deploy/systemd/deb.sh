@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the Debian packages of both daemons, which bring static binaries and so fit every release. Fetches
-# cargo-deb the first time.
+# Builds Debian packages of both daemons with static binaries, for all releases. Installs cargo-deb the first
+# time.
 #   deploy/systemd/deb.sh FOLDER
 set -euo pipefail
 mkdir -p "$1"

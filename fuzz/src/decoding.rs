@@ -90,7 +90,7 @@ pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
     assert_eq!(domains, sizes.domains);
     assert!(records <= counters.records);
     let forgotten = counters.domains_crowded_out + counters.domains_idle;
-    // Of connections that were closed, the records are not told any more.
+    // Records of closed connections are not part of the sums.
     if forgotten == 0 && domains > 0 {
         assert_eq!(records, counters.records);
     }

@@ -26,10 +26,10 @@ const UNREADABLE: [Problem; 16] = [
     Problem::NoTemplate,
     Problem::FieldOverrun,
 ];
-/// Text of one datagram at the most, with the lines that were begun when there was no more room.
+/// Maximum size of the text for one datagram, including lines that started before the limit.
 const MOST_TEXT: usize = 9 << 20;
 
-/// What the summary says.
+/// The summary.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sum {
     datagrams: u64,

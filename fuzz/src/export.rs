@@ -166,7 +166,7 @@ impl Receiver {
                 .process
                 .receive_over(1, exporter, octets, now, &mut self.taken);
             assert_eq!(read, Ok(()));
-            // So the dump knows that it is no datagram.
+            // For the dump: it is not a datagram.
             exporter.set_port(0);
         } else {
             self.process.receive(exporter, octets, now, &mut self.taken);
@@ -184,7 +184,7 @@ impl Receiver {
         assert_eq!(counters.unusable, [0; Unusable::ALL.len()]);
         assert_eq!(counters.messages.iter().sum::<u64>(), self.messages);
         let mut sequence = counters.sequence;
-        // The uptime begins anew where a record's time would not fit.
+        // The uptime restarts if the time of a record does not fit.
         if version != Version::Ipfix {
             sequence.restarts = 0;
         }
@@ -266,7 +266,7 @@ fn check_records(
                 record.flow_end_milliseconds = 0;
             }
         }
-        // 0 is unknown, and told as the other of the two, or as now.
+        // 0 is unknown. It is exported as the other of the two times, or as the current time.
         let known = expected.flow_start_milliseconds != 0 && expected.flow_end_milliseconds != 0;
         if version != Version::Ipfix && !known {
             record.flow_start_milliseconds = expected.flow_start_milliseconds;

@@ -1,31 +1,32 @@
-//! Records with the names of their ends, as they are forwarded.
+//! Records with the names of their endpoints, as they are forwarded.
 
 use std::sync::Arc;
 
-use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable};
+use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable, Version};
 use flowproto::explain::{Bounds, Captured, Explainer, Problem};
 use flowproto::{Address, FlowRecord};
-use kipfix_collector::emit::forward::{self, Enriched, Origin};
-use kipfix_collector::enrich::{self, Known};
-use kipfix_collector::worker::Shared;
+use kipfix_collector::emit::forward::{self, ForwardedRecord};
+use kipfix_collector::inventory::TimeRange;
+use kipfix_collector::pipeline::Origin;
+use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint};
+use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_export::{Encoding as _, Session as _, SessionStart};
 
 use crate::decoding::{Taken, number};
 use crate::input::{BEGAN, Octets};
+use crate::pipeline::snapshot_store;
 use crate::records::{self, canonical};
-use crate::worker::shared;
 
-/// Enriched records into the session that forwards them: each comes back with what its exporter said and who
-/// that was, in Messages that are not longer than allowed and with which nothing is wrong. The first octets
-/// are the settings.
+/// Enriched records through a forwarding session: each is decoded with the content and identity of its exporter,
+/// from valid Messages within the size limit. The first octets are the settings.
 pub fn forward(data: &[u8]) {
     let mut octets = Octets(data);
     let modes = octets.u8();
     let is_reliable = modes & 1 != 0;
     let is_wild = modes & 2 != 0;
-    let shared = shared();
+    let store = snapshot_store();
     let mut most = usize::from(octets.u16()).max(512);
-    let mut session = forward::encoding(&shared).begin(SessionStart {
+    let mut session = forward::encoding(&store, forward::Profile::All).begin(SessionStart {
         exporter_address: Address::UNSPECIFIED,
         max_message_octets: most,
         reliable: is_reliable,
@@ -48,9 +49,9 @@ pub fn forward(data: &[u8]) {
             }
             _ => {
                 let record = records::record(&mut octets, now, is_wild);
-                let enriched = enriched(&shared, &mut octets, record, now);
-                expected.push(carried(&enriched));
-                session.add(&enriched, now, &mut send).unwrap();
+                let record = forwarded(&store, &mut octets, record, now);
+                expected.push(carried(&record));
+                session.add(&record, now, &mut send).unwrap();
             }
         }
     }
@@ -88,14 +89,15 @@ pub fn forward(data: &[u8]) {
     }
 }
 
-fn enriched(shared: &Shared, octets: &mut Octets<'_>, record: FlowRecord, now: u64) -> Enriched {
-    let (index, outside) = (shared.index.load(), shared.outside.load());
-    let known = Known {
-        index: &index,
-        outside: &outside,
-    };
+fn forwarded(
+    store: &SnapshotStore,
+    octets: &mut Octets<'_>,
+    record: FlowRecord,
+    now: u64,
+) -> ForwardedRecord {
+    let snapshots = store.load();
     let says = octets.u8();
-    // One direction: who forwards makes two records of a biflow.
+    // One direction: a biflow is forwarded as two records.
     let mut record = record.directions()[0].clone();
     // Addresses that the inventory knows are never hit by chance.
     for (bit, address) in [
@@ -106,32 +108,52 @@ fn enriched(shared: &Shared, octets: &mut Octets<'_>, record: FlowRecord, now: u
             *address = Address::from_v4_bits(0x0a01_0100 | address.v4_bits() & 0x2ff);
         }
     }
-    let span = enrich::span(&record, 0, 0, now);
     let origin = Origin {
-        address: records::address(octets, says & 4 != 0),
+        source_address: records::address(octets, says & 4 != 0),
+        reported_address: Address::UNSPECIFIED,
         observation_domain_id: octets.u32(),
+        version: Version::Ipfix,
         name: octets.text().into(),
     };
-    Enriched {
-        ends: enrich::ends(known, &mut enrich::Recent::default(), &record, span),
+    let resolve = |address| {
+        let found = snapshots.index.lookup(address, TimeRange::instant(now));
+        ResolvedEndpoint {
+            id: found.endpoint,
+            place: snapshots.place(found.endpoint),
+            certainty: found.certainty,
+        }
+    };
+    ForwardedRecord {
+        endpoints: Endpoints {
+            source: resolve(record.key.source_address),
+            destination: resolve(record.key.destination_address),
+            source_service: None,
+            destination_service: None,
+        },
         record,
         origin: Arc::new(origin),
     }
 }
 
 /// What is carried of a record.
-fn carried(enriched: &Enriched) -> FlowRecord {
-    let record = &enriched.record;
+fn carried(forwarded: &ForwardedRecord) -> FlowRecord {
+    let record = &forwarded.record;
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
-    if let Some(interfaces) = &mut carried.interfaces {
-        interfaces.flow_direction = Some(interfaces.flow_direction.unwrap_or_default());
-    }
+    // Addresses and ports of 0 are unknown.
+    carried.translation = carried.translation.filter(|nat| {
+        let ports = [nat.post_napt_source_port, nat.post_napt_destination_port];
+        let addresses = [
+            nat.post_nat_source_address,
+            nat.post_nat_destination_address,
+        ];
+        ports != [0, 0] || addresses.iter().any(|address| !address.is_unspecified())
+    });
     records::carry_tunnel(&mut carried);
     if records::or_none(carried.exporter_address).is_unspecified()
         && record.exporter_address.is_unspecified()
     {
-        carried.exporter_address = enriched.origin.address;
+        carried.exporter_address = forwarded.origin.source_address;
     }
     carried
 }

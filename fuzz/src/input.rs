@@ -59,7 +59,7 @@ impl Chunk<'_> {
         }
     }
 
-    /// Whether time is told behind it.
+    /// Whether time advances after it.
     pub(crate) const fn ticks(self) -> bool {
         self.control & 0x10 != 0
     }
@@ -111,7 +111,7 @@ impl<'a> Octets<'a> {
         u128::from_be_bytes(self.array())
     }
 
-    /// Some text, which an octet says the length of.
+    /// A text with one octet for its length.
     pub(crate) fn text(&mut self) -> String {
         let length = self.u8();
         String::from_utf8_lossy(self.take(length.into())).into_owned()

@@ -10,7 +10,7 @@ const BOUNDS: Bounds = Bounds {
     id_reuse_delay_milliseconds: 1000,
 };
 
-/// Text of an inventory file: an inventory within its bounds, or one sentence that says what is wrong.
+/// Text of an inventory file: an inventory within its limits, or an error of one sentence.
 pub fn inventory(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -1,21 +1,20 @@
-//! What must hold whatever octets come in, for every decoder that is ours.
+//! Invariants of every decoder for arbitrary input.
 //!
-//! A target is a function of octets that fails by a panic: nothing may break in the code under it, and what
-//! the target says must be true besides. cargo-fuzz calls them (`make fuzz`; `fuzz_targets/`), and so does
-//! `tests/kept.rs` on a stable toolchain, with [`seeds`], mutants of them, and the inputs in `kept/TARGET/`
-//! that once showed a mistake.
+//! A target is a function of octets that panics if an invariant does not hold. cargo-fuzz runs the targets (`make
+//! fuzz`, `fuzz_targets/`), and `tests/kept.rs` runs them on a stable toolchain with [`seeds`], mutants, and the
+//! inputs in `kept/TARGET/`, which showed former bugs.
 //!
-//! | target | octets are | what must hold |
+//! | target | input | invariants |
 //! |---|---|---|
-//! | [`messages()`] | datagrams of some exporters | everything is accounted for, bounded, told the same twice; records are valid JSON and survive export |
-//! | [`stream()`] | a connection | however it is cut the same Messages come out; nothing is left behind |
-//! | [`explain()`] | datagrams | the dump counts what the decoder counts, and finds what the decoder cannot use |
-//! | [`savefile()`] | a capture or IPFIX file | frames = datagrams + not used; however it is read the same comes out |
+//! | [`messages()`] | datagrams of several exporters | all input is accounted for and bounded, results are deterministic; records are valid JSON and survive export |
+//! | [`stream()`] | a connection | the same Messages for any fragmentation; no octets are left |
+//! | [`explain()`] | datagrams | the dump and the decoder count the same |
+//! | [`savefile()`] | a capture or IPFIX file | frames = datagrams + skipped; the same result for any chunk size |
 //! | [`packets()`] | frames | packets and octets in = in records + counted; bounded |
-//! | [`export()`] | flow records | each version carries what it can; Messages are short enough and break no rule |
-//! | [`forward()`] | flow records | the same of enriched IPFIX |
-//! | [`worker()`] | datagrams | every direction of every record gets one verdict |
-//! | [`netlink()`] | the kernel's messages | the walk ends, within the octets |
+//! | [`export()`] | flow records | each version carries the fields that it supports; Messages are valid and within the size limit |
+//! | [`forward()`] | flow records | the same for enriched IPFIX |
+//! | [`pipeline()`] | datagrams | every direction of every record gets one verdict |
+//! | [`netlink()`] | netlink messages | the iteration ends within the octets |
 //! | [`inventory()`] | an inventory file | an inventory, or one sentence |
 //! | [`outside()`] | a database or cloud ranges | a table, or one sentence; bounded |
 #![allow(
@@ -23,7 +22,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "what does not hold is a panic: that is what a fuzzer looks for"
+    reason = "a violated invariant is a panic"
 )]
 
 mod decoding;
@@ -37,11 +36,11 @@ mod messages;
 mod netlink;
 mod outside;
 mod packets;
+mod pipeline;
 mod records;
 mod savefile;
 pub mod seeds;
 mod stream;
-mod worker;
 
 pub use explain::explain;
 pub use export::export;
@@ -51,9 +50,9 @@ pub use messages::messages;
 pub use netlink::netlink;
 pub use outside::outside;
 pub use packets::packets;
+pub use pipeline::pipeline;
 pub use savefile::savefile;
 pub use stream::stream;
-pub use worker::worker;
 
 /// A target: takes an input, panics where something does not hold.
 pub type Target = fn(&[u8]);
@@ -67,7 +66,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("packets", packets),
     ("export", export),
     ("forward", forward),
-    ("worker", worker),
+    ("pipeline", pipeline),
     ("netlink", netlink),
     ("inventory", inventory),
     ("outside", outside),

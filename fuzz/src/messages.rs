@@ -7,9 +7,9 @@ use crate::decoding::{self, NARROW, Taken, number};
 use crate::input::{BEGAN, chunks};
 use crate::records::{canonical, same_flow};
 
-/// Datagrams into a Collecting Process: octets and datagrams are accounted for, sizes are within bounds at
-/// every step, the same input is told the same twice, every record is valid JSON, and a record that is
-/// exported and decoded stays what it is from then on. The first octet chooses the bounds.
+/// Datagrams into a Collecting Process: octets and datagrams are accounted for, sizes are within their limits at
+/// every step, the result is deterministic, every record is valid JSON, and a record does not change after its
+/// first export. The first octet selects the limits.
 pub fn messages(data: &[u8]) {
     let Some((bounds, data)) = data.split_first() else {
         return;
@@ -46,8 +46,8 @@ fn receive(limits: &Limits, is_roomy: bool, data: &[u8]) -> (Counters, Taken) {
     (*process.counters(), taken)
 }
 
-/// Exporting is a projection: what comes back from the first export comes back from every further one, and
-/// who talked to whom, how much and when is in it.
+/// Export is a projection: further exports do not change a record, and the first one keeps flow key, counters and
+/// times.
 fn survives_export(records: &[FlowRecord]) {
     let once = decoding::decoded(&decoding::exported(records));
     assert_eq!(once.len(), records.len());

@@ -1,4 +1,4 @@
-//! What the kernel says of links and routes.
+//! Netlink messages with links and routes.
 
 use kipfix_probe::capture::netlink::{default_route, link, next_message};
 
@@ -11,7 +11,7 @@ pub fn netlink(data: &[u8]) {
         rest = next;
         if let Some(link) = link(body) {
             assert!(!link.name.is_empty() && !link.name.contains('\0'));
-            // What is no UTF-8 becomes U+FFFD, three octets for one.
+            // Invalid UTF-8 becomes U+FFFD: three octets for one.
             assert!(link.name.len() + link.kind.len() <= 3 * body.len());
         }
         let before = interfaces.len();

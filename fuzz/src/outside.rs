@@ -1,4 +1,4 @@
-//! Files that say who is outside the cluster.
+//! Files with external addresses.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -11,8 +11,7 @@ const MOST_COMBINATIONS: usize = 16;
 static FOLDER: LazyLock<tempfile::TempDir> =
     LazyLock::new(|| tempfile::tempdir().expect("a folder for the file"));
 
-/// A file of the kind that the first octet says: every address has attributes then, within the bound, or one
-/// sentence says why it cannot be used.
+/// A file of the kind in the first octet: a table within its limit, or an error of one sentence.
 pub fn outside(data: &[u8]) {
     let Some((kind, octets)) = data.split_first() else {
         return;

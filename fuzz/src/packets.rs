@@ -120,7 +120,7 @@ fn check(frame: &Frame<'_>, fragments: &mut FragmentTable) {
     };
     let captured = number(frame.captured.len());
     assert!(u64::from(packet.encapsulation_octets) <= captured);
-    // A header says up to 65,535, IPv6 its own 40 besides; where it says 0, the frame counts.
+    // A header has a length up to 65,535, IPv6 plus its 40 octets. For a length of 0, the frame counts.
     let most = frame.wire_octets.max(65_535 + 40);
     assert!((20..=most).contains(&packet.octets), "{packet:?}");
     let segment = packet.payload_octets;

@@ -7,7 +7,7 @@ use flowproto::{Address, FlowRecord};
 
 use crate::input::Octets;
 
-/// Octets of a flow in NetFlow v5 at the most: it is split into parts of 4 GiB.
+/// Maximum octets of a flow in NetFlow v5. It is split into parts of 4 GiB.
 const MOST_OCTETS: u64 = 1 << 36;
 
 /// A record whose packets ran before `now`, unless `wild`.
@@ -164,7 +164,7 @@ pub(crate) fn canonical(record: &FlowRecord) -> FlowRecord {
     record
 }
 
-/// Who talked to whom, how much and when.
+/// Compares flow key, counters and times.
 pub(crate) fn same_flow(before: &FlowRecord, after: &FlowRecord) {
     let gist = |record: &FlowRecord| {
         let record = canonical(record);

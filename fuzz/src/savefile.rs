@@ -10,9 +10,9 @@ use crate::decoding::number;
 /// No more than this is in a datagram, and in a Message.
 const MOST_PAYLOAD: usize = 65_535;
 
-/// A file into datagrams: frames = datagrams + those not used, each datagram begins as flow export does, the
+/// A file into datagrams: frames = datagrams + those skipped, each datagram begins as flow export does, the
 /// reading ends, and whether the octets come at once or a few at a time the same is read. The first octet
-/// says how many at a time.
+/// is the chunk size.
 pub fn savefile(data: &[u8]) {
     let Some((at_once, file)) = data.split_first() else {
         return;
@@ -62,13 +62,16 @@ fn read(file: &[u8], at_once: usize) -> Outcome {
     assert_eq!(counts.datagrams, number(datagrams.len()));
     let is_ipfix = file.starts_with(&[0, 10]);
     if is_ipfix {
-        assert_eq!((counts.frames, counts.not_used), (0, [0; 5]));
+        assert_eq!(
+            (counts.frames, counts.skipped),
+            (0, SavefileCounts::default().skipped)
+        );
         let octets: usize = datagrams.iter().map(|(_, payload, _)| payload.len()).sum();
         assert!(octets <= file.len());
         assert!(error.is_some() || octets == file.len());
     } else {
-        let not_used: u64 = counts.not_used.iter().sum();
-        assert_eq!(counts.frames, counts.datagrams + not_used);
+        let skipped: u64 = counts.skipped.iter().sum();
+        assert_eq!(counts.frames, counts.datagrams + skipped);
     }
     (datagrams, counts, error)
 }

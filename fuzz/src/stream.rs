@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use flowproto::collector::{CollectingProcess, Counters, Limits, Unusable};
-use kipfix_collector::receive::framing::{Framing, NoMessage};
+use kipfix_collector::receive::framing::{Framing, FramingError};
 
 use crate::decoding::{self, NARROW, Taken, number};
 use crate::input::BEGAN;
@@ -15,7 +15,7 @@ enum End {
     Closed {
         midway: bool,
     },
-    NoMessages(NoMessage),
+    NotIpfix(FramingError),
     Malformed(Unusable),
 }
 
@@ -48,7 +48,7 @@ fn receive(
     let exporter = "192.0.2.1:4000".parse().unwrap();
     let end = loop {
         if octets.is_empty() {
-            let midway = framing.is_midway();
+            let midway = framing.is_incomplete();
             assert_eq!(midway, waiting > 0);
             break End::Closed { midway };
         }
@@ -73,7 +73,7 @@ fn receive(
         match pushed {
             Ok(ControlFlow::Continue(())) => assert!(waiting <= 65_535),
             Ok(ControlFlow::Break(reason)) => break End::Malformed(reason),
-            Err(reason) => break End::NoMessages(reason),
+            Err(reason) => break End::NotIpfix(reason),
         }
     };
     process.close(1);

@@ -13,19 +13,19 @@ use std::path::Path;
 
 use kipfix_fuzz::{TARGETS, Target, seeds};
 
-/// Runs one input; where it fails, keeps it and says where.
+/// Runs one input. If it fails, stores it.
 fn run(name: &str, target: Target, input: &[u8], what: &str) {
     if catch_unwind(|| target(input)).is_err() {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-failed"));
         fs::write(&path, input).unwrap();
         panic!(
-            "{name} fails on {what}, which is in {}: mend the mistake, and keep the input in fuzz/kept/{name}/",
+            "{name} fails on {what}, stored in {}: fix the bug and add the input to fuzz/kept/{name}/",
             path.display()
         );
     }
 }
 
-/// Runs a target on all there is, and on so many mutants: what a few seconds are enough for.
+/// Runs a target on all inputs and on a number of mutants, for a few seconds.
 fn holds(name: &str, mutants: u64) {
     let (_, target) = TARGETS.into_iter().find(|(n, _)| *n == name).unwrap();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -86,7 +86,7 @@ fn a_forwarded_record_is_what_its_exporter_said() {
 
 #[test]
 fn each_direction_of_a_record_gets_one_verdict() {
-    holds("worker", 1000);
+    holds("pipeline", 1000);
 }
 
 #[test]

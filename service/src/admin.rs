@@ -1,7 +1,8 @@
-//! What a daemon tells about itself over HTTP: `/metrics`, `/livez`, `/readyz`.
+//! The HTTP endpoints of a daemon: `/metrics`, `/livez`, `/readyz`.
 //!
-//! It must not cost the daemon its life: only GET and HEAD, a bound on connections, on the time a
-//! request's head may take, on the life of a connection, and on scrapes whose text is in memory.
+//! Clients cannot exhaust the daemon: only GET and HEAD are allowed, and the number of connections,
+//! the time for the head of a request, the lifetime of a connection and the number of concurrent
+//! scrapes are limited.
 
 mod listener;
 mod scrape;
@@ -19,16 +20,16 @@ use crate::exposition::Format;
 pub use listener::Listener;
 use scrape::Scrapes;
 
-/// Whether a daemon can do its work, and what there is to say about it.
+/// The answer of `/readyz`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// What is missing. `/readyz` answers 503 as long as there is one.
+    /// Reasons for not being ready. If there is one, `/readyz` answers 503.
     pub missing: Vec<String>,
-    /// What is amiss without stopping the work, e.g. carrying on with what is known.
+    /// Problems that do not affect readiness, e.g. serving from cache while a watch is down.
     pub notes: Vec<String>,
 }
 
-/// The routes that both daemons have; others can be merged in.
+/// Returns the routes of both daemons. Other routers can be merged into it.
 ///
 /// `metrics` appends all metric families in a format, without the end mark, which is added here.
 /// It runs on a thread for blocking work.
@@ -116,7 +117,7 @@ mod tests {
             stream
         }
 
-        /// Status line and headers, and the body.
+        /// Returns the status line and headers, and the body.
         fn answer(&self, request: &str, headers: &str) -> (String, Vec<u8>) {
             let mut stream = self.connect();
             let request =
@@ -139,29 +140,29 @@ mod tests {
         }
     }
 
-    fn said(status: &str, body: &str) -> (String, String) {
+    fn response(status: &str, body: &str) -> (String, String) {
         (status.to_owned(), body.to_owned())
     }
 
     #[test]
-    fn live_and_ready_say_what_is_missing() {
+    fn readyz_lists_the_reasons_for_not_being_ready() {
         let served = Served::new();
-        assert_eq!(served.text("GET /livez", ""), said("200", "ok\n"));
+        assert_eq!(served.text("GET /livez", ""), response("200", "ok\n"));
         assert_eq!(
             served.text("GET /readyz", ""),
-            said("200", "ready\ninventory is 5s old\n")
+            response("200", "ready\ninventory is 5s old\n")
         );
         served.stuck.store(true, Ordering::Relaxed);
         let missing = "not ready\nno socket\ninventory is 5s old\n";
-        assert_eq!(served.text("GET /readyz", ""), said("503", missing));
+        assert_eq!(served.text("GET /readyz", ""), response("503", missing));
     }
 
     #[test]
-    fn metrics_come_in_the_format_and_coding_that_is_accepted() {
+    fn metrics_use_the_accepted_format_and_coding() {
         let served = Served::new();
         assert_eq!(
             served.text("GET /metrics", ""),
-            said("200", "x_total 1 # Text\n")
+            response("200", "x_total 1 # Text\n")
         );
         let (head, body) = served.answer(
             "GET /metrics",
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn head_has_no_body_and_other_methods_and_paths_are_refused() {
         let served = Served::new();
-        assert_eq!(served.text("HEAD /metrics", ""), said("200", ""));
+        assert_eq!(served.text("HEAD /metrics", ""), response("200", ""));
         assert_eq!(
             served.text("POST /metrics", "Content-Length: 0\r\n").0,
             "405"
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_scrape_arrives_whole_and_slots_come_back() {
+    fn a_large_scrape_is_complete_and_its_slot_is_released() {
         let large = vec![b'#'; 3_000_000];
         let served = Served::with_metrics(move |_, out| out.extend_from_slice(&large));
         for _ in 0..10 {
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn scrapes_that_nobody_reads_are_bounded_and_the_rest_is_still_served() {
+    fn unread_scrapes_are_limited_and_other_requests_are_served() {
         let served = Served::with_metrics(|_, out| out.resize(30_000_000, b'#'));
         let mut unread = Vec::new();
         for _ in 0..4 {
@@ -213,20 +214,20 @@ mod tests {
         }
         assert_eq!(
             served.text("GET /metrics", ""),
-            said("503", "too many scrapes at a time\n")
+            response("503", "too many concurrent scrapes\n")
         );
         assert_eq!(served.text("GET /livez", "").0, "200");
     }
 
     #[test]
-    fn metrics_that_panic_cost_one_answer_only() {
+    fn a_panic_while_writing_metrics_fails_one_request_only() {
         let served = Served::with_metrics(|_, _| panic!("a bug"));
         assert_eq!(served.text("GET /metrics", "").0, "500");
         assert_eq!(served.text("GET /livez", "").0, "200");
     }
 
     #[test]
-    fn the_stop_ends_the_thread_although_a_client_says_nothing() {
+    fn shutdown_ends_the_thread_with_an_idle_connection_open() {
         let served = Served::new();
         let _silent = served.connect();
         served.text("GET /livez", "");
@@ -236,19 +237,16 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_use_is_one_sentence_with_the_setting_and_the_address() {
+    fn the_error_for_a_port_in_use_has_the_setting_and_the_address() {
         let first = Listener::bind("admin", "[::]:0".parse().unwrap()).unwrap();
         let address = first.local_address();
         let failure = Listener::bind("http", address).unwrap_err();
-        let expected = format!(
-            "http: cannot listen on {address}: the port is in use, allowed is a free one (or 0 for any)"
-        );
+        let expected = format!("http: cannot listen on {address}: port already in use");
         assert_eq!((failure.code(), failure.sentence()), (1, expected));
         let failure = Listener::bind("admin", "192.0.2.1:0".parse().unwrap()).unwrap_err();
         assert_eq!(
             failure.sentence(),
-            "admin: cannot listen on 192.0.2.1:0: this host has no such address, allowed are its own \
-             and [::] for all"
+            "admin: cannot listen on 192.0.2.1:0: not an address of this host (use [::] for all)"
         );
     }
 }

@@ -1,11 +1,10 @@
-//! The first and the last thing a daemon does: read its command line, and say in one sentence on
-//! stderr why it ends when it was not asked to.
+//! The command line and the exit code of a daemon. An error is one sentence on stderr.
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | asked to stop, or done with what `--read` named |
-//! | 64 | bad settings (`EX_USAGE` of sysexits.h) |
-//! | 1 | could not start, or a stage died |
+//! | 0 | stopped by a signal, or `--read` is complete |
+//! | 64 | invalid settings (`EX_USAGE` of sysexits.h) |
+//! | 1 | startup failed, or a stage failed |
 
 use std::io::Write;
 use std::path::Path;
@@ -14,20 +13,31 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::settings::BadSettings;
+/// Invalid settings: a sentence with the setting, the value and the allowed values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadSettings(String);
 
-/// Why the process ends, by consequence.
+impl BadSettings {
+    /// Creates the error from a sentence without a capital at its start and a full stop at its end.
+    #[must_use]
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+/// The reason for a failed exit, by its exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// What was asked for cannot be: a sentence that names the setting, the value and what is
-    /// allowed. Exit code 64.
+    /// Invalid settings: a sentence with the setting, the value and the allowed values. Exit code
+    /// 64.
     BadSettings(String),
-    /// It could not start, or a stage died. Exit code 1.
+    /// Startup failed, or a stage failed. Exit code 1.
     Failed(anyhow::Error),
 }
 
 impl Failure {
-    /// The exit code of the process.
+    /// Returns the exit code of the process.
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
@@ -36,7 +46,7 @@ impl Failure {
         }
     }
 
-    /// The one line for stderr, without the program's name.
+    /// Returns the line for stderr, without the name of the program.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
@@ -58,23 +68,23 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Runs `main` and turns its outcome into the exit code, saying a failure once on stderr.
+/// Runs `main` and returns its exit code. Writes a failure to stderr.
 pub fn run(main: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
     match main() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let line = format!("{}: {}\n", program(), failure.sentence());
-            // Nobody is left to tell when stderr is closed: the exit code still says it.
+            // If stderr is closed, the exit code alone reports the failure.
             std::io::stderr().write_all(line.as_bytes()).ok();
             ExitCode::from(failure.code())
         }
     }
 }
 
-/// Reads the command line. For `--help` and `--version` it prints them and ends the process with 0.
+/// Parses the command line. `--help` and `--version` print their text and exit with code 0.
 ///
 /// # Errors
-/// [`Failure::BadSettings`] for what the flags do not allow (`clap` alone would exit with 2).
+/// [`Failure::BadSettings`] for invalid flags (`clap` alone would exit with code 2).
 pub fn parse<F: Parser>() -> Result<F, Failure> {
     parse_from(std::env::args_os()).map_err(|ending| match ending {
         Ending::Bad(failure) => failure,
@@ -92,7 +102,7 @@ fn parse_from<F: Parser>(
 ) -> Result<F, Ending> {
     F::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // `--help | head` closes stdout early: that is no failure.
+            // `--help | head` closes stdout early, which is not a failure.
             error.print().ok();
             Ending::Printed
         }
@@ -100,14 +110,11 @@ fn parse_from<F: Parser>(
     })
 }
 
-/// The first paragraph of `clap`'s message says what is wrong, the rest repeats the usage.
+/// Returns the first paragraph of `clap`'s message. The rest repeats the usage.
 fn usage_sentence(message: &str) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or(message);
     let paragraph = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
-    format!(
-        "{}; --help shows what is allowed",
-        one_line(paragraph).trim_end_matches('.')
-    )
+    format!("{} (see --help)", one_line(paragraph).trim_end_matches('.'))
 }
 
 fn one_line(text: &str) -> String {
@@ -131,7 +138,7 @@ mod tests {
 
     #[derive(Parser, Debug)]
     struct Flags {
-        /// Most flows.
+        /// Maximum number of flows.
         #[arg(long, value_name = "N")]
         max_flows: Option<u32>,
     }
@@ -148,7 +155,7 @@ mod tests {
         assert_eq!(failure.code(), 64);
         assert_eq!(
             failure.sentence(),
-            "invalid value 'many' for '--max-flows <N>': invalid digit found in string; --help shows what is allowed"
+            "invalid value 'many' for '--max-flows <N>': invalid digit found in string (see --help)"
         );
     }
 
@@ -165,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn help_and_version_are_no_failure() {
+    fn help_and_version_are_not_failures() {
         assert!(matches!(parsed(&["probe", "--help"]), Err(Ending::Printed)));
         assert_eq!(
             parsed(&["probe", "--max-flows", "7"])

@@ -1,7 +1,7 @@
-//! What `/metrics` is written in: Prometheus text 0.0.4 or OpenMetrics 1.0, by what the reader accepts.
+//! The formats of `/metrics`: Prometheus text 0.0.4 or OpenMetrics 1.0, as the client accepts.
 //!
-//! The `prometheus` crate keeps self-metrics, but can only write the first of the two; so its registry
-//! is gathered and written here. Families that others keep may follow, then [`finish`].
+//! The `prometheus` crate does not write OpenMetrics, so the families of its registry are written
+//! here. Other families may follow, then [`finish`].
 
 use std::io::Write;
 
@@ -15,13 +15,13 @@ pub enum Format {
     /// Prometheus text 0.0.4.
     #[default]
     Text,
-    /// OpenMetrics 1.0: a counter's family is named without `_total`, and the end is marked.
+    /// OpenMetrics 1.0: the family name of a counter has no `_total`, and the last line is `# EOF`.
     OpenMetrics,
 }
 
 impl Format {
-    /// The format that an HTTP `Accept` header asks for: OpenMetrics where it is named, in version
-    /// 1.0.0 or without one, and nothing is liked better; text for all else.
+    /// Selects the format for an HTTP `Accept` header: OpenMetrics if it is listed in version 1.0.0
+    /// or without a version and no other type has a higher quality value. Otherwise text.
     #[must_use]
     pub fn from_accept(accept: &str) -> Self {
         let (mut text, mut open_metrics) = (0.0, 0.0);
@@ -51,7 +51,7 @@ impl Format {
         }
     }
 
-    /// Its HTTP `Content-Type`.
+    /// Returns the HTTP `Content-Type`.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -68,8 +68,9 @@ pub fn write_registry(registry: &Registry, format: Format, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `# HELP` and `# TYPE` of a family. `name` is the samples' name: for a counter it ends in
-/// `_total`, which OpenMetrics leaves out here. `kind` is `counter`, `gauge`, `histogram`, `summary`.
+/// Appends `# HELP` and `# TYPE` of a family. `name` is the name of its samples: for a counter it
+/// ends in `_total`, which is not part of the family name in OpenMetrics. `kind` is `counter`,
+/// `gauge`, `histogram` or `summary`.
 pub fn write_header(name: &str, help: &str, kind: &str, format: Format, out: &mut Vec<u8>) {
     let family = match format {
         Format::OpenMetrics if kind == "counter" => name.strip_suffix("_total").unwrap_or(name),
@@ -84,12 +85,12 @@ pub fn write_header(name: &str, help: &str, kind: &str, format: Format, out: &mu
     }
 }
 
-/// Appends a label's value, escaped, without the quotes around it.
+/// Appends the escaped value of a label, without quotes.
 pub fn write_label_value(value: &str, out: &mut Vec<u8>) {
     write_escaped(value, true, out);
 }
 
-/// Ends the exposition: OpenMetrics needs `# EOF` as its last line.
+/// Ends the exposition. The last line of OpenMetrics is `# EOF`.
 pub fn finish(format: Format, out: &mut Vec<u8>) {
     if format == Format::OpenMetrics {
         out.extend_from_slice(b"# EOF\n");
@@ -126,7 +127,7 @@ fn write_family(family: &MetricFamily, format: Format, out: &mut Vec<u8>) {
             }
             MetricType::HISTOGRAM => write_histogram(name, metric, out),
             MetricType::SUMMARY => write_summary(name, metric, out),
-            // The crate offers no way to make one.
+            // The crate has no type for it.
             MetricType::UNTYPED => {}
         }
     }
@@ -195,7 +196,7 @@ fn write_sample(
         out.push(before);
         out.extend_from_slice(label.as_bytes());
         out.extend_from_slice(b"=\"");
-        // "1.0", not "1": OpenMetrics wants bounds to be floats, and text takes either.
+        // "1.0", not "1": OpenMetrics requires floats here, the text format accepts both.
         if bound.is_finite() {
             write(format_args!("{bound:?}"), out);
         } else {
@@ -239,12 +240,12 @@ fn write(arguments: std::fmt::Arguments<'_>, out: &mut Vec<u8>) {
     out.write_fmt(arguments).ok();
 }
 
-fn write_escaped(text: &str, quotes_too: bool, out: &mut Vec<u8>) {
+fn write_escaped(text: &str, escape_quotes: bool, out: &mut Vec<u8>) {
     for &byte in text.as_bytes() {
         match byte {
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
-            b'"' if quotes_too => out.extend_from_slice(b"\\\""),
+            b'"' if escape_quotes => out.extend_from_slice(b"\\\""),
             _ => out.push(byte),
         }
     }
@@ -301,7 +302,7 @@ c_seconds_count 2
 ";
 
     #[test]
-    fn text_names_the_counter_family_with_total_and_has_no_end_mark() {
+    fn in_text_a_counter_family_has_total_and_there_is_no_end_mark() {
         let counter = "\
 # HELP a_dropped_total What \"fell\".\\nHere.
 # TYPE a_dropped_total counter
@@ -312,7 +313,7 @@ a_dropped_total{reason=\"full \\\"queue\\\" \\\\ \\n\"} 9007199254740991
     }
 
     #[test]
-    fn openmetrics_names_the_counter_family_without_total_and_ends_with_eof() {
+    fn in_openmetrics_a_counter_family_has_no_total_and_eof_is_the_end() {
         let counter = "\
 # HELP a_dropped What \\\"fell\\\".\\nHere.
 # TYPE a_dropped counter
@@ -326,7 +327,7 @@ a_dropped_total{reason=\"full \\\"queue\\\" \\\\ \\n\"} 9007199254740991
     }
 
     #[test]
-    fn the_accept_header_decides_and_text_is_what_is_left() {
+    fn the_accept_header_selects_the_format() {
         let cases = [
             ("", Format::Text),
             ("*/*", Format::Text),

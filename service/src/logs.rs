@@ -1,4 +1,4 @@
-//! Logs: one line an event on stderr, filtered by `RUST_LOG`.
+//! Logging on stderr, one line per event, filtered by `RUST_LOG`.
 
 use std::io::IsTerminal;
 
@@ -7,14 +7,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::BadSettings;
 
-/// How a log line is written. Default: text.
+/// The format of a log line. Default: text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable text.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -35,7 +35,7 @@ impl std::str::FromStr for LogFormat {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             _ => Err(BadSettings::new(format!(
-                "{text:?} is no log format: allowed are text, json"
+                "invalid log format {text:?}: must be text or json"
             ))),
         }
     }
@@ -55,9 +55,9 @@ impl From<LogFormat> for String {
     }
 }
 
-/// Starts logging. `RUST_LOG` says what is logged, by default what `default` says; a `RUST_LOG` that cannot
-/// be read is warned about and the default used. Colours only on a terminal. A closed or full stderr loses lines,
-/// never the process. Later calls change nothing.
+/// Starts logging. `RUST_LOG` is the filter; `default` is the filter if it is not set or invalid.
+/// Colours are used on a terminal only. A closed or full stderr loses lines, but is not an error.
+/// Later calls have no effect.
 pub fn init(format: LogFormat, default: &str) {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let (filter, refused) = match EnvFilter::try_new(&wanted) {
@@ -69,15 +69,15 @@ pub fn init(format: LogFormat, default: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        // The crate would report a failed write with eprintln!, which panics on a closed stderr.
+        // `tracing-subscriber` reports a failed write with eprintln!, which panics if stderr is closed.
         .log_internal_errors(false);
-    // An error means that a subscriber is there already, as in tests.
+    // An error means that a subscriber is installed already, as in tests.
     match format {
         LogFormat::Text => subscriber.try_init().ok(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init().ok(),
     };
     if let Some(error) = refused {
-        tracing::warn!(RUST_LOG = wanted, %error, "RUST_LOG cannot be read, logging as by default");
+        tracing::warn!(RUST_LOG = wanted, %error, "invalid RUST_LOG, using the default filter");
     }
 }
 
@@ -86,14 +86,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_reads_what_it_writes_and_names_what_is_allowed() {
+    fn a_format_parses_its_own_text_and_refuses_others() {
         for format in [LogFormat::Text, LogFormat::Json] {
             assert_eq!(format.to_string().parse::<LogFormat>().unwrap(), format);
         }
         let error = "xml".parse::<LogFormat>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "\"xml\" is no log format: allowed are text, json"
+            "invalid log format \"xml\": must be text or json"
         );
     }
 

@@ -1,33 +1,35 @@
-//! Where self-metrics are registered: what `/metrics` gathers, and what documentation says of each family,
-//! of those too that have no series yet (a family by interface has none before there is an interface).
+//! The registry of self-metrics. It also describes families that have no series yet, such as metrics
+//! per interface before an interface is open, for the generated documentation.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use prometheus::core::Collector;
 use prometheus::proto::{MetricFamily, MetricType};
 
-/// A `prometheus` registry that remembers the families it was given.
+use crate::sync::lock;
+
+/// A `prometheus` registry that keeps a description of every family.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     registry: prometheus::Registry,
     families: Arc<Mutex<Vec<Family>>>,
 }
 
-/// What there is to know of a family before it has a series.
+/// The description of a metric family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Family {
-    /// The name of its samples.
+    /// Name of its samples.
     pub name: String,
     /// `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
-    /// A sentence.
+    /// Help text.
     pub help: String,
     /// Names of its labels.
     pub labels: Vec<String>,
 }
 
 impl Registry {
-    /// An empty one.
+    /// Creates an empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -36,31 +38,24 @@ impl Registry {
     /// Registers a metric.
     ///
     /// # Errors
-    /// Another one has its name.
+    /// If its name is registered already.
     pub fn register(&self, metric: Box<dyn Collector>) -> prometheus::Result<()> {
         let described = Family::all_of(metric.as_ref());
         self.registry.register(metric)?;
-        self.families
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(described);
+        lock(&self.families).extend(described);
         Ok(())
     }
 
-    /// The families that have series, with them.
+    /// Returns the families that have series.
     #[must_use]
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
 
-    /// All families, by name.
+    /// Returns the descriptions of all families, sorted by name.
     #[must_use]
     pub fn families(&self) -> Vec<Family> {
-        let mut families = self
-            .families
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let mut families = lock(&self.families).clone();
         families.sort_by(|a, b| a.name.cmp(&b.name));
         families
     }
@@ -93,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_family_without_a_series_is_known_but_not_gathered() {
+    fn a_family_without_a_series_is_described_but_not_gathered() {
         let registry = Registry::new();
         let lost = IntCounterVec::new(Opts::new("lost_total", "Gone."), &["why"]).unwrap();
         registry.register(Box::new(lost)).unwrap();
@@ -113,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_taken_once() {
+    fn a_name_is_registered_once() {
         let registry = Registry::new();
         let one = || Box::new(IntGauge::new("a_size", "Entries.").unwrap());
         registry.register(one()).unwrap();

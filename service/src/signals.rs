@@ -1,12 +1,12 @@
-//! SIGTERM and SIGINT as a flag that every thread and task can wait for. The first asks to stop: flush
-//! what is held and leave. The second ends the process at once, with exit code 1, since something
-//! was lost. SIGPIPE stays ignored, as Rust has it: a closed pipe is a counted write error.
+//! SIGTERM and SIGINT as a flag that every thread and task can wait for. The first signal requests a
+//! graceful shutdown. The second one ends the process at once with exit code 1, because data was
+//! lost. SIGPIPE stays ignored, which is the default of Rust: a closed pipe is a counted write error.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -14,29 +14,31 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
-/// Whether the process was asked to stop. Clones share one state; once set it stays set.
+use crate::sync::lock;
+
+/// The shutdown flag of the process. Clones share one state. It cannot be unset.
 ///
-/// A thread that only sleeps uses [`Stop::wait_timeout`]; one that polls sockets adds [`AsFd`], which
-/// is readable from the stop on; a task awaits [`Stop::wait`]; a loop that turns anyway looks at
-/// [`Stop::is_set`], one atomic load.
+/// A thread that sleeps uses [`Stop::wait_timeout`]. A thread that polls sockets adds [`AsFd`], which
+/// becomes readable at shutdown. A task awaits [`Stop::wait`]. A loop checks [`Stop::is_set`], which
+/// is one atomic load.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<State>);
 
 #[derive(Debug)]
 struct State {
     set: AtomicBool,
-    /// Reads end-of-file from the stop on.
+    /// Reads end-of-file after shutdown was requested.
     readable: UnixStream,
-    /// Closed by the stop.
+    /// Closed when shutdown is requested.
     open_until_stop: Mutex<Option<UnixStream>>,
     tasks: watch::Sender<bool>,
 }
 
 impl Stop {
-    /// A flag that only [`Stop::set`] sets.
+    /// Creates a flag that only [`Stop::set`] sets.
     ///
     /// # Errors
-    /// No file descriptor is left.
+    /// If no file descriptor is available.
     pub fn new() -> io::Result<Self> {
         let (readable, open) = UnixStream::pair()?;
         Ok(Self(Arc::new(State {
@@ -47,10 +49,10 @@ impl Stop {
         })))
     }
 
-    /// A flag that SIGTERM or SIGINT sets too. Call it once, before other threads start.
+    /// Creates a flag that SIGTERM and SIGINT set, too. Call it once, before other threads start.
     ///
     /// # Errors
-    /// No file descriptor or thread is left.
+    /// If no file descriptor or thread is available.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::new()?;
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
@@ -64,43 +66,37 @@ impl Stop {
                         std::process::exit(1);
                     }
                     asked = true;
-                    tracing::info!(signal, "asked to stop");
+                    tracing::info!(signal, "shutdown requested");
                     on_signal.set();
                 }
             })?;
         Ok(stop)
     }
 
-    /// Asks to stop, as the first signal does.
+    /// Requests shutdown, like the first signal.
     pub fn set(&self) {
         self.0.set.store(true, Ordering::Release);
-        drop(
-            self.0
-                .open_until_stop
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        drop(lock(&self.0.open_until_stop).take());
         self.0.tasks.send_replace(true);
     }
 
-    /// Whether it was asked to stop.
+    /// Returns whether shutdown was requested.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.set.load(Ordering::Acquire)
     }
 
-    /// Sleeps for `duration` or until the stop, and says whether it was asked to stop.
+    /// Sleeps for `duration` or until shutdown. Returns whether shutdown was requested.
     pub fn wait_timeout(&self, duration: Duration) -> bool {
         let timeout = PollTimeout::try_from(duration).unwrap_or(PollTimeout::MAX);
-        // Interrupted (EINTR) it returns early; callers wait in loops.
+        // It returns early if interrupted (EINTR): callers wait in loops.
         nix::poll::poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout).ok();
         self.is_set()
     }
 
-    /// Completes at the stop, in any runtime.
+    /// Waits for shutdown, in any runtime.
     pub async fn wait(&self) {
-        // An error would mean that the sender is gone, and `self` holds it.
+        // `self` owns the sender, so there is no error.
         self.0.tasks.subscribe().wait_for(|set| *set).await.ok();
     }
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds from the Go module proxy, into a cache folder outside the checkout, all that the tests need of
-# Kubernetes and Debian does not have, and prints that folder:
+# Builds the Kubernetes programs that Debian does not have from the Go module proxy, into a cache directory
+# outside the checkout, and prints that directory:
 #   etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, kubectl, coredns
-#   helm, kubeconform, operator (the Prometheus operator), crds/ (definitions of others' resources)
-# Does nothing when this recipe's programs are there already; needs `go` only when they are not. About five
-# minutes on two cores.
+#   helm, kubeconform, operator (the Prometheus operator), crds/ (third-party resource definitions)
+# Does nothing if the programs of this version of the script exist. Needs `go` otherwise, for about five minutes on
+# two cores.
 #   tests/cluster/build.sh [FOLDER]
 set -euo pipefail
 kubernetes=v1.34.4
@@ -20,14 +20,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-${KIPFIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kipfix}/cluster-$kubernetes}
 recipe=$(cat "$0" "$here/programs/main.go" | sha256sum | cut -c1-16)
 mkdir -p "$out"
-# Whoever comes while it is built waits.
+# Concurrent callers wait.
 exec 9>"$out/.lock"
 flock 9
 if [ "$(cat "$out/.recipe" 2>/dev/null)" = "$recipe" ]; then
     echo "$out"
     exit 0
 fi
-# From 1.21 on, go fetches the release that a module asks for.
+# Go 1.21 and newer fetch the toolchain that a module requires.
 if [ -z "$(go env GOTOOLCHAIN 2>/dev/null)" ]; then
     echo "go 1.21 or newer is not here to build Kubernetes $kubernetes (https://go.dev/dl)" >&2
     exit 1
@@ -38,12 +38,12 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 export CGO_ENABLED=0
 
-# Prints a field of what go says of a module.
+# Prints a field of the JSON for a module.
 downloaded() {
     go mod download -json "$2" | sed -n "s/^[[:space:]]*\"$1\": \"\(.*\)\",\{0,1\}$/\1/p"
 }
 
-# One module for all: what several of them use is compiled once, and at one version.
+# One module for all programs: shared packages are compiled once.
 gomod=$(downloaded GoMod "k8s.io/kubernetes@$kubernetes")
 {
     printf 'module programs\n\ngo %s\n\nrequire (\n' "$(sed -n 's/^go //p' "$gomod")"
@@ -52,7 +52,7 @@ gomod=$(downloaded GoMod "k8s.io/kubernetes@$kubernetes")
         "github.com/yannh/kubeconform $kubeconform" \
         "github.com/prometheus-operator/prometheus-operator $operator"
     printf ')\n\nreplace (\n'
-    # The repository takes its staging modules from folders; each is published under the same number.
+    # The repository uses its staging modules by path. They are published with the same version.
     sed -n "s|^[[:space:]]*\(k8s.io/[^ ]*\) => ./staging/src/.*|\t\1 => \1 v0.${kubernetes#v1.}|p" "$gomod"
     printf ')\n'
 } >go.mod
@@ -75,7 +75,7 @@ build kubernetes . "$version.gitVersion=$kubernetes" "$version.gitMajor=$major" 
 for program in etcd kube-{apiserver,controller-manager,scheduler,proxy} kubelet kubectl coredns; do
     ln -sf kubernetes "$out/$program"
 done
-# Without these, helm believes that every cluster is of the oldest release it knows.
+# Without these, helm assumes the oldest release of Kubernetes.
 helm_module=helm.sh/helm/v3
 build helm $helm_module/cmd/helm "$helm_module/internal/version.version=$helm" \
     "$helm_module/pkg/chartutil.k8sVersionMajor=$major" "$helm_module/pkg/chartutil.k8sVersionMinor=$minor" \

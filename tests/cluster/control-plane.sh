@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The control plane; up.sh starts it as the first process of its namespaces.
+# The control plane. up.sh starts it as the first process of its namespaces.
 . "$(dirname "$0")/settings.sh"
 mount -t proc proc /proc
 as() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ends the cluster and removes all that it made: processes, namespaces, cgroups, files.
+# Stops the cluster and removes its processes, namespaces, cgroups and files.
 . "$(dirname "$0")/settings.sh"
 set +e
 pids=()

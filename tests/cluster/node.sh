@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A node; up.sh starts it as the first process of its namespaces.
+# A node. up.sh starts it as the first process of its namespaces.
 #   node.sh NUMBER
 . "$(dirname "$0")/settings.sh"
 number=$1
@@ -8,7 +8,7 @@ own=$state/$name
 mkdir -p "$own"/{var/lib/kubelet,var/lib/containerd,var/log,var/tmp,cgroups,cni}
 hostname "$name"
 mount -t proc proc /proc
-# A sysfs that shows this network, with the machine's cgroups put back below it.
+# A sysfs of this network namespace, with the cgroups of the machine.
 mount --rbind /sys/fs/cgroup "$own/cgroups"
 mount -t sysfs sysfs /sys
 mount --rbind "$own/cgroups" /sys/fs/cgroup
@@ -26,7 +26,7 @@ else
 fi
 mount -t tmpfs -o mode=755 tmpfs /run
 mount --bind "$own/var" /var
-# kubelet sets sysctls of the whole machine unless they read as it wants: these do, to it alone.
+# kubelet sets sysctls of the machine unless they have the expected values: it sees files with these values.
 for setting in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1 \
     kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
     file=$own/sysctl-${setting##*/}
@@ -42,7 +42,7 @@ root = "/var/lib/containerd"
 state = "/run/containerd"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/pause:test"
-  restrict_oom_score_adj = true # where there is no CAP_SYS_RESOURCE
+  restrict_oom_score_adj = true # without CAP_SYS_RESOURCE
   disable_hugetlb_controller = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
@@ -84,7 +84,7 @@ wait_for "containerd on $name" 60 ctr version
 for image in "$state"/images/*.tar; do
     ctr -n k8s.io images import "$image" >>"$logs/$name-images.log" 2>&1
 done
-# Zones: node1 has one of its own.
+# Zones: node1 is in a separate one.
 zone=zone-$((number == 1 ? 1 : 2))
 kubelet --config="$own/kubelet.yaml" --kubeconfig="$pki/$name.conf" --hostname-override="$name" \
     --node-ip="$(node4 "$number"),$(node6 "$number")" --cert-dir=/var/lib/kubelet/pki \

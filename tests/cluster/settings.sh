@@ -1,7 +1,7 @@
-# What the cluster's scripts agree on. A cluster lives in network namespaces of its own: NAME-cp (control
-# plane, and the switch `br0` between all), NAME-node1 ... (each with its own eth0), NAME-outside.
+# Settings of the cluster scripts. A cluster has separate network namespaces: NAME-cp (control plane, and the switch
+# `br0` between all), NAME-node1 ... (each with an eth0), NAME-outside.
 set -euo pipefail
-# Its name, and so the prefix of all that it makes; another name is another cluster beside it.
+# Its name is the prefix of everything that it creates, so several clusters can run at a time.
 : "${KIPFIX_CLUSTER:=kipfix-cluster}"
 # Its state: certificates, etcd's data, containerd's folders, logs.
 : "${KIPFIX_CLUSTER_DIR:=${TMPDIR:-/tmp}/$KIPFIX_CLUSTER}"
@@ -11,7 +11,7 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 state=$KIPFIX_CLUSTER_DIR
 pki=$state/pki
 logs=$state/logs
-# What build.sh made; etcd of the same name in Debian is too old.
+# The programs of build.sh. The etcd of Debian is too old.
 if [ -e "$state/programs" ]; then
     PATH=$(cat "$state/programs"):$PATH
 fi
@@ -26,8 +26,8 @@ all_pods=10.244.0.0/16,fd00:244::/56
 services=10.96.0.0/16,fd00:96::/112
 api_service=10.96.0.1
 dns_service=10.96.0.10
-# A host outside the cluster: nodes put their own address in front of pods on the way to the first, as most
-# clusters do for the internet, and not on the way to the second, as they do for networks of the company.
+# An external host. Nodes SNAT traffic of pods to the first address, as most clusters do for the internet, but not to
+# the second one, as for internal networks.
 outside_masqueraded=203.0.113.10
 outside_routed=192.168.50.10
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts a real cluster on this machine, as root: a control plane and nodes, each in namespaces of its own,
-# nothing of it on the machine's own network. Whatever a killed run left goes first.
+# Starts a real cluster on this machine, as root: a control plane and nodes in separate namespaces, without changes to
+# the network of the machine. Removes the remains of a killed run first.
 #   tests/cluster/up.sh NODES IMAGE.tar...     images for every node, OCI archives
 set -euo pipefail
 programs=$("$(dirname "$0")/build.sh")
@@ -28,7 +28,7 @@ certificate() {
     openssl req -new -key "$1.key" -subj "$2" |
         openssl x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile <(echo "$3") -out "$1.crt"
 }
-# user FILE NAME [GROUP]: a token, and the kubeconfig with it.
+# user FILE NAME [GROUP]: a token and its kubeconfig.
 user() {
     local token
     token=$(openssl rand -hex 16)
@@ -62,7 +62,7 @@ cd "$scripts"
 
 #------------ The network
 
-# host NAME: a namespace whose eth0 is plugged into the switch.
+# host NAME: a namespace with its eth0 on the switch.
 host() {
     ip netns add "$KIPFIX_CLUSTER-$1"
     inside "$1" ip link set lo up
@@ -108,7 +108,7 @@ done
 
 #------------ The processes
 
-# spawn NAMESPACE SCRIPT...: as the first process of namespaces of its own; killing it ends all of them.
+# spawn NAMESPACE SCRIPT...: the first process of new namespaces. Killing it stops all their processes.
 spawn() {
     local namespace=$1
     shift
@@ -128,5 +128,5 @@ for ((i = 1; i <= nodes; i++)); do
         --patch "{\"spec\": {\"podCIDR\": \"$(pods4 "$i")\", \"podCIDRs\": [\"$(pods4 "$i")\", \"$(pods6 "$i")\"]}}"
 done
 "$scripts/kubectl" wait --for=condition=Ready node --all --timeout=120s >/dev/null
-# A pod is refused until its namespace has a ServiceAccount.
+# Pods are rejected until their namespace has a ServiceAccount.
 wait_for "the default ServiceAccount" 60 "$scripts/kubectl" get serviceaccount default

@@ -1,8 +1,8 @@
-//! A real Kubernetes API server, to be filled, stopped, slowed and asked by users of several rights.
+//! A real Kubernetes API server that tests can fill, stop and freeze, with users of different permissions.
 //!
-//! No controller runs and there is no node's agent, so nothing but the test writes: a pod's status is a
-//! patch, a pod on a node stays in deletion until the test ends it, a Deployment makes no ReplicaSet. The
-//! admission that would ask for each namespace's default ServiceAccount is off, since nobody makes one.
+//! There are no controllers and no kubelets, so only the test writes: it patches the status of pods, and a pod on
+//! a node stays in deletion until the test deletes it. A Deployment creates no ReplicaSet. The admission plugin
+//! for default ServiceAccounts is disabled, because no controller creates them.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -22,44 +22,42 @@ use crate::objects::Object;
 use crate::program::{Running, eventually, output};
 use crate::skip;
 
-/// A running server. Ended, and its folder removed, when dropped or when the test's process ends,
-/// however that comes about.
+/// A running server. It is stopped and its directory removed when the value is dropped or the process of the
+/// test ends.
 pub struct ApiServer {
     admin: Cluster,
-    // Dropped in this order: the server, what it stands on, their folder.
+    // Dropped in this order: API server, etcd, directory.
     api: Option<Running>,
     etcd: Option<Running>,
     control_plane: ControlPlane,
 }
 
 impl ApiServer {
-    /// Starts one of the test's own. `None`, said by [`skip`], where the programs are not here and
-    /// cannot be built.
+    /// Starts a server for one test. Calls [`skip`] and returns `None` if the programs cannot be built.
     pub fn start(test: &str) -> Option<Self> {
         Self::start_with(test, StreamingLists::Served)
     }
 
-    /// [`start`](Self::start), with a choice of how streaming lists fare.
+    /// Like [`start`](Self::start), with a behaviour for streaming lists.
     pub fn start_with(test: &str, lists: StreamingLists) -> Option<Self> {
         let server = Self::run(ControlPlane::new(test, lists)?);
         server.grant();
         Some(server)
     }
 
-    /// The server that all tests of one file share who neither stop nor slow it: each keeps to
-    /// namespaces and addresses of its own.
+    /// The server that the tests of one file share if they do not stop or freeze it. Every test uses its own
+    /// namespaces and addresses.
     pub fn shared(test: &str) -> Option<&'static Self> {
         static SHARED: OnceLock<Option<ApiServer>> = OnceLock::new();
         let server = SHARED.get_or_init(|| Self::start(test)).as_ref();
         if server.is_none() {
-            skip(test, "no API server, as said above");
+            skip(test, "no API server (see above)");
         }
         server
     }
 
-    /// Starts one that holds all that the plan says. The first time it is written through the API server,
-    /// which takes minutes for a large plan; what etcd then holds is kept beside the programs, and later
-    /// starts begin with a copy.
+    /// Starts a server with the objects of a plan. The first time, they are written through the API server, which
+    /// takes minutes for a large plan. The data of etcd is cached, and later starts use a copy.
     pub fn start_filled(test: &str, plan: Plan) -> Option<Self> {
         let control_plane = ControlPlane::new(test, StreamingLists::Served)?;
         let kept = control_plane.cache().join(filled_name(plan, &code()));
@@ -86,22 +84,22 @@ impl ApiServer {
         }
     }
 
-    /// Writes as an administrator.
+    /// A client with all permissions.
     pub fn admin(&self) -> &Cluster {
         &self.admin
     }
 
-    /// The kubeconfig of a user.
+    /// Path of the kubeconfig of a user.
     pub fn kubeconfig(&self, user: User) -> PathBuf {
         self.control_plane.kubeconfig(user)
     }
 
-    /// Kills the API server's process. What it stored stays; its port refuses connections.
+    /// Kills the API server. Its data stays, its port refuses connections.
     pub fn stop_api(&mut self) {
         self.api = None;
     }
 
-    /// Starts it again on the same port, with the same certificate, and waits until it is ready.
+    /// Restarts it on the same port with the same certificate, and waits until it is ready.
     pub fn start_api(&mut self) {
         self.stop_api();
         let (admin, api) = self.control_plane.start_api();
@@ -109,17 +107,17 @@ impl ApiServer {
         self.api = Some(api);
     }
 
-    /// Lets the server stand still: connections stay open and nothing is answered.
+    /// Freezes the server: connections stay open, requests are not answered.
     pub fn freeze(&self) {
         self.api().signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Continues after [`freeze`](Self::freeze).
     pub fn thaw(&self) {
         self.api().signal("CONT");
     }
 
-    /// Process id of the API server, to measure it.
+    /// Process id of the API server, for measurements.
     pub fn pid(&self) -> u32 {
         self.api().pid()
     }
@@ -128,7 +126,7 @@ impl ApiServer {
         self.api.as_ref().expect("the API server runs")
     }
 
-    /// Keeps a copy of what etcd holds now, instead of one that older code made of the same plan.
+    /// Caches the data of etcd, and removes copies of older code for the same plan.
     fn keep(&mut self, plan: Plan) {
         self.stop_api();
         self.etcd.take().expect("etcd runs").terminate();
@@ -140,7 +138,7 @@ impl ApiServer {
         }
         let begun = cache.join(format!("begun-{}", std::process::id()));
         copy(&self.control_plane.data(), &begun);
-        // Whoever else kept the same in the meantime was as good.
+        // Another process may have cached the same data in the meantime.
         if fs::rename(&begun, cache.join(filled_name(plan, &code()))).is_err() {
             drop(fs::remove_dir_all(&begun));
         }
@@ -148,7 +146,7 @@ impl ApiServer {
         self.start_api();
     }
 
-    /// Gives the users their roles.
+    /// Creates the roles of the users.
     fn grant(&self) {
         let read = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]});
         let without_services = vec![
@@ -182,7 +180,7 @@ impl ApiServer {
                     ),
             );
         }
-        // Authorization follows what is written with a moment's delay.
+        // Authorization applies new roles with a short delay.
         let kipfix = Cluster::connect(&self.kubeconfig(User::Kipfix));
         let granted = || kipfix.list("discovery.k8s.io/v1", "EndpointSlice").is_ok();
         assert!(
@@ -196,7 +194,7 @@ fn filled_name(plan: Plan, code: &str) -> String {
     format!("filled-{}-nodes-{}-pods-{code}", plan.nodes, plan.pods)
 }
 
-/// Stands for the code that makes objects of a plan.
+/// Identifies the code that creates the objects of a plan.
 fn code() -> String {
     let mut code = DefaultHasher::new();
     [

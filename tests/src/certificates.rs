@@ -1,13 +1,13 @@
-//! A certificate authority made for a test, and what it signed for both sides of a connection.
+//! A certificate authority for a test, with certificates for both sides of a connection.
 
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-/// Writes `ca.crt`, and for each file name `NAME.crt` and `NAME.key` of a certificate for a host.
+/// Writes `ca.crt`, and `NAME.crt` and `NAME.key` for each (name, host).
 ///
 /// # Panics
-/// A file cannot be written.
+/// If a file cannot be written.
 pub fn write(folder: &Path, certificates: &[(&str, &str)]) {
     let put = |name: &str, text: String| {
         std::fs::write(folder.join(name), text).expect("a certificate can be written");
@@ -27,12 +27,12 @@ pub fn write(folder: &Path, certificates: &[(&str, &str)]) {
     }
 }
 
-/// A certificate authority, and what it signed: `server` for the host `localhost`, `probe` for a client of the
-/// name `probe`. Files `ca.crt`, `server.crt`, `server.key`, `probe.crt` and `probe.key`, gone when dropped.
+/// A directory with `ca.crt`, `server.crt` and `server.key` (host `localhost`), `probe.crt` and `probe.key` (name
+/// `probe`). Removed when dropped.
 pub struct Certificates(tempfile::TempDir);
 
 impl Certificates {
-    /// Makes all of them.
+    /// Creates the certificates.
     #[allow(clippy::new_without_default, reason = "it makes files")]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -43,17 +43,17 @@ impl Certificates {
         Self(folder)
     }
 
-    /// Where a file of them is.
+    /// Path of a file.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// The part of a `tls://` URL of who connects.
+    /// Query part of a `tls://` URL for a client.
     pub fn of_client(&self) -> String {
         self.query("ca", "probe")
     }
 
-    /// The part of a `tls://` URL of who listens and wants to know who connects.
+    /// Query part of a `tls://` URL for a server that requires client certificates.
     pub fn of_server(&self) -> String {
         self.query("client-ca", "server")
     }

@@ -1,12 +1,11 @@
-//! Pods that come and go, and the truth about who held which address when.
+//! Creates and deletes pods, and records the pod to which each address was assigned at each time.
 //!
-//! Each address is held by one pod after another. A pod's life: it is created on its node without an
-//! address, reports it in its status a moment later, begins to be deleted (`deletionTimestamp`), and is gone;
-//! with [`Plan::late_deletes`] it is gone only after the next holder has reported the same address, as
-//! happens when a node's agent is slow.
+//! Each address is assigned to one pod after another. A pod is created on its node without an address, reports it
+//! in its status a moment later, gets a `deletionTimestamp`, and is deleted. With [`Plan::late_deletes`] it is
+//! deleted after the next pod has reported the same address, as with a slow kubelet.
 //!
-//! Every step is written down with two times of this machine's clock, before the request and after its
-//! answer: what happens between the two is open, everything else is certain.
+//! Every step has two times: before the request and after its response. The assignment is undefined between
+//! them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,31 +19,31 @@ use tokio::time::timeout_at;
 use crate::cluster::{self, Cluster};
 use crate::objects::{self, Object};
 
-/// What shall come and go.
+/// The parameters of the churn.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where the pods live; it must exist.
+    /// Namespace of the pods. It must exist.
     pub namespace: String,
-    /// The node on which they run; none of that name needs to exist.
+    /// Name of their node. The node does not need to exist.
     pub node: String,
-    /// The addresses, each always held by the next pod.
+    /// The addresses.
     pub addresses: Vec<IpAddr>,
-    /// Pods a second over all addresses.
+    /// Pods per second over all addresses.
     pub rate: u32,
-    /// Whether a pod goes only after the next one has its address.
+    /// Whether a pod is deleted after the next one has its address.
     pub late_deletes: bool,
 }
 
-/// A step as this machine saw it.
+/// The times of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Before the request.
     pub sent: SystemTime,
-    /// After the answer.
+    /// After the response.
     pub done: SystemTime,
 }
 
-/// A pod that held an address.
+/// A pod to which an address was assigned.
 #[derive(Clone, Debug)]
 pub struct Holder {
     /// The address.
@@ -55,58 +54,57 @@ pub struct Holder {
     pub uid: String,
     /// Its status reports the address.
     pub reported: Step,
-    /// Its deletion begins; `None` while it holds the address.
+    /// Its deletion begins. `None` for the last pod of an address.
     pub deleted: Option<Step>,
 }
 
-/// Who held which address when.
+/// All assignments.
 #[derive(Clone, Debug)]
 pub struct Truth {
-    /// All holders, by address and then in time's order.
+    /// All pods, by address and time.
     pub holders: Vec<Holder>,
-    /// How long it went on.
+    /// Duration of the churn.
     pub took: Duration,
 }
 
 impl Holder {
-    /// True where this pod held the address at this time without any doubt.
+    /// Whether the address was certainly assigned to this pod at a time.
     pub fn held_at(&self, time: SystemTime) -> bool {
         self.reported.done <= time && self.deleted.is_none_or(|deleted| time < deleted.sent)
     }
 }
 
 impl Truth {
-    /// The holders of one address, in time's order.
+    /// The pods of one address, by time.
     pub fn of(&self, address: IpAddr) -> impl Iterator<Item = &Holder> {
         self.holders
             .iter()
             .filter(move |holder| holder.address == address)
     }
 
-    /// Who held an address at this time without any doubt; `None` between two holders.
+    /// The pod to which an address was certainly assigned at a time. `None` between two pods.
     pub fn holder(&self, address: IpAddr, time: SystemTime) -> Option<&Holder> {
         self.of(address).find(|holder| holder.held_at(time))
     }
 
-    /// Pods a second, as it went.
+    /// Measured rate, in pods per second.
     pub fn rate(&self) -> f64 {
         f64::from(u32::try_from(self.holders.len()).expect("a count")) / self.took.as_secs_f64()
     }
 }
 
-/// Churn under way. It goes on beside the test until [`finish`](Self::finish); a request that fails ends the
-/// test there.
+/// Running churn. It continues in the background until [`finish`](Self::finish), which panics if a request has
+/// failed.
 pub struct Churn {
     slots: JoinSet<Result<Vec<Holder>, Error>>,
-    // Closed when it shall end.
+    // Closed at the end.
     goes_on: watch::Sender<()>,
     cluster: Cluster,
     began: Instant,
 }
 
 impl Churn {
-    /// Begins. The first holders come one after another over the time of one life, so that the rate holds
-    /// from the start.
+    /// Starts. The first pods are spread over the life of one pod, so that the rate is constant from the start.
     pub fn start(cluster: &Cluster, plan: Plan) -> Self {
         let (goes_on, began) = (watch::Sender::new(()), Instant::now());
         let mut slots = JoinSet::new();
@@ -132,28 +130,28 @@ impl Churn {
         }
     }
 
-    /// Lets every address's last holder stand, and tells the truth.
+    /// Stops, without deleting the last pod of each address, and returns the assignments.
     pub fn finish(self) -> Truth {
         drop(self.goes_on);
         let took = self.began.elapsed();
         let slots = self.cluster.wait(self.slots.join_all());
         let mut holders = Vec::new();
         for slot in slots {
-            holders.extend(slot.expect("the API server takes what the churn sends"));
+            holders.extend(slot.expect("the API server accepts the requests"));
         }
         holders.sort_by_key(|holder| (holder.address, holder.reported.sent));
         Truth { holders, took }
     }
 }
 
-/// One address and its holders.
+/// One address and its pods.
 struct Slot {
     client: Client,
     plan: Arc<Plan>,
     number: u32,
-    /// When the first holder comes.
+    /// Time of the first pod.
     first: Instant,
-    /// From one holder to the next.
+    /// Time between two pods.
     life: Duration,
     goes_on: watch::Receiver<()>,
 }
@@ -166,7 +164,7 @@ impl Slot {
         let mut before: Option<Object> = None;
         let mut next = self.first;
         loop {
-            // Nothing is ever sent: it is time, or it has ended.
+            // Nothing is sent on this channel: it either times out or is closed.
             if timeout_at(next.into(), self.goes_on.changed())
                 .await
                 .is_ok()
@@ -185,7 +183,7 @@ impl Slot {
             let pod = objects::pod(&self.plan.namespace, &name).on(&self.plan.node);
             let pod = cluster::create(&self.client, pod).await?;
             let (reported, pod) = step(cluster::set_status(&self.client, &pod, &status)).await?;
-            // On a machine that cannot keep the rate, a pod lives for a while all the same.
+            // If the machine is too slow for the rate, a pod still has a minimum life.
             next = (next + self.life).max(Instant::now() + self.life / 2);
             let uid = pod.uid().to_owned();
             holders.push(Holder {
@@ -204,7 +202,7 @@ impl Slot {
     }
 }
 
-/// Times a request.
+/// Measures a request.
 async fn step<T>(request: impl Future<Output = Result<T, Error>>) -> Result<(Step, T), Error> {
     let sent = SystemTime::now();
     let answer = request.await?;

@@ -1,5 +1,5 @@
-//! A client of a Kubernetes API server, for tests: it writes what an operator, a controller or a node's
-//! agent would, waits for the answer, and panics where the answer is not what the test counts on.
+//! A Kubernetes client for tests. It writes what an operator, a controller or a kubelet would write, waits for the
+//! response, and panics on errors.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::objects::Object;
 
-/// A connection to an API server as one user. Copies share it.
+/// A client for one user. Clones share the connection.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -22,7 +22,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Connects as the user of a kubeconfig. Nothing is sent yet.
+    /// Creates a client from a kubeconfig. It sends no request.
     pub fn connect(kubeconfig: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -40,26 +40,26 @@ impl Cluster {
         }
     }
 
-    /// Creates an object, and sends its status, if it has one, in a request of its own as a controller
-    /// would. Gives back the object as the server keeps it, uid and all.
+    /// Creates an object, and its status, if it has one, in a separate request like a controller. Returns the object
+    /// of the server with its uid.
     pub fn create(&self, object: Object) -> Object {
         let what = object.clone();
         self.try_create(object)
             .unwrap_or_else(|e| panic!("{what:?}: {e}"))
     }
 
-    /// [`create`](Self::create) where the server may refuse.
+    /// Like [`create`](Self::create), but returns the error.
     pub fn try_create(&self, object: Object) -> Result<Object, Error> {
         self.wait(create(&self.client, object))
     }
 
-    /// Writes the status of an object, by merge patch: lists are replaced, members with null go.
+    /// Changes the status of an object by a merge patch: lists are replaced, null removes a member.
     pub fn set_status(&self, object: &Object, status: &Value) -> Object {
         self.wait(set_status(&self.client, object, status))
             .unwrap_or_else(|e| panic!("{object:?}: {e}"))
     }
 
-    /// Changes an object, its status aside, by merge patch.
+    /// Changes an object, except for its status, by a merge patch.
     pub fn patch(&self, object: &Object, patch: &Value) -> Object {
         let api = api(&self.client, object);
         let patched =
@@ -67,20 +67,20 @@ impl Cluster {
         from_server(patched.unwrap_or_else(|e| panic!("{object:?}: {e}")))
     }
 
-    /// Deletes an object: when this returns it is gone.
+    /// Deletes an object and waits until it is deleted.
     pub fn delete(&self, object: &Object) {
         self.wait(delete(&self.client, object, Duration::ZERO))
             .unwrap_or_else(|e| panic!("{object:?}: {e}"));
     }
 
-    /// Begins to delete a pod that is on a node: it gets its `deletionTimestamp` and stays until
-    /// [`delete`](Self::delete), which is the node's agent saying that the last container has ended.
+    /// Starts to delete a pod on a node: it gets a `deletionTimestamp` and exists until [`delete`](Self::delete),
+    /// which the kubelet sends after the last container has ended.
     pub fn begin_delete(&self, pod: &Object, grace: Duration) {
         self.wait(delete(&self.client, pod, grace))
             .unwrap_or_else(|e| panic!("{pod:?}: {e}"));
     }
 
-    /// The object as the server has it now; `None` where it is gone.
+    /// Reads an object. `None` if it does not exist.
     pub fn read(&self, object: &Object) -> Option<Object> {
         let found = self.wait(api(&self.client, object).get_opt(object.name()));
         found
@@ -88,7 +88,7 @@ impl Cluster {
             .map(from_server)
     }
 
-    /// All objects of a kind in all namespaces, or the HTTP status with which the server refuses.
+    /// Lists the objects of a kind in all namespaces, or returns the HTTP status of the error.
     pub fn list(&self, api_version: &str, kind: &str) -> Result<Vec<Object>, u16> {
         let resource = resource(api_version, kind);
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
@@ -99,7 +99,7 @@ impl Cluster {
         }
     }
 
-    /// What the server answers at a path that is no object's, such as `/readyz`.
+    /// Requests a path that is not an object, such as `/readyz`.
     pub fn text(&self, path: &str) -> Result<String, Error> {
         let request = http::Request::get(path)
             .body(Vec::new())
@@ -107,12 +107,12 @@ impl Cluster {
         self.wait(self.client.request_text(request))
     }
 
-    /// The client beneath, for many requests at a time.
+    /// The underlying client, for concurrent requests.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The runtime beneath, for what goes on while the test does something else.
+    /// The underlying runtime, for background tasks.
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
     }
@@ -125,7 +125,7 @@ impl Cluster {
 
 /// See [`Cluster::create`].
 pub(crate) async fn create(client: &Client, mut object: Object) -> Result<Object, Error> {
-    // A node's status is taken at creation; every other kind's is dropped.
+    // The server accepts the status of a node at creation, but not of other kinds.
     let status = match object.text("kind") {
         "Node" => Value::Null,
         _ => object

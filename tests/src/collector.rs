@@ -1,4 +1,4 @@
-//! Our collector, told of flows one by one: what it says of each in its flow log, and what it counts.
+//! A running collector that receives single flows, its flow log and its metrics.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::peers::{Reading, Sequence};
 use crate::program::{self, Running, free_tcp_port, free_udp_port};
 use crate::scrape::{self, Scrape};
 
-/// How long a line or a count may take on a loaded machine.
+/// Timeout for a line or a count on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A collector that runs. Ended when dropped.
+/// A running collector. Stopped when dropped.
 pub struct Collector {
     running: Running,
     port: u16,
@@ -29,7 +29,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts one that asks the API server of a kubeconfig; `arguments` are added.
+    /// Starts a collector with the API server of a kubeconfig and additional arguments.
     pub fn watching(kubeconfig: &Path, arguments: &[&str]) -> Self {
         let kubeconfig = kubeconfig.to_str().expect("a path that is text");
         let mut merged: Vec<&str> = Vec::new();
@@ -47,7 +47,7 @@ impl Collector {
         Self::start(&merged)
     }
 
-    /// Starts one with these arguments, besides where it listens, serves and logs.
+    /// Starts a collector with additional arguments.
     pub fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("flows.json");
@@ -70,7 +70,7 @@ impl Collector {
         }
     }
 
-    /// What one reads out of a savefile or an IPFIX file.
+    /// Reads a savefile or an IPFIX file with a collector.
     pub fn read(path: &Path) -> Reading {
         let mut command = program::collector();
         command.arg("--read").arg(path).arg("--print-metrics");
@@ -81,38 +81,38 @@ impl Collector {
         reading(&records.join("\n"), &Scrape::parse(&metrics.join("\n")))
     }
 
-    /// The UDP port of 127.0.0.1 where it listens.
+    /// Its UDP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where it serves HTTP.
+    /// Its HTTP address.
     pub fn http(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.http).into()
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.running.pid()
     }
 
-    /// What it counts now.
+    /// Reads its metrics.
     pub fn scrape(&self) -> Scrape {
         Scrape::of(self.http())
     }
 
-    /// What `/readyz` answers: the status line and the body.
+    /// Reads `/readyz`: the status line and the body.
     pub fn readiness(&self) -> String {
         let answer = scrape::get(self.http(), "/readyz", "");
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// Sends a record as an exporter that is no node of the cluster, whose clock is right.
+    /// Sends a record as an exporter that is not a node of the cluster, without clock skew.
     pub fn send(&self, record: &FlowRecord) {
         self.send_all(std::slice::from_ref(record), now());
     }
 
-    /// Sends records in Messages of that export time.
+    /// Sends records in Messages with an export time.
     pub fn send_all(&self, records: &[FlowRecord], export_milliseconds: u64) {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let mut session = ExportSession::new(ExportSettings::default());
@@ -135,7 +135,7 @@ impl Collector {
         self.line(record)
     }
 
-    /// The line of a record that was sent.
+    /// Waits for the line of a record that was sent.
     pub fn line(&self, record: &FlowRecord) -> Value {
         let port = u64::from(record.key.source_port);
         let is_its = |line: &Value| line["sourceTransportPort"].as_u64() == Some(port);
@@ -147,7 +147,7 @@ impl Collector {
         found.unwrap_or_else(|| panic!("no line of {record:?}\n{:?}", self.scrape()))
     }
 
-    /// All lines of the flow log so far.
+    /// All lines of the flow log.
     pub fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -157,7 +157,7 @@ impl Collector {
             .collect()
     }
 
-    /// Waits until the series of a metric with these labels sum up to this.
+    /// Waits until the sum of a metric with these labels reaches a value.
     pub fn counts(&self, metric: &str, labels: &[&str], sum: u64) {
         let counted = || self.scrape().sum(metric, labels) == sum;
         assert!(
@@ -167,18 +167,18 @@ impl Collector {
         );
     }
 
-    /// Ends it as an operator would; it must end well.
+    /// Stops it by SIGTERM. Panics if the exit code is not 0.
     pub fn stop(self) {
         let (code, _) = self.running.terminate();
         assert_eq!(code, Some(0));
     }
 
-    /// Ends it once nothing comes any more: what it read.
+    /// Stops it after the last record and returns what it received.
     pub fn finish(self) -> Reading {
         self.finish_scraped().0
     }
 
-    /// As [`finish`](Self::finish), of the records alone whose line `is_meant`.
+    /// Like [`finish`](Self::finish), for records whose line matches.
     pub fn finish_with(self, is_meant: impl Fn(&Value) -> bool) -> Reading {
         let (log, scrape) = self.end();
         let is_meant = |line: &&str| is_meant(&serde_json::from_str(line).expect(line));
@@ -186,18 +186,18 @@ impl Collector {
         reading(&lines.join("\n"), &scrape)
     }
 
-    /// As [`finish`](Self::finish), with what it counted at its end.
+    /// Like [`finish`](Self::finish), with the last metrics.
     pub fn finish_scraped(self) -> (Reading, Scrape) {
         let (log, scrape) = self.end();
         (reading(&log, &scrape), scrape)
     }
 
-    /// Ends it once nothing comes any more: its flow log, and its last scrape.
+    /// Stops it after the last record: flow log and last metrics.
     fn end(self) -> (String, Scrape) {
         let records = |scrape: &Scrape| scrape.sum("kipfix_collector_records_total", &[]);
         let mut last = self.scrape();
         let quiet = || {
-            // A gap in sequence numbers is told when nothing has filled it for a second.
+            // A gap in sequence numbers is counted after one second.
             std::thread::sleep(Duration::from_millis(2200));
             let before = std::mem::replace(&mut last, self.scrape());
             records(&before) == records(&last)
@@ -210,7 +210,7 @@ impl Collector {
     }
 }
 
-/// What a flow log and a scrape say of what was read.
+/// Summarises a flow log and metrics.
 fn reading(log: &str, scrape: &Scrape) -> Reading {
     let failures = [
         "sequence_lost_total",
@@ -232,8 +232,8 @@ fn reading(log: &str, scrape: &Scrape) -> Reading {
     }
 }
 
-/// A flow of 1000 octets in 2 packets that ran in the last second and opened a connection to port 80. Its
-/// source port is no other flow's of this process.
+/// A flow of the last second with 1000 octets in 2 packets and a new connection to port 80. Its source port is
+/// unique in this process.
 pub fn flow(from: &str, to: &str) -> FlowRecord {
     static PORT: AtomicU16 = AtomicU16::new(10_000);
     let address = |text: &str| {
@@ -264,13 +264,13 @@ pub fn now() -> u64 {
     milliseconds(SystemTime::now())
 }
 
-/// A time as records have it.
+/// Converts a time to the unit of records.
 pub fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).expect("after 1970");
     u64::try_from(since.as_millis()).expect("a time of this age")
 }
 
-/// Panics where a line does not say all of this; an empty text stands for a member that must not be there.
+/// Panics if a line does not have these members. An empty text means that the member must be absent.
 pub fn assert_says(line: &Value, said: &[(&str, &str)]) {
     for (key, text) in said {
         let found = line[key].as_str().unwrap_or_default();

@@ -1,6 +1,5 @@
-//! The processes of an API server and the folder in which they live: etcd and kube-apiserver
-//! (`tests/cluster/build.sh`) on free loopback ports, their users, their certificate, and the guard that
-//! ends them when the test's process cannot.
+//! The processes of an API server and their directory: etcd and kube-apiserver (`tests/cluster/build.sh`) on free
+//! loopback ports, users, certificate, and a guard that stops them if the process of the test is killed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,17 +13,17 @@ use crate::cluster::Cluster;
 use crate::program::{self, Running, eventually, free_tcp_port, is_installed, output};
 use crate::skip;
 
-/// How long a start may take on a loaded machine; alone it takes 3 s.
+/// Timeout for a start on a loaded machine. It usually takes 3 s.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
-/// Who asks.
+/// A user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
-    /// May do everything.
+    /// All permissions.
     Admin,
-    /// May get, list and watch what kipfix needs, and nothing else.
+    /// The permissions of kipfix.
     Kipfix,
-    /// As kipfix, but Services and EndpointSlices are forbidden.
+    /// The permissions of kipfix without Services and EndpointSlices.
     WithoutServices,
 }
 
@@ -40,33 +39,31 @@ impl User {
     }
 }
 
-/// What the server does when it is asked for a streaming list (`sendInitialEvents`).
+/// Behaviour for a streaming list (`sendInitialEvents`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamingLists {
-    /// Serves it.
+    /// Supported.
     #[default]
     Served,
-    /// Refuses the request as invalid (422), as a server with the feature switched off does.
+    /// Rejected as invalid (422), like a server with the feature disabled.
     Refused,
-    /// Accepts the watch and sends an error event, `InternalError` (500), as a server over an old etcd
-    /// does: its own version says nothing of it.
+    /// The watch is accepted and sends an error event, `InternalError` (500), like a server with an old etcd.
     Failing,
 }
 
-/// Where the processes live and with what they start.
+/// Directory and configuration of the processes.
 pub(crate) struct ControlPlane {
     binaries: PathBuf,
     etcd_port: u16,
     api_port: u16,
     lists: StreamingLists,
-    // Dropped in this order: a guard that finds no folder has nothing to do.
+    // Dropped in this order: the guard does nothing without a directory.
     folder: TempDir,
     _guard: Guard,
 }
 
 impl ControlPlane {
-    /// Prepares the folder; nothing runs yet. `None`, said by [`skip`], where the programs are not here
-    /// and cannot be built.
+    /// Prepares the directory. Calls [`skip`] and returns `None` if the programs cannot be built.
     pub(crate) fn new(test: &str, lists: StreamingLists) -> Option<Self> {
         let binaries = binaries(test)?;
         if lists == StreamingLists::Failing && !is_installed("etcd") {
@@ -92,24 +89,24 @@ impl ControlPlane {
         Some(control_plane)
     }
 
-    /// The folder of the programs, which is kept.
+    /// The directory of the programs, which is kept.
     pub(crate) fn cache(&self) -> &Path {
         &self.binaries
     }
 
-    /// The folder of etcd's data.
+    /// The data directory of etcd.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("etcd")
     }
 
-    /// The kubeconfig of a user.
+    /// Path of the kubeconfig of a user.
     pub(crate) fn kubeconfig(&self, user: User) -> PathBuf {
         self.folder
             .path()
             .join(format!("{}.kubeconfig", user.name()))
     }
 
-    /// Starts etcd; the API server waits for it.
+    /// Starts etcd.
     pub(crate) fn start_etcd(&self) -> Running {
         let program = match self.lists {
             StreamingLists::Failing => PathBuf::from("etcd"),
@@ -138,8 +135,8 @@ impl ControlPlane {
         self.start("etcd", &mut command)
     }
 
-    /// Starts the API server and waits until it is ready; panics with the end of its log where it dies
-    /// before. Gives back the administrator's connection, too.
+    /// Starts the API server and waits until it is ready. Panics with the end of its log if it fails. Also returns
+    /// the client of the administrator.
     pub(crate) fn start_api(&self) -> (Cluster, Running) {
         let folder = self.folder.path();
         let key = self.key();
@@ -151,7 +148,7 @@ impl ControlPlane {
                 "--etcd-servers=http://127.0.0.1:{}",
                 self.etcd_port
             ))
-            // It makes its certificate itself, once, and keeps it over restarts.
+            // It creates its certificate once and keeps it across restarts.
             .arg(format!(
                 "--cert-dir={}",
                 folder.join("certificates").display()
@@ -171,7 +168,7 @@ impl ControlPlane {
                 key.display()
             ))
             .arg("--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112")
-            // Loopback cannot be an endpoint of the Service `kubernetes`.
+            // A loopback address cannot be an endpoint of the Service `kubernetes`.
             .args([
                 "--endpoint-reconciler-type=none",
                 "--allow-privileged",
@@ -201,7 +198,7 @@ impl ControlPlane {
         );
     }
 
-    /// Starts a program that logs to the folder and whose pid the guard finds there.
+    /// Starts a program with its log and its pid in the directory, for the guard.
     fn start(&self, name: &str, command: &mut Command) -> Running {
         let file = |kind: &str| self.folder.path().join(format!("{name}.{kind}"));
         let log = fs::File::create(file("log")).expect("a log");
@@ -215,7 +212,7 @@ impl ControlPlane {
         running
     }
 
-    /// The key of service accounts, which no test uses but without which the server does not start.
+    /// The key of service accounts, which the server requires.
     fn key(&self) -> PathBuf {
         self.folder.path().join("service-accounts.key")
     }
@@ -233,7 +230,7 @@ impl ControlPlane {
         output(openssl.arg(self.key()));
     }
 
-    /// Writes the users' tokens and kubeconfigs.
+    /// Writes the tokens and kubeconfigs of the users.
     fn write_users(&self) {
         let mut users = String::new();
         for user in User::ALL {
@@ -263,8 +260,8 @@ impl ControlPlane {
     }
 }
 
-/// Ends the server of a test that was killed itself, or that holds it in a static: a shell that waits for
-/// the end of its standard input.
+/// Stops the processes if the test is killed or has them in a static: a shell that waits for the end of its
+/// standard input.
 struct Guard {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -294,7 +291,7 @@ impl Drop for Guard {
     }
 }
 
-/// The folder of the programs, built at first use.
+/// The directory of the programs, built at first use.
 fn binaries(test: &str) -> Option<PathBuf> {
     let built = program::built_by("cluster/build.sh");
     built.map_err(|reason| skip(test, &reason)).ok()

@@ -1,4 +1,4 @@
-//! The queries of all dashboards in `grafana/`, with what Grafana would put in for its variables.
+//! The queries of all dashboards in `grafana/`, with values for the variables of Grafana.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A query of a panel.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Name of the dashboard's file.
+    /// File name of the dashboard.
     pub dashboard: String,
     /// Title of the panel.
     pub panel: String,
@@ -15,8 +15,7 @@ pub struct Query {
     pub expr: String,
 }
 
-/// All of them. `window` stands for the rates' interval, `range` for the time range that is looked at; both
-/// as PromQL has them: `5m`.
+/// Returns all queries. `window` replaces the interval of rates, `range` the time range, both in PromQL: `5m`.
 pub fn queries(window: &str, range: &str) -> Vec<Query> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana");
     let files = std::fs::read_dir(folder).expect("the folder of dashboards");
@@ -34,7 +33,7 @@ pub fn queries(window: &str, range: &str) -> Vec<Query> {
             ("__range".to_owned(), range.to_owned()),
         ];
         variables.extend(chosen(&dashboard));
-        // The longer name first, where one begins as another.
+        // Longer names first: one can be a prefix of another.
         variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         for panel in members(&dashboard["panels"]) {
             for target in members(&panel["targets"]) {
@@ -56,7 +55,7 @@ pub fn queries(window: &str, range: &str) -> Vec<Query> {
     queries
 }
 
-/// Variables with the value that a dashboard opens with.
+/// Variables and their default values.
 fn chosen(dashboard: &Value) -> Vec<(String, String)> {
     let variables = members(&dashboard["templating"]["list"]);
     let value = |variable: &Value| {

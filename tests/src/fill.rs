@@ -1,7 +1,6 @@
-//! A cluster of any size, written through the API server as fast as it takes it.
+//! Writes the objects of a cluster of any size through the API server.
 //!
-//! Everything about an object follows from its number, so that a test knows what every address must be
-//! attributed to: see [`Plan`].
+//! All properties of an object follow from its number, so a test knows the object of every address: see [`Plan`].
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -14,26 +13,26 @@ use tokio::task::JoinSet;
 use crate::cluster::{self, Cluster};
 use crate::objects::{self, Object};
 
-/// Requests under way at a time: enough to keep the server busy, few enough not to queue for long.
+/// Maximum number of concurrent requests.
 const CONNECTIONS: u32 = 64;
 
-/// Pods a ReplicaSet.
+/// Pods per ReplicaSet.
 const REPLICAS: u32 = 20;
 
 /// Namespaces over which the pods are spread.
 const NAMESPACES: u32 = 100;
 
-/// What the cluster shall hold: nodes in three zones, pods spread evenly over them, each owned by the
-/// ReplicaSet of a Deployment.
+/// The objects of the cluster: nodes in three zones, with an equal number of pods, each owned by the ReplicaSet of
+/// a Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Nodes, at most 32,768, each with a `/24` of `10.0.0.0/9`.
+    /// Number of nodes, up to 32,768, each with a `/24` of `10.0.0.0/9`.
     pub nodes: u32,
-    /// Pods, at most 253 a node.
+    /// Number of pods, up to 253 per node.
     pub pods: u32,
 }
 
-/// How long it took to write.
+/// Duration of the writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Took {
     /// All nodes.
@@ -60,29 +59,29 @@ impl Plan {
         pod % self.nodes
     }
 
-    /// A pod's only address, in its node's pod CIDR.
+    /// The address of a pod, in the pod CIDR of its node.
     pub fn pod_address(&self, pod: u32) -> Ipv4Addr {
         let [_, _, high, low] = self.node_of(pod).to_be_bytes();
-        let host = u8::try_from(pod / self.nodes + 2).expect("at most 253 pods a node");
+        let host = u8::try_from(pod / self.nodes + 2).expect("up to 253 pods per node");
         Ipv4Addr::new(10, high, low, host)
     }
 
-    /// A pod's namespace.
+    /// The namespace of a pod.
     pub fn namespace(&self, pod: u32) -> String {
         format!("team-{:02}", pod / REPLICAS % NAMESPACES)
     }
 
-    /// A pod's Deployment.
+    /// The Deployment of a pod.
     pub fn deployment(&self, pod: u32) -> String {
         format!("app-{:05}", pod / REPLICAS)
     }
 
-    /// A pod's name.
+    /// The name of a pod.
     pub fn pod_name(&self, pod: u32) -> String {
         format!("{}-5d4f8c7b9d-{:05}", self.deployment(pod), pod % REPLICAS)
     }
 
-    /// Writes all of it and waits until the last answer.
+    /// Writes all objects and waits for the last response.
     pub fn write(self, admin: &Cluster) -> Took {
         assert!(
             self.nodes <= 1 << 15 && self.pods <= self.nodes * 253,
@@ -142,7 +141,7 @@ impl Plan {
     }
 }
 
-/// Writes `count` objects over many connections and gives them back in order.
+/// Writes `count` objects over several connections and returns them in order.
 fn write_all<F>(
     admin: &Cluster,
     count: u32,

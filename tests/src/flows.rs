@@ -1,4 +1,4 @@
-//! Per-flow sums, to be compared whole.
+//! Sums per flow.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ pub type Key = (IpAddr, IpAddr, u8, u16, u16);
 pub struct Flows(pub BTreeMap<Key, (u64, u64)>);
 
 impl Flows {
-    /// Adds to a flow. Ports of ICMP are left out: tools put type and code there.
+    /// Adds to a flow. Ports of ICMP are ignored: some tools use them for type and code.
     pub fn add(&mut self, key: Key, packets: u64, octets: u64) {
         let (source, destination, protocol, sport, dport) = key;
         let (sport, dport) = if matches!(protocol, 1 | 58) {
@@ -53,7 +53,7 @@ impl Flows {
                     .find_map(|family| record[format!("{name}{family}")].as_str()?.parse().ok())
             };
             let number = |name: &str| record[name].as_u64().unwrap_or_default();
-            // Switches report frames without IP too.
+            // Switches also report frames without IP.
             let (Some(source), Some(destination)) = (address("source"), address("destination"))
             else {
                 continue;
@@ -70,7 +70,7 @@ impl Flows {
         flows
     }
 
-    /// Sums what nfcapd stored in a folder.
+    /// Sums the records that nfcapd stored in a directory.
     pub fn of_nfdump(folder: &Path) -> Self {
         let mut nfdump = Command::new("nfdump");
         nfdump
@@ -96,7 +96,7 @@ impl Flows {
             if source.is_unspecified() && destination.is_unspecified() {
                 continue;
             }
-            // An ICMP type and code stand in the port as "8.0".
+            // The port of ICMP is type and code, such as "8.0".
             let port = |text: &str| {
                 text.split('.')
                     .next()
@@ -114,12 +114,12 @@ impl Flows {
         flows
     }
 
-    /// Panics with the first differences where two sums are not the same.
+    /// Panics with the first differences of two sums.
     pub fn assert_same(&self, truth: &Self, what: &str) {
         assert!(self == truth, "{what}: {}", self.differences(truth));
     }
 
-    /// What is not the same as in the truth: how much, and the first of it.
+    /// Describes the differences to the expected sums: their number, and the first ones.
     pub fn differences(&self, truth: &Self) -> String {
         let mut differences = Vec::new();
         for (key, want) in &truth.0 {

@@ -1,34 +1,33 @@
-//! What the pods of the cluster tests run: our own images as `make images` made them, and small ones made here
-//! of static programs.
+//! The images of the cluster tests: those of `make images`, and small ones of static programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kipfix_images::image::{FileCapability, Image, NET_RAW};
 
-/// Debian's static busybox.
+/// The static busybox of Debian.
 pub const BUSYBOX: &str = "/bin/busybox";
-/// Image of the traffic generator, which has a shell, too.
+/// Image of the traffic generator, with a shell.
 pub const TRAFFIC: &str = "localhost/traffic:test";
-/// Repository of the probe in an image without its file capability, with it in force from the start, and
-/// as we ship it, each beside a shell; the tag says which.
+/// Repository of probe images with a shell: without file capability, with an effective one, and as released. The
+/// tag selects the variant.
 pub const PROBES: [&str; 3] = [
     "localhost/probe:none",
     "localhost/probe:effective",
     "localhost/probe:permitted",
 ];
 
-/// The workspace's folder of build results.
+/// The build directory of the workspace.
 fn target() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     // target/<profile>/deps/<test>
     test.ancestors().nth(3).expect("target").to_owned()
 }
 
-/// The archive of our own image of this name.
+/// The archive of a released image.
 ///
 /// # Errors
-/// It was not made.
+/// If it was not built.
 pub fn ours(name: &str) -> Result<PathBuf, String> {
     let folder = target().join("images");
     let files = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -45,10 +44,10 @@ pub fn ours(name: &str) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("{name} is not in {}: make images", folder.display()))
 }
 
-/// A static program of ours, as in the images.
+/// A static binary, as in the images.
 ///
 /// # Errors
-/// It was not built.
+/// If it was not built.
 pub fn program(name: &str) -> Result<PathBuf, String> {
     let path = target()
         .join(format!(
@@ -61,10 +60,10 @@ pub fn program(name: &str) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("{name} is not built for images: make images"))
 }
 
-/// Makes the small images in a folder; gives back all archives that a node needs.
+/// Builds the small images into a directory. Returns all archives that a node needs.
 ///
 /// # Errors
-/// Something that they are made of is not here.
+/// If a program is missing.
 pub fn make(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut archives = vec![ours("kipfix-probe")?, ours("kipfix-collector")?];
     let read = |path: &Path| fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
@@ -109,7 +108,7 @@ pub fn make(folder: &Path) -> Result<Vec<PathBuf>, String> {
             _ => "arm64",
         };
         image
-            .unpacked()
+            .uncompressed()
             .write(&archive, architecture)
             .map_err(|e| format!("{}: {e}", archive.display()))?;
         archives.push(archive);

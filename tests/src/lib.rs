@@ -1,25 +1,24 @@
-//! What the end-to-end tests share: they run the real binaries against real peers.
+//! The harness of the end-to-end tests, which run the real binaries with real peers.
 //!
-//! * [`program`]: our binaries and other people's, started, awaited, ended by pid;
-//! * [`traffic`]: captures with known truth, made here;
-//! * [`flows`]: per-flow sums, from a truth, from nfdump, from JSON lines;
-//! * [`peers`]: other people's collectors, and what they read;
-//! * [`sink`]: receivers of flow export that keep what they get;
+//! * [`program`]: processes of kipfix and of peers;
+//! * [`traffic`]: generated captures with known flows;
+//! * [`flows`]: sums per flow, from generated traffic, nfdump or JSON lines;
+//! * [`peers`]: third-party collectors and their results;
+//! * [`sink`]: receivers that keep flow export;
 //! * [`scrape`]: `/metrics` of a running daemon;
-//! * [`collector`]: our collector, told of flows one by one;
-//! * [`dashboards`]: what Grafana asks of Prometheus;
-//! * [`pages`]: README, and the pages of `docs/`;
-//! * [`certificates`]: for both sides of TLS;
-//! * [`netns`]: network namespaces that go when the test does;
-//! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, a client of it, and what is
-//!   in it;
-//! * [`nodes`]: a real cluster of several nodes on this machine, its kubectl and helm;
-//! * [`images`]: what its pods run, beside our own images;
-//! * [`prometheus`]: a real Prometheus, and PromQL;
-//! * [`schemas`]: what an API server says of itself, for kubeconform;
-//! * [`fill`], [`churn`]: a cluster of any size in it, and pods that come and go with a known truth.
+//! * [`collector`]: a running collector that receives single flows;
+//! * [`dashboards`]: the queries of the dashboards;
+//! * [`pages`]: Markdown pages;
+//! * [`certificates`]: certificates for both sides of TLS;
+//! * [`netns`]: network namespaces;
+//! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, its client and its objects;
+//! * [`nodes`]: a real cluster of several nodes on this machine, with kubectl and helm;
+//! * [`images`]: the images of its pods;
+//! * [`prometheus`]: a real Prometheus;
+//! * [`schemas`]: JSON schemas of an API server, for kubeconform;
+//! * [`fill`], [`churn`]: clusters of any size, and pods that are created and deleted at a known time.
 //!
-//! A test that cannot run here says so with [`skip`]; it never passes in silence.
+//! A test that cannot run on a machine calls [`skip`]. CI fails if `.ci/skips.txt` does not list it.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests wait for real processes in real time"
@@ -51,8 +50,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Says that a test does not run here and why: on standard error, and in the file named by
-/// `KIPFIX_SKIPPED`, from which `make test` prints it at the end.
+/// Reports that a test cannot run on this machine: on standard error, and in the file `KIPFIX_SKIPPED`, which
+/// `make test` evaluates.
 pub fn skip(test: &str, reason: &str) {
     eprintln!("skipped: {test}: {reason}");
     if let Ok(path) = std::env::var("KIPFIX_SKIPPED") {
@@ -65,8 +64,8 @@ pub fn skip(test: &str, reason: &str) {
     }
 }
 
-/// Data that some workplaces have beside the checkout (`KIPFIX_SHARED`, else `../shared`): corpus and
-/// traffic generator. `None`, said by [`skip`], where it is absent.
+/// Optional data outside the checkout (`KIPFIX_SHARED`, otherwise `../shared`): a corpus and a traffic
+/// generator. If it is absent, calls [`skip`] and returns `None`.
 pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("KIPFIX_SHARED").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
@@ -80,14 +79,14 @@ pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
     None
 }
 
-/// Tests that load the machine, or count what a receiver without flow control gets, take turns, but for the
-/// cluster's (`e2e`), beside which some run. The lock holds between processes too, because every test file is one.
+/// A lock for tests that load the machine or that use receivers without flow control. It also works between
+/// processes, because every test file is one. The cluster tests (`e2e`) do not take it.
 pub struct Turn(
     #[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>,
     #[allow(dead_code, reason = "held, not read")] std::fs::File,
 );
 
-/// Waits until no other test holds the machine.
+/// Waits for the lock.
 pub fn take_turn() -> Turn {
     static MACHINE: Mutex<()> = Mutex::new(());
     let within = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,7 @@ use crate::skip;
 pub struct Namespace(String);
 
 impl Namespace {
-    /// Makes one, loopback up. `name` is made unique by the process id.
+    /// Creates a namespace with loopback up. The process id makes `name` unique.
     pub fn new(name: &str) -> Self {
         let name = format!("kt{}-{name}", std::process::id());
         run(&format!("ip netns add {name}"));
@@ -19,32 +19,33 @@ impl Namespace {
         Self(name)
     }
 
-    /// Its name, for `ip netns exec`.
+    /// The name for `ip netns exec`.
     pub fn name(&self) -> &str {
         &self.0
     }
 
-    /// Runs a command line in it.
+    /// Runs a command line in the namespace.
     pub fn run(&self, line: &str) -> String {
         program::text(&mut self.command(line))
     }
 
-    /// A command line in it, to be started.
+    /// Creates a command in the namespace.
     pub fn command(&self, line: &str) -> Command {
         program::shell_words(&format!("ip netns exec {} {line}", self.0))
     }
 
-    /// A program of ours in it, to be given arguments.
+    /// Creates a command for a kipfix binary in the namespace.
     pub fn ours(&self, name: &str) -> Command {
         let mut command = Command::new("ip");
         command
             .args(["netns", "exec", &self.0])
             .arg(program::binary(name));
+        program::show_series_at_once(&mut command);
         command
     }
 }
 
-/// What names mean in a namespace, for as long as this lives.
+/// Host names in a namespace. Removed when dropped.
 pub struct Hosts(PathBuf);
 
 impl Hosts {
@@ -74,8 +75,7 @@ pub fn run(line: &str) -> String {
     program::text(&mut program::shell_words(line))
 }
 
-/// A veth pair: `a` in one namespace, `b` in another, both up, no offload that would put several
-/// packets into one.
+/// Creates a veth pair: `a` in one namespace, `b` in another, both up, without offloads that merge packets.
 pub fn link(a: (&Namespace, &str), b: (&Namespace, &str)) {
     let ((left, left_name), (right, right_name)) = (a, b);
     run(&format!(
@@ -88,7 +88,7 @@ pub fn link(a: (&Namespace, &str), b: (&Namespace, &str)) {
     }
 }
 
-/// True, and said, where this process may not make namespaces.
+/// Calls [`skip`] and returns true if this process cannot create namespaces.
 pub fn missing(test: &str) -> bool {
     let allowed = allowed();
     if !allowed {
@@ -97,9 +97,9 @@ pub fn missing(test: &str) -> bool {
     !allowed
 }
 
-/// True where this process may make namespaces.
+/// Whether this process can create namespaces.
 pub fn allowed() -> bool {
-    // Tests of one process ask at the same time.
+    // Tests of one process call it concurrently.
     static ALLOWED: OnceLock<bool> = OnceLock::new();
     *ALLOWED.get_or_init(|| {
         let name = format!("kt{}-try", std::process::id());

@@ -1,6 +1,5 @@
-//! A real cluster of several nodes on this machine (`tests/cluster/`): a control plane, and nodes with kubelet,
-//! containerd, runc, a bridge CNI and kube-proxy, each in namespaces of its own with its own eth0; and a host
-//! outside.
+//! A real cluster on this machine (`tests/cluster/`): a control plane, nodes with kubelet, containerd, runc, a
+//! bridge CNI and kube-proxy, each in separate namespaces with an eth0, and an external host.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,19 +12,17 @@ use serde_json::Value;
 use crate::images;
 use crate::netns;
 use crate::program::{self, is_installed};
-use crate::prometheus::Prometheus;
 
-/// The host outside, behind the nodes' masquerading.
+/// The external host by an address for which nodes SNAT egress traffic.
 pub const OUTSIDE: &str = "203.0.113.10";
-/// The host outside by an address to which pods go by their own.
+/// The external host by an address without SNAT.
 pub const OUTSIDE_ROUTED: &str = "192.168.50.10";
 
-/// The running cluster. It is gone when this is dropped, or when the test's process ends, however that
-/// comes about.
+/// A running cluster. It is removed when the value is dropped or the process of the test ends.
 pub struct Nodes {
     scripts: Scripts,
     guard: Child,
-    // What the guard waits for.
+    // The guard waits for its end.
     stdin: Option<ChildStdin>,
 }
 
@@ -36,7 +33,7 @@ struct Scripts {
 }
 
 impl Scripts {
-    /// A script of `tests/cluster/`, to be given arguments.
+    /// Creates a command for a script of `tests/cluster/`.
     fn command(&self, script: &str) -> Command {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cluster");
         let mut command = Command::new(folder.join(script));
@@ -49,10 +46,10 @@ impl Scripts {
 }
 
 impl Nodes {
-    /// Brings up so many nodes.
+    /// Starts a cluster with `count` nodes.
     ///
     /// # Errors
-    /// Why that cannot be done here.
+    /// If it cannot run on this machine.
     pub fn start(count: usize) -> Result<Self, String> {
         possible()?;
         let name = format!("kt{}", std::process::id());
@@ -112,13 +109,13 @@ impl Nodes {
         PathBuf::from(programs.trim()).join(program)
     }
 
-    /// What kubectl prints for a command line; panics where it fails.
+    /// Runs kubectl and returns its output. Panics if it fails.
     pub fn kubectl(&self, line: &str) -> String {
         let output = self.try_kubectl(line);
         text(line, &output)
     }
 
-    /// The same, where it may fail.
+    /// Like the above, but returns a failure.
     pub fn try_kubectl(&self, line: &str) -> Output {
         let mut command = self.scripts.command("kubectl");
         command.args(line.split_whitespace()).stdin(Stdio::null());
@@ -142,24 +139,24 @@ impl Nodes {
         text(manifests, &child.wait_with_output().expect("kubectl ends"));
     }
 
-    /// An object, or a list, as JSON.
+    /// Reads an object or a list as JSON.
     pub fn get(&self, line: &str) -> Value {
         let json = self.kubectl(&format!("get {line} --output json"));
         serde_json::from_str(&json).expect("JSON")
     }
 
-    /// What helm prints for arguments; panics where it fails.
+    /// Runs helm and returns its output. Panics if it fails.
     pub fn helm(&self, arguments: &[&str]) -> String {
         text(&format!("helm {arguments:?}"), &self.try_helm(arguments))
     }
 
-    /// The same, where it may fail.
+    /// Like the above, but returns a failure.
     pub fn try_helm(&self, arguments: &[&str]) -> Output {
         let mut command = self.scripts.command("helm");
         command.args(arguments).output().expect("helm runs")
     }
 
-    /// A command in the network of `cp`, `node1` … or `outside`.
+    /// Creates a command in the network namespace of `cp`, `node1` … or `outside`.
     pub fn inside(&self, place: &str, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -179,7 +176,7 @@ impl Nodes {
         self.kubectl(&format!("exec --namespace {namespace} {pod} -- {line}"))
     }
 
-    /// All that is there with a label, in all namespaces: `KIND.GROUP/NAME` lines, events aside.
+    /// Lists all objects with a label in all namespaces, except events: `KIND.GROUP/NAME`.
     pub fn everything_labelled(&self, label: &str) -> Vec<String> {
         let kinds = self.kubectl("api-resources --verbs=list --output name");
         let kinds: Vec<&str> = kinds
@@ -197,7 +194,7 @@ impl Nodes {
             .collect()
     }
 
-    /// What helps to see why something did not come about.
+    /// Collects information about a failure.
     pub fn describe(&self, namespace: &str) -> String {
         let mut said = String::new();
         for line in [
@@ -221,7 +218,7 @@ impl Drop for Nodes {
     }
 }
 
-/// Octets and packets that a node's firewall counted: the truth that our figures are held against.
+/// Octets and packets of a counter in the firewall of a node: the reference for tests.
 pub struct Meter<'a> {
     nodes: &'a Nodes,
     node: String,
@@ -230,8 +227,7 @@ pub struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// Counts what leaves a node by its eth0 and matches (`--source …`), pods' packets by their own address
-    /// even if it is replaced afterwards.
+    /// Counts packets that leave a node by eth0 and match (`--source …`), before SNAT.
     pub fn leaving(nodes: &'a Nodes, node: usize, matching: &str) -> Self {
         Self::new(
             nodes,
@@ -241,7 +237,7 @@ impl<'a> Meter<'a> {
         )
     }
 
-    /// Counts what arrives, as it comes.
+    /// Counts packets that arrive at a node.
     pub fn arriving(nodes: &'a Nodes, node: usize, matching: &str) -> Self {
         Self::new(
             nodes,
@@ -269,7 +265,7 @@ impl<'a> Meter<'a> {
         meter
     }
 
-    /// (octets, packets) so far.
+    /// Reads (octets, packets).
     pub fn read(&self) -> (u64, u64) {
         let mut command = self.nodes.inside(&self.node, "iptables");
         let line = [
@@ -300,7 +296,7 @@ fn text(what: &str, output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Why no cluster can run here, if so.
+/// Checks whether a cluster can run on this machine.
 fn possible() -> Result<(), String> {
     if !netns::allowed() {
         return Err("not root, or no network namespaces here".to_owned());
@@ -323,10 +319,10 @@ fn possible() -> Result<(), String> {
         }
     }
     program::built_by("cluster/build.sh")?;
-    Prometheus::program().map(drop)
+    program::built_by("go_program.sh prometheus").map(drop)
 }
 
-/// True once the condition holds, asked twice a second.
+/// Polls `condition` twice per second. Returns whether it became true within `limit`.
 pub fn within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {

@@ -1,8 +1,7 @@
-//! Kubernetes objects as tests need them: valid by the API server's own rules, and no longer than that.
+//! Minimal valid Kubernetes objects for tests.
 //!
-//! Every builder makes an [`Object`], JSON as it goes over the wire; what a test needs beyond the named
-//! methods it says with [`Object::set`]. A `status` written here is what the node's agent or a controller
-//! would report: [`Cluster::create`](crate::cluster::Cluster::create) sends it in its own request.
+//! Every builder creates an [`Object`] (JSON). [`Object::set`] sets any member. A `status` is what a kubelet or a
+//! controller would report: [`Cluster::create`](crate::cluster::Cluster::create) sends it in a separate request.
 
 use serde_json::{Value, json};
 
@@ -58,8 +57,8 @@ pub fn cron_job(namespace: &str, name: &str) -> Object {
         )
 }
 
-/// A controller of a kind that this server does not know, to be named as an owner. It is never created:
-/// nobody looks an owner up, so its reference is as good as one to an object that is there.
+/// An owner of a kind that the server does not know. It is not created: the server does not resolve references to
+/// owners.
 pub fn foreign_owner(api_version: &str, kind: &str, name: &str) -> Object {
     let uid = format!(
         "00000000-0000-4000-8000-{:012x}",
@@ -70,8 +69,7 @@ pub fn foreign_owner(api_version: &str, kind: &str, name: &str) -> Object {
     Object::new(api_version, kind, name).set("metadata/uid", json!(uid))
 }
 
-/// A Service with one port, 80/TCP, of these ClusterIPs: one or two (dual stack), `["None"]` for a headless
-/// one.
+/// A Service with port 80/TCP and one or two ClusterIPs (dual stack). `["None"]`: headless.
 pub fn service(namespace: &str, name: &str, cluster_ips: &[&str]) -> Object {
     let object = Object::new("v1", "Service", name)
         .within(namespace)
@@ -88,8 +86,7 @@ pub fn service(namespace: &str, name: &str, cluster_ips: &[&str]) -> Object {
     }
 }
 
-/// A Service's EndpointSlice with ready endpoints, all of one family. Its name is the Service's and the
-/// family's.
+/// An EndpointSlice of a Service with ready endpoints of one address family. Its name consists of both.
 pub fn endpoint_slice(namespace: &str, service: &str, addresses: &[&str]) -> Object {
     let v6 = addresses.iter().any(|address| address.contains(':'));
     let family = if v6 { "IPv6" } else { "IPv4" };
@@ -113,12 +110,12 @@ pub fn endpoint_slice(namespace: &str, service: &str, addresses: &[&str]) -> Obj
 }
 
 impl Object {
-    /// An object of any kind with nothing but a name.
+    /// Creates an object with a name only.
     pub fn new(api_version: &str, kind: &str, name: &str) -> Self {
         Self(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}))
     }
 
-    /// Puts a value where `path` says (`spec/nodeName`); what is missing on the way is made.
+    /// Sets the member at `path` (`spec/nodeName`). Creates missing parents.
     pub fn set(mut self, path: &str, value: Value) -> Self {
         let mut place = &mut self.0;
         for key in path.split('/') {
@@ -135,12 +132,12 @@ impl Object {
         self.set(path, Value::Array(list))
     }
 
-    /// The value at `path`; null where there is none.
+    /// The value at `path`, or null.
     pub fn at(&self, path: &str) -> &Value {
         path.split('/').fold(&self.0, |place, key| &place[key])
     }
 
-    /// The text at `path`; empty where there is none.
+    /// The text at `path`, or an empty text.
     pub fn text(&self, path: &str) -> &str {
         self.at(path).as_str().unwrap_or_default()
     }
@@ -150,36 +147,36 @@ impl Object {
         self.text("metadata/name")
     }
 
-    /// `metadata.uid`, which the server gives.
+    /// `metadata.uid`, set by the server.
     pub fn uid(&self) -> &str {
         self.text("metadata/uid")
     }
 
-    /// Puts it into a namespace.
+    /// Sets the namespace.
     pub fn within(self, namespace: &str) -> Self {
         self.set("metadata/namespace", json!(namespace))
     }
 
-    /// A label.
+    /// Adds a label.
     pub fn label(mut self, key: &str, value: &str) -> Self {
         self.0["metadata"]["labels"][key] = json!(value);
         self
     }
 
-    /// An annotation, such as the ones in which a CNI keeps a node's tunnel address.
+    /// Adds an annotation, such as the tunnel address of a node.
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.0["metadata"]["annotations"][key] = json!(value);
         self
     }
 
-    /// The well-known labels of a node's place.
+    /// Adds the labels for region and zone.
     pub fn place(self, region: &str, zone: &str) -> Self {
         self.label("topology.kubernetes.io/region", region)
             .label("topology.kubernetes.io/zone", zone)
     }
 
-    /// Names a controller as its owner; the owner must have its uid, so it is one that
-    /// [`create`](crate::cluster::Cluster::create) gave back, or a [`foreign_owner`].
+    /// Adds a controller as owner. The owner must have a uid: the result of
+    /// [`create`](crate::cluster::Cluster::create) or a [`foreign_owner`].
     pub fn owned_by(self, owner: &Self) -> Self {
         let reference = json!({
             "apiVersion": owner.text("apiVersion"),
@@ -191,7 +188,7 @@ impl Object {
         self.push("metadata/ownerReferences", reference)
     }
 
-    /// A node's address: `InternalIP`, `ExternalIP`, `Hostname`, `InternalDNS` or `ExternalDNS`.
+    /// Adds an address of a node: `InternalIP`, `ExternalIP`, `Hostname`, `InternalDNS` or `ExternalDNS`.
     pub fn node_address(self, of_type: &str, address: &str) -> Self {
         self.push(
             "status/addresses",
@@ -199,33 +196,33 @@ impl Object {
         )
     }
 
-    /// A node's pod CIDRs, at most one a family.
+    /// Sets the pod CIDRs of a node, one per address family.
     pub fn pod_cidrs(self, cidrs: &[&str]) -> Self {
         self.set("spec/podCIDRs", json!(cidrs))
             .set("spec/podCIDR", json!(cidrs.first()))
     }
 
-    /// Where a pod runs.
+    /// Sets the node of a pod.
     pub fn on(self, node: &str) -> Self {
         self.set("spec/nodeName", json!(node))
     }
 
-    /// What the node's agent reports once a pod runs: its addresses, first the main one.
+    /// Sets the status of a running pod with its addresses, the primary one first.
     pub fn running(self, addresses: &[&str]) -> Self {
         self.set("status", running(addresses))
     }
 
-    /// A pod's phase: `Pending`, `Running`, `Succeeded`, `Failed`.
+    /// Sets the phase of a pod: `Pending`, `Running`, `Succeeded`, `Failed`.
     pub fn phase(self, phase: &str) -> Self {
         self.set("status/phase", json!(phase))
     }
 
-    /// Lets a pod use its node's network.
+    /// Sets `hostNetwork`.
     pub fn host_network(self) -> Self {
         self.set("spec/hostNetwork", json!(true))
     }
 
-    /// Opens a port of a pod's node that leads to a port of the pod.
+    /// Adds a `hostPort`.
     pub fn host_port(mut self, host_port: u16, container_port: u16, protocol: &str) -> Self {
         let ports = &mut self.0["spec"]["containers"][0]["ports"];
         let mut list = ports.as_array().cloned().unwrap_or_default();
@@ -236,19 +233,19 @@ impl Object {
         self
     }
 
-    /// A Service's external addresses, which its owner routes to the nodes.
+    /// Sets the external addresses of a Service.
     pub fn external_ips(self, addresses: &[&str]) -> Self {
         self.set("spec/externalIPs", json!(addresses))
     }
 
-    /// Opens a Service's port on every node, too.
+    /// Sets a node port of a Service.
     pub fn node_port(self, port: u16) -> Self {
         let ports = json!([{"name": "http", "port": 80, "protocol": "TCP", "nodePort": port}]);
         self.set("spec/type", json!("NodePort"))
             .set("spec/ports", ports)
     }
 
-    /// The addresses that a load balancer reports for a Service.
+    /// Sets the load balancer addresses of a Service.
     pub fn load_balancer(self, addresses: &[&str]) -> Self {
         let ingress: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
         self.set("spec/type", json!("LoadBalancer"))
@@ -256,7 +253,7 @@ impl Object {
     }
 }
 
-/// A pod's status once it runs with these addresses.
+/// The status of a running pod with its addresses.
 pub fn running(addresses: &[&str]) -> Value {
     let all: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
     json!({"phase": "Running", "podIP": addresses.first(), "podIPs": all})

@@ -1,6 +1,6 @@
-//! Pages of Markdown, as the tests of README, docs and alerts read them.
+//! Markdown pages.
 
-/// The name that a heading has in a link.
+/// The anchor of a heading.
 pub fn anchor_of(heading: &str) -> String {
     heading
         .to_lowercase()

@@ -1,4 +1,4 @@
-//! Programs: ours and our peers'.
+//! Processes of kipfix and of its peers.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The release binary of this name: `KIPFIX_BIN`, else `target/release` of this workspace.
+/// Path of a release binary: in `KIPFIX_BIN`, otherwise in `target/release` of this workspace.
 pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("KIPFIX_BIN").map_or_else(
         || {
@@ -25,12 +25,12 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// `kipfix-probe`, to be given arguments.
+/// A command for `kipfix-probe`.
 pub fn probe() -> Command {
     quiet(binary("kipfix-probe"))
 }
 
-/// `kipfix-collector`, to be given arguments.
+/// A command for `kipfix-collector`.
 pub fn collector() -> Command {
     quiet(binary("kipfix-collector"))
 }
@@ -38,20 +38,26 @@ pub fn collector() -> Command {
 fn quiet(path: PathBuf) -> Command {
     let mut command = Command::new(path);
     command.stdin(Stdio::null()).env_remove("RUST_LOG");
+    show_series_at_once(&mut command);
     command
 }
 
-/// True where a program of this name can be started.
+/// Lets a collector show new series with their values in the first scrape.
+pub fn show_series_at_once(command: &mut Command) {
+    command.env("KIPFIX_COLLECTOR__SERIES_BIRTH", "0s");
+}
+
+/// Whether a program is in `PATH`.
 pub fn is_installed(name: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
 }
 
-/// What a script of `tests/` that builds something prints at its end, asked once a process; else why it could
-/// not be built. Arguments follow the script's name.
+/// Runs a build script of `tests/` once per process. Returns the path that it prints. Arguments follow the name
+/// of the script.
 ///
 /// # Errors
-/// The last line that the script said.
+/// The last line of the script on standard error.
 pub fn built_by(line: &'static str) -> Result<PathBuf, String> {
     static BUILT: Mutex<BTreeMap<&str, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +70,7 @@ pub fn built_by(line: &'static str) -> Result<PathBuf, String> {
         let output = output.map_err(|error| format!("{path}: {error}"))?;
         let last = |said: &[u8]| {
             let said = String::from_utf8_lossy(said).into_owned();
-            said.lines().last().unwrap_or("it said nothing").to_owned()
+            said.lines().last().unwrap_or("no output").to_owned()
         };
         match output.status.success() {
             true => Ok(PathBuf::from(last(&output.stdout))),
@@ -74,7 +80,7 @@ pub fn built_by(line: &'static str) -> Result<PathBuf, String> {
     built.entry(line).or_insert_with(build).clone()
 }
 
-/// Runs a command to its end; panics, with all that it said, where it fails.
+/// Runs a command to its end. Panics with its output if it fails.
 pub fn output(command: &mut Command) -> Output {
     let output = command
         .stdin(Stdio::null())
@@ -90,12 +96,12 @@ pub fn output(command: &mut Command) -> Output {
     output
 }
 
-/// Standard output of a command that must succeed.
+/// Runs a command to its end and returns its standard output. Panics if it fails.
 pub fn text(command: &mut Command) -> String {
     String::from_utf8(output(command).stdout).expect("text")
 }
 
-/// A UDP port that was free a moment ago.
+/// Returns a free UDP port.
 pub fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0")
         .expect("a free port")
@@ -104,7 +110,7 @@ pub fn free_udp_port() -> u16 {
         .port()
 }
 
-/// A TCP port that was free a moment ago.
+/// Returns a free TCP port.
 pub fn free_tcp_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .expect("a free port")
@@ -113,7 +119,7 @@ pub fn free_tcp_port() -> u16 {
         .port()
 }
 
-/// True once `condition` is, asked every 20 ms until `limit` has passed.
+/// Polls `condition` every 20 ms. Returns whether it became true within `limit`.
 pub fn eventually(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {
@@ -127,7 +133,7 @@ pub fn eventually(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
     }
 }
 
-/// A process that is ended when the test is.
+/// A process that is killed when the value is dropped.
 pub struct Running {
     child: Child,
     name: String,
@@ -141,12 +147,12 @@ impl Running {
         Self { child, name }
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// True while it runs.
+    /// Returns whether it runs.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -160,7 +166,7 @@ impl Running {
         );
     }
 
-    /// SIGTERM, then the exit code; panics if it takes longer than 15 s.
+    /// Sends SIGTERM and returns the exit code and standard error. Panics after 15 s.
     pub fn terminate(mut self) -> (Option<i32>, String) {
         if self.is_alive() {
             self.signal("TERM");
@@ -168,22 +174,22 @@ impl Running {
         self.wait(Duration::from_secs(15))
     }
 
-    /// SIGINT, then the exit code; panics if it takes longer than `limit`.
+    /// Sends SIGINT and returns the exit code and standard error. Panics after `limit`.
     pub fn interrupt(self, limit: Duration) -> (Option<i32>, String) {
         self.signal("INT");
         self.wait(limit)
     }
 
-    /// SIGKILL: it cannot tidy up.
+    /// Sends SIGKILL.
     pub fn kill(self) {
         drop(self);
     }
 
-    /// Waits for its end: exit code and what it wrote to a piped standard error.
+    /// Waits for its end. Returns the exit code and the content of a piped standard error.
     pub fn wait(mut self, limit: Duration) -> (Option<i32>, String) {
         let mut said = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
-            // Ends with the process; what hangs is ended by the limit below.
+            // The thread ends with the process. The limit below ends a process that hangs.
             let reader = std::thread::spawn(move || {
                 let mut text = Vec::new();
                 drop(stderr.read_to_end(&mut text));
@@ -207,28 +213,52 @@ impl Drop for Running {
     }
 }
 
-/// Waits until somebody has bound this UDP port in the namespace of process `pid`.
+/// Waits until a process has bound a UDP port in the network namespace of process `pid`.
 pub fn wait_for_udp(pid: u32, port: u16) {
     let listens = || is_in_table(pid, "udp", &format!(":{port:04X} "));
     assert!(
         eventually(Duration::from_secs(10), listens),
-        "nobody listens on UDP {port}"
+        "no process listens on UDP port {port}"
     );
 }
 
-/// As [`wait_for_udp`], for an address of which others have the same port.
+/// Like [`wait_for_udp`], for one address.
 pub fn wait_for_udp_on(pid: u32, address: SocketAddrV4) {
     let ip = u32::from_be_bytes(address.ip().octets()).swap_bytes();
     let listens = || is_in_table(pid, "udp", &format!(" {ip:08X}:{:04X} ", address.port()));
     assert!(
         eventually(Duration::from_secs(10), listens),
-        "nobody listens on UDP {address}"
+        "no process listens on UDP {address}"
     );
 }
 
-/// Waits until somebody listens on this TCP port in the namespace of process `pid`.
+/// Waits until the process behind a UDP port has read all datagrams, seen from process `pid`.
+pub fn wait_for_udp_read(pid: u32, port: u16) {
+    let port = format!(":{port:04X}");
+    let is_empty = || {
+        ["", "6"].iter().all(|family| {
+            let table = std::fs::read_to_string(format!("/proc/{pid}/net/udp{family}"));
+            let table = table.unwrap_or_default();
+            // Columns: number, local address, remote address, state, tx_queue:rx_queue.
+            table.lines().all(|line| {
+                let columns: Vec<&str> = line.split_whitespace().collect();
+                let is_port = columns.get(1).is_some_and(|local| local.ends_with(&port));
+                !is_port
+                    || columns
+                        .get(4)
+                        .is_some_and(|queues| queues.ends_with(":00000000"))
+            })
+        })
+    };
+    assert!(
+        eventually(Duration::from_secs(20), is_empty),
+        "datagrams in the receive buffer of UDP port {port} are not read"
+    );
+}
+
+/// Waits until a process listens on a TCP port in the network namespace of process `pid`.
 pub fn wait_for_tcp(pid: u32, port: u16) {
-    // 0A is LISTEN, behind the address of the other side, of which there is none.
+    // 0A is LISTEN. The remote address before it is zero.
     let listens = || {
         is_in_table(pid, "tcp", &format!(":{port:04X} 00000000:0000 0A"))
             || is_in_table(
@@ -239,11 +269,11 @@ pub fn wait_for_tcp(pid: u32, port: u16) {
     };
     assert!(
         eventually(Duration::from_secs(10), listens),
-        "nobody listens on TCP {port}"
+        "no process listens on TCP port {port}"
     );
 }
 
-/// Whether the kernel's table of sockets of either family has this, seen from process `pid`.
+/// Whether the socket table of either address family contains a text, in the namespace of process `pid`.
 fn is_in_table(pid: u32, protocol: &str, text: &str) -> bool {
     ["", "6"].iter().any(|family| {
         let table = std::fs::read_to_string(format!("/proc/{pid}/net/{protocol}{family}"));
@@ -251,7 +281,7 @@ fn is_in_table(pid: u32, protocol: &str, text: &str) -> bool {
     })
 }
 
-/// A command line split at blanks, for peers whose calls read better whole.
+/// Splits a command line at blanks.
 pub fn shell_words(line: &str) -> Command {
     let mut words = line.split_whitespace();
     let mut command = Command::new(words.next().expect("a program"));

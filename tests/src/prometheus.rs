@@ -1,4 +1,4 @@
-//! A real Prometheus beside the cluster's control plane, and PromQL.
+//! A real Prometheus in the network of the control plane.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use crate::program::{self, Running};
 
 const ADDRESS: &str = "127.0.0.1:9090";
 
-/// The labels that Prometheus gives the series of a target, in the way of the operator and of most jobs with
-/// annotations: what has such a label of its own finds it renamed to `exported_...`.
+/// Labels that Prometheus adds to the series of a target, with the operator and with most jobs for annotations. It
+/// renames such a label of the series itself to `exported_...`.
 pub const TARGET_LABELS: [&str; 8] = [
     "container",
     "endpoint",
@@ -26,7 +26,7 @@ pub const TARGET_LABELS: [&str; 8] = [
     "service",
 ];
 
-/// A running Prometheus; ended, and its data removed, when dropped.
+/// A running Prometheus. Stopped and its data removed when dropped.
 pub struct Prometheus<'a> {
     nodes: &'a Nodes,
     _running: Running,
@@ -37,12 +37,12 @@ impl<'a> Prometheus<'a> {
     /// The program (`tests/go_program.sh`).
     ///
     /// # Errors
-    /// Why it cannot be built here.
+    /// If it cannot be built.
     pub fn program() -> Result<PathBuf, String> {
         program::built_by("go_program.sh prometheus")
     }
 
-    /// Starts one that finds pods by their annotations, with the job that `docs/quickstart.md` shows.
+    /// Starts it with the job for annotations of `docs/quickstart.md`.
     pub fn by_annotations(nodes: &'a Nodes) -> Self {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/quickstart.md");
         let page = fs::read_to_string(page).expect("the page");
@@ -50,7 +50,7 @@ impl<'a> Prometheus<'a> {
             .split_once("```yaml\nscrape_configs:\n")
             .expect("a job");
         let (job, _) = job.split_once("```").expect("its end");
-        // A Prometheus that runs in the cluster needs no file to ask its API server.
+        // A Prometheus inside the cluster needs no kubeconfig.
         let file = nodes.credential("admin.conf");
         let role = format!("{{role: pod, kubeconfig_file: {}}}", file.display());
         let job = job.replace("{role: pod}", &role);
@@ -58,7 +58,7 @@ impl<'a> Prometheus<'a> {
         Self::start(nodes, &(global.to_owned() + &job))
     }
 
-    /// Starts one with a configuration.
+    /// Starts it with a configuration.
     pub fn start(nodes: &'a Nodes, configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("prometheus.yaml");
@@ -110,7 +110,7 @@ impl<'a> Prometheus<'a> {
         let answer = self.ask("/api/v1/query", &[("query", query)]);
         let answer: Value = answer
             .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_else(|| panic!("Prometheus refuses {query}"));
+            .unwrap_or_else(|| panic!("Prometheus rejects {query}"));
         let series = answer["data"]["result"].as_array().expect("a vector");
         series
             .iter()
@@ -121,15 +121,15 @@ impl<'a> Prometheus<'a> {
             .collect()
     }
 
-    /// The sum of a query's series; 0 where there is none.
+    /// The sum over the series of a query. 0 without series.
     pub fn sum(&self, query: &str) -> f64 {
-        // An empty sum would be -0.
+        // An empty sum is -0.
         self.query(query)
             .iter()
             .fold(0.0, |sum, (_, value)| sum + value)
     }
 
-    /// Waits until a query has this sum, and says how it came out.
+    /// Waits until the sum of a query has a value, and prints it.
     pub fn expect(&self, query: &str, wanted: u64) {
         #[allow(clippy::cast_precision_loss, reason = "less than 2^53")]
         let reached = within(Duration::from_secs(90), || self.sum(query) == wanted as f64);
@@ -137,13 +137,13 @@ impl<'a> Prometheus<'a> {
         assert!(reached, "{query} is {}, not {wanted}", self.sum(query));
     }
 
-    /// Waits until a query, which has a result, is 0, and says so: a balance.
+    /// Waits until the sum of a query is 0. The query must have a result.
     pub fn expect_zero(&self, query: &str) {
         self.expect(query, 0);
         assert!(!self.query(query).is_empty(), "{query} has no result");
     }
 
-    /// Targets that are scraped without an error, by the value of a label.
+    /// The values of a label of all targets that are up.
     pub fn up(&self, label: &str) -> Vec<String> {
         let up = self.query("up == 1");
         let mut names: Vec<String> = up

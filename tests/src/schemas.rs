@@ -1,5 +1,5 @@
-//! JSON schemas for kubeconform, made of what an API server says about itself (`/openapi/v2`), custom
-//! resources too: no unknown fields, and optional ones may be null, as the server takes them.
+//! JSON schemas for kubeconform from the `/openapi/v2` of an API server, including custom resources. Unknown fields
+//! are not allowed. Optional fields can be null, as in the server.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 const MACHINERY: &str = "io.k8s.apimachinery.pkg.";
 
-/// Writes a schema for each kind into a folder, for
-/// `kubeconform -schema-location FOLDER/{{.ResourceKind}}{{.KindSuffix}}.json`. Gives back how many.
+/// Writes a schema for each kind into a directory, for
+/// `kubeconform -schema-location FOLDER/{{.ResourceKind}}{{.KindSuffix}}.json`. Returns their number.
 pub fn write(openapi: &str, folder: &Path) -> usize {
     let openapi: Value = serde_json::from_str(openapi).expect("JSON");
     let definitions = openapi["definitions"].as_object().expect("definitions");
@@ -59,7 +59,7 @@ pub fn write(openapi: &str, folder: &Path) -> usize {
     count
 }
 
-/// The schema, without what only a server needs, and without room for unknown fields.
+/// Removes server-side members from a schema and disallows unknown fields.
 fn strictly(schema: &Value) -> Value {
     let members = match schema {
         Value::Array(items) => return items.iter().map(strictly).collect(),
@@ -103,7 +103,7 @@ fn strictly(schema: &Value) -> Value {
     Value::Object(out)
 }
 
-/// The schema with references into the file of definitions.
+/// Replaces references by references to the file of definitions.
 fn elsewhere(schema: &Value) -> Value {
     match schema {
         Value::Array(items) => items.iter().map(elsewhere).collect(),

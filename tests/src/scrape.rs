@@ -1,6 +1,5 @@
-//! `/metrics`, read as Prometheus would.
+//! `/metrics` of a running daemon, and HTTP requests to it.
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -8,35 +7,22 @@ use std::time::Duration;
 
 use crate::program;
 
-/// The samples of a scrape: name with labels as written → value.
+/// The samples of a scrape.
 #[derive(Debug, Default)]
-pub struct Scrape(BTreeMap<String, f64>);
+pub struct Scrape(kipfix_scrape::Scrape);
 
 impl Scrape {
-    /// Reads the text format; panics on a line that is none.
+    /// Parses the text format. Panics on a malformed line.
     pub fn parse(text: &str) -> Self {
-        let samples = text
-            .lines()
-            .filter(|line| !line.starts_with('#') && !line.is_empty());
-        Self(
-            samples
-                .map(|line| {
-                    let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
-                    (
-                        series.to_owned(),
-                        value.parse().unwrap_or_else(|_| panic!("{line}")),
-                    )
-                })
-                .collect(),
-        )
+        Self(kipfix_scrape::Scrape::parse(text).unwrap_or_else(|error| panic!("{error}")))
     }
 
-    /// Asks a daemon.
+    /// Reads the metrics of a daemon.
     pub fn of(address: SocketAddr) -> Self {
         Self::parse(&body(get(address, "/metrics", "")))
     }
 
-    /// Asks a daemon whose address only exists in the namespace of process `pid`.
+    /// Reads the metrics of a daemon whose address exists in a network namespace only.
     pub fn in_namespace(namespace: &str, address: SocketAddr) -> Self {
         let mut curl = Command::new("ip");
         curl.args(["netns", "exec", namespace, "bash", "-c"]);
@@ -50,37 +36,28 @@ impl Scrape {
 
     /// The sum over the series of a metric whose labels include all of `labels` (`key="value"`).
     pub fn sum(&self, name: &str, labels: &[&str]) -> u64 {
-        let of_name = |series: &str| {
-            series == name
-                || series
-                    .strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with('{'))
-        };
         let matching = self
             .0
-            .iter()
-            .filter(|(series, _)| of_name(series) && labels.iter().all(|l| series.contains(l)));
-        matching.map(|(_, value)| *value as u64).sum()
+            .metric(name)
+            .filter(|sample| labels.iter().all(|label| sample.series.contains(label)));
+        matching.map(|sample| sample.value() as u64).sum()
     }
 
-    /// True where a metric of this name is there.
+    /// Whether a metric has a series.
     pub fn has(&self, name: &str) -> bool {
-        self.0
-            .keys()
-            .any(|series| series.split('{').next() == Some(name))
+        self.0.metric(name).next().is_some()
     }
 
-    /// All series of a metric.
+    /// All series of a metric: name with labels as written, and value.
     pub fn series(&self, name: &str) -> Vec<(&str, f64)> {
-        let series = self
-            .0
-            .iter()
-            .filter(|(s, _)| s.split('{').next() == Some(name));
-        series.map(|(s, v)| (s.as_str(), *v)).collect()
+        let samples = self.0.metric(name);
+        samples
+            .map(|sample| (sample.series.as_str(), sample.value()))
+            .collect()
     }
 }
 
-/// One HTTP/1.1 request; the whole answer.
+/// Sends an HTTP/1.1 request and returns the whole response.
 pub fn get(address: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
     let mut stream =
         TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("connects");
@@ -92,12 +69,12 @@ pub fn get(address: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
     )
     .expect("sends");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("an answer");
-    answer
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).expect("a response");
+    response
 }
 
-/// The body of an answer that is text, chunks put together.
+/// Returns the body of a text response, with its chunks joined.
 pub fn body(answer: impl AsRef<[u8]>) -> String {
     let answer = String::from_utf8_lossy(answer.as_ref()).into_owned();
     let (head, body) = answer

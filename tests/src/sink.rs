@@ -1,4 +1,4 @@
-//! Receivers of flow export that keep what they get, and what is to be done with it.
+//! Receivers that keep flow export.
 
 use std::io::Read as _;
 use std::net::{TcpListener, UdpSocket};
@@ -14,17 +14,17 @@ use pcap_file::pcap::{PcapPacket, PcapWriter};
 
 /// A UDP receiver that keeps every datagram.
 pub struct Sink {
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Vec<u8>>>,
 }
 
 impl Sink {
-    /// Listens from now on.
+    /// Starts to listen.
     pub fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        // For the time in which others have the processor; as far as we may.
+        // A large buffer, for a loaded machine.
         setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20)).ok();
         socket
             .set_read_timeout(Some(Duration::from_millis(50)))
@@ -46,9 +46,9 @@ impl Sink {
         Self { port, stop, thread }
     }
 
-    /// What came.
+    /// Stops and returns the datagrams.
     pub fn finish(self) -> Vec<Vec<u8>> {
-        thread::sleep(Duration::from_millis(200));
+        // The receiver ends when its socket is empty.
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the receiver ends")
     }
@@ -56,13 +56,13 @@ impl Sink {
 
 /// A TCP receiver that keeps the stream of one connection.
 pub struct StreamSink {
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
     thread: JoinHandle<Vec<u8>>,
 }
 
 impl StreamSink {
-    /// Listens from now on.
+    /// Starts to listen.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let port = listener.local_addr().expect("bound").port();
@@ -75,13 +75,13 @@ impl StreamSink {
         Self { port, thread }
     }
 
-    /// What came until the sender closed.
+    /// Returns the data after the sender has closed.
     pub fn finish(self) -> Vec<u8> {
         self.thread.join().expect("the receiver ends")
     }
 }
 
-/// Writes datagrams as a capture, from one exporter to port 4739.
+/// Writes datagrams as a capture from one exporter to port 4739.
 pub fn write_capture(path: &Path, datagrams: &[Vec<u8>]) {
     let file = std::fs::File::create(path).expect("a file");
     let mut writer = PcapWriter::new(file).expect("a capture");

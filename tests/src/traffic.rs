@@ -1,8 +1,7 @@
-//! Captures with known truth: what is written is counted while it is written, by code that shares
-//! nothing with the probe.
+//! Generated captures with known flows. The generator counts what it writes and shares no code with the probe.
 //!
-//! Conversations of TCP (handshake to FIN), UDP and ICMP echo, IPv4 and IPv6, some in VXLAN between two
-//! nodes, some VLAN-tagged, some fragmented, short frames padded as Ethernet does.
+//! Conversations of TCP (handshake to FIN), UDP and ICMP echo, IPv4 and IPv6, some in VXLAN, VLAN-tagged or
+//! fragmented. Short frames have the padding of Ethernet.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,20 +15,20 @@ use pcap_file::pcap::{PcapPacket, PcapWriter};
 
 use crate::flows::Flows;
 
-/// What a capture holds.
+/// The content of a capture.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
     /// Packets and octets of every flow, by the innermost IP header.
     pub flows: Flows,
     /// Frames.
     pub packets: u64,
-    /// TCP connections begun with a SYN, and UDP conversations.
+    /// TCP connections with a SYN, and UDP conversations.
     pub connections: u64,
-    /// Frames that are no IP.
+    /// Frames without IP.
     pub not_ip: u64,
 }
 
-/// How packets of a conversation travel.
+/// The encapsulation of a conversation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Carriage {
     Plain,
@@ -45,7 +44,7 @@ struct Conversation {
     carriage: Carriage,
 }
 
-/// Numbers that are the same in every run.
+/// Deterministic pseudo-random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -57,7 +56,7 @@ impl Dice {
     }
 }
 
-/// Writes a capture of so many conversations.
+/// Writes a capture with a number of conversations.
 pub fn write(path: &Path, conversations: u16) -> Truth {
     let file = File::create(path).expect("a capture can be made");
     let mut writer = Writer {
@@ -93,7 +92,7 @@ impl Conversation {
         Self {
             client: host(1, dice.roll(40)),
             server: host(2, dice.roll(20)),
-            // A port a conversation: no 5-tuple is used twice.
+            // One port per conversation: every 5-tuple is unique.
             ports: (20_000 + number, [80, 443, 53, 8080][dice.roll(4) as usize]),
             protocol: if protocol == 1 && ipv6 { 58 } else { protocol },
             carriage: [
@@ -222,7 +221,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Counts an IP packet of a conversation and writes it as it travels.
+    /// Counts an IP packet of a conversation and writes it with its encapsulation.
     fn packet(&mut self, conversation: &Conversation, from_client: bool, ip: Vec<u8>) {
         let (sport, dport) = conversation.ports_from(from_client);
         let (from, to) = if from_client {
@@ -274,7 +273,7 @@ impl Writer {
             .expect("a packet is written");
     }
 
-    /// Frames that are no IP, so much later that every flow before them has ended by then.
+    /// Writes frames without IP, late enough that all flows have expired.
     fn not_ip(&mut self) {
         self.microseconds += 7_200_000_000;
         for _ in 0..3 {
@@ -283,7 +282,7 @@ impl Writer {
         }
     }
 
-    /// One UDP datagram in three fragments: all belong to the flow of the first.
+    /// Writes one UDP datagram in three fragments, all of the flow of the first.
     fn fragments(&mut self) {
         let (from, to) = ([10, 1, 1, 250], [10, 1, 2, 250]);
         let mut whole = Vec::new();
@@ -309,7 +308,7 @@ impl Writer {
     }
 }
 
-/// An Ethernet frame, padded to the 60 octets that Ethernet has at least.
+/// An Ethernet frame, padded to the minimum of 60 octets.
 fn ethernet(tags: &[u8], ether_type: EtherType, content: &[u8]) -> Vec<u8> {
     let mut frame = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]].concat();
     frame.extend_from_slice(tags);

@@ -263,7 +263,7 @@ fn a_pod_that_sends_before_its_address_is_reported_is_attributed_later() {
     let ours = watching(server, &["--attribution-wait", "15s"]);
     let record = at(&to_external("10.24.0.7"), now());
     ours.send(&record);
-    ours.counts("kipfix_collector_records_waiting", &[], 1);
+    ours.counts("kipfix_collector_records_pending", &[], 1);
     admin.set_status(&pod, &objects::running(&["10.24.0.7"]));
     let said = [("sourcePodName", "early"), ("sourceNodeName", "early-node")];
     assert_says(&ours.line(&record), &said);
@@ -277,7 +277,9 @@ fn a_deleted_pod_is_kept_for_the_configured_time() {
         return;
     };
     let pod = admin.create(running(ns, "deleted", &["10.25.0.1"]));
-    let ours = watching(server, &["--deleted-pods-kept", "4s"]);
+    let arguments = "--deleted-retention 4s --observer-timeout 1s --attribution-wait 1s";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let ours = watching(server, &arguments);
     let record = || at(&to_external("10.25.0.1"), now());
     wait_for(&ours, record, "sourcePodName", "deleted");
     admin.delete(&pod);
@@ -302,10 +304,10 @@ fn an_exporter_with_a_wrong_clock_is_corrected() {
     ours.send_all(std::slice::from_ref(&record), now() - behind);
     assert_says(&ours.line(&record), &[("sourcePodName", "recent")]);
     let skew = ours.scrape().sum(
-        "kipfix_collector_exporter_clock_skew_milliseconds",
+        "kipfix_collector_exporter_clock_skew_seconds",
         &["exporter=\"127.0.0.1\""],
     );
-    assert!((299_000..=302_000).contains(&skew), "{skew}");
+    assert!((299..=302).contains(&skew), "{skew}");
 }
 
 //------------ Addresses and ports of nodes ------------------------------------------------------
@@ -426,7 +428,7 @@ fn an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node() {
         ];
         assert_says(&ours.attribute(&to_external(ip)), &said);
     }
-    let unreported = "kipfix_collector_records_unreported_total";
+    let unreported = "kipfix_collector_records_unattributed_total";
     assert_eq!(ours.scrape().sum(unreported, &[]), 2);
     let labels = ["src_namespace=\"unknown\"", "src_workload=\"unknown\""];
     ours.counts("kipfix_bytes_total", &labels, 2000);
@@ -741,7 +743,7 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
     publish("eu-west-1");
     wait_for(&ours, cloud, "destinationCloudRegion", "eu-west-1");
     std::fs::write(&clouds, "{").unwrap();
-    ours.counts("kipfix_collector_outside_broken_files", &[], 1);
+    ours.counts("kipfix_collector_external_broken_files", &[], 1);
     let line = ours.attribute(&cloud());
     assert_says(&line, &[("destinationCloudRegion", "eu-west-1")]);
 }

@@ -1,4 +1,4 @@
-//! What is wrong is said in one sentence that names the setting, the value and what is allowed.
+//! Errors are one sentence with the setting, the value and the allowed values.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::net::{TcpListener, UdpSocket};
@@ -18,14 +18,14 @@ fn refused(mut command: Command, code: i32, words: &[&str]) {
     for word in words {
         assert!(
             said.contains(word),
-            "{command:?} does not say {word:?}: {said}"
+            "{command:?} does not contain {word:?}: {said}"
         );
     }
     assert!(!said.contains("panicked"), "{said}");
     let sentences = said
         .lines()
         .filter(|line| line.starts_with("kipfix-") || line.starts_with("error:"));
-    assert_eq!(sentences.count(), 1, "{command:?} says: {said}");
+    assert_eq!(sentences.count(), 1, "{command:?}: {said}");
 }
 
 fn file(folder: &tempfile::TempDir, name: &str, content: &str) -> PathBuf {
@@ -90,11 +90,7 @@ fn the_probe_that_cannot_start_says_why_with_1() {
     let capture = folder.path().join("traffic.pcap");
     traffic::write(&capture, 5);
     let capture = capture.to_str().unwrap();
-    let not_a_capture = file(
-        &folder,
-        "text.pcap",
-        "this is no capture, whatever its name says\n",
-    );
+    let not_a_capture = file(&folder, "text.pcap", "not a capture\n");
     let busy = TcpListener::bind("127.0.0.1:0").unwrap();
     let busy_address = busy.local_addr().unwrap().to_string();
     refused(
@@ -144,7 +140,7 @@ fn a_probe_without_the_capability_says_which_and_how_to_give_it() {
     if !program::is_installed("setpriv") {
         return skip(test, "setpriv is not installed");
     }
-    // A copy that nobody can be kept from executing by the folders above it.
+    // A copy in a directory that all users can access.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("kipfix-probe");
     std::fs::copy(program::binary("kipfix-probe"), &copy).unwrap();

@@ -1,5 +1,4 @@
-//! The chart, its recipes and what else is shipped to install from: rendered, validated against the API of a
-//! real server, and in step with each other.
+//! The chart, its recipes and the plain manifests: rendered, validated with a real API server, and consistent.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeSet;
@@ -22,7 +21,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// The folder of helm, kubectl and kubeconform; `None`, said, where they cannot be had.
+/// The directory of helm, kubectl and kubeconform. Calls [`skip`] and returns `None` if they cannot be built.
 fn tools(test: &str) -> Option<PathBuf> {
     let built = program::built_by("cluster/build.sh");
     built.map_err(|reason| skip(test, &reason)).ok()
@@ -80,7 +79,7 @@ fn rendered(tools: &Path, values: &[String]) -> String {
     )
 }
 
-/// The manifests but those of a kind that no Kubernetes has by itself.
+/// The manifests without custom resources.
 fn without(manifests: &str, kind: &str) -> String {
     let documents = manifests
         .split("\n---")
@@ -211,7 +210,7 @@ fn the_plain_manifests_are_the_chart() {
         .unwrap();
     assert!(
         succeeded("manifest.sh", &made) == read("deploy/kipfix.yaml"),
-        "deploy/kipfix.yaml is not what the chart says: make manifest"
+        "deploy/kipfix.yaml is out of date: run `make manifest`"
     );
 }
 

@@ -1,4 +1,4 @@
-//! `--explain` over other people's datagrams, beside tshark.
+//! `--explain` for datagrams of third-party exporters, compared with tshark.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::path::{Path, PathBuf};

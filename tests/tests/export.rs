@@ -1,4 +1,4 @@
-//! What there is to our export beside what `interop` tries with everybody: rotated files, biflows, what a version
+//! Export features that `interop` does not cover: rotated files, biflows, what a version
 //! cannot carry, samples.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
@@ -199,7 +199,7 @@ fn a_sample_is_scaled_to_what_was_there_by_our_collector_and_by_nfacctd() {
             scrape.sum("kipfix_bytes_total", &[]),
         );
         assert_eq!(scaled, (10 * sample.0, 10 * sample.1), "version {version}");
-        // One packet of ten says how many there were to about 1/√n, and octets to a little more.
+        // The error of 1:10 sampling is about 1/√n for packets, and slightly more for octets.
         let there = carried(&truth, version).totals();
         for (estimate, truth) in [(scaled.0, there.0), (scaled.1, there.1)] {
             let off = estimate.abs_diff(truth) as f64 / truth as f64;

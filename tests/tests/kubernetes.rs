@@ -118,7 +118,7 @@ fn attribution_continues_while_the_api_server_is_down() {
     assert!(since > 0, "a metric has the time of the failure");
     let readiness = ours.readiness();
     assert!(
-        readiness.starts_with("HTTP/1.1 200") && readiness.contains("pods are not told of, since"),
+        readiness.starts_with("HTTP/1.1 200") && readiness.contains("pods watch down for"),
         "{readiness}"
     );
 
@@ -162,7 +162,7 @@ fn a_forbidden_kind_is_off_and_the_others_are_used() {
     let mut readiness = String::new();
     let is_off = || {
         readiness = ours.readiness();
-        readiness.starts_with("HTTP/1.1 200") && readiness.contains("services are forbidden")
+        readiness.starts_with("HTTP/1.1 200") && readiness.contains("services watch forbidden")
     };
     assert!(eventually(Duration::from_secs(20), is_off), "{readiness}");
     // Without the right to watch an optional kind, it is not reported.
@@ -227,7 +227,8 @@ fn optional_kinds_are_used_if_the_cluster_has_them() {
                      "networkData": network}],
     });
     admin.set_status(&claim, &status);
-    let arguments = ["--deleted-pods-kept", "1s"];
+    let arguments = "--deleted-retention 2s --observer-timeout 1s --attribution-wait 1s";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
     let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &arguments);
     for (ip, class) in [
         ("10.1.1.200", "node_to_pod"),
@@ -275,7 +276,7 @@ fn without_an_api_server_records_are_counted_by_address() {
     ours.counts("kipfix_collector_records_before_inventory_total", &[], 1);
     let readiness = ours.readiness();
     assert!(
-        readiness.contains("not all nodes and pods are known yet"),
+        readiness.contains("initial list of nodes and pods not complete"),
         "{readiness}"
     );
     server.start_api();
@@ -297,7 +298,7 @@ fn records_wait_for_the_initial_lists_of_a_slow_server() {
     let first = || {
         let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &[]);
         ours.send(&flow("10.1.1.10", "10.1.2.10"));
-        ours.counts("kipfix_collector_records_waiting", &[], 1);
+        ours.counts("kipfix_collector_records_pending", &[], 1);
         ours
     };
     // However early the first record arrives.

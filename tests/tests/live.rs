@@ -1,4 +1,4 @@
-//! Two nodes with a probe each, pods behind them: what the scrape says equals what the kernel counted.
+//! Two nodes with probes and pods: the metrics equal the counters of the kernel.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::process::{Command, Stdio};
@@ -186,11 +186,10 @@ fn two_observers(test: &str, network: Network) {
             "a probe does not capture"
         );
     }
-    std::thread::sleep(Duration::from_millis(500));
 
     let mut iperf = cluster.server.command("iperf3 -s");
-    let _server = Running::start(iperf.stdout(Stdio::null()).stderr(Stdio::null()));
-    std::thread::sleep(Duration::from_millis(500));
+    let server = Running::start(iperf.stdout(Stdio::null()).stderr(Stdio::null()));
+    program::wait_for_tcp(server.pid(), 5201);
     cluster.client.run("iperf3 -c 10.1.2.10 -t 5");
     // 200 short connections, each with a request and the end that the server gives it.
     let mut short = Command::new("ip");
@@ -200,7 +199,7 @@ fn two_observers(test: &str, network: Network) {
          for _ in range(200):\n c,_=s.accept(); c.recv(100); c.sendall(b'y'*500); c.close()",
     );
     let answering = Running::start(short.stdout(Stdio::null()).stderr(Stdio::null()));
-    std::thread::sleep(Duration::from_millis(500));
+    program::wait_for_tcp(answering.pid(), 9000);
     let mut calls = Command::new("ip");
     calls.args(["netns", "exec", cluster.client.name(), "bash", "-c"]);
     calls.arg(
@@ -236,7 +235,7 @@ fn two_observers(test: &str, network: Network) {
     let mut last = Scrape::default();
     program::eventually(Duration::from_secs(25), || {
         last = scrape(&cluster.node_b, 8080, "127.0.0.1");
-        octets(&last) == want && last.sum("kipfix_collector_records_waiting", &[]) == 0
+        octets(&last) == want && last.sum("kipfix_collector_records_pending", &[]) == 0
     });
     assert_eq!(
         octets(&last),
@@ -271,7 +270,7 @@ fn two_observers(test: &str, network: Network) {
         ) >= 400
     );
 
-    // Nobody drops, and the probes do not meter their own export.
+    // There are no drops, and the probes do not meter their own export.
     for (node, name) in [(&cluster.node_a, "node-a"), (&cluster.node_b, "node-b")] {
         let p = scrape(node, 9473, "127.0.0.1");
         assert_eq!(

@@ -76,7 +76,7 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     ));
     assert!(settled(&|| {
         let scrape = ours.scrape();
-        let waiting = scrape.sum("kipfix_collector_records_waiting", &[]);
+        let waiting = scrape.sum("kipfix_collector_records_pending", &[]);
         if waiting > 0 {
             0
         } else {
@@ -138,7 +138,8 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
         collector("records_total") + collector("biflow_reverse_total"),
         collector("records_counted_total")
             + collector("records_not_counted_total")
-            + collector("records_waiting")
+            + collector("records_unconfirmed")
+            + collector("records_pending")
     );
     // Families without a filter hold every octet and packet of the counted records: no pod here talks to
     // one on its own node, so nothing was left out.

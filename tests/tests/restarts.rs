@@ -1,9 +1,7 @@
-//! Either side ends under load and comes back, over UDP, TCP and TLS at once: what is lost is what the counters
-//! say.
+//! Probe and collector are stopped and restarted under load, over UDP, TCP and TLS. The counters match the losses.
 //!
-//! Each datagram of the load is a flow of its own, of one packet of 30 octets, so records, packets and octets
-//! can be held against each other. Between the phases nothing is on its way, and every phase has a balance of its
-//! own.
+//! Each datagram of the load is a flow of one packet with 30 octets, so records, packets and octets can be
+//! compared. No records are pending between the phases. Every phase has its own balance.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::path::{Path, PathBuf};
@@ -21,15 +19,17 @@ use kipfix_tests::{skip, take_turn};
 /// Datagrams of the load in a phase, in bursts.
 const BURSTS: u64 = 8;
 const BURST: u64 = 400;
-/// What an IP packet of the load has: headers of 20 and 8 octets, and 2 more.
+/// Octets of an IP packet of the load: headers of 20 and 8 octets, and 2 octets of payload.
 const OCTETS: u64 = 30;
-/// Where the load goes.
-const NOBODY: &str = "10.78.0.3";
+/// Duration of an outage. Shorter than the load, so that its end follows the restart.
+const OUTAGE: Duration = Duration::from_millis(700);
+/// Destination of the load.
+const UNUSED: &str = "10.78.0.3";
 const PROBE: &str = "127.0.0.1:9473";
 
 #[test]
-fn either_side_ends_under_load_and_what_is_lost_is_what_the_counters_say() {
-    let test = "either_side_ends_under_load_and_what_is_lost_is_what_the_counters_say";
+fn the_counters_match_the_losses_when_either_side_restarts_under_load() {
+    let test = "the_counters_match_the_losses_when_either_side_restarts_under_load";
     if netns::missing(test) {
         return;
     }
@@ -40,44 +40,43 @@ fn either_side_ends_under_load_and_what_is_lost_is_what_the_counters_say() {
     let folder = tempfile::tempdir().unwrap();
     let mut stage = Stage::new(folder.path());
 
-    // Asked to stop, a collector takes what its exporters have for it. What comes while it is away waits for the
-    // next one, where there is a connection to wait for.
+    // A graceful shutdown: the collector reads the records of its exporters. Later records are pending for the next
+    // collector over TCP and TLS.
     let [udp, streams @ ..] = stage.during(|stage| {
         stage.collectors(|way| way.running.take().unwrap().terminate());
-        sleep(Duration::from_millis(700));
+        sleep(OUTAGE);
         stage.start_collectors();
     });
     for balance in &streams {
-        balance.assert_told("asked to stop");
-        assert_eq!(balance.lost, 0, "asked to stop: {balance:?}");
+        balance.assert_accounted("graceful shutdown");
+        assert_eq!(balance.lost, 0, "graceful shutdown: {balance:?}");
         assert_eq!(balance.packets, BURSTS * BURST, "{balance:?}");
     }
-    udp.assert_gone_while_away("asked to stop");
-    stage.assert_udp_is_reported("asked to stop");
+    udp.assert_lost_during_outage("graceful shutdown");
+    stage.assert_udp_is_reported("graceful shutdown");
 
-    // Killed while the probe is held up, so that all that was sent has been read: the counters are exact.
+    // Killed while the probe is suspended and all records have been read: the counters are exact.
     let [udp, streams @ ..] = stage.during(|stage| {
         stage.probe.signal("STOP");
         stage.wait_for_logs();
         stage.collectors(|way| way.running.take().unwrap().kill());
         stage.probe.signal("CONT");
-        sleep(Duration::from_millis(700));
+        sleep(OUTAGE);
         stage.start_collectors();
     });
     for balance in &streams {
-        balance.assert_told("killed");
+        balance.assert_accounted("killed");
         let missing = BURSTS * BURST - balance.packets;
         assert!(missing <= balance.lost, "killed: {balance:?}");
     }
-    udp.assert_gone_while_away("killed");
+    udp.assert_lost_during_outage("killed");
     stage.assert_udp_is_reported("killed");
 
-    // Killed at any moment: what its host had acknowledged and it had not logged, nobody can know, so the counters say
-    // less than was lost by that. And where the connection was reset, nobody can ask what was acknowledged since the
-    // probe's last look, so they say more by that. Either is what was under way, a burst at the most.
+    // Killed at any time: records that its host had acknowledged and it had not logged are in no counter. After a reset,
+    // records that were acknowledged since the last query of the probe are counted as lost. Each is one burst at most.
     let [udp, streams @ ..] = stage.during(|stage| {
         stage.collectors(|way| way.running.take().unwrap().kill());
-        sleep(Duration::from_millis(700));
+        sleep(OUTAGE);
         stage.start_collectors();
     });
     for balance in &streams {
@@ -87,17 +86,16 @@ fn either_side_ends_under_load_and_what_is_lost_is_what_the_counters_say() {
             "{balance:?}"
         );
     }
-    udp.assert_gone_while_away("killed at any moment");
-    stage.assert_udp_is_reported("killed at any moment");
+    udp.assert_lost_during_outage("killed at any time");
+    stage.assert_udp_is_reported("killed at any time");
 
-    // The probe killed: what it had counted as sent has been read, and what it gave to its kernel is still
-    // delivered, so that no collector misses anything.
+    // The probe is killed: the records that it counted as sent have been read, and those in its kernel are still
+    // delivered, so the collectors count no losses.
     let before = stage.settled();
     let load = stage.load();
-    sleep(Duration::from_millis(1500));
-    let last = stage.ledgers();
+    stage.wait_for_load(&before);
+    let last = stage.counters();
     stage.kill_probe();
-    sleep(Duration::from_millis(700));
     stage.probe = stage.start_probe();
     load.wait(Duration::from_secs(60));
     let after = stage.settled();
@@ -125,11 +123,11 @@ fn either_side_ends_under_load_and_what_is_lost_is_what_the_counters_say() {
         let count = |name: &str| scrape.sum(&format!("kipfix_collector_{name}"), &[]);
         assert_eq!(count("sequence_lost_total"), 0, "{}", way.scheme);
         assert_eq!(count("unusable_total"), 0, "{}", way.scheme);
-        let began_anew = match way.scheme {
+        let restarted = match way.scheme {
             "udp" => count("exporters_restarted_total"),
             _ => count("connections_closed_total"),
         };
-        assert_eq!(began_anew, 1, "{}", way.scheme);
+        assert_eq!(restarted, 1, "{}", way.scheme);
     }
 }
 
@@ -143,7 +141,7 @@ struct Stage {
     _certificates: Certificates,
 }
 
-/// From the probe to a collector of its own.
+/// The path from the probe to one collector.
 struct Way {
     scheme: &'static str,
     listen: String,
@@ -154,9 +152,9 @@ struct Way {
     running: Option<Running>,
 }
 
-/// What was counted so far.
+/// Counters of one path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Ledger {
+struct Counters {
     received: u64,
     sent: u64,
     lost: u64,
@@ -165,9 +163,9 @@ struct Ledger {
     logged: u64,
 }
 
-/// What was counted in a phase.
+/// Differences of the counters in a phase.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the scheme is shown where something is wrong")]
+#[expect(dead_code, reason = "part of failure messages")]
 struct Balance {
     scheme: &'static str,
     received: u64,
@@ -180,15 +178,14 @@ struct Balance {
 
 impl Balance {
     /// Every record is either in a log or counted as lost.
-    fn assert_told(&self, what: &str) {
+    fn assert_accounted(&self, what: &str) {
         assert!(self.received >= BURSTS * BURST, "{what}: {self:?}");
         assert_eq!(self.received, self.sent + self.lost, "{what}: {self:?}");
         assert_eq!(self.logged, self.sent, "{what}: {self:?}");
     }
 
-    /// Over UDP a host refuses what comes for nobody, but says so about once a second only: the probe counts less as
-    /// lost than was lost.
-    fn assert_gone_while_away(&self, what: &str) {
+    /// A host reports a closed UDP port about once per second, so the probe counts fewer losses than there are.
+    fn assert_lost_during_outage(&self, what: &str) {
         assert_eq!(self.received, self.sent + self.lost, "{what}: {self:?}");
         assert!(self.lost > 0, "{what}: {self:?}");
         assert!(self.logged <= self.sent, "{what}: {self:?}");
@@ -203,10 +200,9 @@ impl Stage {
             let name = namespace.name();
             netns::run(&format!("ip -n {name} addr add {address} dev eth0"));
         }
-        // The load goes to nobody, who does not answer: hosts limit how often they refuse, and the collectors' hosts
-        // are to refuse for the collectors alone.
+        // The load goes to an unused address: hosts limit the rate of refusals, and those for the collectors matter.
         netns::run(&format!(
-            "ip -n {} neigh add {NOBODY} lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
+            "ip -n {} neigh add {UNUSED} lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
             near.name()
         ));
         // The certificate is for this name.
@@ -277,19 +273,19 @@ impl Stage {
         let mut load = self.near.command("bash -c");
         load.arg(format!(
             "for burst in $(seq {BURSTS}); do \
-               for i in $(seq {BURST}); do echo x > /dev/udp/{NOBODY}/$((1000 + i)); done; sleep 0.2; \
+               for i in $(seq {BURST}); do echo x > /dev/udp/{UNUSED}/$((1000 + i)); done; sleep 0.2; \
              done"
         ));
         Running::start(load.stderr(Stdio::null()))
     }
 
-    fn ledgers(&self) -> Vec<Ledger> {
+    fn counters(&self) -> Vec<Counters> {
         let scrape = Scrape::in_namespace(self.near.name(), PROBE.parse().unwrap());
-        let ledgers = self.ways.iter().map(|way| {
+        let counters = self.ways.iter().map(|way| {
             let target = format!("target=\"{}:", way.scheme);
             let of =
                 |name: &str| scrape.sum(&format!("kipfix_probe_target_records_{name}"), &[&target]);
-            Ledger {
+            Counters {
                 received: of("received_total"),
                 sent: of("sent_total"),
                 lost: of("lost_total"),
@@ -297,41 +293,41 @@ impl Stage {
                 logged: way.lines().lines().count() as u64,
             }
         });
-        ledgers.collect()
+        counters.collect()
     }
 
-    /// Waits until nothing is on its way.
-    fn settled(&self) -> Vec<Ledger> {
+    /// Waits until no record is pending.
+    fn settled(&self) -> Vec<Counters> {
         let mut last = Vec::new();
         let is_settled = || {
             sleep(Duration::from_millis(800));
-            let before = std::mem::replace(&mut last, self.ledgers());
-            let is_even = |ledger: &Ledger| {
-                ledger.waiting == 0 && ledger.received == ledger.sent + ledger.lost
+            let before = std::mem::replace(&mut last, self.counters());
+            let is_complete = |counters: &Counters| {
+                counters.waiting == 0 && counters.received == counters.sent + counters.lost
             };
-            before == last && last.iter().all(is_even)
+            before == last && last.iter().all(is_complete)
         };
         let settled = eventually(Duration::from_secs(30), is_settled);
         assert!(settled, "{last:?}");
         last
     }
 
-    /// All of what was lost over UDP is what the probe says in options data that it has exported, less what the
-    /// collectors have: the collector of today has both.
+    /// The losses over UDP are the exported records in the options data of the probe minus the records of the
+    /// collectors. The current collector has both.
     fn assert_udp_is_reported(&self, what: &str) {
-        let sent = self.ledgers()[0].received;
-        let mut said = 0;
-        let is_said = || {
+        let sent = self.counters()[0].received;
+        let mut reported = 0;
+        let is_equal = || {
             let scrape = self.ways[0].scrape(&self.far);
-            let of = "of=\"exported_records\"";
-            said = scrape.sum("kipfix_collector_exporter_reported", &[of]);
-            said == sent
+            let of = "statistic=\"exported_records\"";
+            reported = scrape.sum("kipfix_collector_exporter_reported", &[of]);
+            reported == sent
         };
-        let is_told = eventually(Duration::from_secs(15), is_said);
-        assert!(is_told, "{what}: {said} reported, {sent} exported");
+        let equal = eventually(Duration::from_secs(15), is_equal);
+        assert!(equal, "{what}: {reported} reported, {sent} exported");
     }
 
-    /// Waits until the collectors have nothing more to log.
+    /// Waits until the flow logs of the collectors do not grow any more.
     fn wait_for_logs(&self) {
         let (mut last, mut quiet) = (Vec::new(), 0);
         let is_quiet = || {
@@ -339,18 +335,27 @@ impl Stage {
             let lengths = self.ways.iter().map(|way| way.lines().len()).collect();
             let is_same = std::mem::replace(&mut last, lengths) == last;
             quiet = if is_same { quiet + 1 } else { 0 };
-            // A machine with much to do may keep a collector from reading for a while.
+            // On a loaded machine, a collector may not run for a while.
             quiet == 5
         };
         assert!(eventually(Duration::from_secs(20), is_quiet));
     }
 
-    /// Lets something happen in the middle of a load.
+    /// Waits until the probe has exported a part of the load to all targets.
+    fn wait_for_load(&self, before: &[Counters]) {
+        let is_running = || {
+            let mut pairs = self.counters().into_iter().zip(before);
+            pairs.all(|(now, before)| now.sent >= before.sent + BURST)
+        };
+        assert!(eventually(Duration::from_secs(20), is_running));
+    }
+
+    /// Triggers an event in the middle of a load.
     fn during(&mut self, event: impl FnOnce(&mut Self)) -> [Balance; 3] {
         let before = self.settled();
         let packets: Vec<u64> = self.ways.iter().map(Way::packets_of_load).collect();
         let load = self.load();
-        sleep(Duration::from_millis(1500));
+        self.wait_for_load(&before);
         event(self);
         load.wait(Duration::from_secs(60));
         let after = self.settled();
@@ -426,7 +431,7 @@ impl Way {
     fn packets_of_load(&self) -> u64 {
         let flows = Flows::of_json_lines(&self.lines());
         let of_load = flows.0.iter().filter(|((_, to, protocol, _, port), _)| {
-            to.to_string() == NOBODY
+            to.to_string() == UNUSED
                 && *protocol == 17
                 && (1001..=1000 + BURST).contains(&(*port).into())
         });

@@ -68,7 +68,7 @@ fn a_narrow_path_gets_shorter_messages_and_nothing_is_lost() {
     command.arg("--read").arg(&path);
     command.args(["--export", "udp://10.77.1.2:4739?mtu=1400&rate=20000"]);
     program::output(&mut command);
-    std::thread::sleep(Duration::from_millis(500));
+    program::wait_for_udp_read(collecting.pid(), 4739);
     collecting.terminate();
     tcpdump.terminate();
 
@@ -111,8 +111,8 @@ fn a_name_with_several_addresses_spreads_flows_and_keeps_both_directions_togethe
     command.arg("--read").arg(&path);
     command.args(["--export", "udp://collectors:4739?spread=true&rate=20000"]);
     program::output(&mut command);
-    std::thread::sleep(Duration::from_millis(500));
     for running in collectors {
+        program::wait_for_udp_read(running.pid(), 4739);
         running.terminate();
     }
     let shares: Vec<Flows> = logs.iter().map(|log| flows_of(log)).collect();
@@ -162,7 +162,7 @@ fn openssl_takes_ipfix_over_tls_from_who_has_a_certificate_and_from_nobody_else(
         } else {
             assert_eq!(std::fs::read(&taken).unwrap(), b"");
             let said = log.matches("certificate_refused").count();
-            assert_eq!(said, 1, "said once: {log}");
+            assert_eq!(said, 1, "logged once: {log}");
             assert!(log.contains("sent=0"), "{log}");
         }
     }

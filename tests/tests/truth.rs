@@ -43,7 +43,7 @@ fn the_probe_meters_a_capture_exactly() {
         .iter()
         .filter_map(|r| r["newConnectionDeltaCount"].as_u64());
     assert_eq!(connections.sum::<u64>(), truth.connections);
-    // Clients have the high ports: every TCP record says truly who began.
+    // Clients have the high ports: every TCP record has the correct initiator.
     for record in records.iter().filter(|r| r["protocolIdentifier"] == 6) {
         let from_client = record["sourceTransportPort"].as_u64().unwrap() >= 20_000;
         assert_eq!(
@@ -142,7 +142,7 @@ fn generated(test: &str, name: &str, arguments: &str) -> Option<(PathBuf, Flows)
         drop(std::fs::remove_dir_all(&sources));
         program::output(Command::new("cp").arg("-r").arg(&source).arg(&sources));
         program::output(Command::new("chmod").args(["-R", "u+w"]).arg(&sources));
-        // It stands below our workspace, and is none of it.
+        // It is below the workspace, but not a member.
         let manifest = sources.join("Cargo.toml");
         let text = std::fs::read_to_string(&manifest).unwrap() + "\n[workspace]\n";
         std::fs::write(&manifest, text).unwrap();

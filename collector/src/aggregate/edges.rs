@@ -1,87 +1,202 @@
-//! The edge table: what a worker counted since it was last drained.
+//! The edges of one pipeline: what was counted for each pair of endpoints since the last drain.
+//!
+//! A record costs one access to a table whose entries share a line of the processor's cache with their key. The
+//! accesses of a block of records are made together, so that their cache misses overlap.
+
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 
 use crate::inventory::EndpointId;
+use crate::pipeline::Measures;
 
-/// What is measured of an edge. Plain `u64`; a sum that would pass `u64::MAX` stays there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measures {
-    /// Octets of IP packets, scaled by the sampling in force.
-    pub bytes: u64,
-    /// Packets, scaled by the sampling in force.
-    pub packets: u64,
-    /// New connections.
-    pub connections: u64,
-}
+/// Slots of a new table, a power of two.
+const INITIAL_SLOTS: usize = 1 << 10;
 
-impl Measures {
-    /// Adds `other` to this.
-    pub const fn add(&mut self, other: &Self) {
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.packets = self.packets.saturating_add(other.packets);
-        self.connections = self.connections.saturating_add(other.connections);
-    }
-}
+/// Source and destination of an edge, plus one, so that 0 is an empty slot.
+type Key = u64;
 
-/// (source, destination) → what was measured. Owned by one worker. It grows to what the traffic needs,
-/// up to its bound, and keeps that room, so that counting does not allocate once it is warm.
+/// Sums of measures by (source, destination). Owned by one thread. It grows with the number of edges up to a bound and
+/// keeps its room, so that counting does not allocate once it is warm.
 #[derive(Debug)]
 pub struct EdgeTable {
-    edges: HashMap<u64, Measures, RandomState>,
-    bound: usize,
+    /// Open addressing with linear probing, at most half full. The length is a power of two.
+    slots: Vec<Slot>,
+    edges: usize,
+    max_edges: usize,
+    /// Spreads keys in a way that differs from process to process.
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(32))]
+struct Slot {
+    key: Key,
+    measures: Measures,
 }
 
 impl EdgeTable {
-    /// An empty table for `bound` edges, ≥ 2.
+    /// Creates an empty table for `max_edges`, which is at least 1.
     #[must_use]
-    pub fn new(bound: usize) -> Self {
+    pub fn new(max_edges: usize) -> Self {
         Self {
-            edges: HashMap::with_hasher(RandomState::default()),
-            bound,
+            slots: vec![Slot::default(); INITIAL_SLOTS],
+            edges: 0,
+            max_edges,
+            seed: RandomState::default().hash_one(0) | 1,
         }
     }
 
-    /// Counts one direction of a record. False where the edge is new and the table full: nothing was
-    /// counted, the table must be drained first.
+    /// The key of an edge.
+    #[inline]
     #[must_use]
-    pub fn count(
+    fn key(source: EndpointId, destination: EndpointId) -> Key {
+        let key = u64::from(source.0) << 32 | u64::from(destination.0);
+        key.wrapping_add(1)
+    }
+
+    /// Adds to an edge. False if the edge is new and the table full: nothing was added, and the table must be drained
+    /// first.
+    #[must_use]
+    pub fn add(
         &mut self,
         source: EndpointId,
         destination: EndpointId,
         measures: &Measures,
     ) -> bool {
-        let key = u64::from(source.0) << 32 | u64::from(destination.0);
-        if let Some(sum) = self.edges.get_mut(&key) {
-            sum.add(measures);
-            return true;
+        self.add_key(Self::key(source, destination), measures)
+    }
+
+    #[inline]
+    fn add_key(&mut self, key: Key, measures: &Measures) -> bool {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = self.home(key);
+        // An empty slot exists, since the table is at most half full.
+        while let Some(slot) = self.slots.get_mut(at & mask) {
+            if slot.key == key {
+                slot.measures.add(measures);
+                return true;
+            }
+            if slot.key == 0 {
+                break;
+            }
+            at = at.wrapping_add(1);
         }
-        if self.edges.len() >= self.bound {
+        self.insert(key, *measures)
+    }
+
+    #[cold]
+    fn insert(&mut self, key: Key, measures: Measures) -> bool {
+        if self.edges >= self.max_edges {
             return false;
         }
-        self.edges.insert(key, *measures);
+        if self.edges >= self.slots.len() / 2 {
+            self.grow();
+        }
+        self.edges = self.edges.saturating_add(1);
+        self.place(Slot { key, measures });
         true
     }
 
-    /// Edges in it.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.edges.len()
+    fn grow(&mut self) {
+        let slots = self.slots.len().saturating_mul(2);
+        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); slots]);
+        for slot in old.into_iter().filter(|slot| slot.key != 0) {
+            self.place(slot);
+        }
     }
 
-    /// True where nothing was counted since the last drain.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.edges.is_empty()
+    /// Puts a slot whose key is not in the table into the first empty place.
+    fn place(&mut self, new: Slot) {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = self.home(new.key);
+        while let Some(slot) = self.slots.get_mut(at & mask) {
+            if slot.key == 0 {
+                *slot = new;
+                return;
+            }
+            at = at.wrapping_add(1);
+        }
     }
 
-    /// Takes all edges out; the room stays.
-    pub fn drain(&mut self) -> impl Iterator<Item = (EndpointId, EndpointId, Measures)> {
-        self.edges.drain().map(|(key, measures)| {
-            let end = |bits: u64| EndpointId(u32::try_from(bits & 0xffff_ffff).unwrap_or(0));
-            (end(key >> 32), end(key), measures)
+    /// Reads the slot where a key should be, so that it is in the processor's cache when it is added to.
+    #[inline]
+    fn touch(&self, key: Key) -> u64 {
+        let mask = self.slots.len().wrapping_sub(1);
+        self.slots.get(self.home(key) & mask).map_or(0, |s| s.key)
+    }
+
+    /// Where probing for a key begins, before it is reduced to the length of the table.
+    #[inline]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "the high bits of the product are folded into the low ones"
+    )]
+    fn home(&self, key: Key) -> usize {
+        const MULTIPLIER: u128 = 0x9e37_79b9_7f4a_7c15;
+        let product = u128::from(key ^ self.seed).wrapping_mul(MULTIPLIER);
+        ((product >> 64) as u64 ^ product as u64) as usize
+    }
+
+    /// Number of edges.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.edges
+    }
+
+    /// True if nothing was counted since the last drain.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.edges == 0
+    }
+
+    /// The edges.
+    pub fn iter(&self) -> impl Iterator<Item = (EndpointId, EndpointId, Measures)> {
+        let end = |bits: u64| EndpointId(u32::try_from(bits & 0xffff_ffff).unwrap_or(0));
+        let used = self.slots.iter().filter(|slot| slot.key != 0);
+        used.map(move |slot| {
+            let key = slot.key.wrapping_sub(1);
+            (end(key >> 32), end(key), slot.measures)
         })
+    }
+
+    /// Removes all edges. The room stays.
+    pub fn clear(&mut self) {
+        if !self.is_empty() {
+            self.edges = 0;
+            self.slots.fill(Slot::default());
+        }
+    }
+}
+
+/// The edges of a block of records, added together.
+#[derive(Debug, Default)]
+pub struct EdgeBatch(Vec<(Key, Measures)>);
+
+impl EdgeBatch {
+    /// Adds a record to the batch.
+    #[inline]
+    pub fn push(&mut self, source: EndpointId, destination: EndpointId, measures: Measures) {
+        self.0.push((EdgeTable::key(source, destination), measures));
+    }
+
+    /// Adds the batch to a table. `drain` empties the table when it is full.
+    #[inline]
+    pub fn add_to(&mut self, table: &mut EdgeTable, mut drain: impl FnMut(&mut EdgeTable)) {
+        let mut touched = 0;
+        for (key, _) in &self.0 {
+            touched ^= table.touch(*key);
+        }
+        std::hint::black_box(touched);
+        for (key, measures) in &self.0 {
+            if !table.add_key(*key, measures) {
+                drain(table);
+                let is_added = table.add_key(*key, measures);
+                debug_assert!(is_added, "an empty table takes an edge");
+            }
+        }
+        self.0.clear();
     }
 }
 
@@ -96,31 +211,76 @@ mod tests {
         }
     }
 
+    fn sorted(table: &EdgeTable) -> Vec<(u32, u32, u64)> {
+        let mut edges: Vec<_> = table.iter().map(|(s, d, m)| (s.0, d.0, m.bytes)).collect();
+        edges.sort_unstable();
+        edges
+    }
+
     #[test]
-    fn an_edge_sums_what_it_is_given_and_direction_matters() {
+    fn an_edge_is_the_sum_of_its_records_and_has_a_direction() {
         let mut table = EdgeTable::new(8);
-        assert!(table.count(EndpointId(1), EndpointId(2), &bytes(10)));
-        assert!(table.count(EndpointId(1), EndpointId(2), &bytes(5)));
-        assert!(table.count(EndpointId(2), EndpointId(1), &bytes(1)));
-        let mut drained: Vec<_> = table.drain().map(|(s, d, m)| (s.0, d.0, m.bytes)).collect();
-        drained.sort_unstable();
-        assert_eq!(drained, [(1, 2, 15), (2, 1, 1)]);
+        assert!(table.add(EndpointId(1), EndpointId(2), &bytes(10)));
+        assert!(table.add(EndpointId(1), EndpointId(2), &bytes(5)));
+        assert!(table.add(EndpointId(2), EndpointId(1), &bytes(1)));
+        assert_eq!(sorted(&table), [(1, 2, 15), (2, 1, 1)]);
+        table.clear();
         assert!(table.is_empty());
+        assert_eq!(sorted(&table), []);
+    }
+
+    #[test]
+    fn all_endpoints_can_be_counted() {
+        let mut table = EdgeTable::new(8);
+        let ends = [0, 1, u32::MAX - 1, u32::MAX].map(EndpointId);
+        for (source, destination) in [(0, 0), (0, 3), (3, 0), (3, 2)] {
+            assert!(table.add(ends[source], ends[destination], &bytes(1)));
+        }
+        let last = u32::MAX;
+        let wanted = [(0, 0, 1), (0, last, 1), (last, 0, 1), (last, last - 1, 1)];
+        assert_eq!(sorted(&table), wanted);
     }
 
     #[test]
     fn a_full_table_takes_known_edges_but_no_new_one() {
         let mut table = EdgeTable::new(1);
-        assert!(table.count(EndpointId(1), EndpointId(2), &bytes(1)));
-        assert!(!table.count(EndpointId(3), EndpointId(4), &bytes(1)));
-        assert!(table.count(EndpointId(1), EndpointId(2), &bytes(1)));
+        assert!(table.add(EndpointId(1), EndpointId(2), &bytes(1)));
+        assert!(!table.add(EndpointId(3), EndpointId(4), &bytes(1)));
+        assert!(table.add(EndpointId(1), EndpointId(2), &bytes(1)));
         assert_eq!(table.len(), 1);
     }
 
     #[test]
-    fn a_sum_beyond_the_largest_number_stays_there() {
-        let mut sum = bytes(u64::MAX);
-        sum.add(&bytes(1));
-        assert_eq!(sum.bytes, u64::MAX);
+    fn a_table_grows_and_keeps_every_sum() {
+        let mut table = EdgeTable::new(100_000);
+        for round in 1..=3 {
+            for source in 0..100 {
+                for destination in 0..200 {
+                    let measures = bytes(u64::from(source * destination));
+                    assert!(table.add(EndpointId(source), EndpointId(destination), &measures));
+                }
+            }
+            assert_eq!(table.len(), 20_000);
+            for (source, destination, measures) in table.iter() {
+                let wanted = u64::from(source.0 * destination.0) * round;
+                assert_eq!(measures.bytes, wanted, "{source:?} {destination:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_drains_a_full_table_and_loses_nothing() {
+        let mut table = EdgeTable::new(2);
+        let mut batch = EdgeBatch::default();
+        for number in 0..10 {
+            batch.push(EndpointId(number), EndpointId(0), bytes(1));
+        }
+        let mut drained = 0;
+        batch.add_to(&mut table, |table| {
+            drained += table.len();
+            table.clear();
+        });
+        assert_eq!(drained + table.len(), 10);
+        assert!(batch.0.is_empty());
     }
 }

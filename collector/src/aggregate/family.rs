@@ -1,11 +1,13 @@
-//! Metric families as data: a name, what is summed, which labels, which edges.
+//! Metric families as data: a name, the value, the labels, and the edges that belong to it.
 
 use kipfix_service::exposition;
 
-use crate::enrich::{End, Known, Scope, TrafficClass};
 use crate::inventory::{EndpointId, Place};
+use crate::pipeline::Measures;
+use crate::pipeline::enrich::{Scope, TrafficClass};
+use crate::snapshots::{EndpointView, Snapshots};
 
-/// What a family sums.
+/// The value of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Octets of IP packets.
@@ -16,50 +18,62 @@ pub enum Value {
     Connections,
 }
 
-/// Where a label's value comes from.
+impl Value {
+    /// The value among the measures of an edge.
+    #[must_use]
+    pub const fn of(self, measures: &Measures) -> u64 {
+        match self {
+            Self::Bytes => measures.bytes,
+            Self::Packets => measures.packets,
+            Self::Connections => measures.connections,
+        }
+    }
+}
+
+/// The source of a label's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelSource {
-    /// Namespace of the end; empty where it has none.
+    /// Namespace of the endpoint; empty if it has none.
     Namespace(Side),
-    /// Kind of the end's workload.
+    /// Kind of the endpoint's workload.
     Kind(Side),
-    /// Name of the end's workload.
+    /// Name of the endpoint's workload.
     Workload(Side),
-    /// Node of the end; empty where unknown.
+    /// Node of the endpoint; empty if unknown.
     Node(Side),
-    /// Zone of the end's node; empty where unknown.
+    /// Zone of the endpoint's node; empty if unknown.
     Zone(Side),
     /// Class of traffic.
     Class,
     /// `internal` or `external`.
     Scope,
-    /// `egress` where it leaves the cluster, `ingress` where it comes in.
+    /// `egress` if the traffic leaves the cluster, `ingress` if it enters.
     Direction,
-    /// Name of the end outside: a named CIDR's, or a Service's that stands for it.
+    /// Name of the external endpoint: of a named CIDR, or of a Service that represents it.
     Name,
-    /// Number of the autonomous system of the end outside; empty where unknown, as all that follow.
+    /// Number of the autonomous system of the external endpoint; empty if unknown, as are all that follow.
     AsNumber,
-    /// Who runs that system.
+    /// Organization of that system.
     AsName,
-    /// Country of the end outside, ISO 3166-1 alpha-2.
+    /// Country of the external endpoint, ISO 3166-1 alpha-2.
     Country,
-    /// Cloud that the end outside is in.
+    /// Cloud of the external endpoint.
     CloudProvider,
-    /// The cloud's name of the service there.
+    /// The cloud's name of the service.
     CloudService,
     /// The cloud's name of the region.
     CloudRegion,
 }
 
-/// Which end of an edge.
+/// An endpoint of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Who sent.
+    /// The sender.
     Source,
-    /// Who was sent to.
+    /// The receiver.
     Destination,
-    /// The one in the cluster, of an edge that crosses its border.
-    Inside,
+    /// The endpoint in the cluster, of an edge that crosses its border.
+    Internal,
 }
 
 /// A label of a family.
@@ -71,25 +85,25 @@ pub struct Label {
     pub source: LabelSource,
 }
 
-/// Which edges belong to a family.
+/// The edges that belong to a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// All.
+    /// All edges.
     All,
-    /// Those whose ends are in two different, known zones.
+    /// Edges between two different, known zones.
     CrossZone,
-    /// Those of which just one end is outside.
+    /// Edges with exactly one external endpoint.
     CrossBorder,
 }
 
 /// A metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family {
-    /// Its name in the exposition, ending in `_total`.
+    /// Name in the exposition, ending in `_total`.
     pub name: &'static str,
-    /// One sentence.
+    /// HELP text, one sentence.
     pub help: &'static str,
-    /// What it sums.
+    /// Its value.
     pub value: Value,
     /// Its labels.
     pub labels: &'static [Label],
@@ -97,18 +111,24 @@ pub struct Family {
     pub filter: Filter,
 }
 
-/// An edge whose ends are resolved, as far as labels need them.
+/// An edge with its endpoints, for labels and filters.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edge<'a> {
-    source: End<'a>,
-    destination: End<'a>,
+    source: EndpointView<'a>,
+    destination: EndpointView<'a>,
+    places: [Place; 2],
 }
 
 impl<'a> Edge<'a> {
-    pub(super) fn new(known: Known<'a>, source: EndpointId, destination: EndpointId) -> Self {
+    pub(super) fn new(
+        snapshots: &'a Snapshots,
+        source: EndpointId,
+        destination: EndpointId,
+    ) -> Self {
         Self {
-            source: known.end(source),
-            destination: known.end(destination),
+            source: snapshots.endpoint(source),
+            destination: snapshots.endpoint(destination),
+            places: [snapshots.place(source), snapshots.place(destination)],
         }
     }
 
@@ -116,63 +136,54 @@ impl<'a> Edge<'a> {
         match filter {
             Filter::All => true,
             Filter::CrossZone => {
-                let [source, destination] = [self.source, self.destination].map(End::zone);
+                let (source, destination) = (self.source.zone(), self.destination.zone());
                 !source.is_empty() && !destination.is_empty() && source != destination
             }
-            Filter::CrossBorder => self.source.is_outside() != self.destination.is_outside(),
+            Filter::CrossBorder => self.source.is_external() != self.destination.is_external(),
         }
     }
 
-    /// Appends a label's value, escaped.
+    /// Appends the value of a label, escaped.
     pub(super) fn write(&self, source: LabelSource, out: &mut Vec<u8>) {
-        let outside = || self.outside().attributes;
+        let [from, to] = self.places;
+        let external = || self.external().attributes;
         let text: &str = match source {
-            LabelSource::Namespace(side) => &self.end(side).endpoint.namespace,
-            LabelSource::Kind(side) => &self.end(side).endpoint.workload_kind,
-            LabelSource::Workload(side) => self.end(side).workload_name(),
-            LabelSource::Node(side) => self.end(side).node().map_or("", |node| &node.name),
-            LabelSource::Zone(side) => self.end(side).zone(),
-            LabelSource::Class => {
-                let [source, destination] = self.places();
-                TrafficClass::between(source, destination).as_str()
-            }
-            LabelSource::Scope => {
-                let [source, destination] = self.places();
-                Scope::between(source, destination).as_str()
-            }
-            LabelSource::Direction if self.destination.is_outside() => "egress",
+            LabelSource::Namespace(side) => &self.endpoint(side).endpoint.namespace,
+            LabelSource::Kind(side) => &self.endpoint(side).endpoint.workload_kind,
+            LabelSource::Workload(side) => self.endpoint(side).workload_name(),
+            LabelSource::Node(side) => self.endpoint(side).node().map_or("", |node| &node.name),
+            LabelSource::Zone(side) => self.endpoint(side).zone(),
+            LabelSource::Class => TrafficClass::between(from, to).as_str(),
+            LabelSource::Scope => Scope::between(from, to).as_str(),
+            LabelSource::Direction if self.destination.is_external() => "egress",
             LabelSource::Direction => "ingress",
-            LabelSource::Name => self.outside().workload_name(),
+            LabelSource::Name => self.external().workload_name(),
             LabelSource::AsNumber => {
-                if outside().as_number != 0 {
+                if external().as_number != 0 {
                     let mut digits = itoa::Buffer::new();
-                    out.extend_from_slice(digits.format(outside().as_number).as_bytes());
+                    out.extend_from_slice(digits.format(external().as_number).as_bytes());
                 }
                 return;
             }
-            LabelSource::AsName => &outside().as_organisation,
-            LabelSource::Country => &outside().country,
-            LabelSource::CloudProvider => &outside().cloud_provider,
-            LabelSource::CloudService => &outside().cloud_service,
-            LabelSource::CloudRegion => &outside().cloud_region,
+            LabelSource::AsName => &external().as_organisation,
+            LabelSource::Country => &external().country,
+            LabelSource::CloudProvider => &external().cloud_provider,
+            LabelSource::CloudService => &external().cloud_service,
+            LabelSource::CloudRegion => &external().cloud_region,
         };
         exposition::write_label_value(text, out);
     }
 
-    fn places(&self) -> [Place; 2] {
-        [self.source, self.destination].map(|end| end.endpoint.place())
-    }
-
-    fn end(&self, side: Side) -> End<'a> {
+    fn endpoint(&self, side: Side) -> EndpointView<'a> {
         match side {
             Side::Source => self.source,
-            Side::Inside if !self.source.is_outside() => self.source,
-            Side::Destination | Side::Inside => self.destination,
+            Side::Internal if !self.source.is_external() => self.source,
+            Side::Destination | Side::Internal => self.destination,
         }
     }
 
-    fn outside(&self) -> End<'a> {
-        if self.destination.is_outside() {
+    fn external(&self) -> EndpointView<'a> {
+        if self.destination.is_external() {
             self.destination
         } else {
             self.source

@@ -1,15 +1,16 @@
-//! Aggregate: enriched records → bounded series.
+//! Aggregate: decided records → edges → bounded series.
 //!
-//! A record costs one probe of an [`EdgeTable`]: its two endpoints are the key, three integers the value;
-//! no string is touched. A scrape, or a table that is full, drains the edges into the [`SeriesTable`],
-//! where the [`Family`]s say which labels an edge becomes.
+//! A record costs one access to an [`EdgeTable`]: its two endpoints are the key, and no text is touched. A scrape, or a
+//! full table, merges the edges into the [`SeriesTable`], whose [`Family`]s define the labels of an edge.
 
 mod edges;
 mod family;
 mod presets;
 mod series;
+mod sink;
 
-pub use edges::{EdgeTable, Measures};
+pub use edges::{EdgeBatch, EdgeTable};
 pub use family::{Family, Filter, Label, LabelSource, Side, Value};
 pub use presets::Preset;
-pub use series::{SeriesCounts, SeriesTable};
+pub use series::{MergeBuffers, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
+pub use sink::EdgeSink;

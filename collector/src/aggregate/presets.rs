@@ -1,28 +1,28 @@
-//! The families that a preset stands for.
+//! Presets: sets of metric families that answer a question.
 
 use serde::{Deserialize, Serialize};
 
 use super::family::{Family, Filter, Label, LabelSource, Side, Value};
 
-/// A set of families that answers one question.
+/// A set of metric families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// Which workload talks to which, how much, and who connects to whom.
+    /// Bytes, packets and connections between workloads.
     Workloads,
-    /// Which node talks to which, inside and to the outside.
+    /// Bytes and packets between nodes, and between nodes and external addresses.
     Nodes,
-    /// What crosses zones, by workload.
+    /// Bytes between zones, by workload.
     Zones,
-    /// What crosses the border of the cluster, by workload and who is outside.
+    /// Bytes, packets and connections across the border of the cluster, by workload and external endpoint.
     External,
 }
 
 impl Preset {
-    /// Those that are served unless settings say otherwise.
+    /// The default presets.
     pub const DEFAULT: [Self; 3] = [Self::Workloads, Self::Nodes, Self::Zones];
 
-    /// Its families; those with the same labels follow each other.
+    /// The families of the preset. Families with the same labels follow each other.
     #[must_use]
     pub const fn families(self) -> &'static [Family] {
         match self {
@@ -65,9 +65,9 @@ const ZONE_LABELS: &[Label] = &[
 ];
 
 const EXTERNAL_LABELS: &[Label] = &[
-    label("workload_namespace", LabelSource::Namespace(Side::Inside)),
-    label("workload_kind", LabelSource::Kind(Side::Inside)),
-    label("workload", LabelSource::Workload(Side::Inside)),
+    label("workload_namespace", LabelSource::Namespace(Side::Internal)),
+    label("workload_kind", LabelSource::Kind(Side::Internal)),
+    label("workload", LabelSource::Workload(Side::Internal)),
     label("direction", LabelSource::Direction),
     label("name", LabelSource::Name),
     label("as_number", LabelSource::AsNumber),
@@ -95,7 +95,7 @@ const WORKLOADS: &[Family] = &[
     },
     Family {
         name: "kipfix_connections_total",
-        help: "Connections that one workload opened to another and whose start was seen.",
+        help: "Connections opened by one workload to another, of which the start was observed.",
         value: Value::Connections,
         labels: WORKLOAD_LABELS,
         filter: Filter::All,
@@ -130,21 +130,21 @@ const ZONES: &[Family] = &[Family {
 const EXTERNAL: &[Family] = &[
     Family {
         name: "kipfix_external_bytes_total",
-        help: "Octets of IP packets between a workload and the outside.",
+        help: "Octets of IP packets between a workload and external addresses.",
         value: Value::Bytes,
         labels: EXTERNAL_LABELS,
         filter: Filter::CrossBorder,
     },
     Family {
         name: "kipfix_external_packets_total",
-        help: "IP packets between a workload and the outside.",
+        help: "IP packets between a workload and external addresses.",
         value: Value::Packets,
         labels: EXTERNAL_LABELS,
         filter: Filter::CrossBorder,
     },
     Family {
         name: "kipfix_external_connections_total",
-        help: "Connections opened between a workload and the outside, in the direction of who opened them.",
+        help: "Connections between a workload and external addresses, in the direction in which they were opened.",
         value: Value::Connections,
         labels: EXTERNAL_LABELS,
         filter: Filter::CrossBorder,

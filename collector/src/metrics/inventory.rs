@@ -1,8 +1,8 @@
-//! Self-metrics of who is who: the inventory, the outside, and the watches of Kubernetes.
+//! Self-metrics of the inventory: endpoints, external addresses, and the Kubernetes watches.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{Maker, level, raise};
+use super::maker::{Maker, level, raise};
 use crate::inventory::IndexSizes;
 use crate::inventory::cluster::{ResourceKind, WatchCounts};
 use crate::inventory::external::ExternalCounts;
@@ -13,12 +13,12 @@ pub(super) struct Inventory {
     endpoints: IntGauge,
     addresses: IntGauge,
     overflow: IntCounter,
-    outside_combinations: IntGauge,
-    outside_ranges: IntGauge,
-    outside_other_ranges: IntGauge,
-    outside_broken_files: IntGauge,
-    outside_reloads: IntCounter,
-    outside_reload_failures: IntCounter,
+    external_combinations: IntGauge,
+    external_ranges: IntGauge,
+    external_other_ranges: IntGauge,
+    external_broken_files: IntGauge,
+    external_reloads: IntCounter,
+    external_reload_failures: IntCounter,
     kubernetes_up: IntGaugeVec,
     kubernetes_last_event: IntGaugeVec,
     kubernetes_since: IntGaugeVec,
@@ -30,72 +30,72 @@ pub(super) struct Inventory {
 impl Inventory {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            nodes: make.gauge("inventory_nodes", "Nodes known.")?,
+            nodes: make.gauge("inventory_nodes", "Nodes in the inventory.")?,
             endpoints: make.gauge(
                 "inventory_endpoints",
-                "Nodes, pods, services and prefixes known, those remembered after their end too.",
+                "Nodes, pods, Services and prefixes in the inventory, including deleted ones that are retained.",
             )?,
             addresses: make.gauge(
                 "inventory_addresses",
-                "Addresses and ports that one of these holds or held.",
+                "Addresses and ports that are or were assigned to one of these.",
             )?,
             overflow: make.counter(
                 "inventory_overflow_total",
-                "Nodes, endpoints and addresses that found no room in max_nodes or max_endpoints.",
+                "Nodes, endpoints and addresses left out because max_nodes or max_endpoints was reached.",
             )?,
-            outside_combinations: make.gauge(
-                "outside_combinations",
-                "Combinations of name, system, country and cloud known of addresses outside, over all reloads.",
+            external_combinations: make.gauge(
+                "external_combinations",
+                "Combinations of name, autonomous system, country and cloud of external addresses, over all reloads.",
             )?,
-            outside_ranges: make.gauge(
-                "outside_ranges",
-                "Address ranges outside that are told apart.",
+            external_ranges: make.gauge(
+                "external_ranges",
+                "External address ranges with different attributes.",
             )?,
-            outside_other_ranges: make.gauge(
-                "outside_other_ranges",
-                "Address ranges that are \"other\", since there were too many combinations.",
+            external_other_ranges: make.gauge(
+                "external_other_ranges",
+                "External address ranges that are \"other\" because max_external was reached.",
             )?,
-            outside_broken_files: make.gauge(
-                "outside_broken_files",
-                "Files of databases or cloud ranges that changed and cannot be used; what they said before is.",
+            external_broken_files: make.gauge(
+                "external_broken_files",
+                "Changed files of databases or cloud ranges that cannot be read; their previous content is in use.",
             )?,
-            outside_reloads: make.counter(
-                "outside_reloads_total",
-                "Files of databases or cloud ranges read again after a change.",
+            external_reloads: make.counter(
+                "external_reloads_total",
+                "Reloads of changed files of databases or cloud ranges.",
             )?,
-            outside_reload_failures: make.counter(
-                "outside_reload_failures_total",
-                "Files of databases or cloud ranges that changed and could not be used.",
+            external_reload_failures: make.counter(
+                "external_reload_failures_total",
+                "Failed reloads of changed files of databases or cloud ranges.",
             )?,
             kubernetes_up: make.gauges(
                 "kubernetes_up",
-                "1 where the watch of this kind runs, 0 where it is away or forbidden.",
-                "kind",
+                "1 if the watch of this kind is established, 0 if it is down or forbidden.",
+                &["kind"],
             )?,
             kubernetes_last_event: make.gauges(
                 "kubernetes_last_event_timestamp_seconds",
-                "When the watch of this kind last told something.",
-                "kind",
+                "Time of the last event of the watch of this kind.",
+                &["kind"],
             )?,
             kubernetes_since: make.gauges(
                 "kubernetes_up_changed_timestamp_seconds",
-                "When the watch of this kind went up or down; 0 before the first word.",
-                "kind",
+                "Time at which the watch of this kind was established or lost; 0 before the initial list.",
+                &["kind"],
             )?,
             kubernetes_events: make.counters(
                 "kubernetes_events_total",
-                "Objects that the watch of this kind told of.",
-                "kind",
+                "Objects received by the watch of this kind.",
+                &["kind"],
             )?,
             kubernetes_errors: make.counters(
                 "kubernetes_errors_total",
                 "Failures of the watch of this kind.",
-                "kind",
+                &["kind"],
             )?,
             kubernetes_malformed: make.counters(
                 "kubernetes_malformed_total",
                 "Objects of this kind with an annotation that cannot be read.",
-                "kind",
+                &["kind"],
             )?,
         })
     }
@@ -103,19 +103,19 @@ impl Inventory {
     pub(super) fn publish(
         &self,
         inventory: &IndexSizes,
-        outside: &ExternalCounts,
+        external: &ExternalCounts,
         kubernetes: &[(ResourceKind, WatchCounts)],
     ) {
         self.nodes.set(level(inventory.nodes));
         self.endpoints.set(level(inventory.endpoints));
         self.addresses.set(level(inventory.addresses));
         raise(&self.overflow, inventory.overflow);
-        self.outside_combinations.set(level(outside.combinations));
-        self.outside_ranges.set(level(outside.ranges));
-        self.outside_other_ranges.set(level(outside.other_ranges));
-        self.outside_broken_files.set(level(outside.broken_files));
-        raise(&self.outside_reloads, outside.reloads);
-        raise(&self.outside_reload_failures, outside.failures);
+        self.external_combinations.set(level(external.combinations));
+        self.external_ranges.set(level(external.ranges));
+        self.external_other_ranges.set(level(external.other_ranges));
+        self.external_broken_files.set(level(external.broken_files));
+        raise(&self.external_reloads, external.reloads);
+        raise(&self.external_reload_failures, external.failures);
         for (kind, watch) in kubernetes {
             self.publish_watch(*kind, watch);
         }

@@ -1,27 +1,28 @@
-//! The connections that are open, within bounds, and why each that came was refused or has ended.
+//! The open connections, their limits, and the reasons for which connections were refused or have ended.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use flowproto::Address;
 use tokio::sync::Notify;
 
 use super::senders::Senders;
-use super::tls::NoHandshake;
+use super::tls::HandshakeError;
+use crate::lock::lock;
 
-/// What is allowed of connections.
+/// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// At once.
+    /// Open connections.
     pub connections: usize,
-    /// At once from one address.
-    pub of_address: usize,
-    /// For a handshake, and for a Message that has begun.
+    /// Open connections from one address.
+    pub per_address: usize,
+    /// Time for a TLS handshake, and for the rest of a Message that has begun.
     pub read: Duration,
-    /// Without a Message.
+    /// Time without a Message after which a connection is closed.
     pub idle: Duration,
 }
 
@@ -47,35 +48,35 @@ macro_rules! reasons {
 reasons! {
     /// Why a connection was refused before anything was decoded.
     Refusal {
-        /// The setting `allow_exporters` does not name its address.
+        /// `allow_exporters` excludes its address.
         NotAllowed = "not_allowed",
-        /// There are as many connections as there may be.
+        /// The limit of open connections is reached.
         TooMany = "too_many",
-        /// There are as many from its address as there may be.
-        TooManyOfAddress = "too_many_of_address",
-        /// It had brought no Message yet, and a new one needed its room.
-        CrowdedOut = "crowded_out",
+        /// The limit of open connections from one address is reached.
+        TooManyPerAddress = "too_many_per_address",
+        /// It had not sent a Message yet, and was closed for a new connection.
+        Displaced = "displaced",
         /// Its handshake took too long.
         HandshakeTimeout = "handshake_timeout",
-        /// [`NoHandshake::NoCertificate`].
+        /// [`HandshakeError::NoCertificate`].
         NoCertificate = "no_certificate",
-        /// [`NoHandshake::UnknownCa`].
+        /// [`HandshakeError::UnknownCa`].
         UnknownCa = "unknown_ca",
-        /// [`NoHandshake::Expired`].
+        /// [`HandshakeError::Expired`].
         Expired = "expired",
-        /// [`NoHandshake::Name`].
+        /// [`HandshakeError::Name`].
         Name = "name",
-        /// [`NoHandshake::BadCertificate`].
+        /// [`HandshakeError::BadCertificate`].
         BadCertificate = "bad_certificate",
-        /// [`NoHandshake::RefusedByExporter`].
+        /// [`HandshakeError::RefusedByExporter`].
         RefusedByExporter = "refused_by_exporter",
-        /// [`NoHandshake::Incompatible`].
+        /// [`HandshakeError::Incompatible`].
         Incompatible = "incompatible",
-        /// [`NoHandshake::NoTls`].
-        NoTls = "no_tls",
-        /// [`NoHandshake::Closed`].
+        /// [`HandshakeError::NotTls`].
+        NotTls = "not_tls",
+        /// [`HandshakeError::Closed`].
         HandshakeClosed = "handshake_closed",
-        /// [`NoHandshake::Failed`].
+        /// [`HandshakeError::Failed`].
         HandshakeFailed = "handshake_failed",
         /// The collector was asked to stop.
         Stopped = "stopped",
@@ -83,40 +84,40 @@ reasons! {
 }
 
 reasons! {
-    /// Why a connection that was read from ended.
+    /// Why a connection ended after it was accepted for reading.
     Ending {
-        /// The exporter closed it behind a whole Message.
+        /// The exporter closed it after a complete Message.
         Closed = "closed",
-        /// The exporter closed it in the middle of a Message, which is lost.
-        CutShort = "cut_short",
-        /// It broke.
+        /// The exporter closed it within a Message, which is lost.
+        Truncated = "truncated",
+        /// It failed, e.g. by a reset.
         Broken = "broken",
-        /// A Message that had begun did not become whole in time.
+        /// The rest of a Message did not arrive in time.
         MessageTimeout = "message_timeout",
-        /// It brought no Message for too long.
+        /// No Message arrived for too long.
         Idle = "idle",
-        /// It brought something else than IPFIX.
-        NoIpfix = "no_ipfix",
-        /// A Message in it was malformed; `unusable_total` says how.
+        /// What arrived is not IPFIX.
+        NotIpfix = "not_ipfix",
+        /// A Message was malformed; `unusable_total` has the reason.
         Malformed = "malformed",
         /// The collector was asked to stop.
         Stopped = "stopped",
     }
 }
 
-impl From<NoHandshake> for Refusal {
-    fn from(reason: NoHandshake) -> Self {
+impl From<HandshakeError> for Refusal {
+    fn from(reason: HandshakeError) -> Self {
         match reason {
-            NoHandshake::NoCertificate => Self::NoCertificate,
-            NoHandshake::UnknownCa => Self::UnknownCa,
-            NoHandshake::Expired => Self::Expired,
-            NoHandshake::Name => Self::Name,
-            NoHandshake::BadCertificate => Self::BadCertificate,
-            NoHandshake::RefusedByExporter => Self::RefusedByExporter,
-            NoHandshake::Incompatible => Self::Incompatible,
-            NoHandshake::NoTls => Self::NoTls,
-            NoHandshake::Closed => Self::HandshakeClosed,
-            NoHandshake::Failed => Self::HandshakeFailed,
+            HandshakeError::NoCertificate => Self::NoCertificate,
+            HandshakeError::UnknownCa => Self::UnknownCa,
+            HandshakeError::Expired => Self::Expired,
+            HandshakeError::Name => Self::Name,
+            HandshakeError::BadCertificate => Self::BadCertificate,
+            HandshakeError::RefusedByExporter => Self::RefusedByExporter,
+            HandshakeError::Incompatible => Self::Incompatible,
+            HandshakeError::NotTls => Self::NotTls,
+            HandshakeError::Closed => Self::HandshakeClosed,
+            HandshakeError::Failed => Self::HandshakeFailed,
         }
     }
 }
@@ -133,48 +134,48 @@ pub struct Connections {
     accept_failures: AtomicU64,
 }
 
-/// The connections that are open.
+/// The open connections.
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
-    /// By number, so the oldest first: those that have brought no Message yet. Who only takes up room
-    /// gives way to who comes.
-    fresh: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
+    /// Connections that have not sent a Message yet, by number, so the oldest first. They are closed when a new one
+    /// needs the room.
+    without_message: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
 }
 
 impl Open {
-    /// Asks the oldest fresh connection, from `address` if one is given, to go. False where there is none.
-    fn crowd_out(&mut self, address: Option<IpAddr>) -> bool {
-        let mut fresh = self.fresh.iter();
-        let oldest = fresh.find(|(_, (of, _))| address.is_none_or(|address| address == *of));
+    /// Closes the oldest connection without a Message, from `address` if one is given. False if there is none.
+    fn displace(&mut self, address: Option<IpAddr>) -> bool {
+        let mut candidates = self.without_message.iter();
+        let oldest = candidates.find(|(_, (of, _))| address.is_none_or(|address| address == *of));
         let Some(number) = oldest.map(|(number, _)| *number) else {
             return false;
         };
-        if let Some((_, go)) = self.fresh.remove(&number) {
-            go.notify_one();
+        if let Some((_, close)) = self.without_message.remove(&number) {
+            close.notify_one();
         }
         true
     }
 }
 
-/// What became of connections: `accepted` = `open` + Σ `refused` + Σ `ended`.
+/// Counts of connections: `accepted` = `open` + Σ `refused` + Σ `ended`.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionCounts {
-    /// Connections that came.
+    /// Connections accepted by the kernel.
     pub accepted: u64,
-    /// Open now, those too whose handshake goes on.
+    /// Open connections, including those in their handshake.
     pub open: usize,
     /// By [`Refusal::ALL`].
     pub refused: Vec<u64>,
     /// By [`Ending::ALL`].
     pub ended: Vec<u64>,
-    /// Times that the kernel gave no connection though one was there.
+    /// Failed calls of accept(2).
     pub accept_failures: u64,
 }
 
 impl Connections {
-    /// None yet.
+    /// Creates the state without a connection.
     #[must_use]
     pub fn new(limits: ConnectionLimits, senders: Arc<Senders>) -> Self {
         let zeros = |length| (0..length).map(|_| AtomicU64::new(0)).collect();
@@ -195,7 +196,7 @@ impl Connections {
         let all = |counters: &[AtomicU64]| -> Vec<u64> {
             counters.iter().map(|c| c.load(Ordering::Relaxed)).collect()
         };
-        // Nothing comes or goes while the lock is held.
+        // The counts match as long as the lock is held.
         let open = self.open();
         ConnectionCounts {
             accepted: self.accepted.load(Ordering::Relaxed),
@@ -206,23 +207,23 @@ impl Connections {
         }
     }
 
-    /// Whether a connection could not be accepted before.
-    pub(super) fn accept_failed(&self) -> bool {
+    /// Counts a failed accept(2). Returns true if one had failed before.
+    pub(super) fn on_accept_failure(&self) -> bool {
         self.accept_failures.fetch_add(1, Ordering::Relaxed) > 0
     }
 
-    /// What is allowed of them.
+    /// The limits.
     pub(super) const fn limits(&self) -> ConnectionLimits {
         self.limits
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, Open> {
+        lock(&self.open)
     }
 
-    /// Counts a connection in: its number, and what tells it to go while it has brought no Message. Where
-    /// it may not stay, `None`, and the reason is counted.
-    pub(super) fn enter(
+    /// Adds a connection. Returns its number, and the notification by which it is closed as long as it has not sent a
+    /// Message; or `None` if it is refused, with the reason counted.
+    pub(super) fn open_connection(
         &self,
         exporter: SocketAddr,
         is_node: impl FnOnce(Address) -> bool,
@@ -231,14 +232,14 @@ impl Connections {
         let allowed = self.senders.allow(address, is_node);
         let mut open = self.open();
         let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-        let of_address = open.by_address.get(&address).copied().unwrap_or_default();
+        let from_address = open.by_address.get(&address).copied().unwrap_or_default();
         let refusal = if !allowed {
             Some(Refusal::NotAllowed)
-        } else if of_address >= self.limits.of_address && !open.crowd_out(Some(address)) {
-            Some(Refusal::TooManyOfAddress)
+        } else if from_address >= self.limits.per_address && !open.displace(Some(address)) {
+            Some(Refusal::TooManyPerAddress)
         } else if open.all >= self.limits.connections
-            && of_address < self.limits.of_address
-            && !open.crowd_out(None)
+            && from_address < self.limits.per_address
+            && !open.displace(None)
         {
             Some(Refusal::TooMany)
         } else {
@@ -248,30 +249,36 @@ impl Connections {
             count(&self.refused, Refusal::ALL, refusal);
             drop(open);
             if refusal == Refusal::NotAllowed {
-                self.senders.say(address);
+                self.senders.warn(address);
             }
             return None;
         }
-        let go = Arc::new(Notify::new());
+        let close = Arc::new(Notify::new());
         open.all += 1;
         *open.by_address.entry(address).or_default() += 1;
-        open.fresh.insert(number, (address, Arc::clone(&go)));
-        Some((number, go))
+        open.without_message
+            .insert(number, (address, Arc::clone(&close)));
+        Some((number, close))
     }
 
-    /// A connection brought its first Message.
-    pub(super) fn settle(&self, number: u64) {
-        self.open().fresh.remove(&number);
+    /// Records the first Message of a connection.
+    pub(super) fn on_first_message(&self, number: u64) {
+        self.open().without_message.remove(&number);
     }
 
-    /// Counts a connection out.
-    pub(super) fn leave(&self, number: u64, address: IpAddr, ended: Result<Ending, Refusal>) {
+    /// Removes a connection.
+    pub(super) fn close_connection(
+        &self,
+        number: u64,
+        address: IpAddr,
+        ended: Result<Ending, Refusal>,
+    ) {
         let mut open = self.open();
         open.all -= 1;
-        open.fresh.remove(&number);
-        if let Some(of_address) = open.by_address.get_mut(&address) {
-            *of_address -= 1;
-            if *of_address == 0 {
+        open.without_message.remove(&number);
+        if let Some(from_address) = open.by_address.get_mut(&address) {
+            *from_address -= 1;
+            if *from_address == 0 {
                 open.by_address.remove(&address);
             }
         }

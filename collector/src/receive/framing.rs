@@ -1,7 +1,7 @@
-//! Messages out of the octets of a connection, by the length that each says (RFC 7011 §10.4).
+//! Splits the octets of a connection into Messages, by the length in each header (RFC 7011 §10.4).
 //!
-//! What is whole in the octets just read is handed on where it stands; only the beginning of a Message
-//! whose end has not come is kept, at most 65,535 octets of it.
+//! A Message that is complete in the octets just read is handed on in place. Only the beginning of an incomplete one is
+//! kept, which is at most 65,535 octets.
 
 use std::ops::ControlFlow;
 
@@ -10,39 +10,39 @@ const HEADER: usize = 16;
 /// IPFIX, the only protocol that runs over connections.
 const VERSION: u16 = 10;
 
-/// Why octets are no Messages.
+/// Why octets are not IPFIX Messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoMessage {
-    /// Another version number than that of IPFIX.
+pub enum FramingError {
+    /// The version number is not that of IPFIX.
     Version,
-    /// A length that does not hold its own header.
+    /// The length is smaller than that of a header.
     Length,
 }
 
-/// The Message that has begun.
+/// The beginning of an incomplete Message.
 #[derive(Debug, Default)]
 pub struct Framing {
-    begun: Vec<u8>,
+    partial: Vec<u8>,
 }
 
 impl Framing {
-    /// Whether a Message has begun whose end has not come.
+    /// True if a Message has begun that is not complete.
     #[must_use]
-    pub const fn is_midway(&self) -> bool {
-        !self.begun.is_empty()
+    pub const fn is_incomplete(&self) -> bool {
+        !self.partial.is_empty()
     }
 
-    /// Takes the octets that came next and hands each whole Message to `take`, until that breaks off.
+    /// Takes the next octets and hands each complete Message to `take`, until that breaks off.
     ///
     /// # Errors
-    /// They are no Messages. Nothing after that can be read.
+    /// They are not IPFIX. Nothing after that can be read.
     pub fn push<B>(
         &mut self,
         mut octets: &[u8],
         mut take: impl FnMut(&[u8]) -> ControlFlow<B>,
-    ) -> Result<ControlFlow<B>, NoMessage> {
+    ) -> Result<ControlFlow<B>, FramingError> {
         while !octets.is_empty() {
-            if self.begun.is_empty() {
+            if self.partial.is_empty() {
                 match length(octets)? {
                     Some(length) if length <= octets.len() => {
                         let (message, after) = octets.split_at(length);
@@ -53,20 +53,20 @@ impl Framing {
                         continue;
                     }
                     _ => {
-                        self.begun.extend_from_slice(octets);
+                        self.partial.extend_from_slice(octets);
                         break;
                     }
                 }
             }
-            let wanted = length(&self.begun)?.unwrap_or(4);
-            let more = wanted.saturating_sub(self.begun.len()).min(octets.len());
+            let wanted = length(&self.partial)?.unwrap_or(4);
+            let more = wanted.saturating_sub(self.partial.len()).min(octets.len());
             let (more, after) = octets.split_at(more);
-            self.begun.extend_from_slice(more);
+            self.partial.extend_from_slice(more);
             octets = after;
-            if length(&self.begun)? == Some(self.begun.len()) {
-                let taken = take(&self.begun);
-                // What a long Message took is given back.
-                self.begun = Vec::new();
+            if length(&self.partial)? == Some(self.partial.len()) {
+                let taken = take(&self.partial);
+                // The memory of a long Message is released.
+                self.partial = Vec::new();
                 if let ControlFlow::Break(broken) = taken {
                     return Ok(ControlFlow::Break(broken));
                 }
@@ -76,14 +76,16 @@ impl Framing {
     }
 }
 
-/// The length of the Message that begins with `octets`; `None` where they are too few to say it.
-fn length(octets: &[u8]) -> Result<Option<usize>, NoMessage> {
+/// The length of the Message that begins with `octets`; `None` if there are too few of them.
+fn length(octets: &[u8]) -> Result<Option<usize>, FramingError> {
     match octets {
-        [high, low, ..] if u16::from_be_bytes([*high, *low]) != VERSION => Err(NoMessage::Version),
-        // One octet says enough of who does not speak IPFIX at all.
-        [high, ..] if *high != 0 => Err(NoMessage::Version),
+        [high, low, ..] if u16::from_be_bytes([*high, *low]) != VERSION => {
+            Err(FramingError::Version)
+        }
+        // One octet is enough to recognize other protocols.
+        [high, ..] if *high != 0 => Err(FramingError::Version),
         [_, _, high, low, ..] => match usize::from(u16::from_be_bytes([*high, *low])) {
-            length if length < HEADER => Err(NoMessage::Length),
+            length if length < HEADER => Err(FramingError::Length),
             length => Ok(Some(length)),
         },
         _ => Ok(None),
@@ -100,7 +102,7 @@ mod tests {
         out
     }
 
-    fn pushed(framing: &mut Framing, octets: &[u8]) -> Result<Vec<Vec<u8>>, NoMessage> {
+    fn pushed(framing: &mut Framing, octets: &[u8]) -> Result<Vec<Vec<u8>>, FramingError> {
         let mut taken = Vec::new();
         let all = framing.push(octets, |message| {
             taken.push(message.to_vec());
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_come_out_whole_however_the_octets_are_cut() {
+    fn messages_are_complete_however_the_octets_are_split() {
         let messages = [
             message(16, 1),
             message(65_535, 2),
@@ -125,12 +127,12 @@ mod tests {
                 taken.extend(pushed(&mut framing, octets).unwrap());
             }
             assert_eq!(taken, messages, "pieces of {piece}");
-            assert!(!framing.is_midway());
+            assert!(!framing.is_incomplete());
         }
     }
 
     #[test]
-    fn what_is_no_ipfix_is_said_at_the_first_octets() {
+    fn other_protocols_are_recognized_by_their_first_octets() {
         for octets in [
             &b"GET / HTTP/1.1"[..],
             &[0, 9],
@@ -140,24 +142,24 @@ mod tests {
         ] {
             assert_eq!(
                 pushed(&mut Framing::default(), octets),
-                Err(NoMessage::Version)
+                Err(FramingError::Version)
             );
         }
         for length in [0, 4, 15] {
             let octets = [0, 10, 0, length];
             assert_eq!(
                 pushed(&mut Framing::default(), &octets),
-                Err(NoMessage::Length)
+                Err(FramingError::Length)
             );
         }
         let mut framing = Framing::default();
         assert_eq!(pushed(&mut framing, &[0]), Ok(vec![]));
-        assert!(framing.is_midway());
-        assert_eq!(pushed(&mut framing, &[11]), Err(NoMessage::Version));
+        assert!(framing.is_incomplete());
+        assert_eq!(pushed(&mut framing, &[11]), Err(FramingError::Version));
     }
 
     #[test]
-    fn no_message_is_taken_after_one_that_broke_it_off() {
+    fn no_message_is_taken_after_one_that_broke_off() {
         let stream = [message(16, 1), message(17, 2)].concat();
         let mut taken = 0;
         let broken = Framing::default().push(&stream, |_| {

@@ -1,4 +1,4 @@
-//! Who may send: exporters of the networks that a setting names, and the cluster's nodes.
+//! The exporters that may send: those in allowed networks, and the nodes of the cluster.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::interval_map::{AddressRange, IntervalMap};
 
-/// Refusals are said again after so many more of them, doubled each time.
-const SAID_AGAIN: u64 = 1000;
+/// Refusals between the first log entry and the second. The number doubles each time.
+const LOG_INTERVAL: u64 = 1000;
 
-/// A network whose exporters may send, or the nodes.
+/// Exporters that may send: a network, or the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum AllowedExporters {
-    /// `nodes`: whoever has an address of a known node.
+    /// `nodes`: all addresses of known nodes.
     Nodes,
     /// A CIDR.
     Network(IpNet),
@@ -35,8 +35,8 @@ impl FromStr for AllowedExporters {
         let network = text.parse::<IpNet>().ok().or_else(address);
         network.map(|network| Self::Network(network.trunc())).ok_or_else(|| {
             format!(
-                "{text:?} names no exporters: allowed are a CIDR or an address, e.g. 10.0.0.0/8 or \
-                 2001:db8::1, and nodes"
+                "invalid exporters {text:?}: must be a CIDR, an address, or nodes, e.g. 10.0.0.0/8 or \
+                 2001:db8::1"
             )
         })
     }
@@ -65,7 +65,7 @@ impl fmt::Display for AllowedExporters {
     }
 }
 
-/// Who may send, ready to be asked for every datagram.
+/// The allowed exporters, prepared for a check of every datagram.
 #[derive(Debug, Default)]
 pub struct Senders {
     everyone: bool,
@@ -75,11 +75,11 @@ pub struct Senders {
     v6: IntervalMap<u128, bool>,
     refused_datagrams: AtomicU64,
     refused: AtomicU64,
-    say_at: AtomicU64,
+    log_at: AtomicU64,
 }
 
 impl Senders {
-    /// Those of a setting; of an empty one, everyone.
+    /// Allows the exporters of a setting; all exporters if it is empty.
     #[must_use]
     pub fn new(allowed: &[AllowedExporters]) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -101,8 +101,8 @@ impl Senders {
         }
     }
 
-    /// Whether an exporter at `address` may send. `is_node` says whether that is a known node's; it is
-    /// asked only where that matters.
+    /// True if an exporter at `address` may send. `is_node` tells whether a known node has the address. It is called only
+    /// if that matters.
     #[inline]
     pub fn allow(&self, address: IpAddr, is_node: impl FnOnce(Address) -> bool) -> bool {
         self.everyone || self.lists(address.into(), is_node)
@@ -117,28 +117,28 @@ impl Senders {
         listed || self.nodes && is_node(address)
     }
 
-    /// A datagram was refused.
+    /// Counts a refused datagram.
     pub fn refuse_datagram(&self, address: IpAddr) {
         self.refused_datagrams.fetch_add(1, Ordering::Relaxed);
-        self.say(address);
+        self.warn(address);
     }
 
-    /// Says who was refused: the first, and then ever more seldom.
-    pub fn say(&self, address: IpAddr) {
+    /// Logs a refused exporter: the first one, then at growing intervals.
+    pub fn warn(&self, address: IpAddr) {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed);
-        let say_at = self.say_at.load(Ordering::Relaxed);
-        if refused >= say_at {
-            let next = refused.saturating_mul(2).max(SAID_AGAIN);
-            self.say_at.store(next, Ordering::Relaxed);
+        let log_at = self.log_at.load(Ordering::Relaxed);
+        if refused >= log_at {
+            let next = refused.saturating_mul(2).max(LOG_INTERVAL);
+            self.log_at.store(next, Ordering::Relaxed);
             tracing::warn!(
                 exporter = %address,
                 refused = refused.saturating_add(1),
-                "allow_exporters does not name this exporter: refused, and others are counted"
+                "exporter refused by allow_exporters (logged rarely; see datagrams_refused_total)"
             );
         }
     }
 
-    /// Datagrams refused so far.
+    /// Number of refused datagrams.
     #[must_use]
     pub fn refused_datagrams(&self) -> u64 {
         self.refused_datagrams.load(Ordering::Relaxed)
@@ -161,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn without_the_setting_everyone_may_send() {
+    fn without_the_setting_every_exporter_may_send() {
         assert!(allows(&senders(&[]), "192.0.2.1"));
         assert!(allows(&senders(&[]), "2001:db8::1"));
     }
 
     #[test]
-    fn only_who_is_in_a_network_may_send_however_the_socket_spells_the_address() {
+    fn only_exporters_in_a_network_may_send_however_the_socket_spells_the_address() {
         let some = senders(&["10.1.0.0/16", "10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]);
         for address in [
             "10.1.2.3",
@@ -194,25 +194,25 @@ mod tests {
     }
 
     #[test]
-    fn nodes_may_send_where_the_setting_says_so() {
+    fn nodes_may_send_if_the_setting_allows_them() {
         assert!(allows(&senders(&["nodes"]), "10.9.0.1"));
         assert!(!allows(&senders(&["nodes"]), "10.9.0.2"));
         assert!(!allows(&senders(&["192.0.2.0/24"]), "10.9.0.1"));
     }
 
     #[test]
-    fn a_value_names_what_is_allowed() {
+    fn an_invalid_value_names_what_is_allowed() {
         for text in ["nodes", "10.0.0.0/8", "2001:db8::/32"] {
             assert_eq!(text.parse::<AllowedExporters>().unwrap().to_string(), text);
         }
         for text in ["10.0.0.0/33", "node", "", "example.org"] {
-            let said = text.parse::<AllowedExporters>().unwrap_err();
-            assert!(said.contains("CIDR") && said.contains("nodes"), "{said}");
+            let error = text.parse::<AllowedExporters>().unwrap_err();
+            assert!(error.contains("CIDR") && error.contains("nodes"), "{error}");
         }
     }
 
     #[test]
-    fn asking_allocates_nothing() {
+    fn a_check_allocates_nothing() {
         let some = senders(&["10.0.0.0/8", "nodes"]);
         let info = allocation_counter::measure(|| {
             assert!(allows(&some, "10.0.0.1"));

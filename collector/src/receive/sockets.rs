@@ -1,47 +1,60 @@
-//! The sockets that flow export comes to, as the settings name them.
+//! The listening sockets of all receiving threads.
 
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use kipfix_service::exit::Failure;
 
+use super::listen_url::ListenUrl;
 use super::tcp::{self, StreamListener};
 use super::udp::UdpReceiver;
-use crate::settings::Settings;
 
-/// The sockets, worker after worker: one for each URL, so many workers for each kind.
-#[derive(Default)]
-pub(crate) struct Sockets {
-    pub(crate) datagrams: Vec<Arc<UdpReceiver>>,
-    pub(crate) connections: Vec<Arc<StreamListener>>,
+/// How sockets are bound.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// Receiving threads for each kind of socket.
+    pub workers: usize,
+    /// Octets of the receive buffer of a UDP socket.
+    pub receive_buffer_octets: usize,
+    /// Maximum number of open connections.
+    pub max_connections: usize,
+}
+
+/// The sockets, worker after worker: each worker has one for each URL of its kind.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// Sockets of datagrams.
+    pub datagrams: Vec<Arc<UdpReceiver>>,
+    /// Sockets of connections.
+    pub connections: Vec<Arc<StreamListener>>,
 }
 
 impl Sockets {
-    /// Binds all of them.
+    /// Binds all sockets.
     ///
     /// # Errors
-    /// A certificate or key that cannot be used, or an address that cannot be bound.
-    pub(crate) fn bind(settings: &Settings) -> Result<Self, Failure> {
-        let octets = usize::try_from(settings.receive_buffer.bytes()).unwrap_or(usize::MAX);
-        let shared = settings.workers > 1;
+    /// A certificate or key cannot be used, or an address cannot be bound.
+    pub fn bind(urls: &[ListenUrl], options: SocketOptions) -> Result<Self, Failure> {
+        let shared = options.workers > 1;
         let mut sockets = Self::default();
         let mut certificates = Vec::new();
-        for url in &settings.listen {
+        for url in urls {
             certificates.push(
                 tcp::certificates(url)
                     .map_err(|error| Failure::BadSettings(format!("listen: {url}: {error}")))?,
             );
         }
-        // Where any port was asked for, the other workers share the one that was found.
-        let mut addresses: Vec<_> = settings.listen.iter().map(|url| url.address()).collect();
-        if settings.listen.iter().any(|url| !url.is_udp()) {
-            tcp::make_room(settings.max_connections);
+        // If port 0 was requested, the other workers share the port that the first one got.
+        let mut addresses: Vec<_> = urls.iter().map(ListenUrl::address).collect();
+        if urls.iter().any(|url| !url.is_udp()) {
+            tcp::raise_file_limit(options.max_connections);
         }
-        for worker in 0..settings.workers {
-            let urls = settings.listen.iter().zip(&certificates);
+        for worker in 0..options.workers {
+            let urls = urls.iter().zip(&certificates);
             for ((url, certificates), address) in urls.zip(&mut addresses) {
                 let failed = |error| anyhow!("listen: cannot listen on {url}: {error}");
                 if url.is_udp() {
+                    let octets = options.receive_buffer_octets;
                     let socket =
                         UdpReceiver::bind(*address, octets, worker, shared).map_err(failed)?;
                     *address = socket.local_address();

@@ -1,10 +1,10 @@
-//! Connections (RFC 7011 §10.4, §11.1): accepted, bounded, read by turns.
+//! Connections (RFC 7011 §10.4, §11.1): accepted within limits and read in turns.
 //!
-//! One thread reads all connections of its listeners and hands whole Messages to a worker of its own, so
-//! that datagrams and connections never wait for each other. A connection holds memory only for the
-//! Message that has begun. Who is slow is not waited for: a handshake, and a Message once begun, must be
-//! complete in time; every connection reads a bounded piece in its turn. Where we are slow, TCP makes the
-//! exporter wait.
+//! One thread reads all connections of its listeners and hands complete Messages to an [`Ingest`] of its own, so that
+//! datagrams and connections never wait for each other. A connection holds memory only for a Message that is not
+//! complete. A slow exporter delays no other: a handshake, and a Message that has begun, must be complete in time, and
+//! every connection reads a bounded number of octets in its turn. If the collector is slow, TCP makes the exporter
+//! wait.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -27,32 +27,33 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Connections, Ending, Refusal};
-use super::framing::{Framing, NoMessage};
-use super::listen::ListenUrl;
-use super::tls::{Certificates, NoHandshake};
+use super::framing::{Framing, FramingError};
+use super::listen_url::ListenUrl;
+use super::tls::{Certificates, HandshakeError};
 use super::udp::lacks_ipv6;
-use crate::live;
-use crate::worker::Worker;
+use super::{Ingest, TICK_INTERVAL};
+use crate::clock;
+use crate::lock::lock;
 
 /// Octets that a connection reads in its turn.
-const TURN: usize = 64 << 10;
+const TURN_OCTETS: usize = 64 << 10;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// After an accept that failed, others are given time to close something.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// A peer that vanished is found out by the kernel's probes, which begin after so long.
-const KEEPALIVE: Duration = Duration::from_secs(60);
-/// At the stop, what has come is read for so long at the most.
-const LAST_READ: Duration = Duration::from_secs(3);
-/// At the stop, a listener that nobody comes to for so long is done.
-const LAST_PAUSE: Duration = Duration::from_millis(100);
-/// At the stop, a connection that brings nothing for so long is done. Our own exporters look up four times a
-/// second whether they are told so, send what they have, and close.
-const LAST_WORD: Duration = Duration::from_millis(600);
-/// How long it may take to tell an exporter that we are done.
-const FAREWELL: Duration = Duration::from_millis(100);
+/// Pause after a failed accept(2), in which other connections may close.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Idle time before the kernel sends keepalive probes.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// On shutdown, maximum time to read what has arrived.
+const SHUTDOWN_READ_TIMEOUT: Duration = Duration::from_secs(3);
+/// On shutdown, time without a new connection after which a listener is closed.
+const ACCEPT_DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
+/// On shutdown, time without data after which a connection is closed. kipfix exporters poll every 250 ms, so they flush
+/// and close first.
+const SHUTDOWN_IDLE_TIMEOUT: Duration = Duration::from_millis(600);
+/// Maximum time to half-close a connection.
+const CLOSE_NOTIFY_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A socket that connections come to.
+/// A listening socket for connections.
 #[derive(Debug)]
 pub struct StreamListener {
     socket: std::net::TcpListener,
@@ -61,11 +62,11 @@ pub struct StreamListener {
 }
 
 impl StreamListener {
-    /// Binds a socket; with `certificates`, its connections are TLS. `shared`: the sockets of several
-    /// workers share the port, and the kernel spreads the connections over them.
+    /// Binds a socket. With `certificates`, its connections are TLS. With `shared`, the sockets of several workers share the
+    /// port, and the kernel spreads the connections over them.
     ///
     /// # Errors
-    /// The address is in use, not ours, or not permitted.
+    /// The address is in use, not an address of this host, or not permitted.
     pub fn bind(
         address: SocketAddr,
         certificates: Option<Arc<Certificates>>,
@@ -84,39 +85,38 @@ impl StreamListener {
         })
     }
 
-    /// Where it listens; the port is real where 0 was asked for.
+    /// The address it is bound to, with the real port if 0 was requested.
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local_address
     }
 
-    /// Its certificates, if it is one for TLS.
+    /// Its certificates, if it is for TLS.
     #[must_use]
     pub const fn certificates(&self) -> Option<&Arc<Certificates>> {
         self.certificates.as_ref()
     }
 }
 
-/// The certificates that a listener needs.
+/// The certificates of a listener.
 ///
 /// # Errors
-/// A sentence that names the file and what is wrong with it.
+/// A message that names the file and the problem.
 pub fn certificates(url: &ListenUrl) -> Result<Option<Arc<Certificates>>, String> {
     match url {
-        ListenUrl::Tls(_, files) => Certificates::load(files, live::monotonic())
+        ListenUrl::Tls(_, files) => Certificates::load(files, clock::monotonic())
             .map(|certificates| Some(Arc::new(certificates))),
         ListenUrl::Udp(_) | ListenUrl::Tcp(_) => Ok(None),
     }
 }
 
-/// Raises how many files the process may have open, as far as it may, so that there is room for so many
-/// connections beside all else; says so where there is not.
-pub fn make_room(connections: usize) {
-    /// Sockets, logs, the cluster's API.
-    const BESIDE: u64 = 128;
+/// Raises the limit of open files so that it allows `connections`, as far as permitted. Logs if it does not suffice.
+pub fn raise_file_limit(connections: usize) {
+    /// Files other than connections: sockets, logs, the Kubernetes API.
+    const FD_HEADROOM: u64 = 128;
     let wanted = u64::try_from(connections)
         .unwrap_or(u64::MAX)
-        .saturating_add(BESIDE);
+        .saturating_add(FD_HEADROOM);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return;
     };
@@ -128,7 +128,7 @@ pub fn make_room(connections: usize) {
         tracing::warn!(
             connections,
             files = hard,
-            "the process may not open as many files as max_connections asks for"
+            "limit of open files is lower than max_connections needs"
         );
     }
 }
@@ -142,7 +142,7 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // A port that the collector before this one listened on is free at once.
+    // The port of a collector that has just stopped is free at once.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
@@ -152,20 +152,20 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener
 }
 
 /// What the tasks of one thread share.
-struct Thread {
-    worker: Arc<Mutex<Worker>>,
+struct Thread<I> {
+    ingest: Arc<Mutex<I>>,
     connections: Arc<Connections>,
     stop: Stop,
-    /// Where every connection reads into in its turn.
+    /// The read buffer of the connection whose turn it is.
     turn: RefCell<Box<[u8]>>,
 }
 
-/// Accepts and reads connections until the stop, then what has come already.
+/// Accepts and reads connections until the stop, then what has arrived already.
 ///
 /// # Errors
-/// There is no room for what waits for the sockets.
-pub fn receive(
-    worker: &Arc<Mutex<Worker>>,
+/// The runtime cannot be created.
+pub fn receive<I: Ingest + 'static>(
+    ingest: &Arc<Mutex<I>>,
     listeners: &[Arc<StreamListener>],
     connections: &Arc<Connections>,
     stop: &Stop,
@@ -174,10 +174,10 @@ pub fn receive(
         .enable_all()
         .build()?;
     let thread = Rc::new(Thread {
-        worker: Arc::clone(worker),
+        ingest: Arc::clone(ingest),
         connections: Arc::clone(connections),
         stop: stop.clone(),
-        turn: RefCell::new(vec![0; TURN].into_boxed_slice()),
+        turn: RefCell::new(vec![0; TURN_OCTETS].into_boxed_slice()),
     });
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
@@ -186,19 +186,21 @@ pub fn receive(
             let accepting = Rc::clone(&thread).accept(socket, listener.certificates.clone());
             tokio::task::spawn_local(accepting);
         }
-        while timeout(live::TICK, stop.wait()).await.is_err() {
-            lock(worker).tick(live::now_milliseconds());
+        while timeout(TICK_INTERVAL, stop.wait()).await.is_err() {
+            lock(ingest).tick(clock::now());
         }
-        // Each of the tasks holds the thread until it is done.
+        // Each task holds a reference until it is done.
         let stopped = Instant::now();
-        while Rc::strong_count(&thread) > 1 && stopped.elapsed() < LAST_READ + LAST_WORD {
+        while Rc::strong_count(&thread) > 1
+            && stopped.elapsed() < SHUTDOWN_READ_TIMEOUT + SHUTDOWN_IDLE_TIMEOUT
+        {
             sleep(Duration::from_millis(5)).await;
         }
         Ok(())
     })
 }
 
-impl Thread {
+impl<I: Ingest + 'static> Thread<I> {
     async fn accept(self: Rc<Self>, socket: TcpListener, certificates: Option<Arc<Certificates>>) {
         let mut stopped = pin!(self.stop.wait());
         let mut is_stopping = false;
@@ -209,9 +211,9 @@ impl Thread {
                     is_stopping = true;
                     continue;
                 }
-                // What waits to be accepted at the stop has been told that it is connected. Who comes later
-                // is told that it is not, and goes elsewhere.
-                () = sleep(LAST_PAUSE), if is_stopping => {
+                // Connections in the backlog were acknowledged by the kernel, so they are accepted. Later ones are
+                // refused, and their exporters try another collector.
+                () = sleep(ACCEPT_DRAIN_TIMEOUT), if is_stopping => {
                     SockRef::from(&socket).shutdown(Shutdown::Both).ok();
                     return;
                 }
@@ -219,9 +221,9 @@ impl Thread {
             match accepted {
                 Ok((stream, peer)) => {
                     let exporter = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                    let is_node = |address| lock(&self.worker).is_node(address);
-                    let entered = self.connections.enter(exporter, is_node);
-                    let Some((number, go)) = entered else {
+                    let is_node = |address| lock(&self.ingest).is_node(address);
+                    let opened = self.connections.open_connection(exporter, is_node);
+                    let Some((number, close)) = opened else {
                         continue;
                     };
                     let thread = Rc::clone(&self);
@@ -229,24 +231,26 @@ impl Thread {
                     tokio::task::spawn_local(async move {
                         let ended = tokio::select! {
                             ended = thread.serve(stream, exporter, number, certificates) => ended,
-                            () = go.notified() => Err(Refusal::CrowdedOut),
+                            () = close.notified() => Err(Refusal::Displaced),
                         };
-                        lock(&thread.worker).close(number);
-                        thread.connections.leave(number, exporter.ip(), ended);
+                        lock(&thread.ingest).close(number);
+                        thread
+                            .connections
+                            .close_connection(number, exporter.ip(), ended);
                         tracing::debug!(%exporter, ?ended, "connection ended");
                     });
                 }
                 Err(error) => {
-                    if !self.connections.accept_failed() {
-                        tracing::warn!(%error, "a connection cannot be accepted; further ones are counted");
+                    if !self.connections.on_accept_failure() {
+                        tracing::warn!(%error, "cannot accept a connection (logged once; see accept_failures_total)");
                     }
-                    sleep(ACCEPT_AGAIN).await;
+                    sleep(ACCEPT_RETRY_INTERVAL).await;
                 }
             }
         }
     }
 
-    /// One connection from its first octet to its end.
+    /// Serves a connection from its handshake to its end.
     async fn serve(
         &self,
         stream: TcpStream,
@@ -255,20 +259,20 @@ impl Thread {
         certificates: Option<Arc<Certificates>>,
     ) -> Result<Ending, Refusal> {
         let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE)
-            .with_interval(KEEPALIVE / 4);
-        // Without it, a peer that vanished is idle in the end.
+            .with_time(KEEPALIVE_IDLE)
+            .with_interval(KEEPALIVE_IDLE / 4);
+        // Without keepalive, a vanished peer is closed by the idle timeout.
         SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
         let Some(certificates) = certificates else {
             return Ok(self.read(stream, exporter, number).await);
         };
-        let acceptor = TlsAcceptor::from(certificates.current(live::monotonic()));
+        let acceptor = TlsAcceptor::from(certificates.current(clock::monotonic()));
         let handshake = timeout(self.connections.limits().read, acceptor.accept(stream));
         let stream = tokio::select! {
             () = self.stop.wait() => return Err(Refusal::Stopped),
             done = handshake => match done {
                 Err(_) => return Err(Refusal::HandshakeTimeout),
-                Ok(Err(error)) => return Err(NoHandshake::of(&error).into()),
+                Ok(Err(error)) => return Err(HandshakeError::of(&error).into()),
                 Ok(Ok(stream)) => stream,
             },
         };
@@ -278,7 +282,7 @@ impl Thread {
         Ok(self.read(stream, exporter, number).await)
     }
 
-    /// Reads Messages until there are no more.
+    /// Reads Messages until the connection ends.
     async fn read(
         &self,
         mut stream: impl AsyncRead + AsyncWrite + Unpin,
@@ -291,29 +295,29 @@ impl Thread {
         let mut alarm = pin!(sleep_until(deadline));
         let mut stopped = pin!(self.stop.wait());
         let mut last_read = None;
-        let mut is_fresh = true;
+        let mut has_sent_message = false;
         loop {
-            let was_midway = framing.is_midway();
+            let was_incomplete = framing.is_incomplete();
             let turn = tokio::select! {
                 biased;
                 () = &mut stopped, if last_read.is_none() => {
-                    // This way is closed, the other one stays open: who notices can send what it has and go,
-                    // and nothing is lost that a host has acknowledged.
-                    let farewell = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context));
-                    timeout(FAREWELL, farewell).await.ok();
-                    last_read = Some(Instant::now() + LAST_READ);
-                    deadline = Instant::now() + LAST_WORD;
+                    // Half-close: the exporter notices, sends what it has and closes, so that nothing is lost that
+                    // the kernel has acknowledged.
+                    let half_close = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context));
+                    timeout(CLOSE_NOTIFY_TIMEOUT, half_close).await.ok();
+                    last_read = Some(Instant::now() + SHUTDOWN_READ_TIMEOUT);
+                    deadline = Instant::now() + SHUTDOWN_IDLE_TIMEOUT;
                     alarm.as_mut().reset(deadline);
                     continue;
                 }
                 turn = self.turn(&mut stream, &mut framing, exporter, number) => turn,
                 () = &mut alarm => {
-                    // Deadlines move with what comes; the alarm is set anew only when it rings.
+                    // The deadline moves with every Message; the timer is reset only when it fires.
                     if Instant::now() < deadline {
                         alarm.as_mut().reset(deadline);
                         continue;
                     }
-                    return match framing.is_midway() {
+                    return match framing.is_incomplete() {
                         _ if last_read.is_some() => Ending::Stopped,
                         true => Ending::MessageTimeout,
                         false => Ending::Idle,
@@ -324,17 +328,17 @@ impl Thread {
                 Turn::Read { messages } => messages,
                 Turn::Ended(ending) => return ending,
             };
-            if is_fresh && messages > 0 {
-                is_fresh = false;
-                self.connections.settle(number);
+            if !has_sent_message && messages > 0 {
+                has_sent_message = true;
+                self.connections.on_first_message(number);
             }
             let now = Instant::now();
-            deadline = match (last_read, framing.is_midway()) {
+            deadline = match (last_read, framing.is_incomplete()) {
                 (Some(end), _) if now >= end => return Ending::Stopped,
-                (Some(_), _) => now + LAST_WORD,
+                (Some(_), _) => now + SHUTDOWN_IDLE_TIMEOUT,
                 (None, false) => now + limits.idle,
-                // The Message that had begun before goes on.
-                (None, true) if was_midway && messages == 0 => deadline,
+                // The same Message is still incomplete.
+                (None, true) if was_incomplete && messages == 0 => deadline,
                 (None, true) => now + limits.read,
             };
             if deadline < alarm.deadline() {
@@ -344,7 +348,7 @@ impl Thread {
         }
     }
 
-    /// What has come, as far as it goes into one turn.
+    /// Reads what has arrived, up to one turn.
     async fn turn(
         &self,
         stream: &mut (impl AsyncRead + Unpin),
@@ -360,44 +364,40 @@ impl Thread {
             }
             let octets = buffer.filled();
             if octets.is_empty() {
-                let ending = if framing.is_midway() {
-                    Ending::CutShort
+                let ending = if framing.is_incomplete() {
+                    Ending::Truncated
                 } else {
                     Ending::Closed
                 };
                 return Poll::Ready(Turn::Ended(ending));
             }
-            let now = live::now_milliseconds();
-            let mut worker = lock(&self.worker);
+            let now = clock::now();
+            let mut ingest = lock(&self.ingest);
             let mut messages = 0_usize;
             let taken = framing.push(octets, |message| {
                 messages += 1;
-                match worker.receive_over(number, exporter, message, now) {
+                match ingest.message(number, exporter, message, now) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(malformed) => ControlFlow::Break(malformed),
                 }
             });
-            worker.flush();
+            ingest.flush();
             Poll::Ready(match taken {
                 Ok(ControlFlow::Continue(())) => Turn::Read { messages },
-                Ok(ControlFlow::Break(_)) | Err(NoMessage::Length) => {
+                Ok(ControlFlow::Break(_)) | Err(FramingError::Length) => {
                     Turn::Ended(Ending::Malformed)
                 }
-                Err(NoMessage::Version) => Turn::Ended(Ending::NoIpfix),
+                Err(FramingError::Version) => Turn::Ended(Ending::NotIpfix),
             })
         })
         .await
     }
 }
 
-/// What came of a turn.
+/// The result of a turn.
 enum Turn {
-    /// So many whole Messages came.
+    /// This number of complete Messages was read.
     Read { messages: usize },
-    /// The connection is over.
+    /// The connection has ended.
     Ended(Ending),
-}
-
-fn lock(worker: &Mutex<Worker>) -> std::sync::MutexGuard<'_, Worker> {
-    worker.lock().unwrap_or_else(PoisonError::into_inner)
 }

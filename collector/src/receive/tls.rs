@@ -1,11 +1,11 @@
-//! TLS for connections (RFC 7011 §11.1): certificates from files that may change while we run, and why a
-//! handshake failed.
+//! TLS for connections (RFC 7011 §11.1): certificates from files that may change at run time, and the reasons for which
+//! handshakes fail.
 
 use std::io;
 use std::os::linux::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
@@ -15,10 +15,11 @@ use rustls::server::{
 };
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 
-use super::listen::TlsFiles;
+use super::listen_url::TlsFiles;
+use crate::lock::lock;
 
-/// The files are looked at so often at the most.
-const LOOK: Duration = Duration::from_secs(1);
+/// Minimum interval between two checks of the files.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The certificates of one listener.
 #[derive(Debug)]
@@ -33,23 +34,24 @@ pub struct Certificates {
 #[derive(Debug)]
 struct State {
     config: Arc<ServerConfig>,
-    /// What the files were when they were read last, well or not.
+    /// State of the files when they were last read, successfully or not.
     stamp: Option<Stamp>,
-    looked: Instant,
+    checked: Instant,
 }
 
-/// What changes when a file does: device, inode, size, time of change.
+/// What identifies the content of a file: device, inode, size, time of modification.
 type Stamp = Vec<(u64, u64, u64, i64, i64)>;
 
 impl Certificates {
     /// Reads the files.
     ///
     /// # Errors
-    /// A sentence that names the file and what is wrong with it.
+    /// A message that names the file and the problem.
     pub fn load(files: &TlsFiles, now: Instant) -> Result<Self, String> {
         let names = files.client_names.iter().map(|name| {
-            ServerName::try_from(name.clone())
-                .map_err(|_| format!("client-name={name} is no DNS name and no IP address"))
+            ServerName::try_from(name.clone()).map_err(|_| {
+                format!("invalid client-name={name}: must be a DNS name or an IP address")
+            })
         });
         let names = names.collect::<Result<_, _>>()?;
         let stamp = stamp(files).ok();
@@ -57,7 +59,7 @@ impl Certificates {
             state: Mutex::new(State {
                 config: Arc::new(config(files)?),
                 stamp,
-                looked: now,
+                checked: now,
             }),
             files: files.clone(),
             names,
@@ -66,12 +68,12 @@ impl Certificates {
         })
     }
 
-    /// What holds for a connection that comes now. Files that changed are read again; where they cannot be
-    /// used, what was read before holds, and that is said.
+    /// The configuration for a new connection. Files that have changed are read again. If that fails, the previous
+    /// content stays in use and the failure is logged.
     pub fn current(&self, now: Instant) -> Arc<ServerConfig> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(state.looked) >= LOOK {
-            state.looked = now;
+        let mut state = lock(&self.state);
+        if now.saturating_duration_since(state.checked) >= CHECK_INTERVAL {
+            state.checked = now;
             let stamp = stamp(&self.files).ok();
             if stamp != state.stamp {
                 state.stamp = stamp;
@@ -79,11 +81,11 @@ impl Certificates {
                     Ok(config) => {
                         state.config = Arc::new(config);
                         self.loads.fetch_add(1, Ordering::Relaxed);
-                        tracing::info!(cert = %self.files.cert.display(), "certificates read again");
+                        tracing::info!(cert = %self.files.cert.display(), "certificates reloaded");
                     }
                     Err(error) => {
                         self.failures.fetch_add(1, Ordering::Relaxed);
-                        tracing::error!(%error, "certificates changed and cannot be used: going on with those read before");
+                        tracing::error!(%error, "cannot reload certificates; the previous ones stay in use");
                     }
                 }
             }
@@ -91,14 +93,14 @@ impl Certificates {
         Arc::clone(&state.config)
     }
 
-    /// How often the files were read: well, and in vain.
+    /// Number of successful and of failed reads of the files.
     #[must_use]
     pub fn loads(&self) -> (u64, u64) {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (load(&self.loads), load(&self.failures))
     }
 
-    /// Whether the exporter's certificate is valid for one of the names that may send.
+    /// True if the exporter's certificate is valid for one of the allowed names.
     #[must_use]
     pub fn names_match(&self, connection: &ServerConnection) -> bool {
         if self.names.is_empty() {
@@ -141,7 +143,7 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, String> {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let unusable = |error: &dyn std::fmt::Display| {
-                format!("client-ca={} cannot be used: {error}", path.display())
+                format!("cannot use client-ca={}: {error}", path.display())
             };
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path).map_err(|error| unusable(&error))? {
@@ -154,14 +156,14 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, String> {
         }
     };
     let chain = certificates(&files.cert)
-        .map_err(|error| format!("cert={} cannot be used: {error}", files.cert.display()))?;
+        .map_err(|error| format!("cannot use cert={}: {error}", files.cert.display()))?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| format!("key={} cannot be used: {error}", files.key.display()))?;
+        .map_err(|error| format!("cannot use key={}: {error}", files.key.display()))?;
     let mut config = builder.with_single_cert(chain, key).map_err(|error| {
         let (cert, key) = (files.cert.display(), files.key.display());
-        format!("cert={cert} and key={key} cannot be used together: {error}")
+        format!("cannot use cert={cert} with key={key}: {error}")
     })?;
-    // Each connection shows its certificate: one that has expired since cannot be resumed with.
+    // Without resumption, every connection presents its certificate, so an expired one is noticed.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
@@ -177,33 +179,33 @@ fn certificates(
     Ok(all)
 }
 
-/// Why a handshake failed; a metric's `reason`.
+/// Why a TLS handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoHandshake {
-    /// The exporter showed no certificate.
+pub enum HandshakeError {
+    /// The exporter presented no certificate.
     NoCertificate,
-    /// Its certificate was not signed by one of our CAs.
+    /// Its certificate is not signed by a known CA.
     UnknownCa,
     /// Its certificate has expired, or is not valid yet.
     Expired,
-    /// Its certificate is valid for none of the names that may send.
+    /// Its certificate is not valid for an allowed name.
     Name,
-    /// Its certificate cannot be used for another reason.
+    /// Its certificate is invalid for another reason.
     BadCertificate,
-    /// The exporter refused ours: it does not know who signed it, or expected another name.
+    /// The exporter refused the collector's certificate: unknown CA, or another name expected.
     RefusedByExporter,
-    /// No version or cipher in common.
+    /// No protocol version or cipher suite in common.
     Incompatible,
-    /// It does not speak TLS.
-    NoTls,
-    /// It went away.
+    /// What arrived is not TLS.
+    NotTls,
+    /// The exporter closed the connection.
     Closed,
     /// Anything else.
     Failed,
 }
 
-impl NoHandshake {
-    /// What a failed handshake says.
+impl HandshakeError {
+    /// The reason in the error of a failed handshake.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
         let Some(error) = error
@@ -225,7 +227,7 @@ impl NoHandshake {
             rustls::Error::AlertReceived(_) => Self::RefusedByExporter,
             rustls::Error::PeerIncompatible(_) => Self::Incompatible,
             rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. } => {
-                Self::NoTls
+                Self::NotTls
             }
             _ => Self::Failed,
         }

@@ -1,8 +1,8 @@
-//! UDP sockets (RFC 7011 §10.3): batches of datagrams, with what the kernel dropped counted.
+//! UDP sockets (RFC 7011 §10.3): batches of datagrams, and the drops of the kernel.
 //!
-//! `recvmmsg` fills preallocated buffers, large enough for any datagram, so that nothing is cut and
-//! nothing allocated. The receive buffer is what rides out a stall: it is asked for large, read back,
-//! and a cap by the kernel is said once.
+//! `recvmmsg` fills preallocated buffers that are large enough for any datagram, so nothing is truncated or allocated.
+//! The kernel's receive buffer absorbs stalls. A large one is requested, its size is read back, and a limit of the
+//! kernel is logged.
 
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,10 +16,10 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Datagrams a system call takes at the most.
+/// Maximum number of datagrams of one system call.
 const BATCH: usize = 64;
-/// Octets between the buffers of a batch: more than any UDP payload, and no multiple of a page, so that
-/// the beginnings of all datagrams do not fall into the same few lines of the cache.
+/// Octets between the buffers of a batch. It is more than any UDP payload and not a multiple of a page, so that the
+/// beginnings of datagrams are spread over the sets of the processor's cache.
 const STRIDE: usize = 65_536 + 24 * 64;
 
 /// A bound socket.
@@ -30,17 +30,16 @@ pub struct UdpReceiver {
     name: String,
     receive_buffer_octets: usize,
     inode: u64,
-    /// What the kernel dropped so far, as last read.
+    /// Drops of the kernel, as last read.
     drops: AtomicU64,
 }
 
 impl UdpReceiver {
-    /// Binds a socket of `worker` with `receive_buffer_octets` of room in the kernel, or what the
-    /// kernel allows. `shared`: the sockets of several workers share the port, and the kernel keeps
-    /// each exporter on one of them.
+    /// Binds a socket of `worker` with a receive buffer of `receive_buffer_octets`, or less if the kernel limits it. With
+    /// `shared`, the sockets of several workers share the port, and the kernel keeps each exporter on one of them.
     ///
     /// # Errors
-    /// The address is in use, not ours, or not permitted.
+    /// The address is in use, not an address of this host, or not permitted.
     pub fn bind(
         address: SocketAddr,
         receive_buffer_octets: usize,
@@ -53,11 +52,11 @@ impl UdpReceiver {
             }
             opened => opened?,
         };
-        // Beyond the limit of net.core.rmem_max with the right to do so, up to it without.
+        // With NET_ADMIN this exceeds net.core.rmem_max; without, that is the limit.
         if setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer_octets).is_err() {
             socket.set_recv_buffer_size(receive_buffer_octets)?;
         }
-        // The kernel doubles what is asked for, for its own bookkeeping, and reports that.
+        // The kernel doubles the requested size for its own bookkeeping, and reports that.
         let granted = socket.recv_buffer_size()? / 2;
         let local_address = socket
             .local_addr()?
@@ -66,9 +65,9 @@ impl UdpReceiver {
         if granted < receive_buffer_octets {
             tracing::warn!(
                 listen = %local_address,
-                asked = receive_buffer_octets,
+                requested = receive_buffer_octets,
                 granted,
-                "the kernel capped the receive buffer; raise net.core.rmem_max or give NET_ADMIN",
+                "receive buffer limited by the kernel; raise net.core.rmem_max or grant NET_ADMIN",
             );
         }
         let inode = std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd()))
@@ -87,32 +86,32 @@ impl UdpReceiver {
         })
     }
 
-    /// Where it listens; the port is real where 0 was asked for.
+    /// The address it is bound to, with the real port if 0 was requested.
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local_address
     }
 
-    /// Its name in a metric: where it listens, and the worker where several share the port.
+    /// Its name in metrics: the address, and the worker if several share the port.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Octets that may wait in the kernel.
+    /// Octets of the receive buffer.
     #[must_use]
     pub const fn receive_buffer_octets(&self) -> usize {
         self.receive_buffer_octets
     }
 
-    /// Datagrams that the kernel dropped because the receive buffer was full, as last read.
+    /// Datagrams dropped by the kernel because the receive buffer was full, as last read.
     #[must_use]
     pub fn drops(&self) -> u64 {
         self.drops.load(Ordering::Relaxed)
     }
 
-    /// Reads what the kernel dropped. It says so in its table of UDP sockets; the control message
-    /// that would say so with a datagram comes only with a later datagram that gets through.
+    /// Reads the drops from the kernel's table of UDP sockets. The control message with the same number comes only with
+    /// a later datagram that is not dropped.
     pub fn read_drops(&self) {
         let table = if self.local_address.is_ipv6() {
             "/proc/self/net/udp6"
@@ -134,7 +133,7 @@ impl AsFd for UdpReceiver {
     }
 }
 
-/// The last column of the socket's line.
+/// Reads the last column of the socket's line.
 fn drops_of(table: &str, inode: u64) -> Option<u64> {
     table.lines().skip(1).find_map(|line| {
         let mut columns = line.split_ascii_whitespace();
@@ -143,7 +142,7 @@ fn drops_of(table: &str, inode: u64) -> Option<u64> {
     })
 }
 
-/// Whether the host has no IPv6, or had it switched off.
+/// True if the host has no IPv6, or has it disabled.
 pub(super) fn lacks_ipv6(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
@@ -164,7 +163,7 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The buffers of one worker.
+/// The receive buffers of one thread.
 #[derive(Debug)]
 pub struct Batch {
     headers: MultiHeaders<SockaddrStorage>,
@@ -181,11 +180,11 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Receives what waits in the socket, a batch at the most, and hands each datagram to `take`.
-    /// Returns how many there were; fewer than a whole batch means that the socket is empty.
+    /// Receives up to a batch of datagrams without waiting, and hands each to `take`. Returns their number. Fewer than a
+    /// full batch means that the socket is empty.
     ///
     /// # Errors
-    /// The socket failed; that nothing waits is no failure.
+    /// The socket failed. An empty socket is not an error.
     pub fn receive(
         &mut self,
         receiver: &UdpReceiver,
@@ -216,14 +215,14 @@ impl Batch {
         Ok(datagrams)
     }
 
-    /// Whether `datagrams` was a whole batch, so that more may wait.
+    /// True if `datagrams` is a full batch, so that there may be more.
     #[must_use]
-    pub const fn is_whole(datagrams: usize) -> bool {
+    pub const fn is_full(datagrams: usize) -> bool {
         datagrams == BATCH
     }
 }
 
-/// The sender's address, IPv4 plain however the socket says it.
+/// The sender's address. IPv4-mapped addresses become IPv4.
 fn plain_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     address.family()?;
     if let Some(v4) = address.as_sockaddr_in() {
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_of_both_families_arrive_whole_with_plain_addresses() {
+    fn datagrams_of_both_families_arrive_complete_with_plain_addresses() {
         let receiver = UdpReceiver::bind("[::]:0".parse().unwrap(), 1 << 20, 0, false).unwrap();
         let port = receiver.local_address().port();
         let v4 = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_batch_comes_in_several() {
+    fn more_than_a_batch_arrives_in_several() {
         let receiver =
             UdpReceiver::bind("127.0.0.1:0".parse().unwrap(), 1 << 20, 0, false).unwrap();
         let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_drops_is_counted() {
+    fn drops_of_the_kernel_are_counted() {
         let receiver = UdpReceiver::bind("127.0.0.1:0".parse().unwrap(), 2048, 0, false).unwrap();
         let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
         for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! What is known of nodes and namespaces, as series of value 1, to be joined with the traffic's:
+//! Nodes and namespaces as series of value 1, to be joined with those of traffic:
 //!
 //! ```promql
 //! sum by (pool) (
@@ -14,15 +14,15 @@ use crate::inventory::IndexSnapshot;
 /// Name and help of the family of nodes.
 pub const NODE_INFO: (&str, &str) = (
     "kipfix_node_info",
-    "1 for every known node, with its place; pool is the value of the label that a setting names.",
+    "1 for every known node; pool is the value of the label in node_pool_label.",
 );
 /// Name and help of the family of namespaces.
 pub const NAMESPACE_INFO: (&str, &str) = (
     "kipfix_namespace_info",
-    "1 for every namespace that has the label which a setting names; group is its value.",
+    "1 for every namespace that has the label in namespace_label; group is its value.",
 );
 
-/// Appends both families. `cluster`: the name of the cluster, no label where it is empty.
+/// Appends both families. `cluster` is the name of the cluster; if it is empty, there is no such label.
 pub fn write(index: &IndexSnapshot, cluster: &str, format: Format, out: &mut Vec<u8>) {
     let mut nodes: Vec<_> = index.nodes().collect();
     nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));

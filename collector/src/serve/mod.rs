@@ -1,9 +1,10 @@
-//! Serve: what people and tools read. `/metrics`, `/livez` and `/readyz` over HTTP, and the same
-//! metrics on stdout after a savefile.
+//! Serve: what people and tools read. `/metrics`, `/livez` and `/readyz` over HTTP, and the same metrics on stdout after a
+//! savefile.
 
+mod decoder_counts;
 pub mod info;
 mod readiness;
 mod scrape;
 
-pub(crate) use readiness::readiness;
-pub use scrape::{Clock, Scrape};
+pub use readiness::readiness;
+pub use scrape::{ReadCounts, Scrape, SpareTable};

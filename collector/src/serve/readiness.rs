@@ -1,39 +1,40 @@
-//! `/readyz`: what Kubernetes and files keep the collector from knowing.
+//! `/readyz`: whether the inventory is complete, and what is out of date.
 
 use kipfix_service::admin::Readiness;
 
 use super::Scrape;
-use crate::live;
 
-/// What Kubernetes keeps the collector from knowing. It carries on with what is known; only for the
-/// first word it waits, as its records do.
-pub(crate) fn readiness(scrape: &Scrape) -> Readiness {
+/// The readiness of the collector. It serves from what it has, and is not ready only while records wait for the initial
+/// Kubernetes list.
+#[must_use]
+pub fn readiness(scrape: &Scrape) -> Readiness {
     let mut readiness = Readiness::default();
-    let broken = scrape.shared.outside.counts().broken_files;
+    let broken = scrape.store.external_counts().broken_files;
     if broken > 0 {
         readiness.notes.push(format!(
-            "outside: {broken} files changed and cannot be used: going on with what they said before"
+            "external: {broken} changed files cannot be read; their previous content is in use"
         ));
     }
     let Some(health) = scrape.kubernetes.get() else {
         return readiness;
     };
-    let now = live::now_milliseconds();
+    let now = crate::clock::now();
     for (kind, watch) in health.counts() {
         let kind = kind.as_str();
-        let since = now.saturating_sub(watch.since_milliseconds) / 1000;
+        let since = now.wall_milliseconds;
+        let seconds = since.saturating_sub(watch.since_milliseconds) / 1000;
         if watch.forbidden {
-            let note = format!("kubernetes: {kind} are forbidden, since {since} s: off");
+            let note = format!("kubernetes: {kind} watch forbidden for {seconds}s; not used");
             readiness.notes.push(note);
         } else if !watch.up && watch.since_milliseconds != 0 {
             readiness.notes.push(format!(
-                "kubernetes: {kind} are not told of, since {since} s: going on with what is known"
+                "kubernetes: {kind} watch down for {seconds}s; serving from cache"
             ));
         }
     }
-    if !scrape.shared.index.load().is_complete() {
-        let line = "kubernetes: not all nodes and pods are known yet".to_owned();
-        if scrape.inventory_is_awaited(now) {
+    if !scrape.store.load().index.is_complete() {
+        let line = "kubernetes: initial list of nodes and pods not complete".to_owned();
+        if scrape.is_waiting_for_inventory(now) {
             readiness.missing.push(line);
         } else {
             readiness.notes.push(line);

@@ -1,167 +1,208 @@
-//! A scrape: drain every worker, bring the self-metrics up to date, write all families.
+//! A scrape: drains the edges of every pipeline, updates the self-metrics, and writes all families.
 //!
-//! A worker is held up only for the swap of its edge table; the edges become series, and the series
-//! text, without it.
+//! A pipeline is locked only to exchange its edge table and to copy its counts. The edges become series, and all text is
+//! written, without that lock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use flowproto::collector::{Counters, Occupancy};
+use flowproto::Address;
 use kipfix_service::exposition::{self, Format};
 
+use super::decoder_counts::{add_counters, add_occupancy};
 use super::info;
-use crate::aggregate::EdgeTable;
-use crate::emit::FlowLogCounts;
+use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable, ShownValues};
+use crate::clock::{self, Clock, Now};
+use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::inventory::cluster::Health;
-use crate::live;
-use crate::metrics::{Exporters, Metrics, Reception, Totals};
+use crate::lock::lock;
+use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, Totals};
+use crate::outputs::{OutputCounts, Outputs};
+use crate::pipeline::{Observers, Pipeline, PipelineCounts};
 use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::tcp::StreamListener;
 use crate::receive::udp::UdpReceiver;
-use crate::worker::{RecordCounts, Shared, Worker, WorkerCounts};
+use crate::snapshots::SnapshotStore;
 
-/// What time it is for the series.
-#[derive(Clone, Debug)]
-pub enum Clock {
-    /// The wall's.
-    Wall,
-    /// That of the packets in a savefile: the last time seen, milliseconds since the epoch.
-    Packets(Arc<AtomicU64>),
-}
+/// A function that reads counts of another thread.
+pub type ReadCounts<T> = Box<dyn Fn() -> T + Send + Sync>;
 
-impl Clock {
-    /// Milliseconds since the epoch.
-    #[must_use]
-    pub fn now_milliseconds(&self) -> u64 {
-        match self {
-            Self::Wall => live::now_milliseconds(),
-            Self::Packets(last) => last.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// All that a scrape looks at.
+/// Everything that a scrape reads.
 pub struct Scrape {
     /// Self-metrics.
     pub metrics: Metrics,
-    /// What the workers share.
-    pub shared: Arc<Shared>,
-    /// The workers.
-    pub workers: Vec<Arc<Mutex<Worker>>>,
-    /// The sockets of datagrams.
+    /// Snapshots of the inventory.
+    pub store: Arc<SnapshotStore>,
+    /// Observers of the nodes.
+    pub observers: Arc<Observers>,
+    /// The series.
+    pub series: Arc<SeriesTable>,
+    /// The pipelines.
+    pub pipelines: Vec<Arc<Mutex<Pipeline<Outputs>>>>,
+    /// Sockets of datagrams.
     pub sockets: Vec<Arc<UdpReceiver>>,
-    /// The sockets that connections come to.
+    /// Sockets of connections.
     pub listeners: Vec<Arc<StreamListener>>,
     /// The connections.
     pub connections: Arc<Connections>,
-    /// Who may send.
+    /// The exporters that may send.
     pub senders: Arc<Senders>,
-    /// Exporters that have series of their own at the most, for each worker.
+    /// Maximum number of exporters with series of their own, for each pipeline.
     pub max_exporter_series: usize,
-    /// The flow log, if there is one.
-    pub flow_log: Option<Box<dyn Fn() -> FlowLogCounts + Send + Sync>>,
-    /// What became of replicated datagrams, if there are targets.
-    pub replicas: Option<Box<dyn Fn() -> Vec<ReplicaCounts> + Send + Sync>>,
-    /// What became of forwarded records, if there are targets.
-    pub forward: Option<Box<dyn Fn() -> ForwardCounts + Send + Sync>>,
-    /// What savefiles held.
+    /// Counts of the flow log, if there is one.
+    pub flow_log: Option<ReadCounts<FlowLogCounts>>,
+    /// Counts of replicated datagrams, if there are targets.
+    pub replicas: Option<ReadCounts<Vec<ReplicaCounts>>>,
+    /// Counts of forwarded records, if there are targets.
+    pub forward: Option<ReadCounts<ForwardCounts>>,
+    /// Counts of savefiles.
     pub savefile: Arc<Mutex<SavefileCounts>>,
-    /// What time it is.
+    /// The time of series.
     pub clock: Clock,
-    /// The table that a worker gets for its own; one drain at a time.
-    pub spare: Mutex<EdgeTable>,
-    /// How the watches of Kubernetes fare, if it is watched.
+    /// The next empty edge table. One drain at a time.
+    pub spare: Mutex<SpareTable>,
+    /// Health of the Kubernetes watches, if there are any.
     pub kubernetes: OnceLock<Arc<Health>>,
+}
+
+/// An edge table that a pipeline gets for its own, and the buffers to merge that.
+#[derive(Debug)]
+pub struct SpareTable {
+    edges: EdgeTable,
+    buffers: MergeBuffers,
+}
+
+impl SpareTable {
+    /// Creates a table for `max_edges`.
+    #[must_use]
+    pub fn new(max_edges: usize) -> Self {
+        Self {
+            edges: EdgeTable::new(max_edges),
+            buffers: MergeBuffers::default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Scrape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scrape")
-            .field("workers", &self.workers.len())
+            .field("pipelines", &self.pipelines.len())
             .finish_non_exhaustive()
     }
 }
 
-impl Scrape {
-    /// Turns what the workers counted into series and returns all counts.
-    pub fn drain(&self) -> Totals {
-        let now = self.clock.now_milliseconds();
-        // Before the workers: what a connection brought was counted, and what it taught forgotten, before it
-        // counts as gone.
-        let reception = self.reception();
-        let mut spare = lock(&self.spare);
-        let mut sum = WorkerCounts::default();
-        let mut skews = Vec::new();
-        let mut exporters =
-            Exporters::new(self.max_exporter_series.saturating_mul(self.workers.len()));
-        for worker in &self.workers {
-            let mut locked = lock(worker);
-            let counts = locked.drain(&mut spare);
-            skews.extend(locked.skewed_exporters());
-            for domain in locked.domains() {
-                exporters.add(&domain);
-            }
-            drop(locked);
-            self.shared.merge(&mut spare, now);
-            add(&mut sum, &counts);
+/// What is read of all pipelines.
+#[derive(Default)]
+struct Drained {
+    pipeline: PipelineCounts,
+    outputs: OutputCounts,
+    skews: Vec<(Address, i64)>,
+    exporters: Vec<ExporterReport>,
+}
+
+impl Drained {
+    /// Copies what a pipeline knows of its exporters. Those beyond `max_series` are only counted.
+    fn add_exporters(&mut self, pipeline: &Pipeline<Outputs>, max_series: usize) {
+        let policies: HashMap<_, _> = pipeline
+            .exporter_policies()
+            .map(|(origin, policy)| {
+                let domain = origin.observation_domain_id;
+                ((origin.source_address, domain, origin.version), policy)
+            })
+            .collect();
+        for domain in pipeline.domains() {
+            let has_series = self.exporters.len() < max_series;
+            let key = (
+                domain.exporter,
+                domain.observation_domain_id,
+                domain.version,
+            );
+            let policy = policies.get(&key).copied().unwrap_or_default();
+            let report = ExporterReport::new(&domain, policy.records, has_series);
+            self.exporters.push(report);
         }
-        drop(spare);
-        let mut series = lock(&self.shared.series);
-        series.expire(now);
-        let counts = series.counts();
-        drop(series);
-        let size = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+    }
+}
+
+impl Scrape {
+    /// Turns what the pipelines counted into series. Returns all counts.
+    pub fn drain(&self) -> Totals {
+        let now = self.clock.now();
+        // Connections are read first, so that the Messages of a closed one are in the counts of its pipeline.
+        let receive = self.receive_counts();
+        let drained = self.drain_pipelines(now);
+        self.series.expire(now);
+        let mut exporters = Exporters::new(
+            self.max_exporter_series
+                .saturating_mul(self.pipelines.len()),
+        );
+        for report in &drained.exporters {
+            exporters.add(report);
+        }
         Totals {
-            worker: sum,
-            series: counts,
-            flow_log: self
-                .flow_log
-                .as_ref()
-                .map(|counts| counts())
-                .unwrap_or_default(),
-            forward: self
-                .forward
-                .as_ref()
-                .map(|counts| counts())
-                .unwrap_or_default(),
-            replicas: self
-                .replicas
-                .as_ref()
-                .map(|counts| counts())
-                .unwrap_or_default(),
+            pipeline: drained.pipeline,
+            outputs: drained.outputs,
+            series: self.series.counts(),
+            flow_log: read(self.flow_log.as_ref()),
+            forward: read(self.forward.as_ref()),
+            replicas: read(self.replicas.as_ref()),
             savefile: *lock(&self.savefile),
-            sockets: self
-                .sockets
-                .iter()
-                .map(|socket| {
-                    socket.read_drops();
-                    let octets = size(socket.receive_buffer_octets());
-                    (socket.name().to_owned(), socket.drops(), octets)
-                })
-                .collect(),
-            inventory: self.shared.index.load().sizes(),
-            outside: self.shared.outside.counts(),
+            sockets: self.socket_counts(),
+            inventory: self.store.load().index.sizes(),
+            external: self.store.external_counts(),
             kubernetes: self
                 .kubernetes
                 .get()
                 .map(|health| health.counts().collect())
                 .unwrap_or_default(),
-            skews,
-            reception,
+            skews: drained.skews,
+            receive,
             exporters,
-            observed_nodes: size(self.shared.observers.observed_nodes(now)),
+            observed_nodes: to_u64(self.observers.observed_nodes(now.monotonic_milliseconds)),
         }
     }
 
-    fn reception(&self) -> Reception {
+    fn drain_pipelines(&self, now: Now) -> Drained {
+        let mut drained = Drained::default();
+        let mut spare = lock(&self.spare);
+        let SpareTable { edges, buffers } = &mut *spare;
+        for pipeline in &self.pipelines {
+            let mut pipeline = lock(pipeline);
+            let outputs = pipeline.sinks_mut().drain(edges);
+            let counts = pipeline.counts();
+            drained.skews.extend(pipeline.skewed_exporters());
+            drained.add_exporters(&pipeline, self.max_exporter_series);
+            drop(pipeline);
+            self.series.merge(&self.store.load(), edges, now, buffers);
+            edges.clear();
+            drained.outputs.add(&outputs);
+            drained.pipeline.records.add(&counts.records);
+            add_counters(&mut drained.pipeline.decoding, &counts.decoding);
+            add_occupancy(&mut drained.pipeline.occupancy, &counts.occupancy);
+        }
+        drained
+    }
+
+    fn socket_counts(&self) -> Vec<(String, u64, u64)> {
+        let sockets = self.sockets.iter();
+        sockets
+            .map(|socket| {
+                socket.read_drops();
+                let octets = to_u64(socket.receive_buffer_octets());
+                (socket.name().to_owned(), socket.drops(), octets)
+            })
+            .collect()
+    }
+
+    fn receive_counts(&self) -> ReceiveCounts {
         let mut certificate_loads = (0, 0);
         let mut counted: Vec<*const _> = Vec::new();
         for certificates in self.listeners.iter().filter_map(|l| l.certificates()) {
-            // The listeners of several workers share theirs.
+            // The listeners of several workers share their certificates.
             if !counted.contains(&Arc::as_ptr(certificates)) {
                 counted.push(Arc::as_ptr(certificates));
                 let (loaded, failed) = certificates.loads();
@@ -169,134 +210,50 @@ impl Scrape {
                 certificate_loads.1 += failed;
             }
         }
-        Reception {
+        ReceiveCounts {
             connections: self.connections.counts(),
             refused_datagrams: self.senders.refused_datagrams(),
             certificate_loads,
         }
     }
 
-    /// Whether records still wait for the first word of Kubernetes.
+    /// True if records still wait for the initial Kubernetes list.
     #[must_use]
-    pub fn inventory_is_awaited(&self, now_milliseconds: u64) -> bool {
-        let worker = self.workers.first();
-        worker.is_some_and(|worker| lock(worker).inventory_is_awaited(now_milliseconds))
+    pub fn is_waiting_for_inventory(&self, now: Now) -> bool {
+        let pipeline = self.pipelines.first();
+        pipeline.is_some_and(|pipeline| lock(pipeline).is_waiting_for_inventory(now))
     }
 
-    /// Writes all families, without the end mark. `ordered`: the same counts are the same text.
-    pub fn write(&self, format: Format, ordered: bool, out: &mut Vec<u8>) {
-        let began = live::monotonic();
+    /// Writes all families as a scrape shows them, without the end mark.
+    pub fn write(&self, format: Format, out: &mut Vec<u8>) {
+        self.write_values(format, false, out);
+    }
+
+    /// Writes all families with their final values.
+    pub fn write_final(&self, format: Format, out: &mut Vec<u8>) {
+        self.write_values(format, true, out);
+    }
+
+    fn write_values(&self, format: Format, is_final: bool, out: &mut Vec<u8>) {
+        let began = clock::monotonic();
         self.metrics.publish(&self.drain());
         exposition::write_registry(self.metrics.registry(), format, out);
-        let index = self.shared.index.load();
-        info::write(&index, &self.shared.cluster_name, format, out);
-        lock(&self.shared.series).write(format, ordered, out);
-        self.metrics.scraped(began.elapsed().as_secs_f64());
+        let snapshots = self.store.load();
+        info::write(&snapshots.index, &snapshots.cluster_name, format, out);
+        let shown = if is_final {
+            ShownValues::Final
+        } else {
+            ShownValues::Scrape(self.clock.now())
+        };
+        self.series.write(format, shown, out);
+        self.metrics.on_scrape(began.elapsed().as_secs_f64());
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn read<T: Default>(counts: Option<&ReadCounts<T>>) -> T {
+    counts.map(|counts| counts()).unwrap_or_default()
 }
 
-fn add(sum: &mut WorkerCounts, counts: &WorkerCounts) {
-    let WorkerCounts {
-        decoding,
-        occupancy,
-        records,
-    } = sum;
-    let Counters {
-        datagrams,
-        octets,
-        messages,
-        records: decoded,
-        options_records,
-        templates,
-        sets_held,
-        sets_released,
-        sequence,
-        domains_crowded_out,
-        domains_idle,
-        templates_withdrawn,
-        templates_idle,
-        words_refused,
-        totals_forgotten,
-        unusable,
-    } = counts.decoding;
-    decoding.sequence.add(sequence);
-    for (sum, more) in [
-        (&mut decoding.datagrams, datagrams),
-        (&mut decoding.octets, octets),
-        (&mut decoding.records, decoded),
-        (&mut decoding.options_records, options_records),
-        (&mut decoding.templates, templates),
-        (&mut decoding.sets_held, sets_held),
-        (&mut decoding.sets_released, sets_released),
-        (&mut decoding.domains_crowded_out, domains_crowded_out),
-        (&mut decoding.domains_idle, domains_idle),
-        (&mut decoding.templates_withdrawn, templates_withdrawn),
-        (&mut decoding.templates_idle, templates_idle),
-        (&mut decoding.words_refused, words_refused),
-        (&mut decoding.totals_forgotten, totals_forgotten),
-    ] {
-        *sum += more;
-    }
-    for (sum, more) in decoding.messages.iter_mut().zip(messages) {
-        *sum += more;
-    }
-    for (sum, more) in decoding.unusable.iter_mut().zip(unusable) {
-        *sum += more;
-    }
-    let Occupancy {
-        domains,
-        templates,
-        held_sets,
-        held_octets,
-        words,
-        totals,
-    } = counts.occupancy;
-    occupancy.words += words;
-    occupancy.totals += totals;
-    occupancy.domains += domains;
-    occupancy.templates += templates;
-    occupancy.held_sets += held_sets;
-    occupancy.held_octets += held_octets;
-    let RecordCounts {
-        records: seen,
-        reverse_directions,
-        counted,
-        other_observer,
-        intra_node,
-        no_counters,
-        other_direction,
-        ambiguous,
-        unreported,
-        before_inventory,
-        held,
-        settled_early,
-        waiting,
-        foreign,
-        edges,
-        full_drains,
-    } = counts.records;
-    for (sum, more) in [
-        (&mut records.records, seen),
-        (&mut records.reverse_directions, reverse_directions),
-        (&mut records.counted, counted),
-        (&mut records.other_observer, other_observer),
-        (&mut records.intra_node, intra_node),
-        (&mut records.no_counters, no_counters),
-        (&mut records.other_direction, other_direction),
-        (&mut records.ambiguous, ambiguous),
-        (&mut records.unreported, unreported),
-        (&mut records.before_inventory, before_inventory),
-        (&mut records.held, held),
-        (&mut records.settled_early, settled_early),
-        (&mut records.waiting, waiting),
-        (&mut records.foreign, foreign),
-        (&mut records.edges, edges),
-        (&mut records.full_drains, full_drains),
-    ] {
-        *sum += more;
-    }
+fn to_u64(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What settings must be, each and with each other, beyond what their types say.
+//! The rules of settings that their types do not express: ranges, and rules between settings.
 
 use kipfix_service::settings::{BadSettings, Size, Span};
 
@@ -6,7 +6,7 @@ use super::Settings;
 use crate::emit::forward;
 
 impl Settings {
-    /// A sentence that names the setting, the value and what is allowed, of the first that cannot be used.
+    /// Checks all settings. The error names the first invalid setting, its value and what is allowed.
     pub(super) fn check(&self) -> Result<(), BadSettings> {
         let bad = |sentence: String| Err(BadSettings::new(sentence));
         for (name, value, most) in [
@@ -14,116 +14,125 @@ impl Settings {
             ("max_nodes", self.max_nodes, 1 << 20),
         ] {
             if !(16..=most).contains(&value) {
-                return bad(format!(
-                    "{name}: {value} is out of range: allowed are 16 to {most}"
-                ));
+                return bad(format!("invalid {name} {value}: must be 16–{most}"));
             }
         }
         if self.probe_labels().is_none() {
             return bad(format!(
-                "probe_selector: {:?} cannot be used: allowed is LABEL=VALUE, several separated by \
-                 commas",
+                "invalid probe_selector {:?}: must be LABEL=VALUE, several separated by commas",
                 self.probe_selector
             ));
         }
         for (name, value, least, most) in [
             ("workers", self.workers, 1, 256),
-            ("held_records", self.held_records, 0, 1 << 24),
             ("forward_queue", self.forward_queue, 1, 1 << 24),
             ("max_series", self.max_series, 1, 1 << 26),
             ("max_edges", self.max_edges, 16, 1 << 24),
-            ("max_outside", self.max_outside, 16, 1 << 24),
+            ("max_external", self.max_external, 16, 1 << 24),
             ("max_domains", self.max_domains, 1, 1 << 24),
             ("max_templates", self.max_templates, 1, 1 << 16),
-            ("max_names", self.max_names, 0, 1 << 24),
-            ("max_totals", self.max_totals, 1, 1 << 24),
+            ("max_metadata", self.max_metadata, 0, 1 << 24),
+            ("max_running_totals", self.max_running_totals, 1, 1 << 24),
             ("max_connections", self.max_connections, 1, 1 << 20),
             (
-                "max_connections_of_address",
-                self.max_connections_of_address,
+                "max_connections_per_address",
+                self.max_connections_per_address,
                 1,
                 1 << 20,
             ),
             ("max_exporter_series", self.max_exporter_series, 0, 1 << 16),
         ] {
             if !(least..=most).contains(&value) {
-                return bad(format!(
-                    "{name}: {value} is out of range: allowed are {least} to {most}"
-                ));
+                return bad(format!("invalid {name} {value}: must be {least}–{most}"));
             }
         }
         for (name, value, most) in [
             ("receive_buffer", self.receive_buffer, 1 << 30),
+            ("pending_queue", self.pending_queue, 1 << 36),
             ("flow_log_queue", self.flow_log_queue, 1 << 32),
             ("replicate_queue", self.replicate_queue, 1 << 32),
             ("template_wait_size", self.template_wait_size, 1 << 32),
         ] {
             if !(4096..=most).contains(&value.bytes()) {
                 let most = Size::from_bytes(most);
-                return bad(format!(
-                    "{name}: {value} is out of range: allowed are 4K to {most}"
-                ));
+                return bad(format!("invalid {name} {value}: must be 4K–{most}"));
             }
         }
-        for (name, value, least) in [
-            ("series_idle", self.series_idle, Span::from_secs(1)),
-            ("read_timeout", self.read_timeout, Span::from_secs(1)),
-            ("connection_idle", self.connection_idle, Span::from_secs(1)),
-            ("domain_idle", self.domain_idle, Span::from_secs(60)),
-        ] {
-            if value < least {
-                return bad(format!(
-                    "{name}: {value} is too short: allowed is {least} and more"
-                ));
-            }
-        }
-        // The ids of deleted objects are reserved as long as a record can wait.
-        for (name, value, most) in [
-            ("observer_wait", self.observer_wait, Span::from_secs(60)),
-            (
-                "attribution_wait",
-                self.attribution_wait,
-                Span::from_secs(60),
-            ),
-            ("inventory_wait", self.inventory_wait, Span::from_secs(600)),
-        ] {
-            if value > most {
-                return bad(format!("invalid {name} {value}: must be at most {most}"));
-            }
-        }
+        self.check_spans()?;
         if self.print_metrics && self.read.is_empty() {
-            return bad("print_metrics: allowed only beside read; live, scrape /metrics".into());
+            return bad("print_metrics: only allowed with read; live, scrape /metrics".into());
         }
         for target in &self.forward {
             forward::check(target).map_err(BadSettings::new)?;
         }
         if self.explain && self.read.is_empty() {
-            return bad("explain: allowed only beside read, the savefile that is explained".into());
+            return bad("explain: only allowed with read, which names the savefile".into());
         }
         let relays = !self.forward.is_empty() || !self.replicate.is_empty();
         if self.explain && (self.print_metrics || self.flow_log.is_some() || relays) {
             return bad(
-                "explain: not allowed beside flow_log, print_metrics, forward and replicate: it only \
-                 explains; run them one after the other"
-                    .into(),
+                "explain: not allowed with flow_log, print_metrics, forward or replicate".into(),
             );
         }
         if self.kubernetes.is_empty() {
-            return bad(
-                "kubernetes: the value is empty: allowed are auto, off and a kubeconfig file"
-                    .into(),
-            );
+            return bad("invalid kubernetes \"\": must be auto, off or a kubeconfig file".into());
         }
         if self.preset.is_empty() {
             return bad(
-                "preset: the list is empty: allowed are workloads, nodes, zones, external".into(),
+                "invalid preset []: must be some of workloads, nodes, zones, external".into(),
             );
         }
         if self.listen.is_empty() && self.read.is_empty() {
             return bad(
-                "listen: the list is empty: allowed are udp://, tcp:// and tls://ADDRESS:PORT"
-                    .into(),
+                "invalid listen []: must be some of udp://, tcp:// and tls://ADDRESS:PORT".into(),
             );
+        }
+        Ok(())
+    }
+
+    /// Checks the time spans, each for itself and those that depend on each other.
+    fn check_spans(&self) -> Result<(), BadSettings> {
+        let [none, second, minute] = [0, 1, 60].map(Span::from_secs);
+        let [hour, day, year] = [3600, 86_400, 365 * 86_400].map(Span::from_secs);
+        for (name, value, least, most) in [
+            ("series_idle", self.series_idle, Span::from_secs(300), year),
+            ("series_birth", self.series_birth, none, hour),
+            ("read_timeout", self.read_timeout, second, hour),
+            ("connection_idle", self.connection_idle, second, year),
+            ("domain_idle", self.domain_idle, minute, year),
+            ("template_wait", self.template_wait, none, hour),
+            ("observer_wait", self.observer_wait, second, minute),
+            ("observer_timeout", self.observer_timeout, second, hour),
+            ("attribution_wait", self.attribution_wait, none, minute),
+            (
+                "inventory_wait",
+                self.inventory_wait,
+                none,
+                Span::from_secs(600),
+            ),
+            ("deleted_retention", self.deleted_retention, none, day),
+            ("max_clock_skew", self.max_clock_skew, none, year),
+        ] {
+            if !(least..=most).contains(&value) {
+                let sentence = format!("invalid {name} {value}: must be {least}–{most}");
+                return Err(BadSettings::new(sentence));
+            }
+        }
+        // A series must show its value before it is removed.
+        let (birth, idle) = (self.series_birth, self.series_idle);
+        if birth >= idle {
+            let sentence =
+                format!("invalid series_birth {birth}: must be less than series_idle {idle}");
+            return Err(BadSettings::new(sentence));
+        }
+        // A record may be of a pod that was deleted before it was exported, and is attributed after its wait.
+        let late = self.observer_timeout.duration() + self.attribution_wait.duration();
+        let retention = self.deleted_retention;
+        if retention.duration() < late {
+            return Err(BadSettings::new(format!(
+                "invalid deleted_retention {retention}: must be at least observer_timeout {} and attribution_wait {} together",
+                self.observer_timeout, self.attribution_wait
+            )));
         }
         Ok(())
     }
@@ -145,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_names_the_setting_the_value_and_what_is_allowed() {
+    fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 11] = [
-            (|s| s.workers = 0, &["workers", "0", "1 to 256"]),
-            (|s| s.max_edges = 1, &["max_edges", "1", "16 to"]),
+        let cases: [Case<'_>; 13] = [
+            (|s| s.workers = 0, &["workers", "0", "1–256"]),
+            (|s| s.max_edges = 1, &["max_edges", "1", "16–"]),
             (
                 |s| s.receive_buffer = Size::from_bytes(1),
-                &["receive_buffer", "1", "4K to 1GiB"],
+                &["receive_buffer", "1", "4K–1GiB"],
             ),
             (|s| s.print_metrics = true, &["print_metrics", "read"]),
             (|s| s.explain = true, &["explain", "read"]),
@@ -167,19 +176,35 @@ mod tests {
                 |s| s.probe_selector = "kipfix".into(),
                 &["probe_selector", "kipfix", "LABEL=VALUE"],
             ),
-            (
-                |s| s.observer_wait = Span::from_secs(61),
-                &["observer_wait", "1m1s", "at most 1m"],
-            ),
-            (
-                |s| s.attribution_wait = Span::from_secs(3600),
-                &["attribution_wait", "1h", "at most 1m"],
-            ),
-            (
-                |s| s.inventory_wait = Span::from_secs(601),
-                &["inventory_wait", "10m1s", "at most 10m"],
-            ),
             (|s| s.preset.clear(), &["preset", "workloads, nodes, zones"]),
+            (
+                |s| s.series_idle = Span::from_secs(60),
+                &["series_idle", "1m", "5m–"],
+            ),
+            (
+                |s| {
+                    s.series_idle = Span::from_secs(600);
+                    s.series_birth = Span::from_secs(600);
+                },
+                &["series_birth", "10m", "series_idle"],
+            ),
+            (
+                |s| s.observer_wait = Span::from_secs(0),
+                &["observer_wait", "0s", "1s–1m"],
+            ),
+            (
+                |s| s.attribution_wait = Span::from_secs(61),
+                &["attribution_wait", "1m1s", "0s–1m"],
+            ),
+            (
+                |s| s.observer_timeout = Span::from_secs(600),
+                &[
+                    "deleted_retention",
+                    "5m",
+                    "observer_timeout 10m",
+                    "attribution_wait 5s",
+                ],
+            ),
         ];
         for (change, said) in cases {
             let sentence = checked(change).unwrap_err();

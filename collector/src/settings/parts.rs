@@ -1,19 +1,23 @@
-//! What each part of the daemon needs of the settings.
+//! The settings of each part of the collector.
 
 use flowproto::collector::Limits;
-use kipfix_service::settings::Span;
+use kipfix_service::settings::{BadSettings, Size, Span};
 
-use super::Settings;
+use super::{Settings, exporters};
+use crate::aggregate::SeriesSettings;
+use crate::emit::OverflowPolicy;
+use crate::emit::forward::ForwardSettings;
 use crate::inventory::Bounds;
 use crate::inventory::external::{ExternalSources, NamedCidr};
+use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
-use crate::worker::WorkerSettings;
+use crate::receive::sockets::SocketOptions;
 
 /// Time between the end of a record's waits and the drain of its edge, with a large margin.
 const ID_REUSE_MARGIN_MILLISECONDS: u64 = 60_000;
 
 impl Settings {
-    /// Labels, and their values, of a pod that is a probe; `None` where the setting is not of that form.
+    /// Labels of a probe pod with their values; `None` if the setting is invalid.
     #[must_use]
     pub fn probe_labels(&self) -> Option<Vec<(String, String)>> {
         let pairs = self.probe_selector.split(',').map(|pair| {
@@ -27,48 +31,53 @@ impl Settings {
     /// Limits of the index of the cluster.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
-        // A record is resolved before or after any of these waits, and its edge is drained later.
+        // The longest way of a record: it waits for the initial list, then for its pod, then for
+        // its observer, once more if the list arrives meanwhile. A savefile has no such limit.
         let waits = [
-            self.observer_wait,
-            self.attribution_wait,
             self.inventory_wait,
+            self.attribution_wait,
+            self.observer_wait,
+            self.observer_wait,
         ];
         let longest = waits.into_iter().map(milliseconds).sum::<u64>();
+        let is_live = self.read.is_empty();
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
-            kept_milliseconds: milliseconds(self.deleted_pods_kept),
-            id_reuse_delay_milliseconds: longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS),
+            kept_milliseconds: milliseconds(self.deleted_retention),
+            id_reuse_delay_milliseconds: if is_live {
+                longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
+            } else {
+                u64::MAX
+            },
         }
     }
 
-    /// What says who is outside; `cidrs` are those of the inventory file.
+    /// Sources of external address enrichment. `cidrs` are those of the inventory file.
     #[must_use]
-    pub fn outside(&self, cidrs: Vec<NamedCidr>) -> ExternalSources {
+    pub fn external_sources(&self, cidrs: Vec<NamedCidr>) -> ExternalSources {
         ExternalSources {
             cidrs: self.cidr.iter().cloned().chain(cidrs).collect(),
             databases: self.geoip.clone(),
             cloud_ranges: self.cloud_ranges.clone(),
-            max_combinations: self.max_outside,
+            max_combinations: self.max_external,
         }
     }
 
-    /// What a worker needs of them. `began_milliseconds`: see [`WorkerSettings`].
+    /// Settings of a pipeline. `started_milliseconds` as in [`PipelineSettings`].
     #[must_use]
-    pub fn worker(&self, began_milliseconds: Option<u64>) -> WorkerSettings {
-        WorkerSettings {
+    pub fn pipeline(&self, started_milliseconds: Option<u64>) -> PipelineSettings {
+        PipelineSettings {
             limits: Limits {
                 domains: self.max_domains,
                 templates_per_domain: self.max_templates,
-                held_octets: usize::try_from(self.template_wait_size.bytes()).unwrap_or(usize::MAX),
+                held_octets: octets(self.template_wait_size),
                 held_milliseconds: milliseconds(self.template_wait),
-                words: self.max_names,
-                totals: self.max_totals,
+                words: self.max_metadata,
+                totals: self.max_running_totals,
                 idle_milliseconds: milliseconds(self.domain_idle),
             },
-            max_edges: self.max_edges,
-            held_records: self.held_records,
-            observer_wait_milliseconds: milliseconds(self.observer_wait),
+            pending_octets: octets(self.pending_queue),
             attribution_wait_milliseconds: milliseconds(self.attribution_wait),
             inventory_wait_milliseconds: milliseconds(self.inventory_wait),
             max_clock_skew_milliseconds: milliseconds(self.max_clock_skew),
@@ -76,24 +85,104 @@ impl Settings {
             connections_from_flows: self.connections_from_flows,
             flow_direction: self.flow_direction.value(),
             node_flow_direction: self.node_flow_direction.value(),
-            began_milliseconds,
+            started_milliseconds,
         }
     }
 
-    /// What is allowed of connections.
+    /// When a silent node is taken to be unobserved.
+    #[must_use]
+    pub fn observer_timeouts(&self) -> ObserverTimeouts {
+        ObserverTimeouts {
+            wait_milliseconds: milliseconds(self.observer_wait),
+            active_milliseconds: milliseconds(self.observer_timeout),
+        }
+    }
+
+    /// Policies of exporters, from their file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or an entry is invalid.
+    pub fn exporter_policies(&self) -> Result<ExporterPolicies, BadSettings> {
+        let file = self.exporters.as_deref();
+        file.map_or_else(|| Ok(ExporterPolicies::default()), exporters::read)
+    }
+
+    /// Settings of the series table.
+    #[must_use]
+    pub fn series(&self) -> SeriesSettings {
+        SeriesSettings {
+            max_series: self.max_series,
+            idle_milliseconds: milliseconds(self.series_idle),
+            birth_milliseconds: milliseconds(self.series_birth),
+            cluster_name: self.cluster_name.clone(),
+        }
+    }
+
+    /// Settings of the forward thread.
+    #[must_use]
+    pub const fn forward(&self, policy: OverflowPolicy) -> ForwardSettings {
+        ForwardSettings {
+            filter: self.forward_records,
+            queue_records: self.forward_queue,
+            policy,
+        }
+    }
+
+    /// Limits of connections.
     #[must_use]
     pub fn connections(&self) -> ConnectionLimits {
         ConnectionLimits {
             connections: self.max_connections,
-            of_address: self.max_connections_of_address,
+            per_address: self.max_connections_per_address,
             read: self.read_timeout.duration(),
             idle: self.connection_idle.duration(),
         }
     }
+
+    /// Options of the sockets.
+    #[must_use]
+    pub fn sockets(&self) -> SocketOptions {
+        SocketOptions {
+            workers: self.workers,
+            receive_buffer_octets: octets(self.receive_buffer),
+            max_connections: self.max_connections,
+        }
+    }
+
+    /// The bounds that are shown as metrics, by resource.
+    #[must_use]
+    pub fn limits(&self) -> Vec<(&'static str, u64)> {
+        let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        vec![
+            ("connections", number(self.max_connections)),
+            (
+                "connections_per_address",
+                number(self.max_connections_per_address),
+            ),
+            ("domains", number(self.max_domains)),
+            ("edges", number(self.max_edges)),
+            ("exporter_series", number(self.max_exporter_series)),
+            ("external_combinations", number(self.max_external)),
+            ("flow_log_queue_bytes", self.flow_log_queue.bytes()),
+            ("forward_queue_records", number(self.forward_queue)),
+            ("metadata_entries", number(self.max_metadata)),
+            ("receive_buffer_bytes", self.receive_buffer.bytes()),
+            ("records_pending_bytes", self.pending_queue.bytes()),
+            ("replicate_queue_bytes", self.replicate_queue.bytes()),
+            ("running_totals", number(self.max_running_totals)),
+            ("series_per_family", number(self.max_series)),
+            ("sets_pending_bytes", self.template_wait_size.bytes()),
+            ("templates_per_domain", number(self.max_templates)),
+        ]
+    }
 }
 
-/// A span in milliseconds.
-#[must_use]
-pub fn milliseconds(span: Span) -> u64 {
+/// A time span in milliseconds.
+fn milliseconds(span: Span) -> u64 {
     u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A size in octets.
+fn octets(size: Size) -> usize {
+    usize::try_from(size.bytes()).unwrap_or(usize::MAX)
 }

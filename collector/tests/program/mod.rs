@@ -54,6 +54,9 @@ impl Running {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = program();
         command.args(["--http", "127.0.0.1:0", "--kubernetes", "off"]);
+        if !arguments.contains(&"--series-birth") {
+            command.args(["--series-birth", "0s"]);
+        }
         command.args(["--log-format", "json"]).args(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

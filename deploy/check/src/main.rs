@@ -1,7 +1,6 @@
-//! Asks a running kipfix, over its admin ports, whether every probe captures and exports and whether the
-//! collectors receive: what `helm test` runs. It follows the path and names the first stage that fails.
+//! Checks a running kipfix through its admin ports: every probe captures and exports, and the
+//! collectors receive. `helm test` runs it. The error names the first stage that fails.
 
-mod admin;
 mod path;
 
 use std::io::Write as _;
@@ -11,8 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 
 const USAGE: &str = "kipfix-check [--collector HOST:PORT] [--probe HOST:PORT] [--wait SECONDS]\n\
-    A host name stands for all of its addresses. Waits [default: 60 s] until records have gone the whole way.";
-/// Between two looks.
+     A host name stands for all of its addresses. --wait is the maximum time until records have \
+     reached a collector [default: 60].";
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -27,21 +27,23 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> Result<()> {
-    let (mut collector, mut probe, mut wait) = (None, None, Duration::from_secs(60));
+    let (mut collector, mut probe, mut wait) = (None, None, 60);
     for pair in arguments.chunks(2) {
         match pair {
             [flag, value] if flag == "--collector" => collector = Some(value.as_str()),
             [flag, value] if flag == "--probe" => probe = Some(value.as_str()),
             [flag, value] if flag == "--wait" => {
-                wait = Duration::from_secs(value.parse().context("--wait: seconds")?);
+                wait = value
+                    .parse()
+                    .with_context(|| format!("invalid --wait {value:?}: must be seconds"))?;
             }
             _ => bail!("usage: {USAGE}"),
         }
     }
     ensure!(collector.is_some() || probe.is_some(), "usage: {USAGE}");
-    let mut looks = 0;
+    let mut attempts = 0;
     loop {
-        match path::look(collector, probe) {
+        match path::check(collector, probe) {
             Ok(lines) => {
                 let mut out = std::io::stdout().lock();
                 for line in lines {
@@ -49,9 +51,9 @@ fn run(arguments: &[String]) -> Result<()> {
                 }
                 return Ok(());
             }
-            Err(error) if looks >= wait.as_secs() => return Err(error),
+            Err(error) if attempts >= wait => return Err(error),
             Err(_) => std::thread::sleep(PAUSE),
         }
-        looks += 1;
+        attempts += 1;
     }
 }

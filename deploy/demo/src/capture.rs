@@ -1,6 +1,5 @@
-//! The scenario as a capture of one node's eth0, for machines where no network namespace can be made.
-//!
-//! Written as a pcap savefile with Ethernet framing.
+//! The scenario as a capture of one node's eth0 (pcap, Ethernet), for machines without network
+//! namespaces.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -10,12 +9,13 @@ use anyhow::{Context, Result};
 
 use crate::scenario::{CONVERSATIONS, Conversation, Host, Transport};
 
-/// Between two connections of one conversation, and between two packets of one connection.
+/// Time between two connections of a conversation.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Time between two packets of a connection.
 const STEP: Duration = Duration::from_micros(200);
-/// How long ago the traffic began.
+/// Time since the start of the traffic.
 const AGO: Duration = Duration::from_secs(30);
-/// Octets of TCP payload a packet.
+/// TCP payload per packet, in octets.
 const SEGMENT_OCTETS: usize = 1448;
 
 const FIN: u8 = 0x01;
@@ -23,11 +23,11 @@ const SYN: u8 = 0x02;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 
-/// Writes what passes the eth0 of `node` to `out`, with times of just now.
+/// Writes the traffic on eth0 of `node` to `out`, with current timestamps.
 pub(crate) fn write(node: &str, out: &mut impl Write) -> Result<()> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the demo's capture is of just now"
+        reason = "the capture has current timestamps"
     )]
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -74,13 +74,13 @@ pub(crate) fn write(node: &str, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-/// Both ends on one node never reach its eth0.
+/// Traffic inside one node does not reach its eth0.
 fn passes(node: &str, conversation: &Conversation) -> bool {
     let here = |host: &Host| host.node == Some(node);
     here(&conversation.source) != here(&conversation.destination)
 }
 
-/// Where the packets of one connection go.
+/// The packets of one connection.
 struct Wire<'a> {
     conversation: &'a Conversation,
     source_port: u16,
@@ -173,7 +173,7 @@ impl Wire<'_> {
         segment.extend_from_slice(&to.to_be_bytes());
         segment.extend_from_slice(&mine.to_be_bytes());
         segment.extend_from_slice(&(if flags & ACK == 0 { 0 } else { *theirs }).to_be_bytes());
-        // Header of five words, flags, window; checksum not computed, as a card leaves it to do.
+        // Header length, flags, window. The checksum is 0, as with checksum offload.
         segment.extend_from_slice(&[5 << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);
         segment.resize(20 + octets, b'x');
         let phantom = u32::from(flags & (SYN | FIN) != 0);
@@ -225,19 +225,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_with_its_checksum_sums_to_nothing() {
+    fn a_header_with_its_checksum_sums_to_zero() {
         let frame = ethernet([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), 17, &[1, 2, 3]).unwrap();
         assert_eq!(checksum(&frame[14..34]), 0);
     }
 
     #[test]
-    fn a_node_sees_only_what_crosses_its_border() {
+    fn a_node_observes_only_traffic_with_other_nodes() {
         let seen = |node| CONVERSATIONS.iter().filter(|c| passes(node, c)).count();
         assert_eq!((seen("node-a"), seen("node-b")), (6, 6));
     }
 
     #[test]
-    fn a_capture_holds_whole_packets_to_its_end() {
+    fn a_capture_has_complete_packets_only() {
         let mut capture = Vec::new();
         write("node-a", &mut capture).unwrap();
         let (mut rest, mut packets) = (&capture[24..], 0);

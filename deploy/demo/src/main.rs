@@ -1,10 +1,9 @@
-//! What `make demo` needs beside the two daemons, so that it needs no more than a Rust toolchain:
-//! traffic, a capture of it, a door into network namespaces, and a reader of the metrics.
-//! `demo.sh` puts the parts together.
+//! The parts of `make demo` in addition to the two daemons: traffic, a capture of it, port forwarding
+//! into network namespaces, and the report. `demo.sh` runs them.
 
+mod accounting;
 mod capture;
-mod ledger;
-mod relay;
+mod forward;
 mod report;
 mod scenario;
 mod traffic;
@@ -13,12 +12,12 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use relay::Door;
+use forward::Forwarding;
 
 const USAGE: &str = "kipfix-demo serve HOST | call HOST | capture NODE | \
-                     relay NETNS=ADDRESS:PORT=HOST_PORT... | \
+                     forward NETNS=ADDRESS:PORT=HOST_PORT... | \
                      port tcp|udp PREFERRED | ready ADDRESS:PORT | \
-                     report COLLECTOR PROBE_OR_ITS_LOG...";
+                     report COLLECTOR PROBE_OR_LOG_FILE...";
 
 fn main() -> ExitCode {
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
@@ -37,14 +36,12 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["serve", host] => traffic::serve(host),
         ["call", host] => traffic::call(host),
         ["capture", node] => capture::write(node, &mut std::io::stdout().lock()),
-        ["relay", doors @ ..] => relay::run(
-            doors
-                .iter()
-                .map(|door| parsed_door(door))
-                .collect::<Result<_>>()?,
-        ),
+        ["forward", ports @ ..] => {
+            let ports = ports.iter().map(|text| forwarding(text));
+            forward::run(ports.collect::<Result<_>>()?)
+        }
         ["port", transport, preferred] => {
-            let port = relay::free_port(transport, preferred.parse()?)?;
+            let port = forward::free_port(transport, preferred.parse()?)?;
             Ok(writeln!(std::io::stdout(), "{port}")?)
         }
         ["ready", address] => report::wait_until_ready(address),
@@ -53,14 +50,14 @@ fn run(arguments: &[&str]) -> Result<()> {
     }
 }
 
-fn parsed_door(text: &str) -> Result<Door> {
+fn forwarding(text: &str) -> Result<Forwarding> {
     let mut parts = text.split('=');
     let mut part = || {
         parts
             .next()
             .with_context(|| format!("{text:?}: usage: {USAGE}"))
     };
-    Ok(Door {
+    Ok(Forwarding {
         namespace: part()?.to_owned(),
         to: part()?.parse()?,
         port: part()?.parse()?,

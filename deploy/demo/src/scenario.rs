@@ -1,15 +1,15 @@
-//! Who talks to whom in the demo, once for both variants: as real traffic between network namespaces
-//! and as a capture. The addresses are those of `inventory.yaml` and `demo.sh`.
+//! The conversations of the demo, for both variants: real traffic between network namespaces, and a
+//! capture. The addresses are those of `inventory.yaml` and `demo.sh`.
 
 use std::net::Ipv4Addr;
 
-/// A place that sends and answers.
+/// A host that sends requests and answers them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Host {
     /// Its network namespace in `demo.sh`.
     pub(crate) name: &'static str,
     pub(crate) address: Ipv4Addr,
-    /// The node whose eth0 its traffic passes; `None` outside the cluster.
+    /// The node whose eth0 its traffic passes. `None` for an external host.
     pub(crate) node: Option<&'static str>,
 }
 
@@ -28,7 +28,7 @@ const WEB: Host = host("web", [10, 1, 1, 10], Some("node-a"));
 const CART: Host = host("cart", [10, 1, 1, 11], Some("node-a"));
 const DB: Host = host("db", [10, 1, 2, 10], Some("node-b"));
 const DNS: Host = host("dns", [10, 1, 2, 11], Some("node-b"));
-/// A customer in the office, and a backup service somewhere: one network namespace for both.
+/// A client in the office and an external backup service, in one network namespace.
 const OFFICE: Host = host("outside", [192, 0, 2, 10], None);
 const BACKUP: Host = host("outside", [203, 0, 113, 5], None);
 
@@ -38,8 +38,8 @@ pub(crate) enum Transport {
     Udp,
 }
 
-/// `count` times, `source` asks `destination` with `request_octets` and is answered with
-/// `answer_octets`: over TCP each time on a connection of its own, over UDP from a port of its own.
+/// `source` sends `count` requests of `request_octets` to `destination` and receives responses of
+/// `answer_octets`. Every request has its own TCP connection or its own UDP source port.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) source: Host,
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_inventory_knows_every_host_inside_the_cluster() {
+    fn the_inventory_lists_every_host_of_the_cluster() {
         let inventory = include_str!("../inventory.yaml");
         for conversation in &CONVERSATIONS {
             for host in [&conversation.source, &conversation.destination] {

@@ -1,4 +1,4 @@
-//! Real traffic, from inside the network namespace of a host: `serve` answers, `call` asks one round.
+//! Real traffic from the network namespace of a host: `serve` answers, `call` sends one round.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use kipfix_traffic::{Question, answer_connections, answer_datagrams};
 
 use crate::scenario::{CONVERSATIONS, Conversation, Transport};
 
-/// Between two questions of one conversation.
+/// Pause between two requests of a conversation.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers whatever `host` is asked in the scenario; returns only on an error.
+/// Answers all requests to `host` in the scenario. Returns only on an error.
 pub(crate) fn serve(host: &str) -> Result<()> {
     let mut threads = Vec::new();
     let mut served = Vec::new();
@@ -39,10 +39,10 @@ pub(crate) fn serve(host: &str) -> Result<()> {
     Ok(())
 }
 
-/// Asks everything that `host` asks in the scenario, once.
+/// Sends all requests of `host` in the scenario, once.
 ///
 /// # Errors
-/// A question that nobody answered.
+/// If a request is not answered.
 pub(crate) fn call(host: &str) -> Result<()> {
     let asking = CONVERSATIONS
         .iter()
@@ -52,7 +52,7 @@ pub(crate) fn call(host: &str) -> Result<()> {
     for thread in asking {
         thread
             .join()
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("a caller died")))?;
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("a client thread panicked")))?;
     }
     Ok(())
 }
@@ -67,7 +67,7 @@ fn ask(conversation: &Conversation) -> Result<()> {
             Transport::Tcp => question.ask_connection(to),
             Transport::Udp => question.ask_datagram(to),
         };
-        answered.with_context(|| format!("{} asked {to}", conversation.source.name))?;
+        answered.with_context(|| format!("request from {} to {to}", conversation.source.name))?;
         std::thread::sleep(PAUSE);
     }
     Ok(())

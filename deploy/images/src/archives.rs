@@ -1,4 +1,4 @@
-//! What is in each image, and its archive.
+//! The content of each image, and its archive.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use kipfix_images::sbom;
 
 use crate::sources::{metadata, revision};
 
-/// What an image may have, packed.
+/// Maximum size of an archive, in octets.
 const MAX_OCTETS: u64 = 25 << 20;
 const DESCRIPTION: [(&str, &str); 2] = [
     (
@@ -18,18 +18,18 @@ const DESCRIPTION: [(&str, &str); 2] = [
     ),
     (
         "collector",
-        "Collects IPFIX and NetFlow, adds Kubernetes, serves Prometheus",
+        "Collects IPFIX and NetFlow, attributes flows to workloads, serves Prometheus metrics",
     ),
 ];
 
-/// Makes both, and an SBOM of each, of static binaries; says where they are and how large.
+/// Builds both images and their SBOMs from static binaries, and prints paths and sizes.
 pub(crate) fn make(binaries: &Path, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out)?;
     let version = env!("CARGO_PKG_VERSION");
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
-        other => bail!("no images are made on {other}"),
+        other => bail!("unsupported architecture {other}: must be x86_64 or aarch64"),
     };
     let metadata = metadata()?;
     let lock = std::fs::read_to_string("Cargo.lock").context("Cargo.lock")?;
@@ -58,8 +58,8 @@ pub(crate) fn make(binaries: &Path, out: &Path) -> Result<()> {
                 .program(
                     "/kipfix-probe",
                     read(&binaries.join("kipfix-probe"))?,
-                    // Permitted, not effective: the program raises it, and where a pod was not given
-                    // it, starts and says so.
+                    // Permitted, not effective: the probe raises it, and without it starts and logs the
+                    // missing capability.
                     Some(FileCapability {
                         number: NET_RAW,
                         effective: false,
@@ -82,7 +82,7 @@ pub(crate) fn make(binaries: &Path, out: &Path) -> Result<()> {
         let octets = std::fs::metadata(&archive)?.len();
         ensure!(
             octets <= MAX_OCTETS,
-            "{name}: {octets} octets, more than {MAX_OCTETS}"
+            "{name}: {octets} octets, the maximum is {MAX_OCTETS}"
         );
         writeln!(
             std::io::stdout(),

@@ -1,4 +1,4 @@
-//! An OCI image archive (image-spec 1.1) of one layer.
+//! OCI image archives (image-spec 1.1) with one layer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-/// `CAP_NET_RAW` by its number in `linux/capability.h`.
+/// The number of `CAP_NET_RAW` in `linux/capability.h`.
 pub const NET_RAW: u32 = 13;
 
-/// A capability that a program has by its file.
+/// A file capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileCapability {
-    /// Its number in `linux/capability.h`, less than 64.
+    /// Number in `linux/capability.h`, below 64.
     pub number: u32,
-    /// It is in force from the start (`+ep`), not only permitted (`+p`).
+    /// Effective from the start (`+ep`), not only permitted (`+p`).
     pub effective: bool,
 }
 
 impl FileCapability {
-    /// The extended attribute `security.capability`, as the kernel keeps it (`struct vfs_cap_data`,
-    /// revision 2): magic and flag, then permitted and inheritable by halves.
+    /// The extended attribute `security.capability` (`struct vfs_cap_data`, revision 2): magic and
+    /// flag, then the halves of permitted and inheritable.
     fn attribute(self) -> Vec<u8> {
         const REVISION_2: u32 = 0x0200_0000;
         let permitted = 1_u64 << self.number;
@@ -46,7 +46,7 @@ enum Content {
     Folder(u32),
 }
 
-/// What an image holds and how it is started.
+/// The content and configuration of an image.
 pub struct Image {
     name: String,
     user: String,
@@ -54,11 +54,11 @@ pub struct Image {
     labels: BTreeMap<String, String>,
     ports: Vec<String>,
     content: BTreeMap<String, Content>,
-    packed: bool,
+    compressed: bool,
 }
 
 impl Image {
-    /// An empty image, `REPOSITORY:TAG`.
+    /// Creates an empty image with the name `REPOSITORY:TAG`.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -68,64 +68,64 @@ impl Image {
             labels: BTreeMap::new(),
             ports: Vec::new(),
             content: BTreeMap::new(),
-            packed: true,
+            compressed: true,
         }
     }
 
-    /// Not packed: larger, and made in no time.
+    /// Disables compression: larger, but fast to build.
     #[must_use]
-    pub fn unpacked(mut self) -> Self {
-        self.packed = false;
+    pub fn uncompressed(mut self) -> Self {
+        self.compressed = false;
         self
     }
 
-    /// Who runs it, `UID:GID` [default: 65532:65532].
+    /// Sets the user, `UID:GID` [default: 65532:65532].
     #[must_use]
     pub fn user(mut self, user: &str) -> Self {
         user.clone_into(&mut self.user);
         self
     }
 
-    /// What is started.
+    /// Sets the entry point.
     #[must_use]
     pub fn entrypoint(mut self, words: &[&str]) -> Self {
         self.entrypoint = words.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
-    /// A label, such as `org.opencontainers.image.version`.
+    /// Adds a label, such as `org.opencontainers.image.version`.
     #[must_use]
     pub fn label(mut self, name: &str, value: &str) -> Self {
         self.labels.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// A port that it listens on, such as `4739/udp`; for readers only.
+    /// Documents a port, such as `4739/udp`.
     #[must_use]
     pub fn port(mut self, port: &str) -> Self {
         self.ports.push(port.to_owned());
         self
     }
 
-    /// A program, at an absolute path.
+    /// Adds an executable at an absolute path.
     #[must_use]
     pub fn program(self, path: &str, octets: Vec<u8>, capability: Option<FileCapability>) -> Self {
         self.with(path, Content::Program(octets, capability))
     }
 
-    /// A file for all to read.
+    /// Adds a file that all users can read.
     #[must_use]
     pub fn file(self, path: &str, octets: Vec<u8>) -> Self {
         self.with(path, Content::File(octets))
     }
 
-    /// A symbolic link.
+    /// Adds a symbolic link.
     #[must_use]
     pub fn link(self, path: &str, target: &str) -> Self {
         self.with(path, Content::Link(target.to_owned()))
     }
 
-    /// A folder, with its permissions.
+    /// Adds a directory with its permissions.
     #[must_use]
     pub fn folder(self, path: &str, mode: u32) -> Self {
         self.with(path, Content::Folder(mode))
@@ -137,17 +137,17 @@ impl Image {
         self
     }
 
-    /// Writes the archive; `architecture` as Go names it (`amd64`, `arm64`).
+    /// Writes the archive for an `architecture` in the notation of Go (`amd64`, `arm64`).
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, archive: &Path, architecture: &str) -> io::Result<()> {
         let layer = self.layer()?;
         let diff = digest(&layer);
-        let (layer, kind) = if self.packed {
-            let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-            packed.write_all(&layer)?;
-            (packed.finish()?, "layer.v1.tar+gzip")
+        let (layer, kind) = if self.compressed {
+            let mut compressed = GzEncoder::new(Vec::new(), Compression::default());
+            compressed.write_all(&layer)?;
+            (compressed.finish()?, "layer.v1.tar+gzip")
         } else {
             (layer, "layer.v1.tar")
         };
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_permitted_capability_is_written_as_setcap_does() {
+    fn a_permitted_capability_has_the_attribute_of_setcap() {
         let permitted = FileCapability {
             number: NET_RAW,
             effective: false,

@@ -1,10 +1,10 @@
 //! Container images without a container engine.
 //!
-//! * [`image`]: an OCI image archive of one layer, with file capabilities; `ctr images import`, `podman load`
-//!   and `skopeo copy oci-archive:` take it;
-//! * [`sbom`]: what a binary was built of, as CycloneDX.
+//! * [`image`]: OCI image archives with one layer and file capabilities, for `ctr images import`,
+//!   `podman load` and `skopeo copy oci-archive:`.
+//! * [`sbom`]: the components of a binary as CycloneDX.
 //!
-//! The same input gives the same octets: no clock is read, and everything belongs to nobody.
+//! The output is reproducible: it has no timestamps, and all files belong to user 0.
 
 pub mod image;
 pub mod sbom;

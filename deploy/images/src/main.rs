@@ -1,4 +1,4 @@
-//! `make images`: the probe's and the collector's image, and an SBOM of each, from static binaries.
+//! `make images`: the images of probe and collector, and their SBOMs, from static binaries.
 
 mod archives;
 mod sources;
@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "kipfix-images BINARIES OUT: makes images of the static binaries in one folder, \
-                     in the other";
+const USAGE: &str =
+    "kipfix-images BINARIES OUT: builds images from the static binaries in BINARIES into OUT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

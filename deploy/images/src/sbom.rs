@@ -1,16 +1,17 @@
-//! What a binary was built of, as a CycloneDX 1.5 document: the crates that `cargo metadata` resolves for it
-//! on its target, and libpcap where it is linked.
+//! The components of a binary as a CycloneDX 1.5 document: the crates that `cargo metadata` resolves
+//! for its target, and libpcap if it is linked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-/// The document for a package of the workspace. `metadata` is what `cargo metadata --filter-platform` says,
-/// `lock` the text of Cargo.lock, for the crates' checksums; `libpcap` its version, where it is linked.
+/// Creates the document for a package of the workspace. `metadata` is the output of `cargo metadata
+/// --filter-platform`, `lock` the text of Cargo.lock, for the checksums of crates, and `libpcap` its
+/// version, if it is linked.
 ///
 /// # Errors
-/// The metadata is not what cargo writes, or has no such package.
+/// If the metadata is incomplete or does not contain the package.
 pub fn cyclonedx(
     metadata: &Value,
     lock: &str,
@@ -77,7 +78,7 @@ pub fn cyclonedx(
     }))
 }
 
-/// What a node of the graph links: not what only its tests or its build use.
+/// The linked dependencies of a node, without those of tests and build scripts.
 fn linked(node: &Value) -> Vec<&str> {
     let links = |dependency: &&Value| {
         let kinds = dependency.get("dep_kinds").and_then(Value::as_array);
@@ -104,7 +105,7 @@ fn component(package: &Value, kind: &str, checksums: &BTreeMap<(&str, &str), &st
         "purl": purl(package),
     });
     if let Some(component) = component.as_object_mut() {
-        // Before SPDX expressions, crates separated licences by a slash.
+        // Old crates separate licences by a slash instead of an SPDX expression.
         let license = text(package, "license").replace('/', " OR ");
         if !license.is_empty() {
             component.insert("licenses".to_owned(), json!([{"expression": license}]));
@@ -125,7 +126,7 @@ fn purl(package: &Value) -> String {
     )
 }
 
-/// Checksums by name and version. The lock file has a line each for these, in this order.
+/// Checksums by name and version. The lock file has one line for each, in this order.
 fn checksums(lock: &str) -> BTreeMap<(&str, &str), &str> {
     let mut found = BTreeMap::new();
     let (mut name, mut version) = ("", "");
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_linked_is_listed_and_what_only_tests_use_is_not() {
+    fn linked_crates_are_listed_and_dev_dependencies_are_not() {
         let package = |name: &str| json!({"id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0"});
         let uses = |name: &str, kind: Value| json!({"pkg": name, "dep_kinds": [{"kind": kind}]});
         let metadata = json!({
@@ -188,6 +189,6 @@ mod tests {
             deep.pointer("/licenses/0/expression"),
             Some(&json!("MIT OR Apache-2.0"))
         );
-        assert!(cyclonedx(&metadata, lock, "nobody", None).is_err());
+        assert!(cyclonedx(&metadata, lock, "absent", None).is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! What the binaries were made from.
+//! The sources of the binaries.
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-/// What cargo resolves for the images' platform.
+/// The dependencies that cargo resolves for the platform of the images.
 pub(crate) fn metadata() -> Result<Value> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
@@ -27,7 +27,7 @@ pub(crate) fn metadata() -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// The commit, where this is a checkout with git at hand.
+/// The commit, if this is a checkout and git is available.
 pub(crate) fn revision() -> Option<String> {
     let output = Command::new("git")
         .args(["rev-parse", "HEAD"])

@@ -77,7 +77,7 @@ fn session(version: Version, reliable: bool, records: usize) -> Vec<Vec<u8>> {
     sent
 }
 
-/// Records of all shapes, between endpoints that the inventory of the target `worker` has.
+/// Records of all shapes, between endpoints that the inventory of the target `pipeline` has.
 fn flows(count: usize) -> Vec<FlowRecord> {
     let mut dice = Dice::new(99);
     let flows = (0..count).map(|at| {
@@ -167,7 +167,7 @@ fn specifiers(fields: &[Field]) -> Vec<u8> {
     out
 }
 
-/// A value that says its length.
+/// A value of variable length.
 fn variable(value: &[u8]) -> Vec<u8> {
     match u8::try_from(value.len()) {
         Ok(length) if length < 255 => [&[length], value].concat(),
@@ -402,7 +402,7 @@ fn fixed(version: u16, octets: usize, count: u16) -> Vec<u8> {
     out
 }
 
-/// Data Sets first, then their templates, their withdrawal, and the number used anew.
+/// Data Sets, then their templates, their withdrawal, and a new template with the same id.
 fn before_their_template() -> Vec<Vec<u8>> {
     let fields = [(0, 8, 4), (0, 12, 4), (0, 1, 4)];
     let record = [10, 1, 1, 10, 10, 1, 2, 10, 0, 0, 1, 0].to_vec();

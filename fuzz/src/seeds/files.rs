@@ -4,7 +4,7 @@
 use mmdb_writer::{Value, Writer};
 
 use super::{datagrams, frames};
-use crate::worker::INVENTORY;
+use crate::pipeline::INVENTORY;
 
 /// How many octets come at a time, and a file.
 pub(super) fn captures() -> Vec<Vec<u8>> {

@@ -14,9 +14,9 @@ use crate::input::write_chunk;
 #[must_use]
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
-        "messages" | "worker" => {
+        "messages" | "pipeline" => {
             let all = datagrams::all();
-            let modes: &[u8] = if target == "worker" {
+            let modes: &[u8] = if target == "pipeline" {
                 &[0, 5, 26, 31]
             } else {
                 &[0, 1]

@@ -1,4 +1,4 @@
-//! The admin socket: bound before anything else starts, served from its own thread.
+//! The admin socket. It is bound before any stage starts and served by a thread.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,18 +20,18 @@ use tokio::time::{sleep, timeout};
 use crate::exit::Failure;
 use crate::signals::Stop;
 
-/// Most connections at a time; further ones wait in the kernel's queue.
+/// Maximum number of connections. Others wait in the kernel's accept queue.
 const MAX_CONNECTIONS: usize = 64;
-/// How long the head of a request may take, idle time before it included.
+/// Maximum time for the head of a request, including idle time before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection lives before it is closed after its current answer.
+/// Lifetime of a connection. Then it is closed after the current response.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
-/// How long the current answer may still take then, or at the stop.
-const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pause after a failed accept, e.g. when no file descriptor is left.
+/// Maximum time for the last response of a connection.
+const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause after a failed accept, e.g. for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A bound socket that nobody serves yet.
+/// A bound socket that is not served yet.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -39,11 +39,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `address` for the setting named `setting`. `[::]` takes IPv4 as well, and is `0.0.0.0`
-    /// where there is no IPv6.
+    /// Binds `address` for the setting `setting`. `[::]` includes IPv4, and falls back to `0.0.0.0` on
+    /// a host without IPv6.
     ///
     /// # Errors
-    /// A sentence with the setting, the address and the reason.
+    /// If the socket cannot be bound.
     pub fn bind(setting: &str, address: SocketAddr) -> Result<Self, Failure> {
         let bound = match listen(address) {
             Err(error) if lacks_ipv6(address, &error) => {
@@ -63,16 +63,16 @@ impl Listener {
             })
     }
 
-    /// Where it listens; the port is real where 0 was asked for.
+    /// Returns the bound address. Port 0 is replaced by the actual port.
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves `router` from a thread of its own until the stop.
+    /// Serves `router` on a new thread until shutdown.
     ///
     /// # Errors
-    /// The thread or its runtime cannot be made.
+    /// If the thread or its runtime cannot be created.
     pub fn serve(self, router: Router, stop: Stop) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -85,7 +85,7 @@ impl Listener {
             .name("admin".to_owned())
             .spawn(move || {
                 runtime.block_on(accept(&socket, &router, &stop));
-                // Not waiting for a scrape that is being written for nobody.
+                // A scrape whose connection is closed may still be running: do not wait for it.
                 runtime.shutdown_background();
             })
     }
@@ -116,14 +116,12 @@ fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the port is in use, allowed is a free one (or 0 for any)".to_owned()
-        }
+        io::ErrorKind::AddrInUse => "port already in use".to_owned(),
         io::ErrorKind::PermissionDenied => {
-            "no permission, ports below 1024 need the capability NET_BIND_SERVICE".to_owned()
+            "permission denied (ports below 1024 need the capability NET_BIND_SERVICE)".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => {
-            "this host has no such address, allowed are its own and [::] for all".to_owned()
+            "not an address of this host (use [::] for all)".to_owned()
         }
         _ => error.to_string(),
     }
@@ -149,14 +147,14 @@ async fn accept(socket: &tokio::net::TcpListener, router: &Router, stop: &Stop) 
                 });
             }
             Err(error) => {
-                tracing::debug!(%error, "admin connection not accepted");
+                tracing::debug!(%error, "accepting an admin connection failed");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
-    // Whoever is still being answered when the time is up is cut off.
-    timeout(LAST_ANSWER_TIMEOUT, slots.acquire_many(all))
+    // Connections that are still open after this time are closed.
+    timeout(LAST_RESPONSE_TIMEOUT, slots.acquire_many(all))
         .await
         .ok();
 }
@@ -170,19 +168,19 @@ async fn serve_connection(stream: TcpStream, router: Router, stop: Stop) {
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.wait() => last_answer(connection.as_mut()).await,
-        () = sleep(CONNECTION_LIFETIME) => last_answer(connection.as_mut()).await,
+        () = stop.wait() => last_response(connection.as_mut()).await,
+        () = sleep(CONNECTION_LIFETIME) => last_response(connection.as_mut()).await,
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "admin connection broken off");
+        tracing::debug!(%error, "admin connection failed");
     }
 }
 
 type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
 
-async fn last_answer(mut connection: std::pin::Pin<&mut Connection>) -> Result<(), hyper::Error> {
+async fn last_response(mut connection: std::pin::Pin<&mut Connection>) -> Result<(), hyper::Error> {
     connection.as_mut().graceful_shutdown();
-    timeout(LAST_ANSWER_TIMEOUT, connection)
+    timeout(LAST_RESPONSE_TIMEOUT, connection)
         .await
         .unwrap_or(Ok(()))
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: the families' text, compressed where the reader takes it, in bounded memory.
+//! `/metrics`: the exposition, with gzip if the client accepts it, in bounded memory.
 
 use std::io::Write;
 use std::pin::Pin;
@@ -18,9 +18,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::exposition::{Format, finish};
 
-/// Most scrapes whose text is in memory at a time: two Prometheus servers, and two people looking.
+/// Maximum number of scrapes whose text is in memory: two Prometheus servers and two people.
 const MAX_SCRAPES: usize = 4;
-/// How much of the text is handed to the socket at a time.
+/// Octets of text passed to the socket at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 type WriteMetrics = dyn Fn(Format, &mut Vec<u8>) + Send + Sync;
@@ -28,7 +28,7 @@ type WriteMetrics = dyn Fn(Format, &mut Vec<u8>) + Send + Sync;
 pub(super) struct Scrapes {
     metrics: Arc<WriteMetrics>,
     slots: Arc<Semaphore>,
-    /// Size of the last text, so that the next one grows into the right room at once.
+    /// Size of the last text: the capacity of the next one.
     last_size: Arc<AtomicUsize>,
 }
 
@@ -45,7 +45,7 @@ impl Scrapes {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             return (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many scrapes at a time\n",
+                "too many concurrent scrapes\n",
             )
                 .into_response();
         };
@@ -62,7 +62,7 @@ impl Scrapes {
         let Ok(Ok(text)) = written.await else {
             return (
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "metrics cannot be written\n",
+                "writing the metrics failed\n",
             )
                 .into_response();
         };
@@ -84,7 +84,7 @@ impl Scrapes {
     }
 }
 
-/// All values of a header, which may be sent in several lines (RFC 9110 §5.3).
+/// Joins all values of a header, which may be sent in several lines (RFC 9110 §5.3).
 fn joined(request: &HeaderMap, name: &HeaderName) -> String {
     let values = request
         .get_all(name)
@@ -111,13 +111,13 @@ fn takes_gzip(accept_encoding: &str) -> bool {
 }
 
 fn compressed(text: &[u8]) -> std::io::Result<Vec<u8>> {
-    // Labels repeat so much that the fastest level leaves little to gain.
+    // Labels repeat a lot: higher levels gain little.
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
     encoder.write_all(text)?;
     encoder.finish()
 }
 
-/// A body that keeps its scrape's slot for as long as its text is in memory.
+/// A body that holds the slot of its scrape while the text is in memory.
 struct Text {
     rest: Bytes,
     _slot: OwnedSemaphorePermit,
@@ -146,7 +146,7 @@ mod tests {
     use super::takes_gzip;
 
     #[test]
-    fn gzip_is_used_where_it_is_accepted() {
+    fn gzip_is_used_if_it_is_accepted() {
         for yes in [
             "gzip",
             "deflate, gzip;q=0.5",

@@ -1,20 +1,18 @@
-//! The layers of the settings, each value with the place it came from.
+//! Merges the layers of the settings and keeps the origin of each value.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{Config, ConfigError, Source};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use super::BadSettings;
+use super::sources::{self, Values};
+use crate::exit::BadSettings;
 
-/// Settings by their key, each knowing where it came from.
-type Values = Map<String, Value>;
-
-/// The settings, and the names of environment variables with our prefix that are none.
+/// Returns the settings, and the environment variables with the prefix that name no setting.
 pub(super) fn load<S>(
     file: Option<&Path>,
     env_prefix: &str,
@@ -24,18 +22,14 @@ pub(super) fn load<S>(
 where
     S: Serialize + DeserializeOwned + Default,
 {
-    let known = fields(&S::default())?;
-    let file = file.map_or_else(|| Ok(Values::new()), |path| from_file(path, &known))?;
-    let (environment, unknown) = from_environment(env_prefix, environment, &known)?;
-    let flags = from_flags(&fields(flags)?, &known);
+    let known = sources::fields(&S::default())?;
+    let file = file.map_or_else(|| Ok(Values::new()), |path| sources::file(path, &known))?;
+    let (environment, unknown) = sources::environment(env_prefix, environment, &known)?;
+    let flags = sources::flags(&sources::fields(flags)?, &known);
 
-    let defaults = known
-        .iter()
-        .map(|(key, value)| (key.clone(), plain(value)))
-        .collect();
     let mut builder = Config::builder();
     let mut origins = BTreeMap::new();
-    for layer in [defaults, file, environment, flags] {
+    for layer in [sources::defaults(&known), file, environment, flags] {
         for (key, value) in &layer {
             if let Some(origin) = value.origin() {
                 origins.insert(key.clone(), origin.to_owned());
@@ -47,7 +41,7 @@ where
         .build()
         .map_err(|error| BadSettings::new(error.to_string()))?;
     let settings = layered.clone().try_deserialize().map_err(|error| {
-        BadSettings::new(sentence(&error, &origins, |setting| {
+        BadSettings::new(message(&error, &origins, |setting| {
             let mut only_this = known.clone();
             only_this.insert(setting.to_owned(), Json::String(layered.get(setting).ok()?));
             serde_json::from_value::<S>(Json::Object(only_this)).err()
@@ -69,134 +63,10 @@ impl Source for Layer {
     }
 }
 
-fn fields(settings: &impl Serialize) -> Result<serde_json::Map<String, Json>, BadSettings> {
-    match serde_json::to_value(settings) {
-        Ok(Json::Object(fields)) => Ok(fields),
-        Ok(_) => Err(BadSettings::new(
-            "settings are not a map of names to values",
-        )),
-        Err(error) => Err(BadSettings::new(format!(
-            "settings cannot be layered: {error}"
-        ))),
-    }
-}
-
-fn from_file(path: &Path, known: &serde_json::Map<String, Json>) -> Result<Values, BadSettings> {
-    let name = path.display().to_string();
-    // Read here and not by the crate, which only opens regular files: /dev/stdin is fine as well.
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| BadSettings::new(format!("config: {name:?} cannot be read: {error}")))?;
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
-        return Ok(Values::new());
-    }
-    let values = File::from_str(&text, FileFormat::Yaml)
-        .collect()
-        .map_err(|error| {
-            BadSettings::new(format!(
-                "config: {name:?} is no YAML map of settings: {error}"
-            ))
-        })?;
-    if let Some(key) = values.keys().find(|key| !known.contains_key(*key)) {
-        let allowed = known
-            .keys()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
-        return Err(BadSettings::new(format!(
-            "unknown setting {key:?} in {name:?}: allowed are {allowed}"
-        )));
-    }
-    Ok(values
-        .into_iter()
-        .map(|(key, value)| (key, Value::new(Some(&format!("{name:?}")), value.kind)))
-        .collect())
-}
-
-fn from_environment(
-    prefix: &str,
-    environment: impl Iterator<Item = (OsString, OsString)>,
-    known: &serde_json::Map<String, Json>,
-) -> Result<(Values, Vec<String>), BadSettings> {
-    let (mut values, mut unknown) = (Values::new(), Vec::new());
-    for (variable, value) in environment {
-        let Some(variable) = variable.to_str().filter(|name| name.starts_with(prefix)) else {
-            continue;
-        };
-        let key = variable
-            .strip_prefix(prefix)
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let Some(default) = known.get(&key) else {
-            unknown.push(variable.to_owned());
-            continue;
-        };
-        let value = value.into_string().map_err(|value| {
-            BadSettings::new(format!(
-                "{variable} in the environment is no UTF-8: {value:?}"
-            ))
-        })?;
-        let origin = format!("{variable} in the environment");
-        let kind = if default.is_array() {
-            let items = value
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
-            ValueKind::Array(items.map(|item| Value::new(Some(&origin), item)).collect())
-        } else {
-            ValueKind::String(value)
-        };
-        values.insert(key, Value::new(Some(&origin), kind));
-    }
-    unknown.sort();
-    Ok((values, unknown))
-}
-
-fn from_flags(
-    flags: &serde_json::Map<String, Json>,
-    known: &serde_json::Map<String, Json>,
-) -> Values {
-    flags
-        .iter()
-        .filter(|(key, _)| known.contains_key(*key))
-        .filter(|(_, value)| match value {
-            Json::Null | Json::Bool(false) => false,
-            Json::Array(items) => !items.is_empty(),
-            _ => true,
-        })
-        .map(|(key, value)| {
-            let origin = format!("the flag --{}", key.replace('_', "-"));
-            (key.clone(), Value::new(Some(&origin), plain(value).kind))
-        })
-        .collect()
-}
-
-fn plain(value: &Json) -> Value {
-    let kind = match value {
-        Json::Null => ValueKind::Nil,
-        Json::Bool(value) => ValueKind::Boolean(*value),
-        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(value), _) => ValueKind::U64(value),
-            (None, Some(value)) => ValueKind::I64(value),
-            (None, None) => ValueKind::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => ValueKind::String(text.clone()),
-        Json::Array(items) => ValueKind::Array(items.iter().map(plain).collect()),
-        Json::Object(fields) => ValueKind::Table(
-            fields
-                .iter()
-                .map(|(key, value)| (key.clone(), plain(value)))
-                .collect(),
-        ),
-    };
-    Value::new(None, kind)
-}
-
-/// `max_flows: "many" is not allowed, it takes an integer (from "probe.yaml")`. Of an enum, this
-/// crate does not say what is allowed; `refusal` of that one setting does.
-fn sentence(
+/// For example `max_flows: invalid string "many": must be an integer (from "probe.yaml")`. For an
+/// enum, `config` does not list the variants. `refusal` returns the error of that setting alone,
+/// which does.
+fn message(
     error: &ConfigError,
     origins: &BTreeMap<String, String>,
     refusal: impl Fn(&str) -> Option<serde_json::Error>,
@@ -207,10 +77,7 @@ fn sentence(
             unexpected,
             expected,
             ..
-        } => (
-            key,
-            format!("{unexpected} is not allowed, it takes {expected}"),
-        ),
+        } => (key, format!("invalid {unexpected}: must be {expected}")),
         ConfigError::At {
             key: Some(key),
             error,
@@ -286,7 +153,7 @@ mod tests {
         }
     }
 
-    /// As a clap struct would serialize.
+    /// Serializes like a clap structure.
     #[derive(Default, Serialize)]
     struct Flags {
         config: Option<String>,
@@ -298,13 +165,13 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Given<'a> {
+    struct Sources<'a> {
         file: Option<&'a str>,
         environment: &'a [(&'a str, &'a str)],
         flags: Flags,
     }
 
-    impl Given<'_> {
+    impl Sources<'_> {
         fn load(&self) -> Result<(Settings, Vec<String>), String> {
             let file = self.file.map(|text| {
                 let mut file = tempfile::Builder::new().suffix(".conf").tempfile().unwrap();
@@ -329,23 +196,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_the_defaults() {
+    fn without_any_source_the_defaults_hold() {
         assert_eq!(
-            Given::default().load().unwrap(),
+            Sources::default().load().unwrap(),
             (Settings::default(), Vec::new())
         );
         for file in ["", "\n# only a comment\n"] {
-            let given = Given {
+            let sources = Sources {
                 file: Some(file),
-                ..Given::default()
+                ..Sources::default()
             };
-            assert_eq!(given.load().unwrap().0, Settings::default());
+            assert_eq!(sources.load().unwrap().0, Settings::default());
         }
     }
 
     #[test]
-    fn each_layer_wins_over_the_one_below() {
-        let given = Given {
+    fn each_layer_overrides_the_one_below() {
+        let sources = Sources {
             file: Some(
                 "max_flows: 1\nbuffer: 1MiB\nidle_timeout: 5s\nnode_name: file\nbiflow: true",
             ),
@@ -368,7 +235,7 @@ mod tests {
             biflow: true,
             ..Settings::default()
         };
-        assert_eq!(given.load().unwrap().0, expected);
+        assert_eq!(sources.load().unwrap().0, expected);
     }
 
     #[test]
@@ -379,7 +246,7 @@ mod tests {
                 interface,
                 ..Flags::default()
             };
-            Given {
+            Sources {
                 file,
                 environment,
                 flags,
@@ -398,8 +265,8 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_a_service_injects_are_left_alone_and_typos_are_reported() {
-        let given = Given {
+    fn variables_that_a_service_injects_are_ignored_and_typos_are_reported() {
+        let sources = Sources {
             environment: &[
                 ("KIPFIX_PROBE_PORT", "tcp://10.96.0.7:4739"),
                 ("KIPFIX_PORT", "tcp://10.96.0.7:4739"),
@@ -407,27 +274,27 @@ mod tests {
                 ("KIPFIX_PROBE__MAX_FLOW", "1"),
                 ("PATH", "/bin"),
             ],
-            ..Given::default()
+            ..Sources::default()
         };
         let unknown = vec!["KIPFIX_PROBE__MAX_FLOW".to_owned()];
-        assert_eq!(given.load().unwrap(), (Settings::default(), unknown));
+        assert_eq!(sources.load().unwrap(), (Settings::default(), unknown));
     }
 
     #[test]
-    fn an_unknown_key_in_the_file_is_named_with_what_is_allowed() {
-        let refused = Given {
+    fn the_error_for_an_unknown_key_lists_the_allowed_ones() {
+        let refused = Sources {
             file: Some("max_flow: 1"),
-            ..Given::default()
+            ..Sources::default()
         }
         .refused();
         assert_eq!(
             refused,
-            "unknown setting \"max_flow\" in \"FILE\": allowed are admin, biflow, buffer, families, \
+            "unknown setting \"max_flow\" in \"FILE\": must be one of admin, biflow, buffer, families, \
              idle_timeout, interface, kubernetes, log_format, max_flows, node_name, observation_domain"
         );
-        let refused = Given {
+        let refused = Sources {
             file: Some("families: [{name: x, label: [y]}]"),
-            ..Given::default()
+            ..Sources::default()
         }
         .refused();
         assert_eq!(
@@ -437,38 +304,38 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_allowed_is_named_with_its_setting_and_its_place() {
+    fn the_error_for_an_invalid_value_has_its_setting_and_its_origin() {
         let file = |text| {
-            Given {
+            Sources {
                 file: Some(text),
-                ..Given::default()
+                ..Sources::default()
             }
             .refused()
         };
         let environment = |key, value| {
-            Given {
+            Sources {
                 environment: &[(key, value)],
-                ..Given::default()
+                ..Sources::default()
             }
             .refused()
         };
         assert_eq!(
             file("max_flows: many"),
-            "max_flows: string \"many\" is not allowed, it takes an integer (from \"FILE\")"
+            "max_flows: invalid string \"many\": must be an integer (from \"FILE\")"
         );
         assert_eq!(
             file("idle_timeout: 15"),
-            "idle_timeout: \"15\" is no duration: allowed are numbers with ms, s, m, h or d, such as \
+            "idle_timeout: invalid duration \"15\": must be numbers with ms, s, m, h or d, such as \
              100ms, 60s, 1h30m (from \"FILE\")"
         );
         assert_eq!(
             environment("KIPFIX_PROBE__BUFFER", "32 potatoes"),
-            "buffer: \"32 potatoes\" is no size: allowed are bytes, or a number with K, M or G \
-             (powers of 1024), such as 1400, 64K, 32MiB (from KIPFIX_PROBE__BUFFER in the environment)"
+            "buffer: invalid size \"32 potatoes\": must be bytes, or a number with K, M or G (powers \
+             of 1024), such as 1400, 64K, 32MiB (from KIPFIX_PROBE__BUFFER in the environment)"
         );
         assert_eq!(
             environment("KIPFIX_PROBE__LOG_FORMAT", "xml"),
-            "log_format: \"xml\" is no log format: allowed are text, json \
+            "log_format: invalid log format \"xml\": must be text or json \
              (from KIPFIX_PROBE__LOG_FORMAT in the environment)"
         );
         assert_eq!(
@@ -478,13 +345,14 @@ mod tests {
         );
         assert_eq!(
             environment("KIPFIX_PROBE__ADMIN", "localhost"),
-            "admin: \"localhost\" is no address to listen on: allowed is ADDRESS:PORT, such as \
-             127.0.0.1:8080, [::]:8080 for all (from KIPFIX_PROBE__ADMIN in the environment)"
+            "admin: invalid listen address \"localhost\": must be ADDRESS:PORT, such as \
+             127.0.0.1:8080, or [::]:8080 for all addresses (from KIPFIX_PROBE__ADMIN in the \
+             environment)"
         );
     }
 
     #[test]
-    fn a_file_that_is_no_yaml_map_is_refused() {
+    fn a_file_that_is_not_a_yaml_map_is_refused() {
         for text in [
             "[1, 2]",
             "just words",
@@ -492,13 +360,13 @@ mod tests {
             "a: [",
             "max_flows: 1\nmax_flows: 2",
         ] {
-            let refused = Given {
+            let refused = Sources {
                 file: Some(text),
-                ..Given::default()
+                ..Sources::default()
             }
             .refused();
             assert!(
-                refused.starts_with("config: \"FILE\" is no YAML map"),
+                refused.starts_with("invalid config file \"FILE\": must be a YAML map"),
                 "{text:?}: {refused}"
             );
         }
@@ -510,18 +378,18 @@ mod tests {
         );
         assert_eq!(
             absent.unwrap_err().to_string(),
-            "config: \"/nowhere/probe.yaml\" cannot be read: No such file or directory (os error 2)"
+            "cannot read the config file \"/nowhere/probe.yaml\": No such file or directory (os error 2)"
         );
     }
 
     #[test]
-    fn what_check_prints_is_a_file_with_the_same_settings() {
+    fn the_output_of_check_is_a_file_with_the_same_settings() {
         let settings = Settings {
             interface: vec![
                 "eth*".into(),
                 "yes".into(),
                 "1".into(),
-                "a \"b\" \\ #\n\u{7f}é".into(),
+                "a \"b\" \\ #\n\u{7f}\u{85}\u{feff}é".into(),
             ],
             node_name: Some("null".into()),
             families: vec![
@@ -538,9 +406,9 @@ mod tests {
         };
         let text = yaml::text(&settings).unwrap();
         assert_eq!(
-            Given {
+            Sources {
                 file: Some(&text),
-                ..Given::default()
+                ..Sources::default()
             }
             .load()
             .unwrap()

@@ -1,4 +1,4 @@
-//! Where to listen, as a setting.
+//! A listen address as a setting.
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::BadSettings;
 
-/// An IP address of this host and a port: `127.0.0.1:9473`; `[::]:8080` is every address, IPv4 too. An IPv6
-/// address may stand without its brackets, as Kubernetes gives the one of a node.
+/// An IP address of this host and a port, such as `127.0.0.1:9473`. `[::]:8080` listens on all
+/// addresses, including IPv4. The brackets of an IPv6 address are optional, because Kubernetes
+/// reports node addresses without them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ListenAddress(pub SocketAddr);
@@ -26,8 +27,8 @@ impl FromStr for ListenAddress {
         let address = text.parse().ok().or_else(bare);
         address.map(Self).ok_or_else(|| {
             BadSettings::new(format!(
-                "{text:?} is no address to listen on: allowed is ADDRESS:PORT, such as \
-                 127.0.0.1:8080, [::]:8080 for all"
+                "invalid listen address {text:?}: must be ADDRESS:PORT, such as 127.0.0.1:8080, or \
+                 [::]:8080 for all addresses"
             ))
         })
     }

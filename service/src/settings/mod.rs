@@ -1,12 +1,17 @@
-//! Settings: defaults < file < environment < flags. One name everywhere: the flag `--max-flows` is the
-//! key `max_flows` in the YAML file and `KIPFIX_PROBE__MAX_FLOWS` in the environment.
+//! Settings from defaults, a file, the environment and flags; later sources override earlier ones.
+//! The flag `--max-flows` is the key `max_flows` in the YAML file and `KIPFIX_PROBE__MAX_FLOWS` in
+//! the environment.
 //!
-//! What cannot be is refused in one sentence that names the setting, the value, where it came from and
-//! what is allowed. Checks between settings are the owner's, after [`load`].
+//! An invalid value gives one sentence with the setting, the value, its origin and the allowed
+//! values. The daemons check combinations of settings after [`load`].
+//!
+//! The `config` crate merges the layers and converts scalars (`"5"` from the environment is a number
+//! where a number is expected). YAML is parsed by `serde-saphyr`, like the inventory file.
 
 mod layers;
 mod listen_address;
 mod size;
+mod sources;
 mod span;
 mod yaml;
 
@@ -18,37 +23,25 @@ use serde::de::DeserializeOwned;
 
 use crate::exit::Failure;
 
+pub use crate::exit::BadSettings;
 pub use listen_address::ListenAddress;
 pub use size::Size;
 pub use span::Span;
 
-/// A sentence that names the setting, the value and what is allowed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadSettings(String);
-
-impl BadSettings {
-    /// From the sentence: no capital at its start, no full stop at its end.
-    #[must_use]
-    pub fn new(sentence: impl Into<String>) -> Self {
-        Self(sentence.into())
-    }
-}
-
-/// Layers the settings of the daemon `name`.
+/// Loads the settings of the daemon `name`.
 ///
-/// - `S::default()` serializes to a map of *all* settings: what is not in it is unknown, so an absent
-///   value is a `null`, never a skipped field. A field that serializes to a list can be repeated.
-/// - `file` is YAML with those keys; an unknown key is an error. An empty file changes nothing.
-/// - Environment variables are those that begin with `env_prefix`; lists are separated by commas. An
-///   unknown name is only warned about on stderr, since others inject variables too.
-/// - `flags` is the parsed command line. `None`, `false` and the empty list mean "not given"; a field
-///   that is no setting (`config`, `check`) is passed over.
+/// - `S::default()` serializes to a map of *all* settings. An absent value must be `null`, not a
+///   skipped field. A field that serializes to a list can be repeated.
+/// - `file` is YAML with those keys. An unknown key is an error. An empty file is valid.
+/// - Environment variables start with `env_prefix`. Lists are separated by commas. An unknown name
+///   is a warning on stderr, because Kubernetes injects variables, too.
+/// - `flags` is the parsed command line. `None`, `false` and the empty list mean "not set". Fields
+///   that are not settings (`config`, `check`) are ignored.
 ///
-/// Each layer replaces a list as a whole.
+/// A list replaces the list of the layer below.
 ///
 /// # Errors
-/// The sentence for the first thing that is not allowed.
+/// For the first value that is not allowed.
 pub fn load<S>(
     name: &str,
     file: Option<&Path>,
@@ -62,17 +55,17 @@ where
     let (settings, unknown) = layers::load(file, env_prefix, environment, flags)?;
     for variable in unknown {
         let line =
-            format!("{name}: warning: {variable} in the environment names no setting, ignored\n");
-        // Logs are not started yet: their format is a setting. A closed stderr is nobody to warn.
+            format!("{name}: warning: ignoring environment variable {variable}: unknown setting\n");
+        // Logging has not started: its format is a setting. A closed stderr is not an error.
         std::io::stderr().write_all(line.as_bytes()).ok();
     }
     Ok(settings)
 }
 
-/// Prints the effective settings on stdout, for `--check`, as YAML that is a valid file again.
+/// Prints the effective settings on stdout, for `--check`. The output is a valid settings file.
 ///
 /// # Errors
-/// stdout cannot be written, e.g. a full disk; a reader that closed it early is none.
+/// If stdout cannot be written, e.g. because the disk is full. A closed pipe is not an error.
 pub fn print<S: Serialize>(settings: &S) -> Result<(), Failure> {
     let text = yaml::text(settings).map_err(anyhow::Error::from)?;
     let mut out = std::io::stdout().lock();

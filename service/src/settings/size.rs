@@ -1,4 +1,4 @@
-//! A number of bytes, as a setting.
+//! A number of bytes as a setting.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,13 +19,13 @@ const UNITS: [(&str, &str, u64); 3] = [
 ];
 
 impl Size {
-    /// From bytes.
+    /// Creates a size from bytes.
     #[must_use]
     pub const fn from_bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// In bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {
         self.0
@@ -53,8 +53,8 @@ impl FromStr for Size {
             .map(Self)
             .ok_or_else(|| {
                 BadSettings::new(format!(
-                    "{text:?} is no size: allowed are bytes, or a number with K, M or G \
-                     (powers of 1024), such as 1400, 64K, 32MiB"
+                    "invalid size {text:?}: must be bytes, or a number with K, M or G (powers of \
+                     1024), such as 1400, 64K, 32MiB"
                 ))
             })
     }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused() {
+    fn an_invalid_size_is_refused() {
         for text in [
             "",
             "K",

@@ -1,4 +1,4 @@
-//! A span of time, as a setting.
+//! A duration as a setting.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BadSettings;
 
-/// A duration in whole milliseconds: `100ms`, `60s`, `5m`, `1h30m`, `2d`. The unit is never left out.
+/// A duration in whole milliseconds: `100ms`, `60s`, `5m`, `1h30m`, `2d`. The unit is required.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(Duration);
@@ -23,19 +23,19 @@ const UNITS: [(&str, u64); 5] = [
 ];
 
 impl Span {
-    /// From seconds.
+    /// Creates a duration from seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// From milliseconds.
+    /// Creates a duration from milliseconds.
     #[must_use]
     pub const fn from_millis(milliseconds: u64) -> Self {
         Self(Duration::from_millis(milliseconds))
     }
 
-    /// As the standard library's duration.
+    /// Returns it as the standard library's duration.
     #[must_use]
     pub const fn duration(self) -> Duration {
         self.0
@@ -54,14 +54,14 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, BadSettings> {
         milliseconds(text).map(Self::from_millis).ok_or_else(|| {
             BadSettings::new(format!(
-                "{text:?} is no duration: allowed are numbers with ms, s, m, h or d, such as \
-                 100ms, 60s, 1h30m"
+                "invalid duration {text:?}: must be numbers with ms, s, m, h or d, such as 100ms, \
+                 60s, 1h30m"
             ))
         })
     }
 }
 
-/// The sum of number and unit pairs; `None` where there is none, or it is out of range.
+/// Adds up pairs of number and unit. `None` if the text has another form or the sum overflows.
 fn milliseconds(text: &str) -> Option<u64> {
     let (mut sum, mut rest) = (0u64, text);
     loop {

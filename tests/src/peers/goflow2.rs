@@ -1,4 +1,4 @@
-//! goflow2, which writes JSON.
+//! goflow2, with JSON output.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,22 +13,22 @@ use crate::flows::Flows;
 use crate::program::{self, Running, free_udp_port};
 use crate::skip;
 
-/// goflow2 in the background, writing what it gets.
+/// A running goflow2.
 pub struct Goflow2 {
     running: Running,
     folder: tempfile::TempDir,
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
 }
 
 impl Goflow2 {
-    /// The program (`tests/go_program.sh`); `None`, said by [`skip`], where it is not here and cannot be built.
+    /// The program (`tests/go_program.sh`). Calls [`skip`] and returns `None` if it cannot be built.
     pub fn program(test: &str) -> Option<PathBuf> {
         let built = program::built_by("go_program.sh goflow2");
         built.map_err(|reason| skip(test, &reason)).ok()
     }
 
-    /// Starts it. One worker reads in order; several may read records while another one reads their template.
+    /// Starts it with one worker, which reads in order: several could read records before their template.
     pub fn start(program: &PathBuf) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_udp_port();
@@ -47,14 +47,13 @@ impl Goflow2 {
         }
     }
 
-    /// Ends it: every record as it wrote it, but for when it received it, sorted.
+    /// Stops it and returns its records, sorted, without the time of reception.
     pub fn records(self) -> Vec<Value> {
-        // What is still in its socket buffer is read before it notices the signal.
-        std::thread::sleep(Duration::from_millis(500));
+        program::wait_for_udp_read(self.running.pid(), self.port);
         self.running.interrupt(Duration::from_secs(20));
         let text = std::fs::read_to_string(self.folder.path().join("flows.json"));
         let text = text.expect("it wrote");
-        // One object behind the other, whatever is between them.
+        // A sequence of JSON objects with any separators.
         let objects = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
         let mut records: Vec<Value> = objects
             .map(|record| {
@@ -67,7 +66,7 @@ impl Goflow2 {
         records
     }
 
-    /// Ends it: what it read.
+    /// Stops it and returns what it received.
     pub fn finish(self) -> Reading {
         let mut flows = Flows::default();
         let mut numbers = BTreeSet::new();
@@ -91,7 +90,7 @@ impl Goflow2 {
             let key = (ends.0, ends.1, protocol, ports.0, ports.1);
             flows.add(key, number("packets"), number("bytes"));
             numbers.insert(number("sequence_num"));
-            // Times of flows are those of the capture, not of today.
+            // The times of flows are those of the capture.
             let start = number("time_flow_start_ns") / 1_000_000_000;
             assert!((1_600_000_000..1_800_000_000).contains(&start), "{record}");
         }

@@ -1,4 +1,4 @@
-//! ipfixDump of libfixbuf, which reads files and streams.
+//! ipfixDump of libfixbuf.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{Reading, Sequence};
 use crate::program;
 
-/// What ipfixDump reads out of an IPFIX file.
+/// Reads an IPFIX file with ipfixDump.
 pub fn ipfix_dump(file: &Path) -> Reading {
     let output = program::output(Command::new("ipfixDump").arg("--in").arg(file));
     let dump = String::from_utf8_lossy(&output.stdout);
@@ -14,7 +14,7 @@ pub fn ipfix_dump(file: &Path) -> Reading {
     let values = |name: &str| -> Vec<u64> {
         let values = dump.lines().filter_map(|line| {
             let (before, value) = line.split_once(name)?;
-            // Not the reverse elements, nor the names in templates.
+            // Without reverse elements and names in templates.
             let own = !before.ends_with("reverse");
             own.then(|| value.rsplit(':').next()?.trim().parse::<u64>().ok())?
         });

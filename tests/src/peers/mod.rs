@@ -1,6 +1,4 @@
-//! Other people's collectors: what they read of flow export.
-//!
-//! Each is started, told where to listen, and ended; then it says what it has.
+//! Third-party collectors and their results.
 
 mod goflow2;
 mod ipfix_dump;
@@ -22,21 +20,21 @@ use crate::flows::Flows;
 use crate::program::is_installed;
 use crate::skip;
 
-/// What a peer read.
+/// The result of a peer.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// Flow records.
     pub records: u64,
-    /// Packets and octets of all of them.
+    /// Total packets and octets.
     pub totals: (u64, u64),
-    /// The same for every flow, by those that show flows.
+    /// Packets and octets per flow, if the peer reports them.
     pub flows: Option<Flows>,
-    /// What it says of sequence numbers.
+    /// Its report on sequence numbers.
     pub sequence: Sequence,
 }
 
 impl Reading {
-    /// What was read of every flow.
+    /// Sums per flow.
     fn of_flows(records: u64, flows: Flows, sequence: Sequence) -> Self {
         Self {
             records,
@@ -47,19 +45,19 @@ impl Reading {
     }
 }
 
-/// What a peer says of the sequence numbers of Messages.
+/// The report of a peer on sequence numbers of Messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sequence {
-    /// Nothing.
+    /// No report.
     #[default]
     Untold,
-    /// How often one was not what it expected.
+    /// Number of unexpected values.
     Failures(u64),
-    /// Which ones it read.
+    /// The values.
     Numbers(BTreeSet<u64>),
 }
 
-/// True, and said, where one of these programs is not installed.
+/// Calls [`skip`] and returns true if a program is not installed.
 pub fn missing(test: &str, programs: &[&str]) -> bool {
     let absent = programs.iter().find(|program| !is_installed(program));
     if let Some(program) = absent {
@@ -68,8 +66,7 @@ pub fn missing(test: &str, programs: &[&str]) -> bool {
     absent.is_some()
 }
 
-/// The version that a program says it has, of what it prints when asked: the first word that begins with a digit,
-/// or with a v and a digit.
+/// The version in the output of a program: the first word that starts with a digit, or with v and a digit.
 pub fn version(program: &str, flag: &str) -> String {
     let asked = std::process::Command::new(program).arg(flag).output();
     let output = asked.unwrap_or_else(|e| panic!("{program} {flag}: {e}"));
@@ -81,7 +78,7 @@ pub fn version(program: &str, flag: &str) -> String {
         word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit())
     };
     let word = words.find(begins).unwrap_or_default();
-    // Builds and their commits are nobody's business.
+    // Without the identification of the build.
     let release = word.split(['-', '+', '~']).next().unwrap_or_default();
     release.trim_matches(['v', '.']).to_owned()
 }

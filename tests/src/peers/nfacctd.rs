@@ -1,4 +1,4 @@
-//! nfacctd of pmacct, which sums up.
+//! nfacctd of pmacct, with sums as output.
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -10,17 +10,16 @@ use super::{Reading, Sequence};
 use crate::flows::Flows;
 use crate::program::{self, Running, free_udp_port};
 
-/// nfacctd in the background, to write its sums at its end.
+/// A running nfacctd. It writes its sums at its end.
 pub struct Nfacctd {
     running: Running,
     folder: tempfile::TempDir,
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
 }
 
 impl Nfacctd {
-    /// Starts it; `more` are further lines of its settings. It can be sent to after
-    /// [`settle`](Self::settle).
+    /// Starts it with additional lines in its configuration. It is ready after [`settle`](Self::settle).
     pub fn start(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_udp_port();
@@ -29,7 +28,7 @@ impl Nfacctd {
             "daemonize: false".to_owned(),
             "nfacctd_ip: 127.0.0.1".to_owned(),
             format!("nfacctd_port: {port}"),
-            // It says where sequence numbers are not what it expects.
+            // It logs unexpected sequence numbers.
             "nfacctd_disable_checks: false".to_owned(),
             "plugins: print".to_owned(),
             "aggregate: src_host, dst_host, src_port, dst_port, proto, flows".to_owned(),
@@ -54,15 +53,14 @@ impl Nfacctd {
         }
     }
 
-    /// Waits until nfacctds that were started before are ready: their plugin is another process, which has no
-    /// sign of that.
+    /// Waits until nfacctd is ready. Its plugin is a separate process that does not report it.
     pub fn settle() {
         std::thread::sleep(Duration::from_secs(2));
     }
 
-    /// Interrupts it, upon which it writes what it has: what it read.
+    /// Interrupts it and returns what it received.
     pub fn finish(self) -> Reading {
-        std::thread::sleep(Duration::from_millis(500));
+        program::wait_for_udp_read(self.running.pid(), self.port);
         self.running.interrupt(Duration::from_secs(20));
         let text = written(&self.folder.path().join("sums"));
         let log = std::fs::read(self.folder.path().join("log")).expect("its log");
@@ -96,7 +94,7 @@ impl Nfacctd {
     }
 }
 
-/// What its writer, another process, has written once it is done.
+/// Waits for the output of its writer process.
 fn written(path: &PathBuf) -> String {
     let mut length = 0;
     let done = program::eventually(Duration::from_secs(20), || {

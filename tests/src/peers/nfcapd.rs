@@ -1,23 +1,22 @@
-//! nfcapd of nfdump, which stores, and nfdump, which shows what was stored.
+//! nfcapd and nfdump.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use super::{Reading, Sequence};
 use crate::flows::Flows;
 use crate::program::{self, Running, free_udp_port};
 
-/// nfcapd in the background, storing what it gets.
+/// A running nfcapd.
 pub struct Nfcapd {
     folder: tempfile::TempDir,
     running: Running,
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
 }
 
-/// What nfcapd stored.
+/// The records that nfcapd stored.
 pub struct NfcapdReading {
     folder: tempfile::TempDir,
 }
@@ -39,10 +38,9 @@ impl Nfcapd {
         }
     }
 
-    /// Ends it.
+    /// Stops it.
     pub fn finish(self) -> NfcapdReading {
-        // What is still in its socket buffer is read before it notices the signal.
-        std::thread::sleep(Duration::from_millis(500));
+        program::wait_for_udp_read(self.running.pid(), self.port);
         self.running.terminate();
         NfcapdReading {
             folder: self.folder,
@@ -51,17 +49,17 @@ impl Nfcapd {
 }
 
 impl NfcapdReading {
-    /// The folder of what it stored.
+    /// The directory of its files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The sums of every flow.
+    /// Sums per flow.
     pub fn flows(&self) -> Flows {
         Flows::of_nfdump(self.folder())
     }
 
-    /// A line of nfdump's for each record, in a format of its (`%sa` …), sorted, without blanks.
+    /// One line of nfdump per record in a format (`%sa` …), sorted, without blanks.
     pub fn lines(&self, format: &str) -> BTreeSet<String> {
         let mut nfdump = Command::new("nfdump");
         nfdump.args(["-6", "-q", "-N", "-o", &format!("fmt:{format}"), "-R"]);
@@ -69,7 +67,7 @@ impl NfcapdReading {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// All of it.
+    /// Summarises the records.
     pub fn reading(&self) -> Reading {
         let mut summary = Command::new("nfdump");
         let summary = program::text(summary.arg("-I").arg("-R").arg(self.folder()));

@@ -1,4 +1,4 @@
-//! OpenSSL, which takes off the encryption.
+//! OpenSSL as a TLS server.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use crate::certificates::Certificates;
 use crate::program::{self, Running};
 
-/// Takes one connection of somebody who has a certificate, and writes what it brings into a file. `more`: arguments
-/// of `openssl s_server`.
+/// Accepts one connection with a client certificate and writes its data into a file. `more`: arguments of `openssl
+/// s_server`.
 ///
 /// # Panics
-/// It does not listen.
+/// If it does not listen.
 pub fn openssl(certificates: &Certificates, port: u16, more: &[&str], out: &Path) -> Running {
     let mut server = Command::new("openssl");
     server
@@ -27,7 +27,7 @@ pub fn openssl(certificates: &Certificates, port: u16, more: &[&str], out: &Path
         server.arg(flag).arg(certificates.path(name));
     }
     server.stdout(File::create(out).expect("a file"));
-    // At the end of its input it would leave.
+    // It exits at the end of its standard input.
     server.stdin(Stdio::piped()).stderr(Stdio::null());
     let running = Running::start(&mut server);
     program::wait_for_tcp(running.pid(), port);

@@ -1,4 +1,4 @@
-//! tshark, which dissects.
+//! tshark.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use super::{Reading, Sequence};
 use crate::program;
 
-/// How severe it is what tshark calls a warning; what is malformed is an error, which is more.
+/// Severity of warnings in tshark. Malformed packets are errors, which is higher.
 const WARNING: u64 = 0x0060_0000;
 
-/// What tshark reads out of a capture of export to port 4739; panics where it finds anything wrong but sequence
-/// numbers, of which it tells in what it returns.
+/// Reads a capture of export to port 4739 with tshark. Panics if it reports a problem, except for sequence numbers,
+/// which are part of the result.
 pub fn tshark(capture: &Path) -> Reading {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(capture);
@@ -65,7 +65,7 @@ pub fn tshark(capture: &Path) -> Reading {
             _ => panic!("{}: {complaint}", capture.display()),
         }
     }
-    // It follows those of IPFIX and NetFlow v9 alone.
+    // It checks those of IPFIX and NetFlow v9 only.
     reading.sequence = match of_version_5.is_empty() {
         true => Sequence::Failures(unexpected),
         false => Sequence::Numbers(of_version_5),

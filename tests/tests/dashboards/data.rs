@@ -93,7 +93,7 @@ fn every_query_of_dashboards_and_rules_finds_data() {
     assert!(!prometheus.query(away).is_empty());
 }
 
-/// The PromQL that README and the pages of `docs/` show.
+/// The PromQL in README and the pages of `docs/`.
 fn questions() -> Vec<(String, String)> {
     let pages = std::fs::read_dir(page("docs")).unwrap();
     let mut pages: Vec<PathBuf> = pages
@@ -114,8 +114,7 @@ fn questions() -> Vec<(String, String)> {
     questions
 }
 
-/// The patterns by which `docs/troubleshooting.md` looks at a stage, each alternative by itself, and the
-/// port of who is asked.
+/// The patterns of `docs/troubleshooting.md`, one per alternative, and the port of the daemon.
 fn greps(pair: &Pair) -> Vec<(u16, String)> {
     let page = std::fs::read_to_string(page("docs/troubleshooting.md")).unwrap();
     let mut patterns = Vec::new();

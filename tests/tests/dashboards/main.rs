@@ -4,6 +4,7 @@
 
 mod data;
 mod form;
+mod increase;
 mod pair;
 mod prometheus;
 mod rules;

@@ -8,7 +8,7 @@ use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_po
 use kipfix_tests::scrape::{body, get};
 use kipfix_tests::traffic;
 
-/// Clients and servers of the test traffic on two nodes, in two zones; one server is nobody's.
+/// Clients and servers of the test traffic on two nodes in two zones. One server is external.
 const INVENTORY: &str = "
 nodes:
   - {name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
@@ -18,7 +18,7 @@ pods:
   - {name: cart-1, namespace: shop, addresses: [10.1.1.1, 10.1.1.2], node: node-a, workload: {kind: StatefulSet, name: cart}}
 ";
 
-/// An API server that is away: what the collector says of its watches is there all the same.
+/// An unreachable API server: the metrics of watches exist.
 const NOBODY: &str = "
 apiVersion: v1
 kind: Config
@@ -59,7 +59,7 @@ impl Pair {
                 .arg("--inventory")
                 .arg(file("inventory.yaml", INVENTORY.as_bytes()))
                 .args(["--inventory-wait", "100ms", "--attribution-wait", "100ms"])
-                .args(["--observer-wait", "100ms", "--cidr", "10.1.2.0/24=office"])
+                .args(["--observer-wait", "1s", "--cidr", "10.1.2.0/24=office"])
                 .args(["--preset", "workloads", "--preset", "nodes"])
                 .args(["--preset", "zones", "--preset", "external"])
                 .stderr(Stdio::null()),

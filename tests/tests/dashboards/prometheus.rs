@@ -30,7 +30,7 @@ impl Prometheus {
             settings += &format!("  - {}\n", Value::from(file.display().to_string()));
         }
         settings += "scrape_configs:\n";
-        // As from discovery in Kubernetes. Job and address it has by itself.
+        // The labels of discovery in Kubernetes, except for job and instance.
         let labels = TARGET_LABELS
             .iter()
             .filter(|label| !["job", "instance"].contains(label));

@@ -1,5 +1,5 @@
-//! Dashboards of Grafana, from `grafana/source/*.yaml`: what differs from panel to panel is said there,
-//! what is alike is said here.
+//! Generates the Grafana dashboards from `grafana/source/*.yaml`, which has the differences between panels. The
+//! common parts are here.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ struct Dashboard {
     rows: Vec<Row>,
 }
 
-/// What can be chosen at the top; the data source always can.
+/// Variables of a dashboard, in addition to the data source.
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Variable {
@@ -52,16 +52,16 @@ struct Panel {
     queries: Vec<Query>,
     #[serde(default)]
     stack: bool,
-    /// At and above the first value it is fair, at and above the second good.
+    /// Thresholds: fair from the first value on, good from the second.
     good: Option<[f64; 2]>,
-    /// At and above the first value it is doubtful, at and above the second bad.
+    /// Thresholds: doubtful from the first value on, bad from the second.
     bad: Option<[f64; 2]>,
-    /// Tables: label → head of its column, from left to right.
+    /// Tables: label → title of its column, from left to right.
     #[serde(default)]
     columns: Vec<BTreeMap<String, String>>,
-    /// Tables: head of the column that sorts them, ascending; where none is said, the value does, descending.
+    /// Tables: title of the column for ascending order. Default: descending order by value.
     sort: Option<String>,
-    /// Tables: head of a column of namespaces → uid of the dashboard that a click on a cell opens.
+    /// Tables: title of a column of namespaces → uid of the dashboard for its links.
     #[serde(default)]
     drill: BTreeMap<String, String>,
 }
@@ -159,7 +159,7 @@ impl Dashboard {
 impl Variable {
     fn json(self) -> Value {
         match self {
-            // Self-metrics need not have the label, so all is `.*`, which is none as well.
+            // Self-metrics may not have the label: `.*` also matches without it.
             Self::Cluster => choice("cluster", "Cluster", "kipfix_bytes_total", "cluster"),
             Self::Namespace => choice(
                 "namespace",
@@ -291,7 +291,7 @@ impl Panel {
     fn time_series(&self) -> Value {
         let stacking = if self.stack { "normal" } else { "none" };
         let fill = if self.stack { 30 } else { 5 };
-        // Ends without a namespace are nodes and networks, by their name, and what is outside.
+        // Endpoints without a namespace are nodes and networks with their name, and external addresses.
         let rename = |from, to| json!({"id": "renameByRegex", "options": {"regex": from, "renamePattern": to}});
         let of_workloads = |query: &Query| query.legend.contains("}}/{{");
         let transformations = if self.queries.iter().any(of_workloads) {

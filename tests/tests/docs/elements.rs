@@ -1,4 +1,4 @@
-//! `docs/elements.md`: Information Elements that the probe sends and that the collector understands.
+//! `docs/elements.md`: the Information Elements that the probe exports and the collector reads.
 
 use std::path::Path;
 
@@ -12,34 +12,38 @@ const HEAD: &str = "\
 
 Generated from the code by `make docs`, from the IANA registry and the public enterprise registries in `flowproto/registry/`.
 
-## What the probe sends
+## Export of the probe
 
-IPFIX (RFC 7011). A record goes out under the template that has just the fields it needs: addresses of its family, interfaces where they are
-known, a tunnel's elements where there is one, translated addresses where there are some. Templates have the numbers from 257 on. Template 256 is an options
-template that says who exports: `observationDomainId` (149) as its scope, `observationDomainName` (300, the node's name) and
-`exporterIPv4Address` or `exporterIPv6Address` (130, 131).
+IPFIX (RFC 7011). The template of a record has exactly the fields of the record: the addresses of its family, interfaces if they are known,
+and the elements of a tunnel if there is one. Template ids start at 257. Template 256 is an options template that identifies the exporter:
+`observationDomainId` (149) as its scope, `observationDomainName` (300, the name of the node) and `exporterIPv4Address` or
+`exporterIPv6Address` (130, 131).
 ";
 
 const READ: &str = "
-## What the collector understands
+## Elements that the collector reads
 
-IPFIX, and NetFlow v9 by the same numbers; v5 and v7 have a fixed layout. These elements become part of a flow record, so they count, or
-decide who it was. Where an exporter sends a quantity twice (deltas and totals, before and after a middlebox) one of them
-counts, never the sum. Reverse elements of biflows (RFC 5103) have the numbers of their forward ones under PEN 29305.
-Options data are read for sampling (34, 50, 305, 306, with 48 or 302), for the exporter's name and address (300, 130, 131) and its start (160).
+IPFIX, and NetFlow v9 with the same numbers. v5 and v7 have a fixed layout. These elements become part of a flow record and affect counting or
+attribution. If an exporter reports a quantity twice (deltas and totals, before and after a middlebox), one of them is
+counted, not the sum. Reverse elements of biflows (RFC 5103) have the numbers of the forward elements under PEN 29305.
+From options data, the collector reads sampling (34, 50, 305, 306, with 48 or 302), the name and address of the exporter (300, 130, 131) and
+its start time (160).
 ";
 
 const NAMED: &str = "
-## What the flow log names
+## Elements in the flow log
 
-Every element of every record is in the flow log, read or not. Those of these registries have their name and type there; any other
-is `PEN:ID` with its value in hexadecimal digits.
+The flow log contains every element of every record. Elements of these registries have their name and type. Others are `PEN:ID` with the
+value in hexadecimal digits.
 ";
 
 pub(crate) fn page() -> String {
     let mut text = HEAD.to_owned() + "\n";
+    // Translated addresses are sent by --forward of the collector only.
+    let is_translation = |id: u16| matches!(id, 225..=228 | 281 | 282);
     let rows: Vec<Vec<String>> = exporter::fields()
         .into_iter()
+        .filter(|field| field.enterprise != 0 || !is_translation(field.id))
         .map(|field| {
             let element = flowproto::element::find(field.enterprise, field.id);
             let name = element.map_or("", |element| element.name);
@@ -103,7 +107,7 @@ fn names(enterprise: u32, id: u16, name: &str) -> Vec<String> {
     vec![format!("`{name}`"), number, registry]
 }
 
-/// Enterprise number and name, from the names of the registries' files: `cert_6871.csv`.
+/// Enterprise number and name from the file names of the registries: `cert_6871.csv`.
 fn registries() -> Vec<(u32, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flowproto/registry");
     let files = std::fs::read_dir(folder).unwrap();

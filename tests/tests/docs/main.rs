@@ -1,5 +1,5 @@
-//! What is generated: the references in `docs/` from the code, the dashboards from `grafana/source/`. Each
-//! committed file is what would be generated now; `make docs` writes them.
+//! Generated files: the references in `docs/` from the code, the dashboards from `grafana/source/`. The
+//! committed files are up to date. `make docs` writes them.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod dashboards;
@@ -9,7 +9,7 @@ mod settings;
 
 use std::path::Path;
 
-/// Writes the file where `make docs` asked for it, else compares it.
+/// Writes the file for `make docs`, otherwise compares it.
 fn keep(path: &str, generated: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     if std::env::var_os("KIPFIX_WRITE_DOCS").is_some() {
@@ -21,9 +21,9 @@ fn keep(path: &str, generated: &str) {
     let differs = lines.find(|(_, (committed, generated))| committed != generated);
     assert!(
         committed == generated,
-        "{path} is not what would be generated now: make docs\n{}",
+        "{path} is out of date: run `make docs`\n{}",
         differs.map_or_else(
-            || "one of them is longer".to_owned(),
+            || "the lengths differ".to_owned(),
             |(at, (committed, generated))| format!(
                 "line {}:\n  committed: {committed}\n  generated: {generated}",
                 at + 1
@@ -32,7 +32,7 @@ fn keep(path: &str, generated: &str) {
     );
 }
 
-/// A table of Markdown.
+/// A Markdown table.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let mut text = line(head.iter().map(|cell| (*cell).to_owned()).collect());
@@ -44,22 +44,22 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 #[test]
-fn docs_settings_are_those_of_the_flags() {
+fn docs_settings_match_the_flags() {
     keep("docs/settings.md", &settings::page());
 }
 
 #[test]
-fn docs_metrics_are_those_of_the_registries() {
+fn docs_metrics_match_the_registries() {
     keep("docs/metrics.md", &metrics::page());
 }
 
 #[test]
-fn docs_elements_are_those_of_the_templates() {
+fn docs_elements_match_the_templates() {
     keep("docs/elements.md", &elements::page());
 }
 
 #[test]
-fn dashboards_are_made_of_their_sources() {
+fn dashboards_match_their_sources() {
     for (name, dashboard) in dashboards::all() {
         keep(&format!("grafana/kipfix-{name}.json"), &dashboard);
     }

@@ -1,4 +1,4 @@
-//! `docs/metrics.md`: the families that count traffic, by preset, and the self-metrics of both daemons.
+//! `docs/metrics.md`: the traffic metrics by preset, and the self-metrics of both daemons.
 
 use clap::ValueEnum as _;
 use kipfix_collector::aggregate::Preset;
@@ -11,18 +11,18 @@ use crate::table;
 const HEAD: &str = "\
 # Metrics
 
-Generated from the code by `make docs`. Prometheus text and OpenMetrics; every counter is exact and an integer.
+Generated from the code by `make docs`. The formats are Prometheus text and OpenMetrics. Counters are exact integers.
 
 ## Traffic
 
-Served by the collector, a preset (`--preset`) at a time. Each record is counted once, by its authoritative observer. A counter
-appears with the first record that belongs to it, so `increase()` over a window in which it was born misses that first value. Labels that
-are not known are empty. A family has at most `--max-series` series; what is new then counts under the label value `other`, and a series to which
-nothing was added for `--series-idle` goes. With `--cluster-name` each series also has the label `cluster`.
+Served by the collector, by preset (`--preset`). Each record is counted once, by its authoritative observer. A series appears with
+its first value, so `increase()` over a range that contains its birth misses this value. Unknown labels are empty. A family has
+`--max-series` series at most: beyond this limit, values are added to the label value `other`. A series is removed after
+`--series-idle` without traffic. With `--cluster-name` all series have the label `cluster`.
 ";
 
 const JOINED: &str = "
-### What can be joined with it
+### Info metrics for joins
 
 ";
 
@@ -43,7 +43,7 @@ pub(crate) fn page() -> String {
                 ]
             })
             .collect();
-        text += &table(&["counter", "labels", "what it counts"], &rows);
+        text += &table(&["counter", "labels", "description"], &rows);
     }
     text += JOINED;
     let rows: Vec<Vec<String>> = [
@@ -59,12 +59,12 @@ pub(crate) fn page() -> String {
         vec![format!("`{name}`"), names, help.to_owned()]
     })
     .collect();
-    text += &table(&["gauge", "labels", "what it tells"], &rows);
+    text += &table(&["gauge", "labels", "description"], &rows);
     let collector = kipfix_collector::settings::Settings::default();
-    let collector = kipfix_collector::metrics::Metrics::new(&collector).unwrap();
-    text += &section("The collector, of itself", collector.registry());
+    let collector = kipfix_collector::metrics::Metrics::new(&collector.limits()).unwrap();
+    text += &section("Self-metrics of the collector", collector.registry());
     let probe = kipfix_probe::metrics::Metrics::new(Default::default()).unwrap();
-    text += &section("The probe, of itself", probe.registry());
+    text += &section("Self-metrics of the probe", probe.registry());
     text
 }
 
@@ -81,13 +81,13 @@ fn section(title: &str, registry: &Registry) -> String {
             ]
         })
         .collect();
-    let head = ["metric", "type", "labels", "what it tells"];
+    let head = ["metric", "type", "labels", "description"];
     format!("\n## {title}\n\n{}", table(&head, &rows))
 }
 
 fn labels<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let quoted = |name: &str| {
-        assert!(!TARGET_LABELS.contains(&name), "{name} is the target's");
+        assert!(!TARGET_LABELS.contains(&name), "{name} is a target label");
         format!("`{name}`")
     };
     let names: Vec<String> = names.map(quoted).collect();

@@ -1,4 +1,4 @@
-//! `docs/settings.md`: the flags of both daemons, as `--help` has them.
+//! `docs/settings.md`: the flags of both daemons, from `--help`.
 
 use clap::{Arg, Command, CommandFactory as _};
 
@@ -7,14 +7,14 @@ use crate::table;
 const HEAD: &str = "\
 # Settings
 
-Generated from the code by `make docs`; `--help` says the same.
+Generated from the code by `make docs`. `--help` has the same text.
 
-Each setting has one name in three places. The flag `--max-flows` is the key `max_flows` of the YAML file that `--config` names, and the
-variable `KIPFIX_PROBE__MAX_FLOWS` (or `KIPFIX_COLLECTOR__…`) in the environment. A repeatable flag is a list in the file, and separated by
-commas in the environment. Defaults < file < environment < flags. An unknown key in the file is an error; an unknown
-variable is a warning. `--check` prints the effective settings, which are a valid file again, and exits.
+The flag `--max-flows` is the key `max_flows` in the YAML file of `--config`, and the variable `KIPFIX_PROBE__MAX_FLOWS` (or
+`KIPFIX_COLLECTOR__…`) in the environment. A repeatable flag is a list in the file, and separated by commas in the environment.
+Flags override the environment, which overrides the file, which overrides the defaults. An unknown key in the file is an error. An
+unknown variable is a warning. `--check` prints the effective settings as a valid file and exits.
 
-Sizes are bytes, or a number with `K`, `M` or `G` (powers of 1024). Times have a unit: `100ms`, `60s`, `1h30m`, `2d`.
+Sizes are bytes, or a number with `K`, `M` or `G` (powers of 1024). Durations have a unit: `100ms`, `60s`, `1h30m`, `2d`.
 ";
 
 pub(crate) fn page() -> String {
@@ -43,7 +43,7 @@ fn section(command: &Command) -> String {
             .filter(|argument| argument.get_help_heading().unwrap_or("Other") == heading);
         let rows: Vec<Vec<String>> = of_heading.map(row).collect();
         text += &format!("\n### {heading}\n\n");
-        text += &table(&["flag", "default", "what it sets"], &rows);
+        text += &table(&["flag", "default", "description"], &rows);
     }
     text
 }
@@ -66,7 +66,7 @@ fn row(argument: &Arg) -> Vec<String> {
     vec![flag, default, escaped(&what)]
 }
 
-/// What Markdown would take for markup outside of code.
+/// Escapes Markdown outside of code.
 fn escaped(text: &str) -> String {
     text.replace('<', "&lt;").replace('*', "\\*")
 }

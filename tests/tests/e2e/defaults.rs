@@ -75,7 +75,7 @@ pub fn story(nodes: &Nodes) {
     );
     call_from_outside(nodes, &format!("tcp {far}:7000 3 300 700"));
 
-    println!("  what Prometheus says = what was sent");
+    println!("  value in Prometheus = value sent");
     let sum = |family: &str, from: &str, to: &str, class: &str| {
         format!(
             "sum(kipfix_{family}_total{{src_workload=\"{from}\",dst_workload=\"{to}\",class=\"{class}\"}})"
@@ -157,7 +157,7 @@ fn flows(nodes: &Nodes, release: &Release<'_>, matching: impl Fn(&Value) -> bool
     found
 }
 
-/// Waits until the counted octets of matching records are as many, and says so.
+/// Waits until the counted octets of matching records reach a value, and prints it.
 fn expect_flows(
     nodes: &Nodes,
     release: &Release<'_>,

@@ -58,13 +58,13 @@ pub fn story(nodes: &Nodes) {
         &format!("sum(kipfix_bytes_total{of_client})"),
         asked.read().0,
     );
-    // One of each probe, and nobody else's.
+    // One per probe, and no others.
     prometheus.expect("sum(kipfix_collector_connections)", 3);
     prometheus.expect("sum(kipfix_collector_connections_accepted_total)", 3);
     prometheus.expect_zero(
         "sum(kipfix_probe_target_records_sent_total{target=~\"tls:.*\"}) - sum(kipfix_collector_records_total)",
     );
-    // What a probe metered before a collector had an address is lost, and said.
+    // Records from before a collector had an address are lost and counted.
     prometheus.expect_zero("sum(kipfix_probe_target_records_lost_total{reason!=\"unresolved\"})");
     assert_eq!(in_the_clear.read(), (0, 0));
     release.uninstall();

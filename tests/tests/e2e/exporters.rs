@@ -76,7 +76,7 @@ pub fn into_ours(nodes: &Nodes) {
 
     let far = pod_address(nodes, "far");
     call(nodes, "client", &format!("udp {far}:7000 20 300 700"));
-    println!("  what Prometheus says = what was sent, metered by softflowd and pmacct");
+    println!("  value in Prometheus = value sent, metered by softflowd and pmacct");
     let sum = |from: &str, to: &str| {
         format!("sum(kipfix_bytes_total{{src_workload=\"{from}\",dst_workload=\"{to}\"}})")
     };

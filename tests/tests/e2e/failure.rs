@@ -1,4 +1,4 @@
-//! What is lost when a collector goes away under load: what the ledger says.
+//! Loss accounting when a collector is stopped or killed under load.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ fn under_load(nodes: &Nodes, collectors: usize, disturb: impl FnOnce(&Release<'_
     let prometheus = Prometheus::by_annotations(nodes);
     release.scraped_by(&prometheus, 3 + collectors);
     let far = pod_address(nodes, "far");
-    // Longer than a collector that is told to end goes on, and than probes keep a name.
+    // Longer than the shutdown of a collector, and than probes cache a name.
     let questions = 5000;
     let begun = Instant::now();
     std::thread::scope(|scope| {

@@ -2,7 +2,7 @@
 //! the outside and from it is what Prometheus has in the end.
 //!
 //! One cluster for all tests, which take turns; it goes when they are done, however they end. Other test files
-//! may run beside them: they mostly wait, and nothing here judges how fast something happens.
+//! can run in parallel: these tests mostly wait and do not measure time.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests wait for real processes in real time"
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Runs a test on the cluster, which the first one brings up.
+/// Runs a test on the cluster. The first test starts it.
 fn run(
     name: &str,
     test: Test,

@@ -69,7 +69,7 @@ pub fn monitors(nodes: &Nodes) {
         .split(',')
         .next()
         .unwrap();
-    // No replicas: no image of it is here. A Prometheus beside the cluster reads the same configuration.
+    // No replicas, because there is no image. A Prometheus outside the cluster reads the same configuration.
     nodes.apply(&format!(
         r#"
 apiVersion: monitoring.coreos.com/v1
@@ -129,7 +129,7 @@ spec:
         assert!(config.contains("scrape_interval: 2s"), "{config}");
     }
     println!("  the operator made scrape configurations of the PodMonitor and the ServiceMonitor");
-    // A Prometheus that the operator starts has a reloader beside it, which puts these in.
+    // In a Prometheus of the operator, a reloader sets these.
     let configuration = configuration
         .replace("$(POD_NAME)", "prometheus-it-0")
         .replace("$(SHARD)", "0");
@@ -203,7 +203,7 @@ fn panels(nodes: &Nodes, prometheus: &Prometheus<'_>) {
         queries.len()
     );
     assert!(full, "no data: {empty:#?}");
-    // What we say of traffic and what Prometheus says of targets have no label in common.
+    // Traffic metrics and target labels have no label in common.
     for label in TARGET_LABELS {
         let renamed = format!("{{__name__=~\"kipfix_.+\",exported_{label}!=\"\"}}");
         assert_eq!(prometheus.query(&renamed), [], "{label}");

@@ -11,7 +11,7 @@ use kipfix_tests::nodes::{Nodes, within};
 enum Outcome {
     /// It captures.
     Captures,
-    /// It starts and says which capability is missing.
+    /// It starts and logs the missing capability.
     Says,
     /// The kernel refuses to start it.
     NotStarted,

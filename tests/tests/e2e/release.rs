@@ -16,6 +16,10 @@ pub struct Release<'a> {
 /// Where releases are installed: it enforces Pod Security.
 pub const NAMESPACE: &str = "kipfix-system";
 
+/// The value with which new series show their values in the first scrape.
+const SERIES_AT_ONCE: &str =
+    r#"collector.extraEnv=[{"name": "KIPFIX_COLLECTOR__SERIES_BIRTH", "value": "0s"}]"#;
+
 pub fn chart() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/kipfix");
     path.to_str().unwrap().to_owned()
@@ -29,15 +33,16 @@ impl<'a> Release<'a> {
         ));
     }
 
-    /// `helm install --wait`, with values `NAME=VALUE`.
+    /// `helm install --wait`, with values `NAME=VALUE`. New series show their values in the first scrape.
     pub fn install(nodes: &'a Nodes, name: &'static str, values: &[&str]) -> Self {
+        let values = [&[SERIES_AT_ONCE], values].concat();
         Self::namespace(nodes);
         let release = Self {
             nodes,
             name,
             namespace: NAMESPACE,
         };
-        let notes = release.helm("install", values);
+        let notes = release.helm("install", &values);
         assert!(
             !notes.contains("kubectl label"),
             "the namespace is labelled: {notes}"
@@ -81,7 +86,7 @@ impl<'a> Release<'a> {
             .collect()
     }
 
-    /// Waits until Prometheus scrapes so many pods: all that there are, and no other.
+    /// Waits until Prometheus scrapes exactly this number of pods.
     pub fn scraped_by(&self, prometheus: &Prometheus<'_>, count: usize) {
         let mut pods = Vec::new();
         let scraped = within(Duration::from_secs(60), || {
@@ -112,7 +117,7 @@ impl<'a> Release<'a> {
 }
 
 impl Drop for Release<'_> {
-    /// Also where a test fails: the next one installs it anew.
+    /// Also if a test fails: the next one installs it again.
     fn drop(&mut self) {
         let namespace = self.namespace;
         self.nodes

@@ -61,7 +61,7 @@ fn read(datagrams: &[Vec<u8>]) -> (Reading, Sent) {
         all: nfcapd.finish().reading(),
         ipv4: None,
     };
-    // What is counted is what was sent: no total beside a delta, nothing twice. A sample is more.
+    // The counted octets equal those sent: totals are not added to deltas. Sampled octets are scaled.
     let scrape = ours.scrape();
     let counted = scrape.sum("kipfix_packets_total", &[]);
     assert!(counted >= sent.all.totals.0, "{counted} packets counted");
@@ -97,7 +97,7 @@ fn softflowd_is_read_as_it_sends() {
         softflowd(folder, &capture, "udp", number, sink.port);
         let (read, sent) = read(&sink.finish());
         let mut rows = vec![exporter.row(version, "UDP", &read, &sent)];
-        // softflowd says the same whatever carries it.
+        // softflowd sends the same content over all transports.
         if version == IPFIX {
             for (transport, read) in over_connections(folder, &capture) {
                 rows.push(exporter.row(version, transport, &read, &sent));
@@ -240,8 +240,8 @@ fn open_vswitch_is_read_as_it_sends() {
 
     let (ours, sent) = read(&v5);
     let mut rows = vec![exporter.row(NETFLOW_5, "UDP", &ours, &sent)];
-    // It tells of each flow where it enters and where it leaves the bridge (61); --flow-direction counts one
-    // of the two. Its IPFIX carries running totals (85, 86) beside the deltas, and nfcapd 1.7.1 stores the totals: so
+    // It reports each flow at ingress and egress of the bridge (61); --flow-direction counts one of the two. Its
+    // IPFIX has running totals (85, 86) in addition to deltas, and nfcapd 1.7.1 stores the totals: so
     // what was sent is the judge, 40 datagrams of 20 + 8 + 11 octets, a flow each.
     let collector = Collector::start(&["--kubernetes", "off"]);
     send(&ipfix, collector.port());
@@ -306,8 +306,7 @@ fn of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut tcpdump = switch.command(&format!("tcpdump -i lo -U -w {} udp", taken.display()));
     let tcpdump = Running::start(tcpdump.stdout(Stdio::null()).stderr(Stdio::null()));
     assert!(eventually(Duration::from_secs(10), || taken.exists()));
-    // Where nobody listened, the kernel would refuse every other datagram, and what its sequence numbers
-    // told would be true losses.
+    // If no process listens, the kernel refuses every other datagram, and its sequence numbers show real losses.
     let mut listener = switch.ours("kipfix-collector");
     listener.args(["--listen", "udp://127.0.0.1:4739", "--listen"]);
     listener.args(["udp://127.0.0.1:2055", "--kubernetes", "off"]);

@@ -25,7 +25,7 @@ struct Reader {
     release: String,
     version: &'static str,
     transport: &'static str,
-    /// What the probe is told to export to, where nobody else is there for it.
+    /// The export target of the probe, if no other process listens.
     target: Option<String>,
     finish: Box<dyn FnOnce() -> Reading + Send>,
 }
@@ -204,7 +204,7 @@ fn capture_of(folder: &Path, version: &str) -> PathBuf {
 struct Times(Arc<Mutex<BTreeMap<&'static str, BTreeSet<String>>>>);
 
 impl Times {
-    /// Every version tells of a flow what IPFIX does.
+    /// All versions have the same content as IPFIX.
     fn assert_same(&self) {
         let times = self.0.lock().unwrap();
         let Some(exact) = times.get(IPFIX) else {

@@ -14,7 +14,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// What came of a reading: records, octets, packets, sequence.
+    /// The verdicts on a reading: records, octets, packets, sequence.
     pub(crate) fn judge(&self, read: &Reading, version: &str) -> [Cell; 4] {
         let ipv4 = self.ipv4.as_ref().filter(|_| version == NETFLOW_5);
         let quantity = |of: fn(&Reading) -> u64, of_flow: fn(&(u64, u64)) -> u64| {

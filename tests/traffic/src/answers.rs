@@ -1,18 +1,18 @@
-//! Who is asked.
+//! Servers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
-use crate::{HEAD_OCTETS, MAX_DATAGRAM_OCTETS, PATIENCE, read_octets};
+use crate::{HEAD_OCTETS, MAX_DATAGRAM_OCTETS, TIMEOUT, read_octets};
 
-/// Answers one question of every connection, each in a thread; returns never.
+/// Answers one request per connection, each in a thread. Does not return.
 pub fn answer_connections(listener: &TcpListener) {
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || answer_connection(stream));
     }
 }
 
-/// Answers every datagram that holds a question, as far as a datagram goes; returns where the socket fails.
+/// Answers every datagram that contains a request, with one datagram. Returns if the socket fails.
 pub fn answer_datagrams(socket: &UdpSocket) {
     let mut datagram = [0; MAX_DATAGRAM_OCTETS];
     while let Ok((_, from)) = socket.recv_from(&mut datagram) {
@@ -26,7 +26,7 @@ pub fn answer_datagrams(socket: &UdpSocket) {
 }
 
 fn answer_connection(mut stream: TcpStream) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let mut head = [0; HEAD_OCTETS];
     stream.read_exact(&mut head)?;
     let (question, answer) = sizes(head);

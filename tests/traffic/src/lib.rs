@@ -1,6 +1,6 @@
-//! Real traffic of known size: who is asked answers with as many octets as the question wants.
+//! Traffic of known size: a server answers with as many octets as the request asks for.
 //!
-//! A question begins with how long it is and how long the answer shall be, two `u32` in network order.
+//! A request starts with its own length and the length of the response, two `u32` in network order.
 
 mod answers;
 mod questions;
@@ -12,10 +12,10 @@ use std::io::{ErrorKind, Read as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout for a response.
+const TIMEOUT: Duration = Duration::from_secs(5);
 const HEAD_OCTETS: usize = 8;
-/// Longest question or answer of a datagram.
+/// Maximum size of a request or response in a datagram.
 const MAX_DATAGRAM_OCTETS: usize = 1400;
 
 fn read_octets(stream: &mut TcpStream, octets: usize) -> std::io::Result<()> {

@@ -1,5 +1,5 @@
-//! Real traffic of known size between the pods of the cluster tests: `serve` answers on a port, by TCP and UDP,
-//! `call` asks.
+//! Traffic of known size between the pods of the cluster tests: `serve` answers on a TCP and UDP
+//! port, `call` sends requests.
 
 use std::io::Write as _;
 use std::net::{TcpListener, ToSocketAddrs as _, UdpSocket};
@@ -27,7 +27,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
-        ["serve", port] => serve(port.parse().context("a port")?),
+        ["serve", port] => serve(
+            port.parse()
+                .with_context(|| format!("invalid port {port:?}: must be 1–65535"))?,
+        ),
         ["call", transport, to, count, question, answer] => {
             call(transport, to, &[count, question, answer, "0"])
         }

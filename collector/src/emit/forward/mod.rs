@@ -1,15 +1,17 @@
-//! Forward: records that count, with the names of their ends, as IPFIX to other collectors (RFC 7119: this is a
-//! Mediator).
+//! Forward: sends records with the names of their endpoints to other collectors as IPFIX (RFC 7119: this is a Mediator).
 //!
-//! A worker stages the records of a batch with who their ends are, as numbers ([`Enriched`]), and hands them over
-//! into a bounded `Mailbox`. One thread empties it and gives the records to every target; the names are looked
-//! up where they are written, so no text is copied in between. Biflow records become a record for each direction,
-//! because the directions are judged by themselves.
+//! A pipeline collects the records of a batch with their endpoints as numbers ([`ForwardedRecord`]) and hands them over
+//! into a bounded queue. One thread empties it and gives the records to every target. Names are looked up where they are
+//! written, so no text is copied in between. A biflow record becomes a record for each direction, because the directions
+//! are decided on their own.
 
+mod fields;
+mod layouts;
 mod names;
 mod record;
 mod session;
 mod shape;
+mod target;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,9 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, anyhow};
-use flowproto::FlowRecord;
-use flowproto::collector::Message;
-use kipfix_export::counters::TargetFamilies;
+use kipfix_export::counters::{TargetCounters, TargetFamilies};
 use kipfix_export::own_export::OwnExport;
 use kipfix_export::target::{Target, TargetKind};
 use kipfix_export::{
@@ -30,47 +30,60 @@ use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 use serde::{Deserialize, Serialize};
 
-use super::mailbox::{Emptier, Load, Mailbox};
-use super::{Listening, Patience, is_own};
-use crate::enrich::Ends;
-use crate::worker::Shared;
+use super::double_buffer::{Batch, ConsumerGuard, DoubleBuffer};
+use super::own_address::is_own;
+use super::{ListenAddresses, OverflowPolicy};
+use crate::pipeline::DecidedRecord;
+use crate::snapshots::SnapshotStore;
 pub(super) use names::ANTREA;
+pub use record::ForwardedRecord;
 use record::Records;
-pub use record::{Enriched, Origin};
 use session::Enrichment;
+pub use target::{ForwardTarget, Profile};
 
-/// Records that are handed over at once at the most.
+/// Records that a sink collects before it hands them over.
 const STAGE_RECORDS: usize = 256;
-/// Records a second to a target that does not say, where they come from a savefile.
+/// Default rate to a target for records from a savefile, records per second.
 const OFFLINE_RATE: u32 = 200_000;
 
-/// Which records are forwarded.
+/// The records that are forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Which {
-    /// Those that count: of two nodes that saw a flow, one node's.
+pub enum ForwardFilter {
+    /// Records of the authoritative observer: of two nodes that see a flow, one node's.
     #[default]
     Counted,
-    /// Every one.
+    /// All records.
     All,
 }
 
-/// What became of records on their way to the targets: staged = dropped + queued + those that every target
-/// received.
+/// How records are forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardSettings {
+    /// The records that are forwarded.
+    pub filter: ForwardFilter,
+    /// Maximum number of records in the queue, and in the queue of each target that has a thread of its own.
+    pub queue_records: usize,
+    /// What happens when the queue is full.
+    pub policy: OverflowPolicy,
+}
+
+/// Counts of records: `records` = `queue_full` + `queued` + those that every target received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ForwardCounts {
-    /// Records (each direction of a biflow) handed over by the workers.
-    pub staged: u64,
+    /// Records (each direction of a biflow) handed over by the pipelines.
+    pub records: u64,
     /// Of these, dropped because the queue was full.
     pub queue_full: u64,
-    /// Records that wait for the forwarding thread.
+    /// Records in the queue.
     pub queued: u64,
 }
 
+/// What the sinks and the thread share.
 #[derive(Debug)]
-struct Line {
-    mailbox: Mailbox<Records>,
-    staged: AtomicU64,
+struct Shared {
+    queue: DoubleBuffer<Records>,
+    records: AtomicU64,
     queue_full: AtomicU64,
     queued: AtomicU64,
 }
@@ -78,168 +91,169 @@ struct Line {
 /// The thread that forwards.
 #[derive(Debug)]
 pub struct Forwarder {
-    line: Arc<Line>,
+    shared: Arc<Shared>,
     thread: JoinHandle<()>,
-    patience: Patience,
-    which: Which,
+    settings: ForwardSettings,
 }
 
 impl Forwarder {
-    /// Opens the targets and starts the thread. `queue_records`: what may wait for it, and for each target that
-    /// has a thread of its own. `listening`: where this process receives, since records that are sent there would
-    /// come round for ever.
+    /// Opens the targets and starts the thread. `listening` are the addresses of this process, to which nothing may be
+    /// sent.
     ///
     /// # Errors
-    /// A target is this process itself, or a file or thread cannot be made.
+    /// A target is this process itself, or a file or thread cannot be opened.
     pub fn start(
-        targets: &[Target],
-        (which, queue_records): (Which, usize),
-        (patience, listening): (Patience, &Listening),
+        targets: &[ForwardTarget],
+        settings: ForwardSettings,
+        listening: &ListenAddresses,
         families: &TargetFamilies,
-        shared: &Arc<Shared>,
+        store: &Arc<SnapshotStore>,
         stop: &Stop,
     ) -> Result<Self, Failure> {
         for target in targets {
-            let listening = match target.kind {
-                TargetKind::Udp { .. } => &listening.datagrams,
-                _ => &listening.connections,
-            };
-            let remote = target.remote();
-            let ip = remote.and_then(|remote| Some((remote.host.parse().ok()?, remote.port)));
-            if ip.is_some_and(|(ip, port)| is_own(SocketAddr::new(ip, port), listening)) {
-                return Err(Failure::BadSettings(format!(
-                    "forward: {target} is where this collector listens itself: records would go round for \
-                     ever; allowed is any other target"
-                )));
-            }
+            refuse_own(&target.target, listening)?;
         }
-        let offline = patience == Patience::Wait;
+        let is_offline = settings.policy == OverflowPolicy::Block;
         let opener = Opener {
             stop: stop.clone(),
-            offline,
-            queue_records,
-            records_per_second: if offline { OFFLINE_RATE } else { 0 },
+            offline: is_offline,
+            queue_records: settings.queue_records,
+            records_per_second: if is_offline { OFFLINE_RATE } else { 0 },
             own_export: Arc::new(OwnExport::default()),
             identity: "kipfix-collector".into(),
         };
         let prepared: Vec<Prepared> = targets
             .iter()
-            .map(|target| Prepared::new(target, families))
+            .map(|target| Prepared::new(&target.target, families))
             .collect();
         let hosts = prepared.iter().filter_map(Prepared::name).cloned();
-        super::look_up(hosts.collect(), "forward", patience, stop)?;
-        let encoding = encoding(shared);
+        super::watch_names(hosts.collect(), "forward", settings.policy, stop)?;
         let mut open = Vec::with_capacity(targets.len());
         for (target, prepared) in targets.iter().zip(&prepared) {
+            let encoding = encoding(store, target.profile);
             let opened = prepared
                 .open(&encoding, &opener)
                 .map_err(|error| anyhow!("forward: cannot open {target}: {error}"))?;
             let counters = prepared.counters().clone();
             open.extend(opened.map(|exporter| (exporter, counters)));
         }
-        let line = Arc::new(Line {
-            mailbox: Mailbox::new(queue_records),
-            staged: AtomicU64::new(0),
+        let shared = Arc::new(Shared {
+            queue: DoubleBuffer::new(settings.queue_records),
+            records: AtomicU64::new(0),
             queue_full: AtomicU64::new(0),
             queued: AtomicU64::new(0),
         });
         let thread = std::thread::Builder::new().name("forward".into()).spawn({
-            let (line, stop) = (Arc::clone(&line), stop.clone());
-            move || run(&line, open, stop)
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            move || run(&shared, open, stop)
         });
         Ok(Self {
-            line,
-            thread: thread.context("no thread to forward")?,
-            patience,
-            which,
+            shared,
+            thread: thread.context("cannot start the forward thread")?,
+            settings,
         })
     }
 
-    /// Where one worker puts its records.
+    /// A sink for one pipeline.
     #[must_use]
-    pub fn stage(&self) -> ForwardStage {
-        ForwardStage {
-            line: Arc::clone(&self.line),
-            staged: Records::default(),
-            origins: Vec::new(),
-            patience: self.patience,
-            which: self.which,
+    pub fn sink(&self) -> ForwardSink {
+        ForwardSink {
+            shared: Arc::clone(&self.shared),
+            stage: Records::default(),
+            settings: self.settings,
         }
     }
 
-    /// Reads the counts whenever they are asked for.
+    /// A function that reads the counts.
     pub fn counts(&self) -> impl Fn() -> ForwardCounts + Send + Sync + use<> {
-        let line = Arc::clone(&self.line);
+        let shared = Arc::clone(&self.shared);
         move || {
             let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
             ForwardCounts {
-                staged: read(&line.staged),
-                queue_full: read(&line.queue_full),
-                queued: read(&line.queued),
+                records: read(&shared.records),
+                queue_full: read(&shared.queue_full),
+                queued: read(&shared.queued),
             }
         }
     }
 
-    /// Sends what was handed over and ends all sessions. Every [`ForwardStage`] must be flushed before.
+    /// Sends what is queued and ends all sessions. Every [`ForwardSink`] must be flushed before.
     ///
     /// # Errors
     /// The thread died.
     pub fn finish(self) -> Result<(), Failure> {
-        self.line.mailbox.close();
+        self.shared.queue.close();
         self.thread
             .join()
-            .map_err(|_| anyhow!("the thread that forwards died").into())
+            .map_err(|_| anyhow!("the forward thread died").into())
     }
 }
 
-/// How enriched records become Messages, for who brings the transport.
+/// Refuses a target that is this process itself.
+fn refuse_own(target: &Target, listening: &ListenAddresses) -> Result<(), Failure> {
+    let listening = match target.kind {
+        TargetKind::Udp { .. } => &listening.datagrams,
+        _ => &listening.connections,
+    };
+    let remote = target.remote();
+    let address = remote.and_then(|remote| Some((remote.host.parse().ok()?, remote.port)));
+    if address.is_some_and(|(ip, port)| is_own(SocketAddr::new(ip, port), listening)) {
+        return Err(Failure::BadSettings(format!(
+            "invalid forward target {target}: must not be an address of this collector"
+        )));
+    }
+    Ok(())
+}
+
+/// The encoding of enriched records as Messages.
 pub fn encoding(
-    shared: &Arc<Shared>,
-) -> impl Encoding<Session: Session<Record = Enriched>> + use<> {
+    store: &Arc<SnapshotStore>,
+    profile: Profile,
+) -> impl Encoding<Session: Session<Record = ForwardedRecord>> + use<> {
     Enrichment {
-        shared: Arc::clone(shared),
+        store: Arc::clone(store),
+        profile,
     }
 }
 
-/// Whether records can be forwarded to a target: as IPFIX, and not to stdout.
+/// Checks that records can be forwarded to a target: as IPFIX, and not to stdout.
 ///
 /// # Errors
-/// A sentence that says what is allowed.
-pub fn check(target: &Target) -> Result<(), String> {
-    let is_ipfix = target.version() == flowproto::exporter::Version::Ipfix;
-    if is_ipfix && !matches!(target.kind, TargetKind::Stdout) {
+/// A message that names what is allowed.
+pub fn check(target: &ForwardTarget) -> Result<(), String> {
+    let Target { kind, .. } = &target.target;
+    let is_ipfix = target.target.version() == flowproto::exporter::Version::Ipfix;
+    if is_ipfix && !matches!(kind, TargetKind::Stdout) {
         return Ok(());
     }
     Err(format!(
-        "forward: {target} cannot be used: names are forwarded as IPFIX, so allowed are udp://HOST:PORT, \
-         tcp://HOST:PORT, tls://HOST:PORT and file:PATH; for JSON there is flow_log"
+        "invalid forward target {target}: must be udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or \
+         file:PATH, in IPFIX; for JSON use flow_log"
     ))
 }
 
-type Opened = (
-    Box<dyn Exporter<Enriched>>,
-    kipfix_export::counters::TargetCounters,
-);
+type OpenTarget = (Box<dyn Exporter<ForwardedRecord>>, TargetCounters);
 
-fn run(line: &Line, mut targets: Vec<Opened>, stop: Stop) {
-    let _emptier = Emptier(&line.mailbox, stop);
+fn run(shared: &Shared, mut targets: Vec<OpenTarget>, stop: Stop) {
+    let _guard = ConsumerGuard(&shared.queue, stop);
     let mut records = Records::default();
-    let mut flushed = crate::live::monotonic();
-    while line.mailbox.take(&mut records, FLUSH_INTERVAL) {
+    let mut flushed = crate::clock::monotonic();
+    while shared.queue.swap(&mut records, FLUSH_INTERVAL) {
         let now = wall_clock_milliseconds();
-        let quiet = records.is_empty();
+        let is_idle = records.is_empty();
         for (exporter, counters) in &mut targets {
-            if quiet {
+            if is_idle {
                 exporter.settle();
             } else {
                 counters.records_received(records.len());
                 exporter.export(&records.0, now);
             }
         }
-        line.queued.fetch_sub(wide(records.len()), Ordering::AcqRel);
+        let count = to_u64(records.len());
+        shared.queued.fetch_sub(count, Ordering::AcqRel);
         records.0.clear();
-        if quiet || flushed.elapsed() >= FLUSH_INTERVAL {
-            flushed = crate::live::monotonic();
+        if is_idle || flushed.elapsed() >= FLUSH_INTERVAL {
+            flushed = crate::clock::monotonic();
             for (exporter, _) in &mut targets {
                 exporter.flush(now);
             }
@@ -249,82 +263,49 @@ fn run(line: &Line, mut targets: Vec<Opened>, stop: Stop) {
     finish_all(exporters, wall_clock_milliseconds());
 }
 
-fn wide(count: usize) -> u64 {
+fn to_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// Records of one worker on their way to the forwarding thread.
+/// The records of one pipeline on their way to the forward thread.
 #[derive(Debug)]
-pub struct ForwardStage {
-    line: Arc<Line>,
-    staged: Records,
-    /// By [`Message::domain_index`], with the revision of the domain.
-    origins: Vec<Option<(u32, Arc<Origin>)>>,
-    patience: Patience,
-    which: Which,
+pub struct ForwardSink {
+    shared: Arc<Shared>,
+    stage: Records,
+    settings: ForwardSettings,
 }
 
-impl ForwardStage {
-    /// Learns who exports, for the records that follow. To be called for every Message.
-    pub fn message(&mut self, message: &Message<'_>) {
-        let at = message.domain_index;
-        if self.origins.len() <= at {
-            self.origins.resize(at.saturating_add(1), None);
-        }
-        let Some(slot) = self.origins.get_mut(at) else {
+impl ForwardSink {
+    /// Takes a record, if it is one of those that are forwarded.
+    pub fn accept(&mut self, record: &DecidedRecord<'_>) {
+        let is_wanted = match self.settings.filter {
+            ForwardFilter::All => true,
+            ForwardFilter::Counted => record.verdict.is_authoritative(),
+        };
+        let Some(whole) = record.whole.filter(|_| is_wanted) else {
             return;
         };
-        let revision = message.domain.revision;
-        if slot.as_ref().is_none_or(|(known, _)| *known != revision) {
-            *slot = Some((revision, Arc::new(Origin::of(message))));
-        }
-    }
-
-    /// A record of a domain with who its ends are: the way there, or the way back of a biflow.
-    #[must_use]
-    pub fn enriched(
-        &self,
-        record: &FlowRecord,
-        ends: Ends,
-        domain_index: usize,
-        way_back: bool,
-    ) -> Option<Enriched> {
-        let (_, origin) = self.origins.get(domain_index)?.as_ref()?;
-        Some(Enriched {
-            record: if way_back {
-                record::way_back(record)
-            } else {
-                record::way_there(record)
-            },
-            ends,
-            origin: Arc::clone(origin),
-        })
-    }
-
-    /// Puts a record in line, if it is one of those that are forwarded.
-    pub fn push(&mut self, enriched: Option<Enriched>, counted: bool) {
-        if !counted && self.which == Which::Counted {
-            return;
-        }
-        self.staged.0.extend(enriched);
-        if self.staged.0.len() >= STAGE_RECORDS {
+        self.stage.0.push(ForwardedRecord::new(record, &whole));
+        if self.stage.0.len() >= STAGE_RECORDS {
             self.flush();
         }
     }
 
-    /// Hands over what there is. To be called after every batch.
+    /// Hands the records over.
     pub fn flush(&mut self) {
-        if self.staged.is_empty() {
+        if self.stage.is_empty() {
             return;
         }
-        let line = &self.line;
-        let staged = self.staged.len();
-        line.mailbox.put(&self.staged, self.patience, |taken| {
-            line.staged.fetch_add(wide(staged), Ordering::AcqRel);
-            line.queued.fetch_add(wide(taken), Ordering::AcqRel);
-            let dropped = wide(staged.saturating_sub(taken));
-            line.queue_full.fetch_add(dropped, Ordering::AcqRel);
-        });
-        self.staged.0.clear();
+        let shared = &self.shared;
+        let staged = self.stage.len();
+        shared
+            .queue
+            .push(&self.stage, self.settings.policy, |added| {
+                shared.records.fetch_add(to_u64(staged), Ordering::AcqRel);
+                shared.queued.fetch_add(to_u64(added), Ordering::AcqRel);
+                let dropped = to_u64(staged.saturating_sub(added));
+                shared.queue_full.fetch_add(dropped, Ordering::AcqRel);
+            });
+        self.stage.0.clear();
     }
 }

@@ -1,20 +1,21 @@
-//! The names that go with a record: who its ends are, as Antrea's elements say it, and as ours do where no public
-//! element does.
+//! The names that are added to a record: those of its endpoints, in Antrea's elements, and in kipfix's own where there is no
+//! public element.
 
 use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::exporter::options::ElementType;
 use flowproto::template::{FieldSpecifier, VARIABLE_LENGTH};
 
-use super::record::Enriched;
-use crate::enrich::{End, Known, Scope, TrafficClass};
+use super::record::ForwardedRecord;
 use crate::inventory::EndpointKind;
+use crate::pipeline::enrich::TrafficClass;
+use crate::snapshots::{EndpointView, Snapshots};
 
 pub(in crate::emit) const ANTREA: u32 = 56_506;
 
-/// How many names there are.
+/// Number of names.
 const COUNT: usize = 23;
 
-/// Enterprise, element, name, in the order in which [`Names::of`] has them. 300 is the Original Exporter's.
+/// Enterprise, element and name, in the order of [`Names::of`]. 300 is that of the Original Exporter.
 const ELEMENTS: [(u32, u16, &str); COUNT] = [
     (ANTREA, 100, "sourcePodNamespace"),
     (ANTREA, 101, "sourcePodName"),
@@ -41,21 +42,28 @@ const ELEMENTS: [(u32, u16, &str); COUNT] = [
     (0, 300, "observationDomainName"),
 ];
 
-/// RFC 5610 §3.1.
+/// Data types (RFC 5610 §3.1).
 const UNSIGNED8: u8 = 1;
 const UNSIGNED16: u8 = 2;
 const STRING: u8 = 13;
 
-/// The fields of the names, behind the fixed ones.
-pub(super) fn fields() -> impl Iterator<Item = FieldSpecifier> + Clone {
-    ELEMENTS.iter().map(|(enterprise, id, _)| FieldSpecifier {
+/// The fields of the names at these positions, which follow those of fixed length.
+pub(super) fn fields(positions: u32) -> impl Iterator<Item = FieldSpecifier> + Clone {
+    let all = ELEMENTS.iter().zip(bits());
+    let known = all.filter(move |(_, bit)| positions & bit != 0);
+    known.map(|((enterprise, id, _), _)| FieldSpecifier {
         enterprise: *enterprise,
         id: *id,
         length: VARIABLE_LENGTH,
     })
 }
 
-/// What RFC 5610 records say of the enterprise elements that every record has.
+/// The bit of each name.
+fn bits() -> impl Iterator<Item = u32> + Clone {
+    (0..u32::BITS).map(|position| 1 << position)
+}
+
+/// Descriptions (RFC 5610) of the enterprise elements that every record has.
 pub(super) fn types() -> impl Iterator<Item = ElementType<'static>> {
     let of = |enterprise, id, data_type, name| ElementType {
         enterprise,
@@ -77,7 +85,7 @@ pub(super) fn types() -> impl Iterator<Item = ElementType<'static>> {
     .chain(texts)
 }
 
-/// A name, or two with a separator between.
+/// A name, or two with a separator.
 #[derive(Clone, Copy, Debug, Default)]
 struct Name<'a>(&'a str, &'a str);
 
@@ -91,39 +99,36 @@ impl Name<'_> {
     }
 }
 
-/// The longest value that says its length in one octet (RFC 7011 §7).
-const LONGEST: usize = 254;
+/// Maximum octets of a value whose length is encoded in one octet (RFC 7011 §7).
+const MAX_NAME_OCTETS: usize = 254;
+
+/// Below this, no names are sent.
+const MIN_NAME_OCTETS: usize = 8;
 
 /// The names of one record.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Names<'a> {
     texts: [Name<'a>; COUNT],
-    /// Octets of one name at the most.
-    longest: usize,
-    /// 56506:108: the port of the service, 0 where there is none.
+    /// Positions of the names that are known.
+    pub(super) known: u32,
+    /// Maximum octets of one name.
+    max_octets: usize,
+    /// 56506:108, the port of the Service; 0 if there is none.
     pub(super) service_port: u16,
     /// 56506:137.
     pub(super) flow_type: u8,
 }
 
 impl<'a> Names<'a> {
-    /// Looks them up. `room`: octets that they may take together; names that are too long for it are cut.
-    pub(super) fn of(
-        enriched: &'a Enriched,
-        known: Known<'a>,
-        cluster_name: &'a str,
-        room: usize,
-    ) -> Self {
-        let ends = &enriched.ends;
-        let (source, destination) = (known.end(ends.source), known.end(ends.destination));
-        let places = (
-            known.index.place(ends.source),
-            known.index.place(ends.destination),
-        );
-        let class = TrafficClass::between(places.0, places.1);
-        let [from, to] = [source, destination].map(EndNames::of);
-        let [service, source_service] = [ends.destination_service, ends.source_service]
-            .map(|service| service.map(|service| known.index.endpoint(service)));
+    /// Looks the names up. An empty text is an unknown name.
+    pub(super) fn of(record: &'a ForwardedRecord, snapshots: &'a Snapshots) -> Self {
+        let endpoints = &record.endpoints;
+        let class = endpoints.class();
+        let [from, to] = [endpoints.source.id, endpoints.destination.id]
+            .map(|id| EndpointNames::of(snapshots.endpoint(id)));
+        let services = [endpoints.destination_service, endpoints.source_service];
+        let [service, source_service] =
+            services.map(|service| service.map(|id| snapshots.endpoint(id).endpoint));
         let one = |text: &'a str| Name(text, "");
         let texts = [
             one(from.pod_namespace),
@@ -133,7 +138,7 @@ impl<'a> Names<'a> {
             one(from.node),
             one(to.node),
             service.map_or_else(Name::default, |s| Name(&s.namespace, &s.name)),
-            one(cluster_name),
+            one(&snapshots.cluster_name),
             one(from.workload_kind),
             one(from.workload_name),
             one(to.workload_kind),
@@ -143,26 +148,21 @@ impl<'a> Names<'a> {
             one(from.region),
             one(to.region),
             one(class.as_str()),
-            one(Scope::between(places.0, places.1).as_str()),
+            one(endpoints.scope().as_str()),
             one(source_service.map_or("", |s| &s.namespace)),
             one(source_service.map_or("", |s| &s.name)),
-            one(from.outside),
-            one(to.outside),
-            one(&enriched.origin.name),
+            one(from.external),
+            one(to.external),
+            one(&record.origin.name),
         ];
-        let whole = texts.iter().fold(COUNT, |sum, text| {
-            sum.saturating_add(text.octets().min(LONGEST))
-        });
-        let longest = if whole <= room {
-            LONGEST
-        } else {
-            (room / COUNT).saturating_sub(1).min(LONGEST)
-        };
+        let known = texts.iter().zip(bits());
+        let known = known.filter(|(text, _)| text.octets() > 0);
         Self {
+            known: known.fold(0, |positions, (_, bit)| positions | bit),
             texts,
-            longest,
+            max_octets: MAX_NAME_OCTETS,
             service_port: if service.is_some() {
-                enriched.record.key.destination_port
+                record.record.key.destination_port
             } else {
                 0
             },
@@ -170,15 +170,33 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Octets that [`Self::write`] appends at the most.
+    /// Truncates long names, so that all together take at most `room` octets.
+    #[cold]
+    pub(super) fn fit(&mut self, room: usize) {
+        let count = self.known().count();
+        let share = room.checked_div(count).unwrap_or_default();
+        self.max_octets = share.saturating_sub(1).min(MAX_NAME_OCTETS);
+        if self.max_octets < MIN_NAME_OCTETS {
+            self.known = 0;
+        }
+    }
+
+    /// Maximum octets that [`Self::write`] appends.
     pub(super) fn octets(&self) -> usize {
-        self.texts.iter().fold(COUNT, |sum, text| {
-            sum.saturating_add(text.octets().min(self.longest))
+        self.known().fold(0, |sum, text| {
+            sum.saturating_add(text.octets().min(self.max_octets))
+                .saturating_add(1)
         })
     }
 
+    fn known(&self) -> impl Iterator<Item = &Name<'a>> {
+        let all = self.texts.iter().zip(bits());
+        let known = all.filter(|(_, bit)| self.known & bit != 0);
+        known.map(|(text, _)| text)
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        for Name(first, second) in &self.texts {
+        for Name(first, second) in self.known() {
             let begin = out.len();
             out.push(0);
             out.extend_from_slice(first.as_bytes());
@@ -187,7 +205,7 @@ impl<'a> Names<'a> {
                 out.extend_from_slice(second.as_bytes());
             }
             let text = begin.saturating_add(1);
-            let kept = cut(out.get(text..).unwrap_or_default(), self.longest);
+            let kept = cut(out.get(text..).unwrap_or_default(), self.max_octets);
             out.truncate(text.saturating_add(kept));
             if let Some(length) = out.get_mut(begin) {
                 *length = u8::try_from(kept).unwrap_or_default();
@@ -196,7 +214,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// How much of a text fits into so many octets without breaking a letter.
+/// Octets of the longest prefix of a text that has at most `octets` and no partial character.
 fn cut(text: &[u8], octets: usize) -> usize {
     if text.len() <= octets {
         return text.len();
@@ -205,9 +223,9 @@ fn cut(text: &[u8], octets: usize) -> usize {
     (0..=octets).rev().find(|at| !is_inside(at)).unwrap_or(0)
 }
 
-/// The names of one end; empty where there is none.
+/// The names of an endpoint; empty if unknown.
 #[derive(Default)]
-struct EndNames<'a> {
+struct EndpointNames<'a> {
     pod_namespace: &'a str,
     pod_name: &'a str,
     node: &'a str,
@@ -215,12 +233,12 @@ struct EndNames<'a> {
     workload_name: &'a str,
     zone: &'a str,
     region: &'a str,
-    outside: &'a str,
+    external: &'a str,
 }
 
-impl<'a> EndNames<'a> {
-    fn of(end: End<'a>) -> Self {
-        let endpoint = end.endpoint;
+impl<'a> EndpointNames<'a> {
+    fn of(view: EndpointView<'a>) -> Self {
+        let endpoint = view.endpoint;
         let mut names = Self::default();
         match endpoint.kind {
             EndpointKind::Pod if endpoint.has_known_workload() => {
@@ -233,20 +251,19 @@ impl<'a> EndNames<'a> {
                 names.workload_kind = &endpoint.workload_kind;
                 names.workload_name = &endpoint.workload_name;
             }
-            EndpointKind::External => names.outside = end.workload_name(),
+            EndpointKind::External => names.external = view.workload_name(),
             EndpointKind::Pod | EndpointKind::Service => {}
         }
-        if let Some(node) = end.node() {
+        if let Some(node) = view.node() {
             names.node = &node.name;
         }
-        names.zone = end.zone();
-        names.region = end.region();
+        names.zone = view.zone();
+        names.region = view.region();
         names
     }
 }
 
-/// Antrea's 137 `flowType`: 1 within a node, 2 between nodes, 3 to the outside, 4 from the outside; 0 where none
-/// of them is certain.
+/// Antrea's 137 `flowType`: 1 within a node, 2 between nodes, 3 to external, 4 from external; 0 if uncertain.
 const fn flow_type(class: TrafficClass) -> u8 {
     use EndpointKind::{External, Service};
     match class {
@@ -265,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_elements_are_in_the_registry_under_the_names_that_type_records_say() {
+    fn the_elements_of_names_are_in_the_registry() {
         for (enterprise, id, name) in ELEMENTS {
             let element = flowproto::element::find(enterprise, id).unwrap();
             assert_eq!(element.name, name);
@@ -273,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_never_broken() {
+    fn a_character_is_never_split() {
         assert_eq!(cut("abc".as_bytes(), 5), 3);
         assert_eq!(cut("aöb".as_bytes(), 2), 1);
         assert_eq!(cut("aöb".as_bytes(), 3), 3);

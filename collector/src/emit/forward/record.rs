@@ -1,68 +1,49 @@
-//! A record on its way to others: as it was measured, who its ends are, and who exported it.
+//! A record on its way to the targets: as it was measured, with its endpoints and its exporter.
 
 use std::sync::Arc;
 
-use flowproto::collector::Message;
 use flowproto::record::BiflowDirection;
 use flowproto::{Address, FlowRecord};
 
-use crate::emit::mailbox::Load;
-use crate::enrich::Ends;
+use crate::emit::double_buffer::Batch;
+use crate::pipeline::enrich::Endpoints;
+use crate::pipeline::{DecidedRecord, Direction, Origin, WholeRecord};
 
-/// One direction of a record. Names are not in it: who sends it looks them up.
+/// One direction of a record. It has no names: these are looked up when it is written.
 #[derive(Clone, Debug)]
-pub struct Enriched {
-    /// The record, raw: octets, packets and times as they came.
+pub struct ForwardedRecord {
+    /// The record with its counters and times as received.
     pub record: FlowRecord,
-    /// Who its ends are.
-    pub ends: Ends,
-    /// Who exported it.
+    /// Its endpoints.
+    pub endpoints: Endpoints,
+    /// Its exporter.
     pub origin: Arc<Origin>,
 }
 
-impl Enriched {
-    /// The Original Exporter's address: what the record itself says is most certain.
+impl ForwardedRecord {
+    pub(super) fn new(decided: &DecidedRecord<'_>, whole: &WholeRecord<'_>) -> Self {
+        Self {
+            record: match decided.flow.direction {
+                Direction::Forward => forward(whole.record),
+                Direction::Reverse => reverse(whole.record),
+            },
+            endpoints: *decided.endpoints,
+            origin: Arc::clone(decided.origin),
+        }
+    }
+
+    /// The Original Exporter's address. The one in the record itself is the most certain.
     pub(super) fn origin_address(&self) -> Address {
         if self.record.exporter_address.is_unspecified() {
-            self.origin.address
+            self.origin.address()
         } else {
             self.record.exporter_address
         }
     }
 }
 
-/// The Original Exporter (RFC 7119) of records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The address that it says it has (130, 131), else the one that it sends from.
-    pub address: Address,
-    /// Its Observation Domain.
-    pub observation_domain_id: u32,
-    /// 300 `observationDomainName`; empty where it says none.
-    pub name: Box<str>,
-}
-
-impl Origin {
-    pub(super) fn of(message: &Message<'_>) -> Self {
-        let said = message.domain.exporter_address;
-        Self {
-            address: if said.is_unspecified() {
-                message.exporter.ip().into()
-            } else {
-                said
-            },
-            observation_domain_id: message.observation_domain_id,
-            name: message
-                .domain
-                .observation_domain_name
-                .clone()
-                .unwrap_or_default(),
-        }
-    }
-}
-
-/// The way back of a biflow record, as a record of its own.
-pub(super) fn way_back(record: &FlowRecord) -> FlowRecord {
+/// The opposite direction of a biflow record, as a record of its own.
+fn reverse(record: &FlowRecord) -> FlowRecord {
     let or = |time: u64, other: u64| if time == 0 { other } else { time };
     FlowRecord {
         key: record.key.reversed(),
@@ -96,8 +77,8 @@ pub(super) fn way_back(record: &FlowRecord) -> FlowRecord {
     }
 }
 
-/// The way there of a biflow record, without the way back.
-pub(super) fn way_there(record: &FlowRecord) -> FlowRecord {
+/// A biflow record without its opposite direction.
+fn forward(record: &FlowRecord) -> FlowRecord {
     FlowRecord {
         reverse_octet_delta_count: 0,
         reverse_packet_delta_count: 0,
@@ -108,11 +89,11 @@ pub(super) fn way_there(record: &FlowRecord) -> FlowRecord {
     }
 }
 
-/// Records, one behind the other.
+/// Records, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Records(pub(super) Vec<Enriched>);
+pub(super) struct Records(pub(super) Vec<ForwardedRecord>);
 
-impl Load for Records {
+impl Batch for Records {
     fn len(&self) -> usize {
         self.0.len()
     }
@@ -122,7 +103,7 @@ impl Load for Records {
         self.0.len()
     }
 
-    fn take_from(&mut self, more: &Self, bound: usize) -> usize {
+    fn append(&mut self, more: &Self, bound: usize) -> usize {
         let room = bound.saturating_sub(self.0.len()).min(more.0.len());
         self.0.extend(more.0.iter().take(room).cloned());
         room

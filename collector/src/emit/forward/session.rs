@@ -1,4 +1,4 @@
-//! Enriched records → IPFIX Messages for one target.
+//! Records with their names → IPFIX Messages for one target.
 
 use std::sync::Arc;
 
@@ -8,26 +8,28 @@ use flowproto::exporter::options::{self, Options};
 use flowproto::exporter::{NotCarried, Send};
 use kipfix_export::{Encoding, RecordOf, Session, SessionStart};
 
+use super::fields::{MAX_FIXED_OCTETS, Source, fixed_octets};
+use super::layouts::Layouts;
 use super::names::{self, Names};
-use super::record::Enriched;
-use super::shape::{Shape, Source};
-use crate::enrich::Known;
-use crate::worker::Shared;
+use super::record::ForwardedRecord;
+use super::shape::{Shape, TUNNELLED, fields_of};
+use super::target::Profile;
+use crate::snapshots::{SnapshotStore, Snapshots};
 
-/// Templates and types go out again after so long …
+/// Templates and descriptions are sent again after this time …
 const REFRESH_MILLISECONDS: u64 = 60_000;
-/// … or after so many Messages, where the transport may lose them (RFC 7011 §8.4).
+/// … or after this number of Messages, if the transport may lose them (RFC 7011 §8.4).
 const REFRESH_MESSAGES: u64 = 4096;
-/// RFC 7011 §3.1: 0 where no one Observation Domain is that of all records; 405 says it of each.
+/// RFC 7011 §3.1: 0, because the records are of several Observation Domains; 405 has that of each.
 const OBSERVATION_DOMAIN: u32 = 0;
-/// Message header and Set header in front of a record.
+/// Octets of the Message header and the Set header.
 const HEADERS: usize = 16 + 4;
 
-/// How enriched records become Messages.
+/// The encoding of enriched records.
 #[derive(Clone, Debug)]
 pub(super) struct Enrichment {
-    /// Where names are looked up.
-    pub(super) shared: Arc<Shared>,
+    pub(super) store: Arc<SnapshotStore>,
+    pub(super) profile: Profile,
 }
 
 impl Encoding for Enrichment {
@@ -35,15 +37,18 @@ impl Encoding for Enrichment {
 
     fn begin(&self, start: SessionStart) -> Forwarding {
         Forwarding {
-            shared: Arc::clone(&self.shared),
-            message: MessageWriter::new(OBSERVATION_DOMAIN, start.max_message_octets),
-            max_message_octets: start.max_message_octets,
-            reliable: start.reliable,
-            octets: vec![0; Shape::COUNT].into_boxed_slice(),
-            announced: Vec::new(),
-            tunnels_described: false,
-            refreshed: None,
-            messages_at_refresh: 0,
+            snapshots: self.store.load(),
+            store: Arc::clone(&self.store),
+            wire: Wire {
+                message: MessageWriter::new(OBSERVATION_DOMAIN, start.max_message_octets),
+                max_message_octets: start.max_message_octets,
+                reliable: start.reliable,
+                layouts: Layouts::new(self.profile),
+                profile: self.profile,
+                tunnels_described: false,
+                refreshed: None,
+                messages_at_refresh: 0,
+            },
         }
     }
 
@@ -55,92 +60,97 @@ impl Encoding for Enrichment {
 /// The Transport Session to one target.
 #[derive(Debug)]
 pub(super) struct Forwarding {
-    shared: Arc<Shared>,
+    store: Arc<SnapshotStore>,
+    /// The names that records are sent with.
+    snapshots: Snapshots,
+    wire: Wire,
+}
+
+/// The Messages of a session, and what they have announced.
+#[derive(Debug)]
+struct Wire {
     message: MessageWriter,
     max_message_octets: usize,
     reliable: bool,
-    /// Octets of the fixed fields of each shape whose template was sent; 0 of others.
-    octets: Box<[u16]>,
-    announced: Vec<Shape>,
+    layouts: Layouts,
+    profile: Profile,
     tunnels_described: bool,
     refreshed: Option<u64>,
     messages_at_refresh: u64,
 }
 
 impl Session for Forwarding {
-    type Record = Enriched;
+    type Record = ForwardedRecord;
 
     fn add(
         &mut self,
-        enriched: &Enriched,
+        record: &ForwardedRecord,
         now: u64,
         send: &mut Send<'_>,
     ) -> Result<(), NotCarried> {
-        self.refresh_if_due(now, send);
-        let shape = Shape::of(enriched);
-        let mut fixed = self.octets.get(shape.index()).copied().unwrap_or_default();
-        if fixed == 0 {
-            self.announce(shape, now, send);
-            fixed = shape.octets();
-        }
-        let (index, outside) = (self.shared.index.load(), self.shared.outside.load());
-        let known = Known {
-            index: &index,
-            outside: &outside,
+        self.wire.refresh_if_due(now, send);
+        self.store.refresh(&mut self.snapshots);
+        let mut names = match self.wire.profile {
+            Profile::All => Names::of(record, &self.snapshots),
+            Profile::Registered => Names::default(),
         };
-        let room = self
-            .max_message_octets
-            .saturating_sub(HEADERS)
-            .saturating_sub(fixed.into());
-        let names = Names::of(enriched, known, &self.shared.cluster_name, room);
-        let octets = usize::from(fixed).saturating_add(names.octets());
-        let out = self.message.open(shape.template_id(), octets, now, send);
+        let fields = fields_of(record, &names);
+        let room = self.wire.max_message_octets.saturating_sub(HEADERS);
+        if names.octets().saturating_add(MAX_FIXED_OCTETS) > room {
+            names.fit(room.saturating_sub(fixed_octets(fields)));
+        }
+        let shape = Shape {
+            fields,
+            names: names.known,
+        };
         let source = Source {
-            enriched,
+            record,
             names: &names,
         };
-        shape.write(&source, out);
-        names.write(out);
-        self.message.count_record(&enriched.record);
+        self.wire.add(shape, &source, now, send);
         Ok(())
     }
 
     fn refresh(&mut self) {
-        self.refreshed = None;
+        self.wire.refreshed = None;
     }
 
     fn flush(&mut self, now: u64, send: &mut Send<'_>) {
-        self.refresh_if_due(now, send);
-        self.message.send(now, send);
+        self.wire.refresh_if_due(now, send);
+        self.wire.message.send(now, send);
     }
 
     fn close(&mut self, now: u64, send: &mut Send<'_>) {
-        // Only what was sent can be withdrawn.
-        if self.reliable && !self.announced.is_empty() {
-            self.message
-                .withdrawal(TEMPLATE_SET, TEMPLATE_SET, now, send);
-        }
-        if self.reliable && self.refreshed.is_some() {
-            self.message
-                .withdrawal(OPTIONS_TEMPLATE_SET, OPTIONS_TEMPLATE_SET, now, send);
-        }
-        self.message.send(now, send);
+        self.wire.close(now, send);
     }
 
     fn limit_message_octets(&mut self, octets: usize) {
-        self.max_message_octets = octets;
-        self.message.limit(octets);
+        self.wire.max_message_octets = octets;
+        self.wire.message.limit(octets);
     }
 }
 
-impl Forwarding {
+impl Wire {
+    /// Adds a record to the Message.
+    fn add(&mut self, shape: Shape, source: &Source<'_>, now: u64, send: &mut Send<'_>) {
+        if self.layouts.get(shape).is_none() {
+            self.announce(shape, now, send);
+        }
+        if let Some(layout) = self.layouts.get(shape) {
+            let octets = layout.octets(source.names);
+            let out = self.message.open(layout.template_id, octets, now, send);
+            layout.write(source, out);
+            self.message.count_record(&source.record.record);
+        }
+    }
+
     fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
         let messages = self
             .message
             .sent()
             .0
             .saturating_sub(self.messages_at_refresh);
-        // A clock that was set back must not put the refresh off until it is where it was.
+        // A clock that was set back must not delay the refresh.
         let due = self.refreshed.is_none_or(|last| {
             !self.reliable
                 && (now.abs_diff(last) >= REFRESH_MILLISECONDS || messages >= REFRESH_MESSAGES)
@@ -150,18 +160,25 @@ impl Forwarding {
         }
     }
 
+    /// Sends all templates and descriptions again. Templates that were not used since the last time are forgotten.
     #[cold]
     fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
         self.refreshed = Some(now);
-        self.messages_at_refresh = self.message.sent().0;
-        self.tunnels_described = false;
-        self.describe(names::types(), true, now, send);
-        for shape in std::mem::take(&mut self.announced) {
-            self.announce(shape, now, send);
+        self.message.send(now, send);
+        for layout in self.layouts.retain_used() {
+            let (id, fields) = (layout.template_id, layout.specifiers());
+            self.message.template(id, fields, now, send);
         }
+        // Some tools do not read a Message that has both templates of flows and options data.
+        self.message.send(now, send);
+        self.describe(names::types(), true, now, send);
+        if self.tunnels_described {
+            self.describe(options::tunnel_elements(), false, now, send);
+        }
+        self.messages_at_refresh = self.message.sent().0;
     }
 
-    /// Sends RFC 5610 type records.
+    /// Sends descriptions of elements (RFC 5610).
     fn describe(
         &mut self,
         types: impl Iterator<Item = options::ElementType<'static>>,
@@ -169,6 +186,9 @@ impl Forwarding {
         now: u64,
         send: &mut Send<'_>,
     ) {
+        if self.profile == Profile::Registered {
+            return;
+        }
         let mut options = Options {
             message: &mut self.message,
             now,
@@ -178,187 +198,42 @@ impl Forwarding {
         options.elements(types);
     }
 
-    /// Sends the template of a shape.
+    /// Sends the template of a shape, in a Message of its own.
     #[cold]
     fn announce(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) {
-        if shape.is_tunnelled() && !self.tunnels_described {
+        if shape.fields & TUNNELLED != 0 && !self.tunnels_described {
             self.tunnels_described = true;
             self.describe(options::tunnel_elements(), false, now, send);
         }
-        let fields = shape.fields().chain(names::fields());
-        self.message
-            .template(shape.template_id(), fields, now, send);
-        if let Some(octets) = self.octets.get_mut(shape.index()) {
-            *octets = shape.octets();
+        self.message.send(now, send);
+        if self.layouts.is_full() {
+            self.withdraw(now, send);
+            self.layouts.clear();
         }
-        self.announced.push(shape);
+        let layout = self.layouts.create(shape);
+        let (id, fields) = (layout.template_id, layout.specifiers());
+        self.message.template(id, fields, now, send);
+        self.message.send(now, send);
+    }
+
+    /// Withdraws all templates of records, where they do not expire.
+    fn withdraw(&mut self, now: u64, send: &mut Send<'_>) {
+        // Only what was sent can be withdrawn.
+        if self.reliable && !self.layouts.is_empty() {
+            self.message
+                .withdrawal(TEMPLATE_SET, TEMPLATE_SET, now, send);
+        }
+    }
+
+    fn close(&mut self, now: u64, send: &mut Send<'_>) {
+        self.withdraw(now, send);
+        if self.reliable && self.refreshed.is_some() && self.profile == Profile::All {
+            self.message
+                .withdrawal(OPTIONS_TEMPLATE_SET, OPTIONS_TEMPLATE_SET, now, send);
+        }
+        self.message.send(now, send);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use flowproto::FlowRecord;
-
-    use super::*;
-    use crate::aggregate::{Preset, SeriesTable};
-    use crate::emit::forward::Origin;
-    use crate::enrich;
-    use crate::inventory::{self, Bounds};
-
-    const NOW: u64 = 1_700_000_000_000;
-
-    /// A cluster of one pod whose names are so long.
-    fn shared(letters: usize) -> Arc<Shared> {
-        let name = "n".repeat(letters);
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("who.yaml");
-        let text = format!(
-            "nodes: [{{name: {name}, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: {name}}}]\n\
-             pods: [{{name: {name}, namespace: shop, addresses: [10.1.1.1], node: {name}, \
-             workload: {{kind: Deployment, name: {name}}}}}]\n"
-        );
-        std::fs::write(&path, text).unwrap();
-        let mut inventory = inventory::file::read(&path, Bounds::default()).unwrap();
-        let series = SeriesTable::new(&Preset::DEFAULT, 10, 1);
-        let index = inventory.writer.current();
-        Arc::new(Shared::new(index, Arc::default(), series).of_cluster(&name))
-    }
-
-    fn enriched(shared: &Shared, octets: u64) -> Enriched {
-        let mut record = FlowRecord {
-            octet_delta_count: octets,
-            packet_delta_count: 1,
-            flow_start_milliseconds: NOW,
-            flow_end_milliseconds: NOW,
-            ..FlowRecord::default()
-        };
-        record.key.source_address = std::net::Ipv4Addr::new(10, 1, 1, 1).into();
-        record.key.destination_address = std::net::Ipv4Addr::new(192, 0, 2, 1).into();
-        let (index, outside) = (shared.index.load(), shared.outside.load());
-        let known = Known {
-            index: &index,
-            outside: &outside,
-        };
-        let span = enrich::span(&record, 0, 0, NOW);
-        Enriched {
-            ends: enrich::ends(known, &mut enrich::Recent::default(), &record, span),
-            record,
-            origin: Arc::new(Origin {
-                address: std::net::Ipv4Addr::new(192, 0, 2, 9).into(),
-                observation_domain_id: 7,
-                name: "edge".into(),
-            }),
-        }
-    }
-
-    fn session(shared: &Arc<Shared>, octets: usize, reliable: bool) -> Forwarding {
-        let shared = Arc::clone(shared);
-        Enrichment { shared }.begin(SessionStart {
-            exporter_address: flowproto::Address::UNSPECIFIED,
-            max_message_octets: octets,
-            reliable,
-            now_milliseconds: NOW,
-        })
-    }
-
-    /// Set numbers of a Message, in order.
-    fn sets(message: &[u8]) -> Vec<u16> {
-        let (mut at, mut sets) = (16, Vec::new());
-        while at < message.len() {
-            sets.push(u16::from_be_bytes([message[at], message[at + 1]]));
-            at += usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]));
-        }
-        sets
-    }
-
-    #[test]
-    fn names_that_are_too_long_are_cut_so_that_a_record_fits_its_message() {
-        let shared = shared(250);
-        for octets in [512, 1400] {
-            let mut session = session(&shared, octets, false);
-            let mut sent = Vec::new();
-            let enriched = enriched(&shared, 1);
-            for _ in 0..10 {
-                session
-                    .add(&enriched, NOW, &mut |m| sent.push(m.octets.to_vec()))
-                    .unwrap();
-            }
-            session.flush(NOW, &mut |m| sent.push(m.octets.to_vec()));
-            let longest = sent.iter().map(Vec::len).max().unwrap();
-            assert!(longest <= octets, "{longest} of {octets}");
-        }
-    }
-
-    #[test]
-    fn a_warm_session_allocates_nothing_per_record() {
-        let shared = shared(20);
-        let mut session = session(&shared, 1400, true);
-        let enriched = enriched(&shared, 1);
-        let mut records = 0;
-        let mut add = |times| {
-            for _ in 0..times {
-                session
-                    .add(&enriched, NOW, &mut |m| records += m.weight.records)
-                    .unwrap();
-            }
-        };
-        add(100);
-        let measured = allocation_counter::measure(|| add(10_000));
-        assert_eq!(measured.count_total, 0);
-        assert!(records > 9_000);
-    }
-
-    #[test]
-    fn over_udp_templates_and_types_go_out_again_on_a_stream_they_are_withdrawn() {
-        let shared = shared(5);
-        let sent = |reliable| {
-            let mut session = session(&shared, 65_535, reliable);
-            let mut sent = Vec::new();
-            let mut send = |m: flowproto::exporter::OutgoingMessage<'_>| sent.push(sets(m.octets));
-            for now in [NOW, NOW + 1000, NOW + 61_000] {
-                session.add(&enriched(&shared, 1), now, &mut send).unwrap();
-                session.flush(now, &mut send);
-            }
-            session.close(NOW + 61_000, &mut send);
-            sent
-        };
-        let whole = vec![3, 524, 2, 1024];
-        assert_eq!(sent(false), [whole.clone(), vec![1024], whole.clone()]);
-        assert_eq!(sent(true), [whole, vec![1024], vec![1024], vec![2, 3]]);
-    }
-
-    #[test]
-    fn only_what_was_sent_is_withdrawn() {
-        let shared = shared(5);
-        let sent = |is_flushed| {
-            let mut session = session(&shared, 1400, true);
-            let mut sent = Vec::new();
-            if is_flushed {
-                session.flush(NOW, &mut |_| {});
-            }
-            session.close(NOW, &mut |m| sent.push(sets(m.octets)));
-            sent
-        };
-        assert_eq!(sent(false), [[0_u16; 0]; 0]);
-        assert_eq!(sent(true), [vec![3]]);
-    }
-
-    #[test]
-    fn what_an_address_is_of_after_translation_does_not_depend_on_what_it_was_before() {
-        let shared = shared(5);
-        let mut enriched = enriched(&shared, 1);
-        let after = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into();
-        enriched.record.translation = Some(flowproto::record::Translation {
-            post_nat_source_address: after,
-            ..Default::default()
-        });
-        enriched.record.ip_next_hop_address = after;
-        let elements: Vec<u16> = Shape::of(&enriched).fields().map(|f| f.id).collect();
-        for id in [8, 12, 281, 282, 62] {
-            assert!(elements.contains(&id), "{id}");
-        }
-        for id in [27, 28, 225, 226, 15] {
-            assert!(!elements.contains(&id), "{id}");
-        }
-    }
-}
+mod tests;

@@ -1,389 +1,125 @@
-//! What a forwarded record has decides its template: fields that nobody measured are left out, so that a record
-//! without connections is not taken for one of no connection. A row of [`FIELDS`] is a field, what a record
-//! must have and must not have for it, and how it is written.
+//! What a forwarded record has. Its template follows from that: fields that were not measured, and names that are not
+//! known, are left out. So a record without a count of connections is not taken for one of no connection.
 
 use flowproto::Address;
-use flowproto::record::{Sampling, TunnelType};
-use flowproto::template::FieldSpecifier;
+use flowproto::record::{FlowEndReason, Sampling, TunnelType};
 
-use super::names::{ANTREA, Names};
-use super::record::Enriched;
+use super::names::Names;
+use super::record::ForwardedRecord;
 
-const VMWARE: u32 = 6876;
-/// Template of shape 0; the numbers below are those of options templates.
-const FIRST_TEMPLATE: u16 = 1024;
-
-/// What a record has, as bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape(u16);
-
-const IPV6: u16 = 1;
-const INTERFACES: u16 = 1 << 1;
-const TRANSLATED: u16 = 1 << 2;
-const TUNNELLED: u16 = 1 << 3;
+pub(super) const IPV6: u64 = 1;
+pub(super) const INTERFACES: u64 = 1 << 1;
+pub(super) const DIRECTION: u64 = 1 << 2;
+/// Address or port after translation.
+pub(super) const NAT_SOURCE: u64 = 1 << 3;
+pub(super) const NAT_DESTINATION: u64 = 1 << 4;
+pub(super) const NAPT_SOURCE: u64 = 1 << 5;
+pub(super) const NAPT_DESTINATION: u64 = 1 << 6;
+/// An address after translation is IPv6, whatever the family before (NAT64).
+pub(super) const NAT_V6: u64 = 1 << 7;
+pub(super) const TUNNELLED: u64 = 1 << 8;
 /// The tunnel has a type in the registry and a key: not IP in IP.
-const KEYED: u16 = 1 << 4;
-const VXLAN: u16 = 1 << 5;
-const OUTER_V4: u16 = 1 << 6;
+pub(super) const KEYED: u64 = 1 << 9;
+pub(super) const VXLAN: u64 = 1 << 10;
+pub(super) const OUTER_V4: u64 = 1 << 11;
 /// The exporter counts connections.
-const CONNECTIONS: u16 = 1 << 7;
-const DURATION: u16 = 1 << 8;
-/// The exporter says who began.
-const INITIATED: u16 = 1 << 9;
-/// Autonomous systems, prefixes, next hop.
-const ROUTED: u16 = 1 << 10;
-const SAMPLED: u16 = 1 << 11;
-const ORIGIN_V6: u16 = 1 << 12;
-/// An address after translation is IPv6, whatever the family of those before (NAT64).
-const NAT_V6: u16 = 1 << 13;
+pub(super) const CONNECTIONS: u64 = 1 << 12;
+pub(super) const DURATION: u64 = 1 << 13;
+/// The exporter reports the initiator.
+pub(super) const INITIATED: u64 = 1 << 14;
+pub(super) const SOURCE_AS: u64 = 1 << 15;
+pub(super) const DESTINATION_AS: u64 = 1 << 16;
+pub(super) const SOURCE_PREFIX: u64 = 1 << 17;
+pub(super) const DESTINATION_PREFIX: u64 = 1 << 18;
+pub(super) const NEXT_HOP: u64 = 1 << 19;
 /// The next hop is IPv6, whatever the family of the packets (RFC 8950).
-const HOP_V6: u16 = 1 << 14;
+pub(super) const HOP_V6: u64 = 1 << 20;
+pub(super) const SAMPLED: u64 = 1 << 21;
+pub(super) const ORIGIN_V6: u64 = 1 << 22;
+/// The start of the flow is known.
+pub(super) const START: u64 = 1 << 23;
+/// The end of the flow is known.
+pub(super) const END: u64 = 1 << 24;
+pub(super) const END_REASON: u64 = 1 << 25;
+pub(super) const VLAN: u64 = 1 << 26;
+pub(super) const PORTS: u64 = 1 << 27;
+pub(super) const TCP: u64 = 1 << 28;
+pub(super) const ICMP: u64 = 1 << 29;
+/// The port of a Service.
+pub(super) const SERVICE_PORT: u64 = 1 << 30;
+/// Antrea's `flowType` is certain.
+pub(super) const FLOW_TYPE: u64 = 1 << 31;
 
-/// Everything that a field is written from.
-pub(super) struct Source<'a> {
-    pub(super) enriched: &'a Enriched,
-    pub(super) names: &'a Names<'a>,
+/// 4 `protocolIdentifier`.
+const ICMP_PROTOCOL: u8 = 1;
+const TCP_PROTOCOL: u8 = 6;
+const ICMPV6_PROTOCOL: u8 = 58;
+
+/// The fields and names of a record, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Shape {
+    pub(super) fields: u64,
+    /// Positions of the names that are known.
+    pub(super) names: u32,
 }
 
-struct Field {
-    specifier: FieldSpecifier,
-    needs: u16,
-    lacks: u16,
-    write: fn(&Source<'_>, &mut Vec<u8>),
-}
-
-const fn field(
-    (enterprise, id, length): (u32, u16, u16),
-    (needs, lacks): (u16, u16),
-    write: fn(&Source<'_>, &mut Vec<u8>),
-) -> Field {
-    Field {
-        specifier: FieldSpecifier {
-            enterprise,
-            id,
-            length,
-        },
-        needs,
-        lacks,
-        write,
-    }
-}
-
-const ALWAYS: (u16, u16) = (0, 0);
-
-macro_rules! value {
-    ($record:ident => $value:expr) => {
-        |source, out| {
-            let $record = &source.enriched.record;
-            out.extend_from_slice(&$value.to_be_bytes());
-        }
-    };
-}
-
-macro_rules! tunnel {
-    ($tunnel:ident => $value:expr) => {
-        |source, out| {
-            if let Some($tunnel) = &source.enriched.record.tunnel {
-                out.extend_from_slice(&$value.to_be_bytes());
-            }
-        }
-    };
-}
-
-macro_rules! nat {
-    ($nat:ident => $value:expr) => {
-        |source, out| {
-            if let Some($nat) = &source.enriched.record.translation {
-                out.extend_from_slice(&$value.to_be_bytes());
-            }
-        }
-    };
-}
-
-macro_rules! interface {
-    ($interfaces:ident => $value:expr) => {
-        |source, out| {
-            if let Some($interfaces) = &source.enriched.record.interfaces {
-                out.extend_from_slice(&$value.to_be_bytes());
-            }
-        }
-    };
-}
-
-const FIELDS: [Field; 54] = [
-    field(
-        (0, 8, 4),
-        (0, IPV6),
-        value!(r => r.key.source_address.v4_bits()),
-    ),
-    field(
-        (0, 12, 4),
-        (0, IPV6),
-        value!(r => r.key.destination_address.v4_bits()),
-    ),
-    field(
-        (0, 27, 16),
-        (IPV6, 0),
-        value!(r => r.key.source_address.bits()),
-    ),
-    field(
-        (0, 28, 16),
-        (IPV6, 0),
-        value!(r => r.key.destination_address.bits()),
-    ),
-    field((0, 7, 2), ALWAYS, value!(r => r.key.source_port)),
-    field((0, 11, 2), ALWAYS, value!(r => r.key.destination_port)),
-    field((0, 4, 1), ALWAYS, value!(r => r.key.protocol_identifier)),
-    field((0, 5, 1), ALWAYS, value!(r => r.ip_class_of_service)),
-    // In one octet: collectors exist that read two as 0.
-    field((0, 6, 1), ALWAYS, |source, out| {
-        let [_, low] = source.enriched.record.tcp_control_bits.to_be_bytes();
-        out.push(low);
-    }),
-    field((0, 136, 1), ALWAYS, value!(r => r.flow_end_reason.octet())),
-    field((0, 58, 2), ALWAYS, value!(r => r.vlan_id)),
-    field((0, 1, 8), ALWAYS, value!(r => r.octet_delta_count)),
-    field((0, 2, 8), ALWAYS, value!(r => r.packet_delta_count)),
-    field((0, 152, 8), ALWAYS, value!(r => r.flow_start_milliseconds)),
-    field((0, 153, 8), ALWAYS, value!(r => r.flow_end_milliseconds)),
-    field((0, 239, 1), (INITIATED, 0), |source, out| {
-        let direction = source.enriched.record.biflow_direction;
-        out.push(direction.unwrap_or_default().octet());
-    }),
-    field(
-        (0, 278, 4),
-        (CONNECTIONS, 0),
-        value!(r => r.new_connection_delta_count.unwrap_or_default()),
-    ),
-    field(
-        (0, 279, 8),
-        (DURATION, 0),
-        value!(r => r.connection_sum_duration_seconds.unwrap_or_default()),
-    ),
-    field((0, 32, 2), (0, IPV6), value!(r => r.icmp_type_code)),
-    field((0, 139, 2), (IPV6, 0), value!(r => r.icmp_type_code)),
-    field(
-        (0, 10, 4),
-        (INTERFACES, 0),
-        interface!(i => i.ingress_interface),
-    ),
-    field(
-        (0, 14, 4),
-        (INTERFACES, 0),
-        interface!(i => i.egress_interface),
-    ),
-    field(
-        (0, 61, 1),
-        (INTERFACES, 0),
-        interface!(i => i.flow_direction.unwrap_or_default()),
-    ),
-    field((0, 351, 8), (VXLAN, 0), tunnel!(t => t.layer2_segment_id())),
-    field(
-        (VMWARE, 891, 1),
-        (KEYED, 0),
-        tunnel!(t => t.tunnel_type.octet()),
-    ),
-    field((VMWARE, 892, 4), (KEYED, 0), tunnel!(t => t.tunnel_key)),
-    field(
-        (VMWARE, 893, 4),
-        (OUTER_V4, 0),
-        tunnel!(t => t.tunnel_source_address.v4_bits()),
-    ),
-    field(
-        (VMWARE, 894, 4),
-        (OUTER_V4, 0),
-        tunnel!(t => t.tunnel_destination_address.v4_bits()),
-    ),
-    field(
-        (VMWARE, 895, 1),
-        (TUNNELLED, 0),
-        tunnel!(t => t.tunnel_protocol_identifier),
-    ),
-    field(
-        (VMWARE, 896, 2),
-        (TUNNELLED, 0),
-        tunnel!(t => t.tunnel_source_port),
-    ),
-    field(
-        (VMWARE, 897, 2),
-        (TUNNELLED, 0),
-        tunnel!(t => t.tunnel_destination_port),
-    ),
-    field(
-        (0, 225, 4),
-        (TRANSLATED, NAT_V6),
-        nat!(n => n.post_nat_source_address.v4_bits()),
-    ),
-    field(
-        (0, 226, 4),
-        (TRANSLATED, NAT_V6),
-        nat!(n => n.post_nat_destination_address.v4_bits()),
-    ),
-    field(
-        (0, 281, 16),
-        (TRANSLATED | NAT_V6, 0),
-        nat!(n => n.post_nat_source_address.bits()),
-    ),
-    field(
-        (0, 282, 16),
-        (TRANSLATED | NAT_V6, 0),
-        nat!(n => n.post_nat_destination_address.bits()),
-    ),
-    field(
-        (0, 227, 2),
-        (TRANSLATED, 0),
-        nat!(n => n.post_napt_source_port),
-    ),
-    field(
-        (0, 228, 2),
-        (TRANSLATED, 0),
-        nat!(n => n.post_napt_destination_port),
-    ),
-    field((0, 16, 4), (ROUTED, 0), value!(r => r.bgp_source_as_number)),
-    field(
-        (0, 17, 4),
-        (ROUTED, 0),
-        value!(r => r.bgp_destination_as_number),
-    ),
-    field(
-        (0, 9, 1),
-        (ROUTED, IPV6),
-        value!(r => r.source_prefix_length),
-    ),
-    field(
-        (0, 13, 1),
-        (ROUTED, IPV6),
-        value!(r => r.destination_prefix_length),
-    ),
-    field(
-        (0, 15, 4),
-        (ROUTED, HOP_V6),
-        value!(r => r.ip_next_hop_address.v4_bits()),
-    ),
-    field(
-        (0, 29, 1),
-        (ROUTED | IPV6, 0),
-        value!(r => r.source_prefix_length),
-    ),
-    field(
-        (0, 30, 1),
-        (ROUTED | IPV6, 0),
-        value!(r => r.destination_prefix_length),
-    ),
-    field(
-        (0, 62, 16),
-        (ROUTED | HOP_V6, 0),
-        value!(r => r.ip_next_hop_address.bits()),
-    ),
-    // Raw counts go with the sampling that they are of, so that they are scaled once.
-    field((0, 305, 4), (SAMPLED, 0), value!(r => r.sampling.interval)),
-    field((0, 306, 4), (SAMPLED, 0), value!(r => r.sampling.space)),
-    // The Original Exporter: as RFC 7119 has it, and as collectors behind a proxy look for it.
-    field((0, 130, 4), (0, ORIGIN_V6), |source, out| {
-        origin_v4(source, out)
-    }),
-    field((0, 131, 16), (ORIGIN_V6, 0), |source, out| {
-        origin_v6(source, out)
-    }),
-    field((0, 403, 4), (0, ORIGIN_V6), |source, out| {
-        origin_v4(source, out)
-    }),
-    field((0, 404, 16), (ORIGIN_V6, 0), |source, out| {
-        origin_v6(source, out)
-    }),
-    field((0, 405, 4), ALWAYS, |source, out| {
-        let domain = source.enriched.origin.observation_domain_id;
-        out.extend_from_slice(&domain.to_be_bytes());
-    }),
-    field((ANTREA, 108, 2), ALWAYS, |source, out| {
-        out.extend_from_slice(&source.names.service_port.to_be_bytes());
-    }),
-    field((ANTREA, 137, 1), ALWAYS, |source, out| {
-        out.push(source.names.flow_type)
-    }),
-];
-
-fn origin_v4(source: &Source<'_>, out: &mut Vec<u8>) {
-    let address = source.enriched.origin_address();
-    out.extend_from_slice(&address.v4_bits().to_be_bytes());
-}
-
-fn origin_v6(source: &Source<'_>, out: &mut Vec<u8>) {
-    let address = source.enriched.origin_address();
-    out.extend_from_slice(&address.bits().to_be_bytes());
-}
-
-impl Shape {
-    /// How many there can be.
-    pub(super) const COUNT: usize = 1 << 15;
-
-    pub(super) fn of(enriched: &Enriched) -> Self {
-        let record = &enriched.record;
-        let when = |yes: bool, bit: u16| if yes { bit } else { 0 };
-        let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
-            TUNNELLED
-                | when(tunnel.tunnel_type != TunnelType::IpInIp, KEYED)
-                | when(tunnel.tunnel_type == TunnelType::Vxlan, VXLAN)
-                | when(tunnel.tunnel_source_address.is_ipv4(), OUTER_V4)
-        });
-        let routed = record.bgp_source_as_number != 0
-            || record.bgp_destination_as_number != 0
-            || record.source_prefix_length != 0
-            || record.destination_prefix_length != 0
-            || !record.ip_next_hop_address.is_unspecified();
-        let is_ipv6 = |address: Address| !address.is_ipv4() && !address.is_unspecified();
-        let translated_to_ipv6 = record.translation.as_ref().is_some_and(|t| {
-            is_ipv6(t.post_nat_source_address) || is_ipv6(t.post_nat_destination_address)
-        });
-        Self(
-            when(!record.key.is_ipv4(), IPV6)
-                | when(record.interfaces.is_some(), INTERFACES)
-                | when(record.translation.is_some(), TRANSLATED)
-                | when(record.new_connection_delta_count.is_some(), CONNECTIONS)
-                | when(record.connection_sum_duration_seconds.is_some(), DURATION)
-                | when(record.biflow_direction.is_some(), INITIATED)
-                | when(routed, ROUTED)
-                | when(record.sampling != Sampling::NONE, SAMPLED)
-                | when(!enriched.origin_address().is_ipv4(), ORIGIN_V6)
-                | when(translated_to_ipv6, NAT_V6)
-                | when(routed && is_ipv6(record.ip_next_hop_address), HOP_V6)
-                | tunnel,
+/// What a record has, except for its names.
+pub(super) fn fields_of(forwarded: &ForwardedRecord, names: &Names<'_>) -> u64 {
+    let record = &forwarded.record;
+    let when = |yes: bool, bit: u64| if yes { bit } else { 0 };
+    let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
+        TUNNELLED
+            | when(tunnel.tunnel_type != TunnelType::IpInIp, KEYED)
+            | when(tunnel.tunnel_type == TunnelType::Vxlan, VXLAN)
+            | when(tunnel.tunnel_source_address.is_ipv4(), OUTER_V4)
+    });
+    let is_ipv6 = |address: Address| !address.is_ipv4() && !address.is_unspecified();
+    let nat = record.translation.as_ref().map_or(0, |nat| {
+        let addresses = [
+            nat.post_nat_source_address,
+            nat.post_nat_destination_address,
+        ];
+        let [source, destination] = addresses.map(|address| !address.is_unspecified());
+        when(source, NAT_SOURCE)
+            | when(destination, NAT_DESTINATION)
+            | when(nat.post_napt_source_port != 0, NAPT_SOURCE)
+            | when(nat.post_napt_destination_port != 0, NAPT_DESTINATION)
+            | when(addresses.into_iter().any(is_ipv6), NAT_V6)
+    });
+    let interfaces = record.interfaces.as_ref().map_or(0, |interfaces| {
+        INTERFACES | when(interfaces.flow_direction.is_some(), DIRECTION)
+    });
+    let next_hop = record.ip_next_hop_address;
+    let protocol = record.key.protocol_identifier;
+    let is_icmp = matches!(protocol, ICMP_PROTOCOL | ICMPV6_PROTOCOL);
+    when(!record.key.is_ipv4(), IPV6)
+        | when(record.new_connection_delta_count.is_some(), CONNECTIONS)
+        | when(record.connection_sum_duration_seconds.is_some(), DURATION)
+        | when(record.biflow_direction.is_some(), INITIATED)
+        | when(record.bgp_source_as_number != 0, SOURCE_AS)
+        | when(record.bgp_destination_as_number != 0, DESTINATION_AS)
+        | when(record.source_prefix_length != 0, SOURCE_PREFIX)
+        | when(record.destination_prefix_length != 0, DESTINATION_PREFIX)
+        | when(!next_hop.is_unspecified(), NEXT_HOP)
+        | when(is_ipv6(next_hop), HOP_V6)
+        | when(record.sampling != Sampling::NONE, SAMPLED)
+        | when(!forwarded.origin_address().is_ipv4(), ORIGIN_V6)
+        | when(record.flow_start_milliseconds != 0, START)
+        | when(record.flow_end_milliseconds != 0, END)
+        | when(record.flow_end_reason != FlowEndReason::Unknown, END_REASON)
+        | when(record.vlan_id != 0, VLAN)
+        | when(
+            record.key.source_port != 0 || record.key.destination_port != 0,
+            PORTS,
         )
-    }
-
-    pub(super) const fn template_id(self) -> u16 {
-        FIRST_TEMPLATE.saturating_add(self.0)
-    }
-
-    /// Position among all shapes.
-    pub(super) fn index(self) -> usize {
-        self.0.into()
-    }
-
-    pub(super) const fn is_tunnelled(self) -> bool {
-        self.0 & TUNNELLED != 0
-    }
-
-    fn rows(self) -> impl Iterator<Item = &'static Field> + Clone {
-        FIELDS
-            .iter()
-            .filter(move |f| self.0 & f.needs == f.needs && self.0 & f.lacks == 0)
-    }
-
-    /// The fixed fields, in front of the names.
-    pub(super) fn fields(self) -> impl Iterator<Item = FieldSpecifier> + Clone {
-        self.rows().map(|field| field.specifier)
-    }
-
-    /// Octets of the fixed fields.
-    pub(super) fn octets(self) -> u16 {
-        self.fields().map(|field| field.length).sum()
-    }
-
-    /// Appends the fixed fields.
-    pub(super) fn write(self, source: &Source<'_>, out: &mut Vec<u8>) {
-        for field in self.rows() {
-            (field.write)(source, out);
-        }
-    }
+        | when(
+            protocol == TCP_PROTOCOL || record.tcp_control_bits != 0,
+            TCP,
+        )
+        | when(is_icmp || record.icmp_type_code != 0, ICMP)
+        | when(names.service_port != 0, SERVICE_PORT)
+        | when(names.flow_type != 0, FLOW_TYPE)
+        | tunnel
+        | nat
+        | interfaces
 }

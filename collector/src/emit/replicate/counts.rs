@@ -1,51 +1,52 @@
-//! What becomes of the datagrams for one target.
+//! Counters of the datagrams for one target.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Lost, ReplicaCounts};
+use super::{LossReason, ReplicaCounts};
 
 /// Counters of one target.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     sent: AtomicU64,
     sent_octets: AtomicU64,
-    lost: [AtomicU64; 4],
+    lost: [AtomicU64; LossReason::ALL.len()],
     pub(super) queued: AtomicU64,
     queued_octets: AtomicU64,
-    readdressed: AtomicU64,
+    source_address_replaced: AtomicU64,
 }
 
 impl Counts {
-    /// So many datagrams are about to be taken out of the queue.
-    pub(super) fn queue(&self, datagrams: usize, octets: usize) {
+    /// Counts datagrams that were added to the queue.
+    pub(super) fn on_queued(&self, datagrams: usize, octets: usize) {
         add(&self.queued, datagrams);
         add(&self.queued_octets, octets);
     }
 
-    /// So many datagrams left the queue, sent.
-    pub(super) fn sent(&self, datagrams: usize, octets: usize, readdressed: bool) {
+    /// Counts datagrams that left the queue and were sent.
+    pub(super) fn on_sent(&self, datagrams: usize, octets: usize, source_replaced: bool) {
         add(&self.sent, datagrams);
         add(&self.sent_octets, octets);
-        if readdressed {
-            add(&self.readdressed, datagrams);
+        if source_replaced {
+            add(&self.source_address_replaced, datagrams);
         }
-        self.left(datagrams, octets);
+        self.on_left(datagrams, octets);
     }
 
-    /// So many datagrams left the queue, lost.
-    pub(super) fn lost(&self, reason: Lost, datagrams: usize, octets: usize) {
-        self.lose(reason, datagrams);
-        self.left(datagrams, octets);
+    /// Counts datagrams that left the queue and were lost.
+    pub(super) fn on_lost(&self, reason: LossReason, datagrams: usize, octets: usize) {
+        self.on_refused(reason, datagrams);
+        self.on_left(datagrams, octets);
     }
 
-    fn left(&self, datagrams: usize, octets: usize) {
-        self.queued.fetch_sub(wide(datagrams), Ordering::AcqRel);
-        self.queued_octets.fetch_sub(wide(octets), Ordering::AcqRel);
+    fn on_left(&self, datagrams: usize, octets: usize) {
+        self.queued.fetch_sub(to_u64(datagrams), Ordering::AcqRel);
+        self.queued_octets
+            .fetch_sub(to_u64(octets), Ordering::AcqRel);
     }
 
-    /// So many datagrams never came into the queue.
-    pub(super) fn lose(&self, reason: Lost, datagrams: usize) {
-        let at = Lost::ALL.iter().position(|known| *known == reason);
+    /// Counts datagrams that were not added to the queue.
+    pub(super) fn on_refused(&self, reason: LossReason, datagrams: usize) {
+        let at = LossReason::ALL.iter().position(|known| *known == reason);
         if let Some(counter) = at.and_then(|at| self.lost.get(at)) {
             add(counter, datagrams);
         }
@@ -60,15 +61,15 @@ impl Counts {
             lost: std::array::from_fn(|at| self.lost.get(at).map(read).unwrap_or_default()),
             queued: read(&self.queued),
             queued_octets: read(&self.queued_octets),
-            readdressed: read(&self.readdressed),
+            source_address_replaced: read(&self.source_address_replaced),
         }
     }
 }
 
-fn wide(count: usize) -> u64 {
+fn to_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn add(counter: &AtomicU64, count: usize) {
-    counter.fetch_add(wide(count), Ordering::AcqRel);
+    counter.fetch_add(to_u64(count), Ordering::AcqRel);
 }

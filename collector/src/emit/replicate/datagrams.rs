@@ -1,13 +1,13 @@
-//! Datagrams on their way, one behind the other in one buffer.
+//! Datagrams in one buffer, one after the other.
 
 use std::net::SocketAddr;
 
-use crate::emit::mailbox::Load;
+use crate::emit::double_buffer::Batch;
 
-/// What a datagram takes beside its octets, so that many empty ones are bounded too.
+/// What a datagram needs besides its octets, so that empty ones are bounded, too.
 const HEAD_OCTETS: usize = 64;
 
-/// Datagrams one behind the other.
+/// Datagrams, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
     octets: Vec<u8>,
@@ -49,7 +49,7 @@ impl Datagrams {
     }
 }
 
-impl Load for Datagrams {
+impl Batch for Datagrams {
     fn len(&self) -> usize {
         self.heads.len()
     }
@@ -61,21 +61,21 @@ impl Load for Datagrams {
             .saturating_add(self.heads.len().saturating_mul(HEAD_OCTETS))
     }
 
-    fn take_from(&mut self, more: &Self, bound: usize) -> usize {
+    fn append(&mut self, more: &Self, bound: usize) -> usize {
         if self.size().saturating_add(more.size()) <= bound {
             self.octets.extend_from_slice(&more.octets);
             self.heads.extend_from_slice(&more.heads);
             return more.len();
         }
-        let mut taken = 0_usize;
+        let mut count = 0_usize;
         for (exporter, datagram) in more.iter() {
             let size = datagram.len().saturating_add(HEAD_OCTETS);
             if self.size().saturating_add(size) > bound {
                 break;
             }
             self.push(exporter, datagram);
-            taken = taken.saturating_add(1);
+            count = count.saturating_add(1);
         }
-        taken
+        count
     }
 }

@@ -1,15 +1,15 @@
-//! Replicate: datagrams as they came, to other collectors, so that this one can stand in front of tools that
-//! people already have.
+//! Replicate: sends datagrams on to other collectors as they were received, so that this one can stand in front of
+//! existing tools.
 //!
-//! A worker copies the datagrams of a batch into its [`Stage`] and hands them over at the batch's end, to the
-//! bounded `Mailbox` of each target; a thread for each target empties it and sends. So receiving waits for
-//! no target, takes one lock a batch and target, and allocates nothing once the buffers have grown.
+//! A pipeline copies the datagrams of a batch into its [`ReplicaSink`] and hands them over at the end of the batch, to the
+//! bounded queue of each target. A thread for each target empties the queue and sends. So receiving waits for no target,
+//! takes one lock for each batch and target, and allocates nothing once the buffers have grown.
 
 mod counts;
 mod datagrams;
+mod replica_url;
 mod sender;
 mod sockets;
-mod url;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,52 +22,53 @@ use kipfix_export::names::Name;
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use super::mailbox::{Load, Mailbox};
-use super::{Patience, is_own};
+use super::OverflowPolicy;
+use super::double_buffer::{Batch, DoubleBuffer};
+use super::own_address::is_own;
 use counts::Counts;
 use datagrams::Datagrams;
+pub use replica_url::{ReplicaUrl, SourceAddress};
 use sender::Sender;
 use sockets::Sockets;
-pub use url::{ReplicaUrl, SourceAddress};
 
-/// Datagrams of a stage are handed over when they are so many octets, even within a batch.
+/// Octets of datagrams after which a sink hands them over, even within a batch.
 const STAGE_OCTETS: usize = 256 << 10;
 /// The largest payload of a UDP datagram over IPv4. Messages that came over TCP may be longer.
-const LONGEST_DATAGRAM: usize = 65_507;
+const MAX_DATAGRAM_OCTETS: usize = 65_507;
 
-/// What became of the datagrams for one target: those staged = sent + Σ lost + queued.
+/// Counts of the datagrams for one target: `sent` + Σ `lost` + `queued` = those received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplicaCounts {
-    /// The target, as it was given.
+    /// The target as in the setting.
     pub target: String,
     /// Datagrams handed to the network.
     pub sent: u64,
     /// Octets of those.
     pub sent_octets: u64,
-    /// Datagrams lost, by [`Lost`] as in [`Lost::ALL`].
-    pub lost: [u64; 4],
-    /// Datagrams that wait, or are being sent.
+    /// Datagrams lost, by [`LossReason`] as in [`LossReason::ALL`].
+    pub lost: [u64; LossReason::ALL.len()],
+    /// Datagrams in the queue, or being sent.
     pub queued: u64,
     /// Octets of those.
     pub queued_octets: u64,
-    /// Of the sent ones, those sent from an address of our own though the exporter's was to be kept.
-    pub readdressed: u64,
+    /// Datagrams sent with the collector's source address although the exporter's was to be kept.
+    pub source_address_replaced: u64,
 }
 
-/// Why a datagram was not passed on.
+/// Why a datagram was not replicated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// The target was slower than the exporters.
+pub enum LossReason {
+    /// The queue was full: the target is slower than the exporters.
     QueueFull,
-    /// A Message that came over TCP and is longer than a datagram may be.
+    /// A Message received over TCP is longer than a datagram can be.
     TooLong,
-    /// The target's name has no address yet, or only ours.
+    /// The target's name has no address, or only the collector's own.
     Unresolved,
-    /// The system refused to send it.
+    /// The operating system refused to send it.
     SendFailed,
 }
 
-impl Lost {
+impl LossReason {
     /// All reasons, in the order of [`ReplicaCounts::lost`].
     pub const ALL: [Self; 4] = [
         Self::QueueFull,
@@ -92,50 +93,50 @@ impl Lost {
 #[derive(Debug)]
 pub struct Replicator {
     targets: Vec<Target>,
-    patience: Patience,
+    policy: OverflowPolicy,
 }
 
 #[derive(Debug)]
 struct Target {
     name: String,
-    line: Arc<Line>,
+    queue: Arc<TargetQueue>,
     thread: JoinHandle<()>,
 }
 
-/// What waits for a target, and what becomes of it.
+/// The queue of a target, and its counters.
 #[derive(Debug)]
-struct Line {
-    mailbox: Mailbox<Datagrams>,
+struct TargetQueue {
+    datagrams: DoubleBuffer<Datagrams>,
     counts: Counts,
 }
 
-impl Line {
+impl TargetQueue {
     fn new(bound: usize) -> Arc<Self> {
         Arc::new(Self {
-            mailbox: Mailbox::new(bound),
+            datagrams: DoubleBuffer::new(bound),
             counts: Counts::default(),
         })
     }
 
-    fn put(&self, staged: &Datagrams, patience: Patience) {
-        self.mailbox.put(staged, patience, |taken| {
-            self.counts.queue(taken, staged.octets_of(taken));
-            self.counts
-                .lose(Lost::QueueFull, staged.len().saturating_sub(taken));
+    fn push(&self, staged: &Datagrams, policy: OverflowPolicy) {
+        self.datagrams.push(staged, policy, |added| {
+            self.counts.on_queued(added, staged.octets_of(added));
+            let refused = staged.len().saturating_sub(added);
+            self.counts.on_refused(LossReason::QueueFull, refused);
         });
     }
 }
 
 impl Replicator {
-    /// Starts a thread for each target. `queue_octets`: what may wait for each. `listening`: where this
-    /// process receives, since what is sent there would come round for ever.
+    /// Starts a thread for each target, each with a queue of `queue_octets`. `listening` are the addresses of this
+    /// process, to which nothing may be sent.
     ///
     /// # Errors
-    /// A target is this process itself, asks for a right that is missing, or no thread starts.
+    /// A target is this process itself, a permission is missing, or a thread cannot be started.
     pub fn start(
         urls: &[ReplicaUrl],
         queue_octets: u64,
-        patience: Patience,
+        policy: OverflowPolicy,
         listening: &[SocketAddr],
         stop: &Stop,
     ) -> Result<Self, Failure> {
@@ -147,125 +148,124 @@ impl Replicator {
                 && is_own(address, listening)
             {
                 return Err(Failure::BadSettings(format!(
-                    "replicate: {url} is where this collector listens itself: datagrams would go round for \
-                     ever; allowed is any other target"
+                    "invalid replicate target {url}: must not be an address of this collector"
                 )));
             }
             let keeps = keeps_source(url)?;
             tracing::info!(target = %url, source = if keeps { "keep" } else { "own" }, "replicating datagrams");
-            let line = Line::new(usize::try_from(queue_octets).unwrap_or(usize::MAX));
+            let queue = TargetQueue::new(usize::try_from(queue_octets).unwrap_or(usize::MAX));
             names.push(name.clone());
-            let is_paced = patience == Patience::Wait;
+            let is_paced = policy == OverflowPolicy::Block;
             let sender = Sender::new(name, Sockets::new(keeps), listening.to_vec(), is_paced);
             let thread = std::thread::Builder::new().name("replicate".into()).spawn({
-                let (line, stop) = (Arc::clone(&line), stop.clone());
-                move || sender.run(&line.mailbox, &line.counts, stop)
+                let (queue, stop) = (Arc::clone(&queue), stop.clone());
+                move || sender.run(&queue.datagrams, &queue.counts, stop)
             });
             targets.push(Target {
                 name: url.to_string(),
-                line,
-                thread: thread.context("no thread for a target of replicate")?,
+                queue,
+                thread: thread.context("cannot start a thread for a replicate target")?,
             });
         }
-        super::look_up(names, "replicate", patience, stop)?;
-        Ok(Self { targets, patience })
+        super::watch_names(names, "replicate", policy, stop)?;
+        Ok(Self { targets, policy })
     }
 
-    /// Where one worker puts its datagrams.
+    /// A sink for one pipeline.
     #[must_use]
-    pub fn stage(&self) -> Stage {
-        Stage {
+    pub fn sink(&self) -> ReplicaSink {
+        ReplicaSink {
             staged: Datagrams::default(),
-            lines: self.targets.iter().map(|t| Arc::clone(&t.line)).collect(),
-            patience: self.patience,
+            queues: self.targets.iter().map(|t| Arc::clone(&t.queue)).collect(),
+            policy: self.policy,
         }
     }
 
-    /// Reads the counts whenever they are asked for.
+    /// A function that reads the counts.
     pub fn counts(&self) -> impl Fn() -> Vec<ReplicaCounts> + Send + Sync + use<> {
-        let targets: Vec<(String, Arc<Line>)> = self
+        let targets: Vec<(String, Arc<TargetQueue>)> = self
             .targets
             .iter()
-            .map(|target| (target.name.clone(), Arc::clone(&target.line)))
+            .map(|target| (target.name.clone(), Arc::clone(&target.queue)))
             .collect();
         move || {
             let counts = targets.iter();
             counts
-                .map(|(name, line)| line.counts.read(name.clone()))
+                .map(|(name, queue)| queue.counts.read(name.clone()))
                 .collect()
         }
     }
 
-    /// Waits until everything handed over is sent, for `patience` if there is one. Every [`Stage`] must be
-    /// flushed before.
+    /// Waits until everything is sent, for `timeout` if there is one. Every [`ReplicaSink`] must be flushed before.
     ///
     /// # Errors
     /// A thread died.
-    pub fn finish(self, patience: Option<Duration>) -> Result<(), Failure> {
+    pub fn finish(self, timeout: Option<Duration>) -> Result<(), Failure> {
         let mut outcome = Ok(());
-        let began = crate::live::monotonic();
+        let began = crate::clock::monotonic();
         for target in &self.targets {
-            target.line.mailbox.close();
+            target.queue.datagrams.close();
         }
         for target in self.targets {
             while !target.thread.is_finished()
-                && patience.is_none_or(|patience| began.elapsed() < patience)
+                && timeout.is_none_or(|timeout| began.elapsed() < timeout)
             {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            let left = target.line.counts.queued.load(Ordering::Acquire);
+            let left = target.queue.counts.queued.load(Ordering::Acquire);
             if !target.thread.is_finished() {
                 tracing::error!(
                     target = target.name,
                     datagrams = left,
-                    "not all datagrams were passed on"
+                    "not all datagrams were replicated"
                 );
             } else if target.thread.join().is_err() {
-                outcome = Err(anyhow!("the thread that replicates to {} died", target.name).into());
+                outcome =
+                    Err(anyhow!("the thread of the replicate target {} died", target.name).into());
             }
         }
         outcome
     }
 }
 
-/// Whether the exporters' source addresses are kept: as asked for, or if the kernel lets us.
+/// True if the exporters' source addresses are kept: as requested, or if the kernel permits it.
 fn keeps_source(url: &ReplicaUrl) -> Result<bool, Failure> {
     if url.source == SourceAddress::Own {
         return Ok(false);
     }
-    match (sockets::may_keep_source(), url.source) {
+    match (sockets::check_transparent(), url.source) {
         (Ok(()), _) => Ok(true),
         (Err(error), SourceAddress::Keep) => Err(anyhow!(
-            "replicate: {url} cannot keep the exporters' addresses: {error}; give the process the right \
-             NET_ADMIN or NET_RAW, or use source=own"
+            "replicate: {url} cannot keep the exporters' addresses: {error}; grant NET_ADMIN or NET_RAW, or \
+             use source=own"
         )
         .into()),
         (Err(error), _) => {
             tracing::warn!(
                 target = %url,
                 %error,
-                "datagrams are passed on from an address of this host, since keeping the exporters' takes \
-                 NET_ADMIN or NET_RAW; source=own says that this is meant"
+                "datagrams are sent from an address of this host, because keeping the exporters' needs \
+                 NET_ADMIN or NET_RAW; source=own silences this warning"
             );
             Ok(false)
         }
     }
 }
 
-/// Datagrams of one worker on their way to the targets.
+/// The datagrams of one pipeline on their way to the targets.
 #[derive(Debug)]
-pub struct Stage {
+pub struct ReplicaSink {
     staged: Datagrams,
-    lines: Vec<Arc<Line>>,
-    patience: Patience,
+    queues: Vec<Arc<TargetQueue>>,
+    policy: OverflowPolicy,
 }
 
-impl Stage {
-    /// Puts a datagram of `exporter` in line.
-    pub fn add(&mut self, exporter: SocketAddr, datagram: &[u8]) {
-        if datagram.len() > LONGEST_DATAGRAM {
-            for line in &self.lines {
-                line.counts.lose(Lost::TooLong, 1);
+impl ReplicaSink {
+    /// Takes a datagram, or a Message of a connection, from `exporter`.
+    pub fn accept(&mut self, exporter: SocketAddr, datagram: &[u8]) {
+        if datagram.len() > MAX_DATAGRAM_OCTETS {
+            for queue in &self.queues {
+                queue.counts.on_refused(LossReason::TooLong, 1);
             }
             return;
         }
@@ -275,13 +275,13 @@ impl Stage {
         }
     }
 
-    /// Hands over what there is. To be called after every batch.
+    /// Hands the datagrams over.
     pub fn flush(&mut self) {
         if self.staged.is_empty() {
             return;
         }
-        for line in &self.lines {
-            line.put(&self.staged, self.patience);
+        for queue in &self.queues {
+            queue.push(&self.staged, self.policy);
         }
         self.staged.clear();
     }
@@ -296,7 +296,7 @@ mod tests {
     fn start(url: &str, listening: &[SocketAddr]) -> Result<Replicator, Failure> {
         let stop = Stop::new().unwrap();
         let urls = [url.parse().unwrap()];
-        Replicator::start(&urls, 1 << 20, Patience::Drop, listening, &stop)
+        Replicator::start(&urls, 1 << 20, OverflowPolicy::Drop, listening, &stop)
     }
 
     #[test]
@@ -335,13 +335,13 @@ mod tests {
             .unwrap();
         let port = receiver.local_addr().unwrap().port();
         let replicator = start(&format!("udp://127.0.0.1:{port}?source=own"), &[]).unwrap();
-        let mut stage = replicator.stage();
+        let mut sink = replicator.sink();
         let exporter = |port| SocketAddr::from(([192, 0, 2, 7], port));
         for number in 0..100_u8 {
-            stage.add(exporter(u16::from(number % 3)), &[number; 100]);
+            sink.accept(exporter(u16::from(number % 3)), &[number; 100]);
         }
-        stage.add(exporter(1), &vec![0; 70_000]);
-        stage.flush();
+        sink.accept(exporter(1), &vec![0; 70_000]);
+        sink.flush();
         let mut sources = Vec::new();
         let mut buffer = [0; 2000];
         for number in 0..100_u8 {
@@ -349,7 +349,7 @@ mod tests {
             assert_eq!(buffer[..octets], [number; 100]);
             sources.push(source);
         }
-        // Who is scoped by source port stays apart, one port an exporter.
+        // Transport Sessions stay apart: each exporter has a source port of its own.
         assert!((0..97).all(|at| sources[at] == sources[at + 3]));
         assert_ne!(sources[0], sources[1]);
         let counts = replicator.counts();
@@ -365,18 +365,18 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_too_slow_loses_datagrams_and_counts_them() {
-        let line = Line::new(10_000);
-        let mut stage = Stage {
+    fn a_full_queue_drops_datagrams_and_counts_them() {
+        let queue = TargetQueue::new(10_000);
+        let mut sink = ReplicaSink {
             staged: Datagrams::default(),
-            lines: vec![Arc::clone(&line)],
-            patience: Patience::Drop,
+            queues: vec![Arc::clone(&queue)],
+            policy: OverflowPolicy::Drop,
         };
         for _ in 0..100 {
-            stage.add(SocketAddr::from(([192, 0, 2, 7], 1)), &[0; 936]);
+            sink.accept(SocketAddr::from(([192, 0, 2, 7], 1)), &[0; 936]);
         }
-        stage.flush();
-        let counts = line.counts.read(String::new());
+        sink.flush();
+        let counts = queue.counts.read(String::new());
         assert_eq!((counts.queued, counts.lost), (10, [90, 0, 0, 0]));
     }
 }

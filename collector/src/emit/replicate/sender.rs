@@ -1,4 +1,4 @@
-//! The thread of one target: empties its mailbox and sends, many datagrams a system call.
+//! The thread of one target: empties its queue and sends many datagrams with one system call.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -10,36 +10,36 @@ use kipfix_service::signals::Stop;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 
-use super::Lost;
+use super::LossReason;
 use super::counts::Counts;
 use super::datagrams::Datagrams;
 use super::sockets::{Outlet, Sockets};
-use crate::emit::is_own;
-use crate::emit::mailbox::{Emptier, Mailbox};
+use crate::emit::double_buffer::{ConsumerGuard, DoubleBuffer};
+use crate::emit::own_address::is_own;
 
-/// Datagrams a system call takes at the most.
+/// Maximum number of datagrams of one system call.
 const BATCH: usize = 64;
-/// Where datagrams come from a savefile, one leaves so often at the most.
+/// Minimum interval between two datagrams from a savefile.
 const PACE: Duration = Duration::from_micros(50);
-/// How soon the end is noticed where nothing comes.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a closed queue is noticed if nothing is added.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 type Headers = MultiHeaders<SockaddrStorage>;
 
 pub(super) struct Sender {
     name: Name,
     sockets: Sockets,
-    /// Where this process receives.
+    /// Addresses on which this process listens.
     listening: Vec<SocketAddr>,
-    /// Of the name's addresses; 0 before the first.
+    /// Revision of the name's addresses; 0 before the first.
     revision: u64,
     target: Option<SocketAddr>,
-    complained: bool,
+    has_warned: bool,
     is_paced: bool,
 }
 
 impl Sender {
-    /// `is_paced`: a savefile is faster than any receiver's buffer.
+    /// With `is_paced`, datagrams are spread, because a savefile is faster than any receiver's buffer.
     pub(super) fn new(
         name: Name,
         sockets: Sockets,
@@ -52,26 +52,26 @@ impl Sender {
             listening,
             revision: 0,
             target: None,
-            complained: false,
+            has_warned: false,
             is_paced,
         }
     }
 
-    /// Sends what comes until the mailbox is closed and empty.
-    pub(super) fn run(mut self, mailbox: &Mailbox<Datagrams>, counts: &Counts, stop: Stop) {
-        let _emptier = Emptier(mailbox, stop);
+    /// Sends datagrams until the queue is closed and empty.
+    pub(super) fn run(mut self, queue: &DoubleBuffer<Datagrams>, counts: &Counts, stop: Stop) {
+        let _guard = ConsumerGuard(queue, stop);
         let mut datagrams = Datagrams::default();
-        // Made here, since it must not move to another thread.
+        // Created here because it cannot move to another thread.
         let mut headers = MultiHeaders::preallocate(BATCH, None);
-        while mailbox.take(&mut datagrams, PATIENCE) {
-            self.follow();
+        while queue.swap(&mut datagrams, POLL_INTERVAL) {
+            self.update_target();
             self.send_all(&datagrams, &mut headers, counts);
             datagrams.clear();
         }
     }
 
-    /// Goes where the target is now.
-    fn follow(&mut self) {
+    /// Takes the current address of the target.
+    fn update_target(&mut self) {
         let revision = self.name.revision();
         if revision == self.revision {
             return;
@@ -83,7 +83,7 @@ impl Sender {
             tracing::error!(
                 target = self.name.host(),
                 address = %own,
-                "the name of a target of replicate is this collector itself: nothing is sent there"
+                "replicate target resolves to this collector; nothing is sent to it"
             );
         }
         if target != self.target {
@@ -120,14 +120,14 @@ impl Sender {
     ) {
         let Some(exporter) = exporter else { return };
         let Some(target) = self.target else {
-            counts.lost(Lost::Unresolved, run.len(), octets(run));
+            counts.on_lost(LossReason::Unresolved, run.len(), octets(run));
             return;
         };
         let outlet = match self.sockets.outlet(exporter, target) {
             Ok(outlet) => outlet,
             Err(error) => {
-                counts.lost(Lost::SendFailed, run.len(), octets(run));
-                return complain(&mut self.complained, target, &error);
+                counts.on_lost(LossReason::SendFailed, run.len(), octets(run));
+                return warn_once(&mut self.has_warned, target, &error);
             }
         };
         if self.is_paced {
@@ -139,31 +139,31 @@ impl Sender {
             match send(outlet, headers, rest) {
                 Ok(sent) => {
                     let (gone, left) = rest.split_at_checked(sent.max(1)).unwrap_or((rest, &[]));
-                    counts.sent(gone.len(), octets(gone), outlet.readdressed);
+                    counts.on_sent(gone.len(), octets(gone), outlet.is_source_replaced);
                     rest = left;
                     refused = false;
                 }
                 Err(Errno::EINTR) => {}
-                // The kernel tells of an earlier datagram that nobody listened, and has not sent this one.
+                // The kernel reports that an earlier datagram was refused, and has not sent this one.
                 Err(Errno::ECONNREFUSED) if !refused => refused = true,
                 Err(errno) => {
                     let reason = if errno == Errno::EMSGSIZE {
-                        Lost::TooLong
+                        LossReason::TooLong
                     } else {
-                        Lost::SendFailed
+                        LossReason::SendFailed
                     };
                     let (lost, left) = rest.split_at_checked(1).unwrap_or((rest, &[]));
-                    counts.lost(reason, lost.len(), octets(lost));
+                    counts.on_lost(reason, lost.len(), octets(lost));
                     rest = left;
                     refused = false;
-                    complain(&mut self.complained, target, &errno.into());
+                    warn_once(&mut self.has_warned, target, &errno.into());
                 }
             }
         }
     }
 }
 
-/// Sends so many of the first ones as the kernel takes; how many that were.
+/// Sends as many datagrams as the kernel takes. Returns their number.
 fn send(outlet: &Outlet, headers: &mut Headers, run: &[&[u8]]) -> Result<usize, Errno> {
     let slices: [[IoSlice<'_>; 1]; BATCH] =
         std::array::from_fn(|at| [IoSlice::new(run.get(at).copied().unwrap_or_default())]);
@@ -183,10 +183,10 @@ fn octets(run: &[&[u8]]) -> usize {
     run.iter().map(|datagram| datagram.len()).sum()
 }
 
-/// Says once what is wrong; the counters say how often.
-fn complain(complained: &mut bool, target: SocketAddr, error: &io::Error) {
-    if !*complained {
-        *complained = true;
-        tracing::warn!(%target, %error, "datagrams cannot be passed on; said once, counted always");
+/// Logs a failure once. The counters have the number.
+fn warn_once(has_warned: &mut bool, target: SocketAddr, error: &io::Error) {
+    if !*has_warned {
+        *has_warned = true;
+        tracing::warn!(%target, %error, "cannot send to a replicate target (logged once; see replicate_lost_total)");
     }
 }

@@ -1,8 +1,8 @@
-//! The sockets that datagrams leave from: one for each exporter.
+//! The sockets from which datagrams are sent: one for each exporter.
 //!
-//! Where the exporter's address is kept, the socket is bound to it, which `IP_TRANSPARENT` allows for
-//! addresses that are not this host's. Where it is not, every exporter still gets a port of its own, because
-//! collectors tell Transport Sessions, and so templates, apart by source port (RFC 7011 §10.3.2).
+//! If the exporter's address is kept, the socket is bound to it, which `IP_TRANSPARENT` permits for addresses of other
+//! hosts. If not, every exporter still gets a port of its own, because collectors distinguish Transport Sessions, and so
+//! templates, by source port (RFC 7011 §10.3.2).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,17 +12,17 @@ use lru::LruCache;
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Exporters with a socket at once; the one longest silent gives up its socket.
+/// Maximum number of exporters with a socket. One more replaces the least recently used.
 const MAX_EXPORTERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
-/// Room for bursts in the kernel, as far as it allows (`net.core.wmem_max`).
+/// Requested send buffer; the kernel limits it to `net.core.wmem_max`.
 const SEND_BUFFER_OCTETS: usize = 4 << 20;
 
 /// A socket to the target.
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) socket: Socket,
-    /// It has an address of ours though the exporter's was to be kept.
-    pub(super) readdressed: bool,
+    /// It has the collector's address although the exporter's was to be kept.
+    pub(super) is_source_replaced: bool,
 }
 
 #[derive(Debug)]
@@ -39,15 +39,15 @@ impl Sockets {
         }
     }
 
-    /// The target is elsewhere.
+    /// Closes all sockets, because the target has another address.
     pub(super) fn clear(&mut self) {
         self.outlets.clear();
     }
 
-    /// The socket for what comes from `exporter`.
+    /// The socket for datagrams of `exporter`.
     ///
     /// # Errors
-    /// None can be opened.
+    /// The socket cannot be opened.
     pub(super) fn outlet(
         &mut self,
         exporter: SocketAddr,
@@ -59,19 +59,19 @@ impl Sockets {
             match kept {
                 Some(Ok(socket)) => Ok(Outlet {
                     socket,
-                    readdressed: false,
+                    is_source_replaced: false,
                 }),
-                // Another family than the target's, or an address that cannot be sent from.
+                // The exporter has another address family, or an address that cannot be used.
                 Some(Err(_)) | None => Ok(Outlet {
                     socket: open(any(target), target, false)?,
-                    readdressed: keeps,
+                    is_source_replaced: keeps,
                 }),
             }
         })
     }
 }
 
-/// With the exporter's address and port, or with another port where that one is in use on this host.
+/// Opens a socket with the exporter's address and port, or with another port if that one is in use on this host.
 fn open_as(exporter: SocketAddr, target: SocketAddr) -> io::Result<Socket> {
     if exporter.is_ipv4() != target.is_ipv4() {
         return Err(io::ErrorKind::Unsupported.into());
@@ -103,7 +103,7 @@ fn open(source: SocketAddr, target: SocketAddr, transparent: bool) -> io::Result
     if transparent {
         set_transparent(&socket, target.is_ipv4())?;
     }
-    // As much as the kernel allows; what it gives is enough to begin with.
+    // A smaller buffer is good enough.
     socket.set_send_buffer_size(SEND_BUFFER_OCTETS).ok();
     socket.bind(&source.into())?;
     socket.connect(&target.into())?;
@@ -118,11 +118,11 @@ fn set_transparent(socket: &Socket, is_ipv4: bool) -> io::Result<()> {
     }
 }
 
-/// Whether the kernel lets this process send from addresses that are not its host's.
+/// Checks that the kernel permits this process to send from addresses of other hosts.
 ///
 /// # Errors
-/// It does not, as it says.
-pub(super) fn may_keep_source() -> io::Result<()> {
+/// It does not.
+pub(super) fn check_transparent() -> io::Result<()> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     set_transparent(&socket, true)
 }

@@ -1,11 +1,14 @@
-//! Savefiles: datagrams out of a pcap or pcapng capture, or the Messages of an IPFIX file (RFC 5655).
+//! Savefiles: the datagrams of a pcap or pcapng capture, or the Messages of an IPFIX file (RFC 5655).
 //!
-//! The clock is the packet's, or the export time of the Message. A file that is cut off or corrupt is
-//! used as far as it can be read, and that is said once. Lengths are bounded before memory is taken.
+//! The time is that of the packet, or the export time of the Message. A truncated or corrupt file is used up to the
+//! error, which is logged. Lengths are checked before memory is allocated.
 
+mod copies;
+mod frame;
 mod octets;
 mod pcap;
 mod pcapng;
+mod replay;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -20,74 +23,79 @@ use octets::{fill, header, read_fully};
 use pcap::Pcap;
 use pcapng::PcapNg;
 
-use super::frame::Frames;
-pub use super::frame::NotUsed;
+use copies::Copies;
+pub use frame::SkipReason;
+use frame::{Frame, Frames};
+pub use replay::{for_each, replay};
 
-/// Why a file cannot be read, or not any further.
+/// Why a file cannot be read, or no further.
 #[derive(Debug, thiserror::Error)]
 pub enum SavefileError {
-    /// The system says so.
+    /// An error of the operating system.
     #[error("{0}")]
     Unreadable(#[from] io::Error),
-    /// It is none of the forms that are read here.
+    /// The format is unknown.
     #[error("neither a pcap or pcapng capture nor an IPFIX file")]
-    UnknownForm,
-    /// It ends in the middle.
-    #[error("cut off in the middle of {0}")]
-    CutOff(&'static str),
+    UnknownFormat,
+    /// It ends too early.
+    #[error("truncated in {0}")]
+    Truncated(&'static str),
     /// It contradicts its format.
     #[error("corrupt: {0}")]
     Corrupt(&'static str),
 }
 
-/// What became of the frames of captures. Frames = datagrams + those not used, by reason.
+/// Counts of captured frames. `frames` = `datagrams` + `joined` + Σ `skipped`, for captures at their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SavefileCounts {
     /// Frames read.
     pub frames: u64,
-    /// Datagrams found in them, and Messages of IPFIX files.
+    /// Datagrams of flow export, and Messages of IPFIX files.
     pub datagrams: u64,
-    /// Frames that gave no datagram, by [`NotUsed`] as in [`NotUsed::ALL`].
-    pub not_used: [u64; 5],
+    /// Fragments that were joined to the datagram of a later frame.
+    pub joined: u64,
+    /// Frames without a datagram of flow export, by [`SkipReason`] as in [`SkipReason::ALL`].
+    pub skipped: [u64; SkipReason::ALL.len()],
 }
 
 /// A datagram of a savefile.
 #[derive(Debug)]
 pub struct SavedDatagram<'a> {
-    /// Who sent it; 0.0.0.0:0 for a Message of an IPFIX file, which does not tell.
+    /// Source of the datagram; 0.0.0.0:0 for a Message of an IPFIX file, which does not have it.
     pub exporter: SocketAddr,
-    /// Its payload.
+    /// UDP payload.
     pub payload: &'a [u8],
-    /// When, milliseconds since the epoch.
+    /// Time, milliseconds since the epoch.
     pub time_milliseconds: u64,
-    /// That is when it was captured; otherwise it is the export time that it says itself.
+    /// True if the time is that of the capture, false if it is the export time of the Message.
     pub is_captured: bool,
 }
 
 /// An open savefile.
 pub struct Savefile {
     input: BufReader<Box<dyn Read + Send>>,
-    form: Form,
+    format: Format,
     frames: Frames,
+    copies: Copies,
     frame: Vec<u8>,
 }
 
 impl std::fmt::Debug for Savefile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Savefile")
-            .field("form", &self.form)
+            .field("format", &self.format)
             .finish_non_exhaustive()
     }
 }
 
 #[derive(Debug)]
-enum Form {
+enum Format {
     Pcap(Pcap),
     PcapNg(PcapNg),
     Ipfix,
 }
 
-/// A pipe or device that is waited for only until the stop, where it ends.
+/// A pipe or device that ends at the stop.
 struct UntilStop {
     file: File,
     stop: Stop,
@@ -107,19 +115,11 @@ impl Read for UntilStop {
     }
 }
 
-/// A frame in [`Savefile::frame`].
-#[derive(Clone, Copy, Debug)]
-struct Frame {
-    link_type: u32,
-    cut: bool,
-    time_milliseconds: u64,
-}
-
 impl Savefile {
-    /// Opens a file; `-` is stdin. A pipe that nobody writes to ends at the stop.
+    /// Opens a file; `-` is stdin. A pipe ends at the stop.
     ///
     /// # Errors
-    /// It cannot be read, or is none of the forms that are read here.
+    /// The file cannot be read, or its format is unknown.
     pub fn open(path: &Path, stop: &Stop) -> Result<Self, SavefileError> {
         let file = if path.as_os_str() == "-" {
             File::from(io::stdin().as_fd().try_clone_to_owned()?)
@@ -135,44 +135,45 @@ impl Savefile {
         }))
     }
 
-    /// A file whose octets come from `input`.
+    /// Opens a file whose octets come from `input`.
     ///
     /// # Errors
-    /// It cannot be read, or is none of the forms that are read here.
+    /// The input cannot be read, or its format is unknown.
     pub fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
         let mut input = BufReader::with_capacity(256 << 10, input);
         let mut magic = [0; 4];
-        // Not by `fill_buf`: a pipe may give fewer octets at first.
+        // `fill_buf` may return fewer octets from a pipe.
         let got = read_fully(&mut input, &mut magic)?;
-        let form = match magic {
-            _ if got < magic.len() => return Err(SavefileError::UnknownForm),
-            [0xa1, 0xb2, 0xc3, 0xd4] => Form::Pcap(Pcap::open(&mut input, true, false)?),
-            [0xd4, 0xc3, 0xb2, 0xa1] => Form::Pcap(Pcap::open(&mut input, false, false)?),
-            [0xa1, 0xb2, 0x3c, 0x4d] => Form::Pcap(Pcap::open(&mut input, true, true)?),
-            [0x4d, 0x3c, 0xb2, 0xa1] => Form::Pcap(Pcap::open(&mut input, false, true)?),
-            [0x0a, 0x0d, 0x0d, 0x0a] => Form::PcapNg(PcapNg::default()),
-            [0, 10, ..] => Form::Ipfix,
-            _ => return Err(SavefileError::UnknownForm),
+        let format = match magic {
+            _ if got < magic.len() => return Err(SavefileError::UnknownFormat),
+            [0xa1, 0xb2, 0xc3, 0xd4] => Format::Pcap(Pcap::open(&mut input, true, false)?),
+            [0xd4, 0xc3, 0xb2, 0xa1] => Format::Pcap(Pcap::open(&mut input, false, false)?),
+            [0xa1, 0xb2, 0x3c, 0x4d] => Format::Pcap(Pcap::open(&mut input, true, true)?),
+            [0x4d, 0x3c, 0xb2, 0xa1] => Format::Pcap(Pcap::open(&mut input, false, true)?),
+            [0x0a, 0x0d, 0x0d, 0x0a] => Format::PcapNg(PcapNg::default()),
+            [0, 10, ..] => Format::Ipfix,
+            _ => return Err(SavefileError::UnknownFormat),
         };
         let mut savefile = Self {
             input,
-            form,
+            format,
             frames: Frames::default(),
+            copies: Copies::default(),
             frame: Vec::new(),
         };
-        if !matches!(savefile.form, Form::Pcap(_)) {
+        if !matches!(savefile.format, Format::Pcap(_)) {
             savefile.put_back(magic);
         }
         Ok(savefile)
     }
 
-    /// Lets the octets that told the form be read again.
+    /// Puts the octets of the magic number back.
     fn put_back(&mut self, magic: [u8; 4]) {
         let rest = std::mem::replace(&mut self.input, BufReader::new(Box::new(io::empty())));
         self.input = BufReader::new(Box::new(io::Cursor::new(magic).chain(rest)));
     }
 
-    /// The next datagram of flow export; `None` at the end. What else the frames hold is counted.
+    /// Reads the next datagram of flow export; `None` at the end. Skipped frames are counted.
     ///
     /// # Errors
     /// The file cannot be read any further.
@@ -180,7 +181,7 @@ impl Savefile {
         &'a mut self,
         counts: &mut SavefileCounts,
     ) -> Result<Option<SavedDatagram<'a>>, SavefileError> {
-        if matches!(self.form, Form::Ipfix) {
+        if matches!(self.format, Format::Ipfix) {
             let Some(time_milliseconds) = self.read_message()? else {
                 return Ok(None);
             };
@@ -193,26 +194,35 @@ impl Savefile {
             }));
         }
         loop {
-            let Some(frame) = self.read_frame()? else {
-                return Ok(None);
+            let frame = self.read_frame();
+            let Ok(Some(frame)) = frame else {
+                self.frames.finish(counts);
+                return frame.map(|_| None);
             };
             counts.frames += 1;
-            match self.frames.locate(frame.link_type, &self.frame, frame.cut) {
-                Err(reason) => counts.count(reason),
-                Ok(located) => {
-                    counts.datagrams += 1;
-                    return Ok(Some(SavedDatagram {
-                        exporter: located.exporter,
-                        payload: self.frames.payload(&self.frame, &located),
-                        time_milliseconds: frame.time_milliseconds,
-                        is_captured: true,
-                    }));
-                }
+            let Some(located) = self.frames.locate(&frame, &self.frame, counts) else {
+                continue;
+            };
+            let time_milliseconds = frame.time_milliseconds;
+            let datagram = (located.exporter, self.frames.payload(&self.frame, &located));
+            if self
+                .copies
+                .is_copy(located.interface, datagram, time_milliseconds)
+            {
+                counts.skip(SkipReason::Duplicate, 1);
+                continue;
             }
+            counts.datagrams += 1;
+            return Ok(Some(SavedDatagram {
+                exporter: located.exporter,
+                payload: self.frames.payload(&self.frame, &located),
+                time_milliseconds,
+                is_captured: true,
+            }));
         }
     }
 
-    /// Reads a Message into `self.frame`; its export time.
+    /// Reads a Message into `self.frame`. Returns its export time.
     fn read_message(&mut self) -> Result<Option<u64>, SavefileError> {
         const WHAT: &str = "a Message";
         let Some(header) = header::<16>(&mut self.input, WHAT)? else {
@@ -221,7 +231,7 @@ impl Savefile {
         let [v0, v1, l0, l1, t0, t1, t2, t3, ..] = header;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         if [v0, v1] != [0, 10] || length < header.len() {
-            return Err(SavefileError::Corrupt("a Message header that is none"));
+            return Err(SavefileError::Corrupt("invalid Message header"));
         }
         self.frame.clear();
         self.frame.extend_from_slice(&header);
@@ -233,20 +243,28 @@ impl Savefile {
 
     /// Reads a captured frame into `self.frame`.
     fn read_frame(&mut self) -> Result<Option<Frame>, SavefileError> {
-        match &mut self.form {
-            Form::Pcap(pcap) => pcap.next(&mut self.input, &mut self.frame),
-            Form::PcapNg(section) => section.next(&mut self.input, &mut self.frame),
-            Form::Ipfix => Ok(None),
+        match &mut self.format {
+            Format::Pcap(pcap) => pcap.next(&mut self.input, &mut self.frame),
+            Format::PcapNg(section) => section.next(&mut self.input, &mut self.frame),
+            Format::Ipfix => Ok(None),
         }
     }
 }
 
 impl SavefileCounts {
-    fn count(&mut self, reason: NotUsed) {
-        let at = NotUsed::ALL.iter().position(|known| *known == reason);
-        if let Some(counter) = at.and_then(|at| self.not_used.get_mut(at)) {
-            *counter += 1;
+    fn skip(&mut self, reason: SkipReason, frames: u64) {
+        let at = SkipReason::ALL.iter().position(|known| *known == reason);
+        if let Some(counter) = at.and_then(|at| self.skipped.get_mut(at)) {
+            *counter += frames;
         }
+    }
+
+    /// Frames skipped for that reason.
+    #[must_use]
+    pub fn skipped(&self, reason: SkipReason) -> u64 {
+        let all = SkipReason::ALL.iter().zip(self.skipped);
+        let mut of = all.filter(|(known, _)| **known == reason);
+        of.next().map_or(0, |(_, count)| count)
     }
 }
 

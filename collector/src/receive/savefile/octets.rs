@@ -1,10 +1,10 @@
-//! Octets and numbers of either byte order.
+//! Octets and numbers in either byte order.
 
 use std::io::{self, Read};
 
 use super::SavefileError;
 
-/// Reads until `octets` is full or the input ends; how many there were.
+/// Reads until `octets` is full or the input ends. Returns the number of octets.
 pub(super) fn read_fully(input: &mut impl Read, octets: &mut [u8]) -> io::Result<usize> {
     let mut read = 0;
     while let Some(room) = octets.get_mut(read..).filter(|room| !room.is_empty()) {
@@ -18,7 +18,7 @@ pub(super) fn read_fully(input: &mut impl Read, octets: &mut [u8]) -> io::Result
     Ok(read)
 }
 
-/// The header of `what`; `None` where the input ends before it.
+/// Reads the header of `what`; `None` if the input ends before it.
 pub(super) fn header<const N: usize>(
     input: &mut impl Read,
     what: &'static str,
@@ -27,7 +27,7 @@ pub(super) fn header<const N: usize>(
     match read_fully(input, &mut header)? {
         0 => Ok(None),
         read if read == N => Ok(Some(header)),
-        _ => Err(SavefileError::CutOff(what)),
+        _ => Err(SavefileError::Truncated(what)),
     }
 }
 
@@ -41,11 +41,11 @@ pub(super) fn fill(
     if read_fully(input, octets)? == wanted {
         Ok(())
     } else {
-        Err(SavefileError::CutOff(what))
+        Err(SavefileError::Truncated(what))
     }
 }
 
-pub(super) const fn short(octets: [u8; 2], big_endian: bool) -> u16 {
+pub(super) const fn to_u16(octets: [u8; 2], big_endian: bool) -> u16 {
     if big_endian {
         u16::from_be_bytes(octets)
     } else {
@@ -53,7 +53,7 @@ pub(super) const fn short(octets: [u8; 2], big_endian: bool) -> u16 {
     }
 }
 
-pub(super) const fn word(octets: [u8; 4], big_endian: bool) -> u32 {
+pub(super) const fn to_u32(octets: [u8; 4], big_endian: bool) -> u32 {
     if big_endian {
         u32::from_be_bytes(octets)
     } else {
@@ -61,8 +61,12 @@ pub(super) const fn word(octets: [u8; 4], big_endian: bool) -> u32 {
     }
 }
 
-/// The first `N` words of `octets`; what is not there is 0.
-pub(super) fn words<const N: usize>(octets: &[u8], big_endian: bool) -> [u32; N] {
+/// The first `N` 32-bit numbers of `octets`. Missing ones are 0.
+pub(super) fn u32s<const N: usize>(octets: &[u8], big_endian: bool) -> [u32; N] {
     let mut chunks = octets.as_chunks::<4>().0.iter();
-    std::array::from_fn(|_| chunks.next().map_or(0, |octets| word(*octets, big_endian)))
+    std::array::from_fn(|_| {
+        chunks
+            .next()
+            .map_or(0, |octets| to_u32(*octets, big_endian))
+    })
 }

@@ -2,13 +2,14 @@
 
 use std::io::Read;
 
-use super::octets::{fill, header, words};
+use super::copies::Interface;
+use super::octets::{fill, header, u32s};
 use super::{Frame, SavefileError};
 
-/// No captured frame is longer (libpcap's MAXIMUM_SNAPLEN).
+/// Maximum length of a captured frame (MAXIMUM_SNAPLEN of libpcap).
 const MAX_FRAME_OCTETS: u32 = 262_144;
 
-/// What the file's header says.
+/// The file header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pcap {
     big_endian: bool,
@@ -17,7 +18,7 @@ pub(super) struct Pcap {
 }
 
 impl Pcap {
-    /// Reads the rest of the header, behind the magic number that told byte order and resolution.
+    /// Reads the header after the magic number, which has the byte order and the resolution.
     pub(super) fn open(
         input: &mut impl Read,
         big_endian: bool,
@@ -25,8 +26,8 @@ impl Pcap {
     ) -> Result<Self, SavefileError> {
         let mut header = [0; 20];
         fill(input, &mut header, "the file header")?;
-        let [_, _, _, _, network] = words(&header, big_endian);
-        // The upper bits may tell of a frame check sequence.
+        let [_, _, _, _, network] = u32s(&header, big_endian);
+        // The upper bits describe a frame check sequence.
         Ok(Self {
             big_endian,
             nanoseconds,
@@ -44,10 +45,10 @@ impl Pcap {
         let Some(header) = header::<16>(input, WHAT)? else {
             return Ok(None);
         };
-        let [seconds, fraction, kept, length] = words(&header, self.big_endian);
+        let [seconds, fraction, kept, length] = u32s(&header, self.big_endian);
         if kept > MAX_FRAME_OCTETS {
             return Err(SavefileError::Corrupt(
-                "a packet longer than any capture has",
+                "packet longer than the maximum snap length",
             ));
         }
         octets.resize(usize::try_from(kept).unwrap_or(0), 0);
@@ -55,7 +56,8 @@ impl Pcap {
         let per_millisecond = if self.nanoseconds { 1_000_000 } else { 1000 };
         Ok(Some(Frame {
             link_type: self.link_type,
-            cut: kept < length,
+            truncated: kept < length,
+            interface: Interface::Only,
             time_milliseconds: u64::from(seconds) * 1000 + u64::from(fraction / per_millisecond),
         }))
     }

@@ -1,4 +1,4 @@
-//! Files that are made here, of every form, whole, cut off and corrupt.
+//! Files made by these tests, in every format: complete, truncated and corrupt.
 
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header, PacketBuilder};
 
@@ -75,16 +75,16 @@ fn read(file: Vec<u8>) -> Read {
             Err(error) => break Some(error),
         }
     };
-    let not_used: u64 = counts.not_used.iter().sum();
+    let skipped: u64 = counts.skipped.iter().sum();
     if counts.frames > 0 {
-        assert_eq!(counts.frames, counts.datagrams + not_used);
+        assert_eq!(counts.frames, counts.datagrams + counts.joined + skipped);
     }
     (datagrams, counts, error)
 }
 
-fn not_used(file: Vec<u8>) -> Vec<NotUsed> {
+fn skipped(file: Vec<u8>) -> Vec<SkipReason> {
     let (_, counts, _) = read(file);
-    let reasons = NotUsed::ALL.iter().zip(counts.not_used);
+    let reasons = SkipReason::ALL.iter().zip(counts.skipped);
     reasons
         .filter(|(_, n)| *n > 0)
         .map(|(reason, _)| *reason)
@@ -112,7 +112,7 @@ fn a_pcap_of_either_byte_order_and_resolution_gives_datagrams_with_their_time() 
 }
 
 #[test]
-fn every_link_type_leads_to_the_datagram() {
+fn every_link_type_is_read() {
     let frame = ethernet(EXPORT);
     let ip = &frame[14..];
     let cooked = [vec![0; 14], vec![8, 0], ip.to_vec()].concat();
@@ -139,32 +139,32 @@ fn every_link_type_leads_to_the_datagram() {
 }
 
 #[test]
-fn a_frame_without_flow_export_is_a_counted_reason() {
+fn a_frame_without_flow_export_is_skipped_and_counted() {
     let mut tcp = Vec::new();
     PacketBuilder::ethernet2([1; 6], [2; 6])
         .ipv4([1; 4], [2; 4], 64)
         .tcp(1, 2, 3, 4)
         .write(&mut tcp, b"x")
         .unwrap();
-    assert_eq!(not_used(simple(1, &[tcp])), [NotUsed::NotUdp]);
-    assert_eq!(not_used(simple(1, &[vec![]])), [NotUsed::NotUdp]);
+    assert_eq!(skipped(simple(1, &[tcp])), [SkipReason::NotUdp]);
+    assert_eq!(skipped(simple(1, &[vec![]])), [SkipReason::NotUdp]);
     assert_eq!(
-        not_used(simple(1, &[ethernet(b"hello")])),
-        [NotUsed::NotFlowExport]
+        skipped(simple(1, &[ethernet(b"hello")])),
+        [SkipReason::NotFlowExport]
     );
     assert_eq!(
-        not_used(simple(147, &[ethernet(EXPORT)])),
-        [NotUsed::LinkType]
+        skipped(simple(147, &[ethernet(EXPORT)])),
+        [SkipReason::LinkType]
     );
     let mut cut = ethernet(EXPORT);
     let length = cut.len();
     cut.truncate(length - 4);
     let file = pcap(0xa1b2_c3d4, false, 1, &[(cut, length)]);
-    assert_eq!(not_used(file), [NotUsed::CutOff]);
+    assert_eq!(skipped(file), [SkipReason::Truncated]);
 }
 
 #[test]
-fn the_parts_of_a_datagram_are_put_together_in_any_order() {
+fn fragments_are_reassembled_in_any_order() {
     let payload: Vec<u8> = EXPORT.iter().copied().chain(vec![7; 4000]).collect();
     let datagram = ethernet(&payload);
     let octets = &datagram[34..];
@@ -185,7 +185,85 @@ fn the_parts_of_a_datagram_are_put_together_in_any_order() {
     let (datagrams, counts, _) = read(simple(101, &parts));
     assert_eq!(datagrams.len(), 1);
     assert_eq!(datagrams[0].1, payload);
-    assert_eq!((counts.frames, counts.not_used[3]), (3, 2));
+    let not_joined = counts.skipped(SkipReason::Fragment);
+    assert_eq!((counts.frames, counts.joined, not_joined), (3, 2, 0));
+    // Without its end, it is not used.
+    let (datagrams, counts, _) = read(simple(101, &parts[..2]));
+    assert_eq!(datagrams.len(), 0);
+    assert_eq!(counts.skipped(SkipReason::Fragment), 2);
+}
+
+/// A frame of a capture of all interfaces, from the interface with this number.
+fn cooked(interface: u8, payload: &[u8]) -> Vec<u8> {
+    let header = [8, 0, 0, 0, 0, 0, 0, interface];
+    let rest = [0; 12];
+    [&header[..], &rest, &ethernet(payload)[14..]].concat()
+}
+
+#[test]
+fn a_datagram_that_several_interfaces_of_a_capture_have_is_read_once() {
+    let other = [EXPORT, &[1]].concat();
+    let frames = [
+        cooked(2, EXPORT),
+        cooked(5, EXPORT),
+        cooked(2, &other),
+        cooked(9, EXPORT),
+        cooked(5, &other),
+    ];
+    let (datagrams, counts, _) = read(simple(276, &frames));
+    assert_eq!(datagrams.len(), 2);
+    assert_eq!(counts.skipped(SkipReason::Duplicate), 3);
+
+    let frame = ethernet(EXPORT);
+    let interface = block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0]);
+    let file = pcapng(&[
+        interface.clone(),
+        interface,
+        enhanced(0, 5_000_000, &frame),
+        enhanced(1, 5_000_010, &frame),
+        // An exporter that sends the same again.
+        enhanced(0, 5_000_020, &frame),
+        enhanced(1, 8_000_000, &frame),
+    ]);
+    let (datagrams, counts, _) = read(file);
+    assert_eq!(datagrams.len(), 3);
+    assert_eq!(counts.skipped(SkipReason::Duplicate), 1);
+    // One interface has no copies.
+    let (datagrams, ..) = read(simple(1, &[frame.clone(), frame]));
+    assert_eq!(datagrams.len(), 2);
+}
+
+#[test]
+fn the_fragments_of_each_interface_are_reassembled_on_their_own() {
+    let payload: Vec<u8> = EXPORT.iter().copied().chain(vec![7; 2000]).collect();
+    let datagram = ethernet(&payload);
+    let octets = &datagram[34..];
+    let part = |interface: u8, begin: usize, end: usize| {
+        let part = octets.get(begin..end).unwrap();
+        let length = u16::try_from(part.len()).unwrap();
+        let addresses = [[192, 0, 2, 10], [192, 0, 2, 1]];
+        let mut header =
+            Ipv4Header::new(length, 64, IpNumber::UDP, addresses[0], addresses[1]).unwrap();
+        header.identification = 9;
+        header.fragment_offset = IpFragOffset::try_new(u16::try_from(begin / 8).unwrap()).unwrap();
+        header.more_fragments = end < octets.len();
+        let mut frame = vec![8, 0, 0, 0, 0, 0, 0, interface];
+        frame.extend([0; 12]);
+        header.write(&mut frame).unwrap();
+        frame.extend(part);
+        frame
+    };
+    let frames = [
+        part(2, 0, 1480),
+        part(7, 0, 1480),
+        part(2, 1480, octets.len()),
+        part(7, 1480, octets.len()),
+    ];
+    let (datagrams, counts, _) = read(simple(276, &frames));
+    assert_eq!((datagrams.len(), &datagrams[0].1), (1, &payload));
+    let duplicates = counts.skipped(SkipReason::Duplicate);
+    assert_eq!((counts.joined, duplicates), (2, 1));
+    assert_eq!(counts.skipped(SkipReason::Fragment), 0);
 }
 
 fn block(kind: u32, body: &[u8]) -> Vec<u8> {
@@ -244,7 +322,7 @@ fn the_messages_of_an_ipfix_file_come_with_their_export_time() {
 }
 
 #[test]
-fn a_file_is_used_up_to_where_it_is_cut_off_or_corrupt() {
+fn a_truncated_or_corrupt_file_is_used_up_to_the_error() {
     let frame = ethernet(EXPORT);
     let interface = block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0]);
     let files = [
@@ -256,7 +334,10 @@ fn a_file_is_used_up_to_where_it_is_cut_off_or_corrupt() {
         file.truncate(file.len() - 3);
         let (datagrams, _, error) = read(file);
         assert_eq!(datagrams.len(), 1);
-        assert!(matches!(error, Some(SavefileError::CutOff(_))), "{error:?}");
+        assert!(
+            matches!(error, Some(SavefileError::Truncated(_))),
+            "{error:?}"
+        );
     }
     let huge = [simple(1, std::slice::from_ref(&frame)), vec![255; 16]].concat();
     let (datagrams, _, error) = read(huge);
@@ -268,18 +349,18 @@ fn a_file_is_used_up_to_where_it_is_cut_off_or_corrupt() {
 }
 
 #[test]
-fn what_is_none_of_the_forms_is_refused() {
+fn an_unknown_format_is_refused() {
     for file in [&b""[..], b"\0\x0a", b"root:x:0:0:root"] {
         let (_, _, error) = read(file.to_vec());
         assert!(
-            matches!(error, Some(SavefileError::UnknownForm)),
+            matches!(error, Some(SavefileError::UnknownFormat)),
             "{error:?}"
         );
     }
 }
 
 #[test]
-fn an_ipv6_extension_header_that_is_cut_off_is_not_read_beyond_its_frame() {
+fn a_truncated_ipv6_extension_header_is_not_read_beyond_its_frame() {
     // Hop-by-hop options, destination options and a fragment of which the frame has a part or nothing.
     for (next_header, rest) in [
         (0, &[60, 0, 1, 4, 0, 0, 0, 0][..]),
@@ -292,7 +373,7 @@ fn an_ipv6_extension_header_that_is_cut_off_is_not_read_beyond_its_frame() {
         packet.extend([next_header, 64]);
         packet.extend([0xfd; 32]);
         packet.extend(rest);
-        assert_eq!(not_used(simple(229, &[packet])), [NotUsed::NotUdp]);
+        assert_eq!(skipped(simple(229, &[packet])), [SkipReason::NotUdp]);
     }
 }
 

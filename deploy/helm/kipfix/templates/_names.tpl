@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The release's name, with the chart's unless it is in it. Short enough for the parts' suffixes. */}}
+{{/* The name of the release, with the name of the chart unless it contains it. Short enough for suffixes. */}}
 {{- define "kipfix.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -13,7 +13,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What is never changed, of one part: {root, part}. The collector knows probes by the first and the last. */}}
+{{/* Immutable labels of a component: {root, part}. The collector selects probes by the first and the last. */}}
 {{- define "kipfix.selector" -}}
 app.kubernetes.io/name: kipfix
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -59,13 +59,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- default (printf "%s-probe-tls" (include "kipfix.fullname" .)) .Values.tls.probeSecret -}}
 {{- end -}}
 
-{{/* "true" where resources of the Prometheus operator are wanted. */}}
+{{/* "true" if resources of the Prometheus Operator are created. */}}
 {{- define "kipfix.operator" -}}
 {{- $wanted := toString .Values.prometheus.operator -}}
 {{- if or (eq $wanted "true") (and (eq $wanted "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}true{{- end -}}
 {{- end -}}
 
-{{/* Scrape annotations of one part: {root, port} */}}
+{{/* Scrape annotations of a component: {root, port} */}}
 {{- define "kipfix.scrape" -}}
 {{- if and .root.Values.prometheus.annotations (ne (include "kipfix.operator" .root) "true") -}}
 prometheus.io/scrape: "true"

@@ -1,0 +1,310 @@
+//! Merging, bounds, expiry and exposition of series.
+
+use super::*;
+use crate::inventory::external::{ExternalSources, ExternalWatcher};
+use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexBuilder, IndexSnapshot, Node};
+use crate::snapshots::SnapshotStore;
+
+/// A pod in each of two zones, and one whose names need escaping and whose zone is unknown.
+fn index() -> (IndexSnapshot, [EndpointId; 3]) {
+    let mut builder = IndexBuilder::new();
+    let ids = ["a", "b", "c\"\\\n"].map(|name| {
+        let node = builder
+            .add_node(Node {
+                name: format!("node-{name}").into(),
+                zone: if name == "c\"\\\n" { "" } else { name }.into(),
+                ..Node::default()
+            })
+            .unwrap();
+        builder.add_endpoint(Endpoint {
+            kind: EndpointKind::Pod,
+            namespace: "ns".into(),
+            name: name.into(),
+            workload_kind: "Pod".into(),
+            workload_name: name.into(),
+            node: Some(node),
+            topology: None,
+        })
+    });
+    (builder.build(), ids)
+}
+
+/// The index alone: nothing is known of external addresses.
+fn snapshots(index: IndexSnapshot) -> Snapshots {
+    SnapshotStore::new(index, Default::default(), "").load()
+}
+
+fn table(presets: &[Preset], max_series: usize, cluster_name: &str) -> SeriesTable {
+    let settings = SeriesSettings {
+        max_series,
+        idle_milliseconds: 1000,
+        birth_milliseconds: 0,
+        cluster_name: cluster_name.into(),
+    };
+    SeriesTable::new(presets, settings)
+}
+
+fn measures(bytes: u64) -> Measures {
+    Measures {
+        bytes,
+        packets: bytes / 10,
+        connections: 1,
+    }
+}
+
+fn merge(
+    table: &SeriesTable,
+    snapshots: &Snapshots,
+    edges: &[(EndpointId, EndpointId, u64)],
+    time: u64,
+) {
+    let mut batch = EdgeTable::new(100);
+    for (source, destination, bytes) in edges {
+        assert!(batch.add(*source, *destination, &measures(*bytes)));
+    }
+    let buffers = &mut MergeBuffers::default();
+    table.merge(snapshots, &batch, Now::of_packet(time), buffers);
+}
+
+fn text(table: &SeriesTable, format: Format) -> String {
+    let mut out = Vec::new();
+    table.write(format, ShownValues::Final, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn an_edge_appears_in_every_family_that_it_belongs_to() {
+    let (index, [a, b, _]) = index();
+    let snapshots = snapshots(index);
+    let table = table(&Preset::DEFAULT, 10, "");
+    merge(&table, &snapshots, &[(a, b, 1000)], 5);
+    merge(&table, &snapshots, &[(a, b, 500)], 6);
+
+    let workload = r#"{src_namespace="ns",src_kind="Pod",src_workload="a",dst_namespace="ns",dst_kind="Pod",dst_workload="b",class="pod_to_pod"}"#;
+    let node = r#"{src_node="node-a",dst_node="node-b",class="pod_to_pod",scope="internal"}"#;
+    let zone = r#"{src_zone="a",dst_zone="b",src_namespace="ns",src_workload="a",dst_namespace="ns",dst_workload="b"}"#;
+    let expected = format!(
+        "\
+# HELP kipfix_bytes_total Octets of IP packets from one workload to another.
+# TYPE kipfix_bytes_total counter
+kipfix_bytes_total{workload} 1500
+# HELP kipfix_packets_total IP packets from one workload to another.
+# TYPE kipfix_packets_total counter
+kipfix_packets_total{workload} 150
+# HELP kipfix_connections_total Connections opened by one workload to another, of which the start was observed.
+# TYPE kipfix_connections_total counter
+kipfix_connections_total{workload} 2
+# HELP kipfix_node_bytes_total Octets of IP packets from one node, or its pods, to another.
+# TYPE kipfix_node_bytes_total counter
+kipfix_node_bytes_total{node} 1500
+# HELP kipfix_node_packets_total IP packets from one node, or its pods, to another.
+# TYPE kipfix_node_packets_total counter
+kipfix_node_packets_total{node} 150
+# HELP kipfix_zone_bytes_total Octets of IP packets from a workload in one zone to a workload in another.
+# TYPE kipfix_zone_bytes_total counter
+kipfix_zone_bytes_total{zone} 1500
+"
+    );
+    assert_eq!(text(&table, Format::Text), expected);
+    assert_eq!(table.counts().series, 6);
+}
+
+#[test]
+fn openmetrics_has_the_time_of_creation() {
+    let (index, [a, b, _]) = index();
+    let table = table(&[Preset::Zones], 10, "");
+    let time = 1_700_000_000_007;
+    merge(&table, &snapshots(index), &[(a, b, 1)], time);
+    let text = text(&table, Format::OpenMetrics);
+    assert!(text.contains("# TYPE kipfix_zone_bytes counter\nkipfix_zone_bytes_total{"));
+    assert!(text.contains("kipfix_zone_bytes_created{src_zone="));
+    assert!(text.ends_with("} 1700000000.007\n"));
+}
+
+#[test]
+fn traffic_within_a_zone_or_of_an_unknown_zone_is_not_cross_zone() {
+    let (index, [a, b, nowhere]) = index();
+    let table = table(&[Preset::Zones], 10, "");
+    let edges = [
+        (a, a, 1),
+        (a, nowhere, 1),
+        (nowhere, b, 1),
+        (EndpointId::EXTERNAL, a, 1),
+    ];
+    merge(&table, &snapshots(index), &edges, 5);
+    assert_eq!(table.counts().series, 0);
+}
+
+#[test]
+fn label_values_are_escaped() {
+    let (index, [a, _, odd]) = index();
+    let table = table(&[Preset::Nodes], 10, "");
+    merge(&table, &snapshots(index), &[(odd, a, 1)], 5);
+    assert!(text(&table, Format::Text).contains(r#"{src_node="node-c\"\\\n",dst_node="node-a""#));
+}
+
+#[test]
+fn a_full_family_counts_new_edges_as_other_and_loses_no_bytes() {
+    let (index, [a, b, c]) = index();
+    let snapshots = snapshots(index);
+    let table = table(&[Preset::Workloads], 1, "");
+    for (source, destination) in [(a, b), (a, c), (b, c), (a, b)] {
+        merge(&table, &snapshots, &[(source, destination, 100)], 5);
+    }
+    let text = text(&table, Format::Text);
+    assert!(
+        text.contains(r#"dst_workload="b",class="pod_to_pod"} 200"#),
+        "{text}"
+    );
+    assert!(text.contains(
+        r#"kipfix_bytes_total{src_namespace="other",src_kind="other",src_workload="other",dst_namespace="other",dst_kind="other",dst_workload="other",class="other"} 200"#
+    ));
+    assert_eq!(table.counts().other, 2);
+}
+
+#[test]
+fn an_idle_series_is_removed_and_counted() {
+    let (index, [a, b, c]) = index();
+    let snapshots = snapshots(index);
+    let table = table(&[Preset::Workloads], 10, "");
+    merge(&table, &snapshots, &[(a, b, 1), (a, c, 1)], 5000);
+    merge(&table, &snapshots, &[(a, c, 1)], 5500);
+    table.expire(Now::of_packet(6001));
+    let counts = table.counts();
+    assert_eq!((counts.series, counts.idle), (3, 3));
+    table.expire(Now::of_packet(100));
+    assert_eq!(table.counts().series, 3);
+}
+
+#[test]
+fn a_step_of_the_wall_clock_expires_no_series() {
+    let (index, [a, b, _]) = index();
+    let table = table(&[Preset::Workloads], 10, "");
+    merge(&table, &snapshots(index), &[(a, b, 1)], 5000);
+    table.expire(Now {
+        wall_milliseconds: 9_000_000,
+        monotonic_milliseconds: 5010,
+    });
+    assert_eq!(table.counts().idle, 0);
+}
+
+#[test]
+fn labels_whose_concatenation_is_equal_are_different_series() {
+    let mut builder = IndexBuilder::new();
+    let mut pod = |namespace: &str, name: &str| {
+        builder.add_endpoint(Endpoint {
+            kind: EndpointKind::Pod,
+            namespace: namespace.into(),
+            workload_kind: "Pod".into(),
+            workload_name: name.into(),
+            ..Endpoint::default()
+        })
+    };
+    let (one, two) = (pod("team-a", "b-x"), pod("team-ab", "-x"));
+    let table = table(&[Preset::Workloads], 10, "");
+    let edges = [(one, two, 1), (two, one, 1)];
+    merge(&table, &snapshots(builder.build()), &edges, 5);
+    assert_eq!(table.counts().series, 6);
+}
+
+#[test]
+fn traffic_across_the_border_is_counted_by_external_endpoint_and_direction() {
+    let (index, [a, b, _]) = index();
+    let sources = ExternalSources {
+        cidrs: vec!["192.0.2.0/24=office".parse().unwrap()],
+        ..ExternalSources::default()
+    };
+    let external = ExternalWatcher::new(&sources).unwrap().published();
+    let address = flowproto::Address::from(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    let office = EndpointId::from_external(external.load().lookup(address));
+    let snapshots = SnapshotStore::new(index, external, "").load();
+    let table = table(&[Preset::External], 10, "c1");
+    let edges = [
+        (a, office, 10),
+        (office, a, 20),
+        (a, b, 40),
+        (office, office, 80),
+    ];
+    merge(&table, &snapshots, &edges, 5);
+    let text = text(&table, Format::Text);
+    for (direction, bytes) in [("egress", 10), ("ingress", 20)] {
+        let line = format!(
+            r#"kipfix_external_bytes_total{{cluster="c1",workload_namespace="ns",workload_kind="Pod",workload="a",direction="{direction}",name="office",as_number="",as_name="",country="",cloud_provider="",cloud_service="",cloud_region=""}} {bytes}"#
+        );
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+    assert_eq!(table.counts().series, 6);
+}
+
+#[test]
+fn more_edges_than_a_chunk_are_all_added() {
+    let mut builder = IndexBuilder::new();
+    let pods: Vec<EndpointId> = (0..60)
+        .map(|number| {
+            builder.add_endpoint(Endpoint {
+                kind: EndpointKind::Pod,
+                namespace: "ns".into(),
+                workload_kind: "Pod".into(),
+                workload_name: format!("w{number}").into(),
+                ..Endpoint::default()
+            })
+        })
+        .collect();
+    let snapshots = snapshots(builder.build());
+    let table = table(&[Preset::Workloads], 10_000, "");
+    let mut edges = EdgeTable::new(10_000);
+    for source in &pods {
+        for destination in &pods {
+            assert!(edges.add(*source, *destination, &measures(10)));
+        }
+    }
+    assert!(edges.len() > 3 * CHUNK_EDGES);
+    let buffers = &mut MergeBuffers::default();
+    table.merge(&snapshots, &edges, Now::of_packet(5), buffers);
+    assert_eq!(table.counts().series, 3 * 3600);
+    let text = text(&table, Format::Text);
+    let bytes = text
+        .lines()
+        .filter(|line| line.starts_with("kipfix_bytes_total{"))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+    assert_eq!(bytes.sum::<u64>(), 36_000);
+}
+
+#[test]
+fn a_new_series_of_every_family_shows_0_until_it_is_older_than_the_birth_time() {
+    let (index, [a, b, c]) = index();
+    let snapshots = snapshots(index);
+    let settings = SeriesSettings {
+        max_series: 2,
+        idle_milliseconds: 10_000,
+        birth_milliseconds: 100,
+        cluster_name: String::new(),
+    };
+    let table = SeriesTable::new(&Preset::DEFAULT, settings);
+    let sum = |time| {
+        let mut out = Vec::new();
+        let shown = ShownValues::Scrape(Now::of_packet(time));
+        table.write(Format::Text, shown, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let values = text
+            .lines()
+            .filter(|line| line.starts_with("kipfix_bytes_total{"));
+        let values: Vec<u64> = values
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+            .collect();
+        (values.len(), values.iter().sum::<u64>())
+    };
+    merge(&table, &snapshots, &[(a, b, 1000)], 1000);
+    assert_eq!(sum(1000), (1, 0));
+    merge(&table, &snapshots, &[(a, b, 500), (b, a, 70)], 1050);
+    assert_eq!(sum(1099), (2, 0));
+    assert_eq!(sum(1100), (2, 1500));
+    assert_eq!(sum(1150), (2, 1570));
+    // The series that stands for those without room begins at 0, too.
+    merge(&table, &snapshots, &[(a, c, 9)], 1200);
+    assert_eq!(sum(1299), (3, 1570));
+    assert_eq!(sum(1300), (3, 1579));
+    // The values at the end are complete.
+    let all = text(&table, Format::Text);
+    assert!(all.contains("} 1500\n") && all.contains("} 9\n"), "{all}");
+}

@@ -1,0 +1,77 @@
+//! The sink that counts records.
+
+use std::sync::Arc;
+
+use super::edges::{EdgeBatch, EdgeTable};
+use super::series::{MergeBuffers, SeriesTable};
+use crate::clock::Now;
+use crate::pipeline::DecidedRecord;
+use crate::snapshots::Snapshots;
+
+/// Counts the records of one pipeline by their endpoints.
+#[derive(Debug)]
+pub struct EdgeSink {
+    batch: EdgeBatch,
+    table: EdgeTable,
+    series: Arc<SeriesTable>,
+    buffers: MergeBuffers,
+    full_drains: u64,
+}
+
+impl EdgeSink {
+    /// Creates a sink for `max_edges`. A full table is merged into `series`.
+    #[must_use]
+    pub fn new(max_edges: usize, series: Arc<SeriesTable>) -> Self {
+        Self {
+            batch: EdgeBatch::default(),
+            table: EdgeTable::new(max_edges),
+            series,
+            buffers: MergeBuffers::default(),
+            full_drains: 0,
+        }
+    }
+
+    /// Counts a record, if it is to be counted.
+    #[inline]
+    pub fn accept(&mut self, record: &DecidedRecord<'_>) {
+        if record.verdict.is_counted() {
+            let endpoints = record.endpoints;
+            let (source, destination) = (endpoints.source.id, endpoints.destination.id);
+            self.batch.push(source, destination, record.flow.measures);
+        }
+    }
+
+    /// Adds the records of a block to the table.
+    #[inline]
+    pub fn end_block(&mut self, snapshots: &Snapshots, now: Now) {
+        let Self {
+            batch,
+            table,
+            series,
+            buffers,
+            full_drains,
+        } = self;
+        batch.add_to(table, |table| {
+            *full_drains = full_drains.wrapping_add(1);
+            series.merge(snapshots, table, now, buffers);
+            table.clear();
+        });
+    }
+
+    /// Exchanges the table for an empty one.
+    pub const fn swap(&mut self, empty: &mut EdgeTable) {
+        std::mem::swap(&mut self.table, empty);
+    }
+
+    /// Number of edges in the table.
+    #[must_use]
+    pub const fn edges(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Number of merges because the table was full.
+    #[must_use]
+    pub const fn full_drains(&self) -> u64 {
+        self.full_drains
+    }
+}

@@ -1,0 +1,143 @@
+//! The members of a JSON object as text: where one ends, and which of them stay.
+
+/// The end of the member that begins at `from`: the position of the comma behind it, or the end of the text.
+fn member_end(text: &[u8], from: usize) -> usize {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    let octets = text.get(from..).unwrap_or_default();
+    let end = octets.iter().position(|octet| {
+        match octet {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            _ if is_text => {}
+            b'{' | b'[' => depth = depth.saturating_add(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' => return depth == 0,
+            _ => {}
+        }
+        false
+    });
+    from.saturating_add(end.unwrap_or(octets.len()))
+}
+
+/// The name of a member, without its quotes.
+fn name(member: &[u8]) -> &[u8] {
+    let Some(text) = member.strip_prefix(b"\"") else {
+        return &[];
+    };
+    let end = text.iter().position(|octet| *octet == b'"');
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
+/// Truncates a text of members so that it has at most `limit` octets and no partial member. Returns true if it was
+/// longer.
+pub(super) fn truncate(out: &mut Vec<u8>, begin: usize, limit: usize) -> bool {
+    if out.len().saturating_sub(begin) <= limit {
+        return false;
+    }
+    let limit = begin.saturating_add(limit);
+    let text = out.get(..limit).unwrap_or_default();
+    // Whatever reaches the limit is not complete.
+    let mut kept = begin;
+    let mut at = begin;
+    loop {
+        let end = member_end(text, at);
+        if end >= limit {
+            break;
+        }
+        kept = end;
+        at = end.saturating_add(1);
+    }
+    out.truncate(kept);
+    true
+}
+
+/// Removes the members between `begin` and `end` whose name `is_removed` knows. Returns the new end.
+pub(super) fn remove(
+    out: &mut Vec<u8>,
+    begin: usize,
+    end: usize,
+    is_removed: impl Fn(&[u8]) -> bool,
+) -> usize {
+    let mut write = begin;
+    let mut read = begin;
+    while read < end {
+        let member = read..member_end(out.get(..end).unwrap_or_default(), read);
+        read = member.end.saturating_add(1);
+        let text = out.get(member.clone()).unwrap_or_default();
+        if is_removed(name(text)) {
+            continue;
+        }
+        if write > begin {
+            if let Some(separator) = out.get_mut(write) {
+                *separator = b',';
+            }
+            write = write.saturating_add(1);
+        }
+        let length = member.len();
+        out.copy_within(member, write);
+        write = write.saturating_add(length);
+    }
+    out.drain(write..end);
+    write
+}
+
+/// The names of the members of a text.
+pub(super) fn names(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let end = (at < text.len()).then(|| member_end(text, at))?;
+        let member = text.get(at..end)?;
+        at = end.saturating_add(1);
+        Some(name(member))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMBERS: &str = r#""a":1,"b":[2,{"a":"\",\"c\":"}],"c":"x,","d":{}"#;
+
+    #[test]
+    fn members_are_told_apart_whatever_their_values_are() {
+        let names: Vec<&[u8]> = names(MEMBERS.as_bytes()).collect();
+        assert_eq!(names, [b"a", b"b", b"c", b"d"]);
+    }
+
+    #[test]
+    fn removed_members_leave_a_valid_text() {
+        for (removed, rest) in [
+            ("", MEMBERS),
+            ("a", r#""b":[2,{"a":"\",\"c\":"}],"c":"x,","d":{}"#),
+            ("bd", r#""a":1,"c":"x,""#),
+            ("abcd", ""),
+        ] {
+            let mut out = format!("before{MEMBERS}after").into_bytes();
+            let end = out.len() - 5;
+            let is_removed = |name: &[u8]| removed.as_bytes().contains(&name[0]);
+            let end = remove(&mut out, 6, end, is_removed);
+            assert_eq!(out, format!("before{rest}after").as_bytes(), "{removed}");
+            assert_eq!(end, 6 + rest.len());
+        }
+    }
+
+    #[test]
+    fn a_truncated_text_ends_with_a_complete_member() {
+        for (limit, rest) in [
+            (MEMBERS.len(), MEMBERS),
+            (
+                MEMBERS.len() - 1,
+                r#""a":1,"b":[2,{"a":"\",\"c\":"}],"c":"x,""#,
+            ),
+            (30, r#""a":1"#),
+            (6, r#""a":1"#),
+            (5, ""),
+            (0, ""),
+        ] {
+            let mut out = format!("before{MEMBERS}").into_bytes();
+            assert_eq!(truncate(&mut out, 6, limit), limit < MEMBERS.len());
+            assert_eq!(out, format!("before{rest}").as_bytes(), "{limit}");
+        }
+    }
+}

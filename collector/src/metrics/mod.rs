@@ -1,0 +1,220 @@
+//! Self-metrics `kipfix_collector_*`. Pipelines and queues keep plain integers; a scrape copies them here.
+//!
+//! Identities, true in every scrape (live: of the sockets' drops as last read):
+//!
+//! * `records_total` + `biflow_reverse_total` = `records_counted_total` +
+//!   Σ `records_not_counted_total` + `records_unconfirmed` + `records_pending`
+//! * Σ over series of a family that has no filter = octets (packets, connections) of the counted
+//!   records, scaled, unless series were removed
+//!
+//! Those of received octets are in `receive.rs`, those of what is emitted in `emit.rs`.
+
+mod decoder;
+mod emit;
+mod exporters;
+mod inventory;
+mod maker;
+mod receive;
+mod records;
+
+pub use exporters::{ExporterReport, Exporters};
+pub use receive::ReceiveCounts;
+
+use flowproto::Address;
+use kipfix_export::counters::TargetFamilies;
+use kipfix_service::registry::Registry;
+use prometheus::{Histogram, HistogramOpts};
+
+use crate::aggregate::SeriesCounts;
+use crate::emit::flow_log::FlowLogCounts;
+use crate::emit::forward::ForwardCounts;
+use crate::emit::replicate::ReplicaCounts;
+use crate::inventory::IndexSizes;
+use crate::inventory::cluster::{ResourceKind, WatchCounts};
+use crate::inventory::external::ExternalCounts;
+use crate::outputs::OutputCounts;
+use crate::pipeline::PipelineCounts;
+use crate::receive::savefile::SavefileCounts;
+use maker::{Maker, level};
+
+/// All counts at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Sum over the pipelines.
+    pub pipeline: PipelineCounts,
+    /// Sum over the outputs of the pipelines.
+    pub outputs: OutputCounts,
+    /// The series table.
+    pub series: SeriesCounts,
+    /// The flow log.
+    pub flow_log: FlowLogCounts,
+    /// Savefiles.
+    pub savefile: SavefileCounts,
+    /// UDP sockets: name, drops, octets of the receive buffer.
+    pub sockets: Vec<(String, u64, u64)>,
+    /// Nodes that are observed.
+    pub observed_nodes: u64,
+    /// Occupancy of the inventory.
+    pub inventory: IndexSizes,
+    /// Occupancy of the external address enrichment.
+    pub external: ExternalCounts,
+    /// Health of the Kubernetes watches, if there are any.
+    pub kubernetes: Vec<(ResourceKind, WatchCounts)>,
+    /// Exporters whose clock is off: source address, and offset in milliseconds.
+    pub skews: Vec<(Address, i64)>,
+    /// Targets of replicated datagrams.
+    pub replicas: Vec<ReplicaCounts>,
+    /// Forwarded records.
+    pub forward: ForwardCounts,
+    /// Connections and refused datagrams.
+    pub receive: ReceiveCounts,
+    /// The exporters.
+    pub exporters: Exporters,
+}
+
+/// The metrics and their registry.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    receive: receive::ReceiveMetrics,
+    decoder: decoder::Decoder,
+    exporters: exporters::ExporterMetrics,
+    records: records::Records,
+    inventory: inventory::Inventory,
+    flow_log: emit::FlowLog,
+    replicated: emit::Replicated,
+    forwarded: emit::Forwarded,
+    scrape_duration: Histogram,
+}
+
+impl Metrics {
+    /// Creates all metrics at 0. `limits` are the bounds of the settings, by resource.
+    ///
+    /// # Errors
+    /// Two metrics have the same name, which is a mistake in this module.
+    pub fn new(limits: &[(&str, u64)]) -> prometheus::Result<Self> {
+        let make = Maker(Registry::new());
+        let limit = make.gauges(
+            "limit",
+            "Bounds from the settings; some hold for each worker.",
+            &["resource"],
+        )?;
+        for (resource, value) in limits {
+            limit.with_label_values(&[resource]).set(level(*value));
+        }
+        let build = make.gauges("build_info", "Always 1; the version.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let buckets = vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
+        let scrape_duration = HistogramOpts::new(
+            "kipfix_collector_scrape_duration_seconds",
+            "Time to drain the pipelines and to write a scrape.",
+        );
+        Ok(Self {
+            receive: receive::ReceiveMetrics::new(&make)?,
+            decoder: decoder::Decoder::new(&make)?,
+            exporters: exporters::ExporterMetrics::new(&make)?,
+            records: records::Records::new(&make)?,
+            inventory: inventory::Inventory::new(&make)?,
+            flow_log: emit::FlowLog::new(&make)?,
+            replicated: emit::Replicated::new(&make)?,
+            forwarded: emit::Forwarded::new(&make)?,
+            scrape_duration: make.add(Histogram::with_opts(scrape_duration.buckets(buckets)))?,
+            registry: make.0,
+        })
+    }
+
+    /// The registry.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The families of the targets to which records are forwarded.
+    #[must_use]
+    pub const fn targets(&self) -> &TargetFamilies {
+        self.forwarded.targets()
+    }
+
+    /// Records the duration of a scrape.
+    pub fn on_scrape(&self, seconds: f64) {
+        self.scrape_duration.observe(seconds);
+    }
+
+    /// Updates all metrics.
+    pub fn publish(&self, totals: &Totals) {
+        let pipeline = &totals.pipeline;
+        self.receive.publish(totals);
+        self.decoder
+            .publish(&pipeline.decoding, &pipeline.occupancy);
+        self.exporters.publish(&totals.exporters);
+        self.records.publish(totals);
+        self.inventory
+            .publish(&totals.inventory, &totals.external, &totals.kubernetes);
+        self.flow_log.publish(&totals.flow_log);
+        self.replicated.publish(&totals.replicas);
+        self.forwarded.publish(&totals.forward);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowproto::collector::Unusable;
+
+    use super::*;
+    use crate::pipeline::Reason;
+    use crate::receive::savefile::SkipReason;
+
+    fn value(metrics: &Metrics, name: &str) -> f64 {
+        let families = metrics.registry().gather();
+        let name = format!("kipfix_collector_{name}");
+        let family = families.iter().find(|f| f.name() == name).unwrap();
+        family.get_metric()[0].get_counter().get_value()
+    }
+
+    #[test]
+    fn every_reason_is_there_at_zero() {
+        let metrics = Metrics::new(&[("edges", 7)]).unwrap();
+        let families = metrics.registry().gather();
+        let series = |name: &str| {
+            let family = families
+                .iter()
+                .find(|f| f.name() == format!("kipfix_collector_{name}"));
+            family.unwrap().get_metric().len()
+        };
+        assert_eq!(series("unusable_total"), Unusable::ALL.len());
+        assert_eq!(series("records_not_counted_total"), Reason::ALL.len());
+        assert_eq!(series("flow_log_dropped_total"), 2);
+        assert_eq!(series("savefile_skipped_total"), SkipReason::ALL.len());
+        assert_eq!(series("messages_total"), 4);
+        assert_eq!(series("limit"), 1);
+    }
+
+    #[test]
+    fn the_same_totals_published_twice_change_nothing() {
+        let metrics = Metrics::new(&[]).unwrap();
+        let mut totals = Totals::default();
+        totals.pipeline.decoding.records = 7;
+        totals.sockets = vec![("[::]:4739".into(), 3, 1024)];
+        metrics.publish(&totals);
+        metrics.publish(&totals);
+        assert_eq!(value(&metrics, "records_total"), 7.0);
+        assert_eq!(value(&metrics, "kernel_drops_total"), 3.0);
+    }
+
+    #[test]
+    fn a_counter_of_an_exporter_never_falls() {
+        let metrics = Metrics::new(&[]).unwrap();
+        let publish = |records| {
+            let mut totals = Totals {
+                exporters: Exporters::new(10),
+                ..Totals::default()
+            };
+            totals.exporters.add(&exporters::test_report(records));
+            metrics.publish(&totals);
+            value(&metrics, "exporter_records_total")
+        };
+        assert_eq!(publish(5), 5.0);
+        assert_eq!(publish(3), 5.0);
+        assert_eq!(publish(8), 8.0);
+    }
+}

@@ -1,0 +1,118 @@
+//! The sinks of one pipeline, in the order in which they take a record.
+
+use std::net::SocketAddr;
+
+use crate::aggregate::{EdgeSink, EdgeTable};
+use crate::clock::Now;
+use crate::emit::flow_log::FlowLogSink;
+use crate::emit::forward::ForwardSink;
+use crate::emit::replicate::ReplicaSink;
+use crate::pipeline::{DecidedRecord, Sinks};
+use crate::snapshots::Snapshots;
+
+/// Everything that takes records or datagrams of a pipeline.
+#[derive(Debug)]
+pub struct Outputs {
+    /// Counts records.
+    pub edges: EdgeSink,
+    /// Writes records as JSON.
+    pub flow_log: Option<FlowLogSink>,
+    /// Sends records to other collectors.
+    pub forward: Option<ForwardSink>,
+    /// Sends datagrams to other collectors.
+    pub replicas: Option<ReplicaSink>,
+}
+
+/// Counts of the outputs that belong to one pipeline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputCounts {
+    /// Edges in the table.
+    pub edges: u64,
+    /// Merges of the edge table because it was full.
+    pub full_drains: u64,
+}
+
+impl OutputCounts {
+    /// Adds the counts of another pipeline.
+    pub const fn add(&mut self, other: &Self) {
+        self.edges = self.edges.saturating_add(other.edges);
+        self.full_drains = self.full_drains.saturating_add(other.full_drains);
+    }
+}
+
+impl Outputs {
+    /// Outputs that only count.
+    #[must_use]
+    pub const fn new(edges: EdgeSink) -> Self {
+        Self {
+            edges,
+            flow_log: None,
+            forward: None,
+            replicas: None,
+        }
+    }
+
+    /// Exchanges the edge table for an empty one, and returns the counts at that moment.
+    pub fn drain(&mut self, empty: &mut EdgeTable) -> OutputCounts {
+        let counts = self.counts();
+        self.edges.swap(empty);
+        counts
+    }
+
+    /// The counts.
+    #[must_use]
+    pub fn counts(&self) -> OutputCounts {
+        OutputCounts {
+            edges: u64::try_from(self.edges.edges()).unwrap_or(u64::MAX),
+            full_drains: self.edges.full_drains(),
+        }
+    }
+
+    /// True if the reader of the flow log on stdout has gone.
+    #[must_use]
+    pub fn is_flow_log_closed(&self) -> bool {
+        let flow_log = self.flow_log.as_ref();
+        flow_log.is_some_and(FlowLogSink::is_closed)
+    }
+}
+
+impl Sinks for Outputs {
+    fn need_whole_records(&self) -> bool {
+        self.flow_log.is_some() || self.forward.is_some()
+    }
+
+    #[inline]
+    fn replicate(&mut self, exporter: SocketAddr, octets: &[u8]) {
+        if let Some(replicas) = &mut self.replicas {
+            replicas.accept(exporter, octets);
+        }
+    }
+
+    #[inline]
+    fn accept(&mut self, record: &DecidedRecord<'_>, snapshots: &Snapshots) {
+        self.edges.accept(record);
+        if let Some(flow_log) = &mut self.flow_log {
+            flow_log.accept(record, snapshots);
+        }
+        if let Some(forward) = &mut self.forward {
+            forward.accept(record);
+        }
+    }
+
+    #[inline]
+    fn end_block(&mut self, snapshots: &Snapshots, now: Now) {
+        self.edges.end_block(snapshots, now);
+    }
+
+    fn flush(&mut self) {
+        if let Some(replicas) = &mut self.replicas {
+            replicas.flush();
+        }
+        if let Some(forward) = &mut self.forward {
+            forward.flush();
+        }
+        if let Some(flow_log) = &mut self.flow_log {
+            flow_log.flush();
+        }
+    }
+}

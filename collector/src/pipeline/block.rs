@@ -1,0 +1,91 @@
+//! A block of decoded flows on their way through the stages.
+//!
+//! Stages work on a block at a time, so that the memory accesses of its flows overlap instead of waiting for each
+//! other. The room of a block is reused.
+
+use super::enrich::{self, EndpointCache, Endpoints};
+use super::flow::{Flow, FlowExtras};
+use crate::snapshots::Snapshots;
+
+/// Flows of a full block.
+const MAX_FLOWS: usize = 256;
+
+/// Flows, and what the stages found out about them.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    flows: Vec<Flow>,
+    extras: Vec<FlowExtras>,
+    endpoints: Vec<Endpoints>,
+}
+
+impl Flow {
+    /// Its extras among those of its block.
+    #[inline]
+    pub(super) fn extras<'a>(&self, extras: &'a [FlowExtras]) -> Option<&'a FlowExtras> {
+        extras.get(usize::try_from(self.extras?).ok()?)
+    }
+}
+
+impl Block {
+    /// Adds a flow. `reverse` makes the opposite direction of it.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        mut flow: Flow,
+        extras: Option<FlowExtras>,
+        reverse: impl FnOnce(&Flow) -> Option<Flow>,
+    ) {
+        if let Some(extras) = extras {
+            flow.extras = u32::try_from(self.extras.len()).ok();
+            self.extras.push(extras);
+        }
+        let reverse = reverse(&flow);
+        self.flows.push(flow);
+        self.flows.extend(reverse);
+    }
+
+    /// True if the flows should be processed before more are added.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.flows.len() >= MAX_FLOWS
+    }
+
+    /// True if there is no flow in it.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
+    /// Resolves the endpoints of all flows.
+    pub(super) fn resolve(&mut self, snapshots: &Snapshots, cache: &mut EndpointCache) {
+        // First the reads of all flows, which do not depend on each other, so that their cache misses overlap.
+        let mut touched = 0;
+        for flow in &self.flows {
+            touched ^= cache.touch(flow.source) ^ cache.touch(flow.destination);
+        }
+        std::hint::black_box(touched);
+        for flow in &self.flows {
+            let endpoints = match self.endpoints.last() {
+                // A reverse direction follows its forward direction.
+                Some(forward) if !flow.is_forward() => Endpoints::reversed(*forward),
+                _ => enrich::resolve(snapshots, cache, flow, flow.extras(&self.extras)),
+            };
+            self.endpoints.push(endpoints);
+        }
+    }
+
+    /// The flows with their extras and endpoints.
+    pub(super) fn resolved(
+        &self,
+    ) -> impl Iterator<Item = (&Flow, Option<&FlowExtras>, &Endpoints)> {
+        let flows = self.flows.iter().zip(&self.endpoints);
+        flows.map(|(flow, endpoints)| (flow, flow.extras(&self.extras), endpoints))
+    }
+
+    /// Removes all flows.
+    pub(super) fn clear(&mut self) {
+        self.flows.clear();
+        self.extras.clear();
+        self.endpoints.clear();
+    }
+}

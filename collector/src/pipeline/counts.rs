@@ -1,0 +1,147 @@
+//! What a pipeline counts.
+
+use flowproto::collector::{Counters, Occupancy};
+
+use super::decide::Decision;
+use super::decided::{Reason, Verdict};
+use super::enrich::Endpoints;
+use super::flow::Flow;
+use crate::inventory::IndexSnapshot;
+
+/// What became of records behind the decoder. A *direction* is a record, or the opposite direction of a biflow record.
+///
+/// `records` + `reverse_directions` = `counted` + Σ `not_counted` + `unconfirmed` + `pending`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordCounts {
+    /// Data Records.
+    pub records: u64,
+    /// Opposite directions in biflow records.
+    pub reverse_directions: u64,
+    /// Directions counted in the metric families.
+    pub counted: u64,
+    /// Directions that are not counted, by [`Reason`] as in [`Reason::ALL`].
+    pub not_counted: [u64; Reason::ALL.len()],
+    /// Records of which an address was reassigned while their packets were sent.
+    pub ambiguous: u64,
+    /// Records with an address in a pod CIDR that no pod has reported.
+    pub unattributed: u64,
+    /// Records decided before the initial Kubernetes list was complete.
+    pub before_inventory: u64,
+    /// Directions of exporters that are on no known node, in a cluster whose nodes are known.
+    pub external_exporter: u64,
+    /// Directions that had to wait.
+    pub held: u64,
+    /// Of these, decided early because the room was needed.
+    pub resolved_early: u64,
+    /// Directions left out for an observer that has not sent a Message since. They become [`Reason::OtherObserver`] when it
+    /// does, and [`Reason::ObserverLost`] when it is silent for too long.
+    pub unconfirmed: u64,
+    /// Directions pending now.
+    pub pending: u64,
+    /// Octets of these.
+    pub pending_octets: u64,
+}
+
+impl RecordCounts {
+    /// Counts how certain the attribution of a record is.
+    #[inline]
+    pub(super) fn attribute(&mut self, flow: &Flow, endpoints: &Endpoints, index: &IndexSnapshot) {
+        if !flow.is_forward() {
+            return;
+        }
+        for (counter, is_so) in [
+            (&mut self.ambiguous, endpoints.is_ambiguous()),
+            (&mut self.unattributed, endpoints.is_unreported()),
+            (&mut self.before_inventory, !index.is_complete()),
+        ] {
+            *counter = counter.wrapping_add(u64::from(is_so));
+        }
+    }
+
+    /// Counts directions that are not counted.
+    #[inline]
+    pub(super) fn leave_out(&mut self, reason: Reason, directions: u64) {
+        if let Some(counter) = self.not_counted.get_mut(reason.index()) {
+            *counter = counter.wrapping_add(directions);
+        }
+    }
+
+    /// Gives unconfirmed directions their reason.
+    pub(super) fn settle(&mut self, reason: Reason, directions: u64) {
+        self.unconfirmed = self.unconfirmed.saturating_sub(directions);
+        self.leave_out(reason, directions);
+    }
+
+    /// Counts a decision.
+    #[inline]
+    pub(super) fn decide(&mut self, flow: &Flow, decision: Decision, index: &IndexSnapshot) {
+        match (decision.verdict, decision.unconfirmed) {
+            (Verdict::Counted, _) => self.counted = self.counted.wrapping_add(1),
+            (Verdict::NotCounted(_), Some(_)) => {
+                self.unconfirmed = self.unconfirmed.wrapping_add(1);
+            }
+            (Verdict::NotCounted(reason), None) => self.leave_out(reason, 1),
+        }
+        if flow.node.is_none() && !index.is_empty() {
+            self.external_exporter = self.external_exporter.wrapping_add(1);
+        }
+    }
+
+    /// The directions not counted for that reason.
+    #[must_use]
+    pub fn not_counted(&self, reason: Reason) -> u64 {
+        let counter = self.not_counted.get(reason.index());
+        counter.copied().unwrap_or_default()
+    }
+}
+
+impl RecordCounts {
+    /// Adds the counts of another pipeline.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            records,
+            reverse_directions,
+            counted,
+            not_counted,
+            ambiguous,
+            unattributed,
+            before_inventory,
+            external_exporter,
+            held,
+            resolved_early,
+            unconfirmed,
+            pending,
+            pending_octets,
+        } = other;
+        for (sum, more) in [
+            (&mut self.records, records),
+            (&mut self.reverse_directions, reverse_directions),
+            (&mut self.counted, counted),
+            (&mut self.ambiguous, ambiguous),
+            (&mut self.unattributed, unattributed),
+            (&mut self.before_inventory, before_inventory),
+            (&mut self.external_exporter, external_exporter),
+            (&mut self.held, held),
+            (&mut self.resolved_early, resolved_early),
+            (&mut self.unconfirmed, unconfirmed),
+            (&mut self.pending, pending),
+            (&mut self.pending_octets, pending_octets),
+        ] {
+            *sum = sum.wrapping_add(*more);
+        }
+        for (sum, more) in self.not_counted.iter_mut().zip(not_counted) {
+            *sum = sum.wrapping_add(*more);
+        }
+    }
+}
+
+/// Everything that a pipeline counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PipelineCounts {
+    /// The Collecting Process.
+    pub decoding: Counters,
+    /// Its occupancy.
+    pub occupancy: Occupancy,
+    /// The stages behind it.
+    pub records: RecordCounts,
+}

@@ -1,0 +1,146 @@
+//! What a record is when it leaves the pipeline, and what takes it there.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use flowproto::FlowRecord;
+use flowproto::template::Fields;
+
+use super::enrich::Endpoints;
+use super::exporters::Origin;
+use super::flow::Flow;
+use crate::clock::Now;
+use crate::snapshots::Snapshots;
+
+/// Whether a flow is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is counted in the metric families.
+    Counted,
+    /// It is not.
+    NotCounted(Reason),
+}
+
+/// Why a flow is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The record of another observer of the same flow is the one that counts.
+    OtherObserver,
+    /// The same, but that observer has been silent ever since: its probe died.
+    ObserverLost,
+    /// Both endpoints are on one node.
+    IntraNode,
+    /// The record has neither octets nor packets.
+    NoCounters,
+    /// `flow_direction`, `node_flow_direction` or the policy of its exporter excludes it.
+    OtherDirection,
+    /// The policy of its exporter says that its records only inform.
+    Inform,
+    /// The policy of its exporter says that its records are discarded.
+    Ignore,
+}
+
+impl Reason {
+    /// All reasons, in the order of [`super::RecordCounts::not_counted`].
+    pub const ALL: [Self; 7] = [
+        Self::OtherObserver,
+        Self::ObserverLost,
+        Self::IntraNode,
+        Self::NoCounters,
+        Self::OtherDirection,
+        Self::Inform,
+        Self::Ignore,
+    ];
+
+    /// Its position in [`Self::ALL`].
+    #[expect(clippy::as_conversions, reason = "the variants are numbered from 0")]
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The reason as a metric's label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OtherObserver => "other_observer",
+            Self::ObserverLost => "observer_lost",
+            Self::IntraNode => "intra_node",
+            Self::NoCounters => "no_counters",
+            Self::OtherDirection => "other_direction",
+            Self::Inform => "inform",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
+impl Verdict {
+    /// True if the flow is counted.
+    #[inline]
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        self == Self::Counted
+    }
+
+    /// True if the record is the one of its flow that others rely on, whether its families count it or not.
+    #[must_use]
+    pub const fn is_authoritative(self) -> bool {
+        matches!(
+            self,
+            Self::Counted | Self::NotCounted(Reason::IntraNode | Reason::NoCounters)
+        )
+    }
+}
+
+/// A record as it was received.
+#[derive(Clone, Copy, Debug)]
+pub struct WholeRecord<'a> {
+    /// The decoded record. Sampling and running totals are applied already.
+    pub record: &'a FlowRecord,
+    /// Its fields.
+    pub fields: Fields<'a>,
+}
+
+/// One direction of a record that was resolved and decided once. It does not change any more.
+#[derive(Clone, Copy, Debug)]
+pub struct DecidedRecord<'a> {
+    /// Addresses, time and counters.
+    pub flow: &'a Flow,
+    /// Its endpoints.
+    pub endpoints: &'a Endpoints,
+    /// Whether it is counted.
+    pub verdict: Verdict,
+    /// Its exporter.
+    pub origin: &'a Arc<Origin>,
+    /// The record as it was received, if a sink asked for it.
+    pub whole: Option<WholeRecord<'a>>,
+}
+
+/// What the pipeline hands its records to.
+pub trait Sinks: Send {
+    /// True if [`DecidedRecord::whole`] is needed.
+    fn need_whole_records(&self) -> bool;
+
+    /// Takes a datagram, or a Message of a connection, as it was received.
+    fn replicate(&mut self, exporter: SocketAddr, octets: &[u8]);
+
+    /// Takes a record.
+    fn accept(&mut self, record: &DecidedRecord<'_>, snapshots: &Snapshots);
+
+    /// The records of a block are complete.
+    fn end_block(&mut self, snapshots: &Snapshots, now: Now);
+
+    /// Hands over what was collected for other threads. Called after every batch of datagrams.
+    fn flush(&mut self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_reasons_are_listed_in_their_order() {
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), at);
+        }
+    }
+}

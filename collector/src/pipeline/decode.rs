@@ -1,0 +1,140 @@
+//! Decode: Messages and records from flowproto → flows with an exporter, a node and a time.
+//!
+//! [`Stages`] is the sink of the Collecting Process. It gathers flows in a block and processes the block when it is
+//! full, or at the end of a batch. If a sink needs the records as they were received, each is processed at once,
+//! because its octets are valid only until the next one.
+
+use flowproto::FlowRecord;
+use flowproto::collector::{Message, RecordSink};
+use flowproto::template::Fields;
+
+use super::Stages;
+use super::decided::Reason;
+use super::decided::{Sinks, WholeRecord};
+use super::enrich::time_range;
+use super::flow::{Flow, FlowExtras};
+use super::policy::{ExporterPolicy, RecordPolicy};
+use crate::inventory::NodeId;
+
+/// The exporter of the Message at hand, as its records need it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MessageExporter {
+    domain: u32,
+    node: Option<NodeId>,
+    skew_milliseconds: i64,
+    policy: ExporterPolicy,
+    /// Its node has been observed for a short time only.
+    is_new: bool,
+}
+
+impl<S: Sinks> RecordSink for Stages<S> {
+    fn message(&mut self, message: &Message<'_>) {
+        if !self.exporters.is_current(message) {
+            // The flows in the block belong to the exporter that is replaced.
+            self.run_block(None);
+            self.exporters.update(message, &self.policies);
+        }
+        let Some(exporter) = self.exporters.get_mut(message.domain_index) else {
+            return;
+        };
+        exporter.locate(&self.snapshots.index);
+        exporter
+            .skew
+            .observe(self.now, message.export_time_milliseconds);
+        self.exporter = MessageExporter {
+            domain: u32::try_from(message.domain_index).unwrap_or(u32::MAX),
+            node: exporter.node,
+            skew_milliseconds: exporter.skew.milliseconds(),
+            policy: exporter.policy,
+            is_new: false,
+        };
+        if let Some(node) = exporter.node {
+            let now = self.now.monotonic_milliseconds;
+            self.observers.on_message(node, now);
+            self.exporter.is_new = self.observers.is_new(node, now);
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
+        match self.exporter.policy.sampling(record.sampling) {
+            None => self.take(record, fields),
+            Some(sampling) => {
+                let record = FlowRecord {
+                    sampling,
+                    ..record.clone()
+                };
+                self.take(&record, fields);
+            }
+        }
+    }
+}
+
+impl<S: Sinks> Stages<S> {
+    #[inline]
+    fn take(&mut self, record: &FlowRecord, fields: Fields<'_>) {
+        self.gather(record);
+        if self.needs_whole_records {
+            self.run_block(Some(WholeRecord { record, fields }));
+        } else if self.block.is_full() {
+            self.run_block(None);
+        }
+    }
+
+    /// Adds the directions of a record to the block.
+    #[inline]
+    fn gather(&mut self, record: &FlowRecord) {
+        self.counts.records = self.counts.records.wrapping_add(1);
+        if self.exporter.policy.records == RecordPolicy::Ignore {
+            let reverse = u64::from(record.is_biflow());
+            self.counts.reverse_directions = self.counts.reverse_directions.wrapping_add(reverse);
+            self.counts
+                .leave_out(Reason::Ignore, reverse.wrapping_add(1));
+            return;
+        }
+        let time = time_range(
+            record,
+            self.exporter.skew_milliseconds,
+            self.settings.max_clock_skew_milliseconds,
+            self.now.wall_milliseconds,
+        );
+        let connections = u64::from(self.settings.connections_from_flows);
+        let mut flow = Flow::forward(record, time, connections);
+        flow.domain = self.exporter.domain;
+        flow.node = self.exporter.node;
+        flow.policy = self.exporter.policy.records;
+        flow.counted_direction = self.exporter.policy.direction;
+        let extras = FlowExtras::of(record);
+        if let Some(extras) = &extras {
+            flow.node = self.node_of_record(extras).or(flow.node);
+        }
+        if self.exporter.is_new
+            && let Some(node) = flow.node
+        {
+            let start = self.now.to_monotonic(flow.time.start_milliseconds);
+            self.observers.on_earlier_packets(node, start);
+        }
+        self.block.push(flow, extras, |flow| {
+            let reverse = record.is_biflow().then(|| flow.reverse(record));
+            self.counts.reverse_directions = self
+                .counts
+                .reverse_directions
+                .wrapping_add(u64::from(reverse.is_some()));
+            reverse
+        });
+    }
+
+    /// The node of a record that names its exporter itself.
+    fn node_of_record(&self, extras: &FlowExtras) -> Option<NodeId> {
+        if extras.exporter_address.is_unspecified() {
+            return None;
+        }
+        let domain = usize::try_from(self.exporter.domain).ok()?;
+        let exporter = self.exporters.get(domain)?;
+        let index = &self.snapshots.index;
+        let node = exporter.origin.node(index, extras.exporter_address)?;
+        let now = self.now.monotonic_milliseconds;
+        self.observers.on_message(node, now);
+        Some(node)
+    }
+}

@@ -1,0 +1,123 @@
+//! The class of traffic by the kinds of its endpoints, and whether it stays in the cluster.
+
+use crate::inventory::{EndpointKind, Place};
+
+/// The kinds of the two endpoints of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrafficClass {
+    /// Both endpoints are known to be on one node, so no observer external the node sees the traffic. An endpoint
+    /// whose node is unknown never matches.
+    IntraNode,
+    /// All other traffic, by the kinds of source and destination.
+    Between(EndpointKind, EndpointKind),
+}
+
+/// Whether traffic leaves the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Both endpoints belong to the cluster.
+    Internal,
+    /// One endpoint, or both, are external.
+    External,
+}
+
+impl Scope {
+    /// As a label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::External => "external",
+        }
+    }
+
+    /// The scope of traffic between two endpoints.
+    #[must_use]
+    pub fn between(source: Place, destination: Place) -> Self {
+        if source.kind == EndpointKind::External || destination.kind == EndpointKind::External {
+            Self::External
+        } else {
+            Self::Internal
+        }
+    }
+}
+
+impl TrafficClass {
+    /// The class of traffic between two endpoints.
+    #[must_use]
+    pub fn between(source: Place, destination: Place) -> Self {
+        if source.node.is_some() && source.node == destination.node {
+            Self::IntraNode
+        } else {
+            Self::Between(source.kind, destination.kind)
+        }
+    }
+
+    /// As a label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        use EndpointKind::{External, Node, Pod, Service};
+        match self {
+            Self::IntraNode => "intra_node",
+            Self::Between(Pod, Pod) => "pod_to_pod",
+            Self::Between(Pod, Node) => "pod_to_node",
+            Self::Between(Pod, Service) => "pod_to_service",
+            Self::Between(Pod, External) => "pod_to_external",
+            Self::Between(Node, Pod) => "node_to_pod",
+            Self::Between(Node, Node) => "node_to_node",
+            Self::Between(Node, Service) => "node_to_service",
+            Self::Between(Node, External) => "node_to_external",
+            Self::Between(Service, Pod) => "service_to_pod",
+            Self::Between(Service, Node) => "service_to_node",
+            Self::Between(Service, Service) => "service_to_service",
+            Self::Between(Service, External) => "service_to_external",
+            Self::Between(External, Pod) => "external_to_pod",
+            Self::Between(External, Node) => "external_to_node",
+            Self::Between(External, Service) => "external_to_service",
+            Self::Between(External, External) => "external_to_external",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::NodeId;
+
+    fn place(kind: EndpointKind, node: Option<u32>) -> Place {
+        Place {
+            kind,
+            node: node.map(NodeId),
+        }
+    }
+
+    #[test]
+    fn two_endpoints_on_one_known_node_are_intra_node() {
+        let (pod, node) = (
+            place(EndpointKind::Pod, Some(1)),
+            place(EndpointKind::Node, Some(1)),
+        );
+        assert_eq!(TrafficClass::between(pod, node), TrafficClass::IntraNode);
+        assert_eq!(TrafficClass::between(pod, pod), TrafficClass::IntraNode);
+    }
+
+    #[test]
+    fn an_unknown_node_never_matches() {
+        let pod = place(EndpointKind::Pod, None);
+        assert_eq!(TrafficClass::between(pod, pod).as_str(), "pod_to_pod");
+    }
+
+    #[test]
+    fn one_external_endpoint_makes_the_traffic_external() {
+        let pod = place(EndpointKind::Pod, Some(1));
+        let external = place(EndpointKind::External, None);
+        let service = place(EndpointKind::Service, None);
+        assert_eq!(Scope::between(pod, external).as_str(), "external");
+        assert_eq!(Scope::between(external, pod).as_str(), "external");
+        assert_eq!(Scope::between(pod, service).as_str(), "internal");
+        assert_eq!(
+            TrafficClass::between(pod, service).as_str(),
+            "pod_to_service"
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! One direction of a flow record, reduced to what the stages behind the decoder need.
+//!
+//! A [`Flow`] is small, so that a block of them stays in the cache while it passes the stages. A biflow record
+//! (RFC 5103) becomes two flows, because its directions are attributed and counted on their own.
+
+use flowproto::record::Translation;
+use flowproto::{Address, FlowRecord};
+
+use super::policy::{CountedDirection, RecordPolicy};
+use crate::inventory::{NodeId, TimeRange};
+
+/// What is counted of a flow. Sums saturate at `u64::MAX`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measures {
+    /// Octets of IP packets, scaled by the sampling in force.
+    pub bytes: u64,
+    /// Packets, scaled by the sampling in force.
+    pub packets: u64,
+    /// New connections.
+    pub connections: u64,
+}
+
+impl Measures {
+    /// Adds `other`.
+    #[inline]
+    pub const fn add(&mut self, other: &Self) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.packets = self.packets.saturating_add(other.packets);
+        self.connections = self.connections.saturating_add(other.connections);
+    }
+
+    /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount` in a record
+    /// that does not have it.
+    #[inline]
+    fn forward(record: &FlowRecord, connections: u64) -> Self {
+        Self {
+            bytes: record.sampling.scale(record.octet_delta_count),
+            packets: record.sampling.scale(record.packet_delta_count),
+            connections: record
+                .new_connection_delta_count
+                .map_or(connections, u64::from),
+        }
+    }
+
+    /// The counters of the opposite direction. A connection is counted once, with the record's own direction.
+    fn reverse(record: &FlowRecord) -> Self {
+        Self {
+            bytes: record.sampling.scale(record.reverse_octet_delta_count),
+            packets: record.sampling.scale(record.reverse_packet_delta_count),
+            connections: 0,
+        }
+    }
+}
+
+/// Which direction of its record a flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The record's own direction.
+    Forward,
+    /// The opposite direction of a biflow record (RFC 5103).
+    Reverse,
+}
+
+/// One direction of a flow record.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// Address of the sender.
+    pub source: Address,
+    /// Address of the receiver.
+    pub destination: Address,
+    /// Time of the packets by the collector's clock.
+    pub time: TimeRange,
+    /// What it counts.
+    pub measures: Measures,
+    /// Node of the exporter, if that is a known node.
+    pub node: Option<NodeId>,
+    /// Transport port of the sender; 0 if there is none.
+    pub source_port: u16,
+    /// Transport port of the receiver; 0 if there is none.
+    pub destination_port: u16,
+    /// 4 `protocolIdentifier`.
+    pub protocol: u8,
+    /// Direction within its record.
+    pub direction: Direction,
+    /// 61 `flowDirection`: 0 ingress, 1 egress; `None` if the record does not have it.
+    pub reported_direction: Option<u8>,
+    /// Whether records of its exporter count.
+    pub policy: RecordPolicy,
+    /// The direction of its exporter's records that counts.
+    pub counted_direction: CountedDirection,
+    /// The record counts octets or packets, in either direction.
+    pub has_counters: bool,
+    /// Position in the block's [`FlowExtras`].
+    pub(super) extras: Option<u32>,
+    /// [`flowproto::collector::Message::domain_index`].
+    pub(super) domain: u32,
+}
+
+/// What only few records have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlowExtras {
+    /// Addresses and ports after network address translation.
+    pub translation: Option<Translation>,
+    /// 130 or 131, the address of the exporter as the record itself has it.
+    pub exporter_address: Address,
+}
+
+impl FlowExtras {
+    /// The extras of a record; `None` if it has none.
+    #[inline]
+    pub(super) fn of(record: &FlowRecord) -> Option<Self> {
+        let is_empty = record.translation.is_none() && record.exporter_address.is_unspecified();
+        (!is_empty).then_some(Self {
+            translation: record.translation,
+            exporter_address: record.exporter_address,
+        })
+    }
+}
+
+impl Flow {
+    /// The record's own direction. `connections` as for [`Measures`].
+    #[inline]
+    pub(super) fn forward(record: &FlowRecord, time: TimeRange, connections: u64) -> Self {
+        let key = &record.key;
+        Self {
+            source: key.source_address,
+            destination: key.destination_address,
+            time,
+            measures: Measures::forward(record, connections),
+            node: None,
+            source_port: key.source_port,
+            destination_port: key.destination_port,
+            protocol: key.protocol_identifier,
+            direction: Direction::Forward,
+            reported_direction: record.interfaces.and_then(|i| i.flow_direction),
+            policy: RecordPolicy::default(),
+            counted_direction: CountedDirection::default(),
+            has_counters: record.packet_delta_count != 0
+                || record.octet_delta_count != 0
+                || record.is_biflow(),
+            extras: None,
+            domain: 0,
+        }
+    }
+
+    /// The opposite direction of a biflow record, of which `self` is the own direction.
+    pub(super) fn reverse(&self, record: &FlowRecord) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            measures: Measures::reverse(record),
+            direction: Direction::Reverse,
+            ..*self
+        }
+    }
+
+    /// True for the record's own direction.
+    #[must_use]
+    pub fn is_forward(&self) -> bool {
+        self.direction == Direction::Forward
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowproto::record::Sampling;
+
+    use super::*;
+
+    #[test]
+    fn a_sum_beyond_the_largest_number_saturates() {
+        let mut sum = Measures {
+            bytes: u64::MAX,
+            ..Measures::default()
+        };
+        sum.add(&Measures {
+            bytes: 1,
+            packets: 1,
+            connections: 1,
+        });
+        assert_eq!((sum.bytes, sum.packets, sum.connections), (u64::MAX, 1, 1));
+    }
+
+    #[test]
+    fn each_direction_of_a_biflow_has_its_own_counters() {
+        let mut record = FlowRecord {
+            octet_delta_count: 100,
+            packet_delta_count: 1,
+            reverse_octet_delta_count: 30,
+            reverse_packet_delta_count: 3,
+            sampling: Sampling::one_in(10),
+            ..FlowRecord::default()
+        };
+        record.key.source_port = 40_000;
+        record.key.destination_port = 80;
+        let forward = Flow::forward(&record, TimeRange::instant(5), 1);
+        let reverse = forward.reverse(&record);
+        assert_eq!(
+            forward.measures,
+            Measures {
+                bytes: 1000,
+                packets: 10,
+                connections: 1
+            }
+        );
+        assert_eq!(
+            reverse.measures,
+            Measures {
+                bytes: 300,
+                packets: 30,
+                connections: 0
+            }
+        );
+        assert_eq!(
+            (reverse.source_port, reverse.destination_port),
+            (80, 40_000)
+        );
+        assert!(!reverse.is_forward());
+    }
+
+    #[test]
+    fn a_flow_takes_little_room() {
+        assert!(size_of::<Flow>() <= 128, "{}", size_of::<Flow>());
+    }
+}

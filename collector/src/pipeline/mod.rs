@@ -1,0 +1,391 @@
+//! The pipeline: octets of a Message → records that are resolved and decided → sinks.
+//!
+//! 1. `decode`: flowproto's records become a block of [`Flow`]s with an exporter and a time.
+//! 2. [`enrich`]: the endpoints of all flows of the block are resolved.
+//! 3. `decide` and `dedup`: the record of the authoritative observer counts.
+//! 4. `pending`: a record that cannot be resolved or decided yet waits in a queue with deadlines.
+//! 5. Each [`DecidedRecord`] is handed to the sinks in a row.
+//!
+//! A pipeline belongs to one thread. Pipelines share a [`PipelineContext`].
+
+mod block;
+mod counts;
+mod decide;
+mod decided;
+mod decode;
+mod dedup;
+mod delay_queue;
+pub mod enrich;
+mod exporters;
+mod flow;
+mod observers;
+mod pending;
+mod policy;
+mod unconfirmed;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use flowproto::Address;
+use flowproto::collector::{CollectingProcess, DomainReport, Limits, Unusable};
+
+pub use counts::{PipelineCounts, RecordCounts};
+pub use decided::{DecidedRecord, Reason, Sinks, Verdict, WholeRecord};
+pub use exporters::Origin;
+pub use flow::{Direction, Flow, FlowExtras, Measures};
+pub use observers::{ObserverTimeouts, Observers};
+pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
+
+use crate::clock::Now;
+use crate::receive::Ingest;
+use crate::snapshots::{SnapshotStore, Snapshots};
+use block::Block;
+use decide::Decider;
+use decode::MessageExporter;
+use dedup::Stage;
+use enrich::EndpointCache;
+use exporters::Exporters;
+use pending::{PendingQueue, UndecidedRecord};
+use unconfirmed::Unconfirmed;
+
+/// How records are decided.
+#[derive(Clone, Copy, Debug)]
+pub struct PipelineSettings {
+    /// Bounds of the Collecting Process.
+    pub limits: Limits,
+    /// Octets of pending records.
+    pub pending_octets: usize,
+    /// How long a record waits for the pod that has its address, milliseconds.
+    pub attribution_wait_milliseconds: u64,
+    /// How long records wait for the initial Kubernetes list, milliseconds after the start.
+    pub inventory_wait_milliseconds: u64,
+    /// An exporter's clock that is off by more is not used, milliseconds.
+    pub max_clock_skew_milliseconds: u64,
+    /// Whether traffic within a node counts.
+    pub intra_node: bool,
+    /// Whether a record of an exporter that does not count connections counts as one.
+    pub connections_from_flows: bool,
+    /// 61 `flowDirection` of the records that count, for exporters on no known node: 0 ingress, 1 egress, `None` both.
+    pub flow_direction: Option<u8>,
+    /// The same for exporters on known nodes.
+    pub node_flow_direction: Option<u8>,
+    /// When the collector started, monotonic milliseconds. `None` for savefiles: until their end a silent node may
+    /// still turn out to be observed.
+    pub started_milliseconds: Option<u64>,
+}
+
+impl PipelineSettings {
+    /// True for the first seconds, in which Kubernetes has not necessarily listed all nodes and pods. Offline the list is
+    /// complete before the first record.
+    #[must_use]
+    pub fn is_waiting_for_inventory(&self, now: Now) -> bool {
+        self.is_within(self.inventory_wait_milliseconds, now)
+    }
+
+    /// When records stop waiting for the initial list, monotonic milliseconds.
+    fn inventory_deadline(&self) -> u64 {
+        let start = self.started_milliseconds.unwrap_or_default();
+        start.saturating_add(self.inventory_wait_milliseconds)
+    }
+
+    fn is_within(&self, milliseconds: u64, now: Now) -> bool {
+        self.started_milliseconds
+            .is_some_and(|start| now.monotonic_milliseconds.saturating_sub(start) < milliseconds)
+    }
+}
+
+/// What all pipelines share.
+#[derive(Clone, Debug)]
+pub struct PipelineContext {
+    /// Snapshots of the inventory.
+    pub store: Arc<SnapshotStore>,
+    /// Observers of the nodes.
+    pub observers: Arc<Observers>,
+    /// Policies of exporters.
+    pub policies: Arc<ExporterPolicies>,
+}
+
+impl PipelineContext {
+    /// A context without policies of exporters, in which no node is observed yet.
+    #[must_use]
+    pub fn new(store: Arc<SnapshotStore>, timeouts: ObserverTimeouts) -> Self {
+        let nodes = store.load().index.node_bound();
+        Self {
+            store,
+            observers: Arc::new(Observers::new(nodes, timeouts)),
+            policies: Arc::default(),
+        }
+    }
+}
+
+/// The pipeline of one thread.
+#[derive(Debug)]
+pub struct Pipeline<S> {
+    collecting: CollectingProcess,
+    stages: Stages<S>,
+}
+
+/// The stages behind the decoder.
+#[derive(Debug)]
+struct Stages<S> {
+    settings: PipelineSettings,
+    store: Arc<SnapshotStore>,
+    snapshots: Snapshots,
+    observers: Arc<Observers>,
+    policies: Arc<ExporterPolicies>,
+    exporters: Exporters,
+    exporter: MessageExporter,
+    block: Block,
+    cache: EndpointCache,
+    pending: PendingQueue,
+    unconfirmed: Unconfirmed,
+    counts: RecordCounts,
+    now: Now,
+    /// The next datagram is the first of a batch.
+    is_batch_start: bool,
+    needs_whole_records: bool,
+    /// Records wait for the initial Kubernetes list.
+    has_waited_for_list: bool,
+    sinks: S,
+}
+
+impl<S: Sinks> Pipeline<S> {
+    /// Creates a pipeline that hands its records to `sinks`.
+    #[must_use]
+    pub fn new(settings: PipelineSettings, context: PipelineContext, sinks: S) -> Self {
+        let PipelineContext {
+            store,
+            observers,
+            policies,
+        } = context;
+        Self {
+            collecting: CollectingProcess::new(settings.limits),
+            stages: Stages {
+                snapshots: store.load(),
+                store,
+                unconfirmed: Unconfirmed::new(observers.nodes()),
+                observers,
+                policies,
+                exporters: Exporters::default(),
+                exporter: MessageExporter::default(),
+                block: Block::default(),
+                cache: EndpointCache::default(),
+                pending: PendingQueue::new(settings.pending_octets),
+                counts: RecordCounts::default(),
+                now: Now::default(),
+                is_batch_start: true,
+                needs_whole_records: sinks.need_whole_records(),
+                has_waited_for_list: false,
+                settings,
+                sinks,
+            },
+        }
+    }
+
+    /// The sinks.
+    pub const fn sinks(&self) -> &S {
+        &self.stages.sinks
+    }
+
+    /// The sinks.
+    pub const fn sinks_mut(&mut self) -> &mut S {
+        &mut self.stages.sinks
+    }
+
+    /// Ends the pipeline: no more octets arrive, so nothing waits any longer.
+    pub fn finish(&mut self) {
+        self.stages.run_block(None);
+        self.collecting.expire(u64::MAX);
+        self.stages.resolve_all(&self.collecting);
+        self.stages.settle_unconfirmed(true);
+        self.stages.sinks.flush();
+    }
+
+    /// True if records still wait for the initial Kubernetes list.
+    #[must_use]
+    pub fn is_waiting_for_inventory(&self, now: Now) -> bool {
+        self.stages.settings.is_waiting_for_inventory(now)
+    }
+
+    /// What is known of each Observation Domain.
+    pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
+        self.collecting.domains()
+    }
+
+    /// The exporters with their policies.
+    pub fn exporter_policies(&self) -> impl Iterator<Item = (&Origin, ExporterPolicy)> {
+        self.stages.exporters.policies()
+    }
+
+    /// Exporters whose clock is off: source address, and offset in milliseconds.
+    pub fn skewed_exporters(&self) -> impl Iterator<Item = (Address, i64)> {
+        self.stages.exporters.skewed()
+    }
+
+    /// The counts.
+    #[must_use]
+    pub fn counts(&self) -> PipelineCounts {
+        let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        PipelineCounts {
+            decoding: *self.collecting.counters(),
+            occupancy: self.collecting.occupancy(),
+            records: RecordCounts {
+                pending: number(self.stages.pending.len()),
+                pending_octets: number(self.stages.pending.octets()),
+                ..self.stages.counts
+            },
+        }
+    }
+}
+
+impl<S: Sinks> Ingest for Pipeline<S> {
+    fn datagram(&mut self, exporter: SocketAddr, octets: &[u8], now: Now) {
+        self.stages.sinks.replicate(exporter, octets);
+        self.stages.begin_batch(now);
+        let stages = &mut self.stages;
+        self.collecting
+            .receive(exporter, octets, now.monotonic_milliseconds, stages);
+    }
+
+    fn message(
+        &mut self,
+        connection: u64,
+        exporter: SocketAddr,
+        octets: &[u8],
+        now: Now,
+    ) -> Result<(), Unusable> {
+        self.stages.sinks.replicate(exporter, octets);
+        self.stages.begin_batch(now);
+        let now = now.monotonic_milliseconds;
+        let stages = &mut self.stages;
+        self.collecting
+            .receive_over(connection, exporter, octets, now, stages)
+    }
+
+    fn close(&mut self, connection: u64) {
+        self.stages.run_block(None);
+        self.collecting.close(connection);
+    }
+
+    fn is_node(&self, address: Address) -> bool {
+        self.stages.snapshots.index.is_node_address(address)
+    }
+
+    fn flush(&mut self) {
+        self.stages.run_block(None);
+        self.stages.is_batch_start = true;
+        self.stages.sinks.flush();
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.stages.begin_batch(now);
+        self.collecting.expire(now.monotonic_milliseconds);
+        self.stages.resolve_expired(&self.collecting);
+        self.stages.settle_unconfirmed(false);
+        self.flush();
+    }
+}
+
+impl<S: Sinks> Stages<S> {
+    /// Begins a batch of octets that arrived at the same time.
+    fn begin_batch(&mut self, now: Now) {
+        if !self.is_batch_start && self.now == now {
+            return;
+        }
+        self.run_block(None);
+        self.is_batch_start = false;
+        self.now = now;
+        if self.store.refresh(&mut self.snapshots) {
+            self.cache.clear();
+        }
+    }
+
+    /// Resolves and decides the flows of the block. `whole` is the record that all of them are from.
+    fn run_block(&mut self, whole: Option<WholeRecord<'_>>) {
+        if self.block.is_empty() {
+            return;
+        }
+        self.block.resolve(&self.snapshots, &mut self.cache);
+        let is_watched = self.snapshots.index.is_watched();
+        let is_waiting = is_watched && self.is_waiting_for_inventory();
+        let stage = self.stage();
+        let block = std::mem::take(&mut self.block);
+        for (flow, extras, endpoints) in block.resolved() {
+            let domain = usize::try_from(flow.domain).unwrap_or(usize::MAX);
+            let Some(exporter) = self.exporters.get(domain) else {
+                continue;
+            };
+            let record = UndecidedRecord {
+                flow,
+                extras,
+                endpoints,
+                exporter,
+                whole,
+            };
+            if is_waiting || is_watched && endpoints.is_unreported() {
+                let record = record.to_pending(self.now);
+                self.counts.held = self.counts.held.wrapping_add(1);
+                self.wait_for_inventory(record);
+                continue;
+            }
+            self.counts
+                .attribute(flow, endpoints, &self.snapshots.index);
+            match self.decider(self.now, stage).decide(flow, endpoints) {
+                Err(until) => {
+                    let record = record.to_pending(self.now);
+                    self.counts.held = self.counts.held.wrapping_add(1);
+                    self.wait_for_observer(record, endpoints, until);
+                }
+                Ok(decision) => {
+                    self.counts.decide(flow, decision, &self.snapshots.index);
+                    if let Some(node) = decision.unconfirmed {
+                        self.unconfirmed
+                            .add(node, &self.observers, &mut self.counts);
+                    }
+                    let record = record.decided(decision.verdict);
+                    self.sinks.accept(&record, &self.snapshots);
+                }
+            }
+        }
+        self.block = block;
+        self.block.clear();
+        self.resolve_overflow();
+        self.sinks.end_block(&self.snapshots, self.now);
+    }
+
+    /// How much is known now about which nodes are observed. Offline, nothing is certain before the end.
+    fn stage(&self) -> Stage {
+        let silence = self.observers.timeouts().silence_milliseconds();
+        let is_warm_up = match self.settings.started_milliseconds {
+            None => true,
+            Some(_) => self.settings.is_within(silence, self.now) && self.observers.is_any(),
+        };
+        if is_warm_up {
+            Stage::WarmUp
+        } else {
+            Stage::Running
+        }
+    }
+
+    #[inline]
+    fn decider(&self, arrived: Now, stage: Stage) -> Decider<'_> {
+        Decider {
+            settings: &self.settings,
+            observers: &self.observers,
+            now: self.now,
+            arrived,
+            stage,
+        }
+    }
+
+    fn settle_unconfirmed(&mut self, is_end: bool) {
+        let now = self.now.monotonic_milliseconds;
+        self.unconfirmed
+            .settle(&self.observers, now, is_end, &mut self.counts);
+    }
+
+    /// True if records wait for the initial Kubernetes list.
+    fn is_waiting_for_inventory(&self) -> bool {
+        !self.snapshots.index.is_complete() && self.settings.is_waiting_for_inventory(self.now)
+    }
+}

@@ -1,0 +1,170 @@
+//! Policies of exporters: which of their records count, and their sampling, by address.
+
+use flowproto::Address;
+use flowproto::record::Sampling;
+use ipnet::IpNet;
+
+/// Whether the records of an exporter count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordPolicy {
+    /// A record counts unless a node of its flow is observed.
+    #[default]
+    Auto,
+    /// All records count.
+    Count,
+    /// No record counts; they are logged and forwarded.
+    Inform,
+    /// Records are discarded.
+    Ignore,
+}
+
+impl RecordPolicy {
+    /// The policy as a label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Count => "count",
+            Self::Inform => "inform",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
+/// The directions that count if an exporter makes two records of the same packets, where they enter and where they leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountedDirection {
+    /// As the settings for all exporters say.
+    #[default]
+    Default,
+    /// Both.
+    Both,
+    /// The one with this value of 61 `flowDirection`: 0 ingress, 1 egress.
+    Only(u8),
+}
+
+/// The policy of an exporter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExporterPolicy {
+    /// Whether its records count.
+    pub records: RecordPolicy,
+    /// The direction that counts.
+    pub direction: CountedDirection,
+    /// One packet of this number was metered, whatever the exporter announces.
+    pub sampling: Option<u32>,
+    /// The same, if the exporter announces nothing.
+    pub default_sampling: Option<u32>,
+}
+
+impl ExporterPolicy {
+    /// The sampling of a record that has `announced`; `None` if that does not change.
+    #[inline]
+    #[must_use]
+    pub fn sampling(&self, announced: Sampling) -> Option<Sampling> {
+        let default = self
+            .default_sampling
+            .filter(|_| announced == Sampling::NONE);
+        self.sampling.or(default).map(Sampling::one_in)
+    }
+}
+
+/// The policies of all exporters, by network.
+#[derive(Clone, Debug, Default)]
+pub struct ExporterPolicies(Vec<(IpNet, ExporterPolicy)>);
+
+impl ExporterPolicies {
+    /// Creates the policies. Of several networks that contain an address, the longest prefix has its policy.
+    #[must_use]
+    pub fn new(policies: impl IntoIterator<Item = (IpNet, ExporterPolicy)>) -> Self {
+        let mut policies: Vec<_> = policies.into_iter().collect();
+        policies.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
+        Self(policies)
+    }
+
+    /// The policy of an exporter that sends from `source_address` and reports `reported_address` for itself. The address
+    /// that it sends from is more certain.
+    #[must_use]
+    pub fn find(&self, source_address: Address, reported_address: Address) -> ExporterPolicy {
+        let of = |address: Address| {
+            let ip = address.to_ip();
+            let policies = self.0.iter();
+            let mut containing = policies.filter(|(network, _)| network.contains(&ip));
+            containing.next().map(|(_, policy)| *policy)
+        };
+        let reported = Some(reported_address).filter(|address| !address.is_unspecified());
+        of(source_address)
+            .or_else(|| reported.and_then(of))
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(records: RecordPolicy) -> ExporterPolicy {
+        ExporterPolicy {
+            records,
+            ..ExporterPolicy::default()
+        }
+    }
+
+    fn address(text: &str) -> Address {
+        text.parse::<std::net::IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn the_longest_prefix_has_the_policy_and_the_source_address_comes_first() {
+        let policies = ExporterPolicies::new([
+            (
+                "192.0.2.0/24".parse().unwrap(),
+                policy(RecordPolicy::Inform),
+            ),
+            ("192.0.2.7/32".parse().unwrap(), policy(RecordPolicy::Count)),
+            (
+                "2001:db8::/32".parse().unwrap(),
+                policy(RecordPolicy::Ignore),
+            ),
+        ]);
+        let none = Address::UNSPECIFIED;
+        for (source, reported, wanted) in [
+            (address("192.0.2.1"), none, RecordPolicy::Inform),
+            (address("192.0.2.7"), none, RecordPolicy::Count),
+            (address("2001:db8::1"), none, RecordPolicy::Ignore),
+            (address("198.51.100.1"), none, RecordPolicy::Auto),
+            (
+                address("198.51.100.1"),
+                address("192.0.2.7"),
+                RecordPolicy::Count,
+            ),
+            (
+                address("192.0.2.1"),
+                address("192.0.2.7"),
+                RecordPolicy::Inform,
+            ),
+        ] {
+            assert_eq!(policies.find(source, reported).records, wanted, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_sampling_replaces_the_announced_one_and_a_default_does_not() {
+        let announced = Sampling::one_in(100);
+        let both = ExporterPolicy {
+            sampling: Some(10),
+            default_sampling: Some(1000),
+            ..ExporterPolicy::default()
+        };
+        assert_eq!(both.sampling(announced), Some(Sampling::one_in(10)));
+        let default = ExporterPolicy {
+            sampling: None,
+            ..both
+        };
+        assert_eq!(default.sampling(announced), None);
+        assert_eq!(
+            default.sampling(Sampling::NONE),
+            Some(Sampling::one_in(1000))
+        );
+        assert_eq!(ExporterPolicy::default().sampling(Sampling::NONE), None);
+    }
+}

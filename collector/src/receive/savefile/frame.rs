@@ -1,0 +1,344 @@
+//! A captured frame → the UDP datagram in it: link header, IP, reassembly of fragments.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use etherparse::defrag::IpDefragBuf;
+use etherparse::{
+    EtherType, IpFragOffset, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, ip_number,
+};
+
+use super::SavefileCounts;
+use super::copies::Interface;
+
+/// Maximum number of incomplete datagrams. One more replaces the oldest.
+const MAX_PARTIAL: usize = 256;
+/// Maximum number of separate parts of an incomplete datagram.
+const MAX_SCATTERED: usize = 64;
+const UDP_HEADER_OCTETS: usize = 8;
+/// Link types of captures of all interfaces of a Linux host.
+const LINUX_SLL: u32 = 113;
+const LINUX_SLL2: u32 = 276;
+
+/// Why a frame has no datagram of flow export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// The link type is unknown.
+    LinkType,
+    /// It is not UDP.
+    NotUdp,
+    /// It is truncated by the snap length.
+    Truncated,
+    /// A fragment of a datagram that is not complete.
+    Fragment,
+    /// A copy of a datagram that another interface of the capture has.
+    Duplicate,
+    /// The UDP payload does not begin with a version number of flow export.
+    NotFlowExport,
+}
+
+impl SkipReason {
+    /// All reasons, in the order of the counters.
+    pub const ALL: [Self; 6] = [
+        Self::LinkType,
+        Self::NotUdp,
+        Self::Truncated,
+        Self::Fragment,
+        Self::Duplicate,
+        Self::NotFlowExport,
+    ];
+
+    /// The reason as a metric's label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LinkType => "link_type",
+            Self::NotUdp => "not_udp",
+            Self::Truncated => "truncated",
+            Self::Fragment => "fragment",
+            Self::Duplicate => "duplicate",
+            Self::NotFlowExport => "not_flow_export",
+        }
+    }
+}
+
+/// A captured frame, without its octets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) link_type: u32,
+    /// It was longer on the wire.
+    pub(super) truncated: bool,
+    pub(super) time_milliseconds: u64,
+    pub(super) interface: Interface,
+}
+
+/// The position of a datagram in its frame; [`Frames::payload`] returns its octets.
+#[derive(Clone, Debug)]
+pub(super) struct Located {
+    pub(super) exporter: SocketAddr,
+    pub(super) interface: Interface,
+    /// It was reassembled from several frames.
+    fragmented: bool,
+    range: Range<usize>,
+}
+
+/// A datagram of which some fragments were read.
+#[derive(Debug)]
+struct Partial {
+    /// Number of its first fragment.
+    began: u64,
+    fragments: u64,
+    buffer: IpDefragBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FragmentId {
+    /// Each interface of a capture has its own copy.
+    interface: Interface,
+    source: IpAddr,
+    destination: IpAddr,
+    identification: u32,
+}
+
+/// Finds datagrams in frames, and keeps fragments.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    partial: HashMap<FragmentId, Partial>,
+    /// Number of fragments so far, by which the oldest datagram is known.
+    sequence: u64,
+    /// The datagram that was reassembled last.
+    reassembled: Vec<u8>,
+}
+
+impl Frames {
+    /// Finds the datagram that a frame has or completes. Others are counted; a fragment is, when its datagram is complete or
+    /// discarded.
+    pub(super) fn locate(
+        &mut self,
+        frame: &Frame,
+        octets: &[u8],
+        counts: &mut SavefileCounts,
+    ) -> Option<Located> {
+        match self.find(frame, octets, counts) {
+            Ok(located) => located,
+            Err(reason) => {
+                counts.skip(reason, 1);
+                None
+            }
+        }
+    }
+
+    /// Counts the fragments of datagrams that are not complete at the end of a file.
+    pub(super) fn finish(&mut self, counts: &mut SavefileCounts) {
+        for (_, partial) in self.partial.drain() {
+            counts.skip(SkipReason::Fragment, partial.fragments);
+        }
+    }
+
+    fn find(
+        &mut self,
+        captured: &Frame,
+        frame: &[u8],
+        counts: &mut SavefileCounts,
+    ) -> Result<Option<Located>, SkipReason> {
+        let (link_type, truncated) = (captured.link_type, captured.truncated);
+        let interface = match (captured.interface, link_type) {
+            (Interface::Only, LINUX_SLL) => Interface::Unknown,
+            (Interface::Only, LINUX_SLL2) => Interface::Number(sll2_interface(frame).into()),
+            (Interface::Number(number), LINUX_SLL2) => {
+                Interface::Number(number << 32 | u64::from(sll2_interface(frame)))
+            }
+            (Interface::Number(_), LINUX_SLL) => Interface::Unknown,
+            (interface, _) => interface,
+        };
+        let ip = slice(link_type, frame).ok_or(SkipReason::LinkType)?;
+        let net = ip.net.as_ref().ok_or(if truncated {
+            SkipReason::Truncated
+        } else {
+            SkipReason::NotUdp
+        })?;
+        // This comes first: extension headers of IPv6 are all checked only if UDP follows them. The iterator below
+        // relies on that, and reads beyond the frame if one is truncated.
+        let payload = net.ip_payload_ref().ok_or(SkipReason::NotUdp)?;
+        if payload.ip_number != ip_number::UDP {
+            return Err(SkipReason::NotUdp);
+        }
+        if payload.incomplete {
+            return Err(SkipReason::Truncated);
+        }
+        let (source, fragment) = match net {
+            LaxNetSlice::Ipv4(v4) => {
+                let header = v4.header();
+                let fragment = header.is_fragmenting_payload().then(|| {
+                    (
+                        FragmentId {
+                            interface,
+                            source: header.source_addr().into(),
+                            destination: header.destination_addr().into(),
+                            identification: header.identification().into(),
+                        },
+                        header.fragments_offset(),
+                        header.more_fragments(),
+                    )
+                });
+                (IpAddr::from(header.source_addr()), fragment)
+            }
+            LaxNetSlice::Ipv6(v6) => {
+                let header = v6.header();
+                let fragment = v6.extensions().clone().into_iter().find_map(|extension| {
+                    let Ipv6ExtensionSlice::Fragment(fragment) = extension else {
+                        return None;
+                    };
+                    let identified = FragmentId {
+                        interface,
+                        source: header.source_addr().into(),
+                        destination: header.destination_addr().into(),
+                        identification: fragment.identification(),
+                    };
+                    fragment.is_fragmenting_payload().then(|| {
+                        (
+                            identified,
+                            fragment.fragment_offset(),
+                            fragment.more_fragments(),
+                        )
+                    })
+                });
+                (IpAddr::from(header.source_addr()), fragment)
+            }
+            LaxNetSlice::Arp(_) => return Err(SkipReason::NotUdp),
+        };
+        let (octets, base) = match fragment {
+            None => (payload.payload, frame),
+            Some((id, offset, more)) => {
+                let part = (offset, more, payload.payload);
+                let Some(reassembled) = self.reassemble(id, part, counts) else {
+                    return Ok(None);
+                };
+                self.reassembled = reassembled;
+                (self.reassembled.as_slice(), self.reassembled.as_slice())
+            }
+        };
+        let (exporter, datagram) = udp_payload(source, octets)?;
+        let start = datagram
+            .as_ptr()
+            .addr()
+            .saturating_sub(base.as_ptr().addr());
+        Ok(Some(Located {
+            exporter,
+            interface,
+            fragmented: fragment.is_some(),
+            range: start..start.saturating_add(datagram.len()),
+        }))
+    }
+
+    /// The octets of the datagram that was just located in `frame`.
+    pub(super) fn payload<'a>(&'a self, frame: &'a [u8], located: &Located) -> &'a [u8] {
+        let base = if located.fragmented {
+            &self.reassembled
+        } else {
+            frame
+        };
+        base.get(located.range.clone()).unwrap_or_default()
+    }
+
+    /// Adds a fragment. Returns the payload if that completes it.
+    fn reassemble(
+        &mut self,
+        id: FragmentId,
+        (offset, more, payload): (IpFragOffset, bool, &[u8]),
+        counts: &mut SavefileCounts,
+    ) -> Option<Vec<u8>> {
+        if !self.partial.contains_key(&id) && self.partial.len() >= MAX_PARTIAL {
+            let oldest = self.partial.iter().min_by_key(|(_, partial)| partial.began);
+            let oldest = oldest.map(|(id, _)| *id)?;
+            self.discard(&oldest, counts);
+        }
+        self.sequence += 1;
+        let partial = self.partial.entry(id).or_insert_with(|| Partial {
+            began: self.sequence,
+            fragments: 0,
+            buffer: IpDefragBuf::new(ip_number::UDP, Vec::new(), Vec::new()),
+        });
+        partial.fragments += 1;
+        let added = partial.buffer.add(offset, more, payload);
+        if added.is_err() || partial.buffer.sections().len() > MAX_SCATTERED {
+            self.discard(&id, counts);
+            return None;
+        }
+        if !partial.buffer.is_complete() {
+            return None;
+        }
+        let Partial {
+            fragments, buffer, ..
+        } = self.partial.remove(&id)?;
+        // The last one is the frame of the datagram.
+        counts.joined += fragments.saturating_sub(1);
+        Some(buffer.take_bufs().0)
+    }
+
+    fn discard(&mut self, id: &FragmentId, counts: &mut SavefileCounts) {
+        if let Some(partial) = self.partial.remove(id) {
+            counts.skip(SkipReason::Fragment, partial.fragments);
+        }
+    }
+}
+
+fn udp_payload(source: IpAddr, octets: &[u8]) -> Result<(SocketAddr, &[u8]), SkipReason> {
+    let (header, rest) = octets
+        .split_first_chunk::<UDP_HEADER_OCTETS>()
+        .ok_or(SkipReason::NotUdp)?;
+    let [s0, s1, _, _, l0, l1, _, _] = *header;
+    let length = usize::from(u16::from_be_bytes([l0, l1]));
+    let payload = match length.checked_sub(UDP_HEADER_OCTETS) {
+        // 0 is a jumbogram (RFC 2675 §4), or the length is filled in by the network card.
+        None => rest,
+        Some(length) => rest.get(..length).ok_or(SkipReason::Truncated)?,
+    };
+    match payload {
+        [0, 5 | 7 | 9 | 10, ..] => Ok((
+            SocketAddr::new(source.to_canonical(), u16::from_be_bytes([s0, s1])),
+            payload,
+        )),
+        _ => Err(SkipReason::NotFlowExport),
+    }
+}
+
+/// The packet up to IP, by the link types of <https://www.tcpdump.org/linktypes.html>.
+fn slice(link_type: u32, frame: &[u8]) -> Option<LaxSlicedPacket<'_>> {
+    let after = |octets: usize| frame.get(octets..).unwrap_or_default();
+    Some(match link_type {
+        1 => match LaxSlicedPacket::from_ethernet(frame) {
+            Ok(packet) => packet,
+            Err(_) => LaxSlicedPacket::from_ether_type(EtherType(0), &[]),
+        },
+        LINUX_SLL => LaxSlicedPacket::from_ether_type(ether_type(after(14)), after(16)),
+        LINUX_SLL2 => LaxSlicedPacket::from_ether_type(ether_type(frame), after(20)),
+        12 | 14 | 101 | 228 | 229 => LaxSlicedPacket::from_ether_type(ip_version(frame), frame),
+        // Four octets of address family, whose values differ by operating system. The packet has the version as well.
+        0 | 108 => LaxSlicedPacket::from_ether_type(ip_version(after(4)), after(4)),
+        _ => return None,
+    })
+}
+
+/// The number of the interface in a header of `LINUX_SLL2`.
+fn sll2_interface(frame: &[u8]) -> u32 {
+    let number = frame.get(4..).and_then(<[u8]>::first_chunk);
+    number.map_or(0, |octets| u32::from_be_bytes(*octets))
+}
+
+fn ether_type(octets: &[u8]) -> EtherType {
+    EtherType(
+        octets
+            .first_chunk()
+            .map_or(0, |octets| u16::from_be_bytes(*octets)),
+    )
+}
+
+fn ip_version(packet: &[u8]) -> EtherType {
+    match packet.first().map(|octet| octet >> 4) {
+        Some(4) => EtherType::IPV4,
+        Some(6) => EtherType::IPV6,
+        _ => EtherType(0),
+    }
+}

@@ -1,0 +1,162 @@
+//! The receive loop of UDP sockets: one thread polls its sockets and hands batches of datagrams on.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use kipfix_service::signals::Stop;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::senders::Senders;
+use super::udp::{Batch, UdpReceiver};
+use super::{Ingest, TICK_INTERVAL};
+use crate::clock::{monotonic, now};
+use crate::lock::lock;
+
+/// Batches taken from one socket before the others have their turn.
+const BATCHES_PER_TURN: usize = 16;
+/// Datagrams that a receive delay should collect.
+const DATAGRAMS_PER_DELAY: f64 = 8.0;
+/// Longest receive delay. The receive buffer holds what arrives in the meantime.
+const MAX_RECEIVE_DELAY: Duration = Duration::from_millis(1);
+/// Datagrams a second from which on a delay is used. Below, a timer costs more than the wake-ups that it saves.
+const BUSY_RATE: f64 = 20_000.0;
+/// On shutdown, what is in the sockets is read for this long at most.
+const SHUTDOWN_READ_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Receives from the exporters that may send, until the stop, then what is still in the sockets.
+///
+/// # Errors
+/// A socket or poll failed.
+pub fn receive<I: Ingest>(
+    ingest: &Mutex<I>,
+    sockets: &[Arc<UdpReceiver>],
+    senders: &Senders,
+    stop: &Stop,
+) -> io::Result<()> {
+    let mut batch = Batch::default();
+    let mut last_tick = monotonic();
+    let mut pace = Pace::new(last_tick);
+    while !stop.is_set() {
+        match pace.receive_delay {
+            Some(delay) => std::thread::sleep(delay),
+            None => wait(sockets, stop)?,
+        }
+        for socket in sockets {
+            pace.datagrams += drain(ingest, socket, senders, &mut batch)?;
+        }
+        pace.update(monotonic());
+        if last_tick.elapsed() >= TICK_INTERVAL {
+            last_tick = monotonic();
+            lock(ingest).tick(now());
+        }
+    }
+    let stopping = monotonic();
+    let mut is_empty = false;
+    while !is_empty && stopping.elapsed() < SHUTDOWN_READ_TIMEOUT {
+        is_empty = true;
+        for socket in sockets {
+            is_empty &= drain(ingest, socket, senders, &mut batch)? == 0;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a socket is readable, until the stop, or until the next tick.
+fn wait(sockets: &[Arc<UdpReceiver>], stop: &Stop) -> io::Result<()> {
+    let mut descriptors: Vec<PollFd<'_>> = sockets
+        .iter()
+        .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
+        .collect();
+    descriptors.push(PollFd::new(stop.as_fd(), PollFlags::POLLIN));
+    let timeout = PollTimeout::try_from(TICK_INTERVAL).unwrap_or(PollTimeout::MAX);
+    match poll(&mut descriptors, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Adaptive receive batching: at high rates a short sleep is cheaper than one `poll` wake-up per datagram.
+#[derive(Debug)]
+struct Pace {
+    receive_delay: Option<Duration>,
+    datagrams: usize,
+    window_start: Instant,
+}
+
+impl Pace {
+    const WINDOW: Duration = Duration::from_millis(100);
+
+    const fn new(now: Instant) -> Self {
+        Self {
+            receive_delay: None,
+            datagrams: 0,
+            window_start: now,
+        }
+    }
+
+    /// Sets the delay by the rate of the window that ends now.
+    fn update(&mut self, now: Instant) {
+        let window = now.duration_since(self.window_start);
+        if window < Self::WINDOW {
+            return;
+        }
+        let datagrams = f64::from(u32::try_from(self.datagrams).unwrap_or(u32::MAX));
+        let rate = datagrams / window.as_secs_f64();
+        self.receive_delay = (rate >= BUSY_RATE)
+            .then(|| MAX_RECEIVE_DELAY.min(Duration::from_secs_f64(DATAGRAMS_PER_DELAY / rate)));
+        self.datagrams = 0;
+        self.window_start = now;
+    }
+}
+
+/// Receives what is in the socket, up to a turn. Returns the number of datagrams.
+fn drain<I: Ingest>(
+    ingest: &Mutex<I>,
+    socket: &UdpReceiver,
+    senders: &Senders,
+    batch: &mut Batch,
+) -> io::Result<usize> {
+    let mut sum = 0;
+    for _ in 0..BATCHES_PER_TURN {
+        let now = now();
+        let mut ingest = lock(ingest);
+        let datagrams = batch.receive(socket, |exporter, octets| {
+            if senders.allow(exporter.ip(), |address| ingest.is_node(address)) {
+                ingest.datagram(exporter, octets, now);
+            } else {
+                senders.refuse_datagram(exporter.ip());
+            }
+        })?;
+        ingest.flush();
+        sum += datagrams;
+        if !Batch::is_full(datagrams) {
+            break;
+        }
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_used_from_a_high_rate_on_and_stays_short() {
+        let start = monotonic();
+        let mut pace = Pace::new(start);
+        let mut delay = |datagrams, window| {
+            pace.datagrams = datagrams;
+            let now = pace.window_start + Duration::from_millis(window);
+            pace.update(now);
+            pace.receive_delay
+        };
+        assert_eq!(delay(100_000, 99), None);
+        assert_eq!(delay(1999, 100), None);
+        assert_eq!(delay(2000, 100), Some(Duration::from_micros(400)));
+        assert_eq!(delay(20_000, 100), Some(Duration::from_micros(40)));
+        assert_eq!(delay(0, 100), None);
+    }
+}

@@ -1,0 +1,155 @@
+//! The file of `--exporters`: policies of exporters by address.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+use kipfix_service::settings::BadSettings;
+use serde::Deserialize;
+
+use super::FlowDirection;
+use crate::pipeline::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PolicyFile {
+    exporters: Vec<PolicyEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyEntry {
+    cidr: String,
+    #[serde(default)]
+    records: Records,
+    direction: Option<FlowDirection>,
+    sampling: Option<u32>,
+    default_sampling: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Records {
+    #[default]
+    Auto,
+    Count,
+    Inform,
+    Ignore,
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// It cannot be read, or an entry is invalid.
+pub(super) fn read(path: &Path) -> Result<ExporterPolicies, BadSettings> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string());
+    text.and_then(|text| parse(&text)).map_err(|error| {
+        let path = path.display();
+        BadSettings::new(format!("exporters: cannot use {path}: {error}"))
+    })
+}
+
+fn parse(text: &str) -> Result<ExporterPolicies, String> {
+    let file: PolicyFile = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let entries = file.exporters.iter().map(PolicyEntry::policy);
+    let policies: Vec<_> = entries.collect::<Result<_, _>>()?;
+    let mut networks: Vec<IpNet> = policies.iter().map(|(network, _)| *network).collect();
+    networks.sort_unstable();
+    let mut pairs = networks.iter().zip(networks.iter().skip(1));
+    if let Some((twice, _)) = pairs.find(|(first, second)| first == second) {
+        return Err(format!("{twice} is there twice"));
+    }
+    Ok(ExporterPolicies::new(policies))
+}
+
+impl PolicyEntry {
+    fn policy(&self) -> Result<(IpNet, ExporterPolicy), String> {
+        let cidr = &self.cidr;
+        let address = || cidr.parse::<IpAddr>().ok().map(IpNet::from);
+        let network = cidr.parse().ok().or_else(address).ok_or_else(|| {
+            format!("invalid cidr {cidr:?}: must be a CIDR or an address, e.g. 192.0.2.0/24")
+        })?;
+        for (name, sampling) in [
+            ("sampling", self.sampling),
+            ("default_sampling", self.default_sampling),
+        ] {
+            if sampling == Some(0) {
+                return Err(format!("invalid {name} 0 of {cidr}: must be at least 1"));
+            }
+        }
+        let policy = ExporterPolicy {
+            records: match self.records {
+                Records::Auto => RecordPolicy::Auto,
+                Records::Count => RecordPolicy::Count,
+                Records::Inform => RecordPolicy::Inform,
+                Records::Ignore => RecordPolicy::Ignore,
+            },
+            direction: match self.direction.map(FlowDirection::value) {
+                None => CountedDirection::Default,
+                Some(None) => CountedDirection::Both,
+                Some(Some(direction)) => CountedDirection::Only(direction),
+            },
+            sampling: self.sampling,
+            default_sampling: self.default_sampling,
+        };
+        Ok((network.trunc(), policy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowproto::Address;
+
+    use super::*;
+
+    fn policy(policies: &ExporterPolicies, address: &str) -> ExporterPolicy {
+        let address = address.parse::<IpAddr>().unwrap().into();
+        policies.find(address, Address::UNSPECIFIED)
+    }
+
+    #[test]
+    fn every_key_of_an_entry_is_used() {
+        let text = "
+exporters:
+- {cidr: 192.0.2.0/24, records: inform, direction: egress, sampling: 100}
+- {cidr: 192.0.2.7, records: count, direction: both, default_sampling: 10}
+- {cidr: '2001:db8::/32', records: ignore}
+";
+        let policies = parse(text).unwrap();
+        let inform = policy(&policies, "192.0.2.1");
+        assert_eq!(inform.records, RecordPolicy::Inform);
+        assert_eq!(inform.direction, CountedDirection::Only(1));
+        assert_eq!(
+            (inform.sampling, inform.default_sampling),
+            (Some(100), None)
+        );
+        let count = policy(&policies, "192.0.2.7");
+        assert_eq!(count.records, RecordPolicy::Count);
+        assert_eq!(count.direction, CountedDirection::Both);
+        assert_eq!((count.sampling, count.default_sampling), (None, Some(10)));
+        let ignore = policy(&policies, "2001:db8::1");
+        assert_eq!(ignore.records, RecordPolicy::Ignore);
+        assert_eq!(policy(&policies, "10.0.0.1"), ExporterPolicy::default());
+    }
+
+    #[test]
+    fn an_invalid_entry_is_named_with_what_is_allowed() {
+        for (text, words) in [
+            ("- {cidr: 10.0.0.0/33}", &["10.0.0.0/33", "CIDR"][..]),
+            ("- {cidr: 10.0.0.1, records: maybe}", &["maybe", "inform"]),
+            (
+                "- {cidr: 10.0.0.1, sampling: 0}",
+                &["sampling", "at least 1"],
+            ),
+            ("- {cidr: 10.0.0.1, rate: 5}", &["rate"]),
+            ("- {records: count}", &["cidr"]),
+            ("- {cidr: 10.0.0.1}\n- {cidr: 10.0.0.1/32}", &["twice"]),
+        ] {
+            let error = parse(&format!("exporters:\n{text}\n")).unwrap_err();
+            for word in words {
+                assert!(error.contains(word), "{error} lacks {word}");
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Assembles the stages: sinks, pipelines, and the scrape that reads all of them.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use anyhow::{Context, anyhow};
+use kipfix_service::exit::Failure;
+use kipfix_service::signals::Stop;
+
+use crate::aggregate::{EdgeSink, SeriesTable};
+use crate::clock::{self, Clock};
+use crate::emit::flow_log::{FlowLog, FlowLogCounts};
+use crate::emit::forward::{ForwardCounts, Forwarder};
+use crate::emit::replicate::{ReplicaCounts, Replicator};
+use crate::emit::{ListenAddresses, OverflowPolicy};
+use crate::inventory::IndexSnapshot;
+use crate::inventory::external::PublishedExternal;
+use crate::metrics::Metrics;
+use crate::outputs::Outputs;
+use crate::pipeline::{Pipeline, PipelineContext};
+use crate::receive::connections::Connections;
+use crate::receive::savefile::SavefileCounts;
+use crate::receive::senders::Senders;
+use crate::receive::sockets::Sockets;
+use crate::serve::{ReadCounts, Scrape, SpareTable};
+use crate::settings::Settings;
+use crate::snapshots::SnapshotStore;
+
+/// The threads behind the sinks.
+#[derive(Debug, Default)]
+pub(super) struct Emitters {
+    pub(super) flow_log: Option<FlowLog>,
+    pub(super) replicator: Option<Replicator>,
+    pub(super) forwarder: Option<Forwarder>,
+}
+
+/// The assembled collector.
+pub(super) struct Collector {
+    pub(super) scrape: Arc<Scrape>,
+    pub(super) emitters: Emitters,
+    /// Time of the last packet of a savefile.
+    pub(super) packet_clock: Arc<AtomicU64>,
+}
+
+impl Collector {
+    pub(super) fn new(
+        settings: &Settings,
+        index: IndexSnapshot,
+        external: Arc<PublishedExternal>,
+        sockets: Sockets,
+        policy: OverflowPolicy,
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
+        let metrics = Metrics::new(&settings.limits()).context("cannot create self-metrics")?;
+        let store = Arc::new(SnapshotStore::new(index, external, &settings.cluster_name));
+        let context = PipelineContext {
+            policies: Arc::new(settings.exporter_policies()?),
+            ..PipelineContext::new(store, settings.observer_timeouts())
+        };
+        let series = Arc::new(SeriesTable::new(&settings.preset, settings.series()));
+        let listening = listen_addresses(&sockets);
+        let emitters =
+            start_emitters(settings, policy, &listening, &metrics, &context.store, stop)?;
+        let senders = Arc::new(Senders::new(&settings.allow_exporters));
+        let Sockets {
+            datagrams,
+            connections,
+        } = sockets;
+        // Pipelines for datagrams, then those for connections. Offline there is one.
+        let kinds = [datagrams.is_empty(), connections.is_empty()];
+        let count = kinds.into_iter().filter(|none| !none).count() * settings.workers;
+        let is_live = count > 0;
+        let started = is_live.then(|| clock::now().monotonic_milliseconds);
+        let pipeline_settings = settings.pipeline(started);
+        let pipeline = || {
+            let outputs = Outputs {
+                edges: EdgeSink::new(settings.max_edges, Arc::clone(&series)),
+                flow_log: emitters.flow_log.as_ref().map(FlowLog::sink),
+                forward: emitters.forwarder.as_ref().map(Forwarder::sink),
+                replicas: emitters.replicator.as_ref().map(Replicator::sink),
+            };
+            let pipeline = Pipeline::new(pipeline_settings, context.clone(), outputs);
+            Arc::new(Mutex::new(pipeline))
+        };
+        let packet_clock = Arc::new(AtomicU64::new(0));
+        let scrape = Scrape {
+            metrics,
+            pipelines: (0..count.max(1)).map(|_| pipeline()).collect(),
+            store: context.store,
+            observers: context.observers,
+            series,
+            sockets: datagrams,
+            listeners: connections,
+            connections: Arc::new(Connections::new(
+                settings.connections(),
+                Arc::clone(&senders),
+            )),
+            senders,
+            max_exporter_series: settings.max_exporter_series,
+            flow_log: emitters.flow_log.as_ref().map(|log| {
+                let counts: ReadCounts<FlowLogCounts> = Box::new(log.counts());
+                counts
+            }),
+            forward: emitters.forwarder.as_ref().map(|forwarder| {
+                let counts: ReadCounts<ForwardCounts> = Box::new(forwarder.counts());
+                counts
+            }),
+            replicas: emitters.replicator.as_ref().map(|replicator| {
+                let counts: ReadCounts<Vec<ReplicaCounts>> = Box::new(replicator.counts());
+                counts
+            }),
+            savefile: Arc::new(Mutex::new(SavefileCounts::default())),
+            clock: if is_live {
+                Clock::Host
+            } else {
+                Clock::Packets(Arc::clone(&packet_clock))
+            },
+            spare: Mutex::new(SpareTable::new(settings.max_edges)),
+            kubernetes: OnceLock::new(),
+        };
+        Ok(Self {
+            scrape: Arc::new(scrape),
+            emitters,
+            packet_clock,
+        })
+    }
+}
+
+fn listen_addresses(sockets: &Sockets) -> ListenAddresses {
+    let datagrams = sockets.datagrams.iter();
+    let connections = sockets.connections.iter();
+    ListenAddresses {
+        datagrams: datagrams.map(|socket| socket.local_address()).collect(),
+        connections: connections.map(|socket| socket.local_address()).collect(),
+    }
+}
+
+fn start_emitters(
+    settings: &Settings,
+    policy: OverflowPolicy,
+    listening: &ListenAddresses,
+    metrics: &Metrics,
+    store: &Arc<SnapshotStore>,
+    stop: &Stop,
+) -> Result<Emitters, Failure> {
+    let mut emitters = Emitters::default();
+    if let Some(target) = &settings.flow_log {
+        let queue = settings.flow_log_queue.bytes();
+        let log = FlowLog::open(target, queue, policy, stop)
+            .map_err(|error| anyhow!("flow_log: cannot open {target}: {error}"))?;
+        emitters.flow_log = Some(log);
+    }
+    if !settings.replicate.is_empty() {
+        let queue = settings.replicate_queue.bytes();
+        let listening = &listening.datagrams;
+        let replicator = Replicator::start(&settings.replicate, queue, policy, listening, stop)?;
+        emitters.replicator = Some(replicator);
+    }
+    if !settings.forward.is_empty() {
+        let forwarder = Forwarder::start(
+            &settings.forward,
+            settings.forward(policy),
+            listening,
+            metrics.targets(),
+            store,
+            stop,
+        )?;
+        emitters.forwarder = Some(forwarder);
+    }
+    Ok(emitters)
+}

@@ -1,0 +1,130 @@
+//! Starts the inventory: the file, the Kubernetes watches, and the sources of external address enrichment.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use kipfix_service::exit::Failure;
+use kipfix_service::signals::Stop;
+
+use crate::clock;
+use crate::inventory::cluster::{self, Access, Health, LabelSelectors, ProbeStatus};
+use crate::inventory::external::ExternalWatcher;
+use crate::inventory::file::{self, Inventory};
+use crate::inventory::{IndexSnapshot, IndexWriter, NodeId};
+use crate::pipeline::Observers;
+use crate::settings::Settings;
+use crate::snapshots::SnapshotStore;
+
+/// Interval at which files of external addresses are checked for changes.
+const FILES_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which the completeness of the inventory is checked before a savefile is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The access to Kubernetes, if it is used. With savefiles it is used only if a kubeconfig is given, because the cluster
+/// in which the collector happens to run says nothing about a savefile.
+pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
+    if settings.kubernetes == "auto" && !settings.read.is_empty() {
+        return Ok(None);
+    }
+    let access = Access::of(&settings.kubernetes)
+        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    if access.is_none() && settings.inventory.is_none() {
+        tracing::info!("no Kubernetes and no inventory: flows are counted by address only");
+    }
+    Ok(access)
+}
+
+/// Reads the inventory file, if there is one.
+pub(super) fn read(settings: &Settings) -> Result<Inventory, Failure> {
+    let Some(path) = &settings.inventory else {
+        return Ok(Inventory {
+            writer: IndexWriter::new(settings.bounds()),
+            cidrs: Vec::new(),
+        });
+    };
+    let mut inventory = file::read(path, settings.bounds())
+        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let sizes = inventory.writer.current().sizes();
+    tracing::info!(
+        nodes = sizes.nodes,
+        endpoints = sizes.endpoints,
+        cidrs = inventory.cidrs.len(),
+        "inventory file loaded"
+    );
+    Ok(inventory)
+}
+
+/// Reloads changed files of external addresses until the stop.
+pub(super) fn watch_files(external: ExternalWatcher, stop: Stop) -> Result<(), Failure> {
+    if !external.has_files() {
+        return Ok(());
+    }
+    std::thread::Builder::new()
+        .name("external".into())
+        .spawn(move || external.run(FILES_INTERVAL, &stop))
+        .context("cannot start a thread for files of external addresses")?;
+    Ok(())
+}
+
+/// What the Kubernetes watches update.
+pub(super) struct Publisher {
+    pub(super) store: Arc<SnapshotStore>,
+    pub(super) observers: Arc<Observers>,
+}
+
+impl cluster::Publish for Publisher {
+    fn index(&self, index: IndexSnapshot) {
+        self.store.publish(index);
+    }
+
+    fn probe(&self, node: NodeId, status: ProbeStatus) {
+        let ready = status == ProbeStatus::Ready;
+        self.observers.set_ready(node, ready);
+    }
+
+    fn now_milliseconds(&self) -> u64 {
+        clock::wall_milliseconds()
+    }
+}
+
+/// Starts the Kubernetes watches. Returns when they run; before savefiles, when the initial lists are complete or the wait
+/// for them is over. `on_start` gets the health of the watches.
+pub(super) fn watch_kubernetes(
+    access: Access,
+    writer: IndexWriter,
+    settings: &Settings,
+    publisher: Publisher,
+    on_start: impl FnOnce(Arc<Health>),
+    stop: super::StopAtEnd,
+) -> Result<JoinHandle<()>, Failure> {
+    let selectors = LabelSelectors {
+        workload_labels: settings.workload_labels.clone(),
+        probe_labels: settings.probe_labels().unwrap_or_default(),
+        probe_namespace: match settings.probe_namespace.as_str() {
+            "" => access.namespace().to_owned(),
+            namespace => namespace.to_owned(),
+        },
+        node_pool_label: settings.node_pool_label.clone(),
+        namespace_label: settings.namespace_label.clone(),
+    };
+    let health = Arc::new(Health::new(selectors.kinds()));
+    on_start(Arc::clone(&health));
+    let store = Arc::clone(&publisher.store);
+    let asked = stop.as_ref().clone();
+    let thread = cluster::start(access, writer, selectors, health, publisher, stop)
+        .context("cannot start a thread for Kubernetes")?;
+    let began = clock::monotonic();
+    let timeout = settings.inventory_wait.duration();
+    let is_complete = || {
+        let index = store.load().index;
+        index.is_watched() && index.is_complete()
+    };
+    while !settings.read.is_empty() && !is_complete() && began.elapsed() < timeout {
+        if asked.wait_timeout(POLL_INTERVAL) {
+            break;
+        }
+    }
+    Ok(thread)
+}

@@ -1,0 +1,309 @@
+//! The stages put together, started, and stopped in the order in which nothing is lost.
+
+mod assemble;
+mod inventory;
+
+use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use flowproto::explain::Bounds;
+use kipfix_service::admin::{self, Listener};
+use kipfix_service::exit::Failure;
+use kipfix_service::exposition::{self, Format};
+use kipfix_service::logs;
+use kipfix_service::signals::Stop;
+
+use crate::emit::OverflowPolicy;
+use crate::inventory::external::ExternalWatcher;
+use crate::inventory::file::Inventory;
+use crate::lock::lock;
+use crate::metrics::Totals;
+use crate::outputs::Outputs;
+use crate::pipeline::Reason;
+use crate::receive::savefile::replay;
+use crate::receive::sockets::Sockets;
+use crate::receive::{tcp, udp_loop};
+use crate::serve::{Scrape, readiness};
+use crate::settings::{Flags, Settings};
+use crate::{clock, explain};
+use assemble::{Collector, Emitters};
+
+/// Default log filter. Failures of the Kubernetes client are counted and logged once by the inventory; the client itself
+/// would log each attempt.
+const LOG_FILTER: &str = "info,kube_client=off,kube_runtime=off";
+/// Interval at which edges are merged into the series, even without a scrape.
+const DRAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which the drops of the kernel are read.
+const DROPS_INTERVAL: Duration = Duration::from_secs(1);
+/// On shutdown, maximum time to write the flow log.
+const FLOW_LOG_TIMEOUT: Duration = Duration::from_secs(4);
+/// On shutdown, maximum time to replicate datagrams.
+const REPLICATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs the collector until it is asked to stop, or has processed the files of `--read`.
+///
+/// # Errors
+/// Invalid settings, or a stage that could not start or died.
+pub fn run(flags: &Flags) -> Result<(), Failure> {
+    let settings = Settings::load(flags)?;
+    if flags.check {
+        return kipfix_service::settings::print(&settings);
+    }
+    logs::init(settings.log_format, LOG_FILTER);
+    if settings.explain {
+        return run_explain(flags, &settings);
+    }
+    let Inventory { mut writer, cidrs } = inventory::read(&settings)?;
+    let external = ExternalWatcher::new(&settings.external_sources(cidrs))
+        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let access = inventory::access(&settings)?;
+    if access.is_some() {
+        // Before the first datagram, so that its records wait for the initial list.
+        writer.start_watch();
+    }
+    let stop = Stop::on_signals().context("cannot wait for signals")?;
+
+    // With savefiles, only sockets whose flags are given are opened.
+    let is_offline = !settings.read.is_empty();
+    let is_listening = !is_offline || !flags.listen.is_empty();
+    let http = match (is_offline, &flags.http) {
+        (true, None) => None,
+        _ => Some(Listener::bind("http", settings.http.0)?),
+    };
+    let sockets = if is_listening {
+        Sockets::bind(&settings.listen, settings.sockets())?
+    } else {
+        Sockets::default()
+    };
+    let policy = if is_listening {
+        OverflowPolicy::Drop
+    } else {
+        OverflowPolicy::Block
+    };
+    let (index, published) = (writer.current(), external.published());
+    let collector = Collector::new(&settings, index, published, sockets, policy, &stop)?;
+    if is_listening {
+        inventory::watch_files(external, stop.clone())?;
+    }
+    let mut threads = Vec::new();
+    if let Some(access) = access {
+        let publisher = inventory::Publisher {
+            store: Arc::clone(&collector.scrape.store),
+            observers: Arc::clone(&collector.scrape.observers),
+        };
+        let on_start = |health| {
+            collector.scrape.kubernetes.get_or_init(|| health);
+        };
+        let ending = StopAtEnd(stop.clone());
+        let watching =
+            inventory::watch_kubernetes(access, writer, &settings, publisher, on_start, ending)?;
+        threads.push(("the Kubernetes watch", watching));
+    }
+    if let Some(listener) = http {
+        let serving = serve(&collector.scrape, listener, stop.clone())?;
+        threads.push(("the HTTP server", serving));
+    }
+    let mut incomplete = Ok(());
+    let outcome = collector.work(&settings, &stop, is_listening, &mut incomplete);
+    stop.set();
+    if outcome.is_ok() {
+        collector.finish(settings.print_metrics)?;
+    }
+    for (name, thread) in threads {
+        thread.join().map_err(|_| anyhow!("{name} died"))?;
+    }
+    outcome.and(incomplete)
+}
+
+fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
+    if !flags.listen.is_empty() || flags.http.is_some() {
+        return Err(Failure::BadSettings(
+            "explain: not allowed with listen or http".into(),
+        ));
+    }
+    let stop = Stop::on_signals().context("cannot wait for signals")?;
+    let bounds = Bounds {
+        domains: settings.max_domains,
+        templates_per_domain: settings.max_templates,
+    };
+    explain::run(&settings.read, bounds, &stop)
+}
+
+fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {
+    tracing::info!(http = %listener.local_address(), "serving /metrics, /livez and /readyz");
+    let metrics = {
+        let scrape = Arc::clone(scrape);
+        move |format, out: &mut Vec<u8>| scrape.write(format, out)
+    };
+    let scrape = Arc::clone(scrape);
+    let router = admin::router(metrics, move || readiness(&scrape));
+    Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
+}
+
+impl Collector {
+    /// Reads the savefiles, then receives if there are sockets. `incomplete` becomes the first savefile that was not read to
+    /// its end; the others are read nevertheless.
+    fn work(
+        &self,
+        settings: &Settings,
+        stop: &Stop,
+        is_listening: bool,
+        incomplete: &mut Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        for path in &settings.read {
+            let Some(pipeline) = self.scrape.pipelines.first() else {
+                break;
+            };
+            let read = replay(
+                path,
+                pipeline,
+                |pipeline| Outputs::is_flow_log_closed(pipeline.sinks()),
+                &self.scrape.savefile,
+                &self.packet_clock,
+                stop,
+            );
+            if is_listening {
+                read?;
+            } else if incomplete.is_ok() {
+                *incomplete = read;
+            }
+        }
+        if is_listening {
+            self.receive(settings, stop)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn receive(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
+        let scrape = &self.scrape;
+        let mut threads = Vec::new();
+        let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
+        // The sockets of one worker.
+        let urls = |udp| {
+            let urls = settings.listen.iter();
+            urls.filter(|url| url.is_udp() == udp).count().max(1)
+        };
+        for (sockets, pipeline) in scrape.sockets.chunks(urls(true)).zip(&mut pipelines) {
+            let sockets = sockets.to_vec();
+            let senders = Arc::clone(&scrape.senders);
+            let ending = StopAtEnd(stop.clone());
+            let thread = std::thread::Builder::new()
+                .name("receive".into())
+                .spawn(move || udp_loop::receive(&pipeline, &sockets, &senders, &ending.0));
+            threads.push(thread.context("cannot start a thread for datagrams")?);
+        }
+        for (listeners, pipeline) in scrape.listeners.chunks(urls(false)).zip(pipelines) {
+            let listeners = listeners.to_vec();
+            let connections = Arc::clone(&scrape.connections);
+            let ending = StopAtEnd(stop.clone());
+            let thread = std::thread::Builder::new()
+                .name("connections".into())
+                .spawn(move || tcp::receive(&pipeline, &listeners, &connections, &ending.0));
+            threads.push(thread.context("cannot start a thread for connections")?);
+        }
+        let mut drained = clock::monotonic();
+        while !stop.wait_timeout(DROPS_INTERVAL) {
+            for socket in &scrape.sockets {
+                socket.read_drops();
+            }
+            if drained.elapsed() >= DRAIN_INTERVAL {
+                drained = clock::monotonic();
+                scrape.drain();
+            }
+        }
+        for thread in threads {
+            match thread.join() {
+                Ok(ended) => ended.context("receiving failed")?,
+                Err(_) => return Err(anyhow!("a receiving thread died").into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides pending records, writes what is queued, and logs the loss accounting.
+    fn finish(self, print_metrics: bool) -> Result<(), Failure> {
+        for pipeline in &self.scrape.pipelines {
+            lock(pipeline).finish();
+        }
+        let is_live = !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty();
+        let finished = self.emitters.finish(is_live);
+        log_totals(&self.scrape.drain());
+        finished?;
+        if !print_metrics {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        self.scrape.write_final(Format::Text, &mut text);
+        exposition::finish(Format::Text, &mut text);
+        let mut out = std::io::stdout().lock();
+        match out.write_all(&text).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(anyhow!("print_metrics: cannot write stdout: {error}").into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Emitters {
+    /// Waits for all emitters at the same time, so that each has the whole timeout.
+    fn finish(self, is_live: bool) -> Result<(), Failure> {
+        std::thread::scope(|scope| {
+            let forwarding = self
+                .forwarder
+                .map(|forwarder| scope.spawn(|| forwarder.finish()));
+            let replicating = self.replicator.map(|replicator| {
+                scope.spawn(move || replicator.finish(is_live.then_some(REPLICATE_TIMEOUT)))
+            });
+            if let Some(flow_log) = self.flow_log {
+                flow_log.finish(is_live.then_some(FLOW_LOG_TIMEOUT));
+            }
+            let threads = [forwarding, replicating].into_iter().flatten();
+            threads.into_iter().try_for_each(|thread| {
+                let died = |_| Err(anyhow!("an emitter died during shutdown").into());
+                thread.join().unwrap_or_else(died)
+            })
+        })
+    }
+}
+
+/// Asks to stop when its thread ends, for whatever reason: a dead stage ends the process.
+struct StopAtEnd(Stop);
+
+impl AsRef<Stop> for StopAtEnd {
+    fn as_ref(&self) -> &Stop {
+        &self.0
+    }
+}
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+fn log_totals(totals: &Totals) {
+    let decoding = &totals.pipeline.decoding;
+    let records = &totals.pipeline.records;
+    tracing::info!(
+        datagrams = decoding.datagrams,
+        records = decoding.records,
+        biflow_reverse = records.reverse_directions,
+        counted = records.counted,
+        not_counted = records.not_counted.iter().sum::<u64>(),
+        other_observer = records.not_counted(Reason::OtherObserver),
+        unusable = decoding.unusable.iter().sum::<u64>(),
+        sequence_lost = decoding.sequence.lost,
+        kernel_drops = totals
+            .sockets
+            .iter()
+            .map(|(_, drops, _)| drops)
+            .sum::<u64>(),
+        series = totals.series.series,
+        "done: records + biflow_reverse = counted + not_counted"
+    );
+}

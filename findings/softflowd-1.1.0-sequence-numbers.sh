@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# softflowd 1.1.0 (Debian 1.1.0-1+b1) counts the records of an IPFIX Message into that Message's
+# own sequence number, and does not count options data records.
+#
+# Standard: RFC 7011, section 3.1: the sequence number counts all Data Records sent; it lets the
+#   Collecting Process see missing Data Records. So it grows from one Message to the next by the
+#   number of Data Records in the first of the two, as nfcapd and others check it.
+# Input: a capture of 100 flows, exported by softflowd as IPFIX over UDP.
+# Expected: sequence numbers that start with 0 and grow by the records of the Message before.
+# Seen: the first Message, which has 24 flow records and an options data record, has number 24; each
+#   number is the one before plus the flow records of its own Message. 1.1.1-1 does the same.
+# Why care: a collector that checks the standard way reports lost records for every Message whose
+#   number of records differs from the one before.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+debian_packages softflowd=1.1.0-1+b1
+
+seen=$(python3 - "$work" "$(declare -f unpacked); work=$work; unpacked softflowd" <<'PYTHON'
+import socket
+import struct
+import subprocess
+import sys
+from wire import ethernet, ipv4, pcap, udp
+
+work, softflowd = sys.argv[1:]
+packets = [ipv4("10.0.0.1", "10.0.0.2", 17, udp(1000 + n, 5000, b"x" * 100)) for n in range(100)]
+pcap(f"{work}/capture.pcap", [ethernet(0x0800, packet) for packet in packets])
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.bind(("127.0.0.1", 0))
+receiver.settimeout(2)
+target = f"127.0.0.1:{receiver.getsockname()[1]}"
+command = f"{softflowd} -r {work}/capture.pcap -n {target} -v 10 -c none -p {work}/pid"
+subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
+
+lengths = {}  # Template ID: octets of a record (softflowd has no field of variable length)
+before, previous = 0, None
+rule = True
+while True:
+    try:
+        message = receiver.recv(65535)
+    except TimeoutError:
+        break
+    sequence = int.from_bytes(message[8:12], "big")
+    flows = options = 0
+    at = 16
+    while at < len(message):
+        set_id, length = struct.unpack_from("!HH", message, at)
+        body, at = message[at + 4:at + length], at + length
+        if set_id == 2:
+            while len(body) >= 4:
+                template, count = struct.unpack_from("!HH", body)
+                fields = struct.unpack_from("!" + "HH" * count, body, 4)
+                lengths[template], body = sum(fields[1::2]), body[4 + 4 * count:]
+        elif set_id == 3:
+            options_template, count, _scopes = struct.unpack_from("!HHH", body)
+            fields = struct.unpack_from("!" + "HH" * count, body, 6)
+            lengths[options_template] = sum(fields[1::2])
+        elif set_id == options_template:
+            options += len(body) // lengths[set_id]
+        else:
+            flows += len(body) // lengths[set_id]
+    if previous is None:
+        first = f"the first Message has {flows} flow records, {options} other, and number "
+        first += str(sequence)
+    elif sequence != previous + flows:
+        rule = False
+    previous = sequence
+print(first + (", the others grow by their own records" if rule else ", the others differ"))
+PYTHON
+)
+verdict "the first Message has number 0, the others grow by the records of the one before" \
+    "the first Message has 24 flow records, 1 other, and number 24, the others grow by their own \
+records" "$seen"

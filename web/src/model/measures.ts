@@ -1,0 +1,50 @@
+import type { Measures } from "../api/types.ts";
+
+const SUMMED = [
+  "bytes",
+  "packets",
+  "flows",
+  "connections",
+  "connection_milliseconds",
+  "open_connections",
+  "retransmitted_packets",
+  "refused_connections",
+  "unanswered_connections",
+  "reset_connections",
+  "lost_packets",
+] as const;
+
+export type SummedMeasure = (typeof SUMMED)[number];
+
+/** A measure that edge widths and charts can show. */
+export type ShownMeasure = "bytes" | "packets" | "connections";
+
+/** Adds `other` to `sum`. A value stays absent where neither has it. */
+export function addMeasures(sum: Measures, other: Measures): void {
+  for (const name of SUMMED) {
+    const value = other[name];
+    if (value !== undefined) sum[name] = (sum[name] ?? 0) + value;
+  }
+  if (other.rtt && other.rtt.count > 0) {
+    const before = sum.rtt;
+    sum.rtt = before
+      ? {
+          count: before.count + other.rtt.count,
+          sum_microseconds: before.sum_microseconds + other.rtt.sum_microseconds,
+          min_microseconds: Math.min(before.min_microseconds, other.rtt.min_microseconds),
+        }
+      : { ...other.rtt };
+  }
+}
+
+export function sumMeasures(all: Iterable<Measures>): Measures {
+  const sum: Measures = {};
+  for (const measures of all) addMeasures(sum, measures);
+  return sum;
+}
+
+/** The mean round-trip time in microseconds, absent without a sample. */
+export function meanRtt(measures: Measures): number | undefined {
+  const rtt = measures.rtt;
+  return rtt && rtt.count > 0 ? rtt.sum_microseconds / rtt.count : undefined;
+}

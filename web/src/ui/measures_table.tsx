@@ -1,0 +1,92 @@
+import type { Measures } from "../api/types";
+import * as format from "../format";
+import { meanRtt } from "../model/measures";
+
+interface Row {
+  label: string;
+  of: (measures: Measures, seconds: number) => string | undefined;
+}
+
+const optional = (value: number | undefined): string | undefined =>
+  value === undefined ? undefined : format.integer(value);
+
+const ROWS: Row[] = [
+  { label: "Bytes", of: ({ bytes }) => (bytes === undefined ? undefined : format.bytes(bytes)) },
+  {
+    label: "Rate",
+    of: ({ bytes }, seconds) =>
+      bytes === undefined ? undefined : `${format.bytes(bytes / seconds)}/s`,
+  },
+  { label: "Packets", of: ({ packets }) => optional(packets) },
+  { label: "Connections", of: ({ connections }) => optional(connections) },
+  { label: "Open now", of: ({ open_connections }) => optional(open_connections) },
+  {
+    label: "RTT, mean",
+    of: (measures) => {
+      const mean = meanRtt(measures);
+      return mean === undefined ? undefined : format.microseconds(mean);
+    },
+  },
+  {
+    label: "RTT, minimum",
+    of: ({ rtt }) => (rtt ? format.microseconds(rtt.min_microseconds) : undefined),
+  },
+  {
+    label: "Retransmitted",
+    of: ({ retransmitted_packets: value, packets }) =>
+      value === undefined ? undefined : withShare(value, packets),
+  },
+  {
+    label: "Refused",
+    of: ({ refused_connections: value, connections }) =>
+      value === undefined ? undefined : withShare(value, connections),
+  },
+  {
+    label: "Unanswered",
+    of: ({ unanswered_connections: value, connections }) =>
+      value === undefined ? undefined : withShare(value, connections),
+  },
+  { label: "Reset", of: ({ reset_connections }) => optional(reset_connections) },
+  {
+    label: "Lost",
+    of: ({ lost_packets: value, packets }) =>
+      value === undefined ? undefined : withShare(value, packets),
+  },
+];
+
+function withShare(value: number, total: number | undefined): string {
+  const share = total ? ` (${format.percent(Math.min(1, value / total))})` : "";
+  return `${format.integer(value)}${value > 0 ? share : ""}`;
+}
+
+/** Values of both directions; rows without a value are left out. */
+export function MeasuresTable(props: { columns: string[]; values: Measures[]; seconds: number }) {
+  return (
+    <table class="measures">
+      <thead>
+        <tr>
+          <td />
+          {props.columns.map((column) => (
+            <th key={column} scope="col">
+              <span class="clip">{column}</span>
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {ROWS.map(({ label, of }) => {
+          const texts = props.values.map((measures) => of(measures, props.seconds));
+          if (texts.every((text) => text === undefined)) return null;
+          return (
+            <tr key={label}>
+              <th scope="row">{label}</th>
+              {texts.map((text, index) => (
+                <td key={index}>{text ?? "–"}</td>
+              ))}
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}
