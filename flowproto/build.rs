@@ -1,9 +1,9 @@
-//! Makes the table of Information Elements out of `registry/*.csv` (columns `pen,id,name,type,…`; ntop's
-//! file has `pen,id,netflow9_id,name,length`).
+//! Generates the table of Information Elements from `registry/*.csv` (columns `pen,id,name,type,…`;
+//! ntop's file has `pen,id,netflow9_id,name,length`).
 
 #![allow(
     clippy::expect_used,
-    reason = "a build that cannot read its registries cannot go on"
+    reason = "a build without its registries must fail"
 )]
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-/// ntop's registry gives lengths, no types; addresses are the ones that a reader wants spelled out.
+/// ntop's registry has lengths instead of types. Addresses are recognised by their name.
 fn ntop_type(name: &str, length: &str) -> &'static str {
     match (name, length) {
         (n, "4") if n.contains("IPV4") => "Ipv4Address",
@@ -42,7 +42,7 @@ fn data_type(text: &str) -> &'static str {
     }
 }
 
-/// Octets of a value that is not reduced in size, 0 where any length is one (RFC 7012 §3.1).
+/// Octets of a value that is not reduced in size, 0 for types of any length (RFC 7012 §3.1).
 fn octets(text: &str) -> u8 {
     match text {
         "unsigned8" | "signed8" | "boolean" => 1,
@@ -65,7 +65,7 @@ fn main() {
     println!("cargo::rerun-if-changed=registry");
     let mut table = BTreeMap::new();
     let mut files: Vec<_> = fs::read_dir("registry")
-        .expect("the folder registry stands beside build.rs")
+        .expect("folder registry next to build.rs")
         .map(|entry| entry.expect("readable folder").path())
         .filter(|path| path.extension().is_some_and(|e| e == "csv"))
         .collect();
@@ -106,9 +106,11 @@ fn main() {
     for ((pen, id), (name, kind, octets, units)) in table {
         writeln!(
             out,
-            "    Element {{ enterprise: {pen}, id: {id}, name: {name:?}, data_type: DataType::{kind}, octets: {octets}, units: {units:?} }},"
+            "    Element {{ enterprise: {pen}, id: {id}, name: {name:?}, data_type: DataType::{kind}, \
+             octets: {octets}, units: {units:?}, key: {:?} }},",
+            format!("\"{name}\":")
         )
-        .expect("a String takes everything");
+        .expect("writing to a String does not fail");
     }
     out.push(']');
     let target = Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("elements.rs");

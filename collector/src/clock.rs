@@ -57,9 +57,9 @@ impl Clock {
 /// The current time by the clocks of the host.
 #[must_use]
 pub fn now() -> Now {
-    /// Start of the monotonic milliseconds. An hour is added so that times before the start can be expressed.
+    /// Start of the monotonic milliseconds. A day is added so that times before the start can be expressed.
     static ORIGIN: LazyLock<Instant> = LazyLock::new(monotonic);
-    const BEFORE_START: Duration = Duration::from_secs(3600);
+    const BEFORE_START: Duration = Duration::from_secs(86_400);
     let origin = *ORIGIN;
     let elapsed = monotonic().saturating_duration_since(origin);
     Now {
@@ -115,6 +115,6 @@ mod tests {
     fn the_monotonic_clock_does_not_move_backwards() {
         let first = now();
         assert!(now().monotonic_milliseconds >= first.monotonic_milliseconds);
-        assert!(first.monotonic_milliseconds >= 3_600_000);
+        assert!(first.monotonic_milliseconds >= 86_400_000);
     }
 }

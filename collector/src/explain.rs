@@ -1,5 +1,7 @@
 //! `--explain`: prints what is in savefiles, octet by octet, and every violation of the protocol. Nothing is counted,
-//! enriched or served.
+//! enriched or served. With `--compare`, another decoder reads the same, too.
+
+mod compare;
 
 use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
@@ -7,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::anyhow;
+use compare::Comparison;
 use flowproto::explain::{Bounds, Captured, Explainer};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
@@ -17,9 +20,15 @@ use crate::receive::savefile::{SavefileCounts, SkipReason, for_each};
 ///
 /// # Errors
 /// A file could not be read to its end, or stdout cannot be written.
-pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure> {
+pub fn run(
+    files: &[PathBuf],
+    bounds: Bounds,
+    is_compared: bool,
+    stop: &Stop,
+) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let mut explainer = Explainer::new(bounds);
+    let mut comparison = is_compared.then(|| Comparison::new(bounds));
     let counts = Mutex::new(SavefileCounts::default());
     let mut text = Vec::new();
     let mut written = Ok(());
@@ -35,6 +44,9 @@ pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure
                 octets: datagram.payload,
             };
             explainer.explain(&captured, &mut text);
+            if let Some(comparison) = &mut comparison {
+                comparison.datagram(&captured, &mut text);
+            }
             written = out.write_all(&text);
             text.clear();
             if written.is_ok() {
@@ -49,6 +61,9 @@ pub fn run(files: &[PathBuf], bounds: Bounds, stop: &Stop) -> Result<(), Failure
         }
     }
     explainer.summarize(&mut text);
+    if let Some(comparison) = &comparison {
+        comparison.summarize(&mut text);
+    }
     let counts = counts.into_inner().unwrap_or_default();
     write_skipped(&counts, &mut text);
     let outcome = written

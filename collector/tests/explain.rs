@@ -41,8 +41,21 @@ fn a_dump_with_problems_is_a_success() {
     for line in [
         "#1  (file)  36 octets  IPFIX",
         "octetDeltaCount   1500 octets",
-        "!    18  set-length: it says 3 octets",
+        "!    18  set-length: the length is 3 octets",
         "Summary: 2 datagrams, 2 Messages, 1 templates, 1 records",
+    ] {
+        assert!(dump.contains(line), "{line} is not in\n{dump}");
+    }
+}
+
+#[test]
+fn another_decoder_reads_the_same_records() {
+    let output = explain(&file(), &["--compare"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let dump = text(&output.stdout);
+    for line in [
+        "  netflow_parser: 1 records, the same",
+        "  netflow_parser reads 1 records of 1, 1 of them the same; 0 datagrams are errors",
     ] {
         assert!(dump.contains(line), "{line} is not in\n{dump}");
     }

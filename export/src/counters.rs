@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flowproto::exporter::{NotCarried, Weight};
+use flowproto::exporter::{Unsupported, Weight};
 use kipfix_service::registry::Registry;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
@@ -62,10 +62,10 @@ impl Loss {
     }
 }
 
-impl From<NotCarried> for Loss {
-    fn from(reason: NotCarried) -> Self {
+impl From<Unsupported> for Loss {
+    fn from(reason: Unsupported) -> Self {
         match reason {
-            NotCarried::Ipv6 => Self::Ipv6InNetflow5,
+            Unsupported::Ipv6 => Self::Ipv6InNetflow5,
         }
     }
 }

@@ -31,7 +31,7 @@ mod unacknowledged;
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use flowproto::exporter::{ExportSession, NotCarried, OutgoingMessage};
+use flowproto::exporter::{ExportSession, OutgoingMessage, Unsupported};
 use flowproto::{Address, FlowKey, FlowRecord};
 
 use counters::TargetCounters;
@@ -59,7 +59,7 @@ pub trait Session: std::marker::Send + Debug {
         record: &Self::Record,
         now_milliseconds: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried>;
+    ) -> Result<(), Unsupported>;
 
     /// Sends what is gathered, and templates and options data that are due.
     fn flush(&mut self, now_milliseconds: u64, send: &mut Send<'_>);
@@ -84,7 +84,7 @@ impl Session for ExportSession {
         record: &FlowRecord,
         now_milliseconds: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         Self::add(self, record, now_milliseconds, send)
     }
 

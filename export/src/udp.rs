@@ -445,8 +445,8 @@ mod tests {
     use super::*;
     use crate::test_encoding::Plain;
     use flowproto::FlowRecord;
+    use flowproto::collector::Fields;
     use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
-    use flowproto::template::Fields;
 
     #[test]
     fn a_target_that_dies_and_comes_back_has_what_the_counters_say() {

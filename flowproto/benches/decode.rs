@@ -1,13 +1,14 @@
-//! IPFIX Data Records of a 20-field template: this decoder beside `netflow_parser`, and the encoder.
+//! IPFIX Data Records of a 20-field template: this decoder and `netflow_parser`, and the
+//! encoder.
 #![allow(missing_docs, clippy::unwrap_used, reason = "benchmark")]
 
 use std::hint::black_box;
 use std::net::SocketAddr;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
 use flowproto::exporter::{ExportSession, ExportSettings, Version};
-use flowproto::template::Fields;
 use flowproto::{Address, FlowRecord};
 use netflow_parser::NetflowParser;
 

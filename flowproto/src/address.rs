@@ -1,10 +1,11 @@
-//! An IP address of either family in one word, so that keys hash and compare as integers.
+//! IP addresses of either family in one word, so that keys hash and compare as integers.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An IPv4 or IPv6 address. IPv4 is kept as its v4-mapped IPv6 form (`::ffff:a.b.c.d`, RFC 4291
-/// §2.5.5.2) and shown plain, so that one address has one spelling however it arrived.
+/// An IPv4 or IPv6 address. IPv4 is stored in its v4-mapped IPv6 form (`::ffff:a.b.c.d`, RFC 4291
+/// §2.5.5.2) and displayed as IPv4, so that an address has one spelling in whichever form it
+/// arrived.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(u128);
 
@@ -36,13 +37,13 @@ impl Address {
         self.0
     }
 
-    /// True for IPv4, however it arrived.
+    /// Whether it is IPv4, plain or v4-mapped.
     #[must_use]
     pub const fn is_ipv4(self) -> bool {
         self.0 >> 32 == 0xffff
     }
 
-    /// True where no address was carried.
+    /// Whether it is the unspecified address: no address was carried.
     #[must_use]
     pub const fn is_unspecified(self) -> bool {
         self.0 == 0
@@ -55,7 +56,7 @@ impl Address {
         self.0 as u32
     }
 
-    /// The address as the standard library has it, IPv4 plain.
+    /// The address as a standard library type.
     #[must_use]
     pub const fn to_ip(self) -> IpAddr {
         if self.is_ipv4() {

@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// The abstract data type of an Information Element (RFC 7012 §3.1), as far as it decides how a value
-/// is read and written. Unsigned and signed integers of every width are one type each, because a
-/// template may always send fewer octets (RFC 7011 §6.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Abstract data type of an Information Element (RFC 7012 §3.1), as far as reading and writing
+/// depend on it. Integers of all widths are one type, because a template may always send fewer
+/// octets (RFC 7011 §6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataType {
-    /// `octetArray`, and everything without a known type.
+    /// `octetArray`, and all elements of unknown type.
     OctetArray,
     /// `unsigned8` … `unsigned64`.
     Unsigned,
@@ -44,8 +44,8 @@ pub enum DataType {
 }
 
 impl DataType {
-    /// The type that a value of 339 `informationElementDataType` means (RFC 5610 §3.1, RFC 6313 §11.1);
-    /// `None` where it means none.
+    /// The type for a value of 339 `informationElementDataType` (RFC 5610 §3.1, RFC 6313 §11.1).
+    /// `None` for undefined values.
     #[must_use]
     pub const fn of_number(number: u64) -> Option<Self> {
         Some(match number {
@@ -68,6 +68,28 @@ impl DataType {
             _ => return None,
         })
     }
+
+    /// A value of 339 `informationElementDataType` for the type: that of the widest one.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::OctetArray => 0,
+            Self::Unsigned => 4,
+            Self::Signed => 8,
+            Self::Float => 10,
+            Self::Boolean => 11,
+            Self::MacAddress => 12,
+            Self::String => 13,
+            Self::DateTimeSeconds => 14,
+            Self::DateTimeMilliseconds => 15,
+            Self::DateTimeMicroseconds => 16,
+            Self::DateTimeNanoseconds => 17,
+            Self::Ipv4Address => 18,
+            Self::Ipv6Address => 19,
+            Self::BasicList => 20,
+            Self::SubTemplateList => 21,
+            Self::SubTemplateMultiList => 22,
+        }
+    }
 }
 
 /// One row of a registry.
@@ -79,27 +101,29 @@ pub struct Element {
     pub id: u16,
     /// Name as the registry spells it.
     pub name: &'static str,
-    /// How values are read.
+    /// Data type of its values.
     pub data_type: DataType,
-    /// Octets of a value that is not reduced in size; 0 where any length is one.
+    /// Octets of a value that is not reduced in size; 0 for types of any length.
     pub octets: u8,
-    /// What a number counts, as the registry says it (`octets`, `milliseconds`); may be empty.
+    /// Units as in the registry (`octets`, `milliseconds`); may be empty.
     pub units: &'static str,
+    /// The name as a JSON key, `"name":`. Registry names need no escapes.
+    pub(crate) key: &'static str,
 }
 
-/// PEN of the reverse Information Elements of RFC 5103: same identifiers as the IANA registry, the
-/// value is that of the opposite direction.
+/// PEN of reverse Information Elements (RFC 5103): same identifiers as the IANA registry, values of
+/// the reverse direction.
 pub const REVERSE_ENTERPRISE: u32 = 29305;
 
-/// PEN of the elements that no public registry has: `registry/kipfix_32473.csv`. 32473 is the number that IANA
-/// keeps for documentation (RFC 5612), until one is assigned; type records (RFC 5610) say what they are.
+/// PEN of kipfix's own elements: `registry/kipfix_32473.csv`. 32473 is reserved for documentation
+/// (RFC 5612), until a number is assigned. Type records (RFC 5610) describe them.
 pub const KIPFIX_ENTERPRISE: u32 = 32_473;
 
 /// Every known element, ordered by enterprise number and identifier.
 pub static ELEMENTS: &[Element] = include!(concat!(env!("OUT_DIR"), "/elements.rs"));
 
-/// The registry's row of an element, `None` where no public registry has it. A reverse element
-/// (PEN 29305) is its forward element.
+/// The registry row of an element. `None` if no public registry has it. Reverse elements (PEN
+/// 29305) have the row of their forward element.
 #[must_use]
 pub fn find(enterprise: u32, id: u16) -> Option<&'static Element> {
     let enterprise = if enterprise == REVERSE_ENTERPRISE {
@@ -111,6 +135,15 @@ pub fn find(enterprise: u32, id: u16) -> Option<&'static Element> {
         .binary_search_by_key(&(enterprise, id), |e| (e.enterprise, e.id))
         .ok()?;
     ELEMENTS.get(at)
+}
+
+/// `octetDeltaCount` → `reverseOctetDeltaCount` (RFC 5103 §6.1).
+pub(crate) fn reverse_name(name: &str) -> String {
+    let mut out = String::from("reverse");
+    let mut letters = name.chars();
+    out.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+    out.push_str(letters.as_str());
+    out
 }
 
 /// Whether an element of a public registry, or the reverse of one, has this name.

@@ -1,16 +1,25 @@
-//! IPFIX and NetFlow on the wire, and the flow record.
+//! IPFIX and NetFlow wire protocol, and the flow record.
 //!
-//! This crate is pure: bytes and time come in as arguments. It opens no socket, reads no clock and
-//! writes no log, so that tests own all three.
+//! This crate is pure: octets and time are arguments. It opens no socket, reads no clock and writes
+//! no log, so that tests control all three.
 //!
-//! * the nouns of RFC 7011 §2: [`Address`], [`FlowKey`], [`FlowRecord`] ([`record`]),
-//!   [`element::Element`] (Information Elements by number, from the public registries) and
-//!   [`template::Template`];
-//! * the Collecting Process ([`collector`]): datagrams → [`FlowRecord`]s, with templates, options data,
-//!   sequence numbers and records that came before their template;
-//! * the Exporting Process ([`exporter`]): [`FlowRecord`]s → IPFIX Messages;
-//! * [`explain`]: datagrams → a readable dump, and what is wrong with them;
-//! * [`json`]: the same records as text, named as in the registries.
+//! The nouns of RFC 7011 §2:
+//!
+//! * [`Address`], [`FlowKey`], [`FlowRecord`] ([`record`]);
+//! * [`element`]: Information Elements by number, from the public registries;
+//! * [`field`] and [`template`]: Field Specifiers and Templates;
+//! * [`rule`]: the protocol's rules.
+//!
+//! Receiving, from octets to records:
+//!
+//! * `wire`: the grammar, a pull parser;
+//! * `plan`: from the values of a Data Record to a [`FlowRecord`];
+//! * `options` and `sessions`: the state of each exporter;
+//! * [`collector`]: the Collecting Process, datagrams → [`FlowRecord`]s;
+//! * [`explain`]: a readable dump of datagrams, and the rules they break.
+//!
+//! Sending: [`exporter`], the Exporting Process, [`FlowRecord`]s → Messages. [`json`] writes
+//! records as text, with the names of the registries.
 
 #![warn(clippy::arithmetic_side_effects)]
 
@@ -19,12 +28,16 @@ pub mod collector;
 pub mod element;
 pub mod explain;
 pub mod exporter;
+pub mod field;
 pub mod json;
+mod options;
 mod plan;
 pub mod record;
-mod structured;
+pub mod rule;
+mod sessions;
 pub mod template;
-mod vocabulary;
+mod value;
+mod wire;
 
 pub use address::Address;
 pub use record::{FlowKey, FlowRecord};

@@ -1,6 +1,6 @@
-//! The flow record: what a Metering Process measured of one direction of a conversation, and what a
-//! Collecting Process reads out of any exporter's Data Record. Field names are the IANA names of the
-//! Information Elements in snake case; the number behind each is its identifier.
+//! The flow record: one direction of a conversation as measured by a Metering Process, or as read
+//! by a Collecting Process from the Data Record of any exporter. Fields are named after the
+//! Information Elements of IANA, in snake case; the number in front of each name is its identifier.
 
 use crate::address::Address;
 
@@ -20,15 +20,15 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
-    /// Whether elements of IPv4 have room for both addresses: the source is IPv4, and the destination is, or
-    /// is not carried.
+    /// Whether IPv4 elements can carry both addresses: the source is IPv4, and the destination is
+    /// IPv4 or not carried.
     #[must_use]
     pub const fn is_ipv4(&self) -> bool {
         let destination = self.destination_address;
         self.source_address.is_ipv4() && (destination.is_ipv4() || destination.is_unspecified())
     }
 
-    /// The key of the opposite direction.
+    /// The key of the reverse direction.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self {
@@ -45,12 +45,12 @@ impl FlowKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FlowEndReason {
-    /// The record does not say.
+    /// Not reported.
     #[default]
     Unknown = 0,
     /// No packet for the idle timeout.
     IdleTimeout = 1,
-    /// The flow goes on; this is its record so far.
+    /// Active timeout: the flow continues.
     ActiveTimeout = 2,
     /// The end was seen, e.g. TCP FIN or RST.
     EndOfFlowDetected = 3,
@@ -89,12 +89,12 @@ impl From<u8> for FlowEndReason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum BiflowDirection {
-    /// Nothing proves who began.
+    /// The initiator is not known.
     #[default]
     Arbitrary = 0,
-    /// The source of this record began the conversation.
+    /// The source of this record is the initiator.
     Initiator = 1,
-    /// The destination of this record began the conversation.
+    /// The destination of this record is the initiator.
     ReverseInitiator = 2,
     /// By the side of a perimeter.
     Perimeter = 3,
@@ -112,18 +112,21 @@ impl BiflowDirection {
     }
 }
 
-impl From<u8> for BiflowDirection {
-    fn from(value: u8) -> Self {
-        match value {
+impl BiflowDirection {
+    /// The direction for a value on the wire. `None` for undefined values.
+    #[must_use]
+    pub const fn of_octet(value: u8) -> Option<Self> {
+        Some(match value {
+            0 => Self::Arbitrary,
             1 => Self::Initiator,
             2 => Self::ReverseInitiator,
             3 => Self::Perimeter,
-            _ => Self::Arbitrary,
-        }
+            _ => return None,
+        })
     }
 }
 
-/// VMware 6876:891 `tunnelType`: what carried the packets of a flow between the nodes.
+/// VMware 6876:891 `tunnelType`: encapsulation of the packets of a flow between nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TunnelType {
@@ -133,12 +136,12 @@ pub enum TunnelType {
     Gre = 2,
     /// RFC 8926.
     Geneve = 7,
-    /// IP in IP (RFC 2003, 2473, 4213): has no value in the registry, so 891 is left out of the export.
+    /// IP in IP (RFC 2003, 2473, 4213). The registry has no value for it; 891 is not exported.
     IpInIp = 0,
 }
 
 impl TunnelType {
-    /// The value on the wire; 0 where the registry has none.
+    /// The value on the wire; 0 if the registry has none.
     #[must_use]
     #[expect(
         clippy::as_conversions,
@@ -149,7 +152,7 @@ impl TunnelType {
     }
 }
 
-/// The outer header that the packets of a flow were carried in.
+/// The outer header of the packets of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     /// 6876:891.
@@ -169,7 +172,8 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// 351 `layer2SegmentId` of a VXLAN tunnel: type 1 in the first octet, the VNI in the last three.
+    /// 351 `layer2SegmentId` of a VXLAN tunnel: type 1 in the first octet, the VNI in the last
+    /// three.
     #[must_use]
     pub fn layer2_segment_id(&self) -> u64 {
         1 << 56 | u64::from(self.tunnel_key & 0x00ff_ffff)
@@ -189,9 +193,9 @@ pub struct Translation {
     pub post_napt_destination_port: u16,
 }
 
-/// Packet sampling in force for a record (RFC 5477): `interval` packets are selected, then `space`
-/// are not, so a count stands for `(interval + space) / interval` as much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Sampling in force for a record (RFC 5477): `interval` packets are selected, then `space` packets
+/// are not. A count stands for `(interval + space) / interval` times as much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sampling {
     /// 305 `samplingPacketInterval`, ≥ 1.
     pub interval: u32,
@@ -215,7 +219,45 @@ impl Sampling {
         }
     }
 
-    /// One packet of how many is metered, rounded to whole packets; 1 where all are.
+    /// `interval` selected, then `space` not. Both are scaled down where they exceed 32 bits. `None`
+    /// if nothing is selected.
+    pub(crate) fn of(interval: u64, space: u64) -> Option<Self> {
+        if interval == 0 {
+            return None;
+        }
+        let bits = u64::BITS.saturating_sub((interval | space).leading_zeros());
+        let shift = bits.saturating_sub(u32::BITS);
+        let scale = |number: u64| u32::try_from(number >> shift).unwrap_or(u32::MAX);
+        Some(Self {
+            interval: scale(interval).max(1),
+            space: scale(space),
+        })
+    }
+
+    /// This sampling, and another one of what it selects.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        if other == Self::NONE {
+            return self;
+        }
+        if self == Self::NONE {
+            return other;
+        }
+        let population =
+            |sampling: Self| u64::from(sampling.interval).saturating_add(u64::from(sampling.space));
+        let interval = u64::from(self.interval).saturating_mul(u64::from(other.interval));
+        let all = population(self).saturating_mul(population(other));
+        Self::of(interval, all.saturating_sub(interval)).unwrap_or(Self::NONE)
+    }
+
+    /// The factor by which counts are scaled, ≥ 1.
+    #[must_use]
+    pub fn factor(self) -> f64 {
+        let interval = f64::from(self.interval.max(1));
+        (interval + f64::from(self.space)) / interval
+    }
+
+    /// The N of "one packet of N is metered", rounded down; 1 without sampling.
     #[must_use]
     pub fn population(self) -> u32 {
         let interval = self.interval.max(1);
@@ -225,8 +267,7 @@ impl Sampling {
             .unwrap_or(1)
     }
 
-    /// Each packet was metered with this chance, greater than 0 and at most 1 (311
-    /// `samplingProbability`).
+    /// Each packet is metered with this probability, > 0 and ≤ 1 (311 `samplingProbability`).
     #[must_use]
     #[expect(
         clippy::as_conversions,
@@ -235,7 +276,7 @@ impl Sampling {
         reason = "from a float only a cast leads to an integer, and it saturates"
     )]
     pub fn by_chance(probability: f64) -> Self {
-        /// Of so many packets; finer than any sampler.
+        /// Precision: finer than that of any sampler.
         const INTERVAL: u32 = 65_536;
         let population = f64::from(INTERVAL) / probability;
         Self {
@@ -244,7 +285,7 @@ impl Sampling {
         }
     }
 
-    /// What `count` sampled packets or octets stand for, saturating at `u64::MAX`.
+    /// Scales a count of sampled packets or octets. Saturates at `u64::MAX`.
     #[must_use]
     pub fn scale(self, count: u64) -> u64 {
         if self.space == 0 {
@@ -268,41 +309,43 @@ impl Default for Sampling {
     }
 }
 
-/// Where and which way the packets passed the Observation Point.
+/// Interfaces and direction at the Observation Point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
     /// 10 `ingressInterface`, an ifIndex; 0 where unknown.
     pub ingress_interface: u32,
     /// 14 `egressInterface`, an ifIndex; 0 where unknown.
     pub egress_interface: u32,
-    /// 61 `flowDirection`: 0 ingress, 1 egress; `None` where the exporter does not say.
+    /// 61 `flowDirection`: 0 ingress, 1 egress; `None` if not reported.
     pub flow_direction: Option<u8>,
 }
 
-/// One flow record. A number that a record does not carry is 0, an address is unspecified; where
-/// "not carried" and "zero" must be told apart, the field is an `Option`.
+/// One flow record. Numbers that a record does not carry are 0, addresses are unspecified. Where
+/// "not carried" and "zero" differ in meaning, the field is an `Option`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowRecord {
-    /// Who talked to whom.
+    /// Endpoints and protocol.
     pub key: FlowKey,
-    /// 1 `octetDeltaCount`: octets of IP packets, headers included. Decoded: see
-    /// [`crate::template`] for which element of a foreign record this is taken from.
+    /// 1 `octetDeltaCount`: octets of IP packets, headers included. Records of other exporters: see
+    /// [`crate::collector`] for the elements it is read from.
     pub octet_delta_count: u64,
     /// 2 `packetDeltaCount`.
     pub packet_delta_count: u64,
-    /// 29305:1, the octets of the opposite direction in a biflow record (RFC 5103).
+    /// 29305:1, octets of the reverse direction of a biflow record (RFC 5103).
     pub reverse_octet_delta_count: u64,
-    /// 29305:2, the packets of the opposite direction in a biflow record.
+    /// 29305:2, packets of the reverse direction of a biflow record.
     pub reverse_packet_delta_count: u64,
-    /// 29305:152, when the opposite direction of a biflow record started; 0 where unknown.
+    /// 29305:152, start of the reverse direction of a biflow record, milliseconds since the epoch;
+    /// 0 unknown.
     pub reverse_flow_start_milliseconds: u64,
-    /// 29305:153, when the opposite direction of a biflow record ended; 0 where unknown.
+    /// 29305:153, end of the reverse direction of a biflow record, milliseconds since the epoch; 0
+    /// unknown.
     pub reverse_flow_end_milliseconds: u64,
-    /// 29305:6, flags of the opposite direction in a biflow record.
+    /// 29305:6, TCP flags of the reverse direction of a biflow record.
     pub reverse_tcp_control_bits: u16,
-    /// 152 `flowStartMilliseconds`, since the epoch; 0 where unknown.
+    /// 152 `flowStartMilliseconds`, since the epoch; 0 unknown.
     pub flow_start_milliseconds: u64,
-    /// 153 `flowEndMilliseconds`, since the epoch; 0 where unknown.
+    /// 153 `flowEndMilliseconds`, since the epoch; 0 unknown.
     pub flow_end_milliseconds: u64,
     /// 6 `tcpControlBits`, all flags seen.
     pub tcp_control_bits: u16,
@@ -310,7 +353,7 @@ pub struct FlowRecord {
     pub ip_class_of_service: u8,
     /// 136 `flowEndReason`.
     pub flow_end_reason: FlowEndReason,
-    /// 239 `biflowDirection`; `None` where the exporter does not say.
+    /// 239 `biflowDirection`; `None` if not reported.
     pub biflow_direction: Option<BiflowDirection>,
     /// 278 `newConnectionDeltaCount`; `None` where the exporter does not count connections.
     pub new_connection_delta_count: Option<u32>,
@@ -336,25 +379,31 @@ pub struct FlowRecord {
     pub destination_prefix_length: u8,
     /// 15 or 62 `ipNextHop…Address`.
     pub ip_next_hop_address: Address,
-    /// Sampling in force: what the record itself says, else what its Observation Domain announced.
+    /// Sampling in force for octets and packets, selection of flows included: that of the record
+    /// itself, else that announced in options data.
     pub sampling: Sampling,
-    /// 130 or 131 `exporterIPv4Address`/`exporterIPv6Address`, where the record itself carries it.
+    /// Selection of flows (RFC 7014), by which connections are scaled too.
+    pub flow_sampling: Sampling,
+    /// Where connections are counted from records: this one adds none, because an earlier record of
+    /// the same connection did, or because the connection was denied.
+    pub is_continuation: bool,
+    /// 130 or 131 `exporterIPv4Address`/`exporterIPv6Address`, if the record itself carries it.
     pub exporter_address: Address,
 }
 
 impl FlowRecord {
-    /// The record also tells of the opposite direction (RFC 5103).
+    /// Whether the record has counts of the reverse direction (RFC 5103).
     #[must_use]
     pub const fn is_biflow(&self) -> bool {
         self.reverse_packet_delta_count != 0 || self.reverse_octet_delta_count != 0
     }
 
-    /// The two directions of a biflow record as records of their own, for who knows no others. The connection
-    /// belongs to the first one. What is known of one direction only (tunnel, interfaces, translation, class of
-    /// service) is left out of the second.
+    /// Splits a biflow record into two uniflow records (RFC 5103 §3). The connection belongs to the
+    /// first one. Properties of the forward direction only (tunnel, interfaces, translation, class
+    /// of service) are left out of the second.
     #[must_use]
     pub fn directions(&self) -> [Self; 2] {
-        let there = Self {
+        let forward = Self {
             reverse_octet_delta_count: 0,
             reverse_packet_delta_count: 0,
             reverse_flow_start_milliseconds: 0,
@@ -362,7 +411,7 @@ impl FlowRecord {
             reverse_tcp_control_bits: 0,
             ..self.clone()
         };
-        let back = Self {
+        let reverse = Self {
             key: self.key.reversed(),
             octet_delta_count: self.reverse_octet_delta_count,
             packet_delta_count: self.reverse_packet_delta_count,
@@ -379,10 +428,12 @@ impl FlowRecord {
             connection_sum_duration_seconds: self.connection_sum_duration_seconds.map(|_| 0),
             vlan_id: self.vlan_id,
             sampling: self.sampling,
+            flow_sampling: self.flow_sampling,
+            is_continuation: true,
             exporter_address: self.exporter_address,
             ..Self::default()
         };
-        [there, back]
+        [forward, reverse]
     }
 }
 

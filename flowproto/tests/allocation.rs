@@ -4,10 +4,10 @@
 mod exporter;
 
 use exporter::{ipfix, netflow9, numbers, template};
+use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
 use flowproto::exporter::{ExportSession, ExportSettings, Version};
 use flowproto::record::FlowKey;
-use flowproto::template::Fields;
 use flowproto::{Address, FlowRecord};
 
 struct Sum(u64);

@@ -1,4 +1,4 @@
-//! One rule says how a record's octets and packets are counted, whatever its exporter calls them.
+//! One rule for the octets and packets that a record counts, in whatever elements it has them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod exporter;
@@ -87,7 +87,7 @@ fn the_opposite_direction_is_of_the_same_family() {
     // 1 with the responder's: 231 would be the initiator's, so 232 is not the opposite of 1.
     let both = [(0, 1, 5), (0, 231, 6), (0, 232, 7)];
     assert_eq!(counted(&both), [5, 0, 0, 0]);
-    // Without 231 nobody else has it.
+    // Without 231 it is in no other field.
     assert_eq!(counted(&[(0, 1, 5), (0, 232, 7)]), [5, 0, 7, 0]);
     // Only the responder sent.
     assert_eq!(counted(&[(0, 232, 7), (0, 299, 1)]), [0, 0, 7, 1]);
@@ -130,7 +130,7 @@ fn running_totals_count_by_how_far_they_ran() {
     let expected = [[100, 1, 0, 0], [50, 1, 0, 0], [150, 2, 0, 0], [0; 4]];
     assert_eq!(counts(&e), expected);
     assert_eq!(e.process.occupancy().totals, 2);
-    // The line shows what came.
+    // The line shows the record as received.
     assert!(e.taken.json[2].contains("\"octetTotalCount\":250"));
 }
 
@@ -145,7 +145,7 @@ fn a_flow_that_began_anew_counts_as_a_whole_and_a_late_record_not_at_all() {
     let e = totals(Limits::default(), &records);
     let expected = [[100, 1, 0, 0], [300, 4, 0, 0], [0; 4], [10, 1, 0, 0]];
     assert_eq!(counts(&e), expected);
-    // Where nothing says when it began, less than before is a flow that began anew.
+    // Without a start, a lower total is that of a new flow.
     let records = [(7, 0, 100, 1), (7, 0, 40, 1)];
     let e = totals(Limits::default(), &records);
     assert_eq!(counts(&e), [[100, 1, 0, 0], [40, 1, 0, 0]]);
@@ -163,7 +163,7 @@ fn flows_with_running_totals_are_bounded_and_what_is_forgotten_is_counted() {
     );
     assert_eq!(counts(&e)[3], [5, 2, 0, 0]);
     assert_eq!(e.process.occupancy().totals, 2);
-    assert_eq!(e.process.counters().totals_forgotten, 2);
+    assert_eq!(e.process.counters().totals_evicted, 2);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! NetFlow v9 and v5 as they go out: octet for octet, and read back by the Collecting Process and a foreign
-//! decoder.
+//! NetFlow v9 and v5 as they go out: octet for octet, and read back by the Collecting Process and a
+//! foreign decoder.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,12 +10,12 @@
 
 use std::net::SocketAddr;
 
+use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
 use flowproto::exporter::{
-    ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Version, Weight,
+    ExportSession, ExportSettings, Facts, InterfaceName, Unsupported, Version, Weight,
 };
 use flowproto::record::{BiflowDirection, FlowKey, Interfaces, Sampling};
-use flowproto::template::Fields;
 use flowproto::{Address, FlowRecord};
 use proptest::prelude::*;
 
@@ -61,7 +61,7 @@ fn receive_all(datagrams: &[Vec<u8>]) -> (Vec<FlowRecord>, CollectingProcess) {
     for datagram in datagrams {
         process.receive(exporter, datagram, NOW, &mut taken);
     }
-    assert_eq!(process.counters().unusable, [0; 7]);
+    assert_eq!(process.counters().unusable.total(), 0);
     process.expire(u64::MAX);
     assert_eq!(process.counters().sequence.gaps, 0);
     (taken.0, process)
@@ -158,7 +158,7 @@ fn a_v5_packet_is_this_octet_for_octet() {
             octets: 0x0102
         }]
     );
-    // The second packet says how many records were before it.
+    // The second packet has the number of records before it.
     let (datagrams, _) = send_all(&mut session, &[record(), record()]);
     assert_eq!(datagrams[0][16..20], [0, 0, 0, 1]);
     assert_eq!(datagrams[0][2..4], [0, 2]);
@@ -292,7 +292,7 @@ fn ipv6_is_refused_by_v5_and_by_nobody_else() {
         ..record()
     };
     for (version, outcome) in [
-        (Version::Netflow5, Err(NotCarried::Ipv6)),
+        (Version::Netflow5, Err(Unsupported::Ipv6)),
         (Version::Netflow9, Ok(())),
         (Version::Ipfix, Ok(())),
     ] {

@@ -138,7 +138,7 @@ fn a_datagram_with_fewer_records_than_it_says_gives_those_and_is_counted() {
     e.send(&whole);
     assert_eq!(e.taken.records.len(), 2);
     assert_eq!(e.unusable(Unusable::Truncated), 1);
-    // Octets behind the records that it says are nobody's.
+    // Octets behind the records of its count are not read.
     let mut more = datagram(5, &[ran(1, 2)]);
     more.extend([9; 100]);
     assert_eq!(taken(&more).len(), 1);

@@ -8,12 +8,12 @@
 
 use std::net::SocketAddr;
 
+use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, OutgoingMessage, Statistics,
 };
 use flowproto::record::{BiflowDirection, FlowKey, Sampling, Tunnel, TunnelType};
-use flowproto::template::Fields;
 use flowproto::{Address, FlowRecord};
 
 const NOW: u64 = 1_700_000_000_000;
@@ -77,7 +77,7 @@ fn receive(process: &mut CollectingProcess, datagrams: &[Vec<u8>]) -> Vec<FlowRe
     for datagram in datagrams {
         process.receive(exporter, datagram, NOW, &mut taken);
     }
-    assert_eq!(process.counters().unusable, [0; 7]);
+    assert_eq!(process.counters().unusable.total(), 0);
     process.expire(u64::MAX);
     assert_eq!(process.counters().sequence.gaps, 0);
     taken.0
@@ -127,7 +127,8 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
         // Sampling: 522, four fields; selector; algorithm 1, interval 1, space 9.
         set(3, &[&[2, 10, 0, 4, 0, 1], &[1, 46, 0, 8, 1, 48, 0, 2, 1, 49, 0, 4, 1, 50, 0, 4]]),
         set(522, &[&1_u64.to_be_bytes(), &[0, 1], &[0, 0, 0, 1], &[0, 0, 0, 9]]),
-        // Statistics: 520, seven fields; domain; octets, Messages, records exported; observed, ignored.
+        // Statistics: 520, seven fields; domain; octets, Messages, records exported; observed,
+        // ignored.
         set(3, &[&[2, 8, 0, 7, 0, 1], &[0, 149, 0, 4], &[0, 40, 0, 8, 0, 41, 0, 8, 0, 42, 0, 8],
                  &[0, 163, 0, 8, 0, 164, 0, 8, 0, 165, 0, 8]]),
         set(520, &[&[0, 0, 0, 77], &[0; 24], &1_u64.to_be_bytes(), &2_u64.to_be_bytes(), &3_u64.to_be_bytes()]),
@@ -139,7 +140,8 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
         set(523, &[&[0, 0, 0, 2], b"\x04eth0", b"\x06device"]),
     ].concat();
     assert_eq!(sent[0][16..16 + expected.len()], expected);
-    // Behind them the templates of IPv4 and IPv6, and that their first five fields are the Flow Key.
+    // Behind them the templates of IPv4 and IPv6, and that their first five fields are the Flow
+    // Key.
     let rest = &sent[0][16 + expected.len()..];
     assert_eq!(rest[..2], [0, 2]);
     assert_eq!(rest[4..8], [1, 1, 0, 17]);
@@ -161,7 +163,7 @@ fn a_biflow_is_one_record_with_reverse_elements_and_their_types() {
     let first = flush(&mut session, NOW);
     receive(&mut process, &first);
     let sent = add(&mut session, &biflow(), NOW).concat();
-    // The fields of the way back: 1, 2, 152, 153, 6 under PEN 29305.
+    // The fields of the reverse direction: 1, 2, 152, 153, 6 under PEN 29305.
     #[rustfmt::skip]
     let fields = [
         0x80, 1, 0, 8, 0, 0, 0x72, 0x79,  0x80, 2, 0, 8, 0, 0, 0x72, 0x79,
@@ -169,8 +171,8 @@ fn a_biflow_is_one_record_with_reverse_elements_and_their_types() {
         0x80, 6, 0, 1, 0, 0, 0x72, 0x79,
     ];
     assert!(sent.windows(fields.len()).any(|octets| octets == fields));
-    // RFC 5610: PEN, element, type unsigned64, semantics deltaCounter, units octets, no range, name, no
-    // description.
+    // RFC 5610: PEN, element, type unsigned64, semantics deltaCounter, units octets, no range,
+    // name, no description.
     #[rustfmt::skip]
     let described = [
         &[0, 0, 0x72, 0x79, 0, 1, 4, 3, 0, 2][..], &[0; 16], b"\x16reverseOctetDeltaCount\0",
@@ -257,7 +259,8 @@ fn on_a_reliable_transport_templates_go_out_once_and_idle_ones_are_withdrawn() {
     // A minute later: options data, no template.
     now += 60_000;
     assert_eq!(sets(flush(&mut session, now)), [256, 520, 521]);
-    // Two minutes later nobody has needed the biflow's template: it is withdrawn (its number, no fields).
+    // For two minutes no record has needed the template of the biflow: it is withdrawn (its number, no
+    // fields).
     now += 120_000;
     let sent = flush(&mut session, now);
     let end = sent.last().unwrap();

@@ -1,11 +1,11 @@
-//! Transport Sessions: what a connection says ends with it, what is silent is forgotten.
+//! Transport Sessions: the state of a connection ends with it, idle domains are forgotten.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod exporter;
 
 use std::net::SocketAddr;
 
-use exporter::{Exporter, Taken, exporter, ipfix, numbers, template};
+use exporter::{Exporter, Taken, exporter, ipfix, netflow9, numbers, template};
 use flowproto::collector::{CollectingProcess, Limits, Unusable};
 
 const TEMPLATE: u16 = 2;
@@ -51,12 +51,12 @@ fn each_connection_has_templates_of_its_own() {
     .unwrap();
     c.receive(1, &ipfix(0, &[(300, vec![5, 6])])).unwrap();
     c.receive(2, &ipfix(0, &[(300, vec![5, 6])])).unwrap();
-    // Neither lends to a third, nor to datagrams.
+    // A third one uses neither, nor do datagrams.
     c.receive(3, &ipfix(0, &[(300, vec![7, 8])])).unwrap();
     let datagram = ipfix(0, &[(300, vec![9])]);
     c.process.receive(from(4000), &datagram, 0, &mut c.taken);
     assert_eq!(c.octets(), [5, 6, 6]);
-    assert_eq!(c.process.occupancy().held_sets, 2);
+    assert_eq!(c.process.occupancy().pending_sets, 2);
 }
 
 #[test]
@@ -68,16 +68,16 @@ fn a_connection_takes_its_templates_and_what_waits_with_it() {
     c.process.close(1);
     let occupancy = c.process.occupancy();
     assert_eq!(
-        (occupancy.templates, occupancy.domains, occupancy.held_sets),
+        (
+            occupancy.templates,
+            occupancy.domains,
+            occupancy.pending_sets
+        ),
         (0, 0, 0)
     );
     let counters = c.process.counters();
     assert_eq!(counters.templates_withdrawn, 1);
-    let unknown = Unusable::ALL
-        .iter()
-        .position(|r| *r == Unusable::UnknownTemplate)
-        .unwrap();
-    assert_eq!(counters.unusable[unknown], 1);
+    assert_eq!(counters.unusable.get(Unusable::UnknownTemplate), 1);
     // Its place is another's, whose templates are its own.
     c.receive(2, &ipfix(0, &[(300, vec![5])])).unwrap();
     assert_eq!(c.octets(), [0_u64; 0]);
@@ -159,26 +159,25 @@ fn a_malformed_message_is_an_error_of_its_connection() {
 }
 
 #[test]
-fn who_is_silent_is_forgotten_and_who_lends_its_templates_is_not() {
+fn idle_domains_are_forgotten_and_their_templates_stay_while_another_port_uses_them() {
     let limits = Limits {
         idle_milliseconds: 1000,
         ..Limits::default()
     };
     let mut e = Exporter::new(limits);
-    let data = ipfix(0, &[(300, vec![5])]);
-    e.send_from(1, &ipfix(0, &[(TEMPLATE, template(300, &[(1, 1)]))]));
-    e.send_from(9, &ipfix(0, &[(TEMPLATE, template(300, &[(1, 1)]))]));
-    // The second port borrows from the latest that sent a template, which sends nothing itself.
+    let data = netflow9(&[(300, vec![5])]);
+    e.send_from(1, &netflow9(&[(0, template(300, &[(1, 1)]))]));
     for now in [500, 1000, 1500, 2000, 2500] {
         e.process.receive(from(2), &data, now, &mut e.taken);
         e.process.expire(now);
     }
     assert_eq!(e.octets(), [5; 5]);
-    assert_eq!(e.process.occupancy().domains, 2);
+    assert_eq!(e.process.occupancy().domains, 1);
     assert_eq!(e.process.counters().domains_idle, 1);
     e.process.expire(4000);
     assert_eq!(e.process.occupancy().domains, 0);
-    assert_eq!(e.process.counters().domains_idle, 3);
+    assert_eq!(e.process.counters().domains_idle, 2);
+    assert_eq!(e.process.occupancy().template_fields, 0);
 }
 
 #[test]
@@ -211,7 +210,7 @@ fn many_connections_that_come_and_go_leave_nothing() {
         c.process.close(connection);
     }
     assert_eq!(c.process.occupancy(), Collector::new().process.occupancy());
-    assert_eq!(c.process.counters().domains_crowded_out, 0);
+    assert_eq!(c.process.counters().domains_evicted, 0);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Datagrams through a Collecting Process, and what must hold of its counts at any time.
 
 use flowproto::FlowRecord;
+use flowproto::collector::Fields;
 use flowproto::collector::{
     CollectingProcess, Counters, Limits, Message, Occupancy, RecordSink, Unusable, Version,
 };
 use flowproto::exporter::{ExportSession, ExportSettings};
-use flowproto::template::Fields;
 
 use crate::input::BEGAN;
 use crate::json;
@@ -27,7 +27,7 @@ impl RecordSink for Taken {
             assert!(record.key.source_address.is_ipv4());
         }
         let mut line = vec![b'{'];
-        fields.write_json(&mut line);
+        fields.write_json(usize::MAX, &mut line);
         line.push(b'}');
         json::check(&line);
         self.records.push(record.clone());
@@ -47,30 +47,43 @@ impl RecordSink for Nobody {
 pub(crate) const NARROW: Limits = Limits {
     domains: 2,
     templates_per_domain: 3,
-    held_octets: 1024,
-    held_milliseconds: 5000,
-    words: 4,
+    template_fields: 40,
+    pending_octets: 1024,
+    pending_milliseconds: 5000,
+    metadata_entries: 4,
     totals: 3,
+    exporters: 3,
     idle_milliseconds: 120_000,
+    address_share: 50,
+    template_sharing: true,
 };
 
 /// What was not used for a reason.
 pub(crate) fn unusable(counters: &Counters, reason: Unusable) -> u64 {
-    let at = Unusable::ALL.iter().position(|r| *r == reason).unwrap();
-    counters.unusable[at]
+    counters.unusable.get(reason)
+}
+
+/// Sizes are within their limits.
+pub(crate) fn check_sizes(sizes: &Occupancy, limits: &Limits) {
+    assert!(sizes.domains <= limits.domains, "{sizes:?}");
+    assert!(sizes.templates <= sizes.domains * limits.templates_per_domain);
+    assert!(sizes.templates <= sizes.template_fields, "{sizes:?}");
+    assert!(sizes.template_fields <= limits.template_fields, "{sizes:?}");
+    assert!(sizes.pending_octets <= limits.pending_octets, "{sizes:?}");
+    assert_eq!(sizes.pending_sets == 0, sizes.pending_octets == 0);
+    assert!(
+        sizes.metadata_entries <= limits.metadata_entries,
+        "{sizes:?}"
+    );
+    assert!(sizes.totals <= limits.totals, "{sizes:?}");
 }
 
 /// What holds of every Collecting Process after every datagram. `roomy`: its bounds are not reached.
 pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
     let (counters, sizes) = (process.counters(), process.occupancy());
-    assert!(sizes.domains <= limits.domains, "{sizes:?}");
-    assert!(sizes.templates <= sizes.domains * limits.templates_per_domain);
-    assert!(sizes.held_octets <= limits.held_octets, "{sizes:?}");
-    assert_eq!(sizes.held_sets == 0, sizes.held_octets == 0);
-    assert!(sizes.words <= limits.words, "{sizes:?}");
-    assert!(sizes.totals <= limits.totals, "{sizes:?}");
+    check_sizes(&sizes, limits);
     // Held = released + given up + still there.
-    let held = number(sizes.held_sets);
+    let held = number(sizes.pending_sets);
     let given_up = counters.sets_held - counters.sets_released - held;
     let unknown = unusable(counters, Unusable::UnknownTemplate);
     if roomy {
@@ -81,19 +94,35 @@ pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
     // Every template that is known was read, and not yet withdrawn or forgotten.
     let gone = counters.templates_withdrawn + counters.templates_idle;
     assert!(counters.templates >= number(sizes.templates) + gone);
-    let mut records = 0;
+    let mut sum = Counters::default();
     let mut domains = 0;
     for domain in process.domains() {
-        records += domain.records;
+        sum.records += domain.records;
+        sum.records_of_unknown_sampling += domain.records_of_unknown_sampling;
+        sum.announcements_ignored += domain.announcements_ignored;
+        sum.sets_of_shared_templates += domain.sets_of_shared_templates;
+        sum.sequence.add(domain.sequence);
         domains += 1;
     }
-    assert_eq!(domains, sizes.domains);
-    assert!(records <= counters.records);
-    let forgotten = counters.domains_crowded_out + counters.domains_idle;
-    // Records of closed connections are not part of the sums.
-    if forgotten == 0 && domains > 0 {
-        assert_eq!(records, counters.records);
+    assert!(domains <= limits.exporters);
+    assert!(sum.records <= counters.records);
+    // What those count that have counts of their own is all there is.
+    if domains < limits.exporters {
+        let expected = Counters {
+            records: counters.records,
+            records_of_unknown_sampling: counters.records_of_unknown_sampling,
+            announcements_ignored: counters.announcements_ignored,
+            sets_of_shared_templates: counters.sets_of_shared_templates,
+            sequence: counters.sequence,
+            ..Counters::default()
+        };
+        assert_eq!(sum, expected);
     }
+    let traced: u64 = process
+        .unusable_by_exporter()
+        .map(|(.., count)| count)
+        .sum();
+    assert_eq!(traced, counters.unusable.total());
     // Each datagram was a Message, or has a reason.
     let messages: u64 = counters.messages.iter().sum();
     let not_even_one =
@@ -127,7 +156,7 @@ pub(crate) fn decoded(datagrams: &[Vec<u8>]) -> Vec<FlowRecord> {
         let exporter = "192.0.2.1:4000".parse().unwrap();
         process.receive(exporter, datagram, BEGAN, &mut taken);
     }
-    assert_eq!(process.counters().unusable, [0; Unusable::ALL.len()]);
+    assert_eq!(process.counters().unusable.total(), 0);
     taken.records
 }
 

@@ -1,9 +1,9 @@
 //! Flow records in each version of the protocol, to a Collecting Process and to the dump.
 
-use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable};
-use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+use flowproto::collector::{CollectingProcess, Limits, SequenceCounts};
+use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::exporter::{
-    ExportSession, ExportSettings, Facts, InterfaceName, NotCarried, Statistics, Version, Weight,
+    ExportSession, ExportSettings, Facts, InterfaceName, Statistics, Unsupported, Version, Weight,
 };
 use flowproto::record::{FlowEndReason, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
@@ -94,7 +94,7 @@ pub fn export(data: &[u8]) {
                 let added = session.add(&record, now, &mut |m| receiver.take(&m, now));
                 match added {
                     Ok(()) => expect(version, &record, facts.sampling, &mut expected, &mut parts),
-                    Err(NotCarried::Ipv6) => {
+                    Err(Unsupported::Ipv6) => {
                         let key = record.key;
                         assert_eq!(version, Version::Netflow5);
                         assert!(
@@ -181,7 +181,7 @@ impl Receiver {
 
     fn check(&self, version: Version, is_wild: bool, records: u64, refused: u64) {
         let counters = self.process.counters();
-        assert_eq!(counters.unusable, [0; Unusable::ALL.len()]);
+        assert_eq!(counters.unusable.total(), 0);
         assert_eq!(counters.messages.iter().sum::<u64>(), self.messages);
         let mut sequence = counters.sequence;
         // The uptime restarts if the time of a record does not fit.
@@ -199,10 +199,10 @@ impl Receiver {
         if self.is_reliable {
             assert_eq!(self.process.occupancy().templates, 0);
         }
-        for problem in Problem::ALL {
+        for problem in Rule::ALL {
             let may_be = match problem {
-                Problem::EndBeforeStart | Problem::EndAfterExport => is_wild,
-                Problem::Restart => version != Version::Ipfix,
+                Rule::EndBeforeStart | Rule::EndAfterExport => is_wild,
+                Rule::Restart => version != Version::Ipfix,
                 _ => false,
             };
             let count = self.explainer.count(problem);

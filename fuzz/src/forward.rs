@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Unusable, Version};
-use flowproto::explain::{Bounds, Captured, Explainer, Problem};
+use flowproto::collector::{CollectingProcess, Limits, SequenceCounts, Version};
+use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, ForwardedRecord};
 use kipfix_collector::inventory::TimeRange;
@@ -72,7 +72,7 @@ pub fn forward(data: &[u8]) {
         explainer.explain(&captured, &mut Vec::new());
     }
     let counters = process.counters();
-    assert_eq!(counters.unusable, [0; Unusable::ALL.len()]);
+    assert_eq!(counters.unusable.total(), 0);
     assert_eq!(counters.sequence, SequenceCounts::default());
     assert_eq!(counters.records, number(expected.len()));
     for (expected, record) in expected.iter().zip(&taken.records) {
@@ -81,9 +81,8 @@ pub fn forward(data: &[u8]) {
     if is_reliable {
         assert_eq!(process.occupancy().templates, 0);
     }
-    for problem in Problem::ALL {
-        let may_be =
-            is_wild && matches!(problem, Problem::EndBeforeStart | Problem::EndAfterExport);
+    for problem in Rule::ALL {
+        let may_be = is_wild && matches!(problem, Rule::EndBeforeStart | Rule::EndAfterExport);
         let count = explainer.count(problem);
         assert!(count == 0 || may_be, "{count} of {}", problem.as_str());
     }

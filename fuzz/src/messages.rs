@@ -1,7 +1,7 @@
 //! Datagrams of some exporters, while time passes.
 
 use flowproto::FlowRecord;
-use flowproto::collector::{CollectingProcess, Counters, Limits};
+use flowproto::collector::{CollectingProcess, Counters, Limits, State};
 
 use crate::decoding::{self, NARROW, Taken, number};
 use crate::input::{BEGAN, chunks};
@@ -40,10 +40,37 @@ fn receive(limits: &Limits, is_roomy: bool, data: &[u8]) -> (Counters, Taken) {
             decoding::check(&process, limits, is_roomy);
         }
     }
+    process.expire(now);
+    survives_a_restart(&process, limits, is_roomy, now);
+    assert!(State::from_octets(data, now, u64::MAX).is_err());
     process.expire(u64::MAX);
-    assert_eq!(process.occupancy().held_sets, 0);
+    assert_eq!(process.occupancy().pending_sets, 0);
     decoding::check(&process, limits, is_roomy);
     (*process.counters(), taken)
+}
+
+/// The state is restored as it was saved, as far as there is room.
+fn survives_a_restart(process: &CollectingProcess, limits: &Limits, is_roomy: bool, now: u64) {
+    let octets = process.state(now).to_octets(BEGAN);
+    let state = State::from_octets(&octets, BEGAN, 0).expect("it was written by us");
+    let mut restored = CollectingProcess::new(*limits);
+    restored.restore(&state, now);
+    decoding::check_sizes(&restored.occupancy(), limits);
+    let (before, after) = (process.occupancy(), restored.occupancy());
+    if is_roomy {
+        assert_eq!(
+            (after.domains, after.templates),
+            (before.domains, before.templates)
+        );
+    }
+    assert!(
+        after.metadata_entries <= before.metadata_entries,
+        "{after:?} {before:?}"
+    );
+    // Once more changes nothing.
+    let again = restored.state(now).to_octets(BEGAN);
+    let again = State::from_octets(&again, BEGAN, 0).expect("it was written by us");
+    assert_eq!(again.sessions(), after.domains);
 }
 
 /// Export is a projection: further exports do not change a record, and the first one keeps flow key, counters and

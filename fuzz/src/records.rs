@@ -31,7 +31,7 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
         ip_class_of_service: octets.u8(),
         flow_end_reason: FlowEndReason::from(octets.u8()),
         icmp_type_code: octets.u16(),
-        vlan_id: octets.u16(),
+        vlan_id: octets.u16() & 0xfff,
         ..FlowRecord::default()
     };
     (record.flow_start_milliseconds, record.flow_end_milliseconds) = times(octets, now, wild);
@@ -44,7 +44,7 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
         record.reverse_flow_end_milliseconds = end;
     }
     if bit(3) {
-        record.biflow_direction = Some(BiflowDirection::from(octets.u8()));
+        record.biflow_direction = BiflowDirection::of_octet(octets.u8());
     }
     if bit(4) {
         record.new_connection_delta_count = Some(octets.u32());
@@ -56,7 +56,7 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
         record.interfaces = Some(Interfaces {
             ingress_interface: octets.u32(),
             egress_interface: octets.u32(),
-            flow_direction: Some(octets.u8()).filter(|_| bit(7)),
+            flow_direction: Some(octets.u8() & 1).filter(|_| bit(7)),
         });
     }
     if bit(8) {

@@ -16,14 +16,18 @@ pub(super) struct Decoder {
     unusable: Vec<IntCounter>,
     sets_held: IntCounter,
     sets_released: IntCounter,
+    sets_of_shared_templates: IntCounter,
     sets_pending: IntGauge,
     sets_pending_bytes: IntGauge,
     domains: IntGauge,
     domains_displaced: IntCounter,
     domains_idle: IntCounter,
     templates: IntGauge,
+    template_fields: IntGauge,
     templates_withdrawn: IntCounter,
     templates_idle: IntCounter,
+    sampling_unknown: IntCounter,
+    sampling_ignored: IntCounter,
     sequence_lost: IntCounter,
     sequence_gaps: IntCounter,
     late: IntCounter,
@@ -81,14 +85,27 @@ impl Decoder {
                 "sets_released_total",
                 "Of these, Data Sets whose template arrived later.",
             )?,
+            sets_of_shared_templates: make.counter(
+                "sets_of_shared_templates_total",
+                "Data Sets that were read with a template from another port of their exporter.",
+            )?,
             sets_pending: make.gauge("sets_pending", "Data Sets that wait for their template.")?,
             sets_pending_bytes: make.gauge("sets_pending_bytes", "Octets of those Data Sets.")?,
             domains: make.gauge("domains", "Observation Domains with state.")?,
             domains_displaced: forgotten.with_label_values(&["max_domains"]),
             domains_idle: forgotten.with_label_values(&["idle"]),
             templates: make.gauge("templates", "Templates in use.")?,
+            template_fields: make.gauge("template_fields", "Fields of those templates.")?,
             templates_withdrawn: templates.with_label_values(&["withdrawn"]),
             templates_idle: templates.with_label_values(&["idle"]),
+            sampling_unknown: make.counter(
+                "sampling_unknown_total",
+                "Data Records that name an unknown sampler, or whose samplers contradict each other. They count as if not sampled.",
+            )?,
+            sampling_ignored: make.counter(
+                "sampling_ignored_total",
+                "Options records that announce sampling in a way that is not understood.",
+            )?,
             sequence_lost: make.counter(
                 "sequence_lost_total",
                 "Data Records (Messages, if the exporter counts those) that are missing by the sequence numbers.",
@@ -137,28 +154,37 @@ impl Decoder {
             (&self.templates_read, counters.templates),
             (&self.sets_held, counters.sets_held),
             (&self.sets_released, counters.sets_released),
-            (&self.domains_displaced, counters.domains_crowded_out),
+            (&self.domains_displaced, counters.domains_evicted),
             (&self.domains_idle, counters.domains_idle),
             (&self.templates_withdrawn, counters.templates_withdrawn),
             (&self.templates_idle, counters.templates_idle),
+            (
+                &self.sets_of_shared_templates,
+                counters.sets_of_shared_templates,
+            ),
+            (&self.sampling_unknown, counters.records_of_unknown_sampling),
+            (&self.sampling_ignored, counters.announcements_ignored),
             (&self.sequence_lost, counters.sequence.lost),
             (&self.sequence_gaps, counters.sequence.gaps),
             (&self.late, counters.sequence.late),
             (&self.old, counters.sequence.old),
             (&self.restarts, counters.sequence.restarts),
-            (&self.metadata_refused, counters.words_refused),
-            (&self.running_totals_forgotten, counters.totals_forgotten),
+            (&self.metadata_refused, counters.metadata_refused),
+            (&self.running_totals_forgotten, counters.totals_evicted),
         ] {
             raise(counter, total);
         }
         raise_each(&self.messages, &counters.messages);
-        raise_each(&self.unusable, &counters.unusable);
+        for (counter, (_, total)) in self.unusable.iter().zip(counters.unusable.iter()) {
+            raise(counter, total);
+        }
         for (gauge, value) in [
-            (&self.sets_pending, occupancy.held_sets),
-            (&self.sets_pending_bytes, occupancy.held_octets),
+            (&self.sets_pending, occupancy.pending_sets),
+            (&self.sets_pending_bytes, occupancy.pending_octets),
             (&self.domains, occupancy.domains),
             (&self.templates, occupancy.templates),
-            (&self.metadata_entries, occupancy.words),
+            (&self.template_fields, occupancy.template_fields),
+            (&self.metadata_entries, occupancy.metadata_entries),
             (&self.running_totals, occupancy.totals),
         ] {
             gauge.set(level(value));

@@ -1,11 +1,14 @@
 //! Self-metrics of single exporters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use flowproto::Address;
-use flowproto::collector::{Convention, DomainReport, SequenceCounts, Statistics, Version};
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
+use flowproto::collector::{
+    Convention, DomainReport, SequenceCounts, Statistics, Unusable, Version,
+};
+use flowproto::record::Sampling;
+use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::maker::{Maker, level, raise};
 use crate::lock::lock;
@@ -23,31 +26,41 @@ pub struct ExporterReport {
     convention: Convention,
     sequence: SequenceCounts,
     statistics: Statistics,
+    sampling: Sampling,
+    records_of_unknown_sampling: u64,
+    announcements_ignored: u64,
+    sets_of_shared_templates: u64,
 }
 
 impl ExporterReport {
-    /// Copies a report. The name is left out if `with_name` is false.
+    /// Copies a report.
     #[must_use]
-    pub fn new(domain: &DomainReport<'_>, policy: RecordPolicy, with_name: bool) -> Self {
+    pub fn new(domain: &DomainReport<'_>, policy: RecordPolicy) -> Self {
         Self {
             exporter: domain.exporter,
             observation_domain_id: domain.observation_domain_id,
             version: domain.version,
             policy,
-            name: domain.name.filter(|_| with_name).map(Box::from),
+            name: domain.name.map(Box::from),
             records: domain.records,
             convention: domain.convention,
             sequence: domain.sequence,
             statistics: domain.statistics,
+            sampling: domain.sampling,
+            records_of_unknown_sampling: domain.records_of_unknown_sampling,
+            announcements_ignored: domain.announcements_ignored,
+            sets_of_shared_templates: domain.sets_of_shared_templates,
         }
     }
 }
 
-/// Observation Domains. All sessions of one count together.
+/// Observation Domains of all pipelines, and what their exporters sent that could not be used.
 #[derive(Clone, Debug, Default)]
 pub struct Exporters {
     by_key: BTreeMap<ExporterKey, Exporter>,
     without_series: u64,
+    unusable: BTreeMap<(Option<Address>, &'static str), u64>,
+    /// Maximum number of addresses with series in `unusable`.
     max_series: usize,
 }
 
@@ -61,10 +74,14 @@ struct Exporter {
     records: u64,
     sequence: SequenceCounts,
     reported: Vec<(&'static str, u64)>,
+    sampling: Sampling,
+    records_of_unknown_sampling: u64,
+    announcements_ignored: u64,
+    sets_of_shared_templates: u64,
 }
 
 impl Exporters {
-    /// Creates an empty set, in which `max_series` exporters have series.
+    /// Creates an empty set. Of what could not be used, `max_series` addresses have series.
     #[must_use]
     pub fn new(max_series: usize) -> Self {
         Self {
@@ -73,19 +90,10 @@ impl Exporters {
         }
     }
 
-    /// Adds a session of an exporter.
+    /// Adds a domain of a pipeline.
     pub fn add(&mut self, report: &ExporterReport) {
-        let version = match report.version {
-            Version::V5 => 5,
-            Version::V7 => 7,
-            Version::V9 => 9,
-            Version::Ipfix => 10,
-        };
+        let version = report.version.number();
         let key = (report.exporter, report.observation_domain_id, version);
-        if self.by_key.len() >= self.max_series && !self.by_key.contains_key(&key) {
-            self.without_series += 1;
-            return;
-        }
         let exporter = self.by_key.entry(key).or_insert_with(|| Exporter {
             name: Box::default(),
             policy: report.policy,
@@ -93,13 +101,36 @@ impl Exporters {
             records: 0,
             sequence: SequenceCounts::default(),
             reported: Vec::new(),
+            sampling: report.sampling,
+            records_of_unknown_sampling: 0,
+            announcements_ignored: 0,
+            sets_of_shared_templates: 0,
         });
         if let Some(name) = &report.name {
             exporter.name.clone_from(name);
         }
+        if report.sampling != Sampling::NONE {
+            exporter.sampling = report.sampling;
+        }
         exporter.records += report.records;
         exporter.sequence.add(report.sequence);
         exporter.reported.extend(report.statistics.iter());
+        exporter.records_of_unknown_sampling += report.records_of_unknown_sampling;
+        exporter.announcements_ignored += report.announcements_ignored;
+        exporter.sets_of_shared_templates += report.sets_of_shared_templates;
+    }
+
+    /// Adds a number of domains that have no series.
+    pub const fn add_without_series(&mut self, domains: u64) {
+        self.without_series += domains;
+    }
+
+    /// Adds what an exporter sent that could not be used.
+    pub fn add_unusable(&mut self, exporter: Option<Address>, reason: Unusable, count: u64) {
+        *self
+            .unusable
+            .entry((exporter, reason.as_str()))
+            .or_default() += count;
     }
 }
 
@@ -112,6 +143,11 @@ pub(super) struct ExporterMetrics {
     sequence_lost: IntCounterVec,
     restarts: IntCounterVec,
     reported: IntGaugeVec,
+    sampling_factor: GaugeVec,
+    unknown_sampling: IntCounterVec,
+    ignored_announcements: IntCounterVec,
+    shared_templates: IntCounterVec,
+    unusable: IntCounterVec,
     /// Label values published last.
     published: Mutex<Published>,
 }
@@ -121,7 +157,12 @@ pub(super) struct ExporterMetrics {
 struct Published {
     infos: Vec<[String; 6]>,
     reported: Vec<[String; 4]>,
+    /// Exporters with series of what could not be used.
+    unusable: BTreeSet<Address>,
 }
+
+/// Stands for the exporters without series of their own.
+const OTHERS: &str = "other";
 
 impl ExporterMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
@@ -158,6 +199,31 @@ impl ExporterMetrics {
                 "What an exporter reports of itself in options data, since its start (elements 40-42 and 163-168).",
                 &["exporter", "domain", "version", "statistic"],
             )?,
+            sampling_factor: make.float_gauges(
+                "exporter_sampling_factor",
+                "Factor by which the counters of an exporter's records are multiplied, by the sampling of its latest record.",
+                &exporter,
+            )?,
+            unknown_sampling: make.counters(
+                "exporter_sampling_unknown_total",
+                "Data Records of an exporter that name an unknown sampler, or whose samplers contradict each other. They count as if not sampled.",
+                &exporter,
+            )?,
+            ignored_announcements: make.counters(
+                "exporter_sampling_ignored_total",
+                "Options records of an exporter that announce sampling in a way that is not understood.",
+                &exporter,
+            )?,
+            shared_templates: make.counters(
+                "exporter_shared_templates_total",
+                "Data Sets of an exporter that were read with a template from another of its ports.",
+                &exporter,
+            )?,
+            unusable: make.counters(
+                "exporter_unusable_total",
+                "Datagrams, Sets and templates of an exporter that could not be used; exporters beyond max_exporter_series are \"other\".",
+                &["exporter", "reason"],
+            )?,
             published: Mutex::default(),
         })
     }
@@ -178,9 +244,15 @@ impl ExporterMetrics {
                 (&self.records, known.records),
                 (&self.sequence_lost, known.sequence.lost),
                 (&self.restarts, known.sequence.restarts),
+                (&self.unknown_sampling, known.records_of_unknown_sampling),
+                (&self.ignored_announcements, known.announcements_ignored),
+                (&self.shared_templates, known.sets_of_shared_templates),
             ] {
                 raise(&counters.with_label_values(&labels), total);
             }
+            self.sampling_factor
+                .with_label_values(&labels)
+                .set(known.sampling.factor());
             let [exporter, domain, version] = labels;
             let records = known.policy.as_str();
             let info = [
@@ -200,7 +272,30 @@ impl ExporterMetrics {
             }
         }
         self.remove_outdated(&published, &current);
+        current.unusable = std::mem::take(&mut published.unusable);
+        self.publish_unusable(exporters, &mut current.unusable);
         *published = current;
+    }
+
+    /// Updates the counters of what could not be used. An exporter that has series keeps them.
+    fn publish_unusable(&self, exporters: &Exporters, with_series: &mut BTreeSet<Address>) {
+        let mut others: BTreeMap<&str, u64> = BTreeMap::new();
+        for ((exporter, reason), count) in &exporters.unusable {
+            let has_series = exporter.is_some_and(|exporter| {
+                with_series.contains(&exporter)
+                    || with_series.len() < exporters.max_series && with_series.insert(exporter)
+            });
+            match exporter.filter(|_| has_series) {
+                Some(exporter) => {
+                    let labels = [&*exporter.to_string(), *reason];
+                    raise(&self.unusable.with_label_values(&labels), *count);
+                }
+                None => *others.entry(*reason).or_default() += count,
+            }
+        }
+        for (reason, count) in others {
+            raise(&self.unusable.with_label_values(&[OTHERS, reason]), count);
+        }
     }
 
     fn remove_outdated(&self, published: &Published, current: &Published) {
@@ -212,10 +307,18 @@ impl ExporterMetrics {
             let [exporter, domain, version, ..] = labels;
             let is_same = |info: &[String; 6]| info[..3] == outdated[..3];
             if !current.infos.iter().any(is_same) {
-                for counters in [&self.records, &self.sequence_lost, &self.restarts] {
-                    let labels = [exporter, domain, version];
+                let labels = [exporter, domain, version];
+                for counters in [
+                    &self.records,
+                    &self.sequence_lost,
+                    &self.restarts,
+                    &self.unknown_sampling,
+                    &self.ignored_announcements,
+                    &self.shared_templates,
+                ] {
                     counters.remove_label_values(&labels).ok();
                 }
+                self.sampling_factor.remove_label_values(&labels).ok();
             }
         }
         let reported = published.reported.iter();
@@ -229,18 +332,19 @@ impl ExporterMetrics {
 /// A report of an exporter that sent this number of records.
 #[cfg(test)]
 pub(super) fn test_report(records: u64) -> ExporterReport {
-    ExporterReport::new(
-        &DomainReport {
-            exporter: Address::from_v4_bits(0x0a00_0001),
-            observation_domain_id: 1,
-            version: Version::Ipfix,
-            name: None,
-            records,
-            convention: Convention::Records,
-            sequence: SequenceCounts::default(),
-            statistics: Statistics::default(),
-        },
-        RecordPolicy::Auto,
-        true,
-    )
+    let domain = DomainReport {
+        exporter: Address::from_v4_bits(0x0a00_0001),
+        observation_domain_id: 1,
+        version: Version::Ipfix,
+        name: None,
+        records,
+        convention: Convention::Records,
+        sequence: SequenceCounts::default(),
+        statistics: Statistics::default(),
+        sampling: Sampling::NONE,
+        records_of_unknown_sampling: 0,
+        announcements_ignored: 0,
+        sets_of_shared_templates: 0,
+    };
+    ExporterReport::new(&domain, RecordPolicy::Auto)
 }

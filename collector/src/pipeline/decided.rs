@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowproto::FlowRecord;
-use flowproto::template::Fields;
+use flowproto::collector::Fields;
 
 use super::enrich::Endpoints;
 use super::exporters::Origin;

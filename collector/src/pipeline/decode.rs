@@ -5,8 +5,8 @@
 //! because its octets are valid only until the next one.
 
 use flowproto::FlowRecord;
+use flowproto::collector::Fields;
 use flowproto::collector::{Message, RecordSink};
-use flowproto::template::Fields;
 
 use super::Stages;
 use super::decided::Reason;

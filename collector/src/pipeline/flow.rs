@@ -30,15 +30,17 @@ impl Measures {
     }
 
     /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount` in a record
-    /// that does not have it.
+    /// that does not have it, unless an earlier record has counted its connection.
     #[inline]
     fn forward(record: &FlowRecord, connections: u64) -> Self {
         Self {
             bytes: record.sampling.scale(record.octet_delta_count),
             packets: record.sampling.scale(record.packet_delta_count),
-            connections: record
-                .new_connection_delta_count
-                .map_or(connections, u64::from),
+            connections: match record.new_connection_delta_count {
+                Some(count) => record.flow_sampling.scale(count.into()),
+                None if record.is_continuation => 0,
+                None => record.flow_sampling.scale(connections),
+            },
         }
     }
 

@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowproto::Address;
-use flowproto::collector::{CollectingProcess, DomainReport, Limits, Unusable};
+use flowproto::collector::{CollectingProcess, DomainReport, Limits, State, Unusable};
 
 pub use counts::{PipelineCounts, RecordCounts};
 pub use decided::{DecidedRecord, Reason, Sinks, Verdict, WholeRecord};
@@ -210,6 +210,22 @@ impl<S: Sinks> Pipeline<S> {
     /// What is known of each Observation Domain.
     pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
         self.collecting.domains()
+    }
+
+    /// What could not be used, by source address; `None` for addresses without counts of their own.
+    pub fn unusable_by_exporter(&self) -> impl Iterator<Item = (Option<Address>, Unusable, u64)> {
+        self.collecting.unusable_by_exporter()
+    }
+
+    /// The state of exporters that is kept over a restart.
+    #[must_use]
+    pub fn state(&self, now: Now) -> State {
+        self.collecting.state(now.monotonic_milliseconds)
+    }
+
+    /// Continues with the state of an earlier collector.
+    pub fn restore(&mut self, state: &State, now: Now) {
+        self.collecting.restore(state, now.monotonic_milliseconds);
     }
 
     /// The exporters with their policies.

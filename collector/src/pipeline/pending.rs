@@ -7,8 +7,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use flowproto::collector::{CollectingProcess, Limits};
-use flowproto::template::{Fields, Template};
+use flowproto::collector::{CollectingProcess, Fields, Limits};
+use flowproto::template::Template;
 use flowproto::{Address, FlowRecord};
 
 use super::Stages;

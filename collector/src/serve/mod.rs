@@ -1,7 +1,6 @@
 //! Serve: what people and tools read. `/metrics`, `/livez` and `/readyz` over HTTP, and the same metrics on stdout after a
 //! savefile.
 
-mod decoder_counts;
 pub mod info;
 mod readiness;
 mod scrape;

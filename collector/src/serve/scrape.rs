@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use flowproto::Address;
 use kipfix_service::exposition::{self, Format};
 
-use super::decoder_counts::{add_counters, add_occupancy};
 use super::info;
 use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable, ShownValues};
 use crate::clock::{self, Clock, Now};
@@ -101,7 +100,8 @@ struct Drained {
     pipeline: PipelineCounts,
     outputs: OutputCounts,
     skews: Vec<(Address, i64)>,
-    exporters: Vec<ExporterReport>,
+    reports: Vec<ExporterReport>,
+    exporters: Exporters,
 }
 
 impl Drained {
@@ -114,16 +114,20 @@ impl Drained {
                 ((origin.source_address, domain, origin.version), policy)
             })
             .collect();
-        for domain in pipeline.domains() {
-            let has_series = self.exporters.len() < max_series;
+        let mut domains = pipeline.domains();
+        for domain in domains.by_ref().take(max_series) {
             let key = (
                 domain.exporter,
                 domain.observation_domain_id,
                 domain.version,
             );
             let policy = policies.get(&key).copied().unwrap_or_default();
-            let report = ExporterReport::new(&domain, policy.records, has_series);
-            self.exporters.push(report);
+            let report = ExporterReport::new(&domain, policy.records);
+            self.reports.push(report);
+        }
+        self.exporters.add_without_series(to_u64(domains.count()));
+        for (exporter, reason, count) in pipeline.unusable_by_exporter() {
+            self.exporters.add_unusable(exporter, reason, count);
         }
     }
 }
@@ -136,11 +140,8 @@ impl Scrape {
         let receive = self.receive_counts();
         let drained = self.drain_pipelines(now);
         self.series.expire(now);
-        let mut exporters = Exporters::new(
-            self.max_exporter_series
-                .saturating_mul(self.pipelines.len()),
-        );
-        for report in &drained.exporters {
+        let mut exporters = drained.exporters;
+        for report in &drained.reports {
             exporters.add(report);
         }
         Totals {
@@ -167,7 +168,10 @@ impl Scrape {
     }
 
     fn drain_pipelines(&self, now: Now) -> Drained {
-        let mut drained = Drained::default();
+        let mut drained = Drained {
+            exporters: Exporters::new(self.max_exporter_series),
+            ..Drained::default()
+        };
         let mut spare = lock(&self.spare);
         let SpareTable { edges, buffers } = &mut *spare;
         for pipeline in &self.pipelines {
@@ -181,8 +185,8 @@ impl Scrape {
             edges.clear();
             drained.outputs.add(&outputs);
             drained.pipeline.records.add(&counts.records);
-            add_counters(&mut drained.pipeline.decoding, &counts.decoding);
-            add_occupancy(&mut drained.pipeline.occupancy, &counts.occupancy);
+            drained.pipeline.decoding.add(&counts.decoding);
+            drained.pipeline.occupancy.add(&counts.occupancy);
         }
         drained
     }

@@ -31,6 +31,13 @@ impl Settings {
             ("max_external", self.max_external, 16, 1 << 24),
             ("max_domains", self.max_domains, 1, 1 << 24),
             ("max_templates", self.max_templates, 1, 1 << 16),
+            (
+                "max_template_fields",
+                self.max_template_fields,
+                1024,
+                1 << 28,
+            ),
+            ("max_address_share", self.max_address_share.into(), 1, 100),
             ("max_metadata", self.max_metadata, 0, 1 << 24),
             ("max_running_totals", self.max_running_totals, 1, 1 << 24),
             ("max_connections", self.max_connections, 1, 1 << 20),
@@ -67,6 +74,12 @@ impl Settings {
         }
         if self.explain && self.read.is_empty() {
             return bad("explain: only allowed with read, which names the savefile".into());
+        }
+        if self.compare && !self.explain {
+            return bad("compare: only allowed with explain".into());
+        }
+        if self.state.is_some() && !self.read.is_empty() {
+            return bad("state: not allowed with read".into());
         }
         let relays = !self.forward.is_empty() || !self.replicate.is_empty();
         if self.explain && (self.print_metrics || self.flow_log.is_some() || relays) {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Parser;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{ListenAddress, Size, Span};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::FlowDirection;
 use crate::aggregate::Preset;
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
@@ -64,6 +65,14 @@ pub struct Flags {
     /// the input do not change the exit code
     #[arg(long, help_heading = "Input")]
     pub explain: bool,
+    /// With --explain: also decode each datagram with netflow_parser, a widely embedded decoder, and print
+    /// where it reads a record differently
+    #[arg(long, help_heading = "Input")]
+    pub compare: bool,
+    /// Keep templates, options data and sequence numbers of exporters that send datagrams in this file,
+    /// so that they survive a restart. Written every minute and at the end [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub state: Option<PathBuf>,
     /// Number of threads that receive and decode datagrams, and of those for connections. Each has
     /// sockets of its own, and an exporter stays on one of them [default: 1]
     #[arg(long, value_name = "N", help_heading = "Input")]
@@ -270,13 +279,24 @@ pub struct Flags {
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_edges: Option<usize>,
 
-    /// Maximum number of Observation Domains, for each worker. A new one replaces the one that was silent
-    /// for longest [default: 4096]
+    /// Maximum number of Observation Domains, for each worker. A new one replaces one that has sent no
+    /// record, else one of the same address, else one that has been silent for a minute [default: 4096]
     #[arg(long, value_name = "N", help_heading = "Decoder limits")]
     pub max_domains: Option<usize>,
     /// Maximum number of templates of an Observation Domain [default: 4096]
     #[arg(long, value_name = "N", help_heading = "Decoder limits")]
     pub max_templates: Option<usize>,
+    /// Maximum number of fields of all templates, for each worker. A field takes about 50 octets
+    /// [default: 2097152]
+    #[arg(long, value_name = "N", help_heading = "Decoder limits")]
+    pub max_template_fields: Option<usize>,
+    /// Share of one address of each of these limits, in percent [default: 25]
+    #[arg(long, value_name = "PERCENT", help_heading = "Decoder limits")]
+    pub max_address_share: Option<u8>,
+    /// Whether records can use the template of another port of their exporter: of the same Source ID in
+    /// NetFlow v9, and where the sequence numbers go on [default: true]
+    #[arg(long, value_name = "true|false", help_heading = "Decoder limits")]
+    pub template_sharing: Option<bool>,
     /// Maximum size of the records that wait for their template [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Decoder limits")]
     pub template_wait_size: Option<Size>,
@@ -308,29 +328,4 @@ pub struct Flags {
     /// Format of the log on stderr: text or json. RUST_LOG sets the level [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "General")]
     pub log_format: Option<LogFormat>,
-}
-
-/// The records that count if an exporter makes two of the same packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FlowDirection {
-    /// Records of both directions.
-    #[default]
-    Both,
-    /// Records of packets that enter.
-    Ingress,
-    /// Records of packets that leave.
-    Egress,
-}
-
-impl FlowDirection {
-    /// The value of 61 `flowDirection` that counts; `None` for both.
-    #[must_use]
-    pub const fn value(self) -> Option<u8> {
-        match self {
-            Self::Both => None,
-            Self::Ingress => Some(0),
-            Self::Egress => Some(1),
-        }
-    }
 }

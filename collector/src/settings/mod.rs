@@ -6,11 +6,13 @@
 mod check;
 mod exporters;
 mod flags;
+mod flow_direction;
 mod parts;
 
 use std::path::PathBuf;
 
-pub use flags::{Flags, FlowDirection};
+pub use flags::Flags;
+pub use flow_direction::FlowDirection;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
@@ -36,6 +38,8 @@ pub struct Settings {
     pub exporters: Option<PathBuf>,
     pub read: Vec<PathBuf>,
     pub explain: bool,
+    pub compare: bool,
+    pub state: Option<PathBuf>,
     pub workers: usize,
     pub receive_buffer: Size,
     pub max_connections: usize,
@@ -84,6 +88,9 @@ pub struct Settings {
     pub max_edges: usize,
     pub max_domains: usize,
     pub max_templates: usize,
+    pub max_template_fields: usize,
+    pub max_address_share: u8,
+    pub template_sharing: bool,
     pub template_wait_size: Size,
     pub template_wait: Span,
     pub domain_idle: Span,
@@ -101,6 +108,8 @@ impl Default for Settings {
             exporters: None,
             read: Vec::new(),
             explain: false,
+            compare: false,
+            state: None,
             workers: 1,
             receive_buffer: Size::from_bytes(8 << 20),
             max_connections: 1024,
@@ -152,6 +161,9 @@ impl Default for Settings {
             max_edges: 262_144,
             max_domains: 4096,
             max_templates: 4096,
+            max_template_fields: 1 << 21,
+            max_address_share: 25,
+            template_sharing: true,
             template_wait_size: Size::from_bytes(16 << 20),
             template_wait: Span::from_secs(120),
             domain_idle: Span::from_secs(7200),

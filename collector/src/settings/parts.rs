@@ -71,11 +71,15 @@ impl Settings {
             limits: Limits {
                 domains: self.max_domains,
                 templates_per_domain: self.max_templates,
-                held_octets: octets(self.template_wait_size),
-                held_milliseconds: milliseconds(self.template_wait),
-                words: self.max_metadata,
+                pending_octets: octets(self.template_wait_size),
+                pending_milliseconds: milliseconds(self.template_wait),
+                metadata_entries: self.max_metadata,
                 totals: self.max_running_totals,
                 idle_milliseconds: milliseconds(self.domain_idle),
+                template_fields: self.max_template_fields,
+                address_share: self.max_address_share,
+                template_sharing: self.template_sharing,
+                ..Limits::default()
             },
             pending_octets: octets(self.pending_queue),
             attribution_wait_milliseconds: milliseconds(self.attribution_wait),
@@ -172,6 +176,7 @@ impl Settings {
             ("running_totals", number(self.max_running_totals)),
             ("series_per_family", number(self.max_series)),
             ("sets_pending_bytes", self.template_wait_size.bytes()),
+            ("template_fields", number(self.max_template_fields)),
             ("templates_per_domain", number(self.max_templates)),
         ]
     }

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod inventory;
+mod state;
 
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::serve::{Scrape, readiness};
 use crate::settings::{Flags, Settings};
 use crate::{clock, explain};
 use assemble::{Collector, Emitters};
+use state::StateFile;
 
 /// Default log filter. Failures of the Kubernetes client are counted and logged once by the inventory; the client itself
 /// would log each attempt.
@@ -38,6 +40,8 @@ const LOG_FILTER: &str = "info,kube_client=off,kube_runtime=off";
 const DRAIN_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval at which the drops of the kernel are read.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval at which the state file is written.
+const STATE_INTERVAL: Duration = Duration::from_secs(60);
 /// On shutdown, maximum time to write the flow log.
 const FLOW_LOG_TIMEOUT: Duration = Duration::from_secs(4);
 /// On shutdown, maximum time to replicate datagrams.
@@ -129,7 +133,7 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
         domains: settings.max_domains,
         templates_per_domain: settings.max_templates,
     };
-    explain::run(&settings.read, bounds, &stop)
+    explain::run(&settings.read, bounds, settings.compare, &stop)
 }
 
 fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {
@@ -180,6 +184,15 @@ impl Collector {
 
     fn receive(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
         let scrape = &self.scrape;
+        // Those for datagrams.
+        let workers = if scrape.sockets.is_empty() {
+            0
+        } else {
+            settings.workers
+        };
+        let stateful = scrape.pipelines.get(..workers).unwrap_or_default();
+        let mut state = StateFile::new(settings.state.as_deref());
+        state.load(stateful, settings.pipeline(None).limits.idle_milliseconds);
         let mut threads = Vec::new();
         let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
         // The sockets of one worker.
@@ -206,6 +219,7 @@ impl Collector {
             threads.push(thread.context("cannot start a thread for connections")?);
         }
         let mut drained = clock::monotonic();
+        let mut saved = drained;
         while !stop.wait_timeout(DROPS_INTERVAL) {
             for socket in &scrape.sockets {
                 socket.read_drops();
@@ -214,6 +228,10 @@ impl Collector {
                 drained = clock::monotonic();
                 scrape.drain();
             }
+            if saved.elapsed() >= STATE_INTERVAL {
+                saved = clock::monotonic();
+                state.save(stateful);
+            }
         }
         for thread in threads {
             match thread.join() {
@@ -221,6 +239,7 @@ impl Collector {
                 Err(_) => return Err(anyhow!("a receiving thread died").into()),
             }
         }
+        state.save(stateful);
         Ok(())
     }
 
@@ -296,7 +315,7 @@ fn log_totals(totals: &Totals) {
         counted = records.counted,
         not_counted = records.not_counted.iter().sum::<u64>(),
         other_observer = records.not_counted(Reason::OtherObserver),
-        unusable = decoding.unusable.iter().sum::<u64>(),
+        unusable = decoding.unusable.total(),
         sequence_lost = decoding.sequence.lost,
         kernel_drops = totals
             .sockets

@@ -1,73 +1,130 @@
-//! One datagram after the other: Messages → Sets → records.
+//! The Collecting Process: follows the events of the parser.
 #![allow(
     clippy::arithmetic_side_effects,
-    reason = "only counters are added to here, and 64 bits last; lengths are cut in `set`"
+    reason = "counters of 64 bits do not overflow; lengths are checked in `wire`"
 )]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::held::{Held, Waiting};
-use super::netflow5::{self, Flows};
-use super::options::Announced;
-use super::report::DomainReport;
-use super::sequence::Heard;
-use super::session::{Found, Learned, Origin, Scope, SessionKey, Sessions};
-use super::set::{self, Cursor, Definition, Header, SetKind};
+use super::buffers::RecordBuffers;
+use super::counters::{Counters, Occupancy};
+use super::observer::{MessageTally, NoObserver, Observer};
+use super::pending::{PendingSets, Wait};
+use super::sink::{Fields, Message, RecordSink};
 use super::totals::Totals;
-use super::{Counters, Limits, Occupancy, RecordSink, Unusable, Version};
-use crate::plan::{Surroundings, Values};
-use crate::record::FlowRecord;
-use crate::template::{FieldSpecifier, Fields, Span, Template};
+use crate::address::Address;
+use crate::sessions::{
+    DomainReport, Limits, MessageSequence, Origin, Place, RecordNumbers, SamplingPolicy,
+    SessionKey, SessionMessage, Sessions, State, Unusable, Verdict,
+};
+use crate::template::Template;
+use crate::wire::{DefinedFields, Event, MessageHeader, Parser, Violation};
 
-/// Templates, held records and sequence state of all exporters that one worker hears.
+/// Templates, pending Data Sets and sequence state of all exporters of one worker.
 #[derive(Debug)]
 pub struct CollectingProcess {
-    sessions: Sessions,
-    held: Held,
-    totals: Totals,
-    counters: Counters,
-    /// When what is received was received, milliseconds since the epoch.
-    now_milliseconds: u64,
-    scratch: Scratch,
+    pub(super) sessions: Sessions,
+    pub(super) pending: PendingSets,
+    pub(super) totals: Totals,
+    pub(super) counters: Counters,
+    /// Time of reception of the current datagram, milliseconds since the epoch.
+    pub(super) now_milliseconds: u64,
+    fields: DefinedFields,
+    /// Templates that the current Message has defined or changed.
+    pub(super) defined: Vec<u16>,
+    pub(super) buffers: RecordBuffers,
 }
 
-/// Buffers that every datagram uses anew.
-#[derive(Debug, Default)]
-struct Scratch {
-    fields: Vec<FieldSpecifier>,
-    /// Templates that this Message brought.
-    learned: Vec<u16>,
-    spans: Vec<Span>,
-    values: Values,
-    record: FlowRecord,
+/// The Message being read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenMessage {
+    pub(super) exporter: SocketAddr,
+    pub(super) header: MessageHeader,
+    pub(super) session: SessionMessage,
+    pub(super) tally: MessageTally,
+    /// Revision of the domain of which the sink was notified.
+    notified: Option<u32>,
 }
 
-/// Records of one Message, for the sequence numbers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    data: u32,
-    options: u32,
-    /// A Set could not be read, so its records were not counted.
-    unread: bool,
-}
-
-impl CollectingProcess {
-    /// An empty one.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
+impl OpenMessage {
+    pub(super) const fn new(
+        exporter: SocketAddr,
+        header: MessageHeader,
+        session: SessionMessage,
+    ) -> Self {
         Self {
-            sessions: Sessions::new(limits),
-            held: Held::new(limits.held_octets, limits.held_milliseconds),
-            totals: Totals::new(limits.totals),
-            counters: Counters::default(),
-            now_milliseconds: 0,
-            scratch: Scratch::default(),
+            exporter,
+            header,
+            session,
+            tally: MessageTally {
+                records: 0,
+                options_records: 0,
+                templates: 0,
+                has_unread: false,
+            },
+            notified: None,
         }
     }
 
-    /// Decodes one datagram that came from `exporter` at `now_milliseconds` (since the epoch) and hands
-    /// its records to `sink`. What cannot be used is counted, never an error.
+    pub(super) const fn place(&self) -> Place {
+        self.session.place
+    }
+
+    pub(super) fn describe<'a>(&self, sessions: &'a Sessions) -> Message<'a> {
+        let exporter = self.exporter;
+        Message {
+            exporter: SocketAddr::new(exporter.ip().to_canonical(), exporter.port()),
+            version: self.header.version,
+            observation_domain_id: self.header.observation_domain_id,
+            export_time_milliseconds: self.header.export_time_milliseconds,
+            domain_index: self.place(),
+            domain: sessions.domain(self.place()),
+        }
+    }
+}
+
+impl CollectingProcess {
+    /// Creates a process without any state.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let share = |bound: usize| bound.saturating_mul(limits.address_share.into()) / 100;
+        Self {
+            sessions: Sessions::new(limits),
+            pending: PendingSets::new(
+                limits.pending_octets,
+                share(limits.pending_octets),
+                limits.pending_milliseconds,
+            ),
+            totals: Totals::new(limits.totals, limits.share(limits.totals)),
+            counters: Counters::default(),
+            now_milliseconds: 0,
+            fields: DefinedFields::default(),
+            defined: Vec::new(),
+            buffers: RecordBuffers::default(),
+        }
+    }
+
+    /// Sets the sampling of exporters whose announcements are wrong or missing.
+    pub fn set_sampling_policy(&mut self, policy: SamplingPolicy) {
+        self.sessions.set_sampling_policy(policy);
+    }
+
+    /// The templates, options data and sequence numbers of exporters that send datagrams, to be kept over
+    /// a restart of the collector.
+    #[must_use]
+    pub fn state(&self, now_milliseconds: u64) -> State {
+        self.sessions.state(now_milliseconds)
+    }
+
+    /// Continues with the state of an earlier process, as far as there is room. To be called before the
+    /// first datagram.
+    pub fn restore(&mut self, state: &State, now_milliseconds: u64) {
+        self.sessions.restore(state, now_milliseconds);
+    }
+
+    /// Decodes one datagram received from `exporter` at `now_milliseconds` (since the epoch) and passes
+    /// its records to `sink`. What cannot be used is counted.
     pub fn receive(
         &mut self,
         exporter: SocketAddr,
@@ -75,24 +132,33 @@ impl CollectingProcess {
         now_milliseconds: u64,
         sink: &mut impl RecordSink,
     ) {
-        self.counters.datagrams += 1;
-        self.take(
-            Origin {
-                exporter,
-                connection: 0,
-            },
-            datagram,
-            now_milliseconds,
-            sink,
-        );
+        self.observe(exporter, datagram, now_milliseconds, sink, &mut NoObserver);
     }
 
-    /// Decodes one IPFIX Message, cut out of the octets of a connection by its length (RFC 7011 §10.4).
-    /// `connection` is its number, never 0 and never used again after [`Self::close`].
+    /// The same as [`Self::receive`], with an observer.
+    pub(crate) fn observe(
+        &mut self,
+        exporter: SocketAddr,
+        datagram: &[u8],
+        now_milliseconds: u64,
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        self.counters.datagrams += 1;
+        self.now_milliseconds = now_milliseconds;
+        let origin = Origin {
+            exporter,
+            connection: 0,
+        };
+        self.read(origin, datagram, sink, observer);
+    }
+
+    /// Decodes one IPFIX Message of a connection, delimited by its length (RFC 7011 §10.4).
+    /// `connection`: its number, not 0, and not reused after [`Self::close`].
     ///
     /// # Errors
-    /// The Message is malformed (it is counted too), after which the connection is of no use (RFC 7011
-    /// §10.4: its Transport Session is shut down).
+    /// The Message is malformed; it is counted too. The connection is of no further use: RFC 7011
+    /// §10.4 requires to shut it down.
     pub fn receive_over(
         &mut self,
         connection: u64,
@@ -102,81 +168,62 @@ impl CollectingProcess {
         sink: &mut impl RecordSink,
     ) -> Result<(), Unusable> {
         let before = self.counters.unusable;
+        self.now_milliseconds = now_milliseconds;
         let origin = Origin {
             exporter,
             connection,
         };
-        self.take(origin, message, now_milliseconds, sink);
-        let mut counts = Unusable::ALL.iter().zip(before).zip(self.counters.unusable);
-        match counts.find(|((reason, before), now)| reason.is_malformed() && now > before) {
-            Some(((reason, _), _)) => Err(*reason),
+        self.read(origin, message, sink, &mut NoObserver);
+        let mut counts = self.counters.unusable.iter();
+        let malformed =
+            counts.find(|(reason, count)| reason.is_malformed() && *count > before.get(*reason));
+        match malformed {
+            Some((reason, _)) => Err(reason),
             None => Ok(()),
         }
     }
 
-    /// Forgets a connection, and with it its templates and what waits for one (RFC 7011 §8).
+    /// Forgets a connection with its templates and pending Data Sets (RFC 7011 §8).
     pub fn close(&mut self, connection: u64) {
-        while let Some(session) = self.sessions.of_connection(connection) {
-            let templates = self.forget(session);
+        while let Some(place) = self.sessions.of_connection(connection) {
+            let templates = self.forget(place);
             self.counters.templates_withdrawn += templates;
         }
     }
 
-    fn take(
-        &mut self,
-        origin: Origin,
-        octets: &[u8],
-        now_milliseconds: u64,
-        sink: &mut impl RecordSink,
-    ) {
-        self.counters.octets += u64::try_from(octets.len()).unwrap_or(u64::MAX);
-        self.now_milliseconds = now_milliseconds;
-        let mut rest = octets;
-        // Several IPFIX Messages may share a datagram or stand in one file.
-        loop {
-            match self.message(origin, rest, sink) {
-                Ok(after) => rest = after,
-                Err(reason) => {
-                    self.count(reason);
-                    break;
-                }
-            }
-            if rest.is_empty() {
-                break;
-            }
-        }
-    }
-
-    /// Gives up on Data Sets that waited too long, on gaps that nothing filled, and on who fell silent. To
-    /// be called about once a second.
+    /// Drops Data Sets that have waited for too long, counts gaps that were not filled as losses, and
+    /// forgets idle domains. To be called about once a second. `u64::MAX` at the end: all waits are
+    /// over.
     pub fn expire(&mut self, now_milliseconds: u64) {
-        let given_up = self.held.expire(now_milliseconds);
-        for _ in 0..given_up {
-            self.count(Unusable::UnknownTemplate);
+        while let Some(set) = self.pending.pop_expired(now_milliseconds) {
+            self.give_up(&set);
         }
-        let told = self.sessions.expire_gaps(now_milliseconds);
-        self.counters.sequence.add(told);
-        // At the end of all, nothing has to be forgotten.
-        if now_milliseconds == u64::MAX {
-            return;
+        self.sessions.expire_gaps(now_milliseconds);
+        if now_milliseconds != u64::MAX {
+            while let Some(place) = self.sessions.idle(now_milliseconds) {
+                let templates = self.forget(place);
+                self.counters.templates_idle += templates;
+                self.counters.domains_idle += 1;
+            }
+            let templates = self.sessions.sweep(now_milliseconds);
+            self.counters.templates_idle += to_u64(templates);
         }
-        while let Some(session) = self.sessions.idle(now_milliseconds) {
-            let templates = self.forget(session);
-            self.counters.templates_idle += templates;
-            self.counters.domains_idle += 1;
-        }
-        let templates = self.sessions.sweep(now_milliseconds);
-        self.counters.templates_idle += u64::try_from(templates).unwrap_or(u64::MAX);
+        self.counters.sequence = self.sessions.exporters.sequence();
     }
 
-    /// What is known of each Observation Domain.
+    /// A report of each Observation Domain, also of those whose sessions have ended.
     pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
-        self.sessions.reports()
+        self.sessions.exporters.reports()
     }
 
-    /// The fields of a record that was kept: its template and octets ([`Fields::octets`]) and the domain that it came
-    /// from ([`super::Message::domain_index`] and its revision). Where that domain is forgotten, names that only its
-    /// options data had are left out.
+    /// What could not be used, by source address; `None` for all addresses without counts of their own.
+    pub fn unusable_by_exporter(&self) -> impl Iterator<Item = (Option<Address>, Unusable, u64)> {
+        self.sessions.exporters.unusable()
+    }
+
+    /// The fields of a record that was kept, from its template and octets ([`Fields::octets`]) and its
+    /// domain ([`Message::domain_index`] and any of the revisions since the domain is known). If the
+    /// domain was forgotten, names from its options data are left out.
     #[must_use]
     pub fn fields<'a>(
         &'a self,
@@ -184,8 +231,8 @@ impl CollectingProcess {
         template: &'a Arc<Template>,
         octets: &'a [u8],
     ) -> Fields<'a> {
-        let vocabulary = self.sessions.vocabulary(domain_index, revision);
-        Fields::of_template(template, octets, vocabulary)
+        let session = self.sessions.view_of_revision(domain_index, revision);
+        Fields::of_template(template, octets, session)
     }
 
     /// Counts so far.
@@ -194,309 +241,203 @@ impl CollectingProcess {
         &self.counters
     }
 
-    /// Sizes now.
+    /// Current sizes.
     #[must_use]
     pub fn occupancy(&self) -> Occupancy {
         Occupancy {
             domains: self.sessions.len(),
             templates: self.sessions.templates(),
-            held_sets: self.held.len(),
-            held_octets: self.held.octets(),
-            words: self.sessions.words(),
+            template_fields: self.sessions.fields(),
+            pending_sets: self.pending.len(),
+            pending_octets: self.pending.octets(),
+            metadata_entries: self.sessions.metadata_entries(),
             totals: self.totals.len(),
         }
     }
 
-    fn count(&mut self, reason: Unusable) {
-        count(&mut self.counters, reason);
-    }
+    //------------ Messages ----------------------------------------------------------------------
 
-    /// One Message; what follows it in the datagram. Data Sets that waited for templates in it are read
-    /// behind its own.
-    fn message<'d>(
+    fn read(
         &mut self,
         origin: Origin,
-        octets: &'d [u8],
+        octets: &[u8],
         sink: &mut impl RecordSink,
-    ) -> Result<&'d [u8], Unusable> {
-        let exporter = origin.exporter;
-        if let [0, 5 | 7, ..] = octets {
-            let (header, flows) = netflow5::read(octets)?;
-            self.fixed(origin, &header, flows, sink);
-            return Ok(&[]);
-        }
-        let (header, sets, after) = set::split_message(octets)?;
-        let session = self.begin(origin, &header);
-        let mut tally = Tally::default();
-        self.scratch.learned.clear();
-        let mut told = None;
-        let mut cursor = Cursor(sets);
-        while let Some(next) = set::next_set(&mut cursor, header.version) {
-            let (kind, content) = match next {
-                Ok(set) => set,
-                Err(reason) => {
-                    tally.unread = true;
-                    self.count(reason);
-                    break;
+        observer: &mut impl Observer,
+    ) {
+        self.counters.octets += to_u64(octets.len());
+        let mut parser = Parser::new(octets, std::mem::take(&mut self.fields));
+        let mut open: Option<OpenMessage> = None;
+        while let Some((offset, event)) = parser.next() {
+            observer.event(offset, &event, parser.header());
+            match (event, &mut open) {
+                (Event::Message, _) => {
+                    open = self.begin(origin, *parser.header(), sink, observer);
                 }
-            };
-            match kind {
-                SetKind::Templates => self.learn(session, header.version, false, content),
-                SetKind::OptionsTemplates => self.learn(session, header.version, true, content),
-                SetKind::Data(id) if self.sessions.template(session, id).is_some() => {
-                    if !self
-                        .sessions
-                        .template(session, id)
-                        .is_some_and(Template::is_options)
-                    {
-                        self.tell(&mut told, session, exporter, &header, sink);
-                    }
-                    self.records(session, exporter, &header, id, content, &mut tally, sink);
+                (Event::Violation(violation), open) => {
+                    self.violation(origin, violation, open.as_mut());
                 }
-                SetKind::Data(id) => {
-                    tally.unread = true;
-                    if self.held.has_room(content.len()) {
-                        self.counters.sets_held += 1;
-                        let waiting = Waiting {
-                            exporter,
-                            header,
-                            content: content.into(),
-                        };
-                        let scope = self.sessions.scope(session);
-                        self.held.keep(scope, id, waiting, self.now_milliseconds);
-                    } else {
-                        self.count(Unusable::UnknownTemplate);
-                    }
+                (Event::Template(definition), Some(message)) => {
+                    let fields = parser.fields();
+                    let outcome = self.define(message, &definition, fields);
+                    observer.template(offset, &definition, fields, outcome);
                 }
-                SetKind::Reserved => {}
+                (Event::Withdrawal { id }, Some(message)) => {
+                    let templates = self.sessions.withdraw(message.place(), id);
+                    self.counters.templates_withdrawn += to_u64(templates);
+                    observer.withdrawal(offset, id, templates);
+                }
+                (Event::Records { id, content }, Some(message)) => {
+                    self.data_set(message, id, content, sink, observer);
+                }
+                (Event::FixedRecords { content }, Some(message)) => {
+                    self.notify(message, sink);
+                    self.fixed_records(message, content, sink, observer);
+                }
+                (Event::EndOfMessage { octets }, Some(message)) => {
+                    self.end(message, octets, sink, observer);
+                }
+                _ => {}
             }
         }
-        self.tell(&mut told, session, exporter, &header, sink);
-        let records = (!tally.unread).then_some((tally.data, tally.options));
-        self.sequence(session, &header, records);
-        self.release(session, sink);
-        Ok(after)
+        self.fields = parser.into_fields();
     }
 
-    /// v5 and v7.
-    fn fixed(
+    /// Begins a Message: finds its session, and what its header shows about Messages before it. `None`
+    /// if there is no room for its session.
+    fn begin(
         &mut self,
         origin: Origin,
-        header: &Header,
-        flows: Flows<'_>,
+        header: MessageHeader,
         sink: &mut impl RecordSink,
-    ) {
-        let session = self.begin(origin, header);
-        let message = self.sessions.describe(session, origin.exporter, header);
-        sink.message(&message);
-        let records = flows.for_each(header, &mut self.scratch.record, |record| {
-            sink.record(&message, record, Fields::of_record(record));
-        });
-        self.counters.records += u64::from(records);
-        self.sessions.brought(session, records);
-        let is_cut = flows.is_cut();
-        if is_cut {
-            self.count(Unusable::Truncated);
-        }
-        self.sequence(session, header, (!is_cut).then_some((records, 0)));
-    }
-
-    /// The session of a Message.
-    fn begin(&mut self, origin: Origin, header: &Header) -> usize {
-        let at = match header.version {
-            Version::V5 => 0,
-            Version::V7 => 1,
-            Version::V9 => 2,
-            Version::Ipfix => 3,
-        };
-        if let Some(messages) = self.counters.messages.get_mut(at) {
+        observer: &mut impl Observer,
+    ) -> Option<OpenMessage> {
+        if let Some(messages) = self.counters.messages.get_mut(header.version.index()) {
             *messages += 1;
         }
-        let key = SessionKey::new(origin, header);
-        loop {
-            match self.sessions.find(key, self.now_milliseconds) {
-                Found::Known(session) => return session,
-                Found::Full(oldest) => {
-                    self.forget(oldest);
-                    self.counters.domains_crowded_out += 1;
+        self.defined.clear();
+        let key = SessionKey::new(origin, &header);
+        let now = self.now_milliseconds;
+        let place = match self.sessions.find(key, now) {
+            Some(place) => place,
+            None => self.create(key)?,
+        };
+        let (session, verdict) = self.sessions.begin(place, &header, now);
+        match verdict {
+            Verdict::None => {}
+            Verdict::Restarted => {
+                while let Some(set) = self.pending.pop(place, Wait::NextMessage) {
+                    let wait = Wait::Template(set.id);
+                    self.pending.push(wait, set, now);
+                }
+            }
+            Verdict::Cleared => {
+                while let Some(set) = self.pending.pop(place, Wait::NextMessage) {
+                    self.counters.sets_released += 1;
+                    self.read_pending(set, sink, observer);
                 }
             }
         }
+        self.sessions.refresh_domain(place);
+        Some(OpenMessage::new(origin.exporter, header, session))
     }
 
-    /// Forgets a session and what waits for its templates; how many of those there were.
-    fn forget(&mut self, session: usize) -> u64 {
-        let given_up = self.held.forget(Scope::Session(session));
-        for _ in 0..given_up {
-            self.count(Unusable::UnknownTemplate);
-        }
-        let Some((templates, told)) = self.sessions.forget(session) else {
-            return 0;
-        };
-        self.counters.sequence.add(told);
-        u64::try_from(templates).unwrap_or(u64::MAX)
-    }
-
-    /// Tells the sink of the Message, unless it knows and nothing changed since.
-    fn tell(
-        &self,
-        told: &mut Option<u32>,
-        session: usize,
-        exporter: SocketAddr,
-        header: &Header,
-        sink: &mut impl RecordSink,
-    ) {
-        let message = self.sessions.describe(session, exporter, header);
-        if *told != Some(message.domain.revision) {
-            *told = Some(message.domain.revision);
-            sink.message(&message);
-        }
-    }
-
-    fn sequence(&mut self, session: usize, header: &Header, records: Option<(u32, u32)>) {
-        let heard = Heard {
-            sequence: header.sequence,
-            sys_up_time: header.sys_up_time,
-            records,
-        };
-        let told = self.sessions.heard(session, heard, self.now_milliseconds);
-        self.counters.sequence.add(told);
-    }
-
-    /// A Template Set or Options Template Set. Notes which templates are new or others than before.
-    fn learn(&mut self, session: usize, version: Version, options: bool, content: &[u8]) {
-        let mut cursor = Cursor(content);
-        let mut fields = std::mem::take(&mut self.scratch.fields);
-        while let Some(next) = set::next_template(&mut cursor, version, options, &mut fields) {
-            let outcome = next.and_then(|definition| match definition {
-                Definition::Withdrawal { id } => {
-                    let templates = self.sessions.withdraw(session, id, options);
-                    self.counters.templates_withdrawn +=
-                        u64::try_from(templates).unwrap_or(u64::MAX);
-                    Ok(())
-                }
-                Definition::Template { id, kind } => {
-                    self.counters.templates += 1;
-                    let now = self.now_milliseconds;
-                    let outcome = self.sessions.define(session, id, kind, &fields, now)?;
-                    if outcome == Learned::New {
-                        self.scratch.learned.push(id);
-                    }
-                    Ok(())
-                }
-            });
-            if let Err(reason) = outcome {
-                self.count(reason);
+    fn create(&mut self, key: SessionKey) -> Option<Place> {
+        let now = self.now_milliseconds;
+        match self.sessions.victim(key, now) {
+            Ok(None) => {}
+            Ok(Some(victim)) => {
+                self.forget(victim);
+                self.counters.domains_evicted += 1;
+            }
+            Err(_) => {
+                let reason = Unusable::TooManyDomains;
+                self.counters.unusable.count(reason);
+                let address = key.domain.address;
+                self.sessions
+                    .exporters
+                    .count_unusable(address, false, reason);
+                return None;
             }
         }
-        self.scratch.fields = fields;
+        Some(self.sessions.create(key, now))
     }
 
-    /// A Data Set whose template is known.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of them are what a record's Message is"
-    )]
-    fn records(
+    fn violation(
         &mut self,
-        session: usize,
-        exporter: SocketAddr,
-        header: &Header,
-        id: u16,
-        content: &[u8],
-        tally: &mut Tally,
-        sink: &mut impl RecordSink,
+        origin: Origin,
+        violation: Violation,
+        message: Option<&mut OpenMessage>,
     ) {
-        let Some((template, vocabulary)) = self.sessions.template_in(session, id) else {
+        let Some(reason) = Unusable::of(violation) else {
             return;
         };
-        template.touch(self.now_milliseconds);
-        // Running totals are looked at record by record; exporters that send deltas pay nothing for it.
-        let are_totals = template.plan().totals();
-        let totals_of = match are_totals {
-            (false, false) => None,
-            _ => self.sessions.domain_key(session),
-        };
-        let mut announced: Option<Announced> = None;
-        let mut data = 0_u32;
-        let message = self.sessions.describe(session, exporter, header);
-        let around = Surroundings {
-            export_time_milliseconds: header.export_time_milliseconds,
-            sys_up_time: header.sys_up_time,
-            system_init_milliseconds: self.sessions.system_init(session),
-            samplers: self.sessions.samplers(session),
-        };
-        let Scratch {
-            spans,
-            values,
-            record,
-            ..
-        } = &mut self.scratch;
-        spans.clear();
-        template.plan().begin(values, record);
-        let mut rest = content;
-        // What is shorter than a record is padding (RFC 7011 §3.3.1).
-        while rest.len() >= template.minimum_length() {
-            let Some((octets, after)) = template.split(rest, spans) else {
-                tally.unread = true;
-                count(&mut self.counters, Unusable::FieldLength);
-                break;
-            };
-            rest = after;
-            if template.is_options() {
-                tally.options += 1;
-                self.counters.options_records += 1;
-                let announced = announced.get_or_insert_default();
-                announced.read(template, octets, header.observation_domain_id);
-            } else {
-                data += 1;
-                self.counters.records += 1;
-                template.plan().read(octets, spans, &around, values, record);
-                if let Some(domain) = totals_of {
-                    let forgotten = self.totals.difference(domain, are_totals, record);
-                    self.counters.totals_forgotten += u64::from(forgotten);
-                }
-                let fields = Fields::of_template(template, octets, vocabulary);
-                sink.record(&message, record, fields);
+        match message {
+            Some(message) => {
+                message.tally.has_unread = true;
+                self.count_unusable(message.place(), reason);
             }
-        }
-        tally.data += data;
-        self.sessions.brought(session, data);
-        if let Some(announced) = announced {
-            let refused = self.sessions.announced(session, announced);
-            self.counters.words_refused += u64::try_from(refused).unwrap_or(u64::MAX);
+            None => {
+                self.counters.unusable.count(reason);
+                let address = origin.exporter.ip().into();
+                self.sessions
+                    .exporters
+                    .count_unusable(address, false, reason);
+            }
         }
     }
 
-    /// Reads the Sets that waited for the templates that this session has just sent.
-    fn release(&mut self, session: usize, sink: &mut impl RecordSink) {
-        while let Some(id) = self.scratch.learned.pop() {
-            for scope in self.sessions.scopes(session) {
-                // Withdrawn or replaced by what cannot be used in the same Message: they wait on.
-                while self.sessions.template(session, id).is_some()
-                    && let Some(waiting) = self.held.take(scope, id)
-                {
-                    self.counters.sets_released += 1;
-                    let Waiting {
-                        exporter,
-                        header,
-                        content,
-                    } = waiting;
-                    self.tell(&mut None, session, exporter, &header, sink);
-                    let mut tally = Tally::default();
-                    self.records(session, exporter, &header, id, &content, &mut tally, sink);
-                }
-            }
+    pub(super) fn count_unusable(&mut self, place: Place, reason: Unusable) {
+        self.counters.unusable.count(reason);
+        self.sessions.count_unusable(place, reason);
+    }
+
+    /// Ends a Message: takes its sequence number, and reads pending Data Sets whose templates it has
+    /// defined.
+    fn end(
+        &mut self,
+        message: &mut OpenMessage,
+        octets: u32,
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        self.notify(message, sink);
+        let tally = message.tally;
+        let sequence = MessageSequence {
+            sequence: message.header.sequence,
+            records: (!tally.has_unread).then_some(RecordNumbers {
+                data: tally.records,
+                options: tally.options_records,
+                templates: tally.templates,
+            }),
+        };
+        let outcome = self.sessions.end(&message.session, sequence);
+        self.counters.sequence = self.sessions.exporters.sequence();
+        observer.end_of_message(&message.header, octets, &tally, outcome);
+        while let Some(id) = self.defined.pop() {
+            self.release(message.place(), id, sink, observer);
         }
+    }
+
+    /// Notifies the sink of the Message, unless it has been notified and nothing has changed since.
+    pub(super) fn notify(&self, message: &mut OpenMessage, sink: &mut impl RecordSink) {
+        let revision = self.sessions.domain(message.place()).revision;
+        if message.notified != Some(revision) {
+            message.notified = Some(revision);
+            sink.message(&message.describe(&self.sessions));
+        }
+    }
+
+    /// Forgets a session and its pending Sets. Returns the number of its templates.
+    fn forget(&mut self, place: Place) -> u64 {
+        while let Some(set) = self.pending.pop_of(place) {
+            self.give_up(&set);
+        }
+        let templates = self.sessions.remove(place);
+        self.counters.sequence = self.sessions.exporters.sequence();
+        to_u64(templates)
     }
 }
 
-fn count(counters: &mut Counters, reason: Unusable) {
-    let at = Unusable::ALL
-        .iter()
-        .position(|r| *r == reason)
-        .unwrap_or_default();
-    if let Some(counter) = counters.unusable.get_mut(at) {
-        *counter += 1;
-    }
+fn to_u64(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
 }

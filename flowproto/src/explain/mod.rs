@@ -1,96 +1,133 @@
-//! Explain: datagrams → a readable dump of every Message, Set, template and record, with octet offsets,
-//! names and units, and what is wrong with them and which rule that breaks.
+//! Explain: datagrams → a readable dump of every Message, Set, template and record, with octet
+//! offsets, names and units, and the rules that they break.
 //!
-//! It walks over the octets by itself, because a decoder's business is to get on with what it can use, and
-//! this one's to say what it saw. Templates are compiled as the decoder does it. Bounded, and pure as all
-//! of this crate: octets and times in, text out.
+//! A Collecting Process decodes the datagrams, and a `printer` observes it. The dump therefore
+//! shows what the decoder has read, and what it has made of it. Bounded, and pure as all of this
+//! crate.
 
 #![allow(
     clippy::arithmetic_side_effects,
-    reason = "offsets are within a datagram, and 64 bits of counters last"
+    reason = "offsets are within a datagram, and counters of 64 bits do not overflow"
 )]
 
-mod header;
-mod message;
+mod observer;
 mod page;
-mod problem;
+mod printer;
 mod records;
-mod session;
 mod summary;
 mod templates;
 mod value;
 
 use std::net::SocketAddr;
 
-pub use problem::{Problem, Rule};
+pub use crate::rule::{Requirement, Rule};
 
-use message::Walk;
-use session::Sessions;
+use crate::collector::{CollectingProcess, Fields, Limits, Message, RecordSink, SamplingPolicy};
+use crate::record::FlowRecord;
+use crate::template::Template;
+use crate::wire::{Version, fixed};
+use printer::Printer;
 use summary::Summary;
 
-/// A datagram to be explained.
+/// A datagram to explain.
 #[derive(Clone, Copy, Debug)]
 pub struct Captured<'a> {
-    /// Who sent it; an unspecified address where nobody knows (a Message of a file).
+    /// Source of the datagram; the unspecified address for a Message of a file.
     pub exporter: SocketAddr,
-    /// When, milliseconds since the epoch; `None` where nobody knows.
+    /// Time of capture, milliseconds since the epoch; `None` if unknown.
     pub time_milliseconds: Option<u64>,
-    /// Its payload.
+    /// Payload.
     pub octets: &'a [u8],
 }
 
 /// Bounds of an [`Explainer`].
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Observation Domains known at once; the one longest silent is forgotten for a new one.
+    /// See [`Limits::domains`].
     pub domains: usize,
-    /// Templates of one of them.
+    /// See [`Limits::templates_per_domain`].
     pub templates_per_domain: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
+        let limits = Limits::default();
         Self {
-            domains: 4096,
-            templates_per_domain: 4096,
+            domains: limits.domains,
+            templates_per_domain: limits.templates_per_domain,
         }
     }
 }
 
-/// Explains datagrams one after the other, remembering templates and sequence numbers.
+/// Explains datagrams one after the other.
 #[derive(Debug)]
 pub struct Explainer {
-    sessions: Sessions,
+    process: CollectingProcess,
     summary: Summary,
     datagrams: u64,
+    /// The layouts of v5 and v7.
+    layouts: [Option<Template>; 2],
+    now_milliseconds: u64,
 }
 
 impl Explainer {
-    /// One that has seen nothing.
+    /// Creates an explainer without any state.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self {
-            sessions: Sessions::new(bounds),
+            process: CollectingProcess::new(Limits {
+                domains: bounds.domains,
+                templates_per_domain: bounds.templates_per_domain,
+                // Data Sets without a template are shown as such at once.
+                pending_octets: 0,
+                ..Limits::default()
+            }),
             summary: Summary::default(),
             datagrams: 0,
+            layouts: [Version::V5, Version::V7].map(fixed::template),
+            now_milliseconds: 0,
         }
     }
 
-    /// Appends the dump of one datagram to `out`: some megabytes at the most.
+    /// Appends the dump of one datagram to `out`, at most 8 MiB.
     pub fn explain(&mut self, captured: &Captured<'_>, out: &mut Vec<u8>) {
         self.datagrams += 1;
-        self.summary.datagram();
-        Walk::new(captured, self.datagrams, &mut self.summary, out).datagram(&mut self.sessions);
+        self.summary.add_datagram();
+        self.now_milliseconds = captured.time_milliseconds.unwrap_or(self.now_milliseconds);
+        let mut printer = Printer::new(captured, self.datagrams, &mut self.summary, out);
+        printer.layouts = Some(&self.layouts);
+        printer.begin();
+        self.process.observe(
+            captured.exporter,
+            captured.octets,
+            self.now_milliseconds,
+            &mut NoSink,
+            &mut printer,
+        );
+        printer.end();
     }
 
-    /// Appends what there was from whom, and what was wrong, by problem and exporter.
+    /// Sets the sampling of exporters whose announcements are wrong or missing.
+    pub fn set_sampling_policy(&mut self, policy: SamplingPolicy) {
+        self.process.set_sampling_policy(policy);
+    }
+
+    /// Appends a summary: what each exporter sent, the sampling in force, and which rules it broke.
     pub fn summarize(&self, out: &mut Vec<u8>) {
-        self.summary.write(out);
+        self.summary.write(self.process.domains(), out);
     }
 
-    /// How often a problem was seen.
+    /// Number of times that a rule was broken.
     #[must_use]
-    pub fn count(&self, problem: Problem) -> u64 {
-        self.summary.count(problem)
+    pub fn count(&self, rule: Rule) -> u64 {
+        self.summary.count(rule)
     }
+}
+
+/// The printer observes the records instead.
+struct NoSink;
+
+impl RecordSink for NoSink {
+    fn message(&mut self, _: &Message<'_>) {}
+    fn record(&mut self, _: &Message<'_>, _: &FlowRecord, _: Fields<'_>) {}
 }

@@ -1,16 +1,17 @@
-//! The page that is written on: lines of one width of margin, an offset, and an indented text.
+//! Lines of text: a margin, an octet offset, and an indented text.
 //!
 //! ```text
 //!      64    Record 1: 10.0.0.1:1234 → 10.0.0.2:80 TCP
 //! !    80      flowEndMilliseconds  2023-11-14 22:13:19.000
 //! ```
 //!
-//! The margin of a problem is `!` where a rule is broken, `~` where it is only worth knowing.
+//! The margin of a broken rule is `!`, or `~` if it is advice.
 
 use std::fmt::Arguments;
 use std::io::Write as _;
 
-/// Octets of text that one datagram may become. Records of one octet each would else fill the memory.
+/// Maximum number of octets of text for one datagram. Records of one octet each would otherwise
+/// fill the memory.
 const MAX_TEXT: usize = 8 << 20;
 
 /// Text of one datagram.
@@ -52,7 +53,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// A line whose text `write` appends behind `name`, which is padded to `width`.
+    /// A line of `name`, padded to `width`, and what `write` appends.
     pub(super) fn field(
         &mut self,
         offset: usize,
@@ -72,7 +73,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Says once that there is more than is shown.
+    /// Whether there is room. Writes a note the first time that there is none.
     fn has_room(&mut self) -> bool {
         if !self.is_full && self.out.len() >= self.end {
             self.is_full = true;

@@ -1,33 +1,35 @@
-//! The last page: what there was from whom, and what was wrong, by problem and by exporter.
+//! The summary: what each exporter sent, and which rules it broke.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use super::problem::Problem;
+use crate::collector::{DomainReport, MessageTally};
+use crate::record::Sampling;
+use crate::rule::Rule;
 
-/// Exporters that are told apart; what more of them send is added up in one line.
+/// Maximum number of exporters with a line of their own. The others are added up in one line.
 const MAX_EXPORTERS: usize = 4096;
 
-/// One Observation Domain of an exporter; `None` for those for which there was no room.
+/// One Observation Domain of an exporter; `None` for those without a line of their own.
 pub(super) type Source = Option<(IpAddr, u32, u16)>;
 
-/// What came from a [`Source`].
+/// Totals of a [`Source`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) messages: u64,
-    pub(super) octets: u64,
-    pub(super) templates: u64,
-    pub(super) records: u64,
-    pub(super) options_records: u64,
-    pub(super) problems: u64,
+struct SourceTotals {
+    messages: u64,
+    octets: u64,
+    templates: u64,
+    records: u64,
+    options_records: u64,
+    broken_rules: u64,
 }
 
-/// A problem of an exporter.
+/// A rule that an exporter broke.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct BrokenRule {
     count: u64,
-    /// The datagram that showed it first.
+    /// Number of the first datagram that broke it.
     first: u64,
     version: u16,
 }
@@ -35,48 +37,61 @@ struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     datagrams: u64,
-    sources: BTreeMap<Source, Tally>,
-    problems: BTreeMap<(Problem, Option<IpAddr>), Seen>,
+    sources: BTreeMap<Source, SourceTotals>,
+    broken_rules: BTreeMap<(Rule, Option<IpAddr>), BrokenRule>,
 }
 
 impl Summary {
-    pub(super) const fn datagram(&mut self) {
+    pub(super) const fn add_datagram(&mut self) {
         self.datagrams += 1;
     }
 
-    /// Where to count what comes from here.
+    /// The line of an Observation Domain.
     pub(super) fn source(&self, exporter: SocketAddr, domain: u32, version: u16) -> Source {
         let source = Some((exporter.ip(), domain, version));
-        if self.sources.len() < MAX_EXPORTERS || self.sources.contains_key(&source) {
-            source
-        } else {
-            None
-        }
+        let has_line = self.sources.len() < MAX_EXPORTERS || self.sources.contains_key(&source);
+        source.filter(|_| has_line)
     }
 
-    pub(super) fn tally(&mut self, source: Source) -> &mut Tally {
-        self.sources.entry(source).or_default()
+    /// Adds a Message.
+    pub(super) fn add_message(&mut self, source: Source, octets: u32, tally: &MessageTally) {
+        let totals = self.sources.entry(source).or_default();
+        totals.messages += 1;
+        totals.octets += u64::from(octets);
+        totals.records += u64::from(tally.records);
+        totals.options_records += u64::from(tally.options_records);
+        totals.templates += u64::from(tally.templates);
     }
 
-    pub(super) fn problem(&mut self, source: Source, problem: Problem, version: u16, number: u64) {
-        self.tally(source).problems += 1;
-        let key = (problem, source.map(|(exporter, _, _)| exporter));
-        let seen = self.problems.entry(key).or_insert(Seen {
+    /// Adds a broken rule.
+    pub(super) fn add(&mut self, source: Source, rule: Rule, version: u16, datagram: u64) {
+        self.sources.entry(source).or_default().broken_rules += 1;
+        let key = (rule, source.map(|(exporter, _, _)| exporter));
+        let broken = self.broken_rules.entry(key).or_insert(BrokenRule {
             count: 0,
-            first: number,
+            first: datagram,
             version,
         });
-        seen.count += 1;
+        broken.count += 1;
     }
 
-    /// How often a problem was seen, from all exporters.
-    pub(super) fn count(&self, problem: Problem) -> u64 {
-        let of = self.problems.iter().filter(|((p, _), _)| *p == problem);
-        of.map(|(_, seen)| seen.count).sum()
+    /// Number of times that a rule was broken, by all exporters.
+    pub(super) fn count(&self, rule: Rule) -> u64 {
+        let exporters = (rule, None)..;
+        let of_rule = self
+            .broken_rules
+            .range(exporters)
+            .take_while(|((other, _), _)| *other == rule);
+        of_rule.map(|(_, broken)| broken.count).sum()
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let sum = |of: fn(&Tally) -> u64| self.sources.values().map(of).sum::<u64>();
+    /// Writes the summary. `domains`: reports of the Observation Domains.
+    pub(super) fn write<'a>(
+        &self,
+        domains: impl Iterator<Item = DomainReport<'a>>,
+        out: &mut Vec<u8>,
+    ) {
+        let sum = |of: fn(&SourceTotals) -> u64| self.sources.values().map(of).sum::<u64>();
         drop(writeln!(
             out,
             "Summary: {} datagrams, {} Messages, {} templates, {} records, {} options records",
@@ -101,7 +116,7 @@ impl Summary {
                 "PROBLEMS"
             ));
         }
-        for (source, tally) in &self.sources {
+        for (source, totals) in &self.sources {
             let (exporter, version, domain) = match source {
                 Some((exporter, domain, version)) => (
                     address(*exporter),
@@ -113,16 +128,17 @@ impl Summary {
             drop(writeln!(
                 out,
                 "  {exporter:<39}  {version:<7}  {domain:>10}  {:>9}  {:>9}  {:>9}  {:>8}  {:>12}  {:>8}",
-                tally.messages,
-                tally.templates,
-                tally.records,
-                tally.options_records,
-                tally.octets,
-                tally.problems,
+                totals.messages,
+                totals.templates,
+                totals.records,
+                totals.options_records,
+                totals.octets,
+                totals.broken_rules,
             ));
         }
-        if self.problems.is_empty() {
-            out.extend_from_slice(b"\n  Nothing is wrong with them.\n");
+        write_sampling(domains, out);
+        if self.broken_rules.is_empty() {
+            out.extend_from_slice(b"\n  No problem found.\n");
             return;
         }
         drop(writeln!(
@@ -130,33 +146,76 @@ impl Summary {
             "\n  {:<18}  {:>8}  {:>8}  {:<39}  RULE",
             "PROBLEM", "COUNT", "FIRST IN", "EXPORTER"
         ));
-        // Broken rules first, then what is only worth knowing.
+        // Requirements first, then advice.
         for errors in [true, false] {
-            for ((problem, exporter), seen) in self
-                .problems
+            for ((rule, exporter), broken) in self
+                .broken_rules
                 .iter()
-                .filter(|((problem, _), _)| problem.is_error() == errors)
+                .filter(|((rule, _), _)| rule.is_error() == errors)
             {
-                let mark = mark(*problem);
-                let rule = problem.rule(seen.version);
+                let mark = mark(*rule);
+                let requirement = rule.requirement(broken.version);
                 drop(writeln!(
                     out,
                     "{mark} {:<18}  {:>8}  {:>8}  {:<39}  {}: {}",
-                    problem.as_str(),
-                    seen.count,
-                    format!("#{}", seen.first),
+                    rule.as_str(),
+                    broken.count,
+                    format!("#{}", broken.first),
                     exporter.map_or_else(|| "others".to_owned(), address),
-                    rule.reference,
-                    rule.asks,
+                    requirement.reference,
+                    requirement.text,
                 ));
             }
         }
-        out.extend_from_slice(b"\n  ! breaks a rule of the protocol   ~ is worth knowing\n");
+        out.extend_from_slice(b"\n  ! breaks the protocol   ~ worth knowing\n");
     }
 }
 
-pub(super) const fn mark(problem: Problem) -> char {
-    if problem.is_error() { '!' } else { '~' }
+/// Writes the sampling in force at the end, of each Observation Domain that has any, or whose records
+/// or options data leave it open.
+fn write_sampling<'a>(domains: impl Iterator<Item = DomainReport<'a>>, out: &mut Vec<u8>) {
+    let mut lines: Vec<_> = domains
+        .filter(|domain| {
+            domain.sampling != Sampling::NONE
+                || domain.records_of_unknown_sampling > 0
+                || domain.announcements_ignored > 0
+        })
+        .map(|domain| (domain.exporter, domain.observation_domain_id, domain))
+        .collect();
+    lines.sort_by_key(|(exporter, domain, report)| (*exporter, *domain, report.version));
+    lines.truncate(MAX_EXPORTERS);
+    if lines.is_empty() {
+        return;
+    }
+    drop(writeln!(
+        out,
+        "\n  {:<39}  {:<7}  {:>10}  {:>20}  {:>15}  {:>15}",
+        "EXPORTER", "VERSION", "DOMAIN", "SAMPLED", "UNKNOWN RECORDS", "UNKNOWN OPTIONS"
+    ));
+    for (exporter, domain, report) in lines {
+        drop(writeln!(
+            out,
+            "  {:<39}  {:<7}  {domain:>10}  {:>20}  {:>15}  {:>15}",
+            address(exporter.to_ip()),
+            version_name(report.version.number()),
+            sampling(report.sampling),
+            report.records_of_unknown_sampling,
+            report.announcements_ignored,
+        ));
+    }
+}
+
+/// `1 in 100`.
+pub(super) fn sampling(sampling: Sampling) -> String {
+    let Sampling { interval, space } = sampling;
+    match space {
+        0 => "all".to_owned(),
+        _ => format!("{interval} in {}", u64::from(interval) + u64::from(space)),
+    }
+}
+
+pub(super) const fn mark(rule: Rule) -> char {
+    if rule.is_error() { '!' } else { '~' }
 }
 
 pub(super) fn address(exporter: IpAddr) -> String {

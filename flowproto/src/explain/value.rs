@@ -1,15 +1,16 @@
-//! Values as people read them: units, names of numbers, times.
+//! Values for reading: units, names of code points, calendar times.
 
 use std::io::Write as _;
 
 use crate::element::{DataType, Element};
-use crate::json::{self, ntp_to_unix, unsigned};
+use crate::json;
 use crate::record::FlowEndReason;
+use crate::value::{ntp_to_unix, trim_zeros, unsigned};
 
-/// The longest octets and strings that are shown whole.
+/// Maximum number of octets that are shown of a value.
 const SHOWN_OCTETS: usize = 64;
 
-/// Appends a value with its unit or its meaning. Always on one line.
+/// Appends a value with its unit or the name of its code point, on one line.
 pub(super) fn write(element: Option<&Element>, value: &[u8], out: &mut Vec<u8>) {
     let Some(element) = element else {
         return octets(value, out);
@@ -34,7 +35,7 @@ pub(super) fn write(element: Option<&Element>, value: &[u8], out: &mut Vec<u8>) 
             );
         }
         (DataType::Ipv4Address | DataType::Ipv6Address | DataType::MacAddress, _) => {
-            // JSON has addresses in quotes; here they stand by themselves.
+            // JSON has addresses in quotes.
             let mut quoted = Vec::with_capacity(48);
             json::write_value(Some(element.data_type), value, &mut quoted);
             out.extend(quoted.into_iter().filter(|octet| *octet != b'"'));
@@ -56,7 +57,7 @@ fn unit(element: &Element, out: &mut Vec<u8>) {
     }
 }
 
-/// A number of the IANA registry, with the name that a code point has.
+/// A number of an IANA element, with the name of its code point.
 fn iana_number(element: &Element, number: u64, octets: usize, out: &mut Vec<u8>) {
     match element.id {
         6 => {
@@ -125,7 +126,7 @@ fn meaning(id: u16, number: u64) -> Option<&'static str> {
     })
 }
 
-/// The name of an IP protocol, of those that flows are made of.
+/// The name of an IP protocol that is common in flows.
 pub(super) fn protocol(number: u64) -> Option<&'static str> {
     Some(match number {
         1 => "ICMP",
@@ -146,11 +147,10 @@ pub(super) fn protocol(number: u64) -> Option<&'static str> {
     })
 }
 
-/// A string in quotes; what is no text in it is escaped.
+/// A string in quotes, with escapes for control characters.
 fn text(value: &[u8], out: &mut Vec<u8>) {
-    // NetFlow v9 pads strings of fixed length with zeros.
-    let end = value.iter().rposition(|o| *o != 0).map_or(0, |at| at + 1);
-    let shown = value.get(..end.min(SHOWN_OCTETS * 4)).unwrap_or_default();
+    let text = trim_zeros(value);
+    let shown = text.get(..SHOWN_OCTETS * 4).unwrap_or(text);
     out.push(b'"');
     for letter in String::from_utf8_lossy(shown).chars() {
         if letter.is_control() || letter == '"' || letter == '\\' {
@@ -160,7 +160,7 @@ fn text(value: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.push(b'"');
-    if shown.len() < end {
+    if shown.len() < text.len() {
         drop(write!(out, " … {} octets in all", value.len()));
     }
 }
@@ -180,7 +180,7 @@ pub(super) fn octets(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Milliseconds since the epoch as date and time (UTC), with so many digits behind the second.
+/// Appends milliseconds since the epoch as date and time (UTC). `digits`: those of the fraction.
 pub(super) fn time(milliseconds: u64, digits: usize, out: &mut Vec<u8>) {
     fine_time(milliseconds, 1000, digits, out);
 }
@@ -202,8 +202,8 @@ fn fine_time(ticks: u64, per_second: u64, digits: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Days since 1970-01-01 as year, month and day of the Gregorian calendar. Counted in eras of 400 years
-/// that begin in March, so that the leap day is the last of its year.
+/// Days since 1970-01-01 as year, month and day of the Gregorian calendar. Counted in eras of 400
+/// years that begin in March, so that the leap day is the last of its year.
 const fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

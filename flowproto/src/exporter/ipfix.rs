@@ -1,9 +1,9 @@
 //! IPFIX (RFC 7011).
 //!
-//! A record is sent under the template that has just its fields. A template goes out before the first
-//! record that needs it. Over UDP, templates in use and the options data go out again while the session lasts,
-//! since UDP may lose them; on a reliable transport templates go out once, and are withdrawn when no record has
-//! needed them for long.
+//! A record is sent with the template of its own fields. A template is sent before the first record
+//! that needs it. Over UDP, templates in use and options data are repeated, because UDP can lose
+//! them. On a reliable transport templates are sent once, and withdrawn when they have been unused
+//! for long.
 
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{Options, reverse_elements, tunnel_elements};
@@ -23,9 +23,9 @@ pub struct Session {
     templates: Box<[TemplateState]>,
     refreshed: Option<u64>,
     messages_at_refresh: u64,
-    /// The interface table was sent as it is now.
+    /// The current interface table was sent.
     interfaces_sent: bool,
-    /// Sent since the templates went out.
+    /// Descriptions sent since the last refresh.
     described: Described,
 }
 
@@ -33,23 +33,23 @@ pub struct Session {
 struct TemplateState {
     /// Octets of a record; 0 while its template is not announced.
     record_octets: usize,
-    /// A record of it was added since the last look.
+    /// A record of it was added since the last check.
     used: bool,
-    /// When that was seen last, milliseconds since the epoch.
+    /// Time of the last check that found it used, milliseconds since the epoch.
     used_at: u64,
 }
 
-/// RFC 5610 records that are out.
+/// Type records (RFC 5610) that were sent.
 #[derive(Clone, Copy, Debug, Default)]
 struct Described {
-    /// Options templates too.
+    /// Options Templates.
     templates: bool,
     tunnels: bool,
     reverse: bool,
 }
 
 impl Session {
-    /// A session that has sent nothing.
+    /// Creates a session that has sent nothing.
     #[must_use]
     pub fn new(settings: ExportSettings) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl Session {
 
     #[inline]
     fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
-        // A clock that was set back must not put the refresh off until it is where it was.
+        // A clock that is set back must not delay the refresh.
         let messages = self
             .message
             .sent()
@@ -152,24 +152,24 @@ impl Session {
         let first = self.refreshed.is_none();
         self.refreshed = Some(now);
         self.messages_at_refresh = self.message.sent().0;
-        let anew = first || !self.settings.reliable;
-        if anew {
+        let with_template = first || !self.settings.reliable;
+        if with_template {
             self.described = Described::default();
         }
         let mut options = Options {
             message: &mut self.message,
             now,
             send,
-            with_template: anew,
+            with_template,
         };
         options.announcement(&self.settings);
         if self.facts.sampling != Sampling::NONE {
             options.sampling(self.facts.sampling);
         }
-        self.statistics(anew, now, send);
-        if anew {
+        self.statistics(with_template, now, send);
+        if with_template {
             self.interfaces(now, send);
-            // Plain records of both families are announced from the start.
+            // Templates of plain records are sent from the start.
             for shape in (0..=u8::MAX).map(Shape) {
                 let plain = shape.0 == 0 || shape.0 == Shape::IPV6;
                 let state = self.templates.get(usize::from(shape.0));
@@ -180,7 +180,8 @@ impl Session {
         }
     }
 
-    /// Sends the template of a shape, and what there is to say of it. Octets of its records.
+    /// Sends the template of a shape, with the types of its elements. Returns the octets of a
+    /// record.
     #[cold]
     fn announce(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) -> usize {
         self.message
@@ -241,7 +242,7 @@ impl Session {
         }
     }
 
-    /// Withdraws templates that no record has needed for long (RFC 7011 §8.1).
+    /// Withdraws templates that have been unused for long (RFC 7011 §8.1).
     fn withdraw_idle(&mut self, now: u64, send: &mut Send<'_>) {
         for shape in (0..=u8::MAX).map(Shape) {
             let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {

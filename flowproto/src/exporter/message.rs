@@ -1,8 +1,9 @@
-//! An IPFIX Message in the making (RFC 7011 §3.1, §3.3): header, Sets with their lengths, the sequence number.
+//! Writer of IPFIX Messages (RFC 7011 §3.1, §3.3): header, Sets with their lengths, sequence
+//! number.
 
 use super::{OutgoingMessage, Send, Weight, count, message_octets, patch, put};
+use crate::field::FieldSpecifier;
 use crate::record::FlowRecord;
-use crate::template::FieldSpecifier;
 
 const MESSAGE_HEADER: usize = 16;
 const SET_HEADER: usize = 4;
@@ -11,27 +12,26 @@ pub const TEMPLATE_SET: u16 = 2;
 /// Set ID of Options Template Sets.
 pub const OPTIONS_TEMPLATE_SET: u16 = 3;
 
-/// The Message being filled.
+/// The current Message.
 #[derive(Debug)]
 pub struct MessageWriter {
     observation_domain_id: u32,
     max_octets: usize,
-    /// Header included, which is written when the Message is sent.
+    /// With room for the header, which is written when the Message is sent.
     octets: Vec<u8>,
-    /// The Set being filled: its number and where it starts.
+    /// The current Set: its ID and offset.
     set: Option<(u16, usize)>,
     weight: Weight,
-    /// Data Records in the Message, options records too: what the sequence number counts.
+    /// Data Records in the Message, options records included: what the sequence number counts.
     data_records: u32,
     /// Data Records sent in all Messages before this one, modulo 2^32 (RFC 7011 §3.1).
     sequence: u32,
-    /// Messages sent, and their octets.
     messages_sent: u64,
     octets_sent: u64,
 }
 
 impl MessageWriter {
-    /// An empty Message of at most `max_octets`.
+    /// Creates an empty Message of at most `max_octets`.
     #[must_use]
     pub fn new(observation_domain_id: u32, max_octets: usize) -> Self {
         let max_octets = message_octets(max_octets);
@@ -50,19 +50,19 @@ impl MessageWriter {
         }
     }
 
-    /// Octets of a Message at the most, from the next record on.
+    /// Sets the maximum length of a Message, octets, from the next record on.
     pub fn limit(&mut self, max_octets: usize) {
         self.max_octets = message_octets(max_octets);
     }
 
-    /// Messages sent, and their octets.
+    /// Number of Messages sent, and their octets.
     #[must_use]
     pub const fn sent(&self) -> (u64, u64) {
         (self.messages_sent, self.octets_sent)
     }
 
-    /// Makes room for `octets` in a Set of this number, sending the Message first if it is full, and hands out
-    /// the Message to append them.
+    /// Makes room for `octets` in a Set with this ID, and returns the buffer to append them to.
+    /// Sends the Message first if it is full.
     pub fn open(
         &mut self,
         set: u16,
@@ -89,19 +89,19 @@ impl MessageWriter {
         &mut self.octets
     }
 
-    /// What was appended was the Data Record of a flow.
+    /// Counts an appended Data Record of a flow.
     #[inline]
     pub const fn count_record(&mut self, record: &FlowRecord) {
         self.weight.add(record);
         self.data_records = self.data_records.saturating_add(1);
     }
 
-    /// What was appended was a record of options data.
+    /// Counts an appended record of options data.
     pub const fn count_options_record(&mut self) {
         self.data_records = self.data_records.saturating_add(1);
     }
 
-    /// Sends the Message, if there is anything in it.
+    /// Sends the Message unless it is empty.
     pub fn send(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
         if self.octets.len() <= MESSAGE_HEADER {
             return;
@@ -130,7 +130,7 @@ impl MessageWriter {
         self.data_records = 0;
     }
 
-    /// Ends the Set being filled: its length goes into its header.
+    /// Ends the current Set: writes its length.
     fn close_set(&mut self) {
         let Some((_, start)) = self.set.take() else {
             return;
@@ -175,10 +175,10 @@ impl MessageWriter {
         fields.for_each(|field| write_specifier(out, field));
     }
 
-    /// Appends the withdrawal of one template, or of all templates of a kind by the number of its Set (RFC 7011
-    /// §8.1).
+    /// Appends the withdrawal of one template, or of all templates of a kind by the ID of its Set
+    /// (RFC 7011 §8.1).
     pub fn withdrawal(&mut self, set: u16, id: u16, now_milliseconds: u64, send: &mut Send<'_>) {
-        // Withdrawals stand in a Set of their own.
+        // Withdrawals have a Set of their own.
         self.close_set();
         let out = self.open(set, 4, now_milliseconds, send);
         put(out, id.to_be_bytes());
@@ -200,7 +200,7 @@ fn write_specifier(out: &mut Vec<u8>, field: FieldSpecifier) {
     }
 }
 
-/// Appends a value of variable length, 254 octets at the most (RFC 7011 §7).
+/// Appends a value of variable length, cut at 254 octets (RFC 7011 §7).
 pub fn write_text(out: &mut Vec<u8>, text: &str) {
     let text = super::prefix(text, 254);
     put(out, [u8::try_from(text.len()).unwrap_or_default()]);

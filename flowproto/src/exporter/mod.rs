@@ -1,11 +1,12 @@
 //! The Exporting Process: flow records → Messages for one target.
 //!
-//! * [`ExportSession`]: the Transport Session, in one of the versions of the protocol:
-//!   [`ipfix`] (RFC 7011), [`netflow9`] (RFC 3954), [`netflow5`];
-//! * [`message`]: how an IPFIX Message is put together, for who writes records of other shapes;
-//! * [`options`]: what IPFIX options data say of the exporter.
+//! * [`ExportSession`]: the Transport Session, in one of the protocol versions: [`ipfix`] (RFC
+//!   7011), [`netflow9`] (RFC 3954), [`netflow5`];
+//! * [`message`]: the writer of IPFIX Messages, also for records of other layouts;
+//! * [`options`]: options data of IPFIX.
 //!
-//! Nothing here sends: finished Messages go to a function, and time comes in as an argument.
+//! Nothing here opens a socket: finished Messages are passed to a function, and time is an
+//! argument.
 
 pub mod ipfix;
 pub mod message;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::record::{FlowRecord, Sampling};
 
-/// Version of the protocol that a session speaks.
+/// Protocol version of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     /// IPFIX, RFC 7011.
@@ -34,28 +35,29 @@ pub enum Version {
     Netflow5,
 }
 
-/// Who exports, and how.
+/// Settings of an [`ExportSession`].
 #[derive(Clone, Debug)]
 pub struct ExportSettings {
-    /// The version of the protocol.
+    /// Protocol version.
     pub version: Version,
-    /// Observation Domain ID of every Message (Source ID in v9; its lower 16 bits are the engine of v5).
+    /// Observation Domain ID of every Message (Source ID in v9; its lower 16 bits are the engine of
+    /// v5).
     pub observation_domain_id: u32,
-    /// 300 `observationDomainName`: the node's name, announced in an options record. At most 254 octets
-    /// are sent.
+    /// 300 `observationDomainName`: the node's name, sent in an options record, cut at 254 octets.
     pub observation_domain_name: String,
-    /// 130/131: address of the exporter, announced beside the name; may be unspecified.
+    /// 130/131: address of the exporter, sent with the name; unspecified to leave it out.
     pub exporter_address: Address,
-    /// Octets of a Message at the most, ≥ 512 (RFC 7011 §10.3.3).
+    /// Maximum length of a Message, octets, ≥ 512 (RFC 7011 §10.3.3).
     pub max_message_octets: usize,
-    /// The transport loses nothing (TCP, TLS, files): templates go out once, and are withdrawn when they are
-    /// out of use (RFC 7011 §8.1). Options data go out again all the same.
+    /// Whether the transport is reliable (TCP, TLS, files). If so, templates are sent once, and
+    /// withdrawn when they are out of use (RFC 7011 §8.1). Options data are repeated in either
+    /// case.
     pub reliable: bool,
-    /// Templates and options data go out again after so many milliseconds …
+    /// Interval at which templates and options data are repeated, milliseconds.
     pub template_refresh_milliseconds: u64,
-    /// … or after so many Messages, whichever is first.
+    /// Number of Messages after which they are repeated, if the interval has not passed before.
     pub template_refresh_messages: u32,
-    /// On a reliable transport, a template that no record needed for so long is withdrawn, milliseconds.
+    /// Reliable transports: time after which an unused template is withdrawn, milliseconds.
     pub template_idle_milliseconds: u64,
 }
 
@@ -75,12 +77,13 @@ impl Default for ExportSettings {
     }
 }
 
-/// What a Message tells of, for who has to account for it.
+/// Counts of what a Message carries, for loss accounting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weight {
-    /// Flow records (options data excluded). One that was split counts with its last part.
+    /// Flow records (options data excluded). A split record counts with its last part.
     pub records: u64,
-    /// Data Records beyond the first for one flow record: parts of a split, the way back of a biflow.
+    /// Data Records beyond the first of one flow record: parts of a split, the reverse direction of
+    /// a biflow.
     pub split: u64,
     /// Packets in those records.
     pub packets: u64,
@@ -103,33 +106,33 @@ impl Weight {
     }
 }
 
-/// A finished Message, to be sent as one datagram, or in a stream.
+/// A finished Message, to be sent as one datagram or in a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct OutgoingMessage<'a> {
-    /// The octets.
+    /// Octets on the wire.
     pub octets: &'a [u8],
-    /// What is in it.
+    /// Its content.
     pub weight: Weight,
 }
 
-/// Where finished Messages go.
+/// Receives finished Messages.
 pub type Send<'a> = dyn FnMut(OutgoingMessage<'_>) + 'a;
 
-/// Why the version of the protocol has no place for a record.
+/// Reason why a protocol version cannot carry a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotCarried {
+pub enum Unsupported {
     /// NetFlow v5 has no IPv6 addresses.
     Ipv6,
 }
 
-/// What options data tell of the Metering and the Exporting Process.
+/// Content of options data about the Metering and the Exporting Process.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Packets selected of all (RFC 5477).
+    /// Packet sampling (RFC 5477).
     pub sampling: Sampling,
-    /// Interfaces with their names.
+    /// The interface table.
     pub interfaces: Arc<[InterfaceName]>,
-    /// Counts since the processes began.
+    /// Counts since the start of the processes.
     pub statistics: Statistics,
 }
 
@@ -144,8 +147,8 @@ pub struct InterfaceName {
     pub description: String,
 }
 
-/// Counts of a Metering Process and of what its Exporting Process could not send to this target (RFC 7011
-/// §4.1–4.3). What was sent the session counts itself.
+/// Counts of a Metering Process, and of what its Exporting Process could not send to this target
+/// (RFC 7011 §4.1–4.3). The session itself counts what was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// 163 `observedFlowTotalCount`: flow records made.
@@ -162,7 +165,8 @@ pub struct Statistics {
     pub not_sent_octets: u64,
 }
 
-/// The Transport Session to one target: its templates, sequence number and the Message being filled.
+/// The Transport Session to one target: its templates, sequence number and the Message being
+/// filled.
 #[derive(Debug)]
 pub struct ExportSession(Kind);
 
@@ -174,7 +178,7 @@ enum Kind {
 }
 
 impl ExportSession {
-    /// A session that has sent nothing.
+    /// Creates a session that has sent nothing.
     #[must_use]
     pub fn new(settings: ExportSettings) -> Self {
         Self(match settings.version {
@@ -184,18 +188,18 @@ impl ExportSession {
         })
     }
 
-    /// Appends a record to the Message being filled. Messages that become full, and templates when they
-    /// are due, go to `send`. `now_milliseconds` since the epoch becomes the export time.
+    /// Appends a record to the current Message. Full Messages, and templates when they are due, are
+    /// passed to `send`. `now_milliseconds` since the epoch becomes the export time.
     ///
     /// # Errors
-    /// The version has no place for such a record; it is in no Message.
+    /// The protocol version cannot carry the record.
     #[inline]
     pub fn add(
         &mut self,
         record: &FlowRecord,
         now_milliseconds: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         match &mut self.0 {
             Kind::Ipfix(session) => session.add(record, now_milliseconds, send),
             Kind::Netflow9(session) => session.add(record, now_milliseconds, send),
@@ -204,8 +208,8 @@ impl ExportSession {
         Ok(())
     }
 
-    /// Sends what is in the Message being filled, and templates and options data if they are due (also
-    /// without any record). To be called whenever no record is waiting.
+    /// Sends the current Message, and templates and options data if they are due, even without
+    /// records. To be called when no record is waiting.
     pub fn flush(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
         match &mut self.0 {
             Kind::Ipfix(session) => session.flush(now_milliseconds, send),
@@ -214,8 +218,8 @@ impl ExportSession {
         }
     }
 
-    /// Sends what is left. On a reliable transport, the last counts are told and all templates are withdrawn (RFC 7011 §8.1); over UDP
-    /// that must not be.
+    /// Sends the current Message. On a reliable transport, also sends the final counts, and
+    /// withdraws all templates (RFC 7011 §8.1), which is forbidden over UDP.
     pub fn close(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
         match &mut self.0 {
             Kind::Ipfix(session) => session.close(now_milliseconds, send),
@@ -223,7 +227,7 @@ impl ExportSession {
         }
     }
 
-    /// What options data say from the next time on.
+    /// Replaces the content of options data, from the next time on that they are sent.
     pub fn renew(&mut self, facts: Facts) {
         match &mut self.0 {
             Kind::Ipfix(session) => session.renew(facts),
@@ -232,7 +236,7 @@ impl ExportSession {
         }
     }
 
-    /// Templates and options data are due: the receiver may be another one than before.
+    /// Makes templates and options data due, for a receiver that may be a new one.
     pub fn refresh(&mut self) {
         match &mut self.0 {
             Kind::Ipfix(session) => session.refresh_soon(),
@@ -241,7 +245,7 @@ impl ExportSession {
         }
     }
 
-    /// No Message is longer than this from now on: the path changed. Less than 512 is not heeded.
+    /// Sets the maximum length of Messages, after a change of the path MTU. Clamped to ≥ 512.
     pub fn limit_message_octets(&mut self, octets: usize) {
         match &mut self.0 {
             Kind::Ipfix(session) => session.limit_message_octets(octets),
@@ -251,7 +255,8 @@ impl ExportSession {
     }
 }
 
-/// RFC 7011 §10.3.3 asks for 512 octets where the path is unknown; below that templates do not fit.
+/// Minimum of the maximum length. RFC 7011 §10.3.3 requires 512 octets for unknown paths; templates
+/// do not fit into less.
 const MINIMUM_MESSAGE: usize = 512;
 
 fn message_octets(octets: usize) -> usize {
@@ -270,7 +275,7 @@ fn patch<const N: usize>(message: &mut [u8], at: usize, octets: [u8; N]) {
     }
 }
 
-/// A length or count; a Message is shorter than 65,536 octets, so it fits.
+/// A length or count in 16 bits. A Message is shorter than 65,536 octets.
 fn count(value: usize) -> u16 {
     u16::try_from(value).unwrap_or(u16::MAX)
 }

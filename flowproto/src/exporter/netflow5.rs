@@ -1,12 +1,12 @@
 //! NetFlow version 5: one fixed record for IPv4, counts of 32 bits.
 //!
-//! A record with more octets or packets than 2^32 − 1 goes out as several, which add up to it. What v5 has no
-//! place for: IPv6 (refused, for the caller to count), VLANs, tunnels, translation, who began and connections
-//! (left out). Interface numbers beyond 65,535 are sent as 0, "unknown".
+//! A record of more than 2^32 − 1 octets or packets is sent as several records that add up to it.
+//! IPv6 is refused, and counted by the caller. VLANs, tunnels, translation, initiator and
+//! connections are left out. Interface numbers beyond 65,535 are sent as 0, "unknown".
 
 use super::uptime::Uptime;
 use super::{
-    ExportSettings, Facts, NotCarried, OutgoingMessage, Send, Weight, message_octets, patch, put,
+    ExportSettings, Facts, OutgoingMessage, Send, Unsupported, Weight, message_octets, patch, put,
 };
 use crate::record::FlowRecord;
 
@@ -14,9 +14,9 @@ const HEADER: usize = 24;
 const RECORD: usize = 48;
 const MAX_RECORDS: usize = 30;
 const ICMP: u8 = 1;
-/// The upper two bits of the sampling field: one packet of so many, by count.
+/// Upper two bits of the sampling field: one packet of N, by count.
 const SYSTEMATIC: u16 = 1 << 14;
-/// What the other bits can say.
+/// Maximum sampling interval, in the other bits.
 pub const MAX_SAMPLING_INTERVAL: u32 = (1 << 14) - 1;
 
 /// A session of NetFlow v5.
@@ -34,7 +34,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has sent nothing.
+    /// Creates a session that has sent nothing.
     #[must_use]
     pub fn new(settings: &ExportSettings) -> Self {
         let [_, _, engine_type, engine_id] = settings.observation_domain_id.to_be_bytes();
@@ -52,19 +52,19 @@ impl Session {
         }
     }
 
-    /// See [`super::ExportSession::add`]. A biflow goes out as two records.
+    /// See [`super::ExportSession::add`]. A biflow is sent as two records.
     ///
     /// # Errors
-    /// The record is of IPv6.
+    /// The record has IPv6 addresses.
     #[inline]
     pub fn add(
         &mut self,
         record: &FlowRecord,
         now: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         if !record.key.source_address.is_ipv4() || !record.key.destination_address.is_ipv4() {
-            return Err(NotCarried::Ipv6);
+            return Err(Unsupported::Ipv6);
         }
         let mut parts = 0_u64;
         if record.is_biflow() {
@@ -79,7 +79,7 @@ impl Session {
         Ok(())
     }
 
-    /// Appends a record in as many parts as it needs; how many those are.
+    /// Appends a record in as many parts as it needs, and returns their number.
     fn add_uniflow(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) -> u64 {
         let most = u64::from(u32::MAX);
         let parts = record
@@ -124,7 +124,7 @@ impl Session {
         put(out, octets.to_be_bytes());
         put(out, span.first.to_be_bytes());
         put(out, span.last.to_be_bytes());
-        // Where there are no ports, ICMP has its type and code in the second.
+        // ICMP has type and code in the destination port.
         let destination_port = if key.protocol_identifier == ICMP {
             record.icmp_type_code
         } else {
@@ -223,7 +223,7 @@ fn next_hop(record: &FlowRecord) -> u32 {
     }
 }
 
-/// RFC 6793: AS_TRANS stands for a number that does not fit.
+/// AS_TRANS replaces an AS number of more than 16 bits (RFC 6793).
 fn as_number(number: u32) -> u16 {
     u16::try_from(number).unwrap_or(23_456)
 }

@@ -1,10 +1,10 @@
 //! NetFlow version 9 (RFC 3954).
 //!
-//! The field types are those of the RFC and of Cisco's first extensions, since v9 has no enterprise numbers and
-//! tools know no others there: what only IPFIX can say (tunnels, connections, who began) is left out. Flows are
-//! told in milliseconds of uptime (22, 21), which every v9 tool reads: goflow2 knows nothing else, while
-//! nfcapd, nfacctd and tshark would take 152/153 too. The header has whole seconds; they are rounded
-//! up and the uptime with them, so that times come out exact and no flow ends after its packet.
+//! The field types are those of the RFC and of Cisco's first extensions: v9 has no enterprise
+//! numbers, and tools know no others. Tunnels, connections and the initiator are left out. Flow
+//! times are milliseconds of uptime (22, 21), which every v9 tool reads: goflow2 reads nothing
+//! else, while nfcapd, nfacctd and tshark read 152/153 too. The header has whole seconds; seconds
+//! and uptime are rounded up together, so that times are exact and no flow ends after its packet.
 
 use super::uptime::Uptime;
 use super::{
@@ -57,13 +57,13 @@ pub struct Session {
     facts: Facts,
     max_octets: usize,
     message: Vec<u8>,
-    /// The FlowSet being filled: its number and where it starts in the packet.
+    /// The current FlowSet: its ID and offset in the packet.
     set: Option<(u16, usize)>,
-    /// Records in the packet, of templates and options data too.
+    /// Records in the packet, those of templates and options data included.
     records: u16,
     weight: Weight,
     uptime: Uptime,
-    /// Packets sent: what the sequence number of v9 counts.
+    /// Packets sent, which is what the sequence number of v9 counts.
     sequence: u32,
     records_sent: u64,
     octets_sent: u64,
@@ -73,7 +73,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has sent nothing.
+    /// Creates a session that has sent nothing.
     #[must_use]
     pub fn new(settings: ExportSettings) -> Self {
         let max_octets = message_octets(settings.max_message_octets);
@@ -97,7 +97,7 @@ impl Session {
         }
     }
 
-    /// See [`super::ExportSession::add`]. A biflow goes out as two records.
+    /// See [`super::ExportSession::add`]. A biflow is sent as two records.
     #[inline]
     pub fn add(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
         if !record.is_biflow() {
@@ -105,19 +105,16 @@ impl Session {
             self.weight.add(record);
             return;
         }
-        let [there, back] = record.directions();
-        self.add_uniflow(&there, now, send);
-        self.add_uniflow(&back, now, send);
+        let [forward, reverse] = record.directions();
+        self.add_uniflow(&forward, now, send);
+        self.add_uniflow(&reverse, now, send);
         self.weight.split = self.weight.split.saturating_add(1);
         self.weight.add(record);
     }
 
     fn add_uniflow(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
-        self.refresh_if_due(now, send);
         let (start, end) = (record.flow_start_milliseconds, record.flow_end_milliseconds);
-        if !self.uptime.fits(start, end, now) && self.uptime.is_used() {
-            self.send(now, send);
-        }
+        let now = self.prepare((start, end), now, send);
         let ipv4 = record.key.is_ipv4();
         let (set, octets) = if ipv4 {
             (FIRST_FLOW_TEMPLATE, RECORD_V4)
@@ -125,10 +122,6 @@ impl Session {
             (FIRST_FLOW_TEMPLATE.saturating_add(1), RECORD_V6)
         };
         self.open(set, octets, now, send);
-        // Behind the opening, which may send a packet of options data, of now.
-        if !self.uptime.fits(start, end, now) {
-            self.uptime.begin(start, end, now);
-        }
         let span = self.uptime.span(start, end, now);
         let (out, key) = (&mut self.message, &record.key);
         if ipv4 {
@@ -166,8 +159,11 @@ impl Session {
 
     /// See [`super::ExportSession::flush`].
     pub fn flush(&mut self, now: u64, send: &mut Send<'_>) {
-        self.refresh_if_due(now, send);
-        if !self.interfaces_sent && !self.facts.interfaces.is_empty() {
+        let has_interfaces = !self.interfaces_sent && !self.facts.interfaces.is_empty();
+        if self.is_refresh_due(now) || has_interfaces {
+            self.prepare((now, now), now, send);
+        }
+        if !self.interfaces_sent {
             self.interfaces(now, send);
         }
         self.send(now, send);
@@ -189,20 +185,36 @@ impl Session {
         self.refreshed = None;
     }
 
-    fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
-        let due = self
-            .refreshed
-            .is_none_or(|last| now.abs_diff(last) >= self.settings.template_refresh_milliseconds)
-            || self.packets_since_refresh >= self.settings.template_refresh_messages;
-        if due {
-            self.refresh(now, send);
+    /// Restarts the uptime if a record of these times needs it, and sends templates if they are due, or
+    /// if the uptime has restarted: collectors forget the templates of an exporter that has restarted
+    /// (RFC 3954 §5.1). Returns the time of packets with the record.
+    fn prepare(&mut self, (start, end): (u64, u64), now: u64, send: &mut Send<'_>) -> u64 {
+        let is_due = self.is_refresh_due(now);
+        let fits = self.uptime.fits(start, end, now);
+        if !fits {
+            if self.uptime.is_used() {
+                self.send(now, send);
+            }
+            self.uptime.begin(start, end, now);
         }
+        let time = Uptime::message_time(start, end, now);
+        if is_due || !fits {
+            self.refreshed = Some(now);
+            self.packets_since_refresh = 0;
+            self.refresh(time, send);
+        }
+        time
+    }
+
+    fn is_refresh_due(&self, now: u64) -> bool {
+        self.packets_since_refresh >= self.settings.template_refresh_messages
+            || self.refreshed.is_none_or(|last| {
+                now.abs_diff(last) >= self.settings.template_refresh_milliseconds
+            })
     }
 
     #[cold]
     fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
-        self.refreshed = Some(now);
-        self.packets_since_refresh = 0;
         for (id, addresses) in [(FIRST_FLOW_TEMPLATE, V4), (FIRST_FLOW_TEMPLATE + 1, V6)] {
             let fields = || addresses.iter().chain(&FLOW);
             let octets = fields().count().saturating_mul(4).saturating_add(4);
@@ -222,7 +234,7 @@ impl Session {
         self.interfaces(now, send);
     }
 
-    /// An options template: `scope` (1 System, 2 Interface) in four octets, and what is said of it.
+    /// An Options Template: `scope` (1 System, 2 Interface) in four octets, then the options.
     fn options_template(
         &mut self,
         id: u16,
@@ -244,7 +256,7 @@ impl Session {
             put(out, length.to_be_bytes());
         }
         self.records = self.records.saturating_add(1);
-        // Some readers take what follows an options template in its FlowSet for padding.
+        // Some readers take what follows an Options Template in its FlowSet for padding.
         self.close();
     }
 
@@ -260,7 +272,7 @@ impl Session {
         self.records = self.records.saturating_add(1);
     }
 
-    /// SAMPLING_INTERVAL and SAMPLING_ALGORITHM (1: one packet of so many, by count).
+    /// SAMPLING_INTERVAL and SAMPLING_ALGORITHM (1: one packet of N, by count).
     fn sampling(&mut self, now: u64, send: &mut Send<'_>) {
         self.options_template(SAMPLING, 1, &[(34, 4), (35, 1)], now, send);
         self.open(SAMPLING, 4 + 4 + 1, now, send);
@@ -293,7 +305,7 @@ impl Session {
         }
     }
 
-    /// Makes room for `octets` in a FlowSet of this number, sending the packet first if it is full.
+    /// Makes room for `octets` in a FlowSet with this ID. Sends the packet first if it is full.
     fn open(&mut self, set: u16, octets: usize, now: u64, send: &mut Send<'_>) {
         let continues = self.set.is_some_and(|(number, _)| number == set);
         let header = if continues { 0 } else { SET_HEADER };
@@ -311,7 +323,7 @@ impl Session {
         }
     }
 
-    /// Ends the FlowSet being filled: padding to four octets, its length.
+    /// Ends the current FlowSet: pads it to four octets, and writes its length.
     fn close(&mut self) {
         let Some((_, start)) = self.set.take() else {
             return;

@@ -1,8 +1,8 @@
-//! Options data of IPFIX: what an exporter says of itself.
+//! Options data of IPFIX.
 //!
 //! | options template | scope | fields |
 //! |---|---|---|
-//! | 256 who exports | 149 | 300 name of the node, 130 or 131 address |
+//! | 256 exporter | 149 | 300 name of the node, 130 or 131 address |
 //! | 520 statistics (RFC 7011 §4.1, §4.2) | 149 | 40, 41, 42 exported; 163 observed; 164, 165 ignored |
 //! | 521 reliability (RFC 7011 §4.3) | 149 | 166, 167, 168 not sent |
 //! | 522 sampling (RFC 5477) | 302 | 304 algorithm (1: systematic, by count), 305 interval, 306 space |
@@ -14,10 +14,10 @@ use super::message::{MessageWriter, write_text};
 use super::shape::{FLOW_KEY_INDICATOR, iana};
 use super::{ExportSettings, Facts, Send, prefix, put};
 use crate::element::{self, REVERSE_ENTERPRISE};
+use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 use crate::record::Sampling;
-use crate::template::{FieldSpecifier, VARIABLE_LENGTH};
 
-/// Options template of the announcement; those of flow records follow it.
+/// Options Template of the announcement. The templates of flow records follow it.
 const ANNOUNCEMENT: u16 = 256;
 const STATISTICS: u16 = 520;
 const RELIABILITY: u16 = 521;
@@ -44,8 +44,8 @@ const INTERFACE_FIELDS: [FieldSpecifier; 3] = [
     iana(82, VARIABLE_LENGTH),
     iana(83, VARIABLE_LENGTH),
 ];
-/// All that RFC 5610 §3.9 lists, though ranges and descriptions are not given: libfixbuf takes notice of type
-/// records that have every one of them, and of no others.
+/// All fields of RFC 5610 §3.9, although ranges and descriptions are empty: libfixbuf ignores type
+/// records that lack any of them.
 const ELEMENT_FIELDS: [FieldSpecifier; 9] = [
     iana(346, 4),
     iana(303, 2),
@@ -59,12 +59,12 @@ const ELEMENT_FIELDS: [FieldSpecifier; 9] = [
 ];
 const FLOW_KEY_FIELDS: [FieldSpecifier; 2] = [iana(145, 2), iana(173, 8)];
 
-/// 302 `selectorId` of the one Selector that there is.
+/// 302 `selectorId` of the only Selector.
 const SELECTOR: u64 = 1;
 /// 304 `selectorAlgorithm`: systematic count-based sampling.
 const SYSTEMATIC_COUNT_BASED: u16 = 1;
 
-/// What an RFC 5610 record says of an enterprise element.
+/// Content of a type record (RFC 5610).
 #[derive(Clone, Copy, Debug)]
 pub struct ElementType<'a> {
     /// 346 `privateEnterpriseNumber`.
@@ -116,7 +116,7 @@ pub fn tunnel_elements() -> impl Iterator<Item = ElementType<'static>> {
     })
 }
 
-/// The enterprise elements of the way back.
+/// The enterprise elements of the reverse direction.
 pub(super) fn reverse_elements() -> impl Iterator<Item = ElementType<'static>> {
     REVERSE_TYPES
         .iter()
@@ -130,15 +130,16 @@ pub(super) fn reverse_elements() -> impl Iterator<Item = ElementType<'static>> {
         })
 }
 
-/// The one writer of options data: everything goes through a Message, at a time, to somebody.
+/// Writes options data.
 pub struct Options<'a, 's> {
     /// The Message.
     pub message: &'a mut MessageWriter,
     /// Milliseconds since the epoch.
     pub now: u64,
-    /// Where full Messages go.
+    /// Receives full Messages.
     pub send: &'a mut Send<'s>,
-    /// The options template goes out before the records: the first time, and over UDP again and again.
+    /// Whether to send the Options Template before the records: the first time, and over UDP every
+    /// time.
     pub with_template: bool,
 }
 
@@ -159,15 +160,15 @@ impl Options<'_, '_> {
         }
     }
 
-    /// Room for one record of so many octets at the most.
+    /// Makes room for one record of at most `octets`.
     fn record(&mut self, id: u16, octets: usize) -> &mut Vec<u8> {
-        // Counted behind the opening, which may send what was there before.
+        // Counted after `open`, which may send the records before it.
         self.message.open(id, octets, self.now, self.send);
         self.message.count_options_record();
         self.message.open(id, 0, self.now, self.send)
     }
 
-    /// Who exports.
+    /// Name and address of the exporter.
     pub fn announcement(&mut self, settings: &ExportSettings) {
         let address = settings.exporter_address;
         let address_field = match (address.is_unspecified(), address.is_ipv4()) {
@@ -193,7 +194,7 @@ impl Options<'_, '_> {
         }
     }
 
-    /// What was metered, exported, and not.
+    /// Counts of the Metering and the Exporting Process.
     pub fn statistics(&mut self, domain: u32, facts: &Facts, exported: (u64, u64, u64)) {
         let statistics = &facts.statistics;
         let (octets, messages, records) = exported;
@@ -222,7 +223,7 @@ impl Options<'_, '_> {
         }
     }
 
-    /// One packet of how many is metered.
+    /// The packet sampling.
     pub fn sampling(&mut self, sampling: Sampling) {
         self.template(SAMPLING, 1, &SAMPLING_FIELDS);
         let out = self.record(SAMPLING, 8 + 2 + 4 + 4);
@@ -236,7 +237,7 @@ impl Options<'_, '_> {
     pub fn interfaces(&mut self, facts: &Facts) {
         self.template(INTERFACES, 1, &INTERFACE_FIELDS);
         for interface in facts.interfaces.iter() {
-            // Together they fit the shortest Message there is, of 512 octets.
+            // Both fit into the shortest Message, of 512 octets.
             let name = prefix(&interface.name, 254);
             let description = prefix(&interface.description, 200);
             let octets = name.len().saturating_add(description.len());
@@ -247,7 +248,7 @@ impl Options<'_, '_> {
         }
     }
 
-    /// What enterprise elements are (RFC 5610).
+    /// Types of enterprise elements (RFC 5610).
     pub fn elements<'e>(&mut self, elements: impl Iterator<Item = ElementType<'e>>) {
         self.template(ELEMENTS, 2, &ELEMENT_FIELDS);
         for element in elements {
@@ -258,14 +259,14 @@ impl Options<'_, '_> {
             put(out, element.id.to_be_bytes());
             put(out, [element.data_type, element.semantics]);
             put(out, element.units.to_be_bytes());
-            // No range, no description.
+            // Empty range and description.
             put(out, [0; 16]);
             write_text(out, name);
             write_text(out, "");
         }
     }
 
-    /// Which fields of these templates are the Flow Key.
+    /// The Flow Key of templates.
     pub fn flow_keys(&mut self, templates: impl Iterator<Item = u16>) {
         self.template(FLOW_KEYS, 1, &FLOW_KEY_FIELDS);
         for template in templates {

@@ -1,14 +1,14 @@
-//! What a flow record has decides its template, so that plain records stay small: IPv4 or IPv6, with or without
-//! interfaces, tunnel, translation and the way back. The order of fields and the writing of them stand here side
-//! by side.
+//! Template layouts. The content of a flow record selects its template, so that plain records stay
+//! small: IPv4 or IPv6, with or without interfaces, tunnel, translation and reverse direction. This
+//! file has both the order of the fields and their writing.
 
 use super::put;
 use crate::address::Address;
 use crate::element::REVERSE_ENTERPRISE;
+use crate::field::FieldSpecifier;
 use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
-use crate::template::FieldSpecifier;
 
-/// Template ID of the shape 0; the others follow.
+/// Template ID of shape 0; the others follow.
 const FIRST_FLOW_TEMPLATE: u16 = 257;
 const VMWARE: u32 = 6876;
 
@@ -38,7 +38,7 @@ const fn reverse(id: u16, length: u16) -> FieldSpecifier {
 
 const KEY_V4: [FieldSpecifier; 2] = [iana(8, 4), iana(12, 4)];
 const KEY_V6: [FieldSpecifier; 2] = [iana(27, 16), iana(28, 16)];
-/// tcpControlBits goes out in one octet: collectors exist that read two as 0.
+/// tcpControlBits has one octet, because collectors exist that read two as 0.
 const FLOW: [FieldSpecifier; 14] = [
     iana(7, 2),
     iana(11, 2),
@@ -65,7 +65,7 @@ const TUNNEL: [FieldSpecifier; 3] = [vmware(895, 1), vmware(896, 2), vmware(897,
 const NAT_V4: [FieldSpecifier; 4] = [iana(225, 4), iana(226, 4), iana(227, 2), iana(228, 2)];
 const NAT_V6: [FieldSpecifier; 4] = [iana(281, 16), iana(282, 16), iana(227, 2), iana(228, 2)];
 
-/// RFC 5103: the way back.
+/// The reverse direction (RFC 5103).
 const REVERSE: [FieldSpecifier; 5] = [
     reverse(1, 8),
     reverse(2, 8),
@@ -77,7 +77,7 @@ const REVERSE: [FieldSpecifier; 5] = [
 /// 173 `flowKeyIndicator` of every template: its first five fields are the Flow Key.
 pub(super) const FLOW_KEY_INDICATOR: u64 = 0b1_1111;
 
-/// What a record has, which is what its template has. The template's number is 257 + the value.
+/// The groups of fields of a record and of its template. The Template ID is 257 + the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape(pub(super) u8);
 
@@ -85,18 +85,18 @@ impl Shape {
     pub(super) const IPV6: u8 = 1;
     const INTERFACES: u8 = 2;
     const TRANSLATED: u8 = 4;
-    /// Tunnelled; the next two bits say how.
+    /// Has a tunnel; the next two bits are its kind.
     pub(super) const TUNNELLED: u8 = 8;
     /// The tunnel has a type in the registry and a key: not IP in IP.
     const KEYED: u8 = 16;
-    /// VXLAN: 351 says the segment.
+    /// VXLAN: has 351 layer2SegmentId.
     const SEGMENT: u8 = 32;
-    /// The outer header is IPv4: its addresses have elements.
+    /// The outer header is IPv4, whose addresses have elements.
     const OUTER_V4: u8 = 64;
-    /// It has a way back.
+    /// Has a reverse direction.
     pub(super) const BIFLOW: u8 = 128;
 
-    /// How many shapes there can be.
+    /// Number of possible shapes.
     pub(super) const COUNT: usize = 256;
 
     pub(super) fn of(record: &FlowRecord) -> Self {
@@ -156,8 +156,8 @@ impl Shape {
     }
 }
 
-/// Whether elements of IPv4 have room for the record's addresses. Where one of a pair is IPv6 (an exporter that
-/// says the other half only, NAT64), both go out as IPv6, the other one v4-mapped.
+/// Whether IPv4 elements can carry the record's addresses. If one of a pair is IPv6 (an exporter of
+/// one address only, NAT64), both are sent as IPv6, the other one v4-mapped.
 #[inline]
 fn fits_ipv4(record: &FlowRecord) -> bool {
     let fits = |address: Address| address.is_ipv4() || address.is_unspecified();

@@ -1,16 +1,16 @@
-//! The clock of NetFlow v5 and v9: flows are told in milliseconds of an uptime of 32 bits (49 days), and each
-//! message says what its uptime is in the calendar.
+//! The clock of NetFlow v5 and v9: flow times are milliseconds of a 32-bit uptime (49 days), and
+//! each message has both its uptime and its calendar time.
 //!
-//! The uptime begins an hour before the first record, so that every start of a flow fits, and begins anew long
-//! before it would overflow: tools disagree on what an overflow means, and agree on a restart. A record that ended long
-//! before it is sent (a capture of last year) is sent with the time at which it ended, since the uptime of now
-//! could not reach it.
+//! The uptime begins one hour before the first record, so that every flow start fits. It restarts
+//! long before it overflows: tools disagree on overflows, and agree on restarts. A record that
+//! ended long before its export (an old capture) is sent in a message of the time at which it
+//! ended, which the current uptime could not reach.
 
 const HOUR_MILLISECONDS: u64 = 3_600_000;
-/// 24 days: readers take what is further from the message's uptime for a time on the other side of an overflow.
+/// 24 days. Readers take larger distances from the message's uptime for an overflow.
 const LONGEST_MILLISECONDS: u64 = 1 << 31;
 
-/// When the uptime was 0, and the time of the message being filled.
+/// The time at which the uptime was 0, and the time of the current message.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Uptime {
     zero_milliseconds: u64,
@@ -19,56 +19,50 @@ pub(super) struct Uptime {
 
 /// A flow's start and end in milliseconds of uptime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct UptimeSpan {
     pub(super) first: u32,
     pub(super) last: u32,
 }
 
 impl Uptime {
-    /// True where a record of this time can stand in a message with those that are in it already.
+    /// Whether a record of this time fits into the current message.
     pub(super) fn fits(self, start: u64, end: u64, now: u64) -> bool {
         let (start, end, message) = Self::times(start, end, now);
         self.in_range(start) && self.in_range(end) && self.in_range(message.saturating_add(1000))
     }
 
-    /// Begins anew, so that a record of this time fits.
+    /// Restarts the uptime, so that a record of this time fits.
     pub(super) fn begin(&mut self, start: u64, end: u64, now: u64) {
         let (start, _, message) = Self::times(start, end, now);
         self.zero_milliseconds = start.min(message).saturating_sub(HOUR_MILLISECONDS);
         self.message_milliseconds = 0;
     }
 
-    /// True where the message being filled has a record, whose times would not be right any more after a
-    /// [`Self::begin`].
+    /// Whether the current message has a record, whose times [`Self::begin`] would change.
     pub(super) const fn is_used(self) -> bool {
         self.message_milliseconds != 0
     }
 
-    /// The times of a record that fits; the message is from then or later.
-    pub(super) fn span(&mut self, start: u64, end: u64, now: u64) -> Span {
+    /// The times of a record that fits. Moves the time of the message to at least its end.
+    pub(super) fn span(&mut self, start: u64, end: u64, now: u64) -> UptimeSpan {
         let (start, end, message) = Self::times(start, end, now);
         self.message_milliseconds = self.message_milliseconds.max(message).max(end);
-        Span {
+        UptimeSpan {
             first: self.of(start),
             last: self.of(end),
         }
     }
 
-    /// The time of the message, which begins a new one: milliseconds since the epoch. `now` where it has no
+    /// Ends the message, and returns its time, milliseconds since the epoch: `now` if it has no
     /// record.
-    pub(super) fn message(&mut self, now: u64) -> u64 {
-        match std::mem::take(&mut self.message_milliseconds) {
-            0 => {
-                if !self.in_range(now) {
-                    self.begin(now, now, now);
-                }
-                now
-            }
+    pub(super) const fn message(&mut self, now: u64) -> u64 {
+        match std::mem::replace(&mut self.message_milliseconds, 0) {
+            0 => now,
             time => time,
         }
     }
 
-    /// A time of the calendar as uptime.
+    /// A calendar time as uptime.
     pub(super) fn of(self, milliseconds: u64) -> u32 {
         u32::try_from(milliseconds.saturating_sub(self.zero_milliseconds)).unwrap_or(u32::MAX)
     }
@@ -79,7 +73,12 @@ impl Uptime {
             .is_some_and(|up| up < LONGEST_MILLISECONDS)
     }
 
-    /// Start, end, and when the record is sent; 0 is unknown.
+    /// The time of the message of a record.
+    pub(super) fn message_time(start: u64, end: u64, now: u64) -> u64 {
+        Self::times(start, end, now).2
+    }
+
+    /// Start, end, and time of the message of a record; 0 is unknown.
     fn times(start: u64, end: u64, now: u64) -> (u64, u64, u64) {
         let end = match (start, end) {
             (0, 0) => now,
@@ -104,9 +103,9 @@ mod tests {
         for (start, end, now) in [
             (NOW - 5000, NOW - 1, NOW),
             (NOW - 5000, NOW - 1, NOW + 600),
-            // Seven weeks later the uptime has begun anew.
+            // Seven weeks later the uptime has restarted.
             (NOW + 50 * day, NOW + 50 * day + 5, NOW + 50 * day + 9),
-            // A capture of last year.
+            // An old capture.
             (NOW - 400 * day, NOW - 400 * day + 100, NOW),
         ] {
             if !uptime.fits(start, end, now) {

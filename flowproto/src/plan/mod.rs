@@ -1,46 +1,47 @@
-//! How the fields of a template fill a [`crate::FlowRecord`]: decided once, when the template arrives, so that
-//! a Data Record is read by offset and never interpreted by element number.
+//! How the fields of a template fill a [`crate::FlowRecord`]. Decided once, when the template
+//! arrives: a Data Record is then read by offset and never interpreted by element number.
 //!
-//! Exporters carry the same quantity under several elements, at times under two in one record. These are
-//! the families of counters; of a template, the first family counts that it has:
+//! Exporters carry the same quantity in several elements, at times in two of one record. These are
+//! the families of counters. The first family that a template has is the one that is counted:
 //!
 //! | family | octets | packets | reverse octets | reverse packets |
 //! |---|---|---|---|---|
 //! | deltas | 1 `octetDeltaCount` | 2 `packetDeltaCount` | 29305:1 | 29305:2 |
-//! | of initiator and responder | 231 `initiatorOctets` | 298 `initiatorPackets` | 232 `responderOctets` | 299 `responderPackets` |
+//! | initiator and responder | 231 `initiatorOctets` | 298 `initiatorPackets` | 232 `responderOctets` | 299 `responderPackets` |
 //! | totals | 85 `octetTotalCount` | 86 `packetTotalCount` | 29305:85 | 29305:86 |
 //! | behind a middlebox | 23 `postOctetDeltaCount` | 24 `postPacketDeltaCount` | 29305:23 | 29305:24 |
 //! | totals behind it | 171 `postOctetTotalCount` | 172 `postPacketTotalCount` | 29305:171 | 29305:172 |
 //! | layer 2 | 352 `layer2OctetDeltaCount` | – | 29305:352 | – |
 //!
-//! They are never added up: a record with deltas and totals, or with counters before and after a
-//! middlebox, describes the same packets twice. Octets and packets choose for themselves; the opposite
-//! direction is that of the same family, or of one whose forward counter the template does not have.
-//! Totals run on from record to record of a flow: what counts is how far ([`crate::collector`]).
+//! Families are never added up: a record with deltas and totals, or with counters before and behind
+//! a middlebox, describes the same packets twice. Octets and packets choose independently. The
+//! reverse direction comes from the same family, or from one whose forward counter is not in the
+//! template. Totals run on from record to record of a flow; their increase is what counts
+//! ([`crate::collector`]).
 //!
-//! Of several times, the finest that means something counts: milliseconds (152, 153), microseconds and
-//! nanoseconds (154–157), distance to the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
+//! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
+//! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
-//! `slot` says which element fills what, `read` reads the values of a record and puts them together,
-//! `sampling` and `time` know what several of them say together.
+//! `slot` maps elements to places, `read` reads the values of a record and combines them,
+//! `sampling` and `time` interpret several values together.
 
 mod read;
 mod sampling;
 mod slot;
 mod time;
 
-pub(crate) use read::Values;
-pub(crate) use sampling::{Samplers, announced_sampling};
+pub(crate) use read::{SamplingScopes, Values};
+pub(crate) use sampling::{SamplingFields, Selection};
 pub(crate) use time::relative_to_header;
 
-use crate::template::{FieldSpecifier, Span, VARIABLE_LENGTH};
+use crate::field::{FieldSpan, FieldSpecifier};
 use read::Load;
 use slot::{ENDS, STARTS, Slot};
 
-/// What a template's fields mean for a flow record.
+/// Instructions for reading the records of one template.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Numbers that always stand at the same place.
+    /// Numbers at a fixed offset.
     loads: Box<[Load]>,
     /// All other values.
     steps: Box<[Step]>,
@@ -55,27 +56,25 @@ const TOTALS: [u8; 2] = [3, 5];
 
 #[derive(Debug)]
 struct Step {
-    /// Position among the template's fields: where the spans say the value stands.
+    /// Position among the template's fields, and so among the spans of a record.
     field: usize,
-    /// Where the value stands if no field of variable length is in front of it.
-    span: Span,
+    /// Position of the value if no field of variable length precedes it.
+    span: FieldSpan,
     slot: Slot,
 }
 
-/// What a record alone does not say: the header of its Message, and what options data announced.
+/// Context of a record: the clocks of its exporter.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct MessageContext {
     /// Export time, milliseconds since the epoch.
     pub(crate) export_time_milliseconds: u64,
-    /// `sysUpTime` of a v9 header; 0 in IPFIX.
+    /// `sysUpTime` of a v9 header, milliseconds; 0 in IPFIX.
     pub(crate) sys_up_time: u32,
-    /// When the exporter's `sysUpTime` was 0, milliseconds since the epoch, if known.
+    /// 160: the time at which the exporter's `sysUpTime` was 0, milliseconds since the epoch.
     pub(crate) system_init_milliseconds: Option<u64>,
-    /// Sampling that options data announced.
-    pub(crate) samplers: &'a Samplers,
 }
 
-/// Which family of counters a template's octets, or packets, are taken from.
+/// The families of counters that a template's octets, or packets, are taken from.
 #[derive(Clone, Copy)]
 struct Families {
     forward: Option<u8>,
@@ -106,7 +105,7 @@ impl Families {
 }
 
 impl Plan {
-    /// True where an element fills something of a record.
+    /// Whether an element fills a field of the flow record.
     pub(crate) const fn reads(enterprise: u32, id: u16) -> bool {
         Slot::of(enterprise, id).is_some()
     }
@@ -116,15 +115,14 @@ impl Plan {
         let mut all: Vec<(Step, u8)> = Vec::new();
         for (field, specifier) in specifiers.iter().enumerate() {
             let length = usize::from(specifier.length);
-            let span = Span { start, length };
-            // Behind a field of variable length this is not used: the spans are.
+            let span = FieldSpan { start, length };
+            // Behind a field of variable length the record's own spans are used instead.
             start = start.saturating_add(length);
             if let Some((slot, rank)) = Slot::filled_by(specifier) {
                 all.push((Step { field, span, slot }, rank));
             }
         }
-        let is_variable = |s: &FieldSpecifier| s.length == VARIABLE_LENGTH;
-        let first_variable = specifiers.iter().position(is_variable);
+        let first_variable = specifiers.iter().position(|s| s.is_variable());
         let octets = Families::of(&all, Slot::Octets, Slot::ReverseOctets);
         let packets = Families::of(&all, Slot::Packets, Slot::ReversePackets);
         let mut steps: Vec<(Step, u8)> = Vec::new();
@@ -140,16 +138,16 @@ impl Plan {
                 continue;
             }
             match steps.iter_mut().find(|(s, _)| s.slot == step.slot) {
-                // The first occurrence of an element counts, a preferred element replaces a rival.
+                // The first occurrence of an element counts; a preferred element replaces others.
                 Some((_, taken)) if *taken <= rank => {}
                 Some(entry) => *entry = (step, rank),
                 None => steps.push((step, rank)),
             }
         }
-        for rivals in [STARTS, ENDS] {
+        for alternatives in [STARTS, ENDS] {
             let has = |slot: &&Slot| steps.iter().any(|(step, _)| step.slot == **slot);
-            let best = rivals.iter().find(has).copied();
-            steps.retain(|(step, _)| Some(step.slot) == best || !rivals.contains(&step.slot));
+            let best = alternatives.iter().find(has).copied();
+            steps.retain(|(step, _)| Some(step.slot) == best || !alternatives.contains(&step.slot));
         }
         let filled = steps
             .iter()
@@ -171,7 +169,7 @@ impl Plan {
         }
     }
 
-    /// Whether counters of the records run on from one to the next of the same flow: octets, packets.
+    /// Whether octets and packets are totals that run on from record to record of a flow.
     pub(crate) const fn totals(&self) -> (bool, bool) {
         (self.octets_are_totals, self.packets_are_totals)
     }

@@ -1,22 +1,24 @@
-//! Reading: the values of a Data Record, then the flow record that they make.
+//! Reads the values of a Data Record, then combines them into a flow record.
 //!
-//! No step depends on what a field is, so that nothing has to be guessed from field to field: numbers are
-//! loaded, all in the same way, to the places of their slots. All records of a Set fill the same slots; the
-//! others are emptied once.
+//! Numbers are loaded in one uniform way into the places of their slots, so that the loop over the
+//! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
+//! are cleared once per Set.
 
-use super::sampling::Rate;
+use super::sampling::{SamplingFields, Selection};
 use super::slot::Slot;
 use super::time::up_time_to_epoch;
-use super::{Plan, Step, Surroundings};
+use super::{MessageContext, Plan, Step};
 use crate::address::Address;
-use crate::json::{ntp_to_unix, unsigned};
-use crate::record::{FlowKey, FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
-use crate::template::Span;
+use crate::field::FieldSpan;
+use crate::record::{
+    BiflowDirection, FlowKey, FlowRecord, Interfaces, Translation, Tunnel, TunnelType,
+};
+use crate::value::{float, ntp_to_unix, unsigned};
 
-/// Octets that are loaded for a number, however long it is.
+/// Octets loaded for a number of any length.
 const WINDOW: usize = 8;
 
-/// How a number is loaded: eight octets with it, from which what is beside it is taken away.
+/// Loads a number: eight octets that contain it, shifted and masked.
 #[derive(Debug)]
 pub(super) struct Load {
     mask: u64,
@@ -27,17 +29,18 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// `None` where a value is no number of up to eight octets, stands behind a field of variable length, or
-    /// where a record may be too short. `minimum`: octets of a record at least.
+    /// `None` for values that are not numbers of up to eight octets, that follow a field of
+    /// variable length, or where a record may be shorter than the window. `minimum`: minimum number
+    /// of octets of a record.
     pub(super) fn of(step: &Step, first_variable: Option<usize>, minimum: usize) -> Option<Self> {
-        let Span { start, length } = step.span;
+        let FieldSpan { start, length } = step.span;
         let floats = first_variable.is_some_and(|first| first <= step.field);
         let is_number = step.slot.index() >= Slot::WIDE && step.slot != Slot::SamplingProbability;
         if floats || !is_number || length == 0 {
             return None;
         }
         let bits = u32::try_from(WINDOW.checked_sub(length)?.checked_mul(8)?).ok()?;
-        // The octets end with the number, or begin with it where there are not as many in front of it.
+        // The window ends with the number, or begins with it near the start of the record.
         let (at, shift) = match start.checked_add(length)?.checked_sub(WINDOW) {
             Some(at) => (at, 0),
             None => (start, bits),
@@ -60,12 +63,12 @@ impl Load {
     }
 }
 
-/// The values of one record, by slot.
+/// Values of one record, by slot.
 #[derive(Debug)]
 pub(crate) struct Values {
     numbers: [u64; Slot::COUNT],
     wide: [u128; Slot::WIDE],
-    /// The slots that were filled.
+    /// The slots that the template fills.
     filled: u128,
 }
 
@@ -79,7 +82,7 @@ impl Default for Values {
     }
 }
 
-/// The bits of several slots.
+/// Set of several slots.
 const fn bits<const N: usize>(slots: [Slot; N]) -> u128 {
     let (mut bits, mut rest) = (0, slots.as_slice());
     while let [slot, after @ ..] = rest {
@@ -104,7 +107,14 @@ const SAMPLING: u128 = bits([
     Slot::SamplingPacketInterval,
     Slot::SamplingPopulation,
     Slot::SamplingProbability,
+]);
+/// Properties of a record that an announcement of sampling can have as its scope, besides interfaces.
+const SAMPLING_SCOPES: u128 = bits([
     Slot::SelectorId,
+    Slot::SelectionSequence,
+    Slot::ObservationPoint,
+    Slot::LineCard,
+    Slot::Port,
 ]);
 const REVERSE: u128 = bits([
     Slot::ReverseOctets,
@@ -147,7 +157,7 @@ const TUNNEL: u128 = bits([
 ]);
 
 impl Plan {
-    /// Empties `values` and `record` for the records of a Set.
+    /// Clears `values` and `record` for the records of a Set.
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
         *values = Values {
             filled: self.filled,
@@ -156,15 +166,15 @@ impl Plan {
         *record = FlowRecord::default();
     }
 
-    /// Fills `record` from the octets of a Data Record; [`Self::begin`] went before, and other records of the
-    /// same template. `spans` says where the values stand if the template has fields of variable length, else
-    /// it is empty.
+    /// Fills `record` from the octets of a Data Record, after [`Self::begin`] and any number of
+    /// records of the same template. `spans`: positions of the values if the template has fields of
+    /// variable length, otherwise empty.
     #[inline]
     pub(crate) fn read(
         &self,
         octets: &[u8],
-        spans: &[Span],
-        around: &Surroundings<'_>,
+        spans: &[FieldSpan],
+        context: &MessageContext,
         values: &mut Values,
         record: &mut FlowRecord,
     ) {
@@ -177,7 +187,7 @@ impl Plan {
             let value = end.and_then(|end| octets.get(span.start..end));
             values.take(step.slot, value.unwrap_or_default());
         }
-        values.fill(around, record);
+        values.fill(context, record);
     }
 }
 
@@ -203,7 +213,7 @@ impl Values {
         self.filled & slots != 0
     }
 
-    /// 0 where it was not filled.
+    /// The number in a slot; 0 if the template does not fill it.
     #[inline]
     fn number(&self, slot: Slot) -> u64 {
         self.numbers.get(slot.index()).copied().unwrap_or_default()
@@ -218,14 +228,14 @@ impl Values {
     #[expect(
         clippy::as_conversions,
         clippy::cast_possible_truncation,
-        reason = "low bits are asked for"
+        reason = "truncation to the low bits is intended"
     )]
-    fn word(&self, slot: Slot) -> u32 {
+    fn low_u32(&self, slot: Slot) -> u32 {
         self.number(slot) as u32
     }
 
-    fn word_if(&self, slot: Slot) -> Option<u32> {
-        self.any(slot.bit()).then(|| self.word(slot))
+    fn low_u32_if(&self, slot: Slot) -> Option<u32> {
+        self.any(slot.bit()).then(|| self.low_u32(slot))
     }
 
     /// The low 16 bits of a number.
@@ -233,9 +243,9 @@ impl Values {
     #[expect(
         clippy::as_conversions,
         clippy::cast_possible_truncation,
-        reason = "low bits are asked for"
+        reason = "truncation to the low bits is intended"
     )]
-    fn short(&self, slot: Slot) -> u16 {
+    fn low_u16(&self, slot: Slot) -> u16 {
         self.number(slot) as u16
     }
 
@@ -244,96 +254,100 @@ impl Values {
     #[expect(
         clippy::as_conversions,
         clippy::cast_possible_truncation,
-        reason = "low bits are asked for"
+        reason = "truncation to the low bits is intended"
     )]
-    fn octet(&self, slot: Slot) -> u8 {
+    fn low_u8(&self, slot: Slot) -> u8 {
         self.number(slot) as u8
     }
 
-    /// An address of either family: some templates carry both and send zeros for the one that a flow does
-    /// not have.
+    /// An address of either family. Some templates have both and send zeros in the family that a
+    /// flow does not use.
     #[inline]
     fn address(&self, v4: Slot, v6: Slot) -> Address {
         let wide = self.wide.get(v6.index()).copied().unwrap_or_default();
         if wide != 0 {
             Address::from_v6_bits(wide)
         } else if self.any(v4.bit()) {
-            Address::from_v4_bits(self.word(v4))
+            Address::from_v4_bits(self.low_u32(v4))
         } else {
             Address::UNSPECIFIED
         }
     }
 
-    /// An address of which only the IPv4 form has an element.
+    /// An address for which only an IPv4 element exists.
     fn v4(&self, slot: Slot) -> Address {
-        match self.word_if(slot) {
+        match self.low_u32_if(slot) {
             Some(bits) => Address::from_v4_bits(bits),
             None => Address::UNSPECIFIED,
         }
     }
 
     #[inline]
-    fn fill(&self, around: &Surroundings<'_>, record: &mut FlowRecord) {
+    fn fill(&self, context: &MessageContext, record: &mut FlowRecord) {
         record.key = FlowKey {
             source_address: self.address(Slot::SourceV4, Slot::SourceV6),
             destination_address: self.address(Slot::DestinationV4, Slot::DestinationV6),
-            source_port: self.short(Slot::SourcePort),
-            destination_port: self.short(Slot::DestinationPort),
-            protocol_identifier: self.octet(Slot::Protocol),
+            source_port: self.low_u16(Slot::SourcePort),
+            destination_port: self.low_u16(Slot::DestinationPort),
+            protocol_identifier: self.low_u8(Slot::Protocol),
         };
         record.octet_delta_count = self.number(Slot::Octets);
         record.packet_delta_count = self.number(Slot::Packets);
         record.flow_start_milliseconds = self.number(Slot::StartMilliseconds);
         record.flow_end_milliseconds = self.number(Slot::EndMilliseconds);
-        record.tcp_control_bits = self.short(Slot::TcpControlBits);
-        record.ip_class_of_service = self.octet(Slot::ClassOfService);
-        record.flow_end_reason = self.octet(Slot::FlowEndReason).into();
-        record.icmp_type_code = self.short(Slot::IcmpTypeCode);
-        record.vlan_id = self.short(Slot::VlanId);
+        record.tcp_control_bits = self.low_u16(Slot::TcpControlBits);
+        record.ip_class_of_service = self.low_u8(Slot::ClassOfService);
+        record.flow_end_reason = self.low_u8(Slot::FlowEndReason).into();
+        record.icmp_type_code = self.low_u16(Slot::IcmpTypeCode);
+        // A VLAN ID has 12 bits.
+        record.vlan_id = match self.low_u16(Slot::VlanId) {
+            vlan_id @ 0..4096 => vlan_id,
+            _ => 0,
+        };
         record.biflow_direction = self
-            .any(Slot::BiflowDirection.bit())
-            .then(|| self.octet(Slot::BiflowDirection).into());
-        record.new_connection_delta_count = self.word_if(Slot::NewConnections);
+            .number_if(Slot::BiflowDirection)
+            .and_then(|number| BiflowDirection::of_octet(u8::try_from(number).ok()?));
+        record.new_connection_delta_count = self.low_u32_if(Slot::NewConnections);
         record.connection_sum_duration_seconds = self.number_if(Slot::ConnectionSeconds);
         if self.any(INTERFACES) {
             record.interfaces = Some(Interfaces {
-                ingress_interface: self.word(Slot::IngressInterface),
-                egress_interface: self.word(Slot::EgressInterface),
+                ingress_interface: self.low_u32(Slot::IngressInterface),
+                egress_interface: self.low_u32(Slot::EgressInterface),
+                // 0 ingress, 1 egress; other values are not defined.
                 flow_direction: self
-                    .any(Slot::FlowDirection.bit())
-                    .then(|| self.octet(Slot::FlowDirection)),
+                    .number_if(Slot::FlowDirection)
+                    .and_then(|number| u8::try_from(number).ok())
+                    .filter(|direction| *direction <= 1),
             });
         }
         if self.any(ROUTING) {
-            record.bgp_source_as_number = self.word(Slot::SourceAs);
-            record.bgp_destination_as_number = self.word(Slot::DestinationAs);
-            record.source_prefix_length = self.octet(Slot::SourcePrefixLength);
-            record.destination_prefix_length = self.octet(Slot::DestinationPrefixLength);
+            record.bgp_source_as_number = self.low_u32(Slot::SourceAs);
+            record.bgp_destination_as_number = self.low_u32(Slot::DestinationAs);
+            record.source_prefix_length = self.low_u8(Slot::SourcePrefixLength);
+            record.destination_prefix_length = self.low_u8(Slot::DestinationPrefixLength);
             record.ip_next_hop_address = self.address(Slot::NextHopV4, Slot::NextHopV6);
         }
         if self.any(OTHER_TIMES) {
-            self.fill_times(around, record);
+            self.fill_times(context, record);
         }
-        record.sampling = if self.any(SAMPLING) {
-            let selected = || around.samplers.of(self.number_if(Slot::SelectorId));
-            self.rate().sampling().or_else(selected).unwrap_or_default()
-        } else {
-            around.samplers.of(None).unwrap_or_default()
-        };
+        if self.any(SAMPLING) {
+            let selection = self.sampling_fields().selection();
+            selection.unwrap_or_default().apply(record);
+        }
         if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL) {
             self.fill_rest(record);
         }
     }
 
-    /// Of the times of a template only the best start and the best end were kept.
-    fn fill_times(&self, around: &Surroundings<'_>, record: &mut FlowRecord) {
+    /// The plan kept only the finest start and the finest end of a template.
+    fn fill_times(&self, context: &MessageContext, record: &mut FlowRecord) {
         let init = self
             .number_if(Slot::SystemInitTime)
-            .or(around.system_init_milliseconds);
-        let export = around.export_time_milliseconds;
+            .or(context.system_init_milliseconds);
+        let export = context.export_time_milliseconds;
         let time = |[up_time, seconds, ntp, before]: [Slot; 4]| {
-            if let Some(up_time) = self.word_if(up_time) {
-                Some(up_time_to_epoch(up_time, init, around))
+            if let Some(up_time) = self.low_u32_if(up_time) {
+                Some(up_time_to_epoch(up_time, init, context))
             } else if let Some(seconds) = self.number_if(seconds) {
                 Some(seconds.saturating_mul(1000))
             } else if let Some(ntp) = self.number_if(ntp) {
@@ -359,34 +373,72 @@ impl Values {
         record.flow_end_milliseconds = end.unwrap_or(record.flow_end_milliseconds);
     }
 
-    fn rate(&self) -> Rate {
-        Rate {
-            interval: self.word_if(Slot::SamplingInterval),
-            packet_interval: self.word_if(Slot::SamplingPacketInterval),
-            packet_space: self.word(Slot::SamplingPacketSpace),
-            size: self.word(Slot::SamplingSize),
-            population: self.word_if(Slot::SamplingPopulation),
+    fn sampling_fields(&self) -> SamplingFields {
+        SamplingFields {
+            interval: self.number_if(Slot::SamplingInterval),
+            algorithm: self.number_if(Slot::SamplingAlgorithm),
+            selector_algorithm: self.number_if(Slot::SelectorAlgorithm),
+            packet_interval: self.number_if(Slot::SamplingPacketInterval),
+            packet_space: self.number(Slot::SamplingPacketSpace),
+            size: self.number_if(Slot::SamplingSize),
+            population: self.number_if(Slot::SamplingPopulation),
             probability: self
                 .number_if(Slot::SamplingProbability)
                 .map(f64::from_bits),
+            ..SamplingFields::default()
         }
     }
 
-    /// What few templates have.
+    /// The sampling that the record itself reports.
+    pub(crate) fn own_sampling(&self) -> Option<Selection> {
+        if !self.any(SAMPLING) {
+            return None;
+        }
+        self.sampling_fields().selection()
+    }
+
+    /// Whether the records have properties by which sampling is announced.
+    pub(crate) const fn have_sampling_scopes(&self) -> bool {
+        self.any(SAMPLING_SCOPES)
+    }
+
+    /// The properties by which sampling is announced, besides interfaces.
+    pub(crate) fn sampling_scopes(&self) -> SamplingScopes {
+        SamplingScopes {
+            selector: self.number_if(Slot::SelectorId),
+            sequence: self.number_if(Slot::SelectionSequence),
+            observation_point: self.number_if(Slot::ObservationPoint),
+            line_card: self.number_if(Slot::LineCard),
+            port: self.number_if(Slot::Port),
+        }
+    }
+
+    /// Whether the records are those of firewall connections.
+    pub(crate) const fn are_firewall_connections(&self) -> bool {
+        self.any(Slot::FirewallEvent.bit())
+    }
+
+    /// 233 `firewallEvent` and 148 `flowId` of a record of a firewall connection.
+    pub(crate) fn firewall_event(&self) -> Option<(u64, u64)> {
+        let event = self.number_if(Slot::FirewallEvent)?;
+        Some((event, self.number(Slot::FlowId)))
+    }
+
+    /// Fields that few templates have.
     fn fill_rest(&self, record: &mut FlowRecord) {
         record.reverse_octet_delta_count = self.number(Slot::ReverseOctets);
         record.reverse_packet_delta_count = self.number(Slot::ReversePackets);
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
-        record.reverse_tcp_control_bits = self.short(Slot::ReverseTcpControlBits);
+        record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
         record.exporter_address = self.address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
             if self.any(Slot::IcmpType.bit()) {
-                kind = self.octet(Slot::IcmpType);
+                kind = self.low_u8(Slot::IcmpType);
             }
             if self.any(Slot::IcmpCode.bit()) {
-                code = self.octet(Slot::IcmpCode);
+                code = self.low_u8(Slot::IcmpCode);
             }
             record.icmp_type_code = u16::from_be_bytes([kind, code]);
         }
@@ -395,44 +447,40 @@ impl Values {
                 post_nat_source_address: self.address(Slot::PostNatSourceV4, Slot::PostNatSourceV6),
                 post_nat_destination_address: self
                     .address(Slot::PostNatDestinationV4, Slot::PostNatDestinationV6),
-                post_napt_source_port: self.short(Slot::PostNaptSourcePort),
-                post_napt_destination_port: self.short(Slot::PostNaptDestinationPort),
+                post_napt_source_port: self.low_u16(Slot::PostNaptSourcePort),
+                post_napt_destination_port: self.low_u16(Slot::PostNaptDestinationPort),
             });
         }
         if self.any(TUNNEL) {
             record.tunnel = Some(Tunnel {
-                tunnel_type: match self.octet(Slot::TunnelType) {
+                tunnel_type: match self.low_u8(Slot::TunnelType) {
                     1 => TunnelType::Vxlan,
                     2 => TunnelType::Gre,
                     7 => TunnelType::Geneve,
                     _ => TunnelType::IpInIp,
                 },
-                tunnel_key: self.word(Slot::TunnelKey),
+                tunnel_key: self.low_u32(Slot::TunnelKey),
                 tunnel_source_address: self.v4(Slot::TunnelSource),
                 tunnel_destination_address: self.v4(Slot::TunnelDestination),
-                tunnel_protocol_identifier: self.octet(Slot::TunnelProtocol),
-                tunnel_source_port: self.short(Slot::TunnelSourcePort),
-                tunnel_destination_port: self.short(Slot::TunnelDestinationPort),
+                tunnel_protocol_identifier: self.low_u8(Slot::TunnelProtocol),
+                tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
+                tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),
             });
         }
     }
 }
 
-/// A floating-point number of either width (RFC 7011 §6.1.3).
-pub(super) fn float(value: &[u8]) -> Option<f64> {
-    match value.len() {
-        4 => value.try_into().ok().map(f32::from_be_bytes).map(f64::from),
-        8 => value.try_into().ok().map(f64::from_be_bytes),
-        _ => None,
-    }
-}
-
-/// The low 32 bits of a number.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "low bits are asked for"
-)]
-pub(super) fn word(value: &[u8]) -> u32 {
-    unsigned(value) as u32
+/// Properties of a record by which sampling is announced.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SamplingScopes {
+    /// 302 or 48.
+    pub(crate) selector: Option<u64>,
+    /// 301.
+    pub(crate) sequence: Option<u64>,
+    /// 138.
+    pub(crate) observation_point: Option<u64>,
+    /// 141.
+    pub(crate) line_card: Option<u64>,
+    /// 142.
+    pub(crate) port: Option<u64>,
 }

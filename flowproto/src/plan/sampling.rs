@@ -1,109 +1,185 @@
-//! What records and options data say of sampling (RFC 5477).
+//! Sampling parameters in records and in options data: packets (RFC 5477), flows (RFC 7014).
 
-use super::read::{float, word};
-use crate::json::unsigned;
-use crate::record::Sampling;
-use crate::template::FieldSpecifier;
+use crate::record::{FlowRecord, Sampling};
+use crate::value::{float, unsigned};
 
-/// Sampling that an Observation Domain announced in options data: by selector (302, 48), and the last
-/// one said, which stands for records that name no selector.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Samplers {
-    pub(crate) default: Option<Sampling>,
-    pub(crate) by_selector: Vec<(u64, Sampling)>,
+/// Sampling of packets, and selection of flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Selection {
+    pub(crate) packets: Sampling,
+    pub(crate) flows: Sampling,
 }
 
-impl Samplers {
-    /// Selectors that one domain may announce; more are not kept.
-    const MOST: usize = 256;
-
-    /// Takes note of an announcement. False where there is no room for one more selector.
-    pub(crate) fn announce(&mut self, selector: Option<u64>, sampling: Sampling) -> bool {
-        self.default = Some(sampling);
-        let Some(selector) = selector else {
-            return true;
-        };
-        if let Some(entry) = self.by_selector.iter_mut().find(|(id, _)| *id == selector) {
-            entry.1 = sampling;
-            return true;
+impl Selection {
+    /// Sampling of packets only.
+    pub(crate) const fn of_packets(packets: Sampling) -> Self {
+        Self {
+            packets,
+            flows: Sampling::NONE,
         }
-        let has_room = self.by_selector.len() < Self::MOST;
-        if has_room {
-            self.by_selector.push((selector, sampling));
-        }
-        has_room
     }
 
-    pub(super) fn of(&self, selector: Option<u64>) -> Option<Sampling> {
-        match selector {
-            Some(selector) => self
-                .by_selector
-                .iter()
-                .find(|(id, _)| *id == selector)
-                .map(|(_, s)| *s),
-            None => self.default,
+    /// Both selections one after the other.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.and(other.packets),
+            flows: self.flows.and(other.flows),
         }
+    }
+
+    /// Sets the sampling in force for a record.
+    pub(crate) fn apply(self, record: &mut FlowRecord) {
+        record.sampling = self.packets.and(self.flows);
+        record.flow_sampling = self.flows;
     }
 }
 
-/// What the elements of one record say of sampling.
+/// The sampling parameters of one record or options record.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rate {
-    /// 34 or 50: one packet in so many.
-    pub(super) interval: Option<u32>,
-    /// 305 and 306: so many packets of so many and these.
-    pub(super) packet_interval: Option<u32>,
-    pub(super) packet_space: u32,
-    /// 309 and 310: so many packets of so many.
-    pub(super) size: u32,
-    pub(super) population: Option<u32>,
-    /// 311: each packet with this chance.
-    pub(super) probability: Option<f64>,
+pub(crate) struct SamplingFields {
+    /// 34 or 50: one packet of N.
+    pub(crate) interval: Option<u64>,
+    /// 35 or 49.
+    pub(crate) algorithm: Option<u64>,
+    /// 304.
+    pub(crate) selector_algorithm: Option<u64>,
+    /// 305 and 306: packets selected, then packets not selected.
+    pub(crate) packet_interval: Option<u64>,
+    pub(crate) packet_space: u64,
+    /// 309 and 310: packets selected of a population.
+    pub(crate) size: Option<u64>,
+    pub(crate) population: Option<u64>,
+    /// 311.
+    pub(crate) probability: Option<f64>,
+    /// 307 and 308: time in which packets are selected, then time in which none are.
+    pub(crate) time: [Option<u64>; 2],
+    /// 329 to 332: range of hash values, range of selected ones.
+    pub(crate) hash: [Option<u64>; 4],
+    /// 390.
+    pub(crate) flow_algorithm: Option<u64>,
+    /// 396 and 397, or 398 and 399: flows or time selected, then not selected.
+    pub(crate) flows: [Option<u64>; 2],
+    pub(crate) flow_time: [Option<u64>; 2],
 }
 
-impl Rate {
-    /// `None` where they do not say.
-    pub(super) fn sampling(self) -> Option<Sampling> {
-        if let Some(interval) = self.packet_interval {
-            return Some(Sampling {
-                interval: interval.max(1),
-                space: self.packet_space,
-            });
+impl SamplingFields {
+    /// Takes the value of an IANA element.
+    pub(crate) fn add(&mut self, id: u16, value: &[u8]) {
+        if id == 311 {
+            self.probability = float(value);
         }
-        if let Some(population) = self.population {
-            let size = self.size.max(1);
-            return Some(Sampling {
-                interval: size,
-                space: population.saturating_sub(size),
-            });
+        if value.is_empty() || value.len() > 8 {
+            return;
         }
-        if let Some(probability) = self.probability
-            && probability > 0.0
-            && probability <= 1.0
-        {
-            return Some(Sampling::by_chance(probability));
-        }
-        let interval = self.interval.filter(|interval| *interval > 0)?;
-        Some(Sampling::one_in(interval))
-    }
-}
-
-/// Reads what an options record says of sampling, and for which selector.
-pub(crate) fn announced_sampling<'a>(
-    values: impl Iterator<Item = (FieldSpecifier, &'a [u8])>,
-) -> Option<(Option<u64>, Sampling)> {
-    let (mut rate, mut selector) = (Rate::default(), None);
-    for (specifier, value) in values.filter(|(s, v)| s.enterprise == 0 && v.len() <= 8) {
-        match specifier.id {
-            34 | 50 => rate.interval = rate.interval.filter(|i| *i > 1).or(Some(word(value))),
-            305 => rate.packet_interval = Some(word(value)),
-            306 => rate.packet_space = word(value),
-            309 => rate.size = word(value),
-            310 => rate.population = Some(word(value)),
-            311 => rate.probability = float(value),
-            302 | 48 => selector = Some(unsigned(value)),
+        let number = Some(unsigned(value));
+        match id {
+            34 | 50 => self.interval = self.interval.filter(|i| *i > 1).or(number),
+            35 | 49 => self.algorithm = number,
+            304 => self.selector_algorithm = number,
+            305 => self.packet_interval = number,
+            306 => self.packet_space = unsigned(value),
+            307 => self.time[0] = number,
+            308 => self.time[1] = number,
+            309 => self.size = number,
+            310 => self.population = number,
+            329 => self.hash[0] = number,
+            330 => self.hash[1] = number,
+            331 => self.hash[2] = number,
+            332 => self.hash[3] = number,
+            390 => self.flow_algorithm = number,
+            396 => self.flows[0] = number,
+            397 => self.flows[1] = number,
+            398 => self.flow_time[0] = number,
+            399 => self.flow_time[1] = number,
             _ => {}
         }
     }
-    Some((selector, rate.sampling()?))
+
+    /// Whether there is a parameter of sampling.
+    pub(crate) fn is_announcement(&self) -> bool {
+        let interval = self.interval.filter(|interval| *interval != 0);
+        interval
+            .or(self.selector_algorithm)
+            .or(self.packet_interval)
+            .or(self.population)
+            .or(self.time[0])
+            .or(self.flow_algorithm)
+            .or(self.flows[0])
+            .or(self.flow_time[0])
+            .is_some()
+            || self.probability.is_some()
+    }
+
+    /// The selection that the parameters describe. `None` where they describe none, or where a value
+    /// that is not in the registry qualifies them.
+    pub(crate) fn selection(&self) -> Option<Selection> {
+        let flows = self.flow_selection();
+        let packets = self.packet_sampling(flows.is_some());
+        if flows.is_none() && packets.is_none() {
+            return None;
+        }
+        Some(Selection {
+            packets: packets.unwrap_or_default(),
+            flows: flows.unwrap_or_default(),
+        })
+    }
+
+    /// `of_flows`: parameters without a unit are those of flows.
+    fn packet_sampling(&self, of_flows: bool) -> Option<Sampling> {
+        let is_known = |algorithm: Option<u64>| algorithm.is_none_or(is_selector_algorithm);
+        if is_known(self.selector_algorithm) {
+            if let Some(interval) = self.packet_interval {
+                return Sampling::of(interval, self.packet_space);
+            }
+            if !of_flows && let Some(sampling) = self.random() {
+                return Some(sampling);
+            }
+            if let [Some(interval), space] = self.time {
+                return Sampling::of(interval, space.unwrap_or_default());
+            }
+            if let [
+                Some(low),
+                Some(high),
+                Some(selected_low),
+                Some(selected_high),
+            ] = self.hash
+            {
+                let all = high.checked_sub(low)?.saturating_add(1);
+                let selected = selected_high.checked_sub(selected_low)?.saturating_add(1);
+                return Sampling::of(selected, all.checked_sub(selected)?);
+            }
+        }
+        // 1 deterministic, 2 random; other values are not defined.
+        let is_known = self.algorithm.is_none_or(|number| matches!(number, 1 | 2));
+        let interval = self.interval.filter(|_| is_known)?;
+        Sampling::of(1, interval.checked_sub(1)?)
+    }
+
+    /// Flow selection (RFC 7014).
+    fn flow_selection(&self) -> Option<Sampling> {
+        if !self.flow_algorithm.is_none_or(is_selector_algorithm) {
+            return None;
+        }
+        for [interval, space] in [self.flows, self.flow_time] {
+            if let Some(interval) = interval {
+                return Sampling::of(interval, space.unwrap_or_default());
+            }
+        }
+        self.flow_algorithm.and_then(|_| self.random())
+    }
+
+    /// n of N, or a probability.
+    fn random(&self) -> Option<Sampling> {
+        if let Some(population) = self.population {
+            let size = self.size.unwrap_or(1).max(1);
+            return Sampling::of(size, population.checked_sub(size)?);
+        }
+        let probability = self.probability?;
+        (probability > 0.0 && probability <= 1.0).then(|| Sampling::by_chance(probability))
+    }
+}
+
+/// Whether 304 and 390 define this value.
+const fn is_selector_algorithm(number: u64) -> bool {
+    matches!(number, 1..=9)
 }

@@ -1,15 +1,15 @@
-//! Which element says what of a flow record.
+//! Maps Information Elements to the values of a flow record.
 
 use crate::element::REVERSE_ENTERPRISE;
-use crate::template::{FieldSpecifier, VARIABLE_LENGTH};
+use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 
 const VMWARE: u32 = 6876;
 
-/// Where a value goes.
+/// Place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Slot {
-    // Addresses of 16 octets come first: these have a place of their own among the values.
+    // Addresses of 16 octets come first: they have an array of their own.
     SourceV6,
     DestinationV6,
     NextHopV6,
@@ -76,10 +76,18 @@ pub(super) enum Slot {
     TunnelProtocol,
     TunnelSourcePort,
     TunnelDestinationPort,
+    SamplingAlgorithm,
+    SelectorAlgorithm,
+    SelectionSequence,
+    ObservationPoint,
+    LineCard,
+    Port,
+    FirewallEvent,
+    FlowId,
 }
 
-/// What says when a flow started, in order of preference: `sysUpTime` means nothing without the exporter's
-/// start, and seconds are coarse.
+/// Start times of a flow in order of preference: `sysUpTime` depends on the exporter's boot time,
+/// and seconds are coarse.
 pub(super) const STARTS: [Slot; 5] = [
     Slot::StartMilliseconds,
     Slot::StartNtp,
@@ -87,7 +95,7 @@ pub(super) const STARTS: [Slot; 5] = [
     Slot::StartSeconds,
     Slot::StartSysUpTime,
 ];
-/// The same of its end.
+/// End times of a flow in order of preference.
 pub(super) const ENDS: [Slot; 5] = [
     Slot::EndMilliseconds,
     Slot::EndNtp,
@@ -97,25 +105,25 @@ pub(super) const ENDS: [Slot; 5] = [
 ];
 
 impl Slot {
-    /// How many there are.
-    pub(super) const COUNT: usize = Self::TunnelDestinationPort.index() + 1;
-    /// How many of them are addresses of 16 octets.
+    /// Number of slots.
+    pub(super) const COUNT: usize = Self::FlowId.index() + 1;
+    /// Number of slots for addresses of 16 octets.
     pub(super) const WIDE: usize = Self::PostNatDestinationV6.index() + 1;
 
-    /// Its place among the values.
+    /// Index into the values.
     #[expect(clippy::as_conversions, reason = "the discriminants are the places")]
     pub(super) const fn index(self) -> usize {
         self as usize
     }
 
-    /// Its bit in a set of slots.
+    /// Bit in a set of slots.
     #[expect(clippy::as_conversions, reason = "the discriminants are the places")]
     pub(super) const fn bit(self) -> u128 {
         1_u128.wrapping_shl(self as u32)
     }
 
-    /// The slot that an element fills, and its rank among the elements that fill the same slot: the
-    /// lowest of a template wins. 0 for elements without a rival.
+    /// The slot that an element fills, and its rank among the elements that fill the same slot. The
+    /// lowest rank in a template wins; 0 for the only element of a slot.
     pub(super) const fn of(enterprise: u32, id: u16) -> Option<(Self, u8)> {
         Some(match (enterprise, id) {
             (0, 1) => (Self::Octets, 1),
@@ -193,6 +201,17 @@ impl Slot {
             (0, 309) => (Self::SamplingSize, 0),
             (0, 310) => (Self::SamplingPopulation, 0),
             (0, 311) => (Self::SamplingProbability, 0),
+            (0, 35) => (Self::SamplingAlgorithm, 1),
+            (0, 49) => (Self::SamplingAlgorithm, 2),
+            (0, 304) => (Self::SelectorAlgorithm, 0),
+            (0, 301) => (Self::SelectionSequence, 0),
+            (0, 138) => (Self::ObservationPoint, 0),
+            (0, 141) => (Self::LineCard, 0),
+            (0, 142) => (Self::Port, 0),
+            (0, 148) => (Self::FlowId, 0),
+            (0, 233) => (Self::FirewallEvent, 1),
+            // Cisco ASA before 233 was registered.
+            (0, 40_005) => (Self::FirewallEvent, 2),
             (0, 302) => (Self::SelectorId, 1),
             (0, 48) => (Self::SelectorId, 2),
             (0, 58) => (Self::VlanId, 1),
@@ -220,13 +239,14 @@ impl Slot {
         })
     }
 
-    /// What [`Self::of`] says of a field, if its values can be read.
+    /// [`Self::of`] for a field whose values have a readable length.
     pub(super) fn filled_by(specifier: &FieldSpecifier) -> Option<(Self, u8)> {
         Self::of(specifier.enterprise, specifier.id)
             .filter(|(slot, _)| slot.takes(specifier.length))
     }
 
-    /// True where a value of this length can be read: an address has one length, a number up to 8.
+    /// Whether values of this length can be read: addresses have one length, numbers up to 8
+    /// octets.
     const fn takes(self, length: u16) -> bool {
         match self {
             Self::SourceV4

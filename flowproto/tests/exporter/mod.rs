@@ -12,8 +12,8 @@
 use std::net::SocketAddr;
 
 use flowproto::FlowRecord;
+use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink, Unusable};
-use flowproto::template::Fields;
 
 /// When Messages say they were exported, milliseconds since the epoch.
 pub const EXPORTED: u64 = 1_700_000_000_000;
@@ -29,42 +29,85 @@ impl RecordSink for Taken {
     fn message(&mut self, _: &Message<'_>) {}
     fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
         let mut text = Vec::new();
-        fields.write_json(&mut text);
+        fields.write_json(usize::MAX, &mut text);
         self.records.push(record.clone());
         self.json.push(String::from_utf8(text).unwrap());
     }
 }
 
+/// The header of a Message.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    pub version: u16,
+    pub domain: u32,
+    pub sequence: u32,
+    /// `sysUpTime` of NetFlow v9, milliseconds.
+    pub up_time: u32,
+    /// Export time, seconds since [`EXPORTED`].
+    pub seconds: u32,
+}
+
+impl Header {
+    pub fn ipfix(sequence: u32) -> Self {
+        Self {
+            version: 10,
+            domain: 7,
+            sequence,
+            up_time: 0,
+            seconds: 0,
+        }
+    }
+
+    pub fn netflow9(sequence: u32) -> Self {
+        Self {
+            version: 9,
+            up_time: 100_000,
+            ..Self::ipfix(sequence)
+        }
+    }
+
+    /// The same in a later Message.
+    pub fn after(self, seconds: u32) -> Self {
+        Self {
+            up_time: self.up_time + seconds * 1000 * u32::from(self.version == 9),
+            seconds: self.seconds + seconds,
+            ..self
+        }
+    }
+
+    /// The Message with these Sets.
+    pub fn with(&self, sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (id, content) in sets {
+            body.extend(id.to_be_bytes());
+            body.extend((content.len() as u16 + 4).to_be_bytes());
+            body.extend(content);
+        }
+        let mut out = self.version.to_be_bytes().to_vec();
+        let exported = (EXPORTED / 1000) as u32 + self.seconds;
+        if self.version == 10 {
+            out.extend((body.len() as u16 + 16).to_be_bytes());
+            out.extend(exported.to_be_bytes());
+        } else {
+            out.extend((sets.len() as u16).to_be_bytes());
+            out.extend(self.up_time.to_be_bytes());
+            out.extend(exported.to_be_bytes());
+        }
+        out.extend(self.sequence.to_be_bytes());
+        out.extend(self.domain.to_be_bytes());
+        out.extend(body);
+        out
+    }
+}
+
 /// An IPFIX Message of these Sets.
 pub fn ipfix(sequence: u32, sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (id, content) in sets {
-        body.extend(id.to_be_bytes());
-        body.extend((content.len() as u16 + 4).to_be_bytes());
-        body.extend(content);
-    }
-    let mut out = 10_u16.to_be_bytes().to_vec();
-    out.extend((body.len() as u16 + 16).to_be_bytes());
-    out.extend(1_700_000_000_u32.to_be_bytes());
-    out.extend(sequence.to_be_bytes());
-    out.extend(7_u32.to_be_bytes());
-    out.extend(body);
-    out
+    Header::ipfix(sequence).with(sets)
 }
 
 /// A NetFlow v9 datagram of these FlowSets.
 pub fn netflow9(sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let mut out = 9_u16.to_be_bytes().to_vec();
-    out.extend(1_u16.to_be_bytes());
-    for word in [100_000_u32, 1_700_000_000, 1, 7] {
-        out.extend(word.to_be_bytes());
-    }
-    for (id, content) in sets {
-        out.extend(id.to_be_bytes());
-        out.extend((content.len() as u16 + 4).to_be_bytes());
-        out.extend(content);
-    }
-    out
+    Header::netflow9(1).with(sets)
 }
 
 /// A template of these elements and lengths.
@@ -133,6 +176,20 @@ impl Exporter {
         self.process.receive(from, datagram, 0, &mut self.taken);
     }
 
+    /// Sends from an address and port, at a number of milliseconds after [`EXPORTED`].
+    pub fn send_at(&mut self, from: &str, milliseconds: u64, datagram: &[u8]) {
+        let now = EXPORTED + milliseconds;
+        let from: SocketAddr = from.parse().unwrap();
+        self.process.receive(from, datagram, now, &mut self.taken);
+    }
+
+    /// Octets of the records since the last call.
+    pub fn take_octets(&mut self) -> Vec<u64> {
+        self.taken.json.clear();
+        let records = self.taken.records.drain(..);
+        records.map(|record| record.octet_delta_count).collect()
+    }
+
     pub fn send(&mut self, datagram: &[u8]) {
         self.send_from(4000, datagram);
     }
@@ -146,8 +203,7 @@ impl Exporter {
     }
 
     pub fn unusable(&self, reason: Unusable) -> u64 {
-        let at = Unusable::ALL.iter().position(|r| *r == reason).unwrap();
-        self.process.counters().unusable[at]
+        self.process.counters().unusable.get(reason)
     }
 }
 

@@ -47,7 +47,6 @@ fn holds(directory: &str, order: Order<'_>) {
 }
 
 #[test]
-#[ignore = "until the crate follows the order"]
 fn flowproto_has_no_cycles() {
     holds("flowproto", ANY);
 }

@@ -58,7 +58,6 @@ fn check(directory: &str, skipped: &[&str]) {
 }
 
 #[test]
-#[ignore = "until the crate is rewritten"]
 fn the_words_of_flowproto() {
     check("flowproto", &[]);
 }

@@ -21,8 +21,7 @@ pub(super) fn write(
 ) -> bool {
     out.push(b'{');
     let begin = out.len();
-    whole.fields.write_json(out);
-    let is_truncated = members::truncate(out, begin, MAX_LINE_OCTETS);
+    let is_truncated = whole.fields.write_json(MAX_LINE_OCTETS, out);
     let fields_end = out.len();
     if fields_end > begin {
         out.push(b',');

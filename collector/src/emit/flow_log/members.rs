@@ -29,29 +29,6 @@ fn name(member: &[u8]) -> &[u8] {
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-/// Truncates a text of members so that it has at most `limit` octets and no partial member. Returns true if it was
-/// longer.
-pub(super) fn truncate(out: &mut Vec<u8>, begin: usize, limit: usize) -> bool {
-    if out.len().saturating_sub(begin) <= limit {
-        return false;
-    }
-    let limit = begin.saturating_add(limit);
-    let text = out.get(..limit).unwrap_or_default();
-    // Whatever reaches the limit is not complete.
-    let mut kept = begin;
-    let mut at = begin;
-    loop {
-        let end = member_end(text, at);
-        if end >= limit {
-            break;
-        }
-        kept = end;
-        at = end.saturating_add(1);
-    }
-    out.truncate(kept);
-    true
-}
-
 /// Removes the members between `begin` and `end` whose name `is_removed` knows. Returns the new end.
 pub(super) fn remove(
     out: &mut Vec<u8>,
@@ -119,25 +96,6 @@ mod tests {
             let end = remove(&mut out, 6, end, is_removed);
             assert_eq!(out, format!("before{rest}after").as_bytes(), "{removed}");
             assert_eq!(end, 6 + rest.len());
-        }
-    }
-
-    #[test]
-    fn a_truncated_text_ends_with_a_complete_member() {
-        for (limit, rest) in [
-            (MEMBERS.len(), MEMBERS),
-            (
-                MEMBERS.len() - 1,
-                r#""a":1,"b":[2,{"a":"\",\"c\":"}],"c":"x,""#,
-            ),
-            (30, r#""a":1"#),
-            (6, r#""a":1"#),
-            (5, ""),
-            (0, ""),
-        ] {
-            let mut out = format!("before{MEMBERS}").into_bytes();
-            assert_eq!(truncate(&mut out, 6, limit), limit < MEMBERS.len());
-            assert_eq!(out, format!("before{rest}").as_bytes(), "{limit}");
         }
     }
 }

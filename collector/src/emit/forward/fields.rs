@@ -1,7 +1,7 @@
 //! The fields of fixed length. A row of [`FIELDS`] is a field, what a record must have and must not have for it, and how it
 //! is written.
 
-use flowproto::template::FieldSpecifier;
+use flowproto::field::FieldSpecifier;
 
 use super::names::{ANTREA, Names};
 use super::record::ForwardedRecord;

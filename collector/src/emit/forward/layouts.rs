@@ -1,6 +1,6 @@
 //! The templates of one Transport Session. Each [`Shape`] that occurs gets one.
 
-use flowproto::template::FieldSpecifier;
+use flowproto::field::FieldSpecifier;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 

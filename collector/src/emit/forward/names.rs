@@ -3,7 +3,7 @@
 
 use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::exporter::options::ElementType;
-use flowproto::template::{FieldSpecifier, VARIABLE_LENGTH};
+use flowproto::field::{FieldSpecifier, VARIABLE_LENGTH};
 
 use super::record::ForwardedRecord;
 use crate::inventory::EndpointKind;

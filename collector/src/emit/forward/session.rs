@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowproto::FlowKey;
 use flowproto::exporter::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use flowproto::exporter::options::{self, Options};
-use flowproto::exporter::{NotCarried, Send};
+use flowproto::exporter::{Send, Unsupported};
 use kipfix_export::{Encoding, RecordOf, Session, SessionStart};
 
 use super::fields::{MAX_FIXED_OCTETS, Source, fixed_octets};
@@ -87,7 +87,7 @@ impl Session for Forwarding {
         record: &ForwardedRecord,
         now: u64,
         send: &mut Send<'_>,
-    ) -> Result<(), NotCarried> {
+    ) -> Result<(), Unsupported> {
         self.wire.refresh_if_due(now, send);
         self.store.refresh(&mut self.snapshots);
         let mut names = match self.wire.profile {

@@ -1,0 +1,218 @@
+//! The records of a Set.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counters of 64 bits do not overflow"
+)]
+
+use super::buffers::RecordBuffers;
+use super::observer::Observer;
+use super::process::{CollectingProcess, OpenMessage};
+use super::sink::{Fields, RecordSink};
+use crate::options::SamplingResolver;
+use crate::plan::{MessageContext, Selection, Values};
+use crate::record::{FlowRecord, Sampling};
+use crate::sessions::{SamplingRule, Unusable};
+use crate::wire::{Records, fixed};
+
+/// Finds the sampling in force for the records of a Set.
+struct SamplingInForce<'a> {
+    rule: SamplingRule,
+    /// `None` if nothing was announced.
+    announced: Option<SamplingResolver<'a>>,
+    /// Records name a selector or another property by which sampling is announced.
+    have_scopes: bool,
+    /// Records whose sampling is not known.
+    unknown: u32,
+}
+
+impl SamplingInForce<'_> {
+    /// Whether the sampling that records report is all there is.
+    fn is_none(&self) -> bool {
+        self.announced.is_none() && self.rule == SamplingRule::default() && !self.have_scopes
+    }
+
+    /// Sets the sampling of a record.
+    fn apply(&mut self, values: &Values, record: &mut FlowRecord) {
+        if let Some(sampling) = self.rule.override_with {
+            return Selection::of_packets(sampling).apply(record);
+        }
+        if values.own_sampling().is_some() {
+            return;
+        }
+        let scopes = self.have_scopes.then(|| values.sampling_scopes());
+        let (selection, is_unknown) = match &mut self.announced {
+            Some(announced) => announced.resolve(record, scopes),
+            None => {
+                let selector = scopes.and_then(|scopes| scopes.selector);
+                (Selection::default(), selector.is_some_and(|s| s != 0))
+            }
+        };
+        match self.rule.default {
+            Some(sampling) if selection == Selection::default() => {
+                Selection::of_packets(sampling).apply(record);
+            }
+            _ => {
+                self.unknown = self.unknown.saturating_add(is_unknown.into());
+                selection.apply(record);
+            }
+        }
+    }
+}
+
+impl CollectingProcess {
+    /// The records of a v5 or v7 datagram.
+    pub(super) fn fixed_records(
+        &mut self,
+        message: &mut OpenMessage,
+        content: &[u8],
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        let rule = self.sessions.sampling_rule(message.place());
+        let reported = fixed::sampling(&message.header);
+        let reported = Some(reported).filter(|sampling| *sampling != Sampling::NONE);
+        let sampling = rule.override_with.or(reported).or(rule.default);
+        // All records fill the same fields; the other fields are cleared once.
+        let mut record = FlowRecord {
+            sampling: sampling.unwrap_or_default(),
+            ..FlowRecord::default()
+        };
+        let described = message.describe(&self.sessions);
+        let mut count = 0_u32;
+        for octets in fixed::records(&message.header, content) {
+            fixed::fill(&mut record, octets, &message.header);
+            observer.fixed_record(octets, &record);
+            sink.record(&described, &record, Fields::of_record(&record));
+            count = count.saturating_add(1);
+        }
+        self.counters.records += u64::from(count);
+        message.tally.records = count;
+        self.add_records(message, count, record.sampling, 0);
+    }
+
+    pub(super) fn options_records(
+        &mut self,
+        message: &mut OpenMessage,
+        id: u16,
+        content: &[u8],
+        observer: &mut impl Observer,
+    ) {
+        let Some(template) = self.sessions.template(&message.session, id) else {
+            return;
+        };
+        let template = std::sync::Arc::clone(template.template);
+        let mut records = Records::new(&template, content);
+        let (mut count, mut is_cut) = (0_u32, false);
+        while let Some(record) = records.next(&mut self.buffers.spans) {
+            let Ok(octets) = record else {
+                is_cut = true;
+                break;
+            };
+            count = count.saturating_add(1);
+            observer.record(octets, &template, None);
+            let announced = self.sessions.announce(&message.session, &template, octets);
+            self.counters.metadata_refused += announced.refused;
+            self.counters.announcements_ignored += announced.ignored;
+        }
+        observer.end_of_records(records.rest(), &template, is_cut);
+        self.counters.options_records += u64::from(count);
+        message.tally.options_records = message.tally.options_records.saturating_add(count);
+        self.end_of_set(message, count, is_cut);
+    }
+
+    pub(super) fn flow_records(
+        &mut self,
+        message: &mut OpenMessage,
+        id: u16,
+        content: &[u8],
+        sink: &mut impl RecordSink,
+        observer: &mut impl Observer,
+    ) {
+        let place = message.place();
+        self.sessions.refresh_sampling(place);
+        let Some(found) = self.sessions.template(&message.session, id) else {
+            return;
+        };
+        let template = found.template;
+        let RecordBuffers {
+            spans,
+            values,
+            record,
+        } = &mut self.buffers;
+        spans.clear();
+        template.plan().begin(values, record);
+        let described = message.describe(&self.sessions);
+        let session = self.sessions.view(place);
+        let context = MessageContext {
+            export_time_milliseconds: message.header.export_time_milliseconds,
+            sys_up_time: message.header.sys_up_time,
+            system_init_milliseconds: self.sessions.system_init(place),
+        };
+        let mut sampling = SamplingInForce {
+            rule: self.sessions.sampling_rule(place),
+            announced: self.sessions.sampling(place, id),
+            have_scopes: values.have_sampling_scopes(),
+            unknown: 0,
+        };
+        let has_sampling = !sampling.is_none();
+        // Running totals and firewall connections cost a look-up for each record; exporters of deltas
+        // do not pay for it.
+        let are_totals = template.plan().totals();
+        let are_connections = values.are_firewall_connections();
+        let totals_of = match are_totals {
+            (false, false) if !are_connections => None,
+            _ => self.sessions.domain_key(place),
+        };
+        let mut records = Records::new(template, content);
+        let (mut count, mut is_cut) = (0_u32, false);
+        while let Some(next) = records.next(spans) {
+            let Ok(octets) = next else {
+                is_cut = true;
+                break;
+            };
+            count = count.saturating_add(1);
+            template
+                .plan()
+                .read(octets, spans, &context, values, record);
+            if has_sampling {
+                sampling.apply(values, record);
+            }
+            observer.record(octets, template, Some(record));
+            if let Some(domain) = totals_of {
+                record.is_continuation = false;
+                let is_evicted = match values.firewall_event() {
+                    Some(event) => self.totals.connection(domain, event, record),
+                    None => self.totals.difference(domain, are_totals, record),
+                };
+                self.counters.totals_evicted += u64::from(is_evicted);
+            }
+            let fields = Fields::of_template(template, octets, session);
+            sink.record(&described, record, fields);
+        }
+        observer.end_of_records(records.rest(), template, is_cut);
+        let (sampling_of_latest, unknown) = (record.sampling, sampling.unknown);
+        self.counters.records += u64::from(count);
+        message.tally.records = message.tally.records.saturating_add(count);
+        self.add_records(message, count, sampling_of_latest, unknown);
+        self.end_of_set(message, count, is_cut);
+    }
+
+    fn add_records(&mut self, message: &OpenMessage, count: u32, latest: Sampling, unknown: u32) {
+        self.counters.records_of_unknown_sampling += u64::from(unknown);
+        self.sessions
+            .add_records(message.place(), count, latest, unknown);
+        if count > 0 {
+            self.sessions.has_decoded(message.place());
+        }
+    }
+
+    fn end_of_set(&mut self, message: &mut OpenMessage, count: u32, is_cut: bool) {
+        if count > 0 {
+            self.sessions.has_decoded(message.place());
+        }
+        if is_cut {
+            message.tally.has_unread = true;
+            self.count_unusable(message.place(), Unusable::FieldLength);
+        }
+    }
+}

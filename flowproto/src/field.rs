@@ -1,0 +1,97 @@
+//! Field Specifiers of templates, and where the value of a field is in a Data Record.
+
+/// Length of a field that carries its own length in front of each value (RFC 7011 §7).
+pub const VARIABLE_LENGTH: u16 = 65_535;
+
+/// ntop's elements have NetFlow v9 numbers above the enterprise bit, since v9 has no enterprise
+/// numbers: v9 field type = 57472 + identifier.
+const NTOP: u32 = 35_632;
+const NTOP_V9_OFFSET: u16 = 57_472;
+
+/// One field of a template (RFC 7011 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FieldSpecifier {
+    /// Private Enterprise Number, 0 for IANA.
+    pub enterprise: u32,
+    /// Information Element identifier without the enterprise bit.
+    pub id: u16,
+    /// Octets of a value, or [`VARIABLE_LENGTH`].
+    pub length: u16,
+}
+
+impl FieldSpecifier {
+    /// An element of the IANA registry.
+    pub(crate) const fn iana(id: u16, length: u16) -> Self {
+        Self {
+            enterprise: 0,
+            id,
+            length,
+        }
+    }
+
+    /// The element that a NetFlow v9 field type stands for.
+    #[must_use]
+    pub const fn netflow9(field_type: u16, length: u16) -> Self {
+        match field_type.checked_sub(NTOP_V9_OFFSET) {
+            Some(id) => Self {
+                enterprise: NTOP,
+                id,
+                length,
+            },
+            None => Self::iana(field_type, length),
+        }
+    }
+
+    /// Enterprise number and identifier.
+    pub(crate) const fn element(self) -> (u32, u16) {
+        (self.enterprise, self.id)
+    }
+
+    /// Whether each value carries its own length.
+    pub(crate) const fn is_variable(self) -> bool {
+        self.length == VARIABLE_LENGTH
+    }
+
+    /// Minimum number of octets that a value takes.
+    pub(crate) const fn minimum_length(self) -> usize {
+        if self.is_variable() {
+            1
+        } else {
+            widen(self.length)
+        }
+    }
+
+    /// Octets of the length prefix, and octets of the value, of a field that begins at `octets`
+    /// (RFC 7011 §7). `None` where the prefix is cut off.
+    pub(crate) fn extent(self, octets: &[u8]) -> Option<(usize, usize)> {
+        if !self.is_variable() {
+            return Some((0, widen(self.length)));
+        }
+        match octets {
+            [255, high, low, ..] => Some((3, usize::from(u16::from_be_bytes([*high, *low])))),
+            [255, ..] | [] => None,
+            [length, ..] => Some((1, usize::from(*length))),
+        }
+    }
+
+    /// Splits the value off the front of `octets`. `None` where it runs past the end.
+    pub(crate) fn split_value(self, octets: &[u8]) -> Option<(&[u8], &[u8])> {
+        let (prefix, length) = self.extent(octets)?;
+        octets.get(prefix..)?.split_at_checked(length)
+    }
+}
+
+/// Position of a field's value in its record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldSpan {
+    pub(crate) start: usize,
+    pub(crate) length: usize,
+}
+
+#[allow(
+    clippy::as_conversions,
+    reason = "`From` is not const; the cast widens"
+)]
+const fn widen(value: u16) -> usize {
+    value as usize
+}

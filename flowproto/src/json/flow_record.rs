@@ -1,0 +1,199 @@
+//! A [`FlowRecord`] as JSON members.
+
+use super::scalar::{write_address, write_hex, write_number};
+use crate::address::Address;
+use crate::record::{FlowEndReason, FlowRecord, TunnelType};
+
+/// Appends a flow record to `out` as members of a JSON object: `"name":value` separated by commas,
+/// without braces. Key, counters and protocol are always written, other fields if the record has
+/// them.
+pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
+    let key = &record.key;
+    let mut members = Members { out, first: true };
+    let [source, destination, next_hop] = if key.source_address.is_ipv4() {
+        [
+            "sourceIPv4Address",
+            "destinationIPv4Address",
+            "ipNextHopIPv4Address",
+        ]
+    } else {
+        [
+            "sourceIPv6Address",
+            "destinationIPv6Address",
+            "ipNextHopIPv6Address",
+        ]
+    };
+    members.address(source, key.source_address);
+    members.address(destination, key.destination_address);
+    members.number("sourceTransportPort", key.source_port.into());
+    members.number("destinationTransportPort", key.destination_port.into());
+    members.number("protocolIdentifier", key.protocol_identifier.into());
+    members.number("octetDeltaCount", record.octet_delta_count);
+    members.number("packetDeltaCount", record.packet_delta_count);
+    if record.reverse_packet_delta_count > 0 {
+        members.number("reverseOctetDeltaCount", record.reverse_octet_delta_count);
+        members.number("reversePacketDeltaCount", record.reverse_packet_delta_count);
+        members.non_zero(
+            "reverseFlowStartMilliseconds",
+            record.reverse_flow_start_milliseconds,
+        );
+        members.non_zero(
+            "reverseFlowEndMilliseconds",
+            record.reverse_flow_end_milliseconds,
+        );
+        members.number(
+            "reverseTcpControlBits",
+            record.reverse_tcp_control_bits.into(),
+        );
+    }
+    members.non_zero("flowStartMilliseconds", record.flow_start_milliseconds);
+    members.non_zero("flowEndMilliseconds", record.flow_end_milliseconds);
+    members.number("tcpControlBits", record.tcp_control_bits.into());
+    members.number("ipClassOfService", record.ip_class_of_service.into());
+    if record.flow_end_reason != FlowEndReason::Unknown {
+        members.number("flowEndReason", record.flow_end_reason.octet().into());
+    }
+    if let Some(direction) = record.biflow_direction {
+        members.number("biflowDirection", direction.octet().into());
+    }
+    if let Some(count) = record.new_connection_delta_count {
+        members.number("newConnectionDeltaCount", count.into());
+    }
+    if let Some(seconds) = record.connection_sum_duration_seconds {
+        members.number("connectionSumDurationSeconds", seconds);
+    }
+    match key.protocol_identifier {
+        1 => members.number("icmpTypeCodeIPv4", record.icmp_type_code.into()),
+        58 => members.number("icmpTypeCodeIPv6", record.icmp_type_code.into()),
+        _ => {}
+    }
+    members.non_zero("vlanId", record.vlan_id.into());
+    if let Some(interfaces) = &record.interfaces {
+        members.number("ingressInterface", interfaces.ingress_interface.into());
+        members.number("egressInterface", interfaces.egress_interface.into());
+        if let Some(direction) = interfaces.flow_direction {
+            members.number("flowDirection", direction.into());
+        }
+    }
+    if let Some(tunnel) = &record.tunnel {
+        if tunnel.tunnel_type == TunnelType::Vxlan {
+            members.number("layer2SegmentId", tunnel.layer2_segment_id());
+        }
+        if tunnel.tunnel_type != TunnelType::IpInIp {
+            members.number("tunnelType", tunnel.tunnel_type.octet().into());
+            members.key("tunnelKey");
+            write_hex(&tunnel.tunnel_key.to_be_bytes(), members.out);
+        }
+        if tunnel.tunnel_source_address.is_ipv4() {
+            members.address("tunnelSourceIPv4Address", tunnel.tunnel_source_address);
+            members.address(
+                "tunnelDestinationIPv4Address",
+                tunnel.tunnel_destination_address,
+            );
+        }
+        members.number(
+            "tunnelProtocolIdentifier",
+            tunnel.tunnel_protocol_identifier.into(),
+        );
+        members.non_zero(
+            "tunnelSourceTransportPort",
+            tunnel.tunnel_source_port.into(),
+        );
+        members.non_zero(
+            "tunnelDestinationTransportPort",
+            tunnel.tunnel_destination_port.into(),
+        );
+    }
+    if let Some(nat) = &record.translation {
+        members.post_nat("postNATSource", nat.post_nat_source_address);
+        members.post_nat("postNATDestination", nat.post_nat_destination_address);
+        members.non_zero(
+            "postNAPTSourceTransportPort",
+            nat.post_napt_source_port.into(),
+        );
+        members.non_zero(
+            "postNAPTDestinationTransportPort",
+            nat.post_napt_destination_port.into(),
+        );
+    }
+    members.non_zero("bgpSourceAsNumber", record.bgp_source_as_number.into());
+    members.non_zero(
+        "bgpDestinationAsNumber",
+        record.bgp_destination_as_number.into(),
+    );
+    let [source, destination] = if key.source_address.is_ipv4() {
+        ["sourceIPv4PrefixLength", "destinationIPv4PrefixLength"]
+    } else {
+        ["sourceIPv6PrefixLength", "destinationIPv6PrefixLength"]
+    };
+    members.non_zero(source, record.source_prefix_length.into());
+    members.non_zero(destination, record.destination_prefix_length.into());
+    if !record.ip_next_hop_address.is_unspecified() {
+        members.address(next_hop, record.ip_next_hop_address);
+    }
+}
+
+struct Members<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl Members<'_> {
+    fn key(&mut self, name: &str) {
+        if !self.first {
+            self.out.push(b',');
+        }
+        self.first = false;
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.key(name);
+        write_number(value, self.out);
+    }
+
+    fn non_zero(&mut self, name: &str, value: u64) {
+        if value > 0 {
+            self.number(name, value);
+        }
+    }
+
+    fn address(&mut self, name: &str, address: Address) {
+        self.key(name);
+        write_address(address, self.out);
+    }
+
+    fn post_nat(&mut self, name: &str, address: Address) {
+        if !address.is_unspecified() {
+            let family = if address.is_ipv4() {
+                "IPv4Address"
+            } else {
+                "IPv6Address"
+            };
+            self.key(&[name, family].concat());
+            write_address(address, self.out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_record_is_a_json_object_between_braces() {
+        let mut record = FlowRecord::default();
+        record.key.source_address = Address::from_v4_bits(0x0a00_0001);
+        record.key.protocol_identifier = 17;
+        record.octet_delta_count = u64::MAX;
+        let mut out = vec![b'{'];
+        write_record(&record, &mut out);
+        out.push(b'}');
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(value["sourceIPv4Address"], "10.0.0.1");
+        assert_eq!(value["octetDeltaCount"], u64::MAX);
+        assert!(value.get("vlanId").is_none());
+    }
+}

@@ -1,0 +1,210 @@
+//! Messages of a session: restarts, and sequence numbers.
+
+use super::clock::MessageClock;
+use super::convention::MessageSequence;
+use super::key::Place;
+use super::sequence::{Sender, SequenceOutcome};
+use super::session::Suspect;
+use super::store::Sessions;
+use super::tracks::Arrival;
+use crate::wire::{MessageHeader, Version};
+
+/// A number that has fallen by more units is not that of a late Message.
+const MAX_LATE_UNITS: u32 = 1000;
+/// A late Message was exported less than this time after the latest one, milliseconds.
+const MAX_LATE_MILLISECONDS: u64 = 2000;
+/// Numbers that have fallen without meaning, after which they are ignored.
+const MAX_ERRATIC: u8 = 3;
+
+/// A Message as its session sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionMessage {
+    pub(crate) place: Place,
+    pub(super) clock: MessageClock,
+    /// It continues a Message of another session of the same exporter.
+    pub(super) is_of_shared_track: bool,
+    /// Its number has fallen: templates defined before this stamp cannot be used until the next
+    /// Message shows whether the exporter has restarted.
+    pub(super) suspect_since: Option<u64>,
+    /// The exporter has restarted since the Message with this `sysUpTime`; 0 if it has none.
+    pub(super) restarted_after: Option<u32>,
+}
+
+impl SessionMessage {
+    pub(super) const fn new(place: Place, clock: MessageClock) -> Self {
+        Self {
+            place,
+            clock,
+            is_of_shared_track: false,
+            suspect_since: None,
+            restarted_after: None,
+        }
+    }
+
+    /// Whether its Data Sets have to wait for the next Message.
+    pub(crate) const fn is_suspect(&self) -> bool {
+        self.suspect_since.is_some()
+    }
+
+    /// The same Message after the next one has answered the question.
+    pub(crate) const fn cleared(self) -> Self {
+        Self {
+            suspect_since: None,
+            ..self
+        }
+    }
+}
+
+/// What the begin of a Message shows about those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing.
+    None,
+    /// The exporter has restarted: its templates are void, also for suspect Data Sets.
+    Restarted,
+    /// A suspect Message was in order: its Data Sets can be read.
+    Cleared,
+}
+
+impl Sessions {
+    /// Begins a Message of a session, before any of its Sets is read.
+    pub(crate) fn begin(
+        &mut self,
+        place: Place,
+        header: &MessageHeader,
+        now_milliseconds: u64,
+    ) -> (SessionMessage, Verdict) {
+        let clock = MessageClock::new(header, now_milliseconds);
+        let mut message = SessionMessage::new(place, clock);
+        let Some(session) = self.slab.get_mut(place).and_then(Option::as_mut) else {
+            return (message, Verdict::None);
+        };
+        let Some(Some(device)) = self.devices.get_mut(session.device) else {
+            return (message, Verdict::None);
+        };
+        let latest = session.restarts.latest();
+        if session.restarts.on_message(clock) {
+            message.restarted_after = latest.map(|latest| latest.up_time);
+            self.restart(place, u64::MAX);
+            return (message, Verdict::Restarted);
+        }
+        let arrival = Arrival {
+            session: session.number,
+            domain: session.key.domain.observation_domain_id,
+            version: header.version,
+            sequence: header.sequence,
+        };
+        message.is_of_shared_track = device.tracks.assign(&mut session.membership, &arrival);
+        let own = session.membership.latest;
+        let (Some(own), Some(latest)) = (own, latest) else {
+            return (message, Verdict::None);
+        };
+        let suspect = session.suspect.take();
+        let before = suspect.map_or(own.sequence, |suspect| suspect.before);
+        let fallen = before.wrapping_sub(header.sequence);
+        let has_fallen = (1..1 << 31).contains(&fallen);
+        if let Some(suspect) = suspect {
+            let ahead = header.sequence.wrapping_sub(suspect.sequence);
+            if has_fallen && ahead <= MAX_LATE_UNITS {
+                message.restarted_after = Some(0);
+                self.restart(place, suspect.stamp);
+                return (message, Verdict::Restarted);
+            }
+            if has_fallen {
+                session.erratic = session.erratic.saturating_add(1);
+            }
+            return (message, Verdict::Cleared);
+        }
+        let is_later = clock.export_milliseconds
+            >= latest
+                .export_milliseconds
+                .saturating_add(MAX_LATE_MILLISECONDS);
+        // An up time that has not fallen proves that there was no restart.
+        let is_suspect = has_fallen
+            && clock.up_time == 0
+            && (fallen > MAX_LATE_UNITS || is_later)
+            && session.erratic < MAX_ERRATIC
+            && !message.is_of_shared_track
+            && matches!(header.version, Version::V9 | Version::Ipfix);
+        if is_suspect {
+            let stamp = self.stamp.saturating_add(1);
+            session.suspect = Some(Suspect {
+                before,
+                sequence: header.sequence,
+                stamp,
+            });
+            message.suspect_since = Some(stamp);
+        }
+        (message, Verdict::None)
+    }
+
+    /// The exporter of a session has restarted: forgets templates defined before `stamp`, and options
+    /// data.
+    fn restart(&mut self, place: Place, stamp: u64) {
+        self.forget_templates(place, |entry| entry.stamp < stamp);
+        let Some(session) = self.get_mut(place) else {
+            return;
+        };
+        session.suspect = None;
+        let (announcer, sender) = (session.announcer(), session.sender);
+        let device = session.device;
+        if let Some(Some(device)) = self.devices.get_mut(device) {
+            let entries = device.options.forget(|by| by == announcer);
+            self.subtract_entries(sender, entries);
+        }
+    }
+
+    /// Ends a Message: takes its sequence number.
+    pub(crate) fn end(
+        &mut self,
+        message: &SessionMessage,
+        sequence: MessageSequence,
+    ) -> SequenceOutcome {
+        let Some(session) = self.slab.get_mut(message.place).and_then(Option::as_mut) else {
+            return SequenceOutcome::First;
+        };
+        let sender = Sender {
+            session: session.number,
+            exporter: session.exporter,
+        };
+        let exporters = &mut self.exporters;
+        let mut report = |exporter, counts| exporters.add_sequence(exporter, counts);
+        let Some(Some(device)) = self.devices.get_mut(session.device) else {
+            return SequenceOutcome::First;
+        };
+        let now = message.clock.received_milliseconds;
+        let member = &mut session.membership;
+        if let Some(up_time) = message.restarted_after {
+            device.tracks.restart(member, sequence, sender, &mut report);
+            return SequenceOutcome::Restarted { up_time };
+        }
+        let taken = device
+            .tracks
+            .on_message(member, sequence, sender, now, &mut report);
+        let Some((outcome, sequence)) = taken else {
+            return SequenceOutcome::First;
+        };
+        let (has_gaps, convention) = (sequence.has_gaps(), sequence.convention());
+        if has_gaps && !std::mem::replace(&mut device.has_gaps, true) {
+            self.with_gaps.push(session.device);
+        }
+        if let Some(exporter) = self.exporters.get_mut(session.exporter) {
+            exporter.convention = convention;
+        }
+        outcome
+    }
+
+    /// Counts gaps that are not waited for any longer as losses.
+    pub(crate) fn expire_gaps(&mut self, now_milliseconds: u64) {
+        let exporters = &mut self.exporters;
+        let mut report = |exporter, counts| exporters.add_sequence(exporter, counts);
+        let devices = &mut self.devices;
+        self.with_gaps.retain(|at| {
+            let Some(Some(device)) = devices.get_mut(*at) else {
+                return false;
+            };
+            device.has_gaps = device.tracks.expire(now_milliseconds, &mut report);
+            device.has_gaps
+        });
+    }
+}

@@ -1,0 +1,500 @@
+//! Sequence numbers of one series of Messages: what was lost between the exporter and here.
+//!
+//! Every [`Convention`] is followed at once; the one that has explained the numbers best decides what
+//! is missing. A loss is counted only if it is sure:
+//!
+//! * A gap can be filled by late Messages until 64 Messages or one second have
+//!   passed.
+//! * A jump is undone if the Messages after it continue from before it: one Message had a wrong number.
+//! * A jump too far to believe counts only if the next Message continues it, and if the exporter's rate
+//!   explains it. Otherwise the exporter has restarted.
+//! * Nothing is counted while no convention explains the numbers.
+
+use super::convention::{Convention, MessageSequence};
+use super::gaps::{Gap, Gaps, LATE, OLD, RESTART, Report, SequenceCounts};
+use super::key::ExporterId;
+use crate::wire::Version;
+
+/// Maximum score of a convention.
+const MAX_SCORE: u8 = 16;
+/// Maximum of the confidence that a convention explains the numbers, and of that none does.
+const MAX_CONFIDENCE: i8 = 8;
+/// What a contradiction takes from a score.
+const CONTRADICTION: u8 = 4;
+/// A jump ahead by this number of Messages, or units, is believed at once.
+const BELIEVABLE_MESSAGES: u32 = 64;
+const BELIEVABLE_UNITS: u32 = 1024;
+/// A confirmed jump by this number is a loss at any rate.
+const PLAUSIBLE_UNITS: u64 = 1 << 20;
+/// Messages that continue from before a jump until it is undone.
+const UNDO_MESSAGES: u8 = 2;
+
+/// Who sent a Message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sender {
+    /// Number of the session.
+    pub(super) session: u64,
+    pub(super) exporter: ExporterId,
+}
+
+/// Relation of a Message to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SequenceOutcome {
+    /// There is no number to compare with.
+    First,
+    /// It follows by this convention.
+    Next(Convention),
+    /// This many units are missing from `expected` on.
+    Gap { expected: u32, missing: u32 },
+    /// Late or repeated.
+    Old { expected: u32 },
+    /// Too far ahead to be believed without another Message.
+    Stray { expected: u32 },
+    /// The exporter has restarted. `up_time`: `sysUpTime` before, 0 if not known.
+    Restarted { up_time: u32 },
+}
+
+/// Numbers of one series of Messages: of one or more sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Sequence {
+    standard: Convention,
+    /// How well each of [`Convention::ALL`] has explained the numbers.
+    scores: [u8; 7],
+    /// Whether any convention explains them: grows with each Message that follows, falls with each
+    /// that does not.
+    confidence: i8,
+    latest: Option<MessageSequence>,
+    /// Session of `latest`, and time of its reception.
+    latest_session: u64,
+    latest_milliseconds: u64,
+    /// The latest Message before the last jump, while that is not confirmed.
+    jump: Option<Jump>,
+    /// A Message with a number that is not believed.
+    stray: Option<MessageSequence>,
+    gaps: Gaps,
+    /// Largest advance by one Message.
+    max_advance: u32,
+    /// Sum of advances, and time of the first Message: the rate.
+    advanced: u64,
+    began_milliseconds: u64,
+    received_milliseconds: u64,
+}
+
+/// A series as kept over a restart of the collector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SequenceState {
+    pub(super) scores: [u8; 7],
+    pub(super) confidence: i8,
+    pub(super) latest: Option<MessageSequence>,
+    pub(super) max_advance: u32,
+    pub(super) advanced: u64,
+    pub(super) began_milliseconds: u64,
+    pub(super) latest_milliseconds: u64,
+}
+
+impl SequenceState {
+    /// The same with the times of reception changed.
+    pub(super) fn map_times(self, change: &impl Fn(u64) -> u64) -> Self {
+        Self {
+            began_milliseconds: change(self.began_milliseconds),
+            latest_milliseconds: change(self.latest_milliseconds),
+            ..self
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    /// The latest Message that continues from before the jump.
+    line: MessageSequence,
+    /// Number of Messages after the jump that continue from before it.
+    followers: u8,
+}
+
+impl Sequence {
+    pub(super) fn new(version: Version) -> Self {
+        Self {
+            standard: Convention::of(version),
+            scores: [0; 7],
+            confidence: 0,
+            latest: None,
+            latest_session: 0,
+            latest_milliseconds: 0,
+            jump: None,
+            stray: None,
+            gaps: Gaps::default(),
+            max_advance: 0,
+            advanced: 0,
+            began_milliseconds: 0,
+            received_milliseconds: 0,
+        }
+    }
+
+    /// A series that continues one session's own numbers with what was learnt here.
+    pub(super) fn split_off(&self, latest: MessageSequence, session: u64) -> Self {
+        Self {
+            latest: Some(latest),
+            latest_session: session,
+            jump: None,
+            stray: None,
+            gaps: Gaps::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The convention that has explained the numbers best.
+    pub(super) fn convention(&self) -> Convention {
+        let mut best = (self.standard, self.score(self.standard));
+        for (convention, score) in Convention::ALL.into_iter().zip(self.scores) {
+            if score > best.1 {
+                best = (convention, score);
+            }
+        }
+        best.0
+    }
+
+    fn score(&self, wanted: Convention) -> u8 {
+        let mut all = Convention::ALL.into_iter().zip(self.scores);
+        all.find_map(|(convention, score)| (convention == wanted).then_some(score))
+            .unwrap_or_default()
+    }
+
+    pub(super) const fn has_gaps(&self) -> bool {
+        !self.gaps.is_empty()
+    }
+
+    /// The session of the latest Message.
+    pub(super) const fn latest_session(&self) -> u64 {
+        self.latest_session
+    }
+
+    /// What is kept over a restart of the collector.
+    pub(super) const fn state(&self) -> SequenceState {
+        SequenceState {
+            scores: self.scores,
+            confidence: self.confidence,
+            latest: self.latest,
+            max_advance: self.max_advance,
+            advanced: self.advanced,
+            began_milliseconds: self.began_milliseconds,
+            latest_milliseconds: self.latest_milliseconds,
+        }
+    }
+
+    /// The series of a state.
+    pub(super) fn restore(version: Version, state: SequenceState) -> Self {
+        Self {
+            scores: state.scores.map(|score| score.min(MAX_SCORE)),
+            confidence: state.confidence.clamp(-MAX_CONFIDENCE, MAX_CONFIDENCE),
+            latest: state.latest,
+            max_advance: state.max_advance,
+            advanced: state.advanced,
+            began_milliseconds: state.began_milliseconds,
+            latest_milliseconds: state.latest_milliseconds,
+            received_milliseconds: state.latest_milliseconds,
+            ..Self::new(version)
+        }
+    }
+
+    /// Sets the session of the latest Message.
+    pub(super) const fn set_latest_session(&mut self, session: u64) {
+        self.latest_session = session;
+    }
+
+    /// The number that the next Message must have.
+    pub(super) fn expected(&self) -> Option<u32> {
+        self.latest?.end(self.convention())
+    }
+
+    /// Whether a Message of this number can be the next one, by a convention that is as good as the
+    /// best. The records in it are not known yet.
+    pub(super) fn is_next_number(&self, sequence: u32) -> bool {
+        self.latest
+            .is_some_and(|latest| self.continues(latest, sequence))
+    }
+
+    /// Whether a Message of this number can follow `before`.
+    pub(super) fn continues(&self, before: MessageSequence, sequence: u32) -> bool {
+        let best = self.score(self.convention());
+        let mut all = Convention::ALL.into_iter().zip(self.scores);
+        all.any(|(convention, score)| {
+            (score >= best || convention == self.standard && best < CONTRADICTION)
+                && before.end(convention) == Some(sequence)
+        })
+    }
+
+    /// How far a number is ahead of the expected one; negative if it is behind.
+    pub(super) fn distance(&self, sequence: u32) -> Option<i64> {
+        let ahead = sequence.wrapping_sub(self.expected()?);
+        let behind = self.expected()?.wrapping_sub(sequence);
+        Some(if ahead < 1 << 31 {
+            ahead.into()
+        } else {
+            i64::from(behind).saturating_neg()
+        })
+    }
+
+    /// Takes the next Message. `is_new`: the session has not sent a Message of this series before.
+    pub(super) fn on_message(
+        &mut self,
+        message: MessageSequence,
+        (sender, is_new): (Sender, bool),
+        now_milliseconds: u64,
+        report: Report<'_>,
+    ) -> SequenceOutcome {
+        let elapsed = now_milliseconds.saturating_sub(self.latest_milliseconds);
+        self.received_milliseconds = now_milliseconds;
+        let Some(latest) = self.latest else {
+            self.began_milliseconds = now_milliseconds;
+            self.set_latest(message, sender);
+            return SequenceOutcome::First;
+        };
+        if let Some(convention) = self.follows(latest, message) {
+            self.next(message, sender, report);
+            return SequenceOutcome::Next(convention);
+        }
+        let convention = self.convention();
+        let (begin, end) = message.span(convention);
+        let Some(expected) = latest.end(convention) else {
+            self.set_latest(message, sender);
+            return SequenceOutcome::First;
+        };
+        let ahead = begin.wrapping_sub(expected);
+        if let Some(stray) = self.stray
+            && self.follows(stray, message).is_some()
+        {
+            let jumped = stray.span(convention).0.wrapping_sub(expected);
+            self.confirm_jump(sender.exporter, report);
+            if jumped < 1 << 31 && u64::from(jumped) <= self.plausible(elapsed) {
+                let gap = Gap {
+                    begin: expected,
+                    missing: jumped,
+                    messages: 0,
+                    since_milliseconds: now_milliseconds,
+                    exporter: sender.exporter,
+                    is_unconfirmed: false,
+                    tentative: None,
+                };
+                self.gaps.open(gap, self.is_sure(), report);
+                self.next(message, sender, report);
+                return SequenceOutcome::Gap {
+                    expected,
+                    missing: jumped,
+                };
+            }
+            self.restart(message, sender, report);
+            return SequenceOutcome::Restarted { up_time: 0 };
+        }
+        let is_ahead = ahead < 1 << 31;
+        if is_ahead && ahead > self.believable() {
+            self.stray = Some(message);
+            report(sender.exporter, OLD);
+            return SequenceOutcome::Stray { expected };
+        }
+        if is_ahead {
+            self.confirm_jump(sender.exporter, report);
+            self.confidence = self.confidence.saturating_sub(1).max(-MAX_CONFIDENCE);
+            self.gaps.age(self.is_sure(), report);
+            let gap = Gap {
+                begin: expected,
+                missing: ahead,
+                messages: 0,
+                since_milliseconds: now_milliseconds,
+                exporter: sender.exporter,
+                is_unconfirmed: true,
+                tentative: is_new.then_some(sender.session),
+            };
+            self.gaps.open(gap, self.is_sure(), report);
+            self.jump = Some(Jump {
+                line: latest,
+                followers: 0,
+            });
+            self.stray = None;
+            self.set_latest(message, sender);
+            return SequenceOutcome::Gap {
+                expected,
+                missing: ahead,
+            };
+        }
+        let outcome = SequenceOutcome::Old { expected };
+        let continues_line = self
+            .jump
+            .is_some_and(|jump| self.follows(jump.line, message).is_some());
+        let filled = self.gaps.fill((begin, end), self.is_sure(), report);
+        if continues_line {
+            self.continue_line(message, sender, report);
+        } else if filled {
+            report(sender.exporter, LATE);
+        } else {
+            self.stray = Some(message);
+            report(sender.exporter, OLD);
+        }
+        outcome
+    }
+
+    /// The exporter has restarted with this Message: gaps are losses, and nothing is expected.
+    pub(super) fn restart(&mut self, message: MessageSequence, sender: Sender, report: Report<'_>) {
+        self.finish(report);
+        report(sender.exporter, RESTART);
+        self.stray = None;
+        self.set_latest(message, sender);
+    }
+
+    /// Closes gaps that are not waited for any longer.
+    pub(super) fn expire(&mut self, now_milliseconds: u64, report: Report<'_>) {
+        self.gaps.expire(now_milliseconds, self.is_sure(), report);
+    }
+
+    /// Closes all gaps.
+    pub(super) fn finish(&mut self, report: Report<'_>) {
+        self.gaps.close(self.is_sure(), report);
+        self.jump = None;
+    }
+
+    /// Drops gaps that only the first Message of this session has opened: its numbers are others.
+    pub(super) fn drop_tentative(&mut self, session: u64) {
+        self.gaps.drop_tentative(session);
+        if !self.gaps.has_unconfirmed() {
+            self.jump = None;
+        }
+    }
+
+    //------------ Messages in order -------------------------------------------------------------
+
+    fn set_latest(&mut self, message: MessageSequence, sender: Sender) {
+        self.latest = Some(message);
+        self.latest_session = sender.session;
+        self.latest_milliseconds = self.received_milliseconds;
+    }
+
+    /// A Message that follows the latest one.
+    fn next(&mut self, message: MessageSequence, sender: Sender, report: Report<'_>) {
+        let convention = self.convention();
+        self.confidence = self.confidence.saturating_add(2).min(MAX_CONFIDENCE);
+        self.confirm_jump(sender.exporter, report);
+        self.gaps.confirm_tentative(sender.session);
+        let advance = convention.advance(message.records.unwrap_or_default());
+        self.max_advance = self.max_advance.max(advance);
+        self.advanced = self.advanced.saturating_add(advance.into());
+        self.set_latest(message, sender);
+        if let Some(stray) = self.stray {
+            let ahead = stray.sequence.wrapping_sub(message.sequence);
+            let is_reached = message.end(convention) == Some(stray.span(convention).0);
+            if is_reached {
+                self.set_latest(stray, sender);
+            }
+            self.stray = self.stray.filter(|_| !is_reached && ahead < 1 << 31);
+        }
+        self.gaps.age(self.is_sure(), report);
+    }
+
+    /// The jump before the latest Message is real.
+    fn confirm_jump(&mut self, exporter: ExporterId, report: Report<'_>) {
+        let Some(jump) = self.jump.take() else {
+            return;
+        };
+        self.gaps.confirm();
+        if jump.followers > 0 {
+            let late = SequenceCounts {
+                late: jump.followers.into(),
+                ..SequenceCounts::default()
+            };
+            report(exporter, late);
+        }
+    }
+
+    /// A Message that continues from before the latest jump.
+    fn continue_line(&mut self, message: MessageSequence, sender: Sender, report: Report<'_>) {
+        let Some(jump) = &mut self.jump else {
+            return;
+        };
+        jump.line = message;
+        jump.followers = jump.followers.saturating_add(1);
+        let is_undone = jump.followers >= UNDO_MESSAGES;
+        if !self.gaps.has_unconfirmed() {
+            // Reordered: the gap is filled.
+            self.confirm_jump(sender.exporter, report);
+        } else if is_undone {
+            self.gaps.drop_unconfirmed();
+            self.jump = None;
+            self.stray = self.latest;
+            self.set_latest(message, sender);
+        }
+    }
+
+    /// The convention by which `next` follows `before`: the one in force, or one that is as good.
+    /// Learns which conventions hold.
+    fn follows(&mut self, before: MessageSequence, next: MessageSequence) -> Option<Convention> {
+        let current = self.convention();
+        let best = self.score(current);
+        let follows = Convention::ALL.map(|convention| {
+            let expected = before.end(convention);
+            expected.map(|expected| expected == next.span(convention).0)
+        });
+        if before.records.is_none() || next.records.is_none() {
+            // Only Messages can be counted.
+            let is_next = match current {
+                Convention::Messages => follows.last().copied().flatten().unwrap_or(true),
+                Convention::Records | Convention::DataRecords | Convention::AllRecords
+                    if before.records.is_some() =>
+                {
+                    follows.contains(&Some(true))
+                }
+                _ => true,
+            };
+            return is_next.then_some(current);
+        }
+        let mut explained = None;
+        for ((convention, score), follows) in
+            Convention::ALL.into_iter().zip(self.scores).zip(follows)
+        {
+            let is_standard = convention == self.standard;
+            let is_as_good = score >= best || is_standard && best < CONTRADICTION;
+            if follows == Some(true) && is_as_good {
+                let is_preferred = is_standard || convention == current;
+                explained = explained.filter(|_| !is_preferred).or(Some(convention));
+            }
+        }
+        // A loss contradicts all of them, and proves nothing.
+        if follows.contains(&Some(true)) {
+            for (score, follows) in self.scores.iter_mut().zip(follows) {
+                *score = if follows == Some(true) {
+                    score.saturating_add(1).min(MAX_SCORE)
+                } else {
+                    score.saturating_sub(CONTRADICTION)
+                };
+            }
+        }
+        explained
+    }
+
+    //------------ Jumps -------------------------------------------------------------------------
+
+    /// Whether a convention explains the numbers, so that a gap is a loss.
+    const fn is_sure(&self) -> bool {
+        self.confidence > 0
+    }
+
+    fn believable(&self) -> u32 {
+        let messages = self.max_advance.saturating_mul(BELIEVABLE_MESSAGES);
+        messages.max(BELIEVABLE_UNITS)
+    }
+
+    /// The largest jump in this time that the exporter's rate explains.
+    fn plausible(&self, elapsed_milliseconds: u64) -> u64 {
+        let lifetime = self
+            .latest_milliseconds
+            .saturating_sub(self.began_milliseconds)
+            .max(1000);
+        let usual = self
+            .advanced
+            .saturating_mul(elapsed_milliseconds)
+            .checked_div(lifetime);
+        let usual = usual.unwrap_or_default().saturating_mul(16);
+        usual.saturating_add(PLAUSIBLE_UNITS)
+    }
+}
+
+#[cfg(test)]
+#[path = "sequence_tests.rs"]
+mod tests;
