@@ -209,7 +209,7 @@ fn systems_and_countries_are_read_in_the_layout_of_every_publisher() {
                 "2001:db8::/32",
                 map(&[("asn", text("AS64503")), ("name", text("Six"))]),
             ),
-            // What nobody publishes is nothing, not an error.
+            // Values of another type are ignored without an error.
             (
                 "203.0.113.128/26",
                 map(&[

@@ -23,7 +23,7 @@ const FILES_INTERVAL: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The access to Kubernetes, if it is used. With savefiles it is used only if a kubeconfig is given, because the cluster
-/// in which the collector happens to run says nothing about a savefile.
+/// in which the collector happens to run is unrelated to a savefile.
 pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
     if settings.kubernetes == "auto" && !settings.read.is_empty() {
         return Ok(None);

@@ -454,7 +454,7 @@ fn a_snapshot_does_not_change_and_there_is_none_without_a_change() {
     let after = writer.snapshot().unwrap();
     assert_eq!(found(&before, 1, NOW + 5, NOW + 6), known("one"));
     assert_eq!(found(&after, 1, NOW + 5, NOW + 6), known("two"));
-    // What is assigned already is no change.
+    // Repeating an assignment changes nothing.
     writer.assign(key(1), two, NOW + 2, 0);
     assert!(writer.snapshot().is_none());
 }

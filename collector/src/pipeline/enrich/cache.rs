@@ -39,7 +39,7 @@ struct Entry {
     place: PackedPlace,
 }
 
-/// A [`Place`] in four octets: the kind in the three highest bits, the node plus one below; 0 is no node.
+/// A [`Place`] in four octets: the kind in the three highest bits, the node plus one below, 0 without a node.
 #[derive(Clone, Copy, Debug, Default)]
 struct PackedPlace(u32);
 

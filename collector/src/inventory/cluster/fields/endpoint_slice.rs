@@ -104,7 +104,7 @@ mod tests {
     fn addresses_without_an_object_are_read_with_their_ports() {
         let fields = fields(
             r#"{"metadata": {"namespace": "shop", "uid": "5",
-                "labels": {"kubernetes.io/service-name": "ledger"}},
+                "labels": {"kubernetes.io/service-name": "billing"}},
             "addressType": "IPv4",
             "endpoints": [
                 {"addresses": ["203.0.113.61"], "conditions": {}},
@@ -117,7 +117,7 @@ mod tests {
             fields.ports,
             [port("TCP", 5432).unwrap(), port("", 9000).unwrap()]
         );
-        assert_eq!((&*fields.namespace, &*fields.service), ("shop", "ledger"));
+        assert_eq!((&*fields.namespace, &*fields.service), ("shop", "billing"));
     }
 
     #[test]
