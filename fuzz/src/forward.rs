@@ -8,7 +8,7 @@ use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, ForwardedRecord};
 use kipfix_collector::inventory::TimeRange;
 use kipfix_collector::pipeline::Origin;
-use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint};
+use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
 use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_export::{Encoding as _, Session as _, SessionStart};
 
@@ -128,6 +128,7 @@ fn forwarded(
             destination: resolve(record.key.destination_address),
             source_service: None,
             destination_service: None,
+            tunnel: TunnelUse::None,
         },
         record,
         origin: Arc::new(origin),

@@ -63,15 +63,15 @@ fn read(file: &[u8], at_once: usize) -> Outcome {
     let is_ipfix = file.starts_with(&[0, 10]);
     if is_ipfix {
         assert_eq!(
-            (counts.frames, counts.skipped),
-            (0, SavefileCounts::default().skipped)
+            (counts.frames, counts.joined, counts.skipped),
+            (0, 0, SavefileCounts::default().skipped)
         );
         let octets: usize = datagrams.iter().map(|(_, payload, _)| payload.len()).sum();
         assert!(octets <= file.len());
         assert!(error.is_some() || octets == file.len());
     } else {
         let skipped: u64 = counts.skipped.iter().sum();
-        assert_eq!(counts.frames, counts.datagrams + skipped);
+        assert_eq!(counts.frames, counts.datagrams + counts.joined + skipped);
     }
     (datagrams, counts, error)
 }

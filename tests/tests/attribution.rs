@@ -277,9 +277,7 @@ fn a_deleted_pod_is_kept_for_the_configured_time() {
         return;
     };
     let pod = admin.create(running(ns, "deleted", &["10.25.0.1"]));
-    let arguments = "--deleted-retention 4s --observer-timeout 1s --attribution-wait 1s";
-    let arguments: Vec<&str> = arguments.split(' ').collect();
-    let ours = watching(server, &arguments);
+    let ours = watching(server, &["--deleted-pods-kept", "4s"]);
     let record = || at(&to_external("10.25.0.1"), now());
     wait_for(&ours, record, "sourcePodName", "deleted");
     admin.delete(&pod);

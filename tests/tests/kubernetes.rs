@@ -227,8 +227,7 @@ fn optional_kinds_are_used_if_the_cluster_has_them() {
                      "networkData": network}],
     });
     admin.set_status(&claim, &status);
-    let arguments = "--deleted-retention 2s --observer-timeout 1s --attribution-wait 1s";
-    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let arguments = ["--deleted-pods-kept", "1s"];
     let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &arguments);
     for (ip, class) in [
         ("10.1.1.200", "node_to_pod"),

@@ -123,7 +123,7 @@ impl Settings {
                 none,
                 Span::from_secs(600),
             ),
-            ("deleted_retention", self.deleted_retention, none, day),
+            ("deleted_pods_kept", self.deleted_pods_kept, none, day),
             ("max_clock_skew", self.max_clock_skew, none, year),
         ] {
             if !(least..=most).contains(&value) {
@@ -137,15 +137,6 @@ impl Settings {
             let sentence =
                 format!("invalid series_birth {birth}: must be less than series_idle {idle}");
             return Err(BadSettings::new(sentence));
-        }
-        // A record may be of a pod that was deleted before it was exported, and is attributed after its wait.
-        let late = self.observer_timeout.duration() + self.attribution_wait.duration();
-        let retention = self.deleted_retention;
-        if retention.duration() < late {
-            return Err(BadSettings::new(format!(
-                "invalid deleted_retention {retention}: must be at least observer_timeout {} and attribution_wait {} together",
-                self.observer_timeout, self.attribution_wait
-            )));
         }
         Ok(())
     }
@@ -169,7 +160,7 @@ mod tests {
     #[test]
     fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 13] = [
+        let cases: [Case<'_>; 12] = [
             (|s| s.workers = 0, &["workers", "0", "1–256"]),
             (|s| s.max_edges = 1, &["max_edges", "1", "16–"]),
             (
@@ -208,15 +199,6 @@ mod tests {
             (
                 |s| s.attribution_wait = Span::from_secs(61),
                 &["attribution_wait", "1m1s", "0s–1m"],
-            ),
-            (
-                |s| s.observer_timeout = Span::from_secs(600),
-                &[
-                    "deleted_retention",
-                    "5m",
-                    "observer_timeout 10m",
-                    "attribution_wait 5s",
-                ],
             ),
         ];
         for (change, said) in cases {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use ipnet::IpNet;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{ListenAddress, Size, Span};
 use serde::Serialize;
@@ -102,6 +103,10 @@ pub struct Flags {
     /// YAML file with nodes, pods, services and cidrs, instead of or next to Kubernetes
     #[arg(long, value_name = "FILE", help_heading = "Attribution")]
     pub inventory: Option<PathBuf>,
+    /// Network whose addresses are ends of tunnels, in addition to the nodes. The inner packet of a tunnel
+    /// is attributed only if both ends are nodes or in such a network, otherwise the outer packet. Repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Attribution")]
+    pub tunnel_cidr: Vec<IpNet>,
     /// How long a record waits until it is known whether the other node of its flow is observed, too
     /// [default: 10s]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
@@ -126,7 +131,7 @@ pub struct Flags {
     pub inventory_wait: Option<Span>,
     /// How long a deleted pod, node or Service is retained for late records [default: 5m]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
-    pub deleted_retention: Option<Span>,
+    pub deleted_pods_kept: Option<Span>,
     /// Maximum clock offset of an exporter. If it is larger, its records are taken to be of the time at
     /// which they arrive [default: 10m]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 pub use flags::Flags;
 pub use flow_direction::FlowDirection;
+use ipnet::IpNet;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
@@ -48,12 +49,13 @@ pub struct Settings {
     pub connection_idle: Span,
     pub kubernetes: String,
     pub inventory: Option<PathBuf>,
+    pub tunnel_cidr: Vec<IpNet>,
     pub observer_wait: Span,
     pub observer_timeout: Span,
     pub pending_queue: Size,
     pub attribution_wait: Span,
     pub inventory_wait: Span,
-    pub deleted_retention: Span,
+    pub deleted_pods_kept: Span,
     pub max_clock_skew: Span,
     pub node_pool_label: String,
     pub namespace_label: String,
@@ -118,12 +120,13 @@ impl Default for Settings {
             connection_idle: Span::from_secs(1800),
             kubernetes: "auto".into(),
             inventory: None,
+            tunnel_cidr: Vec::new(),
             observer_wait: Span::from_secs(10),
             observer_timeout: Span::from_secs(60),
             pending_queue: Size::from_bytes(16 << 20),
             attribution_wait: Span::from_secs(5),
             inventory_wait: Span::from_secs(30),
-            deleted_retention: Span::from_secs(300),
+            deleted_pods_kept: Span::from_secs(300),
             max_clock_skew: Span::from_secs(600),
             node_pool_label: String::new(),
             namespace_label: String::new(),

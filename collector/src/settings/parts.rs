@@ -44,7 +44,7 @@ impl Settings {
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
-            kept_milliseconds: milliseconds(self.deleted_retention),
+            kept_milliseconds: milliseconds(self.deleted_pods_kept),
             id_reuse_delay_milliseconds: if is_live {
                 longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
             } else {

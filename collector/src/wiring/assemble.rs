@@ -17,6 +17,7 @@ use crate::inventory::IndexSnapshot;
 use crate::inventory::external::PublishedExternal;
 use crate::metrics::Metrics;
 use crate::outputs::Outputs;
+use crate::pipeline::enrich::TunnelNetworks;
 use crate::pipeline::{Pipeline, PipelineContext};
 use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
@@ -55,6 +56,7 @@ impl Collector {
         let store = Arc::new(SnapshotStore::new(index, external, &settings.cluster_name));
         let context = PipelineContext {
             policies: Arc::new(settings.exporter_policies()?),
+            tunnels: Arc::new(TunnelNetworks::new(&settings.tunnel_cidr)),
             ..PipelineContext::new(store, settings.observer_timeouts())
         };
         let series = Arc::new(SeriesTable::new(&settings.preset, settings.series()));

@@ -2,7 +2,7 @@
 
 use flowproto::Address;
 
-use crate::inventory::{Certainty, EndpointId, Place, TimeRange, TransportPort};
+use crate::inventory::{Certainty, EndpointId, EndpointKind, Place, TimeRange, TransportPort};
 use crate::snapshots::Snapshots;
 
 /// The endpoint of an address.
@@ -14,6 +14,14 @@ pub struct ResolvedEndpoint {
     pub place: Place,
     /// How certain the attribution is.
     pub certainty: Certainty,
+}
+
+impl ResolvedEndpoint {
+    /// True if it is outside the cluster.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        self.place.kind == EndpointKind::External
+    }
 }
 
 /// The answer of the snapshots, and the time from which on it is the same for all packets; `u64::MAX` if it depends
