@@ -55,6 +55,8 @@ pub enum EndpointKind {
     /// An address outside the cluster.
     #[default]
     External,
+    /// An address that does not leave its link: multicast, broadcast, link-local, loopback.
+    Link,
 }
 
 impl EndpointKind {
@@ -62,7 +64,7 @@ impl EndpointKind {
     /// rank wins: a node keeps its address when a Service uses it as an external IP.
     pub(super) const fn rank(self) -> usize {
         match self {
-            Self::External => 0,
+            Self::External | Self::Link => 0,
             Self::Service => 1,
             Self::Pod => 2,
             Self::Node => 3,

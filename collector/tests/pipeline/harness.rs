@@ -45,6 +45,13 @@ pub(crate) const NODE_A: &str = "10.9.0.1";
 pub(crate) const NODE_B: &str = "10.9.0.2";
 pub(crate) const OFFICE: &str = "192.0.2.7";
 
+const PRESETS: [Preset; 4] = [
+    Preset::Workloads,
+    Preset::Nodes,
+    Preset::Zones,
+    Preset::External,
+];
+
 pub(crate) const START: u64 = 1_700_000_000_000;
 pub(crate) const WAIT: u64 = 10_000;
 pub(crate) const ACTIVE: u64 = 60_000;
@@ -160,7 +167,7 @@ impl Setup {
             birth_milliseconds: 0,
             cluster_name: String::new(),
         };
-        let series = Arc::new(SeriesTable::new(&Preset::DEFAULT, series));
+        let series = Arc::new(SeriesTable::new(&PRESETS, series));
         let index = inventory.writer.current();
         let store = Arc::new(SnapshotStore::new(index, external, ""));
         let timeouts = ObserverTimeouts {
@@ -243,6 +250,15 @@ impl End {
         self.scrape
             .lines()
             .filter(|line| line.starts_with(&format!("{family}{{")))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
+    }
+
+    /// Sum of the workloads family of octets, of the series with this text in their labels.
+    pub(crate) fn octets(&self, label: &str) -> u64 {
+        let lines = self.scrape.lines();
+        lines
+            .filter(|line| line.starts_with("kipfix_bytes_total{") && line.contains(label))
             .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
             .sum()
     }

@@ -12,6 +12,7 @@
 mod counting;
 mod deaths;
 mod harness;
+mod links;
 mod observers;
 mod routers;
 mod tunnels;

@@ -39,15 +39,6 @@ const TYPES: [TunnelType; 4] = [
     TunnelType::IpInIp,
 ];
 
-/// Octets of the workloads family with this label.
-fn octets(end: &End, label: &str) -> u64 {
-    let lines = end.scrape.lines();
-    lines
-        .filter(|line| line.starts_with("kipfix_bytes_total{") && line.contains(label))
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-        .sum()
-}
-
 fn untrusted(end: &End) -> [u64; TunnelUse::UNTRUSTED.len()] {
     end.counts.tunnel_untrusted
 }
@@ -66,11 +57,11 @@ fn a_pod_cannot_count_octets_for_others_by_a_tunnel() {
         ];
         a.export(&mut collector.pipeline, &records, START);
         let end = collector.end();
-        assert_eq!(octets(&end, r#"src_workload="db""#), 0, "{tunnel_type:?}");
-        assert_eq!(octets(&end, r#"src_workload="web""#), 2000);
-        assert_eq!(octets(&end, r#"class="pod_to_node""#), 1000);
-        assert_eq!(octets(&end, r#"class="node_to_external""#), 1000);
-        assert_eq!(untrusted(&end), [2, 0, 1]);
+        assert_eq!(end.octets(r#"src_workload="db""#), 0, "{tunnel_type:?}");
+        assert_eq!(end.octets(r#"src_workload="web""#), 2000);
+        assert_eq!(end.octets(r#"class="pod_to_node""#), 1000);
+        assert_eq!(end.octets(r#"class="node_to_external""#), 1000);
+        assert_eq!(untrusted(&end), [2, 0, 1, 0]);
         assert!(end.lines.iter().all(|line| line["tunnelTrusted"] == false));
     }
 }
@@ -84,8 +75,8 @@ fn a_tunnel_between_nodes_counts_its_inner_packet() {
         let records = [tunnelled(inner, tunnel_type, [NODE_A, NODE_B])];
         a.export(&mut collector.pipeline, &records, START);
         let end = collector.end();
-        assert_eq!(octets(&end, r#"class="pod_to_pod""#), 1000);
-        assert_eq!(untrusted(&end), [0, 0, 0]);
+        assert_eq!(end.octets(r#"class="pod_to_pod""#), 1000);
+        assert_eq!(untrusted(&end), [0, 0, 0, 0]);
         assert_eq!(end.lines[0].get("tunnelTrusted"), None);
     }
 }
@@ -104,9 +95,9 @@ fn a_tunnel_to_a_named_network_counts_its_inner_packet() {
         .map(|gateway| tunnelled(inner.clone(), TunnelType::Gre, [NODE_A, gateway]));
     a.export(&mut collector.pipeline, &records, START);
     let end = collector.end();
-    assert_eq!(octets(&end, r#"class="pod_to_external""#), 1000);
-    assert_eq!(octets(&end, r#"class="node_to_external""#), 1000);
-    assert_eq!(untrusted(&end), [0, 0, 1]);
+    assert_eq!(end.octets(r#"class="pod_to_external""#), 1000);
+    assert_eq!(end.octets(r#"class="node_to_external""#), 1000);
+    assert_eq!(untrusted(&end), [0, 0, 1, 0]);
 }
 
 #[test]
@@ -136,8 +127,8 @@ fn external_traffic_by_an_egress_gateway_counts_once() {
     b.export(&mut collector.pipeline, &outside, START);
     let end = collector.end();
     assert_eq!(end.not_counted(Reason::OtherObserver), 2);
-    assert_eq!(octets(&end, r#"dst_kind="External""#), 1000);
-    assert_eq!(octets(&end, r#"src_kind="External""#), 200);
-    assert_eq!(octets(&end, r#"class="pod_to_node""#), 1000);
-    assert_eq!(octets(&end, r#"class="node_to_pod""#), 200);
+    assert_eq!(end.octets(r#"dst_kind="External""#), 1000);
+    assert_eq!(end.octets(r#"src_kind="External""#), 200);
+    assert_eq!(end.octets(r#"class="pod_to_node""#), 1000);
+    assert_eq!(end.octets(r#"class="node_to_pod""#), 200);
 }

@@ -233,7 +233,7 @@ fn write_endpoint(
             write_text(members.workload_name, &endpoint.workload_name, out);
         }
         EndpointKind::External => write_external(view, members, out),
-        EndpointKind::Pod | EndpointKind::Service => {}
+        EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
     }
     if let Some(node) = view.node() {
         write_text(members.node_name, &node.name, out);

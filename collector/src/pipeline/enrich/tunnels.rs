@@ -93,10 +93,11 @@ pub enum TunnelUse {
 
 impl TunnelUse {
     /// Kinds of ends that are not trusted.
-    pub const UNTRUSTED: [EndpointKind; 3] = [
+    pub const UNTRUSTED: [EndpointKind; 4] = [
         EndpointKind::Pod,
         EndpointKind::Service,
         EndpointKind::External,
+        EndpointKind::Link,
     ];
 
     /// The kind of an end as a metric's label value.
@@ -107,6 +108,7 @@ impl TunnelUse {
             EndpointKind::Node => "node",
             EndpointKind::Service => "service",
             EndpointKind::External => "external",
+            EndpointKind::Link => "link",
         }
     }
 
