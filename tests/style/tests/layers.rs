@@ -31,9 +31,10 @@ const COLLECTOR: Order<'_> = &[
     &["receive"],
     &["pipeline"],
     &["aggregate", "emit"],
-    &["outputs"],
+    &["history", "outputs"],
     &["metrics", "settings", "explain"],
     &["serve"],
+    &["api"],
     &["wiring"],
 ];
 
