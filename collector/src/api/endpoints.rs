@@ -81,7 +81,9 @@ fn run(api: &Api, query: &str) -> Result<AnswerJson, ApiError> {
     };
     let now = clock::wall_milliseconds();
     let at = number("at", parameters.at.as_deref(), now, 0..=u64::MAX)?;
-    Ok(AnswerJson::Explained(explained(&snapshots, parsed, at)))
+    Ok(AnswerJson::Explained(Box::new(explained(
+        &snapshots, parsed, at,
+    ))))
 }
 
 fn found(snapshots: &Snapshots, search: &str, limit: usize) -> Result<FoundJson, ApiError> {
@@ -163,7 +165,7 @@ enum AnswerJson {
     /// Without `address`.
     Found(FoundJson),
     /// With `address`.
-    Explained(ExplainedJson),
+    Explained(Box<ExplainedJson>),
 }
 
 /// Endpoints.
