@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use flowproto::Address;
-use kipfix_collector::inventory::external::{self, ExternalSources};
+use kipfix_collector::inventory::external::{ExternalSnapshot, ExternalSources};
 
 const MOST_COMBINATIONS: usize = 16;
 
@@ -28,7 +28,7 @@ pub fn outside(data: &[u8]) {
     } else {
         files.cloud_ranges.push(path);
     }
-    match external::load(&files) {
+    match ExternalSnapshot::load(&files) {
         Err(error) => {
             let sentence = error.to_string();
             assert!(!sentence.contains('\n'), "{sentence:?}");

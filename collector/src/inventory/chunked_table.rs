@@ -1,11 +1,12 @@
-//! A table with copy-on-write chunks. A snapshot costs what has changed since the previous one.
+//! A table that grows and changes a chunk at a time, so that a snapshot of it costs what changed since
+//! the last one, and not what is in it.
 
 use std::sync::Arc;
 
-/// Values in a chunk. A power of two.
-const CHUNK_LENGTH: usize = 256;
+/// Values in a chunk, a power of two.
+const CHUNK: usize = 256;
 
-/// Values by a stable number. Clones share all chunks that have not changed since.
+/// Values by a number that stays theirs. Its clones share all chunks that did not change since.
 #[derive(Clone, Debug)]
 pub(super) struct ChunkedTable<T> {
     chunks: Vec<Arc<[T]>>,
@@ -18,18 +19,17 @@ impl<T> Default for ChunkedTable<T> {
 }
 
 impl<T: Clone + Default> ChunkedTable<T> {
-    /// Returns the value at `number`, or `None` beyond the last chunk.
+    /// The value at `number`, if there is room for one.
     pub(super) fn get(&self, number: u32) -> Option<&T> {
         let (chunk, place) = split(number);
         self.chunks.get(chunk)?.get(place)
     }
 
-    /// Returns the value at `number` for a change. Adds default values up to there.
+    /// The value at `number`, to be changed; the room for it is made.
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         let (chunk, place) = split(number);
         while self.chunks.len() <= chunk {
-            self.chunks
-                .push(Arc::from(vec![T::default(); CHUNK_LENGTH]));
+            self.chunks.push(Arc::from(vec![T::default(); CHUNK]));
         }
         Arc::make_mut(self.chunks.get_mut(chunk)?).get_mut(place)
     }
@@ -37,5 +37,5 @@ impl<T: Clone + Default> ChunkedTable<T> {
 
 fn split(number: u32) -> (usize, usize) {
     let number = usize::try_from(number).unwrap_or(usize::MAX);
-    (number / CHUNK_LENGTH, number % CHUNK_LENGTH)
+    (number / CHUNK, number % CHUNK)
 }

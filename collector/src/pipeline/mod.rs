@@ -290,7 +290,7 @@ impl<S: Sinks> Ingest for Pipeline<S> {
     }
 
     fn is_node(&self, address: Address) -> bool {
-        self.stages.snapshots.index.is_node_address(address)
+        self.stages.snapshots.index.node_at(address).is_some()
     }
 
     fn flush(&mut self) {

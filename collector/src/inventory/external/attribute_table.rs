@@ -1,5 +1,4 @@
-//! Distinct combinations of attributes and their ids. Entries are never removed, so ids stay valid
-//! when files are reloaded.
+//! The combinations of attributes and their ids: only ever added to, so that an id outlives reloads.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -8,39 +7,38 @@ use std::sync::{Arc, LazyLock};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::attributes::{ExternalAttributes, ExternalId};
+use super::{ExternalAttributes, ExternalId};
 
-/// Returns the empty attributes.
+/// Nothing is known.
 pub(super) fn unknown() -> &'static ExternalAttributes {
     static UNKNOWN: LazyLock<ExternalAttributes> = LazyLock::new(ExternalAttributes::default);
     &UNKNOWN
 }
 
-/// All combinations since the start, up to a limit.
+/// All combinations that were ever met, up to a bound.
 #[derive(Debug)]
 pub(super) struct AttributeTable {
-    /// Attributes by [`ExternalId`]. Shared with the snapshots.
+    /// By [`ExternalId`]; shared with the snapshots.
     all: Arc<Vec<ExternalAttributes>>,
     ids: HashTable<u32>,
     hasher: RandomState,
     texts: HashSet<Arc<str>, RandomState>,
-    max_count: usize,
+    most: usize,
 }
 
 impl AttributeTable {
-    /// Creates a table with [`ExternalId::UNKNOWN`] and [`ExternalId::OTHER`]. `max_count`
-    /// includes these two.
-    pub(super) fn new(max_count: usize) -> Self {
-        let mut table = Self {
+    /// [`ExternalId::UNKNOWN`] and [`ExternalId::OTHER`], and room for `most` altogether.
+    pub(super) fn new(most: usize) -> Self {
+        let mut names = Self {
             all: Arc::default(),
             ids: HashTable::new(),
             hasher: RandomState::default(),
             texts: HashSet::default(),
-            max_count: max_count.clamp(2, 1 << 24),
+            most: most.clamp(2, 1 << 24),
         };
-        table.id(unknown());
+        names.id(unknown());
         let other: Arc<str> = Arc::from("other");
-        table.id(&ExternalAttributes {
+        names.id(&ExternalAttributes {
             name: Arc::clone(&other),
             as_number: 0,
             as_organisation: Arc::clone(&other),
@@ -49,17 +47,16 @@ impl AttributeTable {
             cloud_service: Arc::clone(&other),
             cloud_region: other,
         });
-        table
+        names
     }
 
-    /// Returns the ids of `combinations`, in the same order. If there are too many, named CIDRs get
-    /// ids first and cloud ranges second.
-    pub(super) fn intern(&mut self, combinations: &[ExternalAttributes]) -> Vec<ExternalId> {
-        let priority = |a: &ExternalAttributes| (a.name.is_empty(), a.cloud_provider.is_empty());
-        let mut order: Vec<(usize, &ExternalAttributes)> =
-            combinations.iter().enumerate().collect();
-        order.sort_by_key(|(_, attributes)| priority(attributes));
-        let mut ids = vec![ExternalId::UNKNOWN; combinations.len()];
+    /// The ids of `facts`, in their order. Where room is short, what somebody named goes first, then
+    /// clouds.
+    pub(super) fn intern(&mut self, facts: &[ExternalAttributes]) -> Vec<ExternalId> {
+        let importance = |a: &ExternalAttributes| (a.name.is_empty(), a.cloud_provider.is_empty());
+        let mut order: Vec<(usize, &ExternalAttributes)> = facts.iter().enumerate().collect();
+        order.sort_by_key(|(_, attributes)| importance(attributes));
+        let mut ids = vec![ExternalId::UNKNOWN; facts.len()];
         for (at, attributes) in order {
             if let Some(slot) = ids.get_mut(at) {
                 *slot = self.id(attributes);
@@ -68,7 +65,7 @@ impl AttributeTable {
         ids
     }
 
-    /// Returns the attributes by id.
+    /// What the ids stand for.
     pub(super) fn all(&self) -> Arc<Vec<ExternalAttributes>> {
         Arc::clone(&self.all)
     }
@@ -76,14 +73,14 @@ impl AttributeTable {
     fn id(&mut self, attributes: &ExternalAttributes) -> ExternalId {
         let mut attributes = attributes.clone();
         if attributes.cloud_service.is_empty() {
-            attributes.cloud_service = default_service(&attributes.cloud_provider);
+            attributes.cloud_service = whole(&attributes.cloud_provider);
         }
         let hash = self.hasher.hash_one(&attributes);
         let at = |id: u32| usize::try_from(id).ok().and_then(|at| self.all.get(at));
         if let Some(id) = self.ids.find(hash, |id| at(*id) == Some(&attributes)) {
             return ExternalId(*id);
         }
-        if self.all.len() >= self.max_count {
+        if self.all.len() >= self.most {
             return ExternalId::OTHER;
         }
         let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
@@ -102,7 +99,7 @@ impl AttributeTable {
                 }
             }
         }
-        // Copies the list if a snapshot still uses it: once per reload, for the first new entry.
+        // Copies the list where a snapshot still reads it: once a reload, for its first new entry.
         let all = Arc::make_mut(&mut self.all);
         all.push(attributes);
         let hasher = &self.hasher;
@@ -114,8 +111,8 @@ impl AttributeTable {
     }
 }
 
-/// Returns the cloud's own name for all of its addresses.
-fn default_service(provider: &str) -> Arc<str> {
+/// What a cloud calls the whole of its addresses.
+fn whole(provider: &str) -> Arc<str> {
     Arc::from(match provider {
         "aws" => "AMAZON",
         "gcp" => "Google",

@@ -1,12 +1,12 @@
-//! Databases in MaxMind DB format: autonomous systems and countries.
+//! Databases in MaxMind's format: autonomous systems and countries.
 //!
-//! The field names depend on the publisher:
+//! Publishers differ in where they put the same things:
 //!
-//! * GeoLite2, GeoIP2, DB-IP Lite: `autonomous_system_number`, `autonomous_system_organization`,
-//!   `country.iso_code`, else `registered_country.iso_code`;
-//! * GeoIP2 Enterprise, DB-IP ISP: the first two in `traits`, `country.iso_code`;
-//! * IPinfo: `asn` (`AS64500`), `as_name` (`name` in the ASN database), `country_code` (`country` in
-//!   older ones).
+//! | | number | organisation | country |
+//! |---|---|---|---|
+//! | GeoLite2, GeoIP2, DB-IP Lite | `autonomous_system_number` | `autonomous_system_organization` | `country.iso_code`, else `registered_country.iso_code` |
+//! | GeoIP2 Enterprise, DB-IP ISP | the same two inside `traits` | | `country.iso_code` |
+//! | IPinfo | `asn` (`AS64500`) | `as_name`, in its ASN database `name` | `country_code`; in older ones `country` is the code |
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -15,51 +15,50 @@ use hashbrown::HashMap;
 use maxminddb::{Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::attributes::ExternalAttributes;
-use super::error::FileError;
-use super::layer::{Layer, LayerBuilder};
-use crate::interval_map::{AddressBits, IntervalMap};
+use super::ExternalAttributes;
+use super::layer::{Bits, Layer, LayerBuilder, Ranges};
+use super::source_file::FileError;
 
-/// Maximum number of networks to walk.
-const MAX_NETWORKS: usize = 1 << 26;
-/// Maximum number of intervals to keep, for each address family.
-const MAX_INTERVALS: usize = 1 << 23;
-/// Maximum number of distinct combinations of autonomous system and country.
-const MAX_COMBINATIONS: usize = 1 << 19;
-/// Maximum number of decoded records to cache. Many networks share one record.
-const MAX_CACHED_RECORDS: usize = 1 << 22;
+/// Networks that are walked at the most.
+const MOST_NETWORKS: usize = 1 << 26;
+/// Ranges that are kept at the most, of each family.
+const MOST_RANGES: usize = 1 << 23;
+/// Distinct combinations of system and country that are kept at the most.
+const MOST_FACTS: usize = 1 << 19;
+/// Decoded records that are remembered, so that none is decoded for each of its networks.
+const REMEMBERED: usize = 1 << 22;
 
-/// Reads the whole database into a layer. Flow records are looked up in a table, not here.
+/// Walks the whole database once: what is looked up for every flow record later is a table, not this.
 pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
     let reader = Reader::from_source(octets).map_err(FileError::Database)?;
     let mut builder = LayerBuilder::default();
     let (mut v4, mut v6) = (Walk::<u32>::default(), Walk::<u128>::default());
-    let mut cached: HashMap<usize, u32, RandomState> = HashMap::default();
-    // Networks that the iterator skips are not counted, and a crafted tree can have any number of
-    // them. So networks without data and aliased networks are included.
+    let mut known: HashMap<usize, u32, RandomState> = HashMap::default();
+    // Networks without data and aliases too: what the walk passes over in silence cannot be counted,
+    // and of that a hostile tree can have any number.
     let options = WithinOptions::default()
         .include_networks_without_data()
         .include_aliased_networks();
     let networks = reader.networks(options).map_err(FileError::Database)?;
-    // A tree has one leaf more than nodes. The IPv4 aliases share nodes. A crafted tree that shares
-    // more nodes can have 2^128 leaves.
+    // A tree has one leaf more than nodes. One whose branches share nodes can show 2^128 of them; some
+    // sharing must be, for the aliases of IPv4.
     let nodes = usize::try_from(reader.metadata().node_count).unwrap_or(usize::MAX);
-    let max_networks = nodes.saturating_mul(8).saturating_add(8).min(MAX_NETWORKS);
+    let most_networks = nodes.saturating_mul(8).saturating_add(8).min(MOST_NETWORKS);
     for (count, network) in networks.enumerate() {
         let network = network.map_err(FileError::Database)?;
         let value = match network.offset() {
             None => 0,
-            Some(offset) => match cached.get(&offset) {
+            Some(offset) => match known.get(&offset) {
                 Some(value) => *value,
                 None => {
                     let record: Option<Record<'_>> =
                         network.decode().map_err(FileError::Database)?;
                     let value = record.map_or(0, |record| {
                         let attributes = record.attributes(&mut builder);
-                        builder.add(attributes)
+                        builder.fact(attributes)
                     });
-                    if cached.len() < MAX_CACHED_RECORDS {
-                        cached.insert(offset, value);
+                    if known.len() < REMEMBERED {
+                        known.insert(offset, value);
                     }
                     value
                 }
@@ -70,59 +69,54 @@ pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
             (IpAddr::V4(first), IpAddr::V4(last)) => {
                 v4.network(first.to_bits(), last.to_bits(), value);
             }
-            (IpAddr::V6(first), IpAddr::V6(last)) if !is_alias(first) => {
+            (IpAddr::V6(first), IpAddr::V6(last)) if !alias(first) => {
                 v6.network(first.to_bits(), last.to_bits(), value);
             }
             _ => {}
         }
-        let limits = [
-            ("networks for its size", count, max_networks),
-            ("address ranges", v4.intervals.count(), MAX_INTERVALS),
-            ("address ranges", v6.intervals.count(), MAX_INTERVALS),
-            (
-                "combinations of autonomous system and country",
-                builder.attribute_count(),
-                MAX_COMBINATIONS,
-            ),
+        let most = [
+            ("networks for its size", count, most_networks),
+            ("address ranges", v4.ranges.starts.len(), MOST_RANGES),
+            ("address ranges", v6.ranges.starts.len(), MOST_RANGES),
+            ("systems and countries", builder.facts(), MOST_FACTS),
         ];
-        for (what, count, max) in limits {
-            if count >= max {
-                return Err(FileError::TooMany { what, max });
+        for (what, number, most) in most {
+            if number >= most {
+                return Err(FileError::TooMany { what, most });
             }
         }
     }
-    if builder.attribute_count() <= 1 {
-        return Err(FileError::NoKnownFields {
+    if builder.facts() <= 1 {
+        return Err(FileError::NothingKnown {
             database_type: reader.metadata().database_type.chars().take(64).collect(),
         });
     }
-    Ok(builder.build_of(v4.intervals, v6.intervals))
+    Ok(builder.build_of(v4.ranges, v6.ranges))
 }
 
-/// Returns whether a database repeats its IPv4 networks there: v4-mapped, Teredo (RFC 4380), 6to4
-/// (RFC 3056).
-fn is_alias(address: Ipv6Addr) -> bool {
+/// Where databases show their IPv4 networks again: v4-mapped, Teredo (RFC 4380), 6to4 (RFC 3056).
+fn alias(address: Ipv6Addr) -> bool {
     let bits = address.to_bits();
     bits >> 32 == 0xffff || bits >> 96 == 0x2001_0000 || bits >> 112 == 0x2002
 }
 
-/// Builds the intervals of one family from networks in ascending order.
+/// The ranges of one family, from networks in ascending order.
 #[derive(Debug, Default)]
-struct Walk<K: AddressBits> {
-    intervals: IntervalMap<K, u32>,
+struct Walk<K: Bits> {
+    ranges: Ranges<K>,
 }
 
-impl<K: AddressBits> Walk<K> {
+impl<K: Bits> Walk<K> {
     fn network(&mut self, first: K, last: K, value: u32) {
-        self.intervals.push(first, value);
-        // Aliases are skipped, so the next network may start later.
+        self.ranges.begin(first, value);
+        // Until the next network says otherwise: aliases are left out.
         if let Some(after) = last.next() {
-            self.intervals.push(after, 0);
+            self.ranges.begin(after, 0);
         }
     }
 }
 
-/// The fields that are read from a record.
+/// What is read of a record.
 #[derive(serde::Deserialize)]
 #[serde(bound(deserialize = "'de: 'a"), default)]
 #[derive(Default)]
@@ -150,7 +144,7 @@ impl Record<'_> {
             self.autonomous_system_organization.text,
             self.as_name.text,
             self.traits.text,
-            // Without a number, the name may be that of something else.
+            // Of a database without numbers it could be anybody's name.
             if as_number == 0 { "" } else { self.name.text },
         ];
         let organisation = organisations.into_iter().find(|text| !text.is_empty());
@@ -159,7 +153,7 @@ impl Record<'_> {
             self.country.text,
             self.registered_country.text,
         ];
-        // `country` is a code, a map with a code, or a full name. Only codes are used.
+        // `country` is its code, a map that has it, or in full: whatever is no code is passed over.
         let code = codes
             .into_iter()
             .find(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic()));
@@ -172,7 +166,7 @@ impl Record<'_> {
     }
 }
 
-/// A field that is a number, a text, or a map with one of the two. Other types are empty.
+/// A field that may be a number, a text or a map around what is looked for; anything else is nothing.
 #[derive(Clone, Copy, Debug, Default)]
 struct Field<'a> {
     number: u32,
@@ -198,7 +192,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
     }
 }
 
-/// A field inside the map of a field. Nested maps are empty.
+/// A field inside the map of a field: a map there is nothing, so that no nesting is followed.
 struct Inner<'a>(Field<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Inner<'a> {

@@ -1,5 +1,5 @@
-//! Reloads source files when they change and publishes a new snapshot. If a changed file cannot be
-//! used, its previous content stays in use. That is logged once and counted.
+//! Watches the files: what changed is read again off the data's path and published whole. A file that
+//! went bad keeps what it said before; that is logged once and counted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +10,11 @@ use arc_swap::{ArcSwap, Guard};
 use kipfix_service::signals::Stop;
 
 use super::attribute_table::AttributeTable;
-use super::error::ExternalError;
 use super::layer::Layer;
-use super::snapshot::{ExternalSnapshot, named_cidrs};
 use super::source_file::{self, FileFormat, FileStamp};
-use super::sources::ExternalSources;
+use super::{ExternalError, ExternalSnapshot, ExternalSources, named};
 
-/// The current [`ExternalSnapshot`], for any number of readers.
+/// The newest [`ExternalSnapshot`], for any number of readers.
 #[derive(Debug, Default)]
 pub struct PublishedExternal {
     current: ArcSwap<ExternalSnapshot>,
@@ -25,100 +23,100 @@ pub struct PublishedExternal {
     broken: AtomicU64,
 }
 
-/// Counts and sizes of [`PublishedExternal`], for metrics.
+/// Numbers of [`PublishedExternal`] for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExternalCounts {
-    /// Reloads of changed files that succeeded.
+    /// Files that were read again after they had changed, and used.
     pub reloads: u64,
-    /// Reloads of changed files that failed.
+    /// Files that had changed and could not be used.
     pub failures: u64,
-    /// Files whose last reload failed. Their previous content is in use.
+    /// Files now that are as the last failure left them: what they said before is in use.
     pub broken_files: u64,
-    /// Address ranges with distinct attributes.
+    /// Address ranges told apart.
     pub ranges: u64,
-    /// Address ranges with [`super::ExternalId::OTHER`].
+    /// Address ranges that are [`super::ExternalId::OTHER`].
     pub other_ranges: u64,
-    /// Distinct combinations of attributes, at most [`ExternalSources::max_combinations`].
+    /// Combinations of attributes known, of [`ExternalSources::max_combinations`].
     pub combinations: u64,
 }
 
 impl PublishedExternal {
-    /// Returns the current snapshot without a lock. Keep it for one batch of records at most.
+    /// The newest snapshot; no lock. Hold it for a batch of records, not longer.
     #[must_use]
     pub fn load(&self) -> Guard<Arc<ExternalSnapshot>> {
         self.current.load()
     }
 
-    /// Returns the current snapshot as a shared reference that can be kept.
+    /// The newest snapshot, to keep.
     #[must_use]
     pub fn load_full(&self) -> Arc<ExternalSnapshot> {
         self.current.load_full()
     }
 
-    /// Returns the current counts and sizes.
+    /// The numbers now.
     #[must_use]
     pub fn counts(&self) -> ExternalCounts {
-        let snapshot = self.load();
+        let outside = self.load();
         let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
         ExternalCounts {
             reloads: self.reloads.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             broken_files: self.broken.load(Ordering::Relaxed),
-            ranges: number(snapshot.ranges()),
-            other_ranges: number(snapshot.other_ranges()),
-            combinations: number(snapshot.combinations()),
+            ranges: number(outside.ranges()),
+            other_ranges: number(outside.other_ranges()),
+            combinations: number(outside.combinations()),
         }
     }
 }
 
-/// Reads the source files and reloads those that change.
+/// Reads the files and watches them.
 #[derive(Debug)]
 pub struct ExternalWatcher {
     cidrs: Layer,
-    /// In descending order of precedence.
+    /// In order of belief.
     sources: Vec<Source>,
-    attributes: AttributeTable,
+    names: AttributeTable,
     published: Arc<PublishedExternal>,
 }
 
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
-    format: FileFormat,
-    /// Version of the file at the last attempt to read it.
+    kind: FileFormat,
+    /// As it was when it was last read, or could not be.
     stamp: Option<FileStamp>,
-    /// Content of the last version that could be used.
+    /// What it said when it was last good.
     layer: Layer,
     broken: bool,
 }
 
 impl ExternalWatcher {
-    /// Reads all sources.
+    /// Reads all of `files`.
     ///
     /// # Errors
-    /// A source cannot be used.
-    pub fn new(sources: &ExternalSources) -> Result<Self, ExternalError> {
-        let cidrs = named_cidrs(&sources.cidrs)?;
-        let clouds = sources
+    /// One of them cannot be used: a sentence that names it and the reason.
+    pub fn new(files: &ExternalSources) -> Result<Self, ExternalError> {
+        let cidrs = named(&files.cidrs)?;
+        let clouds = files
             .cloud_ranges
             .iter()
             .map(|path| (path, FileFormat::CloudRanges));
-        let databases = sources
+        let databases = files
             .databases
             .iter()
             .map(|path| (path, FileFormat::Database));
-        let files = clouds
+        let sources = clouds
             .chain(databases)
-            .map(|(path, format)| Source::open(path.clone(), format))
+            .map(|(path, kind)| Source::open(path.clone(), kind))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut attributes = AttributeTable::new(sources.max_combinations);
-        let snapshot = snapshot(&cidrs, &files, &mut attributes);
+        let mut names = AttributeTable::new(files.max_combinations);
+        let outside = outside(&cidrs, &sources, &mut names);
         Ok(Self {
             cidrs,
-            sources: files,
-            attributes,
+            sources,
+            names,
             published: Arc::new(PublishedExternal {
-                current: ArcSwap::from_pointee(snapshot),
+                current: ArcSwap::from_pointee(outside),
                 reloads: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
                 broken: AtomicU64::new(0),
@@ -126,20 +124,20 @@ impl ExternalWatcher {
         })
     }
 
-    /// Returns whether there are files to watch.
+    /// Whether there are files to watch.
     #[must_use]
     pub fn has_files(&self) -> bool {
         !self.sources.is_empty()
     }
 
-    /// Returns where the snapshots are published.
+    /// Where the snapshots are published.
     #[must_use]
     pub fn published(&self) -> Arc<PublishedExternal> {
         Arc::clone(&self.published)
     }
 
-    /// Reloads changed files and publishes a new snapshot. Returns whether a file was reloaded.
-    /// Takes seconds for a large database, so it runs on its own thread.
+    /// Looks at every file, reads what changed and publishes the result; says whether it did. Takes
+    /// seconds where a large database changed, so it has a thread of its own.
     pub fn poll(&mut self) -> bool {
         let mut changed = false;
         for source in &mut self.sources {
@@ -147,20 +145,20 @@ impl ExternalWatcher {
             if stamp == source.stamp {
                 continue;
             }
-            // Set before the file is read, so that a change while it is read is detected.
+            // Taken before the file is read: a change meanwhile shows next time.
             source.stamp = stamp;
-            match source_file::read(&source.path, source.format) {
+            match source_file::read(&source.path, source.kind) {
                 Ok(layer) => {
                     source.layer = layer;
                     source.broken = false;
                     changed = true;
                     self.published.reloads.fetch_add(1, Ordering::Relaxed);
-                    tracing::info!(file = %source.path.display(), "reloaded changed file");
+                    tracing::info!(file = %source.path.display(), "read again after a change");
                 }
                 Err(error) => {
                     self.published.failures.fetch_add(1, Ordering::Relaxed);
                     if !source.broken {
-                        tracing::warn!(%error, "cannot use changed file; keeping previous content");
+                        tracing::warn!(%error, "changed file not used, what it said before is");
                     }
                     source.broken = true;
                 }
@@ -170,27 +168,27 @@ impl ExternalWatcher {
         let broken = u64::try_from(broken).unwrap_or(u64::MAX);
         self.published.broken.store(broken, Ordering::Relaxed);
         if changed {
-            let snapshot = snapshot(&self.cidrs, &self.sources, &mut self.attributes);
-            self.published.current.store(Arc::new(snapshot));
+            let outside = outside(&self.cidrs, &self.sources, &mut self.names);
+            self.published.current.store(Arc::new(outside));
         }
         changed
     }
 
-    /// Calls [`Self::poll`] at each interval until the stop.
-    pub fn run(mut self, interval: Duration, stop: &Stop) {
-        while !stop.wait_timeout(interval) {
+    /// Polls until the stop.
+    pub fn run(mut self, every: Duration, stop: &Stop) {
+        while !stop.wait_timeout(every) {
             self.poll();
         }
     }
 }
 
 impl Source {
-    fn open(path: PathBuf, format: FileFormat) -> Result<Self, ExternalError> {
+    fn open(path: PathBuf, kind: FileFormat) -> Result<Self, ExternalError> {
         let stamp = FileStamp::of(&path);
-        let layer = source_file::read(&path, format)?;
+        let layer = source_file::read(&path, kind)?;
         Ok(Self {
             path,
-            format,
+            kind,
             stamp,
             layer,
             broken: false,
@@ -198,19 +196,7 @@ impl Source {
     }
 }
 
-fn snapshot(
-    cidrs: &Layer,
-    sources: &[Source],
-    attributes: &mut AttributeTable,
-) -> ExternalSnapshot {
+fn outside(cidrs: &Layer, sources: &[Source], names: &mut AttributeTable) -> ExternalSnapshot {
     let layers = sources.iter().map(|source| &source.layer);
-    ExternalSnapshot::of(std::iter::once(cidrs).chain(layers), attributes)
-}
-
-/// Reads all sources once.
-///
-/// # Errors
-/// A source cannot be used.
-pub fn load(sources: &ExternalSources) -> Result<Arc<ExternalSnapshot>, ExternalError> {
-    Ok(ExternalWatcher::new(sources)?.published().load_full())
+    ExternalSnapshot::of(std::iter::once(cidrs).chain(layers), names)
 }

@@ -39,7 +39,7 @@ struct Entry {
     place: PackedPlace,
 }
 
-/// A [`Place`] in four octets: the kind in the three highest bits, the node plus one below, 0 without a node.
+/// A [`Place`] in four octets: the kind in the three highest bits, the node plus one below; 0 is no node.
 #[derive(Clone, Copy, Debug, Default)]
 struct PackedPlace(u32);
 
@@ -167,7 +167,8 @@ const fn set_of(bits: u128) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::{AddressKey, Endpoint, IndexWriter};
+    use crate::inventory::address_history::AddressKey;
+    use crate::inventory::{Endpoint, IndexWriter};
     use crate::snapshots::SnapshotStore;
 
     const A: Address = Address::from_v4_bits(0x0a01_0101);
@@ -180,14 +181,14 @@ mod tests {
         from: u64,
     ) -> EndpointId {
         let node = (kind == EndpointKind::Node)
-            .then(|| writer.acquire_node("n"))
+            .then(|| writer.node("n", 0))
             .flatten();
         let endpoint = Endpoint {
             kind,
             node,
             ..Endpoint::default()
         };
-        let id = writer.add_endpoint(endpoint);
+        let id = writer.add_endpoint(endpoint, from);
         writer.assign(key, id, from, 0);
         id
     }

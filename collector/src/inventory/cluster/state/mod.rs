@@ -1,158 +1,167 @@
-//! The objects of the cluster, by uid, and what each of them has in the index.
-//!
-//! This is a state machine without I/O: updates and times are arguments, and the index is the
-//! result.
+//! What the watches told, put into the writer: objects by uid, what each of them holds, and what is
+//! to be released when they change or go.
 
-mod claims;
-mod context;
-mod entries;
 mod nodes;
 mod pods;
-mod probes;
 mod services;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
-use super::fields::{CiliumNodeFields, NamespaceFields, OwnerFields};
-use super::health::Health;
-use super::owners::Owners;
-use super::resource_kind::{PerKind, ResourceKind};
-use super::update::{WatchEvent, WatchUpdate};
-use crate::inventory::clock_reading::ClockReading;
-use crate::inventory::endpoint::{Endpoint, EndpointId, NodeId};
-use crate::inventory::writer::IndexWriter;
-use context::{ListState, UpdateContext};
-use entries::{Map, NodeEntry, PodEntry, PodKeys, ResourceClaim, ServiceEntry, SliceEntry};
-pub use probes::ProbeStatus;
-use probes::Probes;
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
 
-/// The objects of the cluster.
+use super::super::address_history::AddressKey;
+use super::super::snapshot::{Endpoint, EndpointId, NodeId};
+use super::super::writer::IndexWriter;
+use super::fields::{NamespaceFields, OwnerFields};
+use super::health::{Health, PerKind, ResourceKind};
+use super::owners::Owners;
+use super::uid;
+use super::watch::{WatchEvent, WatchUpdate};
+use nodes::NodeEntry;
+use pods::Pod;
+use services::{Service, Slice};
+
+type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// The lists of one kind: their number, and since when nothing was heard before the one at hand.
+#[derive(Clone, Copy, Debug, Default)]
+struct ListState {
+    number: u32,
+    listed: bool,
+    /// Since when the watch was away; 0 where it was not.
+    blind: u64,
+    heard: u64,
+}
+
+/// Why an object is told of: decides since when it holds what it holds.
+#[derive(Clone, Copy, Debug)]
+struct UpdateContext {
+    now: u64,
+    list: u32,
+    /// The earliest moment when it may have been reported first.
+    earliest: u64,
+}
+
+impl UpdateContext {
+    /// Since when an object that started at `started` holds what is new of it, and how long before it
+    /// may have used that already.
+    fn begin(self, started: u64) -> (u64, u64) {
+        let from = self.earliest.max(started).min(self.now);
+        (from, from.saturating_sub(started))
+    }
+}
+
+/// All that the watches told.
 #[derive(Debug)]
-pub(super) struct ClusterState {
+pub(super) struct State {
     writer: IndexWriter,
     health: Arc<Health>,
-    /// Wall clock, milliseconds since the epoch.
-    now: u64,
     lists: PerKind<ListState>,
-    pods: Map<u128, PodEntry>,
-    /// Ports and claimed addresses of pods that have any.
-    pod_keys: Map<u128, PodKeys>,
+    pods: Map<u128, Pod>,
+    /// Ports of nodes that pods declare.
+    pod_ports: Map<u128, Box<[AddressKey]>>,
     nodes: Map<u128, NodeEntry>,
-    /// CiliumNodes by the name of the Node, with the number of the latest list with each.
-    cilium_nodes: Map<Arc<str>, (CiliumNodeFields, u32)>,
-    /// The Node object of each node.
-    node_objects: Map<NodeId, u128>,
-    services: Map<u128, ServiceEntry>,
-    slices: Map<u128, SliceEntry>,
-    claims: Map<u128, ResourceClaim>,
-    /// Namespaces and the number of the latest list with each.
+    services: Map<u128, Service>,
+    slices: Map<u128, Slice>,
+    /// Namespaces and the list that each was last told in.
     namespaces: Map<Arc<str>, u32>,
     owners: Owners,
-    probes: Probes,
+    /// Endpoints that declare a port of a node: only a single one holds it.
+    declared: Map<AddressKey, Vec<EndpointId>>,
+    node_endpoints: Map<NodeId, EndpointId>,
+    /// Ready probes.
+    probes: Map<NodeId, HashSet<u128, RandomState>>,
+    probes_changed: Vec<(NodeId, bool)>,
     complete: bool,
 }
 
-impl ClusterState {
-    /// Creates the state of a cluster without objects.
+impl State {
     pub(super) fn new(writer: IndexWriter, health: Arc<Health>) -> Self {
         Self {
             writer,
             health,
-            now: 0,
             lists: PerKind::default(),
             pods: Map::default(),
-            pod_keys: Map::default(),
+            pod_ports: Map::default(),
             nodes: Map::default(),
-            cilium_nodes: Map::default(),
-            node_objects: Map::default(),
             services: Map::default(),
             slices: Map::default(),
-            claims: Map::default(),
             namespaces: Map::default(),
             owners: Owners::default(),
-            probes: Probes::default(),
+            declared: Map::default(),
+            node_endpoints: Map::default(),
+            probes: Map::default(),
+            probes_changed: Vec::new(),
             complete: false,
         }
     }
 
-    /// Returns the index.
-    pub(super) const fn writer(&mut self) -> &mut IndexWriter {
+    pub(super) fn writer(&mut self) -> &mut IndexWriter {
         &mut self.writer
     }
 
-    /// Returns whether the initial lists are loaded.
     pub(super) const fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Sets the clocks.
-    pub(super) const fn set_now(&mut self, now: ClockReading) {
-        self.now = now.wall_milliseconds;
-        self.writer.set_now(now);
-    }
-
-    /// Applies an update. Calls `probe` for each node with another probe status.
-    pub(super) fn apply(
+    /// Takes one piece of updates. `probe`: told whether a probe on a node is Ready.
+    pub(super) fn take(
         &mut self,
-        update: WatchUpdate,
-        probe: &mut impl FnMut(NodeId, ProbeStatus),
+        updates: WatchUpdate,
+        now: u64,
+        probe: &mut impl FnMut(NodeId, bool),
     ) {
-        use ResourceKind as Kind;
-        match update {
+        match updates {
             WatchUpdate::Node(event) => {
-                self.event(Kind::Nodes, event, Self::node, Self::node_deleted);
+                self.event(ResourceKind::Nodes, event, now, Self::node, Self::node_gone)
             }
-            WatchUpdate::Pod(event) => self.event(
-                Kind::Pods,
-                event,
-                |state, pod, context| state.pod(&pod, context),
-                |state, pod| state.pod_deleted(pod.uid, state.now),
-            ),
             WatchUpdate::Service(event) => {
-                self.event(Kind::Services, event, Self::service, |state, service| {
-                    state.service_deleted(service.uid);
-                });
+                self.event(
+                    ResourceKind::Services,
+                    event,
+                    now,
+                    Self::service,
+                    Self::service_gone,
+                );
             }
-            WatchUpdate::EndpointSlice(event) => {
-                self.event(Kind::EndpointSlices, event, Self::slice, |state, slice| {
-                    state.slice_deleted(slice.uid);
-                });
+            WatchUpdate::Slice(event) => {
+                self.event(
+                    ResourceKind::EndpointSlices,
+                    event,
+                    now,
+                    Self::slice,
+                    Self::slice_gone,
+                );
             }
             WatchUpdate::Namespace(event) => self.event(
-                Kind::Namespaces,
+                ResourceKind::Namespaces,
                 event,
-                |state, namespace, context| state.namespace(&namespace, context.list),
-                |state, namespace| state.namespace_deleted(&namespace.name),
+                now,
+                |state, fields, told| state.namespace(&fields, told.list),
+                |state, fields, _| state.namespace_gone(&fields.name),
             ),
             WatchUpdate::Owner(kind, event) => self.event(
                 kind,
                 event,
-                |state, owner, context| state.owner(kind, &owner, context.list),
-                |state, owner| state.owners.remove(owner.uid),
+                now,
+                |state, fields, told| state.owner(kind, &fields, told.list),
+                |state, fields, _| state.owners.forget(uid(&fields.uid)),
             ),
-            WatchUpdate::CiliumNode(event) => self.event(
-                Kind::CiliumNodes,
+            WatchUpdate::Pod(event) => self.event(
+                ResourceKind::Pods,
                 event,
-                Self::cilium_node,
-                |state, node| state.cilium_node_deleted(&node.name),
+                now,
+                |state, fields, told| state.pod(&fields, told),
+                |state, fields, now| state.pod_gone(uid(&fields.uid), now),
             ),
-            WatchUpdate::ResourceClaim(event) => self.event(
-                Kind::ResourceClaims,
-                event,
-                Self::resource_claim,
-                |state, claim| state.resource_claim_deleted(claim.uid),
-            ),
-            WatchUpdate::Idle(kind) => self.health.on_idle(kind, self.now),
-            WatchUpdate::Absent(kind) => self.health.on_absent(kind),
-            WatchUpdate::Failed {
-                kind,
-                error,
-                failure,
-            } => {
-                self.health.on_failure(kind, &error, failure, self.now);
-                self.lists.get_mut(kind).on_failure(self.now);
+            WatchUpdate::Idle(kind) => self.health.silent(kind, now),
+            WatchUpdate::Failed(kind, error, forbidden) => {
+                self.health.failed(kind, &error, forbidden, now);
+                let lists = self.lists.get_mut(kind);
+                if lists.blind == 0 {
+                    lists.blind = now;
+                }
             }
         }
         if !self.complete && self.health.is_complete() {
@@ -163,102 +172,109 @@ impl ClusterState {
                 pods = self.pods.len(),
                 services = self.services.len(),
                 owners = self.owners.len(),
-                "initial list of all watched kinds complete"
+                "Kubernetes has told of all"
             );
         }
-        for (node, status) in self.probes.take_changes() {
-            probe(node, status);
+        for (node, ready) in self.probes_changed.drain(..) {
+            probe(node, ready);
         }
-    }
-
-    /// Returns the context of a change that is received now.
-    fn change_context(&self, kind: ResourceKind) -> UpdateContext {
-        self.lists.get(kind).of_change(self.now)
     }
 
     fn event<T>(
         &mut self,
         kind: ResourceKind,
         event: WatchEvent<T>,
+        now: u64,
         mut apply: impl FnMut(&mut Self, T, UpdateContext),
-        mut delete: impl FnMut(&mut Self, T),
+        mut gone: impl FnMut(&mut Self, T, u64),
     ) {
-        let now = self.now;
         let lists = self.lists.get_mut(kind);
+        let mut told = UpdateContext {
+            now,
+            list: lists.number,
+            earliest: now,
+        };
         match event {
             WatchEvent::ListStart => {
-                lists.on_list_start();
+                lists.number = lists.number.wrapping_add(1);
                 return;
             }
             WatchEvent::Initial(object) => {
-                let context = lists.of_initial(now);
-                apply(self, object, context);
+                told.earliest = match (lists.listed, lists.blind) {
+                    (false, _) => 0,
+                    (true, 0) => lists.heard,
+                    (true, blind) => blind,
+                };
+                apply(self, object, told);
+                self.health.told(kind, false, now);
+                return;
             }
             WatchEvent::ListEnd => {
-                lists.on_list_end(now);
+                lists.listed = true;
+                lists.blind = 0;
+                lists.heard = now;
                 let number = lists.number;
-                self.remove_unlisted(kind, number);
-                self.health.on_list(kind, now);
+                self.forget_unlisted(kind, number, now);
+                self.health.told(kind, true, now);
                 return;
             }
             WatchEvent::Changed(object) => {
-                lists.on_event(now);
-                let context = lists.of_change(now);
-                apply(self, object, context);
+                lists.heard = now;
+                lists.blind = 0;
+                apply(self, object, told);
             }
             WatchEvent::Deleted(object) => {
-                lists.on_event(now);
-                delete(self, object);
+                lists.heard = now;
+                lists.blind = 0;
+                gone(self, object, now);
             }
         }
-        self.health.on_object(kind, now);
+        self.health.told(kind, false, now);
     }
 
-    /// Removes the objects that are not in the latest list: they were deleted while the watch was
-    /// down.
-    fn remove_unlisted(&mut self, kind: ResourceKind, list: u32) {
+    /// Who is not in the list that has just ended has gone while nobody looked.
+    fn forget_unlisted(&mut self, kind: ResourceKind, list: u32, now: u64) {
         match kind {
             ResourceKind::Nodes => {
-                let deleted = self.nodes.extract_if(|_, node| node.list != list);
-                for (uid, node) in deleted.collect::<Vec<_>>() {
-                    self.remove_node(uid, node);
+                let gone = self.nodes.extract_if(|_, node| node.list != list);
+                for (_, node) in gone.collect::<Vec<_>>() {
+                    self.release_node(node, now);
                 }
             }
-            ResourceKind::Pods => self.remove_unlisted_pods(list),
             ResourceKind::Services => {
-                let all = self.services.iter();
-                for uid in uids(all.filter(|(_, service)| service.list != list)) {
-                    self.service_deleted(uid);
+                let gone = self.services.extract_if(|_, service| service.list != list);
+                for (_, service) in gone.collect::<Vec<_>>() {
+                    self.release_service(&service, now);
                 }
             }
             ResourceKind::EndpointSlices => {
-                let all = self.slices.iter();
-                for uid in uids(all.filter(|(_, slice)| slice.list != list)) {
-                    self.slice_deleted(uid);
+                let gone = self.slices.extract_if(|_, slice| slice.list != list);
+                for (_, slice) in gone.collect::<Vec<_>>() {
+                    self.release_slice(&slice, now);
                 }
             }
             ResourceKind::Namespaces => {
-                let deleted = self.namespaces.iter().filter(|(_, of)| **of != list);
-                let deleted = deleted.map(|(name, _)| Arc::clone(name));
-                for name in deleted.collect::<Vec<_>>() {
-                    self.namespace_deleted(&name);
+                let gone = self.namespaces.iter().filter(|(_, told)| **told != list);
+                for name in gone.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>() {
+                    self.namespace_gone(&name);
+                }
+            }
+            ResourceKind::Pods => {
+                let gone = self.pods.iter().filter(|(_, pod)| pod.list != list);
+                let gone: Vec<(u128, u64)> = gone.map(|(uid, pod)| (*uid, pod.deletion)).collect();
+                for (number, deletion) in gone {
+                    let until = if deletion == 0 {
+                        now
+                    } else {
+                        deletion.min(now)
+                    };
+                    self.pod_gone(number, until);
                 }
             }
             ResourceKind::ReplicaSets | ResourceKind::Jobs => {
-                self.owners.remove_unlisted(kind, list);
-            }
-            ResourceKind::CiliumNodes => {
-                let deleted = self.cilium_nodes.iter().filter(|(_, (_, of))| *of != list);
-                let deleted = deleted.map(|(name, _)| Arc::clone(name));
-                for name in deleted.collect::<Vec<_>>() {
-                    self.cilium_node_deleted(&name);
-                }
-            }
-            ResourceKind::ResourceClaims => {
-                let all = self.claims.iter();
-                for uid in uids(all.filter(|(_, claim)| claim.list != list)) {
-                    self.resource_claim_deleted(uid);
-                }
+                let number = owner_list(kind, list);
+                self.owners
+                    .forget_unlisted(|list| list % 2 == number % 2, number);
             }
         }
     }
@@ -266,15 +282,20 @@ impl ClusterState {
     //------------ Owners ------------------------------------------------------------------------
 
     fn owner(&mut self, kind: ResourceKind, fields: &OwnerFields, list: u32) {
+        let name = match kind {
+            ResourceKind::Jobs => "Job",
+            _ => "ReplicaSet",
+        };
         let bound = self.writer.endpoint_bound();
+        let list = owner_list(kind, list);
         let waiting = self
             .owners
-            .update(kind, fields, list, bound, &mut self.writer);
-        let Some(top) = self.owners.top(fields.uid) else {
+            .tell(name, fields, list, bound, &mut self.writer);
+        let Some(top) = self.owners.top(uid(&fields.uid)) else {
             return;
         };
-        for uid in waiting {
-            let Some(pod) = self.pods.get(&uid) else {
+        for number in waiting {
+            let Some(pod) = self.pods.get(&number) else {
                 continue;
             };
             let endpoint = Endpoint {
@@ -282,9 +303,7 @@ impl ClusterState {
                 workload_name: Arc::clone(&top.name),
                 ..self.writer.endpoint(pod.endpoint).clone()
             };
-            if set_endpoint(&mut self.writer, pod.endpoint, endpoint) {
-                self.update_ambiguous(uid);
-            }
+            set(&mut self.writer, pod.endpoint, endpoint);
         }
     }
 
@@ -297,21 +316,21 @@ impl ClusterState {
         }
     }
 
-    fn namespace_deleted(&mut self, name: &str) {
+    fn namespace_gone(&mut self, name: &str) {
         self.namespaces.remove(name);
         self.writer.set_namespace_group(name, "");
     }
 }
 
-fn uids<'a, T: 'a>(entries: impl Iterator<Item = (&'a u128, &'a T)>) -> Vec<u128> {
-    entries.map(|(uid, _)| *uid).collect()
+/// A list's number among those of ReplicaSets, which are even, and of Jobs, which are odd.
+fn owner_list(kind: ResourceKind, list: u32) -> u32 {
+    list.wrapping_mul(2) | u32::from(kind == ResourceKind::Jobs)
 }
 
-/// Replaces an endpoint if it has changed. Most updates of a pod change only its status.
-fn set_endpoint(writer: &mut IndexWriter, id: EndpointId, endpoint: Endpoint) -> bool {
-    let has_changed = id != EndpointId::EXTERNAL && *writer.endpoint(id) != endpoint;
-    if has_changed {
+/// Says anew what an endpoint is, if it is not that already: most of what is told of a pod is its
+/// status.
+fn set(writer: &mut IndexWriter, id: EndpointId, endpoint: Endpoint) {
+    if *writer.endpoint(id) != endpoint {
         writer.set_endpoint(id, endpoint);
     }
-    has_changed
 }
