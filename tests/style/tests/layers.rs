@@ -16,7 +16,7 @@ const PROBE: Order<'_> = &[
     &["sampling"],
     &["capture"],
     &["decode"],
-    &["connection", "duplicates"],
+    &["connection", "duplicates", "translation"],
     &["cache"],
     &["pipeline", "export"],
     &["metrics", "settings"],
