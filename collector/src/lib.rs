@@ -17,7 +17,6 @@ pub mod clock;
 pub mod emit;
 pub mod explain;
 pub mod inventory;
-mod lock;
 pub mod metrics;
 pub mod outputs;
 pub mod pipeline;
