@@ -10,7 +10,7 @@ use kipfix_collector::inventory::TimeRange;
 use kipfix_collector::pipeline::Origin;
 use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
 use kipfix_collector::snapshots::SnapshotStore;
-use kipfix_export::{Encoding as _, Session as _, SessionStart};
+use kipfix_export::{Encoding as _, SessionStart, TransportSession as _};
 
 use crate::decoding::{Taken, number};
 use crate::input::{BEGAN, Octets};
@@ -140,6 +140,7 @@ fn carried(forwarded: &ForwardedRecord) -> FlowRecord {
     let record = &forwarded.record;
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
+    carried.connection_sum_duration_milliseconds = 0;
     // Addresses and ports of 0 are unknown.
     carried.translation = carried.translation.filter(|nat| {
         let ports = [nat.post_napt_source_port, nat.post_napt_destination_port];

@@ -1,11 +1,12 @@
 //! Captures and IPFIX files.
 
-use std::io::{self, Cursor, Read};
+use std::io::Cursor;
 use std::net::SocketAddr;
 
 use kipfix_collector::receive::savefile::{Savefile, SavefileCounts};
 
 use crate::decoding::number;
+use crate::input::Dribble;
 
 /// No more than this is in a datagram, and in a Message.
 const MOST_PAYLOAD: usize = 65_535;
@@ -74,17 +75,4 @@ fn read(file: &[u8], at_once: usize) -> Outcome {
         assert_eq!(counts.frames, counts.datagrams + counts.joined + skipped);
     }
     (datagrams, counts, error)
-}
-
-/// Gives a few octets at a time, as a pipe does.
-struct Dribble {
-    input: Cursor<Vec<u8>>,
-    at_once: usize,
-}
-
-impl Read for Dribble {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        let most = octets.len().min(self.at_once);
-        self.input.read(&mut octets[..most])
-    }
 }

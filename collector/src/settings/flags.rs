@@ -64,12 +64,24 @@ pub struct Flags {
     /// With --read: print every message, set, template and record on stdout, with names, units and
     /// offsets, and every violation of the protocol with its rule. Nothing else is done. Violations in
     /// the input do not change the exit code
-    #[arg(long, help_heading = "Input")]
-    pub explain: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Input"
+    )]
+    pub explain: Option<bool>,
     /// With --explain: also decode each datagram with netflow_parser, a widely embedded decoder, and print
     /// where it reads a record differently
-    #[arg(long, help_heading = "Input")]
-    pub compare: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Input"
+    )]
+    pub compare: Option<bool>,
     /// Keep templates, options data and sequence numbers of exporters that send datagrams in this file,
     /// so that they survive a restart. Written every minute and at the end [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input")]
@@ -226,8 +238,14 @@ pub struct Flags {
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub replicate_queue: Option<Size>,
     /// With --read: print the metrics on stdout at the end
-    #[arg(long, help_heading = "Output")]
-    pub print_metrics: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Output"
+    )]
+    pub print_metrics: Option<bool>,
 
     /// Metric families: workloads, nodes, zones, external. Repeatable [default: the first three]
     #[arg(
@@ -238,11 +256,23 @@ pub struct Flags {
     )]
     pub preset: Vec<Preset>,
     /// Also count traffic within a node (class intra_node)
-    #[arg(long, help_heading = "Metrics")]
-    pub intra_node: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metrics"
+    )]
+    pub intra_node: Option<bool>,
     /// Count each record of an exporter that does not count connections as one connection
-    #[arg(long, help_heading = "Metrics")]
-    pub connections_from_flows: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metrics"
+    )]
+    pub connections_from_flows: Option<bool>,
     /// Direction of the records that count, of exporters that are not a node of the cluster: both, ingress
     /// or egress. For routers that report a flow on each of its interfaces [default: both]
     #[arg(

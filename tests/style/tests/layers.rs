@@ -52,7 +52,6 @@ fn flowproto_has_no_cycles() {
 }
 
 #[test]
-#[ignore = "until the crate follows the order"]
 fn the_stages_of_the_probe_are_in_order() {
     holds("probe", PROBE);
 }
@@ -64,7 +63,6 @@ fn the_stages_of_the_collector_are_in_order() {
 }
 
 #[test]
-#[ignore = "until the crate follows the order"]
 fn the_export_crate_has_no_cycles() {
     holds("export", ANY);
 }
