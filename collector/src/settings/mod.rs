@@ -23,6 +23,7 @@ use crate::aggregate::Preset;
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
+use crate::history::RingSettings;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -69,6 +70,8 @@ pub struct Settings {
     pub cloud_ranges: Vec<PathBuf>,
     pub max_external: usize,
     pub http: ListenAddress,
+    pub history_size: Size,
+    pub history_rings: Vec<RingSettings>,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
     pub forward: Vec<ForwardTarget>,
@@ -142,6 +145,8 @@ impl Default for Settings {
             cloud_ranges: Vec::new(),
             max_external: 1 << 18,
             http: ListenAddress(any(8080)),
+            history_size: Size::from_bytes(64 << 20),
+            history_rings: RingSettings::DEFAULT.to_vec(),
             flow_log: None,
             flow_log_queue: Size::from_bytes(16 << 20),
             forward: Vec::new(),

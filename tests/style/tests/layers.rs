@@ -16,7 +16,7 @@ const PROBE: Order<'_> = &[
     &["sampling"],
     &["capture"],
     &["decode"],
-    &["connection", "duplicates"],
+    &["connection", "duplicates", "translation"],
     &["cache"],
     &["pipeline", "export"],
     &["metrics", "settings"],
@@ -31,9 +31,10 @@ const COLLECTOR: Order<'_> = &[
     &["receive"],
     &["pipeline"],
     &["aggregate", "emit"],
-    &["outputs"],
+    &["history", "outputs"],
     &["metrics", "settings", "explain"],
     &["serve"],
+    &["api"],
     &["wiring"],
 ];
 
