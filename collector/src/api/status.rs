@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
+use kipfix_service::sync::lock;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

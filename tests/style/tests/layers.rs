@@ -25,7 +25,7 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "interval_map", "lock"],
+    &["clock", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],
