@@ -12,7 +12,6 @@ use super::error::ApiError;
 use super::{Api, Request, answer, parameters};
 use crate::aggregate::field::Field;
 use crate::history::{History, StoredEdge};
-use crate::lock::lock;
 use crate::metrics::Totals;
 use crate::pipeline::Reason;
 use crate::serve::readiness;
