@@ -9,12 +9,13 @@ make test:
   1. installs the packages that the tests need (deploy/deps.sh test)
   2. checks: format, lints, documentation, layering, words, dependencies (make check)
   3. images: static binaries, container images and Debian packages (make images deb)
-  4. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, cached in
+  4. page: dist/ is what its source builds, unit tests, the page in Chromium (npm registry)
+  5. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, cached in
      ~/.cache/kipfix (ten minutes the first time)
-  5. tests: all crates, the binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a real
+  6. tests: all crates, the binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a real
      API server, live captures in network namespaces
-  6. benchmarks: they run, with tiny sizes, and the totals are exact; no time is judged
-  7. cluster: the chart on a real cluster of three nodes. In parallel: tests that do not measure time
+  7. benchmarks: they run, with tiny sizes, and the totals are exact; no time is judged
+  8. cluster: the chart on a real cluster of three nodes. In parallel: tests that do not measure time
 Tests that cannot run on this machine are skipped and listed.
 On two cores it takes about 12 minutes, and about 40 minutes the first time.
 WHAT
@@ -97,6 +98,10 @@ step "Debian packages" make --no-print-directory deb
 # The tests use the binaries of the images.
 KIPFIX_BIN=$(deploy/images/static.sh)
 export KIPFIX_BIN
+# Without Node.js, the page and its test with a running collector are skipped.
+if command -v npm >/dev/null; then
+    step "page" web/test.sh
+fi
 # Without Go, the tests that need these programs are skipped.
 if command -v go >/dev/null; then
     step "peers" tests/cluster/build.sh
@@ -106,7 +111,7 @@ if command -v go >/dev/null; then
 fi
 
 # Test files that do not measure time. They run in parallel with the cluster tests.
-patient=(chart dashboards export readme relay restarts transport truth)
+patient=(chart dashboards export page readme relay restarts transport truth)
 mapfile -t others < <(
     cargo metadata --locked --no-deps --format-version 1 |
         jq -r '.packages[].targets[] | select(.kind == ["test"]).name' | sort -u |

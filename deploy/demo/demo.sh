@@ -233,6 +233,7 @@ $variant
 
 echo
 echo "next steps:"
+echo "  http://$collector/          the map of this traffic"
 echo "  http://$collector/metrics   the metrics of the collector"
 if [ $variant = live ]; then
     echo "  http://${probes[0]}/metrics   the self-metrics of the probe on node-a"

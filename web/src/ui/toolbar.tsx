@@ -164,7 +164,7 @@ function Expression(props: {
         spellcheck={false}
         autocomplete="off"
         autocapitalize="off"
-        placeholder='Expression, e.g. dst.zone != "" && port in [53, 443]'
+        placeholder='Expression, e.g. dst.zone != "" && src.workload =~ "web.*"'
         value={text}
         aria-invalid={props.error ? "true" : "false"}
         aria-describedby={props.error ? "expression-error" : undefined}
