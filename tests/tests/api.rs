@@ -335,6 +335,39 @@ fn endpoints_are_found_by_name_and_an_address_is_explained() {
 }
 
 #[test]
+fn the_data_source_of_grafana_reads_a_graph() {
+    let (collector, _folder) = start(&[]);
+    send(&collector);
+    let (status, _, body) = request(&collector, "/api/health", "");
+    assert_eq!((status, &*body), (200, &b"API is working well!"[..]));
+    let fields = answer(&collector, "/api/graph/fields");
+    for (list, required) in [("nodes_fields", "id"), ("edges_fields", "source")] {
+        let mut fields = fields[list].as_array().unwrap().iter();
+        assert!(
+            fields.any(|field| field["field_name"] == required),
+            "{list}"
+        );
+    }
+    let graph = answer(&collector, "/api/graph/data?namespace=data&from=-600000");
+    let ids = |list: &str, name: &str| -> Vec<String> {
+        let rows = graph[list].as_array().unwrap().iter();
+        rows.map(|row| row[name].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        ids("nodes", "id"),
+        ["data/StatefulSet/db", "shop/Deployment/web"]
+    );
+    assert_eq!(ids("edges", "mainStat"), ["4.0 kB", "3.0 kB"]);
+    for end in ids("edges", "source").iter().chain(&ids("edges", "target")) {
+        assert!(ids("nodes", "id").contains(end), "{end}");
+    }
+    let (status, error) = json(&collector, "/api/graph/data?mode=colour");
+    assert_eq!((status, &error["parameter"]), (400, &"mode".into()));
+    collector.stop();
+}
+
+#[test]
 fn a_collector_without_a_history_reports_that() {
     let (collector, _folder) = start(&["--history-size", "0"]);
     assert_eq!(json(&collector, "/api/v1/edges").0, 503);

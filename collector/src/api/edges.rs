@@ -119,25 +119,32 @@ pub(super) async fn get(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) 
 }
 
 fn run(api: &Api, query: &str) -> Result<Bytes, ApiError> {
-    let history = api
-        .scrape
-        .history
-        .as_ref()
-        .ok_or_else(ApiError::no_history)?;
     let parsed = parameters::parse::<Parameters>(query)?.query()?;
-    let snapshot = history.snapshot();
-    let answer = parsed.run(&snapshot).map_err(|error| {
+    let (answer, generation) = answer_of(api, &parsed)?;
+    let names: Vec<String> = parsed.group_by.iter().map(ToString::to_string).collect();
+    let json = serde_json::to_vec(&EdgesJson::new(&names, &answer));
+    let octets = Bytes::from(json.map_err(|_| ApiError::internal())?);
+    api.edges.insert(generation, query, &octets);
+    Ok(octets)
+}
+
+/// The answer of the history.
+pub(super) fn answer(api: &Api, query: &EdgesQuery) -> Result<EdgesAnswer, ApiError> {
+    answer_of(api, query).map(|(answer, _)| answer)
+}
+
+/// The answer of the history, and the generation of its data.
+fn answer_of(api: &Api, query: &EdgesQuery) -> Result<(EdgesAnswer, u64), ApiError> {
+    let history = api.scrape.history.as_ref();
+    let snapshot = history.ok_or_else(ApiError::no_history)?.snapshot();
+    let answer = query.run(&snapshot).map_err(|error| {
         let parameter = match error {
             QueryError::EmptyRange => "from",
             QueryError::TooManyGroups => "group_by",
         };
         ApiError::invalid(parameter, error.to_string())
     })?;
-    let names: Vec<String> = parsed.group_by.iter().map(ToString::to_string).collect();
-    let json = serde_json::to_vec(&EdgesJson::new(&names, &answer));
-    let octets = Bytes::from(json.map_err(|_| ApiError::internal())?);
-    api.edges.insert(snapshot.generation(), query, &octets);
-    Ok(octets)
+    Ok((answer, snapshot.generation()))
 }
 
 /// Edges.

@@ -9,6 +9,7 @@ mod edges;
 mod endpoints;
 mod error;
 mod exporters;
+mod graph;
 mod limits;
 mod openapi;
 mod page;
@@ -53,6 +54,13 @@ impl Api {
 
     /// The routes of the API and of the page.
     pub fn router(self) -> Router {
+        let state = Arc::new(self);
+        let graph = Router::new()
+            .route("/health", get(async || "API is working well!"))
+            .route("/graph/fields", get(graph::fields))
+            .route("/graph/data", get(graph::data))
+            .fallback(async || ApiError::not_found())
+            .with_state(Arc::clone(&state));
         let api = Router::new()
             .route("/edges", get(edges::get))
             .route("/endpoints", get(endpoints::get))
@@ -60,8 +68,8 @@ impl Api {
             .route("/status", get(status::get))
             .route("/openapi.json", get(async || openapi::answer()))
             .fallback(async || ApiError::not_found())
-            .with_state(Arc::new(self));
-        page::router().nest("/api/v1", api)
+            .with_state(state);
+        page::router().nest("/api", graph.nest("/v1", api))
     }
 }
 

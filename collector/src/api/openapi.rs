@@ -6,13 +6,20 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
-use super::{edges, endpoints, exporters, status};
+use super::{edges, endpoints, exporters, graph, status};
 
 /// The API of the collector of kipfix.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "kipfix-collector", contact(), license(name = "Apache-2.0")),
-    paths(edges::get, endpoints::get, exporters::get, status::get)
+    paths(
+        edges::get,
+        endpoints::get,
+        exporters::get,
+        status::get,
+        graph::fields,
+        graph::data
+    )
 )]
 struct Document;
 

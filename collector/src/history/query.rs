@@ -37,7 +37,9 @@ impl Order {
         ("connections", Self::Connections),
     ];
 
-    const fn of(self, measures: &Measures) -> u64 {
+    /// The value of an edge.
+    #[must_use]
+    pub const fn of(self, measures: &Measures) -> u64 {
         match self {
             Self::Bytes => measures.bytes,
             Self::Packets => measures.packets,
