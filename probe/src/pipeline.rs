@@ -5,14 +5,17 @@
 use flowproto::FlowKey;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
-use crate::cache::{CacheCounters, CacheSettings, FlowCache, RecordSink};
+use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, RecordSink};
 use crate::capture::frame::{CopyDetection, Frame, ObservationPoint};
-use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
+use crate::decode::{Decoder, DecoderSettings, Undecodable};
 use crate::duplicates::DuplicateFilter;
 use crate::sampling::{Sampler, SamplingRatio};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+
+/// Packets that are metered together. More do not fit in the first-level cache of the processor.
+const GROUP_PACKETS: usize = 32;
 
 /// Counts of a pipeline since it started, and its occupancy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +63,10 @@ pub struct Pipeline {
     own_endpoints: Vec<OwnEndpoint>,
     duplicates: DuplicateFilter,
     cache: FlowCache,
+    /// Places for the packets that are metered together.
+    group: Box<[CapturedPacket; GROUP_PACKETS]>,
+    /// How many of the places have a packet that is not metered yet.
+    waiting: usize,
     counters: PipelineCounters,
 }
 
@@ -77,6 +84,8 @@ impl Pipeline {
             own_endpoints: Vec::new(),
             duplicates: DuplicateFilter::default(),
             cache: FlowCache::new(cache),
+            group: Box::new([CapturedPacket::default(); GROUP_PACKETS]),
+            waiting: 0,
             counters: PipelineCounters::default(),
         }
     }
@@ -92,85 +101,102 @@ impl Pipeline {
         self.own_endpoints = own_endpoints;
     }
 
-    /// Processes one frame.
-    #[inline]
+    /// Processes one frame immediately.
     pub fn frame(
         &mut self,
         frame: &Frame<'_>,
         point: ObservationPoint,
         sink: &mut impl RecordSink,
     ) {
+        self.enqueue(frame, point, sink);
+        self.flush(sink);
+    }
+
+    /// Decodes one frame, and meters its packet when there is a group of packets, or with
+    /// [`Self::flush`]. Packets of a group wait for memory together, which takes less time.
+    #[inline]
+    pub fn enqueue(
+        &mut self,
+        frame: &Frame<'_>,
+        point: ObservationPoint,
+        sink: &mut impl RecordSink,
+    ) {
         self.counters.frames += 1;
+        if self.decode(frame, point) {
+            self.waiting += 1;
+            if self.waiting >= GROUP_PACKETS {
+                self.flush(sink);
+            }
+        }
+    }
+
+    /// Meters the packets that wait for a group.
+    pub fn flush(&mut self, sink: &mut impl RecordSink) {
+        let group = self.group.get(..self.waiting).unwrap_or_default();
+        self.cache.meter_all(group, sink);
+        self.waiting = 0;
+    }
+
+    /// Decodes a frame into the next place of the group. False if it is not metered and does not
+    /// advance time, so that the place remains free.
+    #[inline]
+    fn decode(&mut self, frame: &Frame<'_>, point: ObservationPoint) -> bool {
         let has_copies = point.copies != CopyDetection::Off;
         // Copies would be selected independently of each other, so they are removed first.
-        if !has_copies && !self.is_selected() {
-            return;
+        if !has_copies && !is_selected(&mut self.sampler, &mut self.counters) {
+            return false;
         }
-        let packet = match self.decoder.decode(frame, has_copies) {
-            Ok(packet) => packet,
+        let Some(captured) = self.group.get_mut(self.waiting) else {
+            return false;
+        };
+        captured.time_ns = frame.time_ns;
+        captured.point = point;
+        let packet = &mut captured.packet;
+        captured.is_metered = match self.decoder.decode_into(frame, has_copies, packet) {
+            Ok(()) => true,
             Err(reason) => {
                 count(&mut self.counters.undecodable, reason);
                 self.counters.ignored_octets += u64::from(frame.wire_octets);
                 // Time advances with every frame.
-                self.cache.tick(frame.time_ns, sink);
-                return;
+                false
             }
         };
+        if !captured.is_metered {
+            return true;
+        }
         if let Some(reason) = packet.inner_fault {
             count(&mut self.counters.inner_undecodable, reason);
         }
-        if matches!(packet.key.protocol_identifier, TCP | UDP) && self.is_own_export(&packet.key) {
+        if matches!(packet.key.protocol_identifier, TCP | UDP)
+            && is_own_export(&self.own_endpoints, &packet.key)
+        {
             self.counters.own_export += 1;
-            return;
+            return false;
         }
-        if has_copies && self.is_duplicate(&packet, point, frame.time_ns) {
-            self.cache.tick(frame.time_ns, sink);
-            return;
-        }
-        if has_copies && !self.is_selected() {
-            return;
+        if has_copies {
+            if self.duplicates.is_duplicate(packet, point, frame.time_ns) {
+                self.counters.duplicate_packets += 1;
+                self.counters.duplicate_octets += u64::from(packet.octets);
+                captured.is_metered = false;
+                return true;
+            }
+            if !is_selected(&mut self.sampler, &mut self.counters) {
+                return false;
+            }
         }
         self.counters.wire_length_lost += u64::from(packet.is_wire_length_lost);
-        self.cache.meter(&packet, point, frame.time_ns, sink);
-    }
-
-    #[inline]
-    fn is_selected(&mut self) -> bool {
-        let is_selected = self.sampler.selects();
-        self.counters.not_selected += u64::from(!is_selected);
-        is_selected
-    }
-
-    fn is_duplicate(&mut self, packet: &PacketInfo, point: ObservationPoint, time_ns: u64) -> bool {
-        let is_duplicate = self.duplicates.is_duplicate(packet, point, time_ns);
-        if is_duplicate {
-            self.counters.duplicate_packets += 1;
-            self.counters.duplicate_octets += u64::from(packet.octets);
-        }
-        is_duplicate
-    }
-
-    /// True for packets of the probe's own export. Of a TCP connection, both directions are.
-    fn is_own_export(&self, key: &FlowKey) -> bool {
-        let endpoint = |address, port| OwnEndpoint {
-            protocol_identifier: key.protocol_identifier,
-            address,
-            port,
-        };
-        let source = endpoint(key.source_address, key.source_port);
-        let destination = endpoint(key.destination_address, key.destination_port);
-        self.own_endpoints
-            .iter()
-            .any(|own| *own == source || (own.protocol_identifier == TCP && *own == destination))
+        true
     }
 
     /// Advances time to `time_ns` since the epoch without a frame.
     pub fn tick(&mut self, time_ns: u64, sink: &mut impl RecordSink) {
+        self.flush(sink);
         self.cache.tick(time_ns, sink);
     }
 
     /// Reports all conversations.
     pub fn finish(&mut self, sink: &mut impl RecordSink) {
+        self.flush(sink);
         self.cache.finish(sink);
     }
 
@@ -189,6 +215,28 @@ impl Pipeline {
             ..self.counters
         }
     }
+}
+
+#[inline]
+fn is_selected(sampler: &mut Sampler, counters: &mut PipelineCounters) -> bool {
+    let is_selected = sampler.selects();
+    counters.not_selected += u64::from(!is_selected);
+    is_selected
+}
+
+/// True for packets of the probe's own export. Of a TCP connection, both directions are.
+#[inline]
+fn is_own_export(own_endpoints: &[OwnEndpoint], key: &FlowKey) -> bool {
+    let endpoint = |address, port| OwnEndpoint {
+        protocol_identifier: key.protocol_identifier,
+        address,
+        port,
+    };
+    let source = endpoint(key.source_address, key.source_port);
+    let destination = endpoint(key.destination_address, key.destination_port);
+    own_endpoints
+        .iter()
+        .any(|own| *own == source || (own.protocol_identifier == TCP && *own == destination))
 }
 
 fn count(counts: &mut [u64], reason: Undecodable) {
