@@ -6,10 +6,13 @@ use flowproto::FlowKey;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
 use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, RecordSink};
-use crate::capture::frame::{CopyDetection, Frame, ObservationPoint};
-use crate::decode::{Decoder, DecoderSettings, Undecodable};
+use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
+use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
 use crate::sampling::{Sampler, SamplingRatio};
+use crate::translation::{
+    FirstPacket, PacketIdentity, Translation, TranslationCounters, TranslationMatcher,
+};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -53,6 +56,10 @@ pub struct PipelineCounters {
     pub conversations: u32,
     /// Dormant conversations in the cache now.
     pub dormant: u32,
+    /// Counts of address translations.
+    pub translations: TranslationCounters,
+    /// Translations kept now.
+    pub translations_kept: usize,
 }
 
 /// Sampler, decoder, filters and flow cache.
@@ -63,11 +70,65 @@ pub struct Pipeline {
     own_endpoints: Vec<OwnEndpoint>,
     duplicates: DuplicateFilter,
     cache: FlowCache,
+    first_packets: FirstPackets,
     /// Places for the packets that are metered together.
     group: Box<[CapturedPacket; GROUP_PACKETS]>,
     /// How many of the places have a packet that is not metered yet.
     waiting: usize,
     counters: PipelineCounters,
+}
+
+/// Which first packets are compared to learn address translations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstPacketSource {
+    /// None: no translations are learned.
+    #[default]
+    Off,
+    /// Those of a capture of their own, on all interfaces.
+    Capture,
+    /// Those among the metered frames, if these are of several interfaces.
+    Frames,
+}
+
+/// State of learning address translations.
+#[derive(Debug, Default)]
+struct FirstPackets {
+    source: FirstPacketSource,
+    matcher: TranslationMatcher,
+    /// Interfaces that lead out of the node, in ascending order.
+    outside: Vec<u32>,
+}
+
+impl FirstPackets {
+    /// Learns the translation of a connection from its first packet.
+    fn learn(
+        &mut self,
+        packet: &PacketInfo,
+        frame: &Frame<'_>,
+        point: ObservationPoint,
+        cache: &mut FlowCache,
+    ) {
+        let Some(identity) = PacketIdentity::of(packet) else {
+            return;
+        };
+        let is_cooked = matches!(frame.link_type, LinkType::LinuxSll | LinkType::LinuxSll2);
+        let first = FirstPacket {
+            key: packet.key,
+            identity,
+            time_ns: frame.time_ns,
+            interface: point.interface,
+            is_outside: self.outside.binary_search(&point.interface).is_ok(),
+            egress: (is_cooked || point.egress).then_some(point.egress),
+        };
+        if let Some(legs) = self.matcher.observe(&first) {
+            let sequence_number = identity.sequence_number();
+            let translation = Translation {
+                legs,
+                sequence_number,
+            };
+            cache.translate(translation, frame.time_ns);
+        }
+    }
 }
 
 impl Pipeline {
@@ -84,6 +145,7 @@ impl Pipeline {
             own_endpoints: Vec::new(),
             duplicates: DuplicateFilter::default(),
             cache: FlowCache::new(cache),
+            first_packets: FirstPackets::default(),
             group: Box::new([CapturedPacket::default(); GROUP_PACKETS]),
             waiting: 0,
             counters: PipelineCounters::default(),
@@ -93,6 +155,26 @@ impl Pipeline {
     /// Sets the pairs of interfaces that a packet can pass in the same direction.
     pub fn set_stacked(&mut self, pairs: &[(u32, u32)]) {
         self.duplicates.set_stacked(pairs.iter().copied());
+    }
+
+    /// Sets which first packets are compared. Default: none.
+    pub fn set_first_packets(&mut self, source: FirstPacketSource) {
+        self.first_packets.source = source;
+    }
+
+    /// Sets the interfaces that lead out of the node.
+    pub fn set_outside(&mut self, interfaces: &[u32]) {
+        let outside = &mut self.first_packets.outside;
+        interfaces.clone_into(outside);
+        outside.sort_unstable();
+    }
+
+    /// Processes a frame of the capture of first packets. It is not metered.
+    pub fn first_packet(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
+        if let Ok(packet) = self.decoder.decode(frame, true) {
+            self.first_packets
+                .learn(&packet, frame, point, &mut self.cache);
+        }
     }
 
     /// Excludes the probe's own export also if a tunnel or an address translation hid it from the
@@ -122,6 +204,11 @@ impl Pipeline {
         sink: &mut impl RecordSink,
     ) {
         self.counters.frames += 1;
+        let has_copies = point.copies != CopyDetection::Off;
+        if has_copies && self.first_packets.source == FirstPacketSource::Frames {
+            // A translation that a frame shows changes the conversations of earlier packets.
+            self.flush(sink);
+        }
         if self.decode(frame, point) {
             self.waiting += 1;
             if self.waiting >= GROUP_PACKETS {
@@ -133,7 +220,9 @@ impl Pipeline {
     /// Meters the packets that wait for a group.
     pub fn flush(&mut self, sink: &mut impl RecordSink) {
         let group = self.group.get(..self.waiting).unwrap_or_default();
-        self.cache.meter_all(group, sink);
+        let copies = self.cache.meter_all(group, sink);
+        self.counters.duplicate_packets += copies.packets;
+        self.counters.duplicate_octets += copies.octets;
         self.waiting = 0;
     }
 
@@ -174,6 +263,10 @@ impl Pipeline {
             return false;
         }
         if has_copies {
+            if self.first_packets.source == FirstPacketSource::Frames {
+                self.first_packets
+                    .learn(packet, frame, point, &mut self.cache);
+            }
             if self.duplicates.is_duplicate(packet, point, frame.time_ns) {
                 self.counters.duplicate_packets += 1;
                 self.counters.duplicate_octets += u64::from(packet.octets);
@@ -186,6 +279,15 @@ impl Pipeline {
         }
         self.counters.wire_length_lost += u64::from(packet.is_wire_length_lost);
         true
+    }
+
+    fn translation_counters(&self) -> TranslationCounters {
+        let table = self.cache.translations().counters();
+        TranslationCounters {
+            learned: table.learned,
+            expired: table.expired,
+            ..self.first_packets.matcher.counters()
+        }
     }
 
     /// Advances time to `time_ns` since the epoch without a frame.
@@ -212,6 +314,8 @@ impl Pipeline {
             fragments: fragments.len(),
             conversations: self.cache.conversations(),
             dormant: self.cache.dormant(),
+            translations: self.translation_counters(),
+            translations_kept: self.cache.translations().len(),
             ..self.counters
         }
     }

@@ -56,6 +56,8 @@ pub(super) struct Conversation {
     pub(super) start_ns: u64,
     /// Duration of the connection in records so far, milliseconds.
     pub(super) reported_milliseconds: u64,
+    /// Its packets are copies: those of another side of its address translation are metered.
+    pub(super) is_copy: bool,
 }
 
 /// How likely a packet belongs to a conversation with its key, best first.
@@ -96,6 +98,7 @@ impl Conversation {
             connection,
             start_ns: now_ns,
             reported_milliseconds: 0,
+            is_copy: false,
         }
     }
 

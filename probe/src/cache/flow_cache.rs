@@ -30,6 +30,7 @@ use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Side};
 use crate::decode::{PacketInfo, Signal};
+use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MILLISECOND_NS: u64 = 1_000_000;
@@ -56,6 +57,15 @@ pub struct CapturedPacket {
     pub packet: PacketInfo,
 }
 
+/// Packets that are copies of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopyCounts {
+    /// Number of packets.
+    pub packets: u64,
+    /// Octets of those packets.
+    pub octets: u64,
+}
+
 /// Receives flow records.
 pub trait RecordSink {
     /// Number of records that can be taken now without a loss. Expiry, which can wait, stops there.
@@ -70,14 +80,15 @@ pub trait RecordSink {
 #[derive(Debug)]
 pub struct FlowCache {
     settings: CacheSettings,
-    table: ConversationTable,
+    pub(super) table: ConversationTable,
+    pub(super) translations: TranslationTable,
     clock: PacketClock,
     next_expiry_ns: u64,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
     evicted_ns: u64,
     /// Lookups of the packets that are metered together. Empty in between.
     lookups: Vec<Lookup>,
-    counters: CacheCounters,
+    pub(super) counters: CacheCounters,
 }
 
 impl FlowCache {
@@ -88,6 +99,7 @@ impl FlowCache {
             clock: PacketClock::new(settings.longest_gap_ns),
             settings,
             table: ConversationTable::default(),
+            translations: TranslationTable::default(),
             next_expiry_ns: 0,
             evicted_ns: 0,
             lookups: Vec::new(),
@@ -113,9 +125,14 @@ impl FlowCache {
         self.table.len(List::Dormant)
     }
 
-    /// Meters packets in their order.
+    /// Meters packets in their order. Returns how many of them are copies, see [`Self::meter`].
     #[inline]
-    pub fn meter_all(&mut self, packets: &[CapturedPacket], sink: &mut impl RecordSink) {
+    pub fn meter_all(
+        &mut self,
+        packets: &[CapturedPacket],
+        sink: &mut impl RecordSink,
+    ) -> CopyCounts {
+        let mut copies = CopyCounts::default();
         let mut lookups = std::mem::take(&mut self.lookups);
         // Of the others, any packet: a lookup does no harm.
         lookups.extend(packets.iter().map(|captured| self.lookup(&captured.packet)));
@@ -129,17 +146,21 @@ impl FlowCache {
         std::hint::black_box(touched);
         for (captured, lookup) in packets.iter().zip(&lookups) {
             let (point, time_ns) = (captured.point, captured.time_ns);
-            if captured.is_metered {
-                self.meter_found(&captured.packet, lookup, point, time_ns, sink);
-            } else {
+            let packet = &captured.packet;
+            if !captured.is_metered {
                 self.tick(time_ns, sink);
+            } else if !self.meter_found(packet, lookup, point, time_ns, sink) {
+                copies.packets += 1;
+                copies.octets += u64::from(packet.octets);
             }
         }
         lookups.clear();
         self.lookups = lookups;
+        copies
     }
 
-    /// Meters one packet, captured at `time_ns` since the epoch.
+    /// Meters one packet, captured at `time_ns` since the epoch. False if it is a copy of a packet
+    /// that was observed on another side of an address translation.
     #[inline]
     pub fn meter(
         &mut self,
@@ -147,9 +168,9 @@ impl FlowCache {
         point: ObservationPoint,
         time_ns: u64,
         sink: &mut impl RecordSink,
-    ) {
+    ) -> bool {
         let lookup = self.lookup(packet);
-        self.meter_found(packet, &lookup, point, time_ns, sink);
+        self.meter_found(packet, &lookup, point, time_ns, sink)
     }
 
     #[inline]
@@ -166,7 +187,7 @@ impl FlowCache {
         point: ObservationPoint,
         time_ns: u64,
         sink: &mut impl RecordSink,
-    ) {
+    ) -> bool {
         let time = self.clock.advance(time_ns);
         let now = time.now_ns;
         if now >= self.next_expiry_ns {
@@ -175,21 +196,26 @@ impl FlowCache {
         let source = lookup.source;
         let found = self.table.find(lookup, point.interface);
         let index = match found {
-            Some(index) if self.revisit(index, packet, source, now, sink) => Some(index),
+            Some(index) if self.revisit(index, packet, source, (time_ns, now), sink) => Some(index),
             _ => {
                 let is_start_observed = self.is_start_observed(point, time_ns, now);
                 let connection = Connection::begin(packet, source, is_start_observed);
-                self.begin(lookup, connection, now, sink)
+                let index = self.begin(lookup, connection, now, sink);
+                if let Some(index) = index
+                    && !self.translations.is_empty()
+                {
+                    self.find_translation(index, time_ns);
+                }
+                index
             }
         };
-        if let Some(index) = index {
-            self.count(index, packet, source, point, time);
-        }
+        index.is_none_or(|index| self.count(index, packet, source, point, time))
     }
 
     /// Advances time to `time_ns` since the epoch without a packet.
     pub fn tick(&mut self, time_ns: u64, sink: &mut impl RecordSink) {
         let now = self.clock.advance(time_ns).now_ns;
+        self.translations.expire(time_ns);
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
@@ -230,7 +256,7 @@ impl FlowCache {
         index: u32,
         packet: &PacketInfo,
         source: Side,
-        now: u64,
+        (time_ns, now): (u64, u64),
         sink: &mut impl RecordSink,
     ) -> bool {
         let Some(entry) = self.table.get(index) else {
@@ -261,7 +287,7 @@ impl FlowCache {
         }
         match list {
             List::Closing => return true,
-            List::Dormant => {}
+            List::Dormant => self.find_translation(index, time_ns),
             List::Live if idle => self.report(index, FlowEndReason::IdleTimeout, sink),
             List::Live if now - entry.record_start_ns >= self.settings.active_timeout_ns => {
                 self.report(index, FlowEndReason::ActiveTimeout, sink);
@@ -309,7 +335,7 @@ impl FlowCache {
         }
     }
 
-    /// Adds a packet to its direction.
+    /// Adds a packet to its direction. False if it is a copy.
     #[inline]
     fn count(
         &mut self,
@@ -318,15 +344,22 @@ impl FlowCache {
         source: Side,
         point: ObservationPoint,
         time: PacketTime,
-    ) {
+    ) -> bool {
         let Some(entry) = self.table.get_mut(index) else {
-            return;
+            return true;
         };
         let mut ended = false;
         if packet.signal != Signal::None {
             ended = !entry.connection.is_over();
             entry.connection.advance(packet, source);
             ended &= entry.connection.is_over();
+        }
+        entry.seen_ns = time.now_ns;
+        if entry.is_copy {
+            if ended {
+                self.table.move_to_end(index, List::Closing, time.now_ns);
+            }
+            return false;
         }
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
@@ -354,7 +387,6 @@ impl FlowCache {
         if starts_record && reverse_packets == 0 {
             entry.record_start_ns = time.now_ns;
         }
-        entry.seen_ns = time.now_ns;
         self.counters.packets += 1;
         self.counters.octets += u64::from(packet.octets);
         self.counters.packets_corrected += u64::from(packets - 1);
@@ -364,6 +396,7 @@ impl FlowCache {
         if ended {
             self.table.move_to_end(index, List::Closing, time.now_ns);
         }
+        true
     }
 
     /// Reports conversations that have ended or are idle, and removes those past the connection
@@ -397,6 +430,7 @@ impl FlowCache {
     /// Makes the records of the directions of a conversation that have packets.
     fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
         let tunnels = self.table.tunnels(index);
+        let translation = self.table.translation(index).copied();
         let Some(entry) = self.table.get_mut(index) else {
             return;
         };
@@ -406,6 +440,7 @@ impl FlowCache {
             has_interfaces: self.settings.has_interfaces,
         };
         let [mut first, mut second] = entry.report(context, &tunnels);
+        let connection = entry.connection;
         if self.settings.biflow
             && let Some(forward) = &mut first
             && let Some(reverse) = second.take()
@@ -418,6 +453,9 @@ impl FlowCache {
             .filter_map(Option::take)
         {
             record.sampling = self.settings.sampling;
+            if let Some(translation) = &translation {
+                translation.apply(&mut record, &connection);
+            }
             self.counters.record_packets +=
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=

@@ -6,6 +6,7 @@
 //! * `conversation`: the state of one conversation, and its records;
 //! * `offload`: segments that were merged before capture;
 //! * `table`, `lookup`, `slab`, `links`, `tunnels`: storage and lists of conversations;
+//! * `translate`, `translated`: connections whose addresses the node translates;
 //! * [`clock`]: packet time, the only clock of this stage.
 
 pub mod clock;
@@ -19,8 +20,10 @@ mod offload;
 pub mod settings;
 mod slab;
 mod table;
+mod translate;
+mod translated;
 mod tunnels;
 
 pub use counters::CacheCounters;
-pub use flow_cache::{CapturedPacket, FlowCache, RecordSink};
+pub use flow_cache::{CapturedPacket, CopyCounts, FlowCache, RecordSink};
 pub use settings::CacheSettings;

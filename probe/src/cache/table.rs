@@ -10,6 +10,7 @@ use super::key::ConversationKey;
 use super::links::{List, NONE};
 use super::lookup::Lookup;
 use super::slab::Slab;
+use super::translated::ConversationTranslation;
 use super::tunnels::TunnelSlab;
 use crate::connection::{Pair, Side};
 use crate::decode::NetworkId;
@@ -21,6 +22,9 @@ pub(super) struct ConversationTable {
     entries: HashTable<Entry>,
     slab: Slab,
     tunnels: TunnelSlab,
+    /// Address translations of slots, up to the last one that had one. Kept apart because most
+    /// conversations have none.
+    translations: Vec<Option<ConversationTranslation>>,
 }
 
 /// An entry of the hash table. It has the hash, so that most lookups and the growth of the table
@@ -99,6 +103,7 @@ impl ConversationTable {
     /// in use.
     pub(super) fn insert(&mut self, lookup: &Lookup, conversation: Conversation) -> Option<u32> {
         let index = self.slab.insert(conversation)?;
+        self.set_translation(index, None);
         let entry = Entry {
             hash: lookup.hash,
             index,
@@ -128,6 +133,7 @@ impl ConversationTable {
         self.entries.clear();
         self.slab = Slab::default();
         self.tunnels = TunnelSlab::default();
+        self.translations.clear();
     }
 
     pub(super) fn move_to_end(&mut self, index: u32, list: List, now: u64) {
@@ -161,6 +167,42 @@ impl ConversationTable {
         {
             self.tunnels.set(&mut conversation.tunnels, source, tunnel);
         }
+    }
+
+    /// Finds the conversation number `nth` with this key, in any virtual network.
+    pub(super) fn nth(&self, key: &ConversationKey, nth: usize) -> Option<u32> {
+        self.entries
+            .iter_hash(spread(self.hash(key)))
+            .filter(|entry| {
+                let conversation = self.slab.get(entry.index);
+                conversation.is_some_and(|found| found.key == *key)
+            })
+            .nth(nth)
+            .map(|entry| entry.index)
+    }
+
+    /// Sets the address translation of a conversation.
+    pub(super) fn set_translation(
+        &mut self,
+        index: u32,
+        translation: Option<ConversationTranslation>,
+    ) {
+        let Ok(index) = usize::try_from(index) else {
+            return;
+        };
+        if translation.is_some() && self.translations.len() <= index {
+            self.translations.resize(index + 1, None);
+        }
+        if let Some(slot) = self.translations.get_mut(index) {
+            *slot = translation;
+        }
+    }
+
+    /// The address translation of a conversation.
+    pub(super) fn translation(&self, index: u32) -> Option<&ConversationTranslation> {
+        self.translations
+            .get(usize::try_from(index).ok()?)?
+            .as_ref()
     }
 
     /// The outer headers of both directions.
