@@ -125,6 +125,7 @@ impl FirstPackets {
             let translation = Translation {
                 legs,
                 sequence_number,
+                learned_ns: frame.time_ns,
             };
             cache.translate(translation, frame.time_ns);
         }
