@@ -13,7 +13,7 @@ use kipfix_export::queued::{Ending, Patience, Queued};
 use kipfix_export::{Opener, Prepared};
 use kipfix_service::admin::{self, Listener, Readiness};
 use kipfix_service::exit::Failure;
-use kipfix_service::exposition;
+use kipfix_service::exposition::{self, Written};
 use kipfix_service::signals::Stop;
 use tracing::{info, warn};
 
@@ -102,9 +102,11 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         let changing = metrics.changing();
         let capturing = live.is_some().then(|| metrics.interfaces());
         let router = admin::router(
-            move |format, out| {
+            move |format| {
+                let mut text = Vec::new();
                 let _as_one = changing.lock();
-                exposition::write_registry(&registry, format, out);
+                exposition::write_registry(&registry, format, &mut text);
+                Box::new(Written::from(text))
             },
             move || Readiness {
                 missing: (capturing

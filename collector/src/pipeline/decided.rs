@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use flowproto::FlowRecord;
 use flowproto::collector::Fields;
+use flowproto::{Address, FlowRecord};
 
 use super::enrich::Endpoints;
 use super::exporters::Origin;
-use super::flow::Flow;
+use super::flow::{Flow, FlowExtras};
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
 
@@ -105,6 +105,8 @@ pub struct WholeRecord<'a> {
 pub struct DecidedRecord<'a> {
     /// Addresses, time and counters.
     pub flow: &'a Flow,
+    /// What only few records have. Always there if a sink needs details.
+    pub extras: Option<&'a FlowExtras>,
     /// Its endpoints.
     pub endpoints: &'a Endpoints,
     /// Whether it is counted.
@@ -115,10 +117,45 @@ pub struct DecidedRecord<'a> {
     pub whole: Option<WholeRecord<'a>>,
 }
 
+impl DecidedRecord<'_> {
+    /// The addresses of source and destination: of the two of a translation, those of the
+    /// endpoints.
+    #[must_use]
+    pub fn addresses(&self) -> [Address; 2] {
+        let (flow, endpoints) = (self.flow, self.endpoints);
+        let translation = self.extras.and_then(|extras| extras.translation);
+        let Some(translation) = translation else {
+            return [flow.source, flow.destination];
+        };
+        let own = translation.post_nat_source_address;
+        let opposite = translation.post_nat_destination_address;
+        let (source, destination) = if flow.is_forward() {
+            (own, opposite)
+        } else {
+            (opposite, own)
+        };
+        [
+            if endpoints.is_source_translated {
+                source
+            } else {
+                flow.source
+            },
+            if endpoints.is_destination_translated {
+                destination
+            } else {
+                flow.destination
+            },
+        ]
+    }
+}
+
 /// What the pipeline hands its records to.
 pub trait Sinks: Send {
     /// True if [`DecidedRecord::whole`] is needed.
     fn need_whole_records(&self) -> bool;
+
+    /// True if [`DecidedRecord::extras`] are needed of every record.
+    fn need_details(&self) -> bool;
 
     /// Takes a datagram, or a Message of a connection, as it was received.
     fn replicate(&mut self, exporter: SocketAddr, octets: &[u8]);

@@ -3,55 +3,79 @@
 //! A [`Flow`] is small, so that a block of them stays in the cache while it passes the stages. A biflow record
 //! (RFC 5103) becomes two flows, because its directions are attributed and counted on their own.
 
-use flowproto::record::Translation;
+use std::sync::Arc;
+
+use flowproto::record::{BiflowDirection, Translation};
 use flowproto::{Address, FlowRecord};
 
 use super::policy::{CountedDirection, RecordPolicy};
 use crate::inventory::{NodeId, TimeRange};
 
-/// What is counted of a flow. Sums saturate at `u64::MAX`.
+/// What is counted of a flow. Sums of octets and packets saturate at `u64::MAX`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measures {
     /// Octets of IP packets, scaled by the sampling in force.
     pub bytes: u64,
     /// Packets, scaled by the sampling in force.
     pub packets: u64,
-    /// New connections.
-    pub connections: u64,
+    /// New connections, scaled by the selection of flows in force.
+    pub connections: u32,
+    /// Flow records, one for each direction, scaled as well.
+    pub flows: u32,
 }
 
 impl Measures {
-    /// Adds `other`.
+    /// Adds `other`. False if a sum of connections or flows would be more than `u32::MAX`: nothing
+    /// was added.
     #[inline]
-    pub const fn add(&mut self, other: &Self) {
+    #[must_use]
+    pub const fn try_add(&mut self, other: &Self) -> bool {
+        let (Some(connections), Some(flows)) = (
+            self.connections.checked_add(other.connections),
+            self.flows.checked_add(other.flows),
+        ) else {
+            return false;
+        };
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.packets = self.packets.saturating_add(other.packets);
-        self.connections = self.connections.saturating_add(other.connections);
+        self.connections = connections;
+        self.flows = flows;
+        true
     }
 
-    /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount` in a record
-    /// that does not have it, unless an earlier record has counted its connection.
+    /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount`
+    /// in a record that does not have it, unless an earlier record has counted its connection.
     #[inline]
-    fn forward(record: &FlowRecord, connections: u64) -> Self {
+    fn forward(record: &FlowRecord, connections: u32) -> Self {
         Self {
             bytes: record.sampling.scale(record.octet_delta_count),
             packets: record.sampling.scale(record.packet_delta_count),
             connections: match record.new_connection_delta_count {
-                Some(count) => record.flow_sampling.scale(count.into()),
+                Some(count) => scale_flows(record, count),
                 None if record.is_continuation => 0,
-                None => record.flow_sampling.scale(connections),
+                None => scale_flows(record, connections),
             },
+            flows: scale_flows(record, 1),
         }
     }
 
-    /// The counters of the opposite direction. A connection is counted once, with the record's own direction.
+    /// The counters of the opposite direction. A connection is counted once, with the record's own
+    /// direction.
     fn reverse(record: &FlowRecord) -> Self {
         Self {
             bytes: record.sampling.scale(record.reverse_octet_delta_count),
             packets: record.sampling.scale(record.reverse_packet_delta_count),
             connections: 0,
+            flows: scale_flows(record, 1),
         }
     }
+}
+
+/// A number of connections or flows, scaled by the selection of flows in force. At most `u32::MAX`.
+#[inline]
+fn scale_flows(record: &FlowRecord, count: u32) -> u32 {
+    let scaled = record.flow_sampling.scale(count.into());
+    u32::try_from(scaled).unwrap_or(u32::MAX)
 }
 
 /// Which direction of its record a flow is.
@@ -98,31 +122,88 @@ pub struct Flow {
     pub(super) domain: u32,
 }
 
-/// What only few records have.
-#[derive(Clone, Copy, Debug, Default)]
+/// What only few records have, or only few families need.
+#[derive(Clone, Debug, Default)]
 pub struct FlowExtras {
     /// Addresses and ports after network address translation.
     pub translation: Option<Translation>,
     /// 130 or 131, the address of the exporter as the record itself has it.
     pub exporter_address: Address,
+    /// 10 and 14 of the record's own direction: names of the interfaces, else their ifIndex. `None`
+    /// if not carried, or if no family needs them.
+    pub interfaces: [Option<Arc<str>>; 2],
+    /// The initiator, for the record's own direction.
+    initiator: Initiator,
+    /// 5 `ipClassOfService` of the record's own direction.
+    pub ip_class_of_service: u8,
+    /// 16 and 17, for the record's own direction; 0 if not carried.
+    bgp_as_numbers: [u32; 2],
+}
+
+/// The endpoint that opened the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Initiator {
+    /// It was not observed, or the record does not have it.
+    #[default]
+    Unknown,
+    /// The sender.
+    Source,
+    /// The receiver.
+    Destination,
 }
 
 impl FlowExtras {
-    /// The extras of a record; `None` if it has none.
+    /// The extras of a record; `None` if it has none. Those that only families need are left out
+    /// unless `with_details` is set.
     #[inline]
-    pub(super) fn of(record: &FlowRecord) -> Option<Self> {
-        let is_empty = record.translation.is_none() && record.exporter_address.is_unspecified();
-        (!is_empty).then_some(Self {
+    pub(super) fn of(record: &FlowRecord, with_details: bool) -> Option<Self> {
+        let has_some = record.translation.is_some() || !record.exporter_address.is_unspecified();
+        (has_some || with_details).then_some(Self {
             translation: record.translation,
             exporter_address: record.exporter_address,
+            interfaces: [None, None],
+            initiator: match record.biflow_direction {
+                Some(BiflowDirection::Initiator) => Initiator::Source,
+                Some(BiflowDirection::ReverseInitiator) => Initiator::Destination,
+                Some(BiflowDirection::Arbitrary | BiflowDirection::Perimeter) | None => {
+                    Initiator::Unknown
+                }
+            },
+            ip_class_of_service: record.ip_class_of_service,
+            bgp_as_numbers: [
+                record.bgp_source_as_number,
+                record.bgp_destination_as_number,
+            ],
         })
+    }
+
+    /// The initiator of a flow of this record.
+    #[must_use]
+    pub fn initiator_of(&self, flow: &Flow) -> Initiator {
+        match self.initiator {
+            initiator if flow.is_forward() => initiator,
+            Initiator::Source => Initiator::Destination,
+            Initiator::Destination => Initiator::Source,
+            Initiator::Unknown => Initiator::Unknown,
+        }
+    }
+
+    /// The autonomous systems of source and destination of a flow of this record.
+    #[must_use]
+    pub fn bgp_as_numbers_of(&self, flow: &Flow) -> [u32; 2] {
+        let [own, opposite] = self.bgp_as_numbers;
+        if flow.is_forward() {
+            [own, opposite]
+        } else {
+            [opposite, own]
+        }
     }
 }
 
 impl Flow {
     /// The record's own direction. `connections` as for [`Measures`].
     #[inline]
-    pub(super) fn forward(record: &FlowRecord, time: TimeRange, connections: u64) -> Self {
+    pub(super) fn forward(record: &FlowRecord, time: TimeRange, connections: u32) -> Self {
         let key = &record.key;
         Self {
             source: key.source_address,
@@ -158,6 +239,13 @@ impl Flow {
         }
     }
 
+    /// True if its protocol has ports.
+    #[must_use]
+    pub const fn has_ports(&self) -> bool {
+        // TCP, UDP, DCCP, SCTP and UDP-Lite.
+        matches!(self.protocol, 6 | 17 | 33 | 132 | 136)
+    }
+
     /// True for the record's own direction.
     #[must_use]
     pub fn is_forward(&self) -> bool {
@@ -172,17 +260,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_beyond_the_largest_number_saturates() {
-        let mut sum = Measures {
-            bytes: u64::MAX,
-            ..Measures::default()
-        };
-        sum.add(&Measures {
+    fn a_sum_of_octets_saturates_and_a_sum_of_connections_is_refused_beyond_its_largest_number() {
+        let one = Measures {
             bytes: 1,
             packets: 1,
             connections: 1,
-        });
-        assert_eq!((sum.bytes, sum.packets, sum.connections), (u64::MAX, 1, 1));
+            flows: 1,
+        };
+        let mut sum = Measures {
+            bytes: u64::MAX,
+            connections: u32::MAX - 1,
+            ..Measures::default()
+        };
+        assert!(sum.try_add(&one));
+        let full = sum;
+        assert_eq!((sum.bytes, sum.packets), (u64::MAX, 1));
+        assert_eq!((sum.connections, sum.flows), (u32::MAX, 1));
+        assert!(!sum.try_add(&one));
+        assert_eq!(sum, full);
     }
 
     #[test]
@@ -204,7 +299,8 @@ mod tests {
             Measures {
                 bytes: 1000,
                 packets: 10,
-                connections: 1
+                connections: 1,
+                flows: 1,
             }
         );
         assert_eq!(
@@ -212,7 +308,8 @@ mod tests {
             Measures {
                 bytes: 300,
                 packets: 30,
-                connections: 0
+                connections: 0,
+                flows: 1,
             }
         );
         assert_eq!(

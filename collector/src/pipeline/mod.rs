@@ -18,6 +18,7 @@ mod delay_queue;
 pub mod enrich;
 mod exporters;
 mod flow;
+mod interfaces;
 mod observers;
 mod pending;
 mod policy;
@@ -32,7 +33,7 @@ use flowproto::collector::{CollectingProcess, DomainReport, Limits, State, Unusa
 pub use counts::{PipelineCounts, RecordCounts};
 pub use decided::{DecidedRecord, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
-pub use flow::{Direction, Flow, FlowExtras, Measures};
+pub use flow::{Direction, Flow, FlowExtras, Initiator, Measures};
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
 
@@ -45,6 +46,7 @@ use decode::MessageExporter;
 use dedup::Stage;
 use enrich::EndpointCache;
 use exporters::Exporters;
+use interfaces::InterfaceNames;
 use pending::{PendingQueue, UndecidedRecord};
 use unconfirmed::Unconfirmed;
 
@@ -135,6 +137,7 @@ struct Stages<S> {
     policies: Arc<ExporterPolicies>,
     exporters: Exporters,
     exporter: MessageExporter,
+    interface_names: InterfaceNames,
     block: Block,
     cache: EndpointCache,
     pending: PendingQueue,
@@ -168,6 +171,7 @@ impl<S: Sinks> Pipeline<S> {
                 policies,
                 exporters: Exporters::default(),
                 exporter: MessageExporter::default(),
+                interface_names: InterfaceNames::default(),
                 block: Block::default(),
                 cache: EndpointCache::default(),
                 pending: PendingQueue::new(settings.pending_octets),

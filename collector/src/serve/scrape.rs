@@ -7,11 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use flowproto::Address;
-use kipfix_service::exposition::{self, Format};
 
-use super::info;
-use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable, ShownValues};
-use crate::clock::{self, Clock, Now};
+use crate::aggregate::{EdgeTable, SeriesTable};
+use crate::clock::{Clock, Now};
 use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
@@ -63,27 +61,9 @@ pub struct Scrape {
     /// The time of series.
     pub clock: Clock,
     /// The next empty edge table. One drain at a time.
-    pub spare: Mutex<SpareTable>,
+    pub spare: Mutex<EdgeTable>,
     /// Health of the Kubernetes watches, if there are any.
     pub kubernetes: OnceLock<Arc<Health>>,
-}
-
-/// An edge table that a pipeline gets for its own, and the buffers to merge that.
-#[derive(Debug)]
-pub struct SpareTable {
-    edges: EdgeTable,
-    buffers: MergeBuffers,
-}
-
-impl SpareTable {
-    /// Creates a table for `max_edges`.
-    #[must_use]
-    pub fn new(max_edges: usize) -> Self {
-        Self {
-            edges: EdgeTable::new(max_edges),
-            buffers: MergeBuffers::default(),
-        }
-    }
 }
 
 impl std::fmt::Debug for Scrape {
@@ -172,8 +152,7 @@ impl Scrape {
             exporters: Exporters::new(self.max_exporter_series),
             ..Drained::default()
         };
-        let mut spare = lock(&self.spare);
-        let SpareTable { edges, buffers } = &mut *spare;
+        let edges = &mut *lock(&self.spare);
         for pipeline in &self.pipelines {
             let mut pipeline = lock(pipeline);
             let outputs = pipeline.sinks_mut().drain(edges);
@@ -181,7 +160,7 @@ impl Scrape {
             drained.skews.extend(pipeline.skewed_exporters());
             drained.add_exporters(&pipeline, self.max_exporter_series);
             drop(pipeline);
-            self.series.merge(&self.store.load(), edges, now, buffers);
+            self.series.merge(&self.store.load(), edges, now);
             edges.clear();
             drained.outputs.add(&outputs);
             drained.pipeline.records.add(&counts.records);
@@ -226,31 +205,6 @@ impl Scrape {
     pub fn is_waiting_for_inventory(&self, now: Now) -> bool {
         let pipeline = self.pipelines.first();
         pipeline.is_some_and(|pipeline| lock(pipeline).is_waiting_for_inventory(now))
-    }
-
-    /// Writes all families as a scrape shows them, without the end mark.
-    pub fn write(&self, format: Format, out: &mut Vec<u8>) {
-        self.write_values(format, false, out);
-    }
-
-    /// Writes all families with their final values.
-    pub fn write_final(&self, format: Format, out: &mut Vec<u8>) {
-        self.write_values(format, true, out);
-    }
-
-    fn write_values(&self, format: Format, is_final: bool, out: &mut Vec<u8>) {
-        let began = clock::monotonic();
-        self.metrics.publish(&self.drain());
-        exposition::write_registry(self.metrics.registry(), format, out);
-        let snapshots = self.store.load();
-        info::write(&snapshots.index, &snapshots.cluster_name, format, out);
-        let shown = if is_final {
-            ShownValues::Final
-        } else {
-            ShownValues::Scrape(self.clock.now())
-        };
-        self.series.write(format, shown, out);
-        self.metrics.on_scrape(began.elapsed().as_secs_f64());
     }
 }
 

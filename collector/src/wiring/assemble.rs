@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use crate::aggregate::{EdgeSink, SeriesTable};
+use crate::aggregate::{EdgeSink, EdgeTable, SeriesTable};
 use crate::clock::{self, Clock};
 use crate::emit::flow_log::{FlowLog, FlowLogCounts};
 use crate::emit::forward::{ForwardCounts, Forwarder};
@@ -22,7 +22,7 @@ use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::sockets::Sockets;
-use crate::serve::{ReadCounts, Scrape, SpareTable};
+use crate::serve::{ReadCounts, Scrape};
 use crate::settings::Settings;
 use crate::snapshots::SnapshotStore;
 
@@ -57,7 +57,7 @@ impl Collector {
             policies: Arc::new(settings.exporter_policies()?),
             ..PipelineContext::new(store, settings.observer_timeouts())
         };
-        let series = Arc::new(SeriesTable::new(&settings.preset, settings.series()));
+        let series = Arc::new(SeriesTable::new(&settings.families()?, settings.series()));
         let listening = listen_addresses(&sockets);
         let emitters =
             start_emitters(settings, policy, &listening, &metrics, &context.store, stop)?;
@@ -115,7 +115,7 @@ impl Collector {
             } else {
                 Clock::Packets(Arc::clone(&packet_clock))
             },
-            spare: Mutex::new(SpareTable::new(settings.max_edges)),
+            spare: Mutex::new(EdgeTable::new(settings.max_edges)),
             kubernetes: OnceLock::new(),
         };
         Ok(Self {

@@ -19,6 +19,10 @@ pub struct Endpoints {
     pub source_service: Option<EndpointId>,
     /// The Service whose virtual address the record has as its destination, before translation.
     pub destination_service: Option<EndpointId>,
+    /// The source is the endpoint of the address after translation.
+    pub is_source_translated: bool,
+    /// The destination is the endpoint of the address after translation.
+    pub is_destination_translated: bool,
 }
 
 impl Endpoints {
@@ -30,6 +34,8 @@ impl Endpoints {
             destination: self.source,
             source_service: self.destination_service,
             destination_service: self.source_service,
+            is_source_translated: self.is_destination_translated,
+            is_destination_translated: self.is_source_translated,
         }
     }
 
@@ -85,6 +91,7 @@ pub fn resolve(
         flow,
         (flow.destination, flow.destination_port),
     );
+    let (mut is_source_translated, mut is_destination_translated) = (false, false);
     if let Some(translation) = extras.and_then(|extras| extras.translation) {
         let [own, opposite] = [
             (
@@ -101,14 +108,14 @@ pub fn resolve(
         } else {
             (opposite, own)
         };
-        source = resolve_after(
+        (source, is_source_translated) = resolve_after(
             snapshots,
             cache,
             flow,
             (source, source_service, flow.source_port),
             after_source,
         );
-        destination = resolve_after(
+        (destination, is_destination_translated) = resolve_after(
             snapshots,
             cache,
             flow,
@@ -121,6 +128,8 @@ pub fn resolve(
         destination,
         source_service,
         destination_service,
+        is_source_translated,
+        is_destination_translated,
     }
 }
 
@@ -138,23 +147,23 @@ fn resolve_before(
     (found, is_service.then_some(found.id))
 }
 
-/// The endpoint given its addresses before and after translation.
+/// The endpoint given its addresses before and after translation, and whether it is the latter's.
 fn resolve_after(
     snapshots: &Snapshots,
     cache: &mut EndpointCache,
     flow: &Flow,
     (before, service, port_before): (ResolvedEndpoint, Option<EndpointId>, u16),
     (address, port): (Address, u16),
-) -> ResolvedEndpoint {
+) -> (ResolvedEndpoint, bool) {
     if before.place.kind == EndpointKind::Pod || address.is_unspecified() {
-        return before;
+        return (before, false);
     }
     let port = TransportPort::new(flow.protocol, if port == 0 { port_before } else { port });
     let after = cache.lookup(snapshots, address, port, flow.time);
     match after.place.kind {
-        EndpointKind::Pod => after,
-        EndpointKind::Node if service.is_some() => after,
-        _ => before,
+        EndpointKind::Pod => (after, true),
+        EndpointKind::Node if service.is_some() => (after, true),
+        _ => (before, false),
     }
 }
 
@@ -206,7 +215,7 @@ mod tests {
         record.key.destination_address = destination;
         record.translation = Some(translation);
         let forward = Flow::forward(&record, TimeRange::instant(0), 0);
-        let extras = FlowExtras::of(&record);
+        let extras = FlowExtras::of(&record, false);
         let endpoints_of = |flow: &Flow| {
             resolve(
                 snapshots,
