@@ -3,14 +3,26 @@
 //! [`SnapshotStore`] holds the newest ones. An [`EndpointId`] means the same in older and newer snapshots, so a
 //! reader may take newer ones at any time.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 
 use crate::inventory::external::{
     ExternalAttributes, ExternalCounts, ExternalSnapshot, PublishedExternal,
 };
-use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, Place};
+use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, Place, Topology};
+
+impl EndpointId {
+    /// All addresses that do not leave their link ([`EndpointKind::Link`]).
+    // Edge tables use the pair of the largest numbers for an empty slot.
+    pub const LINK: Self = Self(u32::MAX - 1);
+}
+
+static LINK: LazyLock<Endpoint> = LazyLock::new(|| Endpoint {
+    kind: EndpointKind::Link,
+    workload_kind: "Link".into(),
+    ..Endpoint::default()
+});
 
 /// The newest snapshots, for any number of readers.
 #[derive(Debug)]
@@ -94,6 +106,9 @@ impl Snapshots {
     #[inline]
     #[must_use]
     pub fn place(&self, id: EndpointId) -> Place {
+        if id == EndpointId::LINK {
+            return LINK.place();
+        }
         self.index.place(id)
     }
 
@@ -102,10 +117,11 @@ impl Snapshots {
     pub fn endpoint(&self, id: EndpointId) -> EndpointView<'_> {
         let external = id.external();
         EndpointView {
-            endpoint: self.index.endpoint(match external {
-                Some(_) => EndpointId::EXTERNAL,
-                None => id,
-            }),
+            endpoint: match external {
+                _ if id == EndpointId::LINK => &LINK,
+                Some(_) => self.index.endpoint(EndpointId::EXTERNAL),
+                None => self.index.endpoint(id),
+            },
             attributes: self.external.attributes(external.unwrap_or_default()),
             index: &self.index,
         }
@@ -135,10 +151,30 @@ impl<'a> EndpointView<'a> {
         self.endpoint.node.map(|node| self.index.node(node))
     }
 
-    /// The zone of its node; empty if unknown.
+    /// The zone that it is or runs in; empty if unknown.
     #[must_use]
     pub fn zone(self) -> &'a str {
-        self.node().map_or("", |node| &node.zone)
+        self.topology(|topology| &topology.zone, |node| &node.zone)
+    }
+
+    /// The region that it is or runs in; empty if unknown.
+    #[must_use]
+    pub fn region(self) -> &'a str {
+        self.topology(|topology| &topology.region, |node| &node.region)
+    }
+
+    /// The label of the pod itself, else that of its node.
+    fn topology(
+        self,
+        of_pod: impl Fn(&'a Topology) -> &'a str,
+        of_node: impl Fn(&'a Node) -> &'a str,
+    ) -> &'a str {
+        let topology = self.endpoint.topology;
+        let topology = topology.and_then(|id| self.index.topology(id));
+        match topology.map_or("", of_pod) {
+            "" => self.node().map_or("", of_node),
+            label => label,
+        }
     }
 
     /// The group of its namespace; empty if it has none.

@@ -51,13 +51,17 @@ impl<'a> Edge<'a> {
         if matches!(side, Side::Source | Side::Destination) {
             return Some(side);
         }
-        let is_external = |id| self.snapshots.place(id).kind == EndpointKind::External;
-        let is_wanted = side == Side::External;
-        match [is_external(self.source), is_external(self.destination)] {
-            [source, destination] if source == destination => None,
-            [source, _] if source == is_wanted => Some(Side::Source),
-            _ => Some(Side::Destination),
-        }
+        let place = |id| self.snapshots.place(id);
+        let (internal, external) = match direction((place(self.source), place(self.destination))) {
+            "egress" => (Side::Source, Side::Destination),
+            "ingress" => (Side::Destination, Side::Source),
+            _ => return None,
+        };
+        Some(if side == Side::Internal {
+            internal
+        } else {
+            external
+        })
     }
 
     fn end_detail(&self, side: Side) -> EndDetail {
@@ -167,7 +171,7 @@ fn text(view: EndpointView<'_>, field: EndpointField) -> &str {
         },
         EndpointField::Node => node(|node| &node.name),
         EndpointField::Zone => view.zone(),
-        EndpointField::Region => node(|node| &node.region),
+        EndpointField::Region => view.region(),
         EndpointField::Pool => node(|node| &node.pool),
         EndpointField::Cidr => &view.attributes.name,
         EndpointField::Name if view.is_external() => view.workload_name(),
@@ -191,6 +195,7 @@ const fn class_of(kind: EndpointKind) -> &'static str {
         EndpointKind::Node => "node",
         EndpointKind::Service => "service",
         EndpointKind::External => "external",
+        EndpointKind::Link => "link",
     }
 }
 
@@ -203,12 +208,12 @@ fn scope((source, destination): (Place, Place)) -> &'static str {
 }
 
 fn direction((source, destination): (Place, Place)) -> &'static str {
-    let is_external = |place: Place| place.kind == EndpointKind::External;
-    match (is_external(source), is_external(destination)) {
-        (false, false) => "internal",
-        (false, true) => "egress",
-        (true, false) => "ingress",
-        (true, true) => "transit",
+    match (source.kind, destination.kind) {
+        (EndpointKind::Link, _) | (_, EndpointKind::Link) => "internal",
+        (EndpointKind::External, EndpointKind::External) => "transit",
+        (_, EndpointKind::External) => "egress",
+        (EndpointKind::External, _) => "ingress",
+        _ => "internal",
     }
 }
 

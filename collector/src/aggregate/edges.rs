@@ -54,18 +54,72 @@ struct DetailedEdges {
 
 /// An edge of a table with what was counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CountedEdge<'a> {
-    pub(super) source: EndpointId,
-    pub(super) destination: EndpointId,
+pub struct CountedEdge<'a> {
+    /// The sender.
+    pub source: EndpointId,
+    /// The receiver.
+    pub destination: EndpointId,
     pub(super) detail: Option<&'a Detail>,
-    pub(super) measures: Measures,
+    /// What was counted.
+    pub measures: Measures,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(32))]
 struct Slot {
     key: Key,
-    measures: Measures,
+    sums: SlotSums,
+}
+
+/// Sums of measures between two drains, in 24 octets.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotSums {
+    bytes: u64,
+    packets: u64,
+    connections: u32,
+    flows: u32,
+}
+
+impl SlotSums {
+    /// Adds measures. False if a sum of connections or flows would be more than `u32::MAX`: nothing
+    /// was added.
+    #[inline]
+    fn try_add(&mut self, measures: &Measures) -> bool {
+        let sum = |sum: u32, more: u64| u32::try_from(more).ok()?.checked_add(sum);
+        let connections = sum(self.connections, measures.connections);
+        let (Some(connections), Some(flows)) = (connections, sum(self.flows, measures.flows))
+        else {
+            return false;
+        };
+        *self = Self {
+            bytes: self.bytes.saturating_add(measures.bytes),
+            packets: self.packets.saturating_add(measures.packets),
+            connections,
+            flows,
+        };
+        true
+    }
+
+    /// Measures of which one is more than the sums can hold.
+    #[cold]
+    fn clamped(measures: &Measures) -> Measures {
+        Measures {
+            connections: measures.connections.min(u32::MAX.into()),
+            flows: measures.flows.min(u32::MAX.into()),
+            ..*measures
+        }
+    }
+}
+
+impl From<SlotSums> for Measures {
+    fn from(sums: SlotSums) -> Self {
+        Self {
+            bytes: sums.bytes,
+            packets: sums.packets,
+            connections: sums.connections.into(),
+            flows: sums.flows.into(),
+        }
+    }
 }
 
 impl EdgeTable {
@@ -108,26 +162,33 @@ impl EdgeTable {
         // An empty slot exists, since the table is at most half full.
         while let Some(slot) = self.slots.get_mut(at & mask) {
             if slot.key == key {
-                return slot.measures.try_add(measures);
+                return slot.sums.try_add(measures);
             }
             if slot.key == 0 {
                 break;
             }
             at = at.wrapping_add(1);
         }
-        self.insert(key, *measures)
+        self.insert(key, measures)
     }
 
     #[cold]
-    fn insert(&mut self, key: Key, measures: Measures) -> bool {
+    fn insert(&mut self, key: Key, measures: &Measures) -> bool {
         if self.edges >= self.max_edges {
             return false;
         }
         if self.edges >= self.slots.len() / 2 {
             self.grow();
         }
+        let mut sums = SlotSums::default();
+        if !sums.try_add(measures) {
+            // A single record cannot have as many.
+            sums = SlotSums::default();
+            let is_added = sums.try_add(&SlotSums::clamped(measures));
+            debug_assert!(is_added, "clamped measures fit");
+        }
         self.edges = self.edges.saturating_add(1);
-        self.place(Slot { key, measures });
+        self.place(Slot { key, sums });
         true
     }
 
@@ -185,9 +246,9 @@ impl EdgeTable {
     }
 
     /// The edges.
-    pub(super) fn iter(&self) -> impl Iterator<Item = CountedEdge<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = CountedEdge<'_>> {
         let used = self.slots.iter().filter(|slot| slot.key != 0);
-        used.map(|slot| self.counted(slot.key.wrapping_sub(1), slot.measures))
+        used.map(|slot| self.counted(slot.key.wrapping_sub(1), slot.sums.into()))
     }
 
     fn counted(&self, key: Key, measures: Measures) -> CountedEdge<'_> {
@@ -432,7 +493,7 @@ mod tests {
         let mut table = EdgeTable::new(2);
         let mut batch = EdgeBatch::default();
         let many = Measures {
-            connections: u32::MAX - 1,
+            connections: u64::from(u32::MAX - 1),
             ..Measures::default()
         };
         for _ in 0..3 {
@@ -440,9 +501,7 @@ mod tests {
         }
         let mut connections = 0;
         let mut add = |table: &EdgeTable| {
-            let sums = table
-                .iter()
-                .map(|edge| u64::from(edge.measures.connections));
+            let sums = table.iter().map(|edge| edge.measures.connections);
             connections += sums.sum::<u64>();
         };
         batch.add_to(&mut table, |table| {

@@ -11,13 +11,15 @@ mod edges;
 pub mod expression;
 pub mod family;
 pub mod field;
+mod observer;
 mod presets;
 mod series;
 mod sink;
 
 pub use detail::DetailParts;
-pub use edges::{EdgeBatch, EdgeTable};
+pub use edges::{CountedEdge, EdgeBatch, EdgeTable};
 pub use family::{Family, FamilyDefinition};
+pub use observer::EdgeObserver;
 pub use presets::{Preset, families};
 pub use series::{SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
 pub use sink::EdgeSink;

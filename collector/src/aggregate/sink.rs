@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::detail::{Detail, DetailParts};
 use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
+use super::observer::EdgeObserver;
 use super::series::SeriesTable;
 use crate::clock::Now;
 use crate::pipeline::DecidedRecord;
@@ -15,6 +16,7 @@ pub struct EdgeSink {
     batch: EdgeBatch,
     table: EdgeTable,
     series: Arc<SeriesTable>,
+    observer: Option<Arc<dyn EdgeObserver>>,
     details: DetailParts,
     full_drains: u64,
 }
@@ -28,8 +30,15 @@ impl EdgeSink {
             table: EdgeTable::new(max_edges),
             details: series.details(),
             series,
+            observer: None,
             full_drains: 0,
         }
+    }
+
+    /// Also hands the edges of a full table to `observer`.
+    #[must_use]
+    pub fn with_observer(self, observer: Option<Arc<dyn EdgeObserver>>) -> Self {
+        Self { observer, ..self }
     }
 
     /// Counts a record, if it is to be counted.
@@ -67,12 +76,16 @@ impl EdgeSink {
             batch,
             table,
             series,
+            observer,
             full_drains,
             ..
         } = self;
         batch.add_to(table, |table| {
             *full_drains = full_drains.wrapping_add(1);
             series.merge(snapshots, table, now);
+            if let Some(observer) = observer {
+                observer.observe(snapshots, table, now.wall_milliseconds);
+            }
             table.clear();
         });
     }

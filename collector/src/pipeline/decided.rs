@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowproto::collector::Fields;
 use flowproto::{Address, FlowRecord};
 
-use super::enrich::Endpoints;
+use super::enrich::{Endpoints, TunnelUse};
 use super::exporters::Origin;
 use super::flow::{Flow, FlowExtras};
 use crate::clock::Now;
@@ -118,34 +118,38 @@ pub struct DecidedRecord<'a> {
 }
 
 impl DecidedRecord<'_> {
-    /// The addresses of source and destination: of the two of a translation, those of the
-    /// endpoints.
+    /// The addresses of source and destination, as they were resolved: of the two of a translation,
+    /// those of the endpoints; of a tunnel that is not between nodes, those of its ends.
     #[must_use]
     pub fn addresses(&self) -> [Address; 2] {
         let (flow, endpoints) = (self.flow, self.endpoints);
-        let translation = self.extras.and_then(|extras| extras.translation);
-        let Some(translation) = translation else {
+        let in_direction = |[source, destination]: [Address; 2]| {
+            if flow.is_forward() {
+                [source, destination]
+            } else {
+                [destination, source]
+            }
+        };
+        let Some(extras) = self.extras else {
             return [flow.source, flow.destination];
         };
-        let own = translation.post_nat_source_address;
-        let opposite = translation.post_nat_destination_address;
-        let (source, destination) = if flow.is_forward() {
-            (own, opposite)
-        } else {
-            (opposite, own)
-        };
-        [
+        if let (TunnelUse::Outer(_), Some(ends)) = (endpoints.tunnel, &extras.tunnel) {
+            return in_direction([ends.source, ends.destination]);
+        }
+        let [mut source, mut destination] = [flow.source, flow.destination];
+        if let Some(translation) = &extras.translation {
+            let [source_after, destination_after] = in_direction([
+                translation.post_nat_source_address,
+                translation.post_nat_destination_address,
+            ]);
             if endpoints.is_source_translated {
-                source
-            } else {
-                flow.source
-            },
+                source = source_after;
+            }
             if endpoints.is_destination_translated {
-                destination
-            } else {
-                flow.destination
-            },
-        ]
+                destination = destination_after;
+            }
+        }
+        [source, destination]
     }
 }
 

@@ -98,7 +98,7 @@ impl<S: Sinks> Stages<S> {
             self.settings.max_clock_skew_milliseconds,
             self.now.wall_milliseconds,
         );
-        let connections = u32::from(self.settings.connections_from_flows);
+        let connections = u64::from(self.settings.connections_from_flows);
         let mut flow = Flow::forward(record, time, connections);
         flow.domain = self.exporter.domain;
         flow.node = self.exporter.node;

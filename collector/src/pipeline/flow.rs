@@ -8,10 +8,11 @@ use std::sync::Arc;
 use flowproto::record::{BiflowDirection, Translation};
 use flowproto::{Address, FlowRecord};
 
+use super::enrich::TunnelEnds;
 use super::policy::{CountedDirection, RecordPolicy};
 use crate::inventory::{NodeId, TimeRange};
 
-/// What is counted of a flow. Sums of octets and packets saturate at `u64::MAX`.
+/// What is counted of a flow. Sums saturate at `u64::MAX`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measures {
     /// Octets of IP packets, scaled by the sampling in force.
@@ -19,43 +20,34 @@ pub struct Measures {
     /// Packets, scaled by the sampling in force.
     pub packets: u64,
     /// New connections, scaled by the selection of flows in force.
-    pub connections: u32,
+    pub connections: u64,
     /// Flow records, one for each direction, scaled as well.
-    pub flows: u32,
+    pub flows: u64,
 }
 
 impl Measures {
-    /// Adds `other`. False if a sum of connections or flows would be more than `u32::MAX`: nothing
-    /// was added.
+    /// Adds `other`.
     #[inline]
-    #[must_use]
-    pub const fn try_add(&mut self, other: &Self) -> bool {
-        let (Some(connections), Some(flows)) = (
-            self.connections.checked_add(other.connections),
-            self.flows.checked_add(other.flows),
-        ) else {
-            return false;
-        };
+    pub const fn add(&mut self, other: &Self) {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.packets = self.packets.saturating_add(other.packets);
-        self.connections = connections;
-        self.flows = flows;
-        true
+        self.connections = self.connections.saturating_add(other.connections);
+        self.flows = self.flows.saturating_add(other.flows);
     }
 
     /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount`
     /// in a record that does not have it, unless an earlier record has counted its connection.
     #[inline]
-    fn forward(record: &FlowRecord, connections: u32) -> Self {
+    fn forward(record: &FlowRecord, connections: u64) -> Self {
         Self {
             bytes: record.sampling.scale(record.octet_delta_count),
             packets: record.sampling.scale(record.packet_delta_count),
             connections: match record.new_connection_delta_count {
-                Some(count) => scale_flows(record, count),
+                Some(count) => record.flow_sampling.scale(count.into()),
                 None if record.is_continuation => 0,
-                None => scale_flows(record, connections),
+                None => record.flow_sampling.scale(connections),
             },
-            flows: scale_flows(record, 1),
+            flows: record.flow_sampling.scale(1),
         }
     }
 
@@ -66,16 +58,9 @@ impl Measures {
             bytes: record.sampling.scale(record.reverse_octet_delta_count),
             packets: record.sampling.scale(record.reverse_packet_delta_count),
             connections: 0,
-            flows: scale_flows(record, 1),
+            flows: record.flow_sampling.scale(1),
         }
     }
-}
-
-/// A number of connections or flows, scaled by the selection of flows in force. At most `u32::MAX`.
-#[inline]
-fn scale_flows(record: &FlowRecord, count: u32) -> u32 {
-    let scaled = record.flow_sampling.scale(count.into());
-    u32::try_from(scaled).unwrap_or(u32::MAX)
 }
 
 /// Which direction of its record a flow is.
@@ -129,6 +114,8 @@ pub struct FlowExtras {
     pub translation: Option<Translation>,
     /// 130 or 131, the address of the exporter as the record itself has it.
     pub exporter_address: Address,
+    /// The ends of the tunnel that the packets were in.
+    pub tunnel: Option<TunnelEnds>,
     /// 10 and 14 of the record's own direction: names of the interfaces, else their ifIndex. `None`
     /// if not carried, or if no family needs them.
     pub interfaces: [Option<Arc<str>>; 2],
@@ -157,10 +144,13 @@ impl FlowExtras {
     /// unless `with_details` is set.
     #[inline]
     pub(super) fn of(record: &FlowRecord, with_details: bool) -> Option<Self> {
-        let has_some = record.translation.is_some() || !record.exporter_address.is_unspecified();
-        (has_some || with_details).then_some(Self {
+        let has_some = record.translation.is_some()
+            || !record.exporter_address.is_unspecified()
+            || record.tunnel.is_some();
+        (has_some || with_details).then(|| Self {
             translation: record.translation,
             exporter_address: record.exporter_address,
+            tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
             interfaces: [None, None],
             initiator: match record.biflow_direction {
                 Some(BiflowDirection::Initiator) => Initiator::Source,
@@ -203,7 +193,7 @@ impl FlowExtras {
 impl Flow {
     /// The record's own direction. `connections` as for [`Measures`].
     #[inline]
-    pub(super) fn forward(record: &FlowRecord, time: TimeRange, connections: u32) -> Self {
+    pub(super) fn forward(record: &FlowRecord, time: TimeRange, connections: u64) -> Self {
         let key = &record.key;
         Self {
             source: key.source_address,
@@ -260,24 +250,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_of_octets_saturates_and_a_sum_of_connections_is_refused_beyond_its_largest_number() {
-        let one = Measures {
+    fn a_sum_beyond_the_largest_number_saturates() {
+        let mut sum = Measures {
+            bytes: u64::MAX,
+            ..Measures::default()
+        };
+        sum.add(&Measures {
             bytes: 1,
             packets: 1,
             connections: 1,
             flows: 1,
-        };
-        let mut sum = Measures {
-            bytes: u64::MAX,
-            connections: u32::MAX - 1,
-            ..Measures::default()
-        };
-        assert!(sum.try_add(&one));
-        let full = sum;
+        });
         assert_eq!((sum.bytes, sum.packets), (u64::MAX, 1));
-        assert_eq!((sum.connections, sum.flows), (u32::MAX, 1));
-        assert!(!sum.try_add(&one));
-        assert_eq!(sum, full);
+        assert_eq!((sum.connections, sum.flows), (1, 1));
     }
 
     #[test]

@@ -44,7 +44,7 @@ use block::Block;
 use decide::Decider;
 use decode::MessageExporter;
 use dedup::Stage;
-use enrich::EndpointCache;
+use enrich::{EndpointCache, Resolver, TunnelNetworks};
 use exporters::Exporters;
 use interfaces::InterfaceNames;
 use pending::{PendingQueue, UndecidedRecord};
@@ -105,10 +105,12 @@ pub struct PipelineContext {
     pub observers: Arc<Observers>,
     /// Policies of exporters.
     pub policies: Arc<ExporterPolicies>,
+    /// Networks of tunnel ends.
+    pub tunnels: Arc<TunnelNetworks>,
 }
 
 impl PipelineContext {
-    /// A context without policies of exporters, in which no node is observed yet.
+    /// A context without policies of exporters and networks of tunnels, in which no node is observed yet.
     #[must_use]
     pub fn new(store: Arc<SnapshotStore>, timeouts: ObserverTimeouts) -> Self {
         let nodes = store.load().index.node_bound();
@@ -116,6 +118,7 @@ impl PipelineContext {
             store,
             observers: Arc::new(Observers::new(nodes, timeouts)),
             policies: Arc::default(),
+            tunnels: Arc::default(),
         }
     }
 }
@@ -135,6 +138,7 @@ struct Stages<S> {
     snapshots: Snapshots,
     observers: Arc<Observers>,
     policies: Arc<ExporterPolicies>,
+    tunnels: Arc<TunnelNetworks>,
     exporters: Exporters,
     exporter: MessageExporter,
     interface_names: InterfaceNames,
@@ -160,6 +164,7 @@ impl<S: Sinks> Pipeline<S> {
             store,
             observers,
             policies,
+            tunnels,
         } = context;
         Self {
             collecting: CollectingProcess::new(settings.limits),
@@ -169,6 +174,7 @@ impl<S: Sinks> Pipeline<S> {
                 unconfirmed: Unconfirmed::new(observers.nodes()),
                 observers,
                 policies,
+                tunnels,
                 exporters: Exporters::default(),
                 exporter: MessageExporter::default(),
                 interface_names: InterfaceNames::default(),
@@ -288,7 +294,7 @@ impl<S: Sinks> Ingest for Pipeline<S> {
     }
 
     fn is_node(&self, address: Address) -> bool {
-        self.stages.snapshots.index.node_at(address).is_some()
+        self.stages.snapshots.index.is_node_address(address)
     }
 
     fn flush(&mut self) {
@@ -325,7 +331,11 @@ impl<S: Sinks> Stages<S> {
         if self.block.is_empty() {
             return;
         }
-        self.block.resolve(&self.snapshots, &mut self.cache);
+        self.block.resolve(&mut Resolver {
+            snapshots: &self.snapshots,
+            cache: &mut self.cache,
+            tunnels: &self.tunnels,
+        });
         let is_watched = self.snapshots.index.is_watched();
         let is_waiting = is_watched && self.is_waiting_for_inventory();
         let stage = self.stage();

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use flowproto::Address;
 
-use crate::aggregate::{EdgeTable, SeriesTable};
+use crate::aggregate::{EdgeObserver, EdgeTable, SeriesTable};
 use crate::clock::{Clock, Now};
 use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
+use crate::history::History;
 use crate::inventory::cluster::Health;
 use crate::lock::lock;
 use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, Totals};
@@ -38,6 +39,8 @@ pub struct Scrape {
     pub observers: Arc<Observers>,
     /// The series.
     pub series: Arc<SeriesTable>,
+    /// The traffic of the last hours, if it is kept.
+    pub history: Option<Arc<History>>,
     /// The pipelines.
     pub pipelines: Vec<Arc<Mutex<Pipeline<Outputs>>>>,
     /// Sockets of datagrams.
@@ -64,6 +67,8 @@ pub struct Scrape {
     pub spare: Mutex<EdgeTable>,
     /// Health of the Kubernetes watches, if there are any.
     pub kubernetes: OnceLock<Arc<Health>>,
+    /// The counts of the last drain.
+    pub last_totals: Mutex<Arc<Totals>>,
 }
 
 impl std::fmt::Debug for Scrape {
@@ -114,7 +119,7 @@ impl Drained {
 
 impl Scrape {
     /// Turns what the pipelines counted into series. Returns all counts.
-    pub fn drain(&self) -> Totals {
+    pub fn drain(&self) -> Arc<Totals> {
         let now = self.clock.now();
         // Connections are read first, so that the Messages of a closed one are in the counts of its pipeline.
         let receive = self.receive_counts();
@@ -124,10 +129,16 @@ impl Scrape {
         for report in &drained.reports {
             exporters.add(report);
         }
-        Totals {
+        exporters.note_activity(&lock(&self.last_totals).exporters, now.wall_milliseconds);
+        let totals = Arc::new(Totals {
             pipeline: drained.pipeline,
             outputs: drained.outputs,
             series: self.series.counts(),
+            history: self
+                .history
+                .as_ref()
+                .map(|h| h.counts())
+                .unwrap_or_default(),
             flow_log: read(self.flow_log.as_ref()),
             forward: read(self.forward.as_ref()),
             replicas: read(self.replicas.as_ref()),
@@ -144,7 +155,9 @@ impl Scrape {
             receive,
             exporters,
             observed_nodes: to_u64(self.observers.observed_nodes(now.monotonic_milliseconds)),
-        }
+        });
+        *lock(&self.last_totals) = Arc::clone(&totals);
+        totals
     }
 
     fn drain_pipelines(&self, now: Now) -> Drained {
@@ -153,6 +166,10 @@ impl Scrape {
             ..Drained::default()
         };
         let edges = &mut *lock(&self.spare);
+        let history = self.history.as_ref().map(|history| {
+            let time = history.time_of_drain(now.wall_milliseconds);
+            (history, time)
+        });
         for pipeline in &self.pipelines {
             let mut pipeline = lock(pipeline);
             let outputs = pipeline.sinks_mut().drain(edges);
@@ -160,12 +177,19 @@ impl Scrape {
             drained.skews.extend(pipeline.skewed_exporters());
             drained.add_exporters(&pipeline, self.max_exporter_series);
             drop(pipeline);
-            self.series.merge(&self.store.load(), edges, now);
+            let snapshots = self.store.load();
+            self.series.merge(&snapshots, edges, now);
+            if let Some((history, time)) = history {
+                history.observe(&snapshots, edges, time);
+            }
             edges.clear();
             drained.outputs.add(&outputs);
             drained.pipeline.records.add(&counts.records);
             drained.pipeline.decoding.add(&counts.decoding);
             drained.pipeline.occupancy.add(&counts.occupancy);
+        }
+        if let Some((history, _)) = history {
+            history.end_drain(now.wall_milliseconds);
         }
         drained
     }

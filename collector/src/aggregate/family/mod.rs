@@ -44,12 +44,12 @@ impl Measure {
 
     /// Its value among the measures of an edge.
     #[must_use]
-    pub fn of(self, measures: &Measures) -> u64 {
+    pub const fn of(self, measures: &Measures) -> u64 {
         match self {
             Self::Bytes => measures.bytes,
             Self::Packets => measures.packets,
-            Self::Connections => measures.connections.into(),
-            Self::Flows => measures.flows.into(),
+            Self::Connections => measures.connections,
+            Self::Flows => measures.flows,
         }
     }
 }

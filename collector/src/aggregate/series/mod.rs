@@ -142,6 +142,14 @@ impl SeriesTable {
         }
     }
 
+    /// True if there is a family of this name.
+    #[must_use]
+    pub fn has_family(&self, name: &str) -> bool {
+        let rows = lock(&self.rows);
+        let mut families = rows.sets.iter().flat_map(|set| &set.families);
+        families.any(|exposed| &*exposed.family.name == name)
+    }
+
     /// The counts.
     #[must_use]
     pub fn counts(&self) -> SeriesCounts {

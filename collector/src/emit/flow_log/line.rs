@@ -78,6 +78,9 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
     );
     write_text("trafficClass", endpoints.class().as_str(), out);
     write_text("trafficScope", endpoints.scope().as_str(), out);
+    if endpoints.tunnel.is_outer() {
+        out.extend_from_slice(b",\"tunnelTrusted\":false");
+    }
     if record.flow.node.is_none() {
         if record.origin.name.is_empty() {
             write_key("observer", out);
@@ -186,12 +189,13 @@ impl EndpointMembers {
 }
 
 /// Members that are added besides those of the endpoints.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "exporter",
     "observationDomainId",
     "version",
     "trafficClass",
     "trafficScope",
+    "tunnelTrusted",
     "observer",
     "clusterId",
     "counted",
@@ -217,8 +221,7 @@ fn write_endpoint(
     let view = snapshots.endpoint(id);
     let endpoint = view.endpoint;
     match endpoint.kind {
-        // A pod that is known only by its pod CIDR has no name. What is unknown is left out.
-        EndpointKind::Pod if !endpoint.name.is_empty() => {
+        EndpointKind::Pod if endpoint.has_known_workload() => {
             write_text(members.pod_namespace, &endpoint.namespace, out);
             write_text(members.namespace_group, view.namespace_group(), out);
             write_text(members.pod_name, &endpoint.name, out);
@@ -230,14 +233,14 @@ fn write_endpoint(
             write_text(members.workload_name, &endpoint.workload_name, out);
         }
         EndpointKind::External => write_external(view, members, out),
-        EndpointKind::Pod | EndpointKind::Service => {}
+        EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
     }
     if let Some(node) = view.node() {
         write_text(members.node_name, &node.name, out);
         write_text(members.pool, &node.pool, out);
-        write_text(members.zone, &node.zone, out);
-        write_text(members.region, &node.region, out);
     }
+    write_text(members.zone, view.zone(), out);
+    write_text(members.region, view.region(), out);
     if let Some(service) = service {
         let service = snapshots.endpoint(service).endpoint;
         write_text(members.service_namespace, &service.namespace, out);

@@ -241,8 +241,7 @@ impl<'a> EndpointNames<'a> {
         let endpoint = view.endpoint;
         let mut names = Self::default();
         match endpoint.kind {
-            // A pod that is known only by its pod CIDR has no name. What is unknown is left out.
-            EndpointKind::Pod if !endpoint.name.is_empty() => {
+            EndpointKind::Pod if endpoint.has_known_workload() => {
                 names.pod_namespace = &endpoint.namespace;
                 names.pod_name = &endpoint.name;
                 names.workload_kind = &endpoint.workload_kind;
@@ -253,23 +252,26 @@ impl<'a> EndpointNames<'a> {
                 names.workload_name = &endpoint.workload_name;
             }
             EndpointKind::External => names.external = view.workload_name(),
-            EndpointKind::Pod | EndpointKind::Service => {}
+            EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
         }
         if let Some(node) = view.node() {
             names.node = &node.name;
-            names.zone = &node.zone;
-            names.region = &node.region;
         }
+        names.zone = view.zone();
+        names.region = view.region();
         names
     }
 }
 
-/// Antrea's 137 `flowType`: 1 within a node, 2 between nodes, 3 to external, 4 from external; 0 if uncertain.
+/// Antrea's 137 `flowType`: 1 within a node, 2 between nodes, 3 to external, 4 from external; 0 if none of these.
 const fn flow_type(class: TrafficClass) -> u8 {
-    use EndpointKind::{External, Service};
+    use EndpointKind::{External, Link, Service};
     match class {
         TrafficClass::IntraNode => 1,
-        TrafficClass::Between(External, External)
+        TrafficClass::Link
+        | TrafficClass::Between(Link, _)
+        | TrafficClass::Between(_, Link)
+        | TrafficClass::Between(External, External)
         | TrafficClass::Between(Service, _)
         | TrafficClass::Between(_, Service) => 0,
         TrafficClass::Between(_, External) => 3,
