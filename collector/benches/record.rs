@@ -160,7 +160,6 @@ fn per_record(criterion: &mut Criterion) {
                     bytes: 1000,
                     packets: 10,
                     connections: 0,
-                    flows: 1,
                 };
                 batch.push(EndpointId(source), EndpointId(destination), measures);
             }
@@ -180,7 +179,6 @@ fn per_series(criterion: &mut Criterion) {
             bytes: 1000,
             packets: 10,
             connections: 1,
-            flows: 1,
         };
         let (source, destination) = (n % ids, (n + n / ids * 97) % ids);
         black_box(edges.add(EndpointId(source), EndpointId(destination), &measures));

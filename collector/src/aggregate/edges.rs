@@ -60,8 +60,10 @@ pub struct CountedEdge<'a> {
     /// The receiver.
     pub destination: EndpointId,
     pub(super) detail: Option<&'a Detail>,
-    /// What was counted.
+    /// What was counted of its flows.
     pub measures: Measures,
+    /// Number of flows.
+    pub flows: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +73,7 @@ struct Slot {
     sums: SlotSums,
 }
 
-/// Sums of measures between two drains, in 24 octets.
+/// Sums between two drains, in 24 octets.
 #[derive(Clone, Copy, Debug, Default)]
 struct SlotSums {
     bytes: u64,
@@ -81,14 +83,13 @@ struct SlotSums {
 }
 
 impl SlotSums {
-    /// Adds measures. False if a sum of connections or flows would be more than `u32::MAX`: nothing
-    /// was added.
+    /// Adds a flow. False if a sum of connections or flows would be more than `u32::MAX`: nothing was
+    /// added.
     #[inline]
     fn try_add(&mut self, measures: &Measures) -> bool {
-        let sum = |sum: u32, more: u64| u32::try_from(more).ok()?.checked_add(sum);
-        let connections = sum(self.connections, measures.connections);
-        let (Some(connections), Some(flows)) = (connections, sum(self.flows, measures.flows))
-        else {
+        let connections = u32::try_from(measures.connections).ok();
+        let connections = connections.and_then(|more| self.connections.checked_add(more));
+        let (Some(connections), Some(flows)) = (connections, self.flows.checked_add(1)) else {
             return false;
         };
         *self = Self {
@@ -100,24 +101,13 @@ impl SlotSums {
         true
     }
 
-    /// Measures of which one is more than the sums can hold.
-    #[cold]
-    fn clamped(measures: &Measures) -> Measures {
-        Measures {
-            connections: measures.connections.min(u32::MAX.into()),
-            flows: measures.flows.min(u32::MAX.into()),
-            ..*measures
-        }
-    }
-}
-
-impl From<SlotSums> for Measures {
-    fn from(sums: SlotSums) -> Self {
+    /// The sums of one flow. It has at most `u32::MAX` connections.
+    fn of(measures: &Measures) -> Self {
         Self {
-            bytes: sums.bytes,
-            packets: sums.packets,
-            connections: sums.connections.into(),
-            flows: sums.flows.into(),
+            bytes: measures.bytes,
+            packets: measures.packets,
+            connections: u32::try_from(measures.connections).unwrap_or(u32::MAX),
+            flows: 1,
         }
     }
 }
@@ -180,14 +170,8 @@ impl EdgeTable {
         if self.edges >= self.slots.len() / 2 {
             self.grow();
         }
-        let mut sums = SlotSums::default();
-        if !sums.try_add(measures) {
-            // A single record cannot have as many.
-            sums = SlotSums::default();
-            let is_added = sums.try_add(&SlotSums::clamped(measures));
-            debug_assert!(is_added, "clamped measures fit");
-        }
         self.edges = self.edges.saturating_add(1);
+        let sums = SlotSums::of(measures);
         self.place(Slot { key, sums });
         true
     }
@@ -248,24 +232,25 @@ impl EdgeTable {
     /// The edges.
     pub fn iter(&self) -> impl Iterator<Item = CountedEdge<'_>> {
         let used = self.slots.iter().filter(|slot| slot.key != 0);
-        used.map(|slot| self.counted(slot.key.wrapping_sub(1), slot.sums.into()))
+        used.map(|slot| self.counted(slot.key.wrapping_sub(1), slot.sums))
     }
 
-    fn counted(&self, key: Key, measures: Measures) -> CountedEdge<'_> {
+    fn counted(&self, key: Key, sums: SlotSums) -> CountedEdge<'_> {
         let low = |bits: u64| u32::try_from(bits & 0xffff_ffff).unwrap_or(0);
-        match self.detailed.get(low(key)) {
-            Some(edge) => CountedEdge {
-                source: edge.source,
-                destination: edge.destination,
-                detail: Some(&edge.detail),
-                measures,
+        let (source, destination, detail) = match self.detailed.get(low(key)) {
+            Some(edge) => (edge.source, edge.destination, Some(&edge.detail)),
+            None => (EndpointId(low(key >> 32)), EndpointId(low(key)), None),
+        };
+        CountedEdge {
+            source,
+            destination,
+            detail,
+            measures: Measures {
+                bytes: sums.bytes,
+                packets: sums.packets,
+                connections: sums.connections.into(),
             },
-            None => CountedEdge {
-                source: EndpointId(low(key >> 32)),
-                destination: EndpointId(low(key)),
-                detail: None,
-                measures,
-            },
+            flows: sums.flows.into(),
         }
     }
 

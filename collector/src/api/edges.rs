@@ -315,7 +315,6 @@ mod tests {
             bytes: 5,
             packets: 4,
             connections: 3,
-            flows: 0,
         };
         let answer = EdgesAnswer {
             from: 10,

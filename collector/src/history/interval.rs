@@ -72,7 +72,6 @@ fn read_measures(octets: &mut &[u8]) -> Option<Measures> {
         bytes: varint::read(octets)?,
         packets: varint::read(octets)?,
         connections: varint::read(octets)?,
-        ..Measures::default()
     })
 }
 
@@ -113,7 +112,6 @@ mod tests {
             bytes: 1_000_000,
             packets: 900,
             connections: 3,
-            flows: 0,
         };
         let edges = (0..1000).map(|number| ((number / 5, number), measures));
         let interval = Interval::new(0, edges);
@@ -128,10 +126,7 @@ mod tests {
             let edges: Vec<(EdgeKey, Measures)> = edges
                 .into_iter()
                 .map(|(key, (bytes, packets, connections))| {
-                    {
-                        let flows = 0;
-                        (key, Measures { bytes, packets, connections, flows })
-                    }
+                    (key, Measures { bytes, packets, connections })
                 })
                 .collect();
             let interval = Interval::new(7, edges.clone());

@@ -197,7 +197,6 @@ impl EdgesQuery {
                 bytes: 0,
                 packets: 0,
                 connections: 0,
-                flows: 0,
             },
         }
     }

@@ -21,8 +21,6 @@ pub struct Measures {
     pub packets: u64,
     /// New connections, scaled by the selection of flows in force.
     pub connections: u64,
-    /// Flow records, one for each direction, scaled as well.
-    pub flows: u64,
 }
 
 impl Measures {
@@ -32,7 +30,6 @@ impl Measures {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.packets = self.packets.saturating_add(other.packets);
         self.connections = self.connections.saturating_add(other.connections);
-        self.flows = self.flows.saturating_add(other.flows);
     }
 
     /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount`
@@ -47,7 +44,6 @@ impl Measures {
                 None if record.is_continuation => 0,
                 None => record.flow_sampling.scale(connections),
             },
-            flows: record.flow_sampling.scale(1),
         }
     }
 
@@ -58,7 +54,6 @@ impl Measures {
             bytes: record.sampling.scale(record.reverse_octet_delta_count),
             packets: record.sampling.scale(record.reverse_packet_delta_count),
             connections: 0,
-            flows: record.flow_sampling.scale(1),
         }
     }
 }
@@ -259,10 +254,8 @@ mod tests {
             bytes: 1,
             packets: 1,
             connections: 1,
-            flows: 1,
         });
-        assert_eq!((sum.bytes, sum.packets), (u64::MAX, 1));
-        assert_eq!((sum.connections, sum.flows), (1, 1));
+        assert_eq!((sum.bytes, sum.packets, sum.connections), (u64::MAX, 1, 1));
     }
 
     #[test]
@@ -285,7 +278,6 @@ mod tests {
                 bytes: 1000,
                 packets: 10,
                 connections: 1,
-                flows: 1,
             }
         );
         assert_eq!(
@@ -294,7 +286,6 @@ mod tests {
                 bytes: 300,
                 packets: 30,
                 connections: 0,
-                flows: 1,
             }
         );
         assert_eq!(

@@ -9,9 +9,9 @@ pub use definition::{FamilyDefinition, FamilyError, FamilyType, LabelDefinition}
 use serde::{Deserialize, Serialize};
 
 use super::detail::DetailParts;
+use super::edges::CountedEdge;
 use super::expression::{Expression, LabelValue};
 use super::field::Field;
-use crate::pipeline::Measures;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub enum Measure {
     Packets,
     /// New connections.
     Connections,
-    /// Flow records, one for each direction.
+    /// Flow records, one for each direction, as received: sampling does not scale them.
     Flows,
 }
 
@@ -42,14 +42,14 @@ impl Measure {
         }
     }
 
-    /// Its value among the measures of an edge.
+    /// Its value for an edge.
     #[must_use]
-    pub const fn of(self, measures: &Measures) -> u64 {
+    pub const fn of(self, edge: &CountedEdge<'_>) -> u64 {
         match self {
-            Self::Bytes => measures.bytes,
-            Self::Packets => measures.packets,
-            Self::Connections => measures.connections,
-            Self::Flows => measures.flows,
+            Self::Bytes => edge.measures.bytes,
+            Self::Packets => edge.measures.packets,
+            Self::Connections => edge.measures.connections,
+            Self::Flows => edge.flows,
         }
     }
 }

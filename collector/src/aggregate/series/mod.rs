@@ -109,7 +109,7 @@ impl SeriesTable {
             for edge in edges.by_ref().take(CHUNK_EDGES) {
                 let fields = Edge::new(snapshots, &edge);
                 for set in &mut *sets {
-                    let is_other = set.add(&fields, &edge.measures, now);
+                    let is_other = set.add(&fields, &edge, now);
                     *other = other.wrapping_add(is_other.into());
                 }
             }

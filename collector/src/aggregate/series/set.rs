@@ -13,13 +13,13 @@ use hashbrown::{HashMap, HashTable};
 use kipfix_service::exposition::text;
 
 use super::super::edge::Edge;
+use super::super::edges::CountedEdge;
 use super::super::family::{Family, Label, Measure, RowLayout};
 use super::super::field::{Scale, Side};
 use super::family::ExposedFamily;
 use super::fragments::FragmentTable;
 use crate::clock::Now;
 use crate::inventory::EndpointId;
-use crate::pipeline::Measures;
 
 /// Rows, and the families that show them.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ impl SeriesSet {
     }
 
     /// Adds an edge, if it belongs to the families. True if it was counted as `other`.
-    pub(super) fn add(&mut self, edge: &Edge<'_>, measures: &Measures, now: Now) -> bool {
+    pub(super) fn add(&mut self, edge: &Edge<'_>, counted: &CountedEdge<'_>, now: Now) -> bool {
         if self
             .layout
             .filter
@@ -177,7 +177,7 @@ impl SeriesSet {
         };
         if let Some(sums) = self.sums.get_mut(columns(at, self.measures.len())) {
             for (sum, measure) in sums.iter_mut().zip(&self.measures) {
-                *sum = sum.saturating_add(measure.of(measures));
+                *sum = sum.saturating_add(measure.of(counted));
             }
         }
         if let Some(times) = self.times.get_mut(at) {

@@ -12,7 +12,6 @@ fn bytes(bytes: u64) -> Measures {
         bytes,
         packets: 1,
         connections: 0,
-        flows: 0,
     }
 }
 

@@ -39,7 +39,6 @@ fn table(edges: impl IntoIterator<Item = (EndpointId, EndpointId)>) -> EdgeTable
             bytes: 10,
             packets: 1,
             connections: 0,
-            flows: 0,
         };
         assert!(table.add(source, destination, &measures));
     }
