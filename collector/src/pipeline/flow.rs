@@ -8,8 +8,8 @@ use std::sync::Arc;
 use flowproto::record::{BiflowDirection, Translation};
 use flowproto::{Address, FlowRecord};
 
-use super::enrich::TunnelEnds;
 use super::policy::{CountedDirection, RecordPolicy};
+use super::tunnel_ends::TunnelEnds;
 use crate::inventory::{NodeId, TimeRange};
 
 /// What is counted of a flow. Sums saturate at `u64::MAX`.

@@ -22,6 +22,7 @@ mod interfaces;
 mod observers;
 mod pending;
 mod policy;
+mod tunnel_ends;
 mod unconfirmed;
 
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ pub use exporters::Origin;
 pub use flow::{Direction, Flow, FlowExtras, Initiator, Measures};
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
+pub use tunnel_ends::TunnelEnds;
 
 use crate::clock::Now;
 use crate::receive::Ingest;

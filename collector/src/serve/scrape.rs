@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use flowproto::Address;
+use kipfix_service::sync::lock;
 
 use crate::aggregate::{EdgeObserver, EdgeTable, SeriesTable};
 use crate::clock::{Clock, Now};
@@ -15,7 +16,6 @@ use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::history::History;
 use crate::inventory::cluster::Health;
-use crate::lock::lock;
 use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, Totals};
 use crate::outputs::{OutputCounts, Outputs};
 use crate::pipeline::{Observers, Pipeline, PipelineCounts};

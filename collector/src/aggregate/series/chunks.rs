@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use kipfix_service::exposition::{CHUNK_OCTETS, Chunks, Format};
+use kipfix_service::sync::lock;
 
 use super::family::{ExposedFamily, ShownRow};
 use super::set::SeriesSet;
 use super::{Rows, SeriesTable};
 use crate::clock::Now;
-use crate::lock::lock;
 
 /// Rows that are visited for a chunk, whether they exist or not.
 const CHUNK_ROWS: usize = 8192;

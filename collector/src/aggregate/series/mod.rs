@@ -16,13 +16,13 @@ mod set;
 use std::sync::{Arc, Mutex};
 
 pub use chunks::{SeriesChunks, ShownValues};
+use kipfix_service::sync::lock;
 
 use super::detail::DetailParts;
 use super::edge::Edge;
 use super::edges::EdgeTable;
 use super::family::Family;
 use crate::clock::Now;
-use crate::lock::lock;
 use crate::snapshots::Snapshots;
 use set::{Expiry, SeriesSet};
 
