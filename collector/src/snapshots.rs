@@ -12,12 +12,6 @@ use crate::inventory::external::{
 };
 use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, Place, Topology};
 
-impl EndpointId {
-    /// All addresses that do not leave their link ([`EndpointKind::Link`]).
-    // Edge tables use the pair of the largest numbers for an empty slot.
-    pub const LINK: Self = Self(u32::MAX - 1);
-}
-
 static LINK: LazyLock<Endpoint> = LazyLock::new(|| Endpoint {
     kind: EndpointKind::Link,
     workload_kind: "Link".into(),

@@ -211,3 +211,30 @@ fn milliseconds(span: Span) -> u64 {
 fn octets(size: Size) -> usize {
     usize::try_from(size.bytes()).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_reserved_for_longer_than_any_record_can_wait() {
+        let longest = |settings: &Settings| {
+            settings.inventory_wait.duration()
+                + settings.attribution_wait.duration()
+                + 2 * settings.observer_wait.duration()
+        };
+        let mut settings = Settings::default();
+        for seconds in [0, 5, 60] {
+            settings.inventory_wait = Span::from_secs(10 * seconds);
+            settings.attribution_wait = Span::from_secs(seconds);
+            settings.observer_wait = Span::from_secs(seconds);
+            settings.deleted_pods_kept = Span::from_secs(0);
+            let reserved = settings.bounds().id_reuse_delay_milliseconds;
+            let margin = u128::from(reserved) - longest(&settings).as_millis();
+            assert!(margin >= 60_000, "{margin}");
+        }
+        // A savefile is read for as long as it takes, and its records may wait until its end.
+        settings.read = vec!["flows.pcap".into()];
+        assert_eq!(settings.bounds().id_reuse_delay_milliseconds, u64::MAX);
+    }
+}
