@@ -115,6 +115,16 @@ pub struct Flags {
         help_heading = "Metering"
     )]
     packet_correction: Option<bool>,
+    /// Meter losses, round-trip times and states of TCP connections. Off if packets are sampled
+    /// [default: true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
+    tcp_health: Option<bool>,
     /// Meter one packet of every N. Receivers are notified and scale octets and packets, not
     /// connections [default: 1:1]
     #[arg(long, value_name = "1:N", help_heading = "Metering")]
@@ -186,6 +196,7 @@ pub struct Settings {
     pub tunnel_port: Vec<TunnelPort>,
     pub max_fragments: NonZeroUsize,
     pub packet_correction: bool,
+    pub tcp_health: bool,
     pub sampling: SamplingRatio,
     pub biflow: bool,
     pub export: Vec<Target>,
@@ -213,6 +224,7 @@ impl Default for Settings {
             tunnel_port: Vec::new(),
             max_fragments: at_least_one(8192),
             packet_correction: true,
+            tcp_health: true,
             sampling: SamplingRatio::ALL,
             biflow: false,
             export: Vec::new(),
@@ -332,6 +344,7 @@ impl Settings {
                 LONGEST_GAP_LIVE
             }),
             packet_correction: self.packet_correction,
+            tcp_health: self.tcp_health,
             has_interfaces: self.read.is_none(),
             biflow: self.biflow,
             sampling: self.sampling.sampling(),

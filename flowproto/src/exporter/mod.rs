@@ -14,6 +14,7 @@ pub mod netflow5;
 pub mod netflow9;
 pub mod options;
 mod shape;
+mod tcp;
 mod uptime;
 
 pub use shape::fields;

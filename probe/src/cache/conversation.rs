@@ -2,10 +2,12 @@
 
 use flowproto::FlowRecord;
 use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Tunnel};
+use flowproto::tcp::{ConnectionState, Handshake};
 
 use super::clock::PacketClock;
 use super::key::ConversationKey;
 use super::links::Links;
+use super::table::Health;
 use crate::connection::{Connection, Pair, Side};
 use crate::decode::NetworkId;
 
@@ -53,6 +55,8 @@ pub(super) struct Conversation {
     pub(super) start_ns: u64,
     /// Duration of the connection in records so far, milliseconds.
     pub(super) reported_milliseconds: u64,
+    /// The state of the connection that the latest record reports.
+    pub(super) reported_state: ConnectionState,
 }
 
 /// What all records of one report have in common.
@@ -71,6 +75,7 @@ impl Conversation {
         &mut self,
         context: ReportContext<'_>,
         tunnels: &Pair<Option<Tunnel>>,
+        mut health: Option<Health<'_>>,
     ) -> [Option<FlowRecord>; 2] {
         let first_ns =
             |direction: &Direction| (direction.packets > 0).then_some(direction.first_ns);
@@ -84,12 +89,50 @@ impl Conversation {
         }
         let first = self.connection.initiator().unwrap_or(Side::Low);
         let mut duration = self.take_duration(context.reason);
+        let (mut state, mut handshake) = match &mut health {
+            Some(health) => self.take_state(context.reason, health),
+            None => Default::default(),
+        };
         let records = [first, first.opposite()]
             .map(|source| self.record(source, context, *tunnels.of(source)));
+        let mut source = first;
         records.map(|record| {
+            let side = std::mem::replace(&mut source, first.opposite());
+            let record = record?;
             // In the record of the initiator, or in the other one if that has none.
-            record.map(|record| std::mem::take(&mut duration).added_to(record))
+            let mut record = std::mem::take(&mut duration).added_to(record);
+            record.tcp_connection_state = std::mem::take(&mut state);
+            record.tcp_handshake = std::mem::take(&mut handshake);
+            if let Some(health) = &mut health {
+                record.tcp_round_trip_time = health.state.take_round_trip(side);
+                record.tcp_health = health.state.losses_mut(health.losses).take(side);
+            }
+            Some(record)
         })
+    }
+
+    /// What no record has reported of the start and the end of a TCP connection. The state is reported
+    /// when it has changed, in records that may be the last ones.
+    fn take_state(
+        &mut self,
+        reason: FlowEndReason,
+        health: &mut Health<'_>,
+    ) -> (ConnectionState, Handshake) {
+        let Some(initiator) = self.connection.initiator() else {
+            return Default::default();
+        };
+        if self.key.protocol() != TCP {
+            return Default::default();
+        }
+        let handshake = health.state.take_handshake(initiator);
+        let state = self
+            .connection
+            .state(health.state.has_acknowledged(initiator));
+        if reason == FlowEndReason::ActiveTimeout || state == self.reported_state {
+            return (ConnectionState::Unknown, handshake);
+        }
+        self.reported_state = state;
+        (state, handshake)
     }
 
     /// Makes the record of a direction that has packets.

@@ -13,6 +13,7 @@
 
 use flowproto::FlowRecord;
 use flowproto::record::{FlowEndReason, Sampling};
+use flowproto::tcp::ConnectionState;
 
 use super::clock::{PacketClock, PacketTime};
 use super::conversation::{Conversation, ReportContext};
@@ -25,6 +26,7 @@ use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Pair, Side};
 use crate::decode::{NetworkId, PacketInfo, Signal};
+use crate::tcp::segment::Segment;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MILLISECOND_NS: u64 = 1_000_000;
@@ -67,8 +69,10 @@ impl FlowCache {
     pub fn new(settings: CacheSettings) -> Self {
         Self {
             clock: PacketClock::new(settings.longest_gap_ns),
+            table: ConversationTable::new(
+                settings.tcp_health && settings.sampling == Sampling::NONE,
+            ),
             settings,
-            table: ConversationTable::default(),
             next_expiry_ns: 0,
             evicted_ns: 0,
             has_networks: false,
@@ -239,6 +243,7 @@ impl FlowCache {
             moved_ns: now,
             connection,
             reported_milliseconds: 0,
+            reported_state: ConnectionState::Unknown,
             links: Links::default(),
         };
         self.table.insert(hash, conversation)
@@ -306,6 +311,10 @@ impl FlowCache {
             entry.record_start_ns = time.now_ns;
         }
         entry.seen_ns = time.now_ns;
+        if packet.tcp_options.is_complete() {
+            let segment = Segment::of(packet, packets, time.packet_ns);
+            self.table.track(index, &segment, source);
+        }
         self.counters.packets += 1;
         self.counters.octets += u64::from(packet.octets);
         self.counters.packets_corrected += u64::from(packets - 1);
@@ -348,7 +357,7 @@ impl FlowCache {
     /// Makes the records of the directions of a conversation that have packets.
     fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
         let tunnels = self.table.tunnels(index);
-        let Some(entry) = self.table.get_mut(index) else {
+        let Some((entry, health)) = self.table.get_with_health(index) else {
             return;
         };
         let context = ReportContext {
@@ -356,7 +365,7 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let [first, second] = entry.report(context, &tunnels);
+        let [first, second] = entry.report(context, &tunnels, health);
         let records = match (first, second) {
             (Some(forward), Some(reverse)) if self.settings.biflow => {
                 [Some(biflow(forward, &reverse)), None]
@@ -365,6 +374,7 @@ impl FlowCache {
         };
         for mut record in records.into_iter().flatten() {
             record.sampling = self.settings.sampling;
+            self.counters.count_tcp(&record);
             self.counters.record_packets +=
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=
@@ -385,6 +395,8 @@ fn biflow(forward: FlowRecord, reverse: &FlowRecord) -> FlowRecord {
         reverse_flow_start_milliseconds: reverse.flow_start_milliseconds,
         reverse_flow_end_milliseconds: reverse.flow_end_milliseconds,
         reverse_tcp_control_bits: reverse.tcp_control_bits,
+        reverse_tcp_health: reverse.tcp_health,
+        reverse_tcp_round_trip_time: reverse.tcp_round_trip_time,
         ..forward
     }
 }

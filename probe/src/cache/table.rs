@@ -11,6 +11,16 @@ use super::links::List;
 use super::slab::Slab;
 use crate::connection::{Pair, Side};
 use crate::decode::NetworkId;
+use crate::tcp::TcpState;
+use crate::tcp::losses::LossStore;
+use crate::tcp::segment::Segment;
+
+/// The health of the TCP connection of a conversation.
+#[derive(Debug)]
+pub(super) struct Health<'a> {
+    pub(super) state: &'a mut TcpState,
+    pub(super) losses: &'a mut LossStore,
+}
 
 /// All conversations of a flow cache.
 #[derive(Debug, Default)]
@@ -21,9 +31,22 @@ pub(super) struct ConversationTable {
     /// Outer headers of the directions of each slot. Kept apart because most conversations have
     /// none.
     tunnels: Vec<Pair<Option<Tunnel>>>,
+    /// Health of the TCP connection of each slot; empty if it is not metered. Kept apart because expiry
+    /// and other protocols do not need it.
+    tcp: Vec<TcpState>,
+    losses: LossStore,
+    has_tcp: bool,
 }
 
 impl ConversationTable {
+    /// Creates an empty table. `has_tcp`: it keeps the health of TCP connections.
+    pub(super) fn new(has_tcp: bool) -> Self {
+        Self {
+            has_tcp,
+            ..Self::default()
+        }
+    }
+
     #[inline]
     pub(super) fn hash(&self, key: ConversationKey) -> u64 {
         self.hasher.hash_one(key)
@@ -99,6 +122,9 @@ impl ConversationTable {
         let index = self.slab.insert(conversation)?;
         if self.tunnels.len() < self.slab.slots() {
             self.tunnels.push(Pair::default());
+            if self.has_tcp {
+                self.tcp.push(TcpState::default());
+            }
         }
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.indices.insert_unique(hash, index, |index| {
@@ -117,6 +143,38 @@ impl ConversationTable {
             slot.remove();
         }
         self.slab.remove(index);
+        if let Some(health) = self.health_mut(index) {
+            health.state.losses_mut(health.losses).free();
+            *health.state = TcpState::default();
+        }
+    }
+
+    /// Observes a TCP segment of a conversation.
+    #[inline]
+    pub(super) fn track(&mut self, index: u32, segment: &Segment, source: Side) {
+        if let Some(health) = self.health_mut(index) {
+            health.state.track(segment, source, health.losses);
+        }
+    }
+
+    /// A conversation and the health of its connection, if that is kept.
+    pub(super) fn get_with_health(
+        &mut self,
+        index: u32,
+    ) -> Option<(&mut Conversation, Option<Health<'_>>)> {
+        let state = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.tcp.get_mut(index));
+        let losses = &mut self.losses;
+        let health = state.map(|state| Health { state, losses });
+        Some((self.slab.get_mut(index)?, health))
+    }
+
+    #[inline]
+    fn health_mut(&mut self, index: u32) -> Option<Health<'_>> {
+        let state = self.tcp.get_mut(usize::try_from(index).ok()?)?;
+        let losses = &mut self.losses;
+        Some(Health { state, losses })
     }
 
     pub(super) fn move_to_end(&mut self, index: u32, list: List, now: u64) {
