@@ -10,9 +10,9 @@ pub struct TcpHealth {
     /// 35632:109 `RETRANSMITTED_IN_PKTS`: segments sent again, SYN and FIN included. Keep-alives and
     /// zero-window probes are not.
     pub retransmitted_packets: u32,
-    /// 32473:16: those of them that no duplicate acknowledgment preceded.
+    /// 32473:27: those of them that no duplicate acknowledgment preceded.
     pub timeout_retransmitted_packets: u32,
-    /// 32473:17: those of them that the receiver already had.
+    /// 32473:28: those of them that the receiver already had.
     pub spurious_retransmitted_packets: u32,
     /// 32473:26: those of them that are a SYN.
     pub syn_retransmitted_packets: u32,

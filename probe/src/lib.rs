@@ -7,8 +7,9 @@
 //! 2. [`sampling`]: selection of packets;
 //!    [`decode`]: frame → the innermost IP packet, or a counted reason;
 //!    [`duplicates`]: exclusion of packets that another interface has observed;
-//! 3. [`cache`]: packets → flow records, with the state of each [`connection`] and
-//!    its [`tcp`] health;
+//!    [`translation`]: addresses before and after NAT;
+//! 3. [`cache`]: packets → flow records, with the state of each [`connection`] and its [`tcp`]
+//!    health;
 //! 4. [`export`]: flow records → IPFIX, NetFlow and JSON lines, by the transports of
 //!    [`kipfix_export`].
 //!
@@ -29,6 +30,7 @@ pub mod pipeline;
 pub mod sampling;
 pub mod settings;
 pub mod tcp;
+pub mod translation;
 mod wiring;
 
 pub use wiring::run;

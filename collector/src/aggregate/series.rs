@@ -12,12 +12,12 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use kipfix_service::exposition::{self, Format};
+use kipfix_service::sync::lock;
 
 use super::edges::EdgeTable;
 use super::family::{Edge, Family, Filter, Label};
 use super::presets::Preset;
 use crate::clock::Now;
-use crate::lock::lock;
 use crate::pipeline::Measures;
 use crate::snapshots::Snapshots;
 
@@ -264,6 +264,13 @@ impl SeriesTable {
         }
         let removed = u64::try_from(removed).unwrap_or(u64::MAX);
         rows.idle = rows.idle.saturating_add(removed);
+    }
+
+    /// True if there is a family of this name.
+    #[must_use]
+    pub fn has_family(&self, name: &str) -> bool {
+        let mut families = self.layouts.iter().flat_map(|layout| &layout.families);
+        families.any(|family| family.name == name)
     }
 
     /// The counts.

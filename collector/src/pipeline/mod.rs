@@ -21,6 +21,7 @@ mod flow;
 mod observers;
 mod pending;
 mod policy;
+mod tunnel_ends;
 mod unconfirmed;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ pub use exporters::Origin;
 pub use flow::{Direction, Flow, FlowExtras, Measures};
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
+pub use tunnel_ends::TunnelEnds;
 
 use crate::clock::Now;
 use crate::receive::Ingest;
@@ -290,7 +292,7 @@ impl<S: Sinks> Ingest for Pipeline<S> {
     }
 
     fn is_node(&self, address: Address) -> bool {
-        self.stages.snapshots.index.node_at(address).is_some()
+        self.stages.snapshots.index.is_node_address(address)
     }
 
     fn flush(&mut self) {

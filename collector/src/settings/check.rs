@@ -4,6 +4,7 @@ use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::Settings;
 use crate::emit::forward;
+use crate::history::RingSettings;
 
 impl Settings {
     /// Checks all settings. The error names the first invalid setting, its value and what is allowed.
@@ -66,6 +67,7 @@ impl Settings {
             }
         }
         self.check_spans()?;
+        self.check_history()?;
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: only allowed with read; live, scrape /metrics".into());
         }
@@ -103,6 +105,17 @@ impl Settings {
         Ok(())
     }
 
+    fn check_history(&self) -> Result<(), BadSettings> {
+        let (size, least, most) = (self.history_size, 1 << 20, 1 << 36);
+        if size.bytes() != 0 && !(least..=most).contains(&size.bytes()) {
+            let [least, most] = [least, most].map(Size::from_bytes);
+            let sentence = format!("invalid history_size {size}: must be 0 or {least}–{most}");
+            return Err(BadSettings::new(sentence));
+        }
+        RingSettings::check(&self.history_rings)
+            .map_err(|error| BadSettings::new(format!("history_rings: {error}")))
+    }
+
     /// Checks the time spans, each for itself and those that depend on each other.
     fn check_spans(&self) -> Result<(), BadSettings> {
         let [none, second, minute] = [0, 1, 60].map(Span::from_secs);
@@ -117,7 +130,12 @@ impl Settings {
             ("observer_wait", self.observer_wait, second, minute),
             ("observer_timeout", self.observer_timeout, second, hour),
             ("attribution_wait", self.attribution_wait, none, minute),
-            ("inventory_wait", self.inventory_wait, none, hour),
+            (
+                "inventory_wait",
+                self.inventory_wait,
+                none,
+                Span::from_secs(600),
+            ),
             ("deleted_pods_kept", self.deleted_pods_kept, none, day),
             ("max_clock_skew", self.max_clock_skew, none, year),
         ] {
@@ -155,13 +173,18 @@ mod tests {
     #[test]
     fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 12] = [
+        let cases: [Case<'_>; 14] = [
             (|s| s.workers = 0, &["workers", "0", "1–256"]),
             (|s| s.max_edges = 1, &["max_edges", "1", "16–"]),
             (
                 |s| s.receive_buffer = Size::from_bytes(1),
                 &["receive_buffer", "1", "4K–1GiB"],
             ),
+            (
+                |s| s.history_size = Size::from_bytes(4096),
+                &["history_size", "4KiB", "0 or 1MiB–"],
+            ),
+            (|s| s.history_rings.clear(), &["history_rings", "at least"]),
             (|s| s.print_metrics = true, &["print_metrics", "read"]),
             (|s| s.explain = true, &["explain", "read"]),
             (

@@ -13,6 +13,7 @@ use crate::aggregate::Preset;
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
+use crate::history::RingSettings;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -163,6 +164,10 @@ pub struct Flags {
     /// [default: app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe]
     #[arg(long, value_name = "LABEL=VALUE,...", help_heading = "Attribution")]
     pub probe_selector: Option<String>,
+    /// Namespace of the probes. Pods in other namespaces are not probes, whatever their labels
+    /// [default: the collector's own namespace, or that of the kubeconfig's context]
+    #[arg(long, value_name = "NAMESPACE", help_heading = "Attribution")]
+    pub probe_namespace: Option<String>,
     /// Name of the cluster: label "cluster" of every traffic metric, "clusterId" in the flow log
     /// [default: none]
     #[arg(long, value_name = "NAME", help_heading = "Attribution")]
@@ -191,9 +196,17 @@ pub struct Flags {
     #[arg(long, value_name = "N", help_heading = "External addresses")]
     pub max_external: Option<usize>,
 
-    /// Address of /metrics, /livez and /readyz [default: [::]:8080]
+    /// Address of the page, the API, /metrics, /livez and /readyz [default: [::]:8080]
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
     pub http: Option<ListenAddress>,
+    /// Maximum memory of the history, which the page and the API show. When it is full, the oldest
+    /// intervals are discarded. 0 keeps no history [default: 64MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    pub history_size: Option<Size>,
+    /// Length of the intervals of the history, and how long they are kept. Each step must be a multiple
+    /// of the one before it. Repeatable [default: 10s/15m, 1m/6h and 5m/2d]
+    #[arg(long, value_name = "STEP/LENGTH", help_heading = "Output")]
+    pub history_rings: Vec<RingSettings>,
     /// Write every record as a line of JSON
     #[arg(long, value_name = "stdout:|file:PATH", help_heading = "Output")]
     pub flow_log: Option<FlowLogTarget>,

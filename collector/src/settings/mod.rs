@@ -23,6 +23,7 @@ use crate::aggregate::Preset;
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
+use crate::history::RingSettings;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -61,6 +62,7 @@ pub struct Settings {
     pub namespace_label: String,
     pub workload_labels: Vec<String>,
     pub probe_selector: String,
+    pub probe_namespace: String,
     pub cluster_name: String,
     pub max_endpoints: u32,
     pub max_nodes: u32,
@@ -69,6 +71,8 @@ pub struct Settings {
     pub cloud_ranges: Vec<PathBuf>,
     pub max_external: usize,
     pub http: ListenAddress,
+    pub history_size: Size,
+    pub history_rings: Vec<RingSettings>,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
     pub forward: Vec<ForwardTarget>,
@@ -134,6 +138,7 @@ impl Default for Settings {
                 .to_vec(),
             probe_selector: "app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe"
                 .into(),
+            probe_namespace: String::new(),
             cluster_name: String::new(),
             max_endpoints: 1 << 20,
             max_nodes: 1 << 14,
@@ -142,6 +147,8 @@ impl Default for Settings {
             cloud_ranges: Vec::new(),
             max_external: 1 << 18,
             http: ListenAddress(any(8080)),
+            history_size: Size::from_bytes(64 << 20),
+            history_rings: RingSettings::DEFAULT.to_vec(),
             flow_log: None,
             flow_log_queue: Size::from_bytes(16 << 20),
             forward: Vec::new(),

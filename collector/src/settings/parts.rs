@@ -7,11 +7,15 @@ use super::{Settings, exporters};
 use crate::aggregate::SeriesSettings;
 use crate::emit::OverflowPolicy;
 use crate::emit::forward::ForwardSettings;
+use crate::history::HistorySettings;
 use crate::inventory::Bounds;
 use crate::inventory::external::{ExternalSources, NamedCidr};
 use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
 use crate::receive::sockets::SocketOptions;
+
+/// Time between the end of a record's waits and the drain of its edge, with a large margin.
+const ID_REUSE_MARGIN_MILLISECONDS: u64 = 60_000;
 
 impl Settings {
     /// Labels of a probe pod with their values; `None` if the setting is invalid.
@@ -25,13 +29,28 @@ impl Settings {
         pairs.collect()
     }
 
-    /// Bounds of the inventory.
+    /// Limits of the index of the cluster.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
+        // The longest way of a record: it waits for the initial list, then for its pod, then for
+        // its observer, once more if the list arrives meanwhile. A savefile has no such limit.
+        let waits = [
+            self.inventory_wait,
+            self.attribution_wait,
+            self.observer_wait,
+            self.observer_wait,
+        ];
+        let longest = waits.into_iter().map(milliseconds).sum::<u64>();
+        let is_live = self.read.is_empty();
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
             kept_milliseconds: milliseconds(self.deleted_pods_kept),
+            id_reuse_delay_milliseconds: if is_live {
+                longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
+            } else {
+                u64::MAX
+            },
         }
     }
 
@@ -104,6 +123,15 @@ impl Settings {
         }
     }
 
+    /// Settings of the history; `None` if there is none.
+    #[must_use]
+    pub fn history(&self) -> Option<HistorySettings> {
+        (self.history_size.bytes() > 0).then(|| HistorySettings {
+            max_octets: octets(self.history_size),
+            rings: self.history_rings.clone(),
+        })
+    }
+
     /// Settings of the forward thread.
     #[must_use]
     pub const fn forward(&self, policy: OverflowPolicy) -> ForwardSettings {
@@ -151,6 +179,7 @@ impl Settings {
             ("external_combinations", number(self.max_external)),
             ("flow_log_queue_bytes", self.flow_log_queue.bytes()),
             ("forward_queue_records", number(self.forward_queue)),
+            ("history_bytes", self.history_size.bytes()),
             ("metadata_entries", number(self.max_metadata)),
             ("receive_buffer_bytes", self.receive_buffer.bytes()),
             ("records_pending_bytes", self.pending_queue.bytes()),

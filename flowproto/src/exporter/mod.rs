@@ -15,6 +15,7 @@ pub mod netflow9;
 pub mod options;
 mod shape;
 mod tcp;
+mod tcp_types;
 mod uptime;
 
 pub use shape::fields;

@@ -4,7 +4,7 @@
 
 use super::{put, tcp};
 use crate::address::Address;
-use crate::element::REVERSE_ENTERPRISE;
+use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::FieldSpecifier;
 use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
 use crate::tcp::{ConnectionState, Handshake};
@@ -24,6 +24,14 @@ pub(super) const fn iana(id: u16, length: u16) -> FieldSpecifier {
 const fn vmware(id: u16, length: u16) -> FieldSpecifier {
     FieldSpecifier {
         enterprise: VMWARE,
+        id,
+        length,
+    }
+}
+
+const fn kipfix(id: u16, length: u16) -> FieldSpecifier {
+    FieldSpecifier {
+        enterprise: KIPFIX_ENTERPRISE,
         id,
         length,
     }
@@ -62,6 +70,7 @@ const INTERFACES: [FieldSpecifier; 3] = [iana(10, 4), iana(14, 4), iana(61, 1)];
 const SEGMENT: [FieldSpecifier; 1] = [iana(351, 8)];
 const TUNNEL_TYPE: [FieldSpecifier; 2] = [vmware(891, 1), vmware(892, 4)];
 const TUNNEL_V4: [FieldSpecifier; 2] = [vmware(893, 4), vmware(894, 4)];
+const TUNNEL_V6: [FieldSpecifier; 2] = [kipfix(16, 16), kipfix(17, 16)];
 const TUNNEL: [FieldSpecifier; 3] = [vmware(895, 1), vmware(896, 2), vmware(897, 2)];
 const NAT_V4: [FieldSpecifier; 4] = [iana(225, 4), iana(226, 4), iana(227, 2), iana(228, 2)];
 const NAT_V6: [FieldSpecifier; 4] = [iana(281, 16), iana(282, 16), iana(227, 2), iana(228, 2)];
@@ -92,7 +101,7 @@ impl Shape {
     const KEYED: u16 = 16;
     /// VXLAN: has 351 layer2SegmentId.
     const SEGMENT: u16 = 32;
-    /// The outer header is IPv4, whose addresses have elements.
+    /// The outer header is IPv4, otherwise IPv6.
     const OUTER_V4: u16 = 64;
     /// Has a reverse direction.
     pub(super) const BIFLOW: u16 = 128;
@@ -163,7 +172,7 @@ impl Shape {
         let tunnelled = self.has(Self::TUNNELLED);
         let biflow = self.has(Self::BIFLOW);
         let (health, round_trip) = (self.has(Self::HEALTH), self.has(Self::ROUND_TRIP));
-        let all: [(bool, &'static [FieldSpecifier]); 16] = [
+        let all: [(bool, &'static [FieldSpecifier]); 17] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
             (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
@@ -171,6 +180,7 @@ impl Shape {
             (tunnelled && self.has(Self::SEGMENT), &SEGMENT),
             (tunnelled && self.has(Self::KEYED), &TUNNEL_TYPE),
             (tunnelled && self.has(Self::OUTER_V4), &TUNNEL_V4),
+            (tunnelled && !self.has(Self::OUTER_V4), &TUNNEL_V6),
             (tunnelled, &TUNNEL),
             (
                 self.has(Self::TRANSLATED),
@@ -324,12 +334,16 @@ fn write_tunnel(out: &mut Vec<u8>, shape: Shape, tunnel: &Tunnel) {
         put(out, [tunnel.tunnel_type.octet()]);
         put(out, tunnel.tunnel_key.to_be_bytes());
     }
+    let (source, destination) = (
+        tunnel.tunnel_source_address,
+        tunnel.tunnel_destination_address,
+    );
     if shape.has(Shape::OUTER_V4) {
-        put(out, tunnel.tunnel_source_address.v4_bits().to_be_bytes());
-        put(
-            out,
-            tunnel.tunnel_destination_address.v4_bits().to_be_bytes(),
-        );
+        put(out, source.v4_bits().to_be_bytes());
+        put(out, destination.v4_bits().to_be_bytes());
+    } else {
+        put(out, source.bits().to_be_bytes());
+        put(out, destination.bits().to_be_bytes());
     }
     put(out, [tunnel.tunnel_protocol_identifier]);
     put(out, tunnel.tunnel_source_port.to_be_bytes());

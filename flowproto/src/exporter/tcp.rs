@@ -1,14 +1,13 @@
 //! The groups of fields about the TCP connection of a record. ntop's elements where there are any, else
 //! kipfix's own.
 
-use super::options::ElementType;
 use super::put;
-use crate::element::{self, KIPFIX_ENTERPRISE};
+use crate::element::KIPFIX_ENTERPRISE;
 use crate::field::FieldSpecifier;
 use crate::record::FlowRecord;
 use crate::tcp::{Handshake, RoundTripTime, TcpHealth};
 
-const NTOP: u32 = 35632;
+pub(super) const NTOP: u32 = 35632;
 
 const fn ntop(id: u16) -> FieldSpecifier {
     field(NTOP, id, 4)
@@ -35,8 +34,8 @@ pub(super) const HEALTH: [FieldSpecifier; 8] = [
     ntop(109),
     ntop(127),
     ntop(111),
-    own(16, 4),
-    own(17, 4),
+    own(27, 4),
+    own(28, 4),
     own(26, 4),
     own(18, 4),
     own(19, 4),
@@ -45,64 +44,14 @@ pub(super) const REVERSE_HEALTH: [FieldSpecifier; 8] = [
     ntop(110),
     ntop(128),
     ntop(112),
-    own(32, 4),
-    own(33, 4),
+    own(43, 4),
+    own(44, 4),
     own(42, 4),
     own(34, 4),
     own(35, 4),
 ];
 pub(super) const ROUND_TRIP: [FieldSpecifier; 3] = [own(20, 4), own(21, 8), own(22, 4)];
 pub(super) const REVERSE_ROUND_TRIP: [FieldSpecifier; 3] = [own(36, 4), own(37, 8), own(38, 4)];
-
-/// The enterprise elements of all groups.
-pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
-    let groups: [&'static [FieldSpecifier]; 6] = [
-        &CONNECTION,
-        &HANDSHAKE,
-        &HEALTH,
-        &REVERSE_HEALTH,
-        &ROUND_TRIP,
-        &REVERSE_ROUND_TRIP,
-    ];
-    groups.into_iter().flatten().map(element_type)
-}
-
-/// The type of an element (RFC 5610), from its row in the registry.
-fn element_type(field: &FieldSpecifier) -> ElementType<'static> {
-    const QUANTITY: u8 = 1;
-    const DELTA_COUNTER: u8 = 3;
-    const IDENTIFIER: u8 = 4;
-    let element = element::find(field.enterprise, field.id);
-    let name = element.map_or("", |element| element.name);
-    let is_quantity = name.contains("LATENCY") || name.contains("Minimum");
-    ElementType {
-        enterprise: field.enterprise,
-        id: field.id,
-        data_type: match field.length {
-            1 => 1,
-            4 => 3,
-            _ => 4,
-        },
-        semantics: match name {
-            "tcpConnectionState" => IDENTIFIER,
-            _ if is_quantity || name.starts_with("tcpHandshake") => QUANTITY,
-            _ => DELTA_COUNTER,
-        },
-        units: match (
-            element.map_or("", |element| element.units),
-            field.enterprise,
-        ) {
-            ("packets", _) => 3,
-            ("milliseconds", _) => 6,
-            ("microseconds", _) => 7,
-            (_, NTOP) if name.ends_with("_BYTES") => 2,
-            (_, NTOP) if name.ends_with("_PKTS") => 3,
-            (_, NTOP) if name.ends_with("_MS") => 6,
-            _ => 0,
-        },
-        name,
-    }
-}
 
 /// Writes [`CONNECTION`].
 pub(super) fn write_connection(out: &mut Vec<u8>, record: &FlowRecord) {

@@ -4,6 +4,8 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
+mod tcp;
+
 use super::sampling::{SamplingFields, Selection};
 use super::slot::Slot;
 use super::time::up_time_to_epoch;
@@ -13,7 +15,6 @@ use crate::field::FieldSpan;
 use crate::record::{
     BiflowDirection, FlowKey, FlowRecord, Interfaces, Translation, Tunnel, TunnelType,
 };
-use crate::tcp::{Handshake, RoundTripTime, TcpHealth};
 use crate::value::{float, ntp_to_unix, unsigned};
 
 /// Octets loaded for a number of any length.
@@ -150,42 +151,14 @@ const TRANSLATION: u128 = bits([
 const TUNNEL: u128 = bits([
     Slot::TunnelType,
     Slot::TunnelKey,
-    Slot::TunnelSource,
-    Slot::TunnelDestination,
+    Slot::TunnelSourceV4,
+    Slot::TunnelDestinationV4,
+    Slot::TunnelSourceV6,
+    Slot::TunnelDestinationV6,
     Slot::TunnelProtocol,
     Slot::TunnelSourcePort,
     Slot::TunnelDestinationPort,
 ]);
-const TCP: u128 = bits([
-    Slot::ConnectionState,
-    Slot::ClientLatencyMilliseconds,
-    Slot::ServerLatencyMilliseconds,
-    Slot::ClientLatency,
-    Slot::ServerLatency,
-    Slot::RetransmittedPackets,
-    Slot::RetransmittedOctets,
-    Slot::OutOfOrder,
-    Slot::TimeoutRetransmitted,
-    Slot::SpuriousRetransmitted,
-    Slot::SynRetransmitted,
-    Slot::DuplicateAcknowledgments,
-    Slot::ZeroWindows,
-    Slot::ReverseRetransmittedPackets,
-    Slot::ReverseRetransmittedOctets,
-    Slot::ReverseOutOfOrder,
-    Slot::ReverseTimeoutRetransmitted,
-    Slot::ReverseSpuriousRetransmitted,
-    Slot::ReverseSynRetransmitted,
-    Slot::ReverseDuplicateAcknowledgments,
-    Slot::ReverseZeroWindows,
-    Slot::RoundTripMinimum,
-    Slot::RoundTripSum,
-    Slot::RoundTripSamples,
-    Slot::ReverseRoundTripMinimum,
-    Slot::ReverseRoundTripSum,
-    Slot::ReverseRoundTripSamples,
-]);
-
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
@@ -304,14 +277,6 @@ impl Values {
         }
     }
 
-    /// An address for which only an IPv4 element exists.
-    fn v4(&self, slot: Slot) -> Address {
-        match self.low_u32_if(slot) {
-            Some(bits) => Address::from_v4_bits(bits),
-            None => Address::UNSPECIFIED,
-        }
-    }
-
     #[inline]
     fn fill(&self, context: &MessageContext, record: &mut FlowRecord) {
         record.key = FlowKey {
@@ -368,55 +333,9 @@ impl Values {
         if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL) {
             self.fill_rest(record);
         }
-        if self.any(TCP) {
+        if self.any(tcp::SLOTS) {
             self.fill_tcp(record);
         }
-    }
-
-    /// What the record reports about its TCP connection.
-    fn fill_tcp(&self, record: &mut FlowRecord) {
-        record.tcp_connection_state = self.low_u8(Slot::ConnectionState).into();
-        let latency = |microseconds: Slot, milliseconds: Slot| {
-            if self.any(microseconds.bit()) {
-                self.low_u32(microseconds)
-            } else {
-                self.low_u32(milliseconds).saturating_mul(1000)
-            }
-        };
-        record.tcp_handshake = Handshake {
-            client_microseconds: latency(Slot::ClientLatency, Slot::ClientLatencyMilliseconds),
-            server_microseconds: latency(Slot::ServerLatency, Slot::ServerLatencyMilliseconds),
-        };
-        record.tcp_health = TcpHealth {
-            retransmitted_packets: self.low_u32(Slot::RetransmittedPackets),
-            retransmitted_octets: self.number(Slot::RetransmittedOctets),
-            out_of_order_packets: self.low_u32(Slot::OutOfOrder),
-            timeout_retransmitted_packets: self.low_u32(Slot::TimeoutRetransmitted),
-            spurious_retransmitted_packets: self.low_u32(Slot::SpuriousRetransmitted),
-            syn_retransmitted_packets: self.low_u32(Slot::SynRetransmitted),
-            duplicate_acknowledgments: self.low_u32(Slot::DuplicateAcknowledgments),
-            zero_window_packets: self.low_u32(Slot::ZeroWindows),
-        };
-        record.reverse_tcp_health = TcpHealth {
-            retransmitted_packets: self.low_u32(Slot::ReverseRetransmittedPackets),
-            retransmitted_octets: self.number(Slot::ReverseRetransmittedOctets),
-            out_of_order_packets: self.low_u32(Slot::ReverseOutOfOrder),
-            timeout_retransmitted_packets: self.low_u32(Slot::ReverseTimeoutRetransmitted),
-            spurious_retransmitted_packets: self.low_u32(Slot::ReverseSpuriousRetransmitted),
-            syn_retransmitted_packets: self.low_u32(Slot::ReverseSynRetransmitted),
-            duplicate_acknowledgments: self.low_u32(Slot::ReverseDuplicateAcknowledgments),
-            zero_window_packets: self.low_u32(Slot::ReverseZeroWindows),
-        };
-        record.tcp_round_trip_time = RoundTripTime {
-            minimum_microseconds: self.low_u32(Slot::RoundTripMinimum),
-            sum_microseconds: self.number(Slot::RoundTripSum),
-            samples: self.low_u32(Slot::RoundTripSamples),
-        };
-        record.reverse_tcp_round_trip_time = RoundTripTime {
-            minimum_microseconds: self.low_u32(Slot::ReverseRoundTripMinimum),
-            sum_microseconds: self.number(Slot::ReverseRoundTripSum),
-            samples: self.low_u32(Slot::ReverseRoundTripSamples),
-        };
     }
 
     /// The plan kept only the finest start and the finest end of a template.
@@ -540,8 +459,9 @@ impl Values {
                     _ => TunnelType::IpInIp,
                 },
                 tunnel_key: self.low_u32(Slot::TunnelKey),
-                tunnel_source_address: self.v4(Slot::TunnelSource),
-                tunnel_destination_address: self.v4(Slot::TunnelDestination),
+                tunnel_source_address: self.address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
+                tunnel_destination_address: self
+                    .address(Slot::TunnelDestinationV4, Slot::TunnelDestinationV6),
                 tunnel_protocol_identifier: self.low_u8(Slot::TunnelProtocol),
                 tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
                 tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),

@@ -17,6 +17,8 @@ pub(super) enum Slot {
     ExporterV6,
     PostNatSourceV6,
     PostNatDestinationV6,
+    TunnelSourceV6,
+    TunnelDestinationV6,
     Octets,
     Packets,
     ReverseOctets,
@@ -73,8 +75,8 @@ pub(super) enum Slot {
     ConnectionMilliseconds,
     TunnelType,
     TunnelKey,
-    TunnelSource,
-    TunnelDestination,
+    TunnelSourceV4,
+    TunnelDestinationV4,
     TunnelProtocol,
     TunnelSourcePort,
     TunnelDestinationPort,
@@ -137,7 +139,7 @@ impl Slot {
     /// Number of slots.
     pub(super) const COUNT: usize = Self::ReverseRoundTripSamples.index() + 1;
     /// Number of slots for addresses of 16 octets.
-    pub(super) const WIDE: usize = Self::PostNatDestinationV6.index() + 1;
+    pub(super) const WIDE: usize = Self::TunnelDestinationV6.index() + 1;
 
     /// Index into the values.
     #[expect(clippy::as_conversions, reason = "the discriminants are the places")]
@@ -268,8 +270,8 @@ impl Slot {
             (NTOP, 128) => (Self::ReverseRetransmittedOctets, 0),
             (VMWARE, 891) => (Self::TunnelType, 0),
             (VMWARE, 892) => (Self::TunnelKey, 0),
-            (VMWARE, 893) => (Self::TunnelSource, 0),
-            (VMWARE, 894) => (Self::TunnelDestination, 0),
+            (VMWARE, 893) => (Self::TunnelSourceV4, 0),
+            (VMWARE, 894) => (Self::TunnelDestinationV4, 0),
             (VMWARE, 895) => (Self::TunnelProtocol, 0),
             (VMWARE, 896) => (Self::TunnelSourcePort, 0),
             (VMWARE, 897) => (Self::TunnelDestinationPort, 0),
@@ -281,8 +283,8 @@ impl Slot {
     const fn of_own(id: u16) -> Option<(Self, u8)> {
         let slot = match id {
             15 => Self::ConnectionMilliseconds,
-            16 => Self::TimeoutRetransmitted,
-            17 => Self::SpuriousRetransmitted,
+            16 => Self::TunnelSourceV6,
+            17 => Self::TunnelDestinationV6,
             18 => Self::DuplicateAcknowledgments,
             19 => Self::ZeroWindows,
             20 => Self::RoundTripMinimum,
@@ -292,14 +294,16 @@ impl Slot {
             24 => Self::ClientLatency,
             25 => Self::ServerLatency,
             26 => Self::SynRetransmitted,
-            32 => Self::ReverseTimeoutRetransmitted,
-            33 => Self::ReverseSpuriousRetransmitted,
+            27 => Self::TimeoutRetransmitted,
+            28 => Self::SpuriousRetransmitted,
             34 => Self::ReverseDuplicateAcknowledgments,
             35 => Self::ReverseZeroWindows,
             36 => Self::ReverseRoundTripMinimum,
             37 => Self::ReverseRoundTripSum,
             38 => Self::ReverseRoundTripSamples,
             42 => Self::ReverseSynRetransmitted,
+            43 => Self::ReverseTimeoutRetransmitted,
+            44 => Self::ReverseSpuriousRetransmitted,
             _ => return None,
         };
         Some((slot, 0))
@@ -321,14 +325,16 @@ impl Slot {
             | Self::ExporterV4
             | Self::PostNatSourceV4
             | Self::PostNatDestinationV4
-            | Self::TunnelSource
-            | Self::TunnelDestination => length == 4,
+            | Self::TunnelSourceV4
+            | Self::TunnelDestinationV4 => length == 4,
             Self::SourceV6
             | Self::DestinationV6
             | Self::NextHopV6
             | Self::ExporterV6
             | Self::PostNatSourceV6
-            | Self::PostNatDestinationV6 => length == 16,
+            | Self::PostNatDestinationV6
+            | Self::TunnelSourceV6
+            | Self::TunnelDestinationV6 => length == 16,
             Self::StartNtp | Self::EndNtp => length == 8,
             Self::SamplingProbability => length == 4 || length == 8,
             Self::TunnelKey => length > 0,

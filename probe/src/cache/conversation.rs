@@ -7,9 +7,9 @@ use flowproto::tcp::{ConnectionState, Handshake};
 use super::clock::PacketClock;
 use super::key::ConversationKey;
 use super::links::Links;
-use super::table::Health;
 use crate::connection::{Connection, Pair, Side};
 use crate::decode::NetworkId;
+use crate::tcp::Health;
 
 const MILLISECOND_NS: u64 = 1_000_000;
 
@@ -57,6 +57,8 @@ pub(super) struct Conversation {
     pub(super) reported_milliseconds: u64,
     /// The state of the connection that the latest record reports.
     pub(super) reported_state: ConnectionState,
+    /// Its packets are copies: those of another side of its address translation are metered.
+    pub(super) is_copy: bool,
 }
 
 /// What all records of one report have in common.

@@ -1,6 +1,6 @@
 //! The latest gaps in a stream: ranges of sequence numbers that were skipped.
 
-use super::stream::precedes;
+use super::segment::precedes;
 
 /// Gaps that are kept. Reordering fills a gap soon, so that older ones are of losses only, and a segment
 /// outside all of them is a retransmission anyway.

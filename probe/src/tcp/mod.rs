@@ -41,6 +41,15 @@ pub struct TcpState {
     losses: u32,
 }
 
+/// The health of one connection, and where its losses are.
+#[derive(Debug)]
+pub struct Health<'a> {
+    /// The state of the connection.
+    pub state: &'a mut TcpState,
+    /// The losses of all connections.
+    pub losses: &'a mut LossStore,
+}
+
 impl TcpState {
     /// Observes a segment that `source` sent.
     #[inline]

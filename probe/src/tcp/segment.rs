@@ -7,6 +7,11 @@ const SYN: u16 = 0x02;
 const RST: u16 = 0x04;
 const ACK: u16 = 0x10;
 
+/// `a` is before `b` in the stream, modulo 2³² (RFC 9293 §3.4).
+pub(super) const fn precedes(a: u32, b: u32) -> bool {
+    a.wrapping_sub(b).cast_signed() < 0
+}
+
 /// A TCP segment, or several that an offload has merged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Segment {

@@ -3,7 +3,7 @@
 use flowproto::tcp::RoundTripTime;
 
 use super::losses::Losses;
-use super::segment::Segment;
+use super::segment::{Segment, precedes};
 use crate::connection::Side;
 
 const MICROSECOND_NS: u64 = 1000;
@@ -27,11 +27,6 @@ const SACK_PERMITTED: u8 = 64;
 const MAX_WINDOW: u32 = 1 << 30;
 /// Duplicate acknowledgments that trigger a fast retransmission (RFC 5681 §3.2).
 const DUPLICATES: u8 = 3;
-
-/// `a` is before `b` in the stream, modulo 2³² (RFC 9293 §3.4).
-pub(super) const fn precedes(a: u32, b: u32) -> bool {
-    a.wrapping_sub(b).cast_signed() < 0
-}
 
 /// The state of one direction.
 #[derive(Clone, Copy, Debug, Default)]

@@ -16,7 +16,8 @@ const PROBE: Order<'_> = &[
     &["sampling"],
     &["capture"],
     &["decode"],
-    &["connection", "duplicates"],
+    &["connection", "duplicates", "translation"],
+    &["tcp"],
     &["cache"],
     &["pipeline", "export"],
     &["metrics", "settings"],
@@ -25,15 +26,16 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "lock"],
+    &["clock", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],
     &["pipeline"],
     &["aggregate", "emit"],
-    &["outputs"],
+    &["history", "outputs"],
     &["metrics", "settings", "explain"],
     &["serve"],
+    &["api"],
     &["wiring"],
 ];
 
