@@ -6,7 +6,8 @@ use flowproto::tcp::{ConnectionState, Handshake};
 
 use super::clock::PacketClock;
 use super::key::ConversationKey;
-use super::links::Links;
+use super::links::{Links, NONE};
+use super::lookup::Lookup;
 use crate::connection::{Connection, Pair, Side};
 use crate::decode::NetworkId;
 use crate::tcp::Health;
@@ -36,9 +37,9 @@ pub(super) struct Direction {
 }
 
 /// A conversation: both directions between two ends. Fields that nearly every packet needs come
-/// first.
+/// first. It takes four cache lines.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Conversation {
     pub(super) key: ConversationKey,
     /// Clock time of the latest packet of either direction.
@@ -48,6 +49,8 @@ pub(super) struct Conversation {
     /// Clock time of the first packet since the last record.
     pub(super) record_start_ns: u64,
     pub(super) links: Links,
+    /// Slot of the outer headers of its directions; [`NONE`] if it has none.
+    pub(super) tunnels: u32,
     pub(super) directions: Pair<Direction>,
     pub(super) connection: Connection,
     /// Time of the earliest packet, as far as records were made; before, the clock time of the
@@ -74,6 +77,19 @@ pub(super) enum Choice {
     Copied,
 }
 
+/// How likely a packet belongs to a conversation with its key, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Its direction has the virtual network of the packet.
+    Same,
+    /// Only the other direction had packets, with the virtual network of the packet.
+    SameInReverse,
+    /// Only the other direction had packets, with another virtual network.
+    OtherInReverse,
+    /// Its direction has another virtual network, which another interface showed.
+    OtherInterface,
+}
+
 /// What all records of one report have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportContext<'a> {
@@ -83,7 +99,62 @@ pub(super) struct ReportContext<'a> {
     pub(super) has_interfaces: bool,
 }
 
+const _: () = assert!(size_of::<Conversation>() == 256, "four cache lines");
+
 impl Conversation {
+    /// Creates the state of a conversation that begins at `now_ns` of the clock.
+    pub(super) fn new(key: ConversationKey, connection: Connection, now_ns: u64) -> Self {
+        Self {
+            key,
+            seen_ns: now_ns,
+            moved_ns: now_ns,
+            record_start_ns: now_ns,
+            links: Links::default(),
+            tunnels: NONE,
+            directions: Pair::default(),
+            connection,
+            start_ns: now_ns,
+            reported_milliseconds: 0,
+            reported_state: ConnectionState::Unknown,
+            choices: Pair::default(),
+        }
+    }
+
+    /// How likely a packet belongs to this conversation; `None` if it does not.
+    ///
+    /// The directions of a conversation may have different networks: Cilium's is the identity of
+    /// the sender, and that of a distributed router is the network of the receiver. On another
+    /// interface, the network may be visible or hidden.
+    #[inline]
+    pub(super) fn rank(&self, lookup: &Lookup, interface: u32) -> Option<Rank> {
+        if self.key != lookup.key {
+            return None;
+        }
+        let direction = self.directions.of(lookup.source);
+        match direction.network {
+            Some(own) if own == lookup.network => Some(Rank::Same),
+            Some(own) if direction.interface != interface && own.is_compatible(lookup.network) => {
+                Some(Rank::OtherInterface)
+            }
+            Some(_) => None,
+            None => {
+                let reverse = self.directions.of(lookup.source.opposite()).network;
+                let is_same = reverse == Some(lookup.network);
+                Some(if is_same {
+                    Rank::SameInReverse
+                } else {
+                    Rank::OtherInReverse
+                })
+            }
+        }
+    }
+
+    /// Reads one field of each cache line.
+    #[inline]
+    pub(super) const fn touch(&self) -> u64 {
+        self.seen_ns ^ self.directions.low.octets ^ self.directions.high.packets ^ self.start_ns
+    }
+
     /// Makes the records of the directions that have packets, that of the initiator first, and
     /// resets the directions.
     pub(super) fn report(
@@ -108,22 +179,22 @@ impl Conversation {
             Some(health) => self.take_state(context.reason, health),
             None => Default::default(),
         };
-        let records = [first, first.opposite()]
-            .map(|source| self.record(source, context, *tunnels.of(source)));
-        let mut source = first;
-        records.map(|record| {
-            let side = std::mem::replace(&mut source, first.opposite());
-            let record = record?;
+        let mut records = [const { None }; 2];
+        for (place, source) in records.iter_mut().zip([first, first.opposite()]) {
+            *place = self.record(source, context, *tunnels.of(source));
+            let Some(record) = place else {
+                continue;
+            };
             // In the record of the initiator, or in the other one if that has none.
-            let mut record = std::mem::take(&mut duration).added_to(record);
+            std::mem::take(&mut duration).add_to(record);
             record.tcp_connection_state = std::mem::take(&mut state);
             record.tcp_handshake = std::mem::take(&mut handshake);
             if let Some(health) = &mut health {
-                record.tcp_round_trip_time = health.state.take_round_trip(side);
-                record.tcp_health = health.state.losses_mut(health.losses).take(side);
+                record.tcp_round_trip_time = health.state.take_round_trip(source);
+                record.tcp_health = health.state.losses_mut(health.losses).take(source);
             }
-            Some(record)
-        })
+        }
+        records
     }
 
     /// What no record has reported of the start and the end of a TCP connection. The state is reported
@@ -220,12 +291,9 @@ struct ConnectionDuration {
 }
 
 impl ConnectionDuration {
-    fn added_to(self, record: FlowRecord) -> FlowRecord {
-        FlowRecord {
-            connection_sum_duration_milliseconds: self.milliseconds,
-            connection_sum_duration_seconds: Some(self.seconds),
-            ..record
-        }
+    const fn add_to(self, record: &mut FlowRecord) {
+        record.connection_sum_duration_milliseconds = self.milliseconds;
+        record.connection_sum_duration_seconds = Some(self.seconds);
     }
 }
 
