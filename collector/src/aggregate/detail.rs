@@ -24,7 +24,7 @@ enum Part {
     Services,
 }
 
-/// The parts of a [`Detail`] that families need.
+/// The details of records that families need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DetailParts(u32);
 

@@ -6,6 +6,9 @@
 //!
 //! Frames are handed over without delay, and read before those of the captured interfaces, so that
 //! a translation is known when the conversation begins. They do not wake up the reader.
+//!
+//! The kernel cannot recognize the first datagram of a conversation, so datagrams have a socket of
+//! their own, and only a number of them per second is read. The others are dropped in the kernel.
 
 use std::fmt::Write as _;
 
@@ -13,6 +16,7 @@ use anyhow::anyhow;
 use kipfix_export::own_endpoints::OwnEndpoint;
 use pcap::{Active, Capture, Linktype, Precision};
 
+use super::clock::wall_clock_ns;
 use super::counters::FirstPacketCounters;
 use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use super::libpcap::{error_message, frame};
@@ -23,8 +27,11 @@ const ENCRYPTED_PORTS: [u16; 3] = [4500, 51_820, 51_871];
 const ANY: &str = "any";
 /// Octets captured of each packet: the cooked header, an IPv6 header with options, a TCP header.
 const SNAPLEN: i32 = 160;
-/// Kernel buffer. A full buffer limits the work that a flood of first packets causes.
-const BUFFER_OCTETS: i32 = 4 << 20;
+/// Kernel buffer of SYNs, and of datagrams. It holds some 10,000 frames, and 2500.
+const BUFFER_OCTETS: [i32; 2] = [4 << 20, 1 << 20];
+/// Maximum number of datagrams read per second, and at once after a pause.
+const MAX_DATAGRAMS_PER_SECOND: u32 = 20_000;
+const MAX_DATAGRAM_BURST: u32 = 4096;
 /// Frames read at once.
 const MAX_ROUND_FRAMES: usize = 16_384;
 /// `DLT_LINUX_SLL2`.
@@ -33,12 +40,45 @@ const TCP: u8 = 6;
 
 /// The capture of first packets.
 pub(super) struct FirstPacketCapture {
-    capture: Capture<Active>,
+    syns: CookedCapture,
+    datagrams: CookedCapture,
+    budget: Budget,
     /// Ports of tunnels, whose packets are not compared.
     excluded_ports: Vec<u16>,
+}
+
+/// One socket on all interfaces.
+struct CookedCapture {
+    capture: Capture<Active>,
     counters: FirstPacketCounters,
     /// Kernel drops at the last query. libpcap's counter wraps at 32 bits.
     last_dropped: u32,
+}
+
+/// How many datagrams may be read.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    available: u32,
+    renewed_ns: u64,
+}
+
+impl Budget {
+    /// Returns the number that may be read at this time, nanoseconds.
+    fn renew(&mut self, now_ns: u64) -> u32 {
+        let elapsed_ns = now_ns.saturating_sub(self.renewed_ns);
+        let new = elapsed_ns.saturating_mul(MAX_DATAGRAMS_PER_SECOND.into()) / 1_000_000_000;
+        if new > 0 || now_ns < self.renewed_ns {
+            self.renewed_ns = now_ns;
+            let new = u32::try_from(new).unwrap_or(u32::MAX);
+            self.available = self.available.saturating_add(new).min(MAX_DATAGRAM_BURST);
+        }
+        self.available
+    }
+
+    fn spend(&mut self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.available = self.available.saturating_sub(count);
+    }
 }
 
 impl FirstPacketCapture {
@@ -50,26 +90,16 @@ impl FirstPacketCapture {
         excluded_ports: Vec<u16>,
         own_endpoints: &[OwnEndpoint],
     ) -> anyhow::Result<Self> {
-        let failure = |error: pcap::Error| anyhow!("interface {ANY}: {}", error_message(&error));
-        let mut capture = Capture::from_device(ANY)
-            .map(|capture| {
-                capture
-                    .snaplen(SNAPLEN)
-                    .buffer_size(BUFFER_OCTETS)
-                    .immediate_mode(true)
-                    .precision(Precision::Nano)
-            })
-            .and_then(Capture::open)
-            .and_then(Capture::setnonblock)
-            .map_err(failure)?;
-        capture.set_datalink(COOKED).map_err(failure)?;
-        let filter = expression(&excluded_ports, own_endpoints);
-        capture.filter(&filter, true).map_err(failure)?;
+        let [syns, datagrams] = BUFFER_OCTETS;
+        let filter = datagram_expression(&excluded_ports, own_endpoints);
         Ok(Self {
-            capture,
+            syns: CookedCapture::open(syns, SYN_EXPRESSION)?,
+            datagrams: CookedCapture::open(datagrams, &filter)?,
+            budget: Budget {
+                available: MAX_DATAGRAM_BURST,
+                renewed_ns: wall_clock_ns(),
+            },
             excluded_ports,
-            counters: FirstPacketCounters::default(),
-            last_dropped: 0,
         })
     }
 
@@ -81,16 +111,15 @@ impl FirstPacketCapture {
         &mut self,
         mut each: impl FnMut(&Frame<'_>, ObservationPoint),
     ) -> Result<(), pcap::Error> {
-        let frames = &mut self.counters.frames;
-        self.capture
-            .dispatch(Some(MAX_ROUND_FRAMES), |packet| {
-                *frames += 1;
-                let frame = frame(&packet, LinkType::LinuxSll2);
-                if let Some(point) = point(frame.captured) {
-                    each(&frame, point);
-                }
-            })
-            .map(drop)
+        self.syns.dispatch(MAX_ROUND_FRAMES, &mut each)?;
+        let available = self.budget.renew(wall_clock_ns());
+        if let Ok(available) = usize::try_from(available)
+            && available > 0
+        {
+            let count = self.datagrams.dispatch(available, &mut each)?;
+            self.budget.spend(count);
+        }
+        Ok(())
     }
 
     /// Excludes the probe's own export.
@@ -98,12 +127,62 @@ impl FirstPacketCapture {
     /// # Errors
     /// The kernel refuses the filter.
     pub(super) fn exclude(&mut self, own_endpoints: &[OwnEndpoint]) -> Result<(), pcap::Error> {
-        let filter = expression(&self.excluded_ports, own_endpoints);
-        self.capture.filter(&filter, true)
+        let filter = datagram_expression(&self.excluded_ports, own_endpoints);
+        self.datagrams.capture.filter(&filter, true)
     }
 
     /// Counts so far.
     pub(super) fn counters(&mut self) -> FirstPacketCounters {
+        let (syns, datagrams) = (self.syns.counters(), self.datagrams.counters());
+        FirstPacketCounters {
+            frames: syns.frames + datagrams.frames,
+            dropped: syns.dropped + datagrams.dropped,
+        }
+    }
+}
+
+impl CookedCapture {
+    fn open(buffer_octets: i32, filter: &str) -> anyhow::Result<Self> {
+        let failure = |error: pcap::Error| anyhow!("interface {ANY}: {}", error_message(&error));
+        let mut capture = Capture::from_device(ANY)
+            .map(|capture| {
+                capture
+                    .snaplen(SNAPLEN)
+                    .buffer_size(buffer_octets)
+                    .immediate_mode(true)
+                    .precision(Precision::Nano)
+            })
+            .and_then(Capture::open)
+            .and_then(Capture::setnonblock)
+            .map_err(failure)?;
+        capture.set_datalink(COOKED).map_err(failure)?;
+        capture.filter(filter, true).map_err(failure)?;
+        Ok(Self {
+            capture,
+            counters: FirstPacketCounters::default(),
+            last_dropped: 0,
+        })
+    }
+
+    /// Hands out frames. Returns how many.
+    fn dispatch(
+        &mut self,
+        max_frames: usize,
+        each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
+    ) -> Result<usize, pcap::Error> {
+        let mut count = 0;
+        let outcome = self.capture.dispatch(Some(max_frames), |packet| {
+            count += 1;
+            let frame = frame(&packet, LinkType::LinuxSll2);
+            if let Some(point) = point(frame.captured) {
+                each(&frame, point);
+            }
+        });
+        self.counters.frames += u64::try_from(count).unwrap_or_default();
+        outcome.map(|_| count)
+    }
+
+    fn counters(&mut self) -> FirstPacketCounters {
         if let Ok(stats) = self.capture.stats() {
             let new = stats.dropped.wrapping_sub(self.last_dropped);
             self.counters.dropped += u64::from(new);
@@ -125,13 +204,15 @@ fn point(captured: &[u8]) -> Option<ObservationPoint> {
     })
 }
 
-/// The kernel filter. Loopback has index 1 in every network namespace.
-fn expression(excluded_ports: &[u16], own_endpoints: &[OwnEndpoint]) -> String {
-    // SYN without ACK. libpcap reads TCP flags of IPv4 only, and of IPv6 without extension headers.
-    let mut expression = "not ifindex 1 and (tcp[13] & 0x12 = 0x02 \
-                          or (ip6[6] = 6 and ip6[53] & 0x12 = 0x02) \
-                          or ((udp[4:2] > 8 or (ip6[6] = 17 and ip6[44:2] > 8))"
-        .to_owned();
+/// The kernel filter for SYNs without ACK. Loopback has index 1 in every network namespace. libpcap
+/// reads TCP flags of IPv4 only, and of IPv6 without extension headers.
+const SYN_EXPRESSION: &str = "not ifindex 1 and (tcp[13] & 0x12 = 0x02 \
+                              or (ip6[6] = 6 and ip6[53] & 0x12 = 0x02))";
+
+/// The kernel filter for datagrams with a payload.
+fn datagram_expression(excluded_ports: &[u16], own_endpoints: &[OwnEndpoint]) -> String {
+    let mut expression =
+        "not ifindex 1 and (udp[4:2] > 8 or (ip6[6] = 17 and ip6[44:2] > 8))".to_owned();
     // Writing to a String cannot fail.
     for port in excluded_ports.iter().chain(&ENCRYPTED_PORTS) {
         write!(expression, " and not udp dst port {port}").ok();
@@ -146,7 +227,7 @@ fn expression(excluded_ports: &[u16], own_endpoints: &[OwnEndpoint]) -> String {
             .ok();
         }
     }
-    expression + "))"
+    expression
 }
 
 #[cfg(test)]
@@ -157,9 +238,10 @@ mod tests {
     fn the_filter_passes_first_packets_and_nothing_else() {
         let own = OwnEndpoint::udp("10.0.0.9:4000".parse().unwrap());
         let own_v6 = OwnEndpoint::udp("[2001:db8::1]:4000".parse().unwrap());
-        let filter = expression(&[4789, 8472], &[own, own_v6]);
+        let datagrams = datagram_expression(&[4789, 8472], &[own, own_v6]);
         let capture = Capture::dead(COOKED).unwrap();
-        let program = capture.compile(&filter, true).unwrap();
+        let programs =
+            [SYN_EXPRESSION, &datagrams].map(|filter| capture.compile(filter, true).unwrap());
         let frame = |ifindex: u8, protocol: u8, transport: &[u8]| {
             let mut frame = vec![8, 0, 0, 0, 0, 0, 0, ifindex, 0, 1, 0, 6];
             frame.extend([0; 8]);
@@ -200,8 +282,31 @@ mod tests {
             (frame_v6(17, &udp(5000, 8472, 20)), false),
             (frame_v6(17, &udp(5000, 53, 8)), false),
         ] {
-            assert_eq!(program.filter(&frame), passes, "{frame:02x?}");
+            let any = programs.iter().any(|program| program.filter(&frame));
+            assert_eq!(any, passes, "{frame:02x?}");
         }
+    }
+
+    #[test]
+    fn a_number_of_datagrams_is_read_per_second() {
+        const SECOND: u64 = 1_000_000_000;
+        let mut budget = Budget {
+            available: 0,
+            renewed_ns: SECOND,
+        };
+        let mut read: u32 = 0;
+        // 100,000 looks per second.
+        for step in 0..200_000 {
+            let available = budget.renew(SECOND + step * SECOND / 100_000);
+            read += available;
+            budget.spend(usize::try_from(available).unwrap());
+        }
+        assert!((39_000..=40_000).contains(&read), "{read}");
+        assert_eq!(budget.renew(100 * SECOND), MAX_DATAGRAM_BURST);
+        // The clock was set back.
+        budget.spend(4096);
+        assert_eq!(budget.renew(SECOND), 0);
+        assert_eq!(budget.renew(2 * SECOND), MAX_DATAGRAM_BURST);
     }
 
     #[test]
