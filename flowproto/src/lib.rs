@@ -35,6 +35,7 @@ mod plan;
 pub mod record;
 pub mod rule;
 mod sessions;
+pub mod tcp;
 pub mod template;
 mod value;
 mod wire;

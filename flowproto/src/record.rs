@@ -3,6 +3,7 @@
 //! Information Elements of IANA, in snake case; the number in front of each name is its identifier.
 
 use crate::address::Address;
+use crate::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 
 /// The five properties that packets of one flow have in common (RFC 7011 §2, "Flow Key").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -361,6 +362,18 @@ pub struct FlowRecord {
     pub connection_sum_duration_seconds: Option<u64>,
     /// 32473:15 `connectionSumDurationMilliseconds`, the same in milliseconds; 0 if not carried.
     pub connection_sum_duration_milliseconds: u64,
+    /// 32473:23 `tcpConnectionState`.
+    pub tcp_connection_state: ConnectionState,
+    /// 32473:24, 25 or 35632:123, 124: round-trip times of the handshake.
+    pub tcp_handshake: Handshake,
+    /// Losses of a TCP flow in this direction.
+    pub tcp_health: TcpHealth,
+    /// Losses of the reverse direction of a biflow record.
+    pub reverse_tcp_health: TcpHealth,
+    /// Round-trip times between the Observation Point and the destination.
+    pub tcp_round_trip_time: RoundTripTime,
+    /// Round-trip times between the Observation Point and the source, in a biflow record.
+    pub reverse_tcp_round_trip_time: RoundTripTime,
     /// 32 `icmpTypeCodeIPv4` or 139 `icmpTypeCodeIPv6`: type × 256 + code.
     pub icmp_type_code: u16,
     /// 58 `vlanId`; 0 untagged.
@@ -411,6 +424,8 @@ impl FlowRecord {
             reverse_flow_start_milliseconds: 0,
             reverse_flow_end_milliseconds: 0,
             reverse_tcp_control_bits: 0,
+            reverse_tcp_health: TcpHealth::default(),
+            reverse_tcp_round_trip_time: RoundTripTime::default(),
             ..self.clone()
         };
         let reverse = Self {
@@ -428,7 +443,8 @@ impl FlowRecord {
             }),
             new_connection_delta_count: self.new_connection_delta_count.map(|_| 0),
             connection_sum_duration_seconds: self.connection_sum_duration_seconds.map(|_| 0),
-            connection_sum_duration_milliseconds: 0,
+            tcp_health: self.reverse_tcp_health,
+            tcp_round_trip_time: self.reverse_tcp_round_trip_time,
             vlan_id: self.vlan_id,
             sampling: self.sampling,
             flow_sampling: self.flow_sampling,

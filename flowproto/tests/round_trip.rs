@@ -18,6 +18,7 @@ use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
 use flowproto::record::{
     BiflowDirection, FlowEndReason, FlowKey, Interfaces, Translation, Tunnel, TunnelType,
 };
+use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 use flowproto::{Address, FlowRecord};
 use proptest::prelude::*;
 
@@ -94,6 +95,18 @@ fn address(ipv6: bool, bits: u128) -> Address {
     }
 }
 
+/// The record without what only enterprise elements carry about its connection.
+fn without_tcp(record: &FlowRecord) -> FlowRecord {
+    FlowRecord {
+        connection_sum_duration_milliseconds: 0,
+        tcp_connection_state: ConnectionState::Unknown,
+        tcp_handshake: Handshake::default(),
+        tcp_health: TcpHealth::default(),
+        tcp_round_trip_time: RoundTripTime::default(),
+        ..record.clone()
+    }
+}
+
 prop_compose! {
     fn a_record()(
         ipv6: bool, bits: [u128; 4], ports: [u16; 4], protocol: u8, octets: u64, packets: u64,
@@ -102,6 +115,8 @@ prop_compose! {
         connections in 0_u32..2, seconds: u32, lasted: Option<u32>,
         interfaces: Option<(u32, u32, bool)>,
         tunnel: Option<(u8, u32, bool)>, translated: bool,
+        state in 0_u8..7, handshake in (any::<bool>(), 0_u32..5_000_000, any::<u32>()),
+        health: Option<[u32; 8]>, times: Option<(u32, u64, u32)>,
     ) -> FlowRecord {
         let tunnel = tunnel.map(|(kind, key, outer_v6)| {
             let tunnel_type =
@@ -135,6 +150,28 @@ prop_compose! {
             new_connection_delta_count: Some(connections),
             connection_sum_duration_seconds: Some(seconds.into()),
             connection_sum_duration_milliseconds: lasted.map_or(0, u64::from),
+            tcp_connection_state: ConnectionState::from(state),
+            tcp_handshake: match handshake {
+                (true, client_microseconds, server_microseconds) => {
+                    Handshake { client_microseconds, server_microseconds }
+                }
+                _ => Handshake::default(),
+            },
+            tcp_health: health.map_or_else(TcpHealth::default, |counts| TcpHealth {
+                retransmitted_packets: counts[0],
+                retransmitted_octets: counts[1].into(),
+                out_of_order_packets: counts[2],
+                timeout_retransmitted_packets: counts[3],
+                spurious_retransmitted_packets: counts[4],
+                syn_retransmitted_packets: counts[5],
+                duplicate_acknowledgments: counts[6],
+                zero_window_packets: counts[7],
+            }),
+            tcp_round_trip_time: times.map_or_else(RoundTripTime::default, |times| RoundTripTime {
+                minimum_microseconds: times.0,
+                sum_microseconds: times.1,
+                samples: times.2.max(1),
+            }),
             icmp_type_code: icmp,
             vlan_id,
             interfaces: interfaces.map(|(ingress_interface, egress_interface, egress)| Interfaces {
@@ -176,7 +213,7 @@ proptest! {
         // elements that it does not know.
         for record in &mut records {
             record.tunnel = None;
-            record.connection_sum_duration_milliseconds = 0;
+            *record = without_tcp(record);
         }
         let mut parser = NetflowParser::default();
         let mut read = 0;
@@ -256,13 +293,13 @@ fn the_exporter_introduces_itself_before_any_record() {
     let (taken, process) = receive_all(&send_all(&mut session(), &[record]));
     // The first Message has nothing but templates.
     let name = Some("node-a".to_owned());
-    assert_eq!(taken.names, [None, name.clone(), name]);
-    // Exporter, statistics, reliability, 15 types of elements, and the keys of two templates.
+    assert_eq!(taken.names, [None, name.clone(), name.clone(), name]);
+    // Exporter, statistics, reliability, 42 types of elements, and the keys of two templates.
     assert_eq!(
         taken.addresses[1..],
-        [Address::from_v4_bits(0xc000_0201); 2]
+        [Address::from_v4_bits(0xc000_0201); 3]
     );
-    assert_eq!(process.counters().options_records, 20);
+    assert_eq!(process.counters().options_records, 47);
 }
 
 #[test]
@@ -313,15 +350,15 @@ fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
         template_refresh_messages: 3,
         ..ExportSettings::default()
     });
-    // Templates have a Message of their own, and options data the next one.
+    // Templates have a Message of their own, and options data the next two.
     let flush = |session: &mut ExportSession, now| {
         let mut templates = Vec::new();
         session.flush(now, &mut |m| templates.push(m.octets[16..18] == [0, 2]));
         templates
     };
-    assert_eq!(flush(&mut session, NOW), [true, false]);
+    assert_eq!(flush(&mut session, NOW), [true, false, false]);
     assert_eq!(flush(&mut session, NOW + 59_999), [false; 0]);
-    assert_eq!(flush(&mut session, NOW + 60_000), [true, false]);
+    assert_eq!(flush(&mut session, NOW + 60_000), [true, false, false]);
     let mut with_templates = Vec::new();
     for _ in 0..4 {
         let mut send = |m: OutgoingMessage<'_>| with_templates.push(m.octets[16..18] == [0, 2]);
@@ -331,7 +368,7 @@ fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
         session.flush(NOW + 60_001, &mut send);
     }
     // Three Messages with records, and before the fourth one templates and options data.
-    let expected = [false, false, false, true, false, false];
+    let expected = [false, false, false, true, false, false, false];
     assert_eq!(with_templates, expected);
 }
 
@@ -342,7 +379,7 @@ fn a_clock_that_was_set_back_does_not_put_the_templates_off() {
     for now in [10_000_000, 10_000_001, 1_000_000] {
         session.flush(now, &mut |_| sent += 1);
     }
-    assert_eq!(sent, 4);
+    assert_eq!(sent, 6);
 }
 
 #[test]

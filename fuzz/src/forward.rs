@@ -142,7 +142,7 @@ fn carried(forwarded: &ForwardedRecord) -> FlowRecord {
     let record = &forwarded.record;
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
-    carried.connection_sum_duration_milliseconds = 0;
+    records::without_connection(&mut carried);
     // Addresses and ports of 0 are unknown.
     carried.translation = carried.translation.filter(|nat| {
         let ports = [nat.post_napt_source_port, nat.post_napt_destination_port];

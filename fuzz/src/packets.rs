@@ -52,6 +52,7 @@ pub fn packets(data: &[u8]) {
         connection_timeout_ns: 3600 * SECOND,
         longest_gap_ns: 86_400 * SECOND,
         packet_correction: modes & 2 != 0,
+        tcp_health: modes & 1 != 0,
         has_interfaces: modes & 32 != 0,
         biflow: modes & 4 != 0,
         sampling: Sampling::NONE,

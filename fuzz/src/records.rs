@@ -3,6 +3,7 @@
 use flowproto::record::{
     BiflowDirection, FlowEndReason, FlowKey, Interfaces, Sampling, Translation, Tunnel, TunnelType,
 };
+use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 use flowproto::{Address, FlowRecord};
 
 use crate::input::Octets;
@@ -52,6 +53,7 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
     if bit(5) {
         record.connection_sum_duration_seconds = Some(octets.u64());
         record.connection_sum_duration_milliseconds = octets.u64();
+        record.tcp_connection_state = ConnectionState::from(octets.u8());
     }
     if bit(6) {
         record.interfaces = Some(Interfaces {
@@ -186,6 +188,17 @@ pub(crate) fn same_flow(before: &FlowRecord, after: &FlowRecord) {
         }
     };
     assert_eq!(gist(before), gist(after));
+}
+
+/// Removes what forwarded records do not carry about the TCP connection.
+pub(crate) fn without_connection(record: &mut FlowRecord) {
+    record.connection_sum_duration_milliseconds = 0;
+    record.tcp_connection_state = ConnectionState::Unknown;
+    record.tcp_handshake = Handshake::default();
+    record.tcp_health = TcpHealth::default();
+    record.reverse_tcp_health = TcpHealth::default();
+    record.tcp_round_trip_time = RoundTripTime::default();
+    record.reverse_tcp_round_trip_time = RoundTripTime::default();
 }
 
 /// Removes from a record's tunnel what no Message carries: a key of a tunnel without one.

@@ -67,6 +67,7 @@ fn own(packets: &[PacketInfo]) -> u64 {
         connection_timeout_ns: 3_600_000_000_000,
         longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
+        tcp_health: true,
         has_interfaces: true,
         biflow: false,
         sampling: flowproto::record::Sampling::NONE,

@@ -7,6 +7,8 @@
 //! initiator is the side with the earlier first packet, if that can have been the first packet at
 //! all.
 
+use flowproto::tcp::ConnectionState;
+
 use crate::decode::{PacketInfo, Signal};
 
 const TCP: u8 = 6;
@@ -78,7 +80,7 @@ pub struct Connection {
     /// The initiator is known by the order of packets, and no record was made yet.
     is_order_open: bool,
     accepted: bool,
-    aborted: bool,
+    aborted_by: Option<Side>,
     /// A record with 278 `newConnectionDeltaCount` = 1 was made.
     pub counted: bool,
 }
@@ -145,7 +147,29 @@ impl Connection {
     /// True after a FIN of both ends, or after one aborted.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        self.aborted || (self.ends.low.finished && self.ends.high.finished)
+        self.aborted_by.is_some() || self.is_closed()
+    }
+
+    /// Both ends have sent their FIN.
+    const fn is_closed(&self) -> bool {
+        self.ends.low.finished && self.ends.high.finished
+    }
+
+    /// The state of a TCP connection whose initiator is known. `is_established`: the initiator has
+    /// acknowledged the answer of the responder.
+    #[must_use]
+    pub fn state(&self, is_established: bool) -> ConnectionState {
+        let Some(initiator) = self.initiator else {
+            return ConnectionState::Unknown;
+        };
+        match self.aborted_by {
+            Some(side) if side == initiator => ConnectionState::ResetByInitiator,
+            Some(_) if self.accepted || is_established => ConnectionState::ResetByResponder,
+            Some(_) => ConnectionState::Refused,
+            None if self.is_closed() => ConnectionState::Closed,
+            None if self.accepted || is_established => ConnectionState::Open,
+            None => ConnectionState::Unanswered,
+        }
     }
 
     /// True if `packet` opens another connection between the same addresses and ports. `quiet`:
@@ -181,7 +205,11 @@ impl Connection {
         match packet.signal {
             Signal::None | Signal::Query | Signal::Continuation => {}
             Signal::Finish => self.ends.of_mut(source).finished = true,
-            Signal::Abort => self.aborted = true,
+            Signal::Abort => {
+                if !self.is_over() {
+                    self.aborted_by = Some(source);
+                }
+            }
             Signal::Open | Signal::Accept => {
                 let end = self.ends.of_mut(source);
                 end.initial_sequence_number = Some(packet.sequence_number);

@@ -8,7 +8,8 @@
 //!    [`decode`]: frame → the innermost IP packet, or a counted reason;
 //!    [`duplicates`]: exclusion of packets that another interface has observed;
 //!    [`translation`]: addresses before and after NAT;
-//! 3. [`cache`]: packets → flow records, with the state of each [`connection`];
+//! 3. [`cache`]: packets → flow records, with the state of each [`connection`] and its [`tcp`]
+//!    health;
 //! 4. [`export`]: flow records → IPFIX, NetFlow and JSON lines, by the transports of
 //!    [`kipfix_export`].
 //!
@@ -28,6 +29,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod sampling;
 pub mod settings;
+pub mod tcp;
 pub mod translation;
 mod wiring;
 

@@ -16,6 +16,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowproto::record::FlowEndReason;
+use flowproto::tcp::ConnectionState;
 use kipfix_export::counters::TargetFamilies;
 use kipfix_service::registry::Registry;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
@@ -67,6 +68,10 @@ pub struct Metrics {
     record_packets: IntCounter,
     record_octets: IntCounter,
     dormant_evicted: IntCounter,
+    tcp_retransmitted: IntCounter,
+    tcp_out_of_order: IntCounter,
+    tcp_round_trips: IntCounter,
+    tcp_states: Vec<IntCounter>,
     conversations: IntGauge,
     dormant: IntGauge,
     queue_lost: IntCounter,
@@ -280,6 +285,29 @@ impl Metrics {
                 "cache_dormant_evicted_total",
                 "Dormant conversations evicted because a new one needed the slot.",
             )?,
+            tcp_retransmitted: new.counter(
+                "tcp_retransmitted_packets_total",
+                "TCP segments in the flow records made that were sent again.",
+            )?,
+            tcp_out_of_order: new.counter(
+                "tcp_out_of_order_packets_total",
+                "TCP segments in the flow records made that arrived after a later one.",
+            )?,
+            tcp_round_trips: new.counter(
+                "tcp_round_trips_total",
+                "Round-trip times measured in TCP connections, handshakes excluded.",
+            )?,
+            tcp_states: {
+                let counters = new.counters(
+                    "tcp_connections_reported_total",
+                    "States of TCP connections in the flow records made. A connection is reported \
+                     once in each state (open: idle or exported at the end of the probe).",
+                    &["state"],
+                )?;
+                ConnectionState::ALL
+                    .map(|state| counters.with_label_values(&[state.as_str()]))
+                    .into()
+            },
             conversations: new.gauge(
                 "cache_conversations",
                 "Conversations in the flow cache with packets to report.",
@@ -396,6 +424,7 @@ impl Metrics {
                 advance(counter, *count);
             }
         }
+        advance_all(&self.tcp_states, &cache.tcp_connection_states);
         let translations = &counters.translations;
         if let [_, table_full] = self.translations_missed.as_slice() {
             advance(table_full, translations.missed);
@@ -425,6 +454,9 @@ impl Metrics {
             (&self.record_packets, cache.record_packets),
             (&self.record_octets, cache.record_octets),
             (&self.dormant_evicted, cache.dormant_evicted),
+            (&self.tcp_retransmitted, cache.tcp_retransmitted_packets),
+            (&self.tcp_out_of_order, cache.tcp_out_of_order_packets),
+            (&self.tcp_round_trips, cache.tcp_round_trips),
             (&self.queue_lost, queue_lost),
         ] {
             advance(counter, count);

@@ -115,6 +115,16 @@ pub struct Flags {
         help_heading = "Metering"
     )]
     packet_correction: Option<bool>,
+    /// Meter losses, round-trip times and states of TCP connections. Off if packets are sampled
+    /// [default: true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
+    tcp_health: Option<bool>,
     /// Learn address translations (SNAT, DNAT) from the first packets of connections: auto or off.
     /// auto captures SYNs and datagrams of all interfaces; in a file, it compares its interfaces
     /// [default: auto]
@@ -207,6 +217,7 @@ pub struct Settings {
     pub tunnel_port: Vec<TunnelPort>,
     pub max_fragments: NonZeroUsize,
     pub packet_correction: bool,
+    pub tcp_health: bool,
     pub translations: TranslationLearning,
     pub sampling: SamplingRatio,
     pub biflow: bool,
@@ -235,6 +246,7 @@ impl Default for Settings {
             tunnel_port: Vec::new(),
             max_fragments: at_least_one(8192),
             packet_correction: true,
+            tcp_health: true,
             translations: TranslationLearning::default(),
             sampling: SamplingRatio::ALL,
             biflow: false,
@@ -355,6 +367,7 @@ impl Settings {
                 LONGEST_GAP_LIVE
             }),
             packet_correction: self.packet_correction,
+            tcp_health: self.tcp_health,
             has_interfaces: self.read.is_none(),
             biflow: self.biflow,
             sampling: self.sampling.sampling(),

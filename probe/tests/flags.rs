@@ -33,7 +33,7 @@ const NO_COUNTS: &[&str] = &["0", "-1", "many", "1.5", "99999999999999999999", "
 const SPANS: &[&str] = &["1500ms", "10s", "15s"];
 const NO_SPANS: &[&str] = &["10", "ten", "-1s", "1ms", ""];
 
-const ALL: [Values; 23] = [
+const ALL: [Values; 24] = [
     values(
         "interface",
         &["eth0", "eth*", "veth[0-9]+"],
@@ -60,6 +60,7 @@ const ALL: [Values; 23] = [
     ),
     values("max-fragments", COUNTS, NO_COUNTS),
     values("packet-correction", BOOLS, NO_BOOLS),
+    values("tcp-health", BOOLS, NO_BOOLS),
     values("translations", &["auto", "off"], &["on", "true", ""]),
     values("sampling", &["1:1", "1:100"], &["2:1", "1:0", "100", ""]),
     values("biflow", BOOLS, NO_BOOLS),
@@ -189,7 +190,7 @@ fn invalid_values_are_refused_by_name() {
 
 #[test]
 fn a_switch_without_a_value_is_true() {
-    for name in ["promiscuous", "packet-correction", "biflow"] {
+    for name in ["promiscuous", "packet-correction", "tcp-health", "biflow"] {
         let off = format!("{}: false\n", name.replace('-', "_"));
         let alone = effective(&[format!("--{name}")], &off, &[]);
         assert_eq!(setting(&alone, name), off.replace("false", "true"));

@@ -6,8 +6,9 @@
 //! for long.
 
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
-use super::options::{DURATION_ELEMENT, Options, reverse_elements, tunnel_elements};
+use super::options::{Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
+use super::tcp_types;
 use super::{ExportSettings, Facts, Send};
 use crate::record::{FlowRecord, Sampling};
 
@@ -232,7 +233,7 @@ impl Session {
             with_template: true,
         };
         let elements = tunnel_elements().chain(reverse_elements());
-        options.elements(elements.chain(std::iter::once(DURATION_ELEMENT)));
+        options.elements(elements.chain(tcp_types::elements()));
     }
 
     fn statistics(&mut self, with_template: bool, now: u64, send: &mut Send<'_>) {

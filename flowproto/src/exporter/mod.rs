@@ -14,6 +14,8 @@ pub mod netflow5;
 pub mod netflow9;
 pub mod options;
 mod shape;
+mod tcp;
+mod tcp_types;
 mod uptime;
 
 pub use shape::fields;

@@ -107,16 +107,6 @@ const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 5] = [
     (6, 2, FLAGS, 0, "reverseTcpControlBits"),
 ];
 
-/// The duration of a connection in milliseconds.
-pub(super) const DURATION_ELEMENT: ElementType<'static> = ElementType {
-    enterprise: KIPFIX_ENTERPRISE,
-    id: 15,
-    data_type: 4,
-    semantics: DELTA_COUNTER,
-    units: 6,
-    name: "connectionSumDurationMilliseconds",
-};
-
 /// The enterprise elements of a tunnel.
 pub fn tunnel_elements() -> impl Iterator<Item = ElementType<'static>> {
     let types = TUNNEL_TYPES.iter();

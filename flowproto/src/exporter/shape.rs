@@ -1,12 +1,13 @@
 //! Template layouts. The content of a flow record selects its template, so that plain records stay
-//! small: IPv4 or IPv6, with or without interfaces, tunnel, translation and reverse direction. This
-//! file has both the order of the fields and their writing.
+//! small: IPv4 or IPv6, with or without interfaces, tunnel, translation, reverse direction and TCP
+//! health. This file has both the order of the fields and their writing.
 
-use super::put;
+use super::{put, tcp};
 use crate::address::Address;
 use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::FieldSpecifier;
 use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
+use crate::tcp::{ConnectionState, Handshake};
 
 /// Template ID of shape 0; the others follow. Options templates have lower ones.
 const FIRST_FLOW_TEMPLATE: u16 = 1024;
@@ -63,9 +64,6 @@ const FLOW: [FieldSpecifier; 14] = [
     iana(278, 4),
     iana(279, 4),
 ];
-/// In records that report the duration of a connection. Kept apart so that most records carry no
-/// enterprise element, which some collectors cannot read.
-const DURATION: [FieldSpecifier; 1] = [kipfix(15, 8)];
 const ICMP_V4: [FieldSpecifier; 1] = [iana(32, 2)];
 const ICMP_V6: [FieldSpecifier; 1] = [iana(139, 2)];
 const INTERFACES: [FieldSpecifier; 3] = [iana(10, 4), iana(14, 4), iana(61, 1)];
@@ -107,11 +105,17 @@ impl Shape {
     const OUTER_V4: u16 = 64;
     /// Has a reverse direction.
     pub(super) const BIFLOW: u16 = 128;
-    /// Has the duration of a connection.
-    pub(super) const DURATION: u16 = 256;
+    /// Has the duration or the state of a connection.
+    const CONNECTION: u16 = 256;
+    /// Has the round-trip times of a handshake.
+    const HANDSHAKE: u16 = 512;
+    /// Has losses of TCP.
+    const HEALTH: u16 = 1024;
+    /// Has round-trip times of TCP.
+    const ROUND_TRIP: u16 = 2048;
 
     /// Number of shapes.
-    pub(super) const COUNT: u16 = 512;
+    pub(super) const COUNT: u16 = 4096;
 
     /// All shapes.
     pub(super) fn all() -> impl Iterator<Item = Self> {
@@ -136,9 +140,19 @@ impl Shape {
                 | when(record.interfaces.is_some(), Self::INTERFACES)
                 | when(record.translation.is_some(), Self::TRANSLATED)
                 | when(record.is_biflow(), Self::BIFLOW)
+                | when(has_connection(record), Self::CONNECTION)
                 | when(
-                    record.connection_sum_duration_milliseconds != 0,
-                    Self::DURATION,
+                    record.tcp_handshake != Handshake::default(),
+                    Self::HANDSHAKE,
+                )
+                | when(
+                    !record.tcp_health.is_empty() || !record.reverse_tcp_health.is_empty(),
+                    Self::HEALTH,
+                )
+                | when(
+                    record.tcp_round_trip_time.samples != 0
+                        || record.reverse_tcp_round_trip_time.samples != 0,
+                    Self::ROUND_TRIP,
                 )
                 | tunnel,
         )
@@ -156,10 +170,11 @@ impl Shape {
     fn groups(self) -> impl Iterator<Item = &'static [FieldSpecifier]> + Clone {
         let ipv6 = self.has(Self::IPV6);
         let tunnelled = self.has(Self::TUNNELLED);
-        let all: [(bool, &'static [FieldSpecifier]); 12] = [
+        let biflow = self.has(Self::BIFLOW);
+        let (health, round_trip) = (self.has(Self::HEALTH), self.has(Self::ROUND_TRIP));
+        let all: [(bool, &'static [FieldSpecifier]); 17] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
-            (self.has(Self::DURATION), &DURATION),
             (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
             (self.has(Self::INTERFACES), &INTERFACES),
             (tunnelled && self.has(Self::SEGMENT), &SEGMENT),
@@ -171,7 +186,13 @@ impl Shape {
                 self.has(Self::TRANSLATED),
                 if ipv6 { &NAT_V6 } else { &NAT_V4 },
             ),
-            (self.has(Self::BIFLOW), &REVERSE),
+            (biflow, &REVERSE),
+            (self.has(Self::CONNECTION), &tcp::CONNECTION),
+            (self.has(Self::HANDSHAKE), &tcp::HANDSHAKE),
+            (health, &tcp::HEALTH),
+            (health && biflow, &tcp::REVERSE_HEALTH),
+            (round_trip, &tcp::ROUND_TRIP),
+            (round_trip && biflow, &tcp::REVERSE_ROUND_TRIP),
         ];
         all.into_iter()
             .filter_map(|(has, group)| has.then_some(group))
@@ -196,6 +217,12 @@ fn fits_ipv4(record: &FlowRecord) -> bool {
             fits(translation.post_nat_source_address)
                 && fits(translation.post_nat_destination_address)
         })
+}
+
+/// Whether the record reports the duration or the state of a connection.
+fn has_connection(record: &FlowRecord) -> bool {
+    record.connection_sum_duration_milliseconds != 0
+        || record.tcp_connection_state != ConnectionState::Unknown
 }
 
 /// The fields that templates of flow records can have, each once.
@@ -250,12 +277,6 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord)
         out,
         u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes(),
     );
-    if shape.has(Shape::DURATION) {
-        put(
-            out,
-            record.connection_sum_duration_milliseconds.to_be_bytes(),
-        );
-    }
     put(out, record.icmp_type_code.to_be_bytes());
     if let Some(interfaces) = &record.interfaces {
         write_interfaces(out, interfaces);
@@ -266,8 +287,27 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord)
     if let Some(translation) = &record.translation {
         write_translation(out, shape, translation);
     }
-    if shape.has(Shape::BIFLOW) {
+    let biflow = shape.has(Shape::BIFLOW);
+    if biflow {
         write_reverse(out, record);
+    }
+    if shape.has(Shape::CONNECTION) {
+        tcp::write_connection(out, record);
+    }
+    if shape.has(Shape::HANDSHAKE) {
+        tcp::write_handshake(out, record.tcp_handshake);
+    }
+    if shape.has(Shape::HEALTH) {
+        tcp::write_health(out, &record.tcp_health);
+        if biflow {
+            tcp::write_health(out, &record.reverse_tcp_health);
+        }
+    }
+    if shape.has(Shape::ROUND_TRIP) {
+        tcp::write_round_trip(out, &record.tcp_round_trip_time);
+        if biflow {
+            tcp::write_round_trip(out, &record.reverse_tcp_round_trip_time);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::scalar::{write_address, write_hex, write_number};
 use crate::address::Address;
 use crate::record::{FlowEndReason, FlowRecord, TunnelType};
+use crate::tcp::{RoundTripTime, TcpHealth};
 
 /// Appends a flow record to `out` as members of a JSON object: `"name":value` separated by commas,
 /// without braces. Key, counters and protocol are always written, other fields if the record has
@@ -66,6 +67,7 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
         "connectionSumDurationMilliseconds",
         record.connection_sum_duration_milliseconds,
     );
+    tcp(record, &mut members);
     match key.protocol_identifier {
         1 => members.number("icmpTypeCodeIPv4", record.icmp_type_code.into()),
         58 => members.number("icmpTypeCodeIPv6", record.icmp_type_code.into()),
@@ -137,6 +139,58 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     }
 }
 
+/// The members about the TCP connection of the record.
+fn tcp(record: &FlowRecord, members: &mut Members<'_>) {
+    members.non_zero(
+        "tcpConnectionState",
+        record.tcp_connection_state.octet().into(),
+    );
+    let handshake = record.tcp_handshake;
+    members.non_zero(
+        "tcpHandshakeClientMicroseconds",
+        handshake.client_microseconds.into(),
+    );
+    members.non_zero(
+        "tcpHandshakeServerMicroseconds",
+        handshake.server_microseconds.into(),
+    );
+    members.health(&FORWARD_HEALTH, &record.tcp_health);
+    members.health(&REVERSE_HEALTH, &record.reverse_tcp_health);
+    members.round_trip(&FORWARD_ROUND_TRIP, &record.tcp_round_trip_time);
+    members.round_trip(&REVERSE_ROUND_TRIP, &record.reverse_tcp_round_trip_time);
+}
+
+const FORWARD_HEALTH: [&str; 8] = [
+    "RETRANSMITTED_IN_PKTS",
+    "RETRANSMITTED_IN_BYTES",
+    "OOORDER_IN_PKTS",
+    "tcpTimeoutRetransmittedPacketDeltaCount",
+    "tcpSpuriousRetransmittedPacketDeltaCount",
+    "tcpSynRetransmittedPacketDeltaCount",
+    "tcpDuplicateAcknowledgmentDeltaCount",
+    "tcpZeroWindowPacketDeltaCount",
+];
+const REVERSE_HEALTH: [&str; 8] = [
+    "RETRANSMITTED_OUT_PKTS",
+    "RETRANSMITTED_OUT_BYTES",
+    "OOORDER_OUT_PKTS",
+    "reverseTcpTimeoutRetransmittedPacketDeltaCount",
+    "reverseTcpSpuriousRetransmittedPacketDeltaCount",
+    "reverseTcpSynRetransmittedPacketDeltaCount",
+    "reverseTcpDuplicateAcknowledgmentDeltaCount",
+    "reverseTcpZeroWindowPacketDeltaCount",
+];
+const FORWARD_ROUND_TRIP: [&str; 3] = [
+    "tcpRoundTripTimeMinimumMicroseconds",
+    "tcpRoundTripTimeSumMicroseconds",
+    "tcpRoundTripTimeSampleDeltaCount",
+];
+const REVERSE_ROUND_TRIP: [&str; 3] = [
+    "reverseTcpRoundTripTimeMinimumMicroseconds",
+    "reverseTcpRoundTripTimeSumMicroseconds",
+    "reverseTcpRoundTripTimeSampleDeltaCount",
+];
+
 struct Members<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
@@ -161,6 +215,33 @@ impl Members<'_> {
     fn non_zero(&mut self, name: &str, value: u64) {
         if value > 0 {
             self.number(name, value);
+        }
+    }
+
+    fn health(&mut self, names: &[&str; 8], health: &TcpHealth) {
+        let values = [
+            health.retransmitted_packets.into(),
+            health.retransmitted_octets,
+            health.out_of_order_packets.into(),
+            health.timeout_retransmitted_packets.into(),
+            health.spurious_retransmitted_packets.into(),
+            health.syn_retransmitted_packets.into(),
+            health.duplicate_acknowledgments.into(),
+            health.zero_window_packets.into(),
+        ];
+        for (name, value) in names.iter().zip(values) {
+            self.non_zero(name, value);
+        }
+    }
+
+    fn round_trip(&mut self, names: &[&str; 3], times: &RoundTripTime) {
+        let values = [
+            times.minimum_microseconds.into(),
+            times.sum_microseconds,
+            times.samples.into(),
+        ];
+        for (name, value) in names.iter().zip(values) {
+            self.non_zero(name, value);
         }
     }
 

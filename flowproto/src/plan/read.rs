@@ -4,6 +4,8 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
+mod tcp;
+
 use super::sampling::{SamplingFields, Selection};
 use super::slot::Slot;
 use super::time::up_time_to_epoch;
@@ -157,7 +159,6 @@ const TUNNEL: u128 = bits([
     Slot::TunnelSourcePort,
     Slot::TunnelDestinationPort,
 ]);
-
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
@@ -331,6 +332,9 @@ impl Values {
         }
         if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL) {
             self.fill_rest(record);
+        }
+        if self.any(tcp::SLOTS) {
+            self.fill_tcp(record);
         }
     }
 

@@ -4,6 +4,7 @@ use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 
 const VMWARE: u32 = 6876;
+const NTOP: u32 = 35632;
 
 /// Place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,33 @@ pub(super) enum Slot {
     Port,
     FirewallEvent,
     FlowId,
+    ConnectionState,
+    ClientLatencyMilliseconds,
+    ServerLatencyMilliseconds,
+    ClientLatency,
+    ServerLatency,
+    RetransmittedPackets,
+    RetransmittedOctets,
+    OutOfOrder,
+    TimeoutRetransmitted,
+    SpuriousRetransmitted,
+    SynRetransmitted,
+    DuplicateAcknowledgments,
+    ZeroWindows,
+    ReverseRetransmittedPackets,
+    ReverseRetransmittedOctets,
+    ReverseOutOfOrder,
+    ReverseTimeoutRetransmitted,
+    ReverseSpuriousRetransmitted,
+    ReverseSynRetransmitted,
+    ReverseDuplicateAcknowledgments,
+    ReverseZeroWindows,
+    RoundTripMinimum,
+    RoundTripSum,
+    RoundTripSamples,
+    ReverseRoundTripMinimum,
+    ReverseRoundTripSum,
+    ReverseRoundTripSamples,
 }
 
 /// Start times of a flow in order of preference: `sysUpTime` depends on the exporter's boot time,
@@ -109,7 +137,7 @@ pub(super) const ENDS: [Slot; 5] = [
 
 impl Slot {
     /// Number of slots.
-    pub(super) const COUNT: usize = Self::FlowId.index() + 1;
+    pub(super) const COUNT: usize = Self::ReverseRoundTripSamples.index() + 1;
     /// Number of slots for addresses of 16 octets.
     pub(super) const WIDE: usize = Self::TunnelDestinationV6.index() + 1;
 
@@ -231,9 +259,15 @@ impl Slot {
             (0, 239) => (Self::BiflowDirection, 0),
             (0, 278) => (Self::NewConnections, 0),
             (0, 279) => (Self::ConnectionSeconds, 0),
-            (KIPFIX_ENTERPRISE, 15) => (Self::ConnectionMilliseconds, 0),
-            (KIPFIX_ENTERPRISE, 16) => (Self::TunnelSourceV6, 0),
-            (KIPFIX_ENTERPRISE, 17) => (Self::TunnelDestinationV6, 0),
+            (KIPFIX_ENTERPRISE, id) => return Self::of_own(id),
+            (NTOP, 109) => (Self::RetransmittedPackets, 0),
+            (NTOP, 110) => (Self::ReverseRetransmittedPackets, 0),
+            (NTOP, 111) => (Self::OutOfOrder, 0),
+            (NTOP, 112) => (Self::ReverseOutOfOrder, 0),
+            (NTOP, 123) => (Self::ClientLatencyMilliseconds, 0),
+            (NTOP, 124) => (Self::ServerLatencyMilliseconds, 0),
+            (NTOP, 127) => (Self::RetransmittedOctets, 0),
+            (NTOP, 128) => (Self::ReverseRetransmittedOctets, 0),
             (VMWARE, 891) => (Self::TunnelType, 0),
             (VMWARE, 892) => (Self::TunnelKey, 0),
             (VMWARE, 893) => (Self::TunnelSourceV4, 0),
@@ -243,6 +277,36 @@ impl Slot {
             (VMWARE, 897) => (Self::TunnelDestinationPort, 0),
             _ => return None,
         })
+    }
+
+    /// The slot that an element of kipfix fills.
+    const fn of_own(id: u16) -> Option<(Self, u8)> {
+        let slot = match id {
+            15 => Self::ConnectionMilliseconds,
+            16 => Self::TunnelSourceV6,
+            17 => Self::TunnelDestinationV6,
+            18 => Self::DuplicateAcknowledgments,
+            19 => Self::ZeroWindows,
+            20 => Self::RoundTripMinimum,
+            21 => Self::RoundTripSum,
+            22 => Self::RoundTripSamples,
+            23 => Self::ConnectionState,
+            24 => Self::ClientLatency,
+            25 => Self::ServerLatency,
+            26 => Self::SynRetransmitted,
+            27 => Self::TimeoutRetransmitted,
+            28 => Self::SpuriousRetransmitted,
+            34 => Self::ReverseDuplicateAcknowledgments,
+            35 => Self::ReverseZeroWindows,
+            36 => Self::ReverseRoundTripMinimum,
+            37 => Self::ReverseRoundTripSum,
+            38 => Self::ReverseRoundTripSamples,
+            42 => Self::ReverseSynRetransmitted,
+            43 => Self::ReverseTimeoutRetransmitted,
+            44 => Self::ReverseSpuriousRetransmitted,
+            _ => return None,
+        };
+        Some((slot, 0))
     }
 
     /// [`Self::of`] for a field whose values have a readable length.

@@ -2,6 +2,7 @@
 
 use flowproto::FlowRecord;
 use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Tunnel};
+use flowproto::tcp::{ConnectionState, Handshake};
 
 use super::clock::PacketClock;
 use super::key::ConversationKey;
@@ -9,6 +10,7 @@ use super::links::{Links, NONE};
 use super::lookup::Lookup;
 use crate::connection::{Connection, Pair, Side};
 use crate::decode::NetworkId;
+use crate::tcp::Health;
 
 const MILLISECOND_NS: u64 = 1_000_000;
 
@@ -56,6 +58,8 @@ pub(super) struct Conversation {
     pub(super) start_ns: u64,
     /// Duration of the connection in records so far, milliseconds.
     pub(super) reported_milliseconds: u64,
+    /// The state of the connection that the latest record reports.
+    pub(super) reported_state: ConnectionState,
     /// Which of its directions are metered.
     pub(super) choices: Pair<Choice>,
 }
@@ -111,6 +115,7 @@ impl Conversation {
             connection,
             start_ns: now_ns,
             reported_milliseconds: 0,
+            reported_state: ConnectionState::Unknown,
             choices: Pair::default(),
         }
     }
@@ -156,6 +161,7 @@ impl Conversation {
         &mut self,
         context: ReportContext<'_>,
         tunnels: &Pair<Option<Tunnel>>,
+        mut health: Option<Health<'_>>,
     ) -> [Option<FlowRecord>; 2] {
         let first_ns =
             |direction: &Direction| (direction.packets > 0).then_some(direction.first_ns);
@@ -169,15 +175,50 @@ impl Conversation {
         }
         let first = self.connection.initiator().unwrap_or(Side::Low);
         let mut duration = self.take_duration(context.reason);
+        let (mut state, mut handshake) = match &mut health {
+            Some(health) => self.take_state(context.reason, health),
+            None => Default::default(),
+        };
         let mut records = [const { None }; 2];
         for (place, source) in records.iter_mut().zip([first, first.opposite()]) {
             *place = self.record(source, context, *tunnels.of(source));
-            if let Some(record) = place {
-                // In the record of the initiator, or in the other one if that has none.
-                std::mem::take(&mut duration).add_to(record);
+            let Some(record) = place else {
+                continue;
+            };
+            // In the record of the initiator, or in the other one if that has none.
+            std::mem::take(&mut duration).add_to(record);
+            record.tcp_connection_state = std::mem::take(&mut state);
+            record.tcp_handshake = std::mem::take(&mut handshake);
+            if let Some(health) = &mut health {
+                record.tcp_round_trip_time = health.state.take_round_trip(source);
+                record.tcp_health = health.state.losses_mut(health.losses).take(source);
             }
         }
         records
+    }
+
+    /// What no record has reported of the start and the end of a TCP connection. The state is reported
+    /// when it has changed, in records that may be the last ones.
+    fn take_state(
+        &mut self,
+        reason: FlowEndReason,
+        health: &mut Health<'_>,
+    ) -> (ConnectionState, Handshake) {
+        let Some(initiator) = self.connection.initiator() else {
+            return Default::default();
+        };
+        if self.key.protocol() != TCP {
+            return Default::default();
+        }
+        let handshake = health.state.take_handshake(initiator);
+        let state = self
+            .connection
+            .state(health.state.has_acknowledged(initiator));
+        if reason == FlowEndReason::ActiveTimeout || state == self.reported_state {
+            return (ConnectionState::Unknown, handshake);
+        }
+        self.reported_state = state;
+        (state, handshake)
     }
 
     /// Makes the record of a direction that has packets.

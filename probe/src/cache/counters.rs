@@ -1,5 +1,8 @@
 //! What the flow cache counts, as plain numbers.
 
+use flowproto::FlowRecord;
+use flowproto::tcp::ConnectionState;
+
 /// Counts of a flow cache since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheCounters {
@@ -26,4 +29,32 @@ pub struct CacheCounters {
     pub withdrawn_octets: u64,
     /// Dormant conversations evicted because their slot was needed.
     pub dormant_evicted: u64,
+    /// TCP segments in records that were sent again.
+    pub tcp_retransmitted_packets: u64,
+    /// TCP segments in records that arrived after a later one.
+    pub tcp_out_of_order_packets: u64,
+    /// Round-trip times in records.
+    pub tcp_round_trips: u64,
+    /// States of TCP connections in records, in the order of [`ConnectionState::ALL`].
+    pub tcp_connection_states: [u64; ConnectionState::ALL.len()],
+}
+
+impl CacheCounters {
+    /// Counts what a record reports about its TCP connection.
+    pub(super) fn count_tcp(&mut self, record: &FlowRecord) {
+        for health in [&record.tcp_health, &record.reverse_tcp_health] {
+            self.tcp_retransmitted_packets += u64::from(health.retransmitted_packets);
+            self.tcp_out_of_order_packets += u64::from(health.out_of_order_packets);
+        }
+        for times in [
+            record.tcp_round_trip_time,
+            record.reverse_tcp_round_trip_time,
+        ] {
+            self.tcp_round_trips += u64::from(times.samples);
+        }
+        let states = ConnectionState::ALL.into_iter();
+        for (count, state) in self.tcp_connection_states.iter_mut().zip(states) {
+            *count += u64::from(state == record.tcp_connection_state);
+        }
+    }
 }

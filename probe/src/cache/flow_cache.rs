@@ -30,6 +30,7 @@ use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Side};
 use crate::decode::{PacketInfo, Signal};
+use crate::tcp::segment::Segment;
 use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -97,8 +98,10 @@ impl FlowCache {
     pub fn new(settings: CacheSettings) -> Self {
         Self {
             clock: PacketClock::new(settings.longest_gap_ns),
+            table: ConversationTable::new(
+                settings.tcp_health && settings.sampling == Sampling::NONE,
+            ),
             settings,
-            table: ConversationTable::default(),
             translations: TranslationTable::default(),
             next_expiry_ns: 0,
             evicted_ns: 0,
@@ -390,6 +393,10 @@ impl FlowCache {
         if starts_record && reverse_packets == 0 {
             entry.record_start_ns = time.now_ns;
         }
+        if packet.tcp_options.is_complete() {
+            let segment = Segment::of(packet, packets, time.packet_ns);
+            self.table.track(index, &segment, source);
+        }
         self.counters.packets += 1;
         self.counters.octets += u64::from(packet.octets);
         self.counters.packets_corrected += u64::from(packets - 1);
@@ -434,7 +441,7 @@ impl FlowCache {
     fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
         let tunnels = self.table.tunnels(index);
         let translation = self.table.translation(index).copied();
-        let Some(entry) = self.table.get_mut(index) else {
+        let Some((entry, health)) = self.table.get_with_health(index) else {
             return;
         };
         let context = ReportContext {
@@ -442,7 +449,7 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let [mut first, mut second] = entry.report(context, &tunnels);
+        let [mut first, mut second] = entry.report(context, &tunnels, health);
         let connection = entry.connection;
         if self.settings.biflow
             && let Some(forward) = &mut first
@@ -459,6 +466,7 @@ impl FlowCache {
             if let Some(translation) = &translation {
                 translation.apply(&mut record, &connection);
             }
+            self.counters.count_tcp(&record);
             self.counters.record_packets +=
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=
@@ -478,4 +486,6 @@ const fn join(forward: &mut FlowRecord, reverse: &FlowRecord) {
     forward.reverse_flow_start_milliseconds = reverse.flow_start_milliseconds;
     forward.reverse_flow_end_milliseconds = reverse.flow_end_milliseconds;
     forward.reverse_tcp_control_bits = reverse.tcp_control_bits;
+    forward.reverse_tcp_health = reverse.tcp_health;
+    forward.reverse_tcp_round_trip_time = reverse.tcp_round_trip_time;
 }

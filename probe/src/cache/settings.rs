@@ -18,6 +18,8 @@ pub struct CacheSettings {
     pub longest_gap_ns: u64,
     /// Count the segments that offloads merged into one packet.
     pub packet_correction: bool,
+    /// Meter the health of TCP connections. Has no effect if packets are sampled.
+    pub tcp_health: bool,
     /// Report both directions of a conversation in one record (RFC 5103).
     pub biflow: bool,
     /// Report the interfaces of the records: the capture is one of this node.

@@ -14,6 +14,9 @@ use super::translated::ConversationTranslation;
 use super::tunnels::TunnelSlab;
 use crate::connection::{Pair, Side};
 use crate::decode::NetworkId;
+use crate::tcp::losses::LossStore;
+use crate::tcp::segment::Segment;
+use crate::tcp::{Health, TcpState};
 
 /// All conversations of a flow cache.
 #[derive(Debug, Default)]
@@ -22,6 +25,11 @@ pub(super) struct ConversationTable {
     entries: HashTable<Entry>,
     slab: Slab,
     tunnels: TunnelSlab,
+    /// Health of the TCP connection of each slot; empty if it is not metered. Kept apart because
+    /// expiry and other protocols do not need it.
+    tcp: Vec<TcpState>,
+    losses: LossStore,
+    has_tcp: bool,
     /// Address translations of slots, up to the last one that had one. Kept apart because most
     /// conversations have none.
     translations: Vec<Option<ConversationTranslation>>,
@@ -36,6 +44,14 @@ struct Entry {
 }
 
 impl ConversationTable {
+    /// Creates an empty table. `has_tcp`: it keeps the health of TCP connections.
+    pub(super) fn new(has_tcp: bool) -> Self {
+        Self {
+            has_tcp,
+            ..Self::default()
+        }
+    }
+
     /// Prepares a lookup.
     #[inline]
     pub(super) fn lookup(&self, key: ConversationKey, source: Side, network: NetworkId) -> Lookup {
@@ -103,6 +119,10 @@ impl ConversationTable {
     /// in use.
     pub(super) fn insert(&mut self, lookup: &Lookup, conversation: Conversation) -> Option<u32> {
         let index = self.slab.insert(conversation)?;
+        // Slots are first used in their order.
+        if self.has_tcp && usize::try_from(index).is_ok_and(|index| index == self.tcp.len()) {
+            self.tcp.push(TcpState::default());
+        }
         self.set_translation(index, None);
         let entry = Entry {
             hash: lookup.hash,
@@ -126,6 +146,38 @@ impl ConversationTable {
             entry.remove();
         }
         self.slab.remove(index);
+        if let Some(health) = self.health_mut(index) {
+            health.state.losses_mut(health.losses).free();
+            *health.state = TcpState::default();
+        }
+    }
+
+    /// Observes a TCP segment of a conversation.
+    #[inline]
+    pub(super) fn track(&mut self, index: u32, segment: &Segment, source: Side) {
+        if let Some(health) = self.health_mut(index) {
+            health.state.track(segment, source, health.losses);
+        }
+    }
+
+    /// A conversation and the health of its connection, if that is kept.
+    pub(super) fn get_with_health(
+        &mut self,
+        index: u32,
+    ) -> Option<(&mut Conversation, Option<Health<'_>>)> {
+        let state = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.tcp.get_mut(index));
+        let losses = &mut self.losses;
+        let health = state.map(|state| Health { state, losses });
+        Some((self.slab.get_mut(index)?, health))
+    }
+
+    #[inline]
+    fn health_mut(&mut self, index: u32) -> Option<Health<'_>> {
+        let state = self.tcp.get_mut(usize::try_from(index).ok()?)?;
+        let losses = &mut self.losses;
+        Some(Health { state, losses })
     }
 
     /// Removes all conversations.
@@ -133,6 +185,8 @@ impl ConversationTable {
         self.entries.clear();
         self.slab = Slab::default();
         self.tunnels = TunnelSlab::default();
+        self.tcp.clear();
+        self.losses = LossStore::default();
         self.translations.clear();
     }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::fragment::FragmentTable;
 use super::ip::{Extent, Header};
-use super::packet::{PacketInfo, Signal, Undecodable, octets};
+use super::packet::{PacketInfo, Signal, TcpOptions, Undecodable, octets};
 use super::tunnel_ports::TunnelPorts;
 use super::{contents, ip, link, transport, tunnel};
 use crate::capture::frame::Frame;
@@ -135,6 +135,7 @@ impl Decoder {
                 if part.is_first() {
                     transport::read(header, info);
                     info.payload_octets = 0;
+                    info.tcp_options = TcpOptions::default();
                 } else {
                     info.signal = Signal::Continuation;
                 }

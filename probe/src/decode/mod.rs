@@ -22,4 +22,6 @@ mod tunnel;
 pub mod tunnel_ports;
 
 pub use decoder::{Decoder, DecoderSettings};
-pub use packet::{NetworkId, PacketContents, PacketInfo, Repetition, Signal, Undecodable};
+pub use packet::{
+    NetworkId, PacketContents, PacketInfo, Repetition, Signal, TcpOptions, Undecodable,
+};

@@ -72,6 +72,68 @@ impl Undecodable {
     }
 }
 
+/// What the options of a TCP header report about lost segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpOptions(u8);
+
+impl TcpOptions {
+    const COMPLETE: u8 = 1;
+    const PERMITS_SACK: u8 = 2;
+    const SACK: u8 = 4;
+    const DUPLICATE_SACK: u8 = 8;
+
+    /// The header has a valid length, and the packet is not a fragment.
+    pub(super) const NONE: Self = Self(Self::COMPLETE);
+
+    /// The packet has a complete TCP header, options included as far as they were captured.
+    #[must_use]
+    pub const fn is_complete(self) -> bool {
+        self.0 & Self::COMPLETE != 0
+    }
+
+    /// The sender permits selective acknowledgments (RFC 2018 §2).
+    #[must_use]
+    pub const fn permits_sack(self) -> bool {
+        self.0 & Self::PERMITS_SACK != 0
+    }
+
+    /// The sender has octets beyond the acknowledgment number (RFC 2018 §3).
+    #[must_use]
+    pub const fn has_sack(self) -> bool {
+        self.0 & Self::SACK != 0
+    }
+
+    /// The sender has received octets twice (RFC 2883).
+    #[must_use]
+    pub const fn has_duplicate_sack(self) -> bool {
+        self.0 & Self::DUPLICATE_SACK != 0
+    }
+
+    pub(super) const fn permit_sack(&mut self) {
+        self.0 |= Self::PERMITS_SACK;
+    }
+
+    /// Adds the blocks of a SACK option, as pairs of edges.
+    pub(super) fn sack(&mut self, acknowledged: u32, mut blocks: impl Iterator<Item = [u32; 2]>) {
+        let is_after = |a: u32, b: u32| a.wrapping_sub(b).cast_signed() > 0;
+        let Some([left, right]) = blocks.next() else {
+            return;
+        };
+        let second = blocks.next();
+        let is_within = second.is_some_and(|[outer_left, outer_right]| {
+            !is_after(outer_left, left) && !is_after(right, outer_right)
+        });
+        // The first block is a duplicate below the acknowledgment number, or within the second one.
+        let is_duplicate = !is_after(right, acknowledged) || is_within;
+        if is_duplicate {
+            self.0 |= Self::DUPLICATE_SACK;
+        }
+        if !is_duplicate || second.is_some() {
+            self.0 |= Self::SACK;
+        }
+    }
+}
+
 /// What a packet means for the state of its connection, or of its conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signal {
@@ -117,6 +179,10 @@ pub struct PacketInfo {
     pub acknowledgment_number: u32,
     /// 6 `tcpControlBits`.
     pub tcp_control_bits: u16,
+    /// The window field of TCP, without its scale.
+    pub tcp_window: u16,
+    /// What the TCP options report.
+    pub tcp_options: TcpOptions,
     /// Maximum segment size that a TCP SYN announces, octets; 0 if it announces none.
     pub maximum_segment_octets: u16,
     /// 32/139: ICMP type × 256 + code.

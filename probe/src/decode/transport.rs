@@ -2,7 +2,7 @@
 //! and code. Fields that were not captured stay 0, and the packet is metered all the same.
 
 use super::ip::Header;
-use super::packet::{PacketInfo, Signal, octets};
+use super::packet::{PacketInfo, Signal, TcpOptions};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -104,28 +104,54 @@ fn tcp(header: &Header<'_>, info: &mut PacketInfo) {
     info.tcp_option_octets = option_octets;
     info.header_octets = header.header_octets.saturating_add(tcp_header);
     info.payload_octets = header.octets.saturating_sub(info.header_octets);
-    if control_bits & SYN != 0 {
+    if let Some(&[high, low]) = header.payload.get(14..16) {
+        info.tcp_window = u16::from_be_bytes([high, low]);
+        info.tcp_options = TcpOptions::NONE;
         let options = header.payload.get(20..).unwrap_or_default();
-        info.maximum_segment_octets = maximum_segment(options, option_octets);
+        // Most segments have timestamps only.
+        if option_octets > 0 && !(option_octets == 12 && options.starts_with(&[1, 1, 8, 10])) {
+            tcp_options(options, option_octets, info);
+        }
     }
 }
 
-/// Finds the maximum segment size option (kind 2, length 4) in the first `length` octets of
-/// `options`.
-fn maximum_segment(mut options: &[u8], length: u32) -> u16 {
-    let end = octets(options.len()).saturating_sub(length);
+/// Reads the options in the first `length` octets of `options`: maximum segment size (kind 2), SACK
+/// permitted (4), SACK (5).
+fn tcp_options(options: &[u8], length: u32, info: &mut PacketInfo) {
+    let end = usize::try_from(length).unwrap_or(usize::MAX);
+    let mut options = options.get(..end).unwrap_or(options);
     loop {
-        if octets(options.len()) <= end {
-            return 0;
-        }
-        options = match *options {
-            [1, ref rest @ ..] => rest,
-            [2, 4, high, low, ..] => return u16::from_be_bytes([high, low]),
-            [kind, length, ..] if kind > 1 && length >= 2 => {
-                options.get(usize::from(length)..).unwrap_or_default()
+        let length = match *options {
+            [1, ..] => 1,
+            [kind, length, ref rest @ ..] if kind > 1 && length >= 2 => {
+                let value = rest
+                    .get(..usize::from(length).saturating_sub(2))
+                    .unwrap_or(rest);
+                tcp_option(kind, value, info);
+                usize::from(length)
             }
-            _ => return 0,
+            _ => return,
         };
+        options = options.get(length..).unwrap_or_default();
+    }
+}
+
+fn tcp_option(kind: u8, value: &[u8], info: &mut PacketInfo) {
+    let is_synchronize = info.tcp_control_bits & SYN != 0;
+    match (kind, value) {
+        (2, &[high, low]) if is_synchronize => {
+            info.maximum_segment_octets = u16::from_be_bytes([high, low]);
+        }
+        (4, []) if is_synchronize => info.tcp_options.permit_sack(),
+        (5, value) => {
+            let (blocks, _) = value.as_chunks::<8>();
+            let edge = |octets: [u8; 4]| u32::from_be_bytes(octets);
+            let blocks = blocks
+                .iter()
+                .map(|[a, b, c, d, e, f, g, h]| [edge([*a, *b, *c, *d]), edge([*e, *f, *g, *h])]);
+            info.tcp_options.sack(info.acknowledgment_number, blocks);
+        }
+        _ => {}
     }
 }
 

@@ -181,6 +181,7 @@ pub(crate) fn cache_settings() -> CacheSettings {
         connection_timeout_ns: 3600 * SECOND,
         longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
+        tcp_health: true,
         has_interfaces: true,
         biflow: false,
         sampling: flowproto::record::Sampling::NONE,

@@ -17,6 +17,7 @@ const PROBE: Order<'_> = &[
     &["capture"],
     &["decode"],
     &["connection", "duplicates", "translation"],
+    &["tcp"],
     &["cache"],
     &["pipeline", "export"],
     &["metrics", "settings"],

@@ -1,0 +1,58 @@
+//! Types (RFC 5610) of the elements about TCP connections.
+
+use super::options::ElementType;
+use super::tcp::{
+    CONNECTION, HANDSHAKE, HEALTH, NTOP, REVERSE_HEALTH, REVERSE_ROUND_TRIP, ROUND_TRIP,
+};
+use crate::element;
+use crate::field::FieldSpecifier;
+
+/// The enterprise elements of all groups.
+pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
+    let groups: [&'static [FieldSpecifier]; 6] = [
+        &CONNECTION,
+        &HANDSHAKE,
+        &HEALTH,
+        &REVERSE_HEALTH,
+        &ROUND_TRIP,
+        &REVERSE_ROUND_TRIP,
+    ];
+    groups.into_iter().flatten().map(element_type)
+}
+
+/// The type of an element (RFC 5610), from its row in the registry.
+fn element_type(field: &FieldSpecifier) -> ElementType<'static> {
+    const QUANTITY: u8 = 1;
+    const DELTA_COUNTER: u8 = 3;
+    const IDENTIFIER: u8 = 4;
+    let element = element::find(field.enterprise, field.id);
+    let name = element.map_or("", |element| element.name);
+    let is_quantity = name.contains("LATENCY") || name.contains("Minimum");
+    ElementType {
+        enterprise: field.enterprise,
+        id: field.id,
+        data_type: match field.length {
+            1 => 1,
+            4 => 3,
+            _ => 4,
+        },
+        semantics: match name {
+            "tcpConnectionState" => IDENTIFIER,
+            _ if is_quantity || name.starts_with("tcpHandshake") => QUANTITY,
+            _ => DELTA_COUNTER,
+        },
+        units: match (
+            element.map_or("", |element| element.units),
+            field.enterprise,
+        ) {
+            ("packets", _) => 3,
+            ("milliseconds", _) => 6,
+            ("microseconds", _) => 7,
+            (_, NTOP) if name.ends_with("_BYTES") => 2,
+            (_, NTOP) if name.ends_with("_PKTS") => 3,
+            (_, NTOP) if name.ends_with("_MS") => 6,
+            _ => 0,
+        },
+        name,
+    }
+}

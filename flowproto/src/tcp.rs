@@ -1,0 +1,161 @@
+//! What a record reports about the TCP connection of its flow: losses, round-trip times, and how the
+//! connection began and ended.
+
+/// Segments of one direction that show loss, reordering or a full receiver. All are deltas: since the
+/// previous record of the flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpHealth {
+    /// 35632:127 `RETRANSMITTED_IN_BYTES`: payload octets sent again.
+    pub retransmitted_octets: u64,
+    /// 35632:109 `RETRANSMITTED_IN_PKTS`: segments sent again, SYN and FIN included. Keep-alives and
+    /// zero-window probes are not.
+    pub retransmitted_packets: u32,
+    /// 32473:27: those of them that no duplicate acknowledgment preceded.
+    pub timeout_retransmitted_packets: u32,
+    /// 32473:28: those of them that the receiver already had.
+    pub spurious_retransmitted_packets: u32,
+    /// 32473:26: those of them that are a SYN.
+    pub syn_retransmitted_packets: u32,
+    /// 35632:111 `OOORDER_IN_PKTS`: segments that arrived after a later one.
+    pub out_of_order_packets: u32,
+    /// 32473:18: duplicate acknowledgments (RFC 5681 §2) in this direction.
+    pub duplicate_acknowledgments: u32,
+    /// 32473:19: segments that announce a window of 0.
+    pub zero_window_packets: u32,
+}
+
+impl TcpHealth {
+    /// All counts are 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Samples of the time from a segment of this direction to its acknowledgment, as the Observation
+/// Point measures it: the round-trip time between that point and the destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoundTripTime {
+    /// 32473:21: sum of the samples, microseconds.
+    pub sum_microseconds: u64,
+    /// 32473:20: the shortest sample, microseconds; ≥ 1 if there is one.
+    pub minimum_microseconds: u32,
+    /// 32473:22: number of samples.
+    pub samples: u32,
+}
+
+impl RoundTripTime {
+    /// Adds a sample in microseconds. 0 counts as 1.
+    pub fn add(&mut self, microseconds: u32) {
+        let microseconds = microseconds.max(1);
+        self.minimum_microseconds = match self.samples {
+            0 => microseconds,
+            _ => self.minimum_microseconds.min(microseconds),
+        };
+        self.sum_microseconds = self.sum_microseconds.saturating_add(microseconds.into());
+        self.samples = self.samples.saturating_add(1);
+    }
+}
+
+/// Round-trip times of the handshake, microseconds; 0 if not measured. Their sum is that between the
+/// ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handshake {
+    /// 32473:24: from the SYN-ACK to its acknowledgment, between Observation Point and client.
+    pub client_microseconds: u32,
+    /// 32473:25: from the SYN to the SYN-ACK, between Observation Point and server.
+    pub server_microseconds: u32,
+}
+
+/// 32473:23 `tcpConnectionState`: the connection at the time of the record. A state is reported once,
+/// when it has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ConnectionState {
+    /// Not reported.
+    #[default]
+    Unknown = 0,
+    /// SYN without an answer.
+    Unanswered = 1,
+    /// The answer to the SYN was RST.
+    Refused = 2,
+    /// Established, and not ended.
+    Open = 3,
+    /// Both ends have sent FIN.
+    Closed = 4,
+    /// The initiator sent RST.
+    ResetByInitiator = 5,
+    /// The responder sent RST after it had accepted the connection.
+    ResetByResponder = 6,
+}
+
+impl ConnectionState {
+    /// All reported states, in the order of their values.
+    pub const ALL: [Self; 6] = [
+        Self::Unanswered,
+        Self::Refused,
+        Self::Open,
+        Self::Closed,
+        Self::ResetByInitiator,
+        Self::ResetByResponder,
+    ];
+
+    /// The value on the wire.
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminants are the wire values"
+    )]
+    pub const fn octet(self) -> u8 {
+        self as u8
+    }
+
+    /// Name of the state, as a label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Unanswered => "unanswered",
+            Self::Refused => "refused",
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::ResetByInitiator => "reset_by_initiator",
+            Self::ResetByResponder => "reset_by_responder",
+        }
+    }
+}
+
+impl From<u8> for ConnectionState {
+    fn from(value: u8) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.octet() == value)
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_its_own_value_and_name() {
+        for state in ConnectionState::ALL {
+            assert_eq!(ConnectionState::from(state.octet()), state);
+            assert_ne!(state.as_str(), ConnectionState::Unknown.as_str());
+        }
+        assert_eq!(ConnectionState::from(200), ConnectionState::Unknown);
+    }
+
+    #[test]
+    fn minimum_and_sum_cover_all_samples() {
+        let mut times = RoundTripTime::default();
+        [30, 0, 50].into_iter().for_each(|sample| times.add(sample));
+        let expected = RoundTripTime {
+            sum_microseconds: 81,
+            minimum_microseconds: 1,
+            samples: 3,
+        };
+        assert_eq!(times, expected);
+    }
+}
