@@ -84,6 +84,12 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
+    /// True if both are the same snapshots.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.index, &other.index) && Arc::ptr_eq(&self.external, &other.external)
+    }
+
     /// True if nothing can be added to any record.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@ use flowproto::collector::Limits;
 use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::{Settings, exporters};
-use crate::aggregate::SeriesSettings;
+use crate::aggregate::{self, Family, SeriesSettings};
 use crate::emit::OverflowPolicy;
 use crate::emit::forward::ForwardSettings;
 use crate::history::HistorySettings;
@@ -112,13 +112,22 @@ impl Settings {
         file.map_or_else(|| Ok(ExporterPolicies::default()), exporters::read)
     }
 
+    /// The metric families: those of the presets, then those of the file.
+    ///
+    /// # Errors
+    /// A family is invalid, or two have the same name.
+    pub fn families(&self) -> Result<Vec<Family>, BadSettings> {
+        let (max_series, idle) = (self.max_series, self.series_idle);
+        aggregate::families(&self.preset, &self.metrics, max_series, idle)
+            .map_err(|error| BadSettings::new(error.to_string()))
+    }
+
     /// Settings of the series table.
     #[must_use]
     pub fn series(&self) -> SeriesSettings {
         SeriesSettings {
-            max_series: self.max_series,
-            idle_milliseconds: milliseconds(self.series_idle),
             birth_milliseconds: milliseconds(self.series_birth),
+            created_samples: self.created_samples,
             cluster_name: self.cluster_name.clone(),
         }
     }
