@@ -175,8 +175,8 @@ impl IndexWriter {
         new
     }
 
-    /// Returns the id of a topology. `None` if both labels are empty, or if there are
-    /// [`MAX_TOPOLOGIES`] others: ids are not reused.
+    /// Returns the id of a topology. `None` if both labels are empty, or if there are 4096 others:
+    /// ids are not reused.
     pub fn topology(&mut self, zone: &str, region: &str) -> Option<TopologyId> {
         if zone.is_empty() && region.is_empty() {
             return None;
