@@ -158,6 +158,7 @@ impl Pipeline {
             let translation = Translation {
                 legs,
                 sequence_number,
+                learned_ns: frame.time_ns,
             };
             self.cache.translate(translation, frame.time_ns);
         }

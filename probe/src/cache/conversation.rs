@@ -53,8 +53,21 @@ pub(super) struct Conversation {
     pub(super) start_ns: u64,
     /// Duration of the connection in records so far, milliseconds.
     pub(super) reported_milliseconds: u64,
-    /// Its packets are copies: those of another side of its address translation are metered.
-    pub(super) is_copy: bool,
+    /// Which of its directions are metered.
+    pub(super) choices: Pair<Choice>,
+}
+
+/// Whether the packets of a direction are metered, or those of the same direction on another side
+/// of an address translation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// They are metered.
+    #[default]
+    Metered,
+    /// The next packet decides.
+    Open,
+    /// They are copies.
+    Copied,
 }
 
 /// What all records of one report have in common.
@@ -128,7 +141,10 @@ impl Conversation {
     /// The duration of the connection that no record has reported, if the records of this report
     /// may be its last. If the connection continues later, only the difference is reported then.
     fn take_duration(&mut self, reason: FlowEndReason) -> ConnectionDuration {
-        let has_started = self.connection.initiator().is_some() && self.is_connection();
+        let initiator = self.connection.initiator();
+        // Otherwise the conversation of the other side reports the duration.
+        let is_metered = initiator.is_some_and(|side| *self.choices.of(side) == Choice::Metered);
+        let has_started = is_metered && self.is_connection();
         if !has_started || reason == FlowEndReason::ActiveTimeout {
             return ConnectionDuration::default();
         }

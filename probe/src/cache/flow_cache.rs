@@ -15,7 +15,7 @@ use flowproto::FlowRecord;
 use flowproto::record::{FlowEndReason, Sampling};
 
 use super::clock::{PacketClock, PacketTime};
-use super::conversation::{Conversation, ReportContext};
+use super::conversation::{Choice, Conversation, ReportContext};
 use super::counters::CacheCounters;
 use super::key::ConversationKey;
 use super::links::{Links, List};
@@ -54,7 +54,7 @@ pub struct FlowCache {
     settings: CacheSettings,
     pub(super) table: ConversationTable,
     pub(super) translations: TranslationTable,
-    clock: PacketClock,
+    pub(super) clock: PacketClock,
     next_expiry_ns: u64,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
     evicted_ns: u64,
@@ -248,7 +248,7 @@ impl FlowCache {
             moved_ns: now,
             connection,
             reported_milliseconds: 0,
-            is_copy: false,
+            choices: Pair::default(),
             links: Links::default(),
         };
         self.table.insert(hash, conversation)
@@ -290,12 +290,15 @@ impl FlowCache {
             ended &= entry.connection.is_over();
         }
         entry.seen_ns = time.now_ns;
-        if entry.is_copy {
+        if *entry.choices.of(source) != Choice::Metered && !self.decide(index, source) {
             if ended {
                 self.table.move_to_end(index, List::Closing, time.now_ns);
             }
             return false;
         }
+        let Some(entry) = self.table.get_mut(index) else {
+            return true;
+        };
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
             packets = segments(packet, entry.connection.segment_octets(source), point.mtu);
