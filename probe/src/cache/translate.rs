@@ -24,10 +24,9 @@ impl FlowCache {
         }
         for leg in translation.legs.as_slice() {
             let (key, _) = ConversationKey::of_flow(leg);
-            let hash = self.table.hash(key);
             // The same key may be in use in several virtual networks.
             let mut nth = 0;
-            while let Some(index) = self.table.nth(hash, key, nth) {
+            while let Some(index) = self.table.nth(&key, nth) {
                 self.set_translation(index, &translation, u64::MAX);
                 nth += 1;
             }
