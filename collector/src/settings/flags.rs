@@ -326,8 +326,14 @@ pub struct Flags {
     pub series_birth: Option<Span>,
     /// In OpenMetrics, add a sample _created with the time at which each series began. Prometheus
     /// stores it as a series of its own unless created-timestamp-zero-ingestion is enabled
-    #[arg(long, help_heading = "Metrics")]
-    pub created_samples: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metrics"
+    )]
+    pub created_samples: Option<bool>,
     /// Maximum number of pairs of endpoints that a worker counts before they are merged into the series
     /// without a scrape [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metrics")]

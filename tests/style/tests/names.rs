@@ -34,7 +34,6 @@ const OTHERS: [&str; 6] = [
 ];
 
 #[test]
-#[ignore = "until the references are generated from the renamed metrics"]
 fn the_metrics_and_flags_in_documents_exist() {
     let read = |path: &str| fs::read_to_string(workspace().join(path)).unwrap();
     let references = References::new(&read("docs/metrics.md"), &read("docs/settings.md")).unwrap();

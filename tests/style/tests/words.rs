@@ -68,7 +68,6 @@ fn the_words_of_the_probe() {
 }
 
 #[test]
-#[ignore = "until the crate is rewritten"]
 fn the_words_of_the_collector() {
     check("collector", &[]);
 }
