@@ -9,7 +9,8 @@ demo=(iproute2)
 # libpcap is built from its source for musl.
 images=(bison dpkg-dev flex linux-libc-dev musl-tools)
 test=(busybox-static conntrack containerd containernetworking-plugins curl etcd-server ethtool iperf3 iptables jq libfixbuf-tools nfdump openssl
-    openvswitch-switch pmacct procps prometheus runc softflowd tcpdump tcpreplay tshark)
+    default-jre-headless kcat maven openvswitch-switch pmacct procps prometheus protobuf-compiler python3-pip runc softflowd tcpdump
+    tcpreplay tshark)
 
 case "${1:-}" in
 demo) wanted=("${build[@]}" "${demo[@]}") ;;

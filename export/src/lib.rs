@@ -24,7 +24,7 @@ pub mod stream;
 pub mod target;
 #[cfg(test)]
 mod test_encoding;
-mod tls;
+pub mod tls;
 pub mod udp;
 mod unacknowledged;
 

@@ -157,8 +157,9 @@ fn one_family(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     addresses
 }
 
-/// The same for both directions of a flow.
-fn hash_of_flow(key: &FlowKey) -> u64 {
+/// Hash of a flow, equal for both directions. It does not change between versions.
+#[must_use]
+pub fn hash_of_flow(key: &FlowKey) -> u64 {
     let source = (key.source_address.bits(), key.source_port);
     let destination = (key.destination_address.bits(), key.destination_port);
     let (low, high) = if source <= destination {

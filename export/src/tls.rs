@@ -14,11 +14,11 @@ use rustls::{
 use crate::counters::ConnectionFailure;
 use crate::target::Credentials;
 
-/// A connection that has said nothing yet. The files are read anew each time, since certificates are renewed.
+/// Creates a connection to `host` that has sent nothing. The files are read each time, because certificates are renewed.
 ///
 /// # Errors
 /// A file cannot be read or used.
-pub(crate) fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientConnection> {
+pub fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientConnection> {
     let mut roots = RootCertStore::empty();
     match &credentials.ca {
         Some(path) => {
@@ -71,8 +71,9 @@ pub(crate) fn client(credentials: &Credentials, host: &str) -> anyhow::Result<Cl
     Ok(ClientConnection::new(Arc::new(config), name)?)
 }
 
-/// The reason that a metric tells.
-pub(crate) fn reason(error: &Error) -> ConnectionFailure {
+/// The `reason` of a failure in metrics.
+#[must_use]
+pub fn reason(error: &Error) -> ConnectionFailure {
     use ConnectionFailure as Reason;
     match error {
         Error::InvalidCertificate(problem) => match problem {

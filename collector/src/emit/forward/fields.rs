@@ -4,13 +4,13 @@
 use flowproto::field::FieldSpecifier;
 
 use super::names::{ANTREA, Names};
-use super::record::ForwardedRecord;
 use super::shape::{
     CONNECTIONS, DESTINATION_AS, DESTINATION_PREFIX, DIRECTION, DURATION, END, END_REASON,
     FLOW_TYPE, HOP_V6, ICMP, INITIATED, INTERFACES, IPV6, KEYED, NAPT_DESTINATION, NAPT_SOURCE,
     NAT_DESTINATION, NAT_SOURCE, NAT_V6, NEXT_HOP, ORIGIN_V6, OUTER_V4, PORTS, SAMPLED,
     SERVICE_PORT, SOURCE_AS, SOURCE_PREFIX, START, TCP, TUNNELLED, VLAN, VXLAN,
 };
+use crate::emit::record::ForwardedRecord;
 
 const VMWARE: u32 = 6876;
 
