@@ -1,12 +1,16 @@
 # Tasks of a checkout. CI runs these targets only.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e check build images deb manifest docs interop bench scale fuzz deps clean
+.PHONY: help demo test e2e check build images deb manifest docs interop
+.PHONY: bench bench-scrape bench-stages soak scale fuzz deps clean
+
+# Duration of the steady part of `make soak`, in seconds.
+SECONDS ?= 1800
 
 help: ## Lists the targets.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
 	@echo
-	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: ## Runs a demo on this machine: two nodes, pods, traffic, metrics.
 	@deploy/demo/demo.sh
@@ -45,8 +49,24 @@ docs: ## Regenerates the references in docs/ and the dashboards in grafana/.
 interop: build ## Runs third-party tools against kipfix and regenerates docs/interop.md.
 	KIPFIX_WRITE_DOCS=1 cargo test --locked --test interop --quiet -- --test-threads 1
 
-bench: ## Runs the benchmarks of the data path.
+bench: build ## Compares both daemons with other programs and writes docs/performance.md (as root).
+	@deploy/deps.sh test
+	@bench/peers.sh >/dev/null
+	cargo build --release --locked -p kipfix-bench
+	bench/run $(BENCH)
+	cp target/bench/performance.md docs/performance.md
+
+bench-scrape: build ## Compares a scrape of a million series with metric libraries.
+	cargo build --release --locked -p kipfix-bench
+	bench/run scrape $(BENCH)
+
+bench-stages: ## Runs the benchmarks of each stage of the data path.
 	cargo bench --workspace --locked
+
+soak: build ## Runs both daemons under load for SECONDS (1800), then under faults (as root).
+	@deploy/deps.sh test
+	cargo build --release --locked -p kipfix-bench
+	bench/soak --seconds $(SECONDS) $(SOAK)
 
 scale: ## Measures a cluster of 100,000 pods on a real API server (some minutes).
 	KIPFIX_SCALE=1 cargo test --locked --test scale -- --nocapture

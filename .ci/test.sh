@@ -13,7 +13,8 @@ make test:
      ~/.cache/kipfix (ten minutes the first time)
   5. tests: all crates, the binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a real
      API server, live captures in network namespaces
-  6. cluster: the chart on a real cluster of three nodes. In parallel: tests that do not measure time
+  6. benchmarks: they run, with tiny sizes, and the totals are exact; no time is judged
+  7. cluster: the chart on a real cluster of three nodes. In parallel: tests that do not measure time
 Tests that cannot run on this machine are skipped and listed.
 On two cores it takes about 12 minutes, and about 40 minutes the first time.
 WHAT
@@ -113,6 +114,8 @@ mapfile -t others < <(
 )
 run=(cargo test --workspace --locked --no-fail-fast)
 step "test programs" "${run[@]}" --no-run --quiet
+step "benchmark programs" "${run[@]}" --bench '*'
+step "benchmark with tiny sizes" bench/smoke
 # shellcheck disable=SC2046 # words are wanted
 tests "tests" "${run[@]}" --lib --bins $(files "${others[@]}")
 tests "examples in the documentation" "${run[@]}" --doc

@@ -25,7 +25,7 @@ finish() {
 trap 'finish 2>/dev/null' EXIT
 trap 'exit 130' INT TERM
 
-# cannot_run SENTENCE: what the script needs is not available; says nothing about the finding.
+# cannot_run SENTENCE: what the script needs is not available; this is not evidence about the finding.
 cannot_run() {
     echo "cannot run: $1" >&2
     exit 77
@@ -82,12 +82,12 @@ debian_packages() {
 }
 
 # unpacked PROGRAM ARGUMENT...: runs a program of $work/root, by its name or its path there, with
-# the libraries beside it.
+# the libraries next to it.
 # It replaces the shell, so that the process identifier of `unpacked … &` is the program's.
 unpacked() {
     local program=$1 loader folders
     shift
-    # Older packages have /bin and /lib beside /usr/bin and /usr/lib.
+    # Older packages have /bin and /lib next to /usr/bin and /usr/lib.
     loader=$(find "$work/root" -name 'ld-linux*.so*' -print -quit)
     case $program in
     */*) program=$work/root/$program ;;

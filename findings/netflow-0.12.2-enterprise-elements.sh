@@ -5,7 +5,7 @@
 #   number that follows. RFC 5103, section 6.1: number 29305 with identifier 2 is
 #   reversePacketDeltaCount.
 # Input: a biflow with octetDeltaCount = 100 and reversePacketDeltaCount = 7, without
-#   packetDeltaCount; then a flow with VMware's tunnelType (6876/891) beside octetDeltaCount.
+#   packetDeltaCount; then a flow with VMware's tunnelType (6876/891) together with octetDeltaCount.
 # Expected: no packetDeltaCount in either. Seen: packetDeltaCount = 7 in the first, and
 #   AttributeError for the second, since the library's registry has no element 891.
 # Why care: the packets of the answers stand for those of the requests, with no error; where a

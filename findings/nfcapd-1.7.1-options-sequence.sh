@@ -6,7 +6,7 @@
 #   and Options Template Records do not count. A Data Record of an Options Template counts.
 # Input: five Messages in order, each with two flow records and one options data record; the
 #   sequence number grows by three.
-# Expected: "Sequence Errors: 0". Seen: "Sequence Errors: 4"; 1.7.10-1 says the same.
+# Expected: "Sequence Errors: 0". Seen: "Sequence Errors: 4"; 1.7.10-1 reports the same.
 # Why care: an exporter that sends its own statistics with its flows (RFC 7011, section 4) seems to
 #   lose records all the time.
 set -euo pipefail

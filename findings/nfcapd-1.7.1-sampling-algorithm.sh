@@ -8,7 +8,7 @@
 #   samplingPacketSpace 306 = 99) and send one record of one packet. Domain 2 also names the
 #   algorithm: selectorAlgorithm (304) = 1, systematic count-based.
 # Expected: 100 packets from each. Seen: 100 from domain 1, 1 from domain 2; 1.7.10-1 scales
-#   domain 2. The older samplingAlgorithm (35) beside samplingInterval (34) does the same.
+#   domain 2. The older samplingAlgorithm (35) together with samplingInterval (34) does the same.
 # Why care: the more completely an exporter describes its sampling, the less is counted.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"

@@ -3,7 +3,7 @@
 # when a second follows.
 #
 # Standard: RFC 3954, section 6.1: an Options Template FlowSet has one or more Options Template
-#   Records; the option length says where each ends.
+#   Records; the option length states where each ends.
 # Input: a FlowSet with options template 300 (scope System, sampling interval 34) and 301 (scope
 #   Interface, interface name 82); then one record of each.
 # Expected: a record of each. Seen: none of both: the rest of the FlowSet is taken for fields of

@@ -7,7 +7,7 @@
 # Input: a capture of three UDP packets of 128 octets, read with -I and no other setting.
 # Expected: 3 packets, 384 octets. Seen: 6 packets, 768 octets. pmacctd 1.7.8-4 does the same; with
 #   pcap_savefile_replay: 2 it is three times, and with 0 the file is read without end.
-# Why care: a comparison of counters on a capture shows half of what pmacctd says.
+# Why care: a comparison of counters on a capture shows half of what pmacctd reports.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages pmacct=1.7.7-1+b1
@@ -20,7 +20,7 @@ packet = ipv4("10.0.0.1", "10.0.0.2", 17, udp(4000, 5000, b"x" * 100))
 pcap(sys.argv[1], [ethernet(0x0800, packet)] * 3)
 PYTHON
 
-# It exits by itself at the end of the file.
+# It exits at the end of the file.
 seen=$( (unpacked pmacctd -I "$work/capture.pcap" -P print -c src_host -r 1 -O csv) 2>/dev/null |
     grep '^10\.')
 verdict "10.0.0.1,3,384" "10.0.0.1,6,768" "$seen"

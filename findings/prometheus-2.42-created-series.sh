@@ -2,7 +2,7 @@
 # Prometheus 2.42 stores the creation time of an OpenMetrics counter as a series of its own.
 #
 # Standard: OpenMetrics 1.0, section "Counter": a MetricPoint has a Total and should have a Created
-#   timestamp, sent as the sample NAME_created, that says when the counter began.
+#   timestamp, sent as the sample NAME_created, the time when the counter began.
 # Input: an endpoint in OpenMetrics format with the counter flows: flows_total 5 and flows_created
 #   1780000000.5.
 # Expected: one series, with its start known. Seen: two series, flows_total and flows_created;

@@ -49,7 +49,7 @@ print("+".join(socket.inet_ntoa(message[24 + 48 * n:28 + 48 * n]) for n in range
 PYTHON
 )
 
-# It exits by itself at the end of the file.
+# It exits at the end of the file.
 pmacctd=$( (unpacked pmacctd -I "$work/capture.pcap" -P print -c src_host -r 1 -O csv) 2>/dev/null |
     grep -oE '^10[0-9.]+' | paste -s -d +)
 

@@ -3,7 +3,7 @@
 # flow.
 #
 # Standard: IANA's IPFIX registry (RFC 7012): octetDeltaCount (1) is "IP header(s) and IP payload";
-#   IEEE 802.3, clause 3.2.8: the pad of a short frame is no part of the client data.
+#   IEEE 802.3, clause 3.2.8: the pad of a short frame is not part of the client data.
 # Input: three UDP packets of 28 octets without data, each in a frame with 18 octets of padding.
 # Expected: 84 octets. Seen: 138 octets; 1.1.1-1 does the same.
 # Why care: packets below 46 octets are counted up to 64 percent too high, but only where frames are

@@ -33,7 +33,7 @@ command = f"{softflowd} -r {work}/capture.pcap -n {target} -v 10 -c none -p {wor
 subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
 
 lengths = {}  # Template ID: octets of a record (softflowd has no field of variable length)
-before, previous = 0, None
+previous, first = 0, ""
 rule = True
 while True:
     try:
@@ -59,7 +59,7 @@ while True:
             options += len(body) // lengths[set_id]
         else:
             flows += len(body) // lengths[set_id]
-    if previous is None:
+    if not first:
         first = f"the first Message has {flows} flow records, {options} other, and number "
         first += str(sequence)
     elif sequence != previous + flows:

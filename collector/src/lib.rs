@@ -6,16 +6,19 @@
 //! 2. [`pipeline`]: decode, enrich, deduplicate, wait → records that are resolved and decided;
 //! 3. [`aggregate`]: records → edges → bounded series; [`emit`]: flow log, forwarded records, replicated datagrams;
 //!    [`outputs`]: the sinks of a pipeline in a row;
-//! 4. [`metrics`]: self-metrics; [`serve`]: the scrape;
+//!    [`history`]: the edges of the last hours;
+//! 4. [`metrics`]: self-metrics; [`serve`]: the scrape; [`api`]: the API and the page;
 //! 5. [`settings`]: what an operator configures; `wiring` puts all of it together.
 //!
 //! What stages share stands on its own: [`clock`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
 //! instead of counting them.
 
 pub mod aggregate;
+pub mod api;
 pub mod clock;
 pub mod emit;
 pub mod explain;
+pub mod history;
 pub mod inventory;
 mod lock;
 pub mod metrics;

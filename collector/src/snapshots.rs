@@ -3,7 +3,7 @@
 //! [`SnapshotStore`] holds the newest ones. An [`EndpointId`] means the same in older and newer snapshots, so a
 //! reader may take newer ones at any time.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 
@@ -11,6 +11,18 @@ use crate::inventory::external::{
     ExternalAttributes, ExternalCounts, ExternalSnapshot, PublishedExternal,
 };
 use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, Place};
+
+impl EndpointId {
+    /// All addresses that do not leave their link ([`EndpointKind::Link`]).
+    // Edge tables use the pair of the largest numbers for an empty slot.
+    pub const LINK: Self = Self(u32::MAX - 1);
+}
+
+static LINK: LazyLock<Endpoint> = LazyLock::new(|| Endpoint {
+    kind: EndpointKind::Link,
+    workload_kind: "Link".into(),
+    ..Endpoint::default()
+});
 
 /// The newest snapshots, for any number of readers.
 #[derive(Debug)]
@@ -88,6 +100,9 @@ impl Snapshots {
     #[inline]
     #[must_use]
     pub fn place(&self, id: EndpointId) -> Place {
+        if id == EndpointId::LINK {
+            return LINK.place();
+        }
         self.index.place(id)
     }
 
@@ -96,10 +111,11 @@ impl Snapshots {
     pub fn endpoint(&self, id: EndpointId) -> EndpointView<'_> {
         let external = id.external();
         EndpointView {
-            endpoint: self.index.endpoint(match external {
-                Some(_) => EndpointId::EXTERNAL,
-                None => id,
-            }),
+            endpoint: match external {
+                _ if id == EndpointId::LINK => &LINK,
+                Some(_) => self.index.endpoint(EndpointId::EXTERNAL),
+                None => self.index.endpoint(id),
+            },
             attributes: self.external.attributes(external.unwrap_or_default()),
             index: &self.index,
         }

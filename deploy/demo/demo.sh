@@ -157,7 +157,7 @@ live() {
     for node in node-a node-b; do
         start "probe-$node" ip netns exec "$prefix-$node" "$bin/kipfix-probe" \
             --interface eth0 --export udp://10.9.0.100:4739 --node-name "$node" \
-            --active-timeout 5s --idle-timeout 2s --admin 127.0.0.1:9473
+            --active-timeout 5s --idle-timeout 1s --admin 127.0.0.1:9473
     done
     : >"$run/forward.out"
     start forward "$bin/kipfix-demo" forward \
@@ -178,7 +178,8 @@ live() {
     for host in web db dns outside node-b; do
         start "serve-$host" ip netns exec "$prefix-$host" "$bin/kipfix-demo" serve "$host"
     done
-    sleep 0.3
+    # A probe reports the initiator of UDP after it has observed for an idle timeout.
+    sleep 1.5
     make_traffic
 }
 

@@ -1,8 +1,8 @@
-//! The metrics of export targets, one label value `target` for each: what came, what was sent, what was lost
-//! and why. Either binary registers them under its own prefix. For each target
+//! The metrics of export targets, with the label `target`: records received, sent, and lost by
+//! reason. Either binary registers them under its own prefix. For each target
 //!
-//! `records_received` = `records_sent` + Σ `records_lost{reason}` + `records_waiting` + those in a Message that
-//! is not full yet.
+//! `records_received` = `records_sent` + Σ `records_lost{reason}` + `records_waiting` + those in a
+//! Message that is not full yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,26 +11,26 @@ use flowproto::exporter::{Unsupported, Weight};
 use kipfix_service::registry::Registry;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
-/// Why records did not reach a target; a metric's `reason`.
+/// Why records did not reach a target; the `reason` of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// The target's name is not known.
+pub enum LossReason {
+    /// The host name of the target is not resolved.
     Unresolved,
-    /// No way to the target's address, or no connection when the process ended.
+    /// There is no route to the target, or no connection when the process stopped.
     Unreachable,
-    /// The target's host answered that nobody listens.
+    /// The host of the target answered that the port is closed.
     Refused,
-    /// The kernel's send buffer was full.
+    /// The send buffer of the kernel was full.
     SendBufferFull,
-    /// The Message is longer than the path takes.
+    /// The Message was longer than the path MTU.
     TooLong,
     /// Any other failure to send or write.
     Failed,
-    /// The target's queue was full: it is away, or slower than the records come.
+    /// The queue of the target was full: the target is unreachable, or slower than the records.
     QueueFull,
-    /// The connection broke before the target's host had acknowledged them.
+    /// The connection broke before the host of the target had acknowledged the records.
     ConnectionLost,
-    /// NetFlow v5 has no place for IPv6 addresses.
+    /// NetFlow v5 cannot carry IPv6 addresses.
     Ipv6InNetflow5,
     /// The topic or table does not exist.
     NotFound,
@@ -40,7 +40,7 @@ pub enum Loss {
     Rejected,
 }
 
-impl Loss {
+impl LossReason {
     /// All reasons. Those of engines are the last ones.
     const ALL: [Self; 12] = [
         Self::Unresolved,
@@ -77,7 +77,7 @@ impl Loss {
     }
 }
 
-impl From<Unsupported> for Loss {
+impl From<Unsupported> for LossReason {
     fn from(reason: Unsupported) -> Self {
         match reason {
             Unsupported::Ipv6 => Self::Ipv6InNetflow5,
@@ -85,30 +85,30 @@ impl From<Unsupported> for Loss {
     }
 }
 
-/// Why a connection to a target could not be made, or ended; a metric's `reason`.
+/// Why a connection to a target failed or ended; the `reason` of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionFailure {
-    /// The target's name is not known.
+    /// The host name of the target is not resolved.
     Unresolved,
-    /// No way to the target's address.
+    /// There is no route to the target.
     Unreachable,
-    /// Nobody listens there.
+    /// The port is closed.
     Refused,
-    /// No answer in time.
+    /// There was no answer in time.
     TimedOut,
-    /// The target closed or reset it.
+    /// The target closed or reset the connection.
     Closed,
-    /// The target's certificate is not by a known authority.
+    /// The certificate of the target is from an unknown authority.
     UnknownAuthority,
-    /// The target's certificate is expired, or not valid yet.
+    /// The certificate of the target is expired, or not valid yet.
     CertificateExpired,
-    /// The target's certificate is for another name.
+    /// The certificate of the target is for another name.
     WrongName,
-    /// The target does not accept this side's certificate, or misses one.
+    /// The target refuses this side's certificate, or requires one.
     CertificateRefused,
     /// A file of the TLS settings cannot be read or used.
     BadCredentials,
-    /// Anything else that TLS does not allow.
+    /// Any other violation of TLS.
     Tls,
     /// Any other failure.
     Failed,
@@ -136,7 +136,7 @@ impl ConnectionFailure {
     /// Number of reasons for a target that receives Messages.
     const OF_MESSAGES: usize = 12;
 
-    /// The value of the label.
+    /// The value of the label `reason`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -157,7 +157,7 @@ impl ConnectionFailure {
     }
 }
 
-/// The families, registered.
+/// The metric families of all targets.
 #[derive(Debug)]
 pub struct TargetFamilies {
     received: IntCounterVec,
@@ -173,10 +173,10 @@ pub struct TargetFamilies {
 }
 
 impl TargetFamilies {
-    /// Registers `NAMESPACE_target_…`.
+    /// Registers the families `NAMESPACE_target_…`.
     ///
     /// # Errors
-    /// A family of that name is there already: a bug.
+    /// A family of that name exists already, which is a bug.
     pub fn register(registry: &Registry, namespace: &str) -> prometheus::Result<Self> {
         let options = |name: &str, help: &str| {
             Opts::new(format!("target_{name}"), help).namespace(namespace.to_owned())
@@ -194,7 +194,7 @@ impl TargetFamilies {
         Ok(Self {
             received: counters(
                 "records_received_total",
-                "Records handed to the export target's session.",
+                "Records handed to the session of the export target.",
                 &["target"],
             )?,
             sent: counters(
@@ -204,12 +204,13 @@ impl TargetFamilies {
             )?,
             lost: counters(
                 "records_lost_total",
-                "Records that the export target did not get, by reason.",
+                "Records that did not reach the export target, by reason.",
                 &["target", "reason"],
             )?,
             split: counters(
                 "records_split_total",
-                "Records sent beyond the first for one record that NetFlow v5, or NetFlow v9 for a biflow, takes in several.",
+                "Additional records sent for a record that NetFlow v5 has to split, or for a \
+                 biflow in NetFlow v9.",
                 &["target"],
             )?,
             messages: counters(
@@ -224,7 +225,8 @@ impl TargetFamilies {
             )?,
             waiting: gauges(
                 "records_waiting",
-                "Records in the queue of an export target that has a thread of its own, or on the wire there without an acknowledgement.",
+                "Records in the queue of the export target, or sent over TCP and not acknowledged \
+                 yet.",
             )?,
             connections: gauges(
                 "connections",
@@ -232,18 +234,18 @@ impl TargetFamilies {
             )?,
             connection_failures: counters(
                 "connection_failures_total",
-                "Connections to the export target that could not be made, or broke, by reason.",
+                "Connections to the export target that failed or ended, by reason.",
                 &["target", "reason"],
             )?,
             files: counters(
                 "files_finished_total",
-                "Files of the export target that are finished and have their final name.",
+                "Files of the export target that are complete and have their final name.",
                 &["target"],
             )?,
         })
     }
 
-    /// The series of a target, all there from now on. `connects`: it has connections that can fail.
+    /// Creates all series of a target. `connects`: it has connections that can fail.
     #[must_use]
     pub fn target(&self, target: &str, connects: bool) -> TargetCounters {
         let failures = if connects {
@@ -251,13 +253,14 @@ impl TargetFamilies {
         } else {
             0
         };
-        self.counters(target, Loss::OF_MESSAGES, failures)
+        self.counters(target, LossReason::OF_MESSAGES, failures)
     }
 
-    /// The series of an engine that keeps history (Kafka, ClickHouse).
+    /// Creates all series of an engine that keeps history (Kafka, ClickHouse).
     #[must_use]
     pub fn engine(&self, target: &str) -> TargetCounters {
-        self.counters(target, Loss::ALL.len(), ConnectionFailure::ALL.len())
+        let (losses, failures) = (LossReason::ALL.len(), ConnectionFailure::ALL.len());
+        self.counters(target, losses, failures)
     }
 
     fn counters(&self, target: &str, losses: usize, failures: usize) -> TargetCounters {
@@ -272,7 +275,7 @@ impl TargetFamilies {
             waiting: self.waiting.with_label_values(&[target]),
             connections: self.connections.with_label_values(&[target]),
             files: self.files.with_label_values(&[target]),
-            lost: Loss::ALL
+            lost: LossReason::ALL
                 .iter()
                 .take(losses)
                 .map(|reason| with_reason(&self.lost, reason.as_str()))
@@ -287,7 +290,7 @@ impl TargetFamilies {
     }
 }
 
-/// Counters of one target; clones count the same.
+/// Counters of one target. Clones share them.
 #[derive(Clone, Debug)]
 pub struct TargetCounters {
     received: IntCounter,
@@ -300,17 +303,17 @@ pub struct TargetCounters {
     files: IntCounter,
     lost: Vec<IntCounter>,
     connection_failures: Vec<IntCounter>,
-    /// Packets and octets that lost records told of; for options data, not for the scrape.
+    /// Packets and octets in lost records, for options data.
     not_sent: Arc<[AtomicU64; 2]>,
 }
 
 impl TargetCounters {
-    /// Records came.
+    /// Counts records handed to the target.
     pub fn records_received(&self, records: usize) {
-        self.received.inc_by(wide(records));
+        self.received.inc_by(to_u64(records));
     }
 
-    /// A Message left.
+    /// Counts a Message that was sent.
     pub fn message_sent(&self, weight: Weight, octets: u64) {
         self.sent.inc_by(weight.records);
         self.split.inc_by(weight.split);
@@ -318,46 +321,52 @@ impl TargetCounters {
         self.octets.inc_by(octets);
     }
 
-    /// Records did not reach the target.
-    pub fn lost(&self, reason: Loss, weight: Weight) {
+    /// Counts the records of a Message that was lost.
+    pub fn lost(&self, reason: LossReason, weight: Weight) {
         self.records_lost(reason, weight.records);
         let [packets, octets] = &*self.not_sent;
         packets.fetch_add(weight.packets, Ordering::Relaxed);
         octets.fetch_add(weight.octets, Ordering::Relaxed);
     }
 
-    /// Records did not reach the target, and nobody knows what they told of.
-    #[allow(clippy::as_conversions, reason = "a fieldless enum's discriminant")]
-    pub fn records_lost(&self, reason: Loss, records: u64) {
+    /// Counts lost records whose packets and octets are unknown.
+    #[allow(
+        clippy::as_conversions,
+        reason = "the discriminant of a fieldless enum"
+    )]
+    pub fn records_lost(&self, reason: LossReason, records: u64) {
         if let Some(counter) = self.lost.get(reason as usize) {
             counter.inc_by(records);
         }
     }
 
-    /// Records in the queue, and on the wire without an acknowledgement.
+    /// Adds to the records that wait in the queue or for an acknowledgement.
     pub fn waiting(&self, records: i64) {
         self.waiting.add(records);
     }
 
-    /// A connection, socket or file was opened.
+    /// Counts a connection, socket or file that was opened.
     pub fn connected(&self) {
         self.connections.inc();
     }
 
-    /// It is closed.
+    /// Counts a connection, socket or file that was closed.
     pub fn disconnected(&self) {
         self.connections.dec();
     }
 
-    /// A connection could not be made, or broke.
-    #[allow(clippy::as_conversions, reason = "a fieldless enum's discriminant")]
+    /// Counts a connection that failed or ended.
+    #[allow(
+        clippy::as_conversions,
+        reason = "the discriminant of a fieldless enum"
+    )]
     pub fn connection_failed(&self, reason: ConnectionFailure) {
         if let Some(counter) = self.connection_failures.get(reason as usize) {
             counter.inc();
         }
     }
 
-    /// A file got its final name.
+    /// Counts a file that got its final name.
     pub fn file_finished(&self) {
         self.files.inc();
     }
@@ -368,13 +377,13 @@ impl TargetCounters {
         self.sent.get()
     }
 
-    /// Records lost so far, for whatever reason.
+    /// Records lost so far, for any reason.
     #[must_use]
     pub fn total_lost(&self) -> u64 {
         self.lost.iter().map(IntCounter::get).sum()
     }
 
-    /// Packets and octets that lost records told of.
+    /// Packets and octets in lost records.
     #[must_use]
     pub fn not_sent(&self) -> (u64, u64) {
         let [packets, octets] = &*self.not_sent;
@@ -384,7 +393,7 @@ impl TargetCounters {
         )
     }
 
-    /// Counters that nobody serves.
+    /// Creates counters in a registry of their own.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         TargetFamilies::register(&Registry::new(), "test")
@@ -398,8 +407,8 @@ impl TargetCounters {
     }
 
     #[cfg(test)]
-    pub(crate) fn lost_for(&self, reason: Loss) -> u64 {
-        self.lost[Loss::ALL.iter().position(|r| *r == reason).unwrap()].get()
+    pub(crate) fn lost_for(&self, reason: LossReason) -> u64 {
+        self.lost[LossReason::ALL.iter().position(|r| *r == reason).unwrap()].get()
     }
 
     #[cfg(test)]
@@ -409,7 +418,7 @@ impl TargetCounters {
     }
 }
 
-/// A count as the counters have it.
-pub(crate) fn wide(count: usize) -> u64 {
+/// A count as a counter value.
+pub(crate) fn to_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

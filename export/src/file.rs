@@ -1,6 +1,6 @@
-//! IPFIX files (RFC 5655), for a thread of its own, since disks can block. Every file begins with templates and
-//! can be read alone. It is written under its name with `.part` behind it and renamed when it is finished, so
-//! that a name without `.part` is a whole file.
+//! IPFIX files (RFC 5655). Runs in a thread of its own because disks can block. Every file starts
+//! with templates and can be read alone. It is written with the suffix `.part` and renamed when it
+//! is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -9,48 +9,54 @@ use std::time::{Duration, Instant};
 
 use flowproto::Address;
 use flowproto::exporter::OutgoingMessage;
+use jiff::{Timestamp, civil};
 use tracing::{info, warn};
 
-use crate::counters::{Loss, TargetCounters, wide};
+use crate::clock::monotonic;
+use crate::counters::{LossReason, TargetCounters, to_u64};
+use crate::exporter::Exporter;
+use crate::session::{Encoding, MessageSink, RecordOf, SessionStart, TransportSession};
 use crate::target::Rotation;
-use crate::{Encoding, Exporter, RecordOf, Session, SessionStart, monotonic};
 
-/// Octets of a Message at the most.
+/// Maximum length of a Message, octets.
 const MESSAGE_OCTETS: usize = 8192;
-/// How soon a file that could not be opened is tried again.
-const REOPEN_AFTER: Duration = Duration::from_secs(1);
+/// Interval between attempts to open a file.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A target that is files.
+/// Time in the names of rotated files, UTC.
+const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
+
+/// A target of files.
 #[derive(Debug)]
 pub struct FileExporter<E: Encoding> {
     encoding: E,
     path: PathBuf,
     rotation: Rotation,
     counters: TargetCounters,
-    open: Option<(Open, E::Session)>,
-    /// When a file could not be made.
-    tried: Option<Instant>,
-    complained: bool,
+    open: Option<(OpenFile, E::Session)>,
+    /// When a file could not be opened.
+    open_failed: Option<Instant>,
+    warned: bool,
     /// Time and number in the name of the last file.
     last: Option<(String, u32)>,
 }
 
 /// The file being written.
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     file: File,
     octets: u64,
     records: u64,
-    /// When it began, milliseconds since the epoch.
-    began: u64,
+    /// When it was started, milliseconds since the epoch.
+    start: u64,
     failed: Option<io::Error>,
 }
 
 impl<E: Encoding> FileExporter<E> {
-    /// Opens the file, which shows at once whether it can be.
+    /// Opens the file.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The file cannot be created.
     pub fn new(
         path: PathBuf,
         rotation: Rotation,
@@ -64,8 +70,8 @@ impl<E: Encoding> FileExporter<E> {
             rotation,
             counters,
             open: None,
-            tried: None,
-            complained: false,
+            open_failed: None,
+            warned: false,
             last: None,
         };
         target.begin(now_milliseconds)?;
@@ -79,10 +85,10 @@ impl<E: Encoding> FileExporter<E> {
     fn begin(&mut self, now_milliseconds: u64) -> io::Result<()> {
         let part = self.part();
         if part.exists() {
-            // What a killed process left is whole but for its last Message.
+            // A killed process leaves a file that is complete except for its last Message.
             let kept = with_suffix(&self.path, "interrupted");
             fs::rename(&part, &kept)?;
-            warn!(file = %kept.display(), "an interrupted export file was found and kept");
+            warn!(file = %kept.display(), "kept an interrupted export file");
         }
         let file = OpenOptions::new()
             .create_new(true)
@@ -95,72 +101,80 @@ impl<E: Encoding> FileExporter<E> {
             reliable: true,
             now_milliseconds,
         });
-        let open = Open {
+        let open = OpenFile {
             file,
             octets: 0,
             records: 0,
-            began: now_milliseconds,
+            start: now_milliseconds,
             failed: None,
         };
         self.open = Some((open, session));
         Ok(())
     }
 
-    /// Sees to it that a file is open.
-    fn ready(&mut self, now_milliseconds: u64) -> bool {
+    /// Opens a file if there is none. False if that fails.
+    fn ensure_open(&mut self, now_milliseconds: u64) -> bool {
         if self.open.is_some() {
             return true;
         }
         let now = monotonic();
-        if self.tried.is_some_and(|tried| now - tried < REOPEN_AFTER) {
+        if self
+            .open_failed
+            .is_some_and(|failed| now - failed < REOPEN_INTERVAL)
+        {
             return false;
         }
         match self.begin(now_milliseconds) {
             Ok(()) => true,
             Err(error) => {
-                self.tried = Some(now);
-                self.complain(&error);
+                self.open_failed = Some(now);
+                self.warn_once(&error);
                 false
             }
         }
     }
 
-    /// Writes through the session, and counts what became of it.
+    /// Lets the session write to the file.
     fn with_session<T>(
         &mut self,
-        write: impl FnOnce(&mut E::Session, &mut crate::Send<'_>) -> T,
+        write: impl FnOnce(&mut E::Session, &mut MessageSink<'_>) -> T,
     ) -> Option<T> {
         let (open, session) = self.open.as_mut()?;
         let counters = &self.counters;
         let result = write(session, &mut |message| open.write(message, counters));
         if let Some(error) = open.failed.take() {
-            self.complain(&error);
+            self.warn_once(&error);
         }
         Some(result)
     }
 
-    fn complain(&mut self, error: &io::Error) {
-        if !self.complained {
-            self.complained = true;
+    /// Logs a problem once. The counters have every occurrence.
+    fn warn_once(&mut self, error: &io::Error) {
+        if !self.warned {
+            self.warned = true;
             let file = self.path.display();
-            warn!(%file, %error, "the export file cannot be written; said once, counted always");
+            warn!(
+                %file,
+                %error,
+                "cannot write the export file (logged once, see target_records_lost_total)"
+            );
         }
     }
 
-    /// True where the next Message could make the file too long, or its time is over.
+    /// True if the next Message could exceed the maximum size, or if the time of the file is over.
     fn is_due(&self, now_milliseconds: u64) -> bool {
         let Some((open, _)) = &self.open else {
             return false;
         };
-        let long = |size: u64| open.octets.saturating_add(2 * wide(MESSAGE_OCTETS)) > size;
-        let old = |every: u64| now_milliseconds / every != open.began / every;
+        let long = |size: u64| open.octets.saturating_add(2 * to_u64(MESSAGE_OCTETS)) > size;
+        let old = |every: u64| now_milliseconds / every != open.start / every;
         let every = |span: kipfix_service::settings::Span| {
             u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX)
         };
         self.rotation.size.is_some_and(long) || self.rotation.every.map(every).is_some_and(old)
     }
 
-    /// Finishes the file: it gets its name.
+    /// Completes the file and gives it its final name.
     fn finish_file(&mut self, now_milliseconds: u64) {
         self.with_session(|session, send| session.flush(now_milliseconds, send));
         let Some((open, _)) = self.open.take() else {
@@ -171,7 +185,7 @@ impl<E: Encoding> FileExporter<E> {
         let finished = if self.rotation.rotates() && open.records == 0 {
             fs::remove_file(&part)
         } else {
-            let name = self.name(open.began);
+            let name = self.name(open.start);
             open.file
                 .sync_data()
                 .and_then(|()| fs::rename(&part, &name))
@@ -179,20 +193,20 @@ impl<E: Encoding> FileExporter<E> {
         match finished {
             Ok(()) => {
                 self.counters.file_finished();
-                self.complained = false;
+                self.warned = false;
             }
-            Err(error) => self.complain(&error),
+            Err(error) => self.warn_once(&error),
         }
         self.remove_old();
     }
 
-    /// The final name of a file that began at `began`, milliseconds since the epoch. Files of one second are
-    /// numbered on.
-    fn name(&mut self, began: u64) -> PathBuf {
+    /// The final name of a file that was started at `start`, milliseconds since the epoch. Files of
+    /// the same second are numbered.
+    fn name(&mut self, start: u64) -> PathBuf {
         if !self.rotation.rotates() {
             return self.path.clone();
         }
-        let time = time_of(began / 1000);
+        let time = time_of(start / 1000);
         let first = match &self.last {
             Some((last, number)) if *last == time => number.saturating_add(1),
             _ => 0,
@@ -227,7 +241,7 @@ impl<E: Encoding> FileExporter<E> {
         )
     }
 
-    /// Removes finished files beyond those that are kept.
+    /// Removes the oldest complete files beyond the number to keep.
     fn remove_old(&self) {
         let Some(keep) = self.rotation.keep else {
             return;
@@ -257,7 +271,9 @@ impl<E: Encoding> FileExporter<E> {
         for (_, _, path) in finished.drain(..surplus) {
             match fs::remove_file(&path) {
                 Ok(()) => info!(file = %path.display(), "removed an old export file"),
-                Err(error) => warn!(file = %path.display(), %error, "cannot remove"),
+                Err(error) => {
+                    warn!(file = %path.display(), %error, "cannot remove an old export file")
+                }
             }
         }
     }
@@ -266,9 +282,9 @@ impl<E: Encoding> FileExporter<E> {
 impl<E: Encoding> Exporter<RecordOf<E>> for FileExporter<E> {
     fn export(&mut self, records: &[RecordOf<E>], now_milliseconds: u64) {
         for (at, record) in records.iter().enumerate() {
-            if !self.ready(now_milliseconds) {
-                let left = wide(records.len().saturating_sub(at));
-                self.counters.records_lost(Loss::Failed, left);
+            if !self.ensure_open(now_milliseconds) {
+                let left = to_u64(records.len().saturating_sub(at));
+                self.counters.records_lost(LossReason::Failed, left);
                 return;
             }
             let added =
@@ -303,20 +319,20 @@ impl<E: Encoding> Exporter<RecordOf<E>> for FileExporter<E> {
     }
 }
 
-impl Open {
+impl OpenFile {
     fn write(&mut self, message: OutgoingMessage<'_>, counters: &TargetCounters) {
-        let octets = wide(message.octets.len());
+        let octets = to_u64(message.octets.len());
         match self.file.write_all(message.octets) {
             Ok(()) => {
                 self.octets = self.octets.saturating_add(octets);
                 counters.message_sent(message.weight, octets);
             }
             Err(error) => {
-                counters.lost(Loss::Failed, message.weight);
-                // Half a Message would make what follows unreadable.
-                let whole = self.file.set_len(self.octets);
+                counters.lost(LossReason::Failed, message.weight);
+                // A part of a Message would make the rest of the file unreadable.
+                let truncated = self.file.set_len(self.octets);
                 let end = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.octets));
-                self.failed = Some(whole.and(end.map(drop)).err().unwrap_or(error));
+                self.failed = Some(truncated.and(end.map(drop)).err().unwrap_or(error));
             }
         }
     }
@@ -329,34 +345,20 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Seconds since the epoch as `20231114T221320Z`.
+/// Formats seconds since the epoch as `20231114T221320Z`.
 fn time_of(seconds: u64) -> String {
-    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01 in eras of 400 years, which all have as many days.
-    let days = days.saturating_add(719_468);
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    let timestamp = i64::try_from(seconds).ok().map(Timestamp::from_second);
+    match timestamp {
+        Some(Ok(timestamp)) => timestamp.strftime(TIME_FORMAT).to_string(),
+        // After the year 9999.
+        _ => seconds.to_string(),
+    }
 }
 
+/// True for a text that [`time_of`] could have made.
 fn is_time(text: &str) -> bool {
-    let pattern = "00000000T000000Z";
-    text.len() == pattern.len()
-        && text.chars().zip(pattern.chars()).all(
-            |(c, p)| {
-                if p == '0' { c.is_ascii_digit() } else { c == p }
-            },
-        )
+    civil::DateTime::strptime(TIME_FORMAT, text)
+        .is_ok_and(|time| time.strftime(TIME_FORMAT).to_string() == text)
 }
 
 #[cfg(test)]
@@ -377,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_its_name_only_when_it_is_finished() {
+    fn a_file_has_its_final_name_only_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("flows.ipfix");
         fs::write(folder.path().join("flows.ipfix.part"), b"left over").unwrap();
@@ -426,13 +428,13 @@ mod tests {
         for name in left.iter().filter(|name| !name.contains("other")) {
             let octets = fs::read(folder.path().join(name)).unwrap();
             assert!(octets.len() <= 1 << 16, "{name}: {}", octets.len());
-            // IPFIX, and templates at its head.
-            assert_eq!((&octets[..2], &octets[16..18]), (&[0, 10][..], &[0, 3][..]));
+            // IPFIX that starts with templates.
+            assert_eq!((&octets[..2], &octets[16..18]), (&[0, 10][..], &[0, 2][..]));
         }
     }
 
     #[test]
-    fn times_are_those_of_the_calendar() {
+    fn times_are_in_the_gregorian_calendar() {
         assert_eq!(time_of(0), "19700101T000000Z");
         assert_eq!(time_of(1_709_164_799), "20240228T235959Z");
         assert_eq!(time_of(1_709_164_800), "20240229T000000Z");

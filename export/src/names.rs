@@ -1,5 +1,5 @@
-//! Host names of targets. They are looked up in a thread of their own, because the system's resolver may
-//! take its time and the records must not wait for it; and again every 30 s, because a Service may move.
+//! Host names of targets. A thread of their own resolves them, because the system's resolver may
+//! block, and again every 30 s, because the addresses of a Service may change.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,41 +9,43 @@ use std::time::Duration;
 use kipfix_service::signals::Stop;
 use tracing::{info, warn};
 
-const AGAIN: Duration = Duration::from_secs(30);
-/// A name that is not there yet, as at the start of a cluster, is tried sooner.
-const AGAIN_SOON: Duration = Duration::from_secs(1);
-/// Addresses of one name at the most.
+/// Interval between look-ups.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// Interval between look-ups of a name without an address, as while a cluster starts.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum number of addresses of one name.
 const MAX_ADDRESSES: usize = 1024;
 
-/// Where a target is, as far as known. Clones share what is known.
+/// The host and port of a target, with the resolved addresses. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Name(Arc<Known>);
+pub struct TargetName(Arc<Resolution>);
 
 #[derive(Debug)]
-struct Known {
+struct Resolution {
     host: Box<str>,
     port: u16,
-    /// In the resolver's order, which is that of preference (RFC 6724), but the first stays while it is valid.
+    /// In the order of the resolver, which is that of preference (RFC 6724), except that the first
+    /// one stays first while the resolver has it.
     addresses: Mutex<Vec<SocketAddr>>,
     revision: AtomicU64,
 }
 
-impl Name {
-    /// A name that was not looked up yet, or an address, which needs no look-up.
+impl TargetName {
+    /// Creates a name that is not resolved yet, or an address, which is.
     #[must_use]
     pub fn new(host: &str, port: u16) -> Self {
         let address = host.parse::<IpAddr>().ok();
-        Self::known(host, port, address.map(|ip| SocketAddr::new(ip, port)))
+        Self::resolved(host, port, address.map(|ip| SocketAddr::new(ip, port)))
     }
 
-    /// One address of the host `host`, for good.
+    /// Creates a name that keeps one address of `host`.
     #[must_use]
     pub fn fixed(host: &str, address: SocketAddr) -> Self {
-        Self::known(host, address.port(), Some(address))
+        Self::resolved(host, address.port(), Some(address))
     }
 
-    fn known(host: &str, port: u16, address: Option<SocketAddr>) -> Self {
-        Self(Arc::new(Known {
+    fn resolved(host: &str, port: u16, address: Option<SocketAddr>) -> Self {
+        Self(Arc::new(Resolution {
             host: host.into(),
             port,
             addresses: Mutex::new(address.into_iter().collect()),
@@ -51,31 +53,31 @@ impl Name {
         }))
     }
 
-    /// The name as it was given.
+    /// The host as given.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.0.host
     }
 
-    /// The address to use where one is enough: it is kept as long as the resolver still has it.
+    /// The address to use if one is enough. It stays the same while the resolver has it.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.lock().first().copied()
     }
 
-    /// All addresses last found.
+    /// All addresses of the last look-up.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.lock().clone()
     }
 
-    /// Changes, never back, whenever the addresses do; at least 1.
+    /// A number that increases whenever the addresses change; at least 1.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.0.revision.load(Ordering::Acquire)
     }
 
-    /// The target is elsewhere, without a look-up.
+    /// Sets other addresses, without a look-up.
     #[cfg(test)]
     pub(crate) fn move_to(&self, addresses: &[SocketAddr]) {
         self.set(addresses.to_vec());
@@ -92,21 +94,21 @@ impl Name {
 
     fn set(&self, mut found: Vec<SocketAddr>) {
         found.truncate(MAX_ADDRESSES);
-        let mut known = self.lock();
-        if let Some(current) = known.first()
-            && let Some(at) = found.iter().position(|address| address == current)
+        let mut current = self.lock();
+        if let Some(first) = current.first()
+            && let Some(at) = found.iter().position(|address| address == first)
         {
             found.swap(0, at);
         }
-        let same = known.len() == found.len() && known.iter().all(|a| found.contains(a));
+        let same = current.len() == found.len() && current.iter().all(|a| found.contains(a));
         if !same {
-            info!(host = self.host(), addresses = ?found, "export target's name resolved");
-            *known = found;
+            info!(host = self.host(), addresses = ?found, "resolved export target");
+            *current = found;
             self.0.revision.fetch_add(1, Ordering::Release);
         }
     }
 
-    /// Asks the system's resolver. What the resolver cannot confirm just now is kept.
+    /// Looks the name up. Keeps the addresses if that fails. True if there is an address.
     fn look_up(&self, first: bool) -> bool {
         match (self.host(), self.0.port).to_socket_addrs() {
             Ok(found) => {
@@ -121,7 +123,7 @@ impl Name {
                 }
             }
             Err(error) if first && self.address().is_none() => {
-                warn!(host = self.host(), %error, "export target's name is not known yet");
+                warn!(host = self.host(), %error, "cannot resolve export target yet");
             }
             Err(_) => {}
         }
@@ -129,11 +131,11 @@ impl Name {
     }
 }
 
-/// Keeps looking the names up until the stop; does nothing where all are addresses.
+/// Resolves the names again and again until the stop. Does nothing if all are addresses.
 ///
 /// # Errors
-/// The thread cannot be made.
-pub fn watch(names: Vec<Name>, stop: Stop) -> std::io::Result<()> {
+/// The thread cannot be created.
+pub fn watch(names: Vec<TargetName>, stop: Stop) -> std::io::Result<()> {
     let names: Vec<_> = names
         .into_iter()
         .filter(|name| !name.is_address())
@@ -145,12 +147,12 @@ pub fn watch(names: Vec<Name>, stop: Stop) -> std::io::Result<()> {
         .name("names".to_owned())
         .spawn(move || {
             for round in 0_u64.. {
-                // Every name is looked up, also behind one that fails; failure is said once.
-                let known = names.iter().filter(|name| name.look_up(round == 0)).count();
-                let pause = if known == names.len() {
-                    AGAIN
+                // `count` looks every name up, also after one that fails.
+                let resolved = names.iter().filter(|name| name.look_up(round == 0)).count();
+                let pause = if resolved == names.len() {
+                    REFRESH_INTERVAL
                 } else {
-                    AGAIN_SOON
+                    RETRY_INTERVAL
                 };
                 if stop.wait_timeout(pause) {
                     break;
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn the_address_in_use_stays_while_the_resolver_has_it() {
         let address = |last: u8| SocketAddr::from(([192, 0, 2, last], 4739));
-        let name = Name::new("collector.example", 4739);
+        let name = TargetName::new("collector.example", 4739);
         assert_eq!((name.address(), name.revision()), (None, 1));
         name.set(vec![address(2), address(1)]);
         let seen = name.revision();

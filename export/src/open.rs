@@ -1,4 +1,4 @@
-//! Target → exporter: which transport it is, whether it needs a thread, and whether it is one address or all.
+//! Opens targets: selects the transport, a thread for those that can block, and one address or all.
 
 use std::io;
 use std::sync::Arc;
@@ -6,85 +6,92 @@ use std::sync::Arc;
 use flowproto::exporter::Version;
 use kipfix_service::signals::Stop;
 
+use crate::clock::wall_clock_milliseconds;
 use crate::counters::{TargetCounters, TargetFamilies};
+use crate::exporter::Exporter;
 use crate::file::FileExporter;
-use crate::names::Name;
-use crate::own_export::OwnExport;
-use crate::queued::{Ending, Patience, Queued};
-use crate::spread::{OpenOne, Spread};
+use crate::identity::stable_hash;
+use crate::names::TargetName;
+use crate::own_endpoints::OwnEndpoints;
+use crate::queued::{OverflowPolicy, QueuedExporter};
+use crate::session::{Encoding, RecordOf};
+use crate::shutdown::ShutdownDeadline;
+use crate::spread::{OpenDestination, SpreadExporter};
 use crate::stream::{StreamExporter, StreamSettings};
 use crate::target::{Target, TargetKind};
 use crate::udp::{UdpExporter, UdpSettings};
-use crate::{Encoding, Exporter, RecordOf, wall_clock_milliseconds};
 
-/// Ports that a source port is chosen from: below the ephemeral ones, and below those of NodePort Services.
+/// Range of source ports: below the ephemeral ports, and below those of NodePort Services.
 const SOURCE_PORTS: std::ops::Range<u16> = 20_000..30_000;
 
 /// What is the same for all targets.
 #[derive(Clone, Debug)]
-pub struct Opener {
-    /// Set when the process is asked to stop.
+pub struct TargetContext {
+    /// Set when the process stops.
     pub stop: Stop,
-    /// Records wait for a target instead of being lost, since they come from a file.
+    /// Records come from a file: they wait for a target instead of being lost.
     pub offline: bool,
-    /// Records in the queue of a target that has a thread of its own, at the most.
+    /// There is no other target that this one could delay.
+    pub is_only_target: bool,
+    /// Maximum number of records in the queue of a target with a thread of its own.
     pub queue_records: usize,
-    /// Records a second to a target that does not say; 0 unpaced.
+    /// Default rate of UDP targets, records per second; 0 is unlimited.
     pub records_per_second: u32,
-    /// Told of every session, so that a probe leaves it out.
-    pub own_export: Arc<OwnExport>,
-    /// Who exports: the same exporter has the same source port after a restart, if it is free.
+    /// Receives the local endpoint of every session.
+    pub own_endpoints: Arc<OwnEndpoints>,
+    /// Identity of the exporter, from which UDP source ports are derived: they stay the same over
+    /// restarts.
     pub identity: String,
 }
 
-/// A target whose name can be looked up, to be opened once that is known.
+/// A target that is not open yet, because its name may have to be resolved first.
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub struct PreparedTarget {
     target: Target,
-    name: Option<Name>,
+    name: Option<TargetName>,
     counters: TargetCounters,
 }
 
-impl Prepared {
-    /// Nothing is opened yet; the target's series are there.
+impl PreparedTarget {
+    /// Creates the series of a target. Opens nothing.
     #[must_use]
     pub fn new(target: &Target, families: &TargetFamilies) -> Self {
         let connects = matches!(target.kind, TargetKind::Tcp { .. } | TargetKind::Tls { .. });
         Self {
             name: target
                 .remote()
-                .map(|remote| Name::new(&remote.host, remote.port)),
+                .map(|remote| TargetName::new(&remote.host, remote.port)),
             counters: families.target(&target.to_string(), connects),
             target: target.clone(),
         }
     }
 
-    /// The name to be looked up, where the target has one.
+    /// The name to resolve, if the target has one.
     #[must_use]
-    pub const fn name(&self) -> Option<&Name> {
+    pub const fn name(&self) -> Option<&TargetName> {
         self.name.as_ref()
     }
 
-    /// What becomes of its records.
+    /// The counters of the target.
     #[must_use]
     pub const fn counters(&self) -> &TargetCounters {
         &self.counters
     }
 
-    /// The version of the protocol that it gets.
+    /// The version of the protocol.
     #[must_use]
     pub const fn version(&self) -> Version {
         self.target.version()
     }
 
-    /// Opens the target. `None` for stdout, which is the caller's.
+    /// Opens the target. `None` for stdout, which the caller implements.
     ///
     /// # Errors
-    /// A file or a thread cannot be made. A host that is away is no error: it is tried again.
+    /// A file or a thread cannot be created. An unreachable host is not an error: it is retried.
     pub fn open<E: Encoding>(
         &self,
         encoding: &E,
-        opener: &Opener,
+        context: &TargetContext,
     ) -> io::Result<Option<Box<dyn Exporter<RecordOf<E>>>>>
     where
         RecordOf<E>: std::fmt::Debug,
@@ -94,19 +101,20 @@ impl Prepared {
             let now = wall_clock_milliseconds();
             let (path, encoding) = (path.clone(), encoding.clone());
             let file = FileExporter::new(path, *rotation, encoding, counters.clone(), now)?;
-            return queued(file, Ending::default(), opener, counters).map(Some);
+            return queued(file, ShutdownDeadline::default(), context, counters).map(Some);
         }
         let (Some(name), Some(remote)) = (&self.name, self.target.remote()) else {
             return Ok(None);
         };
         if !remote.spread {
-            return self.open_one(name.clone(), encoding, opener).map(Some);
+            return self.open_one(name.clone(), encoding, context).map(Some);
         }
-        let (this, encoding, opener) = (self.clone(), encoding.clone(), opener.clone());
+        let (this, encoding, context) = (self.clone(), encoding.clone(), context.clone());
         let host = remote.host.clone();
-        let open: OpenOne<RecordOf<E>> =
-            Box::new(move |address| this.open_one(Name::fixed(&host, address), &encoding, &opener));
-        Ok(Some(Box::new(Spread::<E>::new(
+        let open: OpenDestination<RecordOf<E>> = Box::new(move |address| {
+            this.open_one(TargetName::fixed(&host, address), &encoding, &context)
+        });
+        Ok(Some(Box::new(SpreadExporter::<E>::new(
             name.clone(),
             open,
             counters,
@@ -115,15 +123,16 @@ impl Prepared {
 
     fn open_one<E: Encoding>(
         &self,
-        name: Name,
+        name: TargetName,
         encoding: &E,
-        opener: &Opener,
+        context: &TargetContext,
     ) -> io::Result<Box<dyn Exporter<RecordOf<E>>>>
     where
         RecordOf<E>: std::fmt::Debug,
     {
-        let (counters, own_export) = (self.counters.clone(), Arc::clone(&opener.own_export));
-        let rate = |rate: Option<u32>| rate.unwrap_or(opener.records_per_second);
+        let (counters, own_endpoints) = (self.counters.clone(), Arc::clone(&context.own_endpoints));
+        let deadline = ShutdownDeadline::default();
+        let rate = |rate: Option<u32>| rate.unwrap_or(context.records_per_second);
         let (credentials, records_per_second) = match &self.target.kind {
             TargetKind::Udp {
                 remote,
@@ -133,11 +142,23 @@ impl Prepared {
                 let settings = UdpSettings {
                     max_message_octets: *max_message_octets,
                     records_per_second: rate(remote.records_per_second),
-                    wait: opener.offline,
-                    source_port: opener.source_port(&self.target, &name),
+                    wait: context.offline,
+                    source_port: context.source_port(&self.target, &name),
                 };
-                let encoding = encoding.clone();
-                let udp = UdpExporter::new(name, encoding, settings, own_export, counters);
+                let udp = UdpExporter::new(
+                    name,
+                    encoding.clone(),
+                    settings,
+                    deadline.clone(),
+                    own_endpoints,
+                    counters.clone(),
+                );
+                let waits = settings.wait || settings.records_per_second != 0;
+                let is_alone = context.is_only_target && !remote.spread;
+                // The only target of a savefile delays nothing else.
+                if waits && !(context.offline && is_alone) {
+                    return queued(udp, deadline, context, counters);
+                }
                 return Ok(Box::new(udp));
             }
             TargetKind::Tcp { remote } => (None, remote.records_per_second),
@@ -151,26 +172,36 @@ impl Prepared {
         };
         let settings = StreamSettings {
             credentials,
-            // The receiver slows a stream down by itself.
+            // TCP has flow control.
             records_per_second: records_per_second.unwrap_or(0),
-            offline: opener.offline,
+            offline: context.offline,
         };
-        let ending = Ending::default();
         let stream = StreamExporter::new(
             name,
             encoding.clone(),
             settings,
-            ending.clone(),
-            own_export,
+            deadline.clone(),
+            own_endpoints,
             counters.clone(),
         );
-        queued(stream, ending, opener, counters)
+        queued(stream, deadline, context, counters)
     }
 }
 
-impl Opener {
-    /// Live, a source port that is the same after a restart; one run from a file is one session.
-    fn source_port(&self, target: &Target, name: &Name) -> u16 {
+impl TargetContext {
+    /// What happens to records that do not fit into the queue of a target.
+    #[must_use]
+    pub fn overflow_policy(&self) -> OverflowPolicy {
+        if self.offline {
+            OverflowPolicy::Block(self.stop.clone())
+        } else {
+            OverflowPolicy::Drop
+        }
+    }
+
+    /// The source port of a UDP target: the same after a restart. A run from a file is a session of
+    /// its own and has any port.
+    fn source_port(&self, target: &Target, name: &TargetName) -> u16 {
         if self.offline {
             return 0;
         }
@@ -181,13 +212,7 @@ impl Opener {
             &target.to_string(),
             address.as_deref().filter(|_| spread).unwrap_or_default(),
         ];
-        // FNV-1a.
-        let hash = parts
-            .join("\n")
-            .bytes()
-            .fold(0x811c_9dc5_u32, |hash, octet| {
-                (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
-            });
+        let hash = stable_hash(&parts.join("\n"));
         let count = u32::try_from(SOURCE_PORTS.len()).unwrap_or(1);
         let at = u16::try_from(hash % count).unwrap_or_default();
         SOURCE_PORTS.start.saturating_add(at)
@@ -196,15 +221,11 @@ impl Opener {
 
 fn queued<R: Clone + Send + std::fmt::Debug + 'static>(
     exporter: impl Exporter<R> + 'static,
-    ending: Ending,
-    opener: &Opener,
+    deadline: ShutdownDeadline,
+    context: &TargetContext,
     counters: TargetCounters,
 ) -> io::Result<Box<dyn Exporter<R>>> {
-    let patience = if opener.offline {
-        Patience::WaitUntil(opener.stop.clone())
-    } else {
-        Patience::Lose
-    };
-    let queued = Queued::start(exporter, ending, opener.queue_records, patience, counters)?;
+    let (capacity, policy) = (context.queue_records, context.overflow_policy());
+    let queued = QueuedExporter::start(exporter, deadline, capacity, policy, counters)?;
     Ok(Box::new(queued))
 }

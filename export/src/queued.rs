@@ -1,61 +1,25 @@
-//! A target that can block, in a thread of its own behind a bounded queue, so that it keeps neither the other
-//! targets nor the metering waiting. Live, what the queue has no room for is lost and counted; offline it
-//! waits.
+//! A target that can block, in a thread of its own after a bounded queue, so that it delays neither
+//! the other targets nor the metering. If the queue is full, records are lost and counted when
+//! live, and wait for room when they come from a savefile.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kipfix_service::signals::Stop;
 
-use crate::counters::{Loss, TargetCounters, wide};
-use crate::{END_WITHIN, Exporter, FLUSH_INTERVAL, monotonic, wall_clock_milliseconds};
+use crate::clock::{monotonic, wall_clock_milliseconds};
+use crate::counters::{LossReason, TargetCounters, to_u64};
+use crate::exporter::{Exporter, FLUSH_INTERVAL};
+use crate::shutdown::ShutdownDeadline;
 
 /// Records that the thread takes at once.
 const BATCH_RECORDS: usize = 128;
-/// How soon who waits notices that it is to stop.
-const LOOK_UP: Duration = Duration::from_millis(100);
-
-/// Tells a target's thread that it is to end, and until when it may try to get its records out.
-#[derive(Clone, Debug, Default)]
-pub struct Ending(Arc<(Mutex<Option<Instant>>, Condvar)>);
-
-impl Ending {
-    /// From now on there are [`END_WITHIN`] left.
-    pub fn begin(&self) {
-        let (deadline, changed) = &*self.0;
-        let mut deadline = deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        deadline.get_or_insert_with(|| monotonic() + END_WITHIN);
-        changed.notify_all();
-    }
-
-    /// What is left of the time, where it is limited.
-    #[must_use]
-    pub fn left(&self) -> Option<Duration> {
-        let deadline = *self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        deadline.map(|deadline| deadline.saturating_duration_since(monotonic()))
-    }
-
-    /// No time is left.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.left().is_some_and(|left| left.is_zero())
-    }
-
-    /// Sleeps, for shorter if the end begins meanwhile.
-    pub fn sleep(&self, duration: Duration) {
-        let (deadline, changed) = &*self.0;
-        let guard = deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(deadline) = *guard {
-            drop(guard);
-            let left = deadline.saturating_duration_since(monotonic());
-            std::thread::sleep(duration.min(left));
-        } else {
-            drop(changed.wait_timeout(guard, duration));
-        }
-    }
-}
+/// Interval at which a blocked caller checks for the stop.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Interval at which a caller checks whether the thread has ended.
+const END_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 struct Queue<R> {
@@ -68,9 +32,9 @@ struct Queue<R> {
 #[derive(Debug)]
 struct State<R> {
     records: VecDeque<R>,
-    /// No more will come.
+    /// The caller adds no more records.
     closed: bool,
-    /// The thread is gone.
+    /// The thread has ended.
     abandoned: bool,
 }
 
@@ -80,41 +44,41 @@ impl<R> Queue<R> {
     }
 }
 
-/// The end of the queue that records are put in.
+/// The caller's end of the queue.
 #[derive(Debug)]
-pub struct Queued<R> {
+pub struct QueuedExporter<R> {
     queue: Arc<Queue<R>>,
-    ending: Ending,
+    deadline: ShutdownDeadline,
     thread: Option<JoinHandle<()>>,
     counters: TargetCounters,
-    patience: Patience,
+    policy: OverflowPolicy,
 }
 
-/// What becomes of records that the queue has no room for.
+/// What happens to records that do not fit into the queue.
 #[derive(Clone, Debug)]
-pub enum Patience {
+pub enum OverflowPolicy {
     /// They are lost and counted.
-    Lose,
-    /// They wait, until the process is asked to stop.
-    WaitUntil(Stop),
+    Drop,
+    /// They wait for room until the process stops.
+    Block(Stop),
 }
 
-impl Patience {
-    fn waits(&self) -> bool {
-        matches!(self, Self::WaitUntil(stop) if !stop.is_set())
+impl OverflowPolicy {
+    fn blocks(&self) -> bool {
+        matches!(self, Self::Block(stop) if !stop.is_set())
     }
 }
 
-impl<R: Clone + Send + 'static> Queued<R> {
-    /// Starts the thread. `capacity`: records in the queue at the most.
+impl<R: Clone + Send + 'static> QueuedExporter<R> {
+    /// Starts the thread, with a queue of at most `capacity` records.
     ///
     /// # Errors
-    /// The thread cannot be made.
+    /// The thread cannot be created.
     pub fn start(
         exporter: impl Exporter<R> + 'static,
-        ending: Ending,
+        deadline: ShutdownDeadline,
         capacity: usize,
-        patience: Patience,
+        policy: OverflowPolicy,
         counters: TargetCounters,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(Queue {
@@ -127,25 +91,25 @@ impl<R: Clone + Send + 'static> Queued<R> {
             emptied: Condvar::new(),
             capacity: capacity.max(1),
         });
-        let taken = Arc::clone(&queue);
-        let counted = counters.clone();
+        let consumer = Arc::clone(&queue);
+        let (consumer_counters, consumer_deadline) = (counters.clone(), deadline.clone());
         let thread = std::thread::Builder::new()
             .name("target".to_owned())
             .spawn(move || {
-                let _abandon = Abandon(&taken);
-                run(exporter, &taken, &counted);
+                let _abandon = Abandon(&consumer);
+                run(exporter, &consumer, &consumer_deadline, &consumer_counters);
             })?;
         Ok(Self {
             queue,
-            ending,
+            deadline,
             thread: Some(thread),
             counters,
-            patience,
+            policy,
         })
     }
 }
 
-/// Sees to it that nobody waits for a thread that is gone.
+/// Marks the queue as abandoned when the thread ends, so that no caller waits for it.
 struct Abandon<'a, R>(&'a Queue<R>);
 
 impl<R> Drop for Abandon<'_, R> {
@@ -155,7 +119,13 @@ impl<R> Drop for Abandon<'_, R> {
     }
 }
 
-fn run<R: Clone>(mut exporter: impl Exporter<R>, queue: &Queue<R>, counters: &TargetCounters) {
+/// Exports records until the queue is closed and empty, or the deadline is over.
+fn run<R: Clone>(
+    mut exporter: impl Exporter<R>,
+    queue: &Queue<R>,
+    deadline: &ShutdownDeadline,
+    counters: &TargetCounters,
+) {
     let mut batch = Vec::with_capacity(BATCH_RECORDS);
     let mut flushed = monotonic();
     loop {
@@ -164,7 +134,12 @@ fn run<R: Clone>(mut exporter: impl Exporter<R>, queue: &Queue<R>, counters: &Ta
             let waited = queue.filled.wait_timeout(state, FLUSH_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let count = state.records.len().min(BATCH_RECORDS);
+        let is_over = state.closed && deadline.is_over();
+        let count = if is_over {
+            0
+        } else {
+            state.records.len().min(BATCH_RECORDS)
+        };
         batch.extend(state.records.drain(..count));
         let done = state.closed && batch.is_empty();
         drop(state);
@@ -190,15 +165,15 @@ fn run<R: Clone>(mut exporter: impl Exporter<R>, queue: &Queue<R>, counters: &Ta
     }
 }
 
-impl<R: Clone + Send + std::fmt::Debug + 'static> Exporter<R> for Queued<R> {
+impl<R: Clone + Send + std::fmt::Debug + 'static> Exporter<R> for QueuedExporter<R> {
     fn export(&mut self, mut records: &[R], _now_milliseconds: u64) {
         while !records.is_empty() {
             let mut state = self.queue.lock();
             while state.records.len() >= self.queue.capacity
                 && !state.abandoned
-                && self.patience.waits()
+                && self.policy.blocks()
             {
-                let waited = self.queue.emptied.wait_timeout(state, LOOK_UP);
+                let waited = self.queue.emptied.wait_timeout(state, STOP_CHECK_INTERVAL);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
             let room = if state.abandoned {
@@ -212,30 +187,30 @@ impl<R: Clone + Send + std::fmt::Debug + 'static> Exporter<R> for Queued<R> {
             drop(state);
             self.counters.waiting(signed(taken.len()));
             self.queue.filled.notify_one();
-            if abandoned || !self.patience.waits() {
+            if abandoned || !self.policy.blocks() {
                 let reason = if abandoned {
-                    Loss::Failed
+                    LossReason::Failed
                 } else {
-                    Loss::QueueFull
+                    LossReason::QueueFull
                 };
-                self.counters.records_lost(reason, wide(rest.len()));
+                self.counters.records_lost(reason, to_u64(rest.len()));
                 return;
             }
             records = rest;
         }
     }
 
-    /// The thread flushes by itself.
+    /// Does nothing: the thread flushes on its own.
     fn flush(&mut self, _now_milliseconds: u64) {}
 
     fn finish(&mut self, _now_milliseconds: u64) {
         self.queue.lock().closed = true;
         self.queue.filled.notify_one();
-        // Offline nothing hurries.
-        while self.patience.waits() && self.thread.as_ref().is_some_and(|t| !t.is_finished()) {
-            std::thread::sleep(LOOK_UP / 10);
+        // Records of a savefile have no deadline unless the process stops.
+        while self.policy.blocks() && self.thread.as_ref().is_some_and(|t| !t.is_finished()) {
+            std::thread::sleep(END_CHECK_INTERVAL);
         }
-        self.ending.begin();
+        self.deadline.begin();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -243,7 +218,8 @@ impl<R: Clone + Send + std::fmt::Debug + 'static> Exporter<R> for Queued<R> {
         }
         let left: Vec<R> = self.queue.lock().records.drain(..).collect();
         self.counters.waiting(-signed(left.len()));
-        self.counters.records_lost(Loss::Failed, wide(left.len()));
+        self.counters
+            .records_lost(LossReason::Failed, to_u64(left.len()));
     }
 }
 
@@ -256,7 +232,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, sync_channel};
 
-    /// Takes a batch only when it is let.
+    /// Takes a batch for each permit.
     #[derive(Debug)]
     struct Slow(Receiver<()>, TargetCounters);
 
@@ -264,7 +240,7 @@ mod tests {
         fn export(&mut self, records: &[u32], _: u64) {
             self.0.recv().ok();
             let weight = flowproto::exporter::Weight {
-                records: wide(records.len()),
+                records: to_u64(records.len()),
                 ..Default::default()
             };
             self.1.message_sent(weight, 0);
@@ -274,46 +250,47 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_stands_still_keeps_nobody_waiting_and_what_it_misses_is_counted() {
+    fn a_blocked_target_delays_no_caller_and_its_losses_are_counted() {
         let counters = TargetCounters::for_tests();
-        let (let_go, stand) = sync_channel(1000);
-        let slow = Slow(stand, counters.clone());
-        let mut queued = Queued::start(
+        let (permit, permits) = sync_channel(1000);
+        let slow = Slow(permits, counters.clone());
+        let mut queued = QueuedExporter::start(
             slow,
-            Ending::default(),
+            ShutdownDeadline::default(),
             1000,
-            Patience::Lose,
+            OverflowPolicy::Drop,
             counters.clone(),
         )
         .unwrap();
         for _ in 0..50 {
             queued.export(&[7; 100], 0);
         }
-        drop(let_go);
+        drop(permit);
         queued.finish(0);
-        let lost = counters.lost_for(Loss::QueueFull);
+        let lost = counters.lost_for(LossReason::QueueFull);
         assert_eq!(counters.sent() + lost, 5000);
-        // The queue, and at the most one batch that the thread has taken.
+        // The queue is full, and the thread has taken at most one batch.
         assert!((3872..=4000).contains(&lost), "{lost}");
     }
 
     #[test]
-    fn offline_a_full_queue_is_waited_for() {
+    fn records_of_a_savefile_wait_for_a_full_queue() {
         let counters = TargetCounters::for_tests();
-        let (let_go, stand) = sync_channel(1000);
-        let slow = Slow(stand, counters.clone());
-        let patience = Patience::WaitUntil(Stop::new().unwrap());
+        let (permit, permits) = sync_channel(1000);
+        let slow = Slow(permits, counters.clone());
+        let policy = OverflowPolicy::Block(Stop::new().unwrap());
+        let deadline = ShutdownDeadline::default();
         let mut queued =
-            Queued::start(slow, Ending::default(), 10, patience, counters.clone()).unwrap();
-        let helper = std::thread::spawn(move || {
+            QueuedExporter::start(slow, deadline, 10, policy, counters.clone()).unwrap();
+        let permitting = std::thread::spawn(move || {
             for _ in 0..1000 {
-                let_go.send(()).ok();
+                permit.send(()).ok();
             }
         });
         for _ in 0..50 {
             queued.export(&[7; 100], 0);
         }
-        helper.join().unwrap();
+        permitting.join().unwrap();
         queued.finish(0);
         assert_eq!((counters.sent(), counters.total_lost()), (5000, 0));
     }

@@ -1,27 +1,30 @@
-//! One target that is several addresses, such as a headless Service: every flow goes to one of them, and
-//! every exporter that sees the flow, from either side, chooses the same one.
+//! A target with several addresses, such as a headless Service. Every flow goes to one of them, and
+//! every exporter that observes the flow, from either side, selects the same one.
 //!
-//! The choice is by rendezvous hashing (the address whose hash together with the flow's key is highest): when
-//! an address goes, its flows go to all the others evenly and no other flow moves; when one comes, it takes
-//! its share of each. The key is taken without direction, and the hash has no seed, so that probes agree.
+//! The selection is by rendezvous hashing: the address with the highest hash of address and flow
+//! key. If an address is removed, its flows move evenly to all others, and no other flow moves. A
+//! new address takes its share of each. The key has no direction and the hash has no seed, so that
+//! probes agree.
 
 use std::fmt::{self, Debug};
 use std::net::{IpAddr, SocketAddr};
 
 use flowproto::FlowKey;
 
-use crate::counters::{Loss, TargetCounters, wide};
-use crate::names::Name;
-use crate::{Encoding, Exporter, RecordOf};
+use crate::counters::{LossReason, TargetCounters, to_u64};
+use crate::exporter::{Exporter, finish_all};
+use crate::names::TargetName;
+use crate::session::{Encoding, RecordOf};
 
-/// Makes the exporter to one of the addresses.
-pub type OpenOne<R> = Box<dyn Fn(SocketAddr) -> std::io::Result<Box<dyn Exporter<R>>> + Send>;
+/// Opens the exporter of one of the addresses.
+pub type OpenDestination<R> =
+    Box<dyn Fn(SocketAddr) -> std::io::Result<Box<dyn Exporter<R>>> + Send>;
 
 /// All addresses of a name, each with an exporter of its own.
-pub struct Spread<E: Encoding> {
-    name: Name,
+pub struct SpreadExporter<E: Encoding> {
+    name: TargetName,
     revision: u64,
-    open: OpenOne<RecordOf<E>>,
+    open: OpenDestination<RecordOf<E>>,
     destinations: Vec<Destination<RecordOf<E>>>,
     counters: TargetCounters,
     failed: bool,
@@ -30,25 +33,29 @@ pub struct Spread<E: Encoding> {
 #[derive(Debug)]
 struct Destination<R> {
     address: SocketAddr,
-    /// The address as the hash takes it.
+    /// Hash of the address.
     hash: u64,
     exporter: Box<dyn Exporter<R>>,
-    /// Records of the batch that fall to it.
+    /// Its records of the current batch.
     share: Vec<R>,
 }
 
-impl<E: Encoding> Debug for Spread<E> {
+impl<E: Encoding> Debug for SpreadExporter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spread")
+        f.debug_struct("SpreadExporter")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
 
-impl<E: Encoding> Spread<E> {
-    /// A target whose addresses are not looked at yet.
+impl<E: Encoding> SpreadExporter<E> {
+    /// Creates a target without an open address.
     #[must_use]
-    pub fn new(name: Name, open: OpenOne<RecordOf<E>>, counters: TargetCounters) -> Self {
+    pub fn new(
+        name: TargetName,
+        open: OpenDestination<RecordOf<E>>,
+        counters: TargetCounters,
+    ) -> Self {
         Self {
             name,
             revision: 0,
@@ -59,7 +66,7 @@ impl<E: Encoding> Spread<E> {
         }
     }
 
-    /// Follows the name: what has gone is ended, what is new is opened.
+    /// Closes addresses that were removed from the name, and opens those that were added.
     fn follow(&mut self, now_milliseconds: u64) {
         let revision = self.name.revision();
         if self.revision == revision && !self.failed {
@@ -73,12 +80,12 @@ impl<E: Encoding> Spread<E> {
             .partition(|destination| addresses.contains(&destination.address));
         self.destinations = stay;
         for mut destination in gone {
-            // What it has left may take its time; the others do not wait for it.
+            // Sending its last records may take time. The others do not wait for it.
             let end = std::thread::Builder::new()
                 .name("target".to_owned())
                 .spawn(move || destination.exporter.finish(now_milliseconds));
             if let Err(error) = end {
-                tracing::warn!(%error, "an export target that has gone cannot be ended");
+                tracing::warn!(%error, "cannot end a removed address of an export target");
             }
         }
         for address in addresses {
@@ -93,7 +100,7 @@ impl<E: Encoding> Spread<E> {
                     share: Vec::new(),
                 }),
                 Err(error) => {
-                    tracing::warn!(%address, %error, "export target cannot be opened");
+                    tracing::warn!(%address, %error, "cannot open export target");
                     self.failed = true;
                 }
             }
@@ -101,21 +108,21 @@ impl<E: Encoding> Spread<E> {
     }
 }
 
-impl<E: Encoding> Exporter<RecordOf<E>> for Spread<E> {
+impl<E: Encoding> Exporter<RecordOf<E>> for SpreadExporter<E> {
     fn export(&mut self, records: &[RecordOf<E>], now_milliseconds: u64) {
         self.follow(now_milliseconds);
         if self.destinations.is_empty() {
             self.counters
-                .records_lost(Loss::Unresolved, wide(records.len()));
+                .records_lost(LossReason::Unresolved, to_u64(records.len()));
             return;
         }
         for record in records {
             let flow = hash_of_flow(&E::flow_key(record));
-            let chosen = self
+            let selected = self
                 .destinations
                 .iter_mut()
                 .max_by_key(|destination| (mix(flow ^ destination.hash), destination.address));
-            if let Some(destination) = chosen {
+            if let Some(destination) = selected {
                 destination.share.push(record.clone());
             }
         }
@@ -144,11 +151,12 @@ impl<E: Encoding> Exporter<RecordOf<E>> for Spread<E> {
 
     fn finish(&mut self, now_milliseconds: u64) {
         let exporters = self.destinations.iter_mut().map(|d| &mut d.exporter);
-        crate::finish_all(exporters, now_milliseconds);
+        finish_all(exporters, now_milliseconds);
     }
 }
 
-/// The addresses of the family that the resolver puts first: a host with an IPv4 and an IPv6 address is one.
+/// The addresses of the family that the resolver puts first. A host with an IPv4 and an IPv6
+/// address is one destination.
 fn one_family(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     if let Some(first) = addresses.first().copied() {
         addresses.retain(|address| address.is_ipv4() == first.is_ipv4());
@@ -157,7 +165,7 @@ fn one_family(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     addresses
 }
 
-/// Hash of a flow, equal for both directions. It does not change between versions.
+/// A hash of a flow, the same for both directions. It does not change between versions.
 #[must_use]
 pub fn hash_of_flow(key: &FlowKey) -> u64 {
     let source = (key.source_address.bits(), key.source_port);
@@ -193,8 +201,8 @@ const fn halves(bits: u128) -> [u64; 2] {
     [bits as u64, (bits >> 64) as u64]
 }
 
-/// splitmix64's finalizer: every bit of the input changes half of the output. Never to be changed, since
-/// probes of different versions have to agree.
+/// The finalizer of splitmix64: every bit of the input changes half of the output. It must not
+/// change, because probes of different versions must agree.
 const fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -239,15 +247,16 @@ mod tests {
         (0..4000).map(record).collect()
     }
 
-    /// Who gets which flow.
-    fn shares(name: &Name, records: &[FlowRecord]) -> BTreeMap<FlowKey2, SocketAddr> {
+    /// The address that each flow goes to.
+    fn shares(name: &TargetName, records: &[FlowRecord]) -> BTreeMap<FlowKey2, SocketAddr> {
         let taken = Taken::default();
         let kept = Arc::clone(&taken);
-        let open: OpenOne<FlowRecord> = Box::new(move |address| {
+        let open: OpenDestination<FlowRecord> = Box::new(move |address| {
             let take: Box<dyn Exporter<FlowRecord>> = Box::new(Take(address, Arc::clone(&kept)));
             Ok(take)
         });
-        let mut spread = Spread::<Plain>::new(name.clone(), open, TargetCounters::for_tests());
+        let mut spread =
+            SpreadExporter::<Plain>::new(name.clone(), open, TargetCounters::for_tests());
         spread.export(records, 0);
         let taken = taken.lock().unwrap();
         let each = taken
@@ -268,18 +277,18 @@ mod tests {
     }
 
     #[test]
-    fn both_directions_of_a_flow_go_to_the_same_address_and_all_get_their_share() {
-        let name = Name::new("collectors", 4739);
+    fn both_directions_of_a_flow_go_to_the_same_address_and_all_have_their_share() {
+        let name = TargetName::new("collectors", 4739);
         name.move_to(&addresses(&[1, 2, 3, 4]));
-        let there = records();
-        let back: Vec<FlowRecord> = there
+        let forward = records();
+        let reverse: Vec<FlowRecord> = forward
             .iter()
             .map(|record| FlowRecord {
                 key: record.key.reversed(),
                 ..record.clone()
             })
             .collect();
-        let shares = [shares(&name, &there), shares(&name, &back)];
+        let shares = [shares(&name, &forward), shares(&name, &reverse)];
         assert_eq!(shares[0], shares[1]);
         for address in addresses(&[1, 2, 3, 4]) {
             let share = shares[0].values().filter(|a| **a == address).count();
@@ -288,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_share_of_a_vanished_address_moves() {
-        let name = Name::new("collectors", 4739);
+    fn only_the_share_of_a_removed_address_moves() {
+        let name = TargetName::new("collectors", 4739);
         name.move_to(&addresses(&[1, 2, 3, 4]));
         let before = shares(&name, &records());
         name.move_to(&addresses(&[4, 1, 2]));
@@ -303,8 +312,8 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_addresses_of_both_families_gets_each_flow_once() {
-        let name = Name::new("collectors", 4739);
+    fn a_host_with_addresses_of_both_families_receives_each_flow_once() {
+        let name = TargetName::new("collectors", 4739);
         name.move_to(&[
             "10.9.0.1:4739".parse().unwrap(),
             "[fd00::1]:4739".parse().unwrap(),
@@ -316,9 +325,9 @@ mod tests {
     #[test]
     fn without_an_address_records_are_counted_as_unresolved() {
         let counters = TargetCounters::for_tests();
-        let open: OpenOne<FlowRecord> = Box::new(|_| unreachable!("there is no address"));
-        let name = Name::new("nowhere.example", 4739);
-        Spread::<Plain>::new(name, open, counters.clone()).export(&records(), 0);
-        assert_eq!(counters.lost_for(Loss::Unresolved), 4000);
+        let open: OpenDestination<FlowRecord> = Box::new(|_| unreachable!("there is no address"));
+        let name = TargetName::new("nowhere.example", 4739);
+        SpreadExporter::<Plain>::new(name, open, counters.clone()).export(&records(), 0);
+        assert_eq!(counters.lost_for(LossReason::Unresolved), 4000);
     }
 }

@@ -1,102 +1,107 @@
-//! What an export URL may say.
+//! Export URLs.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use flowproto::exporter::Version;
 use kipfix_service::settings::{BadSettings, Size, Span};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-/// RFC 7011 §10.3.3: 512 octets are safe where the path is unknown; the largest UDP payload is the other end.
+/// Range of the maximum Message length: 512 octets are safe on any path (RFC 7011 §10.3.3), and
+/// 65,507 are the largest UDP payload.
 const MESSAGE_OCTETS: std::ops::RangeInclusive<usize> = 512..=65_507;
 const DEFAULT_MESSAGE_OCTETS: usize = 1400;
-/// The registered ports (RFC 7011 §10.1): IPFIX, and IPFIX over TLS.
-const PORT_HINT: &str = "the port is missing (registered are 4739, and 4740 for tls)";
+/// The registered ports (RFC 7011 §10.1) of IPFIX, and of IPFIX over TLS.
+const PORT_HINT: &str = "missing port (registered: 4739, and 4740 for tls)";
 
-/// Where records go.
+/// A destination of records, parsed from a URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Target {
     text: String,
-    /// What the text means.
+    /// The parsed URL.
     pub kind: TargetKind,
 }
 
-/// The kinds of target there are.
+/// The kinds of target, with their parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetKind {
-    /// Messages in datagrams.
+    /// Messages over UDP.
     Udp {
-        /// Where to.
+        /// Destination.
         remote: Remote,
         /// IPFIX, NetFlow v9 or v5. Default: IPFIX.
         version: Version,
-        /// Octets of a Message at the most. Default: 1400.
+        /// Maximum length of a Message, octets, 512–65,507. Default: 1400.
         max_message_octets: usize,
     },
     /// IPFIX over TCP.
     Tcp {
-        /// Where to.
+        /// Destination.
         remote: Remote,
     },
-    /// IPFIX over TLS over TCP.
+    /// IPFIX over TLS.
     Tls {
-        /// Where to.
+        /// Destination.
         remote: Remote,
-        /// What is shown, and what is asked for.
+        /// Files with certificates and keys.
         credentials: Credentials,
     },
     /// IPFIX files (RFC 5655).
     File {
-        /// The name of a finished file, or what names begin with where files rotate.
+        /// Name of the complete file, or the start of the names if files rotate.
         path: PathBuf,
-        /// When the next one begins.
+        /// When the next file starts.
         rotation: Rotation,
     },
     /// JSON lines on stdout.
     Stdout,
 }
 
-/// A host to send to.
+/// A remote host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
     /// Address or name.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Records a second at the most; 0 unpaced. Default: the caller's.
+    /// Maximum rate, records per second; 0 is unlimited. Default: that of the caller.
     pub records_per_second: Option<u32>,
-    /// Every address of the name gets the flows that fall to it, instead of one address all. Default: false.
+    /// Distribute flows over all addresses of the name instead of using one. Default: false.
     pub spread: bool,
 }
 
-/// The files of a TLS target, PEM. They are read anew for each connection.
+/// The PEM files of a TLS target. They are read for each connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
-    /// Authorities that the target's certificate must come from. Default: the system's.
+    /// Authorities of the target's certificate. Default: those of the system.
     pub ca: Option<PathBuf>,
-    /// Own certificate and those above it.
+    /// Own certificate chain.
     pub cert: Option<PathBuf>,
     /// Own private key.
     pub key: Option<PathBuf>,
 }
 
-/// When a file is finished and the next one begins.
+/// When a file is complete and the next one starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rotation {
-    /// Before it becomes longer than so many octets.
+    /// Maximum size, octets.
     pub size: Option<u64>,
-    /// So long after it began.
+    /// Duration of a file.
     pub every: Option<Span>,
-    /// Finished files that are kept; older ones are removed. Default: all.
+    /// Number of complete files to keep. Older ones are removed. Default: all.
     pub keep: Option<NonZeroUsize>,
 }
 
 impl Rotation {
-    /// True where there is a next file at all.
+    /// True if there is more than one file.
     #[must_use]
     pub const fn rotates(&self) -> bool {
         self.size.is_some() || self.every.is_some()
@@ -104,7 +109,7 @@ impl Rotation {
 }
 
 impl Target {
-    /// The host, where the target is one.
+    /// The remote host, if the target has one.
     #[must_use]
     pub const fn remote(&self) -> Option<&Remote> {
         match &self.kind {
@@ -115,7 +120,7 @@ impl Target {
         }
     }
 
-    /// The version of the protocol that it gets.
+    /// The version of the protocol.
     #[must_use]
     pub const fn version(&self) -> Version {
         match &self.kind {
@@ -151,10 +156,11 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, BadSettings> {
         let kind = kind(text).map_err(|problem| {
             BadSettings::new(format!(
-                "export target {text:?}: {problem}; allowed are \
-                 udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_SECOND&spread=true], \
-                 tcp://HOST:PORT[?rate=…&spread=…], tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE&rate=…&spread=…], \
-                 file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] and stdout:"
+                "invalid export target {text:?}: {problem}: must be \
+                 udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_SECOND&\
+                 spread=true], tcp://HOST:PORT[?rate=…&spread=…], \
+                 tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE&rate=…&spread=…], \
+                 file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] or stdout:"
             ))
         })?;
         Ok(Self {
@@ -169,7 +175,7 @@ fn kind(text: &str) -> Result<TargetKind, String> {
         return Ok(TargetKind::Stdout);
     }
     let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
-    let mut given = Given::default();
+    let mut parameters = Parameters::default();
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let allowed: &[&str] = match scheme {
         "udp" => &["version", "mtu", "rate", "spread"],
@@ -178,64 +184,64 @@ fn kind(text: &str) -> Result<TargetKind, String> {
         "file" => &["version", "rotate-size", "rotate-every", "keep"],
         "sctp" => return Err("SCTP is not supported and not planned; use tcp".to_owned()),
         "dtls" => return Err("DTLS is not supported and not planned; use tls".to_owned()),
-        _ => return Err("no known kind of target".to_owned()),
+        _ => return Err("unknown scheme".to_owned()),
     };
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if !allowed.contains(&name) {
-            return Err(format!("parameter {name:?} is not known for {scheme}"));
+            return Err(format!("unknown parameter {name:?} of {scheme}"));
         }
-        given.take(name, value)?;
+        parameters.set(name, value)?;
     }
-    if scheme != "udp" && given.version != Version::Ipfix {
-        return Err(format!(
-            "NetFlow is for udp; {scheme} carries version ipfix"
-        ));
+    if scheme != "udp" && parameters.version != Version::Ipfix {
+        return Err(format!("invalid version for {scheme}: must be ipfix"));
     }
     if scheme == "file" {
-        if given.rotation.keep.is_some() && !given.rotation.rotates() {
-            return Err("keep is of use with rotate-size or rotate-every only".to_owned());
+        if parameters.rotation.keep.is_some() && !parameters.rotation.rotates() {
+            return Err("keep requires rotate-size or rotate-every".to_owned());
         }
-        let path = PathBuf::from(place);
+        let path = decoded_path(place);
         if path.file_name().is_none() {
-            return Err("the path of a file is missing".to_owned());
+            return Err("missing path of the file".to_owned());
         }
         return Ok(TargetKind::File {
             path,
-            rotation: given.rotation,
+            rotation: parameters.rotation,
         });
     }
     let authority = place
         .strip_prefix("//")
-        .ok_or_else(|| format!("{scheme} is followed by ://"))?;
+        .ok_or_else(|| format!("missing // after {scheme}:"))?;
     let (host, port) = authority
         .rsplit_once(':')
         .ok_or_else(|| PORT_HINT.to_owned())?;
     let host = host_of(host)?;
     let port = match port.parse() {
-        Ok(0) | Err(_) => return Err(format!("{port:?} is no port from 1 to 65535")),
+        Ok(0) | Err(_) => return Err(format!("invalid port {port:?}: must be 1–65535")),
         Ok(port) => port,
     };
     let remote = Remote {
         host,
         port,
-        records_per_second: given.records_per_second,
-        spread: given.spread,
+        records_per_second: parameters.records_per_second,
+        spread: parameters.spread,
     };
     Ok(match scheme {
         "udp" => TargetKind::Udp {
             remote,
-            version: given.version,
-            max_message_octets: given.max_message_octets.unwrap_or(DEFAULT_MESSAGE_OCTETS),
+            version: parameters.version,
+            max_message_octets: parameters
+                .max_message_octets
+                .unwrap_or(DEFAULT_MESSAGE_OCTETS),
         },
         "tcp" => TargetKind::Tcp { remote },
         _ => {
-            if given.credentials.cert.is_some() != given.credentials.key.is_some() {
-                return Err("cert and key belong together: one of them is missing".to_owned());
+            if parameters.credentials.cert.is_some() != parameters.credentials.key.is_some() {
+                return Err("cert and key are required together".to_owned());
             }
             TargetKind::Tls {
                 remote,
-                credentials: given.credentials,
+                credentials: parameters.credentials,
             }
         }
     })
@@ -243,7 +249,7 @@ fn kind(text: &str) -> Result<TargetKind, String> {
 
 /// The parameters of a URL.
 #[derive(Default)]
-struct Given {
+struct Parameters {
     version: Version,
     max_message_octets: Option<usize>,
     records_per_second: Option<u32>,
@@ -252,86 +258,84 @@ struct Given {
     rotation: Rotation,
 }
 
-impl Given {
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+impl Parameters {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let decoded = percent_decode_str(value).decode_utf8_lossy();
+        let invalid = |range: &str| format!("invalid {name} {decoded:?}: must be {range}");
         match name {
             "version" => {
-                self.version = match value {
+                self.version = match &*decoded {
                     "ipfix" | "10" => Version::Ipfix,
                     "9" => Version::Netflow9,
                     "5" => Version::Netflow5,
-                    _ => return Err(format!("version {value:?} is not ipfix, 9 or 5")),
+                    _ => return Err(invalid("ipfix, 9 or 5")),
                 };
             }
             "mtu" => {
-                let octets = value.parse().ok().filter(|o| MESSAGE_OCTETS.contains(o));
-                self.max_message_octets = Some(octets.ok_or_else(|| {
-                    let (low, high) = (MESSAGE_OCTETS.start(), MESSAGE_OCTETS.end());
-                    format!("mtu {value:?} is no number of octets from {low} to {high}")
-                })?);
+                let octets = parse(&decoded, |octets| MESSAGE_OCTETS.contains(octets));
+                self.max_message_octets = Some(octets.ok_or_else(|| invalid("512–65507 octets"))?);
             }
             "rate" => {
-                let rate = value.parse();
+                let rate = parse(&decoded, |_| true);
                 self.records_per_second =
-                    Some(rate.map_err(|_| format!("rate {value:?} is no number of records"))?);
+                    Some(rate.ok_or_else(|| invalid("a number of records per second"))?);
             }
             "spread" => {
-                self.spread = value
-                    .parse()
-                    .map_err(|_| format!("spread {value:?} is not true or false"))?;
+                let spread = parse(&decoded, |_| true);
+                self.spread = spread.ok_or_else(|| invalid("true or false"))?;
             }
             "ca" => self.credentials.ca = Some(file(name, value)?),
             "cert" => self.credentials.cert = Some(file(name, value)?),
             "key" => self.credentials.key = Some(file(name, value)?),
             "rotate-size" => {
-                let size = value
-                    .parse::<Size>()
-                    .ok()
-                    .map(Size::bytes)
-                    .filter(|bytes| *bytes >= 1 << 16)
-                    .ok_or_else(|| format!("rotate-size {value:?} is no size of 64KiB or more"))?;
-                self.rotation.size = Some(size);
+                let size = parse::<Size>(&decoded, |size| size.bytes() >= 1 << 16);
+                let size = size.ok_or_else(|| invalid("at least 64KiB"))?;
+                self.rotation.size = Some(size.bytes());
             }
             "rotate-every" => {
-                let span = value
-                    .parse::<Span>()
-                    .ok()
-                    .filter(|span| *span >= Span::from_secs(1))
-                    .ok_or_else(|| format!("rotate-every {value:?} is no time of 1s or more"))?;
-                self.rotation.every = Some(span);
+                let every = parse::<Span>(&decoded, |span| *span >= Span::from_secs(1));
+                self.rotation.every = Some(every.ok_or_else(|| invalid("at least 1s"))?);
             }
             "keep" => {
-                let keep = value.parse();
-                self.rotation.keep = Some(
-                    keep.map_err(|_| format!("keep {value:?} is no number of files from 1 on"))?,
-                );
+                let keep = parse(&decoded, |_| true);
+                self.rotation.keep = Some(keep.ok_or_else(|| invalid("at least 1 file"))?);
             }
-            _ => return Err(format!("parameter {name:?} is not known")),
+            _ => return Err(format!("unknown parameter {name:?}")),
         }
         Ok(())
     }
 }
 
-fn file(name: &str, value: &str) -> Result<PathBuf, String> {
-    if value.is_empty() {
-        return Err(format!("{name} names no file"));
-    }
-    Ok(PathBuf::from(value))
+fn parse<T: FromStr>(text: &str, allowed: impl FnOnce(&T) -> bool) -> Option<T> {
+    text.parse().ok().filter(allowed)
 }
 
-/// A name, an IPv4 address, or an IPv6 address in brackets.
+fn file(name: &str, value: &str) -> Result<PathBuf, String> {
+    if value.is_empty() {
+        return Err(format!("missing file name of {name}"));
+    }
+    Ok(decoded_path(value))
+}
+
+/// A percent-decoded path. It need not be UTF-8.
+fn decoded_path(text: &str) -> PathBuf {
+    let octets: Cow<'_, [u8]> = percent_decode_str(text).into();
+    OsString::from_vec(octets.into_owned()).into()
+}
+
+/// Parses a host: a name, an IPv4 address, or an IPv6 address in brackets.
 fn host_of(text: &str) -> Result<String, String> {
     if let Some(inner) = text.strip_prefix('[') {
         return inner
             .strip_suffix(']')
             .filter(|inner| matches!(inner.parse(), Ok(IpAddr::V6(_))))
             .map(ToOwned::to_owned)
-            .ok_or_else(|| format!("{text:?} is no IPv6 address in brackets"));
+            .ok_or_else(|| format!("invalid host {text:?}: must be an IPv6 address in brackets"));
     }
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if text.is_empty() || text.contains(':') || !text.chars().all(is_name) {
+    if text.is_empty() || !text.chars().all(is_name) {
         return Err(format!(
-            "{text:?} is no host (IPv6 addresses stand in brackets)"
+            "invalid host {text:?}: must be a name, an IPv4 address, or an IPv6 address in brackets"
         ));
     }
     Ok(text.to_owned())
@@ -345,7 +349,7 @@ mod tests {
         text.parse::<Target>().unwrap().kind
     }
 
-    fn sentence(text: &str) -> String {
+    fn message(text: &str) -> String {
         text.parse::<Target>().unwrap_err().to_string()
     }
 
@@ -359,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_read_with_their_parameters() {
+    fn targets_are_parsed_with_their_parameters() {
         assert_eq!(kind("stdout:"), TargetKind::Stdout);
         assert_eq!(
             kind("udp://collector.kipfix.svc:4739"),
@@ -406,37 +410,64 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_named_with_what_is_allowed() {
-        for (text, named) in [
-            ("udp://collector", "port is missing"),
-            ("udp://collector:0", "no port"),
-            ("udp://:4739", "no host"),
-            ("udp://2001:db8::1:4739", "brackets"),
-            ("udp:c:4739", "followed by ://"),
-            ("udp://c:1?mtu=100", "mtu \"100\""),
-            ("udp://c:1?rate=fast", "rate \"fast\""),
-            ("udp://c:1?version=8", "version \"8\""),
-            ("udp://c:1?ttl=1", "parameter \"ttl\""),
-            ("udp://c:1?spread=some", "spread \"some\""),
-            ("tcp://c:1?version=9", "NetFlow is for udp"),
+    fn special_characters_in_paths_are_percent_encoded() {
+        assert_eq!(
+            kind("tls://c:4740?ca=/etc/a%26b%3d%25.pem"),
+            TargetKind::Tls {
+                remote: remote("c", 4740),
+                credentials: Credentials {
+                    ca: Some("/etc/a&b=%.pem".into()),
+                    ..Credentials::default()
+                },
+            }
+        );
+        for (text, path) in [
+            ("file:/var/what%3f.ipfix", "/var/what?.ipfix"),
+            ("file:/var/a+b.ipfix", "/var/a+b.ipfix"),
+            ("file:/var/100%.ipfix", "/var/100%.ipfix"),
+        ] {
+            let rotation = Rotation::default();
+            let path = path.into();
+            assert_eq!(kind(text), TargetKind::File { path, rotation });
+        }
+        let octets = vec![b'/', 0xe9];
+        let (path, rotation) = (OsString::from_vec(octets).into(), Rotation::default());
+        assert_eq!(kind("file:/%E9"), TargetKind::File { path, rotation });
+    }
+
+    #[test]
+    fn an_invalid_url_is_refused_with_the_reason_and_the_valid_forms() {
+        for (text, reason) in [
+            ("udp://collector", "missing port"),
+            ("udp://collector:0", "invalid port \"0\""),
             (
-                "tcp://c:1?mtu=1400",
-                "parameter \"mtu\" is not known for tcp",
+                "udp://collector:80x",
+                "invalid port \"80x\": must be 1–65535",
             ),
-            ("tls://c:1?cert=x", "cert and key belong together"),
-            ("tls://c:1?ca=", "ca names no file"),
-            ("file:", "path of a file is missing"),
-            ("file:/x?keep=3", "keep is of use"),
-            ("file:/x?rotate-size=1&keep=3", "rotate-size \"1\""),
-            ("file:/x?rotate-every=1ms", "rotate-every \"1ms\""),
-            ("file:/x?rotate-every=1m&keep=0", "keep \"0\""),
+            ("udp://:4739", "invalid host \"\""),
+            ("udp://2001:db8::1:4739", "in brackets"),
+            ("udp:c:4739", "missing // after udp:"),
+            ("udp://c:1?mtu=100", "invalid mtu \"100\""),
+            ("udp://c:1?rate=fast", "invalid rate \"fast\""),
+            ("udp://c:1?version=8", "invalid version \"8\""),
+            ("udp://c:1?ttl=1", "unknown parameter \"ttl\""),
+            ("udp://c:1?spread=some", "invalid spread \"some\""),
+            ("tcp://c:1?version=9", "invalid version for tcp"),
+            ("tcp://c:1?mtu=1400", "unknown parameter \"mtu\" of tcp"),
+            ("tls://c:1?cert=x", "cert and key are required together"),
+            ("tls://c:1?ca=", "missing file name of ca"),
+            ("file:", "missing path"),
+            ("file:/x?keep=3", "keep requires"),
+            ("file:/x?rotate-size=1&keep=3", "invalid rotate-size \"1\""),
+            ("file:/x?rotate-every=1ms", "invalid rotate-every \"1ms\""),
+            ("file:/x?rotate-every=1m&keep=0", "invalid keep \"0\""),
             ("sctp://c:1", "SCTP is not supported and not planned"),
             ("dtls://c:1", "DTLS is not supported and not planned"),
-            ("http://c", "no known kind"),
+            ("http://c", "unknown scheme"),
         ] {
-            let sentence = sentence(text);
-            assert!(sentence.contains(named), "{sentence}");
-            assert!(sentence.contains("allowed are udp://"), "{sentence}");
+            let message = message(text);
+            assert!(message.contains(reason), "{message}");
+            assert!(message.contains("must be udp://"), "{message}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Flow records as IPFIX, for the tests of this crate.
+//! An encoding of flow records as IPFIX, for the tests of this crate.
 
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{FlowKey, FlowRecord};
 
-use crate::{Encoding, SessionStart};
+use crate::session::{Encoding, SessionStart};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plain;

@@ -1,4 +1,5 @@
-//! TLS 1.3 towards a target: who it must be, who this side is, and what went wrong, as a reason.
+//! TLS 1.3 to a target: verification of its certificate, the own certificate, and reasons of
+//! failures.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use rustls::{
 use crate::counters::ConnectionFailure;
 use crate::target::Credentials;
 
-/// Creates a connection to `host` that has sent nothing. The files are read each time, because certificates are renewed.
+/// Creates a connection that has sent nothing. The files are read for each connection, because
+/// certificates are renewed.
 ///
 /// # Errors
 /// A file cannot be read or used.
@@ -24,10 +26,10 @@ pub fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientCon
         Some(path) => {
             let shown = path.display();
             let certificates = CertificateDer::pem_file_iter(path)
-                .with_context(|| format!("ca {shown} cannot be read"))?;
+                .with_context(|| format!("cannot read ca {shown}"))?;
             for certificate in certificates {
                 let certificate =
-                    certificate.with_context(|| format!("ca {shown} is no PEM file"))?;
+                    certificate.with_context(|| format!("ca {shown} is not a PEM file"))?;
                 roots
                     .add(certificate)
                     .with_context(|| format!("ca {shown} has no usable certificate"))?;
@@ -40,7 +42,7 @@ pub fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientCon
             let system = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(system.certs);
             if roots.is_empty() {
-                bail!("the system has no certificate authorities; allowed is ?ca=FILE");
+                bail!("the system has no certificate authorities: set ?ca=FILE");
             }
         }
     }
@@ -52,26 +54,26 @@ pub fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientCon
         (Some(cert), Some(key)) => {
             let chain = CertificateDer::pem_file_iter(cert)
                 .and_then(Iterator::collect)
-                .with_context(|| format!("cert {} cannot be read", cert.display()))?;
+                .with_context(|| format!("cannot read cert {}", cert.display()))?;
             let private = PrivateKeyDer::from_pem_file(key)
-                .with_context(|| format!("key {} cannot be read", key.display()))?;
+                .with_context(|| format!("cannot read key {}", key.display()))?;
             builder
                 .with_client_auth_cert(chain, private)
-                .with_context(|| format!("key {} is not that of cert", key.display()))?
+                .with_context(|| format!("key {} does not match cert", key.display()))?
         }
         _ => builder.with_no_client_auth(),
     };
-    // Every connection is checked in full.
+    // Every connection is verified in full.
     config.resumption = Resumption::disabled();
     let name = match host.parse::<IpAddr>() {
         Ok(address) => ServerName::IpAddress(address.into()),
         Err(_) => ServerName::try_from(host.trim_end_matches('.').to_owned())
-            .with_context(|| format!("{host:?} is no name that a certificate could have"))?,
+            .with_context(|| format!("{host:?} is not a valid name in a certificate"))?,
     };
     Ok(ClientConnection::new(Arc::new(config), name)?)
 }
 
-/// The `reason` of a failure in metrics.
+/// The reason of a failure, for the metric.
 #[must_use]
 pub fn reason(error: &Error) -> ConnectionFailure {
     use ConnectionFailure as Reason;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use flowproto::exporter::{ExportSession, ExportSettings, Version};
 use flowproto::{Address, FlowKey, FlowRecord};
 use kipfix_export::counters::TargetFamilies;
-use kipfix_export::names::Name;
-use kipfix_export::spread::{OpenOne, Spread};
+use kipfix_export::names::TargetName;
+use kipfix_export::spread::{OpenDestination, SpreadExporter};
 use kipfix_export::udp::{UdpExporter, UdpSettings};
 use kipfix_export::{Encoding, Exporter, SessionStart};
 
@@ -68,19 +68,26 @@ fn a_warm_target_allocates_nothing() {
         source_port: 0,
     };
     for version in [Version::Ipfix, Version::Netflow9, Version::Netflow5] {
-        let name = Name::new("127.0.0.1", port);
+        let name = TargetName::new("127.0.0.1", port);
         let counted = counters.clone();
         let open = move |name| {
             let own_export = Arc::default();
-            UdpExporter::new(name, In(version), settings, own_export, counted.clone())
+            UdpExporter::new(
+                name,
+                In(version),
+                settings,
+                Default::default(),
+                own_export,
+                counted.clone(),
+            )
         };
         assert_eq!(allocations(open(name.clone())), 0, "{version:?}");
-        let one: OpenOne<FlowRecord> = Box::new(move |address| {
+        let one: OpenDestination<FlowRecord> = Box::new(move |address| {
             let target: Box<dyn Exporter<FlowRecord>> =
-                Box::new(open(Name::fixed("127.0.0.1", address)));
+                Box::new(open(TargetName::fixed("127.0.0.1", address)));
             Ok(target)
         });
-        let spread = Spread::<In>::new(name, one, counters.clone());
+        let spread = SpreadExporter::<In>::new(name, one, counters.clone());
         assert_eq!(allocations(spread), 0, "{version:?}, spread");
     }
 }

@@ -359,6 +359,8 @@ pub struct FlowRecord {
     pub new_connection_delta_count: Option<u32>,
     /// 279 `connectionSumDurationSeconds`; `None` where not carried.
     pub connection_sum_duration_seconds: Option<u64>,
+    /// 32473:15 `connectionSumDurationMilliseconds`, the same in milliseconds; 0 if not carried.
+    pub connection_sum_duration_milliseconds: u64,
     /// 32 `icmpTypeCodeIPv4` or 139 `icmpTypeCodeIPv6`: type × 256 + code.
     pub icmp_type_code: u16,
     /// 58 `vlanId`; 0 untagged.
@@ -426,6 +428,7 @@ impl FlowRecord {
             }),
             new_connection_delta_count: self.new_connection_delta_count.map(|_| 0),
             connection_sum_duration_seconds: self.connection_sum_duration_seconds.map(|_| 0),
+            connection_sum_duration_milliseconds: 0,
             vlan_id: self.vlan_id,
             sampling: self.sampling,
             flow_sampling: self.flow_sampling,

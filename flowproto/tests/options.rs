@@ -118,7 +118,24 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
     let mut session = ExportSession::new(settings());
     session.renew(facts());
     let sent = flush(&mut session, NOW);
-    assert_eq!(sent.len(), 1);
+    // The templates of IPv4 and IPv6 have a Message of their own, before any options data.
+    let [templates, options] = &sent[..] else {
+        panic!("{} Messages", sent.len());
+    };
+    let sets = |message: &[u8]| {
+        let mut numbers = Vec::new();
+        let mut rest = &message[16..];
+        while let [high, low, length @ ..] = rest {
+            numbers.push(u16::from_be_bytes([*high, *low]));
+            rest = &rest[usize::from(u16::from_be_bytes([length[0], length[1]]))..];
+        }
+        numbers
+    };
+    assert!(sets(templates).iter().all(|number| *number == 2));
+    assert_eq!(templates[16..24][..2], [0, 2]);
+    assert_eq!(templates[20..24], [4, 0, 0, 17]);
+    assert!(!sets(options).contains(&2));
+    let length = u64::try_from(templates.len()).unwrap();
     #[rustfmt::skip]
     let expected = [
         // Who exports: 256, three fields, one of scope; domain, name, address.
@@ -131,7 +148,7 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
         // ignored.
         set(3, &[&[2, 8, 0, 7, 0, 1], &[0, 149, 0, 4], &[0, 40, 0, 8, 0, 41, 0, 8, 0, 42, 0, 8],
                  &[0, 163, 0, 8, 0, 164, 0, 8, 0, 165, 0, 8]]),
-        set(520, &[&[0, 0, 0, 77], &[0; 24], &1_u64.to_be_bytes(), &2_u64.to_be_bytes(), &3_u64.to_be_bytes()]),
+        set(520, &[&[0, 0, 0, 77], &length.to_be_bytes(), &1_u64.to_be_bytes(), &[0; 8], &1_u64.to_be_bytes(), &2_u64.to_be_bytes(), &3_u64.to_be_bytes()]),
         // Reliability: 521, four fields; domain; flows, packets, octets not sent.
         set(3, &[&[2, 9, 0, 4, 0, 1], &[0, 149, 0, 4, 0, 166, 0, 8, 0, 167, 0, 8, 0, 168, 0, 8]]),
         set(521, &[&[0, 0, 0, 77], &4_u64.to_be_bytes(), &5_u64.to_be_bytes(), &6_u64.to_be_bytes()]),
@@ -139,20 +156,32 @@ fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
         set(3, &[&[2, 11, 0, 3, 0, 1], &[0, 10, 0, 4, 0, 82, 255, 255, 0, 83, 255, 255]]),
         set(523, &[&[0, 0, 0, 2], b"\x04eth0", b"\x06device"]),
     ].concat();
-    assert_eq!(sent[0][16..16 + expected.len()], expected);
-    // Behind them the templates of IPv4 and IPv6, and that their first five fields are the Flow
-    // Key.
-    let rest = &sent[0][16 + expected.len()..];
-    assert_eq!(rest[..2], [0, 2]);
-    assert_eq!(rest[4..8], [1, 1, 0, 17]);
+    assert_eq!(options[16..16 + expected.len()], expected);
+    // Then the Flow Keys: the first five fields of both templates.
     #[rustfmt::skip]
     let flow_keys = [
         set(3, &[&[2, 13, 0, 2, 0, 1], &[0, 145, 0, 2, 0, 173, 0, 8]]),
-        set(525, &[&[1, 1], &[0, 0, 0, 0, 0, 0, 0, 0b1_1111]]),
+        set(525, &[&[4, 0], &[0, 0, 0, 0, 0, 0, 0, 0b1_1111],
+                   &[4, 1], &[0, 0, 0, 0, 0, 0, 0, 0b1_1111]]),
+    ].concat();
+    assert!(options.ends_with(&flow_keys));
+    // Between them the types of all enterprise elements.
+    let types = &options[16 + expected.len()..options.len() - flow_keys.len()];
+    #[rustfmt::skip]
+    let template = set(3, &[
+        &[2, 12, 0, 9, 0, 2], &[1, 90, 0, 4, 1, 47, 0, 2, 1, 83, 0, 1, 1, 88, 0, 1, 1, 89, 0, 2],
+        &[1, 86, 0, 8, 1, 87, 0, 8, 1, 85, 255, 255, 1, 84, 255, 255],
+    ]);
+    assert!(types.starts_with(&template));
+    // PEN, element, type unsigned64, semantics deltaCounter, units milliseconds, no range, name.
+    #[rustfmt::skip]
+    let duration = [
+        &[0, 0, 126, 217, 0, 15, 4, 3, 0, 6][..], &[0; 16], b"\x21connectionSumDurationMilliseconds\0",
     ].concat();
     assert!(
-        rest.windows(flow_keys.len())
-            .any(|octets| octets == flow_keys)
+        types
+            .windows(duration.len())
+            .any(|octets| octets == duration)
     );
 }
 
@@ -177,8 +206,10 @@ fn a_biflow_is_one_record_with_reverse_elements_and_their_types() {
     let described = [
         &[0, 0, 0x72, 0x79, 0, 1, 4, 3, 0, 2][..], &[0; 16], b"\x16reverseOctetDeltaCount\0",
     ].concat();
+    let first = first.concat();
     assert!(
-        sent.windows(described.len())
+        first
+            .windows(described.len())
             .any(|octets| octets == described)
     );
     #[rustfmt::skip]
@@ -207,7 +238,7 @@ fn a_sampled_record_is_read_with_its_sampling_by_the_collecting_process() {
 }
 
 #[test]
-fn tunnel_elements_are_described_before_the_first_record_that_has_them_and_once_a_refresh() {
+fn enterprise_elements_are_described_at_the_start_and_at_every_refresh() {
     let tunnelled = FlowRecord {
         tunnel: Some(Tunnel {
             tunnel_type: TunnelType::Vxlan,
@@ -228,8 +259,8 @@ fn tunnel_elements_are_described_before_the_first_record_that_has_them_and_once_
             .filter(|octets| octets == name)
             .count()
     };
-    assert_eq!(count(&flush(&mut session, NOW)), 0);
-    assert_eq!(count(&add(&mut session, &tunnelled, NOW)), 1);
+    assert_eq!(count(&flush(&mut session, NOW)), 1);
+    assert_eq!(count(&add(&mut session, &tunnelled, NOW)), 0);
     assert_eq!(count(&add(&mut session, &tunnelled, NOW)), 0);
     assert_eq!(count(&add(&mut session, &tunnelled, NOW + 60_000)), 1);
 }
@@ -264,11 +295,11 @@ fn on_a_reliable_transport_templates_go_out_once_and_idle_ones_are_withdrawn() {
     now += 120_000;
     let sent = flush(&mut session, now);
     let end = sent.last().unwrap();
-    assert_eq!(end[end.len() - 8..], [0, 2, 0, 8, 1, 129, 0, 0]);
+    assert_eq!(end[end.len() - 8..], [0, 2, 0, 8, 4, 128, 0, 0]);
     assert_eq!(sets(sent), [256, 520, 521, 2]);
     // And is back with the next record.
     now += 1000;
-    assert_eq!(sets(add(&mut session, &biflow(), now)), [2, 525, 385]);
+    assert_eq!(sets(add(&mut session, &biflow(), now)), [2, 525, 1152]);
     let mut closing = Vec::new();
     session.close(now, &mut |m| closing.push(m.octets.to_vec()));
     assert_eq!(closing.len(), 1);

@@ -80,7 +80,7 @@ pub fn explain(data: &[u8]) {
     if unreadable == 0 {
         assert_eq!(unusable, 0, "{counters:?}\n{summary}");
     } else {
-        // Invalid templates are in the dump only, and octets that are no Message in the counters only.
+        // Invalid templates are in the dump only, and octets that are not a Message in the counters only.
         counted.templates = sum.templates;
         counted.octets = sum.octets;
     }

@@ -7,10 +7,10 @@ use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, ForwardedRecord};
 use kipfix_collector::inventory::TimeRange;
-use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint};
+use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
 use kipfix_collector::pipeline::{Measures, Origin};
 use kipfix_collector::snapshots::SnapshotStore;
-use kipfix_export::{Encoding as _, Session as _, SessionStart};
+use kipfix_export::{Encoding as _, SessionStart, TransportSession as _};
 
 use crate::decoding::{Taken, number};
 use crate::input::{BEGAN, Octets};
@@ -128,6 +128,7 @@ fn forwarded(
             destination: resolve(record.key.destination_address),
             source_service: None,
             destination_service: None,
+            tunnel: TunnelUse::None,
         },
         measures: Measures {
             bytes: record.octet_delta_count,
@@ -145,6 +146,7 @@ fn carried(forwarded: &ForwardedRecord) -> FlowRecord {
     let record = &forwarded.record;
     let mut carried = record.clone();
     carried.tcp_control_bits &= 0xff;
+    carried.connection_sum_duration_milliseconds = 0;
     // Addresses and ports of 0 are unknown.
     carried.translation = carried.translation.filter(|nat| {
         let ports = [nat.post_napt_source_port, nat.post_napt_destination_port];

@@ -3,6 +3,7 @@
 //! A sequence (of datagrams, of frames) is one chunk behind the other: a control octet, two of length, the
 //! octets. The last chunk takes what there is, so that no input is refused.
 
+use std::io::{self, Cursor, Read};
 use std::net::SocketAddr;
 
 /// When everything begins, milliseconds since the epoch.
@@ -115,5 +116,18 @@ impl<'a> Octets<'a> {
     pub(crate) fn text(&mut self) -> String {
         let length = self.u8();
         String::from_utf8_lossy(self.take(length.into())).into_owned()
+    }
+}
+
+/// Gives a few octets at a time, as from a pipe.
+pub(crate) struct Dribble {
+    pub(crate) input: Cursor<Vec<u8>>,
+    pub(crate) at_once: usize,
+}
+
+impl Read for Dribble {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let most = octets.len().min(self.at_once);
+        self.input.read(&mut octets[..most])
     }
 }

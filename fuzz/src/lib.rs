@@ -10,6 +10,7 @@
 //! | [`stream()`] | a connection | the same Messages for any fragmentation; no octets are left |
 //! | [`explain()`] | datagrams | the dump and the decoder count the same |
 //! | [`savefile()`] | a capture or IPFIX file | frames = datagrams + skipped; the same result for any chunk size |
+//! | [`capture()`] | a savefile of the probe | captured octets are those of the file; the same result for any chunk size |
 //! | [`packets()`] | frames | packets and octets in = in records + counted; bounded |
 //! | [`export()`] | flow records | each version carries the fields that it supports; Messages are valid and within the size limit |
 //! | [`forward()`] | flow records | the same for enriched IPFIX |
@@ -25,6 +26,7 @@
     reason = "a violated invariant is a panic"
 )]
 
+mod capture;
 mod decoding;
 mod explain;
 mod export;
@@ -42,6 +44,7 @@ mod savefile;
 pub mod seeds;
 mod stream;
 
+pub use capture::capture;
 pub use explain::explain;
 pub use export::export;
 pub use forward::forward;
@@ -58,11 +61,12 @@ pub use stream::stream;
 pub type Target = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("messages", messages),
     ("stream", stream),
     ("explain", explain),
     ("savefile", savefile),
+    ("capture", capture),
     ("packets", packets),
     ("export", export),
     ("forward", forward),

@@ -2,8 +2,10 @@
 
 use flowproto::FlowRecord;
 use flowproto::record::Sampling;
-use kipfix_probe::cache::{CacheSettings, RecordSink, Sighting};
-use kipfix_probe::decode::{FragmentTable, Frame, LinkType, decode};
+use kipfix_probe::cache::{CacheSettings, RecordSink};
+use kipfix_probe::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
+use kipfix_probe::decode::tunnel_ports::TunnelPorts;
+use kipfix_probe::decode::{Decoder, DecoderSettings};
 use kipfix_probe::pipeline::Pipeline;
 
 use crate::decoding::number;
@@ -33,16 +35,16 @@ impl RecordSink for Sums {
     }
 }
 
-/// Frames into the decoder and the flow cache: lengths are within the frame or what a header can say; each
-/// frame is metered or counted for a reason; what was metered is in the records when all is reported, to the
-/// octet; fragments and conversations are within their bounds. The first octets choose the link type, and
-/// bounds and modes.
+/// Frames into the decoder and the flow cache. Lengths are within the frame, or within the maximum of
+/// the header. Every frame is metered or counted for a reason. The records have all metered packets
+/// and octets. Fragments and conversations are within their bounds. The first octets select the link
+/// type, bounds and modes.
 pub fn packets(data: &[u8]) {
     let [link_type, modes, data @ ..] = data else {
         return;
     };
     let dlt = LINK_TYPES[usize::from(*link_type) % LINK_TYPES.len()];
-    let link_type = LinkType::from_dlt(dlt).unwrap();
+    let link_type = LinkType::from_dlt(dlt);
     let settings = CacheSettings {
         max_conversations: if modes & 1 == 0 { 1000 } else { 2 },
         idle_timeout_ns: 15 * SECOND,
@@ -50,13 +52,19 @@ pub fn packets(data: &[u8]) {
         connection_timeout_ns: 3600 * SECOND,
         longest_gap_ns: 86_400 * SECOND,
         packet_correction: modes & 2 != 0,
+        has_interfaces: modes & 32 != 0,
         biflow: modes & 4 != 0,
         sampling: Sampling::NONE,
     };
-    let max_fragments = if modes & 8 == 0 { 64 } else { 2 }.try_into().unwrap();
+    let max_fragments: std::num::NonZeroUsize =
+        if modes & 8 == 0 { 64 } else { 2 }.try_into().unwrap();
+    let decoding = DecoderSettings {
+        max_fragments,
+        tunnel_ports: TunnelPorts::default(),
+    };
     let ratio = if modes & 16 == 0 { "1:1" } else { "1:3" };
-    let mut pipeline = Pipeline::new(settings, max_fragments, ratio.parse().unwrap());
-    let mut fragments = FragmentTable::new(max_fragments);
+    let mut pipeline = Pipeline::new(settings, decoding.clone(), ratio.parse().unwrap());
+    let mut decoder = Decoder::new(decoding);
     let mut sums = Sums::default();
     let (mut time_ns, mut frames) = (BEGAN * MILLISECOND, 0);
     for chunk in chunks(data) {
@@ -64,16 +72,24 @@ pub fn packets(data: &[u8]) {
         let frame = Frame {
             captured: chunk.octets,
             wire_octets: wire_octets(chunk),
+            is_wire_length_lost: chunk.flags() & 8 != 0,
             link_type,
             time_ns,
         };
-        check(&frame, &mut fragments);
-        let sighting = Sighting {
+        check(&frame, &mut decoder);
+        let copies = match modes >> 6 {
+            0 | 1 => CopyDetection::Off,
+            2 => CopyDetection::ByTime,
+            _ => CopyDetection::ByInterface,
+        };
+        let point = ObservationPoint {
             interface: u32::from(chunk.flags() & 1),
             egress: chunk.flags() & 2 != 0,
             mtu: 1500,
+            start_ns: 0,
+            copies,
         };
-        pipeline.frame(&frame, sighting, &mut sums);
+        pipeline.frame(&frame, point, &mut sums);
         frames += 1;
         if chunk.flags() & 4 != 0 {
             pipeline.tick(time_ns, &mut sums);
@@ -88,7 +104,7 @@ pub fn packets(data: &[u8]) {
                 + cache.packets
                 + undecodable
                 + counters.own_export
-                + cache.second_sighting_packets,
+                + counters.duplicate_packets,
             "{counters:?}"
         );
         assert!(counters.fragments <= usize::from(max_fragments));
@@ -114,8 +130,8 @@ fn wire_octets(chunk: Chunk<'_>) -> u32 {
     u32::try_from(chunk.octets.len() + cut).unwrap()
 }
 
-fn check(frame: &Frame<'_>, fragments: &mut FragmentTable) {
-    let Ok(packet) = decode(frame, fragments) else {
+fn check(frame: &Frame<'_>, decoder: &mut Decoder) {
+    let Ok(packet) = decoder.decode(frame, true) else {
         return;
     };
     let captured = number(frame.captured.len());
@@ -123,6 +139,10 @@ fn check(frame: &Frame<'_>, fragments: &mut FragmentTable) {
     // A header has a length up to 65,535, IPv6 plus its 40 octets. For a length of 0, the frame counts.
     let most = frame.wire_octets.max(65_535 + 40);
     assert!((20..=most).contains(&packet.octets), "{packet:?}");
+    // The payload of a tunnel packet may continue in later fragments.
+    if !frame.is_wire_length_lost && packet.tunnel.is_none() {
+        assert!(packet.octets <= frame.wire_octets, "{packet:?}");
+    }
     let segment = packet.payload_octets;
     if segment > 0 {
         assert_eq!(packet.header_octets + segment, packet.octets);

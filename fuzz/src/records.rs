@@ -51,6 +51,7 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
     }
     if bit(5) {
         record.connection_sum_duration_seconds = Some(octets.u64());
+        record.connection_sum_duration_milliseconds = octets.u64();
     }
     if bit(6) {
         record.interfaces = Some(Interfaces {

@@ -1,11 +1,12 @@
 //! Captures and IPFIX files.
 
-use std::io::{self, Cursor, Read};
+use std::io::Cursor;
 use std::net::SocketAddr;
 
 use kipfix_collector::receive::savefile::{Savefile, SavefileCounts};
 
 use crate::decoding::number;
+use crate::input::Dribble;
 
 /// No more than this is in a datagram, and in a Message.
 const MOST_PAYLOAD: usize = 65_535;
@@ -63,28 +64,15 @@ fn read(file: &[u8], at_once: usize) -> Outcome {
     let is_ipfix = file.starts_with(&[0, 10]);
     if is_ipfix {
         assert_eq!(
-            (counts.frames, counts.skipped),
-            (0, SavefileCounts::default().skipped)
+            (counts.frames, counts.joined, counts.skipped),
+            (0, 0, SavefileCounts::default().skipped)
         );
         let octets: usize = datagrams.iter().map(|(_, payload, _)| payload.len()).sum();
         assert!(octets <= file.len());
         assert!(error.is_some() || octets == file.len());
     } else {
         let skipped: u64 = counts.skipped.iter().sum();
-        assert_eq!(counts.frames, counts.datagrams + skipped);
+        assert_eq!(counts.frames, counts.datagrams + counts.joined + skipped);
     }
     (datagrams, counts, error)
-}
-
-/// Gives a few octets at a time, as a pipe does.
-struct Dribble {
-    input: Cursor<Vec<u8>>,
-    at_once: usize,
-}
-
-impl Read for Dribble {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        let most = octets.len().min(self.at_once);
-        self.input.read(&mut octets[..most])
-    }
 }

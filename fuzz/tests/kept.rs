@@ -70,6 +70,11 @@ fn frames_of_a_savefile_are_datagrams_or_counted() {
 }
 
 #[test]
+fn a_capture_is_read_the_same_whatever_the_reads() {
+    holds("capture", 2000);
+}
+
+#[test]
 fn packets_and_octets_are_in_records_or_counted() {
     holds("packets", 2000);
 }

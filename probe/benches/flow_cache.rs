@@ -1,6 +1,10 @@
-//! The flow cache beside the `lru` crate doing the same job: find or make a conversation, update five fields,
-//! get the least recently used one back when it is full.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench is no library")]
+//! The flow cache and the `lru` crate doing the same job: find or make a conversation, update
+//! five fields, get the least recently used one back when it is full.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a benchmark, not a library"
+)]
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -8,7 +12,8 @@ use std::num::NonZeroUsize;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use flowproto::{Address, FlowRecord};
 use kipfix_probe::cache::key::ConversationKey;
-use kipfix_probe::cache::{CacheSettings, FlowCache, RecordSink, Sighting};
+use kipfix_probe::cache::{CacheSettings, FlowCache, RecordSink};
+use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::decode::PacketInfo;
 use lru::LruCache;
 
@@ -62,6 +67,7 @@ fn own(packets: &[PacketInfo]) -> u64 {
         connection_timeout_ns: 3_600_000_000_000,
         longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
+        has_interfaces: true,
         biflow: false,
         sampling: flowproto::record::Sampling::NONE,
     });
@@ -69,7 +75,7 @@ fn own(packets: &[PacketInfo]) -> u64 {
     let mut time_ns = 0;
     for packet in packets {
         time_ns += 10_000;
-        cache.meter(packet, Sighting::default(), time_ns, &mut sink);
+        cache.meter(packet, ObservationPoint::default(), time_ns, &mut sink);
     }
     sink.0
 }

@@ -1,16 +1,18 @@
-//! What a packet means for its connection: who began it, whether its beginning was seen, whether it is over,
-//! and whether a packet with the same addresses and ports belongs to another one. Used by [`crate::cache`],
-//! which keeps one [`Connection`] with every conversation.
+//! Connections: the initiator, whether the start was observed, the end, and whether a packet with
+//! the same addresses and ports belongs to another connection. Used by [`crate::cache`], which
+//! keeps one [`Connection`] per conversation.
 //!
-//! Nothing is guessed from port numbers: the initiator of a TCP or SCTP conversation is known by its SYN or
-//! INIT (or the answer to it), that of any other protocol by the first packet of a new conversation.
+//! Nothing is guessed. The initiator of a TCP or SCTP conversation is known by its SYN or INIT, or
+//! by the answer to it, and that of an ICMP exchange by the query. Of any other protocol, the
+//! initiator is the side with the earlier first packet, if that can have been the first packet at
+//! all.
 
 use crate::decode::{PacketInfo, Signal};
 
 const TCP: u8 = 6;
 const SCTP: u8 = 132;
 
-/// One end of a conversation: addresses and ports are kept in ascending order.
+/// One end of a conversation, by the ascending order of addresses and ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The lower address and port.
@@ -30,12 +32,12 @@ impl Side {
     }
 }
 
-/// One value for each end of a conversation.
+/// A value for each end of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pair<T> {
-    /// That of the lower address and port.
+    /// The value of the lower address and port.
     pub low: T,
-    /// That of the higher address and port.
+    /// The value of the higher address and port.
     pub high: T,
 }
 
@@ -48,7 +50,7 @@ impl<T> Pair<T> {
         }
     }
 
-    /// The value of one end, to be changed.
+    /// The value of one end, mutable.
     pub const fn of_mut(&mut self, side: Side) -> &mut T {
         match side {
             Side::Low => &mut self.low,
@@ -57,61 +59,83 @@ impl<T> Pair<T> {
     }
 }
 
-/// What is known of one end of a connection.
+/// The state of one end of a connection.
 #[derive(Clone, Copy, Debug, Default)]
-struct End {
-    /// Initial sequence number (SCTP: initiate tag), where its SYN, or the answer to it, was seen.
+struct EndState {
+    /// Initial sequence number (SCTP: initiate tag), if its SYN or the answer to it was seen.
     initial_sequence_number: Option<u32>,
-    /// Maximum segment size that this end announced, octets; 0 unknown.
+    /// Maximum segment size that this end announced, octets; 0 if unknown.
     maximum_segment_octets: u16,
     /// It sent its FIN.
     finished: bool,
 }
 
-/// The state of one connection, or of the conversation that takes its place where a protocol has none.
+/// The state of a connection, or of a conversation of a protocol without connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Connection {
-    ends: Pair<End>,
+    ends: Pair<EndState>,
     initiator: Option<Side>,
+    /// The initiator is known by the order of packets, and no record was made yet.
+    is_order_open: bool,
     accepted: bool,
     aborted: bool,
-    /// A record with 278 `newConnectionDeltaCount` = 1 went out.
+    /// A record with 278 `newConnectionDeltaCount` = 1 was made.
     pub counted: bool,
 }
 
 impl Connection {
-    /// A conversation whose first packet this is. `sampled`: packets before it may have been left out, so that
-    /// only what says it begins a connection proves who began.
+    /// Creates the state at the first packet of a conversation. `is_start_observed`: no earlier
+    /// packet can have been missed.
     #[must_use]
-    pub fn begin(packet: &PacketInfo, source: Side, sampled: bool) -> Self {
+    pub fn begin(packet: &PacketInfo, source: Side, is_start_observed: bool) -> Self {
+        let is_by_order = is_start_observed
+            && packet.signal == Signal::None
+            && !matches!(packet.key.protocol_identifier, TCP | SCTP);
         let mut connection = Self {
-            initiator: match (packet.key.protocol_identifier, packet.signal) {
-                (TCP | SCTP, Signal::Open) => Some(source),
-                (TCP | SCTP, Signal::Accept) => Some(source.opposite()),
-                (TCP | SCTP, _) => None,
-                _ if sampled => None,
-                _ => Some(source),
+            initiator: match packet.signal {
+                Signal::Open | Signal::Query => Some(source),
+                Signal::Accept => Some(source.opposite()),
+                Signal::None if is_by_order => Some(source),
+                _ => None,
             },
+            is_order_open: is_by_order,
             ..Self::default()
         };
         connection.advance(packet, source);
         connection
     }
 
-    /// Who began; `None` where the conversation was joined half-way.
+    /// Decides the initiator by the times of the first packets of both directions, if it depends on
+    /// their order. After the first record it does not change.
+    pub fn settle_initiator(&mut self, first: Pair<Option<u64>>) {
+        if !std::mem::take(&mut self.is_order_open) {
+            return;
+        }
+        let Some(initiator) = self.initiator else {
+            return;
+        };
+        let (own, other) = (first.of(initiator), first.of(initiator.opposite()));
+        if let (Some(own), Some(other)) = (own, other)
+            && other < own
+        {
+            self.initiator = Some(initiator.opposite());
+        }
+    }
+
+    /// The initiator; `None` if the start was not observed.
     #[must_use]
     pub const fn initiator(&self) -> Option<Side> {
         self.initiator
     }
 
-    /// True when both ends sent a FIN, or one aborted.
+    /// True after a FIN of both ends, or after one aborted.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.aborted || (self.ends.low.finished && self.ends.high.finished)
     }
 
-    /// True if `packet` opens another connection between the same addresses and ports. `quiet`: this one has
-    /// ended, or nothing was heard of it for longer than the idle timeout.
+    /// True if `packet` opens another connection between the same addresses and ports. `quiet`:
+    /// this one has ended, or was idle for longer than the idle timeout.
     #[must_use]
     pub fn is_another(&self, packet: &PacketInfo, source: Side, quiet: bool) -> bool {
         if !matches!(packet.signal, Signal::Open | Signal::Accept) {
@@ -123,7 +147,7 @@ impl Connection {
             Signal::Open => match known(source) {
                 // The same number again is a retransmission (RFC 9293 §3.8.1).
                 Some(number) => number != packet.sequence_number,
-                // The other end's SYN without an answer yet: both open at once (RFC 9293 §3.5).
+                // A SYN of the other end without an answer: simultaneous open (RFC 9293 §3.5).
                 None => quiet || self.accepted || answered.is_none(),
             },
             Signal::Accept => match known(source) {
@@ -133,15 +157,15 @@ impl Connection {
                     None => true,
                 },
             },
-            Signal::None | Signal::Finish | Signal::Abort => false,
+            _ => false,
         }
     }
 
-    /// Takes note of a packet that belongs to this connection.
+    /// Updates the state with a packet of this connection.
     #[inline]
     pub fn advance(&mut self, packet: &PacketInfo, source: Side) {
         match packet.signal {
-            Signal::None => {}
+            Signal::None | Signal::Query | Signal::Continuation => {}
             Signal::Finish => self.ends.of_mut(source).finished = true,
             Signal::Abort => self.aborted = true,
             Signal::Open | Signal::Accept => {
@@ -164,8 +188,8 @@ impl Connection {
         }
     }
 
-    /// Octets of a full segment's payload and options that `source` may send: what the other end announced.
-    /// What an end announces itself does not bound what it sends.
+    /// Maximum octets of payload and options in a segment that `source` sends: the maximum segment
+    /// size of the other end. Its own does not limit what it sends.
     #[must_use]
     pub const fn segment_octets(&self, source: Side) -> Option<u16> {
         match self.ends.of(source.opposite()).maximum_segment_octets {
@@ -194,32 +218,32 @@ mod tests {
     }
 
     #[test]
-    fn a_syn_tells_the_initiator_and_so_does_the_answer_alone() {
-        let by_syn = Connection::begin(&packet(Signal::Open, 1, 0), Side::High, false);
+    fn a_syn_identifies_the_initiator_and_so_does_the_answer_alone() {
+        let by_syn = Connection::begin(&packet(Signal::Open, 1, 0), Side::High, true);
         assert_eq!(by_syn.initiator(), Some(Side::High));
-        let by_answer = Connection::begin(&packet(Signal::Accept, 9, 2), Side::Low, false);
+        let by_answer = Connection::begin(&packet(Signal::Accept, 9, 2), Side::Low, true);
         assert_eq!(by_answer.initiator(), Some(Side::High));
-        let half_way = Connection::begin(&packet(Signal::None, 9, 2), Side::Low, false);
-        assert_eq!(half_way.initiator(), None);
+        let mid_stream = Connection::begin(&packet(Signal::None, 9, 2), Side::Low, true);
+        assert_eq!(mid_stream.initiator(), None);
     }
 
     #[test]
     fn a_retransmitted_syn_is_not_another_connection_but_a_new_number_is() {
-        let connection = Connection::begin(&packet(Signal::Open, 100, 0), Side::Low, false);
+        let connection = Connection::begin(&packet(Signal::Open, 100, 0), Side::Low, true);
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, false));
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, true));
         assert!(connection.is_another(&packet(Signal::Open, 101, 0), Side::Low, false));
     }
 
     #[test]
-    fn a_syn_that_comes_behind_its_answer_belongs_to_it() {
-        let connection = Connection::begin(&packet(Signal::Accept, 500, 101), Side::High, false);
+    fn a_syn_that_arrives_after_its_answer_belongs_to_it() {
+        let connection = Connection::begin(&packet(Signal::Accept, 500, 101), Side::High, true);
         assert!(!connection.is_another(&packet(Signal::Open, 100, 0), Side::Low, false));
     }
 
     #[test]
-    fn both_ends_opening_at_once_is_one_connection() {
-        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, false);
+    fn a_simultaneous_open_is_one_connection() {
+        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, true);
         let other = packet(Signal::Open, 2, 0);
         assert!(!connection.is_another(&other, Side::High, false));
         connection.advance(&other, Side::High);
@@ -228,40 +252,80 @@ mod tests {
     }
 
     #[test]
-    fn a_syn_into_a_conversation_joined_half_way_is_another_one() {
-        let connection = Connection::begin(&packet(Signal::None, 7, 7), Side::Low, false);
+    fn a_syn_into_a_conversation_without_an_observed_start_is_another_one() {
+        let connection = Connection::begin(&packet(Signal::None, 7, 7), Side::Low, true);
         assert!(connection.is_another(&packet(Signal::Open, 1, 0), Side::Low, false));
         assert!(connection.is_another(&packet(Signal::Open, 1, 0), Side::High, false));
     }
 
     #[test]
-    fn it_is_over_after_both_fins_or_one_reset() {
-        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, false);
+    fn a_connection_ends_after_both_fins_or_one_reset() {
+        let mut connection = Connection::begin(&packet(Signal::Open, 1, 0), Side::Low, true);
         connection.advance(&packet(Signal::Finish, 5, 5), Side::Low);
         assert!(!connection.is_over());
         connection.advance(&packet(Signal::Finish, 5, 6), Side::High);
         assert!(connection.is_over());
-        let refused = Connection::begin(&packet(Signal::Abort, 0, 2), Side::High, false);
+        let refused = Connection::begin(&packet(Signal::Abort, 0, 2), Side::High, true);
         assert!(refused.is_over());
     }
 
     #[test]
-    fn a_full_segment_is_what_the_receiver_announced() {
+    fn a_full_segment_has_the_size_that_the_receiver_announced() {
         let mut syn = packet(Signal::Open, 1, 0);
         syn.maximum_segment_octets = 1460;
-        let connection = Connection::begin(&syn, Side::Low, false);
+        let connection = Connection::begin(&syn, Side::Low, true);
         assert_eq!(connection.segment_octets(Side::High), Some(1460));
         assert_eq!(connection.segment_octets(Side::Low), None);
     }
 
     #[test]
-    fn of_a_sample_only_what_opens_a_connection_says_who_began() {
+    fn a_datagram_identifies_the_initiator_only_if_no_earlier_one_was_missed() {
         let mut datagram = packet(Signal::None, 0, 0);
         datagram.key.protocol_identifier = 17;
-        let initiator = |sampled| Connection::begin(&datagram, Side::Low, sampled).initiator();
-        assert_eq!((initiator(false), initiator(true)), (Some(Side::Low), None));
+        let initiator = |observed| Connection::begin(&datagram, Side::Low, observed).initiator();
+        assert_eq!((initiator(true), initiator(false)), (Some(Side::Low), None));
         let syn = packet(Signal::Open, 1, 0);
-        let by_syn = Connection::begin(&syn, Side::High, true);
+        let by_syn = Connection::begin(&syn, Side::High, false);
         assert_eq!(by_syn.initiator(), Some(Side::High));
+    }
+
+    #[test]
+    fn a_query_identifies_the_initiator_and_a_continuation_never_does() {
+        let mut message = packet(Signal::Query, 0, 0);
+        message.key.protocol_identifier = 1;
+        let by_query = Connection::begin(&message, Side::High, false);
+        assert_eq!(by_query.initiator(), Some(Side::High));
+        message.signal = Signal::Continuation;
+        let by_answer = Connection::begin(&message, Side::High, true);
+        assert_eq!(by_answer.initiator(), None);
+    }
+
+    #[test]
+    fn the_side_with_the_earlier_first_packet_is_the_initiator() {
+        let mut datagram = packet(Signal::None, 0, 0);
+        datagram.key.protocol_identifier = 17;
+        let settled = |low, high| {
+            let mut connection = Connection::begin(&datagram, Side::High, true);
+            connection.settle_initiator(Pair { low, high });
+            connection.initiator()
+        };
+        assert_eq!(settled(Some(5), Some(7)), Some(Side::Low));
+        assert_eq!(settled(Some(7), Some(5)), Some(Side::High));
+        assert_eq!(settled(None, Some(5)), Some(Side::High));
+        // A record has reported the initiator.
+        let mut reported = Connection::begin(&datagram, Side::High, true);
+        reported.settle_initiator(Pair::default());
+        reported.settle_initiator(Pair {
+            low: Some(1),
+            high: Some(2),
+        });
+        assert_eq!(reported.initiator(), Some(Side::High));
+        // A SYN decides, whatever the order.
+        let mut syn = Connection::begin(&packet(Signal::Open, 1, 0), Side::High, true);
+        syn.settle_initiator(Pair {
+            low: Some(1),
+            high: Some(2),
+        });
+        assert_eq!(syn.initiator(), Some(Side::High));
     }
 }

@@ -1,22 +1,28 @@
-//! The probe: packets of a node's interfaces, or of a capture file, become flow records and leave as IPFIX or NetFlow.
+//! The probe: packets of a node's interfaces, or of a capture file, become flow records and leave
+//! as IPFIX or NetFlow.
 //!
 //! In the order of a packet's path:
 //!
 //! 1. [`capture`]: frames with time and length, live by libpcap or from a savefile;
-//! 2. [`sampling`]: which of them are metered;
+//! 2. [`sampling`]: selection of packets;
 //!    [`decode`]: frame → the innermost IP packet, or a counted reason;
-//! 3. [`cache`]: packets → flow records, with [`connection`] knowing who began and what is over;
-//! 4. [`export`]: flow records → IPFIX and NetFlow, and JSON lines. How they get there is [`kipfix_export`]'s.
+//!    [`duplicates`]: exclusion of packets that another interface has observed;
+//! 3. [`cache`]: packets → flow records, with the state of each [`connection`];
+//! 4. [`export`]: flow records → IPFIX, NetFlow and JSON lines, by the transports of
+//!    [`kipfix_export`].
 //!
-//! One thread owns the first three ([`pipeline`]), so nothing in them is locked; the Exporting Process has a
-//! thread of its own, behind a bounded queue. [`metrics`] tells what went in, came out and was lost at each
-//! stage, [`settings`] what can be set. [`run`] wires them.
+//! One thread owns the first three ([`pipeline`], and the loop in `metering`), so nothing in them
+//! is locked. The Exporting Process has a thread of its own after a bounded queue. [`metrics`] has
+//! what each stage received, passed on and lost, [`settings`] what can be set, and [`run`] wires it
+//! all.
 
 pub mod cache;
 pub mod capture;
 pub mod connection;
 pub mod decode;
+pub mod duplicates;
 pub mod export;
+mod metering;
 pub mod metrics;
 pub mod pipeline;
 pub mod sampling;

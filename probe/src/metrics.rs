@@ -1,16 +1,17 @@
-//! What the probe tells of itself: `kipfix_probe_…`, every series there from the start.
+//! Self-metrics: `kipfix_probe_…`. Every series exists from the start.
 //!
-//! The metering thread counts in plain integers ([`pipeline::Counters`]) and publishes them about once a
-//! second; the exporting thread counts a Message at a time. For every stage, in = out + losses:
+//! The metering thread counts in plain integers ([`PipelineCounters`], [`CaptureCounters`]) and
+//! publishes them about once per second. The exporting thread counts per Message. For every stage,
+//! in = out + losses:
 //!
 //! * `packets_captured` = `packets_not_selected` + `packets_metered` + Σ `packets_undecodable`
-//!   + `packets_own_export` + `packets_second_sighting`
+//!   + `packets_own_export` + `packets_duplicate`
 //! * `packets_metered` + `packets_corrected` = Σ packetDeltaCount of the records made
-//!   (`record_packets`) + packets of the conversations still in the cache
-//! * Σ `records` (made) = Σ over the queue: `queue_records_lost` + `target_records_received` of each target
-//! * for each target, what [`kipfix_export::counters`] says
+//!   (`record_packets`) + packets of the conversations in the cache
+//! * Σ `records` (made) = `queue_records_lost` + `target_records_received`, for each target
+//! * for each target, the identity in [`kipfix_export::counters`]
 //!
-//! What the kernel dropped before we saw it (`packets_dropped`) was not captured and stands beside these.
+//! Frames that the kernel dropped (`packets_dropped`) were not captured and are in none of these.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,11 +20,9 @@ use kipfix_export::counters::TargetFamilies;
 use kipfix_service::registry::Registry;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
+use crate::capture::counters::CaptureCounters;
 use crate::decode::Undecodable;
-use crate::pipeline;
-
-/// Interfaces that have series of their own; names of short-lived ones beyond that count as "other".
-const MAX_INTERFACE_SERIES: usize = 256;
+use crate::pipeline::PipelineCounters;
 
 const END_REASONS: [(FlowEndReason, &str); 5] = [
     (FlowEndReason::IdleTimeout, "idle_timeout"),
@@ -37,28 +36,29 @@ const END_REASONS: [(FlowEndReason, &str); 5] = [
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Held while counters that belong together change, and while a scrape reads them.
-    changing: Arc<Mutex<()>>,
+    /// Locked while counters that belong together change, and while a scrape reads them.
+    consistency: Arc<Mutex<()>>,
     interface_packets: IntCounterVec,
     interface_octets: IntCounterVec,
     interface_drops: IntCounterVec,
-    interface_names: Vec<String>,
     interfaces: IntGauge,
     interface_failures: IntCounter,
     undecodable: Vec<IntCounter>,
     inner_undecodable: Vec<IntCounter>,
     not_selected: IntCounter,
     own_export: IntCounter,
-    second_sighting_packets: IntCounter,
-    second_sighting_octets: IntCounter,
+    duplicate_packets: IntCounter,
+    duplicate_octets: IntCounter,
+    duplicates_evicted: IntCounter,
+    wire_length_lost: IntCounter,
     metered_packets: IntCounter,
     metered_octets: IntCounter,
     corrected: IntCounter,
     fragment_orphans: IntCounter,
-    fragments_forgotten: IntCounter,
+    fragments_evicted: IntCounter,
     fragments: IntGauge,
-    begun: IntCounter,
-    joined: IntCounter,
+    conversations_started: IntCounter,
+    conversations_start_not_observed: IntCounter,
     records: Vec<IntCounter>,
     record_packets: IntCounter,
     record_octets: IntCounter,
@@ -69,7 +69,7 @@ pub struct Metrics {
     targets: TargetFamilies,
 }
 
-/// Bounds that are told beside the gauges they bound.
+/// Limits that are published next to the gauges they limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capacities {
     /// Conversations, dormant ones included.
@@ -78,7 +78,7 @@ pub struct Capacities {
     pub fragments: usize,
     /// Records between metering and exporting.
     pub queue_records: usize,
-    /// Interfaces captured at once.
+    /// Interfaces captured at the same time.
     pub interfaces: usize,
 }
 
@@ -133,32 +133,33 @@ impl Families<'_> {
 }
 
 impl Metrics {
-    /// All series at 0.
+    /// Registers all families, with their series at 0.
     ///
     /// # Errors
-    /// Two families of one name: a bug.
+    /// Two families have the same name, which is a bug.
     pub fn new(capacities: Capacities) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let new = Families(&registry);
         let undecodable = || Undecodable::ALL.iter().map(|reason| reason.as_str());
         new.capacity(
             "cache_capacity_conversations",
-            "Conversations the flow cache can hold, dormant ones included (--max-flows).",
+            "Maximum number of conversations in the flow cache, dormant ones included \
+             (--max-flows).",
             usize::try_from(capacities.conversations).unwrap_or(usize::MAX),
         )?;
         new.capacity(
             "fragments_capacity",
-            "Fragmented packets that can be remembered (--max-fragments).",
+            "Maximum number of fragmented packets that are kept (--max-fragments).",
             capacities.fragments,
         )?;
         new.capacity(
             "queue_capacity_records",
-            "Records that can wait between metering and exporting (--queue).",
+            "Maximum number of records between metering and exporting (--queue).",
             capacities.queue_records,
         )?;
         new.capacity(
             "interfaces_capacity",
-            "Interfaces that can be captured at once (--max-interfaces).",
+            "Maximum number of interfaces captured at the same time (--max-interfaces).",
             capacities.interfaces,
         )?;
         Ok(Self {
@@ -169,50 +170,63 @@ impl Metrics {
             )?,
             interface_octets: new.counters(
                 "captured_bytes_total",
-                "Bytes that the captured frames had on the wire, by interface.",
+                "Bytes of the captured frames on the wire, by interface.",
                 &["interface"],
             )?,
             interface_drops: new.counters(
                 "packets_dropped_total",
-                "Frames the kernel dropped before they could be captured, by interface: the buffer was full.",
+                "Frames that the kernel dropped because the capture buffer was full, by interface.",
                 &["interface"],
             )?,
-            interface_names: Vec::new(),
-            interfaces: new.gauge("interfaces", "Interfaces being captured.")?,
+            interfaces: new.gauge("interfaces", "Interfaces that are captured.")?,
             interface_failures: new.counter(
                 "interface_failures_total",
-                "Captures that ended because the interface went away or down, or that could not begin.",
+                "Captures that ended because the interface was removed or went down, or that could \
+                 not be opened.",
             )?,
             undecodable: new.by_reason(
                 "packets_undecodable_total",
-                "Frames that hold no IP packet that can be metered, by reason (tunnel_fragment: metered with the first fragment, not lost).",
+                "Frames without an IP packet that can be metered, by reason (tunnel_fragment: \
+                 metered with the first fragment, not lost).",
                 undecodable(),
             )?,
             inner_undecodable: new.by_reason(
                 "inner_packets_undecodable_total",
-                "Tunnel packets metered by their outer header because the inner one cannot be used, by reason.",
+                "Tunnel packets metered by their outer header because the inner one is not \
+                 decodable, by reason.",
                 undecodable(),
             )?,
             not_selected: new.counter(
                 "packets_not_selected_total",
-                "Packets that the sampling (--sampling) passed over.",
+                "Packets that the sampling (--sampling) did not select.",
             )?,
             own_export: new.counter(
                 "packets_own_export_total",
-                "Packets of this probe's own export, left out.",
+                "Packets of this probe's own export, which are not metered.",
             )?,
-            second_sighting_packets: new.counter(
-                "packets_second_sighting_total",
-                "Packets already metered on another interface of this node, left out.",
+            duplicate_packets: new.counter(
+                "packets_duplicate_total",
+                "Packets observed again on another interface of this node, which are not metered.",
             )?,
-            second_sighting_octets: new.counter(
-                "second_sighting_bytes_total",
-                "Bytes of packets already metered on another interface of this node, left out.",
+            duplicate_octets: new.counter(
+                "duplicate_bytes_total",
+                "Bytes of packets observed again on another interface of this node.",
             )?,
-            metered_packets: new.counter("packets_metered_total", "Packets metered, as captured.")?,
+            duplicates_evicted: new.counter(
+                "duplicate_detection_evicted_total",
+                "Packets forgotten by the duplicate detection although copies of them could still \
+                 be observed.",
+            )?,
+            wire_length_lost: new.counter(
+                "packets_wire_length_lost_total",
+                "Packets of a savefile metered by the length in their IP header because the writer \
+                 lost the length on the wire.",
+            )?,
+            metered_packets: new
+                .counter("packets_metered_total", "Packets metered, as captured.")?,
             metered_octets: new.counter(
                 "metered_bytes_total",
-                "Bytes of the IP packets metered, headers included.",
+                "Bytes of the metered IP packets, headers included.",
             )?,
             corrected: new.counter(
                 "packets_corrected_total",
@@ -220,31 +234,34 @@ impl Metrics {
             )?,
             fragment_orphans: new.counter(
                 "fragments_orphaned_total",
-                "Later fragments metered without ports because their first one was not seen.",
+                "Later fragments metered without ports because their first fragment was not \
+                 observed before.",
             )?,
-            fragments_forgotten: new.counter(
-                "fragments_forgotten_total",
-                "First fragments forgotten before their time for want of room.",
+            fragments_evicted: new.counter(
+                "fragments_evicted_total",
+                "Fragmented packets evicted because the table was full.",
             )?,
-            fragments: new.gauge("fragments", "Fragmented packets remembered.")?,
-            begun: new.counter(
-                "conversations_begun_total",
-                "Conversations whose beginning was seen.",
+            fragments: new.gauge("fragments", "Fragmented packets that are kept.")?,
+            conversations_started: new.counter(
+                "conversations_started_total",
+                "Conversations whose start was observed.",
             )?,
-            joined: new.counter(
-                "conversations_joined_total",
-                "Conversations joined half-way: who began them is not known, and no connection is counted.",
+            conversations_start_not_observed: new.counter(
+                "conversations_start_not_observed_total",
+                "Conversations whose start was not observed: the initiator is unknown and no \
+                 connection is counted.",
             )?,
             records: new.by_reason(
                 "records_total",
                 "Flow records made, by flowEndReason.",
                 END_REASONS.iter().map(|(_, name)| *name),
             )?,
-            record_packets: new.counter("record_packets_total", "Packets in the flow records made.")?,
+            record_packets: new
+                .counter("record_packets_total", "Packets in the flow records made.")?,
             record_octets: new.counter("record_bytes_total", "Bytes in the flow records made.")?,
             dormant_evicted: new.counter(
                 "cache_dormant_evicted_total",
-                "Quiet conversations forgotten because a new one needed room.",
+                "Dormant conversations evicted because a new one needed the slot.",
             )?,
             conversations: new.gauge(
                 "cache_conversations",
@@ -252,33 +269,37 @@ impl Metrics {
             )?,
             dormant: new.gauge(
                 "cache_dormant_conversations",
-                "Quiet conversations in the flow cache: reported, but remembered.",
+                "Dormant conversations in the flow cache: reported and quiet, with the state of \
+                 their connection.",
             )?,
             queue_lost: new.counter(
                 "queue_records_lost_total",
-                "Records lost, for every target, because the queue to the exporting thread was full.",
+                "Records lost, for every target, because the queue to the exporting thread was \
+                 full.",
             )?,
             targets: TargetFamilies::register(&registry, "kipfix_probe")?,
             registry,
-            changing: Arc::default(),
+            consistency: Arc::default(),
         })
     }
 
-    /// For the scrape.
+    /// The registry of all families.
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// What a scrape has to hold, so that its sums add up.
+    /// The lock that a scrape holds so that its sums add up.
     #[must_use]
-    pub fn changing(&self) -> Arc<Mutex<()>> {
-        Arc::clone(&self.changing)
+    pub fn consistency(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.consistency)
     }
 
-    /// Keeps scrapes away while counters that belong together change.
-    pub fn change(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Blocks scrapes while counters that belong together change.
+    pub fn lock(&self) -> MutexGuard<'_, ()> {
+        self.consistency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The series of the export targets.
@@ -287,44 +308,30 @@ impl Metrics {
         &self.targets
     }
 
-    /// The series of an interface (or of a savefile).
-    #[must_use]
-    pub fn interface(&mut self, name: &str) -> InterfaceMetrics {
-        let known = self.interface_names.iter().any(|known| known == name);
-        let label = if known || self.interface_names.len() < MAX_INTERFACE_SERIES {
-            if !known {
-                self.interface_names.push(name.to_owned());
-            }
-            name
-        } else {
-            "other"
-        };
-        InterfaceMetrics {
-            packets: self.interface_packets.with_label_values(&[label]),
-            octets: self.interface_octets.with_label_values(&[label]),
-            drops: self.interface_drops.with_label_values(&[label]),
-        }
-    }
-
-    /// Interfaces being captured now.
-    pub fn interfaces_captured(&self, count: usize) {
-        self.interfaces
-            .set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-
-    /// The gauge of the interfaces being captured, for who asks whether the probe is ready.
+    /// The gauge of the interfaces that are captured, for readiness.
     #[must_use]
     pub fn interfaces(&self) -> IntGauge {
         self.interfaces.clone()
     }
 
-    /// A capture ended, or could not begin.
-    pub fn interface_failed(&self) {
-        self.interface_failures.inc();
+    /// Publishes the counts of the capture.
+    pub fn publish_capture(&self, counters: &CaptureCounters) {
+        for interface in &counters.interfaces {
+            for (family, total) in [
+                (&self.interface_packets, interface.frames),
+                (&self.interface_octets, interface.octets),
+                (&self.interface_drops, interface.dropped),
+            ] {
+                advance(&family.with_label_values(&[&interface.name]), total);
+            }
+        }
+        advance(&self.interface_failures, counters.failures);
+        self.interfaces
+            .set(i64::try_from(counters.open).unwrap_or(i64::MAX));
     }
 
-    /// Publishes what the metering thread has counted, and what the queue behind it has lost.
-    pub fn publish(&self, counters: &pipeline::Counters, queue_lost: u64) {
+    /// Publishes the counts of the pipeline, and the records that the queue after it lost.
+    pub fn publish(&self, counters: &PipelineCounters, queue_lost: u64) {
         let cache = &counters.cache;
         advance_all(&self.undecodable, &counters.undecodable);
         advance_all(&self.inner_undecodable, &counters.inner_undecodable);
@@ -336,15 +343,20 @@ impl Metrics {
         for (counter, count) in [
             (&self.not_selected, counters.not_selected),
             (&self.own_export, counters.own_export),
-            (&self.second_sighting_packets, cache.second_sighting_packets),
-            (&self.second_sighting_octets, cache.second_sighting_octets),
+            (&self.duplicate_packets, counters.duplicate_packets),
+            (&self.duplicate_octets, counters.duplicate_octets),
+            (&self.duplicates_evicted, counters.duplicates_evicted),
+            (&self.wire_length_lost, counters.wire_length_lost),
             (&self.metered_packets, cache.packets),
             (&self.metered_octets, cache.octets),
             (&self.corrected, cache.packets_corrected),
             (&self.fragment_orphans, counters.fragment_orphans),
-            (&self.fragments_forgotten, counters.fragments_forgotten),
-            (&self.begun, cache.conversations_begun),
-            (&self.joined, cache.conversations_joined),
+            (&self.fragments_evicted, counters.fragments_evicted),
+            (&self.conversations_started, cache.conversations_started),
+            (
+                &self.conversations_start_not_observed,
+                cache.conversations_start_not_observed,
+            ),
             (&self.record_packets, cache.record_packets),
             (&self.record_octets, cache.record_octets),
             (&self.dormant_evicted, cache.dormant_evicted),
@@ -359,28 +371,7 @@ impl Metrics {
     }
 }
 
-/// Counters of one interface.
-#[derive(Clone, Debug)]
-pub struct InterfaceMetrics {
-    packets: IntCounter,
-    octets: IntCounter,
-    drops: IntCounter,
-}
-
-impl InterfaceMetrics {
-    /// Frames came in.
-    pub fn captured(&self, packets: u64, octets: u64) {
-        self.packets.inc_by(packets);
-        self.octets.inc_by(octets);
-    }
-
-    /// The kernel dropped frames.
-    pub fn dropped(&self, packets: u64) {
-        self.drops.inc_by(packets);
-    }
-}
-
-/// Brings a counter up to a total.
+/// Advances a counter to a total.
 fn advance(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }

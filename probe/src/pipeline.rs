@@ -1,94 +1,117 @@
-//! The metering thread's path: frame → sampling → decode → own export left out → flow cache → records. Everything here
-//! belongs to one thread, so nothing is locked and counts are plain integers.
-
-use std::num::NonZeroUsize;
+//! The path of a packet on the metering thread: frame → sampling → decode → exclusion of own export
+//! → flow cache → records. One thread owns all of it, so nothing is locked and counts are plain
+//! integers.
 
 use flowproto::FlowKey;
-use kipfix_export::own_export::OwnEnd;
+use kipfix_export::own_endpoints::OwnEndpoint;
 
-use crate::cache::{self, CacheSettings, FlowCache, RecordSink, Sighting};
-use crate::decode::{FragmentTable, Frame, Undecodable, decode};
-use crate::sampling::{Ratio, Sampler};
+use crate::cache::{CacheCounters, CacheSettings, FlowCache, RecordSink};
+use crate::capture::frame::{CopyDetection, Frame, ObservationPoint};
+use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
+use crate::duplicates::DuplicateFilter;
+use crate::sampling::{Sampler, SamplingRatio};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// What a pipeline has counted since it began, and how full it is.
+/// Counts of a pipeline since it started, and its occupancy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames that came in.
+pub struct PipelineCounters {
+    /// Frames received.
     pub frames: u64,
-    /// Frames that hold no IP packet, by [`Undecodable`] as in [`Undecodable::ALL`].
+    /// Frames without an IP packet, by [`Undecodable`] in the order of [`Undecodable::ALL`].
     pub undecodable: [u64; Undecodable::ALL.len()],
-    /// Packets metered by their outer header, because the inner one could not be used, by reason.
+    /// Packets metered by their outer header because the inner one is not decodable, by reason.
     pub inner_undecodable: [u64; Undecodable::ALL.len()],
     /// Packets of this probe's own export.
     pub own_export: u64,
     /// Packets that the sampling did not select.
     pub not_selected: u64,
-    /// Octets on the wire of frames that could not be decoded.
+    /// Packets observed again on another interface, which are not metered.
+    pub duplicate_packets: u64,
+    /// Octets of those packets.
+    pub duplicate_octets: u64,
+    /// Packets that were forgotten although copies of them could still be observed.
+    pub duplicates_evicted: u64,
+    /// Packets metered by the length in their header because the savefile has lost the one on the
+    /// wire.
+    pub wire_length_lost: u64,
+    /// Octets on the wire of the frames that could not be decoded.
     pub ignored_octets: u64,
-    /// What the flow cache counted.
-    pub cache: cache::Counters,
-    /// Later fragments whose first one was not known.
+    /// Counts of the flow cache.
+    pub cache: CacheCounters,
+    /// Later fragments whose first one is not known.
     pub fragment_orphans: u64,
-    /// First fragments forgotten for want of room.
-    pub fragments_forgotten: u64,
-    /// Fragmented packets remembered now.
+    /// First fragments evicted because the table was full.
+    pub fragments_evicted: u64,
+    /// Fragmented packets kept now.
     pub fragments: usize,
-    /// Conversations in the cache now, those that are quiet not included.
+    /// Conversations in the cache now, without dormant ones.
     pub conversations: u32,
-    /// Quiet conversations remembered now.
+    /// Dormant conversations in the cache now.
     pub dormant: u32,
 }
 
-/// Decoder and flow cache.
+/// Sampler, decoder, filters and flow cache.
 #[derive(Debug)]
 pub struct Pipeline {
-    fragments: FragmentTable,
-    cache: FlowCache,
-    own_export: Vec<OwnEnd>,
     sampler: Sampler,
-    counters: Counters,
+    decoder: Decoder,
+    own_endpoints: Vec<OwnEndpoint>,
+    duplicates: DuplicateFilter,
+    cache: FlowCache,
+    counters: PipelineCounters,
 }
 
 impl Pipeline {
-    /// An empty pipeline that remembers at most `max_fragments` fragmented packets.
+    /// Creates an empty pipeline.
     #[must_use]
-    pub fn new(settings: CacheSettings, max_fragments: NonZeroUsize, sampling: Ratio) -> Self {
-        let settings = CacheSettings {
+    pub fn new(cache: CacheSettings, decoder: DecoderSettings, sampling: SamplingRatio) -> Self {
+        let cache = CacheSettings {
             sampling: sampling.sampling(),
-            ..settings
+            ..cache
         };
         Self {
             sampler: Sampler::new(sampling),
-            fragments: FragmentTable::new(max_fragments),
-            cache: FlowCache::new(settings),
-            own_export: Vec::new(),
-            counters: Counters::default(),
+            decoder: Decoder::new(decoder),
+            own_endpoints: Vec::new(),
+            duplicates: DuplicateFilter::default(),
+            cache: FlowCache::new(cache),
+            counters: PipelineCounters::default(),
         }
     }
 
-    /// Own ends of this probe's export sessions, left out also where a tunnel or an address
-    /// translation hid them from the kernel's filter.
-    pub fn leave_out(&mut self, own_export: Vec<OwnEnd>) {
-        self.own_export = own_export;
+    /// Sets the pairs of interfaces that a packet can pass in the same direction.
+    pub fn set_stacked(&mut self, pairs: &[(u32, u32)]) {
+        self.duplicates.set_stacked(pairs.iter().copied());
     }
 
-    /// Takes one frame.
+    /// Excludes the probe's own export also if a tunnel or an address translation hid it from the
+    /// kernel filter.
+    pub fn exclude(&mut self, own_endpoints: Vec<OwnEndpoint>) {
+        self.own_endpoints = own_endpoints;
+    }
+
+    /// Processes one frame.
     #[inline]
-    pub fn frame(&mut self, frame: &Frame<'_>, sighting: Sighting, sink: &mut impl RecordSink) {
+    pub fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        point: ObservationPoint,
+        sink: &mut impl RecordSink,
+    ) {
         self.counters.frames += 1;
-        if !self.sampler.selects() {
-            self.counters.not_selected += 1;
+        let has_copies = point.copies != CopyDetection::Off;
+        // Copies would be selected independently of each other, so they are removed first.
+        if !has_copies && !self.is_selected() {
             return;
         }
-        let packet = match decode(frame, &mut self.fragments) {
+        let packet = match self.decoder.decode(frame, has_copies) {
             Ok(packet) => packet,
             Err(reason) => {
                 count(&mut self.counters.undecodable, reason);
                 self.counters.ignored_octets += u64::from(frame.wire_octets);
-                // A frame tells the time, whatever else it says.
+                // Time advances with every frame.
                 self.cache.tick(frame.time_ns, sink);
                 return;
             }
@@ -100,41 +123,67 @@ impl Pipeline {
             self.counters.own_export += 1;
             return;
         }
-        self.cache.meter(&packet, sighting, frame.time_ns, sink);
+        if has_copies && self.is_duplicate(&packet, point, frame.time_ns) {
+            self.cache.tick(frame.time_ns, sink);
+            return;
+        }
+        if has_copies && !self.is_selected() {
+            return;
+        }
+        self.counters.wire_length_lost += u64::from(packet.is_wire_length_lost);
+        self.cache.meter(&packet, point, frame.time_ns, sink);
     }
 
-    /// Of a connection, the acknowledgements are own export too.
+    #[inline]
+    fn is_selected(&mut self) -> bool {
+        let is_selected = self.sampler.selects();
+        self.counters.not_selected += u64::from(!is_selected);
+        is_selected
+    }
+
+    fn is_duplicate(&mut self, packet: &PacketInfo, point: ObservationPoint, time_ns: u64) -> bool {
+        let is_duplicate = self.duplicates.is_duplicate(packet, point, time_ns);
+        if is_duplicate {
+            self.counters.duplicate_packets += 1;
+            self.counters.duplicate_octets += u64::from(packet.octets);
+        }
+        is_duplicate
+    }
+
+    /// True for packets of the probe's own export. Of a TCP connection, both directions are.
     fn is_own_export(&self, key: &FlowKey) -> bool {
-        let end = |address, port| OwnEnd {
+        let endpoint = |address, port| OwnEndpoint {
             protocol_identifier: key.protocol_identifier,
             address,
             port,
         };
-        let source = end(key.source_address, key.source_port);
-        let destination = end(key.destination_address, key.destination_port);
-        self.own_export
+        let source = endpoint(key.source_address, key.source_port);
+        let destination = endpoint(key.destination_address, key.destination_port);
+        self.own_endpoints
             .iter()
             .any(|own| *own == source || (own.protocol_identifier == TCP && *own == destination))
     }
 
-    /// Lets time pass to `time_ns` since the epoch without a frame.
+    /// Advances time to `time_ns` since the epoch without a frame.
     pub fn tick(&mut self, time_ns: u64, sink: &mut impl RecordSink) {
         self.cache.tick(time_ns, sink);
     }
 
-    /// Reports everything that is held.
+    /// Reports all conversations.
     pub fn finish(&mut self, sink: &mut impl RecordSink) {
         self.cache.finish(sink);
     }
 
     /// Counts so far.
     #[must_use]
-    pub fn counters(&self) -> Counters {
-        Counters {
+    pub fn counters(&self) -> PipelineCounters {
+        let fragments = self.decoder.fragments();
+        PipelineCounters {
             cache: *self.cache.counters(),
-            fragment_orphans: self.fragments.orphans(),
-            fragments_forgotten: self.fragments.forgotten(),
-            fragments: self.fragments.len(),
+            fragment_orphans: fragments.orphans(),
+            fragments_evicted: fragments.evicted(),
+            duplicates_evicted: self.duplicates.evicted(),
+            fragments: fragments.len(),
             conversations: self.cache.conversations(),
             dormant: self.cache.dormant(),
             ..self.counters

@@ -1,9 +1,10 @@
-//! Which packets are metered: all, or one of every N by count (RFC 5475 §5.1, systematic count-based). It stands
-//! before the decoder, so that what is not selected costs nothing.
+//! Packet sampling: all packets, or one of every N by count (RFC 5475 §5.1, systematic count-based
+//! sampling). It precedes the decoder, so that packets that are not selected cost nothing.
 //!
-//! Octets and packets of the sample stand for N times as much, and receivers are told so. Connections do not: a
-//! connection is counted if the packet that opens it was selected, and nobody scales that. UDP has no such
-//! packet, so that of a sample no UDP connection is counted, and nobody is said to have begun it.
+//! Octets and packets of the sample stand for N times as many, and receivers are notified of N.
+//! Connections are not scaled: a connection is counted if the packet that opens it was selected.
+//! UDP has no such packet, so in a sample no UDP connection is counted and no initiator is
+//! reported.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -13,12 +14,12 @@ use flowproto::record::Sampling;
 use kipfix_service::settings::BadSettings;
 use serde::{Deserialize, Serialize};
 
-/// `1:N`: one packet of N.
+/// `1:N`: one packet of every N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Ratio(NonZeroU32);
+pub struct SamplingRatio(NonZeroU32);
 
-impl Ratio {
+impl SamplingRatio {
     /// Every packet.
     pub const ALL: Self = Self(NonZeroU32::MIN);
 
@@ -28,14 +29,14 @@ impl Ratio {
         self.0.get()
     }
 
-    /// As it is announced.
+    /// The ratio in the terms of RFC 5477.
     #[must_use]
     pub const fn sampling(self) -> Sampling {
         Sampling::one_in(self.0.get())
     }
 }
 
-impl FromStr for Ratio {
+impl FromStr for SamplingRatio {
     type Err = BadSettings;
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
@@ -44,20 +45,20 @@ impl FromStr for Ratio {
             .map(Self)
             .ok_or_else(|| {
                 BadSettings::new(format!(
-                    "sampling {text:?}: allowed is 1:N, one packet of N, with N from 1 to {}",
+                    "invalid sampling {text:?}: must be 1:N, one packet of every N, with N 1–{}",
                     u32::MAX
                 ))
             })
     }
 }
 
-impl fmt::Display for Ratio {
+impl fmt::Display for SamplingRatio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "1:{}", self.0)
     }
 }
 
-impl TryFrom<String> for Ratio {
+impl TryFrom<String> for SamplingRatio {
     type Error = BadSettings;
 
     fn try_from(text: String) -> Result<Self, BadSettings> {
@@ -65,8 +66,8 @@ impl TryFrom<String> for Ratio {
     }
 }
 
-impl From<Ratio> for String {
-    fn from(ratio: Ratio) -> Self {
+impl From<SamplingRatio> for String {
+    fn from(ratio: SamplingRatio) -> Self {
         ratio.to_string()
     }
 }
@@ -75,28 +76,28 @@ impl From<Ratio> for String {
 #[derive(Clone, Copy, Debug)]
 pub struct Sampler {
     space: u32,
-    /// Packets until the next one that is selected.
-    left: u32,
+    /// Packets to skip before the next one that is selected.
+    skip: u32,
 }
 
 impl Sampler {
-    /// The first packet is selected.
+    /// Creates a sampler that selects the first packet.
     #[must_use]
-    pub const fn new(ratio: Ratio) -> Self {
+    pub const fn new(ratio: SamplingRatio) -> Self {
         Self {
             space: ratio.population() - 1,
-            left: 0,
+            skip: 0,
         }
     }
 
-    /// True if this packet is to be metered.
+    /// True if this packet is selected.
     #[inline]
     pub const fn selects(&mut self) -> bool {
-        if self.left == 0 {
-            self.left = self.space;
+        if self.skip == 0 {
+            self.skip = self.space;
             return true;
         }
-        self.left -= 1;
+        self.skip -= 1;
         false
     }
 }
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_packet_of_n_is_selected_beginning_with_the_first() {
+    fn one_packet_of_n_is_selected_starting_with_the_first() {
         let selected = |ratio: &str| {
             let mut sampler = Sampler::new(ratio.parse().unwrap());
             (0..10).filter(|_| sampler.selects()).collect::<Vec<_>>()
@@ -116,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ratio_is_refused() {
+    fn an_invalid_ratio_is_refused() {
         for text in ["", "4", "1:0", "2:4", "1:x", "1:4294967296"] {
-            let sentence = text.parse::<Ratio>().unwrap_err().to_string();
-            assert!(sentence.contains("allowed is 1:N"), "{sentence}");
+            let message = text.parse::<SamplingRatio>().unwrap_err().to_string();
+            assert!(message.contains("must be 1:N"), "{message}");
         }
     }
 }

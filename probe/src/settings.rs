@@ -1,4 +1,4 @@
-//! Settings of the probe: the command line, and the effective settings that it and the other layers give.
+//! Settings of the probe: the command line, and the effective settings of all layers.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use flowproto::exporter::Version;
 use flowproto::exporter::netflow5::MAX_SAMPLING_INTERVAL;
+use kipfix_export::identity::stable_hash;
 use kipfix_export::target::Target;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
@@ -13,21 +14,24 @@ use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::CacheSettings;
+use crate::capture::filter;
 use crate::capture::interfaces::Pattern;
-use crate::sampling::Ratio;
+use crate::decode::DecoderSettings;
+use crate::decode::tunnel_ports::{TunnelPort, TunnelPorts};
+use crate::sampling::SamplingRatio;
 
 /// Prefix of environment variables.
 const ENVIRONMENT: &str = "KIPFIX_PROBE__";
-/// Live, the clock is told ten times a second: what is further apart is a wall clock that was set.
+/// Live, the clock advances ten times per second. A longer gap means that the wall clock was set.
 const LONGEST_GAP_LIVE: Span = Span::from_secs(10);
-/// The packets of a savefile may be far apart; more than a day is taken for a wrong time.
+/// Packets of a savefile may be far apart. A gap of more than a day is taken for a wrong time.
 const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
 
-/// Meters the packets of a node's interfaces, or of a capture file, into flow records and exports them as
-/// IPFIX.
+/// Meters the packets of a node's interfaces, or of a capture file, into flow records and exports
+/// them as IPFIX.
 ///
-/// Without --interface it captures every interface that is up and has a default route. It needs the capability
-/// CAP_NET_RAW for that, nothing else.
+/// Without --interface, captures every interface that is up and has a default route. The only
+/// capability it needs is CAP_NET_RAW.
 #[derive(Debug, Parser, Serialize)]
 #[command(
     name = "kipfix-probe",
@@ -36,78 +40,111 @@ const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
     after_help = "Examples:
   kipfix-probe --interface eth0 --export udp://collector.example:4739
       meters eth0 and exports to a collector
-  kipfix-probe --export tls://collector.example:4740?ca=ca.pem --export udp://127.0.0.1:2055?version=9
+  kipfix-probe --export tls://collector:4740?ca=ca.pem --export udp://127.0.0.1:2055?version=9
       exports IPFIX over TLS to one collector and NetFlow v9 to another
   kipfix-probe --read capture.pcap --export stdout:
       prints the flow records of a capture file, one JSON object a line
 
-Every flag can also stand in the --config file (max_flows: 100000) and in the environment
-(KIPFIX_PROBE__MAX_FLOWS=100000; lists by comma). Flags win over the environment, which wins over the file.
-Exit codes: 0 asked to stop, or the file is done; 64 bad settings; 1 could not start, or a stage died."
+Every flag can also be set in the --config file (max_flows: 100000) and in the environment
+(KIPFIX_PROBE__MAX_FLOWS=100000, lists separated by commas). Flags override the environment, which
+overrides the file. Exit codes: 0 stopped on request, or end of the file; 64 invalid settings;
+1 cannot start, a stage failed, or the file is truncated or corrupt."
 )]
 pub struct Flags {
     /// Interface to capture: a name, a glob (eth*) or a regular expression (eth[0-9]+); repeatable
     /// [default: every interface that is up and has a default route]
     #[arg(long, short, value_name = "PATTERN", help_heading = "Capture")]
     interface: Vec<Pattern>,
-    /// Capture file to read instead, pcap or pcapng; '-' is stdin. Packet time is the clock; ends with the file
+    /// Capture file to read instead, pcap or pcapng; '-' is stdin. Packet time is the clock. Exits
+    /// at the end of the file
     #[arg(long, short, value_name = "FILE", help_heading = "Capture")]
     read: Option<PathBuf>,
-    /// Packets to meter, as a pcap-filter(7) expression [default: all IP packets]
+    /// Packets to meter, as a pcap-filter(7) expression. Live, it matches VLAN-tagged frames as
+    /// well; in a file only after the keyword vlan: (EXPR) or (vlan and (EXPR)) [default: all IP
+    /// packets]
     #[arg(long, value_name = "BPF", help_heading = "Capture")]
     filter: Option<String>,
-    /// Octets captured of each packet, 64 to 65535: room for outer and inner headers [default: 256]
+    /// Octets captured of each packet, 64–65535, enough for outer and inner headers [default: 256]
     #[arg(long, value_name = "OCTETS", help_heading = "Capture")]
     snaplen: Option<u32>,
-    /// Kernel buffer of each interface, 1MiB to 1GiB [default: 32MiB]
+    /// Kernel buffer of each interface, 1MiB–1GiB [default: 32MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Capture")]
     buffer: Option<Size>,
-    /// Capture also what is not addressed to the node
-    #[arg(long, help_heading = "Capture")]
-    promiscuous: bool,
-    /// Interfaces captured at once, at most [default: 64]
+    /// Capture packets that are not addressed to the node, too [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Capture"
+    )]
+    promiscuous: Option<bool>,
+    /// Maximum number of interfaces captured at the same time [default: 64]
     #[arg(long, value_name = "N", help_heading = "Capture")]
     max_interfaces: Option<NonZeroUsize>,
 
-    /// A conversation that goes on is reported this often [default: 60s]
+    /// Interval at which a continuing conversation is reported [default: 60s]
     #[arg(long, value_name = "TIME", help_heading = "Metering")]
     active_timeout: Option<Span>,
-    /// A conversation without packets for so long is reported; at most the active timeout [default: 15s]
+    /// A conversation without packets for this long is reported; at most the active timeout
+    /// [default: 15s]
     #[arg(long, value_name = "TIME", help_heading = "Metering")]
     idle_timeout: Option<Span>,
-    /// A quiet connection is remembered for so long, so that it is not counted again [default: 1h]
+    /// A quiet connection is kept for this long, so that it is not counted again [default: 1h]
     #[arg(long, value_name = "TIME", help_heading = "Metering")]
     connection_timeout: Option<Span>,
-    /// Conversations in the flow cache, both directions in one, at most [default: 262144]
+    /// Maximum number of conversations in the flow cache, both directions in one [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metering")]
     max_flows: Option<NonZeroU32>,
-    /// Fragmented packets remembered, so that later fragments get their ports, at most [default: 8192]
+    /// UDP port of a tunnel protocol, in addition to the default ones: vxlan=PORT, vxlan-gpe=PORT
+    /// or geneve=PORT; PROTOCOL=none drops the default ones; repeatable [default: vxlan=4789,
+    /// vxlan=8472, vxlan-gpe=4790, geneve=6081]
+    #[arg(long, value_name = "PROTOCOL=PORT", help_heading = "Metering")]
+    tunnel_port: Vec<TunnelPort>,
+    /// Maximum number of fragmented packets that are kept, for the ports of later fragments
+    /// [default: 8192]
     #[arg(long, value_name = "N", help_heading = "Metering")]
     max_fragments: Option<NonZeroUsize>,
-    /// Count the segments that offloads (GRO, TSO) merged into one packet: true or false [default: true]
-    #[arg(long, value_name = "BOOL", help_heading = "Metering")]
+    /// Count the segments that offloads (GRO, TSO, UDP_SEGMENT) merged into one packet [default:
+    /// true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
     packet_correction: Option<bool>,
-    /// Meter one packet of every N; receivers are told, and scale octets and packets (not connections)
-    /// [default: 1:1]
+    /// Meter one packet of every N. Receivers are notified and scale octets and packets, not
+    /// connections [default: 1:1]
     #[arg(long, value_name = "1:N", help_heading = "Metering")]
-    sampling: Option<Ratio>,
-    /// Report both directions of a conversation in one record (RFC 5103) [default: a record each]
-    #[arg(long, help_heading = "Metering")]
-    biflow: bool,
+    sampling: Option<SamplingRatio>,
+    /// Report both directions of a conversation in one record (RFC 5103) [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
+    biflow: Option<bool>,
 
-    /// Where records go; repeatable, each with a session of its own:
-    /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true], tcp://HOST:PORT,
-    /// tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE], file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] (IPFIX)
-    /// or stdout: (JSON lines). version: NetFlow v9 or v5 instead of IPFIX. mtu: longest message, if the path takes
-    /// it; default 1400. rate: 0 is unpaced; default unpaced live, 200000 over udp from --read. spread: every
-    /// address of the name gets its share of the flows, both directions of one the same; default one address
+    /// Destination of records; repeatable, each with a session of its own:
+    /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true],
+    /// tcp://HOST:PORT, tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE],
+    /// file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] (IPFIX) or stdout: (JSON lines).
+    /// version: NetFlow v9 or v5 instead of IPFIX. mtu: maximum message length if the path takes
+    /// it, default 1400. rate: 0 is unlimited; default unlimited live, 200000 over udp from --read.
+    /// spread: distribute flows over all addresses of the name, both directions of a flow to the
+    /// same one; default one address. Special characters in parameters are percent-encoded (%26 for
+    /// &)
     #[arg(long, short, value_name = "URL", help_heading = "Export")]
     export: Vec<Target>,
-    /// Records waiting for export, and again for each target but udp, at most; more are lost and counted
-    /// [default: 16384]
+    /// Maximum number of records waiting for export, and again for each target with a thread of its
+    /// own. More are lost and counted [default: 16384]
     #[arg(long, value_name = "N", help_heading = "Export")]
     queue: Option<NonZeroUsize>,
-    /// Observation Domain ID in the export [default: made from the node's name]
+    /// Observation Domain ID in the export [default: a hash of the node name]
     #[arg(long, value_name = "N", help_heading = "Export")]
     observation_domain: Option<NonZeroU32>,
     /// Name of the node in the export [default: $NODE_NAME, else the host name]
@@ -117,7 +154,7 @@ pub struct Flags {
     /// Address for /metrics, /livez and /readyz [default: 127.0.0.1:9473; none with --read]
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Operation")]
     admin: Option<ListenAddress>,
-    /// Settings file, YAML with the names of these flags, '_' for '-'
+    /// Settings file: YAML with the names of these flags, '_' instead of '-'
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
@@ -130,10 +167,10 @@ pub struct Flags {
     log_format: Option<LogFormat>,
 }
 
-/// The effective settings; what each means stands at the flags.
+/// The effective settings, documented at the flags.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "said once, at the flags of the same names")]
+#[allow(missing_docs, reason = "documented at the flags of the same names")]
 pub struct Settings {
     pub interface: Vec<Pattern>,
     pub read: Option<PathBuf>,
@@ -146,9 +183,10 @@ pub struct Settings {
     pub idle_timeout: Span,
     pub connection_timeout: Span,
     pub max_flows: NonZeroU32,
+    pub tunnel_port: Vec<TunnelPort>,
     pub max_fragments: NonZeroUsize,
     pub packet_correction: bool,
-    pub sampling: Ratio,
+    pub sampling: SamplingRatio,
     pub biflow: bool,
     pub export: Vec<Target>,
     pub queue: NonZeroUsize,
@@ -172,9 +210,10 @@ impl Default for Settings {
             idle_timeout: Span::from_secs(15),
             connection_timeout: Span::from_secs(3600),
             max_flows: NonZeroU32::MIN.saturating_add(262_143),
+            tunnel_port: Vec::new(),
             max_fragments: at_least_one(8192),
             packet_correction: true,
-            sampling: Ratio::ALL,
+            sampling: SamplingRatio::ALL,
             biflow: false,
             export: Vec::new(),
             queue: at_least_one(16_384),
@@ -191,11 +230,11 @@ fn at_least_one(number: usize) -> NonZeroUsize {
 }
 
 impl Settings {
-    /// Reads all layers, fills in what is taken from the machine, and checks what concerns more than one
-    /// setting.
+    /// Reads all layers, adds defaults that depend on the machine, and checks ranges and
+    /// combinations.
     ///
     /// # Errors
-    /// The sentence for what is not allowed.
+    /// A value is invalid, or contradicts another one.
     pub fn load(flags: &Flags) -> Result<Self, Failure> {
         let mut settings: Self =
             settings::load("kipfix-probe", flags.config.as_deref(), ENVIRONMENT, flags)?;
@@ -211,10 +250,10 @@ impl Settings {
     }
 
     fn cross_check(&self) -> Result<(), BadSettings> {
-        let refuse = |sentence: String| Err(BadSettings::new(sentence));
+        let refuse = |message: String| Err(BadSettings::new(message));
         if self.idle_timeout > self.active_timeout {
             return refuse(format!(
-                "idle_timeout {} is longer than active_timeout {}: allowed is at most the active timeout",
+                "invalid idle_timeout {}: must be at most active_timeout {}",
                 self.idle_timeout, self.active_timeout
             ));
         }
@@ -223,47 +262,58 @@ impl Settings {
             ("connection_timeout", self.connection_timeout),
         ] {
             if span < Span::from_millis(100) {
-                return refuse(format!(
-                    "{name} {span} is too short: allowed are 100ms and more"
-                ));
+                return refuse(format!("invalid {name} {span}: must be at least 100ms"));
             }
         }
         if !(64..=65_535).contains(&self.snaplen) {
             return refuse(format!(
-                "snaplen {}: allowed are 64 to 65535 octets",
+                "invalid snaplen {}: must be 64–65535 octets",
                 self.snaplen
             ));
         }
         if !(1 << 20..=1 << 30).contains(&self.buffer.bytes()) {
-            return refuse(format!("buffer {}: allowed are 1MiB to 1GiB", self.buffer));
+            return refuse(format!("invalid buffer {}: must be 1MiB–1GiB", self.buffer));
         }
         if self.read.is_some() && !self.interface.is_empty() {
             return refuse(
-                "read and interface are both given: allowed is one, a file or interfaces"
-                    .to_owned(),
+                "read and interface exclude each other: capture a file or interfaces".to_owned(),
             );
         }
         if let Some(name) = &self.node_name
             && (name.is_empty() || name.len() > 253)
         {
-            return refuse(format!("node_name {name:?}: allowed are 1 to 253 octets"));
+            return refuse(format!("invalid node_name {name:?}: must be 1–253 octets"));
         }
         let v5 = |target: &&Target| target.version() == Version::Netflow5;
         if self.sampling.population() > MAX_SAMPLING_INTERVAL
             && let Some(target) = self.export.iter().find(v5)
         {
             return refuse(format!(
-                "sampling {} and export {target} are both given: NetFlow v5 can say 1:{MAX_SAMPLING_INTERVAL} at \
-                 most",
+                "invalid sampling {}: export {target} in NetFlow v5 must be at most \
+                 1:{MAX_SAMPLING_INTERVAL}",
                 self.sampling
             ));
         }
         for (index, target) in self.export.iter().enumerate() {
             if self.export.iter().take(index).any(|other| other == target) {
-                return refuse(format!("export {target} is given twice: allowed is once"));
+                return refuse(format!("export {target} is given twice"));
             }
         }
-        Ok(())
+        if let Some(expression) = &self.filter {
+            filter::check(expression)?;
+        }
+        self.decoder().map(drop)
+    }
+
+    /// Parameters of the decoder.
+    ///
+    /// # Errors
+    /// The tunnel ports contradict each other.
+    pub fn decoder(&self) -> Result<DecoderSettings, BadSettings> {
+        Ok(DecoderSettings {
+            max_fragments: self.max_fragments,
+            tunnel_ports: TunnelPorts::new(&self.tunnel_port)?,
+        })
     }
 
     /// Bounds and timeouts of the flow cache.
@@ -282,6 +332,7 @@ impl Settings {
                 LONGEST_GAP_LIVE
             }),
             packet_correction: self.packet_correction,
+            has_interfaces: self.read.is_none(),
             biflow: self.biflow,
             sampling: self.sampling.sampling(),
         }
@@ -296,13 +347,11 @@ fn this_node() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// An Observation Domain ID that a node keeps over restarts: FNV-1a of its name. Two nodes may come to share
-/// one, which does no harm: collectors tell domains apart by exporter address and, here, by the announced name.
+/// An Observation Domain ID that a node keeps over restarts: a hash of its name. Two nodes may
+/// share one, because collectors distinguish domains by exporter address, and here also by
+/// announced name.
 fn observation_domain(node_name: &str) -> NonZeroU32 {
-    let hash = node_name.bytes().fold(0x811c_9dc5_u32, |hash, octet| {
-        (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
-    });
-    NonZeroU32::new(hash).unwrap_or(NonZeroU32::MIN)
+    NonZeroU32::new(stable_hash(node_name)).unwrap_or(NonZeroU32::MIN)
 }
 
 #[cfg(test)]
@@ -321,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused_by_name() {
+    fn contradicting_settings_are_refused_by_name() {
         type Case = (fn(&mut Settings), &'static str);
         let cases: [Case; 5] = [
             (
@@ -339,14 +388,14 @@ mod tests {
                     s.sampling = "1:16384".parse().unwrap();
                     s.export = vec!["udp://c:1?version=5".parse().unwrap()];
                 },
-                "sampling 1:16384 and export udp://c:1?version=5",
+                "sampling 1:16384: export udp://c:1?version=5",
             ),
         ];
         for (change, named) in cases {
             let mut settings = Settings::default();
             change(&mut settings);
-            let sentence = settings.cross_check().unwrap_err().to_string();
-            assert!(sentence.contains(named), "{sentence}");
+            let message = settings.cross_check().unwrap_err().to_string();
+            assert!(message.contains(named), "{message}");
         }
     }
 

@@ -1,125 +1,88 @@
 //! Wires the stages: what is opened, in which order, and how it ends.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use flowproto::exporter::{ExportSettings, InterfaceName};
+use flowproto::exporter::ExportSettings;
 use kipfix_export::counters::TargetCounters;
-use kipfix_export::names::{self, Name};
-use kipfix_export::own_export::{OwnEnd, OwnExport};
-use kipfix_export::queued::{Ending, Patience, Queued};
-use kipfix_export::{Opener, Prepared};
+use kipfix_export::names::{self, TargetName};
+use kipfix_export::own_endpoints::OwnEndpoints;
+use kipfix_export::queued::QueuedExporter;
+use kipfix_export::shutdown::ShutdownDeadline;
+use kipfix_export::{PreparedTarget, TargetContext};
 use kipfix_service::admin::{self, Listener, Readiness};
 use kipfix_service::exit::Failure;
 use kipfix_service::exposition;
 use kipfix_service::signals::Stop;
 use tracing::{info, warn};
 
-use crate::capture::live::{Live, LiveSettings};
+use crate::capture::live::{LiveCapture, LiveSettings};
+use crate::capture::permission;
 use crate::capture::savefile::Savefile;
-use crate::capture::{filter, permission};
-use crate::export::batch::{self, RecordBatches};
-use crate::export::flows::{FlowEncoding, Told};
+use crate::export::batch;
+use crate::export::flows::{FlowEncoding, MeteringReport};
 use crate::export::json::JsonExporter;
-use crate::export::{self, Target};
+use crate::export::{self, OpenTarget};
+use crate::metering::{Metering, MeteringOutcome};
 use crate::metrics::{Capacities, Metrics};
-use crate::pipeline::{Counters, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::settings::Settings;
 
-/// Records a second from a savefile, where the target does not say: what a receiver with an ordinary
-/// buffer takes.
+/// Default rate of a UDP target, records per second, with a savefile as the source. A receiver with
+/// a default socket buffer takes as many.
 const SAVEFILE_RECORDS_PER_SECOND: u32 = 200_000;
-/// How long a savefile waits for a target's name.
-const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a savefile waits for the address of a target.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs a probe until it is asked to stop, or until its savefile is done.
+/// The source of frames.
+enum Source {
+    Live(LiveCapture),
+    File(Savefile),
+}
+
+/// Runs a probe until the stop, or to the end of its savefile.
 ///
 /// # Errors
 /// It cannot start, or a stage died.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
     permission::lower();
-    if let Some(expression) = &settings.filter {
-        filter::check(expression)?;
-    }
-    let stop = Stop::on_signals().context("cannot wait for signals")?;
-    let mut metrics = Metrics::new(Capacities {
-        conversations: settings.max_flows.get(),
-        fragments: settings.max_fragments.get(),
-        queue_records: settings.queue.get(),
-        interfaces: settings.max_interfaces.get(),
-    })
-    .map_err(anyhow::Error::from)?;
-    // What can fail is tried before anything runs: admin socket, file, permission.
+    let stop = Stop::on_signals().context("cannot handle signals")?;
+    let metrics = Metrics::new(capacities(settings)).map_err(anyhow::Error::from)?;
+    // Whatever can fail is opened before anything runs.
     let admin = match settings.admin {
         Some(address) => Some(Listener::bind("admin", address.0)?),
         None => None,
     };
     let savefile = match &settings.read {
-        Some(path) => Some(Savefile::open(path, settings.filter.as_deref())?),
+        Some(path) => {
+            let savefile = Savefile::open(path, settings.filter.as_deref(), &stop);
+            Some(savefile.with_context(|| format!("read {}", path.display()))?)
+        }
         None => None,
     };
-    let own_export = Arc::new(OwnExport::default());
-    let prepared: Vec<Prepared> = settings
+    let prepared: Vec<PreparedTarget> = settings
         .export
         .iter()
-        .map(|target| Prepared::new(target, metrics.targets()))
+        .map(|target| PreparedTarget::new(target, metrics.targets()))
         .collect();
-    let names: Vec<Name> = prepared
-        .iter()
-        .filter_map(|target| target.name().cloned())
-        .collect();
-    names::watch(names.clone(), stop.clone()).context("cannot start the thread for names")?;
-    if savefile.is_some() {
-        wait_for_names(&names, &stop)?;
-    }
-    let told = Arc::new(Told::default());
-    let targets = open(settings, &prepared, &own_export, &told, &stop)?;
-    let mut pipeline = Pipeline::new(settings.cache(), settings.max_fragments, settings.sampling);
-    let mut metering = Metering {
-        own_export,
-        own_export_revision: 0,
-    };
-    let own_sources = metering.own_export_changes().unwrap_or_default();
-    pipeline.leave_out(own_sources.clone());
-    let tell = Arc::clone(&told);
-    let interfaces = Box::new(move |interfaces: Vec<InterfaceName>| {
-        tell.interfaces(interfaces.into());
-    });
-    let live = match &savefile {
-        Some(_) => None,
-        None => Some(Live::open(
-            live_settings(settings)?,
-            own_sources,
-            interfaces,
-            &mut metrics,
-        )?),
+    resolve_names(&prepared, savefile.is_some(), &stop)?;
+    let own_endpoints = Arc::new(OwnEndpoints::default());
+    let report = Arc::new(MeteringReport::default());
+    let targets = open_targets(settings, &prepared, &own_endpoints, &report, &stop)?;
+    let source = match savefile {
+        Some(savefile) => Source::File(savefile),
+        None => {
+            let mut capture =
+                LiveCapture::open(live_settings(settings)?, own_endpoints.all(), stop.clone())?;
+            metrics.publish_capture(capture.counters());
+            Source::Live(capture)
+        }
     };
     if let Some(listener) = admin {
-        let address = listener.local_address();
-        let registry = metrics.registry().clone();
-        let changing = metrics.changing();
-        let capturing = live.is_some().then(|| metrics.interfaces());
-        let router = admin::router(
-            move |format, out| {
-                let _as_one = changing.lock();
-                exposition::write_registry(&registry, format, out);
-            },
-            move || Readiness {
-                missing: (capturing
-                    .as_ref()
-                    .is_some_and(|interfaces| interfaces.get() == 0))
-                .then(|| "no interface is being captured".to_owned())
-                .into_iter()
-                .collect(),
-                notes: Vec::new(),
-            },
-        );
-        listener
-            .serve(router, stop.clone())
-            .context("cannot start the admin thread")?;
-        info!(%address, "serving /metrics, /livez and /readyz");
+        serve_admin(listener, &metrics, matches!(source, Source::Live(_)), &stop)?;
     }
     info!(
         node = settings.node_name,
@@ -129,75 +92,35 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         "probe started"
     );
     if settings.export.is_empty() {
-        warn!("no --export is given: flow records are made and counted, and go nowhere");
+        warn!("no --export: flow records are made and counted, but not exported");
     }
-    let (mut records, batches) = batch::queue(settings.queue.get(), savefile.is_some());
+    let (records, batches) = batch::queue(settings.queue.get(), settings.read.is_some());
     let exporting = std::thread::Builder::new()
         .name("export".to_owned())
         .spawn(move || export::run(targets, &batches))
         .context("cannot start the export thread")?;
-    if let Some(savefile) = savefile {
-        let interface = metrics.interface("savefile");
-        savefile.run(
-            &mut pipeline,
-            &mut records,
-            &stop,
-            |pipeline, records, packets, octets| {
-                records.turn();
-                let _as_one = metrics.change();
-                interface.captured(packets, octets);
-                publish(&metrics, &told, &pipeline.counters(), records.lost());
-                !records.is_broken()
-            },
-        );
-    } else if let Some(live) = live {
-        live.run(
-            &mut pipeline,
-            &mut records,
-            &stop,
-            &mut metrics,
-            |pipeline, records, metrics, due| {
-                records.turn();
-                if records.is_broken() {
-                    stop.set();
-                }
-                if due {
-                    publish(metrics, &told, &pipeline.counters(), records.lost());
-                }
-                let changed = metering.own_export_changes();
-                if let Some(sources) = &changed {
-                    pipeline.leave_out(sources.clone());
-                }
-                changed
-            },
-        );
-    }
-    finish(pipeline, records, exporting, &metrics, &prepared)
+    let pipeline = Pipeline::new(settings.cache(), settings.decoder()?, settings.sampling);
+    let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
+    let outcome = match source {
+        Source::Live(capture) => {
+            metering.run_live(capture);
+            Ok(())
+        }
+        Source::File(savefile) => metering.run_savefile(savefile),
+    };
+    finish(&metering.finish(), exporting, &prepared)?;
+    // The records of an incomplete file were exported, but the run has failed.
+    let file = settings.read.as_deref().unwrap_or(Path::new(""));
+    outcome.with_context(|| format!("read {}", file.display()))?;
+    Ok(())
 }
 
-/// Counts go to the scrape, and to who announces them in options data.
-fn publish(metrics: &Metrics, told: &Told, counters: &Counters, queue_lost: u64) {
-    metrics.publish(counters, queue_lost);
-    told.counts(
-        counters.cache.records.iter().sum(),
-        counters.undecodable.iter().sum(),
-        counters.ignored_octets,
-    );
-}
-
-/// What the metering loop looks at between rounds.
-struct Metering {
-    own_export: Arc<OwnExport>,
-    own_export_revision: u64,
-}
-
-impl Metering {
-    fn own_export_changes(&mut self) -> Option<Vec<OwnEnd>> {
-        let revision = self.own_export.revision();
-        (revision != self.own_export_revision).then(|| {
-            self.own_export_revision = revision;
-            self.own_export.ends()
-        })
+fn capacities(settings: &Settings) -> Capacities {
+    Capacities {
+        conversations: settings.max_flows.get(),
+        fragments: settings.max_fragments.get(),
+        queue_records: settings.queue.get(),
+        interfaces: settings.max_interfaces.get(),
     }
 }
 
@@ -212,26 +135,76 @@ fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
     })
 }
 
-/// Opens the targets.
-fn open(
-    settings: &Settings,
-    prepared: &[Prepared],
-    own_export: &Arc<OwnExport>,
-    told: &Arc<Told>,
+/// Starts the thread that looks up the names of targets. A savefile waits until all are known.
+fn resolve_names(targets: &[PreparedTarget], wait: bool, stop: &Stop) -> anyhow::Result<()> {
+    const STEP: Duration = Duration::from_millis(50);
+    let names: Vec<TargetName> = targets
+        .iter()
+        .filter_map(|target| target.name().cloned())
+        .collect();
+    names::watch(names.clone(), stop.clone()).context("cannot start the names thread")?;
+    let mut left = if wait { RESOLVE_TIMEOUT } else { return Ok(()) };
+    while let Some(unknown) = names.iter().find(|name| name.address().is_none()) {
+        if left.is_zero() || stop.wait_timeout(STEP) {
+            return Err(anyhow!(
+                "export: cannot resolve host {:?}: must be an address or a name that resolves",
+                unknown.host()
+            ));
+        }
+        left = left.saturating_sub(STEP);
+    }
+    Ok(())
+}
+
+fn serve_admin(
+    listener: Listener,
+    metrics: &Metrics,
+    is_live: bool,
     stop: &Stop,
-) -> anyhow::Result<Vec<Target>> {
+) -> anyhow::Result<()> {
+    let address = listener.local_address();
+    let (registry, consistent) = (metrics.registry().clone(), metrics.consistency());
+    let interfaces = is_live.then(|| metrics.interfaces());
+    let router = admin::router(
+        move |format, out| {
+            let _consistent = consistent.lock();
+            exposition::write_registry(&registry, format, out);
+        },
+        move || Readiness {
+            missing: (interfaces.as_ref().is_some_and(|open| open.get() == 0))
+                .then(|| "no interface is captured".to_owned())
+                .into_iter()
+                .collect(),
+            notes: Vec::new(),
+        },
+    );
+    listener
+        .serve(router, stop.clone())
+        .context("cannot start the admin thread")?;
+    info!(%address, "serving /metrics, /livez and /readyz");
+    Ok(())
+}
+
+fn open_targets(
+    settings: &Settings,
+    prepared: &[PreparedTarget],
+    own_endpoints: &Arc<OwnEndpoints>,
+    report: &Arc<MeteringReport>,
+    stop: &Stop,
+) -> anyhow::Result<Vec<OpenTarget>> {
     let offline = settings.read.is_some();
     let node_name = settings.node_name.clone().unwrap_or_default();
-    let opener = Opener {
+    let context = TargetContext {
         stop: stop.clone(),
         offline,
+        is_only_target: prepared.len() == 1,
         queue_records: settings.queue.get(),
         records_per_second: if offline {
             SAVEFILE_RECORDS_PER_SECOND
         } else {
             0
         },
-        own_export: Arc::clone(own_export),
+        own_endpoints: Arc::clone(own_endpoints),
         identity: node_name.clone(),
     };
     let encoding = FlowEncoding {
@@ -243,94 +216,47 @@ fn open(
             ..ExportSettings::default()
         },
         sampling: settings.sampling.sampling(),
-        told: Arc::clone(told),
+        report: Arc::clone(report),
     };
-    let open = |target: &Prepared| -> std::io::Result<Target> {
+    let open = |target: &PreparedTarget| -> std::io::Result<OpenTarget> {
         let counters = target.counters().clone();
-        let exporter = match target.open(&encoding.in_version(target.version()), &opener)? {
+        let exporter = match target.open(&encoding.in_version(target.version()), &context)? {
             Some(exporter) => exporter,
-            None => {
-                let patience = if offline {
-                    Patience::WaitUntil(stop.clone())
-                } else {
-                    Patience::Lose
-                };
-                Box::new(Queued::start(
-                    JsonExporter::new(counters.clone()),
-                    Ending::default(),
-                    opener.queue_records,
-                    patience,
-                    counters.clone(),
-                )?)
-            }
+            None => Box::new(QueuedExporter::start(
+                JsonExporter::new(counters.clone()),
+                ShutdownDeadline::default(),
+                context.queue_records,
+                context.overflow_policy(),
+                counters.clone(),
+            )?),
         };
         Ok((exporter, counters))
     };
-    let opened = prepared.iter().zip(&settings.export).map(|(target, url)| {
-        open(target).with_context(|| format!("export target {url} cannot be opened"))
-    });
+    let opened = prepared
+        .iter()
+        .zip(&settings.export)
+        .map(|(target, url)| open(target).with_context(|| format!("cannot open export {url}")));
     opened.collect()
 }
 
-/// A savefile is not read for a target that is not there.
-fn wait_for_names(names: &[Name], stop: &Stop) -> anyhow::Result<()> {
-    const STEP: Duration = Duration::from_millis(50);
-    let mut left = RESOLVE_WITHIN;
-    loop {
-        let Some(unknown) = names.iter().find(|name| name.address().is_none()) else {
-            return Ok(());
-        };
-        if left.is_zero() || stop.wait_timeout(STEP) {
-            return Err(anyhow!(
-                "export: the host {:?} is not known; allowed are addresses and names that resolve",
-                unknown.host()
-            ));
-        }
-        left = left.saturating_sub(STEP);
-    }
-}
-
-/// Reports what the cache holds, lets the export thread send it, and says what became of everything.
+/// Waits until the export thread has sent everything, and logs the totals.
 fn finish(
-    mut pipeline: Pipeline,
-    mut records: RecordBatches,
+    outcome: &MeteringOutcome,
     exporting: JoinHandle<()>,
-    metrics: &Metrics,
-    targets: &[Prepared],
+    targets: &[PreparedTarget],
 ) -> Result<(), Failure> {
-    let in_cache = pipeline.counters().conversations;
-    records.wait_for_room();
-    pipeline.finish(&mut records);
-    let lost = records.lost();
-    let delivered = records.close();
     let died = exporting.join().is_err();
-    let counters = pipeline.counters();
-    metrics.publish(&counters, lost);
-    let cache = &counters.cache;
-    info!(
-        frames = counters.frames,
-        metered = cache.packets,
-        not_selected = counters.not_selected,
-        undecodable = counters.undecodable.iter().sum::<u64>(),
-        own_export = counters.own_export,
-        second_sightings = cache.second_sighting_packets,
-        packets_corrected = cache.packets_corrected,
-        record_packets = cache.record_packets,
-        record_octets = cache.record_octets,
-        flushed_conversations = in_cache,
-        "frames in = not selected + metered + undecodable + own export + second sightings"
-    );
     let sum =
         |of: fn(&TargetCounters) -> u64| targets.iter().map(|t| of(t.counters())).sum::<u64>();
     info!(
-        records = cache.records.iter().sum::<u64>(),
-        queue_lost = lost,
+        records = outcome.records_made,
+        queue_lost = outcome.records_lost,
         sent = sum(TargetCounters::sent),
         lost = sum(TargetCounters::total_lost),
         targets = targets.len(),
         "records made (for every target) = sent + lost"
     );
-    if !delivered || died {
+    if !outcome.delivered || died {
         return Err(anyhow!("the export thread died").into());
     }
     Ok(())

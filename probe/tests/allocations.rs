@@ -5,15 +5,14 @@ mod packets;
 
 use std::time::Duration;
 
-use kipfix_probe::cache::Sighting;
-use kipfix_probe::decode::Frame;
+use kipfix_probe::capture::frame::{Frame, ObservationPoint};
 use kipfix_probe::export::batch::{self, FilledBatches, RecordBatches};
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::Ratio;
+use kipfix_probe::sampling::SamplingRatio;
 use packets::*;
 
-/// Connections, datagrams and tunnels; more conversations than the cache holds, so that records are made all
-/// the time.
+/// Connections, datagrams and tunnels; more conversations than the cache holds, so that records are
+/// made all the time.
 fn frames() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for host in 1..=200_u8 {
@@ -45,7 +44,7 @@ fn round(
     for captured in frames {
         *time_ns += 10_000_000;
         let frame: Frame<'_> = frame(captured, *time_ns);
-        pipeline.frame(&frame, Sighting::default(), records);
+        pipeline.frame(&frame, ObservationPoint::default(), records);
         while let Ok(batch) = batches.next(Duration::ZERO) {
             batches.give_back(batch);
         }
@@ -55,7 +54,7 @@ fn round(
 #[test]
 fn a_warm_pipeline_allocates_nothing() {
     let frames = frames();
-    let mut pipeline = Pipeline::new(cache_settings(), 16.try_into().unwrap(), Ratio::ALL);
+    let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
     let (mut records, batches) = batch::queue(4096, false);
     let mut time_ns = SECOND;
     for _ in 0..3 {

@@ -1,10 +1,10 @@
-//! One frame in, one packet out: every encapsulation, and every way to be no packet.
+//! Decoding of frames: link layers, IP headers, fragments, transport headers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod packets;
 
-use flowproto::record::{Tunnel, TunnelType};
-use kipfix_probe::decode::{LinkType, PacketInfo, Signal, Undecodable, decode};
+use kipfix_probe::capture::frame::LinkType;
+use kipfix_probe::decode::{PacketInfo, Signal, Undecodable};
 use packets::*;
 use proptest::prelude::*;
 
@@ -76,7 +76,7 @@ fn mpls_pppoe_llc_and_pseudowires_are_looked_through() {
 #[test]
 fn other_link_types_lead_to_the_same_packet() {
     let with = |header: &[u8]| [header, &datagram()].concat();
-    for (link_type, bytes) in [
+    for (link_type, octets) in [
         (LinkType::Raw, with(&[])),
         (LinkType::Ipv4, with(&[])),
         (LinkType::Loopback, with(&[2, 0, 0, 0])),
@@ -91,144 +91,14 @@ fn other_link_types_lead_to_the_same_packet() {
             with(&[8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0]),
         ),
     ] {
-        let mut frame = frame(&bytes, SECOND);
+        let mut frame = frame(&octets, SECOND);
         frame.link_type = link_type;
-        is_the_datagram(&decode(&frame, &mut table()).unwrap());
+        is_the_datagram(&decoder().decode(&frame, false).unwrap());
     }
 }
 
 #[test]
-fn the_innermost_packet_is_the_flow_and_the_header_around_it_the_tunnel() {
-    let outer = |protocol, payload: &[u8]| {
-        ethernet(
-            0x8100,
-            &tag(
-                9,
-                IP,
-                &ipv4(protocol, [192, 0, 2, 1], [192, 0, 2, 2], payload),
-            ),
-        )
-    };
-    let tunnel = |tunnel_type, tunnel_key, protocol, ports: (u16, u16)| Tunnel {
-        tunnel_type,
-        tunnel_key,
-        tunnel_source_address: v4([192, 0, 2, 1]),
-        tunnel_destination_address: v4([192, 0, 2, 2]),
-        tunnel_protocol_identifier: protocol,
-        tunnel_source_port: ports.0,
-        tunnel_destination_port: ports.1,
-    };
-    let inner = ethernet(IP, &datagram());
-    for (frame, wanted, vlan_id) in [
-        (
-            outer(17, &udp(50000, 4789, &vxlan(77, &inner))),
-            tunnel(TunnelType::Vxlan, 77, 17, (50000, 4789)),
-            0,
-        ),
-        (
-            outer(
-                17,
-                &udp(
-                    50000,
-                    8472,
-                    &vxlan(1, &ethernet(0x8100, &tag(5, IP, &datagram()))),
-                ),
-            ),
-            tunnel(TunnelType::Vxlan, 1, 17, (50000, 8472)),
-            5,
-        ),
-        (
-            outer(
-                17,
-                &udp(1, 6081, &geneve(0x00ab_cdef, 0x6558, &[0; 16], &inner)),
-            ),
-            tunnel(TunnelType::Geneve, 0x00ab_cdef, 17, (1, 6081)),
-            0,
-        ),
-        (
-            outer(17, &udp(1, 6081, &geneve(3, IP, &[], &datagram()))),
-            tunnel(TunnelType::Geneve, 3, 17, (1, 6081)),
-            9,
-        ),
-        (
-            outer(47, &gre(None, IP, &datagram())),
-            tunnel(TunnelType::Gre, 0, 47, (0, 0)),
-            9,
-        ),
-        (
-            outer(47, &gre(Some(4242), 0x6558, &inner)),
-            tunnel(TunnelType::Gre, 4242, 47, (0, 0)),
-            0,
-        ),
-        (
-            outer(4, &datagram()),
-            tunnel(TunnelType::IpInIp, 0, 4, (0, 0)),
-            9,
-        ),
-    ] {
-        let info = decoded(&frame).unwrap();
-        is_the_datagram(&info);
-        assert_eq!(info.tunnel, Some(wanted));
-        assert_eq!(info.vlan_id, vlan_id, "{wanted:?}");
-        assert_eq!(info.inner_fault, None);
-    }
-}
-
-#[test]
-fn the_families_nest_in_each_other() {
-    let four_in_six = ipv6(4, "2001:db8::1", "2001:db8::2", &datagram());
-    let info = decoded(&ethernet(IP6, &four_in_six)).unwrap();
-    is_the_datagram(&info);
-    let six = ipv6(17, "fd00::1", "fd00::2", &udp(1, 2, &[]));
-    let info = decoded(&ethernet(IP, &ipv4(41, A, B, &six))).unwrap();
-    assert_eq!(info.key.source_address, v6("fd00::1"));
-    assert_eq!(info.octets, 48);
-    assert_eq!(info.encapsulation_octets, 20);
-    assert_eq!(info.tunnel.unwrap().tunnel_source_address, v4(A));
-}
-
-#[test]
-fn what_a_tunnel_carries_may_be_unusable_without_losing_its_packet() {
-    let outer = |payload: &[u8]| ethernet(IP, &ipv4(17, A, B, &udp(9, 4789, payload)));
-    for (payload, fault) in [
-        (vxlan(1, &ethernet(0x0806, &[0; 28])), Undecodable::Arp),
-        (
-            vxlan(1, &ethernet(IP, &[0x45, 0])),
-            Undecodable::TruncatedIp,
-        ),
-        (
-            vxlan(1, &ethernet(IP, &[0x65; 40])),
-            Undecodable::MalformedIp,
-        ),
-        (vxlan(1, &[0; 5]), Undecodable::TruncatedLink),
-        (vec![0; 20], Undecodable::MalformedTunnel),
-    ] {
-        let info = decoded(&outer(&payload)).unwrap();
-        assert_eq!(
-            (info.key.destination_port, info.inner_fault),
-            (4789, Some(fault))
-        );
-        assert_eq!(info.tunnel, None);
-    }
-}
-
-#[test]
-fn tunnels_in_tunnels_end_somewhere() {
-    let mut packet = datagram();
-    for _ in 0..20 {
-        packet = ipv4(4, A, B, &packet);
-    }
-    let info = decoded(&ethernet(IP, &packet)).unwrap();
-    assert_eq!(info.inner_fault, Some(Undecodable::TooDeep));
-    let mut tags = tag(1, IP, &datagram());
-    for _ in 0..20 {
-        tags = tag(1, 0x8100, &tags);
-    }
-    assert_eq!(decoded(&ethernet(0x8100, &tags)), Err(Undecodable::TooDeep));
-}
-
-#[test]
-fn what_is_no_ip_has_its_reason() {
+fn frames_without_an_ip_packet_have_a_reason() {
     for (frame, reason) in [
         (ethernet(0x0806, &[0; 28]), Undecodable::Arp),
         (ethernet(0x88cc, &[0; 50]), Undecodable::NotIp),
@@ -262,35 +132,7 @@ fn extension_headers_lead_to_the_transport() {
 }
 
 #[test]
-fn lengths_of_zero_are_taken_from_the_wire() {
-    let mut big = ethernet(IP, &ipv4(6, A, B, &tcp((1, 2), (3, 4), ACK, &[0; 100])));
-    big[16] = 0;
-    big[17] = 0;
-    let mut big_frame = frame(&big, SECOND);
-    big_frame.wire_octets = 100_000;
-    let info = decode(&big_frame, &mut table()).unwrap();
-    assert_eq!(info.octets, 100_000 - 14);
-    assert_eq!(info.payload_octets, 100_000 - 14 - 40);
-    let mut big6 = ethernet(
-        IP6,
-        &ipv6(6, "fd00::1", "fd00::2", &tcp((1, 2), (3, 4), ACK, &[])),
-    );
-    big6[18] = 0;
-    big6[19] = 0;
-    let mut big_frame = frame(&big6, SECOND);
-    big_frame.wire_octets = 200_000;
-    assert_eq!(
-        decode(&big_frame, &mut table()).unwrap().octets,
-        200_000 - 14
-    );
-    let empty = ethernet(IP6, &ipv6(59, "fd00::1", "fd00::2", &[]));
-    let mut padded = empty.clone();
-    padded.resize(80, 0);
-    assert_eq!(decoded(&padded).unwrap().octets, 40);
-}
-
-#[test]
-fn tcp_tells_what_it_means_for_the_connection() {
+fn tcp_flags_have_a_meaning_for_the_connection() {
     let signal = |flags| {
         let segment = tcp((1, 2), (3, 4), flags, &[]);
         decoded(&ethernet(IP, &ipv4(6, A, B, &segment)))
@@ -312,7 +154,7 @@ fn tcp_tells_what_it_means_for_the_connection() {
 }
 
 #[test]
-fn sctp_associations_open_and_end_by_their_chunks() {
+fn sctp_chunks_open_and_end_an_association() {
     let signal = |kind: u8| {
         let mut packet = vec![0, 80, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, kind, 0, 0, 20];
         packet.extend([0, 0, 0, 9, 0, 0, 0, 0]);
@@ -329,24 +171,24 @@ fn sctp_associations_open_and_end_by_their_chunks() {
 }
 
 #[test]
-fn a_transport_header_cut_off_leaves_the_flow_without_ports() {
+fn without_its_transport_header_a_packet_has_no_ports() {
     let whole = ethernet(IP, &datagram());
     let mut cut = frame(&whole[..36], SECOND);
     cut.wire_octets = u32::try_from(whole.len()).unwrap();
-    let info = decode(&cut, &mut table()).unwrap();
+    let info = decoder().decode(&cut, false).unwrap();
     assert_eq!((info.key.source_port, info.key.destination_port), (0, 0));
     assert_eq!((info.key.protocol_identifier, info.octets), (17, 33));
 }
 
 #[test]
-fn later_fragments_follow_their_first_for_a_while() {
-    let mut fragments = table();
+fn later_fragments_have_the_ports_of_the_first_for_30_seconds() {
+    let mut decoder = decoder();
     let datagram = udp(5000, 53, &[0; 24]);
     let first = ethernet(IP, &ipv4_fragment(17, A, B, 7, 0x2000, &datagram[..16]));
     let later = ethernet(IP, &ipv4_fragment(17, A, B, 7, 2, &datagram[16..]));
     let other = ethernet(IP, &ipv4_fragment(17, A, B, 8, 2, &datagram[16..]));
-    let mut ports = |bytes: &[u8], time| {
-        let info = decode(&frame(bytes, time), &mut fragments).unwrap();
+    let mut ports = |octets: &[u8], time| {
+        let info = decoder.decode(&frame(octets, time), false).unwrap();
         (info.key.source_port, info.key.destination_port)
     };
     assert_eq!(ports(&later, SECOND), (0, 0));
@@ -354,11 +196,14 @@ fn later_fragments_follow_their_first_for_a_while() {
     assert_eq!(ports(&later, 2 * SECOND), (5000, 53));
     assert_eq!(ports(&other, 2 * SECOND), (0, 0));
     assert_eq!(ports(&later, 40 * SECOND), (0, 0));
-    assert_eq!((fragments.len(), fragments.orphans()), (1, 3));
+    assert_eq!(
+        (decoder.fragments().len(), decoder.fragments().orphans()),
+        (2, 3)
+    );
 }
 
 #[test]
-fn ipv6_fragments_follow_too_and_atomic_ones_are_whole_packets() {
+fn ipv6_fragments_have_the_ports_of_the_first_and_atomic_ones_are_whole_packets() {
     let part = |offset_flags: u16, payload: &[u8]| {
         let mut header = vec![17, 0];
         header.extend(offset_flags.to_be_bytes());
@@ -366,19 +211,19 @@ fn ipv6_fragments_follow_too_and_atomic_ones_are_whole_packets() {
         header.extend(payload);
         ethernet(IP6, &ipv6(44, "fd00::1", "fd00::2", &header))
     };
-    let mut fragments = table();
-    let mut source_port = |bytes: &[u8]| {
-        let info = decode(&frame(bytes, SECOND), &mut fragments).unwrap();
+    let mut decoder = decoder();
+    let mut source_port = |octets: &[u8]| {
+        let info = decoder.decode(&frame(octets, SECOND), false).unwrap();
         info.key.source_port
     };
     assert_eq!(source_port(&part(1, &udp(9, 10, &[]))), 9);
     assert_eq!(source_port(&part(8, &[0; 8])), 9);
     assert_eq!(source_port(&part(0, &udp(11, 12, &[]))), 11);
-    assert_eq!(fragments.len(), 1);
+    assert_eq!(decoder.fragments().len(), 1);
 }
 
 #[test]
-fn ipv6_fragments_follow_a_first_one_with_more_extension_headers() {
+fn a_first_ipv6_fragment_may_have_more_extension_headers() {
     let part = |next: u8, offset_flags: u16, payload: &[u8]| {
         let mut header = vec![next, 0];
         header.extend(offset_flags.to_be_bytes());
@@ -387,42 +232,30 @@ fn ipv6_fragments_follow_a_first_one_with_more_extension_headers() {
         ethernet(IP6, &ipv6(44, "fd00::1", "fd00::2", &header))
     };
     let options = [&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp(9, 10, &[])].concat();
-    let mut fragments = table();
-    for bytes in [part(60, 1, &options), part(60, 16, &[0; 8])] {
-        let info = decode(&frame(&bytes, SECOND), &mut fragments).unwrap();
+    let mut decoder = decoder();
+    for octets in [part(60, 1, &options), part(60, 16, &[0; 8])] {
+        let info = decoder.decode(&frame(&octets, SECOND), false).unwrap();
         assert_eq!(
             (info.key.protocol_identifier, info.key.source_port),
             (17, 9)
         );
     }
-    assert_eq!(fragments.orphans(), 0);
+    assert_eq!(decoder.fragments().orphans(), 0);
 }
 
 #[test]
-fn a_fragmented_tunnel_packet_is_metered_once_as_what_it_carries() {
-    let inner = ipv4(17, [10, 1, 0, 1], [10, 1, 0, 2], &udp(7, 8, &[0; 100]));
-    let outer = udp(40000, 4789, &vxlan(5, &ethernet(IP, &inner)));
-    let (head, rest) = outer.split_at(80);
-    let first = ethernet(IP, &ipv4_fragment(17, A, B, 9, 0x2000, head));
-    let later = ethernet(IP, &ipv4_fragment(17, A, B, 9, 10, rest));
-    let mut fragments = table();
-    let mut outcome = |bytes: &[u8]| {
-        decode(&frame(bytes, SECOND), &mut fragments).map(|i| (i.key.source_port, i.octets))
-    };
-    assert_eq!(outcome(&first), Ok((7, 128)));
-    assert_eq!(outcome(&later), Err(Undecodable::TunnelFragment));
-    assert_eq!(outcome(&later), Err(Undecodable::TunnelFragment));
-    assert_eq!((fragments.len(), fragments.orphans()), (1, 0));
-}
-
-#[test]
-fn a_full_fragment_table_forgets_the_oldest() {
-    let mut fragments = table();
+fn a_full_fragment_table_evicts_the_oldest_packet() {
+    let mut decoder = decoder();
     for identification in 0..20 {
         let first = ipv4_fragment(17, A, B, identification, 0x2000, &udp(1, 2, &[]));
-        decode(&frame(&ethernet(IP, &first), SECOND), &mut fragments).unwrap();
+        decoder
+            .decode(&frame(&ethernet(IP, &first), SECOND), false)
+            .unwrap();
     }
-    assert_eq!((fragments.len(), fragments.forgotten()), (16, 4));
+    assert_eq!(
+        (decoder.fragments().len(), decoder.fragments().evicted()),
+        (16, 4)
+    );
 }
 
 fn any_valid_packet() -> impl Strategy<Value = Vec<u8>> {
@@ -461,19 +294,19 @@ fn any_valid_packet() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn nothing_panics_whatever_the_bytes(
-        bytes in prop::collection::vec(any::<u8>(), 0..300),
+    fn any_octets_are_decoded_without_a_panic(
+        octets in prop::collection::vec(any::<u8>(), 0..300),
         wire in any::<u32>(),
         dlt in prop::sample::select(vec![0, 1, 9, 12, 51, 113, 228, 229, 276]),
     ) {
-        let mut frame = frame(&bytes, SECOND);
+        let mut frame = frame(&octets, SECOND);
         frame.wire_octets = wire;
-        frame.link_type = LinkType::from_dlt(dlt).unwrap();
-        decode(&frame, &mut table()).ok();
+        frame.link_type = LinkType::from_dlt(dlt);
+        decoder().decode(&frame, false).ok();
     }
 
     #[test]
-    fn nothing_panics_however_a_packet_is_cut_or_flipped(
+    fn truncated_and_changed_packets_are_decoded_without_a_panic(
         packet in any_valid_packet(),
         at in any::<prop::sample::Index>(),
         flip in any::<u8>(),
@@ -482,7 +315,7 @@ proptest! {
         for length in 0..packet.len() {
             let mut cut = frame(&packet[..length], SECOND);
             cut.wire_octets = u32::try_from(packet.len()).unwrap();
-            if let Ok(info) = decode(&cut, &mut table())
+            if let Ok(info) = decoder().decode(&cut, false)
                 && info.tunnel == whole.tunnel
             {
                 prop_assert_eq!(info.octets, whole.octets);
@@ -509,7 +342,9 @@ proptest! {
             ethernet(IP6, &ipv6(17, "fd00::1", "fd00::2", &transport))
         };
         let captured = &packet[..cut.min(packet.len())];
-        let ours = decode(&frame(captured, SECOND), &mut table()).unwrap();
+        let mut cut = frame(captured, SECOND);
+        cut.wire_octets = u32::try_from(packet.len()).unwrap();
+        let ours = decoder().decode(&cut, false).unwrap();
         let theirs = etherparse::LaxSlicedPacket::from_ethernet(captured).unwrap();
         let (source, protocol): (std::net::IpAddr, u8) = match theirs.net.unwrap() {
             etherparse::LaxNetSlice::Ipv4(ip) => {

@@ -65,6 +65,7 @@ pub fn write(path: &Path, conversations: u16) -> Truth {
         microseconds: 1_700_000_000_000_000,
     };
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    writer.lead_in();
     for number in 0..conversations {
         let conversation = Conversation::throw(number, &mut dice);
         match conversation.protocol {
@@ -271,6 +272,13 @@ impl Writer {
         self.pcap
             .write_packet(&packet)
             .expect("a packet is written");
+    }
+
+    /// Writes a frame without IP, an idle timeout before all flows, so that their start is observed.
+    fn lead_in(&mut self) {
+        self.truth.not_ip += 1;
+        self.frame(&ethernet(&[], EtherType::ARP, &[0; 28]));
+        self.microseconds += 60_000_000;
     }
 
     /// Writes frames without IP, late enough that all flows have expired.

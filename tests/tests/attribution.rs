@@ -218,7 +218,7 @@ fn a_pod_that_talks_before_its_address_is_reported_is_attributed_once_it_is() {
 fn a_pod_is_remembered_for_as_long_as_asked_after_it_went() {
     let test = "a_pod_is_remembered_for_as_long_as_asked_after_it_went";
     let ns = "remembered";
-    let arguments = ["--deleted-retention", "4s", "--observer-timeout", "1s"];
+    let arguments = ["--deleted-pods-kept", "4s", "--observer-timeout", "1s"];
     let Some((admin, ours)) = watched(test, ns, &arguments) else {
         return;
     };

@@ -341,19 +341,23 @@ fn a_full_disk_under_the_flow_log_is_said_once_and_counted() {
 }
 
 #[test]
-fn a_capture_cut_in_the_middle_gives_what_is_there() {
+fn the_records_of_a_truncated_capture_are_exported_and_the_exit_code_is_1() {
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("traffic.pcap");
     traffic::write(&capture, 500);
     let whole = std::fs::read(&capture).unwrap();
     std::fs::write(&capture, &whole[..whole.len() / 2 + 7]).unwrap();
-    let text = program::text(
-        probe()
-            .arg("--read")
-            .arg(&capture)
-            .args(["--export", "stdout:"]),
-    );
+    let output = probe()
+        .arg("--read")
+        .arg(&capture)
+        .args(["--export", "stdout:"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
     assert!(Flows::of_json_lines(&text).totals().0 > 1000);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("truncated"), "{message}");
 }
 
 #[test]

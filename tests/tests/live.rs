@@ -283,7 +283,7 @@ fn two_observers(test: &str, network: Network) {
             p.sum("kipfix_probe_packets_metered_total", &[])
                 + p.sum("kipfix_probe_packets_undecodable_total", &[])
                 + p.sum("kipfix_probe_packets_own_export_total", &[])
-                + p.sum("kipfix_probe_packets_second_sighting_total", &[]),
+                + p.sum("kipfix_probe_packets_duplicate_total", &[]),
             "{name}"
         );
     }

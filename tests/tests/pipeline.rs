@@ -97,7 +97,7 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
         probe("packets_metered_total")
             + probe("packets_undecodable_total")
             + probe("packets_own_export_total")
-            + probe("packets_second_sighting_total")
+            + probe("packets_duplicate_total")
     );
     // Cache: everything has ended by the last frames' time.
     let in_records = probe("record_packets_total");

@@ -2,7 +2,7 @@
 
 use kipfix_service::exposition;
 
-use crate::inventory::{EndpointId, Place};
+use crate::inventory::{EndpointId, EndpointKind, Place};
 use crate::pipeline::Measures;
 use crate::pipeline::enrich::{Scope, TrafficClass};
 use crate::snapshots::{EndpointView, Snapshots};
@@ -139,7 +139,12 @@ impl<'a> Edge<'a> {
                 let (source, destination) = (self.source.zone(), self.destination.zone());
                 !source.is_empty() && !destination.is_empty() && source != destination
             }
-            Filter::CrossBorder => self.source.is_external() != self.destination.is_external(),
+            Filter::CrossBorder => {
+                let kinds = self.places.map(|place| place.kind);
+                let external = |kind: &EndpointKind| *kind == EndpointKind::External;
+                !kinds.contains(&EndpointKind::Link)
+                    && kinds.iter().filter(|kind| external(kind)).count() == 1
+            }
         }
     }
 

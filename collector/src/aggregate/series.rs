@@ -266,6 +266,13 @@ impl SeriesTable {
         rows.idle = rows.idle.saturating_add(removed);
     }
 
+    /// True if there is a family of this name.
+    #[must_use]
+    pub fn has_family(&self, name: &str) -> bool {
+        let mut families = self.layouts.iter().flat_map(|layout| &layout.families);
+        families.any(|family| family.name == name)
+    }
+
     /// The counts.
     #[must_use]
     pub fn counts(&self) -> SeriesCounts {

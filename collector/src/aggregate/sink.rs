@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::edges::{EdgeBatch, EdgeTable};
+use super::observer::EdgeObserver;
 use super::series::{MergeBuffers, SeriesTable};
 use crate::clock::Now;
 use crate::pipeline::DecidedRecord;
@@ -14,6 +15,7 @@ pub struct EdgeSink {
     batch: EdgeBatch,
     table: EdgeTable,
     series: Arc<SeriesTable>,
+    observer: Option<Arc<dyn EdgeObserver>>,
     buffers: MergeBuffers,
     full_drains: u64,
 }
@@ -26,9 +28,16 @@ impl EdgeSink {
             batch: EdgeBatch::default(),
             table: EdgeTable::new(max_edges),
             series,
+            observer: None,
             buffers: MergeBuffers::default(),
             full_drains: 0,
         }
+    }
+
+    /// Also hands the edges of a full table to `observer`.
+    #[must_use]
+    pub fn with_observer(self, observer: Option<Arc<dyn EdgeObserver>>) -> Self {
+        Self { observer, ..self }
     }
 
     /// Counts a record, if it is to be counted.
@@ -48,12 +57,16 @@ impl EdgeSink {
             batch,
             table,
             series,
+            observer,
             buffers,
             full_drains,
         } = self;
         batch.add_to(table, |table| {
             *full_drains = full_drains.wrapping_add(1);
             series.merge(snapshots, table, now, buffers);
+            if let Some(observer) = observer {
+                observer.observe(snapshots, table, now.wall_milliseconds);
+            }
             table.clear();
         });
     }

@@ -15,7 +15,7 @@ pub mod replicate;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use kipfix_export::names::{self, Name};
+use kipfix_export::names::{self, TargetName};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
@@ -35,7 +35,7 @@ pub enum OverflowPolicy {
 
 /// Resolves the host names of a setting's targets, periodically. A savefile is not read until all of them are resolved.
 fn watch_names(
-    hosts: Vec<Name>,
+    hosts: Vec<TargetName>,
     setting: &str,
     policy: OverflowPolicy,
     stop: &Stop,

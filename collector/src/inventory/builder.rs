@@ -139,7 +139,7 @@ impl IndexBuilder {
             (EndpointKind::Service, _) => {
                 format!("service {}/{}", endpoint.namespace, endpoint.name)
             }
-            (EndpointKind::External, _) => endpoint.name.to_string(),
+            (EndpointKind::External | EndpointKind::Link, _) => endpoint.name.to_string(),
         }
     }
 }

@@ -66,6 +66,8 @@ pub enum EndpointKind {
     /// Nothing of the cluster.
     #[default]
     External,
+    /// An address that does not leave its link: multicast, broadcast, link-local, loopback.
+    Link,
 }
 
 /// Who holds an address.

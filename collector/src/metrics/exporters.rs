@@ -66,6 +66,29 @@ pub struct Exporters {
 
 type ExporterKey = (Address, u32, u16);
 
+/// What the API shows of an Observation Domain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExporterSummary<'a> {
+    /// Source address.
+    pub address: Address,
+    /// Observation Domain ID, Source ID, or engine.
+    pub observation_domain_id: u32,
+    /// Version number of its protocol: 5, 7, 9, or 10 for IPFIX.
+    pub version: u16,
+    /// 300 `observationDomainName`; empty if it reports none.
+    pub name: &'a str,
+    /// Data Records.
+    pub records: u64,
+    /// What is missing by its sequence numbers.
+    pub sequence_lost: u64,
+    /// Datagrams, Sets and templates of its address that could not be used.
+    pub unusable: u64,
+    /// Factor by which its counters are multiplied.
+    pub sampling: f64,
+    /// Time of the last drain before which it sent a record, milliseconds since the epoch.
+    pub last_record: u64,
+}
+
 #[derive(Clone, Debug)]
 struct Exporter {
     name: Box<str>,
@@ -78,6 +101,7 @@ struct Exporter {
     records_of_unknown_sampling: u64,
     announcements_ignored: u64,
     sets_of_shared_templates: u64,
+    last_record: u64,
 }
 
 impl Exporters {
@@ -105,6 +129,7 @@ impl Exporters {
             records_of_unknown_sampling: 0,
             announcements_ignored: 0,
             sets_of_shared_templates: 0,
+            last_record: 0,
         });
         if let Some(name) = &report.name {
             exporter.name.clone_from(name);
@@ -118,6 +143,39 @@ impl Exporters {
         exporter.records_of_unknown_sampling += report.records_of_unknown_sampling;
         exporter.announcements_ignored += report.announcements_ignored;
         exporter.sets_of_shared_templates += report.sets_of_shared_templates;
+    }
+
+    /// Notes which exporters sent records since `before`, the exporters of the drain before this one
+    /// at `now`, milliseconds since the epoch.
+    pub fn note_activity(&mut self, before: &Self, now: u64) {
+        for (key, exporter) in &mut self.by_key {
+            let before = before.by_key.get(key);
+            exporter.last_record = match before {
+                Some(before) if before.records == exporter.records => before.last_record,
+                _ => now,
+            };
+        }
+    }
+
+    /// What the API shows of each.
+    pub fn summaries(&self) -> impl Iterator<Item = ExporterSummary<'_>> {
+        self.by_key
+            .iter()
+            .map(|((address, domain, version), exporter)| {
+                let unusable = self.unusable.range((Some(*address), "")..);
+                let of_address = unusable.take_while(|((of, _), _)| *of == Some(*address));
+                ExporterSummary {
+                    address: *address,
+                    observation_domain_id: *domain,
+                    version: *version,
+                    name: &exporter.name,
+                    records: exporter.records,
+                    sequence_lost: exporter.sequence.lost,
+                    unusable: of_address.map(|(_, count)| count).sum(),
+                    sampling: exporter.sampling.factor(),
+                    last_record: exporter.last_record,
+                }
+            })
     }
 
     /// Adds a number of domains that have no series.

@@ -12,12 +12,13 @@
 mod decoder;
 mod emit;
 mod exporters;
+mod history;
 mod inventory;
 mod maker;
 mod receive;
 mod records;
 
-pub use exporters::{ExporterReport, Exporters};
+pub use exporters::{ExporterReport, ExporterSummary, Exporters};
 pub use receive::ReceiveCounts;
 
 use flowproto::Address;
@@ -29,6 +30,7 @@ use crate::aggregate::SeriesCounts;
 use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
+use crate::history::HistoryCounts;
 use crate::inventory::IndexSizes;
 use crate::inventory::cluster::{ResourceKind, WatchCounts};
 use crate::inventory::external::ExternalCounts;
@@ -46,6 +48,8 @@ pub struct Totals {
     pub outputs: OutputCounts,
     /// The series table.
     pub series: SeriesCounts,
+    /// The history.
+    pub history: HistoryCounts,
     /// The flow log.
     pub flow_log: FlowLogCounts,
     /// Savefiles.
@@ -81,6 +85,7 @@ pub struct Metrics {
     exporters: exporters::ExporterMetrics,
     records: records::Records,
     inventory: inventory::Inventory,
+    history: history::HistoryMetrics,
     flow_log: emit::FlowLog,
     replicated: emit::Replicated,
     forwarded: emit::Forwarded,
@@ -115,6 +120,7 @@ impl Metrics {
             exporters: exporters::ExporterMetrics::new(&make)?,
             records: records::Records::new(&make)?,
             inventory: inventory::Inventory::new(&make)?,
+            history: history::HistoryMetrics::new(&make)?,
             flow_log: emit::FlowLog::new(&make)?,
             replicated: emit::Replicated::new(&make)?,
             forwarded: emit::Forwarded::new(&make)?,
@@ -150,6 +156,7 @@ impl Metrics {
         self.records.publish(totals);
         self.inventory
             .publish(&totals.inventory, &totals.external, &totals.kubernetes);
+        self.history.publish(&totals.history);
         self.flow_log.publish(&totals.flow_log);
         self.replicated.publish(&totals.replicas);
         self.forwarded.publish(&totals.forward);

@@ -6,6 +6,7 @@ use prometheus::{GaugeVec, IntCounter, IntGauge};
 use super::Totals;
 use super::maker::{Maker, level, raise, raise_each, set_seconds};
 use crate::pipeline::Reason;
+use crate::pipeline::enrich::TunnelUse;
 
 /// Number of exporters whose clock offset is shown.
 const MAX_SKEWS: usize = 100;
@@ -23,6 +24,7 @@ pub(super) struct Records {
     external_exporter: IntCounter,
     ambiguous: IntCounter,
     unattributed: IntCounter,
+    tunnel_untrusted: Vec<IntCounter>,
     before_inventory: IntCounter,
     observed_nodes: IntGauge,
     clock_skew: GaugeVec,
@@ -76,6 +78,11 @@ impl Records {
                 "records_unattributed_total",
                 "Records with an address in a pod CIDR that no pod reported.",
             )?,
+            tunnel_untrusted: make.by_reason(
+                "records_tunnel_untrusted_total",
+                "Records attributed to the outer packet of their tunnel, by the kind of the end that is not trusted.",
+                TunnelUse::UNTRUSTED.into_iter().map(TunnelUse::end),
+            )?,
             before_inventory: make.counter(
                 "records_before_inventory_total",
                 "Records decided before the initial Kubernetes list was complete.",
@@ -128,6 +135,7 @@ impl Records {
             raise(counter, total);
         }
         raise_each(&self.not_counted, &records.not_counted);
+        raise_each(&self.tunnel_untrusted, &records.tunnel_untrusted);
         for (gauge, value) in [
             (&self.unconfirmed, records.unconfirmed),
             (&self.pending, records.pending),

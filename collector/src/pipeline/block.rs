@@ -3,9 +3,8 @@
 //! Stages work on a block at a time, so that the memory accesses of its flows overlap instead of waiting for each
 //! other. The room of a block is reused.
 
-use super::enrich::{self, EndpointCache, Endpoints};
+use super::enrich::{Endpoints, Resolver};
 use super::flow::{Flow, FlowExtras};
-use crate::snapshots::Snapshots;
 
 /// Flows of a full block.
 const MAX_FLOWS: usize = 256;
@@ -57,10 +56,11 @@ impl Block {
     }
 
     /// Resolves the endpoints of all flows.
-    pub(super) fn resolve(&mut self, snapshots: &Snapshots, cache: &mut EndpointCache) {
+    pub(super) fn resolve(&mut self, resolver: &mut Resolver<'_>) {
         // First the reads of all flows, which do not depend on each other, so that their cache misses overlap.
         let mut touched = 0;
         for flow in &self.flows {
+            let cache = &resolver.cache;
             touched ^= cache.touch(flow.source) ^ cache.touch(flow.destination);
         }
         std::hint::black_box(touched);
@@ -68,7 +68,7 @@ impl Block {
             let endpoints = match self.endpoints.last() {
                 // A reverse direction follows its forward direction.
                 Some(forward) if !flow.is_forward() => Endpoints::reversed(*forward),
-                _ => enrich::resolve(snapshots, cache, flow, flow.extras(&self.extras)),
+                _ => resolver.resolve(flow, flow.extras(&self.extras)),
             };
             self.endpoints.push(endpoints);
         }

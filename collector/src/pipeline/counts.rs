@@ -4,7 +4,7 @@ use flowproto::collector::{Counters, Occupancy};
 
 use super::decide::Decision;
 use super::decided::{Reason, Verdict};
-use super::enrich::Endpoints;
+use super::enrich::{Endpoints, TunnelUse};
 use super::flow::Flow;
 use crate::inventory::IndexSnapshot;
 
@@ -25,6 +25,9 @@ pub struct RecordCounts {
     pub ambiguous: u64,
     /// Records with an address in a pod CIDR that no pod has reported.
     pub unattributed: u64,
+    /// Records attributed to the outer packet of their tunnel, by the kind of the end that is not a node, as in
+    /// [`TunnelUse::UNTRUSTED`].
+    pub tunnel_untrusted: [u64; TunnelUse::UNTRUSTED.len()],
     /// Records decided before the initial Kubernetes list was complete.
     pub before_inventory: u64,
     /// Directions of exporters that are on no known node, in a cluster whose nodes are known.
@@ -55,6 +58,12 @@ impl RecordCounts {
             (&mut self.before_inventory, !index.is_complete()),
         ] {
             *counter = counter.wrapping_add(u64::from(is_so));
+        }
+        if let TunnelUse::Outer(kind) = endpoints.tunnel
+            && let Some(at) = TunnelUse::UNTRUSTED.iter().position(|known| *known == kind)
+            && let Some(counter) = self.tunnel_untrusted.get_mut(at)
+        {
+            *counter = counter.wrapping_add(1);
         }
     }
 
@@ -105,6 +114,7 @@ impl RecordCounts {
             not_counted,
             ambiguous,
             unattributed,
+            tunnel_untrusted,
             before_inventory,
             external_exporter,
             held,
@@ -129,7 +139,9 @@ impl RecordCounts {
         ] {
             *sum = sum.wrapping_add(*more);
         }
-        for (sum, more) in self.not_counted.iter_mut().zip(not_counted) {
+        let by_reason = self.not_counted.iter_mut().zip(not_counted);
+        let by_kind = self.tunnel_untrusted.iter_mut().zip(tunnel_untrusted);
+        for (sum, more) in by_reason.chain(by_kind) {
             *sum = sum.wrapping_add(*more);
         }
     }

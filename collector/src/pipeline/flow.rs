@@ -6,6 +6,7 @@
 use flowproto::record::Translation;
 use flowproto::{Address, FlowRecord};
 
+use super::enrich::TunnelEnds;
 use super::policy::{CountedDirection, RecordPolicy};
 use crate::inventory::{NodeId, TimeRange};
 
@@ -105,16 +106,21 @@ pub struct FlowExtras {
     pub translation: Option<Translation>,
     /// 130 or 131, the address of the exporter as the record itself has it.
     pub exporter_address: Address,
+    /// The ends of the tunnel that the packets were in.
+    pub tunnel: Option<TunnelEnds>,
 }
 
 impl FlowExtras {
     /// The extras of a record; `None` if it has none.
     #[inline]
     pub(super) fn of(record: &FlowRecord) -> Option<Self> {
-        let is_empty = record.translation.is_none() && record.exporter_address.is_unspecified();
-        (!is_empty).then_some(Self {
+        let is_empty = record.translation.is_none()
+            && record.exporter_address.is_unspecified()
+            && record.tunnel.is_none();
+        (!is_empty).then(|| Self {
             translation: record.translation,
             exporter_address: record.exporter_address,
+            tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
         })
     }
 }

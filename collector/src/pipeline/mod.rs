@@ -43,7 +43,7 @@ use block::Block;
 use decide::Decider;
 use decode::MessageExporter;
 use dedup::Stage;
-use enrich::EndpointCache;
+use enrich::{EndpointCache, Resolver, TunnelNetworks};
 use exporters::Exporters;
 use pending::{PendingQueue, UndecidedRecord};
 use unconfirmed::Unconfirmed;
@@ -103,10 +103,12 @@ pub struct PipelineContext {
     pub observers: Arc<Observers>,
     /// Policies of exporters.
     pub policies: Arc<ExporterPolicies>,
+    /// Networks of tunnel ends.
+    pub tunnels: Arc<TunnelNetworks>,
 }
 
 impl PipelineContext {
-    /// A context without policies of exporters, in which no node is observed yet.
+    /// A context without policies of exporters and networks of tunnels, in which no node is observed yet.
     #[must_use]
     pub fn new(store: Arc<SnapshotStore>, timeouts: ObserverTimeouts) -> Self {
         let nodes = store.load().index.node_bound();
@@ -114,6 +116,7 @@ impl PipelineContext {
             store,
             observers: Arc::new(Observers::new(nodes, timeouts)),
             policies: Arc::default(),
+            tunnels: Arc::default(),
         }
     }
 }
@@ -133,6 +136,7 @@ struct Stages<S> {
     snapshots: Snapshots,
     observers: Arc<Observers>,
     policies: Arc<ExporterPolicies>,
+    tunnels: Arc<TunnelNetworks>,
     exporters: Exporters,
     exporter: MessageExporter,
     block: Block,
@@ -157,6 +161,7 @@ impl<S: Sinks> Pipeline<S> {
             store,
             observers,
             policies,
+            tunnels,
         } = context;
         Self {
             collecting: CollectingProcess::new(settings.limits),
@@ -166,6 +171,7 @@ impl<S: Sinks> Pipeline<S> {
                 unconfirmed: Unconfirmed::new(observers.nodes()),
                 observers,
                 policies,
+                tunnels,
                 exporters: Exporters::default(),
                 exporter: MessageExporter::default(),
                 block: Block::default(),
@@ -321,7 +327,11 @@ impl<S: Sinks> Stages<S> {
         if self.block.is_empty() {
             return;
         }
-        self.block.resolve(&self.snapshots, &mut self.cache);
+        self.block.resolve(&mut Resolver {
+            snapshots: &self.snapshots,
+            cache: &mut self.cache,
+            tunnels: &self.tunnels,
+        });
         let is_watched = self.snapshots.index.is_watched();
         let is_waiting = is_watched && self.is_waiting_for_inventory();
         let stage = self.stage();

@@ -16,7 +16,7 @@ use super::decide::Decision;
 use super::decided::{DecidedRecord, Sinks, Verdict, WholeRecord};
 use super::dedup::Stage;
 use super::delay_queue::{DelayQueue, Footprint, Shared};
-use super::enrich::{self, Endpoints};
+use super::enrich::{Endpoints, Resolver};
 use super::exporters::{Exporter, Origin};
 use super::flow::{Flow, FlowExtras};
 use crate::clock::Now;
@@ -251,8 +251,12 @@ impl<S: Sinks> Stages<S> {
             PendingReason::Inventory => {
                 self.locate(&mut record);
                 let extras = record.extras.as_deref();
-                let endpoints =
-                    enrich::resolve(&self.snapshots, &mut self.cache, &record.flow, extras);
+                let mut resolver = Resolver {
+                    snapshots: &self.snapshots,
+                    cache: &mut self.cache,
+                    tunnels: &self.tunnels,
+                };
+                let endpoints = resolver.resolve(&record.flow, extras);
                 let may_be_reported =
                     endpoints.is_unreported() && now < self.attribution_deadline(&record);
                 if !is_last_chance && (may_be_reported || self.is_waiting_for_inventory()) {

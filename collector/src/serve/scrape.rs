@@ -10,11 +10,12 @@ use flowproto::Address;
 use kipfix_service::exposition::{self, Format};
 
 use super::info;
-use crate::aggregate::{EdgeTable, MergeBuffers, SeriesTable, ShownValues};
+use crate::aggregate::{EdgeObserver, EdgeTable, MergeBuffers, SeriesTable, ShownValues};
 use crate::clock::{self, Clock, Now};
 use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
+use crate::history::History;
 use crate::inventory::cluster::Health;
 use crate::lock::lock;
 use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, Totals};
@@ -40,6 +41,8 @@ pub struct Scrape {
     pub observers: Arc<Observers>,
     /// The series.
     pub series: Arc<SeriesTable>,
+    /// The traffic of the last hours, if it is kept.
+    pub history: Option<Arc<History>>,
     /// The pipelines.
     pub pipelines: Vec<Arc<Mutex<Pipeline<Outputs>>>>,
     /// Sockets of datagrams.
@@ -66,6 +69,8 @@ pub struct Scrape {
     pub spare: Mutex<SpareTable>,
     /// Health of the Kubernetes watches, if there are any.
     pub kubernetes: OnceLock<Arc<Health>>,
+    /// The counts of the last drain.
+    pub last_totals: Mutex<Arc<Totals>>,
 }
 
 /// An edge table that a pipeline gets for its own, and the buffers to merge that.
@@ -134,7 +139,7 @@ impl Drained {
 
 impl Scrape {
     /// Turns what the pipelines counted into series. Returns all counts.
-    pub fn drain(&self) -> Totals {
+    pub fn drain(&self) -> Arc<Totals> {
         let now = self.clock.now();
         // Connections are read first, so that the Messages of a closed one are in the counts of its pipeline.
         let receive = self.receive_counts();
@@ -144,10 +149,16 @@ impl Scrape {
         for report in &drained.reports {
             exporters.add(report);
         }
-        Totals {
+        exporters.note_activity(&lock(&self.last_totals).exporters, now.wall_milliseconds);
+        let totals = Arc::new(Totals {
             pipeline: drained.pipeline,
             outputs: drained.outputs,
             series: self.series.counts(),
+            history: self
+                .history
+                .as_ref()
+                .map(|h| h.counts())
+                .unwrap_or_default(),
             flow_log: read(self.flow_log.as_ref()),
             forward: read(self.forward.as_ref()),
             replicas: read(self.replicas.as_ref()),
@@ -164,7 +175,9 @@ impl Scrape {
             receive,
             exporters,
             observed_nodes: to_u64(self.observers.observed_nodes(now.monotonic_milliseconds)),
-        }
+        });
+        *lock(&self.last_totals) = Arc::clone(&totals);
+        totals
     }
 
     fn drain_pipelines(&self, now: Now) -> Drained {
@@ -174,6 +187,10 @@ impl Scrape {
         };
         let mut spare = lock(&self.spare);
         let SpareTable { edges, buffers } = &mut *spare;
+        let history = self.history.as_ref().map(|history| {
+            let time = history.time_of_drain(now.wall_milliseconds);
+            (history, time)
+        });
         for pipeline in &self.pipelines {
             let mut pipeline = lock(pipeline);
             let outputs = pipeline.sinks_mut().drain(edges);
@@ -181,12 +198,19 @@ impl Scrape {
             drained.skews.extend(pipeline.skewed_exporters());
             drained.add_exporters(&pipeline, self.max_exporter_series);
             drop(pipeline);
-            self.series.merge(&self.store.load(), edges, now, buffers);
+            let snapshots = self.store.load();
+            self.series.merge(&snapshots, edges, now, buffers);
+            if let Some((history, time)) = history {
+                history.observe(&snapshots, edges, time);
+            }
             edges.clear();
             drained.outputs.add(&outputs);
             drained.pipeline.records.add(&counts.records);
             drained.pipeline.decoding.add(&counts.decoding);
             drained.pipeline.occupancy.add(&counts.occupancy);
+        }
+        if let Some((history, _)) = history {
+            history.end_drain(now.wall_milliseconds);
         }
         drained
     }

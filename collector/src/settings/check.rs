@@ -4,6 +4,7 @@ use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::Settings;
 use crate::emit::forward;
+use crate::history::RingSettings;
 
 impl Settings {
     /// Checks all settings. The error names the first invalid setting, its value and what is allowed.
@@ -66,6 +67,7 @@ impl Settings {
             }
         }
         self.check_spans()?;
+        self.check_history()?;
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: only allowed with read; live, scrape /metrics".into());
         }
@@ -103,6 +105,17 @@ impl Settings {
         Ok(())
     }
 
+    fn check_history(&self) -> Result<(), BadSettings> {
+        let (size, least, most) = (self.history_size, 1 << 20, 1 << 36);
+        if size.bytes() != 0 && !(least..=most).contains(&size.bytes()) {
+            let [least, most] = [least, most].map(Size::from_bytes);
+            let sentence = format!("invalid history_size {size}: must be 0 or {least}–{most}");
+            return Err(BadSettings::new(sentence));
+        }
+        RingSettings::check(&self.history_rings)
+            .map_err(|error| BadSettings::new(format!("history_rings: {error}")))
+    }
+
     /// Checks the time spans, each for itself and those that depend on each other.
     fn check_spans(&self) -> Result<(), BadSettings> {
         let [none, second, minute] = [0, 1, 60].map(Span::from_secs);
@@ -118,7 +131,7 @@ impl Settings {
             ("observer_timeout", self.observer_timeout, second, hour),
             ("attribution_wait", self.attribution_wait, none, minute),
             ("inventory_wait", self.inventory_wait, none, hour),
-            ("deleted_retention", self.deleted_retention, none, day),
+            ("deleted_pods_kept", self.deleted_pods_kept, none, day),
             ("max_clock_skew", self.max_clock_skew, none, year),
         ] {
             if !(least..=most).contains(&value) {
@@ -132,15 +145,6 @@ impl Settings {
             let sentence =
                 format!("invalid series_birth {birth}: must be less than series_idle {idle}");
             return Err(BadSettings::new(sentence));
-        }
-        // A record may be of a pod that was deleted before it was exported, and is attributed after its wait.
-        let late = self.observer_timeout.duration() + self.attribution_wait.duration();
-        let retention = self.deleted_retention;
-        if retention.duration() < late {
-            return Err(BadSettings::new(format!(
-                "invalid deleted_retention {retention}: must be at least observer_timeout {} and attribution_wait {} together",
-                self.observer_timeout, self.attribution_wait
-            )));
         }
         Ok(())
     }
@@ -164,13 +168,18 @@ mod tests {
     #[test]
     fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 13] = [
+        let cases: [Case<'_>; 14] = [
             (|s| s.workers = 0, &["workers", "0", "1–256"]),
             (|s| s.max_edges = 1, &["max_edges", "1", "16–"]),
             (
                 |s| s.receive_buffer = Size::from_bytes(1),
                 &["receive_buffer", "1", "4K–1GiB"],
             ),
+            (
+                |s| s.history_size = Size::from_bytes(4096),
+                &["history_size", "4KiB", "0 or 1MiB–"],
+            ),
+            (|s| s.history_rings.clear(), &["history_rings", "at least"]),
             (|s| s.print_metrics = true, &["print_metrics", "read"]),
             (|s| s.explain = true, &["explain", "read"]),
             (
@@ -203,15 +212,6 @@ mod tests {
             (
                 |s| s.attribution_wait = Span::from_secs(61),
                 &["attribution_wait", "1m1s", "0s–1m"],
-            ),
-            (
-                |s| s.observer_timeout = Span::from_secs(600),
-                &[
-                    "deleted_retention",
-                    "5m",
-                    "observer_timeout 10m",
-                    "attribution_wait 5s",
-                ],
             ),
         ];
         for (change, said) in cases {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use ipnet::IpNet;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{ListenAddress, Size, Span};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use crate::aggregate::Preset;
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
+use crate::history::RingSettings;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -63,12 +65,24 @@ pub struct Flags {
     /// With --read: print every message, set, template and record on stdout, with names, units and
     /// offsets, and every violation of the protocol with its rule. Nothing else is done. Violations in
     /// the input do not change the exit code
-    #[arg(long, help_heading = "Input")]
-    pub explain: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Input"
+    )]
+    pub explain: Option<bool>,
     /// With --explain: also decode each datagram with netflow_parser, a widely embedded decoder, and print
     /// where it reads a record differently
-    #[arg(long, help_heading = "Input")]
-    pub compare: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Input"
+    )]
+    pub compare: Option<bool>,
     /// Keep templates, options data and sequence numbers of exporters that send datagrams in this file,
     /// so that they survive a restart. Written every minute and at the end [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input")]
@@ -102,6 +116,10 @@ pub struct Flags {
     /// YAML file with nodes, pods, services and cidrs, instead of or next to Kubernetes
     #[arg(long, value_name = "FILE", help_heading = "Attribution")]
     pub inventory: Option<PathBuf>,
+    /// Network whose addresses are ends of tunnels, in addition to the nodes. The inner packet of a tunnel
+    /// is attributed only if both ends are nodes or in such a network, otherwise the outer packet. Repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Attribution")]
+    pub tunnel_cidr: Vec<IpNet>,
     /// How long a record waits until it is known whether the other node of its flow is observed, too
     /// [default: 10s]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
@@ -126,7 +144,7 @@ pub struct Flags {
     pub inventory_wait: Option<Span>,
     /// How long a deleted pod, node or Service is retained for late records [default: 5m]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
-    pub deleted_retention: Option<Span>,
+    pub deleted_pods_kept: Option<Span>,
     /// Maximum clock offset of an exporter. If it is larger, its records are taken to be of the time at
     /// which they arrive [default: 10m]
     #[arg(long, value_name = "SPAN", help_heading = "Attribution")]
@@ -174,9 +192,17 @@ pub struct Flags {
     #[arg(long, value_name = "N", help_heading = "External addresses")]
     pub max_external: Option<usize>,
 
-    /// Address of /metrics, /livez and /readyz [default: [::]:8080]
+    /// Address of the page, the API, /metrics, /livez and /readyz [default: [::]:8080]
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
     pub http: Option<ListenAddress>,
+    /// Maximum memory of the history, which the page and the API show. When it is full, the oldest
+    /// intervals are discarded. 0 keeps no history [default: 64MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    pub history_size: Option<Size>,
+    /// Length of the intervals of the history, and how long they are kept. Each step must be a multiple
+    /// of the one before it. Repeatable [default: 10s/15m, 1m/6h and 5m/2d]
+    #[arg(long, value_name = "STEP/LENGTH", help_heading = "Output")]
+    pub history_rings: Vec<RingSettings>,
     /// Write every record as a line of JSON
     #[arg(long, value_name = "stdout:|file:PATH", help_heading = "Output")]
     pub flow_log: Option<FlowLogTarget>,
@@ -226,8 +252,14 @@ pub struct Flags {
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub replicate_queue: Option<Size>,
     /// With --read: print the metrics on stdout at the end
-    #[arg(long, help_heading = "Output")]
-    pub print_metrics: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Output"
+    )]
+    pub print_metrics: Option<bool>,
 
     /// Metric families: workloads, nodes, zones, external. Repeatable [default: the first three]
     #[arg(
@@ -238,11 +270,23 @@ pub struct Flags {
     )]
     pub preset: Vec<Preset>,
     /// Also count traffic within a node (class intra_node)
-    #[arg(long, help_heading = "Metrics")]
-    pub intra_node: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metrics"
+    )]
+    pub intra_node: Option<bool>,
     /// Count each record of an exporter that does not count connections as one connection
-    #[arg(long, help_heading = "Metrics")]
-    pub connections_from_flows: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metrics"
+    )]
+    pub connections_from_flows: Option<bool>,
     /// Direction of the records that count, of exporters that are not a node of the cluster: both, ingress
     /// or egress. For routers that report a flow on each of its interfaces [default: both]
     #[arg(

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 pub use flags::Flags;
 pub use flow_direction::FlowDirection;
+use ipnet::IpNet;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
@@ -22,6 +23,7 @@ use crate::aggregate::Preset;
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
+use crate::history::RingSettings;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -48,12 +50,13 @@ pub struct Settings {
     pub connection_idle: Span,
     pub kubernetes: String,
     pub inventory: Option<PathBuf>,
+    pub tunnel_cidr: Vec<IpNet>,
     pub observer_wait: Span,
     pub observer_timeout: Span,
     pub pending_queue: Size,
     pub attribution_wait: Span,
     pub inventory_wait: Span,
-    pub deleted_retention: Span,
+    pub deleted_pods_kept: Span,
     pub max_clock_skew: Span,
     pub node_pool_label: String,
     pub namespace_label: String,
@@ -67,6 +70,8 @@ pub struct Settings {
     pub cloud_ranges: Vec<PathBuf>,
     pub max_external: usize,
     pub http: ListenAddress,
+    pub history_size: Size,
+    pub history_rings: Vec<RingSettings>,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_queue: Size,
     pub forward: Vec<ForwardTarget>,
@@ -117,12 +122,13 @@ impl Default for Settings {
             connection_idle: Span::from_secs(1800),
             kubernetes: "auto".into(),
             inventory: None,
+            tunnel_cidr: Vec::new(),
             observer_wait: Span::from_secs(10),
             observer_timeout: Span::from_secs(60),
             pending_queue: Size::from_bytes(16 << 20),
             attribution_wait: Span::from_secs(5),
             inventory_wait: Span::from_secs(30),
-            deleted_retention: Span::from_secs(300),
+            deleted_pods_kept: Span::from_secs(300),
             max_clock_skew: Span::from_secs(600),
             node_pool_label: String::new(),
             namespace_label: String::new(),
@@ -139,6 +145,8 @@ impl Default for Settings {
             cloud_ranges: Vec::new(),
             max_external: 1 << 18,
             http: ListenAddress(any(8080)),
+            history_size: Size::from_bytes(64 << 20),
+            history_rings: RingSettings::DEFAULT.to_vec(),
             flow_log: None,
             flow_log_queue: Size::from_bytes(16 << 20),
             forward: Vec::new(),

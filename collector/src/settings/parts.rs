@@ -7,6 +7,7 @@ use super::{Settings, exporters};
 use crate::aggregate::SeriesSettings;
 use crate::emit::OverflowPolicy;
 use crate::emit::forward::ForwardSettings;
+use crate::history::HistorySettings;
 use crate::inventory::Bounds;
 use crate::inventory::external::{ExternalSources, NamedCidr};
 use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
@@ -31,7 +32,7 @@ impl Settings {
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
-            kept_milliseconds: milliseconds(self.deleted_retention),
+            kept_milliseconds: milliseconds(self.deleted_pods_kept),
         }
     }
 
@@ -104,6 +105,15 @@ impl Settings {
         }
     }
 
+    /// Settings of the history; `None` if there is none.
+    #[must_use]
+    pub fn history(&self) -> Option<HistorySettings> {
+        (self.history_size.bytes() > 0).then(|| HistorySettings {
+            max_octets: octets(self.history_size),
+            rings: self.history_rings.clone(),
+        })
+    }
+
     /// Settings of the forward thread.
     #[must_use]
     pub const fn forward(&self, policy: OverflowPolicy) -> ForwardSettings {
@@ -151,6 +161,7 @@ impl Settings {
             ("external_combinations", number(self.max_external)),
             ("flow_log_queue_bytes", self.flow_log_queue.bytes()),
             ("forward_queue_records", number(self.forward_queue)),
+            ("history_bytes", self.history_size.bytes()),
             ("metadata_entries", number(self.max_metadata)),
             ("receive_buffer_bytes", self.receive_buffer.bytes()),
             ("records_pending_bytes", self.pending_queue.bytes()),

@@ -7,16 +7,18 @@ use anyhow::{Context, anyhow};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use crate::aggregate::{EdgeSink, SeriesTable};
+use crate::aggregate::{EdgeObserver, EdgeSink, SeriesTable};
 use crate::clock::{self, Clock};
 use crate::emit::flow_log::{FlowLog, FlowLogCounts};
 use crate::emit::forward::{ForwardCounts, Forwarder};
 use crate::emit::replicate::{ReplicaCounts, Replicator};
 use crate::emit::{ListenAddresses, OverflowPolicy};
+use crate::history::History;
 use crate::inventory::IndexSnapshot;
 use crate::inventory::external::PublishedExternal;
 use crate::metrics::Metrics;
 use crate::outputs::Outputs;
+use crate::pipeline::enrich::TunnelNetworks;
 use crate::pipeline::{Pipeline, PipelineContext};
 use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
@@ -55,6 +57,7 @@ impl Collector {
         let store = Arc::new(SnapshotStore::new(index, external, &settings.cluster_name));
         let context = PipelineContext {
             policies: Arc::new(settings.exporter_policies()?),
+            tunnels: Arc::new(TunnelNetworks::new(&settings.tunnel_cidr)),
             ..PipelineContext::new(store, settings.observer_timeouts())
         };
         let series = Arc::new(SeriesTable::new(&settings.preset, settings.series()));
@@ -71,10 +74,18 @@ impl Collector {
         let count = kinds.into_iter().filter(|none| !none).count() * settings.workers;
         let is_live = count > 0;
         let started = is_live.then(|| clock::now().monotonic_milliseconds);
+        // Offline, the process ends with its files: no client could read the history.
+        let history = settings.history().filter(|_| is_live);
+        let history = history.map(|settings| {
+            let started = clock::wall_milliseconds();
+            Arc::new(History::new(settings, started))
+        });
+        let observer = || history.clone().map(|h| -> Arc<dyn EdgeObserver> { h });
         let pipeline_settings = settings.pipeline(started);
         let pipeline = || {
             let outputs = Outputs {
-                edges: EdgeSink::new(settings.max_edges, Arc::clone(&series)),
+                edges: EdgeSink::new(settings.max_edges, Arc::clone(&series))
+                    .with_observer(observer()),
                 flow_log: emitters.flow_log.as_ref().map(FlowLog::sink),
                 forward: emitters.forwarder.as_ref().map(Forwarder::sink),
                 replicas: emitters.replicator.as_ref().map(Replicator::sink),
@@ -89,6 +100,7 @@ impl Collector {
             store: context.store,
             observers: context.observers,
             series,
+            history,
             sockets: datagrams,
             listeners: connections,
             connections: Arc::new(Connections::new(
@@ -117,6 +129,7 @@ impl Collector {
             },
             spare: Mutex::new(SpareTable::new(settings.max_edges)),
             kubernetes: OnceLock::new(),
+            last_totals: Mutex::default(),
         };
         Ok(Self {
             scrape: Arc::new(scrape),

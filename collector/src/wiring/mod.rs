@@ -1,6 +1,7 @@
 //! The stages put together, started, and stopped in the order in which nothing is lost.
 
 mod assemble;
+mod drain_timer;
 mod inventory;
 mod state;
 
@@ -17,6 +18,7 @@ use kipfix_service::exposition::{self, Format};
 use kipfix_service::logs;
 use kipfix_service::signals::Stop;
 
+use crate::api::Api;
 use crate::emit::OverflowPolicy;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
@@ -31,13 +33,12 @@ use crate::serve::{Scrape, readiness};
 use crate::settings::{Flags, Settings};
 use crate::{clock, explain};
 use assemble::{Collector, Emitters};
+use drain_timer::DrainTimer;
 use state::StateFile;
 
 /// Default log filter. Failures of the Kubernetes client are counted and logged once by the inventory; the client itself
 /// would log each attempt.
 const LOG_FILTER: &str = "info,kube_client=off,kube_runtime=off";
-/// Interval at which edges are merged into the series, even without a scrape.
-const DRAIN_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval at which the drops of the kernel are read.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which the state file is written.
@@ -137,13 +138,14 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
 }
 
 fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {
-    tracing::info!(http = %listener.local_address(), "serving /metrics, /livez and /readyz");
+    tracing::info!(http = %listener.local_address(), "serving the page, /api/v1, /metrics, /livez and /readyz");
     let metrics = {
         let scrape = Arc::clone(scrape);
         move |format, out: &mut Vec<u8>| scrape.write(format, out)
     };
+    let api = Api::new(Arc::clone(scrape), clock::wall_milliseconds());
     let scrape = Arc::clone(scrape);
-    let router = admin::router(metrics, move || readiness(&scrape));
+    let router = admin::router(metrics, move || readiness(&scrape)).merge(api.router());
     Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
 }
 
@@ -218,14 +220,13 @@ impl Collector {
                 .spawn(move || tcp::receive(&pipeline, &listeners, &connections, &ending.0));
             threads.push(thread.context("cannot start a thread for connections")?);
         }
-        let mut drained = clock::monotonic();
-        let mut saved = drained;
-        while !stop.wait_timeout(DROPS_INTERVAL) {
+        let mut drain_timer = DrainTimer::new(clock::now());
+        let mut saved = clock::monotonic();
+        while !stop.wait_timeout(DROPS_INTERVAL.min(drain_timer.remaining(clock::now()))) {
             for socket in &scrape.sockets {
                 socket.read_drops();
             }
-            if drained.elapsed() >= DRAIN_INTERVAL {
-                drained = clock::monotonic();
+            if drain_timer.is_due(clock::now()) {
                 scrape.drain();
             }
             if saved.elapsed() >= STATE_INTERVAL {

@@ -45,7 +45,7 @@ const STAGES: &[Stage] = &[
             ),
             Metric(
                 "excluded: observed on another interface",
-                "kipfix_probe_packets_second_sighting_total",
+                "kipfix_probe_packets_duplicate_total",
             ),
             Reasons("not decodable", "kipfix_probe_packets_undecodable_total"),
             Metric(

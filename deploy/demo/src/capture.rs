@@ -15,6 +15,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 const STEP: Duration = Duration::from_micros(200);
 /// Time since the start of the traffic.
 const AGO: Duration = Duration::from_secs(30);
+/// Time between the first frame and the traffic: longer than the idle timeout of the probe, so that
+/// it observes the start of all conversations.
+const LEAD_IN: Duration = Duration::from_secs(20);
+/// Octets of the first frame, which is not an IP packet.
+const LEAD_IN_OCTETS: usize = 60;
 /// TCP payload per packet, in octets.
 const SEGMENT_OCTETS: usize = 1448;
 
@@ -32,8 +37,8 @@ pub(crate) fn write(node: &str, out: &mut impl Write) -> Result<()> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;
-    let mut packets = Vec::new();
     let start = now.saturating_sub(AGO);
+    let mut packets = vec![(start.saturating_sub(LEAD_IN), lead_in())];
     for (conversation, number) in CONVERSATIONS.iter().zip(0..) {
         if passes(node, conversation) {
             for connection in 0..conversation.count {
@@ -72,6 +77,14 @@ pub(crate) fn write(node: &str, out: &mut impl Write) -> Result<()> {
     }
     out.flush()?;
     Ok(())
+}
+
+/// An Ethernet frame with a request of ARP, all zero.
+fn lead_in() -> Vec<u8> {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 1, 0x08, 0x06]);
+    frame.resize(LEAD_IN_OCTETS, 0);
+    frame
 }
 
 /// Traffic inside one node does not reach its eth0.

@@ -89,7 +89,7 @@ fn samples_of_log(log: &str) -> impl Iterator<Item = Sample> {
         ("metered", "packets_metered_total"),
         ("undecodable", "packets_undecodable_total"),
         ("own_export", "packets_own_export_total"),
-        ("second_sightings", "packets_second_sighting_total"),
+        ("duplicates", "packets_duplicate_total"),
         ("packets_corrected", "packets_corrected_total"),
         ("record_packets", "record_packets_total"),
         ("records", "records_total"),

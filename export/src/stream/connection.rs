@@ -1,4 +1,4 @@
-//! One connection: TCP or TLS over it, and which Messages the other host has acknowledged.
+//! One connection, TCP or TLS, and the Messages that the other host has not acknowledged yet.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,22 +11,28 @@ use nix::sys::socket::{MsgFlags, recv};
 use rustls::ClientConnection;
 use socket2::{SockRef, TcpKeepalive};
 
-use super::OFFLINE_PATIENCE;
-use crate::counters::{ConnectionFailure, Loss, TargetCounters, wide};
-use crate::queued::Ending;
+use crate::clock::monotonic;
+use crate::counters::{ConnectionFailure, LossReason, TargetCounters, to_u64};
+use crate::shutdown::ShutdownDeadline;
 use crate::target::Credentials;
-use crate::{monotonic, tls, unacknowledged};
+use crate::tcp_diag::TcpDiagnostics;
+use crate::tls;
 
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// In TLS 1.3 this side is done before the other one has looked at its certificate. So nothing is sent until
-/// the other side has said something, or nothing for so long.
-const REFUSAL_WITHIN: Duration = Duration::from_secs(1);
-/// A target that takes nothing for so long is away.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// How soon a wait notices that it is to end.
-const LOOK_UP: Duration = Duration::from_millis(200);
+/// For a savefile, how long an unreachable target, or the acknowledgement of its last Messages, is
+/// waited for.
+pub(super) const OFFLINE_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// In TLS 1.3 the client completes the handshake before the server has verified its certificate. So
+/// nothing is sent until the server has sent something, or nothing for this long.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// A target that accepts no data for this long is unreachable.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval at which blocked reads and writes check for the shutdown.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Interval between queries of the last acknowledgements.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What stands in the way of a connection.
+/// Why a connection failed.
 pub(super) struct Failure {
     pub(super) reason: ConnectionFailure,
     pub(super) error: anyhow::Error,
@@ -66,30 +72,32 @@ impl From<rustls::Error> for Failure {
     }
 }
 
-/// One connection.
+/// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
     pub(super) local: SocketAddr,
-    remote: SocketAddr,
     pub(super) since: Instant,
-    /// Octets that the kernel has taken.
+    /// `None` if the kernel has none: what it has accepted counts as sent.
+    diagnostics: Option<TcpDiagnostics>,
+    /// Octets that the kernel has accepted.
     written: u64,
-    /// Messages that the other host has not acknowledged, with the end of each in the stream.
-    unsettled: VecDeque<Written>,
-    /// This side has said that it is done.
-    ended: bool,
-    /// The other side has.
-    heard_end: bool,
-    /// The other side broke it off.
+    /// Messages that the other host has not acknowledged.
+    unsettled: VecDeque<UnsettledMessage>,
+    /// This side has closed its direction.
+    closed: bool,
+    /// The other side has closed its direction.
+    peer_closed: bool,
+    /// The connection was reset.
     reset: bool,
     counters: TargetCounters,
-    ending: Ending,
+    deadline: ShutdownDeadline,
 }
 
 #[derive(Debug)]
-struct Written {
+struct UnsettledMessage {
+    /// Position of its end in the stream.
     end: u64,
     weight: Weight,
     octets: u64,
@@ -102,62 +110,79 @@ impl Connection {
         counters: TargetCounters,
     ) -> Result<Self, Failure> {
         socket.set_nodelay(true)?;
-        socket.set_write_timeout(Some(LOOK_UP))?;
-        socket.set_read_timeout(Some(LOOK_UP))?;
+        socket.set_write_timeout(Some(POLL_INTERVAL))?;
+        socket.set_read_timeout(Some(POLL_INTERVAL))?;
         let options = SockRef::from(&socket);
-        options.set_tcp_user_timeout(Some(STALLED_AFTER))?;
+        options.set_tcp_user_timeout(Some(STALL_TIMEOUT))?;
         let keepalive = TcpKeepalive::new()
-            .with_time(STALLED_AFTER)
-            .with_interval(STALLED_AFTER / 3)
+            .with_time(STALL_TIMEOUT)
+            .with_interval(STALL_TIMEOUT / 3)
             .with_retries(3);
         options.set_tcp_keepalive(&keepalive)?;
-        Ok(Self {
+        let mut connection = Self {
             socket,
             tls: None,
             local,
-            remote,
             since: monotonic(),
+            diagnostics: TcpDiagnostics::open(local, remote).ok(),
             written: 0,
             unsettled: VecDeque::new(),
-            ended: false,
-            heard_end: false,
+            closed: false,
+            peer_closed: false,
             reset: false,
             counters,
-            ending: Ending::default(),
-        })
+            deadline: ShutdownDeadline::default(),
+        };
+        // The kernel knows no connection that was reset meanwhile, either.
+        if connection.diagnostics.is_none() {
+            connection.poll_peer()?;
+        }
+        Ok(connection)
     }
 
-    /// The TLS handshake, where there is to be one.
+    /// Pretends that the kernel has no diagnostics.
+    #[cfg(test)]
+    pub(super) fn without_diagnostics(&mut self) {
+        self.diagnostics = None;
+    }
+
+    /// Returns the number of Messages that do not count as sent yet.
+    #[cfg(test)]
+    pub(super) fn unsettled_messages(&self) -> usize {
+        self.unsettled.len()
+    }
+
+    /// Performs the TLS handshake, if there are credentials.
     pub(super) fn secure(
         mut self,
         credentials: Option<&Credentials>,
         host: &str,
-        ending: &Ending,
+        deadline: &ShutdownDeadline,
     ) -> Result<Self, Failure> {
-        self.ending = ending.clone();
+        self.deadline = deadline.clone();
         let Some(credentials) = credentials else {
             return Ok(self);
         };
         let mut tls = tls::client(credentials, host)
             .map_err(|error| Failure::new(ConnectionFailure::BadCredentials, error))?;
-        let began = monotonic();
+        let start = monotonic();
         while tls.is_handshaking() {
             if tls.wants_write() {
-                tls.write_tls(&mut Patient(&mut self))?;
+                tls.write_tls(&mut BlockingWriter(&mut self))?;
             } else {
-                self.hear(&mut tls, began + HANDSHAKE_WITHIN)?;
+                self.read_tls(&mut tls, start + HANDSHAKE_TIMEOUT)?;
             }
         }
         while tls.wants_write() {
-            tls.write_tls(&mut Patient(&mut self))?;
+            tls.write_tls(&mut BlockingWriter(&mut self))?;
         }
-        match self.hear(&mut tls, monotonic() + REFUSAL_WITHIN) {
+        match self.read_tls(&mut tls, monotonic() + REFUSAL_TIMEOUT) {
             Ok(()) => {}
             Err(failure) if failure.reason == ConnectionFailure::TimedOut => {}
             Err(failure) if failure.reason == ConnectionFailure::Closed => {
                 return Err(Failure::new(
                     ConnectionFailure::CertificateRefused,
-                    failure.error.context("closed right after the handshake"),
+                    failure.error.context("closed after the handshake"),
                 ));
             }
             Err(failure) => return Err(failure),
@@ -166,8 +191,8 @@ impl Connection {
         Ok(self)
     }
 
-    /// Reads what the other side says, until `deadline`.
-    fn hear(&mut self, tls: &mut ClientConnection, deadline: Instant) -> Result<(), Failure> {
+    /// Reads from the other side until `deadline`.
+    fn read_tls(&mut self, tls: &mut ClientConnection, deadline: Instant) -> Result<(), Failure> {
         loop {
             match tls.read_tls(&mut self.socket) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
@@ -175,8 +200,8 @@ impl Connection {
                     return match tls.process_new_packets() {
                         Ok(_) => Ok(()),
                         Err(error) => {
-                            // The other side is told why.
-                            tls.write_tls(&mut Patient(self)).ok();
+                            // Sends an alert with the reason.
+                            tls.write_tls(&mut BlockingWriter(self)).ok();
                             Err(error.into())
                         }
                     };
@@ -185,7 +210,7 @@ impl Connection {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    if monotonic() >= deadline || self.ending.is_over() {
+                    if monotonic() >= deadline || self.deadline.is_over() {
                         return Err(io::Error::from(ErrorKind::TimedOut).into());
                     }
                 }
@@ -194,18 +219,18 @@ impl Connection {
         }
     }
 
-    /// Whether the other side has said that it sends nothing more.
-    pub(super) const fn other_side_is_done(&self) -> bool {
-        self.heard_end
+    /// True if the other side has closed its direction in order.
+    pub(super) const fn peer_has_closed(&self) -> bool {
+        self.peer_closed
     }
 
-    /// Notices that the other side has closed, and reads what nobody asked it to say.
-    pub(super) fn listen(&mut self) -> Result<(), Failure> {
+    /// Detects that the other side has closed, and discards what it sends.
+    pub(super) fn poll_peer(&mut self) -> Result<(), Failure> {
         let mut octets = [0_u8; 2048];
         loop {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
             match recv(self.socket.as_raw_fd(), &mut octets, flags).map_err(io::Error::from) {
-                Ok(0) => return Err(self.hear_end()),
+                Ok(0) => return Err(self.on_peer_close()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -217,43 +242,43 @@ impl Connection {
             if let Some(tls) = &mut self.tls {
                 tls.read_tls(&mut self.socket)?;
                 if tls.process_new_packets()?.peer_has_closed() {
-                    return Err(self.hear_end());
+                    return Err(self.on_peer_close());
                 }
             } else {
-                // How much does not matter: it is asked again.
+                // The number does not matter: the loop reads again.
                 let _octets = self.socket.read(&mut octets)?;
             }
         }
     }
 
-    fn hear_end(&mut self) -> Failure {
-        self.heard_end = true;
+    fn on_peer_close(&mut self) -> Failure {
+        self.peer_closed = true;
         io::Error::from(ErrorKind::UnexpectedEof).into()
     }
 
     pub(super) fn send(&mut self, message: OutgoingMessage<'_>) -> Result<(), Failure> {
         let weight = message.weight;
         if let Err(error) = self.write(message.octets) {
-            self.counters.lost(Loss::ConnectionLost, weight);
+            self.counters.lost(LossReason::ConnectionLost, weight);
             return Err(error.into());
         }
         self.counters
             .waiting(i64::try_from(weight.records).unwrap_or_default());
-        self.unsettled.push_back(Written {
+        self.unsettled.push_back(UnsettledMessage {
             end: self.written,
             weight,
-            octets: wide(message.octets.len()),
+            octets: to_u64(message.octets.len()),
         });
         Ok(())
     }
 
     fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         let Some(mut tls) = self.tls.take() else {
-            return Patient(self).write_all(octets);
+            return BlockingWriter(self).write_all(octets);
         };
         let mut outcome = tls.writer().write_all(octets);
         while outcome.is_ok() && tls.wants_write() {
-            outcome = tls.write_tls(&mut Patient(self)).map(drop);
+            outcome = tls.write_tls(&mut BlockingWriter(self)).map(drop);
         }
         self.tls = Some(tls);
         outcome
@@ -264,24 +289,29 @@ impl Connection {
         if self.unsettled.is_empty() {
             return;
         }
-        let acknowledged = match unacknowledged::octets(self.local, self.remote) {
+        let unacknowledged = match &mut self.diagnostics {
+            None => Ok(0),
+            Some(diagnostics) => diagnostics.unacknowledged_octets(),
+        };
+        let acknowledged = match unacknowledged {
             Ok(waiting) => self.written.saturating_sub(waiting),
-            // The kernel has forgotten the connection: it was reset, or it ended and all was acknowledged.
+            // The kernel has no such connection: it was reset, or it ended and all was
+            // acknowledged.
             Err(error) if error.kind() == ErrorKind::NotConnected => {
-                let in_order = self.ended && !self.reset;
+                let in_order = self.closed && !self.reset;
                 if !in_order || !matches!(self.socket.take_error(), Ok(None)) {
                     self.reset = true;
                     return;
                 }
                 self.written
             }
-            // A kernel that does not tell: what it took is taken for sent.
+            // The kernel does not answer: what it accepted counts as sent.
             Err(_) => self.written,
         };
         while let Some(first) = self.unsettled.front()
             && first.end <= acknowledged
         {
-            let Written { weight, octets, .. } = *first;
+            let UnsettledMessage { weight, octets, .. } = *first;
             self.counters.message_sent(weight, octets);
             self.counters
                 .waiting(-i64::try_from(weight.records).unwrap_or_default());
@@ -289,56 +319,56 @@ impl Connection {
         }
     }
 
-    /// Gives up what the other host has not acknowledged.
+    /// Counts Messages without an acknowledgement as lost.
     pub(super) fn lose(&mut self, counters: &TargetCounters) {
-        for written in self.unsettled.drain(..) {
-            counters.lost(Loss::ConnectionLost, written.weight);
-            counters.waiting(-i64::try_from(written.weight.records).unwrap_or_default());
+        for message in self.unsettled.drain(..) {
+            counters.lost(LossReason::ConnectionLost, message.weight);
+            counters.waiting(-i64::try_from(message.weight.records).unwrap_or_default());
         }
     }
 
-    /// Ends it as it should be, and waits for what is still on its way.
-    pub(super) fn close(&mut self, ending: &Ending) {
+    /// Closes in order, and waits for outstanding acknowledgements.
+    pub(super) fn close(&mut self, deadline: &ShutdownDeadline) {
         if let Some(mut tls) = self.tls.take() {
             tls.send_close_notify();
             while tls.wants_write() {
-                if tls.write_tls(&mut Patient(self)).is_err() {
+                if tls.write_tls(&mut BlockingWriter(self)).is_err() {
                     break;
                 }
             }
         }
-        self.ended = self.socket.shutdown(Shutdown::Write).is_ok();
-        let began = monotonic();
+        self.closed = self.socket.shutdown(Shutdown::Write).is_ok();
+        let start = monotonic();
         self.settle();
         while !self.unsettled.is_empty()
             && !self.reset
-            && !ending.is_over()
-            && began.elapsed() < OFFLINE_PATIENCE
+            && !deadline.is_over()
+            && start.elapsed() < OFFLINE_TIMEOUT
         {
-            std::thread::sleep(Duration::from_millis(2));
-            // That the other side has said all it has to say is no reason not to wait: its host still answers.
-            self.listen().ok();
+            std::thread::sleep(SETTLE_INTERVAL);
+            // A host still acknowledges after the other side has closed its direction.
+            self.poll_peer().ok();
             self.settle();
         }
     }
 }
 
-/// Writes to the socket, waiting for room for as long as the target may stall.
-struct Patient<'a>(&'a mut Connection);
+/// Writes to the socket, and waits for room for up to the stall timeout.
+struct BlockingWriter<'a>(&'a mut Connection);
 
-impl Write for Patient<'_> {
+impl Write for BlockingWriter<'_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let began = monotonic();
+        let start = monotonic();
         loop {
             match self.0.socket.write(octets) {
                 Ok(taken) => {
-                    self.0.written = self.0.written.saturating_add(wide(taken));
+                    self.0.written = self.0.written.saturating_add(to_u64(taken));
                     return Ok(taken);
                 }
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    if began.elapsed() >= STALLED_AFTER || self.0.ending.is_over() {
+                    if start.elapsed() >= STALL_TIMEOUT || self.0.deadline.is_over() {
                         return Err(io::Error::from(ErrorKind::TimedOut));
                     }
                     self.0.settle();

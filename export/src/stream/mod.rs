@@ -1,53 +1,49 @@
-//! IPFIX over TCP and TLS (RFC 7011 §10.4), for a thread of its own ([`crate::queued`]): it may wait here for
-//! as long as it takes, what comes meanwhile is in the queue.
+//! IPFIX over TCP and TLS (RFC 7011 §10.4). Runs in a thread of its own ([`crate::queued`]) because
+//! it may block for any time.
 //!
-//! A connection is one Transport Session: templates go out anew and the sequence begins at 0. What was
-//! written counts as sent once the other host has acknowledged it; when the connection breaks, what it has not
-//! acknowledged is lost, and counted so: to send it again could count it twice. When the other side closes its way
-//! in order, ours is still open: what there is goes out, and a collector that reads on loses nothing.
+//! A connection is one Transport Session: templates are sent again and the sequence starts at 0. A
+//! Message counts as sent when the other host has acknowledged it (on a kernel without diagnostics
+//! of sockets, when the kernel has accepted it). When the connection breaks,
+//! Messages without an acknowledgement are lost and counted: sending them again could duplicate
+//! them. When the other side closes its direction in order, what is left is still sent, and a
+//! collector that continues to read loses nothing.
 
 mod connection;
+mod dialer;
 #[cfg(test)]
 mod tests;
 
-use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use flowproto::Address;
-use tracing::{info, warn};
 
-use crate::counters::{ConnectionFailure, Loss, TargetCounters, wide};
-use crate::names::Name;
-use crate::own_export::{OwnEnd, OwnExport};
-use crate::pace::Pace;
-use crate::queued::Ending;
+use crate::clock::{monotonic, wall_clock_milliseconds};
+use crate::counters::{LossReason, TargetCounters, to_u64};
+use crate::exporter::Exporter;
+use crate::names::TargetName;
+use crate::own_endpoints::OwnEndpoints;
+use crate::rate_limit::RateLimit;
+use crate::session::{Encoding, MessageSink, RecordOf, SessionStart, TransportSession};
+use crate::shutdown::ShutdownDeadline;
 use crate::target::Credentials;
-use crate::{Encoding, Exporter, RecordOf, Session, SessionStart, monotonic};
-use connection::{Connection, Failure};
+use connection::{Connection, Failure, OFFLINE_TIMEOUT};
+use dialer::Dialer;
 
-/// Octets of a Message at the most: few system calls, and nobody's buffer is too small.
+/// Maximum length of a Message, octets: few system calls, and within the buffer of any receiver.
 const MESSAGE_OCTETS: usize = 8192;
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
-/// A connection that held for so long was a good one: what comes next is told anew.
-const GOOD_AFTER: Duration = Duration::from_secs(30);
-/// Offline, a target that is away for so long is not waited for any more.
-const OFFLINE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How a stream target is sent to.
+/// Parameters of a stream target.
 #[derive(Clone, Debug)]
 pub struct StreamSettings {
-    /// TLS, with these; TCP without.
+    /// TLS with these credentials; TCP without.
     pub credentials: Option<Credentials>,
-    /// Records a second at the most; 0 unpaced.
+    /// Maximum rate, records per second; 0 is unlimited.
     pub records_per_second: u32,
-    /// Nobody is kept waiting by a target that is away for a while, but not for ever.
+    /// Records come from a file: an unreachable target is waited for, but not forever.
     pub offline: bool,
 }
 
-/// One TCP or TLS destination: its Transport Session and its connection.
+/// A TCP or TLS destination: its Transport Session and its connection.
 #[derive(Debug)]
 pub struct StreamExporter<E: Encoding> {
     encoding: E,
@@ -55,98 +51,74 @@ pub struct StreamExporter<E: Encoding> {
     session: Option<E::Session>,
     connection: Option<Connection>,
     dialer: Dialer,
-    pace: Option<Pace>,
-}
-
-/// What there is of a target without a connection.
-#[derive(Debug)]
-struct Dialer {
-    name: Name,
-    ending: Ending,
-    own_export: Arc<OwnExport>,
-    counters: TargetCounters,
-    /// Which of the name's addresses is tried next.
-    turn: usize,
-    backoff: Duration,
-    /// When there was a connection last, or when the first one was tried.
-    away_since: Option<Instant>,
-    complained: Option<ConnectionFailure>,
+    rate_limit: Option<RateLimit>,
 }
 
 impl<E: Encoding> StreamExporter<E> {
-    /// A destination that is not connected yet.
+    /// Creates a destination that is not connected yet.
     #[must_use]
     pub fn new(
-        name: Name,
+        name: TargetName,
         encoding: E,
         settings: StreamSettings,
-        ending: Ending,
-        own_export: Arc<OwnExport>,
+        deadline: ShutdownDeadline,
+        own_endpoints: Arc<OwnEndpoints>,
         counters: TargetCounters,
     ) -> Self {
         Self {
             encoding,
-            pace: Pace::new(settings.records_per_second),
+            rate_limit: RateLimit::new(settings.records_per_second, deadline.clone()),
             settings,
             session: None,
             connection: None,
-            dialer: Dialer {
-                name,
-                ending,
-                own_export,
-                counters,
-                turn: 0,
-                backoff: FIRST_BACKOFF,
-                away_since: None,
-                complained: None,
-            },
+            dialer: Dialer::new(name, deadline, own_endpoints, counters),
         }
     }
 
-    /// Connects, however long that takes. False where it is not waited for any longer.
-    fn ready(&mut self, now_milliseconds: u64) -> bool {
+    /// Connects, however long that takes. False if the target is not waited for any longer.
+    fn ensure_connected(&mut self, now_milliseconds: u64) -> bool {
         if let Some(connection) = &mut self.connection {
-            match connection.listen() {
+            match connection.poll_peer() {
                 Ok(()) => return true,
                 // It may still read what it is sent, to stop without a loss.
-                Err(failure) if connection.other_side_is_done() => {
-                    if self.part(now_milliseconds) {
-                        self.dialer.complain(&failure);
-                        self.dialer.pause();
+                Err(failure) if connection.peer_has_closed() => {
+                    if self.close(now_milliseconds) {
+                        self.dialer.report(&failure);
+                        self.dialer.back_off();
                     }
                 }
-                Err(failure) => self.break_off(failure),
+                Err(failure) => self.abort(failure),
             }
         }
         loop {
-            if self.dialer.ending.is_over() {
+            if self.dialer.deadline.is_over() {
                 return false;
             }
-            let away_since = *self.dialer.away_since.get_or_insert_with(monotonic);
+            let disconnected = *self.dialer.disconnected.get_or_insert_with(monotonic);
             match self.dialer.dial(self.settings.credentials.as_ref()) {
                 Ok(connection) => {
                     self.session = Some(self.encoding.begin(SessionStart {
                         exporter_address: Address::from(connection.local.ip()),
                         max_message_octets: MESSAGE_OCTETS,
                         reliable: true,
-                        now_milliseconds: crate::wall_clock_milliseconds(),
+                        now_milliseconds: wall_clock_milliseconds(),
                     }));
                     self.connection = Some(connection);
                     return true;
                 }
-                Err(failure) => self.dialer.complain(&failure),
+                Err(failure) => self.dialer.report(&failure),
             }
-            let ending = self.dialer.ending.left().is_some();
-            let impatient = self.settings.offline && away_since.elapsed() >= OFFLINE_PATIENCE;
-            if ending || impatient {
+            let is_shutdown = self.dialer.deadline.left().is_some();
+            let is_late = self.settings.offline && disconnected.elapsed() >= OFFLINE_TIMEOUT;
+            if is_shutdown || is_late {
                 return false;
             }
-            self.dialer.pause();
+            self.dialer.back_off();
         }
     }
 
-    /// Ends a connection that does not work. What it has not delivered is lost.
-    fn break_off(&mut self, failure: Failure) {
+    /// Ends a connection that failed. What it has not delivered is lost.
+    fn abort(&mut self, failure: Failure) {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
@@ -154,19 +126,19 @@ impl<E: Encoding> StreamExporter<E> {
         let counters = &self.dialer.counters;
         connection.lose(counters);
         if let Some(mut session) = self.session.take() {
-            // The Message that was being filled goes with the session.
+            // The current Message is lost with the session.
             session.flush(0, &mut |message| {
-                counters.lost(Loss::ConnectionLost, message.weight);
+                counters.lost(LossReason::ConnectionLost, message.weight);
             });
         }
-        self.dialer.disconnected(&connection);
-        self.dialer.complain(&failure);
-        self.dialer.pause();
+        self.dialer.on_disconnect(&connection);
+        self.dialer.report(&failure);
+        self.dialer.back_off();
     }
 
-    /// Ends a connection as it should be: what is left goes out, and is waited for. False where it broke over
-    /// that.
-    fn part(&mut self, now_milliseconds: u64) -> bool {
+    /// Ends a connection in order: sends what is left and waits for acknowledgements. False if the
+    /// connection broke meanwhile.
+    fn close(&mut self, now_milliseconds: u64) -> bool {
         if let Some(session) = &mut self.session {
             self.encoding.renew(session, &self.dialer.counters);
         }
@@ -175,53 +147,46 @@ impl<E: Encoding> StreamExporter<E> {
             return false;
         };
         self.session = None;
-        connection.close(&self.dialer.ending);
+        connection.close(&self.dialer.deadline);
         connection.lose(&self.dialer.counters);
-        self.dialer.disconnected(&connection);
+        self.dialer.on_disconnect(&connection);
         true
     }
 
-    /// Lets the session write, and ends the connection if that does not work.
+    /// Lets the session write, and ends the connection if that fails.
     fn with_session<T>(
         &mut self,
-        write: impl FnOnce(&mut E::Session, &mut crate::Send<'_>) -> T,
+        write: impl FnOnce(&mut E::Session, &mut MessageSink<'_>) -> T,
     ) -> Option<T> {
         let (Some(session), Some(connection)) = (&mut self.session, &mut self.connection) else {
             return None;
         };
         let mut failure = None;
-        let (pace, counters) = (&mut self.pace, &self.dialer.counters);
+        let (rate_limit, counters) = (&mut self.rate_limit, &self.dialer.counters);
         let result = write(session, &mut |message| {
             if failure.is_some() {
-                counters.lost(Loss::ConnectionLost, message.weight);
+                counters.lost(LossReason::ConnectionLost, message.weight);
                 return;
             }
-            if let Some(pace) = pace {
-                pace.wait_for(message.weight.records);
+            if let Some(limit) = rate_limit {
+                limit.wait_for(message.weight.records);
             }
             failure = connection.send(message).err();
         });
         if let Some(failure) = failure {
-            self.break_off(failure);
+            self.abort(failure);
         }
         Some(result)
-    }
-
-    fn lose(&self, records: usize) {
-        let reason = if self.dialer.name.address().is_none() {
-            Loss::Unresolved
-        } else {
-            Loss::Unreachable
-        };
-        self.dialer.counters.records_lost(reason, wide(records));
     }
 }
 
 impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
     fn export(&mut self, records: &[RecordOf<E>], now_milliseconds: u64) {
         for (at, record) in records.iter().enumerate() {
-            if (at == 0 || self.connection.is_none()) && !self.ready(now_milliseconds) {
-                self.lose(records.len().saturating_sub(at));
+            if (at == 0 || self.connection.is_none()) && !self.ensure_connected(now_milliseconds) {
+                let left = to_u64(records.len().saturating_sub(at));
+                let reason = self.dialer.unavailable();
+                self.dialer.counters.records_lost(reason, left);
                 return;
             }
             let added =
@@ -236,11 +201,11 @@ impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
     }
 
     fn flush(&mut self, now_milliseconds: u64) {
-        // A target that is not there is looked for when there is something to send.
-        if self.connection.is_none() && self.dialer.away_since.is_some() {
+        // An unreachable target is retried when there is a record to send.
+        if self.connection.is_none() && self.dialer.disconnected.is_some() {
             return;
         }
-        if !self.ready(now_milliseconds) {
+        if !self.ensure_connected(now_milliseconds) {
             return;
         }
         if let Some(session) = &mut self.session {
@@ -253,78 +218,8 @@ impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
     }
 
     fn finish(&mut self, now_milliseconds: u64) {
-        if self.connection.is_some() && self.ready(now_milliseconds) {
-            self.part(now_milliseconds);
+        if self.connection.is_some() && self.ensure_connected(now_milliseconds) {
+            self.close(now_milliseconds);
         }
-    }
-}
-
-impl Dialer {
-    /// Makes a connection to one of the addresses.
-    fn dial(&mut self, credentials: Option<&Credentials>) -> Result<Connection, Failure> {
-        let addresses = self.name.addresses();
-        let at = self.turn.checked_rem(addresses.len()).unwrap_or_default();
-        let Some(remote) = addresses.get(at).copied() else {
-            let unknown = anyhow::anyhow!("the name {:?} is not known", self.name.host());
-            return Err(Failure::new(ConnectionFailure::Unresolved, unknown));
-        };
-        // The next try is at the next address, the one after a good connection at the first again.
-        self.turn = at.saturating_add(1);
-        let within = self.ending.left().map_or(CONNECT_WITHIN, |left| {
-            left.clamp(Duration::from_millis(1), CONNECT_WITHIN)
-        });
-        let socket = TcpStream::connect_timeout(&remote, within)?;
-        let local = socket.local_addr()?;
-        self.own_export.replace(None, Some(OwnEnd::tcp(local)));
-        let connection = Connection::new(socket, (local, remote), self.counters.clone())
-            .and_then(|connection| connection.secure(credentials, self.name.host(), &self.ending));
-        match connection {
-            Ok(connection) => {
-                info!(to = %remote, source = %local, tls = credentials.is_some(), "exporting");
-                self.counters.connected();
-                self.turn = 0;
-                self.away_since = None;
-                Ok(connection)
-            }
-            Err(failure) => {
-                self.own_export.replace(Some(OwnEnd::tcp(local)), None);
-                Err(failure)
-            }
-        }
-    }
-
-    fn disconnected(&mut self, connection: &Connection) {
-        self.counters.disconnected();
-        self.own_export
-            .replace(Some(OwnEnd::tcp(connection.local)), None);
-        self.away_since = Some(monotonic());
-        if connection.since.elapsed() >= GOOD_AFTER {
-            self.backoff = FIRST_BACKOFF;
-            self.complained = None;
-        }
-    }
-
-    /// Counts a failure, and says it if it is another one than the last.
-    fn complain(&mut self, failure: &Failure) {
-        self.counters.connection_failed(failure.reason);
-        if self.complained != Some(failure.reason) {
-            self.complained = Some(failure.reason);
-            warn!(
-                host = self.name.host(),
-                reason = failure.reason.as_str(),
-                "export target: {:#}; tried again, said once, counted always",
-                failure.error
-            );
-        }
-    }
-
-    /// Waits before the next try: twice as long each time, less up to a quarter, so that probes that lost the
-    /// same collector do not come back at once.
-    fn pause(&mut self) {
-        let spread = crate::wall_clock_milliseconds().wrapping_mul(0x9e37_79b9) % 256;
-        let less = self.backoff.as_millis() / 4 * u128::from(spread) / 256;
-        let less = Duration::from_millis(u64::try_from(less).unwrap_or_default());
-        self.ending.sleep(self.backoff.saturating_sub(less));
-        self.backoff = self.backoff.saturating_mul(2).min(LONGEST_BACKOFF);
     }
 }

@@ -1,4 +1,4 @@
-//! Streams against servers of the test: what arrives, what is lost, who is refused.
+//! Stream targets against servers of the test: delivery, losses, refusals.
 
 use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
@@ -6,7 +6,8 @@ use std::os::fd::AsRawFd as _;
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::*;
-use crate::queued::{Patience, Queued};
+use crate::counters::ConnectionFailure;
+use crate::queued::{OverflowPolicy, QueuedExporter};
 use crate::test_encoding::Plain;
 use flowproto::FlowRecord;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -14,9 +15,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 fn exporter(port: u16, host: &str, credentials: Option<Credentials>) -> StreamExporter<Plain> {
     let settings = StreamSettings {
@@ -25,20 +27,20 @@ fn exporter(port: u16, host: &str, credentials: Option<Credentials>) -> StreamEx
         offline: false,
     };
     StreamExporter::new(
-        Name::fixed(host, ([127, 0, 0, 1], port).into()),
+        TargetName::fixed(host, ([127, 0, 0, 1], port).into()),
         Plain,
         settings,
-        Ending::default(),
+        ShutdownDeadline::default(),
         Arc::default(),
         TargetCounters::for_tests(),
     )
 }
 
-/// Flow records and the sequence number of every IPFIX Message in a stream, whole ones only.
+/// The sequence number and the octets of every complete IPFIX Message in a stream.
 fn messages(mut stream: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let mut messages = Vec::new();
     while let Some(head) = stream.get(..16) {
-        assert_eq!(head[..2], [0, 10], "a Message begins here");
+        assert_eq!(head[..2], [0, 10], "start of a Message");
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let Some(message) = stream.get(..length) else {
             break;
@@ -50,7 +52,7 @@ fn messages(mut stream: &[u8]) -> Vec<(u32, Vec<u8>)> {
     messages
 }
 
-/// Flow records in a stream of Messages.
+/// Returns the number of flow records in a stream of Messages.
 fn records(stream: &[u8]) -> u64 {
     struct Count(u64);
     impl flowproto::collector::RecordSink for Count {
@@ -76,7 +78,7 @@ fn records(stream: &[u8]) -> u64 {
 }
 
 #[test]
-fn every_connection_begins_with_templates_and_sequence_0_and_ends_with_withdrawals() {
+fn every_connection_starts_with_templates_and_sequence_0_and_ends_with_withdrawals() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
     let counters = target.dialer.counters.clone();
@@ -90,8 +92,8 @@ fn every_connection_begins_with_templates_and_sequence_0_and_ends_with_withdrawa
     let taken = reader.join().unwrap();
     let sequences: Vec<u32> = messages(&taken).iter().map(|(s, _)| *s).collect();
     assert_eq!(sequences[0], 0);
-    assert!(sequences.windows(2).all(|pair| pair[0] < pair[1]));
-    // The other side is gone; what comes now goes over a new connection.
+    assert!(sequences.is_sorted(), "{sequences:?}");
+    // The other side has closed: the next records take a new connection.
     let reader = std::thread::spawn(move || {
         let mut taken = Vec::new();
         listener
@@ -102,9 +104,9 @@ fn every_connection_begins_with_templates_and_sequence_0_and_ends_with_withdrawa
             .unwrap();
         taken
     });
-    let away = monotonic();
-    while target.connection.as_mut().unwrap().listen().is_ok() {
-        assert!(away.elapsed() < Duration::from_secs(5));
+    let start = monotonic();
+    while target.connection.as_mut().unwrap().poll_peer().is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(5));
         std::thread::sleep(Duration::from_millis(1));
     }
     target.export(&vec![FlowRecord::default(); 500], 2000);
@@ -112,24 +114,24 @@ fn every_connection_begins_with_templates_and_sequence_0_and_ends_with_withdrawa
     let taken = reader.join().unwrap();
     assert_eq!(records(&taken), 500);
     let messages = messages(&taken);
-    assert_eq!((messages[0].0, &messages[0].1[16..18]), (0, &[0, 3][..]));
+    assert_eq!((messages[0].0, &messages[0].1[16..18]), (0, &[0, 2][..]));
     // The last counts, All Templates Withdrawal, All Options Templates Withdrawal (RFC 7011 §8.1).
     let end = &messages.last().unwrap().1;
     assert_eq!(end[16..20], [2, 8, 0, 56]);
     let withdrawals = [0, 2, 0, 8, 0, 2, 0, 0, 0, 3, 0, 8, 0, 3, 0, 0];
     assert!(end.ends_with(&withdrawals), "{end:?}");
-    let lost = counters.lost_for(Loss::ConnectionLost);
+    let lost = counters.lost_for(LossReason::ConnectionLost);
     assert_eq!(counters.sent() + lost, 1000);
     assert!(lost <= 500);
     assert_eq!(counters.failures_for(ConnectionFailure::Closed), 1);
 }
 
 #[test]
-fn who_closes_its_way_and_reads_on_gets_all_that_there_was() {
+fn a_peer_that_closes_its_direction_and_reads_on_receives_everything() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
     let counters = target.dialer.counters.clone();
-    // Some of it waits for more in a Message that is not full.
+    // The last records are in a Message that is not full.
     target.export(&vec![FlowRecord::default(); 500], 1000);
     let (first, _) = listener.accept().unwrap();
     first.shutdown(std::net::Shutdown::Write).unwrap();
@@ -141,9 +143,9 @@ fn who_closes_its_way_and_reads_on_gets_all_that_there_was() {
         })
     };
     let reader = read_to_end(first.try_clone().unwrap());
-    let away = monotonic();
-    while target.connection.as_mut().unwrap().listen().is_ok() {
-        assert!(away.elapsed() < Duration::from_secs(5));
+    let start = monotonic();
+    while target.connection.as_mut().unwrap().poll_peer().is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(5));
         std::thread::sleep(Duration::from_millis(1));
     }
     target.export(&vec![FlowRecord::default(); 3], 2000);
@@ -155,8 +157,8 @@ fn who_closes_its_way_and_reads_on_gets_all_that_there_was() {
     assert_eq!(counters.failures_for(ConnectionFailure::Closed), 1);
 }
 
-/// One side of a connection that stops reading, so that the other side has to stop sending, and dies: what
-/// it read, and what its kernel had acknowledged.
+/// Reads for a while, stops reading so that the other side has to stop sending, and dies. Returns
+/// what it read, and what its kernel had acknowledged.
 fn die(mut socket: TcpStream, mut tls: Option<ServerConnection>) -> Vec<u8> {
     let (mut stream, mut buffer) = (Vec::new(), vec![0; 8 << 20]);
     let mut decrypted = |octets: &[u8]| match &mut tls {
@@ -167,7 +169,7 @@ fn die(mut socket: TcpStream, mut tls: Option<ServerConnection>) -> Vec<u8> {
         let read = socket.read(&mut buffer[..4096]).unwrap();
         stream.extend(decrypted(&buffer[..read]));
     }
-    // What there is no room for waits on the other side, and is not acknowledged.
+    // Octets that do not fit wait on the other side without an acknowledgement.
     std::thread::sleep(Duration::from_millis(800));
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
     let unread = recv(socket.as_raw_fd(), &mut buffer, flags).unwrap_or_default();
@@ -176,7 +178,7 @@ fn die(mut socket: TcpStream, mut tls: Option<ServerConnection>) -> Vec<u8> {
     stream
 }
 
-/// What a side of TLS makes of octets of the wire.
+/// Decrypts octets of the wire.
 fn decrypt(tls: &mut ServerConnection, mut octets: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     while !octets.is_empty() {
@@ -189,12 +191,19 @@ fn decrypt(tls: &mut ServerConnection, mut octets: &[u8]) -> Vec<u8> {
     plain
 }
 
-fn what_is_lost_is_what_the_counters_say(config: Option<Arc<ServerConfig>>, target: Listening) {
+fn check_losses(config: Option<Arc<ServerConfig>>, target: Listening) {
     let (listener, target) = target;
     let port = listener.local_addr().unwrap().port();
     let counters = target.dialer.counters.clone();
-    let ending = target.dialer.ending.clone();
-    let mut queued = Queued::start(target, ending, 2000, Patience::Lose, counters.clone()).unwrap();
+    let deadline = target.dialer.deadline.clone();
+    let mut queued = QueuedExporter::start(
+        target,
+        deadline,
+        2000,
+        OverflowPolicy::Drop,
+        counters.clone(),
+    )
+    .unwrap();
     let server = std::thread::spawn(move || {
         let accept = |listener: &TcpListener| {
             let (mut socket, _) = listener.accept().unwrap();
@@ -208,7 +217,7 @@ fn what_is_lost_is_what_the_counters_say(config: Option<Arc<ServerConfig>>, targ
             });
             (socket, tls)
         };
-        // It reads for a while and dies; nobody listens for a while; it is back.
+        // It reads for a while and dies, the port is closed for a while, and it returns.
         let (socket, tls) = accept(&listener);
         drop(listener);
         let before = die(socket, tls);
@@ -240,24 +249,24 @@ fn what_is_lost_is_what_the_counters_say(config: Option<Arc<ServerConfig>>, targ
     queued.finish(0);
     let (before, after) = server.join().unwrap();
     let (sent, lost) = (counters.sent(), counters.total_lost());
-    assert_eq!(sent + lost, made, "nothing is lost in silence");
+    assert_eq!(sent + lost, made, "every loss is counted");
     assert_eq!(sent, records(&before) + records(&after));
-    assert!(counters.lost_for(Loss::ConnectionLost) > 0);
-    assert!(counters.lost_for(Loss::QueueFull) > 0);
+    assert!(counters.lost_for(LossReason::ConnectionLost) > 0);
+    assert!(counters.lost_for(LossReason::QueueFull) > 0);
     assert!(records(&after) > 0);
 }
 
 type Listening = (TcpListener, StreamExporter<Plain>);
 
 #[test]
-fn over_tcp_a_target_that_dies_and_comes_back_has_what_the_counters_say() {
+fn over_tcp_a_target_that_restarts_has_received_what_the_counters_report() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
-    what_is_lost_is_what_the_counters_say(None, (listener, target));
+    check_losses(None, (listener, target));
 }
 
 #[test]
-fn over_tls_a_target_that_dies_and_comes_back_has_what_the_counters_say() {
+fn over_tls_a_target_that_restarts_has_received_what_the_counters_report() {
     let certificates = Certificates::new();
     certificates.issue("server", "collector.example", 2100);
     certificates.issue("probe", "node-a", 2100);
@@ -271,29 +280,58 @@ fn over_tls_a_target_that_dies_and_comes_back_has_what_the_counters_say() {
     let port = listener.local_addr().unwrap().port();
     let target = exporter(port, "collector.example", Some(credentials));
     let config = server_config(&path("server.pem"), &path("server.key"), &path("ca.pem"));
-    what_is_lost_is_what_the_counters_say(Some(config), (listener, target));
+    check_losses(Some(config), (listener, target));
 }
 
 #[test]
-fn a_target_that_takes_nothing_does_not_hold_up_the_end() {
+fn without_diagnostics_of_the_kernel_written_messages_count_as_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
+    let counters = target.dialer.counters.clone();
+    target.export(&[FlowRecord::default()], 0);
+    target.connection.as_mut().unwrap().without_diagnostics();
+    let (mut socket, _) = listener.accept().unwrap();
+    // The receiver reads, but its acknowledgements are not known.
+    let reader = std::thread::spawn(move || {
+        let mut taken = Vec::new();
+        socket.read_to_end(&mut taken).unwrap();
+        taken
+    });
+    for _ in 0..50 {
+        target.export(&vec![FlowRecord::default(); 1000], 0);
+        assert_eq!(target.connection.as_ref().unwrap().unsettled_messages(), 0);
+    }
+    target.finish(0);
+    assert_eq!(records(&reader.join().unwrap()), 50_001);
+    assert_eq!((counters.sent(), counters.total_lost()), (50_001, 0));
+}
+
+#[test]
+fn a_target_that_accepts_nothing_does_not_delay_the_shutdown() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
     let counters = target.dialer.counters.clone();
-    let ending = target.dialer.ending.clone();
-    let mut queued =
-        Queued::start(target, ending, 100_000, Patience::Lose, counters.clone()).unwrap();
+    let deadline = target.dialer.deadline.clone();
+    let mut queued = QueuedExporter::start(
+        target,
+        deadline,
+        100_000,
+        OverflowPolicy::Drop,
+        counters.clone(),
+    )
+    .unwrap();
     let records = vec![FlowRecord::default(); 1000];
     for _ in 0..200 {
         queued.export(&records, 0);
     }
     std::thread::sleep(Duration::from_millis(300));
-    let began = monotonic();
+    let start = monotonic();
     queued.finish(0);
-    assert!(began.elapsed() < Duration::from_secs(8));
+    assert!(start.elapsed() < Duration::from_secs(8));
     assert_eq!(counters.sent() + counters.total_lost(), 200_000);
 }
 
-/// Certificates of a test, made here.
+/// Certificates of a test.
 struct Certificates {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -317,7 +355,7 @@ impl Certificates {
         self.folder.path().join(name)
     }
 
-    /// `NAME.pem` and `NAME.key`, for a host, valid until a year.
+    /// Writes `NAME.pem` and `NAME.key` for a host, valid until a year.
     fn issue(&self, name: &str, host: &str, until: i32) {
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -329,7 +367,7 @@ impl Certificates {
     }
 }
 
-/// How a TLS server is that asks for client certificates of an authority.
+/// The configuration of a TLS server that requires client certificates of an authority.
 fn server_config(certificate: &Path, key: &Path, client_ca: &Path) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
@@ -348,7 +386,7 @@ fn server_config(certificate: &Path, key: &Path, client_ca: &Path) -> Arc<Server
     Arc::new(config.unwrap())
 }
 
-/// Such a server, which reads one connection to its end.
+/// Starts such a server, which reads one connection to its end.
 fn server(certificate: &Path, key: &Path, client_ca: &Path) -> (u16, JoinHandle<Vec<u8>>) {
     let config = server_config(certificate, key, client_ca);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -387,7 +425,7 @@ fn tls_with_certificates_on_both_sides_delivers_everything() {
 }
 
 #[test]
-fn what_tls_does_not_accept_is_refused_with_its_reason_and_nothing_is_sent() {
+fn connections_that_tls_refuses_have_a_reason_and_send_nothing() {
     let ours = Certificates::new();
     let others = Certificates::new();
     ours.issue("server", "collector.example", 2100);
@@ -448,12 +486,12 @@ fn what_tls_does_not_accept_is_refused_with_its_reason_and_nothing_is_sent() {
         let (port, server) = server(&certificate, &key, &path("ca.pem"));
         let mut target = exporter(port, host, Some(credentials));
         let counters = target.dialer.counters.clone();
-        // Asked to end: one try, and what it has is lost.
-        target.dialer.ending.begin();
+        // During the shutdown there is one attempt, and the record is lost.
+        target.dialer.deadline.begin();
         target.export(&[FlowRecord::default()], 1000);
         target.finish(1000);
         assert_eq!(counters.failures_for(reason), 1, "{reason:?}");
-        assert_eq!(counters.lost_for(Loss::Unreachable), 1, "{reason:?}");
+        assert_eq!(counters.lost_for(LossReason::Unreachable), 1, "{reason:?}");
         assert_eq!(counters.sent(), 0);
         assert_eq!(server.join().unwrap(), b"", "{reason:?}");
     }

@@ -6,7 +6,7 @@
 //! for long.
 
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
-use super::options::{Options, reverse_elements, tunnel_elements};
+use super::options::{DURATION_ELEMENT, Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
 use super::{ExportSettings, Facts, Send};
 use crate::record::{FlowRecord, Sampling};
@@ -25,8 +25,8 @@ pub struct Session {
     messages_at_refresh: u64,
     /// The current interface table was sent.
     interfaces_sent: bool,
-    /// Descriptions sent since the last refresh.
-    described: Described,
+    /// The options template of Flow Keys was sent since the last refresh.
+    has_flow_key_template: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,15 +37,6 @@ struct TemplateState {
     used: bool,
     /// Time of the last check that found it used, milliseconds since the epoch.
     used_at: u64,
-}
-
-/// Type records (RFC 5610) that were sent.
-#[derive(Clone, Copy, Debug, Default)]
-struct Described {
-    /// Options Templates.
-    templates: bool,
-    tunnels: bool,
-    reverse: bool,
 }
 
 impl Session {
@@ -60,11 +51,11 @@ impl Session {
             settings,
             facts: Facts::default(),
             records_sent: 0,
-            templates: vec![TemplateState::default(); Shape::COUNT].into_boxed_slice(),
+            templates: vec![TemplateState::default(); usize::from(Shape::COUNT)].into_boxed_slice(),
             refreshed: None,
             messages_at_refresh: 0,
             interfaces_sent: false,
-            described: Described::default(),
+            has_flow_key_template: false,
         }
     }
 
@@ -78,7 +69,12 @@ impl Session {
                 template.used = true;
                 template.record_octets
             }
-            _ => self.announce(shape, now, send),
+            _ => {
+                self.announce(|new, _| new == shape, now, send);
+                self.describe(shape, now, send);
+                self.message.send(now, send);
+                shape.record_octets()
+            }
         };
         let out = self.message.open(shape.template_id(), octets, now, send);
         write_record(out, shape, record);
@@ -108,7 +104,7 @@ impl Session {
             }
             self.message.send(now, send);
             self.templates.fill(TemplateState::default());
-            self.described = Described::default();
+            self.has_flow_key_template = false;
             self.refreshed = None;
         }
     }
@@ -151,10 +147,14 @@ impl Session {
     fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
         let first = self.refreshed.is_none();
         self.refreshed = Some(now);
-        self.messages_at_refresh = self.message.sent().0;
         let with_template = first || !self.settings.reliable;
         if with_template {
-            self.described = Described::default();
+            self.has_flow_key_template = false;
+            self.announce(
+                |shape, is_announced| shape.is_plain() || is_announced,
+                now,
+                send,
+            );
         }
         let mut options = Options {
             message: &mut self.message,
@@ -169,51 +169,70 @@ impl Session {
         self.statistics(with_template, now, send);
         if with_template {
             self.interfaces(now, send);
-            // Templates of plain records are sent from the start.
-            for shape in (0..=u8::MAX).map(Shape) {
-                let plain = shape.0 == 0 || shape.0 == Shape::IPV6;
-                let state = self.templates.get(usize::from(shape.0));
-                if plain || state.is_some_and(|state| state.record_octets != 0) {
-                    self.announce(shape, now, send);
+            self.elements(now, send);
+            for shape in Shape::all() {
+                if self.is_announced(shape) {
+                    self.describe(shape, now, send);
                 }
             }
         }
+        self.message.send(now, send);
+        self.messages_at_refresh = self.message.sent().0;
     }
 
-    /// Sends the template of a shape, with the types of its elements. Returns the octets of a
-    /// record.
+    fn is_announced(&self, shape: Shape) -> bool {
+        self.templates
+            .get(usize::from(shape.0))
+            .is_some_and(|template| template.record_octets != 0)
+    }
+
+    /// Sends the templates of some shapes in a Message of their own. There are collectors that discard
+    /// a whole Message if they cannot read its options data, so these have a Message of their own, too.
     #[cold]
-    fn announce(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) -> usize {
-        self.message
-            .template(shape.template_id(), shape.fields(), now, send);
-        let octets = shape.record_octets();
-        if let Some(template) = self.templates.get_mut(usize::from(shape.0)) {
+    fn announce(&mut self, wanted: impl Fn(Shape, bool) -> bool, now: u64, send: &mut Send<'_>) {
+        self.message.send(now, send);
+        for shape in Shape::all() {
+            let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {
+                continue;
+            };
+            if !wanted(shape, template.record_octets != 0) {
+                continue;
+            }
             *template = TemplateState {
-                record_octets: octets,
+                record_octets: shape.record_octets(),
                 used: true,
                 used_at: now,
             };
+            self.message
+                .template(shape.template_id(), shape.fields(), now, send);
         }
-        let described = &mut self.described;
+        self.message.send(now, send);
+    }
+
+    /// Sends the Flow Keys of a shape.
+    #[cold]
+    fn describe(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) {
         let mut options = Options {
             message: &mut self.message,
             now,
             send,
-            with_template: !std::mem::replace(&mut described.templates, true),
+            with_template: !std::mem::replace(&mut self.has_flow_key_template, true),
         };
         options.flow_keys(std::iter::once(shape.template_id()));
-        let mut elements_known = described.tunnels || described.reverse;
-        if shape.has(Shape::TUNNELLED) && !described.tunnels {
-            described.tunnels = true;
-            options.with_template = !std::mem::replace(&mut elements_known, true);
-            options.elements(tunnel_elements());
-        }
-        if shape.has(Shape::BIFLOW) && !described.reverse {
-            described.reverse = true;
-            options.with_template = !elements_known;
-            options.elements(reverse_elements());
-        }
-        octets
+    }
+
+    /// Sends the types of all enterprise elements (RFC 5610) at once, before any record has them.
+    /// Some collectors miscount variable-length options records in the middle of a session.
+    #[cold]
+    fn elements(&mut self, now: u64, send: &mut Send<'_>) {
+        let mut options = Options {
+            message: &mut self.message,
+            now,
+            send,
+            with_template: true,
+        };
+        let elements = tunnel_elements().chain(reverse_elements());
+        options.elements(elements.chain(std::iter::once(DURATION_ELEMENT)));
     }
 
     fn statistics(&mut self, with_template: bool, now: u64, send: &mut Send<'_>) {
@@ -244,7 +263,7 @@ impl Session {
 
     /// Withdraws templates that have been unused for long (RFC 7011 §8.1).
     fn withdraw_idle(&mut self, now: u64, send: &mut Send<'_>) {
-        for shape in (0..=u8::MAX).map(Shape) {
+        for shape in Shape::all() {
             let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {
                 continue;
             };
@@ -254,9 +273,8 @@ impl Session {
             if std::mem::take(&mut template.used) {
                 template.used_at = now;
             }
-            let plain = shape.0 == 0 || shape.0 == Shape::IPV6;
             let idle = now.saturating_sub(template.used_at);
-            if !plain && idle >= self.settings.template_idle_milliseconds {
+            if !shape.is_plain() && idle >= self.settings.template_idle_milliseconds {
                 *template = TemplateState::default();
                 self.message
                     .withdrawal(TEMPLATE_SET, shape.template_id(), now, send);

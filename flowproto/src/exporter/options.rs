@@ -13,7 +13,7 @@
 use super::message::{MessageWriter, write_text};
 use super::shape::{FLOW_KEY_INDICATOR, iana};
 use super::{ExportSettings, Facts, Send, prefix, put};
-use crate::element::{self, REVERSE_ENTERPRISE};
+use crate::element::{self, KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 use crate::record::Sampling;
 
@@ -103,6 +103,16 @@ const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 5] = [
     (153, 15, 0, 6, "reverseFlowEndMilliseconds"),
     (6, 2, FLAGS, 0, "reverseTcpControlBits"),
 ];
+
+/// The duration of a connection in milliseconds.
+pub(super) const DURATION_ELEMENT: ElementType<'static> = ElementType {
+    enterprise: KIPFIX_ENTERPRISE,
+    id: 15,
+    data_type: 4,
+    semantics: DELTA_COUNTER,
+    units: 6,
+    name: "connectionSumDurationMilliseconds",
+};
 
 /// The enterprise elements of a tunnel.
 pub fn tunnel_elements() -> impl Iterator<Item = ElementType<'static>> {

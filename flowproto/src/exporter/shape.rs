@@ -4,12 +4,12 @@
 
 use super::put;
 use crate::address::Address;
-use crate::element::REVERSE_ENTERPRISE;
+use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::FieldSpecifier;
 use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
 
-/// Template ID of shape 0; the others follow.
-const FIRST_FLOW_TEMPLATE: u16 = 257;
+/// Template ID of shape 0; the others follow. Options templates have lower ones.
+const FIRST_FLOW_TEMPLATE: u16 = 1024;
 const VMWARE: u32 = 6876;
 
 pub(super) const fn iana(id: u16, length: u16) -> FieldSpecifier {
@@ -55,6 +55,13 @@ const FLOW: [FieldSpecifier; 14] = [
     iana(278, 4),
     iana(279, 4),
 ];
+/// In records that report the duration of a connection. Kept apart so that most records carry no
+/// enterprise element, which some collectors cannot read.
+const DURATION: [FieldSpecifier; 1] = [FieldSpecifier {
+    enterprise: KIPFIX_ENTERPRISE,
+    id: 15,
+    length: 8,
+}];
 const ICMP_V4: [FieldSpecifier; 1] = [iana(32, 2)];
 const ICMP_V6: [FieldSpecifier; 1] = [iana(139, 2)];
 const INTERFACES: [FieldSpecifier; 3] = [iana(10, 4), iana(14, 4), iana(61, 1)];
@@ -77,30 +84,42 @@ const REVERSE: [FieldSpecifier; 5] = [
 /// 173 `flowKeyIndicator` of every template: its first five fields are the Flow Key.
 pub(super) const FLOW_KEY_INDICATOR: u64 = 0b1_1111;
 
-/// The groups of fields of a record and of its template. The Template ID is 257 + the value.
+/// The groups of fields of a record and of its template. The Template ID is 1024 + the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape(pub(super) u8);
+pub(super) struct Shape(pub(super) u16);
 
 impl Shape {
-    pub(super) const IPV6: u8 = 1;
-    const INTERFACES: u8 = 2;
-    const TRANSLATED: u8 = 4;
+    pub(super) const IPV6: u16 = 1;
+    const INTERFACES: u16 = 2;
+    const TRANSLATED: u16 = 4;
     /// Has a tunnel; the next two bits are its kind.
-    pub(super) const TUNNELLED: u8 = 8;
+    pub(super) const TUNNELLED: u16 = 8;
     /// The tunnel has a type in the registry and a key: not IP in IP.
-    const KEYED: u8 = 16;
+    const KEYED: u16 = 16;
     /// VXLAN: has 351 layer2SegmentId.
-    const SEGMENT: u8 = 32;
+    const SEGMENT: u16 = 32;
     /// The outer header is IPv4, whose addresses have elements.
-    const OUTER_V4: u8 = 64;
+    const OUTER_V4: u16 = 64;
     /// Has a reverse direction.
-    pub(super) const BIFLOW: u8 = 128;
+    pub(super) const BIFLOW: u16 = 128;
+    /// Has the duration of a connection.
+    pub(super) const DURATION: u16 = 256;
 
-    /// Number of possible shapes.
-    pub(super) const COUNT: usize = 256;
+    /// Number of shapes.
+    pub(super) const COUNT: u16 = 512;
+
+    /// All shapes.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
+    }
+
+    /// Plain records of either family, whose templates are sent from the start.
+    pub(super) const fn is_plain(self) -> bool {
+        self.0 == 0 || self.0 == Self::IPV6
+    }
 
     pub(super) fn of(record: &FlowRecord) -> Self {
-        let when = |yes: bool, bit: u8| if yes { bit } else { 0 };
+        let when = |yes: bool, bit: u16| if yes { bit } else { 0 };
         let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
             Self::TUNNELLED
                 | when(tunnel.tunnel_type != TunnelType::IpInIp, Self::KEYED)
@@ -112,25 +131,30 @@ impl Shape {
                 | when(record.interfaces.is_some(), Self::INTERFACES)
                 | when(record.translation.is_some(), Self::TRANSLATED)
                 | when(record.is_biflow(), Self::BIFLOW)
+                | when(
+                    record.connection_sum_duration_milliseconds != 0,
+                    Self::DURATION,
+                )
                 | tunnel,
         )
     }
 
-    pub(super) const fn has(self, bit: u8) -> bool {
+    pub(super) const fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
     }
 
-    pub(super) fn template_id(self) -> u16 {
-        FIRST_FLOW_TEMPLATE.saturating_add(self.0.into())
+    pub(super) const fn template_id(self) -> u16 {
+        FIRST_FLOW_TEMPLATE.saturating_add(self.0)
     }
 
     /// The groups of fields of this shape, in the order in which [`write_record`] writes them.
     fn groups(self) -> impl Iterator<Item = &'static [FieldSpecifier]> + Clone {
         let ipv6 = self.has(Self::IPV6);
         let tunnelled = self.has(Self::TUNNELLED);
-        let all: [(bool, &'static [FieldSpecifier]); 10] = [
+        let all: [(bool, &'static [FieldSpecifier]); 11] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
+            (self.has(Self::DURATION), &DURATION),
             (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
             (self.has(Self::INTERFACES), &INTERFACES),
             (tunnelled && self.has(Self::SEGMENT), &SEGMENT),
@@ -172,7 +196,7 @@ fn fits_ipv4(record: &FlowRecord) -> bool {
 #[must_use]
 pub fn fields() -> Vec<FieldSpecifier> {
     let mut fields = Vec::new();
-    for field in (0..=u8::MAX).flat_map(|shape| Shape(shape).fields()) {
+    for field in Shape::all().flat_map(Shape::fields) {
         if !fields.contains(&field) {
             fields.push(field);
         }
@@ -220,6 +244,12 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord)
         out,
         u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes(),
     );
+    if shape.has(Shape::DURATION) {
+        put(
+            out,
+            record.connection_sum_duration_milliseconds.to_be_bytes(),
+        );
+    }
     put(out, record.icmp_type_code.to_be_bytes());
     if let Some(interfaces) = &record.interfaces {
         write_interfaces(out, interfaces);

@@ -62,6 +62,10 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     if let Some(seconds) = record.connection_sum_duration_seconds {
         members.number("connectionSumDurationSeconds", seconds);
     }
+    members.non_zero(
+        "connectionSumDurationMilliseconds",
+        record.connection_sum_duration_milliseconds,
+    );
     match key.protocol_identifier {
         1 => members.number("icmpTypeCodeIPv4", record.icmp_type_code.into()),
         58 => members.number("icmpTypeCodeIPv6", record.icmp_type_code.into()),

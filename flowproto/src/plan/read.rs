@@ -309,6 +309,7 @@ impl Values {
             .and_then(|number| BiflowDirection::of_octet(u8::try_from(number).ok()?));
         record.new_connection_delta_count = self.low_u32_if(Slot::NewConnections);
         record.connection_sum_duration_seconds = self.number_if(Slot::ConnectionSeconds);
+        record.connection_sum_duration_milliseconds = self.number(Slot::ConnectionMilliseconds);
         if self.any(INTERFACES) {
             record.interfaces = Some(Interfaces {
                 ingress_interface: self.low_u32(Slot::IngressInterface),

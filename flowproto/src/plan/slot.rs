@@ -1,6 +1,6 @@
 //! Maps Information Elements to the values of a flow record.
 
-use crate::element::REVERSE_ENTERPRISE;
+use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 
 const VMWARE: u32 = 6876;
@@ -69,6 +69,7 @@ pub(super) enum Slot {
     BiflowDirection,
     NewConnections,
     ConnectionSeconds,
+    ConnectionMilliseconds,
     TunnelType,
     TunnelKey,
     TunnelSource,
@@ -228,6 +229,7 @@ impl Slot {
             (0, 239) => (Self::BiflowDirection, 0),
             (0, 278) => (Self::NewConnections, 0),
             (0, 279) => (Self::ConnectionSeconds, 0),
+            (KIPFIX_ENTERPRISE, 15) => (Self::ConnectionMilliseconds, 0),
             (VMWARE, 891) => (Self::TunnelType, 0),
             (VMWARE, 892) => (Self::TunnelKey, 0),
             (VMWARE, 893) => (Self::TunnelSource, 0),

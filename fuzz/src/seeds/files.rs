@@ -33,6 +33,24 @@ pub(super) fn captures() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Octets at a time, and a savefile of frames of all kinds.
+pub(super) fn savefiles() -> Vec<Vec<u8>> {
+    let frames = frames::of_all_kinds();
+    let files = [
+        pcap(0xa1b2_c3d4, &frames, u32::to_le_bytes),
+        pcap(0xa1b2_3c4d, &frames, u32::to_be_bytes),
+        pcap(0xa1b2_cd34, &frames, u32::to_be_bytes),
+        pcapng(&frames, u32::to_le_bytes, u16::to_le_bytes),
+        pcapng(&frames, u32::to_be_bytes, u16::to_be_bytes),
+    ];
+    let at_once = [1, 8, 255, 64].into_iter().cycle();
+    files
+        .into_iter()
+        .zip(at_once)
+        .map(|(file, at_once)| [vec![at_once], file].concat())
+        .collect()
+}
+
 fn length(octets: &[u8]) -> u32 {
     octets.len().try_into().unwrap()
 }

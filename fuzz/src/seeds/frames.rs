@@ -18,7 +18,7 @@ const B: [u8; 4] = [10, 1, 2, 10];
 /// The target's two octets, and frames behind them.
 pub(super) fn all() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    for modes in [0, 3, 4, 9, 22] {
+    for modes in [0, 3, 4, 9, 22, 0x82, 0xc0, 0xd2] {
         all.push(capture(0, modes, &connection(), &[0, 0x20, 0x44]));
         all.push(capture(0, modes, &fragments(), &[0, 4]));
         all.push(capture(0, modes, &tunnels(), &[0x10, 8]));
@@ -33,6 +33,11 @@ pub(super) fn all() -> Vec<Vec<u8>> {
         all.push(capture(at.try_into().unwrap(), 0, &frames, &[0, 4]));
     }
     all
+}
+
+/// Ethernet frames of all kinds.
+pub(super) fn of_all_kinds() -> Vec<Vec<u8>> {
+    [connection(), fragments(), tunnels(), tags(), others()].concat()
 }
 
 /// A datagram in a frame.

@@ -34,6 +34,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "explain" => datagrams::all().iter().map(|d| sequence(d)).collect(),
         "stream" => datagrams::streams(),
         "savefile" => files::captures(),
+        "capture" => files::savefiles(),
         "packets" => frames::all(),
         "export" | "forward" => records(),
         "netlink" => files::netlink(),

@@ -1,29 +1,30 @@
-//! What the flow cache keeps of a conversation, and the records that it makes of its directions.
+//! The state of one conversation, and the records of its directions.
 
 use flowproto::FlowRecord;
 use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Tunnel};
 
+use super::clock::PacketClock;
 use super::key::ConversationKey;
-use super::slab::Links;
+use super::links::Links;
 use crate::connection::{Connection, Pair, Side};
+use crate::decode::NetworkId;
 
-const SECOND_NS: u64 = 1_000_000_000;
 const MILLISECOND_NS: u64 = 1_000_000;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
 
-/// One direction of a conversation since its last record.
+/// One direction of a conversation since its last record. All times are on the scale of the clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Direction {
     pub(super) octets: u64,
     pub(super) packets: u64,
-    /// Capture times, nanoseconds since the epoch.
     pub(super) first_ns: u64,
     pub(super) last_ns: u64,
-    /// The latest packet by the cache's clock; outlives the record.
-    pub(super) seen_ns: u64,
+    /// The virtual network; `None` before the first packet. Not reset by a record.
+    pub(super) network: Option<NetworkId>,
+    /// The interface of the first packet of the record.
     pub(super) interface: u32,
     pub(super) tcp_control_bits: u16,
     pub(super) icmp_type_code: u16,
@@ -32,83 +33,144 @@ pub(super) struct Direction {
     pub(super) egress: bool,
 }
 
-/// A conversation: both directions between two ends. What nearly every packet needs stands first.
+/// A conversation: both directions between two ends. Fields that nearly every packet needs come
+/// first.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Conversation {
     pub(super) key: ConversationKey,
-    /// The latest packet of either direction, by the cache's clock.
+    /// Clock time of the latest packet of either direction.
     pub(super) seen_ns: u64,
-    /// When it was last moved to the end of its list.
+    /// Clock time of the last move within the lists.
     pub(super) moved_ns: u64,
-    /// When the record in the making began, by the cache's clock.
-    pub(super) since_ns: u64,
+    /// Clock time of the first packet since the last record.
+    pub(super) record_start_ns: u64,
     pub(super) links: Links,
     pub(super) directions: Pair<Direction>,
     pub(super) connection: Connection,
-    /// When the conversation began, by the cache's clock.
-    pub(super) begun_ns: u64,
-    /// Seconds of the connection that records have told so far.
-    pub(super) reported_seconds: u64,
+    /// Time of the earliest packet, as far as records were made; before, the clock time of the
+    /// first.
+    pub(super) start_ns: u64,
+    /// Duration of the connection in records so far, milliseconds.
+    pub(super) reported_milliseconds: u64,
+}
+
+/// What all records of one report have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReportContext<'a> {
+    pub(super) reason: FlowEndReason,
+    pub(super) clock: &'a PacketClock,
+    /// Records have interfaces: the capture is that of this node.
+    pub(super) has_interfaces: bool,
 }
 
 impl Conversation {
-    /// The directions in the order of their records: the initiator's first.
-    pub(super) fn order(&self) -> [Side; 2] {
-        let first = self.connection.initiator().unwrap_or(Side::Low);
-        [first, first.opposite()]
-    }
-
-    /// Makes the record of a direction that has packets, and begins it anew.
+    /// Makes the records of the directions that have packets, that of the initiator first, and
+    /// resets the directions.
     pub(super) fn report(
         &mut self,
+        context: ReportContext<'_>,
+        tunnels: &Pair<Option<Tunnel>>,
+    ) -> [Option<FlowRecord>; 2] {
+        let first_ns =
+            |direction: &Direction| (direction.packets > 0).then_some(direction.first_ns);
+        let began = Pair {
+            low: first_ns(&self.directions.low),
+            high: first_ns(&self.directions.high),
+        };
+        self.connection.settle_initiator(began);
+        for first_ns in [began.low, began.high].into_iter().flatten() {
+            self.start_ns = self.start_ns.min(first_ns);
+        }
+        let first = self.connection.initiator().unwrap_or(Side::Low);
+        let mut duration = self.take_duration(context.reason);
+        let records = [first, first.opposite()]
+            .map(|source| self.record(source, context, *tunnels.of(source)));
+        records.map(|record| {
+            // In the record of the initiator, or in the other one if that has none.
+            record.map(|record| std::mem::take(&mut duration).added_to(record))
+        })
+    }
+
+    /// Makes the record of a direction that has packets.
+    fn record(
+        &mut self,
         source: Side,
-        reason: FlowEndReason,
+        context: ReportContext<'_>,
         tunnel: Option<Tunnel>,
     ) -> Option<FlowRecord> {
-        let seen_ns = self.seen_ns;
         let initiator = self.connection.initiator();
         let direction = self.directions.of_mut(source);
         if direction.packets == 0 {
             return None;
         }
-        let mut record = direction.record();
+        let mut record = direction.record(context);
         *direction = Direction {
-            seen_ns: direction.seen_ns,
+            network: direction.network,
             interface: direction.interface,
             ..Direction::default()
         };
         record.key = self.key.flow_key(source);
-        record.flow_end_reason = reason;
         record.tunnel = tunnel;
         record.biflow_direction = Some(match initiator {
             None => BiflowDirection::Arbitrary,
             Some(side) if side == source => BiflowDirection::Initiator,
             Some(_) => BiflowDirection::ReverseInitiator,
         });
-        let (mut connections, mut seconds) = (0, 0);
-        let protocol = record.key.protocol_identifier;
-        if initiator == Some(source) && matches!(protocol, TCP | UDP | SCTP) {
-            connections = u32::from(!self.connection.counted);
-            self.connection.counted = true;
-            // UDP has no end but silence; should it come back, only what is new is told.
-            if reason == FlowEndReason::EndOfFlowDetected
-                || (reason == FlowEndReason::IdleTimeout && protocol == UDP)
-            {
-                let lasted = (seen_ns - self.begun_ns) / SECOND_NS;
-                seconds = lasted.saturating_sub(self.reported_seconds);
-                self.reported_seconds = lasted;
-            }
-        }
-        record.new_connection_delta_count = Some(connections);
-        record.connection_sum_duration_seconds = Some(seconds);
+        let opens = initiator == Some(source) && self.is_connection() && !self.connection.counted;
+        self.connection.counted |= opens;
+        record.new_connection_delta_count = Some(u32::from(opens));
         Some(record)
+    }
+
+    /// The duration of the connection that no record has reported, if the records of this report
+    /// may be its last. If the connection continues later, only the difference is reported then.
+    fn take_duration(&mut self, reason: FlowEndReason) -> ConnectionDuration {
+        let has_started = self.connection.initiator().is_some() && self.is_connection();
+        if !has_started || reason == FlowEndReason::ActiveTimeout {
+            return ConnectionDuration::default();
+        }
+        // 0 for a direction without packets.
+        let last_ns = self
+            .directions
+            .low
+            .last_ns
+            .max(self.directions.high.last_ns);
+        let lasted = last_ns.saturating_sub(self.start_ns) / MILLISECOND_NS;
+        let lasted = lasted.max(self.reported_milliseconds);
+        let reported = std::mem::replace(&mut self.reported_milliseconds, lasted);
+        ConnectionDuration {
+            milliseconds: lasted.saturating_sub(reported),
+            // The records of a connection add up to its whole seconds.
+            seconds: (lasted / 1000).saturating_sub(reported / 1000),
+        }
+    }
+
+    const fn is_connection(&self) -> bool {
+        matches!(self.key.protocol(), TCP | UDP | SCTP)
+    }
+}
+
+/// Duration of a connection that a record reports.
+#[derive(Clone, Copy, Debug, Default)]
+struct ConnectionDuration {
+    milliseconds: u64,
+    seconds: u64,
+}
+
+impl ConnectionDuration {
+    fn added_to(self, record: FlowRecord) -> FlowRecord {
+        FlowRecord {
+            connection_sum_duration_milliseconds: self.milliseconds,
+            connection_sum_duration_seconds: Some(self.seconds),
+            ..record
+        }
     }
 }
 
 impl Direction {
-    fn record(&self) -> FlowRecord {
-        let interfaces = (self.interface != 0).then_some(Interfaces {
+    fn record(&self, context: ReportContext<'_>) -> FlowRecord {
+        let interfaces = context.has_interfaces.then_some(Interfaces {
             ingress_interface: if self.egress { 0 } else { self.interface },
             egress_interface: if self.egress { self.interface } else { 0 },
             flow_direction: Some(u8::from(self.egress)),
@@ -116,8 +178,9 @@ impl Direction {
         FlowRecord {
             octet_delta_count: self.octets,
             packet_delta_count: self.packets,
-            flow_start_milliseconds: self.first_ns / MILLISECOND_NS,
-            flow_end_milliseconds: self.last_ns / MILLISECOND_NS,
+            flow_start_milliseconds: context.clock.epoch_milliseconds(self.first_ns),
+            flow_end_milliseconds: context.clock.epoch_milliseconds(self.last_ns),
+            flow_end_reason: context.reason,
             tcp_control_bits: self.tcp_control_bits,
             ip_class_of_service: self.ip_class_of_service,
             icmp_type_code: self.icmp_type_code,

@@ -1,69 +1,45 @@
-//! The flow cache proper: one entry a conversation with its two directions inside, so that a packet costs one
-//! lookup and both directions know of each other. A direction with packets becomes a [`FlowRecord`] when the
-//! conversation is idle, when it has been active for long, when it ended, or when its slot is needed.
+//! The flow cache proper: one entry per conversation with both directions inside, so that a packet
+//! takes one lookup and the state of both directions is at hand. A direction with packets becomes a
+//! [`FlowRecord`] when the conversation is idle, has been active for long, has ended, or when its
+//! slot is needed.
 //!
-//! The conversations live in an own slab under a `hashbrown` table, not in the `lru` crate: it gives
-//! three lists for the price of one, moves a conversation in them once a second instead of with every packet, and is
-//! faster although it does more. `cargo bench -p kipfix-probe`, 65 536 conversations, ns a packet, own | `lru`, on a busy
-//! machine (the ratios hold): all fit 29 | 56, four times too many, skewed 78 | 120, even 72 | 106.
+//! Conversations are in an own slab under a `hashbrown` table instead of an `lru` cache: it has
+//! three lists instead of one, moves a conversation within them once per second instead of once per
+//! packet, and is faster. `cargo bench -p kipfix-probe`, 65,536 conversations, ns per packet, own |
+//! `lru`, on a busy machine: all fit 29 | 56; four times too many, skewed 78 | 120, even 72 | 106.
 //!
-//! Packet time is the only clock, and nothing depends on the hash's seed: the same packets give the same
-//! records in the same order.
-
-use std::hash::BuildHasher;
+//! Packet time is the only clock, and nothing depends on the seed of the hash: the same packets
+//! give the same records in the same order.
 
 use flowproto::FlowRecord;
-use flowproto::record::{FlowEndReason, Sampling, Tunnel};
-use hashbrown::HashTable;
+use flowproto::record::{FlowEndReason, Sampling};
 
-use super::clock::PacketClock;
-use super::conversation::Conversation;
+use super::clock::{PacketClock, PacketTime};
+use super::conversation::{Conversation, ReportContext};
+use super::counters::CacheCounters;
 use super::key::ConversationKey;
+use super::links::{Links, List};
 use super::offload::segments;
-use super::slab::{Links, List, Slab};
+use super::settings::CacheSettings;
+use super::table::ConversationTable;
+use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Pair, Side};
-use crate::decode::{PacketInfo, Signal};
+use crate::decode::{NetworkId, PacketInfo, Signal};
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MILLISECOND_NS: u64 = 1_000_000;
 
-/// How long a conversation that is over waits for the packets that trail behind, so that the last ACK does
-/// not look like a conversation of its own.
+/// How long a conversation that has ended waits for trailing packets, so that the last ACK is not
+/// taken for a conversation of its own.
 const LINGER_NS: u64 = 5 * SECOND_NS;
-/// A direction belongs to the interface that saw it first, until that one is silent for so long. Longer than
-/// packets of one interface can wait in its ring while those of another are read, so that a second sighting
-/// is never counted; short enough that traffic which moves to another interface is soon counted there.
-const OWNERSHIP_NS: u64 = 5 * SECOND_NS;
-/// The order of use is kept to about a second, which spares most packets the work on the list.
+/// The order of use is accurate to this, which saves most packets the work on the list.
 const MOVE_AFTER_NS: u64 = SECOND_NS;
-/// How often the ends of the lists are looked at.
+/// Interval between looks at the ends of the lists.
 const EXPIRY_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
 
-/// Bounds and timeouts of a flow cache.
-#[derive(Clone, Copy, Debug)]
-pub struct CacheSettings {
-    /// Conversations at the most, dormant ones included; at least 1.
-    pub max_conversations: u32,
-    /// A conversation without a packet for so long is reported, nanoseconds.
-    pub idle_timeout_ns: u64,
-    /// A conversation that goes on is reported this often, nanoseconds.
-    pub active_timeout_ns: u64,
-    /// What is known of a quiet connection is kept for so long, nanoseconds.
-    pub connection_timeout_ns: u64,
-    /// Packets further apart than this tell that the clock they were stamped with was set, not that time
-    /// passed, nanoseconds. Live, where time is told between packets too, this can be short.
-    pub longest_gap_ns: u64,
-    /// Count the segments that offloads merged into one packet.
-    pub packet_correction: bool,
-    /// Both directions of a conversation in one record (RFC 5103).
-    pub biflow: bool,
-    /// What part of the packets comes here; said in every record.
-    pub sampling: Sampling,
-}
-
-/// Where records go.
+/// Receives flow records.
 pub trait RecordSink {
-    /// Records that can be taken now without losing any. Expiry, which can wait, stops at this.
+    /// Number of records that can be taken now without a loss. Expiry, which can wait, stops there.
     fn room(&self) -> usize {
         usize::MAX
     }
@@ -71,90 +47,51 @@ pub trait RecordSink {
     fn record(&mut self, record: FlowRecord);
 }
 
-/// Where a packet was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sighting {
-    /// ifIndex of the interface; 0 for a savefile.
-    pub interface: u32,
-    /// The node sent it out of that interface.
-    pub egress: bool,
-    /// MTU of the interface, octets; 0 where nothing is known of it.
-    pub mtu: u32,
-}
-
-/// What a flow cache has counted since it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets metered, as captured: corrected counts less [`Self::packets_corrected`].
-    pub packets: u64,
-    /// Octets metered.
-    pub octets: u64,
-    /// Packets added by the correction of merged segments.
-    pub packets_corrected: u64,
-    /// Packets seen a second time, on another interface: not metered.
-    pub second_sighting_packets: u64,
-    /// Octets of those.
-    pub second_sighting_octets: u64,
-    /// Conversations whose beginning was seen.
-    pub conversations_begun: u64,
-    /// Conversations joined half-way: no connection is counted for them.
-    pub conversations_joined: u64,
-    /// Records made, by 136 `flowEndReason`; place 0 is not used.
-    pub records: [u64; 6],
-    /// Packets in those records.
-    pub record_packets: u64,
-    /// Octets in those records.
-    pub record_octets: u64,
-    /// Dormant conversations forgotten because a slot was needed.
-    pub dormant_evicted: u64,
-}
-
 /// The flow cache of a node.
 #[derive(Debug)]
 pub struct FlowCache {
     settings: CacheSettings,
-    hasher: foldhash::fast::RandomState,
-    table: HashTable<u32>,
-    slab: Slab,
-    /// Outer headers of the directions of each slot: apart, for most conversations have none.
-    tunnels: Vec<Pair<Option<Tunnel>>>,
+    table: ConversationTable,
     clock: PacketClock,
     next_expiry_ns: u64,
-    counters: Counters,
+    /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
+    evicted_ns: u64,
+    /// A packet had a virtual network.
+    has_networks: bool,
+    counters: CacheCounters,
 }
 
 impl FlowCache {
-    /// An empty cache.
+    /// Creates an empty cache.
     #[must_use]
     pub fn new(settings: CacheSettings) -> Self {
         Self {
             clock: PacketClock::new(settings.longest_gap_ns),
             settings,
-            hasher: foldhash::fast::RandomState::default(),
-            table: HashTable::new(),
-            slab: Slab::default(),
-            tunnels: Vec::new(),
+            table: ConversationTable::default(),
             next_expiry_ns: 0,
-            counters: Counters::default(),
+            evicted_ns: 0,
+            has_networks: false,
+            counters: CacheCounters::default(),
         }
     }
 
     /// Counts so far.
     #[must_use]
-    pub const fn counters(&self) -> &Counters {
+    pub const fn counters(&self) -> &CacheCounters {
         &self.counters
     }
 
-    /// Conversations with packets to report, or that have just ended.
+    /// Returns the number of conversations that have packets to report or have just ended.
     #[must_use]
     pub const fn conversations(&self) -> u32 {
-        self.slab.len(List::Live) + self.slab.len(List::Closing)
+        self.table.len(List::Live) + self.table.len(List::Closing)
     }
 
-    /// Conversations that are quiet: reported, but remembered.
+    /// Returns the number of conversations that are reported and quiet.
     #[must_use]
     pub const fn dormant(&self) -> u32 {
-        self.slab.len(List::Dormant)
+        self.table.len(List::Dormant)
     }
 
     /// Meters one packet, captured at `time_ns` since the epoch.
@@ -162,73 +99,82 @@ impl FlowCache {
     pub fn meter(
         &mut self,
         packet: &PacketInfo,
-        sighting: Sighting,
+        point: ObservationPoint,
         time_ns: u64,
         sink: &mut impl RecordSink,
     ) {
-        let now = self.clock.advance(time_ns);
+        let time = self.clock.advance(time_ns);
+        let now = time.now_ns;
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
         let (key, source) = ConversationKey::of(packet);
-        let hash = self.hasher.hash_one(key);
-        let slab = &self.slab;
-        let found = self
-            .table
-            .find(hash, |index| {
-                slab.get(*index).is_some_and(|entry| entry.key == key)
-            })
-            .copied();
+        let network = packet.network();
+        self.has_networks |= network != NetworkId::NONE;
+        let hash = self.table.hash(key);
+        let mut found = self.table.find(hash, key, source, network);
+        if found.is_none() && self.has_networks {
+            found = self
+                .table
+                .find_related(hash, key, source, network, point.interface);
+        }
         let index = match found {
-            Some(index) => match self.revisit(index, packet, source, sighting, now, sink) {
-                Visit::Counts => index,
-                Visit::SecondSighting => return,
-                Visit::Gone => match self.begin(key, hash, packet, source, now, sink) {
-                    Some(index) => index,
-                    None => return,
-                },
-            },
-            None => match self.begin(key, hash, packet, source, now, sink) {
-                Some(index) => index,
-                None => return,
-            },
+            Some(index) if self.revisit(index, packet, source, now, sink) => Some(index),
+            _ => {
+                let is_start_observed = self.is_start_observed(point, time_ns, now);
+                let connection = Connection::begin(packet, source, is_start_observed);
+                self.begin(key, hash, connection, now, sink)
+            }
         };
-        self.count(index, packet, source, sighting, time_ns, now);
+        if let Some(index) = index {
+            self.count(index, packet, source, point, time);
+        }
     }
 
-    /// Lets time pass to `time_ns` since the epoch without a packet.
+    /// Advances time to `time_ns` since the epoch without a packet.
     pub fn tick(&mut self, time_ns: u64, sink: &mut impl RecordSink) {
-        let now = self.clock.advance(time_ns);
+        let now = self.clock.advance(time_ns).now_ns;
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
     }
 
-    /// Reports everything that is held: the Metering Process stops.
+    /// Reports all conversations: the Metering Process stops.
     pub fn finish(&mut self, sink: &mut impl RecordSink) {
-        while let Some(index) = self.slab.first(List::Closing) {
+        while let Some((index, _)) = self.table.first(List::Closing) {
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-            self.remove(index);
+            self.table.remove(index);
         }
-        while let Some(index) = self.slab.first(List::Live) {
+        while let Some((index, _)) = self.table.first(List::Live) {
             self.report(index, FlowEndReason::ForcedEnd, sink);
-            self.remove(index);
+            self.table.remove(index);
         }
     }
 
-    /// Decides what a packet of known addresses and ports is to the conversation that has them.
+    /// True if no earlier packet of a conversation that begins now can have been missed: the
+    /// observation has lasted for an idle timeout, and no conversation with packets was evicted
+    /// meanwhile.
+    fn is_start_observed(&self, point: ObservationPoint, time_ns: u64, now: u64) -> bool {
+        let idle_ns = self.settings.idle_timeout_ns;
+        let is_evicting = self.evicted_ns != 0 && now - self.evicted_ns < idle_ns;
+        self.settings.sampling == Sampling::NONE
+            && self.clock.elapsed_ns() >= idle_ns
+            && time_ns >= point.start_ns.saturating_add(idle_ns)
+            && !is_evicting
+    }
+
+    /// Prepares the conversation found for a packet. False if the packet begins another one.
     #[inline]
     fn revisit(
         &mut self,
         index: u32,
         packet: &PacketInfo,
         source: Side,
-        sighting: Sighting,
         now: u64,
         sink: &mut impl RecordSink,
-    ) -> Visit {
-        let Some(entry) = self.slab.get(index) else {
-            return Visit::Gone;
+    ) -> bool {
+        let Some(entry) = self.table.get(index) else {
+            return false;
         };
         let list = entry.links.list;
         let silence = now - entry.seen_ns;
@@ -237,99 +183,80 @@ impl FlowCache {
             List::Live => {}
             List::Closing if now - entry.moved_ns >= LINGER_NS => {
                 self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-                self.remove(index);
-                return Visit::Gone;
+                self.table.remove(index);
+                return false;
             }
             List::Closing => {}
             List::Dormant if silence >= self.settings.connection_timeout_ns => {
-                self.remove(index);
-                return Visit::Gone;
+                self.table.remove(index);
+                return false;
             }
             List::Dormant => {}
         }
         let quiet = idle || list != List::Live;
         if entry.connection.is_another(packet, source, quiet) {
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-            self.remove(index);
-            return Visit::Gone;
-        }
-        let direction = entry.directions.of(source);
-        if direction.interface != sighting.interface
-            && direction.seen_ns != 0
-            && now - direction.seen_ns < OWNERSHIP_NS
-        {
-            self.counters.second_sighting_packets += 1;
-            self.counters.second_sighting_octets += u64::from(packet.octets);
-            return Visit::SecondSighting;
+            self.table.remove(index);
+            return false;
         }
         match list {
-            List::Closing => return Visit::Counts,
+            List::Closing => return true,
             List::Dormant => {}
             List::Live if idle => self.report(index, FlowEndReason::IdleTimeout, sink),
-            List::Live if now - entry.since_ns >= self.settings.active_timeout_ns => {
+            List::Live if now - entry.record_start_ns >= self.settings.active_timeout_ns => {
                 self.report(index, FlowEndReason::ActiveTimeout, sink);
             }
-            List::Live if now - entry.moved_ns < MOVE_AFTER_NS => return Visit::Counts,
+            List::Live if now - entry.moved_ns < MOVE_AFTER_NS => return true,
             List::Live => {}
         }
-        self.move_to_end(index, List::Live, now);
-        Visit::Counts
+        self.table.move_to_end(index, List::Live, now);
+        true
     }
 
-    /// Makes room for a new conversation and puts it into the cache.
+    /// Makes room for a new conversation and inserts it.
     fn begin(
         &mut self,
         key: ConversationKey,
         hash: u64,
-        packet: &PacketInfo,
-        source: Side,
+        connection: Connection,
         now: u64,
         sink: &mut impl RecordSink,
     ) -> Option<u32> {
         if self.conversations() + self.dormant() >= self.settings.max_conversations.max(1) {
-            self.evict(sink);
+            self.evict(now, sink);
         }
-        let connection =
-            Connection::begin(packet, source, self.settings.sampling != Sampling::NONE);
         if connection.initiator().is_some() {
-            self.counters.conversations_begun += 1;
+            self.counters.conversations_started += 1;
         } else {
-            self.counters.conversations_joined += 1;
+            self.counters.conversations_start_not_observed += 1;
         }
-        let index = self.slab.insert(Conversation {
+        let conversation = Conversation {
             key,
             directions: Pair::default(),
-            since_ns: now,
+            record_start_ns: now,
             seen_ns: now,
-            begun_ns: now,
+            start_ns: now,
             moved_ns: now,
             connection,
-            reported_seconds: 0,
+            reported_milliseconds: 0,
             links: Links::default(),
-        })?;
-        if self.tunnels.len() < self.slab.slots() {
-            self.tunnels.push(Pair::default());
-        }
-        let (slab, hasher) = (&self.slab, &self.hasher);
-        self.table.insert_unique(hash, index, |index| {
-            slab.get(*index)
-                .map_or(0, |entry| hasher.hash_one(entry.key))
-        });
-        Some(index)
+        };
+        self.table.insert(hash, conversation)
     }
 
-    /// Frees one slot: a dormant conversation has nothing to report; else the least recently used one is
-    /// reported before its time.
-    fn evict(&mut self, sink: &mut impl RecordSink) {
-        if let Some(index) = self.slab.first(List::Dormant) {
+    /// Frees one slot: that of a dormant conversation, which has nothing to report, or else that of
+    /// the least recently used one, whose record is made early.
+    fn evict(&mut self, now: u64, sink: &mut impl RecordSink) {
+        if let Some((index, _)) = self.table.first(List::Dormant) {
             self.counters.dormant_evicted += 1;
-            self.remove(index);
-        } else if let Some(index) = self.slab.first(List::Live) {
+            self.table.remove(index);
+        } else if let Some((index, _)) = self.table.first(List::Live) {
+            self.evicted_ns = now;
             self.report(index, FlowEndReason::LackOfResources, sink);
-            self.remove(index);
-        } else if let Some(index) = self.slab.first(List::Closing) {
+            self.table.remove(index);
+        } else if let Some((index, _)) = self.table.first(List::Closing) {
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-            self.remove(index);
+            self.table.remove(index);
         }
     }
 
@@ -340,11 +267,10 @@ impl FlowCache {
         index: u32,
         packet: &PacketInfo,
         source: Side,
-        sighting: Sighting,
-        time_ns: u64,
-        now: u64,
+        point: ObservationPoint,
+        time: PacketTime,
     ) {
-        let Some(entry) = self.slab.get_mut(index) else {
+        let Some(entry) = self.table.get_mut(index) else {
             return;
         };
         let mut ended = false;
@@ -355,118 +281,86 @@ impl FlowCache {
         }
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
-            packets = segments(
-                packet,
-                entry.connection.segment_octets(source),
-                sighting.mtu,
-            );
+            packets = segments(packet, entry.connection.segment_octets(source), point.mtu);
         }
-        let other_packets = |entry: &Conversation| entry.directions.of(source.opposite()).packets;
-        if entry.directions.of(source).packets == 0 && other_packets(entry) == 0 {
-            entry.since_ns = now;
-        }
+        let reverse_packets = entry.directions.of(source.opposite()).packets;
         let direction = entry.directions.of_mut(source);
-        if direction.packets == 0 {
-            direction.first_ns = time_ns;
-            direction.last_ns = time_ns;
-            direction.egress = sighting.egress;
+        let starts_record = direction.packets == 0;
+        if starts_record {
+            direction.first_ns = time.packet_ns;
+            direction.last_ns = time.packet_ns;
+            direction.network.get_or_insert(packet.network());
+            direction.interface = point.interface;
+            direction.egress = point.egress;
             direction.icmp_type_code = packet.icmp_type_code;
             direction.vlan_id = packet.vlan_id;
             direction.ip_class_of_service = packet.ip_class_of_service;
-            let tunnel = usize::try_from(index)
-                .ok()
-                .and_then(|i| self.tunnels.get_mut(i));
-            if let Some(pair) = tunnel {
-                *pair.of_mut(source) = packet.tunnel;
-            }
         } else {
-            direction.first_ns = direction.first_ns.min(time_ns);
-            direction.last_ns = direction.last_ns.max(time_ns);
-        }
-        // The owner may be another one after a silence, also in the middle of a record. Written only then,
-        // since it stands in another cache line than the counts.
-        if direction.interface != sighting.interface {
-            direction.interface = sighting.interface;
-            direction.egress = sighting.egress;
+            direction.first_ns = direction.first_ns.min(time.packet_ns);
+            direction.last_ns = direction.last_ns.max(time.packet_ns);
         }
         direction.octets += u64::from(packet.octets);
         direction.packets += u64::from(packets);
         direction.tcp_control_bits |= packet.tcp_control_bits;
-        direction.seen_ns = now;
-        entry.seen_ns = now;
+        if starts_record && reverse_packets == 0 {
+            entry.record_start_ns = time.now_ns;
+        }
+        entry.seen_ns = time.now_ns;
         self.counters.packets += 1;
         self.counters.octets += u64::from(packet.octets);
         self.counters.packets_corrected += u64::from(packets - 1);
+        if starts_record {
+            self.table.set_tunnel(index, source, packet.tunnel);
+        }
         if ended {
-            self.move_to_end(index, List::Closing, now);
+            self.table.move_to_end(index, List::Closing, time.now_ns);
         }
     }
 
-    /// Reports what is over, what is idle, and forgets what has been silent for too long.
+    /// Reports conversations that have ended or are idle, and removes those past the connection
+    /// timeout.
     fn expire(&mut self, now: u64, sink: &mut impl RecordSink) {
         self.next_expiry_ns = now.saturating_add(EXPIRY_INTERVAL_NS);
-        while let Some((index, entry)) = self.oldest(List::Closing) {
+        while let Some((index, entry)) = self.table.first(List::Closing) {
             if now - entry.moved_ns < LINGER_NS || sink.room() < 2 {
                 break;
             }
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-            self.remove(index);
+            self.table.remove(index);
         }
-        while let Some((index, entry)) = self.oldest(List::Live) {
-            // It may have had packets since it was moved, for up to MOVE_AFTER_NS; those behind it, which
-            // were moved later, wait for no longer than that.
+        while let Some((index, entry)) = self.table.first(List::Live) {
+            // It may have had packets since it was moved, for up to MOVE_AFTER_NS. Those after it,
+            // which were moved later, wait no longer than that.
             if now - entry.seen_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
                 break;
             }
             self.report(index, FlowEndReason::IdleTimeout, sink);
-            self.move_to_end(index, List::Dormant, now);
+            self.table.move_to_end(index, List::Dormant, now);
         }
-        while let Some((index, entry)) = self.oldest(List::Dormant) {
+        while let Some((index, entry)) = self.table.first(List::Dormant) {
             if now - entry.seen_ns < self.settings.connection_timeout_ns {
                 break;
             }
-            self.remove(index);
+            self.table.remove(index);
         }
     }
 
-    fn oldest(&self, list: List) -> Option<(u32, &Conversation)> {
-        let index = self.slab.first(list)?;
-        Some((index, self.slab.get(index)?))
-    }
-
-    fn move_to_end(&mut self, index: u32, list: List, now: u64) {
-        if let Some(entry) = self.slab.get_mut(index) {
-            entry.moved_ns = now;
-        }
-        self.slab.move_to_end(index, list);
-    }
-
-    fn remove(&mut self, index: u32) {
-        let Some(entry) = self.slab.get(index) else {
-            return;
-        };
-        let hash = self.hasher.hash_one(entry.key);
-        if let Ok(slot) = self.table.find_entry(hash, |found| *found == index) {
-            slot.remove();
-        }
-        self.slab.remove(index);
-    }
-
-    /// Makes the records of a conversation's directions that have packets.
+    /// Makes the records of the directions of a conversation that have packets.
     fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
-        let Some(entry) = self.slab.get_mut(index) else {
+        let tunnels = self.table.tunnels(index);
+        let Some(entry) = self.table.get_mut(index) else {
             return;
         };
-        let tunnels = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.tunnels.get(index))
-            .copied()
-            .unwrap_or_default();
-        let [first, second] = entry
-            .order()
-            .map(|source| entry.report(source, reason, *tunnels.of(source)));
+        let context = ReportContext {
+            reason,
+            clock: &self.clock,
+            has_interfaces: self.settings.has_interfaces,
+        };
+        let [first, second] = entry.report(context, &tunnels);
         let records = match (first, second) {
-            (Some(there), Some(back)) if self.settings.biflow => [Some(biflow(there, &back)), None],
+            (Some(forward), Some(reverse)) if self.settings.biflow => {
+                [Some(biflow(forward, &reverse)), None]
+            }
             uniflows => uniflows.into(),
         };
         for mut record in records.into_iter().flatten() {
@@ -483,24 +377,14 @@ impl FlowCache {
     }
 }
 
-/// One record of two (RFC 5103 §3).
-fn biflow(there: FlowRecord, back: &FlowRecord) -> FlowRecord {
+/// Joins the records of both directions (RFC 5103 §3).
+fn biflow(forward: FlowRecord, reverse: &FlowRecord) -> FlowRecord {
     FlowRecord {
-        reverse_octet_delta_count: back.octet_delta_count,
-        reverse_packet_delta_count: back.packet_delta_count,
-        reverse_flow_start_milliseconds: back.flow_start_milliseconds,
-        reverse_flow_end_milliseconds: back.flow_end_milliseconds,
-        reverse_tcp_control_bits: back.tcp_control_bits,
-        ..there
+        reverse_octet_delta_count: reverse.octet_delta_count,
+        reverse_packet_delta_count: reverse.packet_delta_count,
+        reverse_flow_start_milliseconds: reverse.flow_start_milliseconds,
+        reverse_flow_end_milliseconds: reverse.flow_end_milliseconds,
+        reverse_tcp_control_bits: reverse.tcp_control_bits,
+        ..forward
     }
-}
-
-/// What a packet is to the conversation found for it.
-enum Visit {
-    /// One of its packets.
-    Counts,
-    /// One of its packets that another interface has counted.
-    SecondSighting,
-    /// It was over; the packet begins another.
-    Gone,
 }

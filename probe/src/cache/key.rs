@@ -1,6 +1,5 @@
-//! The key of a conversation: addresses and ports in ascending order, packed in words.
-//!
-//! Words, because a key of octets costs twice to three times as much to hash and compare.
+//! The key of a conversation: addresses and ports in ascending order, packed in words. A key of
+//! octets takes two to three times as long to hash and compare.
 
 use std::hash::{Hash, Hasher};
 
@@ -12,17 +11,18 @@ use crate::decode::PacketInfo;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
-/// Both directions of a conversation have the same key.
+/// The key of a conversation, the same for both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConversationKey {
     low: [u64; 2],
     high: [u64; 2],
-    /// Lower end's port, higher end's port, protocol; for ICMP the request's type twice.
+    /// Port of the lower end, port of the higher end, protocol. For ICMP, the type of the request
+    /// twice.
     ports: u64,
 }
 
 impl ConversationKey {
-    /// The key of a packet's conversation and the end that sent it.
+    /// The key of the conversation of a packet, and the side that sent it.
     #[inline]
     #[must_use]
     pub fn of(packet: &PacketInfo) -> (Self, Side) {
@@ -55,7 +55,14 @@ impl ConversationKey {
         }
     }
 
-    /// The flow key of the direction that `source` sends.
+    /// 4 `protocolIdentifier`.
+    #[must_use]
+    pub const fn protocol(&self) -> u8 {
+        let [.., protocol] = self.ports.to_be_bytes();
+        protocol
+    }
+
+    /// The flow key of the direction whose source is `source`.
     #[must_use]
     pub fn flow_key(&self, source: Side) -> FlowKey {
         let [_, _, low_high, low_low, high_high, high_low, _, protocol] = self.ports.to_be_bytes();
@@ -82,7 +89,7 @@ impl ConversationKey {
 }
 
 impl Hash for ConversationKey {
-    /// Two words where both addresses are IPv4, for they are most.
+    /// Hashes two words if both addresses are IPv4, the most frequent case.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         const V4_PREFIX: u64 = 0xffff_0000_0000;
@@ -100,10 +107,7 @@ impl Hash for ConversationKey {
 }
 
 #[inline]
-#[allow(
-    clippy::as_conversions,
-    reason = "both halves of a number, nothing is lost"
-)]
+#[allow(clippy::as_conversions, reason = "both halves of a number")]
 const fn words(bits: u128) -> [u64; 2] {
     [(bits >> 64) as u64, bits as u64]
 }
@@ -112,9 +116,9 @@ fn address(words: [u64; 2]) -> Address {
     Address::from_v6_bits(u128::from(words[0]) << 64 | u128::from(words[1]))
 }
 
-/// The type of the request that an ICMP message answers, or its own: echo (RFC 792, RFC 4443), router and
-/// neighbour discovery (RFC 1256, RFC 4861), timestamp, information and mask (RFC 792, RFC 950), node
-/// information (RFC 4620).
+/// The type of the request that an ICMP message answers, or its own type. Covers echo (RFC 792,
+/// RFC 4443), router and neighbor discovery (RFC 1256, RFC 4861), timestamp, information and mask
+/// (RFC 792, RFC 950), and node information (RFC 4620).
 #[inline]
 fn request_type(protocol: u8, type_code: u16) -> u8 {
     let [kind, _] = type_code.to_be_bytes();

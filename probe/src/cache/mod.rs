@@ -1,17 +1,24 @@
-//! The flow cache: packets → flow records. Third stage of the path, behind [`crate::decode`].
+//! The flow cache: packets → flow records. Third stage of the path, after [`crate::decode`].
 //!
 //! * [`flow_cache`]: conversations, their timeouts and their records;
+//! * [`settings`] and [`counters`]: its bounds and timeouts, and what it counts;
 //! * [`key`]: the packed key that both directions of a conversation share;
-//! * `conversation`: what is kept of one, and the records made of it;
-//! * `offload`: segments that were merged before they were captured;
-//! * `slab`: where conversations live, and the order in which they go;
+//! * `conversation`: the state of one conversation, and its records;
+//! * `offload`: segments that were merged before capture;
+//! * `table`, `slab`, `links`: storage and lists of conversations;
 //! * [`clock`]: packet time, the only clock of this stage.
 
 pub mod clock;
 mod conversation;
+pub mod counters;
 pub mod flow_cache;
 pub mod key;
+mod links;
 mod offload;
+pub mod settings;
 mod slab;
+mod table;
 
-pub use flow_cache::{CacheSettings, Counters, FlowCache, RecordSink, Sighting};
+pub use counters::CacheCounters;
+pub use flow_cache::{FlowCache, RecordSink};
+pub use settings::CacheSettings;

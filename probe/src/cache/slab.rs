@@ -1,49 +1,18 @@
-//! Slots for conversations and three lists through them, linked by 32-bit indices: no heap object per
-//! conversation, and nothing is allocated once the slab has grown to its largest.
+//! Slots for conversations and three lists through them, linked by 32-bit indices. There is no heap
+//! object per conversation, and nothing is allocated once the slab has reached its maximum size.
 
 use super::conversation::Conversation;
+use super::links::{Links, List, NONE};
 
-/// No slot.
-const NONE: u32 = u32::MAX;
-
-/// Which list a conversation stands in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum List {
-    /// Has packets to report; least recently used first.
-    #[default]
-    Live,
-    /// Over, lingers for the packets that trail behind; in order of its end.
-    Closing,
-    /// Everything reported, its connection may go on; longest silent first.
-    Dormant,
-}
-
-/// A conversation's place in its list.
+/// First and last conversation of a list.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Links {
-    pub(super) list: List,
-    previous: u32,
-    next: u32,
-}
-
-impl Default for Links {
-    fn default() -> Self {
-        Self {
-            list: List::Live,
-            previous: NONE,
-            next: NONE,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Ends {
+struct ListEnds {
     first: u32,
     last: u32,
     len: u32,
 }
 
-impl Default for Ends {
+impl Default for ListEnds {
     fn default() -> Self {
         Self {
             first: NONE,
@@ -57,9 +26,9 @@ impl Default for Ends {
 #[derive(Debug, Default)]
 pub(super) struct Slab {
     slots: Vec<Conversation>,
-    live: Ends,
-    closing: Ends,
-    dormant: Ends,
+    live: ListEnds,
+    closing: ListEnds,
+    dormant: ListEnds,
     /// Free slots, linked by `next`.
     free: u32,
     any_free: bool,
@@ -74,12 +43,12 @@ impl Slab {
         self.slots.get_mut(place(index))
     }
 
-    /// Slots that were ever used.
+    /// Returns the number of slots that were ever used.
     pub(super) fn slots(&self) -> usize {
         self.slots.len()
     }
 
-    /// Conversations in a list.
+    /// Returns the number of conversations in a list.
     pub(super) const fn len(&self, list: List) -> u32 {
         match list {
             List::Live => self.live.len,
@@ -98,7 +67,8 @@ impl Slab {
         (first != NONE).then_some(first)
     }
 
-    /// Puts a conversation into a free slot, last of the live ones. `None` where 2³² − 1 are taken.
+    /// Puts a conversation into a free slot, at the end of the live list. `None` if 2³² − 1 slots
+    /// are in use.
     pub(super) fn insert(&mut self, conversation: Conversation) -> Option<u32> {
         let index = if self.any_free {
             let index = self.free;
@@ -135,7 +105,7 @@ impl Slab {
         self.append(index, list);
     }
 
-    const fn ends(&mut self, list: List) -> &mut Ends {
+    const fn ends(&mut self, list: List) -> &mut ListEnds {
         match list {
             List::Live => &mut self.live,
             List::Closing => &mut self.closing,
@@ -190,7 +160,7 @@ impl Slab {
 
 #[allow(
     clippy::as_conversions,
-    reason = "an index of 32 bits fits every target that has libpcap"
+    reason = "usize has at least 32 bits on every target of libpcap"
 )]
 const fn place(index: u32) -> usize {
     index as usize

@@ -1,32 +1,34 @@
-//! The filter that the kernel applies before anything is copied (pcap-filter(7)).
+//! The kernel filter, applied before anything is copied (pcap-filter(7)).
 
 use std::fmt::Write as _;
 
-use kipfix_export::own_export::OwnEnd;
+use kipfix_export::own_endpoints::OwnEndpoint;
 use kipfix_service::settings::BadSettings;
 use pcap::{Capture, Linktype};
 
-use super::savefile::words;
-use crate::decode::LinkType;
+use super::frame::LinkType;
+use super::libpcap::error_message;
 
 const TCP: u8 = 6;
 
-/// The expression for a live capture. `ip or ip6` alone would lose what is tagged or labelled; the keywords
-/// `vlan`, `mpls` and `pppoes` shift the offsets of all that follows them, so Ethertypes are compared
-/// instead, and own export is excluded before the user's expression, which may shift them.
+/// The expression for a live capture.
+///
+/// `ip or ip6` alone would miss tagged and labelled frames. The keywords `vlan`, `mpls` and
+/// `pppoes` shift the offsets of everything after them, so EtherTypes are compared instead, and own
+/// export is excluded before the user's expression, which may contain such keywords.
 pub(super) fn expression(
     link_type: LinkType,
     given: Option<&str>,
-    own_export: &[OwnEnd],
+    own_endpoints: &[OwnEndpoint],
 ) -> String {
     let mut expression = String::new();
-    for OwnEnd {
+    for OwnEndpoint {
         protocol_identifier,
         address,
         port,
-    } in own_export
+    } in own_endpoints
     {
-        // Of a connection, the acknowledgements too. Writing to a String cannot fail.
+        // Of a TCP connection, both directions. Writing to a String cannot fail.
         match *protocol_identifier {
             TCP => write!(expression, "not (tcp port {port} and host {address}) and "),
             _ => write!(
@@ -42,15 +44,19 @@ pub(super) fn expression(
              or ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864"
         }
         LinkType::Raw | LinkType::Loopback => "ip or ip6",
-        LinkType::Ipv4 | LinkType::Ipv6 | LinkType::Ppp | LinkType::PppEther => "greater 0",
+        LinkType::Ipv4
+        | LinkType::Ipv6
+        | LinkType::Ppp
+        | LinkType::PppEther
+        | LinkType::Unsupported => "greater 0",
     });
     expression + "(" + wanted + ")"
 }
 
-/// Refuses an expression that libpcap cannot read for Ethernet nor for raw IP, before anything is opened.
+/// Checks an expression before anything is opened: it must be valid for Ethernet or for raw IP.
 ///
 /// # Errors
-/// The sentence for it.
+/// The expression is invalid.
 pub fn check(given: &str) -> Result<(), BadSettings> {
     let compile = |link_type| Capture::dead(link_type)?.compile(given, true).map(drop);
     let Err(error) = compile(Linktype::ETHERNET) else {
@@ -60,8 +66,8 @@ pub fn check(given: &str) -> Result<(), BadSettings> {
         return Ok(());
     }
     Err(BadSettings::new(format!(
-        "filter {given:?}: {}; allowed are expressions of pcap-filter(7), such as \"tcp port 443\"",
-        words(&error)
+        "invalid filter {given:?}: {}: must be a pcap-filter(7) expression, e.g. \"tcp port 443\"",
+        error_message(&error)
     )))
 }
 
@@ -69,7 +75,7 @@ pub fn check(given: &str) -> Result<(), BadSettings> {
 mod tests {
     use super::*;
 
-    /// What a filter lets through, tried on frames with nothing but these Ethertypes.
+    /// True if the filter passes a frame that has this EtherType and nothing else.
     fn passes(expression: &str, ethertype: u16) -> bool {
         let mut frame = [0; 64];
         frame[12..14].copy_from_slice(&ethertype.to_be_bytes());
@@ -78,8 +84,8 @@ mod tests {
     }
 
     #[test]
-    fn tagged_labelled_and_plain_ip_pass_and_arp_does_not() {
-        let source = OwnEnd::udp("192.0.2.1:4000".parse().unwrap());
+    fn tagged_labelled_and_plain_ip_frames_pass_and_arp_does_not() {
+        let source = OwnEndpoint::udp("192.0.2.1:4000".parse().unwrap());
         let expression = expression(LinkType::Ethernet, None, &[source]);
         for ethertype in [
             0x0800, 0x86dd, 0x8100, 0x88a8, 0x9100, 0x8847, 0x8848, 0x8864,
@@ -90,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn own_export_is_kept_out_of_every_link_type_and_expression() {
+    fn own_export_is_excluded_for_every_link_type_and_expression() {
         let v6 = "[2001:db8::1]:4000".parse().unwrap();
         for (link_type, number) in [
             (LinkType::Ethernet, 1),
@@ -102,7 +108,11 @@ mod tests {
         ] {
             let capture = Capture::dead(Linktype(number)).unwrap();
             for given in [None, Some("tcp or udp")] {
-                let expression = expression(link_type, given, &[OwnEnd::udp(v6), OwnEnd::tcp(v6)]);
+                let expression = expression(
+                    link_type,
+                    given,
+                    &[OwnEndpoint::udp(v6), OwnEndpoint::tcp(v6)],
+                );
                 assert!(
                     capture.compile(&expression, true).is_ok(),
                     "{link_type:?} {expression}"
@@ -112,9 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_cannot_be_read_is_refused_by_name() {
+    fn an_invalid_expression_is_refused_with_its_text() {
         assert_eq!(check("vlan and tcp port 443"), Ok(()));
         let sentence = check("foo bar").unwrap_err().to_string();
-        assert!(sentence.starts_with("filter \"foo bar\": "), "{sentence}");
+        assert!(
+            sentence.starts_with("invalid filter \"foo bar\": "),
+            "{sentence}"
+        );
     }
 }

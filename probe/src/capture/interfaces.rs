@@ -1,4 +1,5 @@
-//! Which interfaces are captured: those that patterns name, else those that lead out of the node.
+//! Selection of interfaces: those that match a pattern, or by default those that lead out of the
+//! node.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::netlink::Link;
 
-/// Kinds of links whose packets pass another link of the node as well, or never leave it.
+/// Kinds of links whose packets also pass another link of the node, or never leave it.
 const INNER_KINDS: [&str; 20] = [
     "veth",
     "bridge",
@@ -33,7 +34,7 @@ const INNER_KINDS: [&str; 20] = [
     "xfrm",
 ];
 
-/// A name, a glob (`eth*`, `ens[12]`) or a regular expression; it has to match the whole name.
+/// A name, a glob (`eth*`, `ens[12]`) or a regular expression. It must match the whole name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {
@@ -43,7 +44,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// True if it matches this name.
+    /// True if the pattern matches this name.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         match &self.expression {
@@ -52,7 +53,7 @@ impl Pattern {
         }
     }
 
-    /// The name, where it is one: then the interface has to exist.
+    /// The name, if the pattern is a plain name. Such an interface must exist.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.expression.is_none().then_some(self.text.as_str())
@@ -82,16 +83,17 @@ impl TryFrom<String> for Pattern {
 impl FromStr for Pattern {
     type Err = BadSettings;
 
-    /// What only a regular expression has makes it one: `^ $ ( ) | + \ {`, `.*`, or `]` with a quantifier.
+    /// Parses a pattern. Characters that only a regular expression has make it one: `^ $ ( ) | + \
+    /// {`, `.*`, `.?`, or `]` with a quantifier.
     fn from_str(text: &str) -> Result<Self, BadSettings> {
         let refuse = |problem: &str| {
             BadSettings::new(format!(
-                "interface {text:?}: {problem}; allowed are a name (eth0), a glob (eth*) and a regular \
-                 expression (eth[0-9]+)"
+                "invalid interface {text:?}: {problem}: must be a name (eth0), a glob (eth*) or a \
+                 regular expression (eth[0-9]+)"
             ))
         };
         if text.is_empty() {
-            return Err(refuse("it is empty"));
+            return Err(refuse("is empty"));
         }
         let is_expression = text.contains(['^', '$', '(', ')', '|', '+', '\\', '{'])
             || [".*", ".?", "]*", "]?"]
@@ -117,8 +119,8 @@ impl FromStr for Pattern {
                 expression: None,
             });
         };
-        let expression =
-            Regex::new(&format!("^(?:{body})$")).map_err(|_| refuse("it cannot be read"))?;
+        let expression = Regex::new(&format!("^(?:{body})$"))
+            .map_err(|_| refuse("is not a valid expression"))?;
         Ok(Self {
             text: text.to_owned(),
             expression: Some(expression),
@@ -126,17 +128,17 @@ impl FromStr for Pattern {
     }
 }
 
-/// Interfaces to capture, and why these.
+/// Selected interfaces, and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Selection<'a> {
     /// The interfaces, in the order of their ifIndex.
     pub links: Vec<&'a Link>,
-    /// Why they were chosen.
-    pub why: &'static str,
+    /// Why they were selected.
+    pub reason: &'static str,
 }
 
-/// Those of `links` that any pattern matches; without patterns those that lead out of the node, of which
-/// `default_routes` has the ifIndex.
+/// Selects the links that any pattern matches. Without patterns, selects those that lead out of the
+/// node; `default_routes` has the ifIndex of those with a default route.
 #[must_use]
 pub fn select<'a>(
     links: &'a [Link],
@@ -152,14 +154,15 @@ pub fn select<'a>(
     if !patterns.is_empty() {
         return Selection {
             links: choose(&|link| patterns.iter().any(|pattern| pattern.matches(&link.name))),
-            why: "named by --interface",
+            reason: "matches --interface",
         };
     }
-    let is_outer =
-        |link: &Link| !link.loopback && !link.member && !INNER_KINDS.contains(&link.kind.as_str());
+    let is_outer = |link: &Link| {
+        !link.loopback && !link.is_member() && !INNER_KINDS.contains(&link.kind.as_str())
+    };
     let has_default_route = |link: &Link| default_routes.contains(&link.index);
-    // A node that is itself a container reaches the world through a veth, one with Open vSwitch through
-    // a bridge: better those than nothing.
+    // A node that is itself a container has its default route on a veth, one with Open vSwitch on a
+    // bridge. Those are used if no device qualifies.
     type Choice<'c> = (&'c dyn Fn(&Link) -> bool, &'static str);
     let choices: [Choice<'_>; 4] = [
         (
@@ -168,24 +171,64 @@ pub fn select<'a>(
         ),
         (
             &|link| !link.loopback && has_default_route(link),
-            "with a default route, though virtual: no device has one",
+            "virtual with a default route: no device has one",
         ),
         (&is_outer, "up: nothing has a default route"),
         (
-            &|link| !link.loopback && !link.member,
-            "up, though virtual: nothing has a default route and no device is up",
+            &|link| !link.loopback && !link.is_member(),
+            "virtual and up: nothing has a default route and no device is up",
         ),
     ];
-    for (wanted, why) in choices {
+    for (wanted, reason) in choices {
         let links = choose(wanted);
         if !links.is_empty() {
-            return Selection { links, why };
+            return Selection { links, reason };
         }
     }
     Selection {
         links: Vec::new(),
-        why: "",
+        reason: "",
     }
+}
+
+/// Pairs of the captured interfaces that a packet can pass in the same direction: one is stacked on
+/// the other (a bond or bridge and its members, a VLAN and its device), or both are ports of one
+/// bridge.
+#[must_use]
+pub fn stacked_pairs(links: &[Link], captured: &[u32]) -> Vec<(u32, u32)> {
+    /// Levels of stacking that are followed.
+    const MAX_LEVELS: usize = 8;
+    let find = |index: u32| links.iter().find(|link| link.index == index);
+    let is_bridge = |index: u32| {
+        find(index).is_some_and(|link| matches!(link.kind.as_str(), "bridge" | "openvswitch"))
+    };
+    // Links that are connected with `start` by one kind of relation.
+    let related = |start: u32, next: fn(&Link) -> u32| -> Vec<u32> {
+        let steps = std::iter::successors(Some(start), |index| {
+            find(*index).map(next).filter(|next| *next != 0)
+        });
+        steps.skip(1).take(MAX_LEVELS).collect()
+    };
+    let masters = |index| related(index, |link| link.master);
+    let lowers = |index| related(index, |link| link.lower);
+    let mut pairs = Vec::new();
+    for (at, a) in captured.iter().copied().enumerate() {
+        for b in captured.iter().copied().skip(at + 1) {
+            // The device below a VLAN may itself be a member of a bond.
+            let below = |upper: u32, index: u32| {
+                masters(index).contains(&upper)
+                    || lowers(upper).contains(&index)
+                    || lowers(upper).iter().any(|l| masters(index).contains(l))
+            };
+            let shares_bridge = masters(a)
+                .iter()
+                .any(|master| is_bridge(*master) && masters(b).contains(master));
+            if below(a, b) || below(b, a) || shares_bridge {
+                pairs.push((a, b));
+            }
+        }
+    }
+    pairs
 }
 
 #[cfg(test)]
@@ -242,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn without_patterns_the_devices_with_a_default_route_are_taken() {
+    fn without_patterns_the_devices_with_a_default_route_are_selected() {
         assert_eq!(chosen(&node(), &[2], &[]), ["eth0"]);
         assert_eq!(chosen(&node(), &[2, 3, 6], &[]), ["eth0", "eth1"]);
     }
@@ -254,15 +297,51 @@ mod tests {
     }
 
     #[test]
-    fn without_any_default_route_the_devices_are_taken() {
+    fn without_any_default_route_the_devices_are_selected() {
         assert_eq!(chosen(&node(), &[], &[]), ["eth0", "eth1"]);
         assert_eq!(chosen(&[link(1, "lo", "")], &[], &[]), [""; 0]);
     }
 
     #[test]
-    fn members_of_a_bond_are_left_to_the_bond() {
+    fn a_bond_is_selected_instead_of_its_members() {
         let mut links = vec![link(2, "eth0", ""), link(3, "bond0", "bond")];
-        links[0].member = true;
+        links[0].master = 3;
         assert_eq!(chosen(&links, &[3], &[]), ["bond0"]);
+    }
+
+    #[test]
+    fn stacked_interfaces_and_ports_of_a_bridge_pass_the_same_packets() {
+        let below = |mut link: Link, master: u32, lower: u32| {
+            link.master = master;
+            link.lower = lower;
+            link
+        };
+        let links = [
+            below(link(1, "eth0", ""), 3, 0),
+            below(link(2, "eth1", ""), 3, 0),
+            link(3, "bond0", "bond"),
+            below(link(4, "bond0.5", "vlan"), 0, 3),
+            link(5, "br0", "bridge"),
+            below(link(6, "veth1", "veth"), 5, 0),
+            below(link(7, "veth2", "veth"), 5, 0),
+            link(8, "eth2", ""),
+        ];
+        let all: Vec<u32> = (1..=8).collect();
+        let pairs = stacked_pairs(&links, &all);
+        let expected = [
+            (1, 3),
+            (1, 4),
+            (2, 3),
+            (2, 4),
+            (3, 4),
+            (5, 6),
+            (5, 7),
+            (6, 7),
+        ];
+        assert_eq!(pairs, expected);
+        assert_eq!(stacked_pairs(&links, &[1, 2, 8]), []);
+        // A cycle ends.
+        let cycle = [below(link(1, "a", ""), 2, 2), below(link(2, "b", ""), 1, 1)];
+        assert_eq!(stacked_pairs(&cycle, &[1, 2]), [(1, 2)]);
     }
 }

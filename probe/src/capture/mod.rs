@@ -1,14 +1,22 @@
 //! Capture: frames with their time and their length on the wire. First stage of the path.
 //!
-//! * [`savefile`]: from a pcap or pcapng file;
-//! * [`live`]: from the node's interfaces, with libpcap;
-//! * [`filter`]: what the kernel lets through;
-//! * [`interfaces`]: which interfaces those are, told by the kernel over [`netlink`];
-//! * [`permission`]: the one capability that takes.
+//! * [`frame`]: a frame, and where it was observed; [`counters`]: counts of a capture;
+//! * [`savefile`]: frames of a pcap or pcapng file;
+//! * [`live`]: frames of the node's interfaces, by libpcap, one `interface` each;
+//! * [`filter`]: the kernel filter;
+//! * [`interfaces`]: selection of interfaces, from the links that [`netlink`] lists and
+//!   `scanner` watches;
+//! * [`permission`]: the capability for live capture.
 
+pub(crate) mod clock;
+pub mod counters;
 pub mod filter;
+pub mod frame;
+mod interface;
 pub mod interfaces;
+mod libpcap;
 pub mod live;
 pub mod netlink;
 pub mod permission;
 pub mod savefile;
+mod scanner;

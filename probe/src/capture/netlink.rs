@@ -1,36 +1,32 @@
-//! What the kernel says of this network namespace's links and routes (rtnetlink(7)). Asked over a socket
-//! rather than read from /proc, because /proc shows one routing table and /sys another namespace's links
-//! when it was mounted there.
+//! Links and routes of this network namespace, from the kernel (rtnetlink(7)).
+//!
+//! A socket is used instead of /proc and /sys: /proc shows one routing table only, and /sys shows
+//! the links of another namespace if it was mounted there. The attributes are read here and not by
+//! a crate, because five of some sixty are needed: a reader of all of them fails with the first one
+//! whose length a newer kernel has changed.
 
 use std::io;
 use std::os::fd::AsRawFd;
 
+use nix::libc::{
+    IFF_LOOPBACK, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
+    IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
+    RTA_MULTIPATH, RTA_OIF, RTM_GETLINK, RTM_GETROUTE, RTM_NEWLINK, RTM_NEWROUTE, RTN_UNICAST,
+};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
 
-const RTM_NEWLINK: u16 = 16;
-const RTM_GETLINK: u16 = 18;
-const RTM_NEWROUTE: u16 = 24;
-const RTM_GETROUTE: u16 = 26;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-/// NLM_F_REQUEST | NLM_F_DUMP.
-const REQUEST_DUMP: u16 = 0x301;
+/// Octets of `struct nlmsghdr`.
 const MESSAGE_HEADER: usize = 16;
-
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFLA_MASTER: u16 = 10;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_INFO_KIND: u16 = 1;
-const IFF_UP: u32 = 1;
-const IFF_LOOPBACK: u32 = 8;
-
-const RTA_OIF: u16 = 4;
-const RTA_MULTIPATH: u16 = 9;
-const RTN_UNICAST: u8 = 1;
+/// Octets of `struct ifinfomsg`.
+const LINK_HEADER: usize = 16;
+/// Octets of `struct rtmsg`.
+const ROUTE_HEADER: usize = 12;
+/// Octets of `struct rtnexthop`.
+const NEXT_HOP_HEADER: usize = 8;
+/// Octets read at once. The kernel fills at most 32 KiB for a dump.
+const RECEIVE_BUFFER: usize = 64 << 10;
 
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,21 +41,31 @@ pub struct Link {
     pub loopback: bool,
     /// MTU, octets.
     pub mtu: u32,
-    /// Ethernet address, where it has one.
+    /// Ethernet address, if it has one.
     pub mac: Option<[u8; 6]>,
-    /// The kernel's word for what it is, e.g. `veth`, `bridge`, `vxlan`; empty for a device.
+    /// The kernel's name for its kind, e.g. `veth`, `bridge`, `vxlan`; empty for a device.
     pub kind: String,
-    /// Belongs to a bridge, a bond or another master.
-    pub member: bool,
+    /// ifIndex of the bridge, the bond or another master that it belongs to; 0 if none.
+    pub master: u32,
+    /// ifIndex of the link below it, e.g. of the device of a VLAN; 0 if none.
+    pub lower: u32,
 }
 
-/// All links.
+impl Link {
+    /// True if it belongs to a bridge, a bond or another master.
+    #[must_use]
+    pub const fn is_member(&self) -> bool {
+        self.master != 0
+    }
+}
+
+/// Lists all links.
 ///
 /// # Errors
 /// The kernel does not answer.
 pub fn links() -> io::Result<Vec<Link>> {
     let mut links = Vec::new();
-    dump(RTM_GETLINK, 16, |kind, body| {
+    dump(RTM_GETLINK, LINK_HEADER, |kind, body| {
         if kind == RTM_NEWLINK
             && let Some(link) = link(body)
         {
@@ -69,13 +75,13 @@ pub fn links() -> io::Result<Vec<Link>> {
     Ok(links)
 }
 
-/// ifIndex of every interface that a default route leads to, in any table, of IPv4 or IPv6.
+/// Lists the ifIndex of every interface of a default route, in any table, of IPv4 and IPv6.
 ///
 /// # Errors
 /// The kernel does not answer.
 pub fn default_route_interfaces() -> io::Result<Vec<u32>> {
     let mut interfaces = Vec::new();
-    dump(RTM_GETROUTE, 12, |kind, body| {
+    dump(RTM_GETROUTE, ROUTE_HEADER, |kind, body| {
         if kind == RTM_NEWROUTE {
             default_route(body, &mut interfaces);
         }
@@ -85,7 +91,7 @@ pub fn default_route_interfaces() -> io::Result<Vec<u32>> {
     Ok(interfaces)
 }
 
-/// Sends a request for everything of a kind and hands out the messages of the answer.
+/// Requests all objects of a kind and hands out the messages of the answer.
 fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
     let socket = socket(
         AddressFamily::Netlink,
@@ -93,14 +99,15 @@ fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> i
         SockFlag::SOCK_CLOEXEC,
         SockProtocol::NetlinkRoute,
     )?;
+    let flags = u16::try_from(NLM_F_REQUEST | NLM_F_DUMP).unwrap_or_default();
     let length = MESSAGE_HEADER + body_octets;
     let mut message = Vec::with_capacity(length);
     message.extend(u32::try_from(length).unwrap_or_default().to_ne_bytes());
     message.extend(request.to_ne_bytes());
-    message.extend(REQUEST_DUMP.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
     message.resize(length, 0);
     send(socket.as_raw_fd(), &message, MsgFlags::empty())?;
-    let mut buffer = vec![0; 256 << 10];
+    let mut buffer = vec![0; RECEIVE_BUFFER];
     loop {
         let received = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
         let mut rest = buffer.get(..received).unwrap_or_default();
@@ -108,7 +115,7 @@ fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> i
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         while let Some((kind, body, next)) = next_message(rest) {
-            match kind {
+            match i32::from(kind) {
                 NLMSG_DONE => return Ok(()),
                 NLMSG_ERROR => {
                     let code = body.first_chunk().copied().map_or(0, i32::from_ne_bytes);
@@ -121,7 +128,7 @@ fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> i
     }
 }
 
-/// Type and body of the first message, and what follows it. `None` where there is no whole one.
+/// The type and body of the first message, and the octets after it. `None` if it is not complete.
 #[must_use]
 pub fn next_message(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let header = data.first_chunk::<MESSAGE_HEADER>()?;
@@ -132,15 +139,19 @@ pub fn next_message(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((u16::from_ne_bytes([header[4], header[5]]), body, next))
 }
 
-/// Type and value of every attribute.
+/// The type and value of every attribute.
 fn attributes(mut data: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    /// The two highest bits describe the encoding of the value.
+    const TYPE_MASK: u16 = 0x3fff;
     std::iter::from_fn(move || {
         let header = data.first_chunk::<4>()?;
         let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
         let value = data.get(4..length)?;
         data = data.get(length.next_multiple_of(4)..).unwrap_or_default();
-        // The two highest bits say how the value is written, not what it is.
-        Some((u16::from_ne_bytes([header[2], header[3]]) & 0x3fff, value))
+        Some((
+            u16::from_ne_bytes([header[2], header[3]]) & TYPE_MASK,
+            value,
+        ))
     })
 }
 
@@ -154,22 +165,25 @@ fn text(value: &[u8]) -> String {
         .into_owned()
 }
 
-/// The link that the body of an `RTM_NEWLINK` tells of: struct ifinfomsg and its attributes.
+/// The link in the body of an `RTM_NEWLINK`: `struct ifinfomsg`, then attributes.
 #[must_use]
 pub fn link(body: &[u8]) -> Option<Link> {
-    let (fixed, rest) = body.split_first_chunk::<16>()?;
-    let flags = u32::from_ne_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
+    let (header, rest) = body.split_first_chunk::<LINK_HEADER>()?;
+    let flags = i32::from_ne_bytes([header[8], header[9], header[10], header[11]]);
     let mut link = Link {
-        index: u32::from_ne_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+        index: u32::from_ne_bytes([header[4], header[5], header[6], header[7]]),
         up: flags & IFF_UP != 0,
         loopback: flags & IFF_LOOPBACK != 0,
         ..Link::default()
     };
+    let mut is_lower_elsewhere = false;
     for (kind, value) in attributes(rest) {
         match kind {
             IFLA_IFNAME => link.name = text(value),
             IFLA_MTU => link.mtu = number(value),
-            IFLA_MASTER => link.member = number(value) != 0,
+            IFLA_MASTER => link.master = number(value),
+            IFLA_LINK => link.lower = number(value),
+            IFLA_LINK_NETNSID => is_lower_elsewhere = true,
             IFLA_ADDRESS => link.mac = value.try_into().ok(),
             IFLA_LINKINFO => {
                 for (kind, value) in attributes(value) {
@@ -181,16 +195,20 @@ pub fn link(body: &[u8]) -> Option<Link> {
             _ => {}
         }
     }
+    if is_lower_elsewhere {
+        // Its index is one of another namespace.
+        link.lower = 0;
+    }
     (!link.name.is_empty()).then_some(link)
 }
 
-/// Adds the interfaces that the body of an `RTM_NEWROUTE` leads to, if it is a default route: struct rtmsg
-/// and its attributes, destination length at octet 1, type at octet 7.
+/// Adds the interfaces of the route in the body of an `RTM_NEWROUTE`, if it is a default route:
+/// `struct rtmsg` (destination length at octet 1, type at octet 7), then attributes.
 pub fn default_route(body: &[u8], interfaces: &mut Vec<u32>) {
-    let Some((fixed, rest)) = body.split_first_chunk::<12>() else {
+    let Some((header, rest)) = body.split_first_chunk::<ROUTE_HEADER>() else {
         return;
     };
-    if fixed[1] != 0 || fixed[7] != RTN_UNICAST {
+    if header[1] != 0 || header[7] != RTN_UNICAST {
         return;
     }
     for (kind, mut value) in attributes(rest) {
@@ -198,10 +216,10 @@ pub fn default_route(body: &[u8], interfaces: &mut Vec<u32>) {
             RTA_OIF => interfaces.push(number(value)),
             RTA_MULTIPATH => {
                 // struct rtnexthop: length, flags, hops, ifIndex, then attributes.
-                while let Some(hop) = value.first_chunk::<8>() {
+                while let Some(hop) = value.first_chunk::<NEXT_HOP_HEADER>() {
                     interfaces.push(u32::from_ne_bytes([hop[4], hop[5], hop[6], hop[7]]));
                     let length = usize::from(u16::from_ne_bytes([hop[0], hop[1]]));
-                    if length < 8 {
+                    if length < NEXT_HOP_HEADER {
                         break;
                     }
                     value = value.get(length.next_multiple_of(4)..).unwrap_or_default();
@@ -217,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_tells_of_the_loopback_interface() {
+    fn the_kernel_lists_the_loopback_interface() {
         let links = links().unwrap();
         let loopback = links.iter().find(|link| link.loopback).unwrap();
         assert_eq!((loopback.name.as_str(), loopback.index), ("lo", 1));
@@ -234,7 +252,7 @@ mod tests {
             hop
         };
         let hops = [hop(3), hop(7)].concat();
-        let mut body = vec![0; 12];
+        let mut body = vec![0; ROUTE_HEADER];
         body[7] = RTN_UNICAST;
         body.extend(u16::try_from(hops.len() + 4).unwrap().to_ne_bytes());
         body.extend(RTA_MULTIPATH.to_ne_bytes());
@@ -245,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_off_messages_end_the_walk() {
+    fn truncated_messages_end_the_iteration() {
         for length in 0..40 {
             let body = vec![1; length];
             default_route(&body, &mut Vec::new());

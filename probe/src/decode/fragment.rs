@@ -1,96 +1,106 @@
-//! Later fragments follow their first: only the first fragment of an IP packet has the transport header, so
-//! its ports are remembered for those that come behind it (RFC 791 §3.2, RFC 8200 §4.5).
+//! Ports of later fragments: only the first fragment of an IP packet has the transport header, so
+//! its ports are kept for the later ones (RFC 791 §3.2, RFC 8200 §4.5).
 //!
-//! Fragments are rare, so the table is the `lru` crate's: bounded, the oldest packet is forgotten first.
+//! Fragments are rare, so the table is an `lru` cache: bounded, the oldest packet is evicted first.
 
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
 use super::ip::{Fragment, Header};
-use super::{PacketInfo, Undecodable};
+use super::packet::{PacketInfo, Undecodable};
 
-/// How long a first fragment is remembered: RFC 8200 §4.5 gives reassembly 60 s, Linux 30 s.
+/// How long a fragmented packet is kept: RFC 8200 §4.5 gives reassembly 60 s, Linux 30 s.
 const LIFETIME_NS: u64 = 30_000_000_000;
 
-/// Source, destination, identification and what else tells packets apart, in words: hashed and compared as
-/// integers.
+/// Source, destination, identification and protocol in words, hashed and compared as integers.
 type PacketKey = [u64; 5];
 
+/// A fragmented packet.
 #[derive(Clone, Copy, Debug)]
-struct FirstFragment {
+struct FragmentedPacket {
     time_ns: u64,
-    /// The packet is a tunnel's and was metered as what it carries.
-    is_tunnel: bool,
-    protocol: u8,
-    source_port: u16,
-    destination_port: u16,
-    icmp_type_code: u16,
+    first: FirstFragment,
 }
 
-/// The transport headers of fragmented packets seen lately.
+#[derive(Clone, Copy, Debug)]
+enum FirstFragment {
+    /// It was not observed yet. Later ones were metered, with this many octets of payload.
+    Missing { metered_octets: u32 },
+    /// It is that of a tunnel packet, and the inner packet was metered whole.
+    Tunnel,
+    /// It has these fields of the transport header.
+    Observed {
+        protocol: u8,
+        source_port: u16,
+        destination_port: u16,
+        icmp_type_code: u16,
+    },
+}
+
+/// Ports of recent fragmented packets.
 #[derive(Debug)]
 pub struct FragmentTable {
-    packets: LruCache<PacketKey, FirstFragment>,
-    forgotten: u64,
+    packets: LruCache<PacketKey, FragmentedPacket>,
+    evicted: u64,
     orphans: u64,
 }
 
 impl FragmentTable {
-    /// A table for at most `capacity` packets whose fragments are on the way.
+    /// Creates an empty table for at most `capacity` packets.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
         Self {
             packets: LruCache::new(capacity),
-            forgotten: 0,
+            evicted: 0,
             orphans: 0,
         }
     }
 
-    /// Fragmented packets remembered.
+    /// Returns the number of packets kept.
     #[must_use]
     pub fn len(&self) -> usize {
         self.packets.len()
     }
 
-    /// True where none is remembered.
+    /// True if no packet is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
-    /// First fragments forgotten for want of room.
+    /// Packets evicted because the table was full.
     #[must_use]
-    pub const fn forgotten(&self) -> u64 {
-        self.forgotten
+    pub const fn evicted(&self) -> u64 {
+        self.evicted
     }
 
-    /// Later fragments whose first one was not known: metered with ports 0.
+    /// Later fragments whose first one was not observed before. They are metered with ports 0.
     #[must_use]
     pub const fn orphans(&self) -> u64 {
         self.orphans
     }
 
-    /// Remembers the first fragment of a tunnel's packet, which is metered as the whole packet that it
-    /// carries.
+    /// Keeps the first fragment of a tunnel packet, whose payload is metered whole. Returns the
+    /// octets of that payload that later fragments have metered already.
     #[cold]
-    pub(super) fn tunnel(&mut self, outer: Header<'_>, part: Fragment, time_ns: u64) {
-        let first = FirstFragment {
-            time_ns,
-            is_tunnel: true,
-            protocol: outer.protocol,
-            source_port: 0,
-            destination_port: 0,
-            icmp_type_code: 0,
+    pub(super) fn tunnel(&mut self, outer: Header<'_>, part: Fragment, time_ns: u64) -> u32 {
+        let key = packet_key(&outer, part);
+        let metered_octets = match self.find(&key, time_ns) {
+            Some(FirstFragment::Missing { metered_octets }) => metered_octets,
+            _ => 0,
         };
-        self.remember(packet_key(&outer, part), first);
+        self.insert(key, time_ns, FirstFragment::Tunnel);
+        metered_octets
     }
 
-    /// Remembers a first fragment, or gives a later one the protocol and the ports of its first. By value,
-    /// because what is lent for the few fragments could not stay in registers for all other packets.
+    /// Keeps a first fragment, or sets the protocol and ports of a later one to those of its first.
+    ///
+    /// By value: a reference, taken for the few fragments, would keep the packet out of registers
+    /// for all others.
     ///
     /// # Errors
-    /// It belongs to a tunnel's packet that is metered already.
+    /// The fragment belongs to a tunnel packet whose payload was metered already.
     #[cold]
     pub(super) fn follow(
         &mut self,
@@ -100,37 +110,55 @@ impl FragmentTable {
         time_ns: u64,
     ) -> Result<PacketInfo, Undecodable> {
         let key = packet_key(&header, part);
-        if part.first {
-            let first = FirstFragment {
-                time_ns,
-                is_tunnel: false,
+        if part.is_first() {
+            let first = FirstFragment::Observed {
                 protocol: header.protocol,
                 source_port: info.key.source_port,
                 destination_port: info.key.destination_port,
                 icmp_type_code: info.icmp_type_code,
             };
-            self.remember(key, first);
-        } else if let Some(first) = self.packets.get(&key)
-            && time_ns.abs_diff(first.time_ns) <= LIFETIME_NS
-        {
-            if first.is_tunnel {
-                return Err(Undecodable::TunnelFragment);
+            self.insert(key, time_ns, first);
+            return Ok(info);
+        }
+        let found = self.find(&key, time_ns);
+        match found {
+            Some(FirstFragment::Tunnel) => return Err(Undecodable::TunnelFragment),
+            Some(FirstFragment::Observed {
+                protocol,
+                source_port,
+                destination_port,
+                icmp_type_code,
+            }) => {
+                info.key.protocol_identifier = protocol;
+                info.key.source_port = source_port;
+                info.key.destination_port = destination_port;
+                info.icmp_type_code = icmp_type_code;
             }
-            info.key.protocol_identifier = first.protocol;
-            info.key.source_port = first.source_port;
-            info.key.destination_port = first.destination_port;
-            info.icmp_type_code = first.icmp_type_code;
-        } else {
-            self.orphans = self.orphans.saturating_add(1);
+            Some(FirstFragment::Missing { .. }) | None => {
+                self.orphans = self.orphans.saturating_add(1);
+                let before = match found {
+                    Some(FirstFragment::Missing { metered_octets }) => metered_octets,
+                    _ => 0,
+                };
+                let payload_octets = header.octets.saturating_sub(header.header_octets);
+                let metered_octets = before.saturating_add(payload_octets);
+                self.insert(key, time_ns, FirstFragment::Missing { metered_octets });
+            }
         }
         Ok(info)
     }
 
-    fn remember(&mut self, key: PacketKey, first: FirstFragment) {
-        if let Some((pushed_out, _)) = self.packets.push(key, first)
+    fn find(&mut self, key: &PacketKey, time_ns: u64) -> Option<FirstFragment> {
+        let packet = self.packets.get(key)?;
+        (time_ns.abs_diff(packet.time_ns) <= LIFETIME_NS).then_some(packet.first)
+    }
+
+    fn insert(&mut self, key: PacketKey, time_ns: u64, first: FirstFragment) {
+        let packet = FragmentedPacket { time_ns, first };
+        if let Some((pushed_out, _)) = self.packets.push(key, packet)
             && pushed_out != key
         {
-            self.forgotten = self.forgotten.saturating_add(1);
+            self.evicted = self.evicted.saturating_add(1);
         }
     }
 }

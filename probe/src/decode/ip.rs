@@ -1,31 +1,40 @@
-//! One IP header: IPv4 (RFC 791) with options, IPv6 (RFC 8200) with extension headers up to the transport.
+//! One IP header: IPv4 (RFC 791) with options, IPv6 (RFC 8200) with extension headers up to the
+//! transport.
 
 use flowproto::Address;
 
 use super::link::Version;
-use super::{Undecodable, octets};
+use super::packet::Undecodable;
 
-/// Extension headers in a row; RFC 8200 §4.1 names seven, each at most once or twice.
+/// Maximum number of extension headers. RFC 8200 §4.1 lists seven, each at most once or twice.
 const MAX_EXTENSION_HEADERS: usize = 16;
+
+/// Maximum value of the length field of either IP header.
+const MAX_LENGTH_FIELD: u32 = 65_535;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
-const NO_NEXT_HEADER: u8 = 59;
 const DESTINATION_OPTIONS: u8 = 60;
 const HIP: u8 = 139;
 const SHIM6: u8 = 140;
 
-/// What a fragment says of itself.
+/// The fragmentation fields of an IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fragment {
     pub(super) identification: u32,
-    /// Fragments of one packet share it (RFC 791 §3.2); 0 for IPv6, where it may differ between them, and
-    /// the first one's is the packet's (RFC 8200 §4.5).
+    /// The protocol, which all fragments of an IPv4 packet share (RFC 791 §3.2). 0 for IPv6, where
+    /// it may differ between them (RFC 8200 §4.5).
     pub(super) protocol: u8,
-    /// Offset 0: the transport header is in it.
-    pub(super) first: bool,
+    /// Offset in units of 8 octets. The first fragment has 0, and contains the transport header.
+    pub(super) offset: u16,
+}
+
+impl Fragment {
+    pub(super) const fn is_first(self) -> bool {
+        self.offset == 0
+    }
 }
 
 /// An IP header, extension headers included.
@@ -33,45 +42,72 @@ pub(super) struct Fragment {
 pub(super) struct Header<'a> {
     pub(super) source: Address,
     pub(super) destination: Address,
-    /// Of the last header of the chain.
+    /// Protocol of the payload, after all extension headers.
     pub(super) protocol: u8,
     pub(super) class_of_service: u8,
     /// Octets of the whole packet on the wire, header included.
     pub(super) octets: u32,
-    /// Octets of that up to the payload.
+    /// Octets before the payload.
     pub(super) header_octets: u32,
     pub(super) fragment: Option<Fragment>,
-    /// What was captured behind the header and belongs to the packet: no Ethernet padding.
+    /// IPv4 identification; 0 for IPv6.
+    pub(super) identification: u16,
+    /// The captured part of the payload, without Ethernet padding.
     pub(super) payload: &'a [u8],
 }
 
-/// Reads the IP header at the beginning of `data`; the frame goes on for `missing` octets that were not
-/// captured.
+/// The room that a packet has in its frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// Octets on the wire from the IP header on, Ethernet padding included.
+    pub(super) wire_octets: u32,
+    /// The packet may be longer: the length on the wire was lost, or later fragments follow.
+    pub(super) is_open: bool,
+}
+
+impl Extent {
+    /// The octets of a packet by the length in its header, if it has one.
+    ///
+    /// # Errors
+    /// The header claims more octets than the frame had, or has no length although it fits.
+    #[inline(always)]
+    fn octets(self, length: Option<u32>) -> Result<u32, Undecodable> {
+        match length {
+            Some(length) if length <= self.wire_octets || self.is_open => Ok(length),
+            None if self.wire_octets > MAX_LENGTH_FIELD => Ok(self.wire_octets),
+            _ => Err(Undecodable::MalformedIp),
+        }
+    }
+}
+
+/// Reads the IP header at the beginning of `data`.
 #[inline(always)]
 pub(super) fn header(
     data: &[u8],
-    missing: u32,
+    extent: Extent,
     version: Version,
 ) -> Result<Header<'_>, Undecodable> {
     match (data.first().map(|octet| octet >> 4), version) {
-        (Some(4), Version::V4 | Version::Either) => v4(data, missing),
-        (Some(6), Version::V6 | Version::Either) => v6(data, missing),
+        (Some(4), Version::V4 | Version::Either) => v4(data, extent),
+        (Some(6), Version::V6 | Version::Either) => v6(data, extent),
         (Some(_), _) => Err(Undecodable::MalformedIp),
         (None, _) => Err(Undecodable::TruncatedIp),
     }
 }
 
-/// RFC 791 §3.1. A total length of 0 is left by segmentation offload above 65535 octets.
+/// Reads an IPv4 header (RFC 791 §3.1). Segmentation offload above 65,535 octets sets the total
+/// length to 0.
 #[inline(always)]
-fn v4(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
+fn v4(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
     let (fixed, rest) = data
         .split_first_chunk::<20>()
         .ok_or(Undecodable::TruncatedIp)?;
     let header_octets = u32::from(fixed[0] & 0x0f).wrapping_mul(4);
     let total_length = match u16::from_be_bytes([fixed[2], fixed[3]]) {
-        0 => octets(data.len()).saturating_add(missing),
-        length => u32::from(length),
+        0 => None,
+        length => Some(u32::from(length)),
     };
+    let total_length = extent.octets(total_length)?;
     let payload_octets = total_length
         .checked_sub(header_octets)
         .ok_or(Undecodable::MalformedIp)?;
@@ -79,6 +115,7 @@ fn v4(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
         .checked_sub(20)
         .ok_or(Undecodable::MalformedIp)?;
     let payload = tail(rest, options);
+    let identification = u16::from_be_bytes([fixed[4], fixed[5]]);
     let offset = u16::from_be_bytes([fixed[6], fixed[7]]);
     let (more, offset) = (offset & 0x2000 != 0, offset & 0x1fff);
     Ok(Header {
@@ -93,18 +130,19 @@ fn v4(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
         octets: total_length,
         header_octets,
         fragment: (more || offset != 0).then(|| Fragment {
-            identification: u32::from(u16::from_be_bytes([fixed[4], fixed[5]])),
+            identification: u32::from(identification),
             protocol: fixed[9],
-            first: offset == 0,
+            offset,
         }),
+        identification,
         payload: head(payload, payload_octets),
     })
 }
 
-/// RFC 8200 §3, §4. A payload length of 0 is that of a jumbogram (RFC 2675) or left by segmentation
-/// offload; only a packet that says that nothing follows is as empty as it claims.
+/// Reads an IPv6 header (RFC 8200 §3, §4). The payload length is 0 in a jumbogram (RFC 2675), in a
+/// packet of segmentation offload above 65,535 octets, and in one without a payload.
 #[inline]
-fn v6(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
+fn v6(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
     let (fixed, rest) = data
         .split_first_chunk::<40>()
         .ok_or(Undecodable::TruncatedIp)?;
@@ -113,25 +151,43 @@ fn v6(data: &[u8], missing: u32) -> Result<Header<'_>, Undecodable> {
         .unwrap_or((&[0; 16], &[]));
     let destination = addresses.first_chunk::<16>().unwrap_or(&[0; 16]);
     let payload_octets = match u16::from_be_bytes([fixed[4], fixed[5]]) {
-        0 if fixed[6] != NO_NEXT_HEADER => octets(rest.len()).saturating_add(missing),
-        length => u32::from(length),
+        0 => match jumbo_payload(fixed[6], rest) {
+            Some(length) => Some(length),
+            None if extent.wire_octets > MAX_LENGTH_FIELD => None,
+            None => Some(0),
+        },
+        length => Some(u32::from(length)),
     };
+    let packet_octets = extent.octets(payload_octets.map(|length| length.saturating_add(40)))?;
+    let payload_octets = packet_octets.saturating_sub(40);
     let mut header = Header {
         source: Address::from_v6_bits(u128::from_be_bytes(*source)),
         destination: Address::from_v6_bits(u128::from_be_bytes(*destination)),
         protocol: fixed[6],
         class_of_service: fixed[0] << 4 | fixed[1] >> 4,
-        octets: payload_octets.saturating_add(40),
+        octets: packet_octets,
         header_octets: 40,
         fragment: None,
+        identification: 0,
         payload: head(rest, payload_octets),
     };
     extension_headers(&mut header);
     Ok(header)
 }
 
-/// Walks to the transport header. Where a header is cut off, the protocol is the last one known and nothing
-/// follows.
+/// The payload length of a jumbogram, from the option at the beginning of its hop-by-hop options
+/// (RFC 2675 §2).
+fn jumbo_payload(next_header: u8, options: &[u8]) -> Option<u32> {
+    match *options {
+        [_, _, 0xc2, 4, a, b, c, d, ..] if next_header == HOP_BY_HOP => {
+            Some(u32::from_be_bytes([a, b, c, d])).filter(|length| *length > MAX_LENGTH_FIELD)
+        }
+        _ => None,
+    }
+}
+
+/// Skips extension headers up to the transport header. At a truncated header the protocol is that
+/// of the header, and the payload is empty.
 #[inline]
 fn extension_headers(header: &mut Header<'_>) {
     for _ in 0..MAX_EXTENSION_HEADERS {
@@ -151,12 +207,12 @@ fn extension_headers(header: &mut Header<'_>) {
                 return;
             };
             let offset = u16::from_be_bytes([fixed[2], fixed[3]]);
-            // Offset 0 and nothing more is an atomic fragment (RFC 6946): a whole packet.
+            // Offset 0 without more fragments is an atomic fragment (RFC 6946): a whole packet.
             if offset & 0xfff9 != 0 {
                 header.fragment = Some(Fragment {
                     identification: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
                     protocol: 0,
-                    first: offset & 0xfff8 == 0,
+                    offset: offset >> 3,
                 });
             }
         }
@@ -170,13 +226,13 @@ fn extension_headers(header: &mut Header<'_>) {
         header.protocol = next;
         header.header_octets = header.header_octets.saturating_add(size);
         header.payload = tail(header.payload, size);
-        if header.fragment.is_some_and(|fragment| !fragment.first) {
+        if header.fragment.is_some_and(|fragment| !fragment.is_first()) {
             return;
         }
     }
 }
 
-/// The first `length` octets, or as many as there are.
+/// The first `length` octets, or fewer if there are not as many.
 #[inline]
 fn head(data: &[u8], length: u32) -> &[u8] {
     usize::try_from(length)
@@ -185,7 +241,7 @@ fn head(data: &[u8], length: u32) -> &[u8] {
         .unwrap_or(data)
 }
 
-/// What is left after `length` octets, nothing where there are not as many.
+/// The octets after the first `length`, empty if there are not as many.
 #[inline]
 fn tail(data: &[u8], length: u32) -> &[u8] {
     usize::try_from(length)

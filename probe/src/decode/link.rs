@@ -1,74 +1,32 @@
-//! From the first octet of a frame to its first IP header: Ethernet II, 802.3 with LLC/SNAP, any stack of
-//! 802.1Q and 802.1ad tags, MPLS (RFC 3032), PPPoE sessions (RFC 2516) and PPP (RFC 1661), Linux cooked
-//! captures v1 and v2, BSD loopback and raw IP.
+//! The link layer: from the first octet of a frame to its first IP header. Reads Ethernet II, 802.3
+//! with LLC/SNAP, any stack of 802.1Q and 802.1ad tags, MPLS (RFC 3032), PPPoE sessions (RFC 2516),
+//! PPP (RFC 1661), Linux cooked captures v1 and v2, BSD loopback and raw IP.
 
-use super::Undecodable;
+use super::packet::Undecodable;
+use crate::capture::frame::LinkType;
 
-/// Tags, labels or encapsulations in a row; more are only made to waste time.
+/// Maximum number of tags, labels or encapsulations in a row.
 const MAX_TAGS: usize = 16;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
-/// What frames of a capture begin with; the tcpdump.org link types that a node has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkType {
-    /// `LINKTYPE_ETHERNET`.
-    Ethernet,
-    /// `LINKTYPE_LINUX_SLL`: what the pseudo-interface "any" gives.
-    LinuxSll,
-    /// `LINKTYPE_LINUX_SLL2`.
-    LinuxSll2,
-    /// `LINKTYPE_RAW`: begins with the IP header.
-    Raw,
-    /// `LINKTYPE_IPV4`.
-    Ipv4,
-    /// `LINKTYPE_IPV6`.
-    Ipv6,
-    /// `LINKTYPE_NULL` and `LINKTYPE_LOOP`: an address family in front of the IP header.
-    Loopback,
-    /// `LINKTYPE_PPP`, `LINKTYPE_PPP_HDLC`.
-    Ppp,
-    /// `LINKTYPE_PPP_ETHER`: begins with the PPPoE header.
-    PppEther,
-}
-
-impl LinkType {
-    /// The link type of libpcap's `DLT_…` number, which on Linux is the file's `LINKTYPE_…` for all of these
-    /// but raw IP (12 and 101).
-    #[must_use]
-    pub const fn from_dlt(dlt: i32) -> Option<Self> {
-        Some(match dlt {
-            0 | 108 => Self::Loopback,
-            1 => Self::Ethernet,
-            9 | 50 => Self::Ppp,
-            12 | 14 | 101 => Self::Raw,
-            51 => Self::PppEther,
-            113 => Self::LinuxSll,
-            228 => Self::Ipv4,
-            229 => Self::Ipv6,
-            276 => Self::LinuxSll2,
-            _ => return None,
-        })
-    }
-}
-
-/// The IP version that the layer below announced.
+/// The IP version that the link layer announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     V4,
     V6,
-    /// The first four bits tell.
+    /// The first four bits of the packet decide.
     Either,
 }
 
 /// The network layer of a frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Network<'a> {
-    /// From the IP header to the end of what was captured, padding included.
+    /// From the IP header to the end of the captured octets, padding included.
     pub(super) packet: &'a [u8],
     pub(super) version: Version,
-    /// The outermost VLAN tag, 0 where there is none.
+    /// The outermost VLAN tag; 0 if there is none.
     pub(super) vlan_id: u16,
 }
 
@@ -82,7 +40,7 @@ impl<'a> Network<'a> {
     }
 }
 
-/// The first IP header of a frame.
+/// Finds the first IP header of a frame.
 #[inline(always)]
 pub(super) fn network_layer(link_type: LinkType, frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     match link_type {
@@ -101,18 +59,19 @@ pub(super) fn network_layer(link_type: LinkType, frame: &[u8]) -> Result<Network
         LinkType::Loopback => loopback(frame),
         LinkType::Ppp => ppp(frame),
         LinkType::PppEther => pppoe(frame, 0),
+        LinkType::Unsupported => Err(Undecodable::UnsupportedLink),
     }
 }
 
-/// An Ethernet frame, from its destination address on.
+/// Reads an Ethernet frame, from its destination address on.
 #[inline(always)]
 pub(super) fn ethernet(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     let (header, rest) = split::<14>(frame)?;
     ethertype(u16::from_be_bytes([header[12], header[13]]), rest)
 }
 
-/// What follows an Ethertype (IEEE 802 numbers); values up to 1500 are a length with LLC behind it, and
-/// cooked captures write 4 there.
+/// Reads what follows an EtherType (IEEE 802 numbers). Values up to 1500 are a length, followed by
+/// LLC. Cooked captures set 4 there.
 #[inline(always)]
 pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, Undecodable> {
     let mut vlan_id = 0;
@@ -135,7 +94,7 @@ pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, U
                 let (header, rest) = split::<3>(data)?;
                 match *header {
                     [0xaa, 0xaa, 0x03] => {
-                        // SNAP: an organisation, 0 for the Ethertypes (RFC 1042), 00-00-f8 for bridges.
+                        // SNAP: an organization, 0 for EtherTypes (RFC 1042), 00-00-f8 for bridges.
                         let (snap, rest) = split::<5>(rest)?;
                         if !matches!(snap, [0, 0, 0 | 0xf8, ..]) {
                             return Err(Undecodable::NotIp);
@@ -156,8 +115,8 @@ pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, U
     Err(Undecodable::TooDeep)
 }
 
-/// MPLS says nothing of what follows the last label; IP tells by its version, a pseudowire by the four zero
-/// bits of its control word (RFC 4385), behind which Ethernet is assumed.
+/// Reads MPLS labels. They do not name the payload: IP is recognized by its version, a pseudowire
+/// by the four zero bits of its control word (RFC 4385), after which Ethernet is assumed.
 fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
     for _ in 0..MAX_TAGS {
         let (label, rest) = split::<4>(data)?;
@@ -168,13 +127,7 @@ fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
                 Some(6) => Ok(Network::new(data, Version::V6, vlan_id)),
                 Some(0) => {
                     let (_, frame) = split::<4>(data)?;
-                    // One level only: a pseudowire within a pseudowire is nobody's network.
-                    let (header, rest) = split::<14>(frame)?;
-                    match u16::from_be_bytes([header[12], header[13]]) {
-                        ETHERTYPE_IPV4 => Ok(Network::new(rest, Version::V4, vlan_id)),
-                        ETHERTYPE_IPV6 => Ok(Network::new(rest, Version::V6, vlan_id)),
-                        _ => Err(Undecodable::NotIp),
-                    }
+                    pseudowire(frame, vlan_id)
                 }
                 Some(_) => Err(Undecodable::NotIp),
                 None => Err(Undecodable::TruncatedLink),
@@ -184,7 +137,32 @@ fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
     Err(Undecodable::TooDeep)
 }
 
-/// A PPPoE session packet: version 1, type 1, code 0.
+/// Reads the Ethernet frame of a pseudowire, which may have tags, but no labels of its own.
+fn pseudowire(frame: &[u8], outer_vlan_id: u16) -> Result<Network<'_>, Undecodable> {
+    let (header, mut data) = split::<14>(frame)?;
+    let mut kind = u16::from_be_bytes([header[12], header[13]]);
+    let mut inner_vlan_id = None;
+    for _ in 0..MAX_TAGS {
+        let vlan_id = inner_vlan_id.unwrap_or(outer_vlan_id);
+        match kind {
+            ETHERTYPE_IPV4 => return Ok(Network::new(data, Version::V4, vlan_id)),
+            ETHERTYPE_IPV6 => return Ok(Network::new(data, Version::V6, vlan_id)),
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
+                let (tag, rest) = split::<4>(data)?;
+                let tag_id = u16::from_be_bytes([tag[0], tag[1]]) & 0x0fff;
+                inner_vlan_id.get_or_insert(tag_id);
+                kind = u16::from_be_bytes([tag[2], tag[3]]);
+                data = rest;
+            }
+            0x0806 | 0x8035 => return Err(Undecodable::Arp),
+            0x8864 => return pppoe(data, vlan_id),
+            _ => return Err(Undecodable::NotIp),
+        }
+    }
+    Err(Undecodable::TooDeep)
+}
+
+/// Reads a PPPoE session packet: version 1, type 1, code 0.
 fn pppoe(data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
     let (header, rest) = split::<6>(data)?;
     if header[0] != 0x11 || header[1] != 0 {
@@ -193,7 +171,8 @@ fn pppoe(data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
     ppp(rest).map(|network| Network { vlan_id, ..network })
 }
 
-/// A PPP frame: address and control octets may be left out, the protocol may be compressed to one octet.
+/// Reads a PPP frame. Address and control octets may be omitted, the protocol may be compressed to
+/// one octet.
 pub(super) fn ppp(data: &[u8]) -> Result<Network<'_>, Undecodable> {
     let data = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
     let (protocol, rest) = match *data {
@@ -209,8 +188,8 @@ pub(super) fn ppp(data: &[u8]) -> Result<Network<'_>, Undecodable> {
     }
 }
 
-/// An address family in the byte order of whoever captured (`NULL`) or of the network (`LOOP`). No family
-/// has a number above 255, so the zero octets tell the order.
+/// Reads an address family in the byte order of the capturing host (`NULL`) or of the network
+/// (`LOOP`). All families are below 256, so the zero octets decide.
 fn loopback(data: &[u8]) -> Result<Network<'_>, Undecodable> {
     let (family, rest) = split::<4>(data)?;
     match *family {

@@ -1,23 +1,28 @@
-//! The transport header: ports, TCP flags, numbers and maximum segment size, SCTP chunks, ICMP type and code.
-//! What was not captured stays 0; the packet is metered all the same.
+//! The transport header: ports, TCP flags, numbers and maximum segment size, SCTP chunks, ICMP type
+//! and code. Fields that were not captured stay 0, and the packet is metered all the same.
 
 use super::ip::Header;
-use super::{PacketInfo, Signal, octets};
+use super::packet::{PacketInfo, Signal, octets};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const DCCP: u8 = 33;
+const ESP: u8 = 50;
 const ICMPV6: u8 = 58;
 const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
+
+/// Octets of the header of UDP, and of the common header of SCTP.
+const UDP_HEADER: u32 = 8;
+const SCTP_HEADER: u32 = 12;
 
 const FIN: u16 = 0x01;
 const SYN: u16 = 0x02;
 const RST: u16 = 0x04;
 const ACK: u16 = 0x10;
 
-/// Fills in what the transport header of an unfragmented packet or a first fragment says.
+/// Reads the transport header of an unfragmented packet or a first fragment.
 #[inline(always)]
 pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
     match header.protocol {
@@ -25,16 +30,45 @@ pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
             ports(header.payload, info);
             tcp(header, info);
         }
-        UDP | UDP_LITE | DCCP => ports(header.payload, info),
+        UDP => {
+            ports(header.payload, info);
+            segmentable(header, UDP_HEADER, info);
+        }
+        UDP_LITE | DCCP => ports(header.payload, info),
         SCTP => {
             sctp(header.payload, info);
+            segmentable(header, SCTP_HEADER, info);
         }
         ICMP | ICMPV6 => {
-            if let Some(type_code) = header.payload.first_chunk::<2>() {
-                info.icmp_type_code = u16::from_be_bytes(*type_code);
+            if let Some([kind, code]) = header.payload.first_chunk::<2>() {
+                info.icmp_type_code = u16::from_be_bytes([*kind, *code]);
+                info.signal = icmp(header.protocol, *kind);
             }
         }
+        // Segments of ESP are merged with their headers.
+        ESP => segmentable(header, 0, info),
         _ => {}
+    }
+}
+
+/// Sets the payload that an offload may have merged from several segments.
+#[inline(always)]
+fn segmentable(header: &Header<'_>, transport_header: u32, info: &mut PacketInfo) {
+    info.header_octets = header.header_octets.saturating_add(transport_header);
+    info.payload_octets = header.octets.saturating_sub(info.header_octets);
+}
+
+/// The meaning of an ICMP message by its type (IANA registries of ICMP and ICMPv6 types).
+fn icmp(protocol: u8, kind: u8) -> Signal {
+    match (protocol, kind) {
+        // Echo, router solicitation, timestamp, information, mask, extended echo.
+        (ICMP, 8 | 10 | 13 | 15 | 17 | 42) => Signal::Query,
+        // Echo, router and neighbor solicitation, node information, extended echo.
+        (ICMPV6, 128 | 133 | 135 | 139 | 160) => Signal::Query,
+        // Answers, advertisements and errors.
+        (ICMP, 0 | 3 | 4 | 5 | 9 | 11 | 12 | 14 | 16 | 18 | 43) => Signal::Continuation,
+        (ICMPV6, 0..=127 | 129 | 134 | 136 | 137 | 140 | 161) => Signal::Continuation,
+        _ => Signal::None,
     }
 }
 
@@ -46,8 +80,7 @@ fn ports(payload: &[u8], info: &mut PacketInfo) {
     }
 }
 
-/// RFC 9293 §3.1. A header cut off behind its flags is enough for all but the payload's length, and the data
-/// offset says that too.
+/// Reads a TCP header (RFC 9293 §3.1), which may be truncated after its flags.
 #[inline(always)]
 fn tcp(header: &Header<'_>, info: &mut PacketInfo) {
     let Some(fixed) = header.payload.first_chunk::<14>() else {
@@ -77,7 +110,8 @@ fn tcp(header: &Header<'_>, info: &mut PacketInfo) {
     }
 }
 
-/// The maximum segment size option (kind 2, length 4) among the first `length` octets of `options`.
+/// Finds the maximum segment size option (kind 2, length 4) in the first `length` octets of
+/// `options`.
 fn maximum_segment(mut options: &[u8], length: u32) -> u16 {
     let end = octets(options.len()).saturating_sub(length);
     loop {
@@ -95,8 +129,9 @@ fn maximum_segment(mut options: &[u8], length: u32) -> u16 {
     }
 }
 
-/// RFC 9260 §3: twelve octets of common header, then chunks. What opens or ends an association stands alone
-/// in its packet or first (INIT, INIT ACK, SHUTDOWN COMPLETE must not be bundled; ABORT ends it).
+/// Reads an SCTP packet (RFC 9260 §3): twelve octets of common header, then chunks. A chunk that
+/// opens or ends an association is the only one or the first: INIT, INIT ACK and SHUTDOWN COMPLETE
+/// must not be bundled.
 fn sctp(payload: &[u8], info: &mut PacketInfo) {
     let Some((header, chunks)) = payload.split_first_chunk::<12>() else {
         return;

@@ -1,27 +1,21 @@
-//! What an IP packet carries inside: VXLAN (RFC 7348) and its extension GPE, Geneve (RFC 8926), GRE (RFC 2784,
-//! 2890, PPTP's of RFC 2637, ERSPAN), IP in IP (RFC 2003, 2473, 4213), Ethernet in IPv6 (RFC 8986 §4.9), in every
-//! combination.
+//! Tunnels: the packet inside an IP packet. Reads VXLAN (RFC 7348) and its extension GPE, Geneve
+//! (RFC 8926), GRE (RFC 2784, RFC 2890, that of PPTP in RFC 2637, ERSPAN), IP in IP (RFC 2003, RFC
+//! 2473, RFC 4213) and Ethernet in IPv6 (RFC 8986 §4.9), in every combination.
 //!
-//! ESP and WireGuard show ciphertext only: their packets are flows of the outer header.
+//! ESP and WireGuard carry ciphertext, so their packets are flows of the outer header.
 
 use flowproto::record::{Tunnel, TunnelType};
 
-use super::Undecodable;
 use super::ip::Header;
 use super::link::{self, Network, Version};
+use super::packet::Undecodable;
+use super::tunnel_ports::{TunnelPorts, TunnelProtocol};
 
 const IPV4: u8 = 4;
 const UDP: u8 = 17;
 const IPV6: u8 = 41;
 const GRE: u8 = 47;
 const ETHERNET: u8 = 143;
-
-const VXLAN: u16 = 4789;
-/// What Linux and Flannel use instead.
-const VXLAN_LINUX: u16 = 8472;
-/// Says what it carries in its fourth octet.
-const VXLAN_GPE: u16 = 4790;
-const GENEVE: u16 = 6081;
 
 const TRANSPARENT_ETHERNET: u16 = 0x6558;
 const PPP: u16 = 0x880b;
@@ -33,7 +27,7 @@ const ERSPAN_III: u16 = 0x22eb;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inner<'a> {
     pub(super) network: Network<'a>,
-    /// True where it came in a frame of its own, with tags of its own.
+    /// True if it is in a frame of its own, with tags of its own.
     pub(super) framed: bool,
     kind: TunnelType,
     key: u32,
@@ -42,7 +36,7 @@ pub(super) struct Inner<'a> {
 }
 
 impl Inner<'_> {
-    /// The record's elements of the header around it.
+    /// The tunnel elements of a record: the header around the packet.
     pub(super) const fn tunnel(&self, outer: &Header<'_>) -> Tunnel {
         Tunnel {
             tunnel_type: self.kind,
@@ -56,17 +50,21 @@ impl Inner<'_> {
     }
 }
 
-/// The packet inside `outer`; `None` where it is no tunnel, and for a later fragment of one.
+/// Finds the packet inside `outer`. `None` if `outer` is not a tunnel packet, or is a later
+/// fragment of one.
 ///
 /// # Errors
-/// The tunnel's header is there, but what it carries cannot be metered.
+/// The tunnel header is there, but the payload cannot be metered.
 #[inline(always)]
-pub(super) fn inside<'a>(outer: &Header<'a>) -> Result<Option<Inner<'a>>, Undecodable> {
-    if outer.fragment.is_some_and(|fragment| !fragment.first) {
+pub(super) fn inside<'a>(
+    outer: &Header<'a>,
+    ports: &TunnelPorts,
+) -> Result<Option<Inner<'a>>, Undecodable> {
+    if outer.fragment.is_some_and(|fragment| !fragment.is_first()) {
         return Ok(None);
     }
     match outer.protocol {
-        UDP => over_udp(outer.payload),
+        UDP => over_udp(outer.payload, ports),
         IPV4 => Ok(Some(plain(Network::new(outer.payload, Version::V4, 0)))),
         IPV6 => Ok(Some(plain(Network::new(outer.payload, Version::V6, 0)))),
         GRE => generic(outer.payload),
@@ -89,39 +87,41 @@ const fn plain(network: Network<'_>) -> Inner<'_> {
     }
 }
 
-/// By the destination port; the source port is chosen freely, for ECMP.
+/// Reads a tunnel over UDP, known by the destination port. The source port is an ECMP hash.
 #[inline(always)]
-fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
+fn over_udp<'a>(payload: &'a [u8], ports: &TunnelPorts) -> Result<Option<Inner<'a>>, Undecodable> {
     let Some((udp, data)) = payload.split_first_chunk::<8>() else {
         return Ok(None);
     };
     let destination_port = u16::from_be_bytes([udp[2], udp[3]]);
-    if !matches!(destination_port, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE) {
+    let Some(protocol) = ports.protocol(destination_port) else {
         return Ok(None);
-    }
+    };
     let (header, data) = data
         .split_first_chunk::<8>()
         .ok_or(Undecodable::MalformedTunnel)?;
     let key = u32::from_be_bytes([0, header[4], header[5], header[6]]);
-    let (kind, network, framed) = if destination_port == GENEVE {
-        // Version 0; options in words of 32 bits.
+    let (kind, network, framed) = if protocol == TunnelProtocol::Geneve {
+        // Version 0, with options in words of 32 bits.
         if header[0] & 0xc0 != 0 {
             return Err(Undecodable::MalformedTunnel);
         }
         let options = usize::from(header[0] & 0x3f).wrapping_mul(4);
         let data = data.get(options..).ok_or(Undecodable::MalformedTunnel)?;
-        let protocol = u16::from_be_bytes([header[2], header[3]]);
-        let (network, framed) = by_ethertype(protocol, data)?;
+        let ethertype = u16::from_be_bytes([header[2], header[3]]);
+        let (network, framed) = by_ethertype(ethertype, data)?;
         (TunnelType::Geneve, network, framed)
     } else {
-        // The flag that says that there is a network identifier.
+        // The flag of a valid network identifier.
         if header[0] & 0x08 == 0 {
             return Err(Undecodable::MalformedTunnel);
         }
-        let (network, framed) = match (destination_port, header[3]) {
-            (VXLAN_GPE, 1) => (link::ethertype(0x0800, data)?, false),
-            (VXLAN_GPE, 2) => (link::ethertype(0x86dd, data)?, false),
-            (VXLAN_GPE, 3) | (VXLAN | VXLAN_LINUX, _) => (link::ethernet(data)?, true),
+        let (network, framed) = match (protocol, header[3]) {
+            (TunnelProtocol::VxlanGpe, 1) => (link::ethertype(0x0800, data)?, false),
+            (TunnelProtocol::VxlanGpe, 2) => (link::ethertype(0x86dd, data)?, false),
+            (TunnelProtocol::VxlanGpe, 3) | (TunnelProtocol::Vxlan, _) => {
+                (link::ethernet(data)?, true)
+            }
             _ => return Err(Undecodable::NotIp),
         };
         (TunnelType::Vxlan, network, framed)
@@ -136,16 +136,16 @@ fn over_udp(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     }))
 }
 
-fn by_ethertype(protocol: u16, data: &[u8]) -> Result<(Network<'_>, bool), Undecodable> {
-    if protocol == TRANSPARENT_ETHERNET {
-        link::ethernet(data).map(|network| (network, true))
-    } else {
-        link::ethertype(protocol, data).map(|network| (network, false))
+fn by_ethertype(ethertype: u16, data: &[u8]) -> Result<(Network<'_>, bool), Undecodable> {
+    match ethertype {
+        TRANSPARENT_ETHERNET => link::ethernet(data).map(|network| (network, true)),
+        PPP => link::ppp(data).map(|network| (network, false)),
+        _ => link::ethertype(ethertype, data).map(|network| (network, false)),
     }
 }
 
-/// GRE version 0 and 1. Optional words stand in the order checksum, key, sequence number (RFC 2890 §2);
-/// version 1 adds an acknowledgment number and packets that carry nothing else.
+/// Reads GRE version 0 and 1. Optional words come in the order checksum, key, sequence number
+/// (RFC 2890 §2). Version 1 adds an acknowledgment number, and packets with nothing else.
 fn generic(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     let word = |data: &mut &[u8]| -> Result<u32, Undecodable> {
         let (word, rest) = data
@@ -172,7 +172,7 @@ fn generic(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     }
     let (network, framed) = match (first >> 16 & 0x7, protocol) {
         (1, PPP) => {
-            // The key is payload length and call ID.
+            // The key is the payload length and the call ID.
             tunnel_key &= 0xffff;
             if has(1 << 23) {
                 word(&mut data)?;
@@ -199,7 +199,7 @@ fn generic(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
             (link::ethernet(frame)?, true)
         }
         (0, WCCP) => {
-            // Version 2 puts a word in front of the IPv4 packet, version 1 does not.
+            // WCCP version 2 has a word before the IPv4 packet, version 1 does not.
             if data.first().is_some_and(|octet| octet >> 4 != 4) {
                 word(&mut data)?;
             }

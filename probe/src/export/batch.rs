@@ -1,6 +1,6 @@
-//! Records on their way from the metering thread to the exporting thread. A fixed number of batches goes
-//! round: filled ones over a bounded channel, emptied ones back, so that nothing is allocated once all have
-//! been used, and a record costs no lock.
+//! The queue of records from the metering thread to the exporting thread. A fixed number of batches
+//! circulates: filled ones over a bounded channel, emptied ones back. So nothing is allocated once
+//! all have been used, and there is no lock per record.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
@@ -15,8 +15,8 @@ const BATCH_RECORDS: usize = 128;
 /// A batch of records.
 pub type Batch = Vec<FlowRecord>;
 
-/// Makes the two ends of a queue that holds `records` at the most, in batches. `wait`: a full queue is waited
-/// for (a savefile is patient); else its records are lost and counted (packets are not).
+/// Creates a queue of at most `records` records, in batches. If the queue is full, records wait for
+/// room if `wait` is set (savefile), and are lost and counted otherwise (live).
 #[must_use]
 pub fn queue(records: usize, wait: bool) -> (RecordBatches, FilledBatches) {
     // One batch is being filled and one being exported.
@@ -40,7 +40,7 @@ pub fn queue(records: usize, wait: bool) -> (RecordBatches, FilledBatches) {
     )
 }
 
-/// The metering thread's end.
+/// The end of the queue in the metering thread.
 #[derive(Debug)]
 pub struct RecordBatches {
     filling: Batch,
@@ -59,19 +59,19 @@ impl RecordBatches {
         self.lost
     }
 
-    /// True once the exporting thread is gone.
+    /// True if the exporting thread has ended.
     #[must_use]
     pub const fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Records from here on wait for room: the last ones are not to be lost.
+    /// Lets records wait for room from now on, so that the last ones are not lost.
     pub const fn wait_for_room(&mut self) {
         self.wait = true;
     }
 
-    /// Takes emptied batches back and passes on a batch that is not full yet.
-    pub fn turn(&mut self) {
+    /// Takes emptied batches back and sends a batch that is not full yet.
+    pub fn cycle(&mut self) {
         loop {
             match self.emptied.try_recv() {
                 Ok(batch) => self.empty.push(batch),
@@ -85,22 +85,22 @@ impl RecordBatches {
         if !self.filling.is_empty()
             && let Some(next) = self.empty.pop()
         {
-            self.pass_on(next);
+            self.send(next);
         }
     }
 
-    /// Passes on what is left; the exporting thread ends once it has taken it. False if that is gone already.
+    /// Sends what is left. The exporting thread ends after it. False if it has ended already.
     #[must_use]
     pub fn close(mut self) -> bool {
         if !self.filling.is_empty() {
-            self.pass_on(Batch::new());
+            self.send(Batch::new());
         }
         !self.broken
     }
 
-    fn pass_on(&mut self, next: Batch) {
+    fn send(&mut self, next: Batch) {
         let full = std::mem::replace(&mut self.filling, next);
-        // There is room for every batch, so only a missing reader can refuse it.
+        // The channel has room for every batch, so it fails only without a receiver.
         if self.filled.send(full).is_err() {
             self.broken = true;
         }
@@ -132,7 +132,7 @@ impl RecordSink for RecordBatches {
     fn record(&mut self, record: FlowRecord) {
         if self.filling.len() >= BATCH_RECORDS {
             match self.next_empty() {
-                Some(next) => self.pass_on(next),
+                Some(next) => self.send(next),
                 None => {
                     self.lost += 1;
                     return;
@@ -143,7 +143,7 @@ impl RecordSink for RecordBatches {
     }
 }
 
-/// The exporting thread's end.
+/// The end of the queue in the exporting thread.
 #[derive(Debug)]
 pub struct FilledBatches {
     filled: Receiver<Batch>,
@@ -151,18 +151,18 @@ pub struct FilledBatches {
 }
 
 impl FilledBatches {
-    /// The next batch.
+    /// Waits for the next batch.
     ///
     /// # Errors
-    /// None came within `timeout`, or none will come any more.
+    /// There was none within `timeout`, or the metering thread has closed the queue.
     pub fn next(&self, timeout: Duration) -> Result<Batch, RecvTimeoutError> {
         self.filled.recv_timeout(timeout)
     }
 
-    /// Gives a batch back to be filled again.
+    /// Returns a batch to be filled again.
     pub fn give_back(&self, mut batch: Batch) {
         batch.clear();
-        // The metering thread may be done, then nobody wants it.
+        // The metering thread may have ended.
         self.emptied.try_send(batch).ok();
     }
 }
@@ -187,29 +187,29 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_is_not_full_is_passed_on_in_turn() {
+    fn a_batch_that_is_not_full_is_sent_by_the_cycle() {
         let (mut records, batches) = queue(1, false);
         records.record(FlowRecord::default());
-        records.turn();
+        records.cycle();
         assert_eq!(batches.next(Duration::ZERO).unwrap().len(), 1);
     }
 
     #[test]
-    fn the_last_records_get_through_though_no_batch_is_empty() {
+    fn the_last_records_are_sent_even_if_no_batch_is_empty() {
         let (mut records, batches) = queue(1, false);
         for _ in 0..records.room() {
             records.record(FlowRecord::default());
         }
         assert!(records.close());
-        let passed = std::iter::from_fn(|| batches.next(Duration::ZERO).ok());
+        let received = std::iter::from_fn(|| batches.next(Duration::ZERO).ok());
         assert_eq!(
-            passed.map(|batch| batch.len()).sum::<usize>(),
+            received.map(|batch| batch.len()).sum::<usize>(),
             3 * BATCH_RECORDS
         );
     }
 
     #[test]
-    fn a_missing_reader_is_noticed_not_waited_for() {
+    fn a_missing_receiver_is_noticed_not_waited_for() {
         let (mut records, batches) = queue(1, true);
         drop(batches);
         for _ in 0..10 * BATCH_RECORDS {

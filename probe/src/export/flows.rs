@@ -1,6 +1,6 @@
-//! Flow records as IPFIX or NetFlow, and what options data say of this probe.
+//! Flow records as IPFIX or NetFlow, and the options data of this probe.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, Statistics, Version,
@@ -10,9 +10,10 @@ use flowproto::{FlowKey, FlowRecord};
 use kipfix_export::counters::TargetCounters;
 use kipfix_export::{Encoding, SessionStart};
 
-/// What the metering side tells the exporting side of itself: written now and then, read before a flush.
+/// What the Metering Process reports about itself: written by its thread from time to time, read
+/// before options data are sent.
 #[derive(Debug, Default)]
-pub struct Told(Mutex<Metered>);
+pub struct MeteringReport(Mutex<Metered>);
 
 #[derive(Clone, Debug, Default)]
 struct Metered {
@@ -22,37 +23,38 @@ struct Metered {
     ignored_octets: u64,
 }
 
-impl Told {
-    /// Interfaces that are captured, or have been.
-    pub fn interfaces(&self, interfaces: Arc<[InterfaceName]>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .interfaces = interfaces;
+impl MeteringReport {
+    /// Sets the interfaces that are captured.
+    pub fn set_interfaces(&self, interfaces: Arc<[InterfaceName]>) {
+        self.lock().interfaces = interfaces;
     }
 
-    /// Flow records made, and packets that could not be metered, with their octets.
-    pub fn counts(&self, observed_flows: u64, ignored_packets: u64, ignored_octets: u64) {
-        let mut metered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Sets the number of flow records made, and of packets and octets that could not be metered.
+    pub fn set_counts(&self, observed_flows: u64, ignored_packets: u64, ignored_octets: u64) {
+        let mut metered = self.lock();
         metered.observed_flows = observed_flows;
         metered.ignored_packets = ignored_packets;
         metered.ignored_octets = ignored_octets;
     }
+
+    fn lock(&self) -> MutexGuard<'_, Metered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// How this probe writes flow records.
+/// How this probe encodes flow records.
 #[derive(Clone, Debug)]
 pub struct FlowEncoding {
-    /// Who exports.
+    /// Identity of the exporter, and version of the protocol.
     pub settings: ExportSettings,
-    /// One packet of how many is metered.
+    /// Sampling that is announced.
     pub sampling: Sampling,
-    /// What options data say.
-    pub told: Arc<Told>,
+    /// Source of the options data.
+    pub report: Arc<MeteringReport>,
 }
 
 impl FlowEncoding {
-    /// The same in another version of the protocol.
+    /// The same encoding in another version of the protocol.
     #[must_use]
     pub fn in_version(&self, version: Version) -> Self {
         Self {
@@ -65,7 +67,7 @@ impl FlowEncoding {
     }
 
     fn facts(&self, statistics: Statistics) -> Facts {
-        let metered = self.told.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let metered = self.report.lock();
         Facts {
             sampling: self.sampling,
             interfaces: Arc::clone(&metered.interfaces),

@@ -1,4 +1,5 @@
-//! Flow records as JSON lines on stdout: one object a record, keys spelled as in the IANA registry.
+//! Flow records as JSON lines on stdout: one object per record, with the names of the IANA
+//! registry.
 
 use std::io::Write;
 
@@ -6,13 +7,13 @@ use flowproto::exporter::Weight;
 use flowproto::record::Sampling;
 use flowproto::{FlowRecord, json};
 use kipfix_export::Exporter;
-use kipfix_export::counters::{Loss, TargetCounters};
+use kipfix_export::counters::{LossReason, TargetCounters};
 use tracing::warn;
 
-/// Octets gathered before they are written.
+/// Octets that are buffered before they are written.
 const BUFFER_OCTETS: usize = 64 << 10;
 
-/// stdout as a target. It can block, so it is to have a thread of its own.
+/// stdout as a target. Writing can block, so it needs a thread of its own.
 #[derive(Debug)]
 pub struct JsonExporter {
     buffer: Vec<u8>,
@@ -22,7 +23,7 @@ pub struct JsonExporter {
 }
 
 impl JsonExporter {
-    /// A target that has written nothing.
+    /// Creates a target that has written nothing.
     #[must_use]
     pub fn new(counters: TargetCounters) -> Self {
         Self {
@@ -33,7 +34,8 @@ impl JsonExporter {
         }
     }
 
-    /// Writes what is gathered. A closed pipe or a full disk is said once; the counters say how much it cost.
+    /// Writes the buffer. A closed pipe or a full disk is logged once. The counters have every
+    /// loss.
     fn write(&mut self) {
         if self.buffer.is_empty() {
             return;
@@ -43,9 +45,9 @@ impl JsonExporter {
         match out.write_all(&self.buffer).and_then(|()| out.flush()) {
             Ok(()) => self.counters.message_sent(self.buffered, octets),
             Err(error) => {
-                self.counters.lost(Loss::Failed, self.buffered);
+                self.counters.lost(LossReason::Failed, self.buffered);
                 if !self.failed {
-                    warn!(%error, "stdout cannot be written: its flow records are lost");
+                    warn!(%error, "cannot write to stdout, flow records are lost");
                     self.failed = true;
                 }
             }

@@ -1,9 +1,9 @@
-//! The Exporting Process: flow records → every target. Last stage of the path, in a thread of its own, so
-//! that no target can keep packets waiting.
+//! The Exporting Process: flow records → every target. Last stage of the path, in a thread of its
+//! own, so that no target delays packets.
 //!
-//! * [`batch`]: how records come over from the metering thread;
-//! * [`flows`]: flow records as IPFIX or NetFlow, and what options data say of this probe;
-//! * [`json`]: one JSON object a record on stdout.
+//! * [`batch`]: the queue of records from the metering thread;
+//! * [`flows`]: flow records as IPFIX or NetFlow, and the options data of this probe;
+//! * [`json`]: JSON lines on stdout.
 //!
 //! Targets and transports are those of [`kipfix_export`].
 
@@ -19,11 +19,11 @@ use kipfix_export::{Exporter, FLUSH_INTERVAL, finish_all, wall_clock_millisecond
 
 use batch::FilledBatches;
 
-/// One target, ready to take records, and its counters.
-pub type Target = (Box<dyn Exporter<FlowRecord>>, TargetCounters);
+/// One open target and its counters.
+pub type OpenTarget = (Box<dyn Exporter<FlowRecord>>, TargetCounters);
 
 /// Exports batches until the metering thread has no more, then sends what is left.
-pub fn run(mut targets: Vec<Target>, batches: &FilledBatches) {
+pub fn run(mut targets: Vec<OpenTarget>, batches: &FilledBatches) {
     let mut flushed = wall_clock_milliseconds();
     loop {
         match batches.next(FLUSH_INTERVAL) {
@@ -34,15 +34,15 @@ pub fn run(mut targets: Vec<Target>, batches: &FilledBatches) {
                     exporter.export(&batch, now);
                 }
                 batches.give_back(batch);
-                // A trickle of records must not wait until a Message is full, nor until a clock that was set
-                // back is where it was.
+                // A few records must not wait until a Message is full. The difference is absolute
+                // because the clock may be set back.
                 if u128::from(now.abs_diff(flushed)) >= FLUSH_INTERVAL.as_millis() {
                     flush(&mut targets);
                     flushed = now;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                // What was sent before this quiet time has been refused by now, or not at all.
+                // A Message sent before this pause has been refused by now, or was not refused.
                 for (exporter, _) in &mut targets {
                     exporter.settle();
                 }
@@ -55,7 +55,7 @@ pub fn run(mut targets: Vec<Target>, batches: &FilledBatches) {
     finish_all(exporters, wall_clock_milliseconds());
 }
 
-fn flush(targets: &mut [Target]) {
+fn flush(targets: &mut [OpenTarget]) {
     let now = wall_clock_milliseconds();
     for (exporter, _) in targets {
         exporter.flush(now);

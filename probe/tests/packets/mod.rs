@@ -1,16 +1,21 @@
-//! Builders of packets, layer by layer: each puts its header in front of a payload.
+//! Builders of packets, layer by layer: each puts its header before a payload.
 #![allow(
     dead_code,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "test code, of which every test uses a part"
+    reason = "test code, of which each test uses a part"
 )]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use flowproto::{Address, FlowRecord};
 use kipfix_probe::cache::{CacheSettings, RecordSink};
-use kipfix_probe::decode::{FragmentTable, Frame, LinkType, PacketInfo, Undecodable, decode};
+use kipfix_probe::capture::frame::{Frame, LinkType};
+use kipfix_probe::decode::tunnel_ports::TunnelPorts;
+use kipfix_probe::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
+
+pub(crate) mod files;
+pub(crate) mod meter;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -30,7 +35,7 @@ pub(crate) fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A tag control field and the Ethertype behind it.
+/// A tag control field and the EtherType after it.
 pub(crate) fn tag(id: u16, ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&id.to_be_bytes(), &ethertype.to_be_bytes(), payload].concat()
 }
@@ -146,17 +151,26 @@ pub(crate) fn frame(captured: &[u8], time_ns: u64) -> Frame<'_> {
     Frame {
         captured,
         wire_octets: u32::try_from(captured.len()).unwrap(),
+        is_wire_length_lost: false,
         link_type: LinkType::Ethernet,
         time_ns,
     }
 }
 
-pub(crate) fn table() -> FragmentTable {
-    FragmentTable::new(16.try_into().unwrap())
+pub(crate) fn decoder_settings() -> DecoderSettings {
+    DecoderSettings {
+        max_fragments: 16.try_into().unwrap(),
+        tunnel_ports: TunnelPorts::default(),
+    }
+}
+
+/// A decoder that keeps 16 fragmented packets.
+pub(crate) fn decoder() -> Decoder {
+    Decoder::new(decoder_settings())
 }
 
 pub(crate) fn decoded(captured: &[u8]) -> Result<PacketInfo, Undecodable> {
-    decode(&frame(captured, SECOND), &mut table())
+    decoder().decode(&frame(captured, SECOND), false)
 }
 
 pub(crate) fn cache_settings() -> CacheSettings {
@@ -167,12 +181,13 @@ pub(crate) fn cache_settings() -> CacheSettings {
         connection_timeout_ns: 3600 * SECOND,
         longest_gap_ns: 86_400_000_000_000,
         packet_correction: true,
+        has_interfaces: true,
         biflow: false,
         sampling: flowproto::record::Sampling::NONE,
     }
 }
 
-/// Keeps every record.
+/// Collects records.
 #[derive(Default)]
 pub(crate) struct Records(pub(crate) Vec<FlowRecord>);
 

@@ -161,7 +161,7 @@ mod tests {
         interface: Vec<String>,
         max_flows: Option<u32>,
         buffer: Option<Size>,
-        biflow: bool,
+        biflow: Option<bool>,
     }
 
     #[derive(Default)]
@@ -236,6 +236,28 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(sources.load().unwrap().0, expected);
+    }
+
+    #[test]
+    fn a_switch_that_is_false_overrides_the_other_layers() {
+        for (environment, flag, expected) in [
+            (None, None, true),
+            (None, Some(false), false),
+            (Some("false"), None, false),
+            (Some("false"), Some(true), true),
+            (Some("true"), Some(false), false),
+        ] {
+            let variable = environment.map(|value| ("KIPFIX_PROBE__BIFLOW", value));
+            let sources = Sources {
+                file: Some("biflow: true"),
+                environment: variable.as_slice(),
+                flags: Flags {
+                    biflow: flag,
+                    ..Flags::default()
+                },
+            };
+            assert_eq!(sources.load().unwrap().0.biflow, expected);
+        }
     }
 
     #[test]

@@ -35,8 +35,9 @@ pub use span::Span;
 /// - `file` is YAML with those keys. An unknown key is an error. An empty file is valid.
 /// - Environment variables start with `env_prefix`. Lists are separated by commas. An unknown name
 ///   is a warning on stderr, because Kubernetes injects variables, too.
-/// - `flags` is the parsed command line. `None`, `false` and the empty list mean "not set". Fields
-///   that are not settings (`config`, `check`) are ignored.
+/// - `flags` is the parsed command line. `None` and the empty list mean "not set". A switch is an
+///   `Option<bool>`, so that `false` overrides the other layers. Fields that are not settings
+///   (`config`, `check`) are ignored.
 ///
 /// A list replaces the list of the layer below.
 ///

@@ -108,7 +108,7 @@ pub(super) fn flags(flags: &Fields, known: &Fields) -> Values {
         .iter()
         .filter(|(key, _)| known.contains_key(*key))
         .filter(|(_, value)| match value {
-            Json::Null | Json::Bool(false) => false,
+            Json::Null => false,
             Json::Array(items) => !items.is_empty(),
             _ => true,
         })

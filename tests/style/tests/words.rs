@@ -63,7 +63,6 @@ fn the_words_of_flowproto() {
 }
 
 #[test]
-#[ignore = "until the crate is rewritten"]
 fn the_words_of_the_probe() {
     check("probe", &[]);
 }
@@ -75,7 +74,6 @@ fn the_words_of_the_collector() {
 }
 
 #[test]
-#[ignore = "until the crate is rewritten"]
 fn the_words_of_the_export_crate() {
     check("export", &[]);
 }

@@ -15,7 +15,7 @@ Generated from the code by `make docs`, from the IANA registry and the public en
 ## Export of the probe
 
 IPFIX (RFC 7011). The template of a record has exactly the fields of the record: the addresses of its family, interfaces if they are known,
-and the elements of a tunnel if there is one. Template ids start at 257. Template 256 is an options template that identifies the exporter:
+and the elements of a tunnel if there is one. Template ids of flow records start at 1024. Template 256 is an options template that identifies the exporter:
 `observationDomainId` (149) as its scope, `observationDomainName` (300, the name of the node) and `exporterIPv4Address` or
 `exporterIPv6Address` (130, 131).
 ";

@@ -106,7 +106,7 @@ pub fn story(nodes: &Nodes) {
     prometheus.expect_zero(
         "sum(kipfix_probe_packets_captured_total) - sum(kipfix_probe_packets_metered_total) \
          - sum(kipfix_probe_packets_undecodable_total) - sum(kipfix_probe_packets_own_export_total) \
-         - sum(kipfix_probe_packets_second_sighting_total)",
+         - sum(kipfix_probe_packets_duplicate_total)",
     );
     prometheus.expect_zero(
         "sum(kipfix_probe_target_records_sent_total) - sum(kipfix_collector_records_total)",

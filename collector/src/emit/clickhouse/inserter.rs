@@ -3,7 +3,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
 
-use kipfix_export::counters::{ConnectionFailure, Loss};
+use kipfix_export::counters::{ConnectionFailure, LossReason};
 use ring::rand::SecureRandom as _;
 
 use super::request::{self, Answer, MAX_RESPONSE_OCTETS};
@@ -39,12 +39,15 @@ impl Inserter {
     /// Inserts the rows of a batch. Returns false if they are left over.
     fn insert(&mut self, rows: &[u8], records: usize, progress: &mut Progress) -> bool {
         let Some(token) = token() else {
-            progress.failed(Loss::Failed, "no random numbers for a deduplication token");
+            progress.failed(
+                LossReason::Failed,
+                "no random numbers for a deduplication token",
+            );
             return false;
         };
         if let Err(error) = self.target.encoding.encode(rows, &mut self.body) {
             progress.warn(&format!("cannot compress rows: {error}"));
-            progress.lost(Loss::Failed, records);
+            progress.lost(LossReason::Failed, records);
             return true;
         }
         while !progress.must_stop() {
@@ -55,11 +58,11 @@ impl Inserter {
                 }
                 Ok(Answer::Rejected(message)) => {
                     progress.warn(&format!("rows are refused and lost: {message}"));
-                    progress.lost(Loss::Rejected, records);
+                    progress.lost(LossReason::Rejected, records);
                     return true;
                 }
                 Ok(Answer::Retry(loss, message)) => {
-                    if loss == Loss::Unauthorized {
+                    if loss == LossReason::Unauthorized {
                         progress.connection_failed(ConnectionFailure::AuthenticationFailed);
                     }
                     (loss, message)
@@ -68,8 +71,8 @@ impl Inserter {
                     progress.connection_failed(error.reason);
                     let loss = match error.reason {
                         ConnectionFailure::BadCredentials
-                        | ConnectionFailure::CertificateRefused => Loss::Unauthorized,
-                        _ => Loss::Unreachable,
+                        | ConnectionFailure::CertificateRefused => LossReason::Unauthorized,
+                        _ => LossReason::Unreachable,
                     };
                     (loss, error.to_string())
                 }

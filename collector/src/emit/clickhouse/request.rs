@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use flate2::write::GzEncoder;
-use kipfix_export::counters::Loss;
+use kipfix_export::counters::LossReason;
 use lz4_flex::frame::FrameEncoder;
 
 use super::target::ClickHouseTarget;
@@ -97,7 +97,7 @@ pub(super) enum Answer {
     /// The rows are stored.
     Stored,
     /// They are not, and may be later. The reason counts rows that are lost meanwhile.
-    Retry(Loss, String),
+    Retry(LossReason, String),
     /// They are not, and never will be.
     Rejected(String),
 }
@@ -108,7 +108,7 @@ pub(super) fn answer(response: &[u8]) -> Answer {
     let mut parsed = httparse::Response::new(&mut headers);
     let body = match parsed.parse(response) {
         Ok(httparse::Status::Complete(end)) => response.get(end..).unwrap_or_default(),
-        _ => return Answer::Retry(Loss::Failed, "invalid response".into()),
+        _ => return Answer::Retry(LossReason::Failed, "invalid response".into()),
     };
     let header = |name: &str| {
         let mut headers = parsed.headers.iter();
@@ -125,18 +125,18 @@ pub(super) fn answer(response: &[u8]) -> Answer {
     let message = format!("HTTP status {status}: {message}");
     match (code, status) {
         // UNKNOWN_TABLE, UNKNOWN_DATABASE.
-        (Some(60 | 81), _) => Answer::Retry(Loss::NotFound, message),
+        (Some(60 | 81), _) => Answer::Retry(LossReason::NotFound, message),
         // REQUIRED_PASSWORD, WRONG_PASSWORD, UNKNOWN_USER, ACCESS_DENIED, AUTHENTICATION_FAILED.
         (Some(192..=194 | 497 | 516), _) | (None, 401 | 403) => {
-            Answer::Retry(Loss::Unauthorized, message)
+            Answer::Retry(LossReason::Unauthorized, message)
         }
         // NO_SUCH_COLUMN_IN_TABLE, THERE_IS_NO_COLUMN, UNKNOWN_IDENTIFIER: the table can be changed.
-        (Some(8 | 16 | 47), _) => Answer::Retry(Loss::Rejected, message),
+        (Some(8 | 16 | 47), _) => Answer::Retry(LossReason::Rejected, message),
         // Rows that do not fit the types of the columns.
         (Some(6 | 26 | 27 | 32 | 33 | 38 | 41 | 53 | 72 | 117 | 131 | 321 | 349), _) => {
             Answer::Rejected(message)
         }
-        _ => Answer::Retry(Loss::Unreachable, message),
+        _ => Answer::Retry(LossReason::Unreachable, message),
     }
 }
 
@@ -174,12 +174,12 @@ mod tests {
     fn an_answer_follows_from_the_code_of_the_exception() {
         assert_eq!(answered("200 OK", "", ""), Answer::Stored);
         let code = |code: u16| format!("X-ClickHouse-Exception-Code: {code}\r\n");
-        assert!(matches!(answer(b""), Answer::Retry(Loss::Failed, _)));
+        assert!(matches!(answer(b""), Answer::Retry(LossReason::Failed, _)));
         for (number, loss) in [
-            (60, Loss::NotFound),
-            (516, Loss::Unauthorized),
-            (16, Loss::Rejected),
-            (252, Loss::Unreachable),
+            (60, LossReason::NotFound),
+            (516, LossReason::Unauthorized),
+            (16, LossReason::Rejected),
+            (252, LossReason::Unreachable),
         ] {
             let answered = answered("500 Error", &code(number), "Code: DB::Exception\n");
             let message = "HTTP status 500: Code: DB::Exception".to_owned();
@@ -193,7 +193,7 @@ mod tests {
             Answer::Retry(..)
         ));
         let proxy = answered("403 Forbidden", "", "");
-        assert!(matches!(proxy, Answer::Retry(Loss::Unauthorized, _)));
+        assert!(matches!(proxy, Answer::Retry(LossReason::Unauthorized, _)));
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         let message = "HTTP status 404: no suchtable".to_owned();
         assert_eq!(
             answered("404 Not Found", headers, body),
-            Answer::Retry(Loss::NotFound, message)
+            Answer::Retry(LossReason::NotFound, message)
         );
     }
 

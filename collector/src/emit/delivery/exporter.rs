@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kipfix_export::counters::{Loss, TargetCounters};
-use kipfix_export::queued::Ending;
+use kipfix_export::counters::{LossReason, TargetCounters};
+use kipfix_export::shutdown::ShutdownDeadline;
 use kipfix_export::{Exporter, FLUSH_INTERVAL};
 use kipfix_service::signals::Stop;
 
@@ -47,7 +47,7 @@ struct DeliveryExporter {
     queue: Arc<DoubleBuffer<Chunk>>,
     obstacle: Obstacle,
     counters: TargetCounters,
-    ending: Ending,
+    deadline: ShutdownDeadline,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -64,11 +64,11 @@ pub fn start(
 ) -> std::io::Result<Box<dyn Exporter<ForwardedRecord>>> {
     // Of the two buffers one is filled while the other is delivered.
     let queue = Arc::new(DoubleBuffer::new(settings.queue_octets / 2));
-    let (ending, obstacle) = (Ending::default(), Obstacle::default());
+    let (deadline, obstacle) = (ShutdownDeadline::default(), Obstacle::default());
     let progress = Progress::new(
         settings.target.clone(),
         counters.clone(),
-        ending.clone(),
+        deadline.clone(),
         obstacle.clone(),
         settings.policy == OverflowPolicy::Block,
     );
@@ -89,7 +89,7 @@ pub fn start(
         queue,
         obstacle,
         counters,
-        ending,
+        deadline,
     }))
 }
 
@@ -129,7 +129,7 @@ impl DeliveryExporter {
         });
         if lost > 0 {
             // Records are lost because the queue is full. The reason for that says more.
-            let reason = self.obstacle.cause().unwrap_or(Loss::QueueFull);
+            let reason = self.obstacle.cause().unwrap_or(LossReason::QueueFull);
             let lost = u64::try_from(lost).unwrap_or(u64::MAX);
             self.counters.records_lost(reason, lost);
         }
@@ -165,7 +165,7 @@ impl Exporter<ForwardedRecord> for DeliveryExporter {
         self.hand_over();
         self.queue.close();
         if self.settings.policy == OverflowPolicy::Drop {
-            self.ending.begin();
+            self.deadline.begin();
         }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()

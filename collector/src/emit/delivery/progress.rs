@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flowproto::exporter::Weight;
-use kipfix_export::counters::{ConnectionFailure, Loss, TargetCounters};
-use kipfix_export::queued::Ending;
+use kipfix_export::counters::{ConnectionFailure, LossReason, TargetCounters};
+use kipfix_export::shutdown::ShutdownDeadline;
 
 use crate::clock::monotonic;
 
@@ -17,12 +17,12 @@ const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// The reasons that the engine does not accept records, as an index of 1 and above; 0 if it accepts them.
-const CAUSES: [Loss; 5] = [
-    Loss::Unreachable,
-    Loss::NotFound,
-    Loss::Unauthorized,
-    Loss::Rejected,
-    Loss::Failed,
+const CAUSES: [LossReason; 5] = [
+    LossReason::Unreachable,
+    LossReason::NotFound,
+    LossReason::Unauthorized,
+    LossReason::Rejected,
+    LossReason::Failed,
 ];
 
 /// Why an engine does not accept records, for those that the queue has no room for.
@@ -30,14 +30,14 @@ const CAUSES: [Loss; 5] = [
 pub(super) struct Obstacle(Arc<AtomicUsize>);
 
 impl Obstacle {
-    fn set(&self, cause: Option<Loss>) {
+    fn set(&self, cause: Option<LossReason>) {
         let at = cause.and_then(|cause| CAUSES.iter().position(|known| *known == cause));
         let index = at.map_or(0, |at| at.saturating_add(1));
         self.0.store(index, Ordering::Release);
     }
 
     /// The reason, if there is one.
-    pub(super) fn cause(&self) -> Option<Loss> {
+    pub(super) fn cause(&self) -> Option<LossReason> {
         let index = self.0.load(Ordering::Acquire);
         index.checked_sub(1).and_then(|at| CAUSES.get(at)).copied()
     }
@@ -48,7 +48,7 @@ impl Obstacle {
 pub struct Progress {
     target: String,
     counters: TargetCounters,
-    ending: Ending,
+    deadline: ShutdownDeadline,
     obstacle: Obstacle,
     is_offline: bool,
     /// Records of the chunk without an outcome.
@@ -63,14 +63,14 @@ impl Progress {
     pub(super) fn new(
         target: String,
         counters: TargetCounters,
-        ending: Ending,
+        deadline: ShutdownDeadline,
         obstacle: Obstacle,
         is_offline: bool,
     ) -> Self {
         Self {
             target,
             counters,
-            ending,
+            deadline,
             obstacle,
             is_offline,
             pending: 0,
@@ -86,7 +86,7 @@ impl Progress {
 
     /// The rest of the chunk is lost.
     pub(super) fn end(&mut self) {
-        let cause = self.obstacle.cause().unwrap_or(Loss::Failed);
+        let cause = self.obstacle.cause().unwrap_or(LossReason::Failed);
         self.lost(cause, self.pending);
     }
 
@@ -107,7 +107,7 @@ impl Progress {
     }
 
     /// `records` are lost.
-    pub fn lost(&mut self, reason: Loss, records: usize) {
+    pub fn lost(&mut self, reason: LossReason, records: usize) {
         if records > 0 {
             self.settle(records);
             self.counters.records_lost(reason, to_u64(records));
@@ -121,11 +121,11 @@ impl Progress {
     }
 
     /// An attempt failed. Logs the reason once and waits before the next attempt.
-    pub fn failed(&mut self, cause: Loss, message: &str) {
+    pub fn failed(&mut self, cause: LossReason, message: &str) {
         self.failing_since.get_or_insert_with(monotonic);
         self.obstacle.set(Some(cause));
         self.warn(message);
-        self.ending.sleep(self.pause);
+        self.deadline.sleep(self.pause);
         self.pause = self.pause.saturating_mul(2).min(MAX_PAUSE);
     }
 
@@ -156,13 +156,13 @@ impl Progress {
     #[must_use]
     pub fn must_stop(&self) -> bool {
         let since = self.failing_since.filter(|_| self.is_offline);
-        self.ending.is_over() || since.is_some_and(|since| since.elapsed() > OFFLINE_TIMEOUT)
+        self.deadline.is_over() || since.is_some_and(|since| since.elapsed() > OFFLINE_TIMEOUT)
     }
 
     /// Time that a request may take.
     #[must_use]
     pub fn time_left(&self, maximum: Duration) -> Duration {
-        let left = self.ending.left().unwrap_or(maximum).min(maximum);
+        let left = self.deadline.left().unwrap_or(maximum).min(maximum);
         left.max(Duration::from_millis(1))
     }
 }

@@ -9,7 +9,7 @@ use flowproto::{Address, FlowRecord};
 
 use crate::emit::record::ForwardedRecord;
 use crate::inventory::{self, Bounds, TimeRange};
-use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint};
+use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
 use crate::pipeline::{Measures, Origin};
 use crate::snapshots::{SnapshotStore, Snapshots};
 
@@ -70,6 +70,7 @@ pub(super) fn record(snapshots: &Snapshots) -> ForwardedRecord {
             destination: resolve(destination),
             source_service: None,
             destination_service: None,
+            tunnel: TunnelUse::None,
         },
         origin: Arc::new(Origin {
             source_address: Ipv4Addr::new(192, 0, 2, 1).into(),

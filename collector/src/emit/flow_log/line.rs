@@ -78,6 +78,9 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
     );
     write_text("trafficClass", endpoints.class().as_str(), out);
     write_text("trafficScope", endpoints.scope().as_str(), out);
+    if endpoints.tunnel.is_outer() {
+        out.extend_from_slice(b",\"tunnelTrusted\":false");
+    }
     if record.flow.node.is_none() {
         if record.origin.name.is_empty() {
             write_key("observer", out);
@@ -186,12 +189,13 @@ impl EndpointMembers {
 }
 
 /// Members that are added besides those of the endpoints.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "exporter",
     "observationDomainId",
     "version",
     "trafficClass",
     "trafficScope",
+    "tunnelTrusted",
     "observer",
     "clusterId",
     "counted",
@@ -230,7 +234,7 @@ fn write_endpoint(
             write_text(members.workload_name, &endpoint.workload_name, out);
         }
         EndpointKind::External => write_external(view, members, out),
-        EndpointKind::Pod | EndpointKind::Service => {}
+        EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
     }
     if let Some(node) = view.node() {
         write_text(members.node_name, &node.name, out);

@@ -20,11 +20,11 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, anyhow};
 use kipfix_export::counters::{TargetCounters, TargetFamilies};
-use kipfix_export::own_export::OwnExport;
+use kipfix_export::own_endpoints::OwnEndpoints;
 use kipfix_export::target::{Target, TargetKind};
 use kipfix_export::{
-    Encoding, Exporter, FLUSH_INTERVAL, Opener, Prepared, Session, finish_all,
-    wall_clock_milliseconds,
+    Encoding, Exporter, FLUSH_INTERVAL, PreparedTarget, TargetContext, TransportSession,
+    finish_all, wall_clock_milliseconds,
 };
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
@@ -119,25 +119,26 @@ impl Forwarder {
             }
         }
         let is_offline = settings.policy == OverflowPolicy::Block;
-        let opener = Opener {
+        let opener = TargetContext {
             stop: stop.clone(),
             offline: is_offline,
+            is_only_target: targets.len() == 1,
             queue_records: settings.queue_records,
             records_per_second: if is_offline { OFFLINE_RATE } else { 0 },
-            own_export: Arc::new(OwnExport::default()),
+            own_endpoints: Arc::new(OwnEndpoints::default()),
             identity: "kipfix-collector".into(),
         };
-        let prepared: Vec<Option<Prepared>> = targets
+        let prepared: Vec<Option<PreparedTarget>> = targets
             .iter()
             .map(|target| match &target.kind {
-                ForwardKind::Messages { target, .. } => Some(Prepared::new(target, families)),
+                ForwardKind::Messages { target, .. } => Some(PreparedTarget::new(target, families)),
                 ForwardKind::Kafka(_) | ForwardKind::ClickHouse(_) => None,
             })
             .collect();
         let hosts = prepared
             .iter()
             .flatten()
-            .filter_map(Prepared::name)
+            .filter_map(PreparedTarget::name)
             .cloned();
         super::watch_names(hosts.collect(), "forward", settings.policy, stop)?;
         let mut open = Vec::with_capacity(targets.len());
@@ -239,7 +240,7 @@ fn refuse_own(target: &Target, listening: &ListenAddresses) -> Result<(), Failur
 pub fn encoding(
     store: &Arc<SnapshotStore>,
     profile: Profile,
-) -> impl Encoding<Session: Session<Record = ForwardedRecord>> + use<> {
+) -> impl Encoding<Session: TransportSession<Record = ForwardedRecord>> + use<> {
     Enrichment {
         store: Arc::clone(store),
         profile,

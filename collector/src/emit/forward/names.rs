@@ -253,7 +253,7 @@ impl<'a> EndpointNames<'a> {
                 names.workload_name = &endpoint.workload_name;
             }
             EndpointKind::External => names.external = view.workload_name(),
-            EndpointKind::Pod | EndpointKind::Service => {}
+            EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
         }
         if let Some(node) = view.node() {
             names.node = &node.name;
@@ -264,12 +264,15 @@ impl<'a> EndpointNames<'a> {
     }
 }
 
-/// Antrea's 137 `flowType`: 1 within a node, 2 between nodes, 3 to external, 4 from external; 0 if uncertain.
+/// Antrea's 137 `flowType`: 1 within a node, 2 between nodes, 3 to external, 4 from external; 0 if none of these.
 const fn flow_type(class: TrafficClass) -> u8 {
-    use EndpointKind::{External, Service};
+    use EndpointKind::{External, Link, Service};
     match class {
         TrafficClass::IntraNode => 1,
-        TrafficClass::Between(External, External)
+        TrafficClass::Link
+        | TrafficClass::Between(Link, _)
+        | TrafficClass::Between(_, Link)
+        | TrafficClass::Between(External, External)
         | TrafficClass::Between(Service, _)
         | TrafficClass::Between(_, Service) => 0,
         TrafficClass::Between(_, External) => 3,

@@ -6,7 +6,7 @@ use flowproto::FlowKey;
 use flowproto::exporter::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use flowproto::exporter::options::{self, Options};
 use flowproto::exporter::{Send, Unsupported};
-use kipfix_export::{Encoding, RecordOf, Session, SessionStart};
+use kipfix_export::{Encoding, RecordOf, SessionStart, TransportSession};
 
 use super::fields::{MAX_FIXED_OCTETS, Source, fixed_octets};
 use super::layouts::Layouts;
@@ -79,7 +79,7 @@ struct Wire {
     messages_at_refresh: u64,
 }
 
-impl Session for Forwarding {
+impl TransportSession for Forwarding {
     type Record = ForwardedRecord;
 
     fn add(

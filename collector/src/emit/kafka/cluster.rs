@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kipfix_export::counters::{ConnectionFailure, Loss};
+use kipfix_export::counters::{ConnectionFailure, LossReason};
 
 use super::connection::Connection;
 use super::errors;
@@ -21,7 +21,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
 const MAX_PARTITIONS: usize = 100_000;
 
 /// What went wrong: the reason for losses, and a message for the log.
-pub(super) type Failure = (Loss, String);
+pub(super) type Failure = (LossReason, String);
 
 /// A cluster as far as one topic needs it.
 #[derive(Debug)]
@@ -77,16 +77,16 @@ impl Cluster {
             0 | 5 => {}
             3 => {
                 let message = format!("topic {topic:?} does not exist: create it");
-                return Err((Loss::NotFound, message));
+                return Err((LossReason::NotFound, message));
             }
             29 => {
                 let message = format!("not authorized to describe the topic {topic:?}");
-                return Err((Loss::Unauthorized, message));
+                return Err((LossReason::Unauthorized, message));
             }
             code => {
                 let name = errors::name(code);
                 let message = format!("topic {topic:?}: {name} ({code})");
-                return Err((Loss::Unreachable, message));
+                return Err((LossReason::Unreachable, message));
             }
         }
         let brokers = response.brokers.into_iter();
@@ -107,7 +107,7 @@ impl Cluster {
         }
         if self.leaders.is_empty() {
             let message = format!("topic {topic:?} has no partitions");
-            return Err((Loss::Unreachable, message));
+            return Err((LossReason::Unreachable, message));
         }
         self.refreshed = Some(monotonic());
         Ok(())
@@ -122,7 +122,7 @@ impl Cluster {
                 let name = errors::name(code);
                 let loss = match errors::reaction(code) {
                     errors::Reaction::Retry(loss) => loss,
-                    _ => Loss::Unreachable,
+                    _ => LossReason::Unreachable,
                 };
                 (
                     loss,
@@ -180,10 +180,10 @@ impl Cluster {
             progress.connected();
             self.connections.insert(id, connection);
         }
-        let unknown = || (Loss::Unreachable, "the broker is unknown".to_owned());
+        let unknown = || (LossReason::Unreachable, "the broker is unknown".to_owned());
         let connection = self.connections.get_mut(&id).ok_or_else(unknown)?;
         let set = connection.set_timeout(timeout);
-        set.map_err(|error| (Loss::Unreachable, error.to_string()))?;
+        set.map_err(|error| (LossReason::Unreachable, error.to_string()))?;
         Ok(connection)
     }
 
@@ -208,7 +208,7 @@ impl Cluster {
 }
 
 fn invalid(error: InvalidResponse) -> Failure {
-    (Loss::Failed, error.to_string())
+    (LossReason::Failed, error.to_string())
 }
 
 /// Counts a failed connection and describes it.
@@ -217,8 +217,8 @@ fn describe(host: &str, port: u16, progress: &Progress, error: &ConnectError) ->
     let loss = match error.reason {
         ConnectionFailure::AuthenticationFailed
         | ConnectionFailure::BadCredentials
-        | ConnectionFailure::CertificateRefused => Loss::Unauthorized,
-        _ => Loss::Unreachable,
+        | ConnectionFailure::CertificateRefused => LossReason::Unauthorized,
+        _ => LossReason::Unreachable,
     };
     (loss, format!("broker {host}:{port}: {error}"))
 }

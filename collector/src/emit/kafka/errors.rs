@@ -1,6 +1,6 @@
 //! Error codes of brokers, and what a producer does about them.
 
-use kipfix_export::counters::Loss;
+use kipfix_export::counters::LossReason;
 
 /// What an error means for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,13 +8,13 @@ pub(super) enum Reaction {
     /// The batch is stored.
     Stored,
     /// It is sent again, after the leaders were looked up again. The reason counts records that are lost meanwhile.
-    Retry(Loss),
+    Retry(LossReason),
     /// It is sent again with a new producer id.
     NewProducer,
     /// It is sent again in two parts.
     Split,
     /// It is lost.
-    Lose(Loss),
+    Lose(LossReason),
 }
 
 /// The reaction to an error code.
@@ -22,15 +22,15 @@ pub(super) const fn reaction(code: i16) -> Reaction {
     match code {
         // DUPLICATE_SEQUENCE_NUMBER: an earlier attempt was successful.
         0 | 46 => Reaction::Stored,
-        3 => Reaction::Retry(Loss::NotFound),
+        3 => Reaction::Retry(LossReason::NotFound),
         10 | 18 => Reaction::Split,
-        29 | 31 | 53 | 58 => Reaction::Retry(Loss::Unauthorized),
+        29 | 31 | 53 | 58 => Reaction::Retry(LossReason::Unauthorized),
         // Sequence numbers that the leader does not expect, e.g. after a loss of its log.
         45 | 47 | 49 | 59 | 90 => Reaction::NewProducer,
         2 | 5..=9 | 13..=16 | 19 | 20 | 41 | 51 | 56 | 74 | 75 | 89 | 97 | 100 => {
-            Reaction::Retry(Loss::Unreachable)
+            Reaction::Retry(LossReason::Unreachable)
         }
-        _ => Reaction::Lose(Loss::Rejected),
+        _ => Reaction::Lose(LossReason::Rejected),
     }
 }
 

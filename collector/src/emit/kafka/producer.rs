@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use kipfix_export::counters::Loss;
+use kipfix_export::counters::LossReason;
 use kipfix_export::wall_clock_milliseconds;
 
 use super::cluster::{Cluster, Failure, REQUEST_TIMEOUT};
@@ -96,7 +96,7 @@ impl Producer {
             let octets = value.len().saturating_add(MAX_RECORD_OVERHEAD);
             if octets > MAX_BATCH_OCTETS {
                 progress.warn("a record is longer than a batch; such records are lost");
-                progress.lost(Loss::TooLong, 1);
+                progress.lost(LossReason::TooLong, 1);
                 continue;
             }
             let index = record_batch::partition_of(*hash, count);
@@ -138,7 +138,7 @@ impl Producer {
                 Some(leader) => by_leader.entry(*leader).or_default().push(index),
                 None => {
                     let message = format!("partition {index} has no leader");
-                    outcome = Err((Loss::Unreachable, message));
+                    outcome = Err((LossReason::Unreachable, message));
                 }
             }
         }
@@ -271,7 +271,7 @@ impl Producer {
                 let message = format!(
                     "partition {index} of topic {topic:?}: {name} ({code}): starting a new idempotent producer"
                 );
-                Err((Loss::Unreachable, message))
+                Err((LossReason::Unreachable, message))
             }
             Reaction::Split if batch.records.len() > 1 => {
                 let half = batch.records.len() / 2;
@@ -291,7 +291,7 @@ impl Producer {
             }
             Reaction::Split => {
                 progress.warn("the broker refuses a record as too large; such records are lost");
-                progress.lost(Loss::TooLong, 1);
+                progress.lost(LossReason::TooLong, 1);
                 self.recycle(index);
                 Ok(())
             }

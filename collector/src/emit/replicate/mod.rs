@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use kipfix_export::names::Name;
+use kipfix_export::names::TargetName;
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
@@ -143,7 +143,7 @@ impl Replicator {
         let mut targets = Vec::with_capacity(urls.len());
         let mut names = Vec::with_capacity(urls.len());
         for url in urls {
-            let name = Name::new(&url.host, url.port);
+            let name = TargetName::new(&url.host, url.port);
             if let Some(address) = name.address()
                 && is_own(address, listening)
             {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use kipfix_export::names::Name;
+use kipfix_export::names::TargetName;
 use kipfix_service::signals::Stop;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
@@ -27,7 +27,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 type Headers = MultiHeaders<SockaddrStorage>;
 
 pub(super) struct Sender {
-    name: Name,
+    name: TargetName,
     sockets: Sockets,
     /// Addresses on which this process listens.
     listening: Vec<SocketAddr>,
@@ -41,7 +41,7 @@ pub(super) struct Sender {
 impl Sender {
     /// With `is_paced`, datagrams are spread, because a savefile is faster than any receiver's buffer.
     pub(super) fn new(
-        name: Name,
+        name: TargetName,
         sockets: Sockets,
         listening: Vec<SocketAddr>,
         is_paced: bool,

@@ -567,7 +567,7 @@ impl IndexWriter {
 /// Who keeps an address that is claimed twice.
 const fn rank(kind: EndpointKind) -> u8 {
     match kind {
-        EndpointKind::External => 0,
+        EndpointKind::External | EndpointKind::Link => 0,
         EndpointKind::Service => 1,
         EndpointKind::Pod => 2,
         EndpointKind::Node => 3,

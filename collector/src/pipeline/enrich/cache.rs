@@ -54,6 +54,7 @@ impl PackedPlace {
             EndpointKind::Pod => 1,
             EndpointKind::Node => 2,
             EndpointKind::Service => 3,
+            EndpointKind::Link => 4,
         };
         let node = match place.node {
             None => 0,
@@ -70,6 +71,7 @@ impl PackedPlace {
                 1 => EndpointKind::Pod,
                 2 => EndpointKind::Node,
                 3 => EndpointKind::Service,
+                4 => EndpointKind::Link,
                 _ => EndpointKind::External,
             },
             node: node.checked_sub(1).map(NodeId),
@@ -302,6 +304,7 @@ mod tests {
             EndpointKind::Pod,
             EndpointKind::Node,
             EndpointKind::Service,
+            EndpointKind::Link,
         ] {
             for node in [None, Some(NodeId(0)), Some(NodeId(1 << 20))] {
                 let place = Place { kind, node };

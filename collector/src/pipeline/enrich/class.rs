@@ -8,6 +8,8 @@ pub enum TrafficClass {
     /// Both endpoints are known to be on one node, so no observer external the node sees the traffic. An endpoint
     /// whose node is unknown never matches.
     IntraNode,
+    /// An endpoint is an address that does not leave its link.
+    Link,
     /// All other traffic, by the kinds of source and destination.
     Between(EndpointKind, EndpointKind),
 }
@@ -15,7 +17,7 @@ pub enum TrafficClass {
 /// Whether traffic leaves the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Both endpoints belong to the cluster.
+    /// Both endpoints belong to the cluster, or the packets do not leave their link.
     Internal,
     /// One endpoint, or both, are external.
     External,
@@ -34,7 +36,8 @@ impl Scope {
     /// The scope of traffic between two endpoints.
     #[must_use]
     pub fn between(source: Place, destination: Place) -> Self {
-        if source.kind == EndpointKind::External || destination.kind == EndpointKind::External {
+        let kinds = [source.kind, destination.kind];
+        if !kinds.contains(&EndpointKind::Link) && kinds.contains(&EndpointKind::External) {
             Self::External
         } else {
             Self::Internal
@@ -46,7 +49,10 @@ impl TrafficClass {
     /// The class of traffic between two endpoints.
     #[must_use]
     pub fn between(source: Place, destination: Place) -> Self {
-        if source.node.is_some() && source.node == destination.node {
+        let kinds = [source.kind, destination.kind];
+        if kinds.contains(&EndpointKind::Link) {
+            Self::Link
+        } else if source.node.is_some() && source.node == destination.node {
             Self::IntraNode
         } else {
             Self::Between(source.kind, destination.kind)
@@ -56,9 +62,10 @@ impl TrafficClass {
     /// As a label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        use EndpointKind::{External, Node, Pod, Service};
+        use EndpointKind::{External, Link, Node, Pod, Service};
         match self {
             Self::IntraNode => "intra_node",
+            Self::Link | Self::Between(Link, _) | Self::Between(_, Link) => "link",
             Self::Between(Pod, Pod) => "pod_to_pod",
             Self::Between(Pod, Node) => "pod_to_node",
             Self::Between(Pod, Service) => "pod_to_service",
@@ -119,5 +126,24 @@ mod tests {
             TrafficClass::between(pod, service).as_str(),
             "pod_to_service"
         );
+    }
+
+    #[test]
+    fn traffic_of_a_link_is_a_class_of_its_own_and_not_external() {
+        let link = place(EndpointKind::Link, None);
+        for kind in [
+            EndpointKind::Pod,
+            EndpointKind::Node,
+            EndpointKind::Service,
+            EndpointKind::External,
+            EndpointKind::Link,
+        ] {
+            let other = place(kind, Some(1));
+            for (source, destination) in [(link, other), (other, link)] {
+                let class = TrafficClass::between(source, destination);
+                assert_eq!(class.as_str(), "link");
+                assert_eq!(Scope::between(source, destination), Scope::Internal);
+            }
+        }
     }
 }

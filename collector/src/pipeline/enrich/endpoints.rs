@@ -3,6 +3,7 @@
 use flowproto::Address;
 
 use super::lookup::ResolvedEndpoint;
+use super::tunnels::{TunnelNetworks, TunnelUse, trusted_ends};
 use super::{EndpointCache, Scope, TrafficClass};
 use crate::inventory::{Certainty, EndpointId, EndpointKind, TransportPort};
 use crate::pipeline::flow::{Flow, FlowExtras};
@@ -19,9 +20,24 @@ pub struct Endpoints {
     pub source_service: Option<EndpointId>,
     /// The Service whose virtual address the record has as its destination, before translation.
     pub destination_service: Option<EndpointId>,
+    /// The packet of a tunnel that they are of.
+    pub tunnel: TunnelUse,
 }
 
 impl Endpoints {
+    fn of(
+        (source, source_service): (ResolvedEndpoint, Option<EndpointId>),
+        (destination, destination_service): (ResolvedEndpoint, Option<EndpointId>),
+    ) -> Self {
+        Self {
+            source,
+            destination,
+            source_service,
+            destination_service,
+            tunnel: TunnelUse::None,
+        }
+    }
+
     /// The endpoints of the opposite direction.
     #[must_use]
     pub const fn reversed(self) -> Self {
@@ -30,6 +46,7 @@ impl Endpoints {
             destination: self.source,
             source_service: self.destination_service,
             destination_service: self.source_service,
+            tunnel: self.tunnel,
         }
     }
 
@@ -65,27 +82,91 @@ impl Endpoints {
     }
 }
 
-/// Resolves the endpoints of a flow.
-///
-/// If the record has addresses before and after translation, the endpoint is the one of the two that is a pod, else the
-/// address before. So a masqueraded pod is seen as the pod, and a Service as the pod behind it. A Service that leads
-/// to a node (to a pod that shares the node's address) is resolved as well: it is seen as that node.
-#[inline]
-pub fn resolve(
-    snapshots: &Snapshots,
-    cache: &mut EndpointCache,
-    flow: &Flow,
-    extras: Option<&FlowExtras>,
-) -> Endpoints {
-    let (mut source, source_service) =
-        resolve_before(snapshots, cache, flow, (flow.source, flow.source_port));
-    let (mut destination, destination_service) = resolve_before(
-        snapshots,
-        cache,
-        flow,
-        (flow.destination, flow.destination_port),
-    );
-    if let Some(translation) = extras.and_then(|extras| extras.translation) {
+/// Resolves the endpoints of flows.
+#[derive(Debug)]
+pub struct Resolver<'a> {
+    /// What is known of addresses.
+    pub snapshots: &'a Snapshots,
+    /// Recent answers.
+    pub cache: &'a mut EndpointCache,
+    /// Networks of tunnel ends.
+    pub tunnels: &'a TunnelNetworks,
+}
+
+/// An address and port of a flow.
+type Socket = (Address, u16);
+
+impl Resolver<'_> {
+    /// Resolves the endpoints of a flow.
+    ///
+    /// If the record has addresses before and after translation, the endpoint is the one of the two
+    /// that is a pod, otherwise the address before. So a masqueraded pod is the pod, and a Service
+    /// is the pod behind it. A Service that leads to a node (a pod that shares the node's address)
+    /// is that node.
+    ///
+    /// The addresses of a tunnelled packet are those of the outer packet, unless the tunnel is
+    /// between nodes.
+    #[inline]
+    pub fn resolve(&mut self, flow: &Flow, extras: Option<&FlowExtras>) -> Endpoints {
+        match extras {
+            None => self.resolve_addresses(flow),
+            Some(extras) => self.resolve_with(flow, extras),
+        }
+    }
+
+    /// Resolves the addresses of a flow that has neither translation nor tunnel.
+    #[inline]
+    fn resolve_addresses(&mut self, flow: &Flow) -> Endpoints {
+        let source = (flow.source, flow.source_port);
+        let destination = (flow.destination, flow.destination_port);
+        let source = self.resolve_before(flow, flow.protocol, source);
+        let destination = self.resolve_before(flow, flow.protocol, destination);
+        Endpoints::of(source, destination)
+    }
+
+    fn resolve_with(&mut self, flow: &Flow, extras: &FlowExtras) -> Endpoints {
+        let Some(ends) = extras.tunnel else {
+            return self.resolve_translated(flow, extras);
+        };
+        let ends = if flow.is_forward() {
+            ends
+        } else {
+            ends.reversed()
+        };
+        let Self {
+            snapshots,
+            cache,
+            tunnels,
+        } = self;
+        match trusted_ends(snapshots, cache, tunnels, &ends, flow.time) {
+            Ok(nodes) => {
+                let mut endpoints = self.resolve_translated(flow, extras);
+                endpoints.tunnel = TunnelUse::Inner;
+                let sides = [&mut endpoints.source, &mut endpoints.destination];
+                for (endpoint, node) in sides.into_iter().zip(nodes) {
+                    if let Some(node) = node.filter(|_| endpoint.is_external()) {
+                        *endpoint = node;
+                    }
+                }
+                endpoints
+            }
+            Err(kind) => {
+                let source = (ends.source, ends.source_port);
+                let destination = (ends.destination, ends.destination_port);
+                let source = self.resolve_before(flow, ends.protocol, source);
+                let destination = self.resolve_before(flow, ends.protocol, destination);
+                let mut endpoints = Endpoints::of(source, destination);
+                endpoints.tunnel = TunnelUse::Outer(kind);
+                endpoints
+            }
+        }
+    }
+
+    fn resolve_translated(&mut self, flow: &Flow, extras: &FlowExtras) -> Endpoints {
+        let mut endpoints = self.resolve_addresses(flow);
+        let Some(translation) = &extras.translation else {
+            return endpoints;
+        };
         let [own, opposite] = [
             (
                 translation.post_nat_source_address,
@@ -101,60 +182,46 @@ pub fn resolve(
         } else {
             (opposite, own)
         };
-        source = resolve_after(
-            snapshots,
-            cache,
-            flow,
-            (source, source_service, flow.source_port),
-            after_source,
-        );
-        destination = resolve_after(
-            snapshots,
-            cache,
-            flow,
-            (destination, destination_service, flow.destination_port),
-            after_destination,
-        );
+        let source = (endpoints.source, endpoints.source_service);
+        let destination = (endpoints.destination, endpoints.destination_service);
+        endpoints.source = self.resolve_after(flow, source, flow.source_port, after_source);
+        endpoints.destination =
+            self.resolve_after(flow, destination, flow.destination_port, after_destination);
+        endpoints
     }
-    Endpoints {
-        source,
-        destination,
-        source_service,
-        destination_service,
-    }
-}
 
-/// The endpoint of an address before translation, and the same if it is a Service.
-#[inline]
-fn resolve_before(
-    snapshots: &Snapshots,
-    cache: &mut EndpointCache,
-    flow: &Flow,
-    (address, port): (Address, u16),
-) -> (ResolvedEndpoint, Option<EndpointId>) {
-    let port = TransportPort::new(flow.protocol, port);
-    let found = cache.lookup(snapshots, address, port, flow.time);
-    let is_service = found.place.kind == EndpointKind::Service;
-    (found, is_service.then_some(found.id))
-}
-
-/// The endpoint given its addresses before and after translation.
-fn resolve_after(
-    snapshots: &Snapshots,
-    cache: &mut EndpointCache,
-    flow: &Flow,
-    (before, service, port_before): (ResolvedEndpoint, Option<EndpointId>, u16),
-    (address, port): (Address, u16),
-) -> ResolvedEndpoint {
-    if before.place.kind == EndpointKind::Pod || address.is_unspecified() {
-        return before;
+    /// The endpoint of an address before translation, and the same if it is a Service.
+    #[inline]
+    fn resolve_before(
+        &mut self,
+        flow: &Flow,
+        protocol: u8,
+        (address, port): Socket,
+    ) -> (ResolvedEndpoint, Option<EndpointId>) {
+        let port = TransportPort::new(protocol, port);
+        let found = self.cache.lookup(self.snapshots, address, port, flow.time);
+        let is_service = found.place.kind == EndpointKind::Service;
+        (found, is_service.then_some(found.id))
     }
-    let port = TransportPort::new(flow.protocol, if port == 0 { port_before } else { port });
-    let after = cache.lookup(snapshots, address, port, flow.time);
-    match after.place.kind {
-        EndpointKind::Pod => after,
-        EndpointKind::Node if service.is_some() => after,
-        _ => before,
+
+    /// The endpoint given its addresses before and after translation.
+    fn resolve_after(
+        &mut self,
+        flow: &Flow,
+        (before, service): (ResolvedEndpoint, Option<EndpointId>),
+        port_before: u16,
+        (address, port): Socket,
+    ) -> ResolvedEndpoint {
+        if before.place.kind == EndpointKind::Pod || address.is_unspecified() {
+            return before;
+        }
+        let port = TransportPort::new(flow.protocol, if port == 0 { port_before } else { port });
+        let after = self.cache.lookup(self.snapshots, address, port, flow.time);
+        match after.place.kind {
+            EndpointKind::Pod => after,
+            EndpointKind::Node if service.is_some() => after,
+            _ => before,
+        }
     }
 }
 
@@ -163,10 +230,10 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use flowproto::FlowRecord;
-    use flowproto::record::Translation;
+    use flowproto::record::{Translation, Tunnel, TunnelType};
 
     use super::*;
-    use crate::inventory::{Endpoint, IndexBuilder, TimeRange};
+    use crate::inventory::{Endpoint, IndexBuilder, Node, TimeRange};
     use crate::snapshots::SnapshotStore;
 
     const POD: Address = Address::from_v4_bits(0x0a01_010a);
@@ -175,6 +242,7 @@ mod tests {
 
     fn index() -> (Snapshots, [EndpointId; 3]) {
         let mut builder = IndexBuilder::new();
+        builder.add_node(Node::default()).unwrap();
         let ids = [
             (POD, EndpointKind::Pod),
             (NODE, EndpointKind::Node),
@@ -208,12 +276,12 @@ mod tests {
         let forward = Flow::forward(&record, TimeRange::instant(0), 0);
         let extras = FlowExtras::of(&record);
         let endpoints_of = |flow: &Flow| {
-            resolve(
+            let mut resolver = Resolver {
                 snapshots,
-                &mut EndpointCache::default(),
-                flow,
-                extras.as_ref(),
-            )
+                cache: &mut EndpointCache::default(),
+                tunnels: &TunnelNetworks::default(),
+            };
+            resolver.resolve(flow, extras.as_ref())
         };
         let endpoints = endpoints_of(&forward);
         assert_eq!(
@@ -221,6 +289,113 @@ mod tests {
             endpoints.reversed()
         );
         endpoints
+    }
+
+    /// The endpoints of the packet `inner` inside a tunnel between `ends`.
+    fn tunnelled(
+        snapshots: &Snapshots,
+        inner: (Address, Address),
+        ends: (Address, Address),
+        networks: &[&str],
+    ) -> Endpoints {
+        let networks: Vec<_> = networks.iter().map(|text| text.parse().unwrap()).collect();
+        let mut record = FlowRecord::default();
+        record.key.source_address = inner.0;
+        record.key.destination_address = inner.1;
+        record.tunnel = Some(Tunnel {
+            tunnel_source_address: ends.0,
+            tunnel_destination_address: ends.1,
+            tunnel_type: TunnelType::Vxlan,
+            tunnel_key: 7,
+            tunnel_protocol_identifier: 17,
+            tunnel_source_port: 50_000,
+            tunnel_destination_port: 4789,
+        });
+        let forward = Flow::forward(&record, TimeRange::instant(0), 0);
+        let extras = FlowExtras::of(&record);
+        let endpoints_of = |flow: &Flow| {
+            let mut resolver = Resolver {
+                snapshots,
+                cache: &mut EndpointCache::default(),
+                tunnels: &TunnelNetworks::new(&networks),
+            };
+            resolver.resolve(flow, extras.as_ref())
+        };
+        let endpoints = endpoints_of(&forward);
+        assert_eq!(
+            endpoints_of(&forward.reverse(&record)),
+            endpoints.reversed()
+        );
+        endpoints
+    }
+
+    fn ids(endpoints: &Endpoints) -> [EndpointId; 2] {
+        [endpoints.source.id, endpoints.destination.id]
+    }
+
+    #[test]
+    fn the_inner_packet_counts_in_a_tunnel_between_nodes_only() {
+        let (snapshots, [pod, node, service]) = index();
+        let inner = (POD, SERVICE);
+        let between_nodes = tunnelled(&snapshots, inner, (NODE, NODE), &[]);
+        assert_eq!(ids(&between_nodes), [pod, service]);
+        assert_eq!(between_nodes.tunnel, TunnelUse::Inner);
+        assert_eq!(between_nodes.destination_service, Some(service));
+        for (end, id, kind) in [
+            (POD, pod, EndpointKind::Pod),
+            (SERVICE, service, EndpointKind::Service),
+            (external(), EndpointId::EXTERNAL, EndpointKind::External),
+        ] {
+            let to = tunnelled(&snapshots, inner, (NODE, end), &[]);
+            assert_eq!(ids(&to), [node, id]);
+            assert_eq!(to.tunnel, TunnelUse::Outer(kind));
+            let from = tunnelled(&snapshots, inner, (end, NODE), &[]);
+            assert_eq!(ids(&from), [id, node]);
+            assert_eq!(from.tunnel, TunnelUse::Outer(kind));
+        }
+    }
+
+    #[test]
+    fn a_network_of_tunnels_is_trusted_as_a_node_is() {
+        let (snapshots, [pod, _, service]) = index();
+        let ends = (NODE, external());
+        let endpoints = tunnelled(&snapshots, (POD, SERVICE), ends, &["192.0.2.0/30"]);
+        assert_eq!(ids(&endpoints), [pod, service]);
+        let endpoints = tunnelled(&snapshots, (POD, SERVICE), ends, &["192.0.2.4/30"]);
+        assert!(endpoints.tunnel.is_outer());
+    }
+
+    #[test]
+    fn an_external_address_inside_a_tunnel_between_nodes_is_at_the_node_of_that_end() {
+        let (snapshots, [pod, node, _]) = index();
+        let out = tunnelled(&snapshots, (POD, external()), (NODE, NODE), &[]);
+        assert_eq!(ids(&out), [pod, node]);
+        let back = tunnelled(&snapshots, (external(), POD), (NODE, NODE), &[]);
+        assert_eq!(ids(&back), [node, pod]);
+        // The node at the end of a trusted network is not known.
+        let networks = &["192.0.2.0/24"];
+        let ends = (NODE, Address::from(Ipv4Addr::new(192, 0, 2, 9)));
+        let beyond = tunnelled(&snapshots, (POD, external()), ends, networks);
+        assert_eq!(ids(&beyond), [pod, EndpointId::EXTERNAL]);
+    }
+
+    #[test]
+    fn without_any_node_only_ends_that_are_known_not_to_be_nodes_are_refused() {
+        let mut builder = IndexBuilder::new();
+        let pod = builder.add_endpoint(Endpoint {
+            kind: EndpointKind::Pod,
+            ..Endpoint::default()
+        });
+        builder.assign_address(POD, pod).unwrap();
+        let store = SnapshotStore::new(builder.build(), Default::default(), "");
+        let snapshots = store.load();
+        let trusted = tunnelled(&snapshots, (POD, external()), (NODE, NODE), &[]);
+        assert_eq!(trusted.tunnel, TunnelUse::Inner);
+        let refused = tunnelled(&snapshots, (POD, external()), (POD, NODE), &[]);
+        assert_eq!(refused.tunnel, TunnelUse::Outer(EndpointKind::Pod));
+        let elsewhere = &["203.0.113.0/24"];
+        let refused = tunnelled(&snapshots, (POD, external()), (NODE, NODE), elsewhere);
+        assert_eq!(refused.tunnel, TunnelUse::Outer(EndpointKind::External));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The endpoint of one address.
 
+use std::net::IpAddr;
+
 use flowproto::Address;
 
-use crate::inventory::{Certainty, EndpointId, Place, TimeRange, TransportPort};
+use crate::inventory::{Certainty, EndpointId, EndpointKind, Place, TimeRange, TransportPort};
 use crate::snapshots::Snapshots;
 
 /// The endpoint of an address.
@@ -16,6 +18,14 @@ pub struct ResolvedEndpoint {
     pub certainty: Certainty,
 }
 
+impl ResolvedEndpoint {
+    /// True if it is outside the cluster.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        self.place.kind == EndpointKind::External
+    }
+}
+
 /// The answer of the snapshots, and the time from which on it is the same for all packets; `u64::MAX` if it depends
 /// on the time.
 pub(super) fn look_up(
@@ -25,18 +35,130 @@ pub(super) fn look_up(
     time: TimeRange,
 ) -> (ResolvedEndpoint, u64) {
     let found = snapshots.index.lookup_port(address, port, time);
-    let resolved = if found.endpoint == EndpointId::EXTERNAL {
-        ResolvedEndpoint {
-            id: EndpointId::from_external(snapshots.external.lookup(address)),
-            place: Place::default(),
-            certainty: found.certainty,
-        }
+    let id = if found.endpoint == EndpointId::EXTERNAL {
+        external(snapshots, address)
     } else {
-        ResolvedEndpoint {
-            id: found.endpoint,
-            place: snapshots.place(found.endpoint),
-            certainty: found.certainty,
-        }
+        found.endpoint
+    };
+    let resolved = ResolvedEndpoint {
+        id,
+        place: snapshots.place(id),
+        certainty: found.certainty,
     };
     (resolved, found.since_milliseconds)
+}
+
+/// The endpoint of an address outside the cluster. An address that does not leave its link is
+/// external only if it has a name.
+fn external(snapshots: &Snapshots, address: Address) -> EndpointId {
+    let external = snapshots.external.lookup(address);
+    let is_named = || !snapshots.external.attributes(external).name.is_empty();
+    if is_link(address.to_ip()) && !is_named() {
+        EndpointId::LINK
+    } else {
+        EndpointId::from_external(external)
+    }
+}
+
+/// True for addresses that routers do not forward (RFC 5771 §4, RFC 919 §7, RFC 3927 §2.7, RFC 4291
+/// §2.5.6, RFC 1122 §3.2.1.3), and for all other multicast: its packets have no single receiver.
+fn is_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.is_multicast()
+                || address.is_broadcast()
+                || address.is_link_local()
+                || address.is_loopback()
+        }
+        IpAddr::V6(address) => {
+            address.is_multicast() || address.is_unicast_link_local() || address.is_loopback()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::external::{ExternalSources, ExternalWatcher};
+    use crate::inventory::{Endpoint, IndexBuilder};
+    use crate::snapshots::SnapshotStore;
+
+    fn kind_of(snapshots: &Snapshots, address: &str) -> EndpointKind {
+        let address = Address::from(address.parse::<IpAddr>().unwrap());
+        let (found, _) = look_up(snapshots, address, None, TimeRange::instant(0));
+        assert_eq!(snapshots.endpoint(found.id).endpoint.kind, found.place.kind);
+        found.place.kind
+    }
+
+    fn snapshots(sources: &ExternalSources, held: Option<&str>) -> Snapshots {
+        let mut builder = IndexBuilder::new();
+        if let Some(held) = held {
+            let id = builder.add_endpoint(Endpoint {
+                kind: EndpointKind::Service,
+                ..Endpoint::default()
+            });
+            let address = held.parse::<IpAddr>().unwrap();
+            builder.assign_address(address.into(), id).unwrap();
+        }
+        let external = ExternalWatcher::new(sources).unwrap().published();
+        SnapshotStore::new(builder.build(), external, "").load()
+    }
+
+    #[test]
+    fn multicast_broadcast_link_local_and_loopback_are_not_external() {
+        let snapshots = snapshots(&ExternalSources::default(), None);
+        for address in [
+            "224.0.0.1",
+            "224.0.0.251",
+            "239.255.255.250",
+            "255.255.255.255",
+            "169.254.0.1",
+            "169.254.169.254",
+            "127.0.0.53",
+            "fe80::1",
+            "febf::1",
+            "ff01::1",
+            "ff02::1:ff00:2",
+            "ff0e::101",
+            "::1",
+        ] {
+            assert_eq!(
+                kind_of(&snapshots, address),
+                EndpointKind::Link,
+                "{address}"
+            );
+        }
+        for address in [
+            "223.255.255.255",
+            "240.0.0.1",
+            "255.255.255.254",
+            "169.253.255.255",
+            "169.255.0.0",
+            "128.0.0.1",
+            "fec0::1",
+            "fe7f::1",
+            "fd00::1",
+            "::2",
+            "2001:db8::1",
+        ] {
+            let kind = kind_of(&snapshots, address);
+            assert_eq!(kind, EndpointKind::External, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_link_local_address_of_the_cluster_or_with_a_name_keeps_its_endpoint() {
+        let sources = ExternalSources {
+            cidrs: vec!["169.254.169.254/32=metadata".parse().unwrap()],
+            ..ExternalSources::default()
+        };
+        let snapshots = snapshots(&sources, Some("169.254.20.10"));
+        for (address, kind) in [
+            ("169.254.20.10", EndpointKind::Service),
+            ("169.254.169.254", EndpointKind::External),
+            ("169.254.169.253", EndpointKind::Link),
+        ] {
+            assert_eq!(kind_of(&snapshots, address), kind, "{address}");
+        }
+    }
 }

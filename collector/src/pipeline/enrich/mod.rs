@@ -7,9 +7,11 @@ mod class;
 mod endpoints;
 mod lookup;
 mod skew;
+mod tunnels;
 
 pub use cache::EndpointCache;
 pub use class::{Scope, TrafficClass};
-pub use endpoints::{Endpoints, resolve};
+pub use endpoints::{Endpoints, Resolver};
 pub use lookup::ResolvedEndpoint;
 pub use skew::{ClockSkew, time_range};
+pub use tunnels::{TunnelEnds, TunnelNetworks, TunnelUse};

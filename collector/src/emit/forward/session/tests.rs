@@ -7,7 +7,7 @@ use super::super::layouts::MAX_LAYOUTS;
 use super::*;
 use crate::inventory::{self, Bounds};
 use crate::pipeline::Origin;
-use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint};
+use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -54,6 +54,7 @@ fn record(store: &SnapshotStore, octets: u64) -> ForwardedRecord {
             destination: resolve(record.key.destination_address),
             source_service: None,
             destination_service: None,
+            tunnel: TunnelUse::None,
         },
         record,
         origin: Arc::new(Origin {

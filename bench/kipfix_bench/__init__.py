@@ -1,0 +1,1 @@
+"""The benchmark of whole programs: kipfix's daemons next to other people's."""

@@ -1,0 +1,435 @@
+//! Fields: what is known of an edge or a record, by the names that expressions, labels and the API
+//! use.
+//!
+//! A field of an endpoint has a side: `src.namespace`, `dst.address`. Of traffic that crosses the
+//! border of the cluster, `internal.` is the endpoint in the cluster and `external.` the other one,
+//! whichever of the two sends. A field of the record has none: `port`, `class`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flowproto::Address;
+
+/// An endpoint of an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The sender.
+    Source,
+    /// The receiver.
+    Destination,
+    /// The endpoint in the cluster, of traffic with exactly one such endpoint. Otherwise its fields
+    /// are absent.
+    Internal,
+    /// The endpoint outside the cluster, of traffic with exactly one such endpoint. Otherwise its
+    /// fields are absent.
+    External,
+}
+
+impl Side {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("src", Self::Source),
+        ("dst", Self::Destination),
+        ("internal", Self::Internal),
+        ("external", Self::External),
+    ];
+
+    /// As the beginning of a field name: `src`, `dst`, `internal` or `external`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        name_of(&Self::NAMES, self)
+    }
+}
+
+/// A property of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EndpointField {
+    /// `class`: `pod`, `node`, `service` or `external`.
+    Class,
+    /// Namespace of a pod or Service.
+    Namespace,
+    /// Kind of the workload: `Deployment`, `Node`, `External`, …
+    Kind,
+    /// Name of the workload.
+    Workload,
+    /// Name of the pod.
+    Pod,
+    /// Name of the Service to whose virtual address the packets were sent.
+    Service,
+    /// Name of the node.
+    Node,
+    /// Topology zone of the node.
+    Zone,
+    /// Topology region of the node.
+    Region,
+    /// Node pool.
+    Pool,
+    /// IP address. Of the two of a translation, the one of the endpoint.
+    Address,
+    /// Transport port. An initiator chooses a new one for each connection: rarely a good label.
+    Port,
+    /// Name of the longest named CIDR that contains the address.
+    Cidr,
+    /// Name of an external endpoint: host name, else Service, else named CIDR.
+    Name,
+    /// Number of the autonomous system.
+    AsNumber,
+    /// Organization of the autonomous system.
+    AsName,
+    /// Country of the address, ISO 3166-1 alpha-2.
+    Country,
+    /// Cloud of the address.
+    CloudProvider,
+    /// The cloud's name of the service.
+    CloudService,
+    /// The cloud's name of the region.
+    CloudRegion,
+}
+
+impl EndpointField {
+    const NAMES: [(&'static str, Self); 20] = [
+        ("class", Self::Class),
+        ("namespace", Self::Namespace),
+        ("kind", Self::Kind),
+        ("workload", Self::Workload),
+        ("pod", Self::Pod),
+        ("service", Self::Service),
+        ("node", Self::Node),
+        ("zone", Self::Zone),
+        ("region", Self::Region),
+        ("pool", Self::Pool),
+        ("address", Self::Address),
+        ("port", Self::Port),
+        ("cidr", Self::Cidr),
+        ("name", Self::Name),
+        ("as_number", Self::AsNumber),
+        ("as_name", Self::AsName),
+        ("country", Self::Country),
+        ("cloud_provider", Self::CloudProvider),
+        ("cloud_service", Self::CloudService),
+        ("cloud_region", Self::CloudRegion),
+    ];
+
+    /// The name behind the side.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        name_of(&Self::NAMES, self)
+    }
+}
+
+/// A property of the traffic between two endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RecordField {
+    /// Port of the server: of the endpoint that did not open the connection. Absent if the
+    /// initiator is unknown.
+    Port,
+    /// IP protocol, by name if it has a common one: `tcp`, `udp`, `icmp`; else by number.
+    Protocol,
+    /// Differentiated Services code point, 0–63.
+    Dscp,
+    /// Class of traffic: `pod_to_pod`, `pod_to_external`, `intra_node`, …
+    Class,
+    /// `internal` or `external`.
+    Scope,
+    /// `egress` if the traffic leaves the cluster, `ingress` if it enters, `internal` if it does
+    /// neither, `transit` if both endpoints are external.
+    Direction,
+    /// The endpoint that opened the connection: `src`, `dst` or `unknown`.
+    Initiator,
+    /// Address of the exporter.
+    Exporter,
+    /// Interface through which the packets entered the exporter: its name, else its ifIndex.
+    InputInterface,
+    /// Interface through which the packets left the exporter: its name, else its ifIndex.
+    OutputInterface,
+    /// How a TCP connection ended: `closed`, `reset`, `refused`, `unanswered`; `open` if it has
+    /// not.
+    TcpEnd,
+}
+
+impl RecordField {
+    const NAMES: [(&'static str, Self); 11] = [
+        ("port", Self::Port),
+        ("protocol", Self::Protocol),
+        ("dscp", Self::Dscp),
+        ("class", Self::Class),
+        ("scope", Self::Scope),
+        ("direction", Self::Direction),
+        ("initiator", Self::Initiator),
+        ("exporter", Self::Exporter),
+        ("input_interface", Self::InputInterface),
+        ("output_interface", Self::OutputInterface),
+        ("tcp_end", Self::TcpEnd),
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        name_of(&Self::NAMES, self)
+    }
+}
+
+/// A field.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Field {
+    /// `src.namespace`: a property of an endpoint.
+    Endpoint(Side, EndpointField),
+    /// `src.label["team"]`: a label of the pod.
+    Label(Side, Arc<str>),
+    /// `src.namespace_label["team"]`: a label of the namespace.
+    NamespaceLabel(Side, Arc<str>),
+    /// `port`: a property of the traffic.
+    Record(RecordField),
+}
+
+/// The type of a field's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// Text.
+    Text,
+    /// An unsigned number.
+    Number,
+    /// An IP protocol, by name or by number.
+    Protocol,
+    /// An IP address.
+    Address,
+}
+
+/// What a field is a property of. It decides what the key of an edge must contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Of the endpoints: all records between the same two endpoints have the same value.
+    Endpoint,
+    /// Of the record.
+    Record,
+}
+
+impl Field {
+    /// All fields but labels, which are as many as there are keys.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_side = |(_, side): (&str, Side)| {
+            EndpointField::NAMES
+                .into_iter()
+                .map(move |(_, field)| Self::Endpoint(side, field))
+        };
+        Side::NAMES
+            .into_iter()
+            .flat_map(of_side)
+            .chain(RecordField::NAMES.map(|(_, field)| Self::Record(field)))
+    }
+
+    /// The field of a name such as `src.namespace` or `port`, without a key.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let Some((side, name)) = name.split_once('.') else {
+            return of_name(&RecordField::NAMES, name).map(Self::Record);
+        };
+        let side = of_name(&Side::NAMES, side)?;
+        of_name(&EndpointField::NAMES, name).map(|field| Self::Endpoint(side, field))
+    }
+
+    /// The field of a name such as `src.label` with its key.
+    pub(super) fn keyed(name: &str, key: &str) -> Option<Self> {
+        let (side, name) = name.split_once('.')?;
+        let side = of_name(&Side::NAMES, side)?;
+        match name {
+            "label" => Some(Self::Label(side, key.into())),
+            "namespace_label" => Some(Self::NamespaceLabel(side, key.into())),
+            _ => None,
+        }
+    }
+
+    /// The side, if it is a field of an endpoint.
+    #[must_use]
+    pub const fn side(&self) -> Option<Side> {
+        match self {
+            Self::Endpoint(side, _) | Self::Label(side, _) | Self::NamespaceLabel(side, _) => {
+                Some(*side)
+            }
+            Self::Record(_) => None,
+        }
+    }
+
+    /// The type of its values.
+    #[must_use]
+    pub const fn value_type(&self) -> FieldType {
+        match self {
+            Self::Endpoint(_, EndpointField::Address) | Self::Record(RecordField::Exporter) => {
+                FieldType::Address
+            }
+            Self::Endpoint(_, EndpointField::AsNumber | EndpointField::Port)
+            | Self::Record(RecordField::Port | RecordField::Dscp) => FieldType::Number,
+            Self::Record(RecordField::Protocol) => FieldType::Protocol,
+            Self::Endpoint(..) | Self::Label(..) | Self::NamespaceLabel(..) | Self::Record(_) => {
+                FieldType::Text
+            }
+        }
+    }
+
+    /// What it is a property of.
+    #[must_use]
+    pub const fn scale(&self) -> Scale {
+        match self {
+            Self::Endpoint(
+                _,
+                EndpointField::Service
+                | EndpointField::Address
+                | EndpointField::Port
+                | EndpointField::Name
+                | EndpointField::AsNumber,
+            ) => Scale::Record,
+            Self::Record(RecordField::Class | RecordField::Scope | RecordField::Direction)
+            | Self::Endpoint(..)
+            | Self::Label(..)
+            | Self::NamespaceLabel(..) => Scale::Endpoint,
+            Self::Record(_) => Scale::Record,
+        }
+    }
+
+    /// The name of a metric label with the field's values: `src_namespace`, `src_label_team`.
+    #[must_use]
+    pub fn label_name(&self) -> String {
+        let name = match self {
+            Self::Label(side, key) => format!("{}_label_{key}", side.as_str()),
+            Self::NamespaceLabel(side, key) => format!("{}_namespace_label_{key}", side.as_str()),
+            Self::Endpoint(..) | Self::Record(_) => self.to_string(),
+        };
+        let valid = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        name.chars().map(valid).collect()
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint(side, field) => write!(f, "{}.{}", side.as_str(), field.as_str()),
+            Self::Label(side, key) => write!(f, "{}.label[{}]", side.as_str(), Quoted(key)),
+            Self::NamespaceLabel(side, key) => {
+                write!(f, "{}.namespace_label[{}]", side.as_str(), Quoted(key))
+            }
+            Self::Record(field) => f.write_str(field.as_str()),
+        }
+    }
+}
+
+/// A text as a literal of an expression.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '\\' | '"' => write!(f, "\\{c}")?,
+                '\n' => f.write_str("\\n")?,
+                _ => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Unknown, or not applicable. Written as the empty text.
+    Absent,
+    /// A text. The empty text is equal to [`Self::Absent`] in expressions.
+    Text(&'a str),
+    /// A number.
+    Number(u64),
+    /// An IP protocol.
+    Protocol(u8),
+    /// An IP address.
+    Address(Address),
+}
+
+impl<'a> Value<'a> {
+    /// The text, or [`Self::Absent`] if it is empty.
+    #[must_use]
+    pub const fn text(text: &'a str) -> Self {
+        if text.is_empty() {
+            Self::Absent
+        } else {
+            Self::Text(text)
+        }
+    }
+
+    /// The address, or [`Self::Absent`] if it is unspecified.
+    #[must_use]
+    pub const fn address(address: Address) -> Self {
+        if address.is_unspecified() {
+            Self::Absent
+        } else {
+            Self::Address(address)
+        }
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => Ok(()),
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+            Self::Protocol(number) => match protocol_name(*number) {
+                Some(name) => f.write_str(name),
+                None => number.fmt(f),
+            },
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// What fields are read from: an edge, or a record.
+pub trait FieldSource {
+    /// The value of a field, of its [`Field::value_type`].
+    fn value(&self, field: &Field) -> Value<'_>;
+}
+
+/// Protocols that are written by name. The names are those of the IANA registry in lower case,
+/// except for 58, whose name there is `ipv6-icmp`.
+const PROTOCOLS: [(&str, u8); 14] = [
+    ("icmp", 1),
+    ("igmp", 2),
+    ("ipip", 4),
+    ("tcp", 6),
+    ("udp", 17),
+    ("ipv6", 41),
+    ("gre", 47),
+    ("esp", 50),
+    ("ah", 51),
+    ("icmpv6", 58),
+    ("ospf", 89),
+    ("pim", 103),
+    ("vrrp", 112),
+    ("sctp", 132),
+];
+
+/// The name of an IP protocol.
+#[must_use]
+pub fn protocol_name(number: u8) -> Option<&'static str> {
+    let mut all = PROTOCOLS.iter();
+    all.find(|(_, known)| *known == number)
+        .map(|(name, _)| *name)
+}
+
+/// The number of an IP protocol, given its name in any case.
+#[must_use]
+pub fn protocol_number(name: &str) -> Option<u8> {
+    let mut all = PROTOCOLS.iter();
+    all.find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, number)| *number)
+}
+
+fn of_name<T: Copy>(names: &[(&str, T)], wanted: &str) -> Option<T> {
+    names
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, value)| *value)
+}
+
+fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], wanted: T) -> &'static str {
+    names
+        .iter()
+        .find(|(_, value)| *value == wanted)
+        .map_or("", |(name, _)| *name)
+}

@@ -1,0 +1,96 @@
+//! Errors of the API.
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::aggregate::expression::ExpressionError;
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct ApiError {
+    #[serde(skip)]
+    status: u16,
+    /// One sentence.
+    error: String,
+    /// The parameter that is invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// Where an expression is invalid: number of the character, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self {
+            status: status.as_u16(),
+            error: error.into(),
+            parameter: None,
+            column: None,
+        }
+    }
+
+    /// A parameter is invalid.
+    pub(super) fn invalid(parameter: &str, error: impl Into<String>) -> Self {
+        Self {
+            parameter: Some(parameter.to_owned()),
+            ..Self::new(StatusCode::BAD_REQUEST, error)
+        }
+    }
+
+    /// An expression, or a list of fields, is invalid.
+    pub(super) fn expression(parameter: &str, error: &ExpressionError) -> Self {
+        Self {
+            column: Some(error.column),
+            ..Self::invalid(parameter, format!("invalid {parameter}: {error}"))
+        }
+    }
+
+    pub(super) fn not_found() -> Self {
+        let error = "not found: see /api/v1/openapi.json";
+        Self::new(StatusCode::NOT_FOUND, error)
+    }
+
+    /// The collector keeps no history.
+    pub(super) fn no_history() -> Self {
+        let error = "the collector keeps no history: history_size is 0";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+
+    pub(super) fn too_many_requests() -> Self {
+        let error = "too many concurrent requests";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, error)
+    }
+
+    /// A bug: the answer could not be written.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+    }
+
+    /// The parameter that is invalid.
+    #[cfg(test)]
+    pub(super) fn parameter(&self) -> Option<&str> {
+        self.parameter.as_deref()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = [
+            (CONTENT_TYPE, "application/json"),
+            (CACHE_CONTROL, "no-store"),
+        ];
+        // It has only texts and numbers.
+        let body = serde_json::to_string(&self).unwrap_or_default();
+        let mut response = (status, headers, body).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

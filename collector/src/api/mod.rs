@@ -1,0 +1,103 @@
+//! The API under `/api/v1`, and the page that shows its answers at `/`.
+//!
+//! Answers are JSON. A query runs on a thread for blocking work and reads snapshots, so it never
+//! waits for a pipeline, nor a pipeline for it. The number of concurrent queries and the memory of
+//! answers on their way to clients are limited.
+
+mod cache;
+mod edges;
+mod error;
+mod exporters;
+mod limits;
+mod openapi;
+mod page;
+mod parameters;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use crate::serve::Scrape;
+use cache::Cache;
+use error::ApiError;
+use limits::Limits;
+
+/// The state of the API.
+#[derive(Debug)]
+pub struct Api {
+    scrape: Arc<Scrape>,
+    /// Wall-clock time of the start, milliseconds since the epoch.
+    started: u64,
+    limits: Limits,
+    edges: Cache,
+}
+
+impl Api {
+    /// Creates the API of a collector that started at `started`, milliseconds since the epoch.
+    #[must_use]
+    pub fn new(scrape: Arc<Scrape>, started: u64) -> Self {
+        Self {
+            scrape,
+            started,
+            limits: Limits::default(),
+            edges: Cache::default(),
+        }
+    }
+
+    /// The routes of the API and of the page.
+    pub fn router(self) -> Router {
+        let api = Router::new()
+            .route("/edges", get(edges::get))
+            .route("/exporters", get(exporters::get))
+            .route("/status", get(status::get))
+            .route("/openapi.json", get(async || openapi::answer()))
+            .fallback(async || ApiError::not_found())
+            .with_state(Arc::new(self));
+        page::router().nest("/api/v1", api)
+    }
+}
+
+/// A request: the state, and the text behind the `?`.
+type Request = (State<Arc<Api>>, RawQuery);
+
+/// Runs a query and returns its answer as JSON.
+async fn answer<T: Serialize>(
+    (State(api), RawQuery(query)): Request,
+    run: impl FnOnce(&Api, &str) -> Result<T, ApiError> + Send + 'static,
+) -> Response {
+    let run_to_octets = move |api: &Api, query: &str| {
+        let answer = run(api, query)?;
+        serde_json::to_vec(&answer).map_err(|_| ApiError::internal())
+    };
+    answer_octets(api, query.unwrap_or_default(), run_to_octets).await
+}
+
+/// Runs a query whose answer is the octets of a JSON document.
+async fn answer_octets<B: Into<bytes::Bytes> + Send + 'static>(
+    api: Arc<Api>,
+    query: String,
+    run: impl FnOnce(&Api, &str) -> Result<B, ApiError> + Send + 'static,
+) -> Response {
+    let Some(permit) = api.limits.query().await else {
+        return ApiError::too_many_requests().into_response();
+    };
+    let running = {
+        let api = Arc::clone(&api);
+        tokio::task::spawn_blocking(move || {
+            let result = run(&api, &query);
+            drop(permit);
+            result
+        })
+    };
+    match running.await {
+        Ok(Ok(octets)) => api.limits.answer(octets.into()),
+        Ok(Err(error)) => error.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

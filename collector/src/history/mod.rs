@@ -1,0 +1,33 @@
+//! History: the traffic of the last hours, by pair of endpoints and interval, for the API and the
+//! page.
+//!
+//! Every drain of the edge tables is also added to a [`History`]. It holds rings of intervals: by
+//! default 10 s for 15 minutes, 1 min for 6 hours and 5 min for 48 hours. An interval is a sorted
+//! list of edges, encoded in about ten octets each. Endpoints are stored once, with their names and
+//! attributes at that time, because the inventory forgets deleted objects.
+//!
+//! The memory is limited in octets. At the limit, the oldest intervals are discarded, which
+//! shortens the time that a ring covers.
+//!
+//! [`EdgesQuery`] reads a [`Snapshot`]: it selects edges by an expression, groups them by fields,
+//! and adds them up over a range of time. It holds no lock.
+
+mod edge;
+mod endpoint;
+mod endpoints;
+mod groups;
+mod interval;
+mod merge;
+mod query;
+mod ring;
+mod ring_settings;
+mod snapshot;
+mod store;
+mod varint;
+
+pub use edge::StoredEdge;
+pub use endpoint::StoredEndpoint;
+pub use query::{EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, TimeBounds, TimePoint};
+pub use ring_settings::RingSettings;
+pub use snapshot::{RingSpan, Snapshot};
+pub use store::{History, HistoryCounts, HistorySettings};

@@ -1,0 +1,318 @@
+//! The store: drained edges → the current interval → rings.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::endpoint::StoredEndpoint;
+use super::endpoints::{EndpointSlot, EndpointTable, OTHER};
+use super::interval::{EdgeKey, Interval};
+use super::ring::Ring;
+use super::ring_settings::RingSettings;
+use super::snapshot::{RingSnapshot, RingSpan, Snapshot};
+use crate::aggregate::{EdgeObserver, EdgeTable};
+use crate::inventory::EndpointId;
+use crate::lock::lock;
+use crate::pipeline::Measures;
+use crate::snapshots::Snapshots;
+
+/// Octets of an edge in the table of the current interval, with one octet of the table itself.
+const OPEN_EDGE_OCTETS: usize = size_of::<(EdgeKey, Measures)>() + 1;
+
+/// Bounds of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// Maximum memory, octets.
+    pub max_octets: usize,
+    /// The rings, the finest first. The step of each is a multiple of the one before it.
+    pub rings: Vec<RingSettings>,
+}
+
+/// Occupancy, and what the limits cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryCounts {
+    /// Octets of memory.
+    pub octets: u64,
+    /// Endpoints.
+    pub endpoints: u64,
+    /// Intervals of all rings.
+    pub intervals: u64,
+    /// Intervals that were discarded before their time, because their ring was full.
+    pub intervals_discarded: u64,
+    /// Edges that were added to `other`, because the current interval was full.
+    pub edges_other: u64,
+    /// Endpoints that were replaced by `other`, because their table was full.
+    pub endpoints_other: u64,
+}
+
+/// The traffic of the last hours. Shared by the pipelines, which add to it, and by queries.
+#[derive(Debug)]
+pub struct History {
+    settings: HistorySettings,
+    state: Mutex<State>,
+    /// The snapshot of the current generation, if one was read.
+    snapshot: Mutex<Option<Arc<Snapshot>>>,
+    /// A copy of that of the state.
+    generation: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    endpoints: EndpointTable,
+    /// Begin of the current interval.
+    begin: u64,
+    open: HashMap<EdgeKey, Measures, RandomState>,
+    max_open: usize,
+    rings: Vec<Ring>,
+    /// Time of the last drain.
+    drained: u64,
+    generation: u64,
+    edges_other: u64,
+    /// Slots of the endpoints of a table, while its edges are added.
+    slots: HashMap<EndpointId, EndpointSlot, RandomState>,
+}
+
+impl History {
+    /// Creates an empty history. `started` is the wall-clock time, milliseconds since the epoch.
+    #[must_use]
+    pub fn new(settings: HistorySettings, started: u64) -> Self {
+        // An eighth each for endpoints and for the current interval; the rings share the rest.
+        let part = settings.max_octets / 8;
+        let rings = settings.rings.len().max(1);
+        let ring_octets = part.saturating_mul(6) / rings;
+        let begin = settings.rings.first().map_or(0, |r| r.begin_of(started));
+        let new_ring = |ring: &RingSettings| Ring::new(*ring, ring_octets, started);
+        let state = State {
+            endpoints: EndpointTable::new(part),
+            begin,
+            open: HashMap::default(),
+            max_open: max_edges(part),
+            rings: settings.rings.iter().map(new_ring).collect(),
+            drained: started,
+            generation: 0,
+            edges_other: 0,
+            slots: HashMap::default(),
+        };
+        Self {
+            settings,
+            state: Mutex::new(state),
+            snapshot: Mutex::new(None),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub const fn settings(&self) -> &HistorySettings {
+        &self.settings
+    }
+
+    /// The time that edges are taken to be of which a drain at `now` removes from the tables: the
+    /// middle between that drain and the one before it.
+    #[must_use]
+    pub fn time_of_drain(&self, now: u64) -> u64 {
+        u64::midpoint(lock(&self.state).drained, now)
+    }
+
+    /// Ends a drain at the wall-clock time `now`.
+    pub fn end_drain(&self, now: u64) {
+        let generation = lock(&self.state).end_drain(now);
+        *lock(&self.snapshot) = None;
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    /// What it holds at the last drain.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let mut cached = lock(&self.snapshot);
+        if let Some(snapshot) = &*cached {
+            return Arc::clone(snapshot);
+        }
+        let (mut edges, mut snapshot, begin) = lock(&self.state).copy();
+        edges.sort_unstable_by_key(|(key, _)| *key);
+        let open = Arc::new(Interval::new(begin, edges));
+        if !open.is_empty() {
+            for ring in &mut snapshot.rings {
+                ring.intervals.push(Arc::clone(&open));
+            }
+        }
+        let snapshot = Arc::new(snapshot);
+        *cached = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// The time that each ring covers, the finest ring first.
+    #[must_use]
+    pub fn spans(&self) -> Vec<RingSpan> {
+        let state = lock(&self.state);
+        let rings = state.rings.iter();
+        let span = |ring: &Ring| RingSpan {
+            step: ring.settings().step,
+            from: ring.from(state.drained),
+            to: state.drained,
+        };
+        rings.map(span).collect()
+    }
+
+    /// A number that is different after each drain: [`Snapshot::generation`].
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The counts.
+    #[must_use]
+    pub fn counts(&self) -> HistoryCounts {
+        lock(&self.state).counts()
+    }
+}
+
+impl EdgeObserver for History {
+    fn observe(&self, snapshots: &Snapshots, edges: &EdgeTable, wall_milliseconds: u64) {
+        lock(&self.state).add(snapshots, edges, wall_milliseconds);
+    }
+}
+
+impl State {
+    fn add(&mut self, snapshots: &Snapshots, edges: &EdgeTable, time: u64) {
+        if edges.is_empty() {
+            return;
+        }
+        self.advance(time);
+        self.slots.clear();
+        for (source, destination, measures) in edges.iter() {
+            let key = (
+                self.slot(snapshots, source),
+                self.slot(snapshots, destination),
+            );
+            self.add_edge(key, &measures);
+        }
+    }
+
+    fn slot(&mut self, snapshots: &Snapshots, id: EndpointId) -> EndpointSlot {
+        let Self {
+            slots,
+            endpoints,
+            begin,
+            ..
+        } = self;
+        *slots.entry(id).or_insert_with(|| {
+            let endpoint = StoredEndpoint::new(snapshots.endpoint(id));
+            endpoints.slot(endpoint, *begin)
+        })
+    }
+
+    fn add_edge(&mut self, key: EdgeKey, measures: &Measures) {
+        let is_full = self.open.len() >= self.max_open;
+        let key = if is_full && !self.open.contains_key(&key) {
+            self.edges_other = self.edges_other.wrapping_add(1);
+            (OTHER, OTHER)
+        } else {
+            key
+        };
+        self.open.entry(key).or_default().add(measures);
+    }
+
+    /// Closes the current interval if it ended before `time`. It stays the current one if the clock
+    /// was set back.
+    fn advance(&mut self, time: u64) {
+        let Some(finest) = self.rings.first().map(Ring::settings) else {
+            return;
+        };
+        let begin = finest.begin_of(time);
+        if begin <= self.begin {
+            return;
+        }
+        let edges = sorted(&self.open);
+        self.open.clear();
+        // A burst must not take memory for ever.
+        self.open.shrink_to(edges.len().saturating_mul(2));
+        let mut closed = Some(Arc::new(Interval::new(self.begin, edges)));
+        self.begin = begin;
+        for (at, ring) in self.rings.iter_mut().enumerate() {
+            let Some(interval) = closed.filter(|interval| !interval.is_empty()) else {
+                return;
+            };
+            closed = if at == 0 {
+                ring.push(Arc::clone(&interval));
+                Some(interval)
+            } else {
+                ring.add(&interval)
+            };
+        }
+    }
+
+    /// Returns the new generation.
+    fn end_drain(&mut self, now: u64) -> u64 {
+        self.advance(u64::midpoint(self.drained, now));
+        self.drained = now;
+        self.generation = self.generation.wrapping_add(1);
+        for ring in &mut self.rings {
+            ring.expire(now);
+        }
+        let begins = self.rings.iter().filter_map(Ring::oldest_begin);
+        let oldest = begins.min().unwrap_or(self.begin).min(self.begin);
+        self.endpoints.remove_unused(oldest);
+        self.generation
+    }
+
+    /// The edges of the current interval, a snapshot without them, and the begin of that interval.
+    fn copy(&self) -> (Vec<(EdgeKey, Measures)>, Snapshot, u64) {
+        let edges = self.open.iter().map(|(key, value)| (*key, *value));
+        let snapshot = |at: usize, ring: &Ring| {
+            let finer = self.rings.iter().take(at + 1).rev();
+            let open = finer.filter_map(Ring::open);
+            RingSnapshot {
+                settings: ring.settings(),
+                from: ring.from(self.drained),
+                intervals: ring.complete().chain(open).cloned().collect(),
+            }
+        };
+        let rings = self.rings.iter().enumerate();
+        let snapshot = Snapshot {
+            endpoints: self.endpoints.list(),
+            rings: rings.map(|(at, ring)| snapshot(at, ring)).collect(),
+            to: self.drained,
+            generation: self.generation,
+        };
+        (edges.collect(), snapshot, self.begin)
+    }
+
+    fn counts(&self) -> HistoryCounts {
+        let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        let rings = || self.rings.iter();
+        let octets = rings().map(Ring::octets).sum::<usize>()
+            + self.endpoints.octets()
+            + self.open.capacity().saturating_mul(OPEN_EDGE_OCTETS) / 7 * 8;
+        HistoryCounts {
+            octets: number(octets),
+            endpoints: number(self.endpoints.len()),
+            intervals: number(rings().map(Ring::len).sum()),
+            intervals_discarded: rings().map(Ring::discarded).sum(),
+            edges_other: self.edges_other,
+            endpoints_other: self.endpoints.refused(),
+        }
+    }
+}
+
+/// Number of edges of which the table needs at most `octets`: its size is a power of two, and one
+/// eighth of it stays empty.
+fn max_edges(octets: usize) -> usize {
+    let places = (octets / OPEN_EDGE_OCTETS).max(64);
+    let places = places.checked_next_power_of_two().map_or(places, |next| {
+        if next == places { places } else { next / 2 }
+    });
+    places / 8 * 7
+}
+
+fn sorted(edges: &HashMap<EdgeKey, Measures, impl BuildHasher>) -> Vec<(EdgeKey, Measures)> {
+    let mut edges: Vec<_> = edges.iter().map(|(key, value)| (*key, *value)).collect();
+    edges.sort_unstable_by_key(|(key, _)| *key);
+    edges
+}
+
+#[cfg(test)]
+mod tests;

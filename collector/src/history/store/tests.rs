@@ -1,0 +1,189 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::history::{EdgesQuery, Order, TimeBounds};
+use crate::inventory::{Endpoint, EndpointKind, IndexBuilder};
+use crate::snapshots::SnapshotStore;
+
+const START: u64 = 1_700_000_000_000;
+
+fn settings(max_octets: usize) -> HistorySettings {
+    HistorySettings {
+        max_octets,
+        rings: RingSettings::DEFAULT.to_vec(),
+    }
+}
+
+/// An index with a number of pods.
+fn pods(count: usize) -> (Snapshots, Vec<EndpointId>) {
+    let mut builder = IndexBuilder::new();
+    let ids = (0..count).map(|number| {
+        builder.add_endpoint(Endpoint {
+            kind: EndpointKind::Pod,
+            namespace: "ns".into(),
+            name: format!("pod-{number}").into(),
+            workload_kind: "Deployment".into(),
+            workload_name: "web".into(),
+            ..Endpoint::default()
+        })
+    });
+    let ids = ids.collect();
+    let snapshots = SnapshotStore::new(builder.build(), Default::default(), "").load();
+    (snapshots, ids)
+}
+
+fn table(edges: impl IntoIterator<Item = (EndpointId, EndpointId)>) -> EdgeTable {
+    let mut table = EdgeTable::new(1 << 20);
+    for (source, destination) in edges {
+        let measures = Measures {
+            bytes: 10,
+            packets: 1,
+            connections: 0,
+        };
+        assert!(table.add(source, destination, &measures));
+    }
+    table
+}
+
+fn drain(history: &History, snapshots: &Snapshots, edges: &EdgeTable, now: u64) {
+    let time = history.time_of_drain(now);
+    history.observe(snapshots, edges, time);
+    history.end_drain(now);
+}
+
+fn total_bytes(history: &History, from: i64) -> (u64, u64) {
+    let query = EdgesQuery {
+        time: TimeBounds { from, to: None },
+        group_by: vec!["src.pod".parse().unwrap()],
+        filter: None,
+        order: Order::Bytes,
+        limit: 10,
+        points: 0,
+    };
+    let answer = query.run(&history.snapshot()).unwrap();
+    (answer.total.bytes, answer.step)
+}
+
+#[test]
+fn what_is_drained_is_answered_at_once_and_kept_over_all_rings() {
+    let history = History::new(settings(64 << 20), START);
+    let (snapshots, ids) = pods(3);
+    let edges = table([(ids[0], ids[1]), (ids[1], ids[2])]);
+    let mut now = START;
+    for drains in 1..=400 {
+        now += 10_000;
+        drain(&history, &snapshots, &edges, now);
+        // From the start on.
+        let from = i64::try_from(START).unwrap();
+        let (bytes, step) = total_bytes(&history, from);
+        assert_eq!(bytes, drains * 20, "after {drains} drains");
+        let minutes = (now - START) / 60_000;
+        let wanted = if minutes > 15 || drains > 90 {
+            60_000
+        } else {
+            10_000
+        };
+        assert_eq!(step, wanted, "after {drains} drains");
+    }
+    // The last minute, of the finest ring.
+    assert_eq!(total_bytes(&history, -60_000), (6 * 20, 10_000));
+}
+
+#[test]
+fn edges_belong_to_the_interval_in_which_they_were_counted() {
+    let history = History::new(settings(1 << 20), START);
+    let (snapshots, ids) = pods(2);
+    let edges = table([(ids[0], ids[1])]);
+    // The drain is late, and a scrape comes in between.
+    drain(&history, &snapshots, &edges, START + 4_000);
+    drain(&history, &snapshots, &edges, START + 10_900);
+    drain(&history, &snapshots, &edges, START + 12_000);
+    let snapshot = history.snapshot();
+    let begins: Vec<u64> = snapshot.rings[0]
+        .intervals
+        .iter()
+        .map(|i| i.begin)
+        .collect();
+    assert_eq!(begins, [START, START + 10_000]);
+    let bytes = |at: usize| {
+        let interval: &Interval = &snapshot.rings[0].intervals[at];
+        interval.edges().map(|(_, m)| m.bytes).sum::<u64>()
+    };
+    assert_eq!((bytes(0), bytes(1)), (20, 10));
+}
+
+#[test]
+fn the_memory_is_limited_and_nothing_of_the_current_interval_is_lost() {
+    let max_octets = 1 << 20;
+    let history = History::new(settings(max_octets), START);
+    let mut now = START;
+    // Too many edges, then too many endpoints.
+    for (count, rounds) in [(800, 40), (3000, 10)] {
+        let (snapshots, ids) = pods(count);
+        for round in 0..rounds {
+            now += 10_000;
+            let pairs: BTreeSet<(u32, u32)> = (0..4 * count)
+                .map(|at| (at % count, (at * (round + 1) + at / count + 1) % count))
+                .map(|(source, destination)| (ids[source].0, ids[destination].0))
+                .collect();
+            let edges = pairs
+                .iter()
+                .map(|pair| (EndpointId(pair.0), EndpointId(pair.1)));
+            drain(&history, &snapshots, &table(edges), now);
+            let counts = history.counts();
+            assert!(
+                counts.octets <= max_octets.try_into().unwrap(),
+                "{counts:?}"
+            );
+            let bytes = 10 * u64::try_from(pairs.len()).unwrap();
+            assert_eq!(total_bytes(&history, -10_000).0, bytes);
+        }
+    }
+    let counts = history.counts();
+    assert!(counts.intervals_discarded > 0, "{counts:?}");
+    assert!(
+        counts.endpoints_other > 0 && counts.edges_other > 0,
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn endpoints_are_forgotten_with_their_last_interval() {
+    let rings = vec!["10s/1m".parse().unwrap()];
+    let history = History::new(
+        HistorySettings {
+            max_octets: 1 << 20,
+            rings,
+        },
+        START,
+    );
+    let (snapshots, ids) = pods(4);
+    drain(
+        &history,
+        &snapshots,
+        &table([(ids[0], ids[1])]),
+        START + 10_000,
+    );
+    assert_eq!(history.counts().endpoints, 2);
+    for at in 2..12 {
+        let edges = table([(ids[2], ids[3])]);
+        drain(&history, &snapshots, &edges, START + at * 10_000);
+    }
+    assert_eq!(history.counts().endpoints, 2);
+    for at in 12..30 {
+        drain(&history, &snapshots, &table([]), START + at * 10_000);
+    }
+    let counts = history.counts();
+    assert_eq!((counts.endpoints, counts.intervals), (0, 0), "{counts:?}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_loses_nothing() {
+    let history = History::new(settings(1 << 20), START);
+    let (snapshots, ids) = pods(2);
+    let edges = table([(ids[0], ids[1])]);
+    drain(&history, &snapshots, &edges, START + 10_000);
+    drain(&history, &snapshots, &edges, START - 3_600_000);
+    drain(&history, &snapshots, &edges, START + 20_000);
+    assert_eq!(total_bytes(&history, -60_000).0, 30);
+}

@@ -1,0 +1,146 @@
+//! Whether the inner packet of a tunnel is trusted.
+//!
+//! A pod can send any packet to any address, including one that looks like a tunnel with a packet
+//! of another pod inside. So the inner addresses are used only if both ends of the tunnel are nodes
+//! or in a network of `--tunnel-cidr`. Otherwise the outer addresses are used.
+//!
+//! A node forwards what leaves the tunnel. So in a tunnel between nodes, an inner external address
+//! is attributed to the node of that end: the packets enter or leave the cluster there, in another
+//! flow (egress gateway, NodePort).
+
+use flowproto::Address;
+use flowproto::record::Tunnel;
+use ipnet::IpNet;
+
+use super::EndpointCache;
+use super::lookup::ResolvedEndpoint;
+use crate::inventory::{EndpointKind, TimeRange};
+use crate::snapshots::Snapshots;
+
+/// Networks whose addresses are ends of tunnels, in addition to the nodes.
+#[derive(Clone, Debug, Default)]
+pub struct TunnelNetworks(Vec<IpNet>);
+
+impl TunnelNetworks {
+    /// Creates the set.
+    #[must_use]
+    pub fn new(networks: &[IpNet]) -> Self {
+        Self(networks.to_vec())
+    }
+
+    fn contain(&self, address: Address) -> bool {
+        let mut networks = self.0.iter();
+        !self.0.is_empty() && {
+            let ip = address.to_ip();
+            networks.any(|network| network.contains(&ip))
+        }
+    }
+}
+
+/// The ends of a tunnel, from the outer header.
+#[derive(Clone, Copy, Debug)]
+pub struct TunnelEnds {
+    /// Address of the sender.
+    pub source: Address,
+    /// Address of the receiver.
+    pub destination: Address,
+    /// Transport port of the sender; 0 if there is none.
+    pub source_port: u16,
+    /// Transport port of the receiver; 0 if there is none.
+    pub destination_port: u16,
+    /// Protocol of the outer IP header.
+    pub protocol: u8,
+}
+
+impl TunnelEnds {
+    /// The ends of the tunnel of a record; `None` if it has no outer addresses.
+    pub(in crate::pipeline) fn of(tunnel: &Tunnel) -> Option<Self> {
+        let ends = Self {
+            source: tunnel.tunnel_source_address,
+            destination: tunnel.tunnel_destination_address,
+            source_port: tunnel.tunnel_source_port,
+            destination_port: tunnel.tunnel_destination_port,
+            protocol: tunnel.tunnel_protocol_identifier,
+        };
+        let is_known = !ends.source.is_unspecified() || !ends.destination.is_unspecified();
+        is_known.then_some(ends)
+    }
+
+    /// The ends in the opposite direction.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            protocol: self.protocol,
+        }
+    }
+}
+
+/// The packet of a tunnel to which a record is attributed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TunnelUse {
+    /// There is no tunnel, or its ends are unknown.
+    #[default]
+    None,
+    /// The inner one.
+    Inner,
+    /// The outer one, because an end of the tunnel has this kind and is not trusted.
+    Outer(EndpointKind),
+}
+
+impl TunnelUse {
+    /// Kinds of ends that are not trusted.
+    pub const UNTRUSTED: [EndpointKind; 4] = [
+        EndpointKind::Pod,
+        EndpointKind::Service,
+        EndpointKind::External,
+        EndpointKind::Link,
+    ];
+
+    /// The kind of an end as a metric's label value.
+    #[must_use]
+    pub const fn end(kind: EndpointKind) -> &'static str {
+        match kind {
+            EndpointKind::Pod => "pod",
+            EndpointKind::Node => "node",
+            EndpointKind::Service => "service",
+            EndpointKind::External => "external",
+            EndpointKind::Link => "link",
+        }
+    }
+
+    /// True if the record is attributed to the outer packet.
+    #[must_use]
+    pub const fn is_outer(self) -> bool {
+        matches!(self, Self::Outer(_))
+    }
+}
+
+/// The nodes at the ends of a trusted tunnel, where they are known; otherwise the kind of the end
+/// that is not trusted.
+pub(super) fn trusted_ends(
+    snapshots: &Snapshots,
+    cache: &mut EndpointCache,
+    networks: &TunnelNetworks,
+    ends: &TunnelEnds,
+    time: TimeRange,
+) -> Result<[Option<ResolvedEndpoint>; 2], EndpointKind> {
+    // Without nodes and networks, an external address can be that of a node.
+    let are_ends_known = !networks.0.is_empty() || snapshots.index.sizes().nodes > 0;
+    let mut end = |address: Address| {
+        if address.is_unspecified() {
+            return Ok(None);
+        }
+        let found = cache.lookup(snapshots, address, None, time);
+        match found.place.kind {
+            EndpointKind::Node => Ok(Some(found)),
+            EndpointKind::External if !are_ends_known => Ok(None),
+            _ if networks.contain(address) => Ok(None),
+            kind => Err(kind),
+        }
+    };
+    Ok([end(ends.source)?, end(ends.destination)?])
+}

@@ -1,0 +1,272 @@
+//! A collector of one inventory, exporters that send to it, and what it leaves.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use flowproto::exporter::{ExportSession, ExportSettings};
+use flowproto::{Address, FlowRecord};
+use kipfix_collector::aggregate::{
+    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable, ShownValues,
+};
+use kipfix_collector::clock::Now;
+use kipfix_collector::emit::OverflowPolicy;
+use kipfix_collector::emit::flow_log::{FlowLog, FlowLogTarget};
+use kipfix_collector::inventory;
+use kipfix_collector::inventory::external::ExternalWatcher;
+use kipfix_collector::outputs::{OutputCounts, Outputs};
+use kipfix_collector::pipeline::enrich::TunnelNetworks;
+use kipfix_collector::pipeline::{
+    ExporterPolicies, ObserverTimeouts, Pipeline, PipelineContext, PipelineSettings, Reason,
+    RecordCounts,
+};
+use kipfix_collector::receive::Ingest;
+use kipfix_collector::settings::Settings;
+use kipfix_collector::snapshots::SnapshotStore;
+use kipfix_service::exposition::Format;
+use kipfix_service::signals::Stop;
+
+pub(crate) const INVENTORY: &str = "
+nodes:
+- {name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
+- {name: node-b, addresses: [10.9.0.2], podCIDRs: [10.1.2.0/24], zone: z2, region: r1}
+pods:
+- {name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a, workload: {kind: Deployment, name: web}}
+- {name: db-0, namespace: shop, addresses: [10.1.2.10], node: node-b, workload: {kind: StatefulSet, name: db}}
+- {name: log-1, namespace: ops, addresses: [10.1.1.11], node: node-a, workload: {kind: DaemonSet, name: log}}
+services:
+- {name: web, namespace: shop, addresses: [10.96.0.10]}
+cidrs:
+- {cidr: 192.0.2.0/24, name: office}
+";
+pub(crate) const WEB: &str = "10.1.1.10";
+pub(crate) const DB: &str = "10.1.2.10";
+pub(crate) const LOG: &str = "10.1.1.11";
+pub(crate) const NODE_A: &str = "10.9.0.1";
+pub(crate) const NODE_B: &str = "10.9.0.2";
+pub(crate) const OFFICE: &str = "192.0.2.7";
+
+const PRESETS: [Preset; 4] = [
+    Preset::Workloads,
+    Preset::Nodes,
+    Preset::Zones,
+    Preset::External,
+];
+
+pub(crate) const START: u64 = 1_700_000_000_000;
+pub(crate) const WAIT: u64 = 10_000;
+pub(crate) const ACTIVE: u64 = 60_000;
+pub(crate) const SILENCE: u64 = WAIT + ACTIVE;
+
+pub(crate) fn address(text: &str) -> Address {
+    Address::from(text.parse::<IpAddr>().unwrap())
+}
+
+pub(crate) fn record(source: &str, destination: &str, octets: u64) -> FlowRecord {
+    let mut record = FlowRecord {
+        octet_delta_count: octets,
+        packet_delta_count: octets / 100,
+        new_connection_delta_count: Some(1),
+        flow_start_milliseconds: START - 1000,
+        flow_end_milliseconds: START,
+        ..FlowRecord::default()
+    };
+    record.key.source_address = address(source);
+    record.key.destination_address = address(destination);
+    record.key.protocol_identifier = 6;
+    record
+}
+
+/// A probe that reports its node, or an exporter that reports nothing of itself.
+pub(crate) struct Exporter {
+    pub(crate) session: ExportSession,
+    pub(crate) address: SocketAddr,
+}
+
+impl Exporter {
+    pub(crate) fn new(name: &str, address: &str) -> Self {
+        let settings = ExportSettings {
+            observation_domain_id: 1,
+            observation_domain_name: name.to_owned(),
+            ..ExportSettings::default()
+        };
+        Self {
+            session: ExportSession::new(settings),
+            address: SocketAddr::new(address.parse().unwrap(), 40_000),
+        }
+    }
+
+    pub(crate) fn export(
+        &mut self,
+        pipeline: &mut Pipeline<Outputs>,
+        records: &[FlowRecord],
+        now: u64,
+    ) {
+        let exporter = self.address;
+        let mut send = |message: flowproto::exporter::OutgoingMessage<'_>| {
+            pipeline.datagram(exporter, message.octets, Now::of_packet(now));
+        };
+        for record in records {
+            self.session.add(record, now, &mut send).unwrap();
+        }
+        self.session.flush(now, &mut send);
+        pipeline.flush();
+    }
+}
+
+pub(crate) struct Collector {
+    pub(crate) pipeline: Pipeline<Outputs>,
+    pub(crate) store: Arc<SnapshotStore>,
+    pub(crate) series: Arc<SeriesTable>,
+    pub(crate) log: FlowLog,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+pub(crate) fn settings() -> PipelineSettings {
+    Settings::default().pipeline(Some(START))
+}
+
+pub(crate) fn offline() -> PipelineSettings {
+    PipelineSettings {
+        started_milliseconds: None,
+        ..settings()
+    }
+}
+
+pub(crate) fn collector(settings: PipelineSettings) -> Collector {
+    Setup::new(settings).start()
+}
+
+/// What tests set of a collector.
+pub(crate) struct Setup {
+    pub(crate) settings: PipelineSettings,
+    pub(crate) max_edges: usize,
+    pub(crate) policies: ExporterPolicies,
+    pub(crate) tunnels: TunnelNetworks,
+}
+
+impl Setup {
+    pub(crate) fn new(settings: PipelineSettings) -> Self {
+        Self {
+            settings,
+            max_edges: 1000,
+            policies: ExporterPolicies::default(),
+            tunnels: TunnelNetworks::default(),
+        }
+    }
+
+    pub(crate) fn start(self) -> Collector {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inventory.yaml");
+        std::fs::write(&path, INVENTORY).unwrap();
+        let mut inventory = inventory::file::read(&path, inventory::Bounds::default()).unwrap();
+        let sources = Settings::default().external_sources(inventory.cidrs);
+        let external = ExternalWatcher::new(&sources).unwrap().published();
+        let series = SeriesSettings {
+            max_series: 1000,
+            idle_milliseconds: 3_600_000,
+            birth_milliseconds: 0,
+            cluster_name: String::new(),
+        };
+        let series = Arc::new(SeriesTable::new(&PRESETS, series));
+        let index = inventory.writer.current();
+        let store = Arc::new(SnapshotStore::new(index, external, ""));
+        let timeouts = ObserverTimeouts {
+            wait_milliseconds: WAIT,
+            active_milliseconds: ACTIVE,
+        };
+        let context = PipelineContext {
+            policies: Arc::new(self.policies),
+            tunnels: Arc::new(self.tunnels),
+            ..PipelineContext::new(Arc::clone(&store), timeouts)
+        };
+        let target = FlowLogTarget::File(folder.path().join("flows.json"));
+        let stop = Stop::new().unwrap();
+        let log = FlowLog::open(&target, 1 << 20, OverflowPolicy::Block, &stop).unwrap();
+        let outputs = Outputs {
+            flow_log: Some(log.sink()),
+            ..Outputs::new(EdgeSink::new(self.max_edges, Arc::clone(&series)))
+        };
+        Collector {
+            pipeline: Pipeline::new(self.settings, context, outputs),
+            store,
+            series,
+            log,
+            folder,
+        }
+    }
+}
+
+/// What a collector leaves.
+pub(crate) struct End {
+    pub(crate) counts: RecordCounts,
+    pub(crate) outputs: OutputCounts,
+    pub(crate) scrape: String,
+    pub(crate) lines: Vec<serde_json::Value>,
+}
+
+impl Collector {
+    pub(crate) fn end(mut self) -> End {
+        self.pipeline.finish();
+        let mut edges = EdgeTable::new(16);
+        let outputs = self.pipeline.sinks_mut().drain(&mut edges);
+        let counts = self.pipeline.counts();
+        let buffers = &mut MergeBuffers::default();
+        self.series
+            .merge(&self.store.load(), &edges, Now::of_packet(START), buffers);
+        self.log.finish(None);
+        let mut scrape = Vec::new();
+        self.series
+            .write(Format::Text, ShownValues::Final, &mut scrape);
+        let lines = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
+        let end = End {
+            counts: counts.records,
+            outputs,
+            scrape: String::from_utf8(scrape).unwrap(),
+            lines: lines
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+        };
+        let c = end.counts;
+        assert_eq!(counts.decoding.records, c.records);
+        assert_eq!(
+            c.records + c.reverse_directions,
+            c.counted + c.not_counted.iter().sum::<u64>()
+        );
+        assert_eq!((c.pending, c.pending_octets, c.unconfirmed), (0, 0, 0));
+        let ignored = end.not_counted(Reason::Ignore);
+        assert_eq!(u64::try_from(end.lines.len()).unwrap(), c.records - ignored);
+        end
+    }
+}
+
+impl End {
+    pub(crate) fn not_counted(&self, reason: Reason) -> u64 {
+        self.counts.not_counted(reason)
+    }
+
+    /// Sum of a family.
+    pub(crate) fn sum(&self, family: &str) -> u64 {
+        self.scrape
+            .lines()
+            .filter(|line| line.starts_with(&format!("{family}{{")))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
+    }
+
+    /// Sum of the workloads family of octets, of the series with this text in their labels.
+    pub(crate) fn octets(&self, label: &str) -> u64 {
+        let lines = self.scrape.lines();
+        lines
+            .filter(|line| line.starts_with("kipfix_bytes_total{") && line.contains(label))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
+    }
+
+    pub(crate) fn counted(&self) -> Vec<bool> {
+        self.lines
+            .iter()
+            .map(|line| line["counted"].as_bool().unwrap())
+            .collect()
+    }
+}

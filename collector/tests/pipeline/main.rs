@@ -1,0 +1,18 @@
+//! Datagrams of an Exporting Process through a pipeline: what is counted, what is not, and that every direction of every
+//! record is accounted for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+mod counting;
+mod deaths;
+mod harness;
+mod links;
+mod observers;
+mod routers;
+mod tunnels;

@@ -1,0 +1,155 @@
+//! Exporters that are not on a node, and policies of exporters.
+
+use flowproto::record::Interfaces;
+use kipfix_collector::pipeline::{
+    CountedDirection, ExporterPolicies, ExporterPolicy, Reason, RecordPolicy,
+};
+
+use crate::harness::{
+    Collector, DB, Exporter, NODE_A, OFFICE, START, Setup, WEB, collector, offline, record,
+    settings,
+};
+
+#[test]
+fn of_two_records_of_an_exporter_the_one_of_the_chosen_direction_counts() {
+    let passing = |direction| {
+        let mut record = record(OFFICE, WEB, 1000);
+        record.interfaces = Some(Interfaces {
+            ingress_interface: 1,
+            egress_interface: 2,
+            flow_direction: Some(direction),
+        });
+        record
+    };
+    let seen = [passing(0), passing(1)];
+    for (of_routers, of_nodes, counted) in [
+        (None, None, [true, true, true, true]),
+        (Some(0), None, [true, false, true, true]),
+        (None, Some(0), [true, true, true, false]),
+        (Some(1), Some(0), [false, true, true, false]),
+    ] {
+        let mut settings = settings();
+        settings.flow_direction = of_routers;
+        settings.node_flow_direction = of_nodes;
+        let mut collector = collector(settings);
+        Exporter::new("", "203.0.113.1").export(&mut collector.pipeline, &seen, START);
+        Exporter::new("node-a", NODE_A).export(&mut collector.pipeline, &seen, START);
+        let end = collector.end();
+        let count = counted.iter().map(|is| u64::from(*is)).sum::<u64>();
+        assert_eq!(end.counted(), counted);
+        assert_eq!(
+            (end.counts.counted, end.not_counted(Reason::OtherDirection)),
+            (count, 4 - count)
+        );
+        assert_eq!(end.sum("kipfix_bytes_total"), count * 1000);
+    }
+}
+
+fn with_policy(records: RecordPolicy) -> Collector {
+    let policy = ExporterPolicy {
+        records,
+        ..ExporterPolicy::default()
+    };
+    let policies = ExporterPolicies::new([("198.51.100.0/24".parse().unwrap(), policy)]);
+    Setup {
+        policies,
+        ..Setup::new(offline())
+    }
+    .start()
+}
+
+#[test]
+fn the_record_of_a_router_informs_where_a_node_of_its_flow_is_observed() {
+    for first_is_router in [true, false] {
+        let mut collector = collector(offline());
+        let mut router = Exporter::new("edge-router", "198.51.100.1");
+        let mut a = Exporter::new("node-a", "172.16.0.1");
+        // The router samples, and it sees traffic that no probe sees.
+        let of_router = [
+            record(WEB, OFFICE, 700),
+            record(OFFICE, WEB, 500),
+            record(OFFICE, "198.51.100.9", 90),
+            record(OFFICE, DB, 40),
+        ];
+        let of_node = [record(WEB, OFFICE, 720), record(OFFICE, WEB, 530)];
+        if first_is_router {
+            router.export(&mut collector.pipeline, &of_router, START);
+        }
+        a.export(&mut collector.pipeline, &of_node, START + 100);
+        if !first_is_router {
+            router.export(&mut collector.pipeline, &of_router, START);
+        }
+        let end = collector.end();
+        assert_eq!(end.not_counted(Reason::OtherObserver), 2);
+        assert_eq!(end.counts.counted, 4);
+        assert_eq!(end.sum("kipfix_bytes_total"), 720 + 530 + 90 + 40);
+        assert_eq!(end.counts.external_exporter, 4);
+    }
+}
+
+#[test]
+fn the_policy_of_a_router_decides_on_its_records() {
+    for (records, bytes, reason) in [
+        (RecordPolicy::Auto, 720, Some(Reason::OtherObserver)),
+        (RecordPolicy::Count, 720 + 700, None),
+        (RecordPolicy::Inform, 720, Some(Reason::Inform)),
+        (RecordPolicy::Ignore, 720, Some(Reason::Ignore)),
+    ] {
+        let mut collector = with_policy(records);
+        let mut a = Exporter::new("node-a", "172.16.0.1");
+        let mut router = Exporter::new("edge-router", "198.51.100.1");
+        a.export(&mut collector.pipeline, &[record(WEB, OFFICE, 720)], START);
+        router.export(&mut collector.pipeline, &[record(WEB, OFFICE, 700)], START);
+        let end = collector.end();
+        assert_eq!(end.sum("kipfix_bytes_total"), bytes, "{records:?}");
+        if let Some(reason) = reason {
+            assert_eq!(end.not_counted(reason), 1, "{records:?}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_sets_sampling_and_direction_of_an_exporter() {
+    let policy = |address: &str, policy| (format!("{address}/32").parse().unwrap(), policy);
+    let policies = ExporterPolicies::new([
+        policy(
+            "198.51.100.1",
+            ExporterPolicy {
+                sampling: Some(1000),
+                direction: CountedDirection::Only(1),
+                ..ExporterPolicy::default()
+            },
+        ),
+        policy(
+            "198.51.100.2",
+            ExporterPolicy {
+                default_sampling: Some(50),
+                ..ExporterPolicy::default()
+            },
+        ),
+    ]);
+    let mut settings = offline();
+    settings.flow_direction = Some(0);
+    let mut collector = Setup {
+        policies,
+        ..Setup::new(settings)
+    }
+    .start();
+    let passing = |direction| {
+        let mut record = record(OFFICE, "203.0.113.5", 100);
+        record.interfaces = Some(Interfaces {
+            ingress_interface: 1,
+            egress_interface: 2,
+            flow_direction: Some(direction),
+        });
+        record
+    };
+    for exporter in ["198.51.100.1", "198.51.100.2"] {
+        let mut router = Exporter::new("", exporter);
+        router.export(&mut collector.pipeline, &[passing(0), passing(1)], START);
+    }
+    let end = collector.end();
+    assert_eq!(end.counted(), [false, true, true, false]);
+    assert_eq!(end.sum("kipfix_bytes_total"), 100 * 1000 + 100 * 50);
+    assert_eq!(end.sum("kipfix_packets_total"), 1000 + 50);
+}

@@ -1,0 +1,145 @@
+//! Makes the connections of a stream target: addresses in turn, with an exponential back-off.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::connection::{Connection, Failure};
+use crate::clock::monotonic;
+use crate::counters::{ConnectionFailure, LossReason, TargetCounters};
+use crate::names::TargetName;
+use crate::own_endpoints::{OwnEndpoint, OwnEndpoints};
+use crate::shutdown::ShutdownDeadline;
+use crate::target::Credentials;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// A connection that lasted this long resets the back-off and the warnings.
+const STABLE_AFTER: Duration = Duration::from_secs(30);
+
+/// What a target has without a connection.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    name: TargetName,
+    pub(super) deadline: ShutdownDeadline,
+    own_endpoints: Arc<OwnEndpoints>,
+    pub(super) counters: TargetCounters,
+    /// Index of the address of the next attempt.
+    next_address: usize,
+    backoff: Duration,
+    /// When the last connection ended, or the first attempt was made.
+    pub(super) disconnected: Option<Instant>,
+    reported: Option<ConnectionFailure>,
+}
+
+impl Dialer {
+    pub(super) fn new(
+        name: TargetName,
+        deadline: ShutdownDeadline,
+        own_endpoints: Arc<OwnEndpoints>,
+        counters: TargetCounters,
+    ) -> Self {
+        Self {
+            name,
+            deadline,
+            own_endpoints,
+            counters,
+            next_address: 0,
+            backoff: MIN_BACKOFF,
+            disconnected: None,
+            reported: None,
+        }
+    }
+
+    /// Connects to one of the addresses.
+    pub(super) fn dial(
+        &mut self,
+        credentials: Option<&Credentials>,
+    ) -> Result<Connection, Failure> {
+        let addresses = self.name.addresses();
+        let at = self
+            .next_address
+            .checked_rem(addresses.len())
+            .unwrap_or_default();
+        let Some(remote) = addresses.get(at).copied() else {
+            let unresolved = anyhow::anyhow!("cannot resolve host {:?}", self.name.host());
+            return Err(Failure::new(ConnectionFailure::Unresolved, unresolved));
+        };
+        // The next attempt is to the next address. After a connection it is to the first one again.
+        self.next_address = at.saturating_add(1);
+        let timeout = self.deadline.left().map_or(CONNECT_TIMEOUT, |left| {
+            left.clamp(Duration::from_millis(1), CONNECT_TIMEOUT)
+        });
+        let socket = TcpStream::connect_timeout(&remote, timeout)?;
+        let local = socket.local_addr()?;
+        self.own_endpoints
+            .replace(None, Some(OwnEndpoint::tcp(local)));
+        let (host, deadline) = (self.name.host(), &self.deadline);
+        let connection = Connection::new(socket, (local, remote), self.counters.clone())
+            .and_then(|connection| connection.secure(credentials, host, deadline));
+        match connection {
+            Ok(connection) => {
+                info!(to = %remote, source = %local, tls = credentials.is_some(), "exporting");
+                self.counters.connected();
+                self.next_address = 0;
+                self.disconnected = None;
+                Ok(connection)
+            }
+            Err(failure) => {
+                self.own_endpoints
+                    .replace(Some(OwnEndpoint::tcp(local)), None);
+                Err(failure)
+            }
+        }
+    }
+
+    pub(super) fn on_disconnect(&mut self, connection: &Connection) {
+        self.counters.disconnected();
+        self.own_endpoints
+            .replace(Some(OwnEndpoint::tcp(connection.local)), None);
+        self.disconnected = Some(monotonic());
+        if connection.since.elapsed() >= STABLE_AFTER {
+            self.backoff = MIN_BACKOFF;
+            self.reported = None;
+        }
+    }
+
+    /// Counts a failure, and logs it if its reason differs from the last one.
+    pub(super) fn report(&mut self, failure: &Failure) {
+        self.counters.connection_failed(failure.reason);
+        if self.reported != Some(failure.reason) {
+            self.reported = Some(failure.reason);
+            warn!(
+                host = self.name.host(),
+                reason = failure.reason.as_str(),
+                error = format!("{:#}", failure.error),
+                "cannot reach the export target, retrying (logged once, see \
+                 target_connection_failures_total)"
+            );
+        }
+    }
+
+    /// Waits before the next attempt: twice as long each time, less a random part of up to a
+    /// quarter, so that probes that lost the same collector do not return at the same moment.
+    pub(super) fn back_off(&mut self) {
+        // A new RandomState has random keys, so that the hash of anything is a random number.
+        let random = RandomState::new().hash_one(0) % 256;
+        let jitter = self.backoff.as_millis() / 4 * u128::from(random) / 256;
+        let jitter = Duration::from_millis(u64::try_from(jitter).unwrap_or_default());
+        self.deadline.sleep(self.backoff.saturating_sub(jitter));
+        self.backoff = self.backoff.saturating_mul(2).min(MAX_BACKOFF);
+    }
+
+    /// Why there is no connection.
+    pub(super) fn unavailable(&self) -> LossReason {
+        if self.name.address().is_none() {
+            LossReason::Unresolved
+        } else {
+            LossReason::Unreachable
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a capture hands to the decoder: a frame, and where it was observed.
+
+/// A captured frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The captured octets: the beginning of the frame, up to the snap length.
+    pub captured: &'a [u8],
+    /// Octets of the frame on the wire, at least as many as were captured.
+    pub wire_octets: u32,
+    /// The writer of the savefile has probably lost the length on the wire: the frame was cut at
+    /// the snap length, and `wire_octets` equals it.
+    pub is_wire_length_lost: bool,
+    /// Format of the first octets.
+    pub link_type: LinkType,
+    /// Capture time, nanoseconds since the epoch.
+    pub time_ns: u64,
+}
+
+/// Where a frame was observed (RFC 7011 §2, "Observation Point").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObservationPoint {
+    /// Identity of the interface: ifIndex, or the number of the interface in a savefile.
+    pub interface: u32,
+    /// True if the node sent the frame out of that interface.
+    pub egress: bool,
+    /// MTU of the interface, octets; 0 if unknown.
+    pub mtu: u32,
+    /// Start of the observation, nanoseconds since the epoch; 0 if it is that of the capture.
+    pub start_ns: u64,
+    /// How copies of a packet that other interfaces observe are recognized.
+    pub copies: CopyDetection,
+}
+
+/// How a capture recognizes the copies of a packet that several of its interfaces observe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyDetection {
+    /// There is one interface, so there are no copies.
+    #[default]
+    Off,
+    /// A packet that another interface has observed is a copy.
+    ByInterface,
+    /// The capture has several interfaces and identifies only the direction. A packet that was
+    /// observed a moment ago, or in the other direction, is a copy.
+    ByTime,
+}
+
+/// Link-layer format of a capture, of those that a node has
+/// (<https://www.tcpdump.org/linktypes.html>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// `LINKTYPE_ETHERNET`.
+    Ethernet,
+    /// `LINKTYPE_LINUX_SLL`: frames of the pseudo-interface "any".
+    LinuxSll,
+    /// `LINKTYPE_LINUX_SLL2`: the same with the index of the interface.
+    LinuxSll2,
+    /// `LINKTYPE_RAW`: starts with an IP header of either version.
+    Raw,
+    /// `LINKTYPE_IPV4`: starts with an IPv4 header.
+    Ipv4,
+    /// `LINKTYPE_IPV6`: starts with an IPv6 header.
+    Ipv6,
+    /// `LINKTYPE_NULL` and `LINKTYPE_LOOP`: an address family before the IP header.
+    Loopback,
+    /// `LINKTYPE_PPP` and `LINKTYPE_PPP_HDLC`.
+    Ppp,
+    /// `LINKTYPE_PPP_ETHER`: starts with a PPPoE header.
+    PppEther,
+    /// Any other link type.
+    Unsupported,
+}
+
+impl LinkType {
+    /// The link type of a `DLT_…` number of libpcap. On Linux it equals the `LINKTYPE_…` number of
+    /// a savefile, except that raw IP is 12 as well as 101.
+    #[must_use]
+    pub const fn from_dlt(dlt: i32) -> Self {
+        match dlt {
+            0 | 108 => Self::Loopback,
+            1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
+            12 | 14 | 101 => Self::Raw,
+            51 => Self::PppEther,
+            113 => Self::LinuxSll,
+            228 => Self::Ipv4,
+            229 => Self::Ipv6,
+            276 => Self::LinuxSll2,
+            _ => Self::Unsupported,
+        }
+    }
+}

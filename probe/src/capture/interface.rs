@@ -1,0 +1,191 @@
+//! The capture of one interface by libpcap.
+//!
+//! A kernel filter is always set: without one the kernel copies whole packets, whatever the snap
+//! length is. Immediate mode is never requested: it triples the kernel time per packet.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{anyhow, bail};
+use flowproto::exporter::InterfaceName;
+use kipfix_export::own_endpoints::OwnEndpoint;
+use pcap::{Active, Capture, Precision};
+
+use super::clock::wall_clock_ns;
+use super::filter;
+use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
+use super::libpcap::{error_message, frame, link_type_name};
+use super::netlink::Link;
+
+/// The kernel hands over a partly filled block of its buffer after this many milliseconds.
+pub(super) const KERNEL_TIMEOUT_MS: u8 = 100;
+
+/// How interfaces are captured.
+#[derive(Clone, Debug)]
+pub(super) struct CaptureSettings {
+    /// pcap-filter(7) expression. Default: all IP packets.
+    pub(super) filter: Option<String>,
+    /// Octets captured of each frame.
+    pub(super) snaplen: i32,
+    /// Kernel buffer of an interface, octets.
+    pub(super) buffer_octets: i32,
+    /// Capture frames that are not addressed to the node, too.
+    pub(super) promiscuous: bool,
+}
+
+/// An interface with an open capture.
+pub(super) struct Interface {
+    link: Link,
+    capture: Capture<Active>,
+    link_type: LinkType,
+    /// When the observation started, or had its last gap, nanoseconds since the epoch.
+    start_ns: u64,
+    /// Kernel drops at the last query. libpcap's counter wraps at 32 bits.
+    dropped: u32,
+}
+
+/// What one round of reading an interface yielded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Round {
+    /// Frames.
+    pub(super) frames: u64,
+    /// Octets of those frames on the wire.
+    pub(super) octets: u64,
+}
+
+impl Interface {
+    /// Opens the capture of an interface.
+    ///
+    /// # Errors
+    /// Missing permission, an unsupported link type, or an invalid filter.
+    pub(super) fn open(
+        link: &Link,
+        settings: &CaptureSettings,
+        own_endpoints: &[OwnEndpoint],
+    ) -> anyhow::Result<Self> {
+        let failure =
+            |error: &pcap::Error| anyhow!("interface {}: {}", link.name, error_message(error));
+        let mut capture = Capture::from_device(link.name.as_str())
+            .map(|capture| {
+                capture
+                    .snaplen(settings.snaplen)
+                    .buffer_size(settings.buffer_octets)
+                    .promisc(settings.promiscuous)
+                    .timeout(i32::from(KERNEL_TIMEOUT_MS))
+                    .precision(Precision::Nano)
+            })
+            .and_then(Capture::open)
+            .and_then(Capture::setnonblock)
+            .map_err(|error| failure(&error))?;
+        let datalink = capture.get_datalink();
+        let link_type = LinkType::from_dlt(datalink.0);
+        if link_type == LinkType::Unsupported {
+            let name = link_type_name(datalink);
+            bail!("interface {}: unsupported link type {name}", link.name);
+        }
+        let expression = filter::expression(link_type, settings.filter.as_deref(), own_endpoints);
+        capture
+            .filter(&expression, true)
+            .map_err(|error| match &settings.filter {
+                Some(given) => anyhow!("filter {given:?}: {}", error_message(&error)),
+                None => failure(&error),
+            })?;
+        Ok(Self {
+            link: link.clone(),
+            capture,
+            link_type,
+            start_ns: wall_clock_ns(),
+            dropped: 0,
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.link.name
+    }
+
+    pub(super) const fn index(&self) -> u32 {
+        self.link.index
+    }
+
+    /// Its row in the interface table of the export.
+    pub(super) fn row(&self) -> InterfaceName {
+        let kind = self.link.kind.as_str();
+        InterfaceName {
+            index: self.link.index,
+            name: self.link.name.clone(),
+            description: if kind.is_empty() { "device" } else { kind }.to_owned(),
+        }
+    }
+
+    /// Hands out up to `max_frames` frames that wait in the kernel's buffer.
+    pub(super) fn dispatch(
+        &mut self,
+        max_frames: usize,
+        copies: CopyDetection,
+        each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
+    ) -> (Round, Result<(), pcap::Error>) {
+        let (link_type, mac) = (self.link_type, self.link.mac);
+        let mut point = ObservationPoint {
+            interface: self.link.index,
+            egress: false,
+            mtu: self.link.mtu,
+            start_ns: self.start_ns,
+            copies,
+        };
+        let mut round = Round::default();
+        let outcome = self.capture.dispatch(Some(max_frames), |packet| {
+            let frame = frame(&packet, link_type);
+            round.frames += 1;
+            round.octets += u64::from(frame.wire_octets);
+            point.egress = is_egress(frame.captured, link_type, mac);
+            each(&frame, point);
+        });
+        (round, outcome.map(drop))
+    }
+
+    /// Applies a filter that also excludes these endpoints.
+    ///
+    /// # Errors
+    /// The kernel refuses the filter.
+    pub(super) fn set_filter(
+        &mut self,
+        given: Option<&str>,
+        own_endpoints: &[OwnEndpoint],
+    ) -> Result<(), pcap::Error> {
+        let expression = filter::expression(self.link_type, given, own_endpoints);
+        self.capture.filter(&expression, true)
+    }
+
+    /// Frames that the kernel dropped since the last call.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        let Ok(stats) = self.capture.stats() else {
+            return 0;
+        };
+        let new = stats.dropped.wrapping_sub(self.dropped);
+        self.dropped = stats.dropped;
+        if new > 0 {
+            // The first packet of a conversation may be among the dropped ones.
+            self.start_ns = wall_clock_ns();
+        }
+        u64::from(new)
+    }
+}
+
+impl AsFd for Interface {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.capture.as_fd()
+    }
+}
+
+/// True for a frame that the node sent: from the interface's own address, or marked by the kernel.
+#[inline]
+fn is_egress(frame: &[u8], link_type: LinkType, mac: Option<[u8; 6]>) -> bool {
+    const PACKET_OUTGOING: u8 = 4;
+    match link_type {
+        LinkType::Ethernet => {
+            mac.is_some() && frame.get(6..12) == mac.as_ref().map(<[u8; 6]>::as_slice)
+        }
+        LinkType::LinuxSll => frame.get(1) == Some(&PACKET_OUTGOING),
+        LinkType::LinuxSll2 => frame.get(10) == Some(&PACKET_OUTGOING),
+        _ => false,
+    }
+}

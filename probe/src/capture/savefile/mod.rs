@@ -1,0 +1,181 @@
+//! Savefiles: the frames of a pcap or pcapng file. `-` is standard input.
+//!
+//! The file is read here and not by libpcap, which stops at the second link type or snap length of
+//! a pcapng file, does not distinguish interfaces, and copies every frame twice.
+
+mod bpf;
+mod endian;
+mod frames;
+mod packet;
+mod pcap;
+mod pcapng;
+mod reader;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use kipfix_service::signals::Stop;
+
+use self::frames::FrameReader;
+use self::packet::Step;
+use self::pcap::{FILE_HEADER, PcapFormat};
+use self::pcapng::{PcapngFormat, SECTION_MAGIC};
+use self::reader::{BlockReader, Fill, Input};
+use super::counters::CaptureCounters;
+use super::frame::{Frame, ObservationPoint};
+
+pub use self::packet::SavefileError;
+
+/// The name under which the counts of a savefile are reported.
+const NAME: &str = "savefile";
+
+/// An open capture file.
+pub struct Savefile {
+    reader: BlockReader,
+    format: Format,
+    frames: FrameReader,
+    counters: CaptureCounters,
+}
+
+enum Format {
+    Pcap(PcapFormat),
+    Pcapng(PcapngFormat),
+}
+
+impl Savefile {
+    /// Opens a file and compiles the filter.
+    ///
+    /// # Errors
+    /// The file cannot be read, has an unsupported format or link type, or the filter is invalid.
+    pub fn open(path: &Path, filter: Option<&str>, stop: &Stop) -> Result<Self, SavefileError> {
+        let file = if path == Path::new("-") {
+            File::from(io::stdin().as_fd().try_clone_to_owned()?)
+        } else {
+            File::open(path)?
+        };
+        let kind = file.metadata()?;
+        if kind.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
+        }
+        let input = if kind.is_file() {
+            Input::File(file)
+        } else {
+            Input::Pipe(file, stop.clone())
+        };
+        Self::from_input(input, filter)
+    }
+
+    /// Reads a file from memory, or from any other reader that does not block.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn from_reader(
+        reader: impl Read + Send + 'static,
+        filter: Option<&str>,
+    ) -> Result<Self, SavefileError> {
+        Self::from_input(Input::Reader(Box::new(reader)), filter)
+    }
+
+    fn from_input(input: Input, filter: Option<&str>) -> Result<Self, SavefileError> {
+        let mut reader = BlockReader::new(input);
+        let header = loop {
+            if let Some(header) = reader.octets().first_chunk::<FILE_HEADER>() {
+                break *header;
+            }
+            match reader.fill(FILE_HEADER)? {
+                Fill::More => {}
+                Fill::Pending if !reader.is_stopped() => {}
+                Fill::Pending | Fill::End => return Err(SavefileError::UnknownFormat),
+            }
+        };
+        let mut frames = FrameReader::new(filter);
+        let format = if header.starts_with(&SECTION_MAGIC) {
+            Format::Pcapng(PcapngFormat::default())
+        } else {
+            let format = PcapFormat::read(&header)?;
+            reader.consume(FILE_HEADER);
+            frames.prepare(format.link_type)?;
+            Format::Pcap(format)
+        };
+        Ok(Self {
+            reader,
+            format,
+            frames,
+            counters: CaptureCounters::default(),
+        })
+    }
+
+    /// Hands out the next frames, as many as one read yields, or none if a pipe is silent. False at
+    /// the end of the file.
+    ///
+    /// # Errors
+    /// The file is truncated or corrupt. The frames before that were handed out.
+    pub fn dispatch(
+        &mut self,
+        mut each: impl FnMut(&Frame<'_>, ObservationPoint),
+    ) -> Result<bool, SavefileError> {
+        let outcome = self.read_block(&mut each);
+        let (frames, octets) = self.frames.take_counts();
+        if let Some(counters) = self.counters.of(NAME) {
+            counters.frames += frames;
+            counters.octets += octets;
+        }
+        outcome
+    }
+
+    fn read_block(
+        &mut self,
+        each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
+    ) -> Result<bool, SavefileError> {
+        let data = self.reader.octets();
+        let mut consumed = 0;
+        let outcome = loop {
+            let rest = data.get(consumed..).unwrap_or_default();
+            let step = match &mut self.format {
+                Format::Pcap(format) => format.next(rest),
+                Format::Pcapng(format) => format.next(rest),
+            };
+            match step {
+                Ok(Step::Packet(packet, octets)) => {
+                    consumed += octets;
+                    let (link_type, interfaces) = match &self.format {
+                        Format::Pcap(format) => (format.link_type, 1),
+                        Format::Pcapng(format) => {
+                            let interfaces = format.interfaces();
+                            let interface = interfaces.get(packet.interface);
+                            (interface.map_or(0, |i| i.link_type), interfaces.len())
+                        }
+                    };
+                    self.frames.frame(&packet, link_type, interfaces, each)?;
+                }
+                Ok(Step::Other(octets)) => {
+                    let available = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+                    if octets > available {
+                        self.reader.consume(consumed);
+                        self.reader.skip(octets);
+                        return Ok(true);
+                    }
+                    consumed += usize::try_from(octets).unwrap_or(usize::MAX);
+                }
+                Ok(Step::Incomplete(needed)) => break Ok(needed),
+                Err(error) => break Err(error),
+            }
+        };
+        self.reader.consume(consumed);
+        let needed = outcome?;
+        match self.reader.fill(needed)? {
+            Fill::More => Ok(true),
+            Fill::Pending => Ok(!self.reader.is_stopped()),
+            Fill::End if self.reader.is_truncated() => Err(SavefileError::Truncated),
+            Fill::End => self.frames.finish().map(|()| false),
+        }
+    }
+
+    /// Counts so far.
+    #[must_use]
+    pub const fn counters(&self) -> &CaptureCounters {
+        &self.counters
+    }
+}

@@ -1,0 +1,133 @@
+//! The decoder: calls the parts of this stage in order.
+
+use std::num::NonZeroUsize;
+
+use super::fragment::FragmentTable;
+use super::ip::Extent;
+use super::packet::{PacketInfo, Signal, Undecodable, octets};
+use super::tunnel_ports::TunnelPorts;
+use super::{contents, ip, link, transport, tunnel};
+use crate::capture::frame::Frame;
+
+/// Maximum number of IP headers in one frame, the outermost included.
+const MAX_IP_HEADERS: usize = 8;
+
+/// Parameters of a decoder.
+#[derive(Clone, Debug)]
+pub struct DecoderSettings {
+    /// Maximum number of fragmented packets that are kept.
+    pub max_fragments: NonZeroUsize,
+    /// UDP ports of tunnels.
+    pub tunnel_ports: TunnelPorts,
+}
+
+/// Decodes frames. Keeps the ports of fragmented packets.
+#[derive(Debug)]
+pub struct Decoder {
+    fragments: FragmentTable,
+    tunnel_ports: TunnelPorts,
+}
+
+impl Decoder {
+    /// Creates a decoder that keeps no fragmented packet yet.
+    #[must_use]
+    pub fn new(settings: DecoderSettings) -> Self {
+        Self {
+            fragments: FragmentTable::new(settings.max_fragments),
+            tunnel_ports: settings.tunnel_ports,
+        }
+    }
+
+    /// The fragmented packets that are kept.
+    #[must_use]
+    pub const fn fragments(&self) -> &FragmentTable {
+        &self.fragments
+    }
+
+    /// Decodes one frame. Fills in the contents of the packet if `with_contents`.
+    ///
+    /// # Errors
+    /// The reason why the frame has no IP packet.
+    #[inline]
+    pub fn decode(
+        &mut self,
+        frame: &Frame<'_>,
+        with_contents: bool,
+    ) -> Result<PacketInfo, Undecodable> {
+        let first = link::network_layer(frame.link_type, frame.captured)?;
+        let link_octets = octets(frame.captured.len().saturating_sub(first.packet.len()));
+        let mut extent = Extent {
+            wire_octets: frame.wire_octets.saturating_sub(link_octets),
+            is_open: frame.is_wire_length_lost,
+        };
+        let mut header = ip::header(first.packet, extent, first.version)?;
+        let mut info = PacketInfo {
+            vlan_id: first.vlan_id,
+            is_wire_length_lost: header.octets > extent.wire_octets,
+            ..PacketInfo::default()
+        };
+        let mut metered_octets = 0;
+        for depth in 1.. {
+            let inner = match tunnel::inside(&header, &self.tunnel_ports) {
+                Ok(None) => break,
+                Ok(Some(_)) if depth == MAX_IP_HEADERS => Err(Undecodable::TooDeep),
+                Ok(Some(inner)) => {
+                    let packet = inner.network.packet;
+                    let tunnel_octets = octets(header.payload.len().saturating_sub(packet.len()))
+                        .saturating_add(header.header_octets);
+                    extent.wire_octets = header.octets.saturating_sub(tunnel_octets);
+                    // The payload of a first fragment continues in later ones.
+                    extent.is_open |= header.fragment.is_some();
+                    ip::header(packet, extent, inner.network.version)
+                        .map(|inner_header| (inner, inner_header, tunnel_octets))
+                }
+                Err(fault) => Err(fault),
+            };
+            match inner {
+                Ok((inner, inner_header, tunnel_octets)) => {
+                    info.tunnel = Some(inner.tunnel(&header));
+                    if inner.framed {
+                        info.vlan_id = inner.network.vlan_id;
+                    }
+                    info.encapsulation_octets =
+                        info.encapsulation_octets.saturating_add(tunnel_octets);
+                    if let Some(part) = header.fragment {
+                        metered_octets = self.fragments.tunnel(header, part, frame.time_ns);
+                    }
+                    header = inner_header;
+                }
+                Err(fault) => {
+                    info.inner_fault = Some(fault);
+                    break;
+                }
+            }
+        }
+        info.octets = header.octets;
+        info.ip_class_of_service = header.class_of_service;
+        info.key.source_address = header.source;
+        info.key.destination_address = header.destination;
+        info.key.protocol_identifier = header.protocol;
+        if with_contents {
+            info.contents = contents::of(&header);
+        }
+        match header.fragment {
+            None => transport::read(&header, &mut info),
+            Some(part) => {
+                if part.is_first() {
+                    transport::read(&header, &mut info);
+                    info.payload_octets = 0;
+                } else {
+                    info.signal = Signal::Continuation;
+                }
+                info = self.fragments.follow(header, part, info, frame.time_ns)?;
+            }
+        }
+        if metered_octets != 0 {
+            // Later fragments of the tunnel packet were observed first, and metered as that.
+            let octets = info.octets.saturating_sub(metered_octets);
+            info.octets = octets.max(header.header_octets);
+            info.payload_octets = info.payload_octets.saturating_sub(metered_octets);
+        }
+        Ok(info)
+    }
+}

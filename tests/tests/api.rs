@@ -1,0 +1,317 @@
+//! The API and the page of a running collector.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use flowproto::{Address, FlowRecord};
+use kipfix_tests::collector::{Collector, now};
+use serde_json::Value;
+
+const INVENTORY: &str = "
+nodes:
+  - {name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
+  - {name: node-b, addresses: [192.0.2.2], podCIDRs: [10.1.2.0/24], zone: z2, region: r1}
+pods:
+  - {name: web-1, namespace: shop, addresses: [10.1.1.1], node: node-a, workload: {kind: Deployment, name: web}}
+  - {name: web-2, namespace: shop, addresses: [10.1.1.2], node: node-a, workload: {kind: Deployment, name: web}}
+  - {name: db-0, namespace: data, addresses: [10.1.2.1], node: node-b, workload: {kind: StatefulSet, name: db}}
+cidrs: [{cidr: 198.51.100.0/24, name: office}]
+";
+
+/// Settings for tests: a series shows its value at once.
+const SETTINGS: [&str; 4] = ["--kubernetes", "off", "--series-birth", "0s"];
+
+/// A collector with the inventory, and the folder of its file.
+fn start(arguments: &[&str]) -> (Collector, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = folder.path().join("cluster.yaml");
+    std::fs::write(&inventory, INVENTORY).unwrap();
+    let inventory = ["--inventory", inventory.to_str().unwrap()];
+    let arguments = [&SETTINGS[..], &inventory, arguments].concat();
+    (Collector::start(&arguments), folder)
+}
+
+fn record(source: [u8; 4], destination: [u8; 4], octets: u64) -> FlowRecord {
+    let now = now();
+    let mut record = FlowRecord {
+        octet_delta_count: octets,
+        packet_delta_count: octets / 100,
+        flow_start_milliseconds: now - 2000,
+        flow_end_milliseconds: now - 1000,
+        new_connection_delta_count: Some(1),
+        ..FlowRecord::default()
+    };
+    record.key.source_address = Address::from(Ipv4Addr::from(source));
+    record.key.destination_address = Address::from(Ipv4Addr::from(destination));
+    record.key.source_port = 30_000;
+    record.key.destination_port = 443;
+    record.key.protocol_identifier = 6;
+    record
+}
+
+const WEB_1: [u8; 4] = [10, 1, 1, 1];
+const WEB_2: [u8; 4] = [10, 1, 1, 2];
+const DB: [u8; 4] = [10, 1, 2, 1];
+const OFFICE: [u8; 4] = [198, 51, 100, 7];
+const OCTETS: u64 = 1000 + 2000 + 4000 + 8000 + 16_000;
+
+/// Sends records whose octets add up to [`OCTETS`], and waits until they are counted.
+fn send(collector: &Collector) {
+    let records = [
+        record(WEB_1, DB, 1000),
+        record(WEB_2, DB, 2000),
+        record(DB, WEB_1, 4000),
+        record(WEB_1, OFFICE, 8000),
+        record(OFFICE, WEB_2, 16_000),
+    ];
+    collector.send_all(&records, now());
+    collector.counts("kipfix_bytes_total", &[], OCTETS);
+}
+
+/// Status, headers in lower case, and body.
+fn request(collector: &Collector, path: &str, headers: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(collector.http()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let head = answer
+        .windows(4)
+        .position(|end| end == b"\r\n\r\n")
+        .unwrap();
+    let body = answer.split_off(head + 4);
+    let head = String::from_utf8(answer).unwrap().to_lowercase();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head, body)
+}
+
+fn json(collector: &Collector, path: &str) -> (u16, Value) {
+    let (status, head, body) = request(collector, path, "");
+    assert!(
+        head.contains("content-type: application/json"),
+        "{path}: {head}"
+    );
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+fn answer(collector: &Collector, path: &str) -> Value {
+    let (status, json) = json(collector, path);
+    assert_eq!(status, 200, "{path}: {json}");
+    json
+}
+
+/// Percent-encodes a parameter.
+fn encoded(text: &str) -> String {
+    let encode = |octet: u8| match octet {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b',' => char::from(octet).into(),
+        _ => format!("%{octet:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+/// Values of an edge by the values of its labels, which are joined by a space.
+fn by_labels(edges: &Value, value: &str) -> BTreeMap<String, u64> {
+    let groups: Vec<&str> = edges["group_by"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_str().unwrap())
+        .collect();
+    let rows = edges["edges"].as_array().unwrap().iter().map(|edge| {
+        let labels = groups
+            .iter()
+            .map(|name| edge["labels"][name].as_str().unwrap());
+        (
+            labels.collect::<Vec<_>>().join(" "),
+            edge[value].as_u64().unwrap(),
+        )
+    });
+    rows.collect()
+}
+
+#[test]
+fn the_edges_are_the_series_of_the_metrics() {
+    let (collector, _folder) = start(&[]);
+    send(&collector);
+    let edges = answer(&collector, "/api/v1/edges");
+    let scrape = kipfix_scrape::Scrape::of(collector.http()).unwrap();
+    for (value, metric) in [
+        ("bytes", "kipfix_bytes_total"),
+        ("packets", "kipfix_packets_total"),
+        ("connections", "kipfix_connections_total"),
+    ] {
+        let labels = [
+            "src_namespace",
+            "src_kind",
+            "src_workload",
+            "dst_namespace",
+            "dst_kind",
+            "dst_workload",
+            "class",
+        ];
+        let series = scrape.metric(metric).map(|sample| {
+            let labels = labels.map(|name| sample.labels[name].as_str());
+            (labels.join(" "), sample.count().unwrap())
+        });
+        assert_eq!(by_labels(&edges, value), series.collect(), "{value}");
+    }
+    assert_eq!(edges["total"]["bytes"], OCTETS);
+    assert_eq!(
+        (&edges["source"], &edges["step"]),
+        (&"ring".into(), &10_000.into())
+    );
+    collector.stop();
+}
+
+#[test]
+fn edges_are_filtered_grouped_ordered_and_limited() {
+    let (collector, _folder) = start(&[]);
+    send(&collector);
+    let filter = encoded(r#"src.pod == "web-1" || external.name =~ "(?i)OFF.*""#);
+    let path = format!("/api/v1/edges?group_by=src.zone,direction&filter={filter}");
+    let edges = answer(&collector, &path);
+    let wanted = [
+        ("z1 egress", 8000),
+        ("z1 internal", 1000),
+        (" ingress", 16_000),
+    ];
+    let wanted = wanted.map(|(labels, bytes)| (labels.to_owned(), bytes));
+    assert_eq!(by_labels(&edges, "bytes"), wanted.into());
+    let path = "/api/v1/edges?group_by=src.workload&limit=1&order=connections&points=100";
+    let edges = answer(&collector, path);
+    assert_eq!(
+        by_labels(&edges, "connections"),
+        [("web".to_owned(), 3)].into()
+    );
+    assert_eq!(
+        (&edges["truncated"], &edges["total"]["edges"]),
+        (&true.into(), &3.into())
+    );
+    let points = edges["edges"][0]["points"].as_array().unwrap();
+    let sum: u64 = points
+        .iter()
+        .map(|point| point[1]["bytes"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, 11_000);
+    collector.stop();
+}
+
+#[test]
+fn an_invalid_request_names_its_parameter() {
+    let (collector, _folder) = start(&[]);
+    for (query, parameter, column) in [
+        ("limit=0", "limit", None),
+        ("from=yesterday", "from", None),
+        ("from=5&to=5", "from", None),
+        ("filter=src.namespace%20==%20", "filter", Some(18)),
+        ("group_by=src.namespace,src.nme", "group_by", Some(15)),
+        ("group_by=port", "group_by", None),
+        ("colour=red", "colour", None),
+    ] {
+        let (status, error) = json(&collector, &format!("/api/v1/edges?{query}"));
+        assert_eq!(
+            (status, error["parameter"].as_str()),
+            (400, Some(parameter)),
+            "{error}"
+        );
+        if column.is_some() {
+            assert_eq!(error["column"].as_u64(), column, "{error}");
+        }
+        assert!(error["error"].is_string(), "{error}");
+    }
+    assert_eq!(json(&collector, "/api/v1/nothing").0, 404);
+    // The longest expression that a page sends.
+    let long = encoded(&format!("src.pod == \"{}\"", "x".repeat(2000)));
+    assert_eq!(
+        json(&collector, &format!("/api/v1/edges?filter={long}")).0,
+        200
+    );
+    collector.stop();
+}
+
+#[test]
+fn the_status_has_the_loss_accounting_and_the_history() {
+    let (collector, _folder) = start(&["--cluster-name", "c1", "--preset", "workloads"]);
+    send(&collector);
+    let status = answer(&collector, "/api/v1/status");
+    assert_eq!(
+        (&status["ready"], &status["cluster"]),
+        (&true.into(), &"c1".into())
+    );
+    let loss = &status["loss"];
+    assert_eq!(
+        (&loss["records"], &loss["counted"]),
+        (&5.into(), &5.into()),
+        "{loss}"
+    );
+    let history = &status["history"];
+    assert_eq!(
+        (&history["source"], &history["max_octets"]),
+        (&"ring".into(), &(64 << 20).into())
+    );
+    let steps: Vec<u64> = history["rings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["step"].as_u64().unwrap())
+        .collect();
+    assert_eq!(steps, [10_000, 60_000, 300_000]);
+    assert_eq!(status["metrics"]["workload_bytes"], "kipfix_bytes_total");
+    assert!(status["metrics"]["external_bytes"].is_null(), "{status}");
+    let exporters = answer(&collector, "/api/v1/exporters");
+    let exporter = &exporters["exporters"][0];
+    assert_eq!(
+        (&exporter["address"], &exporter["records"]),
+        (&"127.0.0.1".into(), &5.into())
+    );
+    assert_eq!(exporter["version"], "ipfix");
+    let age = now().abs_diff(exporter["last_message"].as_u64().unwrap());
+    assert!(age < 60_000, "{exporter}");
+    let document = answer(&collector, "/api/v1/openapi.json");
+    assert!(document["paths"]["/api/v1/edges"]["get"].is_object());
+    collector.stop();
+}
+
+#[test]
+fn a_collector_without_a_history_reports_that() {
+    let (collector, _folder) = start(&["--history-size", "0"]);
+    assert_eq!(json(&collector, "/api/v1/edges").0, 503);
+    let status = answer(&collector, "/api/v1/status");
+    assert_eq!(status["history"]["source"], "none");
+    collector.stop();
+}
+
+#[test]
+fn the_page_is_served_with_a_strict_policy() {
+    let (collector, _folder) = start(&[]);
+    let (status, head, body) = request(&collector, "/", "");
+    assert_eq!(status, 200);
+    for header in [
+        "content-type: text/html; charset=utf-8",
+        "content-security-policy: default-src 'none'; script-src 'self'",
+        "x-content-type-options: nosniff",
+        "cache-control: no-cache",
+    ] {
+        assert!(head.contains(header), "{head}");
+    }
+    let page = String::from_utf8(body).unwrap();
+    for part in page.split('"').filter(|part| part.starts_with("./")) {
+        let path = part.trim_start_matches('.');
+        let (status, head, body) = request(&collector, path, "");
+        assert_eq!(status, 200, "{path}");
+        assert!(!body.is_empty(), "{path}");
+        let tag = head
+            .lines()
+            .find_map(|line| line.strip_prefix("etag: "))
+            .unwrap();
+        let (status, _, body) = request(&collector, path, &format!("If-None-Match: {tag}\r\n"));
+        assert_eq!((status, body.len()), (304, 0), "{path}");
+    }
+    collector.stop();
+}
