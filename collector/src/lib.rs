@@ -19,6 +19,7 @@ pub mod clock;
 pub mod emit;
 pub mod explain;
 pub mod history;
+pub mod interval_map;
 pub mod inventory;
 mod lock;
 pub mod metrics;

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use crate::inventory::external::{
     ExternalAttributes, ExternalCounts, ExternalSnapshot, PublishedExternal,
 };
-use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, Place};
+use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, Place, Topology};
 
 impl EndpointId {
     /// All addresses that do not leave their link ([`EndpointKind::Link`]).
@@ -145,10 +145,30 @@ impl<'a> EndpointView<'a> {
         self.endpoint.node.map(|node| self.index.node(node))
     }
 
-    /// The zone of its node; empty if unknown.
+    /// The zone that it is or runs in; empty if unknown.
     #[must_use]
     pub fn zone(self) -> &'a str {
-        self.node().map_or("", |node| &node.zone)
+        self.topology(|topology| &topology.zone, |node| &node.zone)
+    }
+
+    /// The region that it is or runs in; empty if unknown.
+    #[must_use]
+    pub fn region(self) -> &'a str {
+        self.topology(|topology| &topology.region, |node| &node.region)
+    }
+
+    /// The label of the pod itself, else that of its node.
+    fn topology(
+        self,
+        of_pod: impl Fn(&'a Topology) -> &'a str,
+        of_node: impl Fn(&'a Node) -> &'a str,
+    ) -> &'a str {
+        let topology = self.endpoint.topology;
+        let topology = topology.and_then(|id| self.index.topology(id));
+        match topology.map_or("", of_pod) {
+            "" => self.node().map_or("", of_node),
+            label => label,
+        }
     }
 
     /// The group of its namespace; empty if it has none.

@@ -1,4 +1,4 @@
-//! Who an address outside the cluster is: files as they are published, good, changed and bad.
+//! Attributes of external addresses: files as they are published, valid, changed and broken.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use flowproto::Address;
 use kipfix_collector::inventory::external::{
-    ExternalAttributes, ExternalId, ExternalSnapshot, ExternalSources, ExternalWatcher,
+    self, ExternalAttributes, ExternalId, ExternalSnapshot, ExternalSources, ExternalWatcher,
 };
 use kipfix_service::signals::Stop;
 use mmdb_writer::{IpVersion, Value, Writer};
@@ -84,43 +84,46 @@ fn cidrs(texts: &[&str]) -> ExternalSources {
     }
 }
 
-fn found<'a>(outside: &'a ExternalSnapshot, asked: &str) -> &'a ExternalAttributes {
-    outside.attributes(outside.lookup(address(asked)))
+fn found<'a>(snapshot: &'a ExternalSnapshot, asked: &str) -> &'a ExternalAttributes {
+    snapshot.attributes(snapshot.lookup(address(asked)))
 }
 
-fn in_cloud(outside: &ExternalSnapshot, asked: &str) -> String {
-    let a = found(outside, asked);
+fn in_cloud(snapshot: &ExternalSnapshot, asked: &str) -> String {
+    let a = found(snapshot, asked);
     format!(
         "{} {} {}",
         a.cloud_provider, a.cloud_service, a.cloud_region
     )
 }
 
-fn system_and_country(outside: &ExternalSnapshot, asked: &str) -> String {
-    let a = found(outside, asked);
+fn system_and_country(snapshot: &ExternalSnapshot, asked: &str) -> String {
+    let a = found(snapshot, asked);
     format!("{} {} {}", a.as_number, a.as_organisation, a.country)
 }
 
-fn sentence(files: &ExternalSources) -> String {
-    ExternalSnapshot::load(files).unwrap_err().to_string()
+fn error_message(files: &ExternalSources) -> String {
+    external::load(files).unwrap_err().to_string()
 }
 
 #[test]
-fn nothing_is_known_of_an_address_that_no_file_names() {
-    let outside = ExternalSnapshot::load(&ExternalSources::default()).unwrap();
+fn an_address_in_no_file_has_no_attributes() {
+    let snapshot = external::load(&ExternalSources::default()).unwrap();
     for asked in ["192.0.2.1", "2001:db8::1", "::", "255.255.255.255"] {
-        assert_eq!(outside.lookup(address(asked)), ExternalId::UNKNOWN);
+        assert_eq!(snapshot.lookup(address(asked)), ExternalId::UNKNOWN);
     }
-    assert_eq!(*found(&outside, "192.0.2.1"), ExternalAttributes::default());
     assert_eq!(
-        outside.attributes(ExternalId(u32::MAX)),
+        *found(&snapshot, "192.0.2.1"),
+        ExternalAttributes::default()
+    );
+    assert_eq!(
+        snapshot.attributes(ExternalId(u32::MAX)),
         &ExternalAttributes::default()
     );
 }
 
 #[test]
 fn the_longest_named_cidr_around_an_address_names_it() {
-    let outside = ExternalSnapshot::load(&cidrs(&[
+    let snapshot = external::load(&cidrs(&[
         "10.0.0.0/8=wide",
         "10.1.0.0/16=narrow",
         "10.1.2.3/32=host",
@@ -144,25 +147,21 @@ fn the_longest_named_cidr_around_an_address_names_it() {
         ("255.255.255.255", "end"),
         ("192.0.2.7", "mapped"),
     ] {
-        assert_eq!(&*found(&outside, asked).name, name, "{asked}");
+        assert_eq!(&*found(&snapshot, asked).name, name, "{asked}");
     }
 }
 
 #[test]
 fn one_cidr_with_two_names_is_refused_with_both() {
-    let said = sentence(&cidrs(&["10.0.0.0/8=one", "10.1.0.0/8=two"]));
+    let message = error_message(&cidrs(&["10.0.0.0/8=one", "10.1.0.0/8=two"]));
     for word in ["10.1.0.0/8", "one", "two"] {
-        assert!(said.contains(word), "{said}");
+        assert!(message.contains(word), "{message}");
     }
-    assert!(
-        "10.0.0.0/8"
-            .parse::<kipfix_collector::inventory::external::NamedCidr>()
-            .is_err()
-    );
+    assert!("10.0.0.0/8".parse::<external::NamedCidr>().is_err());
 }
 
 #[test]
-fn systems_and_countries_are_read_as_every_publisher_lays_them_out() {
+fn systems_and_countries_are_read_in_the_layout_of_every_publisher() {
     let folder = TempDir::new().unwrap();
     let both = |a: Value, b: Value| match (a, b) {
         (Value::Map(mut a), Value::Map(b)) => {
@@ -210,7 +209,7 @@ fn systems_and_countries_are_read_as_every_publisher_lays_them_out() {
                 "2001:db8::/32",
                 map(&[("asn", text("AS64503")), ("name", text("Six"))]),
             ),
-            // What nobody publishes is nothing, not an error.
+            // Values of another type are ignored without an error.
             (
                 "203.0.113.128/26",
                 map(&[
@@ -223,7 +222,7 @@ fn systems_and_countries_are_read_as_every_publisher_lays_them_out() {
             ),
         ],
     );
-    let outside = ExternalSnapshot::load(&databases(&[&path])).unwrap();
+    let snapshot = external::load(&databases(&[&path])).unwrap();
     for (asked, is) in [
         ("192.0.2.1", "64500 Example CH"),
         ("192.0.2.200", "0  NL"),
@@ -236,12 +235,12 @@ fn systems_and_countries_are_read_as_every_publisher_lays_them_out() {
         ("192.0.1.255", "0  "),
         ("192.0.3.0", "0  "),
     ] {
-        assert_eq!(system_and_country(&outside, asked), is, "{asked}");
+        assert_eq!(system_and_country(&snapshot, asked), is, "{asked}");
     }
 }
 
 #[test]
-fn system_and_country_come_from_the_first_database_that_knows_them() {
+fn system_and_country_come_from_the_first_database_that_has_them() {
     let folder = TempDir::new().unwrap();
     let asn = database(
         &folder,
@@ -257,25 +256,25 @@ fn system_and_country_come_from_the_first_database_that_knows_them() {
             ("192.0.2.128/25", system(64502, "Not believed")),
         ],
     );
-    let outside = ExternalSnapshot::load(&databases(&[&asn, &second])).unwrap();
-    assert_eq!(system_and_country(&outside, "192.0.2.1"), "64500 First CH");
-    assert_eq!(system_and_country(&outside, "192.0.2.200"), "64500 First ");
+    let snapshot = external::load(&databases(&[&asn, &second])).unwrap();
+    assert_eq!(system_and_country(&snapshot, "192.0.2.1"), "64500 First CH");
+    assert_eq!(system_and_country(&snapshot, "192.0.2.200"), "64500 First ");
     assert_eq!(
-        system_and_country(&outside, "198.51.100.1"),
+        system_and_country(&snapshot, "198.51.100.1"),
         "64501 Second "
     );
 }
 
 #[test]
-fn a_database_of_ipv4_alone_says_nothing_of_ipv6() {
+fn an_ipv4_database_has_no_attributes_for_ipv6() {
     let folder = TempDir::new().unwrap();
     let mut writer = Writer::builder("V4").ip_version(IpVersion::V4).build();
     let network: ipnet::IpNet = "0.0.0.0/0".parse().unwrap();
     writer.insert_value(network, system(64500, "All")).unwrap();
     let path = file(&folder, "v4.mmdb", writer.to_bytes().unwrap());
-    let outside = ExternalSnapshot::load(&databases(&[&path])).unwrap();
-    assert_eq!(found(&outside, "255.255.255.255").as_number, 64500);
-    assert_eq!(found(&outside, "2001:db8::1").as_number, 0);
+    let snapshot = external::load(&databases(&[&path])).unwrap();
+    assert_eq!(found(&snapshot, "255.255.255.255").as_number, 64500);
+    assert_eq!(found(&snapshot, "2001:db8::1").as_number, 0);
 }
 
 const AWS: &str = r#"{
@@ -296,10 +295,10 @@ const AWS: &str = r#"{
 }"#;
 
 #[test]
-fn aws_ranges_say_the_service_rather_than_amazon() {
+fn aws_ranges_name_the_service_and_not_amazon() {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "ip-ranges.json", AWS);
-    let outside = ExternalSnapshot::load(&clouds(&[&path])).unwrap();
+    let snapshot = external::load(&clouds(&[&path])).unwrap();
     for (asked, is) in [
         ("192.0.2.1", "aws S3 eu-west-1"),
         ("198.51.100.1", "aws EC2 us-east-1"),
@@ -309,12 +308,12 @@ fn aws_ranges_say_the_service_rather_than_amazon() {
         ("2001:db8:1::1", "aws AMAZON ap-south-1"),
         ("2001:db9::1", "  "),
     ] {
-        assert_eq!(in_cloud(&outside, asked), is, "{asked}");
+        assert_eq!(in_cloud(&snapshot, asked), is, "{asked}");
     }
 }
 
 #[test]
-fn google_ranges_say_cloud_and_region_where_cloud_json_does_in_either_order() {
+fn google_ranges_have_service_and_region_in_either_order_of_files() {
     let folder = TempDir::new().unwrap();
     let goog = file(
         &folder,
@@ -331,22 +330,22 @@ fn google_ranges_say_cloud_and_region_where_cloud_json_does_in_either_order() {
             {"ipv6Prefix": "2001:db8:1::/48", "service": "Google Cloud", "scope": "europe-west6"}]}"#,
     );
     for files in [clouds(&[&goog, &cloud]), clouds(&[&cloud, &goog])] {
-        let outside = ExternalSnapshot::load(&files).unwrap();
-        assert_eq!(in_cloud(&outside, "192.0.2.1"), "gcp Google ");
+        let snapshot = external::load(&files).unwrap();
+        assert_eq!(in_cloud(&snapshot, "192.0.2.1"), "gcp Google ");
         assert_eq!(
-            in_cloud(&outside, "198.51.100.1"),
+            in_cloud(&snapshot, "198.51.100.1"),
             "gcp Google Cloud us-east1"
         );
         assert_eq!(
-            in_cloud(&outside, "2001:db8:1::1"),
+            in_cloud(&snapshot, "2001:db8:1::1"),
             "gcp Google Cloud europe-west6"
         );
-        assert_eq!(in_cloud(&outside, "2001:db8:2::1"), "gcp Google ");
+        assert_eq!(in_cloud(&snapshot, "2001:db8:2::1"), "gcp Google ");
     }
 }
 
 #[test]
-fn azure_tags_add_up_to_service_and_region() {
+fn azure_tags_are_merged_to_service_and_region() {
     let folder = TempDir::new().unwrap();
     let tag = |name: &str, region: &str, service: &str, prefixes: &str| {
         format!(
@@ -388,7 +387,7 @@ fn azure_tags_add_up_to_service_and_region() {
         tags.join(",")
     );
     let path = file(&folder, "ServiceTags_Public.json", document);
-    let outside = ExternalSnapshot::load(&clouds(&[&path])).unwrap();
+    let snapshot = external::load(&clouds(&[&path])).unwrap();
     for (asked, is) in [
         ("192.0.2.1", "azure AzureStorage westeurope"),
         ("192.0.2.200", "azure AzureCloud westeurope"),
@@ -396,12 +395,12 @@ fn azure_tags_add_up_to_service_and_region() {
         ("198.51.100.99", "azure AzureCloud eastus"),
         ("2001:db8::1", "azure AzureCloud "),
     ] {
-        assert_eq!(in_cloud(&outside, asked), is, "{asked}");
+        assert_eq!(in_cloud(&snapshot, asked), is, "{asked}");
     }
 }
 
 #[test]
-fn everything_known_of_an_address_comes_together_under_one_id() {
+fn all_attributes_of_an_address_are_merged_under_one_id() {
     let folder = TempDir::new().unwrap();
     let aws = file(&folder, "aws.json", AWS);
     let asn = database(
@@ -415,22 +414,22 @@ fn everything_known_of_an_address_comes_together_under_one_id() {
         databases: vec![asn],
         ..ExternalSources::default()
     };
-    let outside = ExternalSnapshot::load(&files).unwrap();
-    let a = found(&outside, "192.0.2.1");
+    let snapshot = external::load(&files).unwrap();
+    let a = found(&snapshot, "192.0.2.1");
     assert_eq!(
         (&*a.name, a.as_number, &*a.cloud_service),
         ("bucket", 64500, "S3")
     );
     let (one, two) = (
-        outside.lookup(address("192.0.2.1")),
-        outside.lookup(address("192.0.2.2")),
+        snapshot.lookup(address("192.0.2.1")),
+        snapshot.lookup(address("192.0.2.2")),
     );
     assert_eq!(one, two);
-    assert_ne!(one, outside.lookup(address("192.0.2.16")));
+    assert_ne!(one, snapshot.lookup(address("192.0.2.16")));
 }
 
 #[test]
-fn beyond_the_bound_on_combinations_the_rest_is_other_and_counted() {
+fn combinations_beyond_the_limit_are_other_and_counted() {
     let folder = TempDir::new().unwrap();
     let path = database(
         &folder,
@@ -445,18 +444,18 @@ fn beyond_the_bound_on_combinations_the_rest_is_other_and_counted() {
         max_combinations: 4,
         ..databases(&[&path])
     };
-    let outside = ExternalSnapshot::load(&files).unwrap();
-    assert_eq!(outside.combinations(), 4);
-    assert_eq!(outside.other_ranges(), 1);
+    let snapshot = external::load(&files).unwrap();
+    assert_eq!(snapshot.combinations(), 4);
+    assert_eq!(snapshot.other_ranges(), 1);
     // What somebody named goes first.
-    assert_eq!(&*found(&outside, "203.0.113.1").name, "office");
-    assert_eq!(found(&outside, "192.0.2.1").as_number, 64500);
-    assert_eq!(outside.lookup(address("192.0.2.200")), ExternalId::OTHER);
-    assert_eq!(&*found(&outside, "192.0.2.200").as_organisation, "other");
+    assert_eq!(&*found(&snapshot, "203.0.113.1").name, "office");
+    assert_eq!(found(&snapshot, "192.0.2.1").as_number, 64500);
+    assert_eq!(snapshot.lookup(address("192.0.2.200")), ExternalId::OTHER);
+    assert_eq!(&*found(&snapshot, "192.0.2.200").as_organisation, "other");
 }
 
 #[test]
-fn a_changed_file_is_read_again_and_ids_stay_what_they_were() {
+fn a_changed_file_is_reloaded_and_ids_stay_valid() {
     let folder = TempDir::new().unwrap();
     let path = database(
         &folder,
@@ -475,10 +474,10 @@ fn a_changed_file_is_read_again_and_ids_stay_what_they_were() {
     database(&folder, "new", &networks);
     fs::rename(folder.path().join("new"), &path).unwrap();
     assert!(watch.poll());
-    let outside = published.load_full();
-    assert_eq!(&*found(&outside, "192.0.2.1").as_organisation, "After");
-    assert_eq!(&*outside.attributes(before).as_organisation, "Before");
-    assert_eq!(outside.lookup(address("198.51.100.1")), before);
+    let snapshot = published.load_full();
+    assert_eq!(&*found(&snapshot, "192.0.2.1").as_organisation, "After");
+    assert_eq!(&*snapshot.attributes(before).as_organisation, "Before");
+    assert_eq!(snapshot.lookup(address("198.51.100.1")), before);
     let counts = published.counts();
     assert_eq!(
         (counts.reloads, counts.failures, counts.combinations),
@@ -487,7 +486,7 @@ fn a_changed_file_is_read_again_and_ids_stay_what_they_were() {
 }
 
 #[test]
-fn a_mounted_configmap_changes_by_a_swapped_link_and_is_noticed() {
+fn a_change_of_a_mounted_configmap_is_detected() {
     let folder = TempDir::new().unwrap();
     let place = |name: &str, cidr: &str| {
         let version = folder.path().join(name);
@@ -520,7 +519,7 @@ fn a_mounted_configmap_changes_by_a_swapped_link_and_is_noticed() {
 }
 
 #[test]
-fn a_file_that_went_bad_keeps_what_it_said_and_does_not_keep_others_from_changing() {
+fn a_file_that_breaks_keeps_its_previous_content_and_others_still_reload() {
     let folder = TempDir::new().unwrap();
     let aws = file(&folder, "aws.json", AWS);
     let asn = database(
@@ -570,7 +569,7 @@ fn a_file_that_went_bad_keeps_what_it_said_and_does_not_keep_others_from_changin
 }
 
 #[test]
-fn a_thread_that_watches_publishes_a_change_and_ends_at_the_stop() {
+fn the_watcher_thread_publishes_a_change_and_ends_at_the_stop() {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "aws.json", AWS);
     let watch = ExternalWatcher::new(&clouds(&[&path])).unwrap();
@@ -642,7 +641,7 @@ fn node(left: u32, right: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_small_tree_that_shows_endless_networks_is_refused() {
+fn a_small_tree_with_endless_networks_is_refused() {
     let folder = TempDir::new().unwrap();
     // Both branches of every node lead to the next node: 2^100 networks, with and without data.
     for leaf in [100, 100 + 16] {
@@ -651,12 +650,12 @@ fn a_small_tree_that_shows_endless_networks_is_refused() {
             .chain(node(leaf, leaf))
             .collect();
         let path = file(&folder, "tree.mmdb", by_hand(100, &tree, &[0xe0]));
-        let said = sentence(&databases(&[&path]));
-        assert!(said.contains("has more than 808 networks"), "{said}");
+        let message = error_message(&databases(&[&path]));
+        assert!(message.contains("more than 808 networks"), "{message}");
     }
     // And one that leads in a circle.
     let path = file(&folder, "circle.mmdb", by_hand(1, &node(0, 0), &[0xe0]));
-    assert!(sentence(&databases(&[&path])).contains("cycle"));
+    assert!(error_message(&databases(&[&path])).contains("cycle"));
 }
 
 #[test]
@@ -673,10 +672,10 @@ fn a_damaged_database_is_refused_with_its_name_and_never_a_panic() {
     let good = fs::read(good).unwrap();
     let refused = |content: &[u8]| {
         let path = file(&folder, "bad.mmdb", content);
-        let said = sentence(&databases(&[&path]));
+        let message = error_message(&databases(&[&path]));
         assert!(
-            said.contains("bad.mmdb: is no usable MaxMind-format database"),
-            "{said}"
+            message.contains("bad.mmdb: invalid MaxMind DB"),
+            "{message}"
         );
     };
     refused(b"");
@@ -696,13 +695,13 @@ fn a_damaged_database_is_refused_with_its_name_and_never_a_panic() {
             let mut bad = good.clone();
             bad[at] ^= flip;
             let path = file(&folder, "flipped.mmdb", &bad);
-            drop(ExternalSnapshot::load(&databases(&[&path])));
+            drop(external::load(&databases(&[&path])));
         }
     }
 }
 
 #[test]
-fn a_deeply_nested_record_is_refused_or_read_but_ends() {
+fn a_deeply_nested_record_is_refused_or_read() {
     let folder = TempDir::new().unwrap();
     // {"country": {"iso_code": {"iso_code": ...}}} and arrays in arrays.
     let mut nested = vec![0xe1, 0x47];
@@ -716,18 +715,21 @@ fn a_deeply_nested_record_is_refused_or_read_but_ends() {
     arrays.extend([0x01, 0x04].repeat(100_000));
     for data in [nested, arrays] {
         let path = file(&folder, "deep.mmdb", by_hand(1, &node(17, 17), &data));
-        let said = sentence(&databases(&[&path]));
-        assert!(said.contains("deep.mmdb: is no usable"), "{said}");
+        let message = error_message(&databases(&[&path]));
+        assert!(
+            message.contains("deep.mmdb: invalid MaxMind DB"),
+            "{message}"
+        );
     }
 }
 
 #[test]
-fn a_database_of_something_else_says_what_it_is() {
+fn a_database_of_another_type_is_refused_with_its_type() {
     let folder = TempDir::new().unwrap();
     let proxy = map(&[("is_anonymous", Value::from(true))]);
     let path = database(&folder, "anonymous.mmdb", &[("192.0.2.0/24", proxy)]);
-    let said = sentence(&databases(&[&path]));
-    assert!(said.contains("\"Test\" knows neither"), "{said}");
+    let message = error_message(&databases(&[&path]));
+    assert!(message.contains("\"Test\" has neither"), "{message}");
 }
 
 #[test]
@@ -737,31 +739,31 @@ fn json_that_cannot_be_used_is_refused_with_the_reason() {
     let deep = format!(r#"{{"values": {}"#, "[".repeat(100_000));
     for (content, word) in [
         ("", "EOF"),
-        ("[]", "is no usable file of cloud ranges"),
+        ("[]", "invalid file of cloud ranges"),
         (r#"{"prefixes": [{"ip_prefix": "192.0.2.0/33"}]}"#, "line 1"),
         (r#"{"prefixes": [{"ip_prefix": 4}]}"#, "line 1"),
         (r#"{"values": [{"name": "x"}]}"#, "properties"),
-        (r#"{"hello": "world"}"#, "has no address ranges as AWS"),
+        (r#"{"hello": "world"}"#, "no address ranges found"),
         (many.as_str(), "more than 262144 entries"),
         (deep.as_str(), "cloud.json"),
         (r#"{"prefixes": [{"x": "#, "EOF"),
     ] {
         let path = file(&folder, "cloud.json", content);
-        let said = sentence(&clouds(&[&path]));
+        let message = error_message(&clouds(&[&path]));
         assert!(
-            said.contains("cloud.json: ") && said.contains(word),
-            "{said}"
+            message.contains("cloud.json: ") && message.contains(word),
+            "{message}"
         );
     }
 }
 
 #[test]
-fn what_is_no_regular_file_or_too_large_is_refused_unread() {
+fn a_file_that_is_not_regular_or_too_large_is_refused_without_reading_it() {
     let folder = TempDir::new().unwrap();
-    let said = |path: &Path| sentence(&clouds(&[&path.to_owned()]));
-    assert!(said(folder.path()).contains("is no regular file"));
-    assert!(said(&folder.path().join("absent")).contains("cannot be read"));
-    assert!(said(Path::new("/dev/zero")).contains("is no regular file"));
+    let message = |path: &Path| error_message(&clouds(&[&path.to_owned()]));
+    assert!(message(folder.path()).contains("not a regular file"));
+    assert!(message(&folder.path().join("absent")).contains("cannot be read"));
+    assert!(message(Path::new("/dev/zero")).contains("not a regular file"));
     let large = file(&folder, "large", "");
     fs::File::options()
         .write(true)
@@ -769,7 +771,7 @@ fn what_is_no_regular_file_or_too_large_is_refused_unread() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    assert!(said(&large).contains("more than the 33554432 that are read"));
+    assert!(message(&large).contains("maximum 33554432"));
 }
 
 #[test]
@@ -781,9 +783,9 @@ fn a_lookup_allocates_nothing() {
     let asked = [address("192.0.2.1"), address("2001:db8::1"), address("::1")];
     drop(published.load());
     let count = allocation_counter::measure(|| {
-        let outside = published.load();
+        let snapshot = published.load();
         for address in asked {
-            std::hint::black_box(outside.attributes(outside.lookup(address)));
+            std::hint::black_box(snapshot.attributes(snapshot.lookup(address)));
         }
     });
     assert_eq!(count.count_total, 0);

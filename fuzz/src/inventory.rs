@@ -7,6 +7,7 @@ const BOUNDS: Bounds = Bounds {
     endpoints: 16,
     nodes: 4,
     kept_milliseconds: 1000,
+    id_reuse_delay_milliseconds: 1000,
 };
 
 /// Text of an inventory file: an inventory within its limits, or an error of one sentence.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use flowproto::Address;
-use kipfix_collector::inventory::external::{ExternalSnapshot, ExternalSources};
+use kipfix_collector::inventory::external::{self, ExternalSources};
 
 const MOST_COMBINATIONS: usize = 16;
 
@@ -28,7 +28,7 @@ pub fn outside(data: &[u8]) {
     } else {
         files.cloud_ranges.push(path);
     }
-    match ExternalSnapshot::load(&files) {
+    match external::load(&files) {
         Err(error) => {
             let sentence = error.to_string();
             assert!(!sentence.contains('\n'), "{sentence:?}");

@@ -157,6 +157,8 @@ impl ApiServer {
         let mut all = without_services.clone();
         all.push(read("", &["services"]));
         all.push(read("discovery.k8s.io", &["endpointslices"]));
+        all.push(read("cilium.io", &["ciliumnodes"]));
+        all.push(read("resource.k8s.io", &["resourceclaims"]));
         for (user, rules) in [
             (User::Kipfix, all),
             (User::WithoutServices, without_services),

@@ -1,4 +1,4 @@
-//! The API server of the tests is a real one: what it keeps, forbids and survives.
+//! The API server of the tests is a real one: it stores objects, enforces rights and restarts.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::eventually;
 use serde_json::json;
 
-/// The names of all objects of a kind in one namespace, or of those that have none.
+/// Returns the names of all objects of a kind in a namespace, or of those without one.
 fn names(cluster: &Cluster, api_version: &str, kind: &str, namespace: &str) -> Vec<String> {
     let all = cluster.list(api_version, kind).unwrap();
     let ours = all
@@ -22,8 +22,8 @@ fn names(cluster: &Cluster, api_version: &str, kind: &str, namespace: &str) -> V
 }
 
 #[test]
-fn objects_of_every_kind_are_kept_and_read_by_the_restricted_user() {
-    let test = "objects_of_every_kind_are_kept_and_read_by_the_restricted_user";
+fn objects_of_every_kind_are_stored_and_readable_by_the_restricted_user() {
+    let test = "objects_of_every_kind_are_stored_and_readable_by_the_restricted_user";
     let Some(server) = ApiServer::shared(test) else {
         return;
     };
@@ -148,8 +148,8 @@ fn objects_of_every_kind_are_kept_and_read_by_the_restricted_user() {
 }
 
 #[test]
-fn a_pod_in_deletion_stays_until_its_node_says_that_it_ended() {
-    let test = "a_pod_in_deletion_stays_until_its_node_says_that_it_ended";
+fn a_pod_in_deletion_stays_until_its_node_ends_it() {
+    let test = "a_pod_in_deletion_stays_until_its_node_ends_it";
     let Some(server) = ApiServer::shared(test) else {
         return;
     };
@@ -171,8 +171,8 @@ fn a_pod_in_deletion_stays_until_its_node_says_that_it_ended() {
 }
 
 #[test]
-fn the_user_without_services_is_forbidden_just_these() {
-    let test = "the_user_without_services_is_forbidden_just_these";
+fn the_user_without_services_lacks_no_other_right() {
+    let test = "the_user_without_services_lacks_no_other_right";
     let Some(server) = ApiServer::shared(test) else {
         return;
     };
@@ -185,8 +185,8 @@ fn the_user_without_services_is_forbidden_just_these() {
 }
 
 #[test]
-fn a_killed_server_comes_back_with_all_objects_for_the_same_users() {
-    let test = "a_killed_server_comes_back_with_all_objects_for_the_same_users";
+fn a_restarted_server_has_all_objects_for_the_same_users() {
+    let test = "a_restarted_server_has_all_objects_for_the_same_users";
     let Some(mut server) = ApiServer::start(test) else {
         return;
     };
@@ -204,8 +204,8 @@ fn a_killed_server_comes_back_with_all_objects_for_the_same_users() {
 }
 
 #[test]
-fn a_frozen_server_answers_nothing_until_it_goes_on() {
-    let test = "a_frozen_server_answers_nothing_until_it_goes_on";
+fn a_frozen_server_does_not_answer_until_it_is_thawed() {
+    let test = "a_frozen_server_does_not_answer_until_it_is_thawed";
     let Some(server) = ApiServer::start(test) else {
         return;
     };
@@ -228,8 +228,8 @@ fn a_frozen_server_answers_nothing_until_it_goes_on() {
 }
 
 #[test]
-fn streaming_lists_are_served_refused_or_fail_late() {
-    let test = "streaming_lists_are_served_refused_or_fail_late";
+fn streaming_lists_are_served_or_refused_or_break_off() {
+    let test = "streaming_lists_are_served_or_refused_or_break_off";
     let list = "/api/v1/nodes?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
                 &allowWatchBookmarks=true&timeoutSeconds=1";
     for (lists, expected) in [
@@ -261,8 +261,8 @@ fn a_server_ends_with_its_folder_when_dropped() {
 }
 
 #[test]
-fn a_filled_cluster_holds_what_its_plan_says_the_second_time_as_well() {
-    let test = "a_filled_cluster_holds_what_its_plan_says_the_second_time_as_well";
+fn a_filled_cluster_has_the_objects_of_its_plan_both_times() {
+    let test = "a_filled_cluster_has_the_objects_of_its_plan_both_times";
     let plan = Plan {
         nodes: 50,
         pods: 1000,
@@ -286,8 +286,8 @@ fn a_filled_cluster_holds_what_its_plan_says_the_second_time_as_well() {
 }
 
 #[test]
-fn churn_knows_who_held_which_address_when() {
-    let test = "churn_knows_who_held_which_address_when";
+fn churn_records_the_owner_of_each_address_over_time() {
+    let test = "churn_records_the_owner_of_each_address_over_time";
     let Some(server) = ApiServer::shared(test) else {
         return;
     };
@@ -305,11 +305,11 @@ fn churn_knows_who_held_which_address_when() {
             late_deletes,
         };
         let churn = Churn::start(admin, plan.clone());
-        // Six each at full rate; other tests share the server.
+        // Six pods for each address at full rate. Other tests use this server too.
         std::thread::sleep(Duration::from_secs(6));
         let truth = churn.finish();
 
-        // Every address had several holders, one at a time; the last ones are those that are there.
+        // Every address had several owners, one at a time, and the last ones still exist.
         let mut last = Vec::new();
         for address in plan.addresses {
             let holders: Vec<_> = truth.of(address).collect();

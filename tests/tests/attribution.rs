@@ -1,54 +1,92 @@
-//! Attribution to pods, nodes, Services and external addresses with a real API server. Each test has its own
-//! namespace and addresses.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "test code; attribution is by time, so some tests wait for it"
-)]
+//! Attribution of flow records to pods, nodes, Services and external addresses, with a real API
+//! server. Each test has its own namespace and addresses. Rules about time have event tables of
+//! their own in `collector/src/inventory/cluster/state/tests`.
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::net::IpAddr;
-use std::thread::sleep;
 use std::time::Duration;
 
-use flowproto::Address;
 use flowproto::record::Translation;
+use flowproto::{Address, FlowRecord};
 use kipfix_tests::api_server::{ApiServer, User};
 use kipfix_tests::cluster::Cluster;
 use kipfix_tests::collector::{Collector, assert_says, flow, now};
-use kipfix_tests::objects;
+use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::eventually;
+use serde_json::{Value, json};
 
-/// An external address without a name.
-const OUTSIDE: &str = "198.51.100.7";
+/// An external address without a name, and one of the other family.
+const EXTERNAL: &str = "198.51.100.7";
+const EXTERNAL_V6: &str = "2001:db8::7";
 
-/// Longer than the latency of a watch event.
-const TOLD: Duration = Duration::from_millis(1500);
+/// Maximum time for a change to get from the API server to a record.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The shared server, a namespace of the test's own in it, and a collector that watches it.
-fn watched(
-    test: &str,
-    namespace: &str,
-    arguments: &[&str],
-) -> Option<(&'static Cluster, Collector)> {
+/// The shared API server, with the test's own namespace.
+fn server(test: &str, namespace: &str) -> Option<(&'static ApiServer, &'static Cluster)> {
     let server = ApiServer::shared(test)?;
     let admin = server.admin();
     admin.create(objects::namespace(namespace));
-    let ours = Collector::watching(&server.kubeconfig(User::Kipfix), arguments);
-    Some((admin, ours))
+    Some((server, admin))
+}
+
+/// A collector with the inventory of the server: records wait until the initial lists are loaded.
+fn watching(server: &ApiServer, arguments: &[&str]) -> Collector {
+    Collector::watching(&server.kubeconfig(User::Kipfix), arguments)
 }
 
 fn address(text: &str) -> Address {
     Address::from(text.parse::<IpAddr>().unwrap())
 }
 
+/// A flow to an external address of the same family.
+fn to_external(from: &str) -> FlowRecord {
+    let external = if from.contains(':') {
+        EXTERNAL_V6
+    } else {
+        EXTERNAL
+    };
+    flow(from, external)
+}
+
+/// The same record with packets at a single time.
+fn at(record: &FlowRecord, milliseconds: u64) -> FlowRecord {
+    FlowRecord {
+        flow_start_milliseconds: milliseconds,
+        flow_end_milliseconds: milliseconds,
+        ..record.clone()
+    }
+}
+
+/// A pod that runs on a node of another test, since a time in the past.
+fn running(namespace: &str, name: &str, addresses: &[&str]) -> Object {
+    let pod = objects::pod(namespace, name).on("elsewhere");
+    pod.running(addresses)
+        .set("status/startTime", json!("2024-01-01T00:00:00Z"))
+}
+
+/// Waits until a new flow has a value in its line, and returns the line.
+#[track_caller]
+fn wait_for(ours: &Collector, new_flow: impl Fn() -> FlowRecord, key: &str, value: &str) -> Value {
+    let mut line = Value::Null;
+    let has_value = || {
+        line = ours.attribute(&new_flow());
+        line[key].as_str().unwrap_or_default() == value
+    };
+    assert!(
+        eventually(PATIENCE, has_value),
+        "{key} is not {value}: {line}"
+    );
+    line
+}
+
 //------------ Owners ----------------------------------------------------------------------------
 
 #[test]
-fn the_workload_of_a_pod_is_its_top_controller_of_any_kind_else_a_label() {
-    let test = "the_workload_of_a_pod_is_its_top_controller_of_any_kind_else_a_label";
+fn the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label() {
+    let test = "the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label";
     let ns = "owners";
-    let labels = ["--workload-labels", "team", "--workload-labels", "app"];
-    let Some((admin, ours)) = watched(test, ns, &labels) else {
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
     let of = |kind: &str, name: &str| objects::workload(kind, ns, name);
@@ -64,38 +102,43 @@ fn the_workload_of_a_pod_is_its_top_controller_of_any_kind_else_a_label() {
     let of_cron_job = admin.create(of_cron_job);
     let job = admin.create(objects::job(ns, "once"));
     let database = objects::foreign_owner("example.com/v1", "Database", "pg");
-    for (number, pod, owner, kind, workload) in [
-        (1, "web-5d4f-a", Some(&replica_set), "Deployment", "web"),
-        (2, "canary-77f9-a", Some(&of_rollout), "Rollout", "canary"),
-        (3, "lone-a", Some(&lone), "ReplicaSet", "lone"),
-        (4, "db-0", Some(&stateful_set), "StatefulSet", "db"),
-        (5, "agent-a", Some(&daemon_set), "DaemonSet", "agent"),
-        (6, "backup-a", Some(&of_cron_job), "CronJob", "backup"),
-        (7, "once-a", Some(&job), "Job", "once"),
-        (8, "pg-0", Some(&database), "Database", "pg"),
-        (9, "bare", None, "Pod", "bare"),
-        (10, "labelled", None, "Pod", "the-team"),
-    ] {
-        let ip = format!("10.20.0.{number}");
-        let mut object = objects::pod(ns, pod).on("elsewhere").label("app", "an-app");
-        if pod == "bare" {
-            object = objects::pod(ns, pod).on("elsewhere");
+    let cases = [
+        ("web-5d4f-a", Some(&replica_set), "Deployment", "web"),
+        ("canary-77f9-a", Some(&of_rollout), "Rollout", "canary"),
+        ("lone-a", Some(&lone), "ReplicaSet", "lone"),
+        ("db-0", Some(&stateful_set), "StatefulSet", "db"),
+        ("agent-a", Some(&daemon_set), "DaemonSet", "agent"),
+        ("backup-a", Some(&of_cron_job), "CronJob", "backup"),
+        ("once-a", Some(&job), "Job", "once"),
+        ("pg-0", Some(&database), "Database", "pg"),
+        ("bare", None, "Pod", "bare"),
+        ("labelled", None, "Pod", "the-team"),
+    ];
+    let ip = |number: usize| format!("10.20.0.{number}");
+    for (number, (pod, owner, ..)) in cases.iter().enumerate() {
+        let mut object = running(ns, pod, &[&ip(number)]);
+        if *pod != "bare" {
+            object = object.label("app", "an-app");
         }
-        if pod == "labelled" {
+        if *pod == "labelled" {
             object = object.label("team", "the-team");
         }
         if let Some(owner) = owner {
             object = object.owned_by(owner);
         }
-        admin.create(object.running(&[&ip]));
-        let known = || {
-            let line = ours.attribute(&flow(&ip, OUTSIDE));
-            line["sourceWorkloadKind"] == kind && line["sourceWorkloadName"] == workload
-        };
-        assert!(
-            eventually(Duration::from_secs(10), known),
-            "{pod} is not of {kind} {workload}: {}",
-            ours.attribute(&flow(&ip, OUTSIDE))
+        admin.create(object);
+    }
+    let labels = ["--workload-labels", "team", "--workload-labels", "app"];
+    let ours = watching(server, &labels);
+    for (number, (pod, _, kind, workload)) in cases.iter().enumerate() {
+        let line = ours.attribute(&to_external(&ip(number)));
+        assert_says(
+            &line,
+            &[
+                ("sourcePodName", pod),
+                ("sourceWorkloadKind", kind),
+                ("sourceWorkloadName", workload),
+            ],
         );
     }
 }
@@ -103,161 +146,161 @@ fn the_workload_of_a_pod_is_its_top_controller_of_any_kind_else_a_label() {
 //------------ Time ------------------------------------------------------------------------------
 
 #[test]
-fn an_address_that_changed_hands_within_a_flows_life_is_ambiguous_and_never_guessed() {
-    let test = "an_address_that_changed_hands_within_a_flows_life_is_ambiguous_and_never_guessed";
+fn a_record_across_the_reuse_of_an_address_is_ambiguous() {
+    let test = "a_record_across_the_reuse_of_an_address_is_ambiguous";
     let ns = "reuse";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
-    let pod = |name: &str| {
-        let pod = objects::pod(ns, name).on("elsewhere");
-        pod.running(&["10.21.0.1"])
-    };
-    let first = admin.create(pod("first"));
-    sleep(TOLD);
-    let of_first = flow("10.21.0.1", OUTSIDE);
-    sleep(TOLD);
+    let first = admin.create(running(ns, "first", &["10.21.0.1"]));
+    let ours = watching(server, &[]);
+    let record = || to_external("10.21.0.1");
+    wait_for(&ours, record, "sourcePodName", "first");
+    let before = now() - 10_000;
     admin.delete(&first);
-    sleep(TOLD);
-    admin.create(pod("second"));
-    sleep(TOLD + Duration::from_secs(1));
+    let second = objects::pod(ns, "second").on("elsewhere");
+    admin.create(second.running(&["10.21.0.1"]));
+    wait_for(&ours, || at(&record(), now()), "sourcePodName", "second");
 
-    // Reported now, but the address was assigned to the first one at the time of the packets.
-    assert_says(&ours.attribute(&of_first), &[("sourcePodName", "first")]);
-    let of_second = flow("10.21.0.1", OUTSIDE);
-    assert_says(&ours.attribute(&of_second), &[("sourcePodName", "second")]);
-    let ambiguous = "kipfix_collector_records_ambiguous_total";
-    assert_eq!(ours.scrape().sum(ambiguous, &[]), 0);
-    let mut of_both = flow("10.21.0.1", OUTSIDE);
-    of_both.flow_start_milliseconds = of_first.flow_start_milliseconds;
-    let line = ours.attribute(&of_both);
-    assert_says(&line, &[("sourcePodName", "")]);
-    assert_eq!(ours.scrape().sum(ambiguous, &[]), 1);
-    ours.counts(
-        "kipfix_bytes_total",
-        &["src_namespace=\"ambiguous\"", "src_workload=\"ambiguous\""],
-        1000,
-    );
+    // Received only now, but its packets are from before.
+    let line = ours.attribute(&at(&record(), before));
+    assert_says(&line, &[("sourcePodName", "first")]);
+    let ambiguous = || {
+        let metric = "kipfix_collector_records_ambiguous_total";
+        ours.scrape().sum(metric, &[])
+    };
+    let counted = ambiguous();
+    let mut of_both = record();
+    of_both.flow_start_milliseconds = before;
+    assert_says(&ours.attribute(&of_both), &[("sourcePodName", "")]);
+    assert_eq!(ambiguous(), counted + 1);
+    let labels = ["src_namespace=\"ambiguous\"", "src_workload=\"ambiguous\""];
+    let octets = ours.scrape().sum("kipfix_bytes_total", &labels);
+    assert_eq!(octets, 1000 * (counted + 1));
 }
 
 #[test]
-fn a_late_delete_takes_nothing_from_the_pod_that_has_the_address_now() {
-    let test = "a_late_delete_takes_nothing_from_the_pod_that_has_the_address_now";
+fn a_late_delete_takes_nothing_from_the_next_pod() {
+    let test = "a_late_delete_takes_nothing_from_the_next_pod";
     let ns = "late-delete";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
-    let pod = |name: &str| {
-        let pod = objects::pod(ns, name).on("elsewhere");
-        pod.running(&["10.22.0.1"])
-    };
-    let old = admin.create(pod("old"));
+    let old = admin.create(running(ns, "old", &["10.22.0.1"]));
+    let ours = watching(server, &[]);
+    let record = || at(&to_external("10.22.0.1"), now());
+    wait_for(&ours, record, "sourcePodName", "old");
     admin.begin_delete(&old, Duration::from_secs(30));
-    sleep(TOLD);
-    admin.create(pod("new"));
-    sleep(TOLD);
+    let new = objects::pod(ns, "new").on("elsewhere");
+    admin.create(new.running(&["10.22.0.1"]));
+    wait_for(&ours, record, "sourcePodName", "new");
     admin.delete(&old);
-    sleep(TOLD);
-    let line = ours.attribute(&flow("10.22.0.1", OUTSIDE));
-    assert_says(&line, &[("sourcePodName", "new")]);
+    // Events of one kind arrive in order.
+    admin.create(running(ns, "later", &["10.22.0.2"]));
+    wait_for(&ours, || to_external("10.22.0.2"), "sourcePodName", "later");
+    assert_says(&ours.attribute(&record()), &[("sourcePodName", "new")]);
 }
 
 #[test]
-fn a_pod_that_has_run_to_its_end_leaves_its_addresses_to_the_next_one() {
-    let test = "a_pod_that_has_run_to_its_end_leaves_its_addresses_to_the_next_one";
-    let ns = "completed";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+fn a_migrated_machine_is_its_workload_until_one_pod_remains() {
+    let test = "a_migrated_machine_is_its_workload_until_one_pod_remains";
+    let ns = "migration";
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
-    let pod = |name: &str| {
-        let pod = objects::pod(ns, name).on("elsewhere");
-        pod.running(&["10.23.0.1"])
-    };
-    let done = admin.create(pod("done").phase("Succeeded"));
-    assert_eq!(done.text("status/podIP"), "10.23.0.1");
-    sleep(TOLD);
-    admin.create(pod("next"));
-    sleep(TOLD + Duration::from_secs(1));
-    let line = ours.attribute(&flow("10.23.0.1", OUTSIDE));
-    assert_says(&line, &[("sourcePodName", "next")]);
-    // Reported again, as by every resync, it does not take the address back.
-    admin.patch(
-        &done,
-        &serde_json::json!({"metadata": {"labels": {"again": "1"}}}),
-    );
-    sleep(TOLD);
-    let line = ours.attribute(&flow("10.23.0.1", OUTSIDE));
-    assert_says(&line, &[("sourcePodName", "next")]);
-}
-
-#[test]
-fn a_pod_that_talks_before_its_address_is_reported_is_attributed_once_it_is() {
-    let test = "a_pod_that_talks_before_its_address_is_reported_is_attributed_once_it_is";
-    let ns = "early";
-    let arguments = ["--attribution-wait", "8s"];
-    let Some((admin, ours)) = watched(test, ns, &arguments) else {
-        return;
-    };
-    let node = objects::node("early-node").pod_cidrs(&["10.24.0.0/24"]);
-    admin.create(node);
-    let pod = admin.create(objects::pod(ns, "early").on("early-node"));
-    // Its creation is known to the second only.
-    sleep(Duration::from_millis(2500));
-    let record = flow("10.24.0.7", OUTSIDE);
-    ours.send(&record);
-    ours.counts("kipfix_collector_records_pending", &[], 1);
-    admin.set_status(&pod, &objects::running(&["10.24.0.7"]));
-    let line = ours.line(&record);
-    assert_says(
-        &line,
-        &[("sourcePodName", "early"), ("sourceNodeName", "early-node")],
-    );
-}
-
-#[test]
-fn a_pod_is_remembered_for_as_long_as_asked_after_it_went() {
-    let test = "a_pod_is_remembered_for_as_long_as_asked_after_it_went";
-    let ns = "remembered";
-    let arguments = ["--deleted-pods-kept", "4s", "--observer-timeout", "1s"];
-    let Some((admin, ours)) = watched(test, ns, &arguments) else {
-        return;
-    };
-    let pod = objects::pod(ns, "gone").on("elsewhere");
-    let pod = admin.create(pod.running(&["10.25.0.1"]));
-    sleep(TOLD);
-    admin.delete(&pod);
-    sleep(TOLD);
-    let line = ours.attribute(&flow("10.25.0.1", OUTSIDE));
-    assert_says(&line, &[("sourcePodName", "gone")]);
-    sleep(Duration::from_secs(6));
-    let line = ours.attribute(&flow("10.25.0.1", OUTSIDE));
+    let machine = objects::foreign_owner("kubevirt.io/v1", "VirtualMachineInstance", "vm");
+    let launcher = |name: &str| running(ns, name, &["10.36.0.1"]).owned_by(&machine);
+    admin.create(launcher("launcher-source"));
+    let ours = watching(server, &[]);
+    let record = || at(&to_external("10.36.0.1"), now());
+    wait_for(&ours, record, "sourcePodName", "launcher-source");
+    let target = admin.create(launcher("launcher-target"));
+    let line = wait_for(&ours, record, "sourcePodName", "");
     assert_says(
         &line,
         &[
-            ("sourcePodName", ""),
-            ("trafficClass", "external_to_external"),
+            ("sourcePodNamespace", ns),
+            ("sourceWorkloadKind", "VirtualMachineInstance"),
+            ("sourceWorkloadName", "vm"),
+            ("trafficClass", "pod_to_external"),
         ],
     );
+    // The migration fails.
+    admin.delete(&target);
+    wait_for(&ours, record, "sourcePodName", "launcher-source");
 }
 
 #[test]
-fn an_exporter_whose_clock_is_off_is_believed_but_for_that() {
-    let test = "an_exporter_whose_clock_is_off_is_believed_but_for_that";
-    let ns = "skew";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+fn a_terminated_pod_leaves_its_address_to_the_next_one() {
+    let test = "a_terminated_pod_leaves_its_address_to_the_next_one";
+    let ns = "completed";
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
-    let pod = objects::pod(ns, "young").on("elsewhere");
+    let done = admin.create(running(ns, "done", &["10.23.0.1"]).phase("Succeeded"));
+    assert_eq!(done.text("status/podIP"), "10.23.0.1");
+    admin.create(running(ns, "next", &["10.23.0.1"]));
+    let ours = watching(server, &[]);
+    let record = || at(&to_external("10.23.0.1"), now());
+    assert_says(&ours.attribute(&record()), &[("sourcePodName", "next")]);
+    // Another update of the terminated pod takes nothing back.
+    let label = json!({"metadata": {"labels": {"again": "1"}}});
+    admin.patch(&done, &label);
+    admin.create(running(ns, "later", &["10.23.0.2"]));
+    wait_for(&ours, || to_external("10.23.0.2"), "sourcePodName", "later");
+    assert_says(&ours.attribute(&record()), &[("sourcePodName", "next")]);
+}
+
+#[test]
+fn a_pod_that_sends_before_its_address_is_reported_is_attributed_later() {
+    let test = "a_pod_that_sends_before_its_address_is_reported_is_attributed_later";
+    let ns = "early";
+    let Some((server, admin)) = server(test, ns) else {
+        return;
+    };
+    admin.create(objects::node("early-node").pod_cidrs(&["10.24.0.0/24"]));
+    let pod = admin.create(objects::pod(ns, "early").on("early-node"));
+    let ours = watching(server, &["--attribution-wait", "15s"]);
+    let record = at(&to_external("10.24.0.7"), now());
+    ours.send(&record);
+    ours.counts("kipfix_collector_records_pending", &[], 1);
+    admin.set_status(&pod, &objects::running(&["10.24.0.7"]));
+    let said = [("sourcePodName", "early"), ("sourceNodeName", "early-node")];
+    assert_says(&ours.line(&record), &said);
+}
+
+#[test]
+fn a_deleted_pod_is_kept_for_the_configured_time() {
+    let test = "a_deleted_pod_is_kept_for_the_configured_time";
+    let ns = "kept";
+    let Some((server, admin)) = server(test, ns) else {
+        return;
+    };
+    let pod = admin.create(running(ns, "deleted", &["10.25.0.1"]));
+    let ours = watching(server, &["--deleted-pods-kept", "4s"]);
+    let record = || at(&to_external("10.25.0.1"), now());
+    wait_for(&ours, record, "sourcePodName", "deleted");
+    admin.delete(&pod);
+    assert_says(&ours.attribute(&record()), &[("sourcePodName", "deleted")]);
+    let line = wait_for(&ours, record, "sourcePodName", "");
+    assert_says(&line, &[("trafficClass", "external_to_external")]);
+}
+
+#[test]
+fn an_exporter_with_a_wrong_clock_is_corrected() {
+    let test = "an_exporter_with_a_wrong_clock_is_corrected";
+    let ns = "skew";
+    let Some((server, admin)) = server(test, ns) else {
+        return;
+    };
+    let pod = objects::pod(ns, "recent").on("elsewhere");
     admin.create(pod.running(&["10.26.0.1"]));
-    sleep(TOLD + Duration::from_secs(1));
-    // By this exporter's clock, which is ten minutes behind the limit, the pod did not exist.
+    let ours = watching(server, &[]);
+    // By the exporter's clock, the pod did not exist.
     let behind = 300_000;
-    let mut record = flow("10.26.0.1", OUTSIDE);
-    record.flow_start_milliseconds = record.flow_end_milliseconds - 200;
-    record.flow_start_milliseconds -= behind;
-    record.flow_end_milliseconds -= behind;
-    ours.send_all(&[record.clone()], now() - behind);
-    assert_says(&ours.line(&record), &[("sourcePodName", "young")]);
+    let record = at(&to_external("10.26.0.1"), now() - behind);
+    ours.send_all(std::slice::from_ref(&record), now() - behind);
+    assert_says(&ours.line(&record), &[("sourcePodName", "recent")]);
     let skew = ours.scrape().sum(
         "kipfix_collector_exporter_clock_skew_seconds",
         &["exporter=\"127.0.0.1\""],
@@ -268,44 +311,42 @@ fn an_exporter_whose_clock_is_off_is_believed_but_for_that() {
 //------------ Addresses and ports of nodes ------------------------------------------------------
 
 #[test]
-fn pods_on_the_nodes_network_are_the_node_but_for_the_ports_that_they_declare() {
-    let test = "pods_on_the_nodes_network_are_the_node_but_for_the_ports_that_they_declare";
+fn pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare() {
+    let test = "pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare";
     let ns = "host-network";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
-    let node = objects::node("host-node").node_address("InternalIP", "10.27.9.1");
-    admin.create(node);
+    admin.create(objects::node("host-node").node_address("InternalIP", "10.27.9.1"));
     let exporter = objects::pod(ns, "exporter").on("host-node").host_network();
     let exporter = exporter.host_port(9100, 9100, "TCP");
     admin.create(exporter.running(&["10.27.9.1"]));
     let proxy = objects::pod(ns, "proxy").on("host-node");
     let proxy = proxy.host_port(8080, 80, "TCP");
     admin.create(proxy.running(&["10.27.0.2"]));
-    sleep(TOLD);
+    let ours = watching(server, &[]);
     for (port, pod, class) in [
         (9100, "exporter", "external_to_pod"),
         (8080, "proxy", "external_to_pod"),
         (22, "", "external_to_node"),
     ] {
-        let mut record = flow(OUTSIDE, "10.27.9.1");
+        let mut record = at(&flow(EXTERNAL, "10.27.9.1"), now());
         record.key.destination_port = port;
-        let line = ours.attribute(&record);
         let said = [
             ("destinationPodName", pod),
             ("destinationNodeName", "host-node"),
             ("trafficClass", class),
         ];
-        assert_says(&line, &said);
+        assert_says(&ours.attribute(&record), &said);
     }
-    let line = ours.attribute(&flow(OUTSIDE, "10.27.0.2"));
+    let line = ours.attribute(&flow(EXTERNAL, "10.27.0.2"));
     assert_says(&line, &[("destinationPodName", "proxy")]);
 }
 
 #[test]
-fn every_address_of_a_node_and_of_its_tunnels_is_the_nodes() {
-    let test = "every_address_of_a_node_and_of_its_tunnels_is_the_nodes";
-    let Some((admin, ours)) = watched(test, "node-addresses", &[]) else {
+fn every_address_of_a_node_and_its_tunnels_is_the_nodes() {
+    let test = "every_address_of_a_node_and_its_tunnels_is_the_nodes";
+    let Some((server, admin)) = server(test, "node-addresses") else {
         return;
     };
     let node = objects::node("many-addresses")
@@ -319,96 +360,152 @@ fn every_address_of_a_node_and_of_its_tunnels_is_the_nodes() {
         .annotation("flannel.alpha.coreos.com/backend-type", "vxlan")
         .annotation("network.cilium.io/ipv4-cilium-host", "10.28.1.130");
     admin.create(node);
-    sleep(TOLD);
-    for ip in [
-        "10.28.9.1",
-        "fd00:28::1",
-        "203.0.113.28",
-        "10.28.1.200",
-        "10.28.7.1",
-        // The first address of the pod CIDR is Flannel's tunnel, the next one its bridge.
-        "10.28.1.0",
-        "10.28.1.1",
-        "10.28.1.130",
+    let ovn = objects::node("ovn-node")
+        .node_address("InternalIP", "10.28.9.2")
+        .annotation(
+            "k8s.ovn.org/node-subnets",
+            r#"{"default":["10.28.2.0/24","fd00:28:2::/64"]}"#,
+        )
+        .annotation(
+            "k8s.ovn.org/node-gateway-router-lrp-ifaddrs",
+            r#"{"default":{"ipv4":"100.64.28.2/16"}}"#,
+        );
+    admin.create(ovn);
+    let antrea = objects::node("antrea-node")
+        .pod_cidrs(&["10.28.3.0/24"])
+        .annotation("node.antrea.io/mac-address", "02:00:00:00:28:03");
+    admin.create(antrea);
+    let kube_ovn = objects::node("kube-ovn-node")
+        .annotation("ovn.kubernetes.io/ip_address", "100.65.28.2")
+        .annotation("ovn.kubernetes.io/allocated", "true");
+    admin.create(kube_ovn);
+    // No plugin is known: the first host of the pod CIDR is the node's if no pod reports it.
+    admin.create(objects::node("bridge-node").pod_cidrs(&["10.28.4.0/24"]));
+    let ours = watching(server, &[]);
+    for (ip, node) in [
+        ("10.28.9.1", "many-addresses"),
+        ("fd00:28::1", "many-addresses"),
+        ("203.0.113.28", "many-addresses"),
+        ("10.28.1.200", "many-addresses"),
+        ("10.28.7.1", "many-addresses"),
+        ("10.28.1.130", "many-addresses"),
+        // The first addresses of the pod CIDR are those of Flannel's tunnel and bridge.
+        ("10.28.1.0", "many-addresses"),
+        ("10.28.1.1", "many-addresses"),
+        ("10.28.2.1", "ovn-node"),
+        ("10.28.2.2", "ovn-node"),
+        ("fd00:28:2::2", "ovn-node"),
+        ("100.64.28.2", "ovn-node"),
+        ("10.28.3.1", "antrea-node"),
+        ("100.65.28.2", "kube-ovn-node"),
+        ("10.28.4.1", "bridge-node"),
     ] {
-        let outside = if ip.contains(':') {
-            "2001:db8::7"
-        } else {
-            OUTSIDE
-        };
-        let line = ours.attribute(&flow(ip, outside));
         let said = [
-            ("sourceNodeName", "many-addresses"),
+            ("sourceNodeName", node),
             ("trafficClass", "node_to_external"),
         ];
-        assert_says(&line, &said);
+        assert_says(&ours.attribute(&to_external(ip)), &said);
     }
 }
 
 #[test]
-fn a_pod_that_only_its_nodes_cidr_tells_of_is_an_unknown_pod_of_that_node() {
-    let test = "a_pod_that_only_its_nodes_cidr_tells_of_is_an_unknown_pod_of_that_node";
-    let Some((admin, ours)) = watched(test, "cidr-only", &[]) else {
+fn an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node() {
+    let test = "an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node";
+    let Some((server, admin)) = server(test, "cidr-only") else {
         return;
     };
     let node = objects::node("cidr-only").place("r1", "z7");
     admin.create(node.pod_cidrs(&["10.29.1.0/24", "fd00:29:1::/64"]));
-    sleep(TOLD);
-    for (ip, outside) in [("10.29.1.77", OUTSIDE), ("fd00:29:1::77", "2001:db8::7")] {
-        let line = ours.attribute(&flow(ip, outside));
+    let ours = watching(server, &[]);
+    for ip in ["10.29.1.77", "fd00:29:1::77"] {
         let said = [
             ("sourcePodName", ""),
             ("sourceNodeName", "cidr-only"),
             ("sourceZone", "z7"),
             ("trafficClass", "pod_to_external"),
         ];
-        assert_says(&line, &said);
+        assert_says(&ours.attribute(&to_external(ip)), &said);
     }
     let unreported = "kipfix_collector_records_unattributed_total";
     assert_eq!(ours.scrape().sum(unreported, &[]), 2);
-    ours.counts(
-        "kipfix_bytes_total",
-        &["src_namespace=\"unknown\"", "src_workload=\"unknown\""],
-        2000,
-    );
+    let labels = ["src_namespace=\"unknown\"", "src_workload=\"unknown\""];
+    ours.counts("kipfix_bytes_total", &labels, 2000);
 }
+
+//------------ Addresses of pods -----------------------------------------------------------------
 
 #[test]
 fn every_address_of_a_pod_in_both_families_is_the_pods() {
     let test = "every_address_of_a_pod_in_both_families_is_the_pods";
     let ns = "dual-stack";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
-    let pod = objects::pod(ns, "both").on("elsewhere");
-    let pod = admin.create(pod.running(&["10.30.0.1", "fd00:30::1"]));
-    sleep(TOLD);
-    for (ip, outside) in [("10.30.0.1", OUTSIDE), ("fd00:30::1", "2001:db8::7")] {
-        let line = ours.attribute(&flow(ip, outside));
+    let pod = admin.create(running(ns, "both", &["10.30.0.1", "fd00:30::1"]));
+    let ours = watching(server, &[]);
+    for ip in ["10.30.0.1", "fd00:30::1"] {
+        let line = ours.attribute(&to_external(ip));
         assert_says(&line, &[("sourcePodName", "both")]);
     }
-    // It is restarted and has another address in one family.
+    // It gets another address in one family.
     admin.set_status(&pod, &objects::running(&["10.30.0.2", "fd00:30::1"]));
-    sleep(TOLD + Duration::from_secs(1));
-    for (ip, outside) in [("10.30.0.2", OUTSIDE), ("fd00:30::1", "2001:db8::7")] {
-        let line = ours.attribute(&flow(ip, outside));
-        assert_says(&line, &[("sourcePodName", "both")]);
+    for ip in ["10.30.0.2", "fd00:30::1"] {
+        wait_for(
+            &ours,
+            || at(&to_external(ip), now()),
+            "sourcePodName",
+            "both",
+        );
     }
+}
+
+#[test]
+fn an_address_on_a_secondary_network_is_the_pods() {
+    let test = "an_address_on_a_secondary_network_is_the_pods";
+    let ns = "secondary";
+    let Some((server, admin)) = server(test, ns) else {
+        return;
+    };
+    let status = r#"[{"name": "cbr0", "interface": "eth0", "ips": ["10.37.0.1"], "default": true},
+        {"name": "secondary/sriov", "interface": "net1", "ips": ["192.168.37.4", "fd00:37::4"]}]"#;
+    let networks = r#"{"default": {"ip_addresses": ["10.37.0.2/24"]},
+        "secondary/overlay": {"ip_addresses": ["172.31.37.5/16"], "role": "primary"}}"#;
+    let multus = running(ns, "multus", &["10.37.0.1"]);
+    admin.create(multus.annotation("k8s.v1.cni.cncf.io/network-status", status));
+    let ovn = running(ns, "ovn", &["10.37.0.2"]);
+    admin.create(ovn.annotation("k8s.ovn.org/pod-networks", networks));
+    let broken = running(ns, "broken", &["10.37.0.3"]);
+    admin.create(broken.annotation("k8s.v1.cni.cncf.io/network-status", "[{"));
+    // A claim on an address of another pod has no effect.
+    let greedy = running(ns, "greedy", &["10.37.0.4"]);
+    let claim = r#"[{"ips": ["10.37.0.1"]}]"#;
+    admin.create(greedy.annotation("k8s.v1.cni.cncf.io/network-status", claim));
+    let ours = watching(server, &[]);
+    for (ip, pod) in [
+        ("10.37.0.1", "multus"),
+        ("192.168.37.4", "multus"),
+        ("fd00:37::4", "multus"),
+        ("172.31.37.5", "ovn"),
+        ("10.37.0.3", "broken"),
+    ] {
+        let line = ours.attribute(&to_external(ip));
+        assert_says(&line, &[("sourcePodName", pod)]);
+    }
+    let malformed = "kipfix_collector_kubernetes_malformed_total";
+    ours.counts(malformed, &["kind=\"pods\""], 1);
 }
 
 //------------ Services --------------------------------------------------------------------------
 
 #[test]
-fn a_flow_that_shows_an_address_or_node_port_of_a_service_goes_to_the_service() {
-    let test = "a_flow_that_shows_an_address_or_node_port_of_a_service_goes_to_the_service";
+fn a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service() {
+    let test = "a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service";
     let ns = "services";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
-    let node = objects::node("service-node").node_address("InternalIP", "10.31.9.1");
-    admin.create(node);
-    let pod = objects::pod(ns, "client").on("elsewhere");
-    admin.create(pod.running(&["10.31.0.1", "fd00:31::1"]));
+    admin.create(objects::node("service-node").node_address("InternalIP", "10.31.9.1"));
+    admin.create(running(ns, "client", &["10.31.0.1", "fd00:31::1"]));
     let both = &["10.96.31.1", "fd00:96::31"];
     admin.create(objects::service(ns, "cluster", both));
     let external = objects::service(ns, "external", &["10.96.31.2"]);
@@ -417,13 +514,19 @@ fn a_flow_that_shows_an_address_or_node_port_of_a_service_goes_to_the_service() 
     admin.create(balanced.load_balancer(&["203.0.113.32"]));
     let open = objects::service(ns, "open", &["10.96.31.4"]);
     admin.create(open.node_port(30_331));
-    sleep(TOLD);
+    // Two Services share a load balancer address.
+    let ports = json!([{"name": "mail", "port": 25, "protocol": "TCP"}]);
+    let mail = objects::service(ns, "mail", &["10.96.31.5"]);
+    let mail = mail.load_balancer(&["203.0.113.32"]);
+    admin.create(mail.set("spec/ports", ports));
+    let ours = watching(server, &[]);
     for (ip, port, service) in [
         ("10.96.31.1", 80, "cluster"),
         ("fd00:96::31", 80, "cluster"),
         ("10.96.31.2", 80, "external"),
         ("203.0.113.31", 80, "external"),
         ("203.0.113.32", 80, "balanced"),
+        ("203.0.113.32", 25, "mail"),
         ("10.31.9.1", 30_331, "open"),
     ] {
         let client = if ip.contains(':') {
@@ -431,9 +534,8 @@ fn a_flow_that_shows_an_address_or_node_port_of_a_service_goes_to_the_service() 
         } else {
             "10.31.0.1"
         };
-        let mut record = flow(client, ip);
+        let mut record = at(&flow(client, ip), now());
         record.key.destination_port = port;
-        let line = ours.attribute(&record);
         let said = [
             ("sourcePodName", "client"),
             ("destinationServiceName", service),
@@ -441,24 +543,20 @@ fn a_flow_that_shows_an_address_or_node_port_of_a_service_goes_to_the_service() 
             ("trafficClass", "pod_to_service"),
             ("trafficScope", "internal"),
         ];
-        assert_says(&line, &said);
+        assert_says(&ours.attribute(&record), &said);
     }
-    ours.counts(
-        "kipfix_bytes_total",
-        &["dst_kind=\"Service\"", "dst_workload=\"cluster\""],
-        2000,
-    );
+    let labels = ["dst_kind=\"Service\"", "dst_workload=\"cluster\""];
+    ours.counts("kipfix_bytes_total", &labels, 2000);
 }
 
 #[test]
-fn a_flow_that_was_translated_goes_to_the_pod_and_names_the_service() {
-    let test = "a_flow_that_was_translated_goes_to_the_pod_and_names_the_service";
+fn a_translated_flow_goes_to_the_pod_and_names_the_service() {
+    let test = "a_translated_flow_goes_to_the_pod_and_names_the_service";
     let ns = "translated";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
-    let node = objects::node("translating").node_address("InternalIP", "10.32.9.1");
-    admin.create(node);
+    admin.create(objects::node("translating").node_address("InternalIP", "10.32.9.1"));
     for (name, ip, node) in [
         ("client", "10.32.0.1", "translating"),
         ("server", "10.32.0.2", "elsewhere"),
@@ -467,7 +565,7 @@ fn a_flow_that_was_translated_goes_to_the_pod_and_names_the_service() {
         admin.create(pod.running(&[ip]));
     }
     admin.create(objects::service(ns, "front", &["10.96.32.1"]));
-    sleep(TOLD);
+    let ours = watching(server, &[]);
     let mut record = flow("10.32.0.1", "10.96.32.1");
     record.translation = Some(Translation {
         post_nat_destination_address: address("10.32.0.2"),
@@ -480,9 +578,9 @@ fn a_flow_that_was_translated_goes_to_the_pod_and_names_the_service() {
         ("destinationServiceName", "front"),
         ("trafficClass", "pod_to_pod"),
     ];
-    assert_says(&ours.attribute(&record), &said);
-    // A masqueraded pod: what is on the wire is the node's address.
-    let mut record = flow("10.32.9.1", OUTSIDE);
+    assert_says(&ours.attribute(&at(&record, now())), &said);
+    // A masqueraded pod: the packet on the wire has the node's address.
+    let mut record = flow("10.32.9.1", EXTERNAL);
     record.translation = Some(Translation {
         post_nat_source_address: address("10.32.0.1"),
         ..Translation::default()
@@ -491,23 +589,15 @@ fn a_flow_that_was_translated_goes_to_the_pod_and_names_the_service() {
         ("sourcePodName", "client"),
         ("trafficClass", "pod_to_external"),
     ];
-    assert_says(&ours.attribute(&record), &said);
+    assert_says(&ours.attribute(&at(&record, now())), &said);
 }
 
-//------------ Places and groups -----------------------------------------------------------------
+//------------ Topology and groups ---------------------------------------------------------------
 
 #[test]
-fn zone_region_pool_group_and_cluster_are_told_in_lines_and_in_series() {
-    let test = "zone_region_pool_group_and_cluster_are_told_in_lines_and_in_series";
+fn zone_region_pool_group_and_cluster_are_in_lines_and_series() {
+    let test = "zone_region_pool_group_and_cluster_are_in_lines_and_series";
     let ns = "places";
-    let arguments = [
-        "--cluster-name",
-        "prod-1",
-        "--node-pool-label",
-        "pool",
-        "--namespace-label",
-        "team",
-    ];
     let Some(server) = ApiServer::shared(test) else {
         return;
     };
@@ -517,7 +607,25 @@ fn zone_region_pool_group_and_cluster_are_told_in_lines_and_in_series() {
     admin.create(node.label("pool", "spot").pod_cidrs(&["10.33.0.0/24"]));
     let pod = objects::pod(ns, "placed").on("placed");
     admin.create(pod.running(&["10.33.0.1"]));
-    let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &arguments);
+    // A pod with the labels that Kubernetes copies from its node, which is not known here.
+    let labelled = running(ns, "labelled", &["10.33.1.1"]);
+    admin.create(labelled.place("r4", "r4-c"));
+    let ours = watching(
+        server,
+        &[
+            "--cluster-name",
+            "prod-1",
+            "--node-pool-label",
+            "pool",
+            "--namespace-label",
+            "team",
+            "--preset",
+            "workloads",
+            "--preset",
+            "zones",
+        ],
+    );
+    let record = || at(&to_external("10.33.0.1"), now());
     let said = [
         ("sourceNodeName", "placed"),
         ("sourceZone", "r3-b"),
@@ -526,7 +634,11 @@ fn zone_region_pool_group_and_cluster_are_told_in_lines_and_in_series() {
         ("sourceNamespaceGroup", "payments"),
         ("clusterId", "prod-1"),
     ];
-    assert_says(&ours.attribute(&flow("10.33.0.1", OUTSIDE)), &said);
+    assert_says(&ours.attribute(&record()), &said);
+    let line = ours.attribute(&flow("10.33.1.1", "10.33.0.1"));
+    assert_says(&line, &[("sourceZone", "r4-c"), ("sourceRegion", "r4")]);
+    let zones = ["src_zone=\"r4-c\"", "dst_zone=\"r3-b\""];
+    ours.counts("kipfix_zone_bytes_total", &zones, 1000);
     let scrape = ours.scrape();
     let placed = [
         "cluster=\"prod-1\"",
@@ -538,76 +650,83 @@ fn zone_region_pool_group_and_cluster_are_told_in_lines_and_in_series() {
     assert_eq!(scrape.sum("kipfix_node_info", &placed), 1);
     let group = ["workload_namespace=\"places\"", "group=\"payments\""];
     assert_eq!(scrape.sum("kipfix_namespace_info", &group), 1);
-    let counted = ["cluster=\"prod-1\"", "src_namespace=\"places\""];
+    let counted = [
+        "cluster=\"prod-1\"",
+        "src_namespace=\"places\"",
+        "src_workload=\"placed\"",
+    ];
     assert_eq!(scrape.sum("kipfix_bytes_total", &counted), 1000);
 
-    // The namespace is somebody else's from now on.
+    // The namespace moves to another group.
     let changed = admin.read(&objects::namespace(ns)).unwrap();
-    admin.patch(
-        &changed,
-        &serde_json::json!({"metadata": {"labels": {"team": "risk"}}}),
-    );
-    sleep(TOLD);
-    let line = ours.attribute(&flow("10.33.0.1", OUTSIDE));
-    assert_says(&line, &[("sourceNamespaceGroup", "risk")]);
+    let label = json!({"metadata": {"labels": {"team": "risk"}}});
+    admin.patch(&changed, &label);
+    wait_for(&ours, record, "sourceNamespaceGroup", "risk");
 }
 
-//------------ Outside ---------------------------------------------------------------------------
+//------------ External addresses ----------------------------------------------------------------
 
 #[test]
-fn the_outside_has_names_from_settings_clouds_and_services_without_pods() {
-    let test = "the_outside_has_names_from_settings_clouds_and_services_without_pods";
+fn external_addresses_have_names_from_settings_clouds_and_services_without_pods() {
+    let test = "external_addresses_have_names_from_settings_clouds_and_services_without_pods";
     let ns = "outside";
+    let Some((server, admin)) = server(test, ns) else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let clouds = folder.path().join("ip-ranges.json");
     let publish = |region: &str| {
-        let text = format!(
-            r#"{{"syncToken": "1", "createDate": "2026-01-01-00-00-00", "ipv6_prefixes": [], "prefixes": [{{"ip_prefix": "192.0.2.0/24", "region": "{region}", "service": "S3", "network_border_group": "{region}"}}]}}"#
-        );
-        std::fs::write(&clouds, text).unwrap();
+        let ranges = json!({
+            "syncToken": "1", "createDate": "2026-01-01-00-00-00", "ipv6_prefixes": [],
+            "prefixes": [{"ip_prefix": "192.0.2.0/24", "region": region, "service": "S3"}],
+        });
+        std::fs::write(&clouds, ranges.to_string()).unwrap();
     };
     publish("eu-central-1");
-    let arguments = [
-        "--cidr",
-        "198.51.100.0/24=partners",
-        "--cidr",
-        "198.51.100.64/26=bank",
-        "--cloud-ranges",
-        clouds.to_str().unwrap(),
-        "--preset",
-        "external",
-        "--preset",
-        "workloads",
-    ];
-    let Some((admin, ours)) = watched(test, ns, &arguments) else {
-        return;
-    };
-    let pod = objects::pod(ns, "client").on("elsewhere");
-    admin.create(pod.running(&["10.34.0.1"]));
-    // A database outside, behind a Service without pods.
+    admin.create(running(ns, "client", &["10.34.0.1"]));
+    // External databases behind Services without pods.
     admin.create(objects::service(ns, "database", &["10.96.34.1"]));
     admin.create(objects::endpoint_slice(ns, "database", &["203.0.113.34"]));
-    sleep(TOLD);
-    for (ip, name) in [
-        ("198.51.100.7", "partners"),
-        ("198.51.100.77", "bank"),
-        ("203.0.113.34", "database.outside.svc"),
-        ("203.0.113.99", ""),
+    let ports = json!([{"name": "cache", "port": 6379, "protocol": "TCP"}]);
+    let cache = objects::endpoint_slice(ns, "cache", &["203.0.113.34"]);
+    admin.create(cache.set("ports", ports));
+    let ours = watching(
+        server,
+        &[
+            "--cidr",
+            "198.51.100.0/24=partners",
+            "--cidr",
+            "198.51.100.64/26=bank",
+            "--cloud-ranges",
+            clouds.to_str().unwrap(),
+            "--preset",
+            "external",
+            "--preset",
+            "workloads",
+        ],
+    );
+    for (ip, port, name) in [
+        ("198.51.100.7", 80, "partners"),
+        ("198.51.100.77", 80, "bank"),
+        ("203.0.113.34", 80, "database.outside.svc"),
+        ("203.0.113.34", 6379, "cache.outside.svc"),
+        ("203.0.113.99", 80, ""),
     ] {
-        let line = ours.attribute(&flow("10.34.0.1", ip));
+        let mut record = at(&flow("10.34.0.1", ip), now());
+        record.key.destination_port = port;
         let said = [
             ("destinationName", name),
             ("trafficClass", "pod_to_external"),
         ];
-        assert_says(&line, &said);
+        assert_says(&ours.attribute(&record), &said);
     }
-    let line = ours.attribute(&flow("10.34.0.1", "192.0.2.1"));
+    let cloud = || at(&flow("10.34.0.1", "192.0.2.1"), now());
     let said = [
         ("destinationCloudProvider", "aws"),
         ("destinationCloudService", "S3"),
         ("destinationCloudRegion", "eu-central-1"),
     ];
-    assert_says(&line, &said);
+    assert_says(&ours.attribute(&cloud()), &said);
     let external = [
         "workload=\"client\"",
         "direction=\"egress\"",
@@ -615,45 +734,37 @@ fn the_outside_has_names_from_settings_clouds_and_services_without_pods() {
     ];
     ours.counts("kipfix_external_bytes_total", &external, 1000);
     ours.counts("kipfix_external_connections_total", &external, 1);
-    ours.counts(
-        "kipfix_bytes_total",
-        &["dst_kind=\"External\"", "dst_workload=\"bank\""],
-        1000,
-    );
+    let labels = ["dst_kind=\"External\"", "dst_workload=\"bank\""];
+    ours.counts("kipfix_bytes_total", &labels, 1000);
 
-    // The file is another one: it is read again while we run.
+    // A changed file is reloaded, and a broken one is not used.
     publish("eu-west-1");
-    let again = || {
-        let line = ours.attribute(&flow("10.34.0.1", "192.0.2.1"));
-        line["destinationCloudRegion"] == "eu-west-1"
-    };
-    assert!(eventually(Duration::from_secs(30), again));
+    wait_for(&ours, cloud, "destinationCloudRegion", "eu-west-1");
     std::fs::write(&clouds, "{").unwrap();
     ours.counts("kipfix_collector_external_broken_files", &[], 1);
-    let line = ours.attribute(&flow("10.34.0.1", "192.0.2.1"));
+    let line = ours.attribute(&cloud());
     assert_says(&line, &[("destinationCloudRegion", "eu-west-1")]);
 }
 
 //------------ Classes ---------------------------------------------------------------------------
 
 #[test]
-fn every_class_of_traffic_is_told_by_its_two_ends() {
-    let test = "every_class_of_traffic_is_told_by_its_two_ends";
+fn the_traffic_class_follows_from_both_endpoints() {
+    let test = "the_traffic_class_follows_from_both_endpoints";
     let ns = "classes";
-    let Some((admin, ours)) = watched(test, ns, &[]) else {
+    let Some((server, admin)) = server(test, ns) else {
         return;
     };
     for (name, ip, pod) in [
         ("class-a", "10.35.9.1", "10.35.1.1"),
         ("class-b", "10.35.9.2", "10.35.2.1"),
     ] {
-        let node = objects::node(name).node_address("InternalIP", ip);
-        admin.create(node);
+        admin.create(objects::node(name).node_address("InternalIP", ip));
         let pod_object = objects::pod(ns, &format!("on-{name}")).on(name);
         admin.create(pod_object.running(&[pod]));
     }
     admin.create(objects::service(ns, "virtual", &["10.96.35.1"]));
-    sleep(TOLD);
+    let ours = watching(server, &[]);
     let (node_a, node_b) = ("10.35.9.1", "10.35.9.2");
     let (pod_a, pod_b) = ("10.35.1.1", "10.35.2.1");
     let virtual_ip = "10.96.35.1";
@@ -662,24 +773,21 @@ fn every_class_of_traffic_is_told_by_its_two_ends() {
         (pod_a, pod_b, "pod_to_pod", "internal"),
         (pod_a, node_b, "pod_to_node", "internal"),
         (node_a, pod_b, "node_to_pod", "internal"),
-        (pod_a, OUTSIDE, "pod_to_external", "external"),
-        (node_a, OUTSIDE, "node_to_external", "external"),
-        (OUTSIDE, pod_a, "external_to_pod", "external"),
-        (OUTSIDE, node_a, "external_to_node", "external"),
+        (pod_a, EXTERNAL, "pod_to_external", "external"),
+        (node_a, EXTERNAL, "node_to_external", "external"),
+        (EXTERNAL, pod_a, "external_to_pod", "external"),
+        (EXTERNAL, node_a, "external_to_node", "external"),
         (pod_a, virtual_ip, "pod_to_service", "internal"),
         (node_a, virtual_ip, "node_to_service", "internal"),
-        (OUTSIDE, "203.0.113.1", "external_to_external", "external"),
+        (EXTERNAL, "203.0.113.1", "external_to_external", "external"),
         (pod_a, node_a, "intra_node", "internal"),
     ] {
-        let line = ours.attribute(&flow(from, to));
+        let line = ours.attribute(&at(&flow(from, to), now()));
         assert_says(&line, &[("trafficClass", class), ("trafficScope", scope)]);
         let counted = if class == "intra_node" { 0 } else { 1000 };
         let label = format!("class=\"{class}\"");
         ours.counts("kipfix_bytes_total", &[&label], counted);
     }
-    ours.counts(
-        "kipfix_collector_records_not_counted_total",
-        &["reason=\"intra_node\""],
-        1,
-    );
+    let reason = ["reason=\"intra_node\""];
+    ours.counts("kipfix_collector_records_not_counted_total", &reason, 1);
 }

@@ -217,8 +217,8 @@ fn the_plain_manifests_are_the_chart() {
 #[test]
 fn the_collector_may_read_what_it_watches_and_nothing_else() {
     // The watches by the names of their resources, as the code has them.
-    let health = read("collector/src/inventory/cluster/health.rs");
-    let kinds = health
+    let kinds = read("collector/src/inventory/cluster/resource_kind.rs");
+    let kinds = kinds
         .split_once("fn as_str")
         .unwrap()
         .1

@@ -1,5 +1,5 @@
-//! Pods that come and go at 200 a second and share addresses one after another: nothing is ever attributed
-//! to a pod that cannot have sent it.
+//! 200 pods a second are created and deleted, and reuse addresses: no flow is attributed to a pod
+//! that cannot have sent it.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::HashMap;
@@ -14,19 +14,19 @@ use kipfix_tests::collector::{Collector, flow, milliseconds, now};
 use kipfix_tests::{objects, skip, take_turn};
 use serde_json::Value;
 
-/// Each is held for ten seconds at full rate.
+/// Each belongs to one pod for ten seconds at full rate.
 const ADDRESSES: u16 = 2000;
-/// Delay between packets and their record, as with real exporters.
+/// Time from the last packet of a flow to its export, as with real exporters.
 const EXPORT_DELAY: Duration = Duration::from_secs(2);
-/// How long each flow ran.
-const RAN: Duration = Duration::from_millis(300);
+/// Duration of each flow.
+const FLOW_DURATION: Duration = Duration::from_millis(300);
 
 fn address(number: u16) -> IpAddr {
     let [high, low] = number.to_be_bytes();
     IpAddr::from([10, 200, high, low])
 }
 
-/// Attribution of flows that only one pod can have sent.
+/// The attribution of flows that only one pod can have sent.
 #[derive(Debug, Default)]
 struct Verdicts {
     right: u32,
@@ -36,14 +36,17 @@ struct Verdicts {
 }
 
 #[test]
-fn of_200_pods_a_second_none_is_taken_for_another() {
-    churned("of_200_pods_a_second_none_is_taken_for_another", false);
+fn no_flow_is_attributed_to_another_pod_at_200_pods_a_second() {
+    churned(
+        "no_flow_is_attributed_to_another_pod_at_200_pods_a_second",
+        false,
+    );
 }
 
 #[test]
-fn of_200_pods_a_second_none_is_taken_for_another_where_deletes_come_late() {
+fn no_flow_is_attributed_to_another_pod_with_late_deletes() {
     churned(
-        "of_200_pods_a_second_none_is_taken_for_another_where_deletes_come_late",
+        "no_flow_is_attributed_to_another_pod_with_late_deletes",
         true,
     );
 }
@@ -70,7 +73,7 @@ fn churned(test: &str, late_deletes: bool) {
     for number in 0..6000_u16 {
         let mut record = flow(&address(number % ADDRESSES).to_string(), "198.51.100.7");
         record.key.source_port = number + 1;
-        record.flow_start_milliseconds = record.flow_end_milliseconds - millis(RAN);
+        record.flow_start_milliseconds = record.flow_end_milliseconds - millis(FLOW_DURATION);
         sent.push(record);
         if number % 20 == 0 {
             sleep(Duration::from_millis(50));
@@ -92,7 +95,9 @@ fn churned(test: &str, late_deletes: bool) {
 
     let verdicts = judge(&truth, &sent, &ours.lines());
     eprintln!(
-        "{:.0} of 200 pods/s, {} pods; of flows with one certain sender {} right, {} ambiguous, {} unknown, {} wrong",
+        "{:.0} of 200 pods/s, {} pods; flows of one certain sender: {} right, {} ambiguous, \
+         {} unknown, \
+         {} wrong",
         truth.rate(),
         truth.holders.len(),
         verdicts.right,
@@ -103,7 +108,7 @@ fn churned(test: &str, late_deletes: bool) {
     assert!(verdicts.wrong.is_empty(), "{:#?}", verdicts.wrong);
     if truth.rate() < 100.0 {
         let slow = format!(
-            "this machine wrote {:.0} of 200 pods a second",
+            "this machine created {:.0} of 200 pods a second",
             truth.rate()
         );
         skip(test, &slow);
@@ -139,10 +144,10 @@ fn judge(truth: &Truth, sent: &[FlowRecord], lines: &[Value]) -> Verdicts {
         match line["sourcePodName"].as_str() {
             Some(name) if name == holder.pod => verdicts.right += 1,
             None if line["trafficClass"] == "pod_to_external" => verdicts.ambiguous += 1,
-            // Reported after its flows.
+            // The pod was reported later than its flows.
             None => verdicts.unknown += 1,
             Some(other) => verdicts.wrong.push(format!(
-                "{other} instead of {}, which held {} from {} to {:?}: {line}",
+                "{other} instead of {}, which had {} from {} to {:?}: {line}",
                 holder.pod,
                 holder.address,
                 milliseconds(holder.reported.done),

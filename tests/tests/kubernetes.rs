@@ -1,16 +1,18 @@
-//! The watches of Kubernetes, as a real API server serves, refuses, delays and forbids them.
+//! The watches of Kubernetes, with a real API server that serves, refuses, delays and forbids them.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::time::Duration;
 
 use kipfix_tests::api_server::{ApiServer, StreamingLists, User};
 use kipfix_tests::collector::{Collector, assert_says, flow};
-use kipfix_tests::objects;
+use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::eventually;
+use serde_json::json;
 
 const NS: &str = "shop";
 
-/// Two nodes in two zones, a pod of a Deployment on one, of a StatefulSet on the other, a Service.
+/// Creates two nodes in two zones, a pod of a Deployment on one and of a StatefulSet on the other,
+/// and a Service.
 fn fill(server: &ApiServer) {
     let admin = server.admin();
     admin.create(objects::namespace(NS));
@@ -47,7 +49,7 @@ fn attributed(test: &str, lists: StreamingLists) {
     };
     fill(&server);
     let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &[]);
-    // What comes before the inventory waits for it.
+    // A record that arrives before the inventory waits for it.
     ours.send(&flow("10.1.1.10", "10.1.2.10"));
     ours.counts(BYTES, &CART_TO_WEB, 1000);
     ours.send(&flow("fd00:1:1::10", "fd00:1:2::10"));
@@ -59,7 +61,7 @@ fn attributed(test: &str, lists: StreamingLists) {
     ];
     ours.counts("kipfix_zone_bytes_total", &zones, 2000);
 
-    // A pod that comes while we run.
+    // A pod that is created later.
     let late = objects::pod(NS, "late").on("node-a");
     server.admin().create(late.running(&["10.1.1.11"]));
     let known = || {
@@ -79,24 +81,24 @@ fn a_flow_is_attributed_to_workloads_and_zones() {
 }
 
 #[test]
-fn a_server_without_streaming_lists_tells_the_same() {
+fn a_server_without_streaming_lists_leads_to_the_same_result() {
     attributed(
-        "a_server_without_streaming_lists_tells_the_same",
+        "a_server_without_streaming_lists_leads_to_the_same_result",
         StreamingLists::Refused,
     );
 }
 
 #[test]
-fn a_server_that_breaks_streaming_lists_off_tells_the_same() {
+fn a_server_that_breaks_off_streaming_lists_leads_to_the_same_result() {
     attributed(
-        "a_server_that_breaks_streaming_lists_off_tells_the_same",
+        "a_server_that_breaks_off_streaming_lists_leads_to_the_same_result",
         StreamingLists::Failing,
     );
 }
 
 #[test]
-fn what_is_known_stays_known_while_the_api_server_is_away() {
-    let test = "what_is_known_stays_known_while_the_api_server_is_away";
+fn attribution_continues_while_the_api_server_is_down() {
+    let test = "attribution_continues_while_the_api_server_is_down";
     let Some(mut server) = ApiServer::start(test) else {
         return;
     };
@@ -113,14 +115,14 @@ fn what_is_known_stays_known_while_the_api_server_is_away() {
         "kipfix_collector_kubernetes_up_changed_timestamp_seconds",
         &["pods"],
     );
-    assert!(since > 0, "a metric has the time");
+    assert!(since > 0, "a metric has the time of the failure");
     let readiness = ours.readiness();
     assert!(
         readiness.starts_with("HTTP/1.1 200") && readiness.contains("pods watch down for"),
         "{readiness}"
     );
 
-    // A pod that was deleted and one that was created during the outage.
+    // A pod that is created during the outage.
     server.start_api();
     let late = objects::pod(NS, "late").on("node-a");
     server.admin().create(late.running(&["10.1.1.11"]));
@@ -130,19 +132,20 @@ fn what_is_known_stays_known_while_the_api_server_is_away() {
         line["sourcePodName"] == "late"
     };
     assert!(eventually(Duration::from_secs(30), known));
-    // The watch of a kind without objects is established again, too.
+    // The watch of a kind without events is up again, too.
     ours.counts("kipfix_collector_kubernetes_up", &["services"], 1);
 
-    // Idle open connections do not indicate a working server.
+    // Open connections to a server that does not answer do not count as up.
     server.freeze();
     ours.counts("kipfix_collector_kubernetes_up", &[], 0);
     server.thaw();
-    ours.counts("kipfix_collector_kubernetes_up", &[], 6);
+    // Six required kinds, and ResourceClaims, which this server has.
+    ours.counts("kipfix_collector_kubernetes_up", &[], 7);
 }
 
 #[test]
-fn a_forbidden_kind_is_off_and_the_others_go_on() {
-    let test = "a_forbidden_kind_is_off_and_the_others_go_on";
+fn a_forbidden_kind_is_off_and_the_others_are_used() {
+    let test = "a_forbidden_kind_is_off_and_the_others_are_used";
     let Some(server) = ApiServer::start(test) else {
         return;
     };
@@ -155,18 +158,109 @@ fn a_forbidden_kind_is_off_and_the_others_go_on() {
     assert_eq!(ours.scrape().sum(up, &["pods"]), 1);
     let line = ours.attribute(&flow("10.1.1.10", "10.96.7.7"));
     assert_says(&line, &[("destinationServiceName", "")]);
-    // Once could be a server that has not read its roles yet.
+    // A server that has not loaded its roles yet refuses the first request.
     let mut readiness = String::new();
     let is_off = || {
         readiness = ours.readiness();
         readiness.starts_with("HTTP/1.1 200") && readiness.contains("services watch forbidden")
     };
     assert!(eventually(Duration::from_secs(20), is_off), "{readiness}");
+    // Without the right to watch an optional kind, it is not reported.
+    assert!(!readiness.contains("ciliumnodes") && !readiness.contains("resourceclaims"));
+    let scrape = ours.scrape();
+    assert_eq!(scrape.series(up).len(), 6, "{scrape:?}");
+}
+
+/// Creates the definition of CiliumNodes, and waits until the server has the kind.
+fn install_cilium(server: &ApiServer) {
+    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let kind = Object::new(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        "ciliumnodes.cilium.io",
+    );
+    let kind = kind.set(
+        "spec",
+        json!({
+            "group": "cilium.io",
+            "scope": "Cluster",
+            "names": {"kind": "CiliumNode", "plural": "ciliumnodes", "singular": "ciliumnode"},
+            "versions": [{"name": "v2", "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": open}}],
+        }),
+    );
+    server.admin().create(kind);
+    let is_served = || server.admin().list("cilium.io/v2", "CiliumNode").is_ok();
+    assert!(eventually(Duration::from_secs(30), is_served));
 }
 
 #[test]
-fn without_an_api_server_it_starts_counts_by_address_and_says_so() {
-    let test = "without_an_api_server_it_starts_counts_by_address_and_says_so";
+fn optional_kinds_are_used_if_the_cluster_has_them() {
+    let test = "optional_kinds_are_used_if_the_cluster_has_them";
+    let Some(server) = ApiServer::start(test) else {
+        return;
+    };
+    fill(&server);
+    install_cilium(&server);
+    let admin = server.admin();
+    let cilium = Object::new("cilium.io/v2", "CiliumNode", "node-a").set(
+        "spec",
+        json!({
+            "addresses": [{"type": "InternalIP", "ip": "10.9.0.1"},
+                          {"type": "CiliumInternalIP", "ip": "10.1.1.200"}],
+            "health": {"ipv4": "10.1.1.201"},
+            "ipam": {"podCIDRs": ["10.1.1.0/24"]},
+        }),
+    );
+    let cilium = admin.create(cilium);
+    let pod = objects::pod(NS, "train").on("node-a");
+    let pod = admin.create(pod.running(&["10.1.1.12"]));
+    let device = json!({"request": "nic", "driver": "nic.example.com", "pool": "a", "device": "0"});
+    let request = json!([{"name": "nic", "exactly": {"deviceClassName": "nic.example.com"}}]);
+    let claim = Object::new("resource.k8s.io/v1", "ResourceClaim", "rdma").within(NS);
+    let claim = admin.create(claim.set("spec/devices/requests", request));
+    let network = json!({"interfaceName": "net1", "ips": ["192.0.2.77/24", "2001:db8:77::7/64"]});
+    let status = json!({
+        "allocation": {"devices": {"results": [device]}},
+        "reservedFor": [{"resource": "pods", "name": "train", "uid": pod.uid()}],
+        "devices": [{"driver": "nic.example.com", "pool": "a", "device": "0",
+                     "networkData": network}],
+    });
+    admin.set_status(&claim, &status);
+    let arguments = ["--deleted-pods-kept", "1s"];
+    let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &arguments);
+    for (ip, class) in [
+        ("10.1.1.200", "node_to_pod"),
+        ("10.1.1.201", "node_to_pod"),
+        ("10.1.1.202", "pod_to_pod"),
+    ] {
+        let line = ours.attribute(&flow(ip, "10.1.2.10"));
+        let said = [("sourceNodeName", "node-a"), ("trafficClass", class)];
+        assert_says(&line, &said);
+    }
+    for (ip, other) in [
+        ("192.0.2.77", "10.1.2.10"),
+        ("2001:db8:77::7", "fd00:1:2::10"),
+    ] {
+        let line = ours.attribute(&flow(ip, other));
+        assert_says(&line, &[("sourcePodName", "train")]);
+    }
+    ours.counts("kipfix_collector_kubernetes_up", &["ciliumnodes"], 1);
+    ours.counts("kipfix_collector_kubernetes_up", &["resourceclaims"], 1);
+
+    // Without the CiliumNode, the address is one of the pod CIDR.
+    admin.delete(&cilium);
+    let is_unassigned = || {
+        let line = ours.attribute(&flow("10.1.1.200", "10.1.2.10"));
+        line["trafficClass"] == "pod_to_pod"
+    };
+    assert!(eventually(Duration::from_secs(20), is_unassigned));
+    ours.stop();
+}
+
+#[test]
+fn without_an_api_server_records_are_counted_by_address() {
+    let test = "without_an_api_server_records_are_counted_by_address";
     let Some(mut server) = ApiServer::start(test) else {
         return;
     };
@@ -193,8 +287,8 @@ fn without_an_api_server_it_starts_counts_by_address_and_says_so() {
 }
 
 #[test]
-fn records_wait_for_a_server_that_is_slow_to_tell_of_all_nodes_and_pods() {
-    let test = "records_wait_for_a_server_that_is_slow_to_tell_of_all_nodes_and_pods";
+fn records_wait_for_the_initial_lists_of_a_slow_server() {
+    let test = "records_wait_for_the_initial_lists_of_a_slow_server";
     let Some(server) = ApiServer::start(test) else {
         return;
     };
@@ -206,7 +300,7 @@ fn records_wait_for_a_server_that_is_slow_to_tell_of_all_nodes_and_pods() {
         ours.counts("kipfix_collector_records_pending", &[], 1);
         ours
     };
-    // However soon it comes.
+    // However early the first record arrives.
     for _ in 0..20 {
         first();
     }

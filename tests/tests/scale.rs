@@ -1,6 +1,6 @@
-//! A cluster of 5,000 nodes and 100,000 pods, and 200 pods a second that come and go in it: how soon the
-//! collector knows all, what it takes, and how soon it knows what changed. Minutes the first time:
-//! `make scale`.
+//! A cluster of 5,000 nodes and 100,000 pods, and 200 pods a second that are created and deleted:
+//! the time until the collector is ready, its memory, and the delay of a change. Takes minutes the
+//! first time: `make scale`.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -17,11 +17,11 @@ use kipfix_tests::fill::Plan;
 use kipfix_tests::program::eventually;
 use kipfix_tests::{objects, skip, take_turn};
 
-const OUTSIDE: &str = "198.51.100.7";
+const EXTERNAL: &str = "198.51.100.7";
 
 #[test]
-fn a_large_cluster_is_soon_known_and_so_is_what_changes_in_it() {
-    let test = "a_large_cluster_is_soon_known_and_so_is_what_changes_in_it";
+fn a_large_cluster_and_its_changes_are_loaded_in_time() {
+    let test = "a_large_cluster_and_its_changes_are_loaded_in_time";
     if std::env::var_os("KIPFIX_SCALE").is_none() {
         skip(test, "takes minutes the first time: make scale");
         return;
@@ -57,13 +57,13 @@ fn a_large_cluster_is_soon_known_and_so_is_what_changes_in_it() {
     );
     assert!(a_pod <= 600, "{a_pod} octets a pod");
     for pod in [0, 4999, 50_000, 99_999] {
-        let line = ours.attribute(&flow(&plan.pod_address(pod).to_string(), OUTSIDE));
+        let line = ours.attribute(&flow(&plan.pod_address(pod).to_string(), EXTERNAL));
         assert_eq!(line["sourcePodName"], plan.pod_name(pod));
         assert_eq!(line["sourceWorkloadName"], plan.deployment(pod));
         assert_eq!(line["sourceZone"], plan.zone(plan.node_of(pod)));
     }
 
-    // From the moment when the API server has a pod's address to the first flow that is the pod's.
+    // The time from the report of a pod's address to the first flow that is attributed to it.
     let admin = server.admin();
     admin.create(objects::namespace("churn"));
     let mut delays = Vec::new();
@@ -74,7 +74,7 @@ fn a_large_cluster_is_soon_known_and_so_is_what_changes_in_it() {
         let reported = now();
         let mut sent = Vec::new();
         for _ in 0..100 {
-            let mut record = flow(&ip, OUTSIDE);
+            let mut record = flow(&ip, EXTERNAL);
             record.flow_start_milliseconds = record.flow_end_milliseconds;
             ours.send(&record);
             sent.push(record);
@@ -88,7 +88,7 @@ fn a_large_cluster_is_soon_known_and_so_is_what_changes_in_it() {
     }
     delays.sort_unstable();
     eprintln!(
-        "from a pod's report to the first right attribution: median {} ms, longest {} ms",
+        "from the report of a pod to the first correct attribution: median {} ms, maximum {} ms",
         delays[delays.len() / 2],
         delays[delays.len() - 1]
     );
@@ -117,21 +117,21 @@ fn a_large_cluster_is_soon_known_and_so_is_what_changes_in_it() {
     );
     std::thread::sleep(Duration::from_secs(20));
     let truth = churn.finish();
-    let told = || {
+    let all_attributed = || {
         let held = truth
             .holders
             .iter()
             .filter(|holder| holder.deleted.is_none());
         let mut held = held.map(|holder| &holder.address);
         held.all(|address| {
-            let line = ours.attribute(&flow(&address.to_string(), OUTSIDE));
+            let line = ours.attribute(&flow(&address.to_string(), EXTERNAL));
             line["sourcePodName"].is_string()
         })
     };
-    assert!(eventually(Duration::from_secs(60), told));
-    // How much of the rate is reached is the machine's affair.
+    assert!(eventually(Duration::from_secs(60), all_attributed));
+    // The rate depends on the machine.
     eprintln!(
-        "{:.0} of 200 pods/s, {:.0} events/s, all received; {} MiB more than without",
+        "{:.0} of 200 pods/s, {:.0} events/s, all attributed; {} MiB more than without",
         truth.rate(),
         (events() - before) as f64 / began.elapsed().as_secs_f64(),
         (resident(ours.pid()) - resident_without) >> 20
@@ -139,7 +139,7 @@ fn a_large_cluster_is_soon_known_and_so_is_what_changes_in_it() {
     ours.stop();
 }
 
-/// Octets of memory that a process holds now.
+/// Resident memory of a process in octets.
 fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));

@@ -1,37 +1,38 @@
-//! The strict way to fill a [`IndexWriter`]: two claims that cannot both be true are a [`Conflict`].
+//! Builds an index that is valid at all times. Two contradictory assignments are a [`Conflict`].
 
 use std::sync::Arc;
 
 use flowproto::Address;
 use ipnet::IpNet;
 
-use super::address_history::AddressKey;
-use super::snapshot::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, NodeId};
+use super::address_key::AddressKey;
+use super::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId};
+use super::snapshot::IndexSnapshot;
 use super::writer::{Bounds, IndexWriter};
 
-/// Two claims on one address or prefix that cannot both be true.
+/// An address or prefix that is assigned to two endpoints.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} is claimed by {first} and by {second}")]
+#[error("{what} belongs to both {first} and {second}")]
 pub struct Conflict {
     what: String,
     first: String,
     second: String,
 }
 
-/// Collects claims that hold at all times.
+/// Collects assignments that are valid at all times.
 #[derive(Debug, Default)]
 pub struct IndexBuilder {
     writer: IndexWriter,
 }
 
 impl IndexBuilder {
-    /// Nothing but the outside.
+    /// Creates an index without endpoints, with the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Nothing but the outside, within bounds.
+    /// Creates an index without endpoints, with these limits.
     #[must_use]
     pub fn within(bounds: Bounds) -> Self {
         Self {
@@ -39,21 +40,21 @@ impl IndexBuilder {
         }
     }
 
-    /// A name, kept once however often it occurs.
+    /// Returns a shared copy of a name.
     pub fn intern(&mut self, name: &str) -> Arc<str> {
         self.writer.intern(name)
     }
 
-    /// The node of that name, if it was added.
+    /// Returns the node with this name.
     #[must_use]
     pub fn node_named(&self, name: &str) -> Option<NodeId> {
         self.writer.node_named(name)
     }
 
-    /// Adds a node; its addresses and pod CIDRs are claimed apart.
+    /// Adds a node. Its addresses and pod CIDRs are assigned separately.
     ///
     /// # Errors
-    /// Two nodes of one name, or more than there is room for.
+    /// The name is in use, or the limit on nodes is reached.
     pub fn add_node(&mut self, node: Node) -> Result<NodeId, Conflict> {
         let twice = |first: &str, second: &str| Conflict {
             what: format!("the name {}", node.name),
@@ -63,68 +64,68 @@ impl IndexBuilder {
         if self.writer.node_named(&node.name).is_some() {
             return Err(twice("a node", "another node"));
         }
-        let Some(id) = self.writer.node(&node.name, 0) else {
-            return Err(twice("a node", "more nodes than max_nodes allows"));
+        let Some(id) = self.writer.acquire_node(&node.name) else {
+            return Err(twice("a node", "more nodes than max_nodes"));
         };
         self.writer.set_node(id, node);
         Ok(id)
     }
 
-    /// Adds an endpoint; its addresses are claimed apart.
+    /// Adds an endpoint. Its addresses are assigned separately.
     pub fn add_endpoint(&mut self, endpoint: Endpoint) -> EndpointId {
-        self.writer.add_endpoint(endpoint, 0)
+        self.writer.add_endpoint(endpoint)
     }
 
-    /// Says that `id` holds `address`. A node's address stays the node's, whoever else names it:
-    /// host-network pods and node-port services share it.
+    /// Assigns `address` to `id`. A node keeps its address when a pod on the host network or a
+    /// Service has the same one.
     ///
     /// # Errors
-    /// Somebody else holds the address.
+    /// The address belongs to another endpoint.
     pub fn assign_address(&mut self, address: Address, id: EndpointId) -> Result<(), Conflict> {
         let key = AddressKey::address(address);
-        if let Some(holder) = self.writer.assignee(key).filter(|holder| *holder != id) {
-            let (held_by, claimed_by) = (self.kind(holder), self.kind(id));
-            if (held_by == EndpointKind::Node) == (claimed_by == EndpointKind::Node) {
-                return Err(Conflict {
-                    what: format!("address {address}"),
-                    first: self.describe(holder),
-                    second: self.describe(id),
-                });
-            }
+        let is_node = |id| self.writer.endpoint(id).kind == EndpointKind::Node;
+        let other = self
+            .writer
+            .assignees(key)
+            .find(|other| *other != id && is_node(*other) == is_node(id));
+        if let Some(other) = other {
+            return Err(Conflict {
+                what: format!("address {address}"),
+                first: self.describe(other),
+                second: self.describe(id),
+            });
         }
         self.writer.assign(key, id, 0, 0);
         Ok(())
     }
 
-    /// Says that what nobody holds inside `prefix` is `id`.
+    /// Assigns the addresses in `prefix` that are not assigned themselves.
     ///
     /// # Errors
-    /// The very same prefix was claimed before.
+    /// The prefix belongs to another endpoint.
     pub fn assign_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Result<(), Conflict> {
-        if let Some(holder) = self.writer.assign_prefix(prefix, id) {
+        if let Some(owner) = self.writer.prefix_owner(prefix) {
             return Err(Conflict {
                 what: format!("CIDR {prefix}"),
-                first: self.describe(holder),
+                first: self.describe(owner),
                 second: self.describe(id),
             });
         }
+        let unreported = self.writer.endpoint(id).kind == EndpointKind::Pod;
+        self.writer.assign_prefix(prefix, id, unreported);
         Ok(())
     }
 
-    /// The writer, to go on from.
+    /// Returns the writer, for changes.
     #[must_use]
     pub fn into_writer(self) -> IndexWriter {
         self.writer
     }
 
-    /// The finished snapshot.
+    /// Returns the snapshot.
     #[must_use]
     pub fn build(mut self) -> IndexSnapshot {
         self.writer.current()
-    }
-
-    fn kind(&self, id: EndpointId) -> EndpointKind {
-        self.writer.endpoint(id).kind
     }
 
     fn describe(&self, id: EndpointId) -> String {
@@ -146,8 +147,8 @@ impl IndexBuilder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::address_history::TimeRange;
     use super::*;
+    use crate::inventory::time_range::TimeRange;
 
     const NEVER: TimeRange = TimeRange::instant(0);
 
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_of_all_belongs_to_the_prefix_that_ends_there() {
+    fn the_highest_address_belongs_to_the_prefix_that_ends_there() {
         let index = named(&["ff00::/8", "::/0"]);
         let last = index
             .lookup(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), NEVER)
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_index_knows_only_the_outside() {
+    fn every_address_is_external_in_an_empty_index() {
         let index = IndexBuilder::new().build();
         assert_eq!(
             index.lookup(address("10.0.0.1"), NEVER).endpoint,
@@ -222,13 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn a_nodes_address_stays_the_nodes_whoever_else_names_it() {
+    fn a_node_keeps_an_address_that_a_pod_has_too() {
         for node_first in [true, false] {
             let mut builder = IndexBuilder::new();
             let pod = builder.add_endpoint(endpoint(EndpointKind::Pod, "host-network"));
             let node = builder.add_endpoint(endpoint(EndpointKind::Node, "node-a"));
-            let claims = if node_first { [node, pod] } else { [pod, node] };
-            for id in claims {
+            let order = if node_first { [node, pod] } else { [pod, node] };
+            for id in order {
                 builder.assign_address(address("10.9.0.1"), id).unwrap();
             }
             assert_eq!(
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn two_pods_of_one_address_are_a_conflict_that_names_both() {
+    fn two_pods_with_one_address_are_a_conflict_that_names_both() {
         let mut builder = IndexBuilder::new();
         let one = builder.add_endpoint(endpoint(EndpointKind::Pod, "one"));
         let two = builder.add_endpoint(endpoint(EndpointKind::Pod, "two"));
@@ -249,7 +250,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             conflict.to_string(),
-            "address 10.1.0.1 is claimed by pod /one and by pod /two"
+            "address 10.1.0.1 belongs to both pod /one and pod /two"
         );
     }
 }

@@ -1,12 +1,11 @@
-//! A table that grows and changes a chunk at a time, so that a snapshot of it costs what changed since
-//! the last one, and not what is in it.
+//! A table with copy-on-write chunks. A snapshot costs what has changed since the previous one.
 
 use std::sync::Arc;
 
-/// Values in a chunk, a power of two.
-const CHUNK: usize = 256;
+/// Values in a chunk. A power of two.
+const CHUNK_LENGTH: usize = 256;
 
-/// Values by a number that stays theirs. Its clones share all chunks that did not change since.
+/// Values by a stable number. Clones share all chunks that have not changed since.
 #[derive(Clone, Debug)]
 pub(super) struct ChunkedTable<T> {
     chunks: Vec<Arc<[T]>>,
@@ -19,17 +18,18 @@ impl<T> Default for ChunkedTable<T> {
 }
 
 impl<T: Clone + Default> ChunkedTable<T> {
-    /// The value at `number`, if there is room for one.
+    /// Returns the value at `number`, or `None` beyond the last chunk.
     pub(super) fn get(&self, number: u32) -> Option<&T> {
         let (chunk, place) = split(number);
         self.chunks.get(chunk)?.get(place)
     }
 
-    /// The value at `number`, to be changed; the room for it is made.
+    /// Returns the value at `number` for a change. Adds default values up to there.
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         let (chunk, place) = split(number);
         while self.chunks.len() <= chunk {
-            self.chunks.push(Arc::from(vec![T::default(); CHUNK]));
+            self.chunks
+                .push(Arc::from(vec![T::default(); CHUNK_LENGTH]));
         }
         Arc::make_mut(self.chunks.get_mut(chunk)?).get_mut(place)
     }
@@ -37,5 +37,5 @@ impl<T: Clone + Default> ChunkedTable<T> {
 
 fn split(number: u32) -> (usize, usize) {
     let number = usize::try_from(number).unwrap_or(usize::MAX);
-    (number / CHUNK, number % CHUNK)
+    (number / CHUNK_LENGTH, number % CHUNK_LENGTH)
 }

@@ -1,23 +1,27 @@
-//! Who holds an address, and since when.
+//! Maps an IP address at a point in time to the Kubernetes object that owned it.
 //!
-//! [`mod@file`] reads the inventory file, [`cluster`] watches Kubernetes; both fill the [`writer`],
-//! whose snapshots are the [`index`] that every record is looked up in, by the rules of [`holders`].
-//! An address that the cluster does not hold is looked up in what is known [`outside`].
+//! [`mod@file`] reads the inventory file and [`cluster`] watches Kubernetes. Both fill the
+//! [`IndexWriter`], which publishes an [`IndexSnapshot`] after each change. Every record is looked
+//! up in a snapshot, by the rules of [`address_history`]. Addresses outside the cluster are looked
+//! up in [`external`].
 
 pub mod address_history;
+pub mod address_key;
 pub mod builder;
 mod chunked_table;
+mod clock_reading;
 pub mod cluster;
+pub mod endpoint;
 pub mod external;
 pub mod file;
-mod ranges;
 pub mod snapshot;
+mod time_range;
 pub mod writer;
 
-pub use address_history::{TimeRange, TransportPort};
+pub use address_key::{AddressKey, TransportPort};
 pub use builder::IndexBuilder;
-pub use snapshot::{
-    Certainty, Endpoint, EndpointId, EndpointKind, Found, IndexSizes, IndexSnapshot, Node, NodeId,
-    Place,
-};
+pub use clock_reading::ClockReading;
+pub use endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, Place, Topology, TopologyId};
+pub use snapshot::{Certainty, Found, IndexSizes, IndexSnapshot};
+pub use time_range::TimeRange;
 pub use writer::{Bounds, IndexWriter};

@@ -1,11 +1,12 @@
-//! The index: address and time → endpoint.
+//! An immutable index from address and time to endpoint.
 //!
-//! One hash probe finds an address that something holds; an address that nothing holds falls back to
-//! the narrowest prefix around it (a node's pod CIDR), else it is outside. Strings live here once; records carry [`EndpointId`]s.
+//! One hash probe finds the history of an assigned address. An unassigned address belongs to the
+//! narrowest prefix around it, such as a node's pod CIDR. Any other address is external. Records
+//! carry [`EndpointId`]s; the names are stored once, here.
 //!
-//! An index is a snapshot that never changes. Snapshots share whatever did not change between them, and
-//! an id means the same in all of them until long after its endpoint has gone
-//! ([`super::writer`]), so that a reader may take a newer one at any time.
+//! Snapshots share the parts that have not changed between them. An id keeps its meaning until long
+//! after its endpoint is deleted (see [`IndexWriter`](super::IndexWriter)), so a reader can switch
+//! to a newer snapshot at any time.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock};
@@ -14,139 +15,43 @@ use flowproto::Address;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
-use super::address_history::{AddressHistory, AddressKey, Assignee, TimeRange, TransportPort};
+use super::address_history::{AddressHistory, Assignee, Assignment};
+use super::address_key::{AddressKey, TransportPort};
 use super::chunked_table::ChunkedTable;
-use super::external::ExternalId;
-use super::ranges::Ranges;
+use super::endpoint::{
+    Endpoint, EndpointId, EndpointKind, Node, NodeId, Place, Topology, TopologyId,
+};
+use super::time_range::TimeRange;
+use crate::interval_map::IntervalMap;
 
-/// Who an end is: position of an endpoint in [`IndexSnapshot::endpoint`] or, from [`Self::MAX_COUNT`] on, of what is
-/// known of an address outside.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct EndpointId(pub u32);
-
-impl EndpointId {
-    /// Outside, and nothing is known of it.
-    pub const EXTERNAL: Self = Self(0);
-    /// There are fewer endpoints than so many.
-    pub const MAX_COUNT: u32 = 1 << 31;
-
-    /// What is known of an address outside, as an end.
-    #[must_use]
-    pub fn from_external(id: ExternalId) -> Self {
-        if id == ExternalId::UNKNOWN {
-            Self::EXTERNAL
-        } else {
-            Self(Self::MAX_COUNT | id.0)
-        }
-    }
-
-    /// What is known of an address outside, if that is the end.
-    #[must_use]
-    pub const fn external(self) -> Option<ExternalId> {
-        match self.0.checked_sub(Self::MAX_COUNT) {
-            Some(id) => Some(ExternalId(id)),
-            None => None,
-        }
-    }
-}
-
-/// Position of a node in [`IndexSnapshot::node`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NodeId(pub u32);
-
-/// What an endpoint is; decides the class of traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum EndpointKind {
-    /// A pod with an address of its own.
-    Pod,
-    /// A node, and every pod that shares the node's address.
-    Node,
-    /// A virtual address that stayed unresolved.
-    Service,
-    /// Nothing of the cluster.
-    #[default]
-    External,
-    /// An address that does not leave its link: multicast, broadcast, link-local, loopback.
-    Link,
-}
-
-/// Who holds an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Endpoint {
-    /// What it is.
-    pub kind: EndpointKind,
-    /// Namespace of a pod or service, `unknown` for a pod that only its pod CIDR tells of; else empty.
-    pub namespace: Arc<str>,
-    /// Name of the pod, node, service or outside endpoint of a service; empty for all else outside and for
-    /// a pod that only its pod CIDR tells of.
-    pub name: Arc<str>,
-    /// Kind of the top controller (`Deployment`, …), else `Pod`, `Node`, `Service`, `External`.
-    pub workload_kind: Arc<str>,
-    /// Name of the top controller; for a bare pod, a node and a service its own name;
-    /// `unknown` for a pod that only its pod CIDR tells of.
-    pub workload_name: Arc<str>,
-    /// Where it runs, if that is known.
-    pub node: Option<NodeId>,
-}
-
-impl Endpoint {
-    /// What it is and where.
-    #[must_use]
-    pub const fn place(&self) -> Place {
-        Place {
-            kind: self.kind,
-            node: self.node,
-        }
-    }
-}
-
-/// What must be known of an endpoint for every record; kept apart from the names, so that all of them
-/// stay in the cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// What it is.
-    pub kind: EndpointKind,
-    /// Where it runs, if that is known.
-    pub node: Option<NodeId>,
-}
-
-/// A node of the cluster.
-#[derive(Clone, Debug, Default)]
-pub struct Node {
-    /// Its name, as exporters say it in 300 `observationDomainName`.
-    pub name: Arc<str>,
-    /// Topology zone; empty where unknown.
-    pub zone: Arc<str>,
-    /// Topology region; empty where unknown.
-    pub region: Arc<str>,
-    /// Node pool; empty where no label says so.
-    pub pool: Arc<str>,
-}
-
-/// Shards of the holders; a change copies one of them. A power of two.
+/// Number of shards of the address table. A change copies one shard. A power of two.
 pub(super) const SHARDS: usize = 1024;
 
-/// Part of the holders, by [`AddressKey`].
+/// A part of the address table, by [`AddressKey`].
 pub(super) type Shard = HashTable<AddressHistory>;
 
-/// The snapshot that records are looked up in.
+/// An immutable index from address and time to endpoint.
 #[derive(Clone, Debug)]
 pub struct IndexSnapshot {
     pub(super) hasher: RandomState,
     pub(super) shards: Vec<Arc<Shard>>,
-    pub(super) ranges: Arc<Ranges>,
-    /// By endpoint, as `endpoints`.
+    /// Endpoints of addresses that are not assigned, by prefix.
+    pub(super) prefixes: Arc<IntervalMap<u128, PrefixOwner>>,
+    /// Parts of `endpoints` that are read for every record.
     pub(super) places: ChunkedTable<Place>,
     pub(super) endpoints: ChunkedTable<Arc<Endpoint>>,
     pub(super) nodes: ChunkedTable<Arc<Node>>,
+    pub(super) topologies: Arc<Vec<Topology>>,
     pub(super) node_by_name: Arc<HashMap<Arc<str>, NodeId, RandomState>>,
     pub(super) namespace_groups: Arc<HashMap<Arc<str>, Arc<str>, RandomState>>,
-    /// How long a holder that has gone is kept.
+    /// How long an assignment that has ended is kept.
     pub(super) kept_milliseconds: u64,
-    /// Changes whenever a node's name or address does.
+    /// Changes with any node's name or address.
     pub(super) nodes_revision: u64,
-    /// Ports that somebody holds.
+    /// Number of assigned ports.
     pub(super) ports: usize,
+    /// Number of claimed addresses.
+    pub(super) claimed: usize,
     pub(super) sizes: IndexSizes,
     pub(super) node_bound: usize,
     pub(super) empty: bool,
@@ -154,164 +59,210 @@ pub struct IndexSnapshot {
     pub(super) watched: bool,
 }
 
-/// How full an index is.
+/// The endpoint of addresses that are not assigned. External by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PrefixOwner {
+    pub(super) endpoint: EndpointId,
+    /// Whether a lookup is [`Certainty::Unreported`].
+    pub(super) unreported: bool,
+}
+
+/// Occupancy of an index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IndexSizes {
     /// Nodes.
     pub nodes: usize,
-    /// Endpoints: nodes, pods (those kept after their end too), services, pod CIDRs.
+    /// Endpoints: nodes, pods, Services and pod CIDRs, including deleted ones that are kept.
     pub endpoints: usize,
-    /// Addresses and ports that somebody holds or held.
-    pub held: usize,
-    /// Nodes, endpoints and addresses that found no room.
+    /// Addresses and ports with a current or former endpoint.
+    pub addresses: usize,
+    /// Nodes, endpoints and addresses that exceeded a limit.
     pub overflow: u64,
 }
 
-/// Who an address was, and how well that is known.
+/// Result of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Who.
+    /// The endpoint.
     pub endpoint: EndpointId,
-    /// How well that is known.
+    /// Certainty of the result.
     pub certainty: Certainty,
-    /// The same is found for all packets from then on, milliseconds since the epoch; `u64::MAX` where that
-    /// depends on the time.
+    /// The result is the same for all packets from this time on, milliseconds since the epoch.
+    /// `u64::MAX` if the result depends on the time.
     pub since_milliseconds: u64,
 }
 
-/// How well it is known who an address was.
+/// Certainty of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {
-    /// One holder, or nobody in the cluster.
+    /// The address belonged to one endpoint, or to none in the cluster.
     Known,
-    /// The address changed hands while the packets ran.
+    /// The address belonged to several endpoints while the packets were observed.
     Ambiguous,
-    /// A pod's address, by its CIDR, that no pod reported.
+    /// The address is in a pod CIDR, but no object has reported it.
     Unreported,
 }
 
-/// The endpoint of a lookup that cannot fail but must not panic either.
-static NOWHERE: LazyLock<Endpoint> = LazyLock::new(Endpoint::default);
-static NO_NODE: LazyLock<Node> = LazyLock::new(Node::default);
+/// The result for an id that is not in the table.
+static EMPTY_ENDPOINT: LazyLock<Endpoint> = LazyLock::new(Endpoint::default);
+static EMPTY_NODE: LazyLock<Node> = LazyLock::new(Node::default);
 
 impl IndexSnapshot {
-    /// Who held `address` while the packets ran.
+    /// Returns the endpoint that `address` belonged to while the packets were observed.
     #[inline]
     #[must_use]
-    pub fn lookup(&self, address: Address, span: TimeRange) -> Found {
-        let Some(held) = self.held(AddressKey::address(address)) else {
-            return self.around(address, 0);
+    pub fn lookup(&self, address: Address, range: TimeRange) -> Found {
+        let assigned = self.history(AddressKey::address(address));
+        if let Some(found) = assigned.and_then(|history| self.found(history, range)) {
+            return found;
+        }
+        let claimed = match self.claimed {
+            0 => None,
+            _ => self.history(AddressKey::claimed(address)),
         };
-        self.found(held, span)
-            .unwrap_or_else(|| self.around(address, u64::MAX))
+        match claimed.and_then(|history| self.found(history, range)) {
+            Some(found) => Found {
+                since_milliseconds: u64::MAX,
+                ..found
+            },
+            None if assigned.is_none() && claimed.is_none() => self.lookup_prefix(address, 0),
+            None => self.lookup_prefix(address, u64::MAX),
+        }
     }
 
-    /// Who held `port` of `address` while the packets ran: a port of a node may be a pod's or a
-    /// service's.
+    /// Returns the endpoint that `port` of `address` belonged to while the packets were observed.
+    /// A port of a node can belong to a pod or a Service.
     #[inline]
     #[must_use]
     pub fn lookup_port(
         &self,
         address: Address,
         port: Option<TransportPort>,
-        span: TimeRange,
+        range: TimeRange,
     ) -> Found {
-        let found = self.lookup(address, span);
+        let found = self.lookup(address, range);
         let Some(port) = port.filter(|_| self.ports > 0) else {
             return found;
         };
         let place = self.place(found.endpoint);
-        if place.kind != EndpointKind::Node {
-            return found;
-        }
-        place
-            .node
-            .and_then(|node| self.assignee(AddressKey::node_port(node, port), span))
-            .or_else(|| self.assignee(AddressKey::port(address, port), span))
-            .or_else(|| self.assignee(AddressKey::any_node_port(port), span))
-            .map_or(found, |of_port| Found {
-                since_milliseconds: u64::MAX,
-                ..of_port
-            })
+        let of_port = |key| self.lookup_workload(key, place.kind, range);
+        let of_address = || of_port(AddressKey::port(address, port));
+        let by_port = match (place.kind, found.certainty) {
+            (EndpointKind::Node, _) => place
+                .node
+                .and_then(|node| of_port(AddressKey::node_port(node, port)))
+                .or_else(of_address)
+                .or_else(|| of_port(AddressKey::any_node_port(port))),
+            // Several Services have the address.
+            (EndpointKind::Service | EndpointKind::External, Certainty::Ambiguous) => of_address(),
+            _ => return found,
+        };
+        by_port.map_or(found, |by_port| Found {
+            since_milliseconds: u64::MAX,
+            ..by_port
+        })
     }
 
     #[inline]
-    fn held(&self, key: AddressKey) -> Option<&AddressHistory> {
+    fn history(&self, key: AddressKey) -> Option<&AddressHistory> {
         let hash = self.hasher.hash_one(key);
         self.shards
             .get(shard(hash))?
-            .find(hash, |held| held.key == key)
+            .find(hash, |history| history.key == key)
     }
 
-    fn assignee(&self, key: AddressKey, span: TimeRange) -> Option<Found> {
-        self.found(self.held(key)?, span)
+    /// Returns the endpoint of a port, unless several workloads have it. `kind` is that of the
+    /// address: a port of a node can belong to a pod or Service, any other one to an endpoint of
+    /// the same kind.
+    fn lookup_workload(
+        &self,
+        key: AddressKey,
+        kind: EndpointKind,
+        range: TimeRange,
+    ) -> Option<Found> {
+        let found = self.found(self.history(key)?, range)?;
+        let of_port = self.place(found.endpoint).kind;
+        let is_possible = match kind {
+            EndpointKind::Node => of_port != EndpointKind::External,
+            kind => of_port == kind,
+        };
+        let is_workload = found.certainty == Certainty::Known
+            || self.endpoint(found.endpoint).has_known_workload();
+        (is_possible && is_workload).then_some(found)
     }
 
     #[inline]
-    fn found(&self, held: &AddressHistory, span: TimeRange) -> Option<Found> {
-        let (endpoint, certainty) = match held.at(span, self.kept_milliseconds)? {
+    fn found(&self, history: &AddressHistory, range: TimeRange) -> Option<Found> {
+        let rank = |id| self.place(id).kind.rank();
+        let (endpoint, certainty) = match history.at(range, self.kept_milliseconds, rank)? {
             Assignee::Certain(endpoint) => (endpoint, Certainty::Known),
             Assignee::Ambiguous(endpoint) => (endpoint, Certainty::Ambiguous),
         };
         Some(Found {
             endpoint,
             certainty,
-            since_milliseconds: held.alone_since(),
+            since_milliseconds: history.sole_since(),
         })
     }
 
-    /// Who an address is that nobody holds.
-    fn around(&self, address: Address, since_milliseconds: u64) -> Found {
-        let endpoint = self.ranges.find(address.bits());
-        let certainty = if self.place(endpoint).kind == EndpointKind::Pod {
+    /// Returns the endpoint of an address that is not assigned.
+    fn lookup_prefix(&self, address: Address, since_milliseconds: u64) -> Found {
+        let owner = self.prefixes.get(address.bits());
+        let certainty = if owner.unreported {
             Certainty::Unreported
         } else {
             Certainty::Known
         };
         Found {
-            endpoint,
+            endpoint: owner.endpoint,
             certainty,
             since_milliseconds,
         }
     }
 
-    /// Whether ports have holders of their own.
+    /// Returns whether any port is assigned.
     #[must_use]
     pub const fn has_ports(&self) -> bool {
         self.ports > 0
     }
 
-    /// What the endpoint is and where.
+    /// Returns the kind and node of an endpoint.
     #[must_use]
     pub fn place(&self, id: EndpointId) -> Place {
         self.places.get(id.0).copied().unwrap_or_default()
     }
 
-    /// What an id stands for.
+    /// Returns an endpoint.
     #[must_use]
     pub fn endpoint(&self, id: EndpointId) -> &Endpoint {
         match self.endpoints.get(id.0) {
             Some(endpoint) => endpoint,
-            None => &NOWHERE,
+            None => &EMPTY_ENDPOINT,
         }
     }
 
-    /// What a node id stands for.
+    /// Returns a node.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         match self.nodes.get(id.0) {
             Some(node) => node,
-            None => &NO_NODE,
+            None => &EMPTY_NODE,
         }
     }
 
-    /// The node of that name.
+    /// Returns the topology of a pod's own labels.
+    #[must_use]
+    pub fn topology(&self, id: TopologyId) -> Option<&Topology> {
+        self.topologies.get(usize::from(id.0.get()).checked_sub(1)?)
+    }
+
+    /// Returns the node with this name.
     #[must_use]
     pub fn node_named(&self, name: &str) -> Option<NodeId> {
         self.node_by_name.get(name).copied()
     }
 
-    /// The group that a namespace belongs to; empty where none is known.
+    /// Returns the group of a namespace. Empty if the namespace has none.
     #[must_use]
     pub fn namespace_group(&self, namespace: &str) -> &str {
         self.namespace_groups
@@ -319,66 +270,87 @@ impl IndexSnapshot {
             .map_or("", |group| group)
     }
 
-    /// Namespaces that belong to a group, and the group.
+    /// Returns the namespaces that have a group, with the group.
     pub fn namespace_groups(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.namespace_groups.iter();
         all.map(|(namespace, group)| (&**namespace, &**group))
     }
 
-    /// All nodes, those remembered too.
+    /// Returns all nodes, including deleted ones that are kept.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.node_by_name.values().map(|id| self.node(*id))
     }
 
-    /// The node that holds `address` itself, now.
+    /// Returns the node that `address` belongs to now. `None` if it belongs to several nodes.
     #[must_use]
     pub fn node_at(&self, address: Address) -> Option<NodeId> {
-        let held = self.held(AddressKey::address(address))?;
-        let place = self.place(held.last.endpoint);
-        match place.kind {
-            EndpointKind::Node => place.node,
-            _ => None,
-        }
+        let mut nodes = self.nodes_at(address);
+        let first = nodes.next()?;
+        nodes.all(|other| other == first).then_some(first)
     }
 
-    /// Changes whenever [`Self::node_named`] or [`Self::node_at`] may answer otherwise.
+    /// Returns whether `address` belongs to a node now.
+    #[must_use]
+    pub fn is_node_address(&self, address: Address) -> bool {
+        self.nodes_at(address).next().is_some()
+    }
+
+    /// Returns the nodes that `address` belongs to now, or the latest one if it was deleted.
+    fn nodes_at(&self, address: Address) -> impl Iterator<Item = NodeId> {
+        let history = self.history(AddressKey::address(address));
+        let node = |assignment: &Assignment| {
+            let place = self.place(assignment.endpoint);
+            place.node.filter(|_| place.kind == EndpointKind::Node)
+        };
+        let open = history.into_iter().flat_map(AddressHistory::open);
+        let mut open = open.filter_map(node).peekable();
+        let deleted = match open.peek() {
+            Some(_) => None,
+            None => history.and_then(|history| node(history.last())),
+        };
+        open.chain(deleted)
+    }
+
+    /// Changes whenever [`Self::node_named`] or [`Self::node_at`] can return another result.
     #[must_use]
     pub const fn nodes_revision(&self) -> u64 {
         self.nodes_revision
     }
 
-    /// How many nodes there may be.
+    /// Returns the maximum number of nodes.
     #[must_use]
     pub const fn node_bound(&self) -> usize {
         self.node_bound
     }
 
-    /// How full it is.
+    /// Returns the occupancy.
     #[must_use]
     pub const fn sizes(&self) -> IndexSizes {
         self.sizes
     }
 
-    /// True where nothing was ever told of a cluster, so that there is nothing to add to a record.
+    /// Returns whether there is nothing to add to a record: neither an inventory file nor
+    /// Kubernetes has provided an object.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.empty
     }
 
-    /// Whether Kubernetes is watched, so that a pod that is not known yet may be known soon.
+    /// Returns whether Kubernetes is watched, so that an unknown pod can be reported later.
     #[must_use]
     pub const fn is_watched(&self) -> bool {
         self.watched
     }
 
-    /// False where Kubernetes was asked but has not yet told of all nodes and pods.
+    /// Returns false while Kubernetes is watched and the initial lists are not loaded.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.complete
     }
 }
 
-/// The shard of a hash. The table in it uses the lowest and the highest bits: these are in between.
+/// Returns the shard of a hash. The hash table inside uses the lowest and the highest bits, so the
+/// shard is selected by bits in between.
 pub(super) fn shard(hash: u64) -> usize {
     usize::try_from(hash >> 40).unwrap_or(0) % SHARDS
 }

@@ -24,6 +24,7 @@ pub(super) struct Inventory {
     kubernetes_since: IntGaugeVec,
     kubernetes_events: IntCounterVec,
     kubernetes_errors: IntCounterVec,
+    kubernetes_malformed: IntCounterVec,
 }
 
 impl Inventory {
@@ -91,6 +92,11 @@ impl Inventory {
                 "Failures of the watch of this kind.",
                 &["kind"],
             )?,
+            kubernetes_malformed: make.counters(
+                "kubernetes_malformed_total",
+                "Objects of this kind with an annotation that cannot be read.",
+                &["kind"],
+            )?,
         })
     }
 
@@ -102,7 +108,7 @@ impl Inventory {
     ) {
         self.nodes.set(level(inventory.nodes));
         self.endpoints.set(level(inventory.endpoints));
-        self.addresses.set(level(inventory.held));
+        self.addresses.set(level(inventory.addresses));
         raise(&self.overflow, inventory.overflow);
         self.external_combinations.set(level(external.combinations));
         self.external_ranges.set(level(external.ranges));
@@ -134,6 +140,10 @@ impl Inventory {
         raise(
             &self.kubernetes_errors.with_label_values(&kind),
             watch.errors,
+        );
+        raise(
+            &self.kubernetes_malformed.with_label_values(&kind),
+            watch.malformed,
         );
     }
 }

@@ -290,7 +290,7 @@ impl<S: Sinks> Ingest for Pipeline<S> {
     }
 
     fn is_node(&self, address: Address) -> bool {
-        self.stages.snapshots.index.node_at(address).is_some()
+        self.stages.snapshots.index.is_node_address(address)
     }
 
     fn flush(&mut self) {

@@ -9,6 +9,8 @@ use flowproto::Address;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::interval_map::{AddressRange, IntervalMap};
+
 /// Refusals between the first log entry and the second. The number doubles each time.
 const LOG_INTERVAL: u64 = 1000;
 
@@ -68,9 +70,9 @@ impl fmt::Display for AllowedExporters {
 pub struct Senders {
     everyone: bool,
     nodes: bool,
-    /// First and last address of each network, in order and apart.
-    v4: Box<[(u32, u32)]>,
-    v6: Box<[(u128, u128)]>,
+    /// True for the addresses of the networks.
+    v4: IntervalMap<u32, bool>,
+    v6: IntervalMap<u128, bool>,
     refused_datagrams: AtomicU64,
     refused: AtomicU64,
     log_at: AtomicU64,
@@ -85,24 +87,21 @@ impl Senders {
             let AllowedExporters::Network(network) = one else {
                 continue;
             };
-            let first = Address::from(network.network());
-            let last = Address::from(network.broadcast());
-            if first.is_ipv4() && last.is_ipv4() {
-                v4.push((first.v4_bits(), last.v4_bits()));
-            } else {
-                v6.push((first.bits(), last.bits()));
+            match AddressRange::of_v4(*network, true) {
+                Some(range) => v4.push(range),
+                None => v6.push(AddressRange::of(*network, true)),
             }
         }
         Self {
             everyone: allowed.is_empty(),
             nodes: allowed.contains(&AllowedExporters::Nodes),
-            v4: apart(v4),
-            v6: apart(v6),
+            v4: IntervalMap::from_nested(v4),
+            v6: IntervalMap::from_nested(v6),
             ..Self::default()
         }
     }
 
-    /// True if an exporter at `address` may send. `is_node` tells whether a known node has the address. It is called only
+    /// True if an exporter at `address` may send. `is_node` returns whether a known node has the address. It is called only
     /// if that matters.
     #[inline]
     pub fn allow(&self, address: IpAddr, is_node: impl FnOnce(Address) -> bool) -> bool {
@@ -111,9 +110,9 @@ impl Senders {
 
     fn lists(&self, address: Address, is_node: impl FnOnce(Address) -> bool) -> bool {
         let listed = if address.is_ipv4() {
-            holds(&self.v4, address.v4_bits())
+            self.v4.get(address.v4_bits())
         } else {
-            holds(&self.v6, address.bits())
+            self.v6.get(address.bits())
         };
         listed || self.nodes && is_node(address)
     }
@@ -144,24 +143,6 @@ impl Senders {
     pub fn refused_datagrams(&self) -> u64 {
         self.refused_datagrams.load(Ordering::Relaxed)
     }
-}
-
-/// Sorts ranges and merges those that overlap.
-fn apart<T: Ord + Copy>(mut ranges: Vec<(T, T)>) -> Box<[(T, T)]> {
-    ranges.sort_unstable();
-    let mut out: Vec<(T, T)> = Vec::new();
-    for (first, last) in ranges {
-        match out.last_mut() {
-            Some(before) if first <= before.1 => before.1 = before.1.max(last),
-            _ => out.push((first, last)),
-        }
-    }
-    out.into_boxed_slice()
-}
-
-fn holds<T: Ord + Copy>(ranges: &[(T, T)], address: T) -> bool {
-    let at = ranges.partition_point(|(_, last)| *last < address);
-    ranges.get(at).is_some_and(|(first, _)| *first <= address)
 }
 
 #[cfg(test)]

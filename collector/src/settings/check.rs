@@ -130,7 +130,12 @@ impl Settings {
             ("observer_wait", self.observer_wait, second, minute),
             ("observer_timeout", self.observer_timeout, second, hour),
             ("attribution_wait", self.attribution_wait, none, minute),
-            ("inventory_wait", self.inventory_wait, none, hour),
+            (
+                "inventory_wait",
+                self.inventory_wait,
+                none,
+                Span::from_secs(600),
+            ),
             ("deleted_pods_kept", self.deleted_pods_kept, none, day),
             ("max_clock_skew", self.max_clock_skew, none, year),
         ] {

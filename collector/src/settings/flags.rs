@@ -164,6 +164,10 @@ pub struct Flags {
     /// [default: app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe]
     #[arg(long, value_name = "LABEL=VALUE,...", help_heading = "Attribution")]
     pub probe_selector: Option<String>,
+    /// Namespace of the probes. Pods in other namespaces are not probes, whatever their labels
+    /// [default: the collector's own namespace, or that of the kubeconfig's context]
+    #[arg(long, value_name = "NAMESPACE", help_heading = "Attribution")]
+    pub probe_namespace: Option<String>,
     /// Name of the cluster: label "cluster" of every traffic metric, "clusterId" in the flow log
     /// [default: none]
     #[arg(long, value_name = "NAME", help_heading = "Attribution")]

@@ -62,6 +62,7 @@ pub struct Settings {
     pub namespace_label: String,
     pub workload_labels: Vec<String>,
     pub probe_selector: String,
+    pub probe_namespace: String,
     pub cluster_name: String,
     pub max_endpoints: u32,
     pub max_nodes: u32,
@@ -137,6 +138,7 @@ impl Default for Settings {
                 .to_vec(),
             probe_selector: "app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe"
                 .into(),
+            probe_namespace: String::new(),
             cluster_name: String::new(),
             max_endpoints: 1 << 20,
             max_nodes: 1 << 14,

@@ -14,6 +14,9 @@ use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
 use crate::receive::sockets::SocketOptions;
 
+/// Time between the end of a record's waits and the drain of its edge, with a large margin.
+const ID_REUSE_MARGIN_MILLISECONDS: u64 = 60_000;
+
 impl Settings {
     /// Labels of a probe pod with their values; `None` if the setting is invalid.
     #[must_use]
@@ -26,13 +29,28 @@ impl Settings {
         pairs.collect()
     }
 
-    /// Bounds of the inventory.
+    /// Limits of the index of the cluster.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
+        // The longest way of a record: it waits for the initial list, then for its pod, then for
+        // its observer, once more if the list arrives meanwhile. A savefile has no such limit.
+        let waits = [
+            self.inventory_wait,
+            self.attribution_wait,
+            self.observer_wait,
+            self.observer_wait,
+        ];
+        let longest = waits.into_iter().map(milliseconds).sum::<u64>();
+        let is_live = self.read.is_empty();
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
             kept_milliseconds: milliseconds(self.deleted_pods_kept),
+            id_reuse_delay_milliseconds: if is_live {
+                longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
+            } else {
+                u64::MAX
+            },
         }
     }
 

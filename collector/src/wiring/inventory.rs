@@ -9,7 +9,7 @@ use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
 use crate::clock;
-use crate::inventory::cluster::{self, Access, Health, LabelSelectors};
+use crate::inventory::cluster::{self, Access, Health, LabelSelectors, ProbeStatus};
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::{self, Inventory};
 use crate::inventory::{IndexSnapshot, IndexWriter, NodeId};
@@ -23,7 +23,7 @@ const FILES_INTERVAL: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The access to Kubernetes, if it is used. With savefiles it is used only if a kubeconfig is given, because the cluster
-/// in which the collector happens to run says nothing about a savefile.
+/// in which the collector happens to run is unrelated to a savefile.
 pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
     if settings.kubernetes == "auto" && !settings.read.is_empty() {
         return Ok(None);
@@ -79,7 +79,8 @@ impl cluster::Publish for Publisher {
         self.store.publish(index);
     }
 
-    fn probe(&self, node: NodeId, ready: bool) {
+    fn probe(&self, node: NodeId, status: ProbeStatus) {
+        let ready = status == ProbeStatus::Ready;
         self.observers.set_ready(node, ready);
     }
 
@@ -101,6 +102,10 @@ pub(super) fn watch_kubernetes(
     let selectors = LabelSelectors {
         workload_labels: settings.workload_labels.clone(),
         probe_labels: settings.probe_labels().unwrap_or_default(),
+        probe_namespace: match settings.probe_namespace.as_str() {
+            "" => access.namespace().to_owned(),
+            namespace => namespace.to_owned(),
+        },
         node_pool_label: settings.node_pool_label.clone(),
         namespace_label: settings.namespace_label.clone(),
     };

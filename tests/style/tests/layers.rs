@@ -25,7 +25,7 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "lock"],
+    &["clock", "interval_map", "lock"],
     &["inventory"],
     &["snapshots"],
     &["receive"],

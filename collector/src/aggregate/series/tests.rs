@@ -23,6 +23,7 @@ fn index() -> (IndexSnapshot, [EndpointId; 3]) {
             workload_kind: "Pod".into(),
             workload_name: name.into(),
             node: Some(node),
+            topology: None,
         })
     });
     (builder.build(), ids)

@@ -221,8 +221,7 @@ fn write_endpoint(
     let view = snapshots.endpoint(id);
     let endpoint = view.endpoint;
     match endpoint.kind {
-        // A pod that is known only by its pod CIDR has no name. What is unknown is left out.
-        EndpointKind::Pod if !endpoint.name.is_empty() => {
+        EndpointKind::Pod if endpoint.has_known_workload() => {
             write_text(members.pod_namespace, &endpoint.namespace, out);
             write_text(members.namespace_group, view.namespace_group(), out);
             write_text(members.pod_name, &endpoint.name, out);
@@ -239,9 +238,9 @@ fn write_endpoint(
     if let Some(node) = view.node() {
         write_text(members.node_name, &node.name, out);
         write_text(members.pool, &node.pool, out);
-        write_text(members.zone, &node.zone, out);
-        write_text(members.region, &node.region, out);
     }
+    write_text(members.zone, view.zone(), out);
+    write_text(members.region, view.region(), out);
     if let Some(service) = service {
         let service = snapshots.endpoint(service).endpoint;
         write_text(members.service_namespace, &service.namespace, out);

@@ -241,8 +241,7 @@ impl<'a> EndpointNames<'a> {
         let endpoint = view.endpoint;
         let mut names = Self::default();
         match endpoint.kind {
-            // A pod that is known only by its pod CIDR has no name. What is unknown is left out.
-            EndpointKind::Pod if !endpoint.name.is_empty() => {
+            EndpointKind::Pod if endpoint.has_known_workload() => {
                 names.pod_namespace = &endpoint.namespace;
                 names.pod_name = &endpoint.name;
                 names.workload_kind = &endpoint.workload_kind;
@@ -257,9 +256,9 @@ impl<'a> EndpointNames<'a> {
         }
         if let Some(node) = view.node() {
             names.node = &node.name;
-            names.zone = &node.zone;
-            names.region = &node.region;
         }
+        names.zone = view.zone();
+        names.region = view.region();
         names
     }
 }

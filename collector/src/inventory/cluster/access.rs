@@ -1,5 +1,5 @@
-//! How Kubernetes is reached: from inside a cluster by the pod's service account, from elsewhere by a
-//! kubeconfig.
+//! Access to the API server: with the pod's service account inside a cluster, with a kubeconfig
+//! elsewhere.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,23 +7,24 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// Where a pod's service account token is.
+/// Path of a pod's service account token.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-/// An API server that does not answer a connection is away.
+/// Maximum time to connect to the API server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why Kubernetes cannot be reached, ever, by these settings.
+/// Why the settings do not give access to Kubernetes.
 #[derive(Debug, thiserror::Error)]
-#[error("kubernetes: {what}: {reason}; allowed are auto, off and the path of a kubeconfig file")]
+#[error("kubernetes: {what}: {reason}: must be auto, off or the path of a kubeconfig file")]
 pub struct AccessError {
     what: String,
     reason: String,
 }
 
-/// A client, and the runtime that it lives on.
+/// A client and the runtime that it runs on.
 pub struct Access {
     runtime: tokio::runtime::Runtime,
     client: Client,
+    namespace: String,
 }
 
 impl std::fmt::Debug for Access {
@@ -33,11 +34,11 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// Reads what `setting` says: `off`; `auto`, the service account of the pod that this runs in, if
-    /// it runs in one; else a kubeconfig file. Nothing is sent yet.
+    /// Returns the access that `setting` describes: `off`; `auto` for the service account of the
+    /// pod, if there is one; else the path of a kubeconfig. Sends no request.
     ///
     /// # Errors
-    /// A kubeconfig that cannot be used; a service account that cannot be.
+    /// The kubeconfig or the service account cannot be used.
     pub fn of(setting: &str) -> Result<Option<Self>, AccessError> {
         let in_cluster =
             || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && Path::new(TOKEN).exists();
@@ -48,8 +49,8 @@ impl Access {
         let what = match setting {
             "off" => return Ok(None),
             "auto" if !in_cluster() => return Ok(None),
-            "auto" => "the pod's service account cannot be used".to_owned(),
-            path => format!("the kubeconfig {path:?} cannot be used"),
+            "auto" => "cannot use the pod's service account".to_owned(),
+            path => format!("cannot use the kubeconfig {path:?}"),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -67,10 +68,21 @@ impl Access {
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         tracing::info!(server = %config.cluster_url, "watching Kubernetes");
+        let namespace = config.default_namespace.clone();
         let entered = runtime.enter();
         let client = Client::try_from(config).map_err(|reason| error(&what, &reason))?;
         drop(entered);
-        Ok(Some(Self { runtime, client }))
+        Ok(Some(Self {
+            runtime,
+            client,
+            namespace,
+        }))
+    }
+
+    /// Returns the namespace of the pod, or that of the kubeconfig's context.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     pub(super) fn into_parts(self) -> (tokio::runtime::Runtime, Client) {

@@ -1,153 +1,76 @@
-//! How the watches fare, for the self-metrics and for `/readyz`.
+//! State of the watches, for the metrics and `/readyz`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// A kind of object that is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResourceKind {
-    /// Nodes.
-    Nodes,
-    /// Pods.
-    Pods,
-    /// Services.
-    Services,
-    /// EndpointSlices: where Services lead that have no pods.
-    EndpointSlices,
-    /// Metadata of Namespaces, if a label of theirs is asked for.
-    Namespaces,
-    /// Metadata of ReplicaSets.
-    ReplicaSets,
-    /// Metadata of Jobs.
-    Jobs,
-}
+use super::resource_kind::{PerKind, ResourceKind};
+use super::update::WatchFailure;
 
-impl ResourceKind {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Nodes,
-        Self::Pods,
-        Self::Services,
-        Self::EndpointSlices,
-        Self::Namespaces,
-        Self::ReplicaSets,
-        Self::Jobs,
-    ];
-
-    /// As a label value, and as the name of the resource.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Nodes => "nodes",
-            Self::Pods => "pods",
-            Self::Services => "services",
-            Self::EndpointSlices => "endpointslices",
-            Self::Namespaces => "namespaces",
-            Self::ReplicaSets => "replicasets",
-            Self::Jobs => "jobs",
-        }
-    }
-}
-
-/// One watch.
+/// State of one watch.
 #[derive(Debug, Default)]
-struct Watch {
+struct WatchState {
     up: AtomicBool,
+    /// The server refused the first request. The watch may still start.
+    refused: AtomicBool,
     forbidden: AtomicBool,
+    absent: AtomicBool,
     listed: AtomicBool,
-    /// When it went up or down; 0 before the first word.
+    /// Time of the last change of `up`. 0 before the first event or failure.
     since_milliseconds: AtomicU64,
     last_event_milliseconds: AtomicU64,
     events: AtomicU64,
     errors: AtomicU64,
+    malformed: AtomicU64,
 }
 
-impl Watch {
-    fn rises(&self, kind: ResourceKind, now_milliseconds: u64) {
+impl WatchState {
+    fn set_up(&self, kind: ResourceKind, now_milliseconds: u64) {
         if !self.up.swap(true, Ordering::Relaxed) {
             self.since_milliseconds
                 .store(now_milliseconds, Ordering::Relaxed);
-            tracing::info!(kind = kind.as_str(), "Kubernetes tells");
+            tracing::info!(kind = kind.as_str(), "watch established");
         }
-        self.forbidden.store(false, Ordering::Relaxed);
+        for flag in [&self.refused, &self.forbidden, &self.absent] {
+            flag.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether the watch has never worked because the kind or the right is missing.
+    fn is_off(&self) -> bool {
+        let off = [&self.refused, &self.forbidden, &self.absent];
+        !self.listed.load(Ordering::Relaxed) && off.iter().any(|flag| flag.load(Ordering::Relaxed))
     }
 }
 
-/// What is to be told of a watch.
+/// State and counts of one watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WatchCounts {
-    /// It runs.
+    /// Whether the watch is established.
     pub up: bool,
-    /// The API server does not allow it.
+    /// Whether the API server denies the watch.
     pub forbidden: bool,
-    /// All objects were told at least once.
+    /// Whether the initial list was loaded at least once.
     pub listed: bool,
-    /// When it went up or down, milliseconds since the epoch.
+    /// Time of the last change of `up`, milliseconds since the epoch.
     pub since_milliseconds: u64,
-    /// When it last told something, milliseconds since the epoch.
+    /// Time of the last event, milliseconds since the epoch.
     pub last_event_milliseconds: u64,
-    /// Objects told.
+    /// Objects received.
     pub events: u64,
     /// Failures.
     pub errors: u64,
+    /// Objects with an annotation or field that cannot be read.
+    pub malformed: u64,
 }
 
-/// One value for each kind.
-#[derive(Debug, Default)]
-pub(super) struct PerKind<T>([T; ResourceKind::ALL.len()]);
-
-impl<T> PerKind<T> {
-    fn get(&self, kind: ResourceKind) -> &T {
-        let [
-            nodes,
-            pods,
-            services,
-            slices,
-            namespaces,
-            replica_sets,
-            jobs,
-        ] = &self.0;
-        match kind {
-            ResourceKind::Nodes => nodes,
-            ResourceKind::Pods => pods,
-            ResourceKind::Services => services,
-            ResourceKind::EndpointSlices => slices,
-            ResourceKind::Namespaces => namespaces,
-            ResourceKind::ReplicaSets => replica_sets,
-            ResourceKind::Jobs => jobs,
-        }
-    }
-
-    pub(super) fn get_mut(&mut self, kind: ResourceKind) -> &mut T {
-        let [
-            nodes,
-            pods,
-            services,
-            slices,
-            namespaces,
-            replica_sets,
-            jobs,
-        ] = &mut self.0;
-        match kind {
-            ResourceKind::Nodes => nodes,
-            ResourceKind::Pods => pods,
-            ResourceKind::Services => services,
-            ResourceKind::EndpointSlices => slices,
-            ResourceKind::Namespaces => namespaces,
-            ResourceKind::ReplicaSets => replica_sets,
-            ResourceKind::Jobs => jobs,
-        }
-    }
-}
-
-/// The watches.
+/// State of all watches.
 #[derive(Debug)]
 pub struct Health {
-    watches: PerKind<Watch>,
+    watches: PerKind<WatchState>,
     kinds: Vec<ResourceKind>,
 }
 
 impl Health {
-    /// Nothing was heard of these kinds.
+    /// Creates the state of the watches of these kinds, before their first event.
     #[must_use]
     pub fn new(kinds: Vec<ResourceKind>) -> Self {
         Self {
@@ -156,36 +79,54 @@ impl Health {
         }
     }
 
-    fn watch(&self, kind: ResourceKind) -> &Watch {
+    fn watch(&self, kind: ResourceKind) -> &WatchState {
         self.watches.get(kind)
     }
 
-    /// The watch told of an object, or that it told of all.
-    pub(super) fn told(&self, kind: ResourceKind, all: bool, now_milliseconds: u64) {
+    /// The watch received an object.
+    pub(super) fn on_object(&self, kind: ResourceKind, now_milliseconds: u64) {
         let watch = self.watch(kind);
-        watch.rises(kind, now_milliseconds);
-        watch.listed.fetch_or(all, Ordering::Relaxed);
+        watch.set_up(kind, now_milliseconds);
         watch
             .last_event_milliseconds
             .store(now_milliseconds, Ordering::Relaxed);
-        watch.events.fetch_add(u64::from(!all), Ordering::Relaxed);
+        watch.events.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The watch had nothing to tell, and the server answers.
-    pub(super) fn silent(&self, kind: ResourceKind, now_milliseconds: u64) {
+    /// The watch received a complete list.
+    pub(super) fn on_list(&self, kind: ResourceKind, now_milliseconds: u64) {
         let watch = self.watch(kind);
-        // A list that is still awaited says for itself when it is there.
+        watch.set_up(kind, now_milliseconds);
+        watch.listed.store(true, Ordering::Relaxed);
+        watch
+            .last_event_milliseconds
+            .store(now_milliseconds, Ordering::Relaxed);
+    }
+
+    /// The server answers, and there is no event.
+    pub(super) fn on_idle(&self, kind: ResourceKind, now_milliseconds: u64) {
+        let watch = self.watch(kind);
+        // A pending list ends with `on_list`.
         if watch.listed.load(Ordering::Relaxed) {
-            watch.rises(kind, now_milliseconds);
+            watch.set_up(kind, now_milliseconds);
         }
     }
 
-    /// The watch failed. It is said when it had been up, not at every further attempt.
-    pub(super) fn failed(
+    /// The cluster does not have the kind.
+    pub(super) fn on_absent(&self, kind: ResourceKind) {
+        let watch = self.watch(kind);
+        watch.up.store(false, Ordering::Relaxed);
+        if !watch.absent.swap(true, Ordering::Relaxed) {
+            tracing::debug!(kind = kind.as_str(), "the cluster does not have this kind");
+        }
+    }
+
+    /// The watch failed. Logged when it was up before, not at each attempt.
+    pub(super) fn on_failure(
         &self,
         kind: ResourceKind,
         error: &str,
-        forbidden: bool,
+        failure: WatchFailure,
         now_milliseconds: u64,
     ) {
         let watch = self.watch(kind);
@@ -195,28 +136,55 @@ impl Health {
             watch
                 .since_milliseconds
                 .store(now_milliseconds.max(1), Ordering::Relaxed);
-            if !forbidden {
+            let is_missing = failure != WatchFailure::Unavailable;
+            if !is_missing || !kind.is_optional() && failure == WatchFailure::Refused {
                 tracing::warn!(
                     kind = kind.as_str(),
                     error,
-                    "Kubernetes does not answer; going on with what is known"
+                    "watch failed; serving from cache"
                 );
             }
         }
-        if forbidden && !watch.forbidden.swap(true, Ordering::Relaxed) {
+        if failure == WatchFailure::Refused {
+            watch.refused.store(true, Ordering::Relaxed);
+        }
+        if failure == WatchFailure::Forbidden && !watch.forbidden.swap(true, Ordering::Relaxed) {
+            if kind.is_optional() {
+                tracing::info!(
+                    kind = kind.as_str(),
+                    error,
+                    "no permission to list and watch this optional kind; it is not used"
+                );
+            } else {
+                tracing::warn!(
+                    kind = kind.as_str(),
+                    error,
+                    "no permission to list and watch this kind; it is off until a ClusterRole \
+                     allows it"
+                );
+            }
+        }
+    }
+
+    /// An object has an annotation or field that cannot be read. Logged once per kind.
+    pub(super) fn on_malformed(&self, kind: ResourceKind, name: &str, field: &str) {
+        if self.watch(kind).malformed.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(
                 kind = kind.as_str(),
-                error,
-                "Kubernetes forbids to list and watch this kind: it is off until a ClusterRole allows it"
+                name,
+                field,
+                "cannot read a field of an object; further ones are only counted"
             );
         }
     }
 
-    /// What is to be told of each watch.
+    /// Returns the state and counts of each watch. An optional kind is left out until it was listed
+    /// once: the cluster may not have it, or not grant the right.
     pub fn counts(&self) -> impl Iterator<Item = (ResourceKind, WatchCounts)> {
-        self.kinds.iter().map(|kind| {
-            let kind = *kind;
-            let watch = self.watch(kind);
+        let all = self.kinds.iter().map(|kind| (*kind, self.watch(*kind)));
+        let used =
+            all.filter(|(kind, watch)| !kind.is_optional() || watch.listed.load(Ordering::Relaxed));
+        used.map(|(kind, watch)| {
             let counts = WatchCounts {
                 up: watch.up.load(Ordering::Relaxed),
                 forbidden: watch.forbidden.load(Ordering::Relaxed),
@@ -225,17 +193,24 @@ impl Health {
                 last_event_milliseconds: watch.last_event_milliseconds.load(Ordering::Relaxed),
                 events: watch.events.load(Ordering::Relaxed),
                 errors: watch.errors.load(Ordering::Relaxed),
+                malformed: watch.malformed.load(Ordering::Relaxed),
             };
             (kind, counts)
         })
     }
 
-    /// Whether nothing more is to be waited for before records count: nodes and pods were told, or are
-    /// forbidden; the others were told, or failed twice: once may be a server that has just started.
+    /// Returns whether records can be attributed: Nodes and Pods are listed or forbidden. Other
+    /// kinds are listed or have failed twice, since a server that has just started refuses the
+    /// first request.
     pub(super) fn is_complete(&self) -> bool {
-        self.counts().all(|(kind, watch)| match kind {
-            ResourceKind::Nodes | ResourceKind::Pods => watch.listed || watch.forbidden,
-            _ => watch.listed || watch.errors > 1,
+        self.kinds.iter().all(|kind| {
+            let watch = self.watch(*kind);
+            let is_off = match kind {
+                ResourceKind::Nodes | ResourceKind::Pods => watch.forbidden.load(Ordering::Relaxed),
+                kind if kind.is_optional() && watch.is_off() => true,
+                _ => watch.errors.load(Ordering::Relaxed) > 1,
+            };
+            is_off || watch.listed.load(Ordering::Relaxed)
         })
     }
 }

@@ -1,66 +1,65 @@
-//! Kubernetes: who holds an address, told by the watches, into the writer.
+//! Kubernetes: watches the objects that own addresses, and writes them into the index.
 //!
-//! `kinds` is what is read of an object, `watch` brings it, `owners` knows whose pod it is, and
-//! `State` puts it into the writer. One thread with a runtime of its own does all that; every
-//! 25 ms at the most it publishes a snapshot of what changed, which workers take without a lock. Nothing
-//! of it is on the way of a record.
+//! `fields` are read of each object, `watch` receives the objects, and `state` writes them into the
+//! index. This runs on one thread with its own runtime. It publishes a snapshot at most every
+//! 25 ms. Workers take it without a lock.
 
 mod access;
 mod fields;
 mod health;
 mod owners;
+mod resource_kind;
+mod selectors;
 mod state;
+mod uid;
+mod update;
 mod watch;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use access::{Access, AccessError};
-pub use fields::LabelSelectors;
-pub use health::{Health, ResourceKind, WatchCounts};
 use kipfix_service::signals::Stop;
-use state::State;
+use tokio::time::Instant;
 
-use super::snapshot::{IndexSnapshot, NodeId};
+pub use access::{Access, AccessError};
+pub use health::{Health, WatchCounts};
+pub use resource_kind::ResourceKind;
+pub use selectors::LabelSelectors;
+use state::ClusterState;
+pub use state::ProbeStatus;
+
+use super::clock_reading::ClockReading;
+use super::endpoint::NodeId;
+use super::snapshot::IndexSnapshot;
 use super::writer::IndexWriter;
 
-/// What the watches say waits in a queue of so many for the writer; then the watches wait.
-const QUEUE: usize = 512;
-/// Changes of so long are published together.
-const TOGETHER: Duration = Duration::from_millis(25);
-/// ... and until all nodes and pods are known, of so long: what is published is copied when it changes, and
-/// then everything does.
-const TOGETHER_AT_FIRST: Duration = Duration::from_secs(10);
-/// How often it is looked for who has been gone for long enough.
-const EXPIRY: Duration = Duration::from_secs(1);
+/// Capacity of the channel from the watches. A full channel blocks them.
+const CHANNEL_CAPACITY: usize = 512;
+/// Changes within this time are published together.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(25);
+/// As above, until the initial lists are loaded: each snapshot makes the following changes copy
+/// their shards, and the initial lists change all of them.
+const INITIAL_PUBLISH_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which assignments that have ended are removed.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where snapshots go, and what else is told.
+/// Receives what the watches find out.
 pub trait Publish: Send + 'static {
-    /// A newer snapshot.
+    /// Publishes a newer snapshot.
     fn index(&self, index: IndexSnapshot);
-    /// Whether a probe on this node is Ready.
-    fn probe(&self, node: NodeId, ready: bool);
-    /// Wall clock, milliseconds since the epoch.
+    /// Publishes the status of the probe on a node.
+    fn probe(&self, node: NodeId, status: ProbeStatus);
+    /// Returns the wall clock, milliseconds since the epoch.
     fn now_milliseconds(&self) -> u64;
 }
 
-/// A number for a uid: its digits, which are 128 bits, or a hash of what is none.
-fn uid(text: &str) -> u128 {
-    let digits = || text.bytes().filter(|octet| *octet != b'-');
-    let mut number: u128 = 0;
-    for octet in digits() {
-        let digit = char::from(octet).to_digit(16);
-        number = number.rotate_left(4) ^ u128::from(digit.unwrap_or(u32::from(octet)));
-    }
-    number
-}
-
-/// Watches until the stop, into a writer that knows it ([`IndexWriter::start_watch`]). `stop` is dropped when the
-/// watching ends, however it ends.
+/// Watches Kubernetes until the stop and changes `writer`, after
+/// [`start_watch`](IndexWriter::start_watch). `stop` is dropped when the thread ends, for whatever
+/// reason.
 ///
 /// # Errors
-/// No thread.
+/// The thread cannot be created.
 pub fn start(
     access: Access,
     writer: IndexWriter,
@@ -72,55 +71,60 @@ pub fn start(
     std::thread::Builder::new()
         .name("kubernetes".into())
         .spawn(move || {
-            let mut state = State::new(writer, health);
+            let mut state = ClusterState::new(writer, health);
             let (runtime, client) = access.into_parts();
-            runtime.block_on(work(client, &mut state, selectors, &publish, stop.as_ref()));
-            // Connections are not waited for.
+            runtime.block_on(run(client, &mut state, selectors, &publish, stop.as_ref()));
+            // Open connections are not awaited.
             runtime.shutdown_background();
         })
 }
 
-async fn work(
+async fn run(
     client: kube::Client,
-    state: &mut State,
+    state: &mut ClusterState,
     selectors: LabelSelectors,
     publish: &impl Publish,
     stop: &Stop,
 ) {
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(QUEUE);
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(CHANNEL_CAPACITY);
     watch::start(&client, &selectors.kinds(), &Arc::new(selectors), &sender);
-    let mut batch = Vec::with_capacity(QUEUE);
+    let mut batch = Vec::with_capacity(CHANNEL_CAPACITY);
     let mut changed = false;
-    let mut published = tokio::time::Instant::now();
-    let mut expired = published;
+    let started = Instant::now();
+    let (mut published, mut expired) = (started, started);
     publish.index(state.writer().current());
     while !stop.is_set() {
-        let together = if state.is_complete() {
-            TOGETHER
+        let interval = if state.is_complete() {
+            PUBLISH_INTERVAL
         } else {
-            TOGETHER_AT_FIRST
+            INITIAL_PUBLISH_INTERVAL
         };
         let wait = if changed {
-            together.saturating_sub(published.elapsed())
+            interval.saturating_sub(published.elapsed())
         } else {
-            EXPIRY.saturating_sub(expired.elapsed())
+            EXPIRY_INTERVAL.saturating_sub(expired.elapsed())
         };
-        let received = tokio::time::timeout(wait, receiver.recv_many(&mut batch, QUEUE)).await;
-        let now = publish.now_milliseconds();
+        let received =
+            tokio::time::timeout(wait, receiver.recv_many(&mut batch, CHANNEL_CAPACITY)).await;
+        let monotonic = u64::try_from(started.elapsed().as_millis());
+        state.set_now(ClockReading {
+            wall_milliseconds: publish.now_milliseconds(),
+            monotonic_milliseconds: monotonic.unwrap_or(u64::MAX),
+        });
         if received.is_ok() {
-            for updates in batch.drain(..) {
-                state.take(updates, now, &mut |node, ready| publish.probe(node, ready));
+            for update in batch.drain(..) {
+                state.apply(update, &mut |node, status| publish.probe(node, status));
             }
             changed = true;
         }
-        if expired.elapsed() >= EXPIRY {
-            expired = tokio::time::Instant::now();
-            state.writer().expire(now);
+        if expired.elapsed() >= EXPIRY_INTERVAL {
+            expired = Instant::now();
+            state.writer().expire();
             changed = true;
         }
-        if changed && published.elapsed() >= together {
+        if changed && published.elapsed() >= interval {
             changed = false;
-            published = tokio::time::Instant::now();
+            published = Instant::now();
             if let Some(index) = state.writer().snapshot() {
                 publish.index(index);
             }

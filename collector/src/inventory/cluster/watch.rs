@@ -1,9 +1,9 @@
-//! The watches: one task a kind, from the API server into one bounded channel.
+//! The watches: one task for each kind, which sends updates to one bounded channel.
 //!
-//! A watch begins with a list, streamed where the server can, and goes on from its resourceVersion;
-//! failures are tried again with a growing pause. A watch that the server forbids twice from the start is tried
-//! once in [`FORBIDDEN_PAUSE`]. A watch that is silent may have nothing to tell, or may be broken: the server is
-//! asked for one object then.
+//! A watch starts with a list, streamed if the server supports it, and continues from its
+//! resourceVersion. Failures are retried with a growing delay. If the server denies the first
+//! request twice, the watch is retried at [`FORBIDDEN_RETRY_DELAY`]. An idle watch may be broken,
+//! so the server is asked for one object after [`IDLE_TIMEOUT`].
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -15,7 +15,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
-use kube::core::PartialObjectMeta;
+use kube::core::{ApiResource, PartialObjectMeta};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
@@ -24,57 +24,30 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::fields::{
-    EndpointSliceFields, LabelSelectors, NamespaceFields, Node, NodeFields, OwnerFields, Pod,
-    PodFields, Service, ServiceFields, Slice,
+    CiliumNodeFields, EndpointSlice, NamespaceFields, Node, OwnerFields, Pod, ResourceClaimFields,
+    Service,
 };
-use super::health::ResourceKind;
+use super::resource_kind::ResourceKind;
+use super::selectors::LabelSelectors;
+use super::update::{WatchEvent, WatchFailure, WatchUpdate};
 
-/// How long until what is forbidden is asked for again.
-const FORBIDDEN_PAUSE: Duration = Duration::from_secs(10);
-/// How long until what was refused once is asked for again. A server that has just started, or was just given
-/// roles, refuses everything until it has read them: only who is refused again is forbidden.
-const REFUSED_PAUSE: Duration = Duration::from_secs(2);
+/// Delay before a watch that is forbidden is retried.
+const FORBIDDEN_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Delay before a watch that was refused once is retried. A server that has just started refuses
+/// all requests until it has loaded its roles.
+const REFUSED_RETRY_DELAY: Duration = Duration::from_secs(2);
+/// Delay before a kind that the cluster does not have is retried. It may be installed later.
+const ABSENT_RETRY_DELAY: Duration = Duration::from_secs(60);
+/// Delay after the first failure. Doubled for each further one, up to [`MAX_RETRY_DELAY`].
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(500);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(8);
+/// Time without an event before the server is asked for one object. Longer than any retry delay, so
+/// that a failed watch has been retried by then.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time for the answer with one object.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pause after the first failure; each further one is twice as long, up to …
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// … this one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-/// So long a watch may be silent before the server is asked: longer than any pause, so that a watch that
-/// failed has been tried again, and has not failed again, where the server answers.
-const SILENCE: Duration = Duration::from_secs(10);
-/// A server that takes longer to tell one object is away.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// What a watch says.
-#[derive(Debug)]
-pub(super) enum WatchEvent<T> {
-    /// All objects follow.
-    ListStart,
-    /// One of all.
-    Initial(T),
-    /// These were all.
-    ListEnd,
-    /// One is new, or is not as it was.
-    Changed(T),
-    /// One has gone.
-    Deleted(T),
-}
-
-/// What a watch of some kind says.
-#[derive(Debug)]
-pub(super) enum WatchUpdate {
-    Node(WatchEvent<NodeFields>),
-    Pod(WatchEvent<PodFields>),
-    Service(WatchEvent<ServiceFields>),
-    Slice(WatchEvent<EndpointSliceFields>),
-    Namespace(WatchEvent<NamespaceFields>),
-    Owner(ResourceKind, WatchEvent<OwnerFields>),
-    /// The server answers, and there was nothing to tell.
-    Idle(ResourceKind),
-    Failed(ResourceKind, String, bool),
-}
-
-/// Starts the watches of these kinds. They end when the receiver has gone.
+/// Starts the watches of these kinds. They end when the receiver is dropped.
 pub(super) fn start(
     client: &Client,
     kinds: &[ResourceKind],
@@ -82,196 +55,302 @@ pub(super) fn start(
     updates: &Sender<WatchUpdate>,
 ) {
     let watches = Watches { client, updates };
-    for kind in kinds {
+    for kind in kinds.iter().copied() {
         let selectors = Arc::clone(selectors);
         match kind {
             ResourceKind::Nodes => watches.start(
-                *kind,
+                kind,
                 move |node: Node| node.fields(&selectors),
                 WatchUpdate::Node,
             ),
             ResourceKind::Pods => watches.start(
-                *kind,
+                kind,
                 move |pod: Pod| pod.fields(&selectors),
                 WatchUpdate::Pod,
             ),
-            ResourceKind::Services => watches.start(*kind, Service::fields, WatchUpdate::Service),
-            ResourceKind::EndpointSlices => watches.start(*kind, Slice::fields, WatchUpdate::Slice),
+            ResourceKind::Services => {
+                watches.start(kind, Service::fields, WatchUpdate::Service);
+            }
+            ResourceKind::EndpointSlices => {
+                watches.start(kind, EndpointSlice::fields, WatchUpdate::EndpointSlice);
+            }
             ResourceKind::Namespaces => watches.start(
-                *kind,
-                move |of: PartialObjectMeta<Namespace>| {
-                    NamespaceFields::of(of.metadata, &selectors)
+                kind,
+                move |object: PartialObjectMeta<Namespace>| {
+                    NamespaceFields::of(object.metadata, &selectors)
                 },
                 WatchUpdate::Namespace,
             ),
             ResourceKind::ReplicaSets => watches.start(
-                *kind,
+                kind,
                 |owner: PartialObjectMeta<ReplicaSet>| OwnerFields::of(owner.metadata),
-                |event| WatchUpdate::Owner(ResourceKind::ReplicaSets, event),
+                move |event| WatchUpdate::Owner(kind, event),
             ),
             ResourceKind::Jobs => watches.start(
-                *kind,
+                kind,
                 |owner: PartialObjectMeta<Job>| OwnerFields::of(owner.metadata),
-                |event| WatchUpdate::Owner(ResourceKind::Jobs, event),
+                move |event| WatchUpdate::Owner(kind, event),
+            ),
+            ResourceKind::CiliumNodes => watches.start_optional(
+                kind,
+                &CiliumNodeFields::resources(),
+                CiliumNodeFields::of,
+                WatchUpdate::CiliumNode,
+            ),
+            ResourceKind::ResourceClaims => watches.start_optional(
+                kind,
+                &ResourceClaimFields::resources(),
+                ResourceClaimFields::of,
+                WatchUpdate::ResourceClaim,
             ),
         }
     }
 }
 
-/// Where watches ask and tell.
+/// What the watches have in common.
 struct Watches<'a> {
     client: &'a Client,
     updates: &'a Sender<WatchUpdate>,
 }
 
 impl Watches<'_> {
-    /// Starts one. `fields`: what is kept of an object.
+    /// Starts the watch of a kind that every cluster has. `fields` reads an object.
     fn start<K, T>(
         &self,
         kind: ResourceKind,
-        fields: impl Fn(K) -> T + Send + 'static,
-        update_of: impl Fn(WatchEvent<T>) -> WatchUpdate + Send + 'static,
+        fields: impl Fn(K) -> T + Send + Sync + 'static,
+        update_of: impl Fn(WatchEvent<T>) -> WatchUpdate + Send + Sync + 'static,
     ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let api = Api::all(self.client.clone());
-        tokio::spawn(watch(kind, api, fields, update_of, self.updates.clone()));
+        let versions = vec![Api::all(self.client.clone())];
+        self.spawn(kind, versions, fields, update_of);
+    }
+
+    /// Starts the watch of a kind that not every cluster has, in the first of several API versions
+    /// that the cluster serves.
+    fn start_optional<K, T>(
+        &self,
+        kind: ResourceKind,
+        versions: &[ApiResource],
+        fields: impl Fn(K) -> T + Send + Sync + 'static,
+        update_of: impl Fn(WatchEvent<T>) -> WatchUpdate + Send + Sync + 'static,
+    ) where
+        K: Resource<DynamicType = ApiResource>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+        T: Send + 'static,
+    {
+        let versions = versions.iter();
+        let versions = versions.map(|version| Api::all_with(self.client.clone(), version));
+        self.spawn(kind, versions.collect(), fields, update_of);
+    }
+
+    fn spawn<K, T>(
+        &self,
+        kind: ResourceKind,
+        versions: Vec<Api<K>>,
+        fields: impl Fn(K) -> T + Send + Sync + 'static,
+        update_of: impl Fn(WatchEvent<T>) -> WatchUpdate + Send + Sync + 'static,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let updates = self.updates.clone();
+        tokio::spawn(async move {
+            let mut attempt = Attempt::default();
+            // Ends when the receiver is dropped.
+            while let Some(next) = versions.get(attempt.version) {
+                match watch(kind, next, &mut attempt, &fields, &update_of, &updates).await {
+                    None => break,
+                    Some(Outcome::Retry(delay)) => tokio::time::sleep(delay).await,
+                    Some(Outcome::NotFound) if attempt.version + 1 < versions.len() => {
+                        attempt.version += 1;
+                    }
+                    Some(Outcome::NotFound) => {
+                        attempt = Attempt::default();
+                        if updates.send(WatchUpdate::Absent(kind)).await.is_err() {
+                            break;
+                        }
+                        tokio::time::sleep(ABSENT_RETRY_DELAY).await;
+                    }
+                }
+            }
+        });
     }
 }
 
-/// The pauses between attempts.
+/// State of the attempts to start a watch.
 #[derive(Debug, Default)]
-struct Pauses(u32);
+struct Attempt {
+    /// The API version that is tried.
+    version: usize,
+    /// The server does not support streaming lists.
+    without_streaming: bool,
+    /// The server refused the previous attempt.
+    refused: bool,
+}
 
-impl Iterator for Pauses {
+/// Why a watch ended.
+#[derive(Debug)]
+enum Outcome {
+    /// It must be started again after a delay.
+    Retry(Duration),
+    /// The server does not have the kind in this version.
+    NotFound,
+}
+
+/// The delays between attempts of an established watch.
+#[derive(Debug, Default)]
+struct RetryDelays(u32);
+
+impl Iterator for RetryDelays {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.0));
+        let delay = FIRST_RETRY_DELAY.saturating_mul(2_u32.saturating_pow(self.0));
         self.0 = self.0.saturating_add(1);
-        Some(pause.min(LONGEST_PAUSE))
+        Some(delay.min(MAX_RETRY_DELAY))
     }
 }
 
-impl Backoff for Pauses {
+impl Backoff for RetryDelays {
     fn reset(&mut self) {
         self.0 = 0;
     }
 }
 
+/// Watches a kind until the watch must be started in another way. Returns `None` when the receiver
+/// is dropped.
 async fn watch<K, T>(
     kind: ResourceKind,
-    api: Api<K>,
+    api: &Api<K>,
+    attempt: &mut Attempt,
     fields: impl Fn(K) -> T,
     update_of: impl Fn(WatchEvent<T>) -> WatchUpdate,
-    updates: Sender<WatchUpdate>,
-) where
+    updates: &Sender<WatchUpdate>,
+) -> Option<Outcome>
+where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut streaming = true;
-    let mut refused = false;
+    let config = watcher::Config::default();
+    let config = if attempt.without_streaming {
+        config
+    } else {
+        config.streaming_lists()
+    };
+    let mut events = pin!(watcher(api.clone(), config).backoff(RetryDelays::default()));
+    let mut listed = false;
     loop {
-        let config = if streaming {
-            watcher::Config::default().streaming_lists()
-        } else {
-            watcher::Config::default()
+        let event = match timeout(IDLE_TIMEOUT, events.next()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return Some(Outcome::Retry(Duration::ZERO)),
+            Err(_) => {
+                let update = check_server(kind, api, listed).await;
+                updates.send(update).await.ok()?;
+                continue;
+            }
         };
-        let mut events = pin!(watcher(api.clone(), config).backoff(Pauses::default()));
-        let mut listed = false;
-        let mut pause = None;
-        loop {
-            let event = match timeout(SILENCE, events.next()).await {
-                Ok(Some(event)) => event,
-                Ok(None) => break,
-                Err(_) => {
-                    if updates.send(ask(kind, &api, listed).await).await.is_err() {
-                        return;
-                    }
-                    continue;
+        let error = match event {
+            Ok(event) => {
+                if matches!(event, watcher::Event::InitDone) {
+                    listed = true;
+                    attempt.refused = false;
                 }
-            };
-            let said = match event {
-                Ok(watcher::Event::Init) => update_of(WatchEvent::ListStart),
-                Ok(watcher::Event::InitApply(object)) => {
-                    update_of(WatchEvent::Initial(fields(object)))
-                }
-                Ok(watcher::Event::InitDone) => {
-                    (listed, refused) = (true, false);
-                    update_of(WatchEvent::ListEnd)
-                }
-                Ok(watcher::Event::Apply(object)) => update_of(WatchEvent::Changed(fields(object))),
-                Ok(watcher::Event::Delete(object)) => {
-                    update_of(WatchEvent::Deleted(fields(object)))
-                }
-                Err(error) => {
-                    let code = code(&error);
-                    // A server that cannot stream a list refuses it, or breaks it off.
-                    if streaming
-                        && !listed
-                        && code.is_some_and(|code| !matches!(code, 401 | 403 | 429))
-                    {
-                        streaming = false;
-                        break;
-                    }
-                    let refuses = code == Some(403) && !listed;
-                    let forbidden = refuses && refused;
-                    refused = refuses;
-                    let next = if forbidden {
-                        FORBIDDEN_PAUSE
-                    } else {
-                        REFUSED_PAUSE
-                    };
-                    pause = refuses.then_some(next);
-                    WatchUpdate::Failed(kind, reasons(&error), forbidden)
-                }
-            };
-            if updates.send(said).await.is_err() {
-                return;
+                let event = match event {
+                    watcher::Event::Init => WatchEvent::ListStart,
+                    watcher::Event::InitApply(object) => WatchEvent::Initial(fields(object)),
+                    watcher::Event::InitDone => WatchEvent::ListEnd,
+                    watcher::Event::Apply(object) => WatchEvent::Changed(fields(object)),
+                    watcher::Event::Delete(object) => WatchEvent::Deleted(fields(object)),
+                };
+                updates.send(update_of(event)).await.ok()?;
+                continue;
             }
-            if pause.is_some() {
-                break;
-            }
+            Err(error) => error,
+        };
+        let code = status_code(&error);
+        if !listed && kind.is_optional() && code == Some(404) {
+            return Some(Outcome::NotFound);
         }
-        if let Some(pause) = pause {
-            tokio::time::sleep(pause).await;
+        // A server without streaming lists refuses them, or breaks them off.
+        if !attempt.without_streaming
+            && !listed
+            && code.is_some_and(|code| !matches!(code, 401 | 403 | 429))
+        {
+            attempt.without_streaming = true;
+            return Some(Outcome::Retry(Duration::ZERO));
+        }
+        let is_refused = code == Some(403) && !listed;
+        let failure = match (is_refused, attempt.refused) {
+            (false, _) => WatchFailure::Unavailable,
+            (true, false) => WatchFailure::Refused,
+            (true, true) => WatchFailure::Forbidden,
+        };
+        attempt.refused = is_refused;
+        let error = error_message(&error);
+        let update = WatchUpdate::Failed {
+            kind,
+            error,
+            failure,
+        };
+        updates.send(update).await.ok()?;
+        match failure {
+            WatchFailure::Unavailable => {}
+            WatchFailure::Refused => return Some(Outcome::Retry(REFUSED_RETRY_DELAY)),
+            WatchFailure::Forbidden => return Some(Outcome::Retry(FORBIDDEN_RETRY_DELAY)),
         }
     }
 }
 
 /// Asks the server for one object of a kind.
-async fn ask<K>(kind: ResourceKind, api: &Api<K>, listed: bool) -> WatchUpdate
+async fn check_server<K>(kind: ResourceKind, api: &Api<K>, listed: bool) -> WatchUpdate
 where
     K: Clone + DeserializeOwned + Debug,
 {
     let one = ListParams::default().limit(1);
-    match timeout(ANSWER_WITHIN, api.list_metadata(&one)).await {
-        Ok(Ok(_)) => WatchUpdate::Idle(kind),
+    let (error, failure) = match timeout(ANSWER_TIMEOUT, api.list_metadata(&one)).await {
+        Ok(Ok(_)) => return WatchUpdate::Idle(kind),
         Ok(Err(error)) => {
             let forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
-            WatchUpdate::Failed(kind, reasons(&error), forbidden && !listed)
+            let failure = if forbidden && !listed {
+                WatchFailure::Forbidden
+            } else {
+                WatchFailure::Unavailable
+            };
+            (error_message(&error), failure)
         }
-        Err(_) => WatchUpdate::Failed(kind, "no answer in time".to_owned(), false),
+        Err(_) => ("no answer in time".to_owned(), WatchFailure::Unavailable),
+    };
+    WatchUpdate::Failed {
+        kind,
+        error,
+        failure,
     }
 }
 
-/// An error and what caused it, in one line.
-fn reasons(error: &dyn std::error::Error) -> String {
+/// Returns an error and its causes in one line.
+fn error_message(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
-    while let Some(reason) = source {
-        let more = reason.to_string();
+    while let Some(cause) = source {
+        let more = cause.to_string();
         if !text.ends_with(&more) {
             text.push_str(": ");
             text.push_str(&more);
         }
-        source = reason.source();
+        source = cause.source();
     }
     text
 }
 
-/// The status code of the server's answer, if it did answer.
-fn code(error: &watcher::Error) -> Option<u16> {
+/// Returns the status code of the server's answer, if there was one.
+fn status_code(error: &watcher::Error) -> Option<u16> {
     use watcher::Error::{
         InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed,
     };

@@ -1,4 +1,5 @@
-//! The combinations of attributes and their ids: only ever added to, so that an id outlives reloads.
+//! Distinct combinations of attributes and their ids. Entries are never removed, so ids stay valid
+//! when files are reloaded.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -7,38 +8,39 @@ use std::sync::{Arc, LazyLock};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{ExternalAttributes, ExternalId};
+use super::attributes::{ExternalAttributes, ExternalId};
 
-/// Nothing is known.
+/// Returns the empty attributes.
 pub(super) fn unknown() -> &'static ExternalAttributes {
     static UNKNOWN: LazyLock<ExternalAttributes> = LazyLock::new(ExternalAttributes::default);
     &UNKNOWN
 }
 
-/// All combinations that were ever met, up to a bound.
+/// All combinations since the start, up to a limit.
 #[derive(Debug)]
 pub(super) struct AttributeTable {
-    /// By [`ExternalId`]; shared with the snapshots.
+    /// Attributes by [`ExternalId`]. Shared with the snapshots.
     all: Arc<Vec<ExternalAttributes>>,
     ids: HashTable<u32>,
     hasher: RandomState,
     texts: HashSet<Arc<str>, RandomState>,
-    most: usize,
+    max_count: usize,
 }
 
 impl AttributeTable {
-    /// [`ExternalId::UNKNOWN`] and [`ExternalId::OTHER`], and room for `most` altogether.
-    pub(super) fn new(most: usize) -> Self {
-        let mut names = Self {
+    /// Creates a table with [`ExternalId::UNKNOWN`] and [`ExternalId::OTHER`]. `max_count`
+    /// includes these two.
+    pub(super) fn new(max_count: usize) -> Self {
+        let mut table = Self {
             all: Arc::default(),
             ids: HashTable::new(),
             hasher: RandomState::default(),
             texts: HashSet::default(),
-            most: most.clamp(2, 1 << 24),
+            max_count: max_count.clamp(2, 1 << 24),
         };
-        names.id(unknown());
+        table.id(unknown());
         let other: Arc<str> = Arc::from("other");
-        names.id(&ExternalAttributes {
+        table.id(&ExternalAttributes {
             name: Arc::clone(&other),
             as_number: 0,
             as_organisation: Arc::clone(&other),
@@ -47,16 +49,17 @@ impl AttributeTable {
             cloud_service: Arc::clone(&other),
             cloud_region: other,
         });
-        names
+        table
     }
 
-    /// The ids of `facts`, in their order. Where room is short, what somebody named goes first, then
-    /// clouds.
-    pub(super) fn intern(&mut self, facts: &[ExternalAttributes]) -> Vec<ExternalId> {
-        let importance = |a: &ExternalAttributes| (a.name.is_empty(), a.cloud_provider.is_empty());
-        let mut order: Vec<(usize, &ExternalAttributes)> = facts.iter().enumerate().collect();
-        order.sort_by_key(|(_, attributes)| importance(attributes));
-        let mut ids = vec![ExternalId::UNKNOWN; facts.len()];
+    /// Returns the ids of `combinations`, in the same order. If there are too many, named CIDRs get
+    /// ids first and cloud ranges second.
+    pub(super) fn intern(&mut self, combinations: &[ExternalAttributes]) -> Vec<ExternalId> {
+        let priority = |a: &ExternalAttributes| (a.name.is_empty(), a.cloud_provider.is_empty());
+        let mut order: Vec<(usize, &ExternalAttributes)> =
+            combinations.iter().enumerate().collect();
+        order.sort_by_key(|(_, attributes)| priority(attributes));
+        let mut ids = vec![ExternalId::UNKNOWN; combinations.len()];
         for (at, attributes) in order {
             if let Some(slot) = ids.get_mut(at) {
                 *slot = self.id(attributes);
@@ -65,7 +68,7 @@ impl AttributeTable {
         ids
     }
 
-    /// What the ids stand for.
+    /// Returns the attributes by id.
     pub(super) fn all(&self) -> Arc<Vec<ExternalAttributes>> {
         Arc::clone(&self.all)
     }
@@ -73,14 +76,14 @@ impl AttributeTable {
     fn id(&mut self, attributes: &ExternalAttributes) -> ExternalId {
         let mut attributes = attributes.clone();
         if attributes.cloud_service.is_empty() {
-            attributes.cloud_service = whole(&attributes.cloud_provider);
+            attributes.cloud_service = default_service(&attributes.cloud_provider);
         }
         let hash = self.hasher.hash_one(&attributes);
         let at = |id: u32| usize::try_from(id).ok().and_then(|at| self.all.get(at));
         if let Some(id) = self.ids.find(hash, |id| at(*id) == Some(&attributes)) {
             return ExternalId(*id);
         }
-        if self.all.len() >= self.most {
+        if self.all.len() >= self.max_count {
             return ExternalId::OTHER;
         }
         let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
@@ -99,7 +102,7 @@ impl AttributeTable {
                 }
             }
         }
-        // Copies the list where a snapshot still reads it: once a reload, for its first new entry.
+        // Copies the list if a snapshot still uses it: once per reload, for the first new entry.
         let all = Arc::make_mut(&mut self.all);
         all.push(attributes);
         let hasher = &self.hasher;
@@ -111,8 +114,8 @@ impl AttributeTable {
     }
 }
 
-/// What a cloud calls the whole of its addresses.
-fn whole(provider: &str) -> Arc<str> {
+/// Returns the cloud's own name for all of its addresses.
+fn default_service(provider: &str) -> Arc<str> {
     Arc::from(match provider {
         "aws" => "AMAZON",
         "gcp" => "Google",

@@ -1,8 +1,9 @@
-//! The address ranges that clouds publish: AWS `ip-ranges.json`, Google `cloud.json` and `goog.json`,
-//! Azure `ServiceTags_*.json`. Which one a file is, its fields tell.
+//! Published address ranges of clouds: AWS `ip-ranges.json`, Google `cloud.json` and `goog.json`,
+//! Azure `ServiceTags_*.json`. The fields of a file identify its format.
 //!
-//! Clouds list an address several times: all of AWS as `AMAZON`, all of Azure in a tag without region
-//! and service. The narrowest prefix is believed, and what it leaves open is as a wider one says.
+//! Clouds list an address several times: AWS lists all addresses as `AMAZON`, Azure in a tag
+//! without region and service. The narrowest prefix wins. Attributes that it lacks come from the
+//! wider ones.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,16 +13,16 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use super::ExternalAttributes;
+use super::attributes::ExternalAttributes;
+use super::error::FileError;
 use super::layer::{Layer, LayerBuilder};
-use super::source_file::FileError;
 
-/// Prefixes that a file may have. AWS has about 10,000, all tags of Azure together 100,000.
-const MOST_PREFIXES: usize = 1 << 19;
-/// Entries of one list.
-const MOST_ENTRIES: usize = 1 << 18;
+/// Maximum number of prefixes in a file. AWS has about 10,000, Azure about 100,000 in all tags.
+const MAX_PREFIXES: usize = 1 << 19;
+/// Maximum number of entries in one list.
+const MAX_ENTRIES: usize = 1 << 18;
 
-/// What the file says.
+/// Reads the ranges into a layer.
 pub(super) fn parse(octets: &[u8]) -> Result<Layer, FileError> {
     let document: Document = serde_json::from_slice(octets).map_err(FileError::Json)?;
     let mut builder = LayerBuilder::default();
@@ -38,14 +39,14 @@ pub(super) fn parse(octets: &[u8]) -> Result<Layer, FileError> {
             &properties.system_service,
             &properties.region,
         );
-        let rank = rank(&attributes, "");
+        let precedence = precedence(&attributes, "");
         for net in &properties.address_prefixes.0 {
-            builder.claim(*net, rank, attributes.clone());
+            builder.claim(*net, precedence, attributes.clone());
             count = count.saturating_add(1);
-            if count > MOST_PREFIXES {
+            if count > MAX_PREFIXES {
                 return Err(FileError::TooMany {
                     what: "prefixes",
-                    most: MOST_PREFIXES,
+                    max: MAX_PREFIXES,
                 });
             }
         }
@@ -63,7 +64,7 @@ struct Document {
     values: Option<List<Tag>>,
 }
 
-/// An entry of AWS, with `ip_prefix` or `ipv6_prefix`, or of Google, with `ipv4Prefix` or `ipv6Prefix`.
+/// An entry of AWS (`ip_prefix`, `ipv6_prefix`) or Google (`ipv4Prefix`, `ipv6Prefix`).
 #[derive(Deserialize)]
 struct Entry {
     ip_prefix: Option<IpNet>,
@@ -74,16 +75,16 @@ struct Entry {
     google_ipv6: Option<IpNet>,
     #[serde(default)]
     service: String,
-    /// AWS.
+    /// The region of AWS.
     #[serde(default)]
     region: String,
-    /// Google's word for a region.
+    /// The region of Google.
     #[serde(default)]
     scope: String,
 }
 
 impl Entry {
-    /// Claims the prefixes of the entry and returns how many those were.
+    /// Claims the prefixes of the entry and returns their number.
     fn claim(&self, builder: &mut LayerBuilder) -> usize {
         let mut count = 0_usize;
         for net in [self.ip_prefix, self.ipv6_prefix].into_iter().flatten() {
@@ -92,15 +93,15 @@ impl Entry {
                 service => service,
             };
             let attributes = cloud(builder, "aws", service, &self.region);
-            // Many services run in EC2 and are listed as both.
-            let rank = rank(&attributes, "EC2");
-            builder.claim(net, rank, attributes);
+            // Services that run in EC2 are listed as both.
+            let precedence = precedence(&attributes, "EC2");
+            builder.claim(net, precedence, attributes);
             count = count.saturating_add(1);
         }
         for net in [self.google_ipv4, self.google_ipv6].into_iter().flatten() {
             let attributes = cloud(builder, "gcp", &self.service, &self.scope);
-            let rank = rank(&attributes, "");
-            builder.claim(net, rank, attributes);
+            let precedence = precedence(&attributes, "");
+            builder.claim(net, precedence, attributes);
             count = count.saturating_add(1);
         }
         count
@@ -136,8 +137,8 @@ fn cloud(
     }
 }
 
-/// Of several entries for one prefix the one that says most lies on top.
-fn rank(attributes: &ExternalAttributes, common: &str) -> u32 {
+/// Returns the precedence between entries of one prefix: the most specific one is on top.
+fn precedence(attributes: &ExternalAttributes, common: &str) -> u32 {
     let service: &Arc<str> = &attributes.cloud_service;
     let service = match &**service {
         "" => 0,
@@ -147,7 +148,7 @@ fn rank(attributes: &ExternalAttributes, common: &str) -> u32 {
     service | u32::from(!attributes.cloud_region.is_empty())
 }
 
-/// A list that is refused while it is read, once it is too long.
+/// A list with at most [`MAX_ENTRIES`] entries. A longer one is refused while it is read.
 struct List<T>(Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
@@ -168,9 +169,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
         while let Some(element) = seq.next_element()? {
-            if list.len() >= MOST_ENTRIES {
+            if list.len() >= MAX_ENTRIES {
                 return Err(A::Error::custom(format_args!(
-                    "a list has more than {MOST_ENTRIES} entries"
+                    "a list has more than {MAX_ENTRIES} entries"
                 )));
             }
             list.push(element);

@@ -1,12 +1,12 @@
-//! Databases in MaxMind's format: autonomous systems and countries.
+//! Databases in MaxMind DB format: autonomous systems and countries.
 //!
-//! Publishers differ in where they put the same things:
+//! The field names depend on the publisher:
 //!
-//! | | number | organisation | country |
-//! |---|---|---|---|
-//! | GeoLite2, GeoIP2, DB-IP Lite | `autonomous_system_number` | `autonomous_system_organization` | `country.iso_code`, else `registered_country.iso_code` |
-//! | GeoIP2 Enterprise, DB-IP ISP | the same two inside `traits` | | `country.iso_code` |
-//! | IPinfo | `asn` (`AS64500`) | `as_name`, in its ASN database `name` | `country_code`; in older ones `country` is the code |
+//! * GeoLite2, GeoIP2, DB-IP Lite: `autonomous_system_number`, `autonomous_system_organization`,
+//!   `country.iso_code`, else `registered_country.iso_code`;
+//! * GeoIP2 Enterprise, DB-IP ISP: the first two in `traits`, `country.iso_code`;
+//! * IPinfo: `asn` (`AS64500`), `as_name` (`name` in the ASN database), `country_code` (`country` in
+//!   older ones).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -15,50 +15,51 @@ use hashbrown::HashMap;
 use maxminddb::{Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::ExternalAttributes;
-use super::layer::{Bits, Layer, LayerBuilder, Ranges};
-use super::source_file::FileError;
+use super::attributes::ExternalAttributes;
+use super::error::FileError;
+use super::layer::{Layer, LayerBuilder};
+use crate::interval_map::{AddressBits, IntervalMap};
 
-/// Networks that are walked at the most.
-const MOST_NETWORKS: usize = 1 << 26;
-/// Ranges that are kept at the most, of each family.
-const MOST_RANGES: usize = 1 << 23;
-/// Distinct combinations of system and country that are kept at the most.
-const MOST_FACTS: usize = 1 << 19;
-/// Decoded records that are remembered, so that none is decoded for each of its networks.
-const REMEMBERED: usize = 1 << 22;
+/// Maximum number of networks to walk.
+const MAX_NETWORKS: usize = 1 << 26;
+/// Maximum number of intervals to keep, for each address family.
+const MAX_INTERVALS: usize = 1 << 23;
+/// Maximum number of distinct combinations of autonomous system and country.
+const MAX_COMBINATIONS: usize = 1 << 19;
+/// Maximum number of decoded records to cache. Many networks share one record.
+const MAX_CACHED_RECORDS: usize = 1 << 22;
 
-/// Walks the whole database once: what is looked up for every flow record later is a table, not this.
+/// Reads the whole database into a layer. Flow records are looked up in a table, not here.
 pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
     let reader = Reader::from_source(octets).map_err(FileError::Database)?;
     let mut builder = LayerBuilder::default();
     let (mut v4, mut v6) = (Walk::<u32>::default(), Walk::<u128>::default());
-    let mut known: HashMap<usize, u32, RandomState> = HashMap::default();
-    // Networks without data and aliases too: what the walk passes over in silence cannot be counted,
-    // and of that a hostile tree can have any number.
+    let mut cached: HashMap<usize, u32, RandomState> = HashMap::default();
+    // Networks that the iterator skips are not counted, and a crafted tree can have any number of
+    // them. So networks without data and aliased networks are included.
     let options = WithinOptions::default()
         .include_networks_without_data()
         .include_aliased_networks();
     let networks = reader.networks(options).map_err(FileError::Database)?;
-    // A tree has one leaf more than nodes. One whose branches share nodes can show 2^128 of them; some
-    // sharing must be, for the aliases of IPv4.
+    // A tree has one leaf more than nodes. The IPv4 aliases share nodes. A crafted tree that shares
+    // more nodes can have 2^128 leaves.
     let nodes = usize::try_from(reader.metadata().node_count).unwrap_or(usize::MAX);
-    let most_networks = nodes.saturating_mul(8).saturating_add(8).min(MOST_NETWORKS);
+    let max_networks = nodes.saturating_mul(8).saturating_add(8).min(MAX_NETWORKS);
     for (count, network) in networks.enumerate() {
         let network = network.map_err(FileError::Database)?;
         let value = match network.offset() {
             None => 0,
-            Some(offset) => match known.get(&offset) {
+            Some(offset) => match cached.get(&offset) {
                 Some(value) => *value,
                 None => {
                     let record: Option<Record<'_>> =
                         network.decode().map_err(FileError::Database)?;
                     let value = record.map_or(0, |record| {
                         let attributes = record.attributes(&mut builder);
-                        builder.fact(attributes)
+                        builder.add(attributes)
                     });
-                    if known.len() < REMEMBERED {
-                        known.insert(offset, value);
+                    if cached.len() < MAX_CACHED_RECORDS {
+                        cached.insert(offset, value);
                     }
                     value
                 }
@@ -69,54 +70,59 @@ pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
             (IpAddr::V4(first), IpAddr::V4(last)) => {
                 v4.network(first.to_bits(), last.to_bits(), value);
             }
-            (IpAddr::V6(first), IpAddr::V6(last)) if !alias(first) => {
+            (IpAddr::V6(first), IpAddr::V6(last)) if !is_alias(first) => {
                 v6.network(first.to_bits(), last.to_bits(), value);
             }
             _ => {}
         }
-        let most = [
-            ("networks for its size", count, most_networks),
-            ("address ranges", v4.ranges.starts.len(), MOST_RANGES),
-            ("address ranges", v6.ranges.starts.len(), MOST_RANGES),
-            ("systems and countries", builder.facts(), MOST_FACTS),
+        let limits = [
+            ("networks for its size", count, max_networks),
+            ("address ranges", v4.intervals.count(), MAX_INTERVALS),
+            ("address ranges", v6.intervals.count(), MAX_INTERVALS),
+            (
+                "combinations of autonomous system and country",
+                builder.attribute_count(),
+                MAX_COMBINATIONS,
+            ),
         ];
-        for (what, number, most) in most {
-            if number >= most {
-                return Err(FileError::TooMany { what, most });
+        for (what, count, max) in limits {
+            if count >= max {
+                return Err(FileError::TooMany { what, max });
             }
         }
     }
-    if builder.facts() <= 1 {
-        return Err(FileError::NothingKnown {
+    if builder.attribute_count() <= 1 {
+        return Err(FileError::NoKnownFields {
             database_type: reader.metadata().database_type.chars().take(64).collect(),
         });
     }
-    Ok(builder.build_of(v4.ranges, v6.ranges))
+    Ok(builder.build_of(v4.intervals, v6.intervals))
 }
 
-/// Where databases show their IPv4 networks again: v4-mapped, Teredo (RFC 4380), 6to4 (RFC 3056).
-fn alias(address: Ipv6Addr) -> bool {
+/// Returns whether a database repeats its IPv4 networks there: v4-mapped, Teredo (RFC 4380), 6to4
+/// (RFC 3056).
+fn is_alias(address: Ipv6Addr) -> bool {
     let bits = address.to_bits();
     bits >> 32 == 0xffff || bits >> 96 == 0x2001_0000 || bits >> 112 == 0x2002
 }
 
-/// The ranges of one family, from networks in ascending order.
+/// Builds the intervals of one family from networks in ascending order.
 #[derive(Debug, Default)]
-struct Walk<K: Bits> {
-    ranges: Ranges<K>,
+struct Walk<K: AddressBits> {
+    intervals: IntervalMap<K, u32>,
 }
 
-impl<K: Bits> Walk<K> {
+impl<K: AddressBits> Walk<K> {
     fn network(&mut self, first: K, last: K, value: u32) {
-        self.ranges.begin(first, value);
-        // Until the next network says otherwise: aliases are left out.
+        self.intervals.push(first, value);
+        // Aliases are skipped, so the next network may start later.
         if let Some(after) = last.next() {
-            self.ranges.begin(after, 0);
+            self.intervals.push(after, 0);
         }
     }
 }
 
-/// What is read of a record.
+/// The fields that are read from a record.
 #[derive(serde::Deserialize)]
 #[serde(bound(deserialize = "'de: 'a"), default)]
 #[derive(Default)]
@@ -144,7 +150,7 @@ impl Record<'_> {
             self.autonomous_system_organization.text,
             self.as_name.text,
             self.traits.text,
-            // Of a database without numbers it could be anybody's name.
+            // Without a number, the name may be that of something else.
             if as_number == 0 { "" } else { self.name.text },
         ];
         let organisation = organisations.into_iter().find(|text| !text.is_empty());
@@ -153,7 +159,7 @@ impl Record<'_> {
             self.country.text,
             self.registered_country.text,
         ];
-        // `country` is its code, a map that has it, or in full: whatever is no code is passed over.
+        // `country` is a code, a map with a code, or a full name. Only codes are used.
         let code = codes
             .into_iter()
             .find(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic()));
@@ -166,7 +172,7 @@ impl Record<'_> {
     }
 }
 
-/// A field that may be a number, a text or a map around what is looked for; anything else is nothing.
+/// A field that is a number, a text, or a map with one of the two. Other types are empty.
 #[derive(Clone, Copy, Debug, Default)]
 struct Field<'a> {
     number: u32,
@@ -192,7 +198,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
     }
 }
 
-/// A field inside the map of a field: a map there is nothing, so that no nesting is followed.
+/// A field inside the map of a field. Nested maps are empty.
 struct Inner<'a>(Field<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Inner<'a> {

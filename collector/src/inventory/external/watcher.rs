@@ -1,5 +1,5 @@
-//! Watches the files: what changed is read again off the data's path and published whole. A file that
-//! went bad keeps what it said before; that is logged once and counted.
+//! Reloads source files when they change and publishes a new snapshot. If a changed file cannot be
+//! used, its previous content stays in use. That is logged once and counted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +10,13 @@ use arc_swap::{ArcSwap, Guard};
 use kipfix_service::signals::Stop;
 
 use super::attribute_table::AttributeTable;
+use super::error::ExternalError;
 use super::layer::Layer;
+use super::snapshot::{ExternalSnapshot, named_cidrs};
 use super::source_file::{self, FileFormat, FileStamp};
-use super::{ExternalError, ExternalSnapshot, ExternalSources, named};
+use super::sources::ExternalSources;
 
-/// The newest [`ExternalSnapshot`], for any number of readers.
+/// The current [`ExternalSnapshot`], for any number of readers.
 #[derive(Debug, Default)]
 pub struct PublishedExternal {
     current: ArcSwap<ExternalSnapshot>,
@@ -23,100 +25,100 @@ pub struct PublishedExternal {
     broken: AtomicU64,
 }
 
-/// Numbers of [`PublishedExternal`] for metrics.
+/// Counts and sizes of [`PublishedExternal`], for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExternalCounts {
-    /// Files that were read again after they had changed, and used.
+    /// Reloads of changed files that succeeded.
     pub reloads: u64,
-    /// Files that had changed and could not be used.
+    /// Reloads of changed files that failed.
     pub failures: u64,
-    /// Files now that are as the last failure left them: what they said before is in use.
+    /// Files whose last reload failed. Their previous content is in use.
     pub broken_files: u64,
-    /// Address ranges told apart.
+    /// Address ranges with distinct attributes.
     pub ranges: u64,
-    /// Address ranges that are [`super::ExternalId::OTHER`].
+    /// Address ranges with [`super::ExternalId::OTHER`].
     pub other_ranges: u64,
-    /// Combinations of attributes known, of [`ExternalSources::max_combinations`].
+    /// Distinct combinations of attributes, at most [`ExternalSources::max_combinations`].
     pub combinations: u64,
 }
 
 impl PublishedExternal {
-    /// The newest snapshot; no lock. Hold it for a batch of records, not longer.
+    /// Returns the current snapshot without a lock. Keep it for one batch of records at most.
     #[must_use]
     pub fn load(&self) -> Guard<Arc<ExternalSnapshot>> {
         self.current.load()
     }
 
-    /// The newest snapshot, to keep.
+    /// Returns the current snapshot as a shared reference that can be kept.
     #[must_use]
     pub fn load_full(&self) -> Arc<ExternalSnapshot> {
         self.current.load_full()
     }
 
-    /// The numbers now.
+    /// Returns the current counts and sizes.
     #[must_use]
     pub fn counts(&self) -> ExternalCounts {
-        let outside = self.load();
+        let snapshot = self.load();
         let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
         ExternalCounts {
             reloads: self.reloads.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             broken_files: self.broken.load(Ordering::Relaxed),
-            ranges: number(outside.ranges()),
-            other_ranges: number(outside.other_ranges()),
-            combinations: number(outside.combinations()),
+            ranges: number(snapshot.ranges()),
+            other_ranges: number(snapshot.other_ranges()),
+            combinations: number(snapshot.combinations()),
         }
     }
 }
 
-/// Reads the files and watches them.
+/// Reads the source files and reloads those that change.
 #[derive(Debug)]
 pub struct ExternalWatcher {
     cidrs: Layer,
-    /// In order of belief.
+    /// In descending order of precedence.
     sources: Vec<Source>,
-    names: AttributeTable,
+    attributes: AttributeTable,
     published: Arc<PublishedExternal>,
 }
 
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
-    kind: FileFormat,
-    /// As it was when it was last read, or could not be.
+    format: FileFormat,
+    /// Version of the file at the last attempt to read it.
     stamp: Option<FileStamp>,
-    /// What it said when it was last good.
+    /// Content of the last version that could be used.
     layer: Layer,
     broken: bool,
 }
 
 impl ExternalWatcher {
-    /// Reads all of `files`.
+    /// Reads all sources.
     ///
     /// # Errors
-    /// One of them cannot be used: a sentence that names it and the reason.
-    pub fn new(files: &ExternalSources) -> Result<Self, ExternalError> {
-        let cidrs = named(&files.cidrs)?;
-        let clouds = files
+    /// A source cannot be used.
+    pub fn new(sources: &ExternalSources) -> Result<Self, ExternalError> {
+        let cidrs = named_cidrs(&sources.cidrs)?;
+        let clouds = sources
             .cloud_ranges
             .iter()
             .map(|path| (path, FileFormat::CloudRanges));
-        let databases = files
+        let databases = sources
             .databases
             .iter()
             .map(|path| (path, FileFormat::Database));
-        let sources = clouds
+        let files = clouds
             .chain(databases)
-            .map(|(path, kind)| Source::open(path.clone(), kind))
+            .map(|(path, format)| Source::open(path.clone(), format))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut names = AttributeTable::new(files.max_combinations);
-        let outside = outside(&cidrs, &sources, &mut names);
+        let mut attributes = AttributeTable::new(sources.max_combinations);
+        let snapshot = snapshot(&cidrs, &files, &mut attributes);
         Ok(Self {
             cidrs,
-            sources,
-            names,
+            sources: files,
+            attributes,
             published: Arc::new(PublishedExternal {
-                current: ArcSwap::from_pointee(outside),
+                current: ArcSwap::from_pointee(snapshot),
                 reloads: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
                 broken: AtomicU64::new(0),
@@ -124,20 +126,20 @@ impl ExternalWatcher {
         })
     }
 
-    /// Whether there are files to watch.
+    /// Returns whether there are files to watch.
     #[must_use]
     pub fn has_files(&self) -> bool {
         !self.sources.is_empty()
     }
 
-    /// Where the snapshots are published.
+    /// Returns where the snapshots are published.
     #[must_use]
     pub fn published(&self) -> Arc<PublishedExternal> {
         Arc::clone(&self.published)
     }
 
-    /// Looks at every file, reads what changed and publishes the result; says whether it did. Takes
-    /// seconds where a large database changed, so it has a thread of its own.
+    /// Reloads changed files and publishes a new snapshot. Returns whether a file was reloaded.
+    /// Takes seconds for a large database, so it runs on its own thread.
     pub fn poll(&mut self) -> bool {
         let mut changed = false;
         for source in &mut self.sources {
@@ -145,20 +147,20 @@ impl ExternalWatcher {
             if stamp == source.stamp {
                 continue;
             }
-            // Taken before the file is read: a change meanwhile shows next time.
+            // Set before the file is read, so that a change while it is read is detected.
             source.stamp = stamp;
-            match source_file::read(&source.path, source.kind) {
+            match source_file::read(&source.path, source.format) {
                 Ok(layer) => {
                     source.layer = layer;
                     source.broken = false;
                     changed = true;
                     self.published.reloads.fetch_add(1, Ordering::Relaxed);
-                    tracing::info!(file = %source.path.display(), "read again after a change");
+                    tracing::info!(file = %source.path.display(), "reloaded changed file");
                 }
                 Err(error) => {
                     self.published.failures.fetch_add(1, Ordering::Relaxed);
                     if !source.broken {
-                        tracing::warn!(%error, "changed file not used, what it said before is");
+                        tracing::warn!(%error, "cannot use changed file; keeping previous content");
                     }
                     source.broken = true;
                 }
@@ -168,27 +170,27 @@ impl ExternalWatcher {
         let broken = u64::try_from(broken).unwrap_or(u64::MAX);
         self.published.broken.store(broken, Ordering::Relaxed);
         if changed {
-            let outside = outside(&self.cidrs, &self.sources, &mut self.names);
-            self.published.current.store(Arc::new(outside));
+            let snapshot = snapshot(&self.cidrs, &self.sources, &mut self.attributes);
+            self.published.current.store(Arc::new(snapshot));
         }
         changed
     }
 
-    /// Polls until the stop.
-    pub fn run(mut self, every: Duration, stop: &Stop) {
-        while !stop.wait_timeout(every) {
+    /// Calls [`Self::poll`] at each interval until the stop.
+    pub fn run(mut self, interval: Duration, stop: &Stop) {
+        while !stop.wait_timeout(interval) {
             self.poll();
         }
     }
 }
 
 impl Source {
-    fn open(path: PathBuf, kind: FileFormat) -> Result<Self, ExternalError> {
+    fn open(path: PathBuf, format: FileFormat) -> Result<Self, ExternalError> {
         let stamp = FileStamp::of(&path);
-        let layer = source_file::read(&path, kind)?;
+        let layer = source_file::read(&path, format)?;
         Ok(Self {
             path,
-            kind,
+            format,
             stamp,
             layer,
             broken: false,
@@ -196,7 +198,19 @@ impl Source {
     }
 }
 
-fn outside(cidrs: &Layer, sources: &[Source], names: &mut AttributeTable) -> ExternalSnapshot {
+fn snapshot(
+    cidrs: &Layer,
+    sources: &[Source],
+    attributes: &mut AttributeTable,
+) -> ExternalSnapshot {
     let layers = sources.iter().map(|source| &source.layer);
-    ExternalSnapshot::of(std::iter::once(cidrs).chain(layers), names)
+    ExternalSnapshot::of(std::iter::once(cidrs).chain(layers), attributes)
+}
+
+/// Reads all sources once.
+///
+/// # Errors
+/// A source cannot be used.
+pub fn load(sources: &ExternalSources) -> Result<Arc<ExternalSnapshot>, ExternalError> {
+    Ok(ExternalWatcher::new(sources)?.published().load_full())
 }

@@ -1,41 +1,50 @@
-//! The writer: the one writer of the [`IndexSnapshot`].
+//! The single writer of [`IndexSnapshot`].
 //!
-//! It changes a working copy, of which [`IndexWriter::snapshot`] hands out clones. A clone shares all that
-//! has not changed since: a change copies the shard or chunk that it is in. An id is used anew only
-//! [`ID_REUSE_DELAY_MILLISECONDS`] after its endpoint was forgotten, longer than any record or edge that names it
-//! waits, so that it means one thing to all readers at any time.
+//! It changes a working copy and publishes clones of it. A clone shares all shards and chunks that
+//! have not changed since. The id of a deleted endpoint is reused only when no record or edge can
+//! name it any more.
 
-use std::collections::VecDeque;
-use std::hash::BuildHasher;
+mod assignments;
+mod endpoints;
+mod id_pool;
+mod prefixes;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use ipnet::IpNet;
 
-use super::address_history::{AddressHistory, AddressKey, Assignment};
-use super::ranges::Ranges;
-use super::snapshot::{
-    Endpoint, EndpointId, EndpointKind, IndexSizes, IndexSnapshot, Node, NodeId, SHARDS, Shard,
-    shard,
-};
+use super::address_key::AddressKey;
+use super::clock_reading::ClockReading;
+use super::endpoint::{Endpoint, EndpointId, NodeId, Topology, TopologyId};
+use super::snapshot::{IndexSizes, IndexSnapshot, SHARDS, Shard};
+use id_pool::IdPool;
 
-/// How long after its end an id is used for something else at the earliest, beside the time that it is
-/// kept, milliseconds. Edges are drained every 10 s, records wait for as long by default.
-pub const ID_REUSE_DELAY_MILLISECONDS: u64 = 120_000;
+/// Maximum number of combinations of zone and region in labels of pods.
+const MAX_TOPOLOGIES: usize = 4096;
 
-/// Label text where an address changed hands while packets ran.
-const AMBIGUOUS: &str = "ambiguous";
+/// Names are pruned when there are more than this, and twice as many as after the last pruning.
+const MIN_NAMES_TO_PRUNE: usize = 1024;
 
-/// Bounds of a writer.
+/// Limits of an index.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Endpoints, those kept after their end too.
+    /// Maximum number of endpoints, including deleted ones that are kept. Default: 1,048,576.
     pub endpoints: u32,
-    /// Nodes.
+    /// Maximum number of nodes. Default: 16,384.
     pub nodes: u32,
-    /// How long a holder that has gone is kept.
+    /// Retention time of assignments that have ended, milliseconds. Default: 300,000.
     pub kept_milliseconds: u64,
+    /// Minimum time before the id of a deleted endpoint is reused, in addition to the retention
+    /// time, milliseconds. Must exceed the longest time between the lookup of a record and the
+    /// drain of its edge. Default: 120,000.
+    pub id_reuse_delay_milliseconds: u64,
 }
 
 impl Default for Bounds {
@@ -44,71 +53,37 @@ impl Default for Bounds {
             endpoints: 1 << 20,
             nodes: 1 << 14,
             kept_milliseconds: 300_000,
+            id_reuse_delay_milliseconds: 120_000,
         }
     }
 }
 
-/// Addresses and ports to an endpoint, on the average, at the most.
-const HELD_PER_ENDPOINT: usize = 4;
-
-/// IdPool that are used again, after a while.
-#[derive(Debug)]
-struct IdPool {
-    next: u32,
-    bound: u32,
-    /// Free from when on, milliseconds; the earliest first.
-    free: VecDeque<(u64, u32)>,
-}
-
-impl IdPool {
-    const fn new(bound: u32) -> Self {
-        Self {
-            next: 0,
-            bound,
-            free: VecDeque::new(),
-        }
-    }
-
-    fn take(&mut self, now_milliseconds: u64) -> Option<u32> {
-        match self.free.front() {
-            Some((from, _)) if *from <= now_milliseconds => {
-                self.free.pop_front().map(|(_, number)| number)
-            }
-            _ if self.next < self.bound => {
-                self.next += 1;
-                Some(self.next - 1)
-            }
-            _ => None,
-        }
-    }
-
-    fn in_use(&self) -> usize {
-        usize::try_from(self.next)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(self.free.len())
-    }
-}
-
-/// Who holds what, and since when.
+/// The current state of the index, and what is needed to change it.
 #[derive(Debug)]
 pub struct IndexWriter {
     index: IndexSnapshot,
     bounds: Bounds,
-    endpoint_numbers: IdPool,
-    node_numbers: IdPool,
+    now: ClockReading,
+    endpoint_ids: IdPool,
+    node_ids: IdPool,
     names: HashSet<Arc<str>, RandomState>,
     names_at_last_pruning: usize,
-    prefixes: HashMap<IpNet, EndpointId, RandomState>,
+    topologies: HashMap<Topology, TopologyId, RandomState>,
+    /// Prefixes with their endpoints, and whether a lookup is unreported.
+    prefixes: BTreeMap<(IpNet, EndpointId), bool>,
     prefixes_changed: bool,
-    /// Who to name where holders of one kind and node cannot be told apart.
-    ambiguous: HashMap<(u8, Option<NodeId>), EndpointId, RandomState>,
-    /// Holders that have gone, the first one first.
+    /// Endpoints that stand for several, and their number of users.
+    shared: HashMap<Endpoint, (EndpointId, u32), RandomState>,
+    /// Those in use for prefixes with several owners.
+    shared_prefixes: Vec<EndpointId>,
+    /// Assignments that have ended, in the order of their end.
     ended: VecDeque<(u64, AddressKey)>,
-    /// Nodes that have gone, and when.
-    gone_nodes: HashMap<NodeId, u64, RandomState>,
-    /// Endpoints below this one are those of the inventory file: Kubernetes takes their place.
-    from_file: u32,
-    held: usize,
+    node_users: HashMap<NodeId, u32, RandomState>,
+    /// Nodes without users, and since when, milliseconds since the epoch.
+    unused_nodes: HashMap<NodeId, u64, RandomState>,
+    /// Lower ids are endpoints of the inventory file. Kubernetes replaces their assignments.
+    first_watched: u32,
+    addresses: usize,
     overflow: u64,
     changed: bool,
 }
@@ -120,7 +95,7 @@ impl Default for IndexWriter {
 }
 
 impl IndexWriter {
-    /// Nothing but the outside.
+    /// Creates an index without endpoints: all addresses are external.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         let empty = Arc::new(Shard::new());
@@ -128,15 +103,17 @@ impl IndexWriter {
             index: IndexSnapshot {
                 hasher: RandomState::default(),
                 shards: vec![empty; SHARDS],
-                ranges: Arc::default(),
+                prefixes: Arc::default(),
                 places: Default::default(),
                 endpoints: Default::default(),
                 nodes: Default::default(),
+                topologies: Arc::default(),
                 node_by_name: Arc::default(),
                 namespace_groups: Arc::default(),
                 kept_milliseconds: bounds.kept_milliseconds,
                 nodes_revision: 0,
                 ports: 0,
+                claimed: 0,
                 sizes: IndexSizes::default(),
                 node_bound: usize::try_from(bounds.nodes).unwrap_or(usize::MAX),
                 empty: true,
@@ -144,44 +121,48 @@ impl IndexWriter {
                 watched: false,
             },
             bounds,
-            endpoint_numbers: IdPool::new(bounds.endpoints.max(1)),
-            node_numbers: IdPool::new(bounds.nodes),
+            now: ClockReading::default(),
+            endpoint_ids: IdPool::new(bounds.endpoints.max(1)),
+            node_ids: IdPool::new(bounds.nodes),
             names: HashSet::default(),
             names_at_last_pruning: 0,
-            prefixes: HashMap::default(),
+            topologies: HashMap::default(),
+            prefixes: BTreeMap::new(),
             prefixes_changed: true,
-            ambiguous: HashMap::default(),
+            shared: HashMap::default(),
+            shared_prefixes: Vec::new(),
             ended: VecDeque::new(),
-            gone_nodes: HashMap::default(),
-            from_file: 1,
-            held: 0,
+            node_users: HashMap::default(),
+            unused_nodes: HashMap::default(),
+            first_watched: 1,
+            addresses: 0,
             overflow: 0,
             changed: true,
         };
-        let outside = Endpoint {
+        let external = Endpoint {
             workload_kind: writer.intern("External"),
             ..Endpoint::default()
         };
-        writer.add_endpoint(outside, 0);
+        writer.add_endpoint(external);
         writer
     }
 
-    /// Kubernetes is asked from now on: what it says takes the place of what is there.
+    /// Kubernetes is watched from now on. Its objects replace those of the inventory file.
     pub fn start_watch(&mut self) {
-        self.from_file = self.endpoint_numbers.next;
+        self.first_watched = self.endpoint_ids.next();
         self.index.watched = true;
         self.index.complete = false;
         self.index.empty = false;
         self.changed = true;
     }
 
-    /// Kubernetes has told of all nodes and pods.
+    /// The initial lists of Kubernetes are loaded.
     pub fn set_complete(&mut self) {
         self.changed |= !self.index.complete;
         self.index.complete = true;
     }
 
-    /// A name, kept once however often it occurs.
+    /// Returns a shared copy of a name.
     pub fn intern(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.names.get(name) {
             return Arc::clone(known);
@@ -191,307 +172,40 @@ impl IndexWriter {
         new
     }
 
-    //------------ Endpoints and nodes -----------------------------------------------------------
-
-    /// A new endpoint; [`EndpointId::EXTERNAL`], counted, where there is no room for it.
-    pub fn add_endpoint(&mut self, endpoint: Endpoint, now_milliseconds: u64) -> EndpointId {
-        let Some(number) = self.endpoint_numbers.take(now_milliseconds) else {
-            self.overflow = self.overflow.saturating_add(1);
-            self.changed = true;
-            return EndpointId::EXTERNAL;
-        };
-        let id = EndpointId(number);
-        self.set_endpoint(id, endpoint);
-        id
-    }
-
-    /// Says anew what an endpoint is.
-    pub fn set_endpoint(&mut self, id: EndpointId, endpoint: Endpoint) {
-        if let Some(place) = self.index.places.get_mut(id.0) {
-            *place = endpoint.place();
-        }
-        if let Some(slot) = self.index.endpoints.get_mut(id.0) {
-            *slot = Arc::new(endpoint);
-        }
-        self.index.empty &= id == EndpointId::EXTERNAL;
-        self.changed = true;
-    }
-
-    /// What an endpoint is now.
-    #[must_use]
-    pub fn endpoint(&self, id: EndpointId) -> &Endpoint {
-        self.index.endpoint(id)
-    }
-
-    /// An endpoint has gone. What it held must have been released; its id stays for a while.
-    pub fn retire_endpoint(&mut self, id: EndpointId, now_milliseconds: u64) {
-        if id != EndpointId::EXTERNAL {
-            let free = self.free_from(now_milliseconds);
-            self.endpoint_numbers.free.push_back((free, id.0));
-        }
-    }
-
-    const fn free_from(&self, now_milliseconds: u64) -> u64 {
-        now_milliseconds
-            .saturating_add(self.bounds.kept_milliseconds)
-            .saturating_add(ID_REUSE_DELAY_MILLISECONDS)
-    }
-
-    /// The node of that name, made if there is none; `None`, counted, where there is no room for it.
-    pub fn node(&mut self, name: &str, now_milliseconds: u64) -> Option<NodeId> {
-        if let Some(id) = self.index.node_named(name) {
-            self.gone_nodes.remove(&id);
-            return Some(id);
-        }
-        let Some(number) = self.node_numbers.take(now_milliseconds) else {
-            self.overflow = self.overflow.saturating_add(1);
-            self.changed = true;
+    /// Returns the id of a topology. `None` if both labels are empty, or if there are
+    /// [`MAX_TOPOLOGIES`] others: ids are not reused.
+    pub fn topology(&mut self, zone: &str, region: &str) -> Option<TopologyId> {
+        if zone.is_empty() && region.is_empty() {
             return None;
-        };
-        let name = self.intern(name);
-        let id = NodeId(number);
-        if let Some(slot) = self.index.nodes.get_mut(number) {
-            *slot = Arc::new(Node {
-                name: Arc::clone(&name),
-                ..Node::default()
-            });
         }
-        Arc::make_mut(&mut self.index.node_by_name).insert(name, id);
-        self.nodes_changed();
+        let topology = Topology {
+            zone: self.intern(zone),
+            region: self.intern(region),
+        };
+        if let Some(known) = self.topologies.get(&topology) {
+            return Some(*known);
+        }
+        if self.topologies.len() >= MAX_TOPOLOGIES {
+            return None;
+        }
+        let topologies = Arc::make_mut(&mut self.index.topologies);
+        topologies.push(topology.clone());
+        let id = u16::try_from(topologies.len()).ok()?;
+        let id = TopologyId(NonZeroU16::new(id)?);
+        self.topologies.insert(topology, id);
         Some(id)
     }
 
-    /// How many endpoints there may be.
-    #[must_use]
-    pub fn endpoint_bound(&self) -> usize {
-        usize::try_from(self.bounds.endpoints).unwrap_or(usize::MAX)
+    /// Sets the clocks. Assignments and nodes whose end is longer ago than the retention time are
+    /// removed by [`Self::expire`].
+    pub const fn set_now(&mut self, now: ClockReading) {
+        self.now = now;
     }
 
-    /// The node of that name, if there is one.
-    #[must_use]
-    pub fn node_named(&self, name: &str) -> Option<NodeId> {
-        self.index.node_named(name)
-    }
-
-    /// Says anew where a node is; its name stays.
-    pub fn set_node(&mut self, id: NodeId, node: Node) {
-        if let Some(slot) = self.index.nodes.get_mut(id.0) {
-            *slot = Arc::new(node);
-        }
-        self.changed = true;
-    }
-
-    /// What is known of a node now.
-    #[must_use]
-    pub fn node_of(&self, id: NodeId) -> &Node {
-        self.index.node(id)
-    }
-
-    /// A node has gone; its name stays for as long as a holder.
-    pub fn retire_node(&mut self, id: NodeId, now_milliseconds: u64) {
-        self.gone_nodes.insert(id, now_milliseconds);
-    }
-
-    /// Says which group a namespace belongs to; none where that is empty. False, counted, where there is
-    /// no room for it.
-    pub fn set_namespace_group(&mut self, namespace: &str, group: &str) -> bool {
-        let known = self.index.namespace_group(namespace);
-        if known == group {
-            return true;
-        }
-        let full = self.index.namespace_groups.len() >= self.endpoint_bound();
-        if known.is_empty() && full {
-            self.overflow = self.overflow.saturating_add(1);
-            return false;
-        }
-        let (name, group) = (self.intern(namespace), self.intern(group));
-        let groups = Arc::make_mut(&mut self.index.namespace_groups);
-        if group.is_empty() {
-            groups.remove(&name);
-        } else {
-            groups.insert(name, group);
-        }
-        self.changed = true;
-        true
-    }
-
-    fn nodes_changed(&mut self) {
-        self.index.nodes_revision = self.index.nodes_revision.wrapping_add(1);
-        self.index.empty = false;
-        self.changed = true;
-    }
-
-    //------------ Who holds what ----------------------------------------------------------------
-
-    /// Who holds `key` now.
-    #[must_use]
-    pub fn assignee(&self, key: AddressKey) -> Option<EndpointId> {
-        let hash = self.index.hasher.hash_one(key);
-        let shard = self.index.shards.get(shard(hash))?;
-        let last = shard.find(hash, |held| held.key == key)?.last;
-        last.is_open().then_some(last.endpoint)
-    }
-
-    /// `endpoint` holds `key` from now on; up to `lead_milliseconds` before, it may have used it
-    /// already. Whoever held it ends then: an address has one holder. But a node keeps its address,
-    /// whoever shares it, and a pod keeps its own before a service.
-    pub fn assign(
-        &mut self,
-        key: AddressKey,
-        endpoint: EndpointId,
-        from_milliseconds: u64,
-        lead_milliseconds: u64,
-    ) {
-        if endpoint == EndpointId::EXTERNAL {
-            return;
-        }
-        let kind = self.index.place(endpoint).kind;
-        let holding = Assignment {
-            endpoint,
-            lead_milliseconds: u32::try_from(lead_milliseconds).unwrap_or(u32::MAX),
-            from_milliseconds,
-            until_milliseconds: u64::MAX,
-        };
-        let hash = self.index.hasher.hash_one(key);
-        let full = self.held >= self.most_held();
-        let before = self
-            .index
-            .shards
-            .get(shard(hash))
-            .and_then(|shard| shard.find(hash, |held| held.key == key))
-            .map(|held| held.last);
-        let Some(before) = before else {
-            if full {
-                self.overflow = self.overflow.saturating_add(1);
-                self.changed = true;
-                return;
-            }
-            let hasher = &self.index.hasher;
-            if let Some(shard) = self.index.shards.get_mut(shard(hash)) {
-                Arc::make_mut(shard).insert_unique(
-                    hash,
-                    AddressHistory::new(key, holding),
-                    |held| hasher.hash_one(held.key),
-                );
-            }
-            self.held += 1;
-            self.index.ports += usize::from(key.is_port());
-            self.held_changed(kind);
-            return;
-        };
-        let from_file = before.endpoint.0 < self.from_file && endpoint.0 >= self.from_file;
-        if before.is_open() && !from_file {
-            let outranked = rank(self.index.place(before.endpoint).kind) > rank(kind);
-            if before.endpoint == endpoint || (outranked && !key.is_port()) {
-                return;
-            }
-        }
-        if before.is_open() && !from_file && from_milliseconds < before.from_milliseconds {
-            let older = Assignment {
-                until_milliseconds: before.from_milliseconds,
-                ..holding
-            };
-            let ambiguous = self.ambiguous(endpoint, before.endpoint);
-            if let Some(held) = self.held_mut(key, hash) {
-                held.push_older(older, ambiguous);
-            }
-            self.ended.push_back((older.until_milliseconds, key));
-            self.held_changed(kind);
-            return;
-        }
-        let before_kind = self.index.place(before.endpoint).kind;
-        let until = before.until_milliseconds.min(from_milliseconds);
-        let ambiguous = self.ambiguous(before.endpoint, endpoint);
-        if let Some(held) = self.held_mut(key, hash) {
-            if from_file {
-                *held = AddressHistory::new(key, holding);
-            } else {
-                held.last.until_milliseconds = until;
-                held.push(holding, ambiguous);
-            }
-        }
-        if !from_file && before.is_open() {
-            self.ended.push_back((until, key));
-        }
-        self.held_changed(kind);
-        self.held_changed(before_kind);
-    }
-
-    /// `endpoint` holds `key` no longer. Too late, where somebody else holds it meanwhile.
-    pub fn unassign(&mut self, key: AddressKey, endpoint: EndpointId, until_milliseconds: u64) {
-        if endpoint == EndpointId::EXTERNAL || self.assignee(key) != Some(endpoint) {
-            return;
-        }
-        let hash = self.index.hasher.hash_one(key);
-        if let Some(held) = self.held_mut(key, hash) {
-            held.last.until_milliseconds = until_milliseconds.max(held.last.from_milliseconds);
-        }
-        self.ended.push_back((until_milliseconds, key));
-        self.held_changed(self.index.place(endpoint).kind);
-    }
-
-    /// What nobody holds inside `prefix` is `id`; whom it was before.
-    pub fn assign_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Option<EndpointId> {
-        let before = self.prefixes.insert(prefix.trunc(), id);
-        self.prefixes_changed |= before != Some(id);
-        before
-    }
-
-    /// `prefix` is `id` no longer.
-    pub fn unassign_prefix(&mut self, prefix: IpNet, id: EndpointId) {
-        let prefix = prefix.trunc();
-        if self.prefixes.get(&prefix) == Some(&id) {
-            self.prefixes.remove(&prefix);
-            self.prefixes_changed = true;
-        }
-    }
-
-    fn most_held(&self) -> usize {
-        usize::try_from(self.bounds.endpoints)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(HELD_PER_ENDPOINT)
-    }
-
-    fn held_changed(&mut self, kind: EndpointKind) {
-        if kind == EndpointKind::Node {
-            self.nodes_changed();
-        }
-        self.changed = true;
-    }
-
-    fn held_mut(&mut self, key: AddressKey, hash: u64) -> Option<&mut AddressHistory> {
-        let shard = self.index.shards.get_mut(shard(hash))?;
-        Arc::make_mut(shard).find_mut(hash, |held| held.key == key)
-    }
-
-    /// Who to name where two holders cannot be told apart: of the kind of the second one, on the node
-    /// that they share, if they do.
-    fn ambiguous(&mut self, one: EndpointId, other: EndpointId) -> EndpointId {
-        let (one, other) = (self.index.place(one), self.index.place(other));
-        let node = other.node.filter(|_| one.node == other.node);
-        let known = (rank(other.kind), node);
-        if let Some(id) = self.ambiguous.get(&known) {
-            return *id;
-        }
-        let name = self.intern(AMBIGUOUS);
-        let endpoint = Endpoint {
-            kind: other.kind,
-            namespace: Arc::clone(&name),
-            workload_kind: Arc::clone(&name),
-            workload_name: name,
-            node,
-            ..Endpoint::default()
-        };
-        let id = self.add_endpoint(endpoint, 0);
-        self.ambiguous.insert(known, id);
-        id
-    }
-
-    //------------ Time and snapshots ------------------------------------------------------------
-
-    /// Forgets who has been gone for too long.
-    pub fn expire(&mut self, now_milliseconds: u64) {
-        let Some(oldest) = now_milliseconds.checked_sub(self.bounds.kept_milliseconds) else {
+    /// Removes assignments and nodes whose end is longer ago than the retention time.
+    pub fn expire(&mut self) {
+        let now = self.now.wall_milliseconds;
+        let Some(oldest) = now.checked_sub(self.bounds.kept_milliseconds) else {
             return;
         };
         while let Some((until, key)) = self.ended.front().copied() {
@@ -501,78 +215,34 @@ impl IndexWriter {
             self.ended.pop_front();
             self.forget(key, oldest);
         }
-        let gone: Vec<NodeId> = self
-            .gone_nodes
-            .iter()
-            .filter(|(_, since)| **since < oldest)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in gone {
-            self.gone_nodes.remove(&id);
-            let name = Arc::clone(&self.index.node(id).name);
-            Arc::make_mut(&mut self.index.node_by_name).remove(&name);
-            let free = now_milliseconds.saturating_add(ID_REUSE_DELAY_MILLISECONDS);
-            self.node_numbers.free.push_back((free, id.0));
-            self.nodes_changed();
-        }
-        if self.names.len() > 1024 && self.names.len() / 2 > self.names_at_last_pruning {
+        self.forget_nodes(oldest);
+        let names = self.names.len();
+        if names > MIN_NAMES_TO_PRUNE && names / 2 > self.names_at_last_pruning {
             self.names.retain(|name| Arc::strong_count(name) > 1);
             self.names_at_last_pruning = self.names.len();
         }
     }
 
-    fn forget(&mut self, key: AddressKey, oldest_milliseconds: u64) {
-        let hash = self.index.hasher.hash_one(key);
-        let Some(table) = self.index.shards.get_mut(shard(hash)) else {
-            return;
-        };
-        let Ok(mut entry) = Arc::make_mut(table).find_entry(hash, |held| held.key == key) else {
-            return;
-        };
-        if !entry.get_mut().forget(oldest_milliseconds) {
-            entry.remove();
-            self.held -= 1;
-            self.index.ports -= usize::from(key.is_port());
-        }
-        self.changed = true;
-    }
-
-    /// The working copy as it is now.
+    /// Returns a snapshot of the current state.
     #[must_use]
     pub fn current(&mut self) -> IndexSnapshot {
         self.changed = true;
         self.snapshot().unwrap_or_else(|| self.index.clone())
     }
 
-    /// The working copy as it is now, if anything changed since it was asked for last.
+    /// Returns a snapshot of the current state, or `None` if nothing has changed since the previous
+    /// one.
     pub fn snapshot(&mut self) -> Option<IndexSnapshot> {
-        if self.prefixes_changed {
-            self.prefixes_changed = false;
-            self.index.ranges = Arc::new(Ranges::of(&self.prefixes));
-            self.changed = true;
-        }
+        self.update_prefixes();
         if !std::mem::take(&mut self.changed) {
             return None;
         }
         self.index.sizes = IndexSizes {
-            nodes: self.node_numbers.in_use(),
-            endpoints: self.endpoint_numbers.in_use(),
-            held: self.held,
+            nodes: self.node_ids.in_use(),
+            endpoints: self.endpoint_ids.in_use(),
+            addresses: self.addresses,
             overflow: self.overflow,
         };
         Some(self.index.clone())
     }
 }
-
-/// Who keeps an address that is claimed twice.
-const fn rank(kind: EndpointKind) -> u8 {
-    match kind {
-        EndpointKind::External | EndpointKind::Link => 0,
-        EndpointKind::Service => 1,
-        EndpointKind::Pod => 2,
-        EndpointKind::Node => 3,
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -39,7 +39,7 @@ struct Entry {
     place: PackedPlace,
 }
 
-/// A [`Place`] in four octets: the kind in the three highest bits, the node plus one below; 0 is no node.
+/// A [`Place`] in four octets: the kind in the three highest bits, the node plus one below, 0 without a node.
 #[derive(Clone, Copy, Debug, Default)]
 struct PackedPlace(u32);
 
@@ -167,8 +167,7 @@ const fn set_of(bits: u128) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::address_history::AddressKey;
-    use crate::inventory::{Endpoint, IndexWriter};
+    use crate::inventory::{AddressKey, Endpoint, IndexWriter};
     use crate::snapshots::SnapshotStore;
 
     const A: Address = Address::from_v4_bits(0x0a01_0101);
@@ -181,14 +180,14 @@ mod tests {
         from: u64,
     ) -> EndpointId {
         let node = (kind == EndpointKind::Node)
-            .then(|| writer.node("n", 0))
+            .then(|| writer.acquire_node("n"))
             .flatten();
         let endpoint = Endpoint {
             kind,
             node,
             ..Endpoint::default()
         };
-        let id = writer.add_endpoint(endpoint, from);
+        let id = writer.add_endpoint(endpoint);
         writer.assign(key, id, from, 0);
         id
     }

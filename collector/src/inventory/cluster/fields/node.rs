@@ -1,15 +1,19 @@
-//! What is read of a Node.
+//! The fields of a Node.
 
 use flowproto::Address;
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{LabelSelectors, address, milliseconds, once};
+use super::super::selectors::LabelSelectors;
+use super::super::uid::uid;
+use super::gateway::Gateway;
+use super::node_annotations::{self, NodeNetworks};
+use super::parse::{REGION_LABELS, ZONE_LABELS, address, cidr, distinct, milliseconds};
 
-#[derive(Clone, Debug, Deserialize, Serialize, Resource)]
+#[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = core::Node)]
 pub(in super::super) struct Node {
     metadata: ObjectMeta,
@@ -19,7 +23,7 @@ pub(in super::super) struct Node {
     status: NodeStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct NodeSpec {
     #[serde(rename = "podCIDR")]
@@ -28,73 +32,35 @@ struct NodeSpec {
     pod_cidrs: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct NodeStatus {
     addresses: Vec<NodeAddress>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct NodeAddress {
     address: String,
 }
 
-/// What is kept of a node until it is in the writer.
+/// The fields of a Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct NodeFields {
-    pub(in super::super) uid: String,
+    pub(in super::super) uid: u128,
     pub(in super::super) name: String,
     pub(in super::super) zone: String,
     pub(in super::super) region: String,
     pub(in super::super) pool: String,
+    /// Addresses from the status and from annotations of network plugins.
     pub(in super::super) addresses: Vec<Address>,
     pub(in super::super) pod_cidrs: Vec<IpNet>,
-    /// Prefixes of one address that are the node's unless a pod holds it: the address that a pod CIDR
-    /// begins with, which Flannel gives its tunnel, and the one after it, which is its bridge's.
-    pub(in super::super) gateways: Vec<IpNet>,
+    pub(in super::super) gateways: Vec<Gateway>,
+    /// Creation time, milliseconds since the epoch.
     pub(in super::super) created: u64,
+    /// An annotation that cannot be read.
+    pub(in super::super) malformed: Option<&'static str>,
 }
-
-const ZONE_LABELS: [&str; 2] = [
-    "topology.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/zone",
-];
-const REGION_LABELS: [&str; 2] = [
-    "topology.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/region",
-];
-/// Annotations that hold addresses of a node, several separated by commas, with or without a prefix
-/// length.
-const ADDRESS_ANNOTATIONS: [&str; 20] = [
-    "projectcalico.org/IPv4Address",
-    "projectcalico.org/IPv6Address",
-    "projectcalico.org/IPv4IPIPTunnelAddr",
-    "projectcalico.org/IPv4VXLANTunnelAddr",
-    "projectcalico.org/IPv6VXLANTunnelAddr",
-    "projectcalico.org/IPv4WireguardInterfaceAddr",
-    "projectcalico.org/IPv6WireguardInterfaceAddr",
-    "flannel.alpha.coreos.com/public-ip",
-    "flannel.alpha.coreos.com/public-ipv6",
-    "flannel.alpha.coreos.com/public-ip-overwrite",
-    "flannel.alpha.coreos.com/public-ipv6-overwrite",
-    "network.cilium.io/ipv4-cilium-host",
-    "network.cilium.io/ipv6-cilium-host",
-    "network.cilium.io/ipv4-health-ip",
-    "network.cilium.io/ipv6-health-ip",
-    "io.cilium.network.ipv4-cilium-host",
-    "io.cilium.network.ipv6-cilium-host",
-    "k3s.io/internal-ip",
-    "k3s.io/external-ip",
-    "alpha.kubernetes.io/provided-node-ip",
-];
-const CIDR_ANNOTATIONS: [&str; 4] = [
-    "network.cilium.io/ipv4-pod-cidr",
-    "network.cilium.io/ipv6-pod-cidr",
-    "io.cilium.network.ipv4-pod-cidr",
-    "io.cilium.network.ipv6-pod-cidr",
-];
-const FLANNEL_ANNOTATION: &str = "flannel.alpha.coreos.com/backend-type";
 
 impl Node {
     pub(in super::super) fn fields(self, selectors: &LabelSelectors) -> NodeFields {
@@ -104,44 +70,45 @@ impl Node {
             status,
         } = self;
         let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
-        let annotation = |name: &&str| {
-            let annotations = metadata.annotations.as_ref()?;
-            annotations.get(*name).map(String::as_str)
-        };
         let first = |names: &[&str]| {
             let value = names.iter().find_map(|name| label(name));
             value.cloned().unwrap_or_default()
         };
-        let tunnels = ADDRESS_ANNOTATIONS.iter().filter_map(annotation);
-        let said = status.addresses.iter().map(|said| said.address.as_str());
-        let cidrs = spec.pod_cidrs.iter().chain([&spec.pod_cidr]);
-        let cidrs = cidrs.map(String::as_str);
-        let cidrs = cidrs.chain(CIDR_ANNOTATIONS.iter().filter_map(annotation));
-        let pod_cidrs = once(cidrs.filter_map(|text| text.parse::<IpNet>().ok()));
-        let has_bridge = annotation(&FLANNEL_ANNOTATION).is_some();
-        let gateways = pod_cidrs.iter().flat_map(|cidr| {
-            let first = std::iter::once(cidr.network());
-            let second = cidr.hosts().find(|host| *host != cidr.network());
-            first.chain(second.filter(|_| has_bridge))
-        });
+        let NodeNetworks {
+            addresses,
+            pod_cidrs,
+            gateway,
+            malformed,
+        } = metadata
+            .annotations
+            .as_ref()
+            .map(node_annotations::read)
+            .unwrap_or_default();
+        let reported = status.addresses.iter();
+        let reported = reported.filter_map(|one| address(&one.address));
+        // A plugin with its own pod CIDRs does not use those of the Node.
+        let pod_cidrs = if pod_cidrs.is_empty() {
+            let all = spec.pod_cidrs.iter().chain([&spec.pod_cidr]);
+            distinct(all.filter_map(|text| cidr(text)))
+        } else {
+            pod_cidrs
+        };
+        let created = metadata.creation_timestamp.as_ref();
         NodeFields {
             zone: first(&ZONE_LABELS),
             region: first(&REGION_LABELS),
             pool: label(&selectors.node_pool_label)
                 .cloned()
                 .unwrap_or_default(),
-            addresses: once(
-                said.chain(tunnels.flat_map(|text| text.split(',')))
-                    .filter_map(address),
-            ),
-            gateways: gateways.map(IpNet::from).collect(),
+            addresses: distinct(reported.chain(addresses)),
+            gateways: pod_cidrs
+                .iter()
+                .flat_map(|cidr| gateway.gateways(*cidr))
+                .collect(),
             pod_cidrs,
-            created: metadata
-                .creation_timestamp
-                .as_ref()
-                .and_then(milliseconds)
-                .unwrap_or_default(),
-            uid: metadata.uid.unwrap_or_default(),
+            created: created.and_then(milliseconds).unwrap_or_default(),
+            malformed,
+            uid: uid(metadata.uid.as_deref().unwrap_or_default()),
             name: metadata.name.unwrap_or_default(),
         }
     }

@@ -1,15 +1,20 @@
-//! What is read of a Pod.
+//! The fields of a Pod.
 
 use flowproto::Address;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::super::super::address_history::TransportPort;
-use super::{Controller, LabelSelectors, address, controller, milliseconds, once, port};
+use super::super::selectors::LabelSelectors;
+use super::super::uid::uid;
+use super::parse::{
+    Controller, REGION_LABELS, ZONE_LABELS, address, controller, distinct, milliseconds, port,
+};
+use super::pod_networks::{self, PodNetworks};
+use crate::inventory::address_key::TransportPort;
 
-#[derive(Clone, Debug, Deserialize, Serialize, Resource)]
+#[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = core::Pod)]
 pub(in super::super) struct Pod {
     metadata: ObjectMeta,
@@ -19,7 +24,7 @@ pub(in super::super) struct Pod {
     status: PodStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodSpec {
     node_name: String,
@@ -28,13 +33,13 @@ struct PodSpec {
     init_containers: Vec<Container>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Container {
     ports: Vec<ContainerPort>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ContainerPort {
     container_port: i32,
@@ -44,7 +49,7 @@ struct ContainerPort {
     protocol: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodStatus {
     phase: String,
@@ -56,13 +61,13 @@ struct PodStatus {
     conditions: Vec<Condition>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct PodIp {
     ip: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Condition {
     #[serde(rename = "type")]
@@ -71,32 +76,41 @@ struct Condition {
     last_transition_time: Option<Time>,
 }
 
-/// What is kept of a pod until it is in the writer.
+/// The fields of a Pod. Times are in milliseconds since the epoch.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct PodFields {
-    pub(in super::super) uid: String,
+    pub(in super::super) uid: u128,
     pub(in super::super) namespace: String,
     pub(in super::super) name: String,
-    /// Empty until it is scheduled.
+    /// Empty until the pod is scheduled.
     pub(in super::super) node: String,
+    /// Empty if the pod does not have the label.
+    pub(in super::super) zone: String,
+    /// Empty if the pod does not have the label.
+    pub(in super::super) region: String,
     pub(in super::super) host_network: bool,
+    /// Addresses from the status.
     pub(in super::super) addresses: Vec<Address>,
-    /// Ports of its node that lead to it: of one of the node's addresses, or of all.
+    /// Addresses from annotations, that the status does not have: secondary networks.
+    pub(in super::super) claimed_addresses: Vec<Address>,
+    /// Ports of the node that lead to the pod: of one of the node's addresses, or of all.
     pub(in super::super) ports: Vec<(Option<Address>, TransportPort)>,
-    /// Milliseconds since the epoch, as all times here.
     pub(in super::super) started: u64,
-    /// It has run to its end: it holds its addresses no longer.
-    pub(in super::super) is_over: bool,
-    /// When that was, as far as known.
-    pub(in super::super) over: Option<u64>,
-    /// When it will have gone, or should have.
+    /// All containers have terminated: the pod does not have its addresses any more.
+    pub(in super::super) is_terminated: bool,
+    /// Time of the termination, if known.
+    pub(in super::super) terminated: Option<u64>,
+    /// Time when the deletion will be or should have been complete.
     pub(in super::super) deletion: Option<u64>,
     pub(in super::super) controller: Option<Controller>,
     pub(in super::super) template_hash: Option<String>,
     pub(in super::super) rollout_hash: Option<String>,
+    /// Value of the workload label.
     pub(in super::super) label: Option<String>,
-    /// It is a probe, and Ready.
-    pub(in super::super) is_ready_probe: bool,
+    /// Whether the probe is Ready. `None` if the pod is not a probe.
+    pub(in super::super) probe_ready: Option<bool>,
+    /// An annotation that cannot be read.
+    pub(in super::super) malformed: Option<&'static str>,
 }
 
 impl Pod {
@@ -107,37 +121,39 @@ impl Pod {
             status,
         } = self;
         let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
-        let is_over = matches!(status.phase.as_str(), "Succeeded" | "Failed");
+        let first = |names: &[&str]| {
+            let value = names.iter().find_map(|name| label(name));
+            value.cloned().unwrap_or_default()
+        };
+        let is_terminated = matches!(status.phase.as_str(), "Succeeded" | "Failed");
         let ready = status.conditions.iter().find(|c| c.kind == "Ready");
-        let is_probe = selectors
-            .probe_labels
-            .iter()
-            .all(|(name, value)| label(name) == Some(value));
+        let is_probe = metadata.namespace.as_deref() == Some(&selectors.probe_namespace)
+            && selectors
+                .probe_labels
+                .iter()
+                .all(|(name, value)| label(name) == Some(value));
+        let is_ready = !is_terminated && ready.is_some_and(|c| c.status == "True");
         let created = metadata.creation_timestamp.as_ref().and_then(milliseconds);
+        let started = status.start_time.as_ref().and_then(milliseconds);
         let reported = status.pod_ips.iter().map(|pod| pod.ip.as_str());
-        let ports = spec.containers.iter().chain(&spec.init_containers);
-        let ports = ports.flat_map(|container| &container.ports);
-        let ports = ports.filter_map(|declared| {
-            let number = match declared.host_port {
-                0 if spec.host_network => declared.container_port,
-                number => number,
-            };
-            let port = port(&declared.protocol, number)?;
-            Some((address(&declared.host_ip), port))
-        });
+        let reported = reported.chain([status.pod_ip.as_str()]);
+        let addresses = distinct(reported.filter_map(address));
+        let networks = match &metadata.annotations {
+            Some(annotations) if !spec.host_network => pod_networks::read(annotations, &addresses),
+            _ => PodNetworks::default(),
+        };
         PodFields {
-            addresses: once(reported.chain([status.pod_ip.as_str()]).filter_map(address)),
-            ports: once(ports),
+            zone: first(&ZONE_LABELS),
+            region: first(&REGION_LABELS),
+            addresses,
+            claimed_addresses: networks.addresses,
+            malformed: networks.malformed,
+            ports: host_ports(&spec),
             host_network: spec.host_network,
-            started: status
-                .start_time
-                .as_ref()
-                .and_then(milliseconds)
-                .or(created)
-                .unwrap_or_default(),
-            is_over,
-            over: ready
-                .filter(|_| is_over)
+            started: started.or(created).unwrap_or_default(),
+            is_terminated,
+            terminated: ready
+                .filter(|_| is_terminated)
                 .and_then(|ready| milliseconds(ready.last_transition_time.as_ref()?)),
             deletion: metadata.deletion_timestamp.as_ref().and_then(milliseconds),
             controller: controller(&metadata),
@@ -148,11 +164,29 @@ impl Pod {
                 .iter()
                 .find_map(|name| label(name))
                 .cloned(),
-            is_ready_probe: is_probe && !is_over && ready.is_some_and(|c| c.status == "True"),
+            probe_ready: is_probe.then_some(is_ready),
             node: spec.node_name,
-            uid: metadata.uid.unwrap_or_default(),
+            uid: uid(metadata.uid.as_deref().unwrap_or_default()),
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name.unwrap_or_default(),
         }
     }
+}
+
+/// Returns the ports of the node that the containers declare. A port on a loopback address of the
+/// node is not reachable from elsewhere.
+fn host_ports(spec: &PodSpec) -> Vec<(Option<Address>, TransportPort)> {
+    let containers = spec.containers.iter().chain(&spec.init_containers);
+    let declared = containers.flat_map(|container| &container.ports);
+    distinct(declared.filter_map(|declared| {
+        let number = match declared.host_port {
+            0 if spec.host_network => declared.container_port,
+            number => number,
+        };
+        let port = port(&declared.protocol, number)?;
+        match declared.host_ip.as_str() {
+            "" | "0.0.0.0" | "::" => Some((None, port)),
+            text => address(text).map(|address| (Some(address), port)),
+        }
+    }))
 }

@@ -1,167 +1,158 @@
-//! What the watches told, put into the writer: objects by uid, what each of them holds, and what is
-//! to be released when they change or go.
+//! The objects of the cluster, by uid, and what each of them has in the index.
+//!
+//! This is a state machine without I/O: updates and times are arguments, and the index is the
+//! result.
 
+mod claims;
+mod context;
+mod entries;
 mod nodes;
 mod pods;
+mod probes;
 mod services;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
-
-use super::super::address_history::AddressKey;
-use super::super::snapshot::{Endpoint, EndpointId, NodeId};
-use super::super::writer::IndexWriter;
-use super::fields::{NamespaceFields, OwnerFields};
-use super::health::{Health, PerKind, ResourceKind};
+use super::fields::{CiliumNodeFields, NamespaceFields, OwnerFields};
+use super::health::Health;
 use super::owners::Owners;
-use super::uid;
-use super::watch::{WatchEvent, WatchUpdate};
-use nodes::NodeEntry;
-use pods::Pod;
-use services::{Service, Slice};
+use super::resource_kind::{PerKind, ResourceKind};
+use super::update::{WatchEvent, WatchUpdate};
+use crate::inventory::clock_reading::ClockReading;
+use crate::inventory::endpoint::{Endpoint, EndpointId, NodeId};
+use crate::inventory::writer::IndexWriter;
+use context::{ListState, UpdateContext};
+use entries::{Map, NodeEntry, PodEntry, PodKeys, ResourceClaim, ServiceEntry, SliceEntry};
+pub use probes::ProbeStatus;
+use probes::Probes;
 
-type Map<K, V> = HashMap<K, V, RandomState>;
-
-/// The lists of one kind: their number, and since when nothing was heard before the one at hand.
-#[derive(Clone, Copy, Debug, Default)]
-struct ListState {
-    number: u32,
-    listed: bool,
-    /// Since when the watch was away; 0 where it was not.
-    blind: u64,
-    heard: u64,
-}
-
-/// Why an object is told of: decides since when it holds what it holds.
-#[derive(Clone, Copy, Debug)]
-struct UpdateContext {
-    now: u64,
-    list: u32,
-    /// The earliest moment when it may have been reported first.
-    earliest: u64,
-}
-
-impl UpdateContext {
-    /// Since when an object that started at `started` holds what is new of it, and how long before it
-    /// may have used that already.
-    fn begin(self, started: u64) -> (u64, u64) {
-        let from = self.earliest.max(started).min(self.now);
-        (from, from.saturating_sub(started))
-    }
-}
-
-/// All that the watches told.
+/// The objects of the cluster.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ClusterState {
     writer: IndexWriter,
     health: Arc<Health>,
+    /// Wall clock, milliseconds since the epoch.
+    now: u64,
     lists: PerKind<ListState>,
-    pods: Map<u128, Pod>,
-    /// Ports of nodes that pods declare.
-    pod_ports: Map<u128, Box<[AddressKey]>>,
+    pods: Map<u128, PodEntry>,
+    /// Ports and claimed addresses of pods that have any.
+    pod_keys: Map<u128, PodKeys>,
     nodes: Map<u128, NodeEntry>,
-    services: Map<u128, Service>,
-    slices: Map<u128, Slice>,
-    /// Namespaces and the list that each was last told in.
+    /// CiliumNodes by the name of the Node, with the number of the latest list with each.
+    cilium_nodes: Map<Arc<str>, (CiliumNodeFields, u32)>,
+    /// The Node object of each node.
+    node_objects: Map<NodeId, u128>,
+    services: Map<u128, ServiceEntry>,
+    slices: Map<u128, SliceEntry>,
+    claims: Map<u128, ResourceClaim>,
+    /// Namespaces and the number of the latest list with each.
     namespaces: Map<Arc<str>, u32>,
     owners: Owners,
-    /// Endpoints that declare a port of a node: only a single one holds it.
-    declared: Map<AddressKey, Vec<EndpointId>>,
-    node_endpoints: Map<NodeId, EndpointId>,
-    /// Ready probes.
-    probes: Map<NodeId, HashSet<u128, RandomState>>,
-    probes_changed: Vec<(NodeId, bool)>,
+    probes: Probes,
     complete: bool,
 }
 
-impl State {
+impl ClusterState {
+    /// Creates the state of a cluster without objects.
     pub(super) fn new(writer: IndexWriter, health: Arc<Health>) -> Self {
         Self {
             writer,
             health,
+            now: 0,
             lists: PerKind::default(),
             pods: Map::default(),
-            pod_ports: Map::default(),
+            pod_keys: Map::default(),
             nodes: Map::default(),
+            cilium_nodes: Map::default(),
+            node_objects: Map::default(),
             services: Map::default(),
             slices: Map::default(),
+            claims: Map::default(),
             namespaces: Map::default(),
             owners: Owners::default(),
-            declared: Map::default(),
-            node_endpoints: Map::default(),
-            probes: Map::default(),
-            probes_changed: Vec::new(),
+            probes: Probes::default(),
             complete: false,
         }
     }
 
-    pub(super) fn writer(&mut self) -> &mut IndexWriter {
+    /// Returns the index.
+    pub(super) const fn writer(&mut self) -> &mut IndexWriter {
         &mut self.writer
     }
 
+    /// Returns whether the initial lists are loaded.
     pub(super) const fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Takes one piece of updates. `probe`: told whether a probe on a node is Ready.
-    pub(super) fn take(
+    /// Sets the clocks.
+    pub(super) const fn set_now(&mut self, now: ClockReading) {
+        self.now = now.wall_milliseconds;
+        self.writer.set_now(now);
+    }
+
+    /// Applies an update. Calls `probe` for each node with another probe status.
+    pub(super) fn apply(
         &mut self,
-        updates: WatchUpdate,
-        now: u64,
-        probe: &mut impl FnMut(NodeId, bool),
+        update: WatchUpdate,
+        probe: &mut impl FnMut(NodeId, ProbeStatus),
     ) {
-        match updates {
+        use ResourceKind as Kind;
+        match update {
             WatchUpdate::Node(event) => {
-                self.event(ResourceKind::Nodes, event, now, Self::node, Self::node_gone)
+                self.event(Kind::Nodes, event, Self::node, Self::node_deleted);
             }
+            WatchUpdate::Pod(event) => self.event(
+                Kind::Pods,
+                event,
+                |state, pod, context| state.pod(&pod, context),
+                |state, pod| state.pod_deleted(pod.uid, state.now),
+            ),
             WatchUpdate::Service(event) => {
-                self.event(
-                    ResourceKind::Services,
-                    event,
-                    now,
-                    Self::service,
-                    Self::service_gone,
-                );
+                self.event(Kind::Services, event, Self::service, |state, service| {
+                    state.service_deleted(service.uid);
+                });
             }
-            WatchUpdate::Slice(event) => {
-                self.event(
-                    ResourceKind::EndpointSlices,
-                    event,
-                    now,
-                    Self::slice,
-                    Self::slice_gone,
-                );
+            WatchUpdate::EndpointSlice(event) => {
+                self.event(Kind::EndpointSlices, event, Self::slice, |state, slice| {
+                    state.slice_deleted(slice.uid);
+                });
             }
             WatchUpdate::Namespace(event) => self.event(
-                ResourceKind::Namespaces,
+                Kind::Namespaces,
                 event,
-                now,
-                |state, fields, told| state.namespace(&fields, told.list),
-                |state, fields, _| state.namespace_gone(&fields.name),
+                |state, namespace, context| state.namespace(&namespace, context.list),
+                |state, namespace| state.namespace_deleted(&namespace.name),
             ),
             WatchUpdate::Owner(kind, event) => self.event(
                 kind,
                 event,
-                now,
-                |state, fields, told| state.owner(kind, &fields, told.list),
-                |state, fields, _| state.owners.forget(uid(&fields.uid)),
+                |state, owner, context| state.owner(kind, &owner, context.list),
+                |state, owner| state.owners.remove(owner.uid),
             ),
-            WatchUpdate::Pod(event) => self.event(
-                ResourceKind::Pods,
+            WatchUpdate::CiliumNode(event) => self.event(
+                Kind::CiliumNodes,
                 event,
-                now,
-                |state, fields, told| state.pod(&fields, told),
-                |state, fields, now| state.pod_gone(uid(&fields.uid), now),
+                Self::cilium_node,
+                |state, node| state.cilium_node_deleted(&node.name),
             ),
-            WatchUpdate::Idle(kind) => self.health.silent(kind, now),
-            WatchUpdate::Failed(kind, error, forbidden) => {
-                self.health.failed(kind, &error, forbidden, now);
-                let lists = self.lists.get_mut(kind);
-                if lists.blind == 0 {
-                    lists.blind = now;
-                }
+            WatchUpdate::ResourceClaim(event) => self.event(
+                Kind::ResourceClaims,
+                event,
+                Self::resource_claim,
+                |state, claim| state.resource_claim_deleted(claim.uid),
+            ),
+            WatchUpdate::Idle(kind) => self.health.on_idle(kind, self.now),
+            WatchUpdate::Absent(kind) => self.health.on_absent(kind),
+            WatchUpdate::Failed {
+                kind,
+                error,
+                failure,
+            } => {
+                self.health.on_failure(kind, &error, failure, self.now);
+                self.lists.get_mut(kind).on_failure(self.now);
             }
         }
         if !self.complete && self.health.is_complete() {
@@ -172,109 +163,102 @@ impl State {
                 pods = self.pods.len(),
                 services = self.services.len(),
                 owners = self.owners.len(),
-                "Kubernetes has told of all"
+                "initial list of all watched kinds complete"
             );
         }
-        for (node, ready) in self.probes_changed.drain(..) {
-            probe(node, ready);
+        for (node, status) in self.probes.take_changes() {
+            probe(node, status);
         }
+    }
+
+    /// Returns the context of a change that is received now.
+    fn change_context(&self, kind: ResourceKind) -> UpdateContext {
+        self.lists.get(kind).of_change(self.now)
     }
 
     fn event<T>(
         &mut self,
         kind: ResourceKind,
         event: WatchEvent<T>,
-        now: u64,
         mut apply: impl FnMut(&mut Self, T, UpdateContext),
-        mut gone: impl FnMut(&mut Self, T, u64),
+        mut delete: impl FnMut(&mut Self, T),
     ) {
+        let now = self.now;
         let lists = self.lists.get_mut(kind);
-        let mut told = UpdateContext {
-            now,
-            list: lists.number,
-            earliest: now,
-        };
         match event {
             WatchEvent::ListStart => {
-                lists.number = lists.number.wrapping_add(1);
+                lists.on_list_start();
                 return;
             }
             WatchEvent::Initial(object) => {
-                told.earliest = match (lists.listed, lists.blind) {
-                    (false, _) => 0,
-                    (true, 0) => lists.heard,
-                    (true, blind) => blind,
-                };
-                apply(self, object, told);
-                self.health.told(kind, false, now);
-                return;
+                let context = lists.of_initial(now);
+                apply(self, object, context);
             }
             WatchEvent::ListEnd => {
-                lists.listed = true;
-                lists.blind = 0;
-                lists.heard = now;
+                lists.on_list_end(now);
                 let number = lists.number;
-                self.forget_unlisted(kind, number, now);
-                self.health.told(kind, true, now);
+                self.remove_unlisted(kind, number);
+                self.health.on_list(kind, now);
                 return;
             }
             WatchEvent::Changed(object) => {
-                lists.heard = now;
-                lists.blind = 0;
-                apply(self, object, told);
+                lists.on_event(now);
+                let context = lists.of_change(now);
+                apply(self, object, context);
             }
             WatchEvent::Deleted(object) => {
-                lists.heard = now;
-                lists.blind = 0;
-                gone(self, object, now);
+                lists.on_event(now);
+                delete(self, object);
             }
         }
-        self.health.told(kind, false, now);
+        self.health.on_object(kind, now);
     }
 
-    /// Who is not in the list that has just ended has gone while nobody looked.
-    fn forget_unlisted(&mut self, kind: ResourceKind, list: u32, now: u64) {
+    /// Removes the objects that are not in the latest list: they were deleted while the watch was
+    /// down.
+    fn remove_unlisted(&mut self, kind: ResourceKind, list: u32) {
         match kind {
             ResourceKind::Nodes => {
-                let gone = self.nodes.extract_if(|_, node| node.list != list);
-                for (_, node) in gone.collect::<Vec<_>>() {
-                    self.release_node(node, now);
+                let deleted = self.nodes.extract_if(|_, node| node.list != list);
+                for (uid, node) in deleted.collect::<Vec<_>>() {
+                    self.remove_node(uid, node);
                 }
             }
+            ResourceKind::Pods => self.remove_unlisted_pods(list),
             ResourceKind::Services => {
-                let gone = self.services.extract_if(|_, service| service.list != list);
-                for (_, service) in gone.collect::<Vec<_>>() {
-                    self.release_service(&service, now);
+                let all = self.services.iter();
+                for uid in uids(all.filter(|(_, service)| service.list != list)) {
+                    self.service_deleted(uid);
                 }
             }
             ResourceKind::EndpointSlices => {
-                let gone = self.slices.extract_if(|_, slice| slice.list != list);
-                for (_, slice) in gone.collect::<Vec<_>>() {
-                    self.release_slice(&slice, now);
+                let all = self.slices.iter();
+                for uid in uids(all.filter(|(_, slice)| slice.list != list)) {
+                    self.slice_deleted(uid);
                 }
             }
             ResourceKind::Namespaces => {
-                let gone = self.namespaces.iter().filter(|(_, told)| **told != list);
-                for name in gone.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>() {
-                    self.namespace_gone(&name);
-                }
-            }
-            ResourceKind::Pods => {
-                let gone = self.pods.iter().filter(|(_, pod)| pod.list != list);
-                let gone: Vec<(u128, u64)> = gone.map(|(uid, pod)| (*uid, pod.deletion)).collect();
-                for (number, deletion) in gone {
-                    let until = if deletion == 0 {
-                        now
-                    } else {
-                        deletion.min(now)
-                    };
-                    self.pod_gone(number, until);
+                let deleted = self.namespaces.iter().filter(|(_, of)| **of != list);
+                let deleted = deleted.map(|(name, _)| Arc::clone(name));
+                for name in deleted.collect::<Vec<_>>() {
+                    self.namespace_deleted(&name);
                 }
             }
             ResourceKind::ReplicaSets | ResourceKind::Jobs => {
-                let number = owner_list(kind, list);
-                self.owners
-                    .forget_unlisted(|list| list % 2 == number % 2, number);
+                self.owners.remove_unlisted(kind, list);
+            }
+            ResourceKind::CiliumNodes => {
+                let deleted = self.cilium_nodes.iter().filter(|(_, (_, of))| *of != list);
+                let deleted = deleted.map(|(name, _)| Arc::clone(name));
+                for name in deleted.collect::<Vec<_>>() {
+                    self.cilium_node_deleted(&name);
+                }
+            }
+            ResourceKind::ResourceClaims => {
+                let all = self.claims.iter();
+                for uid in uids(all.filter(|(_, claim)| claim.list != list)) {
+                    self.resource_claim_deleted(uid);
+                }
             }
         }
     }
@@ -282,20 +266,15 @@ impl State {
     //------------ Owners ------------------------------------------------------------------------
 
     fn owner(&mut self, kind: ResourceKind, fields: &OwnerFields, list: u32) {
-        let name = match kind {
-            ResourceKind::Jobs => "Job",
-            _ => "ReplicaSet",
-        };
         let bound = self.writer.endpoint_bound();
-        let list = owner_list(kind, list);
         let waiting = self
             .owners
-            .tell(name, fields, list, bound, &mut self.writer);
-        let Some(top) = self.owners.top(uid(&fields.uid)) else {
+            .update(kind, fields, list, bound, &mut self.writer);
+        let Some(top) = self.owners.top(fields.uid) else {
             return;
         };
-        for number in waiting {
-            let Some(pod) = self.pods.get(&number) else {
+        for uid in waiting {
+            let Some(pod) = self.pods.get(&uid) else {
                 continue;
             };
             let endpoint = Endpoint {
@@ -303,7 +282,9 @@ impl State {
                 workload_name: Arc::clone(&top.name),
                 ..self.writer.endpoint(pod.endpoint).clone()
             };
-            set(&mut self.writer, pod.endpoint, endpoint);
+            if set_endpoint(&mut self.writer, pod.endpoint, endpoint) {
+                self.update_ambiguous(uid);
+            }
         }
     }
 
@@ -316,21 +297,21 @@ impl State {
         }
     }
 
-    fn namespace_gone(&mut self, name: &str) {
+    fn namespace_deleted(&mut self, name: &str) {
         self.namespaces.remove(name);
         self.writer.set_namespace_group(name, "");
     }
 }
 
-/// A list's number among those of ReplicaSets, which are even, and of Jobs, which are odd.
-fn owner_list(kind: ResourceKind, list: u32) -> u32 {
-    list.wrapping_mul(2) | u32::from(kind == ResourceKind::Jobs)
+fn uids<'a, T: 'a>(entries: impl Iterator<Item = (&'a u128, &'a T)>) -> Vec<u128> {
+    entries.map(|(uid, _)| *uid).collect()
 }
 
-/// Says anew what an endpoint is, if it is not that already: most of what is told of a pod is its
-/// status.
-fn set(writer: &mut IndexWriter, id: EndpointId, endpoint: Endpoint) {
-    if *writer.endpoint(id) != endpoint {
+/// Replaces an endpoint if it has changed. Most updates of a pod change only its status.
+fn set_endpoint(writer: &mut IndexWriter, id: EndpointId, endpoint: Endpoint) -> bool {
+    let has_changed = id != EndpointId::EXTERNAL && *writer.endpoint(id) != endpoint;
+    if has_changed {
         writer.set_endpoint(id, endpoint);
     }
+    has_changed
 }

@@ -1,38 +1,37 @@
-//! Nodes in the writer: their addresses, their place, and the pod CIDRs that stand for pods which
-//! nobody told of.
+//! Nodes: their addresses and topology, and the pod CIDRs of pods that are not reported.
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use super::super::fields::{CiliumNodeFields, NodeFields};
+use super::super::resource_kind::ResourceKind;
+use super::ClusterState;
+use super::context::UpdateContext;
+use super::entries::{NodeAddresses, NodeEntry};
+use crate::inventory::address_key::AddressKey;
+use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, UNKNOWN};
 
-use super::super::super::address_history::AddressKey;
-use super::super::super::snapshot::{Endpoint, EndpointId, EndpointKind, Node, NodeId};
-use super::super::super::writer::IndexWriter;
-use super::super::fields::NodeFields;
-use super::super::uid;
-use super::{State, UpdateContext};
-
-#[derive(Debug)]
-pub(super) struct NodeEntry {
-    pub(super) id: NodeId,
-    pub(super) endpoint: EndpointId,
-    pub(super) pods: EndpointId,
-    pub(super) fields: Box<NodeFields>,
-    pub(super) list: u32,
-}
-
-impl State {
-    pub(super) fn node(&mut self, fields: NodeFields, told: UpdateContext) {
-        let number = uid(&fields.uid);
-        if let Some(known) = self.nodes.get_mut(&number) {
-            known.list = told.list;
-            // Most of what a node's watch tells is a heartbeat.
-            if *known.fields == fields {
+impl ClusterState {
+    /// A Node was created or has changed.
+    pub(super) fn node(&mut self, fields: NodeFields, context: UpdateContext) {
+        let uid = fields.uid;
+        if let Some(node) = self.nodes.get_mut(&uid) {
+            node.list = context.list;
+            // Most updates of a node are heartbeats.
+            if *node.fields == fields && !context.is_initial {
                 return;
             }
         }
-        let Some(id) = self.writer.node(&fields.name, told.now) else {
-            return;
+        if let Some(field) = fields.malformed {
+            self.health
+                .on_malformed(ResourceKind::Nodes, &fields.name, field);
+        }
+        let before = self.nodes.remove(&uid);
+        let id = match &before {
+            Some(before) => before.id,
+            None => match self.writer.acquire_node(&fields.name) {
+                Some(id) => id,
+                None => return,
+            },
         };
         let node = Node {
             name: self.writer.intern(&fields.name),
@@ -41,104 +40,160 @@ impl State {
             pool: self.writer.intern(&fields.pool),
         };
         self.writer.set_node(id, node);
-        let before = self.nodes.remove(&number);
-        let (endpoint, pods) = match &before {
-            Some(before) => (before.endpoint, before.pods),
+        let cilium = self
+            .cilium_nodes
+            .get(&*fields.name)
+            .map(|(fields, _)| fields);
+        let new = NodeAddresses::of(&fields, cilium);
+        let (endpoint, pods, old) = match before {
+            Some(before) => (
+                before.endpoint,
+                before.pods,
+                NodeAddresses::of(&before.fields, cilium),
+            ),
             None => (
-                self.node_endpoint(id, &fields.name, told.now),
-                self.unknown_pods(id, told.now),
+                self.node_endpoint(id, &fields.name),
+                self.unreported_pods(id),
+                NodeAddresses::default(),
             ),
         };
-        self.node_endpoints.insert(id, endpoint);
-        let old = before.map(|before| before.fields).unwrap_or_default();
-        for address in old
-            .addresses
-            .iter()
-            .filter(|a| !fields.addresses.contains(a))
-        {
+        self.node_objects.insert(id, uid);
+        let node = NodeEntry {
+            id,
+            endpoint,
+            pods,
+            fields: Box::new(fields),
+            list: context.list,
+        };
+        self.assign_node(&node, &old, &new, context);
+        self.nodes.insert(uid, node);
+    }
+
+    /// Assigns what is new of a node, and unassigns what it does not have any more.
+    fn assign_node(
+        &mut self,
+        node: &NodeEntry,
+        old: &NodeAddresses,
+        new: &NodeAddresses,
+        context: UpdateContext,
+    ) {
+        let (endpoint, pods) = (node.endpoint, node.pods);
+        let (from, lead) = context.begin(node.fields.created);
+        let gone = old.addresses.iter();
+        for address in gone.filter(|one| !new.addresses.contains(one)) {
             self.writer
-                .unassign(AddressKey::address(*address), endpoint, told.now);
+                .unassign(AddressKey::address(*address), endpoint, context.now);
         }
-        let (from, lead) = told.begin(fields.created);
-        for address in &fields.addresses {
+        for address in &new.addresses {
             self.writer
                 .assign(AddressKey::address(*address), endpoint, from, lead);
         }
-        for (old, new, id) in [
-            (&old.pod_cidrs, &fields.pod_cidrs, pods),
-            (&old.gateways, &fields.gateways, endpoint),
-        ] {
-            for prefix in old.iter().filter(|prefix| !new.contains(prefix)) {
-                self.writer.unassign_prefix(*prefix, id);
-            }
-            for prefix in new {
-                self.writer.assign_prefix(*prefix, id);
-            }
+        let gone = old.pod_cidrs.iter();
+        for cidr in gone.filter(|one| !new.pod_cidrs.contains(one)) {
+            self.writer.unassign_prefix(*cidr, pods);
         }
-        let list = told.list;
-        self.nodes.insert(
-            number,
-            NodeEntry {
-                id,
-                endpoint,
-                pods,
-                fields: Box::new(fields),
-                list,
-            },
-        );
+        for cidr in &new.pod_cidrs {
+            self.writer.assign_prefix(*cidr, pods, true);
+        }
+        let gone = old.gateways.iter();
+        for gateway in gone.filter(|one| !new.gateways.contains(one)) {
+            self.writer.unassign_prefix(gateway.prefix, endpoint);
+        }
+        for gateway in &new.gateways {
+            self.writer
+                .assign_prefix(gateway.prefix, endpoint, gateway.is_guess);
+        }
     }
 
-    fn node_endpoint(&mut self, id: NodeId, name: &str, now: u64) -> EndpointId {
+    fn node_endpoint(&mut self, id: NodeId, name: &str) -> EndpointId {
         let name = self.writer.intern(name);
         let endpoint = Endpoint {
             kind: EndpointKind::Node,
-            namespace: Arc::default(),
             workload_kind: self.writer.intern("Node"),
             workload_name: Arc::clone(&name),
             name,
             node: Some(id),
+            ..Endpoint::default()
         };
-        self.writer.add_endpoint(endpoint, now)
+        self.writer.add_endpoint(endpoint)
     }
 
-    /// The pods of a node that only their CIDR tells of.
-    fn unknown_pods(&mut self, id: NodeId, now: u64) -> EndpointId {
-        let unknown = self.writer.intern("unknown");
+    /// Adds the endpoint of the pods of a node that are known only by a pod CIDR.
+    fn unreported_pods(&mut self, id: NodeId) -> EndpointId {
+        let unknown = self.writer.intern(UNKNOWN);
         let endpoint = Endpoint {
             kind: EndpointKind::Pod,
             namespace: Arc::clone(&unknown),
             workload_kind: self.writer.intern("Pod"),
             workload_name: unknown,
-            name: Arc::default(),
             node: Some(id),
+            ..Endpoint::default()
         };
-        self.writer.add_endpoint(endpoint, now)
+        self.writer.add_endpoint(endpoint)
     }
 
-    pub(super) fn node_gone(&mut self, fields: NodeFields, now: u64) {
-        if let Some(node) = self.nodes.remove(&uid(&fields.uid)) {
-            self.release_node(node, now);
+    /// A Node was deleted.
+    pub(super) fn node_deleted(&mut self, fields: NodeFields) {
+        if let Some(node) = self.nodes.remove(&fields.uid) {
+            self.remove_node(fields.uid, node);
         }
     }
 
-    pub(super) fn release_node(&mut self, node: NodeEntry, now: u64) {
-        for address in &node.fields.addresses {
-            self.writer
-                .unassign(AddressKey::address(*address), node.endpoint, now);
+    /// Ends the assignments of a node that was removed from the nodes.
+    pub(super) fn remove_node(&mut self, uid: u128, node: NodeEntry) {
+        let cilium = self.cilium_nodes.get(&*node.fields.name);
+        let old = NodeAddresses::of(&node.fields, cilium.map(|(fields, _)| fields));
+        let context = self.change_context(ResourceKind::Nodes);
+        self.assign_node(&node, &old, &NodeAddresses::default(), context);
+        // A node with this name may have been created again already.
+        if self.node_objects.get(&node.id) == Some(&uid) {
+            self.node_objects.remove(&node.id);
         }
-        let release = |prefixes: &[IpNet], id, writer: &mut IndexWriter| {
-            for prefix in prefixes {
-                writer.unassign_prefix(*prefix, id);
+        self.writer.release_node(node.id);
+        self.writer.retire_endpoint(node.endpoint);
+        self.writer.retire_endpoint(node.pods);
+    }
+
+    /// A CiliumNode was created or has changed.
+    pub(super) fn cilium_node(&mut self, fields: CiliumNodeFields, context: UpdateContext) {
+        let name = self.writer.intern(&fields.name);
+        let is_full = self.cilium_nodes.len() >= self.writer.endpoint_bound();
+        match self.cilium_nodes.get_mut(&name) {
+            Some((known, list)) if *known == fields => {
+                *list = context.list;
+                return;
             }
-        };
-        release(&node.fields.pod_cidrs, node.pods, &mut self.writer);
-        release(&node.fields.gateways, node.endpoint, &mut self.writer);
-        // A node of that name may have come back as another object already.
-        if self.node_endpoints.get(&node.id) == Some(&node.endpoint) {
-            self.node_endpoints.remove(&node.id);
-            self.writer.retire_node(node.id, now);
+            None if is_full => return,
+            _ => {}
         }
-        self.writer.retire_endpoint(node.endpoint, now);
-        self.writer.retire_endpoint(node.pods, now);
+        let new = (fields, context.list);
+        let old = self.cilium_nodes.insert(Arc::clone(&name), new);
+        self.cilium_changed(&name, old.map(|(fields, _)| fields), context);
+    }
+
+    /// A CiliumNode was deleted.
+    pub(super) fn cilium_node_deleted(&mut self, name: &str) {
+        if let Some((old, _)) = self.cilium_nodes.remove(name) {
+            let context = self.change_context(ResourceKind::CiliumNodes);
+            self.cilium_changed(name, Some(old), context);
+        }
+    }
+
+    fn cilium_changed(
+        &mut self,
+        name: &str,
+        old: Option<CiliumNodeFields>,
+        context: UpdateContext,
+    ) {
+        let id = self.writer.node_named(name);
+        let uid = id.and_then(|id| self.node_objects.get(&id).copied());
+        let Some((uid, node)) = uid.and_then(|uid| self.nodes.remove_entry(&uid)) else {
+            return;
+        };
+        let new = self.cilium_nodes.get(name).map(|(fields, _)| fields);
+        let new = NodeAddresses::of(&node.fields, new);
+        let old = NodeAddresses::of(&node.fields, old.as_ref());
+        self.assign_node(&node, &old, &new, context);
+        self.nodes.insert(uid, node);
     }
 }

@@ -1,195 +1,208 @@
-//! Pods in the writer: the addresses and ports that each holds, and since when.
+//! Pods: the addresses and ports of each, and since when.
 
 use std::sync::Arc;
 
 use flowproto::Address;
 
-use super::super::super::address_history::{AddressKey, TransportPort};
-use super::super::super::snapshot::{Endpoint, EndpointId, EndpointKind, NodeId};
 use super::super::fields::PodFields;
-use super::super::uid;
-use super::{State, UpdateContext, set};
+use super::super::resource_kind::ResourceKind;
+use super::context::{Begin, UpdateContext};
+use super::entries::PodEntry;
+use super::{ClusterState, set_endpoint};
+use crate::inventory::address_key::{AddressKey, TransportPort};
+use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, NodeId};
 
-/// A pod that is told of.
-#[derive(Debug)]
-pub(super) struct Pod {
-    pub(super) endpoint: EndpointId,
-    /// The node that it is the Ready probe of.
-    pub(super) probes: Option<NodeId>,
-    pub(super) addresses: Box<[Address]>,
-    /// When it will have gone or should have; 0 where it is to stay.
-    pub(super) deletion: u64,
-    pub(super) list: u32,
-}
-
-impl State {
-    pub(super) fn pod(&mut self, fields: &PodFields, told: UpdateContext) {
-        let number = uid(&fields.uid);
-        let before = self.pods.remove(&number);
-        let node = match fields.node.as_str() {
-            "" => None,
-            name => self.writer.node(name, told.now),
+impl ClusterState {
+    /// A pod was created or has changed.
+    pub(super) fn pod(&mut self, fields: &PodFields, context: UpdateContext) {
+        if let Some(field) = fields.malformed {
+            let name = format!("{}/{}", fields.namespace, fields.name);
+            self.health.on_malformed(ResourceKind::Pods, &name, field);
+        }
+        let before = self.pods.remove(&fields.uid);
+        let node = self.pod_node(fields, before.as_ref().and_then(|before| before.node));
+        let endpoint = self.pod_endpoint(fields, node);
+        let id = match &before {
+            Some(before) if before.endpoint != EndpointId::EXTERNAL => {
+                if set_endpoint(&mut self.writer, before.endpoint, endpoint) {
+                    self.update_ambiguous_addresses(&before.addresses);
+                }
+                before.endpoint
+            }
+            _ => self.writer.add_endpoint(endpoint),
         };
-        let workload = self.owners.workload(fields, number, &mut self.writer);
-        let endpoint = Endpoint {
+        let (from, lead) = context.begin(fields.started);
+        let begin = Begin {
+            from,
+            lead,
+            in_deletion: fields.deletion.is_some(),
+            is_new: before.is_none(),
+        };
+        let has_addresses = !fields.is_terminated && !fields.host_network;
+        let addresses: &[Address] = if has_addresses {
+            &fields.addresses
+        } else {
+            &[]
+        };
+        let had = before.as_ref().map_or(&[][..], |before| &before.addresses);
+        for address in had.iter().filter(|address| !addresses.contains(address)) {
+            self.writer
+                .unassign(AddressKey::address(*address), id, context.now);
+        }
+        for address in addresses {
+            let key = AddressKey::address(*address);
+            if !had.contains(address) {
+                self.assign_to_pod(key, id, begin);
+            } else if begin.in_deletion {
+                self.writer.yield_to_next(key, id, context.now);
+            } else if context.is_initial {
+                // A list restores what was lost, such as for lack of room.
+                self.assign_to_pod(key, id, begin);
+            }
+        }
+        if before.is_none() && fields.is_terminated && !fields.host_network {
+            self.terminated_pod(fields, id, context.now);
+        }
+        let keys = pod_keys(fields, node);
+        if let Some(node) = node {
+            self.probes.set(node, fields.uid, fields.probe_ready);
+        }
+        let pod = PodEntry {
+            endpoint: id,
+            node,
+            addresses: addresses.into(),
+            deletion: fields.deletion.unwrap_or_default(),
+            list: context.list,
+            is_terminated: fields.is_terminated,
+            is_probe: fields.probe_ready.is_some(),
+        };
+        self.pods.insert(fields.uid, pod);
+        self.set_pod_keys(fields.uid, keys, begin, context.now);
+    }
+
+    /// Assigns a key to a pod.
+    pub(super) fn assign_to_pod(&mut self, key: AddressKey, id: EndpointId, begin: Begin) {
+        let Begin {
+            from,
+            lead,
+            in_deletion,
+            is_new: _,
+        } = begin;
+        if in_deletion {
+            self.writer.assign_in_deletion(key, id, from, lead);
+        } else {
+            self.writer.assign(key, id, from, lead);
+        }
+    }
+
+    /// A pod that had terminated before it was first received had its addresses until then, if the
+    /// time is known.
+    fn terminated_pod(&mut self, fields: &PodFields, id: EndpointId, now: u64) {
+        let Some(until) = fields.terminated else {
+            return;
+        };
+        let until = until.clamp(fields.started, now.max(fields.started));
+        for address in &fields.addresses {
+            let key = AddressKey::address(*address);
+            if self.writer.assignees(key).next().is_none() {
+                self.writer.assign(key, id, fields.started, 0);
+                self.writer.unassign(key, id, until);
+            }
+        }
+    }
+
+    /// Returns the node of a pod, which is acquired once for each pod.
+    fn pod_node(&mut self, fields: &PodFields, before: Option<NodeId>) -> Option<NodeId> {
+        if let Some(before) = before {
+            if *self.writer.node_of(before).name == *fields.node {
+                return Some(before);
+            }
+            self.writer.release_node(before);
+        }
+        if fields.node.is_empty() {
+            return None;
+        }
+        self.writer.acquire_node(&fields.node)
+    }
+
+    fn pod_endpoint(&mut self, fields: &PodFields, node: Option<NodeId>) -> Endpoint {
+        let workload = self.owners.workload(fields, &mut self.writer);
+        Endpoint {
             kind: EndpointKind::Pod,
             namespace: self.writer.intern(&fields.namespace),
             name: Arc::from(fields.name.as_str()),
             workload_kind: workload.kind,
             workload_name: workload.name,
             node,
-        };
-        let id = match &before {
-            Some(before) if before.endpoint != EndpointId::EXTERNAL => {
-                set(&mut self.writer, before.endpoint, endpoint);
-                before.endpoint
-            }
-            _ => self.writer.add_endpoint(endpoint, told.now),
-        };
-        let (from, lead) = told.begin(fields.started);
-        // What has run to its end holds nothing; one that is told of only now did, until then.
-        let over = fields
-            .over
-            .unwrap_or(told.now)
-            .clamp(fields.started, told.now.max(fields.started));
-        let holds = !fields.is_over && !fields.host_network;
-        let addresses: &[Address] = if holds { &fields.addresses } else { &[] };
-        match &before {
-            Some(before) => {
-                for address in before.addresses.iter().filter(|a| !addresses.contains(a)) {
-                    self.writer
-                        .unassign(AddressKey::address(*address), id, told.now);
-                }
-            }
-            None if fields.is_over && !fields.host_network => {
-                for address in &fields.addresses {
-                    let key = AddressKey::address(*address);
-                    if self.writer.assignee(key).is_none() {
-                        self.writer.assign(key, id, fields.started, 0);
-                        self.writer.unassign(key, id, over);
-                    }
-                }
-            }
-            None => {}
+            topology: self.writer.topology(&fields.zone, &fields.region),
         }
-        // What it had before it keeps or has lost to another pod: told of again, it takes nothing back.
-        let had = before.as_ref().map_or(&[][..], |before| &before.addresses);
-        for address in addresses.iter().filter(|address| !had.contains(address)) {
-            self.writer
-                .assign(AddressKey::address(*address), id, from, lead);
-        }
-        let keys: Box<[AddressKey]> = match node {
-            Some(node) if !fields.is_over => {
-                let key = |(address, port): &(Option<Address>, TransportPort)| match address {
-                    Some(address) => AddressKey::port(*address, *port),
-                    None => AddressKey::node_port(node, *port),
-                };
-                fields.ports.iter().map(key).collect()
-            }
-            _ => Box::default(),
-        };
-        let old_keys = self.pod_ports.remove(&number).unwrap_or_default();
-        for key in old_keys.iter().filter(|key| !keys.contains(key)) {
-            self.undeclare(*key, id, node, told.now);
-        }
-        for key in keys.iter().filter(|key| !old_keys.contains(key)) {
-            self.declare(*key, id, node, from, lead);
-        }
-        if let Some(node) = node {
-            self.probe(node, number, fields.is_ready_probe);
-        }
-        if !keys.is_empty() {
-            self.pod_ports.insert(number, keys);
-        }
-        let pod = Pod {
-            endpoint: id,
-            probes: node.filter(|_| fields.is_ready_probe),
-            addresses: addresses.into(),
-            deletion: fields.deletion.unwrap_or_default(),
-            list: told.list,
-        };
-        self.pods.insert(number, pod);
     }
 
-    pub(super) fn pod_gone(&mut self, number: u128, until: u64) {
-        let Some(pod) = self.pods.remove(&number) else {
+    /// A pod was deleted, at `until` at the latest.
+    pub(super) fn pod_deleted(&mut self, uid: u128, until: u64) {
+        let Some(pod) = self.pods.remove(&uid) else {
             return;
         };
         for address in &pod.addresses {
             self.writer
                 .unassign(AddressKey::address(*address), pod.endpoint, until);
         }
-        let node = self.writer.endpoint(pod.endpoint).node;
-        for key in self.pod_ports.remove(&number).unwrap_or_default() {
-            self.undeclare(key, pod.endpoint, node, until);
-        }
-        self.owners.wait_no_longer(number);
-        self.writer.retire_endpoint(pod.endpoint, until);
-        if let Some(node) = pod.probes {
-            self.probe(node, number, false);
+        self.remove_pod_keys(uid, pod.endpoint, until);
+        self.owners.cancel_wait(uid);
+        self.writer.retire_endpoint(pod.endpoint);
+        if let Some(node) = pod.node {
+            if pod.is_probe {
+                self.probes.set(node, uid, None);
+            }
+            self.writer.release_node(node);
         }
     }
 
-    /// A pod on `node` is a Ready probe, or is not.
-    fn probe(&mut self, node: NodeId, pod: u128, is_ready_probe: bool) {
-        if !is_ready_probe && !self.probes.contains_key(&node) {
-            return;
+    /// Removes the pods that are not in the latest list.
+    pub(super) fn remove_unlisted_pods(&mut self, list: u32) {
+        let deleted = self.pods.iter().filter(|(_, pod)| pod.list != list);
+        let deleted: Vec<(u128, u64)> = deleted.map(|(uid, pod)| (*uid, pod.deletion)).collect();
+        for (uid, deletion) in deleted {
+            let until = match deletion {
+                0 => self.now,
+                deletion => deletion.min(self.now),
+            };
+            self.pod_deleted(uid, until);
         }
-        let probes = self.probes.entry(node).or_default();
-        if is_ready_probe {
-            probes.insert(pod);
-        } else {
-            probes.remove(&pod);
-        }
-        let ready = !probes.is_empty();
-        if !ready {
-            self.probes.remove(&node);
-        }
-        self.probes_changed.push((node, ready));
     }
 
-    /// A pod declares a port of its node. Only a single one that does holds it; where there are
-    /// several, the port is the node's.
-    fn declare(
-        &mut self,
-        key: AddressKey,
-        pod: EndpointId,
-        node: Option<NodeId>,
-        from: u64,
-        lead: u64,
-    ) {
-        let declared = self.declared.entry(key).or_default();
-        declared.push(pod);
-        let holder = match declared.as_slice() {
-            [one] => Some(*one),
-            _ => node.and_then(|node| self.node_endpoints.get(&node).copied()),
-        };
-        match holder {
-            Some(holder) => self.writer.assign(key, holder, from, lead),
-            None => {
-                if let Some(holder) = self.writer.assignee(key) {
-                    self.writer.unassign(key, holder, from);
-                }
+    /// Updates what several endpoints have in common, after the endpoint of a pod has changed.
+    pub(super) fn update_ambiguous(&mut self, uid: u128) {
+        if let Some(pod) = self.pods.get(&uid) {
+            let addresses = pod.addresses.clone();
+            self.update_ambiguous_addresses(&addresses);
+        }
+        if let Some(keys) = self.pod_keys.get(&uid) {
+            for key in keys.all().collect::<Vec<_>>() {
+                self.writer.update_ambiguous(key);
             }
         }
     }
 
-    fn undeclare(&mut self, key: AddressKey, pod: EndpointId, node: Option<NodeId>, until: u64) {
-        let Some(declared) = self.declared.get_mut(&key) else {
-            return;
-        };
-        declared.retain(|one| *one != pod);
-        match declared.as_slice() {
-            [] => {
-                self.declared.remove(&key);
-                self.writer.unassign(key, pod, until);
-                let node = node.and_then(|node| self.node_endpoints.get(&node).copied());
-                if let Some(node) = node {
-                    self.writer.unassign(key, node, until);
-                }
-            }
-            [one] => self.writer.assign(key, *one, until, 0),
-            _ => {}
+    fn update_ambiguous_addresses(&mut self, addresses: &[Address]) {
+        for address in addresses {
+            self.writer.update_ambiguous(AddressKey::address(*address));
         }
     }
+}
+
+/// Returns the ports and claimed addresses of a pod.
+fn pod_keys(fields: &PodFields, node: Option<NodeId>) -> Box<[AddressKey]> {
+    if fields.is_terminated {
+        return Box::default();
+    }
+    let port = |(address, port): &(Option<Address>, TransportPort)| match address {
+        Some(address) => Some(AddressKey::port(*address, *port)),
+        None => node.map(|node| AddressKey::node_port(node, *port)),
+    };
+    let ports = fields.ports.iter().filter_map(port);
+    let claimed = fields.claimed_addresses.iter();
+    ports
+        .chain(claimed.map(|address| AddressKey::claimed(*address)))
+        .collect()
 }

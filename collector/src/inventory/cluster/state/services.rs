@@ -1,35 +1,21 @@
-//! Services in the writer: their virtual addresses, the ports that nodes open for them, and the
-//! addresses outside that they lead to.
+//! Services: their addresses, the node ports that lead to them, and the external addresses of those
+//! without pods.
 
 use std::sync::Arc;
 
-use super::super::super::address_history::AddressKey;
-use super::super::super::snapshot::{Endpoint, EndpointId, EndpointKind};
 use super::super::fields::{EndpointSliceFields, ServiceFields};
-use super::super::uid;
-use super::{State, UpdateContext};
+use super::ClusterState;
+use super::context::UpdateContext;
+use super::entries::{ServiceEntry, SliceEntry};
+use crate::inventory::address_key::AddressKey;
+use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind};
 
-#[derive(Debug)]
-pub(super) struct Service {
-    pub(super) endpoint: EndpointId,
-    pub(super) fields: ServiceFields,
-    pub(super) list: u32,
-}
-
-/// The addresses outside of a Service.
-#[derive(Debug)]
-pub(super) struct Slice {
-    endpoint: EndpointId,
-    fields: EndpointSliceFields,
-    pub(super) list: u32,
-}
-
-impl State {
-    pub(super) fn service(&mut self, fields: ServiceFields, told: UpdateContext) {
-        let number = uid(&fields.uid);
-        let before = self.services.remove(&number);
-        let endpoint = match &before {
-            Some(before) => before.endpoint,
+impl ClusterState {
+    /// A Service was created or has changed.
+    pub(super) fn service(&mut self, fields: ServiceFields, context: UpdateContext) {
+        let before = self.services.remove(&fields.uid);
+        let (endpoint, old) = match before {
+            Some(before) => (before.endpoint, before.keys),
             None => {
                 let name = self.writer.intern(&fields.name);
                 let endpoint = Endpoint {
@@ -38,57 +24,38 @@ impl State {
                     workload_kind: self.writer.intern("Service"),
                     workload_name: Arc::clone(&name),
                     name,
-                    node: None,
+                    ..Endpoint::default()
                 };
-                self.writer.add_endpoint(endpoint, told.now)
+                (self.writer.add_endpoint(endpoint), Box::default())
             }
         };
-        let new = keys(&fields);
-        if let Some(before) = &before {
-            for key in keys(&before.fields).iter().filter(|key| !new.contains(key)) {
-                self.writer.unassign(*key, endpoint, told.now);
-            }
-        }
-        let (from, lead) = told.begin(fields.created);
-        for key in new {
-            self.writer.assign(key, endpoint, from, lead);
-        }
-        let list = told.list;
-        self.services.insert(
-            number,
-            Service {
-                endpoint,
-                fields,
-                list,
-            },
-        );
+        let keys = service_keys(&fields);
+        self.assign_keys(endpoint, &old, &keys, context.begin(fields.created));
+        let service = ServiceEntry {
+            endpoint,
+            keys,
+            list: context.list,
+        };
+        self.services.insert(fields.uid, service);
     }
 
-    pub(super) fn service_gone(&mut self, fields: ServiceFields, now: u64) {
-        if let Some(service) = self.services.remove(&uid(&fields.uid)) {
-            self.release_service(&service, now);
+    /// A Service was deleted.
+    pub(super) fn service_deleted(&mut self, uid: u128) {
+        if let Some(service) = self.services.remove(&uid) {
+            self.remove_keys(service.endpoint, &service.keys);
         }
     }
 
-    pub(super) fn release_service(&mut self, service: &Service, now: u64) {
-        for key in keys(&service.fields) {
-            self.writer.unassign(key, service.endpoint, now);
-        }
-        self.writer.retire_endpoint(service.endpoint, now);
-    }
-
-    /// What is outside is called after the Service that leads there, as the cluster's DNS calls that.
-    pub(super) fn slice(&mut self, fields: EndpointSliceFields, told: UpdateContext) {
-        let number = uid(&fields.uid);
-        let before = self.slices.remove(&number);
+    /// An EndpointSlice was created or has changed. Its external addresses have the DNS name of the
+    /// Service.
+    pub(super) fn slice(&mut self, fields: EndpointSliceFields, context: UpdateContext) {
         if fields.addresses.is_empty() || fields.service.is_empty() {
-            if let Some(before) = before {
-                self.release_slice(&before, told.now);
-            }
+            self.slice_deleted(fields.uid);
             return;
         }
-        let endpoint = match &before {
-            Some(before) => before.endpoint,
+        let before = self.slices.remove(&fields.uid);
+        let (endpoint, old) = match before {
+            Some(before) => (before.endpoint, before.keys),
             None => {
                 let name = format!("{}.{}.svc", fields.service, fields.namespace);
                 let name = self.writer.intern(&name);
@@ -99,63 +66,74 @@ impl State {
                     name,
                     ..Endpoint::default()
                 };
-                self.writer.add_endpoint(endpoint, told.now)
+                (self.writer.add_endpoint(endpoint), Box::default())
             }
         };
-        if let Some(before) = &before {
-            let gone = before.fields.addresses.iter();
-            for address in gone.filter(|address| !fields.addresses.contains(address)) {
-                self.writer
-                    .unassign(AddressKey::address(*address), endpoint, told.now);
-            }
-        }
-        let (from, lead) = told.begin(fields.created);
-        for address in &fields.addresses {
-            self.writer
-                .assign(AddressKey::address(*address), endpoint, from, lead);
-        }
-        let list = told.list;
-        self.slices.insert(
-            number,
-            Slice {
-                endpoint,
-                fields,
-                list,
-            },
-        );
+        let keys = slice_keys(&fields);
+        self.assign_keys(endpoint, &old, &keys, context.begin(fields.created));
+        let slice = SliceEntry {
+            endpoint,
+            keys,
+            list: context.list,
+        };
+        self.slices.insert(fields.uid, slice);
     }
 
-    pub(super) fn slice_gone(&mut self, fields: EndpointSliceFields, now: u64) {
-        if let Some(slice) = self.slices.remove(&uid(&fields.uid)) {
-            self.release_slice(&slice, now);
+    /// An EndpointSlice was deleted.
+    pub(super) fn slice_deleted(&mut self, uid: u128) {
+        if let Some(slice) = self.slices.remove(&uid) {
+            self.remove_keys(slice.endpoint, &slice.keys);
         }
     }
 
-    pub(super) fn release_slice(&mut self, slice: &Slice, now: u64) {
-        for address in &slice.fields.addresses {
-            self.writer
-                .unassign(AddressKey::address(*address), slice.endpoint, now);
+    fn assign_keys(
+        &mut self,
+        endpoint: EndpointId,
+        old: &[AddressKey],
+        new: &[AddressKey],
+        (from, lead): (u64, u64),
+    ) {
+        for key in old.iter().filter(|key| !new.contains(key)) {
+            self.writer.unassign(*key, endpoint, self.now);
         }
-        self.writer.retire_endpoint(slice.endpoint, now);
+        for key in new {
+            self.writer.assign(*key, endpoint, from, lead);
+        }
+    }
+
+    fn remove_keys(&mut self, endpoint: EndpointId, keys: &[AddressKey]) {
+        for key in keys {
+            self.writer.unassign(*key, endpoint, self.now);
+        }
+        self.writer.retire_endpoint(endpoint);
     }
 }
 
-/// What a service holds.
-fn keys(fields: &ServiceFields) -> Vec<AddressKey> {
-    let addresses = fields
-        .addresses
-        .iter()
-        .map(|address| AddressKey::address(*address));
+/// Returns the addresses and node ports of a Service, and its ports on addresses that a node or
+/// another Service can have too.
+fn service_keys(fields: &ServiceFields) -> Box<[AddressKey]> {
+    let addresses = fields.addresses.iter().copied().map(AddressKey::address);
     let shared = fields.shared_addresses.iter();
     let shared = shared.flat_map(|address| {
-        fields
-            .ports
-            .iter()
-            .map(|port| AddressKey::port(*address, *port))
+        let ports = fields.ports.iter();
+        ports.map(|port| AddressKey::port(*address, *port))
     });
-    let node_ports = fields
-        .node_ports
-        .iter()
-        .map(|port| AddressKey::any_node_port(*port));
-    addresses.chain(shared).chain(node_ports).collect()
+    let node_ports = fields.node_ports.iter().copied();
+    addresses
+        .chain(shared)
+        .chain(node_ports.map(AddressKey::any_node_port))
+        .collect()
+}
+
+/// Returns the external addresses of a Service, and its ports on them: another Service can lead to
+/// the same address.
+fn slice_keys(fields: &EndpointSliceFields) -> Box<[AddressKey]> {
+    let addresses = fields.addresses.iter();
+    addresses
+        .flat_map(|address| {
+            let ports = fields.ports.iter();
+            let ports = ports.map(|port| AddressKey::port(*address, *port));
+            ports.chain([AddressKey::address(*address)])
+        })
+        .collect()
 }

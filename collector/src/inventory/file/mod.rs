@@ -1,180 +1,67 @@
-//! The inventory file: YAML that says who holds which address, where there is no Kubernetes to ask.
+//! The inventory file: a YAML description of the cluster, for use without Kubernetes.
 //!
 //! ```yaml
-//! nodes:    [{name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}]
-//! pods:     [{name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a, workload: {kind: Deployment, name: web}}]
-//! services: [{name: web, namespace: shop, addresses: [10.96.0.10]}]
-//! cidrs:    [{cidr: 192.0.2.0/24, name: office}]
+//! nodes:
+//!   - {name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
+//! pods:
+//!   - name: web-1
+//!     namespace: shop
+//!     addresses: [10.1.1.10]
+//!     node: node-a
+//!     workload: {kind: Deployment, name: web}
+//! services:
+//!   - {name: web, namespace: shop, addresses: [10.96.0.10]}
+//! cidrs:
+//!   - {cidr: 192.0.2.0/24, name: office}
 //! ```
 //!
-//! Every mistake is one sentence that names the file, the line and what is allowed.
+//! An error is one sentence with the file, the line and the allowed values.
 
-use std::net::IpAddr;
-use std::ops::Deref;
+mod document;
+
 use std::path::{Path, PathBuf};
 
-use flowproto::Address;
-use ipnet::IpNet;
-use serde::Deserialize;
-
 use super::builder::{Conflict, IndexBuilder};
+use super::endpoint::{Endpoint, EndpointKind, Node, UNKNOWN};
 use super::external::NamedCidr;
-use super::snapshot::{Endpoint, EndpointKind, Node};
 use super::writer::{Bounds, IndexWriter};
-
-/// Text of a label where the truth is not known, though there must be one.
-const UNKNOWN: &str = "unknown";
+use document::{CidrEntry, Document, NodeEntry, PodEntry, ServiceEntry};
 
 /// Why an inventory file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("inventory {}: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         error: std::io::Error,
     },
-    /// It is no YAML of this form.
+    /// The file is not valid.
     #[error("inventory {}: {message}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, column, what is wrong and what is allowed.
+        /// Line, column, the mistake and the allowed values.
         message: String,
     },
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Document {
-    nodes: Vec<NodeEntry>,
-    pods: Vec<PodEntry>,
-    services: Vec<ServiceEntry>,
-    cidrs: Vec<CidrEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct NodeEntry {
-    name: Name,
-    #[serde(default)]
-    addresses: Vec<AddressText>,
-    #[serde(default, rename = "podCIDRs")]
-    pod_cidrs: Vec<PrefixText>,
-    #[serde(default)]
-    zone: Name,
-    #[serde(default)]
-    region: Name,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PodEntry {
-    name: Name,
-    namespace: Name,
-    #[serde(default)]
-    addresses: Vec<AddressText>,
-    node: Option<Name>,
-    workload: Option<WorkloadEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WorkloadEntry {
-    kind: Name,
-    name: Name,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ServiceEntry {
-    name: Name,
-    namespace: Name,
-    #[serde(default)]
-    addresses: Vec<AddressText>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CidrEntry {
-    cidr: PrefixText,
-    name: Name,
-}
-
-/// What something is called: of one line, since it stands in messages as well as in labels.
-#[derive(Debug, Default, Deserialize)]
-#[serde(try_from = "String")]
-struct Name(String);
-
-impl TryFrom<String> for Name {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if text.contains(char::is_control) {
-            return Err(format!("{text:?} is no name: it has a control character"));
-        }
-        Ok(Self(text))
-    }
-}
-
-impl Deref for Name {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct AddressText(Address);
-
-impl TryFrom<String> for AddressText {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let ip: IpAddr = text.parse().map_err(|_| {
-            format!("{text:?} is not an IP address; allowed: IPv4 or IPv6, e.g. 10.1.1.10")
-        })?;
-        if ip.is_unspecified() {
-            return Err(format!("{text:?} is no address that anything can hold"));
-        }
-        Ok(Self(Address::from(ip)))
-    }
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct PrefixText(IpNet);
-
-impl TryFrom<String> for PrefixText {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| {
-            format!(
-                "{text:?} is not a CIDR; allowed: an address and a prefix length, e.g. 10.1.1.0/24"
-            )
-        })
-    }
-}
-
-/// What an inventory file says.
+/// The content of an inventory file.
 #[derive(Debug)]
 pub struct Inventory {
-    /// Who holds an address of the cluster.
+    /// The cluster's addresses.
     pub writer: IndexWriter,
-    /// Who is who outside.
+    /// Named external CIDRs.
     pub cidrs: Vec<NamedCidr>,
 }
 
 /// Reads an inventory file.
 ///
 /// # Errors
-/// The file is unreadable, is no YAML of the form above, or claims something twice.
+/// The file cannot be read or is not valid.
 pub fn read(path: &Path, bounds: Bounds) -> Result<Inventory, InventoryError> {
     let text = std::fs::read_to_string(path).map_err(|error| InventoryError::Unreadable {
         path: path.to_owned(),
@@ -186,12 +73,12 @@ pub fn read(path: &Path, bounds: Bounds) -> Result<Inventory, InventoryError> {
     })
 }
 
-/// Reads the text of an inventory file.
+/// Parses the text of an inventory file.
 ///
 /// # Errors
-/// A sentence: it is no YAML of the form above, or claims something twice.
+/// One sentence: the text is not YAML of the form above, or assigns an address twice.
 pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
-    // It is the operator's own file, and what it fills has bounds of its own: a cluster of any size fits.
+    // The file is trusted, and the index has its own limits.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_nodes: usize::MAX,
@@ -201,21 +88,21 @@ pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
     };
     let document: Document =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            // The first line says where and what; the rest draws the place.
+            // The first line has the position and the mistake. The rest shows the source.
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
             first.strip_prefix("error: ").unwrap_or(first).to_owned()
         })?;
     let mut builder = IndexBuilder::within(bounds);
-    let said = |conflict: Conflict| conflict.to_string();
+    let message = |conflict: Conflict| conflict.to_string();
     for entry in &document.nodes {
-        add_node(&mut builder, entry).map_err(said)?;
+        add_node(&mut builder, entry).map_err(message)?;
     }
     for entry in &document.pods {
         add_pod(&mut builder, entry)?;
     }
     for entry in &document.services {
-        add_service(&mut builder, entry).map_err(said)?;
+        add_service(&mut builder, entry).map_err(message)?;
     }
     let named = |entry: CidrEntry| NamedCidr {
         cidr: entry.cidr.0,
@@ -236,7 +123,7 @@ fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflic
         pool: builder.intern(""),
     };
     let node = Some(builder.add_node(node)?);
-    let itself = Endpoint {
+    let endpoint = Endpoint {
         kind: EndpointKind::Node,
         name: name.clone(),
         workload_kind: builder.intern("Node"),
@@ -244,14 +131,14 @@ fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflic
         node,
         ..Endpoint::default()
     };
-    let itself = builder.add_endpoint(itself);
+    let endpoint = builder.add_endpoint(endpoint);
     for address in &entry.addresses {
-        builder.assign_address(address.0, itself)?;
+        builder.assign_address(address.0, endpoint)?;
     }
     if entry.pod_cidrs.is_empty() {
         return Ok(());
     }
-    let its_pods = Endpoint {
+    let pods = Endpoint {
         kind: EndpointKind::Pod,
         namespace: builder.intern(UNKNOWN),
         workload_kind: builder.intern("Pod"),
@@ -259,9 +146,9 @@ fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflic
         node,
         ..Endpoint::default()
     };
-    let its_pods = builder.add_endpoint(its_pods);
+    let pods = builder.add_endpoint(pods);
     for prefix in &entry.pod_cidrs {
-        builder.assign_prefix(prefix.0, its_pods)?;
+        builder.assign_prefix(prefix.0, pods)?;
     }
     Ok(())
 }
@@ -271,7 +158,7 @@ fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry) -> Result<(), String> {
         None => None,
         Some(name) => Some(builder.node_named(name).ok_or_else(|| {
             format!(
-                "pod {}/{}: node {:?} is not among nodes",
+                "pod {}/{}: unknown node {:?}: must be one of nodes",
                 &*entry.namespace, &*entry.name, &**name
             )
         })?),
@@ -287,6 +174,7 @@ fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry) -> Result<(), String> {
         workload_kind: builder.intern(kind),
         workload_name: builder.intern(workload),
         node,
+        topology: None,
     };
     let id = builder.add_endpoint(pod);
     for address in &entry.addresses {
@@ -305,7 +193,7 @@ fn add_service(builder: &mut IndexBuilder, entry: &ServiceEntry) -> Result<(), C
         name: name.clone(),
         workload_kind: builder.intern("Service"),
         workload_name: name,
-        node: None,
+        ..Endpoint::default()
     };
     let id = builder.add_endpoint(service);
     for address in &entry.addresses {
@@ -316,17 +204,23 @@ fn add_service(builder: &mut IndexBuilder, entry: &ServiceEntry) -> Result<(), C
 
 #[cfg(test)]
 mod tests {
-    use super::super::address_history::TimeRange;
-    use super::super::snapshot::IndexSnapshot;
+    use std::net::IpAddr;
+
+    use flowproto::Address;
+
     use super::*;
+    use crate::inventory::snapshot::IndexSnapshot;
+    use crate::inventory::time_range::TimeRange;
 
     fn parse(text: &str) -> Result<IndexSnapshot, String> {
         super::parse(text, Bounds::default()).map(|mut inventory| inventory.writer.current())
     }
 
-    const CONTRACT: &str = "\
+    const EXAMPLE: &str = "\
 nodes:    [{name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}]
-pods:     [{name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a, workload: {kind: Deployment, name: web}}]
+pods:
+- {name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a,
+   workload: {kind: Deployment, name: web}}
 services: [{name: web, namespace: shop, addresses: [10.96.0.10]}]
 cidrs:    [{cidr: 192.0.2.0/24, name: office}]
 ";
@@ -337,7 +231,7 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
     }
 
     #[test]
-    fn a_large_cluster_has_room() {
+    fn a_cluster_of_40_000_pods_is_within_the_default_limits() {
         let mut text = String::from("pods:\n");
         for pod in 0..40_000_u32 {
             let [_, a, b, c] = pod.to_be_bytes();
@@ -347,8 +241,8 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
     }
 
     #[test]
-    fn the_contracts_example_says_who_holds_which_address() {
-        let index = parse(CONTRACT).unwrap();
+    fn every_object_of_the_example_has_its_addresses() {
+        let index = parse(EXAMPLE).unwrap();
 
         let pod = at(&index, "10.1.1.10");
         assert_eq!(
@@ -366,15 +260,15 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
         );
         assert_eq!(at(&index, "10.9.0.1").kind, EndpointKind::Node);
         assert_eq!(at(&index, "10.96.0.10").kind, EndpointKind::Service);
-        let named = super::parse(CONTRACT, Bounds::default()).unwrap().cidrs;
+        let named = super::parse(EXAMPLE, Bounds::default()).unwrap().cidrs;
         assert_eq!(named, ["192.0.2.0/24=office".parse().unwrap()]);
         assert_eq!(at(&index, "198.51.100.1").kind, EndpointKind::External);
         assert_eq!(&*at(&index, "198.51.100.1").workload_kind, "External");
     }
 
     #[test]
-    fn an_address_that_only_the_pod_cidr_covers_is_an_unknown_pod_of_that_node() {
-        let index = parse(CONTRACT).unwrap();
+    fn an_unassigned_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node() {
+        let index = parse(EXAMPLE).unwrap();
         let pod = at(&index, "10.1.1.99");
         assert_eq!(
             (pod.kind, &*pod.namespace, &*pod.name, &*pod.workload_name),
@@ -391,8 +285,8 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
     }
 
     #[test]
-    fn every_mistake_is_one_sentence_that_names_it() {
-        for (text, said) in [
+    fn every_mistake_is_one_sentence_with_its_place() {
+        for (text, words) in [
             (
                 "nodes:\n- {name: a, adresses: []}",
                 &["line 2", "adresses", "addresses"][..],
@@ -409,7 +303,8 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
             ("workloads: []", &["workloads", "nodes"]),
             ("nodes: 5", &["line 1"]),
             (
-                "pods: [{name: a, namespace: n, addresses: [10.0.0.1]}, {name: b, namespace: n, addresses: [10.0.0.1]}]",
+                "pods: [{name: a, namespace: n, addresses: [10.0.0.1]},
+                 {name: b, namespace: n, addresses: [10.0.0.1]}]",
                 &["10.0.0.1", "n/a", "n/b"],
             ),
             (
@@ -427,7 +322,7 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
             ),
         ] {
             let message = parse(text).unwrap_err();
-            for word in said {
+            for word in words {
                 assert!(message.contains(word), "{text}\n{message}\nlacks {word}");
             }
             assert_eq!(message.lines().count(), 1, "{message}");

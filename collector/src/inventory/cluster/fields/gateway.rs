@@ -1,0 +1,106 @@
+//! Addresses in a pod CIDR that belong to the node.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+/// An address in a pod CIDR that belongs to the node unless a pod reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Gateway {
+    /// A prefix of one address.
+    pub(in super::super) prefix: IpNet,
+    /// Whether the network plugin is unknown. Bridge plugins give the node the first address of a
+    /// pod CIDR, others give it to a pod.
+    pub(in super::super) is_guess: bool,
+}
+
+/// The addresses in a pod CIDR that belong to the node, by network plugin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum GatewayRule {
+    /// Unknown: the network address and the first host may belong to the node.
+    #[default]
+    Unknown,
+    /// None, or the annotations have them.
+    None,
+    /// The network address is the tunnel's and the first host the bridge's (Flannel).
+    TunnelAndBridge,
+    /// The first host (Antrea, kube-router).
+    FirstHost,
+}
+
+impl GatewayRule {
+    pub(super) fn of(annotations: &BTreeMap<String, String>) -> Self {
+        let has_prefix = |prefix: &str| annotations.keys().any(|name| name.starts_with(prefix));
+        if annotations.contains_key("flannel.alpha.coreos.com/backend-type") {
+            Self::TunnelAndBridge
+        } else if has_prefix("node.antrea.io/") || has_prefix("kube-router.io/") {
+            Self::FirstHost
+        } else if has_prefix("projectcalico.org/")
+            || has_prefix("network.cilium.io/")
+            || has_prefix("io.cilium.network.")
+            || has_prefix("k8s.ovn.org/")
+        {
+            Self::None
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// Returns the addresses in `cidr` that belong to the node.
+    pub(super) fn gateways(self, cidr: IpNet) -> impl Iterator<Item = Gateway> {
+        let network = cidr.network();
+        let first_host = cidr.hosts().find(|host| *host != network);
+        let (tunnel, bridge) = match self {
+            Self::None => (None, None),
+            Self::FirstHost => (None, first_host),
+            Self::Unknown | Self::TunnelAndBridge => (Some(network), first_host),
+        };
+        let is_guess = self == Self::Unknown;
+        [tunnel, bridge]
+            .into_iter()
+            .flatten()
+            .map(move |ip| Gateway {
+                prefix: IpNet::from(ip),
+                is_guess,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gateways(annotations: &[&str], cidr: &str) -> Vec<(String, bool)> {
+        let annotations = annotations.iter();
+        let annotations = annotations.map(|name| ((*name).to_owned(), String::new()));
+        let gateways = GatewayRule::of(&annotations.collect()).gateways(cidr.parse().unwrap());
+        gateways
+            .map(|one| (one.prefix.to_string(), one.is_guess))
+            .collect()
+    }
+
+    #[test]
+    fn the_network_plugin_decides_which_addresses_of_a_pod_cidr_are_the_nodes() {
+        let flannel = ["flannel.alpha.coreos.com/backend-type"];
+        let certain = |text: &str| (text.to_owned(), false);
+        let guess = |text: &str| (text.to_owned(), true);
+        assert_eq!(
+            gateways(&flannel, "10.42.3.0/24"),
+            [certain("10.42.3.0/32"), certain("10.42.3.1/32")]
+        );
+        let antrea = ["node.antrea.io/mac-address"];
+        assert_eq!(gateways(&antrea, "10.11.3.0/24"), [certain("10.11.3.1/32")]);
+        assert_eq!(
+            gateways(&antrea, "fd00:11:3::/64"),
+            [certain("fd00:11:3::1/128")]
+        );
+        let calico = ["projectcalico.org/IPv4Address"];
+        assert_eq!(gateways(&calico, "10.11.3.0/24"), []);
+        assert_eq!(
+            gateways(&[], "10.11.3.0/24"),
+            [guess("10.11.3.0/32"), guess("10.11.3.1/32")]
+        );
+        // A prefix of one address has no other host.
+        assert_eq!(gateways(&antrea, "10.11.3.7/32"), []);
+    }
+}

@@ -1,0 +1,45 @@
+//! The fields of objects of which only metadata is read: ReplicaSets, Jobs and Namespaces.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::super::selectors::LabelSelectors;
+use super::super::uid::uid;
+use super::parse::{Controller, controller};
+
+/// The fields of an object between a pod and its top-level controller.
+#[derive(Clone, Debug)]
+pub(in super::super) struct OwnerFields {
+    pub(in super::super) uid: u128,
+    pub(in super::super) name: String,
+    pub(in super::super) controller: Option<Controller>,
+}
+
+impl OwnerFields {
+    pub(in super::super) fn of(metadata: ObjectMeta) -> Self {
+        Self {
+            controller: controller(&metadata),
+            uid: uid(metadata.uid.as_deref().unwrap_or_default()),
+            name: metadata.name.unwrap_or_default(),
+        }
+    }
+}
+
+/// The fields of a Namespace.
+#[derive(Clone, Debug)]
+pub(in super::super) struct NamespaceFields {
+    pub(in super::super) name: String,
+    /// Empty if the namespace does not have the label.
+    pub(in super::super) group: String,
+}
+
+impl NamespaceFields {
+    pub(in super::super) fn of(mut metadata: ObjectMeta, selectors: &LabelSelectors) -> Self {
+        let labels = metadata.labels.as_mut();
+        Self {
+            group: labels
+                .and_then(|labels| labels.remove(&selectors.namespace_label))
+                .unwrap_or_default(),
+            name: metadata.name.unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Values that several kinds of objects have.
+
+use std::net::IpAddr;
+
+use flowproto::Address;
+use ipnet::IpNet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+use crate::inventory::address_key::TransportPort;
+
+pub(super) const ZONE_LABELS: [&str; 2] = [
+    "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/zone",
+];
+pub(super) const REGION_LABELS: [&str; 2] = [
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// The controller of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Controller {
+    pub(in super::super) kind: String,
+    pub(in super::super) name: String,
+    pub(in super::super) uid: String,
+}
+
+pub(super) fn controller(metadata: &ObjectMeta) -> Option<Controller> {
+    let owners = metadata.owner_references.as_deref()?;
+    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+    Some(Controller {
+        kind: owner.kind.clone(),
+        name: owner.name.clone(),
+        uid: owner.uid.clone(),
+    })
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn milliseconds(time: &Time) -> Option<u64> {
+    u64::try_from(time.0.as_millisecond()).ok()
+}
+
+/// Returns an address, with or without a prefix length. `None` for an address that is not unique in
+/// the cluster: unspecified, loopback, link-local and multicast ones.
+pub(super) fn address(text: &str) -> Option<Address> {
+    let text = text.split_once('/').map_or(text, |(address, _)| address);
+    let ip: IpAddr = text.trim().parse().ok()?;
+    is_unique(ip.to_canonical()).then(|| Address::from(ip))
+}
+
+fn is_unique(ip: IpAddr) -> bool {
+    let is_link_local = match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || is_link_local)
+}
+
+/// Returns a CIDR. `None` for an invalid one, and for all addresses of a family.
+pub(super) fn cidr(text: &str) -> Option<IpNet> {
+    let cidr: IpNet = text.trim().parse().ok()?;
+    (cidr.prefix_len() > 0).then_some(cidr)
+}
+
+pub(super) fn port(protocol: &str, port: i32) -> Option<TransportPort> {
+    let protocol = match protocol {
+        "" | "TCP" => 6,
+        "UDP" => 17,
+        "SCTP" => 132,
+        _ => return None,
+    };
+    TransportPort::new(protocol, u16::try_from(port).ok()?)
+}
+
+/// Returns the distinct values in the order of their first occurrence.
+pub(super) fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut out: Vec<T> = Vec::new();
+    for value in values {
+        if !out.contains(&value) {
+            out.push(value);
+        }
+    }
+    out
+}

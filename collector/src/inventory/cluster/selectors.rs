@@ -1,0 +1,29 @@
+//! The labels that are read of objects.
+
+use super::resource_kind::ResourceKind;
+
+/// The labels that are read of objects.
+#[derive(Clone, Debug)]
+pub struct LabelSelectors {
+    /// Labels that name the workload of a pod without a controller, in order of precedence.
+    pub workload_labels: Vec<String>,
+    /// Labels of a pod that is a probe, with their values.
+    pub probe_labels: Vec<(String, String)>,
+    /// Namespace of the probes. A pod in another namespace is not a probe, whatever its labels.
+    pub probe_namespace: String,
+    /// Label of a node with the name of its pool. Empty for none.
+    pub node_pool_label: String,
+    /// Label of a namespace with the name of its group. Empty for none: namespaces are not watched
+    /// then.
+    pub namespace_label: String,
+}
+
+impl LabelSelectors {
+    /// Returns the kinds to watch.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<ResourceKind> {
+        let namespaces = !self.namespace_label.is_empty();
+        let watched = |kind: &ResourceKind| *kind != ResourceKind::Namespaces || namespaces;
+        ResourceKind::ALL.into_iter().filter(watched).collect()
+    }
+}
