@@ -24,10 +24,10 @@ fn number(server: &ClickHouse, statement: &str) -> u64 {
 #[test]
 fn every_record_is_stored_with_its_names_and_the_views_have_the_sums() {
     let test = "every_record_is_stored_with_its_names_and_the_views_have_the_sums";
+    let _turn = take_turn();
     let Some(server) = server(test, None) else {
         return;
     };
-    let _turn = take_turn();
     for compression in ["lz4", "gzip", "none"] {
         let forwarding = Forwarding::start(
             &server.url("flows"),
@@ -94,10 +94,10 @@ fn every_record_is_stored_with_its_names_and_the_views_have_the_sums() {
 #[test]
 fn an_insert_whose_answer_is_lost_is_repeated_and_stored_once() {
     let test = "an_insert_whose_answer_is_lost_is_repeated_and_stored_once";
+    let _turn = take_turn();
     let Some(server) = server(test, None) else {
         return;
     };
-    let _turn = take_turn();
     let forwarding = Forwarding::start(&server.url("flows"), "interval=1s");
     for (mode, total) in [("mute", 60), ("refuse", 120)] {
         server.fail(mode, 2);
@@ -114,10 +114,10 @@ fn an_insert_whose_answer_is_lost_is_repeated_and_stored_once() {
 #[test]
 fn a_missing_table_and_a_wrong_password_are_reported_until_they_are_corrected() {
     let test = "a_missing_table_and_a_wrong_password_are_reported_until_they_are_corrected";
+    let _turn = take_turn();
     let Some(server) = ClickHouse::start(test, Some("secret")) else {
         return;
     };
-    let _turn = take_turn();
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "wrong\n").unwrap();
@@ -151,10 +151,10 @@ fn a_missing_table_and_a_wrong_password_are_reported_until_they_are_corrected() 
 #[test]
 fn an_older_table_is_upgraded() {
     let test = "an_older_table_is_upgraded";
+    let _turn = take_turn();
     let Some(server) = ClickHouse::start(test, None) else {
         return;
     };
-    let _turn = take_turn();
     server.query("CREATE DATABASE kipfix");
     server.query(
         "CREATE TABLE kipfix.flows (flowEndMilliseconds DateTime64(3, 'UTC'), \
@@ -178,10 +178,10 @@ fn an_older_table_is_upgraded() {
 #[test]
 fn the_ten_questions_have_the_answers_that_the_traffic_has() {
     let test = "the_ten_questions_have_the_answers_that_the_traffic_has";
+    let _turn = take_turn();
     let Some(server) = server(test, None) else {
         return;
     };
-    let _turn = take_turn();
     let forwarding = Forwarding::start(&server.url("flows"), "interval=0s");
     forwarding.collector.send_all(&flows(50), now());
     forwarding.wait_for("sent_total", 50);

@@ -43,10 +43,10 @@ fn decode(message: &Message) -> BTreeMap<String, String> {
 #[test]
 fn a_consumer_reads_every_record_with_its_names() {
     let test = "a_consumer_reads_every_record_with_its_names";
+    let _turn = take_turn();
     let Some(broker) = Kafka::start(test, None) else {
         return;
     };
-    let _turn = take_turn();
     broker.create("flows", 4, &[]);
     let target = format!("kafka://127.0.0.1:{}/flows", broker.port);
     let forwarding = Forwarding::start(&target, "compression=lz4");
@@ -89,10 +89,10 @@ fn a_consumer_reads_every_record_with_its_names() {
 #[test]
 fn records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back() {
     let test = "records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back";
+    let _turn = take_turn();
     let Some(mut broker) = Kafka::start(test, None) else {
         return;
     };
-    let _turn = take_turn();
     broker.create("flows", 3, &[]);
     let target = format!("kafka://127.0.0.1:{}/flows", broker.port);
     let forwarding = Forwarding::start(&target, "format=json&linger=0s&compression=gzip");
@@ -121,10 +121,10 @@ fn records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back
 #[test]
 fn what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted() {
     let test = "what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted";
+    let _turn = take_turn();
     let Some(mut broker) = Kafka::start(test, None) else {
         return;
     };
-    let _turn = take_turn();
     broker.create("flows", 2, &[]);
     let target = format!("kafka://127.0.0.1:{}/flows", broker.port);
     let forwarding = Forwarding::start(&target, "format=json&queue=1MiB");
@@ -150,10 +150,10 @@ fn what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted() {
 #[test]
 fn a_topic_that_is_created_later_receives_what_was_queued() {
     let test = "a_topic_that_is_created_later_receives_what_was_queued";
+    let _turn = take_turn();
     let Some(broker) = Kafka::start(test, None) else {
         return;
     };
-    let _turn = take_turn();
     let target = format!("kafka://127.0.0.1:{}/later", broker.port);
     let forwarding = Forwarding::start(&target, "");
     forwarding.collector.send_all(&flows(50), now());
@@ -167,10 +167,10 @@ fn a_topic_that_is_created_later_receives_what_was_queued() {
 #[test]
 fn a_batch_that_is_too_large_for_the_topic_is_split_and_a_record_that_is_too_large_is_counted() {
     let test = "a_batch_that_is_too_large_for_the_topic_is_split_and_a_record_that_is_too_large_is_counted";
+    let _turn = take_turn();
     let Some(broker) = Kafka::start(test, None) else {
         return;
     };
-    let _turn = take_turn();
     broker.create("small", 1, &["max.message.bytes=2000"]);
     broker.create("tiny", 1, &["max.message.bytes=100"]);
     for (topic, outcome) in [("small", (500, 0)), ("tiny", (0, 500))] {
@@ -198,10 +198,10 @@ fn a_broker_with_tls_and_sasl_requires_the_password() {
     let keystore = certificates.path("keystore.pem");
     let read = |name: &str| std::fs::read_to_string(certificates.path(name)).unwrap();
     std::fs::write(&keystore, read("server.key") + &read("server.crt")).unwrap();
+    let _turn = take_turn();
     let Some(broker) = Kafka::start(test, Some(&keystore)) else {
         return;
     };
-    let _turn = take_turn();
     broker.create("flows", 2, &[]);
     let ca = certificates.path("ca.crt");
     let [right, wrong] = [PASSWORD, "wrong"].map(|password| {
