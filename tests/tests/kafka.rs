@@ -148,6 +148,23 @@ fn what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted() {
 }
 
 #[test]
+fn what_is_queued_is_delivered_when_the_collector_stops() {
+    let test = "what_is_queued_is_delivered_when_the_collector_stops";
+    let _turn = take_turn();
+    let Some(broker) = Kafka::start(test, None) else {
+        return;
+    };
+    broker.create("flows", 2, &[]);
+    let target = format!("kafka://127.0.0.1:{}/flows", broker.port);
+    let forwarding = Forwarding::start(&target, "linger=1m");
+    forwarding.collector.send_all(&flows(100), now());
+    forwarding.wait_for("waiting", 100);
+    assert_eq!(broker.messages("flows").len(), 0);
+    forwarding.collector.stop();
+    assert_eq!(broker.messages("flows").len(), 100);
+}
+
+#[test]
 fn a_topic_that_is_created_later_receives_what_was_queued() {
     let test = "a_topic_that_is_created_later_receives_what_was_queued";
     let _turn = take_turn();

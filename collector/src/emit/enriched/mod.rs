@@ -97,6 +97,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_encoding_allocates_once_its_buffer_is_large_enough() {
+        let snapshots = test_record::snapshots();
+        let record = test_record::record(&snapshots);
+        let mut out = Vec::with_capacity(1 << 20);
+        let allocated = allocation_counter::measure(|| {
+            for _ in 0..100 {
+                let enriched = EnrichedRecord::new(&record, &snapshots, test_record::NOW);
+                protobuf::encode(&enriched, &mut out);
+                json::encode(&enriched, &mut out);
+                row_binary::encode(&enriched, &mut out);
+            }
+        });
+        assert_eq!(allocated.count_total, 0);
+        assert!(out.len() > 100 * 300);
+    }
+
+    #[test]
     fn numbers_rise_and_names_are_unique() {
         let numbers: Vec<u32> = columns().map(|column| column.number).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b));
