@@ -21,7 +21,6 @@ pub mod explain;
 pub mod history;
 pub mod interval_map;
 pub mod inventory;
-mod lock;
 pub mod metrics;
 pub mod outputs;
 pub mod pipeline;

@@ -103,7 +103,7 @@ fn messages_over_a_connection_are_counted_however_they_are_cut() {
         Some(&(stream.len() as u64 * 3))
     );
     assert_eq!(metrics.get("sequence_lost_total"), None);
-    // What they said went with them.
+    // Their templates and domains are removed with them.
     assert_eq!(metrics.get("templates"), None);
     assert_eq!(metrics.get("domains"), None);
     assert_eq!(collector.stop(), Some(0));
@@ -181,7 +181,7 @@ fn slow_and_hostile_peers_hold_nobody_up() {
         }
         sent
     });
-    // A thousand that say nothing: the oldest give way.
+    // A thousand idle connections: the oldest are closed.
     let mut idle: Vec<TcpStream> = (0..1000).map(|_| collector.connect()).collect();
     let began = kipfix_collector::clock::monotonic();
     let mut good = collector.connect();
@@ -193,7 +193,7 @@ fn slow_and_hostile_peers_hold_nobody_up() {
         began.elapsed()
     );
     assert!(metrics["connections"] <= 300, "{metrics:#?}");
-    // The first that said nothing are gone, and who brought Messages stays.
+    // The first idle ones are closed. The one that sent Messages stays.
     assert!(is_closed(&mut idle[0]));
     good.write_all(&messages(10).concat()).unwrap();
     collector.eventually(&[("records_total", 3010)]);

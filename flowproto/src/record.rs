@@ -159,9 +159,9 @@ pub struct Tunnel {
     pub tunnel_type: TunnelType,
     /// 6876:892: VXLAN or Geneve VNI, GRE key; 0 where there is none. Up to 32 bits.
     pub tunnel_key: u32,
-    /// 6876:893 where IPv4.
+    /// 6876:893 if IPv4, 32473:16 if IPv6.
     pub tunnel_source_address: Address,
-    /// 6876:894 where IPv4.
+    /// 6876:894 if IPv4, 32473:17 if IPv6.
     pub tunnel_destination_address: Address,
     /// 6876:895: protocol of the outer IP header.
     pub tunnel_protocol_identifier: u8,

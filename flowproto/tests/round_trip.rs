@@ -109,8 +109,8 @@ prop_compose! {
             Tunnel {
                 tunnel_type,
                 tunnel_key: if tunnel_type == TunnelType::IpInIp { 0 } else { key },
-                tunnel_source_address: if outer_v6 { Address::UNSPECIFIED } else { address(false, bits[2]) },
-                tunnel_destination_address: if outer_v6 { Address::UNSPECIFIED } else { address(false, bits[3]) },
+                tunnel_source_address: address(outer_v6, bits[2]),
+                tunnel_destination_address: address(outer_v6, bits[3]),
                 tunnel_protocol_identifier: 17,
                 tunnel_source_port: ports[2],
                 tunnel_destination_port: ports[3],
@@ -257,12 +257,12 @@ fn the_exporter_introduces_itself_before_any_record() {
     // The first Message has nothing but templates.
     let name = Some("node-a".to_owned());
     assert_eq!(taken.names, [None, name.clone(), name]);
-    // Exporter, statistics, reliability, 13 types of elements, and the keys of two templates.
+    // Exporter, statistics, reliability, 15 types of elements, and the keys of two templates.
     assert_eq!(
         taken.addresses[1..],
         [Address::from_v4_bits(0xc000_0201); 2]
     );
-    assert_eq!(process.counters().options_records, 18);
+    assert_eq!(process.counters().options_records, 20);
 }
 
 #[test]

@@ -188,17 +188,12 @@ pub(crate) fn same_flow(before: &FlowRecord, after: &FlowRecord) {
     assert_eq!(gist(before), gist(after));
 }
 
-/// Takes from a record's tunnel what no Message of ours carries: a key where the tunnel has none, and addresses
-/// that are not IPv4.
+/// Removes from a record's tunnel what no Message carries: a key of a tunnel without one.
 pub(crate) fn carry_tunnel(record: &mut FlowRecord) {
     let Some(tunnel) = &mut record.tunnel else {
         return;
     };
     if tunnel.tunnel_type == TunnelType::IpInIp {
         tunnel.tunnel_key = 0;
-    }
-    if !tunnel.tunnel_source_address.is_ipv4() {
-        tunnel.tunnel_source_address = Address::UNSPECIFIED;
-        tunnel.tunnel_destination_address = Address::UNSPECIFIED;
     }
 }

@@ -128,6 +128,12 @@ impl Connection {
         self.initiator
     }
 
+    /// Initial sequence number of an end; `None` if neither its SYN nor the answer was observed.
+    #[must_use]
+    pub const fn initial_sequence_number(&self, side: Side) -> Option<u32> {
+        self.ends.of(side).initial_sequence_number
+    }
+
     /// True after a FIN of both ends, or after one aborted.
     #[must_use]
     pub const fn is_over(&self) -> bool {

@@ -7,6 +7,7 @@
 //! 2. [`sampling`]: selection of packets;
 //!    [`decode`]: frame → the innermost IP packet, or a counted reason;
 //!    [`duplicates`]: exclusion of packets that another interface has observed;
+//!    [`translation`]: addresses before and after NAT;
 //! 3. [`cache`]: packets → flow records, with the state of each [`connection`];
 //! 4. [`export`]: flow records → IPFIX, NetFlow and JSON lines, by the transports of
 //!    [`kipfix_export`].
@@ -27,6 +28,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod sampling;
 pub mod settings;
+pub mod translation;
 mod wiring;
 
 pub use wiring::run;

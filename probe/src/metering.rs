@@ -71,6 +71,8 @@ impl Metering {
                 capture.poll(&self.stop);
             }
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
+            // A translation is to be known before the conversation begins.
+            capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
             more = capture.dispatch(|frame, point| pipeline.frame(frame, point, records));
             pipeline.tick(wall_clock_ns().saturating_sub(CLOCK_LAG_NS), records);
             records.cycle();
@@ -90,6 +92,7 @@ impl Metering {
             }
         }
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
+        capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
         capture.drain(|frame, point| pipeline.frame(frame, point, records));
         self.publish_live(&mut capture);
     }
@@ -132,6 +135,7 @@ impl Metering {
     fn follow_interfaces(&mut self, capture: &LiveCapture) {
         self.report.set_interfaces(capture.interfaces().into());
         self.pipeline.set_stacked(capture.stacked());
+        self.pipeline.set_outside(capture.outside());
     }
 
     fn publish_live(&self, capture: &mut LiveCapture) {

@@ -7,7 +7,7 @@
 //! * `packets_captured` = `packets_not_selected` + `packets_metered` + Σ `packets_undecodable`
 //!   + `packets_own_export` + `packets_duplicate`
 //! * `packets_metered` + `packets_corrected` = Σ packetDeltaCount of the records made
-//!   (`record_packets`) + packets of the conversations in the cache
+//!   (`record_packets`) + packets of the conversations in the cache + `packets_withdrawn`
 //! * Σ `records` (made) = `queue_records_lost` + `target_records_received`, for each target
 //! * for each target, the identity in [`kipfix_export::counters`]
 //!
@@ -23,6 +23,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 use crate::capture::counters::CaptureCounters;
 use crate::decode::Undecodable;
 use crate::pipeline::PipelineCounters;
+use crate::translation::table::MAX_TRANSLATIONS;
 
 const END_REASONS: [(FlowEndReason, &str); 5] = [
     (FlowEndReason::IdleTimeout, "idle_timeout"),
@@ -31,6 +32,9 @@ const END_REASONS: [(FlowEndReason, &str); 5] = [
     (FlowEndReason::ForcedEnd, "forced_end"),
     (FlowEndReason::LackOfResources, "lack_of_resources"),
 ];
+
+/// Reasons why first packets were lost.
+const MISSED_REASONS: [&str; 2] = ["kernel_drop", "table_full"];
 
 /// All metrics of a probe.
 #[derive(Debug)]
@@ -66,6 +70,14 @@ pub struct Metrics {
     conversations: IntGauge,
     dormant: IntGauge,
     queue_lost: IntCounter,
+    withdrawn_packets: IntCounter,
+    withdrawn_octets: IntCounter,
+    first_packets: IntCounter,
+    translations_learned: IntCounter,
+    translations_expired: IntCounter,
+    translations_ambiguous: IntCounter,
+    translations_missed: Vec<IntCounter>,
+    translations: IntGauge,
     targets: TargetFamilies,
 }
 
@@ -161,6 +173,11 @@ impl Metrics {
             "interfaces_capacity",
             "Maximum number of interfaces captured at the same time (--max-interfaces).",
             capacities.interfaces,
+        )?;
+        new.capacity(
+            "translations_capacity",
+            "Maximum number of address translations that are kept.",
+            MAX_TRANSLATIONS,
         )?;
         Ok(Self {
             interface_packets: new.counters(
@@ -277,6 +294,41 @@ impl Metrics {
                 "Records lost, for every target, because the queue to the exporting thread was \
                  full.",
             )?,
+            withdrawn_packets: new.counter(
+                "packets_withdrawn_total",
+                "Packets that were metered on two sides of an address translation before it was \
+                 learned, and are in no record for one of them.",
+            )?,
+            withdrawn_octets: new
+                .counter("withdrawn_bytes_total", "Bytes of packets_withdrawn_total.")?,
+            first_packets: new.counter(
+                "first_packets_total",
+                "First packets (SYNs, datagrams) captured on all interfaces to learn address \
+                 translations. They are not metered.",
+            )?,
+            translations_learned: new.counter(
+                "translations_learned_total",
+                "Address translations learned from first packets.",
+            )?,
+            translations_expired: new.counter(
+                "translations_expired_total",
+                "Address translations learned of connections that are not captured otherwise.",
+            )?,
+            translations_ambiguous: new.counter(
+                "translations_ambiguous_total",
+                "First packets that could belong to several connections, so that no translation \
+                 was learned.",
+            )?,
+            translations_missed: new.by_reason(
+                "translations_missed_total",
+                "First packets lost before they were compared, by reason: kernel_drop (the buffer \
+                 was full) or table_full.",
+                MISSED_REASONS.into_iter(),
+            )?,
+            translations: new.gauge(
+                "translations",
+                "Address translations that are kept for conversations that begin.",
+            )?,
             targets: TargetFamilies::register(&registry, "kipfix_probe")?,
             registry,
             consistency: Arc::default(),
@@ -326,6 +378,10 @@ impl Metrics {
             }
         }
         advance(&self.interface_failures, counters.failures);
+        advance(&self.first_packets, counters.first_packets.frames);
+        if let [kernel_drop, ..] = self.translations_missed.as_slice() {
+            advance(kernel_drop, counters.first_packets.dropped);
+        }
         self.interfaces
             .set(i64::try_from(counters.open).unwrap_or(i64::MAX));
     }
@@ -340,7 +396,16 @@ impl Metrics {
                 advance(counter, *count);
             }
         }
+        let translations = &counters.translations;
+        if let [_, table_full] = self.translations_missed.as_slice() {
+            advance(table_full, translations.missed);
+        }
         for (counter, count) in [
+            (&self.withdrawn_packets, cache.withdrawn_packets),
+            (&self.withdrawn_octets, cache.withdrawn_octets),
+            (&self.translations_learned, translations.learned),
+            (&self.translations_expired, translations.expired),
+            (&self.translations_ambiguous, translations.ambiguous),
             (&self.not_selected, counters.not_selected),
             (&self.own_export, counters.own_export),
             (&self.duplicate_packets, counters.duplicate_packets),
@@ -366,6 +431,8 @@ impl Metrics {
         }
         self.conversations.set(i64::from(counters.conversations));
         self.dormant.set(i64::from(counters.dormant));
+        self.translations
+            .set(i64::try_from(counters.translations_kept).unwrap_or(i64::MAX));
         self.fragments
             .set(i64::try_from(counters.fragments).unwrap_or(i64::MAX));
     }

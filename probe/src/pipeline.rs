@@ -6,10 +6,13 @@ use flowproto::FlowKey;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
 use crate::cache::{CacheCounters, CacheSettings, FlowCache, RecordSink};
-use crate::capture::frame::{CopyDetection, Frame, ObservationPoint};
+use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
 use crate::sampling::{Sampler, SamplingRatio};
+use crate::translation::{
+    FirstPacket, PacketIdentity, Translation, TranslationCounters, TranslationMatcher,
+};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -50,6 +53,10 @@ pub struct PipelineCounters {
     pub conversations: u32,
     /// Dormant conversations in the cache now.
     pub dormant: u32,
+    /// Counts of address translations.
+    pub translations: TranslationCounters,
+    /// Translations kept now.
+    pub translations_kept: usize,
 }
 
 /// Sampler, decoder, filters and flow cache.
@@ -60,7 +67,29 @@ pub struct Pipeline {
     own_endpoints: Vec<OwnEndpoint>,
     duplicates: DuplicateFilter,
     cache: FlowCache,
+    first_packets: FirstPackets,
     counters: PipelineCounters,
+}
+
+/// Which first packets are compared to learn address translations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstPacketSource {
+    /// None: no translations are learned.
+    #[default]
+    Off,
+    /// Those of a capture of their own, on all interfaces.
+    Capture,
+    /// Those among the metered frames, if these are of several interfaces.
+    Frames,
+}
+
+/// State of learning address translations.
+#[derive(Debug, Default)]
+struct FirstPackets {
+    source: FirstPacketSource,
+    matcher: TranslationMatcher,
+    /// Interfaces that lead out of the node, in ascending order.
+    outside: Vec<u32>,
 }
 
 impl Pipeline {
@@ -77,6 +106,7 @@ impl Pipeline {
             own_endpoints: Vec::new(),
             duplicates: DuplicateFilter::default(),
             cache: FlowCache::new(cache),
+            first_packets: FirstPackets::default(),
             counters: PipelineCounters::default(),
         }
     }
@@ -84,6 +114,53 @@ impl Pipeline {
     /// Sets the pairs of interfaces that a packet can pass in the same direction.
     pub fn set_stacked(&mut self, pairs: &[(u32, u32)]) {
         self.duplicates.set_stacked(pairs.iter().copied());
+    }
+
+    /// Sets which first packets are compared. Default: none.
+    pub fn set_first_packets(&mut self, source: FirstPacketSource) {
+        self.first_packets.source = source;
+    }
+
+    /// Sets the interfaces that lead out of the node.
+    pub fn set_outside(&mut self, interfaces: &[u32]) {
+        let outside = &mut self.first_packets.outside;
+        interfaces.clone_into(outside);
+        outside.sort_unstable();
+    }
+
+    /// Processes a frame of the capture of first packets. It is not metered.
+    pub fn first_packet(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
+        if let Ok(packet) = self.decoder.decode(frame, true) {
+            self.learn(&packet, frame, point);
+        }
+    }
+
+    /// Learns the translation of a connection from its first packet.
+    fn learn(&mut self, packet: &PacketInfo, frame: &Frame<'_>, point: ObservationPoint) {
+        let Some(identity) = PacketIdentity::of(packet) else {
+            return;
+        };
+        let is_cooked = matches!(frame.link_type, LinkType::LinuxSll | LinkType::LinuxSll2);
+        let first = FirstPacket {
+            key: packet.key,
+            identity,
+            time_ns: frame.time_ns,
+            interface: point.interface,
+            is_outside: self
+                .first_packets
+                .outside
+                .binary_search(&point.interface)
+                .is_ok(),
+            egress: (is_cooked || point.egress).then_some(point.egress),
+        };
+        if let Some(legs) = self.first_packets.matcher.observe(&first) {
+            let sequence_number = identity.sequence_number();
+            let translation = Translation {
+                legs,
+                sequence_number,
+            };
+            self.cache.translate(translation, frame.time_ns);
+        }
     }
 
     /// Excludes the probe's own export also if a tunnel or an address translation hid it from the
@@ -123,6 +200,9 @@ impl Pipeline {
             self.counters.own_export += 1;
             return;
         }
+        if has_copies && self.first_packets.source == FirstPacketSource::Frames {
+            self.learn(&packet, frame, point);
+        }
         if has_copies && self.is_duplicate(&packet, point, frame.time_ns) {
             self.cache.tick(frame.time_ns, sink);
             return;
@@ -131,7 +211,10 @@ impl Pipeline {
             return;
         }
         self.counters.wire_length_lost += u64::from(packet.is_wire_length_lost);
-        self.cache.meter(&packet, point, frame.time_ns, sink);
+        if !self.cache.meter(&packet, point, frame.time_ns, sink) {
+            self.counters.duplicate_packets += 1;
+            self.counters.duplicate_octets += u64::from(packet.octets);
+        }
     }
 
     #[inline]
@@ -164,6 +247,15 @@ impl Pipeline {
             .any(|own| *own == source || (own.protocol_identifier == TCP && *own == destination))
     }
 
+    fn translation_counters(&self) -> TranslationCounters {
+        let table = self.cache.translations().counters();
+        TranslationCounters {
+            learned: table.learned,
+            expired: table.expired,
+            ..self.first_packets.matcher.counters()
+        }
+    }
+
     /// Advances time to `time_ns` since the epoch without a frame.
     pub fn tick(&mut self, time_ns: u64, sink: &mut impl RecordSink) {
         self.cache.tick(time_ns, sink);
@@ -186,6 +278,8 @@ impl Pipeline {
             fragments: fragments.len(),
             conversations: self.cache.conversations(),
             dormant: self.cache.dormant(),
+            translations: self.translation_counters(),
+            translations_kept: self.cache.translations().len(),
             ..self.counters
         }
     }

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use flowproto::exporter::Version;
 use flowproto::exporter::netflow5::MAX_SAMPLING_INTERVAL;
 use kipfix_export::identity::stable_hash;
@@ -115,6 +115,16 @@ pub struct Flags {
         help_heading = "Metering"
     )]
     packet_correction: Option<bool>,
+    /// Learn address translations (SNAT, DNAT) from the first packets of connections: auto or off.
+    /// auto captures SYNs and datagrams of all interfaces; in a file, it compares its interfaces
+    /// [default: auto]
+    #[arg(
+        long,
+        value_name = "auto|off",
+        hide_possible_values = true,
+        help_heading = "Metering"
+    )]
+    translations: Option<TranslationLearning>,
     /// Meter one packet of every N. Receivers are notified and scale octets and packets, not
     /// connections [default: 1:1]
     #[arg(long, value_name = "1:N", help_heading = "Metering")]
@@ -167,6 +177,17 @@ pub struct Flags {
     log_format: Option<LogFormat>,
 }
 
+/// How address translations are learned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TranslationLearning {
+    /// From the first packets of connections, where they are observed on both sides.
+    #[default]
+    Auto,
+    /// Not at all.
+    Off,
+}
+
 /// The effective settings, documented at the flags.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -186,6 +207,7 @@ pub struct Settings {
     pub tunnel_port: Vec<TunnelPort>,
     pub max_fragments: NonZeroUsize,
     pub packet_correction: bool,
+    pub translations: TranslationLearning,
     pub sampling: SamplingRatio,
     pub biflow: bool,
     pub export: Vec<Target>,
@@ -213,6 +235,7 @@ impl Default for Settings {
             tunnel_port: Vec::new(),
             max_fragments: at_least_one(8192),
             packet_correction: true,
+            translations: TranslationLearning::default(),
             sampling: SamplingRatio::ALL,
             biflow: false,
             export: Vec::new(),

@@ -28,8 +28,8 @@ use crate::export::json::JsonExporter;
 use crate::export::{self, OpenTarget};
 use crate::metering::{Metering, MeteringOutcome};
 use crate::metrics::{Capacities, Metrics};
-use crate::pipeline::Pipeline;
-use crate::settings::Settings;
+use crate::pipeline::{FirstPacketSource, Pipeline};
+use crate::settings::{Settings, TranslationLearning};
 
 /// Default rate of a UDP target, records per second, with a savefile as the source. A receiver with
 /// a default socket buffer takes as many.
@@ -99,7 +99,12 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         .name("export".to_owned())
         .spawn(move || export::run(targets, &batches))
         .context("cannot start the export thread")?;
-    let pipeline = Pipeline::new(settings.cache(), settings.decoder()?, settings.sampling);
+    let mut pipeline = Pipeline::new(settings.cache(), settings.decoder()?, settings.sampling);
+    pipeline.set_first_packets(match &source {
+        _ if settings.translations == TranslationLearning::Off => FirstPacketSource::Off,
+        Source::Live(capture) if capture.has_first_packets() => FirstPacketSource::Capture,
+        _ => FirstPacketSource::Frames,
+    });
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
     let outcome = match source {
         Source::Live(capture) => {
@@ -132,6 +137,10 @@ fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
         buffer_octets: i32::try_from(settings.buffer.bytes())?,
         promiscuous: settings.promiscuous,
         max_interfaces: settings.max_interfaces.get(),
+        first_packets: match settings.translations {
+            TranslationLearning::Auto => Some(settings.decoder()?.tunnel_ports.ports().collect()),
+            TranslationLearning::Off => None,
+        },
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kipfix_probe::capture::frame::{Frame, ObservationPoint};
 use kipfix_probe::export::batch::{self, FilledBatches, RecordBatches};
-use kipfix_probe::pipeline::Pipeline;
+use kipfix_probe::pipeline::{FirstPacketSource, Pipeline};
 use kipfix_probe::sampling::SamplingRatio;
 use packets::*;
 
@@ -19,8 +19,12 @@ fn frames() -> Vec<Vec<u8>> {
         let (a, b) = ([10, 0, 0, host], [10, 1, 0, 1]);
         for port in 0..20_u16 {
             let ports = (1000 + port, 80);
-            let syn = tcp_syn(ports, (1, 0), SYN, 1460);
-            frames.push(ethernet(0x0800, &ipv4(6, a, b, &syn)));
+            // The node translates the source of the connection.
+            let number = u32::from(host) << 16 | u32::from(port);
+            let syn = tcp_syn(ports, (number, 0), SYN, 1460);
+            for source in [a, [198, 51, 100, host]] {
+                frames.push(ethernet(0x0800, &ipv4(6, source, b, &syn)));
+            }
             let datagram = ipv4(17, a, b, &udp(1000 + port, 53, b"name"));
             let carried = vxlan(7, &ethernet(0x0800, &datagram));
             frames.push(ethernet(
@@ -44,6 +48,12 @@ fn round(
     for captured in frames {
         *time_ns += 10_000_000;
         let frame: Frame<'_> = frame(captured, *time_ns);
+        let is_translated = captured.get(26) == Some(&198);
+        let point = ObservationPoint {
+            interface: if is_translated { 2 } else { 7 },
+            ..ObservationPoint::default()
+        };
+        pipeline.first_packet(&frame, point);
         pipeline.frame(&frame, ObservationPoint::default(), records);
         while let Ok(batch) = batches.next(Duration::ZERO) {
             batches.give_back(batch);
@@ -55,6 +65,7 @@ fn round(
 fn a_warm_pipeline_allocates_nothing() {
     let frames = frames();
     let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
+    pipeline.set_first_packets(FirstPacketSource::Capture);
     let (mut records, batches) = batch::queue(4096, false);
     let mut time_ns = SECOND;
     for _ in 0..3 {
@@ -67,5 +78,6 @@ fn a_warm_pipeline_allocates_nothing() {
     let made = pipeline.counters().cache.records.iter().sum::<u64>() - made_before;
     assert!(made > 10_000, "{made} records made");
     assert_eq!(records.lost(), 0);
+    assert!(pipeline.counters().translations.learned > 10_000);
     assert_eq!(allocated.count_total, 0);
 }

@@ -96,6 +96,12 @@ pub fn output(command: &mut Command) -> Output {
     output
 }
 
+/// Runs a command to its end, whatever its exit code.
+pub fn ended(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output();
+    output.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
 /// Runs a command to its end and returns its standard output. Panics if it fails.
 pub fn text(command: &mut Command) -> String {
     String::from_utf8(output(command).stdout).expect("text")

@@ -12,12 +12,12 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use kipfix_service::exposition::{self, Format};
+use kipfix_service::sync::lock;
 
 use super::edges::EdgeTable;
 use super::family::{Edge, Family, Filter, Label};
 use super::presets::Preset;
 use crate::clock::Now;
-use crate::lock::lock;
 use crate::pipeline::Measures;
 use crate::snapshots::Snapshots;
 

@@ -3,8 +3,7 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
-
-use crate::lock::lock;
+use kipfix_service::sync::lock;
 
 /// Maximum memory, octets.
 const MAX_OCTETS: usize = 8 << 20;

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use axum::response::Response;
+use kipfix_service::sync::lock;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::parameters::{self, MAX_LIMIT, number};
 use super::{Api, Request, answer};
-use crate::lock::lock;
 use crate::metrics::ExporterSummary;
 
 /// Parameters of a request for exporters.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
+use kipfix_service::sync::lock;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::{Api, Request, answer, parameters};
 use crate::history::History;
-use crate::lock::lock;
 use crate::metrics::Totals;
 use crate::pipeline::Reason;
 use crate::serve::readiness;

@@ -6,9 +6,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 
 use super::OverflowPolicy;
-use crate::lock::lock;
 
 /// The content of a buffer: a number of items.
 pub(super) trait Batch: Default {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use kipfix_service::sync::lock;
 
 use super::endpoint::StoredEndpoint;
 use super::endpoints::{EndpointSlot, EndpointTable, OTHER};
@@ -15,7 +16,6 @@ use super::ring_settings::RingSettings;
 use super::snapshot::{RingSnapshot, RingSpan, Snapshot};
 use crate::aggregate::{EdgeObserver, EdgeTable};
 use crate::inventory::EndpointId;
-use crate::lock::lock;
 use crate::pipeline::Measures;
 use crate::snapshots::Snapshots;
 

@@ -6,7 +6,7 @@
 //! `flow_log_lines_total` = `flow_log_written_total` + Σ `flow_log_dropped_total` + `flow_log_queue_lines`
 //!
 //! `forward_records_total` = `forward_dropped_total` + `forward_queue_records` + `target_records_received_total`
-//! of each target; from there on as [`kipfix_export::counters`] says.
+//! of each target; the equations after that are those of [`kipfix_export::counters`].
 
 use kipfix_export::counters::TargetFamilies;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};

@@ -8,10 +8,10 @@ use flowproto::collector::{
     Convention, DomainReport, SequenceCounts, Statistics, Unusable, Version,
 };
 use flowproto::record::Sampling;
+use kipfix_service::sync::lock;
 use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::maker::{Maker, level, raise};
-use crate::lock::lock;
 use crate::pipeline::RecordPolicy;
 
 /// A copy of what a decoder knows of an Observation Domain.

@@ -34,9 +34,9 @@ pub enum Reason {
     NoCounters,
     /// `flow_direction`, `node_flow_direction` or the policy of its exporter excludes it.
     OtherDirection,
-    /// The policy of its exporter says that its records only inform.
+    /// The policy of its exporter is `inform`.
     Inform,
-    /// The policy of its exporter says that its records are discarded.
+    /// The policy of its exporter is `ignore`.
     Ignore,
 }
 

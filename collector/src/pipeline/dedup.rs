@@ -1,11 +1,13 @@
 //! Dedup: of the observers that see a flow, the record of the authoritative one counts.
 //!
-//! The authoritative observer is the source's node if that node observed the packets, else the destination's node if
-//! that one did, else whichever exporter reports them. Each direction of a biflow record is judged by itself, so it does
-//! not matter which end a Metering Process took for the source.
+//! The authoritative observer is the source's node if that node observed the packets, else the
+//! destination's node if that one did, else whichever exporter reports them. Each direction of a
+//! biflow record is judged separately, so it does not matter which end a Metering Process took for
+//! the source.
 //!
-//! A node observed the packets if one of its exporters sent a Message at or after their end, or if Kubernetes reports a
-//! probe on it as Ready ([`Observers`]). So a probe that dies is noticed by the time of the packets.
+//! A node observed the packets if one of its exporters sent a Message at or after their end, or if
+//! Kubernetes reports a probe on it as Ready ([`Observers`]). So a probe that dies is noticed by the
+//! time of the packets.
 //!
 //! | exporter's node | source's node | destination's node | the record |
 //! |---|---|---|---|
@@ -18,12 +20,12 @@
 //! | X, in transit, or unknown: a router | one end observed | | other observer |
 //! | X, in transit, or unknown: a router | no end observed, one uncertain | | undecided |
 //!
-//! Uncertain is a node that was silent since before the end of the packets, but for less than an active timeout and
-//! the wait, and, while the collector is in warm-up, a node without any Message.
+//! Uncertain is a node that was silent since before the end of the packets, but for less than an
+//! active timeout and the wait, and, while the collector is in warm-up, a node without any Message.
 //!
-//! An example of transit is the node at which a NodePort connection enters. If the client's address is kept, both that
-//! node and the pod's node see client → pod, and only the pod's node counts it. If it is not kept, the two legs have
-//! different keys, and each is counted by its own node.
+//! An example of transit is the node at which a NodePort connection enters. If the client's address
+//! is kept, both that node and the pod's node see client → pod, and only the pod's node counts it.
+//! If it is not kept, the two legs have different keys, and each is counted by its own node.
 //!
 //! Collectors share no state, so any number of them agree.
 
@@ -80,7 +82,7 @@ pub(super) fn judge(observers: &Observers, flow: &Observed, now: u64, stage: Sta
                 return Authority::Presumed(node);
             }
             Observation::Uncertain => {
-                // It is looked at again before that, since a Message may arrive.
+                // The record is judged again before that, since a Message may arrive.
                 let wait = observers.timeouts().wait_milliseconds;
                 let until = observers.certain_at(node).min(now.saturating_add(wait));
                 undecided_until = undecided_until.max(Some(until));

@@ -6,8 +6,8 @@
 use flowproto::record::Translation;
 use flowproto::{Address, FlowRecord};
 
-use super::enrich::TunnelEnds;
 use super::policy::{CountedDirection, RecordPolicy};
+use super::tunnel_ends::TunnelEnds;
 use crate::inventory::{NodeId, TimeRange};
 
 /// What is counted of a flow. Sums saturate at `u64::MAX`.

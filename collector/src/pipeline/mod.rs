@@ -21,6 +21,7 @@ mod flow;
 mod observers;
 mod pending;
 mod policy;
+mod tunnel_ends;
 mod unconfirmed;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ pub use exporters::Origin;
 pub use flow::{Direction, Flow, FlowExtras, Measures};
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
+pub use tunnel_ends::TunnelEnds;
 
 use crate::clock::Now;
 use crate::receive::Ingest;

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use flowproto::Address;
+use kipfix_service::sync::lock;
 use tokio::sync::Notify;
 
 use super::senders::Senders;
 use super::tls::HandshakeError;
-use crate::lock::lock;
 
 /// Limits of connections.
 #[derive(Clone, Copy, Debug)]

@@ -18,6 +18,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,7 +34,6 @@ use super::tls::{Certificates, HandshakeError};
 use super::udp::lacks_ipv6;
 use super::{Ingest, TICK_INTERVAL};
 use crate::clock;
-use crate::lock::lock;
 
 /// Octets that a connection reads in its turn.
 const TURN_OCTETS: usize = 64 << 10;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use kipfix_service::sync::lock;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{
@@ -16,7 +17,6 @@ use rustls::server::{
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 use super::listen_url::TlsFiles;
-use crate::lock::lock;
 
 /// Minimum interval between two checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);

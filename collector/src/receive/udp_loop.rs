@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -13,7 +14,6 @@ use super::senders::Senders;
 use super::udp::{Batch, UdpReceiver};
 use super::{Ingest, TICK_INTERVAL};
 use crate::clock::{monotonic, now};
-use crate::lock::lock;
 
 /// Batches taken from one socket before the others have their turn.
 const BATCHES_PER_TURN: usize = 16;

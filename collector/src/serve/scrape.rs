@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use flowproto::Address;
 use kipfix_service::exposition::{self, Format};
+use kipfix_service::sync::lock;
 
 use super::info;
 use crate::aggregate::{EdgeObserver, EdgeTable, MergeBuffers, SeriesTable, ShownValues};
@@ -17,7 +18,6 @@ use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::history::History;
 use crate::inventory::cluster::Health;
-use crate::lock::lock;
 use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, Totals};
 use crate::outputs::{OutputCounts, Outputs};
 use crate::pipeline::{Observers, Pipeline, PipelineCounts};

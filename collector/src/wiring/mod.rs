@@ -17,12 +17,12 @@ use kipfix_service::exit::Failure;
 use kipfix_service::exposition::{self, Format};
 use kipfix_service::logs;
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 
 use crate::api::Api;
 use crate::emit::OverflowPolicy;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
-use crate::lock::lock;
 use crate::metrics::Totals;
 use crate::outputs::Outputs;
 use crate::pipeline::Reason;

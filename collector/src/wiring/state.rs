@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use flowproto::collector::State;
+use kipfix_service::sync::lock;
 
 use crate::clock;
-use crate::lock::lock;
 use crate::outputs::Outputs;
 use crate::pipeline::Pipeline;
 

@@ -27,10 +27,10 @@ use kipfix_service::signals::Stop;
 
 pub(crate) const INVENTORY: &str = "
 nodes:
-- {name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
-- {name: node-b, addresses: [10.9.0.2], podCIDRs: [10.1.2.0/24], zone: z2, region: r1}
+- {name: node-a, addresses: [10.9.0.1, 'fd09::1'], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
+- {name: node-b, addresses: [10.9.0.2, 'fd09::2'], podCIDRs: [10.1.2.0/24], zone: z2, region: r1}
 pods:
-- {name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a, workload: {kind: Deployment, name: web}}
+- {name: web-1, namespace: shop, addresses: [10.1.1.10, 'fd01::10'], node: node-a, workload: {kind: Deployment, name: web}}
 - {name: db-0, namespace: shop, addresses: [10.1.2.10], node: node-b, workload: {kind: StatefulSet, name: db}}
 - {name: log-1, namespace: ops, addresses: [10.1.1.11], node: node-a, workload: {kind: DaemonSet, name: log}}
 services:
@@ -43,6 +43,9 @@ pub(crate) const DB: &str = "10.1.2.10";
 pub(crate) const LOG: &str = "10.1.1.11";
 pub(crate) const NODE_A: &str = "10.9.0.1";
 pub(crate) const NODE_B: &str = "10.9.0.2";
+pub(crate) const NODE_A_V6: &str = "fd09::1";
+pub(crate) const NODE_B_V6: &str = "fd09::2";
+pub(crate) const WEB_V6: &str = "fd01::10";
 pub(crate) const OFFICE: &str = "192.0.2.7";
 
 const PRESETS: [Preset; 4] = [

@@ -6,8 +6,8 @@ use kipfix_collector::pipeline::Reason;
 use kipfix_collector::pipeline::enrich::{TunnelNetworks, TunnelUse};
 
 use crate::harness::{
-    DB, End, Exporter, NODE_A, NODE_B, OFFICE, START, Setup, WEB, address, collector, record,
-    settings,
+    DB, End, Exporter, NODE_A, NODE_A_V6, NODE_B, NODE_B_V6, OFFICE, START, Setup, WEB, WEB_V6,
+    address, collector, record, settings,
 };
 
 /// A record of packets in a tunnel of this type.
@@ -63,6 +63,25 @@ fn a_pod_cannot_count_octets_for_others_by_a_tunnel() {
         assert_eq!(end.octets(r#"class="node_to_external""#), 1000);
         assert_eq!(untrusted(&end), [2, 0, 1, 0]);
         assert!(end.lines.iter().all(|line| line["tunnelTrusted"] == false));
+    }
+}
+
+#[test]
+fn the_ends_of_a_tunnel_over_ipv6_are_checked_as_well() {
+    for (ends, trusted) in [
+        ([NODE_A_V6, NODE_B_V6], true),
+        ([WEB_V6, NODE_B_V6], false),
+        ([NODE_A_V6, "2001:db8::9"], false),
+    ] {
+        let mut collector = collector(settings());
+        let mut a = Exporter::new("node-a", NODE_A);
+        let records = [tunnelled(record(WEB, DB, 1000), TunnelType::Vxlan, ends)];
+        a.export(&mut collector.pipeline, &records, START);
+        let end = collector.end();
+        let inner = end.octets(r#"dst_workload="db""#);
+        assert_eq!(inner, if trusted { 1000 } else { 0 }, "{ends:?}");
+        assert_eq!(end.sum("kipfix_bytes_total"), 1000);
+        assert_eq!(untrusted(&end).iter().sum::<u64>(), u64::from(!trusted));
     }
 }
 

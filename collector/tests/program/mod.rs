@@ -77,7 +77,7 @@ impl Running {
             }
         };
         listen.dedup();
-        // What it says later must not fill the pipe.
+        // Later lines must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,

@@ -85,15 +85,18 @@ const IDENTIFIER: u8 = 4;
 const DELTA_COUNTER: u8 = 3;
 const FLAGS: u8 = 5;
 
-/// The tunnel's elements: data types as in the public registry.
-const TUNNEL_TYPES: [(u16, u8); 7] = [
-    (891, 1),
-    (892, 0),
-    (893, 18),
-    (894, 18),
-    (895, 1),
-    (896, 2),
-    (897, 2),
+const VMWARE: u32 = 6876;
+/// The elements of a tunnel: enterprise, id, data type.
+const TUNNEL_TYPES: [(u32, u16, u8); 9] = [
+    (VMWARE, 891, 1),
+    (VMWARE, 892, 0),
+    (VMWARE, 893, 18),
+    (VMWARE, 894, 18),
+    (VMWARE, 895, 1),
+    (VMWARE, 896, 2),
+    (VMWARE, 897, 2),
+    (KIPFIX_ENTERPRISE, 16, 19),
+    (KIPFIX_ENTERPRISE, 17, 19),
 ];
 /// The reverse elements: data type, semantics, units, name.
 const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 5] = [
@@ -116,13 +119,14 @@ pub(super) const DURATION_ELEMENT: ElementType<'static> = ElementType {
 
 /// The enterprise elements of a tunnel.
 pub fn tunnel_elements() -> impl Iterator<Item = ElementType<'static>> {
-    TUNNEL_TYPES.iter().map(|(id, data_type)| ElementType {
-        enterprise: 6876,
+    let types = TUNNEL_TYPES.iter();
+    types.map(|(enterprise, id, data_type)| ElementType {
+        enterprise: *enterprise,
         id: *id,
         data_type: *data_type,
         semantics: IDENTIFIER,
         units: 0,
-        name: element::find(6876, *id).map_or("", |element| element.name),
+        name: element::find(*enterprise, *id).map_or("", |element| element.name),
     })
 }
 

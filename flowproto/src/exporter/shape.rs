@@ -28,6 +28,14 @@ const fn vmware(id: u16, length: u16) -> FieldSpecifier {
     }
 }
 
+const fn kipfix(id: u16, length: u16) -> FieldSpecifier {
+    FieldSpecifier {
+        enterprise: KIPFIX_ENTERPRISE,
+        id,
+        length,
+    }
+}
+
 const fn reverse(id: u16, length: u16) -> FieldSpecifier {
     FieldSpecifier {
         enterprise: REVERSE_ENTERPRISE,
@@ -57,17 +65,14 @@ const FLOW: [FieldSpecifier; 14] = [
 ];
 /// In records that report the duration of a connection. Kept apart so that most records carry no
 /// enterprise element, which some collectors cannot read.
-const DURATION: [FieldSpecifier; 1] = [FieldSpecifier {
-    enterprise: KIPFIX_ENTERPRISE,
-    id: 15,
-    length: 8,
-}];
+const DURATION: [FieldSpecifier; 1] = [kipfix(15, 8)];
 const ICMP_V4: [FieldSpecifier; 1] = [iana(32, 2)];
 const ICMP_V6: [FieldSpecifier; 1] = [iana(139, 2)];
 const INTERFACES: [FieldSpecifier; 3] = [iana(10, 4), iana(14, 4), iana(61, 1)];
 const SEGMENT: [FieldSpecifier; 1] = [iana(351, 8)];
 const TUNNEL_TYPE: [FieldSpecifier; 2] = [vmware(891, 1), vmware(892, 4)];
 const TUNNEL_V4: [FieldSpecifier; 2] = [vmware(893, 4), vmware(894, 4)];
+const TUNNEL_V6: [FieldSpecifier; 2] = [kipfix(16, 16), kipfix(17, 16)];
 const TUNNEL: [FieldSpecifier; 3] = [vmware(895, 1), vmware(896, 2), vmware(897, 2)];
 const NAT_V4: [FieldSpecifier; 4] = [iana(225, 4), iana(226, 4), iana(227, 2), iana(228, 2)];
 const NAT_V6: [FieldSpecifier; 4] = [iana(281, 16), iana(282, 16), iana(227, 2), iana(228, 2)];
@@ -98,7 +103,7 @@ impl Shape {
     const KEYED: u16 = 16;
     /// VXLAN: has 351 layer2SegmentId.
     const SEGMENT: u16 = 32;
-    /// The outer header is IPv4, whose addresses have elements.
+    /// The outer header is IPv4, otherwise IPv6.
     const OUTER_V4: u16 = 64;
     /// Has a reverse direction.
     pub(super) const BIFLOW: u16 = 128;
@@ -151,7 +156,7 @@ impl Shape {
     fn groups(self) -> impl Iterator<Item = &'static [FieldSpecifier]> + Clone {
         let ipv6 = self.has(Self::IPV6);
         let tunnelled = self.has(Self::TUNNELLED);
-        let all: [(bool, &'static [FieldSpecifier]); 11] = [
+        let all: [(bool, &'static [FieldSpecifier]); 12] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
             (self.has(Self::DURATION), &DURATION),
@@ -160,6 +165,7 @@ impl Shape {
             (tunnelled && self.has(Self::SEGMENT), &SEGMENT),
             (tunnelled && self.has(Self::KEYED), &TUNNEL_TYPE),
             (tunnelled && self.has(Self::OUTER_V4), &TUNNEL_V4),
+            (tunnelled && !self.has(Self::OUTER_V4), &TUNNEL_V6),
             (tunnelled, &TUNNEL),
             (
                 self.has(Self::TRANSLATED),
@@ -288,12 +294,16 @@ fn write_tunnel(out: &mut Vec<u8>, shape: Shape, tunnel: &Tunnel) {
         put(out, [tunnel.tunnel_type.octet()]);
         put(out, tunnel.tunnel_key.to_be_bytes());
     }
+    let (source, destination) = (
+        tunnel.tunnel_source_address,
+        tunnel.tunnel_destination_address,
+    );
     if shape.has(Shape::OUTER_V4) {
-        put(out, tunnel.tunnel_source_address.v4_bits().to_be_bytes());
-        put(
-            out,
-            tunnel.tunnel_destination_address.v4_bits().to_be_bytes(),
-        );
+        put(out, source.v4_bits().to_be_bytes());
+        put(out, destination.v4_bits().to_be_bytes());
+    } else {
+        put(out, source.bits().to_be_bytes());
+        put(out, destination.bits().to_be_bytes());
     }
     put(out, [tunnel.tunnel_protocol_identifier]);
     put(out, tunnel.tunnel_source_port.to_be_bytes());

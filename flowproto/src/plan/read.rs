@@ -149,8 +149,10 @@ const TRANSLATION: u128 = bits([
 const TUNNEL: u128 = bits([
     Slot::TunnelType,
     Slot::TunnelKey,
-    Slot::TunnelSource,
-    Slot::TunnelDestination,
+    Slot::TunnelSourceV4,
+    Slot::TunnelDestinationV4,
+    Slot::TunnelSourceV6,
+    Slot::TunnelDestinationV6,
     Slot::TunnelProtocol,
     Slot::TunnelSourcePort,
     Slot::TunnelDestinationPort,
@@ -271,14 +273,6 @@ impl Values {
             Address::from_v4_bits(self.low_u32(v4))
         } else {
             Address::UNSPECIFIED
-        }
-    }
-
-    /// An address for which only an IPv4 element exists.
-    fn v4(&self, slot: Slot) -> Address {
-        match self.low_u32_if(slot) {
-            Some(bits) => Address::from_v4_bits(bits),
-            None => Address::UNSPECIFIED,
         }
     }
 
@@ -461,8 +455,9 @@ impl Values {
                     _ => TunnelType::IpInIp,
                 },
                 tunnel_key: self.low_u32(Slot::TunnelKey),
-                tunnel_source_address: self.v4(Slot::TunnelSource),
-                tunnel_destination_address: self.v4(Slot::TunnelDestination),
+                tunnel_source_address: self.address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
+                tunnel_destination_address: self
+                    .address(Slot::TunnelDestinationV4, Slot::TunnelDestinationV6),
                 tunnel_protocol_identifier: self.low_u8(Slot::TunnelProtocol),
                 tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
                 tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),

@@ -16,6 +16,8 @@ pub(super) enum Slot {
     ExporterV6,
     PostNatSourceV6,
     PostNatDestinationV6,
+    TunnelSourceV6,
+    TunnelDestinationV6,
     Octets,
     Packets,
     ReverseOctets,
@@ -72,8 +74,8 @@ pub(super) enum Slot {
     ConnectionMilliseconds,
     TunnelType,
     TunnelKey,
-    TunnelSource,
-    TunnelDestination,
+    TunnelSourceV4,
+    TunnelDestinationV4,
     TunnelProtocol,
     TunnelSourcePort,
     TunnelDestinationPort,
@@ -109,7 +111,7 @@ impl Slot {
     /// Number of slots.
     pub(super) const COUNT: usize = Self::FlowId.index() + 1;
     /// Number of slots for addresses of 16 octets.
-    pub(super) const WIDE: usize = Self::PostNatDestinationV6.index() + 1;
+    pub(super) const WIDE: usize = Self::TunnelDestinationV6.index() + 1;
 
     /// Index into the values.
     #[expect(clippy::as_conversions, reason = "the discriminants are the places")]
@@ -230,10 +232,12 @@ impl Slot {
             (0, 278) => (Self::NewConnections, 0),
             (0, 279) => (Self::ConnectionSeconds, 0),
             (KIPFIX_ENTERPRISE, 15) => (Self::ConnectionMilliseconds, 0),
+            (KIPFIX_ENTERPRISE, 16) => (Self::TunnelSourceV6, 0),
+            (KIPFIX_ENTERPRISE, 17) => (Self::TunnelDestinationV6, 0),
             (VMWARE, 891) => (Self::TunnelType, 0),
             (VMWARE, 892) => (Self::TunnelKey, 0),
-            (VMWARE, 893) => (Self::TunnelSource, 0),
-            (VMWARE, 894) => (Self::TunnelDestination, 0),
+            (VMWARE, 893) => (Self::TunnelSourceV4, 0),
+            (VMWARE, 894) => (Self::TunnelDestinationV4, 0),
             (VMWARE, 895) => (Self::TunnelProtocol, 0),
             (VMWARE, 896) => (Self::TunnelSourcePort, 0),
             (VMWARE, 897) => (Self::TunnelDestinationPort, 0),
@@ -257,14 +261,16 @@ impl Slot {
             | Self::ExporterV4
             | Self::PostNatSourceV4
             | Self::PostNatDestinationV4
-            | Self::TunnelSource
-            | Self::TunnelDestination => length == 4,
+            | Self::TunnelSourceV4
+            | Self::TunnelDestinationV4 => length == 4,
             Self::SourceV6
             | Self::DestinationV6
             | Self::NextHopV6
             | Self::ExporterV6
             | Self::PostNatSourceV6
-            | Self::PostNatDestinationV6 => length == 16,
+            | Self::PostNatDestinationV6
+            | Self::TunnelSourceV6
+            | Self::TunnelDestinationV6 => length == 16,
             Self::StartNtp | Self::EndNtp => length == 8,
             Self::SamplingProbability => length == 4 || length == 8,
             Self::TunnelKey => length > 0,

@@ -53,6 +53,8 @@ pub(super) struct Conversation {
     pub(super) start_ns: u64,
     /// Duration of the connection in records so far, milliseconds.
     pub(super) reported_milliseconds: u64,
+    /// Its packets are copies: those of another side of its address translation are metered.
+    pub(super) is_copy: bool,
 }
 
 /// What all records of one report have in common.

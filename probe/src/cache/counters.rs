@@ -19,6 +19,11 @@ pub struct CacheCounters {
     pub record_packets: u64,
     /// Octets in those records.
     pub record_octets: u64,
+    /// Packets of conversations that turned out to be copies of other ones, before and after an
+    /// address translation. They are in no record.
+    pub withdrawn_packets: u64,
+    /// Octets of those packets.
+    pub withdrawn_octets: u64,
     /// Dormant conversations evicted because their slot was needed.
     pub dormant_evicted: u64,
 }

@@ -25,6 +25,7 @@ use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Pair, Side};
 use crate::decode::{NetworkId, PacketInfo, Signal};
+use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MILLISECOND_NS: u64 = 1_000_000;
@@ -51,14 +52,15 @@ pub trait RecordSink {
 #[derive(Debug)]
 pub struct FlowCache {
     settings: CacheSettings,
-    table: ConversationTable,
+    pub(super) table: ConversationTable,
+    pub(super) translations: TranslationTable,
     clock: PacketClock,
     next_expiry_ns: u64,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
     evicted_ns: u64,
     /// A packet had a virtual network.
     has_networks: bool,
-    counters: CacheCounters,
+    pub(super) counters: CacheCounters,
 }
 
 impl FlowCache {
@@ -69,6 +71,7 @@ impl FlowCache {
             clock: PacketClock::new(settings.longest_gap_ns),
             settings,
             table: ConversationTable::default(),
+            translations: TranslationTable::default(),
             next_expiry_ns: 0,
             evicted_ns: 0,
             has_networks: false,
@@ -94,7 +97,8 @@ impl FlowCache {
         self.table.len(List::Dormant)
     }
 
-    /// Meters one packet, captured at `time_ns` since the epoch.
+    /// Meters one packet, captured at `time_ns` since the epoch. False if it is a copy of a packet
+    /// that was observed on another side of an address translation.
     #[inline]
     pub fn meter(
         &mut self,
@@ -102,7 +106,7 @@ impl FlowCache {
         point: ObservationPoint,
         time_ns: u64,
         sink: &mut impl RecordSink,
-    ) {
+    ) -> bool {
         let time = self.clock.advance(time_ns);
         let now = time.now_ns;
         if now >= self.next_expiry_ns {
@@ -119,21 +123,26 @@ impl FlowCache {
                 .find_related(hash, key, source, network, point.interface);
         }
         let index = match found {
-            Some(index) if self.revisit(index, packet, source, now, sink) => Some(index),
+            Some(index) if self.revisit(index, packet, source, (time_ns, now), sink) => Some(index),
             _ => {
                 let is_start_observed = self.is_start_observed(point, time_ns, now);
                 let connection = Connection::begin(packet, source, is_start_observed);
-                self.begin(key, hash, connection, now, sink)
+                let index = self.begin(key, hash, connection, now, sink);
+                if let Some(index) = index
+                    && !self.translations.is_empty()
+                {
+                    self.find_translation(index, time_ns);
+                }
+                index
             }
         };
-        if let Some(index) = index {
-            self.count(index, packet, source, point, time);
-        }
+        index.is_none_or(|index| self.count(index, packet, source, point, time))
     }
 
     /// Advances time to `time_ns` since the epoch without a packet.
     pub fn tick(&mut self, time_ns: u64, sink: &mut impl RecordSink) {
         let now = self.clock.advance(time_ns).now_ns;
+        self.translations.expire(time_ns);
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
@@ -170,7 +179,7 @@ impl FlowCache {
         index: u32,
         packet: &PacketInfo,
         source: Side,
-        now: u64,
+        (time_ns, now): (u64, u64),
         sink: &mut impl RecordSink,
     ) -> bool {
         let Some(entry) = self.table.get(index) else {
@@ -201,7 +210,7 @@ impl FlowCache {
         }
         match list {
             List::Closing => return true,
-            List::Dormant => {}
+            List::Dormant => self.find_translation(index, time_ns),
             List::Live if idle => self.report(index, FlowEndReason::IdleTimeout, sink),
             List::Live if now - entry.record_start_ns >= self.settings.active_timeout_ns => {
                 self.report(index, FlowEndReason::ActiveTimeout, sink);
@@ -239,6 +248,7 @@ impl FlowCache {
             moved_ns: now,
             connection,
             reported_milliseconds: 0,
+            is_copy: false,
             links: Links::default(),
         };
         self.table.insert(hash, conversation)
@@ -260,7 +270,7 @@ impl FlowCache {
         }
     }
 
-    /// Adds a packet to its direction.
+    /// Adds a packet to its direction. False if it is a copy.
     #[inline]
     fn count(
         &mut self,
@@ -269,15 +279,22 @@ impl FlowCache {
         source: Side,
         point: ObservationPoint,
         time: PacketTime,
-    ) {
+    ) -> bool {
         let Some(entry) = self.table.get_mut(index) else {
-            return;
+            return true;
         };
         let mut ended = false;
         if packet.signal != Signal::None {
             ended = !entry.connection.is_over();
             entry.connection.advance(packet, source);
             ended &= entry.connection.is_over();
+        }
+        entry.seen_ns = time.now_ns;
+        if entry.is_copy {
+            if ended {
+                self.table.move_to_end(index, List::Closing, time.now_ns);
+            }
+            return false;
         }
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
@@ -305,7 +322,6 @@ impl FlowCache {
         if starts_record && reverse_packets == 0 {
             entry.record_start_ns = time.now_ns;
         }
-        entry.seen_ns = time.now_ns;
         self.counters.packets += 1;
         self.counters.octets += u64::from(packet.octets);
         self.counters.packets_corrected += u64::from(packets - 1);
@@ -315,6 +331,7 @@ impl FlowCache {
         if ended {
             self.table.move_to_end(index, List::Closing, time.now_ns);
         }
+        true
     }
 
     /// Reports conversations that have ended or are idle, and removes those past the connection
@@ -348,6 +365,7 @@ impl FlowCache {
     /// Makes the records of the directions of a conversation that have packets.
     fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
         let tunnels = self.table.tunnels(index);
+        let translation = self.table.translation(index).copied();
         let Some(entry) = self.table.get_mut(index) else {
             return;
         };
@@ -357,6 +375,7 @@ impl FlowCache {
             has_interfaces: self.settings.has_interfaces,
         };
         let [first, second] = entry.report(context, &tunnels);
+        let connection = entry.connection;
         let records = match (first, second) {
             (Some(forward), Some(reverse)) if self.settings.biflow => {
                 [Some(biflow(forward, &reverse)), None]
@@ -365,6 +384,9 @@ impl FlowCache {
         };
         for mut record in records.into_iter().flatten() {
             record.sampling = self.settings.sampling;
+            if let Some(translation) = &translation {
+                translation.apply(&mut record, &connection);
+            }
             self.counters.record_packets +=
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=

@@ -55,6 +55,15 @@ impl ConversationKey {
         }
     }
 
+    /// The key of the conversation of a flow with ports, and the side that sends it.
+    #[must_use]
+    pub fn of_flow(key: &FlowKey) -> (Self, Side) {
+        Self::of(&PacketInfo {
+            key: *key,
+            ..PacketInfo::default()
+        })
+    }
+
     /// 4 `protocolIdentifier`.
     #[must_use]
     pub const fn protocol(&self) -> u8 {

@@ -6,6 +6,7 @@
 //! * `conversation`: the state of one conversation, and its records;
 //! * `offload`: segments that were merged before capture;
 //! * `table`, `slab`, `links`: storage and lists of conversations;
+//! * `translate`, `translated`: connections whose addresses the node translates;
 //! * [`clock`]: packet time, the only clock of this stage.
 
 pub mod clock;
@@ -18,6 +19,8 @@ mod offload;
 pub mod settings;
 mod slab;
 mod table;
+mod translate;
+mod translated;
 
 pub use counters::CacheCounters;
 pub use flow_cache::{FlowCache, RecordSink};

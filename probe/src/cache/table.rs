@@ -9,6 +9,7 @@ use super::conversation::Conversation;
 use super::key::ConversationKey;
 use super::links::List;
 use super::slab::Slab;
+use super::translated::ConversationTranslation;
 use crate::connection::{Pair, Side};
 use crate::decode::NetworkId;
 
@@ -21,6 +22,9 @@ pub(super) struct ConversationTable {
     /// Outer headers of the directions of each slot. Kept apart because most conversations have
     /// none.
     tunnels: Vec<Pair<Option<Tunnel>>>,
+    /// Address translations of slots, up to the last one that had one. Kept apart for the same
+    /// reason.
+    translations: Vec<Option<ConversationTranslation>>,
 }
 
 impl ConversationTable {
@@ -100,6 +104,7 @@ impl ConversationTable {
         if self.tunnels.len() < self.slab.slots() {
             self.tunnels.push(Pair::default());
         }
+        self.set_translation(index, None);
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.indices.insert_unique(hash, index, |index| {
             slab.get(*index)
@@ -145,6 +150,39 @@ impl ConversationTable {
         if let Some(pair) = slot {
             *pair.of_mut(source) = tunnel;
         }
+    }
+
+    /// Finds the conversation number `nth` with this key, in any virtual network.
+    pub(super) fn nth(&self, hash: u64, key: ConversationKey, nth: usize) -> Option<u32> {
+        self.indices
+            .iter_hash(hash)
+            .filter(|index| self.slab.get(**index).is_some_and(|entry| entry.key == key))
+            .nth(nth)
+            .copied()
+    }
+
+    /// Sets the address translation of a conversation.
+    pub(super) fn set_translation(
+        &mut self,
+        index: u32,
+        translation: Option<ConversationTranslation>,
+    ) {
+        let Ok(index) = usize::try_from(index) else {
+            return;
+        };
+        if translation.is_some() && self.translations.len() <= index {
+            self.translations.resize(index + 1, None);
+        }
+        if let Some(slot) = self.translations.get_mut(index) {
+            *slot = translation;
+        }
+    }
+
+    /// The address translation of a conversation.
+    pub(super) fn translation(&self, index: u32) -> Option<&ConversationTranslation> {
+        self.translations
+            .get(usize::try_from(index).ok()?)?
+            .as_ref()
     }
 
     /// The outer headers of both directions.

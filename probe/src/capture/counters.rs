@@ -11,6 +11,8 @@ pub struct CaptureCounters {
     pub interfaces: Vec<InterfaceCounters>,
     /// Captures that are open now.
     pub open: usize,
+    /// Counts of first packets.
+    pub first_packets: FirstPacketCounters,
     /// Captures that ended because the interface went away, or that could not be opened.
     pub failures: u64,
 }
@@ -24,6 +26,15 @@ pub struct InterfaceCounters {
     pub frames: u64,
     /// Octets of those frames on the wire.
     pub octets: u64,
+    /// Frames that the kernel dropped because the buffer was full.
+    pub dropped: u64,
+}
+
+/// Counts of the capture of first packets since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FirstPacketCounters {
+    /// Frames captured.
+    pub frames: u64,
     /// Frames that the kernel dropped because the buffer was full.
     pub dropped: u64,
 }

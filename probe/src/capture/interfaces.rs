@@ -34,6 +34,22 @@ const INNER_KINDS: [&str; 20] = [
     "xfrm",
 ];
 
+/// Those of them that encapsulate packets and pass them on to another link.
+const TUNNEL_KINDS: [&str; 12] = [
+    "vxlan",
+    "geneve",
+    "gre",
+    "gretap",
+    "erspan",
+    "ip6gre",
+    "ip6gretap",
+    "ipip",
+    "sit",
+    "ip6tnl",
+    "vti",
+    "vti6",
+];
+
 /// A name, a glob (`eth*`, `ens[12]`) or a regular expression. It must match the whole name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -191,6 +207,21 @@ pub fn select<'a>(
     }
 }
 
+/// Links that lead out of the node: devices, tunnels, and all with a default route.
+#[must_use]
+pub fn outside(links: &[Link], default_routes: &[u32]) -> Vec<u32> {
+    let is_outside = |link: &&Link| {
+        let kind = link.kind.as_str();
+        let is_inner = INNER_KINDS.contains(&kind) && !TUNNEL_KINDS.contains(&kind);
+        !link.loopback && (!is_inner || default_routes.contains(&link.index))
+    };
+    links
+        .iter()
+        .filter(is_outside)
+        .map(|link| link.index)
+        .collect()
+}
+
 /// Pairs of the captured interfaces that a packet can pass in the same direction: one is stacked on
 /// the other (a bond or bridge and its members, a VLAN and its device), or both are ports of one
 /// bridge.
@@ -288,6 +319,13 @@ mod tests {
     fn without_patterns_the_devices_with_a_default_route_are_selected() {
         assert_eq!(chosen(&node(), &[2], &[]), ["eth0"]);
         assert_eq!(chosen(&node(), &[2, 3, 6], &[]), ["eth0", "eth1"]);
+    }
+
+    #[test]
+    fn devices_tunnels_and_default_routes_lead_out_of_the_node() {
+        assert_eq!(outside(&node(), &[2]), [2, 3, 6]);
+        // The default route of a node inside a container is a veth.
+        assert_eq!(outside(&node(), &[5]), [2, 3, 5, 6]);
     }
 
     #[test]

@@ -15,9 +15,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
 use super::counters::CaptureCounters;
+use super::first_packets::FirstPacketCapture;
 use super::frame::{CopyDetection, Frame, ObservationPoint};
 use super::interface::{CaptureSettings, Interface, KERNEL_TIMEOUT_MS};
-use super::interfaces::{Pattern, select, stacked_pairs};
+use super::interfaces::{Pattern, outside, select, stacked_pairs};
 use super::libpcap::error_message;
 use super::netlink::Link;
 use super::permission;
@@ -45,6 +46,9 @@ pub struct LiveSettings {
     pub promiscuous: bool,
     /// Maximum number of interfaces captured at the same time.
     pub max_interfaces: usize,
+    /// Capture the first packets of all interfaces, too, except datagrams to these ports of
+    /// tunnels.
+    pub first_packets: Option<Vec<u16>>,
 }
 
 /// The captures of all selected interfaces.
@@ -57,6 +61,9 @@ pub struct LiveCapture {
     counters: CaptureCounters,
     /// Pairs of captured interfaces that a packet can pass in the same direction.
     stacked: Vec<(u32, u32)>,
+    /// Interfaces that lead out of the node.
+    outside: Vec<u32>,
+    first_packets: Option<FirstPacketCapture>,
     scanner: Scanner,
     /// Subjects of warnings that still hold.
     reported_problems: HashSet<String>,
@@ -73,7 +80,7 @@ impl LiveCapture {
         own_endpoints: Vec<OwnEndpoint>,
         stop: Stop,
     ) -> anyhow::Result<Self> {
-        let needs_routes = settings.patterns.is_empty();
+        let needs_routes = settings.patterns.is_empty() || settings.first_packets.is_some();
         let node = NodeLinks::scan(needs_routes)?;
         let links = &node.links;
         for name in settings.patterns.iter().filter_map(Pattern::name) {
@@ -100,10 +107,15 @@ impl LiveCapture {
             interfaces: Vec::new(),
             counters: CaptureCounters::default(),
             stacked: Vec::new(),
+            outside: Vec::new(),
+            first_packets: None,
             scanner: Scanner::start(needs_routes, stop)?,
             reported_problems: HashSet::new(),
         };
         let scan = live.apply(&node)?;
+        if let Some(excluded_ports) = settings.first_packets {
+            live.open_first_packets(excluded_ports)?;
+        }
         if live.interfaces.is_empty() {
             return Err(scan.first_problem.unwrap_or_else(|| {
                 anyhow!("no interface to capture is up: there are {}", names(links))
@@ -116,6 +128,15 @@ impl LiveCapture {
         }
     }
 
+    fn open_first_packets(&mut self, excluded_ports: Vec<u16>) -> anyhow::Result<()> {
+        let _raised = permission::raise()?;
+        match FirstPacketCapture::open(excluded_ports, &self.own_endpoints) {
+            Ok(capture) => self.first_packets = Some(capture),
+            Err(problem) => warn!(%problem, "address translations are not learned"),
+        }
+        Ok(())
+    }
+
     /// Waits until frames or the stop are there, for 100 ms at most.
     pub fn poll(&self, stop: &Stop) {
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.interfaces.len() + 1);
@@ -125,6 +146,29 @@ impl LiveCapture {
         }
         // If interrupted or failed, the reads that follow report it.
         poll(&mut fds, PollTimeout::from(KERNEL_TIMEOUT_MS)).ok();
+    }
+
+    /// Hands out the first packets that wait. They are to be read before other frames.
+    pub fn dispatch_first_packets(&mut self, each: impl FnMut(&Frame<'_>, ObservationPoint)) {
+        if let Some(capture) = &mut self.first_packets
+            && let Err(error) = capture.dispatch(each)
+        {
+            let problem = error_message(&error);
+            warn!(problem, "address translations are not learned any more");
+            self.first_packets = None;
+        }
+    }
+
+    /// True if first packets are captured.
+    #[must_use]
+    pub const fn has_first_packets(&self) -> bool {
+        self.first_packets.is_some()
+    }
+
+    /// Interfaces that lead out of the node, captured or not.
+    #[must_use]
+    pub fn outside(&self) -> &[u32] {
+        &self.outside
     }
 
     /// Hands out the frames that wait, up to a number per interface. True if more may wait.
@@ -176,6 +220,9 @@ impl LiveCapture {
                 counters.dropped += interface.take_dropped();
             }
         }
+        if let Some(capture) = &mut self.first_packets {
+            self.counters.first_packets = capture.counters();
+        }
         self.counters.open = self.interfaces.len();
         &self.counters
     }
@@ -193,6 +240,11 @@ impl LiveCapture {
             if let Err(error) = interface.set_filter(given, &self.own_endpoints) {
                 warn!(interface = interface.name(), %error, "cannot change the kernel filter");
             }
+        }
+        if let Some(capture) = &mut self.first_packets
+            && let Err(error) = capture.exclude(&self.own_endpoints)
+        {
+            warn!(interface = "any", %error, "cannot change the kernel filter");
         }
     }
 
@@ -224,7 +276,10 @@ impl LiveCapture {
         let outcome = self.follow(node)?;
         let captured: Vec<u32> = self.interfaces.iter().map(Interface::index).collect();
         self.stacked = stacked_pairs(&node.links, &captured);
-        Ok(outcome)
+        let outside = outside(&node.links, &node.default_routes);
+        let changed = outcome.changed || outside != self.outside;
+        self.outside = outside;
+        Ok(ScanOutcome { changed, ..outcome })
     }
 
     /// Opens and closes interfaces.

@@ -4,6 +4,7 @@
 //! * [`savefile`]: frames of a pcap or pcapng file;
 //! * [`live`]: frames of the node's interfaces, by libpcap, one `interface` each;
 //! * [`filter`]: the kernel filter;
+//! * [`first_packets`]: first packets of all interfaces, for address translations;
 //! * [`interfaces`]: selection of interfaces, from the links that [`netlink`] lists and
 //!   `scanner` watches;
 //! * [`permission`]: the capability for live capture.
@@ -11,6 +12,7 @@
 pub(crate) mod clock;
 pub mod counters;
 pub mod filter;
+pub mod first_packets;
 pub mod frame;
 mod interface;
 pub mod interfaces;

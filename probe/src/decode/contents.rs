@@ -2,7 +2,8 @@
 //! copies.
 //!
 //! Left out is what changes on the way through a node: time to live, class of service, and
-//! checksums, which offloads complete at different places.
+//! checksums, which offloads complete at different places, and ports, which are in the flow key and
+//! may be translated.
 
 use super::ip::Header;
 use super::packet::{PacketContents, Repetition};
@@ -15,19 +16,24 @@ const ICMPV6: u8 = 58;
 /// Maximum number of octets that are hashed: the header of TCP with all options, and the beginning
 /// of the payload. The default snap length captures as many below a tunnel.
 const MAX_OCTETS: usize = 96;
+/// Octets of both ports.
+const PORT_OCTETS: usize = 4;
 
 /// The contents of a packet.
 pub(super) fn of(header: &Header<'_>) -> PacketContents {
     let payload = header.payload.get(..MAX_OCTETS).unwrap_or(header.payload);
-    // Where the transport header has its checksum.
-    let checksum = match header.protocol {
-        ICMP | ICMPV6 => 2..4,
-        UDP => 6..8,
-        TCP => 16..18,
-        _ => 0..0,
+    // Where the transport header has its first constant field, and its checksum.
+    let (start, checksum) = match header.protocol {
+        ICMP | ICMPV6 => (0, 2..4),
+        UDP => (PORT_OCTETS, 6..8),
+        TCP => (PORT_OCTETS, 16..18),
+        _ => (0, 0..0),
     };
     let is_later = header.fragment.is_some_and(|fragment| fragment.offset != 0);
-    let (before, after) = match (payload.get(..checksum.start), payload.get(checksum.end..)) {
+    let (before, after) = match (
+        payload.get(start..checksum.start),
+        payload.get(checksum.end..),
+    ) {
         (Some(before), Some(after)) if !is_later => (before, after),
         _ => (payload, &[][..]),
     };

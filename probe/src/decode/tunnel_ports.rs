@@ -143,6 +143,11 @@ impl TunnelPorts {
         Ok(Self(ports))
     }
 
+    /// All ports.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().map(|(port, _)| *port)
+    }
+
     /// The protocol of a destination port.
     #[inline]
     #[must_use]

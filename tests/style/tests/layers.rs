@@ -16,7 +16,7 @@ const PROBE: Order<'_> = &[
     &["sampling"],
     &["capture"],
     &["decode"],
-    &["connection", "duplicates"],
+    &["connection", "duplicates", "translation"],
     &["cache"],
     &["pipeline", "export"],
     &["metrics", "settings"],
@@ -25,7 +25,7 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "interval_map", "lock"],
+    &["clock", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],

@@ -1,6 +1,6 @@
 //! A real Prometheus: it scrapes, evaluates rules and answers PromQL.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,9 +20,18 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes each target (job, `ADDRESS:PORT`) every second and evaluates the rules in
-    /// these files as often.
+    /// Starts the installed one. It scrapes each target (job, `ADDRESS:PORT`) and evaluates the
+    /// rules in these files every second.
     pub(crate) fn start(targets: &[(&str, String)], rules: &[PathBuf]) -> Self {
+        Self::start_program(Path::new("prometheus"), targets, rules)
+    }
+
+    /// Starts a program.
+    pub(crate) fn start_program(
+        program: &Path,
+        targets: &[(&str, String)],
+        rules: &[PathBuf],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings =
             String::from("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files:\n");
@@ -44,7 +53,7 @@ impl Prometheus {
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, settings).expect("settings");
         let port = free_tcp_port();
-        let mut command = Command::new("prometheus");
+        let mut command = Command::new(program);
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(

@@ -212,7 +212,8 @@ pub fn translated(nodes: &Nodes) {
     };
 
     println!("  (octets, connections) of the flow log = what was sent");
-    // On the way out the node puts its own address in front of the pod's: that is what eth0 shows.
+    // eth0 shows the address of the node. The records have the pod before the translation and the
+    // node after it.
     let asked = Meter::leaving(
         nodes,
         1,
@@ -221,13 +222,14 @@ pub fn translated(nodes: &Nodes) {
     let answered = Meter::arriving(nodes, 1, &format!("--source {OUTSIDE}"));
     call(nodes, "client", &format!("tcp {OUTSIDE}:7002 6 300 5000"));
     let node1 = nodes.address(1);
+    let on_wire = |record: &Value, field: &str| record[field] == node1;
     expect_flows(
         nodes,
         &release,
         "masqueraded, out",
         asked.read().0,
         6,
-        |r| is(r, &node1, OUTSIDE, "node_to_external"),
+        |r| is(r, &client, OUTSIDE, "pod_to_external") && on_wire(r, "postNATSourceIPv4Address"),
     );
     expect_flows(
         nodes,
@@ -235,7 +237,10 @@ pub fn translated(nodes: &Nodes) {
         "masqueraded, back",
         answered.read().0,
         0,
-        |r| is(r, OUTSIDE, &node1, "external_to_node"),
+        |r| {
+            is(r, OUTSIDE, &client, "external_to_pod")
+                && on_wire(r, "postNATDestinationIPv4Address")
+        },
     );
 
     // A NodePort on a node without the pod has two legs: the client's connection to the Service on that node,

@@ -1,13 +1,14 @@
 //! The fields of fixed length. A row of [`FIELDS`] is a field, what a record must have and must not have for it, and how it
 //! is written.
 
+use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::field::FieldSpecifier;
 
 use super::names::{ANTREA, Names};
 use super::shape::{
     CONNECTIONS, DESTINATION_AS, DESTINATION_PREFIX, DIRECTION, DURATION, END, END_REASON,
     FLOW_TYPE, HOP_V6, ICMP, INITIATED, INTERFACES, IPV6, KEYED, NAPT_DESTINATION, NAPT_SOURCE,
-    NAT_DESTINATION, NAT_SOURCE, NAT_V6, NEXT_HOP, ORIGIN_V6, OUTER_V4, PORTS, SAMPLED,
+    NAT_DESTINATION, NAT_SOURCE, NAT_V6, NEXT_HOP, ORIGIN_V6, OUTER_V4, OUTER_V6, PORTS, SAMPLED,
     SERVICE_PORT, SOURCE_AS, SOURCE_PREFIX, START, TCP, TUNNELLED, VLAN, VXLAN,
 };
 use crate::emit::record::ForwardedRecord;
@@ -98,7 +99,7 @@ macro_rules! interface {
 pub(super) const MAX_FIXED_OCTETS: usize = 384;
 
 /// The fields, in the order in which they are written.
-pub(super) const FIELDS: [Field; 54] = [
+pub(super) const FIELDS: [Field; 56] = [
     field(
         (0, 8, 4),
         (0, IPV6),
@@ -189,6 +190,16 @@ pub(super) const FIELDS: [Field; 54] = [
         (VMWARE, 894, 4),
         (OUTER_V4, 0),
         tunnel!(t => t.tunnel_destination_address.v4_bits()),
+    ),
+    field(
+        (KIPFIX_ENTERPRISE, 16, 16),
+        (OUTER_V6, 0),
+        tunnel!(t => t.tunnel_source_address.bits()),
+    ),
+    field(
+        (KIPFIX_ENTERPRISE, 17, 16),
+        (OUTER_V6, 0),
+        tunnel!(t => t.tunnel_destination_address.bits()),
     ),
     field(
         (VMWARE, 895, 1),

@@ -49,6 +49,8 @@ pub(super) const ICMP: u64 = 1 << 29;
 pub(super) const SERVICE_PORT: u64 = 1 << 30;
 /// Antrea's `flowType` is certain.
 pub(super) const FLOW_TYPE: u64 = 1 << 31;
+/// The outer header of the tunnel is IPv6.
+pub(super) const OUTER_V6: u64 = 1 << 32;
 
 /// 4 `protocolIdentifier`.
 const ICMP_PROTOCOL: u8 = 1;
@@ -67,13 +69,14 @@ pub(super) struct Shape {
 pub(super) fn fields_of(forwarded: &ForwardedRecord, names: &Names<'_>) -> u64 {
     let record = &forwarded.record;
     let when = |yes: bool, bit: u64| if yes { bit } else { 0 };
+    let is_ipv6 = |address: Address| !address.is_ipv4() && !address.is_unspecified();
     let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
         TUNNELLED
             | when(tunnel.tunnel_type != TunnelType::IpInIp, KEYED)
             | when(tunnel.tunnel_type == TunnelType::Vxlan, VXLAN)
             | when(tunnel.tunnel_source_address.is_ipv4(), OUTER_V4)
+            | when(is_ipv6(tunnel.tunnel_source_address), OUTER_V6)
     });
-    let is_ipv6 = |address: Address| !address.is_ipv4() && !address.is_unspecified();
     let nat = record.translation.as_ref().map_or(0, |nat| {
         let addresses = [
             nat.post_nat_source_address,

@@ -14,4 +14,4 @@ pub use class::{Scope, TrafficClass};
 pub use endpoints::{Endpoints, Resolver};
 pub use lookup::ResolvedEndpoint;
 pub use skew::{ClockSkew, time_range};
-pub use tunnels::{TunnelEnds, TunnelNetworks, TunnelUse};
+pub use tunnels::{TunnelNetworks, TunnelUse};

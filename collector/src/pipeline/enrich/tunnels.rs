@@ -9,12 +9,12 @@
 //! flow (egress gateway, NodePort).
 
 use flowproto::Address;
-use flowproto::record::Tunnel;
 use ipnet::IpNet;
 
 use super::EndpointCache;
 use super::lookup::ResolvedEndpoint;
 use crate::inventory::{EndpointKind, TimeRange};
+use crate::pipeline::tunnel_ends::TunnelEnds;
 use crate::snapshots::Snapshots;
 
 /// Networks whose addresses are ends of tunnels, in addition to the nodes.
@@ -33,48 +33,6 @@ impl TunnelNetworks {
         !self.0.is_empty() && {
             let ip = address.to_ip();
             networks.any(|network| network.contains(&ip))
-        }
-    }
-}
-
-/// The ends of a tunnel, from the outer header.
-#[derive(Clone, Copy, Debug)]
-pub struct TunnelEnds {
-    /// Address of the sender.
-    pub source: Address,
-    /// Address of the receiver.
-    pub destination: Address,
-    /// Transport port of the sender; 0 if there is none.
-    pub source_port: u16,
-    /// Transport port of the receiver; 0 if there is none.
-    pub destination_port: u16,
-    /// Protocol of the outer IP header.
-    pub protocol: u8,
-}
-
-impl TunnelEnds {
-    /// The ends of the tunnel of a record; `None` if it has no outer addresses.
-    pub(in crate::pipeline) fn of(tunnel: &Tunnel) -> Option<Self> {
-        let ends = Self {
-            source: tunnel.tunnel_source_address,
-            destination: tunnel.tunnel_destination_address,
-            source_port: tunnel.tunnel_source_port,
-            destination_port: tunnel.tunnel_destination_port,
-            protocol: tunnel.tunnel_protocol_identifier,
-        };
-        let is_known = !ends.source.is_unspecified() || !ends.destination.is_unspecified();
-        is_known.then_some(ends)
-    }
-
-    /// The ends in the opposite direction.
-    #[must_use]
-    pub const fn reversed(self) -> Self {
-        Self {
-            source: self.destination,
-            destination: self.source,
-            source_port: self.destination_port,
-            destination_port: self.source_port,
-            protocol: self.protocol,
         }
     }
 }

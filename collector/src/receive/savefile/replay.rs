@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 
 use super::{SavedDatagram, Savefile, SavefileCounts, SavefileError, SkipReason};
 use crate::clock::Now;
-use crate::lock::lock;
 use crate::receive::{Ingest, TICK_INTERVAL};
 
 /// Reads one file to its end, to the stop, or until `is_closed` is true.

@@ -1,0 +1,215 @@
+//! Capture of first packets on all interfaces: TCP SYNs, and datagrams.
+//!
+//! They are compared to learn address translations, and are not metered. One cooked socket observes
+//! all interfaces of the node, also those of pods, with a kernel filter that passes little else. It
+//! needs no capability but the one for capture.
+//!
+//! Frames are handed over without delay, and read before those of the captured interfaces, so that
+//! a translation is known when the conversation begins. They do not wake up the reader.
+
+use std::fmt::Write as _;
+
+use anyhow::anyhow;
+use kipfix_export::own_endpoints::OwnEndpoint;
+use pcap::{Active, Capture, Linktype, Precision};
+
+use super::counters::FirstPacketCounters;
+use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
+use super::libpcap::{error_message, frame};
+
+/// UDP ports of encrypted packets, which are not compared either: IPsec, WireGuard.
+const ENCRYPTED_PORTS: [u16; 3] = [4500, 51_820, 51_871];
+/// Name of the pseudo-interface.
+const ANY: &str = "any";
+/// Octets captured of each packet: the cooked header, an IPv6 header with options, a TCP header.
+const SNAPLEN: i32 = 160;
+/// Kernel buffer. A full buffer limits the work that a flood of first packets causes.
+const BUFFER_OCTETS: i32 = 4 << 20;
+/// Frames read at once.
+const MAX_ROUND_FRAMES: usize = 16_384;
+/// `DLT_LINUX_SLL2`.
+const COOKED: Linktype = Linktype(276);
+const TCP: u8 = 6;
+
+/// The capture of first packets.
+pub(super) struct FirstPacketCapture {
+    capture: Capture<Active>,
+    /// Ports of tunnels, whose packets are not compared.
+    excluded_ports: Vec<u16>,
+    counters: FirstPacketCounters,
+    /// Kernel drops at the last query. libpcap's counter wraps at 32 bits.
+    last_dropped: u32,
+}
+
+impl FirstPacketCapture {
+    /// Opens the capture. `excluded_ports`: UDP ports of tunnels.
+    ///
+    /// # Errors
+    /// Missing permission, or a libpcap without cooked frames of version 2.
+    pub(super) fn open(
+        excluded_ports: Vec<u16>,
+        own_endpoints: &[OwnEndpoint],
+    ) -> anyhow::Result<Self> {
+        let failure = |error: pcap::Error| anyhow!("interface {ANY}: {}", error_message(&error));
+        let mut capture = Capture::from_device(ANY)
+            .map(|capture| {
+                capture
+                    .snaplen(SNAPLEN)
+                    .buffer_size(BUFFER_OCTETS)
+                    .immediate_mode(true)
+                    .precision(Precision::Nano)
+            })
+            .and_then(Capture::open)
+            .and_then(Capture::setnonblock)
+            .map_err(failure)?;
+        capture.set_datalink(COOKED).map_err(failure)?;
+        let filter = expression(&excluded_ports, own_endpoints);
+        capture.filter(&filter, true).map_err(failure)?;
+        Ok(Self {
+            capture,
+            excluded_ports,
+            counters: FirstPacketCounters::default(),
+            last_dropped: 0,
+        })
+    }
+
+    /// Hands out the frames that wait.
+    ///
+    /// # Errors
+    /// The capture has ended.
+    pub(super) fn dispatch(
+        &mut self,
+        mut each: impl FnMut(&Frame<'_>, ObservationPoint),
+    ) -> Result<(), pcap::Error> {
+        let frames = &mut self.counters.frames;
+        self.capture
+            .dispatch(Some(MAX_ROUND_FRAMES), |packet| {
+                *frames += 1;
+                let frame = frame(&packet, LinkType::LinuxSll2);
+                if let Some(point) = point(frame.captured) {
+                    each(&frame, point);
+                }
+            })
+            .map(drop)
+    }
+
+    /// Excludes the probe's own export.
+    ///
+    /// # Errors
+    /// The kernel refuses the filter.
+    pub(super) fn exclude(&mut self, own_endpoints: &[OwnEndpoint]) -> Result<(), pcap::Error> {
+        let filter = expression(&self.excluded_ports, own_endpoints);
+        self.capture.filter(&filter, true)
+    }
+
+    /// Counts so far.
+    pub(super) fn counters(&mut self) -> FirstPacketCounters {
+        if let Ok(stats) = self.capture.stats() {
+            let new = stats.dropped.wrapping_sub(self.last_dropped);
+            self.counters.dropped += u64::from(new);
+            self.last_dropped = stats.dropped;
+        }
+        self.counters
+    }
+}
+
+/// The interface and the direction of a cooked frame.
+fn point(captured: &[u8]) -> Option<ObservationPoint> {
+    const PACKET_OUTGOING: u8 = 4;
+    let header = captured.first_chunk::<20>()?;
+    Some(ObservationPoint {
+        interface: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        egress: header[10] == PACKET_OUTGOING,
+        copies: CopyDetection::ByInterface,
+        ..ObservationPoint::default()
+    })
+}
+
+/// The kernel filter. Loopback has index 1 in every network namespace.
+fn expression(excluded_ports: &[u16], own_endpoints: &[OwnEndpoint]) -> String {
+    // SYN without ACK. libpcap reads TCP flags of IPv4 only, and of IPv6 without extension headers.
+    let mut expression = "not ifindex 1 and (tcp[13] & 0x12 = 0x02 \
+                          or (ip6[6] = 6 and ip6[53] & 0x12 = 0x02) \
+                          or ((udp[4:2] > 8 or (ip6[6] = 17 and ip6[44:2] > 8))"
+        .to_owned();
+    // Writing to a String cannot fail.
+    for port in excluded_ports.iter().chain(&ENCRYPTED_PORTS) {
+        write!(expression, " and not udp dst port {port}").ok();
+    }
+    for own in own_endpoints {
+        if own.protocol_identifier != TCP {
+            let (address, port) = (own.address, own.port);
+            write!(
+                expression,
+                " and not (src port {port} and src host {address})"
+            )
+            .ok();
+        }
+    }
+    expression + "))"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_passes_first_packets_and_nothing_else() {
+        let own = OwnEndpoint::udp("10.0.0.9:4000".parse().unwrap());
+        let own_v6 = OwnEndpoint::udp("[2001:db8::1]:4000".parse().unwrap());
+        let filter = expression(&[4789, 8472], &[own, own_v6]);
+        let capture = Capture::dead(COOKED).unwrap();
+        let program = capture.compile(&filter, true).unwrap();
+        let frame = |ifindex: u8, protocol: u8, transport: &[u8]| {
+            let mut frame = vec![8, 0, 0, 0, 0, 0, 0, ifindex, 0, 1, 0, 6];
+            frame.extend([0; 8]);
+            frame.extend([0x45, 0, 0, 100, 0, 0, 0, 0, 64, protocol, 0, 0]);
+            frame.extend([10, 0, 0, 9, 10, 0, 0, 1]);
+            frame.extend(transport);
+            frame.resize(120, 0);
+            frame
+        };
+        let frame_v6 = |next_header: u8, transport: &[u8]| {
+            let mut frame = vec![0x86, 0xdd, 0, 0, 0, 0, 0, 7, 0, 1, 0, 6];
+            frame.extend([0; 8]);
+            frame.extend([0x60, 0, 0, 0, 0, 60, next_header, 64]);
+            frame.extend([0xfd; 32]);
+            frame.extend(transport);
+            frame.resize(120, 0);
+            frame
+        };
+        let tcp = |flags: u8| [0, 80, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags];
+        let udp = |source: u16, destination: u16, octets: u8| {
+            let ([a, b], [c, d]) = (source.to_be_bytes(), destination.to_be_bytes());
+            [a, b, c, d, 0, octets, 0, 0]
+        };
+        for (frame, passes) in [
+            (frame(2, 6, &tcp(0x02)), true),
+            (frame(1, 6, &tcp(0x02)), false),
+            (frame(2, 6, &tcp(0xc2)), true),
+            (frame(2, 6, &tcp(0x12)), false),
+            (frame(2, 6, &tcp(0x10)), false),
+            (frame(2, 17, &udp(5000, 53, 20)), true),
+            (frame(2, 17, &udp(5000, 53, 8)), false),
+            (frame(2, 17, &udp(5000, 4789, 20)), false),
+            (frame(2, 17, &udp(4000, 4739, 20)), false),
+            (frame(2, 1, &[8, 0]), false),
+            (frame_v6(6, &tcp(0x02)), true),
+            (frame_v6(6, &tcp(0x12)), false),
+            (frame_v6(17, &udp(5000, 53, 20)), true),
+            (frame_v6(17, &udp(5000, 8472, 20)), false),
+            (frame_v6(17, &udp(5000, 53, 8)), false),
+        ] {
+            assert_eq!(program.filter(&frame), passes, "{frame:02x?}");
+        }
+    }
+
+    #[test]
+    fn the_interface_and_the_direction_are_those_of_the_cooked_header() {
+        let mut header = [0; 20];
+        header[6] = 1;
+        header[10] = 4;
+        let point = point(&header).unwrap();
+        assert_eq!((point.interface, point.egress), (256, true));
+    }
+}

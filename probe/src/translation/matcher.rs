@@ -1,0 +1,166 @@
+//! Finds the sides of a translated connection among the first packets of all interfaces.
+//!
+//! First packets with the same identity that are observed at nearly the same time belong to one
+//! connection. The first one observed has the addresses before the translation. For datagrams,
+//! which many hosts may send with equal contents, one end must be the same on both sides, and a
+//! source is translated only where packets leave an interface.
+//!
+//! A connection that enters the node from outside and leaves it to the outside, such as one to a
+//! `NodePort` whose pod is on another node, is *relayed*: both sides are traffic of their own, and no
+//! translation is learned.
+
+use super::legs::Legs;
+use super::observation::FirstPacket;
+use super::{TranslationCounters, observation::PacketIdentity};
+
+/// The sides of a connection are observed within this time.
+const WINDOW_NS: u64 = 1_000_000_000;
+/// The same for datagrams, whose contents may be repeated.
+const DATAGRAM_WINDOW_NS: u64 = 100_000_000;
+/// First packets in one slot of the table.
+const WAYS: usize = 4;
+/// Slots of the table; a power of two.
+const SLOTS: usize = 4096;
+
+/// Compares first packets.
+#[derive(Debug, Default)]
+pub struct TranslationMatcher {
+    /// Empty until the first packet.
+    slots: Vec<[Candidate; WAYS]>,
+    counters: TranslationCounters,
+}
+
+/// A connection whose first packet was observed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Candidate {
+    /// Hash of the identity; 0 is unused.
+    hash: u64,
+    time_ns: u64,
+    legs: Legs,
+    /// Where it was observed first.
+    interface: u32,
+    is_outside: bool,
+    is_relayed: bool,
+}
+
+impl TranslationMatcher {
+    /// Counts so far. Those of the table are 0.
+    #[must_use]
+    pub const fn counters(&self) -> TranslationCounters {
+        self.counters
+    }
+
+    /// Compares a first packet with others. Returns the sides of its connection if this packet has
+    /// added one.
+    pub fn observe(&mut self, packet: &FirstPacket) -> Option<Legs> {
+        if self.slots.is_empty() {
+            self.slots = vec![Default::default(); SLOTS];
+        }
+        self.counters.first_packets += 1;
+        let slot = usize::try_from(packet.identity.hash >> 32).unwrap_or_default() % SLOTS;
+        let slot = self.slots.get_mut(slot)?;
+        let mut best: Option<(u8, &mut Candidate)> = None;
+        let mut is_tied = false;
+        for candidate in slot.iter_mut() {
+            if !candidate.is_current(packet) {
+                continue;
+            }
+            if candidate.legs.as_slice().contains(&packet.key) {
+                return None;
+            }
+            let Some(rank) = candidate.rank(packet) else {
+                continue;
+            };
+            match &best {
+                Some((other, _)) if *other < rank => {}
+                Some((other, _)) if *other == rank => is_tied = true,
+                _ => {
+                    is_tied = false;
+                    best = Some((rank, candidate));
+                }
+            }
+        }
+        if is_tied {
+            self.counters.ambiguous += 1;
+            return None;
+        }
+        if let Some((_, candidate)) = best {
+            return candidate.add(packet);
+        }
+        self.insert(packet);
+        None
+    }
+
+    fn insert(&mut self, packet: &FirstPacket) {
+        let slot = usize::try_from(packet.identity.hash >> 32).unwrap_or_default() % SLOTS;
+        let slot = self.slots.get_mut(slot);
+        let oldest = slot.and_then(|slot| slot.iter_mut().min_by_key(|c| c.time_ns));
+        let Some(oldest) = oldest else {
+            return;
+        };
+        let is_lost = oldest.hash != 0
+            && oldest.legs.as_slice().len() == 1
+            && packet.time_ns.abs_diff(oldest.time_ns) <= window_ns(packet.identity);
+        self.counters.missed += u64::from(is_lost);
+        *oldest = Candidate {
+            hash: packet.identity.hash,
+            time_ns: packet.time_ns,
+            legs: Legs::new(packet.key),
+            interface: packet.interface,
+            is_outside: packet.is_outside,
+            is_relayed: false,
+        };
+    }
+}
+
+impl Candidate {
+    fn is_current(&self, packet: &FirstPacket) -> bool {
+        self.hash == packet.identity.hash
+            && packet.time_ns.abs_diff(self.time_ns) <= window_ns(packet.identity)
+    }
+
+    /// How well a packet continues this connection, 0 is best. `None` if it cannot.
+    fn rank(&self, packet: &FirstPacket) -> Option<u8> {
+        let (last, key) = (self.legs.translated(), packet.key);
+        let has_same_source =
+            (last.source_address, last.source_port) == (key.source_address, key.source_port);
+        let has_same_destination = (last.destination_address, last.destination_port)
+            == (key.destination_address, key.destination_port);
+        // The source is translated last, where a packet leaves.
+        let original = self.legs.original();
+        let has_left = (original.source_address, original.source_port)
+            != (last.source_address, last.source_port);
+        if has_left || self.legs.is_full() {
+            return None;
+        }
+        if !packet.identity.is_unique() {
+            if packet.interface == self.interface {
+                // The same contents sent to two destinations.
+                return None;
+            }
+            let has_changed_source = has_same_destination && packet.egress == Some(true);
+            if !has_same_source && !has_changed_source {
+                return None;
+            }
+        }
+        // Linux keeps the source port where it can.
+        let keeps_port = last.source_port == key.source_port;
+        Some(u8::from(!keeps_port))
+    }
+
+    /// Adds the side of a packet. Returns all sides, unless the connection is relayed.
+    fn add(&mut self, packet: &FirstPacket) -> Option<Legs> {
+        self.legs.push(packet.key);
+        self.is_relayed |=
+            packet.interface == self.interface || packet.is_outside && self.is_outside;
+        (!self.is_relayed).then_some(self.legs)
+    }
+}
+
+const fn window_ns(identity: PacketIdentity) -> u64 {
+    if identity.is_unique() {
+        WINDOW_NS
+    } else {
+        DATAGRAM_WINDOW_NS
+    }
+}

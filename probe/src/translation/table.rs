@@ -1,0 +1,183 @@
+//! Translations that were learned, for the conversations that begin.
+//!
+//! A conversation takes its translation with it, so an entry is needed only for as long as the
+//! packets of another interface may wait to be read.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
+
+use flowproto::FlowKey;
+use hashbrown::HashTable;
+
+use super::TranslationCounters;
+use super::legs::{Legs, undirected};
+
+/// How long a translation is kept. Linux keeps that of an unanswered datagram as long.
+const LIFETIME_NS: u64 = 30_000_000_000;
+/// A translation that is observed again is renewed after this time.
+const RENEWAL_NS: u64 = LIFETIME_NS / 4;
+/// Maximum number of translations.
+pub const MAX_TRANSLATIONS: usize = 32_768;
+
+/// The translation of one connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Translation {
+    /// The sides of the connection.
+    pub legs: Legs,
+    /// Initial sequence number of a TCP connection.
+    pub sequence_number: Option<u32>,
+}
+
+/// Translations by the flow keys of their sides.
+#[derive(Debug, Default)]
+pub struct TranslationTable {
+    hasher: foldhash::fast::RandomState,
+    /// In the order of their insertion.
+    entries: VecDeque<Entry>,
+    /// Number of the first entry.
+    first: u64,
+    /// Numbers of entries by the undirected keys of their sides.
+    sides: HashTable<Side>,
+    counters: TranslationCounters,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    translation: Translation,
+    time_ns: u64,
+    /// The side whose conversation is metered.
+    metered: Option<FlowKey>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    key: FlowKey,
+    number: u64,
+}
+
+impl TranslationTable {
+    /// Counts so far. Those of the matcher are 0.
+    #[must_use]
+    pub const fn counters(&self) -> TranslationCounters {
+        self.counters
+    }
+
+    /// Returns the number of translations that are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True if no translation is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds a translation. False if it is already kept.
+    pub fn insert(&mut self, translation: Translation, time_ns: u64) -> bool {
+        self.expire(time_ns);
+        let mut metered = None;
+        if let Some(known) = self.same(&translation) {
+            if time_ns.saturating_sub(known.time_ns) < RENEWAL_NS {
+                return false;
+            }
+            metered = known.metered;
+        } else {
+            self.counters.learned += 1;
+        }
+        while self.entries.len() >= MAX_TRANSLATIONS {
+            self.pop();
+        }
+        let number = self.first + u64::try_from(self.entries.len()).unwrap_or_default();
+        for key in translation.legs.as_slice() {
+            let key = undirected(*key);
+            let hash = self.hasher.hash_one(key);
+            let hasher = &self.hasher;
+            match self.sides.find_mut(hash, |side| side.key == key) {
+                Some(side) => side.number = number,
+                None => {
+                    let side = Side { key, number };
+                    self.sides
+                        .insert_unique(hash, side, |side| hasher.hash_one(side.key));
+                }
+            }
+        }
+        self.entries.push_back(Entry {
+            translation,
+            time_ns,
+            metered,
+        });
+        metered.is_none()
+    }
+
+    /// Finds the translation that has a conversation as one of its sides.
+    #[must_use]
+    pub fn find(&self, key: FlowKey) -> Option<&Translation> {
+        Some(&self.entry(key)?.translation)
+    }
+
+    /// Chooses the side of a translation that is metered, unless one was chosen before. True if it
+    /// is the side with this key.
+    pub fn choose(&mut self, key: FlowKey) -> bool {
+        let key = undirected(key);
+        let number = self.number(key);
+        let entry = number.and_then(|number| self.entries.get_mut(number));
+        entry.is_none_or(|entry| *entry.metered.get_or_insert(key) == key)
+    }
+
+    /// Forgets what was learned too long before this time.
+    pub fn expire(&mut self, time_ns: u64) {
+        while let Some(oldest) = self.entries.front()
+            && time_ns.saturating_sub(oldest.time_ns) > LIFETIME_NS
+        {
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        let Some(entry) = self.entries.pop_front() else {
+            return;
+        };
+        let number = self.first;
+        self.first += 1;
+        let mut is_replaced = false;
+        for key in entry.translation.legs.as_slice() {
+            let key = undirected(*key);
+            let hash = self.hasher.hash_one(key);
+            match self
+                .sides
+                .find_entry(hash, |side| side.key == key && side.number == number)
+            {
+                Ok(side) => drop(side.remove()),
+                Err(_) => is_replaced = true,
+            }
+        }
+        let is_unused = entry.metered.is_none() && !is_replaced;
+        self.counters.expired += u64::from(is_unused);
+    }
+
+    /// The entry of the same connection, as its requests or its answers pass it.
+    fn same(&self, translation: &Translation) -> Option<&Entry> {
+        let number = |key: &FlowKey| self.number(undirected(*key));
+        let legs = translation.legs.as_slice();
+        let known = self.entry(translation.legs.original())?;
+        let is_same = known.translation.sequence_number == translation.sequence_number
+            && (known.translation.legs == translation.legs
+                || known.translation.legs == translation.legs.reversed())
+            // None of its sides belongs to a later translation by now.
+            && legs.windows(2).all(|pair| pair.first().map(number) == pair.last().map(number));
+        is_same.then_some(known)
+    }
+
+    fn entry(&self, key: FlowKey) -> Option<&Entry> {
+        self.entries.get(self.number(undirected(key))?)
+    }
+
+    /// Position of the entry of an undirected key.
+    fn number(&self, key: FlowKey) -> Option<usize> {
+        let hash = self.hasher.hash_one(key);
+        let side = self.sides.find(hash, |side| side.key == key)?;
+        usize::try_from(side.number.checked_sub(self.first)?).ok()
+    }
+}
