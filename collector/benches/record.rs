@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{
-    EdgeBatch, EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable, ShownValues,
+    EdgeBatch, EdgeSink, EdgeTable, Preset, SeriesChunks, SeriesSettings, SeriesTable, ShownValues,
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::EndpointId;
@@ -20,7 +20,7 @@ use kipfix_collector::pipeline::{Measures, Pipeline, PipelineContext};
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
-use kipfix_service::exposition::Format;
+use kipfix_service::exposition::{Chunks, Format};
 
 const NOW: u64 = 1_700_000_000_000;
 /// A cluster's size.
@@ -106,19 +106,19 @@ fn datagrams(records: &[FlowRecord]) -> Vec<Vec<u8>> {
     datagrams
 }
 
-fn series(presets: &[Preset]) -> SeriesTable {
-    let settings = SeriesSettings {
+fn series(presets: &[Preset]) -> Arc<SeriesTable> {
+    let settings = Settings {
+        preset: presets.to_vec(),
         max_series: 1 << 20,
-        idle_milliseconds: 3_600_000,
-        birth_milliseconds: 0,
-        cluster_name: String::new(),
+        ..Settings::default()
     };
-    SeriesTable::new(presets, settings)
+    let families = settings.families().unwrap();
+    Arc::new(SeriesTable::new(&families, SeriesSettings::default()))
 }
 
 fn pipeline(index: IndexSnapshot) -> Pipeline<Outputs> {
     let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
-    let edges = EdgeSink::new(1 << 18, Arc::new(series(&Preset::DEFAULT)));
+    let edges = EdgeSink::new(1 << 18, series(&Preset::DEFAULT));
     let settings = Settings::default();
     let context = PipelineContext::new(store, settings.observer_timeouts());
     Pipeline::new(settings.pipeline(Some(0)), context, Outputs::new(edges))
@@ -188,27 +188,28 @@ fn per_series(criterion: &mut Criterion) {
     group.sample_size(20);
     let table = || series(&[Preset::Workloads]);
     let now = Now::of_packet(NOW);
-    let mut buffers = MergeBuffers::default();
     group.bench_function("merge 100k edges", |bencher| {
         bencher.iter_batched_ref(
             table,
-            |table| table.merge(&snapshots, &edges, now, &mut buffers),
+            |table| table.merge(&snapshots, &edges, now),
             BatchSize::LargeInput,
         );
     });
     let full = table();
-    full.merge(&snapshots, &edges, now, &mut buffers);
+    full.merge(&snapshots, &edges, now);
     group.throughput(Throughput::Elements(full.counts().series));
     let mut out = Vec::new();
     group.bench_function("write", |bencher| {
         bencher.iter(|| {
-            out.clear();
-            full.write(
-                Format::Text,
-                ShownValues::Scrape(Now::of_packet(0)),
-                &mut out,
-            );
-            black_box(out.len())
+            let shown = ShownValues::Scrape(now);
+            let mut chunks = SeriesChunks::new(Arc::clone(&full), Format::Text, shown);
+            let (mut octets, mut is_more) = (0, true);
+            while is_more {
+                out.clear();
+                is_more = chunks.write_chunk(&mut out);
+                octets += out.len();
+            }
+            black_box(octets)
         });
     });
     group.finish();

@@ -77,6 +77,11 @@ impl Outputs {
 }
 
 impl Sinks for Outputs {
+    #[inline]
+    fn need_details(&self) -> bool {
+        self.edges.need_details()
+    }
+
     fn need_whole_records(&self) -> bool {
         self.flow_log.is_some() || self.forward.is_some()
     }

@@ -12,12 +12,6 @@ use crate::inventory::external::{
 };
 use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, Place, Topology};
 
-impl EndpointId {
-    /// All addresses that do not leave their link ([`EndpointKind::Link`]).
-    // Edge tables use the pair of the largest numbers for an empty slot.
-    pub const LINK: Self = Self(u32::MAX - 1);
-}
-
 static LINK: LazyLock<Endpoint> = LazyLock::new(|| Endpoint {
     kind: EndpointKind::Link,
     workload_kind: "Link".into(),
@@ -90,6 +84,12 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
+    /// True if both are the same snapshots.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.index, &other.index) && Arc::ptr_eq(&self.external, &other.external)
+    }
+
     /// True if nothing can be added to any record.
     #[must_use]
     pub fn is_empty(&self) -> bool {

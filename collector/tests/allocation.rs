@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
-use kipfix_collector::aggregate::{
-    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable,
-};
+use kipfix_collector::aggregate::{EdgeSink, EdgeTable, SeriesSettings, SeriesTable};
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::forward::{ForwardFilter, ForwardSettings, Forwarder};
 use kipfix_collector::emit::replicate::Replicator;
@@ -76,18 +74,12 @@ struct Warm {
     store: Arc<SnapshotStore>,
     series: Arc<SeriesTable>,
     spare: EdgeTable,
-    buffers: MergeBuffers,
 }
 
 impl Warm {
     fn new(outputs: impl FnOnce(EdgeSink, &Arc<SnapshotStore>) -> Outputs) -> Self {
-        let settings = SeriesSettings {
-            max_series: 1000,
-            idle_milliseconds: 3_600_000,
-            birth_milliseconds: 0,
-            cluster_name: String::new(),
-        };
-        let series = Arc::new(SeriesTable::new(&Preset::DEFAULT, settings));
+        let families = Settings::default().families().unwrap();
+        let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
         let index = index();
         let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
         let settings = Settings::default();
@@ -99,7 +91,6 @@ impl Warm {
             store,
             series,
             spare: EdgeTable::new(MAX_EDGES),
-            buffers: MergeBuffers::default(),
         }
     }
 
@@ -116,8 +107,7 @@ impl Warm {
         self.pipeline.sinks_mut().drain(&mut self.spare);
         let snapshots = self.store.load();
         let now = Now::of_packet(NOW);
-        self.series
-            .merge(&snapshots, &self.spare, now, &mut self.buffers);
+        self.series.merge(&snapshots, &self.spare, now);
         self.spare.clear();
     }
 }

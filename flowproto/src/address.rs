@@ -16,6 +16,7 @@ impl Address {
     pub const UNSPECIFIED: Self = Self(0);
 
     /// The IPv4 address with these bits, most significant octet first.
+    #[inline]
     #[must_use]
     #[allow(
         clippy::as_conversions,
@@ -26,18 +27,21 @@ impl Address {
     }
 
     /// The IPv6 address with these bits; a v4-mapped one becomes plain IPv4.
+    #[inline]
     #[must_use]
     pub const fn from_v6_bits(bits: u128) -> Self {
         Self(bits)
     }
 
     /// The 128 bits of the (v4-mapped) IPv6 form.
+    #[inline]
     #[must_use]
     pub const fn bits(self) -> u128 {
         self.0
     }
 
     /// Whether it is IPv4, plain or v4-mapped.
+    #[inline]
     #[must_use]
     pub const fn is_ipv4(self) -> bool {
         self.0 >> 32 == 0xffff
@@ -50,6 +54,7 @@ impl Address {
     }
 
     /// The low 32 bits: the IPv4 address where [`Self::is_ipv4`].
+    #[inline]
     #[must_use]
     #[allow(clippy::as_conversions, reason = "the truncation is what is asked for")]
     pub const fn v4_bits(self) -> u32 {

@@ -128,6 +128,8 @@ fn forwarded(
             destination: resolve(record.key.destination_address),
             source_service: None,
             destination_service: None,
+            is_source_translated: false,
+            is_destination_translated: false,
             tunnel: TunnelUse::None,
         },
         measures: Measures {

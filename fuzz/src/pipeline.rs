@@ -3,9 +3,7 @@
 use std::sync::{Arc, LazyLock, Mutex};
 
 use flowproto::collector::Limits;
-use kipfix_collector::aggregate::{
-    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable,
-};
+use kipfix_collector::aggregate::{EdgeSink, EdgeTable, SeriesSettings, SeriesTable};
 use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::{self, Bounds, IndexWriter};
 use kipfix_collector::outputs::Outputs;
@@ -50,13 +48,15 @@ pub fn pipeline(data: &[u8]) {
     };
     let (settings, max_edges) = settings(*modes);
     let store = snapshot_store();
+    let families = Settings {
+        max_series: 8,
+        ..Settings::default()
+    };
     let series = Arc::new(SeriesTable::new(
-        &Preset::DEFAULT,
+        &families.families().unwrap(),
         SeriesSettings {
-            max_series: 8,
-            idle_milliseconds: 3_600_000,
-            birth_milliseconds: 0,
             cluster_name: "prod".into(),
+            ..SeriesSettings::default()
         },
     ));
     let snapshots = store.load();
@@ -79,7 +79,7 @@ pub fn pipeline(data: &[u8]) {
     assert_eq!(pipeline.counts().records.pending, 0);
     let mut edges = EdgeTable::new(max_edges);
     pipeline.sinks_mut().drain(&mut edges);
-    series.merge(&snapshots, &edges, now, &mut MergeBuffers::default());
+    series.merge(&snapshots, &edges, now);
 }
 
 fn settings(modes: u8) -> (PipelineSettings, usize) {

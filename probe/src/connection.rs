@@ -122,6 +122,14 @@ impl Connection {
         }
     }
 
+    /// Sets the initiator, if it depends on the order of packets and an earlier one was observed
+    /// elsewhere.
+    pub fn set_initiator(&mut self, initiator: Side) {
+        if std::mem::take(&mut self.is_order_open) {
+            self.initiator = Some(initiator);
+        }
+    }
+
     /// The initiator; `None` if the start was not observed.
     #[must_use]
     pub const fn initiator(&self) -> Option<Side> {

@@ -73,7 +73,7 @@ impl Metering {
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
             // A translation is to be known before the conversation begins.
             capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
-            more = capture.dispatch(|frame, point| pipeline.frame(frame, point, records));
+            more = capture.dispatch(|frame, point| pipeline.enqueue(frame, point, records));
             pipeline.tick(wall_clock_ns().saturating_sub(CLOCK_LAG_NS), records);
             records.cycle();
             if self.records.is_broken() {
@@ -93,7 +93,8 @@ impl Metering {
         }
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
         capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
-        capture.drain(|frame, point| pipeline.frame(frame, point, records));
+        capture.drain(|frame, point| pipeline.enqueue(frame, point, records));
+        pipeline.flush(records);
         self.publish_live(&mut capture);
     }
 
@@ -104,7 +105,8 @@ impl Metering {
     pub(crate) fn run_savefile(&mut self, mut savefile: Savefile) -> Result<(), SavefileError> {
         loop {
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
-            let outcome = savefile.dispatch(|frame, point| pipeline.frame(frame, point, records));
+            let outcome = savefile.dispatch(|frame, point| pipeline.enqueue(frame, point, records));
+            pipeline.flush(records);
             self.records.cycle();
             {
                 let _consistent = self.metrics.lock();

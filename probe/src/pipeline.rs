@@ -5,7 +5,7 @@
 use flowproto::FlowKey;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
-use crate::cache::{CacheCounters, CacheSettings, FlowCache, RecordSink};
+use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, RecordSink};
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
@@ -16,6 +16,9 @@ use crate::translation::{
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+
+/// Packets that are metered together. More do not fit in the first-level cache of the processor.
+const GROUP_PACKETS: usize = 32;
 
 /// Counts of a pipeline since it started, and its occupancy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +71,10 @@ pub struct Pipeline {
     duplicates: DuplicateFilter,
     cache: FlowCache,
     first_packets: FirstPackets,
+    /// Places for the packets that are metered together.
+    group: Box<[CapturedPacket; GROUP_PACKETS]>,
+    /// How many of the places have a packet that is not metered yet.
+    waiting: usize,
     counters: PipelineCounters,
 }
 
@@ -92,6 +99,39 @@ struct FirstPackets {
     outside: Vec<u32>,
 }
 
+impl FirstPackets {
+    /// Learns the translation of a connection from its first packet.
+    fn learn(
+        &mut self,
+        packet: &PacketInfo,
+        frame: &Frame<'_>,
+        point: ObservationPoint,
+        cache: &mut FlowCache,
+    ) {
+        let Some(identity) = PacketIdentity::of(packet) else {
+            return;
+        };
+        let is_cooked = matches!(frame.link_type, LinkType::LinuxSll | LinkType::LinuxSll2);
+        let first = FirstPacket {
+            key: packet.key,
+            identity,
+            time_ns: frame.time_ns,
+            interface: point.interface,
+            is_outside: self.outside.binary_search(&point.interface).is_ok(),
+            egress: (is_cooked || point.egress).then_some(point.egress),
+        };
+        if let Some(legs) = self.matcher.observe(&first) {
+            let sequence_number = identity.sequence_number();
+            let translation = Translation {
+                legs,
+                sequence_number,
+                learned_ns: frame.time_ns,
+            };
+            cache.translate(translation, frame.time_ns);
+        }
+    }
+}
+
 impl Pipeline {
     /// Creates an empty pipeline.
     #[must_use]
@@ -107,6 +147,8 @@ impl Pipeline {
             duplicates: DuplicateFilter::default(),
             cache: FlowCache::new(cache),
             first_packets: FirstPackets::default(),
+            group: Box::new([CapturedPacket::default(); GROUP_PACKETS]),
+            waiting: 0,
             counters: PipelineCounters::default(),
         }
     }
@@ -131,35 +173,8 @@ impl Pipeline {
     /// Processes a frame of the capture of first packets. It is not metered.
     pub fn first_packet(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
         if let Ok(packet) = self.decoder.decode(frame, true) {
-            self.learn(&packet, frame, point);
-        }
-    }
-
-    /// Learns the translation of a connection from its first packet.
-    fn learn(&mut self, packet: &PacketInfo, frame: &Frame<'_>, point: ObservationPoint) {
-        let Some(identity) = PacketIdentity::of(packet) else {
-            return;
-        };
-        let is_cooked = matches!(frame.link_type, LinkType::LinuxSll | LinkType::LinuxSll2);
-        let first = FirstPacket {
-            key: packet.key,
-            identity,
-            time_ns: frame.time_ns,
-            interface: point.interface,
-            is_outside: self
-                .first_packets
-                .outside
-                .binary_search(&point.interface)
-                .is_ok(),
-            egress: (is_cooked || point.egress).then_some(point.egress),
-        };
-        if let Some(legs) = self.first_packets.matcher.observe(&first) {
-            let sequence_number = identity.sequence_number();
-            let translation = Translation {
-                legs,
-                sequence_number,
-            };
-            self.cache.translate(translation, frame.time_ns);
+            self.first_packets
+                .learn(&packet, frame, point, &mut self.cache);
         }
     }
 
@@ -169,9 +184,21 @@ impl Pipeline {
         self.own_endpoints = own_endpoints;
     }
 
-    /// Processes one frame.
-    #[inline]
+    /// Processes one frame immediately.
     pub fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        point: ObservationPoint,
+        sink: &mut impl RecordSink,
+    ) {
+        self.enqueue(frame, point, sink);
+        self.flush(sink);
+    }
+
+    /// Decodes one frame, and meters its packet when there is a group of packets, or with
+    /// [`Self::flush`]. Packets of a group wait for memory together, which takes less time.
+    #[inline]
+    pub fn enqueue(
         &mut self,
         frame: &Frame<'_>,
         point: ObservationPoint,
@@ -179,72 +206,80 @@ impl Pipeline {
     ) {
         self.counters.frames += 1;
         let has_copies = point.copies != CopyDetection::Off;
-        // Copies would be selected independently of each other, so they are removed first.
-        if !has_copies && !self.is_selected() {
-            return;
+        if has_copies && self.first_packets.source == FirstPacketSource::Frames {
+            // A translation that a frame shows changes the conversations of earlier packets.
+            self.flush(sink);
         }
-        let packet = match self.decoder.decode(frame, has_copies) {
-            Ok(packet) => packet,
+        if self.decode(frame, point) {
+            self.waiting += 1;
+            if self.waiting >= GROUP_PACKETS {
+                self.flush(sink);
+            }
+        }
+    }
+
+    /// Meters the packets that wait for a group.
+    pub fn flush(&mut self, sink: &mut impl RecordSink) {
+        let group = self.group.get(..self.waiting).unwrap_or_default();
+        let copies = self.cache.meter_all(group, sink);
+        self.counters.duplicate_packets += copies.packets;
+        self.counters.duplicate_octets += copies.octets;
+        self.waiting = 0;
+    }
+
+    /// Decodes a frame into the next place of the group. False if it is not metered and does not
+    /// advance time, so that the place remains free.
+    #[inline]
+    fn decode(&mut self, frame: &Frame<'_>, point: ObservationPoint) -> bool {
+        let has_copies = point.copies != CopyDetection::Off;
+        // Copies would be selected independently of each other, so they are removed first.
+        if !has_copies && !is_selected(&mut self.sampler, &mut self.counters) {
+            return false;
+        }
+        let Some(captured) = self.group.get_mut(self.waiting) else {
+            return false;
+        };
+        captured.time_ns = frame.time_ns;
+        captured.point = point;
+        let packet = &mut captured.packet;
+        captured.is_metered = match self.decoder.decode_into(frame, has_copies, packet) {
+            Ok(()) => true,
             Err(reason) => {
                 count(&mut self.counters.undecodable, reason);
                 self.counters.ignored_octets += u64::from(frame.wire_octets);
                 // Time advances with every frame.
-                self.cache.tick(frame.time_ns, sink);
-                return;
+                false
             }
         };
+        if !captured.is_metered {
+            return true;
+        }
         if let Some(reason) = packet.inner_fault {
             count(&mut self.counters.inner_undecodable, reason);
         }
-        if matches!(packet.key.protocol_identifier, TCP | UDP) && self.is_own_export(&packet.key) {
+        if matches!(packet.key.protocol_identifier, TCP | UDP)
+            && is_own_export(&self.own_endpoints, &packet.key)
+        {
             self.counters.own_export += 1;
-            return;
+            return false;
         }
-        if has_copies && self.first_packets.source == FirstPacketSource::Frames {
-            self.learn(&packet, frame, point);
-        }
-        if has_copies && self.is_duplicate(&packet, point, frame.time_ns) {
-            self.cache.tick(frame.time_ns, sink);
-            return;
-        }
-        if has_copies && !self.is_selected() {
-            return;
+        if has_copies {
+            if self.first_packets.source == FirstPacketSource::Frames {
+                self.first_packets
+                    .learn(packet, frame, point, &mut self.cache);
+            }
+            if self.duplicates.is_duplicate(packet, point, frame.time_ns) {
+                self.counters.duplicate_packets += 1;
+                self.counters.duplicate_octets += u64::from(packet.octets);
+                captured.is_metered = false;
+                return true;
+            }
+            if !is_selected(&mut self.sampler, &mut self.counters) {
+                return false;
+            }
         }
         self.counters.wire_length_lost += u64::from(packet.is_wire_length_lost);
-        if !self.cache.meter(&packet, point, frame.time_ns, sink) {
-            self.counters.duplicate_packets += 1;
-            self.counters.duplicate_octets += u64::from(packet.octets);
-        }
-    }
-
-    #[inline]
-    fn is_selected(&mut self) -> bool {
-        let is_selected = self.sampler.selects();
-        self.counters.not_selected += u64::from(!is_selected);
-        is_selected
-    }
-
-    fn is_duplicate(&mut self, packet: &PacketInfo, point: ObservationPoint, time_ns: u64) -> bool {
-        let is_duplicate = self.duplicates.is_duplicate(packet, point, time_ns);
-        if is_duplicate {
-            self.counters.duplicate_packets += 1;
-            self.counters.duplicate_octets += u64::from(packet.octets);
-        }
-        is_duplicate
-    }
-
-    /// True for packets of the probe's own export. Of a TCP connection, both directions are.
-    fn is_own_export(&self, key: &FlowKey) -> bool {
-        let endpoint = |address, port| OwnEndpoint {
-            protocol_identifier: key.protocol_identifier,
-            address,
-            port,
-        };
-        let source = endpoint(key.source_address, key.source_port);
-        let destination = endpoint(key.destination_address, key.destination_port);
-        self.own_endpoints
-            .iter()
-            .any(|own| *own == source || (own.protocol_identifier == TCP && *own == destination))
+        true
     }
 
     fn translation_counters(&self) -> TranslationCounters {
@@ -258,11 +293,13 @@ impl Pipeline {
 
     /// Advances time to `time_ns` since the epoch without a frame.
     pub fn tick(&mut self, time_ns: u64, sink: &mut impl RecordSink) {
+        self.flush(sink);
         self.cache.tick(time_ns, sink);
     }
 
     /// Reports all conversations.
     pub fn finish(&mut self, sink: &mut impl RecordSink) {
+        self.flush(sink);
         self.cache.finish(sink);
     }
 
@@ -283,6 +320,28 @@ impl Pipeline {
             ..self.counters
         }
     }
+}
+
+#[inline]
+fn is_selected(sampler: &mut Sampler, counters: &mut PipelineCounters) -> bool {
+    let is_selected = sampler.selects();
+    counters.not_selected += u64::from(!is_selected);
+    is_selected
+}
+
+/// True for packets of the probe's own export. Of a TCP connection, both directions are.
+#[inline]
+fn is_own_export(own_endpoints: &[OwnEndpoint], key: &FlowKey) -> bool {
+    let endpoint = |address, port| OwnEndpoint {
+        protocol_identifier: key.protocol_identifier,
+        address,
+        port,
+    };
+    let source = endpoint(key.source_address, key.source_port);
+    let destination = endpoint(key.destination_address, key.destination_port);
+    own_endpoints
+        .iter()
+        .any(|own| *own == source || (own.protocol_identifier == TCP && *own == destination))
 }
 
 fn count(counts: &mut [u64], reason: Undecodable) {

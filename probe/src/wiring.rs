@@ -15,7 +15,7 @@ use kipfix_export::shutdown::ShutdownDeadline;
 use kipfix_export::{PreparedTarget, TargetContext};
 use kipfix_service::admin::{self, Listener, Readiness};
 use kipfix_service::exit::Failure;
-use kipfix_service::exposition;
+use kipfix_service::exposition::{self, Written};
 use kipfix_service::signals::Stop;
 use tracing::{info, warn};
 
@@ -175,9 +175,11 @@ fn serve_admin(
     let (registry, consistent) = (metrics.registry().clone(), metrics.consistency());
     let interfaces = is_live.then(|| metrics.interfaces());
     let router = admin::router(
-        move |format, out| {
+        move |format| {
+            let mut text = Vec::new();
             let _consistent = consistent.lock();
-            exposition::write_registry(&registry, format, out);
+            exposition::write_registry(&registry, format, &mut text);
+            Box::new(Written::from(text))
         },
         move || Readiness {
             missing: (interfaces.as_ref().is_some_and(|open| open.get() == 0))

@@ -156,8 +156,14 @@ proptest! {
                 prop_assert_eq!(leg.protocol_identifier, protocol);
                 prop_assert!(numbers[leg].contains(&number));
             }
-            table.insert(Translation { legs, sequence_number: None }, time_ns);
-            prop_assert_eq!(table.find(key.reversed()).unwrap().legs, legs);
+            table.insert(Translation { legs, sequence_number: None, learned_ns: time_ns }, time_ns);
+            let found = table.find(key.reversed()).unwrap().legs;
+            let has = |leg: &FlowKey| {
+                let mut sides = found.as_slice().iter();
+                sides.any(|side| side == leg || *side == leg.reversed())
+            };
+            let has_all = legs.as_slice().iter().all(has);
+            prop_assert!(has_all);
         }
     }
 }
@@ -170,6 +176,7 @@ fn translation(number: u32) -> Translation {
     Translation {
         legs,
         sequence_number: Some(number),
+        learned_ns: SECOND,
     }
 }
 
@@ -185,6 +192,44 @@ fn the_table_has_a_limit_and_forgets_the_oldest_translation_first() {
     for number in 0..limit + 10 {
         let found = table.find(translation(number).legs.translated());
         assert_eq!(found.is_some(), number >= 10, "{number}");
+    }
+}
+
+#[test]
+fn sides_that_are_learned_later_do_not_change_the_metered_one() {
+    let keys = [
+        key((1, 40000), (9, 80), UDP),
+        key((1, 40000), (2, 8080), UDP),
+        key((5, 50000), (2, 8080), UDP),
+    ];
+    let translation = |keys: &[FlowKey]| {
+        let mut legs = Legs::new(keys[0]);
+        assert!(keys[1..].iter().all(|key| legs.push(*key)));
+        Translation {
+            legs,
+            sequence_number: None,
+            learned_ns: SECOND,
+        }
+    };
+    let answers = [2, 1, 0].map(|at| keys[at].reversed());
+    for metered in keys {
+        let mut table = TranslationTable::default();
+        assert!(table.insert(translation(&keys[..2]), SECOND));
+        if metered != keys[2] {
+            assert!(table.choose(metered));
+        }
+        assert!(table.insert(translation(&keys), SECOND));
+        assert!(table.choose(metered));
+        for partial in [2, 3] {
+            assert!(!table.insert(translation(&answers[..partial]), 2 * SECOND));
+            for key in keys {
+                assert_eq!(table.choose(key), key == metered);
+                // Answers have a side of their own.
+                assert_eq!(table.choose(key.reversed()), key == keys[0]);
+                assert_eq!(table.find(key).unwrap().legs.original(), keys[0]);
+            }
+        }
+        assert_eq!(table.counters().learned, 1);
     }
 }
 

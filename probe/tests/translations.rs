@@ -160,7 +160,10 @@ fn connection(node: &mut Node, wire: Ends, sequence_number: u32) {
 }
 
 fn assert_pair(records: &[FlowRecord], before: Ends, after: Ends) {
-    let found: Vec<_> = records.iter().map(ends).collect();
+    // Directions that were metered on different sides are reported in any order.
+    let mut records: Vec<_> = records.iter().collect();
+    records.sort_by_key(|record| record.biflow_direction.unwrap().octet());
+    let found: Vec<_> = records.iter().map(|record| ends(record)).collect();
     let reverse = expected(before.reversed(), after.reversed());
     assert_eq!(found, [expected(before, after), reverse]);
     let directions: Vec<_> = records
@@ -291,6 +294,74 @@ fn a_connection_that_is_captured_on_both_sides_is_metered_once() {
         assert_eq!(packets, [2, 2], "order {order}");
         let copies = counters.duplicate_packets + counters.cache.withdrawn_packets;
         assert_eq!(copies, 4);
+    }
+}
+
+#[test]
+fn an_interface_may_show_the_directions_on_different_sides() {
+    // A bridge with a filter of its own: requests after the translation, answers before it.
+    let before = Ends(POD, 40000, SERVICE, 80);
+    let after = Ends(POD, 40000, BACKEND, 8080);
+    for is_uplink_first in [true, false] {
+        let mut node = Node::new(FirstPacketSource::Capture);
+        node.copies = CopyDetection::ByInterface;
+        node.first(VETH, false, &before.tcp((7, 0), SYN, &[]));
+        node.first(BRIDGE, false, &after.tcp((7, 0), SYN, &[]));
+        for round in 0..3 {
+            let request =
+                |ends: Ends| ends.tcp((7 + round, 0), if round == 0 { SYN } else { ACK }, b"");
+            let flags = if round == 0 { SYN | ACK } else { ACK };
+            let answer = |ends: Ends| ends.reversed().tcp((90 + round, 8), flags, b"");
+            for interface in if is_uplink_first {
+                [UPLINK, BRIDGE]
+            } else {
+                [BRIDGE, UPLINK]
+            } {
+                let is_uplink = interface == UPLINK;
+                node.meter(interface, is_uplink, &request(after));
+                let ends = if is_uplink { after } else { before };
+                node.meter(interface, !is_uplink, &answer(ends));
+            }
+            node.wait(10);
+        }
+        let (records, _) = node.finish();
+        assert_pair(&records, before, after);
+        let packets: Vec<_> = records.iter().map(|r| r.packet_delta_count).collect();
+        assert_eq!(packets, [3, 3]);
+        // The duration is that of one connection.
+        let has_duration = |r: &&FlowRecord| r.connection_sum_duration_milliseconds > 0;
+        assert_eq!(records.iter().filter(has_duration).count(), 1);
+    }
+}
+
+#[test]
+fn an_answer_that_is_metered_on_another_side_than_its_request_is_no_request() {
+    let before = Ends(POD, 40000, SERVICE, 53);
+    let after = Ends(POD, 40000, BACKEND, 53);
+    for is_learned_late in [false, true] {
+        let mut node = Node::new(FirstPacketSource::Capture);
+        node.copies = CopyDetection::ByInterface;
+        let learn = |node: &mut Node| {
+            node.first(VETH, false, &before.udp(b"query"));
+            node.first(UPLINK, true, &after.udp(b"query"));
+        };
+        if is_learned_late {
+            node.now += 1_000_000;
+        } else {
+            learn(&mut node);
+        }
+        node.meter(UPLINK, true, &after.udp(b"query"));
+        node.meter(BRIDGE, true, &before.reversed().udp(b"answer"));
+        if is_learned_late {
+            // Read late, but captured before.
+            let now = std::mem::replace(&mut node.now, START);
+            learn(&mut node);
+            node.now = now;
+        }
+        node.meter(UPLINK, false, &after.reversed().udp(b"answer"));
+        let (records, counters) = node.finish();
+        assert_pair(&records, before, after);
+        assert_eq!(counters.duplicate_packets, 1);
     }
 }
 
@@ -471,6 +542,27 @@ fn a_datagram_that_a_program_of_the_node_passes_on_is_not_a_translation() {
     node.meter(UPLINK, true, &sent);
     let (records, _) = node.finish();
     assert!(records[0].translation.is_none());
+}
+
+#[test]
+fn both_ends_of_a_datagram_with_an_identification_may_be_translated() {
+    let before = Ends(POD, 40000, SERVICE, 53);
+    let after = Ends(NODE, 50000, REMOTE, 5300);
+    let datagram = |ends: Ends| {
+        let mut frame = ends.udp(b"query");
+        // The identification, in the IP header.
+        frame[18..20].copy_from_slice(&77_u16.to_be_bytes());
+        frame
+    };
+    let mut node = Node::new(FirstPacketSource::Capture);
+    node.first(VETH, false, &datagram(before));
+    node.first(UPLINK, true, &datagram(after));
+    node.meter(UPLINK, true, &datagram(after));
+    let (records, _) = node.finish();
+    assert_eq!(
+        records.iter().map(ends).collect::<Vec<_>>(),
+        [expected(before, after)]
+    );
 }
 
 #[test]

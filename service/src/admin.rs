@@ -4,6 +4,7 @@
 //! the time for the head of a request, the lifetime of a connection and the number of concurrent
 //! scrapes are limited.
 
+mod encoding;
 mod listener;
 mod scrape;
 
@@ -15,7 +16,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::exposition::Format;
+use crate::exposition::{Chunks, Format};
 
 pub use listener::Listener;
 use scrape::Scrapes;
@@ -31,10 +32,11 @@ pub struct Readiness {
 
 /// Returns the routes of both daemons. Other routers can be merged into it.
 ///
-/// `metrics` appends all metric families in a format, without the end mark, which is added here.
-/// It runs on a thread for blocking work.
+/// `metrics` prepares an exposition of all metric families in a format, without the end mark, which
+/// is added here. It runs on a thread for blocking work. The chunks of the exposition are produced
+/// on the thread that serves, when the client has room for them.
 pub fn router(
-    metrics: impl Fn(Format, &mut Vec<u8>) + Send + Sync + 'static,
+    metrics: impl Fn(Format) -> Box<dyn Chunks> + Send + Sync + 'static,
     readiness: impl Fn() -> Readiness + Send + Sync + 'static,
 ) -> Router {
     let scrapes = Arc::new(Scrapes::new(metrics));
@@ -66,10 +68,11 @@ fn ready_answer(readiness: &Readiness) -> impl IntoResponse + use<> {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
+    use crate::exposition::{CHUNK_OCTETS, Written};
     use crate::signals::Stop;
 
     struct Served {
@@ -81,6 +84,16 @@ mod tests {
 
     impl Served {
         fn with_metrics(metrics: impl Fn(Format, &mut Vec<u8>) + Send + Sync + 'static) -> Self {
+            Self::with_chunks(move |format| {
+                let mut text = Vec::new();
+                metrics(format, &mut text);
+                Box::new(Written::from(text))
+            })
+        }
+
+        fn with_chunks(
+            metrics: impl Fn(Format) -> Box<dyn Chunks> + Send + Sync + 'static,
+        ) -> Self {
             let stuck = Arc::new(AtomicBool::new(false));
             let seen = stuck.clone();
             let readiness = move || Readiness {
@@ -129,8 +142,27 @@ mod tests {
                 .windows(4)
                 .position(|end| end == b"\r\n\r\n")
                 .unwrap();
-            let body = answer.split_off(head + 4);
-            (String::from_utf8(answer).unwrap(), body)
+            let mut body = answer.split_off(head + 4);
+            let head = String::from_utf8(answer).unwrap();
+            if head.contains("transfer-encoding: chunked") {
+                body = Self::without_chunks(&body);
+            }
+            (head, body)
+        }
+
+        /// Joins the chunks of a body (RFC 9112 §7.1), which must have its last one.
+        fn without_chunks(mut body: &[u8]) -> Vec<u8> {
+            let mut joined = Vec::new();
+            while !body.is_empty() {
+                let end = body.windows(2).position(|end| end == b"\r\n").unwrap();
+                let size = std::str::from_utf8(&body[..end]).unwrap();
+                let size = usize::from_str_radix(size, 16).unwrap();
+                joined.extend_from_slice(&body[end + 2..end + 2 + size]);
+                assert_eq!(body[end + 2 + size..end + 4 + size], *b"\r\n");
+                body = &body[end + 4 + size..];
+                assert_eq!(size == 0, body.is_empty());
+            }
+            joined
         }
 
         fn text(&self, request: &str, headers: &str) -> (String, String) {
@@ -189,6 +221,68 @@ mod tests {
             "405"
         );
         assert_eq!(served.text("GET /", "").0, "404");
+    }
+
+    #[test]
+    fn metrics_are_compressed_by_zstd_if_it_is_accepted() {
+        let served = Served::new();
+        let (head, body) = served.answer("GET /metrics", "Accept-Encoding: gzip, zstd\r\n");
+        assert!(head.contains("content-encoding: zstd"), "{head}");
+        let text = zstd::decode_all(body.as_slice()).unwrap();
+        assert_eq!(text, b"x_total 1 # Text\n");
+    }
+
+    #[test]
+    fn a_large_scrape_is_the_same_in_every_coding() {
+        let large: Vec<u8> = (0..40_000)
+            .flat_map(|number| format!("x_total{{number=\"{number}\"}} {number}\n").into_bytes())
+            .collect();
+        let expected = large.clone();
+        let served = Served::with_metrics(move |_, out| out.extend_from_slice(&large));
+        assert_eq!(served.answer("GET /metrics", "").1, expected);
+        let (_, body) = served.answer("GET /metrics", "Accept-Encoding: gzip\r\n");
+        let mut text = Vec::new();
+        let mut decoder = flate2::read::GzDecoder::new(body.as_slice());
+        decoder.read_to_end(&mut text).unwrap();
+        assert_eq!(text, expected);
+        let (_, body) = served.answer("GET /metrics", "Accept-Encoding: zstd\r\n");
+        assert_eq!(zstd::decode_all(body.as_slice()).unwrap(), expected);
+    }
+
+    #[test]
+    fn no_more_chunks_are_produced_than_a_client_reads() {
+        struct Endless(Arc<AtomicUsize>);
+        impl Chunks for Endless {
+            fn write_chunk(&mut self, out: &mut Vec<u8>) -> bool {
+                out.resize(CHUNK_OCTETS, b'#');
+                self.0.fetch_add(1, Ordering::Relaxed);
+                true
+            }
+        }
+        impl Drop for Endless {
+            fn drop(&mut self) {
+                self.0.store(usize::MAX, Ordering::Relaxed);
+            }
+        }
+        let produced = Arc::new(AtomicUsize::new(0));
+        let seen = produced.clone();
+        let served = Served::with_chunks(move |_| Box::new(Endless(seen.clone())));
+        let mut stream = served.connect();
+        let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(request).unwrap();
+        stream.read_exact(&mut [0; 1000]).unwrap();
+        let is_stalled = || {
+            let before = produced.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(100));
+            before == produced.load(Ordering::Relaxed)
+        };
+        while !is_stalled() {}
+        // The buffers of the kernel, not gigabytes.
+        assert!(produced.load(Ordering::Relaxed) < 1000);
+        drop(stream);
+        while produced.load(Ordering::Relaxed) != usize::MAX {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]

@@ -279,6 +279,62 @@ fn the_status_has_the_loss_accounting_and_the_history() {
 }
 
 #[test]
+fn endpoints_are_found_by_name_and_an_address_is_explained() {
+    let (collector, _folder) = start(&[]);
+    let found = answer(&collector, "/api/v1/endpoints?search=WEB");
+    let endpoints = found["endpoints"].as_array().unwrap();
+    let names: Vec<&str> = endpoints
+        .iter()
+        .map(|e| e["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["web-1", "web-2"]);
+    let web = &endpoints[0];
+    assert_eq!(
+        (&web["kind"], &web["node"], &web["zone"]),
+        (&"Pod".into(), &"node-a".into(), &"z1".into())
+    );
+    assert_eq!(
+        web["workload"],
+        serde_json::json!({"kind": "Deployment", "name": "web"})
+    );
+    assert_eq!(web["addresses"][0]["address"], "10.1.1.1");
+    let limited = answer(&collector, "/api/v1/endpoints?search=shop/&limit=1");
+    assert_eq!(
+        (
+            limited["endpoints"].as_array().unwrap().len(),
+            &limited["truncated"]
+        ),
+        (1, &true.into())
+    );
+    for (address, reason, name) in [
+        ("10.1.1.1", "assigned", Some("web-1")),
+        ("192.0.2.1", "node_address", Some("node-a")),
+        ("10.1.1.77", "pod_cidr", Some("unknown")),
+        ("198.51.100.7", "named_cidr", Some("office")),
+        ("203.0.113.1", "external", None),
+        ("224.0.0.1", "link", None),
+    ] {
+        let explained = answer(&collector, &format!("/api/v1/endpoints?address={address}"));
+        assert_eq!(explained["reason"], reason, "{explained}");
+        assert_eq!(explained["endpoint"]["name"].as_str(), name, "{explained}");
+    }
+    for (query, parameter) in [
+        ("address=10.1.1", "address"),
+        ("at=5", "at"),
+        ("address=10.1.1.1&search=x", "search"),
+        ("limit=0", "limit"),
+    ] {
+        let (status, error) = json(&collector, &format!("/api/v1/endpoints?{query}"));
+        assert_eq!(
+            (status, error["parameter"].as_str()),
+            (400, Some(parameter)),
+            "{error}"
+        );
+    }
+    collector.stop();
+}
+
+#[test]
 fn a_collector_without_a_history_reports_that() {
     let (collector, _folder) = start(&["--history-size", "0"]);
     assert_eq!(json(&collector, "/api/v1/edges").0, 503);

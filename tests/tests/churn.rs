@@ -18,6 +18,8 @@ use serde_json::Value;
 const ADDRESSES: u16 = 2000;
 /// Time from the last packet of a flow to its export, as with real exporters.
 const EXPORT_DELAY: Duration = Duration::from_secs(2);
+/// Flows of one certain sender without which the test shows little.
+const MIN_CERTAIN: u32 = 400;
 /// Duration of each flow.
 const FLOW_DURATION: Duration = Duration::from_millis(300);
 
@@ -106,9 +108,11 @@ fn churned(test: &str, late_deletes: bool) {
         verdicts.wrong.len()
     );
     assert!(verdicts.wrong.is_empty(), "{:#?}", verdicts.wrong);
-    if truth.rate() < 100.0 {
+    // Events that arrive late leave few flows that only one pod can have sent.
+    let certain = verdicts.right + verdicts.ambiguous + verdicts.unknown;
+    if truth.rate() < 100.0 || certain < MIN_CERTAIN {
         let slow = format!(
-            "this machine created {:.0} of 200 pods a second",
+            "this machine created {:.0} of 200 pods a second, and {certain} flows have one certain sender",
             truth.rate()
         );
         skip(test, &slow);

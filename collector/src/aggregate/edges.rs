@@ -1,38 +1,115 @@
 //! The edges of one pipeline: what was counted for each pair of endpoints since the last drain.
 //!
-//! A record costs one access to a table whose entries share a line of the processor's cache with their key. The
-//! accesses of a block of records are made together, so that their cache misses overlap.
+//! A record costs one access to a table whose entries share a line of the processor's cache with
+//! their key. The accesses of a block of records are made together, so that their cache misses
+//! overlap. If an active family needs details of records, an edge is a pair of endpoints with a
+//! detail, and a record costs a second access to find the number of that edge.
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
+use super::detail::Detail;
 use crate::inventory::EndpointId;
 use crate::pipeline::Measures;
 
 /// Slots of a new table, a power of two.
 const INITIAL_SLOTS: usize = 1 << 10;
 
-/// Source and destination of an edge, plus one, so that 0 is an empty slot.
+/// Source and destination of an edge, or the number of a [`DetailedEdge`], plus one, so that 0 is an
+/// empty slot.
 type Key = u64;
 
-/// Sums of measures by (source, destination). Owned by one thread. It grows with the number of edges up to a bound and
-/// keeps its room, so that counting does not allocate once it is warm.
+/// Sums of measures by edge. Owned by one thread. It grows with the number of edges up to a bound
+/// and keeps its room, so that counting does not allocate once it is warm.
 #[derive(Debug)]
 pub struct EdgeTable {
     /// Open addressing with linear probing, at most half full. The length is a power of two.
     slots: Vec<Slot>,
     edges: usize,
     max_edges: usize,
+    /// The edges with a detail. If there are any, all edges have one.
+    detailed: DetailedEdges,
     /// Spreads keys in a way that differs from process to process.
     seed: u64,
+}
+
+/// Two endpoints, and a detail of the records between them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct DetailedEdge {
+    pub(super) source: EndpointId,
+    pub(super) destination: EndpointId,
+    pub(super) detail: Detail,
+}
+
+/// Edges by their number.
+#[derive(Debug, Default)]
+struct DetailedEdges {
+    edges: Vec<DetailedEdge>,
+    numbers: HashTable<u32>,
+    hasher: RandomState,
+}
+
+/// An edge of a table with what was counted.
+#[derive(Clone, Copy, Debug)]
+pub struct CountedEdge<'a> {
+    /// The sender.
+    pub source: EndpointId,
+    /// The receiver.
+    pub destination: EndpointId,
+    pub(super) detail: Option<&'a Detail>,
+    /// What was counted of its flows.
+    pub measures: Measures,
+    /// Number of flows.
+    pub flows: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(32))]
 struct Slot {
     key: Key,
-    measures: Measures,
+    sums: SlotSums,
+}
+
+/// Sums between two drains, in 24 octets.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotSums {
+    bytes: u64,
+    packets: u64,
+    connections: u32,
+    flows: u32,
+}
+
+impl SlotSums {
+    /// Adds a flow. False if a sum of connections or flows would be more than `u32::MAX`: nothing was
+    /// added.
+    #[inline]
+    fn try_add(&mut self, measures: &Measures) -> bool {
+        let connections = u32::try_from(measures.connections).ok();
+        let connections = connections.and_then(|more| self.connections.checked_add(more));
+        let (Some(connections), Some(flows)) = (connections, self.flows.checked_add(1)) else {
+            return false;
+        };
+        *self = Self {
+            bytes: self.bytes.saturating_add(measures.bytes),
+            packets: self.packets.saturating_add(measures.packets),
+            connections,
+            flows,
+        };
+        true
+    }
+
+    /// The sums of one flow. It has at most `u32::MAX` connections.
+    fn of(measures: &Measures) -> Self {
+        Self {
+            bytes: measures.bytes,
+            packets: measures.packets,
+            connections: u32::try_from(measures.connections).unwrap_or(u32::MAX),
+            flows: 1,
+        }
+    }
 }
 
 impl EdgeTable {
@@ -43,6 +120,7 @@ impl EdgeTable {
             slots: vec![Slot::default(); INITIAL_SLOTS],
             edges: 0,
             max_edges,
+            detailed: DetailedEdges::default(),
             seed: RandomState::default().hash_one(0) | 1,
         }
     }
@@ -55,8 +133,8 @@ impl EdgeTable {
         key.wrapping_add(1)
     }
 
-    /// Adds to an edge. False if the edge is new and the table full: nothing was added, and the table must be drained
-    /// first.
+    /// Adds to an edge. False if the edge is new and the table full, or if a sum would be too large:
+    /// nothing was added, and the table must be drained first.
     #[must_use]
     pub fn add(
         &mut self,
@@ -74,19 +152,18 @@ impl EdgeTable {
         // An empty slot exists, since the table is at most half full.
         while let Some(slot) = self.slots.get_mut(at & mask) {
             if slot.key == key {
-                slot.measures.add(measures);
-                return true;
+                return slot.sums.try_add(measures);
             }
             if slot.key == 0 {
                 break;
             }
             at = at.wrapping_add(1);
         }
-        self.insert(key, *measures)
+        self.insert(key, measures)
     }
 
     #[cold]
-    fn insert(&mut self, key: Key, measures: Measures) -> bool {
+    fn insert(&mut self, key: Key, measures: &Measures) -> bool {
         if self.edges >= self.max_edges {
             return false;
         }
@@ -94,7 +171,8 @@ impl EdgeTable {
             self.grow();
         }
         self.edges = self.edges.saturating_add(1);
-        self.place(Slot { key, measures });
+        let sums = SlotSums::of(measures);
+        self.place(Slot { key, sums });
         true
     }
 
@@ -152,13 +230,37 @@ impl EdgeTable {
     }
 
     /// The edges.
-    pub fn iter(&self) -> impl Iterator<Item = (EndpointId, EndpointId, Measures)> {
-        let end = |bits: u64| EndpointId(u32::try_from(bits & 0xffff_ffff).unwrap_or(0));
+    pub fn iter(&self) -> impl Iterator<Item = CountedEdge<'_>> {
         let used = self.slots.iter().filter(|slot| slot.key != 0);
-        used.map(move |slot| {
-            let key = slot.key.wrapping_sub(1);
-            (end(key >> 32), end(key), slot.measures)
-        })
+        used.map(|slot| self.counted(slot.key.wrapping_sub(1), slot.sums))
+    }
+
+    fn counted(&self, key: Key, sums: SlotSums) -> CountedEdge<'_> {
+        let low = |bits: u64| u32::try_from(bits & 0xffff_ffff).unwrap_or(0);
+        let (source, destination, detail) = match self.detailed.get(low(key)) {
+            Some(edge) => (edge.source, edge.destination, Some(&edge.detail)),
+            None => (EndpointId(low(key >> 32)), EndpointId(low(key)), None),
+        };
+        CountedEdge {
+            source,
+            destination,
+            detail,
+            measures: Measures {
+                bytes: sums.bytes,
+                packets: sums.packets,
+                connections: sums.connections.into(),
+            },
+            flows: sums.flows.into(),
+        }
+    }
+
+    /// Adds to an edge with a detail. False as for [`Self::add`].
+    #[must_use]
+    pub(super) fn add_detailed(&mut self, edge: &DetailedEdge, measures: &Measures) -> bool {
+        let Some(number) = self.detailed.number(edge, self.max_edges) else {
+            return false;
+        };
+        self.add_key(u64::from(number).wrapping_add(1), measures)
     }
 
     /// Removes all edges. The room stays.
@@ -167,36 +269,86 @@ impl EdgeTable {
             self.edges = 0;
             self.slots.fill(Slot::default());
         }
+        self.detailed.edges.clear();
+        self.detailed.numbers.clear();
+    }
+}
+
+impl DetailedEdges {
+    /// The number of an edge. `None` if it is new and there are `max` already.
+    fn number(&mut self, edge: &DetailedEdge, max: usize) -> Option<u32> {
+        let Self {
+            edges,
+            numbers,
+            hasher,
+        } = self;
+        let at = |number: &u32| usize::try_from(*number).ok().and_then(|at| edges.get(at));
+        let entry = numbers.entry(
+            hasher.hash_one(edge),
+            |number| at(number) == Some(edge),
+            |number| at(number).map_or(0, |edge| hasher.hash_one(edge)),
+        );
+        match entry {
+            Entry::Occupied(number) => Some(*number.get()),
+            Entry::Vacant(_) if edges.len() >= max => None,
+            Entry::Vacant(room) => {
+                let number = u32::try_from(edges.len()).ok()?;
+                room.insert(number);
+                edges.push(edge.clone());
+                Some(number)
+            }
+        }
+    }
+
+    fn get(&self, number: u32) -> Option<&DetailedEdge> {
+        self.edges.get(usize::try_from(number).ok()?)
     }
 }
 
 /// The edges of a block of records, added together.
 #[derive(Debug, Default)]
-pub struct EdgeBatch(Vec<(Key, Measures)>);
+pub struct EdgeBatch {
+    edges: Vec<(Key, Measures)>,
+    detailed: Vec<(DetailedEdge, Measures)>,
+}
 
 impl EdgeBatch {
     /// Adds a record to the batch.
     #[inline]
     pub fn push(&mut self, source: EndpointId, destination: EndpointId, measures: Measures) {
-        self.0.push((EdgeTable::key(source, destination), measures));
+        self.edges
+            .push((EdgeTable::key(source, destination), measures));
+    }
+
+    /// Adds a record with a detail to the batch.
+    pub(super) fn push_detailed(&mut self, edge: DetailedEdge, measures: Measures) {
+        self.detailed.push((edge, measures));
     }
 
     /// Adds the batch to a table. `drain` empties the table when it is full.
     #[inline]
     pub fn add_to(&mut self, table: &mut EdgeTable, mut drain: impl FnMut(&mut EdgeTable)) {
         let mut touched = 0;
-        for (key, _) in &self.0 {
+        for (key, _) in &self.edges {
             touched ^= table.touch(*key);
         }
         std::hint::black_box(touched);
-        for (key, measures) in &self.0 {
+        for (key, measures) in &self.edges {
             if !table.add_key(*key, measures) {
                 drain(table);
                 let is_added = table.add_key(*key, measures);
                 debug_assert!(is_added, "an empty table takes an edge");
             }
         }
-        self.0.clear();
+        self.edges.clear();
+        for (edge, measures) in &self.detailed {
+            if !table.add_detailed(edge, measures) {
+                drain(table);
+                let is_added = table.add_detailed(edge, measures);
+                debug_assert!(is_added, "an empty table takes an edge");
+            }
+        }
+        self.detailed.clear();
     }
 }
 
@@ -212,7 +364,8 @@ mod tests {
     }
 
     fn sorted(table: &EdgeTable) -> Vec<(u32, u32, u64)> {
-        let mut edges: Vec<_> = table.iter().map(|(s, d, m)| (s.0, d.0, m.bytes)).collect();
+        let edge = |e: CountedEdge<'_>| (e.source.0, e.destination.0, e.measures.bytes);
+        let mut edges: Vec<_> = table.iter().map(edge).collect();
         edges.sort_unstable();
         edges
     }
@@ -261,9 +414,9 @@ mod tests {
                 }
             }
             assert_eq!(table.len(), 20_000);
-            for (source, destination, measures) in table.iter() {
-                let wanted = u64::from(source.0 * destination.0) * round;
-                assert_eq!(measures.bytes, wanted, "{source:?} {destination:?}");
+            for edge in table.iter() {
+                let wanted = u64::from(edge.source.0 * edge.destination.0) * round;
+                assert_eq!(edge.measures.bytes, wanted, "{edge:?}");
             }
         }
     }
@@ -281,6 +434,66 @@ mod tests {
             table.clear();
         });
         assert_eq!(drained + table.len(), 10);
-        assert!(batch.0.is_empty());
+        assert!(batch.edges.is_empty());
+    }
+
+    #[test]
+    fn edges_with_a_detail_are_told_apart_by_it() {
+        let edge = |source, port| DetailedEdge {
+            source: EndpointId(source),
+            destination: EndpointId(2),
+            detail: Detail {
+                server_port: Some(port),
+                ..Detail::default()
+            },
+        };
+        let mut table = EdgeTable::new(3);
+        for (edge, octets) in [(edge(1, 53), 1), (edge(1, 80), 2), (edge(3, 53), 4)] {
+            assert!(table.add_detailed(&edge, &bytes(octets)));
+        }
+        assert!(table.add_detailed(&edge(1, 80), &bytes(8)));
+        assert!(!table.add_detailed(&edge(3, 80), &bytes(1)));
+        let mut found: Vec<_> = table
+            .iter()
+            .map(|edge| {
+                (
+                    edge.source.0,
+                    edge.detail.unwrap().server_port,
+                    edge.measures.bytes,
+                )
+            })
+            .collect();
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [(1, Some(53), 1), (1, Some(80), 10), (3, Some(53), 4)]
+        );
+        table.clear();
+        assert!(table.add(EndpointId(0), EndpointId(0), &bytes(1)));
+        assert_eq!(sorted(&table), [(0, 0, 1)]);
+    }
+
+    #[test]
+    fn a_table_is_drained_before_a_sum_of_connections_is_too_large() {
+        let mut table = EdgeTable::new(2);
+        let mut batch = EdgeBatch::default();
+        let many = Measures {
+            connections: u64::from(u32::MAX - 1),
+            ..Measures::default()
+        };
+        for _ in 0..3 {
+            batch.push(EndpointId(1), EndpointId(2), many);
+        }
+        let mut connections = 0;
+        let mut add = |table: &EdgeTable| {
+            let sums = table.iter().map(|edge| edge.measures.connections);
+            connections += sums.sum::<u64>();
+        };
+        batch.add_to(&mut table, |table| {
+            add(table);
+            table.clear();
+        });
+        add(&table);
+        assert_eq!(connections, 3 * u64::from(u32::MAX - 1));
     }
 }

@@ -75,6 +75,9 @@ pub enum EndpointField {
     AsNumber,
     /// Organization of the autonomous system.
     AsName,
+    /// Number of the autonomous system as the exporter reports it (16 `bgpSourceAsNumber`, 17
+    /// `bgpDestinationAsNumber`).
+    BgpAsNumber,
     /// Country of the address, ISO 3166-1 alpha-2.
     Country,
     /// Cloud of the address.
@@ -86,7 +89,7 @@ pub enum EndpointField {
 }
 
 impl EndpointField {
-    const NAMES: [(&'static str, Self); 20] = [
+    const NAMES: [(&'static str, Self); 21] = [
         ("class", Self::Class),
         ("namespace", Self::Namespace),
         ("kind", Self::Kind),
@@ -103,6 +106,7 @@ impl EndpointField {
         ("name", Self::Name),
         ("as_number", Self::AsNumber),
         ("as_name", Self::AsName),
+        ("bgp_as_number", Self::BgpAsNumber),
         ("country", Self::Country),
         ("cloud_provider", Self::CloudProvider),
         ("cloud_service", Self::CloudService),
@@ -255,7 +259,10 @@ impl Field {
             Self::Endpoint(_, EndpointField::Address) | Self::Record(RecordField::Exporter) => {
                 FieldType::Address
             }
-            Self::Endpoint(_, EndpointField::AsNumber | EndpointField::Port)
+            Self::Endpoint(
+                _,
+                EndpointField::AsNumber | EndpointField::BgpAsNumber | EndpointField::Port,
+            )
             | Self::Record(RecordField::Port | RecordField::Dscp) => FieldType::Number,
             Self::Record(RecordField::Protocol) => FieldType::Protocol,
             Self::Endpoint(..) | Self::Label(..) | Self::NamespaceLabel(..) | Self::Record(_) => {
@@ -273,8 +280,7 @@ impl Field {
                 EndpointField::Service
                 | EndpointField::Address
                 | EndpointField::Port
-                | EndpointField::Name
-                | EndpointField::AsNumber,
+                | EndpointField::BgpAsNumber,
             ) => Scale::Record,
             Self::Record(RecordField::Class | RecordField::Scope | RecordField::Direction)
             | Self::Endpoint(..)

@@ -1,20 +1,25 @@
 //! Aggregate: decided records → edges → bounded series.
 //!
-//! A record costs one access to an [`EdgeTable`]: its two endpoints are the key, and no text is touched. A scrape, or a
-//! full table, merges the edges into the [`SeriesTable`], whose [`Family`]s define the labels of an edge.
+//! A record costs one access to an [`EdgeTable`]: its two endpoints are the key, and no text is
+//! touched. A scrape, or a full table, merges the edges into the [`SeriesTable`], whose families
+//! ([`Family`]) define the labels of an edge. Families are data: they come from presets and from the
+//! settings, and their labels and filters are written in the [`expression`] language.
 
+mod detail;
+mod edge;
 mod edges;
 pub mod expression;
-mod family;
+pub mod family;
 pub mod field;
 mod observer;
 mod presets;
 mod series;
 mod sink;
 
-pub use edges::{EdgeBatch, EdgeTable};
-pub use family::{Family, Filter, Label, LabelSource, Side, Value};
+pub use detail::DetailParts;
+pub use edges::{CountedEdge, EdgeBatch, EdgeTable};
+pub use family::{Family, FamilyDefinition};
 pub use observer::EdgeObserver;
-pub use presets::Preset;
-pub use series::{MergeBuffers, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
+pub use presets::{Preset, families};
+pub use series::{SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
 pub use sink::EdgeSink;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::edges::{EdgeBatch, EdgeTable};
+use super::detail::{Detail, DetailParts};
+use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
 use super::observer::EdgeObserver;
-use super::series::{MergeBuffers, SeriesTable};
+use super::series::SeriesTable;
 use crate::clock::Now;
 use crate::pipeline::DecidedRecord;
 use crate::snapshots::Snapshots;
@@ -16,7 +17,7 @@ pub struct EdgeSink {
     table: EdgeTable,
     series: Arc<SeriesTable>,
     observer: Option<Arc<dyn EdgeObserver>>,
-    buffers: MergeBuffers,
+    details: DetailParts,
     full_drains: u64,
 }
 
@@ -27,9 +28,9 @@ impl EdgeSink {
         Self {
             batch: EdgeBatch::default(),
             table: EdgeTable::new(max_edges),
+            details: series.details(),
             series,
             observer: None,
-            buffers: MergeBuffers::default(),
             full_drains: 0,
         }
     }
@@ -43,11 +44,29 @@ impl EdgeSink {
     /// Counts a record, if it is to be counted.
     #[inline]
     pub fn accept(&mut self, record: &DecidedRecord<'_>) {
-        if record.verdict.is_counted() {
-            let endpoints = record.endpoints;
-            let (source, destination) = (endpoints.source.id, endpoints.destination.id);
-            self.batch.push(source, destination, record.flow.measures);
+        if !record.verdict.is_counted() {
+            return;
         }
+        let endpoints = record.endpoints;
+        let (source, destination) = (endpoints.source.id, endpoints.destination.id);
+        let measures = record.flow.measures;
+        if self.details.is_empty() {
+            self.batch.push(source, destination, measures);
+        } else {
+            let edge = DetailedEdge {
+                source,
+                destination,
+                detail: Detail::of(record, self.details),
+            };
+            self.batch.push_detailed(edge, measures);
+        }
+    }
+
+    /// True if [`DecidedRecord::extras`] are needed of every record.
+    #[inline]
+    #[must_use]
+    pub const fn need_details(&self) -> bool {
+        self.details.need_extras()
     }
 
     /// Adds the records of a block to the table.
@@ -58,12 +77,12 @@ impl EdgeSink {
             table,
             series,
             observer,
-            buffers,
             full_drains,
+            ..
         } = self;
         batch.add_to(table, |table| {
             *full_drains = full_drains.wrapping_add(1);
-            series.merge(snapshots, table, now, buffers);
+            series.merge(snapshots, table, now);
             if let Some(observer) = observer {
                 observer.observe(snapshots, table, now.wall_milliseconds);
             }

@@ -6,6 +6,7 @@
 
 mod cache;
 mod edges;
+mod endpoints;
 mod error;
 mod exporters;
 mod limits;
@@ -54,6 +55,7 @@ impl Api {
     pub fn router(self) -> Router {
         let api = Router::new()
             .route("/edges", get(edges::get))
+            .route("/endpoints", get(endpoints::get))
             .route("/exporters", get(exporters::get))
             .route("/status", get(status::get))
             .route("/openapi.json", get(async || openapi::answer()))

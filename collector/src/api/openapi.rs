@@ -6,13 +6,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
-use super::{edges, exporters, status};
+use super::{edges, endpoints, exporters, status};
 
 /// The API of the collector of kipfix.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "kipfix-collector", contact(), license(name = "Apache-2.0")),
-    paths(edges::get, exporters::get, status::get)
+    paths(edges::get, endpoints::get, exporters::get, status::get)
 )]
 struct Document;
 
@@ -45,7 +45,12 @@ mod tests {
         for parameter in parameters {
             assert!(parameter["description"].is_string(), "{parameter}");
         }
-        for path in ["/api/v1/edges", "/api/v1/exporters", "/api/v1/status"] {
+        for path in [
+            "/api/v1/edges",
+            "/api/v1/endpoints",
+            "/api/v1/exporters",
+            "/api/v1/status",
+        ] {
             assert!(get(path)["summary"].is_string(), "{path}");
             assert!(get(path)["responses"]["200"].is_object(), "{path}");
             assert!(get(path)["responses"]["400"].is_object(), "{path}");

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::{Api, Request, answer, parameters};
-use crate::history::History;
+use crate::aggregate::field::Field;
+use crate::history::{History, StoredEdge};
 use crate::metrics::Totals;
 use crate::pipeline::Reason;
 use crate::serve::readiness;
@@ -97,6 +98,8 @@ struct HistoryJson {
     octets: u64,
     /// Maximum memory, octets.
     max_octets: u64,
+    /// The fields by which edges can be grouped and filtered.
+    fields: Vec<String>,
 }
 
 /// The time that a ring covers.
@@ -118,9 +121,11 @@ impl HistoryJson {
                 rings: Vec::new(),
                 octets: 0,
                 max_octets: 0,
+                fields: Vec::new(),
             };
         };
         let spans = history.spans().into_iter();
+        let fields = Field::all().filter(StoredEdge::has);
         Self {
             source: "ring",
             rings: spans
@@ -131,6 +136,7 @@ impl HistoryJson {
                 })
                 .collect(),
             octets: history.counts().octets,
+            fields: fields.map(|field| field.to_string()).collect(),
             max_octets: u64::try_from(history.settings().max_octets).unwrap_or(u64::MAX),
         }
     }

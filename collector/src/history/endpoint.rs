@@ -48,7 +48,7 @@ impl StoredEndpoint {
             EndpointField::Pod if endpoint.kind == EndpointKind::Pod => &endpoint.name,
             EndpointField::Node => node.map_or("", |node| &node.name),
             EndpointField::Zone => view.zone(),
-            EndpointField::Region => node.map_or("", |node| &node.region),
+            EndpointField::Region => view.region(),
             EndpointField::Pool => node.map_or("", |node| &node.pool),
             EndpointField::Cidr => &attributes.name,
             EndpointField::AsName => &attributes.as_organisation,

@@ -183,12 +183,12 @@ impl State {
         }
         self.advance(time);
         self.slots.clear();
-        for (source, destination, measures) in edges.iter() {
+        for edge in edges.iter() {
             let key = (
-                self.slot(snapshots, source),
-                self.slot(snapshots, destination),
+                self.slot(snapshots, edge.source),
+                self.slot(snapshots, edge.destination),
             );
-            self.add_edge(key, &measures);
+            self.add_edge(key, &edge.measures);
         }
     }
 

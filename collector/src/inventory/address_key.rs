@@ -65,6 +65,12 @@ impl AddressKey {
         }
     }
 
+    /// Returns the address, unless the key is a port or a claimed address.
+    #[must_use]
+    pub fn whole_address(self) -> Option<Address> {
+        (self.port == 0).then(|| Address::from_v6_bits(self.bits))
+    }
+
     /// Returns whether the key is a port.
     #[must_use]
     pub const fn is_port(self) -> bool {

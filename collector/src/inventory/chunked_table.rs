@@ -24,6 +24,11 @@ impl<T: Clone + Default> ChunkedTable<T> {
         self.chunks.get(chunk)?.get(place)
     }
 
+    /// Returns all values in the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
     /// Returns the value at `number` for a change. Adds default values up to there.
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         let (chunk, place) = split(number);

@@ -14,6 +14,9 @@ pub struct EndpointId(pub u32);
 impl EndpointId {
     /// An external address without known attributes.
     pub const EXTERNAL: Self = Self(0);
+    /// All addresses that do not leave their link ([`EndpointKind::Link`]).
+    // Edge tables use the pair of the largest numbers for an empty slot.
+    pub const LINK: Self = Self(u32::MAX - 1);
     /// Exclusive upper bound of endpoint table positions.
     pub const MAX_COUNT: u32 = 1 << 31;
 

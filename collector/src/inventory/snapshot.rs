@@ -164,7 +164,7 @@ impl IndexSnapshot {
     }
 
     #[inline]
-    fn history(&self, key: AddressKey) -> Option<&AddressHistory> {
+    pub(super) fn history(&self, key: AddressKey) -> Option<&AddressHistory> {
         let hash = self.hasher.hash_one(key);
         self.shards
             .get(shard(hash))?

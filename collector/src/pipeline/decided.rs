@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use flowproto::FlowRecord;
 use flowproto::collector::Fields;
+use flowproto::{Address, FlowRecord};
 
-use super::enrich::Endpoints;
+use super::enrich::{Endpoints, TunnelUse};
 use super::exporters::Origin;
-use super::flow::Flow;
+use super::flow::{Flow, FlowExtras};
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
 
@@ -105,6 +105,8 @@ pub struct WholeRecord<'a> {
 pub struct DecidedRecord<'a> {
     /// Addresses, time and counters.
     pub flow: &'a Flow,
+    /// What only few records have. Always there if a sink needs details.
+    pub extras: Option<&'a FlowExtras>,
     /// Its endpoints.
     pub endpoints: &'a Endpoints,
     /// Whether it is counted.
@@ -115,10 +117,49 @@ pub struct DecidedRecord<'a> {
     pub whole: Option<WholeRecord<'a>>,
 }
 
+impl DecidedRecord<'_> {
+    /// The addresses of source and destination, as they were resolved: of the two of a translation,
+    /// those of the endpoints; of a tunnel that is not between nodes, those of its ends.
+    #[must_use]
+    pub fn addresses(&self) -> [Address; 2] {
+        let (flow, endpoints) = (self.flow, self.endpoints);
+        let in_direction = |[source, destination]: [Address; 2]| {
+            if flow.is_forward() {
+                [source, destination]
+            } else {
+                [destination, source]
+            }
+        };
+        let Some(extras) = self.extras else {
+            return [flow.source, flow.destination];
+        };
+        if let (TunnelUse::Outer(_), Some(ends)) = (endpoints.tunnel, &extras.tunnel) {
+            return in_direction([ends.source, ends.destination]);
+        }
+        let [mut source, mut destination] = [flow.source, flow.destination];
+        if let Some(translation) = &extras.translation {
+            let [source_after, destination_after] = in_direction([
+                translation.post_nat_source_address,
+                translation.post_nat_destination_address,
+            ]);
+            if endpoints.is_source_translated {
+                source = source_after;
+            }
+            if endpoints.is_destination_translated {
+                destination = destination_after;
+            }
+        }
+        [source, destination]
+    }
+}
+
 /// What the pipeline hands its records to.
 pub trait Sinks: Send {
     /// True if [`DecidedRecord::whole`] is needed.
     fn need_whole_records(&self) -> bool;
+
+    /// True if [`DecidedRecord::extras`] are needed of every record.
+    fn need_details(&self) -> bool;
 
     /// Takes a datagram, or a Message of a connection, as it was received.
     fn replicate(&mut self, exporter: SocketAddr, octets: &[u8]);

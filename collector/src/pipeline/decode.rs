@@ -73,7 +73,7 @@ impl<S: Sinks> RecordSink for Stages<S> {
 impl<S: Sinks> Stages<S> {
     #[inline]
     fn take(&mut self, record: &FlowRecord, fields: Fields<'_>) {
-        self.gather(record);
+        self.gather(record, &fields);
         if self.needs_whole_records {
             self.run_block(Some(WholeRecord { record, fields }));
         } else if self.block.is_full() {
@@ -83,7 +83,7 @@ impl<S: Sinks> Stages<S> {
 
     /// Adds the directions of a record to the block.
     #[inline]
-    fn gather(&mut self, record: &FlowRecord) {
+    fn gather(&mut self, record: &FlowRecord, fields: &Fields<'_>) {
         self.counts.records = self.counts.records.wrapping_add(1);
         if self.exporter.policy.records == RecordPolicy::Ignore {
             let reverse = u64::from(record.is_biflow());
@@ -104,8 +104,12 @@ impl<S: Sinks> Stages<S> {
         flow.node = self.exporter.node;
         flow.policy = self.exporter.policy.records;
         flow.counted_direction = self.exporter.policy.direction;
-        let extras = FlowExtras::of(record);
-        if let Some(extras) = &extras {
+        let need_details = self.sinks.need_details();
+        let mut extras = FlowExtras::of(record, need_details);
+        if let Some(extras) = &mut extras {
+            if need_details {
+                extras.interfaces = self.interface_names.of(record, fields);
+            }
             flow.node = self.node_of_record(extras).or(flow.node);
         }
         if self.exporter.is_new

@@ -3,7 +3,9 @@
 //! A [`Flow`] is small, so that a block of them stays in the cache while it passes the stages. A biflow record
 //! (RFC 5103) becomes two flows, because its directions are attributed and counted on their own.
 
-use flowproto::record::Translation;
+use std::sync::Arc;
+
+use flowproto::record::{BiflowDirection, Translation};
 use flowproto::{Address, FlowRecord};
 
 use super::policy::{CountedDirection, RecordPolicy};
@@ -17,7 +19,7 @@ pub struct Measures {
     pub bytes: u64,
     /// Packets, scaled by the sampling in force.
     pub packets: u64,
-    /// New connections.
+    /// New connections, scaled by the selection of flows in force.
     pub connections: u64,
 }
 
@@ -30,8 +32,8 @@ impl Measures {
         self.connections = self.connections.saturating_add(other.connections);
     }
 
-    /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount` in a record
-    /// that does not have it, unless an earlier record has counted its connection.
+    /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount`
+    /// in a record that does not have it, unless an earlier record has counted its connection.
     #[inline]
     fn forward(record: &FlowRecord, connections: u64) -> Self {
         Self {
@@ -45,7 +47,8 @@ impl Measures {
         }
     }
 
-    /// The counters of the opposite direction. A connection is counted once, with the record's own direction.
+    /// The counters of the opposite direction. A connection is counted once, with the record's own
+    /// direction.
     fn reverse(record: &FlowRecord) -> Self {
         Self {
             bytes: record.sampling.scale(record.reverse_octet_delta_count),
@@ -99,8 +102,8 @@ pub struct Flow {
     pub(super) domain: u32,
 }
 
-/// What only few records have.
-#[derive(Clone, Copy, Debug, Default)]
+/// What only few records have, or only few families need.
+#[derive(Clone, Debug, Default)]
 pub struct FlowExtras {
     /// Addresses and ports after network address translation.
     pub translation: Option<Translation>,
@@ -108,20 +111,77 @@ pub struct FlowExtras {
     pub exporter_address: Address,
     /// The ends of the tunnel that the packets were in.
     pub tunnel: Option<TunnelEnds>,
+    /// 10 and 14 of the record's own direction: names of the interfaces, else their ifIndex. `None`
+    /// if not carried, or if no family needs them.
+    pub interfaces: [Option<Arc<str>>; 2],
+    /// The initiator, for the record's own direction.
+    initiator: Initiator,
+    /// 5 `ipClassOfService` of the record's own direction.
+    pub ip_class_of_service: u8,
+    /// 16 and 17, for the record's own direction; 0 if not carried.
+    bgp_as_numbers: [u32; 2],
+}
+
+/// The endpoint that opened the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Initiator {
+    /// It was not observed, or the record does not have it.
+    #[default]
+    Unknown,
+    /// The sender.
+    Source,
+    /// The receiver.
+    Destination,
 }
 
 impl FlowExtras {
-    /// The extras of a record; `None` if it has none.
+    /// The extras of a record; `None` if it has none. Those that only families need are left out
+    /// unless `with_details` is set.
     #[inline]
-    pub(super) fn of(record: &FlowRecord) -> Option<Self> {
-        let is_empty = record.translation.is_none()
-            && record.exporter_address.is_unspecified()
-            && record.tunnel.is_none();
-        (!is_empty).then(|| Self {
+    pub(super) fn of(record: &FlowRecord, with_details: bool) -> Option<Self> {
+        let has_some = record.translation.is_some()
+            || !record.exporter_address.is_unspecified()
+            || record.tunnel.is_some();
+        (has_some || with_details).then(|| Self {
             translation: record.translation,
             exporter_address: record.exporter_address,
             tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
+            interfaces: [None, None],
+            initiator: match record.biflow_direction {
+                Some(BiflowDirection::Initiator) => Initiator::Source,
+                Some(BiflowDirection::ReverseInitiator) => Initiator::Destination,
+                Some(BiflowDirection::Arbitrary | BiflowDirection::Perimeter) | None => {
+                    Initiator::Unknown
+                }
+            },
+            ip_class_of_service: record.ip_class_of_service,
+            bgp_as_numbers: [
+                record.bgp_source_as_number,
+                record.bgp_destination_as_number,
+            ],
         })
+    }
+
+    /// The initiator of a flow of this record.
+    #[must_use]
+    pub fn initiator_of(&self, flow: &Flow) -> Initiator {
+        match self.initiator {
+            initiator if flow.is_forward() => initiator,
+            Initiator::Source => Initiator::Destination,
+            Initiator::Destination => Initiator::Source,
+            Initiator::Unknown => Initiator::Unknown,
+        }
+    }
+
+    /// The autonomous systems of source and destination of a flow of this record.
+    #[must_use]
+    pub fn bgp_as_numbers_of(&self, flow: &Flow) -> [u32; 2] {
+        let [own, opposite] = self.bgp_as_numbers;
+        if flow.is_forward() {
+            [own, opposite]
+        } else {
+            [opposite, own]
+        }
     }
 }
 
@@ -162,6 +222,13 @@ impl Flow {
             direction: Direction::Reverse,
             ..*self
         }
+    }
+
+    /// True if its protocol has ports.
+    #[must_use]
+    pub const fn has_ports(&self) -> bool {
+        // TCP, UDP, DCCP, SCTP and UDP-Lite.
+        matches!(self.protocol, 6 | 17 | 33 | 132 | 136)
     }
 
     /// True for the record's own direction.
@@ -210,7 +277,7 @@ mod tests {
             Measures {
                 bytes: 1000,
                 packets: 10,
-                connections: 1
+                connections: 1,
             }
         );
         assert_eq!(
@@ -218,7 +285,7 @@ mod tests {
             Measures {
                 bytes: 300,
                 packets: 30,
-                connections: 0
+                connections: 0,
             }
         );
         assert_eq!(

@@ -18,6 +18,7 @@ mod delay_queue;
 pub mod enrich;
 mod exporters;
 mod flow;
+mod interfaces;
 mod observers;
 mod pending;
 mod policy;
@@ -33,7 +34,7 @@ use flowproto::collector::{CollectingProcess, DomainReport, Limits, State, Unusa
 pub use counts::{PipelineCounts, RecordCounts};
 pub use decided::{DecidedRecord, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
-pub use flow::{Direction, Flow, FlowExtras, Measures};
+pub use flow::{Direction, Flow, FlowExtras, Initiator, Measures};
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
 pub use tunnel_ends::TunnelEnds;
@@ -47,6 +48,7 @@ use decode::MessageExporter;
 use dedup::Stage;
 use enrich::{EndpointCache, Resolver, TunnelNetworks};
 use exporters::Exporters;
+use interfaces::InterfaceNames;
 use pending::{PendingQueue, UndecidedRecord};
 use unconfirmed::Unconfirmed;
 
@@ -141,6 +143,7 @@ struct Stages<S> {
     tunnels: Arc<TunnelNetworks>,
     exporters: Exporters,
     exporter: MessageExporter,
+    interface_names: InterfaceNames,
     block: Block,
     cache: EndpointCache,
     pending: PendingQueue,
@@ -176,6 +179,7 @@ impl<S: Sinks> Pipeline<S> {
                 tunnels,
                 exporters: Exporters::default(),
                 exporter: MessageExporter::default(),
+                interface_names: InterfaceNames::default(),
                 block: Block::default(),
                 cache: EndpointCache::default(),
                 pending: PendingQueue::new(settings.pending_octets),

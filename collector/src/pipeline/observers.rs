@@ -48,8 +48,12 @@ struct Observer {
     readiness: AtomicU8,
 }
 
+/// Kubernetes has not reported a probe.
+const UNKNOWN: u8 = 0;
 const READY: u8 = 1;
 const NOT_READY: u8 = 2;
+/// The probe was deleted.
+const ABSENT: u8 = 3;
 
 /// Whether the packets of a flow were observed on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,30 @@ impl Observers {
         }
     }
 
+    /// Records that Kubernetes no longer reports a probe on `node`. Another exporter may replace it:
+    /// then its first Message ends this state.
+    pub fn set_absent(&self, node: NodeId) {
+        if let Some(observer) = self.get(node) {
+            observer.readiness.store(ABSENT, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets a node, because another one takes its number.
+    pub fn reset(&self, node: NodeId) {
+        if let Some(observer) = self.get(node) {
+            let times = [
+                &observer.last,
+                &observer.first,
+                &observer.since,
+                &observer.before,
+            ];
+            for time in times {
+                time.store(0, Ordering::Relaxed);
+            }
+            observer.readiness.store(UNKNOWN, Ordering::Relaxed);
+        }
+    }
+
     /// True if any node was ever observed.
     #[inline]
     pub(super) fn is_any(&self) -> bool {
@@ -111,6 +139,10 @@ impl Observers {
         };
         let arrived = arrived.saturating_add(1);
         let last = observer.last.load(Ordering::Relaxed);
+        if observer.is(ABSENT) {
+            // Not the probe, which is gone. Its silence has no shorter limit.
+            observer.readiness.store(UNKNOWN, Ordering::Relaxed);
+        }
         if arrived.saturating_sub(last) > observer.silence(self.timeouts) {
             self.on_first_message(observer, last, arrived);
         }
@@ -211,7 +243,7 @@ impl Observer {
     /// Silence after which the node is not observed any more. A probe that is known not to be Ready is not waited for.
     #[inline]
     fn silence(&self, timeouts: ObserverTimeouts) -> u64 {
-        if self.is(NOT_READY) {
+        if self.is(NOT_READY) || self.is(ABSENT) {
             timeouts.wait_milliseconds
         } else {
             timeouts.silence_milliseconds()
@@ -386,5 +418,35 @@ mod tests {
         assert_eq!(at(&observers, T + 1000, T + 1000), Certain);
         assert_eq!(observers.observed_nodes(T + 1000), 1);
         assert_eq!(observers.observed_nodes(T + 10 * ACTIVE), 0);
+    }
+
+    #[test]
+    fn an_exporter_that_replaces_a_deleted_probe_is_waited_for_like_any_other() {
+        let observers = observers();
+        observers.set_ready(NODE, true);
+        observers.on_message(NODE, T);
+        observers.set_absent(NODE);
+        let packets = T + WAIT + 1;
+        assert_eq!(at(&observers, packets, T + WAIT + 1), None);
+        // Another exporter sends from the node, with pauses.
+        observers.on_message(NODE, T + WAIT);
+        let later = T + 3 * WAIT;
+        assert_eq!(at(&observers, later, later), Uncertain);
+        observers.on_message(NODE, later);
+        assert_eq!(at(&observers, T + 2 * WAIT + 1, later), Certain);
+    }
+
+    #[test]
+    fn a_node_that_takes_the_number_of_another_one_begins_unobserved() {
+        let observers = observers();
+        observers.set_ready(NODE, true);
+        observers.on_message(NODE, T);
+        observers.on_message(NODE, T + 5 * ACTIVE);
+        observers.reset(NODE);
+        assert_eq!(at(&observers, T, T + 5 * ACTIVE), Unheard);
+        assert_eq!(observers.observed_nodes(T + 5 * ACTIVE), 0);
+        let first = T + 6 * ACTIVE;
+        observers.on_message(NODE, first);
+        assert_eq!(at(&observers, first - ACTIVE, first), Certain);
     }
 }

@@ -75,6 +75,7 @@ impl<'a> UndecidedRecord<'a> {
     pub(super) fn decided(&self, verdict: Verdict) -> DecidedRecord<'a> {
         DecidedRecord {
             flow: self.flow,
+            extras: self.extras,
             endpoints: self.endpoints,
             verdict,
             origin: &self.exporter.origin,
@@ -87,7 +88,7 @@ impl<'a> UndecidedRecord<'a> {
     pub(super) fn to_pending(self, now: Now) -> PendingRecord {
         PendingRecord {
             flow: *self.flow,
-            extras: self.extras.map(|extras| Box::new(*extras)),
+            extras: self.extras.map(|extras| Box::new(extras.clone())),
             origin: Arc::clone(&self.exporter.origin),
             revision: self.exporter.revision,
             reason: PendingReason::Inventory,
@@ -304,6 +305,7 @@ impl<S: Sinks> Stages<S> {
         });
         let decided = DecidedRecord {
             flow: &record.flow,
+            extras: record.extras.as_deref(),
             endpoints,
             verdict: decision.verdict,
             origin: &record.origin,

@@ -7,7 +7,7 @@
 //! )
 //! ```
 
-use kipfix_service::exposition::{self, Format};
+use kipfix_service::exposition::{self, Format, Kind, Value, text};
 
 use crate::inventory::IndexSnapshot;
 
@@ -22,45 +22,49 @@ pub const NAMESPACE_INFO: (&str, &str) = (
     "1 for every namespace that has the label in namespace_label; group is its value.",
 );
 
-/// Appends both families. `cluster` is the name of the cluster; if it is empty, there is no such label.
+/// Appends both families. `cluster` is the name of the cluster; if it is empty, there is no such
+/// label.
 pub fn write(index: &IndexSnapshot, cluster: &str, format: Format, out: &mut Vec<u8>) {
     let mut nodes: Vec<_> = index.nodes().collect();
     nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    if !nodes.is_empty() {
-        exposition::write_header(NODE_INFO.0, NODE_INFO.1, "gauge", format, out);
-    }
-    for node in nodes {
-        let labels = [
+    let nodes = nodes.into_iter().map(|node| {
+        [
             ("node_name", &*node.name),
             ("zone", &node.zone),
             ("region", &node.region),
             ("pool", &node.pool),
-        ];
-        write_series(NODE_INFO.0, cluster, &labels, out);
-    }
+        ]
+    });
+    write_info(NODE_INFO, cluster, nodes, format, out);
     let mut namespaces: Vec<_> = index.namespace_groups().collect();
     namespaces.sort_unstable();
-    if !namespaces.is_empty() {
-        exposition::write_header(NAMESPACE_INFO.0, NAMESPACE_INFO.1, "gauge", format, out);
-    }
-    for (namespace, group) in namespaces {
-        let labels = [("workload_namespace", namespace), ("group", group)];
-        write_series(NAMESPACE_INFO.0, cluster, &labels, out);
-    }
+    let namespaces = namespaces
+        .into_iter()
+        .map(|(namespace, group)| [("workload_namespace", namespace), ("group", group)]);
+    write_info(NAMESPACE_INFO, cluster, namespaces, format, out);
 }
 
-fn write_series(name: &str, cluster: &str, labels: &[(&str, &str)], out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.push(b'{');
-    let cluster = Some(("cluster", cluster)).filter(|(_, name)| !name.is_empty());
-    for (at, (label, value)) in cluster.iter().chain(labels).enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(label.as_bytes());
-        out.extend_from_slice(b"=\"");
-        exposition::write_label_value(value, out);
-        out.push(b'"');
+fn write_info<'a, const LABELS: usize>(
+    (name, help): (&str, &str),
+    cluster: &str,
+    series: impl ExactSizeIterator<Item = [(&'a str, &'a str); LABELS]>,
+    format: Format,
+    out: &mut Vec<u8>,
+) {
+    if series.len() == 0 {
+        return;
     }
-    out.extend_from_slice(b"} 1\n");
+    exposition::write_family(name, help, Kind::Gauge, format, out, |write| {
+        let mut labels = Vec::new();
+        for named in series {
+            labels.clear();
+            if !cluster.is_empty() {
+                text::write_label("cluster", cluster, &mut labels);
+            }
+            for (label, value) in named {
+                text::write_label(label, value, &mut labels);
+            }
+            write(&labels, Value::Integer(1));
+        }
+    });
 }

@@ -1,9 +1,11 @@
 //! Serve: what people and tools read. `/metrics`, `/livez` and `/readyz` over HTTP, and the same metrics on stdout after a
 //! savefile.
 
+mod exposition;
 pub mod info;
 mod readiness;
 mod scrape;
 
+pub use exposition::ScrapeChunks;
 pub use readiness::readiness;
-pub use scrape::{ReadCounts, Scrape, SpareTable};
+pub use scrape::{ReadCounts, Scrape};

@@ -7,12 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use flowproto::Address;
-use kipfix_service::exposition::{self, Format};
 use kipfix_service::sync::lock;
 
-use super::info;
-use crate::aggregate::{EdgeObserver, EdgeTable, MergeBuffers, SeriesTable, ShownValues};
-use crate::clock::{self, Clock, Now};
+use crate::aggregate::{EdgeObserver, EdgeTable, SeriesTable};
+use crate::clock::{Clock, Now};
 use crate::emit::flow_log::FlowLogCounts;
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
@@ -66,29 +64,11 @@ pub struct Scrape {
     /// The time of series.
     pub clock: Clock,
     /// The next empty edge table. One drain at a time.
-    pub spare: Mutex<SpareTable>,
+    pub spare: Mutex<EdgeTable>,
     /// Health of the Kubernetes watches, if there are any.
     pub kubernetes: OnceLock<Arc<Health>>,
     /// The counts of the last drain.
     pub last_totals: Mutex<Arc<Totals>>,
-}
-
-/// An edge table that a pipeline gets for its own, and the buffers to merge that.
-#[derive(Debug)]
-pub struct SpareTable {
-    edges: EdgeTable,
-    buffers: MergeBuffers,
-}
-
-impl SpareTable {
-    /// Creates a table for `max_edges`.
-    #[must_use]
-    pub fn new(max_edges: usize) -> Self {
-        Self {
-            edges: EdgeTable::new(max_edges),
-            buffers: MergeBuffers::default(),
-        }
-    }
 }
 
 impl std::fmt::Debug for Scrape {
@@ -185,8 +165,7 @@ impl Scrape {
             exporters: Exporters::new(self.max_exporter_series),
             ..Drained::default()
         };
-        let mut spare = lock(&self.spare);
-        let SpareTable { edges, buffers } = &mut *spare;
+        let edges = &mut *lock(&self.spare);
         let history = self.history.as_ref().map(|history| {
             let time = history.time_of_drain(now.wall_milliseconds);
             (history, time)
@@ -199,7 +178,7 @@ impl Scrape {
             drained.add_exporters(&pipeline, self.max_exporter_series);
             drop(pipeline);
             let snapshots = self.store.load();
-            self.series.merge(&snapshots, edges, now, buffers);
+            self.series.merge(&snapshots, edges, now);
             if let Some((history, time)) = history {
                 history.observe(&snapshots, edges, time);
             }
@@ -250,31 +229,6 @@ impl Scrape {
     pub fn is_waiting_for_inventory(&self, now: Now) -> bool {
         let pipeline = self.pipelines.first();
         pipeline.is_some_and(|pipeline| lock(pipeline).is_waiting_for_inventory(now))
-    }
-
-    /// Writes all families as a scrape shows them, without the end mark.
-    pub fn write(&self, format: Format, out: &mut Vec<u8>) {
-        self.write_values(format, false, out);
-    }
-
-    /// Writes all families with their final values.
-    pub fn write_final(&self, format: Format, out: &mut Vec<u8>) {
-        self.write_values(format, true, out);
-    }
-
-    fn write_values(&self, format: Format, is_final: bool, out: &mut Vec<u8>) {
-        let began = clock::monotonic();
-        self.metrics.publish(&self.drain());
-        exposition::write_registry(self.metrics.registry(), format, out);
-        let snapshots = self.store.load();
-        info::write(&snapshots.index, &snapshots.cluster_name, format, out);
-        let shown = if is_final {
-            ShownValues::Final
-        } else {
-            ShownValues::Scrape(self.clock.now())
-        };
-        self.series.write(format, shown, out);
-        self.metrics.on_scrape(began.elapsed().as_secs_f64());
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rules of settings that their types do not express: ranges, and rules between settings.
 
+use std::time::Duration;
+
 use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::Settings;
@@ -92,10 +94,19 @@ impl Settings {
         if self.kubernetes.is_empty() {
             return bad("invalid kubernetes \"\": must be auto, off or a kubeconfig file".into());
         }
-        if self.preset.is_empty() {
+        if self.preset.is_empty() && self.metrics.is_empty() {
             return bad(
-                "invalid preset []: must be some of workloads, nodes, zones, external".into(),
+                "invalid preset []: must be some presets, or metrics must have some".into(),
             );
+        }
+        for family in self.families()? {
+            let idle = Duration::from_millis(family.rows.idle_milliseconds);
+            if self.series_birth.duration() >= idle {
+                return bad(format!(
+                    "metrics: {}: idle must be more than series_birth {}",
+                    family.name, self.series_birth
+                ));
+            }
         }
         if self.listen.is_empty() && self.read.is_empty() {
             return bad(
@@ -198,7 +209,7 @@ mod tests {
                 |s| s.probe_selector = "kipfix".into(),
                 &["probe_selector", "kipfix", "LABEL=VALUE"],
             ),
-            (|s| s.preset.clear(), &["preset", "workloads, nodes, zones"]),
+            (|s| s.preset.clear(), &["preset", "metrics"]),
             (
                 |s| s.series_idle = Span::from_secs(60),
                 &["series_idle", "1m", "5m–"],

@@ -9,7 +9,7 @@ use kipfix_service::settings::{ListenAddress, Size, Span};
 use serde::Serialize;
 
 use super::FlowDirection;
-use crate::aggregate::Preset;
+use crate::aggregate::{FamilyDefinition, Preset};
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
@@ -265,14 +265,19 @@ pub struct Flags {
     )]
     pub print_metrics: Option<bool>,
 
-    /// Metric families: workloads, nodes, zones, external. Repeatable [default: the first three]
+    /// Metric families: workloads, nodes, zones, external. Several separated by commas, or repeated.
+    /// The key metrics of the --config file adds families of your own [default: workloads,nodes,zones]
     #[arg(
         long,
         value_name = "NAME",
+        value_delimiter = ',',
         hide_possible_values = true,
         help_heading = "Metrics"
     )]
     pub preset: Vec<Preset>,
+    /// Metric families of the settings file.
+    #[arg(skip)]
+    pub metrics: Vec<FamilyDefinition>,
     /// Also count traffic within a node (class intra_node)
     #[arg(
         long,
@@ -323,6 +328,10 @@ pub struct Flags {
     /// that value: at least the scrape interval. 0s shows the value at once [default: 60s]
     #[arg(long, value_name = "SPAN", help_heading = "Metrics")]
     pub series_birth: Option<Span>,
+    /// In OpenMetrics, add a sample _created with the time at which each series began. Prometheus
+    /// stores it as a series of its own unless created-timestamp-zero-ingestion is enabled
+    #[arg(long, help_heading = "Metrics")]
+    pub created_samples: bool,
     /// Maximum number of pairs of endpoints that a worker counts before they are merged into the series
     /// without a scrape [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metrics")]

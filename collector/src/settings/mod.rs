@@ -19,7 +19,7 @@ use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::Preset;
+use crate::aggregate::{FamilyDefinition, Preset};
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
@@ -82,6 +82,7 @@ pub struct Settings {
     pub replicate_queue: Size,
     pub print_metrics: bool,
     pub preset: Vec<Preset>,
+    pub metrics: Vec<FamilyDefinition>,
     pub intra_node: bool,
     pub connections_from_flows: bool,
     pub flow_direction: FlowDirection,
@@ -90,6 +91,7 @@ pub struct Settings {
     pub max_series: usize,
     pub series_idle: Span,
     pub series_birth: Span,
+    pub created_samples: bool,
     pub max_edges: usize,
     pub max_domains: usize,
     pub max_templates: usize,
@@ -158,6 +160,7 @@ impl Default for Settings {
             replicate_queue: Size::from_bytes(8 << 20),
             print_metrics: false,
             preset: Preset::DEFAULT.to_vec(),
+            metrics: Vec::new(),
             intra_node: false,
             connections_from_flows: false,
             flow_direction: FlowDirection::Both,
@@ -166,6 +169,7 @@ impl Default for Settings {
             max_series: 100_000,
             series_idle: Span::from_secs(3600),
             series_birth: Span::from_secs(60),
+            created_samples: false,
             max_edges: 262_144,
             max_domains: 4096,
             max_templates: 4096,

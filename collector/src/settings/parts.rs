@@ -4,7 +4,7 @@ use flowproto::collector::Limits;
 use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::{Settings, exporters};
-use crate::aggregate::SeriesSettings;
+use crate::aggregate::{self, Family, SeriesSettings};
 use crate::emit::OverflowPolicy;
 use crate::emit::forward::ForwardSettings;
 use crate::history::HistorySettings;
@@ -112,13 +112,22 @@ impl Settings {
         file.map_or_else(|| Ok(ExporterPolicies::default()), exporters::read)
     }
 
+    /// The metric families: those of the presets, then those of the file.
+    ///
+    /// # Errors
+    /// A family is invalid, or two have the same name.
+    pub fn families(&self) -> Result<Vec<Family>, BadSettings> {
+        let (max_series, idle) = (self.max_series, self.series_idle);
+        aggregate::families(&self.preset, &self.metrics, max_series, idle)
+            .map_err(|error| BadSettings::new(error.to_string()))
+    }
+
     /// Settings of the series table.
     #[must_use]
     pub fn series(&self) -> SeriesSettings {
         SeriesSettings {
-            max_series: self.max_series,
-            idle_milliseconds: milliseconds(self.series_idle),
             birth_milliseconds: milliseconds(self.series_birth),
+            created_samples: self.created_samples,
             cluster_name: self.cluster_name.clone(),
         }
     }
@@ -201,4 +210,31 @@ fn milliseconds(span: Span) -> u64 {
 /// A size in octets.
 fn octets(size: Size) -> usize {
     usize::try_from(size.bytes()).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_reserved_for_longer_than_any_record_can_wait() {
+        let longest = |settings: &Settings| {
+            settings.inventory_wait.duration()
+                + settings.attribution_wait.duration()
+                + 2 * settings.observer_wait.duration()
+        };
+        let mut settings = Settings::default();
+        for seconds in [0, 5, 60] {
+            settings.inventory_wait = Span::from_secs(10 * seconds);
+            settings.attribution_wait = Span::from_secs(seconds);
+            settings.observer_wait = Span::from_secs(seconds);
+            settings.deleted_pods_kept = Span::from_secs(0);
+            let reserved = settings.bounds().id_reuse_delay_milliseconds;
+            let margin = u128::from(reserved) - longest(&settings).as_millis();
+            assert!(margin >= 60_000, "{margin}");
+        }
+        // A savefile is read for as long as it takes, and its records may wait until its end.
+        settings.read = vec!["flows.pcap".into()];
+        assert_eq!(settings.bounds().id_reuse_delay_milliseconds, u64::MAX);
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use crate::aggregate::{EdgeObserver, EdgeSink, SeriesTable};
+use crate::aggregate::{EdgeObserver, EdgeSink, EdgeTable, SeriesTable};
 use crate::clock::{self, Clock};
 use crate::emit::flow_log::{FlowLog, FlowLogCounts};
 use crate::emit::forward::{ForwardCounts, Forwarder};
@@ -24,7 +24,7 @@ use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::sockets::Sockets;
-use crate::serve::{ReadCounts, Scrape, SpareTable};
+use crate::serve::{ReadCounts, Scrape};
 use crate::settings::Settings;
 use crate::snapshots::SnapshotStore;
 
@@ -60,7 +60,7 @@ impl Collector {
             tunnels: Arc::new(TunnelNetworks::new(&settings.tunnel_cidr)),
             ..PipelineContext::new(store, settings.observer_timeouts())
         };
-        let series = Arc::new(SeriesTable::new(&settings.preset, settings.series()));
+        let series = Arc::new(SeriesTable::new(&settings.families()?, settings.series()));
         let listening = listen_addresses(&sockets);
         let emitters =
             start_emitters(settings, policy, &listening, &metrics, &context.store, stop)?;
@@ -127,7 +127,7 @@ impl Collector {
             } else {
                 Clock::Packets(Arc::clone(&packet_clock))
             },
-            spare: Mutex::new(SpareTable::new(settings.max_edges)),
+            spare: Mutex::new(EdgeTable::new(settings.max_edges)),
             kubernetes: OnceLock::new(),
             last_totals: Mutex::default(),
         };

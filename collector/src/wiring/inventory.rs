@@ -79,9 +79,16 @@ impl cluster::Publish for Publisher {
         self.store.publish(index);
     }
 
+    fn new_node(&self, node: NodeId) {
+        self.observers.reset(node);
+    }
+
     fn probe(&self, node: NodeId, status: ProbeStatus) {
-        let ready = status == ProbeStatus::Ready;
-        self.observers.set_ready(node, ready);
+        match status {
+            ProbeStatus::Absent => self.observers.set_absent(node),
+            ProbeStatus::NotReady => self.observers.set_ready(node, false),
+            ProbeStatus::Ready => self.observers.set_ready(node, true),
+        }
     }
 
     fn now_milliseconds(&self) -> u64 {

@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow};
 use flowproto::explain::Bounds;
 use kipfix_service::admin::{self, Listener};
 use kipfix_service::exit::Failure;
-use kipfix_service::exposition::{self, Format};
+use kipfix_service::exposition::{self, Chunks, Format};
 use kipfix_service::logs;
 use kipfix_service::signals::Stop;
 use kipfix_service::sync::lock;
@@ -141,7 +141,7 @@ fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHan
     tracing::info!(http = %listener.local_address(), "serving the page, /api/v1, /metrics, /livez and /readyz");
     let metrics = {
         let scrape = Arc::clone(scrape);
-        move |format, out: &mut Vec<u8>| scrape.write(format, out)
+        move |format| -> Box<dyn Chunks> { Box::new(scrape.begin(format)) }
     };
     let api = Api::new(Arc::clone(scrape), clock::wall_milliseconds());
     let scrape = Arc::clone(scrape);
@@ -256,11 +256,23 @@ impl Collector {
         if !print_metrics {
             return Ok(());
         }
-        let mut text = Vec::new();
-        self.scrape.write_final(Format::Text, &mut text);
-        exposition::finish(Format::Text, &mut text);
+        let mut chunks = self.scrape.begin_final(Format::Text);
         let mut out = std::io::stdout().lock();
-        match out.write_all(&text).and_then(|()| out.flush()) {
+        let mut text = Vec::new();
+        let mut write = || -> std::io::Result<()> {
+            loop {
+                text.clear();
+                let is_more = chunks.write_chunk(&mut text);
+                if !is_more {
+                    exposition::finish(Format::Text, &mut text);
+                }
+                out.write_all(&text)?;
+                if !is_more {
+                    return out.flush();
+                }
+            }
+        };
+        match write() {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(anyhow!("print_metrics: cannot write stdout: {error}").into())
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{
-    EdgeSink, EdgeTable, MergeBuffers, Preset, SeriesSettings, SeriesTable, ShownValues,
+    EdgeSink, EdgeTable, Preset, SeriesChunks, SeriesSettings, SeriesTable, ShownValues,
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::OverflowPolicy;
@@ -22,7 +22,7 @@ use kipfix_collector::pipeline::{
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
-use kipfix_service::exposition::Format;
+use kipfix_service::exposition::{Chunks, Format};
 use kipfix_service::signals::Stop;
 
 pub(crate) const INVENTORY: &str = "
@@ -164,13 +164,12 @@ impl Setup {
         let mut inventory = inventory::file::read(&path, inventory::Bounds::default()).unwrap();
         let sources = Settings::default().external_sources(inventory.cidrs);
         let external = ExternalWatcher::new(&sources).unwrap().published();
-        let series = SeriesSettings {
-            max_series: 1000,
-            idle_milliseconds: 3_600_000,
-            birth_milliseconds: 0,
-            cluster_name: String::new(),
+        let families = Settings {
+            preset: PRESETS.to_vec(),
+            ..Settings::default()
         };
-        let series = Arc::new(SeriesTable::new(&PRESETS, series));
+        let families = families.families().unwrap();
+        let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
         let index = inventory.writer.current();
         let store = Arc::new(SnapshotStore::new(index, external, ""));
         let timeouts = ObserverTimeouts {
@@ -213,13 +212,17 @@ impl Collector {
         let mut edges = EdgeTable::new(16);
         let outputs = self.pipeline.sinks_mut().drain(&mut edges);
         let counts = self.pipeline.counts();
-        let buffers = &mut MergeBuffers::default();
         self.series
-            .merge(&self.store.load(), &edges, Now::of_packet(START), buffers);
+            .merge(&self.store.load(), &edges, Now::of_packet(START));
         self.log.finish(None);
+        let mut chunks = SeriesChunks::new(self.series, Format::Text, ShownValues::Final);
         let mut scrape = Vec::new();
-        self.series
-            .write(Format::Text, ShownValues::Final, &mut scrape);
+        let mut is_more = true;
+        while is_more {
+            let mut chunk = Vec::new();
+            is_more = chunks.write_chunk(&mut chunk);
+            scrape.append(&mut chunk);
+        }
         let lines = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
         let end = End {
             counts: counts.records,

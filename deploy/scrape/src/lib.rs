@@ -20,9 +20,10 @@ pub fn get(address: SocketAddr, path: &str) -> Result<String> {
     let request = || -> Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
+        // HTTP/1.0, so that the response is not chunked.
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
         )?;
         let mut response = String::new();
         stream.take(MAX_OCTETS).read_to_string(&mut response)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::field::FieldSpecifier;
 use crate::json;
+use crate::options::Metadata;
 use crate::record::FlowRecord;
 use crate::sessions::{Domain, SessionView};
 use crate::template::Template;
@@ -82,6 +83,15 @@ impl<'a> Fields<'a> {
             .into_iter()
             .flatten()
             .map(|(field, value)| (field.specifier, value))
+    }
+
+    /// The name that options data has for an interface of the exporter. `None` if it has none.
+    #[must_use]
+    pub fn interface_name(&self, index: u32) -> Option<&str> {
+        match &self.0 {
+            Source::Template(_, _, session) => session.interface(&index.to_be_bytes()),
+            Source::Fixed(_) => None,
+        }
     }
 
     /// Whether there is an element of one of these private enterprises.

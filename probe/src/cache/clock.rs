@@ -83,6 +83,12 @@ impl PacketClock {
         self.now_ns.saturating_sub(START_NS)
     }
 
+    /// A time since the epoch on the clock's scale, by the present offset.
+    #[must_use]
+    pub const fn scale_ns(&self, time_ns: u64) -> u64 {
+        time_ns.wrapping_add(self.offset_ns)
+    }
+
     /// A time on the clock's scale as milliseconds since the epoch, by the present offset: after
     /// the clock of the packets was set, earlier times are reported as the new clock would have had
     /// them.

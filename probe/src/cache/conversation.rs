@@ -5,7 +5,8 @@ use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Tunnel};
 
 use super::clock::PacketClock;
 use super::key::ConversationKey;
-use super::links::Links;
+use super::links::{Links, NONE};
+use super::lookup::Lookup;
 use crate::connection::{Connection, Pair, Side};
 use crate::decode::NetworkId;
 
@@ -34,9 +35,9 @@ pub(super) struct Direction {
 }
 
 /// A conversation: both directions between two ends. Fields that nearly every packet needs come
-/// first.
+/// first. It takes four cache lines.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Conversation {
     pub(super) key: ConversationKey,
     /// Clock time of the latest packet of either direction.
@@ -46,6 +47,8 @@ pub(super) struct Conversation {
     /// Clock time of the first packet since the last record.
     pub(super) record_start_ns: u64,
     pub(super) links: Links,
+    /// Slot of the outer headers of its directions; [`NONE`] if it has none.
+    pub(super) tunnels: u32,
     pub(super) directions: Pair<Direction>,
     pub(super) connection: Connection,
     /// Time of the earliest packet, as far as records were made; before, the clock time of the
@@ -53,8 +56,34 @@ pub(super) struct Conversation {
     pub(super) start_ns: u64,
     /// Duration of the connection in records so far, milliseconds.
     pub(super) reported_milliseconds: u64,
-    /// Its packets are copies: those of another side of its address translation are metered.
-    pub(super) is_copy: bool,
+    /// Which of its directions are metered.
+    pub(super) choices: Pair<Choice>,
+}
+
+/// Whether the packets of a direction are metered, or those of the same direction on another side
+/// of an address translation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// They are metered.
+    #[default]
+    Metered,
+    /// The next packet decides.
+    Open,
+    /// They are copies.
+    Copied,
+}
+
+/// How likely a packet belongs to a conversation with its key, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Its direction has the virtual network of the packet.
+    Same,
+    /// Only the other direction had packets, with the virtual network of the packet.
+    SameInReverse,
+    /// Only the other direction had packets, with another virtual network.
+    OtherInReverse,
+    /// Its direction has another virtual network, which another interface showed.
+    OtherInterface,
 }
 
 /// What all records of one report have in common.
@@ -66,7 +95,61 @@ pub(super) struct ReportContext<'a> {
     pub(super) has_interfaces: bool,
 }
 
+const _: () = assert!(size_of::<Conversation>() == 256, "four cache lines");
+
 impl Conversation {
+    /// Creates the state of a conversation that begins at `now_ns` of the clock.
+    pub(super) fn new(key: ConversationKey, connection: Connection, now_ns: u64) -> Self {
+        Self {
+            key,
+            seen_ns: now_ns,
+            moved_ns: now_ns,
+            record_start_ns: now_ns,
+            links: Links::default(),
+            tunnels: NONE,
+            directions: Pair::default(),
+            connection,
+            start_ns: now_ns,
+            reported_milliseconds: 0,
+            choices: Pair::default(),
+        }
+    }
+
+    /// How likely a packet belongs to this conversation; `None` if it does not.
+    ///
+    /// The directions of a conversation may have different networks: Cilium's is the identity of
+    /// the sender, and that of a distributed router is the network of the receiver. On another
+    /// interface, the network may be visible or hidden.
+    #[inline]
+    pub(super) fn rank(&self, lookup: &Lookup, interface: u32) -> Option<Rank> {
+        if self.key != lookup.key {
+            return None;
+        }
+        let direction = self.directions.of(lookup.source);
+        match direction.network {
+            Some(own) if own == lookup.network => Some(Rank::Same),
+            Some(own) if direction.interface != interface && own.is_compatible(lookup.network) => {
+                Some(Rank::OtherInterface)
+            }
+            Some(_) => None,
+            None => {
+                let reverse = self.directions.of(lookup.source.opposite()).network;
+                let is_same = reverse == Some(lookup.network);
+                Some(if is_same {
+                    Rank::SameInReverse
+                } else {
+                    Rank::OtherInReverse
+                })
+            }
+        }
+    }
+
+    /// Reads one field of each cache line.
+    #[inline]
+    pub(super) const fn touch(&self) -> u64 {
+        self.seen_ns ^ self.directions.low.octets ^ self.directions.high.packets ^ self.start_ns
+    }
+
     /// Makes the records of the directions that have packets, that of the initiator first, and
     /// resets the directions.
     pub(super) fn report(
@@ -86,12 +169,15 @@ impl Conversation {
         }
         let first = self.connection.initiator().unwrap_or(Side::Low);
         let mut duration = self.take_duration(context.reason);
-        let records = [first, first.opposite()]
-            .map(|source| self.record(source, context, *tunnels.of(source)));
-        records.map(|record| {
-            // In the record of the initiator, or in the other one if that has none.
-            record.map(|record| std::mem::take(&mut duration).added_to(record))
-        })
+        let mut records = [const { None }; 2];
+        for (place, source) in records.iter_mut().zip([first, first.opposite()]) {
+            *place = self.record(source, context, *tunnels.of(source));
+            if let Some(record) = place {
+                // In the record of the initiator, or in the other one if that has none.
+                std::mem::take(&mut duration).add_to(record);
+            }
+        }
+        records
     }
 
     /// Makes the record of a direction that has packets.
@@ -128,7 +214,10 @@ impl Conversation {
     /// The duration of the connection that no record has reported, if the records of this report
     /// may be its last. If the connection continues later, only the difference is reported then.
     fn take_duration(&mut self, reason: FlowEndReason) -> ConnectionDuration {
-        let has_started = self.connection.initiator().is_some() && self.is_connection();
+        let initiator = self.connection.initiator();
+        // Otherwise the conversation of the other side reports the duration.
+        let is_metered = initiator.is_some_and(|side| *self.choices.of(side) == Choice::Metered);
+        let has_started = is_metered && self.is_connection();
         if !has_started || reason == FlowEndReason::ActiveTimeout {
             return ConnectionDuration::default();
         }
@@ -161,12 +250,9 @@ struct ConnectionDuration {
 }
 
 impl ConnectionDuration {
-    fn added_to(self, record: FlowRecord) -> FlowRecord {
-        FlowRecord {
-            connection_sum_duration_milliseconds: self.milliseconds,
-            connection_sum_duration_seconds: Some(self.seconds),
-            ..record
-        }
+    const fn add_to(self, record: &mut FlowRecord) {
+        record.connection_sum_duration_milliseconds = self.milliseconds;
+        record.connection_sum_duration_seconds = Some(self.seconds);
     }
 }
 

@@ -8,6 +8,10 @@
 //! packet, and is faster. `cargo bench -p kipfix-probe`, 65,536 conversations, ns per packet, own |
 //! `lru`, on a busy machine: all fit 29 | 56; four times too many, skewed 78 | 120, even 72 | 106.
 //!
+//! A lookup waits for memory several times: hash table, conversation. [`FlowCache::meter_all`] does
+//! each of these steps for several packets at once, so that the processor waits for all of them
+//! together.
+//!
 //! Packet time is the only clock, and nothing depends on the seed of the hash: the same packets
 //! give the same records in the same order.
 
@@ -15,16 +19,17 @@ use flowproto::FlowRecord;
 use flowproto::record::{FlowEndReason, Sampling};
 
 use super::clock::{PacketClock, PacketTime};
-use super::conversation::{Conversation, ReportContext};
+use super::conversation::{Choice, Conversation, ReportContext};
 use super::counters::CacheCounters;
 use super::key::ConversationKey;
-use super::links::{Links, List};
+use super::links::List;
+use super::lookup::Lookup;
 use super::offload::segments;
 use super::settings::CacheSettings;
 use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
-use crate::connection::{Connection, Pair, Side};
-use crate::decode::{NetworkId, PacketInfo, Signal};
+use crate::connection::{Connection, Side};
+use crate::decode::{PacketInfo, Signal};
 use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -37,6 +42,29 @@ const LINGER_NS: u64 = 5 * SECOND_NS;
 const MOVE_AFTER_NS: u64 = SECOND_NS;
 /// Interval between looks at the ends of the lists.
 const EXPIRY_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
+
+/// A packet to meter, or the capture time of a frame without one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CapturedPacket {
+    /// Capture time, nanoseconds since the epoch.
+    pub time_ns: u64,
+    /// Where it was observed.
+    pub point: ObservationPoint,
+    /// False if there is no packet to meter and only time advances. Not an `Option`, so that a
+    /// packet can be decoded in place.
+    pub is_metered: bool,
+    /// The packet.
+    pub packet: PacketInfo,
+}
+
+/// Packets that are copies of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopyCounts {
+    /// Number of packets.
+    pub packets: u64,
+    /// Octets of those packets.
+    pub octets: u64,
+}
 
 /// Receives flow records.
 pub trait RecordSink {
@@ -54,12 +82,12 @@ pub struct FlowCache {
     settings: CacheSettings,
     pub(super) table: ConversationTable,
     pub(super) translations: TranslationTable,
-    clock: PacketClock,
+    pub(super) clock: PacketClock,
     next_expiry_ns: u64,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
     evicted_ns: u64,
-    /// A packet had a virtual network.
-    has_networks: bool,
+    /// Lookups of the packets that are metered together. Empty in between.
+    lookups: Vec<Lookup>,
     pub(super) counters: CacheCounters,
 }
 
@@ -74,7 +102,7 @@ impl FlowCache {
             translations: TranslationTable::default(),
             next_expiry_ns: 0,
             evicted_ns: 0,
-            has_networks: false,
+            lookups: Vec::new(),
             counters: CacheCounters::default(),
         }
     }
@@ -97,6 +125,40 @@ impl FlowCache {
         self.table.len(List::Dormant)
     }
 
+    /// Meters packets in their order. Returns how many of them are copies, see [`Self::meter`].
+    #[inline]
+    pub fn meter_all(
+        &mut self,
+        packets: &[CapturedPacket],
+        sink: &mut impl RecordSink,
+    ) -> CopyCounts {
+        let mut copies = CopyCounts::default();
+        let mut lookups = std::mem::take(&mut self.lookups);
+        // Of the others, any packet: a lookup does no harm.
+        lookups.extend(packets.iter().map(|captured| self.lookup(&captured.packet)));
+        for lookup in &mut lookups {
+            self.table.locate(lookup);
+        }
+        let mut touched = 0;
+        for lookup in &lookups {
+            touched ^= self.table.touch(lookup);
+        }
+        std::hint::black_box(touched);
+        for (captured, lookup) in packets.iter().zip(&lookups) {
+            let (point, time_ns) = (captured.point, captured.time_ns);
+            let packet = &captured.packet;
+            if !captured.is_metered {
+                self.tick(time_ns, sink);
+            } else if !self.meter_found(packet, lookup, point, time_ns, sink) {
+                copies.packets += 1;
+                copies.octets += u64::from(packet.octets);
+            }
+        }
+        lookups.clear();
+        self.lookups = lookups;
+        copies
+    }
+
     /// Meters one packet, captured at `time_ns` since the epoch. False if it is a copy of a packet
     /// that was observed on another side of an address translation.
     #[inline]
@@ -107,27 +169,38 @@ impl FlowCache {
         time_ns: u64,
         sink: &mut impl RecordSink,
     ) -> bool {
+        let lookup = self.lookup(packet);
+        self.meter_found(packet, &lookup, point, time_ns, sink)
+    }
+
+    #[inline]
+    fn lookup(&self, packet: &PacketInfo) -> Lookup {
+        let (key, source) = ConversationKey::of(packet);
+        self.table.lookup(key, source, packet.network())
+    }
+
+    #[inline]
+    fn meter_found(
+        &mut self,
+        packet: &PacketInfo,
+        lookup: &Lookup,
+        point: ObservationPoint,
+        time_ns: u64,
+        sink: &mut impl RecordSink,
+    ) -> bool {
         let time = self.clock.advance(time_ns);
         let now = time.now_ns;
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
-        let (key, source) = ConversationKey::of(packet);
-        let network = packet.network();
-        self.has_networks |= network != NetworkId::NONE;
-        let hash = self.table.hash(key);
-        let mut found = self.table.find(hash, key, source, network);
-        if found.is_none() && self.has_networks {
-            found = self
-                .table
-                .find_related(hash, key, source, network, point.interface);
-        }
+        let source = lookup.source;
+        let found = self.table.find(lookup, point.interface);
         let index = match found {
             Some(index) if self.revisit(index, packet, source, (time_ns, now), sink) => Some(index),
             _ => {
                 let is_start_observed = self.is_start_observed(point, time_ns, now);
                 let connection = Connection::begin(packet, source, is_start_observed);
-                let index = self.begin(key, hash, connection, now, sink);
+                let index = self.begin(lookup, connection, now, sink);
                 if let Some(index) = index
                     && !self.translations.is_empty()
                 {
@@ -150,14 +223,18 @@ impl FlowCache {
 
     /// Reports all conversations: the Metering Process stops.
     pub fn finish(&mut self, sink: &mut impl RecordSink) {
-        while let Some((index, _)) = self.table.first(List::Closing) {
-            self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-            self.table.remove(index);
+        for (list, reason) in [
+            (List::Closing, FlowEndReason::EndOfFlowDetected),
+            (List::Live, FlowEndReason::ForcedEnd),
+        ] {
+            let mut index = self.table.first(list).map(|(index, _)| index);
+            while let Some(reported) = index {
+                // Before the record is made, so that the next conversation is on its way.
+                index = self.table.next(reported);
+                self.report(reported, reason, sink);
+            }
         }
-        while let Some((index, _)) = self.table.first(List::Live) {
-            self.report(index, FlowEndReason::ForcedEnd, sink);
-            self.table.remove(index);
-        }
+        self.table.clear();
     }
 
     /// True if no earlier packet of a conversation that begins now can have been missed: the
@@ -225,8 +302,7 @@ impl FlowCache {
     /// Makes room for a new conversation and inserts it.
     fn begin(
         &mut self,
-        key: ConversationKey,
-        hash: u64,
+        lookup: &Lookup,
         connection: Connection,
         now: u64,
         sink: &mut impl RecordSink,
@@ -239,19 +315,8 @@ impl FlowCache {
         } else {
             self.counters.conversations_start_not_observed += 1;
         }
-        let conversation = Conversation {
-            key,
-            directions: Pair::default(),
-            record_start_ns: now,
-            seen_ns: now,
-            start_ns: now,
-            moved_ns: now,
-            connection,
-            reported_milliseconds: 0,
-            is_copy: false,
-            links: Links::default(),
-        };
-        self.table.insert(hash, conversation)
+        let conversation = Conversation::new(lookup.key, connection, now);
+        self.table.insert(lookup, conversation)
     }
 
     /// Frees one slot: that of a dormant conversation, which has nothing to report, or else that of
@@ -290,12 +355,15 @@ impl FlowCache {
             ended &= entry.connection.is_over();
         }
         entry.seen_ns = time.now_ns;
-        if entry.is_copy {
+        if *entry.choices.of(source) != Choice::Metered && !self.decide(index, source) {
             if ended {
                 self.table.move_to_end(index, List::Closing, time.now_ns);
             }
             return false;
         }
+        let Some(entry) = self.table.get_mut(index) else {
+            return true;
+        };
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
             packets = segments(packet, entry.connection.segment_octets(source), point.mtu);
@@ -374,15 +442,19 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let [first, second] = entry.report(context, &tunnels);
+        let [mut first, mut second] = entry.report(context, &tunnels);
         let connection = entry.connection;
-        let records = match (first, second) {
-            (Some(forward), Some(reverse)) if self.settings.biflow => {
-                [Some(biflow(forward, &reverse)), None]
-            }
-            uniflows => uniflows.into(),
-        };
-        for mut record in records.into_iter().flatten() {
+        if self.settings.biflow
+            && let Some(forward) = &mut first
+            && let Some(reverse) = second.take()
+        {
+            join(forward, &reverse);
+        }
+        // One after the other: a record is too large to be moved often.
+        for mut record in [&mut first, &mut second]
+            .into_iter()
+            .filter_map(Option::take)
+        {
             record.sampling = self.settings.sampling;
             if let Some(translation) = &translation {
                 translation.apply(&mut record, &connection);
@@ -399,14 +471,11 @@ impl FlowCache {
     }
 }
 
-/// Joins the records of both directions (RFC 5103 §3).
-fn biflow(forward: FlowRecord, reverse: &FlowRecord) -> FlowRecord {
-    FlowRecord {
-        reverse_octet_delta_count: reverse.octet_delta_count,
-        reverse_packet_delta_count: reverse.packet_delta_count,
-        reverse_flow_start_milliseconds: reverse.flow_start_milliseconds,
-        reverse_flow_end_milliseconds: reverse.flow_end_milliseconds,
-        reverse_tcp_control_bits: reverse.tcp_control_bits,
-        ..forward
-    }
+/// Adds the record of the reverse direction (RFC 5103 §3).
+const fn join(forward: &mut FlowRecord, reverse: &FlowRecord) {
+    forward.reverse_octet_delta_count = reverse.octet_delta_count;
+    forward.reverse_packet_delta_count = reverse.packet_delta_count;
+    forward.reverse_flow_start_milliseconds = reverse.flow_start_milliseconds;
+    forward.reverse_flow_end_milliseconds = reverse.flow_end_milliseconds;
+    forward.reverse_tcp_control_bits = reverse.tcp_control_bits;
 }

@@ -22,6 +22,13 @@ pub struct ConversationKey {
 }
 
 impl ConversationKey {
+    /// The key of a slot without a conversation. No packet has it: ports have 16 bits.
+    pub(super) const UNUSED: Self = Self {
+        low: [0; 2],
+        high: [0; 2],
+        ports: u64::MAX,
+    };
+
     /// The key of the conversation of a packet, and the side that sent it.
     #[inline]
     #[must_use]

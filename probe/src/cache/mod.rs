@@ -5,7 +5,7 @@
 //! * [`key`]: the packed key that both directions of a conversation share;
 //! * `conversation`: the state of one conversation, and its records;
 //! * `offload`: segments that were merged before capture;
-//! * `table`, `slab`, `links`: storage and lists of conversations;
+//! * `table`, `lookup`, `slab`, `links`, `tunnels`: storage and lists of conversations;
 //! * `translate`, `translated`: connections whose addresses the node translates;
 //! * [`clock`]: packet time, the only clock of this stage.
 
@@ -15,13 +15,15 @@ pub mod counters;
 pub mod flow_cache;
 pub mod key;
 mod links;
+mod lookup;
 mod offload;
 pub mod settings;
 mod slab;
 mod table;
 mod translate;
 mod translated;
+mod tunnels;
 
 pub use counters::CacheCounters;
-pub use flow_cache::{FlowCache, RecordSink};
+pub use flow_cache::{CapturedPacket, CopyCounts, FlowCache, RecordSink};
 pub use settings::CacheSettings;

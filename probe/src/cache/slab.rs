@@ -1,8 +1,13 @@
 //! Slots for conversations and three lists through them, linked by 32-bit indices. There is no heap
-//! object per conversation, and nothing is allocated once the slab has reached its maximum size.
+//! object per conversation. The slab grows by chunks, so that growth copies nothing, and nothing is
+//! allocated once the slab has reached its maximum size.
 
 use super::conversation::Conversation;
+use super::key::ConversationKey;
 use super::links::{Links, List, NONE};
+
+/// Conversations of a chunk: 1 MiB.
+const CHUNK_SLOTS: usize = 4096;
 
 /// First and last conversation of a list.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +30,8 @@ impl Default for ListEnds {
 /// All conversations.
 #[derive(Debug, Default)]
 pub(super) struct Slab {
-    slots: Vec<Conversation>,
+    /// All are full but the last one.
+    chunks: Vec<Vec<Conversation>>,
     live: ListEnds,
     closing: ListEnds,
     dormant: ListEnds,
@@ -35,17 +41,20 @@ pub(super) struct Slab {
 }
 
 impl Slab {
+    #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&Conversation> {
-        self.slots.get(place(index))
+        let index = place(index);
+        self.chunks
+            .get(index / CHUNK_SLOTS)?
+            .get(index % CHUNK_SLOTS)
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Conversation> {
-        self.slots.get_mut(place(index))
-    }
-
-    /// Returns the number of slots that were ever used.
-    pub(super) fn slots(&self) -> usize {
-        self.slots.len()
+        let index = place(index);
+        self.chunks
+            .get_mut(index / CHUNK_SLOTS)?
+            .get_mut(index % CHUNK_SLOTS)
     }
 
     /// Returns the number of conversations in a list.
@@ -67,24 +76,45 @@ impl Slab {
         (first != NONE).then_some(first)
     }
 
+    /// The conversation after another one in its list.
+    pub(super) fn next(&self, index: u32) -> Option<u32> {
+        let next = self.get(index)?.links.next;
+        (next != NONE).then_some(next)
+    }
+
     /// Puts a conversation into a free slot, at the end of the live list. `None` if 2³² − 1 slots
     /// are in use.
     pub(super) fn insert(&mut self, conversation: Conversation) -> Option<u32> {
         let index = if self.any_free {
             let index = self.free;
-            let slot = self.slots.get_mut(place(index))?;
-            self.free = slot.links.next;
-            self.any_free = self.free != NONE;
+            let slot = self.get_mut(index)?;
+            let next = slot.links.next;
             *slot = conversation;
+            self.free = next;
+            self.any_free = next != NONE;
             index
         } else {
-            let index = u32::try_from(self.slots.len())
-                .ok()
-                .filter(|i| *i != NONE)?;
-            self.slots.push(conversation);
-            index
+            self.push(conversation)?
         };
         self.append(index, List::Live);
+        Some(index)
+    }
+
+    /// Puts a conversation into a slot that was never used.
+    fn push(&mut self, conversation: Conversation) -> Option<u32> {
+        if self
+            .chunks
+            .last()
+            .is_none_or(|chunk| chunk.len() >= CHUNK_SLOTS)
+        {
+            self.chunks.push(Vec::with_capacity(CHUNK_SLOTS));
+        }
+        let full = self.chunks.len().checked_sub(1)?;
+        let chunk = self.chunks.last_mut()?;
+        let index = u32::try_from(full * CHUNK_SLOTS + chunk.len())
+            .ok()
+            .filter(|index| *index != NONE)?;
+        chunk.push(conversation);
         Some(index)
     }
 
@@ -93,6 +123,7 @@ impl Slab {
         self.unlink(index);
         let next = if self.any_free { self.free } else { NONE };
         if let Some(slot) = self.get_mut(index) {
+            slot.key = ConversationKey::UNUSED;
             slot.links.next = next;
             self.free = index;
             self.any_free = true;

@@ -5,11 +5,13 @@ use std::hash::BuildHasher;
 use flowproto::record::Tunnel;
 use hashbrown::HashTable;
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Rank};
 use super::key::ConversationKey;
-use super::links::List;
+use super::links::{List, NONE};
+use super::lookup::Lookup;
 use super::slab::Slab;
 use super::translated::ConversationTranslation;
+use super::tunnels::TunnelSlab;
 use crate::connection::{Pair, Side};
 use crate::decode::NetworkId;
 
@@ -17,73 +19,72 @@ use crate::decode::NetworkId;
 #[derive(Debug, Default)]
 pub(super) struct ConversationTable {
     hasher: foldhash::fast::RandomState,
-    indices: HashTable<u32>,
+    entries: HashTable<Entry>,
     slab: Slab,
-    /// Outer headers of the directions of each slot. Kept apart because most conversations have
-    /// none.
-    tunnels: Vec<Pair<Option<Tunnel>>>,
-    /// Address translations of slots, up to the last one that had one. Kept apart for the same
-    /// reason.
+    tunnels: TunnelSlab,
+    /// Address translations of slots, up to the last one that had one. Kept apart because most
+    /// conversations have none.
     translations: Vec<Option<ConversationTranslation>>,
 }
 
+/// An entry of the hash table. It has the hash, so that most lookups and the growth of the table
+/// read no other conversation.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u32,
+    index: u32,
+}
+
 impl ConversationTable {
+    /// Prepares a lookup.
     #[inline]
-    pub(super) fn hash(&self, key: ConversationKey) -> u64 {
-        self.hasher.hash_one(key)
+    pub(super) fn lookup(&self, key: ConversationKey, source: Side, network: NetworkId) -> Lookup {
+        Lookup {
+            key,
+            source,
+            network,
+            hash: self.hash(&key),
+            candidate: NONE,
+        }
     }
 
-    /// Finds the conversation of a packet that `source` sent in a virtual network.
     #[inline]
-    pub(super) fn find(
-        &self,
-        hash: u64,
-        key: ConversationKey,
-        source: Side,
-        network: NetworkId,
-    ) -> Option<u32> {
-        let slab = &self.slab;
-        let is_of_packet = |entry: &Conversation| {
-            let reverse = entry.directions.of(source.opposite());
-            let seen = entry.directions.of(source).network.or(reverse.network);
-            entry.key == key && seen == Some(network)
-        };
-        self.indices
-            .find(hash, |index| slab.get(*index).is_some_and(is_of_packet))
-            .copied()
+    fn hash(&self, key: &ConversationKey) -> u32 {
+        let [_, _, _, _, a, b, c, d] = self.hasher.hash_one(key).to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
     }
 
-    /// Finds a conversation with the key of a packet that has another virtual network, but may be
-    /// that of the packet all the same:
-    ///
-    /// * the directions of a conversation may have different networks: Cilium's is the identity of
-    ///   the sender, and that of a distributed router is the network of the receiver;
-    /// * on `interface`, the network may be visible or hidden.
-    #[cold]
-    pub(super) fn find_related(
-        &self,
-        hash: u64,
-        key: ConversationKey,
-        source: Side,
-        network: NetworkId,
-        interface: u32,
-    ) -> Option<u32> {
-        let rank = |entry: &Conversation| {
-            let direction = entry.directions.of(source);
-            match direction.network {
-                None => Some(0),
-                Some(own) if direction.interface != interface && own.is_compatible(network) => {
-                    Some(1)
-                }
-                Some(_) => None,
-            }
-        };
-        self.indices
-            .iter_hash(hash)
-            .filter_map(|index| {
-                let entry = self.slab.get(*index).filter(|entry| entry.key == key)?;
-                Some((rank(entry)?, *index))
+    /// Determines the likely slot of a conversation without reading the conversation.
+    #[inline]
+    pub(super) fn locate(&self, lookup: &mut Lookup) {
+        let hash = lookup.hash;
+        let found = self.entries.find(spread(hash), |entry| entry.hash == hash);
+        lookup.candidate = found.map_or(NONE, |entry| entry.index);
+    }
+
+    /// Reads the conversation in the likely slot, so that it is in the cache of the processor.
+    #[inline]
+    pub(super) fn touch(&self, lookup: &Lookup) -> u64 {
+        self.slab
+            .get(lookup.candidate)
+            .map_or(0, Conversation::touch)
+    }
+
+    /// Finds the conversation of a packet observed on `interface`.
+    #[inline]
+    pub(super) fn find(&self, lookup: &Lookup, interface: u32) -> Option<u32> {
+        let located = self.slab.get(lookup.candidate);
+        if located.and_then(|found| found.rank(lookup, interface)) == Some(Rank::Same) {
+            return Some(lookup.candidate);
+        }
+        self.entries
+            .iter_hash(spread(lookup.hash))
+            .filter(|entry| entry.hash == lookup.hash)
+            .filter_map(|entry| {
+                let conversation = self.slab.get(entry.index)?;
+                Some((conversation.rank(lookup, interface)?, entry.index))
             })
+            // Of equal ones the lowest slot, which does not depend on the hash.
             .min()
             .map(|(_, index)| index)
     }
@@ -98,30 +99,41 @@ impl ConversationTable {
         self.slab.get_mut(index)
     }
 
-    /// Inserts a conversation at the end of the live list. `None` if 2³² − 1 slots are in use.
-    pub(super) fn insert(&mut self, hash: u64, conversation: Conversation) -> Option<u32> {
+    /// Inserts the conversation of a lookup at the end of the live list. `None` if 2³² − 1 slots are
+    /// in use.
+    pub(super) fn insert(&mut self, lookup: &Lookup, conversation: Conversation) -> Option<u32> {
         let index = self.slab.insert(conversation)?;
-        if self.tunnels.len() < self.slab.slots() {
-            self.tunnels.push(Pair::default());
-        }
         self.set_translation(index, None);
-        let (slab, hasher) = (&self.slab, &self.hasher);
-        self.indices.insert_unique(hash, index, |index| {
-            slab.get(*index)
-                .map_or(0, |entry| hasher.hash_one(entry.key))
-        });
+        let entry = Entry {
+            hash: lookup.hash,
+            index,
+        };
+        self.entries
+            .insert_unique(spread(entry.hash), entry, |entry| spread(entry.hash));
         Some(index)
     }
 
     pub(super) fn remove(&mut self, index: u32) {
-        let Some(entry) = self.slab.get(index) else {
+        let Some(conversation) = self.slab.get(index) else {
             return;
         };
-        let hash = self.hasher.hash_one(entry.key);
-        if let Ok(slot) = self.indices.find_entry(hash, |found| *found == index) {
-            slot.remove();
+        let hash = self.hash(&conversation.key);
+        self.tunnels.remove(conversation.tunnels);
+        if let Ok(entry) = self
+            .entries
+            .find_entry(spread(hash), |entry| entry.index == index)
+        {
+            entry.remove();
         }
         self.slab.remove(index);
+    }
+
+    /// Removes all conversations.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.slab = Slab::default();
+        self.tunnels = TunnelSlab::default();
+        self.translations.clear();
     }
 
     pub(super) fn move_to_end(&mut self, index: u32, list: List, now: u64) {
@@ -137,28 +149,36 @@ impl ConversationTable {
         Some((index, self.slab.get(index)?))
     }
 
+    /// The conversation after another one in its list.
+    pub(super) fn next(&self, index: u32) -> Option<u32> {
+        self.slab.next(index)
+    }
+
     /// Returns the number of conversations in a list.
     pub(super) const fn len(&self, list: List) -> u32 {
         self.slab.len(list)
     }
 
     /// Sets the outer header of a direction.
+    #[inline]
     pub(super) fn set_tunnel(&mut self, index: u32, source: Side, tunnel: Option<Tunnel>) {
-        let slot = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.tunnels.get_mut(index));
-        if let Some(pair) = slot {
-            *pair.of_mut(source) = tunnel;
+        if let Some(conversation) = self.slab.get_mut(index)
+            && (conversation.tunnels != NONE || tunnel.is_some())
+        {
+            self.tunnels.set(&mut conversation.tunnels, source, tunnel);
         }
     }
 
     /// Finds the conversation number `nth` with this key, in any virtual network.
-    pub(super) fn nth(&self, hash: u64, key: ConversationKey, nth: usize) -> Option<u32> {
-        self.indices
-            .iter_hash(hash)
-            .filter(|index| self.slab.get(**index).is_some_and(|entry| entry.key == key))
+    pub(super) fn nth(&self, key: &ConversationKey, nth: usize) -> Option<u32> {
+        self.entries
+            .iter_hash(spread(self.hash(key)))
+            .filter(|entry| {
+                let conversation = self.slab.get(entry.index);
+                conversation.is_some_and(|found| found.key == *key)
+            })
             .nth(nth)
-            .copied()
+            .map(|entry| entry.index)
     }
 
     /// Sets the address translation of a conversation.
@@ -187,10 +207,15 @@ impl ConversationTable {
 
     /// The outer headers of both directions.
     pub(super) fn tunnels(&self, index: u32) -> Pair<Option<Tunnel>> {
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| self.tunnels.get(index))
-            .copied()
-            .unwrap_or_default()
+        let conversation = self.slab.get(index);
+        conversation.map_or_else(Pair::default, |found| self.tunnels.get(found.tunnels))
     }
+}
+
+/// The position in the hash table: spreads 32 bits over 64.
+#[inline]
+const fn spread(hash: u32) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    #[allow(clippy::as_conversions, reason = "from 32 to 64 bits")]
+    (hash as u64).wrapping_mul(ODD)
 }

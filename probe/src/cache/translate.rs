@@ -3,12 +3,14 @@
 //! A conversation keeps the key of the side that was metered. Its records have the addresses before
 //! the translation in the Flow Key, and those after it in 225–228, 281 and 282. If both sides of a
 //! connection are captured, the packets of one side are metered, and those of the other are copies.
+//! The sides are chosen for each direction, because a bridge shows requests after and answers before
+//! a translation of its own.
 
-use super::conversation::Direction;
+use super::conversation::{Choice, Direction};
 use super::flow_cache::FlowCache;
 use super::key::ConversationKey;
 use super::translated::ConversationTranslation;
-use crate::connection::Side;
+use crate::connection::{Pair, Side};
 use crate::translation::{Translation, TranslationTable};
 
 const UDP: u8 = 17;
@@ -22,11 +24,10 @@ impl FlowCache {
         }
         for leg in translation.legs.as_slice() {
             let (key, _) = ConversationKey::of_flow(leg);
-            let hash = self.table.hash(key);
             // The same key may be in use in several virtual networks.
             let mut nth = 0;
-            while let Some(index) = self.table.nth(hash, key, nth) {
-                self.set_translation(index, &translation);
+            while let Some(index) = self.table.nth(&key, nth) {
+                self.set_translation(index, &translation, u64::MAX);
                 nth += 1;
             }
         }
@@ -46,14 +47,19 @@ impl FlowCache {
         let key = entry.key.flow_key(Side::Low);
         self.translations.expire(time_ns);
         if let Some(translation) = self.translations.find(key).copied() {
-            self.set_translation(index, &translation);
+            let packet_ns = self.clock.scale_ns(time_ns);
+            self.set_translation(index, &translation, packet_ns);
         } else if key.protocol_identifier == UDP && self.table.translation(index).is_some() {
             // The port may belong to another host by now.
             self.table.set_translation(index, None);
+            if let Some(entry) = self.table.get_mut(index) {
+                entry.choices = Pair::default();
+            }
         }
     }
 
-    fn set_translation(&mut self, index: u32, translation: &Translation) {
+    /// `packet_ns` is the time of a packet that was not counted yet, on the scale of the clock.
+    fn set_translation(&mut self, index: u32, translation: &Translation, packet_ns: u64) {
         let Some(entry) = self.table.get_mut(index) else {
             return;
         };
@@ -66,20 +72,57 @@ impl FlowCache {
             // An earlier connection of the same addresses and ports.
             return;
         }
-        entry.is_copy = !self.translations.choose(entry.key.flow_key(Side::Low));
-        if entry.is_copy {
-            for side in [Side::Low, Side::High] {
-                let direction = entry.directions.of_mut(side);
-                self.counters.withdrawn_packets += direction.packets;
-                self.counters.withdrawn_octets += direction.octets;
-                *direction = Direction {
-                    network: direction.network,
-                    interface: direction.interface,
-                    ..Direction::default()
-                };
-            }
-        } else {
-            self.table.set_translation(index, Some(of_conversation));
+        let directions = [&entry.directions.low, &entry.directions.high];
+        let with_packets = directions.into_iter().filter(|d| d.packets > 0);
+        let first_ns = with_packets.map(|d| d.first_ns).fold(packet_ns, u64::min);
+        if self.clock.scale_ns(translation.learned_ns) < first_ns {
+            // The first packet here may be an answer. The request was observed on another side.
+            entry.connection.set_initiator(source);
         }
+        entry.choices = Pair {
+            low: Choice::Open,
+            high: Choice::Open,
+        };
+        let has_packets = |side: &Side| entry.directions.of(*side).packets > 0;
+        let metered = [Side::Low, Side::High].map(|side| has_packets(&side).then_some(side));
+        self.table.set_translation(index, Some(of_conversation));
+        for side in metered.into_iter().flatten() {
+            if !self.decide(index, side) {
+                self.withdraw(index, side);
+            }
+        }
+    }
+
+    /// Decides whether the packets of a direction are metered. True if they are.
+    #[cold]
+    pub(super) fn decide(&mut self, index: u32, source: Side) -> bool {
+        let Some(entry) = self.table.get_mut(index) else {
+            return true;
+        };
+        let choice = entry.choices.of_mut(source);
+        if *choice == Choice::Open {
+            let is_metered = self.translations.choose(entry.key.flow_key(source));
+            *choice = if is_metered {
+                Choice::Metered
+            } else {
+                Choice::Copied
+            };
+        }
+        *choice == Choice::Metered
+    }
+
+    /// Discards the packets of a direction that turned out to be copies.
+    fn withdraw(&mut self, index: u32, source: Side) {
+        let Some(entry) = self.table.get_mut(index) else {
+            return;
+        };
+        let direction = entry.directions.of_mut(source);
+        self.counters.withdrawn_packets += direction.packets;
+        self.counters.withdrawn_octets += direction.octets;
+        *direction = Direction {
+            network: direction.network,
+            interface: direction.interface,
+            ..Direction::default()
+        };
     }
 }

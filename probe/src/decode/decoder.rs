@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::fragment::FragmentTable;
-use super::ip::Extent;
+use super::ip::{Extent, Header};
 use super::packet::{PacketInfo, Signal, Undecodable, octets};
 use super::tunnel_ports::TunnelPorts;
 use super::{contents, ip, link, transport, tunnel};
@@ -48,27 +48,46 @@ impl Decoder {
     ///
     /// # Errors
     /// The reason why the frame has no IP packet.
-    #[inline]
     pub fn decode(
         &mut self,
         frame: &Frame<'_>,
         with_contents: bool,
     ) -> Result<PacketInfo, Undecodable> {
+        let mut info = PacketInfo::default();
+        self.decode_into(frame, with_contents, &mut info)?;
+        Ok(info)
+    }
+
+    /// Decodes one frame into `info`, like [`Self::decode`] but without moving the packet. After an
+    /// error, `info` is any packet.
+    ///
+    /// # Errors
+    /// The reason why the frame has no IP packet.
+    #[inline]
+    pub fn decode_into(
+        &mut self,
+        frame: &Frame<'_>,
+        with_contents: bool,
+        info: &mut PacketInfo,
+    ) -> Result<(), Undecodable> {
         let first = link::network_layer(frame.link_type, frame.captured)?;
         let link_octets = octets(frame.captured.len().saturating_sub(first.packet.len()));
         let mut extent = Extent {
             wire_octets: frame.wire_octets.saturating_sub(link_octets),
             is_open: frame.is_wire_length_lost,
         };
-        let mut header = ip::header(first.packet, extent, first.version)?;
-        let mut info = PacketInfo {
+        let (mut outer, mut inner) = (Header::EMPTY, Header::EMPTY);
+        // References, because headers are too large to be moved for every packet.
+        let (mut header, mut next_header) = (&mut outer, &mut inner);
+        ip::read(first.packet, extent, first.version, header)?;
+        *info = PacketInfo {
             vlan_id: first.vlan_id,
             is_wire_length_lost: header.octets > extent.wire_octets,
             ..PacketInfo::default()
         };
         let mut metered_octets = 0;
         for depth in 1.. {
-            let inner = match tunnel::inside(&header, &self.tunnel_ports) {
+            let inner = match tunnel::inside(header, &self.tunnel_ports) {
                 Ok(None) => break,
                 Ok(Some(_)) if depth == MAX_IP_HEADERS => Err(Undecodable::TooDeep),
                 Ok(Some(inner)) => {
@@ -78,23 +97,23 @@ impl Decoder {
                     extent.wire_octets = header.octets.saturating_sub(tunnel_octets);
                     // The payload of a first fragment continues in later ones.
                     extent.is_open |= header.fragment.is_some();
-                    ip::header(packet, extent, inner.network.version)
-                        .map(|inner_header| (inner, inner_header, tunnel_octets))
+                    ip::read(packet, extent, inner.network.version, next_header)
+                        .map(|()| (inner, tunnel_octets))
                 }
                 Err(fault) => Err(fault),
             };
             match inner {
-                Ok((inner, inner_header, tunnel_octets)) => {
-                    info.tunnel = Some(inner.tunnel(&header));
+                Ok((inner, tunnel_octets)) => {
+                    info.tunnel = Some(inner.tunnel(header));
                     if inner.framed {
                         info.vlan_id = inner.network.vlan_id;
                     }
                     info.encapsulation_octets =
                         info.encapsulation_octets.saturating_add(tunnel_octets);
                     if let Some(part) = header.fragment {
-                        metered_octets = self.fragments.tunnel(header, part, frame.time_ns);
+                        metered_octets = self.fragments.tunnel(*header, part, frame.time_ns);
                     }
-                    header = inner_header;
+                    std::mem::swap(&mut header, &mut next_header);
                 }
                 Err(fault) => {
                     info.inner_fault = Some(fault);
@@ -108,18 +127,18 @@ impl Decoder {
         info.key.destination_address = header.destination;
         info.key.protocol_identifier = header.protocol;
         if with_contents {
-            info.contents = contents::of(&header);
+            info.contents = contents::of(header);
         }
         match header.fragment {
-            None => transport::read(&header, &mut info),
+            None => transport::read(header, info),
             Some(part) => {
                 if part.is_first() {
-                    transport::read(&header, &mut info);
+                    transport::read(header, info);
                     info.payload_octets = 0;
                 } else {
                     info.signal = Signal::Continuation;
                 }
-                info = self.fragments.follow(header, part, info, frame.time_ns)?;
+                *info = self.fragments.follow(*header, part, *info, frame.time_ns)?;
             }
         }
         if metered_octets != 0 {
@@ -128,6 +147,6 @@ impl Decoder {
             info.octets = octets.max(header.header_octets);
             info.payload_octets = info.payload_octets.saturating_sub(metered_octets);
         }
-        Ok(info)
+        Ok(())
     }
 }

@@ -56,6 +56,21 @@ pub(super) struct Header<'a> {
     pub(super) payload: &'a [u8],
 }
 
+impl Header<'_> {
+    /// The value before a header is read.
+    pub(super) const EMPTY: Self = Self {
+        source: Address::UNSPECIFIED,
+        destination: Address::UNSPECIFIED,
+        protocol: 0,
+        class_of_service: 0,
+        octets: 0,
+        header_octets: 0,
+        fragment: None,
+        identification: 0,
+        payload: &[],
+    };
+}
+
 /// The room that a packet has in its frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extent {
@@ -80,16 +95,18 @@ impl Extent {
     }
 }
 
-/// Reads the IP header at the beginning of `data`.
+/// Reads the IP header at the beginning of `data` into `header`, which an error leaves as it is.
+/// Returned by value, it would be moved several times for every packet.
 #[inline(always)]
-pub(super) fn header(
-    data: &[u8],
+pub(super) fn read<'a>(
+    data: &'a [u8],
     extent: Extent,
     version: Version,
-) -> Result<Header<'_>, Undecodable> {
+    header: &mut Header<'a>,
+) -> Result<(), Undecodable> {
     match (data.first().map(|octet| octet >> 4), version) {
-        (Some(4), Version::V4 | Version::Either) => v4(data, extent),
-        (Some(6), Version::V6 | Version::Either) => v6(data, extent),
+        (Some(4), Version::V4 | Version::Either) => v4(data, extent, header),
+        (Some(6), Version::V6 | Version::Either) => v6(data, extent, header),
         (Some(_), _) => Err(Undecodable::MalformedIp),
         (None, _) => Err(Undecodable::TruncatedIp),
     }
@@ -98,7 +115,7 @@ pub(super) fn header(
 /// Reads an IPv4 header (RFC 791 §3.1). Segmentation offload above 65,535 octets sets the total
 /// length to 0.
 #[inline(always)]
-fn v4(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
+fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(), Undecodable> {
     let (fixed, rest) = data
         .split_first_chunk::<20>()
         .ok_or(Undecodable::TruncatedIp)?;
@@ -118,7 +135,7 @@ fn v4(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
     let identification = u16::from_be_bytes([fixed[4], fixed[5]]);
     let offset = u16::from_be_bytes([fixed[6], fixed[7]]);
     let (more, offset) = (offset & 0x2000 != 0, offset & 0x1fff);
-    Ok(Header {
+    *header = Header {
         source: Address::from_v4_bits(u32::from_be_bytes([
             fixed[12], fixed[13], fixed[14], fixed[15],
         ])),
@@ -136,13 +153,14 @@ fn v4(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
         }),
         identification,
         payload: head(payload, payload_octets),
-    })
+    };
+    Ok(())
 }
 
 /// Reads an IPv6 header (RFC 8200 §3, §4). The payload length is 0 in a jumbogram (RFC 2675), in a
 /// packet of segmentation offload above 65,535 octets, and in one without a payload.
 #[inline]
-fn v6(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
+fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(), Undecodable> {
     let (fixed, rest) = data
         .split_first_chunk::<40>()
         .ok_or(Undecodable::TruncatedIp)?;
@@ -160,7 +178,7 @@ fn v6(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
     };
     let packet_octets = extent.octets(payload_octets.map(|length| length.saturating_add(40)))?;
     let payload_octets = packet_octets.saturating_sub(40);
-    let mut header = Header {
+    *header = Header {
         source: Address::from_v6_bits(u128::from_be_bytes(*source)),
         destination: Address::from_v6_bits(u128::from_be_bytes(*destination)),
         protocol: fixed[6],
@@ -171,8 +189,8 @@ fn v6(data: &[u8], extent: Extent) -> Result<Header<'_>, Undecodable> {
         identification: 0,
         payload: head(rest, payload_octets),
     };
-    extension_headers(&mut header);
-    Ok(header)
+    extension_headers(header);
+    Ok(())
 }
 
 /// The payload length of a jumbogram, from the option at the beginning of its hop-by-hop options

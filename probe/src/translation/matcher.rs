@@ -1,9 +1,9 @@
 //! Finds the sides of a translated connection among the first packets of all interfaces.
 //!
 //! First packets with the same identity that are observed at nearly the same time belong to one
-//! connection. The first one observed has the addresses before the translation. For datagrams,
-//! which many hosts may send with equal contents, one end must be the same on both sides, and a
-//! source is translated only where packets leave an interface.
+//! connection. The first one observed has the addresses before the translation. Many hosts may send
+//! datagrams with equal contents, so one end must be the same on both sides unless they have an IP
+//! identification, and a source is translated only where packets leave an interface.
 //!
 //! A connection that enters the node from outside and leaves it to the outside, such as one to a
 //! `NodePort` whose pod is on another node, is *relayed*: both sides are traffic of their own, and no
@@ -138,7 +138,8 @@ impl Candidate {
                 // The same contents sent to two destinations.
                 return None;
             }
-            let has_changed_source = has_same_destination && packet.egress == Some(true);
+            let has_changed_source = packet.egress == Some(true)
+                && (has_same_destination || packet.identity.has_identification);
             if !has_same_source && !has_changed_source {
                 return None;
             }

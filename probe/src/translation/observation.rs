@@ -2,7 +2,7 @@
 
 use flowproto::FlowKey;
 
-use crate::decode::{PacketInfo, Signal};
+use crate::decode::{PacketInfo, Repetition, Signal};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -14,6 +14,8 @@ pub struct PacketIdentity {
     pub(super) hash: u64,
     /// Initial sequence number of a TCP connection.
     sequence_number: Option<u32>,
+    /// The datagram has an IP identification, which a program that passes it on does not keep.
+    pub(super) has_identification: bool,
 }
 
 impl PacketIdentity {
@@ -34,6 +36,7 @@ impl PacketIdentity {
             // The lowest bit is set, because 0 marks an unused slot.
             hash: mix(hash ^ protocol << 56) | 1,
             sequence_number,
+            has_identification: packet.contents.repetition == Repetition::Unlikely,
         })
     }
 

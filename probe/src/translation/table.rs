@@ -26,6 +26,19 @@ pub struct Translation {
     pub legs: Legs,
     /// Initial sequence number of a TCP connection.
     pub sequence_number: Option<u32>,
+    /// Capture time of the packet that it was learned from, nanoseconds since the epoch.
+    pub learned_ns: u64,
+}
+
+impl Translation {
+    /// True if the other one is of the same connection and has no other sides.
+    fn contains(&self, other: &Self) -> bool {
+        let has = |key: &FlowKey| {
+            let mut sides = self.legs.as_slice().iter();
+            sides.any(|side| undirected(*side) == undirected(*key))
+        };
+        self.sequence_number == other.sequence_number && other.legs.as_slice().iter().all(has)
+    }
 }
 
 /// Translations by the flow keys of their sides.
@@ -45,14 +58,34 @@ pub struct TranslationTable {
 struct Entry {
     translation: Translation,
     time_ns: u64,
-    /// The side whose conversation is metered.
-    metered: Option<FlowKey>,
+    /// The sides that are metered, of the first packet's direction and of the other one.
+    metered: [Option<FlowKey>; 2],
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Side {
     key: FlowKey,
     number: u64,
+}
+
+impl Entry {
+    fn is_used(&self) -> bool {
+        self.metered.iter().any(Option::is_some)
+    }
+
+    /// The metered sides in the directions of another translation of the same connection.
+    fn metered_as(&self, other: &Translation) -> [Option<FlowKey>; 2] {
+        let [forward, reverse] = self.metered;
+        let is_same_direction = other
+            .legs
+            .as_slice()
+            .contains(&self.translation.legs.original());
+        if is_same_direction {
+            [forward, reverse]
+        } else {
+            [reverse, forward]
+        }
+    }
 }
 
 impl TranslationTable {
@@ -75,22 +108,33 @@ impl TranslationTable {
     }
 
     /// Adds a translation. False if it is already kept.
+    ///
+    /// The sides of a connection are learned one after the other, and those of its answers in the
+    /// other order. The side that is metered does not change meanwhile.
     pub fn insert(&mut self, translation: Translation, time_ns: u64) -> bool {
         self.expire(time_ns);
-        let mut metered = None;
-        if let Some(known) = self.same(&translation) {
-            if time_ns.saturating_sub(known.time_ns) < RENEWAL_NS {
-                return false;
+        let mut entry = Entry {
+            translation,
+            time_ns,
+            metered: [None; 2],
+        };
+        let mut is_new = true;
+        match self.related(&translation) {
+            Some(known) if known.translation.contains(&translation) => {
+                if time_ns.saturating_sub(known.time_ns) < RENEWAL_NS {
+                    return false;
+                }
+                is_new = !known.is_used();
+                entry = Entry { time_ns, ..known };
             }
-            metered = known.metered;
-        } else {
-            self.counters.learned += 1;
+            Some(known) => entry.metered = known.metered_as(&translation),
+            None => self.counters.learned += 1,
         }
         while self.entries.len() >= MAX_TRANSLATIONS {
             self.pop();
         }
         let number = self.first + u64::try_from(self.entries.len()).unwrap_or_default();
-        for key in translation.legs.as_slice() {
+        for key in entry.translation.legs.as_slice() {
             let key = undirected(*key);
             let hash = self.hasher.hash_one(key);
             let hasher = &self.hasher;
@@ -103,12 +147,8 @@ impl TranslationTable {
                 }
             }
         }
-        self.entries.push_back(Entry {
-            translation,
-            time_ns,
-            metered,
-        });
-        metered.is_none()
+        self.entries.push_back(entry);
+        is_new
     }
 
     /// Finds the translation that has a conversation as one of its sides.
@@ -117,13 +157,20 @@ impl TranslationTable {
         Some(&self.entry(key)?.translation)
     }
 
-    /// Chooses the side of a translation that is metered, unless one was chosen before. True if it
-    /// is the side with this key.
+    /// Chooses the side of a translation that is metered in a direction, unless one was chosen
+    /// before. True if it is the side with this key.
     pub fn choose(&mut self, key: FlowKey) -> bool {
-        let key = undirected(key);
-        let number = self.number(key);
-        let entry = number.and_then(|number| self.entries.get_mut(number));
-        entry.is_none_or(|entry| *entry.metered.get_or_insert(key) == key)
+        let number = self.number(undirected(key));
+        let Some(entry) = number.and_then(|number| self.entries.get_mut(number)) else {
+            return true;
+        };
+        let [forward, reverse] = &mut entry.metered;
+        let metered = if entry.translation.legs.as_slice().contains(&key) {
+            forward
+        } else {
+            reverse
+        };
+        *metered.get_or_insert(key) == key
     }
 
     /// Forgets what was learned too long before this time.
@@ -153,21 +200,28 @@ impl TranslationTable {
                 Err(_) => is_replaced = true,
             }
         }
-        let is_unused = entry.metered.is_none() && !is_replaced;
+        let is_unused = !entry.is_used() && !is_replaced;
         self.counters.expired += u64::from(is_unused);
     }
 
-    /// The entry of the same connection, as its requests or its answers pass it.
-    fn same(&self, translation: &Translation) -> Option<&Entry> {
-        let number = |key: &FlowKey| self.number(undirected(*key));
-        let legs = translation.legs.as_slice();
-        let known = self.entry(translation.legs.original())?;
-        let is_same = known.translation.sequence_number == translation.sequence_number
-            && (known.translation.legs == translation.legs
-                || known.translation.legs == translation.legs.reversed())
-            // None of its sides belongs to a later translation by now.
-            && legs.windows(2).all(|pair| pair.first().map(number) == pair.last().map(number));
-        is_same.then_some(known)
+    /// The entry of the same connection: one has all sides of the other.
+    fn related(&self, translation: &Translation) -> Option<Entry> {
+        let mut sides = translation.legs.as_slice().iter();
+        let known = sides.find_map(|key| self.entry(*key))?;
+        let (few, many) = if known.translation.contains(translation) {
+            (translation, &known.translation)
+        } else {
+            (&known.translation, translation)
+        };
+        // Each of the sides may belong to a later translation by now.
+        let mut numbers = few
+            .legs
+            .as_slice()
+            .iter()
+            .map(|key| self.number(undirected(*key)));
+        let first = numbers.next()?;
+        let is_related = many.contains(few) && numbers.all(|number| number == first);
+        is_related.then_some(*known)
     }
 
     fn entry(&self, key: FlowKey) -> Option<&Entry> {

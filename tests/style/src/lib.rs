@@ -37,7 +37,9 @@ pub fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with('.') && !matches!(&*name, ".ci" | ".github") || name == "target" {
+            if name.starts_with('.') && !matches!(&*name, ".ci" | ".github")
+                || matches!(&*name, "target" | "node_modules")
+            {
                 continue;
             }
             if entry.file_type()?.is_dir() {

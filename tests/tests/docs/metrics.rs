@@ -33,13 +33,13 @@ pub(crate) fn page() -> String {
         let help = value.get_help().map(ToString::to_string);
         text += &format!("\n### Preset `{}`\n\n", value.get_name());
         text += &format!("{}.\n\n", help.unwrap_or_default().trim_end_matches('.'));
-        let families = preset.families().iter();
+        let families = preset.definitions().into_iter();
         let rows: Vec<Vec<String>> = families
             .map(|family| {
                 vec![
                     format!("`{}`", family.name),
-                    labels(family.labels.iter().map(|label| label.name)),
-                    family.help.to_owned(),
+                    labels(family.labels.iter().map(|label| label.name())),
+                    family.help,
                 ]
             })
             .collect();

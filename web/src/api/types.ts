@@ -56,7 +56,14 @@ export interface Status {
   started: number;
   ready: boolean;
   not_ready: string[];
-  history: { source: string; rings: Ring[]; octets?: number; max_octets?: number };
+  history: {
+    source: string;
+    rings: Ring[];
+    octets?: number;
+    max_octets?: number;
+    /** The fields by which edges can be grouped; absent means all. */
+    fields?: string[];
+  };
   loss: {
     records: number;
     counted: number;

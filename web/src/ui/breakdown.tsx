@@ -1,5 +1,5 @@
 import { edgesUrl } from "../api/client";
-import type { Edge, EdgesAnswer } from "../api/types";
+import type { Edge, EdgesAnswer, Status } from "../api/types";
 import * as format from "../format";
 import { useQuery } from "../hooks/use_query";
 import type { UrlState } from "../url_state";
@@ -7,14 +7,23 @@ import { Section } from "./section";
 
 const LIMIT = 10;
 
-/** The largest values of some fields within a filter. */
-export function Breakdown(props: {
+interface BreakdownProps {
   title: string;
   filter: string;
   fields: string[];
   url: UrlState;
   poll: number;
-}) {
+}
+
+/** The largest values of some fields within a filter. Fields that the history lacks are left out. */
+export function Breakdown(props: BreakdownProps & { status: Status | undefined }) {
+  const { status, ...rest } = props;
+  const known = status?.history.fields;
+  const fields = props.fields.filter((field) => !known || known.includes(field));
+  return status && fields.length > 0 ? <Rows {...rest} fields={fields} /> : null;
+}
+
+function Rows(props: BreakdownProps) {
   const { title, fields, url } = props;
   const { data, error } = useQuery<EdgesAnswer>(
     edgesUrl({

@@ -51,7 +51,7 @@ for (const dark of [false, true]) {
     for (const key of [world.link.key, world.link.source]) {
       const page = await browser.open(`${world.range}&sel=${encodeURIComponent(key)}`, { dark });
       await mapReady(page);
-      await page.locator(".breakdown th").first().waitFor();
+      await page.locator(".details .chart .line").first().waitFor();
       expect(await findings(page)).toEqual([]);
     }
   });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, inject } from "vitest";
-import type { EdgesAnswer } from "../../src/api/types";
+import type { EdgesAnswer, Status } from "../../src/api/types";
 
 /** Opens pages in Chromium. Any console error, policy violation or foreign request is a failure. */
 
@@ -40,6 +40,8 @@ export interface TestBrowser {
   open: (search?: string, options?: OpenOptions) => Promise<Page>;
   /** Fetches a path of the API, outside of the page. */
   edges: (parameters?: Record<string, string>) => Promise<EdgesAnswer>;
+  /** Whether edges can be grouped by a field. */
+  hasField: (field: string) => Promise<boolean>;
 }
 
 declare global {
@@ -112,6 +114,11 @@ export function useBrowser(): TestBrowser {
       const response = await fetch(`${url}api/v1/edges?${new URLSearchParams(parameters)}`);
       if (!response.ok) throw new Error(`edges: ${response.status}`);
       return (await response.json()) as EdgesAnswer;
+    },
+    async hasField(field) {
+      const response = await fetch(`${url}api/v1/status`);
+      const { history } = (await response.json()) as Status;
+      return history.fields?.includes(field) ?? true;
     },
   };
 }

@@ -21,6 +21,7 @@
 //! numbers.
 
 mod compile;
+mod label_value;
 mod syntax;
 
 use std::fmt;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{Field, FieldSource};
 use compile::Predicate;
+pub use label_value::LabelValue;
 use syntax::{Parser, Tree};
 
 /// Maximum length of an expression, octets.

@@ -96,7 +96,7 @@ enum Token {
     Number(u64),
     Text(String),
     Comparison(Comparison),
-    /// `&&`, `||`, `!`, `(`, `)`, `[`, `]`, `,`
+    /// `&&`, `||`, `!`, `(`, `)`, `[`, `]`, `,`, `+`, `??`
     Sign(&'static str),
     End,
 }
@@ -152,6 +152,42 @@ impl<'a> Parser<'a> {
     /// Skips a comma. False if there is none.
     pub(super) fn comma(&mut self) -> Result<bool, ExpressionError> {
         self.take_sign(",")
+    }
+
+    /// Column of the next token.
+    pub(super) const fn column(&self) -> usize {
+        self.next.column
+    }
+
+    /// True if the next token is this sign.
+    pub(super) fn is_sign(&self, sign: &'static str) -> bool {
+        self.next.value == Token::Sign(sign)
+    }
+
+    /// True if the next token is a name.
+    pub(super) const fn is_name(&self) -> bool {
+        matches!(self.next.value, Token::Name(_))
+    }
+
+    /// True if the next token compares what is before it.
+    pub(super) fn is_comparison(&self) -> bool {
+        match &self.next.value {
+            Token::Comparison(_) => true,
+            Token::Name(name) => name == "in",
+            _ => false,
+        }
+    }
+
+    /// Parses a text in double quotes.
+    pub(super) fn text_literal(&mut self, expected: &str) -> Result<String, ExpressionError> {
+        match &self.next.value {
+            Token::Text(text) => {
+                let text = text.clone();
+                self.advance()?;
+                Ok(text)
+            }
+            _ => Err(self.expected(expected)),
+        }
     }
 
     fn any(&mut self, depth: usize) -> Result<Tree, ExpressionError> {
@@ -271,8 +307,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn take_sign(&mut self, sign: &'static str) -> Result<bool, ExpressionError> {
-        let is_next = self.next.value == Token::Sign(sign);
+    pub(super) fn take_sign(&mut self, sign: &'static str) -> Result<bool, ExpressionError> {
+        let is_next = self.is_sign(sign);
         if is_next {
             self.advance()?;
         }
@@ -358,6 +394,8 @@ impl<'a> Parser<'a> {
             '[' => Token::Sign("["),
             ']' => Token::Sign("]"),
             ',' => Token::Sign(","),
+            '+' => Token::Sign("+"),
+            '?' if then('?') => Token::Sign("??"),
             '&' if then('&') => Token::Sign("&&"),
             '|' if then('|') => Token::Sign("||"),
             '!' if then('=') => Token::Comparison(Comparison::NotEqual),
@@ -372,6 +410,7 @@ impl<'a> Parser<'a> {
             '=' => return Err(ExpressionError::new(column, "expected == or =~, found =")),
             '&' => return Err(ExpressionError::new(column, "expected &&, found &")),
             '|' => return Err(ExpressionError::new(column, "expected ||, found |")),
+            '?' => return Err(ExpressionError::new(column, "expected ??, found ?")),
             _ => {
                 let reason = format!("unexpected character {first:?}");
                 return Err(ExpressionError::new(column, reason));

@@ -48,6 +48,8 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 pub trait Publish: Send + 'static {
     /// Publishes a newer snapshot.
     fn index(&self, index: IndexSnapshot);
+    /// Publishes that a node has got an id, which may have been that of a node that is gone.
+    fn new_node(&self, node: NodeId);
     /// Publishes the status of the probe on a node.
     fn probe(&self, node: NodeId, status: ProbeStatus);
     /// Returns the wall clock, milliseconds since the epoch.
@@ -113,7 +115,13 @@ async fn run(
         });
         if received.is_ok() {
             for update in batch.drain(..) {
-                state.apply(update, &mut |node, status| publish.probe(node, status));
+                let probes = state.apply(update);
+                for node in state.writer().take_new_nodes() {
+                    publish.new_node(node);
+                }
+                for (node, status) in probes {
+                    publish.probe(node, status);
+                }
             }
             changed = true;
         }

@@ -81,8 +81,15 @@ impl IndexWriter {
         }
         Arc::make_mut(&mut self.index.node_by_name).insert(name, id);
         self.node_users.insert(id, 1);
+        self.new_nodes.push(id);
         self.nodes_changed();
         Some(id)
+    }
+
+    /// Returns the nodes that have got an id since the previous call. The id of a removed node is
+    /// reused.
+    pub fn take_new_nodes(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.new_nodes)
     }
 
     /// Releases a node. When it has no users, its name is kept as long as an assignment that has

@@ -79,6 +79,8 @@ pub struct IndexWriter {
     /// Assignments that have ended, in the order of their end.
     ended: VecDeque<(u64, AddressKey)>,
     node_users: HashMap<NodeId, u32, RandomState>,
+    /// Nodes that have got an id since the latest call of [`Self::take_new_nodes`].
+    new_nodes: Vec<NodeId>,
     /// Nodes without users, and since when, milliseconds since the epoch.
     unused_nodes: HashMap<NodeId, u64, RandomState>,
     /// Lower ids are endpoints of the inventory file. Kubernetes replaces their assignments.
@@ -133,6 +135,7 @@ impl IndexWriter {
             shared_prefixes: Vec::new(),
             ended: VecDeque::new(),
             node_users: HashMap::default(),
+            new_nodes: Vec::new(),
             unused_nodes: HashMap::default(),
             first_watched: 1,
             addresses: 0,

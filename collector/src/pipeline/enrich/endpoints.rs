@@ -20,6 +20,10 @@ pub struct Endpoints {
     pub source_service: Option<EndpointId>,
     /// The Service whose virtual address the record has as its destination, before translation.
     pub destination_service: Option<EndpointId>,
+    /// The source is the endpoint of the address after translation.
+    pub is_source_translated: bool,
+    /// The destination is the endpoint of the address after translation.
+    pub is_destination_translated: bool,
     /// The packet of a tunnel that they are of.
     pub tunnel: TunnelUse,
 }
@@ -34,6 +38,8 @@ impl Endpoints {
             destination,
             source_service,
             destination_service,
+            is_source_translated: false,
+            is_destination_translated: false,
             tunnel: TunnelUse::None,
         }
     }
@@ -46,6 +52,8 @@ impl Endpoints {
             destination: self.source,
             source_service: self.destination_service,
             destination_service: self.source_service,
+            is_source_translated: self.is_destination_translated,
+            is_destination_translated: self.is_source_translated,
             tunnel: self.tunnel,
         }
     }
@@ -184,8 +192,9 @@ impl Resolver<'_> {
         };
         let source = (endpoints.source, endpoints.source_service);
         let destination = (endpoints.destination, endpoints.destination_service);
-        endpoints.source = self.resolve_after(flow, source, flow.source_port, after_source);
-        endpoints.destination =
+        (endpoints.source, endpoints.is_source_translated) =
+            self.resolve_after(flow, source, flow.source_port, after_source);
+        (endpoints.destination, endpoints.is_destination_translated) =
             self.resolve_after(flow, destination, flow.destination_port, after_destination);
         endpoints
     }
@@ -204,23 +213,24 @@ impl Resolver<'_> {
         (found, is_service.then_some(found.id))
     }
 
-    /// The endpoint given its addresses before and after translation.
+    /// The endpoint given its addresses before and after translation, and whether it is that of the
+    /// latter.
     fn resolve_after(
         &mut self,
         flow: &Flow,
         (before, service): (ResolvedEndpoint, Option<EndpointId>),
         port_before: u16,
         (address, port): Socket,
-    ) -> ResolvedEndpoint {
+    ) -> (ResolvedEndpoint, bool) {
         if before.place.kind == EndpointKind::Pod || address.is_unspecified() {
-            return before;
+            return (before, false);
         }
         let port = TransportPort::new(flow.protocol, if port == 0 { port_before } else { port });
         let after = self.cache.lookup(self.snapshots, address, port, flow.time);
         match after.place.kind {
-            EndpointKind::Pod => after,
-            EndpointKind::Node if service.is_some() => after,
-            _ => before,
+            EndpointKind::Pod => (after, true),
+            EndpointKind::Node if service.is_some() => (after, true),
+            _ => (before, false),
         }
     }
 }
@@ -274,7 +284,7 @@ mod tests {
         record.key.destination_address = destination;
         record.translation = Some(translation);
         let forward = Flow::forward(&record, TimeRange::instant(0), 0);
-        let extras = FlowExtras::of(&record);
+        let extras = FlowExtras::of(&record, false);
         let endpoints_of = |flow: &Flow| {
             let mut resolver = Resolver {
                 snapshots,
@@ -312,7 +322,7 @@ mod tests {
             tunnel_destination_port: 4789,
         });
         let forward = Flow::forward(&record, TimeRange::instant(0), 0);
-        let extras = FlowExtras::of(&record);
+        let extras = FlowExtras::of(&record, false);
         let endpoints_of = |flow: &Flow| {
             let mut resolver = Resolver {
                 snapshots,

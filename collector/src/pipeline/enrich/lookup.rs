@@ -26,6 +26,16 @@ impl ResolvedEndpoint {
     }
 }
 
+/// The endpoint of an address at a time, for people. Ports are not considered.
+#[must_use]
+pub fn resolve_address(
+    snapshots: &Snapshots,
+    address: Address,
+    time: TimeRange,
+) -> ResolvedEndpoint {
+    look_up(snapshots, address, None, time).0
+}
+
 /// The answer of the snapshots, and the time from which on it is the same for all packets; `u64::MAX` if it depends
 /// on the time.
 pub(super) fn look_up(

@@ -12,6 +12,6 @@ mod tunnels;
 pub use cache::EndpointCache;
 pub use class::{Scope, TrafficClass};
 pub use endpoints::{Endpoints, Resolver};
-pub use lookup::ResolvedEndpoint;
+pub use lookup::{ResolvedEndpoint, resolve_address};
 pub use skew::{ClockSkew, time_range};
 pub use tunnels::{TunnelNetworks, TunnelUse};

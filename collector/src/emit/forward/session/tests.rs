@@ -54,6 +54,8 @@ fn record(store: &SnapshotStore, octets: u64) -> ForwardedRecord {
             destination: resolve(record.key.destination_address),
             source_service: None,
             destination_service: None,
+            is_source_translated: false,
+            is_destination_translated: false,
             tunnel: TunnelUse::None,
         },
         record,

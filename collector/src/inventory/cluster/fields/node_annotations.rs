@@ -13,13 +13,14 @@ use super::parse::{address, cidr, distinct};
 const MAX_ADDRESSES: usize = 256;
 
 /// Lists of addresses, separated by commas, with or without a prefix length.
-const ADDRESS_LISTS: [&str; 25] = [
+const ADDRESS_LISTS: [&str; 26] = [
     "projectcalico.org/IPv4Address",
     "projectcalico.org/IPv6Address",
     "projectcalico.org/IPv4IPIPTunnelAddr",
     "projectcalico.org/IPv4VXLANTunnelAddr",
     "projectcalico.org/IPv6VXLANTunnelAddr",
     "projectcalico.org/IPv4WireguardInterfaceAddr",
+    "projectcalico.org/IPv6WireguardInterfaceAddr",
     "projectcalico.org/IPv6WireguardInterfaceAddr",
     "flannel.alpha.coreos.com/public-ip",
     "flannel.alpha.coreos.com/public-ipv6",
@@ -42,8 +43,9 @@ const ADDRESS_LISTS: [&str; 25] = [
 ];
 
 /// JSON with addresses of the node and, in [`FOREIGN_MEMBERS`], of others. Of OVN-Kubernetes: the
-/// gateway router, its port to the join switch, the transit switch port, the host's addresses.
-const ADDRESS_DOCUMENTS: [&str; 8] = [
+/// gateway router, its port to the join switch, the transit switch port, the host's addresses. Of
+/// GKE: the interfaces in additional networks.
+const ADDRESS_DOCUMENTS: [&str; 9] = [
     "k8s.ovn.org/l3-gateway-config",
     "k8s.ovn.org/node-primary-ifaddr",
     "k8s.ovn.org/node-gateway-router-lrp-ifaddr",
@@ -52,6 +54,7 @@ const ADDRESS_DOCUMENTS: [&str; 8] = [
     "k8s.ovn.org/node-encap-ips",
     "k8s.ovn.org/host-addresses",
     "k8s.ovn.org/host-cidrs",
+    "networking.gke.io/north-interfaces",
 ];
 const FOREIGN_MEMBERS: [&str; 4] = ["next-hop", "next-hops", "exgw-next-hop", "exgw-next-hops"];
 
@@ -291,6 +294,10 @@ mod tests {
                     "projectcalico.org/IPv4WireguardInterfaceAddr",
                     "10.48.77.129"
                 ),
+                (
+                    "projectcalico.org/IPv6WireguardInterfaceAddr",
+                    "fd5f:0:0:77::81"
+                ),
                 ("flannel.alpha.coreos.com/public-ip", "203.0.113.40"),
                 ("network.cilium.io/ipv4-Ingress-ip", "10.0.3.201"),
                 (
@@ -304,6 +311,7 @@ mod tests {
                 "10.48.77.128",
                 "fd5f:0:0:77::80",
                 "10.48.77.129",
+                "fd5f:0:0:77::81",
                 "203.0.113.40",
                 "10.0.3.201",
                 "198.51.100.40",
@@ -312,6 +320,14 @@ mod tests {
                 "fd00:9::41",
             ]
         );
+    }
+
+    #[test]
+    fn gke_reports_the_interfaces_in_additional_networks() {
+        let interfaces = r#"[{"network": "storage", "ipAddress": "192.0.2.50"},
+                             {"network": "192.0.2.51", "ipAddress": ""}]"#;
+        let annotation = ("networking.gke.io/north-interfaces", interfaces);
+        assert_eq!(addresses(&[annotation])[0], "192.0.2.50");
     }
 
     #[test]

@@ -21,8 +21,10 @@ const NETWORK_STATUS: [&str; 2] = [
 ];
 /// OVN-Kubernetes: networks by name, including a primary user-defined network.
 const OVN_POD_NETWORKS: &str = "k8s.ovn.org/pod-networks";
-/// Calico: the addresses of the pod, earlier than in its status.
-const CALICO_POD_IPS: &str = "cni.projectcalico.org/podIPs";
+/// Calico and the Amazon VPC plugin: the addresses of the pod, earlier than in its status.
+const EARLY_POD_IPS: [&str; 2] = ["cni.projectcalico.org/podIPs", "vpc.amazonaws.com/pod-ips"];
+/// GKE: a list of additional networks, with an address each.
+const GKE_POD_IPS: &str = "networking.gke.io/pod-ips";
 /// Kube-OVN: `ovn.kubernetes.io/ip_address` for the primary network, and
 /// `NAME.NAMESPACE.ovn.kubernetes.io/ip_address` for others. Also set before an address is
 /// allocated, to request it.
@@ -40,6 +42,12 @@ struct NetworkStatus {
 struct OvnPodNetwork {
     ip_addresses: Option<Vec<String>>,
     ip_address: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct GkePodIp {
+    ip: Option<String>,
 }
 
 /// Addresses of a pod on secondary networks.
@@ -96,12 +104,21 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, reported: &[Address])
             Err(_) => networks.malformed = Some(OVN_POD_NETWORKS),
         }
     }
-    for text in annotations
-        .get(CALICO_POD_IPS)
-        .into_iter()
-        .flat_map(|text| text.split(','))
-    {
-        networks.add(text, reported, CALICO_POD_IPS);
+    if let Some(text) = annotations.get(GKE_POD_IPS) {
+        match serde_json::from_str::<Vec<GkePodIp>>(text) {
+            Ok(list) => {
+                for text in list.iter().filter_map(|one| one.ip.as_ref()) {
+                    networks.add(text, reported, GKE_POD_IPS);
+                }
+            }
+            Err(_) => networks.malformed = Some(GKE_POD_IPS),
+        }
+    }
+    for name in EARLY_POD_IPS {
+        let text = annotations.get(name).into_iter();
+        for text in text.flat_map(|text| text.split(',')) {
+            networks.add(text, reported, name);
+        }
     }
     for (name, text) in annotations {
         let Some(provider) = name.strip_suffix(KUBE_OVN_SUFFIX) else {
@@ -206,10 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn calico_reports_addresses_before_the_status_does() {
-        let annotations = [(CALICO_POD_IPS, "10.48.0.17/32,fd5f::11/128")];
-        assert_eq!(addresses(&annotations, &[]), ["10.48.0.17", "fd5f::11"]);
-        assert_eq!(addresses(&[(CALICO_POD_IPS, "")], &[]), [""; 0]);
+    fn calico_and_the_amazon_plugin_report_addresses_before_the_status_does() {
+        for name in EARLY_POD_IPS {
+            let annotations = [(name, "10.48.0.17/32,fd5f::11/128")];
+            assert_eq!(addresses(&annotations, &[]), ["10.48.0.17", "fd5f::11"]);
+            assert_eq!(addresses(&annotations, &["10.48.0.17"]), ["fd5f::11"]);
+            assert_eq!(addresses(&[(name, "")], &[]), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn gke_reports_the_addresses_in_additional_networks() {
+        let networks = r#"[{"networkName": "blue", "ip": "172.16.1.2"},
+                           {"networkName": "green", "ip": null}, {"networkName": "l2"}]"#;
+        assert_eq!(addresses(&[(GKE_POD_IPS, networks)], &[]), ["172.16.1.2"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde::Deserialize;
 
 use super::super::uid::uid;
-use super::parse::{address, distinct};
+use super::parse::{address, distinct, milliseconds};
 
 /// Maximum number of addresses of a claim.
 const MAX_ADDRESSES: usize = 64;
@@ -48,6 +48,8 @@ pub(in super::super) struct ResourceClaimFields {
     /// Uids of the pods that use the devices.
     pub(in super::super) pods: Vec<u128>,
     pub(in super::super) addresses: Vec<Address>,
+    /// Creation time, milliseconds since the epoch.
+    pub(in super::super) created: u64,
 }
 
 impl ResourceClaimFields {
@@ -62,6 +64,7 @@ impl ResourceClaimFields {
     }
 
     pub(in super::super) fn of(claim: ResourceClaim) -> Self {
+        let created = claim.metadata.creation_timestamp.as_ref();
         let status = claim.status.unwrap_or_default();
         let consumers = status.reserved_for.iter().flatten();
         let pods = consumers.filter(|one| one.resource == "pods");
@@ -73,6 +76,7 @@ impl ResourceClaimFields {
             uid: uid(claim.metadata.uid.as_deref().unwrap_or_default()),
             pods: pods.map(|pod| uid(&pod.uid)).collect(),
             addresses: distinct(addresses.take(MAX_ADDRESSES)),
+            created: created.and_then(milliseconds).unwrap_or_default(),
         }
     }
 }
@@ -85,7 +89,8 @@ mod tests {
     fn addresses_of_all_network_devices_belong_to_the_pods_of_the_claim() {
         let claim: ResourceClaim = serde_json::from_str(
             r#"{"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim",
-            "metadata": {"name": "rdma", "namespace": "ml", "uid": "c1"},
+            "metadata": {"name": "rdma", "namespace": "ml", "uid": "c1",
+                         "creationTimestamp": "2026-01-02T03:04:05Z"},
             "spec": {"devices": {"requests": [{"name": "nic"}]}},
             "status": {
                 "allocation": {"devices": {"results": []}},
@@ -106,6 +111,7 @@ mod tests {
         .unwrap();
         let fields = ResourceClaimFields::of(claim);
         assert_eq!(fields.pods, [0xa1]);
+        assert_eq!(fields.created, 1_767_323_045_000);
         let addresses: Vec<String> = fields.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["192.0.2.77", "2001:db8::77", "198.51.100.77"]);
     }

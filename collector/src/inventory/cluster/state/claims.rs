@@ -75,7 +75,7 @@ impl ClusterState {
         if claim.all().next().is_none() || self.claims.len() >= self.writer.endpoint_bound() {
             return;
         }
-        let (from, lead) = context.begin(0);
+        let (from, lead) = context.begin(fields.created);
         let had = |pod, key| before.as_ref().is_some_and(|one| one.contains(pod, key));
         for (pod, key) in claim.all().filter(|(pod, key)| !had(*pod, *key)) {
             let keys = self.pod_keys.entry(pod).or_default();

@@ -93,12 +93,8 @@ impl ClusterState {
         self.writer.set_now(now);
     }
 
-    /// Applies an update. Calls `probe` for each node with another probe status.
-    pub(super) fn apply(
-        &mut self,
-        update: WatchUpdate,
-        probe: &mut impl FnMut(NodeId, ProbeStatus),
-    ) {
+    /// Applies an update. Returns the nodes with another probe status, in order.
+    pub(super) fn apply(&mut self, update: WatchUpdate) -> Vec<(NodeId, ProbeStatus)> {
         use ResourceKind as Kind;
         match update {
             WatchUpdate::Node(event) => {
@@ -166,9 +162,7 @@ impl ClusterState {
                 "initial list of all watched kinds complete"
             );
         }
-        for (node, status) in self.probes.take_changes() {
-            probe(node, status);
-        }
+        self.probes.take_changes()
     }
 
     /// Returns the context of a change that is received now.

@@ -24,7 +24,7 @@ use super::super::update::{WatchEvent, WatchFailure, WatchUpdate};
 use super::{ClusterState, ProbeStatus};
 use crate::inventory::address_key::TransportPort;
 use crate::inventory::clock_reading::ClockReading;
-use crate::inventory::endpoint::EndpointKind;
+use crate::inventory::endpoint::{EndpointKind, NodeId};
 use crate::inventory::snapshot::{Certainty, Found, IndexSnapshot};
 use crate::inventory::time_range::TimeRange;
 use crate::inventory::writer::{Bounds, IndexWriter};
@@ -90,10 +90,7 @@ impl Scenario {
     }
 
     fn apply(&mut self, update: WatchUpdate) -> &mut Self {
-        let mut changes = Vec::new();
-        self.state
-            .apply(update, &mut |node, status| changes.push((node, status)));
-        for (node, status) in changes {
+        for (node, status) in self.state.apply(update) {
             let name = self.state.writer().node_of(node).name.to_string();
             self.probes.push((name, status));
         }

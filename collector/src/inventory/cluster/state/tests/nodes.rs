@@ -42,6 +42,35 @@ fn a_node_has_its_addresses_and_the_unreported_pods_of_its_pod_cidr() {
 }
 
 #[test]
+fn a_node_is_new_once_and_again_when_it_gets_the_id_of_one_that_is_gone() {
+    let mut cluster = Scenario::within(Bounds {
+        nodes: 2,
+        kept_milliseconds: KEPT * 1000,
+        id_reuse_delay_milliseconds: 10_000,
+        ..Bounds::default()
+    });
+    let new = |cluster: &mut Scenario| {
+        let nodes = cluster.state.writer().take_new_nodes();
+        let name = |id: &NodeId| cluster.state.writer().node_of(*id).name.to_string();
+        nodes.iter().map(name).collect::<Vec<_>>()
+    };
+    let (a, b, c) = (
+        node("a", &[], &[]),
+        node("b", &[], &[]),
+        node("c", &[], &[]),
+    );
+    cluster.at(100).list_nodes(&[&a, &b]);
+    cluster.changed(pod("web", &["10.1.0.1"])).changed(&a);
+    assert_eq!(new(&mut cluster), ["a", "b"]);
+    let id = cluster.index().node_named("b");
+    cluster.at(200).deleted(&b).changed(&c);
+    assert_eq!(new(&mut cluster), [""; 0]);
+    cluster.at(201 + KEPT).at(212 + KEPT).changed(&c);
+    assert_eq!(new(&mut cluster), ["c"]);
+    assert_eq!(cluster.index().node_named("c"), id);
+}
+
+#[test]
 fn a_heartbeat_of_a_node_is_no_change() {
     let mut cluster = Scenario::new();
     let a = node("a", &["10.9.0.1"], &["10.1.0.0/24"]);

@@ -12,6 +12,7 @@ fn claim(name: &str, pods: &[&PodFields], claimed: &[&str]) -> ResourceClaimFiel
         uid: uid(&format!("claim {name}")),
         pods: pods.iter().map(|pod| pod.uid).collect(),
         addresses: addresses(claimed),
+        created: time(0),
     }
 }
 
@@ -130,6 +131,19 @@ fn the_addresses_of_a_resource_claim_are_its_pods_whichever_object_comes_first()
         cluster.at(310).deleted(&rdma);
         assert!(cluster.state.pod_keys.is_empty() && cluster.state.claims.is_empty());
     }
+}
+
+#[test]
+fn a_pod_does_not_have_the_address_of_its_claim_before_the_claim_exists() {
+    let train = pod("train", &["10.1.0.1"]);
+    let rdma = ResourceClaimFields {
+        created: time(200),
+        ..claim("rdma", &[&train], &["192.0.2.77"])
+    };
+    let mut cluster = Scenario::new();
+    cluster.at(300).list_pods(&[&train]);
+    cluster.list(ResourceKind::ResourceClaims, vec![rdma.into()]);
+    cluster.assert_owners(&[("192.0.2.77", 199, ""), ("192.0.2.77", 200, "train")]);
 }
 
 #[test]

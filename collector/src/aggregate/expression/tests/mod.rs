@@ -1,5 +1,7 @@
 //! Syntax, types, limits and evaluation of expressions.
 
+mod labels;
+
 use std::collections::HashMap;
 
 use flowproto::Address;

@@ -1,0 +1,172 @@
+//! Details: properties of a record that its endpoints do not determine, as far as an active family
+//! needs them.
+
+use std::sync::Arc;
+
+use flowproto::Address;
+
+use super::field::{EndpointField, Field, RecordField};
+use crate::inventory::EndpointId;
+use crate::pipeline::{DecidedRecord, Initiator};
+
+/// A part of a [`Detail`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Addresses,
+    Ports,
+    ServerPort,
+    Protocol,
+    Dscp,
+    Initiator,
+    Exporter,
+    Interfaces,
+    AsNumbers,
+    Services,
+}
+
+/// The parts of a [`Detail`] that families need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DetailParts(u32);
+
+impl DetailParts {
+    /// No part: all records between two endpoints are counted together.
+    pub const NONE: Self = Self(0);
+
+    /// The parts that a field needs.
+    #[must_use]
+    pub const fn of(field: &Field) -> Self {
+        let part = match field {
+            Field::Endpoint(_, EndpointField::Address) => Part::Addresses,
+            Field::Endpoint(_, EndpointField::Port) => Part::Ports,
+            Field::Endpoint(_, EndpointField::Service) => Part::Services,
+            Field::Endpoint(_, EndpointField::BgpAsNumber) => Part::AsNumbers,
+            Field::Record(RecordField::Port) => Part::ServerPort,
+            Field::Record(RecordField::Protocol) => Part::Protocol,
+            Field::Record(RecordField::Dscp) => Part::Dscp,
+            Field::Record(RecordField::Initiator) => Part::Initiator,
+            Field::Record(RecordField::Exporter) => Part::Exporter,
+            Field::Record(RecordField::InputInterface | RecordField::OutputInterface) => {
+                Part::Interfaces
+            }
+            Field::Endpoint(..)
+            | Field::Label(..)
+            | Field::NamespaceLabel(..)
+            | Field::Record(_) => {
+                return Self::NONE;
+            }
+        };
+        Self(1 << part.bit())
+    }
+
+    /// The parts of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// True if there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// True if they need [`FlowExtras`](crate::pipeline::FlowExtras) of every record.
+    #[must_use]
+    pub const fn need_extras(self) -> bool {
+        self.has(Part::Dscp)
+            || self.has(Part::Interfaces)
+            || self.has(Part::AsNumbers)
+            || self.has(Part::Initiator)
+            || self.has(Part::ServerPort)
+    }
+
+    const fn has(self, part: Part) -> bool {
+        self.0 & 1 << part.bit() != 0
+    }
+}
+
+impl Part {
+    #[expect(clippy::as_conversions, reason = "the variants are numbered from 0")]
+    const fn bit(self) -> u32 {
+        self as u32
+    }
+}
+
+/// The properties of a record. Those that no family needs have their default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Detail {
+    pub(super) source_address: Address,
+    pub(super) destination_address: Address,
+    pub(super) exporter: Address,
+    pub(super) source_service: Option<EndpointId>,
+    pub(super) destination_service: Option<EndpointId>,
+    pub(super) source_as_number: u32,
+    pub(super) destination_as_number: u32,
+    pub(super) input_interface: Option<Arc<str>>,
+    pub(super) output_interface: Option<Arc<str>>,
+    pub(super) source_port: Option<u16>,
+    pub(super) destination_port: Option<u16>,
+    pub(super) server_port: Option<u16>,
+    pub(super) protocol: Option<u8>,
+    pub(super) dscp: Option<u8>,
+    pub(super) initiator: Option<Initiator>,
+}
+
+impl Detail {
+    /// The parts of a record.
+    pub(super) fn of(record: &DecidedRecord<'_>, parts: DetailParts) -> Self {
+        let (flow, extras) = (record.flow, record.extras);
+        let mut detail = Self::default();
+        let has_ports = flow.has_ports();
+        let initiator = extras
+            .map(|extras| extras.initiator_of(flow))
+            .unwrap_or_default();
+        if parts.has(Part::Addresses) {
+            let [source, destination] = record.addresses();
+            detail.source_address = source;
+            detail.destination_address = destination;
+        }
+        if parts.has(Part::Ports) && has_ports {
+            detail.source_port = Some(flow.source_port);
+            detail.destination_port = Some(flow.destination_port);
+        }
+        if parts.has(Part::ServerPort) && has_ports {
+            detail.server_port = match initiator {
+                Initiator::Source => Some(flow.destination_port),
+                Initiator::Destination => Some(flow.source_port),
+                Initiator::Unknown => None,
+            };
+        }
+        if parts.has(Part::Services) {
+            detail.source_service = record.endpoints.source_service;
+            detail.destination_service = record.endpoints.destination_service;
+        }
+        if parts.has(Part::Protocol) {
+            detail.protocol = Some(flow.protocol);
+        }
+        if parts.has(Part::Initiator) {
+            detail.initiator = Some(initiator);
+        }
+        if parts.has(Part::Exporter) {
+            detail.exporter = record.origin.address();
+        }
+        let Some(extras) = extras else {
+            return detail;
+        };
+        // Class of service, interfaces and AS numbers are those of the record's own direction.
+        if parts.has(Part::Dscp) && flow.is_forward() {
+            detail.dscp = Some(extras.ip_class_of_service >> 2);
+        }
+        if parts.has(Part::Interfaces) && flow.is_forward() {
+            let [input, output] = &extras.interfaces;
+            detail.input_interface.clone_from(input);
+            detail.output_interface.clone_from(output);
+        }
+        if parts.has(Part::AsNumbers) {
+            let [source, destination] = extras.bgp_as_numbers_of(flow);
+            detail.source_as_number = source;
+            detail.destination_as_number = destination;
+        }
+        detail
+    }
+}

@@ -1,0 +1,230 @@
+//! The fields of an edge.
+
+use flowproto::Address;
+
+use super::detail::Detail;
+use super::edges::CountedEdge;
+use super::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
+use crate::inventory::{EndpointId, EndpointKind, Node, Place};
+use crate::pipeline::Initiator;
+use crate::pipeline::enrich::{Scope, TrafficClass};
+use crate::snapshots::{EndpointView, Snapshots};
+
+/// An edge with the names that snapshots have for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edge<'a> {
+    snapshots: &'a Snapshots,
+    source: EndpointId,
+    destination: EndpointId,
+    detail: Option<&'a Detail>,
+}
+
+/// What an edge has at one of its ends.
+#[derive(Clone, Copy, Default)]
+struct EndDetail {
+    address: Address,
+    port: Option<u16>,
+    service: Option<EndpointId>,
+    as_number: u32,
+}
+
+impl<'a> Edge<'a> {
+    pub(super) const fn new(snapshots: &'a Snapshots, edge: &CountedEdge<'a>) -> Self {
+        Self {
+            snapshots,
+            source: edge.source,
+            destination: edge.destination,
+            detail: edge.detail,
+        }
+    }
+
+    /// The endpoint at a side. `None` if the edge has no such side.
+    pub(super) fn endpoint(&self, side: Side) -> Option<EndpointId> {
+        match self.end(side)? {
+            Side::Source => Some(self.source),
+            _ => Some(self.destination),
+        }
+    }
+
+    /// Which of source and destination a side is.
+    fn end(&self, side: Side) -> Option<Side> {
+        if matches!(side, Side::Source | Side::Destination) {
+            return Some(side);
+        }
+        let place = |id| self.snapshots.place(id);
+        let (internal, external) = match direction((place(self.source), place(self.destination))) {
+            "egress" => (Side::Source, Side::Destination),
+            "ingress" => (Side::Destination, Side::Source),
+            _ => return None,
+        };
+        Some(if side == Side::Internal {
+            internal
+        } else {
+            external
+        })
+    }
+
+    fn end_detail(&self, side: Side) -> EndDetail {
+        match (self.detail, self.end(side)) {
+            (Some(detail), Some(Side::Source)) => EndDetail {
+                address: detail.source_address,
+                port: detail.source_port,
+                service: detail.source_service,
+                as_number: detail.source_as_number,
+            },
+            (Some(detail), Some(_)) => EndDetail {
+                address: detail.destination_address,
+                port: detail.destination_port,
+                service: detail.destination_service,
+                as_number: detail.destination_as_number,
+            },
+            _ => EndDetail::default(),
+        }
+    }
+
+    fn endpoint_value(&self, side: Side, field: EndpointField) -> Value<'a> {
+        match field {
+            EndpointField::Address => return Value::address(self.end_detail(side).address),
+            EndpointField::Port => return number(self.end_detail(side).port),
+            EndpointField::BgpAsNumber => return positive(self.end_detail(side).as_number),
+            _ => {}
+        }
+        let Some(id) = self.endpoint(side) else {
+            return Value::Absent;
+        };
+        let view = self.snapshots.endpoint(id);
+        match field {
+            EndpointField::AsNumber => positive(view.attributes.as_number),
+            EndpointField::Service => Value::text(self.service(side, view)),
+            field => Value::text(text(view, field)),
+        }
+    }
+
+    /// The Service that the record names, else the one that the endpoint is.
+    fn service(&self, side: Side, view: EndpointView<'a>) -> &'a str {
+        match self.end_detail(side).service {
+            Some(id) => &self.snapshots.endpoint(id).endpoint.name,
+            None if view.endpoint.kind == EndpointKind::Service => &view.endpoint.name,
+            None => "",
+        }
+    }
+
+    fn record_value(&self, field: RecordField) -> Value<'a> {
+        let places = || {
+            let place = |id| self.snapshots.place(id);
+            (place(self.source), place(self.destination))
+        };
+        let Some(detail) = self.detail else {
+            return match field {
+                RecordField::Class => Value::Text(class(places())),
+                RecordField::Scope => Value::Text(scope(places())),
+                RecordField::Direction => Value::Text(direction(places())),
+                _ => Value::Absent,
+            };
+        };
+        match field {
+            RecordField::Class => Value::Text(class(places())),
+            RecordField::Scope => Value::Text(scope(places())),
+            RecordField::Direction => Value::Text(direction(places())),
+            RecordField::Port => number(detail.server_port),
+            RecordField::Protocol => detail.protocol.map_or(Value::Absent, Value::Protocol),
+            RecordField::Dscp => number(detail.dscp),
+            RecordField::Initiator => detail.initiator.map_or(Value::Absent, |initiator| {
+                Value::Text(match initiator {
+                    Initiator::Source => "src",
+                    Initiator::Destination => "dst",
+                    Initiator::Unknown => "unknown",
+                })
+            }),
+            RecordField::Exporter => Value::address(detail.exporter),
+            RecordField::InputInterface => optional_text(detail.input_interface.as_deref()),
+            RecordField::OutputInterface => optional_text(detail.output_interface.as_deref()),
+            RecordField::TcpEnd => Value::Absent,
+        }
+    }
+}
+
+impl FieldSource for Edge<'_> {
+    fn value(&self, field: &Field) -> Value<'_> {
+        match field {
+            Field::Endpoint(side, field) => self.endpoint_value(*side, *field),
+            Field::Record(field) => self.record_value(*field),
+            Field::Label(..) | Field::NamespaceLabel(..) => Value::Absent,
+        }
+    }
+}
+
+/// A field of an endpoint that is a text.
+fn text(view: EndpointView<'_>, field: EndpointField) -> &str {
+    let endpoint = view.endpoint;
+    let node = |text: fn(&Node) -> &str| view.node().map_or("", text);
+    match field {
+        EndpointField::Class => class_of(endpoint.kind),
+        EndpointField::Namespace => &endpoint.namespace,
+        EndpointField::Kind => &endpoint.workload_kind,
+        EndpointField::Workload => view.workload_name(),
+        EndpointField::Pod => match endpoint.kind {
+            EndpointKind::Pod => &endpoint.name,
+            // A pod on the node's network.
+            EndpointKind::Node if !endpoint.namespace.is_empty() => &endpoint.name,
+            _ => "",
+        },
+        EndpointField::Node => node(|node| &node.name),
+        EndpointField::Zone => view.zone(),
+        EndpointField::Region => view.region(),
+        EndpointField::Pool => node(|node| &node.pool),
+        EndpointField::Cidr => &view.attributes.name,
+        EndpointField::Name if view.is_external() => view.workload_name(),
+        EndpointField::AsName => &view.attributes.as_organisation,
+        EndpointField::Country => &view.attributes.country,
+        EndpointField::CloudProvider => &view.attributes.cloud_provider,
+        EndpointField::CloudService => &view.attributes.cloud_service,
+        EndpointField::CloudRegion => &view.attributes.cloud_region,
+        EndpointField::Name
+        | EndpointField::Service
+        | EndpointField::Address
+        | EndpointField::Port
+        | EndpointField::AsNumber
+        | EndpointField::BgpAsNumber => "",
+    }
+}
+
+const fn class_of(kind: EndpointKind) -> &'static str {
+    match kind {
+        EndpointKind::Pod => "pod",
+        EndpointKind::Node => "node",
+        EndpointKind::Service => "service",
+        EndpointKind::External => "external",
+        EndpointKind::Link => "link",
+    }
+}
+
+fn class((source, destination): (Place, Place)) -> &'static str {
+    TrafficClass::between(source, destination).as_str()
+}
+
+fn scope((source, destination): (Place, Place)) -> &'static str {
+    Scope::between(source, destination).as_str()
+}
+
+fn direction((source, destination): (Place, Place)) -> &'static str {
+    match (source.kind, destination.kind) {
+        (EndpointKind::Link, _) | (_, EndpointKind::Link) => "internal",
+        (EndpointKind::External, EndpointKind::External) => "transit",
+        (_, EndpointKind::External) => "egress",
+        (EndpointKind::External, _) => "ingress",
+        _ => "internal",
+    }
+}
+
+fn number<'a>(value: Option<impl Into<u64>>) -> Value<'a> {
+    value.map_or(Value::Absent, |value| Value::Number(value.into()))
+}
+
+fn positive<'a>(value: u32) -> Value<'a> {
+    number(Some(value).filter(|value| *value != 0))
+}
+
+fn optional_text(text: Option<&str>) -> Value<'_> {
+    text.map_or(Value::Absent, Value::text)
+}

@@ -1,0 +1,81 @@
+//! Presets: sets of metric families that answer a question. They are written like the families of
+//! the settings.
+
+use kipfix_service::settings::Span;
+use serde::{Deserialize, Serialize};
+
+use super::family::{Family, FamilyDefinition, FamilyError};
+
+/// A set of metric families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Bytes, packets and connections between workloads.
+    Workloads,
+    /// Bytes and packets between nodes, and between nodes and external addresses.
+    Nodes,
+    /// Bytes between zones, by workload.
+    Zones,
+    /// Bytes, packets and connections across the border of the cluster, by workload and external
+    /// endpoint.
+    External,
+}
+
+impl Preset {
+    /// The default presets.
+    pub const DEFAULT: [Self; 3] = [Self::Workloads, Self::Nodes, Self::Zones];
+
+    /// The definitions of its families, as a YAML list.
+    #[must_use]
+    pub const fn yaml(self) -> &'static str {
+        match self {
+            Self::Workloads => include_str!("workloads.yaml"),
+            Self::Nodes => include_str!("nodes.yaml"),
+            Self::Zones => include_str!("zones.yaml"),
+            Self::External => include_str!("external.yaml"),
+        }
+    }
+
+    /// The definitions of its families.
+    ///
+    /// # Panics
+    /// Never: a test reads every preset.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a test reads every preset")]
+    pub fn definitions(self) -> Vec<FamilyDefinition> {
+        serde_saphyr::from_str(self.yaml()).expect("the text of a preset is valid")
+    }
+}
+
+/// The families of presets and definitions. Families with equal rows follow each other. `max_series`
+/// and `idle` are the defaults of the definitions.
+///
+/// # Errors
+/// The first mistake, or a name that occurs twice.
+pub fn families(
+    presets: &[Preset],
+    definitions: &[FamilyDefinition],
+    max_series: usize,
+    idle: Span,
+) -> Result<Vec<Family>, FamilyError> {
+    let mut seen: Vec<Preset> = Vec::new();
+    let mut families: Vec<Family> = Vec::new();
+    let of_presets = presets.iter().filter(|preset| {
+        let is_new = !seen.contains(preset);
+        seen.push(**preset);
+        is_new
+    });
+    let of_presets = of_presets.flat_map(|preset| preset.definitions());
+    for definition in of_presets.chain(definitions.iter().cloned()) {
+        let family = definition.to_family(max_series, idle)?;
+        if families.iter().any(|other| other.name == family.name) {
+            return Err(FamilyError::twice(&family.name));
+        }
+        let last = families.iter().rposition(|other| other.rows == family.rows);
+        families.insert(last.map_or(families.len(), |at| at + 1), family);
+    }
+    Ok(families)
+}
+
+#[cfg(test)]
+mod tests;

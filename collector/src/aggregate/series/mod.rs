@@ -1,0 +1,181 @@
+//! The series table: families → rows with their labels → sums since the series began, and their
+//! exposition.
+//!
+//! Families with the same labels and filter share one set of rows, so an edge is resolved once a
+//! set. A full set counts new edges under the label value `other`: the distinction is lost and
+//! counted, the bytes are not.
+//!
+//! One lock protects all rows. It is taken for a part of a merge, of an expiry or of an exposition
+//! at a time, never for the whole.
+
+mod chunks;
+mod family;
+mod fragments;
+mod set;
+
+use std::sync::{Arc, Mutex};
+
+pub use chunks::{SeriesChunks, ShownValues};
+use kipfix_service::sync::lock;
+
+use super::detail::DetailParts;
+use super::edge::Edge;
+use super::edges::EdgeTable;
+use super::family::Family;
+use crate::clock::Now;
+use crate::snapshots::Snapshots;
+use set::{Expiry, SeriesSet};
+
+/// Edges that are added while the lock is held.
+const CHUNK_EDGES: usize = 256;
+/// Rows that are checked for expiry while the lock is held.
+const CHUNK_ROWS: usize = 4096;
+
+/// Occupancy of the series table, and what its bounds cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeriesCounts {
+    /// Series.
+    pub series: u64,
+    /// Series removed because nothing was added to them for too long.
+    pub idle: u64,
+    /// Edges counted as `other`, because their family was full.
+    pub other: u64,
+}
+
+/// What all series have in common.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesSettings {
+    /// Time for which a new series shows 0, milliseconds: `increase()` misses the value with which a
+    /// series begins.
+    pub birth_milliseconds: u64,
+    /// Whether OpenMetrics has a sample `_created` for each series.
+    pub created_samples: bool,
+    /// Value of the label `cluster`; if empty, there is no such label.
+    pub cluster_name: String,
+}
+
+/// All series of all families.
+#[derive(Debug)]
+pub struct SeriesTable {
+    settings: SeriesSettings,
+    details: DetailParts,
+    rows: Mutex<Rows>,
+}
+
+/// The rows of all sets.
+#[derive(Debug, Default)]
+struct Rows {
+    sets: Vec<SeriesSet>,
+    /// The snapshots that the sets have looked up endpoints in.
+    snapshots: Option<Snapshots>,
+    /// When the last complete scrape began, monotonic clock.
+    scraped_milliseconds: u64,
+    idle: u64,
+    other: u64,
+}
+
+impl SeriesTable {
+    /// Creates an empty table. Families with equal rows follow each other.
+    #[must_use]
+    pub fn new(families: &[Family], settings: SeriesSettings) -> Self {
+        let sets = families.chunk_by(|a, b| a.rows == b.rows).map(|families| {
+            let layout = families.first().map(|family| Arc::clone(&family.rows));
+            SeriesSet::new(families, layout.unwrap_or_default(), &settings.cluster_name)
+        });
+        let details = families.iter().map(|family| family.rows.details());
+        Self {
+            details: details.fold(DetailParts::NONE, DetailParts::and),
+            rows: Mutex::new(Rows {
+                sets: sets.collect(),
+                ..Rows::default()
+            }),
+            settings,
+        }
+    }
+
+    /// The details of records that the families need.
+    #[must_use]
+    pub const fn details(&self) -> DetailParts {
+        self.details
+    }
+
+    /// Adds edges. The lock is taken for a chunk of edges at a time.
+    pub fn merge(&self, snapshots: &Snapshots, edges: &EdgeTable, now: Now) {
+        let mut edges = edges.iter().peekable();
+        while edges.peek().is_some() {
+            let mut rows = lock(&self.rows);
+            rows.use_snapshots(snapshots);
+            let Rows { sets, other, .. } = &mut *rows;
+            for edge in edges.by_ref().take(CHUNK_EDGES) {
+                let fields = Edge::new(snapshots, &edge);
+                for set in &mut *sets {
+                    let is_other = set.add(&fields, &edge, now);
+                    *other = other.wrapping_add(is_other.into());
+                }
+            }
+        }
+    }
+
+    /// Removes the series to which nothing was added for too long.
+    pub fn expire(&self, now: Now) {
+        let (mut set, mut row) = (0, 0);
+        loop {
+            let mut rows = lock(&self.rows);
+            let expiry = Expiry {
+                now_milliseconds: now.monotonic_milliseconds,
+                scraped_milliseconds: rows.scraped_milliseconds,
+                birth_milliseconds: self.settings.birth_milliseconds,
+            };
+            let Some(current) = rows.sets.get_mut(set) else {
+                return;
+            };
+            let end = current.end().min(row + CHUNK_ROWS);
+            let removed = current.expire(row..end, expiry);
+            let removed = removed.saturating_mul(current.families.len());
+            (set, row) = if end == current.end() {
+                (set + 1, 0)
+            } else {
+                (set, end)
+            };
+            let removed = u64::try_from(removed).unwrap_or(u64::MAX);
+            rows.idle = rows.idle.saturating_add(removed);
+        }
+    }
+
+    /// True if there is a family of this name.
+    #[must_use]
+    pub fn has_family(&self, name: &str) -> bool {
+        let rows = lock(&self.rows);
+        let mut families = rows.sets.iter().flat_map(|set| &set.families);
+        families.any(|exposed| &*exposed.family.name == name)
+    }
+
+    /// The counts.
+    #[must_use]
+    pub fn counts(&self) -> SeriesCounts {
+        let rows = lock(&self.rows);
+        let sets = rows.sets.iter();
+        let series = sets.map(|set| set.rows().saturating_mul(set.families.len()));
+        SeriesCounts {
+            series: u64::try_from(series.sum::<usize>()).unwrap_or(u64::MAX),
+            idle: rows.idle,
+            other: rows.other,
+        }
+    }
+}
+
+impl Rows {
+    /// Forgets what was looked up in other snapshots.
+    fn use_snapshots(&mut self, snapshots: &Snapshots) {
+        let current = self.snapshots.as_ref();
+        if !current.is_some_and(|current| current.is_same(snapshots)) {
+            for set in &mut self.sets {
+                set.forget_endpoints();
+            }
+            self.snapshots = Some(snapshots.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,443 @@
+//! The rows of families that have labels and filter in common.
+//!
+//! The label text of a row is made of fragments. Labels that follow each other and are properties of
+//! the same endpoint are one fragment, which all rows of that endpoint share. So a row takes a few
+//! numbers, and a known edge finds its row without any text.
+
+use std::hash::BuildHasher;
+use std::ops::Range;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashTable};
+use kipfix_service::exposition::text;
+
+use super::super::edge::Edge;
+use super::super::edges::CountedEdge;
+use super::super::family::{Family, Label, Measure, RowLayout};
+use super::super::field::{Scale, Side};
+use super::family::ExposedFamily;
+use super::fragments::FragmentTable;
+use crate::clock::Now;
+use crate::inventory::EndpointId;
+
+/// Rows, and the families that show them.
+#[derive(Debug)]
+pub(super) struct SeriesSet {
+    pub(super) layout: Arc<RowLayout>,
+    pub(super) families: Vec<ExposedFamily>,
+    /// What is summed in each column.
+    measures: Vec<Measure>,
+    groups: Vec<LabelGroup>,
+    /// Numbers of rows by their fragments, except for `other`.
+    numbers: HashTable<u32>,
+    hasher: RandomState,
+    times: Vec<RowTimes>,
+    /// The fragments of row 0, of row 1, …
+    fragments: Vec<u32>,
+    /// The columns of row 0, of row 1, …
+    sums: Vec<u64>,
+    free: Vec<u32>,
+    other: Option<u32>,
+    scratch: Scratch,
+}
+
+/// Labels that follow each other and are properties of the same endpoint, or of the edge.
+#[derive(Debug)]
+struct LabelGroup {
+    labels: Range<usize>,
+    /// Its text begins with a comma: there are labels before it.
+    is_continuation: bool,
+    /// The endpoint. `None` if they are properties of the edge.
+    side: Option<Side>,
+    texts: FragmentTable,
+    /// Fragments of endpoints, as long as neither names nor fragments change.
+    known: HashMap<EndpointId, u32, RandomState>,
+}
+
+/// Times of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowTimes {
+    /// When it was created, wall clock.
+    pub(super) created_milliseconds: u64,
+    /// When it was created, monotonic clock. `u64::MAX` if there is no row.
+    pub(super) birth_milliseconds: u64,
+    /// When something was last added, monotonic clock.
+    pub(super) last_milliseconds: u64,
+}
+
+/// Buffers for one edge.
+#[derive(Debug, Default)]
+struct Scratch {
+    value: String,
+    text: Vec<u8>,
+    /// The fragment of each group, or its text if no row has it.
+    found: Vec<Result<u32, Range<usize>>>,
+    fragments: Vec<u32>,
+}
+
+/// Which rows [`SeriesSet::expire`] removes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expiry {
+    pub(super) now_milliseconds: u64,
+    /// When the last complete scrape began, monotonic clock.
+    pub(super) scraped_milliseconds: u64,
+    /// Time for which a new row shows 0.
+    pub(super) birth_milliseconds: u64,
+}
+
+impl SeriesSet {
+    /// Creates an empty set for families with the same layout.
+    pub(super) fn new(families: &[Family], layout: Arc<RowLayout>, cluster_name: &str) -> Self {
+        let mut measures: Vec<Measure> = Vec::new();
+        for measure in families.iter().flat_map(Family::measures) {
+            if !measures.contains(&measure) {
+                measures.push(measure);
+            }
+        }
+        let exposed = families
+            .iter()
+            .map(|family| ExposedFamily::new(family, &measures, cluster_name));
+        Self {
+            families: exposed.collect(),
+            groups: groups(&layout.labels, !cluster_name.is_empty()),
+            layout,
+            measures,
+            numbers: HashTable::new(),
+            hasher: RandomState::default(),
+            times: Vec::new(),
+            fragments: Vec::new(),
+            sums: Vec::new(),
+            free: Vec::new(),
+            other: None,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Number of rows, with that for `other`.
+    pub(super) fn rows(&self) -> usize {
+        self.times.len().saturating_sub(self.free.len())
+    }
+
+    /// Exclusive upper bound of row numbers.
+    pub(super) const fn end(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The times of a row. `None` if there is none of this number.
+    #[inline]
+    pub(super) fn times(&self, row: usize) -> Option<RowTimes> {
+        let times = self.times.get(row)?;
+        (times.birth_milliseconds != u64::MAX).then_some(*times)
+    }
+
+    /// The columns of a row.
+    #[inline]
+    pub(super) fn sums(&self, row: usize) -> &[u64] {
+        self.sums
+            .get(columns(row, self.measures.len()))
+            .unwrap_or_default()
+    }
+
+    /// Appends the labels of a row. The first one has a comma in front if there is a constant label.
+    #[inline]
+    pub(super) fn write_labels(&self, row: usize, out: &mut Vec<u8>) {
+        let fragments = self.fragments.get(columns(row, self.groups.len()));
+        for (group, fragment) in self.groups.iter().zip(fragments.unwrap_or_default()) {
+            out.extend_from_slice(group.texts.text(*fragment));
+        }
+    }
+
+    /// Forgets what was looked up by endpoint.
+    pub(super) fn forget_endpoints(&mut self) {
+        for group in &mut self.groups {
+            group.known.clear();
+        }
+    }
+
+    /// Adds an edge, if it belongs to the families. True if it was counted as `other`.
+    pub(super) fn add(&mut self, edge: &Edge<'_>, counted: &CountedEdge<'_>, now: Now) -> bool {
+        if self
+            .layout
+            .filter
+            .as_ref()
+            .is_some_and(|filter| !filter.matches(edge))
+        {
+            return false;
+        }
+        let known = self.find_fragments(edge);
+        let known = known.then(|| self.find_row()).flatten();
+        let row = known.or_else(|| self.insert(now));
+        let (row, is_other) = match row {
+            Some(row) => (row, false),
+            None => (self.other(now), true),
+        };
+        let Some(at) = usize::try_from(row).ok() else {
+            return is_other;
+        };
+        if let Some(sums) = self.sums.get_mut(columns(at, self.measures.len())) {
+            for (sum, measure) in sums.iter_mut().zip(&self.measures) {
+                *sum = sum.saturating_add(measure.of(counted));
+            }
+        }
+        if let Some(times) = self.times.get_mut(at) {
+            times.last_milliseconds = now.monotonic_milliseconds;
+        }
+        is_other
+    }
+
+    /// Finds the fragment of every group, or writes its text. True if all are found.
+    fn find_fragments(&mut self, edge: &Edge<'_>) -> bool {
+        let Scratch {
+            value, text, found, ..
+        } = &mut self.scratch;
+        text.clear();
+        found.clear();
+        let mut all = true;
+        for group in &mut self.groups {
+            let endpoint = group.side.map(|side| edge.endpoint(side));
+            if let Some(Some(fragment)) = endpoint.map(|id| group.known.get(&known_key(id))) {
+                found.push(Ok(*fragment));
+                continue;
+            }
+            let begin = text.len();
+            let labels = self
+                .layout
+                .labels
+                .get(group.labels.clone())
+                .unwrap_or_default();
+            for label in labels {
+                value.clear();
+                label.value.write(edge, value);
+                if group.is_continuation || text.len() > begin {
+                    text.push(b',');
+                }
+                write_label(&label.name, value, text);
+            }
+            let written = text.get(begin..).unwrap_or_default();
+            match group.texts.find(written) {
+                Some(fragment) => {
+                    if let Some(id) = endpoint {
+                        group.known.insert(known_key(id), fragment);
+                    }
+                    found.push(Ok(fragment));
+                }
+                None => {
+                    all = false;
+                    found.push(Err(begin..text.len()));
+                }
+            }
+        }
+        all
+    }
+
+    /// The row of the fragments that were found.
+    fn find_row(&mut self) -> Option<u32> {
+        let Scratch {
+            found, fragments, ..
+        } = &mut self.scratch;
+        fragments.clear();
+        fragments.extend(found.iter().flatten());
+        let wanted = fragments.as_slice();
+        let (all, count) = (&self.fragments, self.groups.len());
+        let is_same = |row: &u32| row_of(all, count, *row) == Some(wanted);
+        let hash = self.hasher.hash_one(wanted);
+        self.numbers.find(hash, is_same).copied()
+    }
+
+    /// Inserts a row with the fragments of the last edge. `None` if the set is full.
+    #[cold]
+    fn insert(&mut self, now: Now) -> Option<u32> {
+        if self.numbers.len() >= self.layout.max_series {
+            return None;
+        }
+        let found = std::mem::take(&mut self.scratch.found);
+        let text = std::mem::take(&mut self.scratch.text);
+        let fragments = &mut self.scratch.fragments;
+        fragments.clear();
+        for (group, found) in self.groups.iter_mut().zip(&found) {
+            let written = match found {
+                Ok(fragment) => group.texts.text(*fragment).to_vec(),
+                Err(range) => text.get(range.clone()).unwrap_or_default().to_vec(),
+            };
+            fragments.push(group.texts.acquire(&written)?);
+        }
+        (self.scratch.found, self.scratch.text) = (found, text);
+        let row = self.place(now)?;
+        let Self {
+            numbers,
+            hasher,
+            groups,
+            fragments,
+            scratch,
+            ..
+        } = self;
+        let hash_of = |row: &u32| {
+            let fragments = row_of(fragments, groups.len(), *row);
+            hasher.hash_one(fragments.unwrap_or_default())
+        };
+        let hash = hasher.hash_one(scratch.fragments.as_slice());
+        numbers.insert_unique(hash, row, hash_of);
+        Some(row)
+    }
+
+    /// Puts the fragments of the scratch into a new row.
+    fn place(&mut self, now: Now) -> Option<u32> {
+        let times = RowTimes {
+            created_milliseconds: now.wall_milliseconds,
+            birth_milliseconds: now.monotonic_milliseconds,
+            last_milliseconds: now.monotonic_milliseconds,
+        };
+        let row = match self.free.pop() {
+            Some(row) => row,
+            None => {
+                let row = u32::try_from(self.times.len()).ok()?;
+                let fragments = self.fragments.len().saturating_add(self.groups.len());
+                let sums = self.sums.len().saturating_add(self.measures.len());
+                self.times.push(times);
+                self.fragments.resize(fragments, 0);
+                self.sums.resize(sums, 0);
+                row
+            }
+        };
+        let at = usize::try_from(row).ok()?;
+        *self.times.get_mut(at)? = times;
+        self.sums.get_mut(columns(at, self.measures.len()))?.fill(0);
+        let fragments = self.fragments.get_mut(columns(at, self.groups.len()))?;
+        fragments.copy_from_slice(&self.scratch.fragments);
+        Some(row)
+    }
+
+    /// The row that counts what a full set has no room for.
+    #[cold]
+    fn other(&mut self, now: Now) -> u32 {
+        if let Some(other) = self.other {
+            return other;
+        }
+        let fragments = &mut self.scratch.fragments;
+        fragments.clear();
+        let mut out = Vec::new();
+        for group in &mut self.groups {
+            out.clear();
+            let labels = self
+                .layout
+                .labels
+                .get(group.labels.clone())
+                .unwrap_or_default();
+            for label in labels {
+                if group.is_continuation || !out.is_empty() {
+                    out.push(b',');
+                }
+                write_label(&label.name, "other", &mut out);
+            }
+            fragments.push(group.texts.acquire(&out).unwrap_or(u32::MAX));
+        }
+        self.other = self.place(now);
+        self.other.unwrap_or(u32::MAX)
+    }
+
+    /// Removes those of some rows to which nothing was added for too long and whose final value was
+    /// shown by a scrape. Without scrapes they are kept twice as long. Returns how many.
+    pub(super) fn expire(&mut self, rows: Range<usize>, expiry: Expiry) -> usize {
+        let idle = self.layout.idle_milliseconds;
+        let mut removed = 0;
+        for at in rows {
+            let Some(times) = self.times(at) else {
+                continue;
+            };
+            let age = expiry
+                .now_milliseconds
+                .saturating_sub(times.last_milliseconds);
+            let shown = times.last_milliseconds.max(
+                times
+                    .birth_milliseconds
+                    .saturating_add(expiry.birth_milliseconds),
+            );
+            let is_shown = expiry.scraped_milliseconds >= shown;
+            let is_idle = age > idle && (is_shown || age > idle.saturating_mul(2));
+            let is_other = self.other.map(usize::try_from) == Some(Ok(at));
+            if is_idle && !is_other {
+                self.remove(at);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    fn remove(&mut self, at: usize) {
+        let Ok(row) = u32::try_from(at) else {
+            return;
+        };
+        let fragments = self.fragments.get(columns(at, self.groups.len()));
+        let fragments = fragments.unwrap_or_default();
+        let hash = self.hasher.hash_one(fragments);
+        if let Ok(entry) = self.numbers.find_entry(hash, |other| *other == row) {
+            entry.remove();
+        }
+        for (group, fragment) in self.groups.iter_mut().zip(fragments) {
+            if group.texts.release(*fragment) {
+                group.known.clear();
+            }
+        }
+        if let Some(times) = self.times.get_mut(at) {
+            times.birth_milliseconds = u64::MAX;
+        }
+        self.free.push(row);
+    }
+}
+
+/// Labels that follow each other and are properties of the same endpoint, or of the edge.
+fn groups(labels: &[Label], has_constant: bool) -> Vec<LabelGroup> {
+    let mut groups: Vec<LabelGroup> = Vec::new();
+    for (at, label) in labels.iter().enumerate() {
+        let side = side_of(label);
+        match groups.last_mut() {
+            Some(group) if group.side == side => group.labels.end = at + 1,
+            _ => groups.push(LabelGroup {
+                labels: at..at + 1,
+                is_continuation: has_constant || at > 0,
+                side,
+                texts: FragmentTable::default(),
+                known: HashMap::default(),
+            }),
+        }
+    }
+    groups
+}
+
+/// The only endpoint that a label depends on, if it is one.
+fn side_of(label: &Label) -> Option<Side> {
+    let mut fields = label.value.fields();
+    let first = fields.next()?;
+    let is_of = |side| {
+        move |field: &super::super::field::Field| {
+            field.side() == side && field.scale() == Scale::Endpoint
+        }
+    };
+    let is_same = is_of(first.side());
+    (is_same(first) && fields.all(is_same))
+        .then(|| first.side())
+        .flatten()
+}
+
+/// The key of an endpoint, or of its absence.
+fn known_key(id: Option<EndpointId>) -> EndpointId {
+    id.unwrap_or(EndpointId(u32::MAX))
+}
+
+/// Where a row of `count` columns is.
+const fn columns(row: usize, count: usize) -> Range<usize> {
+    let begin = row.saturating_mul(count);
+    begin..begin.saturating_add(count)
+}
+
+fn row_of(all: &[u32], count: usize, row: u32) -> Option<&[u32]> {
+    all.get(columns(usize::try_from(row).ok()?, count))
+}
+
+fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    text::write_label_value(value, out);
+    out.push(b'"');
+}
