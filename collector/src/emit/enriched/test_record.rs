@@ -71,6 +71,8 @@ pub(super) fn record(snapshots: &Snapshots) -> ForwardedRecord {
             source_service: None,
             destination_service: None,
             tunnel: TunnelUse::None,
+            is_source_translated: false,
+            is_destination_translated: false,
         },
         origin: Arc::new(Origin {
             source_address: Ipv4Addr::new(192, 0, 2, 1).into(),
