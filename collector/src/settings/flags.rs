@@ -265,7 +265,8 @@ pub struct Flags {
     )]
     pub print_metrics: Option<bool>,
 
-    /// Metric families: workloads, nodes, zones, external. Several separated by commas, or repeated.
+    /// Metric families: workloads, nodes, zones, external, pods, services, addresses, exporters,
+    /// kubezonnet, opencost. Several separated by commas, or repeated.
     /// The key metrics of the --config file adds families of your own [default: workloads,nodes,zones]
     #[arg(
         long,

@@ -145,6 +145,7 @@ pub(crate) struct Setup {
     pub(crate) max_edges: usize,
     pub(crate) policies: ExporterPolicies,
     pub(crate) tunnels: TunnelNetworks,
+    pub(crate) presets: Vec<Preset>,
 }
 
 impl Setup {
@@ -154,6 +155,7 @@ impl Setup {
             max_edges: 1000,
             policies: ExporterPolicies::default(),
             tunnels: TunnelNetworks::default(),
+            presets: PRESETS.to_vec(),
         }
     }
 
@@ -165,7 +167,7 @@ impl Setup {
         let sources = Settings::default().external_sources(inventory.cidrs);
         let external = ExternalWatcher::new(&sources).unwrap().published();
         let families = Settings {
-            preset: PRESETS.to_vec(),
+            preset: self.presets,
             ..Settings::default()
         };
         let families = families.families().unwrap();

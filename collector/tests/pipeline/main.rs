@@ -14,5 +14,6 @@ mod deaths;
 mod harness;
 mod links;
 mod observers;
+mod presets;
 mod routers;
 mod tunnels;

@@ -1,7 +1,7 @@
 //! `docs/metrics.md`: the traffic metrics by preset, and the self-metrics of both daemons.
 
 use clap::ValueEnum as _;
-use kipfix_collector::aggregate::Preset;
+use kipfix_collector::aggregate::{FamilyDefinition, Preset};
 use kipfix_collector::serve::info;
 use kipfix_service::registry::Registry;
 use kipfix_tests::prometheus::TARGET_LABELS;
@@ -11,14 +11,14 @@ use crate::table;
 const HEAD: &str = "\
 # Metrics
 
-Generated from the code by `make docs`. The formats are Prometheus text and OpenMetrics. Counters are exact integers.
+Generated from the code by `make docs`. The formats are Prometheus text, OpenMetrics and Prometheus protobuf. Counters are exact integers.
 
 ## Traffic
 
-Served by the collector, by preset (`--preset`). Each record is counted once, by its authoritative observer. A series appears with
-its first value, so `increase()` over a range that contains its birth misses this value. Unknown labels are empty. A family has
-`--max-series` series at most: beyond this limit, values are added to the label value `other`. A series is removed after
-`--series-idle` without traffic. With `--cluster-name` all series have the label `cluster`.
+Served by the collector, by preset (`--preset`, see [presets.md](presets.md)). Each record is counted once, by its authoritative
+observer. A new series shows 0 for `--series-birth`, so that `increase()` includes its first value. Unknown labels are empty. A family
+has `--max-series` series at most: beyond this limit, values are added to the label value `other`. A series is removed after
+`--series-idle` without traffic, once a scrape has shown its final value. With `--cluster-name` all series have the label `cluster`.
 ";
 
 const JOINED: &str = "
@@ -38,7 +38,7 @@ pub(crate) fn page() -> String {
             .map(|family| {
                 vec![
                     format!("`{}`", family.name),
-                    labels(family.labels.iter().map(|label| label.name())),
+                    family_labels(&family),
                     family.help,
                 ]
             })
@@ -83,6 +83,16 @@ fn section(title: &str, registry: &Registry) -> String {
         .collect();
     let head = ["metric", "type", "labels", "description"];
     format!("\n## {title}\n\n{}", table(&head, &rows))
+}
+
+/// The labels of a family. Those of other programs' families may be target labels.
+fn family_labels(family: &FamilyDefinition) -> String {
+    let names = family.labels.iter().map(|label| label.name());
+    if family.name.starts_with("kipfix_") {
+        return labels(names);
+    }
+    let quoted: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    quoted.join(" ")
 }
 
 fn labels<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -19,6 +19,18 @@ pub enum Preset {
     /// Bytes, packets and connections across the border of the cluster, by workload and external
     /// endpoint.
     External,
+    /// Bytes, packets and connections by pod.
+    Pods,
+    /// Bytes, packets and connections by Service and server port.
+    Services,
+    /// Bytes and packets by IP address.
+    Addresses,
+    /// Bytes, packets and flow records by exporter, interface, autonomous system and protocol.
+    Exporters,
+    /// Bytes that a pod sent to other zones, under the name and labels of kubezonnet.
+    Kubezonnet,
+    /// Bytes by pod, zone and region, under the names and labels that OpenCost reads.
+    Opencost,
 }
 
 impl Preset {
@@ -33,6 +45,12 @@ impl Preset {
             Self::Nodes => include_str!("nodes.yaml"),
             Self::Zones => include_str!("zones.yaml"),
             Self::External => include_str!("external.yaml"),
+            Self::Pods => include_str!("pods.yaml"),
+            Self::Services => include_str!("services.yaml"),
+            Self::Addresses => include_str!("addresses.yaml"),
+            Self::Exporters => include_str!("exporters.yaml"),
+            Self::Kubezonnet => include_str!("kubezonnet.yaml"),
+            Self::Opencost => include_str!("opencost.yaml"),
         }
     }
 

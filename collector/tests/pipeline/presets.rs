@@ -1,0 +1,195 @@
+//! The families of presets that need more than the endpoints of a record, with exact values.
+
+use flowproto::FlowRecord;
+use flowproto::record::{BiflowDirection, Interfaces, Translation};
+use kipfix_collector::aggregate::Preset;
+
+use super::harness::*;
+
+const SERVICE: &str = "10.96.0.10";
+
+/// The samples of a preset after these records of the probes on both nodes.
+fn samples(preset: Preset, records: &[(&str, FlowRecord)]) -> Vec<String> {
+    let mut collector = Setup {
+        presets: vec![preset],
+        ..Setup::new(offline())
+    }
+    .start();
+    for (node, record) in records {
+        let address = if *node == "node-a" { NODE_A } else { NODE_B };
+        let mut exporter = Exporter::new(node, address);
+        let record = std::slice::from_ref(record);
+        exporter.export(&mut collector.pipeline, record, START);
+    }
+    let scrape = collector.end().scrape;
+    let samples = scrape.lines().filter(|line| !line.starts_with('#'));
+    samples.map(String::from).collect()
+}
+
+/// A record of TCP from a client to a port.
+fn request(source: &str, destination: &str, octets: u64, port: u16) -> FlowRecord {
+    let mut record = record(source, destination, octets);
+    record.key.source_port = 40_000;
+    record.key.destination_port = port;
+    record.biflow_direction = Some(BiflowDirection::Initiator);
+    record
+}
+
+/// The opposite direction, as a record of its own.
+fn response(source: &str, destination: &str, octets: u64, port: u16) -> FlowRecord {
+    let mut record = record(source, destination, octets);
+    record.key.source_port = port;
+    record.key.destination_port = 40_000;
+    record.biflow_direction = Some(BiflowDirection::ReverseInitiator);
+    record.new_connection_delta_count = Some(0);
+    record
+}
+
+#[test]
+fn pods_are_counted_by_pair() {
+    let records = [
+        ("node-a", request(WEB, DB, 1000, 5432)),
+        ("node-b", response(DB, WEB, 500, 5432)),
+        ("node-a", request(NODE_A, NODE_B, 300, 22)),
+    ];
+    let labels = |from: &str, to: &str| {
+        format!(
+            r#"{{src_namespace="shop",src_pod="{from}",dst_namespace="shop",dst_pod="{to}",class="pod_to_pod"}}"#
+        )
+    };
+    let (request, response) = (labels("web-1", "db-0"), labels("db-0", "web-1"));
+    let expected = [
+        format!("kipfix_pod_bytes_total{response} 500"),
+        format!("kipfix_pod_bytes_total{request} 1000"),
+        format!("kipfix_pod_packets_total{response} 5"),
+        format!("kipfix_pod_packets_total{request} 10"),
+        format!("kipfix_pod_connections_total{response} 0"),
+        format!("kipfix_pod_connections_total{request} 1"),
+    ];
+    assert_eq!(samples(Preset::Pods, &records), expected);
+}
+
+#[test]
+fn a_service_is_counted_with_its_port_in_both_directions() {
+    let to_service = |mut record: FlowRecord| {
+        record.translation = Some(Translation {
+            post_nat_destination_address: address(WEB),
+            post_napt_destination_port: 8080,
+            ..Translation::default()
+        });
+        record
+    };
+    let records = [
+        ("node-b", to_service(request(DB, SERVICE, 700, 80))),
+        ("node-b", request(DB, WEB, 100, 8080)),
+    ];
+    let labels = r#"{src_namespace="shop",src_workload="db",src_service="",dst_namespace="shop",dst_workload="web",dst_service="web",port="80",protocol="tcp"}"#;
+    let expected = [
+        format!("kipfix_service_bytes_total{labels} 700"),
+        format!("kipfix_service_packets_total{labels} 7"),
+        format!("kipfix_service_connections_total{labels} 1"),
+    ];
+    assert_eq!(samples(Preset::Services, &records), expected);
+}
+
+#[test]
+fn the_port_is_that_of_the_server_and_absent_without_an_initiator() {
+    let without = FlowRecord {
+        biflow_direction: None,
+        ..request(DB, SERVICE, 100, 80)
+    };
+    let records = [
+        ("node-b", request(DB, SERVICE, 700, 80)),
+        ("node-b", response(SERVICE, DB, 50, 80)),
+        ("node-b", without),
+    ];
+    let samples = samples(Preset::Services, &records);
+    let bytes = |part: &str| -> Vec<&str> {
+        let lines = samples
+            .iter()
+            .filter(|line| line.starts_with("kipfix_service_bytes_total") && line.contains(part));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1).collect()
+    };
+    assert_eq!(bytes(r#"dst_service="web",port="80""#), ["700"]);
+    assert_eq!(bytes(r#"src_service="web""#), ["50"]);
+    assert_eq!(bytes(r#"port="",protocol="tcp""#), ["100"]);
+}
+
+#[test]
+fn addresses_are_those_of_the_endpoints() {
+    let mut masqueraded = request(WEB, OFFICE, 900, 443);
+    masqueraded.key.source_address = address(NODE_A);
+    masqueraded.translation = Some(Translation {
+        post_nat_source_address: address(WEB),
+        ..Translation::default()
+    });
+    let expected = [
+        r#"kipfix_address_bytes_total{src_address="10.1.1.10",dst_address="192.0.2.7",scope="external"} 900"#,
+        r#"kipfix_address_packets_total{src_address="10.1.1.10",dst_address="192.0.2.7",scope="external"} 9"#,
+    ];
+    let records = [("node-a", masqueraded)];
+    assert_eq!(samples(Preset::Addresses, &records), expected);
+}
+
+#[test]
+fn exporters_are_counted_by_interface_and_protocol() {
+    let through = |record: FlowRecord| FlowRecord {
+        interfaces: Some(Interfaces {
+            ingress_interface: 3,
+            egress_interface: 5,
+            flow_direction: None,
+        }),
+        ..record
+    };
+    let records = [
+        ("node-a", through(request(WEB, DB, 1000, 5432))),
+        ("node-a", through(request(WEB, OFFICE, 500, 443))),
+    ];
+    let samples = samples(Preset::Exporters, &records);
+    let labels = r#"{exporter="10.9.0.1",input_interface="3",output_interface="5",src_as_number="",dst_as_number="",protocol="tcp"}"#;
+    let expected = [
+        format!("kipfix_exporter_bytes_total{labels} 1500"),
+        format!("kipfix_exporter_packets_total{labels} 15"),
+        format!("kipfix_exporter_flows_total{labels} 2"),
+    ];
+    assert_eq!(samples, expected);
+}
+
+#[test]
+fn kubezonnet_counts_what_a_pod_sends_to_another_zone() {
+    let records = [
+        ("node-a", request(WEB, DB, 1000, 5432)),
+        ("node-b", response(DB, WEB, 400, 5432)),
+        ("node-a", request(NODE_A, NODE_B, 300, 22)),
+        ("node-a", request(WEB, OFFICE, 70, 443)),
+    ];
+    let expected = [
+        r#"pod_cross_zone_network_traffic_bytes_total{namespace="_node_",pod="node-a"} 300"#,
+        r#"pod_cross_zone_network_traffic_bytes_total{namespace="shop",pod="db-0"} 400"#,
+        r#"pod_cross_zone_network_traffic_bytes_total{namespace="shop",pod="web-1"} 1000"#,
+    ];
+    assert_eq!(samples(Preset::Kubezonnet, &records), expected);
+}
+
+#[test]
+fn opencost_has_bytes_by_pod_zone_and_region() {
+    let records = [
+        ("node-a", request(WEB, DB, 1000, 5432)),
+        ("node-a", request(WEB, OFFICE, 70, 443)),
+        ("node-a", response(OFFICE, WEB, 9000, 443)),
+    ];
+    let line = |name: &str, pod: &str, flags: [bool; 3], service: &str, bytes: u64| {
+        let [internet, region, zone] = flags;
+        format!(
+            r#"kubecost_pod_network_{name}_bytes_total{{pod_name="{pod}",namespace="shop",internet="{internet}",same_region="{region}",same_zone="{zone}",sameRegion="{region}",sameZone="{zone}",service="{service}"}} {bytes}"#
+        )
+    };
+    let (cross_zone, internet) = ([false, true, false], [true, false, false]);
+    let expected = [
+        line("egress", "web-1", cross_zone, "", 1000),
+        line("egress", "web-1", internet, "office", 70),
+        line("ingress", "db-0", cross_zone, "", 1000),
+        line("ingress", "web-1", internet, "office", 9000),
+    ];
+    assert_eq!(samples(Preset::Opencost, &records), expected);
+}
