@@ -32,10 +32,17 @@ pub enum LossReason {
     ConnectionLost,
     /// NetFlow v5 cannot carry IPv6 addresses.
     Ipv6InNetflow5,
+    /// The topic or table does not exist.
+    NotFound,
+    /// The engine refuses the credentials, or they lack a permission.
+    Unauthorized,
+    /// The engine refuses the records.
+    Rejected,
 }
 
 impl LossReason {
-    const ALL: [Self; 9] = [
+    /// All reasons. Those of engines are the last ones.
+    const ALL: [Self; 12] = [
         Self::Unresolved,
         Self::Unreachable,
         Self::Refused,
@@ -45,7 +52,12 @@ impl LossReason {
         Self::QueueFull,
         Self::ConnectionLost,
         Self::Ipv6InNetflow5,
+        Self::NotFound,
+        Self::Unauthorized,
+        Self::Rejected,
     ];
+    /// Number of reasons for a target that receives Messages.
+    const OF_MESSAGES: usize = 9;
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -58,6 +70,9 @@ impl LossReason {
             Self::QueueFull => "queue_full",
             Self::ConnectionLost => "connection_lost",
             Self::Ipv6InNetflow5 => "ipv6_in_netflow5",
+            Self::NotFound => "not_found",
+            Self::Unauthorized => "unauthorized",
+            Self::Rejected => "rejected",
         }
     }
 }
@@ -97,11 +112,13 @@ pub enum ConnectionFailure {
     Tls,
     /// Any other failure.
     Failed,
+    /// The engine refuses the user or the password.
+    AuthenticationFailed,
 }
 
 impl ConnectionFailure {
-    /// All reasons.
-    const ALL: [Self; 12] = [
+    /// All reasons. That of engines is the last one.
+    const ALL: [Self; 13] = [
         Self::Unresolved,
         Self::Unreachable,
         Self::Refused,
@@ -114,7 +131,10 @@ impl ConnectionFailure {
         Self::BadCredentials,
         Self::Tls,
         Self::Failed,
+        Self::AuthenticationFailed,
     ];
+    /// Number of reasons for a target that receives Messages.
+    const OF_MESSAGES: usize = 12;
 
     /// The value of the label `reason`.
     #[must_use]
@@ -132,6 +152,7 @@ impl ConnectionFailure {
             Self::BadCredentials => "bad_credentials",
             Self::Tls => "tls",
             Self::Failed => "failed",
+            Self::AuthenticationFailed => "authentication_failed",
         }
     }
 }
@@ -227,6 +248,22 @@ impl TargetFamilies {
     /// Creates all series of a target. `connects`: it has connections that can fail.
     #[must_use]
     pub fn target(&self, target: &str, connects: bool) -> TargetCounters {
+        let failures = if connects {
+            ConnectionFailure::OF_MESSAGES
+        } else {
+            0
+        };
+        self.counters(target, LossReason::OF_MESSAGES, failures)
+    }
+
+    /// Creates all series of an engine that keeps history (Kafka, ClickHouse).
+    #[must_use]
+    pub fn engine(&self, target: &str) -> TargetCounters {
+        let (losses, failures) = (LossReason::ALL.len(), ConnectionFailure::ALL.len());
+        self.counters(target, losses, failures)
+    }
+
+    fn counters(&self, target: &str, losses: usize, failures: usize) -> TargetCounters {
         let with_reason =
             |family: &IntCounterVec, reason: &str| family.with_label_values(&[target, reason]);
         TargetCounters {
@@ -240,11 +277,12 @@ impl TargetFamilies {
             files: self.files.with_label_values(&[target]),
             lost: LossReason::ALL
                 .iter()
+                .take(losses)
                 .map(|reason| with_reason(&self.lost, reason.as_str()))
                 .collect(),
             connection_failures: ConnectionFailure::ALL
                 .iter()
-                .filter(|_| connects)
+                .take(failures)
                 .map(|reason| with_reason(&self.connection_failures, reason.as_str()))
                 .collect(),
             not_sent: Arc::default(),

@@ -31,7 +31,7 @@ pub mod target;
 mod tcp_diag;
 #[cfg(test)]
 mod test_encoding;
-mod tls;
+pub mod tls;
 pub mod udp;
 
 pub use clock::wall_clock_milliseconds;

@@ -165,8 +165,9 @@ fn one_family(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     addresses
 }
 
-/// A hash of a flow, the same for both directions.
-fn hash_of_flow(key: &FlowKey) -> u64 {
+/// A hash of a flow, the same for both directions. It does not change between versions.
+#[must_use]
+pub fn hash_of_flow(key: &FlowKey) -> u64 {
     let source = (key.source_address.bits(), key.source_port);
     let destination = (key.destination_address.bits(), key.destination_port);
     let (low, high) = if source <= destination {

@@ -20,7 +20,7 @@ use crate::target::Credentials;
 ///
 /// # Errors
 /// A file cannot be read or used.
-pub(crate) fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientConnection> {
+pub fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientConnection> {
     let mut roots = RootCertStore::empty();
     match &credentials.ca {
         Some(path) => {
@@ -74,7 +74,8 @@ pub(crate) fn client(credentials: &Credentials, host: &str) -> anyhow::Result<Cl
 }
 
 /// The reason of a failure, for the metric.
-pub(crate) fn reason(error: &Error) -> ConnectionFailure {
+#[must_use]
+pub fn reason(error: &Error) -> ConnectionFailure {
     use ConnectionFailure as Reason;
     match error {
         Error::InvalidCertificate(problem) => match problem {

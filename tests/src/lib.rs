@@ -7,6 +7,7 @@
 //! * [`sink`]: receivers that keep flow export;
 //! * [`scrape`]: `/metrics` of a running daemon;
 //! * [`collector`]: a running collector that receives single flows;
+//! * [`forwarding`]: a running collector with a forward target;
 //! * [`dashboards`]: the queries of the dashboards;
 //! * [`pages`]: Markdown pages;
 //! * [`certificates`]: certificates for both sides of TLS;
@@ -33,6 +34,7 @@ pub(crate) mod control_plane;
 pub mod dashboards;
 pub mod fill;
 pub mod flows;
+pub mod forwarding;
 pub mod images;
 pub mod netns;
 pub mod nodes;

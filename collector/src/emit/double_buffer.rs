@@ -83,6 +83,17 @@ impl<T: Batch> DoubleBuffer<T> {
         self.not_empty.notify_one();
     }
 
+    /// Waits until the batch has `size`, the queue is closed, or `timeout` is over.
+    pub(super) fn wait_for(&self, size: usize, timeout: Duration) {
+        // A full queue may have room for less than one more record.
+        let size = size.min(self.bound / 2);
+        let is_short = |filling: &mut Filling<T>| !filling.is_closed && filling.batch.size() < size;
+        let waited = self
+            .not_empty
+            .wait_timeout_while(self.lock(), timeout, is_short);
+        drop(waited);
+    }
+
     /// Exchanges what was added for an empty batch, after a wait of at most `timeout` for the first item. False if the
     /// queue is closed and empty.
     pub(super) fn swap(&self, empty: &mut T, timeout: Duration) -> bool {

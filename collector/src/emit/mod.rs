@@ -1,10 +1,15 @@
 //! Emit: records and datagrams for others. [`flow_log`] writes records as JSON, [`forward`] sends records with their
-//! enrichment as IPFIX, [`replicate`] sends datagrams as they were received.
+//! enrichment as IPFIX and, by [`delivery`], to [`kafka`] and [`clickhouse`], [`replicate`] sends datagrams as they were received.
 
+pub mod clickhouse;
+pub mod delivery;
 mod double_buffer;
+pub mod enriched;
 pub mod flow_log;
 pub mod forward;
+pub mod kafka;
 mod own_address;
+mod record;
 pub mod replicate;
 
 use std::time::Duration;

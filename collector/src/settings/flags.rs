@@ -217,10 +217,15 @@ pub struct Flags {
     /// Send records as IPFIX with the names of their endpoints (Antrea's elements, and kipfix's own where
     /// there is no public one). profile=registered sends registered elements of fixed length only, for
     /// tools that do not read others. tls:// takes ca=FILE, cert=FILE and key=FILE; file: takes
-    /// rotate-size=SIZE, rotate-every=TIME and keep=N. Repeatable
+    /// rotate-size=SIZE, rotate-every=TIME and keep=N. kafka://BROKER[:PORT][,BROKER]/TOPIC sends one
+    /// message per record: format=protobuf|json, compression=lz4|gzip|none, linger=SPAN, queue=SIZE,
+    /// tls=true, ca=FILE, cert=FILE, key=FILE, user=NAME, password-file=FILE,
+    /// mechanism=plain|scram-sha-256|scram-sha-512. clickhouse://HOST[:PORT]/DATABASE/TABLE inserts one
+    /// row per record: interval=SPAN, batch=SIZE, and compression, queue, TLS and user as for Kafka.
+    /// Repeatable
     #[arg(
         long,
-        value_name = "udp://HOST:PORT|tcp://...|tls://...|file:PATH",
+        value_name = "udp://HOST:PORT|tcp://...|tls://...|file:PATH|kafka://...|clickhouse://...",
         help_heading = "Output"
     )]
     pub forward: Vec<ForwardTarget>,

@@ -1,7 +1,9 @@
 //! Third-party collectors and their results.
 
+pub mod clickhouse;
 mod goflow2;
 mod ipfix_dump;
+pub mod kafka;
 mod nfacctd;
 mod nfcapd;
 mod openssl;

@@ -5,6 +5,7 @@
 mod dashboards;
 mod elements;
 mod metrics;
+mod schema;
 mod settings;
 
 use std::path::Path;
@@ -56,6 +57,24 @@ fn docs_metrics_match_the_registries() {
 #[test]
 fn docs_elements_match_the_templates() {
     keep("docs/elements.md", &elements::page());
+}
+
+#[test]
+fn the_protobuf_schema_matches_the_columns() {
+    keep("proto/kipfix/v1/flow.proto", &schema::proto());
+}
+
+#[test]
+fn the_clickhouse_tables_match_the_columns() {
+    use kipfix_collector::emit::enriched::sql;
+    keep("deploy/clickhouse/flows.sql", &sql::flows());
+    keep("deploy/clickhouse/kafka.sql", &sql::kafka());
+    keep("deploy/clickhouse/upgrade.sql", &sql::upgrade());
+}
+
+#[test]
+fn a_published_field_keeps_its_number_its_name_and_its_type() {
+    schema::check_published();
 }
 
 #[test]

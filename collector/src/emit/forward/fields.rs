@@ -1,17 +1,17 @@
 //! The fields of fixed length. A row of [`FIELDS`] is a field, what a record must have and must not have for it, and how it
 //! is written.
 
+use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::field::FieldSpecifier;
 
 use super::names::{ANTREA, Names};
-use super::record::ForwardedRecord;
 use super::shape::{
     CONNECTIONS, DESTINATION_AS, DESTINATION_PREFIX, DIRECTION, DURATION, END, END_REASON,
     FLOW_TYPE, HOP_V6, ICMP, INITIATED, INTERFACES, IPV6, KEYED, NAPT_DESTINATION, NAPT_SOURCE,
     NAT_DESTINATION, NAT_SOURCE, NAT_V6, NEXT_HOP, ORIGIN_V6, OUTER_V4, OUTER_V6, PORTS, SAMPLED,
     SERVICE_PORT, SOURCE_AS, SOURCE_PREFIX, START, TCP, TUNNELLED, VLAN, VXLAN,
 };
-use flowproto::element::KIPFIX_ENTERPRISE;
+use crate::emit::record::ForwardedRecord;
 
 const VMWARE: u32 = 6876;
 

@@ -1,4 +1,5 @@
-//! Forward: sends records with the names of their endpoints to other collectors as IPFIX (RFC 7119: this is a Mediator).
+//! Forward: sends records with the names of their endpoints to other collectors as IPFIX (RFC 7119: this is a Mediator),
+//! and to engines that keep history.
 //!
 //! A pipeline collects the records of a batch with their endpoints as numbers ([`ForwardedRecord`]) and hands them over
 //! into a bounded queue. One thread empties it and gives the records to every target. Names are looked up where they are
@@ -8,7 +9,6 @@
 mod fields;
 mod layouts;
 mod names;
-mod record;
 mod session;
 mod shape;
 mod target;
@@ -30,16 +30,19 @@ use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 use serde::{Deserialize, Serialize};
 
+use super::clickhouse::Inserter;
+use super::delivery::start;
 use super::double_buffer::{Batch, ConsumerGuard, DoubleBuffer};
+use super::kafka::Producer;
 use super::own_address::is_own;
+pub use super::record::ForwardedRecord;
+use super::record::Records;
 use super::{ListenAddresses, OverflowPolicy};
 use crate::pipeline::DecidedRecord;
 use crate::snapshots::SnapshotStore;
 pub(super) use names::ANTREA;
-pub use record::ForwardedRecord;
-use record::Records;
 use session::Enrichment;
-pub use target::{ForwardTarget, Profile};
+pub use target::{ForwardKind, ForwardTarget, Profile};
 
 /// Records that a sink collects before it hands them over.
 const STAGE_RECORDS: usize = 256;
@@ -111,7 +114,9 @@ impl Forwarder {
         stop: &Stop,
     ) -> Result<Self, Failure> {
         for target in targets {
-            refuse_own(&target.target, listening)?;
+            if let ForwardKind::Messages { target, .. } = &target.kind {
+                refuse_own(target, listening)?;
+            }
         }
         let is_offline = settings.policy == OverflowPolicy::Block;
         let opener = TargetContext {
@@ -123,20 +128,45 @@ impl Forwarder {
             own_endpoints: Arc::new(OwnEndpoints::default()),
             identity: "kipfix-collector".into(),
         };
-        let prepared: Vec<PreparedTarget> = targets
+        let prepared: Vec<Option<PreparedTarget>> = targets
             .iter()
-            .map(|target| PreparedTarget::new(&target.target, families))
+            .map(|target| match &target.kind {
+                ForwardKind::Messages { target, .. } => Some(PreparedTarget::new(target, families)),
+                ForwardKind::Kafka(_) | ForwardKind::ClickHouse(_) => None,
+            })
             .collect();
-        let hosts = prepared.iter().filter_map(PreparedTarget::name).cloned();
+        let hosts = prepared
+            .iter()
+            .flatten()
+            .filter_map(PreparedTarget::name)
+            .cloned();
         super::watch_names(hosts.collect(), "forward", settings.policy, stop)?;
         let mut open = Vec::with_capacity(targets.len());
-        for (target, prepared) in targets.iter().zip(&prepared) {
-            let encoding = encoding(store, target.profile);
-            let opened = prepared
-                .open(&encoding, &opener)
-                .map_err(|error| anyhow!("forward: cannot open {target}: {error}"))?;
-            let counters = prepared.counters().clone();
-            open.extend(opened.map(|exporter| (exporter, counters)));
+        for (target, prepared) in targets.iter().zip(prepared) {
+            let failed = |error| anyhow!("forward: cannot open {target}: {error}");
+            match (&target.kind, prepared) {
+                (ForwardKind::Messages { profile, .. }, Some(prepared)) => {
+                    let encoding = encoding(store, *profile);
+                    let opened = prepared.open(&encoding, &opener).map_err(failed)?;
+                    let counters = prepared.counters().clone();
+                    open.extend(opened.map(|exporter| (exporter, counters)));
+                }
+                (ForwardKind::Kafka(kafka), _) => {
+                    let counters = families.engine(&kafka.to_string());
+                    let client = Producer::new(kafka.clone());
+                    let delivery = kafka.delivery(settings.policy);
+                    let exporter = start(delivery, client, store, counters.clone(), stop);
+                    open.push((exporter.map_err(failed)?, counters));
+                }
+                (ForwardKind::ClickHouse(clickhouse), _) => {
+                    let counters = families.engine(&clickhouse.to_string());
+                    let client = Inserter::new(clickhouse.clone());
+                    let delivery = clickhouse.delivery(settings.policy);
+                    let exporter = start(delivery, client, store, counters.clone(), stop);
+                    open.push((exporter.map_err(failed)?, counters));
+                }
+                (ForwardKind::Messages { .. }, None) => {}
+            }
         }
         let shared = Arc::new(Shared {
             queue: DoubleBuffer::new(settings.queue_records),
@@ -222,14 +252,16 @@ pub fn encoding(
 /// # Errors
 /// A message that names what is allowed.
 pub fn check(target: &ForwardTarget) -> Result<(), String> {
-    let Target { kind, .. } = &target.target;
-    let is_ipfix = target.target.version() == flowproto::exporter::Version::Ipfix;
-    if is_ipfix && !matches!(kind, TargetKind::Stdout) {
+    let ForwardKind::Messages { target, .. } = &target.kind else {
+        return Ok(());
+    };
+    let is_ipfix = target.version() == flowproto::exporter::Version::Ipfix;
+    if is_ipfix && !matches!(target.kind, TargetKind::Stdout) {
         return Ok(());
     }
     Err(format!(
         "invalid forward target {target}: must be udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or \
-         file:PATH, in IPFIX; for JSON use flow_log"
+         file:PATH, in IPFIX, kafka://BROKER/TOPIC or clickhouse://HOST/DATABASE/TABLE; for JSON in a file use flow_log"
     ))
 }
 

@@ -5,7 +5,7 @@ use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::exporter::options::ElementType;
 use flowproto::field::{FieldSpecifier, VARIABLE_LENGTH};
 
-use super::record::ForwardedRecord;
+use crate::emit::record::ForwardedRecord;
 use crate::inventory::EndpointKind;
 use crate::pipeline::enrich::TrafficClass;
 use crate::snapshots::{EndpointView, Snapshots};

@@ -5,7 +5,7 @@ use flowproto::Address;
 use flowproto::record::{FlowEndReason, Sampling, TunnelType};
 
 use super::names::Names;
-use super::record::ForwardedRecord;
+use crate::emit::record::ForwardedRecord;
 
 pub(super) const IPV6: u64 = 1;
 pub(super) const INTERFACES: u64 = 1 << 1;

@@ -66,6 +66,8 @@ fn record(store: &SnapshotStore, octets: u64) -> ForwardedRecord {
             version: Version::Ipfix,
             name: "edge".into(),
         }),
+        measures: crate::pipeline::Measures::default(),
+        is_counted: true,
     }
 }
 

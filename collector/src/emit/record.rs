@@ -7,7 +7,7 @@ use flowproto::{Address, FlowRecord};
 
 use crate::emit::double_buffer::Batch;
 use crate::pipeline::enrich::Endpoints;
-use crate::pipeline::{DecidedRecord, Direction, Origin, WholeRecord};
+use crate::pipeline::{DecidedRecord, Direction, Measures, Origin, WholeRecord};
 
 /// One direction of a record. It has no names: these are looked up when it is written.
 #[derive(Clone, Debug)]
@@ -18,6 +18,10 @@ pub struct ForwardedRecord {
     pub endpoints: Endpoints,
     /// Its exporter.
     pub origin: Arc<Origin>,
+    /// Its octets, packets and connections as the metric families count them.
+    pub measures: Measures,
+    /// The metric families count it.
+    pub is_counted: bool,
 }
 
 impl ForwardedRecord {
@@ -29,6 +33,8 @@ impl ForwardedRecord {
             },
             endpoints: *decided.endpoints,
             origin: Arc::clone(decided.origin),
+            measures: decided.flow.measures,
+            is_counted: decided.verdict.is_counted(),
         }
     }
 

@@ -1,0 +1,179 @@
+//! The URL of a table.
+
+use std::fmt;
+use std::time::Duration;
+
+use kipfix_service::settings::{Size, Span};
+
+use super::request::ContentEncoding;
+use crate::emit::OverflowPolicy;
+use crate::emit::delivery::{
+    DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
+};
+
+const DEFAULT_PORT: u16 = 8123;
+const DEFAULT_TLS_PORT: u16 = 8443;
+/// Sizes of a batch.
+const BATCH_SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=256 << 20;
+
+/// A table, and how records are inserted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClickHouseTarget {
+    /// Host of the server.
+    pub host: String,
+    /// Port of its HTTP interface.
+    pub port: u16,
+    /// Name of the database.
+    pub database: String,
+    /// Name of the table.
+    pub table: String,
+    /// Maximum size of the rows of a request, before compression.
+    pub batch: Size,
+    /// Time to collect rows for a request.
+    pub interval: Duration,
+    pub(super) encoding: ContentEncoding,
+    pub(in crate::emit) parameters: Parameters,
+}
+
+/// What is allowed, for errors.
+pub(in crate::emit) const SYNTAX: &str = "clickhouse://HOST[:PORT]/DATABASE/TABLE[?interval=SPAN&batch=SIZE&\
+    compression=lz4|gzip|none&queue=SIZE&tls=true&ca=FILE&cert=FILE&key=FILE&user=NAME&password-file=FILE]";
+
+impl ClickHouseTarget {
+    /// Parses what follows `clickhouse://`.
+    pub(in crate::emit) fn parse(text: &str) -> Result<Self, String> {
+        let (place, query) = text.split_once('?').unwrap_or((text, ""));
+        let (authority, path) = place.split_once('/').ok_or("the database is missing")?;
+        let (database, table) = path.split_once('/').ok_or("the table is missing")?;
+        let is_name = |name: &str| {
+            let mut characters = name.chars();
+            let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+            characters.next().is_some_and(is_first)
+                && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        for (kind, name) in [("database", database), ("table", table)] {
+            if !is_name(name) {
+                return Err(format!(
+                    "invalid {kind} {name:?}: must be letters, digits and '_', not a digit first"
+                ));
+            }
+        }
+        let mut target = Self {
+            host: String::new(),
+            port: 0,
+            database: database.to_owned(),
+            table: table.to_owned(),
+            batch: Size::from_bytes(16 << 20),
+            interval: Duration::from_secs(5),
+            encoding: ContentEncoding::Lz4,
+            parameters: Parameters::default(),
+        };
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            if !target.parameters.take(name, value)? {
+                target.take(name, value)?;
+            }
+        }
+        target.parameters.check()?;
+        let default = if target.parameters.transport.tls {
+            DEFAULT_TLS_PORT
+        } else {
+            DEFAULT_PORT
+        };
+        (target.host, target.port) = parse_host_port(authority, default)?;
+        Ok(target)
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match (name, value) {
+            ("compression", "lz4") => self.encoding = ContentEncoding::Lz4,
+            ("compression", "gzip") => self.encoding = ContentEncoding::Gzip,
+            ("compression", "none") => self.encoding = ContentEncoding::Identity,
+            ("compression", _) => {
+                return Err(format!(
+                    "invalid compression {value:?}: must be lz4, gzip or none"
+                ));
+            }
+            ("interval", _) => {
+                let range = Span::from_secs(0)..=Span::from_secs(600);
+                self.interval = parse_span(name, value, range)?;
+            }
+            ("batch", _) => {
+                let size = value.parse::<Size>().ok();
+                let size = size.filter(|size| BATCH_SIZES.contains(&size.bytes()));
+                self.batch =
+                    size.ok_or_else(|| format!("invalid batch {value:?}: must be 64KiB–256MiB"))?;
+            }
+            _ => return Err(format!("unknown parameter {name:?} of a ClickHouse target")),
+        }
+        Ok(())
+    }
+
+    /// How records are delivered to it.
+    pub(in crate::emit) fn delivery(&self, policy: OverflowPolicy) -> DeliverySettings {
+        let octets = |size: Size| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
+        DeliverySettings {
+            target: self.to_string(),
+            format: RecordFormat::RowBinary,
+            queue_octets: octets(self.parameters.queue),
+            batch_octets: octets(self.batch),
+            interval: self.interval,
+            policy,
+        }
+    }
+}
+
+impl fmt::Display for ClickHouseTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            host,
+            port,
+            database,
+            table,
+            ..
+        } = self;
+        write!(f, "clickhouse://{host}:{port}/{database}/{table}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_a_server_a_table_and_parameters() {
+        let target = ClickHouseTarget::parse(
+            "ch.db/kipfix/flows?interval=1s&batch=1MiB&compression=gzip&tls=true&user=u&password-file=/p",
+        )
+        .unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("ch.db", 8443));
+        assert_eq!(target.database, "kipfix");
+        assert_eq!(target.table, "flows");
+        assert_eq!(target.interval, Duration::from_secs(1));
+        assert_eq!(target.batch.bytes(), 1 << 20);
+        assert_eq!(target.encoding, ContentEncoding::Gzip);
+        let plain = ClickHouseTarget::parse("[::1]/d/t").unwrap();
+        assert_eq!((plain.host.as_str(), plain.port), ("::1", 8123));
+    }
+
+    #[test]
+    fn an_invalid_url_is_refused_with_what_is_allowed() {
+        for (text, message) in [
+            ("host", "the database is missing"),
+            ("host/d", "the table is missing"),
+            ("host/d/", "invalid table"),
+            ("host/d/t;drop", "invalid table"),
+            ("host/1/t", "invalid database"),
+            ("host:x/d/t", "1–65535"),
+            ("/d/t", "invalid host"),
+            ("h/d/t?batch=1", "64KiB–256MiB"),
+            ("h/d/t?interval=1h", "0s–10m"),
+            ("h/d/t?compression=zstd", "lz4, gzip or none"),
+            ("h/d/t?password-file=/x", "user and password-file"),
+            ("h/d/t?format=json", "unknown parameter \"format\""),
+        ] {
+            let error = ClickHouseTarget::parse(text).unwrap_err();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+}

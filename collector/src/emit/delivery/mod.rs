@@ -1,0 +1,47 @@
+//! Delivery: enriched records to an engine that keeps history.
+//!
+//! The forward thread encodes records into [`Chunk`]s, which cross a queue that is bounded in octets. The thread of the
+//! target delivers them through a [`Client`], and repeats what failed until it succeeds, is refused for good, or the
+//! time to stop is over. Nothing waits for an engine: live, records that the queue has no room for are lost and counted.
+
+mod chunk;
+mod exporter;
+mod parameters;
+mod progress;
+mod stream;
+
+pub use chunk::{Chunk, Entry};
+pub use exporter::{DeliverySettings, start};
+pub(super) use parameters::{Parameters, parse_host_port, parse_span};
+pub use progress::Progress;
+pub use stream::{ConnectError, Stream, TransportSettings};
+
+use super::enriched::{EnrichedRecord, json, protobuf, row_binary};
+
+/// How records are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordFormat {
+    /// Protobuf messages.
+    Protobuf,
+    /// JSON objects.
+    Json,
+    /// Rows of a ClickHouse table.
+    RowBinary,
+}
+
+impl RecordFormat {
+    fn encode(self, record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Protobuf => protobuf::encode(record, out),
+            Self::Json => json::encode(record, out),
+            Self::RowBinary => row_binary::encode(record, out),
+        }
+    }
+}
+
+/// Delivers chunks to an engine.
+pub trait Client: Send + 'static {
+    /// Delivers all records of a chunk. Each of them is reported to `progress` once, unless it is left over when
+    /// [`Progress::must_stop`] becomes true.
+    fn deliver(&mut self, chunk: &Chunk, progress: &mut Progress);
+}

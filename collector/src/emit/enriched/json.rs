@@ -1,0 +1,63 @@
+//! JSON: a record as an object in one line. Values of 0 and empty texts are left out, unless they are optional.
+
+use flowproto::json;
+
+use super::{ColumnType, EnrichedRecord, Value, columns};
+
+/// Appends the object of a record, without a line break.
+pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let begin = out.len();
+    for column in columns() {
+        let value = (column.read)(record);
+        let is_absent = match value {
+            Value::Absent | Value::Text("") => true,
+            Value::Number(number) => number == 0 && !column.is_optional,
+            Value::Address(_) | Value::Text(_) => false,
+        };
+        if is_absent {
+            continue;
+        }
+        if out.len() > begin {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(column.name.as_bytes());
+        out.extend_from_slice(b"\":");
+        match value {
+            Value::Absent => {}
+            Value::Number(_) if column.kind == ColumnType::Bool => out.extend_from_slice(b"true"),
+            Value::Number(number) => json::write_number(number, out),
+            Value::Address(address) => json::write_address(address, out),
+            Value::Text(text) => json::write_string(text, out),
+        }
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emit::enriched::test_record;
+
+    #[test]
+    fn a_record_is_one_object() {
+        let snapshots = test_record::snapshots();
+        let record = test_record::record(&snapshots);
+        let mut out = Vec::new();
+        encode(
+            &EnrichedRecord::new(&record, &snapshots, test_record::NOW),
+            &mut out,
+        );
+        let object: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(object["sourceAddress"], "10.1.1.1");
+        assert_eq!(object["flowEndMilliseconds"], test_record::NOW);
+        assert_eq!(object["octets"], 150_000);
+        assert_eq!(object["counted"], true);
+        assert_eq!(object["newConnectionDeltaCount"], 0);
+        assert_eq!(object["sourceNodeName"], "node-a");
+        assert_eq!(object["trafficClass"], "pod_to_external");
+        assert_eq!(object.get("flowDirection"), None);
+        assert_eq!(object.get("vlanId"), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! A collector that forwards records to an engine that keeps history.
+
+use std::time::Duration;
+
+use flowproto::FlowRecord;
+
+use crate::collector::{Collector, flow};
+use crate::program::eventually;
+use crate::scrape::Scrape;
+
+/// Timeout on a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const INVENTORY: &str = "
+nodes: [{name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}]
+pods: [{name: web-1, namespace: shop, addresses: [10.1.1.1], node: node-a, workload: {kind: Deployment, name: web}}]
+";
+
+/// A collector with a forward target and one pod, 10.1.1.1.
+pub struct Forwarding {
+    /// The collector.
+    pub collector: Collector,
+    target: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Forwarding {
+    /// Starts a collector. `parameters` are those of the URL of the target.
+    pub fn start(target: &str, parameters: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inventory = folder.path().join("inventory.yaml");
+        std::fs::write(&inventory, INVENTORY).expect("an inventory");
+        let collector = Collector::start(&[
+            "--kubernetes",
+            "off",
+            "--inventory",
+            inventory.to_str().expect("text"),
+            "--forward",
+            &format!("{target}?{parameters}"),
+        ]);
+        Self {
+            collector,
+            target: target.to_owned(),
+            _folder: folder,
+        }
+    }
+
+    /// The value of a metric of the target, such as `sent_total`.
+    pub fn count(&self, name: &str, labels: &[&str]) -> u64 {
+        self.count_of(&self.collector.scrape(), name, labels)
+    }
+
+    fn count_of(&self, scrape: &Scrape, name: &str, labels: &[&str]) -> u64 {
+        let target = format!("target=\"{}\"", self.target);
+        let mut all = vec![target.as_str()];
+        all.extend(labels);
+        scrape.sum(&format!("kipfix_collector_target_records_{name}"), &all)
+    }
+
+    /// Waits until the value of a metric of the target is `value`.
+    pub fn wait_for(&self, name: &str, value: u64) {
+        let reached = eventually(PATIENCE, || self.count(name, &[]) == value);
+        assert!(reached, "{name} is {}, not {value}", self.count(name, &[]));
+    }
+
+    /// Waits until a record was lost for a reason.
+    pub fn wait_for_lost(&self, reason: &str) {
+        let label = format!("reason=\"{reason}\"");
+        let lost = eventually(PATIENCE, || self.count("lost_total", &[&label]) > 0);
+        assert!(lost, "no record is lost for the reason {reason}");
+    }
+
+    /// Checks the loss accounting of the target and returns sent and lost records.
+    pub fn totals(&self) -> (u64, u64) {
+        let scrape = self.collector.scrape();
+        let count = |name| self.count_of(&scrape, name, &[]);
+        let [received, sent] = [count("received_total"), count("sent_total")];
+        let lost = count("lost_total");
+        assert_eq!(count("waiting"), 0);
+        assert_eq!(received, sent + lost);
+        (sent, lost)
+    }
+}
+
+/// Records of the pod to an external address, each of another flow.
+pub fn flows(count: usize) -> Vec<FlowRecord> {
+    (0..count)
+        .map(|_| flow("10.1.1.1", "198.51.100.7"))
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! ClickHouse's engine behind an HTTP interface (`tests/clickhouse_bridge.py`).
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::missing;
+use crate::program::{self, Running, free_tcp_port};
+use crate::skip;
+
+/// A server. Stopped when dropped.
+pub struct ClickHouse {
+    _running: Running,
+    _folder: tempfile::TempDir,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+}
+
+impl ClickHouse {
+    /// Starts a server. With `password`, inserts need it. Calls [`skip`] and returns `None` if that is not possible.
+    pub fn start(test: &str, password: Option<&str>) -> Option<Self> {
+        if missing(test, &["python3"]) {
+            return None;
+        }
+        let engine = program::built_by("clickhouse_engine.sh");
+        let engine = engine.map_err(|reason| skip(test, &reason)).ok()?;
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_tcp_port();
+        let mut command = Command::new("python3");
+        command
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/clickhouse_bridge.py"))
+            .arg(port.to_string())
+            .arg(folder.path())
+            .env("PYTHONPATH", engine);
+        if let Some(password) = password {
+            command.env("BRIDGE_PASSWORD", password);
+        }
+        let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        let server = Self {
+            _running: running,
+            _folder: folder,
+            port,
+        };
+        let ready = program::eventually(Duration::from_secs(60), || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        assert!(ready, "the server does not start");
+        Some(server)
+    }
+
+    fn post(&self, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connects");
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .expect("sends");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("answers");
+        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).expect("a status");
+        (status.parse().expect("a number"), body.to_owned())
+    }
+
+    /// Executes a statement and returns its rows. Panics if it fails.
+    pub fn query(&self, statement: &str) -> Vec<Value> {
+        let (status, body) = self.post("/", statement);
+        assert_eq!(status, 200, "{statement}: {body}");
+        let rows = body.lines().filter(|line| !line.is_empty());
+        rows.map(|row| serde_json::from_str(row).expect("JSON"))
+            .collect()
+    }
+
+    /// Executes the statements of a file of `deploy/clickhouse/`. Returns the rows of the last one.
+    pub fn run(&self, file: &str) -> Vec<Value> {
+        self.execute(&read(file))
+    }
+
+    /// Executes statements and returns the rows of the last one.
+    pub fn execute(&self, text: &str) -> Vec<Value> {
+        let is_code = |line: &&str| !line.trim_start().starts_with("--");
+        let code: Vec<&str> = text.lines().filter(is_code).collect();
+        let mut rows = Vec::new();
+        for statement in code.join("\n").split(';') {
+            if !statement.trim().is_empty() {
+                rows = self.query(statement.trim());
+            }
+        }
+        rows
+    }
+
+    /// Lets the next inserts fail: `refuse` or `mute`.
+    pub fn fail(&self, mode: &str, count: u32) {
+        let (status, _) = self.post(&format!("/fail?mode={mode}&count={count}"), "");
+        assert_eq!(status, 200);
+    }
+
+    /// The URL of a table.
+    pub fn url(&self, table: &str) -> String {
+        format!("clickhouse://127.0.0.1:{}/kipfix/{table}", self.port)
+    }
+}
+
+/// The text of a file of `deploy/clickhouse/`.
+pub fn read(file: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/clickhouse/");
+    std::fs::read_to_string(folder.to_owned() + file).unwrap_or_else(|e| panic!("{file}: {e}"))
+}

@@ -1,0 +1,188 @@
+//! A Kafka broker (KRaft mode, one node), with kcat as its consumer.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::missing;
+use crate::program::{self, Running, free_tcp_port};
+use crate::skip;
+
+/// A message of a topic.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its partition.
+    pub partition: u32,
+    /// Its key, in hexadecimal digits.
+    pub key: String,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// A broker. Stopped when dropped.
+pub struct Kafka {
+    libs: PathBuf,
+    folder: tempfile::TempDir,
+    running: Option<Running>,
+    /// Its port on 127.0.0.1 for clients without TLS.
+    pub port: u16,
+    /// Its port for clients with TLS and SASL.
+    pub secure_port: u16,
+}
+
+/// The user of the port with SASL.
+pub const USER: &str = "kipfix";
+/// The password of the user.
+pub const PASSWORD: &str = "correct horse";
+
+impl Kafka {
+    /// Starts a broker. Calls [`skip`] and returns `None` if that is not possible. With `keystore`, a PEM file of a key
+    /// and a certificate, it also has a port with TLS and SASL.
+    pub fn start(test: &str, keystore: Option<&Path>) -> Option<Self> {
+        if missing(test, &["java", "kcat", "protoc"]) {
+            return None;
+        }
+        let libs = program::built_by("kafka_broker.sh");
+        let libs = libs.map_err(|reason| skip(test, &reason)).ok()?;
+        let mut broker = Self {
+            libs,
+            folder: tempfile::tempdir().expect("a folder"),
+            running: None,
+            port: free_tcp_port(),
+            secure_port: free_tcp_port(),
+        };
+        broker.configure(keystore);
+        let id = "MkU3OEVBNTcwNTJENDM2Qg";
+        let settings = broker.settings();
+        let settings = settings.to_str().expect("text");
+        let user = |hash: u32| format!("SCRAM-SHA-{hash}=[name={USER},password={PASSWORD}]");
+        let mut format = broker.java("kafka.tools.StorageTool");
+        format.args(["format", "-t", id, "-c", settings]);
+        format.args(["--add-scram", &user(256), "--add-scram", &user(512)]);
+        program::output(&mut format);
+        broker.restart();
+        Some(broker)
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.path().join("server.properties")
+    }
+
+    fn configure(&self, keystore: Option<&Path>) {
+        let (port, secure, controller) = (self.port, self.secure_port, free_tcp_port());
+        let data = self.folder.path().join("data");
+        let mut lines = format!(
+            "process.roles=broker,controller\n\
+             node.id=1\n\
+             controller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},SECURE://127.0.0.1:{secure},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECURE://localhost:{secure}\n\
+             controller.listener.names=CONTROLLER\n\
+             sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN\n\
+             listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
+             required user_{USER}=\"{PASSWORD}\";\n\
+             listener.name.secure.scram-sha-256.sasl.jaas.config=\
+             org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+             listener.name.secure.scram-sha-512.sasl.jaas.config=\
+             org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+             log.dirs={}\n\
+             auto.create.topics.enable=false\n\
+             offsets.topic.replication.factor=1\n\
+             transaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\n",
+            data.display(),
+        );
+        let protocol = if let Some(keystore) = keystore {
+            lines += &format!(
+                "ssl.keystore.type=PEM\nssl.keystore.location={}\n",
+                keystore.display()
+            );
+            "SASL_SSL"
+        } else {
+            "SASL_PLAINTEXT"
+        };
+        lines += &format!(
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:{protocol}\n"
+        );
+        std::fs::write(self.settings(), lines).expect("the settings can be written");
+    }
+
+    fn java(&self, class: &str) -> Command {
+        let mut command = Command::new("java");
+        command.args([
+            "-Xmx384m",
+            "-cp",
+            &format!("{}/*", self.libs.display()),
+            class,
+        ]);
+        command
+    }
+
+    /// Starts the broker again after [`kill`](Self::kill), and waits until it accepts clients.
+    pub fn restart(&mut self) {
+        let mut command = self.java("kafka.Kafka");
+        command.arg(self.settings());
+        self.running = Some(Running::start(
+            command.stdout(Stdio::null()).stderr(Stdio::null()),
+        ));
+        let is_ready = || {
+            let mut list = self.kcat();
+            let output = list.args(["-L", "-m", "2"]).output().expect("kcat runs");
+            output.status.success()
+        };
+        let ready = program::eventually(Duration::from_secs(60), is_ready);
+        assert!(ready, "the broker is not ready");
+    }
+
+    /// Kills the broker by SIGKILL.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+
+    fn kcat(&self) -> Command {
+        let mut command = Command::new("kcat");
+        command.args(["-b", &format!("127.0.0.1:{}", self.port)]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Creates a topic, with settings of the topic (`NAME=VALUE`).
+    pub fn create(&self, topic: &str, partitions: u32, settings: &[&str]) {
+        let mut command = self.java("org.apache.kafka.tools.TopicCommand");
+        command.args(["--bootstrap-server", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["--create", "--topic", topic]);
+        command.args(["--partitions", &partitions.to_string()]);
+        for setting in settings {
+            command.args(["--config", setting]);
+        }
+        program::output(&mut command);
+    }
+
+    /// Reads all messages of a topic.
+    pub fn messages(&self, topic: &str) -> Vec<Message> {
+        let mut command = self.kcat();
+        command.args(["-C", "-t", topic, "-o", "beginning", "-e", "-q"]);
+        command.args(["-f", "%p %K %S\n%k%s"]);
+        let output = program::output(&mut command).stdout;
+        let mut rest = &output[..];
+        let mut messages = Vec::new();
+        while !rest.is_empty() {
+            let end = rest.iter().position(|octet| *octet == b'\n');
+            let (head, body) = rest.split_at(end.expect("a line"));
+            let head = String::from_utf8_lossy(head).into_owned();
+            let numbers: Vec<usize> = head
+                .split(' ')
+                .map(|number| number.parse().expect("a number"))
+                .collect();
+            let (key, value) = body[1..].split_at(numbers[1]);
+            let (value, next) = value.split_at(numbers[2]);
+            messages.push(Message {
+                partition: u32::try_from(numbers[0]).expect("a partition"),
+                key: key.iter().map(|octet| format!("{octet:02x}")).collect(),
+                value: value.to_vec(),
+            });
+            rest = next;
+        }
+        messages
+    }
+}

@@ -1,0 +1,282 @@
+//! Records from the collector into ClickHouse's engine, its views, and the queries of `deploy/clickhouse/`.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use kipfix_tests::collector::{flow, now};
+use kipfix_tests::forwarding::{Forwarding, PATIENCE, flows};
+use kipfix_tests::peers::clickhouse::{ClickHouse, read};
+use kipfix_tests::program::eventually;
+use kipfix_tests::take_turn;
+use serde_json::Value;
+
+/// A server with the tables and views.
+fn server(test: &str, password: Option<&str>) -> Option<ClickHouse> {
+    let server = ClickHouse::start(test, password)?;
+    server.run("flows.sql");
+    server.run("views.sql");
+    Some(server)
+}
+
+fn number(server: &ClickHouse, statement: &str) -> u64 {
+    let rows = server.query(&format!("SELECT toUInt64({statement}) AS value"));
+    rows[0]["value"].as_u64().unwrap()
+}
+
+#[test]
+fn every_record_is_stored_with_its_names_and_the_views_have_the_sums() {
+    let test = "every_record_is_stored_with_its_names_and_the_views_have_the_sums";
+    let _turn = take_turn();
+    let Some(server) = server(test, None) else {
+        return;
+    };
+    for compression in ["lz4", "gzip", "none"] {
+        let forwarding = Forwarding::start(
+            &server.url("flows"),
+            &format!("interval=1s&compression={compression}"),
+        );
+        let mut records = flows(90);
+        records.extend((0..10).map(|_| flow("198.51.100.8", "10.1.1.1")));
+        forwarding.collector.send_all(&records, now());
+        forwarding.wait_for("sent_total", 100);
+        assert_eq!(forwarding.totals(), (100, 0));
+        // The sums of the table are those of the metrics.
+        let scrape = forwarding.collector.scrape();
+        for (column, metric) in [
+            ("octets", "kipfix_bytes_total"),
+            ("packets", "kipfix_packets_total"),
+            ("connections", "kipfix_connections_total"),
+        ] {
+            for side in ["source", "destination"] {
+                let label = match side {
+                    "source" => "src_workload=\"web\"",
+                    _ => "dst_workload=\"web\"",
+                };
+                let sum = number(
+                    &server,
+                    &format!(
+                        "(SELECT sum({column}) FROM kipfix.flows WHERE counted AND {side}WorkloadName = 'web')"
+                    ),
+                );
+                assert_eq!(sum, scrape.sum(metric, &[label]), "{column} {side}");
+            }
+        }
+        for view in ["workloads", "zones", "externals", "exporters"] {
+            for resolution in ["1m", "1h"] {
+                let rows = server.query(&format!(
+                    "SELECT sum(octets) AS octets, sum(packets) AS packets, sum(connections) AS connections, \
+                     sum(records) AS records FROM kipfix.{view}_{resolution}"
+                ));
+                let value = |name: &str| rows[0][name].as_u64().unwrap();
+                let values = ["octets", "packets", "connections", "records"].map(value);
+                assert_eq!(values, [100_000, 200, 100, 100], "{view}_{resolution}");
+            }
+        }
+        forwarding.collector.stop();
+        for table in [
+            "flows",
+            "workloads_1m",
+            "workloads_1h",
+            "zones_1m",
+            "zones_1h",
+        ] {
+            server.query(&format!("TRUNCATE TABLE kipfix.{table}"));
+        }
+        for table in [
+            "externals_1m",
+            "externals_1h",
+            "exporters_1m",
+            "exporters_1h",
+        ] {
+            server.query(&format!("TRUNCATE TABLE kipfix.{table}"));
+        }
+    }
+}
+
+#[test]
+fn an_insert_whose_answer_is_lost_is_repeated_and_stored_once() {
+    let test = "an_insert_whose_answer_is_lost_is_repeated_and_stored_once";
+    let _turn = take_turn();
+    let Some(server) = server(test, None) else {
+        return;
+    };
+    let forwarding = Forwarding::start(&server.url("flows"), "interval=1s");
+    for (mode, total) in [("mute", 60), ("refuse", 120)] {
+        server.fail(mode, 2);
+        forwarding.collector.send_all(&flows(60), now());
+        forwarding.wait_for("sent_total", total);
+        assert_eq!(number(&server, "(SELECT count() FROM kipfix.flows)"), total);
+        let records = "(SELECT sum(records) FROM kipfix.workloads_1m)";
+        assert_eq!(number(&server, records), total, "{mode}");
+    }
+    assert_eq!(forwarding.totals(), (120, 0));
+    forwarding.collector.stop();
+}
+
+#[test]
+fn a_missing_table_and_a_wrong_password_are_reported_until_they_are_corrected() {
+    let test = "a_missing_table_and_a_wrong_password_are_reported_until_they_are_corrected";
+    let _turn = take_turn();
+    let Some(server) = ClickHouse::start(test, Some("secret")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "wrong\n").unwrap();
+    let parameters = format!(
+        "interval=0s&user=kipfix&password-file={}",
+        password.display()
+    );
+    let forwarding = Forwarding::start(&server.url("flows"), &parameters);
+    forwarding.collector.send_all(&flows(20), now());
+    let refused = || {
+        let name = "kipfix_collector_target_connection_failures_total";
+        let reason = "reason=\"authentication_failed\"";
+        forwarding.collector.scrape().sum(name, &[reason]) > 0
+    };
+    assert!(eventually(PATIENCE, refused));
+    // The file is read for every request.
+    std::fs::write(&password, "secret\n").unwrap();
+    server.run("flows.sql");
+    forwarding.wait_for("sent_total", 20);
+    assert_eq!(number(&server, "(SELECT count() FROM kipfix.flows)"), 20);
+    forwarding.collector.stop();
+
+    // It ends within its time although the rows cannot be stored.
+    server.query("DROP TABLE kipfix.flows");
+    let forwarding = Forwarding::start(&server.url("flows"), &parameters);
+    forwarding.collector.send_all(&flows(20), now());
+    forwarding.wait_for("waiting", 20);
+    forwarding.collector.stop();
+}
+
+#[test]
+fn an_older_table_is_upgraded() {
+    let test = "an_older_table_is_upgraded";
+    let _turn = take_turn();
+    let Some(server) = ClickHouse::start(test, None) else {
+        return;
+    };
+    server.query("CREATE DATABASE kipfix");
+    server.query(
+        "CREATE TABLE kipfix.flows (flowEndMilliseconds DateTime64(3, 'UTC'), \
+         collectionTimeMilliseconds DateTime64(3, 'UTC'), octets UInt64, note String) \
+         ENGINE = MergeTree ORDER BY collectionTimeMilliseconds",
+    );
+    server.query("INSERT INTO kipfix.flows (octets, note) VALUES (1, 'kept')");
+    server.run("upgrade.sql");
+    // It does no harm to run it again.
+    server.run("upgrade.sql");
+    let forwarding = Forwarding::start(&server.url("flows"), "interval=0s");
+    forwarding.collector.send_all(&flows(3), now());
+    forwarding.wait_for("sent_total", 3);
+    let rows = server.query("SELECT octets, note, sourceZone FROM kipfix.flows ORDER BY octets");
+    assert_eq!(rows.len(), 4);
+    assert_eq!(rows[0]["note"], "kept");
+    assert_eq!(rows[3]["sourceZone"], "z1");
+    forwarding.collector.stop();
+}
+
+#[test]
+fn the_ten_questions_have_the_answers_that_the_traffic_has() {
+    let test = "the_ten_questions_have_the_answers_that_the_traffic_has";
+    let _turn = take_turn();
+    let Some(server) = server(test, None) else {
+        return;
+    };
+    let forwarding = Forwarding::start(&server.url("flows"), "interval=0s");
+    forwarding.collector.send_all(&flows(50), now());
+    forwarding.wait_for("sent_total", 50);
+    forwarding.collector.stop();
+    // Parameters of the queries: a range around now.
+    for (name, value) in [
+        ("address", "'::ffff:198.51.100.7'"),
+        ("namespace", "'shop'"),
+        ("workload", "'web'"),
+        ("pod", "'web-1'"),
+        ("from", "toString(now('UTC') - 86400)"),
+        ("until", "toString(now('UTC') + 3600)"),
+    ] {
+        let rows = server.query(&format!("SELECT {value} AS value"));
+        let value = rows[0]["value"].as_str().unwrap();
+        server.query(&format!("SET param_{name} = '{value}'"));
+    }
+    let expect = |file: &str, rows: usize, values: &[(&str, Value)]| {
+        let found = server.run(&format!("queries/{file}.sql"));
+        assert_eq!(found.len(), rows, "{file}: {found:?}");
+        for (name, value) in values {
+            assert_eq!(&found[0][*name], value, "{name} in {file}");
+        }
+    };
+    let octets = ("octets", Value::from(50_000));
+    let web = ("sourceWorkloadName", Value::from("web"));
+    expect(
+        "01-senders-to-an-address",
+        1,
+        &[web.clone(), octets.clone()],
+    );
+    expect(
+        "02-egress-by-team",
+        1,
+        &[("team", "shop".into()), octets.clone()],
+    );
+    expect(
+        "03-first-seen-destinations",
+        1,
+        &[
+            ("externalAddress", "::ffff:198.51.100.7".into()),
+            octets.clone(),
+        ],
+    );
+    expect("04-top-workload-pairs", 1, &[web.clone(), octets.clone()]);
+    // One node: nothing crosses zones.
+    expect("05-cross-zone", 0, &[]);
+    expect(
+        "06-external-by-country",
+        1,
+        &[("direction", "egress".into()), octets.clone()],
+    );
+    expect(
+        "07-conversations-of-a-pod",
+        50,
+        &[("direction", "sent".into())],
+    );
+    expect(
+        "08-port-scans",
+        1,
+        &[("workload", "web".into()), ("ports", 1.into())],
+    );
+    expect("09-silent-exporters", 1, &[("records", 50.into())]);
+    expect(
+        "10-growth",
+        1,
+        &[web, ("current", 50_000.into()), ("previous", 0.into())],
+    );
+}
+
+#[test]
+fn the_view_of_a_topic_fills_the_table() {
+    let test = "the_view_of_a_topic_fills_the_table";
+    let Some(server) = server(test, None) else {
+        return;
+    };
+    // In place of the topic, rows are inserted: the engine in the test has no reliable client of Kafka.
+    let text = read("kafka.sql");
+    let begin = text.find("ENGINE = Kafka").unwrap();
+    let end = begin + text[begin..].find(';').unwrap();
+    let text = format!("{}ENGINE = Null{}", &text[..begin], &text[end..]);
+    server.execute(&text);
+    let milliseconds = now();
+    server.query(&format!(
+        "INSERT INTO kipfix.flows_kafka (flowEndMilliseconds, collectionTimeMilliseconds, sourceAddress, octets, counted) \
+         VALUES ({milliseconds}, {milliseconds}, '::ffff:10.1.1.1', 7, true)"
+    ));
+    let rows = server.query(
+        "SELECT octets, counted, sourceAddress, toUnixTimestamp64Milli(collectionTimeMilliseconds) AS time FROM kipfix.flows",
+    );
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["octets"], 7);
+    assert_eq!(rows[0]["counted"], true);
+    assert_eq!(
+        rows[0]["time"].to_string().trim_matches('"'),
+        milliseconds.to_string()
+    );
+}
