@@ -59,7 +59,6 @@ fn the_stages_of_the_probe_are_in_order() {
 }
 
 #[test]
-#[ignore = "until the crate follows the order"]
 fn the_stages_of_the_collector_are_in_order() {
     holds("collector", COLLECTOR);
 }

@@ -103,15 +103,21 @@ impl SeriesChunks {
             let Some(times) = set.times(row) else {
                 continue;
             };
+            self.labels.clear();
+            if self.format == Format::Protobuf {
+                self.labels.extend_from_slice(&family.constant_labels);
+            }
+            set.write_labels(row, &mut self.labels);
             let shown = ShownRow {
-                row,
+                labels: &self.labels,
+                sums: set.sums(row),
                 is_new: times.birth_milliseconds > newest,
                 created_milliseconds: times.created_milliseconds,
             };
             if self.format == Format::Protobuf {
-                family.write_protobuf(set, shown, &mut self.labels, &mut self.metrics);
+                family.write_protobuf(shown, &mut self.metrics);
             } else {
-                family.write_text(set, shown, created, out);
+                family.write_text(shown, created, out);
             }
         }
         if !self.metrics.is_empty() {

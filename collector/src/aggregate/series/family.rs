@@ -3,14 +3,13 @@
 use kipfix_service::exposition::{Format, Kind, Summary, Value, protobuf, text};
 
 use super::super::family::{Family, Measure, Samples};
-use super::set::SeriesSet;
 
 /// A family, and the beginnings of its lines.
 #[derive(Debug)]
 pub(super) struct ExposedFamily {
     pub(super) family: Family,
     /// The label `cluster`, or nothing.
-    constant_labels: Vec<u8>,
+    pub(super) constant_labels: Vec<u8>,
     lines: Vec<SampleLine>,
     created: Vec<u8>,
 }
@@ -25,8 +24,10 @@ struct SampleLine {
 
 /// What an exposition shows of a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ShownRow {
-    pub(super) row: usize,
+pub(super) struct ShownRow<'a> {
+    pub(super) labels: &'a [u8],
+    /// The columns.
+    pub(super) sums: &'a [u64],
     /// Shows 0 instead of its values.
     pub(super) is_new: bool,
     pub(super) created_milliseconds: u64,
@@ -80,23 +81,16 @@ impl ExposedFamily {
 
     /// Appends a row as text. With `created` the time of its creation follows.
     #[inline]
-    pub(super) fn write_text(
-        &self,
-        set: &SeriesSet,
-        shown: ShownRow,
-        created: bool,
-        out: &mut Vec<u8>,
-    ) {
+    pub(super) fn write_text(&self, shown: ShownRow<'_>, created: bool, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();
-        let sums = set.sums(shown.row);
         for line in &self.lines {
-            let value = shown.value(sums, line.column);
-            Self::write_name(&line.beginning, set, shown.row, out);
+            let value = shown.value(line.column);
+            shown.write_name(&line.beginning, out);
             out.extend_from_slice(digits.format(value).as_bytes());
             out.push(b'\n');
         }
         if created {
-            Self::write_name(&self.created, set, shown.row, out);
+            shown.write_name(&self.created, out);
             let milliseconds = shown.created_milliseconds;
             out.extend_from_slice(digits.format(milliseconds / 1000).as_bytes());
             out.push(b'.');
@@ -107,26 +101,10 @@ impl ExposedFamily {
         }
     }
 
-    #[inline]
-    fn write_name(beginning: &[u8], set: &SeriesSet, row: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(beginning);
-        set.write_labels(row, out);
-        out.extend_from_slice(b"} ");
-    }
-
-    /// Appends a row as a message of protobuf.
-    pub(super) fn write_protobuf(
-        &self,
-        set: &SeriesSet,
-        shown: ShownRow,
-        labels: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) {
-        labels.clear();
-        labels.extend_from_slice(&self.constant_labels);
-        set.write_labels(shown.row, labels);
-        let sums = set.sums(shown.row);
-        let mut values = self.lines.iter().map(|line| shown.value(sums, line.column));
+    /// Appends a row as a message of protobuf. Its labels begin with the constant ones.
+    pub(super) fn write_protobuf(&self, shown: ShownRow<'_>, out: &mut Vec<u8>) {
+        let labels = shown.labels;
+        let mut values = self.lines.iter().map(|line| shown.value(line.column));
         let first = values.next().unwrap_or_default();
         let created = Some(shown.created_milliseconds);
         match values.next() {
@@ -152,13 +130,20 @@ impl ExposedFamily {
     }
 }
 
-impl ShownRow {
-    fn value(self, sums: &[u64], column: usize) -> u64 {
+impl ShownRow<'_> {
+    fn value(self, column: usize) -> u64 {
         if self.is_new {
             0
         } else {
-            sums.get(column).copied().unwrap_or_default()
+            self.sums.get(column).copied().unwrap_or_default()
         }
+    }
+
+    #[inline]
+    fn write_name(self, beginning: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(beginning);
+        out.extend_from_slice(self.labels);
+        out.extend_from_slice(b"} ");
     }
 }
 

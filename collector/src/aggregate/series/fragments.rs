@@ -1,4 +1,4 @@
-//! Texts that many rows have in common, each once in memory.
+//! Texts that several rows share, each once in memory.
 
 use std::hash::BuildHasher;
 

@@ -5,10 +5,12 @@
 //! tokens: `deploy/clickhouse/` sets it). The table has to have the columns of
 //! [`schema::table_columns`](super::enriched::schema::table_columns), and can have others.
 //!
-//! * [`target`]: the URL;
-//! * [`request`]: requests and responses, without sockets;
-//! * [`inserter`]: delivers the records of a chunk.
+//! * `target`: the URL;
+//! * `content_encoding`: the compression of a body;
+//! * `request`: requests and responses, without sockets;
+//! * `inserter`: delivers the records of a chunk.
 
+mod content_encoding;
 mod inserter;
 mod request;
 mod target;

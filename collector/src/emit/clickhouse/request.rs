@@ -1,11 +1,8 @@
 //! Requests to the HTTP interface of ClickHouse, and its responses.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
-use flate2::write::GzEncoder;
 use kipfix_export::counters::LossReason;
-use lz4_flex::frame::FrameEncoder;
 
 use super::target::ClickHouseTarget;
 use crate::emit::enriched::schema;
@@ -16,43 +13,6 @@ pub(super) const MAX_RESPONSE_OCTETS: u64 = 64 << 10;
 const MAX_HEADERS: usize = 64;
 /// Octets of the message of an error in the log.
 const MAX_MESSAGE_OCTETS: usize = 300;
-
-/// How the body of a request is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ContentEncoding {
-    Identity,
-    Gzip,
-    Lz4,
-}
-
-impl ContentEncoding {
-    /// Compresses rows.
-    pub(super) fn encode(self, rows: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        out.clear();
-        match self {
-            Self::Identity => out.extend_from_slice(rows),
-            Self::Gzip => {
-                let mut encoder = GzEncoder::new(out, flate2::Compression::fast());
-                encoder.write_all(rows)?;
-                encoder.finish()?;
-            }
-            Self::Lz4 => {
-                let mut encoder = FrameEncoder::new(out);
-                encoder.write_all(rows)?;
-                encoder.finish().map_err(io::Error::other)?;
-            }
-        }
-        Ok(())
-    }
-
-    const fn header(self) -> &'static str {
-        match self {
-            Self::Identity => "",
-            Self::Gzip => "Content-Encoding: gzip\r\n",
-            Self::Lz4 => "Content-Encoding: lz4\r\n",
-        }
-    }
-}
 
 /// The head of a request that inserts rows. `password` is that of the user of the target.
 pub(super) fn head(

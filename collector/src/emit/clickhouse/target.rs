@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kipfix_service::settings::{Size, Span};
 
-use super::request::ContentEncoding;
+use super::content_encoding::ContentEncoding;
 use crate::emit::OverflowPolicy;
 use crate::emit::delivery::{
     DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,

@@ -128,7 +128,7 @@ impl DeliveryExporter {
             lost = staged.saturating_sub(added);
         });
         if lost > 0 {
-            // Records are lost because the queue is full. The reason for that says more.
+            // Records are lost because the queue is full. The cause of that is more specific.
             let reason = self.obstacle.cause().unwrap_or(LossReason::QueueFull);
             let lost = u64::try_from(lost).unwrap_or(u64::MAX);
             self.counters.records_lost(reason, lost);

@@ -36,7 +36,7 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// Takes a parameter. Returns false if it is none of these.
+    /// Takes a parameter. Returns false if its name is unknown.
     pub(in crate::emit) fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
         match name {
             "queue" => {
