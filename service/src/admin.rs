@@ -1,12 +1,13 @@
 //! The HTTP endpoints of a daemon: `/metrics`, `/livez`, `/readyz`.
 //!
 //! Clients cannot exhaust the daemon: only GET and HEAD are allowed, and the number of connections,
-//! the time for the head of a request, the lifetime of a connection and the number of concurrent
+//! the time for the head of a request, the time for which a client does not read, the lifetime of a connection and the number of concurrent
 //! scrapes are limited.
 
 mod encoding;
 mod listener;
 mod scrape;
+mod stall;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

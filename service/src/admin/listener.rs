@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::stall::StallLimit;
 use crate::exit::Failure;
 use crate::signals::Stop;
 
@@ -24,6 +25,8 @@ use crate::signals::Stop;
 const MAX_CONNECTIONS: usize = 64;
 /// Maximum time for the head of a request, including idle time before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time for which a client does not read its response.
+const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Lifetime of a connection. Then it is closed after the current response.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
 /// Maximum time for the last response of a connection.
@@ -160,6 +163,7 @@ async fn accept(socket: &tokio::net::TcpListener, router: &Router, stop: &Stop) 
 }
 
 async fn serve_connection(stream: TcpStream, router: Router, stop: Stop) {
+    let stream = StallLimit::new(stream, WRITE_STALL_TIMEOUT);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -176,7 +180,7 @@ async fn serve_connection(stream: TcpStream, router: Router, stop: Stop) {
     }
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+type Connection = http1::Connection<TokioIo<StallLimit<TcpStream>>, TowerToHyperService<Router>>;
 
 async fn last_response(mut connection: std::pin::Pin<&mut Connection>) -> Result<(), hyper::Error> {
     connection.as_mut().graceful_shutdown();
