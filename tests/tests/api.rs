@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use flowproto::{Address, FlowRecord};
 use kipfix_tests::collector::{Collector, now};
+use kipfix_tests::program::{self, eventually};
 use serde_json::Value;
 
 const INVENTORY: &str = "
@@ -403,4 +404,81 @@ fn the_page_is_served_with_a_strict_policy() {
         assert_eq!((status, body.len()), (304, 0), "{path}");
     }
     collector.stop();
+}
+
+#[test]
+fn the_api_requires_the_token_of_the_file_and_the_rest_does_not() {
+    let tokens = tempfile::tempdir().unwrap();
+    let file = tokens.path().join("token");
+    std::fs::write(&file, "first-token\n").unwrap();
+    let (collector, _folder) = start(&["--http-token-file", file.to_str().unwrap()]);
+    let status = |path: &str, header: &str| request(&collector, path, header).0;
+    let protected = [
+        "/api",
+        "/api/health",
+        "/api/graph/fields",
+        "/api/graph/data",
+        "/api/v1/edges",
+        "/api/v1/endpoints",
+        "/api/v1/exporters",
+        "/api/v1/status",
+        "/api/v1/openapi.json",
+        "/api/v1/nothing",
+    ];
+    for path in protected {
+        let (status, head, body) = request(&collector, path, "");
+        assert_eq!(status, 401, "{path}");
+        assert!(head.contains("\r\nwww-authenticate: bearer\r\n"), "{head}");
+        let error: Value = serde_json::from_slice(&body).unwrap();
+        assert!(error["error"].as_str().unwrap().contains("bearer token"));
+    }
+    let wrong = "Authorization: Bearer first-tokem\r\n";
+    assert_eq!(status("/api/v1/status", wrong), 401);
+    assert_eq!(status("/api/v1/status?access_token=first-token", ""), 401);
+    for path in ["/", "/assets/app.js", "/metrics", "/livez", "/readyz"] {
+        assert_eq!(status(path, ""), 200, "{path}");
+    }
+    let first = "Authorization: Bearer first-token\r\n";
+    for path in ["/api/health", "/api/graph/data", "/api/v1/edges"] {
+        assert_eq!(status(path, first), 200, "{path}");
+    }
+    assert_eq!(status("/api/v1/nothing", first), 404);
+    let rejected = u64::try_from(protected.len()).unwrap() + 2;
+    collector.counts(
+        "kipfix_collector_api_requests_rejected_total",
+        &[],
+        rejected,
+    );
+
+    // A mounted Secret is updated by replacing a link.
+    let next = tokens.path().join("next");
+    std::fs::write(&next, "second-token").unwrap();
+    std::fs::rename(&next, &file).unwrap();
+    let second = "Authorization: Bearer second-token\r\n";
+    let is_accepted = || status("/api/v1/status", second) == 200;
+    assert!(eventually(Duration::from_secs(20), is_accepted));
+    assert_eq!(status("/api/v1/status", first), 401);
+    let loads = "kipfix_collector_api_token_loads_total";
+    collector.counts(loads, &["ok"], 2);
+    collector.stop();
+}
+
+#[test]
+fn a_collector_without_a_usable_token_file_does_not_start() {
+    let tokens = tempfile::tempdir().unwrap();
+    let file = tokens.path().join("token");
+    let outcome = || {
+        let mut command = program::collector();
+        command
+            .args(["--kubernetes", "off", "--http-token-file"])
+            .arg(&file);
+        let output = program::ended(&mut command);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{stderr}");
+        assert!(stderr.contains("http_token_file: cannot use"), "{stderr}");
+        stderr
+    };
+    assert!(outcome().contains("No such file"));
+    std::fs::write(&file, " \n").unwrap();
+    assert!(outcome().contains("its first line is empty"));
 }

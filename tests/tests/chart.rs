@@ -46,6 +46,7 @@ fn all_values() -> Vec<Vec<String>> {
         "collector.exporters.type=LoadBalancer",
         "openshift.enabled=true",
         "collector.geoip.volume.emptyDir.sizeLimit=1Gi",
+        "collector.apiTokenSecret.name=kipfix-api",
         "probe.admin.address=loopback",
     ];
     let mut all = vec![Vec::new()];
@@ -124,6 +125,7 @@ fn a_value_that_is_not_one_is_refused_by_name() {
         ("probe.enabld=true", "enabld"),
         ("collector.replicas=-1", "replicas"),
         ("collector.exporters.type=NodePorts", "type"),
+        ("collector.apiTokenSecret.key=../token", "key"),
         ("probe.admin.address=all", "address"),
     ] {
         let output = helm(&tools, &["template", "kipfix"], &[format!("--set={value}")]);
@@ -212,6 +214,25 @@ fn the_plain_manifests_are_the_chart() {
         succeeded("manifest.sh", &made) == read("deploy/kipfix.yaml"),
         "deploy/kipfix.yaml is out of date: run `make manifest`"
     );
+}
+
+#[test]
+fn the_token_of_the_api_is_mounted_where_the_collector_reads_it() {
+    let Some(tools) = tools("the_token_of_the_api_is_mounted_where_the_collector_reads_it") else {
+        return;
+    };
+    let set = ["name=api-access", "key=bearer"];
+    let set = set.map(|value| format!("--set=collector.apiTokenSecret.{value}"));
+    let manifests = rendered(&tools, &set);
+    for part in [
+        "http_token_file: /etc/kipfix/api-token/bearer\n",
+        "mountPath: /etc/kipfix/api-token, readOnly: true",
+        "secretName: \"api-access\"\n",
+        "items: [{key: \"bearer\", path: \"bearer\"}]\n",
+    ] {
+        assert!(manifests.contains(part), "{part}");
+    }
+    assert!(!rendered(&tools, &[]).contains("token_file"));
 }
 
 #[test]

@@ -104,6 +104,7 @@ impl Parameters {
     responses(
         (status = 200, body = EdgesJson<'_>),
         (status = 400, body = ApiError),
+        (status = 401, body = ApiError),
         (status = 429, body = ApiError),
         (status = 503, body = ApiError),
     )

@@ -47,6 +47,7 @@ struct Parameters {
     responses(
         (status = 200, body = AnswerJson),
         (status = 400, body = ApiError),
+        (status = 401, body = ApiError),
         (status = 429, body = ApiError),
     )
 )]

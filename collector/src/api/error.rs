@@ -1,6 +1,6 @@
 //! Errors of the API.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -49,6 +49,12 @@ impl ApiError {
         }
     }
 
+    /// The request does not present the bearer token.
+    pub(super) fn unauthorized() -> Self {
+        let error = "a bearer token is required: Authorization: Bearer TOKEN";
+        Self::new(StatusCode::UNAUTHORIZED, error)
+    }
+
     pub(super) fn not_found() -> Self {
         let error = "not found: see /api/v1/openapi.json";
         Self::new(StatusCode::NOT_FOUND, error)
@@ -87,9 +93,14 @@ impl IntoResponse for ApiError {
         // It has only texts and numbers.
         let body = serde_json::to_string(&self).unwrap_or_default();
         let mut response = (status, headers, body).into_response();
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            let headers = response.headers_mut();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        let header = match status {
+            StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
+            StatusCode::TOO_MANY_REQUESTS => Some((RETRY_AFTER, "1")),
+            _ => None,
+        };
+        if let Some((name, value)) = header {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
         }
         response
     }

@@ -30,6 +30,7 @@ struct Parameters {
     responses(
         (status = 200, body = ExportersJson),
         (status = 400, body = ApiError),
+        (status = 401, body = ApiError),
         (status = 429, body = ApiError),
     )
 )]

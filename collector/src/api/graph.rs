@@ -99,7 +99,14 @@ fn quoted(text: &str) -> String {
 }
 
 /// The fields of nodes and edges, for Grafana's data source "Node Graph API".
-#[utoipa::path(get, path = "/api/graph/fields", responses((status = 200, body = Object)))]
+#[utoipa::path(
+    get,
+    path = "/api/graph/fields",
+    responses(
+        (status = 200, body = Object),
+        (status = 401, body = ApiError),
+    )
+)]
 pub(super) async fn fields(request: Request) -> Response {
     answer(request, |_, _| Ok(field_list())).await
 }
@@ -128,6 +135,7 @@ fn field_list() -> Value {
     responses(
         (status = 200, body = GraphJson),
         (status = 400, body = ApiError),
+        (status = 401, body = ApiError),
         (status = 429, body = ApiError),
         (status = 503, body = ApiError),
     )

@@ -2,8 +2,10 @@
 //!
 //! Answers are JSON. A query runs on a thread for blocking work and reads snapshots, so it never
 //! waits for a pipeline, nor a pipeline for it. The number of concurrent queries and the memory of
-//! answers on their way to clients are limited.
+//! answers on their way to clients are limited. A bearer token can protect the API; the page has no
+//! data and needs none.
 
+mod access;
 mod cache;
 mod edges;
 mod endpoints;
@@ -21,9 +23,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
+
+pub use access::{BearerToken, TokenError};
 
 use crate::serve::Scrape;
 use cache::Cache;
@@ -36,17 +41,24 @@ pub struct Api {
     scrape: Arc<Scrape>,
     /// Wall-clock time of the start, milliseconds since the epoch.
     started: u64,
+    /// The token that requests must present, if there is one.
+    token: Option<Arc<BearerToken>>,
     limits: Limits,
     edges: Cache,
 }
 
 impl Api {
-    /// Creates the API of a collector that started at `started`, milliseconds since the epoch.
+    /// Creates the API of a collector that started at `started`, milliseconds since the epoch. With
+    /// a `token`, requests below `/api` must present it.
     #[must_use]
-    pub fn new(scrape: Arc<Scrape>, started: u64) -> Self {
+    pub fn new(scrape: Arc<Scrape>, started: u64, token: Option<BearerToken>) -> Self {
+        if token.is_some() {
+            scrape.metrics.api().on_token_loaded();
+        }
         Self {
             scrape,
             started,
+            token: token.map(Arc::new),
             limits: Limits::default(),
             edges: Cache::default(),
         }
@@ -68,8 +80,13 @@ impl Api {
             .route("/status", get(status::get))
             .route("/openapi.json", get(async || openapi::answer()))
             .fallback(async || ApiError::not_found())
-            .with_state(state);
-        page::router().nest("/api", graph.nest("/v1", api))
+            .with_state(Arc::clone(&state));
+        let mut protected = graph.nest("/v1", api);
+        if let Some(token) = &state.token {
+            let check = (Arc::clone(&state), Arc::clone(token));
+            protected = protected.layer(from_fn_with_state(check, access::require_token));
+        }
+        page::router().nest("/api", protected)
     }
 }
 

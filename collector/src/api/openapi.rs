@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi, openapi};
 
 use super::{edges, endpoints, exporters, graph, status};
 
@@ -19,9 +20,22 @@ use super::{edges, endpoints, exporters, graph, status};
         status::get,
         graph::fields,
         graph::data
-    )
+    ),
+    modifiers(&BearerScheme),
+    security((), ("bearer" = []))
 )]
 struct Document;
+
+/// Describes the bearer token, which requests need if the collector has one.
+struct BearerScheme;
+
+impl Modify for BearerScheme {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", scheme);
+    }
+}
 
 pub(super) fn answer() -> Response {
     /// It is the same for every request.
@@ -61,6 +75,9 @@ mod tests {
             assert!(get(path)["summary"].is_string(), "{path}");
             assert!(get(path)["responses"]["200"].is_object(), "{path}");
             assert!(get(path)["responses"]["400"].is_object(), "{path}");
+            assert!(get(path)["responses"]["401"].is_object(), "{path}");
         }
+        let scheme = &document["components"]["securitySchemes"]["bearer"];
+        assert_eq!(scheme["scheme"], "bearer");
     }
 }

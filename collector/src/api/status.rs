@@ -38,6 +38,7 @@ struct Parameters {}
     responses(
         (status = 200, body = StatusJson),
         (status = 400, body = ApiError),
+        (status = 401, body = ApiError),
         (status = 429, body = ApiError),
     )
 )]

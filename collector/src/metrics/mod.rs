@@ -9,6 +9,7 @@
 //!
 //! Those of received octets are in `receive.rs`, those of what is emitted in `emit.rs`.
 
+mod api;
 mod decoder;
 mod emit;
 mod exporters;
@@ -18,6 +19,7 @@ mod maker;
 mod receive;
 mod records;
 
+pub use api::ApiMetrics;
 pub use exporters::{ExporterReport, ExporterSummary, Exporters};
 pub use receive::ReceiveCounts;
 
@@ -89,6 +91,7 @@ pub struct Metrics {
     flow_log: emit::FlowLog,
     replicated: emit::Replicated,
     forwarded: emit::Forwarded,
+    api: ApiMetrics,
     scrape_duration: Histogram,
 }
 
@@ -124,6 +127,7 @@ impl Metrics {
             flow_log: emit::FlowLog::new(&make)?,
             replicated: emit::Replicated::new(&make)?,
             forwarded: emit::Forwarded::new(&make)?,
+            api: ApiMetrics::new(&make)?,
             scrape_duration: make.add(Histogram::with_opts(scrape_duration.buckets(buckets)))?,
             registry: make.0,
         })
@@ -139,6 +143,12 @@ impl Metrics {
     #[must_use]
     pub const fn targets(&self) -> &TargetFamilies {
         self.forwarded.targets()
+    }
+
+    /// The counters of access to the API.
+    #[must_use]
+    pub const fn api(&self) -> &ApiMetrics {
+        &self.api
     }
 
     /// Records the duration of a scrape.

@@ -199,6 +199,11 @@ pub struct Flags {
     /// Address of the page, the API, /metrics, /livez and /readyz [default: [::]:8080]
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
     pub http: Option<ListenAddress>,
+    /// File whose first line is the bearer token of the API: requests below /api need the header
+    /// Authorization: Bearer TOKEN. The page asks for it. Reloaded when it changes
+    /// [default: none, the API needs no token]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub http_token_file: Option<PathBuf>,
     /// Maximum memory of the history, which the page and the API show. When it is full, the oldest
     /// intervals are discarded. 0 keeps no history [default: 64MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]

@@ -19,7 +19,7 @@ use kipfix_service::logs;
 use kipfix_service::signals::Stop;
 use kipfix_service::sync::lock;
 
-use crate::api::Api;
+use crate::api::{Api, BearerToken};
 use crate::emit::OverflowPolicy;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
@@ -74,6 +74,11 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     // With savefiles, only sockets whose flags are given are opened.
     let is_offline = !settings.read.is_empty();
     let is_listening = !is_offline || !flags.listen.is_empty();
+    let token_file = settings.http_token_file.as_deref();
+    let token = token_file
+        .map(|path| BearerToken::load(path, clock::monotonic()))
+        .transpose()
+        .map_err(|error| Failure::BadSettings(error.to_string()))?;
     let http = match (is_offline, &flags.http) {
         (true, None) => None,
         _ => Some(Listener::bind("http", settings.http.0)?),
@@ -108,7 +113,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         threads.push(("the Kubernetes watch", watching));
     }
     if let Some(listener) = http {
-        let serving = serve(&collector.scrape, listener, stop.clone())?;
+        let serving = serve(&collector.scrape, listener, token, stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
     let mut incomplete = Ok(());
@@ -137,13 +142,18 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
     explain::run(&settings.read, bounds, settings.compare, &stop)
 }
 
-fn serve(scrape: &Arc<Scrape>, listener: Listener, stop: Stop) -> Result<JoinHandle<()>, Failure> {
+fn serve(
+    scrape: &Arc<Scrape>,
+    listener: Listener,
+    token: Option<BearerToken>,
+    stop: Stop,
+) -> Result<JoinHandle<()>, Failure> {
     tracing::info!(http = %listener.local_address(), "serving the page, /api/v1, /metrics, /livez and /readyz");
     let metrics = {
         let scrape = Arc::clone(scrape);
         move |format| -> Box<dyn Chunks> { Box::new(scrape.begin(format)) }
     };
-    let api = Api::new(Arc::clone(scrape), clock::wall_milliseconds());
+    let api = Api::new(Arc::clone(scrape), clock::wall_milliseconds(), token);
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape)).merge(api.router());
     Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
