@@ -15,8 +15,8 @@ LARGE = "--pods 100000 --nodes 5000"
 WARM_UP_RECORDS = 100_000
 # Octets that may wait in the receiver's socket when it sets the pace.
 QUEUE = 64 << 10
-# How long counts may take to appear in a scrape: a new series may show 0 first.
-SETTLE_SECONDS = 120
+# How long counts may take to appear in a scrape.
+SETTLE_SECONDS = 60
 
 
 @dataclass

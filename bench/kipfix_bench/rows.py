@@ -19,6 +19,8 @@ class Row:
     name: str
     command: str
     result: str
+    # The command of an earlier build of kipfix, if it has not the same flags.
+    earlier_command: str = ""
     does: str = ""
     # floor: the least cost; subject: kipfix; reference: the peer that ratios are given for.
     role: str = "peer"
@@ -86,7 +88,12 @@ def load(part, options):
             continue
         candidates = [(row, places.BINARIES)]
         if row.role == "subject" and options.before:
-            before = dataclasses.replace(row, name=f"{row.name} before", does="an earlier build")
+            before = dataclasses.replace(
+                row,
+                name=f"{row.name} before",
+                command=row.earlier_command or row.command,
+                does="an earlier build",
+            )
             candidates.append((before, options.before))
         for candidate, binaries in candidates:
             try:
