@@ -44,7 +44,8 @@ fn datagrams() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         ..ExportSettings::default()
     });
     let mut sent = Vec::new();
-    for number in 0..1000_u32 {
+    // Few enough for a repetition to look like late Messages, not like a restart of the exporter.
+    for number in 0..700_u32 {
         let mut record = FlowRecord {
             octet_delta_count: 100,
             packet_delta_count: 1,
@@ -131,7 +132,7 @@ fn a_warm_pipeline_allocates_nothing_per_record() {
         }
     });
 
-    assert!(warm.pipeline.counts().records.records > 10_000);
+    assert!(warm.pipeline.counts().records.records > 8_000);
     assert_eq!(measured.count_total, 0, "{measured:?}");
 }
 
@@ -187,7 +188,7 @@ fn a_warm_pipeline_forwards_and_replicates_without_allocating_per_record_or_data
         measured.count_total <= 8
     });
 
-    assert!(warm.pipeline.counts().records.records > 30_000);
+    assert!(warm.pipeline.counts().records.records > 25_000);
     assert!(is_warm, "it continues to allocate");
     let forwarder = forwarder.unwrap();
     let counts = forwarder.counts();
@@ -195,5 +196,5 @@ fn a_warm_pipeline_forwards_and_replicates_without_allocating_per_record_or_data
     forwarder.finish().unwrap();
     replicator.finish(None).unwrap();
     assert_eq!(counts().queue_full, 0);
-    assert!(counts().records > 30_000);
+    assert!(counts().records > 25_000);
 }

@@ -63,9 +63,9 @@ fn a_target_that_restarts_has_received_what_the_counters_report() {
     process.expire(u64::MAX);
     // The restarted receiver got templates at once.
     assert!(process.counters().templates > 2);
-    // The sequence gap is what was lost, and the options data in between.
+    // The sequence gap is what was lost, and the options data in between: at most one announcement.
     let missed = process.counters().sequence.lost - counters.total_lost();
-    assert!(missed <= 40, "{missed}");
+    assert!(missed <= 100, "{missed}");
     assert!((900..1100).contains(&counters.total_lost()));
 }
 
