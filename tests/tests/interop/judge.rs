@@ -49,7 +49,7 @@ impl Sent {
 
     fn sequence(&self, read: &Reading, version: &str) -> Cell {
         /// Options data comes at the start and where a template is new.
-        const OPTIONS: std::ops::RangeInclusive<u64> = 1..=8;
+        const OPTIONS: std::ops::RangeInclusive<u64> = 1..=12;
         let differs = |difference: &'static Difference| Cell::Differs(difference);
         match (&read.sequence, &self.all.sequence) {
             (Sequence::Untold, _) => differs(&UNTOLD),
