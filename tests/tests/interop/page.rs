@@ -72,8 +72,8 @@ pub(crate) const IPV4_ALONE: Difference = Difference {
 /// Sequence numbers in nfdump.
 pub(crate) const OPTIONS_UNCOUNTED: Difference = Difference {
     short: "complains",
-    why: "IPFIX sequence numbers include options records (RFC 7011 §3.1, §2). nfdump does not count them and reports the next Message as \
-          out of order. No record is missing.",
+    why: "IPFIX sequence numbers include options records (RFC 7011 §3.1, §2). nfdump does not count them, and nfacctd \
+          miscounts those of variable length: they report the next Message as out of order. No record is missing.",
 };
 
 /// A tool without a report.
