@@ -142,19 +142,6 @@ impl Interface {
         (round, outcome.map(drop))
     }
 
-    /// Applies a filter that also excludes these endpoints.
-    ///
-    /// # Errors
-    /// The kernel refuses the filter.
-    pub(super) fn set_filter(
-        &mut self,
-        given: Option<&str>,
-        own_endpoints: &[OwnEndpoint],
-    ) -> Result<(), pcap::Error> {
-        let expression = filter::expression(self.link_type, given, own_endpoints);
-        self.capture.filter(&expression, true)
-    }
-
     /// Frames that the kernel dropped since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         let Ok(stats) = self.capture.stats() else {

@@ -232,15 +232,10 @@ impl LiveCapture {
         self.interfaces.iter().map(Interface::row).collect()
     }
 
-    /// Excludes the probe's own export in the kernel.
+    /// Excludes the probe's own export in the kernel, on interfaces that are opened later. Open ones keep their filter: libpcap
+    /// discards the packets that arrive while it replaces one. The pipeline excludes what they deliver.
     pub fn exclude(&mut self, own_endpoints: Vec<OwnEndpoint>) {
         self.own_endpoints = own_endpoints;
-        for interface in &mut self.interfaces {
-            let given = self.settings.filter.as_deref();
-            if let Err(error) = interface.set_filter(given, &self.own_endpoints) {
-                warn!(interface = interface.name(), %error, "cannot change the kernel filter");
-            }
-        }
         if let Some(capture) = &mut self.first_packets
             && let Err(error) = capture.exclude(&self.own_endpoints)
         {
