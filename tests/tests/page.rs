@@ -133,6 +133,10 @@ fn the_page_shows_the_traffic_of_a_running_collector() {
                 "e2e",
                 "--exclude",
                 "**/performance.test.ts",
+                "--exclude",
+                "**/screenshots.test.ts",
+                "--retry",
+                "2",
             ])
             .env("KIPFIX_WEB_URL", &url)
             .status();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use kipfix_tests::collector::Collector;
 use kipfix_tests::flows::Flows;
@@ -149,6 +149,7 @@ fn generated(test: &str, name: &str, arguments: &str) -> Option<(PathBuf, Flows)
         program::output(
             Command::new("cargo")
                 .args(["build", "--release", "--quiet", "--bin", "pcapgen"])
+                .stdin(Stdio::null())
                 .current_dir(&sources)
                 .env("CARGO_TARGET_DIR", cache.join("target")),
         );

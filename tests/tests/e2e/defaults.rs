@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::release::Release;
 use crate::shop::{Shop, call, call_from_outside, pod_address, serve_outside, workload};
 
+/// `--idle-timeout` of the probe, and a second.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(16);
 /// IPv4 and UDP headers.
 const HEADERS: u64 = 28;
 
@@ -51,6 +53,8 @@ pub fn story(nodes: &Nodes) {
         &format!("--protocol tcp --destination {far} --source 172.30.0.200"),
     );
 
+    // A probe observes the starts of UDP conversations one idle timeout after its own start.
+    std::thread::sleep(IDLE_TIMEOUT);
     call(nodes, "client", &format!("tcp {far}:7000 20 400 3000"));
     call(nodes, "client", &format!("tcp {service}:80 15 300 20000"));
     call(
