@@ -89,7 +89,7 @@ fn every_query_of_dashboards_and_rules_finds_data() {
         }
     }
     // The API server is away.
-    let away = r#"ALERTS{alertname="KipfixKubernetesAway"}"#;
+    let away = r#"ALERTS{alertname="KipfixKubernetesWatchDown"}"#;
     assert!(!prometheus.query(away).is_empty());
 }
 
@@ -108,7 +108,8 @@ fn questions() -> Vec<(String, String)> {
         let text = std::fs::read_to_string(&page).unwrap();
         for block in text.split("```promql\n").skip(1) {
             let (block, _) = block.split_once("```").unwrap();
-            let lines = block.lines().filter(|line| !line.starts_with('#'));
+            let lines = block.lines().map(str::trim);
+            let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
             questions.extend(lines.map(|line| (page.display().to_string(), line.to_owned())));
         }
     }
