@@ -139,7 +139,8 @@ function Strip(props: {
   const timeAt = (event: PointerEvent): number => {
     const bounds = strip.current?.getBoundingClientRect();
     if (!bounds || bounds.width === 0) return limits.to;
-    return limits.from + ((event.clientX - bounds.left) / bounds.width) * span;
+    // The API takes whole milliseconds.
+    return Math.round(limits.from + ((event.clientX - bounds.left) / bounds.width) * span);
   };
   const dragged = (event: PointerEvent): TimeWindow | undefined => {
     const begin = drag.current;
