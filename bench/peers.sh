@@ -4,7 +4,7 @@
 # nothing happens if they are there already.
 #   bench/peers.sh [FOLDER]
 # FOLDER/bin has a program each, started with the libraries of its own release; FOLDER/versions has
-# their versions. Remove the folder to get newer releases.
+# their versions. The mirror is that of the system's apt sources, or DEBIAN_MIRROR. Remove the folder to get newer releases.
 set -euo pipefail
 packages=(nfdump ipfixprobe ipfixcol2 softflowd pmacct)
 out=${1:-${KIPFIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kipfix}/peers}
@@ -19,9 +19,13 @@ echo "unpacking ${packages[*]} from Debian unstable in $out, once" >&2
 work=$(mktemp -d "$out/.work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-mirror=$(apt-get indextargets --format '$(SITE)' | grep -m 1 '/debian/*$' || true)
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' | grep -m 1 '/debian/*$' || true)}
+if [ -z "$mirror" ]; then
+    echo "no Debian mirror in the system's apt sources: set DEBIAN_MIRROR" >&2
+    exit 1
+fi
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-source="deb [signed-by=$keyring] ${mirror:-https://deb.debian.org/debian} sid main"
+source="deb [signed-by=$keyring] $mirror sid main"
 echo "$source" >"$work/sources.list"
 mkdir -p "$work"/{lists,cache/archives}/partial
 # An empty status file: what the system has installed does not count.

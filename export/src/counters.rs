@@ -419,6 +419,7 @@ impl TargetCounters {
 }
 
 /// A count as a counter value.
-pub(crate) fn to_u64(count: usize) -> u64 {
+#[must_use]
+pub fn to_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -170,6 +170,12 @@ impl FromStr for Target {
     }
 }
 
+/// The parameters of a query: names and values as they are written, without percent-decoding.
+pub fn query_parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
+}
+
 fn kind(text: &str) -> Result<TargetKind, String> {
     if text == "stdout:" {
         return Ok(TargetKind::Stdout);
@@ -186,8 +192,7 @@ fn kind(text: &str) -> Result<TargetKind, String> {
         "dtls" => return Err("DTLS is not supported and not planned; use tls".to_owned()),
         _ => return Err("unknown scheme".to_owned()),
     };
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    for (name, value) in query_parameters(query) {
         if !allowed.contains(&name) {
             return Err(format!("unknown parameter {name:?} of {scheme}"));
         }

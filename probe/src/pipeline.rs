@@ -178,8 +178,8 @@ impl Pipeline {
         }
     }
 
-    /// Excludes the probe's own export also if a tunnel or an address translation hid it from the
-    /// kernel filter.
+    /// Excludes the probe's own export where the kernel filter does not: on captures that were opened
+    /// before its endpoints were known, and behind a tunnel or an address translation.
     pub fn exclude(&mut self, own_endpoints: Vec<OwnEndpoint>) {
         self.own_endpoints = own_endpoints;
     }

@@ -159,7 +159,7 @@ fn text(view: EndpointView<'_>, field: EndpointField) -> &str {
     let endpoint = view.endpoint;
     let node = |text: fn(&Node) -> &str| view.node().map_or("", text);
     match field {
-        EndpointField::Class => class_of(endpoint.kind),
+        EndpointField::Class => endpoint.kind.as_str(),
         EndpointField::Namespace => &endpoint.namespace,
         EndpointField::Kind => &endpoint.workload_kind,
         EndpointField::Workload => view.workload_name(),
@@ -186,16 +186,6 @@ fn text(view: EndpointView<'_>, field: EndpointField) -> &str {
         | EndpointField::Port
         | EndpointField::AsNumber
         | EndpointField::BgpAsNumber => "",
-    }
-}
-
-const fn class_of(kind: EndpointKind) -> &'static str {
-    match kind {
-        EndpointKind::Pod => "pod",
-        EndpointKind::Node => "node",
-        EndpointKind::Service => "service",
-        EndpointKind::External => "external",
-        EndpointKind::Link => "link",
     }
 }
 

@@ -10,6 +10,7 @@ use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSin
 use flowproto::explain::{Bounds, Captured};
 use flowproto::field::FieldSpecifier;
 use flowproto::{FlowRecord, element, json};
+use kipfix_export::counters::to_u64;
 use netflow_parser::variable_versions::field_value::FieldValue;
 use netflow_parser::variable_versions::{ipfix, v9};
 use netflow_parser::{AutoScopedParser, NetflowPacket};
@@ -278,10 +279,6 @@ fn fixed_record(record: &FlowRecord) -> Record {
             (2, record.packet_delta_count),
         ],
     )
-}
-
-fn to_u64(size: usize) -> u64 {
-    u64::try_from(size).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -121,13 +121,7 @@ impl StoredEndpoint {
     #[must_use]
     pub fn value(&self, field: EndpointField) -> Value<'_> {
         match field {
-            EndpointField::Class => Value::Text(match self.kind {
-                EndpointKind::Pod => "pod",
-                EndpointKind::Node => "node",
-                EndpointKind::Service => "service",
-                EndpointKind::External => "external",
-                EndpointKind::Link => "link",
-            }),
+            EndpointField::Class => Value::Text(self.kind.as_str()),
             EndpointField::Name if self.kind == EndpointKind::External => {
                 Value::text(self.text(EndpointField::Workload))
             }

@@ -63,6 +63,18 @@ pub enum EndpointKind {
 }
 
 impl EndpointKind {
+    /// The kind as a value of labels and fields.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::Node => "node",
+            Self::Service => "service",
+            Self::External => "external",
+            Self::Link => "link",
+        }
+    }
+
     /// Precedence between endpoints of different kinds that have the same address. The highest
     /// rank wins: a node keeps its address when a Service uses it as an external IP.
     pub(super) const fn rank(self) -> usize {

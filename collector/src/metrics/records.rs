@@ -5,6 +5,7 @@ use prometheus::{GaugeVec, IntCounter, IntGauge};
 
 use super::Totals;
 use super::maker::{Maker, level, raise, raise_each, set_seconds};
+use crate::inventory::EndpointKind;
 use crate::pipeline::Reason;
 use crate::pipeline::enrich::TunnelUse;
 
@@ -81,7 +82,7 @@ impl Records {
             tunnel_untrusted: make.by_reason(
                 "records_tunnel_untrusted_total",
                 "Records attributed to the outer packet of their tunnel, by the kind of the end that is not trusted.",
-                TunnelUse::UNTRUSTED.into_iter().map(TunnelUse::end),
+                TunnelUse::UNTRUSTED.into_iter().map(EndpointKind::as_str),
             )?,
             before_inventory: make.counter(
                 "records_before_inventory_total",

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use flowproto::Address;
+use kipfix_export::counters::to_u64;
 use kipfix_service::sync::lock;
 
 use crate::aggregate::{EdgeObserver, EdgeTable, SeriesTable};
@@ -234,8 +235,4 @@ impl Scrape {
 
 fn read<T: Default>(counts: Option<&ReadCounts<T>>) -> T {
     counts.map(|counts| counts()).unwrap_or_default()
-}
-
-fn to_u64(size: usize) -> u64 {
-    u64::try_from(size).unwrap_or(u64::MAX)
 }

@@ -70,7 +70,7 @@ fn repetition(header: &Header<'_>) -> Repetition {
 }
 
 /// Spreads every bit of the input over the output.
-const fn mix(value: u64) -> u64 {
+pub(crate) const fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     value ^ (value >> 29)
 }

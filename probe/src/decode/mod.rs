@@ -21,6 +21,7 @@ mod transport;
 mod tunnel;
 pub mod tunnel_ports;
 
+pub(crate) use contents::mix;
 pub use decoder::{Decoder, DecoderSettings};
 pub use packet::{
     NetworkId, PacketContents, PacketInfo, Repetition, Signal, TcpOptions, Undecodable,

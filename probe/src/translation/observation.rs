@@ -2,7 +2,7 @@
 
 use flowproto::FlowKey;
 
-use crate::decode::{PacketInfo, Repetition, Signal};
+use crate::decode::{PacketInfo, Repetition, Signal, mix};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -68,10 +68,4 @@ pub struct FirstPacket {
     pub is_outside: bool,
     /// True if the node sent the packet out of that interface, `None` if unknown.
     pub egress: Option<bool>,
-}
-
-/// Spreads every bit of the input over the output.
-const fn mix(value: u64) -> u64 {
-    let value = (value ^ value >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    value ^ value >> 29
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use flowproto::element::{ELEMENTS, Element, REVERSE_ENTERPRISE};
 use flowproto::{exporter, template};
 
-use crate::table;
+use crate::generated::table;
 
 const HEAD: &str = "\
 # Information Elements

@@ -6,7 +6,7 @@ use kipfix_collector::serve::info;
 use kipfix_service::registry::Registry;
 use kipfix_tests::prometheus::TARGET_LABELS;
 
-use crate::table;
+use crate::generated::table;
 
 const HEAD: &str = "\
 # Metrics

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command, CommandFactory as _};
 
-use crate::table;
+use crate::generated::table;
 
 const HEAD: &str = "\
 # Settings

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod cluster;
 mod defaults;
 mod encrypted;
 mod exporters;
@@ -19,15 +20,10 @@ mod release;
 mod shop;
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use kipfix_tests::nodes::Nodes;
-use kipfix_tests::skip;
-use libtest_mimic::{Arguments, Failed, Trial};
-
-/// How many nodes there are.
-const NODES: usize = 3;
-type Test = fn(&Nodes);
+use cluster::{Cluster, Test};
+use libtest_mimic::{Arguments, Trial};
 
 const TESTS: [(&str, Test); 9] = [
     ("who_may_capture_is_as_documented", privileges::table),
@@ -65,31 +61,12 @@ const TESTS: [(&str, Test); 9] = [
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let cluster: Arc<Mutex<Option<Result<Nodes, String>>>> = Arc::default();
+    let cluster = Arc::<Cluster>::default();
     let trials = TESTS.map(|(name, test)| {
         let cluster = Arc::clone(&cluster);
-        Trial::test(name, move || run(name, test, &cluster))
+        Trial::test(name, move || cluster.run(name, test))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.into());
-    drop(
-        cluster
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(),
-    );
+    cluster.remove();
     conclusion.exit_code()
-}
-
-/// Runs a test on the cluster. The first test starts it.
-fn run(
-    name: &str,
-    test: Test,
-    cluster: &Mutex<Option<Result<Nodes, String>>>,
-) -> Result<(), Failed> {
-    let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
-    match cluster.get_or_insert_with(|| Nodes::start(NODES)) {
-        Ok(nodes) => test(nodes),
-        Err(reason) => skip(name, reason),
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use kipfix_export::target::query_parameters;
 use kipfix_service::settings::{Size, Span};
 
 use super::content_encoding::ContentEncoding;
@@ -68,8 +69,7 @@ impl ClickHouseTarget {
             encoding: ContentEncoding::Lz4,
             parameters: Parameters::default(),
         };
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        for (name, value) in query_parameters(query) {
             if !target.parameters.take(name, value)? {
                 target.take(name, value)?;
             }

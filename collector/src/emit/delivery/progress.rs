@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flowproto::exporter::Weight;
-use kipfix_export::counters::{ConnectionFailure, LossReason, TargetCounters};
+use kipfix_export::counters::{ConnectionFailure, LossReason, TargetCounters, to_u64};
 use kipfix_export::shutdown::ShutdownDeadline;
 
 use crate::clock::monotonic;
@@ -165,8 +165,4 @@ impl Progress {
         let left = self.deadline.left().unwrap_or(maximum).min(maximum);
         left.max(Duration::from_millis(1))
     }
-}
-
-fn to_u64(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, anyhow};
-use kipfix_export::counters::{TargetCounters, TargetFamilies};
+use kipfix_export::counters::{TargetCounters, TargetFamilies, to_u64};
 use kipfix_export::own_endpoints::OwnEndpoints;
 use kipfix_export::target::{Target, TargetKind};
 use kipfix_export::{
@@ -294,10 +294,6 @@ fn run(shared: &Shared, mut targets: Vec<OpenTarget>, stop: Stop) {
     }
     let exporters = targets.iter_mut().map(|(exporter, _)| exporter);
     finish_all(exporters, wall_clock_milliseconds());
-}
-
-fn to_u64(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// The records of one pipeline on their way to the forward thread.

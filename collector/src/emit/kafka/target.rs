@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use kipfix_export::target::query_parameters;
 use kipfix_service::settings::Span;
 
 use super::record_batch::Compression;
@@ -66,8 +67,7 @@ impl KafkaTarget {
             mechanism: Mechanism::ScramSha512,
             parameters: Parameters::default(),
         };
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        for (name, value) in query_parameters(query) {
             if !target.parameters.take(name, value)? {
                 target.take(name, value)?;
             }

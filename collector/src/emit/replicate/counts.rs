@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kipfix_export::counters::to_u64;
+
 use super::{LossReason, ReplicaCounts};
 
 /// Counters of one target.
@@ -64,10 +66,6 @@ impl Counts {
             source_address_replaced: read(&self.source_address_replaced),
         }
     }
-}
-
-fn to_u64(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn add(counter: &AtomicU64, count: usize) {

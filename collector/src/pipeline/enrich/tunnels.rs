@@ -58,18 +58,6 @@ impl TunnelUse {
         EndpointKind::Link,
     ];
 
-    /// The kind of an end as a metric's label value.
-    #[must_use]
-    pub const fn end(kind: EndpointKind) -> &'static str {
-        match kind {
-            EndpointKind::Pod => "pod",
-            EndpointKind::Node => "node",
-            EndpointKind::Service => "service",
-            EndpointKind::External => "external",
-            EndpointKind::Link => "link",
-        }
-    }
-
     /// True if the record is attributed to the outer packet.
     #[must_use]
     pub const fn is_outer(self) -> bool {

@@ -11,7 +11,9 @@ use super::super::selectors::LabelSelectors;
 use super::super::uid::uid;
 use super::gateway::Gateway;
 use super::node_annotations::{self, NodeNetworks};
-use super::parse::{REGION_LABELS, ZONE_LABELS, address, cidr, distinct, milliseconds};
+use super::parse::{
+    REGION_LABELS, ZONE_LABELS, address, cidr, distinct, first_label, label, milliseconds,
+};
 
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = core::Node)]
@@ -69,11 +71,6 @@ impl Node {
             spec,
             status,
         } = self;
-        let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
-        let first = |names: &[&str]| {
-            let value = names.iter().find_map(|name| label(name));
-            value.cloned().unwrap_or_default()
-        };
         let NodeNetworks {
             addresses,
             pod_cidrs,
@@ -95,9 +92,9 @@ impl Node {
         };
         let created = metadata.creation_timestamp.as_ref();
         NodeFields {
-            zone: first(&ZONE_LABELS),
-            region: first(&REGION_LABELS),
-            pool: label(&selectors.node_pool_label)
+            zone: first_label(&metadata, &ZONE_LABELS),
+            region: first_label(&metadata, &REGION_LABELS),
+            pool: label(&metadata, &selectors.node_pool_label)
                 .cloned()
                 .unwrap_or_default(),
             addresses: distinct(reported.chain(addresses)),

@@ -17,6 +17,17 @@ pub(super) const REGION_LABELS: [&str; 2] = [
     "failure-domain.beta.kubernetes.io/region",
 ];
 
+/// The value of a label.
+pub(super) fn label<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
+    metadata.labels.as_ref().and_then(|labels| labels.get(name))
+}
+
+/// The value of the first of these labels that the object has, or an empty text.
+pub(super) fn first_label(metadata: &ObjectMeta, names: &[&str]) -> String {
+    let value = names.iter().find_map(|name| label(metadata, name));
+    value.cloned().unwrap_or_default()
+}
+
 /// The controller of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Controller {

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::super::selectors::LabelSelectors;
 use super::super::uid::uid;
 use super::parse::{
-    Controller, REGION_LABELS, ZONE_LABELS, address, controller, distinct, milliseconds, port,
+    Controller, REGION_LABELS, ZONE_LABELS, address, controller, distinct, first_label, label,
+    milliseconds, port,
 };
 use super::pod_networks::{self, PodNetworks};
 use crate::inventory::address_key::TransportPort;
@@ -120,18 +121,13 @@ impl Pod {
             spec,
             status,
         } = self;
-        let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
-        let first = |names: &[&str]| {
-            let value = names.iter().find_map(|name| label(name));
-            value.cloned().unwrap_or_default()
-        };
         let is_terminated = matches!(status.phase.as_str(), "Succeeded" | "Failed");
         let ready = status.conditions.iter().find(|c| c.kind == "Ready");
         let is_probe = metadata.namespace.as_deref() == Some(&selectors.probe_namespace)
             && selectors
                 .probe_labels
                 .iter()
-                .all(|(name, value)| label(name) == Some(value));
+                .all(|(name, value)| label(&metadata, name) == Some(value));
         let is_ready = !is_terminated && ready.is_some_and(|c| c.status == "True");
         let created = metadata.creation_timestamp.as_ref().and_then(milliseconds);
         let started = status.start_time.as_ref().and_then(milliseconds);
@@ -143,8 +139,8 @@ impl Pod {
             _ => PodNetworks::default(),
         };
         PodFields {
-            zone: first(&ZONE_LABELS),
-            region: first(&REGION_LABELS),
+            zone: first_label(&metadata, &ZONE_LABELS),
+            region: first_label(&metadata, &REGION_LABELS),
             addresses,
             claimed_addresses: networks.addresses,
             malformed: networks.malformed,
@@ -157,12 +153,12 @@ impl Pod {
                 .and_then(|ready| milliseconds(ready.last_transition_time.as_ref()?)),
             deletion: metadata.deletion_timestamp.as_ref().and_then(milliseconds),
             controller: controller(&metadata),
-            template_hash: label("pod-template-hash").cloned(),
-            rollout_hash: label("rollouts-pod-template-hash").cloned(),
+            template_hash: label(&metadata, "pod-template-hash").cloned(),
+            rollout_hash: label(&metadata, "rollouts-pod-template-hash").cloned(),
             label: selectors
                 .workload_labels
                 .iter()
-                .find_map(|name| label(name))
+                .find_map(|name| label(&metadata, name))
                 .cloned(),
             probe_ready: is_probe.then_some(is_ready),
             node: spec.node_name,
