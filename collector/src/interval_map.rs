@@ -5,9 +5,17 @@
 
 use std::cmp::Reverse;
 use std::fmt::Debug;
+use std::net::IpAddr;
 
 use flowproto::Address;
 use ipnet::IpNet;
+
+/// Parses a CIDR, or an address as the network of itself.
+#[must_use]
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
+}
 
 /// The bits of an address: of one family, or of both with IPv4 in its v4-mapped form.
 pub trait AddressBits: Copy + Ord + Debug {

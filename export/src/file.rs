@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use flowproto::Address;
 use flowproto::exporter::OutgoingMessage;
 use jiff::{Timestamp, civil};
+use kipfix_service::settings::Span;
 use tracing::{info, warn};
 
 use crate::clock::monotonic;
@@ -168,10 +169,8 @@ impl<E: Encoding> FileExporter<E> {
         };
         let long = |size: u64| open.octets.saturating_add(2 * to_u64(MESSAGE_OCTETS)) > size;
         let old = |every: u64| now_milliseconds / every != open.start / every;
-        let every = |span: kipfix_service::settings::Span| {
-            u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX)
-        };
-        self.rotation.size.is_some_and(long) || self.rotation.every.map(every).is_some_and(old)
+        let every = self.rotation.every.map(Span::milliseconds);
+        self.rotation.size.is_some_and(long) || every.is_some_and(old)
     }
 
     /// Completes the file and gives it its final name.

@@ -96,7 +96,7 @@ impl<'a> Edge<'a> {
         match field {
             EndpointField::AsNumber => positive(view.attributes.as_number),
             EndpointField::Service => Value::text(self.service(side, view)),
-            field => Value::text(text(view, field)),
+            field => Value::text(endpoint_text(view, field)),
         }
     }
 
@@ -114,32 +114,32 @@ impl<'a> Edge<'a> {
             let place = |id| self.snapshots.place(id);
             (place(self.source), place(self.destination))
         };
-        let Some(detail) = self.detail else {
-            return match field {
-                RecordField::Class => Value::Text(class(places())),
-                RecordField::Scope => Value::Text(scope(places())),
-                RecordField::Direction => Value::Text(direction(places())),
-                _ => Value::Absent,
-            };
-        };
-        match field {
-            RecordField::Class => Value::Text(class(places())),
-            RecordField::Scope => Value::Text(scope(places())),
-            RecordField::Direction => Value::Text(direction(places())),
-            RecordField::Port => number(detail.server_port),
-            RecordField::Protocol => detail.protocol.map_or(Value::Absent, Value::Protocol),
-            RecordField::Dscp => number(detail.dscp),
-            RecordField::Initiator => detail.initiator.map_or(Value::Absent, |initiator| {
-                Value::Text(match initiator {
-                    Initiator::Source => "src",
-                    Initiator::Destination => "dst",
-                    Initiator::Unknown => "unknown",
+        match (field, self.detail) {
+            (RecordField::Class, _) => Value::Text(class(places())),
+            (RecordField::Scope, _) => Value::Text(scope(places())),
+            (RecordField::Direction, _) => Value::Text(direction(places())),
+            (RecordField::TcpEnd, _) | (_, None) => Value::Absent,
+            (RecordField::Port, Some(detail)) => number(detail.server_port),
+            (RecordField::Protocol, Some(detail)) => {
+                detail.protocol.map_or(Value::Absent, Value::Protocol)
+            }
+            (RecordField::Dscp, Some(detail)) => number(detail.dscp),
+            (RecordField::Initiator, Some(detail)) => {
+                detail.initiator.map_or(Value::Absent, |initiator| {
+                    Value::Text(match initiator {
+                        Initiator::Source => "src",
+                        Initiator::Destination => "dst",
+                        Initiator::Unknown => "unknown",
+                    })
                 })
-            }),
-            RecordField::Exporter => Value::address(detail.exporter),
-            RecordField::InputInterface => optional_text(detail.input_interface.as_deref()),
-            RecordField::OutputInterface => optional_text(detail.output_interface.as_deref()),
-            RecordField::TcpEnd => Value::Absent,
+            }
+            (RecordField::Exporter, Some(detail)) => Value::address(detail.exporter),
+            (RecordField::InputInterface, Some(detail)) => {
+                optional_text(detail.input_interface.as_deref())
+            }
+            (RecordField::OutputInterface, Some(detail)) => {
+                optional_text(detail.output_interface.as_deref())
+            }
         }
     }
 }
@@ -155,7 +155,7 @@ impl FieldSource for Edge<'_> {
 }
 
 /// A field of an endpoint that is a text.
-fn text(view: EndpointView<'_>, field: EndpointField) -> &str {
+pub(crate) fn endpoint_text(view: EndpointView<'_>, field: EndpointField) -> &str {
     let endpoint = view.endpoint;
     let node = |text: fn(&Node) -> &str| view.node().map_or("", text);
     match field {

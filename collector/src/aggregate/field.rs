@@ -198,15 +198,6 @@ pub enum FieldType {
     Address,
 }
 
-/// What a field is a property of. It decides what the key of an edge must contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// Of the endpoints: all records between the same two endpoints have the same value.
-    Endpoint,
-    /// Of the record.
-    Record,
-}
-
 impl Field {
     /// All fields but labels, which are as many as there are keys.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -271,25 +262,6 @@ impl Field {
         }
     }
 
-    /// What it is a property of.
-    #[must_use]
-    pub const fn scale(&self) -> Scale {
-        match self {
-            Self::Endpoint(
-                _,
-                EndpointField::Service
-                | EndpointField::Address
-                | EndpointField::Port
-                | EndpointField::BgpAsNumber,
-            ) => Scale::Record,
-            Self::Record(RecordField::Class | RecordField::Scope | RecordField::Direction)
-            | Self::Endpoint(..)
-            | Self::Label(..)
-            | Self::NamespaceLabel(..) => Scale::Endpoint,
-            Self::Record(_) => Scale::Record,
-        }
-    }
-
     /// The name of a metric label with the field's values: `src_namespace`, `src_label_team`.
     #[must_use]
     pub fn label_name(&self) -> String {
@@ -317,7 +289,7 @@ impl fmt::Display for Field {
 }
 
 /// A text as a literal of an expression.
-pub(super) struct Quoted<'a>(pub(super) &'a str);
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,6 +17,7 @@ mod series;
 mod sink;
 
 pub use detail::DetailParts;
+pub(crate) use edge::endpoint_text;
 pub use edges::{CountedEdge, EdgeBatch, EdgeTable};
 pub use family::{Family, FamilyDefinition};
 pub use observer::EdgeObserver;

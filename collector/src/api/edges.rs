@@ -54,10 +54,7 @@ pub(super) struct Parameters {
 
 impl Parameters {
     fn query(&self) -> Result<EdgesQuery, ApiError> {
-        let points = match self.points.as_deref() {
-            Some(text) => number("points", Some(text), 0, 2..=MAX_POINTS)?,
-            None => 0,
-        };
+        let points = number("points", self.points.as_deref(), 0, 2..=MAX_POINTS)?;
         let default_limit = match points {
             0 => 1000,
             points => (MAX_ALL_POINTS / points).min(1000),

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::parameters::{self, number};
 use super::{Api, Request, answer};
 use crate::aggregate::expression::Expression;
+use crate::aggregate::field::Quoted;
 use crate::history::{EdgesQuery, GroupedEdge, Order};
 
 /// The fields by which edges are grouped: those of a node of the graph, for both sides.
@@ -67,7 +68,7 @@ impl Parameters {
 
     fn filter(&self) -> Result<Option<Expression>, ApiError> {
         let of_either = |field: &str, operator: &str, text: &str| {
-            let text = quoted(text);
+            let text = Quoted(text);
             format!("(src.{field} {operator} {text} || dst.{field} {operator} {text})")
         };
         let parts = [
@@ -90,12 +91,6 @@ impl Parameters {
         }
         parameters::filter(Some(&texts.join(" && ")))
     }
-}
-
-/// A text as a literal of an expression.
-fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("\"{}\"", text.replace('\n', "\\n"))
 }
 
 /// The fields of nodes and edges, for Grafana's data source "Node Graph API".

@@ -1,5 +1,6 @@
 //! An endpoint with its names and attributes at the time of the traffic.
 
+use crate::aggregate::endpoint_text;
 use crate::aggregate::field::{EndpointField, Value};
 use crate::inventory::EndpointKind;
 use crate::snapshots::EndpointView;
@@ -39,26 +40,12 @@ impl StoredEndpoint {
     /// Copies an endpoint of the inventory.
     #[must_use]
     pub fn new(view: EndpointView<'_>) -> Self {
-        let (endpoint, attributes) = (view.endpoint, view.attributes);
-        let node = view.node();
+        let kind = view.endpoint.kind;
         let text = |field| match field {
-            EndpointField::Namespace => &*endpoint.namespace,
-            EndpointField::Kind => &endpoint.workload_kind,
-            EndpointField::Workload => view.workload_name(),
-            EndpointField::Pod if endpoint.kind == EndpointKind::Pod => &endpoint.name,
-            EndpointField::Node => node.map_or("", |node| &node.name),
-            EndpointField::Zone => view.zone(),
-            EndpointField::Region => view.region(),
-            EndpointField::Pool => node.map_or("", |node| &node.pool),
-            EndpointField::Cidr => &attributes.name,
-            EndpointField::AsName => &attributes.as_organisation,
-            EndpointField::Country => &attributes.country,
-            EndpointField::CloudProvider => &attributes.cloud_provider,
-            EndpointField::CloudService => &attributes.cloud_service,
-            EndpointField::CloudRegion => &attributes.cloud_region,
-            _ => "",
+            EndpointField::Pod if kind != EndpointKind::Pod => "",
+            field => endpoint_text(view, field),
         };
-        Self::of_texts(endpoint.kind, attributes.as_number, text)
+        Self::of_texts(kind, view.attributes.as_number, text)
     }
 
     /// The endpoint that stands for all that found no room.

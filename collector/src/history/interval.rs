@@ -1,5 +1,7 @@
 //! An interval: what was counted for each edge in some seconds, sorted by edge and encoded.
 
+use kipfix_service::exposition::protobuf::write_varint;
+
 use crate::pipeline::Measures;
 
 use super::endpoints::EndpointSlot;
@@ -24,13 +26,13 @@ impl Interval {
         for (key, measures) in edges {
             // An edge is encoded as the difference to the one before it.
             let step = key.0.wrapping_sub(source);
-            varint::write(step.into(), &mut octets);
+            write_varint(step.into(), &mut octets);
             let other = if step == 0 {
                 key.1.wrapping_sub(destination)
             } else {
                 key.1
             };
-            varint::write(other.into(), &mut octets);
+            write_varint(other.into(), &mut octets);
             (source, destination) = key;
             write_measures(&measures, &mut octets);
         }
@@ -62,9 +64,9 @@ impl Interval {
 }
 
 fn write_measures(measures: &Measures, out: &mut Vec<u8>) {
-    varint::write(measures.bytes, out);
-    varint::write(measures.packets, out);
-    varint::write(measures.connections, out);
+    write_varint(measures.bytes, out);
+    write_varint(measures.packets, out);
+    write_varint(measures.connections, out);
 }
 
 fn read_measures(octets: &mut &[u8]) -> Option<Measures> {

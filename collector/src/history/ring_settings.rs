@@ -87,10 +87,7 @@ impl FromStr for RingSettings {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let milliseconds = |text: &str| {
-            let span: Span = text.parse().ok()?;
-            u64::try_from(span.duration().as_millis()).ok()
-        };
+        let milliseconds = |text: &str| text.parse().ok().map(Span::milliseconds);
         let parts = text.split_once('/');
         let ring = parts.and_then(|(step, length)| {
             Some(Self {

@@ -1,18 +1,5 @@
 //! Numbers in as few octets as they need: seven bits each, the least significant first (LEB128).
 
-/// Appends a number.
-pub(super) fn write(mut number: u64, out: &mut Vec<u8>) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            out.push(low & 0x7f);
-            return;
-        }
-        out.push(low | 0x80);
-    }
-}
-
 /// Removes a number from the front of `octets`. `None` if it is not complete.
 pub(super) fn read(octets: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
@@ -30,6 +17,8 @@ pub(super) fn read(octets: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use kipfix_service::exposition::protobuf::write_varint;
+
     use super::*;
 
     #[test]
@@ -46,7 +35,7 @@ mod tests {
         ];
         let mut octets = Vec::new();
         for number in numbers {
-            write(number, &mut octets);
+            write_varint(number, &mut octets);
         }
         let mut rest = octets.as_slice();
         for number in numbers {

@@ -213,8 +213,8 @@ pub(super) struct ExporterMetrics {
 /// Label values of [`ExporterMetrics::info`], and of [`ExporterMetrics::reported`].
 #[derive(Debug, Default)]
 struct Published {
-    infos: Vec<[String; 6]>,
-    reported: Vec<[String; 4]>,
+    infos: BTreeSet<[String; 6]>,
+    reported: BTreeSet<[String; 4]>,
     /// Exporters with series of what could not be used.
     unusable: BTreeSet<Address>,
 }
@@ -322,11 +322,11 @@ impl ExporterMetrics {
                 records,
             ];
             self.info.with_label_values(&info).set(1);
-            current.infos.push(info.map(str::to_owned));
+            current.infos.insert(info.map(str::to_owned));
             for (statistic, value) in &known.reported {
                 let labels = [exporter, domain, version, statistic];
                 self.reported.with_label_values(&labels).set(level(*value));
-                current.reported.push(labels.map(str::to_owned));
+                current.reported.insert(labels.map(str::to_owned));
             }
         }
         self.remove_outdated(&published, &current);
@@ -357,8 +357,7 @@ impl ExporterMetrics {
     }
 
     fn remove_outdated(&self, published: &Published, current: &Published) {
-        let infos = published.infos.iter();
-        for outdated in infos.filter(|info| !current.infos.contains(info)) {
+        for outdated in published.infos.difference(&current.infos) {
             let labels = outdated.each_ref().map(String::as_str);
             // A series that does not exist need not be removed.
             self.info.remove_label_values(&labels).ok();
@@ -379,8 +378,7 @@ impl ExporterMetrics {
                 self.sampling_factor.remove_label_values(&labels).ok();
             }
         }
-        let reported = published.reported.iter();
-        for outdated in reported.filter(|one| !current.reported.contains(one)) {
+        for outdated in published.reported.difference(&current.reported) {
             let labels = outdated.each_ref().map(String::as_str);
             self.reported.remove_label_values(&labels).ok();
         }

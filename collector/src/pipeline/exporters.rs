@@ -47,17 +47,6 @@ impl Origin {
         }
     }
 
-    /// The version number of its protocol: 5, 7, 9, or 10 for IPFIX.
-    #[must_use]
-    pub const fn version_number(&self) -> u16 {
-        match self.version {
-            Version::V5 => 5,
-            Version::V7 => 7,
-            Version::V9 => 9,
-            Version::Ipfix => 10,
-        }
-    }
-
     /// The node that it is on: by its name, else by the address that it reports, else by the address that it sends
     /// from. A domain ID alone never identifies a node. `record_address` is 130 or 131 of a record, which is more
     /// certain than an address of the Message.

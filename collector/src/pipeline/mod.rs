@@ -213,12 +213,6 @@ impl<S: Sinks> Pipeline<S> {
         self.stages.sinks.flush();
     }
 
-    /// True if records still wait for the initial Kubernetes list.
-    #[must_use]
-    pub fn is_waiting_for_inventory(&self, now: Now) -> bool {
-        self.stages.settings.is_waiting_for_inventory(now)
-    }
-
     /// What is known of each Observation Domain.
     pub fn domains(&self) -> impl Iterator<Item = DomainReport<'_>> {
         self.collecting.domains()

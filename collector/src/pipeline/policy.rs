@@ -3,9 +3,11 @@
 use flowproto::Address;
 use flowproto::record::Sampling;
 use ipnet::IpNet;
+use serde::Deserialize;
 
 /// Whether the records of an exporter count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RecordPolicy {
     /// A record counts unless a node of its flow is observed.
     #[default]

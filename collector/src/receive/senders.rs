@@ -9,7 +9,7 @@ use flowproto::Address;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::interval_map::{AddressRange, IntervalMap};
+use crate::interval_map::{AddressRange, IntervalMap, parse_network};
 
 /// Refusals between the first log entry and the second. The number doubles each time.
 const LOG_INTERVAL: u64 = 1000;
@@ -31,9 +31,7 @@ impl FromStr for AllowedExporters {
         if text == "nodes" {
             return Ok(Self::Nodes);
         }
-        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        let network = text.parse::<IpNet>().ok().or_else(address);
-        network.map(|network| Self::Network(network.trunc())).ok_or_else(|| {
+        parse_network(text).map(|network| Self::Network(network.trunc())).ok_or_else(|| {
             format!(
                 "invalid exporters {text:?}: must be a CIDR, an address, or nodes, e.g. 10.0.0.0/8 or \
                  2001:db8::1"

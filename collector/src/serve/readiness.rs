@@ -34,7 +34,7 @@ pub fn readiness(scrape: &Scrape) -> Readiness {
     }
     if !scrape.store.load().index.is_complete() {
         let line = "kubernetes: initial list of nodes and pods not complete".to_owned();
-        if scrape.is_waiting_for_inventory(now) {
+        if scrape.pipeline_settings.is_waiting_for_inventory(now) {
             readiness.missing.push(line);
         } else {
             readiness.notes.push(line);

@@ -19,7 +19,7 @@ use crate::history::History;
 use crate::inventory::cluster::Health;
 use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, Totals};
 use crate::outputs::{OutputCounts, Outputs};
-use crate::pipeline::{Observers, Pipeline, PipelineCounts};
+use crate::pipeline::{Observers, Pipeline, PipelineCounts, PipelineSettings};
 use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
@@ -42,6 +42,8 @@ pub struct Scrape {
     pub series: Arc<SeriesTable>,
     /// The traffic of the last hours, if it is kept.
     pub history: Option<Arc<History>>,
+    /// Settings of the pipelines.
+    pub pipeline_settings: PipelineSettings,
     /// The pipelines.
     pub pipelines: Vec<Arc<Mutex<Pipeline<Outputs>>>>,
     /// Sockets of datagrams.
@@ -223,13 +225,6 @@ impl Scrape {
             refused_datagrams: self.senders.refused_datagrams(),
             certificate_loads,
         }
-    }
-
-    /// True if records still wait for the initial Kubernetes list.
-    #[must_use]
-    pub fn is_waiting_for_inventory(&self, now: Now) -> bool {
-        let pipeline = self.pipelines.first();
-        pipeline.is_some_and(|pipeline| lock(pipeline).is_waiting_for_inventory(now))
     }
 }
 

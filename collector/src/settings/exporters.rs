@@ -1,7 +1,6 @@
 //! The file of `--exporters`: policies of exporters by address.
 
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -9,6 +8,7 @@ use kipfix_service::settings::BadSettings;
 use serde::Deserialize;
 
 use super::FlowDirection;
+use crate::interval_map::parse_network;
 use crate::pipeline::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
 
 #[derive(Debug, Default, Deserialize)]
@@ -22,20 +22,10 @@ struct PolicyFile {
 struct PolicyEntry {
     cidr: String,
     #[serde(default)]
-    records: Records,
+    records: RecordPolicy,
     direction: Option<FlowDirection>,
     sampling: Option<u32>,
     default_sampling: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Records {
-    #[default]
-    Auto,
-    Count,
-    Inform,
-    Ignore,
 }
 
 /// Reads the file.
@@ -66,8 +56,7 @@ fn parse(text: &str) -> Result<ExporterPolicies, String> {
 impl PolicyEntry {
     fn policy(&self) -> Result<(IpNet, ExporterPolicy), String> {
         let cidr = &self.cidr;
-        let address = || cidr.parse::<IpAddr>().ok().map(IpNet::from);
-        let network = cidr.parse().ok().or_else(address).ok_or_else(|| {
+        let network = parse_network(cidr).ok_or_else(|| {
             format!("invalid cidr {cidr:?}: must be a CIDR or an address, e.g. 192.0.2.0/24")
         })?;
         for (name, sampling) in [
@@ -79,12 +68,7 @@ impl PolicyEntry {
             }
         }
         let policy = ExporterPolicy {
-            records: match self.records {
-                Records::Auto => RecordPolicy::Auto,
-                Records::Count => RecordPolicy::Count,
-                Records::Inform => RecordPolicy::Inform,
-                Records::Ignore => RecordPolicy::Ignore,
-            },
+            records: self.records,
             direction: match self.direction.map(FlowDirection::value) {
                 None => CountedDirection::Default,
                 Some(None) => CountedDirection::Both,
@@ -100,6 +84,8 @@ impl PolicyEntry {
 #[cfg(test)]
 mod tests {
     use flowproto::Address;
+
+    use std::net::IpAddr;
 
     use super::*;
 

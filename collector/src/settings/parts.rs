@@ -40,12 +40,12 @@ impl Settings {
             self.observer_wait,
             self.observer_wait,
         ];
-        let longest = waits.into_iter().map(milliseconds).sum::<u64>();
+        let longest = waits.into_iter().map(Span::milliseconds).sum::<u64>();
         let is_live = self.read.is_empty();
         Bounds {
             endpoints: self.max_endpoints,
             nodes: self.max_nodes,
-            kept_milliseconds: milliseconds(self.deleted_pods_kept),
+            kept_milliseconds: self.deleted_pods_kept.milliseconds(),
             id_reuse_delay_milliseconds: if is_live {
                 longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
             } else {
@@ -73,19 +73,19 @@ impl Settings {
                 domains: self.max_domains,
                 templates_per_domain: self.max_templates,
                 pending_octets: octets(self.template_wait_size),
-                pending_milliseconds: milliseconds(self.template_wait),
+                pending_milliseconds: self.template_wait.milliseconds(),
                 metadata_entries: self.max_metadata,
                 totals: self.max_running_totals,
-                idle_milliseconds: milliseconds(self.domain_idle),
+                idle_milliseconds: self.domain_idle.milliseconds(),
                 template_fields: self.max_template_fields,
                 address_share: self.max_address_share,
                 template_sharing: self.template_sharing,
                 ..Limits::default()
             },
             pending_octets: octets(self.pending_queue),
-            attribution_wait_milliseconds: milliseconds(self.attribution_wait),
-            inventory_wait_milliseconds: milliseconds(self.inventory_wait),
-            max_clock_skew_milliseconds: milliseconds(self.max_clock_skew),
+            attribution_wait_milliseconds: self.attribution_wait.milliseconds(),
+            inventory_wait_milliseconds: self.inventory_wait.milliseconds(),
+            max_clock_skew_milliseconds: self.max_clock_skew.milliseconds(),
             intra_node: self.intra_node,
             connections_from_flows: self.connections_from_flows,
             flow_direction: self.flow_direction.value(),
@@ -98,8 +98,8 @@ impl Settings {
     #[must_use]
     pub fn observer_timeouts(&self) -> ObserverTimeouts {
         ObserverTimeouts {
-            wait_milliseconds: milliseconds(self.observer_wait),
-            active_milliseconds: milliseconds(self.observer_timeout),
+            wait_milliseconds: self.observer_wait.milliseconds(),
+            active_milliseconds: self.observer_timeout.milliseconds(),
         }
     }
 
@@ -126,7 +126,7 @@ impl Settings {
     #[must_use]
     pub fn series(&self) -> SeriesSettings {
         SeriesSettings {
-            birth_milliseconds: milliseconds(self.series_birth),
+            birth_milliseconds: self.series_birth.milliseconds(),
             created_samples: self.created_samples,
             cluster_name: self.cluster_name.clone(),
         }
@@ -200,11 +200,6 @@ impl Settings {
             ("templates_per_domain", number(self.max_templates)),
         ]
     }
-}
-
-/// A time span in milliseconds.
-fn milliseconds(span: Span) -> u64 {
-    u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A size in octets.

@@ -108,6 +108,7 @@ impl Collector {
                 Arc::clone(&senders),
             )),
             senders,
+            pipeline_settings,
             max_exporter_series: settings.max_exporter_series,
             flow_log: emitters.flow_log.as_ref().map(|log| {
                 let counts: ReadCounts<FlowLogCounts> = Box::new(log.counts());

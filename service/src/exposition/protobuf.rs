@@ -222,12 +222,14 @@ fn write_delimited(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
+/// Appends a number in groups of seven bits, the lowest first.
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     reason = "the octet has seven bits"
 )]
-fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+#[inline]
+pub fn write_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;

@@ -40,6 +40,12 @@ impl Span {
     pub const fn duration(self) -> Duration {
         self.0
     }
+
+    /// Returns it in milliseconds, at most `u64::MAX`.
+    #[must_use]
+    pub fn milliseconds(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl From<Span> for Duration {
@@ -80,7 +86,7 @@ fn milliseconds(text: &str) -> Option<u64> {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        let mut rest = self.milliseconds();
         if rest == 0 {
             return f.write_str("0s");
         }

@@ -2,15 +2,15 @@
 //! are compiled.
 
 use std::cmp::Ordering;
-use std::net::IpAddr;
 
 use flowproto::Address;
-use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
 use super::super::field::{Field, FieldSource, FieldType, Value, protocol_number};
 use super::syntax::{Comparison, Literal, Located, Operand, Tree};
 use super::{ExpressionError, MAX_REGEXES};
+
+use crate::interval_map::parse_network;
 
 /// Maximum size of a compiled regular expression, octets.
 const REGEX_OCTETS: usize = 256 << 10;
@@ -272,10 +272,7 @@ fn protocol(literal: &Located<Literal>) -> Result<u64, ExpressionError> {
 /// First and last address of a network, or an address twice.
 fn network(literal: &Located<Literal>) -> Result<(Address, Address), ExpressionError> {
     let network = match &literal.value {
-        Literal::Text(text) => {
-            let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-            text.parse().ok().or_else(address)
-        }
+        Literal::Text(text) => parse_network(text),
         Literal::Number(_) => None,
     };
     let range = network.map(|net| (Address::from(net.network()), Address::from(net.broadcast())));

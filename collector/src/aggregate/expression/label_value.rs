@@ -95,12 +95,6 @@ impl LabelValue {
             TextValue::Condition(_) => None,
         }
     }
-
-    /// The text that it was made from.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
 }
 
 impl Part {

@@ -88,7 +88,7 @@ impl FamilyDefinition {
             family: self.name.clone(),
             reason,
         })?;
-        let idle = self.idle.unwrap_or(idle).duration();
+        let idle = self.idle.unwrap_or(idle);
         Ok(Family {
             name: self.name.as_str().into(),
             help: self.help.as_str().into(),
@@ -107,7 +107,7 @@ impl FamilyDefinition {
                     .collect(),
                 filter: self.filter.clone(),
                 max_series: self.max_series.unwrap_or(max_series),
-                idle_milliseconds: u64::try_from(idle.as_millis()).unwrap_or(u64::MAX),
+                idle_milliseconds: idle.milliseconds(),
             }),
         })
     }

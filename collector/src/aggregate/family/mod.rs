@@ -28,20 +28,6 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// All measures.
-    pub const ALL: [Self; 4] = [Self::Bytes, Self::Packets, Self::Connections, Self::Flows];
-
-    /// Its name in the settings.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::Packets => "packets",
-            Self::Connections => "connections",
-            Self::Flows => "flows",
-        }
-    }
-
     /// Its value for an edge.
     #[must_use]
     pub const fn of(self, edge: &CountedEdge<'_>) -> u64 {

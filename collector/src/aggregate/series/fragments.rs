@@ -36,11 +36,18 @@ impl FragmentTable {
         self.numbers.find(hash, is_same).copied()
     }
 
+    /// Adds a reference to the text of a number.
+    pub(super) fn share(&mut self, number: u32) {
+        let fragment = position(number).and_then(|at| self.fragments.get_mut(at));
+        if let Some(fragment) = fragment {
+            fragment.references = fragment.references.saturating_add(1);
+        }
+    }
+
     /// Adds a reference to a text. Returns its number. `None` if there are too many texts.
     pub(super) fn acquire(&mut self, text: &[u8]) -> Option<u32> {
         if let Some(number) = self.find(text) {
-            let fragment = self.fragments.get_mut(position(number)?)?;
-            fragment.references = fragment.references.saturating_add(1);
+            self.share(number);
             return Some(number);
         }
         let new = Fragment {

@@ -12,10 +12,11 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 use kipfix_service::exposition::text;
 
+use super::super::detail::DetailParts;
 use super::super::edge::Edge;
 use super::super::edges::CountedEdge;
 use super::super::family::{Family, Label, Measure, RowLayout};
-use super::super::field::{Scale, Side};
+use super::super::field::{Field, Side};
 use super::family::ExposedFamily;
 use super::fragments::FragmentTable;
 use crate::clock::Now;
@@ -256,11 +257,16 @@ impl SeriesSet {
         let fragments = &mut self.scratch.fragments;
         fragments.clear();
         for (group, found) in self.groups.iter_mut().zip(&found) {
-            let written = match found {
-                Ok(fragment) => group.texts.text(*fragment).to_vec(),
-                Err(range) => text.get(range.clone()).unwrap_or_default().to_vec(),
-            };
-            fragments.push(group.texts.acquire(&written)?);
+            fragments.push(match found {
+                Ok(known) => {
+                    group.texts.share(*known);
+                    *known
+                }
+                Err(range) => {
+                    let written = text.get(range.clone()).unwrap_or_default();
+                    group.texts.acquire(written)?
+                }
+            });
         }
         (self.scratch.found, self.scratch.text) = (found, text);
         let row = self.place(now)?;
@@ -409,11 +415,8 @@ fn groups(labels: &[Label], has_constant: bool) -> Vec<LabelGroup> {
 fn side_of(label: &Label) -> Option<Side> {
     let mut fields = label.value.fields();
     let first = fields.next()?;
-    let is_of = |side| {
-        move |field: &super::super::field::Field| {
-            field.side() == side && field.scale() == Scale::Endpoint
-        }
-    };
+    let is_of =
+        |side| move |field: &Field| field.side() == side && DetailParts::of(field).is_empty();
     let is_same = is_of(first.side());
     (is_same(first) && fields.all(is_same))
         .then(|| first.side())

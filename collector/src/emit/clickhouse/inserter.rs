@@ -45,7 +45,8 @@ impl Inserter {
             );
             return false;
         };
-        if let Err(error) = self.target.encoding.encode(rows, &mut self.body) {
+        self.body.clear();
+        if let Err(error) = self.target.compression.compress(rows, &mut self.body) {
             progress.warn(&format!("cannot compress rows: {error}"));
             progress.lost(LossReason::Failed, records);
             return true;
@@ -69,12 +70,7 @@ impl Inserter {
                 }
                 Err(error) => {
                     progress.connection_failed(error.reason);
-                    let loss = match error.reason {
-                        ConnectionFailure::BadCredentials
-                        | ConnectionFailure::CertificateRefused => LossReason::Unauthorized,
-                        _ => LossReason::Unreachable,
-                    };
-                    (loss, error.to_string())
+                    (error.loss(), error.to_string())
                 }
             };
             progress.failed(loss, &message);
@@ -85,14 +81,7 @@ impl Inserter {
     /// Sends the body on a new connection and reads the response.
     fn send(&mut self, token: &str, progress: &Progress) -> Result<Answer, ConnectError> {
         let parameters = &self.target.parameters;
-        let password = match &parameters.password_file {
-            Some(file) => std::fs::read_to_string(file).map_err(|error| {
-                let message = format!("cannot read password-file {}: {error}", file.display());
-                ConnectError::new(ConnectionFailure::BadCredentials, message)
-            })?,
-            None => String::new(),
-        };
-        let password = password.trim_end_matches(['\r', '\n']);
+        let password = parameters.read_password()?;
         if password.contains(['\r', '\n']) {
             let message = "the password has several lines";
             return Err(ConnectError::new(
@@ -103,7 +92,7 @@ impl Inserter {
         let timeout = progress.time_left(REQUEST_TIMEOUT);
         let server = (self.target.host.as_str(), self.target.port);
         let mut stream = Stream::connect(server, &parameters.transport, timeout)?;
-        let head = request::head(&self.target, token, password, self.body.len());
+        let head = request::head(&self.target, token, &password, self.body.len());
         stream.write_all(head.as_bytes())?;
         // A server that refuses a request may answer and close before it has read the body.
         let written = stream.write_all(&self.body).and_then(|()| stream.flush());

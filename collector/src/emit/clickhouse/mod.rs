@@ -6,11 +6,9 @@
 //! [`schema::table_columns`](super::enriched::schema::table_columns), and can have others.
 //!
 //! * `target`: the URL;
-//! * `content_encoding`: the compression of a body;
 //! * `request`: requests and responses, without sockets;
 //! * `inserter`: delivers the records of a chunk.
 
-mod content_encoding;
 mod inserter;
 mod request;
 mod target;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use kipfix_export::counters::LossReason;
 
 use super::target::ClickHouseTarget;
-use crate::emit::enriched::schema;
+use crate::emit::delivery::Compression;
+use crate::emit::enriched::columns;
 
 /// Octets of a response that are read.
 pub(super) const MAX_RESPONSE_OCTETS: u64 = 64 << 10;
@@ -13,6 +14,15 @@ pub(super) const MAX_RESPONSE_OCTETS: u64 = 64 << 10;
 const MAX_HEADERS: usize = 64;
 /// Octets of the message of an error in the log.
 const MAX_MESSAGE_OCTETS: usize = 300;
+
+/// The header line for the compression of the body, or nothing.
+const fn content_encoding(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "",
+        Compression::Gzip => "Content-Encoding: gzip\r\n",
+        Compression::Lz4 => "Content-Encoding: lz4\r\n",
+    }
+}
 
 /// The head of a request that inserts rows. `password` is that of the user of the target.
 pub(super) fn head(
@@ -24,7 +34,7 @@ pub(super) fn head(
     let ClickHouseTarget {
         database, table, ..
     } = target;
-    let names: Vec<&str> = schema::table_columns().map(|(name, _)| name).collect();
+    let names: Vec<&str> = columns().map(|column| column.name).collect();
     let names = names.join(",");
     // The parts of the query are letters, digits and '_'.
     let query = format!("INSERT%20INTO%20{database}.{table}%20({names})%20FORMAT%20RowBinary");
@@ -38,7 +48,7 @@ pub(super) fn head(
          &deduplicate_blocks_in_dependent_materialized_views=1&wait_end_of_query=1 HTTP/1.1\r\n\
          Host: {host}:{}\r\nConnection: close\r\nContent-Length: {body_octets}\r\n{}",
         target.port,
-        target.encoding.header()
+        content_encoding(target.compression)
     );
     if let Some(user) = &target.parameters.user {
         write!(

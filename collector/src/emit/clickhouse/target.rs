@@ -6,10 +6,9 @@ use std::time::Duration;
 use kipfix_export::target::query_parameters;
 use kipfix_service::settings::{Size, Span};
 
-use super::content_encoding::ContentEncoding;
 use crate::emit::OverflowPolicy;
 use crate::emit::delivery::{
-    DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
+    Compression, DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
 };
 
 const DEFAULT_PORT: u16 = 8123;
@@ -32,7 +31,7 @@ pub struct ClickHouseTarget {
     pub batch: Size,
     /// Time to collect rows for a request.
     pub interval: Duration,
-    pub(super) encoding: ContentEncoding,
+    pub(super) compression: Compression,
     pub(in crate::emit) parameters: Parameters,
 }
 
@@ -66,7 +65,7 @@ impl ClickHouseTarget {
             table: table.to_owned(),
             batch: Size::from_bytes(16 << 20),
             interval: Duration::from_secs(5),
-            encoding: ContentEncoding::Lz4,
+            compression: Compression::Lz4,
             parameters: Parameters::default(),
         };
         for (name, value) in query_parameters(query) {
@@ -85,20 +84,13 @@ impl ClickHouseTarget {
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match (name, value) {
-            ("compression", "lz4") => self.encoding = ContentEncoding::Lz4,
-            ("compression", "gzip") => self.encoding = ContentEncoding::Gzip,
-            ("compression", "none") => self.encoding = ContentEncoding::Identity,
-            ("compression", _) => {
-                return Err(format!(
-                    "invalid compression {value:?}: must be lz4, gzip or none"
-                ));
-            }
-            ("interval", _) => {
+        match name {
+            "compression" => self.compression = Compression::parse(value)?,
+            "interval" => {
                 let range = Span::from_secs(0)..=Span::from_secs(600);
                 self.interval = parse_span(name, value, range)?;
             }
-            ("batch", _) => {
+            "batch" => {
                 let size = value.parse::<Size>().ok();
                 let size = size.filter(|size| BATCH_SIZES.contains(&size.bytes()));
                 self.batch =
@@ -151,7 +143,7 @@ mod tests {
         assert_eq!(target.table, "flows");
         assert_eq!(target.interval, Duration::from_secs(1));
         assert_eq!(target.batch.bytes(), 1 << 20);
-        assert_eq!(target.encoding, ContentEncoding::Gzip);
+        assert_eq!(target.compression, Compression::Gzip);
         let plain = ClickHouseTarget::parse("[::1]/d/t").unwrap();
         assert_eq!((plain.host.as_str(), plain.port), ("::1", 8123));
     }

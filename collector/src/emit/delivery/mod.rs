@@ -5,12 +5,14 @@
 //! time to stop is over. Nothing waits for an engine: live, records that the queue has no room for are lost and counted.
 
 mod chunk;
+mod compression;
 mod exporter;
 mod parameters;
 mod progress;
 mod stream;
 
 pub use chunk::{Chunk, Entry};
+pub(super) use compression::Compression;
 pub use exporter::{DeliverySettings, start};
 pub(super) use parameters::{Parameters, parse_host_port, parse_span};
 pub use progress::Progress;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kipfix_export::counters::ConnectionFailure;
 use kipfix_export::target::Credentials;
 use kipfix_service::settings::{Size, Span};
 
-use super::TransportSettings;
+use super::{ConnectError, TransportSettings};
 
 /// Default size of a queue.
 const DEFAULT_QUEUE: Size = Size::from_bytes(32 << 20);
@@ -59,6 +60,19 @@ impl Parameters {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Reads the password, without the end of its line. It is empty without a file.
+    pub(in crate::emit) fn read_password(&self) -> Result<String, ConnectError> {
+        let Some(file) = &self.password_file else {
+            return Ok(String::new());
+        };
+        let mut password = std::fs::read_to_string(file).map_err(|error| {
+            let message = format!("cannot read password-file {}: {error}", file.display());
+            ConnectError::new(ConnectionFailure::BadCredentials, message)
+        })?;
+        password.truncate(password.trim_end_matches(['\r', '\n']).len());
+        Ok(password)
     }
 
     /// Checks the rules between parameters.

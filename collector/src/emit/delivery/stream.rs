@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use kipfix_export::counters::ConnectionFailure;
+use kipfix_export::counters::{ConnectionFailure, LossReason};
 use kipfix_export::target::Credentials;
 use kipfix_export::tls;
 use rustls::{ClientConnection, StreamOwned};
@@ -39,6 +39,16 @@ impl ConnectError {
         Self {
             reason,
             message: message.to_string(),
+        }
+    }
+
+    /// Why records are lost while this error persists.
+    pub(in crate::emit) const fn loss(&self) -> LossReason {
+        match self.reason {
+            ConnectionFailure::AuthenticationFailed
+            | ConnectionFailure::BadCredentials
+            | ConnectionFailure::CertificateRefused => LossReason::Unauthorized,
+            _ => LossReason::Unreachable,
         }
     }
 }

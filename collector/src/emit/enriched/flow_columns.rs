@@ -269,7 +269,7 @@ pub(super) const FLOW: [Column; 47] = [
         43,
         ("exportVersion", U16),
         "Version of the export protocol: 5, 7, 9, or 10 for IPFIX.",
-        |e| number(e.forwarded.origin.version_number()),
+        |e| number(e.forwarded.origin.version.number()),
     ),
     column(44, ("clusterId", NAME), "Name of the cluster.", |e| {
         Value::Text(&e.snapshots.cluster_name)

@@ -1,6 +1,8 @@
 //! Protobuf: a record as a message of `proto/kipfix/v1/flow.proto`. Fields of value 0 and empty texts are left out, as
 //! proto3 does, unless they are optional.
 
+use kipfix_service::exposition::protobuf::write_varint;
+
 use super::{EnrichedRecord, Value, columns};
 
 const VARINT: u32 = 0;
@@ -13,8 +15,8 @@ pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
             Value::Absent => {}
             Value::Number(0) if !column.is_optional => {}
             Value::Number(number) => {
-                varint((column.number << 3 | VARINT).into(), out);
-                varint(number, out);
+                write_varint((column.number << 3 | VARINT).into(), out);
+                write_varint(number, out);
             }
             Value::Address(address) => {
                 octets(column.number, &address.bits().to_be_bytes(), out);
@@ -26,20 +28,9 @@ pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
 }
 
 fn octets(number: u32, octets: &[u8], out: &mut Vec<u8>) {
-    varint((number << 3 | LENGTH_DELIMITED).into(), out);
-    varint(u64::try_from(octets.len()).unwrap_or_default(), out);
+    write_varint((number << 3 | LENGTH_DELIMITED).into(), out);
+    write_varint(u64::try_from(octets.len()).unwrap_or_default(), out);
     out.extend_from_slice(octets);
-}
-
-/// Appends a number in groups of seven bits, the lowest first.
-pub(in crate::emit) fn varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        let [low, ..] = number.to_le_bytes();
-        out.push(low | 0x80);
-        number >>= 7;
-    }
-    let [low, ..] = number.to_le_bytes();
-    out.push(low);
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! RowBinary: a record as a row of a ClickHouse table with the columns of [`schema::table_columns`](super::schema::table_columns), in
 //! that order.
 
-use super::protobuf::varint;
+use kipfix_service::exposition::protobuf::write_varint;
+
 use super::{ColumnType, EnrichedRecord, Value, columns};
 
 /// Appends the row of a record.
@@ -14,7 +15,7 @@ pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
                     Value::Text(text) => text,
                     _ => "",
                 };
-                varint(u64::try_from(text.len()).unwrap_or_default(), out);
+                write_varint(u64::try_from(text.len()).unwrap_or_default(), out);
                 out.extend_from_slice(text.as_bytes());
             }
             ColumnType::Address => {

@@ -33,7 +33,7 @@ pub(super) fn write(
     out.extend_from_slice(b",\"observationDomainId\":");
     json::write_number(origin.observation_domain_id.into(), out);
     out.extend_from_slice(b",\"version\":");
-    json::write_number(origin.version_number().into(), out);
+    json::write_number(origin.version.number().into(), out);
     if !snapshots.is_empty() {
         write_enrichment(record, snapshots, out);
     }

@@ -133,15 +133,20 @@ impl TransportSession for Forwarding {
 impl Wire {
     /// Adds a record to the Message.
     fn add(&mut self, shape: Shape, source: &Source<'_>, now: u64, send: &mut Send<'_>) {
-        if self.layouts.get(shape).is_none() {
-            self.announce(shape, now, send);
-        }
-        if let Some(layout) = self.layouts.get(shape) {
-            let octets = layout.octets(source.names);
-            let out = self.message.open(layout.template_id, octets, now, send);
-            layout.write(source, out);
-            self.message.count_record(&source.record.record);
-        }
+        let layout = match self.layouts.get(shape) {
+            Some(layout) => layout,
+            None => {
+                self.announce(shape, now, send);
+                let Some(layout) = self.layouts.get(shape) else {
+                    return;
+                };
+                layout
+            }
+        };
+        let octets = layout.octets(source.names);
+        let out = self.message.open(layout.template_id, octets, now, send);
+        layout.write(source, out);
+        self.message.count_record(&source.record.record);
     }
 
     fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {

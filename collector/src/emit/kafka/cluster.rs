@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kipfix_export::counters::{ConnectionFailure, LossReason};
+use kipfix_export::counters::LossReason;
 
 use super::connection::Connection;
 use super::errors;
@@ -148,10 +148,7 @@ impl Cluster {
                 .and_then(|()| Ok(connection.call(api, &write)?.0.to_vec()));
             match answer {
                 Ok(response) => return Ok(response),
-                Err(error) => {
-                    self.close(id, progress);
-                    return Err(self.failure(id, progress, error.into()));
-                }
+                Err(error) => return Err(self.failure(id, progress, error.into())),
             }
         }
         // Brokers that the cluster has announced, then those of the URL.
@@ -214,11 +211,5 @@ fn invalid(error: InvalidResponse) -> Failure {
 /// Counts a failed connection and describes it.
 fn describe(host: &str, port: u16, progress: &Progress, error: &ConnectError) -> Failure {
     progress.connection_failed(error.reason);
-    let loss = match error.reason {
-        ConnectionFailure::AuthenticationFailed
-        | ConnectionFailure::BadCredentials
-        | ConnectionFailure::CertificateRefused => LossReason::Unauthorized,
-        _ => LossReason::Unreachable,
-    };
-    (loss, format!("broker {host}:{port}: {error}"))
+    (error.loss(), format!("broker {host}:{port}: {error}"))
 }

@@ -39,13 +39,9 @@ impl Connection {
             response: Vec::new(),
         };
         let parameters = &target.parameters;
-        if let (Some(user), Some(file)) = (&parameters.user, &parameters.password_file) {
-            let password = std::fs::read_to_string(file).map_err(|error| {
-                let message = format!("cannot read password-file {}: {error}", file.display());
-                ConnectError::new(ConnectionFailure::BadCredentials, message)
-            })?;
-            let password = password.trim_end_matches(['\r', '\n']);
-            connection.authenticate(target, user, password)?;
+        if let Some(user) = &parameters.user {
+            let password = parameters.read_password()?;
+            connection.authenticate(target, user, &password)?;
         }
         Ok(connection)
     }

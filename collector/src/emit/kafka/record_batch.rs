@@ -1,12 +1,8 @@
 //! Record batches, version 2: the form in which brokers store messages.
 
-use std::io::{self, Write};
-
-use flate2::write::GzEncoder;
-use lz4_flex::frame::FrameEncoder;
-
 use super::requests::ProducerId;
-use super::wire::{Writer, zigzag};
+use super::wire::{Writer, zigzag, zigzag_octets};
+use crate::emit::delivery::Compression;
 
 /// Octets of a batch before its records.
 const HEADER_OCTETS: usize = 61;
@@ -17,93 +13,41 @@ const UNCHECKED_OCTETS: usize = 21;
 /// Maximum octets of a record besides its value.
 pub(super) const MAX_RECORD_OVERHEAD: usize = 32;
 
-/// How the records of a batch are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
-    None,
-    Gzip,
-    Lz4,
-}
-
-impl Compression {
-    const fn attribute(self) -> i16 {
-        match self {
-            Self::None => 0,
-            Self::Gzip => 1,
-            Self::Lz4 => 3,
-        }
-    }
-
-    fn compress(self, octets: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        match self {
-            Self::None => out.extend_from_slice(octets),
-            Self::Gzip => {
-                let mut encoder = GzEncoder::new(out, flate2::Compression::fast());
-                encoder.write_all(octets)?;
-                encoder.finish()?;
-            }
-            Self::Lz4 => {
-                let mut encoder = FrameEncoder::new(out);
-                encoder.write_all(octets)?;
-                encoder.finish().map_err(io::Error::other)?;
-            }
-        }
-        Ok(())
+/// The compression in the attributes of a batch.
+const fn attribute(compression: Compression) -> i16 {
+    match compression {
+        Compression::None => 0,
+        Compression::Gzip => 1,
+        Compression::Lz4 => 3,
     }
 }
 
 /// Appends a record. `offset` is its position in the batch.
 pub(super) fn record(offset: usize, key: u64, value: &[u8], out: &mut Vec<u8>) {
+    let number = |size: usize| i64::try_from(size).unwrap_or_default();
     let key = key.to_be_bytes();
-    let mut head = Head::default();
-    // Attributes, and the difference of its time to that of the batch.
-    head.push(0);
-    head.push(0);
-    head.zigzag(offset);
-    head.zigzag(key.len());
-    let mut value_length = Head::default();
-    value_length.zigzag(value.len());
-    let length = [head.len, key.len(), value_length.len, value.len(), 1];
-    let length = length.into_iter().fold(0, usize::saturating_add);
-    zigzag(i64::try_from(length).unwrap_or_default(), out);
-    out.extend_from_slice(head.octets());
+    let (offset, key_octets, value_octets) =
+        (number(offset), number(key.len()), number(value.len()));
+    // The attributes, the difference of its time to that of the batch, and the number of headers take an octet each.
+    let length = [
+        3,
+        zigzag_octets(offset),
+        zigzag_octets(key_octets),
+        key.len(),
+        zigzag_octets(value_octets),
+        value.len(),
+    ];
+    zigzag(
+        number(length.into_iter().fold(0, usize::saturating_add)),
+        out,
+    );
+    out.extend_from_slice(&[0, 0]);
+    zigzag(offset, out);
+    zigzag(key_octets, out);
     out.extend_from_slice(&key);
-    out.extend_from_slice(value_length.octets());
+    zigzag(value_octets, out);
     out.extend_from_slice(value);
-    // Number of headers.
     out.push(0);
-}
-
-/// A few octets.
-#[derive(Default)]
-struct Head {
-    octets: [u8; 24],
-    len: usize,
-}
-
-impl Head {
-    fn push(&mut self, octet: u8) {
-        if let Some(place) = self.octets.get_mut(self.len) {
-            *place = octet;
-            self.len = self.len.saturating_add(1);
-        }
-    }
-
-    /// A number ≥ 0 in zigzag encoding.
-    fn zigzag(&mut self, number: usize) {
-        let mut number = u64::try_from(number).unwrap_or_default() << 1;
-        while number >= 0x80 {
-            let [low, ..] = number.to_le_bytes();
-            self.push(low | 0x80);
-            number >>= 7;
-        }
-        let [low, ..] = number.to_le_bytes();
-        self.push(low);
-    }
-
-    fn octets(&self) -> &[u8] {
-        self.octets.get(..self.len).unwrap_or_default()
-    }
 }
 
 /// What a batch has besides its records.
@@ -130,11 +74,11 @@ pub(super) fn batch(
         && compression.compress(records, out).is_ok()
         && out.len() < records.len().saturating_add(HEADER_OCTETS);
     let attribute = if is_compressed {
-        compression.attribute()
+        attribute(compression)
     } else {
         out.truncate(HEADER_OCTETS);
         out.extend_from_slice(records);
-        Compression::None.attribute()
+        attribute(Compression::None)
     };
     let length = out.len().saturating_sub(UNCOUNTED_OCTETS);
     let mut head = Vec::with_capacity(HEADER_OCTETS);

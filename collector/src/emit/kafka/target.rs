@@ -6,11 +6,10 @@ use std::time::Duration;
 use kipfix_export::target::query_parameters;
 use kipfix_service::settings::Span;
 
-use super::record_batch::Compression;
 use super::sasl::Mechanism;
 use crate::emit::OverflowPolicy;
 use crate::emit::delivery::{
-    DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
+    Compression, DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
 };
 
 const DEFAULT_PORT: u16 = 9092;
@@ -95,10 +94,7 @@ impl KafkaTarget {
             ("format", "protobuf") => self.format = RecordFormat::Protobuf,
             ("format", "json") => self.format = RecordFormat::Json,
             ("format", _) => return invalid("protobuf or json"),
-            ("compression", "lz4") => self.compression = Compression::Lz4,
-            ("compression", "gzip") => self.compression = Compression::Gzip,
-            ("compression", "none") => self.compression = Compression::None,
-            ("compression", _) => return invalid("lz4, gzip or none"),
+            ("compression", _) => self.compression = Compression::parse(value)?,
             ("mechanism", "plain") => self.mechanism = Mechanism::Plain,
             ("mechanism", "scram-sha-256") => self.mechanism = Mechanism::ScramSha256,
             ("mechanism", "scram-sha-512") => self.mechanism = Mechanism::ScramSha512,

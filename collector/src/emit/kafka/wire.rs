@@ -1,5 +1,7 @@
 //! The primitive types of the Kafka protocol.
 
+use kipfix_service::exposition::protobuf::write_varint;
+
 /// Appends values to a request.
 #[derive(Debug)]
 pub(super) struct Writer<'a>(pub(super) &'a mut Vec<u8>);
@@ -44,8 +46,18 @@ impl Writer<'_> {
 
 /// Appends a number in zigzag encoding, as in protobuf.
 pub(super) fn zigzag(value: i64, out: &mut Vec<u8>) {
-    let folded = (value << 1) ^ (value >> 63);
-    crate::emit::enriched::protobuf::varint(folded.cast_unsigned(), out);
+    write_varint(folded(value), out);
+}
+
+/// How many octets [`zigzag`] appends.
+pub(super) fn zigzag_octets(value: i64) -> usize {
+    // Seven bits an octet; 0 takes one, too.
+    let bits = u64::BITS.saturating_sub((folded(value) | 1).leading_zeros());
+    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
+}
+
+const fn folded(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 /// A response is shorter than its content, or not of the expected form.

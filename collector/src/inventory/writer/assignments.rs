@@ -149,9 +149,7 @@ impl IndexWriter {
     }
 
     pub(super) fn history(&self, key: AddressKey) -> Option<&AddressHistory> {
-        let hash = self.index.hasher.hash_one(key);
-        let shard = self.index.shards.get(shard(hash))?;
-        shard.find(hash, |history| history.key == key)
+        self.index.history(key)
     }
 
     /// Changes a history. Copies its shard if a snapshot shares it.

@@ -13,14 +13,13 @@ use super::parse::{address, cidr, distinct};
 const MAX_ADDRESSES: usize = 256;
 
 /// Lists of addresses, separated by commas, with or without a prefix length.
-const ADDRESS_LISTS: [&str; 26] = [
+const ADDRESS_LISTS: [&str; 25] = [
     "projectcalico.org/IPv4Address",
     "projectcalico.org/IPv6Address",
     "projectcalico.org/IPv4IPIPTunnelAddr",
     "projectcalico.org/IPv4VXLANTunnelAddr",
     "projectcalico.org/IPv6VXLANTunnelAddr",
     "projectcalico.org/IPv4WireguardInterfaceAddr",
-    "projectcalico.org/IPv6WireguardInterfaceAddr",
     "projectcalico.org/IPv6WireguardInterfaceAddr",
     "flannel.alpha.coreos.com/public-ip",
     "flannel.alpha.coreos.com/public-ipv6",
