@@ -88,12 +88,11 @@ impl CollectingProcess {
     /// Creates a process without any state.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let share = |bound: usize| bound.saturating_mul(limits.address_share.into()) / 100;
         Self {
             sessions: Sessions::new(limits),
             pending: PendingSets::new(
                 limits.pending_octets,
-                share(limits.pending_octets),
+                limits.share(limits.pending_octets),
                 limits.pending_milliseconds,
             ),
             totals: Totals::new(limits.totals, limits.share(limits.totals)),

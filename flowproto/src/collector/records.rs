@@ -4,6 +4,8 @@
     reason = "counters of 64 bits do not overflow"
 )]
 
+use std::sync::Arc;
+
 use super::buffers::RecordBuffers;
 use super::observer::Observer;
 use super::process::{CollectingProcess, OpenMessage};
@@ -12,6 +14,7 @@ use crate::options::SamplingResolver;
 use crate::plan::{MessageContext, Selection, Values};
 use crate::record::{FlowRecord, Sampling};
 use crate::sessions::{SamplingRule, Unusable};
+use crate::template::Template;
 use crate::wire::{Records, fixed};
 
 /// Finds the sampling in force for the records of a Set.
@@ -93,15 +96,11 @@ impl CollectingProcess {
     pub(super) fn options_records(
         &mut self,
         message: &mut OpenMessage,
-        id: u16,
+        template: &Arc<Template>,
         content: &[u8],
         observer: &mut impl Observer,
     ) {
-        let Some(template) = self.sessions.template(&message.session, id) else {
-            return;
-        };
-        let template = std::sync::Arc::clone(template.template);
-        let mut records = Records::new(&template, content);
+        let mut records = Records::new(template, content);
         let (mut count, mut is_cut) = (0_u32, false);
         while let Some(record) = records.next(&mut self.buffers.spans) {
             let Ok(octets) = record else {
@@ -109,31 +108,30 @@ impl CollectingProcess {
                 break;
             };
             count = count.saturating_add(1);
-            observer.record(octets, &template, None);
-            let announced = self.sessions.announce(&message.session, &template, octets);
+            observer.record(octets, template, None);
+            let announced = self.sessions.announce(&message.session, template, octets);
             self.counters.metadata_refused += announced.refused;
             self.counters.announcements_ignored += announced.ignored;
         }
-        observer.end_of_records(records.rest(), &template, is_cut);
+        observer.end_of_records(records.rest(), template, is_cut);
         self.counters.options_records += u64::from(count);
         message.tally.options_records = message.tally.options_records.saturating_add(count);
-        self.end_of_set(message, count, is_cut);
+        if count > 0 {
+            self.sessions.has_decoded(message.place());
+        }
+        self.end_of_set(message, is_cut);
     }
 
     pub(super) fn flow_records(
         &mut self,
         message: &mut OpenMessage,
-        id: u16,
+        (id, template): (u16, &Arc<Template>),
         content: &[u8],
         sink: &mut impl RecordSink,
         observer: &mut impl Observer,
     ) {
         let place = message.place();
         self.sessions.refresh_sampling(place);
-        let Some(found) = self.sessions.template(&message.session, id) else {
-            return;
-        };
-        let template = found.template;
         let RecordBuffers {
             spans,
             values,
@@ -194,7 +192,7 @@ impl CollectingProcess {
         self.counters.records += u64::from(count);
         message.tally.records = message.tally.records.saturating_add(count);
         self.add_records(message, count, sampling_of_latest, unknown);
-        self.end_of_set(message, count, is_cut);
+        self.end_of_set(message, is_cut);
     }
 
     fn add_records(&mut self, message: &OpenMessage, count: u32, latest: Sampling, unknown: u32) {
@@ -206,10 +204,7 @@ impl CollectingProcess {
         }
     }
 
-    fn end_of_set(&mut self, message: &mut OpenMessage, count: u32, is_cut: bool) {
-        if count > 0 {
-            self.sessions.has_decoded(message.place());
-        }
+    fn end_of_set(&mut self, message: &mut OpenMessage, is_cut: bool) {
         if is_cut {
             message.tally.has_unread = true;
             self.count_unusable(message.place(), Unusable::FieldLength);

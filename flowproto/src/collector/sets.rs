@@ -60,7 +60,7 @@ impl CollectingProcess {
         sink: &mut impl RecordSink,
         observer: &mut impl Observer,
     ) {
-        let Some((kind, is_shared)) = self.sessions.use_template(&message.session, id) else {
+        let Some((template, is_shared)) = self.sessions.use_template(&message.session, id) else {
             message.tally.has_unread = true;
             observer.unknown_template(id, content);
             let wait = if message.session.is_suspect() {
@@ -74,14 +74,14 @@ impl CollectingProcess {
             self.counters.sets_of_shared_templates += 1;
             self.sessions.count_shared_template(message.place());
         }
-        match kind {
+        match template.kind() {
             TemplateKind::Options { .. } => {
-                self.options_records(message, id, content, observer);
+                self.options_records(message, &template, content, observer);
                 self.sessions.refresh_domain(message.place());
             }
             TemplateKind::Data => {
                 self.notify(message, sink);
-                self.flow_records(message, id, content, sink, observer);
+                self.flow_records(message, (id, &template), content, sink, observer);
             }
         }
     }

@@ -10,6 +10,7 @@ use super::scalar;
 use crate::element::{self, DataType};
 use crate::field::FieldSpecifier;
 use crate::options::Metadata;
+use crate::wire::cursor::Cursor;
 
 /// Maximum nesting of lists.
 const MAX_DEPTH: usize = 4;
@@ -62,20 +63,20 @@ struct List<'a, W> {
 impl<W: RecordWriter> List<'_, W> {
     /// `{"semantic":"allOf","sourceIPv4Address":["10.0.0.1"]}` (RFC 6313 §4.5.1).
     fn write_basic(&self, value: &[u8], out: &mut Output<'_>) -> Option<()> {
-        let (semantic, rest) = value.split_first()?;
-        let (field, rest) = split_u16(rest)?;
-        let (length, mut rest) = split_u16(rest)?;
+        let mut cursor = Cursor(value);
+        let semantic = cursor.u8()?;
+        let field = cursor.u16()?;
+        let length = cursor.u16()?;
         let mut enterprise = 0;
         if field & 0x8000 != 0 {
-            let (number, after) = rest.split_first_chunk()?;
-            (enterprise, rest) = (u32::from_be_bytes(*number), after);
+            enterprise = cursor.u32()?;
         }
         let field = FieldSpecifier {
             enterprise,
             id: field & 0x7fff,
             length,
         };
-        write_semantic(*semantic, out.octets);
+        write_semantic(semantic, out.octets);
         let element = element::find(enterprise, field.id);
         let data_type = write_key(
             field.element(),
@@ -84,6 +85,7 @@ impl<W: RecordWriter> List<'_, W> {
             out.octets,
         );
         out.octets.push(b'[');
+        let mut rest = cursor.0;
         let mut separator: &[u8] = b"";
         while !rest.is_empty() {
             // Values without octets have no number.
@@ -103,27 +105,27 @@ impl<W: RecordWriter> List<'_, W> {
 
     /// `{"semantic":"ordered","records":[{…},{…}]}` (RFC 6313 §4.5.2).
     fn write_records(&self, value: &[u8], out: &mut Output<'_>) -> Option<()> {
-        let (semantic, rest) = value.split_first()?;
-        let (template, rest) = split_u16(rest)?;
-        write_semantic(*semantic, out.octets);
+        let mut cursor = Cursor(value);
+        let semantic = cursor.u8()?;
+        let template = cursor.u16()?;
+        write_semantic(semantic, out.octets);
         out.octets.extend_from_slice(b"\"records\":[");
-        self.write_each(template, rest, &mut true, out)?;
+        self.write_each(template, cursor.0, &mut true, out)?;
         out.octets.extend_from_slice(b"]}");
         Some(())
     }
 
     /// The same with records of several templates (RFC 6313 §4.5.3).
     fn write_records_of_many(&self, value: &[u8], out: &mut Output<'_>) -> Option<()> {
-        let (semantic, mut rest) = value.split_first()?;
-        write_semantic(*semantic, out.octets);
+        let mut cursor = Cursor(value);
+        write_semantic(cursor.u8()?, out.octets);
         out.octets.extend_from_slice(b"\"records\":[");
         let mut is_first = true;
-        while !rest.is_empty() && !out.is_truncated() {
-            let (template, after) = split_u16(rest)?;
-            let (length, after) = split_u16(after)?;
-            let (records, after) = after.split_at_checked(usize::from(length).checked_sub(4)?)?;
+        while !cursor.0.is_empty() && !out.is_truncated() {
+            let template = cursor.u16()?;
+            let length = cursor.u16()?;
+            let records = cursor.take(usize::from(length).checked_sub(4)?)?;
             self.write_each(template, records, &mut is_first, out)?;
-            rest = after;
         }
         out.octets.extend_from_slice(b"]}");
         Some(())
@@ -167,9 +169,4 @@ fn write_semantic(semantic: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"semantic\":");
     scalar::write_string(name, out);
     out.push(b',');
-}
-
-fn split_u16(octets: &[u8]) -> Option<(u16, &[u8])> {
-    let (head, tail) = octets.split_first_chunk()?;
-    Some((u16::from_be_bytes(*head), tail))
 }

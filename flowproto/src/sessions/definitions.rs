@@ -330,12 +330,12 @@ impl Sessions {
         }
     }
 
-    /// Marks the template of a Data Set as used, and returns its kind and whether it is shared.
+    /// Marks the template of a Data Set as used, and returns it and whether it is shared.
     pub(crate) fn use_template(
         &mut self,
         message: &SessionMessage,
         id: u16,
-    ) -> Option<(TemplateKind, bool)> {
+    ) -> Option<(Arc<Template>, bool)> {
         let now = message.clock.received_milliseconds;
         let session = self.get_mut(message.place)?;
         if !message.is_of_shared_track
@@ -343,7 +343,7 @@ impl Sessions {
             && let Some(entry) = session.templates.get_mut(&id)
         {
             entry.used_milliseconds = now;
-            return Some((entry.template.kind(), false));
+            return Some((Arc::clone(&entry.template), false));
         }
         let (domain, device) = (session.key.domain.observation_domain_id, session.device);
         let found = self.template(message, id)?;
@@ -358,7 +358,7 @@ impl Sessions {
         {
             entry.used_milliseconds = now;
         }
-        Some((template.kind(), is_shared))
+        Some((template, is_shared))
     }
 
     /// Searches the next sessions for idle templates, forgets those, and returns their number.

@@ -234,11 +234,7 @@ impl Conversation {
             return None;
         }
         let mut record = direction.record(context);
-        *direction = Direction {
-            network: direction.network,
-            interface: direction.interface,
-            ..Direction::default()
-        };
+        direction.clear();
         record.key = self.key.flow_key(source);
         record.tunnel = tunnel;
         record.biflow_direction = Some(match initiator {
@@ -298,6 +294,15 @@ impl ConnectionDuration {
 }
 
 impl Direction {
+    /// Forgets the packets since the last record.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            network: self.network,
+            interface: self.interface,
+            ..Self::default()
+        };
+    }
+
     fn record(&self, context: ReportContext<'_>) -> FlowRecord {
         let interfaces = context.has_interfaces.then_some(Interfaces {
             ingress_interface: if self.egress { 0 } else { self.interface },

@@ -6,7 +6,7 @@
 //! The sides are chosen for each direction, because a bridge shows requests after and answers before
 //! a translation of its own.
 
-use super::conversation::{Choice, Direction};
+use super::conversation::Choice;
 use super::flow_cache::FlowCache;
 use super::key::ConversationKey;
 use super::translated::ConversationTranslation;
@@ -119,10 +119,6 @@ impl FlowCache {
         let direction = entry.directions.of_mut(source);
         self.counters.withdrawn_packets += direction.packets;
         self.counters.withdrawn_octets += direction.octets;
-        *direction = Direction {
-            network: direction.network,
-            interface: direction.interface,
-            ..Direction::default()
-        };
+        direction.clear();
     }
 }

@@ -18,7 +18,7 @@ use pcap::{Active, Capture, Linktype, Precision};
 
 use super::clock::wall_clock_ns;
 use super::counters::FirstPacketCounters;
-use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
+use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface};
 use super::libpcap::{error_message, frame};
 
 /// UDP ports of encrypted packets, which are not compared either: IPsec, WireGuard.
@@ -194,11 +194,10 @@ impl CookedCapture {
 
 /// The interface and the direction of a cooked frame.
 fn point(captured: &[u8]) -> Option<ObservationPoint> {
-    const PACKET_OUTGOING: u8 = 4;
     let header = captured.first_chunk::<20>()?;
     Some(ObservationPoint {
-        interface: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-        egress: header[10] == PACKET_OUTGOING,
+        interface: cooked_interface(header)?,
+        egress: LinkType::LinuxSll2.is_outgoing(header),
         copies: CopyDetection::ByInterface,
         ..ObservationPoint::default()
     })

@@ -1,5 +1,8 @@
 //! What a capture hands to the decoder: a frame, and where it was observed.
 
+/// Packet type of frames that the node sent, in a cooked header.
+const PACKET_OUTGOING: u8 = 4;
+
 /// A captured frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
@@ -88,4 +91,22 @@ impl LinkType {
             _ => Self::Unsupported,
         }
     }
+
+    /// True for a frame with a cooked header that marks it as sent by the node.
+    #[inline]
+    pub(super) fn is_outgoing(self, captured: &[u8]) -> bool {
+        let packet_type = match self {
+            Self::LinuxSll => captured.get(1),
+            Self::LinuxSll2 => captured.get(10),
+            _ => None,
+        };
+        packet_type == Some(&PACKET_OUTGOING)
+    }
+}
+
+/// The interface of a frame of [`LinkType::LinuxSll2`].
+#[inline]
+pub(super) fn cooked_interface(captured: &[u8]) -> Option<u32> {
+    let index = captured.get(4..)?.first_chunk()?;
+    Some(u32::from_be_bytes(*index))
 }

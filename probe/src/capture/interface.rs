@@ -166,13 +166,10 @@ impl AsFd for Interface {
 /// True for a frame that the node sent: from the interface's own address, or marked by the kernel.
 #[inline]
 fn is_egress(frame: &[u8], link_type: LinkType, mac: Option<[u8; 6]>) -> bool {
-    const PACKET_OUTGOING: u8 = 4;
     match link_type {
         LinkType::Ethernet => {
             mac.is_some() && frame.get(6..12) == mac.as_ref().map(<[u8; 6]>::as_slice)
         }
-        LinkType::LinuxSll => frame.get(1) == Some(&PACKET_OUTGOING),
-        LinkType::LinuxSll2 => frame.get(10) == Some(&PACKET_OUTGOING),
-        _ => false,
+        _ => link_type.is_outgoing(frame),
     }
 }

@@ -10,31 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::netlink::Link;
 
-/// Kinds of links whose packets also pass another link of the node, or never leave it.
-const INNER_KINDS: [&str; 20] = [
-    "veth",
-    "bridge",
-    "openvswitch",
-    "tun",
-    "vxlan",
-    "geneve",
-    "gre",
-    "gretap",
-    "erspan",
-    "ip6gre",
-    "ip6gretap",
-    "ipip",
-    "sit",
-    "ip6tnl",
-    "vti",
-    "vti6",
-    "wireguard",
-    "dummy",
-    "ifb",
-    "xfrm",
-];
-
-/// Those of them that encapsulate packets and pass them on to another link.
+/// Kinds of links that encapsulate packets and pass them on to another link of the node.
 const TUNNEL_KINDS: [&str; 12] = [
     "vxlan",
     "geneve",
@@ -48,6 +24,18 @@ const TUNNEL_KINDS: [&str; 12] = [
     "ip6tnl",
     "vti",
     "vti6",
+];
+
+/// Other kinds of links whose packets also pass another link of the node, or never leave it.
+const LOCAL_KINDS: [&str; 8] = [
+    "veth",
+    "bridge",
+    "openvswitch",
+    "tun",
+    "wireguard",
+    "dummy",
+    "ifb",
+    "xfrm",
 ];
 
 /// A name, a glob (`eth*`, `ens[12]`) or a regular expression. It must match the whole name.
@@ -174,7 +162,9 @@ pub fn select<'a>(
         };
     }
     let is_outer = |link: &Link| {
-        !link.loopback && !link.is_member() && !INNER_KINDS.contains(&link.kind.as_str())
+        let kind = link.kind.as_str();
+        let is_inner = LOCAL_KINDS.contains(&kind) || TUNNEL_KINDS.contains(&kind);
+        !link.loopback && !link.is_member() && !is_inner
     };
     let has_default_route = |link: &Link| default_routes.contains(&link.index);
     // A node that is itself a container has its default route on a veth, one with Open vSwitch on a
@@ -211,9 +201,8 @@ pub fn select<'a>(
 #[must_use]
 pub fn outside(links: &[Link], default_routes: &[u32]) -> Vec<u32> {
     let is_outside = |link: &&Link| {
-        let kind = link.kind.as_str();
-        let is_inner = INNER_KINDS.contains(&kind) && !TUNNEL_KINDS.contains(&kind);
-        !link.loopback && (!is_inner || default_routes.contains(&link.index))
+        let is_local = LOCAL_KINDS.contains(&link.kind.as_str());
+        !link.loopback && (!is_local || default_routes.contains(&link.index))
     };
     links
         .iter()

@@ -1,5 +1,7 @@
 //! Numbers and text as octets, and back.
 
+use crate::wire::cursor::Cursor;
+
 /// Checksum (FNV-1a, 64 bits).
 pub(super) fn checksum(octets: &[u8]) -> u64 {
     octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
@@ -52,36 +54,7 @@ impl Writer {
 }
 
 /// Reads values. `None` at the end of the octets.
-#[derive(Debug)]
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*head)
-    }
-
-    pub(super) fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_be_bytes)
-    }
-
-    pub(super) fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_be_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_be_bytes)
-    }
-
-    pub(super) fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    pub(super) fn u128(&mut self) -> Option<u128> {
-        self.array().map(u128::from_be_bytes)
-    }
-
+impl<'a> Cursor<'a> {
     pub(super) fn boolean(&mut self) -> Option<bool> {
         match self.u8()? {
             0 => Some(false),
@@ -92,9 +65,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn octets(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.u32()?).ok()?;
-        let (octets, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(octets)
+        self.take(length)
     }
 
     pub(super) fn text(&mut self) -> Option<Box<str>> {

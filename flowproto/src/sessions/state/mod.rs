@@ -103,29 +103,23 @@ impl State {
 
     /// Makes everything older.
     fn grow_older(&mut self, milliseconds: u64) {
-        let add = |age: &mut Age| *age = age.saturating_add(milliseconds);
-        let add_to_clock = |clock: &mut ClockState| {
-            if let Some(latest) = &mut clock.latest {
-                add(&mut latest.received_milliseconds);
-            }
-        };
+        let older = |age: Age| age.saturating_add(milliseconds);
         for device in self.devices.values_mut() {
             for session in device.sessions.values_mut() {
-                add(&mut session.age);
-                add_to_clock(&mut session.clock);
+                session.age = older(session.age);
+                session.clock = session.clock.map_time(&older);
                 for template in &mut session.templates {
-                    add(&mut template.sent);
-                    add(&mut template.used);
+                    template.sent = older(template.sent);
+                    template.used = older(template.used);
                 }
             }
             for track in &mut device.tracks {
-                add(&mut track.sequence.began_milliseconds);
-                add(&mut track.sequence.latest_milliseconds);
+                track.sequence = track.sequence.map_times(&older);
             }
             for layout in &mut device.layouts {
-                add_to_clock(&mut layout.clock);
-                add(&mut layout.template.sent);
-                add(&mut layout.template.used);
+                layout.clock = layout.clock.map_time(&older);
+                layout.template.sent = older(layout.template.sent);
+                layout.template.used = older(layout.template.used);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::codec::{Reader, Writer, checksum};
+use super::codec::{Writer, checksum};
 use super::{
     DeviceState, LayoutState, OptionState, SessionId, SessionState, State, StateError,
     TemplateState, TrackState,
@@ -18,6 +18,7 @@ use crate::sessions::convention::{MessageSequence, RecordNumbers};
 use crate::sessions::sequence::SequenceState;
 use crate::template::{Template, TemplateKind};
 use crate::wire::Version;
+use crate::wire::cursor::Cursor;
 
 /// Begin of the octets. The number is the version of the form.
 const MAGIC: &[u8; 16] = b"kipfix state 1\r\n";
@@ -58,7 +59,7 @@ impl State {
         if checksum(content) != u64::from_be_bytes(*sum) {
             return Err(StateError::Corrupt);
         }
-        let mut input = Reader(rest.ok_or(StateError::Corrupt)?);
+        let mut input = Cursor(rest.ok_or(StateError::Corrupt)?);
         let written = input.u64().ok_or(StateError::Corrupt)?;
         let age = now_milliseconds.saturating_sub(written);
         if age > max_age_milliseconds {
@@ -107,7 +108,7 @@ fn write_device(device: &DeviceState, out: &mut Writer) {
     }
 }
 
-fn read_device(input: &mut Reader<'_>) -> Option<DeviceState> {
+fn read_device(input: &mut Cursor<'_>) -> Option<DeviceState> {
     let sessions = input.list(|input| {
         let id = read_session_id(input)?;
         let session = SessionState {
@@ -139,7 +140,7 @@ fn write_session_id((domain, port): SessionId, out: &mut Writer) {
     out.u16(port);
 }
 
-fn read_session_id(input: &mut Reader<'_>) -> Option<SessionId> {
+fn read_session_id(input: &mut Cursor<'_>) -> Option<SessionId> {
     Some((input.u32()?, input.u16()?))
 }
 
@@ -152,7 +153,7 @@ fn write_clock(clock: &ClockState, out: &mut Writer) {
     });
 }
 
-fn read_clock(input: &mut Reader<'_>) -> Option<ClockState> {
+fn read_clock(input: &mut Cursor<'_>) -> Option<ClockState> {
     Some(ClockState {
         credit: input.u8()?,
         latest: input.option(|input| {
@@ -174,7 +175,7 @@ fn write_sequence(out: &mut Writer, message: MessageSequence) {
     });
 }
 
-fn read_sequence(input: &mut Reader<'_>) -> Option<MessageSequence> {
+fn read_sequence(input: &mut Cursor<'_>) -> Option<MessageSequence> {
     Some(MessageSequence {
         sequence: input.u32()?,
         records: input.option(|input| {
@@ -200,7 +201,7 @@ fn write_track(track: &TrackState, out: &mut Writer) {
     out.u64(sequence.latest_milliseconds);
 }
 
-fn read_track(input: &mut Reader<'_>) -> Option<TrackState> {
+fn read_track(input: &mut Cursor<'_>) -> Option<TrackState> {
     let domain = input.u32()?;
     let latest = input.option(read_session_id)?;
     let mut scores = [0; 7];
@@ -240,7 +241,7 @@ fn write_template(state: &TemplateState, out: &mut Writer) {
     }
 }
 
-fn read_template(input: &mut Reader<'_>) -> Option<TemplateState> {
+fn read_template(input: &mut Cursor<'_>) -> Option<TemplateState> {
     let id = input.u16()?;
     let stamp = input.u64()?;
     let (sent, used) = (input.u64()?, input.u64()?);
@@ -331,7 +332,7 @@ fn write_option(option: &OptionState, out: &mut Writer) {
     }
 }
 
-fn read_option(input: &mut Reader<'_>) -> Option<OptionState> {
+fn read_option(input: &mut Cursor<'_>) -> Option<OptionState> {
     Some(OptionState {
         session: input.option(read_session_id)?,
         domain: input.u32()?,
@@ -342,7 +343,7 @@ fn read_option(input: &mut Reader<'_>) -> Option<OptionState> {
             1 => Content::ExporterAddress(Address::from_v6_bits(input.u128()?)),
             2 => Content::SystemInit(input.u64()?),
             3 => Content::Sampler(read_scope(input)?, read_selection(input)?),
-            4 => Content::Sequence(input.u64()?, input.list(Reader::u64)?.into()),
+            4 => Content::Sequence(input.u64()?, input.list(Cursor::u64)?.into()),
             5 => Content::Interface(input.u32()?, input.text()?),
             6 => Content::Application(input.octets()?.into(), input.text()?),
             7 => Content::Type(
@@ -357,7 +358,7 @@ fn read_option(input: &mut Reader<'_>) -> Option<OptionState> {
     })
 }
 
-fn read_scope(input: &mut Reader<'_>) -> Option<SamplerScope> {
+fn read_scope(input: &mut Cursor<'_>) -> Option<SamplerScope> {
     let (kind, number) = (input.u8()?, input.u64()?);
     Some(match kind {
         0 => SamplerScope::Selector(number),
@@ -372,7 +373,7 @@ fn read_scope(input: &mut Reader<'_>) -> Option<SamplerScope> {
     })
 }
 
-fn read_selection(input: &mut Reader<'_>) -> Option<Selection> {
+fn read_selection(input: &mut Cursor<'_>) -> Option<Selection> {
     let mut sampling = || {
         Some(Sampling {
             interval: input.u32()?,

@@ -6,14 +6,12 @@ use tracing::warn;
 
 use super::bpf::Program;
 use super::packet::{Packet, SavefileError};
-use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
+use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface};
 use crate::capture::libpcap::link_type_name;
 
 /// `LINKTYPE_RAW`, which libpcap has under another `DLT_…` number.
 const LINKTYPE_RAW: u16 = 101;
 const DLT_RAW: i32 = 12;
-/// `sll_pkttype` of frames that the host sent.
-const PACKET_OUTGOING: u8 = 4;
 
 /// Turns packets into frames, and counts those that the filter accepts.
 pub(super) struct FrameReader {
@@ -171,16 +169,14 @@ fn point(packet: &Packet<'_>, link_type: LinkType, interfaces: usize) -> Observa
     let mut point = ObservationPoint::default();
     match link_type {
         LinkType::LinuxSll => {
-            point.egress = packet.octets.get(1) == Some(&PACKET_OUTGOING);
+            point.egress = link_type.is_outgoing(packet.octets);
             point.interface = point.egress.into();
             point.copies = CopyDetection::ByTime;
         }
         LinkType::LinuxSll2 => {
-            point.egress = packet.octets.get(10) == Some(&PACKET_OUTGOING);
+            point.egress = link_type.is_outgoing(packet.octets);
+            point.interface = cooked_interface(packet.octets).unwrap_or_default();
             point.copies = CopyDetection::ByInterface;
-            if let Some(octets) = packet.octets.get(4..8).and_then(<[u8]>::first_chunk) {
-                point.interface = u32::from_be_bytes(*octets);
-            }
         }
         _ if interfaces > 1 => {
             point.interface = u32::try_from(packet.interface).unwrap_or(u32::MAX);
