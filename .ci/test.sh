@@ -12,9 +12,10 @@ make test:
   4. page: dist/ is what its source builds, unit tests, the page in Chromium (npm registry)
   5. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, cached in
      ~/.cache/kipfix (ten minutes the first time)
-  6. tests: all crates, the binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a real
-     API server, live captures in network namespaces
-  7. benchmarks: they run, with tiny sizes, and the totals are exact; no time is judged
+  6. benchmarks: they run, with tiny sizes, and the totals are exact; no time is judged
+  7. tests: all crates, the binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a real
+     API server, live captures in network namespaces. Kafka from Maven Central and ClickHouse's engine
+     from PyPI are downloaded when a test needs them, and cached in ~/.cache/kipfix
   8. cluster: the chart on a real cluster of three nodes. In parallel: tests that do not measure time
 Tests that cannot run on this machine are skipped and listed.
 On two cores it takes about 12 minutes, and about 40 minutes the first time.

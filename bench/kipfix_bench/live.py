@@ -10,7 +10,7 @@ import time
 
 from . import data, places, rows
 from .case import Case
-from .process import Failed, Sink, eventually
+from .process import Failed, Sink, eventually, inside
 from .wire import Wire
 
 # Frames without IP that are sent after the capture: some programs read a block of their ring only
@@ -114,7 +114,7 @@ def _run(row, wire, capture, loops, pps, group, case):
                 time.sleep(0.5)
                 if row.stop_command:
                     command = row.fill(row.stop_command, values).split()
-                    in_namespace = ["ip", "netns", "exec", wire.receiver, *command]
+                    in_namespace = [*inside(wire.receiver), *command]
                     subprocess.run(in_namespace, stdout=subprocess.DEVNULL)
                     end = process.wait()
                 else:

@@ -18,16 +18,20 @@ class Failed(Exception):
     """A program did not do what it had to."""
 
 
+def inside(namespace):
+    """The words before a command that runs in a network namespace; none without a namespace."""
+    return ["ip", "netns", "exec", namespace] if namespace else []
+
+
 class Measured:
     """A command whose cost is measured, with all that it starts."""
 
     def __init__(self, command, folder, stop_signal="SIGTERM", timeout=300, namespace=None):
         self.folder = pathlib.Path(folder)
-        prefix = ["ip", "netns", "exec", namespace] if namespace else []
         measure = [sys.executable, "-B", "-m", "kipfix_bench.measure", stop_signal, str(timeout)]
         with open(self.folder / "output", "wb") as output:
             self._process = subprocess.Popen(
-                prefix + measure + command,
+                inside(namespace) + measure + command,
                 cwd=places.BENCH,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -87,8 +91,7 @@ def process_cpu(pid):
 
 def tool(*arguments, namespace=None):
     """Runs a subcommand of the tools to its end; returns the JSON that it prints, if it does."""
-    prefix = ["ip", "netns", "exec", namespace] if namespace else []
-    command = prefix + [places.TOOL, *map(str, arguments)]
+    command = inside(namespace) + [places.TOOL, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(f"{' '.join(command)}: {done.stderr.strip()}")
@@ -99,8 +102,7 @@ class Background:
     """A program that runs until it is stopped; its standard output is read at the end."""
 
     def __init__(self, command, namespace=None, **options):
-        prefix = ["ip", "netns", "exec", namespace] if namespace else []
-        self.command = prefix + [str(part) for part in command]
+        self.command = inside(namespace) + [str(part) for part in command]
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **options
         )

@@ -19,9 +19,6 @@ class Scrape:
         """Sum of the samples whose labels contain the text; 0 if there are none."""
         return round(sum(value for labels, value in self.samples.get(name, ()) if label in labels))
 
-    def __contains__(self, name):
-        return name in self.samples
-
 
 def get(port, path="/metrics", headers=None, timeout=60):
     """An answer's status and body, as sent."""

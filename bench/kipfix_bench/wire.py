@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from . import places
-from .process import Background, tool
+from .process import Background, inside, tool
 
 
 def ip(*words):
@@ -26,7 +26,7 @@ class Wire:
         for namespace in (self.sender, self.receiver):
             # The kernel's own neighbour discovery would be captured, too.
             quiet = "for f in all default; do echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done"
-            subprocess.run([*_inside(namespace), "sh", "-c", quiet], check=True)
+            subprocess.run([*inside(namespace), "sh", "-c", quiet], check=True)
         self.plug()
 
     def plug(self):
@@ -56,14 +56,10 @@ class Wire:
 
     def received(self):
         """Frames that have arrived so far."""
-        command = [*_inside(self.receiver), "cat", "/proc/net/dev"]
+        command = [*inside(self.receiver), "cat", "/proc/net/dev"]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         counts = next(line.split(":")[1] for line in text.splitlines() if "rx0:" in line)
         return int(counts.split()[1])
-
-
-def _inside(namespace):
-    return ["ip", "netns", "exec", namespace] if namespace else []
 
 
 def _replay(path, pps, loops):

@@ -47,9 +47,23 @@ impl Collector {
         Self::start(&merged)
     }
 
+    /// Starts a collector without Kubernetes, with an inventory file of this text and additional arguments.
+    pub fn with_inventory(text: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inventory = folder.path().join("inventory.yaml");
+        std::fs::write(&inventory, text).expect("an inventory");
+        let inventory = inventory.to_str().expect("a path that is text");
+        let settings = ["--kubernetes", "off", "--inventory", inventory];
+        Self::start_in(folder, &[&settings, arguments].concat())
+    }
+
     /// Starts a collector with additional arguments.
     pub fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(tempfile::tempdir().expect("a folder"), arguments)
+    }
+
+    /// Starts a collector that keeps its files in a folder.
+    fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
         let log = folder.path().join("flows.json");
         let (port, http) = (free_udp_port(), free_tcp_port());
         let running = Running::start(

@@ -21,27 +21,16 @@ pub struct Forwarding {
     /// The collector.
     pub collector: Collector,
     target: String,
-    _folder: tempfile::TempDir,
 }
 
 impl Forwarding {
     /// Starts a collector. `parameters` are those of the URL of the target.
     pub fn start(target: &str, parameters: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let inventory = folder.path().join("inventory.yaml");
-        std::fs::write(&inventory, INVENTORY).expect("an inventory");
-        let collector = Collector::start(&[
-            "--kubernetes",
-            "off",
-            "--inventory",
-            inventory.to_str().expect("text"),
-            "--forward",
-            &format!("{target}?{parameters}"),
-        ]);
+        let forward = format!("{target}?{parameters}");
+        let collector = Collector::with_inventory(INVENTORY, &["--forward", &forward]);
         Self {
             collector,
             target: target.to_owned(),
-            _folder: folder,
         }
     }
 
@@ -68,6 +57,14 @@ impl Forwarding {
         let label = format!("reason=\"{reason}\"");
         let lost = eventually(PATIENCE, || self.count("lost_total", &[&label]) > 0);
         assert!(lost, "no record is lost for the reason {reason}");
+    }
+
+    /// Waits until the target has refused the password.
+    pub fn wait_for_refused(&self) {
+        let name = "kipfix_collector_target_connection_failures_total";
+        let reason = "reason=\"authentication_failed\"";
+        let refused = || self.collector.scrape().sum(name, &[reason]) > 0;
+        assert!(eventually(PATIENCE, refused), "no password is refused");
     }
 
     /// Checks the loss accounting of the target and returns sent and lost records.

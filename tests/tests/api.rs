@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use flowproto::{Address, FlowRecord};
 use kipfix_tests::collector::{Collector, now};
 use kipfix_tests::program::{self, eventually};
+use kipfix_tests::scrape::get;
 use serde_json::Value;
 
 const INVENTORY: &str = "
@@ -22,17 +22,9 @@ pods:
 cidrs: [{cidr: 198.51.100.0/24, name: office}]
 ";
 
-/// Settings for tests: a series shows its value at once.
-const SETTINGS: [&str; 4] = ["--kubernetes", "off", "--series-birth", "0s"];
-
-/// A collector with the inventory, and the folder of its file.
-fn start(arguments: &[&str]) -> (Collector, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let inventory = folder.path().join("cluster.yaml");
-    std::fs::write(&inventory, INVENTORY).unwrap();
-    let inventory = ["--inventory", inventory.to_str().unwrap()];
-    let arguments = [&SETTINGS[..], &inventory, arguments].concat();
-    (Collector::start(&arguments), folder)
+/// A collector with the inventory.
+fn start(arguments: &[&str]) -> Collector {
+    Collector::with_inventory(INVENTORY, arguments)
 }
 
 fn record(source: [u8; 4], destination: [u8; 4], octets: u64) -> FlowRecord {
@@ -74,14 +66,7 @@ fn send(collector: &Collector) {
 
 /// Status, headers in lower case, and body.
 fn request(collector: &Collector, path: &str, headers: &str) -> (u16, String, Vec<u8>) {
-    let mut stream = TcpStream::connect(collector.http()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
+    let mut answer = get(collector.http(), path, headers);
     let head = answer
         .windows(4)
         .position(|end| end == b"\r\n\r\n")
@@ -138,7 +123,7 @@ fn by_labels(edges: &Value, value: &str) -> BTreeMap<String, u64> {
 
 #[test]
 fn the_edges_are_the_series_of_the_metrics() {
-    let (collector, _folder) = start(&[]);
+    let collector = start(&[]);
     send(&collector);
     let edges = answer(&collector, "/api/v1/edges");
     let scrape = kipfix_scrape::Scrape::of(collector.http()).unwrap();
@@ -172,7 +157,7 @@ fn the_edges_are_the_series_of_the_metrics() {
 
 #[test]
 fn edges_are_filtered_grouped_ordered_and_limited() {
-    let (collector, _folder) = start(&[]);
+    let collector = start(&[]);
     send(&collector);
     let filter = encoded(r#"src.pod == "web-1" || external.name =~ "(?i)OFF.*""#);
     let path = format!("/api/v1/edges?group_by=src.zone,direction&filter={filter}");
@@ -205,7 +190,7 @@ fn edges_are_filtered_grouped_ordered_and_limited() {
 
 #[test]
 fn an_invalid_request_names_its_parameter() {
-    let (collector, _folder) = start(&[]);
+    let collector = start(&[]);
     for (query, parameter, column) in [
         ("limit=0", "limit", None),
         ("from=yesterday", "from", None),
@@ -238,7 +223,7 @@ fn an_invalid_request_names_its_parameter() {
 
 #[test]
 fn the_status_has_the_loss_accounting_and_the_history() {
-    let (collector, _folder) = start(&["--cluster-name", "c1", "--preset", "workloads"]);
+    let collector = start(&["--cluster-name", "c1", "--preset", "workloads"]);
     send(&collector);
     let status = answer(&collector, "/api/v1/status");
     assert_eq!(
@@ -281,7 +266,7 @@ fn the_status_has_the_loss_accounting_and_the_history() {
 
 #[test]
 fn endpoints_are_found_by_name_and_an_address_is_explained() {
-    let (collector, _folder) = start(&[]);
+    let collector = start(&[]);
     let found = answer(&collector, "/api/v1/endpoints?search=WEB");
     let endpoints = found["endpoints"].as_array().unwrap();
     let names: Vec<&str> = endpoints
@@ -337,7 +322,7 @@ fn endpoints_are_found_by_name_and_an_address_is_explained() {
 
 #[test]
 fn the_data_source_of_grafana_reads_a_graph() {
-    let (collector, _folder) = start(&[]);
+    let collector = start(&[]);
     send(&collector);
     let (status, _, body) = request(&collector, "/api/health", "");
     assert_eq!((status, &*body), (200, &b"API is working well!"[..]));
@@ -370,7 +355,7 @@ fn the_data_source_of_grafana_reads_a_graph() {
 
 #[test]
 fn a_collector_without_a_history_reports_that() {
-    let (collector, _folder) = start(&["--history-size", "0"]);
+    let collector = start(&["--history-size", "0"]);
     assert_eq!(json(&collector, "/api/v1/edges").0, 503);
     let status = answer(&collector, "/api/v1/status");
     assert_eq!(status["history"]["source"], "none");
@@ -379,7 +364,7 @@ fn a_collector_without_a_history_reports_that() {
 
 #[test]
 fn the_page_is_served_with_a_strict_policy() {
-    let (collector, _folder) = start(&[]);
+    let collector = start(&[]);
     let (status, head, body) = request(&collector, "/", "");
     assert_eq!(status, 200);
     for header in [
@@ -411,7 +396,7 @@ fn the_api_requires_the_token_of_the_file_and_the_rest_does_not() {
     let tokens = tempfile::tempdir().unwrap();
     let file = tokens.path().join("token");
     std::fs::write(&file, "first-token\n").unwrap();
-    let (collector, _folder) = start(&["--http-token-file", file.to_str().unwrap()]);
+    let collector = start(&["--http-token-file", file.to_str().unwrap()]);
     let status = |path: &str, header: &str| request(&collector, path, header).0;
     let protected = [
         "/api",

@@ -48,8 +48,7 @@ fn a_consumer_reads_every_record_with_its_names() {
         return;
     };
     broker.create("flows", 4, &[]);
-    let target = format!("kafka://127.0.0.1:{}/flows", broker.port);
-    let forwarding = Forwarding::start(&target, "compression=lz4");
+    let forwarding = Forwarding::start(&broker.url("flows"), "compression=lz4");
     let mut records = flows(200);
     let reverse: Vec<FlowRecord> = records
         .iter()
@@ -94,8 +93,10 @@ fn records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back
         return;
     };
     broker.create("flows", 3, &[]);
-    let target = format!("kafka://127.0.0.1:{}/flows", broker.port);
-    let forwarding = Forwarding::start(&target, "format=json&linger=0s&compression=gzip");
+    let forwarding = Forwarding::start(
+        &broker.url("flows"),
+        "format=json&linger=0s&compression=gzip",
+    );
     let send = |batches: usize| {
         for _ in 0..batches {
             forwarding.collector.send_all(&flows(100), now());
@@ -126,8 +127,7 @@ fn what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted() {
         return;
     };
     broker.create("flows", 2, &[]);
-    let target = format!("kafka://127.0.0.1:{}/flows", broker.port);
-    let forwarding = Forwarding::start(&target, "format=json&queue=1MiB");
+    let forwarding = Forwarding::start(&broker.url("flows"), "format=json&queue=1MiB");
     broker.kill();
     for _ in 0..100 {
         forwarding.collector.send_all(&flows(100), now());
@@ -155,8 +155,7 @@ fn what_is_queued_is_delivered_when_the_collector_stops() {
         return;
     };
     broker.create("flows", 2, &[]);
-    let target = format!("kafka://127.0.0.1:{}/flows", broker.port);
-    let forwarding = Forwarding::start(&target, "linger=1m");
+    let forwarding = Forwarding::start(&broker.url("flows"), "linger=1m");
     forwarding.collector.send_all(&flows(100), now());
     forwarding.wait_for("waiting", 100);
     assert_eq!(broker.messages("flows").len(), 0);
@@ -171,8 +170,7 @@ fn a_topic_that_is_created_later_receives_what_was_queued() {
     let Some(broker) = Kafka::start(test, None) else {
         return;
     };
-    let target = format!("kafka://127.0.0.1:{}/later", broker.port);
-    let forwarding = Forwarding::start(&target, "");
+    let forwarding = Forwarding::start(&broker.url("later"), "");
     forwarding.collector.send_all(&flows(50), now());
     forwarding.wait_for("waiting", 50);
     broker.create("later", 1, &[]);
@@ -191,8 +189,7 @@ fn a_batch_that_is_too_large_for_the_topic_is_split_and_a_record_that_is_too_lar
     broker.create("small", 1, &["max.message.bytes=2000"]);
     broker.create("tiny", 1, &["max.message.bytes=100"]);
     for (topic, outcome) in [("small", (500, 0)), ("tiny", (0, 500))] {
-        let target = format!("kafka://127.0.0.1:{}/{topic}", broker.port);
-        let forwarding = Forwarding::start(&target, "compression=none&format=json");
+        let forwarding = Forwarding::start(&broker.url(topic), "compression=none&format=json");
         forwarding.collector.send_all(&flows(500), now());
         let is_done = || {
             let count = |name| forwarding.count(name, &[]);
@@ -243,12 +240,7 @@ fn a_broker_with_tls_and_sasl_requires_the_password() {
     }
     let forwarding = Forwarding::start(&target, &parameters("scram-sha-512", &wrong));
     forwarding.collector.send_all(&flows(10), now());
-    let refused = || {
-        let name = "kipfix_collector_target_connection_failures_total";
-        let reason = "reason=\"authentication_failed\"";
-        forwarding.collector.scrape().sum(name, &[reason]) > 0
-    };
-    assert!(eventually(PATIENCE, refused));
+    forwarding.wait_for_refused();
     // The collector ends within its time although the records cannot be delivered.
     forwarding.collector.stop();
     assert_eq!(broker.messages("flows").len(), 30);

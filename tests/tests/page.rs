@@ -86,9 +86,6 @@ fn the_page_shows_the_traffic_of_a_running_collector() {
             "web/test.sh has not installed the packages of the page",
         );
     }
-    let folder = tempfile::tempdir().unwrap();
-    let inventory = folder.path().join("cluster.yaml");
-    std::fs::write(&inventory, INVENTORY).unwrap();
     let presets = [
         "--preset",
         "workloads",
@@ -97,13 +94,7 @@ fn the_page_shows_the_traffic_of_a_running_collector() {
         "--cluster-name",
         "test",
     ];
-    let files = [
-        "--kubernetes",
-        "off",
-        "--inventory",
-        inventory.to_str().unwrap(),
-    ];
-    let collector = Collector::start(&[&files[..], &presets].concat());
+    let collector = Collector::with_inventory(INVENTORY, &presets);
     let url = format!("http://{}/", collector.http());
     let is_done = AtomicBool::new(false);
     let status = std::thread::scope(|scope| {

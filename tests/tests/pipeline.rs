@@ -25,21 +25,10 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("traffic.pcap");
     let truth = traffic::write(&path, 3000);
-    let inventory = folder.path().join("inventory.yaml");
-    std::fs::write(&inventory, INVENTORY).unwrap();
 
     let admin = free_tcp_port();
-    let inventory = inventory.to_str().unwrap();
-    let ours = Collector::start(&[
-        "--kubernetes",
-        "off",
-        "--receive-buffer",
-        "64MiB",
-        "--observer-wait",
-        "1s",
-        "--inventory",
-        inventory,
-    ]);
+    let settings = ["--receive-buffer", "64MiB", "--observer-wait", "1s"];
+    let ours = Collector::with_inventory(INVENTORY, &settings);
 
     // Standard input stays open when all packets are through, so that the probe can be asked.
     let mut command = probe();

@@ -3,7 +3,6 @@
 import os
 import pathlib
 import threading
-import time
 
 from .. import places
 from ..process import Background, Failed, eventually, free_port, is_bound
@@ -20,17 +19,16 @@ class Daemon(Background):
         self.log = folder / f"{program}-{number}.log"
         with open(self.log, "wb") as log:
             super().__init__([places.BINARIES / program, *arguments], stderr=log)
-        # (seconds since the start, resident octets, open file descriptors)
+        # (resident octets, open file descriptors)
         self.samples = []
         self._done = threading.Event()
         self._watch = threading.Thread(target=self._sample, daemon=True)
         self._watch.start()
 
     def _sample(self):
-        start = time.monotonic()
         while not self._done.wait(1 if self.samples else 0):
             try:
-                self.samples.append((time.monotonic() - start, self.resident(), self.descriptors()))
+                self.samples.append((self.resident(), self.descriptors()))
             except OSError:
                 return
 
@@ -45,7 +43,7 @@ class Daemon(Background):
 
     def peak(self):
         """Largest sample of the resident memory in octets."""
-        return max(resident for _, resident, _ in self.samples)
+        return max(resident for resident, _ in self.samples)
 
     def is_running(self):
         return self.process.poll() is None

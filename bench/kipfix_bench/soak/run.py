@@ -79,7 +79,7 @@ class Run:
         """Memory and descriptors do not grow over the second half of the run."""
         samples = daemon.samples[len(daemon.samples) // 2 :]
         tenth = max(1, len(samples) // 5)
-        for what, column, unit, slack in (("memory", 1, MEBIBYTE, 4), ("descriptors", 2, 1, 4)):
+        for what, column, unit, slack in (("memory", 0, MEBIBYTE, 4), ("descriptors", 1, 1, 4)):
             early, late = (
                 statistics.median(s[column] / unit for s in part)
                 for part in (samples[:tenth], samples[-tenth:])

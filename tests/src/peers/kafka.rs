@@ -25,7 +25,7 @@ pub struct Kafka {
     folder: tempfile::TempDir,
     running: Option<Running>,
     /// Its port on 127.0.0.1 for clients without TLS.
-    pub port: u16,
+    port: u16,
     /// Its port for clients with TLS and SASL.
     pub secure_port: u16,
 }
@@ -62,6 +62,11 @@ impl Kafka {
         program::output(&mut format);
         broker.restart();
         Some(broker)
+    }
+
+    /// The URL of a topic for clients without TLS.
+    pub fn url(&self, topic: &str) -> String {
+        format!("kafka://127.0.0.1:{}/{topic}", self.port)
     }
 
     fn settings(&self) -> PathBuf {

@@ -14,8 +14,6 @@ const SUMMED = [
   "lost_packets",
 ] as const;
 
-export type SummedMeasure = (typeof SUMMED)[number];
-
 /** A measure that edge widths and charts can show. */
 export type ShownMeasure = "bytes" | "packets" | "connections";
 
