@@ -6,8 +6,8 @@ use super::detail::Detail;
 use super::edges::CountedEdge;
 use super::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
 use crate::inventory::{EndpointId, EndpointKind, Node, Place};
-use crate::pipeline::Initiator;
 use crate::pipeline::enrich::{Scope, TrafficClass};
+use crate::pipeline::{DecidedRecord, Initiator};
 use crate::snapshots::{EndpointView, Snapshots};
 
 /// An edge with the names that snapshots have for it.
@@ -35,6 +35,20 @@ impl<'a> Edge<'a> {
             source: edge.source,
             destination: edge.destination,
             detail: edge.detail,
+        }
+    }
+
+    /// A record as an edge of its own.
+    pub(super) const fn of_record(
+        snapshots: &'a Snapshots,
+        record: &DecidedRecord<'_>,
+        detail: Option<&'a Detail>,
+    ) -> Self {
+        Self {
+            snapshots,
+            source: record.endpoints.source.id,
+            destination: record.endpoints.destination.id,
+            detail,
         }
     }
 

@@ -1,11 +1,15 @@
 //! The settings of each part of the collector.
 
+use std::num::NonZeroU32;
+
 use flowproto::collector::Limits;
+use flowproto::element;
 use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::{Settings, exporters};
-use crate::aggregate::{self, Family, SeriesSettings};
+use crate::aggregate::{self, Family, RecordFilter, SeriesSettings};
 use crate::emit::OverflowPolicy;
+use crate::emit::flow_log::{FlowLogSettings, LineSettings, SelectedMembers, is_added_member};
 use crate::emit::forward::ForwardSettings;
 use crate::history::HistorySettings;
 use crate::inventory::Bounds;
@@ -141,6 +145,45 @@ impl Settings {
         })
     }
 
+    /// The lines of the flow log.
+    ///
+    /// # Errors
+    /// The filter reads a field that records do not have.
+    pub fn flow_log_lines(&self) -> Result<LineSettings, BadSettings> {
+        let filter = self.flow_log_filter.clone().map(RecordFilter::new);
+        let filter = filter.transpose();
+        Ok(LineSettings {
+            format: self.flow_log_format,
+            members: SelectedMembers::new(&self.flow_log_fields),
+            records: self.flow_log_records,
+            filter: filter.map_err(|e| BadSettings::new(format!("flow_log_filter: {e}")))?,
+            sample: NonZeroU32::new(self.flow_log_sample).filter(|sample| sample.get() > 1),
+        })
+    }
+
+    /// Settings of the flow log; `None` if there is none.
+    ///
+    /// # Errors
+    /// As for [`Self::flow_log_lines`].
+    pub fn flow_log(&self, policy: OverflowPolicy) -> Result<Option<FlowLogSettings>, BadSettings> {
+        let Some(target) = self.flow_log.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(FlowLogSettings {
+            target,
+            queue_octets: self.flow_log_queue.bytes(),
+            policy,
+            lines: self.flow_log_lines()?,
+        }))
+    }
+
+    /// Names in `flow_log_fields` that neither the registries nor the collector give to a member. Only
+    /// the type records of an exporter can.
+    pub fn unknown_flow_log_fields(&self) -> impl Iterator<Item = &str> {
+        let names = self.flow_log_fields.iter().map(String::as_str);
+        names.filter(|name| !name.contains(':') && !is_member(name))
+    }
+
     /// Settings of the forward thread.
     #[must_use]
     pub const fn forward(&self, policy: OverflowPolicy) -> ForwardSettings {
@@ -200,6 +243,12 @@ impl Settings {
             ("templates_per_domain", number(self.max_templates)),
         ]
     }
+}
+
+/// True for the name of an element, or of a member that the flow log adds.
+fn is_member(name: &str) -> bool {
+    let of_options = ["ingressInterfaceName", "egressInterfaceName"];
+    is_added_member(name) || of_options.contains(&name) || element::is_named(name)
 }
 
 /// A size in octets.

@@ -16,7 +16,7 @@ use kipfix_service::admin::{self, Listener};
 use kipfix_service::exit::Failure;
 use kipfix_service::exposition::{self, Chunks, Format};
 use kipfix_service::logs;
-use kipfix_service::signals::Stop;
+use kipfix_service::signals::{Hangups, Stop};
 use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
@@ -32,7 +32,7 @@ use crate::receive::{tcp, udp_loop};
 use crate::serve::{Scrape, readiness};
 use crate::settings::{Flags, Settings};
 use crate::{clock, explain};
-use assemble::{Collector, Emitters};
+use assemble::{Collector, Emitters, Signals};
 use drain_timer::DrainTimer;
 use state::StateFile;
 
@@ -70,6 +70,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         writer.start_watch();
     }
     let stop = Stop::on_signals().context("cannot wait for signals")?;
+    let hangups = Hangups::on_signals().context("cannot wait for signals")?;
 
     // With savefiles, only sockets whose flags are given are opened.
     let is_offline = !settings.read.is_empty();
@@ -94,7 +95,11 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         OverflowPolicy::Block
     };
     let (index, published) = (writer.current(), external.published());
-    let collector = Collector::new(&settings, index, published, sockets, policy, &stop)?;
+    let signals = Signals {
+        stop: stop.clone(),
+        hangups,
+    };
+    let collector = Collector::new(&settings, index, published, sockets, policy, &signals)?;
     if is_listening {
         inventory::watch_files(external, stop.clone())?;
     }

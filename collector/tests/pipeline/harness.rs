@@ -10,7 +10,9 @@ use kipfix_collector::aggregate::{
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::OverflowPolicy;
-use kipfix_collector::emit::flow_log::{FlowLog, FlowLogTarget};
+use kipfix_collector::emit::flow_log::{
+    FlowLog, FlowLogCounts, FlowLogFormat, FlowLogSettings, LineSettings,
+};
 use kipfix_collector::inventory;
 use kipfix_collector::inventory::external::ExternalWatcher;
 use kipfix_collector::outputs::{OutputCounts, Outputs};
@@ -23,7 +25,7 @@ use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_service::exposition::{Chunks, Format};
-use kipfix_service::signals::Stop;
+use kipfix_service::signals::{Hangups, Stop};
 
 pub(crate) const INVENTORY: &str = "
 nodes:
@@ -121,6 +123,7 @@ pub(crate) struct Collector {
     pub(crate) store: Arc<SnapshotStore>,
     pub(crate) series: Arc<SeriesTable>,
     pub(crate) log: FlowLog,
+    pub(crate) format: FlowLogFormat,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -146,6 +149,7 @@ pub(crate) struct Setup {
     pub(crate) policies: ExporterPolicies,
     pub(crate) tunnels: TunnelNetworks,
     pub(crate) presets: Vec<Preset>,
+    pub(crate) lines: LineSettings,
 }
 
 impl Setup {
@@ -156,6 +160,7 @@ impl Setup {
             policies: ExporterPolicies::default(),
             tunnels: TunnelNetworks::default(),
             presets: PRESETS.to_vec(),
+            lines: LineSettings::default(),
         }
     }
 
@@ -183,9 +188,16 @@ impl Setup {
             tunnels: Arc::new(self.tunnels),
             ..PipelineContext::new(Arc::clone(&store), timeouts)
         };
-        let target = FlowLogTarget::File(folder.path().join("flows.json"));
+        let path = folder.path().join("flows.json");
+        let format = self.lines.format;
+        let log = FlowLogSettings {
+            target: format!("file:{}", path.display()).parse().unwrap(),
+            queue_octets: 1 << 20,
+            policy: OverflowPolicy::Block,
+            lines: self.lines,
+        };
         let stop = Stop::new().unwrap();
-        let log = FlowLog::open(&target, 1 << 20, OverflowPolicy::Block, &stop).unwrap();
+        let log = FlowLog::open(log, Hangups::default(), &stop).unwrap();
         let outputs = Outputs {
             flow_log: Some(log.sink()),
             ..Outputs::new(EdgeSink::new(self.max_edges, Arc::clone(&series)))
@@ -195,6 +207,7 @@ impl Setup {
             store,
             series,
             log,
+            format,
             folder,
         }
     }
@@ -205,7 +218,9 @@ pub(crate) struct End {
     pub(crate) counts: RecordCounts,
     pub(crate) outputs: OutputCounts,
     pub(crate) scrape: String,
-    pub(crate) lines: Vec<serde_json::Value>,
+    /// Lines of the flow log.
+    pub(crate) text: String,
+    pub(crate) log: FlowLogCounts,
 }
 
 impl Collector {
@@ -216,6 +231,8 @@ impl Collector {
         let counts = self.pipeline.counts();
         self.series
             .merge(&self.store.load(), &edges, Now::of_packet(START));
+        let log = self.log.counts();
+        let is_directional = self.format == FlowLogFormat::Kubezonnet;
         self.log.finish(None);
         let mut chunks = SeriesChunks::new(self.series, Format::Text, ShownValues::Final);
         let mut scrape = Vec::new();
@@ -225,15 +242,12 @@ impl Collector {
             is_more = chunks.write_chunk(&mut chunk);
             scrape.append(&mut chunk);
         }
-        let lines = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
         let end = End {
             counts: counts.records,
             outputs,
             scrape: String::from_utf8(scrape).unwrap(),
-            lines: lines
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect(),
+            text: std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap(),
+            log: log(),
         };
         let c = end.counts;
         assert_eq!(counts.decoding.records, c.records);
@@ -243,12 +257,25 @@ impl Collector {
         );
         assert_eq!((c.pending, c.pending_octets, c.unconfirmed), (0, 0, 0));
         let ignored = end.not_counted(Reason::Ignore);
-        assert_eq!(u64::try_from(end.lines.len()).unwrap(), c.records - ignored);
+        let lines = u64::try_from(end.text.lines().count()).unwrap();
+        assert_eq!(lines, end.log.written);
+        let left_out = end.log.left_out.iter().sum::<u64>();
+        if !is_directional {
+            assert_eq!(lines + left_out, c.records - ignored);
+        }
         end
     }
 }
 
 impl End {
+    /// Lines of JSON.
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        let lines = self.text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
     pub(crate) fn not_counted(&self, reason: Reason) -> u64 {
         self.counts.not_counted(reason)
     }
@@ -272,7 +299,7 @@ impl End {
     }
 
     pub(crate) fn counted(&self) -> Vec<bool> {
-        self.lines
+        self.lines()
             .iter()
             .map(|line| line["counted"].as_bool().unwrap())
             .collect()

@@ -11,6 +11,7 @@
 
 mod counting;
 mod deaths;
+mod flow_log;
 mod harness;
 mod links;
 mod observers;

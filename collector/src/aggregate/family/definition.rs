@@ -148,7 +148,7 @@ impl FamilyDefinition {
 }
 
 /// Whether an edge has the field.
-const fn is_known_of_edges(field: &Field) -> bool {
+pub(in super::super) const fn is_known_of_edges(field: &Field) -> bool {
     !matches!(
         field,
         Field::Label(..) | Field::NamespaceLabel(..) | Field::Record(RecordField::TcpEnd)

@@ -5,6 +5,7 @@ mod name;
 
 use std::sync::Arc;
 
+pub(super) use definition::is_known_of_edges;
 pub use definition::{FamilyDefinition, FamilyError, FamilyType, LabelDefinition};
 use serde::{Deserialize, Serialize};
 

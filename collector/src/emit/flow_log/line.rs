@@ -1,4 +1,4 @@
-//! A line of the flow log: the record as it was received, and its enrichment.
+//! The members of a line: the record as it was received, and its enrichment.
 
 use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::json;
@@ -12,14 +12,14 @@ use crate::snapshots::{EndpointView, Snapshots};
 /// Maximum octets of the fields of a record in a line.
 pub(super) const MAX_LINE_OCTETS: usize = 64 << 10;
 
-/// Appends the line of a record. Returns true if its fields were too long and are not complete.
-pub(super) fn write(
+/// Appends the members of a record as JSON, without braces. Returns true if its fields were too long
+/// and are not complete.
+pub(super) fn write_members(
     record: &DecidedRecord<'_>,
     whole: &WholeRecord<'_>,
     snapshots: &Snapshots,
     out: &mut Vec<u8>,
 ) -> bool {
-    out.push(b'{');
     let begin = out.len();
     let is_truncated = whole.fields.write_json(MAX_LINE_OCTETS, out);
     let fields_end = out.len();
@@ -40,19 +40,18 @@ pub(super) fn write(
     if is_truncated {
         out.extend_from_slice(b",\"truncated\":true");
     }
-    // Antrea and other collectors of kipfix send members that are added here, too. What is known here replaces them, and
-    // what is not known here stays.
+    // Antrea and other collectors of kipfix send members that are added here, too. What is known here
+    // replaces them, and what is not known here stays.
     if whole.fields.have_enterprise(&[ANTREA, KIPFIX_ENTERPRISE]) {
         remove_replaced(begin, fields_end, added, out);
     }
-    out.extend_from_slice(b"}\n");
     is_truncated
 }
 
 /// Removes the fields that have the name of an added member.
 fn remove_replaced(begin: usize, fields_end: usize, added: usize, out: &mut Vec<u8>) {
     let mut replaced = 0_u64;
-    for name in members::names(out.get(added..).unwrap_or_default()) {
+    for (name, _) in members::all(out.get(added..).unwrap_or_default()) {
         replaced |= bit_of(name);
     }
     let end = members::remove(out, begin, fields_end, |name| bit_of(name) & replaced != 0);
@@ -201,6 +200,12 @@ const OTHERS: [&str; 10] = [
     "counted",
     "truncated",
 ];
+
+/// Whether a line can have an added member of this name.
+#[must_use]
+pub fn is_added_member(name: &str) -> bool {
+    bit_of(name.as_bytes()) != 0
+}
 
 /// A bit for the name of an added member; 0 for other names.
 fn bit_of(name: &[u8]) -> u64 {
