@@ -24,5 +24,7 @@ pub use family::{Family, FamilyDefinition};
 pub use observer::EdgeObserver;
 pub use presets::{Preset, families};
 pub use record_filter::RecordFilter;
-pub use series::{SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
+pub use series::{
+    SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues, details_of,
+};
 pub use sink::EdgeSink;

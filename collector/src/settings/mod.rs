@@ -8,6 +8,7 @@ mod exporters;
 mod flags;
 mod flow_direction;
 mod parts;
+mod reload;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use ipnet::IpNet;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
+pub use reload::{RELOADED, SettingsChange};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::expression::Expression;

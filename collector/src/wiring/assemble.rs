@@ -24,7 +24,7 @@ use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::sockets::Sockets;
-use crate::serve::{ReadCounts, Scrape};
+use crate::serve::{ReadCounts, Scrape, SettingsStatus};
 use crate::settings::Settings;
 use crate::snapshots::SnapshotStore;
 
@@ -143,6 +143,11 @@ impl Collector {
             },
             spare: Mutex::new(EdgeTable::new(settings.max_edges)),
             kubernetes: OnceLock::new(),
+            // Offline, the same files give the same metrics.
+            settings: SettingsStatus::new(match is_live {
+                true => clock::wall_milliseconds() / 1000,
+                false => 0,
+            }),
             last_totals: Mutex::default(),
         };
         Ok(Self {
@@ -177,12 +182,7 @@ fn start_emitters(
         let log = FlowLog::open(log, signals.hangups.clone(), stop)
             .map_err(|error| anyhow!("flow_log: cannot open {target}: {error}"))?;
         emitters.flow_log = Some(log);
-        for name in settings.unknown_flow_log_fields() {
-            tracing::warn!(
-                name,
-                "flow_log_fields: no element and no member of the flow log"
-            );
-        }
+        super::warn_of_unknown_fields(settings);
     }
     if !settings.replicate.is_empty() {
         let queue = settings.replicate_queue.bytes();

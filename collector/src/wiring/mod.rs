@@ -3,6 +3,7 @@
 mod assemble;
 mod drain_timer;
 mod inventory;
+mod reload;
 mod state;
 
 use std::io::{ErrorKind, Write};
@@ -34,6 +35,7 @@ use crate::settings::{Flags, Settings};
 use crate::{clock, explain};
 use assemble::{Collector, Emitters, Signals};
 use drain_timer::DrainTimer;
+use reload::Reloader;
 use state::StateFile;
 
 /// Default log filter. Failures of the Kubernetes client are counted and logged once by the inventory; the client itself
@@ -53,6 +55,7 @@ const REPLICATE_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 /// Invalid settings, or a stage that could not start or died.
 pub fn run(flags: &Flags) -> Result<(), Failure> {
+    let stamp = Reloader::stamp(flags);
     let settings = Settings::load(flags)?;
     if flags.check {
         return kipfix_service::settings::print(&settings);
@@ -122,7 +125,8 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         threads.push(("the HTTP server", serving));
     }
     let mut incomplete = Ok(());
-    let outcome = collector.work(&settings, &stop, is_listening, &mut incomplete);
+    let mut reloader = Reloader::new(flags, &settings, stamp, signals.hangups);
+    let outcome = collector.work(&settings, &stop, &mut reloader, &mut incomplete);
     stop.set();
     if outcome.is_ok() {
         collector.finish(settings.print_metrics)?;
@@ -171,9 +175,10 @@ impl Collector {
         &self,
         settings: &Settings,
         stop: &Stop,
-        is_listening: bool,
+        reloader: &mut Reloader<'_>,
         incomplete: &mut Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let is_listening = !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty();
         for path in &settings.read {
             let Some(pipeline) = self.scrape.pipelines.first() else {
                 break;
@@ -193,13 +198,18 @@ impl Collector {
             }
         }
         if is_listening {
-            self.receive(settings, stop)
+            self.receive(settings, stop, reloader)
         } else {
             Ok(())
         }
     }
 
-    fn receive(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
+    fn receive(
+        &self,
+        settings: &Settings,
+        stop: &Stop,
+        reloader: &mut Reloader<'_>,
+    ) -> Result<(), Failure> {
         let scrape = &self.scrape;
         // Those for datagrams.
         let workers = if scrape.sockets.is_empty() {
@@ -241,6 +251,7 @@ impl Collector {
             for socket in &scrape.sockets {
                 socket.read_drops();
             }
+            reloader.poll(scrape);
             if drain_timer.is_due(clock::now()) {
                 scrape.drain();
             }
@@ -315,6 +326,16 @@ impl Emitters {
                 thread.join().unwrap_or_else(died)
             })
         })
+    }
+}
+
+/// Logs members of the flow log's lines that are probably misspelled.
+fn warn_of_unknown_fields(settings: &Settings) {
+    for name in settings.unknown_flow_log_fields() {
+        tracing::warn!(
+            name,
+            "flow_log_fields: no element and no member of the flow log"
+        );
     }
 }
 

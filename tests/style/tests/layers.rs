@@ -26,7 +26,7 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "interval_map"],
+    &["clock", "file_stamp", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],

@@ -75,7 +75,7 @@ impl FlowLogFormat {
 pub(super) struct LineFormat<'a> {
     pub(super) format: FlowLogFormat,
     pub(super) members: &'a SelectedMembers,
-    /// One in so many flows is logged.
+    /// One in N flows is logged.
     pub(super) sample: Option<NonZeroU32>,
 }
 

@@ -22,7 +22,7 @@ const STAGE_OCTETS: usize = 64 << 10;
 const MAX_STAGE_OCTETS: usize = 4 * STAGE_OCTETS;
 
 /// Which records have a line, and what it contains.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineSettings {
     /// The format.
     pub format: FlowLogFormat,
@@ -32,7 +32,7 @@ pub struct LineSettings {
     pub records: EmittedRecords,
     /// The records by their fields; all of them without a filter.
     pub filter: Option<RecordFilter>,
-    /// One in so many flows is logged, with all of its records; all flows if there is none.
+    /// One in N flows is logged, with all of its records; all flows without it.
     pub sample: Option<NonZeroU32>,
 }
 
@@ -75,6 +75,11 @@ impl FlowLogSink {
             shared,
             policy,
         }
+    }
+
+    /// Applies other settings from the next record on.
+    pub fn set_lines(&mut self, settings: Arc<LineSettings>) {
+        self.settings = settings;
     }
 
     /// True if [`DecidedRecord::extras`] are needed of every record.

@@ -1,6 +1,9 @@
 //! Merging, bounds and exposition of series.
 
 mod expiry;
+mod replace;
+
+use std::sync::Arc;
 
 use kipfix_service::exposition::{CHUNK_OCTETS, Chunks, Format};
 use kipfix_service::settings::Span;
