@@ -87,7 +87,8 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
             "=a",
             "",
         ],
-        "node-pool-label" | "namespace-label" | "workload-labels" => LABELS,
+        "node-pool-label" | "namespace-label" | "workload-labels" | "pod-labels"
+        | "namespace-labels" => LABELS,
         "probe-selector" => &["app=probe", "app=probe,tier=x", "app", "=x", ""],
         "flow-log" => &[
             "stdout:",

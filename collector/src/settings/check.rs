@@ -9,6 +9,11 @@ use crate::emit::flow_log::FlowLogFormat;
 use crate::emit::forward;
 use crate::history::RingSettings;
 
+/// Maximum number of kept labels of pods, and of namespaces.
+const MAX_LABELS: usize = 32;
+/// Maximum length of a label's key in Kubernetes, octets.
+const MAX_LABEL_KEY: usize = 317;
+
 impl Settings {
     /// Checks all settings. The error names the first invalid setting, its value and what is allowed.
     pub(super) fn check(&self) -> Result<(), BadSettings> {
@@ -78,6 +83,7 @@ impl Settings {
         self.check_spans()?;
         self.check_history()?;
         self.check_flow_log()?;
+        self.check_labels()?;
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: only allowed with read; live, scrape /metrics".into());
         }
@@ -120,6 +126,29 @@ impl Settings {
             return bad(
                 "invalid listen []: must be some of udp://, tcp:// and tls://ADDRESS:PORT".into(),
             );
+        }
+        Ok(())
+    }
+
+    fn check_labels(&self) -> Result<(), BadSettings> {
+        let kept = self.kept_labels()?;
+        for (name, keys) in [
+            ("pod_labels", &kept.pods),
+            ("namespace_labels", &kept.namespaces),
+        ] {
+            let is_key = |key: &&String| (1..=MAX_LABEL_KEY).contains(&key.len());
+            if let Some(key) = keys.iter().find(|key| !is_key(key)) {
+                return Err(BadSettings::new(format!(
+                    "invalid {name} {key:?}: must be label keys of 1–{MAX_LABEL_KEY} octets"
+                )));
+            }
+            if keys.len() > MAX_LABELS {
+                let count = keys.len();
+                return Err(BadSettings::new(format!(
+                    "invalid {name}: {count} labels, with those that families read; at most \
+                     {MAX_LABELS} are allowed"
+                )));
+            }
         }
         Ok(())
     }

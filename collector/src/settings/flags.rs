@@ -158,6 +158,15 @@ pub struct Flags {
     /// Namespaces are watched only if it is set [default: none]
     #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
     pub namespace_label: Option<String>,
+    /// Pod labels that are kept: fields such as src.label["team"] of metric families and filters, and
+    /// members of the flow log. Those that families and filters read at the start are kept in any case.
+    /// Repeatable [default: none]
+    #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
+    pub pod_labels: Vec<String>,
+    /// The same for labels of namespaces: src.namespace_label["team"]. Namespaces are watched if any is
+    /// kept. Repeatable [default: none]
+    #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
+    pub namespace_labels: Vec<String>,
     /// Pod labels whose value is the workload of a pod without a controller; the first one that the pod
     /// has is used. Repeatable [default: app.kubernetes.io/name, app and k8s-app]
     #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
@@ -314,7 +323,7 @@ pub struct Flags {
     pub print_metrics: Option<bool>,
 
     /// Metric families: workloads, nodes, zones, external, pods, services, addresses, exporters,
-    /// kubezonnet, opencost. Several separated by commas, or repeated.
+    /// kubezonnet, opencost, palark. Several separated by commas, or repeated.
     /// The key metrics of the --config file adds families of your own [default: workloads,nodes,zones]
     #[arg(
         long,

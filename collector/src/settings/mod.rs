@@ -64,6 +64,8 @@ pub struct Settings {
     pub max_clock_skew: Span,
     pub node_pool_label: String,
     pub namespace_label: String,
+    pub pod_labels: Vec<String>,
+    pub namespace_labels: Vec<String>,
     pub workload_labels: Vec<String>,
     pub probe_selector: String,
     pub probe_namespace: String,
@@ -145,6 +147,8 @@ impl Default for Settings {
             max_clock_skew: Span::from_secs(600),
             node_pool_label: String::new(),
             namespace_label: String::new(),
+            pod_labels: Vec::new(),
+            namespace_labels: Vec::new(),
             workload_labels: ["app.kubernetes.io/name", "app", "k8s-app"]
                 .map(String::from)
                 .to_vec(),

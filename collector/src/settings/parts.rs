@@ -7,13 +7,15 @@ use flowproto::element;
 use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::{Settings, exporters};
+use crate::aggregate::expression::Expression;
+use crate::aggregate::field::Field;
 use crate::aggregate::{self, Family, RecordFilter, SeriesSettings};
 use crate::emit::OverflowPolicy;
 use crate::emit::flow_log::{FlowLogSettings, LineSettings, SelectedMembers, is_added_member};
 use crate::emit::forward::ForwardSettings;
 use crate::history::HistorySettings;
-use crate::inventory::Bounds;
 use crate::inventory::external::{ExternalSources, NamedCidr};
+use crate::inventory::{Bounds, KeptLabels};
 use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
 use crate::receive::sockets::SocketOptions;
@@ -56,6 +58,45 @@ impl Settings {
                 u64::MAX
             },
         }
+    }
+
+    /// The labels that are kept: the chosen ones, and those of [`Self::labels_read`].
+    ///
+    /// # Errors
+    /// A family is invalid.
+    pub fn kept_labels(&self) -> Result<KeptLabels, BadSettings> {
+        let mut kept = self.labels_read()?;
+        for (kept, chosen) in [
+            (&mut kept.pods, &self.pod_labels),
+            (&mut kept.namespaces, &self.namespace_labels),
+        ] {
+            let more = chosen.iter().filter(|key| !kept.contains(key));
+            let more: Vec<String> = more.cloned().collect();
+            kept.extend(more);
+        }
+        Ok(kept)
+    }
+
+    /// The labels that metric families and the filter of the flow log read.
+    ///
+    /// # Errors
+    /// A family is invalid.
+    pub fn labels_read(&self) -> Result<KeptLabels, BadSettings> {
+        let mut kept = KeptLabels::default();
+        let families = self.families()?;
+        let fields = families.iter().flat_map(|family| family.rows.fields());
+        let filter = self.flow_log_filter.iter().flat_map(Expression::fields);
+        for field in fields.chain(filter) {
+            let (keys, key) = match field {
+                Field::Label(_, key) => (&mut kept.pods, key),
+                Field::NamespaceLabel(_, key) => (&mut kept.namespaces, key),
+                Field::Endpoint(..) | Field::Record(_) => continue,
+            };
+            if !keys.iter().any(|other| **other == **key) {
+                keys.push(key.to_string());
+            }
+        }
+        Ok(kept)
     }
 
     /// Sources of external address enrichment. `cidrs` are those of the inventory file.
@@ -124,6 +165,16 @@ impl Settings {
         let (max_series, idle) = (self.max_series, self.series_idle);
         aggregate::families(&self.preset, &self.metrics, max_series, idle)
             .map_err(|error| BadSettings::new(error.to_string()))
+    }
+
+    /// The conventions for names that families of the file break.
+    ///
+    /// # Errors
+    /// A family is invalid.
+    pub fn lint(&self) -> Result<Vec<String>, BadSettings> {
+        let families = aggregate::families(&[], &self.metrics, self.max_series, self.series_idle);
+        let families = families.map_err(|error| BadSettings::new(error.to_string()))?;
+        Ok(families.iter().flat_map(Family::lint).collect())
     }
 
     /// Settings of the series table.

@@ -17,6 +17,7 @@ use kipfix_service::admin::{self, Listener};
 use kipfix_service::exit::Failure;
 use kipfix_service::exposition::{self, Chunks, Format};
 use kipfix_service::logs;
+use kipfix_service::settings::BadSettings;
 use kipfix_service::signals::{Hangups, Stop};
 use kipfix_service::sync::lock;
 
@@ -58,9 +59,15 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     let stamp = Reloader::stamp(flags);
     let settings = Settings::load(flags)?;
     if flags.check {
+        let mut stderr = std::io::stderr().lock();
+        for warning in settings.lint()? {
+            // A closed stderr is not an error.
+            writeln!(stderr, "kipfix-collector: warning: metrics: {warning}").ok();
+        }
         return kipfix_service::settings::print(&settings);
     }
     logs::init(settings.log_format, LOG_FILTER);
+    warn_of_names(&settings)?;
     if settings.explain {
         return run_explain(flags, &settings);
     }
@@ -125,7 +132,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         threads.push(("the HTTP server", serving));
     }
     let mut incomplete = Ok(());
-    let mut reloader = Reloader::new(flags, &settings, stamp, signals.hangups);
+    let mut reloader = Reloader::new(flags, &settings, stamp, signals.hangups)?;
     let outcome = collector.work(&settings, &stop, &mut reloader, &mut incomplete);
     stop.set();
     if outcome.is_ok() {
@@ -327,6 +334,14 @@ impl Emitters {
             })
         })
     }
+}
+
+/// Logs names of metric families that break a convention.
+fn warn_of_names(settings: &Settings) -> Result<(), BadSettings> {
+    for warning in settings.lint()? {
+        tracing::warn!("metrics: {warning}");
+    }
+    Ok(())
 }
 
 /// Logs members of the flow log's lines that are probably misspelled.

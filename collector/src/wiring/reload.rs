@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use kipfix_service::exit::Failure;
+use kipfix_service::settings::BadSettings;
 use kipfix_service::signals::Hangups;
 
-use super::warn_of_unknown_fields;
+use super::{warn_of_names, warn_of_unknown_fields};
 use crate::clock;
 use crate::file_stamp::FileStamp;
+use crate::inventory::KeptLabels;
 use crate::serve::Scrape;
 use crate::settings::{Flags, Settings, SettingsChange};
 
@@ -18,6 +20,8 @@ pub(super) struct Reloader<'a> {
     hangups: Hangups,
     /// Version of the file at the last attempt to read it.
     stamp: Option<FileStamp>,
+    /// The labels that are kept since the start.
+    kept: KeptLabels,
     /// The settings of the start. Those that need a restart are still in use.
     started: Settings,
     /// The settings that are in use, as far as they can be reloaded.
@@ -31,14 +35,15 @@ impl<'a> Reloader<'a> {
         settings: &Settings,
         stamp: Option<FileStamp>,
         hangups: Hangups,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, BadSettings> {
+        Ok(Self {
             flags,
+            kept: settings.kept_labels()?,
             hangups,
             stamp,
             started: settings.clone(),
             current: settings.clone(),
-        }
+        })
     }
 
     /// The version of the settings file.
@@ -76,9 +81,11 @@ impl<'a> Reloader<'a> {
         let new = Settings::load(self.flags)?;
         let families = new.families()?;
         let lines = new.flow_log_lines()?;
+        self.check_labels(&new.labels_read()?)?;
         let changed = SettingsChange::between(&self.current, &new).reloaded;
         if self.current.families()? != families {
             scrape.replace_families(&families);
+            warn_of_names(&new)?;
         }
         if self.current.flow_log_lines()? != lines {
             scrape.replace_lines(&Arc::new(lines));
@@ -94,6 +101,21 @@ impl<'a> Reloader<'a> {
             tracing::warn!(settings, "changed settings need a restart");
         }
         Ok(needing_restart)
+    }
+
+    /// Refuses families and filters that read labels which are not kept since the start.
+    fn check_labels(&self, read: &KeptLabels) -> Result<(), BadSettings> {
+        for (setting, kept, read) in [
+            ("pod_labels", &self.kept.pods, &read.pods),
+            ("namespace_labels", &self.kept.namespaces, &read.namespaces),
+        ] {
+            if let Some(key) = read.iter().find(|key| !kept.contains(key)) {
+                return Err(BadSettings::new(format!(
+                    "metrics: label {key:?} is not kept since the start: needs {setting} and a restart"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The bounds in use: those of the start, but for the ones that are reloaded.

@@ -32,9 +32,21 @@ nodes:
 - {name: node-a, addresses: [10.9.0.1, 'fd09::1'], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
 - {name: node-b, addresses: [10.9.0.2, 'fd09::2'], podCIDRs: [10.1.2.0/24], zone: z2, region: r1}
 pods:
-- {name: web-1, namespace: shop, addresses: [10.1.1.10, 'fd01::10'], node: node-a, workload: {kind: Deployment, name: web}}
-- {name: db-0, namespace: shop, addresses: [10.1.2.10], node: node-b, workload: {kind: StatefulSet, name: db}}
+- name: web-1
+  namespace: shop
+  addresses: [10.1.1.10, 'fd01::10']
+  node: node-a
+  workload: {kind: Deployment, name: web}
+  labels: {app: storefront, name: unused, tier: front}
+- name: db-0
+  namespace: shop
+  addresses: [10.1.2.10]
+  node: node-b
+  workload: {kind: StatefulSet, name: db}
+  labels: {app.kubernetes.io/name: postgres, tier: back}
 - {name: log-1, namespace: ops, addresses: [10.1.1.11], node: node-a, workload: {kind: DaemonSet, name: log}}
+namespaces:
+- {name: shop, labels: {team: sales, secret: x}}
 services:
 - {name: web, namespace: shop, addresses: [10.96.0.10]}
 cidrs:
@@ -150,6 +162,9 @@ pub(crate) struct Setup {
     pub(crate) tunnels: TunnelNetworks,
     pub(crate) presets: Vec<Preset>,
     pub(crate) lines: LineSettings,
+    /// Families as YAML.
+    pub(crate) metrics: &'static str,
+    pub(crate) pod_labels: &'static [&'static str],
 }
 
 impl Setup {
@@ -161,6 +176,8 @@ impl Setup {
             tunnels: TunnelNetworks::default(),
             presets: PRESETS.to_vec(),
             lines: LineSettings::default(),
+            metrics: "[]",
+            pod_labels: &[],
         }
     }
 
@@ -168,14 +185,18 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("inventory.yaml");
         std::fs::write(&path, INVENTORY).unwrap();
-        let mut inventory = inventory::file::read(&path, inventory::Bounds::default()).unwrap();
-        let sources = Settings::default().external_sources(inventory.cidrs);
-        let external = ExternalWatcher::new(&sources).unwrap().published();
-        let families = Settings {
+        let settings = Settings {
             preset: self.presets,
+            metrics: serde_saphyr::from_str(self.metrics).unwrap(),
+            pod_labels: self.pod_labels.iter().map(ToString::to_string).collect(),
             ..Settings::default()
         };
-        let families = families.families().unwrap();
+        let kept = settings.kept_labels().unwrap();
+        let bounds = inventory::Bounds::default();
+        let mut inventory = inventory::file::read_keeping(&path, bounds, &kept).unwrap();
+        let sources = settings.external_sources(inventory.cidrs);
+        let external = ExternalWatcher::new(&sources).unwrap().published();
+        let families = settings.families().unwrap();
         let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
         let index = inventory.writer.current();
         let store = Arc::new(SnapshotStore::new(index, external, ""));

@@ -13,6 +13,7 @@ mod counting;
 mod deaths;
 mod flow_log;
 mod harness;
+mod labels;
 mod links;
 mod observers;
 mod presets;

@@ -149,10 +149,7 @@ impl FamilyDefinition {
 
 /// Whether an edge has the field.
 pub(in super::super) const fn is_known_of_edges(field: &Field) -> bool {
-    !matches!(
-        field,
-        Field::Label(..) | Field::NamespaceLabel(..) | Field::Record(RecordField::TcpEnd)
-    )
+    !matches!(field, Field::Record(RecordField::TcpEnd))
 }
 
 impl LabelDefinition {

@@ -1,6 +1,7 @@
 //! Metric families: a name, the value, the labels, and the edges that belong to it.
 
 mod definition;
+mod lint;
 mod name;
 
 use std::sync::Arc;

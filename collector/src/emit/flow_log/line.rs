@@ -5,7 +5,7 @@ use flowproto::json;
 
 use super::members;
 use crate::emit::forward::ANTREA;
-use crate::inventory::{EndpointId, EndpointKind};
+use crate::inventory::{EndpointId, EndpointKind, LabelSet};
 use crate::pipeline::{DecidedRecord, WholeRecord};
 use crate::snapshots::{EndpointView, Snapshots};
 
@@ -96,6 +96,22 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
     });
 }
 
+/// Appends a member with labels, unless there are none.
+fn write_labels(name: &str, labels: Option<&LabelSet>, out: &mut Vec<u8>) {
+    let Some(labels) = labels else {
+        return;
+    };
+    write_key(name, out);
+    let mut separator = b'{';
+    for (key, value) in labels.iter() {
+        out.push(std::mem::replace(&mut separator, b','));
+        json::write_string(key, out);
+        out.push(b':');
+        json::write_string(value, out);
+    }
+    out.push(b'}');
+}
+
 /// Member names of one endpoint. Those that Antrea has are spelled as Antrea does.
 struct EndpointMembers {
     pod_namespace: &'static str,
@@ -116,6 +132,8 @@ struct EndpointMembers {
     cloud_provider: &'static str,
     cloud_service: &'static str,
     cloud_region: &'static str,
+    labels: &'static str,
+    namespace_labels: &'static str,
 }
 
 const SOURCE: EndpointMembers = EndpointMembers {
@@ -137,6 +155,8 @@ const SOURCE: EndpointMembers = EndpointMembers {
     cloud_provider: "sourceCloudProvider",
     cloud_service: "sourceCloudService",
     cloud_region: "sourceCloudRegion",
+    labels: "sourceLabels",
+    namespace_labels: "sourceNamespaceLabels",
 };
 
 const DESTINATION: EndpointMembers = EndpointMembers {
@@ -158,10 +178,12 @@ const DESTINATION: EndpointMembers = EndpointMembers {
     cloud_provider: "destinationCloudProvider",
     cloud_service: "destinationCloudService",
     cloud_region: "destinationCloudRegion",
+    labels: "destinationLabels",
+    namespace_labels: "destinationNamespaceLabels",
 };
 
 impl EndpointMembers {
-    const COUNT: usize = 18;
+    const COUNT: usize = 20;
 
     const fn all(&self) -> [&'static str; Self::COUNT] {
         [
@@ -183,6 +205,8 @@ impl EndpointMembers {
             self.cloud_provider,
             self.cloud_service,
             self.cloud_region,
+            self.labels,
+            self.namespace_labels,
         ]
     }
 }
@@ -232,6 +256,8 @@ fn write_endpoint(
             write_text(members.pod_name, &endpoint.name, out);
             write_text(members.workload_kind, &endpoint.workload_kind, out);
             write_text(members.workload_name, &endpoint.workload_name, out);
+            write_labels(members.labels, view.labels(), out);
+            write_labels(members.namespace_labels, view.namespace_labels(), out);
         }
         EndpointKind::Node => {
             write_text(members.workload_kind, &endpoint.workload_kind, out);

@@ -33,7 +33,7 @@ fn index() -> (IndexSnapshot, [EndpointId; 3]) {
             workload_kind: "Pod".into(),
             workload_name: name.into(),
             node: Some(node),
-            topology: None,
+            ..Endpoint::default()
         })
     });
     (builder.build(), ids)
