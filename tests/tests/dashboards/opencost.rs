@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use kipfix_tests::collector::{Collector, flow};
+use kipfix_tests::collector::{self, Collector, flow};
 use kipfix_tests::program::{self, eventually};
 use kipfix_tests::{skip, take_turn};
 
@@ -145,7 +145,7 @@ fn expected(values: &[(&str, u64)]) -> BTreeMap<String, f64> {
 }
 
 /// A collector that has received nothing yet.
-fn collector(birth: &str) -> Collector {
+fn started(birth: &str) -> Collector {
     let arguments = [
         "--preset",
         "opencost",
@@ -172,7 +172,7 @@ fn what_prometheus_scrapes_answers_the_queries_of_earlier_versions() {
         return skip(test, "prometheus is not installed");
     }
     let _turn = take_turn();
-    let collector = collector("3s");
+    let collector = started("3s");
     let target = collector.http().to_string();
     let prometheus = Prometheus::start_honoring_labels("collector", &target);
     // Series are there from their beginning.
@@ -214,7 +214,7 @@ fn an_hour_of_samples_answers_the_queries_of_the_current_version() {
         return skip(test, "prometheus is not installed");
     }
     let _turn = take_turn();
-    let collector = collector("0s");
+    let collector = started("0s");
     send(&collector);
     let bytes = SENT.iter().map(|(_, _, gib)| gib * GIB).sum::<u64>();
     // Of the last two, one is not sent by a pod.
@@ -222,15 +222,12 @@ fn an_hour_of_samples_answers_the_queries_of_the_current_version() {
     collector.counts("kubecost_pod_network_egress_bytes_total", &[], sent);
 
     // The same samples as if they had been scraped for an hour: 0 in the first half.
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
+    let now = collector::now() / 1000;
     let end = (now - 3600) / 300 * 300;
     let mut samples = Vec::new();
     for line in at(&collector, 0) {
         let series = line.rsplitn(3, ' ').nth(2).unwrap();
-        let value = line.rsplitn(3, ' ').nth(1).unwrap();
+        let value = line.rsplit(' ').nth(1).unwrap();
         for minute in 0..=60 {
             let value = if minute < 30 { "0" } else { value };
             samples.push(format!("{series} {value} {}", end - 3600 + minute * 60));
