@@ -13,6 +13,7 @@ pub mod message;
 pub mod netflow5;
 pub mod netflow9;
 pub mod options;
+mod responder_name;
 mod shape;
 mod tcp;
 mod tcp_types;
