@@ -1,6 +1,6 @@
 //! Host names of the endpoints of a flow.
 //!
-//! A record has the name by which the initiator reached the responder. It says something new of an
+//! A record has the name by which the initiator reached the responder. It adds something to an
 //! external endpoint only: endpoints of the cluster have names of their own.
 
 use flowproto::host_name::{HostName, ResponderName};

@@ -8,7 +8,7 @@
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
-use super::{ExportSettings, Facts, Send, responder_name, tcp_types};
+use super::{ExportSettings, Facts, Send, connection_types, responder_name};
 use crate::record::{FlowRecord, Sampling};
 
 /// A Transport Session of IPFIX.
@@ -237,8 +237,7 @@ impl Session {
             with_template: true,
         };
         let elements = tunnel_elements().chain(reverse_elements());
-        let elements = elements.chain(tcp_types::elements());
-        options.elements(elements.chain(responder_name::elements()));
+        options.elements(elements.chain(connection_types::elements()));
     }
 
     fn statistics(&mut self, with_template: bool, now: u64, send: &mut Send<'_>) {

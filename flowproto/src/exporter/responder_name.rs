@@ -2,9 +2,8 @@
 //! none for a name that was resolved.
 
 use super::message::write_text;
-use super::options::ElementType;
 use super::tcp::NTOP;
-use crate::element::{self, KIPFIX_ENTERPRISE};
+use crate::element::KIPFIX_ENTERPRISE;
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 use crate::host_name::{NameSource, ResponderName};
 
@@ -16,8 +15,8 @@ const fn name(enterprise: u32, id: u16) -> [FieldSpecifier; 1] {
     }]
 }
 
-const DNS: [FieldSpecifier; 1] = name(KIPFIX_ENTERPRISE, 45);
-const TLS: [FieldSpecifier; 1] = name(NTOP, 188);
+pub(super) const DNS: [FieldSpecifier; 1] = name(KIPFIX_ENTERPRISE, 45);
+pub(super) const TLS: [FieldSpecifier; 1] = name(NTOP, 188);
 const HTTP: [FieldSpecifier; 1] = name(0, 460);
 
 /// The field of a name.
@@ -37,17 +36,4 @@ pub(super) fn octets(name: Option<&ResponderName>) -> usize {
 /// Writes the value.
 pub(super) fn write(out: &mut Vec<u8>, name: &ResponderName) {
     write_text(out, name.name.as_str());
-}
-
-/// The types (RFC 5610) of the enterprise elements.
-pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
-    const STRING: u8 = 13;
-    DNS.iter().chain(&TLS).map(|field| ElementType {
-        enterprise: field.enterprise,
-        id: field.id,
-        data_type: STRING,
-        semantics: 0,
-        units: 0,
-        name: element::find(field.enterprise, field.id).map_or("", |element| element.name),
-    })
 }

@@ -7,7 +7,7 @@
 //! * `offload`: segments that were merged before capture;
 //! * `table`, `lookup`, `slab`, `links`, `tunnels`: storage and lists of conversations;
 //! * `translate`, `translated`: connections whose addresses the node translates;
-//! * `names`: names of responders;
+//! * `names`, `name_slots`: names of responders;
 //! * [`clock`]: packet time, the only clock of this stage.
 
 mod captured;
@@ -18,6 +18,7 @@ pub mod flow_cache;
 pub mod key;
 mod links;
 mod lookup;
+mod name_slots;
 mod names;
 mod offload;
 pub mod settings;

@@ -9,7 +9,7 @@ use super::conversation::{Conversation, Rank};
 use super::key::ConversationKey;
 use super::links::{List, NONE};
 use super::lookup::Lookup;
-use super::names::NameSlots;
+use super::name_slots::NameSlots;
 use super::slab::Slab;
 use super::translated::ConversationTranslation;
 use super::tunnels::TunnelSlab;
