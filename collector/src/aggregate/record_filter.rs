@@ -4,6 +4,7 @@ use super::detail::{Detail, DetailParts};
 use super::edge::Edge;
 use super::expression::Expression;
 use super::family::is_known_of_edges;
+use super::host_wildcards::HostWildcards;
 use crate::pipeline::DecidedRecord;
 use crate::snapshots::Snapshots;
 
@@ -12,6 +13,8 @@ use crate::snapshots::Snapshots;
 pub struct RecordFilter {
     expression: Expression,
     parts: DetailParts,
+    /// None: a host name is compared as a whole.
+    wildcards: HostWildcards,
 }
 
 impl RecordFilter {
@@ -27,13 +30,14 @@ impl RecordFilter {
         Ok(Self {
             parts: parts.fold(DetailParts::NONE, DetailParts::and),
             expression,
+            wildcards: HostWildcards::default(),
         })
     }
 
     /// True if it selects the record. The fields are those of the record's own direction.
     #[must_use]
     pub fn matches(&self, record: &DecidedRecord<'_>, snapshots: &Snapshots) -> bool {
-        let detail = (!self.parts.is_empty()).then(|| Detail::of(record, self.parts));
+        let detail = (!self.parts.is_empty()).then(|| Detail::of(record, self.parts, &self.wildcards));
         let edge = Edge::of_record(snapshots, record, detail.as_ref());
         self.expression.matches(&edge)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::detail::{Detail, DetailParts};
 use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
+use super::host_wildcards::HostWildcards;
 use super::observer::EdgeObserver;
 use super::series::SeriesTable;
 use crate::clock::Now;
@@ -20,6 +21,7 @@ pub struct EdgeSink {
     details: DetailParts,
     /// The details from the next exchange of tables on: the edges of a table have the same ones.
     next_details: DetailParts,
+    wildcards: Arc<HostWildcards>,
     full_drains: u64,
 }
 
@@ -32,6 +34,7 @@ impl EdgeSink {
             table: EdgeTable::new(max_edges),
             details: series.details(),
             next_details: series.details(),
+            wildcards: Arc::default(),
             series,
             observer: None,
             full_drains: 0,
@@ -42,6 +45,12 @@ impl EdgeSink {
     #[must_use]
     pub fn with_observer(self, observer: Option<Arc<dyn EdgeObserver>>) -> Self {
         Self { observer, ..self }
+    }
+
+    /// Counts host names that match a wildcard under the wildcard.
+    #[must_use]
+    pub fn with_host_wildcards(self, wildcards: Arc<HostWildcards>) -> Self {
+        Self { wildcards, ..self }
     }
 
     /// Counts a record, if it is to be counted.
@@ -59,7 +68,7 @@ impl EdgeSink {
             let edge = DetailedEdge {
                 source,
                 destination,
-                detail: Detail::of(record, self.details),
+                detail: Detail::of(record, self.details, &self.wildcards),
             };
             self.batch.push_detailed(edge, measures);
         }

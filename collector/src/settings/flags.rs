@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::FlowDirection;
 use crate::aggregate::expression::Expression;
-use crate::aggregate::{FamilyDefinition, Preset};
+use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
 use crate::emit::EmittedRecords;
 use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
 use crate::emit::forward::ForwardTarget;
@@ -336,6 +336,16 @@ pub struct Flags {
     /// Metric families of the settings file.
     #[arg(skip)]
     pub metrics: Vec<FamilyDefinition>,
+    /// Count the host names of external endpoints that end with DOMAIN together, as *.DOMAIN, for example
+    /// *.s3.amazonaws.com. The flow log has the whole name. Several separated by commas, or repeated
+    /// [default: none]
+    #[arg(
+        long,
+        value_name = "*.DOMAIN",
+        value_delimiter = ',',
+        help_heading = "Metrics"
+    )]
+    pub host_wildcard: Vec<HostWildcard>,
     /// Also count traffic within a node (class intra_node)
     #[arg(
         long,

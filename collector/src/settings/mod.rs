@@ -22,7 +22,7 @@ pub use reload::{RELOADED, SettingsChange};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::expression::Expression;
-use crate::aggregate::{FamilyDefinition, Preset};
+use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
 use crate::emit::EmittedRecords;
 use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
 use crate::emit::forward::ForwardTarget;
@@ -95,6 +95,7 @@ pub struct Settings {
     pub print_metrics: bool,
     pub preset: Vec<Preset>,
     pub metrics: Vec<FamilyDefinition>,
+    pub host_wildcard: Vec<HostWildcard>,
     pub intra_node: bool,
     pub connections_from_flows: bool,
     pub flow_direction: FlowDirection,
@@ -181,6 +182,7 @@ impl Default for Settings {
             print_metrics: false,
             preset: Preset::DEFAULT.to_vec(),
             metrics: Vec::new(),
+            host_wildcard: Vec::new(),
             intra_node: false,
             connections_from_flows: false,
             flow_direction: FlowDirection::Both,

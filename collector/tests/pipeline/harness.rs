@@ -165,6 +165,7 @@ pub(crate) struct Setup {
     /// Families as YAML.
     pub(crate) metrics: &'static str,
     pub(crate) pod_labels: &'static [&'static str],
+    pub(crate) wildcards: Vec<&'static str>,
 }
 
 impl Setup {
@@ -178,6 +179,7 @@ impl Setup {
             lines: LineSettings::default(),
             metrics: "[]",
             pod_labels: &[],
+            wildcards: Vec::new(),
         }
     }
 
@@ -219,9 +221,12 @@ impl Setup {
         };
         let stop = Stop::new().unwrap();
         let log = FlowLog::open(log, Hangups::default(), &stop).unwrap();
+        let wildcards = self.wildcards.iter().map(|text| text.parse().unwrap());
+        let edges = EdgeSink::new(self.max_edges, Arc::clone(&series))
+            .with_host_wildcards(Arc::new(wildcards.collect()));
         let outputs = Outputs {
             flow_log: Some(log.sink()),
-            ..Outputs::new(EdgeSink::new(self.max_edges, Arc::clone(&series)))
+            ..Outputs::new(edges)
         };
         Collector {
             pipeline: Pipeline::new(self.settings, context, outputs),

@@ -15,6 +15,7 @@ mod flow_log;
 mod harness;
 mod labels;
 mod links;
+mod names;
 mod observers;
 mod presets;
 mod routers;
