@@ -37,7 +37,8 @@ impl RecordFilter {
     /// True if it selects the record. The fields are those of the record's own direction.
     #[must_use]
     pub fn matches(&self, record: &DecidedRecord<'_>, snapshots: &Snapshots) -> bool {
-        let detail = (!self.parts.is_empty()).then(|| Detail::of(record, self.parts, &self.wildcards));
+        let detail =
+            (!self.parts.is_empty()).then(|| Detail::of(record, self.parts, &self.wildcards));
         let edge = Edge::of_record(snapshots, record, detail.as_ref());
         self.expression.matches(&edge)
     }

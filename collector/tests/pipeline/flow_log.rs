@@ -69,7 +69,7 @@ fn a_filter_selects_records_by_the_fields_of_families() {
     ] {
         let end = logged(filter(text), &records);
         let octets: Vec<u64> = end
-            .lines()
+            .lines
             .iter()
             .map(|line| line["octetDeltaCount"].as_u64().unwrap())
             .collect();
@@ -89,7 +89,7 @@ fn a_filter_of_an_unknown_property_of_records_is_refused() {
 fn records_that_are_not_counted_can_be_left_out() {
     let records = [("node-a", request(1000)), ("node-b", request(1000))];
     let end = logged(LineSettings::default(), &records);
-    assert_eq!(end.lines().len(), 2);
+    assert_eq!(end.lines.len(), 2);
     let counted = LineSettings {
         records: EmittedRecords::Counted,
         ..LineSettings::default()
@@ -117,7 +117,7 @@ fn a_sample_has_all_records_of_its_flows_in_both_directions() {
     };
     let end = logged(sample, &records);
     let mut of_port = std::collections::BTreeMap::new();
-    for line in end.lines() {
+    for line in &end.lines {
         assert_eq!(line["flowLogSample"], 10);
         let [source, destination] = ["sourceTransportPort", "destinationTransportPort"]
             .map(|name| line[name].as_u64().unwrap());
@@ -125,7 +125,7 @@ fn a_sample_has_all_records_of_its_flows_in_both_directions() {
     }
     assert!(of_port.values().all(|records| *records == 3));
     assert!((140..260).contains(&of_port.len()), "{}", of_port.len());
-    let lines = u64::try_from(end.lines().len()).unwrap();
+    let lines = u64::try_from(end.lines.len()).unwrap();
     assert_eq!(left_out(&end, LeftOut::Sample), 6000 - lines);
 }
 

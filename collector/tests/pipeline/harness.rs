@@ -244,7 +244,9 @@ pub(crate) struct End {
     pub(crate) counts: RecordCounts,
     pub(crate) outputs: OutputCounts,
     pub(crate) scrape: String,
-    /// Lines of the flow log.
+    /// Lines of the flow log, if they are JSON.
+    pub(crate) lines: Vec<serde_json::Value>,
+    /// The flow log.
     pub(crate) text: String,
     pub(crate) log: FlowLogCounts,
 }
@@ -268,11 +270,17 @@ impl Collector {
             is_more = chunks.write_chunk(&mut chunk);
             scrape.append(&mut chunk);
         }
+        let text = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
+        let is_json = self.format == FlowLogFormat::Json;
+        let lines = text.lines().filter(|_| is_json);
         let end = End {
+            lines: lines
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
             counts: counts.records,
             outputs,
             scrape: String::from_utf8(scrape).unwrap(),
-            text: std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap(),
+            text,
             log: log(),
         };
         let c = end.counts;
@@ -294,14 +302,6 @@ impl Collector {
 }
 
 impl End {
-    /// Lines of JSON.
-    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
-        let lines = self.text.lines();
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-
     pub(crate) fn not_counted(&self, reason: Reason) -> u64 {
         self.counts.not_counted(reason)
     }
@@ -325,7 +325,7 @@ impl End {
     }
 
     pub(crate) fn counted(&self) -> Vec<bool> {
-        self.lines()
+        self.lines
             .iter()
             .map(|line| line["counted"].as_bool().unwrap())
             .collect()

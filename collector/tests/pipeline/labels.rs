@@ -56,9 +56,8 @@ fn the_flow_log_has_the_labels_that_are_kept() {
         pod_labels: &["tier", "name"],
         ..Setup::new(offline())
     });
-    let lines = end.lines();
-    assert_eq!(lines.len(), 1);
-    let line = &lines[0];
+    assert_eq!(end.lines.len(), 1);
+    let line = &end.lines[0];
     let labels = serde_json::json!({"tier": "front", "name": "unused"});
     assert_eq!(line["sourceLabels"], labels);
     assert_eq!(
@@ -71,7 +70,7 @@ fn the_flow_log_has_the_labels_that_are_kept() {
 #[test]
 fn labels_that_are_not_kept_are_not_stored() {
     let end = end(Setup::new(offline()));
-    for line in end.lines() {
+    for line in end.lines {
         assert_eq!(line.get("sourceLabels"), None);
         assert_eq!(line.get("sourceNamespaceLabels"), None);
     }
