@@ -170,10 +170,12 @@ impl<S: Sinks> Pipeline<S> {
             policies,
             tunnels,
         } = context;
+        let snapshots = store.load();
         Self {
             collecting: CollectingProcess::new(settings.limits),
             stages: Stages {
-                snapshots: store.load(),
+                cache: EndpointCache::new(snapshots.index.sizes().addresses),
+                snapshots,
                 store,
                 unconfirmed: Unconfirmed::new(observers.nodes()),
                 observers,
@@ -183,7 +185,6 @@ impl<S: Sinks> Pipeline<S> {
                 exporter: MessageExporter::default(),
                 interface_names: InterfaceNames::default(),
                 block: Block::default(),
-                cache: EndpointCache::default(),
                 pending: PendingQueue::new(settings.pending_octets),
                 counts: RecordCounts::default(),
                 now: Now::default(),
@@ -320,7 +321,7 @@ impl<S: Sinks> Stages<S> {
         self.is_batch_start = false;
         self.now = now;
         if self.store.refresh(&mut self.snapshots) {
-            self.cache.clear();
+            self.cache.clear(self.snapshots.index.sizes().addresses);
         }
     }
 
