@@ -14,6 +14,7 @@ pub mod field;
 mod host_wildcards;
 mod observer;
 mod presets;
+mod record_filter;
 mod series;
 mod sink;
 
@@ -24,5 +25,8 @@ pub use family::{Family, FamilyDefinition};
 pub use host_wildcards::{HostWildcard, HostWildcardError, HostWildcards};
 pub use observer::EdgeObserver;
 pub use presets::{Preset, families};
-pub use series::{SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
+pub use record_filter::RecordFilter;
+pub use series::{
+    SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues, details_of,
+};
 pub use sink::EdgeSink;

@@ -30,7 +30,7 @@ fn traffic_within_a_node_is_left_out_and_logged() {
             end.sum("kipfix_bytes_total"),
             if intra_node { 200 } else { 0 }
         );
-        assert_eq!(end.lines[1]["trafficClass"], "intra_node");
+        assert_eq!(end.lines()[1]["trafficClass"], "intra_node");
     }
 }
 
@@ -44,7 +44,7 @@ fn a_record_without_octets_and_packets_is_not_counted() {
         (end.not_counted(Reason::NoCounters), end.counts.counted),
         (1, 0)
     );
-    assert_eq!(end.lines.len(), 1);
+    assert_eq!(end.lines().len(), 1);
 }
 
 #[test]
@@ -174,5 +174,5 @@ fn sampling_scales_the_scrape_and_leaves_the_flow_log_raw() {
         Sampling::one_in(100).scale(1000)
     );
     assert_eq!(end.sum("kipfix_packets_total"), 1000);
-    assert_eq!(end.lines[0]["octetDeltaCount"], 1000);
+    assert_eq!(end.lines()[0]["octetDeltaCount"], 1000);
 }

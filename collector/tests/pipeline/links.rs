@@ -27,7 +27,7 @@ fn traffic_of_a_link_is_of_a_class_of_its_own_and_not_external() {
     assert_eq!(end.sum("kipfix_external_connections_total"), 0);
     assert_eq!(end.sum("kipfix_node_bytes_total"), 3600);
     assert!(!end.scrape.contains(r#"scope="external""#));
-    for line in &end.lines {
+    for line in &end.lines() {
         assert_eq!(line["trafficClass"], "link");
         assert_eq!(line["trafficScope"], "internal");
     }

@@ -49,7 +49,8 @@ fn a_line_of_the_flow_log_has_the_record_and_its_enrichment() {
     let mut a = Exporter::new("node-a", "172.16.0.1");
     a.export(&mut collector.pipeline, &[record(WEB, OFFICE, 700)], START);
     let end = collector.end();
-    let line = &end.lines[0];
+    let lines = end.lines();
+    let line = &lines[0];
     for (name, value) in [
         ("sourceIPv4Address", serde_json::json!(WEB)),
         ("octetDeltaCount", serde_json::json!(700)),
@@ -177,7 +178,7 @@ fn the_record_of_an_exporter_on_no_known_node_counts_and_names_it() {
     silent.export(&mut collector.pipeline, &[record(WEB, DB, 100)], START);
     let end = collector.end();
     assert_eq!((end.counts.counted, end.counts.external_exporter), (2, 2));
-    assert_eq!(end.lines[0]["observer"], "edge-router");
-    assert_eq!(end.lines[1]["observer"], "198.51.100.2");
+    assert_eq!(end.lines()[0]["observer"], "edge-router");
+    assert_eq!(end.lines()[1]["observer"], "198.51.100.2");
     assert_eq!(end.counted(), [true, true]);
 }

@@ -62,7 +62,11 @@ fn a_pod_cannot_count_octets_for_others_by_a_tunnel() {
         assert_eq!(end.octets(r#"class="pod_to_node""#), 1000);
         assert_eq!(end.octets(r#"class="node_to_external""#), 1000);
         assert_eq!(untrusted(&end), [2, 0, 1, 0]);
-        assert!(end.lines.iter().all(|line| line["tunnelTrusted"] == false));
+        assert!(
+            end.lines()
+                .iter()
+                .all(|line| line["tunnelTrusted"] == false)
+        );
     }
 }
 
@@ -96,7 +100,7 @@ fn a_tunnel_between_nodes_counts_its_inner_packet() {
         let end = collector.end();
         assert_eq!(end.octets(r#"class="pod_to_pod""#), 1000);
         assert_eq!(untrusted(&end), [0, 0, 0, 0]);
-        assert_eq!(end.lines[0].get("tunnelTrusted"), None);
+        assert_eq!(end.lines()[0].get("tunnelTrusted"), None);
     }
 }
 

@@ -26,12 +26,13 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "interval_map"],
+    &["clock", "file_stamp", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],
     &["pipeline"],
-    &["aggregate", "emit"],
+    &["aggregate"],
+    &["emit"],
     &["history", "outputs"],
     &["metrics", "settings", "explain"],
     &["serve"],
