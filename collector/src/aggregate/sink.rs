@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::detail::{Detail, DetailParts};
+use super::edge_health::HealthAddition;
 use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
+use super::health::HealthParts;
 use super::observer::EdgeObserver;
 use super::series::SeriesTable;
 use crate::clock::Now;
-use crate::pipeline::DecidedRecord;
+use crate::pipeline::{DecidedRecord, FlowHealth, Initiator};
 use crate::snapshots::Snapshots;
 
 /// Counts the records of one pipeline by their endpoints.
@@ -18,6 +20,7 @@ pub struct EdgeSink {
     series: Arc<SeriesTable>,
     observer: Option<Arc<dyn EdgeObserver>>,
     details: DetailParts,
+    health: HealthParts,
     full_drains: u64,
 }
 
@@ -26,9 +29,10 @@ impl EdgeSink {
     #[must_use]
     pub fn new(max_edges: usize, series: Arc<SeriesTable>) -> Self {
         Self {
-            batch: EdgeBatch::default(),
+            batch: EdgeBatch::new(series.health()),
             table: EdgeTable::new(max_edges),
             details: series.details(),
+            health: series.health(),
             series,
             observer: None,
             full_drains: 0,
@@ -44,6 +48,13 @@ impl EdgeSink {
     /// Counts a record, if it is to be counted.
     #[inline]
     pub fn accept(&mut self, record: &DecidedRecord<'_>) {
+        if let Some(health) = record.health {
+            self.accept_health(record, health);
+        }
+        if let Some(end) = record.compared {
+            let addition = HealthAddition::of_comparison(end, &record.flow.measures);
+            self.push_health(record, addition, false);
+        }
         if !record.verdict.is_counted() {
             return;
         }
@@ -60,6 +71,68 @@ impl EdgeSink {
             };
             self.batch.push_detailed(edge, measures);
         }
+    }
+
+    /// Counts the health of a record. That of its packets belongs to its direction, that of the
+    /// connection to the direction of the initiator.
+    fn accept_health(&mut self, record: &DecidedRecord<'_>, health: &FlowHealth) {
+        if record.verdict.is_counted() {
+            self.push_health(record, HealthAddition::of_packets(health), false);
+        }
+        if record.is_connection_counted {
+            let connection = &health.connection;
+            let is_reverse = connection.initiator == Initiator::Destination;
+            self.push_health(
+                record,
+                HealthAddition::of_connection(connection),
+                is_reverse,
+            );
+        }
+    }
+
+    fn push_health(
+        &mut self,
+        record: &DecidedRecord<'_>,
+        addition: HealthAddition,
+        is_reverse: bool,
+    ) {
+        if addition.is_empty() {
+            return;
+        }
+        let endpoints = record.endpoints;
+        let (mut source, mut destination) = (endpoints.source.id, endpoints.destination.id);
+        if is_reverse {
+            std::mem::swap(&mut source, &mut destination);
+        }
+        if self.details.is_empty() {
+            self.batch.push_health(source, destination, addition);
+            return;
+        }
+        let detail = Detail::of(record, self.details);
+        let edge = DetailedEdge {
+            source,
+            destination,
+            detail: if is_reverse {
+                detail.reversed()
+            } else {
+                detail
+            },
+        };
+        self.batch.push_detailed_health(edge, addition);
+    }
+
+    /// True if [`DecidedRecord::health`] is needed.
+    #[inline]
+    #[must_use]
+    pub const fn need_health(&self) -> bool {
+        self.health.is_needed
+    }
+
+    /// True if [`DecidedRecord::compared`] is needed.
+    #[inline]
+    #[must_use]
+    pub const fn need_comparison(&self) -> bool {
+        self.health.compares
     }
 
     /// True if [`DecidedRecord::extras`] are needed of every record.

@@ -98,6 +98,8 @@ pub struct Flow {
     pub has_counters: bool,
     /// Position in the block's [`FlowExtras`].
     pub(super) extras: Option<u32>,
+    /// Position in the block's [`FlowHealth`](super::FlowHealth).
+    pub(super) health: Option<u32>,
     /// [`flowproto::collector::Message::domain_index`].
     pub(super) domain: u32,
 }
@@ -134,6 +136,17 @@ pub enum Initiator {
     Destination,
 }
 
+impl Initiator {
+    /// The initiator, for the own direction of a record.
+    pub(super) const fn of(record: &FlowRecord) -> Self {
+        match record.biflow_direction {
+            Some(BiflowDirection::Initiator) => Self::Source,
+            Some(BiflowDirection::ReverseInitiator) => Self::Destination,
+            Some(BiflowDirection::Arbitrary | BiflowDirection::Perimeter) | None => Self::Unknown,
+        }
+    }
+}
+
 impl FlowExtras {
     /// The extras of a record; `None` if it has none. Those that only families need are left out
     /// unless `with_details` is set.
@@ -147,13 +160,7 @@ impl FlowExtras {
             exporter_address: record.exporter_address,
             tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
             interfaces: [None, None],
-            initiator: match record.biflow_direction {
-                Some(BiflowDirection::Initiator) => Initiator::Source,
-                Some(BiflowDirection::ReverseInitiator) => Initiator::Destination,
-                Some(BiflowDirection::Arbitrary | BiflowDirection::Perimeter) | None => {
-                    Initiator::Unknown
-                }
-            },
+            initiator: Initiator::of(record),
             ip_class_of_service: record.ip_class_of_service,
             bgp_as_numbers: [
                 record.bgp_source_as_number,
@@ -207,6 +214,7 @@ impl Flow {
                 || record.octet_delta_count != 0
                 || record.is_biflow(),
             extras: None,
+            health: None,
             domain: 0,
         }
     }
@@ -220,6 +228,7 @@ impl Flow {
             destination_port: self.source_port,
             measures: Measures::reverse(record),
             direction: Direction::Reverse,
+            health: None,
             ..*self
         }
     }

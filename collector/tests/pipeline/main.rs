@@ -12,7 +12,9 @@
 mod counting;
 mod deaths;
 mod harness;
+mod health;
 mod links;
+mod loss;
 mod observers;
 mod presets;
 mod routers;

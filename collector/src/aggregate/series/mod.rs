@@ -11,6 +11,8 @@
 mod chunks;
 mod family;
 mod fragments;
+mod histogram;
+mod seconds;
 mod set;
 
 use std::sync::{Arc, Mutex};
@@ -22,6 +24,7 @@ use super::detail::DetailParts;
 use super::edge::Edge;
 use super::edges::EdgeTable;
 use super::family::Family;
+use super::health::HealthParts;
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
 use set::{Expiry, SeriesSet};
@@ -59,6 +62,7 @@ pub struct SeriesSettings {
 pub struct SeriesTable {
     settings: SeriesSettings,
     details: DetailParts,
+    health: HealthParts,
     rows: Mutex<Rows>,
 }
 
@@ -75,16 +79,17 @@ struct Rows {
 }
 
 impl SeriesTable {
-    /// Creates an empty table. Families with equal rows follow each other.
+    /// Creates an empty table. Families that share rows follow each other.
     #[must_use]
     pub fn new(families: &[Family], settings: SeriesSettings) -> Self {
-        let sets = families.chunk_by(|a, b| a.rows == b.rows).map(|families| {
+        let sets = families.chunk_by(Family::shares_rows).map(|families| {
             let layout = families.first().map(|family| Arc::clone(&family.rows));
             SeriesSet::new(families, layout.unwrap_or_default(), &settings.cluster_name)
         });
         let details = families.iter().map(|family| family.rows.details());
         Self {
             details: details.fold(DetailParts::NONE, DetailParts::and),
+            health: Family::health(families),
             rows: Mutex::new(Rows {
                 sets: sets.collect(),
                 ..Rows::default()
@@ -97,6 +102,12 @@ impl SeriesTable {
     #[must_use]
     pub const fn details(&self) -> DetailParts {
         self.details
+    }
+
+    /// The connection health that the families need.
+    #[must_use]
+    pub const fn health(&self) -> HealthParts {
+        self.health
     }
 
     /// Adds edges. The lock is taken for a chunk of edges at a time.
@@ -131,7 +142,7 @@ impl SeriesTable {
             };
             let end = current.end().min(row + CHUNK_ROWS);
             let removed = current.expire(row..end, expiry);
-            let removed = removed.saturating_mul(current.families.len());
+            let removed = removed.saturating_mul(current.samples());
             (set, row) = if end == current.end() {
                 (set + 1, 0)
             } else {
@@ -155,7 +166,7 @@ impl SeriesTable {
     pub fn counts(&self) -> SeriesCounts {
         let rows = lock(&self.rows);
         let sets = rows.sets.iter();
-        let series = sets.map(|set| set.rows().saturating_mul(set.families.len()));
+        let series = sets.map(|set| set.rows().saturating_mul(set.samples()));
         SeriesCounts {
             series: u64::try_from(series.sum::<usize>()).unwrap_or(u64::MAX),
             idle: rows.idle,

@@ -1,6 +1,7 @@
 //! Merging, bounds and exposition of series.
 
 mod expiry;
+mod health;
 
 use kipfix_service::exposition::{CHUNK_OCTETS, Chunks, Format};
 use kipfix_service::settings::Span;
