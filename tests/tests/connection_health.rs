@@ -1,6 +1,6 @@
 //! Connection health from packets to metrics: two probes observe the same connections on both nodes,
 //! and the collector counts each of them once, with exact values.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 
 use std::fs::File;
 use std::path::Path;
