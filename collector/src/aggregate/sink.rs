@@ -6,6 +6,7 @@ use super::detail::{Detail, DetailParts};
 use super::edge_health::HealthAddition;
 use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
 use super::health::HealthParts;
+use super::host_wildcards::HostWildcards;
 use super::observer::EdgeObserver;
 use super::series::SeriesTable;
 use crate::clock::Now;
@@ -21,6 +22,7 @@ pub struct EdgeSink {
     observer: Option<Arc<dyn EdgeObserver>>,
     details: DetailParts,
     health: HealthParts,
+    wildcards: Arc<HostWildcards>,
     full_drains: u64,
 }
 
@@ -33,6 +35,7 @@ impl EdgeSink {
             table: EdgeTable::new(max_edges),
             details: series.details(),
             health: series.health(),
+            wildcards: Arc::default(),
             series,
             observer: None,
             full_drains: 0,
@@ -43,6 +46,12 @@ impl EdgeSink {
     #[must_use]
     pub fn with_observer(self, observer: Option<Arc<dyn EdgeObserver>>) -> Self {
         Self { observer, ..self }
+    }
+
+    /// Counts host names that match a wildcard under the wildcard.
+    #[must_use]
+    pub fn with_host_wildcards(self, wildcards: Arc<HostWildcards>) -> Self {
+        Self { wildcards, ..self }
     }
 
     /// Counts a record, if it is to be counted.
@@ -67,7 +76,7 @@ impl EdgeSink {
             let edge = DetailedEdge {
                 source,
                 destination,
-                detail: Detail::of(record, self.details),
+                detail: Detail::of(record, self.details, &self.wildcards),
             };
             self.batch.push_detailed(edge, measures);
         }
@@ -108,7 +117,7 @@ impl EdgeSink {
             self.batch.push_health(source, destination, addition);
             return;
         }
-        let detail = Detail::of(record, self.details);
+        let detail = Detail::of(record, self.details, &self.wildcards);
         let edge = DetailedEdge {
             source,
             destination,

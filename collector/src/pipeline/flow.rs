@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use flowproto::host_name::ResponderName;
 use flowproto::record::{BiflowDirection, Translation};
 use flowproto::{Address, FlowRecord};
 
@@ -122,6 +123,8 @@ pub struct FlowExtras {
     pub ip_class_of_service: u8,
     /// 16 and 17, for the record's own direction; 0 if not carried.
     bgp_as_numbers: [u32; 2],
+    /// The name by which the initiator reached the responder.
+    pub responder_name: Option<ResponderName>,
 }
 
 /// The endpoint that opened the connection.
@@ -137,8 +140,9 @@ pub enum Initiator {
 }
 
 impl Initiator {
-    /// The initiator, for the own direction of a record.
-    pub(super) const fn of(record: &FlowRecord) -> Self {
+    /// The initiator of a record's own direction.
+    #[must_use]
+    pub const fn of(record: &FlowRecord) -> Self {
         match record.biflow_direction {
             Some(BiflowDirection::Initiator) => Self::Source,
             Some(BiflowDirection::ReverseInitiator) => Self::Destination,
@@ -154,7 +158,8 @@ impl FlowExtras {
     pub(super) fn of(record: &FlowRecord, with_details: bool) -> Option<Self> {
         let has_some = record.translation.is_some()
             || !record.exporter_address.is_unspecified()
-            || record.tunnel.is_some();
+            || record.tunnel.is_some()
+            || record.responder_name.is_some();
         (has_some || with_details).then(|| Self {
             translation: record.translation,
             exporter_address: record.exporter_address,
@@ -166,6 +171,7 @@ impl FlowExtras {
                 record.bgp_source_as_number,
                 record.bgp_destination_as_number,
             ],
+            responder_name: record.responder_name.clone(),
         })
     }
 

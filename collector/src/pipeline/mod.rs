@@ -19,6 +19,7 @@ pub mod enrich;
 mod exporters;
 mod flow;
 mod health;
+mod host_names;
 mod interfaces;
 mod observers;
 mod pending;
@@ -37,6 +38,7 @@ pub use decided::{DecidedRecord, PathEnd, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
 pub use flow::{Direction, Flow, FlowExtras, Initiator, Measures};
 pub use health::{ConnectionHealth, FlowHealth, PacketHealth};
+pub use host_names::host_names;
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
 pub use tunnel_ends::TunnelEnds;
@@ -170,10 +172,12 @@ impl<S: Sinks> Pipeline<S> {
             policies,
             tunnels,
         } = context;
+        let snapshots = store.load();
         Self {
             collecting: CollectingProcess::new(settings.limits),
             stages: Stages {
-                snapshots: store.load(),
+                cache: EndpointCache::new(snapshots.index.sizes().addresses),
+                snapshots,
                 store,
                 unconfirmed: Unconfirmed::new(observers.nodes()),
                 observers,
@@ -183,7 +187,6 @@ impl<S: Sinks> Pipeline<S> {
                 exporter: MessageExporter::default(),
                 interface_names: InterfaceNames::default(),
                 block: Block::default(),
-                cache: EndpointCache::default(),
                 pending: PendingQueue::new(settings.pending_octets),
                 counts: RecordCounts::default(),
                 now: Now::default(),
@@ -320,7 +323,7 @@ impl<S: Sinks> Stages<S> {
         self.is_batch_start = false;
         self.now = now;
         if self.store.refresh(&mut self.snapshots) {
-            self.cache.clear();
+            self.cache.clear(self.snapshots.index.sizes().addresses);
         }
     }
 

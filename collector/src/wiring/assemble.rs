@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use crate::aggregate::{EdgeObserver, EdgeSink, EdgeTable, SeriesTable};
+use crate::aggregate::{EdgeObserver, EdgeSink, EdgeTable, HostWildcards, SeriesTable};
 use crate::clock::{self, Clock};
 use crate::emit::flow_log::{FlowLog, FlowLogCounts};
 use crate::emit::forward::{ForwardCounts, Forwarder};
@@ -82,10 +82,13 @@ impl Collector {
         });
         let observer = || history.clone().map(|h| -> Arc<dyn EdgeObserver> { h });
         let pipeline_settings = settings.pipeline(started);
+        let wildcards: Arc<HostWildcards> =
+            Arc::new(settings.host_wildcard.iter().cloned().collect());
         let pipeline = || {
             let outputs = Outputs {
                 edges: EdgeSink::new(settings.max_edges, Arc::clone(&series))
-                    .with_observer(observer()),
+                    .with_observer(observer())
+                    .with_host_wildcards(Arc::clone(&wildcards)),
                 flow_log: emitters.flow_log.as_ref().map(FlowLog::sink),
                 forward: emitters.forwarder.as_ref().map(Forwarder::sink),
                 replicas: emitters.replicator.as_ref().map(Replicator::sink),

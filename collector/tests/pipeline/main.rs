@@ -15,6 +15,7 @@ mod harness;
 mod health;
 mod links;
 mod loss;
+mod names;
 mod observers;
 mod presets;
 mod routers;
