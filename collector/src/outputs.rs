@@ -83,6 +83,16 @@ impl Sinks for Outputs {
         self.edges.need_details() || flow_log.is_some_and(FlowLogSink::need_details)
     }
 
+    #[inline]
+    fn need_health(&self) -> bool {
+        self.edges.need_health()
+    }
+
+    #[inline]
+    fn need_comparison(&self) -> bool {
+        self.edges.need_comparison()
+    }
+
     fn need_whole_records(&self) -> bool {
         self.flow_log.is_some() || self.forward.is_some()
     }

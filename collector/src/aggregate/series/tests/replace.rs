@@ -1,7 +1,7 @@
 //! Families that are replaced while the collector runs.
 
 use super::*;
-use crate::aggregate::{FamilyDefinition, details_of};
+use crate::aggregate::{FamilyDefinition, FamilyNeeds};
 
 fn families_of(presets: &[Preset], yaml: &str, max_series: usize) -> Vec<Family> {
     let definitions: Vec<FamilyDefinition> = serde_saphyr::from_str(yaml).unwrap();
@@ -114,7 +114,15 @@ fn an_exposition_ends_if_the_families_change() {
 }
 
 #[test]
-fn details_are_those_that_any_family_needs() {
-    assert!(details_of(&families_of(&Preset::DEFAULT, "[]", 1)).is_empty());
-    assert!(details_of(&families_of(&[Preset::Services], "[]", 1)).need_extras());
+fn needs_are_those_of_any_family() {
+    let needs = |presets: &[Preset]| FamilyNeeds::of(&families_of(presets, "[]", 1));
+    let (default, services) = (needs(&Preset::DEFAULT), needs(&[Preset::Services]));
+    assert_eq!(default, FamilyNeeds::default());
+    assert!(services.details.need_extras() && !services.health.is_needed);
+    let health = needs(&[Preset::Health]);
+    assert!(health.health.is_needed);
+    assert_eq!(
+        needs(&[Preset::Services, Preset::Health]),
+        services.and(health)
+    );
 }
