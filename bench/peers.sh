@@ -33,7 +33,7 @@ source="deb [signed-by=$keyring] $mirror sid main"
 echo "$source" >"$work/sources.list"
 mkdir -p "$work"/{parts,lists/partial,cache/archives/partial}
 # What the system has installed does not count. A file of its own, not /dev/null: apt makes its lock
-# files beside it.
+# files next to it.
 touch "$work/status"
 apt() {
     apt-get --quiet --quiet -o "Dir::Etc::SourceList=$work/sources.list" \

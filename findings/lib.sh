@@ -60,7 +60,7 @@ rust_program() {
 debian_packages() {
     local apt=$work/apt packages mirror
     mkdir -p "$apt"/{parts,lists/partial,archives/partial} "$work/root"
-    # An empty file of its own, not /dev/null: apt makes its lock files beside it.
+    # An empty file of its own, not /dev/null: apt makes its lock files next to it.
     touch "$apt/status"
     local options=(-qq -o Dir::State="$apt" -o Dir::State::Lists="$apt/lists"
         -o Dir::State::status="$apt/status" -o Dir::Cache="$apt" -o Dir::Cache::Archives="$apt/archives"
