@@ -9,7 +9,7 @@ demo=(iproute2)
 # libpcap is built from its source for musl.
 images=(bison dpkg-dev flex linux-libc-dev musl-tools)
 test=(argus-client busybox-static chromium conntrack containerd containernetworking-plugins curl default-jre-headless
-    etcd-server ethtool fonts-inter fprobe iperf3 iptables jq kcat libfixbuf-tools maven nfdump openssl
+    etcd-server ethtool fastnetmon fonts-inter fprobe iperf3 iptables jq kcat libfixbuf-tools maven nfdump openssl
     openvswitch-switch pmacct procps prometheus protobuf-compiler python3-pip runc softflowd tcpdump
     tcpreplay tshark)
 

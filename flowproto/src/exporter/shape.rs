@@ -158,6 +158,11 @@ impl Shape {
         )
     }
 
+    /// Without the groups that have enterprise-specific elements.
+    pub(super) const fn registered(self) -> Self {
+        Self(self.0 & (Self::IPV6 | Self::INTERFACES | Self::TRANSLATED))
+    }
+
     pub(super) const fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
     }
@@ -281,7 +286,9 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord)
     if let Some(interfaces) = &record.interfaces {
         write_interfaces(out, interfaces);
     }
-    if let Some(tunnel) = &record.tunnel {
+    if let Some(tunnel) = &record.tunnel
+        && shape.has(Shape::TUNNELLED)
+    {
         write_tunnel(out, shape, tunnel);
     }
     if let Some(translation) = &record.translation {

@@ -1,6 +1,7 @@
 //! Third-party collectors and decoders, and their results.
 
 pub mod clickhouse;
+mod fastnetmon;
 mod goflow2;
 mod ipfix_dump;
 mod ipfixcol2;
@@ -15,6 +16,7 @@ mod tshark;
 
 use std::collections::BTreeSet;
 
+pub use fastnetmon::Fastnetmon;
 pub use goflow2::Goflow2;
 pub use ipfix_dump::ipfix_dump;
 pub use ipfixcol2::Ipfixcol2;

@@ -13,7 +13,7 @@ use kipfix_tests::{take_turn, traffic};
 
 use crate::judge::Sent;
 use crate::page::{Row, Section, keep};
-use crate::readers::{self, Times, VERSIONS, capture_of, udp};
+use crate::readers::{self, EXPORTS, Times, VERSIONS, capture_of, udp};
 use crate::{IPFIX, NETFLOW_5, at_once, send};
 
 #[test]
@@ -23,7 +23,7 @@ fn our_export_is_read_as_it_was_captured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("traffic.pcap");
     let truth = traffic::write(&path, 1500);
-    let sinks = VERSIONS.map(|(version, _)| (version, Sink::start()));
+    let sinks = EXPORTS.map(|version| (version, Sink::start()));
     let times = Times::default();
     let readers = readers::all(test, folder.path(), &times);
 

@@ -11,6 +11,7 @@ mod readers;
 mod switch;
 
 use std::net::UdpSocket;
+use std::path::Path;
 use std::time::Duration;
 
 const IPFIX: &str = "IPFIX";
@@ -39,4 +40,20 @@ fn at_once<T: Send, R: Send>(
         done.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
+}
+
+/// The payloads to a UDP port in a capture.
+fn udp_payloads(path: &Path, port: u16) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(path).unwrap();
+    let mut reader = pcap_file::pcap::PcapReader::new(&bytes[..]).unwrap();
+    let mut payloads = Vec::new();
+    while let Some(Ok(packet)) = reader.next_packet() {
+        let sliced = etherparse::SlicedPacket::from_ethernet(&packet.data).unwrap();
+        if let Some(etherparse::TransportSlice::Udp(udp)) = sliced.transport
+            && udp.destination_port() == port
+        {
+            payloads.push(udp.payload().to_vec());
+        }
+    }
+    payloads
 }

@@ -81,7 +81,7 @@ pub(crate) const OPTIONS_UNCOUNTED: Difference = Difference {
 /// A tool without a report.
 pub(crate) const UNTOLD: Difference = Difference {
     short: "–",
-    why: "The tool does not report on sequence numbers (ra 3.0.8).",
+    why: "ra and fastnetmon do not report on sequence numbers.",
 };
 
 const DIFFERENCES: [&Difference; 3] = [&IPV4_ALONE, &OPTIONS_UNCOUNTED, &UNTOLD];

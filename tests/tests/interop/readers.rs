@@ -8,12 +8,13 @@ use std::time::Duration;
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::Collector;
 use kipfix_tests::peers::{
-    self, Goflow2, Ipfixcol2, Language, Libraries, Nfacctd, Nfcapd, Ra, Reading, Suite, missing,
+    self, Fastnetmon, Goflow2, Ipfixcol2, Language, Libraries, Nfacctd, Nfcapd, Ra, Reading, Suite,
+    missing,
 };
 use kipfix_tests::program::free_tcp_port;
 use kipfix_tests::sink::StreamSink;
 
-use crate::{IPFIX, NETFLOW_5, NETFLOW_9};
+use crate::{IPFIX, NETFLOW_5, NETFLOW_9, udp_payloads};
 
 /// The versions, and their names in the URL of a target.
 pub(crate) const VERSIONS: [(&str, &str); 3] =
@@ -30,8 +31,18 @@ pub(crate) struct Reader {
     pub(crate) finish: Box<dyn FnOnce() -> Reading + Send>,
 }
 
+/// IPFIX with registered elements only.
+const REGISTERED: &str = "IPFIX, `profile=registered`";
+
+/// The exports that are captured.
+pub(crate) const EXPORTS: [&str; 4] = [IPFIX, NETFLOW_9, NETFLOW_5, REGISTERED];
+
 /// The export target for a version and a port.
 pub(crate) fn udp(version: &str, port: u16) -> Option<String> {
+    if version == REGISTERED {
+        let target = udp(IPFIX, port)?;
+        return Some(target + "&profile=registered");
+    }
     let (_, number) = VERSIONS.into_iter().find(|(name, _)| *name == version)?;
     // A rate that the receivers can follow.
     Some(format!(
@@ -54,7 +65,7 @@ pub(crate) fn all(test: &str, folder: &Path, times: &Times) -> Vec<Reader> {
         readers.extend(ipfix_dump(test, folder));
     }
     if let Some(program) = Goflow2::program(test) {
-        readers.extend(versions.map(|version| goflow2(version, &program)));
+        readers.extend(versions.map(|version| goflow2(version, folder, &program)));
     }
     if !missing(test, &["nfacctd"]) {
         let peer = "pmacct (nfacctd)";
@@ -70,7 +81,7 @@ pub(crate) fn all(test: &str, folder: &Path, times: &Times) -> Vec<Reader> {
     if let Some(libraries) = Libraries::of(test, Language::Python) {
         let netflow = ("netflow (PyPI)", "netflow");
         let of_netflow = |version| library(&libraries, netflow, version, folder);
-        readers.extend([NETFLOW_9, NETFLOW_5].map(of_netflow));
+        readers.extend([REGISTERED, NETFLOW_9, NETFLOW_5].map(of_netflow));
         let netflume = ("netflume (PyPI)", "netflume");
         readers.extend(versions.map(|version| library(&libraries, netflume, version, folder)));
         let ipfix = ("ipfix (PyPI)", "ipfix");
@@ -83,6 +94,9 @@ pub(crate) fn all(test: &str, folder: &Path, times: &Times) -> Vec<Reader> {
     }
     if !missing(test, &["ra"]) {
         readers.extend([NETFLOW_9, NETFLOW_5].map(ra));
+    }
+    if !missing(test, &["fastnetmon"]) {
+        readers.extend(versions.map(fastnetmon));
     }
     Nfacctd::settle();
     readers
@@ -171,6 +185,18 @@ fn ra(version: &'static str) -> Reader {
     }
 }
 
+fn fastnetmon(version: &'static str) -> Reader {
+    let fastnetmon = Fastnetmon::start();
+    Reader {
+        peer: "fastnetmon",
+        release: peers::version("fastnetmon", "--version"),
+        version,
+        transport: "UDP",
+        target: udp(version, fastnetmon.port),
+        finish: Box::new(move || fastnetmon.finish()),
+    }
+}
+
 /// A library reads the datagrams of a sink.
 fn library(
     libraries: &Libraries,
@@ -189,15 +215,19 @@ fn library(
     }
 }
 
-fn goflow2(version: &'static str, program: &PathBuf) -> Reader {
-    let goflow2 = Goflow2::start(program);
+/// goflow2 receives the datagrams of a sink: the numbers that it reports are compared with those.
+fn goflow2(version: &'static str, folder: &Path, program: &PathBuf) -> Reader {
+    let (goflow2, capture) = (Goflow2::start(program), capture_of(folder, version));
     Reader {
         peer: "goflow2",
         release: peers::version(program.to_str().unwrap(), "-v"),
         version,
         transport: "UDP",
-        target: udp(version, goflow2.port),
-        finish: Box::new(move || goflow2.finish()),
+        target: None,
+        finish: Box::new(move || {
+            goflow2.receive(&udp_payloads(&capture, 4739));
+            goflow2.finish()
+        }),
     }
 }
 
@@ -267,7 +297,7 @@ fn ours(folder: &Path) -> Vec<Reader> {
         finish,
     };
     let mut readers = Vec::new();
-    for (version, _) in VERSIONS {
+    for version in EXPORTS {
         let collector = Collector::start(&["--kubernetes", "off"]);
         readers.push(reader(
             version,

@@ -1,6 +1,5 @@
 //! Open vSwitch with the collector.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use kipfix_tests::take_turn;
 use crate::collect::{Exporter, read};
 use crate::judge::Sent;
 use crate::page::{Section, keep};
-use crate::{IPFIX, NETFLOW_5, send};
+use crate::{IPFIX, NETFLOW_5, send, udp_payloads};
 
 #[test]
 fn open_vswitch_is_read_as_it_sends() {
@@ -131,20 +130,4 @@ fn of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     thread::sleep(Duration::from_millis(500));
     tcpdump.terminate();
     (udp_payloads(&taken, 2055), udp_payloads(&taken, 4739))
-}
-
-/// The payloads to a UDP port in a capture.
-fn udp_payloads(path: &Path, port: u16) -> Vec<Vec<u8>> {
-    let bytes = std::fs::read(path).unwrap();
-    let mut reader = pcap_file::pcap::PcapReader::new(&bytes[..]).unwrap();
-    let mut payloads = Vec::new();
-    while let Some(Ok(packet)) = reader.next_packet() {
-        let sliced = etherparse::SlicedPacket::from_ethernet(&packet.data).unwrap();
-        if let Some(etherparse::TransportSlice::Udp(udp)) = sliced.transport
-            && udp.destination_port() == port
-        {
-            payloads.push(udp.payload().to_vec());
-        }
-    }
-    payloads
 }
