@@ -10,7 +10,7 @@
 //! 4. [`metrics`]: self-metrics; [`serve`]: the scrape; [`api`]: the API and the page;
 //! 5. [`settings`]: what an operator configures; `wiring` puts all of it together.
 //!
-//! What stages share stands on its own: [`clock`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
+//! What stages share stands on its own: [`clock`], [`file_stamp`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
 //! instead of counting them.
 
 pub mod aggregate;
@@ -18,6 +18,7 @@ pub mod api;
 pub mod clock;
 pub mod emit;
 pub mod explain;
+pub mod file_stamp;
 pub mod history;
 pub mod interval_map;
 pub mod inventory;

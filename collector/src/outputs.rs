@@ -15,7 +15,7 @@ use crate::snapshots::Snapshots;
 pub struct Outputs {
     /// Counts records.
     pub edges: EdgeSink,
-    /// Writes records as JSON.
+    /// Writes records as lines.
     pub flow_log: Option<FlowLogSink>,
     /// Sends records to other collectors.
     pub forward: Option<ForwardSink>,
@@ -79,7 +79,18 @@ impl Outputs {
 impl Sinks for Outputs {
     #[inline]
     fn need_details(&self) -> bool {
-        self.edges.need_details()
+        let flow_log = self.flow_log.as_ref();
+        self.edges.need_details() || flow_log.is_some_and(FlowLogSink::need_details)
+    }
+
+    #[inline]
+    fn need_health(&self) -> bool {
+        self.edges.need_health()
+    }
+
+    #[inline]
+    fn need_comparison(&self) -> bool {
+        self.edges.need_comparison()
     }
 
     fn need_whole_records(&self) -> bool {

@@ -5,9 +5,9 @@ use flowproto::Address;
 use super::detail::Detail;
 use super::edges::CountedEdge;
 use super::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
-use crate::inventory::{EndpointId, EndpointKind, Node, Place};
-use crate::pipeline::Initiator;
+use crate::inventory::{EndpointId, EndpointKind, LabelSet, Node, Place};
 use crate::pipeline::enrich::{Scope, TrafficClass};
+use crate::pipeline::{DecidedRecord, Initiator};
 use crate::snapshots::{EndpointView, Snapshots};
 
 /// An edge with the names that snapshots have for it.
@@ -21,11 +21,12 @@ pub(super) struct Edge<'a> {
 
 /// What an edge has at one of its ends.
 #[derive(Clone, Copy, Default)]
-struct EndDetail {
+struct EndDetail<'a> {
     address: Address,
     port: Option<u16>,
     service: Option<EndpointId>,
     as_number: u32,
+    host: Option<&'a str>,
 }
 
 impl<'a> Edge<'a> {
@@ -35,6 +36,20 @@ impl<'a> Edge<'a> {
             source: edge.source,
             destination: edge.destination,
             detail: edge.detail,
+        }
+    }
+
+    /// A record as an edge of its own.
+    pub(super) const fn of_record(
+        snapshots: &'a Snapshots,
+        record: &DecidedRecord<'_>,
+        detail: Option<&'a Detail>,
+    ) -> Self {
+        Self {
+            snapshots,
+            source: record.endpoints.source.id,
+            destination: record.endpoints.destination.id,
+            detail,
         }
     }
 
@@ -64,19 +79,21 @@ impl<'a> Edge<'a> {
         })
     }
 
-    fn end_detail(&self, side: Side) -> EndDetail {
+    fn end_detail(&self, side: Side) -> EndDetail<'a> {
         match (self.detail, self.end(side)) {
             (Some(detail), Some(Side::Source)) => EndDetail {
                 address: detail.source_address,
                 port: detail.source_port,
                 service: detail.source_service,
                 as_number: detail.source_as_number,
+                host: detail.source_host.as_deref(),
             },
             (Some(detail), Some(_)) => EndDetail {
                 address: detail.destination_address,
                 port: detail.destination_port,
                 service: detail.destination_service,
                 as_number: detail.destination_as_number,
+                host: detail.destination_host.as_deref(),
             },
             _ => EndDetail::default(),
         }
@@ -86,6 +103,7 @@ impl<'a> Edge<'a> {
         match field {
             EndpointField::Address => return Value::address(self.end_detail(side).address),
             EndpointField::Port => return number(self.end_detail(side).port),
+            EndpointField::Host => return optional_text(self.end_detail(side).host),
             EndpointField::BgpAsNumber => return positive(self.end_detail(side).as_number),
             _ => {}
         }
@@ -98,6 +116,18 @@ impl<'a> Edge<'a> {
             EndpointField::Service => Value::text(self.service(side, view)),
             field => Value::text(endpoint_text(view, field)),
         }
+    }
+
+    /// The label of a set of labels that the endpoint has.
+    fn label(
+        &self,
+        side: Side,
+        key: &str,
+        labels: fn(EndpointView<'a>) -> Option<&'a LabelSet>,
+    ) -> Value<'a> {
+        let view = self.endpoint(side).map(|id| self.snapshots.endpoint(id));
+        let labels = view.and_then(labels);
+        labels.map_or(Value::Absent, |labels| Value::text(labels.get(key)))
     }
 
     /// The Service that the record names, else the one that the endpoint is.
@@ -149,7 +179,10 @@ impl FieldSource for Edge<'_> {
         match field {
             Field::Endpoint(side, field) => self.endpoint_value(*side, *field),
             Field::Record(field) => self.record_value(*field),
-            Field::Label(..) | Field::NamespaceLabel(..) => Value::Absent,
+            Field::Label(side, key) => self.label(*side, key, EndpointView::labels),
+            Field::NamespaceLabel(side, key) => {
+                self.label(*side, key, EndpointView::namespace_labels)
+            }
         }
     }
 }
@@ -181,6 +214,7 @@ pub(crate) fn endpoint_text(view: EndpointView<'_>, field: EndpointField) -> &st
         EndpointField::CloudService => &view.attributes.cloud_service,
         EndpointField::CloudRegion => &view.attributes.cloud_region,
         EndpointField::Name
+        | EndpointField::Host
         | EndpointField::Service
         | EndpointField::Address
         | EndpointField::Port

@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowproto::collector::Fields;
+use flowproto::host_name::HostName;
 use flowproto::{Address, FlowRecord};
 
 use super::enrich::{Endpoints, TunnelUse};
 use super::exporters::Origin;
 use super::flow::{Flow, FlowExtras};
+use super::health::FlowHealth;
+use super::host_names::host_names;
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
 
@@ -91,6 +94,15 @@ impl Verdict {
     }
 }
 
+/// The end of packets between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathEnd {
+    /// The node that sends them.
+    Sender,
+    /// The node that receives them.
+    Receiver,
+}
+
 /// A record as it was received.
 #[derive(Clone, Copy, Debug)]
 pub struct WholeRecord<'a> {
@@ -107,10 +119,18 @@ pub struct DecidedRecord<'a> {
     pub flow: &'a Flow,
     /// What only few records have. Always there if a sink needs details.
     pub extras: Option<&'a FlowExtras>,
+    /// TCP health, and the start and end of its connection. `None` if it reports nothing of these,
+    /// or if no sink needs it.
+    pub health: Option<&'a FlowHealth>,
     /// Its endpoints.
     pub endpoints: &'a Endpoints,
     /// Whether it is counted.
     pub verdict: Verdict,
+    /// Whether the connection of `health` is counted.
+    pub is_connection_counted: bool,
+    /// The end of the packets at which its observer is, if the node of the other end observes them,
+    /// too. `None` if no sink needs it.
+    pub compared: Option<PathEnd>,
     /// Its exporter.
     pub origin: &'a Arc<Origin>,
     /// The record as it was received, if a sink asked for it.
@@ -118,6 +138,18 @@ pub struct DecidedRecord<'a> {
 }
 
 impl DecidedRecord<'_> {
+    /// The host names by which source and destination were reached, if they are external.
+    #[must_use]
+    pub fn host_names(&self) -> [Option<&HostName>; 2] {
+        self.extras.map_or([None; 2], |extras| {
+            let (name, initiator) = (
+                extras.responder_name.as_ref(),
+                extras.initiator_of(self.flow),
+            );
+            host_names(name, initiator, self.endpoints)
+        })
+    }
+
     /// The addresses of source and destination, as they were resolved: of the two of a translation,
     /// those of the endpoints; of a tunnel that is not between nodes, those of its ends.
     #[must_use]
@@ -160,6 +192,12 @@ pub trait Sinks: Send {
 
     /// True if [`DecidedRecord::extras`] are needed of every record.
     fn need_details(&self) -> bool;
+
+    /// True if [`DecidedRecord::health`] is needed.
+    fn need_health(&self) -> bool;
+
+    /// True if [`DecidedRecord::compared`] is needed.
+    fn need_comparison(&self) -> bool;
 
     /// Takes a datagram, or a Message of a connection, as it was received.
     fn replicate(&mut self, exporter: SocketAddr, octets: &[u8]);

@@ -11,8 +11,13 @@
 
 mod counting;
 mod deaths;
+mod flow_log;
 mod harness;
+mod health;
+mod labels;
 mod links;
+mod loss;
+mod names;
 mod observers;
 mod presets;
 mod routers;

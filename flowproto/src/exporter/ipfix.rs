@@ -8,8 +8,7 @@
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
-use super::tcp_types;
-use super::{ExportSettings, Facts, Profile, Send};
+use super::{ExportSettings, Facts, Profile, Send, connection_types, responder_name};
 use crate::record::{FlowRecord, Sampling};
 
 /// A Transport Session of IPFIX.
@@ -85,7 +84,14 @@ impl Session {
     }
 
     #[inline]
-    fn write(&mut self, shape: Shape, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
+    fn write(&mut self, mut shape: Shape, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
+        let mut name_octets = 0;
+        if shape.has(Shape::NAME) {
+            name_octets = responder_name::octets(record.responder_name.as_ref());
+            if name_octets > self.message.max_name_octets() {
+                (shape, name_octets) = (shape.without_name(), 0);
+            }
+        }
         let octets = match self.templates.get_mut(usize::from(shape.0)) {
             Some(template) if template.record_octets != 0 => {
                 template.used = true;
@@ -98,6 +104,7 @@ impl Session {
                 shape.record_octets()
             }
         };
+        let octets = octets.saturating_add(name_octets);
         let out = self.message.open(shape.template_id(), octets, now, send);
         write_record(out, shape, record);
     }
@@ -256,7 +263,7 @@ impl Session {
             with_template: true,
         };
         let elements = tunnel_elements().chain(reverse_elements());
-        options.elements(elements.chain(tcp_types::elements()));
+        options.elements(elements.chain(connection_types::elements()));
     }
 
     fn statistics(&mut self, with_template: bool, now: u64, send: &mut Send<'_>) {

@@ -16,7 +16,7 @@ const PROBE: Order<'_> = &[
     &["sampling"],
     &["capture"],
     &["decode"],
-    &["connection", "duplicates", "translation"],
+    &["connection", "duplicates", "inspect", "translation"],
     &["tcp"],
     &["cache"],
     &["pipeline", "export"],
@@ -26,12 +26,13 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "interval_map"],
+    &["clock", "file_stamp", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],
     &["pipeline"],
-    &["aggregate", "emit"],
+    &["aggregate"],
+    &["emit"],
     &["history", "outputs"],
     &["metrics", "settings", "explain"],
     &["serve"],

@@ -11,17 +11,20 @@
 mod chunks;
 mod family;
 mod fragments;
+mod histogram;
+mod replace;
+mod seconds;
 mod set;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 pub use chunks::{SeriesChunks, ShownValues};
 use kipfix_service::sync::lock;
 
-use super::detail::DetailParts;
 use super::edge::Edge;
 use super::edges::EdgeTable;
 use super::family::Family;
+use super::needs::FamilyNeeds;
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
 use set::{Expiry, SeriesSet};
@@ -58,7 +61,6 @@ pub struct SeriesSettings {
 #[derive(Debug)]
 pub struct SeriesTable {
     settings: SeriesSettings,
-    details: DetailParts,
     rows: Mutex<Rows>,
 }
 
@@ -66,6 +68,9 @@ pub struct SeriesTable {
 #[derive(Debug, Default)]
 struct Rows {
     sets: Vec<SeriesSet>,
+    /// The number of times that the families were replaced.
+    revision: u64,
+    needs: FamilyNeeds,
     /// The snapshots that the sets have looked up endpoints in.
     snapshots: Option<Snapshots>,
     /// When the last complete scrape began, monotonic clock.
@@ -75,28 +80,33 @@ struct Rows {
 }
 
 impl SeriesTable {
-    /// Creates an empty table. Families with equal rows follow each other.
+    /// Creates an empty table. Families that share rows follow each other.
     #[must_use]
     pub fn new(families: &[Family], settings: SeriesSettings) -> Self {
-        let sets = families.chunk_by(|a, b| a.rows == b.rows).map(|families| {
-            let layout = families.first().map(|family| Arc::clone(&family.rows));
-            SeriesSet::new(families, layout.unwrap_or_default(), &settings.cluster_name)
-        });
-        let details = families.iter().map(|family| family.rows.details());
         Self {
-            details: details.fold(DetailParts::NONE, DetailParts::and),
             rows: Mutex::new(Rows {
-                sets: sets.collect(),
+                sets: replace::sets(Vec::new(), families, &settings.cluster_name),
+                needs: FamilyNeeds::of(families),
                 ..Rows::default()
             }),
             settings,
         }
     }
 
-    /// The details of records that the families need.
+    /// What the families need of records.
     #[must_use]
-    pub const fn details(&self) -> DetailParts {
-        self.details
+    pub fn needs(&self) -> FamilyNeeds {
+        lock(&self.rows).needs
+    }
+
+    /// Replaces the families. One that stays, with the same name, value, labels and filter, keeps its
+    /// series.
+    pub fn replace(&self, families: &[Family]) {
+        let mut rows = lock(&self.rows);
+        let old = std::mem::take(&mut rows.sets);
+        rows.sets = replace::sets(old, families, &self.settings.cluster_name);
+        rows.needs = FamilyNeeds::of(families);
+        rows.revision = rows.revision.wrapping_add(1);
     }
 
     /// Adds edges. The lock is taken for a chunk of edges at a time.
@@ -131,7 +141,7 @@ impl SeriesTable {
             };
             let end = current.end().min(row + CHUNK_ROWS);
             let removed = current.expire(row..end, expiry);
-            let removed = removed.saturating_mul(current.families.len());
+            let removed = removed.saturating_mul(current.samples());
             (set, row) = if end == current.end() {
                 (set + 1, 0)
             } else {
@@ -155,7 +165,7 @@ impl SeriesTable {
     pub fn counts(&self) -> SeriesCounts {
         let rows = lock(&self.rows);
         let sets = rows.sets.iter();
-        let series = sets.map(|set| set.rows().saturating_mul(set.families.len()));
+        let series = sets.map(|set| set.rows().saturating_mul(set.samples()));
         SeriesCounts {
             series: u64::try_from(series.sum::<usize>()).unwrap_or(u64::MAX),
             idle: rows.idle,
