@@ -14,8 +14,9 @@ make test:
      ~/.cache/kipfix (ten minutes the first time)
   6. benchmarks: they run, with tiny sizes, and the totals are exact; no time is judged
   7. tests: all crates, the binaries with real peers (nfdump, softflowd, pmacct, tshark, ...) and a real
-     API server, live captures in network namespaces. Kafka from Maven Central and ClickHouse's engine
-     from PyPI are downloaded when a test needs them, and cached in ~/.cache/kipfix
+     API server, live captures in network namespaces. Kafka from Maven Central, ClickHouse's engine from
+     PyPI, programs of Debian unstable (unpacked apart from the system) and decoding libraries from PyPI
+     and npm are downloaded when a test needs them, and cached in ~/.cache/kipfix
   8. cluster: the chart on a real cluster of three nodes. In parallel: tests that do not measure time
 Tests that cannot run on this machine are skipped and listed.
 On two cores it takes about 12 minutes, and about 40 minutes the first time.

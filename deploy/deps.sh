@@ -8,8 +8,8 @@ build=(gcc libc6-dev libpcap-dev make pkg-config)
 demo=(iproute2)
 # libpcap is built from its source for musl.
 images=(bison dpkg-dev flex linux-libc-dev musl-tools)
-test=(busybox-static chromium conntrack containerd containernetworking-plugins curl default-jre-headless
-    etcd-server ethtool fonts-inter iperf3 iptables jq kcat libfixbuf-tools maven nfdump openssl
+test=(argus-client busybox-static chromium conntrack containerd containernetworking-plugins curl default-jre-headless
+    etcd-server ethtool fastnetmon fonts-inter fprobe iperf3 iptables jq kcat libfixbuf-tools maven nfdump openssl
     openvswitch-switch pmacct procps prometheus protobuf-compiler python3-pip runc softflowd tcpdump
     tcpreplay tshark)
 

@@ -59,9 +59,11 @@ rust_program() {
 # suite it uses the system's own apt sources, else their mirror with that suite.
 debian_packages() {
     local apt=$work/apt packages mirror
-    mkdir -p "$apt"/{lists/partial,archives/partial} "$work/root"
+    mkdir -p "$apt"/{parts,lists/partial,archives/partial} "$work/root"
+    # An empty file of its own, not /dev/null: apt makes its lock files next to it.
+    touch "$apt/status"
     local options=(-qq -o Dir::State="$apt" -o Dir::State::Lists="$apt/lists"
-        -o Dir::State::status=/dev/null -o Dir::Cache="$apt" -o Dir::Cache::Archives="$apt/archives"
+        -o Dir::State::status="$apt/status" -o Dir::Cache="$apt" -o Dir::Cache::Archives="$apt/archives"
         -o APT::Sandbox::User=)
     if [ "$1" = --suite ]; then
         mirror=$(apt-get indextargets --format '$(SITE)' 'Origin: Debian' | grep -v security |
@@ -69,7 +71,7 @@ debian_packages() {
         [ -n "$mirror" ] || cannot_run "no Debian mirror in the system's apt sources"
         echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $2 main" \
             >"$apt/sources.list"
-        options+=(-o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null)
+        options+=(-o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts="$apt/parts")
         shift 2
     fi
     packages="$*"

@@ -23,8 +23,9 @@ done
 for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
     [ -e "$file" ] && sed -n 's/^deb /deb-src /p' "$file" >"parts/${file##*/}" && mv "parts/${file##*/}" "parts/${file##*/}.list"
 done
+touch none.list
 sources() {
-    apt-get --quiet=2 -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$work/parts" \
+    apt-get --quiet=2 -o Dir::Etc::SourceList="$work/none.list" -o Dir::Etc::SourceParts="$work/parts" \
         -o Dir::State::Lists="$work/lists" -o APT::Sandbox::User="$(id -un)" "$@"
 }
 # Third-party archives may have no source packages: only libpcap is required.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use flowproto::exporter::Version;
+use flowproto::exporter::{Profile, Version};
 use kipfix_service::signals::Stop;
 
 use crate::clock::wall_clock_milliseconds;
@@ -82,6 +82,12 @@ impl PreparedTarget {
     #[must_use]
     pub const fn version(&self) -> Version {
         self.target.version()
+    }
+
+    /// The elements of IPFIX.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.target.profile
     }
 
     /// Opens the target. `None` for stdout, which the caller implements.

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use flowproto::exporter::Version;
+use flowproto::exporter::{Profile, Version};
 use kipfix_service::settings::{BadSettings, Size, Span};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ pub struct Target {
     text: String,
     /// The parsed URL.
     pub kind: TargetKind,
+    /// The elements of IPFIX. Default: all.
+    pub profile: Profile,
 }
 
 /// The kinds of target, with their parameters.
@@ -137,18 +139,20 @@ impl FromStr for Target {
     type Err = BadSettings;
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
-        let kind = kind(text).map_err(|problem| {
+        let (kind, profile) = parsed(text).map_err(|problem| {
             BadSettings::new(format!(
                 "invalid export target {text:?}: {problem}: must be \
                  udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_SECOND&\
-                 spread=true], tcp://HOST:PORT[?rate=…&spread=…], \
-                 tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE&rate=…&spread=…], \
-                 file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] or stdout:"
+                 spread=true&profile=all|registered], \
+                 tcp://HOST:PORT[?rate=…&spread=…&profile=…], \
+                 tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE&rate=…&spread=…&profile=…], \
+                 file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N&profile=…] or stdout:"
             ))
         })?;
         Ok(Self {
             text: text.to_owned(),
             kind,
+            profile,
         })
     }
 }
@@ -159,18 +163,18 @@ pub fn query_parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
 }
 
-fn kind(text: &str) -> Result<TargetKind, String> {
+fn parsed(text: &str) -> Result<(TargetKind, Profile), String> {
     if text == "stdout:" {
-        return Ok(TargetKind::Stdout);
+        return Ok((TargetKind::Stdout, Profile::All));
     }
     let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
     let mut parameters = Parameters::default();
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let allowed: &[&str] = match scheme {
-        "udp" => &["version", "mtu", "rate", "spread"],
-        "tcp" => &["version", "rate", "spread"],
-        "tls" => &["version", "rate", "spread", "ca", "cert", "key"],
-        "file" => &["version", "rotate-size", "rotate-every", "keep"],
+        "udp" => &["version", "profile", "mtu", "rate", "spread"],
+        "tcp" => &["version", "profile", "rate", "spread"],
+        "tls" => &["version", "profile", "rate", "spread", "ca", "cert", "key"],
+        "file" => &["version", "profile", "rotate-size", "rotate-every", "keep"],
         "sctp" => return Err("SCTP is not supported and not planned; use tcp".to_owned()),
         "dtls" => return Err("DTLS is not supported and not planned; use tls".to_owned()),
         _ => return Err("unknown scheme".to_owned()),
@@ -184,6 +188,16 @@ fn kind(text: &str) -> Result<TargetKind, String> {
     if scheme != "udp" && parameters.version != Version::Ipfix {
         return Err(format!("invalid version for {scheme}: must be ipfix"));
     }
+    let profile = parameters.profile;
+    if profile == Profile::Registered && parameters.version != Version::Ipfix {
+        return Err(
+            "profile requires version ipfix: NetFlow has only registered elements".to_owned(),
+        );
+    }
+    place_of(scheme, place, parameters).map(|kind| (kind, profile))
+}
+
+fn place_of(scheme: &str, place: &str, parameters: Parameters) -> Result<TargetKind, String> {
     if scheme == "file" {
         let (path, rotation) = file_of(place, parameters.rotation)?;
         return Ok(TargetKind::File { path, rotation });
@@ -257,6 +271,7 @@ fn file_of(place: &str, rotation: Rotation) -> Result<(PathBuf, Rotation), Strin
 #[derive(Default)]
 struct Parameters {
     version: Version,
+    profile: Profile,
     max_message_octets: Option<usize>,
     records_per_second: Option<u32>,
     spread: bool,
@@ -275,6 +290,13 @@ impl Parameters {
                     "9" => Version::Netflow9,
                     "5" => Version::Netflow5,
                     _ => return Err(invalid("ipfix, 9 or 5")),
+                };
+            }
+            "profile" => {
+                self.profile = match &*decoded {
+                    "all" => Profile::All,
+                    "registered" => Profile::Registered,
+                    _ => return Err(invalid("all or registered")),
                 };
             }
             "mtu" => {
@@ -418,6 +440,21 @@ mod tests {
     }
 
     #[test]
+    fn the_profile_is_a_parameter_of_ipfix() {
+        let profile = |text: &str| text.parse::<Target>().unwrap().profile;
+        assert_eq!(profile("stdout:"), Profile::All);
+        assert_eq!(profile("udp://c:1?profile=all&version=9"), Profile::All);
+        for text in [
+            "udp://c:1?profile=registered&mtu=900",
+            "tcp://c:1?profile=registered",
+            "tls://c:1?profile=registered&ca=/ca.pem",
+            "file:/x?profile=registered",
+        ] {
+            assert_eq!(profile(text), Profile::Registered, "{text}");
+        }
+    }
+
+    #[test]
     fn special_characters_in_paths_are_percent_encoded() {
         assert_eq!(
             kind("tls://c:4740?ca=/etc/a%26b%3d%25.pem"),
@@ -458,6 +495,11 @@ mod tests {
             ("udp://c:1?mtu=100", "invalid mtu \"100\""),
             ("udp://c:1?rate=fast", "invalid rate \"fast\""),
             ("udp://c:1?version=8", "invalid version \"8\""),
+            ("udp://c:1?profile=9", "must be all or registered"),
+            (
+                "udp://c:1?profile=registered&version=9",
+                "profile requires version ipfix",
+            ),
             ("udp://c:1?ttl=1", "unknown parameter \"ttl\""),
             ("udp://c:1?spread=some", "invalid spread \"some\""),
             ("tcp://c:1?version=9", "invalid version for tcp"),

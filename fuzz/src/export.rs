@@ -46,6 +46,7 @@ pub fn export(data: &[u8]) {
     let facts = facts(&mut octets, modes & 16 != 0);
     let settings = ExportSettings {
         version,
+        profile: flowproto::exporter::Profile::All,
         observation_domain_id: octets.u32(),
         observation_domain_name: octets.text(),
         exporter_address: records::address(&mut octets, modes & 32 != 0),

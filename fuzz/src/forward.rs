@@ -26,12 +26,13 @@ pub fn forward(data: &[u8]) {
     let is_wild = modes & 2 != 0;
     let store = snapshot_store();
     let mut most = usize::from(octets.u16()).max(512);
-    let mut session = forward::encoding(&store, forward::Profile::All).begin(SessionStart {
-        exporter_address: Address::UNSPECIFIED,
-        max_message_octets: most,
-        reliable: is_reliable,
-        now_milliseconds: BEGAN,
-    });
+    let mut session =
+        forward::encoding(&store, flowproto::exporter::Profile::All).begin(SessionStart {
+            exporter_address: Address::UNSPECIFIED,
+            max_message_octets: most,
+            reliable: is_reliable,
+            now_milliseconds: BEGAN,
+        });
     let mut messages: Vec<(Vec<u8>, usize)> = Vec::new();
     let mut expected = Vec::new();
     let mut now = BEGAN;

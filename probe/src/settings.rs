@@ -165,14 +165,16 @@ pub struct Flags {
     biflow: Option<bool>,
 
     /// Destination of records; repeatable, each with a session of its own:
-    /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true],
+    /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true&
+    /// profile=registered],
     /// tcp://HOST:PORT, tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE],
     /// file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] (IPFIX) or stdout: (JSON lines).
     /// version: NetFlow v9 or v5 instead of IPFIX. mtu: maximum message length if the path takes
     /// it, default 1400. rate: 0 is unlimited; default unlimited live, 200000 over udp from --read.
     /// spread: distribute flows over all addresses of the name, both directions of a flow to the
-    /// same one; default one address. Special characters in parameters are percent-encoded (%26 for
-    /// &)
+    /// same one; default one address. profile=registered: only elements of the IANA registry with
+    /// fixed length, for collectors that cannot read others; default all. Special characters in
+    /// parameters are percent-encoded (%26 for &)
     #[arg(long, short, value_name = "URL", help_heading = "Export")]
     export: Vec<Target>,
     /// Maximum number of records waiting for export, and again for each target with a thread of its

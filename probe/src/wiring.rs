@@ -235,7 +235,8 @@ fn open_targets(
     };
     let open = |target: &PreparedTarget| -> std::io::Result<OpenTarget> {
         let counters = target.counters().clone();
-        let exporter = match target.open(&encoding.in_version(target.version()), &context)? {
+        let encoding = encoding.for_target(target.version(), target.profile());
+        let exporter = match target.open(&encoding, &context)? {
             Some(exporter) => exporter,
             None => Box::new(QueuedExporter::start(
                 JsonExporter::new(counters.clone()),

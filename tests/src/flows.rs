@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 use std::process::Command;
 
 use crate::program;
@@ -33,6 +32,15 @@ impl Flows {
         let sums = self.0.entry(key).or_default();
         sums.0 += packets;
         sums.1 += octets;
+    }
+
+    /// Adds the reverse direction of a biflow, if it has packets.
+    pub fn add_reverse(&mut self, key: Key, packets: u64, octets: u64) {
+        let (source, destination, protocol, sport, dport) = key;
+        if packets > 0 {
+            let key = (destination, source, protocol, dport, sport);
+            self.add(key, packets, octets);
+        }
     }
 
     /// Packets and octets of all flows.
@@ -66,27 +74,20 @@ impl Flows {
                 number("destinationTransportPort") as u16,
             );
             flows.add(key, number("packetDeltaCount"), number("octetDeltaCount"));
+            let (packets, octets) = ("reversePacketDeltaCount", "reverseOctetDeltaCount");
+            flows.add_reverse(key, number(packets), number(octets));
         }
         flows
     }
 
-    /// Sums the records that nfcapd stored in a directory.
-    pub fn of_nfdump(folder: &Path) -> Self {
-        let mut nfdump = Command::new("nfdump");
-        nfdump
-            .args([
-                "-6",
-                "-q",
-                "-N",
-                "-o",
-                "fmt:%sa,%da,%sp,%dp,%pr,%pkt,%byt",
-                "-R",
-            ])
-            .arg(folder);
+    /// Sums the records that nfdump reads, by a command that names its input. A biflow is two flows.
+    pub fn of_nfdump(nfdump: &mut Command) -> Self {
+        let format = "fmt:%sa,%da,%sp,%dp,%pr,%pkt,%byt,%opkt,%obyt";
+        nfdump.args(["-6", "-q", "-N", "-o", format]);
         let mut flows = Self::default();
-        for line in program::text(&mut nfdump).lines() {
+        for line in program::text(nfdump).lines() {
             let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-            let [source, destination, sport, dport, protocol, packets, octets] = cells[..] else {
+            let [source, destination, sport, dport, protocol, ref counts @ ..] = cells[..] else {
                 continue;
             };
             let Ok(source) = source.parse::<IpAddr>() else {
@@ -104,12 +105,16 @@ impl Flows {
                     .unwrap_or(0)
             };
             let protocol = protocol.parse().expect("a protocol number");
+            let counts: Vec<u64> = counts
+                .iter()
+                .map(|text| text.parse().unwrap_or_else(|_| panic!("{line}")))
+                .collect();
+            let [packets, octets, reverse_packets, reverse_octets] = counts[..] else {
+                panic!("{line}");
+            };
             let key = (source, destination, protocol, port(sport), port(dport));
-            flows.add(
-                key,
-                packets.parse().expect("packets"),
-                octets.parse().expect("octets"),
-            );
+            flows.add(key, packets, octets);
+            flows.add_reverse(key, reverse_packets, reverse_octets);
         }
         flows
     }

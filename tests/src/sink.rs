@@ -9,8 +9,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{setsockopt, sockopt};
 use pcap_file::pcap::{PcapPacket, PcapWriter};
+
+use crate::netns::Namespace;
 
 /// A UDP receiver that keeps every datagram.
 pub struct Sink {
@@ -23,7 +26,22 @@ pub struct Sink {
 impl Sink {
     /// Starts to listen.
     pub fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        Self::on(UdpSocket::bind("127.0.0.1:0").expect("a socket"))
+    }
+
+    /// Starts to listen on the loopback interface of a namespace.
+    pub fn start_in(namespace: &Namespace) -> Self {
+        let path = Path::new("/run/netns").join(namespace.name());
+        let namespace = std::fs::File::open(path).expect("a namespace");
+        // The thread enters the namespace and ends. Its socket stays there.
+        let bound = thread::spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("enters the namespace");
+            UdpSocket::bind("127.0.0.1:0").expect("a socket")
+        });
+        Self::on(bound.join().expect("the thread ends"))
+    }
+
+    fn on(socket: UdpSocket) -> Self {
         // A large buffer, for a loaded machine.
         setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20)).ok();
         socket

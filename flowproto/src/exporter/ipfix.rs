@@ -8,7 +8,7 @@
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
-use super::{ExportSettings, Facts, Send, connection_types, responder_name};
+use super::{ExportSettings, Facts, Profile, Send, connection_types, responder_name};
 use crate::record::{FlowRecord, Sampling};
 
 /// A Transport Session of IPFIX.
@@ -63,10 +63,34 @@ impl Session {
     #[inline]
     pub fn add(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
         self.refresh_if_due(now, send);
-        let mut shape = Shape::of(record);
-        let mut name_octets = responder_name::octets(record.responder_name.as_ref());
-        if name_octets > self.message.max_name_octets() {
-            (shape, name_octets) = (shape.without_name(), 0);
+        match self.settings.profile {
+            Profile::All => self.write(Shape::of(record), record, now, send),
+            Profile::Registered => self.add_registered(record, now, send),
+        }
+        self.message.count_record(record);
+        self.records_sent = self.records_sent.saturating_add(1);
+    }
+
+    /// Adds a record without enterprise-specific elements. A biflow is sent as two records.
+    fn add_registered(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
+        if record.is_biflow() {
+            let [forward, reverse] = record.directions();
+            self.write(Shape::of(&forward).registered(), &forward, now, send);
+            self.message.count_part();
+            self.write(Shape::of(&reverse).registered(), &reverse, now, send);
+        } else {
+            self.write(Shape::of(record).registered(), record, now, send);
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, mut shape: Shape, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
+        let mut name_octets = 0;
+        if shape.has(Shape::NAME) {
+            name_octets = responder_name::octets(record.responder_name.as_ref());
+            if name_octets > self.message.max_name_octets() {
+                (shape, name_octets) = (shape.without_name(), 0);
+            }
         }
         let octets = match self.templates.get_mut(usize::from(shape.0)) {
             Some(template) if template.record_octets != 0 => {
@@ -83,8 +107,6 @@ impl Session {
         let octets = octets.saturating_add(name_octets);
         let out = self.message.open(shape.template_id(), octets, now, send);
         write_record(out, shape, record);
-        self.message.count_record(record);
-        self.records_sent = self.records_sent.saturating_add(1);
     }
 
     /// See [`super::ExportSession::flush`].
@@ -167,14 +189,18 @@ impl Session {
             send,
             with_template,
         };
-        options.announcement(&self.settings);
+        if self.settings.profile == Profile::All {
+            options.announcement(&self.settings);
+        }
         if self.facts.sampling != Sampling::NONE {
             options.sampling(self.facts.sampling);
         }
         self.statistics(with_template, now, send);
         if with_template {
             self.interfaces(now, send);
-            self.elements(now, send);
+            if self.settings.profile == Profile::All {
+                self.elements(now, send);
+            }
             for shape in Shape::all() {
                 if self.is_announced(shape) {
                     self.describe(shape, now, send);
@@ -255,7 +281,9 @@ impl Session {
 
     fn interfaces(&mut self, now: u64, send: &mut Send<'_>) {
         self.interfaces_sent = true;
-        if !self.facts.interfaces.is_empty() {
+        // The names have variable length.
+        let profile = self.settings.profile;
+        if profile == Profile::All && !self.facts.interfaces.is_empty() {
             let mut options = Options {
                 message: &mut self.message,
                 now,

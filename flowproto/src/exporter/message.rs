@@ -103,6 +103,12 @@ impl MessageWriter {
         self.data_records = self.data_records.saturating_add(1);
     }
 
+    /// Counts an appended Data Record that is followed by another one of the same flow record.
+    pub const fn count_part(&mut self) {
+        self.weight.split = self.weight.split.saturating_add(1);
+        self.data_records = self.data_records.saturating_add(1);
+    }
+
     /// Counts an appended record of options data.
     pub const fn count_options_record(&mut self) {
         self.data_records = self.data_records.saturating_add(1);

@@ -38,11 +38,36 @@ pub enum Version {
     Netflow5,
 }
 
+/// The Information Elements of IPFIX that a session uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// All that the exporter has, also enterprise-specific ones, and those of variable length in
+    /// options data.
+    #[default]
+    All,
+    /// Only those of the IANA registry, with fixed length, for collectors that cannot read others. A
+    /// biflow (RFC 5103) becomes two records.
+    Registered,
+}
+
+impl Profile {
+    /// True if elements of this enterprise are sent; 0 is the IANA registry.
+    #[must_use]
+    pub const fn has(self, enterprise: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Registered => enterprise == 0,
+        }
+    }
+}
+
 /// Settings of an [`ExportSession`].
 #[derive(Clone, Debug)]
 pub struct ExportSettings {
     /// Protocol version.
     pub version: Version,
+    /// The elements of IPFIX. Those of the NetFlow versions are fixed.
+    pub profile: Profile,
     /// Observation Domain ID of every Message (Source ID in v9; its lower 16 bits are the engine of
     /// v5).
     pub observation_domain_id: u32,
@@ -68,6 +93,7 @@ impl Default for ExportSettings {
     fn default() -> Self {
         Self {
             version: Version::Ipfix,
+            profile: Profile::All,
             observation_domain_id: 0,
             observation_domain_name: String::new(),
             exporter_address: Address::UNSPECIFIED,

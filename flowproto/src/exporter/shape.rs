@@ -119,7 +119,7 @@ impl Shape {
     const DNS_NAME: u16 = 4096;
     const TLS_NAME: u16 = 8192;
     const HTTP_NAME: u16 = Self::NAME;
-    const NAME: u16 = Self::DNS_NAME | Self::TLS_NAME;
+    pub(super) const NAME: u16 = Self::DNS_NAME | Self::TLS_NAME;
 
     /// Number of shapes.
     pub(super) const COUNT: u16 = 16_384;
@@ -171,6 +171,11 @@ impl Shape {
                     })
                 | tunnel,
         )
+    }
+
+    /// Without the groups that have enterprise-specific elements.
+    pub(super) const fn registered(self) -> Self {
+        Self(self.0 & (Self::IPV6 | Self::INTERFACES | Self::TRANSLATED))
     }
 
     /// The shape of the same record without the name of the responder.
@@ -317,7 +322,9 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord)
     if let Some(interfaces) = &record.interfaces {
         write_interfaces(out, interfaces);
     }
-    if let Some(tunnel) = &record.tunnel {
+    if let Some(tunnel) = &record.tunnel
+        && shape.has(Shape::TUNNELLED)
+    {
         write_tunnel(out, shape, tunnel);
     }
     if let Some(translation) = &record.translation {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowproto::exporter::{
-    ExportSession, ExportSettings, Facts, InterfaceName, Statistics, Version,
+    ExportSession, ExportSettings, Facts, InterfaceName, Profile, Statistics, Version,
 };
 use flowproto::record::Sampling;
 use flowproto::{FlowKey, FlowRecord};
@@ -54,12 +54,13 @@ pub struct FlowEncoding {
 }
 
 impl FlowEncoding {
-    /// The same encoding in another version of the protocol.
+    /// The same encoding in the version and with the elements of a target.
     #[must_use]
-    pub fn in_version(&self, version: Version) -> Self {
+    pub fn for_target(&self, version: Version, profile: Profile) -> Self {
         Self {
             settings: ExportSettings {
                 version,
+                profile,
                 ..self.settings.clone()
             },
             ..self.clone()

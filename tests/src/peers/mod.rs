@@ -1,21 +1,31 @@
-//! Third-party collectors and their results.
+//! Third-party collectors and decoders, and their results.
 
 pub mod clickhouse;
+mod fastnetmon;
 mod goflow2;
 mod ipfix_dump;
+mod ipfixcol2;
 pub mod kafka;
+mod library;
 mod nfacctd;
 mod nfcapd;
 mod openssl;
+mod ra;
+mod suite;
 mod tshark;
 
 use std::collections::BTreeSet;
 
+pub use fastnetmon::Fastnetmon;
 pub use goflow2::Goflow2;
 pub use ipfix_dump::ipfix_dump;
+pub use ipfixcol2::Ipfixcol2;
+pub use library::{Language, Libraries};
 pub use nfacctd::Nfacctd;
 pub use nfcapd::{Nfcapd, NfcapdReading};
 pub use openssl::openssl;
+pub use ra::Ra;
+pub use suite::Suite;
 pub use tshark::tshark;
 
 use crate::flows::Flows;
@@ -79,8 +89,12 @@ pub fn version(program: &str, flag: &str) -> String {
         let word = word.strip_prefix('v').unwrap_or(word);
         word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit())
     };
-    let word = words.find(begins).unwrap_or_default();
-    // Without the identification of the build.
-    let release = word.split(['-', '+', '~']).next().unwrap_or_default();
+    release(words.find(begins).unwrap_or_default())
+}
+
+/// A version without the epoch of a package and the identification of the build.
+fn release(version: &str) -> String {
+    let upstream = version.rsplit(':').next().unwrap_or_default();
+    let release = upstream.split(['-', '+', '~']).next().unwrap_or_default();
     release.trim_matches(['v', '.']).to_owned()
 }

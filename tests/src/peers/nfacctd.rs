@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use super::{Reading, Sequence};
+use super::{Reading, Sequence, Suite};
 use crate::flows::Flows;
 use crate::program::{self, Running, free_udp_port};
 
@@ -19,8 +18,14 @@ pub struct Nfacctd {
 }
 
 impl Nfacctd {
-    /// Starts it with additional lines in its configuration. It is ready after [`settle`](Self::settle).
+    /// Starts the installed one. `more`: additional lines of its configuration. It is ready after
+    /// [`settle`](Self::settle).
     pub fn start(more: &[&str]) -> Self {
+        Self::of(&Suite::installed(), more)
+    }
+
+    /// Like [`start`](Self::start), for the program of a suite.
+    pub fn of(suite: &Suite, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_udp_port();
         let file = |name: &str| folder.path().join(name);
@@ -41,7 +46,7 @@ impl Nfacctd {
         lines.extend(more.iter().map(|line| (*line).to_owned()));
         std::fs::write(file("settings"), lines.join("\n") + "\n").expect("settings");
         let log = File::create(file("log")).expect("a log");
-        let mut command = Command::new("nfacctd");
+        let mut command = suite.command("nfacctd");
         command.arg("-f").arg(file("settings"));
         command.stdout(log.try_clone().expect("a log")).stderr(log);
         let running = Running::start(&mut command);

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use super::{Reading, Sequence};
+use super::{Reading, Sequence, Suite};
 use crate::flows::Flows;
 use crate::program::{self, Running, free_udp_port};
 
 /// A running nfcapd.
 pub struct Nfcapd {
+    suite: Suite,
     folder: tempfile::TempDir,
     running: Running,
     /// Its port on 127.0.0.1.
@@ -18,20 +19,27 @@ pub struct Nfcapd {
 
 /// The records that nfcapd stored.
 pub struct NfcapdReading {
+    suite: Suite,
     folder: tempfile::TempDir,
 }
 
 impl Nfcapd {
-    /// Starts it with a large socket buffer.
+    /// Starts the installed one.
     pub fn start() -> Self {
+        Self::of(Suite::installed())
+    }
+
+    /// Starts it with a large socket buffer.
+    pub fn of(suite: Suite) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_udp_port();
-        let mut command = Command::new("nfcapd");
+        let mut command = suite.command("nfcapd");
         command.args(["-b", "127.0.0.1", "-t", "3600", "-B", "16777216", "-p"]);
         command.arg(port.to_string()).arg("-w").arg(folder.path());
         let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         program::wait_for_udp(running.pid(), port);
         Self {
+            suite,
             folder,
             running,
             port,
@@ -43,6 +51,7 @@ impl Nfcapd {
         program::wait_for_udp_read(self.running.pid(), self.port);
         self.running.terminate();
         NfcapdReading {
+            suite: self.suite,
             folder: self.folder,
         }
     }
@@ -56,12 +65,12 @@ impl NfcapdReading {
 
     /// Sums per flow.
     pub fn flows(&self) -> Flows {
-        Flows::of_nfdump(self.folder())
+        Flows::of_nfdump(self.suite.command("nfdump").arg("-R").arg(self.folder()))
     }
 
     /// One line of nfdump per record in a format (`%sa` …), sorted, without blanks.
     pub fn lines(&self, format: &str) -> BTreeSet<String> {
-        let mut nfdump = Command::new("nfdump");
+        let mut nfdump = self.suite.command("nfdump");
         nfdump.args(["-6", "-q", "-N", "-o", &format!("fmt:{format}"), "-R"]);
         let text = program::text(nfdump.arg(self.folder()));
         text.lines().map(str::to_owned).collect()
@@ -69,7 +78,7 @@ impl NfcapdReading {
 
     /// Summarises the records.
     pub fn reading(&self) -> Reading {
-        let mut summary = Command::new("nfdump");
+        let mut summary = self.suite.command("nfdump");
         let summary = program::text(summary.arg("-I").arg("-R").arg(self.folder()));
         let number = |name: &str| -> u64 {
             let mut lines = summary.lines();

@@ -1,4 +1,4 @@
-//! What a peer read, against what it was sent.
+//! Compares the result of a peer with the records that were sent.
 
 use kipfix_tests::flows::Flows;
 use kipfix_tests::peers::{Reading, Sequence};
@@ -6,10 +6,10 @@ use kipfix_tests::peers::{Reading, Sequence};
 use crate::page::{Cell, Difference, IPV4_ALONE, OPTIONS_UNCOUNTED, UNTOLD};
 use crate::{IPFIX, NETFLOW_5};
 
-/// What there is to be read.
+/// The records that were sent.
 pub(crate) struct Sent {
     pub(crate) all: Reading,
-    /// What of it a version without IPv6 can carry.
+    /// Those that a version without IPv6 can carry.
     pub(crate) ipv4: Option<Reading>,
 }
 
@@ -48,7 +48,7 @@ impl Sent {
     }
 
     fn sequence(&self, read: &Reading, version: &str) -> Cell {
-        /// Options data comes at the start and where a template is new.
+        /// Options data is sent at the start and with new templates.
         const OPTIONS: std::ops::RangeInclusive<u64> = 1..=12;
         let differs = |difference: &'static Difference| Cell::Differs(difference);
         match (&read.sequence, &self.all.sequence) {

@@ -1,20 +1,24 @@
-//! Our export under other people's decoders, and other people's exporters into our collector, in every version
-//! and over every transport that both have: what is read is what was sent. `docs/interop.md` has the result.
+//! The export of the probe with other readers, and the collector with other exporters, in every version and over every
+//! transport that both have. The records that are read equal those that were sent. `docs/interop.md` has the results.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod collect;
 mod export;
 mod judge;
+mod live;
 mod page;
+mod readers;
+mod switch;
 
 use std::net::UdpSocket;
+use std::path::Path;
 use std::time::Duration;
 
 const IPFIX: &str = "IPFIX";
 const NETFLOW_9: &str = "NetFlow v9";
 const NETFLOW_5: &str = "NetFlow v5";
 
-/// Sends datagrams slowly enough for everybody's socket buffer.
+/// Sends datagrams at a rate that a small socket buffer can follow.
 fn send(datagrams: &[Vec<u8>], port: u16) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     for datagram in datagrams {
@@ -23,7 +27,7 @@ fn send(datagrams: &[Vec<u8>], port: u16) {
     }
 }
 
-/// Does the same with all of them at the same time: most of it is to wait for somebody.
+/// Runs a function for all items in parallel. Most of the time is spent on waiting for other processes.
 fn at_once<T: Send, R: Send>(
     all: impl IntoIterator<Item = T>,
     act: impl Fn(T) -> R + Sync,
@@ -36,4 +40,20 @@ fn at_once<T: Send, R: Send>(
         done.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
+}
+
+/// The payloads to a UDP port in a capture.
+fn udp_payloads(path: &Path, port: u16) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(path).unwrap();
+    let mut reader = pcap_file::pcap::PcapReader::new(&bytes[..]).unwrap();
+    let mut payloads = Vec::new();
+    while let Some(Ok(packet)) = reader.next_packet() {
+        let sliced = etherparse::SlicedPacket::from_ethernet(&packet.data).unwrap();
+        if let Some(etherparse::TransportSlice::Udp(udp)) = sliced.transport
+            && udp.destination_port() == port
+        {
+            payloads.push(udp.payload().to_vec());
+        }
+    }
+    payloads
 }

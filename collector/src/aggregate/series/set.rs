@@ -26,9 +26,9 @@ pub(super) struct SeriesSet {
     pub(super) layout: Arc<RowLayout>,
     pub(super) families: Vec<ExposedFamily>,
     /// What is summed in each column.
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// The distributions whose buckets are counted.
-    histograms: Vec<Distribution>,
+    pub(super) histograms: Vec<Distribution>,
     groups: Vec<LabelGroup>,
     /// Numbers of rows by their fragments, except for `other`.
     numbers: HashTable<u32>,
@@ -100,34 +100,6 @@ impl SeriesSet {
             free: Vec::new(),
             other: None,
             scratch: Scratch::default(),
-        }
-    }
-
-    /// True if the family is shown by this set, whatever its bounds are.
-    pub(super) fn has(&self, family: &Family) -> bool {
-        let is_same_layout =
-            self.layout.labels == family.rows.labels && self.layout.filter == family.rows.filter;
-        is_same_layout
-            && self.families.iter().any(|exposed| {
-                exposed.family.name == family.name && exposed.family.samples == family.samples
-            })
-    }
-
-    /// Shows other families of the same measures, labels and filter.
-    pub(super) fn with_families(
-        self,
-        families: &[Family],
-        layout: Arc<RowLayout>,
-        cluster_name: &str,
-    ) -> Self {
-        let of_rows = (self.columns.as_slice(), self.histograms.as_slice());
-        let exposed = families
-            .iter()
-            .map(|family| ExposedFamily::new(family, of_rows, cluster_name));
-        Self {
-            families: exposed.collect(),
-            layout,
-            ..self
         }
     }
 

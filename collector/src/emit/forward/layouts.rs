@@ -1,5 +1,6 @@
 //! The templates of one Transport Session. Each [`Shape`] that occurs gets one.
 
+use flowproto::exporter::Profile;
 use flowproto::field::FieldSpecifier;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -7,7 +8,6 @@ use hashbrown::HashMap;
 use super::fields::{FIELDS, Field, Source};
 use super::names::{self, Names};
 use super::shape::Shape;
-use super::target::Profile;
 
 /// Lower numbers are those of options templates.
 const FIRST_TEMPLATE: u16 = 1024;

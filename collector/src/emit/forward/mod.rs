@@ -41,7 +41,7 @@ use crate::pipeline::DecidedRecord;
 use crate::snapshots::SnapshotStore;
 pub(super) use names::ANTREA;
 use session::Enrichment;
-pub use target::{ForwardKind, ForwardTarget, Profile};
+pub use target::{ForwardKind, ForwardTarget};
 
 /// Records that a sink collects before it hands them over.
 const STAGE_RECORDS: usize = 256;
@@ -102,7 +102,7 @@ impl Forwarder {
         stop: &Stop,
     ) -> Result<Self, Failure> {
         for target in targets {
-            if let ForwardKind::Messages { target, .. } = &target.kind {
+            if let ForwardKind::Messages(target) = &target.kind {
                 refuse_own(target, listening)?;
             }
         }
@@ -119,7 +119,7 @@ impl Forwarder {
         let prepared: Vec<Option<PreparedTarget>> = targets
             .iter()
             .map(|target| match &target.kind {
-                ForwardKind::Messages { target, .. } => Some(PreparedTarget::new(target, families)),
+                ForwardKind::Messages(target) => Some(PreparedTarget::new(target, families)),
                 ForwardKind::Kafka(_) | ForwardKind::ClickHouse(_) => None,
             })
             .collect();
@@ -133,8 +133,8 @@ impl Forwarder {
         for (target, prepared) in targets.iter().zip(prepared) {
             let failed = |error| anyhow!("forward: cannot open {target}: {error}");
             match (&target.kind, prepared) {
-                (ForwardKind::Messages { profile, .. }, Some(prepared)) => {
-                    let encoding = encoding(store, *profile);
+                (ForwardKind::Messages(target), Some(prepared)) => {
+                    let encoding = encoding(store, target.profile);
                     let opened = prepared.open(&encoding, &opener).map_err(failed)?;
                     let counters = prepared.counters().clone();
                     open.extend(opened.map(|exporter| (exporter, counters)));
@@ -153,7 +153,7 @@ impl Forwarder {
                     let exporter = start(delivery, client, store, counters.clone(), stop);
                     open.push((exporter.map_err(failed)?, counters));
                 }
-                (ForwardKind::Messages { .. }, None) => {}
+                (ForwardKind::Messages(_), None) => {}
             }
         }
         let shared = Arc::new(Shared {
@@ -227,7 +227,7 @@ fn refuse_own(target: &Target, listening: &ListenAddresses) -> Result<(), Failur
 /// The encoding of enriched records as Messages.
 pub fn encoding(
     store: &Arc<SnapshotStore>,
-    profile: Profile,
+    profile: flowproto::exporter::Profile,
 ) -> impl Encoding<Session: TransportSession<Record = ForwardedRecord>> + use<> {
     Enrichment {
         store: Arc::clone(store),
@@ -240,7 +240,7 @@ pub fn encoding(
 /// # Errors
 /// A message that names what is allowed.
 pub fn check(target: &ForwardTarget) -> Result<(), String> {
-    let ForwardKind::Messages { target, .. } = &target.kind else {
+    let ForwardKind::Messages(target) = &target.kind else {
         return Ok(());
     };
     let is_ipfix = target.version() == flowproto::exporter::Version::Ipfix;

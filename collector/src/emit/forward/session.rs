@@ -5,14 +5,13 @@ use std::sync::Arc;
 use flowproto::FlowKey;
 use flowproto::exporter::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use flowproto::exporter::options::{self, Options};
-use flowproto::exporter::{Send, Unsupported};
+use flowproto::exporter::{Profile, Send, Unsupported};
 use kipfix_export::{Encoding, RecordOf, SessionStart, TransportSession};
 
 use super::fields::{MAX_FIXED_OCTETS, Source, fixed_octets};
 use super::layouts::Layouts;
 use super::names::{self, Names};
 use super::shape::{Shape, TUNNELLED, fields_of};
-use super::target::Profile;
 use crate::emit::record::ForwardedRecord;
 use crate::snapshots::{SnapshotStore, Snapshots};
 

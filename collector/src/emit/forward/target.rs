@@ -1,4 +1,4 @@
-//! A target of records, and the elements that it understands.
+//! The URL of a target of records.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,44 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::emit::clickhouse::{self, ClickHouseTarget};
 use crate::emit::kafka::{self, KafkaTarget};
 
-/// The elements that are sent to a target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// All: with the names of endpoints, which are enterprise elements of variable length.
-    #[default]
-    All,
-    /// Registered ones of fixed length, for tools that do not read others.
-    Registered,
-}
-
-impl Profile {
-    /// True if elements of this enterprise are sent; 0 is the IANA registry.
-    pub(super) const fn has(self, enterprise: u32) -> bool {
-        match self {
-            Self::All => true,
-            Self::Registered => enterprise == 0,
-        }
-    }
-}
-
 /// The kind of a target of `--forward`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardKind {
     /// Another collector, which receives IPFIX Messages.
-    Messages {
-        /// The target.
-        target: Target,
-        /// The elements that it gets.
-        profile: Profile,
-    },
+    Messages(Target),
     /// A topic of Kafka.
     Kafka(KafkaTarget),
     /// A table of ClickHouse.
     ClickHouse(ClickHouseTarget),
 }
 
-/// The URL of a target of `--forward`: that of an engine, or that of an export target with `profile=all` or `registered`
-/// among its parameters.
+/// The URL of a target of `--forward`: that of an engine, or that of an export target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ForwardTarget {
@@ -71,41 +45,13 @@ impl FromStr for ForwardTarget {
             let target = ClickHouseTarget::parse(place);
             ForwardKind::ClickHouse(target.map_err(|problem| invalid(problem, clickhouse::SYNTAX))?)
         } else {
-            messages(text)?
+            ForwardKind::Messages(text.parse()?)
         };
         Ok(Self {
             text: text.to_owned(),
             kind,
         })
     }
-}
-
-/// Parses the URL of an export target and its profile.
-fn messages(text: &str) -> Result<ForwardKind, BadSettings> {
-    let (place, query) = text.split_once('?').unwrap_or((text, ""));
-    let mut profile = Profile::default();
-    let mut others = Vec::new();
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        match parameter.strip_prefix("profile=") {
-            None => others.push(parameter),
-            Some("all") => profile = Profile::All,
-            Some("registered") => profile = Profile::Registered,
-            Some(other) => {
-                return Err(BadSettings::new(format!(
-                    "invalid profile {other:?} of {text}: must be all or registered"
-                )));
-            }
-        }
-    }
-    let mut target = place.to_owned();
-    if !others.is_empty() {
-        target.push('?');
-        target.push_str(&others.join("&"));
-    }
-    Ok(ForwardKind::Messages {
-        target: target.parse()?,
-        profile,
-    })
 }
 
 impl fmt::Display for ForwardTarget {
@@ -133,22 +79,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_profile_is_taken_from_the_parameters() {
-        for (text, profile, target) in [
-            ("udp://h:1", Profile::All, "udp://h:1"),
-            ("udp://h:1?profile=all", Profile::All, "udp://h:1"),
-            (
-                "udp://h:1?mtu=900&profile=registered&rate=5",
-                Profile::Registered,
-                "udp://h:1?mtu=900&rate=5",
-            ),
-            ("file:/x?profile=registered", Profile::Registered, "file:/x"),
-        ] {
-            let parsed: ForwardTarget = text.parse().unwrap();
-            assert_eq!(parsed.to_string(), text);
-            let target = target.parse().unwrap();
-            assert_eq!(parsed.kind, ForwardKind::Messages { target, profile });
-        }
+    fn an_export_target_is_a_target() {
+        let text = "udp://h:1?mtu=900&profile=registered&rate=5";
+        let parsed: ForwardTarget = text.parse().unwrap();
+        assert_eq!(parsed.to_string(), text);
+        let target = text.parse().unwrap();
+        assert_eq!(parsed.kind, ForwardKind::Messages(target));
+        let error = "udp://h:1?profile=iana".parse::<ForwardTarget>();
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("must be all or registered"), "{error}");
+        assert!("udp://h:1?profil=all".parse::<ForwardTarget>().is_err());
     }
 
     #[test]
@@ -165,16 +105,5 @@ mod tests {
             error.contains("the topic is missing") && error.contains("kafka://HOST"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn an_unknown_profile_is_named_with_what_is_allowed() {
-        let error = "udp://h:1?profile=iana".parse::<ForwardTarget>();
-        let error = error.unwrap_err().to_string();
-        assert!(
-            error.contains("iana") && error.contains("registered"),
-            "{error}"
-        );
-        assert!("udp://h:1?profil=all".parse::<ForwardTarget>().is_err());
     }
 }

@@ -126,3 +126,18 @@ fn needs_are_those_of_any_family() {
         services.and(health)
     );
 }
+
+#[test]
+fn histograms_keep_their_buckets() {
+    let (index, [a, b, _]) = index();
+    let snapshots = snapshots(index);
+    let table = table(&[Preset::Health], 10, "");
+    health::add(&table, &snapshots, &[a, b], 5);
+    let before = text(&table, Format::Text);
+    assert!(before.contains("_bucket{"), "{before}");
+    table.replace(&families_of(&[Preset::Health, Preset::Zones], "[]", 10));
+    let after = text(&table, Format::Text);
+    assert!(before.lines().all(|line| after.contains(line)));
+    table.replace(&families_of(&[Preset::Zones], "[]", 10));
+    assert!(!text(&table, Format::Text).contains("_bucket"));
+}
