@@ -3,11 +3,14 @@
 
 mod packets;
 
+use std::process::Command;
+
 use flowproto::FlowRecord;
 use flowproto::host_name::NameSource;
 use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::pipeline::{FirstPacketSource, Pipeline};
 use kipfix_probe::sampling::SamplingRatio;
+use packets::files::pcap;
 use packets::payloads::{dns_response, hello, part16};
 use packets::*;
 
@@ -299,4 +302,43 @@ fn a_name_stays_with_a_connection_until_its_end() {
         .map(|record| record.responder_name.is_some())
         .collect();
     assert_eq!(named, [true, true, false, false]);
+}
+
+#[test]
+fn a_capture_file_is_metered_with_names_unless_they_are_off() {
+    let syn = |port: u16| tcp((port, 443), (1, 0), SYN, &[]);
+    let request = tcp(
+        (5001, 443),
+        (2, 10),
+        ACK,
+        &hello("www.example.org", 10, false),
+    );
+    let frames = [
+        ipv4(
+            17,
+            RESOLVER,
+            CLIENT,
+            &udp(53, 40_000, &dns_response("api.example.org", PEER)),
+        ),
+        ipv4(6, CLIENT, PEER, &syn(5000)),
+        ipv4(6, CLIENT, PEER, &syn(5001)),
+        ipv4(6, CLIENT, PEER, &request),
+    ]
+    .map(|packet| ethernet(0x0800, &packet));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), pcap(&frames)).unwrap();
+    for (names, count) in [("auto", [1, 1]), ("off", [0, 0])] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kipfix-probe"))
+            .arg("--read")
+            .arg(file.path())
+            .args(["--export", "stdout:", "--names", names])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let members = [
+            "\"responderDnsName\":\"api.example.org\"",
+            "\"SSL_SERVER_NAME\":\"www.example.org\"",
+        ];
+        assert_eq!(members.map(|m| text.matches(m).count()), count, "{text}");
+    }
 }

@@ -237,6 +237,42 @@ fn the_token_of_the_api_is_mounted_where_the_collector_reads_it() {
 }
 
 #[test]
+fn settings_that_are_reloaded_do_not_replace_the_pods() {
+    let Some(tools) = tools("settings_that_are_reloaded_do_not_replace_the_pods") else {
+        return;
+    };
+    let checksum = |set: &str| {
+        let values = match set {
+            "" => Vec::new(),
+            set => vec![format!("--set-json=collector.settings={set}")],
+        };
+        let manifests = rendered(&tools, &values);
+        let collector = manifests
+            .split("\n---")
+            .find(|text| text.contains("kind: Deployment\n"))
+            .unwrap();
+        // Not a subPath, which is never updated.
+        assert!(!collector.contains("subPath:"));
+        let line = collector
+            .lines()
+            .find(|line| line.contains("checksum/settings"));
+        line.unwrap().to_owned()
+    };
+    let unchanged = checksum("");
+    let text = |key: &str| match key {
+        "max_series" | "flow_log_sample" => "7".to_owned(),
+        "preset" => r#"["pods"]"#.to_owned(),
+        "metrics" | "flow_log_fields" => "[]".to_owned(),
+        _ => r#""x""#.to_owned(),
+    };
+    for key in kipfix_collector::settings::RELOADED {
+        let set = format!("{{\"{key}\": {}}}", text(key));
+        assert_eq!(checksum(&set), unchanged, "{key}");
+    }
+    assert_ne!(checksum(r#"{"workers": 2}"#), unchanged);
+}
+
+#[test]
 fn the_collector_may_read_what_it_watches_and_nothing_else() {
     // The watches by the names of their resources, as the code has them.
     let kinds = read("collector/src/inventory/cluster/resource_kind.rs");

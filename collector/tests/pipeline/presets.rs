@@ -2,6 +2,7 @@
 
 use flowproto::FlowRecord;
 use flowproto::record::{BiflowDirection, Interfaces, Translation};
+use flowproto::tcp::ConnectionState;
 use kipfix_collector::aggregate::Preset;
 
 use super::harness::*;
@@ -24,6 +25,37 @@ fn samples(preset: Preset, records: &[(&str, FlowRecord)]) -> Vec<String> {
     let scrape = collector.end().scrape;
     let samples = scrape.lines().filter(|line| !line.starts_with('#'));
     samples.map(String::from).collect()
+}
+
+#[test]
+fn k8spacket_has_clients_and_servers_with_bytes_and_durations() {
+    let mut end = request(WEB, DB, 1000, 5432);
+    end.tcp_connection_state = ConnectionState::Closed;
+    end.connection_sum_duration_milliseconds = 2500;
+    end.connection_sum_duration_seconds = Some(2);
+    let records = [
+        ("node-a", end),
+        ("node-a", request(WEB, DB, 200, 5432)),
+        ("node-b", response(DB, WEB, 500, 5432)),
+        ("node-a", request(WEB, OFFICE, 70, 443)),
+    ];
+    let labels = |address: &str, name: &str, port: u16| {
+        format!(
+            r#"{{ns="shop",src="{WEB}",src_name="pod.web-1",src_port="dynamic",dst="{address}",dst_name="{name}",dst_port="{port}"}}"#
+        )
+    };
+    let (database, office) = (labels(DB, "pod.db-0", 5432), labels(OFFICE, "office", 443));
+    let expected = [
+        format!("k8s_packet_bytes_sent_sum{database} 1200"),
+        format!("k8s_packet_bytes_sent_count{database} 2"),
+        format!("k8s_packet_bytes_sent_sum{office} 70"),
+        format!("k8s_packet_bytes_sent_count{office} 1"),
+        format!("k8s_packet_bytes_received_sum{database} 500"),
+        format!("k8s_packet_bytes_received_count{database} 1"),
+        format!("k8s_packet_duration_seconds_sum{database} 2.5"),
+        format!("k8s_packet_duration_seconds_count{database} 1"),
+    ];
+    assert_eq!(samples(Preset::K8spacket, &records), expected);
 }
 
 #[test]

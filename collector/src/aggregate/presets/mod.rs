@@ -33,6 +33,9 @@ pub enum Preset {
     Exporters,
     /// Bytes that a pod sent to other zones, under the name and labels of kubezonnet.
     Kubezonnet,
+    /// Bytes and durations of TCP connections by address and port, under the names and labels of
+    /// k8spacket.
+    K8spacket,
     /// Flow records, bytes and packets between applications, under the names and labels of the
     /// NetFlow collector of Palark.
     Palark,
@@ -59,6 +62,7 @@ impl Preset {
             Self::Addresses => include_str!("addresses.yaml"),
             Self::Exporters => include_str!("exporters.yaml"),
             Self::Kubezonnet => include_str!("kubezonnet.yaml"),
+            Self::K8spacket => include_str!("k8spacket.yaml"),
             Self::Palark => include_str!("palark.yaml"),
             Self::Opencost => include_str!("opencost.yaml"),
         }

@@ -12,6 +12,7 @@ mod chunks;
 mod family;
 mod fragments;
 mod histogram;
+mod label_groups;
 mod replace;
 mod seconds;
 mod set;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::family::Family;
+use super::super::family::{Family, RowLayout};
+use super::family::ExposedFamily;
 use super::set::SeriesSet;
 
 /// The sets of `families`. Families that share rows follow each other. Those that `old` has, too, with
@@ -19,10 +20,10 @@ pub(super) fn sets(
             continue;
         };
         let mut new: Vec<Family> = group.to_vec();
-        for set in old.extract_if(.., |set| group.iter().any(|family| set.has(family))) {
-            let (staying, others) = new.into_iter().partition(|family| set.has(family));
+        for set in old.extract_if(.., |set| group.iter().any(|family| shows(set, family))) {
+            let (staying, others) = new.into_iter().partition(|family| shows(&set, family));
             let staying: Vec<Family> = staying;
-            sets.push(set.with_families(&staying, Arc::clone(&layout), cluster_name));
+            sets.push(showing(set, &staying, Arc::clone(&layout), cluster_name));
             new = others;
         }
         if !new.is_empty() {
@@ -30,4 +31,30 @@ pub(super) fn sets(
         }
     }
     sets
+}
+
+/// True if the set shows the family, whatever its bounds are.
+fn shows(set: &SeriesSet, family: &Family) -> bool {
+    let is_same_layout =
+        set.layout.labels == family.rows.labels && set.layout.filter == family.rows.filter;
+    is_same_layout
+        && set.families.iter().any(|exposed| {
+            exposed.family.name == family.name && exposed.family.samples == family.samples
+        })
+}
+
+/// The set with some of its families, and with their bounds.
+fn showing(
+    mut set: SeriesSet,
+    families: &[Family],
+    layout: Arc<RowLayout>,
+    cluster_name: &str,
+) -> SeriesSet {
+    let of_rows = (set.columns.as_slice(), set.histograms.as_slice());
+    let exposed = families
+        .iter()
+        .map(|family| ExposedFamily::new(family, of_rows, cluster_name));
+    set.families = exposed.collect();
+    set.layout = layout;
+    set
 }

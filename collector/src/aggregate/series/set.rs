@@ -9,20 +9,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashTable};
-use kipfix_service::exposition::text;
+use hashbrown::HashTable;
 
-use super::super::detail::DetailParts;
 use super::super::edge::Edge;
 use super::super::edges::CountedEdge;
-use super::super::family::{Column, Family, Label, RowLayout};
-use super::super::field::{Field, Side};
+use super::super::family::{Column, Family, RowLayout};
 use super::super::health::Distribution;
 use super::family::ExposedFamily;
-use super::fragments::FragmentTable;
 use super::histogram::BucketSums;
+use super::label_groups::{LabelGroup, groups, known_key, write_label};
 use crate::clock::Now;
-use crate::inventory::EndpointId;
 
 /// Rows, and the families that show them.
 #[derive(Debug)]
@@ -30,9 +26,9 @@ pub(super) struct SeriesSet {
     pub(super) layout: Arc<RowLayout>,
     pub(super) families: Vec<ExposedFamily>,
     /// What is summed in each column.
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// The distributions whose buckets are counted.
-    histograms: Vec<Distribution>,
+    pub(super) histograms: Vec<Distribution>,
     groups: Vec<LabelGroup>,
     /// Numbers of rows by their fragments, except for `other`.
     numbers: HashTable<u32>,
@@ -47,19 +43,6 @@ pub(super) struct SeriesSet {
     free: Vec<u32>,
     other: Option<u32>,
     scratch: Scratch,
-}
-
-/// Labels that follow each other and are properties of the same endpoint, or of the edge.
-#[derive(Debug)]
-struct LabelGroup {
-    labels: Range<usize>,
-    /// Its text begins with a comma: there are labels before it.
-    is_continuation: bool,
-    /// The endpoint. `None` if they are properties of the edge.
-    side: Option<Side>,
-    texts: FragmentTable,
-    /// Fragments of endpoints, as long as neither names nor fragments change.
-    known: HashMap<EndpointId, u32, RandomState>,
 }
 
 /// Times of a row.
@@ -117,34 +100,6 @@ impl SeriesSet {
             free: Vec::new(),
             other: None,
             scratch: Scratch::default(),
-        }
-    }
-
-    /// True if the family is shown by this set, whatever its bounds are.
-    pub(super) fn has(&self, family: &Family) -> bool {
-        let is_same_layout =
-            self.layout.labels == family.rows.labels && self.layout.filter == family.rows.filter;
-        is_same_layout
-            && self.families.iter().any(|exposed| {
-                exposed.family.name == family.name && exposed.family.samples == family.samples
-            })
-    }
-
-    /// Shows other families of the same measures, labels and filter.
-    pub(super) fn with_families(
-        self,
-        families: &[Family],
-        layout: Arc<RowLayout>,
-        cluster_name: &str,
-    ) -> Self {
-        let of_rows = (self.columns.as_slice(), self.histograms.as_slice());
-        let exposed = families
-            .iter()
-            .map(|family| ExposedFamily::new(family, of_rows, cluster_name));
-        Self {
-            families: exposed.collect(),
-            layout,
-            ..self
         }
     }
 
@@ -460,42 +415,6 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     all
 }
 
-/// Labels that follow each other and are properties of the same endpoint, or of the edge.
-fn groups(labels: &[Label], has_constant: bool) -> Vec<LabelGroup> {
-    let mut groups: Vec<LabelGroup> = Vec::new();
-    for (at, label) in labels.iter().enumerate() {
-        let side = side_of(label);
-        match groups.last_mut() {
-            Some(group) if group.side == side => group.labels.end = at + 1,
-            _ => groups.push(LabelGroup {
-                labels: at..at + 1,
-                is_continuation: has_constant || at > 0,
-                side,
-                texts: FragmentTable::default(),
-                known: HashMap::default(),
-            }),
-        }
-    }
-    groups
-}
-
-/// The only endpoint that a label depends on, if it is one.
-fn side_of(label: &Label) -> Option<Side> {
-    let mut fields = label.value.fields();
-    let first = fields.next()?;
-    let is_of =
-        |side| move |field: &Field| field.side() == side && DetailParts::of(field).is_empty();
-    let is_same = is_of(first.side());
-    (is_same(first) && fields.all(is_same))
-        .then(|| first.side())
-        .flatten()
-}
-
-/// The key of an endpoint, or of its absence.
-fn known_key(id: Option<EndpointId>) -> EndpointId {
-    id.unwrap_or(EndpointId(u32::MAX))
-}
-
 /// Where a row of `count` columns is.
 const fn range_of(row: usize, count: usize) -> Range<usize> {
     let begin = row.saturating_mul(count);
@@ -504,11 +423,4 @@ const fn range_of(row: usize, count: usize) -> Range<usize> {
 
 fn row_of(all: &[u32], count: usize, row: u32) -> Option<&[u32]> {
     all.get(range_of(usize::try_from(row).ok()?, count))
-}
-
-fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"=\"");
-    text::write_label_value(value, out);
-    out.push(b'"');
 }

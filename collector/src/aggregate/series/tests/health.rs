@@ -25,7 +25,7 @@ fn health_table(max_series: usize, created_samples: bool) -> Arc<SeriesTable> {
 
 /// Adds a record with a retransmission and a round-trip time of each source, and a connection of
 /// 1.5 s.
-fn add(table: &SeriesTable, snapshots: &Snapshots, sources: &[EndpointId], time: u64) {
+pub(super) fn add(table: &SeriesTable, snapshots: &Snapshots, sources: &[EndpointId], time: u64) {
     let mut batch = EdgeBatch::new(table.needs().health);
     for source in sources {
         let mut health = FlowHealth::default();

@@ -68,15 +68,15 @@ fn another_value_type_or_filter_is_another_family() {
     merge(&table, &snapshots, &[(a, b, 1000)], 5);
     table.replace(&family("bytes", ", max_series: 5, idle: 1h"));
     assert_eq!(value(&table, "x"), Some(1000));
-    for (measure, more) in [
-        ("packets", ""),
-        ("packets", ", type: summary"),
-        ("packets", ", filter: 'src.pod != \"\"'"),
+    for (measure, more, series) in [
+        ("packets", "", 1),
+        ("packets", ", type: summary", 2),
+        ("packets", ", filter: 'src.pod != \"\"'", 1),
     ] {
         table.replace(&family(measure, more));
         assert_eq!(table.counts().series, 0, "{measure}{more}");
         merge(&table, &snapshots, &[(a, b, 1000)], 6);
-        assert_eq!(table.counts().series, 1);
+        assert_eq!(table.counts().series, series);
     }
 }
 
@@ -125,4 +125,19 @@ fn needs_are_those_of_any_family() {
         needs(&[Preset::Services, Preset::Health]),
         services.and(health)
     );
+}
+
+#[test]
+fn histograms_keep_their_buckets() {
+    let (index, [a, b, _]) = index();
+    let snapshots = snapshots(index);
+    let table = table(&[Preset::Health], 10, "");
+    health::add(&table, &snapshots, &[a, b], 5);
+    let before = text(&table, Format::Text);
+    assert!(before.contains("_bucket{"), "{before}");
+    table.replace(&families_of(&[Preset::Health, Preset::Zones], "[]", 10));
+    let after = text(&table, Format::Text);
+    assert!(before.lines().all(|line| after.contains(line)));
+    table.replace(&families_of(&[Preset::Zones], "[]", 10));
+    assert!(!text(&table, Format::Text).contains("_bucket"));
 }
