@@ -5,7 +5,7 @@
 //! 1. [`receive`]: datagrams from UDP sockets or savefiles, Messages from connections;
 //! 2. [`pipeline`]: decode, enrich, deduplicate, wait → records that are resolved and decided;
 //! 3. [`aggregate`]: records → edges → bounded series; [`emit`]: flow log, forwarded records, replicated datagrams;
-//!    [`outputs`]: the sinks of a pipeline in a row;
+//!    [`recent`]: recent records for the API; [`outputs`]: the sinks of a pipeline in a row;
 //!    [`history`]: the edges of the last hours;
 //! 4. [`metrics`]: self-metrics; [`serve`]: the scrape; [`api`]: the API and the page;
 //! 5. [`settings`]: what an operator configures; `wiring` puts all of it together.
@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod outputs;
 pub mod pipeline;
 pub mod receive;
+pub mod recent;
 pub mod serve;
 pub mod settings;
 pub mod snapshots;

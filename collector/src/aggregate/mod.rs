@@ -13,6 +13,7 @@ pub mod family;
 pub mod field;
 mod observer;
 mod presets;
+mod record;
 mod series;
 mod sink;
 
@@ -22,5 +23,6 @@ pub use edges::{CountedEdge, EdgeBatch, EdgeTable};
 pub use family::{Family, FamilyDefinition};
 pub use observer::EdgeObserver;
 pub use presets::{Preset, families};
+pub use record::RecordFields;
 pub use series::{SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
 pub use sink::EdgeSink;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
+use super::limits::JSON;
 use super::parameters::{self, MAX_LIMIT, number};
 use super::{Api, answer_octets};
 use crate::history::{EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, TimePoint};
@@ -111,9 +112,9 @@ pub(super) async fn get(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) 
     let generation = api.scrape.history.as_ref().map(|h| h.generation());
     let cached = generation.and_then(|generation| api.edges.get(generation, &query));
     if let Some(octets) = cached {
-        return api.limits.answer(octets);
+        return api.limits.answer(octets, JSON);
     }
-    answer_octets(api, query, run).await
+    answer_octets(api, query, JSON, run).await
 }
 
 fn run(api: &Api, query: &str) -> Result<Bytes, ApiError> {
@@ -164,6 +165,10 @@ struct EdgesJson<'a> {
     total: TotalJson,
     /// More edges match than are returned.
     truncated: bool,
+    /// Parts of the range in which no collector ran: begin and end, Unix milliseconds. Absent if
+    /// there are none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    gaps: &'a [(u64, u64)],
 }
 
 /// The sum of all edges.
@@ -240,6 +245,7 @@ impl<'a> EdgesJson<'a> {
                 values: (&answer.total).into(),
             },
             truncated: answer.is_truncated(),
+            gaps: &answer.gaps,
         }
     }
 }
@@ -332,6 +338,7 @@ mod tests {
             }],
             total_edges: 2,
             total: values,
+            gaps: vec![(12, 15)],
         };
         let names = ["src.namespace", "dst.name"].map(str::to_owned);
         let json = serde_json::to_value(EdgesJson::new(&names, &answer)).unwrap();
@@ -344,7 +351,7 @@ mod tests {
                 "points": [[10, {"bytes": 5, "packets": 4, "connections": 3}]],
             }],
             "total": {"edges": 2, "bytes": 5, "packets": 4, "connections": 3},
-            "truncated": true,
+            "gaps": [[12, 15]], "truncated": true,
         });
         assert_eq!(json, wanted);
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::aggregate::expression::ExpressionError;
+use crate::recent::MAX_FOLLOWERS;
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -64,6 +65,18 @@ impl ApiError {
     pub(super) fn no_history() -> Self {
         let error = "the collector keeps no history: history_size is 0";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+
+    /// The collector keeps no recent records.
+    pub(super) fn no_recent_records() -> Self {
+        let error = "the collector keeps no recent records: recent_records_size is 0";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+
+    /// No more clients can follow.
+    pub(super) fn too_many_followers() -> Self {
+        let error = format!("{MAX_FOLLOWERS} clients follow already");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, error)
     }
 
     pub(super) fn too_many_requests() -> Self {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::aggregate::RecordFields;
 use crate::aggregate::expression::{Expression, parse_fields};
 use crate::aggregate::field::Field;
 use crate::history::{StoredEdge, TimeBounds};
@@ -60,16 +61,29 @@ pub(super) fn time(from: Option<&str>, to: Option<&str>) -> Result<TimeBounds, A
     })
 }
 
-/// `filter`. Its fields must be known of an edge.
+/// `filter` of edges. Its fields must be known of an edge.
 pub(super) fn filter(text: Option<&str>) -> Result<Option<Expression>, ApiError> {
+    expression(text, StoredEdge::has, "is not kept in the history")
+}
+
+/// `filter` of records. Its fields must be known of a record.
+pub(super) fn record_filter(text: Option<&str>) -> Result<Option<Expression>, ApiError> {
+    expression(text, RecordFields::have, "is not known of a record")
+}
+
+fn expression(
+    text: Option<&str>,
+    has: impl Fn(&Field) -> bool,
+    reason: &str,
+) -> Result<Option<Expression>, ApiError> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
         return Ok(None);
     };
     let expression: Expression = text
         .parse()
         .map_err(|error| ApiError::expression("filter", &error))?;
-    if let Some(field) = expression.fields().find(|field| !StoredEdge::has(field)) {
-        return Err(not_stored("filter", field));
+    if let Some(field) = expression.fields().find(|field| !has(field)) {
+        return Err(unknown("filter", field, reason));
     }
     Ok(Some(expression))
 }
@@ -79,13 +93,13 @@ pub(super) fn group_by(text: Option<&str>, default: &str) -> Result<Vec<Field>, 
     let fields = parse_fields(text.unwrap_or(default))
         .map_err(|error| ApiError::expression("group_by", &error))?;
     match fields.iter().find(|field| !StoredEdge::has(field)) {
-        Some(field) => Err(not_stored("group_by", field)),
+        Some(field) => Err(unknown("group_by", field, "is not kept in the history")),
         None => Ok(fields),
     }
 }
 
-fn not_stored(parameter: &str, field: &Field) -> ApiError {
-    let error = format!("invalid {parameter}: {field} is not kept in the history");
+fn unknown(parameter: &str, field: &Field, reason: &str) -> ApiError {
+    let error = format!("invalid {parameter}: {field} {reason}");
     ApiError::invalid(parameter, error)
 }
 

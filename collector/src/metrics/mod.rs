@@ -17,6 +17,7 @@ mod history;
 mod inventory;
 mod maker;
 mod receive;
+mod recent;
 mod records;
 
 pub use api::ApiMetrics;
@@ -39,6 +40,7 @@ use crate::inventory::external::ExternalCounts;
 use crate::outputs::OutputCounts;
 use crate::pipeline::PipelineCounts;
 use crate::receive::savefile::SavefileCounts;
+use crate::recent::RecentCounts;
 use maker::{Maker, level};
 
 /// All counts at one moment.
@@ -52,6 +54,8 @@ pub struct Totals {
     pub series: SeriesCounts,
     /// The history.
     pub history: HistoryCounts,
+    /// Recent records.
+    pub recent: RecentCounts,
     /// The flow log.
     pub flow_log: FlowLogCounts,
     /// Savefiles.
@@ -88,6 +92,7 @@ pub struct Metrics {
     records: records::Records,
     inventory: inventory::Inventory,
     history: history::HistoryMetrics,
+    recent: recent::RecentMetrics,
     flow_log: emit::FlowLog,
     replicated: emit::Replicated,
     forwarded: emit::Forwarded,
@@ -124,6 +129,7 @@ impl Metrics {
             records: records::Records::new(&make)?,
             inventory: inventory::Inventory::new(&make)?,
             history: history::HistoryMetrics::new(&make)?,
+            recent: recent::RecentMetrics::new(&make)?,
             flow_log: emit::FlowLog::new(&make)?,
             replicated: emit::Replicated::new(&make)?,
             forwarded: emit::Forwarded::new(&make)?,
@@ -167,6 +173,7 @@ impl Metrics {
         self.inventory
             .publish(&totals.inventory, &totals.external, &totals.kubernetes);
         self.history.publish(&totals.history);
+        self.recent.publish(&totals.recent);
         self.flow_log.publish(&totals.flow_log);
         self.replicated.publish(&totals.replicas);
         self.forwarded.publish(&totals.forward);

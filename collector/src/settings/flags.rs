@@ -212,6 +212,14 @@ pub struct Flags {
     /// of the one before it. Repeatable [default: 10s/15m, 1m/6h and 5m/2d]
     #[arg(long, value_name = "STEP/LENGTH", help_heading = "Output")]
     pub history_rings: Vec<RingSettings>,
+    /// Keep the history in this file, so that it survives a restart. Written every five minutes and at
+    /// the end. A file that was written with other rings is ignored [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub history_file: Option<PathBuf>,
+    /// Maximum memory of the recent records that /api/v1/flows returns: up to 200 per second and worker,
+    /// for 10 minutes. 0 keeps none, and clients cannot follow records [default: 8MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    pub recent_records_size: Option<Size>,
     /// Write every record as a line of JSON
     #[arg(long, value_name = "stdout:|file:PATH", help_heading = "Output")]
     pub flow_log: Option<FlowLogTarget>,

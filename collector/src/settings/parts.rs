@@ -13,6 +13,7 @@ use crate::inventory::external::{ExternalSources, NamedCidr};
 use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
 use crate::receive::sockets::SocketOptions;
+use crate::recent::MAX_AGE_MILLISECONDS;
 
 /// Time between the end of a record's waits and the drain of its edge, with a large margin.
 const ID_REUSE_MARGIN_MILLISECONDS: u64 = 60_000;
@@ -47,7 +48,13 @@ impl Settings {
             nodes: self.max_nodes,
             kept_milliseconds: self.deleted_pods_kept.milliseconds(),
             id_reuse_delay_milliseconds: if is_live {
-                longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
+                // Recent records are filtered by the names of their endpoints.
+                let recent = self
+                    .recent_records_octets()
+                    .map_or(0, |_| MAX_AGE_MILLISECONDS);
+                longest
+                    .saturating_add(recent)
+                    .saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
             } else {
                 u64::MAX
             },
@@ -141,6 +148,13 @@ impl Settings {
         })
     }
 
+    /// Maximum memory of recent records, octets; `None` if there are none.
+    #[must_use]
+    pub fn recent_records_octets(&self) -> Option<usize> {
+        let octets = octets(self.recent_records_size);
+        (octets > 0).then_some(octets)
+    }
+
     /// Settings of the forward thread.
     #[must_use]
     pub const fn forward(&self, policy: OverflowPolicy) -> ForwardSettings {
@@ -189,6 +203,7 @@ impl Settings {
             ("flow_log_queue_bytes", self.flow_log_queue.bytes()),
             ("forward_queue_records", number(self.forward_queue)),
             ("history_bytes", self.history_size.bytes()),
+            ("recent_records_bytes", self.recent_records_size.bytes()),
             ("metadata_entries", number(self.max_metadata)),
             ("receive_buffer_bytes", self.receive_buffer.bytes()),
             ("records_pending_bytes", self.pending_queue.bytes()),

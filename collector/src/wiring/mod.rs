@@ -2,7 +2,9 @@
 
 mod assemble;
 mod drain_timer;
+mod history_file;
 mod inventory;
+mod kept_file;
 mod state;
 
 use std::io::{ErrorKind, Write};
@@ -34,6 +36,7 @@ use crate::settings::{Flags, Settings};
 use crate::{clock, explain};
 use assemble::{Collector, Emitters};
 use drain_timer::DrainTimer;
+use history_file::HistoryFile;
 use state::StateFile;
 
 /// Default log filter. Failures of the Kubernetes client are counted and logged once by the inventory; the client itself
@@ -153,7 +156,8 @@ fn serve(
         let scrape = Arc::clone(scrape);
         move |format| -> Box<dyn Chunks> { Box::new(scrape.begin(format)) }
     };
-    let api = Api::new(Arc::clone(scrape), clock::wall_milliseconds(), token);
+    let started = clock::wall_milliseconds();
+    let api = Api::new(Arc::clone(scrape), started, token, stop.clone());
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape)).merge(api.router());
     Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
@@ -205,6 +209,9 @@ impl Collector {
         let stateful = scrape.pipelines.get(..workers).unwrap_or_default();
         let mut state = StateFile::new(settings.state.as_deref());
         state.load(stateful, settings.pipeline(None).limits.idle_milliseconds);
+        let mut history_file =
+            HistoryFile::new(settings.history_file.as_deref(), scrape.history.as_deref());
+        history_file.load();
         let mut threads = Vec::new();
         let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
         // The sockets of one worker.
@@ -243,6 +250,7 @@ impl Collector {
                 saved = clock::monotonic();
                 state.save(stateful);
             }
+            history_file.save_if_due();
         }
         for thread in threads {
             match thread.join() {
@@ -251,6 +259,9 @@ impl Collector {
             }
         }
         state.save(stateful);
+        // The last interval has what was counted since the last drain.
+        scrape.drain();
+        history_file.save();
         Ok(())
     }
 

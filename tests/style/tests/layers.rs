@@ -32,6 +32,7 @@ const COLLECTOR: Order<'_> = &[
     &["receive"],
     &["pipeline"],
     &["aggregate", "emit"],
+    &["recent"],
     &["history", "outputs"],
     &["metrics", "settings", "explain"],
     &["serve"],

@@ -13,7 +13,7 @@ use crate::snapshots::{EndpointView, Snapshots};
 pub(super) const MAX_LINE_OCTETS: usize = 64 << 10;
 
 /// Appends the line of a record. Returns true if its fields were too long and are not complete.
-pub(super) fn write(
+pub(crate) fn write(
     record: &DecidedRecord<'_>,
     whole: &WholeRecord<'_>,
     snapshots: &Snapshots,

@@ -7,6 +7,8 @@ mod line;
 mod members;
 mod writer;
 
+pub(crate) use line::write as write_line;
+
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
