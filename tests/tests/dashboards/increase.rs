@@ -62,8 +62,8 @@ fn started(port: u16, http: u16) -> Running {
     for network in 0..20 {
         command.args(["--cidr", &format!("10.{network}.0.0/16=network-{network}")]);
     }
-    // Prometheus scrapes every second.
-    command.args(["--series-birth", "3s"]);
+    // Prometheus scrapes every second, and on a loaded machine it may miss some.
+    command.args(["--series-birth", "8s"]);
     command.env_remove("KIPFIX_COLLECTOR__SERIES_BIRTH");
     let running = Running::start(command.stderr(Stdio::null()));
     program::wait_for_udp(running.pid(), port);
