@@ -23,17 +23,18 @@ const PROBE: Order<'_> = &[
     &["metrics", "settings"],
     &["metering"],
     &["wiring"],
+    &["top"],
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "interval_map"],
+    &["clock", "http_client", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],
     &["pipeline"],
     &["aggregate", "emit"],
     &["recent"],
-    &["history", "outputs"],
+    &["history", "outputs", "top"],
     &["metrics", "settings", "explain"],
     &["serve"],
     &["api"],
