@@ -10,7 +10,9 @@
 //! 4. [`metrics`]: self-metrics; [`serve`]: the scrape; [`api`]: the API and the page;
 //! 5. [`settings`]: what an operator configures; `wiring` puts all of it together.
 //!
-//! What stages share stands on its own: [`clock`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
+//! [`top`] is a client of the API, for the terminal.
+//!
+//! What stages share stands on its own: [`http_client`], [`clock`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
 //! instead of counting them.
 
 pub mod aggregate;
@@ -19,6 +21,7 @@ pub mod clock;
 pub mod emit;
 pub mod explain;
 pub mod history;
+pub mod http_client;
 pub mod interval_map;
 pub mod inventory;
 pub mod metrics;
@@ -29,6 +32,7 @@ pub mod recent;
 pub mod serve;
 pub mod settings;
 pub mod snapshots;
+pub mod top;
 mod wiring;
 
 pub use wiring::run;

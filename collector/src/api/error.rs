@@ -84,6 +84,11 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, error)
     }
 
+    /// The engine that keeps the history does not answer, or rejects the query.
+    pub(super) fn bad_gateway(error: String) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, error)
+    }
+
     /// A bug: the answer could not be written.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")

@@ -32,6 +32,7 @@ use serde::Serialize;
 
 pub use access::{BearerToken, TokenError};
 
+use crate::history::prometheus::PrometheusHistory;
 use crate::serve::Scrape;
 use cache::Cache;
 use error::ApiError;
@@ -47,15 +48,23 @@ pub struct Api {
     token: Option<Arc<BearerToken>>,
     limits: Limits,
     edges: Cache,
+    /// What answers for edges instead of the ring of the collector.
+    engine: Option<PrometheusHistory>,
     /// Ends the streams.
     stop: Stop,
 }
 
 impl Api {
     /// Creates the API of a collector that started at `started`, milliseconds since the epoch. With
-    /// a `token`, requests below `/api` must present it. Streams end with `stop`.
+    /// a `token`, requests below `/api` must present it. With an `engine`, it answers for edges.
+    /// Streams end with `stop`.
     #[must_use]
-    pub fn new(scrape: Arc<Scrape>, started: u64, token: Option<BearerToken>, stop: Stop) -> Self {
+    pub fn new(
+        scrape: Arc<Scrape>,
+        started: u64,
+        (token, engine): (Option<BearerToken>, Option<PrometheusHistory>),
+        stop: Stop,
+    ) -> Self {
         if token.is_some() {
             scrape.metrics.api().on_token_loaded();
         }
@@ -65,6 +74,7 @@ impl Api {
             token: token.map(Arc::new),
             limits: Limits::default(),
             edges: Cache::default(),
+            engine,
             stop,
         }
     }

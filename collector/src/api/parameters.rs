@@ -10,7 +10,7 @@ use super::error::ApiError;
 use crate::aggregate::RecordFields;
 use crate::aggregate::expression::{Expression, parse_fields};
 use crate::aggregate::field::Field;
-use crate::history::{StoredEdge, TimeBounds};
+use crate::history::TimeBounds;
 
 /// Maximum of `limit`.
 pub(super) const MAX_LIMIT: usize = 10_000;
@@ -61,9 +61,15 @@ pub(super) fn time(from: Option<&str>, to: Option<&str>) -> Result<TimeBounds, A
     })
 }
 
-/// `filter` of edges. Its fields must be known of an edge.
-pub(super) fn filter(text: Option<&str>) -> Result<Option<Expression>, ApiError> {
-    expression(text, StoredEdge::has, "is not kept in the history")
+/// True for the fields that are known of what is selected.
+pub(super) type IsKnown = fn(&Field) -> bool;
+
+/// `filter` of edges.
+pub(super) fn filter(
+    text: Option<&str>,
+    is_known: IsKnown,
+) -> Result<Option<Expression>, ApiError> {
+    expression(text, is_known, "is not kept in the history")
 }
 
 /// `filter` of records. Its fields must be known of a record.
@@ -73,7 +79,7 @@ pub(super) fn record_filter(text: Option<&str>) -> Result<Option<Expression>, Ap
 
 fn expression(
     text: Option<&str>,
-    has: impl Fn(&Field) -> bool,
+    is_known: IsKnown,
     reason: &str,
 ) -> Result<Option<Expression>, ApiError> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
@@ -82,17 +88,21 @@ fn expression(
     let expression: Expression = text
         .parse()
         .map_err(|error| ApiError::expression("filter", &error))?;
-    if let Some(field) = expression.fields().find(|field| !has(field)) {
+    if let Some(field) = expression.fields().find(|field| !is_known(field)) {
         return Err(unknown("filter", field, reason));
     }
     Ok(Some(expression))
 }
 
-/// `group_by`, with a default.
-pub(super) fn group_by(text: Option<&str>, default: &str) -> Result<Vec<Field>, ApiError> {
+/// `group_by` of edges, with a default.
+pub(super) fn group_by(
+    text: Option<&str>,
+    default: &str,
+    is_known: IsKnown,
+) -> Result<Vec<Field>, ApiError> {
     let fields = parse_fields(text.unwrap_or(default))
         .map_err(|error| ApiError::expression("group_by", &error))?;
-    match fields.iter().find(|field| !StoredEdge::has(field)) {
+    match fields.iter().find(|field| !is_known(field)) {
         Some(field) => Err(unknown("group_by", field, "is not kept in the history")),
         None => Ok(fields),
     }
@@ -108,6 +118,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::history::StoredEdge;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -139,12 +150,21 @@ mod tests {
 
     #[test]
     fn a_field_that_is_not_stored_is_an_error() {
-        assert_eq!(filter(Some(" ")), Ok(None));
-        assert!(filter(Some("src.namespace == \"shop\"")).unwrap().is_some());
-        let error = filter(Some("port == 53")).unwrap_err();
+        assert_eq!(filter(Some(" "), StoredEdge::has), Ok(None));
+        assert!(
+            filter(Some("src.namespace == \"shop\""), StoredEdge::has)
+                .unwrap()
+                .is_some()
+        );
+        let error = filter(Some("port == 53"), StoredEdge::has).unwrap_err();
         assert_eq!(error.parameter(), Some("filter"));
-        let error = group_by(Some("src.namespace,port"), "class").unwrap_err();
+        let error = group_by(Some("src.namespace,port"), "class", StoredEdge::has).unwrap_err();
         assert_eq!(error.parameter(), Some("group_by"));
-        assert_eq!(group_by(None, "class,scope").unwrap().len(), 2);
+        assert_eq!(
+            group_by(None, "class,scope", StoredEdge::has)
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }

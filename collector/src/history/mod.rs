@@ -21,6 +21,7 @@ mod endpoints;
 mod groups;
 mod interval;
 mod merge;
+pub mod prometheus;
 mod query;
 mod ring;
 mod ring_settings;

@@ -89,8 +89,10 @@ impl Settings {
         if self.history_file.is_some() && !self.read.is_empty() {
             return bad("history_file: not allowed with read".into());
         }
-        if self.history_file.is_some() && self.history_size.bytes() == 0 {
-            return bad("history_file: not allowed with history_size 0".into());
+        if self.history_file.is_some() && self.ring().is_none() {
+            return bad(
+                "history_file: not allowed with history_size 0 or history prometheus".into(),
+            );
         }
         if self.explain && (self.print_metrics || self.flow_log.is_some() || relays) {
             return bad(

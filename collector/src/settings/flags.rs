@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{ListenAddress, Size, Span};
@@ -14,9 +14,11 @@ use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
 use crate::history::RingSettings;
+use crate::history::prometheus::HistorySource;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
+use crate::top::TopFlags;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -38,7 +40,14 @@ file of --read was not read to its end.";
 )]
 /// Collects NetFlow and IPFIX, attributes flows to Kubernetes workloads, and serves Prometheus counters.
 #[derive(Debug, Default, Parser, Serialize)]
-#[command(name = "kipfix-collector", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(
+    name = "kipfix-collector",
+    version,
+    after_help = AFTER_HELP,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 pub struct Flags {
     /// Address on which flow export is received: udp://ADDRESS:PORT (IPFIX, NetFlow v9, v7, v5),
     /// tcp://ADDRESS:PORT (IPFIX) or tls://ADDRESS:PORT?cert=FILE&key=FILE. With &client-ca=FILE
@@ -204,6 +213,12 @@ pub struct Flags {
     /// [default: none, the API needs no token]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub http_token_file: Option<PathBuf>,
+    /// What answers the page and the API for edges: ring is the memory of this collector. prometheus=URL
+    /// asks an engine with the HTTP API of Prometheus (Thanos, Mimir, VictoriaMetrics) that scrapes the
+    /// collectors, for all replicas and as long as it keeps series; parameters token-file=FILE, ca=FILE
+    /// and timeout=SPAN (30s) [default: ring]
+    #[arg(long, value_name = "ring|prometheus=URL", help_heading = "Output")]
+    pub history: Option<HistorySource>,
     /// Maximum memory of the history, which the page and the API show. When it is full, the oldest
     /// intervals are discarded. 0 keeps no history [default: 64MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
@@ -406,4 +421,16 @@ pub struct Flags {
     /// Format of the log on stderr: text or json. RUST_LOG sets the level [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "General")]
     pub log_format: Option<LogFormat>,
+
+    /// Another task instead.
+    #[command(subcommand)]
+    #[serde(skip)]
+    pub task: Option<Task>,
+}
+
+/// What the program can do instead of collecting.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Task {
+    /// Show the traffic of a cluster as a live table, from the API of a collector.
+    Top(TopFlags),
 }

@@ -11,7 +11,7 @@ mod parts;
 
 use std::path::PathBuf;
 
-pub use flags::Flags;
+pub use flags::{Flags, Task};
 pub use flow_direction::FlowDirection;
 use ipnet::IpNet;
 use kipfix_service::exit::Failure;
@@ -24,6 +24,7 @@ use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
 use crate::history::RingSettings;
+use crate::history::prometheus::HistorySource;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -72,6 +73,7 @@ pub struct Settings {
     pub max_external: usize,
     pub http: ListenAddress,
     pub http_token_file: Option<PathBuf>,
+    pub history: HistorySource,
     pub history_size: Size,
     pub history_rings: Vec<RingSettings>,
     pub history_file: Option<PathBuf>,
@@ -153,6 +155,7 @@ impl Default for Settings {
             max_external: 1 << 18,
             http: ListenAddress(any(8080)),
             http_token_file: None,
+            history: HistorySource::Ring,
             history_size: Size::from_bytes(64 << 20),
             history_rings: RingSettings::DEFAULT.to_vec(),
             history_file: None,

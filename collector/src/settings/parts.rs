@@ -8,6 +8,7 @@ use crate::aggregate::{self, Family, SeriesSettings};
 use crate::emit::OverflowPolicy;
 use crate::emit::forward::ForwardSettings;
 use crate::history::HistorySettings;
+use crate::history::prometheus::{HistorySource, PrometheusHistory};
 use crate::inventory::Bounds;
 use crate::inventory::external::{ExternalSources, NamedCidr};
 use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
@@ -139,13 +140,27 @@ impl Settings {
         }
     }
 
-    /// Settings of the history; `None` if there is none.
+    /// Settings of the ring of the history; `None` if there is none.
     #[must_use]
-    pub fn history(&self) -> Option<HistorySettings> {
-        (self.history_size.bytes() > 0).then(|| HistorySettings {
+    pub fn ring(&self) -> Option<HistorySettings> {
+        let is_kept = self.history == HistorySource::Ring && self.history_size.bytes() > 0;
+        is_kept.then(|| HistorySettings {
             max_octets: octets(self.history_size),
             rings: self.history_rings.clone(),
         })
+    }
+
+    /// The engine that keeps the history; `None` if it is the ring.
+    ///
+    /// # Errors
+    /// A file of its URL cannot be used.
+    pub fn engine(&self) -> Result<Option<PrometheusHistory>, BadSettings> {
+        let HistorySource::Prometheus(engine) = &self.history else {
+            return Ok(None);
+        };
+        PrometheusHistory::new(engine, &self.families()?, &self.cluster_name)
+            .map(Some)
+            .map_err(|error| BadSettings::new(format!("history: {error:#}")))
     }
 
     /// Maximum memory of recent records, octets; `None` if there are none.

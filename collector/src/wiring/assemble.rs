@@ -76,7 +76,7 @@ impl Collector {
         let is_live = count > 0;
         let started = is_live.then(|| clock::now().monotonic_milliseconds);
         // Offline, the process ends with its files: no client could read the history.
-        let history = settings.history().filter(|_| is_live);
+        let history = settings.ring().filter(|_| is_live);
         let history = history.map(|settings| {
             let started = clock::wall_milliseconds();
             Arc::new(History::new(settings, started))

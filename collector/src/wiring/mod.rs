@@ -23,6 +23,7 @@ use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
 use crate::emit::OverflowPolicy;
+use crate::history::prometheus::PrometheusHistory;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
 use crate::metrics::Totals;
@@ -32,8 +33,8 @@ use crate::receive::savefile::replay;
 use crate::receive::sockets::Sockets;
 use crate::receive::{tcp, udp_loop};
 use crate::serve::{Scrape, readiness};
-use crate::settings::{Flags, Settings};
-use crate::{clock, explain};
+use crate::settings::{Flags, Settings, Task};
+use crate::{clock, explain, top};
 use assemble::{Collector, Emitters};
 use drain_timer::DrainTimer;
 use history_file::HistoryFile;
@@ -56,6 +57,9 @@ const REPLICATE_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 /// Invalid settings, or a stage that could not start or died.
 pub fn run(flags: &Flags) -> Result<(), Failure> {
+    if let Some(Task::Top(flags)) = &flags.task {
+        return top::run(flags);
+    }
     let settings = Settings::load(flags)?;
     if flags.check {
         return kipfix_service::settings::print(&settings);
@@ -82,6 +86,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         .map(|path| BearerToken::load(path, clock::monotonic()))
         .transpose()
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let engine = settings.engine()?;
     let http = match (is_offline, &flags.http) {
         (true, None) => None,
         _ => Some(Listener::bind("http", settings.http.0)?),
@@ -116,7 +121,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         threads.push(("the Kubernetes watch", watching));
     }
     if let Some(listener) = http {
-        let serving = serve(&collector.scrape, listener, token, stop.clone())?;
+        let serving = serve(&collector.scrape, listener, (token, engine), stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
     let mut incomplete = Ok(());
@@ -148,7 +153,7 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
 fn serve(
     scrape: &Arc<Scrape>,
     listener: Listener,
-    token: Option<BearerToken>,
+    (token, engine): (Option<BearerToken>, Option<PrometheusHistory>),
     stop: Stop,
 ) -> Result<JoinHandle<()>, Failure> {
     tracing::info!(http = %listener.local_address(), "serving the page, /api/v1, /metrics, /livez and /readyz");
@@ -157,7 +162,7 @@ fn serve(
         move |format| -> Box<dyn Chunks> { Box::new(scrape.begin(format)) }
     };
     let started = clock::wall_milliseconds();
-    let api = Api::new(Arc::clone(scrape), started, token, stop.clone());
+    let api = Api::new(Arc::clone(scrape), started, (token, engine), stop.clone());
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape)).merge(api.router());
     Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
