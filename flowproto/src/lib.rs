@@ -6,6 +6,7 @@
 //! The nouns of RFC 7011 §2:
 //!
 //! * [`Address`], [`FlowKey`], [`FlowRecord`] ([`record`]);
+//! * [`host_name`]: names of responders, each stored once;
 //! * [`element`]: Information Elements by number, from the public registries;
 //! * [`field`] and [`template`]: Field Specifiers and Templates;
 //! * [`rule`]: the protocol's rules.
@@ -29,6 +30,7 @@ pub mod element;
 pub mod explain;
 pub mod exporter;
 pub mod field;
+pub mod host_name;
 pub mod json;
 mod options;
 mod plan;

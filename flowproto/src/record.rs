@@ -3,6 +3,7 @@
 //! Information Elements of IANA, in snake case; the number in front of each name is its identifier.
 
 use crate::address::Address;
+use crate::host_name::ResponderName;
 use crate::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 
 /// The five properties that packets of one flow have in common (RFC 7011 §2, "Flow Key").
@@ -404,6 +405,9 @@ pub struct FlowRecord {
     pub is_continuation: bool,
     /// 130 or 131 `exporterIPv4Address`/`exporterIPv6Address`, if the record itself carries it.
     pub exporter_address: Address,
+    /// 32473:45, 35632:188 or 460: the name by which the initiator reached the responder, who is the
+    /// destination in a record of the initiator and the source in one of the responder.
+    pub responder_name: Option<ResponderName>,
 }
 
 impl FlowRecord {
@@ -450,6 +454,7 @@ impl FlowRecord {
             flow_sampling: self.flow_sampling,
             is_continuation: true,
             exporter_address: self.exporter_address,
+            responder_name: self.responder_name.clone(),
             ..Self::default()
         };
         [forward, reverse]

@@ -294,12 +294,12 @@ fn the_exporter_introduces_itself_before_any_record() {
     // The first Message has nothing but templates.
     let name = Some("node-a".to_owned());
     assert_eq!(taken.names, [None, name.clone(), name.clone(), name]);
-    // Exporter, statistics, reliability, 42 types of elements, and the keys of two templates.
+    // Exporter, statistics, reliability, 44 types of elements, and the keys of two templates.
     assert_eq!(
         taken.addresses[1..],
         [Address::from_v4_bits(0xc000_0201); 3]
     );
-    assert_eq!(process.counters().options_records, 47);
+    assert_eq!(process.counters().options_records, 49);
 }
 
 #[test]

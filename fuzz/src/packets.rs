@@ -37,7 +37,7 @@ impl RecordSink for Sums {
 
 /// Frames into the decoder and the flow cache. Lengths are within the frame, or within the maximum of
 /// the header. Every frame is metered or counted for a reason. The records have all metered packets
-/// and octets. Fragments and conversations are within their bounds. The first octets select the link
+/// and octets. Fragments, conversations and names are within their bounds. The first octets select the link
 /// type, bounds and modes.
 pub fn packets(data: &[u8]) {
     let [link_type, modes, data @ ..] = data else {
@@ -65,6 +65,7 @@ pub fn packets(data: &[u8]) {
     };
     let ratio = if modes & 16 == 0 { "1:1" } else { "1:3" };
     let mut pipeline = Pipeline::new(settings, decoding.clone(), ratio.parse().unwrap());
+    pipeline.set_names((modes & 2 == 0).then_some(max_fragments));
     let mut decoder = Decoder::new(decoding);
     let mut sums = Sums::default();
     let (mut time_ns, mut frames) = (BEGAN * MILLISECOND, 0);
@@ -109,6 +110,9 @@ pub fn packets(data: &[u8]) {
             "{counters:?}"
         );
         assert!(counters.fragments <= usize::from(max_fragments));
+        let [names, name_octets] = counters.names_kept;
+        assert!(names <= usize::from(max_fragments));
+        assert!(name_octets <= 64 * usize::from(max_fragments));
         assert!(counters.conversations + counters.dormant <= settings.max_conversations);
         assert!(cache.record_packets <= cache.packets + cache.packets_corrected);
         assert!(cache.record_octets <= cache.octets);

@@ -1,5 +1,6 @@
 //! Flow records: out of octets, and how two of them are compared.
 
+use flowproto::host_name::{HostNames, NameSource, ResponderName};
 use flowproto::record::{
     BiflowDirection, FlowEndReason, FlowKey, Interfaces, Sampling, Translation, Tunnel, TunnelType,
 };
@@ -90,7 +91,18 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
     if bit(14) {
         record.exporter_address = address(octets, bit(15));
     }
+    if bit(1) {
+        record.responder_name = Some(responder_name(octets));
+    }
     record
+}
+
+fn responder_name(octets: &mut Octets<'_>) -> ResponderName {
+    let text = format!("host-{}.example.org", octets.u8());
+    ResponderName {
+        name: HostNames::default().intern(text.as_bytes()).unwrap(),
+        source: [NameSource::Dns, NameSource::Tls, NameSource::Http][usize::from(octets.u8() % 3)],
+    }
 }
 
 fn times(octets: &mut Octets<'_>, now: u64, wild: bool) -> (u64, u64) {
@@ -190,8 +202,9 @@ pub(crate) fn same_flow(before: &FlowRecord, after: &FlowRecord) {
     assert_eq!(gist(before), gist(after));
 }
 
-/// Removes what forwarded records do not carry about the TCP connection.
+/// Removes what forwarded records do not carry about the connection.
 pub(crate) fn without_connection(record: &mut FlowRecord) {
+    record.responder_name = None;
     record.connection_sum_duration_milliseconds = 0;
     record.tcp_connection_state = ConnectionState::Unknown;
     record.tcp_handshake = Handshake::default();

@@ -6,6 +6,7 @@
 //! 1. [`capture`]: frames with time and length, live by libpcap or from a savefile;
 //! 2. [`sampling`]: selection of packets;
 //!    [`decode`]: frame → the innermost IP packet, or a counted reason;
+//!    [`inspect`]: payload → names of peers;
 //!    [`duplicates`]: exclusion of packets that another interface has observed;
 //!    [`translation`]: addresses before and after NAT;
 //! 3. [`cache`]: packets → flow records, with the state of each [`connection`] and its [`tcp`]
@@ -24,6 +25,7 @@ pub mod connection;
 pub mod decode;
 pub mod duplicates;
 pub mod export;
+pub mod inspect;
 mod metering;
 pub mod metrics;
 pub mod pipeline;

@@ -71,8 +71,9 @@ impl Metering {
                 capture.poll(&self.stop);
             }
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
-            // A translation is to be known before the conversation begins.
+            // Translations and names are to be known before the conversation begins.
             capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
+            capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
             more = capture.dispatch(|frame, point| pipeline.enqueue(frame, point, records));
             pipeline.tick(wall_clock_ns().saturating_sub(CLOCK_LAG_NS), records);
             records.cycle();
@@ -93,6 +94,7 @@ impl Metering {
         }
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
         capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
+        capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
         capture.drain(|frame, point| pipeline.enqueue(frame, point, records));
         pipeline.flush(records);
         self.publish_live(&mut capture);

@@ -2,6 +2,8 @@
 //! → flow cache → records. One thread owns all of it, so nothing is locked and counts are plain
 //! integers.
 
+use std::num::NonZeroUsize;
+
 use flowproto::FlowKey;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
@@ -9,6 +11,7 @@ use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, Reco
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
+use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, ObservedName};
 use crate::sampling::{Sampler, SamplingRatio};
 use crate::translation::{
     FirstPacket, PacketIdentity, Translation, TranslationCounters, TranslationMatcher,
@@ -60,6 +63,12 @@ pub struct PipelineCounters {
     pub translations: TranslationCounters,
     /// Translations kept now.
     pub translations_kept: usize,
+    /// Names in payloads.
+    pub inspected: InspectorCounters,
+    /// Counts of resolved names.
+    pub names: NameCounters,
+    /// Resolved names kept now, and the octets of all names.
+    pub names_kept: [usize; 2],
 }
 
 /// Sampler, decoder, filters and flow cache.
@@ -71,6 +80,9 @@ pub struct Pipeline {
     duplicates: DuplicateFilter,
     cache: FlowCache,
     first_packets: FirstPackets,
+    inspector: Inspector,
+    /// Names that packets of the group refer to.
+    names: Vec<ObservedName>,
     /// Places for the packets that are metered together.
     group: Box<[CapturedPacket; GROUP_PACKETS]>,
     /// How many of the places have a packet that is not metered yet.
@@ -147,6 +159,8 @@ impl Pipeline {
             duplicates: DuplicateFilter::default(),
             cache: FlowCache::new(cache),
             first_packets: FirstPackets::default(),
+            inspector: Inspector::default(),
+            names: Vec::with_capacity(GROUP_PACKETS),
             group: Box::new([CapturedPacket::default(); GROUP_PACKETS]),
             waiting: 0,
             counters: PipelineCounters::default(),
@@ -163,6 +177,11 @@ impl Pipeline {
         self.first_packets.source = source;
     }
 
+    /// Learns the names of responders, and keeps at most `max_names` resolved ones. Default: no names.
+    pub fn set_names(&mut self, max_names: Option<NonZeroUsize>) {
+        self.cache.set_names(max_names.map(NameTable::new));
+    }
+
     /// Sets the interfaces that lead out of the node.
     pub fn set_outside(&mut self, interfaces: &[u32]) {
         let outside = &mut self.first_packets.outside;
@@ -175,6 +194,17 @@ impl Pipeline {
         if let Ok(packet) = self.decoder.decode(frame, true) {
             self.first_packets
                 .learn(&packet, frame, point, &mut self.cache);
+        }
+    }
+
+    /// Processes a frame of the capture of DNS answers. It is not metered.
+    pub fn dns_answer(&mut self, frame: &Frame<'_>) {
+        let mut packet = PacketInfo::default();
+        if let Ok(transport) = self.decoder.decode_into(frame, false, &mut packet)
+            && let Some(names) = self.cache.names_mut()
+        {
+            self.inspector
+                .inspect(&packet, transport, frame.time_ns, names);
         }
     }
 
@@ -221,7 +251,8 @@ impl Pipeline {
     /// Meters the packets that wait for a group.
     pub fn flush(&mut self, sink: &mut impl RecordSink) {
         let group = self.group.get(..self.waiting).unwrap_or_default();
-        let copies = self.cache.meter_all(group, sink);
+        let copies = self.cache.meter_all(group, &self.names, sink);
+        self.names.clear();
         self.counters.duplicate_packets += copies.packets;
         self.counters.duplicate_octets += copies.octets;
         self.waiting = 0;
@@ -241,9 +272,23 @@ impl Pipeline {
         };
         captured.time_ns = frame.time_ns;
         captured.point = point;
+        captured.name = None;
         let packet = &mut captured.packet;
         captured.is_metered = match self.decoder.decode_into(frame, has_copies, packet) {
-            Ok(()) => true,
+            Ok(transport) => {
+                if let Some(names) = self.cache.names_mut()
+                    && let Some(name) =
+                        self.inspector
+                            .inspect(packet, transport, frame.time_ns, names)
+                {
+                    captured.name = u8::try_from(self.names.len()).ok();
+                    // Packets that are not metered take no place in the group.
+                    if captured.name.is_some() {
+                        self.names.push(name);
+                    }
+                }
+                true
+            }
             Err(reason) => {
                 count(&mut self.counters.undecodable, reason);
                 self.counters.ignored_octets += u64::from(frame.wire_octets);
@@ -317,6 +362,15 @@ impl Pipeline {
             dormant: self.cache.dormant(),
             translations: self.translation_counters(),
             translations_kept: self.cache.translations().len(),
+            inspected: self.inspector.counters(),
+            names: self
+                .cache
+                .names()
+                .map_or_else(NameCounters::default, |names| *names.counters()),
+            names_kept: self
+                .cache
+                .names()
+                .map_or([0; 2], |names| [names.len(), names.octets()]),
             ..self.counters
         }
     }

@@ -70,7 +70,8 @@ pub struct Flags {
     /// packets]
     #[arg(long, value_name = "BPF", help_heading = "Capture")]
     filter: Option<String>,
-    /// Octets captured of each packet, 64–65535, enough for outer and inner headers [default: 256]
+    /// Octets captured of each packet, 64–65535, enough for outer and inner headers; more of packets
+    /// that can have a name (--names) [default: 256]
     #[arg(long, value_name = "OCTETS", help_heading = "Capture")]
     snaplen: Option<u32>,
     /// Kernel buffer of each interface, 1MiB–1GiB [default: 32MiB]
@@ -140,7 +141,21 @@ pub struct Flags {
         hide_possible_values = true,
         help_heading = "Metering"
     )]
-    translations: Option<TranslationLearning>,
+    translations: Option<Learning>,
+    /// Learn the names by which clients reach their peers, from DNS answers, TLS server names and HTTP
+    /// hosts: auto or off. auto captures DNS answers of all interfaces, and up to 4096 octets of
+    /// packets that can have a name [default: auto]
+    #[arg(
+        long,
+        value_name = "auto|off",
+        hide_possible_values = true,
+        help_heading = "Metering"
+    )]
+    names: Option<Learning>,
+    /// Maximum number of resolved names that are kept, two for each address that a client resolves
+    /// [default: 65536]
+    #[arg(long, value_name = "N", help_heading = "Metering")]
+    max_names: Option<NonZeroUsize>,
     /// Meter one packet of every N. Receivers are notified and scale octets and packets, not
     /// connections [default: 1:1]
     #[arg(long, value_name = "1:N", help_heading = "Metering")]
@@ -205,11 +220,11 @@ pub enum Task {
     Top(TopFlags),
 }
 
-/// How address translations are learned.
+/// Whether something is learned from packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TranslationLearning {
-    /// From the first packets of connections, where they are observed on both sides.
+pub enum Learning {
+    /// Where packets show it.
     #[default]
     Auto,
     /// Not at all.
@@ -236,7 +251,9 @@ pub struct Settings {
     pub max_fragments: NonZeroUsize,
     pub packet_correction: bool,
     pub tcp_health: bool,
-    pub translations: TranslationLearning,
+    pub translations: Learning,
+    pub names: Learning,
+    pub max_names: NonZeroUsize,
     pub sampling: SamplingRatio,
     pub biflow: bool,
     pub export: Vec<Target>,
@@ -265,7 +282,9 @@ impl Default for Settings {
             max_fragments: at_least_one(8192),
             packet_correction: true,
             tcp_health: true,
-            translations: TranslationLearning::default(),
+            translations: Learning::default(),
+            names: Learning::default(),
+            max_names: at_least_one(65_536),
             sampling: SamplingRatio::ALL,
             biflow: false,
             export: Vec::new(),

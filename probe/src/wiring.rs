@@ -29,7 +29,7 @@ use crate::export::{self, OpenTarget};
 use crate::metering::{Metering, MeteringOutcome};
 use crate::metrics::{Capacities, Metrics};
 use crate::pipeline::{FirstPacketSource, Pipeline};
-use crate::settings::{Settings, TranslationLearning};
+use crate::settings::{Learning, Settings};
 
 /// Default rate of a UDP target, records per second, with a savefile as the source. A receiver with
 /// a default socket buffer takes as many.
@@ -123,10 +123,12 @@ pub(crate) fn meter(
         .context("cannot start the export thread")?;
     let mut pipeline = Pipeline::new(settings.cache(), settings.decoder()?, settings.sampling);
     pipeline.set_first_packets(match &source {
-        _ if settings.translations == TranslationLearning::Off => FirstPacketSource::Off,
+        _ if settings.translations == Learning::Off => FirstPacketSource::Off,
         Source::Live(capture) if capture.has_first_packets() => FirstPacketSource::Capture,
         _ => FirstPacketSource::Frames,
     });
+    let learns_names = settings.names == Learning::Auto;
+    pipeline.set_names(learns_names.then_some(settings.max_names));
     let stop = stop.clone();
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
     let outcome = match source {
@@ -149,6 +151,7 @@ fn capacities(settings: &Settings) -> Capacities {
         fragments: settings.max_fragments.get(),
         queue_records: settings.queue.get(),
         interfaces: settings.max_interfaces.get(),
+        names: settings.max_names.get(),
     }
 }
 
@@ -161,9 +164,10 @@ fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
         promiscuous: settings.promiscuous,
         max_interfaces: settings.max_interfaces.get(),
         first_packets: match settings.translations {
-            TranslationLearning::Auto => Some(settings.decoder()?.tunnel_ports.ports().collect()),
-            TranslationLearning::Off => None,
+            Learning::Auto => Some(settings.decoder()?.tunnel_ports.ports().collect()),
+            Learning::Off => None,
         },
+        names: settings.names == Learning::Auto,
     })
 }
 

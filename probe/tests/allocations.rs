@@ -9,9 +9,10 @@ use kipfix_probe::capture::frame::{Frame, ObservationPoint};
 use kipfix_probe::export::batch::{self, FilledBatches, RecordBatches};
 use kipfix_probe::pipeline::{FirstPacketSource, Pipeline};
 use kipfix_probe::sampling::SamplingRatio;
+use packets::payloads::{dns_response, hello};
 use packets::*;
 
-/// Connections, datagrams and tunnels; more conversations than the cache holds, so that records are
+/// Connections, datagrams, tunnels and names; more conversations than the cache holds, so that records are
 /// made all the time.
 fn frames() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
@@ -31,6 +32,20 @@ fn frames() -> Vec<Vec<u8>> {
                 0x0800,
                 &ipv4(17, b, a, &udp(port, 4789, &carried)),
             ));
+            let name = format!("host-{}.example.org", host % 20);
+            let answer = udp(53, 1000 + port, &dns_response(&name, [192, 0, 2, host]));
+            frames.push(ethernet(0x0800, &ipv4(17, b, a, &answer)));
+            let to = [192, 0, 2, host];
+            let syn = tcp_syn((1000 + port, 443), (number, 0), SYN, 1460);
+            frames.push(ethernet(0x0800, &ipv4(6, a, to, &syn)));
+            // In two segments.
+            let hello = hello(&name, 300, host % 2 == 0);
+            let mut next = number + 1;
+            for part in hello.chunks(200) {
+                let segment = tcp((1000 + port, 443), (next, 1), ACK, part);
+                frames.push(ethernet(0x0800, &ipv4(6, a, to, &segment)));
+                next += 200;
+            }
             let six = ipv6(17, "fd00::1", "fd00::2", &udp(port, u16::from(host), &[]));
             frames.push(ethernet(0x86dd, &six));
         }
@@ -66,6 +81,7 @@ fn a_warm_pipeline_allocates_nothing() {
     let frames = frames();
     let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
     pipeline.set_first_packets(FirstPacketSource::Capture);
+    pipeline.set_names(64.try_into().ok());
     let (mut records, batches) = batch::queue(4096, false);
     let mut time_ns = SECOND;
     for _ in 0..3 {
@@ -79,5 +95,7 @@ fn a_warm_pipeline_allocates_nothing() {
     assert!(made > 10_000, "{made} records made");
     assert_eq!(records.lost(), 0);
     assert!(pipeline.counters().translations.learned > 10_000);
+    assert!(pipeline.counters().names.evicted > 1000);
+    assert!(pipeline.counters().inspected.tls > 10_000);
     assert_eq!(allocated.count_total, 0);
 }

@@ -33,7 +33,7 @@ const NO_COUNTS: &[&str] = &["0", "-1", "many", "1.5", "99999999999999999999", "
 const SPANS: &[&str] = &["1500ms", "10s", "15s"];
 const NO_SPANS: &[&str] = &["10", "ten", "-1s", "1ms", ""];
 
-const ALL: [Values; 24] = [
+const ALL: [Values; 26] = [
     values(
         "interface",
         &["eth0", "eth*", "veth[0-9]+"],
@@ -62,6 +62,8 @@ const ALL: [Values; 24] = [
     values("packet-correction", BOOLS, NO_BOOLS),
     values("tcp-health", BOOLS, NO_BOOLS),
     values("translations", &["auto", "off"], &["on", "true", ""]),
+    values("names", &["auto", "off"], &["on", "true", ""]),
+    values("max-names", COUNTS, NO_COUNTS),
     values("sampling", &["1:1", "1:100"], &["2:1", "1:0", "100", ""]),
     values("biflow", BOOLS, NO_BOOLS),
     values(

@@ -58,6 +58,20 @@ impl Hosts {
     }
 }
 
+/// The DNS server of a namespace. Removed when dropped.
+pub struct Resolver(Hosts);
+
+impl Resolver {
+    /// `address` is that of the server.
+    pub fn new(namespace: &Namespace, address: &str) -> Self {
+        let resolver = Self(Hosts::new(namespace, "127.0.0.1 localhost\n"));
+        let Self(Hosts(folder)) = &resolver;
+        let line = format!("nameserver {address}\n");
+        std::fs::write(folder.join("resolv.conf"), line).expect("an address");
+        resolver
+    }
+}
+
 impl Drop for Hosts {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));

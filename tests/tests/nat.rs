@@ -228,7 +228,7 @@ fn meter(cluster: &Cluster, interfaces: &[&str]) {
     );
     let captures = || {
         let sockets = cluster.node.run("cat /proc/net/packet");
-        sockets.lines().count() > interfaces.len() + 2
+        sockets.lines().count() > interfaces.len() + 3
     };
     assert!(program::eventually(Duration::from_secs(10), captures));
     // Datagrams are conversations of the initiator only if the start was observed.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowproto::Address;
 
 use super::field::{EndpointField, Field, RecordField};
+use super::host_wildcards::HostWildcards;
 use crate::inventory::EndpointId;
 use crate::pipeline::{DecidedRecord, Initiator};
 
@@ -22,6 +23,7 @@ enum Part {
     Interfaces,
     AsNumbers,
     Services,
+    Hosts,
 }
 
 /// The details of records that families need.
@@ -42,6 +44,7 @@ impl DetailParts {
             Field::Endpoint(_, EndpointField::Address) => Part::Addresses,
             Field::Endpoint(_, EndpointField::Port) => Part::Ports,
             Field::Endpoint(_, EndpointField::Service) => Part::Services,
+            Field::Endpoint(_, EndpointField::Host) => Part::Hosts,
             Field::Endpoint(_, EndpointField::BgpAsNumber) => Part::AsNumbers,
             Field::Record(RecordField::Port) => Part::ServerPort,
             Field::Record(RecordField::Protocol) => Part::Protocol,
@@ -113,11 +116,17 @@ pub(super) struct Detail {
     pub(super) protocol: Option<u8>,
     pub(super) dscp: Option<u8>,
     pub(super) initiator: Option<Initiator>,
+    pub(super) source_host: Option<Arc<str>>,
+    pub(super) destination_host: Option<Arc<str>>,
 }
 
 impl Detail {
     /// The parts of a record.
-    pub(super) fn of(record: &DecidedRecord<'_>, parts: DetailParts) -> Self {
+    pub(super) fn of(
+        record: &DecidedRecord<'_>,
+        parts: DetailParts,
+        wildcards: &HostWildcards,
+    ) -> Self {
         let (flow, extras) = (record.flow, record.extras);
         let mut detail = Self::default();
         let has_ports = flow.has_ports();
@@ -152,6 +161,11 @@ impl Detail {
         }
         if parts.has(Part::Exporter) {
             detail.exporter = record.origin.address();
+        }
+        if parts.has(Part::Hosts) {
+            let hosts = record.host_names();
+            let [source, destination] = hosts.map(|host| Some(wildcards.label(host?)));
+            (detail.source_host, detail.destination_host) = (source, destination);
         }
         let Some(extras) = extras else {
             return detail;

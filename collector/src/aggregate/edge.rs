@@ -21,11 +21,12 @@ pub(super) struct Edge<'a> {
 
 /// What an edge has at one of its ends.
 #[derive(Clone, Copy, Default)]
-struct EndDetail {
+struct EndDetail<'a> {
     address: Address,
     port: Option<u16>,
     service: Option<EndpointId>,
     as_number: u32,
+    host: Option<&'a str>,
 }
 
 impl<'a> Edge<'a> {
@@ -64,19 +65,21 @@ impl<'a> Edge<'a> {
         })
     }
 
-    fn end_detail(&self, side: Side) -> EndDetail {
+    fn end_detail(&self, side: Side) -> EndDetail<'a> {
         match (self.detail, self.end(side)) {
             (Some(detail), Some(Side::Source)) => EndDetail {
                 address: detail.source_address,
                 port: detail.source_port,
                 service: detail.source_service,
                 as_number: detail.source_as_number,
+                host: detail.source_host.as_deref(),
             },
             (Some(detail), Some(_)) => EndDetail {
                 address: detail.destination_address,
                 port: detail.destination_port,
                 service: detail.destination_service,
                 as_number: detail.destination_as_number,
+                host: detail.destination_host.as_deref(),
             },
             _ => EndDetail::default(),
         }
@@ -86,6 +89,7 @@ impl<'a> Edge<'a> {
         match field {
             EndpointField::Address => return Value::address(self.end_detail(side).address),
             EndpointField::Port => return number(self.end_detail(side).port),
+            EndpointField::Host => return optional_text(self.end_detail(side).host),
             EndpointField::BgpAsNumber => return positive(self.end_detail(side).as_number),
             _ => {}
         }
@@ -181,6 +185,7 @@ pub(crate) fn endpoint_text(view: EndpointView<'_>, field: EndpointField) -> &st
         EndpointField::CloudService => &view.attributes.cloud_service,
         EndpointField::CloudRegion => &view.attributes.cloud_region,
         EndpointField::Name
+        | EndpointField::Host
         | EndpointField::Service
         | EndpointField::Address
         | EndpointField::Port

@@ -71,6 +71,8 @@ pub enum EndpointField {
     Cidr,
     /// Name of an external endpoint: host name, else Service, else named CIDR.
     Name,
+    /// Host name by which the client reached an external endpoint.
+    Host,
     /// Number of the autonomous system.
     AsNumber,
     /// Organization of the autonomous system.
@@ -89,7 +91,7 @@ pub enum EndpointField {
 }
 
 impl EndpointField {
-    const NAMES: [(&'static str, Self); 21] = [
+    const NAMES: [(&'static str, Self); 22] = [
         ("class", Self::Class),
         ("namespace", Self::Namespace),
         ("kind", Self::Kind),
@@ -104,6 +106,7 @@ impl EndpointField {
         ("port", Self::Port),
         ("cidr", Self::Cidr),
         ("name", Self::Name),
+        ("host", Self::Host),
         ("as_number", Self::AsNumber),
         ("as_name", Self::AsName),
         ("bgp_as_number", Self::BgpAsNumber),

@@ -1,10 +1,13 @@
 //! A single record as a source of fields.
 
+use std::sync::LazyLock;
+
 use super::detail::{Detail, DetailParts};
 use super::edge::Edge;
 use super::edges::{CountedEdge, DetailedEdge};
 use super::expression::Expression;
 use super::field::{Field, RecordField};
+use super::host_wildcards::HostWildcards;
 #[cfg(test)]
 use crate::inventory::EndpointId;
 use crate::pipeline::{DecidedRecord, Measures};
@@ -19,10 +22,12 @@ impl RecordFields {
     /// The fields of a record.
     #[must_use]
     pub fn of(record: &DecidedRecord<'_>) -> Self {
+        /// A record has the host name itself, not a wildcard for it.
+        static NO_WILDCARDS: LazyLock<HostWildcards> = LazyLock::new(HostWildcards::default);
         Self(DetailedEdge {
             source: record.endpoints.source.id,
             destination: record.endpoints.destination.id,
-            detail: Detail::of(record, DetailParts::ALL),
+            detail: Detail::of(record, DetailParts::ALL, &NO_WILDCARDS),
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::detail::{Detail, DetailParts};
 use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
+use super::host_wildcards::HostWildcards;
 use super::observer::EdgeObserver;
 use super::series::SeriesTable;
 use crate::clock::Now;
@@ -18,6 +19,7 @@ pub struct EdgeSink {
     series: Arc<SeriesTable>,
     observer: Option<Arc<dyn EdgeObserver>>,
     details: DetailParts,
+    wildcards: Arc<HostWildcards>,
     full_drains: u64,
 }
 
@@ -29,6 +31,7 @@ impl EdgeSink {
             batch: EdgeBatch::default(),
             table: EdgeTable::new(max_edges),
             details: series.details(),
+            wildcards: Arc::default(),
             series,
             observer: None,
             full_drains: 0,
@@ -39,6 +42,12 @@ impl EdgeSink {
     #[must_use]
     pub fn with_observer(self, observer: Option<Arc<dyn EdgeObserver>>) -> Self {
         Self { observer, ..self }
+    }
+
+    /// Counts host names that match a wildcard under the wildcard.
+    #[must_use]
+    pub fn with_host_wildcards(self, wildcards: Arc<HostWildcards>) -> Self {
+        Self { wildcards, ..self }
     }
 
     /// Counts a record, if it is to be counted.
@@ -56,7 +65,7 @@ impl EdgeSink {
             let edge = DetailedEdge {
                 source,
                 destination,
-                detail: Detail::of(record, self.details),
+                detail: Detail::of(record, self.details, &self.wildcards),
             };
             self.batch.push_detailed(edge, measures);
         }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use flowproto::host_name::HostName;
 use flowproto::record::BiflowDirection;
 use flowproto::{Address, FlowRecord};
 
 use crate::emit::double_buffer::Batch;
 use crate::pipeline::enrich::Endpoints;
-use crate::pipeline::{DecidedRecord, Direction, Measures, Origin, WholeRecord};
+use crate::pipeline::{
+    DecidedRecord, Direction, Initiator, Measures, Origin, WholeRecord, host_names,
+};
 
 /// One direction of a record. It has no names: these are looked up when it is written.
 #[derive(Clone, Debug)]
@@ -36,6 +39,12 @@ impl ForwardedRecord {
             measures: decided.flow.measures,
             is_counted: decided.verdict.is_counted(),
         }
+    }
+
+    /// The host names by which source and destination were reached, if they are external.
+    pub(super) fn host_names(&self) -> [Option<&str>; 2] {
+        let (name, initiator) = (&self.record.responder_name, Initiator::of(&self.record));
+        host_names(name.as_ref(), initiator, &self.endpoints).map(|name| name.map(HostName::as_str))
     }
 
     /// The Original Exporter's address. The one in the record itself is the most certain.
@@ -79,6 +88,7 @@ fn reverse(record: &FlowRecord) -> FlowRecord {
         destination_prefix_length: record.source_prefix_length,
         sampling: record.sampling,
         exporter_address: record.exporter_address,
+        responder_name: record.responder_name.clone(),
         ..FlowRecord::default()
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Decoder {
     restarts: IntCounter,
     metadata_entries: IntGauge,
     metadata_refused: IntCounter,
+    names_bytes: IntGauge,
+    names_refused: Vec<IntCounter>,
     running_totals: IntGauge,
     running_totals_forgotten: IntCounter,
 }
@@ -134,6 +136,15 @@ impl Decoder {
                 "metadata_refused_total",
                 "Names, types and samplers in options data that were not learned: max_metadata was reached, or a type has the name of another element.",
             )?,
+            names_bytes: make.gauge(
+                "names_bytes",
+                "Bytes of the host names that records have.",
+            )?,
+            names_refused: make.by_reason(
+                "names_refused_total",
+                "Host names in records that were not used, by reason: invalid (not a host name) or no_room.",
+                ["invalid", "no_room"],
+            )?,
             running_totals: make.gauge(
                 "running_totals",
                 "Flows with a running total, of exporters that send no deltas.",
@@ -175,6 +186,10 @@ impl Decoder {
             raise(counter, total);
         }
         raise_each(&self.messages, &counters.messages);
+        raise_each(
+            &self.names_refused,
+            &[counters.names_invalid, counters.names_without_room],
+        );
         for (counter, (_, total)) in self.unusable.iter().zip(counters.unusable.iter()) {
             raise(counter, total);
         }
@@ -185,6 +200,7 @@ impl Decoder {
             (&self.templates, occupancy.templates),
             (&self.template_fields, occupancy.template_fields),
             (&self.metadata_entries, occupancy.metadata_entries),
+            (&self.names_bytes, occupancy.names_octets),
             (&self.running_totals, occupancy.totals),
         ] {
             gauge.set(level(value));

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowproto::collector::Fields;
+use flowproto::host_name::HostName;
 use flowproto::{Address, FlowRecord};
 
 use super::enrich::{Endpoints, TunnelUse};
 use super::exporters::Origin;
 use super::flow::{Flow, FlowExtras};
+use super::host_names::host_names;
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
 
@@ -118,6 +120,18 @@ pub struct DecidedRecord<'a> {
 }
 
 impl DecidedRecord<'_> {
+    /// The host names by which source and destination were reached, if they are external.
+    #[must_use]
+    pub fn host_names(&self) -> [Option<&HostName>; 2] {
+        self.extras.map_or([None; 2], |extras| {
+            let (name, initiator) = (
+                extras.responder_name.as_ref(),
+                extras.initiator_of(self.flow),
+            );
+            host_names(name, initiator, self.endpoints)
+        })
+    }
+
     /// The addresses of source and destination, as they were resolved: of the two of a translation,
     /// those of the endpoints; of a tunnel that is not between nodes, those of its ends.
     #[must_use]

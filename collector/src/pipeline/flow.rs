@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use flowproto::host_name::ResponderName;
 use flowproto::record::{BiflowDirection, Translation};
 use flowproto::{Address, FlowRecord};
 
@@ -120,6 +121,8 @@ pub struct FlowExtras {
     pub ip_class_of_service: u8,
     /// 16 and 17, for the record's own direction; 0 if not carried.
     bgp_as_numbers: [u32; 2],
+    /// The name by which the initiator reached the responder.
+    pub responder_name: Option<ResponderName>,
 }
 
 /// The endpoint that opened the connection.
@@ -134,6 +137,18 @@ pub enum Initiator {
     Destination,
 }
 
+impl Initiator {
+    /// The initiator of a record's own direction.
+    #[must_use]
+    pub const fn of(record: &FlowRecord) -> Self {
+        match record.biflow_direction {
+            Some(BiflowDirection::Initiator) => Self::Source,
+            Some(BiflowDirection::ReverseInitiator) => Self::Destination,
+            Some(BiflowDirection::Arbitrary | BiflowDirection::Perimeter) | None => Self::Unknown,
+        }
+    }
+}
+
 impl FlowExtras {
     /// The extras of a record; `None` if it has none. Those that only families need are left out
     /// unless `with_details` is set.
@@ -141,24 +156,20 @@ impl FlowExtras {
     pub(super) fn of(record: &FlowRecord, with_details: bool) -> Option<Self> {
         let has_some = record.translation.is_some()
             || !record.exporter_address.is_unspecified()
-            || record.tunnel.is_some();
+            || record.tunnel.is_some()
+            || record.responder_name.is_some();
         (has_some || with_details).then(|| Self {
             translation: record.translation,
             exporter_address: record.exporter_address,
             tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
             interfaces: [None, None],
-            initiator: match record.biflow_direction {
-                Some(BiflowDirection::Initiator) => Initiator::Source,
-                Some(BiflowDirection::ReverseInitiator) => Initiator::Destination,
-                Some(BiflowDirection::Arbitrary | BiflowDirection::Perimeter) | None => {
-                    Initiator::Unknown
-                }
-            },
+            initiator: Initiator::of(record),
             ip_class_of_service: record.ip_class_of_service,
             bgp_as_numbers: [
                 record.bgp_source_as_number,
                 record.bgp_destination_as_number,
             ],
+            responder_name: record.responder_name.clone(),
         })
     }
 

@@ -18,6 +18,7 @@ mod delay_queue;
 pub mod enrich;
 mod exporters;
 mod flow;
+mod host_names;
 mod interfaces;
 mod observers;
 mod pending;
@@ -35,6 +36,7 @@ pub use counts::{PipelineCounts, RecordCounts};
 pub use decided::{DecidedRecord, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
 pub use flow::{Direction, Flow, FlowExtras, Initiator, Measures};
+pub use host_names::host_names;
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
 pub use tunnel_ends::TunnelEnds;
@@ -167,10 +169,12 @@ impl<S: Sinks> Pipeline<S> {
             policies,
             tunnels,
         } = context;
+        let snapshots = store.load();
         Self {
             collecting: CollectingProcess::new(settings.limits),
             stages: Stages {
-                snapshots: store.load(),
+                cache: EndpointCache::new(snapshots.index.sizes().addresses),
+                snapshots,
                 store,
                 unconfirmed: Unconfirmed::new(observers.nodes()),
                 observers,
@@ -180,7 +184,6 @@ impl<S: Sinks> Pipeline<S> {
                 exporter: MessageExporter::default(),
                 interface_names: InterfaceNames::default(),
                 block: Block::default(),
-                cache: EndpointCache::default(),
                 pending: PendingQueue::new(settings.pending_octets),
                 counts: RecordCounts::default(),
                 now: Now::default(),
@@ -316,7 +319,7 @@ impl<S: Sinks> Stages<S> {
         self.is_batch_start = false;
         self.now = now;
         if self.store.refresh(&mut self.snapshots) {
-            self.cache.clear();
+            self.cache.clear(self.snapshots.index.sizes().addresses);
         }
     }
 

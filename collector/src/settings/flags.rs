@@ -9,7 +9,7 @@ use kipfix_service::settings::{ListenAddress, Size, Span};
 use serde::Serialize;
 
 use super::FlowDirection;
-use crate::aggregate::{FamilyDefinition, Preset};
+use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
@@ -307,6 +307,16 @@ pub struct Flags {
     /// Metric families of the settings file.
     #[arg(skip)]
     pub metrics: Vec<FamilyDefinition>,
+    /// Count the host names of external endpoints that end with DOMAIN together, as *.DOMAIN, for example
+    /// *.s3.amazonaws.com. The flow log has the whole name. Several separated by commas, or repeated
+    /// [default: none]
+    #[arg(
+        long,
+        value_name = "*.DOMAIN",
+        value_delimiter = ',',
+        help_heading = "Metrics"
+    )]
+    pub host_wildcard: Vec<HostWildcard>,
     /// Also count traffic within a node (class intra_node)
     #[arg(
         long,

@@ -19,7 +19,7 @@ use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{FamilyDefinition, Preset};
+use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
 use crate::emit::flow_log::FlowLogTarget;
 use crate::emit::forward::{ForwardFilter, ForwardTarget};
 use crate::emit::replicate::ReplicaUrl;
@@ -88,6 +88,7 @@ pub struct Settings {
     pub print_metrics: bool,
     pub preset: Vec<Preset>,
     pub metrics: Vec<FamilyDefinition>,
+    pub host_wildcard: Vec<HostWildcard>,
     pub intra_node: bool,
     pub connections_from_flows: bool,
     pub flow_direction: FlowDirection,
@@ -170,6 +171,7 @@ impl Default for Settings {
             print_metrics: false,
             preset: Preset::DEFAULT.to_vec(),
             metrics: Vec::new(),
+            host_wildcard: Vec::new(),
             intra_node: false,
             connections_from_flows: false,
             flow_direction: FlowDirection::Both,

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use crate::aggregate::{EdgeObserver, EdgeSink, EdgeTable, SeriesTable};
+use crate::aggregate::{EdgeObserver, EdgeSink, EdgeTable, HostWildcards, SeriesTable};
 use crate::clock::{self, Clock};
 use crate::emit::flow_log::{FlowLog, FlowLogCounts};
 use crate::emit::forward::{ForwardCounts, Forwarder};
@@ -85,10 +85,13 @@ impl Collector {
         let recent = settings.recent_records_octets().filter(|_| is_live);
         let recent = recent.map(|octets| Arc::new(RecentRecords::new(octets)));
         let pipeline_settings = settings.pipeline(started);
+        let wildcards: Arc<HostWildcards> =
+            Arc::new(settings.host_wildcard.iter().cloned().collect());
         let pipeline = || {
             let outputs = Outputs {
                 edges: EdgeSink::new(settings.max_edges, Arc::clone(&series))
-                    .with_observer(observer()),
+                    .with_observer(observer())
+                    .with_host_wildcards(Arc::clone(&wildcards)),
                 flow_log: emitters.flow_log.as_ref().map(FlowLog::sink),
                 forward: emitters.forwarder.as_ref().map(Forwarder::sink),
                 replicas: emitters.replicator.as_ref().map(Replicator::sink),

@@ -146,6 +146,7 @@ pub(crate) struct Setup {
     pub(crate) policies: ExporterPolicies,
     pub(crate) tunnels: TunnelNetworks,
     pub(crate) presets: Vec<Preset>,
+    pub(crate) wildcards: Vec<&'static str>,
 }
 
 impl Setup {
@@ -156,6 +157,7 @@ impl Setup {
             policies: ExporterPolicies::default(),
             tunnels: TunnelNetworks::default(),
             presets: PRESETS.to_vec(),
+            wildcards: Vec::new(),
         }
     }
 
@@ -186,9 +188,12 @@ impl Setup {
         let target = FlowLogTarget::File(folder.path().join("flows.json"));
         let stop = Stop::new().unwrap();
         let log = FlowLog::open(&target, 1 << 20, OverflowPolicy::Block, &stop).unwrap();
+        let wildcards = self.wildcards.iter().map(|text| text.parse().unwrap());
+        let edges = EdgeSink::new(self.max_edges, Arc::clone(&series))
+            .with_host_wildcards(Arc::new(wildcards.collect()));
         let outputs = Outputs {
             flow_log: Some(log.sink()),
-            ..Outputs::new(EdgeSink::new(self.max_edges, Arc::clone(&series)))
+            ..Outputs::new(edges)
         };
         Collector {
             pipeline: Pipeline::new(self.settings, context, outputs),

@@ -13,6 +13,7 @@ mod counting;
 mod deaths;
 mod harness;
 mod links;
+mod names;
 mod observers;
 mod presets;
 mod routers;

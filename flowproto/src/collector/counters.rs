@@ -1,5 +1,6 @@
 //! Counts and sizes of a Collecting Process.
 
+use crate::host_name::NameError;
 use crate::sessions::{Reasons, SequenceCounts};
 
 /// Counts of a Collecting Process since it began.
@@ -42,11 +43,24 @@ pub struct Counters {
     pub records_of_unknown_sampling: u64,
     /// Options records that announce sampling in a way that is not understood.
     pub announcements_ignored: u64,
+    /// Names of responders that are not host names, and records without a name therefore.
+    pub names_invalid: u64,
+    /// Names of responders for which there was no room, and records without a name therefore.
+    pub names_without_room: u64,
     /// Datagrams, Sets or templates that could not be used.
     pub unusable: Reasons,
 }
 
 impl Counters {
+    /// Counts a name that a record is left without.
+    pub(super) const fn refuse_name(&mut self, error: NameError) {
+        let count = match error {
+            NameError::Invalid => &mut self.names_invalid,
+            NameError::NoRoom => &mut self.names_without_room,
+        };
+        *count = count.saturating_add(1);
+    }
+
     /// Adds the counts of another process.
     pub fn add(&mut self, other: &Self) {
         self.sequence.add(other.sequence);
@@ -74,6 +88,8 @@ impl Counters {
                 other.records_of_unknown_sampling,
             ),
             (&mut self.announcements_ignored, other.announcements_ignored),
+            (&mut self.names_invalid, other.names_invalid),
+            (&mut self.names_without_room, other.names_without_room),
         ]
         .into_iter()
         .chain(self.messages.iter_mut().zip(other.messages))
@@ -100,6 +116,8 @@ pub struct Occupancy {
     pub metadata_entries: usize,
     /// Flows whose running totals are kept.
     pub totals: usize,
+    /// Octets of the names of responders.
+    pub names_octets: usize,
 }
 
 impl Occupancy {
@@ -113,5 +131,6 @@ impl Occupancy {
         let entries = self.metadata_entries;
         self.metadata_entries = entries.saturating_add(other.metadata_entries);
         self.totals = self.totals.saturating_add(other.totals);
+        self.names_octets = self.names_octets.saturating_add(other.names_octets);
     }
 }

@@ -251,6 +251,7 @@ impl CollectingProcess {
             pending_octets: self.pending.octets(),
             metadata_entries: self.sessions.metadata_entries(),
             totals: self.totals.len(),
+            names_octets: self.buffers.names.octets(),
         }
     }
 

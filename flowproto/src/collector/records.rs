@@ -136,6 +136,7 @@ impl CollectingProcess {
             spans,
             values,
             record,
+            names,
         } = &mut self.buffers;
         spans.clear();
         template.plan().begin(values, record);
@@ -161,6 +162,7 @@ impl CollectingProcess {
             (false, false) if !are_connections => None,
             _ => self.sessions.domain_key(place),
         };
+        let has_names = template.plan().has_names();
         let mut records = Records::new(template, content);
         let (mut count, mut is_cut) = (0_u32, false);
         while let Some(next) = records.next(spans) {
@@ -172,6 +174,15 @@ impl CollectingProcess {
             template
                 .plan()
                 .read(octets, spans, &context, values, record);
+            if has_names {
+                record.responder_name = match template.plan().read_name(octets, spans, names) {
+                    Ok(name) => name,
+                    Err(error) => {
+                        self.counters.refuse_name(error);
+                        None
+                    }
+                };
+            }
             if has_sampling {
                 sampling.apply(values, record);
             }

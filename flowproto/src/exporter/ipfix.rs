@@ -8,8 +8,7 @@
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
-use super::tcp_types;
-use super::{ExportSettings, Facts, Send};
+use super::{ExportSettings, Facts, Send, connection_types, responder_name};
 use crate::record::{FlowRecord, Sampling};
 
 /// A Transport Session of IPFIX.
@@ -64,7 +63,11 @@ impl Session {
     #[inline]
     pub fn add(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
         self.refresh_if_due(now, send);
-        let shape = Shape::of(record);
+        let mut shape = Shape::of(record);
+        let mut name_octets = responder_name::octets(record.responder_name.as_ref());
+        if name_octets > self.message.max_name_octets() {
+            (shape, name_octets) = (shape.without_name(), 0);
+        }
         let octets = match self.templates.get_mut(usize::from(shape.0)) {
             Some(template) if template.record_octets != 0 => {
                 template.used = true;
@@ -77,6 +80,7 @@ impl Session {
                 shape.record_octets()
             }
         };
+        let octets = octets.saturating_add(name_octets);
         let out = self.message.open(shape.template_id(), octets, now, send);
         write_record(out, shape, record);
         self.message.count_record(record);
@@ -233,7 +237,7 @@ impl Session {
             with_template: true,
         };
         let elements = tunnel_elements().chain(reverse_elements());
-        options.elements(elements.chain(tcp_types::elements()));
+        options.elements(elements.chain(connection_types::elements()));
     }
 
     fn statistics(&mut self, with_template: bool, now: u64, send: &mut Send<'_>) {

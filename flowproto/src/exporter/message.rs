@@ -55,6 +55,13 @@ impl MessageWriter {
         self.max_octets = message_octets(max_octets);
     }
 
+    /// Octets that are left for the name of the responder in the longest record.
+    #[must_use]
+    pub(super) const fn max_name_octets(&self) -> usize {
+        const LONGEST_WITHOUT_NAME: usize = MESSAGE_HEADER + SET_HEADER + 384;
+        self.max_octets.saturating_sub(LONGEST_WITHOUT_NAME)
+    }
+
     /// Number of Messages sent, and their octets.
     #[must_use]
     pub const fn sent(&self) -> (u64, u64) {

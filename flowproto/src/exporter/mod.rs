@@ -8,14 +8,15 @@
 //! Nothing here opens a socket: finished Messages are passed to a function, and time is an
 //! argument.
 
+mod connection_types;
 pub mod ipfix;
 pub mod message;
 pub mod netflow5;
 pub mod netflow9;
 pub mod options;
+mod responder_name;
 mod shape;
 mod tcp;
-mod tcp_types;
 mod uptime;
 
 pub use shape::fields;

@@ -1,11 +1,12 @@
 //! Template layouts. The content of a flow record selects its template, so that plain records stay
-//! small: IPv4 or IPv6, with or without interfaces, tunnel, translation, reverse direction and TCP
-//! health. This file has both the order of the fields and their writing.
+//! small: IPv4 or IPv6, with or without interfaces, tunnel, translation, reverse direction, TCP
+//! health and the name of the responder. This file has both the order of the fields and their writing.
 
-use super::{put, tcp};
+use super::{put, responder_name, tcp};
 use crate::address::Address;
 use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::FieldSpecifier;
+use crate::host_name::NameSource;
 use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
 use crate::tcp::{ConnectionState, Handshake};
 
@@ -114,8 +115,14 @@ impl Shape {
     /// Has round-trip times of TCP.
     const ROUND_TRIP: u16 = 2048;
 
+    /// Has the name of the responder: two bits with its source.
+    const DNS_NAME: u16 = 4096;
+    const TLS_NAME: u16 = 8192;
+    const HTTP_NAME: u16 = Self::NAME;
+    const NAME: u16 = Self::DNS_NAME | Self::TLS_NAME;
+
     /// Number of shapes.
-    pub(super) const COUNT: u16 = 4096;
+    pub(super) const COUNT: u16 = 16_384;
 
     /// All shapes.
     pub(super) fn all() -> impl Iterator<Item = Self> {
@@ -154,8 +161,31 @@ impl Shape {
                         || record.reverse_tcp_round_trip_time.samples != 0,
                     Self::ROUND_TRIP,
                 )
+                | record
+                    .responder_name
+                    .as_ref()
+                    .map_or(0, |responder| match responder.source {
+                        NameSource::Dns => Self::DNS_NAME,
+                        NameSource::Tls => Self::TLS_NAME,
+                        NameSource::Http => Self::HTTP_NAME,
+                    })
                 | tunnel,
         )
+    }
+
+    /// The shape of the same record without the name of the responder.
+    pub(super) const fn without_name(self) -> Self {
+        Self(self.0 & !Self::NAME)
+    }
+
+    /// The source of the name of the responder.
+    const fn name(self) -> Option<NameSource> {
+        match self.0 & Self::NAME {
+            Self::DNS_NAME => Some(NameSource::Dns),
+            Self::TLS_NAME => Some(NameSource::Tls),
+            Self::HTTP_NAME => Some(NameSource::Http),
+            _ => None,
+        }
     }
 
     pub(super) const fn has(self, bit: u16) -> bool {
@@ -172,7 +202,8 @@ impl Shape {
         let tunnelled = self.has(Self::TUNNELLED);
         let biflow = self.has(Self::BIFLOW);
         let (health, round_trip) = (self.has(Self::HEALTH), self.has(Self::ROUND_TRIP));
-        let all: [(bool, &'static [FieldSpecifier]); 17] = [
+        let name = self.name();
+        let all: [(bool, &'static [FieldSpecifier]); 18] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
             (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
@@ -193,6 +224,7 @@ impl Shape {
             (health && biflow, &tcp::REVERSE_HEALTH),
             (round_trip, &tcp::ROUND_TRIP),
             (round_trip && biflow, &tcp::REVERSE_ROUND_TRIP),
+            (name.is_some(), name.map_or(&[], responder_name::field)),
         ];
         all.into_iter()
             .filter_map(|(has, group)| has.then_some(group))
@@ -202,8 +234,10 @@ impl Shape {
         self.groups().flatten().copied()
     }
 
+    /// Octets of the fields of fixed length: all but the name of the responder.
     pub(super) fn record_octets(self) -> usize {
-        self.fields().map(|field| usize::from(field.length)).sum()
+        let fields = self.without_name().fields();
+        fields.map(|field| usize::from(field.length)).sum()
     }
 }
 
@@ -229,7 +263,9 @@ fn has_connection(record: &FlowRecord) -> bool {
 #[must_use]
 pub fn fields() -> Vec<FieldSpecifier> {
     let mut fields = Vec::new();
-    for field in Shape::all().flat_map(Shape::fields) {
+    let names = Shape::all().filter(|shape| shape.without_name() == Shape(0));
+    let others = Shape::all().filter(|shape| shape.name().is_none());
+    for field in others.chain(names).flat_map(Shape::fields) {
         if !fields.contains(&field) {
             fields.push(field);
         }
@@ -308,6 +344,11 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord)
         if biflow {
             tcp::write_round_trip(out, &record.reverse_tcp_round_trip_time);
         }
+    }
+    if let Some(name) = record.responder_name.as_ref()
+        && shape.name().is_some()
+    {
+        responder_name::write(out, name);
     }
 }
 

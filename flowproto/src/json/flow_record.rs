@@ -1,7 +1,8 @@
 //! A [`FlowRecord`] as JSON members.
 
-use super::scalar::{write_address, write_hex, write_number};
+use super::scalar::{write_address, write_hex, write_number, write_string};
 use crate::address::Address;
+use crate::host_name::NameSource;
 use crate::record::{FlowEndReason, FlowRecord, TunnelType};
 use crate::tcp::{RoundTripTime, TcpHealth};
 
@@ -136,6 +137,14 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     members.non_zero(destination, record.destination_prefix_length.into());
     if !record.ip_next_hop_address.is_unspecified() {
         members.address(next_hop, record.ip_next_hop_address);
+    }
+    if let Some(responder) = &record.responder_name {
+        members.key(match responder.source {
+            NameSource::Dns => "responderDnsName",
+            NameSource::Tls => "SSL_SERVER_NAME",
+            NameSource::Http => "httpRequestHost",
+        });
+        write_string(responder.name.as_str(), members.out);
     }
 }
 

@@ -22,9 +22,10 @@
 //! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
-//! `slot` maps elements to places, `read` reads the values of a record and combines them,
+//! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a record and combines them,
 //! `sampling` and `time` interpret several values together.
 
+mod names;
 mod read;
 mod sampling;
 mod slot;
@@ -35,6 +36,8 @@ pub(crate) use sampling::{SamplingFields, Selection};
 pub(crate) use time::relative_to_header;
 
 use crate::field::{FieldSpan, FieldSpecifier};
+use crate::host_name::{HostNames, NameError, ResponderName};
+use names::NameField;
 use read::Load;
 use slot::{ENDS, STARTS, Slot};
 
@@ -45,6 +48,7 @@ pub(crate) struct Plan {
     loads: Box<[Load]>,
     /// All other values.
     steps: Box<[Step]>,
+    names: Box<[NameField]>,
     /// The slots that records fill, as [`Slot::bit`]s.
     filled: u128,
     octets_are_totals: bool,
@@ -107,17 +111,19 @@ impl Families {
 impl Plan {
     /// Whether an element fills a field of the flow record.
     pub(crate) const fn reads(enterprise: u32, id: u16) -> bool {
-        Slot::of(enterprise, id).is_some()
+        Slot::of(enterprise, id).is_some() || names::source_of(enterprise, id).is_some()
     }
 
     pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
         let mut start = 0_usize;
         let mut all: Vec<(Step, u8)> = Vec::new();
+        let mut spans: Vec<FieldSpan> = Vec::with_capacity(specifiers.len());
         for (field, specifier) in specifiers.iter().enumerate() {
             let length = usize::from(specifier.length);
             let span = FieldSpan { start, length };
             // Behind a field of variable length the record's own spans are used instead.
             start = start.saturating_add(length);
+            spans.push(span);
             if let Some((slot, rank)) = Slot::filled_by(specifier) {
                 all.push((Step { field, span, slot }, rank));
             }
@@ -163,10 +169,29 @@ impl Plan {
         Self {
             loads: loads.into(),
             steps: floating.into(),
+            names: names::fields_of(specifiers, spans.into_iter()),
             filled,
             octets_are_totals: octets.are_totals(),
             packets_are_totals: packets.are_totals(),
         }
+    }
+
+    /// Whether records can have the name of the responder.
+    pub(crate) fn has_names(&self) -> bool {
+        !self.names.is_empty()
+    }
+
+    /// Reads the name of the responder. `spans` as for [`Self::read`].
+    ///
+    /// # Errors
+    /// It is not a host name, or there is no room for it.
+    pub(crate) fn read_name(
+        &self,
+        octets: &[u8],
+        spans: &[FieldSpan],
+        names: &mut HostNames,
+    ) -> Result<Option<ResponderName>, NameError> {
+        names::read(&self.names, octets, spans, names)
     }
 
     /// Whether octets and packets are totals that run on from record to record of a flow.

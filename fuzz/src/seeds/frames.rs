@@ -7,6 +7,7 @@ use crate::packets::LINK_TYPES;
 #[path = "../../../probe/tests/packets/mod.rs"]
 mod packets;
 
+use packets::payloads::{dns_response, hello};
 use packets::{
     ACK, FIN, RST, SYN, ethernet, geneve, gre, ipv4, ipv4_fragment, ipv6, mpls, tag, tcp, tcp_syn,
     udp, vxlan,
@@ -24,6 +25,7 @@ pub(super) fn all() -> Vec<Vec<u8>> {
         all.push(capture(0, modes, &tunnels(), &[0x10, 8]));
         all.push(capture(0, modes, &tags(), &[0]));
         all.push(capture(0, modes, &others(), &[0x0c, 0x80]));
+        all.push(capture(0, modes, &names(), &[0]));
     }
     for (at, link_type) in LINK_TYPES.iter().enumerate().skip(1) {
         let frames: Vec<Vec<u8>> = packets_of_both_families()
@@ -37,7 +39,34 @@ pub(super) fn all() -> Vec<Vec<u8>> {
 
 /// Ethernet frames of all kinds.
 pub(super) fn of_all_kinds() -> Vec<Vec<u8>> {
-    [connection(), fragments(), tunnels(), tags(), others()].concat()
+    [
+        connection(),
+        fragments(),
+        tunnels(),
+        tags(),
+        others(),
+        names(),
+    ]
+    .concat()
+}
+
+/// Payloads with names: a DNS answer, a hello in two segments, a request.
+fn names() -> Vec<Vec<u8>> {
+    let answer = udp(53, 4000, &dns_response("api.example.org", B));
+    let mut frames = vec![ethernet(0x0800, &ipv4(17, B, A, &answer))];
+    let segment = |port: u16, number: u32, flags: u8, payload: &[u8]| {
+        let segment = tcp((port, 443), (number, 1), flags, payload);
+        ethernet(0x0800, &ipv4(6, A, B, &segment))
+    };
+    let hello = hello("www.example.org", 300, true);
+    let (first, second) = hello.split_at(200);
+    frames.push(segment(4000, 9, SYN, &[]));
+    frames.push(segment(4000, 10, ACK, first));
+    frames.push(segment(4000, 210, ACK, second));
+    frames.push(segment(4001, 9, SYN, &[]));
+    let request = b"GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
+    frames.push(segment(4001, 10, ACK, request));
+    frames
 }
 
 /// A datagram in a frame.

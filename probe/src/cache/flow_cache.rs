@@ -18,6 +18,7 @@
 use flowproto::FlowRecord;
 use flowproto::record::{FlowEndReason, Sampling};
 
+use super::captured::{CapturedPacket, CopyCounts};
 use super::clock::{PacketClock, PacketTime};
 use super::conversation::{Choice, Conversation, ReportContext};
 use super::counters::CacheCounters;
@@ -30,6 +31,7 @@ use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Side};
 use crate::decode::{PacketInfo, Signal};
+use crate::inspect::{NameTable, ObservedName};
 use crate::tcp::segment::Segment;
 use crate::translation::TranslationTable;
 
@@ -43,29 +45,6 @@ const LINGER_NS: u64 = 5 * SECOND_NS;
 const MOVE_AFTER_NS: u64 = SECOND_NS;
 /// Interval between looks at the ends of the lists.
 const EXPIRY_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
-
-/// A packet to meter, or the capture time of a frame without one.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CapturedPacket {
-    /// Capture time, nanoseconds since the epoch.
-    pub time_ns: u64,
-    /// Where it was observed.
-    pub point: ObservationPoint,
-    /// False if there is no packet to meter and only time advances. Not an `Option`, so that a
-    /// packet can be decoded in place.
-    pub is_metered: bool,
-    /// The packet.
-    pub packet: PacketInfo,
-}
-
-/// Packets that are copies of others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CopyCounts {
-    /// Number of packets.
-    pub packets: u64,
-    /// Octets of those packets.
-    pub octets: u64,
-}
 
 /// Receives flow records.
 pub trait RecordSink {
@@ -83,6 +62,8 @@ pub struct FlowCache {
     settings: CacheSettings,
     pub(super) table: ConversationTable,
     pub(super) translations: TranslationTable,
+    /// Names of addresses; `None` if names are not learned.
+    pub(super) names: Option<NameTable>,
     pub(super) clock: PacketClock,
     next_expiry_ns: u64,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
@@ -103,6 +84,7 @@ impl FlowCache {
             ),
             settings,
             translations: TranslationTable::default(),
+            names: None,
             next_expiry_ns: 0,
             evicted_ns: 0,
             lookups: Vec::new(),
@@ -128,11 +110,12 @@ impl FlowCache {
         self.table.len(List::Dormant)
     }
 
-    /// Meters packets in their order. Returns how many of them are copies, see [`Self::meter`].
+    /// Meters packets in their order. `names` are those that packets refer to. Returns how many of them are copies, see [`Self::meter`].
     #[inline]
     pub fn meter_all(
         &mut self,
         packets: &[CapturedPacket],
+        names: &[ObservedName],
         sink: &mut impl RecordSink,
     ) -> CopyCounts {
         let mut copies = CopyCounts::default();
@@ -150,9 +133,10 @@ impl FlowCache {
         for (captured, lookup) in packets.iter().zip(&lookups) {
             let (point, time_ns) = (captured.point, captured.time_ns);
             let packet = &captured.packet;
+            let name = captured.name.and_then(|at| names.get(usize::from(at)));
             if !captured.is_metered {
                 self.tick(time_ns, sink);
-            } else if !self.meter_found(packet, lookup, point, time_ns, sink) {
+            } else if !self.meter_found(packet, lookup, (point, time_ns), name, sink) {
                 copies.packets += 1;
                 copies.octets += u64::from(packet.octets);
             }
@@ -173,7 +157,7 @@ impl FlowCache {
         sink: &mut impl RecordSink,
     ) -> bool {
         let lookup = self.lookup(packet);
-        self.meter_found(packet, &lookup, point, time_ns, sink)
+        self.meter_found(packet, &lookup, (point, time_ns), None, sink)
     }
 
     #[inline]
@@ -187,8 +171,8 @@ impl FlowCache {
         &mut self,
         packet: &PacketInfo,
         lookup: &Lookup,
-        point: ObservationPoint,
-        time_ns: u64,
+        (point, time_ns): (ObservationPoint, u64),
+        name: Option<&ObservedName>,
         sink: &mut impl RecordSink,
     ) -> bool {
         let time = self.clock.advance(time_ns);
@@ -209,9 +193,15 @@ impl FlowCache {
                 {
                     self.find_translation(index, time_ns);
                 }
+                if let Some(index) = index {
+                    self.find_name(index, source, time_ns);
+                }
                 index
             }
         };
+        if let (Some(index), Some(name)) = (index, name) {
+            self.set_name(index, source, name);
+        }
         index.is_none_or(|index| self.count(index, packet, source, point, time))
     }
 
@@ -451,6 +441,8 @@ impl FlowCache {
         };
         let [mut first, mut second] = entry.report(context, &tunnels, health);
         let connection = entry.connection;
+        let name = self.table.names.get(index);
+        let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
             && let Some(forward) = &mut first
             && let Some(reverse) = second.take()
@@ -463,6 +455,7 @@ impl FlowCache {
             .filter_map(Option::take)
         {
             record.sampling = self.settings.sampling;
+            record.responder_name.clone_from(&name);
             if let Some(translation) = &translation {
                 translation.apply(&mut record, &connection);
             }

@@ -7,8 +7,10 @@
 //! * `offload`: segments that were merged before capture;
 //! * `table`, `lookup`, `slab`, `links`, `tunnels`: storage and lists of conversations;
 //! * `translate`, `translated`: connections whose addresses the node translates;
+//! * `names`, `name_slots`: names of responders;
 //! * [`clock`]: packet time, the only clock of this stage.
 
+mod captured;
 pub mod clock;
 mod conversation;
 pub mod counters;
@@ -16,6 +18,8 @@ pub mod flow_cache;
 pub mod key;
 mod links;
 mod lookup;
+mod name_slots;
+mod names;
 mod offload;
 pub mod settings;
 mod slab;
@@ -24,6 +28,7 @@ mod translate;
 mod translated;
 mod tunnels;
 
+pub use captured::{CapturedPacket, CopyCounts};
 pub use counters::CacheCounters;
-pub use flow_cache::{CapturedPacket, CopyCounts, FlowCache, RecordSink};
+pub use flow_cache::{FlowCache, RecordSink};
 pub use settings::CacheSettings;

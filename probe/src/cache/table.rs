@@ -9,6 +9,7 @@ use super::conversation::{Conversation, Rank};
 use super::key::ConversationKey;
 use super::links::{List, NONE};
 use super::lookup::Lookup;
+use super::name_slots::NameSlots;
 use super::slab::Slab;
 use super::translated::ConversationTranslation;
 use super::tunnels::TunnelSlab;
@@ -33,6 +34,7 @@ pub(super) struct ConversationTable {
     /// Address translations of slots, up to the last one that had one. Kept apart because most
     /// conversations have none.
     translations: Vec<Option<ConversationTranslation>>,
+    pub(super) names: NameSlots,
 }
 
 /// An entry of the hash table. It has the hash, so that most lookups and the growth of the table
@@ -139,6 +141,7 @@ impl ConversationTable {
         };
         let hash = self.hash(&conversation.key);
         self.tunnels.remove(conversation.tunnels);
+        self.names.remove(index);
         if let Ok(entry) = self
             .entries
             .find_entry(spread(hash), |entry| entry.index == index)
@@ -188,6 +191,7 @@ impl ConversationTable {
         self.tcp.clear();
         self.losses = LossStore::default();
         self.translations.clear();
+        self.names = NameSlots::default();
     }
 
     pub(super) fn move_to_end(&mut self, index: u32, list: List, now: u64) {

@@ -32,6 +32,11 @@ impl ConversationTranslation {
         &self.metered
     }
 
+    /// The side before the translation, as the first packet passed it.
+    pub(super) const fn original(&self) -> &FlowKey {
+        &self.original
+    }
+
     /// Puts the addresses before and after the translation into a record of the conversation.
     pub(super) fn apply(&self, record: &mut FlowRecord, connection: &Connection) {
         let initiator = connection.initiator();

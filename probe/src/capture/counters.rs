@@ -12,7 +12,9 @@ pub struct CaptureCounters {
     /// Captures that are open now.
     pub open: usize,
     /// Counts of first packets.
-    pub first_packets: FirstPacketCounters,
+    pub first_packets: CookedCounters,
+    /// Counts of DNS answers.
+    pub dns_answers: CookedCounters,
     /// Captures that ended because the interface went away, or that could not be opened.
     pub failures: u64,
 }
@@ -30,9 +32,9 @@ pub struct InterfaceCounters {
     pub dropped: u64,
 }
 
-/// Counts of the capture of first packets since its start.
+/// Counts of a capture on all interfaces since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FirstPacketCounters {
+pub struct CookedCounters {
     /// Frames captured.
     pub frames: u64,
     /// Frames that the kernel dropped because the buffer was full.

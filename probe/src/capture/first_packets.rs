@@ -12,19 +12,15 @@
 
 use std::fmt::Write as _;
 
-use anyhow::anyhow;
 use kipfix_export::own_endpoints::OwnEndpoint;
-use pcap::{Active, Capture, Linktype, Precision};
 
 use super::clock::wall_clock_ns;
-use super::counters::FirstPacketCounters;
-use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface};
-use super::libpcap::{error_message, frame};
+use super::cooked::CookedCapture;
+use super::counters::CookedCounters;
+use super::frame::{Frame, ObservationPoint};
 
 /// UDP ports of encrypted packets, which are not compared either: IPsec, WireGuard.
 const ENCRYPTED_PORTS: [u16; 3] = [4500, 51_820, 51_871];
-/// Name of the pseudo-interface.
-const ANY: &str = "any";
 /// Octets captured of each packet: the cooked header, an IPv6 header with options, a TCP header.
 const SNAPLEN: i32 = 160;
 /// Kernel buffer of SYNs, and of datagrams. It holds some 10,000 frames, and 2500.
@@ -34,8 +30,6 @@ const MAX_DATAGRAMS_PER_SECOND: u32 = 20_000;
 const MAX_DATAGRAM_BURST: u32 = 4096;
 /// Frames read at once.
 const MAX_ROUND_FRAMES: usize = 16_384;
-/// `DLT_LINUX_SLL2`.
-const COOKED: Linktype = Linktype(276);
 const TCP: u8 = 6;
 
 /// The capture of first packets.
@@ -45,14 +39,6 @@ pub(super) struct FirstPacketCapture {
     budget: Budget,
     /// Ports of tunnels, whose packets are not compared.
     excluded_ports: Vec<u16>,
-}
-
-/// One socket on all interfaces.
-struct CookedCapture {
-    capture: Capture<Active>,
-    counters: FirstPacketCounters,
-    /// Kernel drops at the last query. libpcap's counter wraps at 32 bits.
-    last_dropped: u32,
 }
 
 /// How many datagrams may be read.
@@ -93,8 +79,8 @@ impl FirstPacketCapture {
         let [syns, datagrams] = BUFFER_OCTETS;
         let filter = datagram_expression(&excluded_ports, own_endpoints);
         Ok(Self {
-            syns: CookedCapture::open(syns, SYN_EXPRESSION)?,
-            datagrams: CookedCapture::open(datagrams, &filter)?,
+            syns: CookedCapture::open(SNAPLEN, syns, SYN_EXPRESSION)?,
+            datagrams: CookedCapture::open(SNAPLEN, datagrams, &filter)?,
             budget: Budget {
                 available: MAX_DATAGRAM_BURST,
                 renewed_ns: wall_clock_ns(),
@@ -128,79 +114,17 @@ impl FirstPacketCapture {
     /// The kernel refuses the filter.
     pub(super) fn exclude(&mut self, own_endpoints: &[OwnEndpoint]) -> Result<(), pcap::Error> {
         let filter = datagram_expression(&self.excluded_ports, own_endpoints);
-        self.datagrams.capture.filter(&filter, true)
+        self.datagrams.set_filter(&filter)
     }
 
     /// Counts so far.
-    pub(super) fn counters(&mut self) -> FirstPacketCounters {
+    pub(super) fn counters(&mut self) -> CookedCounters {
         let (syns, datagrams) = (self.syns.counters(), self.datagrams.counters());
-        FirstPacketCounters {
+        CookedCounters {
             frames: syns.frames + datagrams.frames,
             dropped: syns.dropped + datagrams.dropped,
         }
     }
-}
-
-impl CookedCapture {
-    fn open(buffer_octets: i32, filter: &str) -> anyhow::Result<Self> {
-        let failure = |error: pcap::Error| anyhow!("interface {ANY}: {}", error_message(&error));
-        let mut capture = Capture::from_device(ANY)
-            .map(|capture| {
-                capture
-                    .snaplen(SNAPLEN)
-                    .buffer_size(buffer_octets)
-                    .immediate_mode(true)
-                    .precision(Precision::Nano)
-            })
-            .and_then(Capture::open)
-            .and_then(Capture::setnonblock)
-            .map_err(failure)?;
-        capture.set_datalink(COOKED).map_err(failure)?;
-        capture.filter(filter, true).map_err(failure)?;
-        Ok(Self {
-            capture,
-            counters: FirstPacketCounters::default(),
-            last_dropped: 0,
-        })
-    }
-
-    /// Hands out frames. Returns how many.
-    fn dispatch(
-        &mut self,
-        max_frames: usize,
-        each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
-    ) -> Result<usize, pcap::Error> {
-        let mut count = 0;
-        let outcome = self.capture.dispatch(Some(max_frames), |packet| {
-            count += 1;
-            let frame = frame(&packet, LinkType::LinuxSll2);
-            if let Some(point) = point(frame.captured) {
-                each(&frame, point);
-            }
-        });
-        self.counters.frames += u64::try_from(count).unwrap_or_default();
-        outcome.map(|_| count)
-    }
-
-    fn counters(&mut self) -> FirstPacketCounters {
-        if let Ok(stats) = self.capture.stats() {
-            let new = stats.dropped.wrapping_sub(self.last_dropped);
-            self.counters.dropped += u64::from(new);
-            self.last_dropped = stats.dropped;
-        }
-        self.counters
-    }
-}
-
-/// The interface and the direction of a cooked frame.
-fn point(captured: &[u8]) -> Option<ObservationPoint> {
-    let header = captured.first_chunk::<20>()?;
-    Some(ObservationPoint {
-        interface: cooked_interface(header)?,
-        egress: LinkType::LinuxSll2.is_outgoing(header),
-        copies: CopyDetection::ByInterface,
-        ..ObservationPoint::default()
-    })
 }
 
 /// The kernel filter for SYNs without ACK. Loopback has index 1 in every network namespace. libpcap
@@ -231,6 +155,9 @@ fn datagram_expression(excluded_ports: &[u16], own_endpoints: &[OwnEndpoint]) ->
 
 #[cfg(test)]
 mod tests {
+    use pcap::Capture;
+
+    use super::super::cooked::COOKED;
     use super::*;
 
     #[test]
@@ -306,14 +233,5 @@ mod tests {
         budget.spend(4096);
         assert_eq!(budget.renew(SECOND), 0);
         assert_eq!(budget.renew(2 * SECOND), MAX_DATAGRAM_BURST);
-    }
-
-    #[test]
-    fn the_interface_and_the_direction_are_those_of_the_cooked_header() {
-        let mut header = [0; 20];
-        header[6] = 1;
-        header[10] = 4;
-        let point = point(&header).unwrap();
-        assert_eq!((point.interface, point.egress), (256, true));
     }
 }

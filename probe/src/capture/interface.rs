@@ -9,12 +9,14 @@ use anyhow::{anyhow, bail};
 use flowproto::exporter::InterfaceName;
 use kipfix_export::own_endpoints::OwnEndpoint;
 use pcap::{Active, Capture, Precision};
+use tracing::warn;
 
 use super::clock::wall_clock_ns;
 use super::filter;
 use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use super::libpcap::{error_message, frame, link_type_name};
 use super::netlink::Link;
+use super::payload_filter::{self, PAYLOAD_SNAPLEN};
 
 /// The kernel hands over a partly filled block of its buffer after this many milliseconds.
 pub(super) const KERNEL_TIMEOUT_MS: u8 = 100;
@@ -30,6 +32,8 @@ pub(super) struct CaptureSettings {
     pub(super) buffer_octets: i32,
     /// Capture frames that are not addressed to the node, too.
     pub(super) promiscuous: bool,
+    /// Capture more octets of packets that can have a name.
+    pub(super) has_payloads: bool,
 }
 
 /// An interface with an open capture.
@@ -58,6 +62,46 @@ impl Interface {
     /// # Errors
     /// Missing permission, an unsupported link type, or an invalid filter.
     pub(super) fn open(
+        link: &Link,
+        settings: &CaptureSettings,
+        own_endpoints: &[OwnEndpoint],
+    ) -> anyhow::Result<Self> {
+        let payload_snaplen = i32::try_from(PAYLOAD_SNAPLEN)?;
+        if !settings.has_payloads || settings.snaplen >= payload_snaplen {
+            return Self::open_with(link, settings, own_endpoints);
+        }
+        let longer = CaptureSettings {
+            snaplen: payload_snaplen,
+            ..settings.clone()
+        };
+        let opened = Self::open_with(link, &longer, own_endpoints)?;
+        match opened.shorten(settings, own_endpoints) {
+            Ok(()) => Ok(opened),
+            Err(problem) => {
+                let interface = &link.name;
+                warn!(interface, %problem, "payloads are captured up to the snap length only");
+                Self::open_with(link, settings, own_endpoints)
+            }
+        }
+    }
+
+    /// Limits packets that cannot have a name to the snap length.
+    fn shorten(
+        &self,
+        settings: &CaptureSettings,
+        own_endpoints: &[OwnEndpoint],
+    ) -> std::io::Result<()> {
+        if matches!(self.link_type, LinkType::LinuxSll | LinkType::LinuxSll2) {
+            // libpcap makes the header of such frames, which the kernel does not know.
+            return Err(std::io::Error::other("cooked link type"));
+        }
+        let given = settings.filter.as_deref();
+        let expression = filter::expression(self.link_type, given, own_endpoints);
+        let snaplen = u32::try_from(settings.snaplen).map_err(std::io::Error::other)?;
+        payload_filter::attach(&self.capture, &expression, snaplen)
+    }
+
+    fn open_with(
         link: &Link,
         settings: &CaptureSettings,
         own_endpoints: &[OwnEndpoint],

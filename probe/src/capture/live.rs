@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
 use super::counters::CaptureCounters;
+use super::dns_answers::DnsAnswerCapture;
 use super::first_packets::FirstPacketCapture;
 use super::frame::{CopyDetection, Frame, ObservationPoint};
 use super::interface::{CaptureSettings, Interface, KERNEL_TIMEOUT_MS};
@@ -49,6 +50,8 @@ pub struct LiveSettings {
     /// Capture the first packets of all interfaces, too, except datagrams to these ports of
     /// tunnels.
     pub first_packets: Option<Vec<u16>>,
+    /// Capture the payload of packets that can have a name, and DNS answers of all interfaces.
+    pub names: bool,
 }
 
 /// The captures of all selected interfaces.
@@ -64,6 +67,7 @@ pub struct LiveCapture {
     /// Interfaces that lead out of the node.
     outside: Vec<u32>,
     first_packets: Option<FirstPacketCapture>,
+    dns_answers: Option<DnsAnswerCapture>,
     scanner: Scanner,
     /// Subjects of warnings that still hold.
     reported_problems: HashSet<String>,
@@ -102,6 +106,7 @@ impl LiveCapture {
                 snaplen: settings.snaplen,
                 buffer_octets: settings.buffer_octets,
                 promiscuous: settings.promiscuous,
+                has_payloads: settings.names,
             },
             own_endpoints,
             interfaces: Vec::new(),
@@ -109,12 +114,16 @@ impl LiveCapture {
             stacked: Vec::new(),
             outside: Vec::new(),
             first_packets: None,
+            dns_answers: None,
             scanner: Scanner::start(needs_routes, stop)?,
             reported_problems: HashSet::new(),
         };
         let scan = live.apply(&node)?;
         if let Some(excluded_ports) = settings.first_packets {
             live.open_first_packets(excluded_ports)?;
+        }
+        if settings.names {
+            live.open_dns_answers()?;
         }
         if live.interfaces.is_empty() {
             return Err(scan.first_problem.unwrap_or_else(|| {
@@ -133,6 +142,15 @@ impl LiveCapture {
         match FirstPacketCapture::open(excluded_ports, &self.own_endpoints) {
             Ok(capture) => self.first_packets = Some(capture),
             Err(problem) => warn!(%problem, "address translations are not learned"),
+        }
+        Ok(())
+    }
+
+    fn open_dns_answers(&mut self) -> anyhow::Result<()> {
+        let _raised = permission::raise()?;
+        match DnsAnswerCapture::open() {
+            Ok(capture) => self.dns_answers = Some(capture),
+            Err(problem) => warn!(%problem, "names that pods resolve are not learned"),
         }
         Ok(())
     }
@@ -156,6 +174,17 @@ impl LiveCapture {
             let problem = error_message(&error);
             warn!(problem, "address translations are not learned any more");
             self.first_packets = None;
+        }
+    }
+
+    /// Hands out the DNS answers that wait. They are to be read before other frames.
+    pub fn dispatch_dns_answers(&mut self, mut each: impl FnMut(&Frame<'_>)) {
+        if let Some(capture) = &mut self.dns_answers
+            && let Err(error) = capture.dispatch(|frame, _| each(frame))
+        {
+            let problem = error_message(&error);
+            warn!(problem, "names that pods resolve are not learned any more");
+            self.dns_answers = None;
         }
     }
 
@@ -222,6 +251,9 @@ impl LiveCapture {
         }
         if let Some(capture) = &mut self.first_packets {
             self.counters.first_packets = capture.counters();
+        }
+        if let Some(capture) = &mut self.dns_answers {
+            self.counters.dns_answers = capture.counters();
         }
         self.counters.open = self.interfaces.len();
         &self.counters

@@ -3,14 +3,19 @@
 //! * [`frame`]: a frame, and where it was observed; [`counters`]: counts of a capture;
 //! * [`savefile`]: frames of a pcap or pcapng file;
 //! * [`live`]: frames of the node's interfaces, by libpcap, one `interface` each;
-//! * [`filter`]: the kernel filter;
-//! * [`first_packets`]: first packets of all interfaces, for address translations;
+//! * [`filter`]: the kernel filter; [`payload_filter`]: which packets are captured as a whole;
+//!   `bpf`: compiled filters;
+//! * [`first_packets`]: first packets of all interfaces, for address translations; `dns_answers`: DNS
+//!   answers of all interfaces, for names; both from a `cooked` socket;
 //! * [`interfaces`]: selection of interfaces, from the links that [`netlink`] lists and
 //!   `scanner` watches;
 //! * [`permission`]: the capability for live capture.
 
+mod bpf;
 pub(crate) mod clock;
+mod cooked;
 pub mod counters;
+mod dns_answers;
 pub mod filter;
 pub mod first_packets;
 pub mod frame;
@@ -19,6 +24,7 @@ pub mod interfaces;
 mod libpcap;
 pub mod live;
 pub mod netlink;
+pub mod payload_filter;
 pub mod permission;
 pub mod savefile;
 mod scanner;

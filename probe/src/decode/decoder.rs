@@ -59,17 +59,18 @@ impl Decoder {
     }
 
     /// Decodes one frame into `info`, like [`Self::decode`] but without moving the packet. After an
-    /// error, `info` is any packet.
+    /// error, `info` is any packet. Returns the transport header and the payload as far as they were
+    /// captured, nothing for later fragments.
     ///
     /// # Errors
     /// The reason why the frame has no IP packet.
     #[inline]
-    pub fn decode_into(
+    pub fn decode_into<'f>(
         &mut self,
-        frame: &Frame<'_>,
+        frame: &Frame<'f>,
         with_contents: bool,
         info: &mut PacketInfo,
-    ) -> Result<(), Undecodable> {
+    ) -> Result<&'f [u8], Undecodable> {
         let first = link::network_layer(frame.link_type, frame.captured)?;
         let link_octets = octets(frame.captured.len().saturating_sub(first.packet.len()));
         let mut extent = Extent {
@@ -129,6 +130,7 @@ impl Decoder {
         if with_contents {
             info.contents = contents::of(header);
         }
+        let mut transport = header.payload;
         match header.fragment {
             None => transport::read(header, info),
             Some(part) => {
@@ -138,6 +140,7 @@ impl Decoder {
                     info.tcp_options = TcpOptions::default();
                 } else {
                     info.signal = Signal::Continuation;
+                    transport = &[];
                 }
                 *info = self.fragments.follow(*header, part, *info, frame.time_ns)?;
             }
@@ -148,6 +151,6 @@ impl Decoder {
             info.octets = octets.max(header.header_octets);
             info.payload_octets = info.payload_octets.saturating_sub(metered_octets);
         }
-        Ok(())
+        Ok(transport)
     }
 }

@@ -16,7 +16,7 @@ const PROBE: Order<'_> = &[
     &["sampling"],
     &["capture"],
     &["decode"],
-    &["connection", "duplicates", "translation"],
+    &["connection", "duplicates", "inspect", "translation"],
     &["tcp"],
     &["cache"],
     &["pipeline", "export"],

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use flowproto::element::{ELEMENTS, Element, REVERSE_ENTERPRISE};
+use flowproto::field::VARIABLE_LENGTH;
 use flowproto::{exporter, template};
 
 use crate::generated::table;
@@ -48,7 +49,10 @@ pub(crate) fn page() -> String {
             let element = flowproto::element::find(field.enterprise, field.id);
             let name = element.map_or("", |element| element.name);
             let mut row = names(field.enterprise, field.id, name);
-            row.push(field.length.to_string());
+            row.push(match field.length {
+                VARIABLE_LENGTH => "variable".to_owned(),
+                length => length.to_string(),
+            });
             row
         })
         .collect();

@@ -44,6 +44,8 @@ struct EndpointNames<'a> {
     view: EndpointView<'a>,
     /// The Service whose virtual address the record has for this endpoint.
     service: Option<&'a Endpoint>,
+    /// The host name by which it was reached.
+    host: Option<&'a str>,
 }
 
 impl<'a> EnrichedRecord<'a> {
@@ -55,13 +57,19 @@ impl<'a> EnrichedRecord<'a> {
         now_milliseconds: u64,
     ) -> Self {
         let endpoints = &forwarded.endpoints;
-        let names = |id: EndpointId, service: Option<EndpointId>| EndpointNames {
+        let names = |id: EndpointId, service: Option<EndpointId>, host| EndpointNames {
             view: snapshots.endpoint(id),
             service: service.map(|id| snapshots.endpoint(id).endpoint),
+            host,
         };
+        let [source_host, destination_host] = forwarded.host_names();
         Self {
-            source: names(endpoints.source.id, endpoints.source_service),
-            destination: names(endpoints.destination.id, endpoints.destination_service),
+            source: names(endpoints.source.id, endpoints.source_service, source_host),
+            destination: names(
+                endpoints.destination.id,
+                endpoints.destination_service,
+                destination_host,
+            ),
             forwarded,
             snapshots,
             collected_milliseconds: now_milliseconds,
@@ -84,7 +92,9 @@ impl<'a> EndpointNames<'a> {
 
     /// The name of an external endpoint; empty for endpoints of the cluster.
     fn external_name(&self) -> &'a str {
-        if self.view.is_external() {
+        if let Some(host) = self.host {
+            host
+        } else if self.view.is_external() {
             self.view.workload_name()
         } else {
             ""

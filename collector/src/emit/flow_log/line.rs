@@ -1,6 +1,7 @@
 //! A line of the flow log: the record as it was received, and its enrichment.
 
 use flowproto::element::KIPFIX_ENTERPRISE;
+use flowproto::host_name::HostName;
 use flowproto::json;
 
 use super::members;
@@ -64,15 +65,18 @@ fn remove_replaced(begin: usize, fields_end: usize, added: usize, out: &mut Vec<
 
 fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut Vec<u8>) {
     let endpoints = record.endpoints;
+    let [source_host, destination_host] = record.host_names();
     write_endpoint(
         snapshots,
         (endpoints.source.id, endpoints.source_service),
+        source_host,
         &SOURCE,
         out,
     );
     write_endpoint(
         snapshots,
         (endpoints.destination.id, endpoints.destination_service),
+        destination_host,
         &DESTINATION,
         out,
     );
@@ -215,6 +219,7 @@ fn bit_of(name: &[u8]) -> u64 {
 fn write_endpoint(
     snapshots: &Snapshots,
     (id, service): (EndpointId, Option<EndpointId>),
+    host: Option<&HostName>,
     members: &EndpointMembers,
     out: &mut Vec<u8>,
 ) {
@@ -232,7 +237,7 @@ fn write_endpoint(
             write_text(members.workload_kind, &endpoint.workload_kind, out);
             write_text(members.workload_name, &endpoint.workload_name, out);
         }
-        EndpointKind::External => write_external(view, members, out),
+        EndpointKind::External => write_external(view, host, members, out),
         EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
     }
     if let Some(node) = view.node() {
@@ -248,9 +253,15 @@ fn write_endpoint(
     }
 }
 
-fn write_external(view: EndpointView<'_>, members: &EndpointMembers, out: &mut Vec<u8>) {
+fn write_external(
+    view: EndpointView<'_>,
+    host: Option<&HostName>,
+    members: &EndpointMembers,
+    out: &mut Vec<u8>,
+) {
     let attributes = view.attributes;
-    write_text(members.name, view.workload_name(), out);
+    let name = host.map_or_else(|| view.workload_name(), HostName::as_str);
+    write_text(members.name, name, out);
     if attributes.as_number != 0 {
         write_key(members.as_number, out);
         json::write_number(attributes.as_number.into(), out);

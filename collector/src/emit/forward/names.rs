@@ -127,6 +127,7 @@ impl<'a> Names<'a> {
         let [from, to] = [endpoints.source.id, endpoints.destination.id]
             .map(|id| EndpointNames::of(snapshots.endpoint(id)));
         let services = [endpoints.destination_service, endpoints.source_service];
+        let [from_host, to_host] = record.host_names();
         let [service, source_service] =
             services.map(|service| service.map(|id| snapshots.endpoint(id).endpoint));
         let one = |text: &'a str| Name(text, "");
@@ -151,8 +152,8 @@ impl<'a> Names<'a> {
             one(endpoints.scope().as_str()),
             one(source_service.map_or("", |s| &s.namespace)),
             one(source_service.map_or("", |s| &s.name)),
-            one(from.external),
-            one(to.external),
+            one(from_host.unwrap_or(from.external)),
+            one(to_host.unwrap_or(to.external)),
             one(&record.origin.name),
         ];
         let known = texts.iter().zip(bits());

@@ -12,14 +12,18 @@ use crate::inventory::{
 };
 use crate::snapshots::Snapshots;
 
-/// Sets of the table, a power of two.
-const SETS: usize = 1 << 13;
+/// Sets of the smallest and of the largest table, powers of two.
+const SETS: [usize; 2] = [1 << 13, 1 << 17];
+/// Sets for each address of the index. A miss costs several cache misses, an unused set only room: with
+/// three addresses or more in a set, they displace each other with every record.
+const SETS_PER_ADDRESS: usize = 4;
 /// Low bits of [`Entry::since`] that hold the generation.
 const GENERATION_BITS: u32 = 16;
 
 /// Endpoints of addresses that were looked up recently.
 #[derive(Debug)]
 pub struct EndpointCache {
+    /// Its length is a power of two.
     sets: Box<[Set]>,
     /// Generation of the snapshots; 0 is that of an empty entry.
     generation: u16,
@@ -81,19 +85,29 @@ impl PackedPlace {
 
 impl Default for EndpointCache {
     fn default() -> Self {
-        Self {
-            sets: vec![Set::default(); SETS].into(),
-            generation: 1,
-        }
+        Self::new(0)
     }
 }
 
 impl EndpointCache {
-    /// Drops all entries, because newer snapshots are used from now on.
-    pub fn clear(&mut self) {
+    /// Creates an empty cache for an index of that many addresses.
+    #[must_use]
+    pub fn new(addresses: usize) -> Self {
+        let [min, max] = SETS;
+        let sets = addresses.saturating_mul(SETS_PER_ADDRESS).clamp(min, max);
+        Self {
+            sets: vec![Set::default(); sets.next_power_of_two()].into(),
+            generation: 1,
+        }
+    }
+
+    /// Drops all entries, because newer snapshots, of that many addresses, are used from now on.
+    pub fn clear(&mut self, addresses: usize) {
+        let [_, max] = SETS;
+        let is_small = addresses > self.sets.len() && self.sets.len() < max;
         self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            *self = Self::default();
+        if self.generation == 0 || is_small {
+            *self = Self::new(addresses);
         }
     }
 
@@ -101,7 +115,7 @@ impl EndpointCache {
     /// result has no meaning but to keep the read.
     #[inline]
     pub fn touch(&self, address: Address) -> u64 {
-        let set = self.sets.get(set_of(address.bits()));
+        let set = self.sets.get(self.set_of(address.bits()));
         set.map_or(0, |Set([first, _])| first.since)
     }
 
@@ -116,7 +130,8 @@ impl EndpointCache {
     ) -> ResolvedEndpoint {
         let bits = address.bits();
         let generation = u64::from(self.generation);
-        let Some(Set([first, second])) = self.sets.get_mut(set_of(bits)) else {
+        let at = self.set_of(bits);
+        let Some(Set([first, second])) = self.sets.get_mut(at) else {
             return look_up(snapshots, address, port, time).0;
         };
         for entry in [&*first, &*second] {
@@ -151,17 +166,20 @@ impl EndpointCache {
         }
         resolved
     }
-}
 
-/// Position of an address in the table. Addresses that collide on purpose gain nothing: they are looked up.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "the low bits are what is needed"
-)]
-const fn set_of(bits: u128) -> usize {
-    let mixed = (bits as u64 ^ (bits >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 32) as usize % SETS
+    /// Position of an address in the table: the highest bits of a product, which depend on all bits of
+    /// the address. Addresses that collide on purpose gain nothing: they are looked up.
+    #[inline]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "the two halves of the address are combined"
+    )]
+    fn set_of(&self, bits: u128) -> usize {
+        let mixed = (bits as u64 ^ (bits >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let unused = self.sets.len().leading_zeros().saturating_add(1);
+        (mixed >> unused) as usize
+    }
 }
 
 #[cfg(test)]
@@ -228,10 +246,10 @@ mod tests {
         let first = assign(&mut writer, key, EndpointKind::Pod, 1000);
         assert_as_indexed(&mut cache, &mut writer, &times);
         writer.unassign(key, first, 2000);
-        cache.clear();
+        cache.clear(1);
         assert_as_indexed(&mut cache, &mut writer, &times);
         assign(&mut writer, key, EndpointKind::Pod, 2200);
-        cache.clear();
+        cache.clear(1);
         assert_as_indexed(&mut cache, &mut writer, &times);
     }
 
@@ -261,16 +279,50 @@ mod tests {
         assert_as_indexed(&mut cache, &mut writer, &[5000]);
         assign(&mut writer, AddressKey::address(A), EndpointKind::Pod, 1000);
         for _ in 0..=u32::from(u16::MAX) {
-            cache.clear();
+            cache.clear(1);
         }
         assert_as_indexed(&mut cache, &mut writer, &[5000]);
     }
 
     #[test]
+    fn the_addresses_of_a_large_cluster_are_spread_over_the_table() {
+        let addresses = 100_000;
+        let cache = EndpointCache::new(addresses);
+        let mut in_set = vec![0_u8; cache.sets.len()];
+        for pod in 0..addresses {
+            // Twenty pods on each node, whose pod CIDR is a /24.
+            let (node, host) = (pod / 20, pod % 20);
+            let bits = 0x0a00_0000 + node * 256 + 10 + host;
+            let address = Address::from_v4_bits(u32::try_from(bits).unwrap());
+            in_set[cache.set_of(address.bits())] += 1;
+        }
+        let displaced = in_set.iter().filter(|addresses| **addresses > 2);
+        assert!(displaced.count() < addresses / 20);
+    }
+
+    #[test]
+    fn the_table_grows_with_the_index_up_to_a_bound() {
+        let mut cache = EndpointCache::default();
+        let [min, max] = SETS;
+        for (addresses, sets) in [
+            (0, min),
+            (min, min),
+            (min + 1, 4 * min * 2),
+            (1, 4 * min * 2),
+            (usize::MAX, max),
+            (usize::MAX, max),
+        ] {
+            cache.clear(addresses);
+            assert_eq!(cache.sets.len(), sets, "{addresses}");
+        }
+    }
+
+    #[test]
     fn two_addresses_that_collide_are_both_remembered() {
+        let mut cache = EndpointCache::default();
         let collides = |bits: &u32| {
             let address = Address::from_v4_bits(*bits);
-            address != A && set_of(address.bits()) == set_of(A.bits())
+            address != A && cache.set_of(address.bits()) == cache.set_of(A.bits())
         };
         let other = Address::from_v4_bits((0x0a02_0000..).find(collides).unwrap());
         let mut writer = IndexWriter::default();
@@ -283,7 +335,6 @@ mod tests {
             )
         });
         let snapshots = snapshots(&mut writer);
-        let mut cache = EndpointCache::default();
         for _ in 0..3 {
             let found = [A, other].map(|address| {
                 let time = TimeRange::instant(5000);
@@ -291,7 +342,7 @@ mod tests {
             });
             assert_eq!(found, ids);
         }
-        let Set([first, second]) = cache.sets[set_of(A.bits())];
+        let Set([first, second]) = cache.sets[cache.set_of(A.bits())];
         assert_eq!(first.address, other.bits());
         assert_eq!(second.address, A.bits());
     }

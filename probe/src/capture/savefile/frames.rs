@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tracing::warn;
 
-use super::bpf::Program;
 use super::packet::{Packet, SavefileError};
+use crate::capture::bpf::Program;
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface};
 use crate::capture::libpcap::link_type_name;
 

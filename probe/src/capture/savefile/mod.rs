@@ -3,7 +3,6 @@
 //! The file is read here and not by libpcap, which stops at the second link type or snap length of
 //! a pcapng file, does not distinguish interfaces, and copies every frame twice.
 
-mod bpf;
 mod endian;
 mod frames;
 mod packet;

@@ -13,6 +13,9 @@
 //!
 //! Frames that the kernel dropped (`packets_dropped`) were not captured and are in none of these.
 
+mod families;
+mod names;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowproto::record::FlowEndReason;
@@ -20,12 +23,14 @@ use flowproto::tcp::ConnectionState;
 use kipfix_export::counters::TargetFamilies;
 use kipfix_service::registry::Registry;
 use prometheus::core::Collector as _;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::capture::counters::CaptureCounters;
 use crate::decode::Undecodable;
 use crate::pipeline::PipelineCounters;
 use crate::translation::table::MAX_TRANSLATIONS;
+use families::{Families, advance, advance_all};
+use names::NameFamilies;
 
 const END_REASONS: [(FlowEndReason, &str); 5] = [
     (FlowEndReason::IdleTimeout, "idle_timeout"),
@@ -84,6 +89,7 @@ pub struct Metrics {
     translations_ambiguous: IntCounter,
     translations_missed: Vec<IntCounter>,
     translations: IntGauge,
+    names: NameFamilies,
     targets: TargetFamilies,
 }
 
@@ -110,56 +116,8 @@ pub struct Capacities {
     pub queue_records: usize,
     /// Interfaces captured at the same time.
     pub interfaces: usize,
-}
-
-/// Registers families with one prefix.
-struct Families<'a>(&'a Registry);
-
-impl Families<'_> {
-    fn options(name: &str, help: &str) -> Opts {
-        Opts::new(name, help).namespace("kipfix_probe")
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        let counter = IntCounter::with_opts(Self::options(name, help))?;
-        self.0.register(Box::new(counter.clone()))?;
-        Ok(counter)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        let counters = IntCounterVec::new(Self::options(name, help), labels)?;
-        self.0.register(Box::new(counters.clone()))?;
-        Ok(counters)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        let gauge = IntGauge::with_opts(Self::options(name, help))?;
-        self.0.register(Box::new(gauge.clone()))?;
-        Ok(gauge)
-    }
-
-    fn capacity(&self, name: &str, help: &str, value: usize) -> prometheus::Result<()> {
-        self.gauge(name, help)?
-            .set(i64::try_from(value).unwrap_or(i64::MAX));
-        Ok(())
-    }
-
-    fn by_reason(
-        &self,
-        name: &str,
-        help: &str,
-        reasons: impl Iterator<Item = &'static str>,
-    ) -> prometheus::Result<Vec<IntCounter>> {
-        let counters = self.counters(name, help, &["reason"])?;
-        Ok(reasons
-            .map(|reason| counters.with_label_values(&[reason]))
-            .collect())
-    }
+    /// Resolved names.
+    pub names: usize,
 }
 
 impl Metrics {
@@ -370,6 +328,7 @@ impl Metrics {
                 "translations",
                 "Address translations that are kept for conversations that begin.",
             )?,
+            names: NameFamilies::register(&new, capacities.names)?,
             targets: TargetFamilies::register(&registry, "kipfix_probe")?,
             registry,
             consistency: Arc::default(),
@@ -424,6 +383,7 @@ impl Metrics {
             }
         }
         advance(&self.interface_failures, counters.failures);
+        self.names.publish_capture(&counters.dns_answers);
         advance(&self.first_packets, counters.first_packets.frames);
         if let [kernel_drop, ..] = self.translations_missed.as_slice() {
             advance(kernel_drop, counters.first_packets.dropped);
@@ -443,6 +403,7 @@ impl Metrics {
             }
         }
         advance_all(&self.tcp_states, &cache.tcp_connection_states);
+        self.names.publish(counters);
         let translations = &counters.translations;
         if let [_, table_full] = self.translations_missed.as_slice() {
             advance(table_full, translations.missed);
@@ -485,16 +446,5 @@ impl Metrics {
             .set(i64::try_from(counters.translations_kept).unwrap_or(i64::MAX));
         self.fragments
             .set(i64::try_from(counters.fragments).unwrap_or(i64::MAX));
-    }
-}
-
-/// Advances a counter to a total.
-fn advance(counter: &IntCounter, total: u64) {
-    counter.inc_by(total.saturating_sub(counter.get()));
-}
-
-fn advance_all(counters: &[IntCounter], totals: &[u64]) {
-    for (counter, total) in counters.iter().zip(totals) {
-        advance(counter, *total);
     }
 }

@@ -1,6 +1,7 @@
-//! Types (RFC 5610) of the elements about TCP connections.
+//! Types (RFC 5610) of the elements about connections: TCP health, and the name of the responder.
 
 use super::options::ElementType;
+use super::responder_name;
 use super::tcp::{
     CONNECTION, HANDSHAKE, HEALTH, NTOP, REVERSE_HEALTH, REVERSE_ROUND_TRIP, ROUND_TRIP,
 };
@@ -9,6 +10,7 @@ use crate::field::FieldSpecifier;
 
 /// The enterprise elements of all groups.
 pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
+    let names = responder_name::DNS.iter().chain(&responder_name::TLS);
     let groups: [&'static [FieldSpecifier]; 6] = [
         &CONNECTION,
         &HANDSHAKE,
@@ -17,7 +19,8 @@ pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
         &ROUND_TRIP,
         &REVERSE_ROUND_TRIP,
     ];
-    groups.into_iter().flatten().map(element_type)
+    let groups = groups.into_iter().flatten();
+    groups.map(element_type).chain(names.map(name_type))
 }
 
 /// The type of an element (RFC 5610), from its row in the registry.
@@ -54,5 +57,18 @@ fn element_type(field: &FieldSpecifier) -> ElementType<'static> {
             _ => 0,
         },
         name,
+    }
+}
+
+/// The type of an element with a name.
+fn name_type(field: &FieldSpecifier) -> ElementType<'static> {
+    const STRING: u8 = 13;
+    ElementType {
+        enterprise: field.enterprise,
+        id: field.id,
+        data_type: STRING,
+        semantics: 0,
+        units: 0,
+        name: element::find(field.enterprise, field.id).map_or("", |element| element.name),
     }
 }

@@ -1,12 +1,13 @@
 //! Classic BPF programs: libpcap compiles a filter expression, and this runs the program on the
-//! frames of a savefile.
+//! frames of a savefile, or joins it with another one for the kernel.
 //!
 //! libpcap's own function to run a program takes the captured length for the length on the wire, so
 //! that `greater 1000` would fail for frames that a snap length has cut.
 
-use pcap::{Capture, Linktype};
+use pcap::{BpfProgram, Capture, Linktype};
+use socket2::SockFilter;
 
-use crate::capture::libpcap::error_message;
+use super::libpcap::error_message;
 
 /// Words of scratch memory.
 const SCRATCH_WORDS: usize = 16;
@@ -47,6 +48,7 @@ const HEADER_LENGTH: u16 = 0xa0;
 const OPERATION: u16 = 0xf0;
 const SOURCE_X: u16 = 0x08;
 const RETURN_A: u16 = 0x10;
+const JUMP_ALWAYS: u16 = JMP;
 const MOVE_X_TO_A: u16 = 0x80;
 
 impl Program {
@@ -58,6 +60,14 @@ impl Program {
         let compiled = Capture::dead(Linktype(dlt))
             .and_then(|capture| capture.compile(expression, true))
             .map_err(|error| error_message(&error))?;
+        Self::of(&compiled)
+    }
+
+    /// The instructions of a compiled program.
+    ///
+    /// # Errors
+    /// There is an instruction of unknown form.
+    pub(super) fn of(compiled: &BpfProgram) -> Result<Self, String> {
         let instructions = compiled.get_instructions().iter();
         // The text form is the one of `tcpdump -ddd`.
         let parsed: Option<Vec<Instruction>> = instructions
@@ -68,13 +78,51 @@ impl Program {
             .ok_or_else(|| "unknown instruction".to_owned())
     }
 
+    /// Captures more of some frames: of a frame that this program accepts, `long` octets if the other
+    /// program accepts it as well, else `short`.
+    pub(super) fn with_lengths(self, other: Self, long: u32, short: u32) -> Self {
+        let length = self.0.len();
+        let is_return = |instruction: &Instruction| {
+            instruction.code & CLASS == RET && instruction.code & SIZE != RETURN_A
+        };
+        let own = self.0.into_iter().enumerate().map(|(at, instruction)| {
+            if !is_return(&instruction) || instruction.k == 0 {
+                return instruction;
+            }
+            // The other program follows this one.
+            let distance = u32::try_from(length - at - 1).unwrap_or(u32::MAX);
+            Instruction {
+                code: JUMP_ALWAYS,
+                jump_true: 0,
+                jump_false: 0,
+                k: distance,
+            }
+        });
+        let others = other.0.into_iter().map(|instruction| {
+            if !is_return(&instruction) {
+                return instruction;
+            }
+            let k = if instruction.k == 0 { short } else { long };
+            Instruction { k, ..instruction }
+        });
+        Self(own.chain(others).collect())
+    }
+
+    /// The instructions as the kernel takes them.
+    pub(super) fn for_kernel(&self) -> Vec<SockFilter> {
+        let instructions = self.0.iter();
+        instructions
+            .map(|i| SockFilter::new(i.code, i.jump_true, i.jump_false, i.k))
+            .collect()
+    }
+
     /// True if the program accepts a frame.
     pub(super) fn accepts(&self, frame: &[u8], wire_octets: u32) -> bool {
         self.run(frame, wire_octets).unwrap_or(0) != 0
     }
 
     /// Runs the program. `None` if it reads beyond the captured octets, which rejects the frame.
-    fn run(&self, frame: &[u8], wire_octets: u32) -> Option<u32> {
+    pub(super) fn run(&self, frame: &[u8], wire_octets: u32) -> Option<u32> {
         let (mut a, mut x) = (0_u32, 0_u32);
         let mut scratch = [0_u32; SCRATCH_WORDS];
         let mut next = 0_usize;

@@ -1,0 +1,170 @@
+//! Packets of which the payload is captured, too: those that can have the name of a peer.
+//!
+//! The kernel captures as many octets as its filter returns. So the beginning of most packets is
+//! enough, and a few have the whole.
+
+use std::io;
+
+use pcap::{Active, Capture};
+use socket2::SockRef;
+
+use super::bpf::Program;
+use super::libpcap::error_message;
+
+/// Octets captured of a packet that can have a name.
+pub const PAYLOAD_SNAPLEN: u32 = 4096;
+/// Shorter packets are captured as a whole by any snap length, or have no name. In longer ones, all
+/// octets that the expression reads are there: 14 of Ethernet, 60 of IP, 60 of TCP, 6 of payload.
+const MINIMUM: u32 = 140;
+
+/// The beginnings of requests: GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH, TRACE.
+const METHODS: [u32; 8] = [
+    0x4745_5420,
+    0x504f_5354,
+    0x4845_4144,
+    0x5055_5420,
+    0x4445_4c45,
+    0x4f50_5449,
+    0x5041_5443,
+    0x5452_4143,
+];
+
+/// Captures up to [`PAYLOAD_SNAPLEN`] octets of packets that can have a name, and `snaplen` of the
+/// others. The capture was opened with the former, and `expression` is its filter.
+///
+/// # Errors
+/// The kernel or libpcap refuses the filter.
+pub(super) fn attach(capture: &Capture<Active>, expression: &str, snaplen: u32) -> io::Result<()> {
+    let compile = |expression: &str| {
+        let compiled = capture.compile(expression, true);
+        let compiled = compiled.map_err(|error| error_message(&error));
+        Program::of(&compiled.map_err(io::Error::other)?).map_err(io::Error::other)
+    };
+    let program = compile(expression)?.with_lengths(
+        compile(&payload_expression(snaplen))?,
+        PAYLOAD_SNAPLEN,
+        snaplen,
+    );
+    SockRef::from(capture).attach_filter(&program.for_kernel())
+}
+
+/// Packets longer than `snaplen` that can have a name: from a DNS server, to an HTTPS server, and the
+/// beginning of TLS and HTTP at any port.
+fn payload_expression(snaplen: u32) -> String {
+    let v4 = begins("tcp", "((tcp[12] & 0xf0) >> 2)");
+    let v6 = begins("ip6", "(40 + ((ip6[52] & 0xf0) >> 2))");
+    let length = snaplen.saturating_add(1).max(MINIMUM);
+    format!(
+        "greater {length} and (src port 53 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}))"
+    )
+}
+
+/// A payload at an offset that begins with a `ClientHello` or a request.
+fn begins(header: &str, offset: &str) -> String {
+    let methods = METHODS.map(|method| format!("{header}[{offset}:4] = {method:#x}"));
+    let hello = format!("({header}[{offset}:2] = 0x1603 and {header}[{offset} + 5] = 1)");
+    format!("({hello} or {})", methods.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use pcap::Linktype;
+
+    use super::*;
+    use crate::capture::filter;
+    use crate::capture::frame::LinkType;
+
+    /// An Ethernet frame with a TCP segment of this payload.
+    fn frame(is_v6: bool, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        let mut header = vec![0; if is_v6 { 40 } else { 20 }];
+        if is_v6 {
+            frame.extend([0x86, 0xdd]);
+            header[0] = 0x60;
+            header[6] = 6;
+        } else {
+            frame.extend([8, 0]);
+            header[0] = 0x45;
+            header[9] = 6;
+        }
+        frame.extend(header);
+        frame.extend(ports.0.to_be_bytes());
+        frame.extend(ports.1.to_be_bytes());
+        frame.extend([0; 8]);
+        // A header of 32 octets.
+        frame.extend([0x80, 0x18]);
+        frame.extend([0; 18]);
+        frame.extend(payload);
+        frame
+    }
+
+    fn captured(program: &Program, frame: &[u8]) -> u32 {
+        let octets = u32::try_from(frame.len()).unwrap();
+        program.run(frame, octets).unwrap_or(0)
+    }
+
+    fn program(dlt: i32, expression: &str) -> Program {
+        let compiled = Program::compile(expression, dlt).unwrap();
+        let payload = Program::compile(&payload_expression(256), dlt).unwrap();
+        compiled.with_lengths(payload, PAYLOAD_SNAPLEN, 256)
+    }
+
+    fn payload(beginning: &[u8], octets: usize) -> Vec<u8> {
+        let mut payload = beginning.to_vec();
+        payload.resize(octets, b'x');
+        payload
+    }
+
+    #[test]
+    fn packets_that_can_have_a_name_are_captured_whole() {
+        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        let program = program(Linktype::ETHERNET.0, &expression);
+        let hello = payload(&[22, 3, 1, 2, 0, 1], 517);
+        for (ports, beginning, wanted) in [
+            ((40_000, 8443), &hello[..], PAYLOAD_SNAPLEN),
+            ((40_000, 8443), &payload(&[22, 3, 3, 2, 0, 2], 517), 256),
+            (
+                (40_000, 8080),
+                &payload(b"POST /a HTTP/1.1", 400),
+                PAYLOAD_SNAPLEN,
+            ),
+            ((40_000, 8080), &payload(b"HTTP/1.1 200 OK", 400), 256),
+            ((40_000, 443), &payload(b"", 400), PAYLOAD_SNAPLEN),
+            ((443, 40_000), &payload(b"", 1448), 256),
+            ((53, 40_000), &payload(b"", 400), PAYLOAD_SNAPLEN),
+            ((40_000, 80), b"", 256),
+            ((40_000, 80), b"G", 256),
+        ] {
+            for is_v6 in [false, true] {
+                let frame = frame(is_v6, ports, beginning);
+                assert_eq!(captured(&program, &frame), wanted, "{ports:?} {frame:02x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_is_captured_if_and_only_if_the_filter_passes_it() {
+        for (dlt, link_type) in [(1, LinkType::Ethernet), (12, LinkType::Raw)] {
+            for given in [None, Some("tcp port 80"), Some("udp or icmp"), Some("ip6")] {
+                let expression = filter::expression(link_type, given, &[]);
+                let plain = Program::compile(&expression, dlt).unwrap();
+                let program = program(dlt, &expression);
+                let hello = payload(&[22, 3, 1, 2, 0, 1], 517);
+                for is_v6 in [false, true] {
+                    for ports in [(1, 80), (53, 2)] {
+                        let whole = frame(is_v6, ports, &hello);
+                        for end in 0..whole.len() {
+                            let mut frame = whole.get(..end).unwrap();
+                            if dlt == 12 {
+                                frame = frame.get(14..).unwrap_or_default();
+                            }
+                            let octets = u32::try_from(frame.len()).unwrap();
+                            let is_captured = captured(&program, frame) > 0;
+                            assert_eq!(is_captured, plain.accepts(frame, octets), "{end}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

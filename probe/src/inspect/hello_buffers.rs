@@ -1,0 +1,173 @@
+//! Beginnings of `ClientHello`s that continue in later segments.
+//!
+//! Post-quantum keys make a hello longer than a segment. The segments are put together in order, as
+//! they are sent. One that is missing or comes too late ends the attempt.
+
+use flowproto::FlowKey;
+
+use crate::decode::mix;
+
+/// Streams that are kept at the same time. A power of two.
+const SLOTS: usize = 256;
+/// Maximum number of octets of a stream.
+pub const MAX_OCTETS: usize = 4096;
+/// A segment that follows later belongs to something else.
+const MAX_GAP_NS: u64 = 5_000_000_000;
+
+/// Streams, each in the slot of the segment that is expected next.
+#[derive(Debug, Default)]
+pub struct HelloBuffers {
+    /// Empty until the first stream.
+    slots: Vec<Stream>,
+    used: usize,
+    incomplete: u64,
+}
+
+/// The beginning of a stream.
+#[derive(Debug, Default)]
+struct Stream {
+    key: FlowKey,
+    next_sequence_number: u32,
+    time_ns: u64,
+    /// Empty in a free slot. The room stays.
+    octets: Vec<u8>,
+}
+
+impl HelloBuffers {
+    /// True if no stream is kept.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Streams that were given up before their hello was complete.
+    #[must_use]
+    pub const fn incomplete(&self) -> u64 {
+        self.incomplete
+    }
+
+    /// Keeps the beginning of a stream, or more of it, until the segment that begins with
+    /// `next_sequence_number`. Replaces the stream that waits in the same slot.
+    pub fn keep(
+        &mut self,
+        key: FlowKey,
+        next_sequence_number: u32,
+        beginning: &[u8],
+        time_ns: u64,
+    ) {
+        if self.slots.is_empty() {
+            self.slots.resize_with(SLOTS, Stream::default);
+        }
+        let Some(stream) = self.slots.get_mut(slot(&key, next_sequence_number)) else {
+            return;
+        };
+        if stream.octets.is_empty() {
+            self.used = self.used.saturating_add(1);
+        } else {
+            self.incomplete = self.incomplete.saturating_add(1);
+        }
+        stream.key = key;
+        stream.next_sequence_number = next_sequence_number;
+        stream.time_ns = time_ns;
+        stream.octets.clear();
+        stream.octets.reserve_exact(MAX_OCTETS);
+        let beginning = beginning.get(..MAX_OCTETS).unwrap_or(beginning);
+        stream.octets.extend_from_slice(beginning);
+    }
+
+    /// Takes the stream that a segment continues into `taken`, whose room is used again. False if
+    /// there is none.
+    pub fn take(
+        &mut self,
+        key: &FlowKey,
+        sequence_number: u32,
+        time_ns: u64,
+        taken: &mut Vec<u8>,
+    ) -> bool {
+        taken.clear();
+        let Some(stream) = self.slots.get_mut(slot(key, sequence_number)) else {
+            return false;
+        };
+        let is_found = !stream.octets.is_empty()
+            && stream.key == *key
+            && stream.next_sequence_number == sequence_number;
+        if !is_found {
+            return false;
+        }
+        self.used = self.used.saturating_sub(1);
+        std::mem::swap(&mut stream.octets, taken);
+        stream.octets.clear();
+        let is_late = time_ns.abs_diff(stream.time_ns) > MAX_GAP_NS;
+        if is_late {
+            self.incomplete = self.incomplete.saturating_add(1);
+        }
+        !is_late
+    }
+
+    /// Counts a stream that was taken and cannot be completed.
+    pub const fn give_up(&mut self) {
+        self.incomplete = self.incomplete.saturating_add(1);
+    }
+}
+
+/// The slot of a segment.
+#[expect(clippy::as_conversions, reason = "the low bits are what is needed")]
+fn slot(key: &FlowKey, sequence_number: u32) -> usize {
+    let ports = u64::from(key.source_port) << 16 ^ u64::from(key.destination_port);
+    let hash = mix(ports << 32 ^ u64::from(sequence_number));
+    (hash >> 16) as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn key(source_port: u16) -> FlowKey {
+        FlowKey {
+            source_port,
+            destination_port: 443,
+            protocol_identifier: 6,
+            ..FlowKey::default()
+        }
+    }
+
+    #[test]
+    fn a_stream_is_continued_by_its_next_segment_only() {
+        let mut buffers = HelloBuffers::default();
+        let mut taken = Vec::new();
+        buffers.keep(key(1), 100, b"abc", SECOND);
+        assert!(!buffers.take(&key(1), 101, SECOND, &mut taken));
+        assert!(!buffers.take(&key(2), 100, SECOND, &mut taken));
+        assert!(buffers.take(&key(1), 100, SECOND, &mut taken));
+        assert_eq!(taken, b"abc");
+        assert!(buffers.is_empty());
+        assert!(!buffers.take(&key(1), 100, SECOND, &mut taken));
+        assert_eq!(buffers.incomplete(), 0);
+    }
+
+    #[test]
+    fn late_and_replaced_streams_are_counted() {
+        let mut buffers = HelloBuffers::default();
+        let mut taken = Vec::new();
+        buffers.keep(key(1), 100, b"a", SECOND);
+        assert!(!buffers.take(&key(1), 100, 7 * SECOND, &mut taken));
+        assert_eq!(buffers.incomplete(), 1);
+        buffers.keep(key(1), 100, b"a", SECOND);
+        buffers.keep(key(1), 100, b"b", SECOND);
+        assert_eq!(buffers.incomplete(), 2);
+        assert!(buffers.take(&key(1), 100, SECOND, &mut taken));
+        assert_eq!((taken.as_slice(), buffers.is_empty()), (&b"b"[..], true));
+    }
+
+    #[test]
+    fn a_stream_is_cut_at_its_limit() {
+        let mut buffers = HelloBuffers::default();
+        let mut taken = Vec::new();
+        let long = [b'x'; MAX_OCTETS + 1];
+        buffers.keep(key(1), 100, &long, SECOND);
+        assert!(buffers.take(&key(1), 100, SECOND, &mut taken));
+        assert_eq!(taken.len(), MAX_OCTETS);
+    }
+}

@@ -1,0 +1,171 @@
+//! Which packets are inspected, and what they show.
+
+use flowproto::host_name::{HostName, NameSource};
+
+use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
+use super::name_table::NameTable;
+use super::{http, tls};
+use crate::decode::PacketInfo;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const UDP_HEADER: usize = 8;
+/// Port of DNS servers.
+const DNS_PORT: u16 = 53;
+
+/// Counts of an inspector since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InspectorCounters {
+    /// Server names in TLS.
+    pub tls: u64,
+    /// Those of them in a hello with an ECH extension.
+    pub tls_encrypted: u64,
+    /// Hosts in HTTP requests.
+    pub http: u64,
+    /// `ClientHello`s whose later segments were not observed, or that are too long.
+    pub incomplete_hellos: u64,
+}
+
+/// A name that the sender of a packet uses for the receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedName {
+    /// The name.
+    pub name: HostName,
+    /// How it was observed.
+    pub source: NameSource,
+    /// It may be the public name of a provider, in a hello with an ECH extension.
+    pub is_encrypted: bool,
+}
+
+/// Inspects the payloads of packets.
+#[derive(Debug, Default)]
+pub struct Inspector {
+    hellos: HelloBuffers,
+    /// Room for a stream that is put together.
+    stream: Vec<u8>,
+    counters: InspectorCounters,
+}
+
+impl Inspector {
+    /// Counts so far.
+    #[must_use]
+    pub const fn counters(&self) -> InspectorCounters {
+        InspectorCounters {
+            incomplete_hellos: self.hellos.incomplete(),
+            ..self.counters
+        }
+    }
+
+    /// Inspects a packet whose transport header and payload are `transport`, as far as they were
+    /// captured. Learns resolved names, and returns the name that the sender uses for the receiver.
+    #[inline]
+    pub fn inspect(
+        &mut self,
+        packet: &PacketInfo,
+        transport: &[u8],
+        time_ns: u64,
+        names: &mut NameTable,
+    ) -> Option<ObservedName> {
+        match packet.key.protocol_identifier {
+            TCP => {
+                let data = transport.get(tcp_header(transport)?..)?;
+                let first = data.first()?;
+                let is_candidate = matches!(first, 22 | b'A'..=b'Z')
+                    || packet.key.source_port == DNS_PORT
+                    || !self.hellos.is_empty();
+                if !is_candidate {
+                    return None;
+                }
+                self.inspect_segment(packet, data, time_ns, names)
+            }
+            UDP if packet.key.source_port == DNS_PORT => {
+                let message = transport.get(UDP_HEADER..)?;
+                names.learn(message, packet.key.destination_address, time_ns);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn inspect_segment(
+        &mut self,
+        packet: &PacketInfo,
+        data: &[u8],
+        time_ns: u64,
+        names: &mut NameTable,
+    ) -> Option<ObservedName> {
+        if packet.key.source_port == DNS_PORT {
+            // A message has its length in front (RFC 1035 §4.2.2). Only the first one is read.
+            let (_length, message) = data.split_first_chunk::<2>()?;
+            names.learn(message, packet.key.destination_address, time_ns);
+            return None;
+        }
+        let segment_octets = data.len();
+        if tls::begins(data) {
+            return self.inspect_hello(packet, data, segment_octets, time_ns, names);
+        }
+        if !self.hellos.is_empty() {
+            let mut stream = std::mem::take(&mut self.stream);
+            let (key, number) = (&packet.key, packet.sequence_number);
+            let found = self
+                .hellos
+                .take(key, number, time_ns, &mut stream)
+                .then(|| {
+                    let room = MAX_OCTETS.saturating_sub(stream.len());
+                    stream.extend_from_slice(data.get(..room).unwrap_or(data));
+                    self.inspect_hello(packet, &stream, segment_octets, time_ns, names)
+                });
+            self.stream = stream;
+            if let Some(found) = found {
+                return found;
+            }
+        }
+        let host = http::host(data)?;
+        let name = names.intern(host)?;
+        self.counters.http = self.counters.http.saturating_add(1);
+        Some(ObservedName {
+            name,
+            source: NameSource::Http,
+            is_encrypted: false,
+        })
+    }
+
+    /// Inspects a stream that begins with a hello and ends with the captured octets of a segment.
+    fn inspect_hello(
+        &mut self,
+        packet: &PacketInfo,
+        stream: &[u8],
+        segment_octets: usize,
+        time_ns: u64,
+        names: &mut NameTable,
+    ) -> Option<ObservedName> {
+        let hello = tls::read(stream)?;
+        let is_complete = hello.octets <= stream.len();
+        let captured = u32::try_from(segment_octets).unwrap_or(u32::MAX);
+        let continues =
+            !is_complete && hello.octets <= MAX_OCTETS && captured == packet.payload_octets;
+        if continues {
+            let next = packet.sequence_number.wrapping_add(captured);
+            self.hellos.keep(packet.key, next, stream, time_ns);
+        } else if !is_complete {
+            self.hellos.give_up();
+        }
+        let name = names.intern(hello.server_name?)?;
+        if !continues {
+            self.counters.tls = self.counters.tls.saturating_add(1);
+            let is_encrypted = u64::from(hello.is_encrypted);
+            self.counters.tls_encrypted = self.counters.tls_encrypted.saturating_add(is_encrypted);
+        }
+        Some(ObservedName {
+            name,
+            source: NameSource::Tls,
+            is_encrypted: hello.is_encrypted,
+        })
+    }
+}
+
+/// Octets of a TCP header.
+fn tcp_header(transport: &[u8]) -> Option<usize> {
+    let words = transport.get(12)? >> 4;
+    (words >= 5).then_some(usize::from(words).saturating_mul(4))
+}

@@ -1,0 +1,27 @@
+//! Inspection of payloads for the names of peers.
+//!
+//! A client resolves a name before it connects, and often repeats it in its first segment. The name
+//! of the responder is what the client requests (TLS server name, HTTP host), else what it has
+//! resolved (DNS).
+//!
+//! * [`dns`]: addresses in a DNS response;
+//! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
+//! * [`http`]: the host of an HTTP/1 request;
+//! * [`name_table`]: resolved names by client and address;
+//! * [`inspector`]: which packets are inspected.
+//!
+//! Payloads come from the network and may be hostile. Every loop ends with the data or at a
+//! constant, every table has a limit, and nothing is allocated per packet. A name is a claim of
+//! whoever sent it.
+#![warn(clippy::arithmetic_side_effects)]
+
+pub mod dns;
+pub mod hello_buffers;
+pub mod http;
+pub mod inspector;
+pub mod name_table;
+mod reader;
+pub mod tls;
+
+pub use inspector::{Inspector, InspectorCounters, ObservedName};
+pub use name_table::{NameCounters, NameTable};

@@ -1,0 +1,113 @@
+//! Metrics of the names of responders.
+
+use prometheus::{IntCounter, IntGauge};
+
+use super::families::{Families, advance, advance_all};
+use crate::capture::counters::CookedCounters;
+use crate::pipeline::PipelineCounters;
+
+/// Reasons why a text is not used as a name.
+const REFUSED_REASONS: [&str; 2] = ["invalid", "no_room"];
+
+/// The families.
+#[derive(Debug)]
+pub(super) struct NameFamilies {
+    dns_answers: IntCounter,
+    dns_answers_dropped: IntCounter,
+    learned: IntCounter,
+    expired: IntCounter,
+    evicted: IntCounter,
+    refused: Vec<IntCounter>,
+    requested: Vec<IntCounter>,
+    encrypted_hellos: IntCounter,
+    incomplete_hellos: IntCounter,
+    names: IntGauge,
+    octets: IntGauge,
+}
+
+impl NameFamilies {
+    pub(super) fn register(new: &Families<'_>, capacity: usize) -> prometheus::Result<Self> {
+        new.capacity(
+            "names_capacity",
+            "Maximum number of resolved names that are kept (--max-names).",
+            capacity,
+        )?;
+        let requested = new.counters(
+            "names_requested_total",
+            "Names that clients requested from their peers, by source: the server name of a TLS \
+             ClientHello (tls), or the host of an HTTP request (http).",
+            &["source"],
+        )?;
+        Ok(Self {
+            dns_answers: new.counter(
+                "dns_answers_total",
+                "Packets of DNS servers captured on all interfaces to learn names. They are not \
+                 metered.",
+            )?,
+            dns_answers_dropped: new.counter(
+                "dns_answers_dropped_total",
+                "Packets of DNS servers that the kernel dropped because the buffer was full.",
+            )?,
+            learned: new.counter(
+                "names_learned_total",
+                "Addresses that a client resolved, first or with another name.",
+            )?,
+            expired: new.counter(
+                "names_expired_total",
+                "Resolved names that had expired when they were looked up or their place was needed.",
+            )?,
+            evicted: new.counter(
+                "names_evicted_total",
+                "Resolved names that had not expired when their place was needed.",
+            )?,
+            refused: new.by_reason(
+                "names_refused_total",
+                "Texts that were not used as a name, by reason: invalid (not a host name) or \
+                 no_room.",
+                REFUSED_REASONS.into_iter(),
+            )?,
+            requested: ["tls", "http"]
+                .iter()
+                .map(|source| requested.with_label_values(&[source]))
+                .collect(),
+            encrypted_hellos: new.counter(
+                "tls_hellos_encrypted_total",
+                "TLS ClientHellos with an ECH extension, whose name may be that of the provider.",
+            )?,
+            incomplete_hellos: new.counter(
+                "tls_hellos_incomplete_total",
+                "TLS ClientHellos that are too long, or whose later segments were not observed.",
+            )?,
+            names: new.gauge("names", "Resolved names that are kept, for a client or for all.")?,
+            octets: new.gauge("names_bytes", "Bytes of the texts of names.")?,
+        })
+    }
+
+    /// Publishes the counts of the capture of DNS answers.
+    pub(super) fn publish_capture(&self, counters: &CookedCounters) {
+        advance(&self.dns_answers, counters.frames);
+        advance(&self.dns_answers_dropped, counters.dropped);
+    }
+
+    /// Publishes the counts of the pipeline.
+    pub(super) fn publish(&self, counters: &PipelineCounters) {
+        let (names, inspected) = (&counters.names, &counters.inspected);
+        advance_all(&self.refused, &[names.invalid, names.without_room]);
+        advance_all(&self.requested, &[inspected.tls, inspected.http]);
+        for (counter, total) in [
+            (&self.learned, names.learned),
+            (&self.expired, names.expired),
+            (&self.evicted, names.evicted),
+            (&self.encrypted_hellos, inspected.tls_encrypted),
+            (&self.incomplete_hellos, inspected.incomplete_hellos),
+        ] {
+            advance(counter, total);
+        }
+        for (gauge, size) in [&self.names, &self.octets]
+            .into_iter()
+            .zip(counters.names_kept)
+        {
+            gauge.set(i64::try_from(size).unwrap_or(i64::MAX));
+        }
+    }
+}

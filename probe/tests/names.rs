@@ -1,0 +1,302 @@
+//! Names of responders: from packets to records.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+
+mod packets;
+
+use flowproto::FlowRecord;
+use flowproto::host_name::NameSource;
+use kipfix_probe::capture::frame::ObservationPoint;
+use kipfix_probe::pipeline::{FirstPacketSource, Pipeline};
+use kipfix_probe::sampling::SamplingRatio;
+use packets::payloads::{dns_response, hello, part16};
+use packets::*;
+
+const CLIENT: [u8; 4] = [10, 0, 0, 9];
+const OTHER: [u8; 4] = [10, 0, 0, 8];
+const RESOLVER: [u8; 4] = [10, 0, 0, 53];
+const PEER: [u8; 4] = [192, 0, 2, 7];
+
+/// A pipeline that learns names, and the records that it makes.
+struct Probe {
+    pipeline: Pipeline,
+    records: Records,
+    time_ns: u64,
+    point: ObservationPoint,
+}
+
+impl Probe {
+    fn new() -> Self {
+        Self::with(16)
+    }
+
+    fn with(max_names: usize) -> Self {
+        let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
+        pipeline.set_names(max_names.try_into().ok());
+        Self {
+            pipeline,
+            records: Records::default(),
+            time_ns: 1_700_000_000 * SECOND,
+            point: ObservationPoint::default(),
+        }
+    }
+
+    fn frame(&mut self, captured: &[u8]) {
+        self.time_ns += 1_000_000;
+        let frame = frame(captured, self.time_ns);
+        self.pipeline.enqueue(&frame, self.point, &mut self.records);
+    }
+
+    fn ip(&mut self, packet: &[u8]) {
+        self.frame(&ethernet(0x0800, packet));
+    }
+
+    fn resolve(&mut self, client: [u8; 4], name: &str, address: [u8; 4]) {
+        let answer = udp(53, 40_000, &dns_response(name, address));
+        self.ip(&ipv4(17, RESOLVER, client, &answer));
+    }
+
+    fn syn(&mut self, client: [u8; 4], port: u16, number: u32) {
+        self.ip(&ipv4(
+            6,
+            client,
+            PEER,
+            &tcp((port, 443), (number, 0), SYN, &[]),
+        ));
+        let answer = tcp((443, port), (9, number + 1), SYN | ACK, &[]);
+        self.ip(&ipv4(6, PEER, client, &answer));
+    }
+
+    fn send(&mut self, client: [u8; 4], port: u16, number: u32, payload: &[u8]) {
+        let segment = tcp((port, 443), (number, 10), ACK, payload);
+        self.ip(&ipv4(6, client, PEER, &segment));
+    }
+
+    /// The records of a conversation with the peer, by the port of the client.
+    fn finish(mut self, port: u16) -> Vec<FlowRecord> {
+        self.pipeline.finish(&mut self.records);
+        let is_of = |r: &FlowRecord| [r.key.source_port, r.key.destination_port].contains(&port);
+        self.records.0.into_iter().filter(is_of).collect()
+    }
+
+    /// The name and its source, which all records of the conversation have.
+    fn name(self, port: u16) -> Option<(String, NameSource)> {
+        let records = self.finish(port);
+        let mut names = records.iter().map(|record| {
+            let name = record.responder_name.as_ref()?;
+            Some((name.name.as_str().to_owned(), name.source))
+        });
+        let first = names.next().unwrap();
+        assert!(names.all(|other| other == first), "{records:?}");
+        first
+    }
+}
+
+fn named(name: &str, source: NameSource) -> Option<(String, NameSource)> {
+    Some((name.to_owned(), source))
+}
+
+#[test]
+fn a_connection_has_the_name_that_its_client_resolved() {
+    let mut probe = Probe::new();
+    probe.resolve(CLIENT, "API.example.org", PEER);
+    probe.resolve(OTHER, "www.example.org", PEER);
+    probe.syn(CLIENT, 5000, 1);
+    assert_eq!(probe.name(5000), named("api.example.org", NameSource::Dns));
+}
+
+#[test]
+fn a_client_that_resolved_nothing_gets_the_latest_name_of_the_address() {
+    let mut probe = Probe::new();
+    probe.resolve(OTHER, "www.example.org", PEER);
+    probe.syn(CLIENT, 5000, 1);
+    assert_eq!(probe.name(5000), named("www.example.org", NameSource::Dns));
+}
+
+#[test]
+fn a_name_that_is_resolved_after_the_start_is_not_used() {
+    let mut probe = Probe::new();
+    probe.syn(CLIENT, 5000, 1);
+    // Packets of one group share what any of them shows.
+    probe.pipeline.flush(&mut probe.records);
+    probe.resolve(CLIENT, "api.example.org", PEER);
+    probe.send(CLIENT, 5000, 2, b"data");
+    assert_eq!(probe.name(5000), None);
+}
+
+#[test]
+fn a_conversation_without_a_known_initiator_has_no_name() {
+    let mut probe = Probe::new();
+    probe.resolve(CLIENT, "api.example.org", PEER);
+    probe.send(CLIENT, 5000, 2, b"data");
+    probe.send(CLIENT, 5000, 6, &hello("api.example.org", 10, false));
+    assert_eq!(probe.name(5000), None);
+}
+
+#[test]
+fn the_server_name_of_tls_replaces_the_resolved_one() {
+    let mut probe = Probe::new();
+    probe.resolve(CLIENT, "cdn.example.net", PEER);
+    probe.syn(CLIENT, 5000, 1);
+    probe.send(CLIENT, 5000, 2, &hello("api.example.org", 10, false));
+    assert_eq!(probe.pipeline.counters().inspected.tls, 1);
+    assert_eq!(probe.name(5000), named("api.example.org", NameSource::Tls));
+}
+
+#[test]
+fn a_hello_in_several_segments_is_put_together() {
+    let hello = hello("api.example.org", 2400, false);
+    let mut probe = Probe::new();
+    probe.syn(CLIENT, 5000, 1);
+    probe.syn(OTHER, 6000, 100);
+    let mut number = 2;
+    for segment in hello.chunks(1000) {
+        probe.send(CLIENT, 5000, number, segment);
+        probe.send(OTHER, 6000, 101 + number, segment);
+        number += u32::try_from(segment.len()).unwrap();
+    }
+    let counters = probe.pipeline.counters().inspected;
+    assert_eq!((counters.tls, counters.incomplete_hellos), (2, 0));
+    assert_eq!(probe.name(5000), named("api.example.org", NameSource::Tls));
+}
+
+#[test]
+fn a_hello_whose_middle_is_missing_or_that_is_too_long_has_no_name() {
+    let long = hello("api.example.org", 5000, false);
+    let mut probe = Probe::new();
+    probe.syn(CLIENT, 5000, 1);
+    probe.send(CLIENT, 5000, 2, &long[..1000]);
+    probe.send(CLIENT, 5000, 1002, &long[1000..]);
+    assert_eq!(probe.pipeline.counters().inspected.incomplete_hellos, 1);
+    assert_eq!(probe.name(5000), None);
+
+    let hello = hello("api.example.org", 2400, false);
+    let mut probe = Probe::new();
+    probe.syn(CLIENT, 5000, 1);
+    probe.send(CLIENT, 5000, 2, &hello[..1000]);
+    probe.send(CLIENT, 5000, 2002, &hello[2000..]);
+    assert_eq!(probe.name(5000), None);
+}
+
+#[test]
+fn the_resolved_name_is_kept_where_the_hello_is_encrypted() {
+    let mut probe = Probe::new();
+    probe.resolve(CLIENT, "api.example.org", PEER);
+    for (client, port) in [(CLIENT, 5000), ([10, 0, 0, 7], 6000)] {
+        probe.syn(client, port, 1);
+        probe.send(client, port, 2, &hello("public.test", 10, true));
+    }
+    assert_eq!(probe.pipeline.counters().inspected.tls_encrypted, 2);
+    assert_eq!(probe.name(5000), named("api.example.org", NameSource::Dns));
+
+    let mut probe = Probe::new();
+    probe.syn(CLIENT, 5000, 1);
+    probe.send(CLIENT, 5000, 2, &hello("public.test", 10, true));
+    assert_eq!(probe.name(5000), named("public.test", NameSource::Tls));
+}
+
+#[test]
+fn the_host_of_the_first_request_is_the_name() {
+    let mut probe = Probe::new();
+    probe.resolve(CLIENT, "cdn.example.net", PEER);
+    probe.syn(CLIENT, 5000, 1);
+    let request = b"GET / HTTP/1.1\r\nHost: api.example.org\r\n\r\n";
+    probe.send(CLIENT, 5000, 2, request);
+    probe.send(CLIENT, 5000, 50, b"GET / HTTP/1.1\r\nHost: b.test\r\n\r\n");
+    assert_eq!(probe.pipeline.counters().inspected.http, 2);
+    assert_eq!(probe.name(5000), named("api.example.org", NameSource::Http));
+}
+
+#[test]
+fn answers_over_tcp_and_of_the_capture_for_dns_are_read() {
+    let mut probe = Probe::new();
+    let message = dns_response("tcp.example.org", PEER);
+    let segment = tcp((53, 40_000), (1, 1), ACK, &part16(&message));
+    probe.ip(&ipv4(6, RESOLVER, CLIENT, &segment));
+    probe.syn(CLIENT, 5000, 1);
+    assert_eq!(probe.name(5000), named("tcp.example.org", NameSource::Dns));
+
+    let mut probe = Probe::new();
+    let answer = udp(53, 40_000, &dns_response("pod.example.org", PEER));
+    let captured = ethernet(0x0800, &ipv4(17, RESOLVER, CLIENT, &answer));
+    probe.pipeline.dns_answer(&frame(&captured, probe.time_ns));
+    assert_eq!(probe.pipeline.counters().cache.packets, 0);
+    probe.syn(CLIENT, 5000, 1);
+    assert_eq!(probe.name(5000), named("pod.example.org", NameSource::Dns));
+}
+
+#[test]
+fn a_translated_connection_has_the_name_that_its_pod_resolved() {
+    const NODE: [u8; 4] = [198, 51, 100, 1];
+    let mut probe = Probe::new();
+    probe.pipeline.set_first_packets(FirstPacketSource::Capture);
+    probe.resolve(CLIENT, "api.example.org", PEER);
+    probe.resolve(OTHER, "www.example.org", PEER);
+    for (source, interface) in [(CLIENT, 2), (NODE, 7)] {
+        let syn = tcp((5000, 443), (77, 0), SYN, &[]);
+        let captured = ethernet(0x0800, &ipv4(6, source, PEER, &syn));
+        probe.time_ns += 1000;
+        let first = frame(&captured, probe.time_ns);
+        let point = ObservationPoint {
+            interface,
+            ..ObservationPoint::default()
+        };
+        probe.pipeline.first_packet(&first, point);
+    }
+    probe.syn(NODE, 5000, 77);
+    assert_eq!(probe.pipeline.counters().translations.learned, 1);
+    assert_eq!(probe.name(5000), named("api.example.org", NameSource::Dns));
+}
+
+#[test]
+fn without_a_table_nothing_is_learned() {
+    let mut probe = Probe::with(0);
+    probe.resolve(CLIENT, "api.example.org", PEER);
+    probe.syn(CLIENT, 5000, 1);
+    probe.send(CLIENT, 5000, 2, &hello("api.example.org", 10, false));
+    assert_eq!(probe.pipeline.counters().names.learned, 0);
+    assert_eq!(probe.name(5000), None);
+}
+
+#[test]
+fn a_request_of_the_responder_does_not_name_the_initiator() {
+    let mut probe = Probe::new();
+    probe.syn(CLIENT, 5000, 1);
+    let request = tcp(
+        (443, 5000),
+        (10, 2),
+        ACK,
+        b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    );
+    probe.ip(&ipv4(6, PEER, CLIENT, &request));
+    assert_eq!(probe.name(5000), None);
+}
+
+#[test]
+fn a_name_stays_with_a_connection_until_its_end() {
+    let mut probe = Probe::new();
+    probe.resolve(CLIENT, "api.example.org", PEER);
+    probe.syn(CLIENT, 5000, 1);
+    // Beyond the idle timeout, and beyond the lifetime of the resolved name.
+    for step in 0..3 {
+        probe.time_ns += 1000 * SECOND;
+        probe.send(CLIENT, 5000, 2 + step, b"x");
+    }
+    let records = probe.finish(5000);
+    assert!(records.len() >= 4, "{records:?}");
+    assert!(records.iter().all(|record| record.responder_name.is_some()));
+
+    // Another connection with the same addresses and ports.
+    let mut probe = Probe::new();
+    probe.resolve(CLIENT, "api.example.org", PEER);
+    probe.syn(CLIENT, 5000, 1);
+    let reset = tcp((5000, 443), (2, 0), RST, &[]);
+    probe.ip(&ipv4(6, CLIENT, PEER, &reset));
+    probe.time_ns += 1000 * SECOND;
+    probe.syn(CLIENT, 5000, 500);
+    let named: Vec<bool> = probe
+        .finish(5000)
+        .iter()
+        .map(|record| record.responder_name.is_some())
+        .collect();
+    assert_eq!(named, [true, true, false, false]);
+}
