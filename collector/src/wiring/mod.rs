@@ -106,6 +106,12 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     if is_listening {
         inventory::watch_files(external, stop.clone())?;
     }
+    // Before the first answer of the API, and before the first record.
+    HistoryFile::new(
+        settings.history_file.as_deref(),
+        collector.scrape.history.as_deref(),
+    )
+    .load();
     let mut threads = Vec::new();
     if let Some(access) = access {
         let publisher = inventory::Publisher {
@@ -216,7 +222,6 @@ impl Collector {
         state.load(stateful, settings.pipeline(None).limits.idle_milliseconds);
         let mut history_file =
             HistoryFile::new(settings.history_file.as_deref(), scrape.history.as_deref());
-        history_file.load();
         let mut threads = Vec::new();
         let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
         // The sockets of one worker.

@@ -26,7 +26,7 @@ impl Measure {
 /// Families with the same labels, one for each measure.
 #[derive(Clone, Debug)]
 pub(super) struct FamilySet {
-    /// The labels whose value is that of a field.
+    /// The labels whose value is that of a field, or of a choice that ends with it.
     labels: Vec<(Field, Box<str>)>,
     /// What its series have been selected by. One alternative without matchers selects all.
     selected: Vec<Alternative>,
@@ -77,7 +77,7 @@ impl FamilySet {
     fn new(family: &Family, names: Vec<Box<str>>) -> Option<Self> {
         let rows = Arc::clone(&family.rows);
         let labels = rows.labels.iter().filter_map(|label| {
-            let field = label.value.as_field()?;
+            let field = label.value.as_choice()?;
             Some((field.clone(), label.name.clone()))
         });
         let selected = match &rows.filter {
