@@ -16,7 +16,7 @@ use crate::snapshots::Snapshots;
 pub struct Outputs {
     /// Counts records.
     pub edges: EdgeSink,
-    /// Writes records as JSON.
+    /// Writes records as lines.
     pub flow_log: Option<FlowLogSink>,
     /// Sends records to other collectors.
     pub forward: Option<ForwardSink>,
@@ -83,7 +83,10 @@ impl Outputs {
 impl Sinks for Outputs {
     #[inline]
     fn need_details(&self) -> bool {
-        self.edges.need_details() || self.recent.as_ref().is_some_and(RecentSink::need_details)
+        let (flow_log, recent) = (self.flow_log.as_ref(), self.recent.as_ref());
+        self.edges.need_details()
+            || flow_log.is_some_and(FlowLogSink::need_details)
+            || recent.is_some_and(RecentSink::need_details)
     }
 
     #[inline]

@@ -10,7 +10,9 @@ use arc_swap::ArcSwap;
 use crate::inventory::external::{
     ExternalAttributes, ExternalCounts, ExternalSnapshot, PublishedExternal,
 };
-use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, Node, Place, Topology};
+use crate::inventory::{
+    Endpoint, EndpointId, EndpointKind, IndexSnapshot, LabelSet, Node, Place, Topology,
+};
 
 static LINK: LazyLock<Endpoint> = LazyLock::new(|| Endpoint {
     kind: EndpointKind::Link,
@@ -175,6 +177,18 @@ impl<'a> EndpointView<'a> {
     #[must_use]
     pub fn namespace_group(self) -> &'a str {
         self.index.namespace_group(&self.endpoint.namespace)
+    }
+
+    /// The labels of the pod that are kept.
+    #[must_use]
+    pub fn labels(self) -> Option<&'a LabelSet> {
+        self.endpoint.labels.as_deref()
+    }
+
+    /// The labels of its namespace that are kept.
+    #[must_use]
+    pub fn namespace_labels(self) -> Option<&'a LabelSet> {
+        self.index.namespace_labels(&self.endpoint.namespace)
     }
 
     /// The workload's name, or the name of an external endpoint.

@@ -9,9 +9,9 @@ use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{EdgeSink, EdgeTable, SeriesSettings, SeriesTable};
 use kipfix_collector::clock::Now;
-use kipfix_collector::emit::forward::{ForwardFilter, ForwardSettings, Forwarder};
+use kipfix_collector::emit::forward::{ForwardSettings, Forwarder};
 use kipfix_collector::emit::replicate::Replicator;
-use kipfix_collector::emit::{ListenAddresses, OverflowPolicy};
+use kipfix_collector::emit::{EmittedRecords, ListenAddresses, OverflowPolicy};
 use kipfix_collector::inventory;
 use kipfix_collector::metrics::Metrics;
 use kipfix_collector::outputs::Outputs;
@@ -148,7 +148,7 @@ fn a_warm_pipeline_forwards_and_replicates_without_allocating_per_record_or_data
     let mut forwarder = None;
     let mut warm = Warm::new(|edges, store| {
         let settings = ForwardSettings {
-            filter: ForwardFilter::All,
+            filter: EmittedRecords::All,
             queue_records: 1 << 16,
             policy,
         };

@@ -9,23 +9,18 @@ use std::time::{Duration, Instant};
 
 use flowproto::Address;
 use flowproto::exporter::OutgoingMessage;
-use jiff::{Timestamp, civil};
-use kipfix_service::settings::Span;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::clock::monotonic;
 use crate::counters::{LossReason, TargetCounters, to_u64};
 use crate::exporter::Exporter;
+use crate::rotation::{RotatedFiles, Rotation};
 use crate::session::{Encoding, MessageSink, RecordOf, SessionStart, TransportSession};
-use crate::target::Rotation;
 
 /// Maximum length of a Message, octets.
 const MESSAGE_OCTETS: usize = 8192;
 /// Interval between attempts to open a file.
 const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Time in the names of rotated files, UTC.
-const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
 /// A target of files.
 #[derive(Debug)]
@@ -38,8 +33,7 @@ pub struct FileExporter<E: Encoding> {
     /// When a file could not be opened.
     open_failed: Option<Instant>,
     warned: bool,
-    /// Time and number in the name of the last file.
-    last: Option<(String, u32)>,
+    rotated: RotatedFiles,
 }
 
 /// The file being written.
@@ -67,13 +61,13 @@ impl<E: Encoding> FileExporter<E> {
     ) -> io::Result<Self> {
         let mut target = Self {
             encoding,
+            rotated: RotatedFiles::new(path.clone()),
             path,
             rotation,
             counters,
             open: None,
             open_failed: None,
             warned: false,
-            last: None,
         };
         target.begin(now_milliseconds)?;
         Ok(target)
@@ -168,9 +162,8 @@ impl<E: Encoding> FileExporter<E> {
             return false;
         };
         let long = |size: u64| open.octets.saturating_add(2 * to_u64(MESSAGE_OCTETS)) > size;
-        let old = |every: u64| now_milliseconds / every != open.start / every;
-        let every = self.rotation.every.map(Span::milliseconds);
-        self.rotation.size.is_some_and(long) || every.is_some_and(old)
+        let is_over = self.rotation.is_over(open.start, now_milliseconds);
+        is_over || self.rotation.size.is_some_and(long)
     }
 
     /// Completes the file and gives it its final name.
@@ -184,7 +177,11 @@ impl<E: Encoding> FileExporter<E> {
         let finished = if self.rotation.rotates() && open.records == 0 {
             fs::remove_file(&part)
         } else {
-            let name = self.name(open.start);
+            let name = if self.rotation.rotates() {
+                self.rotated.next_name(open.start)
+            } else {
+                self.path.clone()
+            };
             open.file
                 .sync_data()
                 .and_then(|()| fs::rename(&part, &name))
@@ -196,84 +193,8 @@ impl<E: Encoding> FileExporter<E> {
             }
             Err(error) => self.warn_once(&error),
         }
-        self.remove_old();
-    }
-
-    /// The final name of a file that was started at `start`, milliseconds since the epoch. Files of
-    /// the same second are numbered.
-    fn name(&mut self, start: u64) -> PathBuf {
-        if !self.rotation.rotates() {
-            return self.path.clone();
-        }
-        let time = time_of(start / 1000);
-        let first = match &self.last {
-            Some((last, number)) if *last == time => number.saturating_add(1),
-            _ => 0,
-        };
-        for number in first..u32::MAX {
-            let path = match number {
-                0 => self.numbered(&time),
-                _ => self.numbered(&format!("{time}-{number}")),
-            };
-            if !path.exists() {
-                self.last = Some((time, number));
-                return path;
-            }
-        }
-        self.path.clone()
-    }
-
-    /// `flows.ipfix` → `flows.MIDDLE.ipfix`.
-    fn numbered(&self, middle: &str) -> PathBuf {
-        let (stem, extension) = self.stem_and_extension();
-        self.path
-            .with_file_name(format!("{stem}.{middle}{extension}"))
-    }
-
-    fn stem_and_extension(&self) -> (String, String) {
-        let text =
-            |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
-        let extension = text(self.path.extension()).map(|extension| format!(".{extension}"));
-        (
-            text(self.path.file_stem()).unwrap_or_default(),
-            extension.unwrap_or_default(),
-        )
-    }
-
-    /// Removes the oldest complete files beyond the number to keep.
-    fn remove_old(&self) {
-        let Some(keep) = self.rotation.keep else {
-            return;
-        };
-        let (stem, extension) = self.stem_and_extension();
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let Ok(entries) = fs::read_dir(folder.unwrap_or(Path::new("."))) else {
-            return;
-        };
-        let mut finished: Vec<(String, u32, PathBuf)> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                let middle = name
-                    .strip_prefix(&stem)?
-                    .strip_prefix('.')?
-                    .strip_suffix(&extension)?;
-                let (time, number) = middle.split_once('-').unwrap_or((middle, "0"));
-                is_time(time).then_some((time.to_owned(), number.parse().ok()?, entry.path()))
-            })
-            .collect();
-        finished.sort_unstable();
-        let surplus = finished.len().saturating_sub(keep.get());
-        for (_, _, path) in finished.drain(..surplus) {
-            match fs::remove_file(&path) {
-                Ok(()) => info!(file = %path.display(), "removed an old export file"),
-                Err(error) => {
-                    warn!(file = %path.display(), %error, "cannot remove an old export file")
-                }
-            }
+        if let Some(keep) = self.rotation.keep {
+            self.rotated.remove_old(keep);
         }
     }
 }
@@ -342,22 +263,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.push(".");
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// Formats seconds since the epoch as `20231114T221320Z`.
-fn time_of(seconds: u64) -> String {
-    let timestamp = i64::try_from(seconds).ok().map(Timestamp::from_second);
-    match timestamp {
-        Some(Ok(timestamp)) => timestamp.strftime(TIME_FORMAT).to_string(),
-        // After the year 9999.
-        _ => seconds.to_string(),
-    }
-}
-
-/// True for a text that [`time_of`] could have made.
-fn is_time(text: &str) -> bool {
-    civil::DateTime::strptime(TIME_FORMAT, text)
-        .is_ok_and(|time| time.strftime(TIME_FORMAT).to_string() == text)
 }
 
 #[cfg(test)]
@@ -430,14 +335,5 @@ mod tests {
             // IPFIX that starts with templates.
             assert_eq!((&octets[..2], &octets[16..18]), (&[0, 10][..], &[0, 2][..]));
         }
-    }
-
-    #[test]
-    fn times_are_in_the_gregorian_calendar() {
-        assert_eq!(time_of(0), "19700101T000000Z");
-        assert_eq!(time_of(1_709_164_799), "20240228T235959Z");
-        assert_eq!(time_of(1_709_164_800), "20240229T000000Z");
-        assert_eq!(time_of(1_735_689_599), "20241231T235959Z");
-        assert!(is_time(&time_of(4_000_000_000)));
     }
 }

@@ -7,7 +7,8 @@
 //! * [`queued`]: a bounded queue and a thread for a target that can block; [`spread`]: a target
 //!   with several addresses;
 //! * [`session`]: how records become Messages, defined by the caller's [`Encoding`];
-//! * [`udp`], [`stream`] (TCP and TLS), [`file`](mod@file): the transports;
+//! * [`udp`], [`stream`] (TCP and TLS), [`file`](mod@file): the transports; [`rotation`]: files
+//!   that follow each other;
 //! * [`counters`]: the metrics of every target, under the prefix of the binary;
 //! * [`own_endpoints`]: local endpoints of the sessions, which a probe excludes from metering.
 //!
@@ -23,6 +24,7 @@ mod open;
 pub mod own_endpoints;
 pub mod queued;
 mod rate_limit;
+pub mod rotation;
 pub mod session;
 pub mod shutdown;
 pub mod spread;

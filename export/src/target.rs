@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,10 +13,13 @@ use kipfix_service::settings::{BadSettings, Size, Span};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
+use crate::rotation::Rotation;
+
 /// Range of the maximum Message length: 512 octets are safe on any path (RFC 7011 §10.3.3), and
 /// 65,507 are the largest UDP payload.
 const MESSAGE_OCTETS: std::ops::RangeInclusive<usize> = 512..=65_507;
 const DEFAULT_MESSAGE_OCTETS: usize = 1400;
+const ROTATION_PARAMETERS: [&str; 3] = ["rotate-size", "rotate-every", "keep"];
 /// The registered ports (RFC 7011 §10.1) of IPFIX, and of IPFIX over TLS.
 const PORT_HINT: &str = "missing port (registered: 4739, and 4740 for tls)";
 
@@ -87,25 +89,6 @@ pub struct Credentials {
     pub cert: Option<PathBuf>,
     /// Own private key.
     pub key: Option<PathBuf>,
-}
-
-/// When a file is complete and the next one starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rotation {
-    /// Maximum size, octets.
-    pub size: Option<u64>,
-    /// Duration of a file.
-    pub every: Option<Span>,
-    /// Number of complete files to keep. Older ones are removed. Default: all.
-    pub keep: Option<NonZeroUsize>,
-}
-
-impl Rotation {
-    /// True if there is more than one file.
-    #[must_use]
-    pub const fn rotates(&self) -> bool {
-        self.size.is_some() || self.every.is_some()
-    }
 }
 
 impl Target {
@@ -202,17 +185,8 @@ fn kind(text: &str) -> Result<TargetKind, String> {
         return Err(format!("invalid version for {scheme}: must be ipfix"));
     }
     if scheme == "file" {
-        if parameters.rotation.keep.is_some() && !parameters.rotation.rotates() {
-            return Err("keep requires rotate-size or rotate-every".to_owned());
-        }
-        let path = decoded_path(place);
-        if path.file_name().is_none() {
-            return Err("missing path of the file".to_owned());
-        }
-        return Ok(TargetKind::File {
-            path,
-            rotation: parameters.rotation,
-        });
+        let (path, rotation) = file_of(place, parameters.rotation)?;
+        return Ok(TargetKind::File { path, rotation });
     }
     let authority = place
         .strip_prefix("//")
@@ -250,6 +224,33 @@ fn kind(text: &str) -> Result<TargetKind, String> {
             }
         }
     })
+}
+
+/// Parses a file without its scheme: `PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N]`.
+///
+/// # Errors
+/// What is wrong, and what is allowed.
+pub fn parse_file(text: &str) -> Result<(PathBuf, Rotation), String> {
+    let (place, query) = text.split_once('?').unwrap_or((text, ""));
+    let mut parameters = Parameters::default();
+    for (name, value) in query_parameters(query) {
+        if !ROTATION_PARAMETERS.contains(&name) {
+            return Err(format!("unknown parameter {name:?} of file"));
+        }
+        parameters.set(name, value)?;
+    }
+    file_of(place, parameters.rotation)
+}
+
+fn file_of(place: &str, rotation: Rotation) -> Result<(PathBuf, Rotation), String> {
+    if rotation.keep.is_some() && !rotation.rotates() {
+        return Err("keep requires rotate-size or rotate-every".to_owned());
+    }
+    let path = decoded_path(place);
+    if path.file_name().is_none() {
+        return Err("missing path of the file".to_owned());
+    }
+    Ok((path, rotation))
 }
 
 /// The parameters of a URL.
@@ -348,6 +349,8 @@ fn host_of(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     fn kind(text: &str) -> TargetKind {

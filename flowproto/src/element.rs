@@ -147,7 +147,8 @@ pub(crate) fn reverse_name(name: &str) -> String {
 }
 
 /// Whether an element of a public registry, or the reverse of one, has this name.
-pub(crate) fn is_named(name: &str) -> bool {
+#[must_use]
+pub fn is_named(name: &str) -> bool {
     static NAMES: LazyLock<HashSet<&str>> =
         LazyLock::new(|| ELEMENTS.iter().map(|element| element.name).collect());
     let is_reverse = |rest: &str| {

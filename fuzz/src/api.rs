@@ -18,7 +18,7 @@ use kipfix_collector::receive::Ingest;
 use kipfix_collector::receive::connections::Connections;
 use kipfix_collector::receive::senders::Senders;
 use kipfix_collector::recent::{RecentRecords, RecentSink};
-use kipfix_collector::serve::Scrape;
+use kipfix_collector::serve::{Scrape, SettingsStatus};
 use kipfix_collector::settings::Settings;
 use kipfix_service::signals::Stop;
 use tokio::runtime::Runtime;
@@ -99,6 +99,7 @@ fn scrape() -> Arc<Scrape> {
         spare: Mutex::new(EdgeTable::new(1 << 10)),
         kubernetes: OnceLock::new(),
         last_totals: Mutex::default(),
+        settings: SettingsStatus::new(0),
     };
     scrape.drain();
     assert!(scrape.last_totals.lock().unwrap().recent.records > 0);

@@ -1,16 +1,16 @@
-//! SIGTERM and SIGINT as a flag that every thread and task can wait for. The first signal requests a
+//! SIGTERM and SIGINT as a flag that every thread and task can wait for, and SIGHUP as a count. The first signal requests a
 //! graceful shutdown. The second one ends the process at once with exit code 1, because data was
 //! lost. SIGPIPE stays ignored, which is the default of Rust: a closed pipe is a counted write error.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
@@ -107,6 +107,41 @@ impl AsFd for Stop {
     }
 }
 
+/// The SIGHUPs that the process has received. Each clone remembers which of them it has taken, so
+/// that several threads can react to the same signal. The default never receives any.
+#[derive(Clone, Debug, Default)]
+pub struct Hangups {
+    received: Arc<AtomicU64>,
+    taken: u64,
+}
+
+impl Hangups {
+    /// Counts SIGHUPs from now on, instead of ending the process. Call it once, before other threads
+    /// start.
+    ///
+    /// # Errors
+    /// If no file descriptor or thread is available.
+    pub fn on_signals() -> io::Result<Self> {
+        let hangups = Self::default();
+        let mut signals = Signals::new([SIGHUP])?;
+        let received = Arc::clone(&hangups.received);
+        std::thread::Builder::new()
+            .name("hangups".to_owned())
+            .spawn(move || {
+                for _ in signals.forever() {
+                    received.fetch_add(1, Ordering::AcqRel);
+                }
+            })?;
+        Ok(hangups)
+    }
+
+    /// Returns whether this clone has not yet taken the last signal, and takes it.
+    pub fn take(&mut self) -> bool {
+        let received = self.received.load(Ordering::Acquire);
+        std::mem::replace(&mut self.taken, received) != received
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +180,18 @@ mod tests {
         assert!(!stop.is_set());
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).unwrap();
         while !stop.wait_timeout(LONG) {}
+    }
+
+    #[test]
+    fn every_clone_takes_a_hangup_once() {
+        let mut hangups = Hangups::on_signals().unwrap();
+        let mut other = hangups.clone();
+        assert!(!hangups.take());
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGHUP).unwrap();
+        while !hangups.take() {
+            std::thread::yield_now();
+        }
+        assert!(!hangups.take());
+        assert!(other.take() && !other.take());
     }
 }

@@ -115,6 +115,11 @@ impl Collector {
         Scrape::of(self.http())
     }
 
+    /// Reads its metrics as text.
+    pub fn metrics_text(&self) -> String {
+        scrape::body(scrape::get(self.http(), "/metrics", ""))
+    }
+
     /// Reads `/readyz`: the status line and the body.
     pub fn readiness(&self) -> String {
         let answer = scrape::get(self.http(), "/readyz", "");

@@ -87,16 +87,27 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
             "=a",
             "",
         ],
-        "node-pool-label" | "namespace-label" | "workload-labels" => LABELS,
+        "node-pool-label" | "namespace-label" | "workload-labels" | "pod-labels"
+        | "namespace-labels" => LABELS,
         "probe-selector" => &["app=probe", "app=probe,tier=x", "app", "=x", ""],
         "flow-log" => &[
             "stdout:",
             "file:/nowhere/flows.json",
+            "file:/nowhere/flows.json?rotate-size=1M&keep=3",
+            "file:/nowhere/flows.json?keep=3",
             "stderr:",
             "file:",
             "",
         ],
-        "forward-records" => &["counted", "all", "none", ""],
+        "forward-records" | "flow-log-records" => &["counted", "all", "none", ""],
+        "flow-log-format" => &["json", "logfmt", "kubezonnet", "xml", ""],
+        "flow-log-fields" => &["octetDeltaCount", "32473:15", "a b", "a\"b", ""],
+        "flow-log-filter" => &[
+            "src.namespace == \"shop\" && port in [53, 443]",
+            "port == http",
+            "tcp_end == \"reset\"",
+            "",
+        ],
         "preset" => &["workloads", "external", "pods", ""],
         "flow-direction" | "node-flow-direction" => DIRECTIONS,
         "translations" => &["auto", "off", "on", ""],
@@ -130,6 +141,7 @@ fn context(flag: &str) -> &'static [&'static str] {
     match flag {
         "explain" | "print-metrics" => &["--read=-"],
         "compare" => &["--read=-", "--explain"],
+        "flow-log-fields" | "flow-log-filter" => &["--flow-log=stdout:"],
         "observer-timeout" => &["--deleted-pods-kept=2h"],
         _ => &[],
     }

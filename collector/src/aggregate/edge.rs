@@ -5,9 +5,9 @@ use flowproto::Address;
 use super::detail::Detail;
 use super::edges::CountedEdge;
 use super::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
-use crate::inventory::{EndpointId, EndpointKind, Node, Place};
-use crate::pipeline::Initiator;
+use crate::inventory::{EndpointId, EndpointKind, LabelSet, Node, Place};
 use crate::pipeline::enrich::{Scope, TrafficClass};
+use crate::pipeline::{DecidedRecord, Initiator};
 use crate::snapshots::{EndpointView, Snapshots};
 
 /// An edge with the names that snapshots have for it.
@@ -36,6 +36,20 @@ impl<'a> Edge<'a> {
             source: edge.source,
             destination: edge.destination,
             detail: edge.detail,
+        }
+    }
+
+    /// A record as an edge of its own.
+    pub(super) const fn of_record(
+        snapshots: &'a Snapshots,
+        record: &DecidedRecord<'_>,
+        detail: Option<&'a Detail>,
+    ) -> Self {
+        Self {
+            snapshots,
+            source: record.endpoints.source.id,
+            destination: record.endpoints.destination.id,
+            detail,
         }
     }
 
@@ -104,6 +118,18 @@ impl<'a> Edge<'a> {
         }
     }
 
+    /// The label of a set of labels that the endpoint has.
+    fn label(
+        &self,
+        side: Side,
+        key: &str,
+        labels: fn(EndpointView<'a>) -> Option<&'a LabelSet>,
+    ) -> Value<'a> {
+        let view = self.endpoint(side).map(|id| self.snapshots.endpoint(id));
+        let labels = view.and_then(labels);
+        labels.map_or(Value::Absent, |labels| Value::text(labels.get(key)))
+    }
+
     /// The Service that the record names, else the one that the endpoint is.
     fn service(&self, side: Side, view: EndpointView<'a>) -> &'a str {
         match self.end_detail(side).service {
@@ -153,7 +179,10 @@ impl FieldSource for Edge<'_> {
         match field {
             Field::Endpoint(side, field) => self.endpoint_value(*side, *field),
             Field::Record(field) => self.record_value(*field),
-            Field::Label(..) | Field::NamespaceLabel(..) => Value::Absent,
+            Field::Label(side, key) => self.label(*side, key, EndpointView::labels),
+            Field::NamespaceLabel(side, key) => {
+                self.label(*side, key, EndpointView::namespace_labels)
+            }
         }
     }
 }

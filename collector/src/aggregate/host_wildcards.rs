@@ -53,7 +53,7 @@ impl fmt::Display for HostWildcard {
 }
 
 /// Wildcards by what names end with, the dot included.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostWildcards(HashMap<Box<str>, Arc<str>, RandomState>);
 
 impl HostWildcards {

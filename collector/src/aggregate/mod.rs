@@ -15,6 +15,7 @@ mod host_wildcards;
 mod observer;
 mod presets;
 mod record;
+mod record_filter;
 mod series;
 mod sink;
 
@@ -26,5 +27,8 @@ pub use host_wildcards::{HostWildcard, HostWildcardError, HostWildcards};
 pub use observer::EdgeObserver;
 pub use presets::{Preset, families};
 pub use record::RecordFields;
-pub use series::{SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
+pub use record_filter::RecordFilter;
+pub use series::{
+    SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues, details_of,
+};
 pub use sink::EdgeSink;

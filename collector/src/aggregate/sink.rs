@@ -19,6 +19,8 @@ pub struct EdgeSink {
     series: Arc<SeriesTable>,
     observer: Option<Arc<dyn EdgeObserver>>,
     details: DetailParts,
+    /// The details from the next exchange of tables on: the edges of a table have the same ones.
+    next_details: DetailParts,
     wildcards: Arc<HostWildcards>,
     full_drains: u64,
 }
@@ -31,6 +33,7 @@ impl EdgeSink {
             batch: EdgeBatch::default(),
             table: EdgeTable::new(max_edges),
             details: series.details(),
+            next_details: series.details(),
             wildcards: Arc::default(),
             series,
             observer: None,
@@ -102,6 +105,12 @@ impl EdgeSink {
     /// Exchanges the table for an empty one.
     pub const fn swap(&mut self, empty: &mut EdgeTable) {
         std::mem::swap(&mut self.table, empty);
+        self.details = self.next_details;
+    }
+
+    /// Sets the details of edges that are counted after the next [`Self::swap`].
+    pub const fn set_details(&mut self, details: DetailParts) {
+        self.next_details = details;
     }
 
     /// Number of edges in the table.

@@ -1,4 +1,4 @@
-//! Emit: records and datagrams for others. [`flow_log`] writes records as JSON, [`forward`] sends records with their
+//! Emit: records and datagrams for others. [`flow_log`] writes records as lines, [`forward`] sends records with their
 //! enrichment as IPFIX and, by [`delivery`], to [`kafka`] and [`clickhouse`], [`replicate`] sends datagrams as they were received.
 
 pub mod clickhouse;
@@ -18,7 +18,9 @@ use anyhow::{Context, anyhow};
 use kipfix_export::names::{self, TargetName};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
+use serde::{Deserialize, Serialize};
 
+use crate::pipeline::Verdict;
 pub use own_address::ListenAddresses;
 
 /// How long a savefile waits for the host names of targets to be resolved.
@@ -31,6 +33,28 @@ pub enum OverflowPolicy {
     Block,
     /// What does not fit is dropped and counted: for live traffic.
     Drop,
+}
+
+/// The records that are emitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EmittedRecords {
+    /// Records of the authoritative observer: of two nodes that see a flow, one node's.
+    #[default]
+    Counted,
+    /// All records.
+    All,
+}
+
+impl EmittedRecords {
+    /// True if it includes records of this verdict.
+    #[must_use]
+    pub const fn include(self, verdict: Verdict) -> bool {
+        match self {
+            Self::All => true,
+            Self::Counted => verdict.is_authoritative(),
+        }
+    }
 }
 
 /// Resolves the host names of a setting's targets, periodically. A savefile is not read until all of them are resolved.

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::address_key::AddressKey;
 use super::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId};
+use super::labels::LabelSet;
 use super::snapshot::IndexSnapshot;
 use super::writer::{Bounds, IndexWriter};
 
@@ -43,6 +44,20 @@ impl IndexBuilder {
     /// Returns a shared copy of a name.
     pub fn intern(&mut self, name: &str) -> Arc<str> {
         self.writer.intern(name)
+    }
+
+    /// Returns a shared copy of labels. `None` if there are none.
+    pub fn labels<'a>(
+        &mut self,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Option<Arc<LabelSet>> {
+        self.writer.labels(labels)
+    }
+
+    /// Sets the labels of a namespace that are kept. Returns false if the limit on endpoints is
+    /// reached.
+    pub fn set_namespace_labels(&mut self, namespace: &str, labels: Option<Arc<LabelSet>>) -> bool {
+        self.writer.set_namespace_labels(namespace, labels)
     }
 
     /// Returns the node with this name.

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::external::ExternalId;
+use super::labels::LabelSet;
 
 /// Identifies one side of a flow. Values below [`Self::MAX_COUNT`] are positions in the endpoint
 /// table of [`IndexSnapshot`](super::IndexSnapshot). Higher values are external addresses with
@@ -114,6 +115,8 @@ pub struct Endpoint {
     pub node: Option<NodeId>,
     /// Topology from the pod's own labels. Takes precedence over that of the node.
     pub topology: Option<TopologyId>,
+    /// Labels of the pod that are kept. `None` if it has none of them.
+    pub labels: Option<Arc<LabelSet>>,
 }
 
 impl Endpoint {

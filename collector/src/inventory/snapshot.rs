@@ -21,6 +21,7 @@ use super::chunked_table::ChunkedTable;
 use super::endpoint::{
     Endpoint, EndpointId, EndpointKind, Node, NodeId, Place, Topology, TopologyId,
 };
+use super::labels::LabelSet;
 use super::time_range::TimeRange;
 use crate::interval_map::IntervalMap;
 
@@ -44,6 +45,7 @@ pub struct IndexSnapshot {
     pub(super) topologies: Arc<Vec<Topology>>,
     pub(super) node_by_name: Arc<HashMap<Arc<str>, NodeId, RandomState>>,
     pub(super) namespace_groups: Arc<HashMap<Arc<str>, Arc<str>, RandomState>>,
+    pub(super) namespace_labels: Arc<HashMap<Arc<str>, Arc<LabelSet>, RandomState>>,
     /// How long an assignment that has ended is kept.
     pub(super) kept_milliseconds: u64,
     /// Changes with any node's name or address.
@@ -268,6 +270,12 @@ impl IndexSnapshot {
         self.namespace_groups
             .get(namespace)
             .map_or("", |group| group)
+    }
+
+    /// Returns the labels of a namespace that are kept. `None` if it has none of them.
+    #[must_use]
+    pub fn namespace_labels(&self, namespace: &str) -> Option<&LabelSet> {
+        self.namespace_labels.get(namespace).map(|labels| &**labels)
     }
 
     /// Returns the namespaces that have a group, with the group.

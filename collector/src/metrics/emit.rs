@@ -3,7 +3,8 @@
 //! For each target, `datagrams_total` = `replicate_sent_total` + Σ `replicate_lost_total{reason}` +
 //! `replicate_queue_datagrams` + those of the batch in progress.
 //!
-//! `flow_log_lines_total` = `flow_log_written_total` + Σ `flow_log_dropped_total` + `flow_log_queue_lines`
+//! `flow_log_lines_total` = `flow_log_written_total` + Σ `flow_log_dropped_total` + `flow_log_queue_lines`,
+//! and with Σ `flow_log_left_out_total{reason}` it is the number of records (kubezonnet: directions).
 //!
 //! `forward_records_total` = `forward_dropped_total` + `forward_queue_records` + `target_records_received_total`
 //! of each target; the equations after that are those of [`kipfix_export::counters`].
@@ -12,7 +13,7 @@ use kipfix_export::counters::TargetFamilies;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::maker::{Maker, level, raise};
-use crate::emit::flow_log::FlowLogCounts;
+use crate::emit::flow_log::{FlowLogCounts, LeftOut};
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::{LossReason, ReplicaCounts};
 
@@ -137,6 +138,10 @@ pub(super) struct FlowLog {
     truncated: IntCounter,
     queue: IntGauge,
     queue_bytes: IntGauge,
+    left_out: [IntCounter; LeftOut::ALL.len()],
+    rotated: IntCounter,
+    reopened: IntCounter,
+    rotation_failed: IntCounter,
 }
 
 impl FlowLog {
@@ -146,7 +151,27 @@ impl FlowLog {
             "Lines of the flow log that were lost.",
             &["reason"],
         )?;
+        let left_out = make.counters(
+            "flow_log_left_out_total",
+            "Records without a line: not counted, not in the sample, not selected by the filter, or not \
+             between two zones (format kubezonnet).",
+            &["reason"],
+        )?;
         Ok(Self {
+            left_out: LeftOut::ALL.map(|reason| left_out.with_label_values(&[reason.as_str()])),
+            rotated: make.counter(
+                "flow_log_rotated_total",
+                "Files of the flow log that were complete and renamed.",
+            )?,
+            reopened: make.counter(
+                "flow_log_reopened_total",
+                "Times that the file of the flow log was opened again, because of SIGHUP.",
+            )?,
+            rotation_failed: make.counter(
+                "flow_log_rotation_failed_total",
+                "Times that the file of the flow log could not be renamed or opened again. Lines are \
+                 still written to the open file.",
+            )?,
             lines: make.counter("flow_log_lines_total", "Lines handed to the flow log.")?,
             written: make.counter("flow_log_written_total", "Lines written.")?,
             queue_full: dropped.with_label_values(&["queue_full"]),
@@ -171,5 +196,11 @@ impl FlowLog {
         raise(&self.truncated, counts.truncated);
         self.queue.set(level(counts.queued));
         self.queue_bytes.set(level(counts.queued_octets));
+        for (counter, count) in self.left_out.iter().zip(counts.left_out) {
+            raise(counter, count);
+        }
+        raise(&self.rotated, counts.rotated);
+        raise(&self.reopened, counts.reopened);
+        raise(&self.rotation_failed, counts.rotation_failed);
     }
 }

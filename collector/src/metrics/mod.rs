@@ -19,15 +19,17 @@ mod maker;
 mod receive;
 mod recent;
 mod records;
+mod settings;
 
 pub use api::ApiMetrics;
 pub use exporters::{ExporterReport, ExporterSummary, Exporters};
 pub use receive::ReceiveCounts;
+pub use settings::SettingsCounts;
 
 use flowproto::Address;
 use kipfix_export::counters::TargetFamilies;
 use kipfix_service::registry::Registry;
-use prometheus::{Histogram, HistogramOpts};
+use prometheus::{Histogram, HistogramOpts, IntGaugeVec};
 
 use crate::aggregate::SeriesCounts;
 use crate::emit::flow_log::FlowLogCounts;
@@ -80,6 +82,8 @@ pub struct Totals {
     pub receive: ReceiveCounts,
     /// The exporters.
     pub exporters: Exporters,
+    /// The settings.
+    pub settings: SettingsCounts,
 }
 
 /// The metrics and their registry.
@@ -97,7 +101,9 @@ pub struct Metrics {
     replicated: emit::Replicated,
     forwarded: emit::Forwarded,
     api: ApiMetrics,
+    settings: settings::SettingsMetrics,
     scrape_duration: Histogram,
+    limit: IntGaugeVec,
 }
 
 impl Metrics {
@@ -112,9 +118,6 @@ impl Metrics {
             "Bounds from the settings; some hold for each worker.",
             &["resource"],
         )?;
-        for (resource, value) in limits {
-            limit.with_label_values(&[resource]).set(level(*value));
-        }
         let build = make.gauges("build_info", "Always 1; the version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let buckets = vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
@@ -134,9 +137,19 @@ impl Metrics {
             replicated: emit::Replicated::new(&make)?,
             forwarded: emit::Forwarded::new(&make)?,
             api: ApiMetrics::new(&make)?,
+            settings: settings::SettingsMetrics::new(&make)?,
             scrape_duration: make.add(Histogram::with_opts(scrape_duration.buckets(buckets)))?,
+            limit,
             registry: make.0,
         })
+        .inspect(|metrics| metrics.set_limits(limits))
+    }
+
+    /// Shows these bounds.
+    pub fn set_limits(&self, limits: &[(&str, u64)]) {
+        for (resource, value) in limits {
+            self.limit.with_label_values(&[resource]).set(level(*value));
+        }
     }
 
     /// The registry.
@@ -177,6 +190,7 @@ impl Metrics {
         self.flow_log.publish(&totals.flow_log);
         self.replicated.publish(&totals.replicas);
         self.forwarded.publish(&totals.forward);
+        self.settings.publish(&totals.settings);
     }
 }
 

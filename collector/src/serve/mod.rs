@@ -5,7 +5,9 @@ mod exposition;
 pub mod info;
 mod readiness;
 mod scrape;
+mod settings_status;
 
 pub use exposition::ScrapeChunks;
 pub use readiness::readiness;
 pub use scrape::{ReadCounts, Scrape};
+pub use settings_status::SettingsStatus;

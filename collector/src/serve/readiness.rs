@@ -1,4 +1,4 @@
-//! `/readyz`: whether the inventory is complete, and what is out of date.
+//! `/readyz`: whether the inventory is complete, and what is out of date or not used.
 
 use kipfix_service::admin::Readiness;
 
@@ -8,7 +8,10 @@ use super::Scrape;
 /// Kubernetes list.
 #[must_use]
 pub fn readiness(scrape: &Scrape) -> Readiness {
-    let mut readiness = Readiness::default();
+    let mut readiness = Readiness {
+        notes: scrape.settings.notes(),
+        ..Readiness::default()
+    };
     let broken = scrape.store.external_counts().broken_files;
     if broken > 0 {
         readiness.notes.push(format!(

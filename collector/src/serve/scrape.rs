@@ -10,9 +10,10 @@ use flowproto::Address;
 use kipfix_export::counters::to_u64;
 use kipfix_service::sync::lock;
 
-use crate::aggregate::{EdgeObserver, EdgeTable, SeriesTable};
+use super::SettingsStatus;
+use crate::aggregate::{DetailParts, EdgeObserver, EdgeTable, Family, SeriesTable, details_of};
 use crate::clock::{Clock, Now};
-use crate::emit::flow_log::FlowLogCounts;
+use crate::emit::flow_log::{FlowLogCounts, LineSettings};
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::history::History;
@@ -73,6 +74,8 @@ pub struct Scrape {
     pub spare: Mutex<EdgeTable>,
     /// Health of the Kubernetes watches, if there are any.
     pub kubernetes: OnceLock<Arc<Health>>,
+    /// The settings file.
+    pub settings: SettingsStatus,
     /// The counts of the last drain.
     pub last_totals: Mutex<Arc<Totals>>,
 }
@@ -165,10 +168,39 @@ impl Scrape {
             skews: drained.skews,
             receive,
             exporters,
+            settings: self.settings.counts(),
             observed_nodes: to_u64(self.observers.observed_nodes(now.monotonic_milliseconds)),
         });
         *lock(&self.last_totals) = Arc::clone(&totals);
         totals
+    }
+
+    /// Replaces the metric families. Those that stay keep their series.
+    ///
+    /// Edges are drained before and after, so that those of each table have the details that the
+    /// families need at its drain.
+    pub fn replace_families(&self, families: &[Family]) {
+        let details = details_of(families);
+        self.set_details(self.series.details().and(details));
+        self.drain();
+        self.series.replace(families);
+        self.set_details(details);
+        self.drain();
+    }
+
+    fn set_details(&self, details: DetailParts) {
+        for pipeline in &self.pipelines {
+            lock(pipeline).sinks_mut().edges.set_details(details);
+        }
+    }
+
+    /// Replaces the settings of the flow log's lines.
+    pub fn replace_lines(&self, lines: &Arc<LineSettings>) {
+        for pipeline in &self.pipelines {
+            if let Some(flow_log) = &mut lock(pipeline).sinks_mut().flow_log {
+                flow_log.set_lines(Arc::clone(lines));
+            }
+        }
     }
 
     fn drain_pipelines(&self, now: Now) -> Drained {

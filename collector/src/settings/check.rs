@@ -5,8 +5,14 @@ use std::time::Duration;
 use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::Settings;
+use crate::emit::flow_log::FlowLogFormat;
 use crate::emit::forward;
 use crate::history::RingSettings;
+
+/// Maximum number of kept labels of pods, and of namespaces.
+const MAX_LABELS: usize = 32;
+/// Maximum length of a label's key in Kubernetes, octets.
+const MAX_LABEL_KEY: usize = 317;
 
 impl Settings {
     /// Checks all settings. The error names the first invalid setting, its value and what is allowed.
@@ -28,6 +34,12 @@ impl Settings {
         }
         for (name, value, least, most) in [
             ("workers", self.workers, 1, 256),
+            (
+                "flow_log_sample",
+                usize::try_from(self.flow_log_sample).unwrap_or(usize::MAX),
+                1,
+                1 << 24,
+            ),
             ("forward_queue", self.forward_queue, 1, 1 << 24),
             ("max_series", self.max_series, 1, 1 << 26),
             ("max_edges", self.max_edges, 16, 1 << 24),
@@ -70,6 +82,8 @@ impl Settings {
         }
         self.check_spans()?;
         self.check_history()?;
+        self.check_flow_log()?;
+        self.check_labels()?;
         if self.print_metrics && self.read.is_empty() {
             return bad("print_metrics: only allowed with read; live, scrape /metrics".into());
         }
@@ -122,6 +136,55 @@ impl Settings {
             );
         }
         Ok(())
+    }
+
+    fn check_labels(&self) -> Result<(), BadSettings> {
+        let kept = self.kept_labels()?;
+        for (name, keys) in [
+            ("pod_labels", &kept.pods),
+            ("namespace_labels", &kept.namespaces),
+        ] {
+            let is_key = |key: &&String| (1..=MAX_LABEL_KEY).contains(&key.len());
+            if let Some(key) = keys.iter().find(|key| !is_key(key)) {
+                return Err(BadSettings::new(format!(
+                    "invalid {name} {key:?}: must be label keys of 1–{MAX_LABEL_KEY} octets"
+                )));
+            }
+            if keys.len() > MAX_LABELS {
+                let count = keys.len();
+                return Err(BadSettings::new(format!(
+                    "invalid {name}: {count} labels, with those that families read; at most \
+                     {MAX_LABELS} are allowed"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_flow_log(&self) -> Result<(), BadSettings> {
+        let bad = |sentence: String| Err(BadSettings::new(sentence));
+        for (name, is_set) in [
+            ("flow_log_fields", !self.flow_log_fields.is_empty()),
+            ("flow_log_filter", self.flow_log_filter.is_some()),
+        ] {
+            if is_set && self.flow_log.is_none() {
+                return bad(format!("{name}: only allowed with flow_log"));
+            }
+        }
+        let is_sentence = self.flow_log_format == FlowLogFormat::Kubezonnet;
+        if is_sentence && !self.flow_log_fields.is_empty() {
+            return bad("flow_log_fields: not allowed with flow_log_format kubezonnet".into());
+        }
+        let is_name = |name: &&String| {
+            let is_valid = |c: char| !c.is_control() && !matches!(c, ' ' | '"' | '\\');
+            (1..=200).contains(&name.len()) && name.chars().all(is_valid)
+        };
+        if let Some(name) = self.flow_log_fields.iter().find(|name| !is_name(name)) {
+            return bad(format!(
+                "invalid flow_log_fields {name:?}: must be names of members, e.g. sourcePodName"
+            ));
+        }
+        self.flow_log_lines().map(drop)
     }
 
     fn check_history(&self) -> Result<(), BadSettings> {
@@ -199,7 +262,34 @@ mod tests {
     #[test]
     fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 14] = [
+        let cases: [Case<'_>; 19] = [
+            (|s| s.flow_log_sample = 0, &["flow_log_sample", "0", "1–"]),
+            (
+                |s| s.flow_log_filter = "port == 53".parse().ok(),
+                &["flow_log_filter", "flow_log"],
+            ),
+            (
+                |s| {
+                    s.flow_log = "stdout:".parse().ok();
+                    s.flow_log_filter = "tcp_end == \"reset\"".parse().ok();
+                },
+                &["flow_log_filter", "tcp_end"],
+            ),
+            (
+                |s| {
+                    s.flow_log = "stdout:".parse().ok();
+                    s.flow_log_fields = vec!["a b".into()];
+                },
+                &["flow_log_fields", "a b", "sourcePodName"],
+            ),
+            (
+                |s| {
+                    s.flow_log = "stdout:".parse().ok();
+                    s.flow_log_fields = vec!["version".into()];
+                    s.flow_log_format = FlowLogFormat::Kubezonnet;
+                },
+                &["flow_log_fields", "kubezonnet"],
+            ),
             (|s| s.workers = 0, &["workers", "0", "1–256"]),
             (|s| s.max_edges = 1, &["max_edges", "1", "16–"]),
             (

@@ -9,9 +9,11 @@ use kipfix_service::settings::{ListenAddress, Size, Span};
 use serde::Serialize;
 
 use super::FlowDirection;
+use crate::aggregate::expression::Expression;
 use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
-use crate::emit::flow_log::FlowLogTarget;
-use crate::emit::forward::{ForwardFilter, ForwardTarget};
+use crate::emit::EmittedRecords;
+use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
+use crate::emit::forward::ForwardTarget;
 use crate::emit::replicate::ReplicaUrl;
 use crate::history::RingSettings;
 use crate::history::prometheus::HistorySource;
@@ -165,6 +167,15 @@ pub struct Flags {
     /// Namespaces are watched only if it is set [default: none]
     #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
     pub namespace_label: Option<String>,
+    /// Pod labels that are kept: fields such as src.label["team"] of metric families and filters, and
+    /// members of the flow log. Those that families and filters read at the start are kept in any case.
+    /// Repeatable [default: none]
+    #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
+    pub pod_labels: Vec<String>,
+    /// The same for labels of namespaces: src.namespace_label["team"]. Namespaces are watched if any is
+    /// kept. Repeatable [default: none]
+    #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
+    pub namespace_labels: Vec<String>,
     /// Pod labels whose value is the workload of a pod without a controller; the first one that the pod
     /// has is used. Repeatable [default: app.kubernetes.io/name, app and k8s-app]
     #[arg(long, value_name = "LABEL", help_heading = "Attribution")]
@@ -235,9 +246,50 @@ pub struct Flags {
     /// for 10 minutes. 0 keeps none, and clients cannot follow records [default: 8MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub recent_records_size: Option<Size>,
-    /// Write every record as a line of JSON
-    #[arg(long, value_name = "stdout:|file:PATH", help_heading = "Output")]
+    /// Write every record as a line. file: takes rotate-size=SIZE, rotate-every=TIME and keep=N: a
+    /// complete file is renamed to PATH with its time, and the oldest ones are removed. SIGHUP opens
+    /// the file again, for logrotate
+    #[arg(
+        long,
+        value_name = "stdout:|file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N]",
+        help_heading = "Output"
+    )]
     pub flow_log: Option<FlowLogTarget>,
+    /// Format of the lines: json, logfmt (the same members as name=value), or kubezonnet (a sentence for
+    /// each direction of a record between two zones) [default: json]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub flow_log_format: Option<FlowLogFormat>,
+    /// Members of a line (json, logfmt), by the names in the line. Several separated by commas, or
+    /// repeated [default: all]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        help_heading = "Output"
+    )]
+    pub flow_log_fields: Vec<String>,
+    /// The records that are logged: counted (of two nodes that see a flow, one node's) or all
+    /// [default: all]
+    #[arg(
+        long,
+        value_name = "counted|all",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub flow_log_records: Option<EmittedRecords>,
+    /// Expression that selects the records that are logged, as in a metric family, e.g.
+    /// 'src.namespace == "shop" && direction == "egress"' [default: all records]
+    #[arg(long, value_name = "EXPRESSION", help_heading = "Output")]
+    pub flow_log_filter: Option<Expression>,
+    /// Log one in N flows, with all of its records. The choice depends only on addresses, ports and
+    /// protocol. Each line then has flowLogSample, except for kubezonnet [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub flow_log_sample: Option<u32>,
     /// Maximum size of the flow log's queue. When it is full, lines are dropped and counted
     /// [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
@@ -265,7 +317,7 @@ pub struct Flags {
         hide_possible_values = true,
         help_heading = "Output"
     )]
-    pub forward_records: Option<ForwardFilter>,
+    pub forward_records: Option<EmittedRecords>,
     /// Maximum number of records in the forward queue, and in that of each TCP, TLS or file target. When
     /// it is full, records are dropped and counted [default: 65536]
     #[arg(long, value_name = "N", help_heading = "Output")]
@@ -294,7 +346,7 @@ pub struct Flags {
     pub print_metrics: Option<bool>,
 
     /// Metric families: workloads, nodes, zones, external, pods, services, addresses, exporters,
-    /// kubezonnet, opencost. Several separated by commas, or repeated.
+    /// kubezonnet, opencost, palark. Several separated by commas, or repeated.
     /// The key metrics of the --config file adds families of your own [default: workloads,nodes,zones]
     #[arg(
         long,

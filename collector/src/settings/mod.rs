@@ -8,6 +8,7 @@ mod exporters;
 mod flags;
 mod flow_direction;
 mod parts;
+mod reload;
 
 use std::path::PathBuf;
 
@@ -17,11 +18,14 @@ use ipnet::IpNet;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, ListenAddress, Size, Span};
+pub use reload::{RELOADED, SettingsChange};
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::expression::Expression;
 use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
-use crate::emit::flow_log::FlowLogTarget;
-use crate::emit::forward::{ForwardFilter, ForwardTarget};
+use crate::emit::EmittedRecords;
+use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
+use crate::emit::forward::ForwardTarget;
 use crate::emit::replicate::ReplicaUrl;
 use crate::history::RingSettings;
 use crate::history::prometheus::HistorySource;
@@ -61,6 +65,8 @@ pub struct Settings {
     pub max_clock_skew: Span,
     pub node_pool_label: String,
     pub namespace_label: String,
+    pub pod_labels: Vec<String>,
+    pub namespace_labels: Vec<String>,
     pub workload_labels: Vec<String>,
     pub probe_selector: String,
     pub probe_namespace: String,
@@ -79,9 +85,14 @@ pub struct Settings {
     pub history_file: Option<PathBuf>,
     pub recent_records_size: Size,
     pub flow_log: Option<FlowLogTarget>,
+    pub flow_log_format: FlowLogFormat,
+    pub flow_log_fields: Vec<String>,
+    pub flow_log_records: EmittedRecords,
+    pub flow_log_filter: Option<Expression>,
+    pub flow_log_sample: u32,
     pub flow_log_queue: Size,
     pub forward: Vec<ForwardTarget>,
-    pub forward_records: ForwardFilter,
+    pub forward_records: EmittedRecords,
     pub forward_queue: usize,
     pub replicate: Vec<ReplicaUrl>,
     pub replicate_queue: Size,
@@ -141,6 +152,8 @@ impl Default for Settings {
             max_clock_skew: Span::from_secs(600),
             node_pool_label: String::new(),
             namespace_label: String::new(),
+            pod_labels: Vec::new(),
+            namespace_labels: Vec::new(),
             workload_labels: ["app.kubernetes.io/name", "app", "k8s-app"]
                 .map(String::from)
                 .to_vec(),
@@ -162,9 +175,14 @@ impl Default for Settings {
             history_file: None,
             recent_records_size: Size::from_bytes(8 << 20),
             flow_log: None,
+            flow_log_format: FlowLogFormat::default(),
+            flow_log_fields: Vec::new(),
+            flow_log_records: EmittedRecords::All,
+            flow_log_filter: None,
+            flow_log_sample: 1,
             flow_log_queue: Size::from_bytes(16 << 20),
             forward: Vec::new(),
-            forward_records: ForwardFilter::default(),
+            forward_records: EmittedRecords::default(),
             forward_queue: 65_536,
             replicate: Vec::new(),
             replicate_queue: Size::from_bytes(8 << 20),

@@ -1,16 +1,22 @@
 //! The settings of each part of the collector.
 
+use std::num::NonZeroU32;
+
 use flowproto::collector::Limits;
+use flowproto::element;
 use kipfix_service::settings::{BadSettings, Size, Span};
 
 use super::{Settings, exporters};
-use crate::aggregate::{self, Family, SeriesSettings};
+use crate::aggregate::expression::Expression;
+use crate::aggregate::field::Field;
+use crate::aggregate::{self, Family, RecordFilter, SeriesSettings};
 use crate::emit::OverflowPolicy;
+use crate::emit::flow_log::{FlowLogSettings, LineSettings, SelectedMembers, is_added_member};
 use crate::emit::forward::ForwardSettings;
 use crate::history::HistorySettings;
 use crate::history::prometheus::{HistorySource, PrometheusHistory};
-use crate::inventory::Bounds;
 use crate::inventory::external::{ExternalSources, NamedCidr};
+use crate::inventory::{Bounds, KeptLabels};
 use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
 use crate::receive::sockets::SocketOptions;
@@ -60,6 +66,45 @@ impl Settings {
                 u64::MAX
             },
         }
+    }
+
+    /// The labels that are kept: the chosen ones, and those of [`Self::labels_read`].
+    ///
+    /// # Errors
+    /// A family is invalid.
+    pub fn kept_labels(&self) -> Result<KeptLabels, BadSettings> {
+        let mut kept = self.labels_read()?;
+        for (kept, chosen) in [
+            (&mut kept.pods, &self.pod_labels),
+            (&mut kept.namespaces, &self.namespace_labels),
+        ] {
+            let more = chosen.iter().filter(|key| !kept.contains(key));
+            let more: Vec<String> = more.cloned().collect();
+            kept.extend(more);
+        }
+        Ok(kept)
+    }
+
+    /// The labels that metric families and the filter of the flow log read.
+    ///
+    /// # Errors
+    /// A family is invalid.
+    pub fn labels_read(&self) -> Result<KeptLabels, BadSettings> {
+        let mut kept = KeptLabels::default();
+        let families = self.families()?;
+        let fields = families.iter().flat_map(|family| family.rows.fields());
+        let filter = self.flow_log_filter.iter().flat_map(Expression::fields);
+        for field in fields.chain(filter) {
+            let (keys, key) = match field {
+                Field::Label(_, key) => (&mut kept.pods, key),
+                Field::NamespaceLabel(_, key) => (&mut kept.namespaces, key),
+                Field::Endpoint(..) | Field::Record(_) => continue,
+            };
+            if !keys.iter().any(|other| **other == **key) {
+                keys.push(key.to_string());
+            }
+        }
+        Ok(kept)
     }
 
     /// Sources of external address enrichment. `cidrs` are those of the inventory file.
@@ -130,6 +175,16 @@ impl Settings {
             .map_err(|error| BadSettings::new(error.to_string()))
     }
 
+    /// The conventions for names that families of the file break.
+    ///
+    /// # Errors
+    /// A family is invalid.
+    pub fn lint(&self) -> Result<Vec<String>, BadSettings> {
+        let families = aggregate::families(&[], &self.metrics, self.max_series, self.series_idle);
+        let families = families.map_err(|error| BadSettings::new(error.to_string()))?;
+        Ok(families.iter().flat_map(Family::lint).collect())
+    }
+
     /// Settings of the series table.
     #[must_use]
     pub fn series(&self) -> SeriesSettings {
@@ -168,6 +223,45 @@ impl Settings {
     pub fn recent_records_octets(&self) -> Option<usize> {
         let octets = octets(self.recent_records_size);
         (octets > 0).then_some(octets)
+    }
+
+    /// The lines of the flow log.
+    ///
+    /// # Errors
+    /// The filter reads a field that records do not have.
+    pub fn flow_log_lines(&self) -> Result<LineSettings, BadSettings> {
+        let filter = self.flow_log_filter.clone().map(RecordFilter::new);
+        let filter = filter.transpose();
+        Ok(LineSettings {
+            format: self.flow_log_format,
+            members: SelectedMembers::new(&self.flow_log_fields),
+            records: self.flow_log_records,
+            filter: filter.map_err(|e| BadSettings::new(format!("flow_log_filter: {e}")))?,
+            sample: NonZeroU32::new(self.flow_log_sample).filter(|sample| sample.get() > 1),
+        })
+    }
+
+    /// Settings of the flow log; `None` if there is none.
+    ///
+    /// # Errors
+    /// As for [`Self::flow_log_lines`].
+    pub fn flow_log(&self, policy: OverflowPolicy) -> Result<Option<FlowLogSettings>, BadSettings> {
+        let Some(target) = self.flow_log.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(FlowLogSettings {
+            target,
+            queue_octets: self.flow_log_queue.bytes(),
+            policy,
+            lines: self.flow_log_lines()?,
+        }))
+    }
+
+    /// Names in `flow_log_fields` that neither the registries nor the collector give to a member. Only
+    /// the type records of an exporter can.
+    pub fn unknown_flow_log_fields(&self) -> impl Iterator<Item = &str> {
+        let names = self.flow_log_fields.iter().map(String::as_str);
+        names.filter(|name| !name.contains(':') && !is_member(name))
     }
 
     /// Settings of the forward thread.
@@ -230,6 +324,12 @@ impl Settings {
             ("templates_per_domain", number(self.max_templates)),
         ]
     }
+}
+
+/// True for the name of an element, or of a member that the flow log adds.
+fn is_member(name: &str) -> bool {
+    let of_options = ["ingressInterfaceName", "egressInterfaceName"];
+    is_added_member(name) || of_options.contains(&name) || element::is_named(name)
 }
 
 /// A size in octets.

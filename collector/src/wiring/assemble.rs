@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Context, anyhow};
 use kipfix_service::exit::Failure;
-use kipfix_service::signals::Stop;
+use kipfix_service::signals::{Hangups, Stop};
 
 use crate::aggregate::{EdgeObserver, EdgeSink, EdgeTable, HostWildcards, SeriesTable};
 use crate::clock::{self, Clock};
@@ -25,9 +25,16 @@ use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::sockets::Sockets;
 use crate::recent::{RecentRecords, RecentSink};
-use crate::serve::{ReadCounts, Scrape};
+use crate::serve::{ReadCounts, Scrape, SettingsStatus};
 use crate::settings::Settings;
 use crate::snapshots::SnapshotStore;
+
+/// The signals of the process.
+#[derive(Clone, Debug)]
+pub(super) struct Signals {
+    pub(super) stop: Stop,
+    pub(super) hangups: Hangups,
+}
 
 /// The threads behind the sinks.
 #[derive(Debug, Default)]
@@ -52,7 +59,7 @@ impl Collector {
         external: Arc<PublishedExternal>,
         sockets: Sockets,
         policy: OverflowPolicy,
-        stop: &Stop,
+        signals: &Signals,
     ) -> Result<Self, Failure> {
         let metrics = Metrics::new(&settings.limits()).context("cannot create self-metrics")?;
         let store = Arc::new(SnapshotStore::new(index, external, &settings.cluster_name));
@@ -63,8 +70,14 @@ impl Collector {
         };
         let series = Arc::new(SeriesTable::new(&settings.families()?, settings.series()));
         let listening = listen_addresses(&sockets);
-        let emitters =
-            start_emitters(settings, policy, &listening, &metrics, &context.store, stop)?;
+        let emitters = start_emitters(
+            settings,
+            policy,
+            &listening,
+            &metrics,
+            &context.store,
+            signals,
+        )?;
         let senders = Arc::new(Senders::new(&settings.allow_exporters));
         let Sockets {
             datagrams,
@@ -138,6 +151,11 @@ impl Collector {
             },
             spare: Mutex::new(EdgeTable::new(settings.max_edges)),
             kubernetes: OnceLock::new(),
+            // Offline, the same files give the same metrics.
+            settings: SettingsStatus::new(match is_live {
+                true => clock::wall_milliseconds() / 1000,
+                false => 0,
+            }),
             last_totals: Mutex::default(),
         };
         Ok(Self {
@@ -163,14 +181,16 @@ fn start_emitters(
     listening: &ListenAddresses,
     metrics: &Metrics,
     store: &Arc<SnapshotStore>,
-    stop: &Stop,
+    signals: &Signals,
 ) -> Result<Emitters, Failure> {
+    let stop = &signals.stop;
     let mut emitters = Emitters::default();
-    if let Some(target) = &settings.flow_log {
-        let queue = settings.flow_log_queue.bytes();
-        let log = FlowLog::open(target, queue, policy, stop)
+    if let Some(log) = settings.flow_log(policy)? {
+        let target = log.target.clone();
+        let log = FlowLog::open(log, signals.hangups.clone(), stop)
             .map_err(|error| anyhow!("flow_log: cannot open {target}: {error}"))?;
         emitters.flow_log = Some(log);
+        super::warn_of_unknown_fields(settings);
     }
     if !settings.replicate.is_empty() {
         let queue = settings.replicate_queue.bytes();

@@ -44,7 +44,7 @@ pub(super) fn read(settings: &Settings) -> Result<Inventory, Failure> {
             cidrs: Vec::new(),
         });
     };
-    let mut inventory = file::read(path, settings.bounds())
+    let mut inventory = file::read_keeping(path, settings.bounds(), &settings.kept_labels()?)
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
     let sizes = inventory.writer.current().sizes();
     tracing::info!(
@@ -115,6 +115,7 @@ pub(super) fn watch_kubernetes(
         },
         node_pool_label: settings.node_pool_label.clone(),
         namespace_label: settings.namespace_label.clone(),
+        kept: settings.kept_labels()?,
     };
     let health = Arc::new(Health::new(selectors.kinds()));
     on_start(Arc::clone(&health));

@@ -5,6 +5,7 @@ mod drain_timer;
 mod history_file;
 mod inventory;
 mod kept_file;
+mod reload;
 mod state;
 
 use std::io::{ErrorKind, Write};
@@ -18,7 +19,8 @@ use kipfix_service::admin::{self, Listener};
 use kipfix_service::exit::Failure;
 use kipfix_service::exposition::{self, Chunks, Format};
 use kipfix_service::logs;
-use kipfix_service::signals::Stop;
+use kipfix_service::settings::BadSettings;
+use kipfix_service::signals::{Hangups, Stop};
 use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
@@ -35,9 +37,10 @@ use crate::receive::{tcp, udp_loop};
 use crate::serve::{Scrape, readiness};
 use crate::settings::{Flags, Settings, Task};
 use crate::{clock, explain, top};
-use assemble::{Collector, Emitters};
+use assemble::{Collector, Emitters, Signals};
 use drain_timer::DrainTimer;
 use history_file::HistoryFile;
+use reload::Reloader;
 use state::StateFile;
 
 /// Default log filter. Failures of the Kubernetes client are counted and logged once by the inventory; the client itself
@@ -60,11 +63,18 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     if let Some(Task::Top(flags)) = &flags.task {
         return top::run(flags);
     }
+    let stamp = Reloader::stamp(flags);
     let settings = Settings::load(flags)?;
     if flags.check {
+        let mut stderr = std::io::stderr().lock();
+        for warning in settings.lint()? {
+            // A closed stderr is not an error.
+            writeln!(stderr, "kipfix-collector: warning: metrics: {warning}").ok();
+        }
         return kipfix_service::settings::print(&settings);
     }
     logs::init(settings.log_format, LOG_FILTER);
+    warn_of_names(&settings)?;
     if settings.explain {
         return run_explain(flags, &settings);
     }
@@ -77,6 +87,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         writer.start_watch();
     }
     let stop = Stop::on_signals().context("cannot wait for signals")?;
+    let hangups = Hangups::on_signals().context("cannot wait for signals")?;
 
     // With savefiles, only sockets whose flags are given are opened.
     let is_offline = !settings.read.is_empty();
@@ -102,7 +113,11 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         OverflowPolicy::Block
     };
     let (index, published) = (writer.current(), external.published());
-    let collector = Collector::new(&settings, index, published, sockets, policy, &stop)?;
+    let signals = Signals {
+        stop: stop.clone(),
+        hangups,
+    };
+    let collector = Collector::new(&settings, index, published, sockets, policy, &signals)?;
     if is_listening {
         inventory::watch_files(external, stop.clone())?;
     }
@@ -131,7 +146,8 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         threads.push(("the HTTP server", serving));
     }
     let mut incomplete = Ok(());
-    let outcome = collector.work(&settings, &stop, is_listening, &mut incomplete);
+    let mut reloader = Reloader::new(flags, &settings, stamp, signals.hangups)?;
+    let outcome = collector.work(&settings, &stop, &mut reloader, &mut incomplete);
     stop.set();
     if outcome.is_ok() {
         collector.finish(settings.print_metrics)?;
@@ -181,9 +197,10 @@ impl Collector {
         &self,
         settings: &Settings,
         stop: &Stop,
-        is_listening: bool,
+        reloader: &mut Reloader<'_>,
         incomplete: &mut Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let is_listening = !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty();
         for path in &settings.read {
             let Some(pipeline) = self.scrape.pipelines.first() else {
                 break;
@@ -203,13 +220,18 @@ impl Collector {
             }
         }
         if is_listening {
-            self.receive(settings, stop)
+            self.receive(settings, stop, reloader)
         } else {
             Ok(())
         }
     }
 
-    fn receive(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
+    fn receive(
+        &self,
+        settings: &Settings,
+        stop: &Stop,
+        reloader: &mut Reloader<'_>,
+    ) -> Result<(), Failure> {
         let scrape = &self.scrape;
         // Those for datagrams.
         let workers = if scrape.sockets.is_empty() {
@@ -253,6 +275,7 @@ impl Collector {
             for socket in &scrape.sockets {
                 socket.read_drops();
             }
+            reloader.poll(scrape);
             if drain_timer.is_due(clock::now()) {
                 scrape.drain();
             }
@@ -331,6 +354,24 @@ impl Emitters {
                 thread.join().unwrap_or_else(died)
             })
         })
+    }
+}
+
+/// Logs names of metric families that break a convention.
+fn warn_of_names(settings: &Settings) -> Result<(), BadSettings> {
+    for warning in settings.lint()? {
+        tracing::warn!("metrics: {warning}");
+    }
+    Ok(())
+}
+
+/// Logs members of the flow log's lines that are probably misspelled.
+fn warn_of_unknown_fields(settings: &Settings) {
+    for name in settings.unknown_flow_log_fields() {
+        tracing::warn!(
+            name,
+            "flow_log_fields: no element and no member of the flow log"
+        );
     }
 }
 

@@ -10,7 +10,9 @@ use kipfix_collector::aggregate::{
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::OverflowPolicy;
-use kipfix_collector::emit::flow_log::{FlowLog, FlowLogTarget};
+use kipfix_collector::emit::flow_log::{
+    FlowLog, FlowLogCounts, FlowLogFormat, FlowLogSettings, LineSettings,
+};
 use kipfix_collector::inventory;
 use kipfix_collector::inventory::external::ExternalWatcher;
 use kipfix_collector::outputs::{OutputCounts, Outputs};
@@ -23,16 +25,28 @@ use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_service::exposition::{Chunks, Format};
-use kipfix_service::signals::Stop;
+use kipfix_service::signals::{Hangups, Stop};
 
 pub(crate) const INVENTORY: &str = "
 nodes:
 - {name: node-a, addresses: [10.9.0.1, 'fd09::1'], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
 - {name: node-b, addresses: [10.9.0.2, 'fd09::2'], podCIDRs: [10.1.2.0/24], zone: z2, region: r1}
 pods:
-- {name: web-1, namespace: shop, addresses: [10.1.1.10, 'fd01::10'], node: node-a, workload: {kind: Deployment, name: web}}
-- {name: db-0, namespace: shop, addresses: [10.1.2.10], node: node-b, workload: {kind: StatefulSet, name: db}}
+- name: web-1
+  namespace: shop
+  addresses: [10.1.1.10, 'fd01::10']
+  node: node-a
+  workload: {kind: Deployment, name: web}
+  labels: {app: storefront, name: unused, tier: front}
+- name: db-0
+  namespace: shop
+  addresses: [10.1.2.10]
+  node: node-b
+  workload: {kind: StatefulSet, name: db}
+  labels: {app.kubernetes.io/name: postgres, tier: back}
 - {name: log-1, namespace: ops, addresses: [10.1.1.11], node: node-a, workload: {kind: DaemonSet, name: log}}
+namespaces:
+- {name: shop, labels: {team: sales, secret: x}}
 services:
 - {name: web, namespace: shop, addresses: [10.96.0.10]}
 cidrs:
@@ -121,6 +135,7 @@ pub(crate) struct Collector {
     pub(crate) store: Arc<SnapshotStore>,
     pub(crate) series: Arc<SeriesTable>,
     pub(crate) log: FlowLog,
+    pub(crate) format: FlowLogFormat,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -146,6 +161,10 @@ pub(crate) struct Setup {
     pub(crate) policies: ExporterPolicies,
     pub(crate) tunnels: TunnelNetworks,
     pub(crate) presets: Vec<Preset>,
+    pub(crate) lines: LineSettings,
+    /// Families as YAML.
+    pub(crate) metrics: &'static str,
+    pub(crate) pod_labels: &'static [&'static str],
     pub(crate) wildcards: Vec<&'static str>,
 }
 
@@ -157,6 +176,9 @@ impl Setup {
             policies: ExporterPolicies::default(),
             tunnels: TunnelNetworks::default(),
             presets: PRESETS.to_vec(),
+            lines: LineSettings::default(),
+            metrics: "[]",
+            pod_labels: &[],
             wildcards: Vec::new(),
         }
     }
@@ -165,14 +187,18 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("inventory.yaml");
         std::fs::write(&path, INVENTORY).unwrap();
-        let mut inventory = inventory::file::read(&path, inventory::Bounds::default()).unwrap();
-        let sources = Settings::default().external_sources(inventory.cidrs);
-        let external = ExternalWatcher::new(&sources).unwrap().published();
-        let families = Settings {
+        let settings = Settings {
             preset: self.presets,
+            metrics: serde_saphyr::from_str(self.metrics).unwrap(),
+            pod_labels: self.pod_labels.iter().map(ToString::to_string).collect(),
             ..Settings::default()
         };
-        let families = families.families().unwrap();
+        let kept = settings.kept_labels().unwrap();
+        let bounds = inventory::Bounds::default();
+        let mut inventory = inventory::file::read_keeping(&path, bounds, &kept).unwrap();
+        let sources = settings.external_sources(inventory.cidrs);
+        let external = ExternalWatcher::new(&sources).unwrap().published();
+        let families = settings.families().unwrap();
         let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
         let index = inventory.writer.current();
         let store = Arc::new(SnapshotStore::new(index, external, ""));
@@ -185,9 +211,16 @@ impl Setup {
             tunnels: Arc::new(self.tunnels),
             ..PipelineContext::new(Arc::clone(&store), timeouts)
         };
-        let target = FlowLogTarget::File(folder.path().join("flows.json"));
+        let path = folder.path().join("flows.json");
+        let format = self.lines.format;
+        let log = FlowLogSettings {
+            target: format!("file:{}", path.display()).parse().unwrap(),
+            queue_octets: 1 << 20,
+            policy: OverflowPolicy::Block,
+            lines: self.lines,
+        };
         let stop = Stop::new().unwrap();
-        let log = FlowLog::open(&target, 1 << 20, OverflowPolicy::Block, &stop).unwrap();
+        let log = FlowLog::open(log, Hangups::default(), &stop).unwrap();
         let wildcards = self.wildcards.iter().map(|text| text.parse().unwrap());
         let edges = EdgeSink::new(self.max_edges, Arc::clone(&series))
             .with_host_wildcards(Arc::new(wildcards.collect()));
@@ -200,6 +233,7 @@ impl Setup {
             store,
             series,
             log,
+            format,
             folder,
         }
     }
@@ -210,7 +244,11 @@ pub(crate) struct End {
     pub(crate) counts: RecordCounts,
     pub(crate) outputs: OutputCounts,
     pub(crate) scrape: String,
+    /// Lines of the flow log, if they are JSON.
     pub(crate) lines: Vec<serde_json::Value>,
+    /// The flow log.
+    pub(crate) text: String,
+    pub(crate) log: FlowLogCounts,
 }
 
 impl Collector {
@@ -221,6 +259,8 @@ impl Collector {
         let counts = self.pipeline.counts();
         self.series
             .merge(&self.store.load(), &edges, Now::of_packet(START));
+        let log = self.log.counts();
+        let is_directional = self.format == FlowLogFormat::Kubezonnet;
         self.log.finish(None);
         let mut chunks = SeriesChunks::new(self.series, Format::Text, ShownValues::Final);
         let mut scrape = Vec::new();
@@ -230,15 +270,18 @@ impl Collector {
             is_more = chunks.write_chunk(&mut chunk);
             scrape.append(&mut chunk);
         }
-        let lines = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
+        let text = std::fs::read_to_string(self.folder.path().join("flows.json")).unwrap();
+        let is_json = self.format == FlowLogFormat::Json;
+        let lines = text.lines().filter(|_| is_json);
         let end = End {
+            lines: lines
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
             counts: counts.records,
             outputs,
             scrape: String::from_utf8(scrape).unwrap(),
-            lines: lines
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect(),
+            text,
+            log: log(),
         };
         let c = end.counts;
         assert_eq!(counts.decoding.records, c.records);
@@ -248,7 +291,12 @@ impl Collector {
         );
         assert_eq!((c.pending, c.pending_octets, c.unconfirmed), (0, 0, 0));
         let ignored = end.not_counted(Reason::Ignore);
-        assert_eq!(u64::try_from(end.lines.len()).unwrap(), c.records - ignored);
+        let lines = u64::try_from(end.text.lines().count()).unwrap();
+        assert_eq!(lines, end.log.written);
+        let left_out = end.log.left_out.iter().sum::<u64>();
+        if !is_directional {
+            assert_eq!(lines + left_out, c.records - ignored);
+        }
         end
     }
 }

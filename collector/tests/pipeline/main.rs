@@ -11,7 +11,9 @@
 
 mod counting;
 mod deaths;
+mod flow_log;
 mod harness;
+mod labels;
 mod links;
 mod names;
 mod observers;

@@ -26,6 +26,39 @@ fn samples(preset: Preset, records: &[(&str, FlowRecord)]) -> Vec<String> {
     samples.map(String::from).collect()
 }
 
+#[test]
+fn palark_has_the_names_of_applications_from_labels() {
+    let records = [
+        ("node-a", request(WEB, DB, 1000, 5432)),
+        ("node-b", response(DB, WEB, 500, 5432)),
+        ("node-a", request(LOG, OFFICE, 300, 443)),
+    ];
+    // A label, another label, the pod without labels, and an address without a name.
+    let labels = |from: &str, from_namespace: &str, to: &str, to_namespace: &str| {
+        format!(
+            r#"{{srchost="{from}",srcnamespace="{from_namespace}",dsthost="{to}",dstnamespace="{to_namespace}"}}"#
+        )
+    };
+    let pairs = [
+        (labels("log-1", "ops", "unknown", "unknown"), 300, 3),
+        (labels("postgres", "shop", "storefront", "shop"), 500, 5),
+        (labels("storefront", "shop", "postgres", "shop"), 1000, 10),
+    ];
+    let family = |name: &str, value: fn(&(String, u32, u32)) -> u32| {
+        let lines = pairs.iter().map(|pair| {
+            let value = value(pair);
+            format!("netflow_connection_{name}{} {value}", pair.0)
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let expected = [
+        family("count", |_| 1),
+        family("bytes", |pair| pair.1),
+        family("packets", |pair| pair.2),
+    ];
+    assert_eq!(samples(Preset::Palark, &records), expected.concat());
+}
+
 /// A record of TCP from a client to a port.
 fn request(source: &str, destination: &str, octets: u64, port: u16) -> FlowRecord {
     let mut record = record(source, destination, octets);

@@ -27,12 +27,13 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "http_client", "interval_map"],
+    &["clock", "file_stamp", "http_client", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],
     &["pipeline"],
-    &["aggregate", "emit"],
+    &["aggregate"],
+    &["emit"],
     &["recent"],
     &["history", "outputs", "top"],
     &["metrics", "settings", "explain"],

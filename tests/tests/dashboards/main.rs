@@ -5,6 +5,7 @@
 mod data;
 mod form;
 mod increase;
+mod opencost;
 mod pair;
 mod prometheus;
 mod rules;

@@ -32,7 +32,6 @@ impl Prometheus {
         targets: &[(&str, String)],
         rules: &[PathBuf],
     ) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let mut settings =
             String::from("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files:\n");
         for file in rules {
@@ -50,6 +49,25 @@ impl Prometheus {
                 "  - {{job_name: {job}, static_configs: [{{targets: ['{target}'], labels: {{{labels}}}}}]}}\n"
             );
         }
+        Self::start_configured(program, &settings, tempfile::tempdir().expect("a folder"))
+    }
+
+    /// Starts the installed one. It keeps the labels of the series that a target label has the name of.
+    pub(crate) fn start_honoring_labels(job: &str, target: &str) -> Self {
+        let settings = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - {{job_name: {job}, honor_labels: true, \
+             static_configs: [{{targets: ['{target}'], labels: {{namespace: x, pod: x, service: x}}}}]}}\n"
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_configured(Path::new("prometheus"), &settings, folder)
+    }
+
+    /// Starts the installed one with the blocks in the folder `data`.
+    pub(crate) fn with_data(folder: tempfile::TempDir) -> Self {
+        Self::start_configured(Path::new("prometheus"), "global: {}\n", folder)
+    }
+
+    fn start_configured(program: &Path, settings: &str, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, settings).expect("settings");
         let port = free_tcp_port();

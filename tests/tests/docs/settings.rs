@@ -18,8 +18,24 @@ file and in the environment also yes, no, on, off, 1 or 0.
 Sizes are bytes, or a number with `K`, `M` or `G` (powers of 1024). Durations have a unit: `100ms`, `60s`, `1h30m`, `2d`.
 ";
 
+/// Which settings are reloaded.
+fn reload() -> String {
+    let keys = kipfix_collector::settings::RELOADED.map(|key| format!("`{key}`"));
+    format!(
+        "\n## Reload\n\n\
+         The collector reads its settings again on SIGHUP and when the file of `--config` changes: {}. \n\
+         Changes of other settings are logged, counted in `kipfix_collector_settings_needing_restart` and listed by\n\
+         `/readyz`; they need a restart. Metric families with the same name, value, type, labels and filter keep their series.\n\
+         New ones begin at 0. A file with an error changes nothing: `kipfix_collector_settings_last_reload_successful` is 0, and\n\
+         the log and `/readyz` have the reason. Flags and variables still override the file. In the Helm chart, a change of these\n\
+         settings alone does not restart the collector. The kubelet updates the mounted file within about a minute (its sync\n\
+         period plus the delay of its cache), then the collector reloads it within a second.\n",
+        keys.join(", ")
+    )
+}
+
 pub(crate) fn page() -> String {
-    let mut text = HEAD.to_owned();
+    let mut text = HEAD.to_owned() + &reload();
     for command in [
         kipfix_probe::settings::Flags::command(),
         kipfix_collector::settings::Flags::command(),

@@ -148,11 +148,8 @@ impl FamilyDefinition {
 }
 
 /// Whether an edge has the field.
-const fn is_known_of_edges(field: &Field) -> bool {
-    !matches!(
-        field,
-        Field::Label(..) | Field::NamespaceLabel(..) | Field::Record(RecordField::TcpEnd)
-    )
+pub(in super::super) const fn is_known_of_edges(field: &Field) -> bool {
+    !matches!(field, Field::Record(RecordField::TcpEnd))
 }
 
 impl LabelDefinition {

@@ -1,10 +1,12 @@
 //! Metric families: a name, the value, the labels, and the edges that belong to it.
 
 mod definition;
+mod lint;
 mod name;
 
 use std::sync::Arc;
 
+pub(super) use definition::is_known_of_edges;
 pub use definition::{FamilyDefinition, FamilyError, FamilyType, LabelDefinition};
 use serde::{Deserialize, Serialize};
 

@@ -29,6 +29,9 @@ pub enum Preset {
     Exporters,
     /// Bytes that a pod sent to other zones, under the name and labels of kubezonnet.
     Kubezonnet,
+    /// Flow records, bytes and packets between applications, under the names and labels of the
+    /// NetFlow collector of Palark.
+    Palark,
     /// Bytes by pod, zone and region, under the names and labels that OpenCost reads.
     Opencost,
 }
@@ -50,6 +53,7 @@ impl Preset {
             Self::Addresses => include_str!("addresses.yaml"),
             Self::Exporters => include_str!("exporters.yaml"),
             Self::Kubezonnet => include_str!("kubezonnet.yaml"),
+            Self::Palark => include_str!("palark.yaml"),
             Self::Opencost => include_str!("opencost.yaml"),
         }
     }

@@ -23,12 +23,15 @@ pub enum ShownValues {
 }
 
 /// All families. A chunk is written under the lock of the series table. A series that is created
-/// after the first chunk may be left out.
+/// after the first chunk may be left out. If families are replaced meanwhile, the exposition ends
+/// early.
 #[derive(Debug)]
 pub struct SeriesChunks {
     table: Arc<SeriesTable>,
     format: Format,
     shown: ShownValues,
+    /// The revision of the families, once a chunk was written.
+    revision: Option<u64>,
     set: usize,
     family: usize,
     /// Position in the order of rows.
@@ -47,6 +50,7 @@ impl SeriesChunks {
             table,
             format,
             shown,
+            revision: None,
             set: 0,
             family: 0,
             row: 0,
@@ -149,7 +153,9 @@ impl Chunks for SeriesChunks {
     fn write_chunk(&mut self, out: &mut Vec<u8>) -> bool {
         let table = Arc::clone(&self.table);
         let mut rows = lock(&table.rows);
-        let is_more = self.write(&rows, out);
+        // Positions have another meaning after families were replaced.
+        let is_same = *self.revision.get_or_insert(rows.revision) == rows.revision;
+        let is_more = is_same && self.write(&rows, out);
         if let (false, ShownValues::Scrape(now)) = (is_more, self.shown) {
             rows.scraped_milliseconds = rows.scraped_milliseconds.max(now.monotonic_milliseconds);
         }

@@ -11,9 +11,10 @@
 mod chunks;
 mod family;
 mod fragments;
+mod replace;
 mod set;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 pub use chunks::{SeriesChunks, ShownValues};
 use kipfix_service::sync::lock;
@@ -58,7 +59,6 @@ pub struct SeriesSettings {
 #[derive(Debug)]
 pub struct SeriesTable {
     settings: SeriesSettings,
-    details: DetailParts,
     rows: Mutex<Rows>,
 }
 
@@ -66,6 +66,9 @@ pub struct SeriesTable {
 #[derive(Debug, Default)]
 struct Rows {
     sets: Vec<SeriesSet>,
+    /// The number of times that the families were replaced.
+    revision: u64,
+    details: DetailParts,
     /// The snapshots that the sets have looked up endpoints in.
     snapshots: Option<Snapshots>,
     /// When the last complete scrape began, monotonic clock.
@@ -78,15 +81,10 @@ impl SeriesTable {
     /// Creates an empty table. Families with equal rows follow each other.
     #[must_use]
     pub fn new(families: &[Family], settings: SeriesSettings) -> Self {
-        let sets = families.chunk_by(|a, b| a.rows == b.rows).map(|families| {
-            let layout = families.first().map(|family| Arc::clone(&family.rows));
-            SeriesSet::new(families, layout.unwrap_or_default(), &settings.cluster_name)
-        });
-        let details = families.iter().map(|family| family.rows.details());
         Self {
-            details: details.fold(DetailParts::NONE, DetailParts::and),
             rows: Mutex::new(Rows {
-                sets: sets.collect(),
+                sets: replace::sets(Vec::new(), families, &settings.cluster_name),
+                details: details_of(families),
                 ..Rows::default()
             }),
             settings,
@@ -95,8 +93,18 @@ impl SeriesTable {
 
     /// The details of records that the families need.
     #[must_use]
-    pub const fn details(&self) -> DetailParts {
-        self.details
+    pub fn details(&self) -> DetailParts {
+        lock(&self.rows).details
+    }
+
+    /// Replaces the families. One that stays, with the same name, value, labels and filter, keeps its
+    /// series.
+    pub fn replace(&self, families: &[Family]) {
+        let mut rows = lock(&self.rows);
+        let old = std::mem::take(&mut rows.sets);
+        rows.sets = replace::sets(old, families, &self.settings.cluster_name);
+        rows.details = details_of(families);
+        rows.revision = rows.revision.wrapping_add(1);
     }
 
     /// Adds edges. The lock is taken for a chunk of edges at a time.
@@ -162,6 +170,13 @@ impl SeriesTable {
             other: rows.other,
         }
     }
+}
+
+/// The details of records that families need.
+#[must_use]
+pub fn details_of(families: &[Family]) -> DetailParts {
+    let details = families.iter().map(|family| family.rows.details());
+    details.fold(DetailParts::NONE, DetailParts::and)
 }
 
 impl Rows {

@@ -115,6 +115,33 @@ impl SeriesSet {
         }
     }
 
+    /// True if the family is shown by this set, whatever its bounds are.
+    pub(super) fn has(&self, family: &Family) -> bool {
+        let is_same_layout =
+            self.layout.labels == family.rows.labels && self.layout.filter == family.rows.filter;
+        is_same_layout
+            && self.families.iter().any(|exposed| {
+                exposed.family.name == family.name && exposed.family.samples == family.samples
+            })
+    }
+
+    /// Shows other families of the same measures, labels and filter.
+    pub(super) fn with_families(
+        self,
+        families: &[Family],
+        layout: Arc<RowLayout>,
+        cluster_name: &str,
+    ) -> Self {
+        let exposed = families
+            .iter()
+            .map(|family| ExposedFamily::new(family, &self.measures, cluster_name));
+        Self {
+            families: exposed.collect(),
+            layout,
+            ..self
+        }
+    }
+
     /// Number of rows, with that for `other`.
     pub(super) fn rows(&self) -> usize {
         self.times.len().saturating_sub(self.free.len())

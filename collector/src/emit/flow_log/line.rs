@@ -1,4 +1,4 @@
-//! A line of the flow log: the record as it was received, and its enrichment.
+//! The members of a line: the record as it was received, and its enrichment.
 
 use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::host_name::HostName;
@@ -6,21 +6,21 @@ use flowproto::json;
 
 use super::members;
 use crate::emit::forward::ANTREA;
-use crate::inventory::{EndpointId, EndpointKind};
+use crate::inventory::{EndpointId, EndpointKind, LabelSet};
 use crate::pipeline::{DecidedRecord, WholeRecord};
 use crate::snapshots::{EndpointView, Snapshots};
 
 /// Maximum octets of the fields of a record in a line.
 pub(super) const MAX_LINE_OCTETS: usize = 64 << 10;
 
-/// Appends the line of a record. Returns true if its fields were too long and are not complete.
-pub(crate) fn write(
+/// Appends the members of a record as JSON, without braces. Returns true if its fields were too long
+/// and are not complete.
+pub(super) fn write_members(
     record: &DecidedRecord<'_>,
     whole: &WholeRecord<'_>,
     snapshots: &Snapshots,
     out: &mut Vec<u8>,
 ) -> bool {
-    out.push(b'{');
     let begin = out.len();
     let is_truncated = whole.fields.write_json(MAX_LINE_OCTETS, out);
     let fields_end = out.len();
@@ -41,19 +41,18 @@ pub(crate) fn write(
     if is_truncated {
         out.extend_from_slice(b",\"truncated\":true");
     }
-    // Antrea and other collectors of kipfix send members that are added here, too. What is known here replaces them, and
-    // what is not known here stays.
+    // Antrea and other collectors of kipfix send members that are added here, too. What is known here
+    // replaces them, and what is not known here stays.
     if whole.fields.have_enterprise(&[ANTREA, KIPFIX_ENTERPRISE]) {
         remove_replaced(begin, fields_end, added, out);
     }
-    out.extend_from_slice(b"}\n");
     is_truncated
 }
 
 /// Removes the fields that have the name of an added member.
 fn remove_replaced(begin: usize, fields_end: usize, added: usize, out: &mut Vec<u8>) {
     let mut replaced = 0_u64;
-    for name in members::names(out.get(added..).unwrap_or_default()) {
+    for (name, _) in members::all(out.get(added..).unwrap_or_default()) {
         replaced |= bit_of(name);
     }
     let end = members::remove(out, begin, fields_end, |name| bit_of(name) & replaced != 0);
@@ -101,6 +100,22 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
     });
 }
 
+/// Appends a member with labels, unless there are none.
+fn write_labels(name: &str, labels: Option<&LabelSet>, out: &mut Vec<u8>) {
+    let Some(labels) = labels else {
+        return;
+    };
+    write_key(name, out);
+    let mut separator = b'{';
+    for (key, value) in labels.iter() {
+        out.push(std::mem::replace(&mut separator, b','));
+        json::write_string(key, out);
+        out.push(b':');
+        json::write_string(value, out);
+    }
+    out.push(b'}');
+}
+
 /// Member names of one endpoint. Those that Antrea has are spelled as Antrea does.
 struct EndpointMembers {
     pod_namespace: &'static str,
@@ -121,6 +136,8 @@ struct EndpointMembers {
     cloud_provider: &'static str,
     cloud_service: &'static str,
     cloud_region: &'static str,
+    labels: &'static str,
+    namespace_labels: &'static str,
 }
 
 const SOURCE: EndpointMembers = EndpointMembers {
@@ -142,6 +159,8 @@ const SOURCE: EndpointMembers = EndpointMembers {
     cloud_provider: "sourceCloudProvider",
     cloud_service: "sourceCloudService",
     cloud_region: "sourceCloudRegion",
+    labels: "sourceLabels",
+    namespace_labels: "sourceNamespaceLabels",
 };
 
 const DESTINATION: EndpointMembers = EndpointMembers {
@@ -163,10 +182,12 @@ const DESTINATION: EndpointMembers = EndpointMembers {
     cloud_provider: "destinationCloudProvider",
     cloud_service: "destinationCloudService",
     cloud_region: "destinationCloudRegion",
+    labels: "destinationLabels",
+    namespace_labels: "destinationNamespaceLabels",
 };
 
 impl EndpointMembers {
-    const COUNT: usize = 18;
+    const COUNT: usize = 20;
 
     const fn all(&self) -> [&'static str; Self::COUNT] {
         [
@@ -188,6 +209,8 @@ impl EndpointMembers {
             self.cloud_provider,
             self.cloud_service,
             self.cloud_region,
+            self.labels,
+            self.namespace_labels,
         ]
     }
 }
@@ -205,6 +228,12 @@ const OTHERS: [&str; 10] = [
     "counted",
     "truncated",
 ];
+
+/// Whether a line can have an added member of this name.
+#[must_use]
+pub fn is_added_member(name: &str) -> bool {
+    bit_of(name.as_bytes()) != 0
+}
 
 /// A bit for the name of an added member; 0 for other names.
 fn bit_of(name: &[u8]) -> u64 {
@@ -232,6 +261,8 @@ fn write_endpoint(
             write_text(members.pod_name, &endpoint.name, out);
             write_text(members.workload_kind, &endpoint.workload_kind, out);
             write_text(members.workload_name, &endpoint.workload_name, out);
+            write_labels(members.labels, view.labels(), out);
+            write_labels(members.namespace_labels, view.namespace_labels(), out);
         }
         EndpointKind::Node => {
             write_text(members.workload_kind, &endpoint.workload_kind, out);

@@ -20,12 +20,17 @@ fn member_end(text: &[u8], from: usize) -> usize {
     from.saturating_add(end.unwrap_or(octets.len()))
 }
 
-/// The name of a member, without its quotes.
+/// The name of a member, without its quotes, as it is written.
 fn name(member: &[u8]) -> &[u8] {
     let Some(text) = member.strip_prefix(b"\"") else {
         return &[];
     };
-    let end = text.iter().position(|octet| *octet == b'"');
+    let mut is_escaped = false;
+    let end = text.iter().position(|octet| {
+        let is_end = *octet == b'"' && !is_escaped;
+        is_escaped = *octet == b'\\' && !is_escaped;
+        is_end
+    });
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
@@ -59,14 +64,17 @@ pub(super) fn remove(
     write
 }
 
-/// The names of the members of a text.
-pub(super) fn names(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The members of a text: names without their quotes, and values, both as they are written.
+pub(super) fn all(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let end = (at < text.len()).then(|| member_end(text, at))?;
         let member = text.get(at..end)?;
         at = end.saturating_add(1);
-        Some(name(member))
+        let name = name(member);
+        // Two quotes and a colon.
+        let value = member.get(name.len().saturating_add(3)..);
+        Some((name, value.unwrap_or_default()))
     })
 }
 
@@ -77,9 +85,25 @@ mod tests {
     const MEMBERS: &str = r#""a":1,"b":[2,{"a":"\",\"c\":"}],"c":"x,","d":{}"#;
 
     #[test]
-    fn members_are_told_apart_whatever_their_values_are() {
-        let names: Vec<&[u8]> = names(MEMBERS.as_bytes()).collect();
-        assert_eq!(names, [b"a", b"b", b"c", b"d"]);
+    fn members_are_separated_whatever_their_values_are() {
+        let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+        let found: Vec<_> = all(MEMBERS.as_bytes())
+            .map(|(name, value)| (text(name), text(value)))
+            .collect();
+        let expected = [
+            ("a", "1"),
+            ("b", r#"[2,{"a":"\",\"c\":"}]"#),
+            ("c", r#""x,""#),
+            ("d", "{}"),
+        ];
+        assert_eq!(found, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn a_name_can_contain_a_quote() {
+        let found: Vec<_> = all(br#""a\"b":1,"c\\":2"#).collect();
+        let expected = [(&br#"a\"b"#[..], &b"1"[..]), (br"c\\", b"2")];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -1,46 +1,52 @@
 //! The thread that writes the lines of the flow log.
 
-use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, Write};
-use std::sync::atomic::Ordering;
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kipfix_service::signals::Stop;
+use kipfix_service::signals::{Hangups, Stop};
 
 use super::super::double_buffer::{Batch, ConsumerGuard};
-use super::{Lines, Shared, to_u64};
+use super::counts::Shared;
+use super::file::LogFile;
+use super::lines::Lines;
+use super::to_u64;
+use crate::clock;
 
 /// Octets of one write. A failed write loses its lines only.
 const WRITE_OCTETS: usize = 64 << 10;
-/// How often a closed queue is noticed if nothing is added.
+/// Maximum time until a closed queue, a request to open the file again, or the end of a file's
+/// duration is noticed if nothing is added.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Writes lines until the queue is closed and empty.
-pub(super) fn run(file: File, shared: &Shared, stop: Stop) {
+/// Writes lines until the queue is closed and empty. The file is opened again after each of `hangups`.
+pub(super) fn run(file: LogFile, shared: &Shared, mut hangups: Hangups, stop: Stop) {
     let _guard = ConsumerGuard(&shared.queue, stop);
-    let metadata = file.metadata().ok();
-    let length = metadata.filter(Metadata::is_file).map(|m| m.len());
     let mut writer = Writer {
         file,
-        length,
+        shared,
         has_warned: false,
     };
     let mut lines = Lines::default();
     while shared.queue.swap(&mut lines, POLL_INTERVAL) {
-        writer.write_all(&lines, shared);
+        if hangups.take() {
+            writer.reopen();
+        }
+        writer.rotate_if_due(0);
+        writer.write_all(&lines);
         lines.clear();
     }
 }
 
-struct Writer {
-    file: File,
-    /// Length of a regular file up to its last complete line.
-    length: Option<u64>,
+struct Writer<'a> {
+    file: LogFile,
+    shared: &'a Shared,
     has_warned: bool,
 }
 
-impl Writer {
-    fn write_all(&mut self, lines: &Lines, shared: &Shared) {
+impl Writer<'_> {
+    fn write_all(&mut self, lines: &Lines) {
+        let shared = self.shared;
         let mut first = 0;
         let mut begin = 0;
         while first < lines.len() {
@@ -51,10 +57,10 @@ impl Writer {
             let end = lines.octets_of(first);
             let text = lines.text.get(begin..end).unwrap_or_default();
             begin = end;
-            let counter = match self.write(text, shared) {
+            let counter = match self.write(text) {
                 Ok(()) => &shared.written,
                 Err(error) => {
-                    self.on_failure(&error, shared);
+                    self.on_failure(&error);
                     &shared.write_failed
                 }
             };
@@ -65,29 +71,56 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, text: &[u8], shared: &Shared) -> io::Result<()> {
-        if shared.is_closed.load(Ordering::Acquire) {
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.shared.is_closed.load(Ordering::Acquire) {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        self.file.write_all(text)?;
-        self.length = self
-            .length
-            .map(|end| end.saturating_add(to_u64(text.len())));
-        Ok(())
+        self.rotate_if_due(text.len());
+        self.file.write(text)
     }
 
-    fn on_failure(&mut self, error: &io::Error, shared: &Shared) {
-        let is_closed = error.kind() == ErrorKind::BrokenPipe;
-        shared.is_closed.fetch_or(is_closed, Ordering::AcqRel);
-        if let Some(length) = self.length {
-            // A partial line is removed. If that fails, too, the counters still have the loss.
-            self.file.set_len(length).ok();
+    fn rotate_if_due(&mut self, more: usize) {
+        let result = self.file.rotate_if_due(more, clock::wall_milliseconds());
+        let rotated = &self.shared.rotated;
+        self.count(result, rotated, "cannot rotate the flow log");
+    }
+
+    fn reopen(&mut self) {
+        let result = self.file.reopen(clock::wall_milliseconds());
+        if matches!(result, Ok(true)) {
+            tracing::info!("flow log opened again");
         }
+        let reopened = &self.shared.reopened;
+        self.count(result, reopened, "cannot open the flow log again");
+    }
+
+    fn count(&mut self, result: io::Result<bool>, counter: &AtomicU64, problem: &str) {
+        match result {
+            Ok(is_done) => drop(counter.fetch_add(is_done.into(), Ordering::AcqRel)),
+            Err(error) => {
+                self.shared.rotation_failed.fetch_add(1, Ordering::AcqRel);
+                if !std::mem::replace(&mut self.has_warned, true) {
+                    tracing::error!(
+                        %error,
+                        "{problem} (logged once; see flow_log_rotation_failed_total)"
+                    );
+                }
+            }
+        }
+    }
+
+    fn on_failure(&mut self, error: &io::Error) {
+        let is_closed = error.kind() == ErrorKind::BrokenPipe;
+        self.shared.is_closed.fetch_or(is_closed, Ordering::AcqRel);
+        self.file.remove_partial_line();
         if !std::mem::replace(&mut self.has_warned, true) {
             if is_closed {
                 tracing::warn!("flow log is not read any more");
             } else {
-                tracing::error!(%error, "cannot write the flow log (logged once; see flow_log_dropped_total)");
+                tracing::error!(
+                    %error,
+                    "cannot write the flow log (logged once; see flow_log_dropped_total)"
+                );
             }
         }
     }

@@ -28,7 +28,6 @@ use kipfix_export::{
 };
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
-use serde::{Deserialize, Serialize};
 
 use super::clickhouse::Inserter;
 use super::delivery::start;
@@ -37,7 +36,7 @@ use super::kafka::Producer;
 use super::own_address::is_own;
 pub use super::record::ForwardedRecord;
 use super::record::Records;
-use super::{ListenAddresses, OverflowPolicy};
+use super::{EmittedRecords, ListenAddresses, OverflowPolicy};
 use crate::pipeline::DecidedRecord;
 use crate::snapshots::SnapshotStore;
 pub(super) use names::ANTREA;
@@ -49,22 +48,11 @@ const STAGE_RECORDS: usize = 256;
 /// Default rate to a target for records from a savefile, records per second.
 const OFFLINE_RATE: u32 = 200_000;
 
-/// The records that are forwarded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum ForwardFilter {
-    /// Records of the authoritative observer: of two nodes that see a flow, one node's.
-    #[default]
-    Counted,
-    /// All records.
-    All,
-}
-
 /// How records are forwarded.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardSettings {
     /// The records that are forwarded.
-    pub filter: ForwardFilter,
+    pub filter: EmittedRecords,
     /// Maximum number of records in the queue, and in the queue of each target that has a thread of its own.
     pub queue_records: usize,
     /// What happens when the queue is full.
@@ -307,10 +295,7 @@ pub struct ForwardSink {
 impl ForwardSink {
     /// Takes a record, if it is one of those that are forwarded.
     pub fn accept(&mut self, record: &DecidedRecord<'_>) {
-        let is_wanted = match self.settings.filter {
-            ForwardFilter::All => true,
-            ForwardFilter::Counted => record.verdict.is_authoritative(),
-        };
+        let is_wanted = self.settings.filter.include(record.verdict);
         let Some(whole) = record.whole.filter(|_| is_wanted) else {
             return;
         };

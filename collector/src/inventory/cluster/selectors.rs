@@ -1,6 +1,7 @@
 //! The labels that are read of objects.
 
 use super::resource_kind::ResourceKind;
+use crate::inventory::labels::KeptLabels;
 
 /// The labels that are read of objects.
 #[derive(Clone, Debug)]
@@ -13,16 +14,17 @@ pub struct LabelSelectors {
     pub probe_namespace: String,
     /// Label of a node with the name of its pool. Empty for none.
     pub node_pool_label: String,
-    /// Label of a namespace with the name of its group. Empty for none: namespaces are not watched
-    /// then.
+    /// Label of a namespace with the name of its group. Empty for none.
     pub namespace_label: String,
+    /// Labels of pods and namespaces that are kept.
+    pub kept: KeptLabels,
 }
 
 impl LabelSelectors {
-    /// Returns the kinds to watch.
+    /// Returns the kinds to watch. Namespaces are watched only for their labels.
     #[must_use]
     pub fn kinds(&self) -> Vec<ResourceKind> {
-        let namespaces = !self.namespace_label.is_empty();
+        let namespaces = !self.namespace_label.is_empty() || !self.kept.namespaces.is_empty();
         let watched = |kind: &ResourceKind| *kind != ResourceKind::Namespaces || namespaces;
         ResourceKind::ALL.into_iter().filter(watched).collect()
     }

@@ -1,8 +1,7 @@
-//! Reading of a source file, with a size limit and detection of changes.
+//! Reading of a source file, with a size limit.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::error::{ExternalError, FileError};
@@ -24,36 +23,6 @@ impl FileFormat {
         match self {
             Self::Database => 1 << 30,
             Self::CloudRanges => 32 << 20,
-        }
-    }
-}
-
-/// Identifies a version of a file. Symbolic links are followed: a mounted ConfigMap is updated by
-/// replacing a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileStamp {
-    device: u64,
-    inode: u64,
-    octets: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl FileStamp {
-    /// Returns the stamp of the current version, or `None` if the file does not exist.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().as_ref().map(Self::from)
-    }
-}
-
-impl From<&Metadata> for FileStamp {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            octets: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }

@@ -13,8 +13,9 @@ use super::attribute_table::AttributeTable;
 use super::error::ExternalError;
 use super::layer::Layer;
 use super::snapshot::{ExternalSnapshot, named_cidrs};
-use super::source_file::{self, FileFormat, FileStamp};
+use super::source_file::{self, FileFormat};
 use super::sources::ExternalSources;
+use crate::file_stamp::FileStamp;
 
 /// The current [`ExternalSnapshot`], for any number of readers.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! The YAML document of an inventory file.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Deref;
 
@@ -11,6 +12,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Document {
     pub(super) nodes: Vec<NodeEntry>,
+    pub(super) namespaces: Vec<NamespaceEntry>,
     pub(super) pods: Vec<PodEntry>,
     pub(super) services: Vec<ServiceEntry>,
     pub(super) cidrs: Vec<CidrEntry>,
@@ -39,6 +41,19 @@ pub(super) struct PodEntry {
     pub(super) addresses: Vec<AddressText>,
     pub(super) node: Option<NameText>,
     pub(super) workload: Option<WorkloadEntry>,
+    #[serde(default)]
+    pub(super) labels: Labels,
+}
+
+/// Labels by their key.
+pub(super) type Labels = BTreeMap<String, NameText>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NamespaceEntry {
+    pub(super) name: NameText,
+    #[serde(default)]
+    pub(super) labels: Labels,
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,6 +9,9 @@
 //!     addresses: [10.1.1.10]
 //!     node: node-a
 //!     workload: {kind: Deployment, name: web}
+//!     labels: {app: web}
+//! namespaces:
+//!   - {name: shop, labels: {team: sales}}
 //! services:
 //!   - {name: web, namespace: shop, addresses: [10.96.0.10]}
 //! cidrs:
@@ -20,12 +23,14 @@
 mod document;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::builder::{Conflict, IndexBuilder};
 use super::endpoint::{Endpoint, EndpointKind, Node, UNKNOWN};
 use super::external::NamedCidr;
+use super::labels::{self, KeptLabels, LabelSet};
 use super::writer::{Bounds, IndexWriter};
-use document::{CidrEntry, Document, NodeEntry, PodEntry, ServiceEntry};
+use document::{CidrEntry, Document, Labels, NodeEntry, PodEntry, ServiceEntry};
 
 /// Why an inventory file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,26 +63,42 @@ pub struct Inventory {
     pub cidrs: Vec<NamedCidr>,
 }
 
-/// Reads an inventory file.
+/// Reads an inventory file without labels.
 ///
 /// # Errors
 /// The file cannot be read or is not valid.
 pub fn read(path: &Path, bounds: Bounds) -> Result<Inventory, InventoryError> {
+    read_keeping(path, bounds, &KeptLabels::default())
+}
+
+/// Reads an inventory file with the labels that are kept.
+///
+/// # Errors
+/// The file cannot be read or is not valid.
+pub fn read_keeping(
+    path: &Path,
+    bounds: Bounds,
+    kept: &KeptLabels,
+) -> Result<Inventory, InventoryError> {
     let text = std::fs::read_to_string(path).map_err(|error| InventoryError::Unreadable {
         path: path.to_owned(),
         error,
     })?;
-    parse(&text, bounds).map_err(|message| InventoryError::Malformed {
+    parse_keeping(&text, bounds, kept).map_err(|message| InventoryError::Malformed {
         path: path.to_owned(),
         message,
     })
 }
 
-/// Parses the text of an inventory file.
+/// Parses the text of an inventory file without labels.
 ///
 /// # Errors
 /// One sentence: the text is not YAML of the form above, or assigns an address twice.
 pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
+    parse_keeping(text, bounds, &KeptLabels::default())
+}
+
+fn parse_keeping(text: &str, bounds: Bounds, kept: &KeptLabels) -> Result<Inventory, String> {
     // The file is trusted, and the index has its own limits.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -99,7 +120,13 @@ pub fn parse(text: &str, bounds: Bounds) -> Result<Inventory, String> {
         add_node(&mut builder, entry).map_err(message)?;
     }
     for entry in &document.pods {
-        add_pod(&mut builder, entry)?;
+        add_pod(&mut builder, entry, kept)?;
+    }
+    for entry in &document.namespaces {
+        let labels = kept_labels(&mut builder, &entry.labels, &kept.namespaces);
+        if !builder.set_namespace_labels(&entry.name, labels) {
+            return Err("more namespaces than max_endpoints".to_owned());
+        }
     }
     for entry in &document.services {
         add_service(&mut builder, entry).map_err(message)?;
@@ -153,7 +180,16 @@ fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflic
     Ok(())
 }
 
-fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry) -> Result<(), String> {
+fn kept_labels(
+    builder: &mut IndexBuilder,
+    labels: &Labels,
+    keys: &[String],
+) -> Option<Arc<LabelSet>> {
+    let value = |key: &str| labels.get(key).map(|value| &**value);
+    builder.labels(labels::kept(keys, value))
+}
+
+fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry, kept: &KeptLabels) -> Result<(), String> {
     let node = match &entry.node {
         None => None,
         Some(name) => Some(builder.node_named(name).ok_or_else(|| {
@@ -175,6 +211,7 @@ fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry) -> Result<(), String> {
         workload_name: builder.intern(workload),
         node,
         topology: None,
+        labels: kept_labels(builder, &entry.labels, &kept.pods),
     };
     let id = builder.add_endpoint(pod);
     for address in &entry.addresses {

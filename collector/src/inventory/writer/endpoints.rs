@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::IndexWriter;
 use crate::inventory::endpoint::{Endpoint, EndpointId, Node, NodeId};
+use crate::inventory::labels::LabelSet;
 
 impl IndexWriter {
     //------------ Endpoints ---------------------------------------------------------------------
@@ -168,6 +169,28 @@ impl IndexWriter {
             groups.remove(&name);
         } else {
             groups.insert(name, group);
+        }
+        self.changed = true;
+        true
+    }
+
+    /// Sets the labels of a namespace that are kept, or removes them. Returns false and counts an
+    /// overflow if the limit is reached.
+    pub fn set_namespace_labels(&mut self, namespace: &str, labels: Option<Arc<LabelSet>>) -> bool {
+        let known = self.index.namespace_labels.get(namespace);
+        if known == labels.as_ref() {
+            return true;
+        }
+        let full = self.index.namespace_labels.len() >= self.endpoint_bound();
+        if known.is_none() && full {
+            self.overflow = self.overflow.saturating_add(1);
+            return false;
+        }
+        let name = self.intern(namespace);
+        let all = Arc::make_mut(&mut self.index.namespace_labels);
+        match labels {
+            Some(labels) => drop(all.insert(name, labels)),
+            None => drop(all.remove(&name)),
         }
         self.changed = true;
         true

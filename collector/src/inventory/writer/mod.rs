@@ -23,13 +23,14 @@ use ipnet::IpNet;
 use super::address_key::AddressKey;
 use super::clock_reading::ClockReading;
 use super::endpoint::{Endpoint, EndpointId, NodeId, Topology, TopologyId};
+use super::labels::LabelSet;
 use super::snapshot::{IndexSizes, IndexSnapshot, SHARDS, Shard};
 use id_pool::IdPool;
 
 /// Maximum number of combinations of zone and region in labels of pods.
 const MAX_TOPOLOGIES: usize = 4096;
 
-/// Names are pruned when there are more than this, and twice as many as after the last pruning.
+/// Names and sets of labels are pruned when there are more than this, and twice as many as after the last pruning.
 const MIN_NAMES_TO_PRUNE: usize = 1024;
 
 /// Limits of an index.
@@ -67,6 +68,8 @@ pub struct IndexWriter {
     endpoint_ids: IdPool,
     node_ids: IdPool,
     names: HashSet<Arc<str>, RandomState>,
+    label_sets: HashSet<Arc<LabelSet>, RandomState>,
+    label_sets_at_last_pruning: usize,
     names_at_last_pruning: usize,
     topologies: HashMap<Topology, TopologyId, RandomState>,
     /// Prefixes with their endpoints, and whether a lookup is unreported.
@@ -112,6 +115,7 @@ impl IndexWriter {
                 topologies: Arc::default(),
                 node_by_name: Arc::default(),
                 namespace_groups: Arc::default(),
+                namespace_labels: Arc::default(),
                 kept_milliseconds: bounds.kept_milliseconds,
                 nodes_revision: 0,
                 ports: 0,
@@ -128,6 +132,8 @@ impl IndexWriter {
             node_ids: IdPool::new(bounds.nodes),
             names: HashSet::default(),
             names_at_last_pruning: 0,
+            label_sets: HashSet::default(),
+            label_sets_at_last_pruning: 0,
             topologies: HashMap::default(),
             prefixes: BTreeMap::new(),
             prefixes_changed: true,
@@ -175,6 +181,24 @@ impl IndexWriter {
         new
     }
 
+    /// Returns a shared copy of labels. `None` if there are none.
+    pub fn labels<'a>(
+        &mut self,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Option<Arc<LabelSet>> {
+        let interned = labels.map(|(key, value)| (self.intern(key), self.intern(value)));
+        let labels = LabelSet::new(interned);
+        if labels.is_empty() {
+            return None;
+        }
+        if let Some(known) = self.label_sets.get(&labels) {
+            return Some(Arc::clone(known));
+        }
+        let new = Arc::new(labels);
+        self.label_sets.insert(Arc::clone(&new));
+        Some(new)
+    }
+
     /// Returns the id of a topology. `None` if both labels are empty, or if there are 4096 others:
     /// ids are not reused.
     pub fn topology(&mut self, zone: &str, region: &str) -> Option<TopologyId> {
@@ -219,6 +243,12 @@ impl IndexWriter {
             self.forget(key, oldest);
         }
         self.forget_nodes(oldest);
+        // They hold names.
+        let sets = self.label_sets.len();
+        if sets > MIN_NAMES_TO_PRUNE && sets / 2 > self.label_sets_at_last_pruning {
+            self.label_sets.retain(|set| Arc::strong_count(set) > 1);
+            self.label_sets_at_last_pruning = self.label_sets.len();
+        }
         let names = self.names.len();
         if names > MIN_NAMES_TO_PRUNE && names / 2 > self.names_at_last_pruning {
             self.names.retain(|name| Arc::strong_count(name) > 1);

@@ -101,13 +101,14 @@ impl IndexWriter {
         }
     }
 
-    /// Returns what endpoints have in common: workload, name, node and topology.
+    /// Returns what endpoints have in common: workload, name, node, topology and labels.
     fn shared_endpoint(&mut self, ids: &[EndpointId]) -> Endpoint {
         let mut all = ids.iter().map(|id| self.index.endpoint(*id));
         // The last one has the highest rank.
         let model = all.next_back().cloned().unwrap_or_default();
         let (mut same_kind, mut same_workload, mut same_name) = (true, true, true);
         let (mut node, mut topology) = (model.node, model.topology);
+        let mut labels = model.labels.clone();
         for one in all {
             same_kind &= one.kind == model.kind;
             same_workload &= (&one.namespace, &one.workload_kind, &one.workload_name)
@@ -115,6 +116,7 @@ impl IndexWriter {
             same_name &= one.name == model.name;
             node = node.filter(|node| one.node == Some(*node));
             topology = topology.filter(|topology| one.topology == Some(*topology));
+            labels = labels.filter(|labels| one.labels.as_ref() == Some(labels));
         }
         if same_kind && same_workload {
             let name = if same_name {
@@ -126,6 +128,7 @@ impl IndexWriter {
                 name,
                 node,
                 topology,
+                labels,
                 ..model
             };
         }
@@ -146,6 +149,7 @@ impl IndexWriter {
             workload_name: ambiguous,
             node,
             topology,
+            labels,
         }
     }
 }

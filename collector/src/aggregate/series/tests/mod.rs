@@ -1,6 +1,9 @@
 //! Merging, bounds and exposition of series.
 
 mod expiry;
+mod replace;
+
+use std::sync::Arc;
 
 use kipfix_service::exposition::{CHUNK_OCTETS, Chunks, Format};
 use kipfix_service::settings::Span;
@@ -30,7 +33,7 @@ fn index() -> (IndexSnapshot, [EndpointId; 3]) {
             workload_kind: "Pod".into(),
             workload_name: name.into(),
             node: Some(node),
-            topology: None,
+            ..Endpoint::default()
         })
     });
     (builder.build(), ids)

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::selectors::LabelSelectors;
 use super::super::uid::uid;
-use super::parse::{Controller, controller};
+use super::parse::{Controller, controller, kept_labels, label};
 
 /// The fields of an object between a pod and its top-level controller.
 #[derive(Clone, Debug)]
@@ -30,15 +30,16 @@ pub(in super::super) struct NamespaceFields {
     pub(in super::super) name: String,
     /// Empty if the namespace does not have the label.
     pub(in super::super) group: String,
+    /// Labels that are kept.
+    pub(in super::super) labels: Vec<(String, String)>,
 }
 
 impl NamespaceFields {
-    pub(in super::super) fn of(mut metadata: ObjectMeta, selectors: &LabelSelectors) -> Self {
-        let labels = metadata.labels.as_mut();
+    pub(in super::super) fn of(metadata: ObjectMeta, selectors: &LabelSelectors) -> Self {
+        let group = label(&metadata, &selectors.namespace_label).cloned();
         Self {
-            group: labels
-                .and_then(|labels| labels.remove(&selectors.namespace_label))
-                .unwrap_or_default(),
+            group: group.unwrap_or_default(),
+            labels: kept_labels(&metadata, &selectors.kept.namespaces),
             name: metadata.name.unwrap_or_default(),
         }
     }

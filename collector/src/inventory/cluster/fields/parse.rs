@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use crate::inventory::address_key::TransportPort;
+use crate::inventory::labels;
 
 pub(super) const ZONE_LABELS: [&str; 2] = [
     "topology.kubernetes.io/zone",
@@ -20,6 +21,14 @@ pub(super) const REGION_LABELS: [&str; 2] = [
 /// The value of a label.
 pub(super) fn label<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
     metadata.labels.as_ref().and_then(|labels| labels.get(name))
+}
+
+/// The labels of these keys that the object has.
+pub(super) fn kept_labels(metadata: &ObjectMeta, keys: &[String]) -> Vec<(String, String)> {
+    let value = |key: &str| label(metadata, key).map(String::as_str);
+    let kept = labels::kept(keys, value);
+    kept.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The value of the first of these labels that the object has, or an empty text.

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::super::selectors::LabelSelectors;
 use super::super::uid::uid;
 use super::parse::{
-    Controller, REGION_LABELS, ZONE_LABELS, address, controller, distinct, first_label, label,
-    milliseconds, port,
+    Controller, REGION_LABELS, ZONE_LABELS, address, controller, distinct, first_label,
+    kept_labels, label, milliseconds, port,
 };
 use super::pod_networks::{self, PodNetworks};
 use crate::inventory::address_key::TransportPort;
@@ -106,6 +106,8 @@ pub(in super::super) struct PodFields {
     pub(in super::super) controller: Option<Controller>,
     pub(in super::super) template_hash: Option<String>,
     pub(in super::super) rollout_hash: Option<String>,
+    /// Labels that are kept.
+    pub(in super::super) labels: Vec<(String, String)>,
     /// Value of the workload label.
     pub(in super::super) label: Option<String>,
     /// Whether the probe is Ready. `None` if the pod is not a probe.
@@ -160,6 +162,7 @@ impl Pod {
                 .iter()
                 .find_map(|name| label(&metadata, name))
                 .cloned(),
+            labels: kept_labels(&metadata, &selectors.kept.pods),
             probe_ready: is_probe.then_some(is_ready),
             node: spec.node_name,
             uid: uid(metadata.uid.as_deref().unwrap_or_default()),

@@ -286,7 +286,9 @@ impl ClusterState {
 
     fn namespace(&mut self, fields: &NamespaceFields, list: u32) {
         let name = self.writer.intern(&fields.name);
-        if self.writer.set_namespace_group(&name, &fields.group) {
+        let labels = self.writer.labels(pairs(&fields.labels));
+        let has_group = self.writer.set_namespace_group(&name, &fields.group);
+        if self.writer.set_namespace_labels(&name, labels) && has_group {
             self.namespaces.insert(name, list);
         }
     }
@@ -294,7 +296,13 @@ impl ClusterState {
     fn namespace_deleted(&mut self, name: &str) {
         self.namespaces.remove(name);
         self.writer.set_namespace_group(name, "");
+        self.writer.set_namespace_labels(name, None);
     }
+}
+
+fn pairs(labels: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    let labels = labels.iter();
+    labels.map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 fn uids<'a, T: 'a>(entries: impl Iterator<Item = (&'a u128, &'a T)>) -> Vec<u128> {

@@ -8,7 +8,7 @@ use super::super::fields::PodFields;
 use super::super::resource_kind::ResourceKind;
 use super::context::{Begin, UpdateContext};
 use super::entries::PodEntry;
-use super::{ClusterState, set_endpoint};
+use super::{ClusterState, pairs, set_endpoint};
 use crate::inventory::address_key::{AddressKey, TransportPort};
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, NodeId};
 
@@ -135,6 +135,7 @@ impl ClusterState {
             workload_name: workload.name,
             node,
             topology: self.writer.topology(&fields.zone, &fields.region),
+            labels: self.writer.labels(pairs(&fields.labels)),
         }
     }
 

@@ -352,6 +352,7 @@ fn lists_of_replica_sets_and_jobs_are_independent() {
 fn namespaces_have_their_group_until_they_are_deleted() {
     let mut cluster = Scenario::new();
     let namespace = |name: &str, group: &str| NamespaceFields {
+        labels: Vec::new(),
         name: name.into(),
         group: group.into(),
     };

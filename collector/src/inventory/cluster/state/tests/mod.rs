@@ -1,5 +1,6 @@
 //! Event tables: updates of the watches in simulated time, and what the index answers.
 
+mod labels;
 mod lists;
 mod memory;
 mod model;
