@@ -90,6 +90,16 @@ impl Sinks for Outputs {
     }
 
     #[inline]
+    fn need_health(&self) -> bool {
+        self.edges.need_health()
+    }
+
+    #[inline]
+    fn need_comparison(&self) -> bool {
+        self.edges.need_comparison()
+    }
+
+    #[inline]
     fn need_whole_record(&mut self) -> bool {
         let is_recent = self
             .recent

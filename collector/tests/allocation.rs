@@ -6,8 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use flowproto::exporter::{ExportSession, ExportSettings};
+use flowproto::record::BiflowDirection;
+use flowproto::tcp::ConnectionState;
 use flowproto::{Address, FlowRecord};
-use kipfix_collector::aggregate::{EdgeSink, EdgeTable, SeriesSettings, SeriesTable};
+use kipfix_collector::aggregate::{EdgeSink, EdgeTable, Preset, SeriesSettings, SeriesTable};
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::forward::{ForwardSettings, Forwarder};
 use kipfix_collector::emit::replicate::Replicator;
@@ -39,6 +41,11 @@ fn index() -> inventory::IndexSnapshot {
 
 /// Datagrams of an exporter: those with templates and options data, and those with flow records.
 fn datagrams() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    datagrams_of(|_, _| {})
+}
+
+/// The same with more in each record.
+fn datagrams_of(complete: impl Fn(u32, &mut FlowRecord)) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut session = ExportSession::new(ExportSettings {
         observation_domain_name: "node-0".into(),
         ..ExportSettings::default()
@@ -55,6 +62,7 @@ fn datagrams() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let [_, _, a, b] = number.to_be_bytes();
         record.key.source_address = Address::from(Ipv4Addr::new(10, 1, a, b));
         record.key.destination_address = Address::from(Ipv4Addr::new(10, 1, 3 - a, b));
+        complete(number, &mut record);
         session
             .add(&record, NOW, &mut |message| {
                 sent.push(message.octets.to_vec())
@@ -79,11 +87,17 @@ struct Warm {
 
 impl Warm {
     fn new(outputs: impl FnOnce(EdgeSink, &Arc<SnapshotStore>) -> Outputs) -> Self {
-        let families = Settings::default().families().unwrap();
+        Self::with(Settings::default(), outputs)
+    }
+
+    fn with(
+        settings: Settings,
+        outputs: impl FnOnce(EdgeSink, &Arc<SnapshotStore>) -> Outputs,
+    ) -> Self {
+        let families = settings.families().unwrap();
         let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
         let index = index();
         let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
-        let settings = Settings::default();
         let context = PipelineContext::new(Arc::clone(&store), settings.observer_timeouts());
         let settings = settings.pipeline(Some(NOW - 1_000_000));
         let outputs = outputs(EdgeSink::new(MAX_EDGES, Arc::clone(&series)), &store);
@@ -127,6 +141,38 @@ fn a_warm_pipeline_allocates_nothing_per_record() {
     let measured = allocation_counter::measure(|| {
         for _ in 0..10 {
             // An announcement allocates, once a minute and not once a record.
+            warm.receive(&datagrams);
+            warm.drain();
+        }
+    });
+
+    assert!(warm.pipeline.counts().records.records > 8_000);
+    assert_eq!(measured.count_total, 0, "{measured:?}");
+}
+
+#[test]
+fn a_warm_pipeline_counts_health_and_losses_without_allocating_per_record() {
+    let settings = Settings {
+        preset: vec![Preset::Workloads, Preset::Health, Preset::Loss],
+        ..Settings::default()
+    };
+    let mut warm = Warm::with(settings, |edges, _| Outputs::new(edges));
+    let (announcement, datagrams) = datagrams_of(|number, record| {
+        record.key.protocol_identifier = 6;
+        record.biflow_direction = Some(BiflowDirection::Initiator);
+        record.tcp_health.retransmitted_packets = 1;
+        record.tcp_connection_state = ConnectionState::Closed;
+        record.connection_sum_duration_milliseconds = 1 + u64::from(number % 50);
+        record.tcp_round_trip_time.add(100 + number % 50);
+    });
+    warm.receive(&announcement);
+    for _ in 0..2 {
+        warm.receive(&datagrams);
+        warm.drain();
+    }
+
+    let measured = allocation_counter::measure(|| {
+        for _ in 0..10 {
             warm.receive(&datagrams);
             warm.drain();
         }

@@ -43,6 +43,7 @@ fn all_values() -> Vec<Vec<String>> {
         "collector.replicas=3",
         "networkPolicy.enabled=true",
         "prometheus.operator=true",
+        "prometheus.trafficRules.enabled=true",
         "collector.exporters.type=LoadBalancer",
         "openshift.enabled=true",
         "collector.geoip.volume.emptyDir.sizeLimit=1Gi",

@@ -186,4 +186,33 @@ impl Detail {
         }
         detail
     }
+
+    /// The parts of the opposite direction. Class of service and interfaces are not those of the
+    /// record.
+    pub(super) fn reversed(self) -> Self {
+        let opposite = |initiator| match initiator {
+            Initiator::Source => Initiator::Destination,
+            Initiator::Destination => Initiator::Source,
+            Initiator::Unknown => Initiator::Unknown,
+        };
+        Self {
+            source_address: self.destination_address,
+            destination_address: self.source_address,
+            source_service: self.destination_service,
+            destination_service: self.source_service,
+            source_as_number: self.destination_as_number,
+            destination_as_number: self.source_as_number,
+            input_interface: None,
+            output_interface: None,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            dscp: None,
+            initiator: self.initiator.map(opposite),
+            source_host: self.destination_host,
+            destination_host: self.source_host,
+            exporter: self.exporter,
+            server_port: self.server_port,
+            protocol: self.protocol,
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //! A record costs one access to a table whose entries share a line of the processor's cache with
 //! their key. The accesses of a block of records are made together, so that their cache misses
 //! overlap. If an active family needs details of records, an edge is a pair of endpoints with a
-//! detail, and a record costs a second access to find the number of that edge.
+//! detail, and a record costs a second access to find the number of that edge. Connection health is
+//! in a table of its own.
 
 use std::hash::BuildHasher;
 
@@ -12,6 +13,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::detail::Detail;
+use super::edge_health::{EdgeHealth, HealthAddition, HealthTable};
+use super::health::HealthParts;
 use crate::inventory::EndpointId;
 use crate::pipeline::Measures;
 
@@ -32,6 +35,7 @@ pub struct EdgeTable {
     max_edges: usize,
     /// The edges with a detail. If there are any, all edges have one.
     detailed: DetailedEdges,
+    health: HealthTable,
     /// Spreads keys in a way that differs from process to process.
     seed: u64,
 }
@@ -64,6 +68,9 @@ pub struct CountedEdge<'a> {
     pub measures: Measures,
     /// Number of flows.
     pub flows: u64,
+    /// Its connection health. Then `measures` and `flows` are 0, because an edge with health is two
+    /// items of the table.
+    pub health: Option<EdgeHealth<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,6 +128,7 @@ impl EdgeTable {
             edges: 0,
             max_edges,
             detailed: DetailedEdges::default(),
+            health: HealthTable::default(),
             seed: RandomState::default().hash_one(0) | 1,
         }
     }
@@ -226,13 +234,18 @@ impl EdgeTable {
     /// True if nothing was counted since the last drain.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.edges == 0
+        self.edges == 0 && self.health.is_empty()
     }
 
-    /// The edges.
+    /// The edges with their traffic, then those with health.
     pub fn iter(&self) -> impl Iterator<Item = CountedEdge<'_>> {
         let used = self.slots.iter().filter(|slot| slot.key != 0);
-        used.map(|slot| self.counted(slot.key.wrapping_sub(1), slot.sums))
+        let traffic = used.map(|slot| self.counted(slot.key.wrapping_sub(1), slot.sums));
+        let health = self.health.iter().map(|(key, health)| CountedEdge {
+            health: Some(health),
+            ..self.counted(key.wrapping_sub(1), SlotSums::default())
+        });
+        traffic.chain(health)
     }
 
     fn counted(&self, key: Key, sums: SlotSums) -> CountedEdge<'_> {
@@ -251,6 +264,7 @@ impl EdgeTable {
                 connections: sums.connections.into(),
             },
             flows: sums.flows.into(),
+            health: None,
         }
     }
 
@@ -263,9 +277,28 @@ impl EdgeTable {
         self.add_key(u64::from(number).wrapping_add(1), measures)
     }
 
+    /// Adds to the health of an edge. False as for [`Self::add`].
+    fn add_health(&mut self, key: Key, addition: &HealthAddition, parts: HealthParts) -> bool {
+        self.health.add(key, addition, parts, self.max_edges)
+    }
+
+    /// Adds to the health of an edge with a detail. False as for [`Self::add`].
+    fn add_detailed_health(
+        &mut self,
+        edge: &DetailedEdge,
+        addition: &HealthAddition,
+        parts: HealthParts,
+    ) -> bool {
+        let Some(number) = self.detailed.number(edge, self.max_edges) else {
+            return false;
+        };
+        self.add_health(u64::from(number).wrapping_add(1), addition, parts)
+    }
+
     /// Removes all edges. The room stays.
     pub fn clear(&mut self) {
-        if !self.is_empty() {
+        self.health.clear();
+        if self.edges > 0 {
             self.edges = 0;
             self.slots.fill(Slot::default());
         }
@@ -310,9 +343,26 @@ impl DetailedEdges {
 pub struct EdgeBatch {
     edges: Vec<(Key, Measures)>,
     detailed: Vec<(DetailedEdge, Measures)>,
+    health: Vec<(Key, HealthAddition)>,
+    detailed_health: Vec<(DetailedEdge, HealthAddition)>,
+    health_parts: HealthParts,
 }
 
 impl EdgeBatch {
+    /// Creates an empty batch that counts these parts of connection health.
+    #[must_use]
+    pub(super) fn new(health_parts: HealthParts) -> Self {
+        Self {
+            health_parts,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the parts of connection health that are counted of the next records.
+    pub(super) const fn set_health(&mut self, parts: HealthParts) {
+        self.health_parts = parts;
+    }
+
     /// Adds a record to the batch.
     #[inline]
     pub fn push(&mut self, source: EndpointId, destination: EndpointId, measures: Measures) {
@@ -323,6 +373,22 @@ impl EdgeBatch {
     /// Adds a record with a detail to the batch.
     pub(super) fn push_detailed(&mut self, edge: DetailedEdge, measures: Measures) {
         self.detailed.push((edge, measures));
+    }
+
+    /// Adds the health of an edge to the batch.
+    pub(super) fn push_health(
+        &mut self,
+        source: EndpointId,
+        destination: EndpointId,
+        addition: HealthAddition,
+    ) {
+        self.health
+            .push((EdgeTable::key(source, destination), addition));
+    }
+
+    /// Adds the health of an edge with a detail to the batch.
+    pub(super) fn push_detailed_health(&mut self, edge: DetailedEdge, addition: HealthAddition) {
+        self.detailed_health.push((edge, addition));
     }
 
     /// Adds the batch to a table. `drain` empties the table when it is full.
@@ -349,151 +415,27 @@ impl EdgeBatch {
             }
         }
         self.detailed.clear();
+        self.add_health_to(table, drain);
+    }
+
+    fn add_health_to(&mut self, table: &mut EdgeTable, mut drain: impl FnMut(&mut EdgeTable)) {
+        let parts = self.health_parts;
+        for (key, addition) in self.health.drain(..) {
+            if !table.add_health(key, &addition, parts) {
+                drain(table);
+                let is_added = table.add_health(key, &addition, parts);
+                debug_assert!(is_added, "an empty table takes an edge");
+            }
+        }
+        for (edge, addition) in self.detailed_health.drain(..) {
+            if !table.add_detailed_health(&edge, &addition, parts) {
+                drain(table);
+                let is_added = table.add_detailed_health(&edge, &addition, parts);
+                debug_assert!(is_added, "an empty table takes an edge");
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bytes(bytes: u64) -> Measures {
-        Measures {
-            bytes,
-            ..Measures::default()
-        }
-    }
-
-    fn sorted(table: &EdgeTable) -> Vec<(u32, u32, u64)> {
-        let edge = |e: CountedEdge<'_>| (e.source.0, e.destination.0, e.measures.bytes);
-        let mut edges: Vec<_> = table.iter().map(edge).collect();
-        edges.sort_unstable();
-        edges
-    }
-
-    #[test]
-    fn an_edge_is_the_sum_of_its_records_and_has_a_direction() {
-        let mut table = EdgeTable::new(8);
-        assert!(table.add(EndpointId(1), EndpointId(2), &bytes(10)));
-        assert!(table.add(EndpointId(1), EndpointId(2), &bytes(5)));
-        assert!(table.add(EndpointId(2), EndpointId(1), &bytes(1)));
-        assert_eq!(sorted(&table), [(1, 2, 15), (2, 1, 1)]);
-        table.clear();
-        assert!(table.is_empty());
-        assert_eq!(sorted(&table), []);
-    }
-
-    #[test]
-    fn all_endpoints_can_be_counted() {
-        let mut table = EdgeTable::new(8);
-        let ends = [0, 1, u32::MAX - 1, u32::MAX].map(EndpointId);
-        for (source, destination) in [(0, 0), (0, 3), (3, 0), (3, 2)] {
-            assert!(table.add(ends[source], ends[destination], &bytes(1)));
-        }
-        let last = u32::MAX;
-        let wanted = [(0, 0, 1), (0, last, 1), (last, 0, 1), (last, last - 1, 1)];
-        assert_eq!(sorted(&table), wanted);
-    }
-
-    #[test]
-    fn a_full_table_takes_known_edges_but_no_new_one() {
-        let mut table = EdgeTable::new(1);
-        assert!(table.add(EndpointId(1), EndpointId(2), &bytes(1)));
-        assert!(!table.add(EndpointId(3), EndpointId(4), &bytes(1)));
-        assert!(table.add(EndpointId(1), EndpointId(2), &bytes(1)));
-        assert_eq!(table.len(), 1);
-    }
-
-    #[test]
-    fn a_table_grows_and_keeps_every_sum() {
-        let mut table = EdgeTable::new(100_000);
-        for round in 1..=3 {
-            for source in 0..100 {
-                for destination in 0..200 {
-                    let measures = bytes(u64::from(source * destination));
-                    assert!(table.add(EndpointId(source), EndpointId(destination), &measures));
-                }
-            }
-            assert_eq!(table.len(), 20_000);
-            for edge in table.iter() {
-                let wanted = u64::from(edge.source.0 * edge.destination.0) * round;
-                assert_eq!(edge.measures.bytes, wanted, "{edge:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_batch_drains_a_full_table_and_loses_nothing() {
-        let mut table = EdgeTable::new(2);
-        let mut batch = EdgeBatch::default();
-        for number in 0..10 {
-            batch.push(EndpointId(number), EndpointId(0), bytes(1));
-        }
-        let mut drained = 0;
-        batch.add_to(&mut table, |table| {
-            drained += table.len();
-            table.clear();
-        });
-        assert_eq!(drained + table.len(), 10);
-        assert!(batch.edges.is_empty());
-    }
-
-    #[test]
-    fn edges_with_a_detail_are_told_apart_by_it() {
-        let edge = |source, port| DetailedEdge {
-            source: EndpointId(source),
-            destination: EndpointId(2),
-            detail: Detail {
-                server_port: Some(port),
-                ..Detail::default()
-            },
-        };
-        let mut table = EdgeTable::new(3);
-        for (edge, octets) in [(edge(1, 53), 1), (edge(1, 80), 2), (edge(3, 53), 4)] {
-            assert!(table.add_detailed(&edge, &bytes(octets)));
-        }
-        assert!(table.add_detailed(&edge(1, 80), &bytes(8)));
-        assert!(!table.add_detailed(&edge(3, 80), &bytes(1)));
-        let mut found: Vec<_> = table
-            .iter()
-            .map(|edge| {
-                (
-                    edge.source.0,
-                    edge.detail.unwrap().server_port,
-                    edge.measures.bytes,
-                )
-            })
-            .collect();
-        found.sort_unstable();
-        assert_eq!(
-            found,
-            [(1, Some(53), 1), (1, Some(80), 10), (3, Some(53), 4)]
-        );
-        table.clear();
-        assert!(table.add(EndpointId(0), EndpointId(0), &bytes(1)));
-        assert_eq!(sorted(&table), [(0, 0, 1)]);
-    }
-
-    #[test]
-    fn a_table_is_drained_before_a_sum_of_connections_is_too_large() {
-        let mut table = EdgeTable::new(2);
-        let mut batch = EdgeBatch::default();
-        let many = Measures {
-            connections: u64::from(u32::MAX - 1),
-            ..Measures::default()
-        };
-        for _ in 0..3 {
-            batch.push(EndpointId(1), EndpointId(2), many);
-        }
-        let mut connections = 0;
-        let mut add = |table: &EdgeTable| {
-            let sums = table.iter().map(|edge| edge.measures.connections);
-            connections += sums.sum::<u64>();
-        };
-        batch.add_to(&mut table, |table| {
-            add(table);
-            table.clear();
-        });
-        add(&table);
-        assert_eq!(connections, 3 * u64::from(u32::MAX - 1));
-    }
-}
+mod tests;

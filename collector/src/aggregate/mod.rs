@@ -5,13 +5,17 @@
 //! ([`Family`]) define the labels of an edge. Families are data: they come from presets and from the
 //! settings, and their labels and filters are written in the [`expression`] language.
 
+mod buckets;
 mod detail;
 mod edge;
+mod edge_health;
 mod edges;
 pub mod expression;
 pub mod family;
 pub mod field;
+mod health;
 mod host_wildcards;
+mod needs;
 mod observer;
 mod presets;
 mod record;
@@ -21,14 +25,15 @@ mod sink;
 
 pub use detail::DetailParts;
 pub(crate) use edge::endpoint_text;
+pub use edge_health::{EdgeHealth, Observed};
 pub use edges::{CountedEdge, EdgeBatch, EdgeTable};
 pub use family::{Family, FamilyDefinition};
+pub use health::{Distribution, HealthCount, HealthParts};
 pub use host_wildcards::{HostWildcard, HostWildcardError, HostWildcards};
+pub use needs::FamilyNeeds;
 pub use observer::EdgeObserver;
 pub use presets::{Preset, families};
 pub use record::RecordFields;
 pub use record_filter::RecordFilter;
-pub use series::{
-    SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues, details_of,
-};
+pub use series::{SeriesChunks, SeriesCounts, SeriesSettings, SeriesTable, ShownValues};
 pub use sink::EdgeSink;

@@ -50,6 +50,7 @@ impl RecordFields {
             detail: Some(&self.0.detail),
             measures: Measures::default(),
             flows: 1,
+            health: None,
         };
         filter.matches(&Edge::new(snapshots, &edge))
     }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::detail::{Detail, DetailParts};
+use super::detail::Detail;
+use super::edge_health::HealthAddition;
 use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
 use super::host_wildcards::HostWildcards;
+use super::needs::FamilyNeeds;
 use super::observer::EdgeObserver;
 use super::series::SeriesTable;
 use crate::clock::Now;
-use crate::pipeline::DecidedRecord;
+use crate::pipeline::{DecidedRecord, FlowHealth, Initiator};
 use crate::snapshots::Snapshots;
 
 /// Counts the records of one pipeline by their endpoints.
@@ -18,9 +20,9 @@ pub struct EdgeSink {
     table: EdgeTable,
     series: Arc<SeriesTable>,
     observer: Option<Arc<dyn EdgeObserver>>,
-    details: DetailParts,
-    /// The details from the next exchange of tables on: the edges of a table have the same ones.
-    next_details: DetailParts,
+    needs: FamilyNeeds,
+    /// The needs from the next exchange of tables on: the edges of a table have the same details.
+    next_needs: FamilyNeeds,
     wildcards: Arc<HostWildcards>,
     full_drains: u64,
 }
@@ -29,11 +31,12 @@ impl EdgeSink {
     /// Creates a sink for `max_edges`. A full table is merged into `series`.
     #[must_use]
     pub fn new(max_edges: usize, series: Arc<SeriesTable>) -> Self {
+        let needs = series.needs();
         Self {
-            batch: EdgeBatch::default(),
+            batch: EdgeBatch::new(needs.health),
             table: EdgeTable::new(max_edges),
-            details: series.details(),
-            next_details: series.details(),
+            needs,
+            next_needs: needs,
             wildcards: Arc::default(),
             series,
             observer: None,
@@ -56,29 +59,98 @@ impl EdgeSink {
     /// Counts a record, if it is to be counted.
     #[inline]
     pub fn accept(&mut self, record: &DecidedRecord<'_>) {
+        if let Some(health) = record.health {
+            self.accept_health(record, health);
+        }
+        if let Some(end) = record.compared {
+            let addition = HealthAddition::of_comparison(end, &record.flow.measures);
+            self.push_health(record, addition, false);
+        }
         if !record.verdict.is_counted() {
             return;
         }
         let endpoints = record.endpoints;
         let (source, destination) = (endpoints.source.id, endpoints.destination.id);
         let measures = record.flow.measures;
-        if self.details.is_empty() {
+        if self.needs.details.is_empty() {
             self.batch.push(source, destination, measures);
         } else {
             let edge = DetailedEdge {
                 source,
                 destination,
-                detail: Detail::of(record, self.details, &self.wildcards),
+                detail: Detail::of(record, self.needs.details, &self.wildcards),
             };
             self.batch.push_detailed(edge, measures);
         }
+    }
+
+    /// Counts the health of a record. That of its packets belongs to its direction, that of the
+    /// connection to the direction of the initiator.
+    fn accept_health(&mut self, record: &DecidedRecord<'_>, health: &FlowHealth) {
+        if record.verdict.is_counted() {
+            self.push_health(record, HealthAddition::of_packets(health), false);
+        }
+        if record.is_connection_counted {
+            let connection = &health.connection;
+            let is_reverse = connection.initiator == Initiator::Destination;
+            self.push_health(
+                record,
+                HealthAddition::of_connection(connection),
+                is_reverse,
+            );
+        }
+    }
+
+    fn push_health(
+        &mut self,
+        record: &DecidedRecord<'_>,
+        addition: HealthAddition,
+        is_reverse: bool,
+    ) {
+        if addition.is_empty() {
+            return;
+        }
+        let endpoints = record.endpoints;
+        let (mut source, mut destination) = (endpoints.source.id, endpoints.destination.id);
+        if is_reverse {
+            std::mem::swap(&mut source, &mut destination);
+        }
+        if self.needs.details.is_empty() {
+            self.batch.push_health(source, destination, addition);
+            return;
+        }
+        let detail = Detail::of(record, self.needs.details, &self.wildcards);
+        let edge = DetailedEdge {
+            source,
+            destination,
+            detail: if is_reverse {
+                detail.reversed()
+            } else {
+                detail
+            },
+        };
+        self.batch.push_detailed_health(edge, addition);
+    }
+
+    /// True if [`DecidedRecord::health`] is needed.
+    #[inline]
+    #[must_use]
+    pub const fn need_health(&self) -> bool {
+        self.needs.health.is_needed
+    }
+
+    /// True if [`DecidedRecord::compared`] is needed.
+    #[inline]
+    #[must_use]
+    pub const fn need_comparison(&self) -> bool {
+        self.needs.health.compares
     }
 
     /// True if [`DecidedRecord::extras`] are needed of every record.
     #[inline]
     #[must_use]
     pub const fn need_details(&self) -> bool {
-        self.details.need_extras()
+        self.needs.details.need_extras()
     }
 
     /// Adds the records of a block to the table.
@@ -105,12 +177,13 @@ impl EdgeSink {
     /// Exchanges the table for an empty one.
     pub const fn swap(&mut self, empty: &mut EdgeTable) {
         std::mem::swap(&mut self.table, empty);
-        self.details = self.next_details;
+        self.needs = self.next_needs;
+        self.batch.set_health(self.needs.health);
     }
 
-    /// Sets the details of edges that are counted after the next [`Self::swap`].
-    pub const fn set_details(&mut self, details: DetailParts) {
-        self.next_details = details;
+    /// Sets what is counted of records after the next [`Self::swap`].
+    pub const fn set_needs(&mut self, needs: FamilyNeeds) {
+        self.next_needs = needs;
     }
 
     /// Number of edges in the table.

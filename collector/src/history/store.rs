@@ -210,7 +210,8 @@ impl State {
         }
         self.advance(time);
         self.slots.clear();
-        for edge in edges.iter() {
+        // Connection health is not kept.
+        for edge in edges.iter().filter(|edge| edge.health.is_none()) {
             let key = (
                 self.slot(snapshots, edge.source),
                 self.slot(snapshots, edge.destination),

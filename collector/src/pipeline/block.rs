@@ -5,6 +5,7 @@
 
 use super::enrich::{Endpoints, Resolver};
 use super::flow::{Flow, FlowExtras};
+use super::health::FlowHealth;
 
 /// Flows of a full block.
 const MAX_FLOWS: usize = 256;
@@ -14,7 +15,17 @@ const MAX_FLOWS: usize = 256;
 pub(super) struct Block {
     flows: Vec<Flow>,
     extras: Vec<FlowExtras>,
+    health: Vec<FlowHealth>,
     endpoints: Vec<Endpoints>,
+}
+
+/// A flow of a block with what belongs to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResolvedFlow<'a> {
+    pub(super) flow: &'a Flow,
+    pub(super) extras: Option<&'a FlowExtras>,
+    pub(super) health: Option<&'a FlowHealth>,
+    pub(super) endpoints: &'a Endpoints,
 }
 
 impl Flow {
@@ -23,9 +34,22 @@ impl Flow {
     pub(super) fn extras<'a>(&self, extras: &'a [FlowExtras]) -> Option<&'a FlowExtras> {
         extras.get(usize::try_from(self.extras?).ok()?)
     }
+
+    /// Its health among that of its block.
+    #[inline]
+    fn health<'a>(&self, health: &'a [FlowHealth]) -> Option<&'a FlowHealth> {
+        health.get(usize::try_from(self.health?).ok()?)
+    }
 }
 
 impl Block {
+    /// Keeps the health of a flow. Returns its position.
+    pub(super) fn keep_health(&mut self, health: Option<FlowHealth>) -> Option<u32> {
+        let at = u32::try_from(self.health.len()).ok()?;
+        self.health.push(health?);
+        Some(at)
+    }
+
     /// Adds a flow. `reverse` makes the opposite direction of it.
     #[inline]
     pub(super) fn push(
@@ -74,18 +98,22 @@ impl Block {
         }
     }
 
-    /// The flows with their extras and endpoints.
-    pub(super) fn resolved(
-        &self,
-    ) -> impl Iterator<Item = (&Flow, Option<&FlowExtras>, &Endpoints)> {
+    /// The flows with what belongs to them.
+    pub(super) fn resolved(&self) -> impl Iterator<Item = ResolvedFlow<'_>> {
         let flows = self.flows.iter().zip(&self.endpoints);
-        flows.map(|(flow, endpoints)| (flow, flow.extras(&self.extras), endpoints))
+        flows.map(|(flow, endpoints)| ResolvedFlow {
+            flow,
+            extras: flow.extras(&self.extras),
+            health: flow.health(&self.health),
+            endpoints,
+        })
     }
 
     /// Removes all flows.
     pub(super) fn clear(&mut self) {
         self.flows.clear();
         self.extras.clear();
+        self.health.clear();
         self.endpoints.clear();
     }
 }

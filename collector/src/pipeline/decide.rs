@@ -1,11 +1,13 @@
 //! Decide: a flow and its endpoints → a verdict. Every rule by which a flow is not counted is applied here, in order.
 
 use super::PipelineSettings;
-use super::decided::{Reason, Verdict};
+use super::block::ResolvedFlow;
+use super::decided::{PathEnd, Reason, Verdict};
 use super::dedup::{self, Authority, Observed, Stage};
 use super::enrich::{Endpoints, TrafficClass};
-use super::flow::Flow;
-use super::observers::Observers;
+use super::flow::{Flow, Initiator};
+use super::health::ConnectionHealth;
+use super::observers::{Observation, Observers};
 use super::policy::{CountedDirection, RecordPolicy};
 use crate::clock::Now;
 use crate::inventory::NodeId;
@@ -14,6 +16,8 @@ use crate::inventory::NodeId;
 #[derive(Debug)]
 pub(super) struct Decider<'a> {
     pub(super) settings: &'a PipelineSettings,
+    /// Whether [`Decision::compared`] is needed.
+    pub(super) compares: bool,
     pub(super) observers: &'a Observers,
     pub(super) now: Now,
     /// When the record arrived.
@@ -27,6 +31,10 @@ pub(super) struct Decision {
     pub(super) verdict: Verdict,
     /// The node of the observer that is presumed to be the authoritative one.
     pub(super) unconfirmed: Option<NodeId>,
+    /// Whether what the record reports of its connection is counted.
+    pub(super) is_connection_counted: bool,
+    /// As in [`DecidedRecord`](super::DecidedRecord).
+    pub(super) compared: Option<PathEnd>,
 }
 
 impl From<Verdict> for Decision {
@@ -35,6 +43,8 @@ impl From<Verdict> for Decision {
         Self {
             verdict,
             unconfirmed: None,
+            is_connection_counted: false,
+            compared: None,
         }
     }
 }
@@ -42,7 +52,48 @@ impl From<Verdict> for Decision {
 impl Decider<'_> {
     /// The decision on a flow, or the monotonic time at which it can be decided.
     #[inline]
-    pub(super) fn decide(&self, flow: &Flow, endpoints: &Endpoints) -> Result<Decision, u64> {
+    pub(super) fn decide(&self, resolved: &ResolvedFlow<'_>) -> Result<Decision, u64> {
+        let mut decision = self.decide_packets(resolved.flow, resolved.endpoints)?;
+        if self.compares {
+            let (flow, endpoints) = (resolved.flow, resolved.endpoints);
+            decision.compared = self.compared(flow, endpoints, decision.verdict);
+        }
+        match resolved.health.map(|health| health.connection) {
+            Some(connection) if connection.reports_something() => Ok(Decision {
+                is_connection_counted: self.is_connection_counted(
+                    &connection,
+                    resolved,
+                    decision.verdict,
+                )?,
+                ..decision
+            }),
+            _ => Ok(decision),
+        }
+    }
+
+    /// Whether a connection counts, or the time at which it can be decided. Its observer is that of
+    /// the initiator's packets: the one that counts the new connection.
+    #[cold]
+    fn is_connection_counted(
+        &self,
+        connection: &ConnectionHealth,
+        resolved: &ResolvedFlow<'_>,
+        verdict: Verdict,
+    ) -> Result<bool, u64> {
+        if connection.initiator != Initiator::Destination {
+            return Ok(verdict.is_counted());
+        }
+        match verdict {
+            Verdict::Counted | Verdict::NotCounted(Reason::OtherObserver) => {}
+            Verdict::NotCounted(_) => return Ok(false),
+        }
+        let endpoints = Endpoints::reversed(*resolved.endpoints);
+        let opposite = self.decide_packets(resolved.flow, &endpoints)?;
+        Ok(opposite.verdict.is_counted())
+    }
+
+    #[inline]
+    fn decide_packets(&self, flow: &Flow, endpoints: &Endpoints) -> Result<Decision, u64> {
         if self.is_other_direction(flow) {
             return Ok(Verdict::NotCounted(Reason::OtherDirection).into());
         }
@@ -61,6 +112,8 @@ impl Decider<'_> {
             Authority::Presumed(node) => Ok(Decision {
                 verdict: Verdict::NotCounted(Reason::OtherObserver),
                 unconfirmed: Some(node),
+                is_connection_counted: false,
+                compared: None,
             }),
             Authority::ThisRecord if self.is_left_out(endpoints) => {
                 Ok(Verdict::NotCounted(Reason::IntraNode).into())
@@ -71,8 +124,15 @@ impl Decider<'_> {
 
     #[inline]
     fn authority(&self, flow: &Flow, endpoints: &Endpoints) -> Authority {
+        let observed = self.observed(flow, endpoints);
+        let now = self.now.monotonic_milliseconds;
+        dedup::judge(self.observers, &observed, now, self.stage)
+    }
+
+    #[inline]
+    fn observed(&self, flow: &Flow, endpoints: &Endpoints) -> Observed {
         let packets = &flow.time;
-        let observed = Observed {
+        Observed {
             exporter: flow.node,
             nodes: [
                 endpoints.source.place.node,
@@ -82,9 +142,39 @@ impl Decider<'_> {
                 self.arrived.to_monotonic(packets.start_milliseconds),
                 self.arrived.to_monotonic(packets.end_milliseconds),
             ),
+        }
+    }
+
+    /// The end of the packets at which the exporter is, if they are between two observed nodes.
+    fn compared(&self, flow: &Flow, endpoints: &Endpoints, verdict: Verdict) -> Option<PathEnd> {
+        let observed = self.observed(flow, endpoints);
+        let [Some(source), Some(destination)] = observed.nodes else {
+            return None;
         };
-        let now = self.now.monotonic_milliseconds;
-        dedup::judge(self.observers, &observed, now, self.stage)
+        let is_auto = flow.policy == RecordPolicy::Auto;
+        if source == destination || !is_auto {
+            return None;
+        }
+        let exporter = flow.node?;
+        match verdict {
+            Verdict::Counted if exporter == source => {
+                let now = self.now.monotonic_milliseconds;
+                let other = self
+                    .observers
+                    .observation(destination, observed.packets, now);
+                // A node that is silent for a moment reports these packets later.
+                let is_observed = matches!(
+                    other,
+                    Observation::Certain | Observation::Presumed | Observation::Uncertain
+                );
+                is_observed.then_some(PathEnd::Sender)
+            }
+            // The node of the source observed the packets.
+            Verdict::NotCounted(Reason::OtherObserver) if exporter == destination => {
+                Some(PathEnd::Receiver)
+            }
+            _ => None,
+        }
     }
 
     /// True if traffic within a node is left out, and this is some.

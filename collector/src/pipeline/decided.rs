@@ -10,6 +10,7 @@ use flowproto::{Address, FlowRecord};
 use super::enrich::{Endpoints, TunnelUse};
 use super::exporters::Origin;
 use super::flow::{Flow, FlowExtras};
+use super::health::FlowHealth;
 use super::host_names::host_names;
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
@@ -93,6 +94,15 @@ impl Verdict {
     }
 }
 
+/// The end of packets between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathEnd {
+    /// The node that sends them.
+    Sender,
+    /// The node that receives them.
+    Receiver,
+}
+
 /// A record as it was received.
 #[derive(Clone, Copy, Debug)]
 pub struct WholeRecord<'a> {
@@ -109,10 +119,18 @@ pub struct DecidedRecord<'a> {
     pub flow: &'a Flow,
     /// What only few records have. Always there if a sink needs the details of this record.
     pub extras: Option<&'a FlowExtras>,
+    /// TCP health, and the start and end of its connection. `None` if it reports nothing of these,
+    /// or if no sink needs it.
+    pub health: Option<&'a FlowHealth>,
     /// Its endpoints.
     pub endpoints: &'a Endpoints,
     /// Whether it is counted.
     pub verdict: Verdict,
+    /// Whether the connection of `health` is counted.
+    pub is_connection_counted: bool,
+    /// The end of the packets at which its observer is, if the node of the other end observes them,
+    /// too. `None` if no sink needs it.
+    pub compared: Option<PathEnd>,
     /// Its exporter.
     pub origin: &'a Arc<Origin>,
     /// The record as it was received, if a sink needs it.
@@ -174,6 +192,12 @@ pub trait Sinks: Send {
 
     /// True if [`DecidedRecord::extras`] are needed of the next record.
     fn need_details(&self) -> bool;
+
+    /// True if [`DecidedRecord::health`] is needed.
+    fn need_health(&self) -> bool;
+
+    /// True if [`DecidedRecord::compared`] is needed.
+    fn need_comparison(&self) -> bool;
 
     /// Takes a datagram, or a Message of a connection, as it was received.
     fn replicate(&mut self, exporter: SocketAddr, octets: &[u8]);

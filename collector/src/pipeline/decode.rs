@@ -13,6 +13,7 @@ use super::decided::Reason;
 use super::decided::{Sinks, WholeRecord};
 use super::enrich::time_range;
 use super::flow::{Flow, FlowExtras};
+use super::health::FlowHealth;
 use super::policy::{ExporterPolicy, RecordPolicy};
 use crate::inventory::NodeId;
 
@@ -123,8 +124,18 @@ impl<S: Sinks> Stages<S> {
             let start = self.now.to_monotonic(flow.time.start_milliseconds);
             self.observers.on_earlier_packets(node, start);
         }
+        let mut reverse_health = None;
+        if self.sinks.need_health() {
+            flow.health = self.block.keep_health(FlowHealth::forward(record));
+            if record.is_biflow() {
+                reverse_health = self.block.keep_health(FlowHealth::reverse(record));
+            }
+        }
         self.block.push(flow, extras, |flow| {
-            let reverse = record.is_biflow().then(|| flow.reverse(record));
+            let reverse = record.is_biflow().then(|| Flow {
+                health: reverse_health,
+                ..flow.reverse(record)
+            });
             self.counts.reverse_directions = self
                 .counts
                 .reverse_directions

@@ -99,6 +99,8 @@ pub struct Flow {
     pub has_counters: bool,
     /// Position in the block's [`FlowExtras`].
     pub(super) extras: Option<u32>,
+    /// Position in the block's [`FlowHealth`](super::FlowHealth).
+    pub(super) health: Option<u32>,
     /// [`flowproto::collector::Message::domain_index`].
     pub(super) domain: u32,
 }
@@ -218,6 +220,7 @@ impl Flow {
                 || record.octet_delta_count != 0
                 || record.is_biflow(),
             extras: None,
+            health: None,
             domain: 0,
         }
     }
@@ -231,6 +234,7 @@ impl Flow {
             destination_port: self.source_port,
             measures: Measures::reverse(record),
             direction: Direction::Reverse,
+            health: None,
             ..*self
         }
     }

@@ -18,6 +18,7 @@ mod delay_queue;
 pub mod enrich;
 mod exporters;
 mod flow;
+mod health;
 mod host_names;
 mod interfaces;
 mod observers;
@@ -33,9 +34,10 @@ use flowproto::Address;
 use flowproto::collector::{CollectingProcess, DomainReport, Limits, State, Unusable};
 
 pub use counts::{PipelineCounts, RecordCounts};
-pub use decided::{DecidedRecord, Reason, Sinks, Verdict, WholeRecord};
+pub use decided::{DecidedRecord, PathEnd, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
 pub use flow::{Direction, Flow, FlowExtras, Initiator, Measures};
+pub use health::{ConnectionHealth, FlowHealth, PacketHealth};
 pub use host_names::host_names;
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
@@ -337,15 +339,14 @@ impl<S: Sinks> Stages<S> {
         let is_waiting = is_watched && self.is_waiting_for_inventory();
         let stage = self.stage();
         let block = std::mem::take(&mut self.block);
-        for (flow, extras, endpoints) in block.resolved() {
+        for resolved in block.resolved() {
+            let (flow, endpoints) = (resolved.flow, resolved.endpoints);
             let domain = usize::try_from(flow.domain).unwrap_or(usize::MAX);
             let Some(exporter) = self.exporters.get(domain) else {
                 continue;
             };
             let record = UndecidedRecord {
-                flow,
-                extras,
-                endpoints,
+                resolved,
                 exporter,
                 whole,
             };
@@ -357,7 +358,7 @@ impl<S: Sinks> Stages<S> {
             }
             self.counts
                 .attribute(flow, endpoints, &self.snapshots.index);
-            match self.decider(self.now, stage).decide(flow, endpoints) {
+            match self.decider(self.now, stage).decide(&resolved) {
                 Err(until) => {
                     let record = record.to_pending(self.now);
                     self.counts.held = self.counts.held.wrapping_add(1);
@@ -369,7 +370,7 @@ impl<S: Sinks> Stages<S> {
                         self.unconfirmed
                             .add(node, &self.observers, &mut self.counts);
                     }
-                    let record = record.decided(decision.verdict);
+                    let record = record.decided(decision);
                     self.sinks.accept(&record, &self.snapshots);
                 }
             }
@@ -398,6 +399,7 @@ impl<S: Sinks> Stages<S> {
     fn decider(&self, arrived: Now, stage: Stage) -> Decider<'_> {
         Decider {
             settings: &self.settings,
+            compares: self.sinks.need_comparison(),
             observers: &self.observers,
             now: self.now,
             arrived,

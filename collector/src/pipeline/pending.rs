@@ -12,13 +12,15 @@ use flowproto::template::Template;
 use flowproto::{Address, FlowRecord};
 
 use super::Stages;
+use super::block::ResolvedFlow;
 use super::decide::Decision;
-use super::decided::{DecidedRecord, Sinks, Verdict, WholeRecord};
+use super::decided::{DecidedRecord, Sinks, WholeRecord};
 use super::dedup::Stage;
 use super::delay_queue::{DelayQueue, Footprint, Shared};
 use super::enrich::{Endpoints, Resolver};
 use super::exporters::{Exporter, Origin};
 use super::flow::{Flow, FlowExtras};
+use super::health::FlowHealth;
 use crate::clock::Now;
 
 /// Estimated octets of a template, for each octet of its shortest record.
@@ -32,6 +34,7 @@ pub(super) type PendingQueue = DelayQueue<PendingRecord>;
 pub(super) struct PendingRecord {
     flow: Flow,
     extras: Option<Box<FlowExtras>>,
+    health: Option<Box<FlowHealth>>,
     origin: Arc<Origin>,
     /// Revision of the Observation Domain, for the names that its options data has.
     revision: u32,
@@ -62,22 +65,29 @@ struct PendingWhole {
 /// A resolved flow on its way to a decision.
 #[derive(Clone, Copy)]
 pub(super) struct UndecidedRecord<'a> {
-    pub(super) flow: &'a Flow,
-    pub(super) extras: Option<&'a FlowExtras>,
-    pub(super) endpoints: &'a Endpoints,
+    pub(super) resolved: ResolvedFlow<'a>,
     pub(super) exporter: &'a Exporter,
     pub(super) whole: Option<WholeRecord<'a>>,
 }
 
 impl<'a> UndecidedRecord<'a> {
-    /// The record with its verdict.
+    /// The record with the decision on it.
     #[inline]
-    pub(super) fn decided(&self, verdict: Verdict) -> DecidedRecord<'a> {
+    pub(super) fn decided(&self, decision: Decision) -> DecidedRecord<'a> {
+        let ResolvedFlow {
+            flow,
+            extras,
+            health,
+            endpoints,
+        } = self.resolved;
         DecidedRecord {
-            flow: self.flow,
-            extras: self.extras,
-            endpoints: self.endpoints,
-            verdict,
+            flow,
+            extras,
+            health,
+            endpoints,
+            verdict: decision.verdict,
+            is_connection_counted: decision.is_connection_counted,
+            compared: decision.compared,
             origin: &self.exporter.origin,
             whole: self.whole,
         }
@@ -86,9 +96,16 @@ impl<'a> UndecidedRecord<'a> {
     /// A copy that can wait.
     #[cold]
     pub(super) fn to_pending(self, now: Now) -> PendingRecord {
+        let ResolvedFlow {
+            flow,
+            extras,
+            health,
+            ..
+        } = self.resolved;
         PendingRecord {
-            flow: *self.flow,
-            extras: self.extras.map(|extras| Box::new(extras.clone())),
+            flow: *flow,
+            extras: extras.map(|extras| Box::new(extras.clone())),
+            health: health.map(|health| Box::new(*health)),
             origin: Arc::clone(&self.exporter.origin),
             revision: self.exporter.revision,
             reason: PendingReason::Inventory,
@@ -96,7 +113,7 @@ impl<'a> UndecidedRecord<'a> {
             deadline_milliseconds: 0,
             whole: self
                 .whole
-                .map(|whole| Box::new(PendingWhole::new(&whole, self.flow.is_forward()))),
+                .map(|whole| Box::new(PendingWhole::new(&whole, flow.is_forward()))),
         }
     }
 }
@@ -127,7 +144,10 @@ impl PendingWhole {
 impl PendingRecord {
     fn footprint(&self) -> Footprint {
         let extras = self.extras.as_ref().map_or(0, |_| size_of::<FlowExtras>());
-        let own = size_of::<Self>().saturating_add(extras);
+        let health = self.health.as_ref().map_or(0, |_| size_of::<FlowHealth>());
+        let own = size_of::<Self>()
+            .saturating_add(extras)
+            .saturating_add(health);
         let whole = self.whole.as_ref();
         let whole = whole.map_or_else(Footprint::default, |whole| whole.footprint());
         Footprint {
@@ -274,7 +294,13 @@ impl<S: Sinks> Stages<S> {
             (false, false) => self.stage(),
         };
         let decider = self.decider(record.arrived, stage);
-        match decider.decide(&record.flow, &endpoints) {
+        let resolved = ResolvedFlow {
+            flow: &record.flow,
+            extras: record.extras.as_deref(),
+            health: record.health.as_deref(),
+            endpoints: &endpoints,
+        };
+        match decider.decide(&resolved) {
             Err(until) => self.wait_for_observer(record, &endpoints, until),
             Ok(decision) => self.hand_over(&record, &endpoints, decision, decoder),
         }
@@ -306,8 +332,11 @@ impl<S: Sinks> Stages<S> {
         let decided = DecidedRecord {
             flow: &record.flow,
             extras: record.extras.as_deref(),
+            health: record.health.as_deref(),
             endpoints,
             verdict: decision.verdict,
+            is_connection_counted: decision.is_connection_counted,
+            compared: decision.compared,
             origin: &record.origin,
             whole,
         };

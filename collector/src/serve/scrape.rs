@@ -11,7 +11,7 @@ use kipfix_export::counters::to_u64;
 use kipfix_service::sync::lock;
 
 use super::SettingsStatus;
-use crate::aggregate::{DetailParts, EdgeObserver, EdgeTable, Family, SeriesTable, details_of};
+use crate::aggregate::{EdgeObserver, EdgeTable, Family, FamilyNeeds, SeriesTable};
 use crate::clock::{Clock, Now};
 use crate::emit::flow_log::{FlowLogCounts, LineSettings};
 use crate::emit::forward::ForwardCounts;
@@ -177,20 +177,20 @@ impl Scrape {
 
     /// Replaces the metric families. Those that stay keep their series.
     ///
-    /// Edges are drained before and after, so that those of each table have the details that the
-    /// families need at its drain.
+    /// Edges are drained before and after, so that those of each table have what the families need at
+    /// its drain.
     pub fn replace_families(&self, families: &[Family]) {
-        let details = details_of(families);
-        self.set_details(self.series.details().and(details));
+        let needs = FamilyNeeds::of(families);
+        self.set_needs(self.series.needs().and(needs));
         self.drain();
         self.series.replace(families);
-        self.set_details(details);
+        self.set_needs(needs);
         self.drain();
     }
 
-    fn set_details(&self, details: DetailParts) {
+    fn set_needs(&self, needs: FamilyNeeds) {
         for pipeline in &self.pipelines {
-            lock(pipeline).sinks_mut().edges.set_details(details);
+            lock(pipeline).sinks_mut().edges.set_needs(needs);
         }
     }
 

@@ -13,7 +13,12 @@ use crate::{page, rules};
 fn metrics(expr: &str) -> impl Iterator<Item = &str> {
     expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
         .filter(|word| word.starts_with("kipfix_"))
-        .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+        .map(|word| {
+            let mut suffixes = ["_bucket", "_sum", "_count"].into_iter();
+            suffixes
+                .find_map(|suffix| word.strip_suffix(suffix))
+                .unwrap_or(word)
+        })
 }
 
 #[test]
@@ -28,7 +33,7 @@ fn every_query_of_dashboards_and_rules_finds_data() {
         ("probe", format!("127.0.0.1:{}", pair.admin)),
         ("collector", format!("127.0.0.1:{}", pair.http)),
     ];
-    let prometheus = Prometheus::start(&targets, &[rules()]);
+    let prometheus = Prometheus::start(&targets, &rules());
     pair.play();
     let counted = || !prometheus.query("kipfix_zone_bytes_total").is_empty();
     assert!(

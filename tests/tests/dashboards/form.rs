@@ -61,5 +61,5 @@ fn every_dashboard_is_of_its_own_and_says_what_it_shows() {
     uids.sort();
     uids.dedup();
     assert_eq!(uids.len(), count);
-    assert!(count >= 5);
+    assert!(count >= 6);
 }

@@ -4,6 +4,7 @@
 
 mod data;
 mod form;
+mod histogram;
 mod increase;
 mod opencost;
 mod pair;
@@ -17,6 +18,7 @@ fn page(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-fn rules() -> PathBuf {
-    page("grafana/rules/kipfix.rules.yaml")
+/// The rules on kipfix itself, and those on the traffic.
+fn rules() -> [PathBuf; 2] {
+    ["kipfix", "kipfix-traffic"].map(|name| page(&format!("grafana/rules/{name}.rules.yaml")))
 }

@@ -62,6 +62,7 @@ impl Pair {
                 .args(["--observer-wait", "1s", "--cidr", "10.1.2.0/24=office"])
                 .args(["--preset", "workloads", "--preset", "nodes"])
                 .args(["--preset", "zones", "--preset", "external"])
+                .args(["--preset", "health", "--preset", "loss"])
                 .stderr(Stdio::null()),
         );
         program::wait_for_udp(receiving.pid(), port);

@@ -19,6 +19,16 @@ pub(crate) struct Prometheus {
     folder: tempfile::TempDir,
 }
 
+/// Whether native histograms are scraped, and how a version is asked to.
+#[derive(Clone, Copy)]
+pub(crate) enum NativeHistograms {
+    Off,
+    /// A feature of older versions.
+    ByFlag,
+    /// A setting of newer versions.
+    BySetting,
+}
+
 impl Prometheus {
     /// Starts the installed one. It scrapes each target (job, `ADDRESS:PORT`) and evaluates the
     /// rules in these files every second.
@@ -32,8 +42,24 @@ impl Prometheus {
         targets: &[(&str, String)],
         rules: &[PathBuf],
     ) -> Self {
-        let mut settings =
-            String::from("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files:\n");
+        Self::start_with(program, NativeHistograms::Off, targets, rules)
+    }
+
+    /// Starts a program that scrapes native histograms.
+    pub(crate) fn start_with(
+        program: &Path,
+        native_histograms: NativeHistograms,
+        targets: &[(&str, String)],
+        rules: &[PathBuf],
+    ) -> Self {
+        let (flags, more): (&[&str], &str) = match native_histograms {
+            NativeHistograms::Off => (&[], ""),
+            NativeHistograms::ByFlag => (&["--enable-feature=native-histograms"], ""),
+            NativeHistograms::BySetting => (&[], ", scrape_native_histograms: true"),
+        };
+        let mut settings = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s{more}}}\nrule_files:\n"
+        );
         for file in rules {
             settings += &format!("  - {}\n", Value::from(file.display().to_string()));
         }
@@ -49,7 +75,8 @@ impl Prometheus {
                 "  - {{job_name: {job}, static_configs: [{{targets: ['{target}'], labels: {{{labels}}}}}]}}\n"
             );
         }
-        Self::start_configured(program, &settings, tempfile::tempdir().expect("a folder"))
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_configured(program, flags, &settings, folder)
     }
 
     /// Starts the installed one. It keeps the labels of the series that a target label has the name of.
@@ -59,20 +86,26 @@ impl Prometheus {
              static_configs: [{{targets: ['{target}'], labels: {{namespace: x, pod: x, service: x}}}}]}}\n"
         );
         let folder = tempfile::tempdir().expect("a folder");
-        Self::start_configured(Path::new("prometheus"), &settings, folder)
+        Self::start_configured(Path::new("prometheus"), &[], &settings, folder)
     }
 
     /// Starts the installed one with the blocks in the folder `data`.
     pub(crate) fn with_data(folder: tempfile::TempDir) -> Self {
-        Self::start_configured(Path::new("prometheus"), "global: {}\n", folder)
+        Self::start_configured(Path::new("prometheus"), &[], "global: {}\n", folder)
     }
 
-    fn start_configured(program: &Path, settings: &str, folder: tempfile::TempDir) -> Self {
+    fn start_configured(
+        program: &Path,
+        flags: &[&str],
+        settings: &str,
+        folder: tempfile::TempDir,
+    ) -> Self {
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, settings).expect("settings");
         let port = free_tcp_port();
         let mut command = Command::new(program);
         command
+            .args(flags)
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(
                 "--storage.tsdb.path={}",

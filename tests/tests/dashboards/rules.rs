@@ -1,5 +1,6 @@
 //! Rules as promtool wants them, each alert with tests of its own and a page to read.
 
+use std::path::Path;
 use std::process::Command;
 
 use kipfix_tests::pages::anchor_of;
@@ -13,16 +14,19 @@ fn rules_are_as_promtool_wants_them() {
     if !program::is_installed("promtool") {
         return skip(test, "promtool is not installed");
     }
-    let rules = rules();
-    let tests = rules.with_file_name("kipfix.test.yaml");
-    program::output(
-        Command::new("promtool")
-            .args(["check", "rules"])
-            .arg(&rules),
-    );
+    for rules in rules() {
+        check(&rules);
+    }
+}
+
+/// Checks a file of rules with promtool, with the tests next to it.
+fn check(rules: &Path) {
+    let name = rules.file_name().unwrap().to_str().unwrap();
+    let tests = rules.with_file_name(name.replace(".rules.", ".test."));
+    program::output(Command::new("promtool").args(["check", "rules"]).arg(rules));
     program::output(Command::new("promtool").args(["test", "rules"]).arg(&tests));
     // Every alert is in the tests, and the page that its runbook names has that section.
-    let text = std::fs::read_to_string(&rules).unwrap();
+    let text = std::fs::read_to_string(rules).unwrap();
     let tested = std::fs::read_to_string(&tests).unwrap();
     let named = |key: &str| {
         let lines = text.lines().filter_map(move |line| line.split_once(key));

@@ -38,12 +38,13 @@ pub(crate) fn page() -> String {
             .map(|family| {
                 vec![
                     format!("`{}`", family.name),
+                    family.family_type.as_str().to_owned(),
                     family_labels(&family),
                     family.help,
                 ]
             })
             .collect();
-        text += &table(&["counter", "labels", "description"], &rows);
+        text += &table(&["metric", "type", "labels", "description"], &rows);
     }
     text += JOINED;
     let rows: Vec<Vec<String>> = [

@@ -58,7 +58,7 @@ pub fn monitors(nodes: &Nodes) {
             "prometheus.labels={\"release\": \"it\"}",
             "collector.drainSeconds=0",
             "probe.settings={\"active_timeout\": \"5s\", \"idle_timeout\": \"2s\"}",
-            "collector.settings={\"preset\": [\"workloads\", \"nodes\", \"zones\", \"external\"], \"cidr\": [\"192.168.50.0/24=office\"]}",
+            "collector.settings={\"preset\": [\"workloads\", \"nodes\", \"zones\", \"external\", \"health\"], \"cidr\": [\"192.168.50.0/24=office\"]}",
         ],
     );
     let tokens = std::fs::read_to_string(nodes.credential("tokens.csv")).unwrap();

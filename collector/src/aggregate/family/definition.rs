@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::expression::{Expression, ExpressionError, LabelValue};
 use super::super::field::{Field, RecordField};
-use super::{Family, Label, Measure, RowLayout, Samples, name};
+use super::{Column, Family, Label, Measure, RowLayout, Samples, name};
 
 /// Maximum number of labels of a family.
 const MAX_LABELS: usize = 32;
@@ -48,8 +48,23 @@ pub enum FamilyType {
     /// A counter of the value.
     #[default]
     Counter,
-    /// A summary without quantiles: the sum of the value, and the number of flow records.
+    /// A summary without quantiles: the sum of the value, and the number of its observations, or of
+    /// flow records if the value is not a distribution.
     Summary,
+    /// A histogram of a distribution, with native buckets in Prometheus protobuf.
+    Histogram,
+}
+
+impl FamilyType {
+    /// The name of the type in settings and expositions.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Summary => "summary",
+            Self::Histogram => "histogram",
+        }
+    }
 }
 
 /// A label: `FIELD`, whose name is made from the field, or `NAME=VALUE`.
@@ -92,13 +107,7 @@ impl FamilyDefinition {
         Ok(Family {
             name: self.name.as_str().into(),
             help: self.help.as_str().into(),
-            samples: match self.family_type {
-                FamilyType::Counter => Samples::Counter(self.value),
-                FamilyType::Summary => Samples::Summary {
-                    sum: self.value,
-                    count: Measure::Flows,
-                },
-            },
+            samples: self.samples(),
             rows: Arc::new(RowLayout {
                 labels: self
                     .labels
@@ -112,8 +121,36 @@ impl FamilyDefinition {
         })
     }
 
+    fn samples(&self) -> Samples {
+        let sum = self.value.sum();
+        match (self.family_type, self.value.distribution()) {
+            (FamilyType::Histogram, Some(distribution)) => Samples::Histogram(distribution),
+            // A check refuses a histogram of anything else.
+            (FamilyType::Counter | FamilyType::Histogram, _) => Samples::Counter(sum),
+            (FamilyType::Summary, distribution) => Samples::Summary {
+                sum,
+                count: distribution.map_or(Column::Flows, Column::Count),
+            },
+        }
+    }
+
+    fn check_type(&self) -> Result<(), String> {
+        match (self.family_type, self.value.distribution()) {
+            (FamilyType::Histogram, None) => Err(
+                "invalid type histogram: value must be rtt, handshake_rtt or connection_duration"
+                    .into(),
+            ),
+            (FamilyType::Counter, Some(_)) => Err(
+                "invalid type counter: must be histogram or summary for the value of observed times"
+                    .into(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         name::check_metric(&self.name)?;
+        self.check_type()?;
         if self.help.is_empty() || self.help.len() > MAX_HELP {
             return Err(format!("invalid help: must be 1–{MAX_HELP} octets"));
         }
@@ -221,6 +258,7 @@ impl From<LabelDefinition> for String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::health::{Distribution, HealthParts};
     use super::*;
 
     fn family(yaml: &str) -> Result<Family, String> {
@@ -254,7 +292,7 @@ idle: 10m
 "#,
         )
         .unwrap();
-        assert_eq!(family.samples, Samples::Counter(Measure::Bytes));
+        assert_eq!(family.samples, Samples::Counter(Column::Bytes));
         let names: Vec<&str> = family.rows.labels.iter().map(|l| &*l.name).collect();
         assert_eq!(names, ["src_workload", "team", "is_local"]);
         assert_eq!(family.rows.max_series, 7);
@@ -267,11 +305,44 @@ idle: 10m
     fn a_summary_counts_flow_records() {
         let family = family(&with("type: summary")).unwrap();
         let samples = Samples::Summary {
-            sum: Measure::Bytes,
-            count: Measure::Flows,
+            sum: Column::Bytes,
+            count: Column::Flows,
         };
         assert_eq!(family.samples, samples);
-        assert_eq!(family.measures().count(), 2);
+        assert_eq!(family.columns().count(), 2);
+    }
+
+    #[test]
+    fn observed_times_are_a_histogram_or_a_summary() {
+        let of = |family_type: &str| family(&with_value("handshake_rtt", family_type));
+        let of_handshakes = Distribution::Handshake;
+        let histogram = of("histogram").unwrap();
+        assert_eq!(histogram.samples, Samples::Histogram(of_handshakes));
+        let parts = Family::health(&[histogram]);
+        assert!(parts.is_needed && parts.needs_buckets(of_handshakes));
+        assert!(!parts.needs_buckets(Distribution::RoundTrip));
+        let summary = of("summary").unwrap();
+        let expected = Samples::Summary {
+            sum: Column::Sum(of_handshakes),
+            count: Column::Count(of_handshakes),
+        };
+        assert_eq!(summary.samples, expected);
+        let parts = Family::health(&[summary]);
+        assert!(parts.is_needed && !parts.needs_buckets(of_handshakes));
+        let error = of("counter").unwrap_err();
+        assert!(error.contains("must be histogram or summary"), "{error}");
+        let error = family(&with_value("bytes", "histogram")).unwrap_err();
+        assert!(error.contains("must be rtt, handshake_rtt"), "{error}");
+    }
+
+    fn with_value(value: &str, family_type: &str) -> String {
+        format!("name: a_seconds\nhelp: A.\nvalue: {value}\ntype: {family_type}\nlabels: []\n")
+    }
+
+    #[test]
+    fn a_family_of_traffic_needs_no_health() {
+        let family = family(&with("value: packets")).unwrap();
+        assert_eq!(Family::health(&[family]), HealthParts::default());
     }
 
     #[test]

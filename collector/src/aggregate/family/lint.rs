@@ -1,7 +1,8 @@
 //! Conventions of Prometheus for names of metrics, as `promtool check metrics` checks them. A name that
 //! breaks one is allowed, because presets have the names of other programs.
 
-use super::{Family, Measure, Samples};
+use super::super::health::HealthCount;
+use super::{Column, Family, Samples};
 
 /// Units that are not base units, and the base unit.
 const OTHER_UNITS: [(&str, &str); 16] = [
@@ -34,24 +35,19 @@ impl Family {
                 found.push(format!("{name}: {sentence}"));
             }
         };
-        let measure = match self.samples {
-            Samples::Counter(measure) => {
-                let is_broken = !name.ends_with("_total");
-                note(
-                    is_broken,
-                    "the name of a counter should end in _total".into(),
-                );
-                measure
-            }
-            Samples::Summary { sum, .. } => {
-                for suffix in ["_total", "_sum", "_count", "_bucket"] {
-                    let sentence = format!("the name of a summary should not end in {suffix}");
-                    note(name.ends_with(suffix), sentence);
-                }
-                sum
-            }
+        let (kind, suffixes): (_, &[&str]) = match self.samples {
+            Samples::Counter(_) => ("counter", &[]),
+            Samples::Summary { .. } => ("summary", &["_total", "_sum", "_count", "_bucket"]),
+            Samples::Histogram(_) => ("histogram", &["_total", "_sum", "_count", "_bucket"]),
         };
-        if let Some(unit) = unit(measure) {
+        if suffixes.is_empty() && !name.ends_with("_total") {
+            note(true, "the name of a counter should end in _total".into());
+        }
+        for suffix in suffixes {
+            let sentence = format!("the name of a {kind} should not end in {suffix}");
+            note(name.ends_with(suffix), sentence);
+        }
+        if let Some(unit) = self.columns().next().and_then(unit) {
             let bare = name.strip_suffix("_total").unwrap_or(name);
             let has_unit = bare.rsplit('_').next() == Some(unit);
             note(!has_unit, format!("the name should have the unit _{unit}"));
@@ -72,11 +68,19 @@ impl Family {
     }
 }
 
-/// The unit of a measure as a part of names. `None` for numbers of things.
-const fn unit(measure: Measure) -> Option<&'static str> {
-    match measure {
-        Measure::Bytes => Some("bytes"),
-        Measure::Packets | Measure::Connections | Measure::Flows => None,
+/// The unit of a column as a part of names. `None` for numbers of things.
+const fn unit(column: Column) -> Option<&'static str> {
+    match column {
+        Column::Bytes
+        | Column::Health(
+            HealthCount::RetransmittedBytes | HealthCount::SentBytes | HealthCount::ReceivedBytes,
+        ) => Some("bytes"),
+        Column::Sum(_) => Some("seconds"),
+        Column::Packets
+        | Column::Connections
+        | Column::Flows
+        | Column::Health(_)
+        | Column::Count(_) => None,
     }
 }
 
@@ -122,6 +126,7 @@ mod tests {
             ("name: shop:egress_bytes_total", "recording rules"),
             ("name: shopEgress_bytes_total", "snake_case"),
             ("type: summary", "should not end in _total"),
+            ("value: connection_seconds", "unit _seconds"),
         ] {
             let found = lint(change);
             assert!(

@@ -2,45 +2,19 @@
 
 mod definition;
 mod lint;
+mod measure;
 mod name;
 
 use std::sync::Arc;
 
 pub(super) use definition::is_known_of_edges;
 pub use definition::{FamilyDefinition, FamilyError, FamilyType, LabelDefinition};
-use serde::{Deserialize, Serialize};
+pub use measure::{Column, Measure};
 
 use super::detail::DetailParts;
-use super::edges::CountedEdge;
 use super::expression::{Expression, LabelValue};
 use super::field::Field;
-
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// Octets of IP packets.
-    Bytes,
-    /// Packets.
-    Packets,
-    /// New connections.
-    Connections,
-    /// Flow records, one for each direction, as received: sampling does not scale them.
-    Flows,
-}
-
-impl Measure {
-    /// Its value for an edge.
-    #[must_use]
-    pub const fn of(self, edge: &CountedEdge<'_>) -> u64 {
-        match self {
-            Self::Bytes => edge.measures.bytes,
-            Self::Packets => edge.measures.packets,
-            Self::Connections => edge.measures.connections,
-            Self::Flows => edge.flows,
-        }
-    }
-}
+use super::health::{Distribution, HealthParts};
 
 /// A label of a family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +29,16 @@ pub struct Label {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Samples {
     /// A counter.
-    Counter(Measure),
+    Counter(Column),
     /// A summary without quantiles.
     Summary {
         /// The sum.
-        sum: Measure,
+        sum: Column,
         /// The count.
-        count: Measure,
+        count: Column,
     },
+    /// A histogram.
+    Histogram(Distribution),
 }
 
 /// A checked metric family.
@@ -78,7 +54,7 @@ pub struct Family {
     pub rows: Arc<RowLayout>,
 }
 
-/// What decides on the rows of a family. Families with equal ones share their rows.
+/// What decides on the rows of a family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowLayout {
     /// The labels.
@@ -92,13 +68,45 @@ pub struct RowLayout {
 }
 
 impl Family {
-    /// The measures of its samples.
-    pub fn measures(&self) -> impl Iterator<Item = Measure> {
+    /// The sums that its samples need.
+    pub fn columns(&self) -> impl Iterator<Item = Column> {
         let (first, second) = match self.samples {
-            Samples::Counter(measure) => (measure, None),
+            Samples::Counter(column) => (column, None),
             Samples::Summary { sum, count } => (sum, Some(count)),
+            Samples::Histogram(of) => (Column::Sum(of), Some(Column::Count(of))),
         };
         [Some(first), second].into_iter().flatten()
+    }
+
+    /// True if both have rows for the same edges. Edges without health have no rows of health.
+    #[must_use]
+    pub fn shares_rows(&self, other: &Self) -> bool {
+        let is_health = |family: &Self| family.columns().any(Column::is_health);
+        self.rows == other.rows && is_health(self) == is_health(other)
+    }
+
+    /// The distribution whose buckets it shows.
+    #[must_use]
+    pub const fn histogram(&self) -> Option<Distribution> {
+        match self.samples {
+            Samples::Histogram(distribution) => Some(distribution),
+            Samples::Counter(_) | Samples::Summary { .. } => None,
+        }
+    }
+
+    /// The connection health that families need.
+    #[must_use]
+    pub fn health(families: &[Self]) -> HealthParts {
+        let columns = || families.iter().flat_map(Self::columns);
+        let mut parts = HealthParts {
+            is_needed: columns().any(|column| column.is_health() && !column.is_comparison()),
+            compares: columns().any(Column::is_comparison),
+            ..HealthParts::default()
+        };
+        for distribution in families.iter().filter_map(Self::histogram) {
+            parts.add_buckets(distribution);
+        }
+        parts
     }
 }
 

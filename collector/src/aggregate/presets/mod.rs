@@ -23,6 +23,10 @@ pub enum Preset {
     Pods,
     /// Bytes, packets and connections by Service and server port.
     Services,
+    /// Retransmissions, failed connections, round-trip times and durations between workloads.
+    Health,
+    /// Packets and bytes between nodes, as both of them observed these.
+    Loss,
     /// Bytes and packets by IP address.
     Addresses,
     /// Bytes, packets and flow records by exporter, interface, autonomous system and protocol.
@@ -50,6 +54,8 @@ impl Preset {
             Self::External => include_str!("external.yaml"),
             Self::Pods => include_str!("pods.yaml"),
             Self::Services => include_str!("services.yaml"),
+            Self::Health => include_str!("health.yaml"),
+            Self::Loss => include_str!("loss.yaml"),
             Self::Addresses => include_str!("addresses.yaml"),
             Self::Exporters => include_str!("exporters.yaml"),
             Self::Kubezonnet => include_str!("kubezonnet.yaml"),
@@ -69,7 +75,7 @@ impl Preset {
     }
 }
 
-/// The families of presets and definitions. Families with equal rows follow each other. `max_series`
+/// The families of presets and definitions. Families that share rows follow each other. `max_series`
 /// and `idle` are the defaults of the definitions.
 ///
 /// # Errors
@@ -93,7 +99,9 @@ pub fn families(
         if families.iter().any(|other| other.name == family.name) {
             return Err(FamilyError::twice(&family.name));
         }
-        let last = families.iter().rposition(|other| other.rows == family.rows);
+        let last = families
+            .iter()
+            .rposition(|other| other.shares_rows(&family));
         families.insert(last.map_or(families.len(), |at| at + 1), family);
     }
     Ok(families)

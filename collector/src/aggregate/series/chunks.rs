@@ -115,6 +115,7 @@ impl SeriesChunks {
             let shown = ShownRow {
                 labels: &self.labels,
                 sums: set.sums(row),
+                buckets: set.buckets(row),
                 is_new: times.birth_milliseconds > newest,
                 created_milliseconds: times.created_milliseconds,
             };

@@ -1,8 +1,11 @@
 //! A family as an exposition writes it.
 
-use kipfix_service::exposition::{Format, Kind, Summary, Value, protobuf, text};
+use kipfix_service::exposition::{Format, Histogram, Kind, Summary, Value, protobuf, text};
 
-use super::super::family::{Family, Measure, Samples};
+use super::super::family::{Column, Family, Samples};
+use super::super::health::Distribution;
+use super::histogram::{BucketSums, ClassicBuckets};
+use super::seconds::{float, seconds, write_seconds};
 
 /// A family, and the beginnings of its lines.
 #[derive(Debug)]
@@ -12,6 +15,15 @@ pub(super) struct ExposedFamily {
     pub(super) constant_labels: Vec<u8>,
     lines: Vec<SampleLine>,
     created: Vec<u8>,
+    buckets: Option<BucketLines>,
+}
+
+/// The samples of the buckets of a histogram.
+#[derive(Debug)]
+struct BucketLines {
+    /// Name and constant labels.
+    beginning: Vec<u8>,
+    classic: ClassicBuckets,
 }
 
 /// A sample of each row.
@@ -20,6 +32,8 @@ struct SampleLine {
     /// Name and constant labels.
     beginning: Vec<u8>,
     column: usize,
+    /// The column has microseconds.
+    is_time: bool,
 }
 
 /// What an exposition shows of a row.
@@ -28,13 +42,20 @@ pub(super) struct ShownRow<'a> {
     pub(super) labels: &'a [u8],
     /// The columns.
     pub(super) sums: &'a [u64],
+    /// The buckets of its histograms.
+    pub(super) buckets: &'a [BucketSums],
     /// Shows 0 instead of its values.
     pub(super) is_new: bool,
     pub(super) created_milliseconds: u64,
 }
 
 impl ExposedFamily {
-    pub(super) fn new(family: &Family, measures: &[Measure], cluster_name: &str) -> Self {
+    /// A family whose rows have these columns and histograms.
+    pub(super) fn new(
+        family: &Family,
+        (columns, histograms): (&[Column], &[Distribution]),
+        cluster_name: &str,
+    ) -> Self {
         let mut constant_labels = Vec::new();
         if !cluster_name.is_empty() {
             text::write_label("cluster", cluster_name, &mut constant_labels);
@@ -43,26 +64,47 @@ impl ExposedFamily {
             let name = [name.as_bytes(), suffix.as_bytes(), b"{"].concat();
             [name.as_slice(), &constant_labels].concat()
         };
-        let line = |suffix: &str, measure: Measure| SampleLine {
+        let line = |suffix: &str, column: Column| SampleLine {
             beginning: beginning(&family.name, suffix),
-            column: measures.iter().position(|m| *m == measure).unwrap_or(0),
+            column: columns.iter().position(|c| *c == column).unwrap_or(0),
+            is_time: column.is_time(),
         };
         let bare = family.name.strip_suffix("_total").unwrap_or(&family.name);
+        let buckets = family.histogram().map(|distribution| {
+            let position = histograms.iter().position(|h| *h == distribution);
+            BucketLines {
+                beginning: beginning(&family.name, "_bucket"),
+                classic: ClassicBuckets::new(distribution, position.unwrap_or(0)),
+            }
+        });
         Self {
             lines: match family.samples {
-                Samples::Counter(measure) => vec![line("", measure)],
+                Samples::Counter(column) => vec![line("", column)],
                 Samples::Summary { sum, count } => vec![line("_sum", sum), line("_count", count)],
+                Samples::Histogram(of) => vec![
+                    line("_sum", Column::Sum(of)),
+                    line("_count", Column::Count(of)),
+                ],
             },
             created: beginning(bare, "_created"),
+            buckets,
             family: family.clone(),
             constant_labels,
         }
+    }
+
+    /// Number of samples of a row.
+    pub(super) fn samples(&self) -> usize {
+        let buckets = self.buckets.as_ref();
+        let buckets = buckets.map_or(0, |buckets| buckets.classic.len());
+        self.lines.len().saturating_add(buckets)
     }
 
     const fn kind(&self) -> Kind {
         match self.family.samples {
             Samples::Counter(_) => Kind::Counter,
             Samples::Summary { .. } => Kind::Summary,
+            Samples::Histogram(_) => Kind::Histogram,
         }
     }
 
@@ -83,10 +125,17 @@ impl ExposedFamily {
     #[inline]
     pub(super) fn write_text(&self, shown: ShownRow<'_>, created: bool, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();
+        if let Some(buckets) = &self.buckets {
+            buckets.write(shown, out);
+        }
         for line in &self.lines {
             let value = shown.value(line.column);
             shown.write_name(&line.beginning, out);
-            out.extend_from_slice(digits.format(value).as_bytes());
+            if line.is_time {
+                write_seconds(value, out);
+            } else {
+                out.extend_from_slice(digits.format(value).as_bytes());
+            }
             out.push(b'\n');
         }
         if created {
@@ -104,23 +153,46 @@ impl ExposedFamily {
     /// Appends a row as a message of protobuf. Its labels begin with the constant ones.
     pub(super) fn write_protobuf(&self, shown: ShownRow<'_>, out: &mut Vec<u8>) {
         let labels = shown.labels;
-        let mut values = self.lines.iter().map(|line| shown.value(line.column));
-        let first = values.next().unwrap_or_default();
         let created = Some(shown.created_milliseconds);
-        match values.next() {
-            None => {
-                protobuf::write_metric(labels, Kind::Counter, Value::Integer(first), created, out);
+        let number = |line: &SampleLine| match shown.value(line.column) {
+            value if line.is_time => Value::Float(seconds(value)),
+            value => Value::Integer(value),
+        };
+        let (first, count) = match self.lines.as_slice() {
+            [only] => {
+                protobuf::write_metric(labels, Kind::Counter, number(only), created, out);
+                return;
             }
-            Some(count) => {
-                let summary = Summary {
-                    count,
-                    sum: float(first),
-                    quantiles: &[],
-                };
-                let value = Value::Summary(&summary);
-                protobuf::write_metric(labels, Kind::Summary, value, created, out);
-            }
-        }
+            [sum, count] => (number(sum), shown.value(count.column)),
+            _ => return,
+        };
+        let sum = match first {
+            Value::Float(sum) => sum,
+            Value::Integer(sum) => float(sum),
+            Value::Summary(_) | Value::Histogram(_) => return,
+        };
+        let Some(buckets) = &self.buckets else {
+            let quantiles = &[];
+            let summary = Summary {
+                count,
+                sum,
+                quantiles,
+            };
+            let value = Value::Summary(&summary);
+            protobuf::write_metric(labels, Kind::Summary, value, created, out);
+            return;
+        };
+        let sums = buckets.sums(shown);
+        buckets.classic.with_native(sums, |classic, native| {
+            let histogram = Histogram {
+                count,
+                sum,
+                buckets: classic,
+                native: Some(native),
+            };
+            let value = Value::Histogram(&histogram);
+            protobuf::write_metric(labels, Kind::Histogram, value, created, out);
+        });
     }
 
     /// Appends metrics of [`Self::write_protobuf`] as a family.
@@ -129,6 +201,31 @@ impl ExposedFamily {
         protobuf::write_family(name, help, self.kind(), metrics, out);
     }
 }
+
+impl BucketLines {
+    /// The buckets of a row.
+    fn sums<'a>(&self, shown: ShownRow<'a>) -> &'a BucketSums {
+        let sums = shown.buckets.get(self.classic.position);
+        sums.filter(|_| !shown.is_new).unwrap_or(&EMPTY)
+    }
+
+    fn write(&self, shown: ShownRow<'_>, out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        for (end, count) in self.classic.lines(self.sums(shown)) {
+            out.extend_from_slice(&self.beginning);
+            out.extend_from_slice(shown.labels);
+            if !out.ends_with(b"{") {
+                out.push(b',');
+            }
+            out.extend_from_slice(end);
+            out.extend_from_slice(digits.format(count).as_bytes());
+            out.push(b'\n');
+        }
+    }
+}
+
+/// The buckets of a row that shows 0.
+static EMPTY: BucketSums = BucketSums::new();
 
 impl ShownRow<'_> {
     fn value(self, column: usize) -> u64 {
@@ -145,13 +242,4 @@ impl ShownRow<'_> {
         out.extend_from_slice(self.labels);
         out.extend_from_slice(b"} ");
     }
-}
-
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    reason = "values in protobuf are doubles"
-)]
-const fn float(value: u64) -> f64 {
-    value as f64
 }

@@ -11,7 +11,9 @@
 mod chunks;
 mod family;
 mod fragments;
+mod histogram;
 mod replace;
+mod seconds;
 mod set;
 
 use std::sync::Mutex;
@@ -19,10 +21,10 @@ use std::sync::Mutex;
 pub use chunks::{SeriesChunks, ShownValues};
 use kipfix_service::sync::lock;
 
-use super::detail::DetailParts;
 use super::edge::Edge;
 use super::edges::EdgeTable;
 use super::family::Family;
+use super::needs::FamilyNeeds;
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
 use set::{Expiry, SeriesSet};
@@ -68,7 +70,7 @@ struct Rows {
     sets: Vec<SeriesSet>,
     /// The number of times that the families were replaced.
     revision: u64,
-    details: DetailParts,
+    needs: FamilyNeeds,
     /// The snapshots that the sets have looked up endpoints in.
     snapshots: Option<Snapshots>,
     /// When the last complete scrape began, monotonic clock.
@@ -78,23 +80,23 @@ struct Rows {
 }
 
 impl SeriesTable {
-    /// Creates an empty table. Families with equal rows follow each other.
+    /// Creates an empty table. Families that share rows follow each other.
     #[must_use]
     pub fn new(families: &[Family], settings: SeriesSettings) -> Self {
         Self {
             rows: Mutex::new(Rows {
                 sets: replace::sets(Vec::new(), families, &settings.cluster_name),
-                details: details_of(families),
+                needs: FamilyNeeds::of(families),
                 ..Rows::default()
             }),
             settings,
         }
     }
 
-    /// The details of records that the families need.
+    /// What the families need of records.
     #[must_use]
-    pub fn details(&self) -> DetailParts {
-        lock(&self.rows).details
+    pub fn needs(&self) -> FamilyNeeds {
+        lock(&self.rows).needs
     }
 
     /// Replaces the families. One that stays, with the same name, value, labels and filter, keeps its
@@ -103,7 +105,7 @@ impl SeriesTable {
         let mut rows = lock(&self.rows);
         let old = std::mem::take(&mut rows.sets);
         rows.sets = replace::sets(old, families, &self.settings.cluster_name);
-        rows.details = details_of(families);
+        rows.needs = FamilyNeeds::of(families);
         rows.revision = rows.revision.wrapping_add(1);
     }
 
@@ -139,7 +141,7 @@ impl SeriesTable {
             };
             let end = current.end().min(row + CHUNK_ROWS);
             let removed = current.expire(row..end, expiry);
-            let removed = removed.saturating_mul(current.families.len());
+            let removed = removed.saturating_mul(current.samples());
             (set, row) = if end == current.end() {
                 (set + 1, 0)
             } else {
@@ -163,20 +165,13 @@ impl SeriesTable {
     pub fn counts(&self) -> SeriesCounts {
         let rows = lock(&self.rows);
         let sets = rows.sets.iter();
-        let series = sets.map(|set| set.rows().saturating_mul(set.families.len()));
+        let series = sets.map(|set| set.rows().saturating_mul(set.samples()));
         SeriesCounts {
             series: u64::try_from(series.sum::<usize>()).unwrap_or(u64::MAX),
             idle: rows.idle,
             other: rows.other,
         }
     }
-}
-
-/// The details of records that families need.
-#[must_use]
-pub fn details_of(families: &[Family]) -> DetailParts {
-    let details = families.iter().map(|family| family.rows.details());
-    details.fold(DetailParts::NONE, DetailParts::and)
 }
 
 impl Rows {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::family::Family;
 use super::set::SeriesSet;
 
-/// The sets of `families`. Families with equal rows follow each other. Those that `old` has, too, with
+/// The sets of `families`. Families that share rows follow each other. Those that `old` has, too, with
 /// the same name, samples, labels and filter, stay in their set with its rows. A new family begins
 /// without rows, even if others have the same labels, so that its counters begin at 0.
 pub(super) fn sets(
@@ -14,7 +14,7 @@ pub(super) fn sets(
     cluster_name: &str,
 ) -> Vec<SeriesSet> {
     let mut sets = Vec::new();
-    for group in families.chunk_by(|a, b| a.rows == b.rows) {
+    for group in families.chunk_by(Family::shares_rows) {
         let Some(layout) = group.first().map(|family| Arc::clone(&family.rows)) else {
             continue;
         };

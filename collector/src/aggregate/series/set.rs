@@ -15,10 +15,12 @@ use kipfix_service::exposition::text;
 use super::super::detail::DetailParts;
 use super::super::edge::Edge;
 use super::super::edges::CountedEdge;
-use super::super::family::{Family, Label, Measure, RowLayout};
+use super::super::family::{Column, Family, Label, RowLayout};
 use super::super::field::{Field, Side};
+use super::super::health::Distribution;
 use super::family::ExposedFamily;
 use super::fragments::FragmentTable;
+use super::histogram::BucketSums;
 use crate::clock::Now;
 use crate::inventory::EndpointId;
 
@@ -28,7 +30,9 @@ pub(super) struct SeriesSet {
     pub(super) layout: Arc<RowLayout>,
     pub(super) families: Vec<ExposedFamily>,
     /// What is summed in each column.
-    measures: Vec<Measure>,
+    columns: Vec<Column>,
+    /// The distributions whose buckets are counted.
+    histograms: Vec<Distribution>,
     groups: Vec<LabelGroup>,
     /// Numbers of rows by their fragments, except for `other`.
     numbers: HashTable<u32>,
@@ -38,6 +42,8 @@ pub(super) struct SeriesSet {
     fragments: Vec<u32>,
     /// The columns of row 0, of row 1, …
     sums: Vec<u64>,
+    /// The histograms of row 0, of row 1, …
+    buckets: Vec<BucketSums>,
     free: Vec<u32>,
     other: Option<u32>,
     scratch: Scratch,
@@ -90,25 +96,24 @@ pub(super) struct Expiry {
 impl SeriesSet {
     /// Creates an empty set for families with the same layout.
     pub(super) fn new(families: &[Family], layout: Arc<RowLayout>, cluster_name: &str) -> Self {
-        let mut measures: Vec<Measure> = Vec::new();
-        for measure in families.iter().flat_map(Family::measures) {
-            if !measures.contains(&measure) {
-                measures.push(measure);
-            }
-        }
+        let columns = distinct(families.iter().flat_map(Family::columns));
+        let histograms = distinct(families.iter().filter_map(Family::histogram));
+        let of_rows = (columns.as_slice(), histograms.as_slice());
         let exposed = families
             .iter()
-            .map(|family| ExposedFamily::new(family, &measures, cluster_name));
+            .map(|family| ExposedFamily::new(family, of_rows, cluster_name));
         Self {
             families: exposed.collect(),
             groups: groups(&layout.labels, !cluster_name.is_empty()),
             layout,
-            measures,
+            columns,
+            histograms,
             numbers: HashTable::new(),
             hasher: RandomState::default(),
             times: Vec::new(),
             fragments: Vec::new(),
             sums: Vec::new(),
+            buckets: Vec::new(),
             free: Vec::new(),
             other: None,
             scratch: Scratch::default(),
@@ -132,9 +137,10 @@ impl SeriesSet {
         layout: Arc<RowLayout>,
         cluster_name: &str,
     ) -> Self {
+        let of_rows = (self.columns.as_slice(), self.histograms.as_slice());
         let exposed = families
             .iter()
-            .map(|family| ExposedFamily::new(family, &self.measures, cluster_name));
+            .map(|family| ExposedFamily::new(family, of_rows, cluster_name));
         Self {
             families: exposed.collect(),
             layout,
@@ -145,6 +151,11 @@ impl SeriesSet {
     /// Number of rows, with that for `other`.
     pub(super) fn rows(&self) -> usize {
         self.times.len().saturating_sub(self.free.len())
+    }
+
+    /// Number of series of a row.
+    pub(super) fn samples(&self) -> usize {
+        self.families.iter().map(ExposedFamily::samples).sum()
     }
 
     /// Exclusive upper bound of row numbers.
@@ -163,14 +174,21 @@ impl SeriesSet {
     #[inline]
     pub(super) fn sums(&self, row: usize) -> &[u64] {
         self.sums
-            .get(columns(row, self.measures.len()))
+            .get(range_of(row, self.columns.len()))
+            .unwrap_or_default()
+    }
+
+    /// The histograms of a row.
+    pub(super) fn buckets(&self, row: usize) -> &[BucketSums] {
+        self.buckets
+            .get(range_of(row, self.histograms.len()))
             .unwrap_or_default()
     }
 
     /// Appends the labels of a row. The first one has a comma in front if there is a constant label.
     #[inline]
     pub(super) fn write_labels(&self, row: usize, out: &mut Vec<u8>) {
-        let fragments = self.fragments.get(columns(row, self.groups.len()));
+        let fragments = self.fragments.get(range_of(row, self.groups.len()));
         for (group, fragment) in self.groups.iter().zip(fragments.unwrap_or_default()) {
             out.extend_from_slice(group.texts.text(*fragment));
         }
@@ -185,11 +203,10 @@ impl SeriesSet {
 
     /// Adds an edge, if it belongs to the families. True if it was counted as `other`.
     pub(super) fn add(&mut self, edge: &Edge<'_>, counted: &CountedEdge<'_>, now: Now) -> bool {
-        if self
-            .layout
-            .filter
-            .as_ref()
-            .is_some_and(|filter| !filter.matches(edge))
+        let is_of_edge = |column: &Column| column.is_health() == counted.health.is_some();
+        let filter = self.layout.filter.as_ref();
+        if !self.columns.iter().any(is_of_edge)
+            || filter.is_some_and(|filter| !filter.matches(edge))
         {
             return false;
         }
@@ -203,9 +220,18 @@ impl SeriesSet {
         let Some(at) = usize::try_from(row).ok() else {
             return is_other;
         };
-        if let Some(sums) = self.sums.get_mut(columns(at, self.measures.len())) {
-            for (sum, measure) in sums.iter_mut().zip(&self.measures) {
-                *sum = sum.saturating_add(measure.of(counted));
+        if let Some(sums) = self.sums.get_mut(range_of(at, self.columns.len())) {
+            for (sum, column) in sums.iter_mut().zip(&self.columns) {
+                *sum = sum.saturating_add(column.of(counted));
+            }
+        }
+        if let Some(health) = &counted.health {
+            let buckets = self.buckets.get_mut(range_of(at, self.histograms.len()));
+            let buckets = buckets.unwrap_or_default().iter_mut();
+            for (sums, distribution) in buckets.zip(&self.histograms) {
+                for (number, observations) in health.buckets(*distribution) {
+                    sums.add(number, observations);
+                }
             }
         }
         if let Some(times) = self.times.get_mut(at) {
@@ -326,17 +352,19 @@ impl SeriesSet {
             None => {
                 let row = u32::try_from(self.times.len()).ok()?;
                 let fragments = self.fragments.len().saturating_add(self.groups.len());
-                let sums = self.sums.len().saturating_add(self.measures.len());
+                let sums = self.sums.len().saturating_add(self.columns.len());
+                let buckets = self.buckets.len().saturating_add(self.histograms.len());
                 self.times.push(times);
                 self.fragments.resize(fragments, 0);
                 self.sums.resize(sums, 0);
+                self.buckets.resize(buckets, BucketSums::new());
                 row
             }
         };
         let at = usize::try_from(row).ok()?;
         *self.times.get_mut(at)? = times;
-        self.sums.get_mut(columns(at, self.measures.len()))?.fill(0);
-        let fragments = self.fragments.get_mut(columns(at, self.groups.len()))?;
+        self.sums.get_mut(range_of(at, self.columns.len()))?.fill(0);
+        let fragments = self.fragments.get_mut(range_of(at, self.groups.len()))?;
         fragments.copy_from_slice(&self.scratch.fragments);
         Some(row)
     }
@@ -401,7 +429,7 @@ impl SeriesSet {
         let Ok(row) = u32::try_from(at) else {
             return;
         };
-        let fragments = self.fragments.get(columns(at, self.groups.len()));
+        let fragments = self.fragments.get(range_of(at, self.groups.len()));
         let fragments = fragments.unwrap_or_default();
         let hash = self.hasher.hash_one(fragments);
         if let Ok(entry) = self.numbers.find_entry(hash, |other| *other == row) {
@@ -415,8 +443,21 @@ impl SeriesSet {
         if let Some(times) = self.times.get_mut(at) {
             times.birth_milliseconds = u64::MAX;
         }
+        let buckets = self.buckets.get_mut(range_of(at, self.histograms.len()));
+        buckets.unwrap_or_default().fill(BucketSums::new());
         self.free.push(row);
     }
+}
+
+/// Each item once, in the order in which they occur first.
+fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all = Vec::new();
+    for item in items {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+    all
 }
 
 /// Labels that follow each other and are properties of the same endpoint, or of the edge.
@@ -456,13 +497,13 @@ fn known_key(id: Option<EndpointId>) -> EndpointId {
 }
 
 /// Where a row of `count` columns is.
-const fn columns(row: usize, count: usize) -> Range<usize> {
+const fn range_of(row: usize, count: usize) -> Range<usize> {
     let begin = row.saturating_mul(count);
     begin..begin.saturating_add(count)
 }
 
 fn row_of(all: &[u32], count: usize, row: u32) -> Option<&[u32]> {
-    all.get(columns(usize::try_from(row).ok()?, count))
+    all.get(range_of(usize::try_from(row).ok()?, count))
 }
 
 fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {

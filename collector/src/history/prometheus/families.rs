@@ -4,21 +4,42 @@ use std::sync::Arc;
 
 use crate::aggregate::Family;
 use crate::aggregate::expression::{Alternative, MatcherError};
-use crate::aggregate::family::{Measure, Samples};
+use crate::aggregate::family::{Column, Samples};
 use crate::aggregate::field::Field;
 use crate::history::query::EdgesQuery;
 use crate::pipeline::Measures;
 
-/// The measures of an edge.
-pub(super) const MEASURES: [Measure; 3] = [Measure::Bytes, Measure::Packets, Measure::Connections];
+/// A measure of an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EdgeMeasure {
+    Bytes,
+    Packets,
+    Connections,
+}
 
-impl Measure {
+/// The measures of an edge.
+pub(super) const MEASURES: [EdgeMeasure; 3] = [
+    EdgeMeasure::Bytes,
+    EdgeMeasure::Packets,
+    EdgeMeasure::Connections,
+];
+
+impl EdgeMeasure {
+    /// What a family of it counts.
+    const fn column(self) -> Column {
+        match self {
+            Self::Bytes => Column::Bytes,
+            Self::Packets => Column::Packets,
+            Self::Connections => Column::Connections,
+        }
+    }
+
     /// Its place among the measures of an edge.
     pub(super) const fn value_of(self, measures: &mut Measures) -> &mut u64 {
         match self {
-            Self::Packets => &mut measures.packets,
-            Self::Connections | Self::Flows => &mut measures.connections,
             Self::Bytes => &mut measures.bytes,
+            Self::Packets => &mut measures.packets,
+            Self::Connections => &mut measures.connections,
         }
     }
 }
@@ -61,9 +82,10 @@ impl FamilySet {
                 .iter()
                 .take(at)
                 .all(|earlier| earlier.rows != family.rows);
-            let name = |measure: Measure| {
+            let name = |measure: EdgeMeasure| {
                 let mut of_rows = families.iter().filter(|other| other.rows == family.rows);
-                let found = of_rows.find(|other| other.samples == Samples::Counter(measure));
+                let found =
+                    of_rows.find(|other| other.samples == Samples::Counter(measure.column()));
                 found.map(|family| family.name.clone())
             };
             let names = MEASURES.into_iter().map(name).collect::<Option<Vec<_>>>();
@@ -159,7 +181,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The name of the family of a measure.
-    pub(super) fn family(&self, measure: Measure) -> &str {
+    pub(super) fn family(&self, measure: EdgeMeasure) -> &str {
         let mut names = MEASURES.into_iter().zip(&self.set.names);
         let name = names.find(|(known, _)| *known == measure);
         name.map_or("", |(_, name)| name)

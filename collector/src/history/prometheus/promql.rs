@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::families::Plan;
+use super::families::{EdgeMeasure, Plan};
 use crate::aggregate::expression::{MatchedValues, Matcher};
-use crate::aggregate::family::Measure;
 
 /// Milliseconds as seconds.
 pub(super) fn seconds(milliseconds: u64) -> String {
@@ -14,7 +13,7 @@ pub(super) fn seconds(milliseconds: u64) -> String {
 /// The growth of a measure over `milliseconds`, grouped as the plan has it.
 pub(super) fn growth(
     plan: &Plan<'_>,
-    measure: Measure,
+    measure: EdgeMeasure,
     cluster: &str,
     milliseconds: u64,
 ) -> String {
@@ -98,7 +97,7 @@ mod tests {
             points: 0,
         };
         let plan = Plan::new(&sets, &query).map_err(|error| error.to_string())?;
-        Ok(growth(&plan, Measure::Bytes, "c1", 90_000))
+        Ok(growth(&plan, EdgeMeasure::Bytes, "c1", 90_000))
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Default for EndpointCache {
 }
 
 impl EndpointCache {
-    /// Creates an empty cache for an index of that many addresses.
+    /// Creates an empty cache for an index with a number of addresses.
     #[must_use]
     pub fn new(addresses: usize) -> Self {
         let [min, max] = SETS;
@@ -101,7 +101,7 @@ impl EndpointCache {
         }
     }
 
-    /// Drops all entries, because newer snapshots, of that many addresses, are used from now on.
+    /// Drops all entries, because newer snapshots are used from now on, with a number of addresses.
     pub fn clear(&mut self, addresses: usize) {
         let [_, max] = SETS;
         let is_small = addresses > self.sets.len() && self.sets.len() < max;

@@ -1,6 +1,7 @@
 //! Merging, bounds and exposition of series.
 
 mod expiry;
+mod health;
 mod replace;
 
 use std::sync::Arc;

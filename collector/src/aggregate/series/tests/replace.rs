@@ -1,7 +1,7 @@
 //! Families that are replaced while the collector runs.
 
 use super::*;
-use crate::aggregate::{FamilyDefinition, details_of};
+use crate::aggregate::{FamilyDefinition, FamilyNeeds};
 
 fn families_of(presets: &[Preset], yaml: &str, max_series: usize) -> Vec<Family> {
     let definitions: Vec<FamilyDefinition> = serde_saphyr::from_str(yaml).unwrap();
@@ -68,15 +68,15 @@ fn another_value_type_or_filter_is_another_family() {
     merge(&table, &snapshots, &[(a, b, 1000)], 5);
     table.replace(&family("bytes", ", max_series: 5, idle: 1h"));
     assert_eq!(value(&table, "x"), Some(1000));
-    for (measure, more) in [
-        ("packets", ""),
-        ("packets", ", type: summary"),
-        ("packets", ", filter: 'src.pod != \"\"'"),
+    for (measure, more, series) in [
+        ("packets", "", 1),
+        ("packets", ", type: summary", 2),
+        ("packets", ", filter: 'src.pod != \"\"'", 1),
     ] {
         table.replace(&family(measure, more));
         assert_eq!(table.counts().series, 0, "{measure}{more}");
         merge(&table, &snapshots, &[(a, b, 1000)], 6);
-        assert_eq!(table.counts().series, 1);
+        assert_eq!(table.counts().series, series);
     }
 }
 
@@ -114,7 +114,15 @@ fn an_exposition_ends_if_the_families_change() {
 }
 
 #[test]
-fn details_are_those_that_any_family_needs() {
-    assert!(details_of(&families_of(&Preset::DEFAULT, "[]", 1)).is_empty());
-    assert!(details_of(&families_of(&[Preset::Services], "[]", 1)).need_extras());
+fn needs_are_those_of_any_family() {
+    let needs = |presets: &[Preset]| FamilyNeeds::of(&families_of(presets, "[]", 1));
+    let (default, services) = (needs(&Preset::DEFAULT), needs(&[Preset::Services]));
+    assert_eq!(default, FamilyNeeds::default());
+    assert!(services.details.need_extras() && !services.health.is_needed);
+    let health = needs(&[Preset::Health]);
+    assert!(health.health.is_needed);
+    assert_eq!(
+        needs(&[Preset::Services, Preset::Health]),
+        services.and(health)
+    );
 }

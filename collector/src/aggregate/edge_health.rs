@@ -1,0 +1,405 @@
+//! Connection health of edges: counts and observed times since the last drain.
+//!
+//! Only edges with health have an entry, and it is apart from their traffic, so that records without
+//! health cost nothing.
+
+use std::hash::BuildHasher;
+
+use flowproto::tcp::ConnectionState;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::buckets::{self, BucketNumber};
+use super::health::{Distribution, HealthCount, HealthParts};
+use crate::pipeline::{ConnectionHealth, FlowHealth, Measures, PathEnd};
+
+/// Maximum number of buckets for each edge that a table may have, on average.
+const BUCKETS_PER_EDGE: usize = 8;
+/// The end of a list of buckets.
+const END: u32 = u32::MAX;
+
+/// Observations of a distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Sum of their values, microseconds.
+    pub sum: u64,
+    /// Their number.
+    pub count: u64,
+}
+
+/// What a record adds to the health of an edge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct HealthAddition {
+    counts: [u64; HealthCount::ALL.len()],
+    observed: [Observed; Distribution::ALL.len()],
+}
+
+/// The health of edges by their key.
+#[derive(Debug, Default)]
+pub(super) struct HealthTable {
+    edges: Vec<HealthSums>,
+    numbers: HashTable<u32>,
+    buckets: Vec<BucketCount>,
+    hasher: RandomState,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct HealthSums {
+    key: u64,
+    sums: HealthAddition,
+    /// The first of its buckets.
+    buckets: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct BucketCount {
+    distribution: Distribution,
+    number: BucketNumber,
+    count: u64,
+    /// The next bucket of the same edge.
+    next: u32,
+}
+
+/// The health of an edge.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeHealth<'a> {
+    sums: &'a HealthAddition,
+    first: u32,
+    buckets: &'a [BucketCount],
+}
+
+impl HealthAddition {
+    /// What a flow adds for its own direction.
+    pub(super) fn of_packets(health: &FlowHealth) -> Self {
+        let mut addition = Self::default();
+        let packets = &health.packets;
+        addition.set(HealthCount::RetransmittedPackets, packets.retransmitted);
+        addition.set(HealthCount::RetransmittedBytes, packets.retransmitted_bytes);
+        addition.set(HealthCount::OutOfOrderPackets, packets.out_of_order);
+        let times = &health.round_trip_time;
+        let (sum, count) = (times.sum_microseconds, times.samples.into());
+        addition.observe(Distribution::RoundTrip, Observed { sum, count });
+        addition
+    }
+
+    /// What a connection adds.
+    pub(super) fn of_connection(connection: &ConnectionHealth) -> Self {
+        let mut addition = Self::default();
+        let connections = connection.connections;
+        let state = match connection.state {
+            ConnectionState::Unanswered => Some(HealthCount::Unanswered),
+            ConnectionState::Refused => Some(HealthCount::Refused),
+            ConnectionState::Closed => Some(HealthCount::Closed),
+            ConnectionState::ResetByInitiator | ConnectionState::ResetByResponder => {
+                Some(HealthCount::Reset)
+            }
+            ConnectionState::Unknown | ConnectionState::Open => None,
+        };
+        if let Some(state) = state {
+            addition.set(state, connections);
+        }
+        let duration = connection.duration_milliseconds;
+        for (distribution, microseconds) in [
+            (
+                Distribution::Handshake,
+                connection.handshake_microseconds.map(u64::from),
+            ),
+            (
+                Distribution::Duration,
+                duration.map(|milliseconds| milliseconds.saturating_mul(1000)),
+            ),
+        ] {
+            if let Some(microseconds) = microseconds {
+                let sum = microseconds.saturating_mul(connections);
+                let count = connections;
+                addition.observe(distribution, Observed { sum, count });
+            }
+        }
+        addition
+    }
+
+    /// What a flow adds that two nodes observed.
+    pub(super) fn of_comparison(end: PathEnd, measures: &Measures) -> Self {
+        let mut addition = Self::default();
+        let (packets, bytes) = match end {
+            PathEnd::Sender => (HealthCount::SentPackets, HealthCount::SentBytes),
+            PathEnd::Receiver => (HealthCount::ReceivedPackets, HealthCount::ReceivedBytes),
+        };
+        addition.set(packets, measures.packets);
+        addition.set(bytes, measures.bytes);
+        addition
+    }
+
+    /// True if it adds nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn set(&mut self, count: HealthCount, value: u64) {
+        if let Some(place) = self.counts.get_mut(count.index()) {
+            *place = value;
+        }
+    }
+
+    fn observe(&mut self, distribution: Distribution, observed: Observed) {
+        if let Some(place) = self.observed.get_mut(distribution.index()) {
+            *place = observed;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (sum, more) in self.counts.iter_mut().zip(other.counts) {
+            *sum = sum.saturating_add(more);
+        }
+        for (sum, more) in self.observed.iter_mut().zip(other.observed) {
+            sum.sum = sum.sum.saturating_add(more.sum);
+            sum.count = sum.count.saturating_add(more.count);
+        }
+    }
+}
+
+impl HealthTable {
+    /// Adds to an edge. False if it is new and there are `max_edges` already, or if there are too
+    /// many buckets: nothing was added.
+    #[must_use]
+    pub(super) fn add(
+        &mut self,
+        key: u64,
+        addition: &HealthAddition,
+        parts: HealthParts,
+        max_edges: usize,
+    ) -> bool {
+        let max_buckets = max_edges.saturating_mul(BUCKETS_PER_EDGE);
+        if self.buckets.len().saturating_add(Distribution::ALL.len()) > max_buckets {
+            return false;
+        }
+        let Some(at) = self.position(key, max_edges) else {
+            return false;
+        };
+        let Some(edge) = self.edges.get_mut(at) else {
+            return false;
+        };
+        edge.sums.add(addition);
+        for (distribution, observed) in Distribution::ALL.into_iter().zip(addition.observed) {
+            // The value of a record is the mean of its observations.
+            if let Some(mean) = observed.sum.checked_div(observed.count)
+                && parts.needs_buckets(distribution)
+            {
+                let number = buckets::number_of(mean);
+                self.count(at, distribution, number, observed.count);
+            }
+        }
+        true
+    }
+
+    /// The position of an edge. `None` if it is new and there are `max` already.
+    fn position(&mut self, key: u64, max: usize) -> Option<usize> {
+        let Self {
+            edges,
+            numbers,
+            hasher,
+            ..
+        } = self;
+        let key_of = |number: &u32| {
+            let at = usize::try_from(*number).ok()?;
+            edges.get(at).map(|edge| edge.key)
+        };
+        let entry = numbers.entry(
+            hasher.hash_one(key),
+            |number| key_of(number) == Some(key),
+            |number| key_of(number).map_or(0, |key| hasher.hash_one(key)),
+        );
+        let number = match entry {
+            Entry::Occupied(number) => *number.get(),
+            Entry::Vacant(_) if edges.len() >= max => return None,
+            Entry::Vacant(room) => {
+                let number = u32::try_from(edges.len()).ok()?;
+                room.insert(number);
+                edges.push(HealthSums {
+                    key,
+                    sums: HealthAddition::default(),
+                    buckets: END,
+                });
+                number
+            }
+        };
+        usize::try_from(number).ok()
+    }
+
+    /// Counts observations in a bucket of an edge.
+    fn count(
+        &mut self,
+        edge: usize,
+        distribution: Distribution,
+        number: BucketNumber,
+        observations: u64,
+    ) {
+        let Some(edge) = self.edges.get_mut(edge) else {
+            return;
+        };
+        let mut next = edge.buckets;
+        while let Some(bucket) = bucket_at_mut(&mut self.buckets, next) {
+            if (bucket.distribution, bucket.number) == (distribution, number) {
+                bucket.count = bucket.count.saturating_add(observations);
+                return;
+            }
+            next = bucket.next;
+        }
+        if let Ok(new) = u32::try_from(self.buckets.len()) {
+            self.buckets.push(BucketCount {
+                distribution,
+                number,
+                count: observations,
+                next: edge.buckets,
+            });
+            edge.buckets = new;
+        }
+    }
+
+    /// The edges by their key.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, EdgeHealth<'_>)> {
+        self.edges.iter().map(|edge| {
+            let health = EdgeHealth {
+                sums: &edge.sums,
+                first: edge.buckets,
+                buckets: &self.buckets,
+            };
+            (edge.key, health)
+        })
+    }
+
+    /// True if no edge has health.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
+    /// Removes all edges. The room stays.
+    pub(super) fn clear(&mut self) {
+        self.edges.clear();
+        self.numbers.clear();
+        self.buckets.clear();
+    }
+}
+
+impl EdgeHealth<'_> {
+    /// A count.
+    #[must_use]
+    pub fn count(&self, count: HealthCount) -> u64 {
+        let counts = &self.sums.counts;
+        counts.get(count.index()).copied().unwrap_or_default()
+    }
+
+    /// The observations of a distribution.
+    #[must_use]
+    pub fn observed(&self, distribution: Distribution) -> Observed {
+        let observed = &self.sums.observed;
+        observed
+            .get(distribution.index())
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The buckets of a distribution with the number of observations.
+    pub(super) fn buckets(
+        &self,
+        distribution: Distribution,
+    ) -> impl Iterator<Item = (BucketNumber, u64)> {
+        let mut next = self.first;
+        let all = std::iter::from_fn(move || {
+            let bucket = self.buckets.get(usize::try_from(next).ok()?)?;
+            next = bucket.next;
+            Some(bucket)
+        });
+        all.filter(move |bucket| bucket.distribution == distribution)
+            .map(|bucket| (bucket.number, bucket.count))
+    }
+}
+
+fn bucket_at_mut(buckets: &mut [BucketCount], at: u32) -> Option<&mut BucketCount> {
+    buckets.get_mut(usize::try_from(at).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: HealthParts = HealthParts {
+        is_needed: true,
+        compares: false,
+        with_buckets: [true; 3],
+    };
+
+    fn observation(distribution: Distribution, sum: u64, count: u64) -> HealthAddition {
+        let mut addition = HealthAddition::default();
+        addition.observe(distribution, Observed { sum, count });
+        addition
+    }
+
+    #[test]
+    fn observations_are_summed_by_edge_and_bucket() {
+        let mut table = HealthTable::default();
+        let mut parts = HealthParts::default();
+        parts.add_buckets(Distribution::RoundTrip);
+        parts.add_buckets(Distribution::Duration);
+        let one = observation(Distribution::RoundTrip, 900, 3);
+        for (key, addition) in [
+            (7, one),
+            (7, one),
+            (7, observation(Distribution::RoundTrip, 5000, 1)),
+            (7, observation(Distribution::Handshake, 400, 1)),
+            (9, observation(Distribution::Duration, 0, 2)),
+        ] {
+            assert!(table.add(key, &addition, parts, 10));
+        }
+        let edges: Vec<_> = table.iter().collect();
+        assert_eq!(
+            edges.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
+            [7, 9]
+        );
+        let round_trips = edges[0].1.observed(Distribution::RoundTrip);
+        let expected = Observed {
+            sum: 6800,
+            count: 7,
+        };
+        assert_eq!(round_trips, expected);
+        let mut found: Vec<_> = edges[0].1.buckets(Distribution::RoundTrip).collect();
+        found.sort_unstable();
+        let numbers = [300, 5000].map(buckets::number_of);
+        assert_eq!(found, [(numbers[0], 6), (numbers[1], 1)]);
+        assert_eq!(edges[0].1.observed(Distribution::Handshake).count, 1);
+        assert_eq!(edges[0].1.buckets(Distribution::Handshake).count(), 0);
+        let durations: Vec<_> = edges[1].1.buckets(Distribution::Duration).collect();
+        assert_eq!(durations, [(buckets::number_of(0), 2)]);
+    }
+
+    #[test]
+    fn a_full_table_takes_no_new_edge_and_an_empty_one_takes_it() {
+        let mut table = HealthTable::default();
+        let addition = observation(Distribution::RoundTrip, 10, 1);
+        assert!(table.add(1, &addition, ALL, 1));
+        assert!(!table.add(2, &addition, ALL, 1));
+        assert!(table.add(1, &addition, ALL, 1));
+        table.clear();
+        assert!(table.is_empty());
+        assert!(table.add(2, &addition, ALL, 1));
+    }
+
+    #[test]
+    fn the_number_of_buckets_is_bounded() {
+        let mut table = HealthTable::default();
+        let mut added = 0;
+        while table.add(
+            1,
+            &observation(Distribution::Duration, 1 << added, 1),
+            ALL,
+            2,
+        ) {
+            added += 1;
+            assert!(added < 64, "no bound");
+        }
+        assert!(table.buckets.len() <= 2 * BUCKETS_PER_EDGE);
+        table.clear();
+        assert!(table.add(1, &observation(Distribution::Duration, 1, 1), ALL, 2));
+    }
+}

@@ -1,0 +1,143 @@
+//! Measures: what a family counts, and the sums that it is counted in.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::edges::CountedEdge;
+use super::super::health::{Distribution, HealthCount};
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Octets of IP packets.
+    Bytes,
+    /// Packets.
+    Packets,
+    /// New connections.
+    Connections,
+    /// Flow records, one for each direction, as received: sampling does not scale them.
+    Flows,
+    /// Retransmitted TCP packets.
+    RetransmittedPackets,
+    /// Payload octets of retransmitted TCP packets.
+    RetransmittedBytes,
+    /// TCP packets that arrived after a later one.
+    OutOfOrderPackets,
+    /// TCP connections whose SYN was answered by RST.
+    RefusedConnections,
+    /// TCP connections whose SYN was not answered.
+    UnansweredConnections,
+    /// TCP connections that RST ended after they were established.
+    ResetConnections,
+    /// TCP connections that both ends closed.
+    ClosedConnections,
+    /// Durations of connections, seconds.
+    ConnectionSeconds,
+    /// Packets between two observed nodes, as the sending one observed them.
+    SentPackets,
+    /// Octets of these.
+    SentBytes,
+    /// Packets between two observed nodes, as the receiving one observed them.
+    ReceivedPackets,
+    /// Octets of these.
+    ReceivedBytes,
+    /// Round-trip times between the observer and the receiver, seconds: a distribution.
+    Rtt,
+    /// Round-trip times of TCP handshakes between the ends, seconds: a distribution.
+    HandshakeRtt,
+    /// Durations of connections, seconds: a distribution.
+    ConnectionDuration,
+}
+
+/// A number that is summed for each edge and each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Octets.
+    Bytes,
+    /// Packets.
+    Packets,
+    /// New connections.
+    Connections,
+    /// Flow records.
+    Flows,
+    /// A count of connection health.
+    Health(HealthCount),
+    /// Sum of the observations of a distribution, microseconds.
+    Sum(Distribution),
+    /// Number of observations of a distribution.
+    Count(Distribution),
+}
+
+impl Measure {
+    /// The distribution of the measure, if it is one.
+    #[must_use]
+    pub const fn distribution(self) -> Option<Distribution> {
+        match self {
+            Self::Rtt => Some(Distribution::RoundTrip),
+            Self::HandshakeRtt => Some(Distribution::Handshake),
+            Self::ConnectionDuration => Some(Distribution::Duration),
+            _ => None,
+        }
+    }
+
+    /// The column that has its sum.
+    #[must_use]
+    pub const fn sum(self) -> Column {
+        match self {
+            Self::Bytes => Column::Bytes,
+            Self::Packets => Column::Packets,
+            Self::Connections => Column::Connections,
+            Self::Flows => Column::Flows,
+            Self::RetransmittedPackets => Column::Health(HealthCount::RetransmittedPackets),
+            Self::RetransmittedBytes => Column::Health(HealthCount::RetransmittedBytes),
+            Self::OutOfOrderPackets => Column::Health(HealthCount::OutOfOrderPackets),
+            Self::RefusedConnections => Column::Health(HealthCount::Refused),
+            Self::UnansweredConnections => Column::Health(HealthCount::Unanswered),
+            Self::ResetConnections => Column::Health(HealthCount::Reset),
+            Self::ClosedConnections => Column::Health(HealthCount::Closed),
+            Self::SentPackets => Column::Health(HealthCount::SentPackets),
+            Self::SentBytes => Column::Health(HealthCount::SentBytes),
+            Self::ReceivedPackets => Column::Health(HealthCount::ReceivedPackets),
+            Self::ReceivedBytes => Column::Health(HealthCount::ReceivedBytes),
+            Self::ConnectionSeconds | Self::ConnectionDuration => {
+                Column::Sum(Distribution::Duration)
+            }
+            Self::Rtt => Column::Sum(Distribution::RoundTrip),
+            Self::HandshakeRtt => Column::Sum(Distribution::Handshake),
+        }
+    }
+}
+
+impl Column {
+    /// Its value for an edge.
+    #[must_use]
+    pub fn of(self, edge: &CountedEdge<'_>) -> u64 {
+        match self {
+            Self::Bytes => edge.measures.bytes,
+            Self::Packets => edge.measures.packets,
+            Self::Connections => edge.measures.connections,
+            Self::Flows => edge.flows,
+            Self::Health(count) => edge.health.map_or(0, |health| health.count(count)),
+            Self::Sum(of) => edge.health.map_or(0, |health| health.observed(of).sum),
+            Self::Count(of) => edge.health.map_or(0, |health| health.observed(of).count),
+        }
+    }
+
+    /// True if it is counted apart from the traffic of an edge.
+    #[must_use]
+    pub const fn is_health(self) -> bool {
+        matches!(self, Self::Health(_) | Self::Sum(_) | Self::Count(_))
+    }
+
+    /// True if it compares what two nodes observed.
+    #[must_use]
+    pub const fn is_comparison(self) -> bool {
+        matches!(self, Self::Health(count) if count.is_comparison())
+    }
+
+    /// True if its values are microseconds, which an exposition shows in seconds.
+    #[must_use]
+    pub const fn is_time(self) -> bool {
+        matches!(self, Self::Sum(_))
+    }
+}

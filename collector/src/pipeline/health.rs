@@ -1,0 +1,211 @@
+//! What a record reports of a connection besides its traffic.
+
+use flowproto::FlowRecord;
+use flowproto::record::Sampling;
+use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
+
+use super::flow::Initiator;
+
+/// TCP health of one direction of a record, and the start and end of its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowHealth {
+    /// Packets of this direction, scaled by the sampling in force.
+    pub packets: PacketHealth,
+    /// Round-trip times between the observer and the destination, scaled by the selection of flows.
+    pub round_trip_time: RoundTripTime,
+    /// Of the connection.
+    pub connection: ConnectionHealth,
+}
+
+/// Packets of one direction that show losses or reordering.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketHealth {
+    /// Retransmissions.
+    pub retransmitted: u64,
+    /// Their payload, octets.
+    pub retransmitted_bytes: u64,
+    /// Packets that arrived after a later one.
+    pub out_of_order: u64,
+}
+
+/// Start and end of a connection. One of the records of an observer has them, in whichever
+/// direction, so they are not decided with the packets of that record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionHealth {
+    /// The state, if the record reports it.
+    pub state: ConnectionState,
+    /// Duration since the last record that had one, milliseconds.
+    pub duration_milliseconds: Option<u64>,
+    /// Round-trip time of the handshake between the ends, microseconds.
+    pub handshake_microseconds: Option<u32>,
+    /// The end of the flow that opened the connection.
+    pub initiator: Initiator,
+    /// Number of connections for which this one stands, by the selection of flows.
+    pub connections: u64,
+}
+
+impl FlowHealth {
+    /// The health of a record's own direction and of its connection. `None` if it reports neither.
+    #[inline]
+    pub(super) fn forward(record: &FlowRecord) -> Option<Self> {
+        let health = Self {
+            packets: PacketHealth::of(&record.tcp_health, record.sampling),
+            round_trip_time: scaled(record.tcp_round_trip_time, record.flow_sampling),
+            connection: ConnectionHealth::of(record),
+        };
+        health.reports_something().then_some(health)
+    }
+
+    /// The health of the opposite direction. The connection belongs to the record's own direction.
+    pub(super) fn reverse(record: &FlowRecord) -> Option<Self> {
+        let health = Self {
+            packets: PacketHealth::of(&record.reverse_tcp_health, record.sampling),
+            round_trip_time: scaled(record.reverse_tcp_round_trip_time, record.flow_sampling),
+            connection: ConnectionHealth::default(),
+        };
+        health.reports_something().then_some(health)
+    }
+
+    fn reports_something(&self) -> bool {
+        self.packets != PacketHealth::default()
+            || self.round_trip_time.samples != 0
+            || self.connection.reports_something()
+    }
+}
+
+impl PacketHealth {
+    fn of(health: &TcpHealth, sampling: Sampling) -> Self {
+        Self {
+            retransmitted: sampling.scale(health.retransmitted_packets.into()),
+            retransmitted_bytes: sampling.scale(health.retransmitted_octets),
+            out_of_order: sampling.scale(health.out_of_order_packets.into()),
+        }
+    }
+}
+
+impl ConnectionHealth {
+    fn of(record: &FlowRecord) -> Self {
+        Self {
+            state: record.tcp_connection_state,
+            duration_milliseconds: duration(record),
+            handshake_microseconds: handshake(record.tcp_handshake),
+            initiator: Initiator::of(record),
+            connections: record.flow_sampling.scale(1),
+        }
+    }
+
+    /// True if the record reports anything of the connection.
+    #[must_use]
+    pub fn reports_something(&self) -> bool {
+        self.state != ConnectionState::Unknown
+            || self.duration_milliseconds.is_some()
+            || self.handshake_microseconds.is_some()
+    }
+}
+
+/// 32473:15, else 279. An ended connection without either took less than a millisecond.
+fn duration(record: &FlowRecord) -> Option<u64> {
+    let seconds = record.connection_sum_duration_seconds.unwrap_or_default();
+    let milliseconds = match record.connection_sum_duration_milliseconds {
+        0 => seconds.saturating_mul(1000),
+        milliseconds => milliseconds,
+    };
+    let has_ended = match record.tcp_connection_state {
+        ConnectionState::Unknown | ConnectionState::Unanswered | ConnectionState::Open => false,
+        ConnectionState::Refused
+        | ConnectionState::Closed
+        | ConnectionState::ResetByInitiator
+        | ConnectionState::ResetByResponder => true,
+    };
+    (milliseconds != 0 || has_ended).then_some(milliseconds)
+}
+
+/// The sum of both halves. `None` if one of them was not measured.
+fn handshake(handshake: Handshake) -> Option<u32> {
+    let (client, server) = (handshake.client_microseconds, handshake.server_microseconds);
+    (client != 0 && server != 0).then(|| client.saturating_add(server))
+}
+
+fn scaled(times: RoundTripTime, sampling: Sampling) -> RoundTripTime {
+    if sampling == Sampling::NONE {
+        return times;
+    }
+    let samples = sampling.scale(times.samples.into());
+    RoundTripTime {
+        sum_microseconds: sampling.scale(times.sum_microseconds),
+        samples: u32::try_from(samples).unwrap_or(u32::MAX),
+        ..times
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_without_health_has_none() {
+        let record = FlowRecord {
+            octet_delta_count: 100,
+            connection_sum_duration_seconds: Some(0),
+            ..FlowRecord::default()
+        };
+        assert_eq!(FlowHealth::forward(&record), None);
+        assert_eq!(FlowHealth::reverse(&record), None);
+    }
+
+    #[test]
+    fn packets_are_scaled_by_sampling_and_connections_by_the_selection_of_flows() {
+        let mut record = FlowRecord {
+            sampling: Sampling::one_in(20),
+            flow_sampling: Sampling::one_in(2),
+            tcp_connection_state: ConnectionState::Closed,
+            ..FlowRecord::default()
+        };
+        record.tcp_health.retransmitted_packets = 3;
+        record.tcp_health.retransmitted_octets = 300;
+        record.reverse_tcp_health.out_of_order_packets = 1;
+        record.tcp_round_trip_time.add(50);
+        let forward = FlowHealth::forward(&record).unwrap();
+        let packets = PacketHealth {
+            retransmitted: 60,
+            retransmitted_bytes: 6000,
+            out_of_order: 0,
+        };
+        assert_eq!(forward.packets, packets);
+        assert_eq!(forward.connection.connections, 2);
+        let times = forward.round_trip_time;
+        assert_eq!((times.samples, times.sum_microseconds), (2, 100));
+        let reverse = FlowHealth::reverse(&record).unwrap();
+        assert_eq!(reverse.packets.out_of_order, 20);
+        assert!(!reverse.connection.reports_something());
+    }
+
+    #[test]
+    fn a_duration_is_in_milliseconds_and_an_ended_connection_always_has_one() {
+        let of = |milliseconds, seconds, state| {
+            duration(&FlowRecord {
+                connection_sum_duration_milliseconds: milliseconds,
+                connection_sum_duration_seconds: Some(seconds),
+                tcp_connection_state: state,
+                ..FlowRecord::default()
+            })
+        };
+        assert_eq!(of(1500, 1, ConnectionState::Unknown), Some(1500));
+        assert_eq!(of(0, 2, ConnectionState::Unknown), Some(2000));
+        assert_eq!(of(0, 0, ConnectionState::Refused), Some(0));
+        assert_eq!(of(0, 0, ConnectionState::Open), None);
+    }
+
+    #[test]
+    fn a_handshake_needs_both_halves() {
+        let of = |client_microseconds, server_microseconds| {
+            handshake(Handshake {
+                client_microseconds,
+                server_microseconds,
+            })
+        };
+        assert_eq!(of(30, 400), Some(430));
+        assert_eq!(of(0, 400), None);
+        assert_eq!(of(30, 0), None);
+    }
+}
