@@ -8,6 +8,7 @@ use crate::emit::flow_log::FlowLogSink;
 use crate::emit::forward::ForwardSink;
 use crate::emit::replicate::ReplicaSink;
 use crate::pipeline::{DecidedRecord, Sinks};
+use crate::recent::RecentSink;
 use crate::snapshots::Snapshots;
 
 /// Everything that takes records or datagrams of a pipeline.
@@ -21,6 +22,8 @@ pub struct Outputs {
     pub forward: Option<ForwardSink>,
     /// Sends datagrams to other collectors.
     pub replicas: Option<ReplicaSink>,
+    /// Keeps a sample of records for the API, and passes records to its followers.
+    pub recent: Option<RecentSink>,
 }
 
 /// Counts of the outputs that belong to one pipeline.
@@ -49,6 +52,7 @@ impl Outputs {
             flow_log: None,
             forward: None,
             replicas: None,
+            recent: None,
         }
     }
 
@@ -79,8 +83,10 @@ impl Outputs {
 impl Sinks for Outputs {
     #[inline]
     fn need_details(&self) -> bool {
-        let flow_log = self.flow_log.as_ref();
-        self.edges.need_details() || flow_log.is_some_and(FlowLogSink::need_details)
+        let (flow_log, recent) = (self.flow_log.as_ref(), self.recent.as_ref());
+        self.edges.need_details()
+            || flow_log.is_some_and(FlowLogSink::need_details)
+            || recent.is_some_and(RecentSink::need_details)
     }
 
     #[inline]
@@ -93,8 +99,13 @@ impl Sinks for Outputs {
         self.edges.need_comparison()
     }
 
-    fn need_whole_records(&self) -> bool {
-        self.flow_log.is_some() || self.forward.is_some()
+    #[inline]
+    fn need_whole_record(&mut self) -> bool {
+        let is_recent = self
+            .recent
+            .as_mut()
+            .is_some_and(RecentSink::need_whole_record);
+        is_recent || self.flow_log.is_some() || self.forward.is_some()
     }
 
     #[inline]
@@ -113,6 +124,9 @@ impl Sinks for Outputs {
         if let Some(forward) = &mut self.forward {
             forward.accept(record);
         }
+        if let Some(recent) = &mut self.recent {
+            recent.accept(record, snapshots);
+        }
     }
 
     #[inline]
@@ -120,7 +134,7 @@ impl Sinks for Outputs {
         self.edges.end_block(snapshots, now);
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Now) {
         if let Some(replicas) = &mut self.replicas {
             replicas.flush();
         }
@@ -129,6 +143,9 @@ impl Sinks for Outputs {
         }
         if let Some(flow_log) = &mut self.flow_log {
             flow_log.flush();
+        }
+        if let Some(recent) = &mut self.recent {
+            recent.flush(now);
         }
     }
 }

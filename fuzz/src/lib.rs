@@ -17,6 +17,8 @@
 //! | [`pipeline()`] | datagrams | every direction of every record gets one verdict |
 //! | [`netlink()`] | netlink messages | the iteration ends within the octets |
 //! | [`inventory()`] | an inventory file | an inventory, or one sentence |
+//! | [`api()`] | a query string of the API | a bounded document, or an error that names the parameter |
+//! | [`history()`] | a history file | a history that can be queried, or an error |
 //! | [`outside()`] | a database or cloud ranges | a table, or one sentence; bounded |
 #![allow(
     clippy::unwrap_used,
@@ -26,11 +28,13 @@
     reason = "a violated invariant is a panic"
 )]
 
+mod api;
 mod capture;
 mod decoding;
 mod explain;
 mod export;
 mod forward;
+mod history;
 mod input;
 mod inventory;
 mod json;
@@ -44,10 +48,12 @@ mod savefile;
 pub mod seeds;
 mod stream;
 
+pub use api::api;
 pub use capture::capture;
 pub use explain::explain;
 pub use export::export;
 pub use forward::forward;
+pub use history::history;
 pub use inventory::inventory;
 pub use messages::messages;
 pub use netlink::netlink;
@@ -61,7 +67,7 @@ pub use stream::stream;
 pub type Target = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("messages", messages),
     ("stream", stream),
     ("explain", explain),
@@ -74,4 +80,6 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("netlink", netlink),
     ("inventory", inventory),
     ("outside", outside),
+    ("api", api),
+    ("history", history),
 ];

@@ -110,6 +110,16 @@ fn a_file_of_who_is_outside_is_a_table_or_one_sentence() {
 }
 
 #[test]
+fn a_query_of_the_api_has_a_bounded_answer_or_an_error_that_names_its_parameter() {
+    holds("api", 3000);
+}
+
+#[test]
+fn a_history_file_is_a_history_or_an_error() {
+    holds("history", 3000);
+}
+
+#[test]
 fn every_target_is_a_binary_of_cargo_fuzz_too() {
     let manifest =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();

@@ -17,7 +17,7 @@
 //! One thread owns the first three ([`pipeline`], and the loop in `metering`), so nothing in them
 //! is locked. The Exporting Process has a thread of its own after a bounded queue. [`metrics`] has
 //! what each stage received, passed on and lost, [`settings`] what can be set, and [`run`] wires it
-//! all.
+//! all. [`top()`] shows the records as a live table instead.
 
 pub mod cache;
 pub mod capture;
@@ -32,7 +32,9 @@ pub mod pipeline;
 pub mod sampling;
 pub mod settings;
 pub mod tcp;
+mod top;
 pub mod translation;
 mod wiring;
 
+pub use top::run as top;
 pub use wiring::run;

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
-use kipfix_probe::settings::{Flags, Settings};
+use kipfix_probe::settings::{Flags, Settings, Task};
 use kipfix_service::{exit, logs, settings};
 
 fn main() -> ExitCode {
     exit::run(|| {
         let flags: Flags = exit::parse()?;
+        if let Some(Task::Top(flags)) = &flags.task {
+            return kipfix_probe::top(flags);
+        }
         let effective = Settings::load(&flags)?;
         if flags.check {
             return settings::print(&effective);

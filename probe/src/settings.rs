@@ -1,9 +1,11 @@
 //! Settings of the probe: the command line, and the effective settings of all layers.
 
+mod top_flags;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use flowproto::exporter::Version;
 use flowproto::exporter::netflow5::MAX_SAMPLING_INTERVAL;
 use kipfix_export::identity::stable_hash;
@@ -19,6 +21,8 @@ use crate::capture::interfaces::Pattern;
 use crate::decode::DecoderSettings;
 use crate::decode::tunnel_ports::{TunnelPort, TunnelPorts};
 use crate::sampling::SamplingRatio;
+
+pub use top_flags::{TopFlags, TopView};
 
 /// Prefix of environment variables.
 const ENVIRONMENT: &str = "KIPFIX_PROBE__";
@@ -37,6 +41,8 @@ const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
     name = "kipfix-probe",
     version,
     max_term_width = 110,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = "Examples:
   kipfix-probe --interface eth0 --export udp://collector.example:4739
       meters eth0 and exports to a collector
@@ -202,6 +208,18 @@ pub struct Flags {
     /// Log lines on stderr: text or json; RUST_LOG sets the level [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Operation")]
     log_format: Option<LogFormat>,
+
+    /// Another task instead.
+    #[command(subcommand)]
+    #[serde(skip)]
+    pub task: Option<Task>,
+}
+
+/// What a probe can do instead of exporting.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Task {
+    /// Show the traffic of this machine, or of a capture file, as a live table.
+    Top(TopFlags),
 }
 
 /// Whether something is learned from packets.

@@ -48,9 +48,30 @@ enum Source {
 /// # Errors
 /// It cannot start, or a stage died.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
-    permission::lower();
     let stop = Stop::on_signals().context("cannot handle signals")?;
-    let metrics = Metrics::new(capacities(settings)).map_err(anyhow::Error::from)?;
+    let metrics = new_metrics(settings)?;
+    meter(settings, metrics, &stop, Vec::new())
+}
+
+/// The metrics of a probe.
+///
+/// # Errors
+/// Two metrics have the same name, which is a mistake.
+pub(crate) fn new_metrics(settings: &Settings) -> anyhow::Result<Metrics> {
+    Ok(Metrics::new(capacities(settings))?)
+}
+
+/// Runs a probe until the stop, or to the end of its savefile. `more_targets` get all records, too.
+///
+/// # Errors
+/// It cannot start, or a stage died.
+pub(crate) fn meter(
+    settings: &Settings,
+    metrics: Metrics,
+    stop: &Stop,
+    more_targets: Vec<OpenTarget>,
+) -> Result<(), Failure> {
+    permission::lower();
     // Whatever can fail is opened before anything runs.
     let admin = match settings.admin {
         Some(address) => Some(Listener::bind("admin", address.0)?),
@@ -58,7 +79,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     };
     let savefile = match &settings.read {
         Some(path) => {
-            let savefile = Savefile::open(path, settings.filter.as_deref(), &stop);
+            let savefile = Savefile::open(path, settings.filter.as_deref(), stop);
             Some(savefile.with_context(|| format!("read {}", path.display()))?)
         }
         None => None,
@@ -68,10 +89,11 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         .iter()
         .map(|target| PreparedTarget::new(target, metrics.targets()))
         .collect();
-    resolve_names(&prepared, savefile.is_some(), &stop)?;
+    resolve_names(&prepared, savefile.is_some(), stop)?;
     let own_endpoints = Arc::new(OwnEndpoints::default());
     let report = Arc::new(MeteringReport::default());
-    let targets = open_targets(settings, &prepared, &own_endpoints, &report, &stop)?;
+    let mut targets = open_targets(settings, &prepared, &own_endpoints, &report, stop)?;
+    targets.extend(more_targets);
     let source = match savefile {
         Some(savefile) => Source::File(savefile),
         None => {
@@ -82,7 +104,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         }
     };
     if let Some(listener) = admin {
-        serve_admin(listener, &metrics, matches!(source, Source::Live(_)), &stop)?;
+        serve_admin(listener, &metrics, matches!(source, Source::Live(_)), stop)?;
     }
     info!(
         node = settings.node_name,
@@ -91,7 +113,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         targets = settings.export.len(),
         "probe started"
     );
-    if settings.export.is_empty() {
+    if targets.is_empty() {
         warn!("no --export: flow records are made and counted, but not exported");
     }
     let (records, batches) = batch::queue(settings.queue.get(), settings.read.is_some());
@@ -107,6 +129,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     });
     let learns_names = settings.names == Learning::Auto;
     pipeline.set_names(learns_names.then_some(settings.max_names));
+    let stop = stop.clone();
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
     let outcome = match source {
         Source::Live(capture) => {

@@ -5,6 +5,7 @@
 //! scrapes are limited.
 
 mod encoding;
+mod lifetime;
 mod listener;
 mod scrape;
 mod stall;
@@ -19,6 +20,7 @@ use axum::routing::get;
 
 use crate::exposition::{Chunks, Format};
 
+pub use lifetime::ConnectionLifetime;
 pub use listener::Listener;
 use scrape::Scrapes;
 

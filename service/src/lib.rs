@@ -10,6 +10,7 @@
 //! 5. [`admin`]: `/metrics`, `/livez`, `/readyz`.
 //! 6. [`registry`]: self-metrics. [`exposition`]: the formats of `/metrics`.
 //! 7. [`sync`]: locks that ignore poisoning.
+//! 8. [`terminal`]: live tables.
 
 pub mod admin;
 pub mod exit;
@@ -19,3 +20,4 @@ pub mod registry;
 pub mod settings;
 pub mod signals;
 pub mod sync;
+pub mod terminal;

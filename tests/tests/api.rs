@@ -354,6 +354,28 @@ fn the_data_source_of_grafana_reads_a_graph() {
 }
 
 #[test]
+fn the_history_is_kept_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history");
+    let path = file.to_str().unwrap();
+    let collector = start(&["--history-file", path]);
+    send(&collector);
+    let first = answer(&collector, "/api/v1/edges");
+    assert!(first["gaps"].is_null(), "{first}");
+    collector.stop();
+    let collector = start(&["--history-file", path]);
+    let second = answer(&collector, "/api/v1/edges");
+    assert_eq!(by_labels(&first, "bytes"), by_labels(&second, "bytes"));
+    assert_eq!(second["gaps"].as_array().unwrap().len(), 1, "{second}");
+    collector.stop();
+    std::fs::write(&file, "something else").unwrap();
+    let collector = start(&["--history-file", path]);
+    let none = answer(&collector, "/api/v1/edges");
+    assert_eq!(none["total"]["edges"], 0, "{none}");
+    collector.stop();
+}
+
+#[test]
 fn a_collector_without_a_history_reports_that() {
     let collector = start(&["--history-size", "0"]);
     assert_eq!(json(&collector, "/api/v1/edges").0, 503);

@@ -112,6 +112,12 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
         "flow-direction" | "node-flow-direction" => DIRECTIONS,
         "translations" => &["auto", "off", "on", ""],
         "probe-namespace" => &["kipfix", "a b", ""],
+        "history" => &[
+            "ring",
+            "prometheus=http://127.0.0.1:9090",
+            "prometheus=",
+            "",
+        ],
         "history-rings" => &["10s/15m", "1m/6h", "10s", "15m/10s", ""],
         "log-format" => &["text", "json", "xml", ""],
         _ => by_kind(argument),

@@ -34,6 +34,9 @@ impl DetailParts {
     /// No part: all records between two endpoints are counted together.
     pub const NONE: Self = Self(0);
 
+    /// All parts.
+    pub(super) const ALL: Self = Self(u32::MAX);
+
     /// The parts that a field needs.
     #[must_use]
     pub const fn of(field: &Field) -> Self {

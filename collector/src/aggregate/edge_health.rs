@@ -41,6 +41,8 @@ pub(super) struct HealthTable {
     edges: Vec<HealthSums>,
     numbers: HashTable<u32>,
     buckets: Vec<BucketCount>,
+    /// Positions of buckets by edge, distribution and number.
+    bucket_numbers: HashTable<u32>,
     hasher: RandomState,
 }
 
@@ -54,6 +56,8 @@ struct HealthSums {
 
 #[derive(Clone, Copy, Debug)]
 struct BucketCount {
+    /// Position of the edge.
+    edge: usize,
     distribution: Distribution,
     number: BucketNumber,
     count: u64,
@@ -235,25 +239,42 @@ impl HealthTable {
         number: BucketNumber,
         observations: u64,
     ) {
-        let Some(edge) = self.edges.get_mut(edge) else {
-            return;
-        };
-        let mut next = edge.buckets;
-        while let Some(bucket) = bucket_at_mut(&mut self.buckets, next) {
-            if (bucket.distribution, bucket.number) == (distribution, number) {
-                bucket.count = bucket.count.saturating_add(observations);
-                return;
+        let Self {
+            edges,
+            buckets,
+            bucket_numbers,
+            hasher,
+            ..
+        } = self;
+        let key = (edge, distribution, number);
+        let key_of = |at: &u32| bucket_at(buckets, *at).map(BucketCount::key);
+        let entry = bucket_numbers.entry(
+            hasher.hash_one(key),
+            |at| key_of(at) == Some(key),
+            |at| key_of(at).map_or(0, |key| hasher.hash_one(key)),
+        );
+        match entry {
+            Entry::Occupied(at) => {
+                let at = usize::try_from(*at.get()).ok();
+                if let Some(bucket) = at.and_then(|at| buckets.get_mut(at)) {
+                    bucket.count = bucket.count.saturating_add(observations);
+                }
             }
-            next = bucket.next;
-        }
-        if let Ok(new) = u32::try_from(self.buckets.len()) {
-            self.buckets.push(BucketCount {
-                distribution,
-                number,
-                count: observations,
-                next: edge.buckets,
-            });
-            edge.buckets = new;
+            Entry::Vacant(room) => {
+                let (Ok(new), Some(sums)) = (u32::try_from(buckets.len()), edges.get_mut(edge))
+                else {
+                    return;
+                };
+                room.insert(new);
+                buckets.push(BucketCount {
+                    edge,
+                    distribution,
+                    number,
+                    count: observations,
+                    next: sums.buckets,
+                });
+                sums.buckets = new;
+            }
         }
     }
 
@@ -279,6 +300,13 @@ impl HealthTable {
         self.edges.clear();
         self.numbers.clear();
         self.buckets.clear();
+        self.bucket_numbers.clear();
+    }
+}
+
+impl BucketCount {
+    const fn key(&self) -> (usize, Distribution, BucketNumber) {
+        (self.edge, self.distribution, self.number)
     }
 }
 
@@ -307,7 +335,7 @@ impl EdgeHealth<'_> {
     ) -> impl Iterator<Item = (BucketNumber, u64)> {
         let mut next = self.first;
         let all = std::iter::from_fn(move || {
-            let bucket = self.buckets.get(usize::try_from(next).ok()?)?;
+            let bucket = bucket_at(self.buckets, next)?;
             next = bucket.next;
             Some(bucket)
         });
@@ -316,8 +344,8 @@ impl EdgeHealth<'_> {
     }
 }
 
-fn bucket_at_mut(buckets: &mut [BucketCount], at: u32) -> Option<&mut BucketCount> {
-    buckets.get_mut(usize::try_from(at).ok()?)
+fn bucket_at(buckets: &[BucketCount], at: u32) -> Option<&BucketCount> {
+    buckets.get(usize::try_from(at).ok()?)
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ impl HealthCount {
 }
 
 /// A distribution of observed times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Distribution {
     /// Round-trip times in the life of a connection.
     RoundTrip,

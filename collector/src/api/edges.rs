@@ -10,14 +10,21 @@ use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::parameters::{self, MAX_LIMIT, number};
+use super::limits::JSON;
+use super::parameters::{self, IsKnown, MAX_LIMIT, number};
 use super::{Api, answer_octets};
-use crate::history::{EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, TimePoint};
+use crate::clock;
+use crate::history::prometheus::{EngineError, PrometheusHistory};
+use crate::history::{
+    EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, StoredEdge, TimePoint,
+};
 use crate::pipeline::Measures;
 
 /// The fields of the default grouping.
 const DEFAULT_GROUP_BY: &str =
     "src.namespace,src.kind,src.workload,dst.namespace,dst.kind,dst.workload,class";
+/// How long an answer of an engine is used again, milliseconds.
+const ENGINE_CACHE_MILLISECONDS: u64 = 10_000;
 /// Maximum of `points`.
 const MAX_POINTS: usize = 500;
 /// Maximum number of points of all edges.
@@ -53,7 +60,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    fn query(&self) -> Result<EdgesQuery, ApiError> {
+    fn query(&self, is_known: IsKnown) -> Result<EdgesQuery, ApiError> {
         let points = number("points", self.points.as_deref(), 0, 2..=MAX_POINTS)?;
         let default_limit = match points {
             0 => 1000,
@@ -67,8 +74,8 @@ impl Parameters {
         }
         Ok(EdgesQuery {
             time: parameters::time(self.from.as_deref(), self.to.as_deref())?,
-            group_by: parameters::group_by(self.group_by.as_deref(), DEFAULT_GROUP_BY)?,
-            filter: parameters::filter(self.filter.as_deref())?,
+            group_by: parameters::group_by(self.group_by.as_deref(), DEFAULT_GROUP_BY, is_known)?,
+            filter: parameters::filter(self.filter.as_deref(), is_known)?,
             order: self.order()?,
             limit,
             points,
@@ -103,24 +110,28 @@ impl Parameters {
         (status = 400, body = ApiError),
         (status = 401, body = ApiError),
         (status = 429, body = ApiError),
+        (status = 502, body = ApiError),
         (status = 503, body = ApiError),
     )
 )]
 pub(super) async fn get(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
-    let generation = api.scrape.history.as_ref().map(|h| h.generation());
-    let cached = generation.and_then(|generation| api.edges.get(generation, &query));
+    let cached = generation(&api).and_then(|generation| api.edges.get(generation, &query));
     if let Some(octets) = cached {
-        return api.limits.answer(octets);
+        return api.limits.answer(octets, JSON);
     }
-    answer_octets(api, query, run).await
+    answer_octets(api, query, JSON, run).await
 }
 
 fn run(api: &Api, query: &str) -> Result<Bytes, ApiError> {
-    let parsed = parameters::parse::<Parameters>(query)?.query()?;
+    let is_known: IsKnown = match &api.engine {
+        Some(_) => |_| true,
+        None => StoredEdge::has,
+    };
+    let parsed = parameters::parse::<Parameters>(query)?.query(is_known)?;
     let (answer, generation) = answer_of(api, &parsed)?;
     let names: Vec<String> = parsed.group_by.iter().map(ToString::to_string).collect();
-    let json = serde_json::to_vec(&EdgesJson::new(&names, &answer));
+    let json = serde_json::to_vec(&EdgesJson::new(source(api), &names, &answer));
     let octets = Bytes::from(json.map_err(|_| ApiError::internal())?);
     api.edges.insert(generation, query, &octets);
     Ok(octets)
@@ -131,8 +142,43 @@ pub(super) fn answer(api: &Api, query: &EdgesQuery) -> Result<EdgesAnswer, ApiEr
     answer_of(api, query).map(|(answer, _)| answer)
 }
 
+/// What answers.
+fn source(api: &Api) -> &'static str {
+    match api.engine {
+        Some(_) => "prometheus",
+        None => "ring",
+    }
+}
+
+/// A number that is another one when the data has changed.
+fn generation(api: &Api) -> Option<u64> {
+    match (&api.engine, &api.scrape.history) {
+        (Some(_), _) => Some(clock::wall_milliseconds() / ENGINE_CACHE_MILLISECONDS),
+        (None, history) => history.as_ref().map(|history| history.generation()),
+    }
+}
+
+/// The answer of the engine. Waits for it on this thread, which is one for blocking work.
+fn ask(engine: &PrometheusHistory, query: &EdgesQuery) -> Result<EdgesAnswer, ApiError> {
+    let now = clock::wall_milliseconds();
+    let answer = tokio::runtime::Handle::current().block_on(engine.edges(query, now));
+    answer.map_err(|error| {
+        let parameter = match &error {
+            EngineError::EmptyRange => "from",
+            EngineError::UnknownFields(unknown) => unknown.parameter,
+            EngineError::TooManyEdges => "group_by",
+            EngineError::Engine(_) => return ApiError::bad_gateway(error.to_string()),
+        };
+        ApiError::invalid(parameter, error.to_string())
+    })
+}
+
 /// The answer of the history, and the generation of its data.
 fn answer_of(api: &Api, query: &EdgesQuery) -> Result<(EdgesAnswer, u64), ApiError> {
+    if let Some(engine) = &api.engine {
+        let generation = generation(api).unwrap_or_default();
+        return Ok((ask(engine, query)?, generation));
+    }
     let history = api.scrape.history.as_ref();
     let snapshot = history.ok_or_else(ApiError::no_history)?.snapshot();
     let answer = query.run(&snapshot).map_err(|error| {
@@ -148,7 +194,8 @@ fn answer_of(api: &Api, query: &EdgesQuery) -> Result<(EdgesAnswer, u64), ApiErr
 /// Edges.
 #[derive(Serialize, ToSchema)]
 struct EdgesJson<'a> {
-    /// What answered: `ring` is the memory of this collector.
+    /// What answered: `ring` is the memory of this collector, `prometheus` an engine that has the
+    /// series of all collectors.
     source: &'static str,
     /// Begin of the first interval that is included, Unix milliseconds.
     from: u64,
@@ -164,6 +211,10 @@ struct EdgesJson<'a> {
     total: TotalJson,
     /// More edges match than are returned.
     truncated: bool,
+    /// Parts of the range in which no collector ran: begin and end, Unix milliseconds. Absent if
+    /// there are none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    gaps: &'a [(u64, u64)],
 }
 
 /// The sum of all edges.
@@ -219,7 +270,7 @@ struct Labels<'a> {
 struct Points<'a>(&'a [TimePoint]);
 
 impl<'a> EdgesJson<'a> {
-    fn new(names: &'a [String], answer: &'a EdgesAnswer) -> Self {
+    fn new(source: &'static str, names: &'a [String], answer: &'a EdgesAnswer) -> Self {
         let edge = |edge: &'a GroupedEdge| EdgeJson {
             labels: Labels {
                 names,
@@ -229,7 +280,7 @@ impl<'a> EdgesJson<'a> {
             points: Points(&edge.points),
         };
         Self {
-            source: "ring",
+            source,
             from: answer.from,
             to: answer.to,
             step: answer.step,
@@ -240,6 +291,7 @@ impl<'a> EdgesJson<'a> {
                 values: (&answer.total).into(),
             },
             truncated: answer.is_truncated(),
+            gaps: &answer.gaps,
         }
     }
 }
@@ -275,7 +327,7 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Result<EdgesQuery, ApiError> {
-        parameters::parse::<Parameters>(text)?.query()
+        parameters::parse::<Parameters>(text)?.query(StoredEdge::has)
     }
 
     #[test]
@@ -332,9 +384,10 @@ mod tests {
             }],
             total_edges: 2,
             total: values,
+            gaps: vec![(12, 15)],
         };
         let names = ["src.namespace", "dst.name"].map(str::to_owned);
-        let json = serde_json::to_value(EdgesJson::new(&names, &answer)).unwrap();
+        let json = serde_json::to_value(EdgesJson::new("ring", &names, &answer)).unwrap();
         let wanted = serde_json::json!({
             "source": "ring", "from": 10, "to": 30, "step": 10,
             "group_by": ["src.namespace", "dst.name"],
@@ -344,7 +397,7 @@ mod tests {
                 "points": [[10, {"bytes": 5, "packets": 4, "connections": 3}]],
             }],
             "total": {"edges": 2, "bytes": 5, "packets": 4, "connections": 3},
-            "truncated": true,
+            "gaps": [[12, 15]], "truncated": true,
         });
         assert_eq!(json, wanted);
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::aggregate::expression::ExpressionError;
+use crate::recent::MAX_FOLLOWERS;
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -66,9 +67,26 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
 
+    /// The collector keeps no recent records.
+    pub(super) fn no_recent_records() -> Self {
+        let error = "the collector keeps no recent records: recent_records_size is 0";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+
+    /// No more clients can follow.
+    pub(super) fn too_many_followers() -> Self {
+        let error = format!("{MAX_FOLLOWERS} clients follow already");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, error)
+    }
+
     pub(super) fn too_many_requests() -> Self {
         let error = "too many concurrent requests";
         Self::new(StatusCode::TOO_MANY_REQUESTS, error)
+    }
+
+    /// The engine that keeps the history does not answer, or rejects the query.
+    pub(super) fn bad_gateway(error: String) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, error)
     }
 
     /// A bug: the answer could not be written.

@@ -16,8 +16,7 @@ use crate::aggregate::field::Quoted;
 use crate::history::{EdgesQuery, GroupedEdge, Order};
 
 /// The fields by which edges are grouped: those of a node of the graph, for both sides.
-const GROUP_BY: &str =
-    "src.namespace,src.kind,src.workload,dst.namespace,dst.kind,dst.workload,scope";
+const GROUP_BY: &str = "src.namespace,src.kind,src.workload,dst.namespace,dst.kind,dst.workload";
 /// Maximum of `limit`: more edges cannot be drawn.
 const MAX_LIMIT: usize = 2000;
 
@@ -58,7 +57,7 @@ impl Parameters {
         };
         Ok(EdgesQuery {
             time: parameters::time(self.from.as_deref(), self.to.as_deref())?,
-            group_by: parameters::group_by(None, GROUP_BY)?,
+            group_by: parameters::group_by(None, GROUP_BY, |_| true)?,
             filter: self.filter()?,
             order,
             limit: number("limit", self.limit.as_deref(), 500, 1..=MAX_LIMIT)?,
@@ -89,7 +88,7 @@ impl Parameters {
             }
             texts.push(text);
         }
-        parameters::filter(Some(&texts.join(" && ")))
+        parameters::filter(Some(&texts.join(" && ")), |_| true)
     }
 }
 
@@ -132,6 +131,7 @@ fn field_list() -> Value {
         (status = 400, body = ApiError),
         (status = 401, body = ApiError),
         (status = 429, body = ApiError),
+        (status = 502, body = ApiError),
         (status = 503, body = ApiError),
     )
 )]
@@ -196,18 +196,13 @@ impl GraphJson {
         let mut nodes: BTreeMap<String, Sums> = BTreeMap::new();
         let mut graph_edges = Vec::with_capacity(edges.len());
         for edge in edges {
-            let [
-                src_ns,
-                src_kind,
-                src_name,
-                dst_ns,
-                dst_kind,
-                dst_name,
-                scope,
-            ] = edge.labels.as_slice()
+            let [src_ns, src_kind, src_name, dst_ns, dst_kind, dst_name] = edge.labels.as_slice()
             else {
                 continue;
             };
+            let is_external = [src_kind, dst_kind]
+                .into_iter()
+                .any(|kind| kind == "External");
             let value = order.of(&edge.sum);
             let ends = [(src_ns, src_kind, src_name), (dst_ns, dst_kind, dst_name)];
             let ids = ends.map(|(namespace, kind, name)| {
@@ -225,7 +220,7 @@ impl GraphJson {
                         .unwrap_or_default(),
                     ..Sums::default()
                 });
-                if scope == "external" {
+                if is_external {
                     sums.external = sums.external.saturating_add(value);
                 } else {
                     sums.internal = sums.internal.saturating_add(value);
@@ -294,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_graph_has_each_workload_once_with_the_shares_of_its_traffic() {
-        let edge = |labels: [&str; 7], bytes: u64| GroupedEdge {
+        let edge = |labels: [&str; 6], bytes: u64| GroupedEdge {
             labels: labels.map(str::to_owned).to_vec(),
             sum: Measures {
                 bytes,
@@ -305,33 +300,14 @@ mod tests {
         };
         let edges = [
             edge(
-                [
-                    "shop",
-                    "Deployment",
-                    "web",
-                    "data",
-                    "StatefulSet",
-                    "db",
-                    "internal",
-                ],
+                ["shop", "Deployment", "web", "data", "StatefulSet", "db"],
                 3000,
             ),
             edge(
-                [
-                    "shop",
-                    "Deployment",
-                    "web",
-                    "",
-                    "External",
-                    "office",
-                    "external",
-                ],
+                ["shop", "Deployment", "web", "", "External", "office"],
                 1000,
             ),
-            edge(
-                ["", "External", "", "shop", "Deployment", "web", "external"],
-                0,
-            ),
+            edge(["", "External", "", "shop", "Deployment", "web"], 0),
         ];
         let graph = GraphJson::new(&edges, Order::Bytes);
         let titles: Vec<&str> = graph.nodes.iter().map(|node| &*node.title).collect();

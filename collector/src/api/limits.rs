@@ -21,6 +21,8 @@ const MAX_QUERIES: usize = 2;
 const QUERY_WAIT: Duration = Duration::from_secs(2);
 /// Maximum memory of answers that clients have not read yet, KiB.
 const MAX_ANSWERS_KIB: u32 = 64 << 10;
+/// Media type of a JSON document.
+pub(super) const JSON: &str = "application/json";
 /// Octets passed to the socket at a time.
 const CHUNK_OCTETS: usize = 64 << 10;
 
@@ -48,8 +50,8 @@ impl Limits {
         timeout(QUERY_WAIT, permit).await.ok()?.ok()
     }
 
-    /// Sends a JSON document, or an error if too much memory is used by other answers.
-    pub(super) fn answer(&self, octets: Bytes) -> Response {
+    /// Sends a document, or an error if too much memory is used by other answers.
+    pub(super) fn answer(&self, octets: Bytes, content_type: &'static str) -> Response {
         let kibibytes = octets.len() / 1024 + 1;
         let permits = u32::try_from(kibibytes).unwrap_or(MAX_ANSWERS_KIB);
         let memory = Arc::clone(&self.answers).try_acquire_many_owned(permits.min(MAX_ANSWERS_KIB));
@@ -57,7 +59,7 @@ impl Limits {
             return ApiError::too_many_requests().into_response();
         };
         let headers = [
-            (CONTENT_TYPE, "application/json"),
+            (CONTENT_TYPE, content_type),
             (CACHE_CONTROL, "no-store"),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
@@ -103,16 +105,16 @@ mod tests {
     fn answers_that_are_not_read_are_limited() {
         let limits = Limits::default();
         let octets = Bytes::from(vec![b' '; 30 << 20]);
-        let unread = [(); 2].map(|()| limits.answer(octets.clone()));
+        let unread = [(); 2].map(|()| limits.answer(octets.clone(), JSON));
         assert!(
             unread
                 .iter()
                 .all(|answer| answer.status() == StatusCode::OK)
         );
-        let refused = limits.answer(octets.clone());
+        let refused = limits.answer(octets.clone(), JSON);
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(refused.headers()["retry-after"], "1");
         drop(unread);
-        assert_eq!(limits.answer(octets).status(), StatusCode::OK);
+        assert_eq!(limits.answer(octets, JSON).status(), StatusCode::OK);
     }
 }

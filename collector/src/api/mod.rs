@@ -11,6 +11,7 @@ mod edges;
 mod endpoints;
 mod error;
 mod exporters;
+mod flows;
 mod graph;
 mod limits;
 mod openapi;
@@ -26,14 +27,16 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use kipfix_service::signals::Stop;
 use serde::Serialize;
 
 pub use access::{BearerToken, TokenError};
 
+use crate::history::prometheus::PrometheusHistory;
 use crate::serve::Scrape;
 use cache::Cache;
 use error::ApiError;
-use limits::Limits;
+use limits::{JSON, Limits};
 
 /// The state of the API.
 #[derive(Debug)]
@@ -45,13 +48,23 @@ pub struct Api {
     token: Option<Arc<BearerToken>>,
     limits: Limits,
     edges: Cache,
+    /// What answers for edges instead of the ring of the collector.
+    engine: Option<PrometheusHistory>,
+    /// Ends the streams.
+    stop: Stop,
 }
 
 impl Api {
     /// Creates the API of a collector that started at `started`, milliseconds since the epoch. With
-    /// a `token`, requests below `/api` must present it.
+    /// a `token`, requests below `/api` must present it. With an `engine`, it answers for edges.
+    /// Streams end with `stop`.
     #[must_use]
-    pub fn new(scrape: Arc<Scrape>, started: u64, token: Option<BearerToken>) -> Self {
+    pub fn new(
+        scrape: Arc<Scrape>,
+        started: u64,
+        (token, engine): (Option<BearerToken>, Option<PrometheusHistory>),
+        stop: Stop,
+    ) -> Self {
         if token.is_some() {
             scrape.metrics.api().on_token_loaded();
         }
@@ -61,6 +74,8 @@ impl Api {
             token: token.map(Arc::new),
             limits: Limits::default(),
             edges: Cache::default(),
+            engine,
+            stop,
         }
     }
 
@@ -77,6 +92,7 @@ impl Api {
             .route("/edges", get(edges::get))
             .route("/endpoints", get(endpoints::get))
             .route("/exporters", get(exporters::get))
+            .route("/flows", get(flows::get))
             .route("/status", get(status::get))
             .route("/openapi.json", get(async || openapi::answer()))
             .fallback(async || ApiError::not_found())
@@ -102,13 +118,14 @@ async fn answer<T: Serialize>(
         let answer = run(api, query)?;
         serde_json::to_vec(&answer).map_err(|_| ApiError::internal())
     };
-    answer_octets(api, query.unwrap_or_default(), run_to_octets).await
+    answer_octets(api, query.unwrap_or_default(), JSON, run_to_octets).await
 }
 
-/// Runs a query whose answer is the octets of a JSON document.
+/// Runs a query whose answer is a document.
 async fn answer_octets<B: Into<bytes::Bytes> + Send + 'static>(
     api: Arc<Api>,
     query: String,
+    content_type: &'static str,
     run: impl FnOnce(&Api, &str) -> Result<B, ApiError> + Send + 'static,
 ) -> Response {
     let Some(permit) = api.limits.query().await else {
@@ -123,7 +140,7 @@ async fn answer_octets<B: Into<bytes::Bytes> + Send + 'static>(
         })
     };
     match running.await {
-        Ok(Ok(octets)) => api.limits.answer(octets.into()),
+        Ok(Ok(octets)) => api.limits.answer(octets.into(), content_type),
         Ok(Err(error)) => error.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, openapi};
 
-use super::{edges, endpoints, exporters, graph, status};
+use super::{edges, endpoints, exporters, flows, graph, status};
 
 /// The API of the collector of kipfix.
 #[derive(OpenApi)]
@@ -17,6 +17,7 @@ use super::{edges, endpoints, exporters, graph, status};
         edges::get,
         endpoints::get,
         exporters::get,
+        flows::get,
         status::get,
         graph::fields,
         graph::data
@@ -70,6 +71,7 @@ mod tests {
             "/api/v1/edges",
             "/api/v1/endpoints",
             "/api/v1/exporters",
+            "/api/v1/flows",
             "/api/v1/status",
         ] {
             assert!(get(path)["summary"].is_string(), "{path}");

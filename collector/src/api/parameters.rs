@@ -7,9 +7,10 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::aggregate::RecordFields;
 use crate::aggregate::expression::{Expression, parse_fields};
 use crate::aggregate::field::Field;
-use crate::history::{StoredEdge, TimeBounds};
+use crate::history::TimeBounds;
 
 /// Maximum of `limit`.
 pub(super) const MAX_LIMIT: usize = 10_000;
@@ -60,32 +61,55 @@ pub(super) fn time(from: Option<&str>, to: Option<&str>) -> Result<TimeBounds, A
     })
 }
 
-/// `filter`. Its fields must be known of an edge.
-pub(super) fn filter(text: Option<&str>) -> Result<Option<Expression>, ApiError> {
+/// True for the fields that are known of what is selected.
+pub(super) type IsKnown = fn(&Field) -> bool;
+
+/// `filter` of edges.
+pub(super) fn filter(
+    text: Option<&str>,
+    is_known: IsKnown,
+) -> Result<Option<Expression>, ApiError> {
+    expression(text, is_known, "is not kept in the history")
+}
+
+/// `filter` of records. Its fields must be known of a record.
+pub(super) fn record_filter(text: Option<&str>) -> Result<Option<Expression>, ApiError> {
+    expression(text, RecordFields::have, "is not known of a record")
+}
+
+fn expression(
+    text: Option<&str>,
+    is_known: IsKnown,
+    reason: &str,
+) -> Result<Option<Expression>, ApiError> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
         return Ok(None);
     };
     let expression: Expression = text
         .parse()
         .map_err(|error| ApiError::expression("filter", &error))?;
-    if let Some(field) = expression.fields().find(|field| !StoredEdge::has(field)) {
-        return Err(not_stored("filter", field));
+    if let Some(field) = expression.fields().find(|field| !is_known(field)) {
+        return Err(unknown("filter", field, reason));
     }
     Ok(Some(expression))
 }
 
-/// `group_by`, with a default.
-pub(super) fn group_by(text: Option<&str>, default: &str) -> Result<Vec<Field>, ApiError> {
+/// `group_by` of edges, with a default.
+pub(super) fn group_by(
+    text: Option<&str>,
+    default: &str,
+    is_known: IsKnown,
+) -> Result<Vec<Field>, ApiError> {
     let fields = parse_fields(text.unwrap_or(default))
         .map_err(|error| ApiError::expression("group_by", &error))?;
-    match fields.iter().find(|field| !StoredEdge::has(field)) {
-        Some(field) => Err(not_stored("group_by", field)),
+    match fields.iter().find(|field| !is_known(field)) {
+        Some(field) => Err(unknown("group_by", field, "is not kept in the history")),
         None => Ok(fields),
     }
 }
 
-fn not_stored(parameter: &str, field: &Field) -> ApiError {
-    let error = format!("invalid {parameter}: {field} is not kept in the history");
+fn unknown(parameter: &str, field: &Field, reason: &str) -> ApiError {
+    let error = format!("invalid {parameter}: {field} {reason}");
     ApiError::invalid(parameter, error)
 }
 
@@ -94,6 +118,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::history::StoredEdge;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -125,12 +150,21 @@ mod tests {
 
     #[test]
     fn a_field_that_is_not_stored_is_an_error() {
-        assert_eq!(filter(Some(" ")), Ok(None));
-        assert!(filter(Some("src.namespace == \"shop\"")).unwrap().is_some());
-        let error = filter(Some("port == 53")).unwrap_err();
+        assert_eq!(filter(Some(" "), StoredEdge::has), Ok(None));
+        assert!(
+            filter(Some("src.namespace == \"shop\""), StoredEdge::has)
+                .unwrap()
+                .is_some()
+        );
+        let error = filter(Some("port == 53"), StoredEdge::has).unwrap_err();
         assert_eq!(error.parameter(), Some("filter"));
-        let error = group_by(Some("src.namespace,port"), "class").unwrap_err();
+        let error = group_by(Some("src.namespace,port"), "class", StoredEdge::has).unwrap_err();
         assert_eq!(error.parameter(), Some("group_by"));
-        assert_eq!(group_by(None, "class,scope").unwrap().len(), 2);
+        assert_eq!(
+            group_by(None, "class,scope", StoredEdge::has)
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }

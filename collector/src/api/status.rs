@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::{Api, Request, answer, parameters};
 use crate::aggregate::field::Field;
+use crate::clock;
+use crate::history::prometheus::PrometheusHistory;
 use crate::history::{History, StoredEdge};
 use crate::metrics::Totals;
 use crate::pipeline::Reason;
@@ -61,7 +63,10 @@ fn run(api: &Api, query: &str) -> Result<StatusJson, ApiError> {
         ready: readiness.missing.is_empty(),
         not_ready: readiness.missing,
         notes: readiness.notes,
-        history: HistoryJson::new(scrape.history.as_deref()),
+        history: match &api.engine {
+            Some(engine) => HistoryJson::of_engine(engine),
+            None => HistoryJson::new(scrape.history.as_deref()),
+        },
         loss: LossJson::new(&totals),
         metrics: served.collect(),
     })
@@ -90,10 +95,11 @@ struct StatusJson {
 /// The history.
 #[derive(Serialize, ToSchema)]
 struct HistoryJson {
-    /// What answers queries for edges: `ring` is the memory of this collector, `none` if it keeps
-    /// no history.
+    /// What answers queries for edges: `ring` is the memory of this collector, `prometheus` an
+    /// engine that has the series of all collectors, `none` if there is no history.
     source: &'static str,
-    /// The time that is covered, by length of the intervals.
+    /// The time that is covered, by length of the intervals. For `prometheus`: the time that the
+    /// page offers.
     rings: Vec<RingJson>,
     /// Memory, octets.
     octets: u64,
@@ -115,6 +121,24 @@ struct RingJson {
 }
 
 impl HistoryJson {
+    fn of_engine(engine: &PrometheusHistory) -> Self {
+        /// Time that the page offers, milliseconds. Prometheus keeps series for 15 days by default.
+        const OFFERED: u64 = 15 * 86_400_000;
+        let to = clock::wall_milliseconds();
+        let fields = engine.fields();
+        Self {
+            source: "prometheus",
+            rings: vec![RingJson {
+                step: 60_000,
+                from: to.saturating_sub(OFFERED),
+                to,
+            }],
+            octets: 0,
+            max_octets: 0,
+            fields: fields.iter().map(ToString::to_string).collect(),
+        }
+    }
+
     fn new(history: Option<&History>) -> Self {
         let Some(history) = history else {
             return Self {

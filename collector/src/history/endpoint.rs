@@ -1,5 +1,8 @@
 //! An endpoint with its names and attributes at the time of the traffic.
 
+use kipfix_service::exposition::protobuf::write_varint;
+
+use super::varint;
 use crate::aggregate::endpoint_text;
 use crate::aggregate::field::{EndpointField, Value};
 use crate::inventory::EndpointKind;
@@ -21,6 +24,15 @@ const TEXTS: [EndpointField; 14] = [
     EndpointField::CloudProvider,
     EndpointField::CloudService,
     EndpointField::CloudRegion,
+];
+
+/// The kinds, in the order in which they are stored.
+const KINDS: [EndpointKind; 5] = [
+    EndpointKind::Pod,
+    EndpointKind::Node,
+    EndpointKind::Service,
+    EndpointKind::External,
+    EndpointKind::Link,
 ];
 
 /// Maximum octets of a text. Names of Kubernetes have at most 253.
@@ -73,6 +85,52 @@ impl StoredEndpoint {
             as_number,
             texts: texts.into(),
             ends,
+        }
+    }
+
+    /// Appends it as octets.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let kind = KINDS.iter().position(|kind| *kind == self.kind);
+        out.push(kind.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX));
+        write_varint(self.as_number.into(), out);
+        for field in TEXTS {
+            let text = self.text(field);
+            write_varint(u64::try_from(text.len()).unwrap_or_default(), out);
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// Removes one from the front of octets. `None` if they are not valid.
+    pub(super) fn read(octets: &mut &[u8]) -> Option<Self> {
+        let (kind, rest) = octets.split_first()?;
+        *octets = rest;
+        let kind = *KINDS.get(usize::from(*kind))?;
+        let as_number = u32::try_from(varint::read(octets)?).ok()?;
+        let mut texts: [&str; TEXTS.len()] = [""; TEXTS.len()];
+        for text in &mut texts {
+            let length = usize::try_from(varint::read(octets)?).ok()?;
+            let (read, rest) = octets.split_at_checked(length)?;
+            *octets = rest;
+            *text = std::str::from_utf8(read)
+                .ok()
+                .filter(|text| text.len() <= MAX_TEXT_OCTETS)?;
+        }
+        let text = |field| {
+            let mut fields = TEXTS.iter().zip(texts);
+            fields
+                .find(|(known, _)| **known == field)
+                .map_or("", |(_, text)| text)
+        };
+        Some(Self::of_texts(kind, as_number, text))
+    }
+
+    /// Appends the names of the kinds and of the fields, in the order in which they are stored.
+    pub(super) fn write_layout(out: &mut Vec<u8>) {
+        let kinds = KINDS.map(EndpointKind::as_str);
+        let names = kinds.into_iter().chain(TEXTS.map(EndpointField::as_str));
+        for name in names {
+            out.extend_from_slice(name.as_bytes());
+            out.push(b' ');
         }
     }
 

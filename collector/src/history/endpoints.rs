@@ -45,6 +45,39 @@ impl EndpointTable {
         }
     }
 
+    /// Creates a table of stored endpoints. `last_used` has the begin of the last interval that
+    /// refers to each slot. `None` if there is no room for them.
+    pub(super) fn restored(
+        list: EndpointList,
+        mut last_used: Vec<u64>,
+        max_octets: usize,
+    ) -> Option<Self> {
+        last_used.resize(list.len(), 0);
+        let other = Self::new(max_octets);
+        if get(&list, OTHER) != get(&other.list, OTHER) {
+            return None;
+        }
+        let mut table = Self { list, ..other };
+        if let Some(last) = last_used.first_mut() {
+            *last = u64::MAX;
+        }
+        table.last_used = last_used;
+        let list = Arc::clone(&table.list);
+        for (endpoint, slot) in list.iter().zip(0..).skip(1) {
+            let Some(endpoint) = endpoint else {
+                table.free.push(slot);
+                continue;
+            };
+            table.octets = table.octets.saturating_add(endpoint.octets());
+            let hash = table.hasher.hash_one(&**endpoint);
+            let rehash = |slot: &EndpointSlot| {
+                get(&list, *slot).map_or(0, |endpoint| table.hasher.hash_one(endpoint))
+            };
+            table.slots.insert_unique(hash, slot, rehash);
+        }
+        (table.octets <= max_octets).then_some(table)
+    }
+
     /// The slot of an endpoint, which the interval that begins at `begin` refers to. [`OTHER`] if
     /// there is no room.
     pub(super) fn slot(&mut self, endpoint: StoredEndpoint, begin: u64) -> EndpointSlot {
@@ -122,6 +155,11 @@ impl EndpointTable {
     /// The endpoints by slot.
     pub(super) fn list(&self) -> EndpointList {
         Arc::clone(&self.list)
+    }
+
+    /// Maximum octets of memory.
+    pub(super) const fn max_octets(&self) -> usize {
+        self.max_octets
     }
 
     /// Number of endpoints.

@@ -42,6 +42,28 @@ impl Interval {
         }
     }
 
+    /// The edges as octets.
+    pub(super) const fn encoded(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Edges that were encoded. `None` if they are not complete, sorted and distinct.
+    pub(super) fn of_encoded(begin: u64, octets: &[u8]) -> Option<Self> {
+        let interval = Self {
+            begin,
+            octets: octets.into(),
+        };
+        let mut edges = interval.edges();
+        let mut last = None;
+        for (key, _) in edges.by_ref() {
+            if last.is_some_and(|last| last >= key) {
+                return None;
+            }
+            last = Some(key);
+        }
+        edges.rest.is_empty().then_some(interval)
+    }
+
     /// The edges, sorted.
     pub(super) fn edges(&self) -> Edges<'_> {
         Edges {

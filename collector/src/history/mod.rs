@@ -9,6 +9,9 @@
 //! The memory is limited in octets. At the limit, the oldest intervals are discarded, which
 //! shortens the time that a ring covers.
 //!
+//! By setting, the history is written into a file and read by the next process. The time in between
+//! is a gap that answers report.
+//!
 //! [`EdgesQuery`] reads a [`Snapshot`]: it selects edges by an expression, groups them by fields,
 //! and adds them up over a range of time. It holds no lock.
 
@@ -18,9 +21,11 @@ mod endpoints;
 mod groups;
 mod interval;
 mod merge;
+pub mod prometheus;
 mod query;
 mod ring;
 mod ring_settings;
+mod saved;
 mod snapshot;
 mod store;
 mod varint;
@@ -29,5 +34,6 @@ pub use edge::StoredEdge;
 pub use endpoint::StoredEndpoint;
 pub use query::{EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, TimeBounds, TimePoint};
 pub use ring_settings::RingSettings;
+pub use saved::SavedError;
 pub use snapshot::{RingSpan, Snapshot};
 pub use store::{History, HistoryCounts, HistorySettings};

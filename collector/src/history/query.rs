@@ -128,6 +128,8 @@ pub struct EdgesAnswer {
     pub total_edges: usize,
     /// Sum of all edges that match.
     pub total: Measures,
+    /// Parts of the range in which no collector ran: begin and end, milliseconds since the epoch.
+    pub gaps: Vec<(u64, u64)>,
 }
 
 impl EdgesAnswer {
@@ -185,6 +187,7 @@ impl EdgesQuery {
             edges: selected.iter().zip(points).filter_map(row).collect(),
             total_edges: groups.rows().len(),
             total,
+            gaps: plan.gaps(snapshot),
         })
     }
 
@@ -200,6 +203,7 @@ impl EdgesQuery {
                 packets: 0,
                 connections: 0,
             },
+            gaps: Vec::new(),
         }
     }
 
@@ -327,6 +331,13 @@ impl<'a> Plan<'a> {
             to: settings.end_of(last).min(snapshot.to),
             step: settings.step.saturating_mul(per_point),
         })
+    }
+
+    /// The parts of gaps that are within the range.
+    fn gaps(&self, snapshot: &Snapshot) -> Vec<(u64, u64)> {
+        let gaps = snapshot.gaps.iter();
+        let within = gaps.map(|(begin, end)| ((*begin).max(self.from), (*end).min(self.to)));
+        within.filter(|(begin, end)| begin < end).collect()
     }
 
     fn intervals(&self) -> impl Iterator<Item = &'a Interval> {

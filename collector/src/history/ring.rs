@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::interval::Interval;
 use super::merge;
 use super::ring_settings::RingSettings;
+use super::saved::SavedRing;
 
 /// Intervals, the oldest first.
 #[derive(Debug)]
@@ -31,6 +32,26 @@ impl Ring {
             max_octets,
             discarded: 0,
             complete_from: started,
+        }
+    }
+
+    /// Takes over intervals that were stored.
+    pub(super) fn restore(&mut self, saved: SavedRing) {
+        self.complete_from = saved.complete_from;
+        self.open = saved.open;
+        for interval in saved.intervals {
+            self.push(interval);
+        }
+        self.discard();
+    }
+
+    /// The ring as it is stored.
+    pub(super) fn saved(&self) -> SavedRing {
+        SavedRing {
+            settings: self.settings,
+            complete_from: self.complete_from,
+            intervals: self.intervals.iter().cloned().collect(),
+            open: self.open.clone(),
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Snapshot {
     /// The finest ring first. Each has intervals up to [`Self::to`].
     pub(super) rings: Vec<RingSnapshot>,
     pub(super) to: u64,
+    /// Times in which no collector ran: begin and end.
+    pub(super) gaps: Vec<(u64, u64)>,
     pub(super) generation: u64,
 }
 

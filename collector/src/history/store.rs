@@ -1,6 +1,7 @@
 //! The store: drained edges → the current interval → rings.
 
 use std::hash::BuildHasher;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +14,7 @@ use super::endpoints::{EndpointSlot, EndpointTable, OTHER};
 use super::interval::{EdgeKey, Interval};
 use super::ring::Ring;
 use super::ring_settings::RingSettings;
+use super::saved::{SavedError, SavedHistory};
 use super::snapshot::{RingSnapshot, RingSpan, Snapshot};
 use crate::aggregate::{EdgeObserver, EdgeTable};
 use crate::inventory::EndpointId;
@@ -21,6 +23,9 @@ use crate::snapshots::Snapshots;
 
 /// Octets of an edge in the table of the current interval, with one octet of the table itself.
 const OPEN_EDGE_OCTETS: usize = size_of::<(EdgeKey, Measures)>() + 1;
+
+/// Maximum number of gaps that are known.
+const MAX_GAPS: usize = 64;
 
 /// Bounds of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +74,8 @@ struct State {
     rings: Vec<Ring>,
     /// Time of the last drain.
     drained: u64,
+    /// Times in which no collector ran: begin and end.
+    gaps: Vec<(u64, u64)>,
     generation: u64,
     edges_other: u64,
     /// Slots of the endpoints of a table, while its edges are added.
@@ -92,6 +99,7 @@ impl History {
             max_open: max_edges(part),
             rings: settings.rings.iter().map(new_ring).collect(),
             drained: started,
+            gaps: Vec::new(),
             generation: 0,
             edges_other: 0,
             slots: HashMap::default(),
@@ -102,6 +110,25 @@ impl History {
             snapshot: Mutex::new(None),
             generation: AtomicU64::new(0),
         }
+    }
+
+    /// Writes everything, to be restored by another process.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let saved = lock(&self.state).saved();
+        saved.write(out)
+    }
+
+    /// Takes over the history of an earlier process, before the first drain. The time since then is
+    /// a gap. Returns the begin of what was restored.
+    ///
+    /// # Errors
+    /// The octets cannot be used. The history stays empty.
+    pub fn restore(&self, octets: &[u8], now: u64) -> Result<u64, SavedError> {
+        let saved = SavedHistory::read(octets, &self.settings.rings, now)?;
+        lock(&self.state).restore(saved, now)
     }
 
     /// The bounds.
@@ -254,10 +281,56 @@ impl State {
         for ring in &mut self.rings {
             ring.expire(now);
         }
+        self.forget_gaps(now);
         let begins = self.rings.iter().filter_map(Ring::oldest_begin);
         let oldest = begins.min().unwrap_or(self.begin).min(self.begin);
         self.endpoints.remove_unused(oldest);
         self.generation
+    }
+
+    fn saved(&self) -> SavedHistory {
+        SavedHistory {
+            drained: self.drained,
+            endpoints: self.endpoints.list(),
+            rings: self.rings.iter().map(Ring::saved).collect(),
+            begin: self.begin,
+            open: sorted(&self.open),
+            gaps: self.gaps.clone(),
+        }
+    }
+
+    fn restore(&mut self, saved: SavedHistory, now: u64) -> Result<u64, SavedError> {
+        let list = Arc::clone(&saved.endpoints);
+        let max_octets = self.endpoints.max_octets();
+        self.endpoints = EndpointTable::restored(list, saved.last_used(), max_octets)
+            .ok_or(SavedError::TooLarge)?;
+        let from = saved.rings.iter().map(|ring| ring.complete_from).min();
+        for (ring, saved) in self.rings.iter_mut().zip(saved.rings) {
+            ring.restore(saved);
+        }
+        let current = self.begin;
+        self.begin = saved.begin.min(current);
+        for (key, measures) in saved.open {
+            self.add_edge(key, &measures);
+        }
+        self.advance(current);
+        self.gaps = saved.gaps;
+        self.gaps.push((saved.drained.min(now), now));
+        self.forget_gaps(now);
+        for ring in &mut self.rings {
+            ring.expire(now);
+        }
+        self.generation = self.generation.wrapping_add(1);
+        Ok(from.unwrap_or(now))
+    }
+
+    /// Forgets the gaps that no ring covers.
+    fn forget_gaps(&mut self, now: u64) {
+        let from = self.rings.iter().map(|ring| ring.from(now)).min();
+        self.gaps
+            .retain(|(_, end)| from.is_some_and(|from| from < *end));
+        let surplus = self.gaps.len().saturating_sub(MAX_GAPS);
+        self.gaps.drain(..surplus);
     }
 
     /// The edges of the current interval, a snapshot without them, and the begin of that interval.
@@ -277,6 +350,7 @@ impl State {
             endpoints: self.endpoints.list(),
             rings: rings.map(|(at, ring)| snapshot(at, ring)).collect(),
             to: self.drained,
+            gaps: self.gaps.clone(),
             generation: self.generation,
         };
         (edges.collect(), snapshot, self.begin)

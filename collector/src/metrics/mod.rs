@@ -17,6 +17,7 @@ mod history;
 mod inventory;
 mod maker;
 mod receive;
+mod recent;
 mod records;
 mod settings;
 
@@ -41,6 +42,7 @@ use crate::inventory::external::ExternalCounts;
 use crate::outputs::OutputCounts;
 use crate::pipeline::PipelineCounts;
 use crate::receive::savefile::SavefileCounts;
+use crate::recent::RecentCounts;
 use maker::{Maker, level};
 
 /// All counts at one moment.
@@ -54,6 +56,8 @@ pub struct Totals {
     pub series: SeriesCounts,
     /// The history.
     pub history: HistoryCounts,
+    /// Recent records.
+    pub recent: RecentCounts,
     /// The flow log.
     pub flow_log: FlowLogCounts,
     /// Savefiles.
@@ -92,6 +96,7 @@ pub struct Metrics {
     records: records::Records,
     inventory: inventory::Inventory,
     history: history::HistoryMetrics,
+    recent: recent::RecentMetrics,
     flow_log: emit::FlowLog,
     replicated: emit::Replicated,
     forwarded: emit::Forwarded,
@@ -127,6 +132,7 @@ impl Metrics {
             records: records::Records::new(&make)?,
             inventory: inventory::Inventory::new(&make)?,
             history: history::HistoryMetrics::new(&make)?,
+            recent: recent::RecentMetrics::new(&make)?,
             flow_log: emit::FlowLog::new(&make)?,
             replicated: emit::Replicated::new(&make)?,
             forwarded: emit::Forwarded::new(&make)?,
@@ -180,6 +186,7 @@ impl Metrics {
         self.inventory
             .publish(&totals.inventory, &totals.external, &totals.kubernetes);
         self.history.publish(&totals.history);
+        self.recent.publish(&totals.recent);
         self.flow_log.publish(&totals.flow_log);
         self.replicated.publish(&totals.replicas);
         self.forwarded.publish(&totals.forward);

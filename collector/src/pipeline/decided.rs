@@ -117,7 +117,7 @@ pub struct WholeRecord<'a> {
 pub struct DecidedRecord<'a> {
     /// Addresses, time and counters.
     pub flow: &'a Flow,
-    /// What only few records have. Always there if a sink needs details.
+    /// What only few records have. Always there if a sink needs the details of this record.
     pub extras: Option<&'a FlowExtras>,
     /// TCP health, and the start and end of its connection. `None` if it reports nothing of these,
     /// or if no sink needs it.
@@ -133,7 +133,7 @@ pub struct DecidedRecord<'a> {
     pub compared: Option<PathEnd>,
     /// Its exporter.
     pub origin: &'a Arc<Origin>,
-    /// The record as it was received, if a sink asked for it.
+    /// The record as it was received, if a sink needs it.
     pub whole: Option<WholeRecord<'a>>,
 }
 
@@ -187,10 +187,10 @@ impl DecidedRecord<'_> {
 
 /// What the pipeline hands its records to.
 pub trait Sinks: Send {
-    /// True if [`DecidedRecord::whole`] is needed.
-    fn need_whole_records(&self) -> bool;
+    /// True if [`DecidedRecord::whole`] is needed of the next record. Called once for each record.
+    fn need_whole_record(&mut self) -> bool;
 
-    /// True if [`DecidedRecord::extras`] are needed of every record.
+    /// True if [`DecidedRecord::extras`] are needed of the next record.
     fn need_details(&self) -> bool;
 
     /// True if [`DecidedRecord::health`] is needed.
@@ -208,8 +208,9 @@ pub trait Sinks: Send {
     /// The records of a block are complete.
     fn end_block(&mut self, snapshots: &Snapshots, now: Now);
 
-    /// Hands over what was collected for other threads. Called after every batch of datagrams.
-    fn flush(&mut self);
+    /// Hands over what was collected for other threads until `now`. Called after every batch of
+    /// datagrams.
+    fn flush(&mut self, now: Now);
 }
 
 #[cfg(test)]

@@ -74,8 +74,13 @@ impl<S: Sinks> RecordSink for Stages<S> {
 impl<S: Sinks> Stages<S> {
     #[inline]
     fn take(&mut self, record: &FlowRecord, fields: Fields<'_>) {
+        let needs_whole_record = self.sinks.need_whole_record();
+        if needs_whole_record {
+            // Only flows of this record may be in its block.
+            self.run_block(None);
+        }
         self.gather(record, &fields);
-        if self.needs_whole_records {
+        if needs_whole_record {
             self.run_block(Some(WholeRecord { record, fields }));
         } else if self.block.is_full() {
             self.run_block(None);

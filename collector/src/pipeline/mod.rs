@@ -156,7 +156,6 @@ struct Stages<S> {
     now: Now,
     /// The next datagram is the first of a batch.
     is_batch_start: bool,
-    needs_whole_records: bool,
     /// Records wait for the initial Kubernetes list.
     has_waited_for_list: bool,
     sinks: S,
@@ -191,7 +190,6 @@ impl<S: Sinks> Pipeline<S> {
                 counts: RecordCounts::default(),
                 now: Now::default(),
                 is_batch_start: true,
-                needs_whole_records: sinks.need_whole_records(),
                 has_waited_for_list: false,
                 settings,
                 sinks,
@@ -215,7 +213,7 @@ impl<S: Sinks> Pipeline<S> {
         self.collecting.expire(u64::MAX);
         self.stages.resolve_all(&self.collecting);
         self.stages.settle_unconfirmed(true);
-        self.stages.sinks.flush();
+        self.stages.sinks.flush(self.stages.now);
     }
 
     /// What is known of each Observation Domain.
@@ -301,7 +299,7 @@ impl<S: Sinks> Ingest for Pipeline<S> {
     fn flush(&mut self) {
         self.stages.run_block(None);
         self.stages.is_batch_start = true;
-        self.stages.sinks.flush();
+        self.stages.sinks.flush(self.stages.now);
     }
 
     fn tick(&mut self, now: Now) {

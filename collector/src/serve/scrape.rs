@@ -26,6 +26,7 @@ use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::tcp::StreamListener;
 use crate::receive::udp::UdpReceiver;
+use crate::recent::RecentRecords;
 use crate::snapshots::SnapshotStore;
 
 /// A function that reads counts of another thread.
@@ -43,6 +44,8 @@ pub struct Scrape {
     pub series: Arc<SeriesTable>,
     /// The traffic of the last hours, if it is kept.
     pub history: Option<Arc<History>>,
+    /// Recent records, if they are kept.
+    pub recent: Option<Arc<RecentRecords>>,
     /// Settings of the pipelines.
     pub pipeline_settings: PipelineSettings,
     /// The pipelines.
@@ -144,6 +147,11 @@ impl Scrape {
                 .history
                 .as_ref()
                 .map(|h| h.counts())
+                .unwrap_or_default(),
+            recent: self
+                .recent
+                .as_ref()
+                .map(|recent| recent.counts())
                 .unwrap_or_default(),
             flow_log: read(self.flow_log.as_ref()),
             forward: read(self.forward.as_ref()),

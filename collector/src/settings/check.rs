@@ -100,6 +100,14 @@ impl Settings {
             return bad("state: not allowed with read".into());
         }
         let relays = !self.forward.is_empty() || !self.replicate.is_empty();
+        if self.history_file.is_some() && !self.read.is_empty() {
+            return bad("history_file: not allowed with read".into());
+        }
+        if self.history_file.is_some() && self.ring().is_none() {
+            return bad(
+                "history_file: not allowed with history_size 0 or history prometheus".into(),
+            );
+        }
         if self.explain && (self.print_metrics || self.flow_log.is_some() || relays) {
             return bad(
                 "explain: not allowed with flow_log, print_metrics, forward or replicate".into(),
@@ -184,6 +192,13 @@ impl Settings {
         if size.bytes() != 0 && !(least..=most).contains(&size.bytes()) {
             let [least, most] = [least, most].map(Size::from_bytes);
             let sentence = format!("invalid history_size {size}: must be 0 or {least}–{most}");
+            return Err(BadSettings::new(sentence));
+        }
+        let (size, least, most) = (self.recent_records_size, 256 << 10, 1 << 32);
+        if size.bytes() != 0 && !(least..=most).contains(&size.bytes()) {
+            let [least, most] = [least, most].map(Size::from_bytes);
+            let sentence =
+                format!("invalid recent_records_size {size}: must be 0 or {least}–{most}");
             return Err(BadSettings::new(sentence));
         }
         RingSettings::check(&self.history_rings)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{ListenAddress, Size, Span};
@@ -16,9 +16,11 @@ use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
 use crate::emit::forward::ForwardTarget;
 use crate::emit::replicate::ReplicaUrl;
 use crate::history::RingSettings;
+use crate::history::prometheus::HistorySource;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
+use crate::top::TopFlags;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -40,7 +42,14 @@ file of --read was not read to its end.";
 )]
 /// Collects NetFlow and IPFIX, attributes flows to Kubernetes workloads, and serves Prometheus counters.
 #[derive(Debug, Default, Parser, Serialize)]
-#[command(name = "kipfix-collector", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(
+    name = "kipfix-collector",
+    version,
+    after_help = AFTER_HELP,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 pub struct Flags {
     /// Address on which flow export is received: udp://ADDRESS:PORT (IPFIX, NetFlow v9, v7, v5),
     /// tcp://ADDRESS:PORT (IPFIX) or tls://ADDRESS:PORT?cert=FILE&key=FILE. With &client-ca=FILE
@@ -215,6 +224,12 @@ pub struct Flags {
     /// [default: none, the API needs no token]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub http_token_file: Option<PathBuf>,
+    /// What answers the page and the API for edges: ring is the memory of this collector. prometheus=URL
+    /// asks an engine with the HTTP API of Prometheus (Thanos, Mimir, VictoriaMetrics) that scrapes the
+    /// collectors, for all replicas and as long as it keeps series; parameters token-file=FILE, ca=FILE
+    /// and timeout=SPAN (30s) [default: ring]
+    #[arg(long, value_name = "ring|prometheus=URL", help_heading = "Output")]
+    pub history: Option<HistorySource>,
     /// Maximum memory of the history, which the page and the API show. When it is full, the oldest
     /// intervals are discarded. 0 keeps no history [default: 64MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
@@ -223,6 +238,14 @@ pub struct Flags {
     /// of the one before it. Repeatable [default: 10s/15m, 1m/6h and 5m/2d]
     #[arg(long, value_name = "STEP/LENGTH", help_heading = "Output")]
     pub history_rings: Vec<RingSettings>,
+    /// Keep the history in this file, so that it survives a restart. Written every five minutes and at
+    /// the end. A file that was written with other rings is ignored [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub history_file: Option<PathBuf>,
+    /// Maximum memory of the recent records that /api/v1/flows returns: up to 200 per second and worker,
+    /// for 10 minutes. 0 keeps none, and clients cannot follow records [default: 8MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    pub recent_records_size: Option<Size>,
     /// Write every record as a line. file: takes rotate-size=SIZE, rotate-every=TIME and keep=N: a
     /// complete file is renamed to PATH with its time, and the oldest ones are removed. SIGHUP opens
     /// the file again, for logrotate
@@ -460,4 +483,16 @@ pub struct Flags {
     /// Format of the log on stderr: text or json. RUST_LOG sets the level [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "General")]
     pub log_format: Option<LogFormat>,
+
+    /// Another task instead.
+    #[command(subcommand)]
+    #[serde(skip)]
+    pub task: Option<Task>,
+}
+
+/// What the program can do instead of collecting.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Task {
+    /// Show the traffic of a cluster as a live table, from the API of a collector.
+    Top(TopFlags),
 }

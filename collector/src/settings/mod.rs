@@ -12,7 +12,7 @@ mod reload;
 
 use std::path::PathBuf;
 
-pub use flags::Flags;
+pub use flags::{Flags, Task};
 pub use flow_direction::FlowDirection;
 use ipnet::IpNet;
 use kipfix_service::exit::Failure;
@@ -28,6 +28,7 @@ use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
 use crate::emit::forward::ForwardTarget;
 use crate::emit::replicate::ReplicaUrl;
 use crate::history::RingSettings;
+use crate::history::prometheus::HistorySource;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -78,8 +79,11 @@ pub struct Settings {
     pub max_external: usize,
     pub http: ListenAddress,
     pub http_token_file: Option<PathBuf>,
+    pub history: HistorySource,
     pub history_size: Size,
     pub history_rings: Vec<RingSettings>,
+    pub history_file: Option<PathBuf>,
+    pub recent_records_size: Size,
     pub flow_log: Option<FlowLogTarget>,
     pub flow_log_format: FlowLogFormat,
     pub flow_log_fields: Vec<String>,
@@ -165,8 +169,11 @@ impl Default for Settings {
             max_external: 1 << 18,
             http: ListenAddress(any(8080)),
             http_token_file: None,
+            history: HistorySource::Ring,
             history_size: Size::from_bytes(64 << 20),
             history_rings: RingSettings::DEFAULT.to_vec(),
+            history_file: None,
+            recent_records_size: Size::from_bytes(8 << 20),
             flow_log: None,
             flow_log_format: FlowLogFormat::default(),
             flow_log_fields: Vec::new(),

@@ -14,11 +14,13 @@ use crate::emit::OverflowPolicy;
 use crate::emit::flow_log::{FlowLogSettings, LineSettings, SelectedMembers, is_added_member};
 use crate::emit::forward::ForwardSettings;
 use crate::history::HistorySettings;
+use crate::history::prometheus::{HistorySource, PrometheusHistory};
 use crate::inventory::external::{ExternalSources, NamedCidr};
 use crate::inventory::{Bounds, KeptLabels};
 use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
 use crate::receive::connections::ConnectionLimits;
 use crate::receive::sockets::SocketOptions;
+use crate::recent::MAX_AGE_MILLISECONDS;
 
 /// Time between the end of a record's waits and the drain of its edge, with a large margin.
 const ID_REUSE_MARGIN_MILLISECONDS: u64 = 60_000;
@@ -53,7 +55,13 @@ impl Settings {
             nodes: self.max_nodes,
             kept_milliseconds: self.deleted_pods_kept.milliseconds(),
             id_reuse_delay_milliseconds: if is_live {
-                longest.saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
+                // Recent records are filtered by the names of their endpoints.
+                let recent = self
+                    .recent_records_octets()
+                    .map_or(0, |_| MAX_AGE_MILLISECONDS);
+                longest
+                    .saturating_add(recent)
+                    .saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
             } else {
                 u64::MAX
             },
@@ -187,13 +195,34 @@ impl Settings {
         }
     }
 
-    /// Settings of the history; `None` if there is none.
+    /// Settings of the ring of the history; `None` if there is none.
     #[must_use]
-    pub fn history(&self) -> Option<HistorySettings> {
-        (self.history_size.bytes() > 0).then(|| HistorySettings {
+    pub fn ring(&self) -> Option<HistorySettings> {
+        let is_kept = self.history == HistorySource::Ring && self.history_size.bytes() > 0;
+        is_kept.then(|| HistorySettings {
             max_octets: octets(self.history_size),
             rings: self.history_rings.clone(),
         })
+    }
+
+    /// The engine that keeps the history; `None` if it is the ring.
+    ///
+    /// # Errors
+    /// A file of its URL cannot be used.
+    pub fn engine(&self) -> Result<Option<PrometheusHistory>, BadSettings> {
+        let HistorySource::Prometheus(engine) = &self.history else {
+            return Ok(None);
+        };
+        PrometheusHistory::new(engine, &self.families()?, &self.cluster_name)
+            .map(Some)
+            .map_err(|error| BadSettings::new(format!("history: {error:#}")))
+    }
+
+    /// Maximum memory of recent records, octets; `None` if there are none.
+    #[must_use]
+    pub fn recent_records_octets(&self) -> Option<usize> {
+        let octets = octets(self.recent_records_size);
+        (octets > 0).then_some(octets)
     }
 
     /// The lines of the flow log.
@@ -283,6 +312,7 @@ impl Settings {
             ("flow_log_queue_bytes", self.flow_log_queue.bytes()),
             ("forward_queue_records", number(self.forward_queue)),
             ("history_bytes", self.history_size.bytes()),
+            ("recent_records_bytes", self.recent_records_size.bytes()),
             ("metadata_entries", number(self.max_metadata)),
             ("receive_buffer_bytes", self.receive_buffer.bytes()),
             ("records_pending_bytes", self.pending_queue.bytes()),

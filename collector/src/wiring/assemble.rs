@@ -24,6 +24,7 @@ use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::sockets::Sockets;
+use crate::recent::{RecentRecords, RecentSink};
 use crate::serve::{ReadCounts, Scrape, SettingsStatus};
 use crate::settings::Settings;
 use crate::snapshots::SnapshotStore;
@@ -88,12 +89,14 @@ impl Collector {
         let is_live = count > 0;
         let started = is_live.then(|| clock::now().monotonic_milliseconds);
         // Offline, the process ends with its files: no client could read the history.
-        let history = settings.history().filter(|_| is_live);
+        let history = settings.ring().filter(|_| is_live);
         let history = history.map(|settings| {
             let started = clock::wall_milliseconds();
             Arc::new(History::new(settings, started))
         });
         let observer = || history.clone().map(|h| -> Arc<dyn EdgeObserver> { h });
+        let recent = settings.recent_records_octets().filter(|_| is_live);
+        let recent = recent.map(|octets| Arc::new(RecentRecords::new(octets)));
         let pipeline_settings = settings.pipeline(started);
         let wildcards: Arc<HostWildcards> =
             Arc::new(settings.host_wildcard.iter().cloned().collect());
@@ -105,6 +108,7 @@ impl Collector {
                 flow_log: emitters.flow_log.as_ref().map(FlowLog::sink),
                 forward: emitters.forwarder.as_ref().map(Forwarder::sink),
                 replicas: emitters.replicator.as_ref().map(Replicator::sink),
+                recent: recent.clone().map(RecentSink::new),
             };
             let pipeline = Pipeline::new(pipeline_settings, context.clone(), outputs);
             Arc::new(Mutex::new(pipeline))
@@ -117,6 +121,7 @@ impl Collector {
             observers: context.observers,
             series,
             history,
+            recent: recent.clone(),
             sockets: datagrams,
             listeners: connections,
             connections: Arc::new(Connections::new(

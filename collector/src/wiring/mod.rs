@@ -2,7 +2,9 @@
 
 mod assemble;
 mod drain_timer;
+mod history_file;
 mod inventory;
+mod kept_file;
 mod reload;
 mod state;
 
@@ -23,6 +25,7 @@ use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
 use crate::emit::OverflowPolicy;
+use crate::history::prometheus::PrometheusHistory;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
 use crate::metrics::Totals;
@@ -32,10 +35,11 @@ use crate::receive::savefile::replay;
 use crate::receive::sockets::Sockets;
 use crate::receive::{tcp, udp_loop};
 use crate::serve::{Scrape, readiness};
-use crate::settings::{Flags, Settings};
-use crate::{clock, explain};
+use crate::settings::{Flags, Settings, Task};
+use crate::{clock, explain, top};
 use assemble::{Collector, Emitters, Signals};
 use drain_timer::DrainTimer;
+use history_file::HistoryFile;
 use reload::Reloader;
 use state::StateFile;
 
@@ -56,6 +60,9 @@ const REPLICATE_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 /// Invalid settings, or a stage that could not start or died.
 pub fn run(flags: &Flags) -> Result<(), Failure> {
+    if let Some(Task::Top(flags)) = &flags.task {
+        return top::run(flags);
+    }
     let stamp = Reloader::stamp(flags);
     let settings = Settings::load(flags)?;
     if flags.check {
@@ -90,6 +97,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         .map(|path| BearerToken::load(path, clock::monotonic()))
         .transpose()
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let engine = settings.engine()?;
     let http = match (is_offline, &flags.http) {
         (true, None) => None,
         _ => Some(Listener::bind("http", settings.http.0)?),
@@ -113,6 +121,12 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     if is_listening {
         inventory::watch_files(external, stop.clone())?;
     }
+    // Before the first answer of the API, and before the first record.
+    HistoryFile::new(
+        settings.history_file.as_deref(),
+        collector.scrape.history.as_deref(),
+    )
+    .load();
     let mut threads = Vec::new();
     if let Some(access) = access {
         let publisher = inventory::Publisher {
@@ -128,7 +142,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         threads.push(("the Kubernetes watch", watching));
     }
     if let Some(listener) = http {
-        let serving = serve(&collector.scrape, listener, token, stop.clone())?;
+        let serving = serve(&collector.scrape, listener, (token, engine), stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
     let mut incomplete = Ok(());
@@ -161,7 +175,7 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
 fn serve(
     scrape: &Arc<Scrape>,
     listener: Listener,
-    token: Option<BearerToken>,
+    (token, engine): (Option<BearerToken>, Option<PrometheusHistory>),
     stop: Stop,
 ) -> Result<JoinHandle<()>, Failure> {
     tracing::info!(http = %listener.local_address(), "serving the page, /api/v1, /metrics, /livez and /readyz");
@@ -169,7 +183,8 @@ fn serve(
         let scrape = Arc::clone(scrape);
         move |format| -> Box<dyn Chunks> { Box::new(scrape.begin(format)) }
     };
-    let api = Api::new(Arc::clone(scrape), clock::wall_milliseconds(), token);
+    let started = clock::wall_milliseconds();
+    let api = Api::new(Arc::clone(scrape), started, (token, engine), stop.clone());
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape)).merge(api.router());
     Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
@@ -227,6 +242,8 @@ impl Collector {
         let stateful = scrape.pipelines.get(..workers).unwrap_or_default();
         let mut state = StateFile::new(settings.state.as_deref());
         state.load(stateful, settings.pipeline(None).limits.idle_milliseconds);
+        let mut history_file =
+            HistoryFile::new(settings.history_file.as_deref(), scrape.history.as_deref());
         let mut threads = Vec::new();
         let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
         // The sockets of one worker.
@@ -266,6 +283,7 @@ impl Collector {
                 saved = clock::monotonic();
                 state.save(stateful);
             }
+            history_file.save_if_due();
         }
         for thread in threads {
             match thread.join() {
@@ -274,6 +292,9 @@ impl Collector {
             }
         }
         state.save(stateful);
+        // The last interval has what was counted since the last drain.
+        scrape.drain();
+        history_file.save();
         Ok(())
     }
 

@@ -40,8 +40,59 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "netlink" => files::netlink(),
         "inventory" => files::inventories(),
         "outside" => files::outside(),
+        "api" => queries(),
+        "history" => crate::history::seeds(),
         other => panic!("there is no target {other}"),
     }
+}
+
+/// Query strings of the API, each behind the octet that selects its path.
+fn queries() -> Vec<Vec<u8>> {
+    let queries = [
+        (0, ""),
+        (
+            0,
+            "from=-60000&group_by=src.workload,dst.name,class&order=packets&limit=5&points=10",
+        ),
+        (
+            0,
+            "filter=src.namespace%20%3D%3D%20%22shop%22%20%26%26%20!(class%20%3D~%20%22.*ext.*%22)",
+        ),
+        (0, "to=1700000000000&from=1600000000000"),
+        (
+            0,
+            "group_by=src.zone&filter=src.zone+!%3D+dst.zone+||+external.as_number+>+5",
+        ),
+        (1, ""),
+        (
+            1,
+            "limit=3&filter=protocol%20%3D%3D%20%22tcp%22%20%26%26%20src.port%20>%201024",
+        ),
+        (
+            1,
+            "filter=dst.address%20in%20[%2210.1.0.0/16%22,%20%22192.0.2.7%22]&from=-5000",
+        ),
+        (
+            1,
+            "follow=true&limit=1&filter=src.service%20%3D%3D%20%22web%22",
+        ),
+        (2, "search=shop/&limit=2"),
+        (2, "address=10.1.1.10&at=1700000000000"),
+        (2, "address=2001:db8::1"),
+        (3, "limit=1"),
+        (4, ""),
+        (
+            5,
+            "namespace=shop&include=web.*&exclude=d%22b&mode=connections&limit=10",
+        ),
+    ];
+    let seed = |(path, query): (u8, &str)| [&[path][..], query.as_bytes()].concat();
+    queries.into_iter().map(seed).collect()
+}
+
+/// Datagrams of all kinds.
+pub(crate) fn datagrams() -> Vec<Vec<u8>> {
+    datagrams::all().concat()
 }
 
 /// Datagrams as the chunks of an input: in turns at once, later and ticking.

@@ -22,6 +22,7 @@ use flowproto::record::FlowEndReason;
 use flowproto::tcp::ConnectionState;
 use kipfix_export::counters::TargetFamilies;
 use kipfix_service::registry::Registry;
+use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::capture::counters::CaptureCounters;
@@ -90,6 +91,18 @@ pub struct Metrics {
     translations: IntGauge,
     names: NameFamilies,
     targets: TargetFamilies,
+}
+
+/// The number of frames that the kernel dropped, as last published.
+#[derive(Clone, Debug)]
+pub(crate) struct KernelDrops(IntCounterVec);
+
+impl KernelDrops {
+    pub(crate) fn get(&self) -> f64 {
+        let families = self.0.collect();
+        let series = families.iter().flat_map(|family| family.get_metric());
+        series.map(|metric| metric.get_counter().get_value()).sum()
+    }
 }
 
 /// Limits that are published next to the gauges they limit.
@@ -339,6 +352,11 @@ impl Metrics {
         self.consistency
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the number of frames that the kernel dropped.
+    pub(crate) fn drops(&self) -> KernelDrops {
+        KernelDrops(self.interface_drops.clone())
     }
 
     /// The series of the export targets.

@@ -10,13 +10,13 @@ use anyhow::anyhow;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use nix::errno::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::lifetime::{ConnectionLifetime, ConnectionService};
 use super::stall::StallLimit;
 use crate::exit::Failure;
 use crate::signals::Stop;
@@ -29,6 +29,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Lifetime of a connection. Then it is closed after the current response.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
+/// Idle time after which it is checked whether a client still exists.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Maximum time for the last response of a connection.
 const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause after a failed accept, e.g. for lack of file descriptors.
@@ -163,24 +165,41 @@ async fn accept(socket: &tokio::net::TcpListener, router: &Router, stop: &Stop) 
 }
 
 async fn serve_connection(stream: TcpStream, router: Router, stop: Stop) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE);
+    // Without it, a response without an end would keep the connection of a client that vanished.
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
     let stream = StallLimit::new(stream, WRITE_STALL_TIMEOUT);
+    let lifetime = ConnectionLifetime::default();
+    let service = ConnectionService::new(router, lifetime.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.wait() => last_response(connection.as_mut()).await,
-        () = sleep(CONNECTION_LIFETIME) => last_response(connection.as_mut()).await,
+        () = sleep(CONNECTION_LIFETIME) => {
+            if lifetime.is_extended() {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = stop.wait() => last_response(connection.as_mut()).await,
+                }
+            } else {
+                last_response(connection.as_mut()).await
+            }
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "admin connection failed");
     }
 }
 
-type Connection = http1::Connection<TokioIo<StallLimit<TcpStream>>, TowerToHyperService<Router>>;
+type Connection = http1::Connection<TokioIo<StallLimit<TcpStream>>, ConnectionService>;
 
 async fn last_response(mut connection: std::pin::Pin<&mut Connection>) -> Result<(), hyper::Error> {
     connection.as_mut().graceful_shutdown();

@@ -23,17 +23,19 @@ const PROBE: Order<'_> = &[
     &["metrics", "settings"],
     &["metering"],
     &["wiring"],
+    &["top"],
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "file_stamp", "interval_map"],
+    &["clock", "file_stamp", "http_client", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],
     &["pipeline"],
     &["aggregate"],
     &["emit"],
-    &["history", "outputs"],
+    &["recent"],
+    &["history", "outputs", "top"],
     &["metrics", "settings", "explain"],
     &["serve"],
     &["api"],

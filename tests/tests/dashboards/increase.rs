@@ -84,6 +84,9 @@ fn compare(prometheus: &Path) {
     let running = started(port, http);
     let targets = [("collector", format!("127.0.0.1:{http}"))];
     let prometheus = Prometheus::start_program(prometheus, &targets, &[]);
+    // The first scrape may be some seconds after the start.
+    let is_up = || !prometheus.query("up == 1").is_empty();
+    assert!(eventually(Duration::from_secs(30), is_up));
     let mut exporter = Exporter {
         socket: UdpSocket::bind("127.0.0.1:0").unwrap(),
         session: ExportSession::new(ExportSettings::default()),

@@ -41,8 +41,21 @@ pub(crate) fn page() -> String {
         kipfix_collector::settings::Flags::command(),
     ] {
         text += &section(&command);
+        for task in command.get_subcommands() {
+            text += &task_section(command.get_name(), task);
+        }
     }
     text
+}
+
+/// A subcommand. Its flags are not settings.
+fn task_section(program: &str, task: &Command) -> String {
+    let about = task.get_about().map(ToString::to_string);
+    let rows: Vec<Vec<String>> = task.get_arguments().map(row).collect();
+    let name = task.get_name();
+    let mut text = format!("\n## {program} {name}\n\n{}.", about.unwrap_or_default());
+    text += " These flags are not settings: they are on the command line only.\n\n";
+    text + &table(&["flag", "default", "description"], &rows)
 }
 
 fn section(command: &Command) -> String {
@@ -71,7 +84,7 @@ fn row(argument: &Arg) -> Vec<String> {
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let (what, default) = match help.rsplit_once(" [default: ") {
         Some((what, default)) => (what.to_owned(), default.trim_end_matches(']').to_owned()),
-        None => (help, String::new()),
+        None => (help, default_of(argument)),
     };
     let takes_value = argument.get_action().takes_values();
     let name = argument.get_long().unwrap_or_default();
@@ -81,6 +94,17 @@ fn row(argument: &Arg) -> Vec<String> {
         None => format!("`--{name}`"),
     };
     vec![flag, default, escaped(&what)]
+}
+
+fn default_of(argument: &Arg) -> String {
+    let values = argument.get_default_values().iter();
+    let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+    let is_switch = !argument.get_action().takes_values();
+    if is_switch {
+        String::new()
+    } else {
+        values.join(" ")
+    }
 }
 
 /// Escapes Markdown outside of code.

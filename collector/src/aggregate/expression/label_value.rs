@@ -81,6 +81,23 @@ impl LabelValue {
         fields.into_iter()
     }
 
+    /// The last field of a choice between fields: the one that names the value where no better one is
+    /// known.
+    #[must_use]
+    pub fn as_choice(&self) -> Option<&Field> {
+        let TextValue::Choice(alternatives) = &self.value else {
+            return None;
+        };
+        let field = |parts: &[Part]| matches!(parts, [Part::Field(_)]);
+        if !alternatives.iter().all(|parts| field(parts)) {
+            return None;
+        }
+        match alternatives.last()?.as_ref() {
+            [Part::Field(field)] => Some(field),
+            _ => None,
+        }
+    }
+
     /// The only field that it is, if it is one.
     #[must_use]
     pub fn as_field(&self) -> Option<&Field> {

@@ -22,6 +22,7 @@
 
 mod compile;
 mod label_value;
+mod matchers;
 mod syntax;
 
 use std::fmt;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use super::field::{Field, FieldSource};
 use compile::Predicate;
 pub use label_value::LabelValue;
+pub use matchers::{Alternative, MatchedValues, Matcher, MatcherError};
 use syntax::{Parser, Tree};
 
 /// Maximum length of an expression, octets.

@@ -26,6 +26,8 @@ use kipfix_service::signals::{Hangups, Stop};
 
 use super::OverflowPolicy;
 use crate::clock;
+use crate::pipeline::{DecidedRecord, WholeRecord};
+use crate::snapshots::Snapshots;
 use counts::Shared;
 pub use counts::{FlowLogCounts, LeftOut};
 use file::LogFile;
@@ -33,6 +35,18 @@ pub use format::{FlowLogFormat, SelectedMembers};
 pub use line::is_added_member;
 pub use sink::{FlowLogSink, LineSettings};
 pub use target::{FlowLogTarget, FlowLogTargetKind};
+
+/// Appends a record as a line of JSON with all members. What is too long is left out.
+pub(crate) fn write_line(
+    record: &DecidedRecord<'_>,
+    whole: &WholeRecord<'_>,
+    snapshots: &Snapshots,
+    out: &mut Vec<u8>,
+) {
+    out.push(b'{');
+    line::write_members(record, whole, snapshots, out);
+    out.extend_from_slice(b"}\n");
+}
 
 /// The open flow log.
 #[derive(Debug)]

@@ -47,6 +47,7 @@ fn snapshot() -> Snapshot {
         endpoints: endpoints(),
         rings: vec![ring(STEP, 100_000, intervals.collect())],
         to: 148_000,
+        gaps: Vec::new(),
         generation: 1,
     }
 }

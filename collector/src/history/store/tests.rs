@@ -187,3 +187,143 @@ fn a_clock_that_is_set_back_loses_nothing() {
     drain(&history, &snapshots, &edges, START + 20_000);
     assert_eq!(total_bytes(&history, -60_000).0, 30);
 }
+
+fn octets_of(history: &History) -> Vec<u8> {
+    let mut octets = Vec::new();
+    history.write(&mut octets).unwrap();
+    octets
+}
+
+/// A history of some minutes, with the time of its end.
+fn filled() -> (History, u64) {
+    let history = History::new(settings(64 << 20), START);
+    let (snapshots, ids) = pods(20);
+    let mut now = START;
+    for drains in 0..100_usize {
+        let at = drains % 19;
+        now += 10_000;
+        let edges = table([(ids[at], ids[at + 1]), (ids[0], ids[at])]);
+        drain(&history, &snapshots, &edges, now);
+    }
+    (history, now)
+}
+
+#[test]
+fn a_restored_history_has_the_same_answers_and_a_gap() {
+    let (history, now) = filled();
+    let octets = octets_of(&history);
+    let started = now + 25_000;
+    let restored = History::new(settings(64 << 20), started);
+    assert_eq!(restored.restore(&octets, started), Ok(START));
+    let (snapshots, ids) = pods(2);
+    let edges = table([(ids[0], ids[1])]);
+    drain(&restored, &snapshots, &edges, started + 10_000);
+    let from = i64::try_from(START).unwrap();
+    for from in [from, -60_000, -600_000] {
+        let query = |history: &History| {
+            let query = EdgesQuery {
+                time: TimeBounds {
+                    from,
+                    to: Some(now),
+                },
+                group_by: vec!["src.pod".parse().unwrap(), "dst.pod".parse().unwrap()],
+                filter: None,
+                order: Order::Bytes,
+                limit: 1000,
+                points: 0,
+            };
+            query.run(&history.snapshot()).unwrap()
+        };
+        let (before, after) = (query(&history), query(&restored));
+        let rows = |answer: &crate::history::EdgesAnswer| -> BTreeSet<(Vec<String>, u64)> {
+            let edges = answer.edges.iter();
+            edges.map(|e| (e.labels.clone(), e.sum.bytes)).collect()
+        };
+        assert_eq!(rows(&before), rows(&after));
+        assert_eq!(after.gaps, []);
+    }
+    assert_eq!(total_bytes(&restored, from).0, 100 * 20 + 10);
+    let answer = EdgesQuery {
+        time: TimeBounds { from, to: None },
+        group_by: vec!["class".parse().unwrap()],
+        filter: None,
+        order: Order::Bytes,
+        limit: 10,
+        points: 0,
+    };
+    let answer = answer.run(&restored.snapshot()).unwrap();
+    assert_eq!(answer.gaps, [(now, started)]);
+    // The slots of its endpoints are used again like those of any other.
+    for minutes in 1..3000 {
+        let now = started + minutes * 60_000;
+        drain(&restored, &snapshots, &edges, now);
+    }
+    assert_eq!(restored.counts().endpoints, 2);
+    assert!(!octets_of(&restored).is_empty());
+}
+
+#[test]
+fn a_history_that_cannot_be_used_is_refused_with_its_reason() {
+    let (history, now) = filled();
+    let octets = octets_of(&history);
+    let restore = |octets: &[u8], settings: HistorySettings, now: u64| {
+        let history = History::new(settings, now);
+        let result = history.restore(octets, now);
+        assert_eq!(history.counts().intervals > 0, result.is_ok());
+        result
+    };
+    let all = settings(64 << 20);
+    assert_eq!(restore(&octets, all.clone(), now), Ok(START));
+    assert_eq!(restore(b"", all.clone(), now), Err(SavedError::Format));
+    assert_eq!(
+        restore(b"kipfix history 2\n", all.clone(), now),
+        Err(SavedError::Format)
+    );
+    let short = &octets[..octets.len() - 1];
+    assert_eq!(restore(short, all.clone(), now), Err(SavedError::Corrupt));
+    let later = now + 49 * 3_600_000;
+    let too_old = SavedError::TooOld(49 * 3_600_000);
+    assert_eq!(restore(&octets, all.clone(), later), Err(too_old));
+    assert_eq!(
+        restore(&octets, all.clone(), START),
+        Err(SavedError::Future)
+    );
+    let other = HistorySettings {
+        rings: vec!["10s/15m".parse().unwrap()],
+        ..all.clone()
+    };
+    assert_eq!(restore(&octets, other, now), Err(SavedError::OtherRings));
+    assert_eq!(
+        restore(&octets, settings(8192), now),
+        Err(SavedError::TooLarge)
+    );
+    for at in (0..octets.len()).step_by(7) {
+        let mut damaged = octets.clone();
+        damaged[at] ^= 0x10;
+        assert!(restore(&damaged, all.clone(), now).is_err(), "{at}");
+    }
+}
+
+#[test]
+fn damage_that_the_checksum_does_not_show_is_no_panic() {
+    let (history, now) = filled();
+    let octets = octets_of(&history);
+    let content = octets.len() - 4;
+    for at in (17..content).step_by(5) {
+        let mut damaged = octets[..content].to_vec();
+        damaged[at] = damaged[at].wrapping_add(u8::try_from(at % 251).unwrap() | 1);
+        let checksum = crc32c::crc32c(&damaged);
+        damaged.extend_from_slice(&checksum.to_be_bytes());
+        let history = History::new(settings(64 << 20), now);
+        if history.restore(&damaged, now).is_ok() {
+            let (snapshots, ids) = pods(2);
+            drain(
+                &history,
+                &snapshots,
+                &table([(ids[0], ids[1])]),
+                now + 10_000,
+            );
+            total_bytes(&history, -3_600_000);
+        }
+    }
+}

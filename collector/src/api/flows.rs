@@ -1,0 +1,291 @@
+//! `GET /api/v1/flows`: recent records, and streams of those that arrive.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use kipfix_service::admin::ConnectionLifetime;
+use kipfix_service::signals::Stop;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::parameters::{self, MAX_LIMIT, number};
+use super::{Api, answer_octets};
+use crate::aggregate::expression::Expression;
+use crate::clock;
+use crate::history::TimeBounds;
+use crate::recent::{FollowedRecords, LostRecords, RecentRecords, RecordsQuery};
+
+/// Media type of lines of JSON.
+const JSON_LINES: &str = "application/x-ndjson";
+/// Records of an answer by default.
+const DEFAULT_LIMIT: usize = 100;
+/// Maximum octets of the records of an answer.
+const MAX_ANSWER_OCTETS: usize = 16 << 20;
+
+/// Parameters of a request for records.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Parameters {
+    /// Begin of the range, Unix milliseconds. If negative, relative to the end. It is compared with
+    /// the time at which the collector decided a record. Default: 15 minutes before the end.
+    #[param(value_type = Option<i64>)]
+    from: Option<String>,
+    /// End of the range, Unix milliseconds. Default: now.
+    #[param(value_type = Option<u64>)]
+    to: Option<String>,
+    /// Expression that selects records, such as `dst.name == "office" && port in [80, 443]`.
+    filter: Option<String>,
+    /// Maximum number of records. Without `follow`: the newest, 1–10000, 100 by default. With
+    /// `follow`: the answer ends after this number of records. Default: it does not end.
+    #[param(value_type = Option<u64>, minimum = 1)]
+    limit: Option<String>,
+    /// `true`: the answer has the records that arrive, until the client disconnects. Not allowed
+    /// with `from` and `to`. Default: false.
+    #[param(value_type = Option<bool>)]
+    follow: Option<String>,
+}
+
+/// A checked request.
+#[derive(Debug)]
+enum Wanted {
+    Recent {
+        time: TimeBounds,
+        filter: Option<Expression>,
+        limit: usize,
+    },
+    Follow {
+        filter: Option<Expression>,
+        limit: u64,
+    },
+}
+
+impl Parameters {
+    fn wanted(&self) -> Result<Wanted, ApiError> {
+        let filter = parameters::record_filter(self.filter.as_deref())?;
+        let limit = self.limit.as_deref();
+        if !self.is_following()? {
+            return Ok(Wanted::Recent {
+                time: parameters::time(self.from.as_deref(), self.to.as_deref())?,
+                filter,
+                limit: number("limit", limit, DEFAULT_LIMIT, 1..=MAX_LIMIT)?,
+            });
+        }
+        for (name, value) in [("from", &self.from), ("to", &self.to)] {
+            if value.is_some() {
+                let error = format!("invalid {name}: not allowed with follow");
+                return Err(ApiError::invalid(name, error));
+            }
+        }
+        Ok(Wanted::Follow {
+            filter,
+            limit: number("limit", limit, u64::MAX, 1..=u64::MAX)?,
+        })
+    }
+
+    fn is_following(&self) -> Result<bool, ApiError> {
+        match self.follow.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => {
+                let error = format!("invalid follow {other:?}: must be true or false");
+                Err(ApiError::invalid("follow", error))
+            }
+        }
+    }
+}
+
+/// Recent records, as lines of JSON with the members of the flow log.
+///
+/// The collector keeps a sample: up to 200 records per second and worker, for 10 minutes or until
+/// their memory is used. With `follow`, the answer has every record that arrives. A client that
+/// reads too slowly loses records. Their number is in a line `{"lostRecords":{…}}` after the last
+/// record before the loss.
+#[utoipa::path(
+    get,
+    path = "/api/v1/flows",
+    params(Parameters),
+    responses(
+        (status = 200, body = LossJson, content_type = "application/x-ndjson"),
+        (status = 400, body = ApiError),
+        (status = 401, body = ApiError),
+        (status = 429, body = ApiError),
+        (status = 503, body = ApiError),
+    )
+)]
+pub(super) async fn get(
+    State(api): State<Arc<Api>>,
+    lifetime: Option<Extension<ConnectionLifetime>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let wanted = match wanted(&query) {
+        Ok(wanted) => wanted,
+        Err(error) => return error.into_response(),
+    };
+    let Some(recent) = api.scrape.recent.clone() else {
+        return ApiError::no_recent_records().into_response();
+    };
+    match wanted {
+        Wanted::Recent {
+            time,
+            filter,
+            limit,
+        } => {
+            let run = move |api: &Api, _: &str| select(api, &recent, time, filter.as_ref(), limit);
+            answer_octets(api, query, JSON_LINES, run).await
+        }
+        Wanted::Follow { filter, limit } => {
+            let Some(followed) = recent.follow(filter) else {
+                return ApiError::too_many_followers().into_response();
+            };
+            if let Some(Extension(lifetime)) = lifetime {
+                lifetime.extend();
+            }
+            stream_of(followed, limit, api.stop.clone())
+        }
+    }
+}
+
+fn wanted(query: &str) -> Result<Wanted, ApiError> {
+    parameters::parse::<Parameters>(query)?.wanted()
+}
+
+fn select(
+    api: &Api,
+    recent: &RecentRecords,
+    time: TimeBounds,
+    filter: Option<&Expression>,
+    limit: usize,
+) -> Result<Vec<u8>, ApiError> {
+    let now = clock::now();
+    // The end is not included, and the newest record is of this millisecond.
+    let end = now.wall_milliseconds.saturating_add(1);
+    let time = time.resolve(end).ok_or_else(|| {
+        let error = "invalid from: must be before to";
+        ApiError::invalid("from", error)
+    })?;
+    let query = RecordsQuery {
+        time,
+        filter,
+        limit,
+        max_octets: MAX_ANSWER_OCTETS,
+    };
+    Ok(recent.select(query, &api.scrape.store.load(), now))
+}
+
+/// The answer to a client that follows: at most `limit` records, until `stop`.
+fn stream_of(followed: FollowedRecords, limit: u64, stop: Stop) -> Response {
+    let state = (followed, limit, stop);
+    let lines = stream::unfold(state, async |(followed, left, stop)| {
+        if left == 0 {
+            return None;
+        }
+        let mut batch = tokio::select! {
+            batch = followed.next() => batch,
+            () = stop.wait() => return None,
+        };
+        batch.truncate(left);
+        let left = left.saturating_sub(batch.records);
+        if left > 0 && !batch.lost.is_none() {
+            batch.text.extend(loss_line(batch.lost));
+        }
+        let item: Result<Bytes, Infallible> = Ok(batch.text.into());
+        Some((item, (followed, left, stop)))
+    });
+    let headers = [
+        (CONTENT_TYPE, JSON_LINES),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, Body::from_stream(lines)).into_response()
+}
+
+fn loss_line(lost: LostRecords) -> Vec<u8> {
+    let line = LossJson {
+        lost_records: LostJson {
+            queue_full: lost.queue_full,
+            rate_limit: lost.rate_limit,
+        },
+    };
+    // It has only numbers.
+    let mut text = serde_json::to_vec(&line).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// A line that reports losses to a client that follows.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct LossJson {
+    /// Records that the client did not get since the last such line, by reason.
+    lost_records: LostJson,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct LostJson {
+    /// The client reads too slowly.
+    queue_full: u64,
+    /// More than 20,000 records per second and worker match.
+    rate_limit: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_parameter_is_named() {
+        for (query, name) in [
+            ("limit=0", "limit"),
+            ("limit=10001", "limit"),
+            ("from=x", "from"),
+            ("to=-1", "to"),
+            ("follow=yes", "follow"),
+            ("follow=true&from=-1000", "from"),
+            ("follow=true&to=5", "to"),
+            ("follow=true&limit=0", "limit"),
+            ("filter=port%20==", "filter"),
+            ("filter=src.label%5B%22team%22%5D%20==%20%22a%22", "filter"),
+            ("group_by=port", "group_by"),
+        ] {
+            let error = wanted(query).unwrap_err();
+            assert_eq!(error.parameter(), Some(name), "{query}");
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_record_is_allowed_in_a_filter() {
+        let query = "filter=src.port%20%3E%201024%20%26%26%20protocol%20==%20%22tcp%22&limit=5";
+        let Ok(Wanted::Recent { filter, limit, .. }) = wanted(query) else {
+            panic!("not a query for recent records");
+        };
+        assert_eq!((filter.is_some(), limit), (true, 5));
+        let Ok(Wanted::Follow { limit, .. }) = wanted("follow=true&limit=20000") else {
+            panic!("not a query that follows");
+        };
+        assert_eq!(limit, 20_000);
+    }
+
+    #[test]
+    fn a_loss_is_a_line_of_its_own() {
+        let lost = LostRecords {
+            queue_full: 7,
+            rate_limit: 0,
+        };
+        let line = loss_line(lost);
+        assert_eq!(
+            line,
+            b"{\"lostRecords\":{\"queueFull\":7,\"rateLimit\":0}}\n"
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! The command line of `top`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use kipfix_service::settings::Span;
+use url::Url;
+
+use super::view::View;
+
+/// Show the traffic of a cluster as a live table, from the API of a collector.
+///
+/// Keys: q quits, Tab shows the next view, the arrows left and right select the column of the order,
+/// r reverses it, / filters rows by text, p pauses.
+#[derive(Clone, Debug, Args)]
+pub struct TopFlags {
+    /// URL of the collector, such as that of kubectl port-forward
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8080", value_parser = parse_url)]
+    pub server: Url,
+    /// File whose first line is the bearer token of the API [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the certificate authorities of the server [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// What is shown first: workloads, external (external names) or zones (traffic between zones)
+    #[arg(
+        long,
+        value_name = "VIEW",
+        default_value = "workloads",
+        hide_possible_values = true
+    )]
+    pub view: View,
+    /// Expression that selects edges, as in the API [default: all]
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
+    /// Range of time up to now, whose traffic is shown
+    #[arg(long, value_name = "SPAN", default_value = "1m", value_parser = parse_range)]
+    pub last: Span,
+    /// How often the table is refreshed
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_interval)]
+    pub interval: Span,
+    /// Maximum number of rows, 1–10000
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    /// Print the table as text, and exit
+    #[arg(long)]
+    pub once: bool,
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| "must be http://HOST:PORT or https://HOST:PORT".into())
+}
+
+fn parse_range(text: &str) -> Result<Span, String> {
+    parse_span(text, Span::from_secs(10), Span::from_secs(365 * 86_400))
+}
+
+fn parse_interval(text: &str) -> Result<Span, String> {
+    parse_span(text, Span::from_secs(1), Span::from_secs(3600))
+}
+
+fn parse_span(text: &str, least: Span, most: Span) -> Result<Span, String> {
+    let span = text
+        .parse()
+        .ok()
+        .filter(|span| (least..=most).contains(span));
+    span.ok_or_else(|| format!("must be {least}–{most}"))
+}

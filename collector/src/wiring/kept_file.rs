@@ -1,0 +1,130 @@
+//! A file in which something is kept over a restart. It is written as a whole.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// The file of a setting.
+#[derive(Debug)]
+pub(super) struct KeptFile {
+    path: PathBuf,
+    /// The setting.
+    name: &'static str,
+    /// Maximum size of a file that is read.
+    max_octets: u64,
+    /// The last attempt to write it failed.
+    is_failing: bool,
+}
+
+impl KeptFile {
+    /// The file of the setting `name`. What it has beyond `max_octets` is not read.
+    pub(super) fn new(name: &'static str, path: &Path, max_octets: u64) -> Self {
+        Self {
+            path: path.to_owned(),
+            name,
+            max_octets,
+            is_failing: false,
+        }
+    }
+
+    /// Restores from the file. `restore` gets its octets, and returns what the log reports. A file
+    /// that cannot be used is ignored.
+    pub(super) fn load(&self, restore: impl FnOnce(&[u8]) -> anyhow::Result<String>) {
+        let (file, name) = (self.path.display(), self.name);
+        let octets = match self.read() {
+            Ok(None) => {
+                tracing::info!(%file, "{name}: no file yet");
+                return;
+            }
+            octets => octets,
+        };
+        let restored = octets.and_then(|octets| restore(&octets.unwrap_or_default()));
+        match restored {
+            Ok(restored) => tracing::info!(%file, "{name}: restored {restored}"),
+            Err(error) => tracing::warn!(%file, "{name}: ignored: {error:#}"),
+        }
+    }
+
+    /// Replaces the file. Failures are logged once.
+    pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        let result = self.replace(write);
+        let (file, name) = (self.path.display(), self.name);
+        // Each change is logged, not each attempt.
+        match (&result, self.is_failing) {
+            (Ok(()), true) => tracing::info!(%file, "{name}: written again"),
+            (Err(error), false) => {
+                tracing::warn!(%file, "{name}: cannot be written: {error:#}");
+            }
+            _ => {}
+        }
+        self.is_failing = result.is_err();
+    }
+
+    /// `None` if there is no file.
+    fn read(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let file = match File::open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut octets = Vec::new();
+        file.take(self.max_octets).read_to_end(&mut octets)?;
+        Ok(Some(octets))
+    }
+
+    /// After a crash, the file is the old one or the new one.
+    fn replace(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+        let name = self.path.file_name().context("it has no file name")?;
+        let mut temporary = name.to_owned();
+        temporary.push(".new");
+        let temporary = self.path.with_file_name(temporary);
+        let mut out = BufWriter::new(File::create(&temporary)?);
+        write(&mut out)?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &self.path)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = KeptFile::new("state", &directory.path().join("state"), 5);
+        assert!(file.read().unwrap().is_none());
+        for content in [&b"first"[..], b"second"] {
+            file.replace(|out| out.write_all(content)).unwrap();
+            let read = file.read().unwrap().unwrap();
+            assert_eq!(read, content[..5]);
+        }
+        let failed = file.replace(|out| {
+            out.write_all(b"third")?;
+            Err(ErrorKind::StorageFull.into())
+        });
+        assert!(failed.is_err());
+        assert_eq!(file.read().unwrap().unwrap(), b"secon");
+        for path in ["/", "none/state"] {
+            let file = KeptFile::new("state", &directory.path().join(path), 5);
+            assert!(file.replace(|_| Ok(())).is_err());
+        }
+    }
+
+    #[test]
+    fn a_failure_is_noticed_and_ends_with_the_next_success() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = KeptFile::new("state", &directory.path().join("state"), 5);
+        file.save(|_| Err(ErrorKind::StorageFull.into()));
+        assert!(file.is_failing);
+        file.save(|_| Ok(()));
+        assert!(!file.is_failing);
+        file.load(|octets| {
+            assert!(octets.is_empty());
+            Ok("nothing".into())
+        });
+    }
+}

@@ -1,0 +1,209 @@
+//! A table as lines of text.
+
+use std::cmp::{Ordering, Reverse};
+
+/// A column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading.
+    pub name: &'static str,
+    /// Numbers are aligned to the right, and the largest come first.
+    pub is_number: bool,
+}
+
+/// A value of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// As it is shown.
+    pub text: String,
+    /// By what numbers are ordered.
+    pub value: u64,
+}
+
+impl Cell {
+    /// A text. Control characters become `?`, so that no name changes the terminal.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        let shown = |c: char| if c.is_control() { '?' } else { c };
+        Self {
+            text: text.chars().map(shown).collect(),
+            value: 0,
+        }
+    }
+
+    /// A number, with what is shown for it.
+    #[must_use]
+    pub const fn number(value: u64, text: String) -> Self {
+        Self { text, value }
+    }
+}
+
+/// Rows with the same columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows. Each has a cell for each column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// Orders the rows by a column: numbers from the largest to the smallest, texts by the alphabet.
+    /// `is_reversed` turns that round.
+    pub fn sort(&mut self, column: usize, is_reversed: bool) {
+        let is_number = self
+            .columns
+            .get(column)
+            .is_some_and(|column| column.is_number);
+        let compare = |a: &Vec<Cell>, b: &Vec<Cell>| -> Ordering {
+            let (a, b) = (a.get(column), b.get(column));
+            let order = if is_number {
+                let value = |cell: Option<&Cell>| Reverse(cell.map_or(0, |cell| cell.value));
+                value(a).cmp(&value(b))
+            } else {
+                let text = |cell: Option<&Cell>| cell.map_or(String::new(), |c| c.text.clone());
+                text(a).cmp(&text(b))
+            };
+            if is_reversed { order.reverse() } else { order }
+        };
+        self.rows.sort_by(compare);
+    }
+
+    /// Removes the rows of which no text contains `filter`, in any case.
+    pub fn filter(&mut self, filter: &str) {
+        let filter = filter.to_lowercase();
+        self.rows.retain(|row| {
+            row.iter()
+                .any(|cell| cell.text.to_lowercase().contains(&filter))
+        });
+    }
+
+    /// The heading and the rows. With `width`, columns of text are cut so that lines fit.
+    #[must_use]
+    pub fn lines(&self, width: Option<usize>, sorted: Option<usize>) -> Vec<String> {
+        let widths = self.widths(width);
+        let heading = self.columns.iter().enumerate().map(|(at, column)| {
+            let mark = if sorted == Some(at) { "*" } else { "" };
+            Cell::text(&format!("{}{mark}", column.name))
+        });
+        let heading: Vec<Cell> = heading.collect();
+        let rows = std::iter::once(&heading).chain(&self.rows);
+        rows.map(|row| self.line(row, &widths)).collect()
+    }
+
+    fn line(&self, row: &[Cell], widths: &[usize]) -> String {
+        let mut line = String::new();
+        let cells = row.iter().zip(widths).zip(&self.columns);
+        for ((cell, width), column) in cells {
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
+            let text = cut(&cell.text, *width);
+            let width = *width;
+            line.push_str(&if column.is_number {
+                format!("{text:>width$}")
+            } else {
+                format!("{text:<width$}")
+            });
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+
+    fn widths(&self, width: Option<usize>) -> Vec<usize> {
+        /// Columns of text are not made narrower.
+        const LEAST: usize = 8;
+        let mut widths: Vec<usize> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let cells = self.rows.iter().filter_map(|row| row.get(at));
+                let texts = cells.map(|cell| cell.text.chars().count());
+                // One more for the mark of the order.
+                texts
+                    .max()
+                    .unwrap_or(0)
+                    .max(column.name.chars().count() + 1)
+            })
+            .collect();
+        let Some(width) = width else {
+            return widths;
+        };
+        let gaps = self.columns.len().saturating_sub(1) * 2;
+        while widths.iter().sum::<usize>() + gaps > width {
+            let texts = widths.iter_mut().zip(&self.columns);
+            let texts = texts.filter(|(_, column)| !column.is_number);
+            let widest = texts.map(|(width, _)| width).max();
+            match widest {
+                Some(widest) if *widest > LEAST => *widest -= 1,
+                _ => break,
+            }
+        }
+        widths
+    }
+}
+
+/// At most `width` characters. What is cut ends with `…`.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(width.saturating_sub(1));
+    kept.chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let column = |name, is_number| Column { name, is_number };
+        let row = |name: &str, value: u64| {
+            vec![Cell::text(name), Cell::number(value, format!("{value} B"))]
+        };
+        Table {
+            columns: vec![column("NAME", false), column("BYTES", true)],
+            rows: vec![row("web", 7), row("database\n", 1000), row("cache", 20)],
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_the_order_is_marked() {
+        let mut table = table();
+        table.sort(1, false);
+        assert_eq!(
+            table.lines(None, Some(1)),
+            [
+                "NAME       BYTES*",
+                "database?  1000 B",
+                "cache        20 B",
+                "web           7 B",
+            ]
+        );
+        table.sort(0, true);
+        assert!(table.lines(None, Some(0))[0].starts_with("NAME* "));
+        assert!(table.lines(None, None)[1].starts_with("web"));
+    }
+
+    #[test]
+    fn texts_are_cut_and_numbers_are_not() {
+        let mut table = table();
+        table.rows.truncate(2);
+        let lines = table.lines(Some(16), None);
+        assert_eq!(lines[2], "databas…  1000 B");
+        // A line that cannot fit is cut by the terminal.
+        assert_eq!(table.lines(Some(5), None), lines);
+    }
+
+    #[test]
+    fn a_filter_ignores_case() {
+        let mut table = table();
+        table.filter("WE");
+        assert_eq!(table.rows.len(), 1);
+        table.filter("");
+        assert_eq!(table.rows.len(), 1);
+        table.filter("x");
+        assert_eq!(table.lines(None, None), ["NAME    BYTES"]);
+    }
+}
