@@ -1,7 +1,7 @@
 //! goflow2, with JSON output.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -49,14 +49,7 @@ impl Goflow2 {
 
     /// Sends datagrams to it, no more at a time than its socket buffer holds.
     pub fn receive(&self, datagrams: &[Vec<u8>]) {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        for some in datagrams.chunks(32) {
-            for datagram in some {
-                let sent = socket.send_to(datagram, ("127.0.0.1", self.port));
-                sent.expect("a datagram is sent");
-            }
-            program::wait_for_udp_read(self.running.pid(), self.port);
-        }
+        super::feed(self.running.pid(), self.port, datagrams);
     }
 
     /// Stops it and returns its records, sorted, without the time of reception.

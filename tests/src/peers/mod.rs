@@ -15,6 +15,7 @@ mod suite;
 mod tshark;
 
 use std::collections::BTreeSet;
+use std::net::UdpSocket;
 
 pub use fastnetmon::Fastnetmon;
 pub use goflow2::Goflow2;
@@ -29,7 +30,7 @@ pub use suite::Suite;
 pub use tshark::tshark;
 
 use crate::flows::Flows;
-use crate::program::is_installed;
+use crate::program::{self, is_installed};
 use crate::skip;
 
 /// The result of a peer.
@@ -67,6 +68,18 @@ pub enum Sequence {
     Failures(u64),
     /// The values.
     Numbers(BTreeSet<u64>),
+}
+
+/// Sends datagrams to a port of a process, no more at a time than its socket buffer holds.
+fn feed(pid: u32, port: u16, datagrams: &[Vec<u8>]) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    for some in datagrams.chunks(32) {
+        for datagram in some {
+            let sent = socket.send_to(datagram, ("127.0.0.1", port));
+            sent.expect("a datagram is sent");
+        }
+        program::wait_for_udp_read(pid, port);
+    }
 }
 
 /// Calls [`skip`] and returns true if a program is not installed.

@@ -40,6 +40,11 @@ impl Ra {
         }
     }
 
+    /// Sends datagrams to it, no more at a time than its socket buffer holds.
+    pub fn receive(&self, datagrams: &[Vec<u8>]) {
+        super::feed(self.running.pid(), self.port, datagrams);
+    }
+
     /// Stops it and returns what it received.
     pub fn finish(self) -> Reading {
         program::wait_for_udp_read(self.running.pid(), self.port);

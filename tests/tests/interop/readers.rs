@@ -93,10 +93,10 @@ pub(crate) fn all(test: &str, folder: &Path, times: &Times) -> Vec<Reader> {
         readers.extend([NETFLOW_9, NETFLOW_5].map(of_node));
     }
     if !missing(test, &["ra"]) {
-        readers.extend([NETFLOW_9, NETFLOW_5].map(ra));
+        readers.extend([NETFLOW_9, NETFLOW_5].map(|version| ra(version, folder)));
     }
     if !missing(test, &["fastnetmon"]) {
-        readers.extend(versions.map(fastnetmon));
+        readers.extend(versions.map(|version| fastnetmon(version, folder)));
     }
     Nfacctd::settle();
     readers
@@ -173,27 +173,33 @@ fn ipfixcol2(suite: &Suite, version: &'static str) -> Reader {
     }
 }
 
-fn ra(version: &'static str) -> Reader {
-    let ra = Ra::start();
+fn ra(version: &'static str, folder: &Path) -> Reader {
+    let (ra, capture) = (Ra::start(), capture_of(folder, version));
     Reader {
         peer: "argus (ra)",
         release: peers::version("ra", "-h"),
         version,
         transport: "UDP",
-        target: udp(version, ra.port),
-        finish: Box::new(move || ra.finish()),
+        target: None,
+        finish: Box::new(move || {
+            ra.receive(&udp_payloads(&capture, 4739));
+            ra.finish()
+        }),
     }
 }
 
-fn fastnetmon(version: &'static str) -> Reader {
-    let fastnetmon = Fastnetmon::start();
+fn fastnetmon(version: &'static str, folder: &Path) -> Reader {
+    let (fastnetmon, capture) = (Fastnetmon::start(), capture_of(folder, version));
     Reader {
         peer: "fastnetmon",
         release: peers::version("fastnetmon", "--version"),
         version,
         transport: "UDP",
-        target: udp(version, fastnetmon.port),
-        finish: Box::new(move || fastnetmon.finish()),
+        target: None,
+        finish: Box::new(move || {
+            fastnetmon.receive(&udp_payloads(&capture, 4739));
+            fastnetmon.finish()
+        }),
     }
 }
 
