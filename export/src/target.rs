@@ -11,7 +11,6 @@ use std::str::FromStr;
 use flowproto::exporter::{Profile, Version};
 use kipfix_service::settings::{BadSettings, Size, Span};
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize};
 
 use crate::rotation::Rotation;
 
@@ -24,8 +23,7 @@ const ROTATION_PARAMETERS: [&str; 3] = ["rotate-size", "rotate-every", "keep"];
 const PORT_HINT: &str = "missing port (registered: 4739, and 4740 for tls)";
 
 /// A destination of records, parsed from a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     text: String,
     /// The parsed URL.
@@ -121,19 +119,7 @@ impl fmt::Display for Target {
     }
 }
 
-impl From<Target> for String {
-    fn from(target: Target) -> Self {
-        target.text
-    }
-}
-
-impl TryFrom<String> for Target {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
+kipfix_service::text_setting!(Target);
 
 impl FromStr for Target {
     type Err = BadSettings;

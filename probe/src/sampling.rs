@@ -12,11 +12,9 @@ use std::str::FromStr;
 
 use flowproto::record::Sampling;
 use kipfix_service::settings::BadSettings;
-use serde::{Deserialize, Serialize};
 
 /// `1:N`: one packet of every N.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplingRatio(NonZeroU32);
 
 impl SamplingRatio {
@@ -58,19 +56,7 @@ impl fmt::Display for SamplingRatio {
     }
 }
 
-impl TryFrom<String> for SamplingRatio {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
-
-impl From<SamplingRatio> for String {
-    fn from(ratio: SamplingRatio) -> Self {
-        ratio.to_string()
-    }
-}
+kipfix_service::text_setting!(SamplingRatio);
 
 /// Selects packets.
 #[derive(Clone, Copy, Debug)]

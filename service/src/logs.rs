@@ -2,14 +2,12 @@
 
 use std::io::IsTerminal;
 
-use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::BadSettings;
 
 /// The format of a log line. Default: text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// Human-readable text.
     #[default]
@@ -41,19 +39,7 @@ impl std::str::FromStr for LogFormat {
     }
 }
 
-impl TryFrom<String> for LogFormat {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
-
-impl From<LogFormat> for String {
-    fn from(format: LogFormat) -> Self {
-        format.to_string()
-    }
-}
+crate::text_setting!(LogFormat);
 
 /// Starts logging. `RUST_LOG` is the filter; `default` is the filter if it is not set or invalid.
 /// Colours are used on a terminal only. A closed or full stderr loses lines, but is not an error.

@@ -8,11 +8,9 @@ use std::sync::Arc;
 use flowproto::host_name::{HostName, HostNames};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use serde::{Deserialize, Serialize};
 
 /// A wildcard for host names: `*.example.com` matches every name that ends with `.example.com`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostWildcard(String);
 
 /// A text is not a wildcard.
@@ -32,19 +30,7 @@ impl FromStr for HostWildcard {
     }
 }
 
-impl TryFrom<String> for HostWildcard {
-    type Error = HostWildcardError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<HostWildcard> for String {
-    fn from(wildcard: HostWildcard) -> Self {
-        wildcard.0
-    }
-}
+kipfix_service::text_setting!(HostWildcard);
 
 impl fmt::Display for HostWildcard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,11 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use kipfix_service::settings::Span;
-use serde::{Deserialize, Serialize};
 
 /// Length of the intervals of a ring, and how long they are kept. As text `10s/15m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingSettings {
     /// Length of an interval, milliseconds. At least 1.
     pub step: u64,
@@ -99,19 +97,7 @@ impl FromStr for RingSettings {
     }
 }
 
-impl TryFrom<String> for RingSettings {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<RingSettings> for String {
-    fn from(ring: RingSettings) -> Self {
-        ring.to_string()
-    }
-}
+kipfix_service::text_setting!(RingSettings);
 
 impl fmt::Display for RingSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,12 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 /// `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT` or `tls://ADDRESS:PORT?cert=FILE&key=FILE`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenUrl {
     /// Datagrams of IPFIX and NetFlow (RFC 7011 §10.3).
     Udp(SocketAddr),
@@ -125,19 +123,7 @@ impl FromStr for ListenUrl {
     }
 }
 
-impl TryFrom<String> for ListenUrl {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<ListenUrl> for String {
-    fn from(url: ListenUrl) -> Self {
-        url.to_string()
-    }
-}
+kipfix_service::text_setting!(ListenUrl);
 
 impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flowproto::Address;
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
 
 use crate::interval_map::{AddressRange, IntervalMap, parse_network};
 
@@ -15,8 +14,7 @@ use crate::interval_map::{AddressRange, IntervalMap, parse_network};
 const LOG_INTERVAL: u64 = 1000;
 
 /// Exporters that may send: a network, or the nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllowedExporters {
     /// `nodes`: all addresses of known nodes.
     Nodes,
@@ -40,19 +38,7 @@ impl FromStr for AllowedExporters {
     }
 }
 
-impl TryFrom<String> for AllowedExporters {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<AllowedExporters> for String {
-    fn from(allowed: AllowedExporters) -> Self {
-        allowed.to_string()
-    }
-}
+kipfix_service::text_setting!(AllowedExporters);
 
 impl fmt::Display for AllowedExporters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use kipfix_service::settings::BadSettings;
 use regex::Regex;
-use serde::{Deserialize, Serialize};
 
 use super::netlink::Link;
 
@@ -39,8 +38,7 @@ const LOCAL_KINDS: [&str; 8] = [
 ];
 
 /// A name, a glob (`eth*`, `ens[12]`) or a regular expression. It must match the whole name.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
     /// `None` for a plain name.
@@ -70,19 +68,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-impl From<Pattern> for String {
-    fn from(pattern: Pattern) -> Self {
-        pattern.text
-    }
-}
-
-impl TryFrom<String> for Pattern {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
+kipfix_service::text_setting!(Pattern);
 
 impl FromStr for Pattern {
     type Err = BadSettings;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use kipfix_service::settings::BadSettings;
-use serde::{Deserialize, Serialize};
 
 /// A tunnel protocol over UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +37,7 @@ const DEFAULT_PORTS: [(u16, TunnelProtocol); 4] = [
 ];
 
 /// Setting of a tunnel port: `PROTOCOL=PORT`, or `PROTOCOL=none` to drop the default ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelPort {
     protocol: TunnelProtocol,
     /// `None` drops the default ports of the protocol.
@@ -85,19 +83,7 @@ impl fmt::Display for TunnelPort {
     }
 }
 
-impl TryFrom<String> for TunnelPort {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
-
-impl From<TunnelPort> for String {
-    fn from(port: TunnelPort) -> Self {
-        port.to_string()
-    }
-}
+kipfix_service::text_setting!(TunnelPort);
 
 /// The ports of all tunnel protocols.
 #[derive(Clone, Debug)]

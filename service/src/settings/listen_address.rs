@@ -4,15 +4,12 @@ use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::BadSettings;
 
 /// An IP address of this host and a port, such as `127.0.0.1:9473`. `[::]:8080` listens on all
 /// addresses, including IPv4. The brackets of an IPv6 address are optional, because Kubernetes
 /// reports node addresses without them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress(pub SocketAddr);
 
 impl FromStr for ListenAddress {
@@ -40,19 +37,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-impl TryFrom<String> for ListenAddress {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
-
-impl From<ListenAddress> for String {
-    fn from(address: ListenAddress) -> Self {
-        address.to_string()
-    }
-}
+crate::text_setting!(ListenAddress);
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ mod listen_address;
 mod size;
 mod sources;
 mod span;
+mod text;
 mod yaml;
 
 use std::io::{ErrorKind, Write};

@@ -3,13 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::BadSettings;
 
 /// A number of bytes: `1400`, `64K` or `64KiB`, `32M` or `32MiB`, `1G` or `1GiB`, in powers of 1024.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(u64);
 
 const UNITS: [(&str, &str, u64); 3] = [
@@ -72,19 +69,7 @@ impl fmt::Display for Size {
     }
 }
 
-impl TryFrom<String> for Size {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
-
-impl From<Size> for String {
-    fn from(size: Size) -> Self {
-        size.to_string()
-    }
-}
+crate::text_setting!(Size);
 
 #[cfg(test)]
 mod tests {

@@ -4,13 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::BadSettings;
 
 /// A duration in whole milliseconds: `100ms`, `60s`, `5m`, `1h30m`, `2d`. The unit is required.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(Duration);
 
 /// Milliseconds of each unit, longest first.
@@ -100,19 +97,7 @@ impl fmt::Display for Span {
     }
 }
 
-impl TryFrom<String> for Span {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
-
-impl From<Span> for String {
-    fn from(span: Span) -> Self {
-        span.to_string()
-    }
-}
+crate::text_setting!(Span);
 
 #[cfg(test)]
 mod tests {

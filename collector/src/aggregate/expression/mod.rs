@@ -28,8 +28,6 @@ mod syntax;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::field::{Field, FieldSource};
 use compile::Predicate;
 pub use label_value::LabelValue;
@@ -65,8 +63,7 @@ impl ExpressionError {
 }
 
 /// A checked expression, ready to be evaluated.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug)]
 pub struct Expression {
     text: String,
     predicate: Predicate,
@@ -105,19 +102,7 @@ impl FromStr for Expression {
     }
 }
 
-impl TryFrom<String> for Expression {
-    type Error = ExpressionError;
-
-    fn try_from(text: String) -> Result<Self, ExpressionError> {
-        text.parse()
-    }
-}
-
-impl From<Expression> for String {
-    fn from(expression: Expression) -> Self {
-        expression.text
-    }
-}
+kipfix_service::text_setting!(Expression);
 
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

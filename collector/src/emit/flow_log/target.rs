@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use kipfix_export::rotation::Rotation;
 use kipfix_export::target::parse_file;
-use serde::{Deserialize, Serialize};
 
 /// Where lines are written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowLogTarget {
     text: String,
     /// The parsed text.
@@ -57,19 +55,7 @@ fn kind(text: &str) -> Result<FlowLogTargetKind, String> {
     }
 }
 
-impl TryFrom<String> for FlowLogTarget {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<FlowLogTarget> for String {
-    fn from(target: FlowLogTarget) -> Self {
-        target.text
-    }
-}
+kipfix_service::text_setting!(FlowLogTarget);
 
 impl std::fmt::Display for FlowLogTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

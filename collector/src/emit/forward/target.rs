@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use kipfix_export::target::Target;
 use kipfix_service::settings::BadSettings;
-use serde::{Deserialize, Serialize};
 
 use crate::emit::clickhouse::{self, ClickHouseTarget};
 use crate::emit::kafka::{self, KafkaTarget};
@@ -22,8 +21,7 @@ pub enum ForwardKind {
 }
 
 /// The URL of a target of `--forward`: that of an engine, or that of an export target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardTarget {
     text: String,
     /// What the text means.
@@ -60,19 +58,7 @@ impl fmt::Display for ForwardTarget {
     }
 }
 
-impl From<ForwardTarget> for String {
-    fn from(target: ForwardTarget) -> Self {
-        target.text
-    }
-}
-
-impl TryFrom<String> for ForwardTarget {
-    type Error = BadSettings;
-
-    fn try_from(text: String) -> Result<Self, BadSettings> {
-        text.parse()
-    }
-}
+kipfix_service::text_setting!(ForwardTarget);
 
 #[cfg(test)]
 mod tests {

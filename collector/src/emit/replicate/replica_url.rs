@@ -3,12 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 /// A target of replicated datagrams: `udp://HOST:PORT[?source=keep|own]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaUrl {
     /// Address or name.
     pub host: String,
@@ -76,19 +74,7 @@ impl FromStr for ReplicaUrl {
     }
 }
 
-impl TryFrom<String> for ReplicaUrl {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<ReplicaUrl> for String {
-    fn from(url: ReplicaUrl) -> Self {
-        url.to_string()
-    }
-}
+kipfix_service::text_setting!(ReplicaUrl);
 
 impl fmt::Display for ReplicaUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

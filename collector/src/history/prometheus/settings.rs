@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use kipfix_service::settings::Span;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::http_client::ClientSettings;
@@ -17,8 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=300;
 
 /// `ring`, or `prometheus=URL`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HistorySource {
     /// The memory of the collector.
     #[default]
@@ -108,19 +106,7 @@ impl fmt::Display for HistorySource {
     }
 }
 
-impl TryFrom<String> for HistorySource {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<HistorySource> for String {
-    fn from(source: HistorySource) -> Self {
-        source.to_string()
-    }
-}
+kipfix_service::text_setting!(HistorySource);
 
 #[cfg(test)]
 mod tests {

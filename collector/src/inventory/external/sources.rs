@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
 
 /// The sources of external attributes. None by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +43,7 @@ impl ExternalSources {
 }
 
 /// A CIDR and its name. Text form: `CIDR=NAME`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedCidr {
     /// The addresses.
     pub cidr: IpNet,
@@ -71,19 +69,7 @@ impl FromStr for NamedCidr {
     }
 }
 
-impl TryFrom<String> for NamedCidr {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<NamedCidr> for String {
-    fn from(named: NamedCidr) -> Self {
-        named.to_string()
-    }
-}
+kipfix_service::text_setting!(NamedCidr);
 
 impl fmt::Display for NamedCidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
