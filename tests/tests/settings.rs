@@ -110,7 +110,15 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
         ],
         "preset" => &["workloads", "external", "pods", ""],
         "flow-direction" | "node-flow-direction" => DIRECTIONS,
-        "translations" => &["auto", "off", "on", ""],
+        "translations" | "names" => &["auto", "off", "on", ""],
+        "host-wildcard" => &[
+            "*.example.com",
+            "*.a.b.example",
+            "example.com",
+            "*.",
+            "*",
+            "",
+        ],
         "probe-namespace" => &["kipfix", "a b", ""],
         "history" => &[
             "ring",
