@@ -46,6 +46,14 @@ fn every_query_of_dashboards_and_rules_finds_data() {
         std::thread::sleep(Duration::from_secs(1));
     }
 
+    // This rule leaves out what sends few packets.
+    let has_share = || {
+        pair.play();
+        let share = "workloads:kipfix_retransmitted_packets:share_rate5m";
+        !prometheus.query(share).is_empty()
+    };
+    assert!(program::eventually(Duration::from_secs(90), has_share));
+
     let queries = dashboards::queries("1m", "5m");
     assert!(queries.len() > 80, "{}", queries.len());
     let listed = std::fs::read_to_string(page("docs/metrics.md")).unwrap();
