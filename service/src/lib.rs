@@ -8,7 +8,7 @@
 //! 3. [`logs`]: one line per event on stderr, as text or JSON.
 //! 4. [`signals`]: SIGTERM and SIGINT set a [`signals::Stop`] that threads and tasks wait for.
 //! 5. [`admin`]: `/metrics`, `/livez`, `/readyz`.
-//! 6. [`registry`]: self-metrics. [`exposition`]: the formats of `/metrics`.
+//! 6. [`registry`], [`metric_maker`]: self-metrics. [`exposition`]: the formats of `/metrics`.
 //! 7. [`sync`]: locks that ignore poisoning.
 //! 8. [`terminal`]: live tables.
 
@@ -16,6 +16,7 @@ pub mod admin;
 pub mod exit;
 pub mod exposition;
 pub mod logs;
+pub mod metric_maker;
 pub mod registry;
 pub mod settings;
 pub mod signals;

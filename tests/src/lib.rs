@@ -39,6 +39,7 @@ pub mod images;
 pub mod netns;
 pub mod nodes;
 pub mod objects;
+pub mod one_pod;
 pub mod pages;
 pub mod peers;
 pub mod program;

@@ -14,18 +14,11 @@ use std::time::Duration;
 use flowproto::FlowRecord;
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::{Collector, flow, now};
+use kipfix_tests::one_pod::{INVENTORY, OFFICE, WEB};
 use kipfix_tests::program::{self, Running, eventually, free_tcp_port};
 use kipfix_tests::scrape::{body, get};
 use serde_json::Value;
 
-const INVENTORY: &str = "
-nodes: [{name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24], zone: z1}]
-pods:
-  - {name: web-1, namespace: shop, addresses: [10.1.1.1], node: node-a, workload: {kind: Deployment, name: web}}
-cidrs: [{cidr: 198.51.100.0/24, name: office}]
-";
-const WEB: &str = "10.1.1.1";
-const OFFICE: &str = "198.51.100.7";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running Prometheus that serves HTTPS and scrapes collectors.

@@ -1,8 +1,7 @@
 //! Self-metrics of access to the API.
 
+use kipfix_service::metric_maker::MetricMaker;
 use prometheus::IntCounter;
-
-use super::maker::Maker;
 
 /// Counters of access to the API. Clones share their values.
 #[derive(Clone, Debug)]
@@ -13,7 +12,7 @@ pub struct ApiMetrics {
 }
 
 impl ApiMetrics {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         let loads = make.counters(
             "api_token_loads_total",
             "Tokens read from http_token_file; after a failure the previous one stays in use.",

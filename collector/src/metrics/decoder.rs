@@ -1,9 +1,8 @@
 //! Self-metrics of the Collecting Process.
 
 use flowproto::collector::{Counters, Occupancy, Unusable};
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
 use prometheus::{IntCounter, IntGauge};
-
-use super::maker::{Maker, level, raise, raise_each};
 
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -42,7 +41,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         let messages = make.counters(
             "messages_total",
             "Messages with a usable header, by protocol version (10 is IPFIX).",

@@ -10,9 +10,9 @@
 //! of each target; the equations after that are those of [`kipfix_export::counters`].
 
 use kipfix_export::counters::TargetFamilies;
+use kipfix_service::metric_maker::{MetricMaker, level, raise};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::maker::{Maker, level, raise};
 use crate::emit::flow_log::{FlowLogCounts, LeftOut};
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::{LossReason, ReplicaCounts};
@@ -29,7 +29,7 @@ pub(super) struct Replicated {
 }
 
 impl Replicated {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         let target = ["target"];
         Ok(Self {
             sent: make.counters("replicate_sent_total", "Datagrams replicated.", &target)?,
@@ -99,7 +99,7 @@ pub(super) struct Forwarded {
 }
 
 impl Forwarded {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         Ok(Self {
             records: make.counter(
                 "forward_records_total",
@@ -113,7 +113,7 @@ impl Forwarded {
                 "forward_queue_records",
                 "Records in the queue of the forward thread.",
             )?,
-            targets: TargetFamilies::register(&make.0, "kipfix_collector")?,
+            targets: TargetFamilies::register(make.registry(), "kipfix_collector")?,
         })
     }
 
@@ -145,7 +145,7 @@ pub(super) struct FlowLog {
 }
 
 impl FlowLog {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         let dropped = make.counters(
             "flow_log_dropped_total",
             "Lines of the flow log that were lost.",

@@ -1,5 +1,6 @@
 //! Self-metrics of single exporters.
 
+use kipfix_service::metric_maker::{MetricMaker, level, raise};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -11,7 +12,6 @@ use flowproto::record::Sampling;
 use kipfix_service::sync::lock;
 use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::maker::{Maker, level, raise};
 use crate::pipeline::RecordPolicy;
 
 /// A copy of what a decoder knows of an Observation Domain.
@@ -223,7 +223,7 @@ struct Published {
 const OTHERS: &str = "other";
 
 impl ExporterMetrics {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         let exporter = ["exporter", "domain", "version"];
         Ok(Self {
             without_series: make.gauge(

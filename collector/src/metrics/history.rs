@@ -1,8 +1,8 @@
 //! Self-metrics of the history.
 
+use kipfix_service::metric_maker::{MetricMaker, level, raise};
 use prometheus::{IntCounter, IntGauge};
 
-use super::maker::{Maker, level, raise};
 use crate::history::HistoryCounts;
 
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct HistoryMetrics {
 }
 
 impl HistoryMetrics {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         Ok(Self {
             octets: make.gauge("history_bytes", "Memory of the history.")?,
             endpoints: make.gauge("history_endpoints", "Endpoints in the history.")?,

@@ -1,8 +1,8 @@
 //! Self-metrics of the inventory: endpoints, external addresses, and the Kubernetes watches.
 
+use kipfix_service::metric_maker::{MetricMaker, level, raise};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::maker::{Maker, level, raise};
 use crate::inventory::IndexSizes;
 use crate::inventory::cluster::{ResourceKind, WatchCounts};
 use crate::inventory::external::ExternalCounts;
@@ -28,7 +28,7 @@ pub(super) struct Inventory {
 }
 
 impl Inventory {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         Ok(Self {
             nodes: make.gauge("inventory_nodes", "Nodes in the inventory.")?,
             endpoints: make.gauge(

@@ -15,7 +15,6 @@ mod emit;
 mod exporters;
 mod history;
 mod inventory;
-mod maker;
 mod receive;
 mod recent;
 mod records;
@@ -23,6 +22,7 @@ mod settings;
 
 pub use api::ApiMetrics;
 pub use exporters::{ExporterReport, ExporterSummary, Exporters};
+use kipfix_service::metric_maker::{MetricMaker, level};
 pub use receive::ReceiveCounts;
 pub use settings::SettingsCounts;
 
@@ -43,7 +43,6 @@ use crate::outputs::OutputCounts;
 use crate::pipeline::PipelineCounts;
 use crate::receive::savefile::SavefileCounts;
 use crate::recent::RecentCounts;
-use maker::{Maker, level};
 
 /// All counts at one moment.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +111,7 @@ impl Metrics {
     /// # Errors
     /// Two metrics have the same name, which is a mistake in this module.
     pub fn new(limits: &[(&str, u64)]) -> prometheus::Result<Self> {
-        let make = Maker(Registry::new());
+        let make = MetricMaker::new("kipfix_collector");
         let limit = make.gauges(
             "limit",
             "Bounds from the settings; some hold for each worker.",
@@ -140,7 +139,7 @@ impl Metrics {
             settings: settings::SettingsMetrics::new(&make)?,
             scrape_duration: make.add(Histogram::with_opts(scrape_duration.buckets(buckets)))?,
             limit,
-            registry: make.0,
+            registry: make.registry().clone(),
         })
         .inspect(|metrics| metrics.set_limits(limits))
     }

@@ -8,10 +8,10 @@
 //! * `savefile_frames_total` + Messages of IPFIX files = `savefile_datagrams_total` +
 //!   `savefile_fragments_joined_total` + Σ `savefile_skipped_total`, at the end of a file
 
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::Totals;
-use super::maker::{Maker, level, raise, raise_each};
 use crate::receive::connections::{ConnectionCounts, Ending, Refusal};
 use crate::receive::savefile::SkipReason;
 
@@ -45,7 +45,7 @@ pub(super) struct ReceiveMetrics {
 }
 
 impl ReceiveMetrics {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         let loads = make.counters(
             "certificate_loads_total",
             "Reads of the files of a TLS listener; after a failure the previous content stays in use.",

@@ -1,8 +1,8 @@
 //! Self-metrics of recent records and of the clients that follow.
 
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
 use prometheus::{IntCounter, IntGauge};
 
-use super::maker::{Maker, level, raise, raise_each};
 use crate::recent::{LossReason, RecentCounts};
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct RecentMetrics {
 }
 
 impl RecentMetrics {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         Ok(Self {
             records: make.gauge("recent_records", "Records that /api/v1/flows can return.")?,
             octets: make.gauge("recent_records_bytes", "Memory of recent records.")?,

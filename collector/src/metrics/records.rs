@@ -1,10 +1,10 @@
 //! Self-metrics of the pipeline and of what counts its records.
 
 use flowproto::Address;
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each, set_seconds};
 use prometheus::{GaugeVec, IntCounter, IntGauge};
 
 use super::Totals;
-use super::maker::{Maker, level, raise, raise_each, set_seconds};
 use crate::inventory::EndpointKind;
 use crate::pipeline::Reason;
 use crate::pipeline::enrich::TunnelUse;
@@ -38,7 +38,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         Ok(Self {
             biflow_reverse: make.counter(
                 "biflow_reverse_total",

@@ -1,8 +1,7 @@
 //! Self-metrics of the settings: whether the file was last used, and what needs a restart.
 
+use kipfix_service::metric_maker::{MetricMaker, level};
 use prometheus::IntGauge;
-
-use super::maker::{Maker, level};
 
 /// The state of the settings file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub(super) struct SettingsMetrics {
 }
 
 impl SettingsMetrics {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         Ok(Self {
             successful: make.gauge(
                 "settings_last_reload_successful",

@@ -55,17 +55,9 @@ fn parse_url(text: &str) -> Result<Url, String> {
 }
 
 fn parse_range(text: &str) -> Result<Span, String> {
-    parse_span(text, Span::from_secs(10), Span::from_secs(365 * 86_400))
+    Span::parse_within(text, Span::from_secs(10), Span::from_secs(365 * 86_400))
 }
 
 fn parse_interval(text: &str) -> Result<Span, String> {
-    parse_span(text, Span::from_secs(1), Span::from_secs(3600))
-}
-
-fn parse_span(text: &str, least: Span, most: Span) -> Result<Span, String> {
-    let span = text
-        .parse()
-        .ok()
-        .filter(|span| (least..=most).contains(span));
-    span.ok_or_else(|| format!("must be {least}–{most}"))
+    Span::parse_within(text, Span::from_secs(1), Span::from_secs(3600))
 }

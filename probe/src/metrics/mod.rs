@@ -13,7 +13,6 @@
 //!
 //! Frames that the kernel dropped (`packets_dropped`) were not captured and are in none of these.
 
-mod families;
 mod names;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flowproto::record::FlowEndReason;
 use flowproto::tcp::ConnectionState;
 use kipfix_export::counters::TargetFamilies;
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
 use kipfix_service::registry::Registry;
 use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
@@ -29,7 +29,6 @@ use crate::capture::counters::CaptureCounters;
 use crate::decode::Undecodable;
 use crate::pipeline::PipelineCounters;
 use crate::translation::table::MAX_TRANSLATIONS;
-use families::{Families, advance, advance_all};
 use names::NameFamilies;
 
 const END_REASONS: [(FlowEndReason, &str); 5] = [
@@ -126,14 +125,13 @@ impl Metrics {
     /// # Errors
     /// Two families have the same name, which is a bug.
     pub fn new(capacities: Capacities) -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let new = Families(&registry);
+        let new = MetricMaker::new("kipfix_probe");
         let undecodable = || Undecodable::ALL.iter().map(|reason| reason.as_str());
         new.capacity(
             "cache_capacity_conversations",
             "Maximum number of conversations in the flow cache, dormant ones included \
              (--max-flows).",
-            usize::try_from(capacities.conversations).unwrap_or(usize::MAX),
+            capacities.conversations,
         )?;
         new.capacity(
             "fragments_capacity",
@@ -322,15 +320,15 @@ impl Metrics {
                 "translations_missed_total",
                 "First packets lost before they were compared, by reason: kernel_drop (the buffer \
                  was full) or table_full.",
-                MISSED_REASONS.into_iter(),
+                MISSED_REASONS,
             )?,
             translations: new.gauge(
                 "translations",
                 "Address translations that are kept for conversations that begin.",
             )?,
             names: NameFamilies::register(&new, capacities.names)?,
-            targets: TargetFamilies::register(&registry, "kipfix_probe")?,
-            registry,
+            targets: TargetFamilies::register(new.registry(), "kipfix_probe")?,
+            registry: new.registry().clone(),
             consistency: Arc::default(),
         })
     }
@@ -379,34 +377,33 @@ impl Metrics {
                 (&self.interface_octets, interface.octets),
                 (&self.interface_drops, interface.dropped),
             ] {
-                advance(&family.with_label_values(&[&interface.name]), total);
+                raise(&family.with_label_values(&[&interface.name]), total);
             }
         }
-        advance(&self.interface_failures, counters.failures);
+        raise(&self.interface_failures, counters.failures);
         self.names.publish_capture(&counters.dns_answers);
-        advance(&self.first_packets, counters.first_packets.frames);
+        raise(&self.first_packets, counters.first_packets.frames);
         if let [kernel_drop, ..] = self.translations_missed.as_slice() {
-            advance(kernel_drop, counters.first_packets.dropped);
+            raise(kernel_drop, counters.first_packets.dropped);
         }
-        self.interfaces
-            .set(i64::try_from(counters.open).unwrap_or(i64::MAX));
+        self.interfaces.set(level(counters.open));
     }
 
     /// Publishes the counts of the pipeline, and the records that the queue after it lost.
     pub fn publish(&self, counters: &PipelineCounters, queue_lost: u64) {
         let cache = &counters.cache;
-        advance_all(&self.undecodable, &counters.undecodable);
-        advance_all(&self.inner_undecodable, &counters.inner_undecodable);
+        raise_each(&self.undecodable, &counters.undecodable);
+        raise_each(&self.inner_undecodable, &counters.inner_undecodable);
         for (counter, (reason, _)) in self.records.iter().zip(END_REASONS) {
             if let Some(count) = cache.records.get(usize::from(reason.octet())) {
-                advance(counter, *count);
+                raise(counter, *count);
             }
         }
-        advance_all(&self.tcp_states, &cache.tcp_connection_states);
+        raise_each(&self.tcp_states, &cache.tcp_connection_states);
         self.names.publish(counters);
         let translations = &counters.translations;
         if let [_, table_full] = self.translations_missed.as_slice() {
-            advance(table_full, translations.missed);
+            raise(table_full, translations.missed);
         }
         for (counter, count) in [
             (&self.withdrawn_packets, cache.withdrawn_packets),
@@ -438,13 +435,11 @@ impl Metrics {
             (&self.tcp_round_trips, cache.tcp_round_trips),
             (&self.queue_lost, queue_lost),
         ] {
-            advance(counter, count);
+            raise(counter, count);
         }
         self.conversations.set(i64::from(counters.conversations));
         self.dormant.set(i64::from(counters.dormant));
-        self.translations
-            .set(i64::try_from(counters.translations_kept).unwrap_or(i64::MAX));
-        self.fragments
-            .set(i64::try_from(counters.fragments).unwrap_or(i64::MAX));
+        self.translations.set(level(counters.translations_kept));
+        self.fragments.set(level(counters.fragments));
     }
 }

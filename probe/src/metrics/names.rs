@@ -1,8 +1,8 @@
 //! Metrics of the names of responders.
 
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
 use prometheus::{IntCounter, IntGauge};
 
-use super::families::{Families, advance, advance_all};
 use crate::capture::counters::CookedCounters;
 use crate::pipeline::PipelineCounters;
 
@@ -26,7 +26,7 @@ pub(super) struct NameFamilies {
 }
 
 impl NameFamilies {
-    pub(super) fn register(new: &Families<'_>, capacity: usize) -> prometheus::Result<Self> {
+    pub(super) fn register(new: &MetricMaker, capacity: usize) -> prometheus::Result<Self> {
         new.capacity(
             "names_capacity",
             "Maximum number of resolved names that are kept (--max-names).",
@@ -64,7 +64,7 @@ impl NameFamilies {
                 "names_refused_total",
                 "Texts that were not used as a name, by reason: invalid (not a host name) or \
                  no_room.",
-                REFUSED_REASONS.into_iter(),
+                REFUSED_REASONS,
             )?,
             requested: ["tls", "http"]
                 .iter()
@@ -85,15 +85,15 @@ impl NameFamilies {
 
     /// Publishes the counts of the capture of DNS answers.
     pub(super) fn publish_capture(&self, counters: &CookedCounters) {
-        advance(&self.dns_answers, counters.frames);
-        advance(&self.dns_answers_dropped, counters.dropped);
+        raise(&self.dns_answers, counters.frames);
+        raise(&self.dns_answers_dropped, counters.dropped);
     }
 
     /// Publishes the counts of the pipeline.
     pub(super) fn publish(&self, counters: &PipelineCounters) {
         let (names, inspected) = (&counters.names, &counters.inspected);
-        advance_all(&self.refused, &[names.invalid, names.without_room]);
-        advance_all(&self.requested, &[inspected.tls, inspected.http]);
+        raise_each(&self.refused, &[names.invalid, names.without_room]);
+        raise_each(&self.requested, &[inspected.tls, inspected.http]);
         for (counter, total) in [
             (&self.learned, names.learned),
             (&self.expired, names.expired),
@@ -101,13 +101,13 @@ impl NameFamilies {
             (&self.encrypted_hellos, inspected.tls_encrypted),
             (&self.incomplete_hellos, inspected.incomplete_hellos),
         ] {
-            advance(counter, total);
+            raise(counter, total);
         }
         for (gauge, size) in [&self.names, &self.octets]
             .into_iter()
             .zip(counters.names_kept)
         {
-            gauge.set(i64::try_from(size).unwrap_or(i64::MAX));
+            gauge.set(level(size));
         }
     }
 }

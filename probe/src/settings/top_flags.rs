@@ -82,17 +82,9 @@ impl TopFlags {
 }
 
 fn parse_interval(text: &str) -> Result<Span, String> {
-    parse_span(text, Span::from_secs(1), Span::from_secs(60))
+    Span::parse_within(text, Span::from_secs(1), Span::from_secs(60))
 }
 
 fn parse_duration(text: &str) -> Result<Span, String> {
-    parse_span(text, Span::from_secs(1), Span::from_secs(86_400))
-}
-
-fn parse_span(text: &str, least: Span, most: Span) -> Result<Span, String> {
-    let span = text
-        .parse()
-        .ok()
-        .filter(|span| (least..=most).contains(span));
-    span.ok_or_else(|| format!("must be {least}–{most}"))
+    Span::parse_within(text, Span::from_secs(1), Span::from_secs(86_400))
 }
