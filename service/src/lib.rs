@@ -22,3 +22,7 @@ pub mod settings;
 pub mod signals;
 pub mod sync;
 pub mod terminal;
+
+// The macro `text_setting` names it, so that a crate that uses the macro need not depend on it.
+#[doc(hidden)]
+pub use serde;
