@@ -9,7 +9,9 @@
 
 mod exporter;
 
-use exporter::{Header, exporter, ipfix, numbers, options_template, template, template_of};
+use exporter::{
+    EXPORTED, Header, exporter, ipfix, numbers, options_template, template, template_of,
+};
 use flowproto::FlowRecord;
 use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSink};
 use flowproto::record::Sampling;
@@ -98,6 +100,13 @@ fn times_that_are_not_known_are_absent() {
     ];
     e.send(&header.with(&sets));
     assert_eq!(times(e.taken.records.remove(0)), (0, 0));
+    // A boot time of 0 is unknown, too; NetFlow v9 then has the clocks of its header.
+    let fields = [(22, 90_000, 4), (21, 95_000, 4), (160, 0, 8)];
+    assert_eq!(times(record(10, &fields)), (0, 0));
+    assert_eq!(
+        times(record(9, &fields)),
+        (EXPORTED - 10_000, EXPORTED - 5000)
+    );
     // One of a pair.
     assert_eq!(
         times(record(10, &[(150, 1_700_000_000, 4)])),
