@@ -10,8 +10,10 @@ pub enum Unusable {
     /// Unknown version number.
     UnknownVersion,
     /// A Set whose length is below 4 or beyond the Message, or a Message whose length is not that of
-    /// its Sets.
+    /// its Sets, or of its records in NetFlow v5 and v7.
     SetLength,
+    /// A Set with an ID that the protocol does not use.
+    ReservedSet,
     /// A template that its Set cannot hold, whose records are empty, or that has too many fields.
     InvalidTemplate,
     /// A variable-length field beyond the end of its Set.
@@ -26,10 +28,11 @@ pub enum Unusable {
 
 impl Unusable {
     /// All reasons, in the order of `Counters::unusable`.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Truncated,
         Self::UnknownVersion,
         Self::SetLength,
+        Self::ReservedSet,
         Self::InvalidTemplate,
         Self::FieldLength,
         Self::TooManyTemplates,
@@ -42,7 +45,10 @@ impl Unusable {
     pub const fn is_malformed(self) -> bool {
         !matches!(
             self,
-            Self::TooManyTemplates | Self::UnknownTemplate | Self::TooManyDomains
+            Self::ReservedSet
+                | Self::TooManyTemplates
+                | Self::UnknownTemplate
+                | Self::TooManyDomains
         )
     }
 
@@ -53,6 +59,7 @@ impl Unusable {
             Self::Truncated => "truncated",
             Self::UnknownVersion => "unknown_version",
             Self::SetLength => "set_length",
+            Self::ReservedSet => "reserved_set",
             Self::InvalidTemplate => "invalid_template",
             Self::FieldLength => "field_length",
             Self::TooManyTemplates => "too_many_templates",
@@ -72,10 +79,15 @@ impl Unusable {
                 octets,
             } => {
                 let whole = octets.checked_div(record_octets)?;
-                return (whole < count.into()).then_some(Self::Truncated);
+                if whole < count.into() {
+                    Self::Truncated
+                } else {
+                    Self::SetLength
+                }
             }
             Violation::MessageLength { left, .. } if left > 0 => Self::SetLength,
             Violation::SetTooShort { .. } | Violation::SetOverrun { .. } => Self::SetLength,
+            Violation::ReservedSet { .. } => Self::ReservedSet,
             Violation::TemplateId { .. } => Self::InvalidTemplate,
             Violation::FieldOverrun { .. } => Self::FieldLength,
             // The faults of definitions are counted with their template.
@@ -89,11 +101,12 @@ impl Unusable {
             Self::Truncated => 0,
             Self::UnknownVersion => 1,
             Self::SetLength => 2,
-            Self::InvalidTemplate => 3,
-            Self::FieldLength => 4,
-            Self::TooManyTemplates => 5,
-            Self::UnknownTemplate => 6,
-            Self::TooManyDomains => 7,
+            Self::ReservedSet => 3,
+            Self::InvalidTemplate => 4,
+            Self::FieldLength => 5,
+            Self::TooManyTemplates => 6,
+            Self::UnknownTemplate => 7,
+            Self::TooManyDomains => 8,
         }
     }
 }
