@@ -277,6 +277,14 @@ impl Values {
         }
     }
 
+    /// An address that a flow need not have. Exporters send 0.0.0.0 where it has none.
+    fn optional_address(&self, v4: Slot, v6: Slot) -> Address {
+        match self.address(v4, v6) {
+            address if address.is_ipv4() && address.v4_bits() == 0 => Address::UNSPECIFIED,
+            address => address,
+        }
+    }
+
     #[inline]
     fn fill(&self, context: &MessageContext, record: &mut FlowRecord) {
         record.key = FlowKey {
@@ -321,7 +329,7 @@ impl Values {
             record.bgp_destination_as_number = self.low_u32(Slot::DestinationAs);
             record.source_prefix_length = self.low_u8(Slot::SourcePrefixLength);
             record.destination_prefix_length = self.low_u8(Slot::DestinationPrefixLength);
-            record.ip_next_hop_address = self.address(Slot::NextHopV4, Slot::NextHopV6);
+            record.ip_next_hop_address = self.optional_address(Slot::NextHopV4, Slot::NextHopV6);
         }
         if self.any(OTHER_TIMES) {
             self.fill_times(context, record);
@@ -443,7 +451,7 @@ impl Values {
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
-        record.exporter_address = self.address(Slot::ExporterV4, Slot::ExporterV6);
+        record.exporter_address = self.optional_address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
             if self.any(Slot::IcmpType.bit()) {
@@ -455,16 +463,18 @@ impl Values {
             record.icmp_type_code = u16::from_be_bytes([kind, code]);
         }
         if self.any(TRANSLATION) {
-            record.translation = Some(Translation {
-                post_nat_source_address: self.address(Slot::PostNatSourceV4, Slot::PostNatSourceV6),
+            let translation = Translation {
+                post_nat_source_address: self
+                    .optional_address(Slot::PostNatSourceV4, Slot::PostNatSourceV6),
                 post_nat_destination_address: self
-                    .address(Slot::PostNatDestinationV4, Slot::PostNatDestinationV6),
+                    .optional_address(Slot::PostNatDestinationV4, Slot::PostNatDestinationV6),
                 post_napt_source_port: self.low_u16(Slot::PostNaptSourcePort),
                 post_napt_destination_port: self.low_u16(Slot::PostNaptDestinationPort),
-            });
+            };
+            record.translation = (translation != Translation::default()).then_some(translation);
         }
         if self.any(TUNNEL) {
-            record.tunnel = Some(Tunnel {
+            let tunnel = Tunnel {
                 tunnel_type: match self.low_u8(Slot::TunnelType) {
                     1 => TunnelType::Vxlan,
                     2 => TunnelType::Gre,
@@ -472,13 +482,19 @@ impl Values {
                     _ => TunnelType::IpInIp,
                 },
                 tunnel_key: self.low_u32(Slot::TunnelKey),
-                tunnel_source_address: self.address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
+                tunnel_source_address: self
+                    .optional_address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
                 tunnel_destination_address: self
-                    .address(Slot::TunnelDestinationV4, Slot::TunnelDestinationV6),
+                    .optional_address(Slot::TunnelDestinationV4, Slot::TunnelDestinationV6),
                 tunnel_protocol_identifier: self.low_u8(Slot::TunnelProtocol),
                 tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
                 tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),
-            });
+            };
+            let has_outer_header = tunnel.tunnel_key != 0
+                || !tunnel.tunnel_source_address.is_unspecified()
+                || !tunnel.tunnel_destination_address.is_unspecified();
+            // A template for all flows has zeros for those that are in no tunnel.
+            record.tunnel = has_outer_header.then_some(tunnel);
         }
     }
 }
