@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flowproto::record::FlowEndReason;
 use flowproto::tcp::ConnectionState;
 use kipfix_export::counters::TargetFamilies;
+use kipfix_service::admin::HttpMetrics;
 use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
 use kipfix_service::registry::Registry;
 use prometheus::core::Collector as _;
@@ -90,6 +91,7 @@ pub struct Metrics {
     translations: IntGauge,
     names: NameFamilies,
     targets: TargetFamilies,
+    http: HttpMetrics,
 }
 
 /// The number of frames that the kernel dropped, as last published.
@@ -328,6 +330,7 @@ impl Metrics {
             )?,
             names: NameFamilies::register(&new, capacities.names)?,
             targets: TargetFamilies::register(new.registry(), "kipfix_probe")?,
+            http: HttpMetrics::new(&new)?,
             registry: new.registry().clone(),
             consistency: Arc::default(),
         })
@@ -361,6 +364,12 @@ impl Metrics {
     #[must_use]
     pub const fn targets(&self) -> &TargetFamilies {
         &self.targets
+    }
+
+    /// The metrics of the admin port.
+    #[must_use]
+    pub const fn http(&self) -> &HttpMetrics {
+        &self.http
     }
 
     /// The gauge of the interfaces that are captured, for readiness.
