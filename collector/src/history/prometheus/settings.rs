@@ -47,9 +47,11 @@ impl PrometheusSettings {
         }
         let mut client = ClientSettings {
             ca: None,
+            identity: None,
             token_file: None,
             timeout: TIMEOUT,
         };
+        let (mut cert, mut key) = (None, None);
         for (name, value) in url.query_pairs() {
             let file = || match value.as_ref() {
                 "" => Err(format!("invalid {name} \"\": must be the path of a file")),
@@ -57,6 +59,8 @@ impl PrometheusSettings {
             };
             match name.as_ref() {
                 "ca" => client.ca = file()?,
+                "cert" => cert = file()?,
+                "key" => key = file()?,
                 "token-file" => client.token_file = file()?,
                 "timeout" => {
                     let span = value.parse().ok().map(Span::duration);
@@ -65,13 +69,22 @@ impl PrometheusSettings {
                         span.ok_or_else(|| format!("invalid timeout {value:?}: must be 1s–5m"))?;
                 }
                 _ => {
-                    let allowed = "ca, token-file or timeout";
+                    let allowed = "ca, cert, key, token-file or timeout";
                     return Err(format!("unknown parameter {name:?}: must be {allowed}"));
                 }
             }
         }
-        if client.ca.is_some() && url.scheme() != "https" {
-            return Err("ca: only allowed with https://".into());
+        if cert.is_some() != key.is_some() {
+            return Err("cert and key: one is only allowed with the other".into());
+        }
+        client.identity = cert.zip(key);
+        for (name, is_set) in [
+            ("ca", client.ca.is_some()),
+            ("cert", client.identity.is_some()),
+        ] {
+            if is_set && url.scheme() != "https" {
+                return Err(format!("{name}: only allowed with https://"));
+            }
         }
         url.set_query(None);
         Ok(Self {
@@ -118,6 +131,7 @@ mod tests {
             "ring",
             "prometheus=http://prometheus:9090",
             "prometheus=https://mimir/prometheus?token-file=/t&ca=/ca.crt&timeout=10s",
+            "prometheus=https://mimir?cert=/me.crt&key=/me.key",
         ] {
             let source: HistorySource = text.parse().unwrap();
             assert_eq!(source.to_string(), text);
@@ -144,6 +158,8 @@ mod tests {
             ("prometheus=http://x?token=a", "token-file"),
             ("prometheus=http://x?ca=/a", "https://"),
             ("prometheus=https://x?ca=", "path of a file"),
+            ("prometheus=https://x?cert=/c", "cert and key"),
+            ("prometheus=http://x?cert=/c&key=/k", "https://"),
             ("prometheus=http://x?timeout=0s", "1s–5m"),
         ] {
             let error = text.parse::<HistorySource>().unwrap_err();
