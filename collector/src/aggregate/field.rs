@@ -148,13 +148,18 @@ pub enum RecordField {
     InputInterface,
     /// Interface through which the packets left the exporter: its name, else its ifIndex.
     OutputInterface,
+    /// Encapsulation of the packets on the wire: `vxlan`, `geneve`, `gre`, `ipip`, …; absent without a
+    /// tunnel.
+    Encapsulation,
+    /// What protects the packets: `esp`, `ah` or `wireguard`; absent if nothing was recognized.
+    SecurityProtocol,
     /// How a TCP connection ended: `closed`, `reset`, `refused`, `unanswered`; `open` if it has
     /// not.
     TcpEnd,
 }
 
 impl RecordField {
-    const NAMES: [(&'static str, Self); 11] = [
+    const NAMES: [(&'static str, Self); 13] = [
         ("port", Self::Port),
         ("protocol", Self::Protocol),
         ("dscp", Self::Dscp),
@@ -165,6 +170,8 @@ impl RecordField {
         ("exporter", Self::Exporter),
         ("input_interface", Self::InputInterface),
         ("output_interface", Self::OutputInterface),
+        ("encapsulation", Self::Encapsulation),
+        ("security_protocol", Self::SecurityProtocol),
         ("tcp_end", Self::TcpEnd),
     ];
 
