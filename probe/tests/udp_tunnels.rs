@@ -387,7 +387,7 @@ fn wireguard_is_recognized_by_type_length_and_port() {
 }
 
 #[test]
-fn esp_in_udp_is_told_from_key_exchange_by_its_index() {
+fn esp_in_udp_is_distinguished_from_key_exchange_by_its_index() {
     let datagram = |payload: &[u8]| over_ip(17, &udp(4500, 40_000, payload)).security_protocol;
     assert_eq!(
         datagram(&[[0, 0, 1, 2], [7; 4], [7; 4]].concat()),
