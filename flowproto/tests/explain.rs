@@ -60,8 +60,8 @@ impl Dump {
     /// All problems that were seen, how often.
     fn problems(&self) -> Vec<(Rule, u64)> {
         Rule::ALL
-            .into_iter()
-            .map(|problem| (problem, self.explainer.count(problem)))
+            .iter()
+            .map(|problem| (*problem, self.explainer.count(*problem)))
             .filter(|(_, count)| *count > 0)
             .collect()
     }
@@ -573,7 +573,7 @@ fn counts_of_netflow_headers_that_lie() {
 
 #[test]
 fn every_problem_has_a_name_and_a_rule_of_its_own_version() {
-    let mut names: Vec<&str> = Rule::ALL.map(Rule::as_str).to_vec();
+    let mut names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), Rule::ALL.len());

@@ -127,7 +127,7 @@ impl StoredEndpoint {
     /// Appends the names of the kinds and of the fields, in the order in which they are stored.
     pub(super) fn write_layout(out: &mut Vec<u8>) {
         let kinds = KINDS.map(EndpointKind::as_str);
-        let names = kinds.into_iter().chain(TEXTS.map(EndpointField::as_str));
+        let names = kinds.into_iter().chain(TEXTS.map(<&str>::from));
         for name in names {
             out.extend_from_slice(name.as_bytes());
             out.push(b' ');

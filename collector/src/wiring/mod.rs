@@ -398,8 +398,8 @@ fn log_totals(totals: &Totals) {
         records = decoding.records,
         biflow_reverse = records.reverse_directions,
         counted = records.counted,
-        not_counted = records.not_counted.iter().sum::<u64>(),
-        other_observer = records.not_counted(Reason::OtherObserver),
+        not_counted = records.not_counted.values().sum::<u64>(),
+        other_observer = records.not_counted[Reason::OtherObserver],
         unusable = decoding.unusable.total(),
         sequence_lost = decoding.sequence.lost,
         kernel_drops = totals

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use enum_map::Enum;
 use etherparse::defrag::IpDefragBuf;
 use etherparse::{
     EtherType, IpFragOffset, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, ip_number,
 };
+use strum::IntoStaticStr;
 
 use super::SavefileCounts;
 use super::copies::Interface;
@@ -22,7 +24,8 @@ const LINUX_SLL: u32 = 113;
 const LINUX_SLL2: u32 = 276;
 
 /// Why a frame has no datagram of flow export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum SkipReason {
     /// The link type is unknown.
     LinkType,
@@ -36,31 +39,6 @@ pub enum SkipReason {
     Duplicate,
     /// The UDP payload does not begin with a version number of flow export.
     NotFlowExport,
-}
-
-impl SkipReason {
-    /// All reasons, in the order of the counters.
-    pub const ALL: [Self; 6] = [
-        Self::LinkType,
-        Self::NotUdp,
-        Self::Truncated,
-        Self::Fragment,
-        Self::Duplicate,
-        Self::NotFlowExport,
-    ];
-
-    /// The reason as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LinkType => "link_type",
-            Self::NotUdp => "not_udp",
-            Self::Truncated => "truncated",
-            Self::Fragment => "fragment",
-            Self::Duplicate => "duplicate",
-            Self::NotFlowExport => "not_flow_export",
-        }
-    }
 }
 
 /// A captured frame, without its octets.
@@ -123,7 +101,7 @@ impl Frames {
         match self.find(frame, octets, counts) {
             Ok(located) => located,
             Err(reason) => {
-                counts.skip(reason, 1);
+                counts.skipped[reason] += 1;
                 None
             }
         }
@@ -132,7 +110,7 @@ impl Frames {
     /// Counts the fragments of datagrams that are not complete at the end of a file.
     pub(super) fn finish(&mut self, counts: &mut SavefileCounts) {
         for (_, partial) in self.partial.drain() {
-            counts.skip(SkipReason::Fragment, partial.fragments);
+            counts.skipped[SkipReason::Fragment] += partial.fragments;
         }
     }
 
@@ -279,7 +257,7 @@ impl Frames {
 
     fn discard(&mut self, id: &FragmentId, counts: &mut SavefileCounts) {
         if let Some(partial) = self.partial.remove(id) {
-            counts.skip(SkipReason::Fragment, partial.fragments);
+            counts.skipped[SkipReason::Fragment] += partial.fragments;
         }
     }
 }

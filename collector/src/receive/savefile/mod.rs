@@ -16,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use enum_map::EnumMap;
 use kipfix_service::signals::Stop;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -54,8 +55,8 @@ pub struct SavefileCounts {
     pub datagrams: u64,
     /// Fragments that were joined to the datagram of a later frame.
     pub joined: u64,
-    /// Frames without a datagram of flow export, by [`SkipReason`] as in [`SkipReason::ALL`].
-    pub skipped: [u64; SkipReason::ALL.len()],
+    /// Frames without a datagram of flow export.
+    pub skipped: EnumMap<SkipReason, u64>,
 }
 
 /// A datagram of a savefile.
@@ -209,7 +210,7 @@ impl Savefile {
                 .copies
                 .is_copy(located.interface, datagram, time_milliseconds)
             {
-                counts.skip(SkipReason::Duplicate, 1);
+                counts.skipped[SkipReason::Duplicate] += 1;
                 continue;
             }
             counts.datagrams += 1;
@@ -248,23 +249,6 @@ impl Savefile {
             Format::PcapNg(section) => section.next(&mut self.input, &mut self.frame),
             Format::Ipfix => Ok(None),
         }
-    }
-}
-
-impl SavefileCounts {
-    fn skip(&mut self, reason: SkipReason, frames: u64) {
-        let at = SkipReason::ALL.iter().position(|known| *known == reason);
-        if let Some(counter) = at.and_then(|at| self.skipped.get_mut(at)) {
-            *counter += frames;
-        }
-    }
-
-    /// Frames skipped for that reason.
-    #[must_use]
-    pub fn skipped(&self, reason: SkipReason) -> u64 {
-        let all = SkipReason::ALL.iter().zip(self.skipped);
-        let mut of = all.filter(|(known, _)| **known == reason);
-        of.next().map_or(0, |(_, count)| count)
     }
 }
 

@@ -85,7 +85,7 @@ pub fn for_each(
         *lock(counts) = read;
     };
     *lock(counts) = read;
-    let duplicates = read.skipped(SkipReason::Duplicate) - before.skipped(SkipReason::Duplicate);
+    let duplicates = read.skipped[SkipReason::Duplicate] - before.skipped[SkipReason::Duplicate];
     if duplicates > 0 {
         tracing::warn!(
             file = %path.display(),
