@@ -148,6 +148,7 @@ const TRANSLATION: u128 = bits([
     Slot::PostNaptSourcePort,
     Slot::PostNaptDestinationPort,
 ]);
+const SECURITY: u128 = Slot::SecurityProtocol.bit();
 const TUNNEL: u128 = bits([
     Slot::TunnelType,
     Slot::TunnelKey,
@@ -158,6 +159,7 @@ const TUNNEL: u128 = bits([
     Slot::TunnelProtocol,
     Slot::TunnelSourcePort,
     Slot::TunnelDestinationPort,
+    Slot::TunnelEncapsulation,
 ]);
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
@@ -330,7 +332,7 @@ impl Values {
             let selection = self.sampling_fields().selection();
             selection.unwrap_or_default().apply(record);
         }
-        if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL) {
+        if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL | SECURITY) {
             self.fill_rest(record);
         }
         if self.any(tcp::SLOTS) {
@@ -443,6 +445,7 @@ impl Values {
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
+        record.security_protocol = self.low_u8(Slot::SecurityProtocol).into();
         record.exporter_address = self.address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
@@ -465,12 +468,10 @@ impl Values {
         }
         if self.any(TUNNEL) {
             record.tunnel = Some(Tunnel {
-                tunnel_type: match self.low_u8(Slot::TunnelType) {
-                    1 => TunnelType::Vxlan,
-                    2 => TunnelType::Gre,
-                    7 => TunnelType::Geneve,
-                    _ => TunnelType::IpInIp,
-                },
+                tunnel_type: TunnelType::of(
+                    self.low_u8(Slot::TunnelType),
+                    self.low_u8(Slot::TunnelEncapsulation),
+                ),
                 tunnel_key: self.low_u32(Slot::TunnelKey),
                 tunnel_source_address: self.address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
                 tunnel_destination_address: self
