@@ -15,8 +15,7 @@ use crate::emit::EmittedRecords;
 use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
 use crate::emit::forward::ForwardTarget;
 use crate::emit::replicate::ReplicaUrl;
-use crate::history::RingSettings;
-use crate::history::prometheus::HistorySource;
+use crate::history::{HistorySource, RingSettings};
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -224,11 +223,11 @@ pub struct Flags {
     /// [default: none, the API needs no token]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub http_token_file: Option<PathBuf>,
-    /// What answers the page and the API for edges: ring is the memory of this collector. prometheus=URL
-    /// asks an engine with the HTTP API of Prometheus (Thanos, Mimir, VictoriaMetrics) that scrapes the
-    /// collectors, for all replicas and as long as it keeps series; parameters token-file=FILE, ca=FILE
-    /// and timeout=SPAN (30s) [default: ring]
-    #[arg(long, value_name = "ring|prometheus=URL", help_heading = "Output")]
+    /// What answers the page and the API: ring is the memory of this collector. prometheus=URL is an
+    /// engine with the HTTP API of Prometheus that scrapes all collectors; parameters token-file=FILE,
+    /// ca=FILE, timeout=SPAN (30s). clickhouse=http[s]://HOST[:PORT]/DATABASE has the tables of --forward
+    /// clickhouse://; parameters user=NAME, password-file=FILE, ca=FILE, timeout=SPAN [default: ring]
+    #[arg(long, value_name = "ring|ENGINE=URL", help_heading = "Output")]
     pub history: Option<HistorySource>,
     /// Maximum memory of the history, which the page and the API show. When it is full, the oldest
     /// intervals are discarded. 0 keeps no history [default: 64MiB]
