@@ -13,9 +13,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use url::Url;
 
 /// Maximum octets of a response.
@@ -32,6 +33,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub struct ClientSettings {
     /// PEM file with the CAs of the server. `None`: those of the system.
     pub ca: Option<PathBuf>,
+    /// PEM files with a certificate and its private key, which are presented to servers that request
+    /// one. `None`: no certificate.
+    pub identity: Option<(PathBuf, PathBuf)>,
     /// How requests authenticate.
     pub authentication: Option<Authentication>,
     /// Maximum time of a request.
@@ -89,7 +93,7 @@ impl HttpClient {
     /// Creates a client. It does not connect yet.
     ///
     /// # Errors
-    /// The file of the CAs cannot be used.
+    /// The file of the CAs, of the certificate or of its key cannot be used.
     pub fn new(settings: ClientSettings) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         match &settings.ca {
@@ -102,8 +106,11 @@ impl HttpClient {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let tls = match &settings.identity {
+            Some((cert, key)) => with_identity(tls, cert, key)?,
+            None => tls.with_no_client_auth(),
+        };
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(settings.timeout));
@@ -215,6 +222,21 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> anyhow::Result<()> {
         bail!("ca {shown} has no certificate");
     }
     Ok(())
+}
+
+fn with_identity(
+    tls: ConfigBuilder<ClientConfig, WantsClientCert>,
+    cert: &Path,
+    key: &Path,
+) -> anyhow::Result<ClientConfig> {
+    let [shown_cert, shown_key] = [cert, key].map(Path::display);
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("cannot use cert {shown_cert}"))?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot use key {shown_key}"))?;
+    tls.with_client_auth_cert(chain, private)
+        .with_context(|| format!("cannot use cert {shown_cert} with key {shown_key}"))
 }
 
 fn read_token(path: &Path) -> anyhow::Result<String> {

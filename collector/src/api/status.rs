@@ -14,7 +14,6 @@ use crate::aggregate::field::Field;
 use crate::clock;
 use crate::history::{History, HistoryEngine, StoredEdge};
 use crate::metrics::Totals;
-use crate::pipeline::Reason;
 use crate::serve::readiness;
 
 /// Metric families by what the page uses them for.
@@ -188,12 +187,14 @@ impl LossJson {
     fn new(totals: &Totals) -> Self {
         let decoding = &totals.pipeline.decoding;
         let records = &totals.pipeline.records;
-        let reasons = Reason::ALL.into_iter();
-        let not_counted = reasons.map(|reason| (reason.as_str(), records.not_counted(reason)));
+        let not_counted = records.not_counted.into_iter();
         Self {
             records: decoding.records,
             counted: records.counted,
-            not_counted: not_counted.filter(|(_, count)| *count > 0).collect(),
+            not_counted: not_counted
+                .filter(|(_, count)| *count > 0)
+                .map(|(reason, count)| (reason.into(), count))
+                .collect(),
             sequence_lost: decoding.sequence.lost,
             unusable: decoding.unusable.total(),
             kernel_drops: totals.sockets.iter().map(|(_, drops, _)| drops).sum(),

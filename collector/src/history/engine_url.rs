@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Values of `timeout`, seconds.
 const TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=300;
 
-/// Parses a URL with the parameters `ca` and `timeout`, which all engines have. `take` stores
+/// Parses a URL with the parameters that all engines have: `ca`, `cert`, `key` and `timeout`. `take` stores
 /// another parameter; it returns false if the name is unknown. `others` are its names, for errors.
 /// Returns the URL without parameters, and the settings of a client without authentication.
 pub(super) fn parse(
@@ -30,12 +30,16 @@ pub(super) fn parse(
     }
     let mut client = ClientSettings {
         ca: None,
+        identity: None,
         authentication: None,
         timeout: TIMEOUT,
     };
+    let (mut cert, mut key) = (None, None);
     for (name, value) in url.query_pairs() {
         match name.as_ref() {
             "ca" => client.ca = Some(file(&name, &value)?),
+            "cert" => cert = Some(file(&name, &value)?),
+            "key" => key = Some(file(&name, &value)?),
             "timeout" => {
                 let span = value.parse().ok().map(Span::duration);
                 let span = span.filter(|span| TIMEOUTS.contains(&span.as_secs()));
@@ -45,13 +49,22 @@ pub(super) fn parse(
             _ if take(&name, &value)? => {}
             _ => {
                 return Err(format!(
-                    "unknown parameter {name:?}: must be ca, timeout, {others}"
+                    "unknown parameter {name:?}: must be ca, cert, key, timeout, {others}"
                 ));
             }
         }
     }
-    if client.ca.is_some() && url.scheme() != "https" {
-        return Err("ca: only allowed with https://".into());
+    if cert.is_some() != key.is_some() {
+        return Err("cert and key: one is only allowed with the other".into());
+    }
+    client.identity = cert.zip(key);
+    for (name, is_set) in [
+        ("ca", client.ca.is_some()),
+        ("cert", client.identity.is_some()),
+    ] {
+        if is_set && url.scheme() != "https" {
+            return Err(format!("{name}: only allowed with https://"));
+        }
     }
     url.set_query(None);
     Ok((url, client))

@@ -61,6 +61,7 @@ mod tests {
             "ring",
             "prometheus=http://prometheus:9090",
             "prometheus=https://mimir/prometheus?token-file=/t&ca=/ca.crt&timeout=10s",
+            "prometheus=https://mimir?cert=/me.crt&key=/me.key",
             "clickhouse=http://clickhouse:8123/kipfix",
             "clickhouse=https://ch:8443/kipfix?user=u&password-file=/p&ca=/ca.crt&timeout=1m",
         ] {
@@ -100,6 +101,8 @@ mod tests {
             ("prometheus=http://x?token=a", "token-file"),
             ("prometheus=http://x?ca=/a", "https://"),
             ("prometheus=https://x?ca=", "path of a file"),
+            ("prometheus=https://x?cert=/c", "cert and key"),
+            ("prometheus=http://x?cert=/c&key=/k", "https://"),
             ("prometheus=http://x?timeout=0s", "1s–5m"),
             ("clickhouse=http://x", "invalid database \"\""),
             ("clickhouse=http://x/a-b", "invalid database \"a-b\""),

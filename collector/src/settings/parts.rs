@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use flowproto::collector::Limits;
 use flowproto::element;
 use kipfix_service::settings::{BadSettings, Size, Span};
+use kipfix_service::tls::TlsFiles;
 
 use super::{Settings, exporters};
 use crate::aggregate::expression::Expression;
@@ -195,6 +196,16 @@ impl Settings {
             created_samples: self.created_samples,
             cluster_name: self.cluster_name.clone(),
         }
+    }
+
+    /// Files of TLS for the HTTP port; `None` without TLS.
+    ///
+    /// # Errors
+    /// Only some of the settings that need each other are set.
+    pub fn http_tls(&self) -> Result<Option<TlsFiles>, BadSettings> {
+        let (cert, key) = (self.http_tls_cert.as_ref(), self.http_tls_key.as_ref());
+        TlsFiles::of_settings("http", cert, key, self.http_client_ca.as_ref())
+            .map_err(BadSettings::new)
     }
 
     /// Settings of the ring of the history; `None` if there is none.
