@@ -25,7 +25,7 @@ use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
 use crate::emit::OverflowPolicy;
-use crate::history::prometheus::PrometheusHistory;
+use crate::history::HistoryEngine;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
 use crate::metrics::Totals;
@@ -178,7 +178,7 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
 fn serve(
     scrape: &Arc<Scrape>,
     listener: Listener,
-    (token, engine): (Option<BearerToken>, Option<PrometheusHistory>),
+    (token, engine): (Option<BearerToken>, Option<HistoryEngine>),
     stop: Stop,
 ) -> Result<JoinHandle<()>, Failure> {
     let listener = listener.with_metrics(scrape.metrics.http().clone());
