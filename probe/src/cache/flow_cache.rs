@@ -127,7 +127,7 @@ impl FlowCache {
         }
         let mut touched = 0;
         for lookup in &lookups {
-            touched ^= self.table.touch(lookup);
+            touched ^= self.table.touch(lookup.candidate);
         }
         std::hint::black_box(touched);
         for (captured, lookup) in packets.iter().zip(&lookups) {
@@ -222,8 +222,8 @@ impl FlowCache {
         ] {
             let mut index = self.table.first(list).map(|(index, _)| index);
             while let Some(reported) = index {
-                // Before the record is made, so that the next conversation is on its way.
                 index = self.table.next(reported);
+                self.touch(index);
                 self.report(reported, reason, sink);
             }
         }
@@ -407,6 +407,7 @@ impl FlowCache {
             if now - entry.moved_ns < LINGER_NS || sink.room() < 2 {
                 break;
             }
+            self.touch(self.table.next(index));
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
             self.table.remove(index);
         }
@@ -416,6 +417,7 @@ impl FlowCache {
             if now - entry.seen_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
                 break;
             }
+            self.touch(self.table.next(index));
             self.report(index, FlowEndReason::IdleTimeout, sink);
             self.table.move_to_end(index, List::Dormant, now);
         }
@@ -425,6 +427,12 @@ impl FlowCache {
             }
             self.table.remove(index);
         }
+    }
+
+    /// Reads the conversation that is reported next, so that it is in the cache of the processor.
+    #[inline]
+    fn touch(&self, next: Option<u32>) {
+        std::hint::black_box(next.map_or(0, |next| self.table.touch(next)));
     }
 
     /// Makes the records of the directions of a conversation that have packets.
