@@ -52,8 +52,8 @@ pub trait RecordSink {
     fn room(&self) -> usize {
         usize::MAX
     }
-    /// Takes a record.
-    fn record(&mut self, record: FlowRecord);
+    /// Takes a copy of a record. A record is too large to be moved from one stage to the next.
+    fn record(&mut self, record: &FlowRecord);
 }
 
 /// The flow cache of a node.
@@ -447,27 +447,24 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let [mut first, mut second] = entry.report(context, &tunnels, health);
+        let mut records = entry.report(context, &tunnels, health);
         let connection = entry.connection;
         let name = self.table.names.get(index);
         let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
-            && let Some(forward) = &mut first
-            && let Some(reverse) = second.take()
+            && let [Some(forward), second] = &mut records
+            && let Some(reverse) = second
         {
-            join(forward, &reverse);
+            join(forward, reverse);
+            *second = None;
         }
-        // One after the other: a record is too large to be moved often.
-        for mut record in [&mut first, &mut second]
-            .into_iter()
-            .filter_map(Option::take)
-        {
+        for record in records.iter_mut().flatten() {
             record.sampling = self.settings.sampling;
             record.responder_name.clone_from(&name);
             if let Some(translation) = &translation {
-                translation.apply(&mut record, &connection);
+                translation.apply(record, &connection);
             }
-            self.counters.count_tcp(&record);
+            self.counters.count_tcp(record);
             self.counters.record_packets +=
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=
