@@ -4,6 +4,7 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
+mod headers;
 mod tcp;
 
 use super::sampling::{SamplingFields, Selection};
@@ -12,9 +13,7 @@ use super::time::up_time_to_epoch;
 use super::{MessageContext, Plan, Step};
 use crate::address::Address;
 use crate::field::FieldSpan;
-use crate::record::{
-    BiflowDirection, FlowKey, FlowRecord, Interfaces, Translation, Tunnel, TunnelType,
-};
+use crate::record::{BiflowDirection, FlowKey, FlowRecord, Interfaces};
 use crate::value::{float, ntp_to_unix, unsigned};
 
 /// Octets loaded for a number of any length.
@@ -140,25 +139,8 @@ const ROUTING: u128 = bits([
     Slot::NextHopV6,
 ]);
 const EXPORTER: u128 = bits([Slot::ExporterV4, Slot::ExporterV6]);
-const TRANSLATION: u128 = bits([
-    Slot::PostNatSourceV4,
-    Slot::PostNatDestinationV4,
-    Slot::PostNatSourceV6,
-    Slot::PostNatDestinationV6,
-    Slot::PostNaptSourcePort,
-    Slot::PostNaptDestinationPort,
-]);
-const TUNNEL: u128 = bits([
-    Slot::TunnelType,
-    Slot::TunnelKey,
-    Slot::TunnelSourceV4,
-    Slot::TunnelDestinationV4,
-    Slot::TunnelSourceV6,
-    Slot::TunnelDestinationV6,
-    Slot::TunnelProtocol,
-    Slot::TunnelSourcePort,
-    Slot::TunnelDestinationPort,
-]);
+const SECURITY: u128 = Slot::SecurityProtocol.bit();
+
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
@@ -277,14 +259,6 @@ impl Values {
         }
     }
 
-    /// An address that a flow need not have. Exporters send 0.0.0.0 where it has none.
-    fn optional_address(&self, v4: Slot, v6: Slot) -> Address {
-        match self.address(v4, v6) {
-            address if address.is_ipv4() && address.v4_bits() == 0 => Address::UNSPECIFIED,
-            address => address,
-        }
-    }
-
     #[inline]
     fn fill(&self, context: &MessageContext, record: &mut FlowRecord) {
         record.key = FlowKey {
@@ -338,7 +312,7 @@ impl Values {
             let selection = self.sampling_fields().selection();
             selection.unwrap_or_default().apply(record);
         }
-        if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL) {
+        if self.any(REVERSE | ICMP | EXPORTER | headers::SLOTS | SECURITY) {
             self.fill_rest(record);
         }
         if self.any(tcp::SLOTS) {
@@ -451,6 +425,7 @@ impl Values {
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
+        record.security_protocol = self.low_u8(Slot::SecurityProtocol).into();
         record.exporter_address = self.optional_address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
@@ -462,39 +437,8 @@ impl Values {
             }
             record.icmp_type_code = u16::from_be_bytes([kind, code]);
         }
-        if self.any(TRANSLATION) {
-            let translation = Translation {
-                post_nat_source_address: self
-                    .optional_address(Slot::PostNatSourceV4, Slot::PostNatSourceV6),
-                post_nat_destination_address: self
-                    .optional_address(Slot::PostNatDestinationV4, Slot::PostNatDestinationV6),
-                post_napt_source_port: self.low_u16(Slot::PostNaptSourcePort),
-                post_napt_destination_port: self.low_u16(Slot::PostNaptDestinationPort),
-            };
-            record.translation = (translation != Translation::default()).then_some(translation);
-        }
-        if self.any(TUNNEL) {
-            let tunnel = Tunnel {
-                tunnel_type: match self.low_u8(Slot::TunnelType) {
-                    1 => TunnelType::Vxlan,
-                    2 => TunnelType::Gre,
-                    7 => TunnelType::Geneve,
-                    _ => TunnelType::IpInIp,
-                },
-                tunnel_key: self.low_u32(Slot::TunnelKey),
-                tunnel_source_address: self
-                    .optional_address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
-                tunnel_destination_address: self
-                    .optional_address(Slot::TunnelDestinationV4, Slot::TunnelDestinationV6),
-                tunnel_protocol_identifier: self.low_u8(Slot::TunnelProtocol),
-                tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
-                tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),
-            };
-            let has_outer_header = tunnel.tunnel_key != 0
-                || !tunnel.tunnel_source_address.is_unspecified()
-                || !tunnel.tunnel_destination_address.is_unspecified();
-            // A template for all flows has zeros for those that are in no tunnel.
-            record.tunnel = has_outer_header.then_some(tunnel);
+        if self.any(headers::SLOTS) {
+            self.fill_headers(record);
         }
     }
 }
