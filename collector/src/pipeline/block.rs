@@ -7,8 +7,8 @@ use super::enrich::{Endpoints, Resolver};
 use super::flow::{Flow, FlowExtras};
 use super::health::FlowHealth;
 
-/// Flows of a full block.
-const MAX_FLOWS: usize = 256;
+/// Flows of a full block. More do not fit in the first-level cache of the processor.
+const MAX_FLOWS: usize = 64;
 
 /// Flows, and what the stages found out about them.
 #[derive(Debug, Default)]
