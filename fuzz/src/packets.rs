@@ -97,7 +97,7 @@ pub fn packets(data: &[u8]) {
             pipeline.tick(time_ns, &mut sums);
         }
         let counters = pipeline.counters();
-        let undecodable: u64 = counters.undecodable.iter().sum();
+        let undecodable: u64 = counters.undecodable.values().sum();
         let cache = counters.cache;
         assert_eq!(counters.frames, frames);
         assert_eq!(

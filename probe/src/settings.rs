@@ -1,5 +1,6 @@
 //! Settings of the probe: the command line, and the effective settings of all layers.
 
+mod admin_flags;
 mod top_flags;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -22,6 +23,7 @@ use crate::decode::DecoderSettings;
 use crate::decode::tunnel_ports::{TunnelPort, TunnelPorts};
 use crate::sampling::SamplingRatio;
 
+use admin_flags::AdminFlags;
 pub use top_flags::{TopFlags, TopView};
 
 /// Prefix of environment variables.
@@ -103,9 +105,11 @@ pub struct Flags {
     /// Maximum number of conversations in the flow cache, both directions in one [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metering")]
     max_flows: Option<NonZeroU32>,
-    /// UDP port of a tunnel protocol, in addition to the default ones: vxlan=PORT, vxlan-gpe=PORT
-    /// or geneve=PORT; PROTOCOL=none drops the default ones; repeatable [default: vxlan=4789,
-    /// vxlan=8472, vxlan-gpe=4790, geneve=6081]
+    /// UDP port of a tunnel protocol, in addition to the default ones. PROTOCOL is vxlan, vxlan-gpe,
+    /// geneve, gtp-u, teredo, l2tp, gre, mpls, gue or fou, or, to recognize encrypted packets,
+    /// wireguard or esp; PROTOCOL=none drops the default ones; repeatable [default: vxlan=4789,
+    /// vxlan=8472, vxlan-gpe=4790, geneve=6081, gtp-u=2152, teredo=3544, l2tp=1701, gre=4754,
+    /// mpls=6635, gue=6080, wireguard=51820, wireguard=51821, wireguard=51871, esp=4500]
     #[arg(long, value_name = "PROTOCOL=PORT", help_heading = "Metering")]
     tunnel_port: Vec<TunnelPort>,
     /// Maximum number of fragmented packets that are kept, for the ports of later fragments
@@ -194,9 +198,10 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", help_heading = "Export")]
     node_name: Option<String>,
 
-    /// Address for /metrics, /livez and /readyz [default: 127.0.0.1:9473; none with --read]
-    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Operation")]
-    admin: Option<ListenAddress>,
+    /// The admin port.
+    #[command(flatten)]
+    #[serde(flatten)]
+    admin: AdminFlags,
     /// Settings file: YAML with the names of these flags, '_' instead of '-'
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     #[serde(skip)]
@@ -263,6 +268,9 @@ pub struct Settings {
     pub observation_domain: Option<NonZeroU32>,
     pub node_name: Option<String>,
     pub admin: Option<ListenAddress>,
+    pub admin_tls_cert: Option<PathBuf>,
+    pub admin_tls_key: Option<PathBuf>,
+    pub admin_client_ca: Option<PathBuf>,
     pub log_format: LogFormat,
 }
 
@@ -294,6 +302,9 @@ impl Default for Settings {
             observation_domain: None,
             node_name: None,
             admin: None,
+            admin_tls_cert: None,
+            admin_tls_key: None,
+            admin_client_ca: None,
             log_format: LogFormat::default(),
         }
     }
@@ -376,6 +387,7 @@ impl Settings {
         if let Some(expression) = &self.filter {
             filter::check(expression)?;
         }
+        self.admin_tls()?;
         self.decoder().map(drop)
     }
 

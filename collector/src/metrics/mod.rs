@@ -22,6 +22,7 @@ mod settings;
 
 pub use api::ApiMetrics;
 pub use exporters::{ExporterReport, ExporterSummary, Exporters};
+use kipfix_service::admin::HttpMetrics;
 use kipfix_service::metric_maker::{MetricMaker, level};
 pub use receive::ReceiveCounts;
 pub use settings::SettingsCounts;
@@ -100,6 +101,7 @@ pub struct Metrics {
     replicated: emit::Replicated,
     forwarded: emit::Forwarded,
     api: ApiMetrics,
+    http: HttpMetrics,
     settings: settings::SettingsMetrics,
     scrape_duration: Histogram,
     limit: IntGaugeVec,
@@ -136,6 +138,7 @@ impl Metrics {
             replicated: emit::Replicated::new(&make)?,
             forwarded: emit::Forwarded::new(&make)?,
             api: ApiMetrics::new(&make)?,
+            http: HttpMetrics::new(&make)?,
             settings: settings::SettingsMetrics::new(&make)?,
             scrape_duration: make.add(Histogram::with_opts(scrape_duration.buckets(buckets)))?,
             limit,
@@ -161,6 +164,12 @@ impl Metrics {
     #[must_use]
     pub const fn targets(&self) -> &TargetFamilies {
         self.forwarded.targets()
+    }
+
+    /// The metrics of the HTTP port.
+    #[must_use]
+    pub const fn http(&self) -> &HttpMetrics {
+        &self.http
     }
 
     /// The counters of access to the API.
@@ -200,6 +209,7 @@ mod tests {
     use super::*;
     use crate::pipeline::Reason;
     use crate::receive::savefile::SkipReason;
+    use enum_map::Enum;
 
     fn value(metrics: &Metrics, name: &str) -> f64 {
         let families = metrics.registry().gather();
@@ -218,10 +228,10 @@ mod tests {
                 .find(|f| f.name() == format!("kipfix_collector_{name}"));
             family.unwrap().get_metric().len()
         };
-        assert_eq!(series("unusable_total"), Unusable::ALL.len());
-        assert_eq!(series("records_not_counted_total"), Reason::ALL.len());
+        assert_eq!(series("unusable_total"), Unusable::LENGTH);
+        assert_eq!(series("records_not_counted_total"), Reason::LENGTH);
         assert_eq!(series("flow_log_dropped_total"), 2);
-        assert_eq!(series("savefile_skipped_total"), SkipReason::ALL.len());
+        assert_eq!(series("savefile_skipped_total"), SkipReason::LENGTH);
         assert_eq!(series("messages_total"), 4);
         assert_eq!(series("limit"), 1);
     }

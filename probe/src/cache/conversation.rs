@@ -1,7 +1,7 @@
 //! The state of one conversation, and the records of its directions.
 
 use flowproto::FlowRecord;
-use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Tunnel};
+use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, SecurityProtocol, Tunnel};
 use flowproto::tcp::{ConnectionState, Handshake};
 
 use super::clock::PacketClock;
@@ -34,6 +34,8 @@ pub(super) struct Direction {
     pub(super) vlan_id: u16,
     pub(super) ip_class_of_service: u8,
     pub(super) egress: bool,
+    /// The latest one that is not none.
+    pub(super) security_protocol: SecurityProtocol,
 }
 
 /// A conversation: both directions between two ends. Fields that nearly every packet needs come
@@ -318,6 +320,7 @@ impl Direction {
             ip_class_of_service: self.ip_class_of_service,
             icmp_type_code: self.icmp_type_code,
             vlan_id: self.vlan_id,
+            security_protocol: self.security_protocol,
             interfaces,
             ..FlowRecord::default()
         }

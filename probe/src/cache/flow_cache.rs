@@ -16,7 +16,7 @@
 //! give the same records in the same order.
 
 use flowproto::FlowRecord;
-use flowproto::record::{FlowEndReason, Sampling};
+use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol};
 
 use super::captured::{CapturedPacket, CopyCounts};
 use super::clock::{PacketClock, PacketTime};
@@ -369,6 +369,9 @@ impl FlowCache {
         direction.octets += u64::from(packet.octets);
         direction.packets += u64::from(packets);
         direction.tcp_control_bits |= packet.tcp_control_bits;
+        if packet.security_protocol != SecurityProtocol::None {
+            direction.security_protocol = packet.security_protocol;
+        }
         if starts_record && reverse_packets == 0 {
             entry.record_start_ns = time.now_ns;
         }
