@@ -158,6 +158,16 @@ pub struct Flags {
     /// [default: 65536]
     #[arg(long, value_name = "N", help_heading = "Metering")]
     max_names: Option<NonZeroUsize>,
+    /// Report DNS queries, response codes and response times in the records of packets to port 53, with
+    /// the latest query; needs --names auto, and every packet (--sampling 1:1) [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
+    dns_metering: Option<bool>,
     /// Meter one packet of every N. Receivers are notified and scale octets and packets, not
     /// connections [default: 1:1]
     #[arg(long, value_name = "1:N", help_heading = "Metering")]
@@ -258,6 +268,7 @@ pub struct Settings {
     pub translations: Learning,
     pub names: Learning,
     pub max_names: NonZeroUsize,
+    pub dns_metering: bool,
     pub sampling: SamplingRatio,
     pub biflow: bool,
     pub export: Vec<Target>,
@@ -289,6 +300,7 @@ impl Default for Settings {
             translations: Learning::default(),
             names: Learning::default(),
             max_names: at_least_one(65_536),
+            dns_metering: false,
             sampling: SamplingRatio::ALL,
             biflow: false,
             export: Vec::new(),
@@ -327,6 +339,15 @@ impl Settings {
 
     fn cross_check(&self) -> Result<(), BadSettings> {
         let refuse = |message: String| Err(BadSettings::new(message));
+        if self.dns_metering && self.names == Learning::Off {
+            return refuse("invalid dns_metering true: needs names auto".to_owned());
+        }
+        if self.dns_metering && self.sampling != SamplingRatio::ALL {
+            return refuse(format!(
+                "invalid dns_metering true: needs sampling 1:1, not {}",
+                self.sampling
+            ));
+        }
         if self.idle_timeout > self.active_timeout {
             return refuse(format!(
                 "invalid idle_timeout {}: must be at most active_timeout {}",

@@ -4,6 +4,7 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
+mod dns;
 mod tcp;
 
 use super::sampling::{SamplingFields, Selection};
@@ -337,6 +338,9 @@ impl Values {
         }
         if self.any(tcp::SLOTS) {
             self.fill_tcp(record);
+        }
+        if self.any(dns::SLOTS) {
+            self.fill_dns(record);
         }
     }
 

@@ -31,11 +31,12 @@ use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Side};
 use crate::decode::{PacketInfo, Signal};
-use crate::inspect::{NameTable, ObservedName};
+use crate::inspect::{NameTable, Observed};
 use crate::tcp::segment::Segment;
 use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
+const DNS_PORT: u16 = 53;
 const MILLISECOND_NS: u64 = 1_000_000;
 
 /// How long a conversation that has ended waits for trailing packets, so that the last ACK is not
@@ -110,12 +111,12 @@ impl FlowCache {
         self.table.len(List::Dormant)
     }
 
-    /// Meters packets in their order. `names` are those that packets refer to. Returns how many of them are copies, see [`Self::meter`].
+    /// Meters packets in their order. They refer to `observed`. Returns how many of them are copies, see [`Self::meter`].
     #[inline]
     pub fn meter_all(
         &mut self,
         packets: &[CapturedPacket],
-        names: &[ObservedName],
+        observed: &[Observed],
         sink: &mut impl RecordSink,
     ) -> CopyCounts {
         let mut copies = CopyCounts::default();
@@ -133,10 +134,11 @@ impl FlowCache {
         for (captured, lookup) in packets.iter().zip(&lookups) {
             let (point, time_ns) = (captured.point, captured.time_ns);
             let packet = &captured.packet;
-            let name = captured.name.and_then(|at| names.get(usize::from(at)));
+            let shown = captured.observed;
+            let shown = shown.and_then(|at| observed.get(usize::from(at)));
             if !captured.is_metered {
                 self.tick(time_ns, sink);
-            } else if !self.meter_found(packet, lookup, (point, time_ns), name, sink) {
+            } else if !self.meter_found(packet, lookup, (point, time_ns), shown, sink) {
                 copies.packets += 1;
                 copies.octets += u64::from(packet.octets);
             }
@@ -172,7 +174,7 @@ impl FlowCache {
         packet: &PacketInfo,
         lookup: &Lookup,
         (point, time_ns): (ObservationPoint, u64),
-        name: Option<&ObservedName>,
+        observed: Option<&Observed>,
         sink: &mut impl RecordSink,
     ) -> bool {
         let time = self.clock.advance(time_ns);
@@ -199,10 +201,19 @@ impl FlowCache {
                 index
             }
         };
-        if let (Some(index), Some(name)) = (index, name) {
+        let Some(index) = index else {
+            return true;
+        };
+        if let Some(Observed::Name(name)) = observed {
             self.set_name(index, source, name);
         }
-        index.is_none_or(|index| self.count(index, packet, source, point, time))
+        let is_metered = self.count(index, packet, source, point, time);
+        if let Some(Observed::Dns(message)) = observed
+            && is_metered
+        {
+            self.table.dns.observe(index, message, time.packet_ns);
+        }
+        is_metered
     }
 
     /// Advances time to `time_ns` since the epoch without a packet.
@@ -443,7 +454,8 @@ impl FlowCache {
             has_interfaces: self.settings.has_interfaces,
         };
         let [mut first, mut second] = entry.report(context, &tunnels, health);
-        let connection = entry.connection;
+        let (connection, seen_ns) = (entry.connection, entry.seen_ns);
+        let mut dns = self.table.dns.take(index, reason, seen_ns);
         let name = self.table.names.get(index);
         let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
@@ -452,11 +464,19 @@ impl FlowCache {
         {
             join(forward, &reverse);
         }
+        // In the record of the packets to the server, or in the other one if there is none.
+        let is_second = matches!((&first, &second), (Some(first), Some(_))
+            if first.key.destination_port != DNS_PORT);
         // One after the other: a record is too large to be moved often.
-        for mut record in [&mut first, &mut second]
-            .into_iter()
-            .filter_map(Option::take)
-        {
+        for (at, record) in [&mut first, &mut second].into_iter().enumerate() {
+            let Some(mut record) = record.take() else {
+                continue;
+            };
+            if (at == 1 || !is_second)
+                && let Some((counts, query)) = dns.take()
+            {
+                (record.dns, record.dns_query) = (counts, query);
+            }
             record.sampling = self.settings.sampling;
             record.responder_name.clone_from(&name);
             if let Some(translation) = &translation {
