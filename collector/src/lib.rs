@@ -12,7 +12,7 @@
 //!
 //! [`top`] is a client of the API, for the terminal.
 //!
-//! What stages share stands on its own: [`clock`], [`file_stamp`], [`http_client`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
+//! What stages share stands on its own: [`clock`], [`http_client`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
 //! instead of counting them.
 
 pub mod aggregate;
@@ -20,7 +20,6 @@ pub mod api;
 pub mod clock;
 pub mod emit;
 pub mod explain;
-pub mod file_stamp;
 pub mod history;
 pub mod http_client;
 pub mod interval_map;

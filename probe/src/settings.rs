@@ -1,5 +1,6 @@
 //! Settings of the probe: the command line, and the effective settings of all layers.
 
+mod admin_flags;
 mod top_flags;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -22,6 +23,7 @@ use crate::decode::DecoderSettings;
 use crate::decode::tunnel_ports::{TunnelPort, TunnelPorts};
 use crate::sampling::SamplingRatio;
 
+use admin_flags::AdminFlags;
 pub use top_flags::{TopFlags, TopView};
 
 /// Prefix of environment variables.
@@ -206,9 +208,10 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", help_heading = "Export")]
     node_name: Option<String>,
 
-    /// Address for /metrics, /livez and /readyz [default: 127.0.0.1:9473; none with --read]
-    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Operation")]
-    admin: Option<ListenAddress>,
+    /// The admin port.
+    #[command(flatten)]
+    #[serde(flatten)]
+    admin: AdminFlags,
     /// Settings file: YAML with the names of these flags, '_' instead of '-'
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     #[serde(skip)]
@@ -276,6 +279,9 @@ pub struct Settings {
     pub observation_domain: Option<NonZeroU32>,
     pub node_name: Option<String>,
     pub admin: Option<ListenAddress>,
+    pub admin_tls_cert: Option<PathBuf>,
+    pub admin_tls_key: Option<PathBuf>,
+    pub admin_client_ca: Option<PathBuf>,
     pub log_format: LogFormat,
 }
 
@@ -308,6 +314,9 @@ impl Default for Settings {
             observation_domain: None,
             node_name: None,
             admin: None,
+            admin_tls_cert: None,
+            admin_tls_key: None,
+            admin_client_ca: None,
             log_format: LogFormat::default(),
         }
     }
@@ -399,6 +408,7 @@ impl Settings {
         if let Some(expression) = &self.filter {
             filter::check(expression)?;
         }
+        self.admin_tls()?;
         self.decoder().map(drop)
     }
 

@@ -74,7 +74,10 @@ pub(crate) fn meter(
     permission::lower();
     // Whatever can fail is opened before anything runs.
     let admin = match settings.admin {
-        Some(address) => Some(Listener::bind("admin", address.0)?),
+        Some(address) => {
+            let listener = Listener::bind("admin", address.0)?;
+            Some(listener.with_tls("admin_tls", settings.admin_tls()?.as_ref())?)
+        }
         None => None,
     };
     let savefile = match &settings.read {
@@ -199,7 +202,8 @@ fn serve_admin(
     is_live: bool,
     stop: &Stop,
 ) -> anyhow::Result<()> {
-    let address = listener.local_address();
+    let listener = listener.with_metrics(metrics.http().clone());
+    let (address, scheme) = (listener.local_address(), listener.scheme());
     let (registry, consistent) = (metrics.registry().clone(), metrics.consistency());
     let interfaces = is_live.then(|| metrics.interfaces());
     let router = admin::router(
@@ -220,7 +224,7 @@ fn serve_admin(
     listener
         .serve(router, stop.clone())
         .context("cannot start the admin thread")?;
-    info!(%address, "serving /metrics, /livez and /readyz");
+    info!(%address, scheme, "serving /metrics, /livez and /readyz");
     Ok(())
 }
 

@@ -1,14 +1,19 @@
 //! The HTTP endpoints of a daemon: `/metrics`, `/livez`, `/readyz`.
 //!
 //! Clients cannot exhaust the daemon: only GET and HEAD are allowed, and the number of connections,
-//! the time for the head of a request, the time for which a client does not read, the lifetime of a connection and the number of concurrent
-//! scrapes are limited.
+//! the time for a handshake and for the head of a request, the time for which a client does not read,
+//! the lifetime of a connection and the number of concurrent scrapes are limited.
 
 mod encoding;
 mod lifetime;
 mod listener;
+mod metrics;
 mod scrape;
+mod slots;
 mod stall;
+#[cfg(test)]
+mod tls_tests;
+mod transport;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -22,6 +27,7 @@ use crate::exposition::{Chunks, Format};
 
 pub use lifetime::ConnectionLifetime;
 pub use listener::Listener;
+pub use metrics::HttpMetrics;
 use scrape::Scrapes;
 
 /// The answer of `/readyz`.

@@ -7,14 +7,15 @@
 //! 2. [`settings`]: defaults < file < environment < flags, parsed to typed values.
 //! 3. [`logs`]: one line per event on stderr, as text or JSON.
 //! 4. [`signals`]: SIGTERM and SIGINT set a [`signals::Stop`] that threads and tasks wait for.
-//! 5. [`admin`]: `/metrics`, `/livez`, `/readyz`.
+//! 5. [`admin`]: `/metrics`, `/livez`, `/readyz`. [`tls`]: certificates from files.
 //! 6. [`registry`], [`metric_maker`]: self-metrics. [`exposition`]: the formats of `/metrics`.
-//! 7. [`sync`]: locks that ignore poisoning.
+//! 7. [`sync`]: locks that ignore poisoning. [`file_stamp`]: detection of changed files.
 //! 8. [`terminal`]: live tables.
 
 pub mod admin;
 pub mod exit;
 pub mod exposition;
+pub mod file_stamp;
 pub mod logs;
 pub mod metric_maker;
 pub mod registry;
@@ -22,6 +23,7 @@ pub mod settings;
 pub mod signals;
 pub mod sync;
 pub mod terminal;
+pub mod tls;
 
 // The macro `text_setting` names it, so that a crate that uses the macro need not depend on it.
 #[doc(hidden)]

@@ -48,6 +48,13 @@ fn all_values() -> Vec<Vec<String>> {
         "openshift.enabled=true",
         "collector.geoip.volume.emptyDir.sizeLimit=1Gi",
         "collector.apiTokenSecret.name=kipfix-api",
+        "collector.httpTls.secretName=kipfix-http",
+        "collector.httpTls.clientCa=true",
+        "collector.ingress.enabled=true",
+        "collector.ingress.host=kipfix.example",
+        "collector.ingress.tlsSecretName=kipfix-example",
+        "probe.admin.tls.secretName=kipfix-admin",
+        "prometheus.clientSecret=kipfix-client",
         "probe.admin.address=loopback",
     ];
     let mut all = vec![Vec::new()];
@@ -234,6 +241,100 @@ fn the_token_of_the_api_is_mounted_where_the_collector_reads_it() {
         assert!(manifests.contains(part), "{part}");
     }
     assert!(!rendered(&tools, &[]).contains("token_file"));
+}
+
+#[test]
+fn a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates() {
+    let test = "a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates";
+    let Some(tools) = tools(test) else {
+        return;
+    };
+    let set = [
+        "collector.httpTls.secretName=web",
+        "collector.httpTls.clientCa=true",
+        "probe.admin.tls.secretName=node",
+        "prometheus.clientSecret=scraper",
+    ];
+    let mut values = set.map(|value| format!("--set={value}")).to_vec();
+    let annotated = rendered(&tools, &values);
+    assert_eq!(annotated.matches("prometheus.io/scheme: https").count(), 2);
+    values.push("--set=prometheus.operator=true".into());
+    let manifests = rendered(&tools, &values);
+    for (part, count) in [
+        ("http_tls_cert: /etc/kipfix/http-tls/tls.crt\n", 1),
+        ("http_client_ca: /etc/kipfix/http-tls/ca.crt\n", 1),
+        ("admin_tls_key: /etc/kipfix/admin-tls/tls.key\n", 1),
+        ("admin_client_ca", 0),
+        // Startup, liveness and readiness, of both.
+        ("scheme: HTTPS}", 6),
+        ("      scheme: https\n", 2),
+        ("ca: {secret: {name: \"web\", key: ca.crt}}", 1),
+        ("ca: {secret: {name: \"node\", key: ca.crt}}", 1),
+        // Only the collector requires it.
+        ("keySecret: {name: \"scraper\", key: tls.key}", 1),
+        (
+            "- --collector-ca\n        - /etc/kipfix/http-tls/ca.crt\n",
+            1,
+        ),
+        ("- --probe-ca\n        - /etc/kipfix/admin-tls/ca.crt\n", 1),
+        ("- --cert\n        - /etc/kipfix/client/tls.crt\n", 1),
+    ] {
+        assert_eq!(manifests.matches(part).count(), count, "{part}");
+    }
+    let plain = rendered(&tools, &["--set=prometheus.operator=true".to_owned()]);
+    for part in ["_tls_cert", "HTTPS", "scheme: https", "--collector-ca"] {
+        assert!(!plain.contains(part), "{part}");
+    }
+    let alone = ["--set=collector.httpTls.clientCa=true".to_owned()];
+    let output = helm(&tools, &["template", "kipfix"], &alone);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("needs secretName"), "{said}");
+}
+
+#[test]
+fn the_page_is_exposed_on_request_and_metrics_never() {
+    let Some(tools) = tools("the_page_is_exposed_on_request_and_metrics_never") else {
+        return;
+    };
+    let set = [
+        "collector.ingress.enabled=true",
+        "collector.ingress.host=map.example",
+        "collector.httpRoute.enabled=true",
+        "collector.httpRoute.parentRefs[0].name=public",
+        "collector.httpRoute.hostnames[0]=map.example",
+    ];
+    let values = set.map(|value| format!("--set={value}")).to_vec();
+    let manifests = rendered(&tools, &values);
+    let of_kind = |kind: &str| {
+        let mut documents = manifests.split("\n---");
+        let document = documents.find(|text| text.contains(&format!("kind: {kind}\n")));
+        document.unwrap().to_owned()
+    };
+    let ingress = of_kind("Ingress");
+    let lines = ingress.lines().map(str::trim);
+    let paths: Vec<&str> = lines.filter(|line| line.starts_with("- path:")).collect();
+    assert_eq!(paths, ["- path: /", "- path: /api", "- path: /assets"]);
+    assert!(ingress.contains("path: /\n            pathType: Exact\n"));
+    let route = of_kind("HTTPRoute");
+    let lines = route.lines().map(str::trim);
+    let paths: Vec<&str> = lines.filter(|line| line.starts_with("- path:")).collect();
+    let expected = [
+        "- path: {type: Exact, value: /}",
+        "- path: {type: PathPrefix, value: /api}",
+        "- path: {type: PathPrefix, value: /assets}",
+    ];
+    assert_eq!(paths, expected);
+    assert!(route.contains("backendRefs:\n        - {name: kipfix-page, port: 8080}"));
+    let usual = rendered(&tools, &[]);
+    assert!(!usual.contains("kind: Ingress\n") && !usual.contains("kipfix-page"));
+    for (value, named) in [
+        ("collector.ingress.enabled=true", "collector.ingress.host"),
+        ("collector.httpRoute.enabled=true", "parentRefs"),
+    ] {
+        let output = helm(&tools, &["template", "kipfix"], &[format!("--set={value}")]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(named), "{said}");
+    }
 }
 
 #[test]

@@ -12,8 +12,7 @@ use super::error::ApiError;
 use super::{Api, Request, answer, parameters};
 use crate::aggregate::field::Field;
 use crate::clock;
-use crate::history::prometheus::PrometheusHistory;
-use crate::history::{History, StoredEdge};
+use crate::history::{History, HistoryEngine, StoredEdge};
 use crate::metrics::Totals;
 use crate::serve::readiness;
 
@@ -95,10 +94,11 @@ struct StatusJson {
 #[derive(Serialize, ToSchema)]
 struct HistoryJson {
     /// What answers queries for edges: `ring` is the memory of this collector, `prometheus` an
-    /// engine that has the series of all collectors, `none` if there is no history.
+    /// engine that has the series of all collectors, `clickhouse` one that has their records, `none`
+    /// if there is no history.
     source: &'static str,
-    /// The time that is covered, by length of the intervals. For `prometheus`: the time that the
-    /// page offers.
+    /// The time that is covered, by length of the intervals. For an engine: the time that the page
+    /// offers.
     rings: Vec<RingJson>,
     /// Memory, octets.
     octets: u64,
@@ -120,16 +120,14 @@ struct RingJson {
 }
 
 impl HistoryJson {
-    fn of_engine(engine: &PrometheusHistory) -> Self {
-        /// Time that the page offers, milliseconds. Prometheus keeps series for 15 days by default.
-        const OFFERED: u64 = 15 * 86_400_000;
+    fn of_engine(engine: &HistoryEngine) -> Self {
         let to = clock::wall_milliseconds();
         let fields = engine.fields();
         Self {
-            source: "prometheus",
+            source: engine.name(),
             rings: vec![RingJson {
                 step: 60_000,
-                from: to.saturating_sub(OFFERED),
+                from: to.saturating_sub(engine.retention()),
                 to,
             }],
             octets: 0,

@@ -213,6 +213,14 @@ impl StoredEndpoint {
             _ => "",
         })
     }
+
+    /// All addresses that do not leave their link.
+    pub(super) fn of_link() -> Self {
+        Self::of_texts(EndpointKind::Link, 0, |field| match field {
+            EndpointField::Kind => "Link",
+            _ => "",
+        })
+    }
 }
 
 #[cfg(test)]

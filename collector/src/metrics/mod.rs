@@ -22,6 +22,7 @@ mod settings;
 
 pub use api::ApiMetrics;
 pub use exporters::{ExporterReport, ExporterSummary, Exporters};
+use kipfix_service::admin::HttpMetrics;
 use kipfix_service::metric_maker::{MetricMaker, level};
 pub use receive::ReceiveCounts;
 pub use settings::SettingsCounts;
@@ -100,6 +101,7 @@ pub struct Metrics {
     replicated: emit::Replicated,
     forwarded: emit::Forwarded,
     api: ApiMetrics,
+    http: HttpMetrics,
     settings: settings::SettingsMetrics,
     scrape_duration: Histogram,
     limit: IntGaugeVec,
@@ -136,6 +138,7 @@ impl Metrics {
             replicated: emit::Replicated::new(&make)?,
             forwarded: emit::Forwarded::new(&make)?,
             api: ApiMetrics::new(&make)?,
+            http: HttpMetrics::new(&make)?,
             settings: settings::SettingsMetrics::new(&make)?,
             scrape_duration: make.add(Histogram::with_opts(scrape_duration.buckets(buckets)))?,
             limit,
@@ -161,6 +164,12 @@ impl Metrics {
     #[must_use]
     pub const fn targets(&self) -> &TargetFamilies {
         self.forwarded.targets()
+    }
+
+    /// The metrics of the HTTP port.
+    #[must_use]
+    pub const fn http(&self) -> &HttpMetrics {
+        &self.http
     }
 
     /// The counters of access to the API.

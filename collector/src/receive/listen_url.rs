@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use kipfix_service::tls::TlsFiles;
 use url::{Host, Url};
 
 /// `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT` or `tls://ADDRESS:PORT?cert=FILE&key=FILE`.
@@ -15,18 +16,14 @@ pub enum ListenUrl {
     /// IPFIX over connections (RFC 7011 §10.4).
     Tcp(SocketAddr),
     /// IPFIX over TLS connections (RFC 7011 §11.1).
-    Tls(SocketAddr, TlsFiles),
+    Tls(SocketAddr, TlsParameters),
 }
 
 /// Files and names for TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// PEM: the collector's certificate, followed by those that lead to a CA.
-    pub cert: PathBuf,
-    /// PEM: the private key of the certificate.
-    pub key: PathBuf,
-    /// PEM: CAs of which one must have signed the exporter's certificate. Without it no certificate is requested.
-    pub client_ca: Option<PathBuf>,
+pub struct TlsParameters {
+    /// The files. The CA is that of the exporters' certificates.
+    pub files: TlsFiles,
     /// Names of which the exporter's certificate must be valid for one. If empty, every name is accepted.
     pub client_names: Vec<String>,
 }
@@ -69,13 +66,13 @@ impl ListenUrl {
             _ if !is_plain => None,
             ("udp", None) => Some(Self::Udp(address)),
             ("tcp", None) => Some(Self::Tcp(address)),
-            ("tls", Some(_)) => Some(Self::Tls(address, TlsFiles::parse(&url)?)),
+            ("tls", Some(_)) => Some(Self::Tls(address, TlsParameters::parse(&url)?)),
             _ => None,
         }
     }
 }
 
-impl TlsFiles {
+impl TlsParameters {
     fn parse(url: &Url) -> Option<Self> {
         let (mut cert, mut key, mut client_ca) = (None, None, None);
         let mut client_names = Vec::new();
@@ -100,10 +97,13 @@ impl TlsFiles {
         if client_ca.is_none() && !client_names.is_empty() {
             return None;
         }
-        Some(Self {
+        let files = TlsFiles {
             cert: cert?,
             key: key?,
             client_ca,
+        };
+        Some(Self {
+            files,
             client_names,
         })
     }
@@ -127,12 +127,15 @@ kipfix_service::text_setting!(ListenUrl);
 
 impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = match self {
+        let TlsParameters {
+            files,
+            client_names,
+        } = match self {
             Self::Udp(address) => return write!(f, "udp://{address}"),
             Self::Tcp(address) => return write!(f, "tcp://{address}"),
-            Self::Tls(address, files) => {
+            Self::Tls(address, parameters) => {
                 write!(f, "tls://{address}")?;
-                files
+                parameters
             }
         };
         let [cert, key] = [&files.cert, &files.key].map(|path| encode(&path.to_string_lossy()));
@@ -140,7 +143,7 @@ impl fmt::Display for ListenUrl {
         if let Some(client_ca) = &files.client_ca {
             write!(f, "&{CLIENT_CA}={}", encode(&client_ca.to_string_lossy()))?;
         }
-        for name in &files.client_names {
+        for name in client_names {
             write!(f, "&{CLIENT_NAME}={}", encode(name))?;
         }
         Ok(())
@@ -178,9 +181,10 @@ mod tests {
     fn every_path_can_be_given() {
         let text = "tls://[::]:4740?cert=/tls/a%26b%20c.crt&key=/tls/tls.key";
         let url: ListenUrl = text.parse().unwrap();
-        let ListenUrl::Tls(_, files) = &url else {
+        let ListenUrl::Tls(_, parameters) = &url else {
             panic!("not TLS");
         };
+        let files = &parameters.files;
         assert_eq!(files.cert, PathBuf::from("/tls/a&b c.crt"));
         assert_eq!(files.key, PathBuf::from("/tls/tls.key"));
         assert_eq!(url.to_string().parse::<ListenUrl>(), Ok(url));

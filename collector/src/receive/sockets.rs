@@ -37,10 +37,10 @@ impl Sockets {
     pub fn bind(urls: &[ListenUrl], options: SocketOptions) -> Result<Self, Failure> {
         let shared = options.workers > 1;
         let mut sockets = Self::default();
-        let mut certificates = Vec::new();
+        let mut tls = Vec::new();
         for url in urls {
-            certificates.push(
-                tcp::certificates(url)
+            tls.push(
+                tcp::tls(url)
                     .map_err(|error| Failure::BadSettings(format!("listen: {url}: {error}")))?,
             );
         }
@@ -50,8 +50,8 @@ impl Sockets {
             tcp::raise_file_limit(options.max_connections);
         }
         for worker in 0..options.workers {
-            let urls = urls.iter().zip(&certificates);
-            for ((url, certificates), address) in urls.zip(&mut addresses) {
+            let urls = urls.iter().zip(&tls);
+            for ((url, tls), address) in urls.zip(&mut addresses) {
                 let failed = |error| anyhow!("listen: cannot listen on {url}: {error}");
                 if url.is_udp() {
                     let octets = options.receive_buffer_octets;
@@ -66,15 +66,10 @@ impl Sockets {
                     );
                     sockets.datagrams.push(Arc::new(socket));
                 } else {
-                    let certificates = certificates.clone();
-                    let socket =
-                        StreamListener::bind(*address, certificates, shared).map_err(failed)?;
+                    let tls = tls.clone();
+                    let socket = StreamListener::bind(*address, tls, shared).map_err(failed)?;
                     *address = socket.local_address();
-                    let transport = if socket.certificates().is_some() {
-                        "tls"
-                    } else {
-                        "tcp"
-                    };
+                    let transport = if socket.tls().is_some() { "tls" } else { "tcp" };
                     tracing::info!(listen = %address, transport, "listening for flow export");
                     sockets.connections.push(Arc::new(socket));
                 }

@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 use super::connections::{Connections, Ending, Refusal};
 use super::framing::{Framing, FramingError};
 use super::listen_url::ListenUrl;
-use super::tls::{Certificates, HandshakeError};
+use super::tls::{ExporterTls, HandshakeError};
 use super::udp::lacks_ipv6;
 use super::{Ingest, TICK_INTERVAL};
 use crate::clock;
@@ -58,18 +58,18 @@ const CLOSE_NOTIFY_TIMEOUT: Duration = Duration::from_millis(100);
 pub struct StreamListener {
     socket: std::net::TcpListener,
     local_address: SocketAddr,
-    certificates: Option<Arc<Certificates>>,
+    tls: Option<Arc<ExporterTls>>,
 }
 
 impl StreamListener {
-    /// Binds a socket. With `certificates`, its connections are TLS. With `shared`, the sockets of several workers share the
+    /// Binds a socket. With `tls`, its connections are TLS. With `shared`, the sockets of several workers share the
     /// port, and the kernel spreads the connections over them.
     ///
     /// # Errors
     /// The address is in use, not an address of this host, or not permitted.
     pub fn bind(
         address: SocketAddr,
-        certificates: Option<Arc<Certificates>>,
+        tls: Option<Arc<ExporterTls>>,
         shared: bool,
     ) -> io::Result<Self> {
         let socket = match listen(address, shared) {
@@ -81,7 +81,7 @@ impl StreamListener {
         Ok(Self {
             local_address: socket.local_addr()?,
             socket,
-            certificates,
+            tls,
         })
     }
 
@@ -91,21 +91,22 @@ impl StreamListener {
         self.local_address
     }
 
-    /// Its certificates, if it is for TLS.
+    /// Its certificates and names, if it is for TLS.
     #[must_use]
-    pub const fn certificates(&self) -> Option<&Arc<Certificates>> {
-        self.certificates.as_ref()
+    pub const fn tls(&self) -> Option<&Arc<ExporterTls>> {
+        self.tls.as_ref()
     }
 }
 
-/// The certificates of a listener.
+/// The certificates and names of a listener.
 ///
 /// # Errors
 /// A message that names the file and the problem.
-pub fn certificates(url: &ListenUrl) -> Result<Option<Arc<Certificates>>, String> {
+pub fn tls(url: &ListenUrl) -> Result<Option<Arc<ExporterTls>>, String> {
     match url {
-        ListenUrl::Tls(_, files) => Certificates::load(files, clock::monotonic())
-            .map(|certificates| Some(Arc::new(certificates))),
+        ListenUrl::Tls(_, parameters) => {
+            ExporterTls::load(parameters, clock::monotonic()).map(|tls| Some(Arc::new(tls)))
+        }
         ListenUrl::Udp(_) | ListenUrl::Tcp(_) => Ok(None),
     }
 }
@@ -183,7 +184,7 @@ pub fn receive<I: Ingest + 'static>(
     tasks.block_on(&runtime, async {
         for listener in listeners {
             let socket = TcpListener::from_std(listener.socket.try_clone()?)?;
-            let accepting = Rc::clone(&thread).accept(socket, listener.certificates.clone());
+            let accepting = Rc::clone(&thread).accept(socket, listener.tls.clone());
             tokio::task::spawn_local(accepting);
         }
         while timeout(TICK_INTERVAL, stop.wait()).await.is_err() {
@@ -201,7 +202,7 @@ pub fn receive<I: Ingest + 'static>(
 }
 
 impl<I: Ingest + 'static> Thread<I> {
-    async fn accept(self: Rc<Self>, socket: TcpListener, certificates: Option<Arc<Certificates>>) {
+    async fn accept(self: Rc<Self>, socket: TcpListener, tls: Option<Arc<ExporterTls>>) {
         let mut stopped = pin!(self.stop.wait());
         let mut is_stopping = false;
         loop {
@@ -227,10 +228,10 @@ impl<I: Ingest + 'static> Thread<I> {
                         continue;
                     };
                     let thread = Rc::clone(&self);
-                    let certificates = certificates.clone();
+                    let tls = tls.clone();
                     tokio::task::spawn_local(async move {
                         let ended = tokio::select! {
-                            ended = thread.serve(stream, exporter, number, certificates) => ended,
+                            ended = thread.serve(stream, exporter, number, tls) => ended,
                             () = close.notified() => Err(Refusal::Displaced),
                         };
                         lock(&thread.ingest).close(number);
@@ -256,17 +257,17 @@ impl<I: Ingest + 'static> Thread<I> {
         stream: TcpStream,
         exporter: SocketAddr,
         number: u64,
-        certificates: Option<Arc<Certificates>>,
+        tls: Option<Arc<ExporterTls>>,
     ) -> Result<Ending, Refusal> {
         let keepalive = TcpKeepalive::new()
             .with_time(KEEPALIVE_IDLE)
             .with_interval(KEEPALIVE_IDLE / 4);
         // Without keepalive, a vanished peer is closed by the idle timeout.
         SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
-        let Some(certificates) = certificates else {
+        let Some(tls) = tls else {
             return Ok(self.read(stream, exporter, number).await);
         };
-        let acceptor = TlsAcceptor::from(certificates.current(clock::monotonic()));
+        let acceptor = TlsAcceptor::from(tls.certificates().current(clock::monotonic()));
         let handshake = timeout(self.connections.limits().read, acceptor.accept(stream));
         let stream = tokio::select! {
             () = self.stop.wait() => return Err(Refusal::Stopped),
@@ -276,7 +277,7 @@ impl<I: Ingest + 'static> Thread<I> {
                 Ok(Ok(stream)) => stream,
             },
         };
-        if !certificates.names_match(stream.get_ref().1) {
+        if !tls.names_match(stream.get_ref().1) {
             return Err(Refusal::Name);
         }
         Ok(self.read(stream, exporter, number).await)

@@ -251,11 +251,11 @@ impl Scrape {
     fn receive_counts(&self) -> ReceiveCounts {
         let mut certificate_loads = (0, 0);
         let mut counted: Vec<*const _> = Vec::new();
-        for certificates in self.listeners.iter().filter_map(|l| l.certificates()) {
+        for tls in self.listeners.iter().filter_map(|l| l.tls()) {
             // The listeners of several workers share their certificates.
-            if !counted.contains(&Arc::as_ptr(certificates)) {
-                counted.push(Arc::as_ptr(certificates));
-                let (loaded, failed) = certificates.loads();
+            if !counted.contains(&Arc::as_ptr(tls)) {
+                counted.push(Arc::as_ptr(tls));
+                let (loaded, failed) = tls.certificates().loads();
                 certificate_loads.0 += loaded;
                 certificate_loads.1 += failed;
             }

@@ -99,6 +99,7 @@ impl Settings {
         if self.state.is_some() && !self.read.is_empty() {
             return bad("state: not allowed with read".into());
         }
+        self.http_tls()?;
         let relays = !self.forward.is_empty() || !self.replicate.is_empty();
         if self.history_file.is_some() && !self.read.is_empty() {
             return bad("history_file: not allowed with read".into());
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
         type Case<'a> = (fn(&mut Settings), &'a [&'a str]);
-        let cases: [Case<'_>; 19] = [
+        let cases: [Case<'_>; 21] = [
             (|s| s.flow_log_sample = 0, &["flow_log_sample", "0", "1–"]),
             (
                 |s| s.flow_log_filter = "port == 53".parse().ok(),
@@ -301,6 +302,14 @@ mod tests {
                 &["history_size", "4KiB", "0 or 1MiB–"],
             ),
             (|s| s.history_rings.clear(), &["history_rings", "at least"]),
+            (
+                |s| s.http_tls_cert = Some("server.crt".into()),
+                &["http_tls_cert", "needs", "http_tls_key"],
+            ),
+            (
+                |s| s.http_client_ca = Some("people.crt".into()),
+                &["http_client_ca", "needs", "http_tls_cert"],
+            ),
             (|s| s.print_metrics = true, &["print_metrics", "read"]),
             (|s| s.explain = true, &["explain", "read"]),
             (

@@ -5,18 +5,17 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use kipfix_service::logs::LogFormat;
-use kipfix_service::settings::{ListenAddress, Size, Span};
+use kipfix_service::settings::{Size, Span};
 use serde::Serialize;
 
 use super::FlowDirection;
+use super::http_flags::HttpFlags;
 use crate::aggregate::expression::Expression;
 use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
 use crate::emit::EmittedRecords;
 use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
 use crate::emit::forward::ForwardTarget;
 use crate::emit::replicate::ReplicaUrl;
-use crate::history::RingSettings;
-use crate::history::prometheus::HistorySource;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -216,36 +215,10 @@ pub struct Flags {
     #[arg(long, value_name = "N", help_heading = "External addresses")]
     pub max_external: Option<usize>,
 
-    /// Address of the page, the API, /metrics, /livez and /readyz [default: [::]:8080]
-    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
-    pub http: Option<ListenAddress>,
-    /// File whose first line is the bearer token of the API: requests below /api need the header
-    /// Authorization: Bearer TOKEN. The page asks for it. Reloaded when it changes
-    /// [default: none, the API needs no token]
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub http_token_file: Option<PathBuf>,
-    /// What answers the page and the API for edges: ring is the memory of this collector. prometheus=URL
-    /// asks an engine with the HTTP API of Prometheus (Thanos, Mimir, VictoriaMetrics) that scrapes the
-    /// collectors, for all replicas and as long as it keeps series; parameters token-file=FILE, ca=FILE
-    /// and timeout=SPAN (30s) [default: ring]
-    #[arg(long, value_name = "ring|prometheus=URL", help_heading = "Output")]
-    pub history: Option<HistorySource>,
-    /// Maximum memory of the history, which the page and the API show. When it is full, the oldest
-    /// intervals are discarded. 0 keeps no history [default: 64MiB]
-    #[arg(long, value_name = "SIZE", help_heading = "Output")]
-    pub history_size: Option<Size>,
-    /// Length of the intervals of the history, and how long they are kept. Each step must be a multiple
-    /// of the one before it. Repeatable [default: 10s/15m, 1m/6h and 5m/2d]
-    #[arg(long, value_name = "STEP/LENGTH", help_heading = "Output")]
-    pub history_rings: Vec<RingSettings>,
-    /// Keep the history in this file, so that it survives a restart. Written every five minutes and at
-    /// the end. A file that was written with other rings is ignored [default: none]
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub history_file: Option<PathBuf>,
-    /// Maximum memory of the recent records that /api/v1/flows returns: up to 200 per second and worker,
-    /// for 10 minutes. 0 keeps none, and clients cannot follow records [default: 8MiB]
-    #[arg(long, value_name = "SIZE", help_heading = "Output")]
-    pub recent_records_size: Option<Size>,
+    /// The HTTP port, and what it shows.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub http: HttpFlags,
     /// Write every record as a line. file: takes rotate-size=SIZE, rotate-every=TIME and keep=N: a
     /// complete file is renamed to PATH with its time, and the oldest ones are removed. SIGHUP opens
     /// the file again, for logrotate

@@ -7,6 +7,7 @@ mod check;
 mod exporters;
 mod flags;
 mod flow_direction;
+mod http_flags;
 mod parts;
 mod reload;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 pub use flags::{Flags, Task};
 pub use flow_direction::FlowDirection;
+pub use http_flags::HttpFlags;
 use ipnet::IpNet;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
@@ -27,8 +29,8 @@ use crate::emit::EmittedRecords;
 use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
 use crate::emit::forward::ForwardTarget;
 use crate::emit::replicate::ReplicaUrl;
+use crate::history::HistorySource;
 use crate::history::RingSettings;
-use crate::history::prometheus::HistorySource;
 use crate::inventory::external::NamedCidr;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
@@ -79,6 +81,9 @@ pub struct Settings {
     pub max_external: usize,
     pub http: ListenAddress,
     pub http_token_file: Option<PathBuf>,
+    pub http_tls_cert: Option<PathBuf>,
+    pub http_tls_key: Option<PathBuf>,
+    pub http_client_ca: Option<PathBuf>,
     pub history: HistorySource,
     pub history_size: Size,
     pub history_rings: Vec<RingSettings>,
@@ -169,6 +174,9 @@ impl Default for Settings {
             max_external: 1 << 18,
             http: ListenAddress(any(8080)),
             http_token_file: None,
+            http_tls_cert: None,
+            http_tls_key: None,
+            http_client_ca: None,
             history: HistorySource::Ring,
             history_size: Size::from_bytes(64 << 20),
             history_rings: RingSettings::DEFAULT.to_vec(),

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::flags::TopFlags;
 use super::view::View;
-use crate::http_client::{ClientSettings, HttpClient};
+use crate::http_client::{Authentication, ClientSettings, HttpClient};
 
 /// Maximum time of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,7 +80,8 @@ impl ApiClient {
             .context("cannot start a runtime")?;
         let settings = ClientSettings {
             ca: flags.ca.clone(),
-            token_file: flags.token_file.clone(),
+            identity: flags.cert.clone().zip(flags.key.clone()),
+            authentication: flags.token_file.clone().map(Authentication::Bearer),
             timeout: TIMEOUT,
         };
         let http = HttpClient::new(settings)
@@ -126,8 +127,7 @@ impl ApiClient {
     fn get<T: DeserializeOwned>(&self, url: &Url) -> anyhow::Result<T> {
         let response = self.runtime.block_on(self.http.get(url))?;
         if response.status != 200 {
-            let error = serde_json::from_slice::<ErrorJson>(&response.body);
-            let error = error.map_or_else(|_| "no reason".into(), |json| json.error);
+            let error = reason(&response.body);
             bail!(
                 "the server answers with status {}: {error}",
                 response.status
@@ -135,6 +135,21 @@ impl ApiClient {
         }
         serde_json::from_slice(&response.body).context("the server is not a kipfix-collector")
     }
+}
+
+/// The reason in a response with an error: that of the API, or the first line of a text.
+fn reason(body: &[u8]) -> String {
+    const MAX_CHARACTERS: usize = 200;
+    if let Ok(json) = serde_json::from_slice::<ErrorJson>(body) {
+        return json.error;
+    }
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return "no reason".into();
+    }
+    let characters = line.chars().filter(|c| !c.is_control());
+    characters.take(MAX_CHARACTERS).collect()
 }
 
 impl Answer {

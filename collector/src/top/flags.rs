@@ -23,6 +23,12 @@ pub struct TopFlags {
     /// PEM file with the certificate authorities of the server [default: those of the system]
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// PEM file with the certificate that is presented to the server [default: none]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// PEM file with the private key of --cert [default: none]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// What is shown first: workloads, external (external names) or zones (traffic between zones)
     #[arg(
         long,

@@ -25,7 +25,7 @@ use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
 use crate::emit::OverflowPolicy;
-use crate::history::prometheus::PrometheusHistory;
+use crate::history::HistoryEngine;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
 use crate::metrics::Totals;
@@ -98,9 +98,12 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         .transpose()
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
     let engine = settings.engine()?;
-    let http = match (is_offline, &flags.http) {
+    let http = match (is_offline, &flags.http.http) {
         (true, None) => None,
-        _ => Some(Listener::bind("http", settings.http.0)?),
+        _ => {
+            let listener = Listener::bind("http", settings.http.0)?;
+            Some(listener.with_tls("http_tls", settings.http_tls()?.as_ref())?)
+        }
     };
     let sockets = if is_listening {
         Sockets::bind(&settings.listen, settings.sockets())?
@@ -159,7 +162,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
 }
 
 fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
-    if !flags.listen.is_empty() || flags.http.is_some() {
+    if !flags.listen.is_empty() || flags.http.http.is_some() {
         return Err(Failure::BadSettings(
             "explain: not allowed with listen or http".into(),
         ));
@@ -175,10 +178,12 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
 fn serve(
     scrape: &Arc<Scrape>,
     listener: Listener,
-    (token, engine): (Option<BearerToken>, Option<PrometheusHistory>),
+    (token, engine): (Option<BearerToken>, Option<HistoryEngine>),
     stop: Stop,
 ) -> Result<JoinHandle<()>, Failure> {
-    tracing::info!(http = %listener.local_address(), "serving the page, /api/v1, /metrics, /livez and /readyz");
+    let listener = listener.with_metrics(scrape.metrics.http().clone());
+    let (http, scheme) = (listener.local_address(), listener.scheme());
+    tracing::info!(%http, scheme, "serving the page, /api/v1, /metrics, /livez and /readyz");
     let metrics = {
         let scrape = Arc::clone(scrape);
         move |format| -> Box<dyn Chunks> { Box::new(scrape.begin(format)) }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use kipfix_service::exit::Failure;
+use kipfix_service::file_stamp::FileStamp;
 use kipfix_service::settings::BadSettings;
 use kipfix_service::signals::Hangups;
 
 use super::{warn_of_names, warn_of_unknown_fields};
 use crate::clock;
-use crate::file_stamp::FileStamp;
 use crate::inventory::KeptLabels;
 use crate::serve::Scrape;
 use crate::settings::{Flags, Settings, SettingsChange};

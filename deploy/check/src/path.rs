@@ -1,29 +1,45 @@
 //! The path of the records, stage by stage.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result, ensure};
-use kipfix_scrape::{Scrape, get};
+use anyhow::{Result, ensure};
+use kipfix_scrape::Scrape;
+
+use crate::client::{ClientFiles, Daemons};
+
+/// The daemons that are checked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Targets {
+    /// `HOST:PORT` of the collectors.
+    pub(crate) collector: Option<String>,
+    pub(crate) collector_files: ClientFiles,
+    /// `HOST:PORT` of the probes.
+    pub(crate) probe: Option<String>,
+    pub(crate) probe_files: ClientFiles,
+}
 
 /// Checks the path once: one line for each daemon, or the first stage that fails.
-pub(crate) fn check(collector: Option<&str>, probe: Option<&str>) -> Result<Vec<String>> {
+pub(crate) fn check(targets: &Targets) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    for address in resolve(probe)? {
-        lines.push(check_probe(address)?);
+    if let Some(probe) = &targets.probe {
+        let probes = Daemons::resolve(probe, &targets.probe_files)?;
+        for address in probes.addresses() {
+            lines.push(check_probe(&probes, address)?);
+        }
     }
-    let collectors = resolve(collector)?;
     let mut records = BTreeMap::new();
-    for &address in &collectors {
-        get(address, "/readyz")?;
-        records.insert(
-            address,
-            sum(&Scrape::of(address)?, "kipfix_collector_records_total"),
-        );
+    if let Some(collector) = &targets.collector {
+        let collectors = Daemons::resolve(collector, &targets.collector_files)?;
+        for address in collectors.addresses() {
+            collectors.get(address, "/readyz")?;
+            let metrics = collectors.scrape(address)?;
+            records.insert(address, sum(&metrics, "kipfix_collector_records_total"));
+        }
     }
     // The records of a probe go to one of several collectors.
     ensure!(
-        collectors.is_empty() || records.values().any(|&records| records > 0),
+        records.is_empty() || records.values().any(|&records| records > 0),
         "the collector is ready but has not received a record: check that UDP reaches it"
     );
     lines.extend(
@@ -34,24 +50,9 @@ pub(crate) fn check(collector: Option<&str>, probe: Option<&str>) -> Result<Vec<
     Ok(lines)
 }
 
-/// Resolves a host name to the addresses of all daemons behind it.
-fn resolve(name: Option<&str>) -> Result<Vec<SocketAddr>> {
-    let Some(name) = name else {
-        return Ok(Vec::new());
-    };
-    let mut addresses: Vec<SocketAddr> = name
-        .to_socket_addrs()
-        .with_context(|| format!("cannot resolve {name}"))?
-        .collect();
-    addresses.sort();
-    addresses.dedup();
-    ensure!(!addresses.is_empty(), "{name} has no address");
-    Ok(addresses)
-}
-
-fn check_probe(probe: SocketAddr) -> Result<String> {
-    get(probe, "/readyz")?;
-    let metrics = Scrape::of(probe)?;
+fn check_probe(probes: &Daemons, probe: SocketAddr) -> Result<String> {
+    probes.get(probe, "/readyz")?;
+    let metrics = probes.scrape(probe)?;
     let metered = sum(&metrics, "kipfix_probe_packets_metered_total");
     let sent = sum(&metrics, "kipfix_probe_target_records_sent_total");
     let lost = sum(&metrics, "kipfix_probe_target_records_lost_total");

@@ -1,7 +1,7 @@
 //! Reads the `/metrics` of a daemon: an HTTP GET, and a parser for the Prometheus text format.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -12,31 +12,47 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum size of a response, in octets.
 const MAX_OCTETS: u64 = 256 << 20;
 
+/// Connects with a timeout for the connection and for each read.
+///
+/// # Errors
+/// If the connection fails.
+pub fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    Ok(stream)
+}
+
 /// Returns the body of a GET.
 ///
 /// # Errors
 /// If the status is not 200 (with the status line and the body), or the request fails.
 pub fn get(address: SocketAddr, path: &str) -> Result<String> {
-    let request = || -> Result<String> {
-        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        // HTTP/1.0, so that the response is not chunked.
-        write!(
-            stream,
-            "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut response = String::new();
-        stream.take(MAX_OCTETS).read_to_string(&mut response)?;
-        let (head, body) = response
-            .split_once("\r\n\r\n")
-            .context("not an HTTP response")?;
-        if head.split(' ').nth(1) != Some("200") {
-            let status = head.lines().next().unwrap_or_default();
-            bail!("{status}: {}", body.trim());
-        }
-        Ok(body.to_owned())
-    };
-    request().with_context(|| format!("http://{address}{path}"))
+    connect(address)
+        .and_then(|stream| get_over(stream, path))
+        .with_context(|| format!("http://{address}{path}"))
+}
+
+/// Returns the body of a GET over a connection.
+///
+/// # Errors
+/// As [`get`].
+pub fn get_over(mut stream: impl Read + Write, path: &str) -> Result<String> {
+    // HTTP/1.0, so that the response is not chunked.
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: kipfix\r\nConnection: close\r\n\r\n"
+    )?;
+    stream.flush()?;
+    let mut response = String::new();
+    stream.take(MAX_OCTETS).read_to_string(&mut response)?;
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .context("not an HTTP response")?;
+    if head.split(' ').nth(1) != Some("200") {
+        let status = head.lines().next().unwrap_or_default();
+        bail!("{status}: {}", body.trim());
+    }
+    Ok(body.to_owned())
 }
 
 /// The samples of one `/metrics`, or of several.

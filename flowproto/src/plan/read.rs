@@ -348,6 +348,7 @@ impl Values {
     fn fill_times(&self, context: &MessageContext, record: &mut FlowRecord) {
         let init = self
             .number_if(Slot::SystemInitTime)
+            .filter(|init| *init != 0)
             .or(context.system_init_milliseconds);
         let export = context.export_time_milliseconds;
         let time = |[up_time, seconds, ntp, before]: [Slot; 4]| {
@@ -418,15 +419,27 @@ impl Values {
         }
     }
 
+    /// The start of the flow, to compare with that of its other records; 0 if it is not known. A
+    /// `sysUpTime` is compared as it is: as calendar time it differs between Messages, because their
+    /// export times are whole seconds.
+    pub(crate) fn start_identity(&self, record: &FlowRecord) -> u64 {
+        self.number_if(Slot::StartSysUpTime)
+            .unwrap_or(record.flow_start_milliseconds)
+    }
+
+    /// 148 `flowId`.
+    pub(crate) fn flow_id(&self) -> Option<u64> {
+        self.number_if(Slot::FlowId)
+    }
+
     /// Whether the records are those of firewall connections.
     pub(crate) const fn are_firewall_connections(&self) -> bool {
         self.any(Slot::FirewallEvent.bit())
     }
 
-    /// 233 `firewallEvent` and 148 `flowId` of a record of a firewall connection.
-    pub(crate) fn firewall_event(&self) -> Option<(u64, u64)> {
-        let event = self.number_if(Slot::FirewallEvent)?;
-        Some((event, self.number(Slot::FlowId)))
+    /// 233 `firewallEvent`.
+    pub(crate) fn firewall_event(&self) -> Option<u64> {
+        self.number_if(Slot::FirewallEvent)
     }
 
     /// Fields that few templates have.

@@ -13,8 +13,10 @@ pub enum Unusable {
     /// Unknown version number.
     UnknownVersion,
     /// A Set whose length is below 4 or beyond the Message, or a Message whose length is not that of
-    /// its Sets.
+    /// its Sets, or of its records in NetFlow v5 and v7.
     SetLength,
+    /// A Set with an ID that the protocol does not use.
+    ReservedSet,
     /// A template that its Set cannot hold, whose records are empty, or that has too many fields.
     InvalidTemplate,
     /// A variable-length field beyond the end of its Set.
@@ -33,7 +35,10 @@ impl Unusable {
     pub const fn is_malformed(self) -> bool {
         !matches!(
             self,
-            Self::TooManyTemplates | Self::UnknownTemplate | Self::TooManyDomains
+            Self::ReservedSet
+                | Self::TooManyTemplates
+                | Self::UnknownTemplate
+                | Self::TooManyDomains
         )
     }
 
@@ -48,10 +53,15 @@ impl Unusable {
                 octets,
             } => {
                 let whole = octets.checked_div(record_octets)?;
-                return (whole < count.into()).then_some(Self::Truncated);
+                if whole < count.into() {
+                    Self::Truncated
+                } else {
+                    Self::SetLength
+                }
             }
             Violation::MessageLength { left, .. } if left > 0 => Self::SetLength,
             Violation::SetTooShort { .. } | Violation::SetOverrun { .. } => Self::SetLength,
+            Violation::ReservedSet { .. } => Self::ReservedSet,
             Violation::TemplateId { .. } => Self::InvalidTemplate,
             Violation::FieldOverrun { .. } => Self::FieldLength,
             // The faults of definitions are counted with their template.

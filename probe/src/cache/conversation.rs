@@ -183,10 +183,10 @@ impl Conversation {
         };
         let mut records = [const { None }; 2];
         for (place, source) in records.iter_mut().zip([first, first.opposite()]) {
-            *place = self.record(source, context, *tunnels.of(source));
-            let Some(record) = place else {
+            let Some(record) = self.record(source, context, place) else {
                 continue;
             };
+            record.tunnel = *tunnels.of(source);
             // In the record of the initiator, or in the other one if that has none.
             std::mem::take(&mut duration).add_to(record);
             record.tcp_connection_state = std::mem::take(&mut state);
@@ -223,22 +223,21 @@ impl Conversation {
         (state, handshake)
     }
 
-    /// Makes the record of a direction that has packets.
-    fn record(
+    /// Makes the record of a direction that has packets, in `place`.
+    fn record<'a>(
         &mut self,
         source: Side,
         context: ReportContext<'_>,
-        tunnel: Option<Tunnel>,
-    ) -> Option<FlowRecord> {
+        place: &'a mut Option<FlowRecord>,
+    ) -> Option<&'a mut FlowRecord> {
         let initiator = self.connection.initiator();
         let direction = self.directions.of_mut(source);
         if direction.packets == 0 {
             return None;
         }
-        let mut record = direction.record(context);
+        let record = place.insert(direction.record(context));
         direction.clear();
         record.key = self.key.flow_key(source);
-        record.tunnel = tunnel;
         record.biflow_direction = Some(match initiator {
             None => BiflowDirection::Arbitrary,
             Some(side) if side == source => BiflowDirection::Initiator,
@@ -326,4 +325,15 @@ impl Direction {
             ..FlowRecord::default()
         }
     }
+}
+
+/// Adds the record of the reverse direction (RFC 5103 §3).
+pub(super) const fn join(forward: &mut FlowRecord, reverse: &FlowRecord) {
+    forward.reverse_octet_delta_count = reverse.octet_delta_count;
+    forward.reverse_packet_delta_count = reverse.packet_delta_count;
+    forward.reverse_flow_start_milliseconds = reverse.flow_start_milliseconds;
+    forward.reverse_flow_end_milliseconds = reverse.flow_end_milliseconds;
+    forward.reverse_tcp_control_bits = reverse.tcp_control_bits;
+    forward.reverse_tcp_health = reverse.tcp_health;
+    forward.reverse_tcp_round_trip_time = reverse.tcp_round_trip_time;
 }

@@ -4,12 +4,14 @@
 //! that wait. Of more at the same time, the response times of the earlier ones are not measured, but
 //! all are counted.
 
+use flowproto::FlowRecord;
 use flowproto::dns::{DnsHealth, DnsQuery};
 use flowproto::record::FlowEndReason;
 
 use super::links::NONE;
 use crate::inspect::{DnsMessage, DnsMessageKind};
 
+const DNS_PORT: u16 = 53;
 /// Places for queries that wait.
 const PLACES: usize = 4;
 /// A query that has waited for longer is unanswered. Resolvers repeat a query after 5 s.
@@ -128,6 +130,21 @@ impl DnsStore {
         };
         *self.positions.get_mut(at)? = position;
         self.states.get_mut(place(position)?)
+    }
+}
+
+/// Sets the DNS messages of a conversation in the record of the packets to the server, or in the other
+/// one if there is none.
+#[cold]
+pub(super) fn assign(
+    records: &mut [Option<FlowRecord>; 2],
+    (counts, query): (DnsHealth, Option<DnsQuery>),
+) {
+    let mut all = records.iter().flatten();
+    let to_server = all.position(|record| record.key.destination_port == DNS_PORT);
+    let mut all = records.iter_mut().flatten();
+    if let Some(record) = all.nth(to_server.unwrap_or(0)) {
+        (record.dns, record.dns_query) = (counts, query);
     }
 }
 

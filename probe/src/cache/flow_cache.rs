@@ -20,8 +20,9 @@ use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol};
 
 use super::captured::{CapturedPacket, CopyCounts};
 use super::clock::{PacketClock, PacketTime};
-use super::conversation::{Choice, Conversation, ReportContext};
+use super::conversation::{Choice, Conversation, ReportContext, join};
 use super::counters::CacheCounters;
+use super::dns;
 use super::key::ConversationKey;
 use super::links::List;
 use super::lookup::Lookup;
@@ -36,7 +37,6 @@ use crate::tcp::segment::Segment;
 use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
-const DNS_PORT: u16 = 53;
 const MILLISECOND_NS: u64 = 1_000_000;
 
 /// How long a conversation that has ended waits for trailing packets, so that the last ACK is not
@@ -53,8 +53,8 @@ pub trait RecordSink {
     fn room(&self) -> usize {
         usize::MAX
     }
-    /// Takes a record.
-    fn record(&mut self, record: FlowRecord);
+    /// Takes a copy of a record. A record is too large to be moved from one stage to the next.
+    fn record(&mut self, record: &FlowRecord);
 }
 
 /// The flow cache of a node.
@@ -128,7 +128,7 @@ impl FlowCache {
         }
         let mut touched = 0;
         for lookup in &lookups {
-            touched ^= self.table.touch(lookup);
+            touched ^= self.table.touch(lookup.candidate);
         }
         std::hint::black_box(touched);
         for (captured, lookup) in packets.iter().zip(&lookups) {
@@ -233,8 +233,8 @@ impl FlowCache {
         ] {
             let mut index = self.table.first(list).map(|(index, _)| index);
             while let Some(reported) = index {
-                // Before the record is made, so that the next conversation is on its way.
                 index = self.table.next(reported);
+                self.touch(index);
                 self.report(reported, reason, sink);
             }
         }
@@ -421,6 +421,7 @@ impl FlowCache {
             if now - entry.moved_ns < LINGER_NS || sink.room() < 2 {
                 break;
             }
+            self.touch(self.table.next(index));
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
             self.table.remove(index);
         }
@@ -430,6 +431,7 @@ impl FlowCache {
             if now - entry.seen_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
                 break;
             }
+            self.touch(self.table.next(index));
             self.report(index, FlowEndReason::IdleTimeout, sink);
             self.table.move_to_end(index, List::Dormant, now);
         }
@@ -439,6 +441,12 @@ impl FlowCache {
             }
             self.table.remove(index);
         }
+    }
+
+    /// Reads the conversation that is reported next, so that it is in the cache of the processor.
+    #[inline]
+    fn touch(&self, next: Option<u32>) {
+        std::hint::black_box(next.map_or(0, |next| self.table.touch(next)));
     }
 
     /// Makes the records of the directions of a conversation that have packets.
@@ -453,36 +461,28 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let [mut first, mut second] = entry.report(context, &tunnels, health);
+        let mut records = entry.report(context, &tunnels, health);
         let (connection, seen_ns) = (entry.connection, entry.seen_ns);
-        let mut dns = self.table.dns.take(index, reason, seen_ns);
+        let dns = self.table.dns.take(index, reason, seen_ns);
         let name = self.table.names.get(index);
         let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
-            && let Some(forward) = &mut first
-            && let Some(reverse) = second.take()
+            && let [Some(forward), second] = &mut records
+            && let Some(reverse) = second
         {
-            join(forward, &reverse);
+            join(forward, reverse);
+            *second = None;
         }
-        // In the record of the packets to the server, or in the other one if there is none.
-        let is_second = matches!((&first, &second), (Some(first), Some(_))
-            if first.key.destination_port != DNS_PORT);
-        // One after the other: a record is too large to be moved often.
-        for (at, record) in [&mut first, &mut second].into_iter().enumerate() {
-            let Some(mut record) = record.take() else {
-                continue;
-            };
-            if (at == 1 || !is_second)
-                && let Some((counts, query)) = dns.take()
-            {
-                (record.dns, record.dns_query) = (counts, query);
-            }
+        if let Some(dns) = dns {
+            dns::assign(&mut records, dns);
+        }
+        for record in records.iter_mut().flatten() {
             record.sampling = self.settings.sampling;
             record.responder_name.clone_from(&name);
             if let Some(translation) = &translation {
-                translation.apply(&mut record, &connection);
+                translation.apply(record, &connection);
             }
-            self.counters.count_tcp(&record);
+            self.counters.count_tcp(record);
             self.counters.record_packets +=
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=
@@ -493,15 +493,4 @@ impl FlowCache {
             sink.record(record);
         }
     }
-}
-
-/// Adds the record of the reverse direction (RFC 5103 §3).
-const fn join(forward: &mut FlowRecord, reverse: &FlowRecord) {
-    forward.reverse_octet_delta_count = reverse.octet_delta_count;
-    forward.reverse_packet_delta_count = reverse.packet_delta_count;
-    forward.reverse_flow_start_milliseconds = reverse.flow_start_milliseconds;
-    forward.reverse_flow_end_milliseconds = reverse.flow_end_milliseconds;
-    forward.reverse_tcp_control_bits = reverse.tcp_control_bits;
-    forward.reverse_tcp_health = reverse.tcp_health;
-    forward.reverse_tcp_round_trip_time = reverse.tcp_round_trip_time;
 }

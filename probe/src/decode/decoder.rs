@@ -108,15 +108,17 @@ impl Decoder {
             };
             match inner {
                 Ok((inner, tunnel_octets)) => {
+                    if let Some(part) = header.fragment {
+                        let network = info.network();
+                        metered_octets =
+                            self.fragments.tunnel(*header, part, network, frame.time_ns);
+                    }
                     info.tunnel = Some(inner.tunnel(header));
                     if inner.framed {
                         info.vlan_id = inner.network.vlan_id;
                     }
                     info.encapsulation_octets =
                         info.encapsulation_octets.saturating_add(tunnel_octets);
-                    if let Some(part) = header.fragment {
-                        metered_octets = self.fragments.tunnel(*header, part, frame.time_ns);
-                    }
                     std::mem::swap(&mut header, &mut next_header);
                     if header.is_authenticated {
                         info.security_protocol = SecurityProtocol::Ah;

@@ -207,6 +207,11 @@ impl NetworkId {
         Self(NonZeroU64::MIN | key | u64::from(vlan_id) << 1 & Self::VLAN)
     }
 
+    /// A number that no other network has.
+    pub(super) const fn bits(self) -> u64 {
+        self.0.get()
+    }
+
     /// True if copies of one packet may have both: an interface below a tunnel or a VLAN shows the
     /// network, one above it does not.
     #[must_use]

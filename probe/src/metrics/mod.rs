@@ -21,6 +21,7 @@ use enum_map::EnumMap;
 use flowproto::record::FlowEndReason;
 use flowproto::tcp::ConnectionState;
 use kipfix_export::counters::TargetFamilies;
+use kipfix_service::admin::HttpMetrics;
 use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_by_reason, raise_each};
 use kipfix_service::registry::Registry;
 use prometheus::core::Collector as _;
@@ -91,6 +92,7 @@ pub struct Metrics {
     translations: IntGauge,
     names: NameFamilies,
     targets: TargetFamilies,
+    http: HttpMetrics,
 }
 
 /// The number of frames that the kernel dropped, as last published.
@@ -326,6 +328,7 @@ impl Metrics {
             )?,
             names: NameFamilies::register(&new, capacities.names)?,
             targets: TargetFamilies::register(new.registry(), "kipfix_probe")?,
+            http: HttpMetrics::new(&new)?,
             registry: new.registry().clone(),
             consistency: Arc::default(),
         })
@@ -359,6 +362,12 @@ impl Metrics {
     #[must_use]
     pub const fn targets(&self) -> &TargetFamilies {
         &self.targets
+    }
+
+    /// The metrics of the admin port.
+    #[must_use]
+    pub const fn http(&self) -> &HttpMetrics {
+        &self.http
     }
 
     /// The gauge of the interfaces that are captured, for readiness.

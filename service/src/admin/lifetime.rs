@@ -1,4 +1,4 @@
-//! What a request can change of its connection: how long it lives.
+//! What the requests of a connection share: how long it lives, and the certificate of its client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,9 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+
+use super::slots::FirstRequest;
+use super::transport::ClientCertificate;
 
 /// The lifetime of a connection. Each request has it as an extension.
 #[derive(Clone, Debug, Default)]
@@ -30,13 +33,22 @@ impl ConnectionLifetime {
 pub(super) struct ConnectionService {
     routes: TowerToHyperService<Router>,
     lifetime: ConnectionLifetime,
+    certificate: ClientCertificate,
+    first_request: Arc<FirstRequest>,
 }
 
 impl ConnectionService {
-    pub(super) fn new(routes: Router, lifetime: ConnectionLifetime) -> Self {
+    pub(super) fn new(
+        routes: Router,
+        lifetime: ConnectionLifetime,
+        certificate: ClientCertificate,
+        first_request: Arc<FirstRequest>,
+    ) -> Self {
         Self {
             routes: TowerToHyperService::new(routes),
             lifetime,
+            certificate,
+            first_request,
         }
     }
 }
@@ -49,7 +61,9 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = <Routes as Service<Request<Incoming>>>::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.first_request.arrived();
         request.extensions_mut().insert(self.lifetime.clone());
+        request.extensions_mut().insert(self.certificate);
         self.routes.call(request)
     }
 }

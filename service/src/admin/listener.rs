@@ -4,26 +4,33 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::errno::Errno;
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::lifetime::{ConnectionLifetime, ConnectionService};
+use super::metrics::HttpMetrics;
+use super::slots::{Slot, Slots};
 use super::stall::StallLimit;
+use super::transport::{self, ClientCertificate, Octets, Refusal};
 use crate::exit::Failure;
 use crate::signals::Stop;
+use crate::tls::{Certificates, ClientCertificates, TlsFiles};
 
-/// Maximum number of connections. Others wait in the kernel's accept queue.
+/// Maximum number of connections. A further one displaces the oldest one without a request, or waits.
 const MAX_CONNECTIONS: usize = 64;
-/// Maximum time for the head of a request, including idle time before it.
+/// Maximum time for a TLS handshake, and for the head of a request with the idle time before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time for which a client does not read its response.
 const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -33,6 +40,10 @@ const CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Maximum time for the last response of a connection.
 const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Interval at which changes of certificates are noticed while no connection arrives.
+const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(10);
+/// Paths that need no certificate of the client: the kubelet reads them.
+const PUBLIC_PATHS: [&str; 2] = ["/livez", "/readyz"];
 /// Pause after a failed accept, e.g. for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,6 +52,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Certificates>>,
+    metrics: Option<HttpMetrics>,
 }
 
 impl Listener {
@@ -61,11 +74,45 @@ impl Listener {
                 Ok(Self {
                     address: socket.local_addr()?,
                     socket,
+                    tls: None,
+                    metrics: None,
                 })
             })
             .map_err(|error| {
                 anyhow!("{setting}: cannot listen on {address}: {}", reason(&error)).into()
             })
+    }
+
+    /// Serves connections with TLS. If there are CAs for clients, all paths except `/livez` and
+    /// `/readyz` need a certificate of the client.
+    ///
+    /// # Errors
+    /// A file cannot be used. The message names `setting`.
+    pub fn with_tls(self, setting: &str, files: Option<&TlsFiles>) -> Result<Self, Failure> {
+        let Some(files) = files else {
+            return Ok(self);
+        };
+        let certificates = Certificates::load(files, ClientCertificates::Optional, now())
+            .map_err(|error| Failure::BadSettings(format!("{setting}: {error}")))?;
+        Ok(Self {
+            tls: Some(Arc::new(certificates)),
+            ..self
+        })
+    }
+
+    /// Counts in `metrics`.
+    #[must_use]
+    pub fn with_metrics(self, metrics: HttpMetrics) -> Self {
+        Self {
+            metrics: Some(metrics),
+            ..self
+        }
+    }
+
+    /// The scheme of its URLs: `https` with TLS, otherwise `http`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// Returns the bound address. Port 0 is replaced by the actual port.
@@ -86,14 +133,37 @@ impl Listener {
             let _entered = runtime.enter();
             tokio::net::TcpListener::from_std(self.socket)?
         };
+        let needs_certificate = self.tls.as_ref().is_some_and(|tls| tls.has_client_ca());
+        let router = if needs_certificate {
+            let metrics = self.metrics.clone();
+            router.layer(from_fn(move |request, next| {
+                require_certificate(metrics.clone(), request, next)
+            }))
+        } else {
+            router
+        };
+        let served = Served {
+            router,
+            tls: self.tls,
+            metrics: self.metrics,
+            stop,
+        };
         std::thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || {
-                runtime.block_on(accept(&socket, &router, &stop));
+                runtime.block_on(accept(&socket, &served));
                 // A scrape whose connection is closed may still be running: do not wait for it.
                 runtime.shutdown_background();
             })
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the listener is at the edge of the program"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -132,47 +202,97 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-async fn accept(socket: &tokio::net::TcpListener, router: &Router, stop: &Stop) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+/// What all connections of a listener share.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    tls: Option<Arc<Certificates>>,
+    metrics: Option<HttpMetrics>,
+    stop: Stop,
+}
+
+impl Served {
+    /// The configuration of TLS for a new connection. Changed files are read.
+    fn tls_config(&self) -> Option<Arc<ServerConfig>> {
+        let tls = self.tls.as_ref()?;
+        let config = tls.current(now());
+        if let Some(metrics) = &self.metrics {
+            metrics.set_certificate_loads(tls.loads());
+        }
+        Some(config)
+    }
+
+    fn on_refused(&self, reason: Refusal) {
+        tracing::debug!(
+            reason = <&str>::from(reason),
+            "admin connection closed before its first request"
+        );
+        if let Some(metrics) = &self.metrics {
+            metrics.on_refused(reason);
+        }
+    }
+}
+
+async fn accept(socket: &tokio::net::TcpListener, served: &Served) {
+    let slots = Slots::new(MAX_CONNECTIONS);
     loop {
         let next = async {
-            let slot = slots.clone().acquire_owned().await.ok();
-            (slot, socket.accept().await)
+            let stream = timeout(CERTIFICATES_INTERVAL, socket.accept()).await;
+            match stream {
+                Ok(Ok((stream, _))) => Some(Ok((stream, slots.acquire().await))),
+                Ok(Err(error)) => Some(Err(error)),
+                Err(_) => None,
+            }
         };
-        let (slot, accepted) = tokio::select! {
-            () = stop.wait() => break,
-            next = next => next,
+        let accepted = tokio::select! {
+            () = served.stop.wait() => break,
+            accepted = next => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = serve_connection(stream, router.clone(), stop.clone());
-                tokio::spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
+            Some(Ok((stream, (slot, has_displaced)))) => {
+                if has_displaced {
+                    served.on_refused(Refusal::Displaced);
+                }
+                tokio::spawn(serve_connection(stream, slot, served.clone()));
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::debug!(%error, "accepting an admin connection failed");
                 sleep(ACCEPT_PAUSE).await;
             }
+            // A change of the files is noticed without a connection, too.
+            None => drop(served.tls_config()),
         }
     }
-    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
     // Connections that are still open after this time are closed.
-    timeout(LAST_RESPONSE_TIMEOUT, slots.acquire_many(all))
+    timeout(LAST_RESPONSE_TIMEOUT, slots.all_free(MAX_CONNECTIONS))
         .await
         .ok();
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, stop: Stop) {
+async fn serve_connection(stream: TcpStream, slot: Slot, served: Served) {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE)
         .with_interval(KEEPALIVE);
     // Without it, a response without an end would keep the connection of a client that vanished.
     SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
+    let handshake = transport::accept(stream, served.tls_config());
+    let accepted = tokio::select! {
+        accepted = timeout(HEAD_TIMEOUT, handshake) => accepted,
+        () = slot.displaced() => return,
+        () = served.stop.wait() => return,
+    };
+    let (stream, certificate) = match accepted.unwrap_or(Err(Refusal::HandshakeTimeout)) {
+        Ok(accepted) => accepted,
+        Err(reason) => return served.on_refused(reason),
+    };
     let stream = StallLimit::new(stream, WRITE_STALL_TIMEOUT);
     let lifetime = ConnectionLifetime::default();
-    let service = ConnectionService::new(router, lifetime.clone());
+    let service = ConnectionService::new(
+        served.router,
+        lifetime.clone(),
+        certificate,
+        slot.first_request(),
+    );
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -181,13 +301,14 @@ async fn serve_connection(stream: TcpStream, router: Router, stop: Stop) {
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.wait() => last_response(connection.as_mut()).await,
+        () = slot.displaced() => return,
+        () = served.stop.wait() => last_response(connection.as_mut()).await,
         () = sleep(CONNECTION_LIFETIME) => {
             if lifetime.is_extended() {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = connection.as_mut() => ended,
-                    () = stop.wait() => last_response(connection.as_mut()).await,
+                    () = served.stop.wait() => last_response(connection.as_mut()).await,
                 }
             } else {
                 last_response(connection.as_mut()).await
@@ -199,7 +320,25 @@ async fn serve_connection(stream: TcpStream, router: Router, stop: Stop) {
     }
 }
 
-type Connection = http1::Connection<TokioIo<StallLimit<TcpStream>>, ConnectionService>;
+/// Answers a request without a certificate of the client by 403. The kubelet has none, so its paths
+/// do not need one.
+async fn require_certificate(
+    metrics: Option<HttpMetrics>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let certificate = request.extensions().get::<ClientCertificate>();
+    let is_verified = certificate.is_some_and(|certificate| certificate.is_verified);
+    if is_verified || PUBLIC_PATHS.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    if let Some(metrics) = metrics {
+        metrics.on_request_without_certificate();
+    }
+    (StatusCode::FORBIDDEN, "a client certificate is required\n").into_response()
+}
+
+type Connection = http1::Connection<TokioIo<StallLimit<Box<dyn Octets>>>, ConnectionService>;
 
 async fn last_response(mut connection: std::pin::Pin<&mut Connection>) -> Result<(), hyper::Error> {
     connection.as_mut().graceful_shutdown();

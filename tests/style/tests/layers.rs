@@ -27,7 +27,7 @@ const PROBE: Order<'_> = &[
 ];
 
 const COLLECTOR: Order<'_> = &[
-    &["clock", "file_stamp", "http_client", "interval_map"],
+    &["clock", "http_client", "interval_map"],
     &["inventory"],
     &["snapshots"],
     &["receive"],

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use kipfix_service::file_stamp::FileStamp;
 use kipfix_service::signals::Stop;
 
 use super::attribute_table::AttributeTable;
@@ -15,7 +16,6 @@ use super::layer::Layer;
 use super::snapshot::{ExternalSnapshot, named_cidrs};
 use super::source_file::{self, FileFormat};
 use super::sources::ExternalSources;
-use crate::file_stamp::FileStamp;
 
 /// The current [`ExternalSnapshot`], for any number of readers.
 #[derive(Debug, Default)]

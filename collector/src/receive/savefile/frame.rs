@@ -87,6 +87,10 @@ pub(super) struct Frames {
     sequence: u64,
     /// The datagram that was reassembled last.
     reassembled: Vec<u8>,
+    /// A frame had a supported link type.
+    any_supported: bool,
+    /// A link type that is not supported.
+    unsupported: Option<u32>,
 }
 
 impl Frames {
@@ -107,11 +111,13 @@ impl Frames {
         }
     }
 
-    /// Counts the fragments of datagrams that are not complete at the end of a file.
-    pub(super) fn finish(&mut self, counts: &mut SavefileCounts) {
+    /// Counts the fragments of datagrams that are not complete at the end of a file. Returns a link
+    /// type that is not supported if no frame had one that is.
+    pub(super) fn finish(&mut self, counts: &mut SavefileCounts) -> Option<u32> {
         for (_, partial) in self.partial.drain() {
             counts.skipped[SkipReason::Fragment] += partial.fragments;
         }
+        self.unsupported.filter(|_| !self.any_supported)
     }
 
     fn find(
@@ -130,7 +136,11 @@ impl Frames {
             (Interface::Number(_), LINUX_SLL) => Interface::Unknown,
             (interface, _) => interface,
         };
-        let ip = slice(link_type, frame).ok_or(SkipReason::LinkType)?;
+        let Some(ip) = slice(link_type, frame) else {
+            self.unsupported = Some(link_type);
+            return Err(SkipReason::LinkType);
+        };
+        self.any_supported = true;
         let net = ip.net.as_ref().ok_or(if truncated {
             SkipReason::Truncated
         } else {

@@ -21,7 +21,7 @@ use kipfix_service::signals::Stop;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use octets::{fill, header, read_fully};
-use pcap::Pcap;
+use pcap::{Pcap, Variant};
 use pcapng::PcapNg;
 
 use copies::Copies;
@@ -44,6 +44,12 @@ pub enum SavefileError {
     /// It contradicts its format.
     #[error("corrupt: {0}")]
     Corrupt(&'static str),
+    /// No frame has a supported link type.
+    #[error(
+        "unsupported link type {0}: must be Ethernet (1), Linux cooked (113, 276), raw IP (12, 14, \
+         101, 228, 229) or loopback (0, 108)"
+    )]
+    LinkType(u32),
 }
 
 /// Counts of captured frames. `frames` = `datagrams` + `joined` + Σ `skipped`, for captures at their end.
@@ -147,13 +153,12 @@ impl Savefile {
         let got = read_fully(&mut input, &mut magic)?;
         let format = match magic {
             _ if got < magic.len() => return Err(SavefileError::UnknownFormat),
-            [0xa1, 0xb2, 0xc3, 0xd4] => Format::Pcap(Pcap::open(&mut input, true, false)?),
-            [0xd4, 0xc3, 0xb2, 0xa1] => Format::Pcap(Pcap::open(&mut input, false, false)?),
-            [0xa1, 0xb2, 0x3c, 0x4d] => Format::Pcap(Pcap::open(&mut input, true, true)?),
-            [0x4d, 0x3c, 0xb2, 0xa1] => Format::Pcap(Pcap::open(&mut input, false, true)?),
             [0x0a, 0x0d, 0x0d, 0x0a] => Format::PcapNg(PcapNg::default()),
             [0, 10, ..] => Format::Ipfix,
-            _ => return Err(SavefileError::UnknownFormat),
+            magic => {
+                let variant = Variant::of(magic).ok_or(SavefileError::UnknownFormat)?;
+                Format::Pcap(Pcap::open(&mut input, variant)?)
+            }
         };
         let mut savefile = Self {
             input,
@@ -197,8 +202,11 @@ impl Savefile {
         loop {
             let frame = self.read_frame();
             let Ok(Some(frame)) = frame else {
-                self.frames.finish(counts);
-                return frame.map(|_| None);
+                let unsupported = self.frames.finish(counts);
+                return match (frame?, unsupported) {
+                    (_, Some(link_type)) => Err(SavefileError::LinkType(link_type)),
+                    _ => Ok(None),
+                };
             };
             counts.frames += 1;
             let Some(located) = self.frames.locate(&frame, &self.frame, counts) else {

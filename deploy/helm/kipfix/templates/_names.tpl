@@ -65,11 +65,27 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if or (eq $wanted "true") (and (eq $wanted "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}true{{- end -}}
 {{- end -}}
 
-{{/* Scrape annotations of a component: {root, port} */}}
+{{/* Settings of TLS of a port: {tls, prefix}. The Secret is mounted in /etc/kipfix/PREFIX-tls. */}}
+{{- define "kipfix.tlsSettings" -}}
+{{- if .tls.secretName -}}
+{{ .prefix }}_tls_cert: /etc/kipfix/{{ .prefix }}-tls/tls.crt
+{{ .prefix }}_tls_key: /etc/kipfix/{{ .prefix }}-tls/tls.key
+{{- if .tls.clientCa }}
+{{ .prefix }}_client_ca: /etc/kipfix/{{ .prefix }}-tls/ca.crt
+{{- end }}
+{{- else if .tls.clientCa }}
+{{- fail (printf "clientCa of the %s port needs secretName, the Secret of its certificate" .prefix) }}
+{{- end -}}
+{{- end -}}
+
+{{/* Scrape annotations of a component: {root, port, tls} */}}
 {{- define "kipfix.scrape" -}}
 {{- if and .root.Values.prometheus.annotations (ne (include "kipfix.operator" .root) "true") -}}
 prometheus.io/scrape: "true"
 prometheus.io/port: {{ .port | quote }}
 prometheus.io/path: /metrics
+{{- if .tls.secretName }}
+prometheus.io/scheme: https
+{{- end }}
 {{- end -}}
 {{- end -}}

@@ -1,0 +1,58 @@
+//! Self-metrics of the HTTP port.
+
+use enum_map::EnumMap;
+use prometheus::IntCounter;
+
+use super::transport::Refusal;
+use crate::metric_maker::{MetricMaker, raise};
+
+/// Counters of the HTTP port. Clones share their values.
+#[derive(Clone, Debug)]
+pub struct HttpMetrics {
+    refused: EnumMap<Refusal, IntCounter>,
+    without_certificate: IntCounter,
+    certificates_loaded: IntCounter,
+    certificates_failed: IntCounter,
+}
+
+impl HttpMetrics {
+    /// Creates the counters.
+    ///
+    /// # Errors
+    /// A name is registered already.
+    pub fn new(make: &MetricMaker) -> prometheus::Result<Self> {
+        let refused = make.by_reason(
+            "http_connections_refused_total",
+            "Connections of the HTTP port that were closed before their first request: plain_http (a \
+             request without TLS), displaced (all slots were in use), or a failed handshake.",
+        )?;
+        let loads = make.counters(
+            "http_certificate_loads_total",
+            "Reads of the files of TLS of the HTTP port; after a failure the previous content stays \
+             in use.",
+            &["result"],
+        )?;
+        Ok(Self {
+            refused,
+            without_certificate: make.counter(
+                "http_requests_without_certificate_total",
+                "Requests that were answered by 403 because the client presented no certificate.",
+            )?,
+            certificates_loaded: loads.with_label_values(&["ok"]),
+            certificates_failed: loads.with_label_values(&["failed"]),
+        })
+    }
+
+    pub(super) fn on_refused(&self, reason: Refusal) {
+        self.refused[reason].inc();
+    }
+
+    pub(super) fn on_request_without_certificate(&self) {
+        self.without_certificate.inc();
+    }
+
+    pub(super) fn set_certificate_loads(&self, (loaded, failed): (u64, u64)) {
+        raise(&self.certificates_loaded, loaded);
+        raise(&self.certificates_failed, failed);
+    }
+}

@@ -1,0 +1,232 @@
+//! TLS for servers: certificates from files that may change at run time.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+
+use crate::file_stamp::FileStamp;
+use crate::sync::lock;
+
+/// Minimum interval between two checks of the files.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The files of one listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM: the certificate of the server, followed by those that lead to a CA.
+    pub cert: PathBuf,
+    /// PEM: the private key of the certificate.
+    pub key: PathBuf,
+    /// PEM: CAs of which one must have signed the certificate of a client. Without it no certificate
+    /// is requested.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// The files of three settings.
+    ///
+    /// # Errors
+    /// Only some of the settings that need each other are set. The message names settings by
+    /// `prefix`, for example `http`.
+    pub fn of_settings(
+        prefix: &str,
+        cert: Option<&PathBuf>,
+        key: Option<&PathBuf>,
+        client_ca: Option<&PathBuf>,
+    ) -> Result<Option<Self>, String> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => Ok(Some(Self {
+                cert: cert.clone(),
+                key: key.clone(),
+                client_ca: client_ca.cloned(),
+            })),
+            (Some(_), None) => Err(format!("{prefix}_tls_cert: needs {prefix}_tls_key")),
+            (None, Some(_)) => Err(format!("{prefix}_tls_key: needs {prefix}_tls_cert")),
+            (None, None) if client_ca.is_some() => Err(format!(
+                "{prefix}_client_ca: needs {prefix}_tls_cert and {prefix}_tls_key"
+            )),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Whether a client must present a certificate, if there are CAs for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// The handshake of a client without one fails.
+    Required,
+    /// The handshake of a client without one succeeds. A certificate that is presented must be valid.
+    Optional,
+}
+
+/// The certificates of one listener.
+#[derive(Debug)]
+pub struct Certificates {
+    files: TlsFiles,
+    clients: ClientCertificates,
+    state: Mutex<State>,
+    loads: AtomicU64,
+    failures: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    config: Arc<ServerConfig>,
+    /// Versions of the files when they were last read, successfully or not.
+    stamps: Vec<Option<FileStamp>>,
+    checked: Instant,
+}
+
+impl Certificates {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A message that names the file and the problem.
+    pub fn load(
+        files: &TlsFiles,
+        clients: ClientCertificates,
+        now: Instant,
+    ) -> Result<Self, String> {
+        let stamps = stamps(files);
+        Ok(Self {
+            state: Mutex::new(State {
+                config: Arc::new(config(files, clients)?),
+                stamps,
+                checked: now,
+            }),
+            files: files.clone(),
+            clients,
+            loads: AtomicU64::new(1),
+            failures: AtomicU64::new(0),
+        })
+    }
+
+    /// The configuration for a new connection. Files that have changed are read again, at most once
+    /// per second. If that fails, the previous content stays in use and the failure is logged.
+    pub fn current(&self, now: Instant) -> Arc<ServerConfig> {
+        let mut state = lock(&self.state);
+        if now.saturating_duration_since(state.checked) >= CHECK_INTERVAL {
+            state.checked = now;
+            let stamps = stamps(&self.files);
+            if stamps != state.stamps {
+                state.stamps = stamps;
+                match config(&self.files, self.clients) {
+                    Ok(config) => {
+                        state.config = Arc::new(config);
+                        self.loads.fetch_add(1, Ordering::Relaxed);
+                        tracing::info!(cert = %self.files.cert.display(), "certificates reloaded");
+                    }
+                    Err(error) => {
+                        self.failures.fetch_add(1, Ordering::Relaxed);
+                        tracing::error!(%error, "cannot reload certificates; the previous ones stay in use");
+                    }
+                }
+            }
+        }
+        Arc::clone(&state.config)
+    }
+
+    /// Number of successful and of failed reads of the files.
+    #[must_use]
+    pub fn loads(&self) -> (u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.loads), load(&self.failures))
+    }
+
+    /// True if there are CAs for clients.
+    #[must_use]
+    pub const fn has_client_ca(&self) -> bool {
+        self.files.client_ca.is_some()
+    }
+}
+
+fn stamps(files: &TlsFiles) -> Vec<Option<FileStamp>> {
+    let all = [
+        Some(&files.cert),
+        Some(&files.key),
+        files.client_ca.as_ref(),
+    ];
+    let paths = all.into_iter().flatten();
+    paths.map(|path| FileStamp::of(path)).collect()
+}
+
+fn config(files: &TlsFiles, clients: ClientCertificates) -> Result<ServerConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| error.to_string())?;
+    let builder = match &files.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let unusable =
+                |error: &dyn Display| format!("cannot use client-ca={}: {error}", path.display());
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(path).map_err(|error| unusable(&error))? {
+                roots.add(certificate).map_err(|error| unusable(&error))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = match clients {
+                ClientCertificates::Required => verifier,
+                ClientCertificates::Optional => verifier.allow_unauthenticated(),
+            };
+            let verifier = verifier.build().map_err(|error| unusable(&error))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let chain = certificates(&files.cert)
+        .map_err(|error| format!("cannot use cert={}: {error}", files.cert.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| format!("cannot use key={}: {error}", files.key.display()))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        let (cert, key) = (files.cert.display(), files.key.display());
+        format!("cannot use cert={cert} with key={key}: {error}")
+    })?;
+    // Without resumption, every connection presents its certificate, so an expired one is noticed.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+fn certificates(
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
+    let all = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+    if all.is_empty() {
+        return Err(rustls::pki_types::pem::Error::NoItemsFound);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_need_each_other_are_named() {
+        let file = PathBuf::from("f");
+        let of = |cert: bool, key: bool, client_ca: bool| {
+            let [cert, key, client_ca] = [cert, key, client_ca].map(|is| is.then_some(&file));
+            TlsFiles::of_settings("http", cert, key, client_ca)
+        };
+        assert_eq!(of(false, false, false), Ok(None));
+        let files = of(true, true, true).unwrap().unwrap();
+        assert_eq!(files.client_ca.as_ref(), Some(&file));
+        assert_eq!(of(true, true, false).unwrap().unwrap().client_ca, None);
+        let error = of(true, false, true).unwrap_err();
+        assert_eq!(error, "http_tls_cert: needs http_tls_key");
+        let error = of(false, true, false).unwrap_err();
+        assert_eq!(error, "http_tls_key: needs http_tls_cert");
+        let error = of(false, false, true).unwrap_err();
+        assert_eq!(
+            error,
+            "http_client_ca: needs http_tls_cert and http_tls_key"
+        );
+    }
+}
