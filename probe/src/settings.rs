@@ -1,6 +1,7 @@
 //! Settings of the probe: the command line, and the effective settings of all layers.
 
 mod admin_flags;
+mod stages;
 mod top_flags;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -16,11 +17,9 @@ use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::CacheSettings;
 use crate::capture::filter;
 use crate::capture::interfaces::Pattern;
-use crate::decode::DecoderSettings;
-use crate::decode::tunnel_ports::{TunnelPort, TunnelPorts};
+use crate::decode::tunnel_ports::TunnelPort;
 use crate::sampling::SamplingRatio;
 
 use admin_flags::AdminFlags;
@@ -28,11 +27,6 @@ pub use top_flags::{TopFlags, TopView};
 
 /// Prefix of environment variables.
 const ENVIRONMENT: &str = "KIPFIX_PROBE__";
-/// Live, the clock advances ten times per second. A longer gap means that the wall clock was set.
-const LONGEST_GAP_LIVE: Span = Span::from_secs(10);
-/// Packets of a savefile may be far apart. A gap of more than a day is taken for a wrong time.
-const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
-
 /// Meters the packets of a node's interfaces, or of a capture file, into flow records and exports
 /// them as IPFIX.
 ///
@@ -410,40 +404,6 @@ impl Settings {
         }
         self.admin_tls()?;
         self.decoder().map(drop)
-    }
-
-    /// Parameters of the decoder.
-    ///
-    /// # Errors
-    /// The tunnel ports contradict each other.
-    pub fn decoder(&self) -> Result<DecoderSettings, BadSettings> {
-        Ok(DecoderSettings {
-            max_fragments: self.max_fragments,
-            tunnel_ports: TunnelPorts::new(&self.tunnel_port)?,
-        })
-    }
-
-    /// Bounds and timeouts of the flow cache.
-    #[must_use]
-    pub fn cache(&self) -> CacheSettings {
-        let nanoseconds =
-            |span: Span| u64::try_from(span.duration().as_nanos()).unwrap_or(u64::MAX);
-        CacheSettings {
-            max_conversations: self.max_flows.get(),
-            idle_timeout_ns: nanoseconds(self.idle_timeout),
-            active_timeout_ns: nanoseconds(self.active_timeout),
-            connection_timeout_ns: nanoseconds(self.connection_timeout),
-            longest_gap_ns: nanoseconds(if self.read.is_some() {
-                LONGEST_GAP_OFFLINE
-            } else {
-                LONGEST_GAP_LIVE
-            }),
-            packet_correction: self.packet_correction,
-            tcp_health: self.tcp_health,
-            has_interfaces: self.read.is_none(),
-            biflow: self.biflow,
-            sampling: self.sampling.sampling(),
-        }
     }
 }
 

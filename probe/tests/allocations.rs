@@ -35,7 +35,8 @@ fn frames() -> Vec<Vec<u8>> {
             let name = format!("host-{}.example.org", host % 20);
             let answer = dns_response(&name, [192, 0, 2, host]);
             let mut query = answer.clone();
-            query[2] = 1;
+            // The flags of a query.
+            query.splice(2..3, [1]);
             let query = udp(1000 + port, 53, &query);
             frames.push(ethernet(0x0800, &ipv4(17, a, b, &query)));
             let answer = udp(53, 1000 + port, &answer);

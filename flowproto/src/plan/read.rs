@@ -4,6 +4,7 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
+mod carriage;
 mod dns;
 mod tcp;
 
@@ -13,9 +14,7 @@ use super::time::up_time_to_epoch;
 use super::{MessageContext, Plan, Step};
 use crate::address::Address;
 use crate::field::FieldSpan;
-use crate::record::{
-    BiflowDirection, FlowKey, FlowRecord, Interfaces, Translation, Tunnel, TunnelType,
-};
+use crate::record::{BiflowDirection, FlowKey, FlowRecord, Interfaces};
 use crate::value::{float, ntp_to_unix, unsigned};
 
 /// Octets loaded for a number of any length.
@@ -141,27 +140,6 @@ const ROUTING: u128 = bits([
     Slot::NextHopV6,
 ]);
 const EXPORTER: u128 = bits([Slot::ExporterV4, Slot::ExporterV6]);
-const TRANSLATION: u128 = bits([
-    Slot::PostNatSourceV4,
-    Slot::PostNatDestinationV4,
-    Slot::PostNatSourceV6,
-    Slot::PostNatDestinationV6,
-    Slot::PostNaptSourcePort,
-    Slot::PostNaptDestinationPort,
-]);
-const SECURITY: u128 = Slot::SecurityProtocol.bit();
-const TUNNEL: u128 = bits([
-    Slot::TunnelType,
-    Slot::TunnelKey,
-    Slot::TunnelSourceV4,
-    Slot::TunnelDestinationV4,
-    Slot::TunnelSourceV6,
-    Slot::TunnelDestinationV6,
-    Slot::TunnelProtocol,
-    Slot::TunnelSourcePort,
-    Slot::TunnelDestinationPort,
-    Slot::TunnelEncapsulation,
-]);
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
@@ -333,7 +311,7 @@ impl Values {
             let selection = self.sampling_fields().selection();
             selection.unwrap_or_default().apply(record);
         }
-        if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL | SECURITY) {
+        if self.any(REVERSE | ICMP | EXPORTER | carriage::SLOTS) {
             self.fill_rest(record);
         }
         if self.any(tcp::SLOTS) {
@@ -449,7 +427,6 @@ impl Values {
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
-        record.security_protocol = self.low_u8(Slot::SecurityProtocol).into();
         record.exporter_address = self.address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
@@ -461,30 +438,7 @@ impl Values {
             }
             record.icmp_type_code = u16::from_be_bytes([kind, code]);
         }
-        if self.any(TRANSLATION) {
-            record.translation = Some(Translation {
-                post_nat_source_address: self.address(Slot::PostNatSourceV4, Slot::PostNatSourceV6),
-                post_nat_destination_address: self
-                    .address(Slot::PostNatDestinationV4, Slot::PostNatDestinationV6),
-                post_napt_source_port: self.low_u16(Slot::PostNaptSourcePort),
-                post_napt_destination_port: self.low_u16(Slot::PostNaptDestinationPort),
-            });
-        }
-        if self.any(TUNNEL) {
-            record.tunnel = Some(Tunnel {
-                tunnel_type: TunnelType::of(
-                    self.low_u8(Slot::TunnelType),
-                    self.low_u8(Slot::TunnelEncapsulation),
-                ),
-                tunnel_key: self.low_u32(Slot::TunnelKey),
-                tunnel_source_address: self.address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
-                tunnel_destination_address: self
-                    .address(Slot::TunnelDestinationV4, Slot::TunnelDestinationV6),
-                tunnel_protocol_identifier: self.low_u8(Slot::TunnelProtocol),
-                tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
-                tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),
-            });
-        }
+        self.fill_carriage(record);
     }
 }
 
