@@ -20,8 +20,9 @@ use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol};
 
 use super::captured::{CapturedPacket, CopyCounts};
 use super::clock::{PacketClock, PacketTime};
-use super::conversation::{Choice, Conversation, ReportContext};
+use super::conversation::{Choice, Conversation, ReportContext, join};
 use super::counters::CacheCounters;
+use super::dns;
 use super::key::ConversationKey;
 use super::links::List;
 use super::lookup::Lookup;
@@ -31,20 +32,17 @@ use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Side};
 use crate::decode::{PacketInfo, Signal};
-use crate::inspect::{NameTable, ObservedName};
+use crate::inspect::{NameTable, Observed};
 use crate::tcp::segment::Segment;
 use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
-const MILLISECOND_NS: u64 = 1_000_000;
 
 /// How long a conversation that has ended waits for trailing packets, so that the last ACK is not
 /// taken for a conversation of its own.
-const LINGER_NS: u64 = 5 * SECOND_NS;
+pub(super) const LINGER_NS: u64 = 5 * SECOND_NS;
 /// The order of use is accurate to this, which saves most packets the work on the list.
 const MOVE_AFTER_NS: u64 = SECOND_NS;
-/// Interval between looks at the ends of the lists.
-const EXPIRY_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
 
 /// Receives flow records.
 pub trait RecordSink {
@@ -59,17 +57,19 @@ pub trait RecordSink {
 /// The flow cache of a node.
 #[derive(Debug)]
 pub struct FlowCache {
-    settings: CacheSettings,
+    pub(super) settings: CacheSettings,
     pub(super) table: ConversationTable,
     pub(super) translations: TranslationTable,
     /// Names of addresses; `None` if names are not learned.
     pub(super) names: Option<NameTable>,
     pub(super) clock: PacketClock,
-    next_expiry_ns: u64,
+    pub(super) next_expiry_ns: u64,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
     evicted_ns: u64,
     /// Lookups of the packets that are metered together. Empty in between.
     lookups: Vec<Lookup>,
+    /// Conversations that expire together.
+    pub(super) expiring: Vec<u32>,
     pub(super) counters: CacheCounters,
 }
 
@@ -88,6 +88,7 @@ impl FlowCache {
             next_expiry_ns: 0,
             evicted_ns: 0,
             lookups: Vec::new(),
+            expiring: Vec::new(),
             counters: CacheCounters::default(),
         }
     }
@@ -110,12 +111,12 @@ impl FlowCache {
         self.table.len(List::Dormant)
     }
 
-    /// Meters packets in their order. `names` are those that packets refer to. Returns how many of them are copies, see [`Self::meter`].
+    /// Meters packets in their order. They refer to `observed`. Returns how many of them are copies, see [`Self::meter`].
     #[inline]
     pub fn meter_all(
         &mut self,
         packets: &[CapturedPacket],
-        names: &[ObservedName],
+        observed: &[Observed],
         sink: &mut impl RecordSink,
     ) -> CopyCounts {
         let mut copies = CopyCounts::default();
@@ -133,10 +134,11 @@ impl FlowCache {
         for (captured, lookup) in packets.iter().zip(&lookups) {
             let (point, time_ns) = (captured.point, captured.time_ns);
             let packet = &captured.packet;
-            let name = captured.name.and_then(|at| names.get(usize::from(at)));
+            let shown = captured.observed;
+            let shown = shown.and_then(|at| observed.get(usize::from(at)));
             if !captured.is_metered {
                 self.tick(time_ns, sink);
-            } else if !self.meter_found(packet, lookup, (point, time_ns), name, sink) {
+            } else if !self.meter_found(packet, lookup, (point, time_ns), shown, sink) {
                 copies.packets += 1;
                 copies.octets += u64::from(packet.octets);
             }
@@ -172,7 +174,7 @@ impl FlowCache {
         packet: &PacketInfo,
         lookup: &Lookup,
         (point, time_ns): (ObservationPoint, u64),
-        name: Option<&ObservedName>,
+        observed: Option<&Observed>,
         sink: &mut impl RecordSink,
     ) -> bool {
         let time = self.clock.advance(time_ns);
@@ -199,10 +201,19 @@ impl FlowCache {
                 index
             }
         };
-        if let (Some(index), Some(name)) = (index, name) {
+        let Some(index) = index else {
+            return true;
+        };
+        if let Some(Observed::Name(name)) = observed {
             self.set_name(index, source, name);
         }
-        index.is_none_or(|index| self.count(index, packet, source, point, time))
+        let is_metered = self.count(index, packet, source, point, time);
+        if let Some(Observed::Dns(message)) = observed
+            && is_metered
+        {
+            self.table.dns.observe(index, message, time.packet_ns);
+        }
+        is_metered
     }
 
     /// Advances time to `time_ns` since the epoch without a packet.
@@ -212,22 +223,6 @@ impl FlowCache {
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
-    }
-
-    /// Reports all conversations: the Metering Process stops.
-    pub fn finish(&mut self, sink: &mut impl RecordSink) {
-        for (list, reason) in [
-            (List::Closing, FlowEndReason::EndOfFlowDetected),
-            (List::Live, FlowEndReason::ForcedEnd),
-        ] {
-            let mut index = self.table.first(list).map(|(index, _)| index);
-            while let Some(reported) = index {
-                index = self.table.next(reported);
-                self.touch(index);
-                self.report(reported, reason, sink);
-            }
-        }
-        self.table.clear();
     }
 
     /// True if no earlier packet of a conversation that begins now can have been missed: the
@@ -348,14 +343,19 @@ impl FlowCache {
             ended &= entry.connection.is_over();
         }
         entry.seen_ns = time.now_ns;
-        if *entry.choices.of(source) != Choice::Metered && !self.decide(index, source) {
-            if ended {
-                self.table.move_to_end(index, List::Closing, time.now_ns);
+        let entry = if *entry.choices.of(source) == Choice::Metered {
+            entry
+        } else {
+            if !self.decide(index, source) {
+                if ended {
+                    self.table.move_to_end(index, List::Closing, time.now_ns);
+                }
+                return false;
             }
-            return false;
-        }
-        let Some(entry) = self.table.get_mut(index) else {
-            return true;
+            let Some(entry) = self.table.get_mut(index) else {
+                return true;
+            };
+            entry
         };
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
@@ -402,44 +402,8 @@ impl FlowCache {
         true
     }
 
-    /// Reports conversations that have ended or are idle, and removes those past the connection
-    /// timeout.
-    fn expire(&mut self, now: u64, sink: &mut impl RecordSink) {
-        self.next_expiry_ns = now.saturating_add(EXPIRY_INTERVAL_NS);
-        while let Some((index, entry)) = self.table.first(List::Closing) {
-            if now - entry.moved_ns < LINGER_NS || sink.room() < 2 {
-                break;
-            }
-            self.touch(self.table.next(index));
-            self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-            self.table.remove(index);
-        }
-        while let Some((index, entry)) = self.table.first(List::Live) {
-            // It may have had packets since it was moved, for up to MOVE_AFTER_NS. Those after it,
-            // which were moved later, wait no longer than that.
-            if now - entry.seen_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
-                break;
-            }
-            self.touch(self.table.next(index));
-            self.report(index, FlowEndReason::IdleTimeout, sink);
-            self.table.move_to_end(index, List::Dormant, now);
-        }
-        while let Some((index, entry)) = self.table.first(List::Dormant) {
-            if now - entry.seen_ns < self.settings.connection_timeout_ns {
-                break;
-            }
-            self.table.remove(index);
-        }
-    }
-
-    /// Reads the conversation that is reported next, so that it is in the cache of the processor.
-    #[inline]
-    fn touch(&self, next: Option<u32>) {
-        std::hint::black_box(next.map_or(0, |next| self.table.touch(next)));
-    }
-
     /// Makes the records of the directions of a conversation that have packets.
-    fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
+    pub(super) fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
         let tunnels = self.table.tunnels(index);
         let translation = self.table.translation(index).copied();
         let Some((entry, health)) = self.table.get_with_health(index) else {
@@ -451,7 +415,8 @@ impl FlowCache {
             has_interfaces: self.settings.has_interfaces,
         };
         let mut records = entry.report(context, &tunnels, health);
-        let connection = entry.connection;
+        let (connection, seen_ns) = (entry.connection, entry.seen_ns);
+        let dns = self.table.dns.take(index, reason, seen_ns);
         let name = self.table.names.get(index);
         let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
@@ -460,6 +425,9 @@ impl FlowCache {
         {
             join(forward, reverse);
             *second = None;
+        }
+        if let Some(dns) = dns {
+            dns::assign(&mut records, dns);
         }
         for record in records.iter_mut().flatten() {
             record.sampling = self.settings.sampling;
@@ -478,15 +446,4 @@ impl FlowCache {
             sink.record(record);
         }
     }
-}
-
-/// Adds the record of the reverse direction (RFC 5103 §3).
-const fn join(forward: &mut FlowRecord, reverse: &FlowRecord) {
-    forward.reverse_octet_delta_count = reverse.octet_delta_count;
-    forward.reverse_packet_delta_count = reverse.packet_delta_count;
-    forward.reverse_flow_start_milliseconds = reverse.flow_start_milliseconds;
-    forward.reverse_flow_end_milliseconds = reverse.flow_end_milliseconds;
-    forward.reverse_tcp_control_bits = reverse.tcp_control_bits;
-    forward.reverse_tcp_health = reverse.tcp_health;
-    forward.reverse_tcp_round_trip_time = reverse.tcp_round_trip_time;
 }

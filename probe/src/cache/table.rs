@@ -6,6 +6,7 @@ use flowproto::record::Tunnel;
 use hashbrown::HashTable;
 
 use super::conversation::{Conversation, Rank};
+use super::dns::DnsStore;
 use super::key::ConversationKey;
 use super::links::{List, NONE};
 use super::lookup::Lookup;
@@ -35,6 +36,7 @@ pub(super) struct ConversationTable {
     /// conversations have none.
     translations: Vec<Option<ConversationTranslation>>,
     pub(super) names: NameSlots,
+    pub(super) dns: DnsStore,
 }
 
 /// An entry of the hash table. It has the hash, so that most lookups and the growth of the table
@@ -145,6 +147,7 @@ impl ConversationTable {
         let hash = self.hash(&conversation.key);
         self.tunnels.remove(conversation.tunnels);
         self.names.remove(index);
+        self.dns.remove(index);
         if let Ok(entry) = self
             .entries
             .find_entry(spread(hash), |entry| entry.index == index)
@@ -195,6 +198,7 @@ impl ConversationTable {
         self.losses = LossStore::default();
         self.translations.clear();
         self.names = NameSlots::default();
+        self.dns = DnsStore::default();
     }
 
     pub(super) fn move_to_end(&mut self, index: u32, list: List, now: u64) {
@@ -208,6 +212,34 @@ impl ConversationTable {
     pub(super) fn first(&self, list: List) -> Option<(u32, &Conversation)> {
         let index = self.slab.first(list)?;
         Some((index, self.slab.get(index)?))
+    }
+
+    /// Puts the conversations at the beginning of a list that are due into `group`, at most `max`.
+    /// They and their entries of the hash table are read, so that they are in the cache of the
+    /// processor.
+    pub(super) fn head(
+        &self,
+        list: List,
+        max: usize,
+        is_due: impl Fn(&Conversation) -> bool,
+        group: &mut Vec<u32>,
+    ) {
+        group.clear();
+        let mut next = self.slab.first(list);
+        let mut touched = 0;
+        while group.len() < max
+            && let Some(index) = next
+            && let Some(conversation) = self.slab.get(index).filter(|found| is_due(found))
+        {
+            let hash = self.hash(&conversation.key);
+            let entry = self
+                .entries
+                .find(spread(hash), |entry| entry.index == index);
+            touched ^= self.touch(index) ^ entry.map_or(0, |entry| u64::from(entry.hash));
+            group.push(index);
+            next = self.slab.next(index);
+        }
+        std::hint::black_box(touched);
     }
 
     /// The conversation after another one in its list.
