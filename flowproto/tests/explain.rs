@@ -458,14 +458,6 @@ fn a_set_that_waited_for_its_template_is_printed_and_counted_when_it_is_read() {
     ];
     assert_eq!(&lines[begin.unwrap() + 1..][..2], expected, "{}", dump.text);
     assert!(dump.summary().contains(" 1 records,"), "{}", dump.summary());
-    // Over the usual time to wait, it is not read any more.
-    let mut dump = Dump::new();
-    dump.add(&ipfix(0, &[(300, vec![0, 0, 3, 7])])).add_at(
-        4000,
-        NOW + 600,
-        &ipfix(1, &[(2, template(300, &[(2, 4)]))]),
-    );
-    assert!(!dump.text.contains("earlier Message"), "{}", dump.text);
 }
 
 #[test]

@@ -102,6 +102,10 @@ fn tshark_sees_the_same_octets_and_packets() {
                 .sum()
         };
         let dump = explained(&capture);
+        if dump.contains("of an earlier Message") {
+            // tshark does not read records before their template.
+            continue;
+        }
         let ours = |field: &str, unit: &str| -> u64 {
             let values = dump.lines().filter_map(|line| {
                 let rest = line.get(9..)?.trim_start().strip_prefix(field)?;

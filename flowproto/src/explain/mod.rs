@@ -29,7 +29,7 @@ use crate::wire::{Version, fixed};
 use printer::Printer;
 use summary::Summary;
 
-/// How often waits are ended.
+/// How often waits are ended, after a datagram as in the replay of a file.
 const EXPIRY_MILLISECONDS: u64 = 1000;
 
 /// A datagram to explain.
@@ -95,10 +95,6 @@ impl Explainer {
         self.datagrams += 1;
         self.summary.add_datagram();
         let now = captured.time_milliseconds.unwrap_or(self.now_milliseconds);
-        if now.abs_diff(self.now_milliseconds) >= EXPIRY_MILLISECONDS {
-            self.now_milliseconds = now;
-            self.process.expire(now);
-        }
         let mut printer = Printer::new(captured, self.datagrams, &mut self.summary, out);
         printer.layouts = Some(&self.layouts);
         printer.begin();
@@ -110,6 +106,10 @@ impl Explainer {
             &mut printer,
         );
         printer.end();
+        if now.abs_diff(self.now_milliseconds) >= EXPIRY_MILLISECONDS {
+            self.now_milliseconds = now;
+            self.process.expire(now);
+        }
     }
 
     /// Sets the sampling of exporters whose announcements are wrong or missing.
