@@ -33,6 +33,8 @@ pub struct Observed {
 pub(super) struct HealthAddition {
     counts: [u64; HealthCount::ALL.len()],
     observed: [Observed; Distribution::ALL.len()],
+    /// The shortest round-trip time, microseconds; 0 if unknown.
+    shortest_round_trip: u32,
 }
 
 /// The health of edges by their key.
@@ -84,6 +86,7 @@ impl HealthAddition {
         let times = &health.round_trip_time;
         let (sum, count) = (times.sum_microseconds, times.samples.into());
         addition.observe(Distribution::RoundTrip, Observed { sum, count });
+        addition.shortest_round_trip = times.minimum_microseconds;
         addition
     }
 
@@ -160,6 +163,10 @@ impl HealthAddition {
             sum.sum = sum.sum.saturating_add(more.sum);
             sum.count = sum.count.saturating_add(more.count);
         }
+        self.shortest_round_trip = match (self.shortest_round_trip, other.shortest_round_trip) {
+            (0, shortest) | (shortest, 0) => shortest,
+            (one, other) => one.min(other),
+        };
     }
 }
 
@@ -326,6 +333,22 @@ impl EdgeHealth<'_> {
             .get(distribution.index())
             .copied()
             .unwrap_or_default()
+    }
+
+    /// The shortest round-trip time, microseconds. 0 if unknown.
+    #[must_use]
+    pub fn shortest_round_trip(&self) -> u64 {
+        self.sums.shortest_round_trip.into()
+    }
+
+    /// True if it has more than comparisons of what two nodes observed.
+    #[must_use]
+    pub fn has_connections(&self) -> bool {
+        let counts = HealthCount::ALL.into_iter();
+        counts
+            .filter(|count| !count.is_comparison())
+            .any(|count| self.count(count) > 0)
+            || self.sums.observed.iter().any(|observed| observed.count > 0)
     }
 
     /// The buckets of a distribution with the number of observations.

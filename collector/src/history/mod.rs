@@ -3,7 +3,8 @@
 //!
 //! Every drain of the edge tables is also added to a [`History`]. It holds rings of intervals: by
 //! default 10 s for 15 minutes, 1 min for 6 hours and 5 min for 48 hours. An interval is a sorted
-//! list of edges, encoded in about ten octets each. Endpoints are stored once, with their names and
+//! list of edges, encoded in about ten octets each, and a list of those with connection health, in
+//! about twelve more. Endpoints are stored once, with their names and
 //! attributes at that time, because the inventory forgets deleted objects.
 //!
 //! The memory is limited in octets. At the limit, the oldest intervals are discarded, which
@@ -15,11 +16,13 @@
 //! [`EdgesQuery`] reads a [`Snapshot`]: it selects edges by an expression, groups them by fields,
 //! and adds them up over a range of time. It holds no lock.
 
+mod current;
 mod edge;
 mod endpoint;
 mod endpoints;
 mod groups;
 mod interval;
+mod measures;
 mod merge;
 pub mod prometheus;
 mod query;
@@ -32,6 +35,7 @@ mod varint;
 
 pub use edge::StoredEdge;
 pub use endpoint::StoredEndpoint;
+pub use measures::{EdgeValues, Health};
 pub use query::{EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, TimeBounds, TimePoint};
 pub use ring_settings::RingSettings;
 pub use saved::SavedError;
