@@ -3,12 +3,16 @@
     PYTHONPATH=ENGINE clickhouse_bridge.py PORT FOLDER
 
 POST /?query=INSERT ... stores the body as it was sent: the engine itself decompresses and parses it. Any other query is
-executed, and its result is the response in JSON lines. POST /fail?mode=MODE&count=N lets the next N inserts fail:
+executed with the values of param_NAME as its parameters, and its result is the response, in JSON lines by default. POST /fail?mode=MODE&count=N lets the next N inserts fail:
 `refuse` answers with an error and stores nothing, `mute` stores the rows and closes the connection without an answer.
+With BRIDGE_CERTIFICATE and BRIDGE_KEY, a second port, BRIDGE_TLS_PORT, has TLS.
 """
 
+import base64
 import os
 import re
+import selectors
+import ssl
 import sys
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -61,9 +65,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def basic(self):
+        """The password of HTTP Basic authentication."""
+        scheme, _, text = (self.headers.get("Authorization") or "").partition(" ")
+        return base64.b64decode(text).decode().partition(":")[2] if scheme == "Basic" else None
+
     def do_POST(self):
         url = urllib.parse.urlsplit(self.path)
-        parameters = dict(urllib.parse.parse_qsl(url.query))
+        parameters = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if url.path == "/fail":
             failures.update(mode=parameters["mode"], count=int(parameters["count"]))
@@ -75,7 +84,9 @@ class Handler(BaseHTTPRequestHandler):
             failures["count"] -= 1
             mode = failures["mode"]
         try:
-            if is_insert and PASSWORD and self.headers.get("X-ClickHouse-Key") != PASSWORD:
+            # Queries of the tests themselves need no password.
+            needs_password = is_insert or "wait_end_of_query" in parameters
+            if needs_password and PASSWORD and PASSWORD not in (self.headers.get("X-ClickHouse-Key"), self.basic()):
                 raise RuntimeError("Code: 516. DB::Exception: Authentication failed")
             if mode == "refuse":
                 raise RuntimeError("Code: 252. DB::Exception: Too many parts")
@@ -83,6 +94,10 @@ class Handler(BaseHTTPRequestHandler):
                 insert(query, parameters, body, self.headers.get("Content-Encoding"))
                 result = b""
             else:
+                for name, value in parameters.items():
+                    if name.startswith("param_"):
+                        literal = value.replace("\\", "\\\\").replace("'", "\\'")
+                        ENGINE.query(f"SET {name} = '{literal}'")
                 result = str(ENGINE.query(query, "JSONEachRow")).encode()
         except Exception as error:
             code = re.search(r"Code: (\d+)", str(error))
@@ -96,4 +111,28 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-HTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+class TlsServer(HTTPServer):
+    """Accepts connections with TLS. A client that refuses the certificate ends its connection only."""
+
+    def get_request(self):
+        stream, address = super().get_request()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(os.environ["BRIDGE_CERTIFICATE"], os.environ["BRIDGE_KEY"])
+        return context.wrap_socket(stream, server_side=True), address
+
+
+def serve():
+    plain = HTTPServer(("127.0.0.1", PORT), Handler)
+    servers = [plain]
+    if "BRIDGE_TLS_PORT" in os.environ:
+        servers.append(TlsServer(("127.0.0.1", int(os.environ["BRIDGE_TLS_PORT"])), Handler))
+    # One thread for all of them: the engine has one session.
+    with selectors.DefaultSelector() as selector:
+        for server in servers:
+            selector.register(server, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                key.fileobj.handle_request()
+
+
+serve()

@@ -14,7 +14,7 @@ use flowproto::explain::{Bounds, Captured, Explainer};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use crate::receive::savefile::{SavefileCounts, SkipReason, for_each};
+use crate::receive::savefile::{SavefileCounts, for_each};
 
 /// Prints every savefile, then a summary of all of them. Ends without an error if the reader of stdout has gone.
 ///
@@ -79,11 +79,11 @@ pub fn run(
 
 /// Appends the number of frames that are not in the dump.
 fn write_skipped(counts: &SavefileCounts, text: &mut Vec<u8>) {
-    let reasons: Vec<String> = SkipReason::ALL
-        .iter()
-        .zip(counts.skipped)
+    let reasons: Vec<String> = counts
+        .skipped
+        .into_iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(reason, count)| format!("{} {count}", reason.as_str()))
+        .map(|(reason, count)| format!("{} {count}", <&str>::from(reason)))
         .collect();
     if !reasons.is_empty() {
         let line = format!(

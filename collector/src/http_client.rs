@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -19,8 +21,12 @@ use url::Url;
 
 /// Maximum octets of a response.
 const MAX_OCTETS: usize = 64 << 20;
-/// Maximum octets of a file with a token.
-const MAX_TOKEN_OCTETS: usize = 4096;
+/// Maximum octets of a token or a password.
+const MAX_SECRET_OCTETS: usize = 4096;
+/// Media type of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
+/// Media type of a text.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// How a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +36,41 @@ pub struct ClientSettings {
     /// PEM files with a certificate and its private key, which are presented to servers that request
     /// one. `None`: no certificate.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// File whose first line is the bearer token. It is read for each request.
-    pub token_file: Option<PathBuf>,
+    /// How requests authenticate.
+    pub authentication: Option<Authentication>,
     /// Maximum time of a request.
     pub timeout: Duration,
+}
+
+/// How requests authenticate. Files are read for each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// By the bearer token in the first line of a file.
+    Bearer(PathBuf),
+    /// By a name and a password (RFC 7617).
+    Basic {
+        /// The name. It must not contain a colon.
+        user: String,
+        /// File whose first line is the password.
+        password_file: PathBuf,
+    },
+}
+
+impl Authentication {
+    /// The value of the header `Authorization`.
+    fn header(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Bearer(path) => Ok(format!("Bearer {}", read_token(path)?)),
+            Self::Basic {
+                user,
+                password_file,
+            } => {
+                let password = read_first_line(password_file, "password")?;
+                let text = format!("{user}:{password}");
+                Ok(format!("Basic {}", BASE64_STANDARD.encode(text)))
+            }
+        }
+    }
 }
 
 /// A client of one server. It keeps connections.
@@ -93,7 +130,7 @@ impl HttpClient {
     /// # Errors
     /// There is no complete response in time.
     pub async fn get(&self, url: &Url) -> anyhow::Result<Response> {
-        self.send("GET", url, Bytes::new()).await
+        self.send("GET", url, None).await
     }
 
     /// Sends a form by POST.
@@ -102,19 +139,34 @@ impl HttpClient {
     /// There is no complete response in time.
     pub async fn post_form(&self, url: &Url, form: &[(&str, &str)]) -> anyhow::Result<Response> {
         let form = serde_urlencoded::to_string(form)?;
-        self.send("POST", url, form.into()).await
+        self.send("POST", url, Some((FORM, form))).await
     }
 
-    async fn send(&self, method: &str, url: &Url, body: Bytes) -> anyhow::Result<Response> {
+    /// Sends a text by POST.
+    ///
+    /// # Errors
+    /// There is no complete response in time.
+    pub async fn post_text(&self, url: &Url, text: String) -> anyhow::Result<Response> {
+        self.send("POST", url, Some((TEXT, text))).await
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        url: &Url,
+        content: Option<(&str, String)>,
+    ) -> anyhow::Result<Response> {
         let mut request = http::Request::builder()
             .method(method)
             .uri(url.as_str())
             .header("accept", "application/json");
-        if !body.is_empty() {
-            request = request.header("content-type", "application/x-www-form-urlencoded");
+        let mut body = Bytes::new();
+        if let Some((content_type, text)) = content {
+            request = request.header("content-type", content_type);
+            body = text.into();
         }
-        if let Some(path) = &self.settings.token_file {
-            request = request.header("authorization", format!("Bearer {}", read_token(path)?));
+        if let Some(authentication) = &self.settings.authentication {
+            request = request.header("authorization", authentication.header()?);
         }
         let request = request.body(Full::new(body))?;
         let exchange = async {
@@ -188,13 +240,23 @@ fn with_identity(
 }
 
 fn read_token(path: &Path) -> anyhow::Result<String> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the token of {shown}"))?;
-    let token = text.lines().next().unwrap_or_default().trim();
-    let is_token = !token.is_empty() && token.len() <= MAX_TOKEN_OCTETS;
-    if !is_token || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
+    let token = read_first_line(path, "token")?;
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
+        let shown = path.display();
         bail!("the first line of {shown} must be a token of printable ASCII");
     }
     Ok(token.to_owned())
+}
+
+/// The first line of a file that has a secret.
+fn read_first_line(path: &Path, secret: &str) -> anyhow::Result<String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the {secret} of {shown}"))?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.len() > MAX_SECRET_OCTETS {
+        bail!("the {secret} of {shown} must have at most {MAX_SECRET_OCTETS} octets");
+    }
+    Ok(line.to_owned())
 }

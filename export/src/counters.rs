@@ -7,12 +7,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use enum_map::{Enum, EnumMap};
 use flowproto::exporter::{Unsupported, Weight};
 use kipfix_service::registry::Registry;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use strum::IntoStaticStr;
 
 /// Why records did not reach a target; the `reason` of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum LossReason {
     /// The host name of the target is not resolved.
     Unresolved,
@@ -40,43 +43,6 @@ pub enum LossReason {
     Rejected,
 }
 
-impl LossReason {
-    /// All reasons. Those of engines are the last ones.
-    const ALL: [Self; 12] = [
-        Self::Unresolved,
-        Self::Unreachable,
-        Self::Refused,
-        Self::SendBufferFull,
-        Self::TooLong,
-        Self::Failed,
-        Self::QueueFull,
-        Self::ConnectionLost,
-        Self::Ipv6InNetflow5,
-        Self::NotFound,
-        Self::Unauthorized,
-        Self::Rejected,
-    ];
-    /// Number of reasons for a target that receives Messages.
-    const OF_MESSAGES: usize = 9;
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unresolved => "unresolved",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::SendBufferFull => "send_buffer_full",
-            Self::TooLong => "too_long",
-            Self::Failed => "failed",
-            Self::QueueFull => "queue_full",
-            Self::ConnectionLost => "connection_lost",
-            Self::Ipv6InNetflow5 => "ipv6_in_netflow5",
-            Self::NotFound => "not_found",
-            Self::Unauthorized => "unauthorized",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
 impl From<Unsupported> for LossReason {
     fn from(reason: Unsupported) -> Self {
         match reason {
@@ -86,7 +52,8 @@ impl From<Unsupported> for LossReason {
 }
 
 /// Why a connection to a target failed or ended; the `reason` of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ConnectionFailure {
     /// The host name of the target is not resolved.
     Unresolved,
@@ -114,47 +81,6 @@ pub enum ConnectionFailure {
     Failed,
     /// The engine refuses the user or the password.
     AuthenticationFailed,
-}
-
-impl ConnectionFailure {
-    /// All reasons. That of engines is the last one.
-    const ALL: [Self; 13] = [
-        Self::Unresolved,
-        Self::Unreachable,
-        Self::Refused,
-        Self::TimedOut,
-        Self::Closed,
-        Self::UnknownAuthority,
-        Self::CertificateExpired,
-        Self::WrongName,
-        Self::CertificateRefused,
-        Self::BadCredentials,
-        Self::Tls,
-        Self::Failed,
-        Self::AuthenticationFailed,
-    ];
-    /// Number of reasons for a target that receives Messages.
-    const OF_MESSAGES: usize = 12;
-
-    /// The value of the label `reason`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unresolved => "unresolved",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::TimedOut => "timed_out",
-            Self::Closed => "closed",
-            Self::UnknownAuthority => "unknown_authority",
-            Self::CertificateExpired => "certificate_expired",
-            Self::WrongName => "wrong_name",
-            Self::CertificateRefused => "certificate_refused",
-            Self::BadCredentials => "bad_credentials",
-            Self::Tls => "tls",
-            Self::Failed => "failed",
-            Self::AuthenticationFailed => "authentication_failed",
-        }
-    }
 }
 
 /// The metric families of all targets.
@@ -245,25 +171,9 @@ impl TargetFamilies {
         })
     }
 
-    /// Creates all series of a target. `connects`: it has connections that can fail.
+    /// Creates all series of a target.
     #[must_use]
-    pub fn target(&self, target: &str, connects: bool) -> TargetCounters {
-        let failures = if connects {
-            ConnectionFailure::OF_MESSAGES
-        } else {
-            0
-        };
-        self.counters(target, LossReason::OF_MESSAGES, failures)
-    }
-
-    /// Creates all series of an engine that keeps history (Kafka, ClickHouse).
-    #[must_use]
-    pub fn engine(&self, target: &str) -> TargetCounters {
-        let (losses, failures) = (LossReason::ALL.len(), ConnectionFailure::ALL.len());
-        self.counters(target, losses, failures)
-    }
-
-    fn counters(&self, target: &str, losses: usize, failures: usize) -> TargetCounters {
+    pub fn target(&self, target: &str) -> TargetCounters {
         let with_reason =
             |family: &IntCounterVec, reason: &str| family.with_label_values(&[target, reason]);
         TargetCounters {
@@ -275,16 +185,10 @@ impl TargetFamilies {
             waiting: self.waiting.with_label_values(&[target]),
             connections: self.connections.with_label_values(&[target]),
             files: self.files.with_label_values(&[target]),
-            lost: LossReason::ALL
-                .iter()
-                .take(losses)
-                .map(|reason| with_reason(&self.lost, reason.as_str()))
-                .collect(),
-            connection_failures: ConnectionFailure::ALL
-                .iter()
-                .take(failures)
-                .map(|reason| with_reason(&self.connection_failures, reason.as_str()))
-                .collect(),
+            lost: EnumMap::from_fn(|reason: LossReason| with_reason(&self.lost, reason.into())),
+            connection_failures: EnumMap::from_fn(|reason: ConnectionFailure| {
+                with_reason(&self.connection_failures, reason.into())
+            }),
             not_sent: Arc::default(),
         }
     }
@@ -301,8 +205,8 @@ pub struct TargetCounters {
     waiting: IntGauge,
     connections: IntGauge,
     files: IntCounter,
-    lost: Vec<IntCounter>,
-    connection_failures: Vec<IntCounter>,
+    lost: EnumMap<LossReason, IntCounter>,
+    connection_failures: EnumMap<ConnectionFailure, IntCounter>,
     /// Packets and octets in lost records, for options data.
     not_sent: Arc<[AtomicU64; 2]>,
 }
@@ -330,14 +234,8 @@ impl TargetCounters {
     }
 
     /// Counts lost records whose packets and octets are unknown.
-    #[allow(
-        clippy::as_conversions,
-        reason = "the discriminant of a fieldless enum"
-    )]
     pub fn records_lost(&self, reason: LossReason, records: u64) {
-        if let Some(counter) = self.lost.get(reason as usize) {
-            counter.inc_by(records);
-        }
+        self.lost[reason].inc_by(records);
     }
 
     /// Adds to the records that wait in the queue or for an acknowledgement.
@@ -356,14 +254,8 @@ impl TargetCounters {
     }
 
     /// Counts a connection that failed or ended.
-    #[allow(
-        clippy::as_conversions,
-        reason = "the discriminant of a fieldless enum"
-    )]
     pub fn connection_failed(&self, reason: ConnectionFailure) {
-        if let Some(counter) = self.connection_failures.get(reason as usize) {
-            counter.inc();
-        }
+        self.connection_failures[reason].inc();
     }
 
     /// Counts a file that got its final name.
@@ -380,7 +272,7 @@ impl TargetCounters {
     /// Records lost so far, for any reason.
     #[must_use]
     pub fn total_lost(&self) -> u64 {
-        self.lost.iter().map(IntCounter::get).sum()
+        self.lost.values().map(IntCounter::get).sum()
     }
 
     /// Packets and octets in lost records.
@@ -398,7 +290,7 @@ impl TargetCounters {
     pub(crate) fn for_tests() -> Self {
         TargetFamilies::register(&Registry::new(), "test")
             .unwrap()
-            .target("target", true)
+            .target("target")
     }
 
     #[cfg(test)]
@@ -408,13 +300,12 @@ impl TargetCounters {
 
     #[cfg(test)]
     pub(crate) fn lost_for(&self, reason: LossReason) -> u64 {
-        self.lost[LossReason::ALL.iter().position(|r| *r == reason).unwrap()].get()
+        self.lost[reason].get()
     }
 
     #[cfg(test)]
     pub(crate) fn failures_for(&self, reason: ConnectionFailure) -> u64 {
-        let at = ConnectionFailure::ALL.iter().position(|r| *r == reason);
-        self.connection_failures[at.unwrap()].get()
+        self.connection_failures[reason].get()
     }
 }
 

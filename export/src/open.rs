@@ -56,12 +56,11 @@ impl PreparedTarget {
     /// Creates the series of a target. Opens nothing.
     #[must_use]
     pub fn new(target: &Target, families: &TargetFamilies) -> Self {
-        let connects = matches!(target.kind, TargetKind::Tcp { .. } | TargetKind::Tls { .. });
         Self {
             name: target
                 .remote()
                 .map(|remote| TargetName::new(&remote.host, remote.port)),
-            counters: families.target(&target.to_string(), connects),
+            counters: families.target(&target.to_string()),
             target: target.clone(),
         }
     }

@@ -60,7 +60,7 @@ fn a_warm_target_allocates_nothing() {
     let port = receiver.local_addr().unwrap().port();
     let families =
         TargetFamilies::register(&kipfix_service::registry::Registry::new(), "test").unwrap();
-    let counters = families.target("target", false);
+    let counters = families.target("target");
     let settings = UdpSettings {
         max_message_octets: 1400,
         records_per_second: 0,

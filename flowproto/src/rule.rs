@@ -1,7 +1,9 @@
 //! The rules that a datagram can break, and where they are written.
 
+use strum::VariantArray;
+
 /// A rule that `--explain` checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, VariantArray)]
 pub enum Rule {
     /// The version number is 5, 7, 9 or 10.
     UnknownVersion,
@@ -104,50 +106,7 @@ const TEMPLATE: References = ("RFC 7011 §3.4.1", "RFC 3954 §5.2");
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 39] = {
-        use Rule::*;
-        [
-            UnknownVersion,
-            HeaderTruncated,
-            MessageTooShort,
-            MessageTooLong,
-            RecordCount,
-            FlowCount,
-            TooManyFlows,
-            SequenceGap,
-            SequenceBack,
-            SequenceMeaning,
-            ExportTime,
-            Restart,
-            SetTooShort,
-            SetOverrun,
-            EmptySet,
-            ReservedSet,
-            PaddingTooLong,
-            PaddingNotZero,
-            Unaligned,
-            TemplateId,
-            FieldCount,
-            EmptyTemplate,
-            Withdrawal,
-            WithdrawalUnknown,
-            TemplateChanged,
-            ScopeCount,
-            OptionsLength,
-            ZeroLength,
-            NotReducible,
-            TooLong,
-            VariableLength,
-            UnknownElement,
-            TooManyTemplates,
-            NoTemplate,
-            FieldOverrun,
-            Boolean,
-            NotUtf8,
-            EndBeforeStart,
-            EndAfterExport,
-        ]
-    };
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// A short name.
     #[must_use]

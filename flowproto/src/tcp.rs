@@ -1,6 +1,8 @@
 //! What a record reports about the TCP connection of its flow: losses, round-trip times, and how the
 //! connection began and ended.
 
+use strum::IntoStaticStr;
+
 /// Segments of one direction that show loss, reordering or a full receiver. All are deltas: since the
 /// previous record of the flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +71,8 @@ pub struct Handshake {
 
 /// 32473:23 `tcpConnectionState`: the connection at the time of the record. A state is reported once,
 /// when it has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[repr(u8)]
 pub enum ConnectionState {
     /// Not reported.
@@ -109,20 +112,6 @@ impl ConnectionState {
     pub const fn octet(self) -> u8 {
         self as u8
     }
-
-    /// Name of the state, as a label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Unanswered => "unanswered",
-            Self::Refused => "refused",
-            Self::Open => "open",
-            Self::Closed => "closed",
-            Self::ResetByInitiator => "reset_by_initiator",
-            Self::ResetByResponder => "reset_by_responder",
-        }
-    }
 }
 
 impl From<u8> for ConnectionState {
@@ -142,7 +131,7 @@ mod tests {
     fn every_state_has_its_own_value_and_name() {
         for state in ConnectionState::ALL {
             assert_eq!(ConnectionState::from(state.octet()), state);
-            assert_ne!(state.as_str(), ConnectionState::Unknown.as_str());
+            assert_ne!(<&str>::from(state), <&str>::from(ConnectionState::Unknown));
         }
         assert_eq!(ConnectionState::from(200), ConnectionState::Unknown);
     }

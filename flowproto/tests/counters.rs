@@ -179,12 +179,17 @@ fn what_cannot_be_used_leads_to_its_exporter() {
     let traced: BTreeMap<_, _> = e
         .process
         .unusable_by_exporter()
-        .map(|(address, reason, count)| ((address.unwrap().to_string(), reason.as_str()), count))
+        .map(|(address, reason, count)| {
+            ((address.unwrap().to_string(), <&str>::from(reason)), count)
+        })
         .collect();
     let expected = bad.map(|(from, _, reason)| {
         let address: std::net::SocketAddr = from.parse().unwrap();
         (
-            (Address::from(address.ip()).to_string(), reason.as_str()),
+            (
+                Address::from(address.ip()).to_string(),
+                <&str>::from(reason),
+            ),
             3,
         )
     });

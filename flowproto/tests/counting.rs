@@ -3,7 +3,7 @@
 
 mod exporter;
 
-use exporter::{Exporter, exporter, ipfix, numbers, template_of};
+use exporter::{Exporter, Header, exporter, ipfix, numbers, template, template_of};
 use flowproto::collector::{Limits, Version};
 
 const REVERSE: u32 = 29305;
@@ -149,6 +149,52 @@ fn a_flow_that_began_anew_counts_as_a_whole_and_a_late_record_not_at_all() {
     let records = [(7, 0, 100, 1), (7, 0, 40, 1)];
     let e = totals(Limits::default(), &records);
     assert_eq!(counts(&e), [[100, 1, 0, 0], [40, 1, 0, 0]]);
+}
+
+#[test]
+fn a_start_as_up_time_is_the_same_whatever_the_clock_of_the_header() {
+    // The header has whole seconds, so the same start is another time of the day in each Message.
+    let fields = [(7, 2), (22, 4), (85, 8), (86, 8)];
+    let mut e = exporter();
+    let mut send = |up_time, seconds, started, octets| {
+        let header = Header {
+            up_time,
+            seconds,
+            ..Header::netflow9(1)
+        };
+        let record = numbers(&[(7, 2), (started, 4), (octets, 8), (1, 8)]);
+        e.send(&header.with(&[(0, template(300, &fields)), (300, record)]));
+    };
+    let wrap = u32::MAX;
+    send(wrap - 20_900, 0, u64::from(wrap) - 90_000, 100);
+    send(wrap - 10_100, 10, u64::from(wrap) - 90_000, 130);
+    send(400, 21, u64::from(wrap) - 90_000, 190);
+    send(900, 21, 500, 7);
+    assert_eq!(e.octets(), [100, 30, 60, 7]);
+}
+
+#[test]
+fn flows_of_one_key_have_totals_of_their_own() {
+    // They differ in a field that is not part of the key, and their records alternate.
+    let records = [
+        (7, 1000, 100, 1),
+        (7, 2000, 10, 1),
+        (7, 1000, 150, 2),
+        (7, 2000, 15, 2),
+    ];
+    let e = totals(Limits::default(), &records);
+    let expected = [[100, 1, 0, 0], [10, 1, 0, 0], [50, 1, 0, 0], [5, 1, 0, 0]];
+    assert_eq!(counts(&e), expected);
+    // By `flowId`, without a start.
+    let mut e = exporter();
+    e.send(&ipfix(
+        0,
+        &[(2, template_of(300, &[(0, 148, 4), (0, 85, 8)]))],
+    ));
+    for (flow, octets) in [(1, 500), (2, 60), (1, 510), (2, 64)] {
+        e.send(&ipfix(0, &[(300, numbers(&[(flow, 4), (octets, 8)]))]));
+    }
+    assert_eq!(e.octets(), [500, 60, 10, 4]);
 }
 
 #[test]

@@ -60,8 +60,8 @@ impl Dump {
     /// All problems that were seen, how often.
     fn problems(&self) -> Vec<(Rule, u64)> {
         Rule::ALL
-            .into_iter()
-            .map(|problem| (problem, self.explainer.count(problem)))
+            .iter()
+            .map(|problem| (*problem, self.explainer.count(*problem)))
             .filter(|(_, count)| *count > 0)
             .collect()
     }
@@ -441,6 +441,50 @@ fn templates_that_come_and_go() {
 }
 
 #[test]
+fn a_set_that_waited_for_its_template_is_printed_and_counted_when_it_is_read() {
+    let mut dump = Dump::new();
+    dump.add(&ipfix(0, &[(300, vec![0, 0, 3, 7])]));
+    assert_eq!(dump.problems(), [(Rule::NoTemplate, 1)]);
+    assert!(dump.summary().contains("0 records,"));
+    dump.text.clear();
+    dump.add(&ipfix(1, &[(2, template(300, &[(2, 4)]))]));
+    let lines: Vec<_> = dump.text.lines().map(str::trim).collect();
+    let begin = lines
+        .iter()
+        .position(|line| line.contains("earlier Message"));
+    let expected = [
+        "4    Record 1:   775 packets, 0 octets",
+        "4      packetDeltaCount  775 packets",
+    ];
+    assert_eq!(&lines[begin.unwrap() + 1..][..2], expected, "{}", dump.text);
+    assert!(dump.summary().contains(" 1 records,"), "{}", dump.summary());
+    // Over the usual time to wait, it is not read any more.
+    let mut dump = Dump::new();
+    dump.add(&ipfix(0, &[(300, vec![0, 0, 3, 7])])).add_at(
+        4000,
+        NOW + 600,
+        &ipfix(1, &[(2, template(300, &[(2, 4)]))]),
+    );
+    assert!(!dump.text.contains("earlier Message"), "{}", dump.text);
+}
+
+#[test]
+fn a_set_of_a_suspect_message_is_printed_with_the_next_one() {
+    // The sequence number of the third Message falls, and the fourth continues as before.
+    let mut dump = Dump::new();
+    dump.add(&counts(5000, &[1]))
+        .add(&counts(5001, &[2]))
+        .add(&ipfix(17, &[(300, vec![0, 0, 0, 3])]));
+    assert!(dump.text.contains("Not read before the next Message"));
+    assert!(dump.summary().contains(" 2 records,"), "{}", dump.summary());
+    dump.text.clear();
+    dump.add(&counts(5002, &[4]));
+    assert!(dump.text.contains("earlier Message"), "{}", dump.text);
+    assert!(dump.summary().contains(" 4 records,"), "{}", dump.summary());
+    assert_eq!(dump.explainer.count(Rule::NoTemplate), 0);
+}
+
+#[test]
 fn a_port_uses_the_templates_of_another_one_in_v9_only() {
     let record = (300, vec![0, 0, 0, 9]);
     let mut dump = Dump::new();
@@ -573,7 +617,7 @@ fn counts_of_netflow_headers_that_lie() {
 
 #[test]
 fn every_problem_has_a_name_and_a_rule_of_its_own_version() {
-    let mut names: Vec<&str> = Rule::ALL.map(Rule::as_str).to_vec();
+    let mut names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), Rule::ALL.len());

@@ -179,3 +179,32 @@ fn two_firewalls_have_ids_of_their_own() {
     }
     assert_eq!(e.octets(), [10, 15, 10, 15]);
 }
+
+/// What each record of one connection counts, by its event and counter.
+fn counts(element: u16, events: &[(u64, u64)]) -> (Vec<u64>, usize) {
+    let mut e = exporter();
+    let fields = [(148, 4), (8, 4), (233, 1), (element, 8)];
+    for (sequence, (event, octets)) in events.iter().enumerate() {
+        let values = [(3, 4), (0x0a00_0001, 4), (*event, 1), (*octets, 8)];
+        let sets = [(2, template(300, &fields)), (300, numbers(&values))];
+        e.send(&Header::ipfix(sequence as u32).with(&sets));
+    }
+    let records = e.taken.records.iter();
+    let connections = records.filter(|record| !record.is_continuation).count();
+    (e.octets(), connections)
+}
+
+#[test]
+fn deltas_and_running_totals_mean_the_same_in_every_event() {
+    let events = [(CREATED, 0), (UPDATED, 40), (UPDATED, 90), (DELETED, 100)];
+    for element in [1, 23, 352] {
+        assert_eq!(counts(element, &events), (vec![0, 40, 90, 100], 1));
+    }
+    for element in [85, 171] {
+        assert_eq!(counts(element, &events), (vec![0, 40, 50, 10], 1));
+    }
+    // The last record is repeated.
+    let events = [(UPDATED, 40), (DELETED, 100), (DELETED, 100)];
+    assert_eq!(counts(85, &events), (vec![40, 60, 0], 1));
+    assert_eq!(counts(231, &events), (vec![40, 60, 0], 1));
+}

@@ -138,10 +138,28 @@ fn a_datagram_with_fewer_records_than_it_says_gives_those_and_is_counted() {
     e.send(&whole);
     assert_eq!(e.taken.records.len(), 2);
     assert_eq!(e.unusable(Unusable::Truncated), 1);
-    // Octets behind the records of its count are not read.
-    let mut more = datagram(5, &[ran(1, 2)]);
-    more.extend([9; 100]);
-    assert_eq!(taken(&more).len(), 1);
+}
+
+#[test]
+fn octets_behind_the_records_of_the_count_are_not_read_but_counted() {
+    for (count, records) in [(1_u16, 1), (2, 2), (0, 0)] {
+        for version in [5, 7] {
+            let mut more = datagram(version, &[]);
+            more[2..4].copy_from_slice(&count.to_be_bytes());
+            let octets = if version == 5 { 48 } else { 52 };
+            more.extend(vec![9; 3 * octets]);
+            let mut e = exporter();
+            e.send(&more);
+            assert_eq!(e.taken.records.len(), records);
+            assert_eq!(e.unusable(Unusable::SetLength), 1);
+            // Zeros fill up a datagram.
+            more.truncate(24 + records * octets);
+            more.extend([0; 60]);
+            e.send(&more);
+            assert_eq!(e.taken.records.len(), 2 * records);
+            assert_eq!(e.process.counters().unusable.total(), 1);
+        }
+    }
 }
 
 #[test]

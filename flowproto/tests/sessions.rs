@@ -226,7 +226,7 @@ fn what_a_reordered_datagram_fills_is_no_loss() {
     assert_eq!((told.lost, told.gaps, told.late), (10, 1, 1));
     let domain = e.process.domains().next().unwrap();
     assert_eq!(
-        (domain.sequence, domain.convention.as_str()),
+        (domain.sequence, <&str>::from(domain.convention)),
         (told, "records")
     );
 }

@@ -9,9 +9,11 @@
 
 mod exporter;
 
-use exporter::{Header, exporter, ipfix, numbers, options_template, template, template_of};
+use exporter::{
+    EXPORTED, Header, exporter, ipfix, numbers, options_template, template, template_of,
+};
 use flowproto::FlowRecord;
-use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSink};
+use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSink, Unusable};
 use flowproto::record::Sampling;
 
 /// The record of these fields: element, value, length.
@@ -98,6 +100,13 @@ fn times_that_are_not_known_are_absent() {
     ];
     e.send(&header.with(&sets));
     assert_eq!(times(e.taken.records.remove(0)), (0, 0));
+    // A boot time of 0 is unknown, too; NetFlow v9 then has the clocks of its header.
+    let fields = [(22, 90_000, 4), (21, 95_000, 4), (160, 0, 8)];
+    assert_eq!(times(record(10, &fields)), (0, 0));
+    assert_eq!(
+        times(record(9, &fields)),
+        (EXPORTED - 10_000, EXPORTED - 5000)
+    );
     // One of a pair.
     assert_eq!(
         times(record(10, &[(150, 1_700_000_000, 4)])),
@@ -110,6 +119,34 @@ fn times_that_are_not_known_are_absent() {
     // Zero is not a time.
     assert_eq!(times(record(10, &[(152, 0, 8), (153, 0, 8)])), (0, 0));
     assert_eq!(times(record(10, &[(154, 0, 8), (155, 0, 8)])), (0, 0));
+}
+
+#[test]
+fn a_set_with_a_reserved_id_is_counted_and_the_others_are_read() {
+    for (header, ids) in [
+        (Header::ipfix(0), [0, 1, 4, 255]),
+        (Header::netflow9(1), [2, 3, 77, 255]),
+    ] {
+        for id in ids {
+            let mut e = exporter();
+            let templates = if header.version == 9 { 0 } else { 2 };
+            let sets = [
+                (templates, template(300, &[(1, 4)])),
+                (id, vec![1, 2, 3, 4]),
+                (300, vec![0, 0, 0, 5]),
+            ];
+            e.send(&header.with(&sets));
+            assert_eq!(e.octets(), [5]);
+            assert_eq!(e.unusable(Unusable::ReservedSet), 1, "{id}");
+            // The connection goes on.
+            if header.version == 10 {
+                let from = "192.0.2.1:4000".parse().unwrap();
+                let message = header.with(&sets);
+                let read = e.process.receive_over(1, from, &message, 0, &mut e.taken);
+                assert_eq!((read, e.octets()), (Ok(()), vec![5, 5]));
+            }
+        }
+    }
 }
 
 #[test]

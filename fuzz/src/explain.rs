@@ -71,7 +71,7 @@ pub fn explain(data: &[u8]) {
     let unusable = counters.unusable.total();
     let mut counted = Sum {
         datagrams: counters.datagrams,
-        messages: counters.messages.iter().sum(),
+        messages: counters.messages.values().sum(),
         templates: counters.templates,
         records: counters.records,
         options_records: counters.options_records,

@@ -183,7 +183,7 @@ impl Receiver {
     fn check(&self, version: Version, is_wild: bool, records: u64, refused: u64) {
         let counters = self.process.counters();
         assert_eq!(counters.unusable.total(), 0);
-        assert_eq!(counters.messages.iter().sum::<u64>(), self.messages);
+        assert_eq!(counters.messages.values().sum::<u64>(), self.messages);
         let mut sequence = counters.sequence;
         // The uptime restarts if the time of a record does not fit.
         if version != Version::Ipfix {
@@ -200,7 +200,7 @@ impl Receiver {
         if self.is_reliable {
             assert_eq!(self.process.occupancy().templates, 0);
         }
-        for problem in Rule::ALL {
+        for problem in Rule::ALL.iter().copied() {
             let may_be = match problem {
                 Rule::EndBeforeStart | Rule::EndAfterExport => is_wild,
                 Rule::Restart => version != Version::Ipfix,

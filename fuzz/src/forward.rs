@@ -82,7 +82,7 @@ pub fn forward(data: &[u8]) {
     if is_reliable {
         assert_eq!(process.occupancy().templates, 0);
     }
-    for problem in Rule::ALL {
+    for problem in Rule::ALL.iter().copied() {
         let may_be = is_wild && matches!(problem, Rule::EndBeforeStart | Rule::EndAfterExport);
         let count = explainer.count(problem);
         assert!(count == 0 || may_be, "{count} of {}", problem.as_str());

@@ -26,7 +26,7 @@ struct Sums {
 }
 
 impl RecordSink for Sums {
-    fn record(&mut self, record: FlowRecord) {
+    fn record(&mut self, record: &FlowRecord) {
         assert!(record.packet_delta_count > 0, "{record:?}");
         assert!(record.flow_start_milliseconds <= record.flow_end_milliseconds);
         self.records += 1;
@@ -97,7 +97,7 @@ pub fn packets(data: &[u8]) {
             pipeline.tick(time_ns, &mut sums);
         }
         let counters = pipeline.counters();
-        let undecodable: u64 = counters.undecodable.iter().sum();
+        let undecodable: u64 = counters.undecodable.values().sum();
         let cache = counters.cache;
         assert_eq!(counters.frames, frames);
         assert_eq!(

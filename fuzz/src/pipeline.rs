@@ -105,7 +105,7 @@ fn check(pipeline: &Pipeline<Outputs>, settings: &PipelineSettings, max_edges: u
     assert_eq!(counts.decoding.records, c.records);
     assert_eq!(
         c.records + c.reverse_directions,
-        c.counted + c.not_counted.iter().sum::<u64>() + c.unconfirmed + c.pending,
+        c.counted + c.not_counted.values().sum::<u64>() + c.unconfirmed + c.pending,
         "{c:?}"
     );
     assert!(c.pending_octets <= number(settings.pending_octets), "{c:?}");

@@ -154,7 +154,7 @@ impl Metering {
         self.metrics.publish(&counters, self.records.lost());
         self.report.set_counts(
             counters.cache.records.iter().sum(),
-            counters.undecodable.iter().sum(),
+            counters.undecodable.values().sum(),
             counters.ignored_octets,
         );
     }
@@ -174,7 +174,7 @@ fn log_counts(counters: &PipelineCounters, flushed_conversations: u32) {
         frames = counters.frames,
         metered = cache.packets,
         not_selected = counters.not_selected,
-        undecodable = counters.undecodable.iter().sum::<u64>(),
+        undecodable = counters.undecodable.values().sum::<u64>(),
         own_export = counters.own_export,
         duplicates = counters.duplicate_packets,
         packets_corrected = cache.packets_corrected,

@@ -4,6 +4,7 @@
 
 use std::num::NonZeroUsize;
 
+use enum_map::EnumMap;
 use flowproto::FlowKey;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
@@ -28,10 +29,10 @@ const GROUP_PACKETS: usize = 32;
 pub struct PipelineCounters {
     /// Frames received.
     pub frames: u64,
-    /// Frames without an IP packet, by [`Undecodable`] in the order of [`Undecodable::ALL`].
-    pub undecodable: [u64; Undecodable::ALL.len()],
+    /// Frames without an IP packet.
+    pub undecodable: EnumMap<Undecodable, u64>,
     /// Packets metered by their outer header because the inner one is not decodable, by reason.
-    pub inner_undecodable: [u64; Undecodable::ALL.len()],
+    pub inner_undecodable: EnumMap<Undecodable, u64>,
     /// Packets of this probe's own export.
     pub own_export: u64,
     /// Packets that the sampling did not select.
@@ -290,7 +291,7 @@ impl Pipeline {
                 true
             }
             Err(reason) => {
-                count(&mut self.counters.undecodable, reason);
+                self.counters.undecodable[reason] += 1;
                 self.counters.ignored_octets += u64::from(frame.wire_octets);
                 // Time advances with every frame.
                 false
@@ -300,7 +301,7 @@ impl Pipeline {
             return true;
         }
         if let Some(reason) = packet.inner_fault {
-            count(&mut self.counters.inner_undecodable, reason);
+            self.counters.inner_undecodable[reason] += 1;
         }
         if matches!(packet.key.protocol_identifier, TCP | UDP)
             && is_own_export(&self.own_endpoints, &packet.key)
@@ -396,10 +397,4 @@ fn is_own_export(own_endpoints: &[OwnEndpoint], key: &FlowKey) -> bool {
     own_endpoints
         .iter()
         .any(|own| *own == source || (own.protocol_identifier == TCP && *own == destination))
-}
-
-fn count(counts: &mut [u64], reason: Undecodable) {
-    if let Some(count) = counts.get_mut(reason.index()) {
-        *count += 1;
-    }
 }

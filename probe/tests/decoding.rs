@@ -203,6 +203,33 @@ fn later_fragments_have_the_ports_of_the_first_for_30_seconds() {
 }
 
 #[test]
+fn fragments_of_two_networks_do_not_share_ports() {
+    let part = |vlan, source_port, offset_flags: u16| {
+        let datagram = udp(source_port, 53, &[0; 24]);
+        let payload = if offset_flags == 0x2000 {
+            &datagram[..16]
+        } else {
+            &datagram[16..]
+        };
+        let packet = ipv4_fragment(17, A, B, 7, offset_flags, payload);
+        ethernet(0x8100, &tag(vlan, IP, &packet))
+    };
+    let mut decoder = decoder();
+    let parts = [
+        (21, 5001, 0x2000),
+        (22, 5002, 0x2000),
+        (21, 5001, 2),
+        (22, 5002, 2),
+    ];
+    for (vlan, source_port, offset_flags) in parts {
+        let octets = part(vlan, source_port, offset_flags);
+        let info = decoder.decode(&frame(&octets, SECOND), false).unwrap();
+        assert_eq!((info.vlan_id, info.key.source_port), (vlan, source_port));
+    }
+    assert_eq!(decoder.fragments().len(), 2);
+}
+
+#[test]
 fn ipv6_fragments_have_the_ports_of_the_first_and_atomic_ones_are_whole_packets() {
     let part = |offset_flags: u16, payload: &[u8]| {
         let mut header = vec![17, 0];

@@ -264,6 +264,25 @@ fn tags_inside_a_pseudowire_are_looked_through() {
 }
 
 #[test]
+fn a_pseudowire_may_have_no_control_word() {
+    let wire = |octets: &[u8]| decoded(&ethernet(0x8847, &mpls(&[40], octets)));
+    for first in [0x00, 0x02, 0x3c, 0xa8] {
+        let mut plain = ethernet(IP, &datagram());
+        plain[..3].copy_from_slice(&[first, 0x1b, 0x21]);
+        is_the_datagram(&wire(&plain).unwrap());
+        let mut tagged = ethernet(0x8100, &tag(77, IP, &datagram()));
+        tagged[..3].copy_from_slice(&[first, 0x1b, 0x21]);
+        let info = wire(&tagged).unwrap();
+        is_the_datagram(&info);
+        assert_eq!(info.vlan_id, 77);
+    }
+    let arp = [&[0; 4][..], &ethernet(0x0806, &[0; 28])].concat();
+    assert_eq!(wire(&arp), Err(Undecodable::Arp));
+    assert_eq!(wire(&[0x30; 40]), Err(Undecodable::NotIp));
+    assert_eq!(wire(&[0x30; 8]), Err(Undecodable::TruncatedLink));
+}
+
+#[test]
 fn tunnel_ports_can_be_set() {
     let decode = |settings: &[&str], port, payload: &[u8]| {
         let settings: Vec<TunnelPort> = settings.iter().map(|text| text.parse().unwrap()).collect();

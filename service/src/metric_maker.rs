@@ -1,5 +1,6 @@
 //! Creation and update of self-metrics.
 
+use enum_map::{EnumArray, EnumMap};
 use prometheus::core::Collector;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
@@ -116,7 +117,21 @@ impl MetricMaker {
     ///
     /// # Errors
     /// Their name is registered already.
-    pub fn by_reason(
+    pub fn by_reason<R>(&self, name: &str, help: &str) -> prometheus::Result<EnumMap<R, IntCounter>>
+    where
+        R: EnumArray<IntCounter> + Into<&'static str>,
+    {
+        let counters = self.counters(name, help, &["reason"])?;
+        Ok(EnumMap::from_fn(|reason: R| {
+            counters.with_label_values(&[reason.into()])
+        }))
+    }
+
+    /// A counter for each of these reasons.
+    ///
+    /// # Errors
+    /// Their name is registered already.
+    pub fn by_reasons(
         &self,
         name: &str,
         help: &str,
@@ -149,6 +164,14 @@ pub fn raise_each(counters: &[IntCounter], totals: &[u64]) {
     for (counter, total) in counters.iter().zip(totals) {
         raise(counter, *total);
     }
+}
+
+/// Raises the counters of all reasons.
+pub fn raise_by_reason<R>(counters: &EnumMap<R, IntCounter>, totals: &EnumMap<R, u64>)
+where
+    R: EnumArray<IntCounter> + EnumArray<u64>,
+{
+    raise_each(counters.as_slice(), totals.as_slice());
 }
 
 /// Sets a gauge to milliseconds, in seconds.

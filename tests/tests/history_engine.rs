@@ -186,6 +186,12 @@ fn the_traffic_of_all_collectors_is_answered_by_prometheus() {
     let (_, status) = answer(&page, "/api/v1/status");
     assert_eq!(status["history"]["source"], "prometheus");
     // No family of the collectors has connection health.
+    let (status, error) = answer(&page, "/api/v1/edges?order=retransmitted_packets");
+    assert_eq!(
+        (status, &error["parameter"]),
+        (400, &"order".into()),
+        "{error}"
+    );
     let (_, edges) = answer(&page, "/api/v1/edges?from=-120000");
     assert!(
         edges["total"].get("retransmitted_packets").is_none(),

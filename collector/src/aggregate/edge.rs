@@ -1,12 +1,13 @@
 //! The fields of an edge.
 
 use flowproto::Address;
+use flowproto::record::TunnelType;
 
 use super::detail::Detail;
 use super::edges::CountedEdge;
 use super::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
 use crate::inventory::{EndpointId, EndpointKind, LabelSet, Node, Place};
-use crate::pipeline::enrich::{Scope, TrafficClass};
+use crate::pipeline::enrich::{Direction, Scope, TrafficClass};
 use crate::pipeline::{DecidedRecord, Initiator};
 use crate::snapshots::{EndpointView, Snapshots};
 
@@ -68,9 +69,9 @@ impl<'a> Edge<'a> {
         }
         let place = |id| self.snapshots.place(id);
         let (internal, external) = match direction((place(self.source), place(self.destination))) {
-            "egress" => (Side::Source, Side::Destination),
-            "ingress" => (Side::Destination, Side::Source),
-            _ => return None,
+            Direction::Egress => (Side::Source, Side::Destination),
+            Direction::Ingress => (Side::Destination, Side::Source),
+            Direction::Internal | Direction::Transit => return None,
         };
         Some(if side == Side::Internal {
             internal
@@ -147,7 +148,7 @@ impl<'a> Edge<'a> {
         match (field, self.detail) {
             (RecordField::Class, _) => Value::Text(class(places())),
             (RecordField::Scope, _) => Value::Text(scope(places())),
-            (RecordField::Direction, _) => Value::Text(direction(places())),
+            (RecordField::Direction, _) => Value::Text(direction(places()).as_str()),
             (RecordField::TcpEnd, _) | (_, None) => Value::Absent,
             (RecordField::Port, Some(detail)) => number(detail.server_port),
             (RecordField::Protocol, Some(detail)) => {
@@ -164,6 +165,12 @@ impl<'a> Edge<'a> {
                 })
             }
             (RecordField::Exporter, Some(detail)) => Value::address(detail.exporter),
+            (RecordField::Encapsulation, Some(detail)) => {
+                optional_text(detail.encapsulation.map(TunnelType::as_str))
+            }
+            (RecordField::SecurityProtocol, Some(detail)) => {
+                Value::text(detail.security_protocol.as_str())
+            }
             (RecordField::InputInterface, Some(detail)) => {
                 optional_text(detail.input_interface.as_deref())
             }
@@ -231,14 +238,8 @@ fn scope((source, destination): (Place, Place)) -> &'static str {
     Scope::between(source, destination).as_str()
 }
 
-fn direction((source, destination): (Place, Place)) -> &'static str {
-    match (source.kind, destination.kind) {
-        (EndpointKind::Link, _) | (_, EndpointKind::Link) => "internal",
-        (EndpointKind::External, EndpointKind::External) => "transit",
-        (_, EndpointKind::External) => "egress",
-        (EndpointKind::External, _) => "ingress",
-        _ => "internal",
-    }
+fn direction((source, destination): (Place, Place)) -> Direction {
+    Direction::between(source, destination)
 }
 
 fn number<'a>(value: Option<impl Into<u64>>) -> Value<'a> {

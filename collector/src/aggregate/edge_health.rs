@@ -5,6 +5,7 @@
 
 use std::hash::BuildHasher;
 
+use enum_map::{Enum, EnumMap};
 use flowproto::tcp::ConnectionState;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -31,8 +32,8 @@ pub struct Observed {
 /// What a record adds to the health of an edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct HealthAddition {
-    counts: [u64; HealthCount::ALL.len()],
-    observed: [Observed; Distribution::ALL.len()],
+    counts: EnumMap<HealthCount, u64>,
+    observed: EnumMap<Distribution, Observed>,
     /// The shortest round-trip time, microseconds; 0 if unknown.
     shortest_round_trip: u32,
 }
@@ -80,12 +81,12 @@ impl HealthAddition {
     pub(super) fn of_packets(health: &FlowHealth) -> Self {
         let mut addition = Self::default();
         let packets = &health.packets;
-        addition.set(HealthCount::RetransmittedPackets, packets.retransmitted);
-        addition.set(HealthCount::RetransmittedBytes, packets.retransmitted_bytes);
-        addition.set(HealthCount::OutOfOrderPackets, packets.out_of_order);
+        addition.counts[HealthCount::RetransmittedPackets] = packets.retransmitted;
+        addition.counts[HealthCount::RetransmittedBytes] = packets.retransmitted_bytes;
+        addition.counts[HealthCount::OutOfOrderPackets] = packets.out_of_order;
         let times = &health.round_trip_time;
         let (sum, count) = (times.sum_microseconds, times.samples.into());
-        addition.observe(Distribution::RoundTrip, Observed { sum, count });
+        addition.observed[Distribution::RoundTrip] = Observed { sum, count };
         addition.shortest_round_trip = times.minimum_microseconds;
         addition
     }
@@ -104,7 +105,7 @@ impl HealthAddition {
             ConnectionState::Unknown | ConnectionState::Open => None,
         };
         if let Some(state) = state {
-            addition.set(state, connections);
+            addition.counts[state] = connections;
         }
         let duration = connection.duration_milliseconds;
         for (distribution, microseconds) in [
@@ -120,7 +121,7 @@ impl HealthAddition {
             if let Some(microseconds) = microseconds {
                 let sum = microseconds.saturating_mul(connections);
                 let count = connections;
-                addition.observe(distribution, Observed { sum, count });
+                addition.observed[distribution] = Observed { sum, count };
             }
         }
         addition
@@ -133,8 +134,8 @@ impl HealthAddition {
             PathEnd::Sender => (HealthCount::SentPackets, HealthCount::SentBytes),
             PathEnd::Receiver => (HealthCount::ReceivedPackets, HealthCount::ReceivedBytes),
         };
-        addition.set(packets, measures.packets);
-        addition.set(bytes, measures.bytes);
+        addition.counts[packets] = measures.packets;
+        addition.counts[bytes] = measures.bytes;
         addition
     }
 
@@ -143,23 +144,12 @@ impl HealthAddition {
         *self == Self::default()
     }
 
-    fn set(&mut self, count: HealthCount, value: u64) {
-        if let Some(place) = self.counts.get_mut(count.index()) {
-            *place = value;
-        }
-    }
-
-    fn observe(&mut self, distribution: Distribution, observed: Observed) {
-        if let Some(place) = self.observed.get_mut(distribution.index()) {
-            *place = observed;
-        }
-    }
-
     fn add(&mut self, other: &Self) {
-        for (sum, more) in self.counts.iter_mut().zip(other.counts) {
-            *sum = sum.saturating_add(more);
+        for (count, sum) in &mut self.counts {
+            *sum = sum.saturating_add(other.counts[count]);
         }
-        for (sum, more) in self.observed.iter_mut().zip(other.observed) {
+        for (distribution, sum) in &mut self.observed {
+            let more = other.observed[distribution];
             sum.sum = sum.sum.saturating_add(more.sum);
             sum.count = sum.count.saturating_add(more.count);
         }
@@ -182,7 +172,7 @@ impl HealthTable {
         max_edges: usize,
     ) -> bool {
         let max_buckets = max_edges.saturating_mul(BUCKETS_PER_EDGE);
-        if self.buckets.len().saturating_add(Distribution::ALL.len()) > max_buckets {
+        if self.buckets.len().saturating_add(Distribution::LENGTH) > max_buckets {
             return false;
         }
         let Some(at) = self.position(key, max_edges) else {
@@ -192,10 +182,10 @@ impl HealthTable {
             return false;
         };
         edge.sums.add(addition);
-        for (distribution, observed) in Distribution::ALL.into_iter().zip(addition.observed) {
+        for (distribution, observed) in addition.observed {
             // The value of a record is the mean of its observations.
             if let Some(mean) = observed.sum.checked_div(observed.count)
-                && parts.needs_buckets(distribution)
+                && parts.with_buckets[distribution]
             {
                 let number = buckets::number_of(mean);
                 self.count(at, distribution, number, observed.count);
@@ -321,18 +311,13 @@ impl EdgeHealth<'_> {
     /// A count.
     #[must_use]
     pub fn count(&self, count: HealthCount) -> u64 {
-        let counts = &self.sums.counts;
-        counts.get(count.index()).copied().unwrap_or_default()
+        self.sums.counts[count]
     }
 
     /// The observations of a distribution.
     #[must_use]
     pub fn observed(&self, distribution: Distribution) -> Observed {
-        let observed = &self.sums.observed;
-        observed
-            .get(distribution.index())
-            .copied()
-            .unwrap_or_default()
+        self.sums.observed[distribution]
     }
 
     /// The shortest round-trip time, microseconds. 0 if unknown.
@@ -344,11 +329,10 @@ impl EdgeHealth<'_> {
     /// True if it has more than comparisons of what two nodes observed.
     #[must_use]
     pub fn has_connections(&self) -> bool {
-        let counts = HealthCount::ALL.into_iter();
-        counts
-            .filter(|count| !count.is_comparison())
-            .any(|count| self.count(count) > 0)
-            || self.sums.observed.iter().any(|observed| observed.count > 0)
+        let mut counts = self.sums.counts.iter();
+        let mut observed = self.sums.observed.values();
+        counts.any(|(count, value)| !count.is_comparison() && *value > 0)
+            || observed.any(|observed| observed.count > 0)
     }
 
     /// The buckets of a distribution with the number of observations.
@@ -378,12 +362,12 @@ mod tests {
     const ALL: HealthParts = HealthParts {
         is_needed: true,
         compares: false,
-        with_buckets: [true; 3],
+        with_buckets: EnumMap::from_array([true; 3]),
     };
 
     fn observation(distribution: Distribution, sum: u64, count: u64) -> HealthAddition {
         let mut addition = HealthAddition::default();
-        addition.observe(distribution, Observed { sum, count });
+        addition.observed[distribution] = Observed { sum, count };
         addition
     }
 

@@ -9,13 +9,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use flowproto::Address;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// An endpoint of an edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Side {
     /// The sender.
+    #[strum(serialize = "src")]
     Source,
     /// The receiver.
+    #[strum(serialize = "dst")]
     Destination,
     /// The endpoint in the cluster, of traffic with exactly one such endpoint. Otherwise its fields
     /// are absent.
@@ -25,23 +31,22 @@ pub enum Side {
     External,
 }
 
-impl Side {
-    const NAMES: [(&'static str, Self); 4] = [
-        ("src", Self::Source),
-        ("dst", Self::Destination),
-        ("internal", Self::Internal),
-        ("external", Self::External),
-    ];
-
-    /// As the beginning of a field name: `src`, `dst`, `internal` or `external`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        name_of(&Self::NAMES, self)
-    }
-}
-
 /// A property of one endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum EndpointField {
     /// `class`: `pod`, `node`, `service` or `external`.
     Class,
@@ -90,41 +95,11 @@ pub enum EndpointField {
     CloudRegion,
 }
 
-impl EndpointField {
-    const NAMES: [(&'static str, Self); 22] = [
-        ("class", Self::Class),
-        ("namespace", Self::Namespace),
-        ("kind", Self::Kind),
-        ("workload", Self::Workload),
-        ("pod", Self::Pod),
-        ("service", Self::Service),
-        ("node", Self::Node),
-        ("zone", Self::Zone),
-        ("region", Self::Region),
-        ("pool", Self::Pool),
-        ("address", Self::Address),
-        ("port", Self::Port),
-        ("cidr", Self::Cidr),
-        ("name", Self::Name),
-        ("host", Self::Host),
-        ("as_number", Self::AsNumber),
-        ("as_name", Self::AsName),
-        ("bgp_as_number", Self::BgpAsNumber),
-        ("country", Self::Country),
-        ("cloud_provider", Self::CloudProvider),
-        ("cloud_service", Self::CloudService),
-        ("cloud_region", Self::CloudRegion),
-    ];
-
-    /// The name behind the side.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        name_of(&Self::NAMES, self)
-    }
-}
-
 /// A property of the traffic between two endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum RecordField {
     /// Port of the server: of the endpoint that did not open the connection. Absent if the
     /// initiator is unknown.
@@ -148,31 +123,14 @@ pub enum RecordField {
     InputInterface,
     /// Interface through which the packets left the exporter: its name, else its ifIndex.
     OutputInterface,
+    /// Encapsulation of the packets on the wire: `vxlan`, `geneve`, `gre`, `ipip`, …; absent without a
+    /// tunnel.
+    Encapsulation,
+    /// What protects the packets: `esp`, `ah` or `wireguard`; absent if nothing was recognized.
+    SecurityProtocol,
     /// How a TCP connection ended: `closed`, `reset`, `refused`, `unanswered`; `open` if it has
     /// not.
     TcpEnd,
-}
-
-impl RecordField {
-    const NAMES: [(&'static str, Self); 11] = [
-        ("port", Self::Port),
-        ("protocol", Self::Protocol),
-        ("dscp", Self::Dscp),
-        ("class", Self::Class),
-        ("scope", Self::Scope),
-        ("direction", Self::Direction),
-        ("initiator", Self::Initiator),
-        ("exporter", Self::Exporter),
-        ("input_interface", Self::InputInterface),
-        ("output_interface", Self::OutputInterface),
-        ("tcp_end", Self::TcpEnd),
-    ];
-
-    /// Its name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        name_of(&Self::NAMES, self)
-    }
 }
 
 /// A field.
@@ -204,30 +162,27 @@ pub enum FieldType {
 impl Field {
     /// All fields but labels, which are as many as there are keys.
     pub fn all() -> impl Iterator<Item = Self> {
-        let of_side = |(_, side): (&str, Side)| {
-            EndpointField::NAMES
-                .into_iter()
-                .map(move |(_, field)| Self::Endpoint(side, field))
+        let of_side = |side: &Side| {
+            let side = *side;
+            let fields = EndpointField::VARIANTS.iter();
+            fields.map(move |field| Self::Endpoint(side, *field))
         };
-        Side::NAMES
-            .into_iter()
-            .flat_map(of_side)
-            .chain(RecordField::NAMES.map(|(_, field)| Self::Record(field)))
+        let of_record = RecordField::VARIANTS.iter().copied().map(Self::Record);
+        Side::VARIANTS.iter().flat_map(of_side).chain(of_record)
     }
 
     /// The field of a name such as `src.namespace` or `port`, without a key.
     pub(super) fn named(name: &str) -> Option<Self> {
         let Some((side, name)) = name.split_once('.') else {
-            return of_name(&RecordField::NAMES, name).map(Self::Record);
+            return name.parse().ok().map(Self::Record);
         };
-        let side = of_name(&Side::NAMES, side)?;
-        of_name(&EndpointField::NAMES, name).map(|field| Self::Endpoint(side, field))
+        Some(Self::Endpoint(side.parse().ok()?, name.parse().ok()?))
     }
 
     /// The field of a name such as `src.label` with its key.
     pub(super) fn keyed(name: &str, key: &str) -> Option<Self> {
         let (side, name) = name.split_once('.')?;
-        let side = of_name(&Side::NAMES, side)?;
+        let side = side.parse().ok()?;
         match name {
             "label" => Some(Self::Label(side, key.into())),
             "namespace_label" => Some(Self::NamespaceLabel(side, key.into())),
@@ -269,8 +224,8 @@ impl Field {
     #[must_use]
     pub fn label_name(&self) -> String {
         let name = match self {
-            Self::Label(side, key) => format!("{}_label_{key}", side.as_str()),
-            Self::NamespaceLabel(side, key) => format!("{}_namespace_label_{key}", side.as_str()),
+            Self::Label(side, key) => format!("{side}_label_{key}"),
+            Self::NamespaceLabel(side, key) => format!("{side}_namespace_label_{key}"),
             Self::Endpoint(..) | Self::Record(_) => self.to_string(),
         };
         let valid = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
@@ -281,12 +236,12 @@ impl Field {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Endpoint(side, field) => write!(f, "{}.{}", side.as_str(), field.as_str()),
-            Self::Label(side, key) => write!(f, "{}.label[{}]", side.as_str(), Quoted(key)),
+            Self::Endpoint(side, field) => write!(f, "{side}.{field}"),
+            Self::Label(side, key) => write!(f, "{side}.label[{}]", Quoted(key)),
             Self::NamespaceLabel(side, key) => {
-                write!(f, "{}.namespace_label[{}]", side.as_str(), Quoted(key))
+                write!(f, "{side}.namespace_label[{}]", Quoted(key))
             }
-            Self::Record(field) => f.write_str(field.as_str()),
+            Self::Record(field) => field.fmt(f),
         }
     }
 }
@@ -399,18 +354,4 @@ pub fn protocol_number(name: &str) -> Option<u8> {
     let mut all = PROTOCOLS.iter();
     all.find(|(known, _)| known.eq_ignore_ascii_case(name))
         .map(|(_, number)| *number)
-}
-
-fn of_name<T: Copy>(names: &[(&str, T)], wanted: &str) -> Option<T> {
-    names
-        .iter()
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, value)| *value)
-}
-
-fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], wanted: T) -> &'static str {
-    names
-        .iter()
-        .find(|(_, value)| *value == wanted)
-        .map_or("", |(name, _)| *name)
 }

@@ -1,9 +1,10 @@
 //! What is counted of the health of connections, and of the paths between nodes.
 
 use super::buckets::{ClassicBounds, DURATION_BOUNDS, ROUND_TRIP_BOUNDS};
+use enum_map::{Enum, EnumMap};
 
 /// A count of connection health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum HealthCount {
     /// Retransmitted packets.
     RetransmittedPackets,
@@ -30,21 +31,6 @@ pub enum HealthCount {
 }
 
 impl HealthCount {
-    /// All counts.
-    pub const ALL: [Self; 11] = [
-        Self::RetransmittedPackets,
-        Self::RetransmittedBytes,
-        Self::OutOfOrderPackets,
-        Self::Refused,
-        Self::Unanswered,
-        Self::Reset,
-        Self::Closed,
-        Self::SentPackets,
-        Self::SentBytes,
-        Self::ReceivedPackets,
-        Self::ReceivedBytes,
-    ];
-
     /// True if it compares what both nodes observed of the same packets.
     #[must_use]
     pub const fn is_comparison(self) -> bool {
@@ -53,17 +39,10 @@ impl HealthCount {
             Self::SentPackets | Self::SentBytes | Self::ReceivedPackets | Self::ReceivedBytes
         )
     }
-
-    /// Position in [`Self::ALL`].
-    #[must_use]
-    #[expect(clippy::as_conversions, reason = "the variants are numbered from 0")]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// A distribution of observed times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum)]
 pub enum Distribution {
     /// Round-trip times in the life of a connection.
     RoundTrip,
@@ -74,16 +53,6 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// All distributions.
-    pub const ALL: [Self; 3] = [Self::RoundTrip, Self::Handshake, Self::Duration];
-
-    /// Position in [`Self::ALL`].
-    #[must_use]
-    #[expect(clippy::as_conversions, reason = "the variants are numbered from 0")]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
     /// Upper bounds of its classic buckets, microseconds.
     pub(super) const fn classic_bounds(self) -> ClassicBounds {
         match self {
@@ -100,8 +69,8 @@ pub struct HealthParts {
     pub is_needed: bool,
     /// Whether they compare the observations of two nodes.
     pub compares: bool,
-    /// The distributions of which they need the buckets, in the order of [`Distribution::ALL`].
-    pub with_buckets: [bool; Distribution::ALL.len()],
+    /// Whether they need the buckets of a distribution.
+    pub with_buckets: EnumMap<Distribution, bool>,
 }
 
 impl HealthParts {
@@ -109,44 +78,22 @@ impl HealthParts {
     pub const CONNECTIONS: Self = Self {
         is_needed: true,
         compares: false,
-        with_buckets: [false; Distribution::ALL.len()],
+        with_buckets: EnumMap::from_array([false; Distribution::LENGTH]),
     };
 
     /// Adds the buckets of a distribution.
     pub(super) fn add_buckets(&mut self, distribution: Distribution) {
         self.is_needed = true;
-        if let Some(needed) = self.with_buckets.get_mut(distribution.index()) {
-            *needed = true;
-        }
+        self.with_buckets[distribution] = true;
     }
 
     /// The parts of both.
     pub(super) fn and(mut self, other: Self) -> Self {
         self.is_needed |= other.is_needed;
         self.compares |= other.compares;
-        for (needed, more) in self.with_buckets.iter_mut().zip(other.with_buckets) {
-            *needed |= more;
+        for (distribution, needed) in &mut self.with_buckets {
+            *needed |= other.with_buckets[distribution];
         }
         self
-    }
-
-    /// True if the buckets of the distribution are needed.
-    pub(super) fn needs_buckets(self, distribution: Distribution) -> bool {
-        self.with_buckets.get(distribution.index()) == Some(&true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_and_distributions_are_listed_in_their_order() {
-        for (at, count) in HealthCount::ALL.into_iter().enumerate() {
-            assert_eq!(count.index(), at);
-        }
-        for (at, distribution) in Distribution::ALL.into_iter().enumerate() {
-            assert_eq!(distribution.index(), at);
-        }
     }
 }

@@ -15,9 +15,9 @@ use super::limits::JSON;
 use super::parameters::{self, IsKnown, MAX_LIMIT, number};
 use super::{Api, answer_octets};
 use crate::clock;
-use crate::history::prometheus::{EngineError, PrometheusHistory};
 use crate::history::{
-    EdgeValues, EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, StoredEdge, TimePoint,
+    EdgeValues, EdgesAnswer, EdgesQuery, EngineError, GroupedEdge, HistoryEngine, Order, QueryError,
+    StoredEdge, TimePoint,
 };
 
 /// The fields of the default grouping.
@@ -144,10 +144,7 @@ pub(super) fn answer(api: &Api, query: &EdgesQuery) -> Result<EdgesAnswer, ApiEr
 
 /// What answers.
 fn source(api: &Api) -> &'static str {
-    match api.engine {
-        Some(_) => "prometheus",
-        None => "ring",
-    }
+    api.engine.as_ref().map_or("ring", HistoryEngine::name)
 }
 
 /// A number that is another one when the data has changed.
@@ -158,18 +155,20 @@ fn generation(api: &Api) -> Option<u64> {
     }
 }
 
-/// The answer of the engine. Waits for it on this thread, which is one for blocking work.
-fn ask(engine: &PrometheusHistory, query: &EdgesQuery) -> Result<EdgesAnswer, ApiError> {
+/// The answer of the engine.
+fn ask(engine: &HistoryEngine, query: &EdgesQuery) -> Result<EdgesAnswer, ApiError> {
     let now = clock::wall_milliseconds();
-    let answer = tokio::runtime::Handle::current().block_on(engine.edges(query, now));
-    answer.map_err(|error| {
-        let parameter = match &error {
-            EngineError::EmptyRange => "from",
-            EngineError::UnknownFields(unknown) => unknown.parameter,
-            EngineError::TooManyEdges => "group_by",
-            EngineError::Engine(_) => return ApiError::bad_gateway(error.to_string()),
-        };
-        ApiError::invalid(parameter, error.to_string())
+    wait_for(engine.edges(query, now))
+}
+
+/// The answer of an engine. Waits for it on this thread, which is one for blocking work.
+pub(super) fn wait_for<T>(
+    answer: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, ApiError> {
+    let answer = tokio::runtime::Handle::current().block_on(answer);
+    answer.map_err(|error| match error.parameter() {
+        Some(parameter) => ApiError::invalid(parameter, error.to_string()),
+        None => ApiError::bad_gateway(error.to_string()),
     })
 }
 
@@ -195,7 +194,7 @@ fn answer_of(api: &Api, query: &EdgesQuery) -> Result<(EdgesAnswer, u64), ApiErr
 #[derive(Serialize, ToSchema)]
 struct EdgesJson<'a> {
     /// What answered: `ring` is the memory of this collector, `prometheus` an engine that has the
-    /// series of all collectors.
+    /// series of all collectors, `clickhouse` one that has their records.
     source: &'static str,
     /// Begin of the first interval that is included, Unix milliseconds.
     from: u64,

@@ -7,10 +7,13 @@ use flowproto::Address;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::edges::wait_for;
 use super::error::ApiError;
 use super::parameters::{self, MAX_LIMIT, number};
 use super::{Api, Request, answer};
 use crate::clock;
+use crate::history::HistoryEngine;
+use crate::history::clickhouse::{EndpointsQuery, SeenEndpoint};
 use crate::inventory::{AssignmentTime, Certainty, Endpoint, EndpointId, EndpointKind, TimeRange};
 use crate::pipeline::enrich::resolve_address;
 use crate::snapshots::Snapshots;
@@ -34,6 +37,13 @@ struct Parameters {
     /// The time for `address`, Unix milliseconds. Default: now.
     #[param(value_type = Option<u64>)]
     at: Option<String>,
+    /// Begin of a range, Unix milliseconds. If negative, relative to the end. With `from` or `to`,
+    /// the endpoints are those of the records of that time, which needs `--history clickhouse=URL`.
+    #[param(value_type = Option<i64>)]
+    from: Option<String>,
+    /// End of the range, Unix milliseconds. Default: now.
+    #[param(value_type = Option<u64>)]
+    to: Option<String>,
 }
 
 /// Pods, Services and nodes, or the endpoint of an address.
@@ -58,6 +68,9 @@ pub(super) async fn get(request: Request) -> Response {
 fn run(api: &Api, query: &str) -> Result<AnswerJson, ApiError> {
     let parameters: Parameters = parameters::parse(query)?;
     let limit = number("limit", parameters.limit.as_deref(), 100, 1..=MAX_LIMIT)?;
+    if parameters.from.is_some() || parameters.to.is_some() {
+        return seen(api, &parameters, limit).map(AnswerJson::Found);
+    }
     let snapshots = api.scrape.store.load();
     let Some(address) = parameters.address.as_deref() else {
         if parameters.at.is_some() {
@@ -73,13 +86,7 @@ fn run(api: &Api, query: &str) -> Result<AnswerJson, ApiError> {
         let error = "invalid search: not allowed with address";
         return Err(ApiError::invalid("search", error));
     }
-    let parsed: Address = match address.parse::<IpAddr>() {
-        Ok(parsed) => parsed.into(),
-        Err(_) => {
-            let error = format!("invalid address {address:?}: must be an IPv4 or IPv6 address");
-            return Err(ApiError::invalid("address", error));
-        }
-    };
+    let parsed = parse_address(address)?;
     let now = clock::wall_milliseconds();
     let at = number("at", parameters.at.as_deref(), now, 0..=u64::MAX)?;
     Ok(AnswerJson::Explained(Box::new(explained(
@@ -87,11 +94,64 @@ fn run(api: &Api, query: &str) -> Result<AnswerJson, ApiError> {
     ))))
 }
 
-fn found(snapshots: &Snapshots, search: &str, limit: usize) -> Result<FoundJson, ApiError> {
+fn parse_address(address: &str) -> Result<Address, ApiError> {
+    let parsed = address.parse::<IpAddr>().map(Address::from);
+    parsed.map_err(|_| {
+        let error = format!("invalid address {address:?}: must be an IPv4 or IPv6 address");
+        ApiError::invalid("address", error)
+    })
+}
+
+fn check_search(search: &str) -> Result<(), ApiError> {
     if search.len() > MAX_SEARCH_OCTETS {
         let error = format!("invalid search: must have at most {MAX_SEARCH_OCTETS} octets");
         return Err(ApiError::invalid("search", error));
     }
+    Ok(())
+}
+
+/// The endpoints of the records of a time.
+fn seen(api: &Api, parameters: &Parameters, limit: usize) -> Result<FoundJson, ApiError> {
+    let Some(engine) = api.engine.as_ref().and_then(HistoryEngine::records) else {
+        let name = if parameters.from.is_some() {
+            "from"
+        } else {
+            "to"
+        };
+        let error = format!("invalid {name}: only allowed with --history clickhouse=URL");
+        return Err(ApiError::invalid(name, error));
+    };
+    if parameters.at.is_some() {
+        let error = "invalid at: not allowed with from and to";
+        return Err(ApiError::invalid("at", error));
+    }
+    let search = parameters.search.as_deref().unwrap_or_default().trim();
+    check_search(search)?;
+    let query = EndpointsQuery {
+        time: parameters::time(parameters.from.as_deref(), parameters.to.as_deref())?,
+        search: search.to_owned(),
+        address: parameters
+            .address
+            .as_deref()
+            .map(parse_address)
+            .transpose()?,
+        limit: limit.saturating_add(1),
+    };
+    let mut endpoints = wait_for(engine.endpoints(&query, clock::wall_milliseconds()))?;
+    let truncated = endpoints.len() > limit;
+    endpoints.truncate(limit);
+    Ok(FoundJson {
+        source: "clickhouse",
+        endpoints: endpoints
+            .into_iter()
+            .map(EndpointJson::of_records)
+            .collect(),
+        truncated,
+    })
+}
+
+fn found(snapshots: &Snapshots, search: &str, limit: usize) -> Result<FoundJson, ApiError> {
+    check_search(search)?;
     let text = search.trim().to_lowercase();
     let contains = |part: &str| part.to_lowercase().contains(&text);
     let is_wanted = |endpoint: &Endpoint| {
@@ -124,6 +184,7 @@ fn found(snapshots: &Snapshots, search: &str, limit: usize) -> Result<FoundJson,
         ..EndpointJson::new(snapshots, *id)
     };
     Ok(FoundJson {
+        source: "inventory",
         endpoints: ids.iter().map(endpoint).collect(),
         truncated,
     })
@@ -172,6 +233,8 @@ enum AnswerJson {
 /// Endpoints.
 #[derive(Serialize, ToSchema)]
 struct FoundJson {
+    /// What answered: `inventory` has the endpoints of the present, `clickhouse` those of records.
+    source: &'static str,
     /// By namespace and name.
     endpoints: Vec<EndpointJson>,
     /// There are more endpoints than are returned.
@@ -193,8 +256,14 @@ struct EndpointJson {
     zone: String,
     /// Empty if unknown.
     region: String,
-    /// The addresses that are assigned to it now.
+    /// The addresses that are assigned to it now. Of records: up to 100 of the addresses in them.
     addresses: Vec<AddressJson>,
+    /// Time of its first record, Unix milliseconds. Only of records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<u64>,
+    /// Time of its last record, Unix milliseconds. Only of records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
 }
 
 /// A workload: the top-level controller of a pod.
@@ -208,7 +277,7 @@ struct WorkloadJson {
 #[derive(Serialize, ToSchema)]
 struct AddressJson {
     address: String,
-    /// Begin of the assignment, Unix milliseconds.
+    /// Begin of the assignment, Unix milliseconds. Of records: time of the first one.
     from: u64,
 }
 
@@ -288,6 +357,44 @@ impl EndpointJson {
             zone: view.zone().to_owned(),
             region: view.region().to_owned(),
             addresses: Vec::new(),
+            first: None,
+            last: None,
+        }
+    }
+
+    fn of_records(seen: SeenEndpoint) -> Self {
+        let is_pod = !seen.pod.is_empty();
+        let address = |(address, from): (Address, u64)| AddressJson {
+            address: address.to_string(),
+            from,
+        };
+        Self {
+            kind: match seen.workload_kind.as_str() {
+                _ if is_pod => "Pod",
+                // An address of a pod CIDR that no pod has reported.
+                "Pod" => "Pod",
+                "Service" => "Service",
+                "External" => "External",
+                "Link" => "Link",
+                // A node, or a pod on its network.
+                _ => "Node",
+            },
+            namespace: seen.namespace,
+            name: if is_pod {
+                seen.pod
+            } else {
+                seen.workload_name.clone()
+            },
+            workload: Some(WorkloadJson {
+                kind: seen.workload_kind,
+                name: seen.workload_name,
+            }),
+            node: seen.node,
+            zone: seen.zone,
+            region: seen.region,
+            addresses: seen.addresses.into_iter().map(address).collect(),
+            first: Some(seen.first),
+            last: Some(seen.last),
         }
     }
 }

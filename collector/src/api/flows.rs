@@ -7,6 +7,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,16 +16,20 @@ use kipfix_service::signals::Stop;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::edges::wait_for;
 use super::error::ApiError;
 use super::parameters::{self, MAX_LIMIT, number};
 use super::{Api, answer_octets};
 use crate::aggregate::expression::Expression;
 use crate::clock;
-use crate::history::TimeBounds;
+use crate::history::clickhouse::FlowsQuery;
+use crate::history::{HistoryEngine, TimeBounds};
 use crate::recent::{FollowedRecords, LostRecords, RecentRecords, RecordsQuery};
 
 /// Media type of lines of JSON.
 const JSON_LINES: &str = "application/x-ndjson";
+/// Header that names what answered.
+const SOURCE: HeaderName = HeaderName::from_static("kipfix-source");
 /// Records of an answer by default.
 const DEFAULT_LIMIT: usize = 100;
 /// Maximum octets of the records of an answer.
@@ -105,7 +110,9 @@ impl Parameters {
 
 /// Recent records, as lines of JSON with the members of the flow log.
 ///
-/// The collector keeps a sample: up to 200 records per second and worker, for 10 minutes or until
+/// With `--history clickhouse=URL` and without `follow`, the records of the table, for any time: a
+/// biflow is a line for each direction, and the header `kipfix-source` is `clickhouse`. Otherwise it
+/// is `ring`, and the collector keeps a sample: up to 200 records per second and worker, for 10 minutes or until
 /// their memory is used. With `follow`, the answer has every record that arrives. A client that
 /// reads too slowly loses records. Their number is in a line `{"lostRecords":{…}}` after the last
 /// record before the loss.
@@ -118,6 +125,7 @@ impl Parameters {
         (status = 400, body = ApiError),
         (status = 401, body = ApiError),
         (status = 429, body = ApiError),
+        (status = 502, body = ApiError),
         (status = 503, body = ApiError),
     )
 )]
@@ -131,10 +139,31 @@ pub(super) async fn get(
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(),
     };
+    let engine = api.engine.as_ref().and_then(HistoryEngine::records);
+    let wanted = match (wanted, engine) {
+        (
+            Wanted::Recent {
+                time,
+                filter,
+                limit,
+            },
+            Some(_),
+        ) => {
+            let flows = FlowsQuery {
+                time,
+                filter,
+                limit,
+            };
+            let run = move |api: &Api, _: &str| stored(api, &flows);
+            let answer = answer_octets(api, query, JSON_LINES, run).await;
+            return with_source(answer, "clickhouse");
+        }
+        (wanted, _) => wanted,
+    };
     let Some(recent) = api.scrape.recent.clone() else {
         return ApiError::no_recent_records().into_response();
     };
-    match wanted {
+    let answer = match wanted {
         Wanted::Recent {
             time,
             filter,
@@ -152,7 +181,22 @@ pub(super) async fn get(
             }
             stream_of(followed, limit, api.stop.clone())
         }
-    }
+    };
+    with_source(answer, "ring")
+}
+
+/// Adds the header that names what answered.
+fn with_source(mut answer: Response, source: &'static str) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(SOURCE, HeaderValue::from_static(source));
+    answer
+}
+
+/// The records of the engine.
+fn stored(api: &Api, query: &FlowsQuery) -> Result<Vec<u8>, ApiError> {
+    let engine = api.engine.as_ref().and_then(HistoryEngine::records);
+    let engine = engine.ok_or_else(ApiError::no_history)?;
+    wait_for(engine.flows(query, clock::wall_milliseconds()))
 }
 
 fn wanted(query: &str) -> Result<Wanted, ApiError> {

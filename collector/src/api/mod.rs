@@ -33,7 +33,7 @@ use serde::Serialize;
 
 pub use access::{BearerToken, TokenError};
 
-use crate::history::prometheus::PrometheusHistory;
+use crate::history::HistoryEngine;
 use crate::serve::Scrape;
 use cache::Cache;
 use error::ApiError;
@@ -50,7 +50,7 @@ pub struct Api {
     limits: Limits,
     edges: Cache,
     /// What answers for edges instead of the ring of the collector.
-    engine: Option<PrometheusHistory>,
+    engine: Option<HistoryEngine>,
     /// Ends the streams.
     stop: Stop,
 }
@@ -63,7 +63,7 @@ impl Api {
     pub fn new(
         scrape: Arc<Scrape>,
         started: u64,
-        (token, engine): (Option<BearerToken>, Option<PrometheusHistory>),
+        (token, engine): (Option<BearerToken>, Option<HistoryEngine>),
         stop: Stop,
     ) -> Self {
         if token.is_some() {

@@ -12,10 +12,8 @@ use super::error::ApiError;
 use super::{Api, Request, answer, parameters};
 use crate::aggregate::field::Field;
 use crate::clock;
-use crate::history::prometheus::PrometheusHistory;
-use crate::history::{History, StoredEdge};
+use crate::history::{History, HistoryEngine, StoredEdge};
 use crate::metrics::Totals;
-use crate::pipeline::Reason;
 use crate::serve::readiness;
 
 /// Metric families by what the page uses them for.
@@ -96,10 +94,11 @@ struct StatusJson {
 #[derive(Serialize, ToSchema)]
 struct HistoryJson {
     /// What answers queries for edges: `ring` is the memory of this collector, `prometheus` an
-    /// engine that has the series of all collectors, `none` if there is no history.
+    /// engine that has the series of all collectors, `clickhouse` one that has their records, `none`
+    /// if there is no history.
     source: &'static str,
-    /// The time that is covered, by length of the intervals. For `prometheus`: the time that the
-    /// page offers.
+    /// The time that is covered, by length of the intervals. For an engine: the time that the page
+    /// offers.
     rings: Vec<RingJson>,
     /// Memory, octets.
     octets: u64,
@@ -121,16 +120,14 @@ struct RingJson {
 }
 
 impl HistoryJson {
-    fn of_engine(engine: &PrometheusHistory) -> Self {
-        /// Time that the page offers, milliseconds. Prometheus keeps series for 15 days by default.
-        const OFFERED: u64 = 15 * 86_400_000;
+    fn of_engine(engine: &HistoryEngine) -> Self {
         let to = clock::wall_milliseconds();
         let fields = engine.fields();
         Self {
-            source: "prometheus",
+            source: engine.name(),
             rings: vec![RingJson {
                 step: 60_000,
-                from: to.saturating_sub(OFFERED),
+                from: to.saturating_sub(engine.retention()),
                 to,
             }],
             octets: 0,
@@ -190,12 +187,14 @@ impl LossJson {
     fn new(totals: &Totals) -> Self {
         let decoding = &totals.pipeline.decoding;
         let records = &totals.pipeline.records;
-        let reasons = Reason::ALL.into_iter();
-        let not_counted = reasons.map(|reason| (reason.as_str(), records.not_counted(reason)));
+        let not_counted = records.not_counted.into_iter();
         Self {
             records: decoding.records,
             counted: records.counted,
-            not_counted: not_counted.filter(|(_, count)| *count > 0).collect(),
+            not_counted: not_counted
+                .filter(|(_, count)| *count > 0)
+                .map(|(reason, count)| (reason.into(), count))
+                .collect(),
             sequence_lost: decoding.sequence.lost,
             unusable: decoding.unusable.total(),
             kernel_drops: totals.sockets.iter().map(|(_, drops, _)| drops).sum(),

@@ -1,6 +1,7 @@
 //! Emit: records and datagrams for others. [`flow_log`] writes records as lines, [`forward`] sends records with their
 //! enrichment as IPFIX and, by [`delivery`], to [`kafka`] and [`clickhouse`], [`replicate`] sends datagrams as they were received.
 
+mod authority;
 pub mod clickhouse;
 pub mod delivery;
 mod double_buffer;

@@ -1,8 +1,8 @@
 //! An edge of the history as a source of fields.
 
 use crate::aggregate::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
-use crate::inventory::{EndpointKind, Place};
-use crate::pipeline::enrich::{Scope, TrafficClass};
+use crate::inventory::Place;
+use crate::pipeline::enrich::{Direction, Scope, TrafficClass};
 
 use super::endpoint::StoredEndpoint;
 
@@ -30,20 +30,15 @@ impl<'a> StoredEdge<'a> {
         }
     }
 
-    fn is_external(endpoint: &StoredEndpoint) -> bool {
-        endpoint.kind() == EndpointKind::External
-    }
-
     fn endpoint(self, side: Side) -> Option<&'a StoredEndpoint> {
-        let externals = [self.source, self.destination].map(Self::is_external);
-        match (side, externals) {
-            (Side::Source, _) => Some(self.source),
-            (Side::Destination, _) => Some(self.destination),
-            (Side::Internal, [false, true]) | (Side::External, [true, false]) => Some(self.source),
-            (Side::Internal, [true, false]) | (Side::External, [false, true]) => {
-                Some(self.destination)
-            }
-            (Side::Internal | Side::External, _) => None,
+        match (side, self.direction()) {
+            (Side::Source, _)
+            | (Side::Internal, Direction::Egress)
+            | (Side::External, Direction::Ingress) => Some(self.source),
+            (Side::Destination, _)
+            | (Side::Internal, Direction::Ingress)
+            | (Side::External, Direction::Egress) => Some(self.destination),
+            (Side::Internal | Side::External, Direction::Internal | Direction::Transit) => None,
         }
     }
 
@@ -69,13 +64,9 @@ impl<'a> StoredEdge<'a> {
         Scope::between(source, destination)
     }
 
-    fn direction(self) -> &'static str {
-        match [self.source, self.destination].map(Self::is_external) {
-            [false, true] => "egress",
-            [true, false] => "ingress",
-            [false, false] => "internal",
-            [true, true] => "transit",
-        }
+    fn direction(self) -> Direction {
+        let [source, destination] = self.places();
+        Direction::between(source, destination)
     }
 
     /// The value of a field.
@@ -87,7 +78,7 @@ impl<'a> StoredEdge<'a> {
                 endpoint.map_or(Value::Absent, |endpoint| endpoint.value(*field))
             }
             Field::Record(RecordField::Class) => Value::Text(self.class().as_str()),
-            Field::Record(RecordField::Direction) => Value::Text(self.direction()),
+            Field::Record(RecordField::Direction) => Value::Text(self.direction().as_str()),
             Field::Record(RecordField::Scope) => Value::Text(self.scope().as_str()),
             Field::Record(_) | Field::Label(..) | Field::NamespaceLabel(..) => Value::Absent,
         }
@@ -171,6 +162,20 @@ mod tests {
             texts(edge, &fields),
             ["", "", "intra_node", "internal", "internal"]
         );
+    }
+
+    #[test]
+    fn traffic_of_a_link_with_an_external_source_is_internal() {
+        let office = StoredEndpoint::of_external("office", 0);
+        let link = StoredEndpoint::of_link();
+        for (source, destination) in [(&office, &link), (&link, &office)] {
+            let edge = StoredEdge {
+                source,
+                destination,
+            };
+            let fields = ["external.name", "class", "scope", "direction"];
+            assert_eq!(texts(edge, &fields), ["", "link", "internal", "internal"]);
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl StoredEndpoint {
     /// Appends the names of the kinds and of the fields, in the order in which they are stored.
     pub(super) fn write_layout(out: &mut Vec<u8>) {
         let kinds = KINDS.map(EndpointKind::as_str);
-        let names = kinds.into_iter().chain(TEXTS.map(EndpointField::as_str));
+        let names = kinds.into_iter().chain(TEXTS.map(<&str>::from));
         for name in names {
             out.extend_from_slice(name.as_bytes());
             out.push(b' ');
@@ -210,6 +210,14 @@ impl StoredEndpoint {
         Self::of_texts(EndpointKind::External, as_number, |field| match field {
             EndpointField::Kind => "External",
             EndpointField::Workload | EndpointField::Cidr => name,
+            _ => "",
+        })
+    }
+
+    /// All addresses that do not leave their link.
+    pub(super) fn of_link() -> Self {
+        Self::of_texts(EndpointKind::Link, 0, |field| match field {
+            EndpointField::Kind => "Link",
             _ => "",
         })
     }

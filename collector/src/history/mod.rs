@@ -16,10 +16,14 @@
 //! [`EdgesQuery`] reads a [`Snapshot`]: it selects edges by an expression, groups them by fields,
 //! and adds them up over a range of time. It holds no lock.
 
+pub mod clickhouse;
 mod current;
 mod edge;
 mod endpoint;
 mod endpoints;
+mod engine;
+mod engine_error;
+mod engine_url;
 mod groups;
 mod interval;
 mod measures;
@@ -30,14 +34,18 @@ mod ring;
 mod ring_settings;
 mod saved;
 mod snapshot;
+mod source;
 mod store;
 mod varint;
 
 pub use edge::StoredEdge;
 pub use endpoint::StoredEndpoint;
+pub use engine::HistoryEngine;
+pub use engine_error::EngineError;
 pub use measures::{EdgeValues, Health};
 pub use query::{EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, TimeBounds, TimePoint};
 pub use ring_settings::RingSettings;
 pub use saved::SavedError;
 pub use snapshot::{RingSpan, Snapshot};
+pub use source::HistorySource;
 pub use store::{History, HistoryCounts, HistorySettings};

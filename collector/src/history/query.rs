@@ -43,6 +43,11 @@ impl Order {
         ("failed_connections", Self::FailedConnections),
     ];
 
+    /// True if it is connection health, which not every history has.
+    pub(super) const fn is_health(self) -> bool {
+        matches!(self, Self::RetransmittedPackets | Self::FailedConnections)
+    }
+
     /// The value of an edge.
     #[must_use]
     pub fn of(self, values: &EdgeValues) -> u64 {

@@ -1,5 +1,6 @@
 //! Self-metrics of the Collecting Process.
 
+use enum_map::EnumMap;
 use flowproto::collector::{Counters, Occupancy, Unusable};
 use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
 use prometheus::{IntCounter, IntGauge};
@@ -12,7 +13,7 @@ pub(super) struct Decoder {
     records: IntCounter,
     options_records: IntCounter,
     templates_read: IntCounter,
-    unusable: Vec<IntCounter>,
+    unusable: EnumMap<Unusable, IntCounter>,
     sets_held: IntCounter,
     sets_released: IntCounter,
     sets_of_shared_templates: IntCounter,
@@ -76,7 +77,6 @@ impl Decoder {
             unusable: make.by_reason(
                 "unusable_total",
                 "Datagrams, Sets and templates that could not be used.",
-                Unusable::ALL.iter().map(|reason| reason.as_str()),
             )?,
             sets_held: make.counter(
                 "sets_held_total",
@@ -139,7 +139,7 @@ impl Decoder {
                 "names_bytes",
                 "Bytes of the host names that records have.",
             )?,
-            names_refused: make.by_reason(
+            names_refused: make.by_reasons(
                 "names_refused_total",
                 "Host names in records that were not used, by reason: invalid (not a host name) or no_room.",
                 ["invalid", "no_room"],
@@ -184,13 +184,13 @@ impl Decoder {
         ] {
             raise(counter, total);
         }
-        raise_each(&self.messages, &counters.messages);
+        raise_each(&self.messages, counters.messages.as_slice());
         raise_each(
             &self.names_refused,
             &[counters.names_invalid, counters.names_without_room],
         );
-        for (counter, (_, total)) in self.unusable.iter().zip(counters.unusable.iter()) {
-            raise(counter, total);
+        for (reason, total) in counters.unusable.iter() {
+            raise(&self.unusable[reason], total);
         }
         for (gauge, value) in [
             (&self.sets_pending, occupancy.pending_sets),

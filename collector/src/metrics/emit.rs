@@ -9,13 +9,14 @@
 //! `forward_records_total` = `forward_dropped_total` + `forward_queue_records` + `target_records_received_total`
 //! of each target; the equations after that are those of [`kipfix_export::counters`].
 
+use enum_map::EnumMap;
 use kipfix_export::counters::TargetFamilies;
-use kipfix_service::metric_maker::{MetricMaker, level, raise};
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_by_reason};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::emit::flow_log::{FlowLogCounts, LeftOut};
 use crate::emit::forward::ForwardCounts;
-use crate::emit::replicate::{LossReason, ReplicaCounts};
+use crate::emit::replicate::ReplicaCounts;
 
 /// The families of replicated datagrams.
 #[derive(Debug)]
@@ -81,8 +82,8 @@ impl Replicated {
             self.queue_bytes
                 .with_label_values(&target)
                 .set(level(replica.queued_octets));
-            for (reason, count) in LossReason::ALL.iter().zip(replica.lost) {
-                let labels = [replica.target.as_str(), reason.as_str()];
+            for (reason, count) in replica.lost {
+                let labels = [replica.target.as_str(), reason.into()];
                 raise(&self.lost.with_label_values(&labels), count);
             }
         }
@@ -138,7 +139,7 @@ pub(super) struct FlowLog {
     truncated: IntCounter,
     queue: IntGauge,
     queue_bytes: IntGauge,
-    left_out: [IntCounter; LeftOut::ALL.len()],
+    left_out: EnumMap<LeftOut, IntCounter>,
     rotated: IntCounter,
     reopened: IntCounter,
     rotation_failed: IntCounter,
@@ -151,14 +152,12 @@ impl FlowLog {
             "Lines of the flow log that were lost.",
             &["reason"],
         )?;
-        let left_out = make.counters(
-            "flow_log_left_out_total",
-            "Records without a line: not counted, not in the sample, not selected by the filter, or not \
-             between two zones (format kubezonnet).",
-            &["reason"],
-        )?;
         Ok(Self {
-            left_out: LeftOut::ALL.map(|reason| left_out.with_label_values(&[reason.as_str()])),
+            left_out: make.by_reason(
+                "flow_log_left_out_total",
+                "Records without a line: not counted, not in the sample, not selected by the filter, \
+                 or not between two zones (format kubezonnet).",
+            )?,
             rotated: make.counter(
                 "flow_log_rotated_total",
                 "Files of the flow log that were complete and renamed.",
@@ -196,9 +195,7 @@ impl FlowLog {
         raise(&self.truncated, counts.truncated);
         self.queue.set(level(counts.queued));
         self.queue_bytes.set(level(counts.queued_octets));
-        for (counter, count) in self.left_out.iter().zip(counts.left_out) {
-            raise(counter, count);
-        }
+        raise_by_reason(&self.left_out, &counts.left_out);
         raise(&self.rotated, counts.rotated);
         raise(&self.reopened, counts.reopened);
         raise(&self.rotation_failed, counts.rotation_failed);

@@ -121,7 +121,7 @@ impl Exporters {
         let exporter = self.by_key.entry(key).or_insert_with(|| Exporter {
             name: Box::default(),
             policy: report.policy,
-            convention: report.convention.as_str(),
+            convention: report.convention.into(),
             records: 0,
             sequence: SequenceCounts::default(),
             reported: Vec::new(),
@@ -185,10 +185,7 @@ impl Exporters {
 
     /// Adds what an exporter sent that could not be used.
     pub fn add_unusable(&mut self, exporter: Option<Address>, reason: Unusable, count: u64) {
-        *self
-            .unusable
-            .entry((exporter, reason.as_str()))
-            .or_default() += count;
+        *self.unusable.entry((exporter, reason.into())).or_default() += count;
     }
 }
 

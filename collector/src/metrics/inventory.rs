@@ -122,7 +122,7 @@ impl Inventory {
     }
 
     fn publish_watch(&self, kind: ResourceKind, watch: &WatchCounts) {
-        let kind = [kind.as_str()];
+        let kind = [<&str>::from(kind)];
         let seconds = |milliseconds: u64| level(milliseconds / 1000);
         self.kubernetes_up
             .with_label_values(&kind)

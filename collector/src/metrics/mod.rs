@@ -209,6 +209,7 @@ mod tests {
     use super::*;
     use crate::pipeline::Reason;
     use crate::receive::savefile::SkipReason;
+    use enum_map::Enum;
 
     fn value(metrics: &Metrics, name: &str) -> f64 {
         let families = metrics.registry().gather();
@@ -227,10 +228,10 @@ mod tests {
                 .find(|f| f.name() == format!("kipfix_collector_{name}"));
             family.unwrap().get_metric().len()
         };
-        assert_eq!(series("unusable_total"), Unusable::ALL.len());
-        assert_eq!(series("records_not_counted_total"), Reason::ALL.len());
+        assert_eq!(series("unusable_total"), Unusable::LENGTH);
+        assert_eq!(series("records_not_counted_total"), Reason::LENGTH);
         assert_eq!(series("flow_log_dropped_total"), 2);
-        assert_eq!(series("savefile_skipped_total"), SkipReason::ALL.len());
+        assert_eq!(series("savefile_skipped_total"), SkipReason::LENGTH);
         assert_eq!(series("messages_total"), 4);
         assert_eq!(series("limit"), 1);
     }

@@ -8,7 +8,8 @@
 //! * `savefile_frames_total` + Messages of IPFIX files = `savefile_datagrams_total` +
 //!   `savefile_fragments_joined_total` + Σ `savefile_skipped_total`, at the end of a file
 
-use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
+use enum_map::EnumMap;
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_by_reason};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::Totals;
@@ -33,15 +34,15 @@ pub(super) struct ReceiveMetrics {
     refused_datagrams: IntCounter,
     connections: IntGauge,
     accepted: IntCounter,
-    refused: Vec<IntCounter>,
-    closed: Vec<IntCounter>,
+    refused: EnumMap<Refusal, IntCounter>,
+    closed: EnumMap<Ending, IntCounter>,
     accept_failures: IntCounter,
     certificates_loaded: IntCounter,
     certificates_failed: IntCounter,
     savefile_frames: IntCounter,
     savefile_datagrams: IntCounter,
     savefile_joined: IntCounter,
-    savefile_skipped: Vec<IntCounter>,
+    savefile_skipped: EnumMap<SkipReason, IntCounter>,
 }
 
 impl ReceiveMetrics {
@@ -73,12 +74,10 @@ impl ReceiveMetrics {
             refused: make.by_reason(
                 "connections_refused_total",
                 "Connections refused or closed before anything of them was decoded.",
-                Refusal::ALL.iter().map(|reason| reason.as_str()),
             )?,
             closed: make.by_reason(
                 "connections_closed_total",
                 "Connections that ended after they were accepted for reading.",
-                Ending::ALL.iter().map(|reason| reason.as_str()),
             )?,
             accept_failures: make.counter(
                 "accept_failures_total",
@@ -98,7 +97,6 @@ impl ReceiveMetrics {
             savefile_skipped: make.by_reason(
                 "savefile_skipped_total",
                 "Frames of captures without a datagram of flow export, or with a copy of one.",
-                SkipReason::ALL.iter().map(|reason| reason.as_str()),
             )?,
         })
     }
@@ -113,8 +111,8 @@ impl ReceiveMetrics {
         let connections = &receive.connections;
         self.connections.set(level(connections.open));
         raise(&self.accepted, connections.accepted);
-        raise_each(&self.refused, &connections.refused);
-        raise_each(&self.closed, &connections.ended);
+        raise_by_reason(&self.refused, &connections.refused);
+        raise_by_reason(&self.closed, &connections.ended);
         raise(&self.accept_failures, connections.accept_failures);
         raise(&self.refused_datagrams, receive.refused_datagrams);
         raise(&self.certificates_loaded, receive.certificate_loads.0);
@@ -122,6 +120,6 @@ impl ReceiveMetrics {
         raise(&self.savefile_frames, totals.savefile.frames);
         raise(&self.savefile_datagrams, totals.savefile.datagrams);
         raise(&self.savefile_joined, totals.savefile.joined);
-        raise_each(&self.savefile_skipped, &totals.savefile.skipped);
+        raise_by_reason(&self.savefile_skipped, &totals.savefile.skipped);
     }
 }

@@ -1,6 +1,7 @@
 //! Self-metrics of recent records and of the clients that follow.
 
-use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
+use enum_map::EnumMap;
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_by_reason};
 use prometheus::{IntCounter, IntGauge};
 
 use crate::recent::{LossReason, RecentCounts};
@@ -11,7 +12,7 @@ pub(super) struct RecentMetrics {
     octets: IntGauge,
     followers: IntGauge,
     sent: IntCounter,
-    lost: Vec<IntCounter>,
+    lost: EnumMap<LossReason, IntCounter>,
 }
 
 impl RecentMetrics {
@@ -27,7 +28,6 @@ impl RecentMetrics {
             lost: make.by_reason(
                 "followed_records_lost_total",
                 "Records that clients which follow /api/v1/flows did not get.",
-                LossReason::ALL.map(LossReason::as_str),
             )?,
         })
     }
@@ -37,6 +37,6 @@ impl RecentMetrics {
         self.octets.set(level(counts.octets));
         self.followers.set(level(counts.followers));
         raise(&self.sent, counts.sent);
-        raise_each(&self.lost, &counts.lost);
+        raise_by_reason(&self.lost, &counts.lost);
     }
 }

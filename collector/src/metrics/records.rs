@@ -1,7 +1,10 @@
 //! Self-metrics of the pipeline and of what counts its records.
 
+use enum_map::EnumMap;
 use flowproto::Address;
-use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each, set_seconds};
+use kipfix_service::metric_maker::{
+    MetricMaker, level, raise, raise_by_reason, raise_each, set_seconds,
+};
 use prometheus::{GaugeVec, IntCounter, IntGauge};
 
 use super::Totals;
@@ -16,7 +19,7 @@ const MAX_SKEWS: usize = 100;
 pub(super) struct Records {
     biflow_reverse: IntCounter,
     counted: IntCounter,
-    not_counted: Vec<IntCounter>,
+    not_counted: EnumMap<Reason, IntCounter>,
     held: IntCounter,
     resolved_early: IntCounter,
     unconfirmed: IntGauge,
@@ -51,7 +54,6 @@ impl Records {
             not_counted: make.by_reason(
                 "records_not_counted_total",
                 "Records (each direction of a biflow) left out of the metric families, by reason.",
-                Reason::ALL.iter().map(|reason| reason.as_str()),
             )?,
             held: make.counter(
                 "records_held_total",
@@ -79,7 +81,7 @@ impl Records {
                 "records_unattributed_total",
                 "Records with an address in a pod CIDR that no pod reported.",
             )?,
-            tunnel_untrusted: make.by_reason(
+            tunnel_untrusted: make.by_reasons(
                 "records_tunnel_untrusted_total",
                 "Records attributed to the outer packet of their tunnel, by the kind of the end that is not trusted.",
                 TunnelUse::UNTRUSTED.into_iter().map(EndpointKind::as_str),
@@ -135,7 +137,7 @@ impl Records {
         ] {
             raise(counter, total);
         }
-        raise_each(&self.not_counted, &records.not_counted);
+        raise_by_reason(&self.not_counted, &records.not_counted);
         raise_each(&self.tunnel_untrusted, &records.tunnel_untrusted);
         for (gauge, value) in [
             (&self.unconfirmed, records.unconfirmed),

@@ -1,5 +1,6 @@
 //! What a pipeline counts.
 
+use enum_map::EnumMap;
 use flowproto::collector::{Counters, Occupancy};
 
 use super::decide::Decision;
@@ -19,8 +20,8 @@ pub struct RecordCounts {
     pub reverse_directions: u64,
     /// Directions counted in the metric families.
     pub counted: u64,
-    /// Directions that are not counted, by [`Reason`] as in [`Reason::ALL`].
-    pub not_counted: [u64; Reason::ALL.len()],
+    /// Directions that are not counted.
+    pub not_counted: EnumMap<Reason, u64>,
     /// Records of which an address was reassigned while their packets were sent.
     pub ambiguous: u64,
     /// Records with an address in a pod CIDR that no pod has reported.
@@ -70,9 +71,8 @@ impl RecordCounts {
     /// Counts directions that are not counted.
     #[inline]
     pub(super) fn leave_out(&mut self, reason: Reason, directions: u64) {
-        if let Some(counter) = self.not_counted.get_mut(reason.index()) {
-            *counter = counter.wrapping_add(directions);
-        }
+        let counter = &mut self.not_counted[reason];
+        *counter = counter.wrapping_add(directions);
     }
 
     /// Gives unconfirmed directions their reason.
@@ -94,13 +94,6 @@ impl RecordCounts {
         if flow.node.is_none() && !index.is_empty() {
             self.external_exporter = self.external_exporter.wrapping_add(1);
         }
-    }
-
-    /// The directions not counted for that reason.
-    #[must_use]
-    pub fn not_counted(&self, reason: Reason) -> u64 {
-        let counter = self.not_counted.get(reason.index());
-        counter.copied().unwrap_or_default()
     }
 }
 
@@ -139,7 +132,7 @@ impl RecordCounts {
         ] {
             *sum = sum.wrapping_add(*more);
         }
-        let by_reason = self.not_counted.iter_mut().zip(not_counted);
+        let by_reason = self.not_counted.values_mut().zip(not_counted.values());
         let by_kind = self.tunnel_untrusted.iter_mut().zip(tunnel_untrusted);
         for (sum, more) in by_reason.chain(by_kind) {
             *sum = sum.wrapping_add(*more);

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use enum_map::Enum;
 use flowproto::collector::Fields;
 use flowproto::host_name::HostName;
 use flowproto::{Address, FlowRecord};
+use strum::IntoStaticStr;
 
 use super::enrich::{Endpoints, TunnelUse};
 use super::exporters::Origin;
@@ -25,7 +27,8 @@ pub enum Verdict {
 }
 
 /// Why a flow is not counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     /// The record of another observer of the same flow is the one that counts.
     OtherObserver,
@@ -41,39 +44,6 @@ pub enum Reason {
     Inform,
     /// The policy of its exporter is `ignore`.
     Ignore,
-}
-
-impl Reason {
-    /// All reasons, in the order of [`super::RecordCounts::not_counted`].
-    pub const ALL: [Self; 7] = [
-        Self::OtherObserver,
-        Self::ObserverLost,
-        Self::IntraNode,
-        Self::NoCounters,
-        Self::OtherDirection,
-        Self::Inform,
-        Self::Ignore,
-    ];
-
-    /// Its position in [`Self::ALL`].
-    #[expect(clippy::as_conversions, reason = "the variants are numbered from 0")]
-    pub(super) const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The reason as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OtherObserver => "other_observer",
-            Self::ObserverLost => "observer_lost",
-            Self::IntraNode => "intra_node",
-            Self::NoCounters => "no_counters",
-            Self::OtherDirection => "other_direction",
-            Self::Inform => "inform",
-            Self::Ignore => "ignore",
-        }
-    }
 }
 
 impl Verdict {
@@ -211,16 +181,4 @@ pub trait Sinks: Send {
     /// Hands over what was collected for other threads until `now`. Called after every batch of
     /// datagrams.
     fn flush(&mut self, now: Now);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_reasons_are_listed_in_their_order() {
-        for (at, reason) in Reason::ALL.into_iter().enumerate() {
-            assert_eq!(reason.index(), at);
-        }
-    }
 }

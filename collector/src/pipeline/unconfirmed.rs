@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn settled(counts: &RecordCounts) -> [u64; 3] {
-        let of = |reason| counts.not_counted(reason);
+        let of = |reason| counts.not_counted[reason];
         [
             counts.unconfirmed,
             of(Reason::OtherObserver),

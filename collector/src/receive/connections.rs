@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use enum_map::{Enum, EnumMap};
 use flowproto::Address;
 use kipfix_service::sync::lock;
+use strum::IntoStaticStr;
 use tokio::sync::Notify;
 
 use super::senders::Senders;
@@ -26,83 +28,64 @@ pub struct ConnectionLimits {
     pub idle: Duration,
 }
 
-macro_rules! reasons {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$doc])* $variant,)* }
-
-        impl $name {
-            /// All reasons.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The reason as a metric's label value.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-    };
+/// Why a connection was refused before anything was decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Refusal {
+    /// `allow_exporters` excludes its address.
+    NotAllowed,
+    /// The limit of open connections is reached.
+    TooMany,
+    /// The limit of open connections from one address is reached.
+    TooManyPerAddress,
+    /// It had not sent a Message yet, and was closed for a new connection.
+    Displaced,
+    /// Its handshake took too long.
+    HandshakeTimeout,
+    /// [`HandshakeError::NoCertificate`].
+    NoCertificate,
+    /// [`HandshakeError::UnknownCa`].
+    UnknownCa,
+    /// [`HandshakeError::Expired`].
+    Expired,
+    /// [`HandshakeError::Name`].
+    Name,
+    /// [`HandshakeError::BadCertificate`].
+    BadCertificate,
+    /// [`HandshakeError::RefusedByExporter`].
+    RefusedByExporter,
+    /// [`HandshakeError::Incompatible`].
+    Incompatible,
+    /// [`HandshakeError::NotTls`].
+    NotTls,
+    /// [`HandshakeError::Closed`].
+    HandshakeClosed,
+    /// [`HandshakeError::Failed`].
+    HandshakeFailed,
+    /// The collector was asked to stop.
+    Stopped,
 }
 
-reasons! {
-    /// Why a connection was refused before anything was decoded.
-    Refusal {
-        /// `allow_exporters` excludes its address.
-        NotAllowed = "not_allowed",
-        /// The limit of open connections is reached.
-        TooMany = "too_many",
-        /// The limit of open connections from one address is reached.
-        TooManyPerAddress = "too_many_per_address",
-        /// It had not sent a Message yet, and was closed for a new connection.
-        Displaced = "displaced",
-        /// Its handshake took too long.
-        HandshakeTimeout = "handshake_timeout",
-        /// [`HandshakeError::NoCertificate`].
-        NoCertificate = "no_certificate",
-        /// [`HandshakeError::UnknownCa`].
-        UnknownCa = "unknown_ca",
-        /// [`HandshakeError::Expired`].
-        Expired = "expired",
-        /// [`HandshakeError::Name`].
-        Name = "name",
-        /// [`HandshakeError::BadCertificate`].
-        BadCertificate = "bad_certificate",
-        /// [`HandshakeError::RefusedByExporter`].
-        RefusedByExporter = "refused_by_exporter",
-        /// [`HandshakeError::Incompatible`].
-        Incompatible = "incompatible",
-        /// [`HandshakeError::NotTls`].
-        NotTls = "not_tls",
-        /// [`HandshakeError::Closed`].
-        HandshakeClosed = "handshake_closed",
-        /// [`HandshakeError::Failed`].
-        HandshakeFailed = "handshake_failed",
-        /// The collector was asked to stop.
-        Stopped = "stopped",
-    }
-}
-
-reasons! {
-    /// Why a connection ended after it was accepted for reading.
-    Ending {
-        /// The exporter closed it after a complete Message.
-        Closed = "closed",
-        /// The exporter closed it within a Message, which is lost.
-        Truncated = "truncated",
-        /// It failed, e.g. by a reset.
-        Broken = "broken",
-        /// The rest of a Message did not arrive in time.
-        MessageTimeout = "message_timeout",
-        /// No Message arrived for too long.
-        Idle = "idle",
-        /// What arrived is not IPFIX.
-        NotIpfix = "not_ipfix",
-        /// A Message was malformed; `unusable_total` has the reason.
-        Malformed = "malformed",
-        /// The collector was asked to stop.
-        Stopped = "stopped",
-    }
+/// Why a connection ended after it was accepted for reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Ending {
+    /// The exporter closed it after a complete Message.
+    Closed,
+    /// The exporter closed it within a Message, which is lost.
+    Truncated,
+    /// It failed, e.g. by a reset.
+    Broken,
+    /// The rest of a Message did not arrive in time.
+    MessageTimeout,
+    /// No Message arrived for too long.
+    Idle,
+    /// What arrived is not IPFIX.
+    NotIpfix,
+    /// A Message was malformed; `unusable_total` has the reason.
+    Malformed,
+    /// The collector was asked to stop.
+    Stopped,
 }
 
 impl From<HandshakeError> for Refusal {
@@ -129,8 +112,8 @@ pub struct Connections {
     senders: Arc<Senders>,
     open: Mutex<Open>,
     accepted: AtomicU64,
-    refused: Box<[AtomicU64]>,
-    ended: Box<[AtomicU64]>,
+    refused: EnumMap<Refusal, AtomicU64>,
+    ended: EnumMap<Ending, AtomicU64>,
     accept_failures: AtomicU64,
 }
 
@@ -166,10 +149,10 @@ pub struct ConnectionCounts {
     pub accepted: u64,
     /// Open connections, including those in their handshake.
     pub open: usize,
-    /// By [`Refusal::ALL`].
-    pub refused: Vec<u64>,
-    /// By [`Ending::ALL`].
-    pub ended: Vec<u64>,
+    /// Connections that were refused.
+    pub refused: EnumMap<Refusal, u64>,
+    /// Connections that have ended.
+    pub ended: EnumMap<Ending, u64>,
     /// Failed calls of accept(2).
     pub accept_failures: u64,
 }
@@ -178,14 +161,13 @@ impl Connections {
     /// Creates the state without a connection.
     #[must_use]
     pub fn new(limits: ConnectionLimits, senders: Arc<Senders>) -> Self {
-        let zeros = |length| (0..length).map(|_| AtomicU64::new(0)).collect();
         Self {
             limits,
             senders,
             open: Mutex::default(),
             accepted: AtomicU64::new(0),
-            refused: zeros(Refusal::ALL.len()),
-            ended: zeros(Ending::ALL.len()),
+            refused: EnumMap::default(),
+            ended: EnumMap::default(),
             accept_failures: AtomicU64::new(0),
         }
     }
@@ -193,17 +175,15 @@ impl Connections {
     /// The counts.
     #[must_use]
     pub fn counts(&self) -> ConnectionCounts {
-        let all = |counters: &[AtomicU64]| -> Vec<u64> {
-            counters.iter().map(|c| c.load(Ordering::Relaxed)).collect()
-        };
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // The counts match as long as the lock is held.
         let open = self.open();
         ConnectionCounts {
-            accepted: self.accepted.load(Ordering::Relaxed),
+            accepted: read(&self.accepted),
             open: open.all,
-            refused: all(&self.refused),
-            ended: all(&self.ended),
-            accept_failures: self.accept_failures.load(Ordering::Relaxed),
+            refused: EnumMap::from_fn(|reason| read(&self.refused[reason])),
+            ended: EnumMap::from_fn(|reason| read(&self.ended[reason])),
+            accept_failures: read(&self.accept_failures),
         }
     }
 
@@ -246,7 +226,7 @@ impl Connections {
             None
         };
         if let Some(refusal) = refusal {
-            count(&self.refused, Refusal::ALL, refusal);
+            increment(&self.refused[refusal]);
             drop(open);
             if refusal == Refusal::NotAllowed {
                 self.senders.warn(address);
@@ -283,15 +263,12 @@ impl Connections {
             }
         }
         match ended {
-            Ok(ending) => count(&self.ended, Ending::ALL, ending),
-            Err(refusal) => count(&self.refused, Refusal::ALL, refusal),
+            Ok(ending) => increment(&self.ended[ending]),
+            Err(refusal) => increment(&self.refused[refusal]),
         }
     }
 }
 
-fn count<R: PartialEq>(counters: &[AtomicU64], all: &[R], reason: R) {
-    let counter = all.iter().position(|r| *r == reason);
-    if let Some(counter) = counter.and_then(|at| counters.get(at)) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
+fn increment(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use enum_map::Enum;
 use kipfix_export::counters::to_u64;
 use kipfix_service::sync::lock;
+use strum::IntoStaticStr;
 use tokio::sync::Notify;
 
 use super::RecentRecords;
@@ -16,7 +18,8 @@ use crate::snapshots::Snapshots;
 pub(super) const QUEUE_OCTETS: usize = 1 << 20;
 
 /// Why a follower lost a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum LossReason {
     /// The client reads too slowly: its queue was full.
     QueueFull,
@@ -24,27 +27,6 @@ pub enum LossReason {
     RateLimit,
     /// The client disconnected before it got the record.
     Disconnected,
-}
-
-impl LossReason {
-    /// All reasons.
-    pub const ALL: [Self; 3] = [Self::QueueFull, Self::RateLimit, Self::Disconnected];
-
-    /// The reason as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::QueueFull => "queue_full",
-            Self::RateLimit => "rate_limit",
-            Self::Disconnected => "disconnected",
-        }
-    }
-
-    /// Its position in [`Self::ALL`].
-    #[expect(clippy::as_conversions, reason = "the variants are numbered from 0")]
-    pub(super) const fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// Records that a follower lost since its last batch.

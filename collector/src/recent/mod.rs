@@ -14,6 +14,7 @@ mod sink;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use enum_map::EnumMap;
 use kipfix_export::counters::to_u64;
 use kipfix_service::sync::lock;
 
@@ -42,7 +43,7 @@ pub struct RecentRecords {
     /// Incremented by each change of the followers.
     generation: AtomicU64,
     sent: AtomicU64,
-    lost: [AtomicU64; LossReason::ALL.len()],
+    lost: EnumMap<LossReason, AtomicU64>,
 }
 
 /// Occupancy, and what followers got and lost.
@@ -56,8 +57,8 @@ pub struct RecentCounts {
     pub followers: u64,
     /// Records passed to connections of followers.
     pub sent: u64,
-    /// Records that followers lost, in the order of [`LossReason::ALL`].
-    pub lost: [u64; LossReason::ALL.len()],
+    /// Records that followers lost.
+    pub lost: EnumMap<LossReason, u64>,
 }
 
 /// A query for records of the ring.
@@ -135,9 +136,7 @@ impl RecentRecords {
     }
 
     fn count_lost(&self, reason: LossReason, records: u64) {
-        if let Some(count) = self.lost.get(reason.index()) {
-            count.fetch_add(records, Ordering::AcqRel);
-        }
+        self.lost[reason].fetch_add(records, Ordering::AcqRel);
     }
 
     /// The counts.
@@ -149,10 +148,7 @@ impl RecentRecords {
             octets: to_u64(ring.octets()),
             followers: to_u64(lock(&self.followers).len()),
             sent: self.sent.load(Ordering::Acquire),
-            lost: self
-                .lost
-                .each_ref()
-                .map(|count| count.load(Ordering::Acquire)),
+            lost: EnumMap::from_fn(|reason| self.lost[reason].load(Ordering::Acquire)),
         }
     }
 

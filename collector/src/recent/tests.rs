@@ -1,3 +1,5 @@
+use enum_map::enum_map;
+
 use super::follower::{QUEUE_OCTETS, StagedLines};
 use super::ring::RecentRecord;
 use super::*;
@@ -134,7 +136,12 @@ fn what_has_no_room_in_the_queue_is_lost_and_reported() {
     assert_eq!((batch.records, batch.lost.is_none()), (3, true));
     let counts = recent.counts();
     assert_eq!(counts.sent, to_u64(fitting) + 3);
-    assert_eq!(counts.lost, [6, 2, 0]);
+    let lost = enum_map! {
+        LossReason::QueueFull => 6,
+        LossReason::RateLimit => 2,
+        LossReason::Disconnected => 0,
+    };
+    assert_eq!(counts.lost, lost);
 }
 
 #[test]
@@ -148,7 +155,8 @@ fn records_for_a_client_that_disconnects_are_counted() {
     follower.push(&mut staged(2, 10), &recent);
     let counts = recent.counts();
     assert_eq!((counts.followers, counts.sent), (0, 0));
-    assert_eq!(counts.lost, [0, 0, 5]);
+    let lost = enum_map! { LossReason::Disconnected => 5, _ => 0 };
+    assert_eq!(counts.lost, lost);
 }
 
 #[test]

@@ -23,7 +23,6 @@ pub fn readiness(scrape: &Scrape) -> Readiness {
     };
     let now = crate::clock::now();
     for (kind, watch) in health.counts() {
-        let kind = kind.as_str();
         let since = now.wall_milliseconds;
         let seconds = since.saturating_sub(watch.since_milliseconds) / 1000;
         if watch.forbidden {

@@ -6,8 +6,8 @@ use clap::Args;
 use kipfix_service::settings::{ListenAddress, Size};
 use serde::Serialize;
 
+use crate::history::HistorySource;
 use crate::history::RingSettings;
-use crate::history::prometheus::HistorySource;
 
 #[expect(
     rustdoc::broken_intra_doc_links,
@@ -36,11 +36,17 @@ pub struct HttpFlags {
     /// clients need no certificate]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub http_client_ca: Option<PathBuf>,
-    /// What answers the page and the API for edges: ring is the memory of this collector. prometheus=URL
-    /// asks an engine with the HTTP API of Prometheus (Thanos, Mimir, VictoriaMetrics) that scrapes the
-    /// collectors, for all replicas and as long as it keeps series; parameters token-file=FILE, ca=FILE,
-    /// cert=FILE and key=FILE (a client certificate), and timeout=SPAN (30s) [default: ring]
-    #[arg(long, value_name = "ring|prometheus=URL", help_heading = "Output")]
+    /// What answers the page and the API: ring is the memory of this collector. prometheus=URL asks an
+    /// engine with the HTTP API of Prometheus (Thanos, Mimir, VictoriaMetrics) that scrapes all
+    /// collectors; parameter token-file=FILE. clickhouse=http[s]://HOST[:PORT]/DATABASE asks ClickHouse,
+    /// with the tables that --forward clickhouse:// fills; parameters user=NAME and password-file=FILE.
+    /// Both: ca=FILE, cert=FILE and key=FILE (a client certificate), and timeout=SPAN (30s)
+    /// [default: ring]
+    #[arg(
+        long,
+        value_name = "ring|prometheus=URL|clickhouse=URL",
+        help_heading = "Output"
+    )]
     pub history: Option<HistorySource>,
     /// Maximum memory of the history, which the page and the API show. When it is full, the oldest
     /// intervals are discarded. 0 keeps no history [default: 64MiB]

@@ -15,7 +15,9 @@ use crate::emit::OverflowPolicy;
 use crate::emit::flow_log::{FlowLogSettings, LineSettings, SelectedMembers, is_added_member};
 use crate::emit::forward::ForwardSettings;
 use crate::history::HistorySettings;
-use crate::history::prometheus::{HistorySource, PrometheusHistory};
+use crate::history::clickhouse::ClickHouseHistory;
+use crate::history::prometheus::PrometheusHistory;
+use crate::history::{HistoryEngine, HistorySource};
 use crate::inventory::external::{ExternalSources, NamedCidr};
 use crate::inventory::{Bounds, KeptLabels};
 use crate::pipeline::{ExporterPolicies, ObserverTimeouts, PipelineSettings};
@@ -220,13 +222,19 @@ impl Settings {
     ///
     /// # Errors
     /// A file of its URL cannot be used.
-    pub fn engine(&self) -> Result<Option<PrometheusHistory>, BadSettings> {
-        let HistorySource::Prometheus(engine) = &self.history else {
-            return Ok(None);
+    pub fn engine(&self) -> Result<Option<HistoryEngine>, BadSettings> {
+        let engine = match &self.history {
+            HistorySource::Ring => return Ok(None),
+            HistorySource::Prometheus(engine) => {
+                PrometheusHistory::new(engine, &self.families()?, &self.cluster_name)
+                    .map(HistoryEngine::Prometheus)
+            }
+            HistorySource::ClickHouse(engine) => {
+                ClickHouseHistory::new(engine, &self.cluster_name).map(HistoryEngine::ClickHouse)
+            }
         };
-        PrometheusHistory::new(engine, &self.families()?, &self.cluster_name)
-            .map(Some)
-            .map_err(|error| BadSettings::new(format!("history: {error:#}")))
+        let engine = engine.map_err(|error| BadSettings::new(format!("history: {error:#}")))?;
+        Ok(Some(engine))
     }
 
     /// Maximum memory of recent records, octets; `None` if there are none.

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::flags::TopFlags;
 use super::view::View;
-use crate::http_client::{ClientSettings, HttpClient};
+use crate::http_client::{Authentication, ClientSettings, HttpClient};
 
 /// Maximum time of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ impl ApiClient {
         let settings = ClientSettings {
             ca: flags.ca.clone(),
             identity: flags.cert.clone().zip(flags.key.clone()),
-            token_file: flags.token_file.clone(),
+            authentication: flags.token_file.clone().map(Authentication::Bearer),
             timeout: TIMEOUT,
         };
         let http = HttpClient::new(settings)

@@ -25,7 +25,7 @@ use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
 use crate::emit::OverflowPolicy;
-use crate::history::prometheus::PrometheusHistory;
+use crate::history::HistoryEngine;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
 use crate::metrics::Totals;
@@ -178,7 +178,7 @@ fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
 fn serve(
     scrape: &Arc<Scrape>,
     listener: Listener,
-    (token, engine): (Option<BearerToken>, Option<PrometheusHistory>),
+    (token, engine): (Option<BearerToken>, Option<HistoryEngine>),
     stop: Stop,
 ) -> Result<JoinHandle<()>, Failure> {
     let listener = listener.with_metrics(scrape.metrics.http().clone());
@@ -403,8 +403,8 @@ fn log_totals(totals: &Totals) {
         records = decoding.records,
         biflow_reverse = records.reverse_directions,
         counted = records.counted,
-        not_counted = records.not_counted.iter().sum::<u64>(),
-        other_observer = records.not_counted(Reason::OtherObserver),
+        not_counted = records.not_counted.values().sum::<u64>(),
+        other_observer = records.not_counted[Reason::OtherObserver],
         unusable = decoding.unusable.total(),
         sequence_lost = decoding.sequence.lost,
         kernel_drops = totals

@@ -37,8 +37,7 @@ fn filter(text: &str) -> LineSettings {
 }
 
 fn left_out(end: &End, reason: LeftOut) -> u64 {
-    let at = LeftOut::ALL.iter().position(|other| *other == reason);
-    end.log.left_out[at.unwrap()]
+    end.log.left_out[reason]
 }
 
 /// From a port of the client to 5432 of the server.

@@ -115,7 +115,7 @@ impl Dialer {
             self.reported = Some(failure.reason);
             warn!(
                 host = self.name.host(),
-                reason = failure.reason.as_str(),
+                reason = <&str>::from(failure.reason),
                 error = format!("{:#}", failure.error),
                 "cannot reach the export target, retrying (logged once, see \
                  target_connection_failures_total)"

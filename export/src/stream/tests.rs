@@ -1,5 +1,7 @@
 //! Stream targets against servers of the test: delivery, losses, refusals.
 
+mod shutdown;
+
 use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
 
@@ -304,31 +306,6 @@ fn without_diagnostics_of_the_kernel_written_messages_count_as_sent() {
     target.finish(0);
     assert_eq!(records(&reader.join().unwrap()), 50_001);
     assert_eq!((counters.sent(), counters.total_lost()), (50_001, 0));
-}
-
-#[test]
-fn a_target_that_accepts_nothing_does_not_delay_the_shutdown() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
-    let counters = target.dialer.counters.clone();
-    let deadline = target.dialer.deadline.clone();
-    let mut queued = QueuedExporter::start(
-        target,
-        deadline,
-        100_000,
-        OverflowPolicy::Drop,
-        counters.clone(),
-    )
-    .unwrap();
-    let records = vec![FlowRecord::default(); 1000];
-    for _ in 0..200 {
-        queued.export(&records, 0);
-    }
-    std::thread::sleep(Duration::from_millis(300));
-    let start = monotonic();
-    queued.finish(0);
-    assert!(start.elapsed() < Duration::from_secs(8));
-    assert_eq!(counters.sent() + counters.total_lost(), 200_000);
 }
 
 /// Certificates of a test.

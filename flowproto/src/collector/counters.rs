@@ -1,7 +1,10 @@
 //! Counts and sizes of a Collecting Process.
 
+use enum_map::EnumMap;
+
 use crate::host_name::NameError;
 use crate::sessions::{Reasons, SequenceCounts};
+use crate::wire::Version;
 
 /// Counts of a Collecting Process since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,8 +13,8 @@ pub struct Counters {
     pub datagrams: u64,
     /// Octets received.
     pub octets: u64,
-    /// Messages with a usable header, by version: v5, v7, v9, IPFIX.
-    pub messages: [u64; 4],
+    /// Messages with a usable header.
+    pub messages: EnumMap<Version, u64>,
     /// Data Records passed to the sink.
     pub records: u64,
     /// Options Data Records read.
@@ -92,7 +95,7 @@ impl Counters {
             (&mut self.names_without_room, other.names_without_room),
         ]
         .into_iter()
-        .chain(self.messages.iter_mut().zip(other.messages))
+        .chain(self.messages.values_mut().zip(other.messages.into_values()))
         {
             *sum = sum.saturating_add(more);
         }

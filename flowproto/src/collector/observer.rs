@@ -35,8 +35,15 @@ pub(crate) trait Observer {
     /// A withdrawal was handled. `templates`: the number of templates withdrawn.
     fn withdrawal(&mut self, _offset: usize, _id: u16, _templates: usize) {}
 
-    /// The template of a Data Set is not known.
-    fn unknown_template(&mut self, _id: u16, _content: &[u8]) {}
+    /// A Data Set has to wait for its template, or, if `is_suspect`, for the next Message, because
+    /// its exporter may have restarted.
+    fn unknown_template(&mut self, _id: u16, _content: &[u8], _is_suspect: bool) {}
+
+    /// A Data Set that had to wait is read now. `header`: of its Message.
+    fn begin_pending(&mut self, _id: u16, _content: &[u8], _header: &MessageHeader) {}
+
+    /// The Data Set that had to wait was read. `tally`: its records.
+    fn end_pending(&mut self, _tally: &MessageTally) {}
 
     /// A record was read; `flow` if it is not options data.
     fn record(&mut self, _octets: &[u8], _template: &Arc<Template>, _flow: Option<&FlowRecord>) {}

@@ -311,9 +311,7 @@ impl CollectingProcess {
         sink: &mut impl RecordSink,
         observer: &mut impl Observer,
     ) -> Option<OpenMessage> {
-        if let Some(messages) = self.counters.messages.get_mut(header.version.index()) {
-            *messages += 1;
-        }
+        self.counters.messages[header.version] += 1;
         self.defined.clear();
         let key = SessionKey::new(origin, &header);
         let now = self.now_milliseconds;

@@ -10,8 +10,9 @@ use super::buffers::RecordBuffers;
 use super::observer::Observer;
 use super::process::{CollectingProcess, OpenMessage};
 use super::sink::{Fields, RecordSink};
+use super::totals::FlowIdentity;
 use crate::options::SamplingResolver;
-use crate::plan::{MessageContext, Selection, Values};
+use crate::plan::{CounterKind, MessageContext, Selection, Values};
 use crate::record::{FlowRecord, Sampling};
 use crate::sessions::{SamplingRule, Unusable};
 use crate::template::Template;
@@ -156,12 +157,9 @@ impl CollectingProcess {
         let has_sampling = !sampling.is_none();
         // Running totals and firewall connections cost a look-up for each record; exporters of deltas
         // do not pay for it.
-        let are_totals = template.plan().totals();
-        let are_connections = values.are_firewall_connections();
-        let totals_of = match are_totals {
-            (false, false) if !are_connections => None,
-            _ => self.sessions.domain_key(place),
-        };
+        let kinds = template.plan().counter_kinds();
+        let are_kept = kinds.contains(&CounterKind::Total) || values.are_firewall_connections();
+        let totals_of = are_kept.then(|| self.sessions.domain_key(place)).flatten();
         let has_names = template.plan().has_names();
         let mut records = Records::new(template, content);
         let (mut count, mut is_cut) = (0_u32, false);
@@ -189,9 +187,14 @@ impl CollectingProcess {
             observer.record(octets, template, Some(record));
             if let Some(domain) = totals_of {
                 record.is_continuation = false;
+                let identity = FlowIdentity {
+                    domain,
+                    flow_id: values.flow_id(),
+                    start: values.start_identity(record),
+                };
                 let is_evicted = match values.firewall_event() {
-                    Some(event) => self.totals.connection(domain, event, record),
-                    None => self.totals.difference(domain, are_totals, record),
+                    Some(event) => self.totals.connection(identity, (event, kinds), record),
+                    None => self.totals.difference(identity, kinds, record),
                 };
                 self.counters.totals_evicted += u64::from(is_evicted);
             }

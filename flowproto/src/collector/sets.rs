@@ -62,8 +62,9 @@ impl CollectingProcess {
     ) {
         let Some((template, is_shared)) = self.sessions.use_template(&message.session, id) else {
             message.tally.has_unread = true;
-            observer.unknown_template(id, content);
-            let wait = if message.session.is_suspect() {
+            let is_suspect = message.session.is_suspect();
+            observer.unknown_template(id, content, is_suspect);
+            let wait = if is_suspect {
                 Wait::NextMessage
             } else {
                 Wait::Template(id)
@@ -144,6 +145,8 @@ impl CollectingProcess {
     ) {
         let session = set.message.cleared();
         let mut message = OpenMessage::new(set.exporter, set.header, session);
+        observer.begin_pending(set.id, &set.content, &set.header);
         self.data_set(&mut message, set.id, &set.content, sink, observer);
+        observer.end_pending(&message.tally);
     }
 }

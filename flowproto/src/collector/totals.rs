@@ -2,17 +2,19 @@
 //!
 //! Of running totals (85, 86 and the like), the increase since the flow's previous record counts. Only
 //! records of exporters that send no deltas are kept. A flow is identified by its key, its Observation
-//! Point and its start, so that a flow of one record counts with that whole record.
+//! Point, its `flowId` (148) and its start, so that a flow of one record counts with that whole record.
 //!
-//! Cisco ASA (NSEL): an update has the octets since the last one, the teardown those of the whole
-//! connection (233 `firewallEvent`, 148 `flowId`). The teardown adds what its total exceeds the updates
-//! by, and the connection is counted in the first of its records that has octets.
+//! Firewalls (233 `firewallEvent`) send several records of a connection, which is counted in the first
+//! one that has octets. Cisco ASA (NSEL) sends the counters of initiator and responder: an update has
+//! those since the last one, the teardown those of the whole connection. The teardown adds what its
+//! total exceeds the updates by. Deltas and running totals have their usual meaning in all events.
 
 use std::collections::HashMap;
 
 use lru::LruCache;
 
 use crate::address::Address;
+use crate::plan::CounterKind;
 use crate::record::{FlowKey, FlowRecord};
 use crate::sessions::DomainKey;
 
@@ -30,14 +32,27 @@ struct Flow {
     ingress_interface: u32,
     egress_interface: u32,
     vlan_id: u16,
-    /// 148 `flowId` of a firewall connection.
+    /// 148 `flowId`.
     flow_id: Option<u64>,
+    /// The start of a flow of running totals; 0 if it is not known, and for firewall connections.
+    start: u64,
+}
+
+/// What identifies the flow of a record, besides its flow key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowIdentity {
+    pub(super) domain: DomainKey,
+    /// 148 `flowId`.
+    pub(super) flow_id: Option<u64>,
+    /// Any number that all records of the flow share; 0 if the start is not known.
+    pub(super) start: u64,
 }
 
 /// What the records of a flow have counted so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
-    start_milliseconds: u64,
+    /// The start of a firewall connection.
+    start: u64,
     octets: u64,
     packets: u64,
     reverse_octets: u64,
@@ -74,40 +89,48 @@ impl Totals {
         self.length
     }
 
-    /// Replaces totals in `record` by differences. `are_totals`: which of octets and packets are
-    /// totals. True if another flow was evicted; its next record will count as a whole.
+    /// Replaces totals in `record` by differences. `kinds`: of octets and packets. True if another flow
+    /// was evicted; its next record will count as a whole.
     pub(super) fn difference(
         &mut self,
-        domain: DomainKey,
-        are_totals: (bool, bool),
+        identity: FlowIdentity,
+        kinds: [CounterKind; 2],
         record: &mut FlowRecord,
     ) -> bool {
         let interfaces = record.interfaces.unwrap_or_default();
         let flow = Flow {
-            domain,
+            domain: identity.domain,
             key: record.key,
             ingress_interface: interfaces.ingress_interface,
             egress_interface: interfaces.egress_interface,
             vlan_id: record.vlan_id,
-            flow_id: None,
+            flow_id: identity.flow_id,
+            start: identity.start,
         };
+        let are_totals = kinds.map(|kind| kind == CounterKind::Total);
         let now = Counted::of(record);
         let Some(latest) = self.get_mut(&flow) else {
             return self.insert(flow, now);
         };
-        let (counted, is_late) = now.since(*latest, are_totals);
-        if !is_late {
+        let is_less = now.is_less(*latest, are_totals);
+        if is_less && flow.start == 0 {
+            // Another flow.
+            *latest = now;
+            return false;
+        }
+        now.minus(latest.only(are_totals)).apply(record);
+        if !is_less {
             *latest = now;
         }
-        counted.apply(record);
         false
     }
 
-    /// Makes a record of a firewall connection count what it adds. True if another flow was evicted.
+    /// Makes a record of a firewall connection count what it adds. `event`: 233 `firewallEvent`. True if
+    /// another flow was evicted.
     pub(super) fn connection(
         &mut self,
-        domain: DomainKey,
-        (event, flow_id): (u64, u64),
+        identity: FlowIdentity,
+        (event, kinds): (u64, [CounterKind; 2]),
         record: &mut FlowRecord,
     ) -> bool {
         if event == DENIED {
@@ -117,34 +140,48 @@ impl Totals {
             return false;
         }
         let flow = Flow {
-            domain,
+            domain: identity.domain,
             key: record.key,
             ingress_interface: 0,
             egress_interface: 0,
             vlan_id: 0,
-            flow_id: Some(flow_id),
+            flow_id: identity.flow_id,
+            start: 0,
         };
-        let now = Counted::of(record);
+        let now = Counted {
+            start: identity.start,
+            ..Counted::of(record)
+        };
         let known = self.get_mut(&flow).filter(|known| {
-            let starts = [known.start_milliseconds, now.start_milliseconds];
-            let is_same = starts.contains(&0) || known.start_milliseconds == now.start_milliseconds;
+            let starts = [known.start, now.start];
+            let is_same = starts.contains(&0) || known.start == now.start;
             is_same && !(event == CREATED && known.has_ended)
         });
-        let has_ended = event == DELETED;
+        let is_teardown = event == DELETED;
         let Some(known) = known else {
             record.is_continuation = now.is_zero();
+            let has_ended = is_teardown;
             return self.insert(flow, Counted { has_ended, ..now });
         };
         record.is_continuation = !known.is_zero() || now.is_zero();
-        if has_ended {
-            now.minus(*known).apply(record);
-            *known = Counted { has_ended, ..now }.maximum(*known);
-        } else if known.has_ended {
-            // A late update is part of the total.
-            Counted::default().apply(record);
-        } else {
-            *known = known.plus(now);
-        }
+        let has_ended = known.has_ended;
+        let added = now.with(
+            *known,
+            kinds.map(|kind| {
+                let rule = ConnectionRule {
+                    kind,
+                    is_teardown,
+                    has_ended,
+                };
+                move |now, counted| rule.added(now, counted)
+            }),
+        );
+        added.apply(record);
+        *known = Counted {
+            start: now.start,
+            has_ended: has_ended || is_teardown,
+            ..known.plus(added)
+        };
         false
     }
 
@@ -192,10 +229,33 @@ impl Totals {
     }
 }
 
+/// How a record of a firewall connection counts.
+#[derive(Clone, Copy)]
+struct ConnectionRule {
+    kind: CounterKind,
+    is_teardown: bool,
+    /// The teardown of the connection has arrived.
+    has_ended: bool,
+}
+
+impl ConnectionRule {
+    /// What a record with the counter `now` adds to what the connection has counted.
+    fn added(self, now: u64, counted: u64) -> u64 {
+        match self.kind {
+            CounterKind::Delta => now,
+            CounterKind::Total => now.saturating_sub(counted),
+            CounterKind::Connection if self.is_teardown => now.saturating_sub(counted),
+            // A late update is part of the total.
+            CounterKind::Connection if self.has_ended => 0,
+            CounterKind::Connection => now,
+        }
+    }
+}
+
 impl Counted {
     const fn of(record: &FlowRecord) -> Self {
         Self {
-            start_milliseconds: record.flow_start_milliseconds,
+            start: 0,
             octets: record.octet_delta_count,
             packets: record.packet_delta_count,
             reverse_octets: record.reverse_octet_delta_count,
@@ -218,45 +278,41 @@ impl Counted {
         record.reverse_packet_delta_count = self.reverse_packets;
     }
 
-    /// Combines the counters of two.
-    fn with(self, other: Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+    /// Combines the counters of two, octets and packets each in their way.
+    fn with(self, other: Self, [octets, packets]: [impl Fn(u64, u64) -> u64; 2]) -> Self {
         Self {
-            octets: combine(self.octets, other.octets),
-            packets: combine(self.packets, other.packets),
-            reverse_octets: combine(self.reverse_octets, other.reverse_octets),
-            reverse_packets: combine(self.reverse_packets, other.reverse_packets),
+            octets: octets(self.octets, other.octets),
+            packets: packets(self.packets, other.packets),
+            reverse_octets: octets(self.reverse_octets, other.reverse_octets),
+            reverse_packets: packets(self.reverse_packets, other.reverse_packets),
             ..self
         }
     }
 
     fn plus(self, other: Self) -> Self {
-        self.with(other, u64::saturating_add)
+        self.with(other, [u64::saturating_add; 2])
     }
 
     fn minus(self, other: Self) -> Self {
-        self.with(other, u64::saturating_sub)
+        self.with(other, [u64::saturating_sub; 2])
     }
 
-    fn maximum(self, other: Self) -> Self {
-        self.with(other, u64::max)
+    /// Octets and packets where wanted, 0 otherwise.
+    fn only(self, [octets, packets]: [bool; 2]) -> Self {
+        let mut only = self;
+        if !octets {
+            (only.octets, only.reverse_octets) = (0, 0);
+        }
+        if !packets {
+            (only.packets, only.reverse_packets) = (0, 0);
+        }
+        only
     }
 
-    /// The increase of totals since `before`, and whether the record is older than that. Lower totals
-    /// are another flow if no start is known, otherwise a late record, which adds nothing.
-    fn since(self, before: Self, (octets, packets): (bool, bool)) -> (Self, bool) {
-        let less = octets
-            && (self.octets < before.octets || self.reverse_octets < before.reverse_octets)
+    /// Whether a total is lower than that of an earlier record.
+    const fn is_less(&self, before: Self, [octets, packets]: [bool; 2]) -> bool {
+        octets && (self.octets < before.octets || self.reverse_octets < before.reverse_octets)
             || packets
-                && (self.packets < before.packets || self.reverse_packets < before.reverse_packets);
-        let same = self.start_milliseconds == before.start_milliseconds
-            && (!less || self.start_milliseconds != 0);
-        let mut base = Self::default();
-        if same && octets {
-            (base.octets, base.reverse_octets) = (before.octets, before.reverse_octets);
-        }
-        if same && packets {
-            (base.packets, base.reverse_packets) = (before.packets, before.reverse_packets);
-        }
-        (self.minus(base), same && less)
+                && (self.packets < before.packets || self.reverse_packets < before.reverse_packets)
     }
 }

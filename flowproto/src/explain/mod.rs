@@ -29,6 +29,9 @@ use crate::wire::{Version, fixed};
 use printer::Printer;
 use summary::Summary;
 
+/// How often waits are ended.
+const EXPIRY_MILLISECONDS: u64 = 1000;
+
 /// A datagram to explain.
 #[derive(Clone, Copy, Debug)]
 pub struct Captured<'a> {
@@ -78,8 +81,6 @@ impl Explainer {
             process: CollectingProcess::new(Limits {
                 domains: bounds.domains,
                 templates_per_domain: bounds.templates_per_domain,
-                // Data Sets without a template are shown as such at once.
-                pending_octets: 0,
                 ..Limits::default()
             }),
             summary: Summary::default(),
@@ -93,14 +94,18 @@ impl Explainer {
     pub fn explain(&mut self, captured: &Captured<'_>, out: &mut Vec<u8>) {
         self.datagrams += 1;
         self.summary.add_datagram();
-        self.now_milliseconds = captured.time_milliseconds.unwrap_or(self.now_milliseconds);
+        let now = captured.time_milliseconds.unwrap_or(self.now_milliseconds);
+        if now.abs_diff(self.now_milliseconds) >= EXPIRY_MILLISECONDS {
+            self.now_milliseconds = now;
+            self.process.expire(now);
+        }
         let mut printer = Printer::new(captured, self.datagrams, &mut self.summary, out);
         printer.layouts = Some(&self.layouts);
         printer.begin();
         self.process.observe(
             captured.exporter,
             captured.octets,
-            self.now_milliseconds,
+            now,
             &mut NoSink,
             &mut printer,
         );

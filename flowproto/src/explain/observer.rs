@@ -91,11 +91,25 @@ impl Observer for Printer<'_> {
         }
     }
 
-    fn unknown_template(&mut self, id: u16, content: &[u8]) {
+    fn unknown_template(&mut self, id: u16, content: &[u8], is_suspect: bool) {
         let offset = self.offset(content);
-        let detail = format_args!("template {id} has not been received");
-        self.broken(offset, Rule::NoTemplate, detail);
+        if is_suspect {
+            let text = "Not read before the next Message: the exporter may have restarted";
+            self.page.line(offset, 1, format_args!("{text}"));
+        } else {
+            let detail = format_args!("template {id} has not been received");
+            self.broken(offset, Rule::NoTemplate, detail);
+        }
         self.hexadecimal(content);
+    }
+
+    fn begin_pending(&mut self, id: u16, content: &[u8], header: &MessageHeader) {
+        self.begin_earlier_set(id, content, header);
+    }
+
+    fn end_pending(&mut self, tally: &MessageTally) {
+        self.end_earlier_set();
+        self.summary.add_records(self.source, tally);
     }
 
     fn record(&mut self, octets: &[u8], template: &Arc<Template>, flow: Option<&FlowRecord>) {

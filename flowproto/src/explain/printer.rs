@@ -39,7 +39,20 @@ pub(super) struct Printer<'a> {
     pub(super) zeros: Option<(usize, usize)>,
     /// Width of the longest name of a field of the Set.
     pub(super) name_width: usize,
+    /// The Set of an earlier Message that is read now.
+    earlier_set: Option<EarlierSet>,
 }
+
+/// A Set of an earlier Message.
+struct EarlierSet {
+    /// Address of its first octet, from which offsets are counted.
+    begin: usize,
+    /// The header of the current Message.
+    current: Option<MessageHeader>,
+}
+
+/// Octets of a Set header.
+const SET_HEADER: usize = 4;
 
 impl<'a> Printer<'a> {
     pub(super) fn new(
@@ -67,6 +80,7 @@ impl<'a> Printer<'a> {
             records: 0,
             zeros: None,
             name_width: 0,
+            earlier_set: None,
         }
     }
 
@@ -100,10 +114,39 @@ impl<'a> Printer<'a> {
         self.version == 9
     }
 
-    /// Position of a part of the datagram.
+    /// Position of a part of the datagram, or of the Set of an earlier one.
     pub(super) fn offset(&self, part: &[u8]) -> usize {
-        let begin = self.captured.octets.as_ptr().addr();
+        let datagram = self.captured.octets.as_ptr().addr();
+        let earlier = self.earlier_set.as_ref();
+        let begin = earlier.map_or(datagram, |set| set.begin);
         part.as_ptr().addr().saturating_sub(begin)
+    }
+
+    /// Begins to print a Set of an earlier Message, with offsets in the Set.
+    pub(super) fn begin_earlier_set(&mut self, id: u16, content: &[u8], header: &MessageHeader) {
+        let mut time = Vec::new();
+        value::time(header.export_time_milliseconds, 0, &mut time);
+        self.page.line(
+            0,
+            0,
+            format_args!(
+                "Set {id} of an earlier Message, exported {}, is read now",
+                String::from_utf8_lossy(&time)
+            ),
+        );
+        self.earlier_set = Some(EarlierSet {
+            begin: content.as_ptr().addr().saturating_sub(SET_HEADER),
+            current: self.header.replace(*header),
+        });
+        self.records = 0;
+    }
+
+    /// Returns to the current Message.
+    pub(super) fn end_earlier_set(&mut self) {
+        if let Some(set) = self.earlier_set.take() {
+            self.header = set.current;
+        }
+        self.records = 0;
     }
 
     pub(super) fn export_time(&self) -> u64 {

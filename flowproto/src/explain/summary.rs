@@ -58,9 +58,15 @@ impl Summary {
         let totals = self.sources.entry(source).or_default();
         totals.messages += 1;
         totals.octets += u64::from(octets);
+        totals.templates += u64::from(tally.templates);
+        self.add_records(source, tally);
+    }
+
+    /// Adds records, also those of a Set that had to wait.
+    pub(super) fn add_records(&mut self, source: Source, tally: &MessageTally) {
+        let totals = self.sources.entry(source).or_default();
         totals.records += u64::from(tally.records);
         totals.options_records += u64::from(tally.options_records);
-        totals.templates += u64::from(tally.templates);
     }
 
     /// Adds a broken rule.

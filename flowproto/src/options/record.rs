@@ -91,7 +91,7 @@ impl<'a> OptionsRecord<'a> {
             142 => self.port = Some(number),
             138 => self.observation_point = Some(number),
             145 => self.template = Some(number),
-            160 => self.system_init_milliseconds = Some(number),
+            160 => self.system_init_milliseconds = Some(number).filter(|time| *time != 0),
             // The subjects of metadata.
             95 | 303 | 346 => {}
             _ => self.has_other_scope |= is_scope,

@@ -51,12 +51,31 @@ pub(crate) struct Plan {
     names: Box<[NameField]>,
     /// The slots that records fill, as [`Slot::bit`]s.
     filled: u128,
-    octets_are_totals: bool,
-    packets_are_totals: bool,
+    octets: CounterKind,
+    packets: CounterKind,
 }
 
-/// Families of counters that run on from record to record.
-const TOTALS: [u8; 2] = [3, 5];
+/// What the counters of a family mean from record to record of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CounterKind {
+    /// The increase since the previous record.
+    Delta,
+    /// Counters of initiator and responder (231, 232, 298, 299). In records of firewall connections,
+    /// the last one has those of the whole connection.
+    Connection,
+    /// Totals that run on from record to record.
+    Total,
+}
+
+impl CounterKind {
+    const fn of_family(family: u8) -> Self {
+        match family {
+            2 => Self::Connection,
+            3 | 5 => Self::Total,
+            _ => Self::Delta,
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Step {
@@ -100,11 +119,14 @@ impl Families {
         }
     }
 
-    fn are_totals(self) -> bool {
-        [self.forward, self.reverse]
+    /// Totals if one direction has them: its counters must not be added up.
+    fn kind(self) -> CounterKind {
+        let mut kinds = [self.forward, self.reverse]
             .into_iter()
             .flatten()
-            .any(|family| TOTALS.contains(&family))
+            .map(CounterKind::of_family);
+        let first = kinds.next().unwrap_or(CounterKind::Delta);
+        kinds.find(|k| *k == CounterKind::Total).unwrap_or(first)
     }
 }
 
@@ -171,8 +193,8 @@ impl Plan {
             steps: floating.into(),
             names: names::fields_of(specifiers, spans.into_iter()),
             filled,
-            octets_are_totals: octets.are_totals(),
-            packets_are_totals: packets.are_totals(),
+            octets: octets.kind(),
+            packets: packets.kind(),
         }
     }
 
@@ -194,8 +216,8 @@ impl Plan {
         names::read(&self.names, octets, spans, names)
     }
 
-    /// Whether octets and packets are totals that run on from record to record of a flow.
-    pub(crate) const fn totals(&self) -> (bool, bool) {
-        (self.octets_are_totals, self.packets_are_totals)
+    /// What octets and packets mean from record to record of a flow.
+    pub(crate) const fn counter_kinds(&self) -> [CounterKind; 2] {
+        [self.octets, self.packets]
     }
 }

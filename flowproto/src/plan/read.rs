@@ -148,6 +148,7 @@ const TRANSLATION: u128 = bits([
     Slot::PostNaptSourcePort,
     Slot::PostNaptDestinationPort,
 ]);
+const SECURITY: u128 = Slot::SecurityProtocol.bit();
 const TUNNEL: u128 = bits([
     Slot::TunnelType,
     Slot::TunnelKey,
@@ -158,6 +159,7 @@ const TUNNEL: u128 = bits([
     Slot::TunnelProtocol,
     Slot::TunnelSourcePort,
     Slot::TunnelDestinationPort,
+    Slot::TunnelEncapsulation,
 ]);
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
@@ -330,7 +332,7 @@ impl Values {
             let selection = self.sampling_fields().selection();
             selection.unwrap_or_default().apply(record);
         }
-        if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL) {
+        if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL | SECURITY) {
             self.fill_rest(record);
         }
         if self.any(tcp::SLOTS) {
@@ -342,6 +344,7 @@ impl Values {
     fn fill_times(&self, context: &MessageContext, record: &mut FlowRecord) {
         let init = self
             .number_if(Slot::SystemInitTime)
+            .filter(|init| *init != 0)
             .or(context.system_init_milliseconds);
         let export = context.export_time_milliseconds;
         let time = |[up_time, seconds, ntp, before]: [Slot; 4]| {
@@ -412,15 +415,27 @@ impl Values {
         }
     }
 
+    /// The start of the flow, to compare with that of its other records; 0 if it is not known. A
+    /// `sysUpTime` is compared as it is: as calendar time it differs between Messages, because their
+    /// export times are whole seconds.
+    pub(crate) fn start_identity(&self, record: &FlowRecord) -> u64 {
+        self.number_if(Slot::StartSysUpTime)
+            .unwrap_or(record.flow_start_milliseconds)
+    }
+
+    /// 148 `flowId`.
+    pub(crate) fn flow_id(&self) -> Option<u64> {
+        self.number_if(Slot::FlowId)
+    }
+
     /// Whether the records are those of firewall connections.
     pub(crate) const fn are_firewall_connections(&self) -> bool {
         self.any(Slot::FirewallEvent.bit())
     }
 
-    /// 233 `firewallEvent` and 148 `flowId` of a record of a firewall connection.
-    pub(crate) fn firewall_event(&self) -> Option<(u64, u64)> {
-        let event = self.number_if(Slot::FirewallEvent)?;
-        Some((event, self.number(Slot::FlowId)))
+    /// 233 `firewallEvent`.
+    pub(crate) fn firewall_event(&self) -> Option<u64> {
+        self.number_if(Slot::FirewallEvent)
     }
 
     /// Fields that few templates have.
@@ -430,6 +445,7 @@ impl Values {
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
+        record.security_protocol = self.low_u8(Slot::SecurityProtocol).into();
         record.exporter_address = self.address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
@@ -452,12 +468,10 @@ impl Values {
         }
         if self.any(TUNNEL) {
             record.tunnel = Some(Tunnel {
-                tunnel_type: match self.low_u8(Slot::TunnelType) {
-                    1 => TunnelType::Vxlan,
-                    2 => TunnelType::Gre,
-                    7 => TunnelType::Geneve,
-                    _ => TunnelType::IpInIp,
-                },
+                tunnel_type: TunnelType::of(
+                    self.low_u8(Slot::TunnelType),
+                    self.low_u8(Slot::TunnelEncapsulation),
+                ),
                 tunnel_key: self.low_u32(Slot::TunnelKey),
                 tunnel_source_address: self.address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
                 tunnel_destination_address: self

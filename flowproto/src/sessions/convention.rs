@@ -1,10 +1,14 @@
 //! What a sequence number counts.
 
+use enum_map::Enum;
+use strum::{IntoStaticStr, VariantArray};
+
 use crate::wire::Version;
 
 /// What the sequence numbers of an exporter count. RFC 7011 §3.1 and RFC 3954 §5.1 define it;
 /// exporters differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Convention {
     /// Data Records before the Message, options records included: RFC 7011 §3.1, v5, v7.
     Records,
@@ -40,31 +44,6 @@ pub(crate) struct MessageSequence {
 }
 
 impl Convention {
-    /// All conventions.
-    pub const ALL: [Self; 7] = [
-        Self::Records,
-        Self::DataRecords,
-        Self::AllRecords,
-        Self::RecordsInclusive,
-        Self::DataRecordsInclusive,
-        Self::AllRecordsInclusive,
-        Self::Messages,
-    ];
-
-    /// The convention as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Records => "records",
-            Self::DataRecords => "data_records",
-            Self::AllRecords => "all_records",
-            Self::RecordsInclusive => "records_inclusive",
-            Self::DataRecordsInclusive => "data_records_inclusive",
-            Self::AllRecordsInclusive => "all_records_inclusive",
-            Self::Messages => "messages",
-        }
-    }
-
     /// The convention of the protocol.
     pub(crate) const fn of(version: Version) -> Self {
         match version {

@@ -10,6 +10,8 @@
 //!   explains it. Otherwise the exporter has restarted.
 //! * Nothing is counted while no convention explains the numbers.
 
+use enum_map::EnumMap;
+
 use super::convention::{Convention, MessageSequence};
 use super::gaps::{Gap, Gaps, LATE, OLD, RESTART, Report, SequenceCounts};
 use super::key::ExporterId;
@@ -58,8 +60,8 @@ pub(crate) enum SequenceOutcome {
 #[derive(Clone, Debug)]
 pub(super) struct Sequence {
     standard: Convention,
-    /// How well each of [`Convention::ALL`] has explained the numbers.
-    scores: [u8; 7],
+    /// How well each has explained the numbers.
+    scores: EnumMap<Convention, u8>,
     /// Whether any convention explains them: grows with each Message that follows, falls with each
     /// that does not.
     confidence: i8,
@@ -83,7 +85,7 @@ pub(super) struct Sequence {
 /// A series as kept over a restart of the collector.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SequenceState {
-    pub(super) scores: [u8; 7],
+    pub(super) scores: EnumMap<Convention, u8>,
     pub(super) confidence: i8,
     pub(super) latest: Option<MessageSequence>,
     pub(super) max_advance: u32,
@@ -115,7 +117,7 @@ impl Sequence {
     pub(super) fn new(version: Version) -> Self {
         Self {
             standard: Convention::of(version),
-            scores: [0; 7],
+            scores: EnumMap::default(),
             confidence: 0,
             latest: None,
             latest_session: 0,
@@ -145,7 +147,7 @@ impl Sequence {
     /// The convention that has explained the numbers best.
     pub(super) fn convention(&self) -> Convention {
         let mut best = (self.standard, self.score(self.standard));
-        for (convention, score) in Convention::ALL.into_iter().zip(self.scores) {
+        for (convention, score) in self.scores {
             if score > best.1 {
                 best = (convention, score);
             }
@@ -154,9 +156,7 @@ impl Sequence {
     }
 
     fn score(&self, wanted: Convention) -> u8 {
-        let mut all = Convention::ALL.into_iter().zip(self.scores);
-        all.find_map(|(convention, score)| (convention == wanted).then_some(score))
-            .unwrap_or_default()
+        self.scores[wanted]
     }
 
     pub(super) const fn has_gaps(&self) -> bool {
@@ -184,7 +184,7 @@ impl Sequence {
     /// The series of a state.
     pub(super) fn restore(version: Version, state: SequenceState) -> Self {
         Self {
-            scores: state.scores.map(|score| score.min(MAX_SCORE)),
+            scores: state.scores.map(|_, score| score.min(MAX_SCORE)),
             confidence: state.confidence.clamp(-MAX_CONFIDENCE, MAX_CONFIDENCE),
             latest: state.latest,
             max_advance: state.max_advance,
@@ -216,8 +216,7 @@ impl Sequence {
     /// Whether a Message of this number can follow `before`.
     pub(super) fn continues(&self, before: MessageSequence, sequence: u32) -> bool {
         let best = self.score(self.convention());
-        let mut all = Convention::ALL.into_iter().zip(self.scores);
-        all.any(|(convention, score)| {
+        self.scores.into_iter().any(|(convention, score)| {
             (score >= best || convention == self.standard && best < CONTRADICTION)
                 && before.end(convention) == Some(sequence)
         })
@@ -427,38 +426,36 @@ impl Sequence {
     fn follows(&mut self, before: MessageSequence, next: MessageSequence) -> Option<Convention> {
         let current = self.convention();
         let best = self.score(current);
-        let follows = Convention::ALL.map(|convention| {
+        let follows = EnumMap::from_fn(|convention| {
             let expected = before.end(convention);
             expected.map(|expected| expected == next.span(convention).0)
         });
         if before.records.is_none() || next.records.is_none() {
             // Only Messages can be counted.
             let is_next = match current {
-                Convention::Messages => follows.last().copied().flatten().unwrap_or(true),
+                Convention::Messages => follows[Convention::Messages].unwrap_or(true),
                 Convention::Records | Convention::DataRecords | Convention::AllRecords
                     if before.records.is_some() =>
                 {
-                    follows.contains(&Some(true))
+                    follows.values().any(|follows| *follows == Some(true))
                 }
                 _ => true,
             };
             return is_next.then_some(current);
         }
         let mut explained = None;
-        for ((convention, score), follows) in
-            Convention::ALL.into_iter().zip(self.scores).zip(follows)
-        {
+        for (convention, score) in self.scores {
             let is_standard = convention == self.standard;
             let is_as_good = score >= best || is_standard && best < CONTRADICTION;
-            if follows == Some(true) && is_as_good {
+            if follows[convention] == Some(true) && is_as_good {
                 let is_preferred = is_standard || convention == current;
                 explained = explained.filter(|_| !is_preferred).or(Some(convention));
             }
         }
         // A loss contradicts all of them, and proves nothing.
-        if follows.contains(&Some(true)) {
-            for (score, follows) in self.scores.iter_mut().zip(follows) {
-                *score = if follows == Some(true) {
+        if follows.values().any(|follows| *follows == Some(true)) {
+            for (convention, score) in &mut self.scores {
+                *score = if follows[convention] == Some(true) {
                     score.saturating_add(1).min(MAX_SCORE)
                 } else {
                     score.saturating_sub(CONTRADICTION)

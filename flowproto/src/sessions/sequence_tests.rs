@@ -4,6 +4,7 @@
 use super::*;
 use crate::sessions::convention::RecordNumbers;
 use crate::sessions::gaps::{WINDOW_MESSAGES, WINDOW_MILLISECONDS};
+use strum::VariantArray as _;
 
 /// A series, and what it has counted.
 struct Receiver {
@@ -88,7 +89,7 @@ fn stream(convention: Convention, messages: u32) -> Vec<MessageSequence> {
             templates: 2 * u32::from(at % 7 == 0),
         };
         let advance = convention.advance(records);
-        let is_inclusive = convention.as_str().ends_with("inclusive");
+        let is_inclusive = <&str>::from(convention).ends_with("inclusive");
         let sequence = if is_inclusive {
             number + advance
         } else {
@@ -253,7 +254,7 @@ fn a_number_that_wraps_is_in_order() {
 #[test]
 fn what_an_exporter_counts_is_learnt_and_a_loss_is_seen_in_its_units() {
     for version in [Version::Ipfix, Version::V9] {
-        for convention in Convention::ALL {
+        for &convention in Convention::VARIANTS {
             let mut messages = stream(convention, 200);
             let mut all = Receiver::new(version);
             for message in &messages {

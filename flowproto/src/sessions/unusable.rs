@@ -1,17 +1,22 @@
 //! Reasons why something could not be used.
 
 use crate::wire::Violation;
+use enum_map::{Enum, EnumMap};
+use strum::IntoStaticStr;
 
 /// Reason why a datagram or a part of it could not be used; the `reason` label of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Unusable {
     /// Shorter than the length in its header, or than a header.
     Truncated,
     /// Unknown version number.
     UnknownVersion,
     /// A Set whose length is below 4 or beyond the Message, or a Message whose length is not that of
-    /// its Sets.
+    /// its Sets, or of its records in NetFlow v5 and v7.
     SetLength,
+    /// A Set with an ID that the protocol does not use.
+    ReservedSet,
     /// A template that its Set cannot hold, whose records are empty, or that has too many fields.
     InvalidTemplate,
     /// A variable-length field beyond the end of its Set.
@@ -25,40 +30,16 @@ pub enum Unusable {
 }
 
 impl Unusable {
-    /// All reasons, in the order of `Counters::unusable`.
-    pub const ALL: [Self; 8] = [
-        Self::Truncated,
-        Self::UnknownVersion,
-        Self::SetLength,
-        Self::InvalidTemplate,
-        Self::FieldLength,
-        Self::TooManyTemplates,
-        Self::UnknownTemplate,
-        Self::TooManyDomains,
-    ];
-
     /// Whether the exporter violated the protocol, so that a connection is of no further use.
     #[must_use]
     pub const fn is_malformed(self) -> bool {
         !matches!(
             self,
-            Self::TooManyTemplates | Self::UnknownTemplate | Self::TooManyDomains
+            Self::ReservedSet
+                | Self::TooManyTemplates
+                | Self::UnknownTemplate
+                | Self::TooManyDomains
         )
-    }
-
-    /// The reason as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Truncated => "truncated",
-            Self::UnknownVersion => "unknown_version",
-            Self::SetLength => "set_length",
-            Self::InvalidTemplate => "invalid_template",
-            Self::FieldLength => "field_length",
-            Self::TooManyTemplates => "too_many_templates",
-            Self::UnknownTemplate => "unknown_template",
-            Self::TooManyDomains => "too_many_domains",
-        }
     }
 
     /// The reason for a violation of the grammar. `None` where nothing is lost by it.
@@ -72,66 +53,55 @@ impl Unusable {
                 octets,
             } => {
                 let whole = octets.checked_div(record_octets)?;
-                return (whole < count.into()).then_some(Self::Truncated);
+                if whole < count.into() {
+                    Self::Truncated
+                } else {
+                    Self::SetLength
+                }
             }
             Violation::MessageLength { left, .. } if left > 0 => Self::SetLength,
             Violation::SetTooShort { .. } | Violation::SetOverrun { .. } => Self::SetLength,
+            Violation::ReservedSet { .. } => Self::ReservedSet,
             Violation::TemplateId { .. } => Self::InvalidTemplate,
             Violation::FieldOverrun { .. } => Self::FieldLength,
             // The faults of definitions are counted with their template.
             _ => return None,
         })
     }
-
-    /// Position in [`Self::ALL`].
-    const fn index(self) -> usize {
-        match self {
-            Self::Truncated => 0,
-            Self::UnknownVersion => 1,
-            Self::SetLength => 2,
-            Self::InvalidTemplate => 3,
-            Self::FieldLength => 4,
-            Self::TooManyTemplates => 5,
-            Self::UnknownTemplate => 6,
-            Self::TooManyDomains => 7,
-        }
-    }
 }
 
 /// A count for each reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reasons([u64; Unusable::ALL.len()]);
+pub struct Reasons(EnumMap<Unusable, u64>);
 
 impl Reasons {
     pub(crate) fn count(&mut self, reason: Unusable) {
-        if let Some(counter) = self.0.get_mut(reason.index()) {
-            *counter = counter.saturating_add(1);
-        }
+        self.0[reason] = self.0[reason].saturating_add(1);
     }
 
     /// Adds other counts.
     pub(crate) fn add(&mut self, other: &Self) {
-        for (sum, more) in self.0.iter_mut().zip(other.0) {
-            *sum = sum.saturating_add(more);
+        for (reason, sum) in &mut self.0 {
+            *sum = sum.saturating_add(other.0[reason]);
         }
     }
 
     /// The count for a reason.
     #[must_use]
     pub fn get(&self, reason: Unusable) -> u64 {
-        self.0.get(reason.index()).copied().unwrap_or_default()
+        self.0[reason]
     }
 
     /// Each reason with its count, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (Unusable, u64)> + use<> {
-        Unusable::ALL.into_iter().zip(self.0)
+        self.0.into_iter()
     }
 
     /// The sum of all counts.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+            .values()
+            .fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
 }

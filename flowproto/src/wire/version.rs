@@ -1,7 +1,9 @@
 //! Protocol versions.
 
+use enum_map::Enum;
+
 /// Protocol of a Message, by its version number on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enum)]
 #[repr(u16)]
 pub enum Version {
     /// NetFlow v5.
@@ -15,9 +17,6 @@ pub enum Version {
 }
 
 impl Version {
-    /// All versions.
-    pub const ALL: [Self; 4] = [Self::V5, Self::V7, Self::V9, Self::Ipfix];
-
     /// The version number on the wire.
     #[must_use]
     #[expect(
@@ -26,16 +25,6 @@ impl Version {
     )]
     pub const fn number(self) -> u16 {
         self as u16
-    }
-
-    /// Position in [`Self::ALL`].
-    pub(crate) const fn index(self) -> usize {
-        match self {
-            Self::V5 => 0,
-            Self::V7 => 1,
-            Self::V9 => 2,
-            Self::Ipfix => 3,
-        }
     }
 
     /// The version with this number on the wire.

@@ -16,7 +16,7 @@
 //! give the same records in the same order.
 
 use flowproto::FlowRecord;
-use flowproto::record::{FlowEndReason, Sampling};
+use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol};
 
 use super::captured::{CapturedPacket, CopyCounts};
 use super::clock::{PacketClock, PacketTime};
@@ -52,8 +52,8 @@ pub trait RecordSink {
     fn room(&self) -> usize {
         usize::MAX
     }
-    /// Takes a record.
-    fn record(&mut self, record: FlowRecord);
+    /// Takes a copy of a record. A record is too large to be moved from one stage to the next.
+    fn record(&mut self, record: &FlowRecord);
 }
 
 /// The flow cache of a node.
@@ -127,7 +127,7 @@ impl FlowCache {
         }
         let mut touched = 0;
         for lookup in &lookups {
-            touched ^= self.table.touch(lookup);
+            touched ^= self.table.touch(lookup.candidate);
         }
         std::hint::black_box(touched);
         for (captured, lookup) in packets.iter().zip(&lookups) {
@@ -222,8 +222,8 @@ impl FlowCache {
         ] {
             let mut index = self.table.first(list).map(|(index, _)| index);
             while let Some(reported) = index {
-                // Before the record is made, so that the next conversation is on its way.
                 index = self.table.next(reported);
+                self.touch(index);
                 self.report(reported, reason, sink);
             }
         }
@@ -380,6 +380,9 @@ impl FlowCache {
         direction.octets += u64::from(packet.octets);
         direction.packets += u64::from(packets);
         direction.tcp_control_bits |= packet.tcp_control_bits;
+        if packet.security_protocol != SecurityProtocol::None {
+            direction.security_protocol = packet.security_protocol;
+        }
         if starts_record && reverse_packets == 0 {
             entry.record_start_ns = time.now_ns;
         }
@@ -407,6 +410,7 @@ impl FlowCache {
             if now - entry.moved_ns < LINGER_NS || sink.room() < 2 {
                 break;
             }
+            self.touch(self.table.next(index));
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
             self.table.remove(index);
         }
@@ -416,6 +420,7 @@ impl FlowCache {
             if now - entry.seen_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
                 break;
             }
+            self.touch(self.table.next(index));
             self.report(index, FlowEndReason::IdleTimeout, sink);
             self.table.move_to_end(index, List::Dormant, now);
         }
@@ -425,6 +430,12 @@ impl FlowCache {
             }
             self.table.remove(index);
         }
+    }
+
+    /// Reads the conversation that is reported next, so that it is in the cache of the processor.
+    #[inline]
+    fn touch(&self, next: Option<u32>) {
+        std::hint::black_box(next.map_or(0, |next| self.table.touch(next)));
     }
 
     /// Makes the records of the directions of a conversation that have packets.
@@ -439,27 +450,24 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let [mut first, mut second] = entry.report(context, &tunnels, health);
+        let mut records = entry.report(context, &tunnels, health);
         let connection = entry.connection;
         let name = self.table.names.get(index);
         let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
-            && let Some(forward) = &mut first
-            && let Some(reverse) = second.take()
+            && let [Some(forward), second] = &mut records
+            && let Some(reverse) = second
         {
-            join(forward, &reverse);
+            join(forward, reverse);
+            *second = None;
         }
-        // One after the other: a record is too large to be moved often.
-        for mut record in [&mut first, &mut second]
-            .into_iter()
-            .filter_map(Option::take)
-        {
+        for record in records.iter_mut().flatten() {
             record.sampling = self.settings.sampling;
             record.responder_name.clone_from(&name);
             if let Some(translation) = &translation {
-                translation.apply(&mut record, &connection);
+                translation.apply(record, &connection);
             }
-            self.counters.count_tcp(&record);
+            self.counters.count_tcp(record);
             self.counters.record_packets +=
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=

@@ -80,12 +80,15 @@ impl ConversationTable {
         lookup.candidate = found.map_or(NONE, |entry| entry.index);
     }
 
-    /// Reads the conversation in the likely slot, so that it is in the cache of the processor.
+    /// Reads a conversation and the state of its connection, so that they are in the cache of the
+    /// processor. The result has no meaning but to keep the reads.
     #[inline]
-    pub(super) fn touch(&self, lookup: &Lookup) -> u64 {
-        self.slab
-            .get(lookup.candidate)
-            .map_or(0, Conversation::touch)
+    pub(super) fn touch(&self, index: u32) -> u64 {
+        let state = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.tcp.get(index));
+        let conversation = self.slab.get(index).map_or(0, Conversation::touch);
+        conversation ^ state.map_or(0, TcpState::touch)
     }
 
     /// Finds the conversation of a packet observed on `interface`.

@@ -8,13 +8,14 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::ip::{Fragment, Header};
-use super::packet::{PacketInfo, Undecodable};
+use super::packet::{NetworkId, PacketInfo, Undecodable};
 
 /// How long a fragmented packet is kept: RFC 8200 §4.5 gives reassembly 60 s, Linux 30 s.
 const LIFETIME_NS: u64 = 30_000_000_000;
 
-/// Source, destination, identification and protocol in words, hashed and compared as integers.
-type PacketKey = [u64; 5];
+/// Source, destination, identification and protocol, and virtual network in words, hashed and compared
+/// as integers.
+type PacketKey = [u64; 6];
 
 /// A fragmented packet.
 #[derive(Clone, Copy, Debug)]
@@ -81,11 +82,17 @@ impl FragmentTable {
         self.orphans
     }
 
-    /// Keeps the first fragment of a tunnel packet, whose payload is metered whole. Returns the
-    /// octets of that payload that later fragments have metered already.
+    /// Keeps the first fragment of a tunnel packet, whose payload is metered whole. `network`: that of
+    /// the outer header. Returns the octets of that payload that later fragments have metered already.
     #[cold]
-    pub(super) fn tunnel(&mut self, outer: Header<'_>, part: Fragment, time_ns: u64) -> u32 {
-        let key = packet_key(&outer, part);
+    pub(super) fn tunnel(
+        &mut self,
+        outer: Header<'_>,
+        part: Fragment,
+        network: NetworkId,
+        time_ns: u64,
+    ) -> u32 {
+        let key = packet_key(&outer, part, network);
         let metered_octets = match self.find(&key, time_ns) {
             Some(FirstFragment::Missing { metered_octets }) => metered_octets,
             _ => 0,
@@ -109,7 +116,7 @@ impl FragmentTable {
         mut info: PacketInfo,
         time_ns: u64,
     ) -> Result<PacketInfo, Undecodable> {
-        let key = packet_key(&header, part);
+        let key = packet_key(&header, part, info.network());
         if part.is_first() {
             let first = FirstFragment::Observed {
                 protocol: header.protocol,
@@ -163,7 +170,7 @@ impl FragmentTable {
     }
 }
 
-fn packet_key(header: &Header<'_>, part: Fragment) -> PacketKey {
+fn packet_key(header: &Header<'_>, part: Fragment, network: NetworkId) -> PacketKey {
     let words = |bits: u128| {
         let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
         let high = u64::try_from(bits >> 64).unwrap_or_default();
@@ -172,5 +179,5 @@ fn packet_key(header: &Header<'_>, part: Fragment) -> PacketKey {
     let [a, b] = words(header.source.bits());
     let [c, d] = words(header.destination.bits());
     let last = u64::from(part.identification) << 8 | u64::from(part.protocol);
-    [a, b, c, d, last]
+    [a, b, c, d, last, network.bits()]
 }

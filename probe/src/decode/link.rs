@@ -115,8 +115,9 @@ pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, U
     Err(Undecodable::TooDeep)
 }
 
-/// Reads MPLS labels. They do not name the payload: IP is recognized by its version, a pseudowire
-/// by the four zero bits of its control word (RFC 4385), after which Ethernet is assumed.
+/// Reads MPLS labels. They do not name the payload: IP is recognized by its version, an Ethernet
+/// pseudowire by the four zero bits of its control word (RFC 4385), or by the EtherType of a frame
+/// without a control word (RFC 4448 §4.6).
 fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
     for _ in 0..MAX_TAGS {
         let (label, rest) = split::<4>(data)?;
@@ -126,10 +127,16 @@ fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
                 Some(4) => Ok(Network::new(data, Version::V4, vlan_id)),
                 Some(6) => Ok(Network::new(data, Version::V6, vlan_id)),
                 Some(0) => {
-                    let (_, frame) = split::<4>(data)?;
-                    pseudowire(frame, vlan_id)
+                    let (control_word, frame) = split::<4>(data)?;
+                    // Its first half is reserved. Few MAC addresses begin like that.
+                    let (likely, other) = match control_word {
+                        [0, 0, ..] => (frame, data),
+                        _ => (data, frame),
+                    };
+                    pseudowire(likely, vlan_id)
+                        .or_else(|fault| pseudowire(other, vlan_id).map_err(|_| fault))
                 }
-                Some(_) => Err(Undecodable::NotIp),
+                Some(_) => pseudowire(data, vlan_id),
                 None => Err(Undecodable::TruncatedLink),
             };
         }

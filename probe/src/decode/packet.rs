@@ -2,12 +2,15 @@
 
 use std::num::NonZeroU64;
 
+use enum_map::Enum;
 use flowproto::FlowKey;
-use flowproto::record::{Tunnel, TunnelType};
+use flowproto::record::{SecurityProtocol, Tunnel, TunnelType};
+use strum::IntoStaticStr;
 
 /// Why a frame, or the payload of a tunnel, has no IP packet that can be metered; the `reason` of a
 /// metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Undecodable {
     /// ARP or RARP.
     Arp,
@@ -29,47 +32,6 @@ pub enum Undecodable {
     /// A later fragment of a tunnel packet. Not a loss: the inner packet was metered with the first
     /// fragment.
     TunnelFragment,
-}
-
-impl Undecodable {
-    /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 9] = [
-        Self::Arp,
-        Self::NotIp,
-        Self::UnsupportedLink,
-        Self::TruncatedLink,
-        Self::TruncatedIp,
-        Self::MalformedIp,
-        Self::MalformedTunnel,
-        Self::TooDeep,
-        Self::TunnelFragment,
-    ];
-
-    /// The value of the label `reason`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Arp => "arp",
-            Self::NotIp => "not_ip",
-            Self::UnsupportedLink => "unsupported_link",
-            Self::TruncatedLink => "truncated_link",
-            Self::TruncatedIp => "truncated_ip",
-            Self::MalformedIp => "malformed_ip",
-            Self::MalformedTunnel => "malformed_tunnel",
-            Self::TooDeep => "too_deep",
-            Self::TunnelFragment => "tunnel_fragment",
-        }
-    }
-
-    /// Its position in [`Self::ALL`].
-    #[must_use]
-    #[allow(
-        clippy::as_conversions,
-        reason = "the discriminant of a fieldless enum"
-    )]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// What the options of a TCP header report about lost segments.
@@ -195,6 +157,8 @@ pub struct PacketInfo {
     pub vlan_id: u16,
     /// The header next outside.
     pub tunnel: Option<Tunnel>,
+    /// What protects the packet, as far as 4 `protocolIdentifier` does not show it.
+    pub security_protocol: SecurityProtocol,
     /// Why the payload of a tunnel was not metered instead of the tunnel's own packet.
     pub inner_fault: Option<Undecodable>,
     /// The IP header claims more octets than the frame, whose length on the wire was lost.
@@ -213,8 +177,8 @@ impl PacketInfo {
     }
 }
 
-/// The virtual network of a packet: VXLAN or Geneve network identifier, or GRE key, and VLAN. Equal
-/// addresses in two networks are different hosts.
+/// The virtual network of a packet: VXLAN or Geneve network identifier, GRE key, GTP-U or L2TP
+/// identifier, and VLAN. Equal addresses in two networks are different hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkId(NonZeroU64);
 
@@ -228,15 +192,24 @@ impl NetworkId {
     fn new(tunnel: Option<&Tunnel>, vlan_id: u16) -> Self {
         let key = match tunnel {
             None => 0,
-            // GRE without a key has 0.
-            Some(tunnel) if tunnel.tunnel_type == TunnelType::IpInIp => 0,
-            Some(tunnel) if tunnel.tunnel_type == TunnelType::Gre && tunnel.tunnel_key == 0 => 0,
+            // Tunnels without a key, and GRE if it has none.
+            Some(tunnel)
+                if tunnel.tunnel_key == 0
+                    && !matches!(tunnel.tunnel_type, TunnelType::Vxlan | TunnelType::Geneve) =>
+            {
+                0
+            }
             Some(tunnel) => {
-                u64::from(tunnel.tunnel_type.octet()) << 45 | u64::from(tunnel.tunnel_key) << 13
+                u64::from(tunnel.tunnel_type.number()) << 45 | u64::from(tunnel.tunnel_key) << 13
             }
         };
         // The lowest bit is always set, so that an Option takes no more room.
         Self(NonZeroU64::MIN | key | u64::from(vlan_id) << 1 & Self::VLAN)
+    }
+
+    /// A number that no other network has.
+    pub(super) const fn bits(self) -> u64 {
+        self.0.get()
     }
 
     /// True if copies of one packet may have both: an interface below a tunnel or a VLAN shows the

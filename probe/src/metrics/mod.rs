@@ -17,11 +17,12 @@ mod names;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use enum_map::EnumMap;
 use flowproto::record::FlowEndReason;
 use flowproto::tcp::ConnectionState;
 use kipfix_export::counters::TargetFamilies;
 use kipfix_service::admin::HttpMetrics;
-use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_by_reason, raise_each};
 use kipfix_service::registry::Registry;
 use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
@@ -54,8 +55,8 @@ pub struct Metrics {
     interface_drops: IntCounterVec,
     interfaces: IntGauge,
     interface_failures: IntCounter,
-    undecodable: Vec<IntCounter>,
-    inner_undecodable: Vec<IntCounter>,
+    undecodable: EnumMap<Undecodable, IntCounter>,
+    inner_undecodable: EnumMap<Undecodable, IntCounter>,
     not_selected: IntCounter,
     own_export: IntCounter,
     duplicate_packets: IntCounter,
@@ -128,7 +129,6 @@ impl Metrics {
     /// Two families have the same name, which is a bug.
     pub fn new(capacities: Capacities) -> prometheus::Result<Self> {
         let new = MetricMaker::new("kipfix_probe");
-        let undecodable = || Undecodable::ALL.iter().map(|reason| reason.as_str());
         new.capacity(
             "cache_capacity_conversations",
             "Maximum number of conversations in the flow cache, dormant ones included \
@@ -181,13 +181,11 @@ impl Metrics {
                 "packets_undecodable_total",
                 "Frames without an IP packet that can be metered, by reason (tunnel_fragment: \
                  metered with the first fragment, not lost).",
-                undecodable(),
             )?,
             inner_undecodable: new.by_reason(
                 "inner_packets_undecodable_total",
                 "Tunnel packets metered by their outer header because the inner one is not \
                  decodable, by reason.",
-                undecodable(),
             )?,
             not_selected: new.counter(
                 "packets_not_selected_total",
@@ -244,7 +242,7 @@ impl Metrics {
                 "Conversations whose start was not observed: the initiator is unknown and no \
                  connection is counted.",
             )?,
-            records: new.by_reason(
+            records: new.by_reasons(
                 "records_total",
                 "Flow records made, by flowEndReason.",
                 END_REASONS.iter().map(|(_, name)| *name),
@@ -276,7 +274,7 @@ impl Metrics {
                     &["state"],
                 )?;
                 ConnectionState::ALL
-                    .map(|state| counters.with_label_values(&[state.as_str()]))
+                    .map(|state| counters.with_label_values(&[<&str>::from(state)]))
                     .into()
             },
             conversations: new.gauge(
@@ -318,7 +316,7 @@ impl Metrics {
                 "First packets that could belong to several connections, so that no translation \
                  was learned.",
             )?,
-            translations_missed: new.by_reason(
+            translations_missed: new.by_reasons(
                 "translations_missed_total",
                 "First packets lost before they were compared, by reason: kernel_drop (the buffer \
                  was full) or table_full.",
@@ -401,8 +399,8 @@ impl Metrics {
     /// Publishes the counts of the pipeline, and the records that the queue after it lost.
     pub fn publish(&self, counters: &PipelineCounters, queue_lost: u64) {
         let cache = &counters.cache;
-        raise_each(&self.undecodable, &counters.undecodable);
-        raise_each(&self.inner_undecodable, &counters.inner_undecodable);
+        raise_by_reason(&self.undecodable, &counters.undecodable);
+        raise_by_reason(&self.inner_undecodable, &counters.inner_undecodable);
         for (counter, (reason, _)) in self.records.iter().zip(END_REASONS) {
             if let Some(count) = cache.records.get(usize::from(reason.octet())) {
                 raise(counter, *count);

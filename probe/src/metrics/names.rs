@@ -60,7 +60,7 @@ impl NameFamilies {
                 "names_evicted_total",
                 "Resolved names that had not expired when their place was needed.",
             )?,
-            refused: new.by_reason(
+            refused: new.by_reasons(
                 "names_refused_total",
                 "Texts that were not used as a name, by reason: invalid (not a host name) or \
                  no_room.",

@@ -36,7 +36,7 @@ pub fn run(flags: &TopFlags) -> Result<(), Failure> {
     let metrics = wiring::new_metrics(&settings)?;
     let totals = Arc::new(Totals::default());
     let exporter = Box::new(TotalsExporter::new(Arc::clone(&totals)));
-    let target: OpenTarget = (exporter, metrics.targets().target("top", false));
+    let target: OpenTarget = (exporter, metrics.targets().target("top"));
     let screen = Screen {
         totals: Arc::clone(&totals),
         drops: metrics.drops(),

@@ -224,7 +224,7 @@ impl Served {
 
     fn on_refused(&self, reason: Refusal) {
         tracing::debug!(
-            reason = reason.as_str(),
+            reason = <&str>::from(reason),
             "admin connection closed before its first request"
         );
         if let Some(metrics) = &self.metrics {

@@ -1,6 +1,7 @@
 //! Self-metrics of the HTTP port.
 
-use prometheus::{IntCounter, IntCounterVec};
+use enum_map::EnumMap;
+use prometheus::IntCounter;
 
 use super::transport::Refusal;
 use crate::metric_maker::{MetricMaker, raise};
@@ -8,7 +9,7 @@ use crate::metric_maker::{MetricMaker, raise};
 /// Counters of the HTTP port. Clones share their values.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
-    refused: IntCounterVec,
+    refused: EnumMap<Refusal, IntCounter>,
     without_certificate: IntCounter,
     certificates_loaded: IntCounter,
     certificates_failed: IntCounter,
@@ -20,15 +21,11 @@ impl HttpMetrics {
     /// # Errors
     /// A name is registered already.
     pub fn new(make: &MetricMaker) -> prometheus::Result<Self> {
-        let refused = make.counters(
+        let refused = make.by_reason(
             "http_connections_refused_total",
             "Connections of the HTTP port that were closed before their first request: plain_http (a \
              request without TLS), displaced (all slots were in use), or a failed handshake.",
-            &["reason"],
         )?;
-        for reason in Refusal::ALL {
-            refused.with_label_values(&[reason.as_str()]);
-        }
         let loads = make.counters(
             "http_certificate_loads_total",
             "Reads of the files of TLS of the HTTP port; after a failure the previous content stays \
@@ -47,7 +44,7 @@ impl HttpMetrics {
     }
 
     pub(super) fn on_refused(&self, reason: Refusal) {
-        self.refused.with_label_values(&[reason.as_str()]).inc();
+        self.refused[reason].inc();
     }
 
     pub(super) fn on_request_without_certificate(&self) {

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use enum_map::Enum;
 use rustls::{Error as TlsError, ServerConfig};
+use strum::IntoStaticStr;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -33,7 +35,8 @@ pub(super) trait Octets: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Octets for S {}
 
 /// Why a connection ended before its first request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum Refusal {
     /// The client sent a request without TLS.
     PlainHttp,
@@ -50,28 +53,6 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// All reasons.
-    pub(super) const ALL: [Self; 6] = [
-        Self::PlainHttp,
-        Self::HandshakeTimeout,
-        Self::BadCertificate,
-        Self::RefusedByClient,
-        Self::HandshakeFailed,
-        Self::Displaced,
-    ];
-
-    /// Value of the label `reason`.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::PlainHttp => "plain_http",
-            Self::HandshakeTimeout => "handshake_timeout",
-            Self::BadCertificate => "bad_certificate",
-            Self::RefusedByClient => "refused_by_client",
-            Self::HandshakeFailed => "handshake_failed",
-            Self::Displaced => "displaced",
-        }
-    }
-
     fn of(error: &io::Error) -> Self {
         let inner = error.get_ref();
         match inner.and_then(|inner| inner.downcast_ref::<TlsError>()) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::missing;
+use crate::certificates::Certificates;
 use crate::program::{self, Running, free_tcp_port};
 use crate::skip;
 
@@ -17,6 +18,10 @@ pub struct ClickHouse {
     _folder: tempfile::TempDir,
     /// Its port on 127.0.0.1.
     pub port: u16,
+    /// Its port with TLS.
+    pub tls_port: u16,
+    /// The certificates of that port, for the host `localhost`.
+    pub certificates: Certificates,
 }
 
 impl ClickHouse {
@@ -28,13 +33,17 @@ impl ClickHouse {
         let engine = program::built_by("clickhouse_engine.sh");
         let engine = engine.map_err(|reason| skip(test, &reason)).ok()?;
         let folder = tempfile::tempdir().expect("a folder");
-        let port = free_tcp_port();
+        let (port, tls_port) = (free_tcp_port(), free_tcp_port());
+        let certificates = Certificates::new();
         let mut command = Command::new("python3");
         command
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/clickhouse_bridge.py"))
             .arg(port.to_string())
             .arg(folder.path())
-            .env("PYTHONPATH", engine);
+            .env("PYTHONPATH", engine)
+            .env("BRIDGE_TLS_PORT", tls_port.to_string())
+            .env("BRIDGE_CERTIFICATE", certificates.path("server.crt"))
+            .env("BRIDGE_KEY", certificates.path("server.key"));
         if let Some(password) = password {
             command.env("BRIDGE_PASSWORD", password);
         }
@@ -43,9 +52,12 @@ impl ClickHouse {
             _running: running,
             _folder: folder,
             port,
+            tls_port,
+            certificates,
         };
         let ready = program::eventually(Duration::from_secs(60), || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
+            let mut ports = [port, tls_port].into_iter();
+            ports.all(|port| TcpStream::connect(("127.0.0.1", port)).is_ok())
         });
         assert!(ready, "the server does not start");
         Some(server)

@@ -19,10 +19,14 @@ const REGEX_DEPTH: u32 = 32;
 
 /// A compiled expression.
 #[derive(Clone, Debug)]
-pub(super) enum Predicate {
+pub enum Predicate {
+    /// One of these is true.
     Any(Box<[Self]>),
+    /// All of these are true.
     All(Box<[Self]>),
+    /// It is not true.
     Not(Box<Self>),
+    /// The value of a field passes a test.
     Test(Field, Test),
     /// Two fields have the same value.
     Same(Field, Field),
@@ -30,16 +34,20 @@ pub(super) enum Predicate {
 
 /// A test of one value.
 #[derive(Clone, Debug)]
-pub(super) enum Test {
+pub enum Test {
+    /// There is no value.
     Absent,
-    /// Sorted.
+    /// It is one of these texts, which are sorted.
     Texts(Box<[Box<str>]>),
-    /// Sorted.
+    /// It is one of these numbers, which are sorted.
     Numbers(Box<[u64]>),
+    /// It is a number below this one.
     Less(u64),
+    /// It is a number above this one.
     Greater(u64),
-    /// First and last address of each network.
+    /// It is an address of one of these networks: their first and last addresses.
     Networks(Box<[(Address, Address)]>),
+    /// The regular expression matches the text of the value.
     Regex(Regex),
 }
 

@@ -29,7 +29,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::field::{Field, FieldSource};
-use compile::Predicate;
+pub use compile::{Predicate, Test};
 pub use label_value::LabelValue;
 pub use matchers::{Alternative, MatchedValues, Matcher, MatcherError};
 use syntax::{Parser, Tree};
@@ -81,6 +81,12 @@ impl Expression {
         let mut fields = Vec::new();
         self.predicate.collect_fields(&mut fields);
         fields.into_iter()
+    }
+
+    /// The expression as a tree, for engines that evaluate it on their own.
+    #[must_use]
+    pub const fn predicate(&self) -> &Predicate {
+        &self.predicate
     }
 
     /// The text that it was made from.

@@ -319,8 +319,8 @@ idle: 10m
         let histogram = of("histogram").unwrap();
         assert_eq!(histogram.samples, Samples::Histogram(of_handshakes));
         let parts = Family::health(&[histogram]);
-        assert!(parts.is_needed && parts.needs_buckets(of_handshakes));
-        assert!(!parts.needs_buckets(Distribution::RoundTrip));
+        assert!(parts.is_needed && parts.with_buckets[of_handshakes]);
+        assert!(!parts.with_buckets[Distribution::RoundTrip]);
         let summary = of("summary").unwrap();
         let expected = Samples::Summary {
             sum: Column::Sum(of_handshakes),
@@ -328,7 +328,7 @@ idle: 10m
         };
         assert_eq!(summary.samples, expected);
         let parts = Family::health(&[summary]);
-        assert!(parts.is_needed && !parts.needs_buckets(of_handshakes));
+        assert!(parts.is_needed && !parts.with_buckets[of_handshakes]);
         let error = of("counter").unwrap_err();
         assert!(error.contains("must be histogram or summary"), "{error}");
         let error = family(&with_value("bytes", "histogram")).unwrap_err();

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use kipfix_export::counters::LossReason;
 
 use super::target::ClickHouseTarget;
+use crate::emit::authority::Authority;
 use crate::emit::delivery::Compression;
 use crate::emit::enriched::columns;
 
@@ -38,16 +39,11 @@ pub(super) fn head(
     let names = names.join(",");
     // The parts of the query are letters, digits and '_'.
     let query = format!("INSERT%20INTO%20{database}.{table}%20({names})%20FORMAT%20RowBinary");
-    let host = if target.host.contains(':') {
-        format!("[{}]", target.host)
-    } else {
-        target.host.clone()
-    };
+    let host = Authority(&target.host, target.port);
     let mut head = format!(
         "POST /?query={query}&insert_deduplication_token={token}\
          &deduplicate_blocks_in_dependent_materialized_views=1&wait_end_of_query=1 HTTP/1.1\r\n\
-         Host: {host}:{}\r\nConnection: close\r\nContent-Length: {body_octets}\r\n{}",
-        target.port,
+         Host: {host}\r\nConnection: close\r\nContent-Length: {body_octets}\r\n{}",
         content_encoding(target.compression)
     );
     if let Some(user) = &target.parameters.user {

@@ -7,6 +7,7 @@ use kipfix_export::target::query_parameters;
 use kipfix_service::settings::{Size, Span};
 
 use crate::emit::OverflowPolicy;
+use crate::emit::authority::Authority;
 use crate::emit::delivery::{
     Compression, DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
 };
@@ -124,7 +125,8 @@ impl fmt::Display for ClickHouseTarget {
             table,
             ..
         } = self;
-        write!(f, "clickhouse://{host}:{port}/{database}/{table}")
+        let server = Authority(host, *port);
+        write!(f, "clickhouse://{server}/{database}/{table}")
     }
 }
 
@@ -146,6 +148,7 @@ mod tests {
         assert_eq!(target.compression, Compression::Gzip);
         let plain = ClickHouseTarget::parse("[::1]/d/t").unwrap();
         assert_eq!((plain.host.as_str(), plain.port), ("::1", 8123));
+        assert_eq!(plain.to_string(), "clickhouse://[::1]:8123/d/t");
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::super::double_buffer::DoubleBuffer;
 use super::line::MAX_LINE_OCTETS;
 use super::lines::Lines;
+use enum_map::{Enum, EnumMap};
+use strum::IntoStaticStr;
 
 /// Why no line is written for a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum LeftOut {
     /// It is not counted, and only counted records are logged.
     NotCounted,
@@ -17,28 +20,6 @@ pub enum LeftOut {
     Sample,
     /// The format has no line for it.
     Format,
-}
-
-impl LeftOut {
-    /// All reasons, in the order of [`FlowLogCounts::left_out`].
-    pub const ALL: [Self; 4] = [Self::NotCounted, Self::Filter, Self::Sample, Self::Format];
-
-    /// Its position in [`Self::ALL`].
-    #[expect(clippy::as_conversions, reason = "the variants are numbered from 0")]
-    pub(super) const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The reason as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotCounted => "not_counted",
-            Self::Filter => "filter",
-            Self::Sample => "sample",
-            Self::Format => "format",
-        }
-    }
 }
 
 /// Counts of lines: `lines` = `written` + `queue_full` + `write_failed` + `queued`.
@@ -58,8 +39,8 @@ pub struct FlowLogCounts {
     pub queued: u64,
     /// Octets of these.
     pub queued_octets: u64,
-    /// Records without a line, by reason.
-    pub left_out: [u64; LeftOut::ALL.len()],
+    /// Records without a line.
+    pub left_out: EnumMap<LeftOut, u64>,
     /// Files that were complete and renamed.
     pub rotated: u64,
     /// Times that the file was opened again on request.
@@ -79,7 +60,7 @@ pub(super) struct Shared {
     pub(super) truncated: AtomicU64,
     pub(super) queued: AtomicU64,
     pub(super) queued_octets: AtomicU64,
-    pub(super) left_out: [AtomicU64; LeftOut::ALL.len()],
+    pub(super) left_out: EnumMap<LeftOut, AtomicU64>,
     pub(super) rotated: AtomicU64,
     pub(super) reopened: AtomicU64,
     pub(super) rotation_failed: AtomicU64,
@@ -100,7 +81,7 @@ impl Shared {
             truncated: zero(),
             queued: zero(),
             queued_octets: zero(),
-            left_out: std::array::from_fn(|_| zero()),
+            left_out: EnumMap::default(),
             rotated: zero(),
             reopened: zero(),
             rotation_failed: zero(),
@@ -118,7 +99,7 @@ impl Shared {
             truncated: read(&self.truncated),
             queued: read(&self.queued),
             queued_octets: read(&self.queued_octets),
-            left_out: std::array::from_fn(|at| self.left_out.get(at).map_or(0, read)),
+            left_out: EnumMap::from_fn(|reason| read(&self.left_out[reason])),
             rotated: read(&self.rotated),
             reopened: read(&self.reopened),
             rotation_failed: read(&self.rotation_failed),

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use enum_map::EnumMap;
 use kipfix_export::spread::hash_of_flow;
 
 use super::super::double_buffer::Batch as _;
@@ -55,8 +56,8 @@ pub struct FlowLogSink {
     settings: Arc<LineSettings>,
     stage: Lines,
     scratch: Vec<u8>,
-    /// Records without a line that are not in the shared counts yet, by reason.
-    left_out: [u64; LeftOut::ALL.len()],
+    /// Records without a line that are not in the shared counts yet.
+    left_out: EnumMap<LeftOut, u64>,
     shared: Arc<Shared>,
     policy: OverflowPolicy,
 }
@@ -71,7 +72,7 @@ impl FlowLogSink {
             settings,
             stage: Lines::default(),
             scratch: Vec::new(),
-            left_out: [0; LeftOut::ALL.len()],
+            left_out: EnumMap::default(),
             shared,
             policy,
         }
@@ -96,10 +97,8 @@ impl FlowLogSink {
         let Some(whole) = record.whole.filter(|_| is_of_record) else {
             return;
         };
-        if let Err(reason) = self.write(record, &whole, snapshots)
-            && let Some(count) = self.left_out.get_mut(reason.index())
-        {
-            *count = count.saturating_add(1);
+        if let Err(reason) = self.write(record, &whole, snapshots) {
+            self.left_out[reason] = self.left_out[reason].saturating_add(1);
         }
     }
 
@@ -153,9 +152,9 @@ impl FlowLogSink {
     /// Hands the lines over.
     pub fn flush(&mut self) {
         let shared = &self.shared;
-        for (count, total) in self.left_out.iter_mut().zip(&shared.left_out) {
+        for (reason, count) in &mut self.left_out {
             if *count > 0 {
-                total.fetch_add(std::mem::take(count), Ordering::AcqRel);
+                shared.left_out[reason].fetch_add(std::mem::take(count), Ordering::AcqRel);
             }
         }
         let staged = self.stage.len();

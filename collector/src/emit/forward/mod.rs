@@ -140,14 +140,14 @@ impl Forwarder {
                     open.extend(opened.map(|exporter| (exporter, counters)));
                 }
                 (ForwardKind::Kafka(kafka), _) => {
-                    let counters = families.engine(&kafka.to_string());
+                    let counters = families.target(&kafka.to_string());
                     let client = Producer::new(kafka.clone());
                     let delivery = kafka.delivery(settings.policy);
                     let exporter = start(delivery, client, store, counters.clone(), stop);
                     open.push((exporter.map_err(failed)?, counters));
                 }
                 (ForwardKind::ClickHouse(clickhouse), _) => {
-                    let counters = families.engine(&clickhouse.to_string());
+                    let counters = families.target(&clickhouse.to_string());
                     let client = Inserter::new(clickhouse.clone());
                     let delivery = clickhouse.delivery(settings.policy);
                     let exporter = start(delivery, client, store, counters.clone(), stop);

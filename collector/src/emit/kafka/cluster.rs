@@ -11,6 +11,7 @@ use super::requests::{self, Api, MetadataResponse, ProducerId};
 use super::target::KafkaTarget;
 use super::wire::{InvalidResponse, Reader};
 use crate::clock::monotonic;
+use crate::emit::authority::Authority;
 use crate::emit::delivery::{ConnectError, Progress};
 
 /// Maximum time of a connection attempt and of a request.
@@ -211,5 +212,6 @@ fn invalid(error: InvalidResponse) -> Failure {
 /// Counts a failed connection and describes it.
 fn describe(host: &str, port: u16, progress: &Progress, error: &ConnectError) -> Failure {
     progress.connection_failed(error.reason);
-    (error.loss(), format!("broker {host}:{port}: {error}"))
+    let broker = Authority(host, port);
+    (error.loss(), format!("broker {broker}: {error}"))
 }

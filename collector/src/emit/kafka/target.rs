@@ -8,6 +8,7 @@ use kipfix_service::settings::Span;
 
 use super::sasl::Mechanism;
 use crate::emit::OverflowPolicy;
+use crate::emit::authority::Authority;
 use crate::emit::delivery::{
     Compression, DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
 };
@@ -113,7 +114,7 @@ impl fmt::Display for KafkaTarget {
         let brokers: Vec<String> = self
             .brokers
             .iter()
-            .map(|(host, port)| format!("{host}:{port}"))
+            .map(|(host, port)| Authority(host, *port).to_string())
             .collect();
         write!(f, "kafka://{}/{}", brokers.join(","), self.topic)
     }
@@ -135,6 +136,8 @@ mod tests {
             ("2001:db8::1".to_owned(), 9094),
         ];
         assert_eq!(target.brokers, brokers);
+        let name = "kafka://kafka-0.kafka:9092,[2001:db8::1]:9094/flows";
+        assert_eq!(target.to_string(), name);
         assert_eq!(target.topic, "flows");
         assert_eq!(target.format, RecordFormat::Json);
         assert_eq!(target.compression, Compression::Gzip);

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use enum_map::EnumMap;
 use kipfix_export::counters::to_u64;
 
 use super::{LossReason, ReplicaCounts};
@@ -11,7 +12,7 @@ use super::{LossReason, ReplicaCounts};
 pub(super) struct Counts {
     sent: AtomicU64,
     sent_octets: AtomicU64,
-    lost: [AtomicU64; LossReason::ALL.len()],
+    lost: EnumMap<LossReason, AtomicU64>,
     pub(super) queued: AtomicU64,
     queued_octets: AtomicU64,
     source_address_replaced: AtomicU64,
@@ -48,10 +49,7 @@ impl Counts {
 
     /// Counts datagrams that were not added to the queue.
     pub(super) fn on_refused(&self, reason: LossReason, datagrams: usize) {
-        let at = LossReason::ALL.iter().position(|known| *known == reason);
-        if let Some(counter) = at.and_then(|at| self.lost.get(at)) {
-            add(counter, datagrams);
-        }
+        add(&self.lost[reason], datagrams);
     }
 
     pub(super) fn read(&self, target: String) -> ReplicaCounts {
@@ -60,7 +58,7 @@ impl Counts {
             target,
             sent: read(&self.sent),
             sent_octets: read(&self.sent_octets),
-            lost: std::array::from_fn(|at| self.lost.get(at).map(read).unwrap_or_default()),
+            lost: EnumMap::from_fn(|reason| read(&self.lost[reason])),
             queued: read(&self.queued),
             queued_octets: read(&self.queued_octets),
             source_address_replaced: read(&self.source_address_replaced),

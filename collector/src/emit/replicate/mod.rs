@@ -18,9 +18,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use enum_map::{Enum, EnumMap};
 use kipfix_export::names::TargetName;
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
+use strum::IntoStaticStr;
 
 use super::OverflowPolicy;
 use super::double_buffer::{Batch, DoubleBuffer};
@@ -45,8 +47,8 @@ pub struct ReplicaCounts {
     pub sent: u64,
     /// Octets of those.
     pub sent_octets: u64,
-    /// Datagrams lost, by [`LossReason`] as in [`LossReason::ALL`].
-    pub lost: [u64; LossReason::ALL.len()],
+    /// Datagrams lost.
+    pub lost: EnumMap<LossReason, u64>,
     /// Datagrams in the queue, or being sent.
     pub queued: u64,
     /// Octets of those.
@@ -56,7 +58,8 @@ pub struct ReplicaCounts {
 }
 
 /// Why a datagram was not replicated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum LossReason {
     /// The queue was full: the target is slower than the exporters.
     QueueFull,
@@ -66,27 +69,6 @@ pub enum LossReason {
     Unresolved,
     /// The operating system refused to send it.
     SendFailed,
-}
-
-impl LossReason {
-    /// All reasons, in the order of [`ReplicaCounts::lost`].
-    pub const ALL: [Self; 4] = [
-        Self::QueueFull,
-        Self::TooLong,
-        Self::Unresolved,
-        Self::SendFailed,
-    ];
-
-    /// The reason as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::QueueFull => "queue_full",
-            Self::TooLong => "too_long",
-            Self::Unresolved => "unresolved",
-            Self::SendFailed => "send_failed",
-        }
-    }
 }
 
 /// All targets, each with its thread.
@@ -289,6 +271,7 @@ impl ReplicaSink {
 
 #[cfg(test)]
 mod tests {
+    use enum_map::enum_map;
     use std::net::UdpSocket;
 
     use super::*;
@@ -359,8 +342,8 @@ mod tests {
         };
         assert_eq!((counts.sent, counts.sent_octets), (100, 10_000));
         assert_eq!(
-            (counts.lost, counts.queued, counts.queued_octets),
-            ([0, 1, 0, 0], 0, 0)
+            (counts.queued, counts.queued_octets, counts.lost),
+            (0, 0, enum_map! { LossReason::TooLong => 1, _ => 0 })
         );
     }
 
@@ -377,6 +360,9 @@ mod tests {
         }
         sink.flush();
         let counts = queue.counts.read(String::new());
-        assert_eq!((counts.queued, counts.lost), (10, [90, 0, 0, 0]));
+        assert_eq!(
+            (counts.queued, counts.lost),
+            (10, enum_map! { LossReason::QueueFull => 90, _ => 0 })
+        );
     }
 }

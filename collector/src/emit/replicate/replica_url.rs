@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
+use crate::emit::authority::Authority;
+
 /// A target of replicated datagrams: `udp://HOST:PORT[?source=keep|own]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaUrl {
@@ -79,11 +81,7 @@ kipfix_service::text_setting!(ReplicaUrl);
 impl fmt::Display for ReplicaUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, source } = self;
-        if host.contains(':') {
-            write!(f, "udp://[{host}]:{port}")?;
-        } else {
-            write!(f, "udp://{host}:{port}")?;
-        }
+        write!(f, "udp://{}", Authority(host, *port))?;
         f.write_str(match source {
             SourceAddress::IfPermitted => "",
             SourceAddress::Keep => "?source=keep",

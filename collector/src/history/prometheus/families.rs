@@ -6,6 +6,7 @@ use crate::aggregate::expression::{Alternative, MatcherError};
 use crate::aggregate::family::{Column, Samples};
 use crate::aggregate::field::Field;
 use crate::aggregate::{Distribution, Family, HealthCount};
+use crate::history::engine_error::EngineError;
 use crate::history::measures::EdgeValues;
 use crate::history::query::EdgesQuery;
 
@@ -108,20 +109,10 @@ pub(super) struct FamilySet {
 }
 
 /// A query that the series cannot answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid {parameter}: {reason}")]
-pub struct UnknownFields {
-    /// The parameter of the API.
-    pub parameter: &'static str,
-    reason: String,
-}
-
-impl UnknownFields {
-    fn new(parameter: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            parameter,
-            reason: reason.into(),
-        }
+fn unanswerable(parameter: &'static str, reason: impl Into<String>) -> EngineError {
+    EngineError::Unanswerable {
+        parameter,
+        reason: reason.into(),
     }
 }
 
@@ -211,19 +202,19 @@ impl<'a> Plan<'a> {
     pub(super) fn new(
         sets: impl Iterator<Item = &'a FamilySet>,
         query: &'a EdgesQuery,
-    ) -> Result<Self, UnknownFields> {
+    ) -> Result<Self, EngineError> {
         let has = |set: &FamilySet, field: &Field| set.label(field).is_some();
         let groups = |set: &&FamilySet| query.group_by.iter().all(|field| has(set, field));
         let grouped: Vec<&FamilySet> = sets.filter(groups).collect();
         if grouped.is_empty() {
             let fields: Vec<String> = query.group_by.iter().map(ToString::to_string).collect();
             let reason = format!("no active preset has all of {}", fields.join(", "));
-            return Err(UnknownFields::new("group_by", reason));
+            return Err(unanswerable("group_by", reason));
         }
         let alternatives = match &query.filter {
             None => vec![Vec::new()],
             Some(filter) => filter.to_alternatives().map_err(|error: MatcherError| {
-                UnknownFields::new("filter", format!("{error} in this history"))
+                unanswerable("filter", format!("{error} in this history"))
             })?,
         };
         let filters = |set: &&FamilySet| {
@@ -234,14 +225,14 @@ impl<'a> Plan<'a> {
         let filtered: Vec<&FamilySet> = grouped.into_iter().filter(filters).collect();
         if filtered.is_empty() {
             let reason = "no active preset has its fields and those of group_by";
-            return Err(UnknownFields::new("filter", reason));
+            return Err(unanswerable("filter", reason));
         }
         let mut filtered = filtered.into_iter();
         let covering = filtered.find(|set| alternatives.iter().all(|all| set.covers(all)));
         let set = covering.ok_or_else(|| {
             let reason = "the active presets have a part of this traffic only: select it, \
                           for example by direction in [\"egress\", \"ingress\"]";
-            UnknownFields::new("filter", reason)
+            unanswerable("filter", reason)
         })?;
         Ok(Self {
             set,

@@ -14,38 +14,20 @@ use std::collections::HashMap;
 
 use url::Url;
 
+use super::engine_error::EngineError;
 use super::measures::EdgeValues;
 use super::query::{EdgesAnswer, EdgesQuery, GroupedEdge, TimePoint};
 use crate::aggregate::Family;
 use crate::aggregate::field::Field;
 use crate::http_client::HttpClient;
 use answer::Series;
-pub use families::UnknownFields;
 use families::{EdgeMeasure, FamilySet, HEALTH, Plan, TRAFFIC};
-pub use settings::HistorySource;
 pub use settings::PrometheusSettings;
 
 /// Maximum number of different edges of a query.
 const MAX_EDGES: usize = 200_000;
 /// The interval of points is at least this long, milliseconds: scrapes are as often.
 const MIN_STEP: u64 = 60_000;
-
-/// Why a query has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The begin is not before the end.
-    #[error("invalid from: must be before to")]
-    EmptyRange,
-    /// The series cannot answer it.
-    #[error(transparent)]
-    UnknownFields(#[from] UnknownFields),
-    /// There are too many different edges.
-    #[error("invalid group_by: more than {MAX_EDGES} edges; use fewer fields or a filter")]
-    TooManyEdges,
-    /// The engine does not answer, or rejects the query.
-    #[error("history: {0:#}")]
-    Engine(anyhow::Error),
-}
 
 /// The engine.
 #[derive(Debug)]
@@ -103,6 +85,9 @@ impl PrometheusHistory {
         // No family of connection health is needed for an answer.
         let health = Plan::new(families().filter(|set| set.has_health()), query).ok();
         let plans = Plans { traffic, health };
+        if query.order.is_health() && plans.health.is_none() {
+            return Err(EngineError::no_health());
+        }
         let mut edges: HashMap<Vec<String>, GroupedEdge> = HashMap::new();
         for (plan, measure) in plans.measures() {
             let text = promql::growth(plan, measure, &self.cluster, to - from);
@@ -113,7 +98,7 @@ impl PrometheusHistory {
                     *measure.0.value_of(&mut edge.sum) = *value;
                 }
                 if edges.len() > MAX_EDGES {
-                    return Err(EngineError::TooManyEdges);
+                    return Err(EngineError::TooManyEdges(MAX_EDGES));
                 }
             }
         }

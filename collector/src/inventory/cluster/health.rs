@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::resource_kind::{PerKind, ResourceKind};
+use super::resource_kind::ResourceKind;
 use super::update::WatchFailure;
+use enum_map::EnumMap;
 
 /// State of one watch.
 #[derive(Debug, Default)]
@@ -27,7 +28,7 @@ impl WatchState {
         if !self.up.swap(true, Ordering::Relaxed) {
             self.since_milliseconds
                 .store(now_milliseconds, Ordering::Relaxed);
-            tracing::info!(kind = kind.as_str(), "watch established");
+            tracing::info!(%kind, "watch established");
         }
         for flag in [&self.refused, &self.forbidden, &self.absent] {
             flag.store(false, Ordering::Relaxed);
@@ -65,7 +66,7 @@ pub struct WatchCounts {
 /// State of all watches.
 #[derive(Debug)]
 pub struct Health {
-    watches: PerKind<WatchState>,
+    watches: EnumMap<ResourceKind, WatchState>,
     kinds: Vec<ResourceKind>,
 }
 
@@ -74,13 +75,13 @@ impl Health {
     #[must_use]
     pub fn new(kinds: Vec<ResourceKind>) -> Self {
         Self {
-            watches: PerKind::default(),
+            watches: EnumMap::default(),
             kinds,
         }
     }
 
     fn watch(&self, kind: ResourceKind) -> &WatchState {
-        self.watches.get(kind)
+        &self.watches[kind]
     }
 
     /// The watch received an object.
@@ -117,7 +118,7 @@ impl Health {
         let watch = self.watch(kind);
         watch.up.store(false, Ordering::Relaxed);
         if !watch.absent.swap(true, Ordering::Relaxed) {
-            tracing::debug!(kind = kind.as_str(), "the cluster does not have this kind");
+            tracing::debug!(%kind, "the cluster does not have this kind");
         }
     }
 
@@ -139,7 +140,7 @@ impl Health {
             let is_missing = failure != WatchFailure::Unavailable;
             if !is_missing || !kind.is_optional() && failure == WatchFailure::Refused {
                 tracing::warn!(
-                    kind = kind.as_str(),
+                    %kind,
                     error,
                     "watch failed; serving from cache"
                 );
@@ -151,13 +152,13 @@ impl Health {
         if failure == WatchFailure::Forbidden && !watch.forbidden.swap(true, Ordering::Relaxed) {
             if kind.is_optional() {
                 tracing::info!(
-                    kind = kind.as_str(),
+                    %kind,
                     error,
                     "no permission to list and watch this optional kind; it is not used"
                 );
             } else {
                 tracing::warn!(
-                    kind = kind.as_str(),
+                    %kind,
                     error,
                     "no permission to list and watch this kind; it is off until a ClusterRole \
                      allows it"
@@ -170,7 +171,7 @@ impl Health {
     pub(super) fn on_malformed(&self, kind: ResourceKind, name: &str, field: &str) {
         if self.watch(kind).malformed.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(
-                kind = kind.as_str(),
+                %kind,
                 name,
                 field,
                 "cannot read a field of an object; further ones are only counted"

@@ -45,6 +45,44 @@ impl Scope {
     }
 }
 
+/// On which side of the cluster the external endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Neither endpoint is external, or the packets do not leave their link.
+    Internal,
+    /// The destination is external.
+    Egress,
+    /// The source is external.
+    Ingress,
+    /// Both endpoints are external.
+    Transit,
+}
+
+impl Direction {
+    /// As a label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
+            Self::Transit => "transit",
+        }
+    }
+
+    /// The direction of traffic between two endpoints.
+    #[must_use]
+    pub const fn between(source: Place, destination: Place) -> Self {
+        match (source.kind, destination.kind) {
+            (EndpointKind::Link, _) | (_, EndpointKind::Link) => Self::Internal,
+            (EndpointKind::External, EndpointKind::External) => Self::Transit,
+            (_, EndpointKind::External) => Self::Egress,
+            (EndpointKind::External, _) => Self::Ingress,
+            _ => Self::Internal,
+        }
+    }
+}
+
 impl TrafficClass {
     /// The class of traffic between two endpoints.
     #[must_use]
@@ -143,6 +181,8 @@ mod tests {
                 let class = TrafficClass::between(source, destination);
                 assert_eq!(class.as_str(), "link");
                 assert_eq!(Scope::between(source, destination), Scope::Internal);
+                let direction = Direction::between(source, destination);
+                assert_eq!(direction, Direction::Internal);
             }
         }
     }

@@ -10,7 +10,7 @@ mod skew;
 mod tunnels;
 
 pub use cache::EndpointCache;
-pub use class::{Scope, TrafficClass};
+pub use class::{Direction, Scope, TrafficClass};
 pub use endpoints::{Endpoints, Resolver};
 pub use lookup::{ResolvedEndpoint, resolve_address};
 pub use skew::{ClockSkew, time_range};

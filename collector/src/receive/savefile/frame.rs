@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use enum_map::Enum;
 use etherparse::defrag::IpDefragBuf;
 use etherparse::{
     EtherType, IpFragOffset, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, ip_number,
 };
+use strum::IntoStaticStr;
 
 use super::SavefileCounts;
 use super::copies::Interface;
@@ -22,7 +24,8 @@ const LINUX_SLL: u32 = 113;
 const LINUX_SLL2: u32 = 276;
 
 /// Why a frame has no datagram of flow export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum SkipReason {
     /// The link type is unknown.
     LinkType,
@@ -36,31 +39,6 @@ pub enum SkipReason {
     Duplicate,
     /// The UDP payload does not begin with a version number of flow export.
     NotFlowExport,
-}
-
-impl SkipReason {
-    /// All reasons, in the order of the counters.
-    pub const ALL: [Self; 6] = [
-        Self::LinkType,
-        Self::NotUdp,
-        Self::Truncated,
-        Self::Fragment,
-        Self::Duplicate,
-        Self::NotFlowExport,
-    ];
-
-    /// The reason as a metric's label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LinkType => "link_type",
-            Self::NotUdp => "not_udp",
-            Self::Truncated => "truncated",
-            Self::Fragment => "fragment",
-            Self::Duplicate => "duplicate",
-            Self::NotFlowExport => "not_flow_export",
-        }
-    }
 }
 
 /// A captured frame, without its octets.
@@ -109,6 +87,10 @@ pub(super) struct Frames {
     sequence: u64,
     /// The datagram that was reassembled last.
     reassembled: Vec<u8>,
+    /// A frame had a supported link type.
+    any_supported: bool,
+    /// A link type that is not supported.
+    unsupported: Option<u32>,
 }
 
 impl Frames {
@@ -123,17 +105,19 @@ impl Frames {
         match self.find(frame, octets, counts) {
             Ok(located) => located,
             Err(reason) => {
-                counts.skip(reason, 1);
+                counts.skipped[reason] += 1;
                 None
             }
         }
     }
 
-    /// Counts the fragments of datagrams that are not complete at the end of a file.
-    pub(super) fn finish(&mut self, counts: &mut SavefileCounts) {
+    /// Counts the fragments of datagrams that are not complete at the end of a file. Returns a link
+    /// type that is not supported if no frame had one that is.
+    pub(super) fn finish(&mut self, counts: &mut SavefileCounts) -> Option<u32> {
         for (_, partial) in self.partial.drain() {
-            counts.skip(SkipReason::Fragment, partial.fragments);
+            counts.skipped[SkipReason::Fragment] += partial.fragments;
         }
+        self.unsupported.filter(|_| !self.any_supported)
     }
 
     fn find(
@@ -152,7 +136,11 @@ impl Frames {
             (Interface::Number(_), LINUX_SLL) => Interface::Unknown,
             (interface, _) => interface,
         };
-        let ip = slice(link_type, frame).ok_or(SkipReason::LinkType)?;
+        let Some(ip) = slice(link_type, frame) else {
+            self.unsupported = Some(link_type);
+            return Err(SkipReason::LinkType);
+        };
+        self.any_supported = true;
         let net = ip.net.as_ref().ok_or(if truncated {
             SkipReason::Truncated
         } else {
@@ -279,7 +267,7 @@ impl Frames {
 
     fn discard(&mut self, id: &FragmentId, counts: &mut SavefileCounts) {
         if let Some(partial) = self.partial.remove(id) {
-            counts.skip(SkipReason::Fragment, partial.fragments);
+            counts.skipped[SkipReason::Fragment] += partial.fragments;
         }
     }
 }

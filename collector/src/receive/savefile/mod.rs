@@ -16,11 +16,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use enum_map::EnumMap;
 use kipfix_service::signals::Stop;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use octets::{fill, header, read_fully};
-use pcap::Pcap;
+use pcap::{Pcap, Variant};
 use pcapng::PcapNg;
 
 use copies::Copies;
@@ -43,6 +44,12 @@ pub enum SavefileError {
     /// It contradicts its format.
     #[error("corrupt: {0}")]
     Corrupt(&'static str),
+    /// No frame has a supported link type.
+    #[error(
+        "unsupported link type {0}: must be Ethernet (1), Linux cooked (113, 276), raw IP (12, 14, \
+         101, 228, 229) or loopback (0, 108)"
+    )]
+    LinkType(u32),
 }
 
 /// Counts of captured frames. `frames` = `datagrams` + `joined` + Σ `skipped`, for captures at their end.
@@ -54,8 +61,8 @@ pub struct SavefileCounts {
     pub datagrams: u64,
     /// Fragments that were joined to the datagram of a later frame.
     pub joined: u64,
-    /// Frames without a datagram of flow export, by [`SkipReason`] as in [`SkipReason::ALL`].
-    pub skipped: [u64; SkipReason::ALL.len()],
+    /// Frames without a datagram of flow export.
+    pub skipped: EnumMap<SkipReason, u64>,
 }
 
 /// A datagram of a savefile.
@@ -146,13 +153,12 @@ impl Savefile {
         let got = read_fully(&mut input, &mut magic)?;
         let format = match magic {
             _ if got < magic.len() => return Err(SavefileError::UnknownFormat),
-            [0xa1, 0xb2, 0xc3, 0xd4] => Format::Pcap(Pcap::open(&mut input, true, false)?),
-            [0xd4, 0xc3, 0xb2, 0xa1] => Format::Pcap(Pcap::open(&mut input, false, false)?),
-            [0xa1, 0xb2, 0x3c, 0x4d] => Format::Pcap(Pcap::open(&mut input, true, true)?),
-            [0x4d, 0x3c, 0xb2, 0xa1] => Format::Pcap(Pcap::open(&mut input, false, true)?),
             [0x0a, 0x0d, 0x0d, 0x0a] => Format::PcapNg(PcapNg::default()),
             [0, 10, ..] => Format::Ipfix,
-            _ => return Err(SavefileError::UnknownFormat),
+            magic => {
+                let variant = Variant::of(magic).ok_or(SavefileError::UnknownFormat)?;
+                Format::Pcap(Pcap::open(&mut input, variant)?)
+            }
         };
         let mut savefile = Self {
             input,
@@ -196,8 +202,11 @@ impl Savefile {
         loop {
             let frame = self.read_frame();
             let Ok(Some(frame)) = frame else {
-                self.frames.finish(counts);
-                return frame.map(|_| None);
+                let unsupported = self.frames.finish(counts);
+                return match (frame?, unsupported) {
+                    (_, Some(link_type)) => Err(SavefileError::LinkType(link_type)),
+                    _ => Ok(None),
+                };
             };
             counts.frames += 1;
             let Some(located) = self.frames.locate(&frame, &self.frame, counts) else {
@@ -209,7 +218,7 @@ impl Savefile {
                 .copies
                 .is_copy(located.interface, datagram, time_milliseconds)
             {
-                counts.skip(SkipReason::Duplicate, 1);
+                counts.skipped[SkipReason::Duplicate] += 1;
                 continue;
             }
             counts.datagrams += 1;
@@ -248,23 +257,6 @@ impl Savefile {
             Format::PcapNg(section) => section.next(&mut self.input, &mut self.frame),
             Format::Ipfix => Ok(None),
         }
-    }
-}
-
-impl SavefileCounts {
-    fn skip(&mut self, reason: SkipReason, frames: u64) {
-        let at = SkipReason::ALL.iter().position(|known| *known == reason);
-        if let Some(counter) = at.and_then(|at| self.skipped.get_mut(at)) {
-            *counter += frames;
-        }
-    }
-
-    /// Frames skipped for that reason.
-    #[must_use]
-    pub fn skipped(&self, reason: SkipReason) -> u64 {
-        let all = SkipReason::ALL.iter().zip(self.skipped);
-        let mut of = all.filter(|(known, _)| **known == reason);
-        of.next().map_or(0, |(_, count)| count)
     }
 }
 

@@ -26,6 +26,8 @@ const IF_TSOFFSET: u16 = 14;
 pub(super) struct PcapNg {
     big_endian: bool,
     interfaces: Vec<Interface>,
+    /// Time of the latest packet, for packets without one.
+    last_time_milliseconds: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +61,12 @@ impl PcapNg {
                     self.interfaces.push(interface(octets, self.big_endian)?);
                 }
                 ENHANCED_PACKET | SIMPLE_PACKET | OBSOLETE_PACKET => {
-                    return packet(kind, octets, self.big_endian, &self.interfaces).map(Some);
+                    let mut frame = packet(kind, octets, self.big_endian, &self.interfaces)?;
+                    if kind == SIMPLE_PACKET {
+                        frame.time_milliseconds = self.last_time_milliseconds;
+                    }
+                    self.last_time_milliseconds = frame.time_milliseconds;
+                    return Ok(Some(frame));
                 }
                 _ => {}
             }

@@ -77,6 +77,7 @@ pub fn for_each(
             }
             Ok(None) => break Ok(()),
             Err(_) if stop.is_set() => break Ok(()),
+            Err(error @ SavefileError::LinkType(_)) => break Err(failure("use", error)),
             Err(error) if read.datagrams + read.frames == before.datagrams + before.frames => {
                 break Err(failure("use", error));
             }
@@ -85,12 +86,19 @@ pub fn for_each(
         *lock(counts) = read;
     };
     *lock(counts) = read;
-    let duplicates = read.skipped(SkipReason::Duplicate) - before.skipped(SkipReason::Duplicate);
+    let duplicates = read.skipped[SkipReason::Duplicate] - before.skipped[SkipReason::Duplicate];
     if duplicates > 0 {
         tracing::warn!(
             file = %path.display(),
             duplicates,
             "several interfaces of the capture have the same datagrams: each is read once"
+        );
+    }
+    if outcome.is_ok() && read.frames > before.frames && read.datagrams == before.datagrams {
+        tracing::warn!(
+            file = %path.display(),
+            frames = read.frames - before.frames,
+            "no frame of the capture has a datagram of flow export: IPFIX over TCP is not read"
         );
     }
     outcome

@@ -42,6 +42,10 @@ fn pcap(magic: u32, big_endian: bool, link_type: u32, frames: &[(Vec<u8>, usize)
         for number in [1, fraction, kept, u32::try_from(*length).unwrap()] {
             out.extend(word(big_endian, number));
         }
+        if magic == 0xa1b2_cd34 {
+            // Interface, protocol and type of the packet, in the variant of a patch of libpcap.
+            out.extend([0xee; 8]);
+        }
         out.extend(frame);
     }
     out
@@ -75,7 +79,7 @@ fn read(file: Vec<u8>) -> Read {
             Err(error) => break Some(error),
         }
     };
-    let skipped: u64 = counts.skipped.iter().sum();
+    let skipped: u64 = counts.skipped.values().sum();
     if counts.frames > 0 {
         assert_eq!(counts.frames, counts.datagrams + counts.joined + skipped);
     }
@@ -84,11 +88,8 @@ fn read(file: Vec<u8>) -> Read {
 
 fn skipped(file: Vec<u8>) -> Vec<SkipReason> {
     let (_, counts, _) = read(file);
-    let reasons = SkipReason::ALL.iter().zip(counts.skipped);
-    reasons
-        .filter(|(_, n)| *n > 0)
-        .map(|(reason, _)| *reason)
-        .collect()
+    let reasons = counts.skipped.into_iter().filter(|(_, count)| *count > 0);
+    reasons.map(|(reason, _)| reason).collect()
 }
 
 #[test]
@@ -98,6 +99,8 @@ fn a_pcap_of_either_byte_order_and_resolution_gives_datagrams_with_their_time() 
         (0xa1b2_c3d4, true),
         (0xa1b2_3c4d, false),
         (0xa1b2_3c4d, true),
+        (0xa1b2_cd34, false),
+        (0xa1b2_cd34, true),
     ] {
         let frames = whole(&[ethernet(EXPORT), ethernet(EXPORT)]);
         let (datagrams, _, error) = read(pcap(magic, big_endian, 1, &frames));
@@ -109,6 +112,54 @@ fn a_pcap_of_either_byte_order_and_resolution_gives_datagrams_with_their_time() 
         ];
         assert_eq!(datagrams, expected);
     }
+}
+
+#[test]
+fn a_frame_check_sequence_is_not_part_of_the_link_type() {
+    let mut frame = ethernet(EXPORT);
+    frame.extend([0xaa; 4]);
+    let (datagrams, ..) = read(simple(0x4400_0001, &[frame]));
+    assert_eq!(datagrams[0].1, EXPORT);
+}
+
+#[test]
+fn a_file_without_a_supported_link_type_is_an_error() {
+    let (_, counts, error) = read(simple(127, &[ethernet(EXPORT), ethernet(EXPORT)]));
+    assert!(matches!(error, Some(SavefileError::LinkType(127))));
+    assert_eq!(counts.skipped[SkipReason::LinkType], 2);
+    // Another interface of the capture has one.
+    let description =
+        |link_type: u8| block(INTERFACE_DESCRIPTION, &[link_type, 0, 0, 0, 0, 0, 0, 0]);
+    let file = pcapng(&[
+        description(127),
+        description(1),
+        enhanced(0, 1_000_000, &ethernet(EXPORT)),
+        enhanced(1, 2_000_000, &ethernet(EXPORT)),
+    ]);
+    let (datagrams, counts, error) = read(file);
+    assert!(error.is_none());
+    assert_eq!(
+        (datagrams.len(), counts.skipped[SkipReason::LinkType]),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_packet_without_a_time_has_that_of_the_packet_before() {
+    let frame = ethernet(EXPORT);
+    let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
+    let other = {
+        let mut other = EXPORT.to_vec();
+        other[11] ^= 1;
+        ethernet(&other)
+    };
+    let file = pcapng(&[
+        block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0]),
+        enhanced(0, 7_000_000, &frame),
+        block(3, &[&length[..], &other].concat()),
+    ]);
+    let times: Vec<_> = read(file).0.iter().map(|(.., time)| *time).collect();
+    assert_eq!(times, [7000, 7000]);
 }
 
 #[test]
@@ -185,12 +236,12 @@ fn fragments_are_reassembled_in_any_order() {
     let (datagrams, counts, _) = read(simple(101, &parts));
     assert_eq!(datagrams.len(), 1);
     assert_eq!(datagrams[0].1, payload);
-    let not_joined = counts.skipped(SkipReason::Fragment);
+    let not_joined = counts.skipped[SkipReason::Fragment];
     assert_eq!((counts.frames, counts.joined, not_joined), (3, 2, 0));
     // Without its end, it is not used.
     let (datagrams, counts, _) = read(simple(101, &parts[..2]));
     assert_eq!(datagrams.len(), 0);
-    assert_eq!(counts.skipped(SkipReason::Fragment), 2);
+    assert_eq!(counts.skipped[SkipReason::Fragment], 2);
 }
 
 /// A frame of a capture of all interfaces, from the interface with this number.
@@ -212,7 +263,7 @@ fn a_datagram_that_several_interfaces_of_a_capture_have_is_read_once() {
     ];
     let (datagrams, counts, _) = read(simple(276, &frames));
     assert_eq!(datagrams.len(), 2);
-    assert_eq!(counts.skipped(SkipReason::Duplicate), 3);
+    assert_eq!(counts.skipped[SkipReason::Duplicate], 3);
 
     let frame = ethernet(EXPORT);
     let interface = block(INTERFACE_DESCRIPTION, &[1, 0, 0, 0, 0, 0, 0, 0]);
@@ -227,7 +278,7 @@ fn a_datagram_that_several_interfaces_of_a_capture_have_is_read_once() {
     ]);
     let (datagrams, counts, _) = read(file);
     assert_eq!(datagrams.len(), 3);
-    assert_eq!(counts.skipped(SkipReason::Duplicate), 1);
+    assert_eq!(counts.skipped[SkipReason::Duplicate], 1);
     // One interface has no copies.
     let (datagrams, ..) = read(simple(1, &[frame.clone(), frame]));
     assert_eq!(datagrams.len(), 2);
@@ -261,9 +312,9 @@ fn the_fragments_of_each_interface_are_reassembled_on_their_own() {
     ];
     let (datagrams, counts, _) = read(simple(276, &frames));
     assert_eq!((datagrams.len(), &datagrams[0].1), (1, &payload));
-    let duplicates = counts.skipped(SkipReason::Duplicate);
+    let duplicates = counts.skipped[SkipReason::Duplicate];
     assert_eq!((counts.joined, duplicates), (2, 1));
-    assert_eq!(counts.skipped(SkipReason::Fragment), 0);
+    assert_eq!(counts.skipped[SkipReason::Fragment], 0);
 }
 
 fn block(kind: u32, body: &[u8]) -> Vec<u8> {

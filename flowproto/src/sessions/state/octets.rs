@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use enum_map::EnumMap;
+
 use super::codec::{Writer, checksum};
 use super::{
     DeviceState, LayoutState, OptionState, SessionId, SessionState, State, StateError,
@@ -192,7 +194,7 @@ fn write_track(track: &TrackState, out: &mut Writer) {
     out.u32(track.domain);
     out.option(track.latest, |out, id| write_session_id(id, out));
     let sequence = &track.sequence;
-    out.0.extend_from_slice(&sequence.scores);
+    out.0.extend_from_slice(sequence.scores.as_slice());
     out.u8(sequence.confidence.to_be_bytes()[0]);
     out.option(sequence.latest, write_sequence);
     out.u32(sequence.max_advance);
@@ -204,8 +206,8 @@ fn write_track(track: &TrackState, out: &mut Writer) {
 fn read_track(input: &mut Cursor<'_>) -> Option<TrackState> {
     let domain = input.u32()?;
     let latest = input.option(read_session_id)?;
-    let mut scores = [0; 7];
-    for score in &mut scores {
+    let mut scores = EnumMap::default();
+    for score in scores.values_mut() {
         *score = input.u8()?;
     }
     Some(TrackState {

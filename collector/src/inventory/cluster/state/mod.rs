@@ -18,13 +18,14 @@ use std::sync::Arc;
 use super::fields::{CiliumNodeFields, NamespaceFields, OwnerFields};
 use super::health::Health;
 use super::owners::Owners;
-use super::resource_kind::{PerKind, ResourceKind};
+use super::resource_kind::ResourceKind;
 use super::update::{WatchEvent, WatchUpdate};
 use crate::inventory::clock_reading::ClockReading;
 use crate::inventory::endpoint::{Endpoint, EndpointId, NodeId};
 use crate::inventory::writer::IndexWriter;
 use context::{ListState, UpdateContext};
 use entries::{Map, NodeEntry, PodEntry, PodKeys, ResourceClaim, ServiceEntry, SliceEntry};
+use enum_map::EnumMap;
 pub use probes::ProbeStatus;
 use probes::Probes;
 
@@ -35,7 +36,7 @@ pub(super) struct ClusterState {
     health: Arc<Health>,
     /// Wall clock, milliseconds since the epoch.
     now: u64,
-    lists: PerKind<ListState>,
+    lists: EnumMap<ResourceKind, ListState>,
     pods: Map<u128, PodEntry>,
     /// Ports and claimed addresses of pods that have any.
     pod_keys: Map<u128, PodKeys>,
@@ -61,7 +62,7 @@ impl ClusterState {
             writer,
             health,
             now: 0,
-            lists: PerKind::default(),
+            lists: EnumMap::default(),
             pods: Map::default(),
             pod_keys: Map::default(),
             nodes: Map::default(),
@@ -148,7 +149,7 @@ impl ClusterState {
                 failure,
             } => {
                 self.health.on_failure(kind, &error, failure, self.now);
-                self.lists.get_mut(kind).on_failure(self.now);
+                self.lists[kind].on_failure(self.now);
             }
         }
         if !self.complete && self.health.is_complete() {
@@ -167,7 +168,7 @@ impl ClusterState {
 
     /// Returns the context of a change that is received now.
     fn change_context(&self, kind: ResourceKind) -> UpdateContext {
-        self.lists.get(kind).of_change(self.now)
+        self.lists[kind].of_change(self.now)
     }
 
     fn event<T>(
@@ -178,7 +179,7 @@ impl ClusterState {
         mut delete: impl FnMut(&mut Self, T),
     ) {
         let now = self.now;
-        let lists = self.lists.get_mut(kind);
+        let lists = &mut self.lists[kind];
         match event {
             WatchEvent::ListStart => {
                 lists.on_list_start();

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use flowproto::Address;
+use strum::VariantArray;
 
 use super::super::fields::{
     CiliumNodeFields, Controller, EndpointSliceFields, Gateway, NamespaceFields, NodeFields,
@@ -68,7 +69,7 @@ impl Scenario {
     }
 
     fn within(bounds: Bounds) -> Self {
-        let health = Arc::new(Health::new(ResourceKind::ALL.into()));
+        let health = Arc::new(Health::new(ResourceKind::VARIANTS.to_vec()));
         let mut writer = IndexWriter::new(bounds);
         writer.start_watch();
         let mut scenario = Self {
