@@ -4,8 +4,8 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
-mod carriage;
 mod dns;
+mod headers;
 mod tcp;
 
 use super::sampling::{SamplingFields, Selection};
@@ -140,6 +140,7 @@ const ROUTING: u128 = bits([
     Slot::NextHopV6,
 ]);
 const EXPORTER: u128 = bits([Slot::ExporterV4, Slot::ExporterV6]);
+
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
@@ -302,7 +303,7 @@ impl Values {
             record.bgp_destination_as_number = self.low_u32(Slot::DestinationAs);
             record.source_prefix_length = self.low_u8(Slot::SourcePrefixLength);
             record.destination_prefix_length = self.low_u8(Slot::DestinationPrefixLength);
-            record.ip_next_hop_address = self.address(Slot::NextHopV4, Slot::NextHopV6);
+            record.ip_next_hop_address = self.optional_address(Slot::NextHopV4, Slot::NextHopV6);
         }
         if self.any(OTHER_TIMES) {
             self.fill_times(context, record);
@@ -311,7 +312,7 @@ impl Values {
             let selection = self.sampling_fields().selection();
             selection.unwrap_or_default().apply(record);
         }
-        if self.any(REVERSE | ICMP | EXPORTER | carriage::SLOTS) {
+        if self.any(REVERSE | ICMP | EXPORTER | headers::SLOTS) {
             self.fill_rest(record);
         }
         if self.any(tcp::SLOTS) {
@@ -427,7 +428,7 @@ impl Values {
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
-        record.exporter_address = self.address(Slot::ExporterV4, Slot::ExporterV6);
+        record.exporter_address = self.optional_address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
             if self.any(Slot::IcmpType.bit()) {
@@ -438,7 +439,7 @@ impl Values {
             }
             record.icmp_type_code = u16::from_be_bytes([kind, code]);
         }
-        self.fill_carriage(record);
+        self.fill_headers(record);
     }
 }
 

@@ -37,15 +37,12 @@ use crate::tcp::segment::Segment;
 use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
-const MILLISECOND_NS: u64 = 1_000_000;
 
 /// How long a conversation that has ended waits for trailing packets, so that the last ACK is not
 /// taken for a conversation of its own.
-const LINGER_NS: u64 = 5 * SECOND_NS;
+pub(super) const LINGER_NS: u64 = 5 * SECOND_NS;
 /// The order of use is accurate to this, which saves most packets the work on the list.
 const MOVE_AFTER_NS: u64 = SECOND_NS;
-/// Interval between looks at the ends of the lists.
-const EXPIRY_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
 
 /// Receives flow records.
 pub trait RecordSink {
@@ -60,17 +57,19 @@ pub trait RecordSink {
 /// The flow cache of a node.
 #[derive(Debug)]
 pub struct FlowCache {
-    settings: CacheSettings,
+    pub(super) settings: CacheSettings,
     pub(super) table: ConversationTable,
     pub(super) translations: TranslationTable,
     /// Names of addresses; `None` if names are not learned.
     pub(super) names: Option<NameTable>,
     pub(super) clock: PacketClock,
-    next_expiry_ns: u64,
+    pub(super) next_expiry_ns: u64,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
     evicted_ns: u64,
     /// Lookups of the packets that are metered together. Empty in between.
     lookups: Vec<Lookup>,
+    /// Conversations that expire together.
+    pub(super) expiring: Vec<u32>,
     pub(super) counters: CacheCounters,
 }
 
@@ -89,6 +88,7 @@ impl FlowCache {
             next_expiry_ns: 0,
             evicted_ns: 0,
             lookups: Vec::new(),
+            expiring: Vec::new(),
             counters: CacheCounters::default(),
         }
     }
@@ -225,22 +225,6 @@ impl FlowCache {
         }
     }
 
-    /// Reports all conversations: the Metering Process stops.
-    pub fn finish(&mut self, sink: &mut impl RecordSink) {
-        for (list, reason) in [
-            (List::Closing, FlowEndReason::EndOfFlowDetected),
-            (List::Live, FlowEndReason::ForcedEnd),
-        ] {
-            let mut index = self.table.first(list).map(|(index, _)| index);
-            while let Some(reported) = index {
-                index = self.table.next(reported);
-                self.touch(index);
-                self.report(reported, reason, sink);
-            }
-        }
-        self.table.clear();
-    }
-
     /// True if no earlier packet of a conversation that begins now can have been missed: the
     /// observation has lasted for an idle timeout, and no conversation with packets was evicted
     /// meanwhile.
@@ -359,14 +343,19 @@ impl FlowCache {
             ended &= entry.connection.is_over();
         }
         entry.seen_ns = time.now_ns;
-        if *entry.choices.of(source) != Choice::Metered && !self.decide(index, source) {
-            if ended {
-                self.table.move_to_end(index, List::Closing, time.now_ns);
+        let entry = if *entry.choices.of(source) == Choice::Metered {
+            entry
+        } else {
+            if !self.decide(index, source) {
+                if ended {
+                    self.table.move_to_end(index, List::Closing, time.now_ns);
+                }
+                return false;
             }
-            return false;
-        }
-        let Some(entry) = self.table.get_mut(index) else {
-            return true;
+            let Some(entry) = self.table.get_mut(index) else {
+                return true;
+            };
+            entry
         };
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
@@ -413,44 +402,8 @@ impl FlowCache {
         true
     }
 
-    /// Reports conversations that have ended or are idle, and removes those past the connection
-    /// timeout.
-    fn expire(&mut self, now: u64, sink: &mut impl RecordSink) {
-        self.next_expiry_ns = now.saturating_add(EXPIRY_INTERVAL_NS);
-        while let Some((index, entry)) = self.table.first(List::Closing) {
-            if now - entry.moved_ns < LINGER_NS || sink.room() < 2 {
-                break;
-            }
-            self.touch(self.table.next(index));
-            self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-            self.table.remove(index);
-        }
-        while let Some((index, entry)) = self.table.first(List::Live) {
-            // It may have had packets since it was moved, for up to MOVE_AFTER_NS. Those after it,
-            // which were moved later, wait no longer than that.
-            if now - entry.seen_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
-                break;
-            }
-            self.touch(self.table.next(index));
-            self.report(index, FlowEndReason::IdleTimeout, sink);
-            self.table.move_to_end(index, List::Dormant, now);
-        }
-        while let Some((index, entry)) = self.table.first(List::Dormant) {
-            if now - entry.seen_ns < self.settings.connection_timeout_ns {
-                break;
-            }
-            self.table.remove(index);
-        }
-    }
-
-    /// Reads the conversation that is reported next, so that it is in the cache of the processor.
-    #[inline]
-    fn touch(&self, next: Option<u32>) {
-        std::hint::black_box(next.map_or(0, |next| self.table.touch(next)));
-    }
-
     /// Makes the records of the directions of a conversation that have packets.
-    fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
+    pub(super) fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
         let tunnels = self.table.tunnels(index);
         let translation = self.table.translation(index).copied();
         let Some((entry, health)) = self.table.get_with_health(index) else {

@@ -214,6 +214,34 @@ impl ConversationTable {
         Some((index, self.slab.get(index)?))
     }
 
+    /// Puts the conversations at the beginning of a list that are due into `group`, at most `max`.
+    /// They and their entries of the hash table are read, so that they are in the cache of the
+    /// processor.
+    pub(super) fn head(
+        &self,
+        list: List,
+        max: usize,
+        is_due: impl Fn(&Conversation) -> bool,
+        group: &mut Vec<u32>,
+    ) {
+        group.clear();
+        let mut next = self.slab.first(list);
+        let mut touched = 0;
+        while group.len() < max
+            && let Some(index) = next
+            && let Some(conversation) = self.slab.get(index).filter(|found| is_due(found))
+        {
+            let hash = self.hash(&conversation.key);
+            let entry = self
+                .entries
+                .find(spread(hash), |entry| entry.index == index);
+            touched ^= self.touch(index) ^ entry.map_or(0, |entry| u64::from(entry.hash));
+            group.push(index);
+            next = self.slab.next(index);
+        }
+        std::hint::black_box(touched);
+    }
+
     /// The conversation after another one in its list.
     pub(super) fn next(&self, index: u32) -> Option<u32> {
         self.slab.next(index)

@@ -64,7 +64,7 @@ impl FrameReader {
     ///
     /// # Errors
     /// The filter is invalid for the link type.
-    #[inline]
+    #[inline(always)]
     pub(super) fn frame(
         &mut self,
         packet: &Packet<'_>,
