@@ -39,6 +39,7 @@ pub mod rule;
 mod sessions;
 pub mod tcp;
 pub mod template;
+mod tunnel;
 mod value;
 mod wire;
 

@@ -5,6 +5,7 @@
 use crate::address::Address;
 use crate::host_name::ResponderName;
 use crate::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
+pub use crate::tunnel::{SecurityProtocol, Tunnel, TunnelType};
 
 /// The five properties that packets of one flow have in common (RFC 7011 §2, "Flow Key").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -125,60 +126,6 @@ impl BiflowDirection {
             3 => Self::Perimeter,
             _ => return None,
         })
-    }
-}
-
-/// VMware 6876:891 `tunnelType`: encapsulation of the packets of a flow between nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum TunnelType {
-    /// RFC 7348.
-    Vxlan = 1,
-    /// RFC 2784, with or without a key.
-    Gre = 2,
-    /// RFC 8926.
-    Geneve = 7,
-    /// IP in IP (RFC 2003, 2473, 4213). The registry has no value for it; 891 is not exported.
-    IpInIp = 0,
-}
-
-impl TunnelType {
-    /// The value on the wire; 0 if the registry has none.
-    #[must_use]
-    #[expect(
-        clippy::as_conversions,
-        reason = "the discriminants are the wire values"
-    )]
-    pub const fn octet(self) -> u8 {
-        self as u8
-    }
-}
-
-/// The outer header of the packets of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tunnel {
-    /// 6876:891.
-    pub tunnel_type: TunnelType,
-    /// 6876:892: VXLAN or Geneve VNI, GRE key; 0 where there is none. Up to 32 bits.
-    pub tunnel_key: u32,
-    /// 6876:893 if IPv4, 32473:16 if IPv6.
-    pub tunnel_source_address: Address,
-    /// 6876:894 if IPv4, 32473:17 if IPv6.
-    pub tunnel_destination_address: Address,
-    /// 6876:895: protocol of the outer IP header.
-    pub tunnel_protocol_identifier: u8,
-    /// 6876:896; 0 where the outer protocol has no ports.
-    pub tunnel_source_port: u16,
-    /// 6876:897; 0 where the outer protocol has no ports.
-    pub tunnel_destination_port: u16,
-}
-
-impl Tunnel {
-    /// 351 `layer2SegmentId` of a VXLAN tunnel: type 1 in the first octet, the VNI in the last
-    /// three.
-    #[must_use]
-    pub fn layer2_segment_id(&self) -> u64 {
-        1 << 56 | u64::from(self.tunnel_key & 0x00ff_ffff)
     }
 }
 
@@ -381,8 +328,10 @@ pub struct FlowRecord {
     pub vlan_id: u16,
     /// 10, 14, 61; `None` where the Observation Point is not an interface (a savefile).
     pub interfaces: Option<Interfaces>,
-    /// 6876:891–897.
+    /// 6876:891–897, 32473:46.
     pub tunnel: Option<Tunnel>,
+    /// 32473:47.
+    pub security_protocol: SecurityProtocol,
     /// 225–228, 281, 282.
     pub translation: Option<Translation>,
     /// 16 `bgpSourceAsNumber`.
@@ -415,6 +364,16 @@ impl FlowRecord {
     #[must_use]
     pub const fn is_biflow(&self) -> bool {
         self.reverse_packet_delta_count != 0 || self.reverse_octet_delta_count != 0
+    }
+
+    /// What protects the packets: as the record reports it, or by its IP protocol.
+    #[must_use]
+    pub const fn protection(&self) -> SecurityProtocol {
+        match (self.security_protocol, self.key.protocol_identifier) {
+            (SecurityProtocol::None, 50) => SecurityProtocol::Esp,
+            (SecurityProtocol::None, 51) => SecurityProtocol::Ah,
+            (reported, _) => reported,
+        }
     }
 
     /// Splits a biflow record into two uniflow records (RFC 5103 §3). The connection belongs to the
@@ -450,6 +409,7 @@ impl FlowRecord {
             tcp_health: self.reverse_tcp_health,
             tcp_round_trip_time: self.reverse_tcp_round_trip_time,
             vlan_id: self.vlan_id,
+            security_protocol: self.security_protocol,
             sampling: self.sampling,
             flow_sampling: self.flow_sampling,
             is_continuation: true,

@@ -16,7 +16,8 @@ use flowproto::collector::{
 };
 use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
 use flowproto::record::{
-    BiflowDirection, FlowEndReason, FlowKey, Interfaces, Translation, Tunnel, TunnelType,
+    BiflowDirection, FlowEndReason, FlowKey, Interfaces, SecurityProtocol, Translation, Tunnel,
+    TunnelType,
 };
 use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 use flowproto::{Address, FlowRecord};
@@ -115,12 +116,11 @@ prop_compose! {
         connections in 0_u32..2, seconds: u32, lasted: Option<u32>,
         interfaces: Option<(u32, u32, bool)>,
         tunnel: Option<(u8, u32, bool)>, translated: bool,
-        state in 0_u8..7, handshake in (any::<bool>(), 0_u32..5_000_000, any::<u32>()),
+        security in 0_u8..4, state in 0_u8..7, handshake in (any::<bool>(), 0_u32..5_000_000, any::<u32>()),
         health: Option<[u32; 8]>, times: Option<(u32, u64, u32)>,
     ) -> FlowRecord {
         let tunnel = tunnel.map(|(kind, key, outer_v6)| {
-            let tunnel_type =
-                [TunnelType::Vxlan, TunnelType::Gre, TunnelType::Geneve, TunnelType::IpInIp][usize::from(kind % 4)];
+            let tunnel_type = TunnelType::ALL[usize::from(kind) % TunnelType::ALL.len()];
             Tunnel {
                 tunnel_type,
                 tunnel_key: if tunnel_type == TunnelType::IpInIp { 0 } else { key },
@@ -174,6 +174,7 @@ prop_compose! {
             }),
             icmp_type_code: icmp,
             vlan_id,
+            security_protocol: security.into(),
             interfaces: interfaces.map(|(ingress_interface, egress_interface, egress)| Interfaces {
                 ingress_interface,
                 egress_interface,
@@ -213,6 +214,7 @@ proptest! {
         // elements that it does not know.
         for record in &mut records {
             record.tunnel = None;
+            record.security_protocol = SecurityProtocol::None;
             *record = without_tcp(record);
         }
         let mut parser = NetflowParser::default();
@@ -293,13 +295,12 @@ fn the_exporter_introduces_itself_before_any_record() {
     let (taken, process) = receive_all(&send_all(&mut session(), &[record]));
     // The first Message has nothing but templates.
     let name = Some("node-a".to_owned());
-    assert_eq!(taken.names, [None, name.clone(), name.clone(), name]);
-    // Exporter, statistics, reliability, 44 types of elements, and the keys of two templates.
-    assert_eq!(
-        taken.addresses[1..],
-        [Address::from_v4_bits(0xc000_0201); 3]
-    );
-    assert_eq!(process.counters().options_records, 49);
+    assert_eq!(taken.names[0], None);
+    assert!(taken.names[1..].iter().all(|taken| *taken == name));
+    let address = Address::from_v4_bits(0xc000_0201);
+    assert!(taken.addresses[1..].iter().all(|taken| *taken == address));
+    // Exporter, statistics, reliability, 46 types of elements, and the keys of two templates.
+    assert_eq!(process.counters().options_records, 51);
 }
 
 #[test]
@@ -350,15 +351,18 @@ fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
         template_refresh_messages: 3,
         ..ExportSettings::default()
     });
-    // Templates have a Message of their own, and options data the next two.
+    // Templates have a Message of their own, and options data the next three.
     let flush = |session: &mut ExportSession, now| {
         let mut templates = Vec::new();
         session.flush(now, &mut |m| templates.push(m.octets[16..18] == [0, 2]));
         templates
     };
-    assert_eq!(flush(&mut session, NOW), [true, false, false]);
+    assert_eq!(flush(&mut session, NOW), [true, false, false, false]);
     assert_eq!(flush(&mut session, NOW + 59_999), [false; 0]);
-    assert_eq!(flush(&mut session, NOW + 60_000), [true, false, false]);
+    assert_eq!(
+        flush(&mut session, NOW + 60_000),
+        [true, false, false, false]
+    );
     let mut with_templates = Vec::new();
     for _ in 0..4 {
         let mut send = |m: OutgoingMessage<'_>| with_templates.push(m.octets[16..18] == [0, 2]);
@@ -368,7 +372,7 @@ fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
         session.flush(NOW + 60_001, &mut send);
     }
     // Three Messages with records, and before the fourth one templates and options data.
-    let expected = [false, false, false, true, false, false, false];
+    let expected = [false, false, false, true, false, false, false, false];
     assert_eq!(with_templates, expected);
 }
 
@@ -379,7 +383,7 @@ fn a_clock_that_was_set_back_does_not_put_the_templates_off() {
     for now in [10_000_000, 10_000_001, 1_000_000] {
         session.flush(now, &mut |_| sent += 1);
     }
-    assert_eq!(sent, 6);
+    assert_eq!(sent, 8);
 }
 
 #[test]

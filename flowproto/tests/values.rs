@@ -122,6 +122,62 @@ fn times_that_are_not_known_are_absent() {
 }
 
 #[test]
+fn zeros_in_the_fields_of_translations_tunnels_and_routes_are_no_addresses() {
+    let specifiers = [
+        (0, 8, 4),
+        (0, 15, 4),
+        (0, 130, 4),
+        (0, 225, 4),
+        (0, 226, 4),
+        (0, 227, 2),
+        (6876, 891, 1),
+        (6876, 892, 4),
+        (6876, 893, 4),
+        (6876, 894, 4),
+    ];
+    let read = |values: [u64; 10]| {
+        let fields = specifiers.iter().zip(values);
+        let octets = fields.map(|((_, _, length), value)| (value, usize::from(*length)));
+        let mut e = exporter();
+        let sets = [
+            (2, template_of(300, &specifiers)),
+            (300, numbers(&octets.collect::<Vec<_>>())),
+        ];
+        e.send(&ipfix(0, &sets));
+        e.taken.records.remove(0)
+    };
+    let plain = read([0x0a00_0001, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!((plain.translation, plain.tunnel), (None, None));
+    assert!(plain.ip_next_hop_address.is_unspecified());
+    assert!(plain.exporter_address.is_unspecified());
+    let source = |record: &FlowRecord| {
+        let translation = record.translation.unwrap();
+        (
+            translation.post_nat_source_address.is_unspecified(),
+            translation.post_napt_source_port,
+        )
+    };
+    let translated = read([0x0a00_0001, 0, 0, 0xc000_0201, 0, 4000, 0, 0, 0, 0]);
+    assert_eq!(source(&translated), (false, 4000));
+    let other = translated.translation.unwrap();
+    assert!(other.post_nat_destination_address.is_unspecified());
+    assert_eq!(
+        source(&read([1, 0, 0, 0, 0, 4000, 0, 0, 0, 0])),
+        (true, 4000)
+    );
+    for tunnel in [[1, 77, 0, 0], [2, 0, 0xc000_0201, 0]] {
+        let [kind, key, from, to] = tunnel;
+        assert!(
+            read([1, 0, 0, 0, 0, 0, kind, key, from, to])
+                .tunnel
+                .is_some()
+        );
+    }
+    // The source of a flow may be 0.0.0.0.
+    assert!(read([0; 10]).key.source_address.is_ipv4());
+}
+
+#[test]
 fn a_set_with_a_reserved_id_is_counted_and_the_others_are_read() {
     for (header, ids) in [
         (Header::ipfix(0), [0, 1, 4, 255]),

@@ -26,7 +26,7 @@ struct Sums {
 }
 
 impl RecordSink for Sums {
-    fn record(&mut self, record: FlowRecord) {
+    fn record(&mut self, record: &FlowRecord) {
         assert!(record.packet_delta_count > 0, "{record:?}");
         assert!(record.flow_start_milliseconds <= record.flow_end_milliseconds);
         self.records += 1;

@@ -124,13 +124,11 @@ pub(crate) fn address(octets: &mut Octets<'_>, ipv6: bool) -> Address {
 
 fn tunnel(octets: &mut Octets<'_>) -> Tunnel {
     let kind = octets.u8();
-    let tunnel_type = match kind & 3 {
-        0 => TunnelType::Vxlan,
-        1 => TunnelType::Gre,
-        2 => TunnelType::Geneve,
-        _ => TunnelType::IpInIp,
-    };
-    let ipv6 = kind & 4 != 0;
+    let tunnel_type = TunnelType::ALL
+        .get(usize::from(kind >> 1 & 15))
+        .copied()
+        .unwrap_or(TunnelType::IpInIp);
+    let ipv6 = kind & 1 != 0;
     let outer = |octets: &mut Octets<'_>| match address(octets, ipv6) {
         // A v4-mapped one is IPv4.
         mapped if ipv6 && mapped.is_ipv4() => Address::UNSPECIFIED,

@@ -23,7 +23,7 @@ const PACKETS: u32 = 400_000;
 struct Nowhere(u64);
 
 impl RecordSink for Nowhere {
-    fn record(&mut self, record: FlowRecord) {
+    fn record(&mut self, record: &FlowRecord) {
         self.0 += record.packet_delta_count;
     }
 }

@@ -66,7 +66,15 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
         "filter" => &["tcp port 80", "tcp prot 80", ""],
         "sampling" => &["1:1", "1:100", "1:0", "2:3", "100", ""],
         "export" | "forward" | "replicate" => TARGETS,
-        "tunnel-port" => &["vxlan=8473", "geneve=none", "vxlan=0", "vxlan", "gre=1", ""],
+        "tunnel-port" => &[
+            "vxlan=8473",
+            "geneve=none",
+            "fou=5555",
+            "vxlan=0",
+            "vxlan",
+            "sctp=1",
+            "",
+        ],
         "node-name" | "cluster-name" => &["a", "node-1.example", "a\"b", ""],
         "admin" | "http" => ADDRESSES,
         "listen" => &[

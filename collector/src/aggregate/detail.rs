@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use flowproto::Address;
+use flowproto::record::{SecurityProtocol, TunnelType};
 
 use super::field::{EndpointField, Field, RecordField};
 use super::host_wildcards::HostWildcards;
@@ -24,6 +25,8 @@ enum Part {
     AsNumbers,
     Services,
     Hosts,
+    Encapsulation,
+    Security,
 }
 
 /// The details of records that families need.
@@ -54,6 +57,8 @@ impl DetailParts {
             Field::Record(RecordField::InputInterface | RecordField::OutputInterface) => {
                 Part::Interfaces
             }
+            Field::Record(RecordField::Encapsulation) => Part::Encapsulation,
+            Field::Record(RecordField::SecurityProtocol) => Part::Security,
             Field::Endpoint(..)
             | Field::Label(..)
             | Field::NamespaceLabel(..)
@@ -116,6 +121,8 @@ pub(super) struct Detail {
     pub(super) protocol: Option<u8>,
     pub(super) dscp: Option<u8>,
     pub(super) initiator: Option<Initiator>,
+    pub(super) encapsulation: Option<TunnelType>,
+    pub(super) security_protocol: SecurityProtocol,
     pub(super) source_host: Option<Arc<str>>,
     pub(super) destination_host: Option<Arc<str>>,
 }
@@ -167,9 +174,16 @@ impl Detail {
             let [source, destination] = hosts.map(|host| Some(wildcards.label(host?)));
             (detail.source_host, detail.destination_host) = (source, destination);
         }
+        if parts.has(Part::Security) {
+            detail.security_protocol = flow.security_protocol;
+        }
         let Some(extras) = extras else {
             return detail;
         };
+        // The opposite direction of a biflow is assumed to have the same kind of tunnel.
+        if parts.has(Part::Encapsulation) {
+            detail.encapsulation = extras.tunnel_type;
+        }
         // Class of service, interfaces and AS numbers are those of the record's own direction.
         if parts.has(Part::Dscp) && flow.is_forward() {
             detail.dscp = Some(extras.ip_class_of_service >> 2);
@@ -213,6 +227,8 @@ impl Detail {
             exporter: self.exporter,
             server_port: self.server_port,
             protocol: self.protocol,
+            encapsulation: self.encapsulation,
+            security_protocol: self.security_protocol,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The fields of an edge.
 
 use flowproto::Address;
+use flowproto::record::TunnelType;
 
 use super::detail::Detail;
 use super::edges::CountedEdge;
@@ -164,6 +165,12 @@ impl<'a> Edge<'a> {
                 })
             }
             (RecordField::Exporter, Some(detail)) => Value::address(detail.exporter),
+            (RecordField::Encapsulation, Some(detail)) => {
+                optional_text(detail.encapsulation.map(TunnelType::as_str))
+            }
+            (RecordField::SecurityProtocol, Some(detail)) => {
+                Value::text(detail.security_protocol.as_str())
+            }
             (RecordField::InputInterface, Some(detail)) => {
                 optional_text(detail.input_interface.as_deref())
             }

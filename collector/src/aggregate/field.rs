@@ -123,6 +123,11 @@ pub enum RecordField {
     InputInterface,
     /// Interface through which the packets left the exporter: its name, else its ifIndex.
     OutputInterface,
+    /// Encapsulation of the packets on the wire: `vxlan`, `geneve`, `gre`, `ipip`, …; absent without a
+    /// tunnel.
+    Encapsulation,
+    /// What protects the packets: `esp`, `ah` or `wireguard`; absent if nothing was recognized.
+    SecurityProtocol,
     /// How a TCP connection ended: `closed`, `reset`, `refused`, `unanswered`; `open` if it has
     /// not.
     TcpEnd,

@@ -6,9 +6,10 @@
 use super::enrich::{Endpoints, Resolver};
 use super::flow::{Flow, FlowExtras};
 use super::health::FlowHealth;
+use super::observers::Observers;
 
-/// Flows of a full block.
-const MAX_FLOWS: usize = 256;
+/// Flows of a full block. More do not fit in the first-level cache of the processor.
+const MAX_FLOWS: usize = 64;
 
 /// Flows, and what the stages found out about them.
 #[derive(Debug, Default)]
@@ -96,6 +97,17 @@ impl Block {
             };
             self.endpoints.push(endpoints);
         }
+    }
+
+    /// Reads the observers of the nodes of all flows, so that their cache misses overlap.
+    pub(super) fn touch_observers(&self, observers: &Observers) {
+        let mut touched = 0;
+        for endpoints in &self.endpoints {
+            for endpoint in [&endpoints.source, &endpoints.destination] {
+                touched ^= endpoint.place.node.map_or(0, |node| observers.touch(node));
+            }
+        }
+        std::hint::black_box(touched);
     }
 
     /// The flows with what belongs to them.

@@ -124,6 +124,10 @@ impl Decider<'_> {
 
     #[inline]
     fn authority(&self, flow: &Flow, endpoints: &Endpoints) -> Authority {
+        if !self.observers.is_any() && self.stage != Stage::WarmUp {
+            // All exporters are routers.
+            return Authority::ThisRecord;
+        }
         let observed = self.observed(flow, endpoints);
         let now = self.now.monotonic_milliseconds;
         dedup::judge(self.observers, &observed, now, self.stage)

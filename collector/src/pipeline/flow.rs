@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use flowproto::host_name::ResponderName;
-use flowproto::record::{BiflowDirection, Translation};
+use flowproto::record::{BiflowDirection, SecurityProtocol, Translation, TunnelType};
 use flowproto::{Address, FlowRecord};
 
 use super::policy::{CountedDirection, RecordPolicy};
@@ -87,6 +87,8 @@ pub struct Flow {
     pub destination_port: u16,
     /// 4 `protocolIdentifier`.
     pub protocol: u8,
+    /// What protects the packets.
+    pub security_protocol: SecurityProtocol,
     /// Direction within its record.
     pub direction: Direction,
     /// 61 `flowDirection`: 0 ingress, 1 egress; `None` if the record does not have it.
@@ -114,6 +116,8 @@ pub struct FlowExtras {
     pub exporter_address: Address,
     /// The ends of the tunnel that the packets were in.
     pub tunnel: Option<TunnelEnds>,
+    /// The encapsulation of the packets.
+    pub tunnel_type: Option<TunnelType>,
     /// 10 and 14 of the record's own direction: names of the interfaces, else their ifIndex. `None`
     /// if not carried, or if no family needs them.
     pub interfaces: [Option<Arc<str>>; 2],
@@ -164,6 +168,7 @@ impl FlowExtras {
             translation: record.translation,
             exporter_address: record.exporter_address,
             tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
+            tunnel_type: record.tunnel.map(|tunnel| tunnel.tunnel_type),
             interfaces: [None, None],
             initiator: Initiator::of(record),
             ip_class_of_service: record.ip_class_of_service,
@@ -212,6 +217,7 @@ impl Flow {
             source_port: key.source_port,
             destination_port: key.destination_port,
             protocol: key.protocol_identifier,
+            security_protocol: record.protection(),
             direction: Direction::Forward,
             reported_direction: record.interfaces.and_then(|i| i.flow_direction),
             policy: RecordPolicy::default(),

@@ -335,6 +335,9 @@ impl<S: Sinks> Stages<S> {
             cache: &mut self.cache,
             tunnels: &self.tunnels,
         });
+        if self.observers.is_any() {
+            self.block.touch_observers(&self.observers);
+        }
         let is_watched = self.snapshots.index.is_watched();
         let is_waiting = is_watched && self.is_waiting_for_inventory();
         let stage = self.stage();

@@ -34,8 +34,9 @@ pub struct Observers {
     timeouts: ObserverTimeouts,
 }
 
-/// Times are plus one, so that 0 is never.
+/// Times are plus one, so that 0 is never. Each has a line of the processor's cache, because several threads write.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Observer {
     /// The last Message.
     last: AtomicU64,
@@ -129,6 +130,13 @@ impl Observers {
     #[inline]
     pub(super) fn is_any(&self) -> bool {
         self.is_any.load(Ordering::Relaxed)
+    }
+
+    /// Reads the line of a node, so that it is in the processor's cache when flows are judged. The result has no meaning
+    /// but to keep the read.
+    #[inline]
+    pub(super) fn touch(&self, node: NodeId) -> u64 {
+        self.last_message(node)
     }
 
     /// Records a Message that arrived from an exporter on `node`.

@@ -1,7 +1,7 @@
 //! Which packet of a tunnel counts.
 
 use flowproto::FlowRecord;
-use flowproto::record::{Tunnel, TunnelType};
+use flowproto::record::{SecurityProtocol, Tunnel, TunnelType};
 use kipfix_collector::pipeline::Reason;
 use kipfix_collector::pipeline::enrich::{TunnelNetworks, TunnelUse};
 
@@ -17,6 +17,8 @@ fn tunnelled(record: FlowRecord, tunnel_type: TunnelType, ends: [&str; 2]) -> Fl
         TunnelType::Geneve => (17, (50_000, 6081)),
         TunnelType::Gre => (47, (0, 0)),
         TunnelType::IpInIp => (4, (0, 0)),
+        TunnelType::GtpU => (17, (2152, 2152)),
+        other => panic!("{other:?}"),
     };
     FlowRecord {
         tunnel: Some(Tunnel {
@@ -32,7 +34,8 @@ fn tunnelled(record: FlowRecord, tunnel_type: TunnelType, ends: [&str; 2]) -> Fl
     }
 }
 
-const TYPES: [TunnelType; 4] = [
+const TYPES: [TunnelType; 5] = [
+    TunnelType::GtpU,
     TunnelType::Vxlan,
     TunnelType::Geneve,
     TunnelType::Gre,
@@ -150,4 +153,54 @@ fn external_traffic_by_an_egress_gateway_counts_once() {
     assert_eq!(end.octets(r#"src_kind="External""#), 200);
     assert_eq!(end.octets(r#"class="pod_to_node""#), 1000);
     assert_eq!(end.octets(r#"class="node_to_pod""#), 200);
+}
+
+#[test]
+fn families_count_by_encapsulation_and_by_what_protects_the_packets() {
+    let mut collector = Setup {
+        metrics: "
+- name: wire_bytes_total
+  help: x
+  value: bytes
+  labels: [protocol, encapsulation, security_protocol]
+",
+        ..Setup::new(settings())
+    }
+    .start();
+    let of_protocol = |protocol, security_protocol| {
+        let mut record = record(NODE_A, NODE_B, 100);
+        record.key.protocol_identifier = protocol;
+        record.security_protocol = security_protocol;
+        record
+    };
+    let mut a = Exporter::new("node-a", NODE_A);
+    let ends = [NODE_A, NODE_B];
+    let records = [
+        tunnelled(record(WEB, DB, 1000), TunnelType::GtpU, ends),
+        tunnelled(record(WEB, DB, 200), TunnelType::IpInIp, ends),
+        of_protocol(17, SecurityProtocol::WireGuard),
+        of_protocol(17, SecurityProtocol::Esp),
+        // Of any exporter.
+        of_protocol(50, SecurityProtocol::None),
+        of_protocol(51, SecurityProtocol::None),
+        of_protocol(6, SecurityProtocol::None),
+    ];
+    a.export(&mut collector.pipeline, &records, START);
+    let end = collector.end();
+    let series = end
+        .scrape
+        .lines()
+        .filter_map(|line| line.strip_prefix("wire_bytes_total{"));
+    let mut series: Vec<&str> = series.collect();
+    series.sort_unstable();
+    let expected = [
+        r#"protocol="ah",encapsulation="",security_protocol="ah"} 100"#,
+        r#"protocol="esp",encapsulation="",security_protocol="esp"} 100"#,
+        r#"protocol="tcp",encapsulation="",security_protocol=""} 100"#,
+        r#"protocol="tcp",encapsulation="gtp-u",security_protocol=""} 1000"#,
+        r#"protocol="tcp",encapsulation="ipip",security_protocol=""} 200"#,
+        r#"protocol="udp",encapsulation="",security_protocol="esp"} 100"#,
+        r#"protocol="udp",encapsulation="",security_protocol="wireguard"} 100"#,
+    ];
+    assert_eq!(series, expected);
 }

@@ -86,8 +86,8 @@ const DELTA_COUNTER: u8 = 3;
 const FLAGS: u8 = 5;
 
 const VMWARE: u32 = 6876;
-/// The elements of a tunnel: enterprise, id, data type.
-const TUNNEL_TYPES: [(u32, u16, u8); 9] = [
+/// The elements of a tunnel and of encryption: enterprise, id, data type.
+const TUNNEL_TYPES: [(u32, u16, u8); 11] = [
     (VMWARE, 891, 1),
     (VMWARE, 892, 0),
     (VMWARE, 893, 18),
@@ -97,6 +97,8 @@ const TUNNEL_TYPES: [(u32, u16, u8); 9] = [
     (VMWARE, 897, 2),
     (KIPFIX_ENTERPRISE, 16, 19),
     (KIPFIX_ENTERPRISE, 17, 19),
+    (KIPFIX_ENTERPRISE, 46, 1),
+    (KIPFIX_ENTERPRISE, 47, 1),
 ];
 /// The reverse elements: data type, semantics, units, name.
 const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 5] = [
@@ -107,7 +109,7 @@ const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 5] = [
     (6, 2, FLAGS, 0, "reverseTcpControlBits"),
 ];
 
-/// The enterprise elements of a tunnel.
+/// The enterprise elements of a tunnel and of encryption.
 pub fn tunnel_elements() -> impl Iterator<Item = ElementType<'static>> {
     let types = TUNNEL_TYPES.iter();
     types.map(|(enterprise, id, data_type)| ElementType {

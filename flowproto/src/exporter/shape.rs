@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::FieldSpecifier;
 use crate::host_name::NameSource;
-use crate::record::{FlowRecord, Interfaces, Translation, Tunnel, TunnelType};
+use crate::record::{FlowRecord, Interfaces, SecurityProtocol, Translation, Tunnel, TunnelType};
 use crate::tcp::{ConnectionState, Handshake};
 
 /// Template ID of shape 0; the others follow. Options templates have lower ones.
@@ -70,9 +70,11 @@ const ICMP_V6: [FieldSpecifier; 1] = [iana(139, 2)];
 const INTERFACES: [FieldSpecifier; 3] = [iana(10, 4), iana(14, 4), iana(61, 1)];
 const SEGMENT: [FieldSpecifier; 1] = [iana(351, 8)];
 const TUNNEL_TYPE: [FieldSpecifier; 2] = [vmware(891, 1), vmware(892, 4)];
+const TUNNEL_ENCAPSULATION: [FieldSpecifier; 2] = [kipfix(46, 1), vmware(892, 4)];
 const TUNNEL_V4: [FieldSpecifier; 2] = [vmware(893, 4), vmware(894, 4)];
 const TUNNEL_V6: [FieldSpecifier; 2] = [kipfix(16, 16), kipfix(17, 16)];
 const TUNNEL: [FieldSpecifier; 3] = [vmware(895, 1), vmware(896, 2), vmware(897, 2)];
+const SECURITY: [FieldSpecifier; 1] = [kipfix(47, 1)];
 const NAT_V4: [FieldSpecifier; 4] = [iana(225, 4), iana(226, 4), iana(227, 2), iana(228, 2)];
 const NAT_V6: [FieldSpecifier; 4] = [iana(281, 16), iana(282, 16), iana(227, 2), iana(228, 2)];
 
@@ -96,11 +98,12 @@ impl Shape {
     pub(super) const IPV6: u16 = 1;
     const INTERFACES: u16 = 2;
     const TRANSLATED: u16 = 4;
-    /// Has a tunnel; the next two bits are its kind.
+    /// Has a tunnel; the next two bits are the kind of its type: none of both for IP in IP, the second
+    /// alone for a type of kipfix's own element.
     pub(super) const TUNNELLED: u16 = 8;
-    /// The tunnel has a type in the registry and a key: not IP in IP.
+    /// The tunnel has a type in the registry.
     const KEYED: u16 = 16;
-    /// VXLAN: has 351 layer2SegmentId.
+    /// VXLAN, which also has 351 layer2SegmentId, or a type that is not in the registry.
     const SEGMENT: u16 = 32;
     /// The outer header is IPv4, otherwise IPv6.
     const OUTER_V4: u16 = 64;
@@ -120,9 +123,11 @@ impl Shape {
     const TLS_NAME: u16 = 8192;
     const HTTP_NAME: u16 = Self::NAME;
     pub(super) const NAME: u16 = Self::DNS_NAME | Self::TLS_NAME;
+    /// Has a protocol that protects the packets.
+    const SECURITY: u16 = 16_384;
 
     /// Number of shapes.
-    pub(super) const COUNT: u16 = 16_384;
+    pub(super) const COUNT: u16 = 32_768;
 
     /// All shapes.
     pub(super) fn all() -> impl Iterator<Item = Self> {
@@ -138,8 +143,12 @@ impl Shape {
         let when = |yes: bool, bit: u16| if yes { bit } else { 0 };
         let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
             Self::TUNNELLED
-                | when(tunnel.tunnel_type != TunnelType::IpInIp, Self::KEYED)
-                | when(tunnel.tunnel_type == TunnelType::Vxlan, Self::SEGMENT)
+                | when(tunnel.tunnel_type.octet() != 0, Self::KEYED)
+                | when(
+                    tunnel.tunnel_type == TunnelType::Vxlan
+                        || tunnel.tunnel_type.encapsulation() != 0,
+                    Self::SEGMENT,
+                )
                 | when(tunnel.tunnel_source_address.is_ipv4(), Self::OUTER_V4)
         });
         Self(
@@ -160,6 +169,10 @@ impl Shape {
                     record.tcp_round_trip_time.samples != 0
                         || record.reverse_tcp_round_trip_time.samples != 0,
                     Self::ROUND_TRIP,
+                )
+                | when(
+                    record.security_protocol != SecurityProtocol::None,
+                    Self::SECURITY,
                 )
                 | record
                     .responder_name
@@ -208,13 +221,15 @@ impl Shape {
         let biflow = self.has(Self::BIFLOW);
         let (health, round_trip) = (self.has(Self::HEALTH), self.has(Self::ROUND_TRIP));
         let name = self.name();
-        let all: [(bool, &'static [FieldSpecifier]); 18] = [
+        let (keyed, segment) = (self.has(Self::KEYED), self.has(Self::SEGMENT));
+        let all: [(bool, &'static [FieldSpecifier]); 20] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
             (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
             (self.has(Self::INTERFACES), &INTERFACES),
-            (tunnelled && self.has(Self::SEGMENT), &SEGMENT),
-            (tunnelled && self.has(Self::KEYED), &TUNNEL_TYPE),
+            (tunnelled && keyed && segment, &SEGMENT),
+            (tunnelled && keyed, &TUNNEL_TYPE),
+            (tunnelled && !keyed && segment, &TUNNEL_ENCAPSULATION),
             (tunnelled && self.has(Self::OUTER_V4), &TUNNEL_V4),
             (tunnelled && !self.has(Self::OUTER_V4), &TUNNEL_V6),
             (tunnelled, &TUNNEL),
@@ -229,6 +244,7 @@ impl Shape {
             (health && biflow, &tcp::REVERSE_HEALTH),
             (round_trip, &tcp::ROUND_TRIP),
             (round_trip && biflow, &tcp::REVERSE_ROUND_TRIP),
+            (self.has(Self::SECURITY), &SECURITY),
             (name.is_some(), name.map_or(&[], responder_name::field)),
         ];
         all.into_iter()
@@ -352,6 +368,9 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord)
             tcp::write_round_trip(out, &record.reverse_tcp_round_trip_time);
         }
     }
+    if shape.has(Shape::SECURITY) {
+        put(out, [record.security_protocol.octet()]);
+    }
     if let Some(name) = record.responder_name.as_ref()
         && shape.name().is_some()
     {
@@ -375,12 +394,19 @@ fn write_interfaces(out: &mut Vec<u8>, interfaces: &Interfaces) {
 }
 
 fn write_tunnel(out: &mut Vec<u8>, shape: Shape, tunnel: &Tunnel) {
-    if shape.has(Shape::SEGMENT) {
-        put(out, tunnel.layer2_segment_id().to_be_bytes());
-    }
-    if shape.has(Shape::KEYED) {
-        put(out, [tunnel.tunnel_type.octet()]);
-        put(out, tunnel.tunnel_key.to_be_bytes());
+    match (shape.has(Shape::KEYED), shape.has(Shape::SEGMENT)) {
+        (true, is_vxlan) => {
+            if is_vxlan {
+                put(out, tunnel.layer2_segment_id().to_be_bytes());
+            }
+            put(out, [tunnel.tunnel_type.octet()]);
+            put(out, tunnel.tunnel_key.to_be_bytes());
+        }
+        (false, true) => {
+            put(out, [tunnel.tunnel_type.encapsulation()]);
+            put(out, tunnel.tunnel_key.to_be_bytes());
+        }
+        (false, false) => {}
     }
     let (source, destination) = (
         tunnel.tunnel_source_address,

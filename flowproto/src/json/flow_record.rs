@@ -86,8 +86,12 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
         if tunnel.tunnel_type == TunnelType::Vxlan {
             members.number("layer2SegmentId", tunnel.layer2_segment_id());
         }
+        members.non_zero("tunnelType", tunnel.tunnel_type.octet().into());
+        members.non_zero(
+            "tunnelEncapsulation",
+            tunnel.tunnel_type.encapsulation().into(),
+        );
         if tunnel.tunnel_type != TunnelType::IpInIp {
-            members.number("tunnelType", tunnel.tunnel_type.octet().into());
             members.key("tunnelKey");
             write_hex(&tunnel.tunnel_key.to_be_bytes(), members.out);
         }
@@ -111,6 +115,7 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
             tunnel.tunnel_destination_port.into(),
         );
     }
+    members.non_zero("securityProtocol", record.security_protocol.octet().into());
     if let Some(nat) = &record.translation {
         members.post_nat("postNATSource", nat.post_nat_source_address);
         members.post_nat("postNATDestination", nat.post_nat_destination_address);

@@ -22,7 +22,8 @@
 //! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
-//! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a record and combines them,
+//! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a
+//! record and combines them,
 //! `sampling` and `time` interpret several values together.
 
 mod names;

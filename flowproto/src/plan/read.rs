@@ -4,6 +4,7 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
+mod headers;
 mod tcp;
 
 use super::sampling::{SamplingFields, Selection};
@@ -12,9 +13,7 @@ use super::time::up_time_to_epoch;
 use super::{MessageContext, Plan, Step};
 use crate::address::Address;
 use crate::field::FieldSpan;
-use crate::record::{
-    BiflowDirection, FlowKey, FlowRecord, Interfaces, Translation, Tunnel, TunnelType,
-};
+use crate::record::{BiflowDirection, FlowKey, FlowRecord, Interfaces};
 use crate::value::{float, ntp_to_unix, unsigned};
 
 /// Octets loaded for a number of any length.
@@ -140,25 +139,8 @@ const ROUTING: u128 = bits([
     Slot::NextHopV6,
 ]);
 const EXPORTER: u128 = bits([Slot::ExporterV4, Slot::ExporterV6]);
-const TRANSLATION: u128 = bits([
-    Slot::PostNatSourceV4,
-    Slot::PostNatDestinationV4,
-    Slot::PostNatSourceV6,
-    Slot::PostNatDestinationV6,
-    Slot::PostNaptSourcePort,
-    Slot::PostNaptDestinationPort,
-]);
-const TUNNEL: u128 = bits([
-    Slot::TunnelType,
-    Slot::TunnelKey,
-    Slot::TunnelSourceV4,
-    Slot::TunnelDestinationV4,
-    Slot::TunnelSourceV6,
-    Slot::TunnelDestinationV6,
-    Slot::TunnelProtocol,
-    Slot::TunnelSourcePort,
-    Slot::TunnelDestinationPort,
-]);
+const SECURITY: u128 = Slot::SecurityProtocol.bit();
+
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
@@ -321,7 +303,7 @@ impl Values {
             record.bgp_destination_as_number = self.low_u32(Slot::DestinationAs);
             record.source_prefix_length = self.low_u8(Slot::SourcePrefixLength);
             record.destination_prefix_length = self.low_u8(Slot::DestinationPrefixLength);
-            record.ip_next_hop_address = self.address(Slot::NextHopV4, Slot::NextHopV6);
+            record.ip_next_hop_address = self.optional_address(Slot::NextHopV4, Slot::NextHopV6);
         }
         if self.any(OTHER_TIMES) {
             self.fill_times(context, record);
@@ -330,7 +312,7 @@ impl Values {
             let selection = self.sampling_fields().selection();
             selection.unwrap_or_default().apply(record);
         }
-        if self.any(REVERSE | ICMP | EXPORTER | TRANSLATION | TUNNEL) {
+        if self.any(REVERSE | ICMP | EXPORTER | headers::SLOTS | SECURITY) {
             self.fill_rest(record);
         }
         if self.any(tcp::SLOTS) {
@@ -443,7 +425,8 @@ impl Values {
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
-        record.exporter_address = self.address(Slot::ExporterV4, Slot::ExporterV6);
+        record.security_protocol = self.low_u8(Slot::SecurityProtocol).into();
+        record.exporter_address = self.optional_address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
             if self.any(Slot::IcmpType.bit()) {
@@ -454,31 +437,8 @@ impl Values {
             }
             record.icmp_type_code = u16::from_be_bytes([kind, code]);
         }
-        if self.any(TRANSLATION) {
-            record.translation = Some(Translation {
-                post_nat_source_address: self.address(Slot::PostNatSourceV4, Slot::PostNatSourceV6),
-                post_nat_destination_address: self
-                    .address(Slot::PostNatDestinationV4, Slot::PostNatDestinationV6),
-                post_napt_source_port: self.low_u16(Slot::PostNaptSourcePort),
-                post_napt_destination_port: self.low_u16(Slot::PostNaptDestinationPort),
-            });
-        }
-        if self.any(TUNNEL) {
-            record.tunnel = Some(Tunnel {
-                tunnel_type: match self.low_u8(Slot::TunnelType) {
-                    1 => TunnelType::Vxlan,
-                    2 => TunnelType::Gre,
-                    7 => TunnelType::Geneve,
-                    _ => TunnelType::IpInIp,
-                },
-                tunnel_key: self.low_u32(Slot::TunnelKey),
-                tunnel_source_address: self.address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
-                tunnel_destination_address: self
-                    .address(Slot::TunnelDestinationV4, Slot::TunnelDestinationV6),
-                tunnel_protocol_identifier: self.low_u8(Slot::TunnelProtocol),
-                tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
-                tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),
-            });
+        if self.any(headers::SLOTS) {
+            self.fill_headers(record);
         }
     }
 }

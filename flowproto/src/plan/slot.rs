@@ -80,6 +80,8 @@ pub(super) enum Slot {
     TunnelProtocol,
     TunnelSourcePort,
     TunnelDestinationPort,
+    TunnelEncapsulation,
+    SecurityProtocol,
     SamplingAlgorithm,
     SelectorAlgorithm,
     SelectionSequence,
@@ -304,6 +306,8 @@ impl Slot {
             42 => Self::ReverseSynRetransmitted,
             43 => Self::ReverseTimeoutRetransmitted,
             44 => Self::ReverseSpuriousRetransmitted,
+            46 => Self::TunnelEncapsulation,
+            47 => Self::SecurityProtocol,
             _ => return None,
         };
         Some((slot, 0))

@@ -1,7 +1,7 @@
 //! The state of one conversation, and the records of its directions.
 
 use flowproto::FlowRecord;
-use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, Tunnel};
+use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, SecurityProtocol, Tunnel};
 use flowproto::tcp::{ConnectionState, Handshake};
 
 use super::clock::PacketClock;
@@ -34,6 +34,8 @@ pub(super) struct Direction {
     pub(super) vlan_id: u16,
     pub(super) ip_class_of_service: u8,
     pub(super) egress: bool,
+    /// The latest one that is not none.
+    pub(super) security_protocol: SecurityProtocol,
 }
 
 /// A conversation: both directions between two ends. Fields that nearly every packet needs come
@@ -181,10 +183,10 @@ impl Conversation {
         };
         let mut records = [const { None }; 2];
         for (place, source) in records.iter_mut().zip([first, first.opposite()]) {
-            *place = self.record(source, context, *tunnels.of(source));
-            let Some(record) = place else {
+            let Some(record) = self.record(source, context, place) else {
                 continue;
             };
+            record.tunnel = *tunnels.of(source);
             // In the record of the initiator, or in the other one if that has none.
             std::mem::take(&mut duration).add_to(record);
             record.tcp_connection_state = std::mem::take(&mut state);
@@ -221,22 +223,21 @@ impl Conversation {
         (state, handshake)
     }
 
-    /// Makes the record of a direction that has packets.
-    fn record(
+    /// Makes the record of a direction that has packets, in `place`.
+    fn record<'a>(
         &mut self,
         source: Side,
         context: ReportContext<'_>,
-        tunnel: Option<Tunnel>,
-    ) -> Option<FlowRecord> {
+        place: &'a mut Option<FlowRecord>,
+    ) -> Option<&'a mut FlowRecord> {
         let initiator = self.connection.initiator();
         let direction = self.directions.of_mut(source);
         if direction.packets == 0 {
             return None;
         }
-        let mut record = direction.record(context);
+        let record = place.insert(direction.record(context));
         direction.clear();
         record.key = self.key.flow_key(source);
-        record.tunnel = tunnel;
         record.biflow_direction = Some(match initiator {
             None => BiflowDirection::Arbitrary,
             Some(side) if side == source => BiflowDirection::Initiator,
@@ -319,6 +320,7 @@ impl Direction {
             ip_class_of_service: self.ip_class_of_service,
             icmp_type_code: self.icmp_type_code,
             vlan_id: self.vlan_id,
+            security_protocol: self.security_protocol,
             interfaces,
             ..FlowRecord::default()
         }

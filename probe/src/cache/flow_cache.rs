@@ -16,7 +16,7 @@
 //! give the same records in the same order.
 
 use flowproto::FlowRecord;
-use flowproto::record::{FlowEndReason, Sampling};
+use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol};
 
 use super::captured::{CapturedPacket, CopyCounts};
 use super::clock::{PacketClock, PacketTime};
@@ -36,15 +36,12 @@ use crate::tcp::segment::Segment;
 use crate::translation::TranslationTable;
 
 const SECOND_NS: u64 = 1_000_000_000;
-const MILLISECOND_NS: u64 = 1_000_000;
 
 /// How long a conversation that has ended waits for trailing packets, so that the last ACK is not
 /// taken for a conversation of its own.
-const LINGER_NS: u64 = 5 * SECOND_NS;
+pub(super) const LINGER_NS: u64 = 5 * SECOND_NS;
 /// The order of use is accurate to this, which saves most packets the work on the list.
 const MOVE_AFTER_NS: u64 = SECOND_NS;
-/// Interval between looks at the ends of the lists.
-const EXPIRY_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
 
 /// Receives flow records.
 pub trait RecordSink {
@@ -52,24 +49,26 @@ pub trait RecordSink {
     fn room(&self) -> usize {
         usize::MAX
     }
-    /// Takes a record.
-    fn record(&mut self, record: FlowRecord);
+    /// Takes a copy of a record. A record is too large to be moved from one stage to the next.
+    fn record(&mut self, record: &FlowRecord);
 }
 
 /// The flow cache of a node.
 #[derive(Debug)]
 pub struct FlowCache {
-    settings: CacheSettings,
+    pub(super) settings: CacheSettings,
     pub(super) table: ConversationTable,
     pub(super) translations: TranslationTable,
     /// Names of addresses; `None` if names are not learned.
     pub(super) names: Option<NameTable>,
     pub(super) clock: PacketClock,
-    next_expiry_ns: u64,
+    pub(super) next_expiry_ns: u64,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
     evicted_ns: u64,
     /// Lookups of the packets that are metered together. Empty in between.
     lookups: Vec<Lookup>,
+    /// Conversations that expire together.
+    pub(super) expiring: Vec<u32>,
     pub(super) counters: CacheCounters,
 }
 
@@ -88,6 +87,7 @@ impl FlowCache {
             next_expiry_ns: 0,
             evicted_ns: 0,
             lookups: Vec::new(),
+            expiring: Vec::new(),
             counters: CacheCounters::default(),
         }
     }
@@ -127,7 +127,7 @@ impl FlowCache {
         }
         let mut touched = 0;
         for lookup in &lookups {
-            touched ^= self.table.touch(lookup);
+            touched ^= self.table.touch(lookup.candidate);
         }
         std::hint::black_box(touched);
         for (captured, lookup) in packets.iter().zip(&lookups) {
@@ -212,22 +212,6 @@ impl FlowCache {
         if now >= self.next_expiry_ns {
             self.expire(now, sink);
         }
-    }
-
-    /// Reports all conversations: the Metering Process stops.
-    pub fn finish(&mut self, sink: &mut impl RecordSink) {
-        for (list, reason) in [
-            (List::Closing, FlowEndReason::EndOfFlowDetected),
-            (List::Live, FlowEndReason::ForcedEnd),
-        ] {
-            let mut index = self.table.first(list).map(|(index, _)| index);
-            while let Some(reported) = index {
-                // Before the record is made, so that the next conversation is on its way.
-                index = self.table.next(reported);
-                self.report(reported, reason, sink);
-            }
-        }
-        self.table.clear();
     }
 
     /// True if no earlier packet of a conversation that begins now can have been missed: the
@@ -348,14 +332,19 @@ impl FlowCache {
             ended &= entry.connection.is_over();
         }
         entry.seen_ns = time.now_ns;
-        if *entry.choices.of(source) != Choice::Metered && !self.decide(index, source) {
-            if ended {
-                self.table.move_to_end(index, List::Closing, time.now_ns);
+        let entry = if *entry.choices.of(source) == Choice::Metered {
+            entry
+        } else {
+            if !self.decide(index, source) {
+                if ended {
+                    self.table.move_to_end(index, List::Closing, time.now_ns);
+                }
+                return false;
             }
-            return false;
-        }
-        let Some(entry) = self.table.get_mut(index) else {
-            return true;
+            let Some(entry) = self.table.get_mut(index) else {
+                return true;
+            };
+            entry
         };
         let mut packets = 1;
         if self.settings.packet_correction && packet.payload_octets != 0 {
@@ -380,6 +369,9 @@ impl FlowCache {
         direction.octets += u64::from(packet.octets);
         direction.packets += u64::from(packets);
         direction.tcp_control_bits |= packet.tcp_control_bits;
+        if packet.security_protocol != SecurityProtocol::None {
+            direction.security_protocol = packet.security_protocol;
+        }
         if starts_record && reverse_packets == 0 {
             entry.record_start_ns = time.now_ns;
         }
@@ -399,36 +391,8 @@ impl FlowCache {
         true
     }
 
-    /// Reports conversations that have ended or are idle, and removes those past the connection
-    /// timeout.
-    fn expire(&mut self, now: u64, sink: &mut impl RecordSink) {
-        self.next_expiry_ns = now.saturating_add(EXPIRY_INTERVAL_NS);
-        while let Some((index, entry)) = self.table.first(List::Closing) {
-            if now - entry.moved_ns < LINGER_NS || sink.room() < 2 {
-                break;
-            }
-            self.report(index, FlowEndReason::EndOfFlowDetected, sink);
-            self.table.remove(index);
-        }
-        while let Some((index, entry)) = self.table.first(List::Live) {
-            // It may have had packets since it was moved, for up to MOVE_AFTER_NS. Those after it,
-            // which were moved later, wait no longer than that.
-            if now - entry.seen_ns < self.settings.idle_timeout_ns || sink.room() < 2 {
-                break;
-            }
-            self.report(index, FlowEndReason::IdleTimeout, sink);
-            self.table.move_to_end(index, List::Dormant, now);
-        }
-        while let Some((index, entry)) = self.table.first(List::Dormant) {
-            if now - entry.seen_ns < self.settings.connection_timeout_ns {
-                break;
-            }
-            self.table.remove(index);
-        }
-    }
-
     /// Makes the records of the directions of a conversation that have packets.
-    fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
+    pub(super) fn report(&mut self, index: u32, reason: FlowEndReason, sink: &mut impl RecordSink) {
         let tunnels = self.table.tunnels(index);
         let translation = self.table.translation(index).copied();
         let Some((entry, health)) = self.table.get_with_health(index) else {
@@ -439,27 +403,24 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let [mut first, mut second] = entry.report(context, &tunnels, health);
+        let mut records = entry.report(context, &tunnels, health);
         let connection = entry.connection;
         let name = self.table.names.get(index);
         let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
-            && let Some(forward) = &mut first
-            && let Some(reverse) = second.take()
+            && let [Some(forward), second] = &mut records
+            && let Some(reverse) = second
         {
-            join(forward, &reverse);
+            join(forward, reverse);
+            *second = None;
         }
-        // One after the other: a record is too large to be moved often.
-        for mut record in [&mut first, &mut second]
-            .into_iter()
-            .filter_map(Option::take)
-        {
+        for record in records.iter_mut().flatten() {
             record.sampling = self.settings.sampling;
             record.responder_name.clone_from(&name);
             if let Some(translation) = &translation {
-                translation.apply(&mut record, &connection);
+                translation.apply(record, &connection);
             }
-            self.counters.count_tcp(&record);
+            self.counters.count_tcp(record);
             self.counters.record_packets +=
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=

@@ -2,6 +2,7 @@
 //! octets takes two to three times as long to hash and compare.
 
 use std::hash::{Hash, Hasher};
+use std::hint::select_unpredictable;
 
 use flowproto::{Address, FlowKey};
 
@@ -42,24 +43,20 @@ impl ConversationKey {
             _ => (key.source_port, key.destination_port),
         };
         let (source, destination) = (key.source_address.bits(), key.destination_address.bits());
-        if (source, source_port) <= (destination, destination_port) {
-            let key = Self::new(source, destination, source_port, destination_port, key);
-            (key, Side::Low)
-        } else {
-            let key = Self::new(destination, source, destination_port, source_port, key);
-            (key, Side::High)
-        }
-    }
-
-    #[inline]
-    fn new(low: u128, high: u128, low_port: u16, high_port: u16, key: &FlowKey) -> Self {
-        Self {
+        // No lazy operators: which end is the lower one cannot be predicted.
+        let is_low =
+            (source < destination) | ((source == destination) & (source_port <= destination_port));
+        let (low, high) = in_order(is_low, source, destination);
+        let (low_port, high_port) = in_order(is_low, source_port, destination_port);
+        let conversation = Self {
             low: words(low),
             high: words(high),
             ports: u64::from(low_port) << 32
                 | u64::from(high_port) << 16
                 | u64::from(key.protocol_identifier),
-        }
+        };
+        let side = select_unpredictable(is_low, Side::Low, Side::High);
+        (conversation, side)
     }
 
     /// The key of the conversation of a flow with ports, and the side that sends it.
@@ -120,6 +117,15 @@ impl Hash for ConversationKey {
         }
         state.write_u64(self.ports);
     }
+}
+
+/// Both values, the lower one first.
+#[inline]
+fn in_order<T: Copy>(is_low: bool, a: T, b: T) -> (T, T) {
+    (
+        select_unpredictable(is_low, a, b),
+        select_unpredictable(is_low, b, a),
+    )
 }
 
 #[inline]

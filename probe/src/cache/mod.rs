@@ -4,6 +4,7 @@
 //! * [`settings`] and [`counters`]: its bounds and timeouts, and what it counts;
 //! * [`key`]: the packed key that both directions of a conversation share;
 //! * `conversation`: the state of one conversation, and its records;
+//! * `expiry`: conversations that leave the cache;
 //! * `offload`: segments that were merged before capture;
 //! * `table`, `lookup`, `slab`, `links`, `tunnels`: storage and lists of conversations;
 //! * `translate`, `translated`: connections whose addresses the node translates;
@@ -14,6 +15,7 @@ mod captured;
 pub mod clock;
 mod conversation;
 pub mod counters;
+mod expiry;
 pub mod flow_cache;
 pub mod key;
 mod links;

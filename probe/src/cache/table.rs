@@ -80,12 +80,15 @@ impl ConversationTable {
         lookup.candidate = found.map_or(NONE, |entry| entry.index);
     }
 
-    /// Reads the conversation in the likely slot, so that it is in the cache of the processor.
+    /// Reads a conversation and the state of its connection, so that they are in the cache of the
+    /// processor. The result has no meaning but to keep the reads.
     #[inline]
-    pub(super) fn touch(&self, lookup: &Lookup) -> u64 {
-        self.slab
-            .get(lookup.candidate)
-            .map_or(0, Conversation::touch)
+    pub(super) fn touch(&self, index: u32) -> u64 {
+        let state = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.tcp.get(index));
+        let conversation = self.slab.get(index).map_or(0, Conversation::touch);
+        conversation ^ state.map_or(0, TcpState::touch)
     }
 
     /// Finds the conversation of a packet observed on `interface`.
@@ -205,6 +208,34 @@ impl ConversationTable {
     pub(super) fn first(&self, list: List) -> Option<(u32, &Conversation)> {
         let index = self.slab.first(list)?;
         Some((index, self.slab.get(index)?))
+    }
+
+    /// Puts the conversations at the beginning of a list that are due into `group`, at most `max`.
+    /// They and their entries of the hash table are read, so that they are in the cache of the
+    /// processor.
+    pub(super) fn head(
+        &self,
+        list: List,
+        max: usize,
+        is_due: impl Fn(&Conversation) -> bool,
+        group: &mut Vec<u32>,
+    ) {
+        group.clear();
+        let mut next = self.slab.first(list);
+        let mut touched = 0;
+        while group.len() < max
+            && let Some(index) = next
+            && let Some(conversation) = self.slab.get(index).filter(|found| is_due(found))
+        {
+            let hash = self.hash(&conversation.key);
+            let entry = self
+                .entries
+                .find(spread(hash), |entry| entry.index == index);
+            touched ^= self.touch(index) ^ entry.map_or(0, |entry| u64::from(entry.hash));
+            group.push(index);
+            next = self.slab.next(index);
+        }
+        std::hint::black_box(touched);
     }
 
     /// The conversation after another one in its list.

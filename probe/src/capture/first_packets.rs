@@ -19,8 +19,6 @@ use super::cooked::CookedCapture;
 use super::counters::CookedCounters;
 use super::frame::{Frame, ObservationPoint};
 
-/// UDP ports of encrypted packets, which are not compared either: IPsec, WireGuard.
-const ENCRYPTED_PORTS: [u16; 3] = [4500, 51_820, 51_871];
 /// Octets captured of each packet: the cooked header, an IPv6 header with options, a TCP header.
 const SNAPLEN: i32 = 160;
 /// Kernel buffer of SYNs, and of datagrams. It holds some 10,000 frames, and 2500.
@@ -137,7 +135,7 @@ fn datagram_expression(excluded_ports: &[u16], own_endpoints: &[OwnEndpoint]) ->
     let mut expression =
         "not ifindex 1 and (udp[4:2] > 8 or (ip6[6] = 17 and ip6[44:2] > 8))".to_owned();
     // Writing to a String cannot fail.
-    for port in excluded_ports.iter().chain(&ENCRYPTED_PORTS) {
+    for port in excluded_ports {
         write!(expression, " and not udp dst port {port}").ok();
     }
     for own in own_endpoints {

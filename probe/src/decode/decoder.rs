@@ -2,11 +2,13 @@
 
 use std::num::NonZeroUsize;
 
+use flowproto::record::SecurityProtocol;
+
 use super::fragment::FragmentTable;
 use super::ip::{Extent, Header};
 use super::packet::{PacketInfo, Signal, TcpOptions, Undecodable, octets};
 use super::tunnel_ports::TunnelPorts;
-use super::{contents, ip, link, transport, tunnel};
+use super::{contents, ip, link, security, transport, tunnel};
 use crate::capture::frame::Frame;
 
 /// Maximum number of IP headers in one frame, the outermost included.
@@ -83,6 +85,7 @@ impl Decoder {
         ip::read(first.packet, extent, first.version, header)?;
         *info = PacketInfo {
             vlan_id: first.vlan_id,
+            security_protocol: authentication(header),
             is_wire_length_lost: header.octets > extent.wire_octets,
             ..PacketInfo::default()
         };
@@ -117,6 +120,9 @@ impl Decoder {
                     info.encapsulation_octets =
                         info.encapsulation_octets.saturating_add(tunnel_octets);
                     std::mem::swap(&mut header, &mut next_header);
+                    if header.is_authenticated {
+                        info.security_protocol = SecurityProtocol::Ah;
+                    }
                 }
                 Err(fault) => {
                     info.inner_fault = Some(fault);
@@ -147,6 +153,14 @@ impl Decoder {
                 *info = self.fragments.follow(*header, part, *info, frame.time_ns)?;
             }
         }
+        if info.key.protocol_identifier == security::UDP {
+            let ports = [info.key.source_port, info.key.destination_port];
+            if let Some(protocol) = self.tunnel_ports.encrypted(ports)
+                && let Some(found) = security::over_udp(protocol, transport, info.payload_octets)
+            {
+                info.security_protocol = found;
+            }
+        }
         if metered_octets != 0 {
             // Later fragments of the tunnel packet were observed first, and metered as that.
             let octets = info.octets.saturating_sub(metered_octets);
@@ -154,5 +168,14 @@ impl Decoder {
             info.payload_octets = info.payload_octets.saturating_sub(metered_octets);
         }
         Ok(transport)
+    }
+}
+
+#[inline(always)]
+const fn authentication(header: &Header<'_>) -> SecurityProtocol {
+    if header.is_authenticated {
+        SecurityProtocol::Ah
+    } else {
+        SecurityProtocol::None
     }
 }

@@ -14,6 +14,8 @@ const MAX_LENGTH_FIELD: u32 = 65_535;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
+/// Type of a segment routing header.
+const SEGMENT_ROUTING: u8 = 4;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
@@ -52,6 +54,10 @@ pub(super) struct Header<'a> {
     pub(super) fragment: Option<Fragment>,
     /// IPv4 identification; 0 for IPv6.
     pub(super) identification: u16,
+    /// Has a segment routing header (RFC 8754).
+    pub(super) is_segment_routed: bool,
+    /// Has an Authentication Header (RFC 4302) among its extension headers.
+    pub(super) is_authenticated: bool,
     /// The captured part of the payload, without Ethernet padding.
     pub(super) payload: &'a [u8],
 }
@@ -67,6 +73,8 @@ impl Header<'_> {
         header_octets: 0,
         fragment: None,
         identification: 0,
+        is_segment_routed: false,
+        is_authenticated: false,
         payload: &[],
     };
 }
@@ -152,6 +160,8 @@ fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
             offset,
         }),
         identification,
+        is_segment_routed: false,
+        is_authenticated: false,
         payload: head(payload, payload_octets),
     };
     Ok(())
@@ -187,6 +197,8 @@ fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
         header_octets: 40,
         fragment: None,
         identification: 0,
+        is_segment_routed: false,
+        is_authenticated: false,
         payload: head(rest, payload_octets),
     };
     extension_headers(header);
@@ -234,6 +246,11 @@ fn extension_headers(header: &mut Header<'_>) {
                 });
             }
         }
+        match header.protocol {
+            ROUTING => segment_routing(header),
+            AUTHENTICATION => header.is_authenticated = true,
+            _ => {}
+        }
         let size = match unit {
             // RFC 4302 §2.2: in words of 32 bits, minus 2.
             4 => u32::from(length).wrapping_add(2).wrapping_mul(4),
@@ -247,6 +264,27 @@ fn extension_headers(header: &mut Header<'_>) {
         if header.fragment.is_some_and(|fragment| !fragment.is_first()) {
             return;
         }
+    }
+}
+
+/// Reads a routing header of type 4 (RFC 8754 §2). While segments are left, the destination field has
+/// the next one, and the first entry of the list is the last one: the destination of the packet.
+#[cold]
+fn segment_routing(header: &mut Header<'_>) {
+    let Some((fixed, segments)) = header.payload.split_first_chunk::<8>() else {
+        return;
+    };
+    let [_, length, kind, segments_left, last_entry, ..] = *fixed;
+    // The list is within the header, and the next segment is in the list.
+    let is_valid = length / 2 > last_entry && segments_left <= last_entry.saturating_add(1);
+    if kind != SEGMENT_ROUTING || !is_valid {
+        return;
+    }
+    header.is_segment_routed = true;
+    if segments_left > 0
+        && let Some(last) = segments.first_chunk::<16>()
+    {
+        header.destination = Address::from_v6_bits(u128::from_be_bytes(*last));
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use enum_map::Enum;
 use flowproto::FlowKey;
-use flowproto::record::{Tunnel, TunnelType};
+use flowproto::record::{SecurityProtocol, Tunnel, TunnelType};
 use strum::IntoStaticStr;
 
 /// Why a frame, or the payload of a tunnel, has no IP packet that can be metered; the `reason` of a
@@ -157,6 +157,8 @@ pub struct PacketInfo {
     pub vlan_id: u16,
     /// The header next outside.
     pub tunnel: Option<Tunnel>,
+    /// What protects the packet, as far as 4 `protocolIdentifier` does not show it.
+    pub security_protocol: SecurityProtocol,
     /// Why the payload of a tunnel was not metered instead of the tunnel's own packet.
     pub inner_fault: Option<Undecodable>,
     /// The IP header claims more octets than the frame, whose length on the wire was lost.
@@ -175,8 +177,8 @@ impl PacketInfo {
     }
 }
 
-/// The virtual network of a packet: VXLAN or Geneve network identifier, or GRE key, and VLAN. Equal
-/// addresses in two networks are different hosts.
+/// The virtual network of a packet: VXLAN or Geneve network identifier, GRE key, GTP-U or L2TP
+/// identifier, and VLAN. Equal addresses in two networks are different hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkId(NonZeroU64);
 
@@ -190,11 +192,15 @@ impl NetworkId {
     fn new(tunnel: Option<&Tunnel>, vlan_id: u16) -> Self {
         let key = match tunnel {
             None => 0,
-            // GRE without a key has 0.
-            Some(tunnel) if tunnel.tunnel_type == TunnelType::IpInIp => 0,
-            Some(tunnel) if tunnel.tunnel_type == TunnelType::Gre && tunnel.tunnel_key == 0 => 0,
+            // Tunnels without a key, and GRE if it has none.
+            Some(tunnel)
+                if tunnel.tunnel_key == 0
+                    && !matches!(tunnel.tunnel_type, TunnelType::Vxlan | TunnelType::Geneve) =>
+            {
+                0
+            }
             Some(tunnel) => {
-                u64::from(tunnel.tunnel_type.octet()) << 45 | u64::from(tunnel.tunnel_key) << 13
+                u64::from(tunnel.tunnel_type.number()) << 45 | u64::from(tunnel.tunnel_key) << 13
             }
         };
         // The lowest bit is always set, so that an Option takes no more room.

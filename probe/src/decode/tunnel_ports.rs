@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use kipfix_service::settings::BadSettings;
 
-/// A tunnel protocol over UDP.
+/// A protocol over UDP that carries packets, in clear text or encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TunnelProtocol {
     /// VXLAN, RFC 7348.
@@ -14,26 +14,82 @@ pub enum TunnelProtocol {
     VxlanGpe,
     /// Geneve, RFC 8926.
     Geneve,
+    /// GTP-U version 1, 3GPP TS 29.281.
+    GtpU,
+    /// Teredo, RFC 4380.
+    Teredo,
+    /// L2TP version 2 (RFC 2661) and 3 (RFC 3931).
+    L2tp,
+    /// GRE in UDP, RFC 8086.
+    Gre,
+    /// MPLS in UDP, RFC 7510.
+    Mpls,
+    /// Generic UDP Encapsulation, versions 0 and 1 (draft-ietf-intarea-gue).
+    Gue,
+    /// Foo over UDP of Linux: IP or GRE directly in UDP.
+    Fou,
+    /// WireGuard. Its payload is encrypted.
+    WireGuard,
+    /// ESP in UDP, RFC 3948. Its payload is encrypted.
+    Esp,
 }
 
 impl TunnelProtocol {
-    const ALL: [Self; 3] = [Self::Vxlan, Self::VxlanGpe, Self::Geneve];
+    const ALL: [Self; 12] = [
+        Self::Vxlan,
+        Self::VxlanGpe,
+        Self::Geneve,
+        Self::GtpU,
+        Self::Teredo,
+        Self::L2tp,
+        Self::Gre,
+        Self::Mpls,
+        Self::Gue,
+        Self::Fou,
+        Self::WireGuard,
+        Self::Esp,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Vxlan => "vxlan",
             Self::VxlanGpe => "vxlan-gpe",
             Self::Geneve => "geneve",
+            Self::GtpU => "gtp-u",
+            Self::Teredo => "teredo",
+            Self::L2tp => "l2tp",
+            Self::Gre => "gre",
+            Self::Mpls => "mpls",
+            Self::Gue => "gue",
+            Self::Fou => "fou",
+            Self::WireGuard => "wireguard",
+            Self::Esp => "esp",
         }
+    }
+
+    /// True if the payload is encrypted.
+    const fn is_encrypted(self) -> bool {
+        matches!(self, Self::WireGuard | Self::Esp)
     }
 }
 
-/// Registered ports, and 8472: the default of Linux and of Flannel for VXLAN.
-const DEFAULT_PORTS: [(u16, TunnelProtocol); 4] = [
+/// Registered ports, and those that are common without a registration: 8472, the default of Linux and
+/// Flannel for VXLAN; 51820 and 51821 (WireGuard and Calico), 51871 (Cilium). Foo over UDP has none.
+const DEFAULT_PORTS: [(u16, TunnelProtocol); 14] = [
     (4789, TunnelProtocol::Vxlan),
     (8472, TunnelProtocol::Vxlan),
     (4790, TunnelProtocol::VxlanGpe),
     (6081, TunnelProtocol::Geneve),
+    (2152, TunnelProtocol::GtpU),
+    (3544, TunnelProtocol::Teredo),
+    (1701, TunnelProtocol::L2tp),
+    (4754, TunnelProtocol::Gre),
+    (6635, TunnelProtocol::Mpls),
+    (6080, TunnelProtocol::Gue),
+    (51_820, TunnelProtocol::WireGuard),
+    (51_821, TunnelProtocol::WireGuard),
+    (51_871, TunnelProtocol::WireGuard),
+    (4500, TunnelProtocol::Esp),
 ];
 
 /// Setting of a tunnel port: `PROTOCOL=PORT`, or `PROTOCOL=none` to drop the default ports.
@@ -51,7 +107,8 @@ impl FromStr for TunnelPort {
         let invalid = || {
             BadSettings::new(format!(
                 "invalid tunnel_port {text:?}: must be PROTOCOL=PORT or PROTOCOL=none, with \
-                 PROTOCOL vxlan, vxlan-gpe or geneve and PORT 1–65535"
+                 PROTOCOL {} and PORT 1–65535",
+                TunnelProtocol::ALL.map(TunnelProtocol::as_str).join(", ")
             ))
         };
         let (name, port) = text.split_once('=').ok_or_else(invalid)?;
@@ -87,11 +144,52 @@ kipfix_service::text_setting!(TunnelPort);
 
 /// The ports of all tunnel protocols.
 #[derive(Clone, Debug)]
-pub struct TunnelPorts(Vec<(u16, TunnelProtocol)>);
+pub struct TunnelPorts {
+    ports: Vec<(u16, TunnelProtocol)>,
+    /// The low octets of the ports of tunnels in clear text, and of encrypted ones. Most packets need
+    /// no more than a look at these.
+    clear: OctetSet,
+    encrypted: OctetSet,
+}
+
+/// A set of octets.
+#[derive(Clone, Copy, Debug, Default)]
+struct OctetSet([u64; 4]);
+
+impl OctetSet {
+    #[inline]
+    fn has_low_octet_of(&self, port: u16) -> bool {
+        let word = self.0.get(usize::from(port >> 6 & 3)).copied();
+        word.unwrap_or_default() >> (port & 63) & 1 == 1
+    }
+
+    fn add_low_octet_of(&mut self, port: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(port >> 6 & 3)) {
+            *word |= 1 << (port & 63);
+        }
+    }
+}
 
 impl TunnelPorts {
-    /// Maximum number of ports. They are searched for every UDP packet.
-    pub const MAX: usize = 32;
+    /// Maximum number of ports.
+    pub const MAX: usize = 64;
+
+    fn of(ports: Vec<(u16, TunnelProtocol)>) -> Self {
+        let (mut clear, mut encrypted) = (OctetSet::default(), OctetSet::default());
+        for (port, protocol) in &ports {
+            let set = if protocol.is_encrypted() {
+                &mut encrypted
+            } else {
+                &mut clear
+            };
+            set.add_low_octet_of(*port);
+        }
+        Self {
+            ports,
+            clear,
+            encrypted,
+        }
+    }
 
     /// Adds ports to the default ones.
     ///
@@ -126,19 +224,38 @@ impl TunnelPorts {
                 "invalid tunnel_port: {count} ports in all, must be at most {limit}"
             )));
         }
-        Ok(Self(ports))
+        Ok(Self::of(ports))
     }
 
     /// All ports.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
-        self.0.iter().map(|(port, _)| *port)
+        self.ports.iter().map(|(port, _)| *port)
     }
 
-    /// The protocol of a destination port.
+    /// The protocol of a destination port, if its payload is not encrypted.
     #[inline]
     #[must_use]
     pub fn protocol(&self, port: u16) -> Option<TunnelProtocol> {
-        let mut ports = self.0.iter();
+        if !self.clear.has_low_octet_of(port) {
+            return None;
+        }
+        self.find(port).filter(|protocol| !protocol.is_encrypted())
+    }
+
+    /// The protocol of the first of two ports that is one of an encrypted protocol.
+    #[inline]
+    #[must_use]
+    pub fn encrypted(&self, ports: [u16; 2]) -> Option<TunnelProtocol> {
+        let [first, second] = ports;
+        if !self.encrypted.has_low_octet_of(first) && !self.encrypted.has_low_octet_of(second) {
+            return None;
+        }
+        let mut found = ports.into_iter().filter_map(|port| self.find(port));
+        found.find(|protocol| protocol.is_encrypted())
+    }
+
+    fn find(&self, port: u16) -> Option<TunnelProtocol> {
+        let mut ports = self.ports.iter();
         ports
             .find(|(other, _)| *other == port)
             .map(|(_, protocol)| *protocol)
@@ -147,7 +264,7 @@ impl TunnelPorts {
 
 impl Default for TunnelPorts {
     fn default() -> Self {
-        Self(DEFAULT_PORTS.to_vec())
+        Self::of(DEFAULT_PORTS.to_vec())
     }
 }
 
@@ -189,6 +306,22 @@ mod tests {
         let message = ports(&["geneve=4789"]).unwrap_err().to_string();
         assert!(message.contains("port 4789 is that of vxlan"), "{message}");
         assert!(ports(&["vxlan=none", "geneve=4789"]).is_ok());
+    }
+
+    #[test]
+    fn an_encrypted_protocol_is_recognized_by_either_port() {
+        let ports = ports(&["wireguard=40", "esp=none"]).unwrap();
+        for (pair, protocol) in [
+            ([9, 51_820], Some(TunnelProtocol::WireGuard)),
+            ([51_820, 9], Some(TunnelProtocol::WireGuard)),
+            ([40, 4789], Some(TunnelProtocol::WireGuard)),
+            ([4500, 4500], None),
+            // The same low octet.
+            ([40 + 256, 4789], None),
+        ] {
+            assert_eq!(ports.encrypted(pair), protocol, "{pair:?}");
+        }
+        assert_eq!(ports.protocol(51_820), None);
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl RecordSink for RecordBatches {
         }
     }
 
-    fn record(&mut self, record: FlowRecord) {
+    fn record(&mut self, record: &FlowRecord) {
         if self.filling.len() >= BATCH_RECORDS {
             match self.next_empty() {
                 Some(next) => self.send(next),
@@ -139,7 +139,7 @@ impl RecordSink for RecordBatches {
                 }
             }
         }
-        self.filling.push(record);
+        self.filling.push(record.clone());
     }
 }
 
@@ -176,20 +176,20 @@ mod tests {
         let (mut records, batches) = queue(BATCH_RECORDS, false);
         let room = records.room();
         for _ in 0..room + 10 {
-            records.record(FlowRecord::default());
+            records.record(&FlowRecord::default());
         }
         assert_eq!(records.lost(), 10);
         let batch = batches.next(Duration::ZERO).unwrap();
         assert_eq!(batch.len(), BATCH_RECORDS);
         batches.give_back(batch);
-        records.record(FlowRecord::default());
+        records.record(&FlowRecord::default());
         assert_eq!(records.lost(), 10);
     }
 
     #[test]
     fn a_batch_that_is_not_full_is_sent_by_the_cycle() {
         let (mut records, batches) = queue(1, false);
-        records.record(FlowRecord::default());
+        records.record(&FlowRecord::default());
         records.cycle();
         assert_eq!(batches.next(Duration::ZERO).unwrap().len(), 1);
     }
@@ -198,7 +198,7 @@ mod tests {
     fn the_last_records_are_sent_even_if_no_batch_is_empty() {
         let (mut records, batches) = queue(1, false);
         for _ in 0..records.room() {
-            records.record(FlowRecord::default());
+            records.record(&FlowRecord::default());
         }
         assert!(records.close());
         let received = std::iter::from_fn(|| batches.next(Duration::ZERO).ok());
@@ -213,7 +213,7 @@ mod tests {
         let (mut records, batches) = queue(1, true);
         drop(batches);
         for _ in 0..10 * BATCH_RECORDS {
-            records.record(FlowRecord::default());
+            records.record(&FlowRecord::default());
         }
         assert!(records.is_broken());
     }

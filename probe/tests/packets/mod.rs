@@ -194,7 +194,7 @@ pub(crate) fn cache_settings() -> CacheSettings {
 pub(crate) struct Records(pub(crate) Vec<FlowRecord>);
 
 impl RecordSink for Records {
-    fn record(&mut self, record: FlowRecord) {
-        self.0.push(record);
+    fn record(&mut self, record: &FlowRecord) {
+        self.0.push(record.clone());
     }
 }

@@ -6,10 +6,11 @@ use flowproto::field::FieldSpecifier;
 
 use super::names::{ANTREA, Names};
 use super::shape::{
-    CONNECTIONS, DESTINATION_AS, DESTINATION_PREFIX, DIRECTION, DURATION, END, END_REASON,
-    FLOW_TYPE, HOP_V6, ICMP, INITIATED, INTERFACES, IPV6, KEYED, NAPT_DESTINATION, NAPT_SOURCE,
-    NAT_DESTINATION, NAT_SOURCE, NAT_V6, NEXT_HOP, ORIGIN_V6, OUTER_V4, OUTER_V6, PORTS, SAMPLED,
-    SERVICE_PORT, SOURCE_AS, SOURCE_PREFIX, START, TCP, TUNNELLED, VLAN, VXLAN,
+    CONNECTIONS, DESTINATION_AS, DESTINATION_PREFIX, DIRECTION, DURATION, ENCAPSULATED, END,
+    END_REASON, FLOW_TYPE, HOP_V6, ICMP, INITIATED, INTERFACES, IPV6, KEYED, NAPT_DESTINATION,
+    NAPT_SOURCE, NAT_DESTINATION, NAT_SOURCE, NAT_V6, NEXT_HOP, ORIGIN_V6, OUTER_V4, OUTER_V6,
+    PORTS, SAMPLED, SECURED, SERVICE_PORT, SOURCE_AS, SOURCE_PREFIX, START, TCP, TUNNELLED, VLAN,
+    VXLAN,
 };
 use crate::emit::record::ForwardedRecord;
 
@@ -99,7 +100,7 @@ macro_rules! interface {
 pub(super) const MAX_FIXED_OCTETS: usize = 384;
 
 /// The fields, in the order in which they are written.
-pub(super) const FIELDS: [Field; 56] = [
+pub(super) const FIELDS: [Field; 59] = [
     field(
         (0, 8, 4),
         (0, IPV6),
@@ -200,6 +201,21 @@ pub(super) const FIELDS: [Field; 56] = [
         (KIPFIX_ENTERPRISE, 17, 16),
         (OUTER_V6, 0),
         tunnel!(t => t.tunnel_destination_address.bits()),
+    ),
+    field(
+        (KIPFIX_ENTERPRISE, 46, 1),
+        (ENCAPSULATED, 0),
+        tunnel!(t => t.tunnel_type.encapsulation()),
+    ),
+    field(
+        (VMWARE, 892, 4),
+        (ENCAPSULATED, 0),
+        tunnel!(t => t.tunnel_key),
+    ),
+    field(
+        (KIPFIX_ENTERPRISE, 47, 1),
+        (SECURED, 0),
+        value!(r => r.security_protocol.octet()),
     ),
     field(
         (VMWARE, 895, 1),

@@ -2,7 +2,7 @@
 //! known, are left out. So a record without a count of connections is not taken for one of no connection.
 
 use flowproto::Address;
-use flowproto::record::{FlowEndReason, Sampling, TunnelType};
+use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol, TunnelType};
 
 use super::names::Names;
 use crate::emit::record::ForwardedRecord;
@@ -18,7 +18,7 @@ pub(super) const NAPT_DESTINATION: u64 = 1 << 6;
 /// An address after translation is IPv6, whatever the family before (NAT64).
 pub(super) const NAT_V6: u64 = 1 << 7;
 pub(super) const TUNNELLED: u64 = 1 << 8;
-/// The tunnel has a type in the registry and a key: not IP in IP.
+/// The tunnel has a type in the registry.
 pub(super) const KEYED: u64 = 1 << 9;
 pub(super) const VXLAN: u64 = 1 << 10;
 pub(super) const OUTER_V4: u64 = 1 << 11;
@@ -51,6 +51,10 @@ pub(super) const SERVICE_PORT: u64 = 1 << 30;
 pub(super) const FLOW_TYPE: u64 = 1 << 31;
 /// The outer header of the tunnel is IPv6.
 pub(super) const OUTER_V6: u64 = 1 << 32;
+/// The tunnel has a type that is not in the registry.
+pub(super) const ENCAPSULATED: u64 = 1 << 33;
+/// The exporter reports what protects the packets.
+pub(super) const SECURED: u64 = 1 << 34;
 
 /// 4 `protocolIdentifier`.
 const ICMP_PROTOCOL: u8 = 1;
@@ -72,7 +76,8 @@ pub(super) fn fields_of(forwarded: &ForwardedRecord, names: &Names<'_>) -> u64 {
     let is_ipv6 = |address: Address| !address.is_ipv4() && !address.is_unspecified();
     let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
         TUNNELLED
-            | when(tunnel.tunnel_type != TunnelType::IpInIp, KEYED)
+            | when(tunnel.tunnel_type.octet() != 0, KEYED)
+            | when(tunnel.tunnel_type.encapsulation() != 0, ENCAPSULATED)
             | when(tunnel.tunnel_type == TunnelType::Vxlan, VXLAN)
             | when(tunnel.tunnel_source_address.is_ipv4(), OUTER_V4)
             | when(is_ipv6(tunnel.tunnel_source_address), OUTER_V6)
@@ -122,6 +127,7 @@ pub(super) fn fields_of(forwarded: &ForwardedRecord, names: &Names<'_>) -> u64 {
         | when(is_icmp || record.icmp_type_code != 0, ICMP)
         | when(names.service_port != 0, SERVICE_PORT)
         | when(names.flow_type != 0, FLOW_TYPE)
+        | when(record.security_protocol != SecurityProtocol::None, SECURED)
         | tunnel
         | nat
         | interfaces

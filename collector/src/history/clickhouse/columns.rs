@@ -250,9 +250,11 @@ fn of_record(table: TableKind, field: RecordField) -> Option<FieldSql> {
             FieldSql::new(FieldType::Number, value, "false", &["ipClassOfService"])
         }
         RecordField::Exporter => FieldSql::address("exporterAddress"),
-        RecordField::InputInterface | RecordField::OutputInterface | RecordField::TcpEnd => {
-            return None;
-        }
+        RecordField::InputInterface
+        | RecordField::OutputInterface
+        | RecordField::TcpEnd
+        | RecordField::Encapsulation
+        | RecordField::SecurityProtocol => return None,
     })
 }
 

@@ -1,8 +1,9 @@
 //! Remembers the endpoints of addresses that were looked up recently.
 //!
 //! The index of a large cluster is spread over memory, and a lookup waits for several cache misses. Most records are
-//! of addresses that just had some. For these, one line of a small table has the endpoint. Only answers that do not
-//! depend on the time, from some moment on, are kept. All are dropped when newer snapshots arrive.
+//! of addresses that just had some. For these, one line of a small table has the endpoint: four of IPv4, or two of IPv6.
+//! Only answers that do not depend on the time, from some moment on, are kept. All are dropped when newer snapshots
+//! arrive.
 
 use flowproto::Address;
 
@@ -12,47 +13,59 @@ use crate::inventory::{
 };
 use crate::snapshots::Snapshots;
 
-/// Sets of the smallest and of the largest table, powers of two.
-const SETS: [usize; 2] = [1 << 13, 1 << 17];
-/// Sets for each address of the index. A miss costs several cache misses, an unused set only room: with
-/// three addresses or more in a set, they displace each other with every record.
-const SETS_PER_ADDRESS: usize = 4;
-/// Low bits of [`Entry::since`] that hold the generation.
-const GENERATION_BITS: u32 = 16;
+/// Entries of the smallest and of the largest table of a family, powers of two.
+const ENTRIES: [usize; 2] = [1 << 14, 1 << 19];
+/// Entries for each address of the index. A miss costs several cache misses, an unused entry only room: with more
+/// addresses in a set than entries, they displace each other with every record.
+const ENTRIES_PER_ADDRESS: usize = 4;
 
 /// Endpoints of addresses that were looked up recently.
 #[derive(Debug)]
 pub struct EndpointCache {
-    /// Its length is a power of two.
-    sets: Box<[Set]>,
+    v4: Table<u32, 4>,
+    v6: Table<u128, 2>,
     /// Generation of the snapshots; 0 is that of an empty entry.
-    generation: u16,
+    generation: u32,
 }
 
-/// The two addresses that share a line of the processor's cache. The first is the more recent one.
-#[derive(Clone, Copy, Debug, Default)]
+/// The entries of an address family. It takes no room before the first one.
+#[derive(Debug)]
+struct Table<A, const WAYS: usize> {
+    sets: Box<[Set<A, WAYS>]>,
+    /// Number of sets, a power of two, and the bits of a hash that do not select one.
+    size: usize,
+    shift: u32,
+}
+
+/// Addresses that share a line of the processor's cache, the most recent one first.
+#[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Set([Entry; 2]);
+struct Set<A, const WAYS: usize>([Entry<A>; WAYS]);
+
+const _: () = assert!(size_of::<Set<u32, 4>>() == 64 && size_of::<Set<u128, 2>>() == 64);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    address: u128,
-    /// Time from which on the entry holds, milliseconds since the epoch, and the generation in the lowest bits.
-    since: u64,
+struct Entry<A> {
+    address: A,
+    /// Time from which on the entry holds, seconds since the epoch.
+    since_seconds: u32,
     endpoint: EndpointId,
     place: PackedPlace,
 }
 
-/// A [`Place`] in four octets: the kind in the three highest bits, the node plus one below, 0 without a node.
+/// A [`Place`] and the generation of its snapshots in four octets: the kind in the three highest bits, the generation,
+/// and the node plus one, 0 without a node.
 #[derive(Clone, Copy, Debug, Default)]
 struct PackedPlace(u32);
 
 impl PackedPlace {
-    const NODE_BITS: u32 = 29;
+    const NODE_BITS: u32 = 20;
     const NODE_MASK: u32 = (1 << Self::NODE_BITS) - 1;
+    const KIND_SHIFT: u32 = 29;
+    const MAX_GENERATION: u32 = (1 << (Self::KIND_SHIFT - Self::NODE_BITS)) - 1;
 
     /// `None` if the node's number is too large.
-    fn new(place: Place) -> Option<Self> {
+    fn new(place: Place, generation: u32) -> Option<Self> {
         let kind: u32 = match place.kind {
             EndpointKind::External => 0,
             EndpointKind::Pod => 1,
@@ -64,14 +77,20 @@ impl PackedPlace {
             None => 0,
             Some(node) => node.0.checked_add(1)?,
         };
-        (node <= Self::NODE_MASK).then_some(Self(kind << Self::NODE_BITS | node))
+        let packed = kind << Self::KIND_SHIFT | generation << Self::NODE_BITS | node;
+        (node <= Self::NODE_MASK).then_some(Self(packed))
+    }
+
+    #[inline]
+    const fn generation(self) -> u32 {
+        self.0 >> Self::NODE_BITS & Self::MAX_GENERATION
     }
 
     #[inline]
     fn unpack(self) -> Place {
         let node = self.0 & Self::NODE_MASK;
         Place {
-            kind: match self.0 >> Self::NODE_BITS {
+            kind: match self.0 >> Self::KIND_SHIFT {
                 1 => EndpointKind::Pod,
                 2 => EndpointKind::Node,
                 3 => EndpointKind::Service,
@@ -80,6 +99,86 @@ impl PackedPlace {
             },
             node: node.checked_sub(1).map(NodeId),
         }
+    }
+}
+
+impl<A: Copy + Default + Eq, const WAYS: usize> Table<A, WAYS> {
+    fn new(addresses: usize) -> Self {
+        let [min, max] = ENTRIES;
+        let entries = addresses.saturating_mul(ENTRIES_PER_ADDRESS);
+        let size = entries.clamp(min, max).next_power_of_two() / WAYS;
+        Self {
+            sets: Box::default(),
+            size,
+            shift: size.leading_zeros().saturating_add(1),
+        }
+    }
+
+    /// The set of an address: the highest bits of a product, which depend on all bits of the address. Addresses that
+    /// collide on purpose gain nothing: they are looked up.
+    #[inline]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "the two halves of the address are combined"
+    )]
+    fn set_of(&self, address: Address) -> usize {
+        let bits = address.bits();
+        let mixed = (bits as u64 ^ (bits >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed.wrapping_shr(self.shift) as usize
+    }
+
+    #[inline]
+    fn touch(&self, address: Address) -> u32 {
+        let set = self.sets.get(self.set_of(address));
+        set.map_or(0, |Set(entries)| {
+            entries.first().map_or(0, |e| e.since_seconds)
+        })
+    }
+
+    /// The entry of an address, whatever its generation and time.
+    #[inline]
+    fn get(&self, address: Address, key: A) -> Option<&Entry<A>> {
+        let Set(entries) = self.sets.get(self.set_of(address))?;
+        let mut found = WAYS;
+        // All are compared, because which one it is cannot be predicted.
+        for (way, entry) in entries.iter().enumerate() {
+            found = if entry.address == key { way } else { found };
+        }
+        entries.get(found)
+    }
+
+    fn insert(&mut self, address: Address, new: Entry<A>) {
+        if self.sets.is_empty() {
+            self.sets = vec![Set([Entry::default(); WAYS]); self.size].into();
+        }
+        let at = self.set_of(address);
+        let Some(Set(entries)) = self.sets.get_mut(at) else {
+            return;
+        };
+        let own = entries.iter().position(|e| e.address == new.address);
+        let replaced = own.unwrap_or(WAYS.saturating_sub(1));
+        if let Some(entries) = entries.get_mut(..=replaced) {
+            entries.rotate_right(1);
+        }
+        if let Some(first) = entries.first_mut() {
+            *first = new;
+        }
+    }
+}
+
+impl<A: Copy> Entry<A> {
+    /// The endpoint, if it is that of this generation of snapshots and of packets at this time.
+    #[inline]
+    fn endpoint(&self, generation: u32, time: TimeRange) -> Option<ResolvedEndpoint> {
+        let since_milliseconds = u64::from(self.since_seconds).saturating_mul(1000);
+        let is_current =
+            self.place.generation() == generation && since_milliseconds <= time.start_milliseconds;
+        is_current.then(|| ResolvedEndpoint {
+            id: self.endpoint,
+            place: self.place.unpack(),
+            certainty: Certainty::Known,
+        })
     }
 }
 
@@ -93,20 +192,20 @@ impl EndpointCache {
     /// Creates an empty cache for an index with a number of addresses.
     #[must_use]
     pub fn new(addresses: usize) -> Self {
-        let [min, max] = SETS;
-        let sets = addresses.saturating_mul(SETS_PER_ADDRESS).clamp(min, max);
         Self {
-            sets: vec![Set::default(); sets.next_power_of_two()].into(),
+            v4: Table::new(addresses),
+            v6: Table::new(addresses),
             generation: 1,
         }
     }
 
     /// Drops all entries, because newer snapshots are used from now on, with a number of addresses.
     pub fn clear(&mut self, addresses: usize) {
-        let [_, max] = SETS;
-        let is_small = addresses > self.sets.len() && self.sets.len() < max;
+        let [_, max] = ENTRIES;
+        let entries = self.v4.size.saturating_mul(4);
+        let is_small = addresses > entries / 2 && entries < max;
         self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 || is_small {
+        if self.generation > PackedPlace::MAX_GENERATION || is_small {
             *self = Self::new(addresses);
         }
     }
@@ -114,13 +213,16 @@ impl EndpointCache {
     /// Reads the line of an address, so that it is in the processor's cache when it is looked up. The
     /// result has no meaning but to keep the read.
     #[inline]
-    pub fn touch(&self, address: Address) -> u64 {
-        let set = self.sets.get(self.set_of(address.bits()));
-        set.map_or(0, |Set([first, _])| first.since)
+    pub fn touch(&self, address: Address) -> u32 {
+        if address.is_ipv4() {
+            self.v4.touch(address)
+        } else {
+            self.v6.touch(address)
+        }
     }
 
     /// The endpoint that had an address, or a port of it, while the packets were sent.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lookup(
         &mut self,
         snapshots: &Snapshots,
@@ -128,57 +230,55 @@ impl EndpointCache {
         port: Option<TransportPort>,
         time: TimeRange,
     ) -> ResolvedEndpoint {
-        let bits = address.bits();
-        let generation = u64::from(self.generation);
-        let at = self.set_of(bits);
-        let Some(Set([first, second])) = self.sets.get_mut(at) else {
-            return look_up(snapshots, address, port, time).0;
+        let known = if address.is_ipv4() {
+            let entry = self.v4.get(address, address.v4_bits());
+            entry.and_then(|entry| entry.endpoint(self.generation, time))
+        } else {
+            let entry = self.v6.get(address, address.bits());
+            entry.and_then(|entry| entry.endpoint(self.generation, time))
         };
-        for entry in [&*first, &*second] {
-            let is_current = entry.address == bits
-                && entry.since & u64::from(u16::MAX) == generation
-                && entry.since >> GENERATION_BITS <= time.start_milliseconds;
-            if is_current {
-                return ResolvedEndpoint {
-                    id: entry.endpoint,
-                    place: entry.place.unpack(),
-                    certainty: Certainty::Known,
-                };
-            }
-        }
+        known.unwrap_or_else(|| self.look_up(snapshots, address, port, time))
+    }
+
+    /// Asks the snapshots, and keeps the answer if it depends on nothing but the address.
+    #[cold]
+    fn look_up(
+        &mut self,
+        snapshots: &Snapshots,
+        address: Address,
+        port: Option<TransportPort>,
+        time: TimeRange,
+    ) -> ResolvedEndpoint {
         let (resolved, since) = look_up(snapshots, address, port, time);
         let depends_on_port =
             resolved.place.kind == EndpointKind::Node && snapshots.index.has_ports();
         if resolved.certainty == Certainty::Known
-            && since <= u64::MAX >> GENERATION_BITS
             && !depends_on_port
-            && let Some(place) = PackedPlace::new(resolved.place)
+            && let Ok(since_seconds) = u32::try_from(since.div_ceil(1000))
+            && let Some(place) = PackedPlace::new(resolved.place, self.generation)
         {
-            if first.address != bits {
-                *second = *first;
+            let endpoint = resolved.id;
+            if address.is_ipv4() {
+                let address_bits = address.v4_bits();
+                let entry = Entry {
+                    address: address_bits,
+                    since_seconds,
+                    endpoint,
+                    place,
+                };
+                self.v4.insert(address, entry);
+            } else {
+                let address_bits = address.bits();
+                let entry = Entry {
+                    address: address_bits,
+                    since_seconds,
+                    endpoint,
+                    place,
+                };
+                self.v6.insert(address, entry);
             }
-            *first = Entry {
-                address: bits,
-                since: since << GENERATION_BITS | generation,
-                endpoint: resolved.id,
-                place,
-            };
         }
         resolved
-    }
-
-    /// Position of an address in the table: the highest bits of a product, which depend on all bits of
-    /// the address. Addresses that collide on purpose gain nothing: they are looked up.
-    #[inline]
-    #[expect(
-        clippy::as_conversions,
-        clippy::cast_possible_truncation,
-        reason = "the two halves of the address are combined"
-    )]
-    fn set_of(&self, bits: u128) -> usize {
-        let mixed = (bits as u64 ^ (bits >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let unused = self.sets.len().leading_zeros().saturating_add(1);
-        (mixed >> unused) as usize
     }
 }
 
@@ -278,7 +378,7 @@ mod tests {
         let mut cache = EndpointCache::default();
         assert_as_indexed(&mut cache, &mut writer, &[5000]);
         assign(&mut writer, AddressKey::address(A), EndpointKind::Pod, 1000);
-        for _ in 0..=u32::from(u16::MAX) {
+        for _ in 0..PackedPlace::MAX_GENERATION {
             cache.clear(1);
         }
         assert_as_indexed(&mut cache, &mut writer, &[5000]);
@@ -287,46 +387,45 @@ mod tests {
     #[test]
     fn the_addresses_of_a_large_cluster_are_spread_over_the_table() {
         let addresses = 100_000;
-        let cache = EndpointCache::new(addresses);
-        let mut in_set = vec![0_u8; cache.sets.len()];
+        let table: Table<u32, 4> = Table::new(addresses);
+        let mut in_set = vec![0_u8; table.size];
         for pod in 0..addresses {
             // Twenty pods on each node, whose pod CIDR is a /24.
             let (node, host) = (pod / 20, pod % 20);
             let bits = 0x0a00_0000 + node * 256 + 10 + host;
             let address = Address::from_v4_bits(u32::try_from(bits).unwrap());
-            in_set[cache.set_of(address.bits())] += 1;
+            in_set[table.set_of(address)] += 1;
         }
-        let displaced = in_set.iter().filter(|addresses| **addresses > 2);
-        assert!(displaced.count() < addresses / 20);
+        let displaced = in_set.iter().filter(|addresses| **addresses > 4);
+        assert!(displaced.count() < addresses / 200);
     }
 
     #[test]
     fn the_table_grows_with_the_index_up_to_a_bound() {
         let mut cache = EndpointCache::default();
-        let [min, max] = SETS;
-        for (addresses, sets) in [
+        let [min, max] = ENTRIES;
+        for (addresses, entries) in [
             (0, min),
-            (min, min),
-            (min + 1, 4 * min * 2),
-            (1, 4 * min * 2),
+            (min / 2, min),
+            (min / 2 + 1, 4 * min),
+            (1, 4 * min),
             (usize::MAX, max),
             (usize::MAX, max),
         ] {
             cache.clear(addresses);
-            assert_eq!(cache.sets.len(), sets, "{addresses}");
+            assert_eq!(cache.v4.size * 4, entries, "{addresses}");
+            assert_eq!(cache.v6.size * 2, entries, "{addresses}");
         }
     }
 
-    #[test]
-    fn two_addresses_that_collide_are_both_remembered() {
+    /// Looks addresses that share a set up in turn, and expects all of them to be remembered.
+    fn assert_remembered<const N: usize>(
+        addresses: [Address; N],
+        is_known: fn(&EndpointCache, Address) -> bool,
+    ) {
         let mut cache = EndpointCache::default();
-        let collides = |bits: &u32| {
-            let address = Address::from_v4_bits(*bits);
-            address != A && cache.set_of(address.bits()) == cache.set_of(A.bits())
-        };
-        let other = Address::from_v4_bits((0x0a02_0000..).find(collides).unwrap());
         let mut writer = IndexWriter::default();
-        let ids = [A, other].map(|address| {
+        let ids = addresses.map(|address| {
             assign(
                 &mut writer,
                 AddressKey::address(address),
@@ -336,15 +435,35 @@ mod tests {
         });
         let snapshots = snapshots(&mut writer);
         for _ in 0..3 {
-            let found = [A, other].map(|address| {
+            let found = addresses.map(|address| {
                 let time = TimeRange::instant(5000);
                 cache.lookup(&snapshots, address, None, time).id
             });
             assert_eq!(found, ids);
         }
-        let Set([first, second]) = cache.sets[cache.set_of(A.bits())];
-        assert_eq!(first.address, other.bits());
-        assert_eq!(second.address, A.bits());
+        assert_eq!(
+            addresses.map(|address| is_known(&cache, address)),
+            [true; N]
+        );
+    }
+
+    #[test]
+    fn addresses_that_collide_are_remembered_if_a_line_has_room_for_them() {
+        let cache = EndpointCache::default();
+        let set = cache.v4.set_of(A);
+        let collide = |address: &Address| cache.v4.set_of(*address) == set;
+        let mut colliding = (0x0a02_0000..).map(Address::from_v4_bits).filter(collide);
+        let colliding = [A; 4].map(|_| colliding.next().unwrap());
+        assert_remembered(colliding, |cache, address| {
+            cache.v4.get(address, address.v4_bits()).is_some()
+        });
+        let v6 = |low: u128| Address::from_v6_bits(0xfd00 << 112 | low);
+        let set = cache.v6.set_of(v6(1));
+        let collide = |address: &Address| cache.v6.set_of(*address) == set;
+        let second = (2..).map(v6).find(collide).unwrap();
+        assert_remembered([v6(1), second], |cache, address| {
+            cache.v6.get(address, address.bits()).is_some()
+        });
     }
 
     #[test]
@@ -356,13 +475,17 @@ mod tests {
             EndpointKind::Service,
             EndpointKind::Link,
         ] {
-            for node in [None, Some(NodeId(0)), Some(NodeId(1 << 20))] {
+            for node in [None, Some(NodeId(0)), Some(NodeId(1 << 19))] {
                 let place = Place { kind, node };
-                assert_eq!(PackedPlace::new(place).unwrap().unpack(), place);
+                for generation in [1, PackedPlace::MAX_GENERATION] {
+                    let packed = PackedPlace::new(place, generation).unwrap();
+                    assert_eq!((packed.unpack(), packed.generation()), (place, generation));
+                }
             }
         }
-        let node = Some(NodeId(u32::MAX));
-        let kind = EndpointKind::Pod;
-        assert!(PackedPlace::new(Place { kind, node }).is_none());
+        for node in [1 << 20, u32::MAX].map(|node| Some(NodeId(node))) {
+            let kind = EndpointKind::Pod;
+            assert!(PackedPlace::new(Place { kind, node }, 1).is_none());
+        }
     }
 }

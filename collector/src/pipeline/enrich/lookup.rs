@@ -79,6 +79,8 @@ fn is_link(address: IpAddr) -> bool {
                 || address.is_broadcast()
                 || address.is_link_local()
                 || address.is_loopback()
+                // "This network": the source of a host that has no address yet.
+                || matches!(address.octets(), [0, ..])
         }
         IpAddr::V6(address) => {
             address.is_multicast() || address.is_unicast_link_local() || address.is_loopback()
@@ -125,6 +127,8 @@ mod tests {
             "169.254.0.1",
             "169.254.169.254",
             "127.0.0.53",
+            "0.0.0.0",
+            "0.0.0.9",
             "fe80::1",
             "febf::1",
             "ff01::1",
@@ -145,6 +149,7 @@ mod tests {
             "169.253.255.255",
             "169.255.0.0",
             "128.0.0.1",
+            "1.0.0.0",
             "fec0::1",
             "fe7f::1",
             "fd00::1",

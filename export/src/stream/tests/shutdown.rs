@@ -1,4 +1,4 @@
-//! The shutdown while a target accepts nothing.
+//! The time that a shutdown takes.
 
 use super::*;
 use crate::exporter::SHUTDOWN_TIMEOUT;

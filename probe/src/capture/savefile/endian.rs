@@ -21,9 +21,7 @@ pub(super) fn u32_of(octets: [u8; 4], big_endian: bool) -> u32 {
 /// Reads consecutive words.
 #[inline]
 pub(super) fn words<const N: usize>(data: &[u8], big_endian: bool) -> Option<[u32; N]> {
-    let mut words = [0; N];
-    for (word, octets) in words.iter_mut().zip(data.as_chunks::<4>().0) {
-        *word = u32_of(*octets, big_endian);
-    }
-    (data.len() / 4 >= N).then_some(words)
+    let (words, _) = data.as_chunks::<4>();
+    let words = words.first_chunk::<N>()?;
+    Some(words.map(|octets| u32_of(octets, big_endian)))
 }

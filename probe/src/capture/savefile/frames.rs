@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tracing::warn;
 
-use super::packet::{Packet, SavefileError};
+use super::packet::{Link, Packet, SavefileError};
 use crate::capture::bpf::Program;
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface};
 use crate::capture::libpcap::link_type_name;
@@ -49,12 +49,12 @@ impl FrameReader {
     ///
     /// # Errors
     /// The link type is not supported, or the filter is invalid for it.
-    pub(super) fn prepare(&mut self, link_type: u16) -> Result<(), SavefileError> {
-        if LinkType::from_dlt(link_type.into()) == LinkType::Unsupported {
-            return Err(unsupported(link_type));
+    pub(super) fn prepare(&mut self, link: Link) -> Result<(), SavefileError> {
+        if link.link_type == LinkType::Unsupported {
+            return Err(unsupported(link.number));
         }
         if let Some(filter) = &mut self.filter {
-            filter.program(link_type)?;
+            filter.program(link.number)?;
         }
         Ok(())
     }
@@ -64,15 +64,14 @@ impl FrameReader {
     ///
     /// # Errors
     /// The filter is invalid for the link type.
-    #[inline]
+    #[inline(always)]
     pub(super) fn frame(
         &mut self,
         packet: &Packet<'_>,
-        number: u16,
+        Link { number, link_type }: Link,
         interfaces: usize,
         each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
     ) -> Result<(), SavefileError> {
-        let link_type = LinkType::from_dlt(number.into());
         if link_type == LinkType::Unsupported {
             self.unsupported = Some(number);
         } else {

@@ -18,7 +18,7 @@ use std::path::Path;
 use kipfix_service::signals::Stop;
 
 use self::frames::FrameReader;
-use self::packet::Step;
+use self::packet::{PacketFormat, Step};
 use self::pcap::{FILE_HEADER, PcapFormat};
 use self::pcapng::{PcapngFormat, SECTION_MAGIC};
 use self::reader::{BlockReader, Fill, Input};
@@ -95,7 +95,7 @@ impl Savefile {
         } else {
             let format = PcapFormat::read(&header)?;
             reader.consume(FILE_HEADER);
-            frames.prepare(format.link_type)?;
+            frames.prepare(format.link)?;
             Format::Pcap(format)
         };
         Ok(Self {
@@ -128,42 +128,14 @@ impl Savefile {
         &mut self,
         each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
     ) -> Result<bool, SavefileError> {
-        let data = self.reader.octets();
-        let mut consumed = 0;
-        let outcome = loop {
-            let rest = data.get(consumed..).unwrap_or_default();
-            let step = match &mut self.format {
-                Format::Pcap(format) => format.next(rest),
-                Format::Pcapng(format) => format.next(rest),
-            };
-            match step {
-                Ok(Step::Packet(packet, octets)) => {
-                    consumed += octets;
-                    let (link_type, interfaces) = match &self.format {
-                        Format::Pcap(format) => (format.link_type, 1),
-                        Format::Pcapng(format) => {
-                            let interfaces = format.interfaces();
-                            let interface = interfaces.get(packet.interface);
-                            (interface.map_or(0, |i| i.link_type), interfaces.len())
-                        }
-                    };
-                    self.frames.frame(&packet, link_type, interfaces, each)?;
-                }
-                Ok(Step::Other(octets)) => {
-                    let available = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-                    if octets > available {
-                        self.reader.consume(consumed);
-                        self.reader.skip(octets);
-                        return Ok(true);
-                    }
-                    consumed += usize::try_from(octets).unwrap_or(usize::MAX);
-                }
-                Ok(Step::Incomplete(needed)) => break Ok(needed),
-                Err(error) => break Err(error),
-            }
+        let (reader, frames) = (&mut self.reader, &mut self.frames);
+        let needed = match &mut self.format {
+            Format::Pcap(format) => read_packets(reader, format, frames, each)?,
+            Format::Pcapng(format) => read_packets(reader, format, frames, each)?,
         };
-        self.reader.consume(consumed);
-        let needed = outcome?;
+        let Some(needed) = needed else {
+            return Ok(true);
+        };
         match self.reader.fill(needed)? {
             Fill::More => Ok(true),
             Fill::Pending => Ok(!self.reader.is_stopped()),
@@ -177,4 +149,40 @@ impl Savefile {
     pub const fn counters(&self) -> &CaptureCounters {
         &self.counters
     }
+}
+
+/// Hands out the packets among the octets that were read. Returns how many octets the next packet
+/// needs, `None` if octets are to be skipped before it.
+fn read_packets(
+    reader: &mut BlockReader,
+    format: &mut impl PacketFormat,
+    frames: &mut FrameReader,
+    each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
+) -> Result<Option<usize>, SavefileError> {
+    let data = reader.octets();
+    let mut rest = data;
+    let outcome = loop {
+        match format.next(rest) {
+            Ok(Step::Packet(packet, octets)) => {
+                rest = rest.get(octets..).unwrap_or_default();
+                let link = format.link(packet.interface);
+                frames.frame(&packet, link, format.interfaces(), each)?;
+            }
+            Ok(Step::Other(octets)) => {
+                let after = usize::try_from(octets).ok();
+                let Some(after) = after.and_then(|octets| rest.get(octets..)) else {
+                    let consumed = data.len().saturating_sub(rest.len());
+                    reader.consume(consumed);
+                    reader.skip(octets);
+                    return Ok(None);
+                };
+                rest = after;
+            }
+            Ok(Step::Incomplete(needed)) => break Ok(Some(needed)),
+            Err(error) => break Err(error),
+        }
+    };
+    let consumed = data.len().saturating_sub(rest.len());
+    reader.consume(consumed);
+    outcome
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::capture::frame::LinkType;
+
 /// A frame of a savefile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet<'a> {
@@ -16,6 +18,38 @@ pub(super) struct Packet<'a> {
     /// The frame was captured up to the snap length, and has that as its length on the wire: the
     /// writer has probably lost it.
     pub(super) is_wire_length_lost: bool,
+}
+
+/// The link type of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    /// `LINKTYPE_…` number.
+    pub(super) number: u16,
+    pub(super) link_type: LinkType,
+}
+
+impl Link {
+    pub(super) fn new(number: u16) -> Self {
+        Self {
+            number,
+            link_type: LinkType::from_dlt(number.into()),
+        }
+    }
+}
+
+/// A file format: octets → packets.
+pub(super) trait PacketFormat {
+    /// Reads what is at the beginning of `data`.
+    ///
+    /// # Errors
+    /// It is corrupt.
+    fn next<'a>(&mut self, data: &'a [u8]) -> Result<Step<'a>, SavefileError>;
+
+    /// The link type of the interface with this index.
+    fn link(&self, interface: usize) -> Link;
+
+    /// Number of interfaces that the file has packets of.
+    fn interfaces(&self) -> usize;
 }
 
 /// What is at the beginning of the octets that were read.

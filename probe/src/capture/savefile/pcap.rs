@@ -1,7 +1,7 @@
 //! pcap files (draft-ietf-opsawg-pcap): a header, then frames of one link type.
 
 use super::endian::{u16_of, words};
-use super::packet::{Packet, SavefileError, Step};
+use super::packet::{Link, Packet, PacketFormat, SavefileError, Step};
 
 /// Octets of the file header.
 pub(super) const FILE_HEADER: usize = 24;
@@ -25,8 +25,7 @@ pub(super) struct PcapFormat {
     may_have_swapped_lengths: bool,
     /// Maximum length of a captured frame, octets; 0 if unknown.
     snaplen: u32,
-    /// `LINKTYPE_…` number.
-    pub(super) link_type: u16,
+    pub(super) link: Link,
 }
 
 impl PcapFormat {
@@ -59,13 +58,14 @@ impl PcapFormat {
             may_have_swapped_lengths: version != (2, 4),
             snaplen,
             // The upper half has the length of the frame check sequence.
-            link_type: u16::try_from(link_type & 0xffff).unwrap_or_default(),
+            link: Link::new(u16::try_from(link_type & 0xffff).unwrap_or_default()),
         })
     }
+}
 
-    /// Reads the frame at the beginning of `data`.
+impl PacketFormat for PcapFormat {
     #[inline]
-    pub(super) fn next<'a>(&self, data: &'a [u8]) -> Result<Step<'a>, SavefileError> {
+    fn next<'a>(&mut self, data: &'a [u8]) -> Result<Step<'a>, SavefileError> {
         let Some([seconds, fraction, mut captured, mut wire]) = words(data, self.big_endian) else {
             return Ok(Step::Incomplete(self.record_header));
         };
@@ -90,5 +90,15 @@ impl PcapFormat {
             is_wire_length_lost: wire == captured && captured == self.snaplen,
         };
         Ok(Step::Packet(packet, end))
+    }
+
+    #[inline]
+    fn link(&self, _interface: usize) -> Link {
+        self.link
+    }
+
+    #[inline]
+    fn interfaces(&self) -> usize {
+        1
     }
 }

@@ -2,7 +2,7 @@
 //! number of interfaces.
 
 use super::endian::{u16_of, u32_of, words};
-use super::packet::{Packet, SavefileError, Step};
+use super::packet::{Link, Packet, PacketFormat, SavefileError, Step};
 
 /// Maximum length of a block that is kept in memory, octets. libpcap has the same limit.
 const MAX_BLOCK: u32 = 16 << 20;
@@ -40,9 +40,8 @@ pub(super) struct PcapngFormat {
 
 /// An interface of a section.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct InterfaceDescription {
-    /// `LINKTYPE_…` number.
-    pub(super) link_type: u16,
+struct InterfaceDescription {
+    link: Link,
     /// Maximum length of a captured frame, octets; 0 is unlimited.
     snaplen: u32,
     /// Units of a timestamp per second.
@@ -51,15 +50,9 @@ pub(super) struct InterfaceDescription {
     offset_seconds: i64,
 }
 
-impl PcapngFormat {
-    /// The interfaces of the current section.
-    pub(super) fn interfaces(&self) -> &[InterfaceDescription] {
-        &self.interfaces
-    }
-
-    /// Reads the block at the beginning of `data`.
+impl PacketFormat for PcapngFormat {
     #[inline]
-    pub(super) fn next<'a>(&mut self, data: &'a [u8]) -> Result<Step<'a>, SavefileError> {
+    fn next<'a>(&mut self, data: &'a [u8]) -> Result<Step<'a>, SavefileError> {
         let Some((header, rest)) = data.split_first_chunk::<BLOCK_HEADER>() else {
             return Ok(Step::Incomplete(BLOCK_HEADER));
         };
@@ -97,6 +90,19 @@ impl PcapngFormat {
             .map(|packet| Step::Packet(packet, total))
     }
 
+    #[inline]
+    fn link(&self, interface: usize) -> Link {
+        let interface = self.interfaces.get(interface);
+        interface.map_or(Link::new(0), |interface| interface.link)
+    }
+
+    #[inline]
+    fn interfaces(&self) -> usize {
+        self.interfaces.len()
+    }
+}
+
+impl PcapngFormat {
     /// Reads the byte order and the version of a section.
     fn begin_section(&mut self, section: &[u8; SECTION_HEADER]) -> Result<(), SavefileError> {
         let [o0, o1, o2, o3, v0, v1, w0, w1] = *section;
@@ -125,7 +131,7 @@ impl PcapngFormat {
             ));
         };
         let mut interface = InterfaceDescription {
-            link_type: u16_of([l0, l1], self.big_endian),
+            link: Link::new(u16_of([l0, l1], self.big_endian)),
             snaplen: u32_of([s0, s1, s2, s3], self.big_endian),
             units_per_second: 1_000_000,
             offset_seconds: 0,

@@ -1,0 +1,75 @@
+//! Reads the addresses of other headers: after translation, and of the tunnel.
+
+use super::{Values, bits};
+use crate::address::Address;
+use crate::plan::slot::Slot;
+use crate::record::{FlowRecord, Translation, Tunnel, TunnelType};
+
+const TRANSLATION: u128 = bits([
+    Slot::PostNatSourceV4,
+    Slot::PostNatDestinationV4,
+    Slot::PostNatSourceV6,
+    Slot::PostNatDestinationV6,
+    Slot::PostNaptSourcePort,
+    Slot::PostNaptDestinationPort,
+]);
+const TUNNEL: u128 = bits([
+    Slot::TunnelType,
+    Slot::TunnelKey,
+    Slot::TunnelSourceV4,
+    Slot::TunnelDestinationV4,
+    Slot::TunnelSourceV6,
+    Slot::TunnelDestinationV6,
+    Slot::TunnelProtocol,
+    Slot::TunnelSourcePort,
+    Slot::TunnelDestinationPort,
+    Slot::TunnelEncapsulation,
+]);
+/// Everything that is read here.
+pub(super) const SLOTS: u128 = TRANSLATION | TUNNEL;
+
+impl Values {
+    /// An address that a flow need not have. Exporters send 0.0.0.0 where it has none.
+    pub(super) fn optional_address(&self, v4: Slot, v6: Slot) -> Address {
+        match self.address(v4, v6) {
+            address if address.is_ipv4() && address.v4_bits() == 0 => Address::UNSPECIFIED,
+            address => address,
+        }
+    }
+
+    /// Fills translation and tunnel.
+    pub(super) fn fill_headers(&self, record: &mut FlowRecord) {
+        if self.any(TRANSLATION) {
+            let translation = Translation {
+                post_nat_source_address: self
+                    .optional_address(Slot::PostNatSourceV4, Slot::PostNatSourceV6),
+                post_nat_destination_address: self
+                    .optional_address(Slot::PostNatDestinationV4, Slot::PostNatDestinationV6),
+                post_napt_source_port: self.low_u16(Slot::PostNaptSourcePort),
+                post_napt_destination_port: self.low_u16(Slot::PostNaptDestinationPort),
+            };
+            record.translation = (translation != Translation::default()).then_some(translation);
+        }
+        if self.any(TUNNEL) {
+            let tunnel = Tunnel {
+                tunnel_type: TunnelType::of(
+                    self.low_u8(Slot::TunnelType),
+                    self.low_u8(Slot::TunnelEncapsulation),
+                ),
+                tunnel_key: self.low_u32(Slot::TunnelKey),
+                tunnel_source_address: self
+                    .optional_address(Slot::TunnelSourceV4, Slot::TunnelSourceV6),
+                tunnel_destination_address: self
+                    .optional_address(Slot::TunnelDestinationV4, Slot::TunnelDestinationV6),
+                tunnel_protocol_identifier: self.low_u8(Slot::TunnelProtocol),
+                tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
+                tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),
+            };
+            let has_outer_header = tunnel.tunnel_key != 0
+                || !tunnel.tunnel_source_address.is_unspecified()
+                || !tunnel.tunnel_destination_address.is_unspecified();
+            // A template for all flows has zeros for those that are in no tunnel.
+            record.tunnel = has_outer_header.then_some(tunnel);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! VXLAN (RFC 7348) with its extension GPE, and Geneve (RFC 8926).
+
+use flowproto::record::TunnelType;
+
+use super::super::link;
+use super::super::packet::Undecodable;
+use super::super::tunnel_ports::TunnelProtocol;
+use super::{Inner, by_ethertype, plain};
+
+/// Reads VXLAN, from its header on.
+#[inline(always)]
+pub(super) fn inside(protocol: TunnelProtocol, data: &[u8]) -> Result<Inner<'_>, Undecodable> {
+    let (header, data) = split(data)?;
+    // The flag of a valid network identifier.
+    if header[0] & 0x08 == 0 {
+        return Err(Undecodable::MalformedTunnel);
+    }
+    let (network, framed) = match (protocol, header[3]) {
+        (TunnelProtocol::VxlanGpe, 1) => (link::ethertype(0x0800, data)?, false),
+        (TunnelProtocol::VxlanGpe, 2) => (link::ethertype(0x86dd, data)?, false),
+        (TunnelProtocol::VxlanGpe, 3) | (TunnelProtocol::Vxlan, _) => (link::ethernet(data)?, true),
+        _ => return Err(Undecodable::NotIp),
+    };
+    Ok(Inner {
+        framed,
+        kind: TunnelType::Vxlan,
+        key: identifier(header),
+        ..plain(network)
+    })
+}
+
+/// Reads Geneve, from its header on.
+#[inline(always)]
+pub(super) fn inside_geneve(data: &[u8]) -> Result<Inner<'_>, Undecodable> {
+    let (header, data) = split(data)?;
+    // Version 0, with options in words of 32 bits.
+    if header[0] & 0xc0 != 0 {
+        return Err(Undecodable::MalformedTunnel);
+    }
+    let options = usize::from(header[0] & 0x3f).wrapping_mul(4);
+    let data = data.get(options..).ok_or(Undecodable::MalformedTunnel)?;
+    let ethertype = u16::from_be_bytes([header[2], header[3]]);
+    let (network, framed) = by_ethertype(ethertype, data)?;
+    Ok(Inner {
+        framed,
+        kind: TunnelType::Geneve,
+        key: identifier(header),
+        ..plain(network)
+    })
+}
+
+#[inline(always)]
+fn split(data: &[u8]) -> Result<(&[u8; 8], &[u8]), Undecodable> {
+    data.split_first_chunk().ok_or(Undecodable::MalformedTunnel)
+}
+
+const fn identifier(header: &[u8; 8]) -> u32 {
+    u32::from_be_bytes([0, header[4], header[5], header[6]])
+}
