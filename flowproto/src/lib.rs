@@ -26,6 +26,7 @@
 
 pub mod address;
 pub mod collector;
+pub mod dns;
 pub mod element;
 pub mod explain;
 pub mod exporter;

@@ -3,6 +3,7 @@
 //! Information Elements of IANA, in snake case; the number in front of each name is its identifier.
 
 use crate::address::Address;
+use crate::dns::{DnsHealth, DnsQuery};
 use crate::host_name::ResponderName;
 use crate::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 pub use crate::tunnel::{SecurityProtocol, Tunnel, TunnelType};
@@ -314,6 +315,10 @@ pub struct FlowRecord {
     pub tcp_connection_state: ConnectionState,
     /// 32473:24, 25 or 35632:123, 124: round-trip times of the handshake.
     pub tcp_handshake: Handshake,
+    /// DNS messages of the conversation.
+    pub dns: DnsHealth,
+    /// The latest DNS query; only in records to export.
+    pub dns_query: Option<DnsQuery>,
     /// Losses of a TCP flow in this direction.
     pub tcp_health: TcpHealth,
     /// Losses of the reverse direction of a biflow record.

@@ -5,6 +5,7 @@ mod exporter;
 
 use exporter::{EXPORTED, exporter, ipfix, numbers, template_of};
 use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSink};
+use flowproto::dns::DnsQuery;
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::host_name::{HostNames, NameSource, ResponderName};
 use flowproto::record::{BiflowDirection, FlowKey};
@@ -173,4 +174,50 @@ fn names_of_other_exporters_are_read() {
 fn a_record_after_one_with_a_name_has_its_own() {
     let (names, _) = received(35_632, 188, &["a.test", "", "b.test"]);
     assert_eq!(names, ["a.test", "", "b.test"]);
+}
+
+#[test]
+fn the_name_of_a_dns_query_is_exported_where_it_has_room() {
+    let long = ["a"; 60].join("b.");
+    for (text, octets, is_carried) in [
+        ("api.example.org", 1400, true),
+        (long.as_str(), 1400, true),
+        (long.as_str(), 512, false),
+    ] {
+        let mut record = record(name("ns.example.org", NameSource::Dns));
+        record.dns.queries = 1;
+        record.dns_query = Some(DnsQuery {
+            name: HostNames::default().intern(text.as_bytes()).ok(),
+            query_type: 65,
+            response_code: DnsQuery::NO_RESPONSE,
+        });
+        let mut collector = exporter();
+        for datagram in send(&[record.clone(), record.clone()], octets) {
+            collector.send(&datagram);
+        }
+        let json = &collector.taken.json;
+        assert_eq!(json.len(), 2);
+        for json in json {
+            let query = if is_carried { text } else { "" };
+            assert!(
+                json.contains(&format!("\"DNS_QUERY\":\"{query}\"")),
+                "{json}"
+            );
+            assert!(json.contains("\"DNS_QUERY_TYPE\":65"), "{json}");
+            assert!(json.contains("\"DNS_RET_CODE\":255"), "{json}");
+            assert!(json.contains("\"dnsQueryDeltaCount\":1"), "{json}");
+            assert!(
+                json.contains("\"responderDnsName\":\"ns.example.org\""),
+                "{json}"
+            );
+        }
+        assert_eq!(collector.process.counters().metadata_refused, 0);
+        let mut written = Vec::new();
+        json::write_record(&record, &mut written);
+        let written = String::from_utf8(written).unwrap();
+        assert!(
+            written.contains(&format!("\"DNS_QUERY\":\"{text}\"")),
+            "{written}"
+        );
+    }
 }

@@ -14,6 +14,7 @@ use flowproto::collector::Fields;
 use flowproto::collector::{
     CollectingProcess, Limits, Message, RecordSink, SequenceCounts, Version,
 };
+use flowproto::dns::DnsHealth;
 use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
 use flowproto::record::{
     BiflowDirection, FlowEndReason, FlowKey, Interfaces, SecurityProtocol, Translation, Tunnel,
@@ -108,6 +109,33 @@ fn without_tcp(record: &FlowRecord) -> FlowRecord {
     }
 }
 
+fn dns_health(counts: [u32; 9]) -> DnsHealth {
+    let [
+        queries,
+        unanswered_queries,
+        a,
+        b,
+        c,
+        d,
+        minimum,
+        sum,
+        samples,
+    ] = counts;
+    DnsHealth {
+        queries,
+        unanswered_queries,
+        no_error_responses: a,
+        name_error_responses: b,
+        server_failure_responses: c,
+        other_error_responses: d,
+        response_time: RoundTripTime {
+            minimum_microseconds: minimum,
+            sum_microseconds: u64::from(sum) << 8,
+            samples,
+        },
+    }
+}
+
 prop_compose! {
     fn a_record()(
         ipv6: bool, bits: [u128; 4], ports: [u16; 4], protocol: u8, octets: u64, packets: u64,
@@ -117,7 +145,7 @@ prop_compose! {
         interfaces: Option<(u32, u32, bool)>,
         tunnel: Option<(u8, u32, bool)>, translated: bool,
         security in 0_u8..4, state in 0_u8..7, handshake in (any::<bool>(), 0_u32..5_000_000, any::<u32>()),
-        health: Option<[u32; 8]>, times: Option<(u32, u64, u32)>,
+        health: Option<[u32; 8]>, times: Option<(u32, u64, u32)>, dns: Option<[u32; 9]>,
     ) -> FlowRecord {
         let tunnel = tunnel.map(|(kind, key, outer_v6)| {
             let tunnel_type = TunnelType::ALL[usize::from(kind) % TunnelType::ALL.len()];
@@ -174,7 +202,13 @@ prop_compose! {
             }),
             icmp_type_code: icmp,
             vlan_id,
-            security_protocol: security.into(),
+            // One excludes the other.
+            security_protocol: if dns.is_some_and(|counts| counts != [0; 9]) {
+                SecurityProtocol::None
+            } else {
+                security.into()
+            },
+            dns: dns.map(dns_health).unwrap_or_default(),
             interfaces: interfaces.map(|(ingress_interface, egress_interface, egress)| Interfaces {
                 ingress_interface,
                 egress_interface,
@@ -215,6 +249,7 @@ proptest! {
         for record in &mut records {
             record.tunnel = None;
             record.security_protocol = SecurityProtocol::None;
+            record.dns = DnsHealth::default();
             *record = without_tcp(record);
         }
         let mut parser = NetflowParser::default();
@@ -299,8 +334,8 @@ fn the_exporter_introduces_itself_before_any_record() {
     assert!(taken.names[1..].iter().all(|taken| *taken == name));
     let address = Address::from_v4_bits(0xc000_0201);
     assert!(taken.addresses[1..].iter().all(|taken| *taken == address));
-    // Exporter, statistics, reliability, 46 types of elements, and the keys of two templates.
-    assert_eq!(process.counters().options_records, 51);
+    // Exporter, statistics, reliability, 58 types of elements, and the keys of two templates.
+    assert_eq!(process.counters().options_records, 63);
 }
 
 #[test]

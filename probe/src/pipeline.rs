@@ -12,7 +12,7 @@ use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, Reco
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
-use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, ObservedName};
+use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, Observed};
 use crate::sampling::{Sampler, SamplingRatio};
 use crate::translation::{
     FirstPacket, PacketIdentity, Translation, TranslationCounters, TranslationMatcher,
@@ -83,7 +83,7 @@ pub struct Pipeline {
     first_packets: FirstPackets,
     inspector: Inspector,
     /// Names that packets of the group refer to.
-    names: Vec<ObservedName>,
+    observed: Vec<Observed>,
     /// Places for the packets that are metered together.
     group: Box<[CapturedPacket; GROUP_PACKETS]>,
     /// How many of the places have a packet that is not metered yet.
@@ -161,7 +161,7 @@ impl Pipeline {
             cache: FlowCache::new(cache),
             first_packets: FirstPackets::default(),
             inspector: Inspector::default(),
-            names: Vec::with_capacity(GROUP_PACKETS),
+            observed: Vec::with_capacity(GROUP_PACKETS),
             group: Box::new([CapturedPacket::default(); GROUP_PACKETS]),
             waiting: 0,
             counters: PipelineCounters::default(),
@@ -181,6 +181,11 @@ impl Pipeline {
     /// Learns the names of responders, and keeps at most `max_names` resolved ones. Default: no names.
     pub fn set_names(&mut self, max_names: Option<NonZeroUsize>) {
         self.cache.set_names(max_names.map(NameTable::new));
+    }
+
+    /// Meters DNS messages, if names are learned. Default: no.
+    pub const fn set_dns_metering(&mut self, is_metered: bool) {
+        self.inspector.set_dns(is_metered);
     }
 
     /// Sets the interfaces that lead out of the node.
@@ -252,8 +257,8 @@ impl Pipeline {
     /// Meters the packets that wait for a group.
     pub fn flush(&mut self, sink: &mut impl RecordSink) {
         let group = self.group.get(..self.waiting).unwrap_or_default();
-        let copies = self.cache.meter_all(group, &self.names, sink);
-        self.names.clear();
+        let copies = self.cache.meter_all(group, &self.observed, sink);
+        self.observed.clear();
         self.counters.duplicate_packets += copies.packets;
         self.counters.duplicate_octets += copies.octets;
         self.waiting = 0;
@@ -273,19 +278,19 @@ impl Pipeline {
         };
         captured.time_ns = frame.time_ns;
         captured.point = point;
-        captured.name = None;
+        captured.observed = None;
         let packet = &mut captured.packet;
         captured.is_metered = match self.decoder.decode_into(frame, has_copies, packet) {
             Ok(transport) => {
                 if let Some(names) = self.cache.names_mut()
-                    && let Some(name) =
+                    && let Some(observed) =
                         self.inspector
                             .inspect(packet, transport, frame.time_ns, names)
                 {
-                    captured.name = u8::try_from(self.names.len()).ok();
+                    captured.observed = u8::try_from(self.observed.len()).ok();
                     // Packets that are not metered take no place in the group.
-                    if captured.name.is_some() {
-                        self.names.push(name);
+                    if captured.observed.is_some() {
+                        self.observed.push(observed);
                     }
                 }
                 true

@@ -1,6 +1,7 @@
 //! Settings of the probe: the command line, and the effective settings of all layers.
 
 mod admin_flags;
+mod stages;
 mod top_flags;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -16,11 +17,9 @@ use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::CacheSettings;
 use crate::capture::filter;
 use crate::capture::interfaces::Pattern;
-use crate::decode::DecoderSettings;
-use crate::decode::tunnel_ports::{TunnelPort, TunnelPorts};
+use crate::decode::tunnel_ports::TunnelPort;
 use crate::sampling::SamplingRatio;
 
 use admin_flags::AdminFlags;
@@ -28,11 +27,6 @@ pub use top_flags::{TopFlags, TopView};
 
 /// Prefix of environment variables.
 const ENVIRONMENT: &str = "KIPFIX_PROBE__";
-/// Live, the clock advances ten times per second. A longer gap means that the wall clock was set.
-const LONGEST_GAP_LIVE: Span = Span::from_secs(10);
-/// Packets of a savefile may be far apart. A gap of more than a day is taken for a wrong time.
-const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
-
 /// Meters the packets of a node's interfaces, or of a capture file, into flow records and exports
 /// them as IPFIX.
 ///
@@ -160,6 +154,16 @@ pub struct Flags {
     /// [default: 65536]
     #[arg(long, value_name = "N", help_heading = "Metering")]
     max_names: Option<NonZeroUsize>,
+    /// Report DNS queries, response codes and response times in the records of packets to port 53, with
+    /// the latest query; needs --names auto, and every packet (--sampling 1:1) [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
+    dns_metering: Option<bool>,
     /// Meter one packet of every N. Receivers are notified and scale octets and packets, not
     /// connections [default: 1:1]
     #[arg(long, value_name = "1:N", help_heading = "Metering")]
@@ -261,6 +265,7 @@ pub struct Settings {
     pub translations: Learning,
     pub names: Learning,
     pub max_names: NonZeroUsize,
+    pub dns_metering: bool,
     pub sampling: SamplingRatio,
     pub biflow: bool,
     pub export: Vec<Target>,
@@ -295,6 +300,7 @@ impl Default for Settings {
             translations: Learning::default(),
             names: Learning::default(),
             max_names: at_least_one(65_536),
+            dns_metering: false,
             sampling: SamplingRatio::ALL,
             biflow: false,
             export: Vec::new(),
@@ -336,6 +342,15 @@ impl Settings {
 
     fn cross_check(&self) -> Result<(), BadSettings> {
         let refuse = |message: String| Err(BadSettings::new(message));
+        if self.dns_metering && self.names == Learning::Off {
+            return refuse("invalid dns_metering true: needs names auto".to_owned());
+        }
+        if self.dns_metering && self.sampling != SamplingRatio::ALL {
+            return refuse(format!(
+                "invalid dns_metering true: needs sampling 1:1, not {}",
+                self.sampling
+            ));
+        }
         if self.idle_timeout > self.active_timeout {
             return refuse(format!(
                 "invalid idle_timeout {}: must be at most active_timeout {}",
@@ -389,40 +404,6 @@ impl Settings {
         }
         self.admin_tls()?;
         self.decoder().map(drop)
-    }
-
-    /// Parameters of the decoder.
-    ///
-    /// # Errors
-    /// The tunnel ports contradict each other.
-    pub fn decoder(&self) -> Result<DecoderSettings, BadSettings> {
-        Ok(DecoderSettings {
-            max_fragments: self.max_fragments,
-            tunnel_ports: TunnelPorts::new(&self.tunnel_port)?,
-        })
-    }
-
-    /// Bounds and timeouts of the flow cache.
-    #[must_use]
-    pub fn cache(&self) -> CacheSettings {
-        let nanoseconds =
-            |span: Span| u64::try_from(span.duration().as_nanos()).unwrap_or(u64::MAX);
-        CacheSettings {
-            max_conversations: self.max_flows.get(),
-            idle_timeout_ns: nanoseconds(self.idle_timeout),
-            active_timeout_ns: nanoseconds(self.active_timeout),
-            connection_timeout_ns: nanoseconds(self.connection_timeout),
-            longest_gap_ns: nanoseconds(if self.read.is_some() {
-                LONGEST_GAP_OFFLINE
-            } else {
-                LONGEST_GAP_LIVE
-            }),
-            packet_correction: self.packet_correction,
-            tcp_health: self.tcp_health,
-            has_interfaces: self.read.is_none(),
-            biflow: self.biflow,
-            sampling: self.sampling.sampling(),
-        }
     }
 }
 

@@ -132,6 +132,7 @@ pub(crate) fn meter(
     });
     let learns_names = settings.names == Learning::Auto;
     pipeline.set_names(learns_names.then_some(settings.max_names));
+    pipeline.set_dns_metering(settings.dns_metering);
     let stop = stop.clone();
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
     let outcome = match source {

@@ -6,6 +6,7 @@
 use std::hash::BuildHasher;
 
 use enum_map::{Enum, EnumMap};
+use flowproto::dns::DnsHealth;
 use flowproto::tcp::ConnectionState;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -85,6 +86,26 @@ impl HealthAddition {
         let times = &health.round_trip_time;
         let (sum, count) = (times.sum_microseconds, times.samples.into());
         addition.observed[Distribution::RoundTrip] = Observed { sum, count };
+        addition
+    }
+
+    /// What the DNS messages of a conversation add for the direction to the server.
+    pub(super) fn of_dns(dns: &DnsHealth) -> Self {
+        let mut addition = Self::default();
+        for (count, value) in [
+            (HealthCount::DnsQueries, dns.queries),
+            (HealthCount::DnsUnanswered, dns.unanswered_queries),
+            (HealthCount::DnsNoError, dns.no_error_responses),
+            (HealthCount::DnsNameError, dns.name_error_responses),
+            (HealthCount::DnsServerFailure, dns.server_failure_responses),
+            (HealthCount::DnsOtherError, dns.other_error_responses),
+        ] {
+            addition.counts[count] = value.into();
+        }
+        addition.observed[Distribution::DnsResponse] = Observed {
+            sum: dns.response_time.sum_microseconds,
+            count: dns.response_time.samples.into(),
+        };
         addition
     }
 
@@ -340,7 +361,7 @@ mod tests {
     const ALL: HealthParts = HealthParts {
         is_needed: true,
         compares: false,
-        with_buckets: EnumMap::from_array([true; 3]),
+        with_buckets: EnumMap::from_array([true; 4]),
     };
 
     fn observation(distribution: Distribution, sum: u64, count: u64) -> HealthAddition {

@@ -1,6 +1,6 @@
 //! What is counted of the health of connections, and of the paths between nodes.
 
-use super::buckets::{ClassicBounds, DURATION_BOUNDS, ROUND_TRIP_BOUNDS};
+use super::buckets::{ClassicBounds, DNS_BOUNDS, DURATION_BOUNDS, ROUND_TRIP_BOUNDS};
 use enum_map::{Enum, EnumMap};
 
 /// A count of connection health.
@@ -28,6 +28,18 @@ pub enum HealthCount {
     ReceivedPackets,
     /// Octets of these.
     ReceivedBytes,
+    /// DNS queries.
+    DnsQueries,
+    /// DNS queries without a response.
+    DnsUnanswered,
+    /// DNS responses without error.
+    DnsNoError,
+    /// DNS responses that the name does not exist.
+    DnsNameError,
+    /// DNS responses that the server failed.
+    DnsServerFailure,
+    /// DNS responses with another error.
+    DnsOtherError,
 }
 
 impl HealthCount {
@@ -50,6 +62,8 @@ pub enum Distribution {
     Handshake,
     /// Durations of connections.
     Duration,
+    /// Times from DNS queries to their responses.
+    DnsResponse,
 }
 
 impl Distribution {
@@ -57,6 +71,7 @@ impl Distribution {
     pub(super) const fn classic_bounds(self) -> ClassicBounds {
         match self {
             Self::RoundTrip | Self::Handshake => ROUND_TRIP_BOUNDS,
+            Self::DnsResponse => DNS_BOUNDS,
             Self::Duration => DURATION_BOUNDS,
         }
     }

@@ -13,6 +13,9 @@ use crate::clock::Now;
 use crate::pipeline::{DecidedRecord, FlowHealth, Initiator};
 use crate::snapshots::Snapshots;
 
+/// Port of DNS servers.
+const DNS_PORT: u16 = 53;
+
 /// Counts the records of one pipeline by their endpoints.
 #[derive(Debug)]
 pub struct EdgeSink {
@@ -89,6 +92,11 @@ impl EdgeSink {
     fn accept_health(&mut self, record: &DecidedRecord<'_>, health: &FlowHealth) {
         if record.verdict.is_counted() {
             self.push_health(record, HealthAddition::of_packets(health), false);
+            if !health.dns.is_empty() {
+                let to_client =
+                    record.flow.source_port == DNS_PORT && record.flow.destination_port != DNS_PORT;
+                self.push_health(record, HealthAddition::of_dns(&health.dns), to_client);
+            }
         }
         if record.is_connection_counted {
             let connection = &health.connection;

@@ -1,6 +1,7 @@
 //! What a record reports of a connection besides its traffic.
 
 use flowproto::FlowRecord;
+use flowproto::dns::DnsHealth;
 use flowproto::record::Sampling;
 use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 
@@ -15,6 +16,8 @@ pub struct FlowHealth {
     pub round_trip_time: RoundTripTime,
     /// Of the connection.
     pub connection: ConnectionHealth,
+    /// DNS messages of the conversation, scaled by the selection of flows.
+    pub dns: DnsHealth,
 }
 
 /// Packets of one direction that show losses or reordering.
@@ -52,6 +55,7 @@ impl FlowHealth {
             packets: PacketHealth::of(&record.tcp_health, record.sampling),
             round_trip_time: scaled(record.tcp_round_trip_time, record.flow_sampling),
             connection: ConnectionHealth::of(record),
+            dns: scaled_dns(record.dns, record.flow_sampling),
         };
         health.reports_something().then_some(health)
     }
@@ -62,6 +66,7 @@ impl FlowHealth {
             packets: PacketHealth::of(&record.reverse_tcp_health, record.sampling),
             round_trip_time: scaled(record.reverse_tcp_round_trip_time, record.flow_sampling),
             connection: ConnectionHealth::default(),
+            dns: DnsHealth::default(),
         };
         health.reports_something().then_some(health)
     }
@@ -70,6 +75,7 @@ impl FlowHealth {
         self.packets != PacketHealth::default()
             || self.round_trip_time.samples != 0
             || self.connection.reports_something()
+            || !self.dns.is_empty()
     }
 }
 
@@ -135,6 +141,22 @@ fn scaled(times: RoundTripTime, sampling: Sampling) -> RoundTripTime {
         sum_microseconds: sampling.scale(times.sum_microseconds),
         samples: u32::try_from(samples).unwrap_or(u32::MAX),
         ..times
+    }
+}
+
+fn scaled_dns(dns: DnsHealth, sampling: Sampling) -> DnsHealth {
+    if dns.is_empty() || sampling == Sampling::NONE {
+        return dns;
+    }
+    let scale = |count: u32| u32::try_from(sampling.scale(count.into())).unwrap_or(u32::MAX);
+    DnsHealth {
+        queries: scale(dns.queries),
+        unanswered_queries: scale(dns.unanswered_queries),
+        no_error_responses: scale(dns.no_error_responses),
+        name_error_responses: scale(dns.name_error_responses),
+        server_failure_responses: scale(dns.server_failure_responses),
+        other_error_responses: scale(dns.other_error_responses),
+        response_time: scaled(dns.response_time, sampling),
     }
 }
 

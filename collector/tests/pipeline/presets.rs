@@ -1,6 +1,7 @@
 //! The families of presets that need more than the endpoints of a record, with exact values.
 
 use flowproto::FlowRecord;
+use flowproto::dns::DnsHealth;
 use flowproto::record::{BiflowDirection, Interfaces, Translation};
 use flowproto::tcp::ConnectionState;
 use kipfix_collector::aggregate::Preset;
@@ -257,4 +258,76 @@ fn opencost_has_bytes_by_pod_zone_and_region() {
         line("ingress", "web-1", internet, "office", 9000),
     ];
     assert_eq!(samples(Preset::Opencost, &records), expected);
+}
+
+#[test]
+fn dns_has_queries_and_what_became_of_them_by_client_and_server() {
+    let dns = |count: u32, microseconds: u32| {
+        let mut dns = DnsHealth {
+            queries: 5 * count,
+            unanswered_queries: count,
+            no_error_responses: count,
+            name_error_responses: 2 * count,
+            other_error_responses: count,
+            ..DnsHealth::default()
+        };
+        for _ in 0..4 * count {
+            dns.response_time.add(microseconds);
+        }
+        dns
+    };
+    let query = |dns: DnsHealth| FlowRecord {
+        dns,
+        ..request(WEB, DB, 100, 53)
+    };
+    let reply = |dns: DnsHealth| FlowRecord {
+        dns,
+        ..response(DB, WEB, 100, 53)
+    };
+    let records = [
+        ("node-a", query(dns(1, 400))),
+        ("node-a", query(dns(2, 90_000))),
+        // The node of the server observes the same conversation.
+        ("node-b", query(dns(1, 300))),
+        // Responses whose queries were not observed.
+        (
+            "node-b",
+            reply(DnsHealth {
+                server_failure_responses: 7,
+                ..DnsHealth::default()
+            }),
+        ),
+    ];
+    let samples = samples(Preset::Dns, &records);
+    let value = |name: &str| {
+        let mut found = samples.iter().filter(|line| line.starts_with(name));
+        let line = found
+            .next()
+            .unwrap_or_else(|| panic!("{name}: {samples:#?}"));
+        assert!(line.contains(r#"src_workload="web""#), "{line}");
+        assert!(line.contains(r#"dst_workload="db""#), "{line}");
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    for (name, wanted) in [
+        ("kipfix_dns_queries_total", "15"),
+        ("kipfix_dns_unanswered_queries_total", "3"),
+        ("kipfix_dns_noerror_responses_total", "3"),
+        ("kipfix_dns_nxdomain_responses_total", "6"),
+        ("kipfix_dns_servfail_responses_total", "7"),
+        ("kipfix_dns_other_error_responses_total", "3"),
+        ("kipfix_dns_response_time_seconds_sum", "0.7216"),
+        ("kipfix_dns_response_time_seconds_count", "12"),
+    ] {
+        assert_eq!(value(name), wanted, "{name}");
+    }
+    let bucket = |bound: &str| {
+        let found = samples
+            .iter()
+            .find(|line| line.contains(&format!(r#"le="{bound}""#)));
+        found.unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(
+        (bucket("0.00025"), bucket("0.0005"), bucket("0.1")),
+        ("0".into(), "4".into(), "12".into())
+    );
 }

@@ -1,25 +1,29 @@
 //! Types (RFC 5610) of the elements about connections: TCP health, and the name of the responder.
 
 use super::options::ElementType;
-use super::responder_name;
 use super::tcp::{
     CONNECTION, HANDSHAKE, HEALTH, NTOP, REVERSE_HEALTH, REVERSE_ROUND_TRIP, ROUND_TRIP,
 };
+use super::{dns, responder_name};
 use crate::element;
 use crate::field::FieldSpecifier;
 
 /// The enterprise elements of all groups.
 pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
     let names = responder_name::DNS.iter().chain(&responder_name::TLS);
-    let groups: [&'static [FieldSpecifier]; 6] = [
+    let [query_type, response_code, query] = &dns::QUERY;
+    let names = names.chain([query]);
+    let groups: [&'static [FieldSpecifier]; 7] = [
         &CONNECTION,
         &HANDSHAKE,
         &HEALTH,
         &REVERSE_HEALTH,
         &ROUND_TRIP,
         &REVERSE_ROUND_TRIP,
+        &dns::COUNTS,
     ];
     let groups = groups.into_iter().flatten();
+    let groups = groups.chain([query_type, response_code]);
     groups.map(element_type).chain(names.map(name_type))
 }
 
@@ -36,11 +40,12 @@ fn element_type(field: &FieldSpecifier) -> ElementType<'static> {
         id: field.id,
         data_type: match field.length {
             1 => 1,
+            2 => 2,
             4 => 3,
             _ => 4,
         },
         semantics: match name {
-            "tcpConnectionState" => IDENTIFIER,
+            "tcpConnectionState" | "DNS_QUERY_TYPE" | "DNS_RET_CODE" => IDENTIFIER,
             _ if is_quantity || name.starts_with("tcpHandshake") => QUANTITY,
             _ => DELTA_COUNTER,
         },

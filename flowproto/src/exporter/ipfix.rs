@@ -8,7 +8,7 @@
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
-use super::{ExportSettings, Facts, Profile, Send, connection_types, responder_name};
+use super::{ExportSettings, Facts, Profile, Send, connection_types, dns, responder_name};
 use crate::record::{FlowRecord, Sampling};
 
 /// A Transport Session of IPFIX.
@@ -31,8 +31,8 @@ pub struct Session {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct TemplateState {
-    /// Octets of a record; 0 while its template is not announced.
-    record_octets: usize,
+    /// Octets of a record without its names; 0 while its template is not announced.
+    record_octets: u16,
     /// A record of it was added since the last check.
     used: bool,
     /// Time of the last check that found it used, milliseconds since the epoch.
@@ -104,9 +104,16 @@ impl Session {
                 shape.record_octets()
             }
         };
-        let octets = octets.saturating_add(name_octets);
+        let mut octets = usize::from(octets).saturating_add(name_octets);
+        let mut with_query = false;
+        if shape.has(Shape::DNS) {
+            let query_octets = dns::name_octets(record.dns_query.as_ref());
+            let room = self.message.max_name_octets().saturating_sub(name_octets);
+            with_query = query_octets <= room;
+            octets = octets.saturating_add(if with_query { query_octets } else { 1 });
+        }
         let out = self.message.open(shape.template_id(), octets, now, send);
-        write_record(out, shape, record);
+        write_record(out, shape, record, with_query);
     }
 
     /// See [`super::ExportSession::flush`].

@@ -9,6 +9,7 @@
 //! argument.
 
 mod connection_types;
+mod dns;
 pub mod ipfix;
 pub mod message;
 pub mod netflow5;

@@ -2,10 +2,10 @@
 //! small: IPv4 or IPv6, with or without interfaces, tunnel, translation, reverse direction, TCP
 //! health and the name of the responder. This file has both the order of the fields and their writing.
 
-use super::{put, responder_name, tcp};
+use super::{dns, put, responder_name, tcp};
 use crate::address::Address;
 use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
-use crate::field::FieldSpecifier;
+use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 use crate::host_name::NameSource;
 use crate::record::{FlowRecord, Interfaces, SecurityProtocol, Translation, Tunnel, TunnelType};
 use crate::tcp::{ConnectionState, Handshake};
@@ -123,11 +123,14 @@ impl Shape {
     const TLS_NAME: u16 = 8192;
     const HTTP_NAME: u16 = Self::NAME;
     pub(super) const NAME: u16 = Self::DNS_NAME | Self::TLS_NAME;
-    /// Has a protocol that protects the packets.
+    /// Has a protocol that protects the packets. Not together with [`Self::DNS`], so that the
+    /// Template ID has 16 bits.
     const SECURITY: u16 = 16_384;
+    /// Has counts of DNS messages.
+    pub(super) const DNS: u16 = 32_768;
 
     /// Number of shapes.
-    pub(super) const COUNT: u16 = 32_768;
+    pub(super) const COUNT: u16 = Self::SECURITY | Self::DNS;
 
     /// All shapes.
     pub(super) fn all() -> impl Iterator<Item = Self> {
@@ -170,10 +173,11 @@ impl Shape {
                         || record.reverse_tcp_round_trip_time.samples != 0,
                     Self::ROUND_TRIP,
                 )
-                | when(
-                    record.security_protocol != SecurityProtocol::None,
-                    Self::SECURITY,
-                )
+                | match record.security_protocol {
+                    _ if !record.dns.is_empty() => Self::DNS,
+                    SecurityProtocol::None => 0,
+                    _ => Self::SECURITY,
+                }
                 | record
                     .responder_name
                     .as_ref()
@@ -222,7 +226,8 @@ impl Shape {
         let (health, round_trip) = (self.has(Self::HEALTH), self.has(Self::ROUND_TRIP));
         let name = self.name();
         let (keyed, segment) = (self.has(Self::KEYED), self.has(Self::SEGMENT));
-        let all: [(bool, &'static [FieldSpecifier]); 20] = [
+        let has_dns = self.has(Self::DNS);
+        let all: [(bool, &'static [FieldSpecifier]); 22] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
             (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
@@ -245,6 +250,8 @@ impl Shape {
             (round_trip, &tcp::ROUND_TRIP),
             (round_trip && biflow, &tcp::REVERSE_ROUND_TRIP),
             (self.has(Self::SECURITY), &SECURITY),
+            (has_dns, &dns::COUNTS),
+            (has_dns, &dns::QUERY),
             (name.is_some(), name.map_or(&[], responder_name::field)),
         ];
         all.into_iter()
@@ -255,10 +262,10 @@ impl Shape {
         self.groups().flatten().copied()
     }
 
-    /// Octets of the fields of fixed length: all but the name of the responder.
-    pub(super) fn record_octets(self) -> usize {
-        let fields = self.without_name().fields();
-        fields.map(|field| usize::from(field.length)).sum()
+    /// Octets of the fields of fixed length: all but names.
+    pub(super) fn record_octets(self) -> u16 {
+        let lengths = self.fields().map(|field| field.length);
+        lengths.filter(|length| *length != VARIABLE_LENGTH).sum()
     }
 }
 
@@ -285,7 +292,8 @@ fn has_connection(record: &FlowRecord) -> bool {
 pub fn fields() -> Vec<FieldSpecifier> {
     let mut fields = Vec::new();
     let names = Shape::all().filter(|shape| shape.without_name() == Shape(0));
-    let others = Shape::all().filter(|shape| shape.name().is_none());
+    let is_other = |shape: &Shape| shape.name().is_none() && !shape.has(Shape::DNS);
+    let others = Shape::all().filter(is_other).chain([Shape(Shape::DNS)]);
     for field in others.chain(names).flat_map(Shape::fields) {
         if !fields.contains(&field) {
             fields.push(field);
@@ -294,8 +302,8 @@ pub fn fields() -> Vec<FieldSpecifier> {
     fields
 }
 
-/// Writes a record in the order of its shape's groups.
-pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord) {
+/// Writes a record in the order of its shape's groups. `with_query`: with the name of its DNS query.
+pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord, with_query: bool) {
     let key = &record.key;
     if shape.has(Shape::IPV6) {
         put(out, key.source_address.bits().to_be_bytes());
@@ -370,6 +378,9 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord)
     }
     if shape.has(Shape::SECURITY) {
         put(out, [record.security_protocol.octet()]);
+    }
+    if shape.has(Shape::DNS) {
+        dns::write(out, &record.dns, record.dns_query.as_ref(), with_query);
     }
     if let Some(name) = record.responder_name.as_ref()
         && shape.name().is_some()

@@ -69,6 +69,7 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
         record.connection_sum_duration_milliseconds,
     );
     tcp(record, &mut members);
+    dns(record, &mut members);
     match key.protocol_identifier {
         1 => members.number("icmpTypeCodeIPv4", record.icmp_type_code.into()),
         58 => members.number("icmpTypeCodeIPv6", record.icmp_type_code.into()),
@@ -174,6 +175,38 @@ fn tcp(record: &FlowRecord, members: &mut Members<'_>) {
     members.round_trip(&REVERSE_ROUND_TRIP, &record.reverse_tcp_round_trip_time);
 }
 
+/// The members about DNS messages.
+fn dns(record: &FlowRecord, members: &mut Members<'_>) {
+    let dns = &record.dns;
+    for (name, count) in [
+        ("dnsQueryDeltaCount", dns.queries),
+        ("dnsUnansweredQueryDeltaCount", dns.unanswered_queries),
+        ("dnsNoErrorResponseDeltaCount", dns.no_error_responses),
+        ("dnsNameErrorResponseDeltaCount", dns.name_error_responses),
+        (
+            "dnsServerFailureResponseDeltaCount",
+            dns.server_failure_responses,
+        ),
+        ("dnsOtherErrorResponseDeltaCount", dns.other_error_responses),
+    ] {
+        members.non_zero(name, count.into());
+    }
+    members.round_trip(&DNS_RESPONSE_TIME, &dns.response_time);
+    if let Some(query) = &record.dns_query {
+        if let Some(name) = &query.name {
+            members.key("DNS_QUERY");
+            write_string(name.as_str(), members.out);
+        }
+        members.number("DNS_QUERY_TYPE", query.query_type.into());
+        members.number("DNS_RET_CODE", query.response_code.into());
+    }
+}
+
+const DNS_RESPONSE_TIME: [&str; 3] = [
+    "dnsResponseTimeMinimumMicroseconds",
+    "dnsResponseTimeSumMicroseconds",
+    "dnsResponseTimeSampleDeltaCount",
+];
 const FORWARD_HEALTH: [&str; 8] = [
     "RETRANSMITTED_IN_PKTS",
     "RETRANSMITTED_IN_BYTES",

@@ -4,6 +4,7 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
+mod dns;
 mod headers;
 mod tcp;
 
@@ -139,7 +140,6 @@ const ROUTING: u128 = bits([
     Slot::NextHopV6,
 ]);
 const EXPORTER: u128 = bits([Slot::ExporterV4, Slot::ExporterV6]);
-const SECURITY: u128 = Slot::SecurityProtocol.bit();
 
 impl Plan {
     /// Clears `values` and `record` for the records of a Set.
@@ -312,11 +312,14 @@ impl Values {
             let selection = self.sampling_fields().selection();
             selection.unwrap_or_default().apply(record);
         }
-        if self.any(REVERSE | ICMP | EXPORTER | headers::SLOTS | SECURITY) {
+        if self.any(REVERSE | ICMP | EXPORTER | headers::SLOTS) {
             self.fill_rest(record);
         }
         if self.any(tcp::SLOTS) {
             self.fill_tcp(record);
+        }
+        if self.any(dns::SLOTS) {
+            self.fill_dns(record);
         }
     }
 
@@ -425,7 +428,6 @@ impl Values {
         record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
         record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
-        record.security_protocol = self.low_u8(Slot::SecurityProtocol).into();
         record.exporter_address = self.optional_address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {
             let [mut kind, mut code] = record.icmp_type_code.to_be_bytes();
@@ -437,9 +439,7 @@ impl Values {
             }
             record.icmp_type_code = u16::from_be_bytes([kind, code]);
         }
-        if self.any(headers::SLOTS) {
-            self.fill_headers(record);
-        }
+        self.fill_headers(record);
     }
 }
 

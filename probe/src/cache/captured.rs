@@ -13,8 +13,8 @@ pub struct CapturedPacket {
     /// False if there is no packet to meter and only time advances. Not an `Option`, so that a
     /// packet can be decoded in place.
     pub is_metered: bool,
-    /// Position of the name that the sender uses for the receiver, among those of the group.
-    pub name: Option<u8>,
+    /// Position of what its payload shows, among those of the group.
+    pub observed: Option<u8>,
     /// The packet.
     pub packet: PacketInfo,
 }

@@ -326,3 +326,14 @@ impl Direction {
         }
     }
 }
+
+/// Adds the record of the reverse direction (RFC 5103 §3).
+pub(super) const fn join(forward: &mut FlowRecord, reverse: &FlowRecord) {
+    forward.reverse_octet_delta_count = reverse.octet_delta_count;
+    forward.reverse_packet_delta_count = reverse.packet_delta_count;
+    forward.reverse_flow_start_milliseconds = reverse.flow_start_milliseconds;
+    forward.reverse_flow_end_milliseconds = reverse.flow_end_milliseconds;
+    forward.reverse_tcp_control_bits = reverse.tcp_control_bits;
+    forward.reverse_tcp_health = reverse.tcp_health;
+    forward.reverse_tcp_round_trip_time = reverse.tcp_round_trip_time;
+}

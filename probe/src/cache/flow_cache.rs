@@ -20,8 +20,9 @@ use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol};
 
 use super::captured::{CapturedPacket, CopyCounts};
 use super::clock::{PacketClock, PacketTime};
-use super::conversation::{Choice, Conversation, ReportContext};
+use super::conversation::{Choice, Conversation, ReportContext, join};
 use super::counters::CacheCounters;
+use super::dns;
 use super::key::ConversationKey;
 use super::links::List;
 use super::lookup::Lookup;
@@ -31,7 +32,7 @@ use super::table::ConversationTable;
 use crate::capture::frame::ObservationPoint;
 use crate::connection::{Connection, Side};
 use crate::decode::{PacketInfo, Signal};
-use crate::inspect::{NameTable, ObservedName};
+use crate::inspect::{NameTable, Observed};
 use crate::tcp::segment::Segment;
 use crate::translation::TranslationTable;
 
@@ -110,12 +111,12 @@ impl FlowCache {
         self.table.len(List::Dormant)
     }
 
-    /// Meters packets in their order. `names` are those that packets refer to. Returns how many of them are copies, see [`Self::meter`].
+    /// Meters packets in their order. They refer to `observed`. Returns how many of them are copies, see [`Self::meter`].
     #[inline]
     pub fn meter_all(
         &mut self,
         packets: &[CapturedPacket],
-        names: &[ObservedName],
+        observed: &[Observed],
         sink: &mut impl RecordSink,
     ) -> CopyCounts {
         let mut copies = CopyCounts::default();
@@ -133,10 +134,11 @@ impl FlowCache {
         for (captured, lookup) in packets.iter().zip(&lookups) {
             let (point, time_ns) = (captured.point, captured.time_ns);
             let packet = &captured.packet;
-            let name = captured.name.and_then(|at| names.get(usize::from(at)));
+            let shown = captured.observed;
+            let shown = shown.and_then(|at| observed.get(usize::from(at)));
             if !captured.is_metered {
                 self.tick(time_ns, sink);
-            } else if !self.meter_found(packet, lookup, (point, time_ns), name, sink) {
+            } else if !self.meter_found(packet, lookup, (point, time_ns), shown, sink) {
                 copies.packets += 1;
                 copies.octets += u64::from(packet.octets);
             }
@@ -172,7 +174,7 @@ impl FlowCache {
         packet: &PacketInfo,
         lookup: &Lookup,
         (point, time_ns): (ObservationPoint, u64),
-        name: Option<&ObservedName>,
+        observed: Option<&Observed>,
         sink: &mut impl RecordSink,
     ) -> bool {
         let time = self.clock.advance(time_ns);
@@ -199,10 +201,19 @@ impl FlowCache {
                 index
             }
         };
-        if let (Some(index), Some(name)) = (index, name) {
+        let Some(index) = index else {
+            return true;
+        };
+        if let Some(Observed::Name(name)) = observed {
             self.set_name(index, source, name);
         }
-        index.is_none_or(|index| self.count(index, packet, source, point, time))
+        let is_metered = self.count(index, packet, source, point, time);
+        if let Some(Observed::Dns(message)) = observed
+            && is_metered
+        {
+            self.table.dns.observe(index, message, time.packet_ns);
+        }
+        is_metered
     }
 
     /// Advances time to `time_ns` since the epoch without a packet.
@@ -404,7 +415,8 @@ impl FlowCache {
             has_interfaces: self.settings.has_interfaces,
         };
         let mut records = entry.report(context, &tunnels, health);
-        let connection = entry.connection;
+        let (connection, seen_ns) = (entry.connection, entry.seen_ns);
+        let dns = self.table.dns.take(index, reason, seen_ns);
         let name = self.table.names.get(index);
         let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
@@ -413,6 +425,9 @@ impl FlowCache {
         {
             join(forward, reverse);
             *second = None;
+        }
+        if let Some(dns) = dns {
+            dns::assign(&mut records, dns);
         }
         for record in records.iter_mut().flatten() {
             record.sampling = self.settings.sampling;
@@ -431,15 +446,4 @@ impl FlowCache {
             sink.record(record);
         }
     }
-}
-
-/// Adds the record of the reverse direction (RFC 5103 §3).
-const fn join(forward: &mut FlowRecord, reverse: &FlowRecord) {
-    forward.reverse_octet_delta_count = reverse.octet_delta_count;
-    forward.reverse_packet_delta_count = reverse.packet_delta_count;
-    forward.reverse_flow_start_milliseconds = reverse.flow_start_milliseconds;
-    forward.reverse_flow_end_milliseconds = reverse.flow_end_milliseconds;
-    forward.reverse_tcp_control_bits = reverse.tcp_control_bits;
-    forward.reverse_tcp_health = reverse.tcp_health;
-    forward.reverse_tcp_round_trip_time = reverse.tcp_round_trip_time;
 }

@@ -9,12 +9,14 @@
 //! * `table`, `lookup`, `slab`, `links`, `tunnels`: storage and lists of conversations;
 //! * `translate`, `translated`: connections whose addresses the node translates;
 //! * `names`, `name_slots`: names of responders;
+//! * `dns`: DNS messages of conversations;
 //! * [`clock`]: packet time, the only clock of this stage.
 
 mod captured;
 pub mod clock;
 mod conversation;
 pub mod counters;
+mod dns;
 mod expiry;
 pub mod flow_cache;
 pub mod key;

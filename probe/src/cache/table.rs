@@ -6,6 +6,7 @@ use flowproto::record::Tunnel;
 use hashbrown::HashTable;
 
 use super::conversation::{Conversation, Rank};
+use super::dns::DnsStore;
 use super::key::ConversationKey;
 use super::links::{List, NONE};
 use super::lookup::Lookup;
@@ -35,6 +36,7 @@ pub(super) struct ConversationTable {
     /// conversations have none.
     translations: Vec<Option<ConversationTranslation>>,
     pub(super) names: NameSlots,
+    pub(super) dns: DnsStore,
 }
 
 /// An entry of the hash table. It has the hash, so that most lookups and the growth of the table
@@ -145,6 +147,7 @@ impl ConversationTable {
         let hash = self.hash(&conversation.key);
         self.tunnels.remove(conversation.tunnels);
         self.names.remove(index);
+        self.dns.remove(index);
         if let Ok(entry) = self
             .entries
             .find_entry(spread(hash), |entry| entry.index == index)
@@ -195,6 +198,7 @@ impl ConversationTable {
         self.losses = LossStore::default();
         self.translations.clear();
         self.names = NameSlots::default();
+        self.dns = DnsStore::default();
     }
 
     pub(super) fn move_to_end(&mut self, index: u32, list: List, now: u64) {

@@ -1,4 +1,4 @@
-//! DNS responses (RFC 1035): the name that was asked for, and the addresses in the answer.
+//! DNS messages (RFC 1035): the question, and the addresses in the answer.
 //!
 //! The answer to a question is a chain of aliases (CNAME) and the addresses at its end. The client
 //! knows the addresses by the name that it asked for, so the owner names of records are skipped. Hints
@@ -61,6 +61,47 @@ impl QuestionName {
 pub struct Response<'a> {
     message: &'a [u8],
     answers: u16,
+}
+
+/// What a message means for the conversation: a query, or the response to one.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    message: &'a [u8],
+    /// Identifier, which the response has in common with the query.
+    pub id: u16,
+    /// It is a response.
+    pub is_response: bool,
+    /// Response code, 0–15.
+    pub response_code: u8,
+}
+
+impl<'a> Message<'a> {
+    /// Reads the header of a standard query with one question, or of its response. `None` for other
+    /// messages, e.g. updates and notifications.
+    #[must_use]
+    pub fn of(message: &'a [u8]) -> Option<Self> {
+        let header = message.first_chunk::<HEADER>()?;
+        let [id_high, id_low, flags, codes, q0, q1, ..] = *header;
+        let is_query = flags & 0x78 == 0;
+        (is_query && [q0, q1] == [0, 1]).then_some(Self {
+            message,
+            id: u16::from_be_bytes([id_high, id_low]),
+            is_response: flags & 0x80 != 0,
+            response_code: codes & 0x0f,
+        })
+    }
+
+    /// The name and the type that the question asks for. `None` if it cannot be read.
+    #[must_use]
+    pub fn question(&self) -> Option<(QuestionName, u16)> {
+        let response = Response {
+            message: self.message,
+            answers: 0,
+        };
+        let mut reader = Reader(self.message.get(HEADER..)?);
+        let name = response.question_name(&mut reader)?;
+        Some((name, reader.u16()?))
+    }
 }
 
 /// An address in an answer.
@@ -236,6 +277,35 @@ mod tests {
     fn addresses(message: &[u8]) -> Vec<String> {
         let (_, answers) = read(message).unwrap();
         answers.iter().map(|a| a.address.to_string()).collect()
+    }
+
+    #[test]
+    fn a_query_and_its_response_have_an_identifier_and_a_question_in_common() {
+        let mut message = response(NAME, &[]);
+        message[3] = 0x83;
+        let found = Message::of(&message).unwrap();
+        assert_eq!(
+            (found.id, found.is_response, found.response_code),
+            (7, true, 3)
+        );
+        message[2] = 1;
+        message[3] = 0;
+        let found = Message::of(&message).unwrap();
+        assert!(!found.is_response);
+        let (name, query_type) = found.question().unwrap();
+        assert_eq!((name.text(), query_type), (&b"api.example.org"[..], 1));
+        for end in 0..message.len() {
+            let found = Message::of(&message[..end]);
+            assert_eq!(found.is_some(), end >= 12, "{end}");
+            let question = found.and_then(|found| found.question());
+            assert_eq!(question.is_some(), end >= message.len() - 2, "{end}");
+        }
+        // An update (RFC 2136), and two questions.
+        for (at, octet) in [(2, 0x28), (5, 2), (5, 0)] {
+            let mut other = message.clone();
+            other[at] = octet;
+            assert!(Message::of(&other).is_none());
+        }
     }
 
     #[test]

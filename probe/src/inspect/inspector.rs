@@ -2,6 +2,7 @@
 
 use flowproto::host_name::{HostName, NameSource};
 
+use super::dns::Message;
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
 use super::name_table::NameTable;
 use super::{http, tls};
@@ -37,6 +38,33 @@ pub struct ObservedName {
     pub is_encrypted: bool,
 }
 
+/// A DNS message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsMessage {
+    /// Identifier.
+    pub id: u16,
+    /// The query, or the code of a response.
+    pub kind: DnsMessageKind,
+}
+
+/// A query or a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnsMessageKind {
+    /// A query for a name, if that is a host name, and a type.
+    Query(Option<HostName>, u16),
+    /// A response with this code.
+    Response(u8),
+}
+
+/// What the payload of a packet shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// The name that the sender uses for the receiver.
+    Name(ObservedName),
+    /// A DNS message.
+    Dns(DnsMessage),
+}
+
 /// Inspects the payloads of packets.
 #[derive(Debug, Default)]
 pub struct Inspector {
@@ -44,6 +72,7 @@ pub struct Inspector {
     /// Room for a stream that is put together.
     stream: Vec<u8>,
     counters: InspectorCounters,
+    has_dns: bool,
 }
 
 impl Inspector {
@@ -56,8 +85,13 @@ impl Inspector {
         }
     }
 
+    /// Sets whether DNS messages are returned. Default: no.
+    pub const fn set_dns(&mut self, has_dns: bool) {
+        self.has_dns = has_dns;
+    }
+
     /// Inspects a packet whose transport header and payload are `transport`, as far as they were
-    /// captured. Learns resolved names, and returns the name that the sender uses for the receiver.
+    /// captured. Learns resolved names, and returns what else the payload shows.
     #[inline]
     pub fn inspect(
         &mut self,
@@ -65,26 +99,57 @@ impl Inspector {
         transport: &[u8],
         time_ns: u64,
         names: &mut NameTable,
-    ) -> Option<ObservedName> {
+    ) -> Option<Observed> {
+        let is_query = self.has_dns && packet.key.destination_port == DNS_PORT;
         match packet.key.protocol_identifier {
             TCP => {
                 let data = transport.get(tcp_header(transport)?..)?;
                 let first = data.first()?;
                 let is_candidate = matches!(first, 22 | b'A'..=b'Z')
                     || packet.key.source_port == DNS_PORT
+                    || is_query
                     || !self.hellos.is_empty();
                 if !is_candidate {
                     return None;
                 }
+                if is_query || packet.key.source_port == DNS_PORT {
+                    // A message has its length in front (RFC 1035 §4.2.2). Only the first one of a
+                    // segment is read.
+                    let (_length, message) = data.split_first_chunk::<2>()?;
+                    return self.inspect_dns(packet, message, time_ns, names);
+                }
                 self.inspect_segment(packet, data, time_ns, names)
+                    .map(Observed::Name)
             }
-            UDP if packet.key.source_port == DNS_PORT => {
-                let message = transport.get(UDP_HEADER..)?;
-                names.learn(message, packet.key.destination_address, time_ns);
-                None
+            UDP if is_query || packet.key.source_port == DNS_PORT => {
+                self.inspect_dns(packet, transport.get(UDP_HEADER..)?, time_ns, names)
             }
             _ => None,
         }
+    }
+
+    fn inspect_dns(
+        &self,
+        packet: &PacketInfo,
+        message: &[u8],
+        time_ns: u64,
+        names: &mut NameTable,
+    ) -> Option<Observed> {
+        if packet.key.source_port == DNS_PORT {
+            names.learn(message, packet.key.destination_address, time_ns);
+        }
+        if !self.has_dns {
+            return None;
+        }
+        let found = Message::of(message)?;
+        let kind = if found.is_response {
+            DnsMessageKind::Response(found.response_code)
+        } else {
+            let (name, query_type) = found.question()?;
+            DnsMessageKind::Query(names.intern(name.text()), query_type)
+        };
+        let id = found.id;
+        Some(Observed::Dns(DnsMessage { id, kind }))
     }
 
     fn inspect_segment(
@@ -94,12 +159,6 @@ impl Inspector {
         time_ns: u64,
         names: &mut NameTable,
     ) -> Option<ObservedName> {
-        if packet.key.source_port == DNS_PORT {
-            // A message has its length in front (RFC 1035 §4.2.2). Only the first one is read.
-            let (_length, message) = data.split_first_chunk::<2>()?;
-            names.learn(message, packet.key.destination_address, time_ns);
-            return None;
-        }
         let segment_octets = data.len();
         if tls::begins(data) {
             return self.inspect_hello(packet, data, segment_octets, time_ns, names);

@@ -4,7 +4,7 @@
 //! of the responder is what the client requests (TLS server name, HTTP host), else what it has
 //! resolved (DNS).
 //!
-//! * [`dns`]: addresses in a DNS response;
+//! * [`dns`]: questions, and addresses in a DNS response;
 //! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
 //! * [`http`]: the host of an HTTP/1 request;
 //! * [`name_table`]: resolved names by client and address;
@@ -23,5 +23,7 @@ pub mod name_table;
 mod reader;
 pub mod tls;
 
-pub use inspector::{Inspector, InspectorCounters, ObservedName};
+pub use inspector::{
+    DnsMessage, DnsMessageKind, Inspector, InspectorCounters, Observed, ObservedName,
+};
 pub use name_table::{NameCounters, NameTable};

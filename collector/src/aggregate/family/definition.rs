@@ -137,7 +137,8 @@ impl FamilyDefinition {
     fn check_type(&self) -> Result<(), String> {
         match (self.family_type, self.value.distribution()) {
             (FamilyType::Histogram, None) => Err(
-                "invalid type histogram: value must be rtt, handshake_rtt or connection_duration"
+                "invalid type histogram: value must be rtt, handshake_rtt, \
+                 connection_duration or dns_response_time"
                     .into(),
             ),
             (FamilyType::Counter, Some(_)) => Err(

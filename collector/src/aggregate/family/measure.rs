@@ -47,6 +47,20 @@ pub enum Measure {
     HandshakeRtt,
     /// Durations of connections, seconds: a distribution.
     ConnectionDuration,
+    /// DNS queries, from the client to the server.
+    DnsQueries,
+    /// DNS queries without a response.
+    DnsUnansweredQueries,
+    /// DNS responses without error, also in the direction of the query.
+    DnsNoerrorResponses,
+    /// DNS responses with the code NXDOMAIN.
+    DnsNxdomainResponses,
+    /// DNS responses with the code SERVFAIL.
+    DnsServfailResponses,
+    /// DNS responses with another error.
+    DnsOtherErrorResponses,
+    /// Times from DNS queries to their responses, seconds: a distribution.
+    DnsResponseTime,
 }
 
 /// A number that is summed for each edge and each row.
@@ -76,6 +90,7 @@ impl Measure {
             Self::Rtt => Some(Distribution::RoundTrip),
             Self::HandshakeRtt => Some(Distribution::Handshake),
             Self::ConnectionDuration => Some(Distribution::Duration),
+            Self::DnsResponseTime => Some(Distribution::DnsResponse),
             _ => None,
         }
     }
@@ -104,6 +119,13 @@ impl Measure {
             }
             Self::Rtt => Column::Sum(Distribution::RoundTrip),
             Self::HandshakeRtt => Column::Sum(Distribution::Handshake),
+            Self::DnsQueries => Column::Health(HealthCount::DnsQueries),
+            Self::DnsUnansweredQueries => Column::Health(HealthCount::DnsUnanswered),
+            Self::DnsNoerrorResponses => Column::Health(HealthCount::DnsNoError),
+            Self::DnsNxdomainResponses => Column::Health(HealthCount::DnsNameError),
+            Self::DnsServfailResponses => Column::Health(HealthCount::DnsServerFailure),
+            Self::DnsOtherErrorResponses => Column::Health(HealthCount::DnsOtherError),
+            Self::DnsResponseTime => Column::Sum(Distribution::DnsResponse),
         }
     }
 }

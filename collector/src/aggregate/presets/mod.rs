@@ -25,6 +25,8 @@ pub enum Preset {
     Services,
     /// Retransmissions, failed connections, round-trip times and durations between workloads.
     Health,
+    /// DNS queries, response codes and response times, by workload of the client and of the server.
+    Dns,
     /// Packets and bytes between nodes, as both of them observed these.
     Loss,
     /// Bytes and packets by IP address.
@@ -58,6 +60,7 @@ impl Preset {
             Self::Pods => include_str!("pods.yaml"),
             Self::Services => include_str!("services.yaml"),
             Self::Health => include_str!("health.yaml"),
+            Self::Dns => include_str!("dns.yaml"),
             Self::Loss => include_str!("loss.yaml"),
             Self::Addresses => include_str!("addresses.yaml"),
             Self::Exporters => include_str!("exporters.yaml"),

@@ -1,4 +1,4 @@
-//! Reads the addresses of other headers: after translation, and of the tunnel.
+//! Reads how the packets of a record are carried: address translation, tunnel, encryption.
 
 use super::{Values, bits};
 use crate::address::Address;
@@ -25,8 +25,9 @@ const TUNNEL: u128 = bits([
     Slot::TunnelDestinationPort,
     Slot::TunnelEncapsulation,
 ]);
+const SECURITY: u128 = Slot::SecurityProtocol.bit();
 /// Everything that is read here.
-pub(super) const SLOTS: u128 = TRANSLATION | TUNNEL;
+pub(super) const SLOTS: u128 = TRANSLATION | TUNNEL | SECURITY;
 
 impl Values {
     /// An address that a flow need not have. Exporters send 0.0.0.0 where it has none.
@@ -37,8 +38,9 @@ impl Values {
         }
     }
 
-    /// Fills translation and tunnel.
+    /// Fills translation, tunnel and encryption.
     pub(super) fn fill_headers(&self, record: &mut FlowRecord) {
+        record.security_protocol = self.low_u8(Slot::SecurityProtocol).into();
         if self.any(TRANSLATION) {
             let translation = Translation {
                 post_nat_source_address: self

@@ -1,0 +1,289 @@
+//! DNS messages of conversations: counts since the last record, and queries that wait for a response.
+//!
+//! Most conversations have none, so they are kept apart. A conversation has four places for queries
+//! that wait. Of more at the same time, the response times of the earlier ones are not measured, but
+//! all are counted.
+
+use flowproto::FlowRecord;
+use flowproto::dns::{DnsHealth, DnsQuery};
+use flowproto::record::FlowEndReason;
+
+use super::links::NONE;
+use crate::inspect::{DnsMessage, DnsMessageKind};
+
+const DNS_PORT: u16 = 53;
+/// Places for queries that wait.
+const PLACES: usize = 4;
+/// A query that has waited for longer is unanswered. Resolvers repeat a query after 5 s.
+const RESPONSE_TIMEOUT_NS: u64 = 5_000_000_000;
+
+/// DNS messages of the conversations in a table.
+#[derive(Debug, Default)]
+pub(super) struct DnsStore {
+    /// Position of the state of each slot, up to the last one that had one; [`NONE`] without one.
+    positions: Vec<u32>,
+    states: Vec<DnsState>,
+    free: Vec<u32>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct DnsState {
+    counts: DnsHealth,
+    /// Queries without a response.
+    waiting: u32,
+    places: [Option<Waiting>; PLACES],
+    latest: Option<(u16, DnsQuery)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    id: u16,
+    sent_ns: u64,
+}
+
+impl DnsStore {
+    /// Counts a message of the conversation in a slot, at a time of its packets.
+    #[cold]
+    pub(super) fn observe(&mut self, slot: u32, message: &DnsMessage, time_ns: u64) {
+        let Some(state) = self.state(slot) else {
+            return;
+        };
+        match &message.kind {
+            DnsMessageKind::Query(name, query_type) => {
+                state.counts.queries = state.counts.queries.saturating_add(1);
+                state.waiting = state.waiting.saturating_add(1);
+                state.wait(message.id, time_ns);
+                let query = DnsQuery {
+                    name: name.clone(),
+                    query_type: *query_type,
+                    response_code: DnsQuery::NO_RESPONSE,
+                };
+                state.latest = Some((message.id, query));
+            }
+            DnsMessageKind::Response(response_code) => {
+                state.counts.count_response(*response_code);
+                state.waiting = state.waiting.saturating_sub(1);
+                if let Some(sent_ns) = state.answer(message.id) {
+                    let microseconds = time_ns.saturating_sub(sent_ns) / 1000;
+                    let microseconds = u32::try_from(microseconds).unwrap_or(u32::MAX);
+                    state.counts.response_time.add(microseconds);
+                }
+                if let Some((id, query)) = &mut state.latest
+                    && *id == message.id
+                {
+                    query.response_code = *response_code;
+                }
+            }
+        }
+    }
+
+    /// Takes what no record has reported. Queries that still wait are reported later if the
+    /// conversation continues.
+    pub(super) fn take(
+        &mut self,
+        slot: u32,
+        reason: FlowEndReason,
+        now_ns: u64,
+    ) -> Option<(DnsHealth, Option<DnsQuery>)> {
+        let position = self.position(slot)?;
+        let state = self.states.get_mut(position)?;
+        state.give_up(reason, now_ns);
+        let counts = std::mem::take(&mut state.counts);
+        let query = state.latest.take().map(|(_, query)| query);
+        (!counts.is_empty()).then_some((counts, query))
+    }
+
+    /// Frees the state of a slot, if it has one.
+    pub(super) fn remove(&mut self, slot: u32) {
+        let Some(position) = self.position(slot) else {
+            return;
+        };
+        if let Some(state) = self.states.get_mut(position) {
+            *state = DnsState::default();
+        }
+        if let Some(place) = place(slot).and_then(|slot| self.positions.get_mut(slot)) {
+            self.free.push(std::mem::replace(place, NONE));
+        }
+    }
+
+    fn position(&self, slot: u32) -> Option<usize> {
+        let position = self.positions.get(place(slot)?)?;
+        place(*position).filter(|position| *position < self.states.len())
+    }
+
+    /// The state of a slot, which is created if there is none.
+    fn state(&mut self, slot: u32) -> Option<&mut DnsState> {
+        if let Some(position) = self.position(slot) {
+            return self.states.get_mut(position);
+        }
+        let at = place(slot)?;
+        if self.positions.len() <= at {
+            self.positions.resize(at.checked_add(1)?, NONE);
+        }
+        let position = match self.free.pop() {
+            Some(position) => position,
+            None => {
+                let position = u32::try_from(self.states.len()).ok()?;
+                self.states.push(DnsState::default());
+                position
+            }
+        };
+        *self.positions.get_mut(at)? = position;
+        self.states.get_mut(place(position)?)
+    }
+}
+
+/// Sets the DNS messages of a conversation in the record of the packets to the server, or in the other
+/// one if there is none.
+#[cold]
+pub(super) fn assign(
+    records: &mut [Option<FlowRecord>; 2],
+    (counts, query): (DnsHealth, Option<DnsQuery>),
+) {
+    let mut all = records.iter().flatten();
+    let to_server = all.position(|record| record.key.destination_port == DNS_PORT);
+    let mut all = records.iter_mut().flatten();
+    if let Some(record) = all.nth(to_server.unwrap_or(0)) {
+        (record.dns, record.dns_query) = (counts, query);
+    }
+}
+
+impl DnsState {
+    /// Notes a query in the place of one with the same identifier, a free place, or that of the oldest.
+    fn wait(&mut self, id: u16, sent_ns: u64) {
+        let rank = |waiting: &Option<Waiting>| match waiting {
+            Some(waiting) if waiting.id == id => (0, 0),
+            None => (1, 0),
+            Some(waiting) => (2, waiting.sent_ns),
+        };
+        if let Some(place) = self.places.iter_mut().min_by_key(|place| rank(place)) {
+            *place = Some(Waiting { id, sent_ns });
+        }
+    }
+
+    /// The time of the query with an identifier, which no longer waits.
+    fn answer(&mut self, id: u16) -> Option<u64> {
+        let mut places = self.places.iter_mut();
+        let place = places.find(|place| place.is_some_and(|waiting| waiting.id == id))?;
+        place.take().map(|waiting| waiting.sent_ns)
+    }
+
+    /// Counts queries as unanswered: all if this may be the last record, else those that have waited
+    /// for long.
+    fn give_up(&mut self, reason: FlowEndReason, now_ns: u64) {
+        let continues = reason == FlowEndReason::ActiveTimeout;
+        let mut kept = 0_u32;
+        for place in &mut self.places {
+            let is_young = place.is_some_and(|waiting| {
+                now_ns.saturating_sub(waiting.sent_ns) < RESPONSE_TIMEOUT_NS
+            });
+            if continues && is_young {
+                kept = kept.saturating_add(1);
+            } else {
+                *place = None;
+            }
+        }
+        let kept = kept.min(self.waiting);
+        let unanswered = self.waiting.saturating_sub(kept);
+        let counts = &mut self.counts;
+        counts.unanswered_queries = counts.unanswered_queries.saturating_add(unanswered);
+        self.waiting = kept;
+    }
+}
+
+fn place(slot: u32) -> Option<usize> {
+    usize::try_from(slot).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    fn query(id: u16) -> DnsMessage {
+        let kind = DnsMessageKind::Query(None, 28);
+        DnsMessage { id, kind }
+    }
+
+    fn response(id: u16, code: u8) -> DnsMessage {
+        let kind = DnsMessageKind::Response(code);
+        DnsMessage { id, kind }
+    }
+
+    fn observed(messages: &[(DnsMessage, u64)]) -> DnsStore {
+        let mut store = DnsStore::default();
+        for (message, milliseconds) in messages {
+            store.observe(5, message, milliseconds * MILLISECOND);
+        }
+        store
+    }
+
+    #[test]
+    fn responses_are_matched_by_identifier() {
+        let mut store = observed(&[
+            (query(1), 0),
+            (query(2), 1),
+            (response(2, 0), 4),
+            (response(1, 3), 10),
+            (query(3), 11),
+        ]);
+        let (counts, latest) = store.take(5, FlowEndReason::IdleTimeout, 0).unwrap();
+        assert_eq!((counts.queries, counts.unanswered_queries), (3, 1));
+        assert_eq!(
+            (counts.no_error_responses, counts.name_error_responses),
+            (1, 1)
+        );
+        let times = counts.response_time;
+        assert_eq!((times.samples, times.sum_microseconds), (2, 13_000));
+        let latest = latest.unwrap();
+        assert_eq!(
+            (latest.query_type, latest.response_code),
+            (28, DnsQuery::NO_RESPONSE)
+        );
+        assert_eq!(store.take(5, FlowEndReason::IdleTimeout, 0), None);
+    }
+
+    #[test]
+    fn a_query_that_waits_at_the_active_timeout_is_reported_later() {
+        let mut store = observed(&[(query(1), 0), (query(2), 4000)]);
+        let now = 6000 * MILLISECOND;
+        let (counts, _) = store.take(5, FlowEndReason::ActiveTimeout, now).unwrap();
+        assert_eq!((counts.queries, counts.unanswered_queries), (2, 1));
+        store.observe(5, &response(2, 2), now);
+        let (counts, _) = store.take(5, FlowEndReason::IdleTimeout, now).unwrap();
+        assert_eq!((counts.queries, counts.unanswered_queries), (0, 0));
+        assert_eq!(counts.server_failure_responses, 1);
+        assert_eq!(counts.response_time.minimum_microseconds, 2_000_000);
+    }
+
+    #[test]
+    fn a_repeated_query_counts_each_time_and_more_than_fit_are_counted() {
+        let repeated = [(query(1), 0), (query(1), 5000), (response(1, 0), 5001)];
+        let mut store = observed(&repeated);
+        let (counts, _) = store.take(5, FlowEndReason::IdleTimeout, 0).unwrap();
+        assert_eq!((counts.queries, counts.unanswered_queries), (2, 1));
+        assert_eq!(counts.response_time.sum_microseconds, 1000);
+        let mut many: Vec<_> = (0..8).map(|id| (query(id), u64::from(id))).collect();
+        many.extend((0..8).map(|id| (response(id, 5), 10)));
+        let mut store = observed(&many);
+        let (counts, _) = store.take(5, FlowEndReason::IdleTimeout, 0).unwrap();
+        assert_eq!((counts.queries, counts.unanswered_queries), (8, 0));
+        assert_eq!(
+            (counts.other_error_responses, counts.response_time.samples),
+            (8, 4)
+        );
+    }
+
+    #[test]
+    fn a_freed_state_is_used_again_and_is_empty() {
+        let mut store = observed(&[(query(1), 0)]);
+        store.remove(5);
+        store.remove(9);
+        assert_eq!(store.take(5, FlowEndReason::IdleTimeout, 0), None);
+        store.observe(2, &query(7), 0);
+        assert_eq!((store.states.len(), store.free.len()), (1, 0));
+        let (counts, _) = store.take(2, FlowEndReason::IdleTimeout, 0).unwrap();
+        assert_eq!(counts.queries, 1);
+    }
+}

@@ -1,0 +1,49 @@
+//! Parameters of the stages, from the effective settings.
+
+use kipfix_service::settings::{BadSettings, Span};
+
+use super::Settings;
+use crate::cache::CacheSettings;
+use crate::decode::DecoderSettings;
+use crate::decode::tunnel_ports::TunnelPorts;
+
+/// Live, the clock advances ten times per second. A longer gap means that the wall clock was set.
+const LONGEST_GAP_LIVE: Span = Span::from_secs(10);
+/// Packets of a savefile may be far apart. A gap of more than a day is taken for a wrong time.
+const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
+
+impl Settings {
+    /// Parameters of the decoder.
+    ///
+    /// # Errors
+    /// The tunnel ports contradict each other.
+    pub fn decoder(&self) -> Result<DecoderSettings, BadSettings> {
+        Ok(DecoderSettings {
+            max_fragments: self.max_fragments,
+            tunnel_ports: TunnelPorts::new(&self.tunnel_port)?,
+        })
+    }
+
+    /// Bounds and timeouts of the flow cache.
+    #[must_use]
+    pub fn cache(&self) -> CacheSettings {
+        let nanoseconds =
+            |span: Span| u64::try_from(span.duration().as_nanos()).unwrap_or(u64::MAX);
+        CacheSettings {
+            max_conversations: self.max_flows.get(),
+            idle_timeout_ns: nanoseconds(self.idle_timeout),
+            active_timeout_ns: nanoseconds(self.active_timeout),
+            connection_timeout_ns: nanoseconds(self.connection_timeout),
+            longest_gap_ns: nanoseconds(if self.read.is_some() {
+                LONGEST_GAP_OFFLINE
+            } else {
+                LONGEST_GAP_LIVE
+            }),
+            packet_correction: self.packet_correction,
+            tcp_health: self.tcp_health,
+            has_interfaces: self.read.is_none(),
+            biflow: self.biflow,
+            sampling: self.sampling.sampling(),
+        }
+    }
+}

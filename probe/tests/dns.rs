@@ -1,0 +1,227 @@
+//! DNS messages: from packets to records.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+
+mod packets;
+
+use flowproto::FlowRecord;
+use flowproto::dns::{DnsHealth, DnsQuery};
+use kipfix_probe::capture::frame::ObservationPoint;
+use kipfix_probe::pipeline::Pipeline;
+use kipfix_probe::sampling::SamplingRatio;
+use packets::*;
+
+const CLIENT: [u8; 4] = [10, 0, 0, 9];
+const SERVER: [u8; 4] = [10, 0, 0, 53];
+const MILLISECOND: u64 = 1_000_000;
+
+struct Probe {
+    pipeline: Pipeline,
+    records: Records,
+    time_ns: u64,
+}
+
+impl Probe {
+    fn new(is_metered: bool) -> Self {
+        Self::with(is_metered, cache_settings())
+    }
+
+    fn with(is_metered: bool, settings: kipfix_probe::cache::CacheSettings) -> Self {
+        let mut pipeline = Pipeline::new(settings, decoder_settings(), SamplingRatio::ALL);
+        pipeline.set_names(16.try_into().ok());
+        pipeline.set_dns_metering(is_metered);
+        Self {
+            pipeline,
+            records: Records::default(),
+            time_ns: 1_700_000_000 * SECOND,
+        }
+    }
+
+    fn packet(&mut self, packet: &[u8]) {
+        let octets = ethernet(0x0800, packet);
+        let frame = frame(&octets, self.time_ns);
+        self.pipeline
+            .frame(&frame, ObservationPoint::default(), &mut self.records);
+    }
+
+    fn wait(&mut self, milliseconds: u64) {
+        self.time_ns += milliseconds * MILLISECOND;
+    }
+
+    fn query(&mut self, id: u16, name: &[u8], kind: u8) {
+        let message = query(id, name, kind);
+        self.packet(&ipv4(17, CLIENT, SERVER, &udp(40_000, 53, &message)));
+    }
+
+    fn response(&mut self, id: u16, code: u8) {
+        let message = response(id, code);
+        self.packet(&ipv4(17, SERVER, CLIENT, &udp(53, 40_000, &message)));
+    }
+
+    fn finish(mut self) -> Vec<FlowRecord> {
+        self.pipeline.finish(&mut self.records);
+        self.records.0
+    }
+}
+
+const NAME: &[u8] = b"\x03API\x07example\x03org\x00";
+
+fn query(id: u16, name: &[u8], kind: u8) -> Vec<u8> {
+    let mut message = id.to_be_bytes().to_vec();
+    message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    message.extend(name);
+    message.extend([0, kind, 0, 1]);
+    message
+}
+
+fn response(id: u16, code: u8) -> Vec<u8> {
+    let mut message = query(id, NAME, 1);
+    message[2] = 0x81;
+    message[3] = 0x80 | code;
+    message
+}
+
+#[test]
+fn the_record_to_the_server_counts_queries_and_what_became_of_them() {
+    let mut probe = Probe::new(true);
+    // Both queries of a lookup, as resolvers send them.
+    probe.query(7, NAME, 1);
+    probe.query(8, NAME, 28);
+    probe.wait(2);
+    probe.response(8, 3);
+    probe.wait(1);
+    probe.response(7, 0);
+    probe.query(9, NAME, 1);
+    probe.wait(20);
+    probe.response(9, 2);
+    probe.query(10, b"\x04what\x04test\x00", 16);
+    let records = probe.finish();
+    assert_eq!(records.len(), 2);
+    let [to_server, to_client] = &records[..] else {
+        panic!()
+    };
+    assert_eq!(to_server.key.destination_port, 53);
+    let mut expected = DnsHealth {
+        queries: 4,
+        unanswered_queries: 1,
+        no_error_responses: 1,
+        name_error_responses: 1,
+        server_failure_responses: 1,
+        ..DnsHealth::default()
+    };
+    for time in [2000, 3000, 20_000] {
+        expected.response_time.add(time);
+    }
+    assert_eq!(to_server.dns, expected);
+    let latest = to_server.dns_query.as_ref().unwrap();
+    assert_eq!(latest.name.as_ref().unwrap().as_str(), "what.test");
+    assert_eq!(
+        (latest.query_type, latest.response_code),
+        (16, DnsQuery::NO_RESPONSE)
+    );
+    assert!(to_client.dns.is_empty());
+    assert_eq!(to_client.dns_query, None);
+}
+
+#[test]
+fn messages_over_tcp_are_counted() {
+    let mut probe = Probe::new(true);
+    let framed = |message: Vec<u8>| {
+        let length = u16::try_from(message.len()).unwrap();
+        [&length.to_be_bytes()[..], &message].concat()
+    };
+    probe.packet(&ipv4(
+        6,
+        CLIENT,
+        SERVER,
+        &tcp((40_000, 53), (1, 0), SYN, &[]),
+    ));
+    let question = framed(query(5, NAME, 1));
+    probe.packet(&ipv4(
+        6,
+        CLIENT,
+        SERVER,
+        &tcp((40_000, 53), (2, 10), ACK, &question),
+    ));
+    probe.wait(4);
+    let answer = framed(response(5, 5));
+    probe.packet(&ipv4(
+        6,
+        SERVER,
+        CLIENT,
+        &tcp((53, 40_000), (10, 60), ACK, &answer),
+    ));
+    let records = probe.finish();
+    let record = records
+        .iter()
+        .find(|record| !record.dns.is_empty())
+        .unwrap();
+    assert_eq!(record.key.destination_port, 53);
+    let dns = record.dns;
+    assert_eq!(
+        (
+            dns.queries,
+            dns.other_error_responses,
+            dns.unanswered_queries
+        ),
+        (1, 1, 0)
+    );
+    assert_eq!(dns.response_time.sum_microseconds, 4000);
+    let latest = record.dns_query.as_ref().unwrap();
+    assert_eq!(
+        (latest.name.as_ref().unwrap().as_str(), latest.response_code),
+        ("api.example.org", 5)
+    );
+}
+
+#[test]
+fn without_the_setting_nothing_is_counted() {
+    let mut probe = Probe::new(false);
+    probe.query(7, NAME, 1);
+    probe.response(7, 0);
+    assert!(probe.finish().iter().all(|record| record.dns.is_empty()));
+}
+
+#[test]
+fn a_response_without_its_query_belongs_to_the_record_of_the_server() {
+    let mut probe = Probe::new(true);
+    probe.response(7, 3);
+    let records = probe.finish();
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].key.source_port, 53);
+    let dns = records[0].dns;
+    assert_eq!(
+        (
+            dns.queries,
+            dns.name_error_responses,
+            dns.response_time.samples
+        ),
+        (0, 1, 0)
+    );
+}
+
+#[test]
+fn a_biflow_record_has_the_messages_of_both_directions() {
+    let settings = kipfix_probe::cache::CacheSettings {
+        biflow: true,
+        ..cache_settings()
+    };
+    let mut probe = Probe::with(true, settings);
+    probe.query(7, NAME, 1);
+    probe.wait(1);
+    probe.response(7, 0);
+    let records = probe.finish();
+    assert_eq!(records.len(), 1);
+    assert_eq!(
+        (records[0].dns.queries, records[0].dns.no_error_responses),
+        (1, 1)
+    );
+}
+
+#[test]
+fn other_traffic_of_the_port_is_not_counted() {
+    let mut probe = Probe::new(true);
+    for message in [&b"hello"[..], &[0; 12], &query(1, b"\x41", 1)] {
+        probe.packet(&ipv4(17, CLIENT, SERVER, &udp(40_000, 53, message)));
+    }
+    assert!(probe.finish().iter().all(|record| record.dns.is_empty()));
+}
