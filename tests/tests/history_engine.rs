@@ -186,9 +186,9 @@ fn the_traffic_of_all_collectors_is_answered_by_prometheus() {
     let (_, status) = answer(&page, "/api/v1/status");
     assert_eq!(status["history"]["source"], "prometheus");
     // No family of the collectors has connection health.
-    let (status, error) = answer(&page, "/api/v1/edges?order=retransmitted_packets");
+    let (code, error) = answer(&page, "/api/v1/edges?order=retransmitted_packets");
     assert_eq!(
-        (status, &error["parameter"]),
+        (code, &error["parameter"]),
         (400, &"order".into()),
         "{error}"
     );

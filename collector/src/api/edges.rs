@@ -16,8 +16,8 @@ use super::parameters::{self, IsKnown, MAX_LIMIT, number};
 use super::{Api, answer_octets};
 use crate::clock;
 use crate::history::{
-    EdgeValues, EdgesAnswer, EdgesQuery, EngineError, GroupedEdge, HistoryEngine, Order, QueryError,
-    StoredEdge, TimePoint,
+    EdgeValues, EdgesAnswer, EdgesQuery, EngineError, GroupedEdge, HistoryEngine, Order,
+    QueryError, StoredEdge, TimePoint,
 };
 
 /// The fields of the default grouping.

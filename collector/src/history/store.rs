@@ -29,6 +29,8 @@ const MAX_GAPS: usize = 64;
 pub struct HistorySettings {
     /// Maximum memory, octets.
     pub max_octets: usize,
+    /// Whether connection health is counted for the history, and not for metric families only.
+    pub counts_health: bool,
     /// The rings, the finest first. The step of each is a multiple of the one before it.
     pub rings: Vec<RingSettings>,
 }
@@ -191,7 +193,11 @@ impl History {
 
 impl EdgeObserver for History {
     fn needs(&self) -> HealthParts {
-        HealthParts::CONNECTIONS
+        if self.settings.counts_health {
+            HealthParts::CONNECTIONS
+        } else {
+            HealthParts::default()
+        }
     }
 
     fn observe(&self, snapshots: &Snapshots, edges: &EdgeTable, wall_milliseconds: u64) {

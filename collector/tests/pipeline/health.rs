@@ -268,6 +268,7 @@ fn the_history_has_the_health_of_edges() {
     collector.pipeline.sinks_mut().drain(&mut edges);
     let settings = HistorySettings {
         max_octets: 1 << 20,
+        counts_health: true,
         rings: RingSettings::DEFAULT.to_vec(),
     };
     let history = History::new(settings, START);

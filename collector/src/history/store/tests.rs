@@ -11,6 +11,7 @@ const START: u64 = 1_700_000_000_000;
 fn settings(max_octets: usize) -> HistorySettings {
     HistorySettings {
         max_octets,
+        counts_health: true,
         rings: RingSettings::DEFAULT.to_vec(),
     }
 }
@@ -222,6 +223,7 @@ fn endpoints_are_forgotten_with_their_last_interval() {
     let history = History::new(
         HistorySettings {
             max_octets: 1 << 20,
+            counts_health: true,
             rings,
         },
         START,
