@@ -106,7 +106,7 @@ fn is_sorted<V: Stored>(octets: &[u8]) -> bool {
     let mut edges = Edges::<V>::new(octets);
     let mut last = None;
     while !edges.rest.is_empty() {
-        // An edge that is not complete is none.
+        // The octets end within an edge: not sorted.
         match edges.next() {
             Some((key, _)) if last.is_none_or(|last| last < key) => last = Some(key),
             _ => return false,
