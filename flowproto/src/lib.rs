@@ -31,6 +31,7 @@ pub mod element;
 pub mod explain;
 pub mod exporter;
 pub mod field;
+pub mod flow_selection;
 pub mod host_name;
 pub mod json;
 mod options;

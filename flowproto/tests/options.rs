@@ -30,6 +30,7 @@ fn settings() -> ExportSettings {
 fn facts() -> Facts {
     Facts {
         sampling: Sampling::one_in(10),
+        flow_selection: None,
         interfaces: [InterfaceName {
             index: 2,
             name: "eth0".to_owned(),

@@ -130,7 +130,7 @@ fn facts(octets: &mut Octets<'_>, has: bool) -> Facts {
     Facts {
         sampling: Sampling::one_in(population),
         interfaces: interfaces.collect(),
-        statistics: Statistics::default(),
+        ..Facts::default()
     }
 }
 

@@ -56,6 +56,7 @@ pub fn packets(data: &[u8]) {
         has_interfaces: modes & 32 != 0,
         biflow: modes & 4 != 0,
         sampling: Sampling::NONE,
+        flow_sampling: Sampling::NONE,
     };
     let max_fragments: std::num::NonZeroUsize =
         if modes & 8 == 0 { 64 } else { 2 }.try_into().unwrap();

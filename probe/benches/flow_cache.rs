@@ -71,6 +71,7 @@ fn own(packets: &[PacketInfo]) -> u64 {
         has_interfaces: true,
         biflow: false,
         sampling: flowproto::record::Sampling::NONE,
+        flow_sampling: flowproto::record::Sampling::NONE,
     });
     let mut sink = Nowhere(0);
     let mut time_ns = 0;

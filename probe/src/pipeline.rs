@@ -6,8 +6,11 @@ use std::num::NonZeroUsize;
 
 use enum_map::EnumMap;
 use flowproto::FlowKey;
+use flowproto::flow_selection::FlowHashSelection;
+use flowproto::record::Sampling;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
+use crate::cache::key::ConversationKey;
 use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, RecordSink};
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
@@ -76,6 +79,8 @@ pub struct PipelineCounters {
 #[derive(Debug)]
 pub struct Pipeline {
     sampler: Sampler,
+    /// The selection of conversations; `None` for all.
+    flow_selection: Option<FlowHashSelection>,
     decoder: Decoder,
     own_endpoints: Vec<OwnEndpoint>,
     duplicates: DuplicateFilter,
@@ -151,10 +156,14 @@ impl Pipeline {
     pub fn new(cache: CacheSettings, decoder: DecoderSettings, sampling: SamplingRatio) -> Self {
         let cache = CacheSettings {
             sampling: sampling.sampling(),
+            flow_sampling: sampling
+                .flow_selection()
+                .map_or(Sampling::NONE, FlowHashSelection::sampling),
             ..cache
         };
         Self {
             sampler: Sampler::new(sampling),
+            flow_selection: sampling.flow_selection(),
             decoder: Decoder::new(decoder),
             own_endpoints: Vec::new(),
             duplicates: DuplicateFilter::default(),
@@ -328,6 +337,14 @@ impl Pipeline {
             if !is_selected(&mut self.sampler, &mut self.counters) {
                 return false;
             }
+        }
+        if let Some(selection) = self.flow_selection
+            && !selection.selects(ConversationKey::of(packet).0.selection_hash())
+        {
+            self.counters.not_selected += 1;
+            // Time advances all the same.
+            captured.is_metered = false;
+            return true;
         }
         self.counters.wire_length_lost += u64::from(packet.is_wire_length_lost);
         true

@@ -1,36 +1,61 @@
-//! Packet sampling: all packets, or one of every N by count (RFC 5475 §5.1, systematic count-based
-//! sampling). It precedes the decoder, so that packets that are not selected cost nothing.
+//! Sampling: all packets, one of every N by count (RFC 5475 §5.1, systematic count-based sampling),
+//! or all packets of one conversation of N by hash (RFC 7014, hash-based flow selection).
 //!
+//! Sampling of packets precedes the decoder, so that packets that are not selected cost nothing.
 //! Octets and packets of the sample stand for N times as many, and receivers are notified of N.
-//! Connections are not scaled: a connection is counted if the packet that opens it was selected.
-//! UDP has no such packet, so in a sample no UDP connection is counted and no initiator is
-//! reported.
+//! Connections are not scaled: a connection is counted if the packet that opens it was selected. UDP
+//! has no such packet, so in a sample no UDP connection is counted and no initiator is reported.
+//!
+//! The selection of conversations comes after the decoder. It keeps everything about a conversation:
+//! connections, initiators, TCP health. Receivers scale all of it by N. The hash has no secret, so that
+//! all nodes select the same conversations.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use flowproto::flow_selection::FlowHashSelection;
 use flowproto::record::Sampling;
 use kipfix_service::settings::BadSettings;
 
-/// `1:N`: one packet of every N.
+/// `1:N`: one packet of every N. `hash:N`: one conversation of N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SamplingRatio(NonZeroU32);
+pub struct SamplingRatio {
+    population: NonZeroU32,
+    by_hash: bool,
+}
 
 impl SamplingRatio {
     /// Every packet.
-    pub const ALL: Self = Self(NonZeroU32::MIN);
+    pub const ALL: Self = Self {
+        population: NonZeroU32::MIN,
+        by_hash: false,
+    };
 
     /// N.
     #[must_use]
     pub const fn population(self) -> u32 {
-        self.0.get()
+        self.population.get()
     }
 
-    /// The ratio in the terms of RFC 5477.
+    /// The sampling of packets in the terms of RFC 5477.
     #[must_use]
     pub const fn sampling(self) -> Sampling {
-        Sampling::one_in(self.0.get())
+        if self.by_hash {
+            Sampling::NONE
+        } else {
+            Sampling::one_in(self.population())
+        }
+    }
+
+    /// The selection of conversations.
+    #[must_use]
+    pub const fn flow_selection(self) -> Option<FlowHashSelection> {
+        if self.by_hash && self.population() > 1 {
+            Some(FlowHashSelection::one_in(self.population))
+        } else {
+            None
+        }
     }
 }
 
@@ -38,12 +63,20 @@ impl FromStr for SamplingRatio {
     type Err = BadSettings;
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
-        text.strip_prefix("1:")
-            .and_then(|population| population.parse().ok())
-            .map(Self)
+        let prefixes = [("1:", false), ("hash:", true)];
+        prefixes
+            .into_iter()
+            .find_map(|(prefix, by_hash)| {
+                let population = text.strip_prefix(prefix)?.parse().ok()?;
+                Some(Self {
+                    population,
+                    by_hash,
+                })
+            })
             .ok_or_else(|| {
                 BadSettings::new(format!(
-                    "invalid sampling {text:?}: must be 1:N, one packet of every N, with N 1–{}",
+                    "invalid sampling {text:?}: must be 1:N, one packet of every N, or hash:N, one \
+                     conversation of N, with N 1–{}",
                     u32::MAX
                 ))
             })
@@ -52,7 +85,8 @@ impl FromStr for SamplingRatio {
 
 impl fmt::Display for SamplingRatio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "1:{}", self.0)
+        let prefix = if self.by_hash { "hash" } else { "1" };
+        write!(f, "{prefix}:{}", self.population)
     }
 }
 
@@ -71,7 +105,7 @@ impl Sampler {
     #[must_use]
     pub const fn new(ratio: SamplingRatio) -> Self {
         Self {
-            space: ratio.population() - 1,
+            space: ratio.sampling().space,
             skip: 0,
         }
     }
@@ -103,8 +137,30 @@ mod tests {
     }
 
     #[test]
+    fn a_selection_by_hash_samples_no_packets() {
+        let ratio: SamplingRatio = "hash:10".parse().unwrap();
+        assert_eq!(ratio.sampling(), Sampling::NONE);
+        assert_eq!(ratio.to_string(), "hash:10");
+        let sampling = ratio.flow_selection().unwrap().sampling();
+        assert_eq!(sampling.population(), 10);
+        let all: SamplingRatio = "hash:1".parse().unwrap();
+        assert_eq!(all.flow_selection(), None);
+    }
+
+    #[test]
     fn an_invalid_ratio_is_refused() {
-        for text in ["", "4", "1:0", "2:4", "1:x", "1:4294967296"] {
+        for text in [
+            "",
+            "4",
+            "1:0",
+            "2:4",
+            "1:x",
+            "1:4294967296",
+            "hash:0",
+            "hash:",
+            "hash:x",
+            "hash",
+        ] {
             let message = text.parse::<SamplingRatio>().unwrap_err().to_string();
             assert!(message.contains("must be 1:N"), "{message}");
         }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use flowproto::exporter::Version;
 use flowproto::exporter::netflow5::MAX_SAMPLING_INTERVAL;
+use flowproto::record::Sampling;
 use kipfix_export::identity::stable_hash;
 use kipfix_export::target::Target;
 use kipfix_service::exit::Failure;
@@ -155,7 +156,8 @@ pub struct Flags {
     #[arg(long, value_name = "N", help_heading = "Metering")]
     max_names: Option<NonZeroUsize>,
     /// Report DNS queries, response codes and response times in the records of packets to port 53, with
-    /// the latest query; needs --names auto, and every packet (--sampling 1:1) [default: false]
+    /// the latest query; needs --names auto, and all packets of a conversation, not --sampling 1:N
+    /// [default: false]
     #[arg(
         long,
         value_name = "BOOL",
@@ -164,9 +166,10 @@ pub struct Flags {
         help_heading = "Metering"
     )]
     dns_metering: Option<bool>,
-    /// Meter one packet of every N. Receivers are notified and scale octets and packets, not
-    /// connections [default: 1:1]
-    #[arg(long, value_name = "1:N", help_heading = "Metering")]
+    /// Meter one packet of every N (1:N): receivers are notified and scale octets and packets, not
+    /// connections. Or meter one conversation of N by a hash of its Flow Key (hash:N): receivers scale
+    /// connections and TCP health, too [default: 1:1]
+    #[arg(long, value_name = "1:N|hash:N", help_heading = "Metering")]
     sampling: Option<SamplingRatio>,
     /// Report both directions of a conversation in one record (RFC 5103) [default: false]
     #[arg(
@@ -345,9 +348,9 @@ impl Settings {
         if self.dns_metering && self.names == Learning::Off {
             return refuse("invalid dns_metering true: needs names auto".to_owned());
         }
-        if self.dns_metering && self.sampling != SamplingRatio::ALL {
+        if self.dns_metering && self.sampling.sampling() != Sampling::NONE {
             return refuse(format!(
-                "invalid dns_metering true: needs sampling 1:1, not {}",
+                "invalid dns_metering true: needs sampling 1:1 or hash:N, not {}",
                 self.sampling
             ));
         }

@@ -259,6 +259,7 @@ fn open_targets(
             ..ExportSettings::default()
         },
         sampling: settings.sampling.sampling(),
+        flow_selection: settings.sampling.flow_selection(),
         report: Arc::clone(report),
     };
     let open = |target: &PreparedTarget| -> std::io::Result<OpenTarget> {

@@ -64,7 +64,11 @@ const ALL: [Values; 26] = [
     values("translations", &["auto", "off"], &["on", "true", ""]),
     values("names", &["auto", "off"], &["on", "true", ""]),
     values("max-names", COUNTS, NO_COUNTS),
-    values("sampling", &["1:1", "1:100"], &["2:1", "1:0", "100", ""]),
+    values(
+        "sampling",
+        &["1:1", "1:100", "hash:10"],
+        &["2:1", "hash:0", "1:0", "100", ""],
+    ),
     values("biflow", BOOLS, NO_BOOLS),
     values(
         "export",

@@ -64,7 +64,7 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
     match argument.get_long().unwrap_or_default() {
         "interface" => &["lo", "eth*", "eth[0-9]+", "eth[", ""],
         "filter" => &["tcp port 80", "tcp prot 80", ""],
-        "sampling" => &["1:1", "1:100", "1:0", "2:3", "100", ""],
+        "sampling" => &["1:1", "1:100", "hash:10", "hash:0", "1:0", "2:3", "100", ""],
         "export" | "forward" | "replicate" => TARGETS,
         "tunnel-port" => &[
             "vxlan=8473",

@@ -202,6 +202,9 @@ impl Session {
         if self.facts.sampling != Sampling::NONE {
             options.sampling(self.facts.sampling);
         }
+        if let Some(selection) = self.facts.flow_selection {
+            options.flow_selection(selection);
+        }
         self.statistics(with_template, now, send);
         if with_template {
             self.interfaces(now, send);

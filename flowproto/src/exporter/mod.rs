@@ -25,6 +25,7 @@ pub use shape::fields;
 use std::sync::Arc;
 
 use crate::address::Address;
+use crate::flow_selection::FlowHashSelection;
 use crate::record::{FlowRecord, Sampling};
 
 /// Protocol version of a session.
@@ -160,10 +161,21 @@ pub enum Unsupported {
 pub struct Facts {
     /// Packet sampling (RFC 5477).
     pub sampling: Sampling,
+    /// Selection of flows by hash (RFC 7014), after the sampling of packets. NetFlow has none: it is
+    /// announced as sampling of packets.
+    pub flow_selection: Option<FlowHashSelection>,
     /// The interface table.
     pub interfaces: Arc<[InterfaceName]>,
     /// Counts since the start of the processes.
     pub statistics: Statistics,
+}
+
+impl Facts {
+    /// What octets and packets stand for.
+    fn scale(&self) -> Sampling {
+        let flows = self.flow_selection.map(FlowHashSelection::sampling);
+        self.sampling.and(flows.unwrap_or_default())
+    }
 }
 
 /// One row of the interface table.

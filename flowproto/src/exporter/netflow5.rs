@@ -189,7 +189,7 @@ impl Session {
 
     /// See [`super::ExportSession::renew`].
     pub fn renew(&mut self, facts: &Facts) {
-        self.sampling = match facts.sampling.population() {
+        self.sampling = match facts.scale().population() {
             0 | 1 => 0,
             population => {
                 let interval = population.min(MAX_SAMPLING_INTERVAL);

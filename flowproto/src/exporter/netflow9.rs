@@ -228,7 +228,7 @@ impl Session {
             self.records = self.records.saturating_add(1);
         }
         self.statistics(now, send);
-        if self.facts.sampling != Sampling::NONE {
+        if self.facts.scale() != Sampling::NONE {
             self.sampling(now, send);
         }
         self.interfaces(now, send);
@@ -278,7 +278,7 @@ impl Session {
         self.open(SAMPLING, 4 + 4 + 1, now, send);
         let out = &mut self.message;
         put(out, self.settings.observation_domain_id.to_be_bytes());
-        put(out, self.facts.sampling.population().to_be_bytes());
+        put(out, self.facts.scale().population().to_be_bytes());
         put(out, [1]);
         self.records = self.records.saturating_add(1);
     }

@@ -8,6 +8,7 @@
 //! | 522 sampling (RFC 5477) | 302 | 304 algorithm (1: systematic, by count), 305 interval, 306 space |
 //! | 523 interfaces | 10 | 82 name, 83 description |
 //! | 524 elements (RFC 5610) | 346, 303 | 339 type, 344 semantics, 345 units, 342, 343 range, 341 name, 340 description |
+//! | 526 flow selection (RFC 7014) | 302 | 390 algorithm (6: hash-based filtering by BOB), 334 initial value, 400 elements, 329, 330 range of hashes, 331, 332 range of selected ones |
 //! | 525 flow keys (RFC 7011 §4.4) | 145 | 173 |
 
 use super::message::{MessageWriter, write_text};
@@ -15,6 +16,7 @@ use super::shape::{FLOW_KEY_INDICATOR, iana};
 use super::{ExportSettings, Facts, Send, prefix, put};
 use crate::element::{self, KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
+use crate::flow_selection::FlowHashSelection;
 use crate::record::Sampling;
 
 /// Options Template of the announcement. The templates of flow records follow it.
@@ -25,6 +27,7 @@ const SAMPLING: u16 = 522;
 const INTERFACES: u16 = 523;
 const ELEMENTS: u16 = 524;
 const FLOW_KEYS: u16 = 525;
+const FLOW_SELECTION: u16 = 526;
 
 const STATISTICS_FIELDS: [FieldSpecifier; 7] = [
     iana(149, 4),
@@ -59,10 +62,29 @@ const ELEMENT_FIELDS: [FieldSpecifier; 9] = [
 ];
 const FLOW_KEY_FIELDS: [FieldSpecifier; 2] = [iana(145, 2), iana(173, 8)];
 
+const FLOW_SELECTION_FIELDS: [FieldSpecifier; 12] = [
+    iana(302, 8),
+    iana(390, 2),
+    iana(334, 8),
+    iana(400, 2),
+    iana(400, 2),
+    iana(400, 2),
+    iana(400, 2),
+    iana(400, 2),
+    iana(329, 8),
+    iana(330, 8),
+    iana(331, 8),
+    iana(332, 8),
+];
+
 /// 302 `selectorId` of the only Selector.
 const SELECTOR: u64 = 1;
 /// 304 `selectorAlgorithm`: systematic count-based sampling.
 const SYSTEMATIC_COUNT_BASED: u16 = 1;
+/// 390 `flowSelectorAlgorithm`: hash-based filtering by BOB.
+const HASH_BASED_BOB: u16 = 6;
+/// 400 `hashFlowDomain`: what is hashed. IPv4 addresses are mapped to IPv6.
+const HASH_DOMAIN: [u16; 5] = [27, 28, 7, 11, 4];
 
 /// Content of a type record (RFC 5610).
 #[derive(Clone, Copy, Debug)]
@@ -237,6 +259,22 @@ impl Options<'_, '_> {
         put(out, SYSTEMATIC_COUNT_BASED.to_be_bytes());
         put(out, sampling.interval.to_be_bytes());
         put(out, sampling.space.to_be_bytes());
+    }
+
+    /// The selection of flows by hash. The initial value of the hash is 0.
+    pub fn flow_selection(&mut self, selection: FlowHashSelection) {
+        self.template(FLOW_SELECTION, 1, &FLOW_SELECTION_FIELDS);
+        let out = self.record(FLOW_SELECTION, 8 + 2 + 8 + 5 * 2 + 4 * 8);
+        put(out, SELECTOR.to_be_bytes());
+        put(out, HASH_BASED_BOB.to_be_bytes());
+        put(out, 0_u64.to_be_bytes());
+        for element in HASH_DOMAIN {
+            put(out, element.to_be_bytes());
+        }
+        let selected_maximum = selection.selected_maximum();
+        for number in [0, u32::MAX, 0, selected_maximum] {
+            put(out, u64::from(number).to_be_bytes());
+        }
     }
 
     /// The names of interfaces.

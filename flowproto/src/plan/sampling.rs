@@ -137,16 +137,8 @@ impl SamplingFields {
             if let [Some(interval), space] = self.time {
                 return Sampling::of(interval, space.unwrap_or_default());
             }
-            if let [
-                Some(low),
-                Some(high),
-                Some(selected_low),
-                Some(selected_high),
-            ] = self.hash
-            {
-                let all = high.checked_sub(low)?.saturating_add(1);
-                let selected = selected_high.checked_sub(selected_low)?.saturating_add(1);
-                return Sampling::of(selected, all.checked_sub(selected)?);
+            if !of_flows && let Some(sampling) = self.by_hash() {
+                return Some(sampling);
             }
         }
         // 1 deterministic, 2 random; other values are not defined.
@@ -165,7 +157,16 @@ impl SamplingFields {
                 return Sampling::of(interval, space.unwrap_or_default());
             }
         }
-        self.flow_algorithm.and_then(|_| self.random())
+        let random = self.flow_algorithm.and_then(|_| self.random());
+        random.or_else(|| self.flow_algorithm.and_then(|_| self.by_hash()))
+    }
+
+    /// A range of hash values of all that there are.
+    fn by_hash(&self) -> Option<Sampling> {
+        let [low, high, selected_low, selected_high] = self.hash;
+        let all = high?.checked_sub(low?)?.saturating_add(1);
+        let selected = selected_high?.checked_sub(selected_low?)?.saturating_add(1);
+        Sampling::of(selected, all.checked_sub(selected)?)
     }
 
     /// n of N, or a probability.

@@ -60,6 +60,7 @@ fn session(version: Version, reliable: bool, records: usize) -> Vec<Vec<u8>> {
         }]
         .into(),
         statistics: Statistics::default(),
+        flow_selection: None,
     });
     let mut sent = Vec::new();
     let mut send = |m: OutgoingMessage<'_>| sent.push(m.octets.to_vec());

@@ -430,7 +430,8 @@ impl FlowCache {
             dns::assign(&mut records, dns);
         }
         for record in records.iter_mut().flatten() {
-            record.sampling = self.settings.sampling;
+            record.sampling = self.settings.scale();
+            record.flow_sampling = self.settings.flow_sampling;
             record.responder_name.clone_from(&name);
             if let Some(translation) = &translation {
                 translation.apply(record, &connection);

@@ -6,6 +6,7 @@ use std::hint::select_unpredictable;
 
 use flowproto::{Address, FlowKey};
 
+use super::bob::bob;
 use crate::connection::Side;
 use crate::decode::PacketInfo;
 
@@ -29,6 +30,24 @@ impl ConversationKey {
         high: [0; 2],
         ports: u64::MAX,
     };
+
+    /// The hash by which conversations are selected: BOB (RFC 5475 appendix A.2) with the initial value
+    /// 0, of both addresses, both ports and the protocol.
+    #[must_use]
+    pub fn selection_hash(&self) -> u32 {
+        let words = [
+            self.low[0],
+            self.low[1],
+            self.high[0],
+            self.high[1],
+            self.ports,
+        ];
+        let mut octets = [0; 40];
+        for (place, word) in octets.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
+        }
+        bob(&octets)
+    }
 
     /// The key of the conversation of a packet, and the side that sent it.
     #[inline]

@@ -2,7 +2,7 @@
 //!
 //! * [`flow_cache`]: conversations, their timeouts and their records;
 //! * [`settings`] and [`counters`]: its bounds and timeouts, and what it counts;
-//! * [`key`]: the packed key that both directions of a conversation share;
+//! * [`key`]: the packed key that both directions of a conversation share, and its hash (`bob`);
 //! * `conversation`: the state of one conversation, and its records;
 //! * `expiry`: conversations that leave the cache;
 //! * `offload`: segments that were merged before capture;
@@ -12,6 +12,7 @@
 //! * `dns`: DNS messages of conversations;
 //! * [`clock`]: packet time, the only clock of this stage.
 
+mod bob;
 mod captured;
 pub mod clock;
 mod conversation;

@@ -26,4 +26,17 @@ pub struct CacheSettings {
     pub has_interfaces: bool,
     /// Sampling of the packets, copied into every record.
     pub sampling: Sampling,
+    /// Selection of conversations, copied into every record.
+    pub flow_sampling: Sampling,
+}
+
+impl CacheSettings {
+    /// What octets and packets stand for. Packets and conversations are not sampled together.
+    #[must_use]
+    pub fn scale(&self) -> Sampling {
+        match self.sampling {
+            Sampling::NONE => self.flow_sampling,
+            packets => packets,
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, Profile, Statistics, Version,
 };
+use flowproto::flow_selection::FlowHashSelection;
 use flowproto::record::Sampling;
 use flowproto::{FlowKey, FlowRecord};
 use kipfix_export::counters::TargetCounters;
@@ -49,6 +50,8 @@ pub struct FlowEncoding {
     pub settings: ExportSettings,
     /// Sampling that is announced.
     pub sampling: Sampling,
+    /// Selection of flows that is announced.
+    pub flow_selection: Option<FlowHashSelection>,
     /// Source of the options data.
     pub report: Arc<MeteringReport>,
 }
@@ -71,6 +74,7 @@ impl FlowEncoding {
         let metered = self.report.lock();
         Facts {
             sampling: self.sampling,
+            flow_selection: self.flow_selection,
             interfaces: Arc::clone(&metered.interfaces),
             statistics: Statistics {
                 observed_flows: metered.observed_flows,

@@ -64,12 +64,15 @@ impl Exporter<FlowRecord> for JsonExporter {
             json::write_record(record, &mut self.buffer);
             if record.sampling != Sampling::NONE {
                 let Sampling { interval, space } = record.sampling;
-                // Writing to memory cannot fail.
-                write!(
-                    self.buffer,
-                    ",\"samplingPacketInterval\":{interval},\"samplingPacketSpace\":{space}"
-                )
-                .ok();
+                let names = if record.flow_sampling == Sampling::NONE {
+                    ["samplingPacketInterval", "samplingPacketSpace"]
+                } else {
+                    ["samplingFlowInterval", "samplingFlowSpacing"]
+                };
+                for (name, number) in names.into_iter().zip([interval, space]) {
+                    // Writing to memory cannot fail.
+                    write!(self.buffer, ",\"{name}\":{number}").ok();
+                }
             }
             self.buffer.extend_from_slice(b"}\n");
             self.buffered.add(record);

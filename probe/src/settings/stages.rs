@@ -1,5 +1,7 @@
 //! Parameters of the stages, from the effective settings.
 
+use flowproto::flow_selection::FlowHashSelection;
+use flowproto::record::Sampling;
 use kipfix_service::settings::{BadSettings, Span};
 
 use super::Settings;
@@ -44,6 +46,10 @@ impl Settings {
             has_interfaces: self.read.is_none(),
             biflow: self.biflow,
             sampling: self.sampling.sampling(),
+            flow_sampling: self
+                .sampling
+                .flow_selection()
+                .map_or(Sampling::NONE, FlowHashSelection::sampling),
         }
     }
 }

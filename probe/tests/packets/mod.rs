@@ -186,6 +186,7 @@ pub(crate) fn cache_settings() -> CacheSettings {
         has_interfaces: true,
         biflow: false,
         sampling: flowproto::record::Sampling::NONE,
+        flow_sampling: flowproto::record::Sampling::NONE,
     }
 }
 
