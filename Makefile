@@ -2,10 +2,12 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test e2e check build images deb manifest docs interop
-.PHONY: bench bench-scrape bench-stages soak scale fuzz deps clean
+.PHONY: bench bench-scrape bench-history bench-forward bench-stages soak scale fuzz deps clean
 
 # Duration of the steady part of `make soak`, in seconds.
 SECONDS ?= 1800
+# Records of `make bench-history`.
+RECORDS ?= 10000000
 
 help: ## Lists the targets.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
@@ -59,6 +61,13 @@ bench: build ## Compares both daemons with other programs and writes docs/perfor
 bench-scrape: build ## Compares a scrape of a million series with metric libraries.
 	cargo build --release --locked -p kipfix-bench
 	bench/run scrape $(BENCH)
+
+bench-history: ## Measures the ClickHouse tables and questions with RECORDS (10000000), and writes docs/history.md.
+	PYTHONPATH=$$(tests/clickhouse_engine.sh) bench/history --records $(RECORDS) --docs docs/history.md
+
+bench-forward: build ## Measures a collector that forwards to a Kafka broker, relative to counting alone.
+	cargo build --release --locked -p kipfix-bench
+	bench/forward
 
 bench-stages: ## Runs the benchmarks of each stage of the data path.
 	cargo bench --workspace --locked

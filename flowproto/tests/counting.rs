@@ -174,6 +174,32 @@ fn a_start_as_up_time_is_the_same_whatever_the_clock_of_the_header() {
 }
 
 #[test]
+fn totals_of_four_octets_continue_at_0() {
+    let counted = |length, start, octets: &[u64]| {
+        let fields = [(152, 8), (85, length)];
+        let mut e = exporter();
+        e.send(&ipfix(0, &[(2, template(300, &fields))]));
+        for octets in octets {
+            let record = numbers(&[(start, 8), (*octets, length.into())]);
+            e.send(&ipfix(0, &[(300, record)]));
+        }
+        e.octets()
+    };
+    let most = u64::from(u32::MAX);
+    assert_eq!(
+        counted(4, 1000, &[most - 9, 20, 25]),
+        [most - 9, 30, 5],
+        "a wrap"
+    );
+    let late = [most - 9, 20, most - 99, 21];
+    assert_eq!(counted(4, 1000, &late), [most - 9, 30, 0, 1]);
+    assert_eq!(counted(4, 1000, &[5000, 4000, 5001]), [5000, 0, 1]);
+    // Other lengths do not wrap there, and without a start it is another flow.
+    assert_eq!(counted(8, 1000, &[most - 9, 20, most]), [most - 9, 0, 9]);
+    assert_eq!(counted(4, 0, &[most - 9, 20]), [most - 9, 20]);
+}
+
+#[test]
 fn flows_of_one_key_have_totals_of_their_own() {
     // They differ in a field that is not part of the key, and their records alternate.
     let records = [

@@ -19,6 +19,7 @@ const NOW: u64 = 1_700_000_000_000;
 fn empty(now: u64) -> History {
     let settings = HistorySettings {
         max_octets: 1 << 20,
+        counts_health: true,
         rings: RingSettings::DEFAULT.to_vec(),
     };
     History::new(settings, now)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use flowproto::tcp::ConnectionState;
 use flowproto::{Address, FlowRecord};
 use kipfix_tests::collector::{Collector, now};
 use kipfix_tests::program::{self, eventually};
@@ -350,6 +351,66 @@ fn the_data_source_of_grafana_reads_a_graph() {
     }
     let (status, error) = json(&collector, "/api/graph/data?mode=colour");
     assert_eq!((status, &error["parameter"]), (400, &"mode".into()));
+    collector.stop();
+}
+
+#[test]
+fn edges_have_the_health_of_their_connections() {
+    // Without a family that counts it, with the default presets.
+    let collector = start(&["--preset", "workloads"]);
+    let mut slow = record(WEB_1, DB, 1000);
+    slow.tcp_health.retransmitted_packets = 2;
+    slow.tcp_round_trip_time.add(500);
+    slow.tcp_round_trip_time.add(300);
+    let mut refused = record(WEB_2, OFFICE, 100);
+    refused.tcp_connection_state = ConnectionState::Refused;
+    let others = [record(WEB_1, OFFICE, 200), record(OFFICE, WEB_1, 400)];
+    collector.send_all(&[&[slow, refused][..], &others].concat(), now());
+    collector.counts("kipfix_bytes_total", &[], 1700);
+    let query = "group_by=src.pod,dst.pod,dst.name&order=failed_connections&points=2";
+    let edges = answer(&collector, &format!("/api/v1/edges?{query}"));
+    let values = |from: &str, to: &str| -> Value {
+        let mut all = edges["edges"].as_array().unwrap().iter();
+        let found = all.find(|edge| {
+            let labels = &edge["labels"];
+            labels["src.pod"] == from && (labels["dst.pod"] == to || labels["dst.name"] == to)
+        });
+        found
+            .unwrap_or_else(|| panic!("{from} {to}: {edges}"))
+            .clone()
+    };
+    let slow = values("web-1", "db-0");
+    assert_eq!(slow["retransmitted_packets"], 2, "{slow}");
+    let rtt = serde_json::json!({"count": 2, "sum_microseconds": 800, "min_microseconds": 300});
+    assert_eq!(slow["rtt"], rtt, "{slow}");
+    let points = slow["points"].as_array().unwrap();
+    let lost = points
+        .iter()
+        .filter_map(|point| point[1]["retransmitted_packets"].as_u64());
+    assert_eq!(lost.sum::<u64>(), 2, "{slow}");
+    assert_eq!(edges["edges"][0], values("web-2", "office"));
+    assert_eq!(edges["edges"][0]["refused_connections"], 1, "{edges}");
+    // Nothing is known of these connections.
+    let unknown = values("web-1", "office");
+    assert!(unknown.get("retransmitted_packets").is_none(), "{unknown}");
+    assert_eq!(edges["total"]["refused_connections"], 1, "{edges}");
+    let stats = |mode: &str| -> Vec<(String, String)> {
+        let graph = answer(&collector, &format!("/api/graph/data?mode={mode}&limit=1"));
+        let text = |edge: &Value, name: &str| edge[name].as_str().unwrap().to_owned();
+        let edges = graph["edges"].as_array().unwrap().iter();
+        edges
+            .map(|edge| (text(edge, "mainStat"), text(edge, "secondaryStat")))
+            .collect()
+    };
+    let pair = |main: &str, second: &str| vec![(main.to_owned(), second.to_owned())];
+    assert_eq!(
+        stats("retransmits"),
+        pair("2 retransmits", "20.0 % of 10 packets")
+    );
+    assert_eq!(
+        stats("failures"),
+        pair("1 failed", "50.0 % of 2 connections")
+    );
     collector.stop();
 }
 

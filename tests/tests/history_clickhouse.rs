@@ -479,6 +479,15 @@ fn an_engine_that_fails_is_an_error_with_its_reason() {
         400,
         "invalid filter",
     );
+    server.query(
+        "INSERT INTO kipfix.flows (collectionTimeMilliseconds, counted, sourcePodName) \
+         SELECT now() - 60, true, toString(number) FROM numbers(1100000)",
+    );
+    fails(
+        "/api/v1/edges?group_by=src.pod",
+        400,
+        "more than 1000000 edges",
+    );
     std::fs::remove_file(&password).unwrap();
     fails("/api/v1/edges?limit=3", 502, "cannot read the password");
     std::fs::write(&password, "secret\n").unwrap();

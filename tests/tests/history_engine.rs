@@ -185,6 +185,18 @@ fn the_traffic_of_all_collectors_is_answered_by_prometheus() {
     }
     let (_, status) = answer(&page, "/api/v1/status");
     assert_eq!(status["history"]["source"], "prometheus");
+    // No family of the collectors has connection health.
+    let (code, error) = answer(&page, "/api/v1/edges?order=retransmitted_packets");
+    assert_eq!(
+        (code, &error["parameter"]),
+        (400, &"order".into()),
+        "{error}"
+    );
+    let (_, edges) = answer(&page, "/api/v1/edges?from=-120000");
+    assert!(
+        edges["total"].get("retransmitted_packets").is_none(),
+        "{edges}"
+    );
     let fields = status["history"]["fields"].as_array().unwrap();
     assert!(fields.contains(&"external.country".into()), "{fields:?}");
     assert!(!fields.contains(&"src.zone".into()), "{fields:?}");
@@ -192,6 +204,46 @@ fn the_traffic_of_all_collectors_is_answered_by_prometheus() {
     for replica in replicas {
         replica.stop();
     }
+}
+
+#[test]
+fn connection_health_is_answered_by_the_families_that_have_it() {
+    if !program::is_installed("prometheus") {
+        panic!("prometheus is not installed: deploy/deps.sh test");
+    }
+    let health = ["--preset", "health"];
+    let collector = start(&health);
+    let prometheus = Prometheus::start(&[&collector]);
+    let page = start(&[&health[..], &["--history", &prometheus.history()]].concat());
+    let slow = |packets: u32, count: usize| {
+        let mut record = sent(WEB, OFFICE, 1_000_000);
+        record.tcp_health.retransmitted_packets = packets;
+        for _ in 0..count {
+            record.tcp_round_trip_time.add(2000);
+        }
+        record
+    };
+    collector.send_all(&[slow(1, 1)], now());
+    let scraped = "count_over_time(kipfix_retransmitted_packets_total[1m]) >= 2";
+    assert!(eventually(TIMEOUT, || prometheus.series(scraped) >= 1));
+    collector.send_all(&[slow(400, 100)], now());
+    let path = "/api/v1/edges?from=-120000&points=4";
+    let total = |json: &Value| json["total"]["retransmitted_packets"].as_u64().unwrap_or(0);
+    comes_near(&page, path, 400, total);
+    let sum = |json: &Value| {
+        json["total"]["rtt"]["sum_microseconds"]
+            .as_u64()
+            .unwrap_or(0)
+    };
+    comes_near(&page, path, 200_000, sum);
+    let (_, edges) = answer(&page, path);
+    let rtt = &edges["edges"][0]["rtt"];
+    assert!(rtt["count"].as_u64().unwrap() > 75, "{edges}");
+    // Histograms do not have it.
+    assert!(rtt.get("min_microseconds").is_none(), "{edges}");
+    assert_eq!(edges["edges"][0]["refused_connections"], 0, "{edges}");
+    page.stop();
+    collector.stop();
 }
 
 #[test]

@@ -120,6 +120,71 @@ fn records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back
 }
 
 #[test]
+fn records_follow_the_leaders_of_partitions_under_load_and_are_stored_once() {
+    let test = "records_follow_the_leaders_of_partitions_under_load_and_are_stored_once";
+    let _turn = take_turn();
+    let Some(broker) = Kafka::start(test, None) else {
+        return;
+    };
+    let second = broker.start_second();
+    broker.create_replicated("flows", 4);
+    let leaders = |of_second: usize| {
+        eventually(PATIENCE, || {
+            let metadata = broker.metadata();
+            let lines = metadata.lines().filter(|line| line.contains("partition "));
+            let lines: Vec<&str> = lines.collect();
+            let led = lines.iter().filter(|line| line.contains("leader 2,"));
+            let in_sync = lines
+                .iter()
+                .filter(|line| line.contains("isrs: 1,2") || line.contains("isrs: 2,1"));
+            lines.len() == 4 && led.count() == of_second && (of_second == 0 || in_sync.count() == 4)
+        })
+    };
+    assert!(leaders(2), "{}", broker.metadata());
+    let forwarding = Forwarding::start(&broker.url("flows"), "format=json&linger=0s");
+    let sent = std::cell::Cell::new(0);
+    let send = |batches: u64| {
+        for _ in 0..batches {
+            forwarding.collector.send_all(&flows(100), now());
+            std::thread::sleep(Duration::from_millis(2));
+            sent.set(sent.get() + 100);
+        }
+    };
+    send(20);
+    forwarding.wait_for("sent_total", 2000);
+    // The leader of two partitions is killed: the other broker becomes their leader.
+    drop(second);
+    send(20);
+    assert!(leaders(0), "{}", broker.metadata());
+    send(20);
+    forwarding.wait_for("sent_total", 6000);
+    // The leaders change while both brokers run.
+    let second = broker.start_second();
+    std::thread::scope(|scope| {
+        let election = scope.spawn(|| broker.elect_preferred());
+        while !election.is_finished() {
+            send(1);
+        }
+    });
+    assert!(leaders(2), "{}", broker.metadata());
+    send(20);
+    forwarding.wait_for("sent_total", sent.get());
+    assert_eq!(forwarding.totals(), (sent.get(), 0));
+    let messages = broker.messages("flows");
+    assert_eq!(messages.len() as u64, sent.get());
+    // A flow has one of 65,536 ports, one after the other.
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for message in &messages {
+        *counts.entry(&message.key).or_default() += 1;
+    }
+    assert_eq!(counts.len() as u64, sent.get().min(1 << 16));
+    let most = counts.values().max().copied().unwrap_or_default();
+    assert!(most <= sent.get().div_ceil(1 << 16), "{most} of one key");
+    forwarding.collector.stop();
+    drop(second);
+}
+
+#[test]
 fn what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted() {
     let test = "what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted";
     let _turn = take_turn();

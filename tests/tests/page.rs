@@ -65,8 +65,15 @@ fn records() -> Vec<FlowRecord> {
             record
         };
     let both = |(client, server, port, sent, received): Conversation| {
+        let mut request = direction(client, server, (40_000, port), sent, true);
+        request.tcp_round_trip_time.add(400);
+        if port == 6379 {
+            // One packet in ten.
+            let packets = u32::try_from(request.packet_delta_count / 10 + 1).unwrap();
+            request.tcp_health.retransmitted_packets = packets;
+        }
         [
-            direction(client, server, (40_000, port), sent, true),
+            request,
             direction(server, client, (port, 40_000), received, false),
         ]
     };

@@ -35,6 +35,8 @@ pub struct Observed {
 pub(super) struct HealthAddition {
     counts: EnumMap<HealthCount, u64>,
     observed: EnumMap<Distribution, Observed>,
+    /// The shortest round-trip time, microseconds; 0 if unknown.
+    shortest_round_trip: u32,
 }
 
 /// The health of edges by their key.
@@ -86,6 +88,7 @@ impl HealthAddition {
         let times = &health.round_trip_time;
         let (sum, count) = (times.sum_microseconds, times.samples.into());
         addition.observed[Distribution::RoundTrip] = Observed { sum, count };
+        addition.shortest_round_trip = times.minimum_microseconds;
         addition
     }
 
@@ -171,6 +174,10 @@ impl HealthAddition {
             sum.sum = sum.sum.saturating_add(more.sum);
             sum.count = sum.count.saturating_add(more.count);
         }
+        self.shortest_round_trip = match (self.shortest_round_trip, other.shortest_round_trip) {
+            (0, shortest) | (shortest, 0) => shortest,
+            (one, other) => one.min(other),
+        };
     }
 }
 
@@ -332,6 +339,21 @@ impl EdgeHealth<'_> {
     #[must_use]
     pub fn observed(&self, distribution: Distribution) -> Observed {
         self.sums.observed[distribution]
+    }
+
+    /// The shortest round-trip time, microseconds. 0 if unknown.
+    #[must_use]
+    pub fn shortest_round_trip(&self) -> u64 {
+        self.sums.shortest_round_trip.into()
+    }
+
+    /// True if it has more than comparisons of what two nodes observed.
+    #[must_use]
+    pub fn has_connections(&self) -> bool {
+        let mut counts = self.sums.counts.iter();
+        let mut observed = self.sums.observed.values();
+        counts.any(|(count, value)| !count.is_comparison() && *value > 0)
+            || observed.any(|observed| observed.count > 0)
     }
 
     /// The buckets of a distribution with the number of observations.

@@ -282,6 +282,19 @@ impl EdgeTable {
         self.health.add(key, addition, parts, self.max_edges)
     }
 
+    /// Adds the health of a flow to an edge without a detail. False as for [`Self::add`].
+    #[cfg(test)]
+    pub(crate) fn add_flow_health(
+        &mut self,
+        source: EndpointId,
+        destination: EndpointId,
+        health: &crate::pipeline::FlowHealth,
+    ) -> bool {
+        let addition = HealthAddition::of_packets(health);
+        let key = Self::key(source, destination);
+        self.add_health(key, &addition, HealthParts::CONNECTIONS)
+    }
+
     /// Adds to the health of an edge with a detail. False as for [`Self::add`].
     fn add_detailed_health(
         &mut self,

@@ -89,6 +89,13 @@ pub struct HealthParts {
 }
 
 impl HealthParts {
+    /// Counts and sums of connections, without buckets.
+    pub const CONNECTIONS: Self = Self {
+        is_needed: true,
+        compares: false,
+        with_buckets: EnumMap::from_array([false; Distribution::LENGTH]),
+    };
+
     /// Adds the buckets of a distribution.
     pub(super) fn add_buckets(&mut self, distribution: Distribution) {
         self.is_needed = true;

@@ -47,10 +47,14 @@ impl EdgeSink {
         }
     }
 
-    /// Also hands the edges of a full table to `observer`.
+    /// Also hands the edges of a full table to `observer`, with the health that it needs.
     #[must_use]
-    pub fn with_observer(self, observer: Option<Arc<dyn EdgeObserver>>) -> Self {
-        Self { observer, ..self }
+    pub fn with_observer(mut self, observer: Option<Arc<dyn EdgeObserver>>) -> Self {
+        self.observer = observer;
+        self.set_needs(self.needs);
+        self.needs = self.next_needs;
+        self.batch.set_health(self.needs.health);
+        self
     }
 
     /// Counts host names that match a wildcard under the wildcard.
@@ -189,9 +193,13 @@ impl EdgeSink {
         self.batch.set_health(self.needs.health);
     }
 
-    /// Sets what is counted of records after the next [`Self::swap`].
-    pub const fn set_needs(&mut self, needs: FamilyNeeds) {
-        self.next_needs = needs;
+    /// Sets what families need of records after the next [`Self::swap`].
+    pub fn set_needs(&mut self, needs: FamilyNeeds) {
+        let observer = self.observer.as_ref().map(|observer| observer.needs());
+        self.next_needs = FamilyNeeds {
+            health: needs.health.and(observer.unwrap_or_default()),
+            ..needs
+        };
     }
 
     /// Number of edges in the table.

@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
+use super::health::HealthJson;
 use super::limits::JSON;
 use super::parameters::{self, IsKnown, MAX_LIMIT, number};
 use super::{Api, answer_octets};
 use crate::clock;
 use crate::history::{
-    EdgesAnswer, EdgesQuery, EngineError, GroupedEdge, HistoryEngine, Order, QueryError,
-    StoredEdge, TimePoint,
+    EdgeValues, EdgesAnswer, EdgesQuery, EngineError, GroupedEdge, HistoryEngine, Order,
+    QueryError, StoredEdge, TimePoint,
 };
-use crate::pipeline::Measures;
 
 /// The fields of the default grouping.
 const DEFAULT_GROUP_BY: &str =
@@ -47,8 +47,8 @@ pub(super) struct Parameters {
     group_by: Option<String>,
     /// Expression that selects edges, such as `src.namespace == "shop" && class =~ ".*external"`.
     filter: Option<String>,
-    /// Value by which edges are ordered, the largest first: bytes, packets or connections. Default:
-    /// bytes.
+    /// Value by which edges are ordered, the largest first: bytes, packets, connections,
+    /// retransmitted_packets or failed_connections (refused and unanswered). Default: bytes.
     order: Option<String>,
     /// Maximum number of edges, 1–10000. Default: 1000.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 10_000)]
@@ -248,14 +248,18 @@ struct ValuesJson {
     packets: u64,
     /// New connections.
     connections: u64,
+    /// Connection health. Absent if no record of the edge had any: those of probes have that of TCP.
+    #[serde(flatten)]
+    health: Option<HealthJson>,
 }
 
-impl From<&Measures> for ValuesJson {
-    fn from(measures: &Measures) -> Self {
+impl From<&EdgeValues> for ValuesJson {
+    fn from(values: &EdgeValues) -> Self {
         Self {
-            bytes: measures.bytes,
-            packets: measures.packets,
-            connections: measures.connections,
+            bytes: values.traffic.bytes,
+            packets: values.traffic.packets,
+            connections: values.traffic.connections,
+            health: values.health.as_ref().map(HealthJson::from),
         }
     }
 }
@@ -314,8 +318,8 @@ impl Points<'_> {
 impl Serialize for Points<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut points = serializer.serialize_seq(Some(self.0.len()))?;
-        for (begin, measures) in self.0 {
-            points.serialize_element(&(begin, ValuesJson::from(measures)))?;
+        for (begin, values) in self.0 {
+            points.serialize_element(&(begin, ValuesJson::from(values)))?;
         }
         points.end()
     }
@@ -324,6 +328,8 @@ impl Serialize for Points<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Health;
+    use crate::pipeline::Measures;
 
     fn query(text: &str) -> Result<EdgesQuery, ApiError> {
         parameters::parse::<Parameters>(text)?.query(StoredEdge::has)
@@ -367,10 +373,17 @@ mod tests {
 
     #[test]
     fn an_answer_has_labels_by_field_and_points_by_time() {
-        let values = Measures {
+        let values = EdgeValues::from(Measures {
             bytes: 5,
             packets: 4,
             connections: 3,
+        });
+        let with_health = EdgeValues {
+            health: Some(Health {
+                retransmitted_packets: 1,
+                ..Health::default()
+            }),
+            ..values
         };
         let answer = EdgesAnswer {
             from: 10,
@@ -378,7 +391,7 @@ mod tests {
             step: 10,
             edges: vec![GroupedEdge {
                 labels: vec!["shop".into(), String::new()],
-                sum: values,
+                sum: with_health,
                 points: vec![(10, values)],
             }],
             total_edges: 2,
@@ -393,6 +406,8 @@ mod tests {
             "edges": [{
                 "labels": {"src.namespace": "shop", "dst.name": ""},
                 "bytes": 5, "packets": 4, "connections": 3,
+                "retransmitted_packets": 1, "refused_connections": 0,
+                "unanswered_connections": 0, "reset_connections": 0,
                 "points": [[10, {"bytes": 5, "packets": 4, "connections": 3}]],
             }],
             "total": {"edges": 2, "bytes": 5, "packets": 4, "connections": 3},

@@ -13,7 +13,7 @@ use super::parameters::{self, number};
 use super::{Api, Request, answer};
 use crate::aggregate::expression::Expression;
 use crate::aggregate::field::Quoted;
-use crate::history::{EdgesQuery, GroupedEdge, Order};
+use crate::history::{EdgeValues, EdgesQuery, GroupedEdge, Order};
 
 /// The fields by which edges are grouped: those of a node of the graph, for both sides.
 const GROUP_BY: &str = "src.namespace,src.kind,src.workload,dst.namespace,dst.kind,dst.workload";
@@ -38,7 +38,8 @@ struct Parameters {
     include: Option<String>,
     /// Regular expression for the whole name of workloads that are left out. Default: none.
     exclude: Option<String>,
-    /// The value of nodes and edges: bytes or connections. Default: bytes.
+    /// The value of nodes and edges: bytes, connections, retransmits (retransmitted packets) or
+    /// failures (refused and unanswered connections). Default: bytes.
     mode: Option<String>,
     /// Maximum number of edges, 1–2000. Default: 500.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 2000)]
@@ -50,8 +51,11 @@ impl Parameters {
         let order = match self.mode.as_deref() {
             None | Some("" | "bytes") => Order::Bytes,
             Some("connections") => Order::Connections,
+            Some("retransmits") => Order::RetransmittedPackets,
+            Some("failures") => Order::FailedConnections,
             Some(mode) => {
-                let error = format!("invalid mode {mode:?}: must be bytes or connections");
+                let modes = "bytes, connections, retransmits or failures";
+                let error = format!("invalid mode {mode:?}: must be {modes}");
                 return Err(ApiError::invalid("mode", error));
             }
         };
@@ -233,7 +237,7 @@ impl GraphJson {
                 source,
                 target,
                 main_stat: shown(value, order),
-                secondary_stat: format!("{} packets", edge.sum.packets),
+                secondary_stat: secondary(&edge.sum, order),
             });
         }
         let node = |(id, sums): (String, Sums)| {
@@ -261,10 +265,37 @@ fn share(part: u64, all: u64) -> f64 {
     f64::from(u32::try_from(thousandths).unwrap_or(1000)) / 1000.0
 }
 
+/// The second value of an edge: what the first one is a part of.
+fn secondary(values: &EdgeValues, order: Order) -> String {
+    let traffic = &values.traffic;
+    let percent = |all: u64| share(order.of(values), all) * 100.0;
+    match order {
+        Order::RetransmittedPackets => {
+            let packets = traffic.packets;
+            format!("{:.1} % of {packets} packets", percent(packets))
+        }
+        Order::FailedConnections => {
+            // Attempts that failed may not be counted as connections.
+            let connections = traffic.connections.max(order.of(values));
+            format!("{:.1} % of {connections} connections", percent(connections))
+        }
+        Order::Bytes | Order::Packets | Order::Connections => {
+            format!("{} packets", traffic.packets)
+        }
+    }
+}
+
 /// A value with its unit.
 fn shown(value: u64, order: Order) -> String {
-    if order == Order::Connections {
-        return format!("{value} connections");
+    let count = match order {
+        Order::Bytes => None,
+        Order::Packets => Some("packets"),
+        Order::Connections => Some("connections"),
+        Order::RetransmittedPackets => Some("retransmits"),
+        Order::FailedConnections => Some("failed"),
+    };
+    if let Some(unit) = count {
+        return format!("{value} {unit}");
     }
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
     let mut scaled = (value, "B");
@@ -295,7 +326,8 @@ mod tests {
                 bytes,
                 packets: 7,
                 ..Measures::default()
-            },
+            }
+            .into(),
             points: Vec::new(),
         };
         let edges = [
@@ -353,6 +385,12 @@ mod tests {
                       !(src.workload =~ \"a\\\"b\" || dst.workload =~ \"a\\\"b\")";
         assert_eq!(parsed.filter.unwrap().text(), wanted);
         assert_eq!(parsed.order, Order::Connections);
+        for (mode, order) in [
+            ("retransmits", Order::RetransmittedPackets),
+            ("failures", Order::FailedConnections),
+        ] {
+            assert_eq!(query(&format!("mode={mode}")).unwrap().order, order);
+        }
         assert!(query("namespace=&include=&mode=").unwrap().filter.is_none());
         for (text, name) in [
             ("include=(", "include"),

@@ -13,6 +13,7 @@ mod error;
 mod exporters;
 mod flows;
 mod graph;
+mod health;
 mod limits;
 mod openapi;
 mod page;

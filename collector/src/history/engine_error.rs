@@ -23,6 +23,14 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// The engine cannot order by connection health.
+    pub(super) fn no_health() -> Self {
+        Self::Unanswerable {
+            parameter: "order",
+            reason: "this history has no connection health for these fields".into(),
+        }
+    }
+
     /// The parameter of the API that is invalid; `None` if it is the engine that fails.
     #[must_use]
     pub const fn parameter(&self) -> Option<&'static str> {

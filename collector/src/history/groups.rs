@@ -8,15 +8,15 @@ use hashbrown::HashTable;
 
 use super::edge::StoredEdge;
 use super::interval::EdgeKey;
+use super::measures::EdgeValues;
 use crate::aggregate::field::Field;
-use crate::pipeline::Measures;
 
 /// A group: an edge of it, and the sum of all of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group {
     /// The edge by which its labels are read.
     pub(super) edge: EdgeKey,
-    pub(super) sum: Measures,
+    pub(super) sum: EdgeValues,
 }
 
 /// Groups by the values of their fields.
@@ -50,11 +50,11 @@ impl<'a> Groups<'a> {
     }
 
     /// Adds an edge. Returns the number of groups.
-    pub(super) fn add(&mut self, key: EdgeKey, edge: StoredEdge<'_>, measures: &Measures) -> usize {
+    pub(super) fn add(&mut self, key: EdgeKey, edge: StoredEdge<'_>, values: &EdgeValues) -> usize {
         let hash = self.write_key(edge);
         if let Some(at) = self.find(hash) {
             if let Some(row) = self.rows.get_mut(at) {
-                row.sum.add(measures);
+                row.sum.add(values);
             }
         } else {
             let (keys, hasher) = (&self.keys, &self.hasher);
@@ -63,7 +63,7 @@ impl<'a> Groups<'a> {
             self.keys.push(self.key.as_str().into());
             self.rows.push(Group {
                 edge: key,
-                sum: *measures,
+                sum: *values,
             });
         }
         self.rows.len()

@@ -1,21 +1,44 @@
 //! What is counted of an edge in some time.
 
-use crate::aggregate::{CountedEdge, Distribution, EdgeHealth, HealthCount};
+use kipfix_service::exposition::protobuf::write_varint;
 
-/// Values of an edge. Sums saturate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measures {
-    /// Octets of IP packets.
-    pub bytes: u64,
-    /// Packets.
-    pub packets: u64,
-    /// New connections.
-    pub connections: u64,
-    /// Connection health, if a metric family needs it.
-    pub health: Health,
+use super::varint;
+use crate::aggregate::{Distribution, EdgeHealth, HealthCount};
+use crate::pipeline::Measures;
+
+/// Values of an edge that are added up and stored.
+pub(super) trait Stored: Copy + Default {
+    /// Adds `other`. Sums saturate.
+    fn add(&mut self, other: &Self);
+
+    /// Appends the encoded values.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// Removes encoded values from the front of `octets`. `None` if they are not complete.
+    fn read(octets: &mut &[u8]) -> Option<Self>;
 }
 
-/// Connection health of an edge.
+impl Stored for Measures {
+    fn add(&mut self, other: &Self) {
+        Self::add(self, other);
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write_varint(self.bytes, out);
+        write_varint(self.packets, out);
+        write_varint(self.connections, out);
+    }
+
+    fn read(octets: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            bytes: varint::read(octets)?,
+            packets: varint::read(octets)?,
+            connections: varint::read(octets)?,
+        })
+    }
+}
+
+/// Connection health of an edge. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Retransmitted packets.
@@ -26,97 +49,145 @@ pub struct Health {
     pub unanswered_connections: u64,
     /// Connections that RST ended after they were established.
     pub reset_connections: u64,
-    /// Durations of connections, milliseconds.
-    pub connection_milliseconds: u64,
     /// Number of round-trip times.
     pub rtt_count: u64,
     /// Their sum, microseconds.
     pub rtt_sum_microseconds: u64,
-    /// The shortest one, microseconds; 0 if there is none.
+    /// The shortest one, microseconds. 0 if unknown.
     pub rtt_min_microseconds: u64,
 }
 
-impl Measures {
-    /// The values of an item of an edge table.
-    pub(super) fn of(edge: &CountedEdge<'_>) -> Self {
-        Self {
-            bytes: edge.measures.bytes,
-            packets: edge.measures.packets,
-            connections: edge.measures.connections,
-            health: edge.health.as_ref().map(Health::of).unwrap_or_default(),
-        }
-    }
-
-    /// Adds `other`.
-    pub fn add(&mut self, other: &Self) {
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.packets = self.packets.saturating_add(other.packets);
-        self.connections = self.connections.saturating_add(other.connections);
-        if !other.health.is_empty() {
-            self.health.add(&other.health);
-        }
-    }
-}
+/// Number of values of [`Health`].
+const HEALTH_VALUES: usize = 7;
 
 impl Health {
-    fn of(health: &EdgeHealth<'_>) -> Self {
-        let round_trips = health.observed(Distribution::RoundTrip);
-        Self {
-            retransmitted_packets: health.count(HealthCount::RetransmittedPackets),
-            refused_connections: health.count(HealthCount::Refused),
-            unanswered_connections: health.count(HealthCount::Unanswered),
-            reset_connections: health.count(HealthCount::Reset),
-            connection_milliseconds: health.observed(Distribution::Duration).sum / 1000,
-            rtt_count: round_trips.count,
-            rtt_sum_microseconds: round_trips.sum,
-            rtt_min_microseconds: round_trips.min,
-        }
+    /// The health of an edge of an edge table. `None` if it only has comparisons between nodes.
+    pub(super) fn of(health: &EdgeHealth<'_>) -> Option<Self> {
+        health.has_connections().then(|| {
+            let round_trips = health.observed(Distribution::RoundTrip);
+            Self {
+                retransmitted_packets: health.count(HealthCount::RetransmittedPackets),
+                refused_connections: health.count(HealthCount::Refused),
+                unanswered_connections: health.count(HealthCount::Unanswered),
+                reset_connections: health.count(HealthCount::Reset),
+                rtt_count: round_trips.count,
+                rtt_sum_microseconds: round_trips.sum,
+                rtt_min_microseconds: health.shortest_round_trip(),
+            }
+        })
     }
 
-    /// True if nothing is known of connection health.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+    /// Connections that were refused or not answered.
+    pub(super) fn failed_connections(&self) -> u64 {
+        self.refused_connections
+            .saturating_add(self.unanswered_connections)
     }
 
-    fn add(&mut self, other: &Self) {
-        self.rtt_min_microseconds = match (self.rtt_min_microseconds, other.rtt_min_microseconds) {
-            (0, min) | (min, 0) => min,
-            (one, other) => one.min(other),
-        };
-        let min = self.rtt_min_microseconds;
-        for (sum, more) in self.numbers_mut().into_iter().zip(other.numbers()) {
-            *sum = sum.saturating_add(more);
-        }
-        self.rtt_min_microseconds = min;
-    }
-
-    /// All numbers, in the order in which they are encoded.
-    pub(super) const fn numbers(&self) -> [u64; 8] {
+    const fn sums(&self) -> [u64; HEALTH_VALUES - 1] {
         [
             self.retransmitted_packets,
             self.refused_connections,
             self.unanswered_connections,
             self.reset_connections,
-            self.connection_milliseconds,
             self.rtt_count,
             self.rtt_sum_microseconds,
-            self.rtt_min_microseconds,
         ]
     }
 
-    /// The same, to be set.
-    pub(super) const fn numbers_mut(&mut self) -> [&mut u64; 8] {
+    const fn sums_mut(&mut self) -> [&mut u64; HEALTH_VALUES - 1] {
         [
             &mut self.retransmitted_packets,
             &mut self.refused_connections,
             &mut self.unanswered_connections,
             &mut self.reset_connections,
-            &mut self.connection_milliseconds,
             &mut self.rtt_count,
             &mut self.rtt_sum_microseconds,
-            &mut self.rtt_min_microseconds,
         ]
+    }
+}
+
+impl Stored for Health {
+    fn add(&mut self, other: &Self) {
+        for (sum, more) in self.sums_mut().into_iter().zip(other.sums()) {
+            *sum = sum.saturating_add(more);
+        }
+        self.rtt_min_microseconds = match (self.rtt_min_microseconds, other.rtt_min_microseconds) {
+            (0, min) | (min, 0) => min,
+            (one, other) => one.min(other),
+        };
+    }
+
+    /// An octet with a bit for each value that is not 0, then these values.
+    fn write(&self, out: &mut Vec<u8>) {
+        let values = || self.sums().into_iter().chain([self.rtt_min_microseconds]);
+        let present = values()
+            .zip(0..)
+            .fold(0_u8, |bits, (value, at)| bits | u8::from(value != 0) << at);
+        out.push(present);
+        for value in values().filter(|value| *value != 0) {
+            write_varint(value, out);
+        }
+    }
+
+    fn read(octets: &mut &[u8]) -> Option<Self> {
+        let (present, rest) = octets.split_first()?;
+        *octets = rest;
+        if present >> HEALTH_VALUES != 0 {
+            return None;
+        }
+        let mut value = |at: usize| match present >> at & 1 {
+            0 => Some(0),
+            _ => varint::read(octets),
+        };
+        let mut health = Self::default();
+        for (at, sum) in health.sums_mut().into_iter().enumerate() {
+            *sum = value(at)?;
+        }
+        health.rtt_min_microseconds = value(HEALTH_VALUES - 1)?;
+        Some(health)
+    }
+}
+
+/// Values of an edge of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EdgeValues {
+    /// Octets, packets and connections.
+    pub traffic: Measures,
+    /// Connection health. `None` if no record of the edge had any.
+    pub health: Option<Health>,
+}
+
+impl EdgeValues {
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.traffic.add(&other.traffic);
+        if let Some(health) = &other.health {
+            self.health.get_or_insert_default().add(health);
+        }
+    }
+
+    /// True if nothing was counted.
+    pub(super) fn is_zero(&self) -> bool {
+        let health = self.health.unwrap_or_default();
+        (self.traffic, health) == (Measures::default(), Health::default())
+    }
+}
+
+impl From<Measures> for EdgeValues {
+    fn from(traffic: Measures) -> Self {
+        Self {
+            traffic,
+            health: None,
+        }
+    }
+}
+
+impl From<Health> for EdgeValues {
+    fn from(health: Health) -> Self {
+        Self {
+            traffic: Measures::default(),
+            health: Some(health),
+        }
     }
 }
 
@@ -126,27 +197,38 @@ mod tests {
 
     #[test]
     fn sums_add_up_and_the_shortest_round_trip_is_kept() {
-        let of = |rtt_min_microseconds, refused_connections| Measures {
-            bytes: 1,
-            health: Health {
-                refused_connections,
-                rtt_count: u64::from(rtt_min_microseconds > 0),
-                rtt_min_microseconds,
-                ..Health::default()
-            },
-            ..Measures::default()
-        };
-        let mut sum = Measures::default();
+        let mut sum = EdgeValues::default();
+        sum.add(&EdgeValues::default());
+        assert_eq!(sum.health, None);
         for (min, refused) in [(0, 1), (500, 2), (300, 0), (400, 0), (0, 0)] {
-            sum.add(&of(min, refused));
+            let health = Health {
+                refused_connections: refused,
+                rtt_count: u64::from(min > 0),
+                rtt_min_microseconds: min,
+                ..Health::default()
+            };
+            sum.add(&health.into());
         }
-        assert_eq!(sum.bytes, 5);
         let expected = Health {
             refused_connections: 3,
             rtt_count: 3,
             rtt_min_microseconds: 300,
             ..Health::default()
         };
-        assert_eq!(sum.health, expected);
+        assert_eq!(sum.health, Some(expected));
+    }
+
+    #[test]
+    fn health_without_values_needs_one_octet_and_is_not_absent() {
+        let mut octets = Vec::new();
+        Health::default().write(&mut octets);
+        assert_eq!(octets, [0]);
+        assert_eq!(
+            Health::read(&mut octets.as_slice()),
+            Some(Health::default())
+        );
+        // A bit without a meaning, and a value that is missing.
+        assert_eq!(Health::read(&mut [0x80].as_slice()), None);
+        assert_eq!(Health::read(&mut [0x01].as_slice()), None);
     }
 }

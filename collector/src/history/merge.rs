@@ -4,31 +4,34 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use crate::pipeline::Measures;
-
 use super::interval::{EdgeKey, Edges, Interval};
+use super::measures::Stored;
 
 /// Merges sorted intervals. Needs memory for one edge of each interval.
 #[derive(Debug)]
-pub(super) struct MergedEdges<'a> {
-    streams: Vec<Stream<'a>>,
+pub(super) struct MergedEdges<'a, V> {
+    streams: Vec<Stream<'a, V>>,
     /// The next edge of each stream.
     heads: BinaryHeap<Reverse<(EdgeKey, usize)>>,
 }
 
 #[derive(Debug)]
-struct Stream<'a> {
+struct Stream<'a, V> {
     begin: u64,
-    edges: Edges<'a>,
-    next: Measures,
+    edges: Edges<'a, V>,
+    next: V,
 }
 
-impl<'a> MergedEdges<'a> {
-    pub(super) fn new(intervals: impl Iterator<Item = &'a Interval>) -> Self {
+impl<'a, V: Stored> MergedEdges<'a, V> {
+    /// `list` selects a list of each interval.
+    pub(super) fn new(
+        intervals: impl Iterator<Item = &'a Interval>,
+        list: fn(&'a Interval) -> Edges<'a, V>,
+    ) -> Self {
         let mut streams = Vec::new();
         let mut heads = BinaryHeap::new();
         for interval in intervals {
-            let mut edges = interval.edges();
+            let mut edges = list(interval);
             if let Some((key, next)) = edges.next() {
                 heads.push(Reverse((key, streams.len())));
                 streams.push(Stream {
@@ -43,7 +46,7 @@ impl<'a> MergedEdges<'a> {
 
     /// The next edge. Fills `parts` with the begin and the values of each interval that has it, in
     /// the order of the intervals.
-    pub(super) fn next(&mut self, parts: &mut Vec<(u64, Measures)>) -> Option<EdgeKey> {
+    pub(super) fn next(&mut self, parts: &mut Vec<(u64, V)>) -> Option<EdgeKey> {
         parts.clear();
         let Reverse((key, _)) = *self.heads.peek()?;
         while let Some(mut head) = self.heads.peek_mut() {
@@ -70,28 +73,37 @@ impl<'a> MergedEdges<'a> {
 }
 
 /// The sum of intervals, as one that begins at `begin`.
-pub(super) fn sum<'a>(begin: u64, intervals: impl Iterator<Item = &'a Interval>) -> Interval {
-    let mut merged = MergedEdges::new(intervals);
+pub(super) fn sum<'a>(
+    begin: u64,
+    intervals: impl Iterator<Item = &'a Interval> + Clone,
+) -> Interval {
+    let traffic = sums(MergedEdges::new(intervals.clone(), Interval::traffic));
+    let health = sums(MergedEdges::new(intervals, Interval::health));
+    Interval::new(begin, traffic, health)
+}
+
+fn sums<V: Stored>(mut merged: MergedEdges<'_, V>) -> impl Iterator<Item = (EdgeKey, V)> {
     let mut parts = Vec::new();
-    let sums = std::iter::from_fn(|| {
+    std::iter::from_fn(move || {
         let key = merged.next(&mut parts)?;
         Some((key, total(&parts)))
-    });
-    Interval::new(begin, sums)
+    })
 }
 
 /// The sum of the values of an edge.
-pub(super) fn total(parts: &[(u64, Measures)]) -> Measures {
-    let mut total = Measures::default();
-    for (_, measures) in parts {
-        total.add(measures);
+pub(super) fn total<V: Stored>(parts: &[(u64, V)]) -> V {
+    let mut total = V::default();
+    for (_, values) in parts {
+        total.add(values);
     }
     total
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::measures::Health;
     use super::*;
+    use crate::pipeline::Measures;
 
     fn bytes(bytes: u64) -> Measures {
         Measures {
@@ -103,12 +115,12 @@ mod tests {
     #[test]
     fn an_edge_of_several_intervals_comes_once_with_all_of_them() {
         let intervals = [
-            Interval::new(10, [((1, 2), bytes(1)), ((3, 1), bytes(2))]),
-            Interval::new(20, [((1, 1), bytes(4)), ((3, 1), bytes(8))]),
-            Interval::new(30, []),
-            Interval::new(40, [((3, 1), bytes(16))]),
+            Interval::new(10, [((1, 2), bytes(1)), ((3, 1), bytes(2))], []),
+            Interval::new(20, [((1, 1), bytes(4)), ((3, 1), bytes(8))], []),
+            Interval::new(30, [], []),
+            Interval::new(40, [((3, 1), bytes(16))], []),
         ];
-        let mut merged = MergedEdges::new(intervals.iter());
+        let mut merged = MergedEdges::new(intervals.iter(), Interval::traffic);
         let mut parts = Vec::new();
         let mut all = Vec::new();
         while let Some(key) = merged.next(&mut parts) {
@@ -126,12 +138,29 @@ mod tests {
     #[test]
     fn the_sum_of_intervals_has_every_edge_once() {
         let intervals = [
-            Interval::new(10, [((1, 2), bytes(1)), ((3, 1), bytes(2))]),
-            Interval::new(20, [((3, 1), bytes(8))]),
+            Interval::new(10, [((1, 2), bytes(1)), ((3, 1), bytes(2))], []),
+            Interval::new(20, [((3, 1), bytes(8))], []),
         ];
         let sum = sum(0, intervals.iter());
-        let edges: Vec<_> = sum.edges().map(|(key, m)| (key, m.bytes)).collect();
+        let edges: Vec<_> = sum.traffic().map(|(key, m)| (key, m.bytes)).collect();
         assert_eq!(edges, [((1, 2), 1), ((3, 1), 10)]);
         assert_eq!(sum.begin, 0);
+        assert!(sum.health().next().is_none());
+    }
+
+    #[test]
+    fn health_is_summed_apart_from_traffic() {
+        let refused = |refused_connections| Health {
+            refused_connections,
+            ..Health::default()
+        };
+        let intervals = [
+            Interval::new(10, [((1, 2), bytes(1))], [((2, 1), refused(3))]),
+            Interval::new(20, [], [((1, 2), refused(1)), ((2, 1), refused(4))]),
+        ];
+        let sum = sum(0, intervals.iter());
+        let health: Vec<_> = sum.health().collect();
+        assert_eq!(health, [((1, 2), refused(1)), ((2, 1), refused(7))]);
+        assert_eq!(sum.traffic().count(), 1);
     }
 }

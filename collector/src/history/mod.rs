@@ -3,7 +3,8 @@
 //!
 //! Every drain of the edge tables is also added to a [`History`]. It holds rings of intervals: by
 //! default 10 s for 15 minutes, 1 min for 6 hours and 5 min for 48 hours. An interval is a sorted
-//! list of edges, encoded in about ten octets each. Endpoints are stored once, with their names and
+//! list of edges, encoded in about ten octets each, and a list of those with connection health, in
+//! about twelve more. Endpoints are stored once, with their names and
 //! attributes at that time, because the inventory forgets deleted objects.
 //!
 //! The memory is limited in octets. At the limit, the oldest intervals are discarded, which
@@ -16,6 +17,7 @@
 //! and adds them up over a range of time. It holds no lock.
 
 pub mod clickhouse;
+mod current;
 mod edge;
 mod endpoint;
 mod endpoints;
@@ -24,6 +26,7 @@ mod engine_error;
 mod engine_url;
 mod groups;
 mod interval;
+mod measures;
 mod merge;
 pub mod prometheus;
 mod query;
@@ -39,6 +42,7 @@ pub use edge::StoredEdge;
 pub use endpoint::StoredEndpoint;
 pub use engine::HistoryEngine;
 pub use engine_error::EngineError;
+pub use measures::{EdgeValues, Health};
 pub use query::{EdgesAnswer, EdgesQuery, GroupedEdge, Order, QueryError, TimeBounds, TimePoint};
 pub use ring_settings::RingSettings;
 pub use saved::SavedError;

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::edge::StoredEdge;
 use super::endpoints::{self, EndpointList};
 use super::groups::{Group, Groups};
-use super::interval::{EdgeKey, Interval};
+use super::interval::{EdgeKey, Edges, Interval};
+use super::measures::{EdgeValues, Health, Stored};
 use super::merge::{self, MergedEdges};
 use super::snapshot::{RingSnapshot, Snapshot};
 use crate::aggregate::expression::Expression;
 use crate::aggregate::field::Field;
-use crate::pipeline::Measures;
 
 /// Maximum number of groups of one answer, returned or not. Each needs about 300 octets while the
 /// query runs.
@@ -27,23 +27,37 @@ pub enum Order {
     Packets,
     /// By new connections.
     Connections,
+    /// By retransmitted packets.
+    RetransmittedPackets,
+    /// By refused and unanswered connections.
+    FailedConnections,
 }
 
 impl Order {
     /// All orders with their names.
-    pub const ALL: [(&'static str, Self); 3] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("bytes", Self::Bytes),
         ("packets", Self::Packets),
         ("connections", Self::Connections),
+        ("retransmitted_packets", Self::RetransmittedPackets),
+        ("failed_connections", Self::FailedConnections),
     ];
+
+    /// True if it is connection health, which not every history has.
+    pub(super) const fn is_health(self) -> bool {
+        matches!(self, Self::RetransmittedPackets | Self::FailedConnections)
+    }
 
     /// The value of an edge.
     #[must_use]
-    pub const fn of(self, measures: &Measures) -> u64 {
+    pub fn of(self, values: &EdgeValues) -> u64 {
+        let health = |value: fn(&Health) -> u64| values.health.as_ref().map_or(0, value);
         match self {
-            Self::Bytes => measures.bytes,
-            Self::Packets => measures.packets,
-            Self::Connections => measures.connections,
+            Self::Bytes => values.traffic.bytes,
+            Self::Packets => values.traffic.packets,
+            Self::Connections => values.traffic.connections,
+            Self::RetransmittedPackets => health(|health| health.retransmitted_packets),
+            Self::FailedConnections => health(Health::failed_connections),
         }
     }
 }
@@ -99,7 +113,7 @@ pub enum QueryError {
 }
 
 /// The values of an interval that begins at a time, milliseconds since the epoch.
-pub type TimePoint = (u64, Measures);
+pub type TimePoint = (u64, EdgeValues);
 
 /// An edge of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +122,7 @@ pub struct GroupedEdge {
     /// digits, an absent value is empty.
     pub labels: Vec<String>,
     /// The sum over the range.
-    pub sum: Measures,
+    pub sum: EdgeValues,
     /// The values of each interval of the range.
     pub points: Vec<TimePoint>,
 }
@@ -127,7 +141,7 @@ pub struct EdgesAnswer {
     /// Number of edges that match, returned or not.
     pub total_edges: usize,
     /// Sum of all edges that match.
-    pub total: Measures,
+    pub total: EdgeValues,
     /// Parts of the range in which no collector ran: begin and end, milliseconds since the epoch.
     pub gaps: Vec<(u64, u64)>,
 }
@@ -154,15 +168,17 @@ impl EdgesQuery {
             return Ok(self.nothing(bounds));
         };
         let mut groups = Groups::new(&self.group_by);
-        let mut total = Measures::default();
-        let mut too_many = false;
-        self.for_each(&plan, |key, edge, parts| {
-            let sum = merge::total(parts);
+        let mut total = EdgeValues::default();
+        let mut add = |key, edge: StoredEdge<'_>, sum: EdgeValues| {
             total.add(&sum);
-            too_many |= groups.add(key, edge, &sum) > MAX_GROUPS;
-            !too_many
+            groups.add(key, edge, &sum) <= MAX_GROUPS
+        };
+        let is_complete = self.for_each(&plan, Interval::traffic, |key, edge, parts| {
+            add(key, edge, merge::total(parts).into())
+        }) && self.for_each(&plan, Interval::health, |key, edge, parts| {
+            add(key, edge, merge::total(parts).into())
         });
-        if too_many {
+        if !is_complete {
             return Err(QueryError::TooManyGroups);
         }
         let selected = self.largest(groups.rows());
@@ -191,30 +207,27 @@ impl EdgesQuery {
         })
     }
 
-    const fn nothing(&self, (from, to): (u64, u64)) -> EdgesAnswer {
+    fn nothing(&self, (from, to): (u64, u64)) -> EdgesAnswer {
         EdgesAnswer {
             from,
             to,
             step: to - from,
             edges: Vec::new(),
             total_edges: 0,
-            total: Measures {
-                bytes: 0,
-                packets: 0,
-                connections: 0,
-            },
+            total: EdgeValues::default(),
             gaps: Vec::new(),
         }
     }
 
-    /// Calls `take` for each edge that matches, with the values of each of its intervals, until it
-    /// returns false.
-    fn for_each(
+    /// Calls `take` for each edge of a list that matches, with the values of each of its intervals,
+    /// until it returns false, which is then returned.
+    fn for_each<'a, V: Stored>(
         &self,
-        plan: &Plan<'_>,
-        mut take: impl FnMut(EdgeKey, StoredEdge<'_>, &[TimePoint]) -> bool,
-    ) {
-        let mut merged = MergedEdges::new(plan.intervals());
+        plan: &Plan<'a>,
+        list: fn(&'a Interval) -> Edges<'a, V>,
+        mut take: impl FnMut(EdgeKey, StoredEdge<'_>, &[(u64, V)]) -> bool,
+    ) -> bool {
+        let mut merged = MergedEdges::new(plan.intervals(), list);
         let mut parts = Vec::new();
         while let Some(key) = merged.next(&mut parts) {
             let Some(edge) = edge(&plan.endpoints, key) else {
@@ -223,9 +236,10 @@ impl EdgesQuery {
             let filter = self.filter.as_ref();
             let is_included = filter.is_none_or(|filter| filter.matches(&edge));
             if is_included && !take(key, edge, &parts) {
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// Positions of the largest groups, the largest first. Equal ones are in the order of their
@@ -257,7 +271,7 @@ impl EdgesQuery {
         }
         let first = plan.from - plan.from % plan.step;
         let steps = (plan.to - first).div_ceil(plan.step);
-        let zero = |at: u64| (first + at * plan.step, Measures::default());
+        let zero = |at: u64| (first + at * plan.step, EdgeValues::default());
         let zeros: Vec<TimePoint> = (0..steps).map(zero).collect();
         let mut points = vec![zeros; selected.len()];
         let mut position = vec![None; groups.rows().len()];
@@ -266,17 +280,25 @@ impl EdgesQuery {
                 *place = Some(at);
             }
         }
-        self.for_each(plan, |_, edge, parts| {
+        let mut add = |edge: StoredEdge<'_>, begin: u64, values: EdgeValues| {
             let group = groups.position(edge);
             let at = group.and_then(|group| *position.get(group)?);
-            if let Some(points) = at.and_then(|at| points.get_mut(at)) {
-                for (begin, measures) in parts {
-                    let at = begin.saturating_sub(first) / plan.step;
-                    let at = usize::try_from(at).unwrap_or(usize::MAX);
-                    if let Some((_, sum)) = points.get_mut(at) {
-                        sum.add(measures);
-                    }
-                }
+            let step = usize::try_from(begin.saturating_sub(first) / plan.step);
+            if let Some(points) = at.and_then(|at| points.get_mut(at))
+                && let Some((_, sum)) = points.get_mut(step.unwrap_or(usize::MAX))
+            {
+                sum.add(&values);
+            }
+        };
+        self.for_each(plan, Interval::traffic, |_, edge, parts| {
+            for (begin, measures) in parts {
+                add(edge, *begin, (*measures).into());
+            }
+            true
+        });
+        self.for_each(plan, Interval::health, |_, edge, parts| {
+            for (begin, health) in parts {
+                add(edge, *begin, (*health).into());
             }
             true
         });

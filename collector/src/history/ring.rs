@@ -172,7 +172,7 @@ mod tests {
             ..Measures::default()
         };
         let edges = (0..edges).map(|number| ((0, number), measures));
-        Arc::new(Interval::new(begin, edges))
+        Arc::new(Interval::new(begin, edges, []))
     }
 
     fn begins(ring: &Ring) -> Vec<u64> {
@@ -186,7 +186,10 @@ mod tests {
         assert!(ring.add(&interval(110, 2)).is_none());
         let closed = ring.add(&interval(130, 1)).unwrap();
         assert_eq!(closed.begin, 60);
-        let bytes: Vec<u64> = closed.edges().map(|(_, measures)| measures.bytes).collect();
+        let bytes: Vec<u64> = closed
+            .traffic()
+            .map(|(_, measures)| measures.bytes)
+            .collect();
         assert_eq!(bytes, [2, 1]);
         assert_eq!(begins(&ring), [60]);
         assert_eq!(ring.open().unwrap().begin, 120);

@@ -11,13 +11,14 @@ use kipfix_service::exposition::protobuf::write_varint;
 
 use super::endpoint::StoredEndpoint;
 use super::endpoints::EndpointList;
-use super::interval::{EdgeKey, Interval};
+use super::interval::Interval;
+use super::measures::Health;
 use super::ring_settings::RingSettings;
 use super::varint;
 use crate::pipeline::Measures;
 
 /// First line.
-const MAGIC: &[u8] = b"kipfix history 1\n";
+const MAGIC: &[u8] = b"kipfix history 2\n";
 /// How far the clock of the writer may have been ahead, milliseconds.
 const MAX_AHEAD: u64 = 60_000;
 
@@ -51,9 +52,7 @@ pub(super) struct SavedHistory {
     pub(super) drained: u64,
     pub(super) endpoints: EndpointList,
     pub(super) rings: Vec<SavedRing>,
-    /// Begin of the current interval, and its edges, sorted.
-    pub(super) begin: u64,
-    pub(super) open: Vec<(EdgeKey, Measures)>,
+    pub(super) current: Interval,
     /// Times in which no collector ran: begin and end.
     pub(super) gaps: Vec<(u64, u64)>,
 }
@@ -101,7 +100,7 @@ impl SavedHistory {
                 out.interval(interval)?;
             }
         }
-        out.interval(&Interval::new(self.begin, self.open.iter().copied()))?;
+        out.interval(&self.current)?;
         out.count(self.gaps.len())?;
         for (begin, end) in &self.gaps {
             out.number(*begin)?;
@@ -121,15 +120,12 @@ impl SavedHistory {
             }
         };
         let rings = self.rings.iter();
-        for interval in rings.flat_map(|ring| ring.intervals.iter().chain(&ring.open)) {
-            for ((source, destination), _) in interval.edges() {
+        let closed = rings.flat_map(|ring| ring.intervals.iter().chain(&ring.open));
+        for interval in closed.map(|interval| &**interval).chain([&self.current]) {
+            for (source, destination) in interval.keys() {
                 mark(source, interval.begin);
                 mark(destination, interval.begin);
             }
-        }
-        for ((source, destination), _) in &self.open {
-            mark(*source, self.begin);
-            mark(*destination, self.begin);
         }
         last_used
     }
@@ -178,7 +174,17 @@ fn layout() -> Vec<u8> {
     let mut octets = Vec::new();
     StoredEndpoint::write_layout(&mut octets);
     StoredEndpoint::other().write(&mut octets);
-    octets.extend_from_slice(Interval::new(0, [((1, 2), sample)]).encoded());
+    let health = Health {
+        retransmitted_packets: 1,
+        refused_connections: 2,
+        unanswered_connections: 3,
+        reset_connections: 4,
+        rtt_count: 5,
+        rtt_sum_microseconds: 6,
+        rtt_min_microseconds: 7,
+    };
+    let interval = Interval::new(0, [((1, 2), sample)], [((1, 2), health)]);
+    octets.extend(interval.encoded().concat());
     octets
 }
 
@@ -211,7 +217,8 @@ impl Checksummed<'_> {
 
     fn interval(&mut self, interval: &Interval) -> io::Result<()> {
         self.number(interval.begin)?;
-        self.octets(interval.encoded())
+        let lists = interval.encoded();
+        lists.into_iter().try_for_each(|list| self.octets(list))
     }
 }
 
@@ -254,12 +261,13 @@ impl<'a> Input<'a> {
 
     fn interval(&mut self, endpoints: &EndpointList) -> Option<Arc<Interval>> {
         let begin = self.number()?;
-        let interval = Interval::of_encoded(begin, self.octets()?)?;
+        let interval = Interval::of_encoded(begin, [self.octets()?, self.octets()?])?;
         let is_known = |slot| super::endpoints::get(endpoints, slot).is_some();
-        let mut edges = interval.edges();
-        edges
-            .all(|((source, destination), _)| is_known(source) && is_known(destination))
-            .then(|| Arc::new(interval))
+        let mut edges = interval.keys();
+        let are_known =
+            edges.all(|(source, destination)| is_known(source) && is_known(destination));
+        drop(edges);
+        are_known.then(|| Arc::new(interval))
     }
 
     fn history(&mut self, drained: u64, rings: &[RingSettings]) -> Option<SavedHistory> {
@@ -280,8 +288,7 @@ impl<'a> Input<'a> {
             drained,
             endpoints,
             rings,
-            begin: current.begin,
-            open: current.edges().collect(),
+            current: Arc::unwrap_or_clone(current),
             gaps,
         })
     }

@@ -1,6 +1,5 @@
 //! The store: drained edges → the current interval → rings.
 
-use std::hash::BuildHasher;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,20 +8,18 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use kipfix_service::sync::lock;
 
+use super::current::{CurrentEdges, CurrentInterval};
 use super::endpoint::StoredEndpoint;
-use super::endpoints::{EndpointSlot, EndpointTable, OTHER};
-use super::interval::{EdgeKey, Interval};
+use super::endpoints::{EndpointSlot, EndpointTable};
+use super::interval::Interval;
+use super::measures::Health;
 use super::ring::Ring;
 use super::ring_settings::RingSettings;
 use super::saved::{SavedError, SavedHistory};
 use super::snapshot::{RingSnapshot, RingSpan, Snapshot};
-use crate::aggregate::{EdgeObserver, EdgeTable};
+use crate::aggregate::{EdgeObserver, EdgeTable, HealthParts};
 use crate::inventory::EndpointId;
-use crate::pipeline::Measures;
 use crate::snapshots::Snapshots;
-
-/// Octets of an edge in the table of the current interval, with one octet of the table itself.
-const OPEN_EDGE_OCTETS: usize = size_of::<(EdgeKey, Measures)>() + 1;
 
 /// Maximum number of gaps that are known.
 const MAX_GAPS: usize = 64;
@@ -32,6 +29,8 @@ const MAX_GAPS: usize = 64;
 pub struct HistorySettings {
     /// Maximum memory, octets.
     pub max_octets: usize,
+    /// Whether connection health is counted for the history, and not for metric families only.
+    pub counts_health: bool,
     /// The rings, the finest first. The step of each is a multiple of the one before it.
     pub rings: Vec<RingSettings>,
 }
@@ -47,7 +46,7 @@ pub struct HistoryCounts {
     pub intervals: u64,
     /// Intervals that were discarded before their time, because their ring was full.
     pub intervals_discarded: u64,
-    /// Edges that were added to `other`, because the current interval was full.
+    /// Additions to `other`, because the current interval was full.
     pub edges_other: u64,
     /// Endpoints that were replaced by `other`, because their table was full.
     pub endpoints_other: u64,
@@ -67,17 +66,13 @@ pub struct History {
 #[derive(Debug)]
 struct State {
     endpoints: EndpointTable,
-    /// Begin of the current interval.
-    begin: u64,
-    open: HashMap<EdgeKey, Measures, RandomState>,
-    max_open: usize,
+    current: CurrentInterval,
     rings: Vec<Ring>,
     /// Time of the last drain.
     drained: u64,
     /// Times in which no collector ran: begin and end.
     gaps: Vec<(u64, u64)>,
     generation: u64,
-    edges_other: u64,
     /// Slots of the endpoints of a table, while its edges are added.
     slots: HashMap<EndpointId, EndpointSlot, RandomState>,
 }
@@ -86,22 +81,22 @@ impl History {
     /// Creates an empty history. `started` is the wall-clock time, milliseconds since the epoch.
     #[must_use]
     pub fn new(settings: HistorySettings, started: u64) -> Self {
-        // An eighth each for endpoints and for the current interval; the rings share the rest.
+        // An eighth each for endpoints and for the traffic of the current interval, a sixteenth for its
+        // connection health. The rings share what these leave.
         let part = settings.max_octets / 8;
-        let rings = settings.rings.len().max(1);
-        let ring_octets = part.saturating_mul(6) / rings;
         let begin = settings.rings.first().map_or(0, |r| r.begin_of(started));
+        let current = CurrentInterval::new(begin, part, part / 2);
+        let rest = settings.max_octets.saturating_sub(part);
+        let rest = rest.saturating_sub(current.max_octets());
+        let ring_octets = rest / settings.rings.len().max(1);
         let new_ring = |ring: &RingSettings| Ring::new(*ring, ring_octets, started);
         let state = State {
             endpoints: EndpointTable::new(part),
-            begin,
-            open: HashMap::default(),
-            max_open: max_edges(part),
+            current,
             rings: settings.rings.iter().map(new_ring).collect(),
             drained: started,
             gaps: Vec::new(),
             generation: 0,
-            edges_other: 0,
             slots: HashMap::default(),
         };
         Self {
@@ -158,9 +153,8 @@ impl History {
         if let Some(snapshot) = &*cached {
             return Arc::clone(snapshot);
         }
-        let (mut edges, mut snapshot, begin) = lock(&self.state).copy();
-        edges.sort_unstable_by_key(|(key, _)| *key);
-        let open = Arc::new(Interval::new(begin, edges));
+        let (edges, mut snapshot) = lock(&self.state).copy();
+        let open = Arc::new(Interval::from(edges));
         if !open.is_empty() {
             for ring in &mut snapshot.rings {
                 ring.intervals.push(Arc::clone(&open));
@@ -198,6 +192,14 @@ impl History {
 }
 
 impl EdgeObserver for History {
+    fn needs(&self) -> HealthParts {
+        if self.settings.counts_health {
+            HealthParts::CONNECTIONS
+        } else {
+            HealthParts::default()
+        }
+    }
+
     fn observe(&self, snapshots: &Snapshots, edges: &EdgeTable, wall_milliseconds: u64) {
         lock(&self.state).add(snapshots, edges, wall_milliseconds);
     }
@@ -210,13 +212,19 @@ impl State {
         }
         self.advance(time);
         self.slots.clear();
-        // Connection health is not kept.
-        for edge in edges.iter().filter(|edge| edge.health.is_none()) {
+        for edge in edges.iter() {
+            let health = edge.health.as_ref().map(Health::of);
+            if health == Some(None) {
+                continue;
+            }
             let key = (
                 self.slot(snapshots, edge.source),
                 self.slot(snapshots, edge.destination),
             );
-            self.add_edge(key, &edge.measures);
+            match health.flatten() {
+                Some(health) => self.current.add_health(key, &health),
+                None => self.current.add_traffic(key, &edge.measures),
+            }
         }
     }
 
@@ -224,24 +232,13 @@ impl State {
         let Self {
             slots,
             endpoints,
-            begin,
+            current,
             ..
         } = self;
         *slots.entry(id).or_insert_with(|| {
             let endpoint = StoredEndpoint::new(snapshots.endpoint(id));
-            endpoints.slot(endpoint, *begin)
+            endpoints.slot(endpoint, current.begin)
         })
-    }
-
-    fn add_edge(&mut self, key: EdgeKey, measures: &Measures) {
-        let is_full = self.open.len() >= self.max_open;
-        let key = if is_full && !self.open.contains_key(&key) {
-            self.edges_other = self.edges_other.wrapping_add(1);
-            (OTHER, OTHER)
-        } else {
-            key
-        };
-        self.open.entry(key).or_default().add(measures);
     }
 
     /// Closes the current interval if it ended before `time`. It stays the current one if the clock
@@ -251,15 +248,10 @@ impl State {
             return;
         };
         let begin = finest.begin_of(time);
-        if begin <= self.begin {
+        if begin <= self.current.begin {
             return;
         }
-        let edges = sorted(&self.open);
-        self.open.clear();
-        // A burst must not take memory for ever.
-        self.open.shrink_to(edges.len().saturating_mul(2));
-        let mut closed = Some(Arc::new(Interval::new(self.begin, edges)));
-        self.begin = begin;
+        let mut closed = Some(Arc::new(self.current.close(begin)));
         for (at, ring) in self.rings.iter_mut().enumerate() {
             let Some(interval) = closed.filter(|interval| !interval.is_empty()) else {
                 return;
@@ -283,7 +275,8 @@ impl State {
         }
         self.forget_gaps(now);
         let begins = self.rings.iter().filter_map(Ring::oldest_begin);
-        let oldest = begins.min().unwrap_or(self.begin).min(self.begin);
+        let oldest = begins.min().unwrap_or(self.current.begin);
+        let oldest = oldest.min(self.current.begin);
         self.endpoints.remove_unused(oldest);
         self.generation
     }
@@ -293,8 +286,7 @@ impl State {
             drained: self.drained,
             endpoints: self.endpoints.list(),
             rings: self.rings.iter().map(Ring::saved).collect(),
-            begin: self.begin,
-            open: sorted(&self.open),
+            current: self.current.copy().into(),
             gaps: self.gaps.clone(),
         }
     }
@@ -308,11 +300,9 @@ impl State {
         for (ring, saved) in self.rings.iter_mut().zip(saved.rings) {
             ring.restore(saved);
         }
-        let current = self.begin;
-        self.begin = saved.begin.min(current);
-        for (key, measures) in saved.open {
-            self.add_edge(key, &measures);
-        }
+        let current = self.current.begin;
+        self.current.begin = saved.current.begin.min(current);
+        self.current.add(&saved.current);
         self.advance(current);
         self.gaps = saved.gaps;
         self.gaps.push((saved.drained.min(now), now));
@@ -333,9 +323,8 @@ impl State {
         self.gaps.drain(..surplus);
     }
 
-    /// The edges of the current interval, a snapshot without them, and the begin of that interval.
-    fn copy(&self) -> (Vec<(EdgeKey, Measures)>, Snapshot, u64) {
-        let edges = self.open.iter().map(|(key, value)| (*key, *value));
+    /// The edges of the current interval, and a snapshot without them.
+    fn copy(&self) -> (CurrentEdges, Snapshot) {
         let snapshot = |at: usize, ring: &Ring| {
             let finer = self.rings.iter().take(at + 1).rev();
             let open = finer.filter_map(Ring::open);
@@ -353,7 +342,7 @@ impl State {
             gaps: self.gaps.clone(),
             generation: self.generation,
         };
-        (edges.collect(), snapshot, self.begin)
+        (self.current.copy(), snapshot)
     }
 
     fn counts(&self) -> HistoryCounts {
@@ -361,32 +350,16 @@ impl State {
         let rings = || self.rings.iter();
         let octets = rings().map(Ring::octets).sum::<usize>()
             + self.endpoints.octets()
-            + self.open.capacity().saturating_mul(OPEN_EDGE_OCTETS) / 7 * 8;
+            + self.current.octets();
         HistoryCounts {
             octets: number(octets),
             endpoints: number(self.endpoints.len()),
             intervals: number(rings().map(Ring::len).sum()),
             intervals_discarded: rings().map(Ring::discarded).sum(),
-            edges_other: self.edges_other,
+            edges_other: self.current.refused(),
             endpoints_other: self.endpoints.refused(),
         }
     }
-}
-
-/// Number of edges of which the table needs at most `octets`: its size is a power of two, and one
-/// eighth of it stays empty.
-fn max_edges(octets: usize) -> usize {
-    let places = (octets / OPEN_EDGE_OCTETS).max(64);
-    let places = places.checked_next_power_of_two().map_or(places, |next| {
-        if next == places { places } else { next / 2 }
-    });
-    places / 8 * 7
-}
-
-fn sorted(edges: &HashMap<EdgeKey, Measures, impl BuildHasher>) -> Vec<(EdgeKey, Measures)> {
-    let mut edges: Vec<_> = edges.iter().map(|(key, value)| (*key, *value)).collect();
-    edges.sort_unstable_by_key(|(key, _)| *key);
-    edges
 }
 
 #[cfg(test)]

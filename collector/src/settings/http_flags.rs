@@ -52,6 +52,17 @@ pub struct HttpFlags {
     /// intervals are discarded. 0 keeps no history [default: 64MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     pub history_size: Option<Size>,
+    /// Keep the health of TCP connections in the history: the colours of the map. It costs about 0.3 µs
+    /// for each record that has it. If it is false, the history has it if a metric family counts it, as
+    /// those of the preset health do [default: true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Output"
+    )]
+    pub history_health: Option<bool>,
     /// Length of the intervals of the history, and how long they are kept. Each step must be a multiple
     /// of the one before it. Repeatable [default: 10s/15m, 1m/6h and 5m/2d]
     #[arg(long, value_name = "STEP/LENGTH", help_heading = "Output")]

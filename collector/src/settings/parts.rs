@@ -214,6 +214,7 @@ impl Settings {
         let is_kept = self.history == HistorySource::Ring && self.history_size.bytes() > 0;
         is_kept.then(|| HistorySettings {
             max_octets: octets(self.history_size),
+            counts_health: self.history_health,
             rings: self.history_rings.clone(),
         })
     }

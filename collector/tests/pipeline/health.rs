@@ -4,7 +4,11 @@ use flowproto::FlowRecord;
 use flowproto::exporter::Facts;
 use flowproto::record::{BiflowDirection, Sampling};
 use flowproto::tcp::{ConnectionState, Handshake};
-use kipfix_collector::aggregate::Preset;
+use kipfix_collector::aggregate::{EdgeObserver as _, EdgeTable, Preset};
+use kipfix_collector::history::{
+    EdgeValues, EdgesQuery, Health, History, HistorySettings, Order, RingSettings, TimeBounds,
+};
+use kipfix_collector::pipeline::Measures;
 
 use super::harness::*;
 
@@ -243,4 +247,64 @@ fn records_without_health_have_no_series_of_it() {
         .lines()
         .filter(|line| line.starts_with("kipfix_r"));
     assert_eq!(samples.count(), 0, "{}", end.scrape);
+}
+
+#[test]
+fn the_history_has_the_health_of_edges() {
+    let mut collector = Setup {
+        presets: vec![Preset::Health],
+        ..Setup::new(offline())
+    }
+    .start();
+    let mut exporter = Exporter::new("node-a", NODE_A);
+    let mut lost = with_state(with_losses(request(), 3), ConnectionState::Refused, 20);
+    lost.tcp_round_trip_time.add(300);
+    lost.tcp_round_trip_time.add(500);
+    for _ in 0..2 {
+        exporter.export(&mut collector.pipeline, std::slice::from_ref(&lost), START);
+    }
+    collector.pipeline.finish();
+    let mut edges = EdgeTable::new(16);
+    collector.pipeline.sinks_mut().drain(&mut edges);
+    let settings = HistorySettings {
+        max_octets: 1 << 20,
+        counts_health: true,
+        rings: RingSettings::DEFAULT.to_vec(),
+    };
+    let history = History::new(settings, START);
+    history.observe(&collector.store.load(), &edges, START + 1000);
+    history.end_drain(START + 2000);
+    // Closed into the first ring.
+    history.observe(&collector.store.load(), &EdgeTable::new(16), START + 20_000);
+    history.end_drain(START + 20_000);
+    let query = EdgesQuery {
+        time: TimeBounds {
+            from: i64::try_from(START).unwrap(),
+            to: None,
+        },
+        group_by: vec!["src.workload".parse().unwrap()],
+        filter: None,
+        order: Order::Bytes,
+        limit: 10,
+        points: 0,
+    };
+    let answer = query.run(&history.snapshot()).unwrap();
+    let expected = EdgeValues {
+        traffic: Measures {
+            bytes: 2000,
+            packets: 20,
+            connections: 2,
+        },
+        health: Some(Health {
+            retransmitted_packets: 6,
+            refused_connections: 2,
+            rtt_count: 4,
+            rtt_sum_microseconds: 1600,
+            rtt_min_microseconds: 300,
+            ..Health::default()
+        }),
+    };
+    assert_eq!(answer.total, expected);
+    assert_eq!(answer.edges[0].labels, ["web"]);
+    assert_eq!(answer.edges[0].sum, expected);
 }

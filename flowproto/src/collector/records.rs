@@ -12,7 +12,7 @@ use super::process::{CollectingProcess, OpenMessage};
 use super::sink::{Fields, RecordSink};
 use super::totals::FlowIdentity;
 use crate::options::SamplingResolver;
-use crate::plan::{CounterKind, MessageContext, Selection, Values};
+use crate::plan::{MessageContext, Selection, Values};
 use crate::record::{FlowRecord, Sampling};
 use crate::sessions::{SamplingRule, Unusable};
 use crate::template::Template;
@@ -158,7 +158,8 @@ impl CollectingProcess {
         // Running totals and firewall connections cost a look-up for each record; exporters of deltas
         // do not pay for it.
         let kinds = template.plan().counter_kinds();
-        let are_kept = kinds.contains(&CounterKind::Total) || values.are_firewall_connections();
+        let are_kept =
+            kinds.iter().any(|kind| kind.is_total()) || values.are_firewall_connections();
         let totals_of = are_kept.then(|| self.sessions.domain_key(place)).flatten();
         let has_names = template.plan().has_names();
         let mut records = Records::new(template, content);

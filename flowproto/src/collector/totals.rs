@@ -107,19 +107,30 @@ impl Totals {
             flow_id: identity.flow_id,
             start: identity.start,
         };
-        let are_totals = kinds.map(|kind| kind == CounterKind::Total);
         let now = Counted::of(record);
         let Some(latest) = self.get_mut(&flow) else {
             return self.insert(flow, now);
         };
-        let is_less = now.is_less(*latest, are_totals);
-        if is_less && flow.start == 0 {
+        let has_start = flow.start != 0;
+        let [octets, packets] = kinds;
+        let is_less = |kind, now, before| increase(kind, now, before, has_start).is_none();
+        let is_late = is_less(octets, now.octets, latest.octets)
+            || is_less(octets, now.reverse_octets, latest.reverse_octets)
+            || is_less(packets, now.packets, latest.packets)
+            || is_less(packets, now.reverse_packets, latest.reverse_packets);
+        if is_late && !has_start {
             // Another flow.
             *latest = now;
             return false;
         }
-        now.minus(latest.only(are_totals)).apply(record);
-        if !is_less {
+        let added = |kind: CounterKind| {
+            move |now, before| match increase(kind, now, before, has_start) {
+                Some(increase) if !is_late || !kind.is_total() => increase,
+                _ => 0,
+            }
+        };
+        now.with(*latest, kinds.map(added)).apply(record);
+        if !is_late {
             *latest = now;
         }
         false
@@ -229,6 +240,23 @@ impl Totals {
     }
 }
 
+/// What a counter adds to that of the record before. `None` if it is lower. `has_start`: both records
+/// are known to be of one flow.
+const fn increase(kind: CounterKind, now: u64, before: u64, has_start: bool) -> Option<u64> {
+    const RANGE: u64 = 1 << 32;
+    match kind {
+        CounterKind::Delta | CounterKind::Connection => Some(now),
+        CounterKind::Total32 if has_start => {
+            // A quarter of the range is left for late records.
+            match now.wrapping_sub(before) % RANGE {
+                increase if increase < RANGE / 4 * 3 => Some(increase),
+                _ => None,
+            }
+        }
+        CounterKind::Total | CounterKind::Total32 => now.checked_sub(before),
+    }
+}
+
 /// How a record of a firewall connection counts.
 #[derive(Clone, Copy)]
 struct ConnectionRule {
@@ -243,7 +271,7 @@ impl ConnectionRule {
     fn added(self, now: u64, counted: u64) -> u64 {
         match self.kind {
             CounterKind::Delta => now,
-            CounterKind::Total => now.saturating_sub(counted),
+            CounterKind::Total | CounterKind::Total32 => now.saturating_sub(counted),
             CounterKind::Connection if self.is_teardown => now.saturating_sub(counted),
             // A late update is part of the total.
             CounterKind::Connection if self.has_ended => 0,
@@ -291,28 +319,5 @@ impl Counted {
 
     fn plus(self, other: Self) -> Self {
         self.with(other, [u64::saturating_add; 2])
-    }
-
-    fn minus(self, other: Self) -> Self {
-        self.with(other, [u64::saturating_sub; 2])
-    }
-
-    /// Octets and packets where wanted, 0 otherwise.
-    fn only(self, [octets, packets]: [bool; 2]) -> Self {
-        let mut only = self;
-        if !octets {
-            (only.octets, only.reverse_octets) = (0, 0);
-        }
-        if !packets {
-            (only.packets, only.reverse_packets) = (0, 0);
-        }
-        only
-    }
-
-    /// Whether a total is lower than that of an earlier record.
-    const fn is_less(&self, before: Self, [octets, packets]: [bool; 2]) -> bool {
-        octets && (self.octets < before.octets || self.reverse_octets < before.reverse_octets)
-            || packets
-                && (self.packets < before.packets || self.reverse_packets < before.reverse_packets)
     }
 }

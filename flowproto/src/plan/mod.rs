@@ -66,6 +66,8 @@ pub(crate) enum CounterKind {
     Connection,
     /// Totals that run on from record to record.
     Total,
+    /// Totals of four octets, which continue at 0 after their maximum.
+    Total32,
 }
 
 impl CounterKind {
@@ -75,6 +77,19 @@ impl CounterKind {
             3 | 5 => Self::Total,
             _ => Self::Delta,
         }
+    }
+
+    /// The kind of counters of this number of octets.
+    const fn of_length(self, length: Option<usize>) -> Self {
+        match (self, length) {
+            (Self::Total, Some(4)) => Self::Total32,
+            (kind, _) => kind,
+        }
+    }
+
+    /// Whether the counters run on from record to record.
+    pub(crate) const fn is_total(self) -> bool {
+        matches!(self, Self::Total | Self::Total32)
     }
 }
 
@@ -181,6 +196,12 @@ impl Plan {
         let filled = steps
             .iter()
             .fold(0, |filled, (step, _)| filled | step.slot.bit());
+        let length = |slots: [Slot; 2]| {
+            let step = steps.iter().find(|(step, _)| slots.contains(&step.slot));
+            step.map(|(step, _)| step.span.length)
+        };
+        let octets_length = length([Slot::Octets, Slot::ReverseOctets]);
+        let packets_length = length([Slot::Packets, Slot::ReversePackets]);
         let minimum = specifiers.iter().map(|s| s.minimum_length()).sum();
         let (mut loads, mut floating) = (Vec::new(), Vec::new());
         for (step, _) in steps {
@@ -194,8 +215,8 @@ impl Plan {
             steps: floating.into(),
             names: names::fields_of(specifiers, spans.into_iter()),
             filled,
-            octets: octets.kind(),
-            packets: packets.kind(),
+            octets: octets.kind().of_length(octets_length),
+            packets: packets.kind().of_length(packets_length),
         }
     }
 

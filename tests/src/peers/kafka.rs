@@ -1,4 +1,4 @@
-//! A Kafka broker (KRaft mode, one node), with kcat as its consumer.
+//! Kafka brokers (KRaft mode, one or two nodes), with kcat as their consumer.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,7 +28,19 @@ pub struct Kafka {
     port: u16,
     /// Its port for clients with TLS and SASL.
     pub secure_port: u16,
+    /// Its port for other brokers of the cluster.
+    controller: u16,
 }
+
+/// A second broker of a cluster. Killed by SIGKILL when dropped.
+pub struct SecondBroker {
+    _running: Running,
+}
+
+/// The id of the cluster.
+const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+/// A broker that does not answer loses its partitions after this time.
+const TIMEOUTS: &str = "broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\n";
 
 /// The user of the port with SASL.
 pub const USER: &str = "kipfix";
@@ -50,14 +62,14 @@ impl Kafka {
             running: None,
             port: free_tcp_port(),
             secure_port: free_tcp_port(),
+            controller: free_tcp_port(),
         };
         broker.configure(keystore);
-        let id = "MkU3OEVBNTcwNTJENDM2Qg";
         let settings = broker.settings();
         let settings = settings.to_str().expect("text");
         let user = |hash: u32| format!("SCRAM-SHA-{hash}=[name={USER},password={PASSWORD}]");
         let mut format = broker.java("kafka.tools.StorageTool");
-        format.args(["format", "-t", id, "-c", settings]);
+        format.args(["format", "-t", CLUSTER, "-c", settings]);
         format.args(["--add-scram", &user(256), "--add-scram", &user(512)]);
         program::output(&mut format);
         broker.restart();
@@ -74,7 +86,7 @@ impl Kafka {
     }
 
     fn configure(&self, keystore: Option<&Path>) {
-        let (port, secure, controller) = (self.port, self.secure_port, free_tcp_port());
+        let (port, secure, controller) = (self.port, self.secure_port, self.controller);
         let data = self.folder.path().join("data");
         let mut lines = format!(
             "process.roles=broker,controller\n\
@@ -94,7 +106,8 @@ impl Kafka {
              auto.create.topics.enable=false\n\
              offsets.topic.replication.factor=1\n\
              transaction.state.log.replication.factor=1\n\
-             transaction.state.log.min.isr=1\n",
+             transaction.state.log.min.isr=1\n\
+             {TIMEOUTS}",
             data.display(),
         );
         let protocol = if let Some(keystore) = keystore {
@@ -139,6 +152,52 @@ impl Kafka {
         assert!(ready, "the broker is not ready");
     }
 
+    /// Starts a second broker of the cluster, or starts it again with its data, and waits until it is known.
+    pub fn start_second(&self) -> SecondBroker {
+        let (port, controller) = (free_tcp_port(), self.controller);
+        let settings = self.folder.path().join("second.properties");
+        let data = self.folder.path().join("second");
+        let lines = format!(
+            "process.roles=broker\n\
+             node.id=2\n\
+             controller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port}\n\
+             controller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             log.dirs={}\n\
+             {TIMEOUTS}",
+            data.display()
+        );
+        std::fs::write(&settings, lines).expect("the settings can be written");
+        if !data.exists() {
+            let mut format = self.java("kafka.tools.StorageTool");
+            format.args(["format", "-t", CLUSTER, "-c"]).arg(&settings);
+            program::output(&mut format);
+        }
+        let mut command = self.java("kafka.Kafka");
+        command.arg(settings);
+        let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        let is_known = || self.metadata().contains(" 2 brokers:");
+        let ready = program::eventually(Duration::from_secs(60), is_known);
+        assert!(ready, "the second broker is not ready");
+        SecondBroker { _running: running }
+    }
+
+    /// Brokers, topics and leaders, by kcat.
+    pub fn metadata(&self) -> String {
+        let mut list = self.kcat();
+        let output = list.args(["-L", "-m", "2"]).output().expect("kcat runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Moves each partition to the first of its replicas.
+    pub fn elect_preferred(&self) {
+        let mut command = self.java("org.apache.kafka.tools.LeaderElectionCommand");
+        command.args(["--bootstrap-server", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["--election-type", "PREFERRED", "--all-topic-partitions"]);
+        program::output(&mut command);
+    }
+
     /// Kills the broker by SIGKILL.
     pub fn kill(&mut self) {
         self.running = None;
@@ -153,10 +212,21 @@ impl Kafka {
 
     /// Creates a topic, with settings of the topic (`NAME=VALUE`).
     pub fn create(&self, topic: &str, partitions: u32, settings: &[&str]) {
+        self.create_with(topic, &["--partitions", &partitions.to_string()], settings);
+    }
+
+    /// Creates a topic with a replica of each partition on both brokers. They are the leaders of the partitions in turn.
+    pub fn create_replicated(&self, topic: &str, partitions: usize) {
+        let replicas = ["1:2", "2:1"].into_iter().cycle().take(partitions);
+        let replicas = replicas.collect::<Vec<&str>>().join(",");
+        self.create_with(topic, &["--replica-assignment", &replicas], &[]);
+    }
+
+    fn create_with(&self, topic: &str, arguments: &[&str], settings: &[&str]) {
         let mut command = self.java("org.apache.kafka.tools.TopicCommand");
         command.args(["--bootstrap-server", &format!("127.0.0.1:{}", self.port)]);
         command.args(["--create", "--topic", topic]);
-        command.args(["--partitions", &partitions.to_string()]);
+        command.args(arguments);
         for setting in settings {
             command.args(["--config", setting]);
         }

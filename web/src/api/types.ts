@@ -3,7 +3,8 @@
 export interface Rtt {
   count: number;
   sum_microseconds: number;
-  min_microseconds: number;
+  /** Absent where the engine does not know it. */
+  min_microseconds?: number | undefined;
 }
 
 /** Values of an edge. A value that no exporter supplied is absent. */

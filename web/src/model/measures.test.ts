@@ -16,6 +16,14 @@ test("round-trip times are weighted by their number and keep the smallest", () =
   expect(meanRtt({})).toBeUndefined();
 });
 
+test("a smallest round-trip time that is unknown does not replace a known one", () => {
+  const unknown = { rtt: { count: 1, sum_microseconds: 10 } };
+  const known = { rtt: { count: 1, sum_microseconds: 20, min_microseconds: 20 } };
+  expect(sumMeasures([unknown, known]).rtt?.min_microseconds).toBe(20);
+  expect(sumMeasures([known, unknown]).rtt?.min_microseconds).toBe(20);
+  expect(sumMeasures([unknown, unknown]).rtt?.min_microseconds).toBeUndefined();
+});
+
 test("a sum does not change its parts", () => {
   const part = { rtt: { count: 1, sum_microseconds: 10, min_microseconds: 10 } };
   sumMeasures([part, part]);

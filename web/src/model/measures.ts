@@ -29,10 +29,14 @@ export function addMeasures(sum: Measures, other: Measures): void {
       ? {
           count: before.count + other.rtt.count,
           sum_microseconds: before.sum_microseconds + other.rtt.sum_microseconds,
-          min_microseconds: Math.min(before.min_microseconds, other.rtt.min_microseconds),
+          min_microseconds: smaller(before.min_microseconds, other.rtt.min_microseconds),
         }
       : { ...other.rtt };
   }
+}
+
+function smaller(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }
 
 export function sumMeasures(all: Iterable<Measures>): Measures {

@@ -29,7 +29,8 @@ const ROWS: Row[] = [
   },
   {
     label: "RTT, minimum",
-    of: ({ rtt }) => (rtt ? format.microseconds(rtt.min_microseconds) : undefined),
+    of: ({ rtt }) =>
+      rtt?.min_microseconds === undefined ? undefined : format.microseconds(rtt.min_microseconds),
   },
   {
     label: "Retransmitted",

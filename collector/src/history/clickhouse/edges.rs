@@ -10,6 +10,7 @@ use super::{ClickHouseHistory, Selection, not_kept, resolved};
 use crate::aggregate::expression::{Expression, Matcher};
 use crate::aggregate::field::Field;
 use crate::history::engine_error::EngineError;
+use crate::history::measures::EdgeValues;
 use crate::history::query::{EdgesAnswer, EdgesQuery, GroupedEdge, Order, TimePoint};
 use crate::pipeline::Measures;
 
@@ -155,7 +156,7 @@ impl ClickHouseHistory {
     fn sums(&self, plan: &Plan, query: &EdgesQuery) -> Result<Statement, EngineError> {
         let mut statement = Statement::default();
         let groups = self.groups(plan, query, &mut statement)?;
-        let limit = self.largest(plan, query, &mut statement);
+        let limit = self.largest(plan, query, &mut statement)?;
         let limits = self.limits();
         statement.text = format!(
             "SELECT *, count() OVER (), sum(s0) OVER (), sum(s1) OVER (), sum(s2) OVER () \
@@ -168,7 +169,7 @@ impl ClickHouseHistory {
     fn points(&self, plan: &Plan, query: &EdgesQuery) -> Result<Statement, EngineError> {
         let mut statement = Statement::default();
         let groups = self.groups(plan, query, &mut statement)?;
-        let limit = self.largest(plan, query, &mut statement);
+        let limit = self.largest(plan, query, &mut statement)?;
         let rows = self.rows(&plan.selection(query), &mut statement)?;
         let [from, step] = [plan.from, plan.step].map(|time| statement.add_number(time));
         let names = plan.names().join(", ");
@@ -201,15 +202,23 @@ impl ClickHouseHistory {
     }
 
     /// The part of a statement that selects the largest edges.
-    fn largest(&self, plan: &Plan, query: &EdgesQuery, statement: &mut Statement) -> String {
+    fn largest(
+        &self,
+        plan: &Plan,
+        query: &EdgesQuery,
+        statement: &mut Statement,
+    ) -> Result<String, EngineError> {
         let order = match query.order {
             Order::Bytes => "s0",
             Order::Packets => "s1",
             Order::Connections => "s2",
+            Order::RetransmittedPackets | Order::FailedConnections => {
+                return Err(EngineError::no_health());
+            }
         };
         let limit = statement.add_number(u64::try_from(query.limit).unwrap_or(u64::MAX));
         let names = plan.names().join(", ");
-        format!("ORDER BY {order} DESC, {names} LIMIT {limit}")
+        Ok(format!("ORDER BY {order} DESC, {names} LIMIT {limit}"))
     }
 }
 
@@ -222,12 +231,13 @@ fn sums() -> String {
     sums.join(", ")
 }
 
-fn measures([bytes, packets, connections]: [u64; 3]) -> Measures {
-    Measures {
+fn measures([bytes, packets, connections]: [u64; 3]) -> EdgeValues {
+    let measures = Measures {
         bytes,
         packets,
         connections,
-    }
+    };
+    measures.into()
 }
 
 fn labels(row: &Row, count: usize) -> Vec<String> {
@@ -245,7 +255,7 @@ fn edge(row: &Row, count: usize) -> GroupedEdge {
 fn add_points(answer: &mut EdgesAnswer, rows: &[Row], count: usize) {
     let begins =
         (0..(answer.to - answer.from) / answer.step).map(|at| answer.from + at * answer.step);
-    let zeros: Vec<TimePoint> = begins.map(|begin| (begin, Measures::default())).collect();
+    let zeros: Vec<TimePoint> = begins.map(|begin| (begin, EdgeValues::default())).collect();
     let mut edges: HashMap<Vec<String>, &mut Vec<TimePoint>> = HashMap::new();
     for edge in &mut answer.edges {
         edge.points.clone_from(&zeros);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::aggregate::Family;
 use crate::aggregate::expression::{Alternative, MatcherError};
 use crate::aggregate::family::{Column, Samples};
 use crate::aggregate::field::Field;
+use crate::aggregate::{Distribution, Family, HealthCount};
 use crate::history::engine_error::EngineError;
+use crate::history::measures::EdgeValues;
 use crate::history::query::EdgesQuery;
-use crate::pipeline::Measures;
 
 /// A measure of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,31 +16,83 @@ pub(super) enum EdgeMeasure {
     Bytes,
     Packets,
     Connections,
+    RetransmittedPackets,
+    RefusedConnections,
+    UnansweredConnections,
+    ResetConnections,
+    RttCount,
+    RttSum,
 }
 
-/// The measures of an edge.
-pub(super) const MEASURES: [EdgeMeasure; 3] = [
+/// The measures of traffic.
+pub(super) const TRAFFIC: [EdgeMeasure; 3] = [
     EdgeMeasure::Bytes,
     EdgeMeasure::Packets,
     EdgeMeasure::Connections,
 ];
 
+/// The measures of connection health.
+pub(super) const HEALTH: [EdgeMeasure; 6] = [
+    EdgeMeasure::RetransmittedPackets,
+    EdgeMeasure::RefusedConnections,
+    EdgeMeasure::UnansweredConnections,
+    EdgeMeasure::ResetConnections,
+    EdgeMeasure::RttCount,
+    EdgeMeasure::RttSum,
+];
+
 impl EdgeMeasure {
-    /// What a family of it counts.
-    const fn column(self) -> Column {
+    /// The samples of a family that has it.
+    const fn samples(self) -> Samples {
         match self {
-            Self::Bytes => Column::Bytes,
-            Self::Packets => Column::Packets,
-            Self::Connections => Column::Connections,
+            Self::Bytes => Samples::Counter(Column::Bytes),
+            Self::Packets => Samples::Counter(Column::Packets),
+            Self::Connections => Samples::Counter(Column::Connections),
+            Self::RetransmittedPackets => {
+                Samples::Counter(Column::Health(HealthCount::RetransmittedPackets))
+            }
+            Self::RefusedConnections => Samples::Counter(Column::Health(HealthCount::Refused)),
+            Self::UnansweredConnections => {
+                Samples::Counter(Column::Health(HealthCount::Unanswered))
+            }
+            Self::ResetConnections => Samples::Counter(Column::Health(HealthCount::Reset)),
+            Self::RttCount | Self::RttSum => Samples::Histogram(Distribution::RoundTrip),
         }
     }
 
-    /// Its place among the measures of an edge.
-    pub(super) const fn value_of(self, measures: &mut Measures) -> &mut u64 {
+    /// What the name of its series has behind that of the family.
+    const fn suffix(self) -> &'static str {
         match self {
-            Self::Bytes => &mut measures.bytes,
-            Self::Packets => &mut measures.packets,
-            Self::Connections => &mut measures.connections,
+            Self::RttCount => "_count",
+            Self::RttSum => "_sum",
+            _ => "",
+        }
+    }
+
+    /// By what its values are multiplied.
+    pub(super) const fn factor(self) -> &'static str {
+        match self {
+            // Seconds to microseconds.
+            Self::RttSum => " * 1e6",
+            _ => "",
+        }
+    }
+
+    /// Its place among the values of an edge.
+    pub(super) fn value_of(self, values: &mut EdgeValues) -> &mut u64 {
+        let EdgeValues { traffic, health } = values;
+        match self {
+            Self::Bytes => &mut traffic.bytes,
+            Self::Packets => &mut traffic.packets,
+            Self::Connections => &mut traffic.connections,
+            Self::RetransmittedPackets => &mut health.get_or_insert_default().retransmitted_packets,
+            Self::RefusedConnections => &mut health.get_or_insert_default().refused_connections,
+            Self::UnansweredConnections => {
+                &mut health.get_or_insert_default().unanswered_connections
+            }
+            Self::ResetConnections => &mut health.get_or_insert_default().reset_connections,
+            Self::RttCount => &mut health.get_or_insert_default().rtt_count,
+            Self::RttSum => &mut health.get_or_insert_default().rtt_sum_microseconds,
         }
     }
 }
@@ -52,8 +104,8 @@ pub(super) struct FamilySet {
     labels: Vec<(Field, Box<str>)>,
     /// What its series have been selected by. One alternative without matchers selects all.
     selected: Vec<Alternative>,
-    /// Names, in the order of [`MEASURES`].
-    names: Vec<Box<str>>,
+    /// Names of series by measure.
+    names: Vec<(EdgeMeasure, String)>,
 }
 
 /// A query that the series cannot answer.
@@ -65,29 +117,28 @@ fn unanswerable(parameter: &'static str, reason: impl Into<String>) -> EngineErr
 }
 
 impl FamilySet {
-    /// The sets of the active families that have all measures.
+    /// The sets of the active families that have any measure.
     pub(super) fn of(families: &[Family]) -> Vec<Self> {
         let mut sets: Vec<Self> = Vec::new();
         for (at, family) in families.iter().enumerate() {
-            let is_first = families
-                .iter()
-                .take(at)
-                .all(|earlier| earlier.rows != family.rows);
+            let mut earlier = families.iter().take(at);
+            if earlier.any(|earlier| earlier.rows == family.rows) {
+                continue;
+            }
             let name = |measure: EdgeMeasure| {
                 let mut of_rows = families.iter().filter(|other| other.rows == family.rows);
-                let found =
-                    of_rows.find(|other| other.samples == Samples::Counter(measure.column()));
-                found.map(|family| family.name.clone())
+                let found = of_rows.find(|other| other.samples == measure.samples())?;
+                Some((measure, format!("{}{}", found.name, measure.suffix())))
             };
-            let names = MEASURES.into_iter().map(name).collect::<Option<Vec<_>>>();
-            if let (true, Some(names)) = (is_first, names) {
+            let names: Vec<_> = TRAFFIC.into_iter().chain(HEALTH).filter_map(name).collect();
+            if !names.is_empty() {
                 sets.extend(Self::new(family, names));
             }
         }
         sets
     }
 
-    fn new(family: &Family, names: Vec<Box<str>>) -> Option<Self> {
+    fn new(family: &Family, names: Vec<(EdgeMeasure, String)>) -> Option<Self> {
         let rows = Arc::clone(&family.rows);
         let labels = rows.labels.iter().filter_map(|label| {
             let field = label.value.as_choice()?;
@@ -102,6 +153,22 @@ impl FamilySet {
             selected,
             names,
         })
+    }
+
+    /// True if it has all measures of traffic.
+    pub(super) fn has_traffic(&self) -> bool {
+        TRAFFIC.iter().all(|measure| self.name(*measure).is_some())
+    }
+
+    /// True if it has any measure of connection health.
+    pub(super) fn has_health(&self) -> bool {
+        HEALTH.iter().any(|measure| self.name(*measure).is_some())
+    }
+
+    fn name(&self, measure: EdgeMeasure) -> Option<&str> {
+        let mut names = self.names.iter();
+        let (_, name) = names.find(|(known, _)| *known == measure)?;
+        Some(name)
     }
 
     pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
@@ -132,10 +199,13 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(sets: &'a [FamilySet], query: &'a EdgesQuery) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        sets: impl Iterator<Item = &'a FamilySet>,
+        query: &'a EdgesQuery,
+    ) -> Result<Self, EngineError> {
         let has = |set: &FamilySet, field: &Field| set.label(field).is_some();
         let groups = |set: &&FamilySet| query.group_by.iter().all(|field| has(set, field));
-        let grouped: Vec<&FamilySet> = sets.iter().filter(groups).collect();
+        let grouped: Vec<&FamilySet> = sets.filter(groups).collect();
         if grouped.is_empty() {
             let fields: Vec<String> = query.group_by.iter().map(ToString::to_string).collect();
             let reason = format!("no active preset has all of {}", fields.join(", "));
@@ -171,11 +241,14 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The name of the family of a measure.
-    pub(super) fn family(&self, measure: EdgeMeasure) -> &str {
-        let mut names = MEASURES.into_iter().zip(&self.set.names);
-        let name = names.find(|(known, _)| *known == measure);
-        name.map_or("", |(_, name)| name)
+    /// Those of the measures that it can answer, with the names of their series.
+    pub(super) fn measures(
+        &self,
+        measures: &[EdgeMeasure],
+    ) -> impl Iterator<Item = (EdgeMeasure, &'a str)> {
+        let set = self.set;
+        let names = move |measure: &EdgeMeasure| Some((*measure, set.name(*measure)?));
+        measures.iter().filter_map(names)
     }
 
     /// The labels by which edges are grouped.

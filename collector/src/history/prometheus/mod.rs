@@ -1,8 +1,8 @@
 //! Edges from an engine that speaks the HTTP API of Prometheus and has the series of the collectors:
 //! the traffic of all replicas, for as long as the engine keeps it.
 //!
-//! A query becomes three queries, for octets, packets and connections, of the metric families that
-//! have the fields of the query as labels (`families`). The growth of a counter is an estimate of
+//! A query becomes one query for each measure of the metric families that have the fields of the query
+//! as labels (`families`). Connection health is absent if no family with these labels has it. The growth of a counter is an estimate of
 //! the engine: it extrapolates to the ends of the range.
 
 mod answer;
@@ -15,13 +15,13 @@ use std::collections::HashMap;
 use url::Url;
 
 use super::engine_error::EngineError;
+use super::measures::EdgeValues;
 use super::query::{EdgesAnswer, EdgesQuery, GroupedEdge, TimePoint};
 use crate::aggregate::Family;
 use crate::aggregate::field::Field;
 use crate::http_client::HttpClient;
-use crate::pipeline::Measures;
 use answer::Series;
-use families::{FamilySet, MEASURES, Plan};
+use families::{EdgeMeasure, FamilySet, HEALTH, Plan, TRAFFIC};
 pub use settings::PrometheusSettings;
 
 /// Maximum number of different edges of a query.
@@ -61,7 +61,8 @@ impl PrometheusHistory {
     #[must_use]
     pub fn fields(&self) -> Vec<Field> {
         let mut fields: Vec<Field> = Vec::new();
-        for field in self.families.iter().flat_map(FamilySet::fields) {
+        let sets = self.families.iter().filter(|set| set.has_traffic());
+        for field in sets.flat_map(FamilySet::fields) {
             if !fields.contains(field) {
                 fields.push(field.clone());
             }
@@ -79,15 +80,22 @@ impl PrometheusHistory {
         if from >= to {
             return Err(EngineError::EmptyRange);
         }
-        let plan = Plan::new(&self.families, query)?;
+        let families = || self.families.iter();
+        let traffic = Plan::new(families().filter(|set| set.has_traffic()), query)?;
+        // No family of connection health is needed for an answer.
+        let health = Plan::new(families().filter(|set| set.has_health()), query).ok();
+        let plans = Plans { traffic, health };
+        if query.order.is_health() && plans.health.is_none() {
+            return Err(EngineError::no_health());
+        }
         let mut edges: HashMap<Vec<String>, GroupedEdge> = HashMap::new();
-        for measure in MEASURES {
-            let text = promql::growth(&plan, measure, &self.cluster, to - from);
+        for (plan, measure) in plans.measures() {
+            let text = promql::growth(plan, measure, &self.cluster, to - from);
             let form = [("query", text.as_str()), ("time", &promql::seconds(to))];
-            for series in self.ask("query", &form, &plan).await? {
+            for series in self.ask("query", &form, plan).await? {
                 let edge = edge_of(&mut edges, &series);
                 if let Some((_, value)) = series.points.last() {
-                    *measure.value_of(&mut edge.sum) = *value;
+                    *measure.0.value_of(&mut edge.sum) = *value;
                 }
                 if edges.len() > MAX_EDGES {
                     return Err(EngineError::TooManyEdges(MAX_EDGES));
@@ -99,19 +107,20 @@ impl PrometheusHistory {
             _ => to - from,
         };
         if query.points > 0 {
-            self.add_points(&plan, &mut edges, (from, to, step)).await?;
+            self.add_points(&plans, &mut edges, (from, to, step))
+                .await?;
         }
         Ok(self.answer(query, edges, (from, to, step)))
     }
 
     async fn add_points(
         &self,
-        plan: &Plan<'_>,
+        plans: &Plans<'_>,
         edges: &mut HashMap<Vec<String>, GroupedEdge>,
         (from, to, step): (u64, u64, u64),
     ) -> Result<(), EngineError> {
         let begins = (0..(to - from).div_ceil(step)).map(|at| from + at * step);
-        let zeros: Vec<TimePoint> = begins.map(|begin| (begin, Measures::default())).collect();
+        let zeros: Vec<TimePoint> = begins.map(|begin| (begin, EdgeValues::default())).collect();
         for edge in edges.values_mut() {
             edge.points.clone_from(&zeros);
         }
@@ -120,7 +129,7 @@ impl PrometheusHistory {
             promql::seconds(from + (to - from).div_ceil(step) * step),
             promql::seconds(step),
         );
-        for measure in MEASURES {
+        for (plan, measure) in plans.measures() {
             let text = promql::growth(plan, measure, &self.cluster, step);
             let form = [
                 ("query", text.as_str()),
@@ -136,7 +145,7 @@ impl PrometheusHistory {
                     let at = (end.saturating_sub(from) / step).saturating_sub(1);
                     let at = usize::try_from(at).unwrap_or(usize::MAX);
                     if let Some((_, sum)) = edge.points.get_mut(at) {
-                        *measure.value_of(sum) = value;
+                        *measure.0.value_of(sum) = value;
                     }
                 }
             }
@@ -152,9 +161,9 @@ impl PrometheusHistory {
     ) -> EdgesAnswer {
         let mut edges: Vec<GroupedEdge> = edges
             .into_values()
-            .filter(|edge| edge.sum != Measures::default())
+            .filter(|edge| !edge.sum.is_zero())
             .collect();
-        let mut total = Measures::default();
+        let mut total = EdgeValues::default();
         for edge in &edges {
             total.add(&edge.sum);
         }
@@ -192,6 +201,22 @@ impl PrometheusHistory {
     }
 }
 
+/// How a query is answered: by families of traffic, and those of connection health if there are any.
+struct Plans<'a> {
+    traffic: Plan<'a>,
+    health: Option<Plan<'a>>,
+}
+
+impl<'a> Plans<'a> {
+    /// The measures with the names of their series.
+    fn measures(&self) -> impl Iterator<Item = (&Plan<'a>, (EdgeMeasure, &'a str))> {
+        let traffic = [(&self.traffic, TRAFFIC.as_slice())];
+        let health = self.health.iter().map(|plan| (plan, HEALTH.as_slice()));
+        let plans = traffic.into_iter().chain(health);
+        plans.flat_map(|(plan, all)| plan.measures(all).map(move |measure| (plan, measure)))
+    }
+}
+
 fn edge_of<'a>(
     edges: &'a mut HashMap<Vec<String>, GroupedEdge>,
     series: &Series,
@@ -200,7 +225,7 @@ fn edge_of<'a>(
         .entry(series.labels.clone())
         .or_insert_with(|| GroupedEdge {
             labels: series.labels.clone(),
-            sum: Measures::default(),
+            sum: EdgeValues::default(),
             points: Vec::new(),
         })
 }

@@ -13,11 +13,10 @@ pub(super) fn seconds(milliseconds: u64) -> String {
 /// The growth of a measure over `milliseconds`, grouped as the plan has it.
 pub(super) fn growth(
     plan: &Plan<'_>,
-    measure: EdgeMeasure,
+    (measure, name): (EdgeMeasure, &str),
     cluster: &str,
     milliseconds: u64,
 ) -> String {
-    let name = plan.family(measure);
     let alternatives = plan.alternatives().iter().map(|alternative| {
         let mut matchers: Vec<String> = alternative
             .iter()
@@ -33,7 +32,8 @@ pub(super) fn growth(
     });
     let alternatives: Vec<String> = alternatives.collect();
     let labels = plan.labels().join(",");
-    format!("sum by ({labels}) ({})", alternatives.join(" or "))
+    let factor = measure.factor();
+    format!("sum by ({labels}) ({}){factor}", alternatives.join(" or "))
 }
 
 fn matcher_text(label: &str, matcher: &Matcher) -> String {
@@ -74,7 +74,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::families::FamilySet;
+    use super::super::families::{FamilySet, HEALTH, TRAFFIC};
     use super::*;
     use crate::aggregate::{Preset, families};
     use crate::history::{EdgesQuery, Order, TimeBounds};
@@ -96,8 +96,10 @@ mod tests {
             limit: 10,
             points: 0,
         };
-        let plan = Plan::new(&sets, &query).map_err(|error| error.to_string())?;
-        Ok(growth(&plan, EdgeMeasure::Bytes, "c1", 90_000))
+        let traffic = sets.iter().filter(|set| set.has_traffic());
+        let plan = Plan::new(traffic, &query).map_err(|error| error.to_string())?;
+        let measure = plan.measures(&TRAFFIC).next().unwrap();
+        Ok(growth(&plan, measure, "c1", 90_000))
     }
 
     #[test]
@@ -122,6 +124,40 @@ mod tests {
             .unwrap(),
             "sum by (workload,name) (increase(kipfix_external_bytes_total\
              {direction=\"egress\",cluster=\"c1\"}[90000ms]))"
+        );
+    }
+
+    #[test]
+    fn connection_health_is_read_from_the_families_that_have_it() {
+        let text = |presets: &[Preset]| {
+            let families = families(presets, &[], 1000, Span::from_secs(3600)).unwrap();
+            let sets = FamilySet::of(&families);
+            let query = EdgesQuery {
+                time: TimeBounds {
+                    from: -1000,
+                    to: None,
+                },
+                group_by: vec!["src.namespace".parse().unwrap()],
+                filter: None,
+                order: Order::Bytes,
+                limit: 10,
+                points: 0,
+            };
+            let plan = Plan::new(sets.iter().filter(|set| set.has_health()), &query).ok()?;
+            let measures = plan.measures(&HEALTH);
+            let texts = measures.map(|measure| growth(&plan, measure, "", 1000));
+            Some(texts.collect::<Vec<String>>())
+        };
+        assert_eq!(text(&[Preset::Workloads, Preset::External]), None);
+        let texts = text(&[Preset::Workloads, Preset::Health]).unwrap();
+        assert_eq!(texts.len(), HEALTH.len());
+        assert_eq!(
+            texts.first().unwrap(),
+            "sum by (src_namespace) (increase(kipfix_retransmitted_packets_total{}[1000ms]))"
+        );
+        assert_eq!(
+            texts.last().unwrap(),
+            "sum by (src_namespace) (increase(kipfix_rtt_seconds_sum{}[1000ms])) * 1e6"
         );
     }
 

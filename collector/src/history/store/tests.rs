@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::history::{EdgesQuery, Order, TimeBounds};
 use crate::inventory::{Endpoint, EndpointKind, IndexBuilder};
+use crate::pipeline::{FlowHealth, Measures};
 use crate::snapshots::SnapshotStore;
 
 const START: u64 = 1_700_000_000_000;
@@ -10,6 +11,7 @@ const START: u64 = 1_700_000_000_000;
 fn settings(max_octets: usize) -> HistorySettings {
     HistorySettings {
         max_octets,
+        counts_health: true,
         rings: RingSettings::DEFAULT.to_vec(),
     }
 }
@@ -45,6 +47,15 @@ fn table(edges: impl IntoIterator<Item = (EndpointId, EndpointId)>) -> EdgeTable
     table
 }
 
+/// Health of a flow with a number of retransmitted packets, and two round-trip times.
+fn health(retransmitted: u64) -> FlowHealth {
+    let mut health = FlowHealth::default();
+    health.packets.retransmitted = retransmitted;
+    health.round_trip_time.add(110);
+    health.round_trip_time.add(90);
+    health
+}
+
 fn drain(history: &History, snapshots: &Snapshots, edges: &EdgeTable, now: u64) {
     let time = history.time_of_drain(now);
     history.observe(snapshots, edges, time);
@@ -61,7 +72,7 @@ fn total_bytes(history: &History, from: i64) -> (u64, u64) {
         points: 0,
     };
     let answer = query.run(&history.snapshot()).unwrap();
-    (answer.total.bytes, answer.step)
+    (answer.total.traffic.bytes, answer.step)
 }
 
 #[test]
@@ -107,7 +118,7 @@ fn edges_belong_to_the_interval_in_which_they_were_counted() {
     assert_eq!(begins, [START, START + 10_000]);
     let bytes = |at: usize| {
         let interval: &Interval = &snapshot.rings[0].intervals[at];
-        interval.edges().map(|(_, m)| m.bytes).sum::<u64>()
+        interval.traffic().map(|(_, m)| m.bytes).sum::<u64>()
     };
     assert_eq!((bytes(0), bytes(1)), (20, 10));
 }
@@ -148,11 +159,71 @@ fn the_memory_is_limited_and_nothing_of_the_current_interval_is_lost() {
 }
 
 #[test]
+fn the_memory_is_limited_with_health_and_edges_without_health_do_not_pay_for_it() {
+    let max_octets = 1 << 20;
+    let fill = |with_health: bool| {
+        let history = History::new(settings(max_octets), START);
+        let (snapshots, ids) = pods(300);
+        for round in 0..60_usize {
+            let pairs = (0..900).map(|at| (ids[at % 300], ids[(at * 7 + at / 300 + round) % 300]));
+            let mut edges = table(pairs.clone());
+            for (source, destination) in pairs {
+                let count = u64::try_from(round % 3).unwrap();
+                let is_added =
+                    with_health && edges.add_flow_health(source, destination, &health(count));
+                assert_eq!(is_added, with_health);
+            }
+            let now = START + u64::try_from(round + 1).unwrap() * 10_000;
+            drain(&history, &snapshots, &edges, now);
+            let counts = history.counts();
+            assert!(
+                counts.octets <= u64::try_from(max_octets).unwrap(),
+                "{counts:?}"
+            );
+            // Nothing of the current interval is lost.
+            let query = EdgesQuery {
+                time: TimeBounds {
+                    from: -10_000,
+                    to: None,
+                },
+                group_by: vec!["class".parse().unwrap()],
+                filter: None,
+                order: Order::Bytes,
+                limit: 10,
+                points: 0,
+            };
+            let total = query.run(&history.snapshot()).unwrap().total;
+            assert_eq!(total.traffic.bytes, 9000);
+            let retransmitted = 900 * u64::try_from(round % 3).unwrap();
+            let health = with_health.then_some((retransmitted, 1800, 90));
+            let found = total.health.map(|health| {
+                let rtt = (health.rtt_count, health.rtt_min_microseconds);
+                (health.retransmitted_packets, rtt.0, rtt.1)
+            });
+            assert_eq!(found, health);
+        }
+        let counts = history.counts();
+        let (_, snapshot) = lock(&history.state).copy();
+        let intervals = snapshot.rings.iter().flat_map(|ring| &ring.intervals);
+        let lists = intervals.map(|interval| interval.encoded().map(<[u8]>::len));
+        let octets = lists.fold([0, 0], |sum, more| [sum[0] + more[0], sum[1] + more[1]]);
+        (counts, octets)
+    };
+    let (_, [_, health_octets]) = fill(false);
+    assert_eq!(health_octets, 0);
+    let (with, [traffic_octets, health_octets]) = fill(true);
+    // Too many edges with health for the current interval, too.
+    assert!(with.edges_other > 0, "{with:?}");
+    assert!(health_octets < 2 * traffic_octets, "{health_octets}");
+}
+
+#[test]
 fn endpoints_are_forgotten_with_their_last_interval() {
     let rings = vec!["10s/1m".parse().unwrap()];
     let history = History::new(
         HistorySettings {
             max_octets: 1 << 20,
+            counts_health: true,
             rings,
         },
         START,
@@ -202,7 +273,8 @@ fn filled() -> (History, u64) {
     for drains in 0..100_usize {
         let at = drains % 19;
         now += 10_000;
-        let edges = table([(ids[at], ids[at + 1]), (ids[0], ids[at])]);
+        let mut edges = table([(ids[at], ids[at + 1]), (ids[0], ids[at])]);
+        assert!(edges.add_flow_health(ids[at], ids[at + 1], &health(7)));
         drain(&history, &snapshots, &edges, now);
     }
     (history, now)
@@ -235,10 +307,17 @@ fn a_restored_history_has_the_same_answers_and_a_gap() {
             query.run(&history.snapshot()).unwrap()
         };
         let (before, after) = (query(&history), query(&restored));
-        let rows = |answer: &crate::history::EdgesAnswer| -> BTreeSet<(Vec<String>, u64)> {
+        let rows = |answer: &crate::history::EdgesAnswer| -> BTreeSet<(Vec<String>, u64, u64)> {
             let edges = answer.edges.iter();
-            edges.map(|e| (e.labels.clone(), e.sum.bytes)).collect()
+            let row = |edge: &crate::history::GroupedEdge| {
+                let health = edge.sum.health.unwrap_or_default();
+                let values = (edge.sum.traffic.bytes, health.retransmitted_packets);
+                (edge.labels.clone(), values.0, values.1)
+            };
+            edges.map(row).collect()
         };
+        let health = before.total.health.unwrap();
+        assert!(health.retransmitted_packets > 0 && health.rtt_min_microseconds == 90);
         assert_eq!(rows(&before), rows(&after));
         assert_eq!(after.gaps, []);
     }
@@ -276,7 +355,7 @@ fn a_history_that_cannot_be_used_is_refused_with_its_reason() {
     assert_eq!(restore(&octets, all.clone(), now), Ok(START));
     assert_eq!(restore(b"", all.clone(), now), Err(SavedError::Format));
     assert_eq!(
-        restore(b"kipfix history 2\n", all.clone(), now),
+        restore(b"kipfix history 1\n", all.clone(), now),
         Err(SavedError::Format)
     );
     let short = &octets[..octets.len() - 1];
