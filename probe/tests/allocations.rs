@@ -91,7 +91,7 @@ fn a_warm_pipeline_allocates_nothing() {
     pipeline.set_dns_metering(true);
     let (mut records, batches) = batch::queue(4096, false);
     let mut time_ns = SECOND;
-    for _ in 0..4 {
+    for _ in 0..8 {
         round(&mut pipeline, &mut records, &batches, &frames, &mut time_ns);
     }
     let made_before: u64 = pipeline.counters().cache.records.iter().sum();

@@ -33,7 +33,7 @@ const NO_COUNTS: &[&str] = &["0", "-1", "many", "1.5", "99999999999999999999", "
 const SPANS: &[&str] = &["1500ms", "10s", "15s"];
 const NO_SPANS: &[&str] = &["10", "ten", "-1s", "1ms", ""];
 
-const ALL: [Values; 26] = [
+const ALL: [Values; 27] = [
     values(
         "interface",
         &["eth0", "eth*", "veth[0-9]+"],
@@ -55,7 +55,7 @@ const ALL: [Values; 26] = [
     values("max-flows", COUNTS, NO_COUNTS),
     values(
         "tunnel-port",
-        &["vxlan=8473", "geneve=6082", "vxlan-gpe=none"],
+        &["vxlan=8473", "geneve=6082", "gtp-u=1", "vxlan-gpe=none"],
         &["8473", "vxlan=0", "vxlan=65536", "gtp=1", "geneve=4789", ""],
     ),
     values("max-fragments", COUNTS, NO_COUNTS),
@@ -64,6 +64,7 @@ const ALL: [Values; 26] = [
     values("translations", &["auto", "off"], &["on", "true", ""]),
     values("names", &["auto", "off"], &["on", "true", ""]),
     values("max-names", COUNTS, NO_COUNTS),
+    values("dns-metering", BOOLS, NO_BOOLS),
     values(
         "sampling",
         &["1:1", "1:100", "hash:10"],
@@ -136,6 +137,8 @@ fn every_flag_has_values_here() {
         .get_arguments()
         .filter_map(|argument| argument.get_long())
         .filter(|name| !["config", "check", "help", "version"].contains(name))
+        // The files of TLS are checked together.
+        .filter(|name| !name.starts_with("admin-"))
         .collect();
     let mut here = ALL.map(|values| values.flag).to_vec();
     flags.sort_unstable();
@@ -196,7 +199,13 @@ fn invalid_values_are_refused_by_name() {
 
 #[test]
 fn a_switch_without_a_value_is_true() {
-    for name in ["promiscuous", "packet-correction", "tcp-health", "biflow"] {
+    for name in [
+        "promiscuous",
+        "packet-correction",
+        "tcp-health",
+        "dns-metering",
+        "biflow",
+    ] {
         let off = format!("{}: false\n", name.replace('-', "_"));
         let alone = effective(&[format!("--{name}")], &off, &[]);
         assert_eq!(setting(&alone, name), off.replace("false", "true"));
