@@ -103,8 +103,8 @@ pub struct Flags {
     /// UDP port of a tunnel protocol, in addition to the default ones. PROTOCOL is vxlan, vxlan-gpe,
     /// geneve, gtp-u, teredo, l2tp, gre, mpls, gue or fou, or, to recognize encrypted packets,
     /// wireguard or esp; PROTOCOL=none drops the default ones; repeatable [default: vxlan=4789,
-    /// vxlan=8472, vxlan-gpe=4790, geneve=6081, gtp-u=2152, teredo=3544, l2tp=1701, gre=4754,
-    /// mpls=6635, gue=6080, wireguard=51820, wireguard=51821, wireguard=51871, esp=4500]
+    /// vxlan=8472, vxlan-gpe=4790, geneve=6081, teredo=3544, l2tp=1701, gre=4754, mpls=6635,
+    /// gue=6080, wireguard=51820, wireguard=51821, wireguard=51871, esp=4500]
     #[arg(long, value_name = "PROTOCOL=PORT", help_heading = "Metering")]
     tunnel_port: Vec<TunnelPort>,
     /// Maximum number of fragmented packets that are kept, for the ports of later fragments

@@ -32,8 +32,17 @@ fn over_ip(protocol: u8, payload: &[u8]) -> PacketInfo {
     decoded(&ethernet(IP, &outer)).unwrap()
 }
 
+/// A datagram for a decoder that also knows the port of GTP-U.
 fn over_udp(port: u16, payload: &[u8]) -> PacketInfo {
-    over_ip(17, &udp(40_000, port, payload))
+    let settings = DecoderSettings {
+        tunnel_ports: TunnelPorts::new(&["gtp-u=2152".parse().unwrap()]).unwrap(),
+        ..decoder_settings()
+    };
+    let datagram = udp(40_000, port, payload);
+    let outer = ipv4(17, [192, 0, 2, 1], [192, 0, 2, 2], &datagram);
+    let captured = ethernet(IP, &outer);
+    let decoded = Decoder::new(settings).decode(&frame(&captured, SECOND), false);
+    decoded.unwrap()
 }
 
 /// GTP-U with this type, key and optional part, and the length of the rest.
@@ -189,6 +198,36 @@ fn teredo(before: &[u8]) -> PacketInfo {
     let info = over_udp(3544, &[before, &six].concat());
     assert_eq!(info.key.source_address, v6("2001::1"));
     info
+}
+
+#[test]
+fn the_packets_of_mobile_devices_are_no_flows_without_the_port_of_gtp_u() {
+    let info = over_ip(17, &udp(2152, 2152, &gtp(0, 255, &[], &inner())));
+    assert_eq!((info.tunnel, info.inner_fault), (None, None));
+    assert_eq!(info.key.destination_port, 2152);
+}
+
+#[test]
+fn a_server_of_teredo_is_known_by_its_source_port() {
+    let six = ipv6(17, "2001:db8::2", "2001::1", &udp(2, 1, &[]));
+    let info = over_ip(17, &udp(3544, 40_000, &six));
+    assert_eq!(info.key.source_address, v6("2001:db8::2"));
+    // A VXLAN port as the source port is chance.
+    let info = over_ip(17, &udp(4789, 40_000, &six));
+    assert_eq!(info.key.source_port, 4789);
+}
+
+#[test]
+fn a_bubble_of_teredo_may_have_trailers() {
+    let mut bubble = ipv6(59, "2001::1", "2001:db8::2", &[]);
+    bubble.extend([1, 4, 9, 9, 9, 9, 5, 0, 5, 2, 0, 1]);
+    let info = over_udp(3544, &bubble);
+    assert_eq!(info.key.source_address, v6("2001::1"));
+    assert_eq!(info.octets, 40);
+    // With a payload it must end where the datagram does.
+    let mut packet = ipv6(17, "2001::1", "2001:db8::2", &udp(1, 2, &[]));
+    packet.push(0);
+    assert_eq!(over_udp(3544, &packet).key.destination_port, 3544);
 }
 
 #[test]

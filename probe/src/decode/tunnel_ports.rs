@@ -75,12 +75,13 @@ impl TunnelProtocol {
 
 /// Registered ports, and those that are common without a registration: 8472, the default of Linux and
 /// Flannel for VXLAN; 51820 and 51821 (WireGuard and Calico), 51871 (Cilium). Foo over UDP has none.
-const DEFAULT_PORTS: [(u16, TunnelProtocol); 14] = [
+/// GTP-U has a registered one, but it carries packets of mobile devices: what pods exchange are its
+/// outer packets, often in fragments.
+const DEFAULT_PORTS: [(u16, TunnelProtocol); 13] = [
     (4789, TunnelProtocol::Vxlan),
     (8472, TunnelProtocol::Vxlan),
     (4790, TunnelProtocol::VxlanGpe),
     (6081, TunnelProtocol::Geneve),
-    (2152, TunnelProtocol::GtpU),
     (3544, TunnelProtocol::Teredo),
     (1701, TunnelProtocol::L2tp),
     (4754, TunnelProtocol::Gre),

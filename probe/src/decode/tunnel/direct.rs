@@ -10,6 +10,8 @@ use super::{Datagram, ETHERNET, GRE, IPV4, IPV6, Inner, MPLS, ethernet, gre, mpl
 const CONTROL: u8 = 0x20;
 const TEREDO_AUTHENTICATION: [u8; 2] = [0, 1];
 const TEREDO_ORIGIN: [u8; 2] = [0, 0];
+/// The Next Header of a packet without a payload (RFC 8200 §4.7).
+const NO_NEXT_HEADER: u8 = 59;
 
 /// Reads Generic UDP Encapsulation (draft-ietf-intarea-gue §3): version 0 has a header, in version 1
 /// the first octet is that of the IP header.
@@ -58,6 +60,15 @@ pub(super) fn fou(data: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     }
 }
 
+/// True for an IPv6 header without a payload. Trailers may follow (RFC 6081 §4).
+fn is_bubble(data: &[u8]) -> bool {
+    let Some(header) = data.first_chunk::<40>() else {
+        return false;
+    };
+    let [_, _, _, _, length_high, length_low, next_header, ..] = *header;
+    [length_high, length_low, next_header] == [0, 0, NO_NEXT_HEADER]
+}
+
 /// Reads Teredo (RFC 4380 §5.1.1): an IPv6 packet behind optional authentication and origin.
 pub(super) fn teredo<'a>(datagram: &Datagram<'a>) -> Result<Option<Inner<'a>>, Undecodable> {
     let mut begin = 0_usize;
@@ -78,7 +89,9 @@ pub(super) fn teredo<'a>(datagram: &Datagram<'a>) -> Result<Option<Inner<'a>>, U
     let data = datagram.data.get(begin..);
     let data = data.ok_or(Undecodable::MalformedTunnel)?;
     // A datagram of something else has no IPv6 packet that ends where it does.
-    if data.first().is_none_or(|first| first >> 4 != 6) || !datagram.is_ip_from(begin, 0) {
+    let is_packet = data.first().is_some_and(|first| first >> 4 == 6)
+        && (datagram.is_ip_from(begin, 0) || is_bubble(data));
+    if !is_packet {
         return Ok(None);
     }
     Ok(Some(Inner {

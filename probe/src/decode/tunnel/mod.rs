@@ -134,14 +134,20 @@ fn mpls(labels: &[u8]) -> Result<Inner<'_>, Undecodable> {
     })
 }
 
-/// Reads a tunnel over UDP, known by the destination port. The source port is an ECMP hash.
+/// Reads a tunnel over UDP, known by the destination port. The source port is an ECMP hash in most.
 #[inline(always)]
 fn over_udp<'a>(outer: &Header<'a>, ports: &TunnelPorts) -> Result<Option<Inner<'a>>, Undecodable> {
     let Some((udp, data)) = outer.payload.split_first_chunk::<8>() else {
         return Ok(None);
     };
+    let source_port = u16::from_be_bytes([udp[0], udp[1]]);
     let destination_port = u16::from_be_bytes([udp[2], udp[3]]);
-    let Some(protocol) = ports.protocol(destination_port) else {
+    // A server of Teredo sends from its port to that of the client.
+    let from_server = || {
+        let protocol = ports.protocol(source_port);
+        protocol.filter(|protocol| *protocol == TunnelProtocol::Teredo)
+    };
+    let Some(protocol) = ports.protocol(destination_port).or_else(from_server) else {
         return Ok(None);
     };
     let inner = match protocol {
@@ -150,7 +156,7 @@ fn over_udp<'a>(outer: &Header<'a>, ports: &TunnelPorts) -> Result<Option<Inner<
         _ => other_over_udp(protocol, data, outer),
     }?;
     Ok(inner.map(|inner| Inner {
-        source_port: u16::from_be_bytes([udp[0], udp[1]]),
+        source_port,
         destination_port,
         ..inner
     }))
