@@ -4,9 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use kipfix_service::settings::BadSettings;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// A protocol over UDP that carries packets, in clear text or encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum TunnelProtocol {
     /// VXLAN, RFC 7348.
     Vxlan,
@@ -29,44 +31,13 @@ pub enum TunnelProtocol {
     /// Foo over UDP of Linux: IP or GRE directly in UDP.
     Fou,
     /// WireGuard. Its payload is encrypted.
+    #[strum(serialize = "wireguard")]
     WireGuard,
     /// ESP in UDP, RFC 3948. Its payload is encrypted.
     Esp,
 }
 
 impl TunnelProtocol {
-    const ALL: [Self; 12] = [
-        Self::Vxlan,
-        Self::VxlanGpe,
-        Self::Geneve,
-        Self::GtpU,
-        Self::Teredo,
-        Self::L2tp,
-        Self::Gre,
-        Self::Mpls,
-        Self::Gue,
-        Self::Fou,
-        Self::WireGuard,
-        Self::Esp,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Vxlan => "vxlan",
-            Self::VxlanGpe => "vxlan-gpe",
-            Self::Geneve => "geneve",
-            Self::GtpU => "gtp-u",
-            Self::Teredo => "teredo",
-            Self::L2tp => "l2tp",
-            Self::Gre => "gre",
-            Self::Mpls => "mpls",
-            Self::Gue => "gue",
-            Self::Fou => "fou",
-            Self::WireGuard => "wireguard",
-            Self::Esp => "esp",
-        }
-    }
-
     /// True if the payload is encrypted.
     const fn is_encrypted(self) -> bool {
         matches!(self, Self::WireGuard | Self::Esp)
@@ -106,15 +77,15 @@ impl FromStr for TunnelPort {
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
         let invalid = || {
+            let all = TunnelProtocol::VARIANTS.iter();
+            let names: Vec<&str> = all.map(Into::into).collect();
             BadSettings::new(format!(
                 "invalid tunnel_port {text:?}: must be PROTOCOL=PORT or PROTOCOL=none, with \
                  PROTOCOL {} and PORT 1–65535",
-                TunnelProtocol::ALL.map(TunnelProtocol::as_str).join(", ")
+                names.join(", ")
             ))
         };
         let (name, port) = text.split_once('=').ok_or_else(invalid)?;
-        let mut protocols = TunnelProtocol::ALL.into_iter();
-        let protocol = protocols.find(|protocol| protocol.as_str() == name);
         let port = match port {
             "none" => None,
             port => Some(
@@ -125,7 +96,7 @@ impl FromStr for TunnelPort {
             ),
         };
         Ok(Self {
-            protocol: protocol.ok_or_else(invalid)?,
+            protocol: name.parse().map_err(|_| invalid())?,
             port,
         })
     }
@@ -133,10 +104,10 @@ impl FromStr for TunnelPort {
 
 impl fmt::Display for TunnelPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.protocol.as_str();
+        let protocol = self.protocol;
         match self.port {
-            Some(port) => write!(f, "{name}={port}"),
-            None => write!(f, "{name}=none"),
+            Some(port) => write!(f, "{protocol}={port}"),
+            None => write!(f, "{protocol}=none"),
         }
     }
 }
@@ -212,8 +183,7 @@ impl TunnelPorts {
                 Some((_, protocol)) if *protocol == setting.protocol => {}
                 Some((_, protocol)) => {
                     return Err(BadSettings::new(format!(
-                        "invalid tunnel_port {setting}: port {port} is that of {}",
-                        protocol.as_str()
+                        "invalid tunnel_port {setting}: port {port} is that of {protocol}"
                     )));
                 }
                 None => ports.push((port, setting.protocol)),
