@@ -165,7 +165,8 @@ impl HealthAddition {
         *self == Self::default()
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds that of another part of the same record, or of another record.
+    pub(super) fn add(&mut self, other: &Self) {
         for (count, sum) in &mut self.counts {
             *sum = sum.saturating_add(other.counts[count]);
         }

@@ -94,23 +94,24 @@ impl EdgeSink {
     /// Counts the health of a record. That of its packets belongs to its direction, that of the
     /// connection to the direction of the initiator.
     fn accept_health(&mut self, record: &DecidedRecord<'_>, health: &FlowHealth) {
+        let (mut own, mut reverse) = (HealthAddition::default(), HealthAddition::default());
         if record.verdict.is_counted() {
-            self.push_health(record, HealthAddition::of_packets(health), false);
+            own = HealthAddition::of_packets(health);
             if !health.dns.is_empty() {
                 let to_client =
                     record.flow.source_port == DNS_PORT && record.flow.destination_port != DNS_PORT;
-                self.push_health(record, HealthAddition::of_dns(&health.dns), to_client);
+                let direction = if to_client { &mut reverse } else { &mut own };
+                direction.add(&HealthAddition::of_dns(&health.dns));
             }
         }
         if record.is_connection_counted {
             let connection = &health.connection;
             let is_reverse = connection.initiator == Initiator::Destination;
-            self.push_health(
-                record,
-                HealthAddition::of_connection(connection),
-                is_reverse,
-            );
+            let direction = if is_reverse { &mut reverse } else { &mut own };
+            direction.add(&HealthAddition::of_connection(connection));
         }
+        self.push_health(record, own, false);
+        self.push_health(record, reverse, true);
     }
 
     fn push_health(
