@@ -44,12 +44,9 @@ struct Sum {
 /// has a problem for.
 pub fn explain(data: &[u8]) {
     let mut explainer = Explainer::new(Bounds::default());
-    // As in the dump, Data Sets of unknown templates do not wait.
-    let mut process = CollectingProcess::new(Limits {
-        pending_octets: 0,
-        ..Limits::default()
-    });
-    let mut now = BEGAN;
+    let mut process = CollectingProcess::new(Limits::default());
+    // The dump ends waits every second of the time of its datagrams.
+    let (mut now, mut expired) = (BEGAN, 0_u64);
     for chunk in chunks(data) {
         now += chunk.step();
         let mut page = Vec::new();
@@ -60,7 +57,12 @@ pub fn explain(data: &[u8]) {
         };
         explainer.explain(&captured, &mut page);
         check_page(page, chunk.octets.len());
-        process.receive(chunk.exporter(), chunk.octets, now, &mut Nobody);
+        let time = captured.time_milliseconds.unwrap_or(expired);
+        process.receive(chunk.exporter(), chunk.octets, time, &mut Nobody);
+        if time.abs_diff(expired) >= 1000 {
+            expired = time;
+            process.expire(time);
+        }
     }
     let mut summary = Vec::new();
     explainer.summarize(&mut summary);

@@ -174,6 +174,13 @@ pub(crate) fn canonical(record: &FlowRecord) -> FlowRecord {
     for address in all {
         *address = or_none(*address);
     }
+    // Without a value, neither is read.
+    record.translation = record.translation.filter(|t| *t != Translation::default());
+    record.tunnel = record.tunnel.filter(|tunnel| {
+        tunnel.tunnel_key != 0
+            || !tunnel.tunnel_source_address.is_unspecified()
+            || !tunnel.tunnel_destination_address.is_unspecified()
+    });
     record
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use kipfix_collector::inventory::cluster::ResourceKind;
 use kipfix_tests::api_server::{ApiServer, User};
 use kipfix_tests::program::{self, eventually};
 use kipfix_tests::{schemas, skip};
@@ -375,16 +376,8 @@ fn settings_that_are_reloaded_do_not_replace_the_pods() {
 
 #[test]
 fn the_collector_may_read_what_it_watches_and_nothing_else() {
-    // The watches by the names of their resources, as the code has them.
-    let kinds = read("collector/src/inventory/cluster/resource_kind.rs");
-    let kinds = kinds
-        .split_once("fn as_str")
-        .unwrap()
-        .1
-        .split_once("\n    }")
-        .unwrap()
-        .0;
-    let watched: BTreeSet<&str> = kinds.split('"').skip(1).step_by(2).collect();
+    let kinds = ResourceKind::ALL.iter();
+    let watched: BTreeSet<&str> = kinds.map(Into::into).collect();
     assert!(watched.contains("pods"), "{watched:?}");
     let manifests = read("deploy/kipfix.yaml");
     let role = manifests

@@ -7,7 +7,7 @@
 )]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use kipfix_tests::one_pod::{INVENTORY, OFFICE, WEB};
 use kipfix_tests::program::{self, Running, eventually, free_tcp_port};
 use kipfix_tests::scrape::{body, get};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -294,7 +295,12 @@ fn an_engine_that_does_not_answer_is_an_error_with_its_reason() {
             .contains("authorization: bearer s3cret\r\n"),
         "{head}"
     );
-    // Nothing listens any more.
+    // Nothing listens any more, and no other program gets the port.
+    let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    taken.set_reuse_address(true).unwrap();
+    taken
+        .bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())
+        .unwrap();
     let (status, error) = answer(&collector, "/api/v1/edges?limit=5");
     assert_eq!(status, 502);
     let text = error["error"].as_str().unwrap();

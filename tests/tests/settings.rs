@@ -131,6 +131,7 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
         "history" => &[
             "ring",
             "prometheus=http://127.0.0.1:9090",
+            "clickhouse=http://127.0.0.1:8123/flows",
             "prometheus=",
             "",
         ],
@@ -159,6 +160,12 @@ fn context(flag: &str) -> &'static [&'static str] {
         "compare" => &["--read=-", "--explain"],
         "flow-log-fields" | "flow-log-filter" => &["--flow-log=stdout:"],
         "observer-timeout" => &["--deleted-pods-kept=2h"],
+        "admin-tls-cert" => &["--admin-tls-key=key.pem"],
+        "admin-tls-key" => &["--admin-tls-cert=cert.pem"],
+        "admin-client-ca" => &["--admin-tls-cert=cert.pem", "--admin-tls-key=key.pem"],
+        "http-tls-cert" => &["--http-tls-key=key.pem"],
+        "http-tls-key" => &["--http-tls-cert=cert.pem"],
+        "http-client-ca" => &["--http-tls-cert=cert.pem", "--http-tls-key=key.pem"],
         _ => &[],
     }
 }

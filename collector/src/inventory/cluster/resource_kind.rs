@@ -28,6 +28,9 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    /// All kinds.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// Returns whether a cluster may not have the kind, or not grant the right to watch it.
     #[must_use]
     pub const fn is_optional(self) -> bool {

@@ -1,7 +1,5 @@
 //! The labels that are read of objects.
 
-use strum::VariantArray;
-
 use super::resource_kind::ResourceKind;
 use crate::inventory::labels::KeptLabels;
 
@@ -28,10 +26,6 @@ impl LabelSelectors {
     pub fn kinds(&self) -> Vec<ResourceKind> {
         let namespaces = !self.namespace_label.is_empty() || !self.kept.namespaces.is_empty();
         let watched = |kind: &ResourceKind| *kind != ResourceKind::Namespaces || namespaces;
-        ResourceKind::VARIANTS
-            .iter()
-            .copied()
-            .filter(watched)
-            .collect()
+        ResourceKind::ALL.iter().copied().filter(watched).collect()
     }
 }

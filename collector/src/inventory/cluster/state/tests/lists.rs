@@ -226,7 +226,7 @@ fn the_index_is_complete_when_every_kind_is_listed_or_off() {
     ];
     for (missing, failures, complete) in cases {
         let mut cluster = Scenario::new();
-        for &kind in ResourceKind::VARIANTS {
+        for &kind in ResourceKind::ALL {
             assert!(required.contains(&kind) != kind.is_optional());
             if !missing.contains(&kind) {
                 assert!(!cluster.index().is_complete());

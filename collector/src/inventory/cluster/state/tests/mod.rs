@@ -12,9 +12,6 @@ mod services;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flowproto::Address;
-use strum::VariantArray;
-
 use super::super::fields::{
     CiliumNodeFields, Controller, EndpointSliceFields, Gateway, NamespaceFields, NodeFields,
     OwnerFields, PodFields, ResourceClaimFields, ServiceFields,
@@ -30,6 +27,7 @@ use crate::inventory::endpoint::{EndpointKind, NodeId};
 use crate::inventory::snapshot::{Certainty, Found, IndexSnapshot};
 use crate::inventory::time_range::TimeRange;
 use crate::inventory::writer::{Bounds, IndexWriter};
+use flowproto::Address;
 
 /// The time that seconds of a test count from, milliseconds since the epoch.
 const EPOCH: u64 = 1_700_000_000_000;
@@ -69,7 +67,7 @@ impl Scenario {
     }
 
     fn within(bounds: Bounds) -> Self {
-        let health = Arc::new(Health::new(ResourceKind::VARIANTS.to_vec()));
+        let health = Arc::new(Health::new(ResourceKind::ALL.to_vec()));
         let mut writer = IndexWriter::new(bounds);
         writer.start_watch();
         let mut scenario = Self {
