@@ -1,7 +1,7 @@
 //! What a record reports about the TCP connection of its flow: losses, round-trip times, and how the
 //! connection began and ended.
 
-use strum::IntoStaticStr;
+use strum::{FromRepr, IntoStaticStr};
 
 /// Segments of one direction that show loss, reordering or a full receiver. All are deltas: since the
 /// previous record of the flow.
@@ -71,7 +71,7 @@ pub struct Handshake {
 
 /// 32473:23 `tcpConnectionState`: the connection at the time of the record. A state is reported once,
 /// when it has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRepr, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[repr(u8)]
 pub enum ConnectionState {
@@ -116,10 +116,7 @@ impl ConnectionState {
 
 impl From<u8> for ConnectionState {
     fn from(value: u8) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.octet() == value)
-            .unwrap_or_default()
+        Self::from_repr(value).unwrap_or_default()
     }
 }
 

@@ -1,11 +1,13 @@
 //! How the packets of a flow are carried: the tunnel around them, and the protocol that protects them.
 
+use strum::{FromRepr, VariantArray};
+
 use crate::address::Address;
 
 /// Encapsulation of the packets of a flow: VMware 6876:891 `tunnelType`, or 32473:46
 /// `tunnelEncapsulation` for what that has no value for. Of the latter, the discriminants are the
 /// values plus 128.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromRepr, VariantArray)]
 #[repr(u8)]
 pub enum TunnelType {
     /// IP in IP (RFC 2003, 2473, 4213). Neither element is exported for it.
@@ -36,20 +38,7 @@ pub enum TunnelType {
 
 impl TunnelType {
     /// All types.
-    pub const ALL: [Self; 12] = [
-        Self::IpInIp,
-        Self::Vxlan,
-        Self::Gre,
-        Self::Geneve,
-        Self::Mpls,
-        Self::GtpU,
-        Self::Teredo,
-        Self::L2tp,
-        Self::Gue,
-        Self::Fou,
-        Self::Srv6,
-        Self::Ethernet,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
     const FIRST_OWN: u8 = 128;
 
     /// A number of its own for each type.
@@ -84,9 +73,7 @@ impl TunnelType {
             0 => tunnel_type,
             own => own.saturating_add(Self::FIRST_OWN),
         };
-        let mut all = Self::ALL.into_iter();
-        all.find(|known| known.number() == number)
-            .unwrap_or(Self::IpInIp)
+        Self::from_repr(number).unwrap_or(Self::IpInIp)
     }
 
     /// Its name, as a label value.
@@ -111,7 +98,7 @@ impl TunnelType {
 
 /// 32473:47 `securityProtocol`: what protects the packets of a flow, as far as their headers prove it
 /// and 4 `protocolIdentifier` does not show it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromRepr)]
 #[repr(u8)]
 pub enum SecurityProtocol {
     /// Nothing that was recognized.
@@ -126,8 +113,6 @@ pub enum SecurityProtocol {
 }
 
 impl SecurityProtocol {
-    const PROTECTED: [Self; 3] = [Self::Ah, Self::Esp, Self::WireGuard];
-
     /// The value on the wire.
     #[must_use]
     #[expect(
@@ -152,9 +137,7 @@ impl SecurityProtocol {
 
 impl From<u8> for SecurityProtocol {
     fn from(value: u8) -> Self {
-        let mut all = Self::PROTECTED.into_iter();
-        all.find(|protocol| protocol.octet() == value)
-            .unwrap_or_default()
+        Self::from_repr(value).unwrap_or_default()
     }
 }
 
