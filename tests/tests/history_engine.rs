@@ -295,12 +295,15 @@ fn an_engine_that_does_not_answer_is_an_error_with_its_reason() {
             .contains("authorization: bearer s3cret\r\n"),
         "{head}"
     );
-    // Nothing listens any more, and no other program gets the port.
-    let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    taken.set_reuse_address(true).unwrap();
-    taken
-        .bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())
+    collector.stop();
+
+    // A bound socket that does not listen: no other program gets its port, and it refuses.
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    bound
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
         .unwrap();
+    let address = bound.local_addr().unwrap().as_socket().unwrap();
+    let collector = start(&["--history", &format!("prometheus=http://{address}")]);
     let (status, error) = answer(&collector, "/api/v1/edges?limit=5");
     assert_eq!(status, 502);
     let text = error["error"].as_str().unwrap();
