@@ -35,6 +35,9 @@ pub(super) struct Records {
     skewed_exporters: IntGauge,
     edges: IntGauge,
     full_drains: IntCounter,
+    open_connections: IntGauge,
+    open_connections_expired: IntCounter,
+    open_connections_forgotten: IntCounter,
     series: IntGauge,
     series_idle: IntCounter,
     series_other: IntCounter,
@@ -108,6 +111,18 @@ impl Records {
                 "edge_table_full_total",
                 "Drains because an edge table was full.",
             )?,
+            open_connections: make.gauge(
+                "open_connections",
+                "TCP connections that are open, if a family counts them.",
+            )?,
+            open_connections_expired: make.counter(
+                "open_connections_expired_total",
+                "Open connections presumed to have ended, because no record reported them within open_connection_timeout.",
+            )?,
+            open_connections_forgotten: make.counter(
+                "open_connections_forgotten_total",
+                "Open connections that are not counted any more, because max_open_connections was reached.",
+            )?,
             series: make.gauge("series", "Series of all metric families.")?,
             series_idle: make.counter(
                 "series_idle_total",
@@ -122,6 +137,7 @@ impl Records {
 
     pub(super) fn publish(&self, totals: &Totals) {
         let records = &totals.pipeline.records;
+        let open = &totals.outputs.open_connections;
         for (counter, total) in [
             (&self.biflow_reverse, records.reverse_directions),
             (&self.counted, records.counted),
@@ -132,6 +148,8 @@ impl Records {
             (&self.unattributed, records.unattributed),
             (&self.before_inventory, records.before_inventory),
             (&self.full_drains, totals.outputs.full_drains),
+            (&self.open_connections_expired, open.expired),
+            (&self.open_connections_forgotten, open.forgotten),
             (&self.series_idle, totals.series.idle),
             (&self.series_other, totals.series.other),
         ] {
@@ -144,6 +162,7 @@ impl Records {
             (&self.pending, records.pending),
             (&self.pending_bytes, records.pending_octets),
             (&self.observed_nodes, totals.observed_nodes),
+            (&self.open_connections, open.open),
             (&self.edges, totals.outputs.edges),
             (&self.series, totals.series.series),
         ] {

@@ -199,8 +199,9 @@ impl Conversation {
         records
     }
 
-    /// What no record has reported of the start and the end of a TCP connection. The state is reported
-    /// when it has changed, in records that may be the last ones.
+    /// The state of a TCP connection, and the part of its handshake that no record has reported. Every
+    /// record of an open connection reports that it is open. Another state is reported once, in a
+    /// record that may be the last one.
     fn take_state(
         &mut self,
         reason: FlowEndReason,
@@ -216,6 +217,10 @@ impl Conversation {
         let state = self
             .connection
             .state(health.state.has_acknowledged(initiator));
+        if state == ConnectionState::Open {
+            self.reported_state = state;
+            return (state, handshake);
+        }
         if reason == FlowEndReason::ActiveTimeout || state == self.reported_state {
             return (ConnectionState::Unknown, handshake);
         }

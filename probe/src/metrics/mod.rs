@@ -270,7 +270,7 @@ impl Metrics {
                 let counters = new.counters(
                     "tcp_connections_reported_total",
                     "States of TCP connections in the flow records made. A connection is reported \
-                     once in each state (open: idle or exported at the end of the probe).",
+                     once in each state, and as open by every record until it ends.",
                     &["state"],
                 )?;
                 ConnectionState::ALL
