@@ -6,6 +6,7 @@
 //!
 //! * [`dns`]: questions, and addresses in a DNS response;
 //! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
+//! * [`quic`]: the `ClientHello` in Initial packets of QUIC;
 //! * [`http`]: the host of an HTTP/1 request;
 //! * [`name_table`]: resolved names by client and address;
 //! * [`inspector`]: which packets are inspected.
@@ -20,6 +21,7 @@ pub mod hello_buffers;
 pub mod http;
 pub mod inspector;
 pub mod name_table;
+pub mod quic;
 mod reader;
 pub mod tls;
 
