@@ -151,6 +151,13 @@ impl Conversation {
         }
     }
 
+    /// The interface of its latest record, of either direction; `None` before the first packet.
+    pub(super) fn interface(&self) -> Option<u32> {
+        let directions = [&self.directions.low, &self.directions.high];
+        let mut observed = directions.into_iter().filter(|d| d.network.is_some());
+        observed.next().map(|direction| direction.interface)
+    }
+
     /// Reads one field of each cache line.
     #[inline]
     pub(super) const fn touch(&self) -> u64 {

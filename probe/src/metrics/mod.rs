@@ -30,7 +30,6 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use crate::capture::counters::CaptureCounters;
 use crate::decode::Undecodable;
 use crate::pipeline::PipelineCounters;
-use crate::translation::table::MAX_TRANSLATIONS;
 use names::NameFamilies;
 
 const END_REASONS: [(FlowEndReason, &str); 5] = [
@@ -89,6 +88,8 @@ pub struct Metrics {
     translations_expired: IntCounter,
     translations_ambiguous: IntCounter,
     translations_missed: Vec<IntCounter>,
+    conntrack_overruns: IntCounter,
+    conntrack_dumps: IntCounter,
     translations: IntGauge,
     names: NameFamilies,
     targets: TargetFamilies,
@@ -120,6 +121,8 @@ pub struct Capacities {
     pub interfaces: usize,
     /// Resolved names.
     pub names: usize,
+    /// Address translations.
+    pub translations: usize,
 }
 
 impl Metrics {
@@ -153,7 +156,7 @@ impl Metrics {
         new.capacity(
             "translations_capacity",
             "Maximum number of address translations that are kept.",
-            MAX_TRANSLATIONS,
+            capacities.translations,
         )?;
         Ok(Self {
             interface_packets: new.counters(
@@ -305,7 +308,8 @@ impl Metrics {
             )?,
             translations_learned: new.counter(
                 "translations_learned_total",
-                "Address translations learned from first packets.",
+                "Address translations learned from first packets, or reported by the kernel \
+                 (--conntrack).",
             )?,
             translations_expired: new.counter(
                 "translations_expired_total",
@@ -318,9 +322,18 @@ impl Metrics {
             )?,
             translations_missed: new.by_reasons(
                 "translations_missed_total",
-                "First packets lost before they were compared, by reason: kernel_drop (the buffer \
-                 was full) or table_full.",
+                "First packets lost before they were compared, or translations forgotten with \
+                 --conntrack, by reason: kernel_drop (the buffer was full) or table_full.",
                 MISSED_REASONS,
+            )?,
+            conntrack_overruns: new.counter(
+                "conntrack_overruns_total",
+                "Times that the kernel discarded events of its connection table, because the buffer \
+                 was full. The table is read again.",
+            )?,
+            conntrack_dumps: new.counter(
+                "conntrack_dumps_total",
+                "Times that the connection table of the kernel was read.",
             )?,
             translations: new.gauge(
                 "translations",
@@ -393,6 +406,8 @@ impl Metrics {
         if let [kernel_drop, ..] = self.translations_missed.as_slice() {
             raise(kernel_drop, counters.first_packets.dropped);
         }
+        raise(&self.conntrack_overruns, counters.conntrack.overruns);
+        raise(&self.conntrack_dumps, counters.conntrack.dumps);
         self.interfaces.set(level(counters.open));
     }
 
