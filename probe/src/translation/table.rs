@@ -9,9 +9,9 @@ use std::hash::BuildHasher as _;
 use flowproto::FlowKey;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use lru::LruCache;
 
 use super::TranslationCounters;
+use super::entries::OrderedEntries;
 use super::legs::{Legs, undirected};
 
 /// How long a translation is kept. Linux keeps that of an unanswered datagram as long.
@@ -50,13 +50,10 @@ impl Translation {
 }
 
 /// Translations by the flow keys of their sides.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TranslationTable {
     hasher: RandomState,
-    /// By their number, in the order of their insertion.
-    entries: LruCache<u64, Entry, RandomState>,
-    /// Number of the next entry.
-    next: u64,
+    entries: OrderedEntries<Entry>,
     /// Translations are kept until they are removed.
     is_exact: bool,
     /// Numbers of entries by the undirected keys of their sides.
@@ -77,7 +74,7 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 struct Side {
     key: FlowKey,
-    number: u64,
+    number: u32,
 }
 
 impl Entry {
@@ -96,19 +93,6 @@ impl Entry {
             [forward, reverse]
         } else {
             [reverse, forward]
-        }
-    }
-}
-
-impl Default for TranslationTable {
-    fn default() -> Self {
-        Self {
-            hasher: RandomState::default(),
-            entries: LruCache::unbounded_with_hasher(RandomState::default()),
-            next: 0,
-            is_exact: false,
-            sides: HashTable::new(),
-            counters: TranslationCounters::default(),
         }
     }
 }
@@ -138,7 +122,7 @@ impl TranslationTable {
     /// True if no translation is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     /// Adds a translation. False if it is already kept.
@@ -173,8 +157,9 @@ impl TranslationTable {
             self.counters.missed += u64::from(self.is_exact);
             self.pop();
         }
-        let number = self.next;
-        self.next += 1;
+        let Some(number) = self.entries.push(entry) else {
+            return false;
+        };
         for key in entry.translation.legs.as_slice() {
             let key = undirected(*key);
             let hash = self.hasher.hash_one(key);
@@ -188,7 +173,6 @@ impl TranslationTable {
                 }
             }
         }
-        self.entries.put(number, entry);
         is_new
     }
 
@@ -207,7 +191,7 @@ impl TranslationTable {
         let Some(number) = self.number(undirected(legs.original())) else {
             return;
         };
-        let entry = self.entries.peek(&number);
+        let entry = self.entries.get(number);
         if entry.is_some_and(|entry| entry.translation.legs == *legs) {
             self.remove_number(number);
         }
@@ -217,9 +201,9 @@ impl TranslationTable {
     /// epoch.
     pub fn remove_older(&mut self, time_ns: u64) {
         let entries = self.entries.iter();
-        let older: Vec<u64> = entries
+        let older: Vec<u32> = entries
             .filter(|(_, entry)| entry.time_ns < time_ns)
-            .map(|(number, _)| *number)
+            .map(|(number, _)| number)
             .collect();
         for number in older {
             self.remove_number(number);
@@ -264,7 +248,7 @@ impl TranslationTable {
     /// Forgets what was learned from packets too long before this time.
     pub fn expire(&mut self, time_ns: u64) {
         while !self.is_exact
-            && let Some((_, oldest)) = self.entries.peek_lru()
+            && let Some((_, oldest)) = self.entries.first()
             && time_ns.saturating_sub(oldest.time_ns) > LIFETIME_NS
         {
             self.pop();
@@ -272,13 +256,13 @@ impl TranslationTable {
     }
 
     fn pop(&mut self) {
-        if let Some((number, _)) = self.entries.peek_lru() {
-            self.remove_number(*number);
+        if let Some((number, _)) = self.entries.first() {
+            self.remove_number(number);
         }
     }
 
-    fn remove_number(&mut self, number: u64) {
-        let Some(entry) = self.entries.pop(&number) else {
+    fn remove_number(&mut self, number: u32) {
+        let Some(entry) = self.entries.remove(number) else {
             return;
         };
         let mut is_replaced = false;
@@ -318,16 +302,16 @@ impl TranslationTable {
     }
 
     fn entry(&self, key: FlowKey) -> Option<&Entry> {
-        self.entries.peek(&self.number(undirected(key))?)
+        self.entries.get(self.number(undirected(key))?)
     }
 
     fn entry_mut(&mut self, key: FlowKey) -> Option<&mut Entry> {
         let number = self.number(undirected(key))?;
-        self.entries.peek_mut(&number)
+        self.entries.get_mut(number)
     }
 
     /// Number of the entry of an undirected key.
-    fn number(&self, key: FlowKey) -> Option<u64> {
+    fn number(&self, key: FlowKey) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
         let side = self.sides.find(hash, |side| side.key == key)?;
         Some(side.number)
