@@ -212,7 +212,7 @@ impl ClickHouseHistory {
             Order::Bytes => "s0",
             Order::Packets => "s1",
             Order::Connections => "s2",
-            Order::RetransmittedPackets | Order::FailedConnections => {
+            Order::RetransmittedPackets | Order::FailedConnections | Order::ConnectionDuration => {
                 return Err(EngineError::no_health());
             }
         };
