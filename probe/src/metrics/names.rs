@@ -1,9 +1,11 @@
 //! Metrics of the names of responders.
 
-use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_each};
+use enum_map::EnumMap;
+use kipfix_service::metric_maker::{MetricMaker, level, raise, raise_by_reason, raise_each};
 use prometheus::{IntCounter, IntGauge};
 
 use crate::capture::counters::CookedCounters;
+use crate::inspect::quic::UnreadHandshake;
 use crate::pipeline::PipelineCounters;
 
 /// Reasons why a text is not used as a name.
@@ -21,6 +23,7 @@ pub(super) struct NameFamilies {
     requested: Vec<IntCounter>,
     encrypted_hellos: IntCounter,
     incomplete_hellos: IntCounter,
+    unread_quic: EnumMap<UnreadHandshake, IntCounter>,
     names: IntGauge,
     octets: IntGauge,
 }
@@ -35,7 +38,7 @@ impl NameFamilies {
         let requested = new.counters(
             "names_requested_total",
             "Names that clients requested from their peers, by source: the server name of a TLS \
-             ClientHello (tls), or the host of an HTTP request (http).",
+             ClientHello (tls), the same in QUIC (quic), or the host of an HTTP request (http).",
             &["source"],
         )?;
         Ok(Self {
@@ -66,17 +69,22 @@ impl NameFamilies {
                  no_room.",
                 REFUSED_REASONS,
             )?,
-            requested: ["tls", "http"]
+            requested: ["tls", "quic", "http"]
                 .iter()
                 .map(|source| requested.with_label_values(&[source]))
                 .collect(),
             encrypted_hellos: new.counter(
                 "tls_hellos_encrypted_total",
-                "TLS ClientHellos with an ECH extension, whose name may be that of the provider.",
+                "ClientHellos of TLS and QUIC with an ECH extension, whose name may be that of the provider.",
             )?,
             incomplete_hellos: new.counter(
                 "tls_hellos_incomplete_total",
                 "TLS ClientHellos that are too long, or whose later segments were not observed.",
+            )?,
+            unread_quic: new.by_reason(
+                "quic_handshakes_unread_total",
+                "Handshakes of QUIC whose ClientHello was not read, by reason: undecryptable (the first \
+                 packet was not observed), incomplete (parts were not observed), too_long, or no_hello.",
             )?,
             names: new.gauge("names", "Resolved names that are kept, for a client or for all.")?,
             octets: new.gauge("names_bytes", "Bytes of the texts of names.")?,
@@ -93,7 +101,11 @@ impl NameFamilies {
     pub(super) fn publish(&self, counters: &PipelineCounters) {
         let (names, inspected) = (&counters.names, &counters.inspected);
         raise_each(&self.refused, &[names.invalid, names.without_room]);
-        raise_each(&self.requested, &[inspected.tls, inspected.http]);
+        raise_each(
+            &self.requested,
+            &[inspected.tls, inspected.quic, inspected.http],
+        );
+        raise_by_reason(&self.unread_quic, &inspected.unread_quic);
         for (counter, total) in [
             (&self.learned, names.learned),
             (&self.expired, names.expired),
