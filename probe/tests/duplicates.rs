@@ -358,7 +358,7 @@ fn acknowledgments_that_advance_with_the_identification_are_different_packets() 
 
 #[test]
 fn a_slow_hop_of_a_capture_without_interfaces_is_recognized_by_its_sender() {
-    // A bridge: received by the host, by itself, sent, and received again behind it.
+    // A bridge: received on a port, received on the bridge, sent, and received again behind it.
     let mut node = Node::new();
     node.copies = CopyDetection::ByTime;
     for number in 1..=50 {

@@ -43,7 +43,8 @@ impl MessageClock {
         later.up_time != 0
             && u64::from(later.up_time) <= possible
             && u64::from(until_overflow) > possible
-            && u64::from(back).saturating_sub(exported_before) > MAX_LATENESS.into()
+            && back > MAX_LATENESS
+            && u64::from(back).abs_diff(exported_before) > MAX_LATENESS.into()
     }
 
     /// Time between two Messages, by the clock that shows more.
@@ -57,9 +58,9 @@ impl MessageClock {
         exported.max(received)
     }
 
-    /// Whether it was exported before `latest`, by export time alone: there is no `sysUpTime`.
+    /// Whether it was exported before `latest` by both clocks, as far as there are two.
     pub(super) const fn is_exported_before(&self, latest: &Self) -> bool {
-        self.up_time == 0 && self.export_milliseconds < latest.export_milliseconds
+        self.export_milliseconds < latest.export_milliseconds && self.up_time <= latest.up_time
     }
 
     /// Whether by the clocks of a later Message the exporter has started after this one, although its
@@ -270,6 +271,15 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_with_a_clock_that_was_not_set_is_one() {
+        let unset = MessageClock {
+            export_milliseconds: 730_944_000_000,
+            ..at(5000, 950_000)
+        };
+        assert_eq!(restarts(&[at(900_000, 900_000), unset]), [false, true]);
+    }
+
+    #[test]
     fn an_exporter_that_was_up_for_weeks_restarts() {
         let weeks = 40 * 86_400_000;
         assert_eq!(restarts(&[at(weeks, 0), at(5000, 60_000)]), [false, true]);
@@ -280,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_up_time_of_weeks_is_no_restart_a_moment_after_a_higher_one() {
+    fn an_up_time_of_weeks_after_a_higher_one_does_not_show_a_restart() {
         let weeks = 30 * 86_400_000;
         let clocks = [
             at(weeks + 113_000, 0),
