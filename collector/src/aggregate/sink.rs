@@ -84,6 +84,7 @@ impl EdgeSink {
     /// Counts a record, if it is to be counted.
     #[inline]
     pub fn accept(&mut self, record: &DecidedRecord<'_>) {
+        // Another sink may need it.
         if let Some(health) = record.health {
             if self.needs.health.is_needed {
                 self.accept_health(record, health);

@@ -5,10 +5,11 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::netlink::{self, Link, LinkEvents};
@@ -59,7 +60,7 @@ impl Scanner {
             .spawn(move || {
                 while !wait(&stop, events.as_ref()) {
                     let scan = NodeLinks::scan(with_routes);
-                    *latest.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(scan);
+                    *lock(&latest.0) = Some(scan);
                 }
             })?;
         Ok(scanner)
@@ -67,7 +68,7 @@ impl Scanner {
 
     /// Takes the latest scan, if there is a new one. It is there soon after a change.
     pub(super) fn take(&self) -> Option<io::Result<NodeLinks>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 
