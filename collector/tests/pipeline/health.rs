@@ -307,6 +307,8 @@ fn the_history_has_the_health_of_edges() {
             rtt_count: 4,
             rtt_sum_microseconds: 1600,
             rtt_min_microseconds: 300,
+            duration_count: 2,
+            duration_sum_milliseconds: 40,
             ..Health::default()
         }),
     };
