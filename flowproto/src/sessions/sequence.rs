@@ -132,7 +132,7 @@ impl Sequence {
         }
     }
 
-    /// A series that continues one session's own numbers with what was learnt here.
+    /// A series that continues one session's own numbers with the convention learned here.
     pub(super) fn split_off(&self, latest: MessageSequence, session: u64) -> Self {
         Self {
             latest: Some(latest),
