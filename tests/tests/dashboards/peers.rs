@@ -101,9 +101,8 @@ fn panels_of_other_programs_find_data_under_their_names() {
         (r#"srcnamespace="shop""#, "web", "db"),
         (r#"srcnamespace="data",dstnamespace="shop""#, "db", "web"),
     ] {
-        let query = format!(
-            "sum by (dsthost,srchost) (rate(netflow_connection_bytes{{{filter}}}[60s] offset 0s))"
-        );
+        let query =
+            format!("sum by (dsthost,srchost) (rate(netflow_connection_bytes{{{filter}}}[60s]))");
         let found = prometheus.query(&query);
         assert!(value(&found) > 0.0, "{query}: {found:?}");
         let ends = &found[0]["metric"];
