@@ -1,5 +1,5 @@
-//! Replicate: sends datagrams on to other collectors as they were received, so that this one can stand in front of
-//! existing tools.
+//! Replicate: sends datagrams unchanged to other collectors, so that kipfix can be deployed in front of existing
+//! tools.
 //!
 //! A pipeline copies the datagrams of a batch into its [`ReplicaSink`] and hands them over at the end of the batch, to the
 //! bounded queue of each target. A thread for each target empties the queue and sends. So receiving waits for no target,
