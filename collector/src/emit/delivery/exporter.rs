@@ -10,10 +10,10 @@ use kipfix_export::{Exporter, FLUSH_INTERVAL};
 use kipfix_service::signals::Stop;
 
 use super::progress::Obstacle;
-use super::{Chunk, Client, Progress, RecordFormat};
+use super::{Chunk, Client, Progress};
 use crate::emit::OverflowPolicy;
 use crate::emit::double_buffer::{Batch, ConsumerGuard, DoubleBuffer};
-use crate::emit::enriched::EnrichedRecord;
+use crate::emit::enriched::{Encoder, EnrichedRecord, RecordFormat};
 use crate::emit::record::ForwardedRecord;
 use crate::snapshots::{SnapshotStore, Snapshots};
 
@@ -43,6 +43,7 @@ struct DeliveryExporter {
     settings: DeliverySettings,
     store: Arc<SnapshotStore>,
     snapshots: Snapshots,
+    encoder: Encoder,
     stage: Chunk,
     queue: Arc<DoubleBuffer<Chunk>>,
     obstacle: Obstacle,
@@ -82,6 +83,7 @@ pub fn start(
     })?;
     Ok(Box::new(DeliveryExporter {
         snapshots: store.load(),
+        encoder: Encoder::new(settings.format),
         store: Arc::clone(store),
         stage: Chunk::default(),
         thread: Some(thread),
@@ -122,11 +124,12 @@ impl DeliveryExporter {
         }
         let staged = self.stage.len();
         let mut lost = 0;
-        self.queue.push(&self.stage, self.settings.policy, |added| {
-            self.counters
-                .waiting(i64::try_from(added).unwrap_or(i64::MAX));
-            lost = staged.saturating_sub(added);
-        });
+        self.queue
+            .push(&mut self.stage, self.settings.policy, |added| {
+                self.counters
+                    .waiting(i64::try_from(added).unwrap_or(i64::MAX));
+                lost = staged.saturating_sub(added);
+            });
         if lost > 0 {
             // Records are lost because the queue is full. The cause of that is more specific.
             let reason = self.obstacle.cause().unwrap_or(LossReason::QueueFull);
@@ -139,12 +142,12 @@ impl DeliveryExporter {
 
 impl Exporter<ForwardedRecord> for DeliveryExporter {
     fn export(&mut self, records: &[ForwardedRecord], now_milliseconds: u64) {
-        self.store.refresh(&mut self.snapshots);
+        if self.store.refresh(&mut self.snapshots) {
+            self.encoder.forget_endpoints();
+        }
         for record in records {
             let enriched = EnrichedRecord::new(record, &self.snapshots, now_milliseconds);
-            self.settings
-                .format
-                .encode(&enriched, &mut self.stage.octets);
+            self.encoder.encode(&enriched, &mut self.stage.octets);
             let hash = kipfix_export::spread::hash_of_flow(&record.record.key);
             self.stage.end_record(hash);
             if self.stage.size() >= STAGE_OCTETS {
