@@ -174,7 +174,7 @@ prop_compose! {
             tcp_control_bits: flags.into(),
             ip_class_of_service: tos,
             flow_end_reason: FlowEndReason::from(reason),
-            biflow_direction: BiflowDirection::of_octet(direction),
+            biflow_direction: BiflowDirection::from_repr(direction),
             new_connection_delta_count: Some(connections),
             connection_sum_duration_seconds: Some(seconds.into()),
             connection_sum_duration_milliseconds: lasted.map_or(0, u64::from),
@@ -381,7 +381,7 @@ fn addresses_of_both_families_in_one_record_come_back_whole() {
 }
 
 #[test]
-fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
+fn templates_are_resent_after_a_time_and_after_a_number_of_messages() {
     let mut session = ExportSession::new(ExportSettings {
         template_refresh_messages: 3,
         ..ExportSettings::default()

@@ -71,8 +71,10 @@ pub struct PipelineCounters {
     pub inspected: InspectorCounters,
     /// Counts of resolved names.
     pub names: NameCounters,
-    /// Resolved names kept now, and the octets of all names.
-    pub names_kept: [usize; 2],
+    /// Resolved names kept now.
+    pub names_kept: usize,
+    /// Octets of all names.
+    pub names_octets: usize,
 }
 
 /// Sampler, decoder, filters and flow cache.
@@ -374,7 +376,7 @@ impl Pipeline {
     /// Counts so far.
     #[must_use]
     pub fn counters(&self) -> PipelineCounters {
-        let fragments = self.decoder.fragments();
+        let (fragments, names) = (self.decoder.fragments(), self.cache.names());
         PipelineCounters {
             cache: *self.cache.counters(),
             fragment_orphans: fragments.orphans(),
@@ -386,14 +388,9 @@ impl Pipeline {
             translations: self.translation_counters(),
             translations_kept: self.cache.translations().len(),
             inspected: self.inspector.counters(),
-            names: self
-                .cache
-                .names()
-                .map_or_else(NameCounters::default, |names| *names.counters()),
-            names_kept: self
-                .cache
-                .names()
-                .map_or([0; 2], |names| [names.len(), names.octets()]),
+            names: names.map_or_else(NameCounters::default, |names| *names.counters()),
+            names_kept: names.map_or(0, NameTable::len),
+            names_octets: names.map_or(0, NameTable::octets),
             ..self.counters
         }
     }

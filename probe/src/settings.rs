@@ -141,9 +141,9 @@ pub struct Flags {
         help_heading = "Metering"
     )]
     translations: Option<Learning>,
-    /// Learn the names by which clients reach their peers, from DNS answers, TLS server names and HTTP
-    /// hosts: auto or off. auto captures DNS answers of all interfaces, and up to 4096 octets of
-    /// packets that can have a name [default: auto]
+    /// Learn the names by which clients reach their peers, from DNS answers, server names of TLS and
+    /// QUIC, and HTTP hosts: auto or off. auto captures DNS answers of all interfaces, and up to 4096
+    /// octets of packets that can have a name [default: auto]
     #[arg(
         long,
         value_name = "auto|off",

@@ -10,12 +10,18 @@ use kipfix_probe::export::batch::{self, FilledBatches, RecordBatches};
 use kipfix_probe::pipeline::{FirstPacketSource, Pipeline};
 use kipfix_probe::sampling::SamplingRatio;
 use packets::payloads::{dns_response, hello};
+use packets::quic::{Initial, client_hello, crypto};
 use packets::*;
+use rustls::quic::Version;
 
 /// Connections, datagrams, tunnels and names; more conversations than the cache holds, so that records are
 /// made all the time.
 fn frames() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
+    let quic_hello = client_hello("quic.example.org", 1200);
+    let initial = Initial::first(Version::V1, &[7; 8]);
+    let quic = [(0, 900), (900, quic_hello.len())]
+        .map(|(start, end)| initial.packet(&crypto(&quic_hello, start, end)));
     for host in 1..=200_u8 {
         let (a, b) = ([10, 0, 0, host], [10, 1, 0, 1]);
         for port in 0..20_u16 {
@@ -51,6 +57,10 @@ fn frames() -> Vec<Vec<u8>> {
                 let segment = tcp((1000 + port, 443), (next, 1), ACK, part);
                 frames.push(ethernet(0x0800, &ipv4(6, a, to, &segment)));
                 next += 200;
+            }
+            for part in &quic {
+                let datagram = udp(1000 + port, 443, part);
+                frames.push(ethernet(0x0800, &ipv4(17, a, to, &datagram)));
             }
             let six = ipv6(17, "fd00::1", "fd00::2", &udp(port, u16::from(host), &[]));
             frames.push(ethernet(0x86dd, &six));
@@ -94,15 +104,16 @@ fn a_warm_pipeline_allocates_nothing() {
     for _ in 0..8 {
         round(&mut pipeline, &mut records, &batches, &frames, &mut time_ns);
     }
-    let made_before: u64 = pipeline.counters().cache.records.iter().sum();
+    let made_before: u64 = pipeline.counters().cache.records.values().sum();
     let allocated = allocation_counter::measure(|| {
         round(&mut pipeline, &mut records, &batches, &frames, &mut time_ns);
     });
-    let made = pipeline.counters().cache.records.iter().sum::<u64>() - made_before;
+    let made = pipeline.counters().cache.records.values().sum::<u64>() - made_before;
     assert!(made > 10_000, "{made} records made");
     assert_eq!(records.lost(), 0);
     assert!(pipeline.counters().translations.learned > 10_000);
     assert!(pipeline.counters().names.evicted > 1000);
     assert!(pipeline.counters().inspected.tls > 10_000);
+    assert!(pipeline.counters().inspected.quic > 10_000);
     assert_eq!(allocated.count_total, 0);
 }

@@ -42,26 +42,9 @@ pub enum Refusal {
     Displaced,
     /// Its handshake took too long.
     HandshakeTimeout,
-    /// [`HandshakeError::NoCertificate`].
-    NoCertificate,
-    /// [`HandshakeError::UnknownCa`].
-    UnknownCa,
-    /// [`HandshakeError::Expired`].
-    Expired,
-    /// [`HandshakeError::Name`].
-    Name,
-    /// [`HandshakeError::BadCertificate`].
-    BadCertificate,
-    /// [`HandshakeError::RefusedByExporter`].
-    RefusedByExporter,
-    /// [`HandshakeError::Incompatible`].
-    Incompatible,
-    /// [`HandshakeError::NotTls`].
-    NotTls,
-    /// [`HandshakeError::Closed`].
-    HandshakeClosed,
-    /// [`HandshakeError::Failed`].
-    HandshakeFailed,
+    /// Its handshake failed.
+    #[strum(transparent)]
+    Handshake(HandshakeError),
     /// The collector was asked to stop.
     Stopped,
 }
@@ -86,23 +69,6 @@ pub enum Ending {
     Malformed,
     /// The collector was asked to stop.
     Stopped,
-}
-
-impl From<HandshakeError> for Refusal {
-    fn from(reason: HandshakeError) -> Self {
-        match reason {
-            HandshakeError::NoCertificate => Self::NoCertificate,
-            HandshakeError::UnknownCa => Self::UnknownCa,
-            HandshakeError::Expired => Self::Expired,
-            HandshakeError::Name => Self::Name,
-            HandshakeError::BadCertificate => Self::BadCertificate,
-            HandshakeError::RefusedByExporter => Self::RefusedByExporter,
-            HandshakeError::Incompatible => Self::Incompatible,
-            HandshakeError::NotTls => Self::NotTls,
-            HandshakeError::Closed => Self::HandshakeClosed,
-            HandshakeError::Failed => Self::HandshakeFailed,
-        }
-    }
 }
 
 /// The connections of all listeners.

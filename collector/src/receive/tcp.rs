@@ -273,12 +273,12 @@ impl<I: Ingest + 'static> Thread<I> {
             () = self.stop.wait() => return Err(Refusal::Stopped),
             done = handshake => match done {
                 Err(_) => return Err(Refusal::HandshakeTimeout),
-                Ok(Err(error)) => return Err(HandshakeError::of(&error).into()),
+                Ok(Err(error)) => return Err(Refusal::Handshake(HandshakeError::of(&error))),
                 Ok(Ok(stream)) => stream,
             },
         };
         if !tls.names_match(stream.get_ref().1) {
-            return Err(Refusal::Name);
+            return Err(Refusal::Handshake(HandshakeError::Name));
         }
         Ok(self.read(stream, exporter, number).await)
     }

@@ -4,10 +4,12 @@
 use std::io;
 use std::time::Instant;
 
+use enum_map::Enum;
 use kipfix_service::tls::{Certificates, ClientCertificates};
 use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use rustls::server::{ParsedCertificate, ServerConnection};
+use strum::IntoStaticStr;
 
 use super::listen_url::TlsParameters;
 
@@ -60,7 +62,8 @@ impl ExporterTls {
 }
 
 /// Why a TLS handshake failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum HandshakeError {
     /// The exporter presented no certificate.
     NoCertificate,
@@ -79,8 +82,10 @@ pub enum HandshakeError {
     /// What arrived is not TLS.
     NotTls,
     /// The exporter closed the connection.
+    #[strum(serialize = "handshake_closed")]
     Closed,
     /// Anything else.
+    #[strum(serialize = "handshake_failed")]
     Failed,
 }
 

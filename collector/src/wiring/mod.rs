@@ -410,7 +410,7 @@ fn log_totals(totals: &Totals) {
         kernel_drops = totals
             .sockets
             .iter()
-            .map(|(_, drops, _)| drops)
+            .map(|socket| socket.kernel_drops)
             .sum::<u64>(),
         series = totals.series.series,
         "done: records + biflow_reverse = counted + not_counted"

@@ -187,7 +187,8 @@ impl FlowCache {
         let index = match found {
             Some(index) if self.revisit(index, packet, source, (time_ns, now), sink) => Some(index),
             _ => {
-                let is_start_observed = self.is_start_observed(point, time_ns, now);
+                let is_start_observed = self.is_start_observed(point, time_ns, now)
+                    || observed.is_some_and(Observed::is_from_initiator);
                 let connection = Connection::begin(packet, source, is_start_observed);
                 let index = self.begin(lookup, connection, now, sink);
                 if let Some(index) = index
@@ -204,7 +205,7 @@ impl FlowCache {
         let Some(index) = index else {
             return true;
         };
-        if let Some(Observed::Name(name)) = observed {
+        if let Some(name) = observed.and_then(Observed::name) {
             self.set_name(index, source, name);
         }
         let is_metered = self.count(index, packet, source, point, time);
@@ -441,9 +442,7 @@ impl FlowCache {
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=
                 record.octet_delta_count + record.reverse_octet_delta_count;
-            if let Some(count) = self.counters.records.get_mut(usize::from(reason.octet())) {
-                *count += 1;
-            }
+            self.counters.records[reason] += 1;
             sink.record(record);
         }
     }

@@ -49,14 +49,22 @@ pub(super) fn attach(capture: &Capture<Active>, expression: &str, snaplen: u32) 
 }
 
 /// Packets longer than `snaplen` that can have a name: from a DNS server, to an HTTPS server, and the
-/// beginning of TLS and HTTP at any port.
+/// beginning of TLS, HTTP and QUIC at any port.
 fn payload_expression(snaplen: u32) -> String {
     let v4 = begins("tcp", "((tcp[12] & 0xf0) >> 2)");
     let v6 = begins("ip6", "(40 + ((ip6[52] & 0xf0) >> 2))");
     let length = snaplen.saturating_add(1).max(MINIMUM);
+    let (quic_v4, quic_v6) = (initial("udp", 8), initial("ip6", 48));
     format!(
-        "greater {length} and (src port 53 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}))"
+        "greater {length} and (src port 53 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}) \
+         or {quic_v4} or (ip6[6] = 17 and {quic_v6}))"
     )
+}
+
+/// A payload at an offset that begins with a long header of QUIC version 1 or 2.
+fn initial(header: &str, offset: usize) -> String {
+    let version = format!("{header}[{}:4]", offset.saturating_add(1));
+    format!("({header}[{offset}] & 0xc0 = 0xc0 and ({version} = 1 or {version} = 0x6b3343cf))")
 }
 
 /// A payload at an offset that begins with a `ClientHello` or a request.
@@ -74,27 +82,35 @@ mod tests {
     use crate::capture::filter;
     use crate::capture::frame::LinkType;
 
+    const TCP: u8 = 6;
+    const UDP: u8 = 17;
+
     /// An Ethernet frame with a TCP segment of this payload.
     fn frame(is_v6: bool, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
+        let mut transport = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
+        transport.extend([0; 8]);
+        // A header of 32 octets.
+        transport.extend([0x80, 0x18]);
+        transport.extend([0; 18]);
+        transport.extend(payload);
+        frame_of(is_v6, TCP, &transport)
+    }
+
+    /// An Ethernet frame with a transport header and its payload.
+    fn frame_of(is_v6: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
         let mut frame = vec![0; 12];
         let mut header = vec![0; if is_v6 { 40 } else { 20 }];
         if is_v6 {
             frame.extend([0x86, 0xdd]);
             header[0] = 0x60;
-            header[6] = 6;
+            header[6] = protocol;
         } else {
             frame.extend([8, 0]);
             header[0] = 0x45;
-            header[9] = 6;
+            header[9] = protocol;
         }
         frame.extend(header);
-        frame.extend(ports.0.to_be_bytes());
-        frame.extend(ports.1.to_be_bytes());
-        frame.extend([0; 8]);
-        // A header of 32 octets.
-        frame.extend([0x80, 0x18]);
-        frame.extend([0; 18]);
-        frame.extend(payload);
+        frame.extend(transport);
         frame
     }
 
@@ -138,6 +154,27 @@ mod tests {
             for is_v6 in [false, true] {
                 let frame = frame(is_v6, ports, beginning);
                 assert_eq!(captured(&program, &frame), wanted, "{ports:?} {frame:02x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn packets_of_quic_with_a_long_header_are_captured_whole() {
+        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        let program = program(Linktype::ETHERNET.0, &expression);
+        for (beginning, wanted) in [
+            (&[0xc3, 0, 0, 0, 1][..], PAYLOAD_SNAPLEN),
+            (&[0xdf, 0x6b, 0x33, 0x43, 0xcf], PAYLOAD_SNAPLEN),
+            (&[0x43, 0, 0, 0, 1], 256),
+            (&[0xc3, 0, 0, 0, 2], 256),
+            (&[0xc3, 0xff, 0, 0, 1], 256),
+        ] {
+            for is_v6 in [false, true] {
+                let datagram = [&[0; 8][..], &payload(beginning, 1200)].concat();
+                let datagram = frame_of(is_v6, UDP, &datagram);
+                assert_eq!(captured(&program, &datagram), wanted, "{beginning:02x?}");
+                let segment = frame(is_v6, (1, 2), &payload(beginning, 1200));
+                assert_eq!(captured(&program, &segment), 256, "{beginning:02x?}");
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Which packets are inspected, and what they show.
 
+use enum_map::EnumMap;
 use flowproto::host_name::{HostName, NameSource};
 
 use super::dns::Message;
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
 use super::name_table::NameTable;
+use super::quic::{self, Handshakes, UnreadHandshake};
 use super::{http, tls};
 use crate::decode::PacketInfo;
 
@@ -17,10 +19,14 @@ const DNS_PORT: u16 = 53;
 /// Counts of an inspector since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InspectorCounters {
-    /// Server names in TLS.
+    /// Server names in TLS over TCP.
     pub tls: u64,
-    /// Those of them in a hello with an ECH extension.
+    /// Server names in QUIC.
+    pub quic: u64,
+    /// Those of both in a hello with an ECH extension.
     pub tls_encrypted: u64,
+    /// Handshakes of QUIC without a `ClientHello` that can be read.
+    pub unread_quic: EnumMap<UnreadHandshake, u64>,
     /// Hosts in HTTP requests.
     pub http: u64,
     /// `ClientHello`s whose later segments were not observed, or that are too long.
@@ -61,14 +67,36 @@ pub enum DnsMessageKind {
 pub enum Observed {
     /// The name that the sender uses for the receiver.
     Name(ObservedName),
+    /// The sender opens a QUIC connection, and uses this name for the receiver.
+    QuicName(ObservedName),
+    /// The sender opens a QUIC connection.
+    QuicClient,
     /// A DNS message.
     Dns(DnsMessage),
+}
+
+impl Observed {
+    /// The name that the sender uses for the receiver.
+    #[must_use]
+    pub const fn name(&self) -> Option<&ObservedName> {
+        match self {
+            Self::Name(name) | Self::QuicName(name) => Some(name),
+            Self::QuicClient | Self::Dns(_) => None,
+        }
+    }
+
+    /// True if the sender is the initiator of the connection.
+    #[must_use]
+    pub const fn is_from_initiator(&self) -> bool {
+        matches!(self, Self::QuicName(_) | Self::QuicClient)
+    }
 }
 
 /// Inspects the payloads of packets.
 #[derive(Debug, Default)]
 pub struct Inspector {
     hellos: HelloBuffers,
+    handshakes: Handshakes,
     /// Room for a stream that is put together.
     stream: Vec<u8>,
     counters: InspectorCounters,
@@ -78,9 +106,10 @@ pub struct Inspector {
 impl Inspector {
     /// Counts so far.
     #[must_use]
-    pub const fn counters(&self) -> InspectorCounters {
+    pub fn counters(&self) -> InspectorCounters {
         InspectorCounters {
             incomplete_hellos: self.hellos.incomplete(),
+            unread_quic: *self.handshakes.unread(),
             ..self.counters
         }
     }
@@ -124,8 +153,40 @@ impl Inspector {
             UDP if is_query || packet.key.source_port == DNS_PORT => {
                 self.inspect_dns(packet, transport.get(UDP_HEADER..)?, time_ns, names)
             }
+            UDP => {
+                let datagram = transport.get(UDP_HEADER..)?;
+                if !quic::begins(datagram) {
+                    return None;
+                }
+                self.inspect_datagram(packet, datagram, time_ns, names)
+            }
             _ => None,
         }
+    }
+
+    #[cold]
+    fn inspect_datagram(
+        &mut self,
+        packet: &PacketInfo,
+        datagram: &[u8],
+        time_ns: u64,
+        names: &mut NameTable,
+    ) -> Option<Observed> {
+        let initial = self.handshakes.observe(&packet.key, datagram, time_ns)?;
+        let hello = initial.message.and_then(tls::read_message);
+        let hello = hello.unwrap_or_default();
+        let name = hello.server_name.and_then(|name| names.intern(name));
+        let Some(name) = name else {
+            return Some(Observed::QuicClient);
+        };
+        self.counters.quic = self.counters.quic.saturating_add(1);
+        let is_encrypted = u64::from(hello.is_encrypted);
+        self.counters.tls_encrypted = self.counters.tls_encrypted.saturating_add(is_encrypted);
+        Some(Observed::QuicName(ObservedName {
+            name,
+            source: NameSource::Tls,
+            is_encrypted: hello.is_encrypted,
+        }))
     }
 
     fn inspect_dns(

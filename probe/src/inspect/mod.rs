@@ -6,13 +6,14 @@
 //!
 //! * [`dns`]: questions, and addresses in a DNS response;
 //! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
+//! * [`quic`]: the `ClientHello` in Initial packets of QUIC;
 //! * [`http`]: the host of an HTTP/1 request;
 //! * [`name_table`]: resolved names by client and address;
 //! * [`inspector`]: which packets are inspected.
 //!
 //! Payloads come from the network and may be hostile. Every loop ends with the data or at a
 //! constant, every table has a limit, and nothing is allocated per packet. A name is a claim of
-//! whoever sent it.
+//! its sender.
 #![warn(clippy::arithmetic_side_effects)]
 
 pub mod dns;
@@ -20,6 +21,7 @@ pub mod hello_buffers;
 pub mod http;
 pub mod inspector;
 pub mod name_table;
+pub mod quic;
 mod reader;
 pub mod tls;
 

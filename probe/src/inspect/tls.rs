@@ -24,7 +24,8 @@ pub struct ClientHello<'a> {
     pub server_name: Option<&'a [u8]>,
     /// The hello has an ECH extension, so that the name may be that of the provider.
     pub is_encrypted: bool,
-    /// Octets of the stream up to the end of the record; more than there are if it continues.
+    /// Octets of the stream up to the end of the record, or of the message without one; more than there
+    /// are if it continues.
     pub octets: usize,
 }
 
@@ -51,6 +52,20 @@ pub fn read(stream: &[u8]) -> Option<ClientHello<'_>> {
     let content = reader.0.get(..length).unwrap_or(reader.0);
     // `None` where the octets end.
     extensions(Reader(content), &mut hello);
+    Some(hello)
+}
+
+/// Reads a `ClientHello` without a record around it, as in QUIC (RFC 9001 §4.1.3).
+#[must_use]
+pub fn read_message(message: &[u8]) -> Option<ClientHello<'_>> {
+    if !matches!(message, [CLIENT_HELLO, ..]) {
+        return None;
+    }
+    let mut hello = ClientHello {
+        octets: message.len(),
+        ..ClientHello::default()
+    };
+    extensions(Reader(message), &mut hello);
     Some(hello)
 }
 
@@ -128,6 +143,19 @@ pub(super) mod tests {
             let stream = hello(&[only]);
             assert_eq!(read(&stream).unwrap().server_name, None);
         }
+    }
+
+    #[test]
+    fn a_hello_without_a_record_is_read() {
+        let stream = hello(&[
+            name_extension("api.example.org"),
+            extension(0xfe0d, &[0; 40]),
+        ]);
+        let found = read_message(&stream[RECORD_HEADER..]).unwrap();
+        assert_eq!(found.server_name, Some(&b"api.example.org"[..]));
+        assert!(found.is_encrypted);
+        assert_eq!(read_message(&stream), None);
+        assert_eq!(read_message(&[]), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use kipfix_probe::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 pub(crate) mod files;
 pub(crate) mod meter;
 pub(crate) mod payloads;
+pub(crate) mod quic;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 

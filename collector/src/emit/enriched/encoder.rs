@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::column::Column;
 use super::{EnrichedRecord, Side, json, protobuf, row_binary};
-use super::{endpoint_columns, flow_columns};
+use super::{endpoint_columns, flow_columns, health_columns};
 use crate::inventory::EndpointId;
 
 /// Octets of endpoints that are kept.
@@ -76,6 +76,7 @@ impl Encoder {
         self.format.write(&flow_columns::FLOW, record, out);
         self.encode_endpoint(Side::Source, record, out);
         self.encode_endpoint(Side::Destination, record, out);
+        self.format.write(&health_columns::HEALTH, record, out);
         if self.format == RecordFormat::Json {
             json::enclose(begin, out);
         }
@@ -187,10 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_of_a_record_are_those_of_its_flow_and_of_both_endpoints() {
+    fn the_columns_of_a_record_are_those_of_its_flow_its_endpoints_and_its_health() {
         let parts = flow_columns::FLOW.len()
             + endpoint_columns::SOURCE.len()
-            + endpoint_columns::DESTINATION.len();
+            + endpoint_columns::DESTINATION.len()
+            + health_columns::HEALTH.len();
         assert_eq!(parts, columns().count());
     }
 }

@@ -80,7 +80,7 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
         out,
     );
     write_text("trafficClass", endpoints.class().as_str(), out);
-    write_text("trafficScope", endpoints.scope().as_str(), out);
+    write_text("trafficScope", endpoints.scope().into(), out);
     if endpoints.tunnel.is_outer() {
         out.extend_from_slice(b",\"tunnelTrusted\":false");
     }
@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_added_member_has_a_bit_of_its_own() {
+    fn every_added_member_has_its_own_bit() {
         let names = SOURCE.all().into_iter().chain(DESTINATION.all());
         let bits: Vec<u64> = names
             .chain(OTHERS)
