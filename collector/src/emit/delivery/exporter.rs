@@ -124,12 +124,11 @@ impl DeliveryExporter {
         }
         let staged = self.stage.len();
         let mut lost = 0;
-        self.queue
-            .push(&mut self.stage, self.settings.policy, |added| {
-                self.counters
-                    .waiting(i64::try_from(added).unwrap_or(i64::MAX));
-                lost = staged.saturating_sub(added);
-            });
+        self.queue.push(&self.stage, self.settings.policy, |added| {
+            self.counters
+                .waiting(i64::try_from(added).unwrap_or(i64::MAX));
+            lost = staged.saturating_sub(added);
+        });
         if lost > 0 {
             // Records are lost because the queue is full. The cause of that is more specific.
             let reason = self.obstacle.cause().unwrap_or(LossReason::QueueFull);
