@@ -140,12 +140,12 @@ pub(super) fn answer(api: &Api, query: &EdgesQuery) -> Result<EdgesAnswer, ApiEr
     answer_of(api, query).map(|(answer, _)| answer)
 }
 
-/// What answers.
+/// The name of the engine that answers.
 fn source(api: &Api) -> &'static str {
     api.engine.as_ref().map_or("ring", HistoryEngine::name)
 }
 
-/// A number that is another one when the data has changed.
+/// A number that changes whenever the data change.
 fn generation(api: &Api) -> Option<u64> {
     match (&api.engine, &api.scrape.history) {
         (Some(_), _) => Some(clock::wall_milliseconds() / ENGINE_CACHE_MILLISECONDS),

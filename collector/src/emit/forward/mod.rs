@@ -132,7 +132,8 @@ impl Forwarder {
             .flatten()
             .filter_map(PreparedTarget::name)
             .cloned();
-        super::watch_names(hosts.collect(), "forward", settings.policy, stop)?;
+        let first_resolution = settings.policy.first_resolution();
+        kipfix_export::names::watch(hosts.collect(), "forward", first_resolution, stop)?;
         let mut open = Vec::with_capacity(targets.len());
         for (target, prepared) in targets.iter().zip(prepared) {
             let failed = |error| anyhow!("forward: cannot open {target}: {error}");
