@@ -53,12 +53,12 @@ pub struct ConnectionHealth {
 }
 
 impl FlowHealth {
-    /// False if a record cannot report any, by its template.
+    /// False if a record cannot report any, by its template or the end of its connection.
     #[inline]
     pub(super) fn may_be_in(record: &FlowRecord, fields: &Fields<'_>) -> bool {
         // 279 is in most templates, and 0 in most records.
         let seconds = record.connection_sum_duration_seconds.unwrap_or_default();
-        seconds != 0 || fields.have_health()
+        seconds != 0 || fields.have_health() || is_end_without_state(record)
     }
 
     /// The health of a record's own direction and of its connection. `None` if it reports neither.
@@ -192,6 +192,7 @@ const fn is_end(state: ConnectionState) -> bool {
 
 /// The end of a TCP connection whose start was not observed, for example because the probe was
 /// restarted.
+#[inline]
 fn is_end_without_state(record: &FlowRecord) -> bool {
     record.biflow_direction == Some(BiflowDirection::Arbitrary)
         && record.flow_end_reason == FlowEndReason::EndOfFlowDetected
