@@ -15,6 +15,7 @@ use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, Reco
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
+use crate::inspect::http1::HttpCounters;
 use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, Observed};
 use crate::sampling::{Sampler, SamplingRatio};
 use crate::translation::{
@@ -69,6 +70,8 @@ pub struct PipelineCounters {
     pub translations_kept: usize,
     /// Names in payloads.
     pub inspected: InspectorCounters,
+    /// HTTP messages; `None` if they are not metered.
+    pub http: Option<HttpCounters>,
     /// Counts of resolved names.
     pub names: NameCounters,
     /// Resolved names kept now, and the octets of all names.
@@ -197,6 +200,11 @@ impl Pipeline {
         self.inspector.set_dns(is_metered);
     }
 
+    /// Meters HTTP messages. Default: no.
+    pub fn set_http_metering(&mut self, is_metered: bool) {
+        self.inspector.set_http(is_metered);
+    }
+
     /// Sets the interfaces that lead out of the node.
     pub fn set_outside(&mut self, interfaces: &[u32]) {
         let outside = &mut self.first_packets.outside;
@@ -291,11 +299,13 @@ impl Pipeline {
         let packet = &mut captured.packet;
         captured.is_metered = match self.decoder.decode_into(frame, has_copies, packet) {
             Ok(transport) => {
-                if let Some(names) = self.cache.names_mut()
-                    && let Some(observed) =
-                        self.inspector
-                            .inspect(packet, transport, frame.time_ns, names)
-                {
+                let inspector = &mut self.inspector;
+                let observed = self
+                    .cache
+                    .names_mut()
+                    .and_then(|names| inspector.inspect(packet, transport, frame.time_ns, names));
+                let observed = inspector.with_http(observed, packet, transport, frame.time_ns);
+                if let Some(observed) = observed {
                     captured.observed = u8::try_from(self.observed.len()).ok();
                     // Packets that are not metered take no place in the group.
                     if captured.observed.is_some() {
@@ -386,6 +396,7 @@ impl Pipeline {
             translations: self.translation_counters(),
             translations_kept: self.cache.translations().len(),
             inspected: self.inspector.counters(),
+            http: self.inspector.http_counters(),
             names: self
                 .cache
                 .names()

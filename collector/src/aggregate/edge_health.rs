@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 
 use enum_map::{Enum, EnumMap};
 use flowproto::dns::DnsHealth;
+use flowproto::http::HttpHealth;
 use flowproto::tcp::ConnectionState;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -108,6 +109,34 @@ impl HealthAddition {
         addition.observed[Distribution::DnsResponse] = Observed {
             sum: dns.response_time.sum_microseconds,
             count: dns.response_time.samples.into(),
+        };
+        addition
+    }
+
+    /// What the HTTP messages of a conversation add for the direction to the server.
+    pub(super) fn of_http(http: &HttpHealth) -> Self {
+        let mut addition = Self::default();
+        let [
+            informational,
+            successful,
+            redirection,
+            client_error,
+            server_error,
+        ] = http.responses;
+        for (count, value) in [
+            (HealthCount::HttpRequests, http.requests),
+            (HealthCount::HttpUnanswered, http.unanswered_requests),
+            (HealthCount::HttpInformational, informational),
+            (HealthCount::HttpSuccessful, successful),
+            (HealthCount::HttpRedirection, redirection),
+            (HealthCount::HttpClientError, client_error),
+            (HealthCount::HttpServerError, server_error),
+        ] {
+            addition.counts[count] = value.into();
+        }
+        addition.observed[Distribution::HttpResponse] = Observed {
+            sum: http.response_time.sum_microseconds,
+            count: http.response_time.samples.into(),
         };
         addition
     }
@@ -384,7 +413,7 @@ mod tests {
     const ALL: HealthParts = HealthParts {
         is_needed: true,
         compares: false,
-        with_buckets: EnumMap::from_array([true; 4]),
+        with_buckets: EnumMap::from_fn(|_| true),
     };
 
     fn observation(distribution: Distribution, sum: u64, count: u64) -> HealthAddition {

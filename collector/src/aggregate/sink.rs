@@ -103,6 +103,11 @@ impl EdgeSink {
                 let direction = if to_client { &mut reverse } else { &mut own };
                 direction.add(&HealthAddition::of_dns(&health.dns));
             }
+            if !health.http.is_empty() {
+                let is_reverse = health.connection.initiator == Initiator::Destination;
+                let direction = if is_reverse { &mut reverse } else { &mut own };
+                direction.add(&HealthAddition::of_http(&health.http));
+            }
         }
         if record.is_connection_counted {
             let connection = &health.connection;

@@ -319,7 +319,7 @@ pub struct Flags {
     pub print_metrics: Option<bool>,
 
     /// Metric families: workloads, nodes, zones, external, pods, services, addresses, exporters,
-    /// kubezonnet, opencost, palark, k8spacket, dns. Several separated by commas, or repeated.
+    /// kubezonnet, opencost, palark, k8spacket, dns, http. Several separated by commas, or repeated.
     /// The key metrics of the --config file adds families of your own [default: workloads,nodes,zones]
     #[arg(
         long,

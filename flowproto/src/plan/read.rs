@@ -6,6 +6,7 @@
 
 mod dns;
 mod headers;
+mod http;
 mod tcp;
 
 use super::sampling::{SamplingFields, Selection};
@@ -320,6 +321,9 @@ impl Values {
         }
         if self.any(dns::SLOTS) {
             self.fill_dns(record);
+        }
+        if self.any(http::SLOTS) {
+            self.fill_http(record);
         }
     }
 

@@ -13,6 +13,7 @@
 //!
 //! Frames that the kernel dropped (`packets_dropped`) were not captured and are in none of these.
 
+mod http;
 mod names;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,7 @@ use crate::capture::counters::CaptureCounters;
 use crate::decode::Undecodable;
 use crate::pipeline::PipelineCounters;
 use crate::translation::table::MAX_TRANSLATIONS;
+use http::HttpFamilies;
 use names::NameFamilies;
 
 const END_REASONS: [(FlowEndReason, &str); 5] = [
@@ -91,6 +93,7 @@ pub struct Metrics {
     translations_missed: Vec<IntCounter>,
     translations: IntGauge,
     names: NameFamilies,
+    metered_http: HttpFamilies,
     targets: TargetFamilies,
     http: HttpMetrics,
 }
@@ -327,6 +330,7 @@ impl Metrics {
                 "Address translations that are kept for conversations that begin.",
             )?,
             names: NameFamilies::register(&new, capacities.names)?,
+            metered_http: HttpFamilies::register(&new)?,
             targets: TargetFamilies::register(new.registry(), "kipfix_probe")?,
             http: HttpMetrics::new(&new)?,
             registry: new.registry().clone(),
@@ -408,6 +412,9 @@ impl Metrics {
         }
         raise_each(&self.tcp_states, &cache.tcp_connection_states);
         self.names.publish(counters);
+        if let Some(http) = &counters.http {
+            self.metered_http.publish(http);
+        }
         let translations = &counters.translations;
         if let [_, table_full] = self.translations_missed.as_slice() {
             raise(table_full, translations.missed);
