@@ -9,8 +9,8 @@
 #   IN_PKTS (2); one record has 3 packets.
 # Expected: 1000 octets, then 3 packets. Seen: 1000 octets, then 3 octets, with one pass and with
 #   two (-2).
-# Why care: whoever checks a collector against tshark after a restart takes the right number for
-#   the wrong one.
+# Why care: after a restart of an exporter, a collector with the right number differs from
+#   tshark.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages tshark=4.0.17-0+deb12u3

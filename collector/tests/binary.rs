@@ -132,7 +132,7 @@ fn the_file_of_exporters_scales_the_records_of_an_exporter() {
 }
 
 #[test]
-fn a_savefile_that_is_not_read_to_its_end_is_used_and_is_no_success() {
+fn a_savefile_that_is_not_read_to_its_end_is_used_and_fails() {
     let folder = tempfile::tempdir().unwrap();
     let (cut, whole) = (
         folder.path().join("cut.ipfix"),
@@ -174,7 +174,7 @@ fn a_savefile_that_is_not_read_to_its_end_is_used_and_is_no_success() {
 }
 
 #[test]
-fn a_stop_ends_the_wait_for_a_pipe_that_nobody_writes_to() {
+fn a_stop_ends_the_wait_for_a_pipe_without_a_writer() {
     let mut child = program()
         .args([
             "--read",
@@ -189,13 +189,13 @@ fn a_stop_ends_the_wait_for_a_pipe_that_nobody_writes_to() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // Somebody reads on, so that it is the silent pipe that is waited for and not a full one.
+    // All output is read, so that the collector waits for its input and not for a full pipe.
     let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let (sender, first) = std::sync::mpsc::sync_channel(1);
     let reader = std::thread::spawn(move || {
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();
-        tell.send(line).unwrap();
+        sender.send(line).unwrap();
         std::io::copy(&mut lines, &mut std::io::sink()).unwrap();
     });
     let mut pipe = child.stdin.take().unwrap();
@@ -204,7 +204,7 @@ fn a_stop_ends_the_wait_for_a_pipe_that_nobody_writes_to() {
         pipe.write_all(&message).unwrap();
     }
     pipe.flush().unwrap();
-    let line = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    let line = first.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(line.contains("octetDeltaCount"), "{line}");
     let terminated = Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
@@ -260,7 +260,7 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
             &["read", "IPFIX file"],
         ),
     ];
-    for (arguments, code, said) in cases {
+    for (arguments, code, words) in cases {
         let output = run(arguments);
         let sentence = text(&output.stderr);
         assert_eq!(
@@ -270,7 +270,7 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
         );
         let last = sentence.lines().last().unwrap();
         assert!(last.starts_with("kipfix-collector: "), "{sentence}");
-        for word in said {
+        for word in words {
             assert!(last.contains(word), "{last} lacks {word}");
         }
     }

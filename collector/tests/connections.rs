@@ -110,7 +110,7 @@ fn messages_over_a_connection_are_counted_however_they_are_cut() {
 }
 
 #[test]
-fn what_breaks_the_protocol_closes_its_connection_with_a_reason() {
+fn a_protocol_error_closes_its_connection_with_a_reason() {
     let collector = Running::start(&["--listen", "tcp://127.0.0.1:0", "--read-timeout", "1s"]);
     let whole = messages(10);
     let mut past_the_end = whole[0].clone();
@@ -148,7 +148,7 @@ fn what_breaks_the_protocol_closes_its_connection_with_a_reason() {
 }
 
 #[test]
-fn slow_and_hostile_peers_hold_nobody_up() {
+fn slow_and_hostile_peers_do_not_delay_others() {
     let arguments = ["--listen", "tcp://127.0.0.1:0", "--max-connections", "300"];
     let bounds = [
         "--max-connections-per-address",
@@ -210,7 +210,7 @@ fn slow_and_hostile_peers_hold_nobody_up() {
 }
 
 #[test]
-fn connections_that_brought_messages_give_way_to_nobody() {
+fn connections_with_messages_are_not_displaced() {
     let arguments = [
         "--listen",
         "tcp://127.0.0.1:0",
@@ -236,7 +236,7 @@ fn connections_that_brought_messages_give_way_to_nobody() {
 }
 
 #[test]
-fn a_connection_that_brings_nothing_is_closed_in_the_end() {
+fn a_connection_without_a_message_is_closed() {
     let arguments = ["--listen", "tcp://127.0.0.1:0", "--connection-idle", "1s"];
     let collector = Running::start(&arguments);
     let mut connection = patient(collector.connect());
@@ -283,7 +283,7 @@ fn exporters_that_are_not_allowed_are_refused_and_counted() {
 }
 
 #[test]
-fn what_came_before_the_stop_is_counted() {
+fn messages_received_before_the_stop_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("flows.json");
     let target = format!("file:{}", log.display());
@@ -299,7 +299,7 @@ fn what_came_before_the_stop_is_counted() {
 }
 
 #[test]
-fn who_is_told_of_the_stop_may_send_what_it_has() {
+fn an_exporter_may_send_its_remaining_messages_after_the_stop() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("flows.json");
     let target = format!("file:{}", log.display());
@@ -309,7 +309,7 @@ fn who_is_told_of_the_stop_may_send_what_it_has() {
     let (first, rest) = all.split_at(all.len() / 2);
     connection.write_all(&first.concat()).unwrap();
     let stopping = std::thread::spawn(move || collector.stop());
-    // Its way is closed, ours is not.
+    // The collector has closed its direction of the connection, the exporter has not.
     assert_eq!(connection.read(&mut [0; 1]).unwrap(), 0);
     connection.write_all(&rest.concat()).unwrap();
     drop(connection);
@@ -488,7 +488,7 @@ fn exporters_with_a_certificate_of_our_ca_are_read_over_both_versions_of_tls() {
 }
 
 #[test]
-fn whoever_has_no_right_to_send_is_refused_with_the_reason_and_nothing_is_decoded() {
+fn unauthorized_exporters_are_refused_with_a_reason_before_decoding() {
     let (ours, clients, others) = (Ca::new("ours"), Ca::new("clients"), Ca::new("others"));
     let files = Files::new(&ours, &clients);
     let url = format!("{}&client-name=probe.example", files.mutual());
@@ -574,7 +574,7 @@ fn whoever_has_no_right_to_send_is_refused_with_the_reason_and_nothing_is_decode
 }
 
 #[test]
-fn certificates_that_change_hold_for_the_next_connection_and_bad_ones_for_none() {
+fn changed_certificates_apply_to_new_connections_and_bad_ones_are_ignored() {
     let (ours, clients) = (Ca::new("ours"), Ca::new("clients"));
     let files = Files::new(&ours, &clients);
     let collector = Running::start(&["--listen", &files.mutual()]);
@@ -648,9 +648,12 @@ fn files_that_cannot_be_used_are_refused_at_the_start() {
             url,
         ]);
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(64), "{said}");
-        assert!(said.contains("listen") && said.contains(word), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{printed}");
+        assert!(
+            printed.contains("listen") && printed.contains(word),
+            "{printed}"
+        );
     };
     let break_file = |name: &str| {
         let files = Files::new(&ours, &clients);

@@ -447,7 +447,7 @@ fn combinations_beyond_the_limit_are_other_and_counted() {
     let snapshot = external::load(&files).unwrap();
     assert_eq!(snapshot.combinations(), 4);
     assert_eq!(snapshot.other_ranges(), 1);
-    // What somebody named goes first.
+    // A name in the file has precedence.
     assert_eq!(&*found(&snapshot, "203.0.113.1").name, "office");
     assert_eq!(found(&snapshot, "192.0.2.1").as_number, 64500);
     assert_eq!(snapshot.lookup(address("192.0.2.200")), ExternalId::OTHER);

@@ -82,7 +82,7 @@ fn every_way_to_announce_sampling_is_understood() {
 }
 
 #[test]
-fn a_record_is_sampled_as_its_selector_says() {
+fn a_record_is_sampled_as_its_selector_announces() {
     let mut e = exporter();
     say(
         &mut e,
@@ -100,7 +100,7 @@ fn a_record_is_sampled_as_its_selector_says() {
 }
 
 #[test]
-fn what_is_said_of_another_domain_concerns_this_one_not() {
+fn an_announcement_for_another_domain_does_not_apply() {
     let mut e = exporter();
     say(&mut e, &[(149, 8, 4), (34, 100, 4), (41, 5, 8)]);
     assert_eq!(sampling(&mut e, None), Sampling::NONE);
@@ -120,7 +120,7 @@ fn how_an_exporter_fares_is_kept() {
         &[(149, 7, 4), (42, 120, 8), (164, 3, 8), (166, 2, 8)],
     );
     let domain = e.process.domains().next().unwrap();
-    let said: Vec<_> = domain.statistics.iter().collect();
+    let statistics: Vec<_> = domain.statistics.iter().collect();
     let expected = [
         ("exported_octets", 1000),
         ("exported_messages", 10),
@@ -128,7 +128,7 @@ fn how_an_exporter_fares_is_kept() {
         ("ignored_packets", 3),
         ("records_not_sent", 2),
     ];
-    assert_eq!(said, expected);
+    assert_eq!(statistics, expected);
 }
 
 /// An options record with text: scope fields first.
@@ -235,7 +235,7 @@ fn an_exporters_own_elements_are_read_as_it_describes_them() {
 }
 
 #[test]
-fn nobody_can_rename_what_a_registry_names_or_what_the_line_says() {
+fn options_data_cannot_rename_elements_of_the_registry_or_members_of_the_line() {
     let mut e = exporter();
     describe(&mut e, 0, 1, 13, "x");
     describe(&mut e, 56_506, 101, 1, "x");
@@ -277,7 +277,7 @@ fn no_name_stands_twice_in_a_line() {
 }
 
 #[test]
-fn what_one_exporter_says_holds_for_itself_alone() {
+fn announcements_of_an_exporter_apply_only_to_it() {
     let mut e = exporter();
     describe(&mut e, 99_999, 5, 2, "queueDepth");
     let template = template_of(300, &[(99_999, 5, 1)]);
@@ -305,7 +305,7 @@ fn names_are_bounded_and_go_with_their_domain() {
 }
 
 #[test]
-fn a_system_that_has_run_for_longer_than_its_clock_counts_tells_the_right_time() {
+fn an_uptime_that_has_wrapped_gives_the_right_time() {
     let mut e = exporter();
     let wrap = 1_u64 << 32;
     // 160: started 100 days ago; flows 10 s before the export.

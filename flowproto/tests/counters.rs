@@ -152,7 +152,7 @@ fn a_domain_that_sent_no_record_gives_its_counts_to_one_that_does() {
 }
 
 #[test]
-fn what_cannot_be_used_leads_to_its_exporter() {
+fn unusable_octets_are_traced_to_their_exporter() {
     let mut e = exporter();
     let bad = [
         ("192.0.2.10:1", vec![0, 10], Unusable::Truncated),

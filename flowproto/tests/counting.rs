@@ -135,7 +135,7 @@ fn running_totals_count_by_how_far_they_ran() {
 }
 
 #[test]
-fn a_flow_that_began_anew_counts_as_a_whole_and_a_late_record_not_at_all() {
+fn a_flow_that_restarted_counts_as_a_whole_and_a_late_record_does_not_count() {
     let records = [
         (7, 1000, 100, 1),
         (7, 2000, 300, 4),
@@ -239,7 +239,7 @@ fn flows_with_running_totals_are_bounded_and_what_is_forgotten_is_counted() {
 }
 
 #[test]
-fn deltas_beside_totals_cost_no_memory() {
+fn deltas_next_to_totals_use_no_memory() {
     // As Open vSwitch sends them.
     let mut e = exporter();
     let fields = [(0, 1, 8), (0, 85, 8), (0, 2, 8), (0, 86, 8)];
@@ -265,7 +265,7 @@ fn counters_of_every_width_add_up() {
 }
 
 #[test]
-fn each_domain_is_told_with_its_records() {
+fn each_domain_is_reported_with_its_records() {
     let mut e = exporter();
     e.send(&ipfix(
         0,

@@ -263,7 +263,7 @@ fn options_records_and_enterprise_elements_are_named() {
 }
 
 #[test]
-fn netflow_9_scopes_are_no_elements() {
+fn netflow_9_scopes_are_not_elements() {
     let mut definition = vec![1, 1, 0, 4, 0, 8];
     for (field, length) in [(1_u16, 4_u16), (34, 4), (35, 1)] {
         definition.extend([field.to_be_bytes(), length.to_be_bytes()].concat());
@@ -281,7 +281,7 @@ fn netflow_9_scopes_are_no_elements() {
 }
 
 #[test]
-fn netflow_5_and_7_are_a_template_that_everybody_knows() {
+fn netflow_5_and_7_have_fixed_templates() {
     for version in [5, 7] {
         let mut dump = Dump::new();
         dump.add(&fixed(version, 2, 0, 2))
@@ -337,7 +337,7 @@ fn a_set_that_cannot_be_one() {
 }
 
 #[test]
-fn padding_that_is_none() {
+fn octets_that_are_not_padding() {
     let with = |left: &[u8]| {
         let content = [
             &[0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6, 1, 1],
@@ -494,7 +494,7 @@ fn a_port_uses_the_templates_of_another_one_in_v9_only() {
 }
 
 #[test]
-fn a_bound_on_templates_is_said() {
+fn a_bound_on_templates_is_reported() {
     let mut dump = Dump::new();
     dump.explainer = Explainer::new(Bounds {
         domains: 1,

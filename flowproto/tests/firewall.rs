@@ -131,7 +131,7 @@ fn ids_and_ports_used_again_are_another_connection() {
 }
 
 #[test]
-fn a_denied_connection_is_none() {
+fn a_denied_connection_does_not_count() {
     for of in KINDS {
         let events = [
             Event(1, 1000, DENIED, BEGAN, [0, 0]),

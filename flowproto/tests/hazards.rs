@@ -43,7 +43,7 @@ fn records_whose_template_never_comes_are_given_up_and_counted() {
 }
 
 #[test]
-fn what_waits_is_bounded() {
+fn pending_sets_are_bounded() {
     let mut e = Exporter::new(Limits {
         pending_octets: 1000,
         ..Limits::default()
@@ -146,7 +146,7 @@ fn a_set_that_runs_past_its_message_is_counted_and_ends_it() {
 }
 
 #[test]
-fn a_message_that_says_too_short_a_length_is_read_to_the_end_of_its_sets() {
+fn a_message_with_too_short_a_length_is_read_to_the_end_of_its_sets() {
     let mut e = exporter();
     let mut message = ipfix(0, &[(2, template(300, &[(1, 4)])), (300, vec![0, 0, 0, 8])]);
     message[3] -= 2;
@@ -384,19 +384,18 @@ fn many_waiting_sets_cost_nothing_when_other_templates_come() {
 }
 
 #[test]
-fn what_waits_for_a_forgotten_session_is_given_up_and_nothing_of_another() {
+fn pending_sets_of_a_forgotten_session_are_not_read_by_its_successor() {
     let mut e = Exporter::new(Limits {
         domains: 2,
         ..Limits::default()
     });
     let own = |field| (2, template(300, &[(field, 4)]));
     let data = || (301, vec![0, 0, 0, 5]);
-    // This one has a template of its own and waits for another one.
+    // The first session has one template, and a Set that waits for another.
     e.send_from(1, &ipfix(0, &[own(1), data()]));
     e.send_from(2, &ipfix(0, &[own(1)]));
     assert_eq!(e.process.occupancy().pending_sets, 1);
-    // Forgets the first, then its place is another's: whose template is not for the first one's
-    // Sets.
+    // The third session takes the place of the first. Its template is not for the Sets of that one.
     e.send_from(3, &ipfix(0, &[(2, template(301, &[(1, 4)]))]));
     assert_eq!(e.process.occupancy().pending_sets, 0);
     assert_eq!(e.octets(), [] as [u64; 0]);
@@ -414,7 +413,7 @@ fn ntops_v9_numbers_are_named() {
 }
 
 #[test]
-fn padding_after_the_last_record_is_no_record() {
+fn padding_after_the_last_record_is_not_a_record() {
     let mut e = exporter();
     e.send(&netflow9(&[
         (0, template(300, &[(1, 4), (2, 1)])),
@@ -473,7 +472,7 @@ fn the_count_of_a_v9_header_decides_nothing() {
 }
 
 #[test]
-fn padding_behind_templates_and_options_is_no_template() {
+fn padding_after_templates_and_options_is_not_a_template() {
     let mut e = exporter();
     let padded = |mut content: Vec<u8>| {
         content.extend([0; 2]);

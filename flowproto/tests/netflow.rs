@@ -282,7 +282,7 @@ fn a_record_beyond_32_bits_is_split_in_v5_and_adds_up() {
 }
 
 #[test]
-fn ipv6_is_refused_by_v5_and_by_nobody_else() {
+fn only_v5_refuses_ipv6() {
     let record = FlowRecord {
         key: FlowKey {
             source_address: Address::from_v6_bits(1 << 127 | 1),
@@ -328,7 +328,7 @@ fn a_biflow_goes_out_as_its_two_directions() {
 }
 
 #[test]
-fn v9_templates_go_out_again_after_their_time_and_after_so_many_packets() {
+fn v9_templates_are_resent_after_a_time_and_after_a_number_of_packets() {
     let mut session = ExportSession::new(ExportSettings {
         version: Version::Netflow9,
         template_refresh_messages: 3,

@@ -131,7 +131,7 @@ fn times_count_from_the_header_also_across_a_wrap() {
 }
 
 #[test]
-fn a_datagram_with_fewer_records_than_it_says_gives_those_and_is_counted() {
+fn a_datagram_with_fewer_records_than_its_count_is_read_and_counted() {
     let mut whole = datagram(5, &[ran(1, 2), ran(3, 4), ran(5, 6)]);
     whole.truncate(24 + 2 * 48 + 30);
     let mut e = exporter();
@@ -177,6 +177,6 @@ fn the_sequence_counts_flows_and_an_up_time_that_is_less_is_a_restart() {
     send(&mut e, 5000, 0);
     send(&mut e, 6000, 2);
     e.process.expire(u64::MAX);
-    let told = e.process.counters().sequence;
-    assert_eq!((told.lost, told.gaps, told.restarts), (6, 1, 1));
+    let sequence = e.process.counters().sequence;
+    assert_eq!((sequence.lost, sequence.gaps, sequence.restarts), (6, 1, 1));
 }

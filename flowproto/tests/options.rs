@@ -115,7 +115,7 @@ fn set(id: u16, content: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn what_an_exporter_says_of_itself_is_this_octet_for_octet() {
+fn the_description_of_an_exporter_has_these_octets() {
     let mut session = ExportSession::new(settings());
     session.renew(facts());
     let sent = flush(&mut session, NOW);

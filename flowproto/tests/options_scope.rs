@@ -87,7 +87,7 @@ fn one_in(population: u32) -> Sampling {
 //------------ Scope -----------------------------------------------------------------------------
 
 #[test]
-fn a_scope_says_whose_sampling_it_is() {
+fn sampling_applies_to_its_scope() {
     // Scope and options; a record that it applies to; one that it does not apply to.
     let cases: [(Fields, Fields, Fields, Option<Fields>); 8] = [
         (&[(149, 7, 4)], &[(34, 50, 4)], &[], None),
@@ -141,7 +141,7 @@ fn a_scope_says_whose_sampling_it_is() {
 }
 
 #[test]
-fn a_v9_scope_says_whose_sampling_it_is() {
+fn v9_sampling_applies_to_its_scope() {
     let at = |scope: (u16, u64, u16), fields: &[(u16, u64, u16)], other: &[(u16, u64, u16)]| {
         let mut e = exporter();
         e.send(&of(9, 7, 1).with(&options9(&[scope], &[(34, 50, 4), (35, 1, 1)])));

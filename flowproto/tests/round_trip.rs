@@ -415,7 +415,7 @@ fn addresses_of_both_families_in_one_record_come_back_whole() {
 }
 
 #[test]
-fn templates_go_out_again_after_their_time_and_after_so_many_messages() {
+fn templates_are_resent_after_a_time_and_after_a_number_of_messages() {
     let mut session = ExportSession::new(ExportSettings {
         template_refresh_messages: 3,
         ..ExportSettings::default()

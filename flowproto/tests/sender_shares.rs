@@ -41,7 +41,7 @@ fn is_unhurt(e: &mut Exporter, version: u16) -> bool {
 }
 
 #[test]
-fn many_ports_and_domains_of_one_address_evict_nobody_else() {
+fn many_ports_and_domains_of_one_address_evict_only_their_own() {
     for version in VERSIONS {
         for (bad, has_records) in [
             ("192.0.2.66", false),
@@ -70,7 +70,7 @@ fn many_ports_and_domains_of_one_address_evict_nobody_else() {
 }
 
 #[test]
-fn many_addresses_that_never_send_a_readable_record_evict_nobody_who_did() {
+fn addresses_without_a_decoded_record_do_not_evict_those_with_one() {
     for version in VERSIONS {
         let mut e = Exporter::new(Limits {
             domains: 100,
@@ -87,7 +87,7 @@ fn many_addresses_that_never_send_a_readable_record_evict_nobody_who_did() {
 }
 
 #[test]
-fn many_addresses_that_send_records_evict_nobody_who_has_just_sent() {
+fn new_addresses_do_not_evict_those_active_within_a_minute() {
     let mut e = Exporter::new(Limits {
         domains: 100,
         ..Limits::default()
@@ -131,7 +131,7 @@ fn template_fields_of_one_address_leave_room_for_others() {
 }
 
 #[test]
-fn a_template_that_many_ports_send_costs_once() {
+fn a_template_is_stored_once_for_all_ports_of_its_exporter() {
     let mut e = exporter();
     for port in 1..1000_u32 {
         let from = format!("192.0.2.1:{port}");

@@ -60,7 +60,7 @@ fn each_connection_has_templates_of_its_own() {
 }
 
 #[test]
-fn a_connection_takes_its_templates_and_what_waits_with_it() {
+fn templates_and_pending_sets_of_a_connection_end_with_it() {
     let mut c = Collector::new();
     let sets = [(TEMPLATE, template(300, &[(1, 1)])), (301, vec![1, 2])];
     c.receive(1, &ipfix(0, &sets)).unwrap();
@@ -214,7 +214,7 @@ fn many_connections_that_come_and_go_leave_nothing() {
 }
 
 #[test]
-fn what_a_reordered_datagram_fills_is_no_loss() {
+fn a_gap_that_a_reordered_datagram_fills_does_not_count_as_lost() {
     let mut e = exporter();
     e.send(&ipfix(0, &[(TEMPLATE, template(300, &[(1, 1)]))]));
     for sequence in [0, 2, 6, 4, 8] {
@@ -222,11 +222,11 @@ fn what_a_reordered_datagram_fills_is_no_loss() {
     }
     e.send(&ipfix(20, &[(300, vec![1, 1])]));
     e.process.expire(u64::MAX);
-    let told = e.process.counters().sequence;
-    assert_eq!((told.lost, told.gaps, told.late), (10, 1, 1));
+    let sequence = e.process.counters().sequence;
+    assert_eq!((sequence.lost, sequence.gaps, sequence.late), (10, 1, 1));
     let domain = e.process.domains().next().unwrap();
     assert_eq!(
         (domain.sequence, <&str>::from(domain.convention)),
-        (told, "records")
+        (sequence, "records")
     );
 }

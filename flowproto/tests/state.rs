@@ -216,7 +216,7 @@ fn names_and_types_go_on() {
 }
 
 #[test]
-fn what_a_connection_sent_ends_with_the_collector() {
+fn sessions_of_connections_are_not_kept_in_the_state() {
     let mut e = exporter();
     let message = of(10, 0, 0).with(&[templates(10, &[(1, 2)])]);
     let peer = A.parse().unwrap();

@@ -163,7 +163,7 @@ fn a_restart_is_seen_although_the_exporter_is_up_for_longer_now() {
 }
 
 #[test]
-fn a_late_message_is_no_restart() {
+fn a_late_message_is_not_a_restart() {
     for (version, templates, _) in SETS {
         let mut e = exporter();
         let [first, _] = layouts();

@@ -122,7 +122,7 @@ fn times_that_are_not_known_are_absent() {
 }
 
 #[test]
-fn zeros_in_the_fields_of_translations_tunnels_and_routes_are_no_addresses() {
+fn zeros_in_fields_of_translations_tunnels_and_routes_are_not_addresses() {
     let specifiers = [
         (0, 8, 4),
         (0, 15, 4),

@@ -36,9 +36,9 @@ impl RecordSink for Taken {
 }
 
 /// Takes records and forgets them.
-pub(crate) struct Nobody;
+pub(crate) struct NoSink;
 
-impl RecordSink for Nobody {
+impl RecordSink for NoSink {
     fn message(&mut self, _: &Message<'_>) {}
     fn record(&mut self, _: &Message<'_>, _: &FlowRecord, _: Fields<'_>) {}
 }

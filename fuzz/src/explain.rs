@@ -3,7 +3,7 @@
 use flowproto::collector::{CollectingProcess, Limits};
 use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 
-use crate::decoding::Nobody;
+use crate::decoding::NoSink;
 use crate::input::{BEGAN, chunks};
 
 /// Problems of octets that the decoder cannot use.
@@ -58,7 +58,7 @@ pub fn explain(data: &[u8]) {
         explainer.explain(&captured, &mut page);
         check_page(page, chunk.octets.len());
         let time = captured.time_milliseconds.unwrap_or(expired);
-        process.receive(chunk.exporter(), chunk.octets, time, &mut Nobody);
+        process.receive(chunk.exporter(), chunk.octets, time, &mut NoSink);
         if time.abs_diff(expired) >= 1000 {
             expired = time;
             process.expire(time);
@@ -88,8 +88,8 @@ pub fn explain(data: &[u8]) {
     }
     assert_eq!(sum, counted, "{summary}");
     let all: u64 = Rule::ALL.iter().map(|p| explainer.count(*p)).sum();
-    let says_so = summary.contains("No problem found");
-    assert_eq!(all == 0, says_so, "{summary}");
+    let reports_none = summary.contains("No problem found");
+    assert_eq!(all == 0, reports_none, "{summary}");
 }
 
 fn check_text(text: Vec<u8>) -> String {

@@ -96,7 +96,7 @@ fn forwarded(
     now: u64,
 ) -> ForwardedRecord {
     let snapshots = store.load();
-    let says = octets.u8();
+    let flags = octets.u8();
     // One direction: a biflow is forwarded as two records.
     let mut record = record.directions()[0].clone();
     // Addresses that the inventory knows are never hit by chance.
@@ -104,12 +104,12 @@ fn forwarded(
         (1, &mut record.key.source_address),
         (2, &mut record.key.destination_address),
     ] {
-        if says & bit != 0 && address.is_ipv4() {
+        if flags & bit != 0 && address.is_ipv4() {
             *address = Address::from_v4_bits(0x0a01_0100 | address.v4_bits() & 0x2ff);
         }
     }
     let origin = Origin {
-        source_address: records::address(octets, says & 4 != 0),
+        source_address: records::address(octets, flags & 4 != 0),
         reported_address: Address::UNSPECIFIED,
         observation_domain_id: octets.u32(),
         version: Version::Ipfix,

@@ -19,7 +19,7 @@
 //! | [`inventory()`] | an inventory file | an inventory, or one sentence |
 //! | [`api()`] | a query string of the API | a bounded document, or an error that names the parameter |
 //! | [`history()`] | a history file | a history that can be queried, or an error |
-//! | [`outside()`] | a database or cloud ranges | a table, or one sentence; bounded |
+//! | [`external()`] | a database or cloud ranges | a table, or one sentence; bounded |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -33,6 +33,7 @@ mod capture;
 mod decoding;
 mod explain;
 mod export;
+mod external;
 mod forward;
 mod history;
 mod input;
@@ -40,7 +41,6 @@ mod inventory;
 mod json;
 mod messages;
 mod netlink;
-mod outside;
 mod packets;
 mod pipeline;
 mod records;
@@ -52,12 +52,12 @@ pub use api::api;
 pub use capture::capture;
 pub use explain::explain;
 pub use export::export;
+pub use external::external;
 pub use forward::forward;
 pub use history::history;
 pub use inventory::inventory;
 pub use messages::messages;
 pub use netlink::netlink;
-pub use outside::outside;
 pub use packets::packets;
 pub use pipeline::pipeline;
 pub use savefile::savefile;
@@ -79,7 +79,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("pipeline", pipeline),
     ("netlink", netlink),
     ("inventory", inventory),
-    ("outside", outside),
+    ("external", external),
     ("api", api),
     ("history", history),
 ];

@@ -85,7 +85,7 @@ fn each_version_carries_what_it_can() {
 }
 
 #[test]
-fn a_forwarded_record_is_what_its_exporter_said() {
+fn a_forwarded_record_equals_the_exported_one() {
     holds("forward", 200);
 }
 
@@ -105,8 +105,8 @@ fn an_inventory_file_is_an_inventory_or_one_sentence() {
 }
 
 #[test]
-fn a_file_of_who_is_outside_is_a_table_or_one_sentence() {
-    holds("outside", 1000);
+fn a_file_of_external_names_is_a_table_or_one_error() {
+    holds("external", 1000);
 }
 
 #[test]

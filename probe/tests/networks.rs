@@ -171,7 +171,7 @@ fn an_interface_above_the_tunnel_observes_the_same_conversation() {
 }
 
 #[test]
-fn a_tunnel_without_a_network_is_no_other_network() {
+fn a_tunnel_without_a_network_id_does_not_split_a_conversation() {
     let mut meter = Meter::new(cache_settings());
     let forward = packet(FORWARD, 17, &datagram(FORWARD));
     let reverse = packet(REVERSE, 17, &datagram(REVERSE));

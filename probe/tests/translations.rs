@@ -335,7 +335,7 @@ fn an_interface_may_show_the_directions_on_different_sides() {
 }
 
 #[test]
-fn an_answer_that_is_metered_on_another_side_than_its_request_is_no_request() {
+fn an_answer_that_is_metered_on_the_other_side_does_not_count_as_a_request() {
     let before = Ends(POD, 40000, SERVICE, 53);
     let after = Ends(POD, 40000, BACKEND, 53);
     for is_learned_late in [false, true] {

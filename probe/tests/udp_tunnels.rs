@@ -201,7 +201,7 @@ fn teredo(before: &[u8]) -> PacketInfo {
 }
 
 #[test]
-fn the_packets_of_mobile_devices_are_no_flows_without_the_port_of_gtp_u() {
+fn packets_within_gtp_u_are_metered_only_with_its_port_set() {
     let info = over_ip(17, &udp(2152, 2152, &gtp(0, 255, &[], &inner())));
     assert_eq!((info.tunnel, info.inner_fault), (None, None));
     assert_eq!(info.key.destination_port, 2152);

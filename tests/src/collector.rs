@@ -290,8 +290,8 @@ pub fn milliseconds(time: SystemTime) -> u64 {
 }
 
 /// Panics if a line does not have these members. An empty text means that the member must be absent.
-pub fn assert_says(line: &Value, said: &[(&str, &str)]) {
-    for (key, text) in said {
+pub fn assert_members(line: &Value, expected: &[(&str, &str)]) {
+    for (key, text) in expected {
         let found = line[key].as_str().unwrap_or_default();
         assert_eq!(found, *text, "{key} in {line}");
     }

@@ -196,7 +196,7 @@ impl Nodes {
 
     /// Collects information about a failure.
     pub fn describe(&self, namespace: &str) -> String {
-        let mut said = String::new();
+        let mut printed = String::new();
         for line in [
             format!("get all --namespace {namespace} --output wide"),
             format!("get events --namespace {namespace} --sort-by=.lastTimestamp"),
@@ -205,9 +205,9 @@ impl Nodes {
             ),
         ] {
             let output = self.try_kubectl(&line);
-            writeln!(said, "{}", String::from_utf8_lossy(&output.stdout)).expect("a text");
+            writeln!(printed, "{}", String::from_utf8_lossy(&output.stdout)).expect("a text");
         }
-        said
+        printed
     }
 }
 

@@ -68,9 +68,9 @@ pub fn built_by(line: &'static str) -> Result<PathBuf, String> {
         let mut command = Command::new(&path);
         let output = command.args(words).stdin(Stdio::null()).output();
         let output = output.map_err(|error| format!("{path}: {error}"))?;
-        let last = |said: &[u8]| {
-            let said = String::from_utf8_lossy(said).into_owned();
-            said.lines().last().unwrap_or("no output").to_owned()
+        let last = |printed: &[u8]| {
+            let printed = String::from_utf8_lossy(printed).into_owned();
+            printed.lines().last().unwrap_or("no output").to_owned()
         };
         match output.status.success() {
             true => Ok(PathBuf::from(last(&output.stdout))),
@@ -193,7 +193,7 @@ impl Running {
 
     /// Waits for its end. Returns the exit code and the content of a piped standard error.
     pub fn wait(mut self, limit: Duration) -> (Option<i32>, String) {
-        let mut said = String::new();
+        let mut printed = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
             // The thread ends with the process. The limit below ends a process that hangs.
             let reader = std::thread::spawn(move || {
@@ -203,12 +203,12 @@ impl Running {
             });
             let ended = eventually(limit, || !matches!(self.child.try_wait(), Ok(None)));
             assert!(ended, "{} still runs after {limit:?}", self.name);
-            said = reader.join().expect("the reader ends");
+            printed = reader.join().expect("the reader ends");
         } else {
             let ended = eventually(limit, || !matches!(self.child.try_wait(), Ok(None)));
             assert!(ended, "{} still runs after {limit:?}", self.name);
         }
-        (self.child.wait().expect("ended").code(), said)
+        (self.child.wait().expect("ended").code(), printed)
     }
 }
 

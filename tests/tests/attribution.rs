@@ -10,7 +10,7 @@ use flowproto::record::Translation;
 use flowproto::{Address, FlowRecord};
 use kipfix_tests::api_server::{ApiServer, User};
 use kipfix_tests::cluster::Cluster;
-use kipfix_tests::collector::{Collector, assert_says, flow, now};
+use kipfix_tests::collector::{Collector, assert_members, flow, now};
 use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::eventually;
 use serde_json::{Value, json};
@@ -132,7 +132,7 @@ fn the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label() 
     let ours = watching(server, &labels);
     for (number, (pod, _, kind, workload)) in cases.iter().enumerate() {
         let line = ours.attribute(&to_external(&ip(number)));
-        assert_says(
+        assert_members(
             &line,
             &[
                 ("sourcePodName", pod),
@@ -164,7 +164,7 @@ fn a_record_across_the_reuse_of_an_address_is_ambiguous() {
 
     // Received only now, but its packets are from before.
     let line = ours.attribute(&at(&record(), before));
-    assert_says(&line, &[("sourcePodName", "first")]);
+    assert_members(&line, &[("sourcePodName", "first")]);
     let ambiguous = || {
         let metric = "kipfix_collector_records_ambiguous_total";
         ours.scrape().sum(metric, &[])
@@ -172,7 +172,7 @@ fn a_record_across_the_reuse_of_an_address_is_ambiguous() {
     let counted = ambiguous();
     let mut of_both = record();
     of_both.flow_start_milliseconds = before;
-    assert_says(&ours.attribute(&of_both), &[("sourcePodName", "")]);
+    assert_members(&ours.attribute(&of_both), &[("sourcePodName", "")]);
     assert_eq!(ambiguous(), counted + 1);
     let labels = ["src_namespace=\"ambiguous\"", "src_workload=\"ambiguous\""];
     let octets = ours.scrape().sum("kipfix_bytes_total", &labels);
@@ -198,7 +198,7 @@ fn a_late_delete_takes_nothing_from_the_next_pod() {
     // Events of one kind arrive in order.
     admin.create(running(ns, "later", &["10.22.0.2"]));
     wait_for(&ours, || to_external("10.22.0.2"), "sourcePodName", "later");
-    assert_says(&ours.attribute(&record()), &[("sourcePodName", "new")]);
+    assert_members(&ours.attribute(&record()), &[("sourcePodName", "new")]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_migrated_machine_is_its_workload_until_one_pod_remains() {
     wait_for(&ours, record, "sourcePodName", "launcher-source");
     let target = admin.create(launcher("launcher-target"));
     let line = wait_for(&ours, record, "sourcePodName", "");
-    assert_says(
+    assert_members(
         &line,
         &[
             ("sourcePodNamespace", ns),
@@ -242,13 +242,13 @@ fn a_terminated_pod_leaves_its_address_to_the_next_one() {
     admin.create(running(ns, "next", &["10.23.0.1"]));
     let ours = watching(server, &[]);
     let record = || at(&to_external("10.23.0.1"), now());
-    assert_says(&ours.attribute(&record()), &[("sourcePodName", "next")]);
+    assert_members(&ours.attribute(&record()), &[("sourcePodName", "next")]);
     // Another update of the terminated pod takes nothing back.
     let label = json!({"metadata": {"labels": {"again": "1"}}});
     admin.patch(&done, &label);
     admin.create(running(ns, "later", &["10.23.0.2"]));
     wait_for(&ours, || to_external("10.23.0.2"), "sourcePodName", "later");
-    assert_says(&ours.attribute(&record()), &[("sourcePodName", "next")]);
+    assert_members(&ours.attribute(&record()), &[("sourcePodName", "next")]);
 }
 
 #[test]
@@ -265,8 +265,8 @@ fn a_pod_that_sends_before_its_address_is_reported_is_attributed_later() {
     ours.send(&record);
     ours.counts("kipfix_collector_records_pending", &[], 1);
     admin.set_status(&pod, &objects::running(&["10.24.0.7"]));
-    let said = [("sourcePodName", "early"), ("sourceNodeName", "early-node")];
-    assert_says(&ours.line(&record), &said);
+    let expected = [("sourcePodName", "early"), ("sourceNodeName", "early-node")];
+    assert_members(&ours.line(&record), &expected);
 }
 
 #[test]
@@ -281,9 +281,9 @@ fn a_deleted_pod_is_kept_for_the_configured_time() {
     let record = || at(&to_external("10.25.0.1"), now());
     wait_for(&ours, record, "sourcePodName", "deleted");
     admin.delete(&pod);
-    assert_says(&ours.attribute(&record()), &[("sourcePodName", "deleted")]);
+    assert_members(&ours.attribute(&record()), &[("sourcePodName", "deleted")]);
     let line = wait_for(&ours, record, "sourcePodName", "");
-    assert_says(&line, &[("trafficClass", "external_to_external")]);
+    assert_members(&line, &[("trafficClass", "external_to_external")]);
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn an_exporter_with_a_wrong_clock_is_corrected() {
     let behind = 300_000;
     let record = at(&to_external("10.26.0.1"), now() - behind);
     ours.send_all(std::slice::from_ref(&record), now() - behind);
-    assert_says(&ours.line(&record), &[("sourcePodName", "recent")]);
+    assert_members(&ours.line(&record), &[("sourcePodName", "recent")]);
     let skew = ours.scrape().sum(
         "kipfix_collector_exporter_clock_skew_seconds",
         &["exporter=\"127.0.0.1\""],
@@ -332,15 +332,15 @@ fn pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare(
     ] {
         let mut record = at(&flow(EXTERNAL, "10.27.9.1"), now());
         record.key.destination_port = port;
-        let said = [
+        let expected = [
             ("destinationPodName", pod),
             ("destinationNodeName", "host-node"),
             ("trafficClass", class),
         ];
-        assert_says(&ours.attribute(&record), &said);
+        assert_members(&ours.attribute(&record), &expected);
     }
     let line = ours.attribute(&flow(EXTERNAL, "10.27.0.2"));
-    assert_says(&line, &[("destinationPodName", "proxy")]);
+    assert_members(&line, &[("destinationPodName", "proxy")]);
 }
 
 #[test]
@@ -400,11 +400,11 @@ fn every_address_of_a_node_and_its_tunnels_is_the_nodes() {
         ("100.65.28.2", "kube-ovn-node"),
         ("10.28.4.1", "bridge-node"),
     ] {
-        let said = [
+        let expected = [
             ("sourceNodeName", node),
             ("trafficClass", "node_to_external"),
         ];
-        assert_says(&ours.attribute(&to_external(ip)), &said);
+        assert_members(&ours.attribute(&to_external(ip)), &expected);
     }
 }
 
@@ -418,13 +418,13 @@ fn an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node() {
     admin.create(node.pod_cidrs(&["10.29.1.0/24", "fd00:29:1::/64"]));
     let ours = watching(server, &[]);
     for ip in ["10.29.1.77", "fd00:29:1::77"] {
-        let said = [
+        let expected = [
             ("sourcePodName", ""),
             ("sourceNodeName", "cidr-only"),
             ("sourceZone", "z7"),
             ("trafficClass", "pod_to_external"),
         ];
-        assert_says(&ours.attribute(&to_external(ip)), &said);
+        assert_members(&ours.attribute(&to_external(ip)), &expected);
     }
     let unreported = "kipfix_collector_records_unattributed_total";
     assert_eq!(ours.scrape().sum(unreported, &[]), 2);
@@ -445,7 +445,7 @@ fn every_address_of_a_pod_in_both_families_is_the_pods() {
     let ours = watching(server, &[]);
     for ip in ["10.30.0.1", "fd00:30::1"] {
         let line = ours.attribute(&to_external(ip));
-        assert_says(&line, &[("sourcePodName", "both")]);
+        assert_members(&line, &[("sourcePodName", "both")]);
     }
     // It gets another address in one family.
     admin.set_status(&pod, &objects::running(&["10.30.0.2", "fd00:30::1"]));
@@ -489,7 +489,7 @@ fn an_address_on_a_secondary_network_is_the_pods() {
         ("10.37.0.3", "broken"),
     ] {
         let line = ours.attribute(&to_external(ip));
-        assert_says(&line, &[("sourcePodName", pod)]);
+        assert_members(&line, &[("sourcePodName", pod)]);
     }
     let malformed = "kipfix_collector_kubernetes_malformed_total";
     ours.counts(malformed, &["kind=\"pods\""], 1);
@@ -536,14 +536,14 @@ fn a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service() {
         };
         let mut record = at(&flow(client, ip), now());
         record.key.destination_port = port;
-        let said = [
+        let expected = [
             ("sourcePodName", "client"),
             ("destinationServiceName", service),
             ("destinationServiceNamespace", ns),
             ("trafficClass", "pod_to_service"),
             ("trafficScope", "internal"),
         ];
-        assert_says(&ours.attribute(&record), &said);
+        assert_members(&ours.attribute(&record), &expected);
     }
     let labels = ["dst_kind=\"Service\"", "dst_workload=\"cluster\""];
     ours.counts("kipfix_bytes_total", &labels, 2000);
@@ -572,24 +572,24 @@ fn a_translated_flow_goes_to_the_pod_and_names_the_service() {
         post_napt_destination_port: 8080,
         ..Translation::default()
     });
-    let said = [
+    let expected = [
         ("sourcePodName", "client"),
         ("destinationPodName", "server"),
         ("destinationServiceName", "front"),
         ("trafficClass", "pod_to_pod"),
     ];
-    assert_says(&ours.attribute(&at(&record, now())), &said);
+    assert_members(&ours.attribute(&at(&record, now())), &expected);
     // A masqueraded pod: the packet on the wire has the node's address.
     let mut record = flow("10.32.9.1", EXTERNAL);
     record.translation = Some(Translation {
         post_nat_source_address: address("10.32.0.1"),
         ..Translation::default()
     });
-    let said = [
+    let expected = [
         ("sourcePodName", "client"),
         ("trafficClass", "pod_to_external"),
     ];
-    assert_says(&ours.attribute(&at(&record, now())), &said);
+    assert_members(&ours.attribute(&at(&record, now())), &expected);
 }
 
 //------------ Topology and groups ---------------------------------------------------------------
@@ -626,7 +626,7 @@ fn zone_region_pool_group_and_cluster_are_in_lines_and_series() {
         ],
     );
     let record = || at(&to_external("10.33.0.1"), now());
-    let said = [
+    let expected = [
         ("sourceNodeName", "placed"),
         ("sourceZone", "r3-b"),
         ("sourceRegion", "r3"),
@@ -634,9 +634,9 @@ fn zone_region_pool_group_and_cluster_are_in_lines_and_series() {
         ("sourceNamespaceGroup", "payments"),
         ("clusterId", "prod-1"),
     ];
-    assert_says(&ours.attribute(&record()), &said);
+    assert_members(&ours.attribute(&record()), &expected);
     let line = ours.attribute(&flow("10.33.1.1", "10.33.0.1"));
-    assert_says(&line, &[("sourceZone", "r4-c"), ("sourceRegion", "r4")]);
+    assert_members(&line, &[("sourceZone", "r4-c"), ("sourceRegion", "r4")]);
     let zones = ["src_zone=\"r4-c\"", "dst_zone=\"r3-b\""];
     ours.counts("kipfix_zone_bytes_total", &zones, 1000);
     let scrape = ours.scrape();
@@ -714,19 +714,19 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
     ] {
         let mut record = at(&flow("10.34.0.1", ip), now());
         record.key.destination_port = port;
-        let said = [
+        let expected = [
             ("destinationName", name),
             ("trafficClass", "pod_to_external"),
         ];
-        assert_says(&ours.attribute(&record), &said);
+        assert_members(&ours.attribute(&record), &expected);
     }
     let cloud = || at(&flow("10.34.0.1", "192.0.2.1"), now());
-    let said = [
+    let expected = [
         ("destinationCloudProvider", "aws"),
         ("destinationCloudService", "S3"),
         ("destinationCloudRegion", "eu-central-1"),
     ];
-    assert_says(&ours.attribute(&cloud()), &said);
+    assert_members(&ours.attribute(&cloud()), &expected);
     let external = [
         "workload=\"client\"",
         "direction=\"egress\"",
@@ -743,7 +743,7 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
     std::fs::write(&clouds, "{").unwrap();
     ours.counts("kipfix_collector_external_broken_files", &[], 1);
     let line = ours.attribute(&cloud());
-    assert_says(&line, &[("destinationCloudRegion", "eu-west-1")]);
+    assert_members(&line, &[("destinationCloudRegion", "eu-west-1")]);
 }
 
 //------------ Classes ---------------------------------------------------------------------------
@@ -783,7 +783,7 @@ fn the_traffic_class_follows_from_both_endpoints() {
         (pod_a, node_a, "intra_node", "internal"),
     ] {
         let line = ours.attribute(&at(&flow(from, to), now()));
-        assert_says(&line, &[("trafficClass", class), ("trafficScope", scope)]);
+        assert_members(&line, &[("trafficClass", class), ("trafficScope", scope)]);
         let counted = if class == "intra_node" { 0 } else { 1000 };
         let label = format!("class=\"{class}\"");
         ours.counts("kipfix_bytes_total", &[&label], counted);

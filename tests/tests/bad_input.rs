@@ -13,19 +13,19 @@ use kipfix_tests::{skip, traffic};
 /// Runs a command that must fail with `code` and say all of `words` in one sentence on standard error.
 fn refused(mut command: Command, code: i32, words: &[&str]) {
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{command:?}: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{command:?}: {printed}");
     for word in words {
         assert!(
-            said.contains(word),
-            "{command:?} does not contain {word:?}: {said}"
+            printed.contains(word),
+            "{command:?} does not contain {word:?}: {printed}"
         );
     }
-    assert!(!said.contains("panicked"), "{said}");
-    let sentences = said
+    assert!(!printed.contains("panicked"), "{printed}");
+    let sentences = printed
         .lines()
         .filter(|line| line.starts_with("kipfix-") || line.starts_with("error:"));
-    assert_eq!(sentences.count(), 1, "{command:?}: {said}");
+    assert_eq!(sentences.count(), 1, "{command:?}: {printed}");
 }
 
 fn file(folder: &tempfile::TempDir, name: &str, content: &str) -> PathBuf {
@@ -85,7 +85,7 @@ fn the_probe_refuses_bad_settings_with_64() {
 }
 
 #[test]
-fn the_probe_that_cannot_start_says_why_with_1() {
+fn a_probe_that_cannot_start_reports_the_reason_and_exits_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("traffic.pcap");
     traffic::write(&capture, 5);
@@ -135,8 +135,8 @@ fn the_probe_that_cannot_start_says_why_with_1() {
 }
 
 #[test]
-fn a_probe_without_the_capability_says_which_and_how_to_give_it() {
-    let test = "a_probe_without_the_capability_says_which_and_how_to_give_it";
+fn a_probe_without_the_capability_names_it_and_how_to_grant_it() {
+    let test = "a_probe_without_the_capability_names_it_and_how_to_grant_it";
     if !program::is_installed("setpriv") {
         return skip(test, "setpriv is not installed");
     }
@@ -222,7 +222,7 @@ fn the_collector_refuses_bad_settings_with_64() {
 }
 
 #[test]
-fn the_collector_that_cannot_start_says_why_with_1() {
+fn a_collector_that_cannot_start_reports_the_reason_and_exits_with_1() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("udp://{}", udp.local_addr().unwrap());
@@ -257,7 +257,7 @@ fn the_collector_that_cannot_start_says_why_with_1() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_neither_daemon_with_a_panic() {
+fn a_closed_pipe_does_not_panic_either_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("traffic.pcap");
     traffic::write(&capture, 2000);
@@ -270,10 +270,10 @@ fn a_reader_that_goes_away_ends_neither_daemon_with_a_panic() {
         .args(["--export", "stdout:"])
         .stdout(writer);
     let output = command.stderr(Stdio::piped()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!said.contains("panicked"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!printed.contains("panicked"), "{printed}");
     assert!(output.status.code().is_some(), "ended by a signal");
-    let complaints = said
+    let complaints = printed
         .lines()
         .filter(|l| l.to_lowercase().contains("broken pipe") || l.contains("stdout"));
     assert_eq!(
@@ -281,13 +281,13 @@ fn a_reader_that_goes_away_ends_neither_daemon_with_a_panic() {
             .filter(|l| l.contains("WARN") || l.contains("ERROR"))
             .count(),
         1,
-        "{said}"
+        "{printed}"
     );
 }
 
 #[test]
-fn a_full_disk_under_the_flow_log_is_said_once_and_counted() {
-    let test = "a_full_disk_under_the_flow_log_is_said_once_and_counted";
+fn a_full_disk_under_the_flow_log_is_logged_once_and_counted() {
+    let test = "a_full_disk_under_the_flow_log_is_logged_once_and_counted";
     if !std::path::Path::new("/dev/full").exists() {
         return skip(test, "there is no /dev/full");
     }
@@ -327,16 +327,16 @@ fn a_full_disk_under_the_flow_log_is_said_once_and_counted() {
             && scrape.sum("kipfix_collector_flow_log_dropped_total", &["write_failed"]) > 0
     };
     assert!(program::eventually(Duration::from_secs(10), counted));
-    let (code, said) = ours.terminate();
+    let (code, printed) = ours.terminate();
     assert_eq!(code, Some(0));
-    assert!(!said.contains("panicked"), "{said}");
-    let complaints = said
+    assert!(!printed.contains("panicked"), "{printed}");
+    let complaints = printed
         .lines()
         .filter(|line| line.contains("WARN") || line.contains("ERROR"));
     assert_eq!(
         complaints.filter(|line| line.contains("flow log")).count(),
         1,
-        "{said}"
+        "{printed}"
     );
 }
 

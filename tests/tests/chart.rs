@@ -138,16 +138,16 @@ fn a_value_that_is_not_one_is_refused_by_name() {
         ("probe.admin.address=all", "address"),
     ] {
         let output = helm(&tools, &["template", "kipfix"], &[format!("--set={value}")]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            !output.status.success() && said.contains(named),
-            "{value}: {said}"
+            !output.status.success() && printed.contains(named),
+            "{value}: {printed}"
         );
     }
     let nowhere = ["--set=collector.enabled=false".to_owned()];
     let output = helm(&tools, &["template", "kipfix"], &nowhere);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("nowhere to export to"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(printed.contains("nowhere to export to"), "{printed}");
 }
 
 #[test]
@@ -288,8 +288,8 @@ fn a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates() {
     }
     let alone = ["--set=collector.httpTls.clientCa=true".to_owned()];
     let output = helm(&tools, &["template", "kipfix"], &alone);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("needs secretName"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(printed.contains("needs secretName"), "{printed}");
 }
 
 #[test]
@@ -333,8 +333,8 @@ fn the_page_is_exposed_on_request_and_metrics_never() {
         ("collector.httpRoute.enabled=true", "parentRefs"),
     ] {
         let output = helm(&tools, &["template", "kipfix"], &[format!("--set={value}")]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains(named), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(printed.contains(named), "{printed}");
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kipfix_tests::api_server::{ApiServer, StreamingLists, User};
-use kipfix_tests::collector::{Collector, assert_says, flow};
+use kipfix_tests::collector::{Collector, assert_members, flow};
 use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::eventually;
 use serde_json::json;
@@ -157,7 +157,7 @@ fn a_forbidden_kind_is_off_and_the_others_are_used() {
     assert_eq!(ours.scrape().sum(up, &["services"]), 0);
     assert_eq!(ours.scrape().sum(up, &["pods"]), 1);
     let line = ours.attribute(&flow("10.1.1.10", "10.96.7.7"));
-    assert_says(&line, &[("destinationServiceName", "")]);
+    assert_members(&line, &[("destinationServiceName", "")]);
     // A server that has not loaded its roles yet refuses the first request.
     let mut readiness = String::new();
     let is_off = || {
@@ -235,15 +235,15 @@ fn optional_kinds_are_used_if_the_cluster_has_them() {
         ("10.1.1.202", "pod_to_pod"),
     ] {
         let line = ours.attribute(&flow(ip, "10.1.2.10"));
-        let said = [("sourceNodeName", "node-a"), ("trafficClass", class)];
-        assert_says(&line, &said);
+        let expected = [("sourceNodeName", "node-a"), ("trafficClass", class)];
+        assert_members(&line, &expected);
     }
     for (ip, other) in [
         ("192.0.2.77", "10.1.2.10"),
         ("2001:db8:77::7", "fd00:1:2::10"),
     ] {
         let line = ours.attribute(&flow(ip, other));
-        assert_says(&line, &[("sourcePodName", "train")]);
+        assert_members(&line, &[("sourcePodName", "train")]);
     }
     ours.counts("kipfix_collector_kubernetes_up", &["ciliumnodes"], 1);
     ours.counts("kipfix_collector_kubernetes_up", &["resourceclaims"], 1);
@@ -270,7 +270,7 @@ fn without_an_api_server_records_are_counted_by_address() {
     let arguments = ["--inventory-wait", "2s", "--cidr", "10.1.0.0/16=pods"];
     let ours = Collector::watching(&kubeconfig, &arguments);
     let line = ours.attribute(&flow("10.1.1.10", "10.1.2.10"));
-    assert_says(&line, &[("sourcePodName", ""), ("sourceName", "pods")]);
+    assert_members(&line, &[("sourcePodName", ""), ("sourceName", "pods")]);
     ours.counts(BYTES, &["class=\"external_to_external\""], 1000);
     ours.counts("kipfix_collector_records_before_inventory_total", &[], 1);
     let readiness = ours.readiness();

@@ -337,7 +337,7 @@ fn two_observers(test: &str, network: Network) {
     assert_eq!(collector.terminate().0, Some(0));
 }
 
-/// True once somebody has a packet socket in the namespace.
+/// True once a process has a packet socket in the namespace.
 fn node_captures(node: &Namespace) -> bool {
     let text = node.command("cat /proc/net/packet").output().unwrap();
     String::from_utf8_lossy(&text.stdout).lines().count() > 1

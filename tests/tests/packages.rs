@@ -56,8 +56,8 @@ impl Overlay {
 }
 
 #[test]
-fn a_package_brings_the_daemon_its_unit_and_its_settings_and_takes_them_away() {
-    let test = "a_package_brings_the_daemon_its_unit_and_its_settings_and_takes_them_away";
+fn a_package_installs_and_removes_the_daemon_its_unit_and_its_settings() {
+    let test = "a_package_installs_and_removes_the_daemon_its_unit_and_its_settings";
     let packages = ["probe", "collector"].map(|part| (part, package(part)));
     if packages.iter().any(|(_, package)| package.is_none()) {
         return skip(test, "there are no packages: make deb");
@@ -70,7 +70,7 @@ fn a_package_brings_the_daemon_its_unit_and_its_settings_and_takes_them_away() {
         let files = tempfile::tempdir().unwrap();
         let inside = files.path().join("package.deb");
         std::fs::copy(package, &inside).unwrap();
-        let said = Overlay(tempfile::tempdir().unwrap()).run(&format!(
+        let printed = Overlay(tempfile::tempdir().unwrap()).run(&format!(
             "dpkg --install {} >&2
              {name} --config /etc/kipfix/{part}.yaml --check >&2
              cat /usr/lib/systemd/system/{name}.service || cat /lib/systemd/system/{name}.service
@@ -79,7 +79,7 @@ fn a_package_brings_the_daemon_its_unit_and_its_settings_and_takes_them_away() {
              ! ls /etc/kipfix/{part}.yaml >&2",
             inside.display()
         ));
-        assert_eq!(said, unit(part), "{name}");
+        assert_eq!(printed, unit(part), "{name}");
     }
 }
 
@@ -118,19 +118,19 @@ fn a_unit_has_no_right_but_capturing() {
         )
         .unwrap();
         let mut verify = Command::new("systemd-analyze");
-        let said = verify
+        let printed = verify
             .args(["verify", "--man=no", "--recursive-errors=no"])
             .arg(&path)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&said.stderr).into_owned();
-        assert!(!said.contains(&name), "{said}");
+        let printed = String::from_utf8_lossy(&printed.stderr).into_owned();
+        assert!(!printed.contains(&name), "{printed}");
     }
 }
 
 #[test]
-fn what_the_unit_gives_is_enough_to_capture_and_no_more_than_that_stays() {
-    let test = "what_the_unit_gives_is_enough_to_capture_and_no_more_than_that_stays";
+fn the_unit_grants_only_the_capabilities_for_capturing() {
+    let test = "the_unit_grants_only_the_capabilities_for_capturing";
     if !netns::allowed() || !is_installed("setpriv") {
         return skip(test, "not root, no network namespaces, or no setpriv");
     }
@@ -178,10 +178,10 @@ fn what_the_unit_gives_is_enough_to_capture_and_no_more_than_that_stays() {
     );
     probe.terminate();
 
-    let (code, said) = start("-all").wait(Duration::from_secs(10));
+    let (code, printed) = start("-all").wait(Duration::from_secs(10));
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("the capability CAP_NET_RAW is missing"),
-        "{said}"
+        printed.contains("the capability CAP_NET_RAW is missing"),
+        "{printed}"
     );
 }

@@ -224,6 +224,6 @@ fn the_scrape_is_text_or_openmetrics_and_compressed_as_asked() {
         .write_all(body(&text).as_bytes())
         .unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{printed}");
 }

@@ -233,8 +233,8 @@ fn flows(lines: &[String]) -> Flows {
 }
 
 #[test]
-fn without_the_right_to_keep_addresses_it_says_so_or_sends_from_its_own() {
-    let test = "without_the_right_to_keep_addresses_it_says_so_or_sends_from_its_own";
+fn without_the_right_to_keep_source_addresses_it_fails_or_sends_from_its_own() {
+    let test = "without_the_right_to_keep_source_addresses_it_fails_or_sends_from_its_own";
     if missing(test, &["setpriv"]) {
         return;
     }
@@ -272,10 +272,10 @@ fn without_the_right_to_keep_addresses_it_says_so_or_sends_from_its_own() {
         ]);
     let output = insisting.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.contains("NET_ADMIN or NET_RAW") && said.contains("source=own"),
-        "{said}"
+        printed.contains("NET_ADMIN or NET_RAW") && printed.contains("source=own"),
+        "{printed}"
     );
 
     let url = format!("udp://127.0.0.1:{port}");
@@ -309,10 +309,10 @@ fn a_target_that_is_the_collector_itself_is_refused() {
         command.args([setting, &format!("{scheme}://127.0.0.1:{port}")]);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(64));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            said.contains("must not be an address of this collector"),
-            "{said}"
+            printed.contains("must not be an address of this collector"),
+            "{printed}"
         );
     }
 }
@@ -583,8 +583,8 @@ fn peers_read_what_is_forwarded() {
         ("sourcePodName", "(len: 5) web-1"),
         ("trafficClass", "(len: 10) pod_to_pod"),
     ] {
-        let told = |line: &str| line.contains(name) && line.ends_with(value);
-        assert!(dump.lines().any(told), "no {name} in the dump");
+        let is_in_dump = |line: &str| line.contains(name) && line.ends_with(value);
+        assert!(dump.lines().any(is_in_dump), "no {name} in the dump");
     }
 }
 
@@ -706,8 +706,8 @@ fn what_is_lost_on_the_way_is_counted() {
     let _turn = take_turn();
     // A target without a listener, an unreachable TCP target, and one that reads.
     let (dead, away) = (free_udp_port(), free_tcp_port());
-    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let reads = nobody.local_addr().unwrap().port();
+    let unread = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let reads = unread.local_addr().unwrap().port();
     let ours = Collector::start(
         &mut collector(),
         &[

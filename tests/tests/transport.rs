@@ -1,5 +1,4 @@
-//! How our export gets to where it is to go: narrow paths, names with several addresses, TLS to somebody else's
-//! server.
+//! Export over networks: narrow paths, names with several addresses, TLS to an independent server.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::path::Path;
@@ -135,8 +134,8 @@ fn a_name_with_several_addresses_spreads_flows_and_keeps_both_directions_togethe
 }
 
 #[test]
-fn openssl_takes_ipfix_over_tls_from_who_has_a_certificate_and_from_nobody_else() {
-    let test = "openssl_takes_ipfix_over_tls_from_who_has_a_certificate_and_from_nobody_else";
+fn openssl_accepts_ipfix_over_tls_only_from_a_client_with_a_certificate() {
+    let test = "openssl_accepts_ipfix_over_tls_only_from_a_client_with_a_certificate";
     if !is_installed("openssl") {
         skip(test, "openssl is not installed");
         return;
@@ -161,8 +160,8 @@ fn openssl_takes_ipfix_over_tls_from_who_has_a_certificate_and_from_nobody_else(
             by_our_collector(&taken).assert_same(&truth.flows, "over TLS");
         } else {
             assert_eq!(std::fs::read(&taken).unwrap(), b"");
-            let said = log.matches("certificate_refused").count();
-            assert_eq!(said, 1, "logged once: {log}");
+            let refusals = log.matches("certificate_refused").count();
+            assert_eq!(refusals, 1, "logged once: {log}");
             assert!(log.contains("sent=0"), "{log}");
         }
     }

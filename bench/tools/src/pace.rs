@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_in_a_socket_is_seen() {
+    fn octets_in_a_socket_queue_are_counted() {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut queue = ReceiverQueue::new(receiver.local_addr().unwrap().port());
         assert_eq!(queue.state().unwrap().octets, 0);

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_from_the_end() {
+    fn items_that_do_not_fit_are_dropped_from_the_end() {
         let queue = DoubleBuffer::new(6);
         let mut added = Vec::new();
         for _ in 0..2 {

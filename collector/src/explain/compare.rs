@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_told_by_record_and_field() {
+    fn differences_are_listed_by_record_and_field() {
         let mut lines = Vec::new();
         let [ours, theirs] =
             [7_u8, 9].map(|number| vec![value(1, &[0, number]), value(8, &[10, 0, 0, 1])]);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_read_is_told() {
+    fn records_that_the_other_decoder_cannot_read_are_listed() {
         let text = compared(&[&[0, 10, 0, 99, 0]]);
         assert!(text.contains("netflow_parser: error: "), "{text}");
     }

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_that_has_most_gives_way() {
+    fn the_sender_with_the_most_octets_is_evicted_first() {
         let mut queue = queue(10);
         for record in 0..3 {
             queue.push(record, octets(100), A, 0);

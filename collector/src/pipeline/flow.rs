@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_takes_little_room() {
+    fn the_size_of_a_flow_is_bounded() {
         assert!(size_of::<Flow>() <= 128, "{}", size_of::<Flow>());
     }
 }

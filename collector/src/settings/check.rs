@@ -344,9 +344,9 @@ mod tests {
                 &["attribution_wait", "1m1s", "0s–1m"],
             ),
         ];
-        for (change, said) in cases {
+        for (change, words) in cases {
             let sentence = checked(change).unwrap_err();
-            for word in said {
+            for word in words {
                 assert!(sentence.contains(word), "{sentence} lacks {word}");
             }
         }

@@ -99,7 +99,7 @@ fn a_record_that_arrives_before_a_message_of_the_sources_node_waits_and_is_not_c
 }
 
 #[test]
-fn a_record_counts_after_its_wait_if_the_sources_node_stays_silent() {
+fn a_record_counts_after_its_wait_without_a_record_of_the_source_node() {
     let mut collector = collector(settings());
     let mut b = Exporter::new("node-b", "172.16.0.2");
     b.export(&mut collector.pipeline, &[record(WEB, DB, 1000)], START);

@@ -64,11 +64,11 @@ impl Running {
         let mut listen = Vec::new();
         let http = loop {
             let line = lines.next().unwrap().unwrap();
-            let said: serde_json::Value =
+            let line: serde_json::Value =
                 serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
             // The sockets of several workers share a port.
             let address = |name: &str| {
-                let text = said[name].as_str()?.split('#').next()?;
+                let text = line[name].as_str()?.split('#').next()?;
                 text.parse::<SocketAddr>().ok()
             };
             listen.extend(address("listen"));

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_and_says_so() {
+    fn long_values_are_truncated_and_marked() {
         assert!(shown(313, &[0xab; 65]).ends_with(" … 65 octets in all"));
         assert!(shown(82, &[b'a'; 300]).ends_with("\" … 300 octets in all"));
     }

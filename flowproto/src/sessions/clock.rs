@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_up_time_that_falls_is_a_restart_and_a_late_message_is_none() {
+    fn an_uptime_that_decreases_is_a_restart_unless_the_message_is_late() {
         let clocks = [
             at(900_000, 900_000),
             at(899_990, 900_020),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_late_by_all_its_clocks_is_no_restart() {
+    fn a_message_that_is_late_by_all_its_clocks_is_not_a_restart() {
         let late = MessageClock {
             export_milliseconds: BOOT + 881_000,
             ..at(881_000, 900_001)
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_up_time_that_stands_still_or_has_another_unit_is_no_restart() {
+    fn an_uptime_that_is_constant_or_has_another_unit_is_not_a_restart() {
         let still: Vec<_> = (0..9).map(|n| at(3_600_000, n * 60_000)).collect();
         assert!(!restarts(&still).contains(&true));
         let seconds: Vec<_> = (0..9)

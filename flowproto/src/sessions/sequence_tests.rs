@@ -118,7 +118,7 @@ fn a_gap_is_counted_in_records() {
 }
 
 #[test]
-fn a_late_message_fills_its_gap_and_is_no_loss() {
+fn a_late_message_fills_its_gap_and_does_not_count_as_lost() {
     let counts = tens(&[0, 10, 30, 50, 20, 60, 40, 70]);
     let expected = SequenceCounts {
         late: 2,

@@ -220,7 +220,7 @@ fn announced() -> Vec<Vec<u8>> {
         2,
         &[(0, 346, 4), (0, 303, 2), (0, 339, 1), (0, 341, VARIABLE)],
     );
-    let told = [&[0, 0, 0x27, 0x0f, 0, 1, 3][..], &variable(b"myCounter")].concat();
+    let option = [&[0, 0, 0x27, 0x0f, 0, 1, 3][..], &variable(b"myCounter")].concat();
     let interfaces = options_template(501, 1, &[(0, 10, 4), (0, 82, 16), (0, 83, VARIABLE)]);
     let named = [
         &[0, 0, 0, 2][..],
@@ -268,7 +268,7 @@ fn announced() -> Vec<Vec<u8>> {
             0,
             &[
                 (3, [types, interfaces, applications].concat()),
-                (500, told),
+                (500, option),
                 (501, named),
                 (502, application),
                 (3, [sampling, chance].concat()),

@@ -104,7 +104,7 @@ pub(super) fn inventories() -> Vec<Vec<u8>> {
 }
 
 /// The kind, and a file.
-pub(super) fn outside() -> Vec<Vec<u8>> {
+pub(super) fn external() -> Vec<Vec<u8>> {
     let map = |entries: &[(&str, Value)]| {
         Value::map(entries.iter().map(|(key, value)| (*key, value.clone())))
     };

@@ -8,10 +8,12 @@ use crate::packets::LINK_TYPES;
 mod packets;
 
 use packets::payloads::{dns_response, hello};
+use packets::quic::{Initial, crypto};
 use packets::{
     ACK, FIN, RST, SYN, ethernet, geneve, gre, ipv4, ipv4_fragment, ipv6, mpls, tag, tcp, tcp_syn,
     udp, vxlan,
 };
+use rustls::quic::Version;
 
 const A: [u8; 4] = [10, 1, 1, 10];
 const B: [u8; 4] = [10, 1, 2, 10];
@@ -50,7 +52,7 @@ pub(super) fn of_all_kinds() -> Vec<Vec<u8>> {
     .concat()
 }
 
-/// Payloads with names: a DNS answer, a hello in two segments, a request.
+/// Payloads with names: a DNS answer, a hello in two segments and in QUIC, a request.
 fn names() -> Vec<Vec<u8>> {
     let answer = udp(53, 4000, &dns_response("api.example.org", B));
     let mut frames = vec![ethernet(0x0800, &ipv4(17, B, A, &answer))];
@@ -59,6 +61,16 @@ fn names() -> Vec<Vec<u8>> {
         ethernet(0x0800, &ipv4(6, A, B, &segment))
     };
     let hello = hello("www.example.org", 300, true);
+    for version in [Version::V1, Version::V2] {
+        // Without the header of the TLS record.
+        let message = &hello[5..];
+        let initial = Initial::first(version, &[8; 8]);
+        for (start, end) in [(200, message.len()), (0, 200)] {
+            let payload = initial.packet(&crypto(message, start, end));
+            let datagram = udp(4000, 443, &payload);
+            frames.push(ethernet(0x0800, &ipv4(17, A, B, &datagram)));
+        }
+    }
     let (first, second) = hello.split_at(200);
     frames.push(segment(4000, 9, SYN, &[]));
     frames.push(segment(4000, 10, ACK, first));

@@ -39,7 +39,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "export" | "forward" => records(),
         "netlink" => files::netlink(),
         "inventory" => files::inventories(),
-        "outside" => files::outside(),
+        "external" => files::external(),
         "api" => queries(),
         "history" => crate::history::seeds(),
         other => panic!("there is no target {other}"),

@@ -14,7 +14,7 @@
 //!
 //! Payloads come from the network and may be hostile. Every loop ends with the data or at a
 //! constant, every table has a limit, and nothing is allocated per packet. A name is a claim of
-//! whoever sent it.
+//! its sender.
 #![warn(clippy::arithmetic_side_effects)]
 
 mod conversation_hash;

@@ -130,7 +130,7 @@ fn a_gap_filled_within_a_round_trip_is_reordering_and_later_a_retransmission() {
 }
 
 #[test]
-fn a_fast_retransmission_is_no_timeout() {
+fn a_fast_retransmission_does_not_count_as_a_timeout() {
     let mut run = Run::established(0, 0);
     run.at(20).data(1, 5000);
     for _ in 0..4 {
@@ -143,7 +143,7 @@ fn a_fast_retransmission_is_no_timeout() {
 }
 
 #[test]
-fn keep_alives_and_probes_of_a_closed_window_are_no_retransmissions() {
+fn keep_alives_and_zero_window_probes_do_not_count_as_retransmissions() {
     let mut run = Run::established(0, 0);
     run.at(20).data(1, 1000);
     run.at(30).acknowledge(1001);

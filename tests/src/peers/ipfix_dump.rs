@@ -10,7 +10,7 @@ use crate::program;
 pub fn ipfix_dump(file: &Path) -> Reading {
     let output = program::output(Command::new("ipfixDump").arg("--in").arg(file));
     let dump = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stderr);
     let values = |name: &str| -> Vec<u64> {
         let values = dump.lines().filter_map(|line| {
             let (before, value) = line.split_once(name)?;
@@ -25,6 +25,6 @@ pub fn ipfix_dump(file: &Path) -> Reading {
         records: octets.len() as u64,
         totals: (values("packetDeltaCount").iter().sum(), octets.iter().sum()),
         flows: None,
-        sequence: Sequence::Failures(said.matches("sequence").count() as u64),
+        sequence: Sequence::Failures(printed.matches("sequence").count() as u64),
     }
 }

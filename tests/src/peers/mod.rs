@@ -95,9 +95,9 @@ pub fn missing(test: &str, programs: &[&str]) -> bool {
 pub fn version(program: &str, flag: &str) -> String {
     let asked = std::process::Command::new(program).arg(flag).output();
     let output = asked.unwrap_or_else(|e| panic!("{program} {flag}: {e}"));
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let mut words = said.split([' ', '\t', '\n', ',', '(', ')']);
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    let mut words = printed.split([' ', '\t', '\n', ',', '(', ')']);
     let begins = |word: &&str| {
         let word = word.strip_prefix('v').unwrap_or(word);
         word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit())

@@ -1,13 +1,16 @@
 //! Checks texts against the project's word list, `tests/style/words.txt`.
 
 use crate::source::{TokenKind, tokens};
-use regex::{Regex, RegexBuilder};
+use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The word list.
 #[derive(Debug)]
 pub struct WordList {
     entries: Vec<Entry>,
+    /// The patterns of the entries.
+    patterns: RegexSet,
 }
 
 #[derive(Debug)]
@@ -72,7 +75,15 @@ impl WordList {
                 replacement: replacement.trim().to_owned(),
             });
         }
-        Ok(Self { entries })
+        let patterns = RegexSetBuilder::new(entries.iter().map(|entry| entry.pattern.as_str()))
+            .unicode(false)
+            .case_insensitive(true)
+            .build()
+            .map_err(|error| BadEntry {
+                line: 0,
+                reason: error.to_string(),
+            })?;
+        Ok(Self { entries, patterns })
     }
 
     /// Checks a text whose first line has the number `line`. Returns `NAME:LINE: …` for each word
@@ -80,7 +91,8 @@ impl WordList {
     #[must_use]
     pub fn check(&self, name: &Path, line: usize, text: &str) -> Vec<String> {
         let mut found = Vec::new();
-        for entry in &self.entries {
+        let matching = self.patterns.matches(text);
+        for entry in matching.iter().filter_map(|at| self.entries.get(at)) {
             let allowed = |start: usize, end: usize| {
                 let mut exceptions = entry
                     .allowed
@@ -103,8 +115,8 @@ impl WordList {
         found.into_iter().map(report).collect()
     }
 
-    /// Checks a file by its kind: of Rust sources the comments and string literals, of other files
-    /// the whole text.
+    /// Checks a file by its kind: of Rust sources the comments, string literals and identifiers, of
+    /// other files the whole text.
     #[must_use]
     pub fn check_file(&self, name: &Path, text: &str) -> Vec<String> {
         if name.extension().is_none_or(|extension| extension != "rs") {
@@ -118,11 +130,16 @@ impl WordList {
     }
 }
 
-/// The comments and string literals of a Rust file. Adjacent comment lines are joined, so that a
-/// phrase is found across lines.
+/// Names of the standard library that the list would not allow.
+const STANDARD_NAMES: [&str; 2] = ["is_none", "is_none_or"];
+
+/// The comments, string literals and identifiers of a Rust file. Adjacent comment lines are joined,
+/// so that a phrase is found across lines. The name of a test is a phrase, too.
 fn prose(source: &str) -> Vec<(usize, String)> {
     let mut texts: Vec<(usize, String)> = Vec::new();
     let mut comment_end = 0;
+    // Each name is checked once.
+    let mut names = BTreeSet::from(STANDARD_NAMES.map(str::to_owned));
     for token in tokens(source) {
         match token.kind {
             TokenKind::Comment(text) => match texts.last_mut() {
@@ -139,6 +156,12 @@ fn prose(source: &str) -> Vec<(usize, String)> {
             TokenKind::Text(text) => {
                 comment_end = 0;
                 texts.push((token.line, without_placeholders(&text)));
+            }
+            TokenKind::Identifier(name) => {
+                comment_end = 0;
+                if names.insert(name.clone()) {
+                    texts.push((token.line, name.replace('_', " ")));
+                }
             }
             _ => comment_end = 0,
         }
@@ -186,14 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn code_is_not_checked() {
+    fn comments_texts_and_identifiers_are_checked() {
         let list = WordList::new("told -> notified\n").unwrap();
         let source =
-            "//! It is\n//! told.\nfn told() { warn!(\"told {told}\"); }\n// x\n\n/* told */\n";
+            "//! It is\n//! told.\nfn is_told() { warn!(\"told {count}\"); }\n// x\n\n/* told */\n";
         assert_eq!(
             list.check_file(Path::new("a.rs"), source),
             [
                 "a.rs:2: \"told\": use notified",
+                "a.rs:3: \"told\": use notified",
                 "a.rs:3: \"told\": use notified",
                 "a.rs:6: \"told\": use notified"
             ]

@@ -36,12 +36,12 @@ fn every_dashboard_is_as_grafana_would_have_saved_it() {
     std::fs::write(&misspelt, text.replacen("\"legend\"", "\"legends\"", 1)).unwrap();
     let refused = Command::new(schema).arg(misspelt).output().unwrap();
     assert!(!refused.status.success());
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("unexpected field"), "{said}");
+    let printed = String::from_utf8(refused.stderr).unwrap();
+    assert!(printed.contains("unexpected field"), "{printed}");
 }
 
 #[test]
-fn every_dashboard_is_of_its_own_and_says_what_it_shows() {
+fn every_dashboard_has_its_own_id_and_a_description() {
     let mut uids = Vec::new();
     for path in dashboards() {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -52,8 +52,13 @@ fn every_dashboard_is_of_its_own_and_says_what_it_shows() {
             if panel["type"] == "row" {
                 continue;
             }
-            let says = panel["description"].as_str().unwrap_or_default();
-            assert!(!says.is_empty(), "{}: {}", path.display(), panel["title"]);
+            let description = panel["description"].as_str().unwrap_or_default();
+            assert!(
+                !description.is_empty(),
+                "{}: {}",
+                path.display(),
+                panel["title"]
+            );
             assert_eq!(panel["datasource"]["type"], "prometheus");
         }
     }

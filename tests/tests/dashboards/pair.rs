@@ -19,7 +19,7 @@ pods:
 ";
 
 /// An unreachable API server: the metrics of watches exist.
-const NOBODY: &str = "
+const NO_USER: &str = "
 apiVersion: v1
 kind: Config
 clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]
@@ -55,7 +55,7 @@ impl Pair {
                 .args(["--listen", &format!("udp://127.0.0.1:{port}")])
                 .args(["--http", &format!("127.0.0.1:{http}")])
                 .arg("--kubernetes")
-                .arg(file("kubeconfig", NOBODY.as_bytes()))
+                .arg(file("kubeconfig", NO_USER.as_bytes()))
                 .arg("--inventory")
                 .arg(file("inventory.yaml", INVENTORY.as_bytes()))
                 .args(["--inventory-wait", "100ms", "--attribution-wait", "100ms"])

@@ -12,11 +12,11 @@ enum Outcome {
     /// It captures.
     Captures,
     /// It starts and logs the missing capability.
-    Says,
+    ReportsMissing,
     /// The kernel refuses to start it.
     NotStarted,
 }
-use Outcome::{Captures, NotStarted, Says};
+use Outcome::{Captures, NotStarted, ReportsMissing};
 
 struct Case {
     /// Index in [`PROBES`]: no file capability, effective, permitted.
@@ -45,27 +45,27 @@ const fn case(image: usize, user: u32, granted: bool, outcome: Outcome) -> Case 
 
 /// The table of SECURITY.md.
 const CASES: [Case; 10] = [
-    case(NONE, 65532, true, Says),
+    case(NONE, 65532, true, ReportsMissing),
     Case {
         escalation: true,
-        ..case(NONE, 65532, true, Says)
+        ..case(NONE, 65532, true, ReportsMissing)
     },
     case(NONE, 0, true, Captures),
     case(EFFECTIVE, 65532, true, Captures),
     case(EFFECTIVE, 65532, false, NotStarted),
     Case {
         shell: true,
-        ..case(EFFECTIVE, 65532, true, Says)
+        ..case(EFFECTIVE, 65532, true, ReportsMissing)
     },
     case(PERMITTED, 65532, true, Captures),
     Case {
         escalation: true,
         ..case(PERMITTED, 65532, true, Captures)
     },
-    case(PERMITTED, 65532, false, Says),
+    case(PERMITTED, 65532, false, ReportsMissing),
     Case {
         shell: true,
-        ..case(PERMITTED, 65532, true, Says)
+        ..case(PERMITTED, 65532, true, ReportsMissing)
     },
 ];
 
@@ -107,7 +107,7 @@ fn outcome(nodes: &Nodes, number: usize) -> Option<Outcome> {
     let log = nodes.try_kubectl(&format!("logs --namespace privileges {name}"));
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
     if log.contains("the capability CAP_NET_RAW is missing") {
-        return Some(Says);
+        return Some(ReportsMissing);
     }
     if log.contains("capturing") {
         return Some(Captures);

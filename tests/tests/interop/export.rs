@@ -92,8 +92,8 @@ fn readers_that_look_at_sequence_numbers_miss_what_is_missing() {
         assert!(datagrams.len() > 6);
         datagrams.remove(datagrams.len() / 2);
         let noticed = |reader: &str, reading: &Reading| {
-            let told = matches!(reading.sequence, Sequence::Failures(count) if count > 0);
-            assert!(told, "{reader}, {version}: {:?}", reading.sequence);
+            let is_reported = matches!(reading.sequence, Sequence::Failures(count) if count > 0);
+            assert!(is_reported, "{reader}, {version}: {:?}", reading.sequence);
         };
         let ours = Collector::start(&["--kubernetes", "off"]);
         send(&datagrams, ours.port());

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_has_what_its_definition_says() {
+    fn a_family_follows_its_definition() {
         let family = family(
             r#"
 name: shop_bytes_total

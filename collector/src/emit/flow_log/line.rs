@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_added_member_has_a_bit_of_its_own() {
+    fn every_added_member_has_its_own_bit() {
         let names = SOURCE.all().into_iter().chain(DESTINATION.all());
         let bits: Vec<u64> = names
             .chain(OTHERS)

@@ -384,7 +384,7 @@ fn a_history_that_cannot_be_used_is_refused_with_its_reason() {
 }
 
 #[test]
-fn damage_that_the_checksum_does_not_show_is_no_panic() {
+fn damage_that_the_checksum_does_not_detect_does_not_panic() {
     let (history, now) = filled();
     let octets = octets_of(&history);
     let content = octets.len() - 4;

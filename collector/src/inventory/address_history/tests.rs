@@ -199,7 +199,7 @@ fn two_nodes_with_one_address_are_ambiguous_and_hide_a_service() {
 //------------ Pods in deletion ------------------------------------------------------------------
 
 #[test]
-fn a_pod_in_deletion_gives_way_to_a_later_one() {
+fn a_pod_in_deletion_loses_its_address_to_a_later_one() {
     let mut both = history(&[assignment(A, 1000, OPEN)]);
     assert_eq!(both.yield_to_next(A, 2000, rank), None);
     assert_eq!(at(&both, 9000, 9001), certain(A));
@@ -219,7 +219,7 @@ fn a_later_pod_has_the_address_alone_when_the_deletion_of_the_earlier_one_starts
 }
 
 #[test]
-fn a_pod_in_deletion_does_not_give_way_to_an_earlier_one() {
+fn a_pod_in_deletion_keeps_its_address_against_an_earlier_one() {
     let mut both = history(&[assignment(A, 1000, OPEN), assignment(B, 3000, OPEN)]);
     assert_eq!(both.yield_to_next(B, 5000, rank), None);
     assert_eq!(at(&both, 5000, 5500), ambiguous(SEVERAL_PODS));
@@ -228,7 +228,7 @@ fn a_pod_in_deletion_does_not_give_way_to_an_earlier_one() {
 }
 
 #[test]
-fn a_pod_in_deletion_does_not_give_way_to_a_lower_rank() {
+fn a_pod_in_deletion_keeps_its_address_against_a_lower_rank() {
     let mut both = history(&[assignment(NODE, 1000, OPEN)]);
     both.yield_to_next(NODE, 2000, rank);
     both.add(assignment(A, 3000, OPEN), rank);

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_time_truncated_to_the_second_is_no_skew() {
+    fn an_export_time_truncated_to_the_second_is_not_skew() {
         assert_eq!(skew(&[(NOW + 999, NOW)]), 0);
         assert_eq!(skew(&[(NOW + 2500, NOW), (NOW + 2600, NOW + 2000)]), 0);
         assert_eq!(skew(&[]), 0);

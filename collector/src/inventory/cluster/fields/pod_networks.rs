@@ -1,6 +1,6 @@
 //! Addresses of a pod on secondary networks, from annotations.
 //!
-//! The annotations are written by network plugins, but whoever creates a pod can write them too.
+//! The annotations are written by network plugins, but any user who creates a pod can write them too.
 //! The addresses are therefore only claimed: see
 //! [`AddressKey::claimed`](crate::inventory::AddressKey::claimed).
 

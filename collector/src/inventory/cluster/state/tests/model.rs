@@ -25,12 +25,14 @@ struct ModelPod {
     fields: PodFields,
     since: u64,
     /// Another pod has got the address during the deletion of this one.
-    gave_way: bool,
+    lost_address: bool,
 }
 
 impl ModelPod {
     fn has(&self, ip: &str) -> bool {
-        !self.gave_way && !self.fields.is_terminated && self.fields.addresses == addresses(&[ip])
+        !self.lost_address
+            && !self.fields.is_terminated
+            && self.fields.addresses == addresses(&[ip])
     }
 }
 
@@ -47,10 +49,10 @@ impl Model {
             let is_later = |other: &ModelPod| {
                 other.since > pod.since
                     && !other.fields.is_terminated
-                    && !other.gave_way
+                    && !other.lost_address
                     && other.fields.addresses == pod.fields.addresses
             };
-            pod.gave_way |= pod.fields.deletion.is_some() && others.iter().any(is_later);
+            pod.lost_address |= pod.fields.deletion.is_some() && others.iter().any(is_later);
         }
     }
 
@@ -85,7 +87,7 @@ fn random_events_lead_to_the_owners_that_a_simple_model_has() {
                     let pod = ModelPod {
                         fields,
                         since: now,
-                        gave_way: false,
+                        lost_address: false,
                     };
                     model.pods.insert(number, pod);
                 }

@@ -71,7 +71,7 @@ fn a_node_is_new_once_and_again_when_it_gets_the_id_of_one_that_is_gone() {
 }
 
 #[test]
-fn a_heartbeat_of_a_node_is_no_change() {
+fn a_heartbeat_of_a_node_changes_nothing() {
     let mut cluster = Scenario::new();
     let a = node("a", &["10.9.0.1"], &["10.1.0.0/24"]);
     cluster.at(100).list_nodes(&[&a]);

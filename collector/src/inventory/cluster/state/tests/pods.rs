@@ -205,7 +205,7 @@ fn a_migrated_machine_is_its_workload_while_both_pods_run_and_then_the_pod_that_
 }
 
 #[test]
-fn the_pod_that_the_machine_left_gives_way_when_its_deletion_starts() {
+fn the_source_pod_of_a_migration_loses_the_address_when_its_deletion_starts() {
     let (source, target) = migration();
     let mut cluster = Scenario::new();
     cluster.at(100).list_pods(&[&source]);

@@ -12,7 +12,7 @@ static FOLDER: LazyLock<tempfile::TempDir> =
     LazyLock::new(|| tempfile::tempdir().expect("a folder for the file"));
 
 /// A file of the kind in the first octet: a table within its limit, or an error of one sentence.
-pub fn outside(data: &[u8]) {
+pub fn external(data: &[u8]) {
     let Some((kind, octets)) = data.split_first() else {
         return;
     };
@@ -33,8 +33,8 @@ pub fn outside(data: &[u8]) {
             let sentence = error.to_string();
             assert!(!sentence.contains('\n'), "{sentence:?}");
         }
-        Ok(outside) => {
-            assert!(outside.combinations() <= MOST_COMBINATIONS);
+        Ok(external) => {
+            assert!(external.combinations() <= MOST_COMBINATIONS);
             for address in [
                 Address::from_v4_bits(0),
                 Address::from_v4_bits(0x0102_0304),
@@ -42,7 +42,7 @@ pub fn outside(data: &[u8]) {
                 Address::from_v6_bits(0x2001_0db8 << 96),
                 Address::from_v6_bits(u128::MAX),
             ] {
-                let attributes = outside.attributes(outside.lookup(address));
+                let attributes = external.attributes(external.lookup(address));
                 assert!(attributes.country.len() <= 3 * octets.len());
             }
         }
