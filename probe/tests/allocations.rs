@@ -64,11 +64,8 @@ fn frames() -> Vec<Vec<u8>> {
             frames.push(ethernet(0x0800, &ipv4(6, a, server, &syn)));
             let request = format!("GET /{host}/{} HTTP/1.1\r\n\r\n", host % 7);
             let mut next = number + 1;
-            for part in [
-                &request.as_bytes()[..9],
-                &request.as_bytes()[9..],
-                request.as_bytes(),
-            ] {
+            let (first, second) = request.as_bytes().split_at(9);
+            for part in [first, second, request.as_bytes()] {
                 let segment = tcp((1000 + port, 80), (next, 1), ACK, part);
                 frames.push(ethernet(0x0800, &ipv4(6, a, server, &segment)));
                 next += u32::try_from(part.len()).unwrap();

@@ -413,7 +413,7 @@ mod tests {
     const ALL: HealthParts = HealthParts {
         is_needed: true,
         compares: false,
-        with_buckets: EnumMap::from_fn(|_| true),
+        with_buckets: EnumMap::from_array([true; 5]),
     };
 
     fn observation(distribution: Distribution, sum: u64, count: u64) -> HealthAddition {
