@@ -1,45 +1,19 @@
 //! A connection: the messages in both directions, and which response belongs to which request.
 
-use enum_map::{Enum, EnumMap};
+use enum_map::EnumMap;
 use flowproto::FlowKey;
 use flowproto::http::{HttpHealth, HttpMethod, HttpRequest};
-use strum::IntoStaticStr;
 
 use super::head::{self, Body};
 use super::stream::{HeadPool, Role, Step, Stream, can_begin};
 use super::targets::Targets;
+use super::unread::UnreadHttp;
 use crate::decode::NetworkId;
 
 /// Requests of a connection that wait for their responses, at most.
 const MAX_PENDING: usize = 16;
 /// What a client of HTTP/2 sends first (RFC 9113 §3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
-
-/// Why messages of HTTP were not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum UnreadHttp {
-    /// The start of the connection was not observed. None of its messages are read.
-    StartNotObserved,
-    /// The connection has HTTP/2.
-    Http2,
-    /// The connection has changed to another protocol, or is a tunnel.
-    Upgraded,
-    /// A segment with a part of a head, or with the size of a chunk, was not observed in its order.
-    SegmentLost,
-    /// Such a part of a segment was not captured.
-    NotCaptured,
-    /// A head has more octets than are kept.
-    HeadTooLong,
-    /// A head or a chunk is invalid.
-    Invalid,
-    /// Too many heads are put together at the same time.
-    NoRoom,
-    /// More requests wait for a response than are kept. The rest of the connection is not read.
-    TooManyRequests,
-    /// The place of the connection was needed for another one.
-    Evicted,
-}
 
 /// The messages of a packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,8 +6,9 @@
 use enum_map::EnumMap;
 
 use super::super::conversation_hash::conversation_hash;
-use super::connection::{Connection, HttpMessages, Outcome, Shared, UnreadHttp};
+use super::connection::{Connection, HttpMessages, Outcome, Shared};
 use super::stream::{Role, begins};
+use super::unread::UnreadHttp;
 use crate::decode::{PacketInfo, Signal};
 
 /// Connections with the same hash that are kept.

@@ -8,13 +8,16 @@
 //! * `targets`: request targets with placeholders for identifiers;
 //! * `stream`: the messages of one direction;
 //! * `connection`: both directions, and which response belongs to which request;
-//! * [`connections`]: the connections that are followed.
+//! * [`connections`]: the connections that are followed;
+//! * `unread`: why messages are not read.
 
 mod connection;
 pub mod connections;
 mod head;
 mod stream;
 mod targets;
+mod unread;
 
-pub use connection::{HttpMessages, UnreadHttp};
+pub use connection::HttpMessages;
 pub use connections::{HttpConnections, HttpCounters};
+pub use unread::UnreadHttp;

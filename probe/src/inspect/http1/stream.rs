@@ -3,8 +3,8 @@
 //! A stream is read in order. Segments that were lost or truncated may be skipped where they are part of
 //! a body, whose length is known.
 
-use super::connection::UnreadHttp;
 use super::head::{self, Body};
+use super::unread::UnreadHttp;
 
 /// Octets of a head that is in several segments, at most.
 const MAX_HEAD: usize = 16 * 1024;
