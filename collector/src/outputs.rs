@@ -91,7 +91,8 @@ impl Sinks for Outputs {
 
     #[inline]
     fn need_health(&self) -> bool {
-        self.edges.need_health()
+        let forward = self.forward.as_ref();
+        self.edges.need_health() || forward.is_some_and(ForwardSink::need_health)
     }
 
     #[inline]

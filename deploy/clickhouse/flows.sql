@@ -90,6 +90,14 @@ CREATE TABLE IF NOT EXISTS kipfix.flows
     destinationCloudProvider LowCardinality(String),
     destinationCloudService LowCardinality(String),
     destinationCloudRegion LowCardinality(String),
+    retransmittedPackets UInt64 CODEC(T64, ZSTD),
+    roundTripTimeCount UInt32 CODEC(T64, ZSTD),
+    roundTripTimeSumMicroseconds UInt64 CODEC(T64, ZSTD),
+    refusedConnections UInt32 CODEC(T64, ZSTD),
+    unansweredConnections UInt32 CODEC(T64, ZSTD),
+    resetConnections UInt32 CODEC(T64, ZSTD),
+    connectionDurationCount UInt32 CODEC(T64, ZSTD),
+    connectionDurationSumMilliseconds UInt64 CODEC(T64, ZSTD),
     INDEX source_address sourceAddress TYPE bloom_filter GRANULARITY 4,
     INDEX destination_address destinationAddress TYPE bloom_filter GRANULARITY 4
 )

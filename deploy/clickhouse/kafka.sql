@@ -85,7 +85,15 @@ CREATE TABLE IF NOT EXISTS kipfix.flows_kafka
     destinationCountry LowCardinality(String),
     destinationCloudProvider LowCardinality(String),
     destinationCloudService LowCardinality(String),
-    destinationCloudRegion LowCardinality(String)
+    destinationCloudRegion LowCardinality(String),
+    retransmittedPackets UInt64,
+    roundTripTimeCount UInt32,
+    roundTripTimeSumMicroseconds UInt64,
+    refusedConnections UInt32,
+    unansweredConnections UInt32,
+    resetConnections UInt32,
+    connectionDurationCount UInt32,
+    connectionDurationSumMilliseconds UInt64
 )
 ENGINE = Kafka
 SETTINGS
@@ -181,5 +189,13 @@ SELECT
     k.destinationCountry AS destinationCountry,
     k.destinationCloudProvider AS destinationCloudProvider,
     k.destinationCloudService AS destinationCloudService,
-    k.destinationCloudRegion AS destinationCloudRegion
+    k.destinationCloudRegion AS destinationCloudRegion,
+    k.retransmittedPackets AS retransmittedPackets,
+    k.roundTripTimeCount AS roundTripTimeCount,
+    k.roundTripTimeSumMicroseconds AS roundTripTimeSumMicroseconds,
+    k.refusedConnections AS refusedConnections,
+    k.unansweredConnections AS unansweredConnections,
+    k.resetConnections AS resetConnections,
+    k.connectionDurationCount AS connectionDurationCount,
+    k.connectionDurationSumMilliseconds AS connectionDurationSumMilliseconds
 FROM kipfix.flows_kafka AS k;

@@ -84,4 +84,12 @@ ALTER TABLE kipfix.flows
     ADD COLUMN IF NOT EXISTS destinationCountry LowCardinality(String),
     ADD COLUMN IF NOT EXISTS destinationCloudProvider LowCardinality(String),
     ADD COLUMN IF NOT EXISTS destinationCloudService LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS destinationCloudRegion LowCardinality(String);
+    ADD COLUMN IF NOT EXISTS destinationCloudRegion LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS retransmittedPackets UInt64,
+    ADD COLUMN IF NOT EXISTS roundTripTimeCount UInt32,
+    ADD COLUMN IF NOT EXISTS roundTripTimeSumMicroseconds UInt64,
+    ADD COLUMN IF NOT EXISTS refusedConnections UInt32,
+    ADD COLUMN IF NOT EXISTS unansweredConnections UInt32,
+    ADD COLUMN IF NOT EXISTS resetConnections UInt32,
+    ADD COLUMN IF NOT EXISTS connectionDurationCount UInt32,
+    ADD COLUMN IF NOT EXISTS connectionDurationSumMilliseconds UInt64;

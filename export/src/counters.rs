@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use enum_map::{Enum, EnumMap};
 use flowproto::exporter::{Unsupported, Weight};
-use kipfix_service::registry::Registry;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use kipfix_service::metric_maker::MetricMaker;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use strum::IntoStaticStr;
 
 /// Why records did not reach a target; the `reason` of a metric.
@@ -99,72 +99,61 @@ pub struct TargetFamilies {
 }
 
 impl TargetFamilies {
-    /// Registers the families `NAMESPACE_target_…`.
+    /// Registers the families `target_…`.
     ///
     /// # Errors
     /// A family of that name exists already, which is a bug.
-    pub fn register(registry: &Registry, namespace: &str) -> prometheus::Result<Self> {
-        let options = |name: &str, help: &str| {
-            Opts::new(format!("target_{name}"), help).namespace(namespace.to_owned())
-        };
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(options(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            prometheus::Result::Ok(counters)
-        };
-        let gauges = |name: &str, help: &str| {
-            let gauges = IntGaugeVec::new(options(name, help), &["target"])?;
-            registry.register(Box::new(gauges.clone()))?;
-            prometheus::Result::Ok(gauges)
-        };
+    pub fn register(make: &MetricMaker) -> prometheus::Result<Self> {
         Ok(Self {
-            received: counters(
-                "records_received_total",
+            received: make.counters(
+                "target_records_received_total",
                 "Records handed to the session of the export target.",
                 &["target"],
             )?,
-            sent: counters(
-                "records_sent_total",
+            sent: make.counters(
+                "target_records_sent_total",
                 "Records sent to the export target.",
                 &["target"],
             )?,
-            lost: counters(
-                "records_lost_total",
+            lost: make.counters(
+                "target_records_lost_total",
                 "Records that did not reach the export target, by reason.",
                 &["target", "reason"],
             )?,
-            split: counters(
-                "records_split_total",
+            split: make.counters(
+                "target_records_split_total",
                 "Additional records sent for a record that NetFlow v5 has to split, or for a \
                  biflow in NetFlow v9.",
                 &["target"],
             )?,
-            messages: counters(
-                "messages_sent_total",
+            messages: make.counters(
+                "target_messages_sent_total",
                 "Messages (export packets) sent to the export target.",
                 &["target"],
             )?,
-            octets: counters(
-                "sent_bytes_total",
+            octets: make.counters(
+                "target_sent_bytes_total",
                 "Bytes of the Messages sent to the export target.",
                 &["target"],
             )?,
-            waiting: gauges(
-                "records_waiting",
+            waiting: make.gauges(
+                "target_records_waiting",
                 "Records in the queue of the export target, or sent over TCP and not acknowledged \
                  yet.",
+                &["target"],
             )?,
-            connections: gauges(
-                "connections",
+            connections: make.gauges(
+                "target_connections",
                 "Open connections (TCP, TLS), sockets (UDP) or files of the export target.",
+                &["target"],
             )?,
-            connection_failures: counters(
-                "connection_failures_total",
+            connection_failures: make.counters(
+                "target_connection_failures_total",
                 "Connections to the export target that failed or ended, by reason.",
                 &["target", "reason"],
             )?,
-            files: counters(
-                "files_finished_total",
+            files: make.counters(
+                "target_files_finished_total",
                 "Files of the export target that are complete and have their final name.",
                 &["target"],
             )?,
@@ -288,7 +277,7 @@ impl TargetCounters {
     /// Creates counters in a registry of their own.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
-        TargetFamilies::register(&Registry::new(), "test")
+        TargetFamilies::register(&MetricMaker::new("test"))
             .unwrap()
             .target("target")
     }

@@ -3,16 +3,22 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use anyhow::{Context as _, anyhow};
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 use tracing::{info, warn};
 
 /// Interval between look-ups.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// Interval between look-ups of a name without an address, as while a cluster starts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum time of the first look-up, if it is required.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval at which the result of that is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Maximum number of addresses of one name.
 const MAX_ADDRESSES: usize = 1024;
 
@@ -83,9 +89,8 @@ impl TargetName {
         self.set(addresses.to_vec());
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<SocketAddr>> {
-        let addresses = &self.0.addresses;
-        addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        lock(&self.0.addresses)
     }
 
     fn is_address(&self) -> bool {
@@ -131,18 +136,48 @@ impl TargetName {
     }
 }
 
-/// Resolves the names again and again until the stop. Does nothing if all are addresses.
+/// The first resolution of the names of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstResolution {
+    /// Targets without an address lose records until they have one.
+    Awaited,
+    /// All names must be resolved before the first record.
+    Required,
+}
+
+/// Resolves names periodically until the stop, in a thread of their own.
 ///
 /// # Errors
-/// The thread cannot be created.
-pub fn watch(names: Vec<TargetName>, stop: Stop) -> std::io::Result<()> {
-    let names: Vec<_> = names
-        .into_iter()
-        .filter(|name| !name.is_address())
-        .collect();
+/// A name is not resolved within 10 s although that is required, or the thread cannot be created.
+pub fn watch(
+    names: Vec<TargetName>,
+    setting: &str,
+    first: FirstResolution,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let mut names = names;
+    names.retain(|name| !name.is_address());
     if names.is_empty() {
         return Ok(());
     }
+    start(names.clone(), stop.clone()).context("cannot start the names thread")?;
+    if first == FirstResolution::Awaited {
+        return Ok(());
+    }
+    let mut left = RESOLVE_TIMEOUT;
+    while let Some(unknown) = names.iter().find(|name| name.address().is_none()) {
+        if left.is_zero() || stop.wait_timeout(POLL_INTERVAL) {
+            let host = unknown.host();
+            return Err(anyhow!(
+                "{setting}: cannot resolve host {host:?}: must be an address or a name that resolves"
+            ));
+        }
+        left = left.saturating_sub(POLL_INTERVAL);
+    }
+    Ok(())
+}
+
+fn start(names: Vec<TargetName>, stop: Stop) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("names".to_owned())
         .spawn(move || {

@@ -4,7 +4,9 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use kipfix_service::sync::lock;
 
 use flowproto::Address;
 
@@ -74,8 +76,6 @@ impl OwnEndpoints {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<OwnEndpoint>> {
-        self.endpoints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.endpoints)
     }
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 
 use crate::clock::{monotonic, wall_clock_milliseconds};
 use crate::counters::{LossReason, TargetCounters, to_u64};
@@ -40,7 +41,7 @@ struct State<R> {
 
 impl<R> Queue<R> {
     fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

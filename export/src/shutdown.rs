@@ -1,7 +1,9 @@
 //! The deadline of a target when the process stops.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+use kipfix_service::sync::lock;
 
 use crate::clock::monotonic;
 use crate::exporter::SHUTDOWN_TIMEOUT;
@@ -14,7 +16,7 @@ impl ShutdownDeadline {
     /// Starts the shutdown: [`SHUTDOWN_TIMEOUT`] is left from now on.
     pub fn begin(&self) {
         let (deadline, changed) = &*self.0;
-        let mut deadline = deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deadline = lock(deadline);
         deadline.get_or_insert_with(|| monotonic() + SHUTDOWN_TIMEOUT);
         changed.notify_all();
     }
@@ -22,7 +24,7 @@ impl ShutdownDeadline {
     /// The time that is left; `None` before the shutdown.
     #[must_use]
     pub fn left(&self) -> Option<Duration> {
-        let deadline = *self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = *lock(&self.0.0);
         deadline.map(|deadline| deadline.saturating_duration_since(monotonic()))
     }
 
@@ -35,7 +37,7 @@ impl ShutdownDeadline {
     /// Sleeps, until the shutdown starts at most.
     pub fn sleep(&self, duration: Duration) {
         let (deadline, changed) = &*self.0;
-        let guard = deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = lock(deadline);
         if let Some(deadline) = *guard {
             drop(guard);
             let left = deadline.saturating_duration_since(monotonic());

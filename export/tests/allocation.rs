@@ -59,7 +59,7 @@ fn a_warm_target_allocates_nothing() {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = receiver.local_addr().unwrap().port();
     let families =
-        TargetFamilies::register(&kipfix_service::registry::Registry::new(), "test").unwrap();
+        TargetFamilies::register(&kipfix_service::metric_maker::MetricMaker::new("test")).unwrap();
     let counters = families.target("target");
     let settings = UdpSettings {
         max_message_octets: 1400,

@@ -40,7 +40,7 @@ fn open(
     queue_records: usize,
 ) -> Opened {
     let families =
-        TargetFamilies::register(&kipfix_service::registry::Registry::new(), "test").unwrap();
+        TargetFamilies::register(&kipfix_service::metric_maker::MetricMaker::new("test")).unwrap();
     let url = format!("udp://{}{parameters}", receiver.local_addr().unwrap());
     let target = PreparedTarget::new(&url.parse().unwrap(), &families);
     let stop = Stop::new().unwrap();

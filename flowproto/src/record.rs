@@ -2,6 +2,9 @@
 //! by a Collecting Process from the Data Record of any exporter. Fields are named after the
 //! Information Elements of IANA, in snake case; the number in front of each name is its identifier.
 
+use enum_map::Enum;
+use strum::FromRepr;
+
 use crate::address::Address;
 use crate::dns::{DnsHealth, DnsQuery};
 use crate::host_name::ResponderName;
@@ -47,7 +50,7 @@ impl FlowKey {
 }
 
 /// 136 `flowEndReason`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum, FromRepr)]
 #[repr(u8)]
 pub enum FlowEndReason {
     /// Not reported.
@@ -79,19 +82,12 @@ impl FlowEndReason {
 
 impl From<u8> for FlowEndReason {
     fn from(value: u8) -> Self {
-        match value {
-            1 => Self::IdleTimeout,
-            2 => Self::ActiveTimeout,
-            3 => Self::EndOfFlowDetected,
-            4 => Self::ForcedEnd,
-            5 => Self::LackOfResources,
-            _ => Self::Unknown,
-        }
+        Self::from_repr(value).unwrap_or_default()
     }
 }
 
 /// 239 `biflowDirection` (RFC 5103 §6.3): how source and destination of the record were chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRepr)]
 #[repr(u8)]
 pub enum BiflowDirection {
     /// The initiator is not known.
@@ -114,20 +110,6 @@ impl BiflowDirection {
     )]
     pub const fn octet(self) -> u8 {
         self as u8
-    }
-}
-
-impl BiflowDirection {
-    /// The direction for a value on the wire. `None` for undefined values.
-    #[must_use]
-    pub const fn of_octet(value: u8) -> Option<Self> {
-        Some(match value {
-            0 => Self::Arbitrary,
-            1 => Self::Initiator,
-            2 => Self::ReverseInitiator,
-            3 => Self::Perimeter,
-            _ => return None,
-        })
     }
 }
 

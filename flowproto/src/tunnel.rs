@@ -1,16 +1,18 @@
 //! How the packets of a flow are carried: the tunnel around them, and the protocol that protects them.
 
-use strum::{FromRepr, VariantArray};
+use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 use crate::address::Address;
 
 /// Encapsulation of the packets of a flow: VMware 6876:891 `tunnelType`, or 32473:46
 /// `tunnelEncapsulation` for what that has no value for. Of the latter, the discriminants are the
 /// values plus 128.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromRepr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromRepr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 #[repr(u8)]
 pub enum TunnelType {
     /// IP in IP (RFC 2003, 2473, 4213). Neither element is exported for it.
+    #[strum(serialize = "ipip")]
     IpInIp = 0,
     /// RFC 7348.
     Vxlan = 1,
@@ -75,34 +77,17 @@ impl TunnelType {
         };
         Self::from_repr(number).unwrap_or(Self::IpInIp)
     }
-
-    /// Its name, as a label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::IpInIp => "ipip",
-            Self::Vxlan => "vxlan",
-            Self::Gre => "gre",
-            Self::Geneve => "geneve",
-            Self::Mpls => "mpls",
-            Self::GtpU => "gtp-u",
-            Self::Teredo => "teredo",
-            Self::L2tp => "l2tp",
-            Self::Gue => "gue",
-            Self::Fou => "fou",
-            Self::Srv6 => "srv6",
-            Self::Ethernet => "ethernet",
-        }
-    }
 }
 
 /// 32473:47 `securityProtocol`: what protects the packets of a flow, as far as their headers prove it
 /// and 4 `protocolIdentifier` does not show it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromRepr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromRepr, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[repr(u8)]
 pub enum SecurityProtocol {
     /// Nothing that was recognized.
     #[default]
+    #[strum(serialize = "")]
     None = 0,
     /// The Authentication Header (RFC 4302). The packets are not encrypted.
     Ah = 1,
@@ -121,17 +106,6 @@ impl SecurityProtocol {
     )]
     pub const fn octet(self) -> u8 {
         self as u8
-    }
-
-    /// Its name, as a label value; empty for [`Self::None`].
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Ah => "ah",
-            Self::Esp => "esp",
-            Self::WireGuard => "wireguard",
-        }
     }
 }
 

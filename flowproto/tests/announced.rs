@@ -10,7 +10,7 @@ use flowproto::collector::Limits;
 use flowproto::record::Sampling;
 
 /// Sends an options record: fields, and values of their widths.
-fn say(e: &mut Exporter, fields: &[(u16, u64, u16)]) {
+fn announce(e: &mut Exporter, fields: &[(u16, u64, u16)]) {
     let specifiers: Vec<_> = fields
         .iter()
         .map(|(id, _, width)| (0, *id, *width))
@@ -72,7 +72,7 @@ fn every_way_to_announce_sampling_is_understood() {
     ];
     for (way, (interval, space)) in ways {
         let mut e = exporter();
-        say(&mut e, way);
+        announce(&mut e, way);
         assert_eq!(
             sampling(&mut e, None),
             Sampling { interval, space },
@@ -84,11 +84,11 @@ fn every_way_to_announce_sampling_is_understood() {
 #[test]
 fn a_record_is_sampled_as_its_selector_announces() {
     let mut e = exporter();
-    say(
+    announce(
         &mut e,
         &[(302, 1, 8), (304, 1, 2), (305, 1, 4), (306, 9, 4)],
     );
-    say(
+    announce(
         &mut e,
         &[(302, 2, 8), (304, 3, 2), (309, 1, 4), (310, 50, 4)],
     );
@@ -102,7 +102,7 @@ fn a_record_is_sampled_as_its_selector_announces() {
 #[test]
 fn an_announcement_for_another_domain_does_not_apply() {
     let mut e = exporter();
-    say(&mut e, &[(149, 8, 4), (34, 100, 4), (41, 5, 8)]);
+    announce(&mut e, &[(149, 8, 4), (34, 100, 4), (41, 5, 8)]);
     assert_eq!(sampling(&mut e, None), Sampling::NONE);
     let domain = e.process.domains().next().unwrap();
     assert_eq!(domain.statistics.iter().count(), 0);
@@ -111,11 +111,11 @@ fn an_announcement_for_another_domain_does_not_apply() {
 #[test]
 fn how_an_exporter_fares_is_kept() {
     let mut e = exporter();
-    say(
+    announce(
         &mut e,
         &[(149, 7, 4), (40, 1000, 8), (41, 10, 8), (42, 100, 8)],
     );
-    say(
+    announce(
         &mut e,
         &[(149, 7, 4), (42, 120, 8), (164, 3, 8), (166, 2, 8)],
     );
@@ -310,7 +310,7 @@ fn an_uptime_that_has_wrapped_gives_the_right_time() {
     let wrap = 1_u64 << 32;
     // 160: started 100 days ago; flows 10 s before the export.
     let init = EXPORTED - 100 * 86_400_000;
-    say(&mut e, &[(149, 7, 4), (160, init, 8)]);
+    announce(&mut e, &[(149, 7, 4), (160, init, 8)]);
     let up_time = (100 * 86_400_000 - 10_000) % wrap;
     let fields = template(300, &[(22, 4), (21, 4)]);
     let record = numbers(&[(up_time, 4), (up_time + 5000, 4)]);

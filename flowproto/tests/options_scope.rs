@@ -166,6 +166,27 @@ fn v9_sampling_applies_to_its_scope() {
 }
 
 #[test]
+fn a_scope_without_a_value_is_the_only_one_of_its_kind() {
+    let sampled = [(34, 50, 4), (35, 2, 1)];
+    let with = |scope: &[(u16, u64, u16)]| [scope, &sampled].concat();
+    let cases = [
+        // System; the exporting process; the domain.
+        (9, options9(&[(1, 0, 0)], &sampled), one_in(50)),
+        (10, options(1, &with(&[(144, 0, 0)])), one_in(50)),
+        (10, options(1, &with(&[(149, 0, 0)])), one_in(50)),
+        // Which interface it is about is not known.
+        (9, options9(&[(2, 0, 0)], &sampled), ONE),
+        (10, options(1, &with(&[(10, 0, 0)])), ONE),
+    ];
+    for (version, sets, expected) in cases {
+        let mut e = exporter();
+        e.send(&of(version, 7, 0).with(&sets));
+        e.send(&of(version, 7, 1).with(&record(version, &[])));
+        assert_eq!(sampling(&e), expected, "{version}: {sets:?}");
+    }
+}
+
+#[test]
 fn the_most_specific_announcement_holds() {
     let mut e = exporter();
     for (at, (scope, population)) in [((149, 7), 10), ((10, 3), 20), ((145, 302), 30)]

@@ -201,7 +201,7 @@ prop_compose! {
             tcp_control_bits: flags.into(),
             ip_class_of_service: tos,
             flow_end_reason: FlowEndReason::from(reason),
-            biflow_direction: BiflowDirection::of_octet(direction),
+            biflow_direction: BiflowDirection::from_repr(direction),
             new_connection_delta_count: Some(connections),
             connection_sum_duration_seconds: Some(seconds.into()),
             connection_sum_duration_milliseconds: lasted.map_or(0, u64::from),

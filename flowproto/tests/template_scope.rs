@@ -177,6 +177,63 @@ fn a_late_message_is_not_a_restart() {
 }
 
 #[test]
+fn messages_late_by_their_clocks_do_not_show_a_restart() {
+    for (version, has_up_time) in [(9, true), (9, false), (10, false)] {
+        let mut e = exporter();
+        let [first, _] = layouts();
+        let sent = |sequence, seconds, sets: &[(u16, Vec<u8>)]| {
+            let header = Header {
+                sequence,
+                seconds,
+                up_time: u32::from(has_up_time) * seconds * 1000,
+                ..header(version, 0)
+            };
+            header.with(sets)
+        };
+        let record = |octets| (300, vec![0, 0, 0, octets]);
+        let templates = if version == 9 { 0 } else { 2 };
+        e.send_at(A, 0, &sent(80_000, 40, &[(templates, first)]));
+        // The file has 20 seconds of Messages behind later ones.
+        e.send_at(A, 100, &sent(80_020, 60, &[record(1)]));
+        for (sequence, seconds) in [(80_005, 45), (80_006, 53), (80_009, 54), (80_010, 55)] {
+            e.send_at(A, 200, &sent(sequence, seconds, &[record(2)]));
+        }
+        e.send_at(A, 300, &sent(80_021, 61, &[record(3)]));
+        assert_eq!(e.take_octets(), [1, 2, 2, 2, 2, 3], "{version}");
+        assert_eq!(e.process.counters().sequence.restarts, 0, "{version}");
+    }
+}
+
+#[test]
+fn a_late_message_from_before_a_restart_does_not_deny_it() {
+    for (version, templates, _) in SETS {
+        let mut e = exporter();
+        let [first, second] = layouts();
+        let sent = |sequence, seconds, sets: &[(u16, Vec<u8>)]| {
+            let header = Header {
+                sequence,
+                seconds,
+                up_time: 0,
+                ..header(version, 0)
+            };
+            header.with(sets)
+        };
+        let record = || (300, vec![0, 5, 0, 9]);
+        e.send_at(A, 0, &sent(80_000, 40, &[(templates, first)]));
+        e.send_at(A, 1000, &sent(80_002, 42, &[record()]));
+        assert_eq!(e.take_octets(), [5 << 16 | 9]);
+        e.send_at(A, 9000, &sent(0, 50, &[record()]));
+        e.send_at(A, 9001, &sent(80_001, 41, &[record()]));
+        assert_eq!(e.take_octets(), [5 << 16 | 9], "{version}");
+        e.send_at(A, 9002, &sent(1, 51, &[record()]));
+        assert_eq!(e.take_octets(), [] as [u64; 0], "{version}");
+        e.send_at(A, 9003, &sent(2, 52, &[(templates, second)]));
+        assert_eq!(e.take_octets(), [9, 9], "{version}");
+        assert_eq!(e.process.counters().sequence.restarts, 1, "{version}");
+    }
+}
+
+#[test]
 fn one_stray_number_makes_its_sets_wait_and_nothing_else() {
     let mut e = exporter();
     let [first, _] = layouts();

@@ -139,6 +139,7 @@ fn forwarded(
             connections: 0,
         },
         is_counted: true,
+        health: forward::ForwardedHealth::default(),
         record,
         origin: Arc::new(origin),
     }

@@ -112,7 +112,7 @@ pub fn packets(data: &[u8]) {
             "{counters:?}"
         );
         assert!(counters.fragments <= usize::from(max_fragments));
-        let [names, name_octets] = counters.names_kept;
+        let (names, name_octets) = (counters.names_kept, counters.names_octets);
         assert!(names <= usize::from(max_fragments));
         assert!(name_octets <= 64 * usize::from(max_fragments));
         assert!(counters.conversations + counters.dormant <= settings.max_conversations);
@@ -127,7 +127,7 @@ pub fn packets(data: &[u8]) {
         (cache.record_packets, cache.record_octets),
         (sums.packets, sums.octets)
     );
-    assert_eq!(cache.records.iter().sum::<u64>(), sums.records);
+    assert_eq!(cache.records.values().sum::<u64>(), sums.records);
     assert_eq!(pipeline.counters().conversations, 0);
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
         record.reverse_flow_end_milliseconds = end;
     }
     if bit(3) {
-        record.biflow_direction = BiflowDirection::of_octet(octets.u8());
+        record.biflow_direction = BiflowDirection::from_repr(octets.u8());
     }
     if bit(4) {
         record.new_connection_delta_count = Some(octets.u32());

@@ -122,16 +122,14 @@ impl DuplicateFilter {
             let gap_ns = time_ns.abs_diff(identity.time_ns);
             identity.time_ns = time_ns;
             let is_simultaneous = is_simultaneous(packet.contents.repetition, gap_ns);
-            if point.copies == CopyDetection::ByTime && is_simultaneous {
-                return true;
-            }
             let observer = Observer::new(point, packet.network());
             let context = Context {
                 stacked: self.stacked.as_deref(),
                 is_repeated: packet.contents.repetition == Repetition::Likely,
                 is_simultaneous,
             };
-            return identity.observe(observer, context);
+            let is_copy = identity.observe(observer, context);
+            return is_copy || point.copies == CopyDetection::ByTime && is_simultaneous;
         }
         let oldest = slot.iter_mut().min_by_key(|identity| identity.time_ns);
         if let Some(oldest) = oldest {

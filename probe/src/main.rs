@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         if flags.check {
             return settings::print(&effective);
         }
-        logs::init(effective.log_format, "info");
+        logs::init(effective.log_format, "info", &[]);
         kipfix_probe::run(&effective)
     })
 }

@@ -130,7 +130,7 @@ impl Metering {
         self.publish();
         log_counts(&counters, flushed_conversations);
         MeteringOutcome {
-            records_made: counters.cache.records.iter().sum(),
+            records_made: counters.cache.records.values().sum(),
             records_lost: self.records.lost(),
             delivered: self.records.close(),
         }
@@ -153,7 +153,7 @@ impl Metering {
         let counters = self.pipeline.counters();
         self.metrics.publish(&counters, self.records.lost());
         self.report.set_counts(
-            counters.cache.records.iter().sum(),
+            counters.cache.records.values().sum(),
             counters.undecodable.values().sum(),
             counters.ignored_octets,
         );

@@ -70,12 +70,14 @@ pub struct PipelineCounters {
     pub translations_kept: usize,
     /// Names in payloads.
     pub inspected: InspectorCounters,
-    /// HTTP messages; `None` if they are not metered.
-    pub http: Option<HttpCounters>,
+    /// Counts of HTTP messages, if they are metered.
+    pub http: HttpCounters,
     /// Counts of resolved names.
     pub names: NameCounters,
-    /// Resolved names kept now, and the octets of all names.
-    pub names_kept: [usize; 2],
+    /// Resolved names kept now.
+    pub names_kept: usize,
+    /// Octets of all names.
+    pub names_octets: usize,
 }
 
 /// Sampler, decoder, filters and flow cache.
@@ -384,7 +386,7 @@ impl Pipeline {
     /// Counts so far.
     #[must_use]
     pub fn counters(&self) -> PipelineCounters {
-        let fragments = self.decoder.fragments();
+        let (fragments, names) = (self.decoder.fragments(), self.cache.names());
         PipelineCounters {
             cache: *self.cache.counters(),
             fragment_orphans: fragments.orphans(),
@@ -397,14 +399,9 @@ impl Pipeline {
             translations_kept: self.cache.translations().len(),
             inspected: self.inspector.counters(),
             http: self.inspector.http_counters(),
-            names: self
-                .cache
-                .names()
-                .map_or_else(NameCounters::default, |names| *names.counters()),
-            names_kept: self
-                .cache
-                .names()
-                .map_or([0; 2], |names| [names.len(), names.octets()]),
+            names: names.map_or_else(NameCounters::default, |names| *names.counters()),
+            names_kept: names.map_or(0, NameTable::len),
+            names_octets: names.map_or(0, NameTable::octets),
             ..self.counters
         }
     }

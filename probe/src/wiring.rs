@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use flowproto::exporter::ExportSettings;
 use kipfix_export::counters::TargetCounters;
-use kipfix_export::names::{self, TargetName};
+use kipfix_export::names::{self, FirstResolution};
 use kipfix_export::own_endpoints::OwnEndpoints;
 use kipfix_export::queued::QueuedExporter;
 use kipfix_export::shutdown::ShutdownDeadline;
@@ -35,8 +34,6 @@ use crate::settings::{Learning, Settings};
 /// Default rate of a UDP target, records per second, with a savefile as the source. A receiver with
 /// a default socket buffer takes as many.
 const SAVEFILE_RECORDS_PER_SECOND: u32 = 200_000;
-/// How long a savefile waits for the address of a target.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The source of frames.
 enum Source {
@@ -93,7 +90,13 @@ pub(crate) fn meter(
         .iter()
         .map(|target| PreparedTarget::new(target, metrics.targets()))
         .collect();
-    resolve_names(&prepared, savefile.is_some(), stop)?;
+    let first_resolution = if savefile.is_some() {
+        FirstResolution::Required
+    } else {
+        FirstResolution::Awaited
+    };
+    let hosts = prepared.iter().filter_map(|target| target.name().cloned());
+    names::watch(hosts.collect(), "export", first_resolution, stop)?;
     let own_endpoints = Arc::new(OwnEndpoints::default());
     let report = Arc::new(MeteringReport::default());
     let mut targets = open_targets(settings, &prepared, &own_endpoints, &report, stop)?;
@@ -178,27 +181,6 @@ fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
             http: settings.http_metering,
         },
     })
-}
-
-/// Starts the thread that looks up the names of targets. A savefile waits until all are known.
-fn resolve_names(targets: &[PreparedTarget], wait: bool, stop: &Stop) -> anyhow::Result<()> {
-    const STEP: Duration = Duration::from_millis(50);
-    let names: Vec<TargetName> = targets
-        .iter()
-        .filter_map(|target| target.name().cloned())
-        .collect();
-    names::watch(names.clone(), stop.clone()).context("cannot start the names thread")?;
-    let mut left = if wait { RESOLVE_TIMEOUT } else { return Ok(()) };
-    while let Some(unknown) = names.iter().find(|name| name.address().is_none()) {
-        if left.is_zero() || stop.wait_timeout(STEP) {
-            return Err(anyhow!(
-                "export: cannot resolve host {:?}: must be an address or a name that resolves",
-                unknown.host()
-            ));
-        }
-        left = left.saturating_sub(STEP);
-    }
-    Ok(())
 }
 
 fn serve_admin(

@@ -343,6 +343,47 @@ fn a_capture_that_does_not_identify_interfaces_counts_once() {
 }
 
 #[test]
+fn acknowledgments_that_advance_with_the_identification_are_different_packets() {
+    let acknowledgment = |number: u16| {
+        let header = tcp((40000, 22), (7, 1000 + u32::from(number)), ACK, b"");
+        ethernet(IP, &ipv4_fragment(6, A, B, number, 0, &header))
+    };
+    let mut node = Node::new();
+    node.copies = CopyDetection::ByTime;
+    for number in 1..=1000 {
+        node.observes(1, RECEIVED, &acknowledgment(number));
+    }
+    assert_eq!(node.packets(), (1000, 0));
+}
+
+#[test]
+fn a_slow_hop_of_a_capture_without_interfaces_is_recognized_by_its_sender() {
+    // A bridge: received on a port, received on the bridge, sent, and received again behind it.
+    let mut node = Node::new();
+    node.copies = CopyDetection::ByTime;
+    for number in 1..=50 {
+        for (sender, egress) in [(3, RECEIVED), (4, RECEIVED), (5, SENT)] {
+            node.observes(sender, egress, &numbered(number));
+            node.wait_us(30);
+        }
+        node.wait_us(400);
+        node.observes(6, RECEIVED, &numbered(number));
+        node.wait_us(10_000);
+    }
+    assert_eq!(node.packets(), (50, 150));
+    // Acknowledgments that are equal come from one sender, and each has its copy.
+    let mut node = Node::new();
+    node.copies = CopyDetection::ByTime;
+    for _ in 0..20 {
+        node.observes(3, RECEIVED, &numbered(0));
+        node.wait_us(300);
+        node.observes(5, SENT, &numbered(0));
+        node.wait_us(3000);
+    }
+    assert_eq!(node.packets(), (20, 20));
+}
+
+#[test]
 fn a_capture_of_one_interface_keeps_all_packets() {
     let mut node = Node::new();
     node.copies = CopyDetection::Off;

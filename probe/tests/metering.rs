@@ -329,7 +329,7 @@ fn a_biflow_has_both_directions_in_the_record_of_the_initiator() {
     assert_eq!(record.reverse_tcp_control_bits, u16::from(SYN | ACK | FIN));
     let counted = meter.cache.counters();
     assert_eq!((counted.packets, counted.record_packets), (6, 6));
-    assert_eq!(counted.records.iter().sum::<u64>(), 1);
+    assert_eq!(counted.records.values().sum::<u64>(), 1);
     // If one direction has packets, its record is a uniflow.
     meter.udp(30_000, REVERSE);
     meter.tick(60_000);

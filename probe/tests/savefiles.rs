@@ -3,6 +3,8 @@
 
 mod packets;
 
+use std::collections::BTreeSet;
+
 use kipfix_probe::capture::frame::{CopyDetection, LinkType, ObservationPoint};
 use packets::files::*;
 use packets::*;
@@ -350,9 +352,20 @@ fn cooked_frames_have_their_interface_in_the_header() {
     };
     assert_eq!(points, [point(3, false), point(7, true)]);
     let mut file = pcap_header(order, MICROSECONDS, 65_535, 113);
-    let header = [0, 4, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 8, 0];
-    let frame = [&header[..], &ip].concat();
-    file.extend(pcap_frame(order, (1, 0), len32(&frame), &frame));
-    let point = read_whole(&file)[0].point;
-    assert_eq!((point.egress, point.copies), (true, CopyDetection::ByTime));
+    // Their predecessor has none: the type of the packet and its sender stand for it.
+    for (kind, sender) in [(4, 6), (0, 6), (0, 7), (3, 7)] {
+        let header = [0, kind, 0, 1, 0, 6, 1, 2, 3, 4, 5, sender, 0, 0, 8, 0];
+        let frame = [&header[..], &ip].concat();
+        file.extend(pcap_frame(order, (1, 0), len32(&frame), &frame));
+    }
+    let points: Vec<_> = read_whole(&file).iter().map(|frame| frame.point).collect();
+    assert!(
+        points
+            .iter()
+            .all(|point| point.copies == CopyDetection::ByTime)
+    );
+    let egress: Vec<_> = points.iter().map(|point| point.egress).collect();
+    assert_eq!(egress, [true, false, false, false]);
+    let interfaces: BTreeSet<_> = points.iter().map(|point| point.interface).collect();
+    assert_eq!(interfaces.len(), 4);
 }

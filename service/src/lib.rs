@@ -8,7 +8,7 @@
 //! 3. [`logs`]: one line per event on stderr, as text or JSON.
 //! 4. [`signals`]: SIGTERM and SIGINT set a [`signals::Stop`] that threads and tasks wait for.
 //! 5. [`admin`]: `/metrics`, `/livez`, `/readyz`. [`tls`]: certificates from files.
-//! 6. [`registry`], [`metric_maker`]: self-metrics. [`exposition`]: the formats of `/metrics`.
+//! 6. [`registry`], [`metric_maker`], [`metric_table`]: self-metrics. [`exposition`]: the formats of `/metrics`.
 //! 7. [`sync`]: locks that ignore poisoning. [`file_stamp`]: detection of changed files.
 //! 8. [`terminal`]: live tables.
 
@@ -18,6 +18,7 @@ pub mod exposition;
 pub mod file_stamp;
 pub mod logs;
 pub mod metric_maker;
+pub mod metric_table;
 pub mod registry;
 pub mod settings;
 pub mod signals;

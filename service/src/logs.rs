@@ -42,14 +42,15 @@ impl std::str::FromStr for LogFormat {
 crate::text_setting!(LogFormat);
 
 /// Starts logging. `RUST_LOG` is the filter; `default` is the filter if it is not set or invalid.
-/// Colours are used on a terminal only. A closed or full stderr loses lines, but is not an error.
-/// Later calls have no effect.
-pub fn init(format: LogFormat, default: &str) {
+/// `quiet`: targets that are off unless `RUST_LOG` names them. Colours are used on a terminal only. A
+/// closed or full stderr loses lines, but is not an error. Later calls have no effect.
+pub fn init(format: LogFormat, default: &str, quiet: &[&str]) {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let (filter, refused) = match EnvFilter::try_new(&wanted) {
+    let default = || EnvFilter::new(directives(default, quiet));
+    let (filter, refused) = match EnvFilter::try_new(directives(&wanted, quiet)) {
         Ok(filter) if !wanted.is_empty() => (filter, None),
-        Ok(_) => (EnvFilter::new(default), None),
-        Err(error) => (EnvFilter::new(default), Some(error)),
+        Ok(_) => (default(), None),
+        Err(error) => (default(), Some(error)),
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -67,9 +68,27 @@ pub fn init(format: LogFormat, default: &str) {
     }
 }
 
+/// A filter, with `quiet` targets off unless it names them.
+fn directives(filter: &str, quiet: &[&str]) -> String {
+    let unnamed = quiet.iter().filter(|target| !filter.contains(**target));
+    let off = unnamed.map(|target| format!("{target}=off"));
+    let all: Vec<_> = off.chain([filter.to_owned()]).collect();
+    all.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quiet_target_is_off_unless_the_filter_names_it() {
+        let quiet = ["client", "runtime"];
+        assert_eq!(directives("debug", &quiet), "client=off,runtime=off,debug");
+        let named = directives("info,client=warn", &quiet);
+        assert_eq!(named, "runtime=off,info,client=warn");
+        EnvFilter::try_new(named).unwrap();
+        EnvFilter::try_new(directives("", &quiet)).unwrap();
+    }
 
     #[test]
     fn a_format_parses_its_own_text_and_refuses_others() {
@@ -85,8 +104,8 @@ mod tests {
 
     #[test]
     fn starting_twice_is_harmless() {
-        init(LogFormat::Json, "info");
-        init(LogFormat::Text, "info");
+        init(LogFormat::Json, "info", &[]);
+        init(LogFormat::Text, "info", &[]);
         tracing::info!("still here");
     }
 }

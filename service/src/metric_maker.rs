@@ -2,7 +2,7 @@
 
 use enum_map::{EnumArray, EnumMap};
 use prometheus::core::Collector;
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use crate::registry::Registry;
 
@@ -113,35 +113,23 @@ impl MetricMaker {
         self.add(GaugeVec::new(self.opts(name, help), labels))
     }
 
-    /// A counter for each reason.
+    /// A counter for each variant of an enum, whose name is the value of the label.
     ///
     /// # Errors
     /// Their name is registered already.
-    pub fn by_reason<R>(&self, name: &str, help: &str) -> prometheus::Result<EnumMap<R, IntCounter>>
-    where
-        R: EnumArray<IntCounter> + Into<&'static str>,
-    {
-        let counters = self.counters(name, help, &["reason"])?;
-        Ok(EnumMap::from_fn(|reason: R| {
-            counters.with_label_values(&[reason.into()])
-        }))
-    }
-
-    /// A counter for each of these reasons.
-    ///
-    /// # Errors
-    /// Their name is registered already.
-    pub fn by_reasons(
+    pub fn counter_by<K>(
         &self,
         name: &str,
         help: &str,
-        reasons: impl IntoIterator<Item = &'static str>,
-    ) -> prometheus::Result<Vec<IntCounter>> {
-        let counters = self.counters(name, help, &["reason"])?;
-        let reasons = reasons.into_iter();
-        Ok(reasons
-            .map(|reason| counters.with_label_values(&[reason]))
-            .collect())
+        label: &str,
+    ) -> prometheus::Result<EnumMap<K, IntCounter>>
+    where
+        K: EnumArray<IntCounter> + Into<&'static str>,
+    {
+        let counters = self.counters(name, help, &[label])?;
+        Ok(EnumMap::from_fn(|key: K| {
+            counters.with_label_values(&[key.into()])
+        }))
     }
 
     fn opts(&self, name: &str, help: &str) -> Opts {
@@ -157,26 +145,4 @@ pub fn level(value: impl TryInto<i64>) -> i64 {
 /// Raises a counter to a total that is counted elsewhere. It never falls.
 pub fn raise(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
-}
-
-/// Raises several counters.
-pub fn raise_each(counters: &[IntCounter], totals: &[u64]) {
-    for (counter, total) in counters.iter().zip(totals) {
-        raise(counter, *total);
-    }
-}
-
-/// Raises the counters of all reasons.
-pub fn raise_by_reason<R>(counters: &EnumMap<R, IntCounter>, totals: &EnumMap<R, u64>)
-where
-    R: EnumArray<IntCounter> + EnumArray<u64>,
-{
-    raise_each(counters.as_slice(), totals.as_slice());
-}
-
-/// Sets a gauge to milliseconds, in seconds.
-pub fn set_seconds(gauge: &Gauge, milliseconds: i64) {
-    let milliseconds =
-        i32::try_from(milliseconds).unwrap_or(if milliseconds < 0 { i32::MIN } else { i32::MAX });
-    gauge.set(f64::from(milliseconds) / 1000.0);
 }

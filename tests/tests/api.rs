@@ -349,8 +349,10 @@ fn the_data_source_of_grafana_reads_a_graph() {
     for end in ids("edges", "source").iter().chain(&ids("edges", "target")) {
         assert!(ids("nodes", "id").contains(end), "{end}");
     }
-    let (status, error) = json(&collector, "/api/graph/data?mode=colour");
-    assert_eq!((status, &error["parameter"]), (400, &"mode".into()));
+    for (query, parameter) in [("mode=colour", "mode"), ("arcs=colour", "arcs")] {
+        let (status, error) = json(&collector, &format!("/api/graph/data?{query}"));
+        assert_eq!((status, &error["parameter"]), (400, &parameter.into()));
+    }
     collector.stop();
 }
 
@@ -364,6 +366,7 @@ fn edges_have_the_health_of_their_connections() {
     slow.tcp_round_trip_time.add(300);
     let mut refused = record(WEB_2, OFFICE, 100);
     refused.tcp_connection_state = ConnectionState::Refused;
+    refused.connection_sum_duration_milliseconds = 1200;
     let others = [record(WEB_1, OFFICE, 200), record(OFFICE, WEB_1, 400)];
     collector.send_all(&[&[slow, refused][..], &others].concat(), now());
     collector.counts("kipfix_bytes_total", &[], 1700);
@@ -411,6 +414,14 @@ fn edges_have_the_health_of_their_connections() {
         stats("failures"),
         pair("1 failed", "50.0 % of 2 connections")
     );
+    assert_eq!(stats("duration"), pair("1.2 s", "mean of 1 connections"));
+    let graph = answer(&collector, "/api/graph/data?arcs=errors");
+    let nodes = graph["nodes"].as_array().unwrap().iter();
+    let errors: Vec<(&Value, &Value)> = nodes
+        .map(|node| (&node["title"], &node["arc__errors"]))
+        .filter(|(_, errors)| **errors != 0.0)
+        .collect();
+    assert_eq!(errors.len(), 2, "{graph}");
     collector.stop();
 }
 

@@ -12,6 +12,7 @@ fn server(test: &str, password: Option<&str>) -> Option<ClickHouse> {
     let server = ClickHouse::start(test, password)?;
     server.run("flows.sql");
     server.run("views.sql");
+    server.run("health.sql");
     Some(server)
 }
 
@@ -155,6 +156,8 @@ fn an_older_table_is_upgraded() {
     server.run("upgrade.sql");
     // It does no harm to run it again.
     server.run("upgrade.sql");
+    server.run("health.sql");
+    server.run("health.sql");
     let forwarding = Forwarding::start(&server.url("flows"), "interval=0s");
     forwarding.collector.send_all(&flows(3), now());
     forwarding.wait_for("sent_total", 3);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use flowproto::FlowRecord;
 use flowproto::record::BiflowDirection;
+use flowproto::tcp::ConnectionState;
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::{Collector, flow, now};
 use kipfix_tests::forwarding::PATIENCE;
@@ -46,6 +47,7 @@ impl Pair {
         let server = ClickHouse::start(test, None)?;
         server.run("flows.sql");
         server.run("views.sql");
+        server.run("health.sql");
         let forward = format!("{}?interval=0s", server.url("flows"));
         let arguments = [
             "--cluster-name",
@@ -255,6 +257,202 @@ fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
     pair.stop();
 }
 
+/// The values of connection health of an edge, without the shortest round-trip time, which the tables
+/// do not have.
+fn health(values: &Value) -> Value {
+    let mut health = values.clone();
+    let members = health.as_object_mut().unwrap();
+    for name in [
+        "labels",
+        "points",
+        "bytes",
+        "packets",
+        "connections",
+        "edges",
+    ] {
+        members.remove(name);
+    }
+    if let Some(rtt) = health.get_mut("rtt") {
+        rtt.as_object_mut().unwrap().remove("min_microseconds");
+    }
+    health
+}
+
+/// Records with connection health of packets and of connections, some of which the receiver opened.
+fn unhealthy_records() -> Vec<FlowRecord> {
+    let with = |source: &str, destination: &str, change: &dyn Fn(&mut FlowRecord)| {
+        let mut record = flow(source, destination);
+        change(&mut record);
+        record
+    };
+    let ended = |state: ConnectionState, milliseconds: u64| {
+        move |record: &mut FlowRecord| {
+            record.tcp_connection_state = state;
+            record.connection_sum_duration_milliseconds = milliseconds;
+        }
+    };
+    let of_receiver = |record: &mut FlowRecord| {
+        record.biflow_direction = Some(BiflowDirection::ReverseInitiator);
+        record.new_connection_delta_count = Some(0);
+    };
+    vec![
+        with("10.1.1.1", "10.1.2.1", &|record| {
+            record.tcp_health.retransmitted_packets = 3;
+            record.tcp_round_trip_time.add(500);
+            record.tcp_round_trip_time.add(300);
+        }),
+        with("10.1.1.1", "10.1.2.1", &ended(ConnectionState::Refused, 0)),
+        with("10.1.1.1", "10.1.2.1", &ended(ConnectionState::Refused, 0)),
+        with(
+            "10.1.1.1",
+            "198.51.100.7",
+            &ended(ConnectionState::Unanswered, 0),
+        ),
+        with(
+            "10.1.2.2",
+            "10.1.2.1",
+            &ended(ConnectionState::Closed, 1500),
+        ),
+        // The receiver opened these connections.
+        with("10.1.2.1", "10.1.2.2", &|record| {
+            of_receiver(record);
+            ended(ConnectionState::ResetByResponder, 2500)(record);
+            record.tcp_health.retransmitted_packets = 1;
+        }),
+        with("198.51.100.8", "10.1.1.1", &|record| {
+            of_receiver(record);
+            ended(ConnectionState::ResetByInitiator, 700)(record);
+        }),
+        // Both directions in one record.
+        with("10.1.1.1", "10.1.2.1", &|record| {
+            record.reverse_octet_delta_count = 70;
+            record.reverse_packet_delta_count = 7;
+            record.reverse_tcp_health.retransmitted_packets = 2;
+            record.reverse_tcp_round_trip_time.add(90);
+            ended(ConnectionState::Closed, 40)(record);
+        }),
+        flow("10.1.1.77", "203.0.113.9"),
+    ]
+}
+
+#[test]
+fn connection_health_is_that_of_the_ring() {
+    let test = "connection_health_is_that_of_the_ring";
+    let _turn = take_turn();
+    let Some(pair) = Pair::start(test) else {
+        return;
+    };
+    let records = unhealthy_records();
+    pair.ring.send_all(&records, now());
+    let directions = u64::try_from(records.len()).unwrap() + 1;
+    let sent = "kipfix_collector_target_records_sent_total";
+    let is_stored = || pair.ring.scrape().sum(sent, &[]) == directions;
+    assert!(eventually(PATIENCE, is_stored), "records are not stored");
+    let total = |one: &Collector| health(&json(one, "/api/v1/edges")["total"]);
+    assert!(eventually(PATIENCE, || total(&pair.ring) == total(&pair.engine)));
+    let expected = serde_json::json!({
+        "retransmitted_packets": 6, "refused_connections": 2, "unanswered_connections": 1,
+        "reset_connections": 2, "rtt": {"count": 3, "sum_microseconds": 890},
+        "duration": {"count": 6, "sum_milliseconds": 4740},
+    });
+    assert_eq!(total(&pair.engine), expected);
+    let by_labels = |answer: &Value| -> BTreeMap<String, Value> {
+        let edges = answer["edges"].as_array().unwrap().iter();
+        edges
+            .map(|edge| (edge["labels"].to_string(), health(edge)))
+            .collect()
+    };
+    // Records, sums by minute, and sums by hour.
+    for from in [900_000_u64, 7_200_000, 7 * 86_400_000] {
+        for group_by in [
+            "src.workload,dst.workload,class",
+            "src.kind,dst.kind,direction,scope",
+        ] {
+            let filters = ["", r#"src.namespace == "shop""#, r#"direction == "egress""#];
+            for filter in filters {
+                let filter = encoded(filter);
+                let path =
+                    format!("/api/v1/edges?from=-{from}&group_by={group_by}&filter={filter}");
+                let [ring, engine] = [&pair.ring, &pair.engine].map(|one| json(one, &path));
+                assert_eq!(by_labels(&engine), by_labels(&ring), "{path}");
+                assert_eq!(health(&engine["total"]), health(&ring["total"]), "{path}");
+            }
+        }
+        for order in [
+            "retransmitted_packets",
+            "failed_connections",
+            "connection_duration",
+        ] {
+            let path = format!("/api/v1/edges?from=-{from}&order={order}&limit=1&points=20");
+            let [ring, engine] = [&pair.ring, &pair.engine].map(|one| json(one, &path));
+            assert_eq!(
+                engine["edges"][0]["labels"], ring["edges"][0]["labels"],
+                "{path}"
+            );
+            let sum = &engine["edges"][0]["retransmitted_packets"];
+            let points = engine["edges"][0]["points"].as_array().unwrap().iter();
+            let points = points.filter_map(|point| point[1]["retransmitted_packets"].as_u64());
+            assert_eq!(points.sum::<u64>(), sum.as_u64().unwrap(), "{path}");
+        }
+    }
+    // Of pods, in records.
+    let path = "/api/v1/edges?group_by=src.pod,dst.pod,src.zone,dst.name";
+    let [ring, engine] = [&pair.ring, &pair.engine].map(|one| json(one, path));
+    assert_eq!(by_labels(&engine), by_labels(&ring));
+    for mode in ["duration", "failures", "retransmits"] {
+        let path = format!("/api/graph/data?mode={mode}&arcs=errors&from=-7200000");
+        // Edges of the same value have no order.
+        let [ring, engine] = [&pair.ring, &pair.engine].map(|one| {
+            let mut graph = json(one, &path);
+            let edges = graph["edges"].as_array_mut().unwrap();
+            edges.sort_by_key(|edge| edge["id"].to_string());
+            graph
+        });
+        assert_eq!(engine, ring, "{mode}");
+    }
+    // The sums of zones have traffic only.
+    let zones = "/api/v1/edges?group_by=src.zone,dst.zone&from=-7200000";
+    let zones_total = json(&pair.engine, zones)["total"].clone();
+    assert!(
+        zones_total.get("retransmitted_packets").is_none(),
+        "{zones_total}"
+    );
+    let (status, body) = answer(
+        &pair.engine,
+        &format!("{zones}&order=retransmitted_packets"),
+    );
+    assert_eq!(status, 400, "{body}");
+    assert!(body.contains(r#""parameter":"order""#), "{body}");
+    pair.stop();
+}
+
+#[test]
+fn a_statement_that_takes_too_long_is_ended_by_the_engine() {
+    let test = "a_statement_that_takes_too_long_is_ended_by_the_engine";
+    let _turn = take_turn();
+    let Some(server) = ClickHouse::start(test, None) else {
+        return;
+    };
+    for file in ["flows.sql", "views.sql", "health.sql"] {
+        server.run(file);
+    }
+    server.query("RENAME TABLE kipfix.flows TO kipfix.fast_flows");
+    server.query("CREATE VIEW kipfix.flows AS SELECT * FROM kipfix.fast_flows WHERE sleep(2) = 0");
+    server.query(
+        "INSERT INTO kipfix.fast_flows (collectionTimeMilliseconds, counted) VALUES (now() - 60, true)",
+    );
+    let history = format!(
+        "clickhouse=http://127.0.0.1:{}/kipfix?timeout=1s",
+        server.port
+    );
+    let collector = Collector::with_inventory(INVENTORY, &["--history", &history]);
+    let (status, body) = answer(&collector, "/api/v1/edges");
+    assert_eq!(status, 502, "{body}");
+    // The exception of the engine, not the timeout of the client.
+    assert!(body.contains("Code: 159"), "{body}");
+    collector.stop();
+}
+
 #[test]
 fn records_are_lines_with_the_members_of_the_flow_log() {
     let test = "records_are_lines_with_the_members_of_the_flow_log";
@@ -459,6 +657,8 @@ fn an_engine_that_fails_is_an_error_with_its_reason() {
     server.run("flows.sql");
     fails("/api/v1/edges?from=-7200000", 502, "kipfix.workloads_1m");
     server.run("views.sql");
+    fails("/api/v1/edges", 502, "kipfix.health");
+    server.run("health.sql");
     assert_eq!(json(&collector, "/api/v1/edges")["total"]["edges"], 0);
     fails(
         "/api/v1/edges?group_by=src.class",
@@ -548,6 +748,7 @@ fn records_are_inserted_and_read_with_tls_and_a_wrong_authority_is_an_error() {
         return;
     };
     server.run("flows.sql");
+    server.run("health.sql");
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "secret\n").unwrap();

@@ -193,6 +193,14 @@ fn the_traffic_of_all_collectors_is_answered_by_prometheus() {
         (400, &"order".into()),
         "{error}"
     );
+    let (code, error) = answer(&page, "/api/graph/data?mode=duration");
+    assert_eq!(
+        (code, &error["parameter"]),
+        (400, &"mode".into()),
+        "{error}"
+    );
+    let text = error["error"].as_str().unwrap();
+    assert!(text.starts_with("invalid mode: "), "{error}");
     let (_, edges) = answer(&page, "/api/v1/edges?from=-120000");
     assert!(
         edges["total"].get("retransmitted_packets").is_none(),

@@ -1,4 +1,4 @@
-//! The collector in front of other people's tools: datagrams replicated as they came, and records forwarded with
+//! The collector in front of third-party tools: datagrams replicated unchanged, and records forwarded with
 //! names.
 #![allow(clippy::unwrap_used, reason = "test code")]
 

@@ -1,7 +1,6 @@
 //! The fields of an edge.
 
 use flowproto::Address;
-use flowproto::record::TunnelType;
 
 use super::detail::Detail;
 use super::edges::CountedEdge;
@@ -148,7 +147,7 @@ impl<'a> Edge<'a> {
         match (field, self.detail) {
             (RecordField::Class, _) => Value::Text(class(places())),
             (RecordField::Scope, _) => Value::Text(scope(places())),
-            (RecordField::Direction, _) => Value::Text(direction(places()).as_str()),
+            (RecordField::Direction, _) => Value::Text(direction(places()).into()),
             (RecordField::TcpEnd, _) | (_, None) => Value::Absent,
             (RecordField::Port, Some(detail)) => number(detail.server_port),
             (RecordField::Protocol, Some(detail)) => {
@@ -166,10 +165,10 @@ impl<'a> Edge<'a> {
             }
             (RecordField::Exporter, Some(detail)) => Value::address(detail.exporter),
             (RecordField::Encapsulation, Some(detail)) => {
-                optional_text(detail.encapsulation.map(TunnelType::as_str))
+                optional_text(detail.encapsulation.map(<&str>::from))
             }
             (RecordField::SecurityProtocol, Some(detail)) => {
-                Value::text(detail.security_protocol.as_str())
+                Value::text(detail.security_protocol.into())
             }
             (RecordField::InputInterface, Some(detail)) => {
                 optional_text(detail.input_interface.as_deref())
@@ -199,7 +198,7 @@ pub(crate) fn endpoint_text(view: EndpointView<'_>, field: EndpointField) -> &st
     let endpoint = view.endpoint;
     let node = |text: fn(&Node) -> &str| view.node().map_or("", text);
     match field {
-        EndpointField::Class => endpoint.kind.as_str(),
+        EndpointField::Class => endpoint.kind.into(),
         EndpointField::Namespace => &endpoint.namespace,
         EndpointField::Kind => &endpoint.workload_kind,
         EndpointField::Workload => view.workload_name(),
@@ -235,7 +234,7 @@ fn class((source, destination): (Place, Place)) -> &'static str {
 }
 
 fn scope((source, destination): (Place, Place)) -> &'static str {
-    Scope::between(source, destination).as_str()
+    Scope::between(source, destination).into()
 }
 
 fn direction((source, destination): (Place, Place)) -> Direction {

@@ -66,7 +66,8 @@ impl EdgeSink {
     /// Counts a record, if it is to be counted.
     #[inline]
     pub fn accept(&mut self, record: &DecidedRecord<'_>) {
-        if let Some(health) = record.health {
+        // Another sink may need it.
+        if let Some(health) = record.health.filter(|_| self.needs.health.is_needed) {
             self.accept_health(record, health);
         }
         if let Some(end) = record.compared {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::health::HealthJson;
 use super::limits::JSON;
-use super::parameters::{self, IsKnown, MAX_LIMIT, number};
+use super::parameters::{self, IsKnown, MAX_LIMIT, TimeParameters, number};
 use super::{Api, answer_octets};
 use crate::clock;
 use crate::history::{
@@ -35,12 +35,9 @@ const MAX_ALL_POINTS: usize = 100_000;
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
-    /// Begin of the range, Unix milliseconds. If negative, relative to the end. Default: 15 minutes
-    /// before the end.
-    #[param(value_type = Option<i64>)]
+    #[param(ignore)]
     from: Option<String>,
-    /// End of the range, Unix milliseconds. Default: now.
-    #[param(value_type = Option<u64>)]
+    #[param(ignore)]
     to: Option<String>,
     /// Fields, separated by commas, whose values an edge of the answer has. Default: namespace,
     /// kind and workload of both sides, and the class.
@@ -48,7 +45,8 @@ pub(super) struct Parameters {
     /// Expression that selects edges, such as `src.namespace == "shop" && class =~ ".*external"`.
     filter: Option<String>,
     /// Value by which edges are ordered, the largest first: bytes, packets, connections,
-    /// retransmitted_packets or failed_connections (refused and unanswered). Default: bytes.
+    /// retransmitted_packets, failed_connections (refused and unanswered) or connection_duration
+    /// (sum of the durations). Default: bytes.
     order: Option<String>,
     /// Maximum number of edges, 1–10000. Default: 1000.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 10_000)]
@@ -104,7 +102,7 @@ impl Parameters {
 #[utoipa::path(
     get,
     path = "/api/v1/edges",
-    params(Parameters),
+    params(TimeParameters, Parameters),
     responses(
         (status = 200, body = EdgesJson<'_>),
         (status = 400, body = ApiError),
@@ -142,12 +140,12 @@ pub(super) fn answer(api: &Api, query: &EdgesQuery) -> Result<EdgesAnswer, ApiEr
     answer_of(api, query).map(|(answer, _)| answer)
 }
 
-/// What answers.
+/// The name of the engine that answers.
 fn source(api: &Api) -> &'static str {
     api.engine.as_ref().map_or("ring", HistoryEngine::name)
 }
 
-/// A number that is another one when the data has changed.
+/// A number that changes whenever the data change.
 fn generation(api: &Api) -> Option<u64> {
     match (&api.engine, &api.scrape.history) {
         (Some(_), _) => Some(clock::wall_milliseconds() / ENGINE_CACHE_MILLISECONDS),

@@ -42,6 +42,18 @@ impl ApiError {
         }
     }
 
+    /// The same error under the name that a parameter has in this request.
+    pub(super) fn with_parameter(mut self, from: &str, to: &str) -> Self {
+        if self.parameter.as_deref() == Some(from) {
+            self.parameter = Some(to.to_owned());
+            let start = format!("invalid {from}");
+            if let Some(rest) = self.error.strip_prefix(&start) {
+                self.error = format!("invalid {to}{rest}");
+            }
+        }
+        self
+    }
+
     /// An expression, or a list of fields, is invalid.
     pub(super) fn expression(parameter: &str, error: &ExpressionError) -> Self {
         Self {

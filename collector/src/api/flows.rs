@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::edges::wait_for;
 use super::error::ApiError;
-use super::parameters::{self, MAX_LIMIT, number};
+use super::parameters::{self, MAX_LIMIT, TimeParameters, number};
 use super::{Api, answer_octets};
 use crate::aggregate::expression::Expression;
 use crate::clock;
@@ -40,12 +40,9 @@ const MAX_ANSWER_OCTETS: usize = 16 << 20;
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
-    /// Begin of the range, Unix milliseconds. If negative, relative to the end. It is compared with
-    /// the time at which the collector decided a record. Default: 15 minutes before the end.
-    #[param(value_type = Option<i64>)]
+    #[param(ignore)]
     from: Option<String>,
-    /// End of the range, Unix milliseconds. Default: now.
-    #[param(value_type = Option<u64>)]
+    #[param(ignore)]
     to: Option<String>,
     /// Expression that selects records, such as `dst.name == "office" && port in [80, 443]`.
     filter: Option<String>,
@@ -108,7 +105,8 @@ impl Parameters {
     }
 }
 
-/// Recent records, as lines of JSON with the members of the flow log.
+/// Recent records, as lines of JSON with the members of the flow log. The range is that of the times
+/// at which the collector decided them.
 ///
 /// With `--history clickhouse=URL` and without `follow`, the records of the table, for any time: a
 /// biflow is a line for each direction, and the header `kipfix-source` is `clickhouse`. Otherwise it
@@ -119,7 +117,7 @@ impl Parameters {
 #[utoipa::path(
     get,
     path = "/api/v1/flows",
-    params(Parameters),
+    params(TimeParameters, Parameters),
     responses(
         (status = 200, body = LossJson, content_type = "application/x-ndjson"),
         (status = 400, body = ApiError),

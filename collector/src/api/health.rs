@@ -19,6 +19,18 @@ pub(super) struct HealthJson {
     /// Round-trip times between the observer and the receiver. Absent without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     rtt: Option<RttJson>,
+    /// Durations of connections that ended or are still open. Absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<DurationJson>,
+}
+
+/// Durations of connections.
+#[derive(Serialize, ToSchema)]
+struct DurationJson {
+    /// Their number.
+    count: u64,
+    /// Their sum.
+    sum_milliseconds: u64,
 }
 
 /// Round-trip times.
@@ -46,6 +58,10 @@ impl From<&Health> for HealthJson {
                 sum_microseconds: health.rtt_sum_microseconds,
                 min_microseconds: (min > 0).then_some(min),
             }),
+            duration: (health.duration_count > 0).then_some(DurationJson {
+                count: health.duration_count,
+                sum_milliseconds: health.duration_sum_milliseconds,
+            }),
         }
     }
 }
@@ -69,6 +85,8 @@ mod tests {
         (health.rtt_count, health.rtt_sum_microseconds) = (3, 900);
         expected["rtt"] = serde_json::json!({"count": 3, "sum_microseconds": 900});
         assert_eq!(json(&health), expected);
+        (health.duration_count, health.duration_sum_milliseconds) = (2, 1500);
+        expected["duration"] = serde_json::json!({"count": 2, "sum_milliseconds": 1500});
         health.rtt_min_microseconds = 250;
         expected["rtt"]["min_microseconds"] = 250.into();
         assert_eq!(json(&health), expected);

@@ -17,6 +17,21 @@ pub(super) const MAX_LIMIT: usize = 10_000;
 /// Begin of the default range, relative to its end, milliseconds.
 const DEFAULT_FROM: i64 = -900_000;
 
+/// The range of time of a request: the description of its parameters, which [`time`] reads.
+#[expect(
+    dead_code,
+    reason = "the parameters are read as texts, for their errors"
+)]
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TimeParameters {
+    /// Begin of the range, Unix milliseconds. If negative, relative to the end. Default: 15 minutes
+    /// before the end.
+    from: Option<i64>,
+    /// End of the range, Unix milliseconds. Default: now.
+    to: Option<u64>,
+}
+
 /// Parses the text behind the `?`. Unknown and repeated parameters are errors.
 pub(super) fn parse<P: DeserializeOwned>(query: &str) -> Result<P, ApiError> {
     serde_urlencoded::from_str(query).map_err(|error| {

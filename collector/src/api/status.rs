@@ -197,7 +197,11 @@ impl LossJson {
                 .collect(),
             sequence_lost: decoding.sequence.lost,
             unusable: decoding.unusable.total(),
-            kernel_drops: totals.sockets.iter().map(|(_, drops, _)| drops).sum(),
+            kernel_drops: totals
+                .sockets
+                .iter()
+                .map(|socket| socket.kernel_drops)
+                .sum(),
         }
     }
 }

@@ -13,19 +13,11 @@ mod own_address;
 mod record;
 pub mod replicate;
 
-use std::time::Duration;
-
-use anyhow::{Context, anyhow};
-use kipfix_export::names::{self, TargetName};
-use kipfix_service::exit::Failure;
-use kipfix_service::signals::Stop;
+use kipfix_export::names::FirstResolution;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Verdict;
 pub use own_address::ListenAddresses;
-
-/// How long a savefile waits for the host names of targets to be resolved.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What happens when a queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +26,16 @@ pub enum OverflowPolicy {
     Block,
     /// What does not fit is dropped and counted: for live traffic.
     Drop,
+}
+
+impl OverflowPolicy {
+    /// A savefile is not read until the names of all targets are resolved.
+    const fn first_resolution(self) -> FirstResolution {
+        match self {
+            Self::Block => FirstResolution::Required,
+            Self::Drop => FirstResolution::Awaited,
+        }
+    }
 }
 
 /// The records that are emitted.
@@ -56,26 +58,4 @@ impl EmittedRecords {
             Self::Counted => verdict.is_authoritative(),
         }
     }
-}
-
-/// Resolves the host names of a setting's targets, periodically. A savefile is not read until all of them are resolved.
-fn watch_names(
-    hosts: Vec<TargetName>,
-    setting: &str,
-    policy: OverflowPolicy,
-    stop: &Stop,
-) -> Result<(), Failure> {
-    const POLL_INTERVAL: Duration = Duration::from_millis(50);
-    names::watch(hosts.clone(), stop.clone()).context("cannot start a thread for names")?;
-    let mut left = RESOLVE_TIMEOUT;
-    while policy == OverflowPolicy::Block
-        && let Some(unknown) = hosts.iter().find(|host| host.address().is_none())
-    {
-        if left.is_zero() || stop.wait_timeout(POLL_INTERVAL) {
-            let host = unknown.host();
-            return Err(anyhow!("{setting}: cannot resolve the host name {host:?}").into());
-        }
-        left = left.saturating_sub(POLL_INTERVAL);
-    }
-    Ok(())
 }

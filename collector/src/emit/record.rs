@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use flowproto::host_name::HostName;
 use flowproto::record::BiflowDirection;
+use flowproto::tcp::RoundTripTime;
 use flowproto::{Address, FlowRecord};
 
 use crate::emit::double_buffer::Batch;
 use crate::pipeline::enrich::Endpoints;
 use crate::pipeline::{
-    DecidedRecord, Direction, Initiator, Measures, Origin, WholeRecord, host_names,
+    ConnectionHealth, DecidedRecord, Direction, Initiator, Measures, Origin, WholeRecord,
+    host_names,
 };
 
 /// One direction of a record. It has no names: these are looked up when it is written.
@@ -25,6 +27,36 @@ pub struct ForwardedRecord {
     pub measures: Measures,
     /// The metric families count it.
     pub is_counted: bool,
+    /// Its connection health.
+    pub health: ForwardedHealth,
+}
+
+/// Connection health of a record, as the metric families count it: without what they do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForwardedHealth {
+    /// Retransmitted packets.
+    pub retransmitted_packets: u64,
+    /// Round-trip times between the observer and the destination.
+    pub round_trip_time: RoundTripTime,
+    /// Start and end of the connection.
+    pub connection: ConnectionHealth,
+}
+
+impl ForwardedHealth {
+    fn of(decided: &DecidedRecord<'_>) -> Self {
+        let mut counted = Self::default();
+        let Some(health) = decided.health else {
+            return counted;
+        };
+        if decided.verdict.is_counted() {
+            counted.retransmitted_packets = health.packets.retransmitted;
+            counted.round_trip_time = health.round_trip_time;
+        }
+        if decided.is_connection_counted {
+            counted.connection = health.connection;
+        }
+        counted
+    }
 }
 
 impl ForwardedRecord {
@@ -38,6 +70,7 @@ impl ForwardedRecord {
             origin: Arc::clone(decided.origin),
             measures: decided.flow.measures,
             is_counted: decided.verdict.is_counted(),
+            health: ForwardedHealth::of(decided),
         }
     }
 

@@ -78,8 +78,8 @@ impl<'a> StoredEdge<'a> {
                 endpoint.map_or(Value::Absent, |endpoint| endpoint.value(*field))
             }
             Field::Record(RecordField::Class) => Value::Text(self.class().as_str()),
-            Field::Record(RecordField::Direction) => Value::Text(self.direction().as_str()),
-            Field::Record(RecordField::Scope) => Value::Text(self.scope().as_str()),
+            Field::Record(RecordField::Direction) => Value::Text(self.direction().into()),
+            Field::Record(RecordField::Scope) => Value::Text(self.scope().into()),
             Field::Record(_) | Field::Label(..) | Field::NamespaceLabel(..) => Value::Absent,
         }
     }

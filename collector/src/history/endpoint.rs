@@ -126,7 +126,7 @@ impl StoredEndpoint {
 
     /// Appends the names of the kinds and of the fields, in the order in which they are stored.
     pub(super) fn write_layout(out: &mut Vec<u8>) {
-        let kinds = KINDS.map(EndpointKind::as_str);
+        let kinds = KINDS.map(<&str>::from);
         let names = kinds.into_iter().chain(TEXTS.map(<&str>::from));
         for name in names {
             out.extend_from_slice(name.as_bytes());
@@ -166,7 +166,7 @@ impl StoredEndpoint {
     #[must_use]
     pub fn value(&self, field: EndpointField) -> Value<'_> {
         match field {
-            EndpointField::Class => Value::Text(self.kind.as_str()),
+            EndpointField::Class => Value::Text(self.kind.into()),
             EndpointField::Name if self.kind == EndpointKind::External => {
                 Value::text(self.text(EndpointField::Workload))
             }

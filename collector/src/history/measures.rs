@@ -55,16 +55,21 @@ pub struct Health {
     pub rtt_sum_microseconds: u64,
     /// The shortest one, microseconds. 0 if unknown.
     pub rtt_min_microseconds: u64,
+    /// Number of durations of connections.
+    pub duration_count: u64,
+    /// Their sum, milliseconds.
+    pub duration_sum_milliseconds: u64,
 }
 
 /// Number of values of [`Health`].
-const HEALTH_VALUES: usize = 7;
+const HEALTH_VALUES: usize = 9;
 
 impl Health {
     /// The health of an edge of an edge table. `None` if it only has comparisons between nodes.
     pub(super) fn of(health: &EdgeHealth<'_>) -> Option<Self> {
         health.has_connections().then(|| {
             let round_trips = health.observed(Distribution::RoundTrip);
+            let durations = health.observed(Distribution::Duration);
             Self {
                 retransmitted_packets: health.count(HealthCount::RetransmittedPackets),
                 refused_connections: health.count(HealthCount::Refused),
@@ -73,6 +78,8 @@ impl Health {
                 rtt_count: round_trips.count,
                 rtt_sum_microseconds: round_trips.sum,
                 rtt_min_microseconds: health.shortest_round_trip(),
+                duration_count: durations.count,
+                duration_sum_milliseconds: durations.sum / 1000,
             }
         })
     }
@@ -91,6 +98,8 @@ impl Health {
             self.reset_connections,
             self.rtt_count,
             self.rtt_sum_microseconds,
+            self.duration_count,
+            self.duration_sum_milliseconds,
         ]
     }
 
@@ -102,6 +111,8 @@ impl Health {
             &mut self.reset_connections,
             &mut self.rtt_count,
             &mut self.rtt_sum_microseconds,
+            &mut self.duration_count,
+            &mut self.duration_sum_milliseconds,
         ]
     }
 }
@@ -117,21 +128,21 @@ impl Stored for Health {
         };
     }
 
-    /// An octet with a bit for each value that is not 0, then these values.
+    /// A number with a bit for each value that is not 0, then these values. Its octet is the only one
+    /// without durations.
     fn write(&self, out: &mut Vec<u8>) {
-        let values = || self.sums().into_iter().chain([self.rtt_min_microseconds]);
-        let present = values()
-            .zip(0..)
-            .fold(0_u8, |bits, (value, at)| bits | u8::from(value != 0) << at);
-        out.push(present);
+        let values = || [self.rtt_min_microseconds].into_iter().chain(self.sums());
+        let present = values().zip(0..).fold(0_u64, |bits, (value, at)| {
+            bits | u64::from(value != 0) << at
+        });
+        write_varint(present, out);
         for value in values().filter(|value| *value != 0) {
             write_varint(value, out);
         }
     }
 
     fn read(octets: &mut &[u8]) -> Option<Self> {
-        let (present, rest) = octets.split_first()?;
-        *octets = rest;
+        let present = varint::read(octets)?;
         if present >> HEALTH_VALUES != 0 {
             return None;
         }
@@ -139,11 +150,13 @@ impl Stored for Health {
             0 => Some(0),
             _ => varint::read(octets),
         };
-        let mut health = Self::default();
-        for (at, sum) in health.sums_mut().into_iter().enumerate() {
+        let mut health = Self {
+            rtt_min_microseconds: value(0)?,
+            ..Self::default()
+        };
+        for (sum, at) in health.sums_mut().into_iter().zip(1..) {
             *sum = value(at)?;
         }
-        health.rtt_min_microseconds = value(HEALTH_VALUES - 1)?;
         Some(health)
     }
 }
@@ -228,7 +241,7 @@ mod tests {
             Some(Health::default())
         );
         // A bit without a meaning, and a value that is missing.
-        assert_eq!(Health::read(&mut [0x80].as_slice()), None);
+        assert_eq!(Health::read(&mut [0x80, 0x04].as_slice()), None);
         assert_eq!(Health::read(&mut [0x01].as_slice()), None);
     }
 }

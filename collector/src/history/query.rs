@@ -31,21 +31,27 @@ pub enum Order {
     RetransmittedPackets,
     /// By refused and unanswered connections.
     FailedConnections,
+    /// By the sum of the durations of connections.
+    ConnectionDuration,
 }
 
 impl Order {
     /// All orders with their names.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("bytes", Self::Bytes),
         ("packets", Self::Packets),
         ("connections", Self::Connections),
         ("retransmitted_packets", Self::RetransmittedPackets),
         ("failed_connections", Self::FailedConnections),
+        ("connection_duration", Self::ConnectionDuration),
     ];
 
     /// True if it is connection health, which not every history has.
     pub(super) const fn is_health(self) -> bool {
-        matches!(self, Self::RetransmittedPackets | Self::FailedConnections)
+        matches!(
+            self,
+            Self::RetransmittedPackets | Self::FailedConnections | Self::ConnectionDuration
+        )
     }
 
     /// The value of an edge.
@@ -58,6 +64,7 @@ impl Order {
             Self::Connections => values.traffic.connections,
             Self::RetransmittedPackets => health(|health| health.retransmitted_packets),
             Self::FailedConnections => health(Health::failed_connections),
+            Self::ConnectionDuration => health(|health| health.duration_sum_milliseconds),
         }
     }
 }

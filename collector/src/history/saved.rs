@@ -182,6 +182,8 @@ fn layout() -> Vec<u8> {
         rtt_count: 5,
         rtt_sum_microseconds: 6,
         rtt_min_microseconds: 7,
+        duration_count: 8,
+        duration_sum_milliseconds: 9,
     };
     let interval = Interval::new(0, [((1, 2), sample)], [((1, 2), health)]);
     octets.extend(interval.encoded().concat());

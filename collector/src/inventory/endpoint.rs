@@ -3,6 +3,9 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use enum_map::Enum;
+use strum::IntoStaticStr;
+
 use super::external::ExternalId;
 use super::labels::LabelSet;
 
@@ -48,7 +51,8 @@ impl EndpointId {
 pub struct NodeId(pub u32);
 
 /// The kind of an endpoint. Determines the traffic class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum EndpointKind {
     /// A pod with its own network namespace.
     Pod,
@@ -64,18 +68,6 @@ pub enum EndpointKind {
 }
 
 impl EndpointKind {
-    /// The kind as a value of labels and fields.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pod => "pod",
-            Self::Node => "node",
-            Self::Service => "service",
-            Self::External => "external",
-            Self::Link => "link",
-        }
-    }
-
     /// Precedence between endpoints of different kinds that have the same address. The highest
     /// rank wins: a node keeps its address when a Service uses it as an external IP.
     pub(super) const fn rank(self) -> usize {

@@ -309,7 +309,7 @@ impl ExporterMetrics {
                 .with_label_values(&labels)
                 .set(known.sampling.factor());
             let [exporter, domain, version] = labels;
-            let records = known.policy.as_str();
+            let records = known.policy.into();
             let info = [
                 exporter,
                 domain,

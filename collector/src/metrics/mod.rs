@@ -16,7 +16,6 @@ mod exporters;
 mod history;
 mod inventory;
 mod receive;
-mod recent;
 mod records;
 mod settings;
 
@@ -24,7 +23,8 @@ pub use api::ApiMetrics;
 pub use exporters::{ExporterReport, ExporterSummary, Exporters};
 use kipfix_service::admin::HttpMetrics;
 use kipfix_service::metric_maker::{MetricMaker, level};
-pub use receive::ReceiveCounts;
+use kipfix_service::metric_table::MetricTable;
+pub use receive::{ReceiveCounts, SocketCounts};
 pub use settings::SettingsCounts;
 
 use flowproto::Address;
@@ -62,8 +62,8 @@ pub struct Totals {
     pub flow_log: FlowLogCounts,
     /// Savefiles.
     pub savefile: SavefileCounts,
-    /// UDP sockets: name, drops, octets of the receive buffer.
-    pub sockets: Vec<(String, u64, u64)>,
+    /// UDP sockets.
+    pub sockets: Vec<SocketCounts>,
     /// Nodes that are observed.
     pub observed_nodes: u64,
     /// Occupancy of the inventory.
@@ -90,19 +90,11 @@ pub struct Totals {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    receive: receive::ReceiveMetrics,
-    decoder: decoder::Decoder,
+    totals: MetricTable<Totals>,
     exporters: exporters::ExporterMetrics,
-    records: records::Records,
-    inventory: inventory::Inventory,
-    history: history::HistoryMetrics,
-    recent: recent::RecentMetrics,
-    flow_log: emit::FlowLog,
-    replicated: emit::Replicated,
-    forwarded: emit::Forwarded,
+    targets: TargetFamilies,
     api: ApiMetrics,
     http: HttpMetrics,
-    settings: settings::SettingsMetrics,
     scrape_duration: Histogram,
     limit: IntGaugeVec,
 }
@@ -127,19 +119,19 @@ impl Metrics {
             "Time to drain the pipelines and to write a scrape.",
         );
         Ok(Self {
-            receive: receive::ReceiveMetrics::new(&make)?,
-            decoder: decoder::Decoder::new(&make)?,
+            totals: MetricTable::new(&make, |table| {
+                receive::declare(table);
+                decoder::declare(table);
+                records::declare(table);
+                inventory::declare(table);
+                history::declare(table);
+                emit::declare(table);
+                settings::declare(table);
+            })?,
             exporters: exporters::ExporterMetrics::new(&make)?,
-            records: records::Records::new(&make)?,
-            inventory: inventory::Inventory::new(&make)?,
-            history: history::HistoryMetrics::new(&make)?,
-            recent: recent::RecentMetrics::new(&make)?,
-            flow_log: emit::FlowLog::new(&make)?,
-            replicated: emit::Replicated::new(&make)?,
-            forwarded: emit::Forwarded::new(&make)?,
+            targets: TargetFamilies::register(&make)?,
             api: ApiMetrics::new(&make)?,
             http: HttpMetrics::new(&make)?,
-            settings: settings::SettingsMetrics::new(&make)?,
             scrape_duration: make.add(Histogram::with_opts(scrape_duration.buckets(buckets)))?,
             limit,
             registry: make.registry().clone(),
@@ -163,7 +155,7 @@ impl Metrics {
     /// The families of the targets to which records are forwarded.
     #[must_use]
     pub const fn targets(&self) -> &TargetFamilies {
-        self.forwarded.targets()
+        &self.targets
     }
 
     /// The metrics of the HTTP port.
@@ -185,20 +177,8 @@ impl Metrics {
 
     /// Updates all metrics.
     pub fn publish(&self, totals: &Totals) {
-        let pipeline = &totals.pipeline;
-        self.receive.publish(totals);
-        self.decoder
-            .publish(&pipeline.decoding, &pipeline.occupancy);
+        self.totals.publish(totals);
         self.exporters.publish(&totals.exporters);
-        self.records.publish(totals);
-        self.inventory
-            .publish(&totals.inventory, &totals.external, &totals.kubernetes);
-        self.history.publish(&totals.history);
-        self.recent.publish(&totals.recent);
-        self.flow_log.publish(&totals.flow_log);
-        self.replicated.publish(&totals.replicas);
-        self.forwarded.publish(&totals.forward);
-        self.settings.publish(&totals.settings);
     }
 }
 
@@ -241,7 +221,11 @@ mod tests {
         let metrics = Metrics::new(&[]).unwrap();
         let mut totals = Totals::default();
         totals.pipeline.decoding.records = 7;
-        totals.sockets = vec![("[::]:4739".into(), 3, 1024)];
+        totals.sockets = vec![SocketCounts {
+            listen: "[::]:4739".into(),
+            kernel_drops: 3,
+            receive_buffer: 1024,
+        }];
         metrics.publish(&totals);
         metrics.publish(&totals);
         assert_eq!(value(&metrics, "records_total"), 7.0);

@@ -7,7 +7,7 @@ use super::decide::Decision;
 use super::decided::{Reason, Verdict};
 use super::enrich::{Endpoints, TunnelUse};
 use super::flow::Flow;
-use crate::inventory::IndexSnapshot;
+use crate::inventory::{EndpointKind, IndexSnapshot};
 
 /// What became of records behind the decoder. A *direction* is a record, or the opposite direction of a biflow record.
 ///
@@ -26,9 +26,8 @@ pub struct RecordCounts {
     pub ambiguous: u64,
     /// Records with an address in a pod CIDR that no pod has reported.
     pub unattributed: u64,
-    /// Records attributed to the outer packet of their tunnel, by the kind of the end that is not a node, as in
-    /// [`TunnelUse::UNTRUSTED`].
-    pub tunnel_untrusted: [u64; TunnelUse::UNTRUSTED.len()],
+    /// Records attributed to the outer packet of their tunnel, by the kind of the end that is not trusted.
+    pub tunnel_untrusted: EnumMap<EndpointKind, u64>,
     /// Records decided before the initial Kubernetes list was complete.
     pub before_inventory: u64,
     /// Directions of exporters that are on no known node, in a cluster whose nodes are known.
@@ -60,10 +59,8 @@ impl RecordCounts {
         ] {
             *counter = counter.wrapping_add(u64::from(is_so));
         }
-        if let TunnelUse::Outer(kind) = endpoints.tunnel
-            && let Some(at) = TunnelUse::UNTRUSTED.iter().position(|known| *known == kind)
-            && let Some(counter) = self.tunnel_untrusted.get_mut(at)
-        {
+        if let TunnelUse::Outer(kind) = endpoints.tunnel {
+            let counter = &mut self.tunnel_untrusted[kind];
             *counter = counter.wrapping_add(1);
         }
     }
@@ -133,7 +130,8 @@ impl RecordCounts {
             *sum = sum.wrapping_add(*more);
         }
         let by_reason = self.not_counted.values_mut().zip(not_counted.values());
-        let by_kind = self.tunnel_untrusted.iter_mut().zip(tunnel_untrusted);
+        let kinds = self.tunnel_untrusted.values_mut();
+        let by_kind = kinds.zip(tunnel_untrusted.values());
         for (sum, more) in by_reason.chain(by_kind) {
             *sum = sum.wrapping_add(*more);
         }

@@ -1,4 +1,4 @@
-//! What a record is when it leaves the pipeline, and what takes it there.
+//! The decided record, and the sinks that take it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

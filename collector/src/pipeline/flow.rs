@@ -1,4 +1,4 @@
-//! One direction of a flow record, reduced to what the stages behind the decoder need.
+//! One direction of a flow record, reduced to what the stages after the decoder need.
 //!
 //! A [`Flow`] is small, so that a block of them stays in the cache while it passes the stages. A biflow record
 //! (RFC 5103) becomes two flows, because its directions are attributed and counted on their own.

@@ -115,6 +115,52 @@ impl ConnectionHealth {
     }
 }
 
+impl ConnectionHealth {
+    fn in_state(&self, is_wanted: impl Fn(ConnectionState) -> bool) -> u64 {
+        if is_wanted(self.state) {
+            self.connections
+        } else {
+            0
+        }
+    }
+
+    /// Connections whose SYN was answered by RST.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.in_state(|state| state == ConnectionState::Refused)
+    }
+
+    /// Connections whose SYN was not answered.
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
+        self.in_state(|state| state == ConnectionState::Unanswered)
+    }
+
+    /// Established connections that ended by RST.
+    #[must_use]
+    pub fn reset(&self) -> u64 {
+        self.in_state(|state| {
+            matches!(
+                state,
+                ConnectionState::ResetByInitiator | ConnectionState::ResetByResponder
+            )
+        })
+    }
+
+    /// Connections with a duration.
+    #[must_use]
+    pub fn duration_count(&self) -> u64 {
+        self.duration_milliseconds.map_or(0, |_| self.connections)
+    }
+
+    /// The sum of their durations, milliseconds.
+    #[must_use]
+    pub fn duration_sum_milliseconds(&self) -> u64 {
+        let duration = self.duration_milliseconds.unwrap_or_default();
+        duration.saturating_mul(self.connections)
+    }
+}
+
 /// 32473:15, else 279. An ended connection without either took less than a millisecond.
 fn duration(record: &FlowRecord) -> Option<u64> {
     let seconds = record.connection_sum_duration_seconds.unwrap_or_default();

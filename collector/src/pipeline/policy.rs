@@ -4,10 +4,12 @@ use flowproto::Address;
 use flowproto::record::Sampling;
 use ipnet::IpNet;
 use serde::Deserialize;
+use strum::IntoStaticStr;
 
 /// Whether the records of an exporter count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum RecordPolicy {
     /// A record counts unless a node of its flow is observed.
     #[default]
@@ -18,19 +20,6 @@ pub enum RecordPolicy {
     Inform,
     /// Records are discarded.
     Ignore,
-}
-
-impl RecordPolicy {
-    /// The policy as a label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Count => "count",
-            Self::Inform => "inform",
-            Self::Ignore => "ignore",
-        }
-    }
 }
 
 /// The directions that count if an exporter makes two records of the same packets, where they enter and where they leave.

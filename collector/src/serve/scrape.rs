@@ -18,7 +18,7 @@ use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::history::History;
 use crate::inventory::cluster::Health;
-use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, Totals};
+use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, SocketCounts, Totals};
 use crate::outputs::{OutputCounts, Outputs};
 use crate::pipeline::{Observers, Pipeline, PipelineCounts, PipelineSettings};
 use crate::receive::connections::Connections;
@@ -237,33 +237,37 @@ impl Scrape {
         drained
     }
 
-    fn socket_counts(&self) -> Vec<(String, u64, u64)> {
+    fn socket_counts(&self) -> Vec<SocketCounts> {
         let sockets = self.sockets.iter();
         sockets
             .map(|socket| {
                 socket.read_drops();
-                let octets = to_u64(socket.receive_buffer_octets());
-                (socket.name().to_owned(), socket.drops(), octets)
+                SocketCounts {
+                    listen: socket.name().to_owned(),
+                    kernel_drops: socket.drops(),
+                    receive_buffer: to_u64(socket.receive_buffer_octets()),
+                }
             })
             .collect()
     }
 
     fn receive_counts(&self) -> ReceiveCounts {
-        let mut certificate_loads = (0, 0);
+        let (mut certificates_loaded, mut certificates_failed) = (0, 0);
         let mut counted: Vec<*const _> = Vec::new();
         for tls in self.listeners.iter().filter_map(|l| l.tls()) {
             // The listeners of several workers share their certificates.
             if !counted.contains(&Arc::as_ptr(tls)) {
                 counted.push(Arc::as_ptr(tls));
                 let (loaded, failed) = tls.certificates().loads();
-                certificate_loads.0 += loaded;
-                certificate_loads.1 += failed;
+                certificates_loaded += loaded;
+                certificates_failed += failed;
             }
         }
         ReceiveCounts {
             connections: self.connections.counts(),
             refused_datagrams: self.senders.refused_datagrams(),
-            certificate_loads,
+            certificates_loaded,
+            certificates_failed,
         }
     }
 }

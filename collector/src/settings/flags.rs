@@ -318,14 +318,12 @@ pub struct Flags {
     )]
     pub print_metrics: Option<bool>,
 
-    /// Metric families: workloads, nodes, zones, external, pods, services, addresses, exporters,
-    /// kubezonnet, opencost, palark, k8spacket, dns, http. Several separated by commas, or repeated.
-    /// The key metrics of the --config file adds families of your own [default: workloads,nodes,zones]
+    /// Metric families. Several separated by commas, or repeated. The key metrics of the --config
+    /// file adds families of your own [default: workloads,nodes,zones]
     #[arg(
         long,
         value_name = "NAME",
         value_delimiter = ',',
-        hide_possible_values = true,
         help_heading = "Metrics"
     )]
     pub preset: Vec<Preset>,

@@ -43,9 +43,9 @@ use history_file::HistoryFile;
 use reload::Reloader;
 use state::StateFile;
 
-/// Default log filter. Failures of the Kubernetes client are counted and logged once by the inventory; the client itself
-/// would log each attempt.
-const LOG_FILTER: &str = "info,kube_client=off,kube_runtime=off";
+/// Logs that are off by default. Failures of the Kubernetes client are counted and logged once by the
+/// inventory; the client itself would log each attempt, with the whole answer if it cannot read it.
+const QUIET: [&str; 2] = ["kube_client", "kube_runtime"];
 /// Interval at which the drops of the kernel are read.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which the state file is written.
@@ -73,7 +73,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         }
         return kipfix_service::settings::print(&settings);
     }
-    logs::init(settings.log_format, LOG_FILTER);
+    logs::init(settings.log_format, "info", &QUIET);
     warn_of_names(&settings)?;
     if settings.explain {
         return run_explain(flags, &settings);
@@ -410,7 +410,7 @@ fn log_totals(totals: &Totals) {
         kernel_drops = totals
             .sockets
             .iter()
-            .map(|(_, drops, _)| drops)
+            .map(|socket| socket.kernel_drops)
             .sum::<u64>(),
         series = totals.series.series,
         "done: records + biflow_reverse = counted + not_counted"

@@ -2,8 +2,9 @@
 
 use flowproto::FlowRecord;
 use flowproto::record::{SecurityProtocol, Tunnel, TunnelType};
+use kipfix_collector::inventory::EndpointKind;
 use kipfix_collector::pipeline::Reason;
-use kipfix_collector::pipeline::enrich::{TunnelNetworks, TunnelUse};
+use kipfix_collector::pipeline::enrich::TunnelNetworks;
 
 use crate::harness::{
     DB, End, Exporter, NODE_A, NODE_A_V6, NODE_B, NODE_B_V6, OFFICE, START, Setup, WEB, WEB_V6,
@@ -42,8 +43,10 @@ const TYPES: [TunnelType; 5] = [
     TunnelType::IpInIp,
 ];
 
-fn untrusted(end: &End) -> [u64; TunnelUse::UNTRUSTED.len()] {
-    end.counts.tunnel_untrusted
+/// Records whose tunnel has an end of these kinds: pod, Service, external, link.
+fn untrusted(end: &End) -> [u64; 4] {
+    use EndpointKind::{External, Link, Pod, Service};
+    [Pod, Service, External, Link].map(|kind| end.counts.tunnel_untrusted[kind])
 }
 
 #[test]

@@ -173,9 +173,9 @@ impl CollectingProcess {
             connection,
         };
         self.read(origin, message, sink, &mut NoObserver);
-        let mut counts = self.counters.unusable.iter();
+        let mut counts = self.counters.unusable.by_reason().iter();
         let malformed =
-            counts.find(|(reason, count)| reason.is_malformed() && *count > before.get(*reason));
+            counts.find(|(reason, count)| reason.is_malformed() && **count > before.get(*reason));
         match malformed {
             Some((reason, _)) => Err(reason),
             None => Ok(()),

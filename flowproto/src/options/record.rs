@@ -75,6 +75,9 @@ impl<'a> OptionsRecord<'a> {
                 self.address = address.filter(|_| bits != 0).or(self.address);
             }
             (0, _) if is_scope => {}
+            // There is one System: some exporters leave its value out.
+            (143 | 144, _) if is_scope => self.is_device = true,
+            (149, 0) if is_scope => {}
             (_, 1..=8) => self.add_number(id, unsigned(value), is_scope),
             _ => self.has_other_scope |= is_scope,
         }
@@ -83,7 +86,6 @@ impl<'a> OptionsRecord<'a> {
     fn add_number(&mut self, id: u16, number: u64, is_scope: bool) {
         match id {
             149 => self.domain = Some(number),
-            143 | 144 if is_scope => self.is_device = true,
             48 | 302 => self.selectors.push(number),
             301 => self.sequence = Some(number),
             10 | 14 => self.interface = self.interface.or(Some(number)),

@@ -284,7 +284,7 @@ impl Values {
         };
         record.biflow_direction = self
             .number_if(Slot::BiflowDirection)
-            .and_then(|number| BiflowDirection::of_octet(u8::try_from(number).ok()?));
+            .and_then(|number| BiflowDirection::from_repr(u8::try_from(number).ok()?));
         record.new_connection_delta_count = self.low_u32_if(Slot::NewConnections);
         record.connection_sum_duration_seconds = self.number_if(Slot::ConnectionSeconds);
         record.connection_sum_duration_milliseconds = self.number(Slot::ConnectionMilliseconds);

@@ -4,6 +4,9 @@ use crate::wire::MessageHeader;
 
 /// `sysUpTime` of a late Message is lower by at most this time, milliseconds.
 const MAX_LATENESS: u32 = 10_000;
+/// `sysUpTime` differs from the time since the Message before by at most this time, milliseconds: clocks
+/// are set, and a capture may have other times.
+const MAX_CLOCK_ERROR: u64 = 3_600_000;
 /// The export time has seconds, milliseconds.
 const EXPORT_TIME_PRECISION: u64 = 2000;
 
@@ -26,14 +29,38 @@ impl MessageClock {
     }
 
     /// Whether `sysUpTime` of a later Message is lower because the exporter has started in between. If the
-    /// export time is lower by the same, the Message is late.
+    /// export time is lower by the same, the Message is late. If the exporter was up already when it
+    /// sent this Message, its cards have different clocks.
     pub(super) fn is_above(&self, later: &Self) -> bool {
-        let back = self.up_time.wrapping_sub(later.up_time);
-        let has_fallen = self.up_time != 0 && later.up_time != 0 && back < 1 << 31;
+        let Some(back) = self.up_time.checked_sub(later.up_time) else {
+            return false;
+        };
+        let possible = self.elapsed(later).saturating_add(MAX_CLOCK_ERROR);
+        let until_overflow = u32::MAX.saturating_sub(self.up_time);
         let exported_before = self
             .export_milliseconds
             .saturating_sub(later.export_milliseconds);
-        has_fallen && u64::from(back).saturating_sub(exported_before) > MAX_LATENESS.into()
+        later.up_time != 0
+            && u64::from(later.up_time) <= possible
+            && u64::from(until_overflow) > possible
+            && back > MAX_LATENESS
+            && u64::from(back).abs_diff(exported_before) > MAX_LATENESS.into()
+    }
+
+    /// Time between two Messages, by the clock that shows more.
+    fn elapsed(&self, later: &Self) -> u64 {
+        let exported = later
+            .export_milliseconds
+            .saturating_sub(self.export_milliseconds);
+        let received = later
+            .received_milliseconds
+            .saturating_sub(self.received_milliseconds);
+        exported.max(received)
+    }
+
+    /// Whether it was exported before `latest` by both clocks, as far as there are two.
+    pub(super) const fn is_exported_before(&self, latest: &Self) -> bool {
+        self.export_milliseconds < latest.export_milliseconds && self.up_time <= latest.up_time
     }
 
     /// Whether by the clocks of a later Message the exporter has started after this one, although its
@@ -118,6 +145,11 @@ impl RestartDetector {
     pub(super) fn restore(&mut self, state: ClockState) {
         self.latest = state.latest;
         self.credit = state.credit.min(Self::CREDIT);
+    }
+
+    /// Takes back the clocks of a late Message. `latest`: those before it.
+    pub(super) const fn set_back(&mut self, latest: MessageClock) {
+        self.latest = Some(latest);
     }
 
     /// Takes the clocks of a Message. True if the exporter has restarted.
@@ -236,6 +268,45 @@ mod tests {
             .map(|n| at(5000 + n as u32 * 60, n * 60_000))
             .collect();
         assert!(!restarts(&seconds).contains(&true));
+    }
+
+    #[test]
+    fn a_restart_with_a_clock_that_was_not_set_is_one() {
+        let unset = MessageClock {
+            export_milliseconds: 730_944_000_000,
+            ..at(5000, 950_000)
+        };
+        assert_eq!(restarts(&[at(900_000, 900_000), unset]), [false, true]);
+    }
+
+    #[test]
+    fn an_exporter_that_was_up_for_weeks_restarts() {
+        let weeks = 40 * 86_400_000;
+        assert_eq!(restarts(&[at(weeks, 0), at(5000, 60_000)]), [false, true]);
+        // The counter overflows instead.
+        let day_before = u32::MAX - 86_400_000;
+        let clocks = [at(day_before, 0), at(5000, 86_405_000)];
+        assert_eq!(restarts(&clocks), [false, false]);
+    }
+
+    #[test]
+    fn an_up_time_of_weeks_after_a_higher_one_does_not_show_a_restart() {
+        let weeks = 30 * 86_400_000;
+        let clocks = [
+            at(weeks + 113_000, 0),
+            at(weeks + 5000, 16_000),
+            at(weeks + 130_000, 17_000),
+            at(weeks + 22_000, 33_000),
+        ];
+        assert_eq!(restarts(&clocks), [false; 4]);
+        // Another card, then both start again.
+        let clocks = [
+            at(weeks, 0),
+            at(weeks - 60_000, 1000),
+            at(4000, 90_000),
+            at(5000, 91_000),
+        ];
+        assert_eq!(restarts(&clocks), [false, false, true, false]);
     }
 
     #[test]

@@ -171,8 +171,8 @@ impl Exporters {
         let unusable = unusable.map(|(address, reasons)| (Some(*address), reasons));
         let all = unusable.chain([(None, &self.unusable_of_others)]);
         all.flat_map(|(address, reasons)| {
-            let counts = reasons.iter().filter(|(_, count)| *count > 0);
-            counts.map(move |(reason, count)| (address, reason, count))
+            let counts = reasons.by_reason().iter().filter(|(_, count)| **count > 0);
+            counts.map(move |(reason, count)| (address, reason, *count))
         })
     }
 

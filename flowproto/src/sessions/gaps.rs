@@ -184,6 +184,24 @@ impl Gaps {
 }
 
 impl Gap {
+    /// A gap of `missing` units from `begin` on.
+    pub(super) const fn new(
+        begin: u32,
+        missing: u32,
+        since_milliseconds: u64,
+        exporter: ExporterId,
+    ) -> Self {
+        Self {
+            begin,
+            missing,
+            messages: 0,
+            since_milliseconds,
+            exporter,
+            is_unconfirmed: false,
+            tentative: None,
+        }
+    }
+
     fn close(self, is_sure: bool, report: Report<'_>) {
         if is_sure && self.tentative.is_none() {
             let lost = SequenceCounts {

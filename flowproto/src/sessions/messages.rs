@@ -28,6 +28,8 @@ pub(crate) struct SessionMessage {
     pub(super) suspect_since: Option<u64>,
     /// The exporter has restarted since the Message with this `sysUpTime`; 0 if it has none.
     pub(super) restarted_after: Option<u32>,
+    /// It was sent before the latest one.
+    pub(super) is_late: bool,
 }
 
 impl SessionMessage {
@@ -38,6 +40,7 @@ impl SessionMessage {
             is_of_shared_track: false,
             suspect_since: None,
             restarted_after: None,
+            is_late: false,
         }
     }
 
@@ -99,10 +102,19 @@ impl Sessions {
         let (Some(own), Some(latest)) = (own, latest) else {
             return (message, Verdict::None);
         };
-        let suspect = session.suspect.take();
-        let before = suspect.map_or(own.sequence, |suspect| suspect.before);
+        let before = session
+            .suspect
+            .map_or(own.sequence, |suspect| suspect.before);
         let fallen = before.wrapping_sub(header.sequence);
         let has_fallen = (1..1 << 31).contains(&fallen);
+        // A restarted exporter counts from 0, so its numbers are far from those before.
+        let is_near = fallen < header.sequence;
+        if has_fallen && is_near && clock.is_exported_before(&latest) {
+            message.is_late = true;
+            session.restarts.set_back(latest);
+            return (message, Verdict::None);
+        }
+        let suspect = session.suspect.take();
         if let Some(suspect) = suspect {
             let ahead = header.sequence.wrapping_sub(suspect.sequence);
             if has_fallen && ahead <= MAX_LATE_UNITS {
@@ -177,6 +189,12 @@ impl Sessions {
         if let Some(up_time) = message.restarted_after {
             device.tracks.restart(member, sequence, sender, &mut report);
             return SequenceOutcome::Restarted { up_time };
+        }
+        if message.is_late {
+            let expected = device.tracks.on_late(member, sequence, sender, &mut report);
+            return expected.map_or(SequenceOutcome::First, |expected| SequenceOutcome::Old {
+                expected,
+            });
         }
         let taken = device
             .tracks

@@ -132,7 +132,7 @@ impl Sequence {
         }
     }
 
-    /// A series that continues one session's own numbers with what was learnt here.
+    /// A series that continues one session's own numbers with the convention learned here.
     pub(super) fn split_off(&self, latest: MessageSequence, session: u64) -> Self {
         Self {
             latest: Some(latest),
@@ -265,15 +265,7 @@ impl Sequence {
             let jumped = stray.span(convention).0.wrapping_sub(expected);
             self.confirm_jump(sender.exporter, report);
             if jumped < 1 << 31 && u64::from(jumped) <= self.plausible(elapsed) {
-                let gap = Gap {
-                    begin: expected,
-                    missing: jumped,
-                    messages: 0,
-                    since_milliseconds: now_milliseconds,
-                    exporter: sender.exporter,
-                    is_unconfirmed: false,
-                    tentative: None,
-                };
+                let gap = Gap::new(expected, jumped, now_milliseconds, sender.exporter);
                 self.gaps.open(gap, self.is_sure(), report);
                 self.next(message, sender, report);
                 return SequenceOutcome::Gap {
@@ -295,13 +287,9 @@ impl Sequence {
             self.confidence = self.confidence.saturating_sub(1).max(-MAX_CONFIDENCE);
             self.gaps.age(self.is_sure(), report);
             let gap = Gap {
-                begin: expected,
-                missing: ahead,
-                messages: 0,
-                since_milliseconds: now_milliseconds,
-                exporter: sender.exporter,
                 is_unconfirmed: true,
                 tentative: is_new.then_some(sender.session),
+                ..Gap::new(expected, ahead, now_milliseconds, sender.exporter)
             };
             self.gaps.open(gap, self.is_sure(), report);
             self.jump = Some(Jump {
@@ -315,20 +303,29 @@ impl Sequence {
                 missing: ahead,
             };
         }
-        let outcome = SequenceOutcome::Old { expected };
         let continues_line = self
             .jump
             .is_some_and(|jump| self.follows(jump.line, message).is_some());
-        let filled = self.gaps.fill((begin, end), self.is_sure(), report);
         if continues_line {
+            self.gaps.fill((begin, end), self.is_sure(), report);
             self.continue_line(message, sender, report);
-        } else if filled {
-            report(sender.exporter, LATE);
-        } else {
+        } else if !self.on_late(message, sender, report) {
             self.stray = Some(message);
-            report(sender.exporter, OLD);
         }
-        outcome
+        SequenceOutcome::Old { expected }
+    }
+
+    /// Takes a Message from before the latest one. Returns whether it was missing.
+    pub(super) fn on_late(
+        &mut self,
+        message: MessageSequence,
+        sender: Sender,
+        report: Report<'_>,
+    ) -> bool {
+        let span = message.span(self.convention());
+        let is_missing = self.gaps.fill(span, self.is_sure(), report);
+        report(sender.exporter, if is_missing { LATE } else { OLD });
+        is_missing
     }
 
     /// The exporter has restarted with this Message: gaps are losses, and nothing is expected.

@@ -252,7 +252,7 @@ fn a_number_that_wraps_is_in_order() {
 }
 
 #[test]
-fn what_an_exporter_counts_is_learnt_and_a_loss_is_seen_in_its_units() {
+fn the_unit_of_an_exporter_is_learned_and_losses_are_counted_in_it() {
     for version in [Version::Ipfix, Version::V9] {
         for &convention in Convention::VARIANTS {
             let mut messages = stream(convention, 200);

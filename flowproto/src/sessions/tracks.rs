@@ -142,6 +142,20 @@ impl Tracks {
         Some((outcome, &track.sequence))
     }
 
+    /// Takes the sequence number of a Message that was sent before the latest one. Returns the number
+    /// that the next one must have.
+    pub(super) fn on_late(
+        &mut self,
+        member: &Membership,
+        message: MessageSequence,
+        sender: Sender,
+        report: Report<'_>,
+    ) -> Option<u32> {
+        let track = self.get_mut(member.track?)?;
+        track.sequence.on_late(message, sender, report);
+        track.sequence.expected()
+    }
+
     /// The exporter has restarted with this Message.
     pub(super) fn restart(
         &mut self,

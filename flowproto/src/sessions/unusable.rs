@@ -92,9 +92,10 @@ impl Reasons {
         self.0[reason]
     }
 
-    /// Each reason with its count, zeros included.
-    pub fn iter(&self) -> impl Iterator<Item = (Unusable, u64)> + use<> {
-        self.0.into_iter()
+    /// The count of each reason.
+    #[must_use]
+    pub const fn by_reason(&self) -> &EnumMap<Unusable, u64> {
+        &self.0
     }
 
     /// The sum of all counts.

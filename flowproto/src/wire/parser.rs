@@ -173,7 +173,7 @@ impl<'a> Parser<'a> {
             [high, low, ..] => u16::from_be_bytes([*high, *low]),
             _ => return self.header_cut_off(octets, MessageHeader::octets(Version::Ipfix)),
         };
-        let Some(version) = Version::of_number(version) else {
+        let Some(version) = Version::from_repr(version) else {
             self.push(octets, Event::Unreadable(octets));
             let violation = Violation::UnknownVersion { version };
             return self.item(octets, Event::Violation(violation));

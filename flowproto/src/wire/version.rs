@@ -1,18 +1,25 @@
 //! Protocol versions.
 
 use enum_map::Enum;
+use strum::{FromRepr, IntoStaticStr};
 
 /// Protocol of a Message, by its version number on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enum, FromRepr, IntoStaticStr,
+)]
 #[repr(u16)]
 pub enum Version {
     /// NetFlow v5.
+    #[strum(serialize = "5")]
     V5 = 5,
     /// NetFlow v7.
+    #[strum(serialize = "7")]
     V7 = 7,
     /// NetFlow v9 (RFC 3954).
+    #[strum(serialize = "9")]
     V9 = 9,
     /// IPFIX (RFC 7011).
+    #[strum(serialize = "10")]
     Ipfix = 10,
 }
 
@@ -25,16 +32,5 @@ impl Version {
     )]
     pub const fn number(self) -> u16 {
         self as u16
-    }
-
-    /// The version with this number on the wire.
-    pub(crate) const fn of_number(number: u16) -> Option<Self> {
-        Some(match number {
-            5 => Self::V5,
-            7 => Self::V7,
-            9 => Self::V9,
-            10 => Self::Ipfix,
-            _ => return None,
-        })
     }
 }

@@ -1,6 +1,8 @@
 //! What the flow cache counts, as plain numbers.
 
+use enum_map::EnumMap;
 use flowproto::FlowRecord;
+use flowproto::record::FlowEndReason;
 use flowproto::tcp::ConnectionState;
 
 /// Counts of a flow cache since it started.
@@ -16,8 +18,8 @@ pub struct CacheCounters {
     pub conversations_started: u64,
     /// Conversations whose start was not observed. No connection is counted for them.
     pub conversations_start_not_observed: u64,
-    /// Records, by 136 `flowEndReason`. Index 0 is not used.
-    pub records: [u64; 6],
+    /// Records, by 136 `flowEndReason`.
+    pub records: EnumMap<FlowEndReason, u64>,
     /// Packets in those records.
     pub record_packets: u64,
     /// Octets in those records.
@@ -35,8 +37,8 @@ pub struct CacheCounters {
     pub tcp_out_of_order_packets: u64,
     /// Round-trip times in records.
     pub tcp_round_trips: u64,
-    /// States of TCP connections in records, in the order of [`ConnectionState::ALL`].
-    pub tcp_connection_states: [u64; ConnectionState::ALL.len()],
+    /// States of TCP connections in records.
+    pub tcp_connection_states: EnumMap<ConnectionState, u64>,
 }
 
 impl CacheCounters {
@@ -52,9 +54,6 @@ impl CacheCounters {
         ] {
             self.tcp_round_trips += u64::from(times.samples);
         }
-        let states = ConnectionState::ALL.into_iter();
-        for (count, state) in self.tcp_connection_states.iter_mut().zip(states) {
-            *count += u64::from(state == record.tcp_connection_state);
-        }
+        self.tcp_connection_states[record.tcp_connection_state] += 1;
     }
 }

@@ -451,9 +451,7 @@ impl FlowCache {
                 record.packet_delta_count + record.reverse_packet_delta_count;
             self.counters.record_octets +=
                 record.octet_delta_count + record.reverse_octet_delta_count;
-            if let Some(count) = self.counters.records.get_mut(usize::from(reason.octet())) {
-                *count += 1;
-            }
+            self.counters.records[reason] += 1;
             sink.record(record);
         }
     }

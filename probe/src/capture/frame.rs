@@ -42,8 +42,9 @@ pub enum CopyDetection {
     Off,
     /// A packet that another interface has observed is a copy.
     ByInterface,
-    /// The capture has several interfaces and identifies only the direction. A packet that was
-    /// observed a moment ago, or in the other direction, is a copy.
+    /// The capture has several interfaces and identifies only the direction and the sender on the
+    /// link. A packet that was observed a moment ago, in the other direction, or from another sender,
+    /// is a copy.
     ByTime,
 }
 
@@ -109,4 +110,13 @@ impl LinkType {
 pub(super) fn cooked_interface(captured: &[u8]) -> Option<u32> {
     let index = captured.get(4..)?.first_chunk()?;
     Some(u32::from_be_bytes(*index))
+}
+
+/// Stands for the interface of a frame of [`LinkType::LinuxSll`], which has none: the type of the packet
+/// and the link-layer address of its sender. Each hop through a node changes one of them.
+#[inline]
+pub(super) fn cooked_sender(captured: &[u8]) -> Option<u32> {
+    let [_, packet_type, _, _, _, _, a, b, c, d, e, f] = *captured.first_chunk()?;
+    let vendor = u32::from_be_bytes([packet_type, a, b, 0]);
+    Some(vendor ^ u32::from_be_bytes([c, d, e, f]))
 }

@@ -156,7 +156,7 @@ impl LiveCapture {
         Ok(())
     }
 
-    /// Waits until frames or the stop are there, for 100 ms at most.
+    /// Waits up to 100 ms for frames or the stop.
     pub fn poll(&self, stop: &Stop) {
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.interfaces.len() + 1);
         fds.push(PollFd::new(stop.as_fd(), PollFlags::POLLIN));

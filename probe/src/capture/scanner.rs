@@ -2,10 +2,11 @@
 //! kernel dumps all routes for it, which takes seconds on a node with a full routing table.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kipfix_service::signals::Stop;
+use kipfix_service::sync::lock;
 
 use super::netlink::{self, Link};
 
@@ -48,7 +49,7 @@ impl Scanner {
             .spawn(move || {
                 while !stop.wait_timeout(SCAN_INTERVAL) {
                     let scan = NodeLinks::scan(with_routes);
-                    *latest.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(scan);
+                    *lock(&latest.0) = Some(scan);
                 }
             })?;
         Ok(scanner)
@@ -56,6 +57,6 @@ impl Scanner {
 
     /// Takes the latest scan, if there is a new one.
     pub(super) fn take(&self) -> Option<io::Result<NodeLinks>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn of(header: &Header<'_>) -> PacketContents {
         (Some(before), Some(after)) if !is_later => (before, after),
         _ => (payload, &[][..]),
     };
-    let mut hash = u64::from(header.octets) << 16 | u64::from(header.identification);
+    // Spread first: the identification and the acknowledgment number often advance by the same.
+    let mut hash = mix(u64::from(header.octets) << 16 | u64::from(header.identification));
     if let Some(fragment) = header.fragment {
         hash = mix(hash ^ u64::from(fragment.identification) << 16 ^ u64::from(fragment.offset));
     }

@@ -1,6 +1,8 @@
 //! Flow records as IPFIX or NetFlow, and the options data of this probe.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use kipfix_service::sync::lock;
 
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, Profile, Statistics, Version,
@@ -39,7 +41,7 @@ impl MeteringReport {
     }
 
     fn lock(&self) -> MutexGuard<'_, Metered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

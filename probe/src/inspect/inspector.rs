@@ -130,10 +130,11 @@ impl Inspector {
         self.http = has_http.then(HttpConnections::default);
     }
 
-    /// Counts of HTTP messages; `None` if HTTP is not metered.
+    /// Counts of HTTP messages, if HTTP is metered.
     #[must_use]
-    pub fn http_counters(&self) -> Option<HttpCounters> {
-        self.http.as_ref().map(HttpConnections::counters)
+    pub fn http_counters(&self) -> HttpCounters {
+        let http = self.http.as_ref();
+        http.map_or_else(HttpCounters::default, HttpConnections::counters)
     }
 
     /// Adds the HTTP messages of a packet to what else it shows, if HTTP is metered.

@@ -31,7 +31,11 @@ const MAX_WAIT: Duration = Duration::from_millis(250);
 pub fn run(flags: &TopFlags) -> Result<(), Failure> {
     let settings = flags.settings()?;
     // Log lines would be drawn over.
-    logs::init(LogFormat::Text, if flags.once { "warn" } else { "off" });
+    logs::init(
+        LogFormat::Text,
+        if flags.once { "warn" } else { "off" },
+        &[],
+    );
     let stop = Stop::on_signals().context("cannot handle signals")?;
     let metrics = wiring::new_metrics(&settings)?;
     let totals = Arc::new(Totals::default());

@@ -21,10 +21,11 @@ impl HttpMetrics {
     /// # Errors
     /// A name is registered already.
     pub fn new(make: &MetricMaker) -> prometheus::Result<Self> {
-        let refused = make.by_reason(
+        let refused = make.counter_by(
             "http_connections_refused_total",
             "Connections of the HTTP port that were closed before their first request: plain_http (a \
              request without TLS), displaced (all slots were in use), or a failed handshake.",
+            "reason",
         )?;
         let loads = make.counters(
             "http_certificate_loads_total",

@@ -33,10 +33,11 @@ fn the_protobuf_schema_matches_the_columns() {
 
 #[test]
 fn the_clickhouse_tables_match_the_columns() {
-    use kipfix_collector::emit::enriched::sql;
+    use kipfix_collector::emit::enriched::{health_sql, sql};
     keep("deploy/clickhouse/flows.sql", &sql::flows());
     keep("deploy/clickhouse/kafka.sql", &sql::kafka());
     keep("deploy/clickhouse/upgrade.sql", &sql::upgrade());
+    keep("deploy/clickhouse/health.sql", &health_sql::statements());
 }
 
 #[test]

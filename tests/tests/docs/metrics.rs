@@ -38,7 +38,7 @@ pub(crate) fn page() -> String {
             .map(|family| {
                 vec![
                     format!("`{}`", family.name),
-                    family.family_type.as_str().to_owned(),
+                    <&str>::from(family.family_type).to_owned(),
                     family_labels(&family),
                     family.help,
                 ]

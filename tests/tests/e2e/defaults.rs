@@ -14,7 +14,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(16);
 /// IPv4 and UDP headers.
 const HEADERS: u64 = 28;
 
-pub fn story(nodes: &Nodes) {
+pub fn installed(nodes: &Nodes) {
     let shop = [
         workload("client", 1, 7000, false),
         workload("near", 1, 7000, false),

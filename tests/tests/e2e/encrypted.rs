@@ -21,7 +21,7 @@ fn secret(nodes: &Nodes, folder: &std::path::Path, name: &str) {
     ));
 }
 
-pub fn story(nodes: &Nodes) {
+pub fn exported(nodes: &Nodes) {
     Release::namespace(nodes);
     let folder = tempfile::tempdir().unwrap();
     let host = format!("kipfix-collector.{NAMESPACE}.svc");

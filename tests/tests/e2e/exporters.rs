@@ -18,7 +18,7 @@ const RECIPE: [&str; 4] = [
     "collector.drainSeconds=0",
 ];
 
-pub fn into_ours(nodes: &Nodes) {
+pub fn third_parties_export_to_kipfix(nodes: &Nodes) {
     let shop = [
         workload("client", 1, 7000, false),
         workload("far", 2, 7000, false),
@@ -85,7 +85,7 @@ pub fn into_ours(nodes: &Nodes) {
     release.uninstall();
 }
 
-pub fn into_theirs(nodes: &Nodes) {
+pub fn kipfix_exports_to_third_parties(nodes: &Nodes) {
     let shop = [
         workload("client", 1, 7000, false),
         workload("far", 2, 7000, false),

@@ -26,26 +26,26 @@ use cluster::{Cluster, Test};
 use libtest_mimic::{Arguments, Trial};
 
 const TESTS: [(&str, Test); 9] = [
-    ("who_may_capture_is_as_documented", privileges::table),
+    ("capture_privileges_are_as_documented", privileges::table),
     (
-        "what_is_installed_by_default_counts_what_was_sent",
-        defaults::story,
+        "the_default_installation_counts_what_was_sent",
+        defaults::installed,
     ),
     (
-        "both_legs_of_a_node_port_and_what_a_node_masquerades_are_seen",
+        "node_ports_and_masqueraded_traffic_are_attributed",
         defaults::translated,
     ),
     (
-        "exporters_that_exist_are_counted_by_the_node_port",
-        exporters::into_ours,
+        "third_party_exporters_are_counted_through_the_node_port",
+        exporters::third_parties_export_to_kipfix,
     ),
     (
-        "a_collector_that_exists_takes_what_the_probes_send",
-        exporters::into_theirs,
+        "a_third_party_collector_receives_what_the_probes_send",
+        exporters::kipfix_exports_to_third_parties,
     ),
     (
-        "what_probes_tell_collectors_is_encrypted_where_it_is_to_be",
-        encrypted::story,
+        "export_to_the_collector_is_encrypted_as_configured",
+        encrypted::exported,
     ),
     (
         "a_collector_that_is_deleted_under_load_loses_nothing",
@@ -53,7 +53,7 @@ const TESTS: [(&str, Test); 9] = [
     ),
     ("a_drained_node_loses_nothing", failure::drained),
     (
-        "the_prometheus_operator_finds_all_of_it",
+        "the_prometheus_operator_discovers_probes_and_collector",
         operator::monitors,
     ),
 ];

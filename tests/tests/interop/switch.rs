@@ -36,7 +36,7 @@ fn open_vswitch_is_read_as_it_sends() {
         peer: "Open vSwitch",
         release: peers::version("ovs-vswitchd", "--version"),
     };
-    let (v5, ipfix) = of_a_switch();
+    let (v5, ipfix) = messages_of_a_switch();
 
     let (ours, sent) = read(&v5);
     let mut rows = vec![exporter.row(NETFLOW_5, "UDP", &ours, &sent)];
@@ -65,7 +65,7 @@ fn open_vswitch_is_read_as_it_sends() {
 
 /// The NetFlow v5 and the IPFIX of Open vSwitch while its bridge forwards 40 datagrams of 11 octets, each from another
 /// port.
-fn of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+fn messages_of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().display();
     let (switch, left, right) = (

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kipfix_service::settings::Span;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::super::expression::{Expression, ExpressionError, LabelValue};
 use super::super::field::{Field, RecordField};
@@ -42,8 +43,9 @@ pub struct FamilyDefinition {
 }
 
 /// The type of a family.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum FamilyType {
     /// A counter of the value.
     #[default]
@@ -53,18 +55,6 @@ pub enum FamilyType {
     Summary,
     /// A histogram of a distribution, with native buckets in Prometheus protobuf.
     Histogram,
-}
-
-impl FamilyType {
-    /// The name of the type in settings and expositions.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Summary => "summary",
-            Self::Histogram => "histogram",
-        }
-    }
 }
 
 /// A label: `FIELD`, whose name is made from the field, or `NAME=VALUE`.

@@ -179,7 +179,7 @@ mod tests {
         let head = head(&target, "abc", "secret", 7);
         for part in [
             "POST /?query=INSERT%20INTO%20d.t%20(flowEndMilliseconds,",
-            "destinationCloudRegion)%20FORMAT%20RowBinary&",
+            "connectionDurationSumMilliseconds)%20FORMAT%20RowBinary&",
             "insert_deduplication_token=abc&",
             "\r\nHost: h:8123\r\n",
             "\r\nContent-Length: 7\r\n",

@@ -281,7 +281,7 @@ pub(super) const FLOW: [Column; 47] = [
         |e| Value::Text(e.forwarded.endpoints.class().as_str()),
     ),
     column(46, ("trafficScope", NAME), "internal or external.", |e| {
-        Value::Text(e.forwarded.endpoints.scope().as_str())
+        Value::Text(e.forwarded.endpoints.scope().into())
     }),
     column(
         47,

@@ -6,6 +6,8 @@
 mod column;
 mod endpoint_columns;
 mod flow_columns;
+mod health_columns;
+pub mod health_sql;
 pub mod json;
 pub mod protobuf;
 pub mod row_binary;
@@ -25,7 +27,8 @@ pub fn columns() -> impl Iterator<Item = &'static Column> {
     let endpoints = endpoint_columns::SOURCE
         .iter()
         .chain(&endpoint_columns::DESTINATION);
-    flow_columns::FLOW.iter().chain(endpoints)
+    let flow = flow_columns::FLOW.iter().chain(endpoints);
+    flow.chain(&health_columns::HEALTH)
 }
 
 /// A record with the names of its endpoints.

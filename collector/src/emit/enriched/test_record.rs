@@ -87,5 +87,6 @@ pub(super) fn record(snapshots: &Snapshots) -> ForwardedRecord {
             connections: 0,
         },
         is_counted: true,
+        health: crate::emit::record::ForwardedHealth::default(),
     }
 }

@@ -80,7 +80,7 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
         out,
     );
     write_text("trafficClass", endpoints.class().as_str(), out);
-    write_text("trafficScope", endpoints.scope().as_str(), out);
+    write_text("trafficScope", endpoints.scope().into(), out);
     if endpoints.tunnel.is_outer() {
         out.extend_from_slice(b",\"tunnelTrusted\":false");
     }

@@ -34,8 +34,8 @@ use super::delivery::start;
 use super::double_buffer::{Batch, ConsumerGuard, DoubleBuffer};
 use super::kafka::Producer;
 use super::own_address::is_own;
-pub use super::record::ForwardedRecord;
 use super::record::Records;
+pub use super::record::{ForwardedHealth, ForwardedRecord};
 use super::{EmittedRecords, ListenAddresses, OverflowPolicy};
 use crate::pipeline::DecidedRecord;
 use crate::snapshots::SnapshotStore;
@@ -85,6 +85,7 @@ pub struct Forwarder {
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
     settings: ForwardSettings,
+    need_health: bool,
 }
 
 impl Forwarder {
@@ -106,6 +107,9 @@ impl Forwarder {
                 refuse_own(target, listening)?;
             }
         }
+        // Enriched records have it, Messages do not.
+        let has_health = |target: &ForwardTarget| !matches!(target.kind, ForwardKind::Messages(_));
+        let need_health = targets.iter().any(has_health);
         let is_offline = settings.policy == OverflowPolicy::Block;
         let opener = TargetContext {
             stop: stop.clone(),
@@ -128,7 +132,8 @@ impl Forwarder {
             .flatten()
             .filter_map(PreparedTarget::name)
             .cloned();
-        super::watch_names(hosts.collect(), "forward", settings.policy, stop)?;
+        let first_resolution = settings.policy.first_resolution();
+        kipfix_export::names::watch(hosts.collect(), "forward", first_resolution, stop)?;
         let mut open = Vec::with_capacity(targets.len());
         for (target, prepared) in targets.iter().zip(prepared) {
             let failed = |error| anyhow!("forward: cannot open {target}: {error}");
@@ -170,6 +175,7 @@ impl Forwarder {
             shared,
             thread: thread.context("cannot start the forward thread")?,
             settings,
+            need_health,
         })
     }
 
@@ -180,6 +186,7 @@ impl Forwarder {
             shared: Arc::clone(&self.shared),
             stage: Records::default(),
             settings: self.settings,
+            need_health: self.need_health,
         }
     }
 
@@ -290,9 +297,16 @@ pub struct ForwardSink {
     shared: Arc<Shared>,
     stage: Records,
     settings: ForwardSettings,
+    need_health: bool,
 }
 
 impl ForwardSink {
+    /// True if [`DecidedRecord::health`] is needed.
+    #[must_use]
+    pub const fn need_health(&self) -> bool {
+        self.need_health
+    }
+
     /// Takes a record, if it is one of those that are forwarded.
     pub fn accept(&mut self, record: &DecidedRecord<'_>) {
         let is_wanted = self.settings.filter.include(record.verdict);

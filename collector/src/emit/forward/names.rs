@@ -149,7 +149,7 @@ impl<'a> Names<'a> {
             one(from.region),
             one(to.region),
             one(class.as_str()),
-            one(endpoints.scope().as_str()),
+            one(endpoints.scope().into()),
             one(source_service.map_or("", |s| &s.namespace)),
             one(source_service.map_or("", |s| &s.name)),
             one(from_host.unwrap_or(from.external)),

@@ -1,5 +1,5 @@
-//! Replicate: sends datagrams on to other collectors as they were received, so that this one can stand in front of
-//! existing tools.
+//! Replicate: sends datagrams unchanged to other collectors, so that kipfix can be deployed in front of existing
+//! tools.
 //!
 //! A pipeline copies the datagrams of a batch into its [`ReplicaSink`] and hands them over at the end of the batch, to the
 //! bounded queue of each target. A thread for each target empties the queue and sends. So receiving waits for no target,
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use enum_map::{Enum, EnumMap};
-use kipfix_export::names::TargetName;
+use kipfix_export::names::{self, TargetName};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 use strum::IntoStaticStr;
@@ -123,7 +123,7 @@ impl Replicator {
         stop: &Stop,
     ) -> Result<Self, Failure> {
         let mut targets = Vec::with_capacity(urls.len());
-        let mut names = Vec::with_capacity(urls.len());
+        let mut hosts = Vec::with_capacity(urls.len());
         for url in urls {
             let name = TargetName::new(&url.host, url.port);
             if let Some(address) = name.address()
@@ -136,7 +136,7 @@ impl Replicator {
             let keeps = keeps_source(url)?;
             tracing::info!(target = %url, source = if keeps { "keep" } else { "own" }, "replicating datagrams");
             let queue = TargetQueue::new(usize::try_from(queue_octets).unwrap_or(usize::MAX));
-            names.push(name.clone());
+            hosts.push(name.clone());
             let is_paced = policy == OverflowPolicy::Block;
             let sender = Sender::new(name, Sockets::new(keeps), listening.to_vec(), is_paced);
             let thread = std::thread::Builder::new().name("replicate".into()).spawn({
@@ -149,7 +149,7 @@ impl Replicator {
                 thread: thread.context("cannot start a thread for a replicate target")?,
             });
         }
-        super::watch_names(names, "replicate", policy, stop)?;
+        names::watch(hosts, "replicate", policy.first_resolution(), stop)?;
         Ok(Self { targets, policy })
     }
 

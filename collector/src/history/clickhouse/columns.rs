@@ -209,7 +209,9 @@ fn of_border(field: EndpointField, (source_if, destination_if): (&str, &str)) ->
 fn of_record(table: TableKind, field: RecordField) -> Option<FieldSql> {
     Some(match field {
         RecordField::Class => FieldSql::text("trafficClass"),
-        RecordField::Scope if table == TableKind::Workloads => {
+        RecordField::Scope
+            if matches!(table, TableKind::Workloads | TableKind::WorkloadsHealth) =>
+        {
             let is_external = "trafficClass != 'link' AND \
                 (sourceWorkloadKind = 'External' OR destinationWorkloadKind = 'External')";
             let value = format!("if({is_external}, 'external', 'internal')");

@@ -23,11 +23,16 @@ pub(super) enum TableKind {
     Externals,
     /// Records.
     Flows,
+    /// Connection health by pair of workloads.
+    WorkloadsHealth,
+    /// Connection health of records.
+    Health,
 }
 
 impl TableKind {
-    /// All kinds, the smallest tables first.
-    pub(super) const ALL: [Self; 4] = [Self::Zones, Self::Workloads, Self::Externals, Self::Flows];
+    /// The kinds with traffic, the smallest tables first.
+    pub(super) const TRAFFIC: [Self; 4] =
+        [Self::Zones, Self::Workloads, Self::Externals, Self::Flows];
 
     const fn name(self) -> &'static str {
         match self {
@@ -35,14 +40,16 @@ impl TableKind {
             Self::Zones => "zones",
             Self::Externals => "externals",
             Self::Flows => "flows",
+            Self::WorkloadsHealth => "workloads_health",
+            Self::Health => "health",
         }
     }
 
-    /// True if it has a column. The table of records has all.
+    /// True if it has a column. Those of records have all.
     pub(super) fn has(self, column: &str) -> bool {
         match self {
-            Self::Flows => true,
-            Self::Workloads => matches!(
+            Self::Flows | Self::Health => true,
+            Self::Workloads | Self::WorkloadsHealth => matches!(
                 column,
                 "sourceNamespace"
                     | "sourceWorkloadKind"
@@ -109,6 +116,19 @@ impl Table {
         Some(Self { kind, interval })
     }
 
+    /// The table with the connection health of the same edges; `None` if there is none.
+    pub(super) const fn health(self) -> Option<Self> {
+        let kind = match self.kind {
+            TableKind::Workloads => TableKind::WorkloadsHealth,
+            TableKind::Flows => TableKind::Health,
+            _ => return None,
+        };
+        Some(Self {
+            kind,
+            interval: self.interval,
+        })
+    }
+
     /// Its name, without the database.
     pub(super) fn name(self) -> String {
         let name = self.kind.name();
@@ -157,6 +177,12 @@ mod tests {
         };
         let workloads = |age, length| name(TableKind::Workloads, age, length);
         assert_eq!(workloads(15 * MINUTE, 15 * MINUTE), None);
+        let range = (NOW - HOUR, NOW);
+        let sums = Table::of(TableKind::Workloads, range, NOW).unwrap();
+        assert_eq!(sums.health().unwrap().name(), "workloads_health_1m");
+        let zones = Table::of(TableKind::Zones, range, NOW).unwrap();
+        assert_eq!(zones.health(), None);
+        assert_eq!(Table::FLOWS.health().unwrap().name(), "health");
         assert_eq!(workloads(HOUR, HOUR).unwrap(), "workloads_1m");
         assert_eq!(workloads(7 * day, 7 * day).unwrap(), "workloads_1h");
         assert_eq!(workloads(31 * day, MINUTE).unwrap(), "workloads_1m");

@@ -22,6 +22,8 @@ pub(super) enum EdgeMeasure {
     ResetConnections,
     RttCount,
     RttSum,
+    DurationCount,
+    DurationSum,
 }
 
 /// The measures of traffic.
@@ -32,13 +34,15 @@ pub(super) const TRAFFIC: [EdgeMeasure; 3] = [
 ];
 
 /// The measures of connection health.
-pub(super) const HEALTH: [EdgeMeasure; 6] = [
+pub(super) const HEALTH: [EdgeMeasure; 8] = [
     EdgeMeasure::RetransmittedPackets,
     EdgeMeasure::RefusedConnections,
     EdgeMeasure::UnansweredConnections,
     EdgeMeasure::ResetConnections,
     EdgeMeasure::RttCount,
     EdgeMeasure::RttSum,
+    EdgeMeasure::DurationCount,
+    EdgeMeasure::DurationSum,
 ];
 
 impl EdgeMeasure {
@@ -57,14 +61,15 @@ impl EdgeMeasure {
             }
             Self::ResetConnections => Samples::Counter(Column::Health(HealthCount::Reset)),
             Self::RttCount | Self::RttSum => Samples::Histogram(Distribution::RoundTrip),
+            Self::DurationCount | Self::DurationSum => Samples::Histogram(Distribution::Duration),
         }
     }
 
     /// What the name of its series has behind that of the family.
     const fn suffix(self) -> &'static str {
         match self {
-            Self::RttCount => "_count",
-            Self::RttSum => "_sum",
+            Self::RttCount | Self::DurationCount => "_count",
+            Self::RttSum | Self::DurationSum => "_sum",
             _ => "",
         }
     }
@@ -74,6 +79,8 @@ impl EdgeMeasure {
         match self {
             // Seconds to microseconds.
             Self::RttSum => " * 1e6",
+            // Seconds to milliseconds.
+            Self::DurationSum => " * 1e3",
             _ => "",
         }
     }
@@ -93,6 +100,8 @@ impl EdgeMeasure {
             Self::ResetConnections => &mut health.get_or_insert_default().reset_connections,
             Self::RttCount => &mut health.get_or_insert_default().rtt_count,
             Self::RttSum => &mut health.get_or_insert_default().rtt_sum_microseconds,
+            Self::DurationCount => &mut health.get_or_insert_default().duration_count,
+            Self::DurationSum => &mut health.get_or_insert_default().duration_sum_milliseconds,
         }
     }
 }

@@ -157,7 +157,7 @@ mod tests {
         );
         assert_eq!(
             texts.last().unwrap(),
-            "sum by (src_namespace) (increase(kipfix_rtt_seconds_sum{}[1000ms])) * 1e6"
+            "sum by (src_namespace) (increase(kipfix_connection_duration_seconds_sum{}[1000ms])) * 1e3"
         );
     }
 

@@ -1,5 +1,7 @@
 //! The class of traffic by the kinds of its endpoints, and whether it stays in the cluster.
 
+use strum::IntoStaticStr;
+
 use crate::inventory::{EndpointKind, Place};
 
 /// The kinds of the two endpoints of a flow.
@@ -15,7 +17,8 @@ pub enum TrafficClass {
 }
 
 /// Whether traffic leaves the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Scope {
     /// Both endpoints belong to the cluster, or the packets do not leave their link.
     Internal,
@@ -24,15 +27,6 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// As a label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Internal => "internal",
-            Self::External => "external",
-        }
-    }
-
     /// The scope of traffic between two endpoints.
     #[must_use]
     pub fn between(source: Place, destination: Place) -> Self {
@@ -46,7 +40,8 @@ impl Scope {
 }
 
 /// On which side of the cluster the external endpoint is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Direction {
     /// Neither endpoint is external, or the packets do not leave their link.
     Internal,
@@ -59,17 +54,6 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As a label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Internal => "internal",
-            Self::Egress => "egress",
-            Self::Ingress => "ingress",
-            Self::Transit => "transit",
-        }
-    }
-
     /// The direction of traffic between two endpoints.
     #[must_use]
     pub const fn between(source: Place, destination: Place) -> Self {
@@ -157,9 +141,9 @@ mod tests {
         let pod = place(EndpointKind::Pod, Some(1));
         let external = place(EndpointKind::External, None);
         let service = place(EndpointKind::Service, None);
-        assert_eq!(Scope::between(pod, external).as_str(), "external");
-        assert_eq!(Scope::between(external, pod).as_str(), "external");
-        assert_eq!(Scope::between(pod, service).as_str(), "internal");
+        assert_eq!(Scope::between(pod, external), Scope::External);
+        assert_eq!(Scope::between(external, pod), Scope::External);
+        assert_eq!(Scope::between(pod, service), Scope::Internal);
         assert_eq!(
             TrafficClass::between(pod, service).as_str(),
             "pod_to_service"

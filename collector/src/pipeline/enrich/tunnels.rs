@@ -50,14 +50,6 @@ pub enum TunnelUse {
 }
 
 impl TunnelUse {
-    /// Kinds of ends that are not trusted.
-    pub const UNTRUSTED: [EndpointKind; 4] = [
-        EndpointKind::Pod,
-        EndpointKind::Service,
-        EndpointKind::External,
-        EndpointKind::Link,
-    ];
-
     /// True if the record is attributed to the outer packet.
     #[must_use]
     pub const fn is_outer(self) -> bool {

@@ -69,7 +69,7 @@ impl State {
         }
         let devices = input.list(|input| {
             let address = Address::from_v6_bits(input.u128()?);
-            let version = Version::of_number(input.u16()?)?;
+            let version = Version::from_repr(input.u16()?)?;
             Some(((address, version), read_device(input)?))
         });
         let devices = devices.filter(|_| input.0.is_empty());

@@ -6,7 +6,9 @@ use tracing::warn;
 
 use super::packet::{Link, Packet, SavefileError};
 use crate::capture::bpf::Program;
-use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface};
+use crate::capture::frame::{
+    CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface, cooked_sender,
+};
 use crate::capture::libpcap::link_type_name;
 
 /// `LINKTYPE_RAW`, which libpcap has under another `DLT_…` number.
@@ -169,7 +171,7 @@ fn point(packet: &Packet<'_>, link_type: LinkType, interfaces: usize) -> Observa
     match link_type {
         LinkType::LinuxSll => {
             point.egress = link_type.is_outgoing(packet.octets);
-            point.interface = point.egress.into();
+            point.interface = cooked_sender(packet.octets).unwrap_or_default();
             point.copies = CopyDetection::ByTime;
         }
         LinkType::LinuxSll2 => {

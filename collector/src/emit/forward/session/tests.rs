@@ -68,6 +68,7 @@ fn record(store: &SnapshotStore, octets: u64) -> ForwardedRecord {
         }),
         measures: crate::pipeline::Measures::default(),
         is_counted: true,
+        health: crate::emit::record::ForwardedHealth::default(),
     }
 }
 

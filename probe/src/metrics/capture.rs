@@ -1,0 +1,51 @@
+//! Metrics of the captured interfaces.
+
+use kipfix_service::metric_table::Declarations;
+
+use crate::capture::counters::CaptureCounters;
+
+pub(super) fn declare(table: &mut Declarations<'_, CaptureCounters>) {
+    table.counters(
+        "packets_captured_total",
+        "Frames captured, by interface.",
+        &["interface"],
+        |counters, add| {
+            for interface in &counters.interfaces {
+                add(&[&interface.name], interface.frames);
+            }
+        },
+    );
+    table.counters(
+        "captured_bytes_total",
+        "Bytes of the captured frames on the wire, by interface.",
+        &["interface"],
+        |counters, add| {
+            for interface in &counters.interfaces {
+                add(&[&interface.name], interface.octets);
+            }
+        },
+    );
+    table.counter(
+        "interface_failures_total",
+        "Captures that ended because the interface was removed or went down, or that could \
+         not be opened.",
+        |counters| counters.failures,
+    );
+    table.counter(
+        "first_packets_total",
+        "First packets (SYNs, datagrams) captured on all interfaces to learn address \
+         translations. They are not metered.",
+        |counters| counters.first_packets.frames,
+    );
+    table.counter(
+        "dns_answers_total",
+        "Packets of DNS servers captured on all interfaces to learn names. They are not \
+         metered.",
+        |counters| counters.dns_answers.frames,
+    );
+    table.counter(
+        "dns_answers_dropped_total",
+        "Packets of DNS servers that the kernel dropped because the buffer was full.",
+        |counters| counters.dns_answers.dropped,
+    );
+}
