@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -17,10 +17,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use kipfix_service::bind::{Transport, bind};
 use kipfix_service::signals::Stop;
 use kipfix_service::sync::lock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, yield_now};
@@ -31,7 +32,6 @@ use super::connections::{Connections, Ending, Refusal};
 use super::framing::{Framing, FramingError};
 use super::listen_url::ListenUrl;
 use super::tls::{ExporterTls, HandshakeError};
-use super::udp::lacks_ipv6;
 use super::{Ingest, TICK_INTERVAL};
 use crate::clock;
 
@@ -72,12 +72,9 @@ impl StreamListener {
         tls: Option<Arc<ExporterTls>>,
         shared: bool,
     ) -> io::Result<Self> {
-        let socket = match listen(address, shared) {
-            Err(error) if address.ip().is_unspecified() && lacks_ipv6(&error) => {
-                listen((Ipv4Addr::UNSPECIFIED, address.port()).into(), shared)?
-            }
-            listening => listening?,
-        };
+        let socket = bind(Transport::Tcp, address, shared)?;
+        socket.listen(BACKLOG)?;
+        let socket = std::net::TcpListener::from(socket);
         Ok(Self {
             local_address: socket.local_addr()?,
             socket,
@@ -132,24 +129,6 @@ pub fn raise_file_limit(connections: usize) {
             "limit of open files is lower than max_connections needs"
         );
     }
-}
-
-fn listen(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    // The port of a collector that has just stopped is free at once.
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// What the tasks of one thread share.

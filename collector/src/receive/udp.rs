@@ -5,16 +5,17 @@
 //! kernel is logged.
 
 use std::io::{self, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kipfix_service::bind::{Transport, bind};
 use nix::errno::Errno;
 use nix::sys::socket::{
     MsgFlags, MultiHeaders, SockaddrLike, SockaddrStorage, recvmmsg, setsockopt, sockopt,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
 /// Maximum number of datagrams of one system call.
 const BATCH: usize = 64;
@@ -46,12 +47,7 @@ impl UdpReceiver {
         worker: usize,
         shared: bool,
     ) -> io::Result<Self> {
-        let socket = match open(address, shared) {
-            Err(error) if address.ip().is_unspecified() && lacks_ipv6(&error) => {
-                open((Ipv4Addr::UNSPECIFIED, address.port()).into(), shared)?
-            }
-            opened => opened?,
-        };
+        let socket = bind(Transport::Udp, address, shared)?;
         // With NET_ADMIN this exceeds net.core.rmem_max; without, that is the limit.
         if setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer_octets).is_err() {
             socket.set_recv_buffer_size(receive_buffer_octets)?;
@@ -140,27 +136,6 @@ fn drops_of(table: &str, inode: u64) -> Option<u64> {
         let of_this_socket = columns.nth(9)?.parse() == Ok(inode);
         of_this_socket.then(|| columns.next_back()?.parse().ok())?
     })
-}
-
-/// True if the host has no IPv6, or has it disabled.
-pub(super) fn lacks_ipv6(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    matches!(errno, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
-}
-
-fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_port(shared)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
 }
 
 /// The receive buffers of one thread.

@@ -31,6 +31,9 @@ impl Settings {
                 ));
             }
         }
+        if self.conntrack && (self.read.is_some() || self.translations == Learning::Off) {
+            return refuse("invalid conntrack true: needs translations auto, not read".to_owned());
+        }
         if self.idle_timeout > self.active_timeout {
             return refuse(format!(
                 "invalid idle_timeout {}: must be at most active_timeout {}",

@@ -1,7 +1,7 @@
 //! The admin socket. It is bound before any stage starts and served by a thread.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,9 +13,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nix::errno::Errno;
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -24,6 +23,7 @@ use super::metrics::HttpMetrics;
 use super::slots::{Slot, Slots};
 use super::stall::StallLimit;
 use super::transport::{self, ClientCertificate, Octets, Refusal};
+use crate::bind::{Transport, bind};
 use crate::exit::Failure;
 use crate::signals::Stop;
 use crate::tls::{Certificates, ClientCertificates, TlsFiles};
@@ -63,13 +63,7 @@ impl Listener {
     /// # Errors
     /// If the socket cannot be bound.
     pub fn bind(setting: &str, address: SocketAddr) -> Result<Self, Failure> {
-        let bound = match listen(address) {
-            Err(error) if lacks_ipv6(address, &error) => {
-                listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
-            }
-            bound => bound,
-        };
-        bound
+        listen(address)
             .and_then(|socket| {
                 Ok(Self {
                     address: socket.local_addr()?,
@@ -167,26 +161,9 @@ fn now() -> Instant {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
+    let socket = bind(Transport::Tcp, address, false)?;
     socket.listen(128)?;
-    socket.set_nonblocking(true)?;
     Ok(socket.into())
-}
-
-fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
-    address.is_ipv6()
-        && address.ip().is_unspecified()
-        && (error.kind() == io::ErrorKind::AddrNotAvailable
-            || error.raw_os_error().map(Errno::from_raw) == Some(Errno::EAFNOSUPPORT))
 }
 
 fn reason(error: &io::Error) -> String {
