@@ -33,6 +33,7 @@ pub mod exporter;
 pub mod field;
 pub mod flow_selection;
 pub mod host_name;
+pub mod http;
 pub mod json;
 mod options;
 mod plan;

@@ -8,6 +8,7 @@ use strum::FromRepr;
 use crate::address::Address;
 use crate::dns::{DnsHealth, DnsQuery};
 use crate::host_name::ResponderName;
+use crate::http::{HttpHealth, HttpRequest};
 use crate::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 pub use crate::tunnel::{SecurityProtocol, Tunnel, TunnelType};
 
@@ -301,6 +302,10 @@ pub struct FlowRecord {
     pub dns: DnsHealth,
     /// The latest DNS query; only in records to export.
     pub dns_query: Option<DnsQuery>,
+    /// HTTP messages of the conversation.
+    pub http: HttpHealth,
+    /// The latest HTTP request; only in records to export.
+    pub http_request: Option<HttpRequest>,
     /// Losses of a TCP flow in this direction.
     pub tcp_health: TcpHealth,
     /// Losses of the reverse direction of a biflow record.

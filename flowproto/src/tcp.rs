@@ -58,6 +58,17 @@ impl RoundTripTime {
         self.sum_microseconds = self.sum_microseconds.saturating_add(microseconds.into());
         self.samples = self.samples.saturating_add(1);
     }
+
+    /// Adds the samples of another one.
+    pub fn merge(&mut self, other: &Self) {
+        self.minimum_microseconds = match (self.samples, other.samples) {
+            (_, 0) => self.minimum_microseconds,
+            (0, _) => other.minimum_microseconds,
+            _ => self.minimum_microseconds.min(other.minimum_microseconds),
+        };
+        self.sum_microseconds = self.sum_microseconds.saturating_add(other.sum_microseconds);
+        self.samples = self.samples.saturating_add(other.samples);
+    }
 }
 
 /// Round-trip times of the handshake, microseconds; 0 if not measured. Their sum is that between the

@@ -8,6 +8,7 @@ use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSin
 use flowproto::dns::DnsQuery;
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::host_name::{HostNames, NameSource, ResponderName};
+use flowproto::http::{HttpMethod, HttpRequest};
 use flowproto::record::{BiflowDirection, FlowKey};
 use flowproto::{Address, FlowRecord, json};
 
@@ -219,5 +220,60 @@ fn the_name_of_a_dns_query_is_exported_where_it_has_room() {
             written.contains(&format!("\"DNS_QUERY\":\"{text}\"")),
             "{written}"
         );
+    }
+}
+
+#[test]
+fn the_latest_http_request_is_exported_where_it_has_room() {
+    let long = ["a"; 60].join("b.");
+    for (host, octets, is_carried) in [
+        ("api.example.org", 1400, true),
+        (long.as_str(), 1400, true),
+        (long.as_str(), 512, false),
+    ] {
+        for source in [NameSource::Http, NameSource::Dns] {
+            let mut record = record(name(host, source));
+            record.http.requests = 2;
+            record.http.count_response(404);
+            record.http_request = Some(HttpRequest {
+                method: HttpMethod::Delete,
+                target: Some("/orders/{id}".into()),
+                minor_version: 0,
+                status_code: 404,
+            });
+            let mut collector = exporter();
+            for datagram in send(&[record.clone(), record.clone()], octets) {
+                collector.send(&datagram);
+            }
+            let json = &collector.taken.json;
+            assert_eq!(json.len(), 2);
+            // Without a host in the group, the other texts have room.
+            let has_texts = is_carried || source == NameSource::Dns;
+            for json in json {
+                for (member, text) in [
+                    ("httpRequestMethod", "DELETE"),
+                    ("httpRequestTarget", "/orders/{id}"),
+                    ("httpMessageVersion", "HTTP/1.0"),
+                ] {
+                    let text = if has_texts { text } else { "" };
+                    let member = format!("\"{member}\":\"{text}\"");
+                    assert!(json.contains(&member), "{member} {json}");
+                }
+                for member in [
+                    "\"httpStatusCode\":404",
+                    "\"httpRequestDeltaCount\":2",
+                    "\"httpClientErrorResponseDeltaCount\":1",
+                ] {
+                    assert!(json.contains(member), "{member} {json}");
+                }
+                let host_member = match source {
+                    NameSource::Http => "httpRequestHost",
+                    _ => "responderDnsName",
+                };
+                let named = json.contains(&format!("\"{host_member}\":\"{host}\""));
+                assert_eq!(named, is_carried, "{json}");
+            }
+            assert_eq!(collector.process.counters().metadata_refused, 0);
+        }
     }
 }

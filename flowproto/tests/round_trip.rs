@@ -16,6 +16,7 @@ use flowproto::collector::{
 };
 use flowproto::dns::DnsHealth;
 use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
+use flowproto::http::HttpHealth;
 use flowproto::record::{
     BiflowDirection, FlowEndReason, FlowKey, Interfaces, SecurityProtocol, Translation, Tunnel,
     TunnelType,
@@ -136,6 +137,31 @@ fn dns_health(counts: [u32; 9]) -> DnsHealth {
     }
 }
 
+fn http_health(counts: [u32; 10]) -> HttpHealth {
+    let [
+        requests,
+        unanswered_requests,
+        a,
+        b,
+        c,
+        d,
+        e,
+        minimum,
+        sum,
+        samples,
+    ] = counts;
+    HttpHealth {
+        requests,
+        unanswered_requests,
+        responses: [a, b, c, d, e],
+        response_time: RoundTripTime {
+            minimum_microseconds: minimum,
+            sum_microseconds: u64::from(sum) << 8,
+            samples,
+        },
+    }
+}
+
 prop_compose! {
     fn a_record()(
         ipv6: bool, bits: [u128; 4], ports: [u16; 4], protocol: u8, octets: u64, packets: u64,
@@ -146,6 +172,7 @@ prop_compose! {
         tunnel: Option<(u8, u32, bool)>, translated: bool,
         security in 0_u8..4, state in 0_u8..7, handshake in (any::<bool>(), 0_u32..5_000_000, any::<u32>()),
         health: Option<[u32; 8]>, times: Option<(u32, u64, u32)>, dns: Option<[u32; 9]>,
+        http: Option<[u32; 10]>,
     ) -> FlowRecord {
         let tunnel = tunnel.map(|(kind, key, outer_v6)| {
             let tunnel_type = TunnelType::ALL[usize::from(kind) % TunnelType::ALL.len()];
@@ -203,12 +230,18 @@ prop_compose! {
             icmp_type_code: icmp,
             vlan_id,
             // One excludes the other.
-            security_protocol: if dns.is_some_and(|counts| counts != [0; 9]) {
+            security_protocol: if dns.is_some_and(|counts| counts != [0; 9])
+                || http.is_some_and(|counts| counts != [0; 10])
+            {
                 SecurityProtocol::None
             } else {
                 security.into()
             },
-            dns: dns.map(dns_health).unwrap_or_default(),
+            dns: match http {
+                Some(counts) if counts != [0; 10] => DnsHealth::default(),
+                _ => dns.map(dns_health).unwrap_or_default(),
+            },
+            http: http.map(http_health).unwrap_or_default(),
             interfaces: interfaces.map(|(ingress_interface, egress_interface, egress)| Interfaces {
                 ingress_interface,
                 egress_interface,
@@ -250,6 +283,7 @@ proptest! {
             record.tunnel = None;
             record.security_protocol = SecurityProtocol::None;
             record.dns = DnsHealth::default();
+            record.http = HttpHealth::default();
             *record = without_tcp(record);
         }
         let mut parser = NetflowParser::default();
@@ -334,8 +368,8 @@ fn the_exporter_introduces_itself_before_any_record() {
     assert!(taken.names[1..].iter().all(|taken| *taken == name));
     let address = Address::from_v4_bits(0xc000_0201);
     assert!(taken.addresses[1..].iter().all(|taken| *taken == address));
-    // Exporter, statistics, reliability, 58 types of elements, and the keys of two templates.
-    assert_eq!(process.counters().options_records, 63);
+    // Exporter, statistics, reliability, 68 types of elements, and the keys of two templates.
+    assert_eq!(process.counters().options_records, 73);
 }
 
 #[test]

@@ -67,6 +67,7 @@ pub fn packets(data: &[u8]) {
     let ratio = if modes & 16 == 0 { "1:1" } else { "1:3" };
     let mut pipeline = Pipeline::new(settings, decoding.clone(), ratio.parse().unwrap());
     pipeline.set_names((modes & 2 == 0).then_some(max_fragments));
+    pipeline.set_http_metering(modes & 4 != 0);
     let mut decoder = Decoder::new(decoding);
     let mut sums = Sums::default();
     let (mut time_ns, mut frames) = (BEGAN * MILLISECOND, 0);

@@ -16,6 +16,7 @@ use crate::capture::conntrack::{ConntrackEvent, TranslatedConnection};
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
+use crate::inspect::http1::HttpCounters;
 use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, Observed};
 use crate::sampling::{Sampler, SamplingRatio};
 use crate::translation::{
@@ -70,6 +71,8 @@ pub struct PipelineCounters {
     pub translations_kept: usize,
     /// Names in payloads.
     pub inspected: InspectorCounters,
+    /// Counts of HTTP messages, if they are metered.
+    pub http: HttpCounters,
     /// Counts of resolved names.
     pub names: NameCounters,
     /// Resolved names kept now.
@@ -201,6 +204,11 @@ impl Pipeline {
         self.inspector.set_dns(is_metered);
     }
 
+    /// Meters HTTP messages. Default: no.
+    pub fn set_http_metering(&mut self, is_metered: bool) {
+        self.inspector.set_http(is_metered);
+    }
+
     /// Sets the interfaces that lead out of the node.
     pub fn set_outside(&mut self, interfaces: &[u32]) {
         let outside = &mut self.first_packets.outside;
@@ -321,11 +329,13 @@ impl Pipeline {
         let packet = &mut captured.packet;
         captured.is_metered = match self.decoder.decode_into(frame, has_copies, packet) {
             Ok(transport) => {
-                if let Some(names) = self.cache.names_mut()
-                    && let Some(observed) =
-                        self.inspector
-                            .inspect(packet, transport, frame.time_ns, names)
-                {
+                let inspector = &mut self.inspector;
+                let observed = self
+                    .cache
+                    .names_mut()
+                    .and_then(|names| inspector.inspect(packet, transport, frame.time_ns, names));
+                let observed = inspector.with_http(observed, packet, transport, frame.time_ns);
+                if let Some(observed) = observed {
                     captured.observed = u8::try_from(self.observed.len()).ok();
                     // Packets that are not metered take no place in the group.
                     if captured.observed.is_some() {
@@ -418,6 +428,7 @@ impl Pipeline {
             translations: self.translation_counters(),
             translations_kept: self.cache.translations().len(),
             inspected: self.inspector.counters(),
+            http: self.inspector.http_counters(),
             names: names.map_or_else(NameCounters::default, |names| *names.counters()),
             names_kept: names.map_or(0, NameTable::len),
             names_octets: names.map_or(0, NameTable::octets),

@@ -1,6 +1,7 @@
 //! Settings of the probe: the command line, and the effective settings of all layers.
 
 mod admin_flags;
+mod cross_check;
 mod stages;
 mod top_flags;
 
@@ -8,17 +9,13 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use flowproto::exporter::Version;
-use flowproto::exporter::netflow5::MAX_SAMPLING_INTERVAL;
-use flowproto::record::Sampling;
 use kipfix_export::identity::stable_hash;
 use kipfix_export::target::Target;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
-use kipfix_service::settings::{self, BadSettings, ListenAddress, Size, Span};
+use kipfix_service::settings::{self, ListenAddress, Size, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::capture::filter;
 use crate::capture::interfaces::Pattern;
 use crate::decode::tunnel_ports::TunnelPort;
 use crate::sampling::SamplingRatio;
@@ -170,6 +167,18 @@ pub struct Flags {
         help_heading = "Metering"
     )]
     dns_metering: Option<bool>,
+    /// Report requests, response classes and response times of HTTP/1 at any port, and method, path and
+    /// status of the latest request, of connections whose start is observed. Captures up to 4096 octets of
+    /// TCP segments, except at port 443; needs all packets of a conversation, not --sampling 1:N
+    /// [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Metering"
+    )]
+    http_metering: Option<bool>,
     /// Meter one packet of every N (1:N): receivers are notified and scale octets and packets, not
     /// connections. Or meter one conversation of N by a hash of its Flow Key (hash:N): receivers scale
     /// connections and TCP health, too [default: 1:1]
@@ -274,6 +283,7 @@ pub struct Settings {
     pub names: Learning,
     pub max_names: NonZeroUsize,
     pub dns_metering: bool,
+    pub http_metering: bool,
     pub sampling: SamplingRatio,
     pub biflow: bool,
     pub export: Vec<Target>,
@@ -310,6 +320,7 @@ impl Default for Settings {
             names: Learning::default(),
             max_names: at_least_one(65_536),
             dns_metering: false,
+            http_metering: false,
             sampling: SamplingRatio::ALL,
             biflow: false,
             export: Vec::new(),
@@ -348,75 +359,6 @@ impl Settings {
             .get_or_insert_with(|| observation_domain(node_name));
         Ok(settings)
     }
-
-    fn cross_check(&self) -> Result<(), BadSettings> {
-        let refuse = |message: String| Err(BadSettings::new(message));
-        if self.dns_metering && self.names == Learning::Off {
-            return refuse("invalid dns_metering true: needs names auto".to_owned());
-        }
-        if self.dns_metering && self.sampling.sampling() != Sampling::NONE {
-            return refuse(format!(
-                "invalid dns_metering true: needs sampling 1:1 or hash:N, not {}",
-                self.sampling
-            ));
-        }
-        if self.conntrack && (self.read.is_some() || self.translations == Learning::Off) {
-            return refuse("invalid conntrack true: needs translations auto, not read".to_owned());
-        }
-        if self.idle_timeout > self.active_timeout {
-            return refuse(format!(
-                "invalid idle_timeout {}: must be at most active_timeout {}",
-                self.idle_timeout, self.active_timeout
-            ));
-        }
-        for (name, span) in [
-            ("idle_timeout", self.idle_timeout),
-            ("connection_timeout", self.connection_timeout),
-        ] {
-            if span < Span::from_millis(100) {
-                return refuse(format!("invalid {name} {span}: must be at least 100ms"));
-            }
-        }
-        if !(64..=65_535).contains(&self.snaplen) {
-            return refuse(format!(
-                "invalid snaplen {}: must be 64–65535 octets",
-                self.snaplen
-            ));
-        }
-        if !(1 << 20..=1 << 30).contains(&self.buffer.bytes()) {
-            return refuse(format!("invalid buffer {}: must be 1MiB–1GiB", self.buffer));
-        }
-        if self.read.is_some() && !self.interface.is_empty() {
-            return refuse(
-                "read and interface exclude each other: capture a file or interfaces".to_owned(),
-            );
-        }
-        if let Some(name) = &self.node_name
-            && (name.is_empty() || name.len() > 253)
-        {
-            return refuse(format!("invalid node_name {name:?}: must be 1–253 octets"));
-        }
-        let v5 = |target: &&Target| target.version() == Version::Netflow5;
-        if self.sampling.population() > MAX_SAMPLING_INTERVAL
-            && let Some(target) = self.export.iter().find(v5)
-        {
-            return refuse(format!(
-                "invalid sampling {}: export {target} in NetFlow v5 must be at most \
-                 1:{MAX_SAMPLING_INTERVAL}",
-                self.sampling
-            ));
-        }
-        for (index, target) in self.export.iter().enumerate() {
-            if self.export.iter().take(index).any(|other| other == target) {
-                return refuse(format!("export {target} is given twice"));
-            }
-        }
-        if let Some(expression) = &self.filter {
-            filter::check(expression)?;
-        }
-        self.admin_tls()?;
-        self.decoder().map(drop)
-    }
 }
 
 fn this_node() -> String {
@@ -442,41 +384,6 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory;
         Flags::command().debug_assert();
-    }
-
-    #[test]
-    fn the_defaults_are_allowed() {
-        assert_eq!(Settings::default().cross_check(), Ok(()));
-    }
-
-    #[test]
-    fn contradicting_settings_are_refused_by_name() {
-        type Case = (fn(&mut Settings), &'static str);
-        let cases: [Case; 5] = [
-            (
-                |s| s.idle_timeout = Span::from_secs(61),
-                "idle_timeout 1m1s",
-            ),
-            (|s| s.snaplen = 10, "snaplen 10"),
-            (|s| s.buffer = Size::from_bytes(1), "buffer 1"),
-            (
-                |s| s.export = vec!["stdout:".parse().unwrap(), "stdout:".parse().unwrap()],
-                "export stdout: is given twice",
-            ),
-            (
-                |s| {
-                    s.sampling = "1:16384".parse().unwrap();
-                    s.export = vec!["udp://c:1?version=5".parse().unwrap()];
-                },
-                "sampling 1:16384: export udp://c:1?version=5",
-            ),
-        ];
-        for (change, named) in cases {
-            let mut settings = Settings::default();
-            change(&mut settings);
-            let message = settings.cross_check().unwrap_err().to_string();
-            assert!(message.contains(named), "{message}");
-        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use kipfix_service::signals::Stop;
 use tracing::{info, warn};
 
 use crate::capture::live::{LiveCapture, LiveSettings};
+use crate::capture::payload_filter::Payloads;
 use crate::capture::permission;
 use crate::capture::savefile::Savefile;
 use crate::export::batch;
@@ -140,6 +141,7 @@ pub(crate) fn meter(
     let learns_names = settings.names == Learning::Auto;
     pipeline.set_names(learns_names.then_some(settings.max_names));
     pipeline.set_dns_metering(settings.dns_metering);
+    pipeline.set_http_metering(settings.http_metering);
     let stop = stop.clone();
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
     let outcome = match source {
@@ -184,7 +186,10 @@ fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
             Learning::Auto => Some(settings.decoder()?.tunnel_ports.ports().collect()),
             Learning::Off => None,
         },
-        names: settings.names == Learning::Auto,
+        payloads: Payloads {
+            names: settings.names == Learning::Auto,
+            http: settings.http_metering,
+        },
         conntrack: settings.conntrack,
     })
 }

@@ -58,6 +58,21 @@ fn frames() -> Vec<Vec<u8>> {
                 frames.push(ethernet(0x0800, &ipv4(6, a, to, &segment)));
                 next += 200;
             }
+            // Requests and responses, the first of them in two segments.
+            let (a, server) = ([10, 2, 0, host], [10, 3, 0, 1]);
+            let syn = tcp((1000 + port, 80), (number, 0), SYN, &[]);
+            frames.push(ethernet(0x0800, &ipv4(6, a, server, &syn)));
+            let request = format!("GET /{host}/{} HTTP/1.1\r\n\r\n", host % 7);
+            let mut next = number + 1;
+            let (first, second) = request.as_bytes().split_at(9);
+            for part in [first, second, request.as_bytes()] {
+                let segment = tcp((1000 + port, 80), (next, 1), ACK, part);
+                frames.push(ethernet(0x0800, &ipv4(6, a, server, &segment)));
+                next += u32::try_from(part.len()).unwrap();
+            }
+            let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".repeat(2);
+            let segment = tcp((80, 1000 + port), (1, next), ACK, &response);
+            frames.push(ethernet(0x0800, &ipv4(6, server, a, &segment)));
             for part in &quic {
                 let datagram = udp(1000 + port, 443, part);
                 frames.push(ethernet(0x0800, &ipv4(17, a, to, &datagram)));
@@ -99,6 +114,7 @@ fn a_warm_pipeline_allocates_nothing() {
     pipeline.set_first_packets(FirstPacketSource::Capture);
     pipeline.set_names(64.try_into().ok());
     pipeline.set_dns_metering(true);
+    pipeline.set_http_metering(true);
     let (mut records, batches) = batch::queue(4096, false);
     let mut time_ns = SECOND;
     for _ in 0..8 {
@@ -115,5 +131,6 @@ fn a_warm_pipeline_allocates_nothing() {
     assert!(pipeline.counters().names.evicted > 1000);
     assert!(pipeline.counters().inspected.tls > 10_000);
     assert!(pipeline.counters().inspected.quic > 10_000);
+    assert!(pipeline.counters().http.responses > 50_000);
     assert_eq!(allocated.count_total, 0);
 }

@@ -33,7 +33,7 @@ const NO_COUNTS: &[&str] = &["0", "-1", "many", "1.5", "99999999999999999999", "
 const SPANS: &[&str] = &["1500ms", "10s", "15s"];
 const NO_SPANS: &[&str] = &["10", "ten", "-1s", "1ms", ""];
 
-const ALL: [Values; 28] = [
+const ALL: [Values; 29] = [
     values(
         "interface",
         &["eth0", "eth*", "veth[0-9]+"],
@@ -66,6 +66,7 @@ const ALL: [Values; 28] = [
     values("names", &["auto", "off"], &["on", "true", ""]),
     values("max-names", COUNTS, NO_COUNTS),
     values("dns-metering", BOOLS, NO_BOOLS),
+    values("http-metering", BOOLS, NO_BOOLS),
     values(
         "sampling",
         &["1:1", "1:100", "hash:10"],
@@ -205,6 +206,7 @@ fn a_switch_without_a_value_is_true() {
         "packet-correction",
         "tcp-health",
         "dns-metering",
+        "http-metering",
         "biflow",
     ] {
         let off = format!("{}: false\n", name.replace('-', "_"));

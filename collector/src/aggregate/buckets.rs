@@ -22,8 +22,8 @@ pub(super) type ClassicBounds = &'static [u64];
 pub(super) const ROUND_TRIP_BOUNDS: ClassicBounds = &[
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
 ];
-/// Classic buckets of DNS response times: 250 µs–10 s. Its bounds are also those of others.
-pub(super) const DNS_BOUNDS: ClassicBounds = &[
+/// Classic buckets of response times: 250 µs–10 s. Its bounds are also those of others.
+pub(super) const RESPONSE_BOUNDS: ClassicBounds = &[
     250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 10_000_000,
 ];
 /// Classic buckets of durations: 1 ms–1 d.

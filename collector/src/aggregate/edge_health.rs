@@ -299,6 +299,7 @@ fn bucket_at(buckets: &[BucketCount], at: u32) -> Option<&BucketCount> {
 #[cfg(test)]
 mod tests {
     use flowproto::dns::DnsHealth;
+    use flowproto::http::HttpHealth;
     use flowproto::tcp::RoundTripTime;
 
     use super::*;
@@ -308,7 +309,7 @@ mod tests {
         is_needed: true,
         compares: false,
         has_open_connections: false,
-        with_buckets: EnumMap::from_array([true; 4]),
+        with_buckets: EnumMap::from_array([true; 5]),
     };
 
     /// Observations of times with this sum in microseconds.
@@ -328,6 +329,10 @@ mod tests {
             Distribution::DnsResponse => HealthAddition::Dns(DnsHealth {
                 response_time: times,
                 ..DnsHealth::default()
+            }),
+            Distribution::HttpResponse => HealthAddition::Http(HttpHealth {
+                response_time: times,
+                ..HttpHealth::default()
             }),
             Distribution::Handshake => HealthAddition::Connection(ConnectionHealth {
                 handshake_microseconds: Some(u32::try_from(mean).unwrap()),

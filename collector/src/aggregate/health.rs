@@ -1,6 +1,6 @@
 //! What is counted of the health of connections, and of the paths between nodes.
 
-use super::buckets::{ClassicBounds, DNS_BOUNDS, DURATION_BOUNDS, ROUND_TRIP_BOUNDS};
+use super::buckets::{ClassicBounds, DURATION_BOUNDS, RESPONSE_BOUNDS, ROUND_TRIP_BOUNDS};
 use enum_map::{Enum, EnumMap};
 
 /// A count of connection health.
@@ -40,6 +40,20 @@ pub enum HealthCount {
     DnsServerFailure,
     /// DNS responses with another error.
     DnsOtherError,
+    /// HTTP requests.
+    HttpRequests,
+    /// HTTP requests without a response.
+    HttpUnanswered,
+    /// HTTP responses that switch to another protocol, 101.
+    HttpInformational,
+    /// HTTP responses 200–299.
+    HttpSuccessful,
+    /// HTTP responses 300–399.
+    HttpRedirection,
+    /// HTTP responses 400–499.
+    HttpClientError,
+    /// HTTP responses 500–599.
+    HttpServerError,
 }
 
 impl HealthCount {
@@ -64,6 +78,8 @@ pub enum Distribution {
     Duration,
     /// Times from DNS queries to their responses.
     DnsResponse,
+    /// Times from HTTP requests to their responses.
+    HttpResponse,
 }
 
 impl Distribution {
@@ -71,7 +87,7 @@ impl Distribution {
     pub(super) const fn classic_bounds(self) -> ClassicBounds {
         match self {
             Self::RoundTrip | Self::Handshake => ROUND_TRIP_BOUNDS,
-            Self::DnsResponse => DNS_BOUNDS,
+            Self::DnsResponse | Self::HttpResponse => RESPONSE_BOUNDS,
             Self::Duration => DURATION_BOUNDS,
         }
     }

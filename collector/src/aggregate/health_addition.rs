@@ -1,6 +1,7 @@
 //! What a record adds to the health of an edge.
 
 use flowproto::dns::DnsHealth;
+use flowproto::http::HttpHealth;
 use flowproto::tcp::{ConnectionState, RoundTripTime};
 
 use super::health::{Distribution, HealthCount, Observed};
@@ -13,6 +14,8 @@ pub(super) enum HealthAddition {
     Packets(PacketHealth, RoundTripTime),
     /// DNS messages.
     Dns(DnsHealth),
+    /// HTTP messages.
+    Http(HttpHealth),
     /// Start and end of a connection.
     Connection(ConnectionHealth),
     /// Packets and octets that two nodes observed, as one of them did.
@@ -28,6 +31,7 @@ impl HealthAddition {
                 *packets == PacketHealth::default() && *times == RoundTripTime::default()
             }
             Self::Dns(dns) => dns.is_empty(),
+            Self::Http(http) => http.is_empty(),
             Self::Connection(connection) => {
                 end_count(connection.state).is_none()
                     && connection.handshake_microseconds.is_none()
@@ -58,6 +62,26 @@ impl HealthAddition {
                     add(count, more.into());
                 }
             }
+            Self::Http(http) => {
+                let [
+                    switched,
+                    successful,
+                    redirected,
+                    client_errors,
+                    server_errors,
+                ] = http.responses;
+                for (count, more) in [
+                    (HealthCount::HttpRequests, http.requests),
+                    (HealthCount::HttpUnanswered, http.unanswered_requests),
+                    (HealthCount::HttpInformational, switched),
+                    (HealthCount::HttpSuccessful, successful),
+                    (HealthCount::HttpRedirection, redirected),
+                    (HealthCount::HttpClientError, client_errors),
+                    (HealthCount::HttpServerError, server_errors),
+                ] {
+                    add(count, more.into());
+                }
+            }
             Self::Connection(connection) => {
                 if let Some(count) = end_count(connection.state) {
                     add(count, connection.connections);
@@ -84,6 +108,7 @@ impl HealthAddition {
         match self {
             Self::Packets(_, times) => add(Distribution::RoundTrip, samples(times)),
             Self::Dns(dns) => add(Distribution::DnsResponse, samples(&dns.response_time)),
+            Self::Http(http) => add(Distribution::HttpResponse, samples(&http.response_time)),
             Self::Connection(connection) => {
                 let count = connection.connections;
                 let of = |microseconds: u64| Observed {

@@ -124,6 +124,8 @@ impl EdgeSink {
             let flow = record.flow;
             let is_reverse = flow.source_port == DNS_PORT && flow.destination_port != DNS_PORT;
             self.push_health(record, is_reverse, HealthAddition::Dns(health.dns));
+            let is_reverse = health.connection.initiator == Initiator::Destination;
+            self.push_health(record, is_reverse, HealthAddition::Http(health.http));
         }
         if record.is_connection_counted {
             let connection = health.connection;

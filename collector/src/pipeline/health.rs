@@ -3,6 +3,7 @@
 use flowproto::FlowRecord;
 use flowproto::collector::Fields;
 use flowproto::dns::DnsHealth;
+use flowproto::http::HttpHealth;
 use flowproto::record::{BiflowDirection, FlowEndReason, Sampling};
 use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 
@@ -21,6 +22,8 @@ pub struct FlowHealth {
     pub connection: ConnectionHealth,
     /// DNS messages of the conversation, scaled by the selection of flows.
     pub dns: DnsHealth,
+    /// HTTP messages of the conversation, scaled by the selection of flows.
+    pub http: HttpHealth,
 }
 
 /// Packets of one direction that show losses or reordering.
@@ -68,6 +71,7 @@ impl FlowHealth {
             round_trip_time: scaled(record.tcp_round_trip_time, record.flow_sampling),
             connection: ConnectionHealth::of(record),
             dns: scaled_dns(record.dns, record.flow_sampling),
+            http: scaled_http(record.http, record.flow_sampling),
         };
         health.reports_something().then_some(health)
     }
@@ -79,6 +83,7 @@ impl FlowHealth {
             round_trip_time: scaled(record.reverse_tcp_round_trip_time, record.flow_sampling),
             connection: ConnectionHealth::default(),
             dns: DnsHealth::default(),
+            http: HttpHealth::default(),
         };
         health.reports_something().then_some(health)
     }
@@ -89,6 +94,7 @@ impl FlowHealth {
             || self.connection.reports_something()
             || self.connection.has_ended
             || !self.dns.is_empty()
+            || !self.http.is_empty()
     }
 }
 
@@ -221,7 +227,7 @@ fn scaled_dns(dns: DnsHealth, sampling: Sampling) -> DnsHealth {
     if dns.is_empty() || sampling == Sampling::NONE {
         return dns;
     }
-    let scale = |count: u32| u32::try_from(sampling.scale(count.into())).unwrap_or(u32::MAX);
+    let scale = |count: u32| scaled_count(count, sampling);
     DnsHealth {
         queries: scale(dns.queries),
         unanswered_queries: scale(dns.unanswered_queries),
@@ -231,6 +237,23 @@ fn scaled_dns(dns: DnsHealth, sampling: Sampling) -> DnsHealth {
         other_error_responses: scale(dns.other_error_responses),
         response_time: scaled(dns.response_time, sampling),
     }
+}
+
+fn scaled_http(http: HttpHealth, sampling: Sampling) -> HttpHealth {
+    if http.is_empty() || sampling == Sampling::NONE {
+        return http;
+    }
+    let scale = |count: u32| scaled_count(count, sampling);
+    HttpHealth {
+        requests: scale(http.requests),
+        unanswered_requests: scale(http.unanswered_requests),
+        responses: http.responses.map(scale),
+        response_time: scaled(http.response_time, sampling),
+    }
+}
+
+fn scaled_count(count: u32, sampling: Sampling) -> u32 {
+    u32::try_from(sampling.scale(count.into())).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

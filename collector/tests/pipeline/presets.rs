@@ -2,6 +2,7 @@
 
 use flowproto::FlowRecord;
 use flowproto::dns::DnsHealth;
+use flowproto::http::HttpHealth;
 use flowproto::record::{BiflowDirection, Interfaces, Translation};
 use flowproto::tcp::ConnectionState;
 use kipfix_collector::aggregate::Preset;
@@ -258,6 +259,68 @@ fn opencost_has_bytes_by_pod_zone_and_region() {
         line("ingress", "web-1", internet, "office", 9000),
     ];
     assert_eq!(samples(Preset::Opencost, &records), expected);
+}
+
+#[test]
+fn http_has_requests_and_what_became_of_them_by_client_and_server() {
+    let http = |count: u32, microseconds: u32| {
+        let mut http = HttpHealth {
+            requests: 9 * count,
+            unanswered_requests: count,
+            responses: [count, 3 * count, 2 * count, count, count],
+            ..HttpHealth::default()
+        };
+        for _ in 0..8 * count {
+            http.response_time.add(microseconds);
+        }
+        http
+    };
+    let records = [
+        (
+            "node-a",
+            FlowRecord {
+                http: http(1, 400),
+                ..request(WEB, DB, 100, 8080)
+            },
+        ),
+        // A response whose request was in an earlier record.
+        (
+            "node-b",
+            FlowRecord {
+                http: http(2, 90_000),
+                ..response(DB, WEB, 100, 8080)
+            },
+        ),
+        // The node of the server observes the same conversation.
+        (
+            "node-b",
+            FlowRecord {
+                http: http(1, 300),
+                ..request(WEB, DB, 100, 8080)
+            },
+        ),
+    ];
+    let samples = samples(Preset::Http, &records);
+    let ends = r#"src_workload="web""#;
+    for (name, wanted) in [
+        ("kipfix_http_requests_total", "27"),
+        ("kipfix_http_unanswered_requests_total", "3"),
+        ("kipfix_http_1xx_responses_total", "3"),
+        ("kipfix_http_2xx_responses_total", "9"),
+        ("kipfix_http_3xx_responses_total", "6"),
+        ("kipfix_http_4xx_responses_total", "3"),
+        ("kipfix_http_5xx_responses_total", "3"),
+        ("kipfix_http_response_time_seconds_count", "24"),
+        ("kipfix_http_response_time_seconds_sum", "1.4432"),
+    ] {
+        let mut found = samples.iter().filter(|line| line.starts_with(name));
+        let line = found
+            .next()
+            .unwrap_or_else(|| panic!("{name}: {samples:#?}"));
+        assert!(line.contains(ends), "{line}");
+        assert!(line.contains(r#"dst_workload="db""#), "{line}");
+        assert_eq!(line.rsplit(' ').next(), Some(wanted), "{line}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::options::ElementType;
 use super::tcp::{
     CONNECTION, HANDSHAKE, HEALTH, NTOP, REVERSE_HEALTH, REVERSE_ROUND_TRIP, ROUND_TRIP,
 };
-use super::{dns, responder_name};
+use super::{dns, http, responder_name};
 use crate::element;
 use crate::field::FieldSpecifier;
 
@@ -13,7 +13,7 @@ pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
     let names = responder_name::DNS.iter().chain(&responder_name::TLS);
     let [query_type, response_code, query] = &dns::QUERY;
     let names = names.chain([query]);
-    let groups: [&'static [FieldSpecifier]; 7] = [
+    let groups: [&'static [FieldSpecifier]; 8] = [
         &CONNECTION,
         &HANDSHAKE,
         &HEALTH,
@@ -21,6 +21,7 @@ pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
         &ROUND_TRIP,
         &REVERSE_ROUND_TRIP,
         &dns::COUNTS,
+        &http::COUNTS,
     ];
     let groups = groups.into_iter().flatten();
     let groups = groups.chain([query_type, response_code]);

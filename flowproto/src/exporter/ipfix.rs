@@ -8,7 +8,7 @@
 use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{Options, reverse_elements, tunnel_elements};
 use super::shape::{Shape, write_record};
-use super::{ExportSettings, Facts, Profile, Send, connection_types, dns, responder_name};
+use super::{ExportSettings, Facts, Profile, Send, connection_types, dns, http, responder_name};
 use crate::record::{FlowRecord, Sampling};
 
 /// A Transport Session of IPFIX.
@@ -105,15 +105,21 @@ impl Session {
             }
         };
         let mut octets = usize::from(octets).saturating_add(name_octets);
-        let mut with_query = false;
-        if shape.has(Shape::DNS) {
-            let query_octets = dns::name_octets(record.dns_query.as_ref());
+        let mut with_texts = false;
+        let text_octets = if shape.has_dns() {
+            Some((dns::name_octets(record.dns_query.as_ref()), 1))
+        } else if shape.has_http() {
+            Some((http::text_octets(record), http::empty_octets()))
+        } else {
+            None
+        };
+        if let Some((full, empty)) = text_octets {
             let room = self.message.max_name_octets().saturating_sub(name_octets);
-            with_query = query_octets <= room;
-            octets = octets.saturating_add(if with_query { query_octets } else { 1 });
+            with_texts = full <= room;
+            octets = octets.saturating_add(if with_texts { full } else { empty });
         }
         let out = self.message.open(shape.template_id(), octets, now, send);
-        write_record(out, shape, record, with_query);
+        write_record(out, shape, record, with_texts);
     }
 
     /// See [`super::ExportSession::flush`].

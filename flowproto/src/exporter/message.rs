@@ -6,6 +6,8 @@ use crate::field::FieldSpecifier;
 use crate::record::FlowRecord;
 
 const MESSAGE_HEADER: usize = 16;
+/// Octets of the longest record without its texts.
+pub(super) const LONGEST_WITHOUT_NAME: usize = 384;
 const SET_HEADER: usize = 4;
 /// Set ID of Template Sets.
 pub const TEMPLATE_SET: u16 = 2;
@@ -58,8 +60,8 @@ impl MessageWriter {
     /// Octets that are left for the name of the responder in the longest record.
     #[must_use]
     pub(super) const fn max_name_octets(&self) -> usize {
-        const LONGEST_WITHOUT_NAME: usize = MESSAGE_HEADER + SET_HEADER + 384;
-        self.max_octets.saturating_sub(LONGEST_WITHOUT_NAME)
+        const OTHERS: usize = MESSAGE_HEADER + SET_HEADER + LONGEST_WITHOUT_NAME;
+        self.max_octets.saturating_sub(OTHERS)
     }
 
     /// Number of Messages sent, and their octets.

@@ -10,6 +10,7 @@
 
 mod connection_types;
 mod dns;
+mod http;
 pub mod ipfix;
 pub mod message;
 pub mod netflow5;

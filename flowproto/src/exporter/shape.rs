@@ -2,7 +2,7 @@
 //! small: IPv4 or IPv6, with or without interfaces, tunnel, translation, reverse direction, TCP
 //! health and the name of the responder. This file has both the order of the fields and their writing.
 
-use super::{dns, put, responder_name, tcp};
+use super::{dns, http, put, responder_name, tcp};
 use crate::address::Address;
 use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
@@ -123,14 +123,16 @@ impl Shape {
     const TLS_NAME: u16 = 8192;
     const HTTP_NAME: u16 = Self::NAME;
     pub(super) const NAME: u16 = Self::DNS_NAME | Self::TLS_NAME;
-    /// Has a protocol that protects the packets. Not together with [`Self::DNS`], so that the
-    /// Template ID has 16 bits.
+    /// Has one of these, not several, so that the Template ID has 16 bits: a protocol that protects the
+    /// packets, or counts of DNS or HTTP messages.
+    const CONTENT: u16 = Self::HTTP;
     const SECURITY: u16 = 16_384;
-    /// Has counts of DNS messages.
-    pub(super) const DNS: u16 = 32_768;
+    const DNS: u16 = 32_768;
+    /// The group has the host, so that there is no [`Self::HTTP_NAME`] besides.
+    const HTTP: u16 = Self::SECURITY | Self::DNS;
 
     /// Number of shapes.
-    pub(super) const COUNT: u16 = Self::SECURITY | Self::DNS;
+    pub(super) const COUNT: u16 = Self::HTTP | Self::HTTP_NAME;
 
     /// All shapes.
     pub(super) fn all() -> impl Iterator<Item = Self> {
@@ -144,6 +146,7 @@ impl Shape {
 
     pub(super) fn of(record: &FlowRecord) -> Self {
         let when = |yes: bool, bit: u16| if yes { bit } else { 0 };
+        let has_http = !record.http.is_empty();
         let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
             Self::TUNNELLED
                 | when(tunnel.tunnel_type.octet() != 0, Self::KEYED)
@@ -174,6 +177,7 @@ impl Shape {
                     Self::ROUND_TRIP,
                 )
                 | match record.security_protocol {
+                    _ if has_http => Self::HTTP,
                     _ if !record.dns.is_empty() => Self::DNS,
                     SecurityProtocol::None => 0,
                     _ => Self::SECURITY,
@@ -184,10 +188,26 @@ impl Shape {
                     .map_or(0, |responder| match responder.source {
                         NameSource::Dns => Self::DNS_NAME,
                         NameSource::Tls => Self::TLS_NAME,
+                        NameSource::Http if has_http => 0,
                         NameSource::Http => Self::HTTP_NAME,
                     })
                 | tunnel,
         )
+    }
+
+    /// Has counts of DNS messages.
+    pub(super) const fn has_dns(self) -> bool {
+        self.0 & Self::CONTENT == Self::DNS
+    }
+
+    /// Has counts of HTTP messages.
+    pub(super) const fn has_http(self) -> bool {
+        self.0 & Self::CONTENT == Self::HTTP
+    }
+
+    /// Has a protocol that protects the packets.
+    const fn has_security(self) -> bool {
+        self.0 & Self::CONTENT == Self::SECURITY
     }
 
     /// Without the groups that have enterprise-specific elements.
@@ -226,8 +246,8 @@ impl Shape {
         let (health, round_trip) = (self.has(Self::HEALTH), self.has(Self::ROUND_TRIP));
         let name = self.name();
         let (keyed, segment) = (self.has(Self::KEYED), self.has(Self::SEGMENT));
-        let has_dns = self.has(Self::DNS);
-        let all: [(bool, &'static [FieldSpecifier]); 22] = [
+        let (has_dns, has_http) = (self.has_dns(), self.has_http());
+        let all: [(bool, &'static [FieldSpecifier]); 24] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
             (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
@@ -249,9 +269,11 @@ impl Shape {
             (health && biflow, &tcp::REVERSE_HEALTH),
             (round_trip, &tcp::ROUND_TRIP),
             (round_trip && biflow, &tcp::REVERSE_ROUND_TRIP),
-            (self.has(Self::SECURITY), &SECURITY),
+            (self.has_security(), &SECURITY),
             (has_dns, &dns::COUNTS),
             (has_dns, &dns::QUERY),
+            (has_http, &http::COUNTS),
+            (has_http, &http::REQUEST),
             (name.is_some(), name.map_or(&[], responder_name::field)),
         ];
         all.into_iter()
@@ -293,7 +315,8 @@ pub fn fields() -> Vec<FieldSpecifier> {
     let mut fields = Vec::new();
     let names = Shape::all().filter(|shape| shape.without_name() == Shape(0));
     let is_other = |shape: &Shape| shape.name().is_none() && !shape.has(Shape::DNS);
-    let others = Shape::all().filter(is_other).chain([Shape(Shape::DNS)]);
+    let messages = [Shape(Shape::DNS), Shape(Shape::HTTP)];
+    let others = Shape::all().filter(is_other).chain(messages);
     for field in others.chain(names).flat_map(Shape::fields) {
         if !fields.contains(&field) {
             fields.push(field);
@@ -302,8 +325,9 @@ pub fn fields() -> Vec<FieldSpecifier> {
     fields
 }
 
-/// Writes a record in the order of its shape's groups. `with_query`: with the name of its DNS query.
-pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord, with_query: bool) {
+/// Writes a record in the order of its shape's groups. `with_texts`: with the name of its DNS query, or
+/// the texts of its HTTP request.
+pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord, with_texts: bool) {
     let key = &record.key;
     if shape.has(Shape::IPV6) {
         put(out, key.source_address.bits().to_be_bytes());
@@ -376,11 +400,14 @@ pub(super) fn write_record(out: &mut Vec<u8>, shape: Shape, record: &FlowRecord,
             tcp::write_round_trip(out, &record.reverse_tcp_round_trip_time);
         }
     }
-    if shape.has(Shape::SECURITY) {
+    if shape.has_security() {
         put(out, [record.security_protocol.octet()]);
     }
-    if shape.has(Shape::DNS) {
-        dns::write(out, &record.dns, record.dns_query.as_ref(), with_query);
+    if shape.has_dns() {
+        dns::write(out, &record.dns, record.dns_query.as_ref(), with_texts);
+    }
+    if shape.has_http() {
+        http::write(out, record, with_texts);
     }
     if let Some(name) = record.responder_name.as_ref()
         && shape.name().is_some()
@@ -449,4 +476,22 @@ fn write_translation(out: &mut Vec<u8>, shape: Shape, translation: &Translation)
     }
     put(out, translation.post_napt_source_port.to_be_bytes());
     put(out, translation.post_napt_destination_port.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::message::LONGEST_WITHOUT_NAME;
+
+    #[test]
+    fn every_record_has_room_in_the_shortest_message() {
+        let longest = Shape::all().map(Shape::record_octets).max().unwrap();
+        let octets = usize::from(longest) + http::empty_octets();
+        assert!(octets <= LONGEST_WITHOUT_NAME, "{octets}");
+    }
+
+    #[test]
+    fn template_ids_have_sixteen_bits() {
+        assert!(Shape::all().all(|shape| shape.template_id() == 1024 + shape.0));
+    }
 }

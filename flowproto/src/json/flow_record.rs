@@ -70,6 +70,7 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     );
     tcp(record, &mut members);
     dns(record, &mut members);
+    http(record, &mut members);
     match key.protocol_identifier {
         1 => members.number("icmpTypeCodeIPv4", record.icmp_type_code.into()),
         58 => members.number("icmpTypeCodeIPv6", record.icmp_type_code.into()),
@@ -202,6 +203,46 @@ fn dns(record: &FlowRecord, members: &mut Members<'_>) {
     }
 }
 
+/// The members about HTTP messages.
+fn http(record: &FlowRecord, members: &mut Members<'_>) {
+    let http = &record.http;
+    let [
+        informational,
+        successful,
+        redirection,
+        client_error,
+        server_error,
+    ] = http.responses;
+    for (name, count) in [
+        ("httpRequestDeltaCount", http.requests),
+        ("httpUnansweredRequestDeltaCount", http.unanswered_requests),
+        ("httpInformationalResponseDeltaCount", informational),
+        ("httpSuccessfulResponseDeltaCount", successful),
+        ("httpRedirectionResponseDeltaCount", redirection),
+        ("httpClientErrorResponseDeltaCount", client_error),
+        ("httpServerErrorResponseDeltaCount", server_error),
+    ] {
+        members.non_zero(name, count.into());
+    }
+    members.round_trip(&HTTP_RESPONSE_TIME, &http.response_time);
+    if let Some(request) = &record.http_request {
+        members.key("httpRequestMethod");
+        write_string(request.method.into(), members.out);
+        if let Some(target) = &request.target {
+            members.key("httpRequestTarget");
+            write_string(target, members.out);
+        }
+        members.key("httpMessageVersion");
+        write_string(request.version(), members.out);
+        members.non_zero("httpStatusCode", request.status_code.into());
+    }
+}
+
+const HTTP_RESPONSE_TIME: [&str; 3] = [
+    "httpResponseTimeMinimumMicroseconds",
+    "httpResponseTimeSumMicroseconds",
+    "httpResponseTimeSampleDeltaCount",
+];
 const DNS_RESPONSE_TIME: [&str; 3] = [
     "dnsResponseTimeMinimumMicroseconds",
     "dnsResponseTimeSumMicroseconds",

@@ -225,7 +225,7 @@ impl Plan {
         !self.names.is_empty()
     }
 
-    /// Whether records have the health of a connection, or of DNS messages.
+    /// Whether records have the health of a connection, or of DNS or HTTP messages.
     pub(crate) const fn has_health(&self) -> bool {
         self.filled & read::HEALTH != 0
     }

@@ -6,6 +6,7 @@
 
 mod dns;
 mod headers;
+mod http;
 mod tcp;
 
 use super::sampling::{SamplingFields, Selection};
@@ -140,7 +141,8 @@ const ROUTING: u128 = bits([
     Slot::NextHopV6,
 ]);
 /// What is reported of a connection besides its traffic.
-pub(super) const HEALTH: u128 = tcp::SLOTS | dns::SLOTS | Slot::ConnectionMilliseconds.bit();
+pub(super) const HEALTH: u128 =
+    tcp::SLOTS | dns::SLOTS | http::SLOTS | Slot::ConnectionMilliseconds.bit();
 const EXPORTER: u128 = bits([Slot::ExporterV4, Slot::ExporterV6]);
 
 impl Plan {
@@ -322,6 +324,9 @@ impl Values {
         }
         if self.any(dns::SLOTS) {
             self.fill_dns(record);
+        }
+        if self.any(http::SLOTS) {
+            self.fill_http(record);
         }
     }
 

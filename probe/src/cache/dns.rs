@@ -8,7 +8,7 @@ use flowproto::FlowRecord;
 use flowproto::dns::{DnsHealth, DnsQuery};
 use flowproto::record::FlowEndReason;
 
-use super::links::NONE;
+use super::slot_states::SlotStates;
 use crate::inspect::{DnsMessage, DnsMessageKind};
 
 const DNS_PORT: u16 = 53;
@@ -19,12 +19,7 @@ const RESPONSE_TIMEOUT_NS: u64 = 5_000_000_000;
 
 /// DNS messages of the conversations in a table.
 #[derive(Debug, Default)]
-pub(super) struct DnsStore {
-    /// Position of the state of each slot, up to the last one that had one; [`NONE`] without one.
-    positions: Vec<u32>,
-    states: Vec<DnsState>,
-    free: Vec<u32>,
-}
+pub(super) struct DnsStore(SlotStates<DnsState>);
 
 #[derive(Clone, Debug, Default)]
 struct DnsState {
@@ -45,7 +40,7 @@ impl DnsStore {
     /// Counts a message of the conversation in a slot, at a time of its packets.
     #[cold]
     pub(super) fn observe(&mut self, slot: u32, message: &DnsMessage, time_ns: u64) {
-        let Some(state) = self.state(slot) else {
+        let Some(state) = self.0.get_or_create(slot) else {
             return;
         };
         match &message.kind {
@@ -85,8 +80,7 @@ impl DnsStore {
         reason: FlowEndReason,
         now_ns: u64,
     ) -> Option<(DnsHealth, Option<DnsQuery>)> {
-        let position = self.position(slot)?;
-        let state = self.states.get_mut(position)?;
+        let state = self.0.get_mut(slot)?;
         state.give_up(reason, now_ns);
         let counts = std::mem::take(&mut state.counts);
         let query = state.latest.take().map(|(_, query)| query);
@@ -95,41 +89,7 @@ impl DnsStore {
 
     /// Frees the state of a slot, if it has one.
     pub(super) fn remove(&mut self, slot: u32) {
-        let Some(position) = self.position(slot) else {
-            return;
-        };
-        if let Some(state) = self.states.get_mut(position) {
-            *state = DnsState::default();
-        }
-        if let Some(place) = place(slot).and_then(|slot| self.positions.get_mut(slot)) {
-            self.free.push(std::mem::replace(place, NONE));
-        }
-    }
-
-    fn position(&self, slot: u32) -> Option<usize> {
-        let position = self.positions.get(place(slot)?)?;
-        place(*position).filter(|position| *position < self.states.len())
-    }
-
-    /// The state of a slot, which is created if there is none.
-    fn state(&mut self, slot: u32) -> Option<&mut DnsState> {
-        if let Some(position) = self.position(slot) {
-            return self.states.get_mut(position);
-        }
-        let at = place(slot)?;
-        if self.positions.len() <= at {
-            self.positions.resize(at.checked_add(1)?, NONE);
-        }
-        let position = match self.free.pop() {
-            Some(position) => position,
-            None => {
-                let position = u32::try_from(self.states.len()).ok()?;
-                self.states.push(DnsState::default());
-                position
-            }
-        };
-        *self.positions.get_mut(at)? = position;
-        self.states.get_mut(place(position)?)
+        self.0.remove(slot);
     }
 }
 
@@ -189,10 +149,6 @@ impl DnsState {
         counts.unanswered_queries = counts.unanswered_queries.saturating_add(unanswered);
         self.waiting = kept;
     }
-}
-
-fn place(slot: u32) -> Option<usize> {
-    usize::try_from(slot).ok()
 }
 
 #[cfg(test)]
@@ -273,17 +229,5 @@ mod tests {
             (counts.other_error_responses, counts.response_time.samples),
             (8, 4)
         );
-    }
-
-    #[test]
-    fn a_freed_state_is_used_again_and_is_empty() {
-        let mut store = observed(&[(query(1), 0)]);
-        store.remove(5);
-        store.remove(9);
-        assert_eq!(store.take(5, FlowEndReason::IdleTimeout, 0), None);
-        store.observe(2, &query(7), 0);
-        assert_eq!((store.states.len(), store.free.len()), (1, 0));
-        let (counts, _) = store.take(2, FlowEndReason::IdleTimeout, 0).unwrap();
-        assert_eq!(counts.queries, 1);
     }
 }

@@ -23,6 +23,7 @@ use super::clock::{PacketClock, PacketTime};
 use super::conversation::{Choice, Conversation, ReportContext, join};
 use super::counters::CacheCounters;
 use super::dns;
+use super::http;
 use super::key::ConversationKey;
 use super::links::List;
 use super::lookup::Lookup;
@@ -212,10 +213,14 @@ impl FlowCache {
             self.set_name(index, source, name);
         }
         let is_metered = self.count(index, packet, source, point, time);
-        if let Some(Observed::Dns(message)) = observed
-            && is_metered
-        {
-            self.table.dns.observe(index, message, time.packet_ns);
+        match observed {
+            Some(Observed::Dns(message)) if is_metered => {
+                self.table.dns.observe(index, message, time.packet_ns);
+            }
+            Some(Observed::Http(messages, _)) if is_metered => {
+                self.table.http.observe(index, messages);
+            }
+            _ => {}
         }
         is_metered
     }
@@ -424,6 +429,7 @@ impl FlowCache {
         let mut records = entry.report(context, &tunnels, health);
         let (connection, seen_ns) = (entry.connection, entry.seen_ns);
         let dns = self.table.dns.take(index, reason, seen_ns);
+        let http = self.table.http.take(index, reason);
         let name = self.table.names.get(index);
         let name = name.and_then(|name| name.of(&connection));
         if self.settings.biflow
@@ -435,6 +441,9 @@ impl FlowCache {
         }
         if let Some(dns) = dns {
             dns::assign(&mut records, dns);
+        }
+        if let Some(http) = http {
+            http::assign(&mut records, http);
         }
         for record in records.iter_mut().flatten() {
             record.sampling = self.settings.scale();

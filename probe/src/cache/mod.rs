@@ -9,7 +9,7 @@
 //! * `table`, `lookup`, `slab`, `links`, `tunnels`: storage and lists of conversations;
 //! * `translate`, `translated`: connections whose addresses the node translates;
 //! * `names`, `name_slots`: names of responders;
-//! * `dns`: DNS messages of conversations;
+//! * `dns`, `http`, `slot_states`: DNS and HTTP messages of conversations;
 //! * [`clock`]: packet time, the only clock of this stage.
 
 mod bob;
@@ -20,6 +20,7 @@ pub mod counters;
 mod dns;
 mod expiry;
 pub mod flow_cache;
+mod http;
 pub mod key;
 mod links;
 mod lookup;
@@ -28,6 +29,7 @@ mod names;
 mod offload;
 pub mod settings;
 mod slab;
+mod slot_states;
 mod table;
 mod translate;
 mod translated;

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 
 use super::conversation::{Conversation, Rank};
 use super::dns::DnsStore;
+use super::http::HttpStore;
 use super::key::ConversationKey;
 use super::links::{List, NONE};
 use super::lookup::Lookup;
@@ -37,6 +38,7 @@ pub(super) struct ConversationTable {
     translations: Vec<Option<ConversationTranslation>>,
     pub(super) names: NameSlots,
     pub(super) dns: DnsStore,
+    pub(super) http: HttpStore,
 }
 
 /// An entry of the hash table. It has the hash, so that most lookups and the growth of the table
@@ -148,6 +150,7 @@ impl ConversationTable {
         self.tunnels.remove(conversation.tunnels);
         self.names.remove(index);
         self.dns.remove(index);
+        self.http.remove(index);
         if let Ok(entry) = self
             .entries
             .find_entry(spread(hash), |entry| entry.index == index)
@@ -199,6 +202,7 @@ impl ConversationTable {
         self.translations.clear();
         self.names = NameSlots::default();
         self.dns = DnsStore::default();
+        self.http = HttpStore::default();
     }
 
     pub(super) fn move_to_end(&mut self, index: u32, list: List, now: u64) {

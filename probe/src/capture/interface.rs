@@ -16,7 +16,7 @@ use super::filter;
 use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use super::libpcap::{error_message, frame, link_type_name};
 use super::netlink::Link;
-use super::payload_filter::{self, PAYLOAD_SNAPLEN};
+use super::payload_filter::{self, PAYLOAD_SNAPLEN, Payloads};
 
 /// The kernel hands over a partly filled block of its buffer after this many milliseconds.
 pub(super) const KERNEL_TIMEOUT_MS: u8 = 100;
@@ -32,8 +32,8 @@ pub(super) struct CaptureSettings {
     pub(super) buffer_octets: i32,
     /// Capture frames that are not addressed to the node, too.
     pub(super) promiscuous: bool,
-    /// Capture more octets of packets that can have a name.
-    pub(super) has_payloads: bool,
+    /// Payloads of which more octets are captured.
+    pub(super) payloads: Payloads,
 }
 
 /// An interface with an open capture.
@@ -67,7 +67,7 @@ impl Interface {
         own_endpoints: &[OwnEndpoint],
     ) -> anyhow::Result<Self> {
         let payload_snaplen = i32::try_from(PAYLOAD_SNAPLEN)?;
-        if !settings.has_payloads || settings.snaplen >= payload_snaplen {
+        if settings.payloads.is_empty() || settings.snaplen >= payload_snaplen {
             return Self::open_with(link, settings, own_endpoints);
         }
         let longer = CaptureSettings {
@@ -85,7 +85,7 @@ impl Interface {
         }
     }
 
-    /// Limits packets that cannot have a name to the snap length.
+    /// Limits other packets than those with payloads to the snap length.
     fn shorten(
         &self,
         settings: &CaptureSettings,
@@ -98,7 +98,7 @@ impl Interface {
         let given = settings.filter.as_deref();
         let expression = filter::expression(self.link_type, given, own_endpoints);
         let snaplen = u32::try_from(settings.snaplen).map_err(std::io::Error::other)?;
-        payload_filter::attach(&self.capture, &expression, snaplen)
+        payload_filter::attach(&self.capture, &expression, settings.payloads, snaplen)
     }
 
     fn open_with(

@@ -24,6 +24,7 @@ use super::interface::{CaptureSettings, Interface, KERNEL_TIMEOUT_MS};
 use super::interfaces::{Pattern, outside, select, stacked_pairs};
 use super::libpcap::error_message;
 use super::netlink::Link;
+use super::payload_filter::Payloads;
 use super::permission;
 use super::scanner::{NodeLinks, Scanner};
 
@@ -52,8 +53,8 @@ pub struct LiveSettings {
     /// Capture the first packets of all interfaces, too, except datagrams to these ports of
     /// tunnels.
     pub first_packets: Option<Vec<u16>>,
-    /// Capture the payload of packets that can have a name, and DNS answers of all interfaces.
-    pub names: bool,
+    /// Payloads that are captured. With names, also DNS answers of all interfaces.
+    pub payloads: Payloads,
     /// Receive translated connections from the kernel.
     pub conntrack: bool,
 }
@@ -113,7 +114,7 @@ impl LiveCapture {
                 snaplen: settings.snaplen,
                 buffer_octets: settings.buffer_octets,
                 promiscuous: settings.promiscuous,
-                has_payloads: settings.names,
+                payloads: settings.payloads,
             },
             own_endpoints,
             interfaces: Vec::new(),
@@ -130,7 +131,7 @@ impl LiveCapture {
         if let Some(excluded_ports) = settings.first_packets {
             live.open_first_packets(excluded_ports)?;
         }
-        if settings.names {
+        if settings.payloads.names {
             live.open_dns_answers()?;
         }
         if live.interfaces.is_empty() {

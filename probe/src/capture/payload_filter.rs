@@ -29,35 +29,68 @@ const METHODS: [u32; 8] = [
     0x5452_4143,
 ];
 
-/// Captures up to [`PAYLOAD_SNAPLEN`] octets of packets that can have a name, and `snaplen` of the
+/// Which payloads are captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Payloads {
+    /// Those that can have the name of a peer.
+    pub names: bool,
+    /// Those that can have messages of HTTP: all of TCP, except TLS at its usual port.
+    pub http: bool,
+}
+
+impl Payloads {
+    /// None.
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Captures up to [`PAYLOAD_SNAPLEN`] octets of packets with such payloads, and `snaplen` of the
 /// others. The capture was opened with the former, and `expression` is its filter.
 ///
 /// # Errors
 /// The kernel or libpcap refuses the filter.
-pub(super) fn attach(capture: &Capture<Active>, expression: &str, snaplen: u32) -> io::Result<()> {
+pub(super) fn attach(
+    capture: &Capture<Active>,
+    expression: &str,
+    payloads: Payloads,
+    snaplen: u32,
+) -> io::Result<()> {
     let compile = |expression: &str| {
         let compiled = capture.compile(expression, true);
         let compiled = compiled.map_err(|error| error_message(&error));
         Program::of(&compiled.map_err(io::Error::other)?).map_err(io::Error::other)
     };
     let program = compile(expression)?.with_lengths(
-        compile(&payload_expression(snaplen))?,
+        compile(&payload_expression(payloads, snaplen))?,
         PAYLOAD_SNAPLEN,
         snaplen,
     );
     SockRef::from(capture).attach_filter(&program.for_kernel())
 }
 
-/// Packets longer than `snaplen` that can have a name: from a DNS server, to an HTTPS server, and the
-/// beginning of TLS, HTTP and QUIC at any port.
-fn payload_expression(snaplen: u32) -> String {
+/// Packets longer than `snaplen` with payloads to capture.
+fn payload_expression(payloads: Payloads, snaplen: u32) -> String {
+    let length = snaplen.saturating_add(1).max(MINIMUM);
+    let mut parts = Vec::new();
+    if payloads.names {
+        parts.push(name_expression());
+    }
+    if payloads.http {
+        parts.push("(tcp and not port 443)".to_owned());
+    }
+    format!("greater {length} and ({})", parts.join(" or "))
+}
+
+/// Packets that can have a name: from a DNS server, to an HTTPS server, and the beginning of TLS, HTTP
+/// and QUIC at any port.
+fn name_expression() -> String {
     let v4 = begins("tcp", "((tcp[12] & 0xf0) >> 2)");
     let v6 = begins("ip6", "(40 + ((ip6[52] & 0xf0) >> 2))");
-    let length = snaplen.saturating_add(1).max(MINIMUM);
     let (quic_v4, quic_v6) = (initial("udp", 8), initial("ip6", 48));
     format!(
-        "greater {length} and (src port 53 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}) \
-         or {quic_v4} or (ip6[6] = 17 and {quic_v6}))"
+        "src port 53 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}) or {quic_v4} \
+         or (ip6[6] = 17 and {quic_v6})"
     )
 }
 
@@ -120,8 +153,16 @@ mod tests {
     }
 
     fn program(dlt: i32, expression: &str) -> Program {
+        let payloads = Payloads {
+            names: true,
+            http: false,
+        };
+        program_for(payloads, dlt, expression)
+    }
+
+    fn program_for(payloads: Payloads, dlt: i32, expression: &str) -> Program {
         let compiled = Program::compile(expression, dlt).unwrap();
-        let payload = Program::compile(&payload_expression(256), dlt).unwrap();
+        let payload = Program::compile(&payload_expression(payloads, 256), dlt).unwrap();
         compiled.with_lengths(payload, PAYLOAD_SNAPLEN, 256)
     }
 
@@ -154,6 +195,23 @@ mod tests {
             for is_v6 in [false, true] {
                 let frame = frame(is_v6, ports, beginning);
                 assert_eq!(captured(&program, &frame), wanted, "{ports:?} {frame:02x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn segments_that_can_have_http_messages_are_captured_whole() {
+        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        for names in [false, true] {
+            let payloads = Payloads { names, http: true };
+            let program = program_for(payloads, Linktype::ETHERNET.0, &expression);
+            for is_v6 in [false, true] {
+                let segment = |ports| frame(is_v6, ports, &payload(b"x", 1448));
+                assert_eq!(captured(&program, &segment((80, 5000))), PAYLOAD_SNAPLEN);
+                assert_eq!(captured(&program, &segment((5000, 8080))), PAYLOAD_SNAPLEN);
+                assert_eq!(captured(&program, &segment((443, 5000))), 256);
+                let datagram = frame_of(is_v6, UDP, &payload(b"", 1400));
+                assert_eq!(captured(&program, &datagram), 256);
             }
         }
     }

@@ -5,6 +5,7 @@ use flowproto::host_name::{HostName, NameSource};
 
 use super::dns::Message;
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
+use super::http1::{HttpConnections, HttpCounters, HttpMessages};
 use super::name_table::NameTable;
 use super::quic::{self, Handshakes, UnreadHandshake};
 use super::{http, tls};
@@ -73,6 +74,8 @@ pub enum Observed {
     QuicClient,
     /// A DNS message.
     Dns(DnsMessage),
+    /// HTTP messages, perhaps with the name that the sender uses for the receiver.
+    Http(HttpMessages, Option<ObservedName>),
 }
 
 impl Observed {
@@ -81,6 +84,7 @@ impl Observed {
     pub const fn name(&self) -> Option<&ObservedName> {
         match self {
             Self::Name(name) | Self::QuicName(name) => Some(name),
+            Self::Http(_, name) => name.as_ref(),
             Self::QuicClient | Self::Dns(_) => None,
         }
     }
@@ -101,6 +105,8 @@ pub struct Inspector {
     stream: Vec<u8>,
     counters: InspectorCounters,
     has_dns: bool,
+    /// `None` if HTTP is not metered.
+    http: Option<HttpConnections>,
 }
 
 impl Inspector {
@@ -117,6 +123,52 @@ impl Inspector {
     /// Sets whether DNS messages are returned. Default: no.
     pub const fn set_dns(&mut self, has_dns: bool) {
         self.has_dns = has_dns;
+    }
+
+    /// Sets whether HTTP messages are returned. Default: no.
+    pub fn set_http(&mut self, has_http: bool) {
+        self.http = has_http.then(HttpConnections::default);
+    }
+
+    /// Counts of HTTP messages, if HTTP is metered.
+    #[must_use]
+    pub fn http_counters(&self) -> HttpCounters {
+        let http = self.http.as_ref();
+        http.map_or_else(HttpCounters::default, HttpConnections::counters)
+    }
+
+    /// Adds the HTTP messages of a packet to what else it shows, if HTTP is metered.
+    #[inline]
+    pub fn with_http(
+        &mut self,
+        observed: Option<Observed>,
+        packet: &PacketInfo,
+        transport: &[u8],
+        time_ns: u64,
+    ) -> Option<Observed> {
+        if self.http.is_none() || packet.key.protocol_identifier != TCP {
+            return observed;
+        }
+        match self.read_http(packet, transport, time_ns) {
+            None => observed,
+            Some(messages) => {
+                let name = match observed {
+                    Some(Observed::Name(name)) => Some(name),
+                    _ => None,
+                };
+                Some(Observed::Http(messages, name))
+            }
+        }
+    }
+
+    fn read_http(
+        &mut self,
+        packet: &PacketInfo,
+        transport: &[u8],
+        time_ns: u64,
+    ) -> Option<HttpMessages> {
+        let data = transport.get(tcp_header(transport)?..)?;
+        self.http.as_mut()?.observe(packet, data, time_ns)
     }
 
     /// Inspects a packet whose transport header and payload are `transport`, as far as they were

@@ -14,6 +14,7 @@
 //! Frames that the kernel dropped (`packets_dropped`) were not captured and are in none of these.
 
 mod capture;
+mod http;
 mod metering;
 mod names;
 
@@ -29,6 +30,7 @@ use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::capture::counters::CaptureCounters;
+use crate::inspect::http1::HttpConnections;
 use crate::pipeline::PipelineCounters;
 
 /// All metrics of a probe.
@@ -113,6 +115,11 @@ impl Metrics {
             "Maximum number of resolved names that are kept (--max-names).",
             capacities.names,
         )?;
+        new.capacity(
+            "metered_http_connections_capacity",
+            "Maximum number of connections whose HTTP messages are read.",
+            HttpConnections::CAPACITY,
+        )?;
         let missed = new.counters(
             "translations_missed_total",
             "First packets lost before they were compared, or translations forgotten with \
@@ -130,6 +137,7 @@ impl Metrics {
         let pipeline = MetricTable::new(&new, |table| {
             metering::declare(table);
             names::declare(table);
+            http::declare(table);
             table.known_counter(missed.with_label_values(&["table_full"]), |counters| {
                 counters.translations.missed
             });

@@ -144,7 +144,7 @@ impl FamilyDefinition {
         match (self.family_type, self.value.distribution()) {
             (FamilyType::Histogram, None) => Err(
                 "invalid type histogram: value must be rtt, handshake_rtt, \
-                 connection_duration or dns_response_time"
+                 connection_duration, dns_response_time or http_response_time"
                     .into(),
             ),
             (FamilyType::Counter, Some(_)) => Err(

@@ -63,6 +63,27 @@ pub enum Measure {
     DnsOtherErrorResponses,
     /// Times from DNS queries to their responses, seconds: a distribution.
     DnsResponseTime,
+    /// HTTP requests, from the client to the server.
+    HttpRequests,
+    /// HTTP requests without a response.
+    HttpUnansweredRequests,
+    /// HTTP responses with the code 101, also in the direction of the request.
+    #[serde(rename = "http_1xx_responses")]
+    HttpInformationalResponses,
+    /// HTTP responses with the codes 200–299.
+    #[serde(rename = "http_2xx_responses")]
+    HttpSuccessfulResponses,
+    /// HTTP responses with the codes 300–399.
+    #[serde(rename = "http_3xx_responses")]
+    HttpRedirectionResponses,
+    /// HTTP responses with the codes 400–499.
+    #[serde(rename = "http_4xx_responses")]
+    HttpClientErrorResponses,
+    /// HTTP responses with the codes 500–599.
+    #[serde(rename = "http_5xx_responses")]
+    HttpServerErrorResponses,
+    /// Times from HTTP requests to their responses, seconds: a distribution.
+    HttpResponseTime,
 }
 
 /// A number that is summed for each edge and each row.
@@ -95,6 +116,7 @@ impl Measure {
             Self::HandshakeRtt => Some(Distribution::Handshake),
             Self::ConnectionDuration => Some(Distribution::Duration),
             Self::DnsResponseTime => Some(Distribution::DnsResponse),
+            Self::HttpResponseTime => Some(Distribution::HttpResponse),
             _ => None,
         }
     }
@@ -131,6 +153,14 @@ impl Measure {
             Self::DnsServfailResponses => Column::Health(HealthCount::DnsServerFailure),
             Self::DnsOtherErrorResponses => Column::Health(HealthCount::DnsOtherError),
             Self::DnsResponseTime => Column::Sum(Distribution::DnsResponse),
+            Self::HttpRequests => Column::Health(HealthCount::HttpRequests),
+            Self::HttpUnansweredRequests => Column::Health(HealthCount::HttpUnanswered),
+            Self::HttpInformationalResponses => Column::Health(HealthCount::HttpInformational),
+            Self::HttpSuccessfulResponses => Column::Health(HealthCount::HttpSuccessful),
+            Self::HttpRedirectionResponses => Column::Health(HealthCount::HttpRedirection),
+            Self::HttpClientErrorResponses => Column::Health(HealthCount::HttpClientError),
+            Self::HttpServerErrorResponses => Column::Health(HealthCount::HttpServerError),
+            Self::HttpResponseTime => Column::Sum(Distribution::HttpResponse),
         }
     }
 }

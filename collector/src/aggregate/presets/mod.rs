@@ -27,6 +27,8 @@ pub enum Preset {
     Health,
     /// DNS queries, response codes and response times, by workload of the client and of the server.
     Dns,
+    /// HTTP requests, response classes and response times, by workload of the client and of the server.
+    Http,
     /// Packets and bytes between nodes, as both of them observed these.
     Loss,
     /// Bytes and packets by IP address.
@@ -61,6 +63,7 @@ impl Preset {
             Self::Services => include_str!("services.yaml"),
             Self::Health => include_str!("health.yaml"),
             Self::Dns => include_str!("dns.yaml"),
+            Self::Http => include_str!("http.yaml"),
             Self::Loss => include_str!("loss.yaml"),
             Self::Addresses => include_str!("addresses.yaml"),
             Self::Exporters => include_str!("exporters.yaml"),

@@ -4,10 +4,10 @@ use enum_map::{Enum, EnumMap};
 use flowproto::FlowKey;
 use strum::IntoStaticStr;
 
+use super::super::conversation_hash::conversation_hash;
 use super::crypto_stream::{CryptoStream, MAX_OCTETS};
 use super::keys::ClientKeys;
 use super::packet::{InitialPacket, InitialPackets};
-use crate::decode::mix;
 
 /// Handshakes that are kept at the same time. A power of two.
 const SLOTS: usize = 256;
@@ -180,12 +180,6 @@ fn client_keys(packet: &InitialPacket<'_>) -> Option<ClientKeys> {
 
 /// The slot of a conversation.
 #[expect(clippy::as_conversions, reason = "the low bits are what is needed")]
-fn slot(key: &FlowKey) -> usize {
-    let end = |address: flowproto::address::Address, port: u16| {
-        let bits = address.bits();
-        mix((bits >> 64) as u64 ^ bits as u64 ^ u64::from(port) << 48)
-    };
-    let source = end(key.source_address, key.source_port);
-    let destination = end(key.destination_address, key.destination_port);
-    ((source ^ destination) >> 16) as usize % SLOTS
+const fn slot(key: &FlowKey) -> usize {
+    conversation_hash(key) as usize % SLOTS
 }
