@@ -1,7 +1,7 @@
 //! The file of `--history-file`: the history over a restart.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::kept_file::KeptFile;
 use crate::clock;
@@ -12,27 +12,21 @@ const INTERVAL: Duration = Duration::from_secs(300);
 
 /// The file, if there is one.
 #[derive(Debug)]
-pub(super) struct HistoryFile<'a> {
-    file: Option<(KeptFile, &'a History)>,
-    saved: Instant,
-}
+pub(super) struct HistoryFile<'a>(Option<(KeptFile, &'a History)>);
 
 impl<'a> HistoryFile<'a> {
     pub(super) fn new(path: Option<&Path>, history: Option<&'a History>) -> Self {
-        let file = path.zip(history).map(|(path, history)| {
+        Self(path.zip(history).map(|(path, history)| {
             let memory = u64::try_from(history.settings().max_octets).unwrap_or(u64::MAX);
             // A history of the same size is smaller in a file than in memory.
-            (KeptFile::new("history_file", path, memory), history)
-        });
-        Self {
-            file,
-            saved: clock::monotonic(),
-        }
+            let file = KeptFile::new("history_file", path, memory, INTERVAL);
+            (file, history)
+        }))
     }
 
     /// Restores the history. A file that cannot be used is ignored.
     pub(super) fn load(&self) {
-        let Some((file, history)) = &self.file else {
+        let Some((file, history)) = &self.0 else {
             return;
         };
         file.load(|octets| {
@@ -42,17 +36,16 @@ impl<'a> HistoryFile<'a> {
         });
     }
 
-    /// Writes the history if its time has come.
+    /// Writes the history if its interval is over.
     pub(super) fn save_if_due(&mut self) {
-        if self.saved.elapsed() >= INTERVAL {
-            self.saved = clock::monotonic();
+        if self.0.as_ref().is_some_and(|(file, _)| file.is_due()) {
             self.save();
         }
     }
 
     /// Writes the history.
     pub(super) fn save(&mut self) {
-        if let Some((file, history)) = &mut self.file {
+        if let Some((file, history)) = &mut self.0 {
             file.save(|out| history.write(out));
         }
     }

@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+
+use crate::clock;
 
 /// The file of a setting.
 #[derive(Debug)]
@@ -14,17 +17,28 @@ pub(super) struct KeptFile {
     name: &'static str,
     /// Maximum size of a file that is read.
     max_octets: u64,
+    /// Time between two writes.
+    interval: Duration,
+    /// When it was last written.
+    saved: Instant,
     /// The last attempt to write it failed.
     is_failing: bool,
 }
 
 impl KeptFile {
     /// The file of the setting `name`. What it has beyond `max_octets` is not read.
-    pub(super) fn new(name: &'static str, path: &Path, max_octets: u64) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        path: &Path,
+        max_octets: u64,
+        interval: Duration,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             name,
             max_octets,
+            interval,
+            saved: clock::monotonic(),
             is_failing: false,
         }
     }
@@ -33,22 +47,25 @@ impl KeptFile {
     /// that cannot be used is ignored.
     pub(super) fn load(&self, restore: impl FnOnce(&[u8]) -> anyhow::Result<String>) {
         let (file, name) = (self.path.display(), self.name);
-        let octets = match self.read() {
-            Ok(None) => {
-                tracing::info!(%file, "{name}: no file yet");
-                return;
-            }
-            octets => octets,
+        let restored = match self.read() {
+            Ok(octets) => octets.map(|octets| restore(&octets)).transpose(),
+            Err(error) => Err(error),
         };
-        let restored = octets.and_then(|octets| restore(&octets.unwrap_or_default()));
         match restored {
-            Ok(restored) => tracing::info!(%file, "{name}: restored {restored}"),
+            Ok(Some(restored)) => tracing::info!(%file, "{name}: restored {restored}"),
+            Ok(None) => tracing::info!(%file, "{name}: no file yet"),
             Err(error) => tracing::warn!(%file, "{name}: ignored: {error:#}"),
         }
     }
 
+    /// True if its interval is over.
+    pub(super) fn is_due(&self) -> bool {
+        self.saved.elapsed() >= self.interval
+    }
+
     /// Replaces the file. Failures are logged once.
     pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        self.saved = clock::monotonic();
         let result = self.replace(write);
         let (file, name) = (self.path.display(), self.name);
         // Each change is logged, not each attempt.
@@ -92,10 +109,14 @@ impl KeptFile {
 mod tests {
     use super::*;
 
+    fn kept(path: &Path) -> KeptFile {
+        KeptFile::new("state", path, 5, Duration::ZERO)
+    }
+
     #[test]
     fn a_file_is_replaced_as_a_whole() {
         let directory = tempfile::tempdir().unwrap();
-        let file = KeptFile::new("state", &directory.path().join("state"), 5);
+        let file = kept(&directory.path().join("state"));
         assert!(file.read().unwrap().is_none());
         for content in [&b"first"[..], b"second"] {
             file.replace(|out| out.write_all(content)).unwrap();
@@ -109,7 +130,7 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(file.read().unwrap().unwrap(), b"secon");
         for path in ["/", "none/state"] {
-            let file = KeptFile::new("state", &directory.path().join(path), 5);
+            let file = kept(&directory.path().join(path));
             assert!(file.replace(|_| Ok(())).is_err());
         }
     }
@@ -117,7 +138,7 @@ mod tests {
     #[test]
     fn a_failure_is_noticed_and_ends_with_the_next_success() {
         let directory = tempfile::tempdir().unwrap();
-        let mut file = KeptFile::new("state", &directory.path().join("state"), 5);
+        let mut file = kept(&directory.path().join("state"));
         file.save(|_| Err(ErrorKind::StorageFull.into()));
         assert!(file.is_failing);
         file.save(|_| Ok(()));

@@ -1,6 +1,7 @@
 //! The stages put together, started, and stopped in the order in which nothing is lost.
 
 mod assemble;
+mod check;
 mod drain_timer;
 mod history_file;
 mod inventory;
@@ -48,8 +49,6 @@ use state::StateFile;
 const QUIET: [&str; 2] = ["kube_client", "kube_runtime"];
 /// Interval at which the drops of the kernel are read.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval at which the state file is written.
-const STATE_INTERVAL: Duration = Duration::from_secs(60);
 /// On shutdown, maximum time to write the flow log.
 const FLOW_LOG_TIMEOUT: Duration = Duration::from_secs(4);
 /// On shutdown, maximum time to replicate datagrams.
@@ -66,12 +65,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     let stamp = Reloader::stamp(flags);
     let settings = Settings::load(flags)?;
     if flags.check {
-        let mut stderr = std::io::stderr().lock();
-        for warning in settings.lint()? {
-            // A closed stderr is not an error.
-            writeln!(stderr, "kipfix-collector: warning: metrics: {warning}").ok();
-        }
-        return kipfix_service::settings::print(&settings);
+        return check::run(&settings);
     }
     logs::init(settings.log_format, "info", &QUIET);
     warn_of_names(&settings)?;
@@ -161,6 +155,17 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     outcome.and(incomplete)
 }
 
+/// A thread that receives until the stop.
+type Receiver = JoinHandle<std::io::Result<()>>;
+
+fn start(
+    name: &str,
+    receive: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> anyhow::Result<Receiver> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(receive);
+    thread.with_context(|| format!("cannot start the thread {name:?}"))
+}
+
 fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
     if !flags.listen.is_empty() || flags.http.http.is_some() {
         return Err(Failure::BadSettings(
@@ -238,44 +243,19 @@ impl Collector {
         reloader: &mut Reloader<'_>,
     ) -> Result<(), Failure> {
         let scrape = &self.scrape;
-        // Those for datagrams.
-        let workers = if scrape.sockets.is_empty() {
+        // State is kept of exporters that send datagrams: the others begin with a new connection.
+        let datagram_workers = if scrape.sockets.is_empty() {
             0
         } else {
             settings.workers
         };
-        let stateful = scrape.pipelines.get(..workers).unwrap_or_default();
+        let stateful = scrape.pipelines.get(..datagram_workers).unwrap_or_default();
         let mut state = StateFile::new(settings.state.as_deref());
         state.load(stateful, settings.pipeline(None).limits.idle_milliseconds);
         let mut history_file =
             HistoryFile::new(settings.history_file.as_deref(), scrape.history.as_deref());
-        let mut threads = Vec::new();
-        let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
-        // The sockets of one worker.
-        let urls = |udp| {
-            let urls = settings.listen.iter();
-            urls.filter(|url| url.is_udp() == udp).count().max(1)
-        };
-        for (sockets, pipeline) in scrape.sockets.chunks(urls(true)).zip(&mut pipelines) {
-            let sockets = sockets.to_vec();
-            let senders = Arc::clone(&scrape.senders);
-            let ending = StopAtEnd(stop.clone());
-            let thread = std::thread::Builder::new()
-                .name("receive".into())
-                .spawn(move || udp_loop::receive(&pipeline, &sockets, &senders, &ending.0));
-            threads.push(thread.context("cannot start a thread for datagrams")?);
-        }
-        for (listeners, pipeline) in scrape.listeners.chunks(urls(false)).zip(pipelines) {
-            let listeners = listeners.to_vec();
-            let connections = Arc::clone(&scrape.connections);
-            let ending = StopAtEnd(stop.clone());
-            let thread = std::thread::Builder::new()
-                .name("connections".into())
-                .spawn(move || tcp::receive(&pipeline, &listeners, &connections, &ending.0));
-            threads.push(thread.context("cannot start a thread for connections")?);
-        }
+        let threads = self.start_receivers(settings, stop)?;
         let mut drain_timer = DrainTimer::new(clock::now());
-        let mut saved = clock::monotonic();
         while !stop.wait_timeout(DROPS_INTERVAL.min(drain_timer.remaining(clock::now()))) {
             for socket in &scrape.sockets {
                 socket.read_drops();
@@ -284,10 +264,7 @@ impl Collector {
             if drain_timer.is_due(clock::now()) {
                 scrape.drain();
             }
-            if saved.elapsed() >= STATE_INTERVAL {
-                saved = clock::monotonic();
-                state.save(stateful);
-            }
+            state.save_if_due(stateful);
             history_file.save_if_due();
         }
         for thread in threads {
@@ -301,6 +278,34 @@ impl Collector {
         scrape.drain();
         history_file.save();
         Ok(())
+    }
+
+    /// Starts a thread for each pipeline and its sockets.
+    fn start_receivers(&self, settings: &Settings, stop: &Stop) -> anyhow::Result<Vec<Receiver>> {
+        let scrape = &self.scrape;
+        let sockets_per_worker = |is_udp| {
+            let urls = settings.listen.iter();
+            urls.filter(|url| url.is_udp() == is_udp).count().max(1)
+        };
+        let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
+        let mut threads = Vec::new();
+        let sockets = scrape.sockets.chunks(sockets_per_worker(true));
+        for (sockets, pipeline) in sockets.zip(&mut pipelines) {
+            let (sockets, senders) = (sockets.to_vec(), Arc::clone(&scrape.senders));
+            let ending = StopAtEnd(stop.clone());
+            threads.push(start("receive", move || {
+                udp_loop::receive(&pipeline, &sockets, &senders, &ending.0)
+            })?);
+        }
+        let listeners = scrape.listeners.chunks(sockets_per_worker(false));
+        for (listeners, pipeline) in listeners.zip(pipelines) {
+            let (listeners, connections) = (listeners.to_vec(), Arc::clone(&scrape.connections));
+            let ending = StopAtEnd(stop.clone());
+            threads.push(start("connections", move || {
+                tcp::receive(&pipeline, &listeners, &connections, &ending.0)
+            })?);
+        }
+        Ok(threads)
     }
 
     /// Decides pending records, writes what is queued, and logs the loss accounting.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flowproto::collector::State;
 use kipfix_service::sync::lock;
@@ -13,6 +14,8 @@ use crate::pipeline::Pipeline;
 
 /// Maximum size of a file that is read.
 const MAX_OCTETS: u64 = 1 << 30;
+/// Interval at which the file is written.
+const INTERVAL: Duration = Duration::from_secs(60);
 
 type Pipelines<'a> = &'a [Arc<Mutex<Pipeline<Outputs>>>];
 
@@ -22,7 +25,7 @@ pub(super) struct StateFile(Option<KeptFile>);
 
 impl StateFile {
     pub(super) fn new(path: Option<&Path>) -> Self {
-        Self(path.map(|path| KeptFile::new("state", path, MAX_OCTETS)))
+        Self(path.map(|path| KeptFile::new("state", path, MAX_OCTETS, INTERVAL)))
     }
 
     /// Restores the state in every pipeline: the kernel may give an exporter to any of them. A file that
@@ -39,6 +42,13 @@ impl StateFile {
             }
             Ok(format!("{} sessions", state.sessions()))
         });
+    }
+
+    /// Writes the state of all pipelines if its interval is over.
+    pub(super) fn save_if_due(&mut self, pipelines: Pipelines<'_>) {
+        if self.0.as_ref().is_some_and(KeptFile::is_due) {
+            self.save(pipelines);
+        }
     }
 
     /// Writes the state of all pipelines.

@@ -89,6 +89,13 @@ impl MessageSequence {
         }
     }
 
+    /// Whether it advances the number by nothing, such as a Message of templates.
+    pub(super) fn is_neutral(self, convention: Convention) -> bool {
+        let is_counted = matches!(convention, Convention::Records | Convention::DataRecords);
+        let advance = self.records.map(|records| convention.advance(records));
+        is_counted && advance == Some(0)
+    }
+
     /// Number of the next Message, if it is known.
     pub(super) fn end(self, convention: Convention) -> Option<u32> {
         let is_known = self.records.is_some()

@@ -248,6 +248,12 @@ impl Sequence {
             self.set_latest(message, sender);
             return SequenceOutcome::First;
         };
+        let convention = self.convention();
+        let is_neutral = message.is_neutral(convention);
+        if is_neutral && message.sequence == latest.sequence {
+            // Before or after it: which one is not known.
+            return SequenceOutcome::Next(convention);
+        }
         if let Some(convention) = self.follows(latest, message) {
             self.next(message, sender, report);
             return SequenceOutcome::Next(convention);
@@ -309,7 +315,7 @@ impl Sequence {
         if continues_line {
             self.gaps.fill((begin, end), self.is_sure(), report);
             self.continue_line(message, sender, report);
-        } else if !self.on_late(message, sender, report) {
+        } else if !self.on_late(message, sender, report) && !is_neutral {
             self.stray = Some(message);
         }
         SequenceOutcome::Old { expected }

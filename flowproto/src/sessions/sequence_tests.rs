@@ -299,3 +299,46 @@ fn messages_are_counted_even_where_they_could_not_be_read() {
     }
     assert_eq!(receiver.counts().lost, 1);
 }
+
+/// An exporter that repeats templates and options data between its records, in this order.
+fn mixed(order: impl Fn(u32) -> Vec<usize>) -> SequenceCounts {
+    let mut receiver = Receiver::new(Version::Ipfix);
+    let mut sequence = 40_000;
+    for round in 0..60 {
+        // Templates, options data, templates, data of two Messages.
+        let mut messages = Vec::new();
+        for records in [(0, 0), (0, 1), (0, 0), (3, 0), (2, 0)] {
+            messages.push((sequence, records));
+            sequence += records.0 + records.1;
+        }
+        for place in order(round) {
+            // Options data before their template cannot be read yet.
+            let (number, records) = messages[place];
+            let is_readable = place != 1 || order(round)[0] != 1;
+            receiver.receive(number, is_readable.then_some(records));
+            receiver.now += 5;
+        }
+    }
+    receiver.counts()
+}
+
+#[test]
+fn messages_without_records_add_no_loss_whatever_their_place() {
+    let orders: [&[usize]; 5] = [
+        &[1, 0, 2, 3, 4],
+        &[0, 2, 1, 3, 4],
+        &[0, 1, 3, 2, 4],
+        &[0, 1, 4, 3, 2],
+        &[3, 4, 0, 1, 2],
+    ];
+    for order in orders {
+        let counts = mixed(|round| {
+            if round % 3 == 2 {
+                order.to_vec()
+            } else {
+                vec![0, 1, 2, 3, 4]
+            }
+        });
+        assert_eq!((counts.lost, counts.restarts), (0, 0), "{order:?}");
+    }
+}
