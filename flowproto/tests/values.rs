@@ -349,3 +349,62 @@ fn an_announced_name_counts_towards_the_limit() {
     e.process.receive(from, &record, 0, &mut lines);
     assert_eq!(lines.1, [(r#"{"octetDeltaCount":1}"#.to_owned(), true)]);
 }
+
+/// Whether a template of these elements has the health of a connection.
+fn has_health(elements: &[(u32, u16)]) -> bool {
+    struct Sink(Option<bool>);
+    impl RecordSink for Sink {
+        fn message(&mut self, _: &Message<'_>) {}
+        fn record(&mut self, _: &Message<'_>, _: &FlowRecord, fields: Fields<'_>) {
+            self.0 = Some(fields.have_health());
+        }
+    }
+    let mut definition = 300_u16.to_be_bytes().to_vec();
+    definition.extend((elements.len() as u16).to_be_bytes());
+    let mut record = Vec::new();
+    for (enterprise, id) in elements {
+        let bit = if *enterprise == 0 { 0 } else { 0x8000 };
+        definition.extend((id | bit).to_be_bytes());
+        definition.extend(4_u16.to_be_bytes());
+        if *enterprise != 0 {
+            definition.extend(enterprise.to_be_bytes());
+        }
+        record.extend(1_u32.to_be_bytes());
+    }
+    let message = Header::ipfix(1).with(&[(2, definition), (300, record)]);
+    let mut sink = Sink(None);
+    let mut process = CollectingProcess::new(Limits::default());
+    let exporter = std::net::SocketAddr::from(([192, 0, 2, 9], 4739));
+    process.receive(exporter, &message, 0, &mut sink);
+    sink.0.unwrap()
+}
+
+#[test]
+fn the_template_shows_whether_records_can_have_health() {
+    // Octets, packets, times and the sum of durations in seconds are in most templates.
+    assert!(!has_health(&[
+        (0, 8),
+        (0, 12),
+        (0, 1),
+        (0, 2),
+        (0, 150),
+        (0, 279)
+    ]));
+    for element in [
+        // Own elements: duration, state, handshake, round-trip times, losses, DNS; both directions.
+        (32_473, 15),
+        (32_473, 23),
+        (32_473, 24),
+        (32_473, 21),
+        (32_473, 38),
+        (32_473, 26),
+        (32_473, 48),
+        (32_473, 56),
+        // ntop: retransmissions, and latencies.
+        (35_632, 109),
+        (35_632, 112),
+        (35_632, 123),
+    ] {
+        assert!(has_health(&[(0, 8), element]), "{element:?}");
+    }
+}

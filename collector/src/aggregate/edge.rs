@@ -39,6 +39,20 @@ impl<'a> Edge<'a> {
         }
     }
 
+    /// An edge without details.
+    pub(super) const fn between(
+        snapshots: &'a Snapshots,
+        source: EndpointId,
+        destination: EndpointId,
+    ) -> Self {
+        Self {
+            snapshots,
+            source,
+            destination,
+            detail: None,
+        }
+    }
+
     /// A record as an edge of its own.
     pub(super) const fn of_record(
         snapshots: &'a Snapshots,
@@ -130,6 +144,16 @@ impl<'a> Edge<'a> {
         labels.map_or(Value::Absent, |labels| Value::text(labels.get(key)))
     }
 
+    /// The field of an endpoint, of the endpoint at a side.
+    pub(super) fn endpoint_field(&self, side: Side, field: &Field) -> Value<'a> {
+        match field {
+            Field::Endpoint(_, field) => self.endpoint_value(side, *field),
+            Field::Record(_) => Value::Absent,
+            Field::Label(_, key) => self.label(side, key, EndpointView::labels),
+            Field::NamespaceLabel(_, key) => self.label(side, key, EndpointView::namespace_labels),
+        }
+    }
+
     /// The Service that the record names, else the one that the endpoint is.
     fn service(&self, side: Side, view: EndpointView<'a>) -> &'a str {
         match self.end_detail(side).service {
@@ -183,11 +207,9 @@ impl<'a> Edge<'a> {
 impl FieldSource for Edge<'_> {
     fn value(&self, field: &Field) -> Value<'_> {
         match field {
-            Field::Endpoint(side, field) => self.endpoint_value(*side, *field),
             Field::Record(field) => self.record_value(*field),
-            Field::Label(side, key) => self.label(*side, key, EndpointView::labels),
-            Field::NamespaceLabel(side, key) => {
-                self.label(*side, key, EndpointView::namespace_labels)
+            Field::Endpoint(side, _) | Field::Label(side, _) | Field::NamespaceLabel(side, _) => {
+                self.endpoint_field(*side, field)
             }
         }
     }

@@ -6,34 +6,22 @@
 use std::hash::BuildHasher;
 
 use enum_map::{Enum, EnumMap};
-use flowproto::dns::DnsHealth;
-use flowproto::http::HttpHealth;
-use flowproto::tcp::ConnectionState;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::buckets::{self, BucketNumber};
-use super::health::{Distribution, HealthCount, HealthParts};
-use crate::pipeline::{ConnectionHealth, FlowHealth, Measures, PathEnd};
+use super::health::{Distribution, HealthCount, HealthParts, Observed};
+use super::health_addition::HealthAddition;
 
 /// Maximum number of buckets for each edge that a table may have, on average.
 const BUCKETS_PER_EDGE: usize = 8;
 /// The end of a list of buckets.
 const END: u32 = u32::MAX;
 
-/// Observations of a distribution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// Sum of their values, microseconds.
-    pub sum: u64,
-    /// Their number.
-    pub count: u64,
-}
-
-/// What a record adds to the health of an edge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct HealthAddition {
+/// Sums of additions.
+#[derive(Clone, Copy, Debug, Default)]
+struct HealthSums {
     counts: EnumMap<HealthCount, u64>,
     observed: EnumMap<Distribution, Observed>,
     /// The shortest round-trip time, microseconds; 0 if unknown.
@@ -43,7 +31,7 @@ pub(super) struct HealthAddition {
 /// The health of edges by their key.
 #[derive(Debug, Default)]
 pub(super) struct HealthTable {
-    edges: Vec<HealthSums>,
+    edges: Vec<EdgeSums>,
     numbers: HashTable<u32>,
     buckets: Vec<BucketCount>,
     /// Positions of buckets by edge, distribution and number.
@@ -51,10 +39,11 @@ pub(super) struct HealthTable {
     hasher: RandomState,
 }
 
+/// The sums of an edge.
 #[derive(Clone, Copy, Debug)]
-struct HealthSums {
+struct EdgeSums {
     key: u64,
-    sums: HealthAddition,
+    sums: HealthSums,
     /// The first of its buckets.
     buckets: u32,
 }
@@ -73,141 +62,30 @@ struct BucketCount {
 /// The health of an edge.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeHealth<'a> {
-    sums: &'a HealthAddition,
+    sums: &'a HealthSums,
     first: u32,
     buckets: &'a [BucketCount],
 }
 
-impl HealthAddition {
-    /// What a flow adds for its own direction.
-    pub(super) fn of_packets(health: &FlowHealth) -> Self {
-        let mut addition = Self::default();
-        let packets = &health.packets;
-        addition.counts[HealthCount::RetransmittedPackets] = packets.retransmitted;
-        addition.counts[HealthCount::RetransmittedBytes] = packets.retransmitted_bytes;
-        addition.counts[HealthCount::OutOfOrderPackets] = packets.out_of_order;
-        let times = &health.round_trip_time;
-        let (sum, count) = (times.sum_microseconds, times.samples.into());
-        addition.observed[Distribution::RoundTrip] = Observed { sum, count };
-        addition.shortest_round_trip = times.minimum_microseconds;
-        addition
-    }
-
-    /// What the DNS messages of a conversation add for the direction to the server.
-    pub(super) fn of_dns(dns: &DnsHealth) -> Self {
-        let mut addition = Self::default();
-        for (count, value) in [
-            (HealthCount::DnsQueries, dns.queries),
-            (HealthCount::DnsUnanswered, dns.unanswered_queries),
-            (HealthCount::DnsNoError, dns.no_error_responses),
-            (HealthCount::DnsNameError, dns.name_error_responses),
-            (HealthCount::DnsServerFailure, dns.server_failure_responses),
-            (HealthCount::DnsOtherError, dns.other_error_responses),
-        ] {
-            addition.counts[count] = value.into();
-        }
-        addition.observed[Distribution::DnsResponse] = Observed {
-            sum: dns.response_time.sum_microseconds,
-            count: dns.response_time.samples.into(),
-        };
-        addition
-    }
-
-    /// What the HTTP messages of a conversation add for the direction to the server.
-    pub(super) fn of_http(http: &HttpHealth) -> Self {
-        let mut addition = Self::default();
-        let [
-            informational,
-            successful,
-            redirection,
-            client_error,
-            server_error,
-        ] = http.responses;
-        for (count, value) in [
-            (HealthCount::HttpRequests, http.requests),
-            (HealthCount::HttpUnanswered, http.unanswered_requests),
-            (HealthCount::HttpInformational, informational),
-            (HealthCount::HttpSuccessful, successful),
-            (HealthCount::HttpRedirection, redirection),
-            (HealthCount::HttpClientError, client_error),
-            (HealthCount::HttpServerError, server_error),
-        ] {
-            addition.counts[count] = value.into();
-        }
-        addition.observed[Distribution::HttpResponse] = Observed {
-            sum: http.response_time.sum_microseconds,
-            count: http.response_time.samples.into(),
-        };
-        addition
-    }
-
-    /// What a connection adds.
-    pub(super) fn of_connection(connection: &ConnectionHealth) -> Self {
-        let mut addition = Self::default();
-        let connections = connection.connections;
-        let state = match connection.state {
-            ConnectionState::Unanswered => Some(HealthCount::Unanswered),
-            ConnectionState::Refused => Some(HealthCount::Refused),
-            ConnectionState::Closed => Some(HealthCount::Closed),
-            ConnectionState::ResetByInitiator | ConnectionState::ResetByResponder => {
-                Some(HealthCount::Reset)
-            }
-            ConnectionState::Unknown | ConnectionState::Open => None,
-        };
-        if let Some(state) = state {
-            addition.counts[state] = connections;
-        }
-        let duration = connection.duration_milliseconds;
-        for (distribution, microseconds) in [
-            (
-                Distribution::Handshake,
-                connection.handshake_microseconds.map(u64::from),
-            ),
-            (
-                Distribution::Duration,
-                duration.map(|milliseconds| milliseconds.saturating_mul(1000)),
-            ),
-        ] {
-            if let Some(microseconds) = microseconds {
-                let sum = microseconds.saturating_mul(connections);
-                let count = connections;
-                addition.observed[distribution] = Observed { sum, count };
-            }
-        }
-        addition
-    }
-
-    /// What a flow adds that two nodes observed.
-    pub(super) fn of_comparison(end: PathEnd, measures: &Measures) -> Self {
-        let mut addition = Self::default();
-        let (packets, bytes) = match end {
-            PathEnd::Sender => (HealthCount::SentPackets, HealthCount::SentBytes),
-            PathEnd::Receiver => (HealthCount::ReceivedPackets, HealthCount::ReceivedBytes),
-        };
-        addition.counts[packets] = measures.packets;
-        addition.counts[bytes] = measures.bytes;
-        addition
-    }
-
-    /// True if it adds nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Adds that of another part of the same record, or of another record.
-    pub(super) fn add(&mut self, other: &Self) {
-        for (count, sum) in &mut self.counts {
-            *sum = sum.saturating_add(other.counts[count]);
-        }
-        for (distribution, sum) in &mut self.observed {
-            let more = other.observed[distribution];
+impl HealthSums {
+    #[inline]
+    fn add(&mut self, addition: &HealthAddition) {
+        addition.for_each_count(|count, more| {
+            let sum = &mut self.counts[count];
+            *sum = sum.saturating_add(more);
+        });
+        addition.for_each_observation(|distribution, more| {
+            let sum = &mut self.observed[distribution];
             sum.sum = sum.sum.saturating_add(more.sum);
             sum.count = sum.count.saturating_add(more.count);
+        });
+        if let HealthAddition::Packets(_, times) = addition {
+            self.shortest_round_trip = match (self.shortest_round_trip, times.minimum_microseconds)
+            {
+                (0, shortest) | (shortest, 0) => shortest,
+                (one, other) => one.min(other),
+            };
         }
-        self.shortest_round_trip = match (self.shortest_round_trip, other.shortest_round_trip) {
-            (0, shortest) | (shortest, 0) => shortest,
-            (one, other) => one.min(other),
-        };
     }
 }
 
@@ -233,16 +111,28 @@ impl HealthTable {
             return false;
         };
         edge.sums.add(addition);
-        for (distribution, observed) in addition.observed {
-            // The value of a record is the mean of its observations.
-            if let Some(mean) = observed.sum.checked_div(observed.count)
-                && parts.with_buckets[distribution]
-            {
-                let number = buckets::number_of(mean);
-                self.count(at, distribution, number, observed.count);
-            }
+        if parts.has_buckets() {
+            addition.for_each_observation(|distribution, observed| {
+                // The value of a record is the mean of its observations.
+                if let Some(mean) = observed.sum.checked_div(observed.count)
+                    && parts.with_buckets[distribution]
+                {
+                    let number = buckets::number_of(mean);
+                    self.count(at, distribution, number, observed.count);
+                }
+            });
         }
         true
+    }
+
+    /// Reads the sums of an edge, so that they are in the processor's cache when it is added to.
+    #[inline]
+    pub(super) fn touch(&self, key: u64) -> u64 {
+        let edge_at = |number: &u32| self.edges.get(usize::try_from(*number).ok()?);
+        let hash = self.hasher.hash_one(key);
+        let is_it = |number: &u32| edge_at(number).is_some_and(|edge| edge.key == key);
+        let edge = self.numbers.find(hash, is_it).and_then(edge_at);
+        edge.map_or(0, |edge| edge.sums.observed[Distribution::RoundTrip].sum)
     }
 
     /// The position of an edge. `None` if it is new and there are `max` already.
@@ -268,9 +158,9 @@ impl HealthTable {
             Entry::Vacant(room) => {
                 let number = u32::try_from(edges.len()).ok()?;
                 room.insert(number);
-                edges.push(HealthSums {
+                edges.push(EdgeSums {
                     key,
-                    sums: HealthAddition::default(),
+                    sums: HealthSums::default(),
                     buckets: END,
                 });
                 number
@@ -408,7 +298,12 @@ fn bucket_at(buckets: &[BucketCount], at: u32) -> Option<&BucketCount> {
 
 #[cfg(test)]
 mod tests {
+    use flowproto::dns::DnsHealth;
+    use flowproto::http::HttpHealth;
+    use flowproto::tcp::RoundTripTime;
+
     use super::*;
+    use crate::pipeline::{ConnectionHealth, PacketHealth};
 
     const ALL: HealthParts = HealthParts {
         is_needed: true,
@@ -417,10 +312,37 @@ mod tests {
         with_buckets: EnumMap::from_array([true; 5]),
     };
 
-    fn observation(distribution: Distribution, sum: u64, count: u64) -> HealthAddition {
-        let mut addition = HealthAddition::default();
-        addition.observed[distribution] = Observed { sum, count };
-        addition
+    /// Observations of times with this sum in microseconds.
+    fn observation(distribution: Distribution, sum: u64, count: u32) -> HealthAddition {
+        let times = RoundTripTime {
+            sum_microseconds: sum,
+            samples: count,
+            minimum_microseconds: 1,
+        };
+        let connection = ConnectionHealth {
+            connections: count.into(),
+            ..ConnectionHealth::default()
+        };
+        let mean = sum / u64::from(count);
+        match distribution {
+            Distribution::RoundTrip => HealthAddition::Packets(PacketHealth::default(), times),
+            Distribution::DnsResponse => HealthAddition::Dns(DnsHealth {
+                response_time: times,
+                ..DnsHealth::default()
+            }),
+            Distribution::HttpResponse => HealthAddition::Http(HttpHealth {
+                response_time: times,
+                ..HttpHealth::default()
+            }),
+            Distribution::Handshake => HealthAddition::Connection(ConnectionHealth {
+                handshake_microseconds: Some(u32::try_from(mean).unwrap()),
+                ..connection
+            }),
+            Distribution::Duration => HealthAddition::Connection(ConnectionHealth {
+                duration_milliseconds: Some(mean / 1000),
+                ..connection
+            }),
+        }
     }
 
     #[test]
@@ -478,7 +400,7 @@ mod tests {
         let mut added = 0;
         while table.add(
             1,
-            &observation(Distribution::Duration, 1 << added, 1),
+            &observation(Distribution::Duration, 1000 << added, 1),
             ALL,
             2,
         ) {

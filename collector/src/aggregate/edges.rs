@@ -13,8 +13,9 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::detail::Detail;
-use super::edge_health::{EdgeHealth, HealthAddition, HealthTable};
+use super::edge_health::{EdgeHealth, HealthTable};
 use super::health::HealthParts;
+use super::health_addition::HealthAddition;
 use crate::inventory::EndpointId;
 use crate::pipeline::Measures;
 
@@ -317,7 +318,7 @@ impl EdgeTable {
         destination: EndpointId,
         health: &crate::pipeline::FlowHealth,
     ) -> bool {
-        let addition = HealthAddition::of_packets(health);
+        let addition = HealthAddition::Packets(health.packets, health.round_trip_time);
         let key = Self::key(source, destination);
         self.add_health(key, &addition, HealthParts::CONNECTIONS)
     }
@@ -460,6 +461,11 @@ impl EdgeBatch {
 
     fn add_health_to(&mut self, table: &mut EdgeTable, mut drain: impl FnMut(&mut EdgeTable)) {
         let parts = self.health_parts;
+        let mut touched = 0;
+        for (key, _) in &self.health {
+            touched ^= table.health.touch(*key);
+        }
+        std::hint::black_box(touched);
         for (key, addition) in self.health.drain(..) {
             if !table.add_health(key, &addition, parts) {
                 drain(table);

@@ -93,6 +93,15 @@ impl Distribution {
     }
 }
 
+/// Observations of a distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Sum of their values, microseconds.
+    pub sum: u64,
+    /// Their number.
+    pub count: u64,
+}
+
 /// The connection health that families need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HealthParts {
@@ -119,6 +128,11 @@ impl HealthParts {
     pub(super) fn add_buckets(&mut self, distribution: Distribution) {
         self.is_needed = true;
         self.with_buckets[distribution] = true;
+    }
+
+    /// Whether buckets of any distribution are needed.
+    pub(super) fn has_buckets(&self) -> bool {
+        self.with_buckets.values().any(|needed| *needed)
     }
 
     /// The parts of both.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::detail::Detail;
-use super::edge_health::HealthAddition;
 use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
+use super::health_addition::HealthAddition;
 use super::host_wildcards::HostWildcards;
 use super::needs::FamilyNeeds;
 use super::observer::EdgeObserver;
@@ -94,8 +94,8 @@ impl EdgeSink {
             }
         }
         if let Some(end) = record.compared {
-            let addition = HealthAddition::of_comparison(end, &record.flow.measures);
-            self.push_health(record, addition, false);
+            let addition = HealthAddition::Comparison(end, record.flow.measures);
+            self.push_health(record, false, addition);
         }
         if !record.verdict.is_counted() {
             return;
@@ -118,36 +118,29 @@ impl EdgeSink {
     /// Counts the health of a record. That of its packets belongs to its direction, that of the
     /// connection to the direction of the initiator.
     fn accept_health(&mut self, record: &DecidedRecord<'_>, health: &FlowHealth) {
-        let (mut own, mut reverse) = (HealthAddition::default(), HealthAddition::default());
         if record.verdict.is_counted() {
-            own = HealthAddition::of_packets(health);
-            if !health.dns.is_empty() {
-                let to_client =
-                    record.flow.source_port == DNS_PORT && record.flow.destination_port != DNS_PORT;
-                let direction = if to_client { &mut reverse } else { &mut own };
-                direction.add(&HealthAddition::of_dns(&health.dns));
-            }
-            if !health.http.is_empty() {
-                let is_reverse = health.connection.initiator == Initiator::Destination;
-                let direction = if is_reverse { &mut reverse } else { &mut own };
-                direction.add(&HealthAddition::of_http(&health.http));
-            }
+            let packets = HealthAddition::Packets(health.packets, health.round_trip_time);
+            self.push_health(record, false, packets);
+            let flow = record.flow;
+            let is_reverse = flow.source_port == DNS_PORT && flow.destination_port != DNS_PORT;
+            self.push_health(record, is_reverse, HealthAddition::Dns(health.dns));
+            let is_reverse = health.connection.initiator == Initiator::Destination;
+            self.push_health(record, is_reverse, HealthAddition::Http(health.http));
         }
         if record.is_connection_counted {
-            let connection = &health.connection;
+            let connection = health.connection;
             let is_reverse = connection.initiator == Initiator::Destination;
-            let direction = if is_reverse { &mut reverse } else { &mut own };
-            direction.add(&HealthAddition::of_connection(connection));
+            self.push_health(record, is_reverse, HealthAddition::Connection(connection));
         }
-        self.push_health(record, own, false);
-        self.push_health(record, reverse, true);
     }
 
+    /// Adds to the health of the edge of a record, or of its reverse direction.
+    #[inline]
     fn push_health(
         &mut self,
         record: &DecidedRecord<'_>,
-        addition: HealthAddition,
         is_reverse: bool,
+        addition: HealthAddition,
     ) {
         if addition.is_empty() {
             return;

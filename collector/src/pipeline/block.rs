@@ -51,21 +51,17 @@ impl Block {
         Some(at)
     }
 
-    /// Adds a flow. `reverse` makes the opposite direction of it.
+    /// Keeps the extras of a flow. Returns their position.
+    pub(super) fn keep_extras(&mut self, extras: FlowExtras) -> Option<u32> {
+        let at = u32::try_from(self.extras.len()).ok()?;
+        self.extras.push(extras);
+        Some(at)
+    }
+
+    /// Adds a flow. The reverse direction of a record follows its own direction.
     #[inline]
-    pub(super) fn push(
-        &mut self,
-        mut flow: Flow,
-        extras: Option<FlowExtras>,
-        reverse: impl FnOnce(&Flow) -> Option<Flow>,
-    ) {
-        if let Some(extras) = extras {
-            flow.extras = u32::try_from(self.extras.len()).ok();
-            self.extras.push(extras);
-        }
-        let reverse = reverse(&flow);
+    pub(super) fn push(&mut self, flow: Flow) {
         self.flows.push(flow);
-        self.flows.extend(reverse);
     }
 
     /// True if the flows should be processed before more are added.

@@ -52,12 +52,13 @@ impl RecordCounts {
         if !flow.is_forward() {
             return;
         }
-        for (counter, is_so) in [
-            (&mut self.ambiguous, endpoints.is_ambiguous()),
-            (&mut self.unattributed, endpoints.is_unreported()),
-            (&mut self.before_inventory, !index.is_complete()),
-        ] {
-            *counter = counter.wrapping_add(u64::from(is_so));
+        if !index.is_complete() {
+            self.before_inventory = self.before_inventory.wrapping_add(1);
+        }
+        if !endpoints.are_certain() {
+            let (ambiguous, unreported) = (endpoints.is_ambiguous(), endpoints.is_unreported());
+            self.ambiguous = self.ambiguous.wrapping_add(ambiguous.into());
+            self.unattributed = self.unattributed.wrapping_add(unreported.into());
         }
         if let TunnelUse::Outer(kind) = endpoints.tunnel {
             let counter = &mut self.tunnel_untrusted[kind];

@@ -111,12 +111,8 @@ impl<S: Sinks> Stages<S> {
         flow.policy = self.exporter.policy.records;
         flow.counted_direction = self.exporter.policy.direction;
         let need_details = self.sinks.need_details();
-        let mut extras = FlowExtras::of(record, need_details);
-        if let Some(extras) = &mut extras {
-            if need_details {
-                extras.interfaces = self.interface_names.of(record, fields);
-            }
-            flow.node = self.node_of_record(extras).or(flow.node);
+        if need_details || FlowExtras::are_in(record) {
+            self.gather_extras(record, fields, need_details, &mut flow);
         }
         if self.exporter.is_new
             && let Some(node) = flow.node
@@ -124,24 +120,36 @@ impl<S: Sinks> Stages<S> {
             let start = self.now.to_monotonic(flow.time.start_milliseconds);
             self.observers.on_earlier_packets(node, start);
         }
-        let mut reverse_health = None;
-        if self.sinks.need_health() {
+        let has_health = self.sinks.need_health() && FlowHealth::may_be_in(record, fields);
+        if has_health {
             flow.health = self.block.keep_health(FlowHealth::forward(record));
-            if record.is_biflow() {
-                reverse_health = self.block.keep_health(FlowHealth::reverse(record));
-            }
         }
-        self.block.push(flow, extras, |flow| {
-            let reverse = record.is_biflow().then(|| Flow {
-                health: reverse_health,
-                ..flow.reverse(record)
-            });
-            self.counts.reverse_directions = self
-                .counts
-                .reverse_directions
-                .wrapping_add(u64::from(reverse.is_some()));
-            reverse
-        });
+        self.block.push(flow);
+        if record.is_biflow() {
+            let mut reverse = flow.reverse(record);
+            if has_health {
+                reverse.health = self.block.keep_health(FlowHealth::reverse(record));
+            }
+            self.block.push(reverse);
+            self.counts.reverse_directions = self.counts.reverse_directions.wrapping_add(1);
+        }
+    }
+
+    /// Keeps the extras of a record in the block. They may name the node of its exporter.
+    #[inline(never)]
+    fn gather_extras(
+        &mut self,
+        record: &FlowRecord,
+        fields: &Fields<'_>,
+        need_details: bool,
+        flow: &mut Flow,
+    ) {
+        let mut extras = FlowExtras::of(record);
+        if need_details {
+            extras.interfaces = self.interface_names.of(record, fields);
+        }
+        flow.node = self.node_of_record(&extras).or(flow.node);
+        flow.extras = self.block.keep_extras(extras);
     }
 
     /// The node of a record that names its exporter itself.

@@ -156,15 +156,18 @@ impl Initiator {
 }
 
 impl FlowExtras {
-    /// The extras of a record; `None` if it has none. Those that only families need are left out
-    /// unless `with_details` is set.
+    /// True if a record has some that no family needs to ask for.
     #[inline]
-    pub(super) fn of(record: &FlowRecord, with_details: bool) -> Option<Self> {
-        let has_some = record.translation.is_some()
+    pub(super) const fn are_in(record: &FlowRecord) -> bool {
+        record.translation.is_some()
             || !record.exporter_address.is_unspecified()
             || record.tunnel.is_some()
-            || record.responder_name.is_some();
-        (has_some || with_details).then(|| Self {
+            || record.responder_name.is_some()
+    }
+
+    /// The extras of a record, without the names of its interfaces.
+    pub(super) fn of(record: &FlowRecord) -> Self {
+        Self {
             translation: record.translation,
             exporter_address: record.exporter_address,
             tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
@@ -177,7 +180,7 @@ impl FlowExtras {
                 record.bgp_destination_as_number,
             ],
             responder_name: record.responder_name.clone(),
-        })
+        }
     }
 
     /// The initiator of a flow of this record.

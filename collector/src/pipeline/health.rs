@@ -1,6 +1,7 @@
 //! What a record reports of a connection besides its traffic.
 
 use flowproto::FlowRecord;
+use flowproto::collector::Fields;
 use flowproto::dns::DnsHealth;
 use flowproto::http::HttpHealth;
 use flowproto::record::{BiflowDirection, FlowEndReason, Sampling};
@@ -55,8 +56,15 @@ pub struct ConnectionHealth {
 }
 
 impl FlowHealth {
-    /// The health of a record's own direction and of its connection. `None` if it reports neither.
+    /// False if a record cannot report any, by its template.
     #[inline]
+    pub(super) fn may_be_in(record: &FlowRecord, fields: &Fields<'_>) -> bool {
+        // 279 is in most templates, and 0 in most records.
+        let seconds = record.connection_sum_duration_seconds.unwrap_or_default();
+        seconds != 0 || fields.have_health()
+    }
+
+    /// The health of a record's own direction and of its connection. `None` if it reports neither.
     pub(super) fn forward(record: &FlowRecord) -> Option<Self> {
         let health = Self {
             packets: PacketHealth::of(&record.tcp_health, record.sampling),
@@ -260,6 +268,19 @@ mod tests {
         };
         assert_eq!(FlowHealth::forward(&record), None);
         assert_eq!(FlowHealth::reverse(&record), None);
+    }
+
+    #[test]
+    fn a_duration_in_seconds_is_health_whatever_else_the_template_has() {
+        for (seconds, expected) in [(None, false), (Some(0), false), (Some(2), true)] {
+            let record = FlowRecord {
+                connection_sum_duration_seconds: seconds,
+                ..FlowRecord::default()
+            };
+            let fields = Fields::of_record(&record);
+            assert_eq!(FlowHealth::may_be_in(&record, &fields), expected);
+            assert_eq!(FlowHealth::forward(&record).is_some(), expected);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The stages put together, started, and stopped in the order in which nothing is lost.
 
 mod assemble;
+mod check;
 mod drain_timer;
 mod history_file;
 mod inventory;
@@ -64,12 +65,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     let stamp = Reloader::stamp(flags);
     let settings = Settings::load(flags)?;
     if flags.check {
-        let mut stderr = std::io::stderr().lock();
-        for warning in settings.lint()? {
-            // A closed stderr is not an error.
-            writeln!(stderr, "kipfix-collector: warning: metrics: {warning}").ok();
-        }
-        return kipfix_service::settings::print(&settings);
+        return check::run(&settings);
     }
     logs::init(settings.log_format, "info", &QUIET);
     warn_of_names(&settings)?;

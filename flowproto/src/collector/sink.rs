@@ -74,6 +74,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether the template has the health of a connection: its state, losses, round-trip times,
+    /// duration in milliseconds, or DNS messages. False for records without template (NetFlow v5
+    /// and v7).
+    #[inline]
+    #[must_use]
+    pub fn have_health(&self) -> bool {
+        match self.0 {
+            Source::Template(template, ..) => template.plan().has_health(),
+            Source::Fixed(_) => false,
+        }
+    }
+
     /// The fields with their values, in the order of the template. None for records without template
     /// (NetFlow v5 and v7).
     pub fn values(&self) -> impl Iterator<Item = (FieldSpecifier, &'a [u8])> + use<'a> {

@@ -225,6 +225,11 @@ impl Plan {
         !self.names.is_empty()
     }
 
+    /// Whether records have the health of a connection, or of DNS messages.
+    pub(crate) const fn has_health(&self) -> bool {
+        self.filled & read::HEALTH != 0
+    }
+
     /// Reads the name of the responder. `spans` as for [`Self::read`].
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod histogram;
 mod increase;
 mod opencost;
 mod pair;
+mod peers;
 mod prometheus;
 mod rules;
 

@@ -28,6 +28,8 @@ enum Variable {
     Class,
     Top,
     Price,
+    /// The URL of a collector, for links to its map.
+    Map,
 }
 
 #[derive(Deserialize)]
@@ -122,7 +124,7 @@ impl Dashboard {
                 }
                 let height = panel.height();
                 let place = json!({"x": x, "y": y, "w": panel.width, "h": height});
-                panels.push(panel.json(panels.len() + 1, place));
+                panels.push(panel.json(panels.len() + 1, place, self.has_map()));
                 (x, line) = (x + panel.width, line.max(height));
             }
             y += line;
@@ -146,14 +148,42 @@ impl Dashboard {
             "timezone": "",
             "annotations": {"list": []},
             "templating": {"list": variables},
-            "links": [{
-                "type": "dashboards", "tags": ["kipfix"], "title": "kipfix", "asDropdown": false,
-                "includeVars": true, "keepTime": true, "targetBlank": false, "icon": "external link",
-                "tooltip": "", "url": "",
-            }],
+            "links": self.links(),
             "panels": panels,
         })
     }
+}
+
+impl Dashboard {
+    fn has_map(&self) -> bool {
+        self.variables.contains(&Variable::Map)
+    }
+
+    fn links(&self) -> Vec<Value> {
+        let mut links = vec![json!({
+            "type": "dashboards", "tags": ["kipfix"], "title": "kipfix", "asDropdown": false,
+            "includeVars": true, "keepTime": true, "targetBlank": false, "icon": "external link",
+            "tooltip": "", "url": "",
+        })];
+        if self.has_map() {
+            links.push(json!({
+                "type": "link", "tags": [], "title": "Map", "asDropdown": false,
+                "includeVars": false, "keepTime": false, "targetBlank": true, "icon": "external link",
+                "tooltip": "The map of a collector", "url": map_url(""),
+            }));
+        }
+        links
+    }
+}
+
+/// The URL of the map for the time range, with more parameters.
+fn map_url(parameters: &str) -> String {
+    format!("${{map}}/?from=${{__from}}&to=${{__to}}{parameters}")
+}
+
+/// A link of a value to the map.
+fn map_link(parameters: &str) -> Value {
+    json!({"title": "On the map", "url": map_url(parameters), "targetBlank": true})
 }
 
 impl Variable {
@@ -189,6 +219,14 @@ impl Variable {
                     "multi": false, "includeAll": false,
                 })
             }
+            Self::Map => json!({
+                "name": "map", "label": "URL of the map", "type": "textbox",
+                "query": "http://localhost:8080",
+                "current": {"text": "http://localhost:8080", "value": "http://localhost:8080"},
+                "options": [{
+                    "text": "http://localhost:8080", "value": "http://localhost:8080", "selected": true,
+                }],
+            }),
             Self::Price => json!({
                 "name": "price", "label": "Price of a GB", "type": "textbox", "query": "0.01",
                 "current": {"text": "0.01", "value": "0.01"},
@@ -219,7 +257,7 @@ impl Panel {
         })
     }
 
-    fn json(&self, id: usize, place: Value) -> Value {
+    fn json(&self, id: usize, place: Value, has_map: bool) -> Value {
         let mut panel = json!({
             "id": id,
             "title": self.title,
@@ -231,8 +269,8 @@ impl Panel {
         let of_kind = match self.kind {
             Kind::Stat => self.stat(),
             Kind::Timeseries => self.time_series(),
-            Kind::Table => self.table(),
-            Kind::Nodegraph => node_graph(),
+            Kind::Table => self.table(has_map),
+            Kind::Nodegraph => node_graph(has_map.then(|| self.node_links())),
         };
         for (key, value) in of_kind.as_object().unwrap() {
             panel[key] = value.clone();
@@ -320,7 +358,18 @@ impl Panel {
         })
     }
 
-    fn table(&self) -> Value {
+    /// The links of a node graph, by the labels of its query.
+    fn node_links(&self) -> Value {
+        let has_labels = |query: &Query| query.expr.contains("by (src_namespace,");
+        let parameters = if self.queries.iter().any(has_labels) {
+            "&ns=${__data.fields.src_namespace}&ns=${__data.fields.dst_namespace}"
+        } else {
+            ""
+        };
+        map_link(parameters)
+    }
+
+    fn table(&self, has_map: bool) -> Value {
         // One each, or their order would be lost.
         assert!(self.columns.iter().all(|column| column.len() == 1));
         let columns: Vec<_> = self.columns.iter().flatten().collect();
@@ -337,20 +386,30 @@ impl Panel {
             "properties": [{"id": "unit", "value": self.unit}],
         })];
         for (column, dashboard) in &self.drill {
+            let mut links = vec![json!({
+                "title": "This namespace",
+                "url": format!("/d/{dashboard}?var-namespace=${{__value.raw}}&${{datasource:queryparam}}&${{cluster:queryparam}}&${{__url_time_range}}"),
+            })];
+            if has_map {
+                links.push(map_link("&ns=${__value.raw}"));
+            }
             overrides.push(json!({
                 "matcher": {"id": "byName", "options": column},
-                "properties": [{"id": "links", "value": [{
-                    "title": "This namespace",
-                    "url": format!("/d/{dashboard}?var-namespace=${{__value.raw}}&${{datasource:queryparam}}&${{cluster:queryparam}}&${{__url_time_range}}"),
-                }]}],
+                "properties": [{"id": "links", "value": links}],
             }));
         }
         for label in ["src_workload", "dst_workload"] {
             if let Some(column) = head(label) {
+                let mut properties = Vec::new();
+                if has_map {
+                    properties
+                        .push(json!({"id": "links", "value": [map_link("&q=${__value.raw}")]}));
+                }
                 let outside = json!({"type": "special", "options": {"match": "empty", "result": {"text": "outside", "index": 0}}});
+                properties.push(json!({"id": "mappings", "value": [outside]}));
                 overrides.push(json!({
                     "matcher": {"id": "byName", "options": column},
-                    "properties": [{"id": "mappings", "value": [outside]}],
+                    "properties": properties,
                 }));
             }
         }
@@ -381,10 +440,19 @@ impl Panel {
 /// The panel makes the nodes out of the edges: frames of both would have to name the same ends, and two
 /// `topk` do not. It wants the number in a field of the name `mainstat`; renaming gives a field another
 /// title only, calculating one gives it the name.
-fn node_graph() -> Value {
+fn node_graph(link: Option<Value>) -> Value {
+    let overrides: Vec<Value> = link
+        .map(|link| {
+            json!({
+                "matcher": {"id": "byName", "options": "id"},
+                "properties": [{"id": "links", "value": [link]}],
+            })
+        })
+        .into_iter()
+        .collect();
     json!({
         "type": "nodeGraph",
-        "fieldConfig": {"defaults": {}, "overrides": []},
+        "fieldConfig": {"defaults": {}, "overrides": overrides},
         "options": {
             "nodes": {"mainStatUnit": "kB/s"},
             "edges": {"mainStatUnit": "kB/s"},

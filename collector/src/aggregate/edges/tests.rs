@@ -149,7 +149,7 @@ fn a_table_is_drained_before_a_sum_of_connections_is_too_large() {
 fn health_is_drained_with_its_edges_and_nothing_is_lost() {
     let mut health = FlowHealth::default();
     health.packets.retransmitted = 3;
-    let addition = HealthAddition::of_packets(&health);
+    let addition = HealthAddition::Packets(health.packets, health.round_trip_time);
     let edge = |source| DetailedEdge {
         source: EndpointId(source),
         destination: EndpointId(0),

@@ -66,6 +66,12 @@ impl LabelValue {
         }
     }
 
+    /// True if it is `true` or `false`.
+    #[must_use]
+    pub const fn is_condition(&self) -> bool {
+        matches!(self.value, TextValue::Condition(_))
+    }
+
     /// The fields that it reads. A field may occur several times.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         let mut fields = Vec::new();

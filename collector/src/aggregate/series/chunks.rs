@@ -1,12 +1,13 @@
 //! The exposition of the series, in chunks.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use kipfix_service::exposition::{CHUNK_OCTETS, Chunks, Format};
 use kipfix_service::sync::lock;
 
 use super::family::{ExposedFamily, ShownRow};
-use super::set::SeriesSet;
+use super::set::{RowsIdentity, SeriesSet};
 use super::{Rows, SeriesTable};
 use crate::clock::Now;
 
@@ -23,8 +24,8 @@ pub enum ShownValues {
 }
 
 /// All families. A chunk is written under the lock of the series table. A series that is created
-/// after the first chunk may be left out. If families are replaced meanwhile, the exposition ends
-/// early.
+/// after the first chunk may be left out. If families are replaced meanwhile, each family that stays
+/// is complete, and so is each new one. One that is removed while it is written ends there.
 #[derive(Debug)]
 pub struct SeriesChunks {
     table: Arc<SeriesTable>,
@@ -32,12 +33,20 @@ pub struct SeriesChunks {
     shown: ShownValues,
     /// The revision of the families, once a chunk was written.
     revision: Option<u64>,
+    /// The rows of the family that is not complete yet, and its name.
+    current: Option<(Arc<RowsIdentity>, Box<str>)>,
+    /// The names of all families of which anything was written.
+    written: HashSet<Box<str>>,
+    /// Whether families before the current one may be left, because they were replaced.
+    restarts: bool,
     set: usize,
     family: usize,
     /// Position in the order of rows.
     row: usize,
     /// The rows of the set in the order of their label text, if that is wanted.
     order: Vec<usize>,
+    /// The rows of `order`.
+    ordered: Option<Arc<RowsIdentity>>,
     labels: Vec<u8>,
     metrics: Vec<u8>,
 }
@@ -45,16 +54,20 @@ pub struct SeriesChunks {
 impl SeriesChunks {
     /// Prepares an exposition.
     #[must_use]
-    pub const fn new(table: Arc<SeriesTable>, format: Format, shown: ShownValues) -> Self {
+    pub fn new(table: Arc<SeriesTable>, format: Format, shown: ShownValues) -> Self {
         Self {
             table,
             format,
             shown,
             revision: None,
+            current: None,
+            written: HashSet::new(),
+            restarts: false,
             set: 0,
             family: 0,
             row: 0,
             order: Vec::new(),
+            ordered: None,
             labels: Vec::new(),
             metrics: Vec::new(),
         }
@@ -71,6 +84,43 @@ impl SeriesChunks {
         }
     }
 
+    /// Begins a family, unless it has begun. False if it was written already.
+    fn begin(&mut self, set: &SeriesSet, family: &ExposedFamily, out: &mut Vec<u8>) -> bool {
+        if self.current.is_some() {
+            return true;
+        }
+        let name = &family.family.name;
+        if !self.written.insert(name.clone()) {
+            return false;
+        }
+        self.current = Some((Arc::clone(&set.identity), name.clone()));
+        self.row = 0;
+        family.write_header(self.format, out);
+        let is_ordered = |of: &Arc<RowsIdentity>| Arc::ptr_eq(of, &set.identity);
+        if self.shown == ShownValues::Final && !self.ordered.as_ref().is_some_and(is_ordered) {
+            self.order = ordered(set);
+            self.ordered = Some(Arc::clone(&set.identity));
+        }
+        true
+    }
+
+    /// Continues after families were replaced: with the current one if it stays, then with all that
+    /// were not written.
+    fn resume(&mut self, rows: &Rows) {
+        let place = self.current.as_ref().and_then(|(identity, name)| {
+            let mut sets = rows.sets.iter();
+            let set = sets.position(|set| Arc::ptr_eq(&set.identity, identity))?;
+            let mut families = rows.sets.get(set)?.families.iter();
+            let family = families.position(|exposed| exposed.family.name == *name)?;
+            Some((set, family))
+        });
+        self.restarts = place.is_some();
+        if place.is_none() {
+            self.current = None;
+        }
+        (self.set, self.family) = place.unwrap_or_default();
+    }
+
     /// Writes rows of a family until the chunk is full. True if the family is complete.
     fn write_rows(
         &mut self,
@@ -80,12 +130,6 @@ impl SeriesChunks {
         out: &mut Vec<u8>,
     ) -> bool {
         let is_final = self.shown == ShownValues::Final;
-        if self.row == 0 {
-            family.write_header(self.format, out);
-            if is_final && self.family == 0 {
-                self.order = ordered(set);
-            }
-        }
         let created = self.format == Format::OpenMetrics && self.table.settings.created_samples;
         let newest = self.newest_milliseconds();
         let end = if is_final {
@@ -139,11 +183,15 @@ impl SeriesChunks {
             };
             match set.families.get(self.family) {
                 None => (self.set, self.family) = (self.set + 1, 0),
-                Some(family) => {
-                    if self.write_rows(set, family, &mut visited, out) {
-                        (self.family, self.row) = (self.family + 1, 0);
+                Some(family) if !self.begin(set, family, out) => self.family += 1,
+                Some(family) if self.write_rows(set, family, &mut visited, out) => {
+                    self.current = None;
+                    self.family += 1;
+                    if std::mem::take(&mut self.restarts) {
+                        (self.set, self.family) = (0, 0);
                     }
                 }
+                Some(_) => {}
             }
         }
         true
@@ -155,8 +203,11 @@ impl Chunks for SeriesChunks {
         let table = Arc::clone(&self.table);
         let mut rows = lock(&table.rows);
         // Positions have another meaning after families were replaced.
-        let is_same = *self.revision.get_or_insert(rows.revision) == rows.revision;
-        let is_more = is_same && self.write(&rows, out);
+        if *self.revision.get_or_insert(rows.revision) != rows.revision {
+            self.revision = Some(rows.revision);
+            self.resume(&rows);
+        }
+        let is_more = self.write(&rows, out);
         if let (false, ShownValues::Scrape(now)) = (is_more, self.shown) {
             rows.scraped_milliseconds = rows.scraped_milliseconds.max(now.monotonic_milliseconds);
         }

@@ -23,6 +23,8 @@ use crate::clock::Now;
 /// Rows, and the families that show them.
 #[derive(Debug)]
 pub(super) struct SeriesSet {
+    /// It is the same one as long as these are the same rows, whichever families show them.
+    pub(super) identity: Arc<RowsIdentity>,
     pub(super) layout: Arc<RowLayout>,
     pub(super) families: Vec<ExposedFamily>,
     /// What is summed in each column.
@@ -45,6 +47,13 @@ pub(super) struct SeriesSet {
     free: Vec<u32>,
     other: Option<u32>,
     scratch: Scratch,
+}
+
+/// The identity of the rows of a set, compared by address.
+#[derive(Debug)]
+pub(super) struct RowsIdentity {
+    // A type without a size has no address of its own.
+    _octet: u8,
 }
 
 /// Times of a row.
@@ -88,6 +97,7 @@ impl SeriesSet {
             .iter()
             .map(|family| ExposedFamily::new(family, of_rows, cluster_name));
         Self {
+            identity: Arc::new(RowsIdentity { _octet: 0 }),
             families: exposed.collect(),
             groups: groups(&layout.labels, !cluster_name.is_empty()),
             layout,

@@ -9,8 +9,9 @@ use kipfix_service::settings::{Size, Span};
 use crate::emit::OverflowPolicy;
 use crate::emit::authority::Authority;
 use crate::emit::delivery::{
-    Compression, DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
+    Compression, DeliverySettings, Parameters, parse_host_port, parse_span,
 };
+use crate::emit::enriched::RecordFormat;
 
 const DEFAULT_PORT: u16 = 8123;
 const DEFAULT_TLS_PORT: u16 = 8443;

@@ -10,10 +10,10 @@ use kipfix_export::{Exporter, FLUSH_INTERVAL};
 use kipfix_service::signals::Stop;
 
 use super::progress::Obstacle;
-use super::{Chunk, Client, Progress, RecordFormat};
+use super::{Chunk, Client, Progress};
 use crate::emit::OverflowPolicy;
 use crate::emit::double_buffer::{Batch, ConsumerGuard, DoubleBuffer};
-use crate::emit::enriched::EnrichedRecord;
+use crate::emit::enriched::{Encoder, EnrichedRecord, RecordFormat};
 use crate::emit::record::ForwardedRecord;
 use crate::snapshots::{SnapshotStore, Snapshots};
 
@@ -43,6 +43,7 @@ struct DeliveryExporter {
     settings: DeliverySettings,
     store: Arc<SnapshotStore>,
     snapshots: Snapshots,
+    encoder: Encoder,
     stage: Chunk,
     queue: Arc<DoubleBuffer<Chunk>>,
     obstacle: Obstacle,
@@ -82,6 +83,7 @@ pub fn start(
     })?;
     Ok(Box::new(DeliveryExporter {
         snapshots: store.load(),
+        encoder: Encoder::new(settings.format),
         store: Arc::clone(store),
         stage: Chunk::default(),
         thread: Some(thread),
@@ -139,12 +141,12 @@ impl DeliveryExporter {
 
 impl Exporter<ForwardedRecord> for DeliveryExporter {
     fn export(&mut self, records: &[ForwardedRecord], now_milliseconds: u64) {
-        self.store.refresh(&mut self.snapshots);
+        if self.store.refresh(&mut self.snapshots) {
+            self.encoder.forget_endpoints();
+        }
         for record in records {
             let enriched = EnrichedRecord::new(record, &self.snapshots, now_milliseconds);
-            self.settings
-                .format
-                .encode(&enriched, &mut self.stage.octets);
+            self.encoder.encode(&enriched, &mut self.stage.octets);
             let hash = kipfix_export::spread::hash_of_flow(&record.record.key);
             self.stage.end_record(hash);
             if self.stage.size() >= STAGE_OCTETS {

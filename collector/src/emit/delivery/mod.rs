@@ -18,29 +18,6 @@ pub(super) use parameters::{Parameters, parse_host_port, parse_span};
 pub use progress::Progress;
 pub use stream::{ConnectError, Stream, TransportSettings};
 
-use super::enriched::{EnrichedRecord, json, protobuf, row_binary};
-
-/// How records are encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordFormat {
-    /// Protobuf messages.
-    Protobuf,
-    /// JSON objects.
-    Json,
-    /// Rows of a ClickHouse table.
-    RowBinary,
-}
-
-impl RecordFormat {
-    fn encode(self, record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
-        match self {
-            Self::Protobuf => protobuf::encode(record, out),
-            Self::Json => json::encode(record, out),
-            Self::RowBinary => row_binary::encode(record, out),
-        }
-    }
-}
-
 /// Delivers chunks to an engine.
 pub trait Client: Send + 'static {
     /// Delivers all records of a chunk. Each of them is reported to `progress` once, unless it is left over when

@@ -2,13 +2,11 @@
 
 use flowproto::json;
 
-use super::{ColumnType, EnrichedRecord, Value, columns};
+use super::{Column, ColumnType, EnrichedRecord, Value};
 
-/// Appends the object of a record, without a line break.
-pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
-    out.push(b'{');
-    let begin = out.len();
-    for column in columns() {
+/// Appends the members of columns, each after a comma.
+pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+    for column in columns {
         let value = (column.read)(record);
         let is_absent = match value {
             Value::Absent | Value::Text("") => true,
@@ -18,10 +16,7 @@ pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
         if is_absent {
             continue;
         }
-        if out.len() > begin {
-            out.push(b',');
-        }
-        out.push(b'"');
+        out.extend_from_slice(b",\"");
         out.extend_from_slice(column.name.as_bytes());
         out.extend_from_slice(b"\":");
         match value {
@@ -32,20 +27,28 @@ pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
             Value::Text(text) => json::write_string(text, out),
         }
     }
+}
+
+/// Makes an object, without a line break, of the members that were appended since `begin`.
+pub(super) fn enclose(begin: usize, out: &mut Vec<u8>) {
+    match out.get_mut(begin) {
+        Some(comma) => *comma = b'{',
+        None => out.push(b'{'),
+    }
     out.push(b'}');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::enriched::test_record;
+    use crate::emit::enriched::{Encoder, RecordFormat, test_record};
 
     #[test]
     fn a_record_is_one_object() {
         let snapshots = test_record::snapshots();
         let record = test_record::record(&snapshots);
         let mut out = Vec::new();
-        encode(
+        Encoder::new(RecordFormat::Json).encode(
             &EnrichedRecord::new(&record, &snapshots, test_record::NOW),
             &mut out,
         );

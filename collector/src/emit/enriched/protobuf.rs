@@ -3,14 +3,14 @@
 
 use kipfix_service::exposition::protobuf::write_varint;
 
-use super::{EnrichedRecord, Value, columns};
+use super::{Column, EnrichedRecord, Value};
 
 const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
 
-/// Appends the message of a record.
-pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
-    for column in columns() {
+/// Appends the fields of columns.
+pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+    for column in columns {
         match (column.read)(record) {
             Value::Absent => {}
             Value::Number(0) if !column.is_optional => {}
@@ -36,7 +36,7 @@ fn octets(number: u32, octets: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::enriched::test_record;
+    use crate::emit::enriched::{Encoder, RecordFormat, columns, test_record};
 
     /// Number, wire type, value and octets of each field.
     fn fields(mut octets: &[u8]) -> Vec<(u64, u64, u64, Vec<u8>)> {
@@ -72,7 +72,7 @@ mod tests {
         let snapshots = test_record::snapshots();
         let record = test_record::record(&snapshots);
         let mut out = Vec::new();
-        encode(
+        Encoder::new(RecordFormat::Protobuf).encode(
             &EnrichedRecord::new(&record, &snapshots, test_record::NOW),
             &mut out,
         );

@@ -3,11 +3,11 @@
 
 use kipfix_service::exposition::protobuf::write_varint;
 
-use super::{ColumnType, EnrichedRecord, Value, columns};
+use super::{Column, ColumnType, EnrichedRecord, Value};
 
-/// Appends the row of a record.
-pub fn encode(record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
-    for column in columns() {
+/// Appends the values of columns.
+pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+    for column in columns {
         let value = (column.read)(record);
         match column.kind {
             ColumnType::Name | ColumnType::Text => {
@@ -59,14 +59,14 @@ const fn width(kind: ColumnType) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::enriched::test_record;
+    use crate::emit::enriched::{Encoder, RecordFormat, columns, test_record};
 
     #[test]
     fn every_column_has_its_width_and_absent_is_null_where_it_differs_from_0() {
         let snapshots = test_record::snapshots();
         let record = test_record::record(&snapshots);
         let mut out = Vec::new();
-        encode(
+        Encoder::new(RecordFormat::RowBinary).encode(
             &EnrichedRecord::new(&record, &snapshots, test_record::NOW),
             &mut out,
         );

@@ -10,8 +10,9 @@ use super::sasl::Mechanism;
 use crate::emit::OverflowPolicy;
 use crate::emit::authority::Authority;
 use crate::emit::delivery::{
-    Compression, DeliverySettings, Parameters, RecordFormat, parse_host_port, parse_span,
+    Compression, DeliverySettings, Parameters, parse_host_port, parse_span,
 };
+use crate::emit::enriched::RecordFormat;
 
 const DEFAULT_PORT: u16 = 9092;
 /// Records are sent before the time to collect them is over if they have this many octets.

@@ -67,10 +67,10 @@ impl PackedPlace {
     /// `None` if the node's number is too large.
     fn new(place: Place, generation: u32) -> Option<Self> {
         let kind: u32 = match place.kind {
-            EndpointKind::External => 0,
-            EndpointKind::Pod => 1,
-            EndpointKind::Node => 2,
-            EndpointKind::Service => 3,
+            EndpointKind::Pod => 0,
+            EndpointKind::Node => 1,
+            EndpointKind::Service => 2,
+            EndpointKind::External => 3,
             EndpointKind::Link => 4,
         };
         let node = match place.node {
@@ -91,9 +91,9 @@ impl PackedPlace {
         let node = self.0 & Self::NODE_MASK;
         Place {
             kind: match self.0 >> Self::KIND_SHIFT {
-                1 => EndpointKind::Pod,
-                2 => EndpointKind::Node,
-                3 => EndpointKind::Service,
+                0 => EndpointKind::Pod,
+                1 => EndpointKind::Node,
+                2 => EndpointKind::Service,
                 4 => EndpointKind::Link,
                 _ => EndpointKind::External,
             },
@@ -171,7 +171,7 @@ impl<A: Copy> Entry<A> {
     /// The endpoint, if it is that of this generation of snapshots and of packets at this time.
     #[inline]
     fn endpoint(&self, generation: u32, time: TimeRange) -> Option<ResolvedEndpoint> {
-        let since_milliseconds = u64::from(self.since_seconds).saturating_mul(1000);
+        let since_milliseconds = u64::from(self.since_seconds).wrapping_mul(1000);
         let is_current =
             self.place.generation() == generation && since_milliseconds <= time.start_milliseconds;
         is_current.then(|| ResolvedEndpoint {
@@ -221,13 +221,13 @@ impl EndpointCache {
         }
     }
 
-    /// The endpoint that had an address, or a port of it, while the packets were sent.
+    /// The endpoint that had an address, or a port of a protocol at it, while the packets were sent.
     #[inline(always)]
     pub(super) fn lookup(
         &mut self,
         snapshots: &Snapshots,
         address: Address,
-        port: Option<TransportPort>,
+        port: (u8, u16),
         time: TimeRange,
     ) -> ResolvedEndpoint {
         let known = if address.is_ipv4() {
@@ -246,9 +246,10 @@ impl EndpointCache {
         &mut self,
         snapshots: &Snapshots,
         address: Address,
-        port: Option<TransportPort>,
+        (protocol, port): (u8, u16),
         time: TimeRange,
     ) -> ResolvedEndpoint {
+        let port = TransportPort::new(protocol, port);
         let (resolved, since) = look_up(snapshots, address, port, time);
         let depends_on_port =
             resolved.place.kind == EndpointKind::Node && snapshots.index.has_ports();
@@ -320,8 +321,9 @@ mod tests {
         for round in 0..2 {
             for time in times {
                 for (address, port) in [(A, 0), (A, 80), (A, 81), (UNASSIGNED, 80)] {
-                    let (port, time) = (TransportPort::new(6, port), TimeRange::instant(*time));
-                    let found = cache.lookup(&snapshots, address, port, time);
+                    let time = TimeRange::instant(*time);
+                    let found = cache.lookup(&snapshots, address, (6, port), time);
+                    let port = TransportPort::new(6, port);
                     let wanted = snapshots.index.lookup_port(address, port, time);
                     assert_eq!(
                         (found.id, found.certainty, found.place),
@@ -437,7 +439,7 @@ mod tests {
         for _ in 0..3 {
             let found = addresses.map(|address| {
                 let time = TimeRange::instant(5000);
-                cache.lookup(&snapshots, address, None, time).id
+                cache.lookup(&snapshots, address, (0, 0), time).id
             });
             assert_eq!(found, ids);
         }

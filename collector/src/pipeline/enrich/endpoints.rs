@@ -5,7 +5,7 @@ use flowproto::Address;
 use super::lookup::ResolvedEndpoint;
 use super::tunnels::{TunnelNetworks, TunnelUse, trusted_ends};
 use super::{EndpointCache, Scope, TrafficClass};
-use crate::inventory::{Certainty, EndpointId, EndpointKind, TransportPort};
+use crate::inventory::{Certainty, EndpointId, EndpointKind};
 use crate::pipeline::flow::{Flow, FlowExtras};
 use crate::snapshots::Snapshots;
 
@@ -71,6 +71,13 @@ impl Endpoints {
         Scope::between(self.source.place, self.destination.place)
     }
 
+    /// True if there is no doubt about either.
+    #[inline]
+    #[must_use]
+    pub fn are_certain(&self) -> bool {
+        self.source.certainty == Certainty::Known && self.destination.certainty == Certainty::Known
+    }
+
     /// True if an address was reassigned while the packets were sent.
     #[inline]
     #[must_use]
@@ -132,6 +139,7 @@ impl Resolver<'_> {
         Endpoints::of(source, destination)
     }
 
+    #[inline(never)]
     fn resolve_with(&mut self, flow: &Flow, extras: &FlowExtras) -> Endpoints {
         let Some(ends) = extras.tunnel else {
             return self.resolve_translated(flow, extras);
@@ -200,15 +208,16 @@ impl Resolver<'_> {
     }
 
     /// The endpoint of an address before translation, and the same if it is a Service.
-    #[inline]
+    #[inline(always)]
     fn resolve_before(
         &mut self,
         flow: &Flow,
         protocol: u8,
         (address, port): Socket,
     ) -> (ResolvedEndpoint, Option<EndpointId>) {
-        let port = TransportPort::new(protocol, port);
-        let found = self.cache.lookup(self.snapshots, address, port, flow.time);
+        let found = self
+            .cache
+            .lookup(self.snapshots, address, (protocol, port), flow.time);
         let is_service = found.place.kind == EndpointKind::Service;
         (found, is_service.then_some(found.id))
     }
@@ -225,8 +234,10 @@ impl Resolver<'_> {
         if before.place.kind == EndpointKind::Pod || address.is_unspecified() {
             return (before, false);
         }
-        let port = TransportPort::new(flow.protocol, if port == 0 { port_before } else { port });
-        let after = self.cache.lookup(self.snapshots, address, port, flow.time);
+        let port = if port == 0 { port_before } else { port };
+        let after = self
+            .cache
+            .lookup(self.snapshots, address, (flow.protocol, port), flow.time);
         match after.place.kind {
             EndpointKind::Pod => (after, true),
             EndpointKind::Node if service.is_some() => (after, true),
@@ -284,14 +295,14 @@ mod tests {
         record.key.destination_address = destination;
         record.translation = Some(translation);
         let forward = Flow::forward(&record, TimeRange::instant(0), 0);
-        let extras = FlowExtras::of(&record, false);
+        let extras = FlowExtras::of(&record);
         let endpoints_of = |flow: &Flow| {
             let mut resolver = Resolver {
                 snapshots,
                 cache: &mut EndpointCache::default(),
                 tunnels: &TunnelNetworks::default(),
             };
-            resolver.resolve(flow, extras.as_ref())
+            resolver.resolve(flow, Some(&extras))
         };
         let endpoints = endpoints_of(&forward);
         assert_eq!(
@@ -322,14 +333,14 @@ mod tests {
             tunnel_destination_port: 4789,
         });
         let forward = Flow::forward(&record, TimeRange::instant(0), 0);
-        let extras = FlowExtras::of(&record, false);
+        let extras = FlowExtras::of(&record);
         let endpoints_of = |flow: &Flow| {
             let mut resolver = Resolver {
                 snapshots,
                 cache: &mut EndpointCache::default(),
                 tunnels: &TunnelNetworks::new(&networks),
             };
-            resolver.resolve(flow, extras.as_ref())
+            resolver.resolve(flow, Some(&extras))
         };
         let endpoints = endpoints_of(&forward);
         assert_eq!(

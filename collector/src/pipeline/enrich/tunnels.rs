@@ -72,7 +72,7 @@ pub(super) fn trusted_ends(
         if address.is_unspecified() {
             return Ok(None);
         }
-        let found = cache.lookup(snapshots, address, None, time);
+        let found = cache.lookup(snapshots, address, (0, 0), time);
         match found.place.kind {
             EndpointKind::Node => Ok(Some(found)),
             EndpointKind::External if !are_ends_known => Ok(None),

@@ -1,8 +1,8 @@
 //! Families of connection health: bounds, and their exposition in every format.
 
 use super::*;
-use crate::aggregate::edge_health::HealthAddition;
 use crate::aggregate::edges::EdgeBatch;
+use crate::aggregate::health_addition::HealthAddition;
 use crate::pipeline::FlowHealth;
 
 const NAMES: &str = r#"
@@ -33,8 +33,12 @@ pub(super) fn add(table: &SeriesTable, snapshots: &Snapshots, sources: &[Endpoin
         health.round_trip_time.add(300);
         health.connection.duration_milliseconds = Some(1500);
         health.connection.connections = 1;
-        batch.push_health(*source, *source, HealthAddition::of_packets(&health));
-        let connection = HealthAddition::of_connection(&health.connection);
+        batch.push_health(
+            *source,
+            *source,
+            HealthAddition::Packets(health.packets, health.round_trip_time),
+        );
+        let connection = HealthAddition::Connection(health.connection);
         batch.push_health(*source, *source, connection);
     }
     let mut edges = EdgeTable::new(100);

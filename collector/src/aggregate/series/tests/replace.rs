@@ -97,20 +97,80 @@ fn a_smaller_bound_keeps_the_rows_that_exist() {
     assert_eq!(table.counts().other, 1);
 }
 
-#[test]
-fn an_exposition_ends_if_the_families_change() {
-    let (index, [a, b, _]) = index();
+/// An exposition during which families are replaced after the octets of the first chunk, and whether
+/// it was not complete then.
+fn exposition_with_replacement(first_octets: usize, shown: ShownValues) -> (String, bool) {
+    let (index, [a, b, c]) = index();
     let snapshots = snapshots(index);
-    let table = table(&Preset::DEFAULT, 10, "");
-    merge(&table, &snapshots, &[(a, b, 1000)], 5);
-    let now = ShownValues::Scrape(Now::of_packet(6));
-    let mut chunks = SeriesChunks::new(Arc::clone(&table), Format::Text, now);
-    let mut out = vec![b'x'; CHUNK_OCTETS];
-    assert!(chunks.write_chunk(&mut out));
-    table.replace(&families_of(&[Preset::Zones], "[]", 10));
-    out.clear();
-    assert!(!chunks.write_chunk(&mut out));
-    assert!(out.is_empty());
+    let table = table(&[Preset::Zones, Preset::Workloads], 10, "");
+    merge(
+        &table,
+        &snapshots,
+        &[(a, b, 1000), (b, a, 20), (a, c, 3)],
+        5,
+    );
+    let mut chunks = SeriesChunks::new(Arc::clone(&table), Format::Text, shown);
+    let mut out = vec![b' '; CHUNK_OCTETS - first_octets];
+    let mut is_more = chunks.write_chunk(&mut out);
+    let is_interrupted = is_more;
+    // The preset `zones` is gone, `nodes` is new, and one family of `workloads` has other labels.
+    let yaml = "[{name: kipfix_packets_total, help: x, value: packets, labels: [src.zone]}]";
+    let workloads = families_of(&[Preset::Nodes, Preset::Workloads], "[]", 10);
+    let staying = workloads.into_iter();
+    let staying = staying.filter(|family| &*family.name != "kipfix_packets_total");
+    let families: Vec<Family> = families_of(&[], yaml, 10)
+        .into_iter()
+        .chain(staying)
+        .collect();
+    table.replace(&families);
+    merge(&table, &snapshots, &[(a, b, 0)], 6);
+    while is_more {
+        let mut chunk = vec![b' '; CHUNK_OCTETS - 300];
+        is_more = chunks.write_chunk(&mut chunk);
+        out.extend_from_slice(&chunk);
+    }
+    let text = String::from_utf8(out).unwrap();
+    let lines = text.lines().map(|line| format!("{}\n", line.trim()));
+    (lines.collect(), is_interrupted)
+}
+
+#[test]
+fn an_exposition_is_completed_if_the_families_change() {
+    let shown = [ShownValues::Scrape(Now::of_packet(6)), ShownValues::Final];
+    let mut interrupted = 0;
+    for (octets, shown) in (1..2700)
+        .step_by(97)
+        .flat_map(|octets| shown.map(|s| (octets, s)))
+    {
+        let (text, is_interrupted) = exposition_with_replacement(octets, shown);
+        interrupted += u32::from(is_interrupted);
+        let mut names = std::collections::HashSet::new();
+        for line in text.lines() {
+            let is_sample = !line.is_empty() && !line.starts_with("# TYPE");
+            let name = line.rsplit_once(' ').map_or("", |(name, _)| name);
+            let name = name
+                .strip_prefix("# HELP ")
+                .map_or(name, |help| help.split(' ').next().unwrap());
+            assert!(
+                !is_sample || names.insert(name.to_owned()),
+                "{octets}: {line}\n{text}"
+            );
+        }
+        let rows = |name: &str| {
+            let lines = text
+                .lines()
+                .filter(|line| line.starts_with(&format!("{name}{{")));
+            lines.count()
+        };
+        // All rows of the families that stay, and of those that are new.
+        for name in ["kipfix_bytes_total", "kipfix_connections_total"] {
+            assert_eq!(rows(name), 3, "{name} at {octets}\n{text}");
+        }
+        let new = usize::from(is_interrupted);
+        assert_eq!(rows("kipfix_node_bytes_total"), new, "{octets}\n{text}");
+        assert!(rows("kipfix_packets_total") <= 3, "{octets}\n{text}");
+    }
+    assert!(interrupted > 30, "{interrupted}");
 }
 
 #[test]
