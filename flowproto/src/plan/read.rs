@@ -141,7 +141,8 @@ const ROUTING: u128 = bits([
     Slot::NextHopV6,
 ]);
 /// What is reported of a connection besides its traffic.
-pub(super) const HEALTH: u128 = tcp::SLOTS | dns::SLOTS | Slot::ConnectionMilliseconds.bit();
+pub(super) const HEALTH: u128 =
+    tcp::SLOTS | dns::SLOTS | http::SLOTS | Slot::ConnectionMilliseconds.bit();
 const EXPORTER: u128 = bits([Slot::ExporterV4, Slot::ExporterV6]);
 
 impl Plan {
