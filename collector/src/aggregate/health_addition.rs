@@ -63,22 +63,18 @@ impl HealthAddition {
                 }
             }
             Self::Http(http) => {
-                let [
-                    switched,
-                    successful,
-                    redirected,
-                    client_errors,
-                    server_errors,
-                ] = http.responses;
+                add(HealthCount::HttpRequests, http.requests.into());
+                add(HealthCount::HttpUnanswered, http.unanswered_requests.into());
                 for (count, more) in [
-                    (HealthCount::HttpRequests, http.requests),
-                    (HealthCount::HttpUnanswered, http.unanswered_requests),
-                    (HealthCount::HttpInformational, switched),
-                    (HealthCount::HttpSuccessful, successful),
-                    (HealthCount::HttpRedirection, redirected),
-                    (HealthCount::HttpClientError, client_errors),
-                    (HealthCount::HttpServerError, server_errors),
-                ] {
+                    HealthCount::HttpInformational,
+                    HealthCount::HttpSuccessful,
+                    HealthCount::HttpRedirection,
+                    HealthCount::HttpClientError,
+                    HealthCount::HttpServerError,
+                ]
+                .into_iter()
+                .zip(http.responses)
+                {
                     add(count, more.into());
                 }
             }
