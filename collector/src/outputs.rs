@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::aggregate::{EdgeSink, EdgeTable};
+use crate::aggregate::{EdgeSink, EdgeTable, OpenConnectionCounts, OpenEdge};
 use crate::clock::Now;
 use crate::emit::flow_log::FlowLogSink;
 use crate::emit::forward::ForwardSink;
@@ -33,6 +33,8 @@ pub struct OutputCounts {
     pub edges: u64,
     /// Merges of the edge table because it was full.
     pub full_drains: u64,
+    /// Open connections, if a family counts them.
+    pub open_connections: OpenConnectionCounts,
 }
 
 impl OutputCounts {
@@ -40,6 +42,7 @@ impl OutputCounts {
     pub const fn add(&mut self, other: &Self) {
         self.edges = self.edges.saturating_add(other.edges);
         self.full_drains = self.full_drains.saturating_add(other.full_drains);
+        self.open_connections.add(&other.open_connections);
     }
 }
 
@@ -56,8 +59,15 @@ impl Outputs {
         }
     }
 
-    /// Exchanges the edge table for an empty one, and returns the counts at that moment.
-    pub fn drain(&mut self, empty: &mut EdgeTable) -> OutputCounts {
+    /// Exchanges the edge table for an empty one, appends the edges with open connections to `open`,
+    /// and returns the counts at that moment.
+    pub fn drain(
+        &mut self,
+        now: Now,
+        empty: &mut EdgeTable,
+        open: &mut Vec<OpenEdge>,
+    ) -> OutputCounts {
+        self.edges.read_open_connections(now, open);
         let counts = self.counts();
         self.edges.swap(empty);
         counts
@@ -69,6 +79,7 @@ impl Outputs {
         OutputCounts {
             edges: u64::try_from(self.edges.edges()).unwrap_or(u64::MAX),
             full_drains: self.edges.full_drains(),
+            open_connections: self.edges.open_connections(),
         }
     }
 

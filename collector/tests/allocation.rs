@@ -119,9 +119,11 @@ impl Warm {
     }
 
     fn drain(&mut self) {
-        self.pipeline.sinks_mut().drain(&mut self.spare);
+        let (now, mut open) = (Now::of_packet(NOW), Vec::new());
+        self.pipeline
+            .sinks_mut()
+            .drain(now, &mut self.spare, &mut open);
         let snapshots = self.store.load();
-        let now = Now::of_packet(NOW);
         self.series.merge(&snapshots, &self.spare, now);
         self.spare.clear();
     }

@@ -70,8 +70,8 @@ pub struct Handshake {
     pub server_microseconds: u32,
 }
 
-/// 32473:23 `tcpConnectionState`: the connection at the time of the record. A state is reported once,
-/// when it has changed.
+/// 32473:23 `tcpConnectionState`: the connection at the time of the record. Every record of an open
+/// connection reports that it is open. Any other state is reported once, when it has changed.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Enum, FromRepr, IntoStaticStr, VariantArray,
 )]

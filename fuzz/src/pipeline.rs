@@ -77,9 +77,10 @@ pub fn pipeline(data: &[u8]) {
     pipeline.finish();
     check(&pipeline, &settings, max_edges);
     assert_eq!(pipeline.counts().records.pending, 0);
-    let mut edges = EdgeTable::new(max_edges);
-    pipeline.sinks_mut().drain(&mut edges);
+    let (mut edges, mut open) = (EdgeTable::new(max_edges), Vec::new());
+    pipeline.sinks_mut().drain(now, &mut edges, &mut open);
     series.merge(&snapshots, &edges, now);
+    series.replace_open_connections(&snapshots, &open, now);
 }
 
 fn settings(modes: u8) -> (PipelineSettings, usize) {

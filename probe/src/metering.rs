@@ -72,6 +72,7 @@ impl Metering {
             }
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
             // Translations and names are to be known before the conversation begins.
+            capture.dispatch_conntrack(|event, time_ns| pipeline.conntrack(event, time_ns));
             capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
             capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
             more = capture.dispatch(|frame, point| pipeline.enqueue(frame, point, records));
@@ -93,6 +94,7 @@ impl Metering {
             }
         }
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
+        capture.dispatch_conntrack(|event, time_ns| pipeline.conntrack(event, time_ns));
         capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
         capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
         capture.drain(|frame, point| pipeline.enqueue(frame, point, records));

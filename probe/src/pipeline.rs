@@ -12,13 +12,14 @@ use kipfix_export::own_endpoints::OwnEndpoint;
 
 use crate::cache::key::ConversationKey;
 use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, RecordSink};
+use crate::capture::conntrack::{ConntrackEvent, TranslatedConnection};
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
 use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, Observed};
 use crate::sampling::{Sampler, SamplingRatio};
 use crate::translation::{
-    FirstPacket, PacketIdentity, Translation, TranslationCounters, TranslationMatcher,
+    FirstPacket, Legs, PacketIdentity, Translation, TranslationCounters, TranslationMatcher,
 };
 
 const TCP: u8 = 6;
@@ -146,6 +147,7 @@ impl FirstPackets {
                 legs,
                 sequence_number,
                 learned_ns: frame.time_ns,
+                is_exact: false,
             };
             cache.translate(translation, frame.time_ns);
         }
@@ -204,6 +206,32 @@ impl Pipeline {
         let outside = &mut self.first_packets.outside;
         interfaces.clone_into(outside);
         outside.sort_unstable();
+        self.cache.set_outside(outside);
+    }
+
+    /// Takes translations from the connection table of the kernel, not from packets.
+    pub fn use_conntrack(&mut self) {
+        self.first_packets.source = FirstPacketSource::Off;
+        self.cache.use_exact_translations();
+    }
+
+    /// Processes what the kernel reports of a connection at `time_ns` since the epoch.
+    pub fn conntrack(&mut self, event: ConntrackEvent, time_ns: u64) {
+        match event {
+            ConntrackEvent::Present(connection) => {
+                let translation = Translation {
+                    legs: legs_of(&connection),
+                    sequence_number: None,
+                    learned_ns: 0,
+                    is_exact: true,
+                };
+                self.cache.translate(translation, time_ns);
+            }
+            ConntrackEvent::Ended(connection) => {
+                self.cache.remove_translation(&legs_of(&connection));
+            }
+            ConntrackEvent::Complete { began_ns } => self.cache.remove_older_translations(began_ns),
+        }
     }
 
     /// Processes a frame of the capture of first packets. It is not metered.
@@ -354,10 +382,12 @@ impl Pipeline {
 
     fn translation_counters(&self) -> TranslationCounters {
         let table = self.cache.translations().counters();
+        let matcher = self.first_packets.matcher.counters();
         TranslationCounters {
             learned: table.learned,
             expired: table.expired,
-            ..self.first_packets.matcher.counters()
+            missed: table.missed + matcher.missed,
+            ..matcher
         }
     }
 
@@ -394,6 +424,12 @@ impl Pipeline {
             ..self.counters
         }
     }
+}
+
+fn legs_of(connection: &TranslatedConnection) -> Legs {
+    let mut legs = Legs::new(connection.original);
+    legs.push(connection.translated);
+    legs
 }
 
 #[inline]

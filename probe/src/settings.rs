@@ -141,6 +141,10 @@ pub struct Flags {
         help_heading = "Metering"
     )]
     translations: Option<Learning>,
+    /// Take address translations from the connection table of the kernel instead: needs the capability
+    /// NET_ADMIN [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Metering")]
+    conntrack: Option<bool>,
     /// Learn the names by which clients reach their peers, from DNS answers, server names of TLS and
     /// QUIC, and HTTP hosts: auto or off. auto captures DNS answers of all interfaces, and up to 4096
     /// octets of packets that can have a name [default: auto]
@@ -266,6 +270,7 @@ pub struct Settings {
     pub packet_correction: bool,
     pub tcp_health: bool,
     pub translations: Learning,
+    pub conntrack: bool,
     pub names: Learning,
     pub max_names: NonZeroUsize,
     pub dns_metering: bool,
@@ -301,6 +306,7 @@ impl Default for Settings {
             packet_correction: true,
             tcp_health: true,
             translations: Learning::default(),
+            conntrack: false,
             names: Learning::default(),
             max_names: at_least_one(65_536),
             dns_metering: false,
@@ -353,6 +359,9 @@ impl Settings {
                 "invalid dns_metering true: needs sampling 1:1 or hash:N, not {}",
                 self.sampling
             ));
+        }
+        if self.conntrack && (self.read.is_some() || self.translations == Learning::Off) {
+            return refuse("invalid conntrack true: needs translations auto, not read".to_owned());
         }
         if self.idle_timeout > self.active_timeout {
             return refuse(format!(

@@ -29,6 +29,7 @@ use crate::metering::{Metering, MeteringOutcome};
 use crate::metrics::{Capacities, Metrics};
 use crate::pipeline::{FirstPacketSource, Pipeline};
 use crate::settings::{Learning, Settings};
+use crate::translation::table::{MAX_EXACT_TRANSLATIONS, MAX_TRANSLATIONS};
 
 /// Default rate of a UDP target, records per second, with a savefile as the source. A receiver with
 /// a default socket buffer takes as many.
@@ -36,8 +37,8 @@ const SAVEFILE_RECORDS_PER_SECOND: u32 = 200_000;
 
 /// The source of frames.
 enum Source {
-    Live(LiveCapture),
-    File(Savefile),
+    Live(Box<LiveCapture>),
+    File(Box<Savefile>),
 }
 
 /// Runs a probe until the stop, or to the end of its savefile.
@@ -101,12 +102,12 @@ pub(crate) fn meter(
     let mut targets = open_targets(settings, &prepared, &own_endpoints, &report, stop)?;
     targets.extend(more_targets);
     let source = match savefile {
-        Some(savefile) => Source::File(savefile),
+        Some(savefile) => Source::File(Box::new(savefile)),
         None => {
             let mut capture =
                 LiveCapture::open(live_settings(settings)?, own_endpoints.all(), stop.clone())?;
             metrics.publish_capture(capture.counters());
-            Source::Live(capture)
+            Source::Live(Box::new(capture))
         }
     };
     if let Some(listener) = admin {
@@ -133,6 +134,9 @@ pub(crate) fn meter(
         Source::Live(capture) if capture.has_first_packets() => FirstPacketSource::Capture,
         _ => FirstPacketSource::Frames,
     });
+    if settings.conntrack {
+        pipeline.use_conntrack();
+    }
     let learns_names = settings.names == Learning::Auto;
     pipeline.set_names(learns_names.then_some(settings.max_names));
     pipeline.set_dns_metering(settings.dns_metering);
@@ -140,10 +144,10 @@ pub(crate) fn meter(
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
     let outcome = match source {
         Source::Live(capture) => {
-            metering.run_live(capture);
+            metering.run_live(*capture);
             Ok(())
         }
-        Source::File(savefile) => metering.run_savefile(savefile),
+        Source::File(savefile) => metering.run_savefile(*savefile),
     };
     finish(&metering.finish(), exporting, &prepared)?;
     // The records of an incomplete file were exported, but the run has failed.
@@ -159,6 +163,11 @@ fn capacities(settings: &Settings) -> Capacities {
         queue_records: settings.queue.get(),
         interfaces: settings.max_interfaces.get(),
         names: settings.max_names.get(),
+        translations: if settings.conntrack {
+            MAX_EXACT_TRANSLATIONS
+        } else {
+            MAX_TRANSLATIONS
+        },
     }
 }
 
@@ -171,10 +180,12 @@ fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
         promiscuous: settings.promiscuous,
         max_interfaces: settings.max_interfaces.get(),
         first_packets: match settings.translations {
+            _ if settings.conntrack => None,
             Learning::Auto => Some(settings.decoder()?.tunnel_ports.ports().collect()),
             Learning::Off => None,
         },
         names: settings.names == Learning::Auto,
+        conntrack: settings.conntrack,
     })
 }
 

@@ -33,7 +33,7 @@ const NO_COUNTS: &[&str] = &["0", "-1", "many", "1.5", "99999999999999999999", "
 const SPANS: &[&str] = &["1500ms", "10s", "15s"];
 const NO_SPANS: &[&str] = &["10", "ten", "-1s", "1ms", ""];
 
-const ALL: [Values; 27] = [
+const ALL: [Values; 28] = [
     values(
         "interface",
         &["eth0", "eth*", "veth[0-9]+"],
@@ -48,6 +48,7 @@ const ALL: [Values; 27] = [
     values("snaplen", &["64", "65535"], &["63", "65536", "-1", "x", ""]),
     values("buffer", &["1MiB", "64MiB"], &["1KiB", "2GiB", "x", ""]),
     values("promiscuous", BOOLS, NO_BOOLS),
+    values("conntrack", BOOLS, NO_BOOLS),
     values("max-interfaces", COUNTS, NO_COUNTS),
     values("active-timeout", &["20s", "5m"], &["1s", "20", "x", ""]),
     values("idle-timeout", SPANS, NO_SPANS),

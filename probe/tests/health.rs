@@ -4,7 +4,7 @@
 mod packets;
 
 use flowproto::FlowRecord;
-use flowproto::record::Sampling;
+use flowproto::record::{FlowEndReason, Sampling};
 use flowproto::tcp::ConnectionState::{self, *};
 use flowproto::tcp::{Handshake, RoundTripTime, TcpHealth};
 use kipfix_probe::cache::CacheSettings;
@@ -65,14 +65,41 @@ fn each_way_to_begin_and_end_is_a_state_of_its_own() {
 }
 
 #[test]
-fn a_state_is_reported_once_and_again_when_it_has_changed() {
+fn every_record_of_an_open_connection_reports_it_and_the_end_is_reported_once() {
     let mut meter = Meter::new(cache_settings());
     meter.handshake(0, 100);
     meter.tick(20_000);
     meter.tcp(21_000, FORWARD, 101, ACK);
     meter.tick(50_000);
     meter.close(51_000);
-    assert_eq!(states(&meter.finish()), [Open, Closed]);
+    meter.tick(70_000);
+    meter.tcp(71_000, FORWARD, 103, RST);
+    assert_eq!(states(&meter.finish()), [Open, Open, Closed]);
+}
+
+#[test]
+fn a_record_by_the_active_timeout_reports_an_open_connection_but_no_missing_answer() {
+    let mut meter = Meter::new(CacheSettings {
+        active_timeout_ns: 10_000_000_000,
+        ..cache_settings()
+    });
+    meter.tcp(0, FORWARD, 1, SYN);
+    for second in 1..=25 {
+        meter.tcp(second * 1000, FORWARD, 1, SYN);
+    }
+    meter.tcp(25_500, REVERSE, 9, SYN | ACK);
+    for second in 26..=45 {
+        meter.tcp(second * 1000, FORWARD, 2, ACK);
+    }
+    let records = meter.finish();
+    let at_the_active_timeout = |state| {
+        let records = records.iter();
+        let records = records.filter(|r| r.flow_end_reason == FlowEndReason::ActiveTimeout);
+        records.filter(|r| r.tcp_connection_state == state).count()
+    };
+    assert_eq!(at_the_active_timeout(Unanswered), 0);
+    assert_eq!(at_the_active_timeout(Open), 2);
+    assert_eq!(states(&records), [Open, Open, Open]);
 }
 
 #[test]

@@ -156,7 +156,7 @@ proptest! {
                 prop_assert_eq!(leg.protocol_identifier, protocol);
                 prop_assert!(numbers[leg].contains(&number));
             }
-            table.insert(Translation { legs, sequence_number: None, learned_ns: time_ns }, time_ns);
+            table.insert(Translation { legs, sequence_number: None, learned_ns: time_ns, is_exact: false }, time_ns);
             let found = table.find(key.reversed()).unwrap().legs;
             let has = |leg: &FlowKey| {
                 let mut sides = found.as_slice().iter();
@@ -177,6 +177,7 @@ fn translation(number: u32) -> Translation {
         legs,
         sequence_number: Some(number),
         learned_ns: SECOND,
+        is_exact: false,
     }
 }
 
@@ -209,6 +210,7 @@ fn sides_that_are_learned_later_do_not_change_the_metered_one() {
             legs,
             sequence_number: None,
             learned_ns: SECOND,
+            is_exact: false,
         }
     };
     let answers = [2, 1, 0].map(|at| keys[at].reversed());

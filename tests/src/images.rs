@@ -90,7 +90,7 @@ pub fn make(folder: &Path) -> Result<Vec<PathBuf>, String> {
         ),
     ];
     let capability = |effective| FileCapability {
-        number: NET_RAW,
+        numbers: &[NET_RAW],
         effective,
     };
     let capabilities = [None, Some(capability(true)), Some(capability(false))];

@@ -150,23 +150,29 @@ fn a_probe_without_the_capability_names_it_and_how_to_grant_it() {
             .arg(folder.path())
             .arg(&copy),
     );
-    let mut command = Command::new("setpriv");
-    command.args([
-        "--reuid",
-        "65532",
-        "--clear-groups",
-        "--bounding-set=-all",
-        "--inh-caps=-all",
-    ]);
-    command.arg(&copy).args([
-        "--interface",
-        "lo",
-        "--export",
-        "udp://127.0.0.1:9",
-        "--admin",
-    ]);
-    command.arg(format!("127.0.0.1:{}", free_tcp_port()));
-    refused(command, 1, &["CAP_NET_RAW", "setcap"]);
+    let without_capabilities = |flags: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--reuid",
+            "65532",
+            "--clear-groups",
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+        ]);
+        command.arg(&copy).args([
+            "--interface",
+            "lo",
+            "--export",
+            "udp://127.0.0.1:9",
+            "--admin",
+        ]);
+        command.arg(format!("127.0.0.1:{}", free_tcp_port()));
+        command.args(flags);
+        command
+    };
+    refused(without_capabilities(&[]), 1, &["CAP_NET_RAW", "setcap"]);
+    let parts = ["conntrack", "CAP_NET_ADMIN", "cap_net_raw,cap_net_admin+p"];
+    refused(without_capabilities(&["--conntrack"]), 1, &parts);
 }
 
 #[test]

@@ -245,6 +245,20 @@ fn the_token_of_the_api_is_mounted_where_the_collector_reads_it() {
 }
 
 #[test]
+fn a_probe_that_reads_the_connection_table_may_do_so() {
+    let Some(tools) = tools("a_probe_that_reads_the_connection_table_may_do_so") else {
+        return;
+    };
+    let set = ["probe.conntrack=true", "openshift.enabled=true"];
+    let manifests = rendered(&tools, &set.map(|value| format!("--set={value}")));
+    // The pod, and the SecurityContextConstraints that allow it.
+    assert_eq!(manifests.matches("- NET_ADMIN\n").count(), 2);
+    assert!(manifests.contains("    conntrack: true\n"));
+    let default = rendered(&tools, &["--set=openshift.enabled=true".to_owned()]);
+    assert!(!default.contains("NET_ADMIN") && !default.contains("conntrack: "));
+}
+
+#[test]
 fn a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates() {
     let test = "a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates";
     let Some(tools) = tools(test) else {
@@ -471,6 +485,6 @@ fn the_dockerfile_makes_what_make_images_makes() {
             }
         }
     }
-    assert!(dockerfile.contains("setcap cap_net_raw+p /images/kipfix-probe"));
+    assert!(dockerfile.contains("setcap cap_net_raw,cap_net_admin+p /images/kipfix-probe"));
     assert!(chart.contains("command: [/kipfix-probe]") && chart.contains("runAsUser: 65532"));
 }

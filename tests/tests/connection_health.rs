@@ -149,19 +149,23 @@ fn connections_that_both_nodes_meter_are_counted_once_with_their_health() {
     }
     capture.unanswered(42_000);
     capture.reset(43_000);
+    for number in 0..2 {
+        capture.open(44_000 + number);
+    }
     drop(capture);
     let text = metrics(folder.path(), &path);
     for (name, expected) in [
-        ("kipfix_connections_total", "7"),
+        ("kipfix_connections_total", "9"),
         ("kipfix_closed_connections_total", "3"),
         ("kipfix_refused_connections_total", "2"),
         ("kipfix_unanswered_connections_total", "1"),
         ("kipfix_reset_connections_total", "1"),
+        ("kipfix_open_connections", "2"),
         // Three requests and two SYNs.
         ("kipfix_retransmitted_packets_total", "5"),
         ("kipfix_retransmitted_bytes_total", "300"),
-        ("kipfix_handshake_rtt_seconds_count", "4"),
-        ("kipfix_handshake_rtt_seconds_sum", "0.002"),
+        ("kipfix_handshake_rtt_seconds_count", "6"),
+        ("kipfix_handshake_rtt_seconds_sum", "0.003"),
         // 3 × 301 ms, 2 × 2 ms, 3 s, 10 ms.
         ("kipfix_connection_duration_seconds_count", "7"),
         ("kipfix_connection_duration_seconds_sum", "3.917"),

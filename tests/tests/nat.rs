@@ -1,5 +1,5 @@
-//! Connections that a node translates are attributed to pods, by a probe that may capture and
-//! nothing else.
+//! Connections that a node translates are attributed to pods: by a probe that may capture and nothing
+//! else, and by one that may read the connection table of the kernel.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::collections::{HashMap, HashSet};
@@ -195,8 +195,15 @@ impl Requests {
     }
 }
 
+/// Where the probe has translations from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Learning {
+    FirstPackets,
+    Conntrack,
+}
+
 /// Traffic of all kinds, with a probe on these interfaces of the node.
-fn meter(cluster: &Cluster, interfaces: &[&str]) {
+fn meter(cluster: &Cluster, interfaces: &[&str], learning: Learning) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let served = |name: &str| std::fs::read_to_string(path(name)).unwrap();
@@ -214,9 +221,17 @@ fn meter(cluster: &Cluster, interfaces: &[&str]) {
         assert!(program::eventually(Duration::from_secs(10), is_ready));
     }
     let mut probe = cluster.node.command("setpriv");
-    // Root without any capability but one.
-    let allowed = ["--bounding-set=-all,+net_raw", "--inh-caps=-all,+net_raw"];
-    probe.args(allowed).arg(program::binary("kipfix-probe"));
+    // Root without any other capability. The sockets of first packets are two.
+    let (capabilities, sockets) = match learning {
+        Learning::FirstPackets => ("-all,+net_raw", 3),
+        Learning::Conntrack => ("-all,+net_raw,+net_admin", 1),
+    };
+    probe.arg(format!("--bounding-set={capabilities}"));
+    probe.arg(format!("--inh-caps={capabilities}"));
+    probe.arg(program::binary("kipfix-probe"));
+    if learning == Learning::Conntrack {
+        probe.arg("--conntrack");
+    }
     for interface in interfaces {
         probe.args(["--interface", interface]);
     }
@@ -227,8 +242,8 @@ fn meter(cluster: &Cluster, interfaces: &[&str]) {
             .stderr(Stdio::null()),
     );
     let captures = || {
-        let sockets = cluster.node.run("cat /proc/net/packet");
-        sockets.lines().count() > interfaces.len() + 3
+        let open = cluster.node.run("cat /proc/net/packet");
+        open.lines().count() > interfaces.len() + sockets
     };
     assert!(program::eventually(Duration::from_secs(10), captures));
     // Datagrams are conversations of the initiator only if the start was observed.
@@ -284,8 +299,10 @@ fn run(test: &str, iptables: &str, ip6tables: &str) {
     if netns::missing(test) {
         return;
     }
-    for interfaces in [&["eth0"][..], &["eth0", "cni0"]] {
-        meter(&Cluster::start(iptables, ip6tables), interfaces);
+    for learning in [Learning::FirstPackets, Learning::Conntrack] {
+        for interfaces in [&["eth0"][..], &["eth0", "cni0"]] {
+            meter(&Cluster::start(iptables, ip6tables), interfaces, learning);
+        }
     }
 }
 

@@ -384,6 +384,7 @@ mod tests {
     const ALL: HealthParts = HealthParts {
         is_needed: true,
         compares: false,
+        has_open_connections: false,
         with_buckets: EnumMap::from_array([true; 4]),
     };
 

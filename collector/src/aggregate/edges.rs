@@ -71,6 +71,32 @@ pub struct CountedEdge<'a> {
     /// Its connection health. Then `measures` and `flows` are 0, because an edge with health is two
     /// items of the table.
     pub health: Option<EdgeHealth<'a>>,
+    /// Number of its open connections. Then everything else is 0.
+    pub open_connections: u64,
+}
+
+/// What an item counts of its edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EdgePart {
+    /// Its traffic.
+    Traffic,
+    /// Its connection health.
+    Health,
+    /// Its open connections.
+    OpenConnections,
+}
+
+impl CountedEdge<'_> {
+    /// What it counts.
+    pub(super) const fn part(&self) -> EdgePart {
+        if self.health.is_some() {
+            EdgePart::Health
+        } else if self.open_connections > 0 {
+            EdgePart::OpenConnections
+        } else {
+            EdgePart::Traffic
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -265,6 +291,7 @@ impl EdgeTable {
             },
             flows: sums.flows.into(),
             health: None,
+            open_connections: 0,
         }
     }
 

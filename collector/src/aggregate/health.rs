@@ -84,6 +84,8 @@ pub struct HealthParts {
     pub is_needed: bool,
     /// Whether they compare the observations of two nodes.
     pub compares: bool,
+    /// Whether they count open connections.
+    pub has_open_connections: bool,
     /// Whether they need the buckets of a distribution.
     pub with_buckets: EnumMap<Distribution, bool>,
 }
@@ -93,6 +95,7 @@ impl HealthParts {
     pub const CONNECTIONS: Self = Self {
         is_needed: true,
         compares: false,
+        has_open_connections: false,
         with_buckets: EnumMap::from_array([false; Distribution::LENGTH]),
     };
 
@@ -106,6 +109,7 @@ impl HealthParts {
     pub(super) fn and(mut self, other: Self) -> Self {
         self.is_needed |= other.is_needed;
         self.compares |= other.compares;
+        self.has_open_connections |= other.has_open_connections;
         for (distribution, needed) in &mut self.with_buckets {
             *needed |= other.with_buckets[distribution];
         }

@@ -51,6 +51,7 @@ impl RecordFields {
             measures: Measures::default(),
             flows: 1,
             health: None,
+            open_connections: 0,
         };
         filter.matches(&Edge::new(snapshots, &edge))
     }

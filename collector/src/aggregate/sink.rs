@@ -8,9 +8,13 @@ use super::edges::{DetailedEdge, EdgeBatch, EdgeTable};
 use super::host_wildcards::HostWildcards;
 use super::needs::FamilyNeeds;
 use super::observer::EdgeObserver;
+use super::open_connections::{
+    ConnectionEnds, ConnectionEvent, OpenConnectionCounts, OpenConnectionSettings, OpenConnections,
+    OpenEdge,
+};
 use super::series::SeriesTable;
 use crate::clock::Now;
-use crate::pipeline::{DecidedRecord, FlowHealth, Initiator};
+use crate::pipeline::{ConnectionHealth, DecidedRecord, FlowHealth, Initiator};
 use crate::snapshots::Snapshots;
 
 /// Port of DNS servers.
@@ -28,6 +32,9 @@ pub struct EdgeSink {
     next_needs: FamilyNeeds,
     wildcards: Arc<HostWildcards>,
     full_drains: u64,
+    open_connections: OpenConnections,
+    /// What the records of the current block report of connections.
+    connection_events: Vec<(ConnectionEnds, ConnectionEvent)>,
 }
 
 impl EdgeSink {
@@ -44,6 +51,8 @@ impl EdgeSink {
             series,
             observer: None,
             full_drains: 0,
+            open_connections: OpenConnections::new(OpenConnectionSettings::default()),
+            connection_events: Vec::new(),
         }
     }
 
@@ -57,6 +66,15 @@ impl EdgeSink {
         self
     }
 
+    /// Sets the bounds of open connections.
+    #[must_use]
+    pub fn with_open_connections(self, settings: OpenConnectionSettings) -> Self {
+        Self {
+            open_connections: OpenConnections::new(settings),
+            ..self
+        }
+    }
+
     /// Counts host names that match a wildcard under the wildcard.
     #[must_use]
     pub fn with_host_wildcards(self, wildcards: Arc<HostWildcards>) -> Self {
@@ -67,8 +85,13 @@ impl EdgeSink {
     #[inline]
     pub fn accept(&mut self, record: &DecidedRecord<'_>) {
         // Another sink may need it.
-        if let Some(health) = record.health.filter(|_| self.needs.health.is_needed) {
-            self.accept_health(record, health);
+        if let Some(health) = record.health {
+            if self.needs.health.is_needed {
+                self.accept_health(record, health);
+            }
+            if self.needs.health.has_open_connections {
+                self.accept_open_connection(record, &health.connection);
+            }
         }
         if let Some(end) = record.compared {
             let addition = HealthAddition::of_comparison(end, &record.flow.measures);
@@ -124,33 +147,56 @@ impl EdgeSink {
         if addition.is_empty() {
             return;
         }
+        let edge = self.edge(record, is_reverse);
+        if self.needs.details.is_empty() {
+            self.batch
+                .push_health(edge.source, edge.destination, addition);
+        } else {
+            self.batch.push_detailed_health(edge, addition);
+        }
+    }
+
+    /// Keeps what a record reports of a connection for the end of the block.
+    fn accept_open_connection(
+        &mut self,
+        record: &DecidedRecord<'_>,
+        connection: &ConnectionHealth,
+    ) {
+        let is_reverse = connection.initiator == Initiator::Destination;
+        let edge = || self.edge(record, is_reverse);
+        let event = ConnectionEvent::of(connection, record.is_connection_counted, edge);
+        if let Some(event) = event {
+            let ends = ConnectionEnds::of(record.flow);
+            self.connection_events.push((ends, event));
+        }
+    }
+
+    /// The edge of a record, or the opposite one, with the details that families need.
+    fn edge(&self, record: &DecidedRecord<'_>, is_reverse: bool) -> DetailedEdge {
         let endpoints = record.endpoints;
         let (mut source, mut destination) = (endpoints.source.id, endpoints.destination.id);
         if is_reverse {
             std::mem::swap(&mut source, &mut destination);
         }
-        if self.needs.details.is_empty() {
-            self.batch.push_health(source, destination, addition);
-            return;
+        let mut detail = Detail::default();
+        if !self.needs.details.is_empty() {
+            detail = Detail::of(record, self.needs.details, &self.wildcards);
+            if is_reverse {
+                detail = detail.reversed();
+            }
         }
-        let detail = Detail::of(record, self.needs.details, &self.wildcards);
-        let edge = DetailedEdge {
+        DetailedEdge {
             source,
             destination,
-            detail: if is_reverse {
-                detail.reversed()
-            } else {
-                detail
-            },
-        };
-        self.batch.push_detailed_health(edge, addition);
+            detail,
+        }
     }
 
     /// True if [`DecidedRecord::health`] is needed.
     #[inline]
     #[must_use]
     pub const fn need_health(&self) -> bool {
-        self.needs.health.is_needed
+        self.needs.health.is_needed || self.needs.health.has_open_connections
     }
 
     /// True if [`DecidedRecord::compared`] is needed.
@@ -176,8 +222,13 @@ impl EdgeSink {
             series,
             observer,
             full_drains,
+            open_connections,
+            connection_events,
             ..
         } = self;
+        for (ends, event) in connection_events.drain(..) {
+            open_connections.apply(ends, event, now.monotonic_milliseconds);
+        }
         batch.add_to(table, |table| {
             *full_drains = full_drains.wrapping_add(1);
             series.merge(snapshots, table, now);
@@ -189,10 +240,25 @@ impl EdgeSink {
     }
 
     /// Exchanges the table for an empty one.
-    pub const fn swap(&mut self, empty: &mut EdgeTable) {
+    pub fn swap(&mut self, empty: &mut EdgeTable) {
         std::mem::swap(&mut self.table, empty);
         self.needs = self.next_needs;
         self.batch.set_health(self.needs.health);
+        if !self.needs.health.has_open_connections {
+            self.open_connections.clear();
+        }
+    }
+
+    /// Appends the edges with open connections to `edges`.
+    pub fn read_open_connections(&mut self, now: Now, edges: &mut Vec<OpenEdge>) {
+        self.open_connections.expire(now.monotonic_milliseconds);
+        edges.extend(self.open_connections.edges());
+    }
+
+    /// Counts of the open connections.
+    #[must_use]
+    pub fn open_connections(&self) -> OpenConnectionCounts {
+        self.open_connections.counts()
     }
 
     /// Sets what families need of records after the next [`Self::swap`].

@@ -135,6 +135,21 @@ fn series(table: &mut Declarations<'_, Totals>) {
         "Drains because an edge table was full.",
         |t| t.outputs.full_drains,
     );
+    table.gauge(
+        "open_connections",
+        "TCP connections that are open, if a family counts them.",
+        |t| t.outputs.open_connections.open,
+    );
+    table.counter(
+        "open_connections_expired_total",
+        "Open connections presumed to have ended, because no record reported them within open_connection_timeout.",
+        |t| t.outputs.open_connections.expired,
+    );
+    table.counter(
+        "open_connections_forgotten_total",
+        "Open connections that are not counted any more, because max_open_connections was reached.",
+        |t| t.outputs.open_connections.forgotten,
+    );
     table.gauge("series", "Series of all metric families.", |t| {
         t.series.series
     });

@@ -2,10 +2,12 @@
 
 use flowproto::FlowRecord;
 use flowproto::dns::DnsHealth;
-use flowproto::record::Sampling;
+use flowproto::record::{BiflowDirection, FlowEndReason, Sampling};
 use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 
 use super::flow::Initiator;
+
+const TCP: u8 = 6;
 
 /// TCP health of one direction of a record, and the start and end of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct ConnectionHealth {
     pub duration_milliseconds: Option<u64>,
     /// Round-trip time of the handshake between the ends, microseconds.
     pub handshake_microseconds: Option<u32>,
+    /// The connection has ended. True without a state, if its start was not observed.
+    pub has_ended: bool,
     /// The end of the flow that opened the connection.
     pub initiator: Initiator,
     /// Number of connections for which this one stands, by the selection of flows.
@@ -75,6 +79,7 @@ impl FlowHealth {
         self.packets != PacketHealth::default()
             || self.round_trip_time.samples != 0
             || self.connection.reports_something()
+            || self.connection.has_ended
             || !self.dns.is_empty()
     }
 }
@@ -95,12 +100,13 @@ impl ConnectionHealth {
             state: record.tcp_connection_state,
             duration_milliseconds: duration(record),
             handshake_microseconds: handshake(record.tcp_handshake),
+            has_ended: is_end(record.tcp_connection_state) || is_end_without_state(record),
             initiator: Initiator::of(record),
             connections: record.flow_sampling.scale(1),
         }
     }
 
-    /// True if the record reports anything of the connection.
+    /// True if the record reports anything of a connection whose start was observed.
     #[must_use]
     pub fn reports_something(&self) -> bool {
         self.state != ConnectionState::Unknown
@@ -162,14 +168,26 @@ fn duration(record: &FlowRecord) -> Option<u64> {
         0 => seconds.saturating_mul(1000),
         milliseconds => milliseconds,
     };
-    let has_ended = match record.tcp_connection_state {
+    let has_ended = is_end(record.tcp_connection_state);
+    (milliseconds != 0 || has_ended).then_some(milliseconds)
+}
+
+const fn is_end(state: ConnectionState) -> bool {
+    match state {
         ConnectionState::Unknown | ConnectionState::Unanswered | ConnectionState::Open => false,
         ConnectionState::Refused
         | ConnectionState::Closed
         | ConnectionState::ResetByInitiator
         | ConnectionState::ResetByResponder => true,
-    };
-    (milliseconds != 0 || has_ended).then_some(milliseconds)
+    }
+}
+
+/// The end of a TCP connection whose start was not observed, for example because the probe was
+/// restarted.
+fn is_end_without_state(record: &FlowRecord) -> bool {
+    record.biflow_direction == Some(BiflowDirection::Arbitrary)
+        && record.flow_end_reason == FlowEndReason::EndOfFlowDetected
+        && record.key.protocol_identifier == TCP
 }
 
 /// The sum of both halves. `None` if one of them was not measured.

@@ -209,13 +209,14 @@ impl Scrape {
             ..Drained::default()
         };
         let edges = &mut *lock(&self.spare);
+        let mut open = Vec::new();
         let history = self.history.as_ref().map(|history| {
             let time = history.time_of_drain(now.wall_milliseconds);
             (history, time)
         });
         for pipeline in &self.pipelines {
             let mut pipeline = lock(pipeline);
-            let outputs = pipeline.sinks_mut().drain(edges);
+            let outputs = pipeline.sinks_mut().drain(now, edges, &mut open);
             let counts = pipeline.counts();
             drained.skews.extend(pipeline.skewed_exporters());
             drained.add_exporters(&pipeline, self.max_exporter_series);
@@ -231,6 +232,8 @@ impl Scrape {
             drained.pipeline.decoding.add(&counts.decoding);
             drained.pipeline.occupancy.add(&counts.occupancy);
         }
+        let snapshots = self.store.load();
+        self.series.replace_open_connections(&snapshots, &open, now);
         if let Some((history, _)) = history {
             history.end_drain(now.wall_milliseconds);
         }

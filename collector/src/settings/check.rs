@@ -43,6 +43,12 @@ impl Settings {
             ("forward_queue", self.forward_queue, 1, 1 << 24),
             ("max_series", self.max_series, 1, 1 << 26),
             ("max_edges", self.max_edges, 16, 1 << 24),
+            (
+                "max_open_connections",
+                self.max_open_connections,
+                1,
+                1 << 24,
+            ),
             ("max_external", self.max_external, 16, 1 << 24),
             ("max_domains", self.max_domains, 1, 1 << 24),
             ("max_templates", self.max_templates, 1, 1 << 16),
@@ -212,6 +218,12 @@ impl Settings {
         let [hour, day, year] = [3600, 86_400, 365 * 86_400].map(Span::from_secs);
         for (name, value, least, most) in [
             ("series_idle", self.series_idle, Span::from_secs(300), year),
+            (
+                "open_connection_timeout",
+                self.open_connection_timeout,
+                minute,
+                year,
+            ),
             ("series_birth", self.series_birth, none, hour),
             ("read_timeout", self.read_timeout, second, hour),
             ("connection_idle", self.connection_idle, second, year),

@@ -404,6 +404,14 @@ pub struct Flags {
     /// without a scrape [default: 262144]
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_edges: Option<usize>,
+    /// Maximum number of TCP connections counted as open, for each worker, by families with the value
+    /// open_connections. The one without a record for longest is forgotten [default: 262144]
+    #[arg(long, value_name = "N", help_heading = "Metrics")]
+    pub max_open_connections: Option<usize>,
+    /// Time after its latest record after which an open connection is presumed to have ended. Probes
+    /// report an idle connection for their connection timeout [default: 1h]
+    #[arg(long, value_name = "SPAN", help_heading = "Metrics")]
+    pub open_connection_timeout: Option<Span>,
 
     /// Maximum number of Observation Domains, for each worker. A new one replaces one that has sent no
     /// record, else one of the same address, else one that has been silent for a minute [default: 4096]

@@ -10,7 +10,7 @@ use kipfix_service::tls::TlsFiles;
 use super::{Settings, exporters};
 use crate::aggregate::expression::Expression;
 use crate::aggregate::field::Field;
-use crate::aggregate::{self, Family, RecordFilter, SeriesSettings};
+use crate::aggregate::{self, Family, OpenConnectionSettings, RecordFilter, SeriesSettings};
 use crate::emit::OverflowPolicy;
 use crate::emit::flow_log::{FlowLogSettings, LineSettings, SelectedMembers, is_added_member};
 use crate::emit::forward::ForwardSettings;
@@ -64,6 +64,7 @@ impl Settings {
                     .map_or(0, |_| MAX_AGE_MILLISECONDS);
                 longest
                     .saturating_add(recent)
+                    .saturating_add(self.open_connection_milliseconds())
                     .saturating_add(ID_REUSE_MARGIN_MILLISECONDS)
             } else {
                 u64::MAX
@@ -148,6 +149,24 @@ impl Settings {
             node_flow_direction: self.node_flow_direction.value(),
             started_milliseconds,
         }
+    }
+
+    /// Bounds of the open connections of each worker.
+    #[must_use]
+    pub fn open_connections(&self) -> OpenConnectionSettings {
+        OpenConnectionSettings {
+            max_connections: self.max_open_connections,
+            timeout_milliseconds: self.open_connection_timeout.milliseconds(),
+        }
+    }
+
+    /// How long an open connection names its endpoints after its latest record, milliseconds.
+    fn open_connection_milliseconds(&self) -> u64 {
+        let families = self.families();
+        let is_needed =
+            families.is_ok_and(|families| Family::health(&families).has_open_connections);
+        let timeout = self.open_connection_timeout.milliseconds();
+        if is_needed { timeout } else { 0 }
     }
 
     /// When a silent node is taken to be unobserved.
@@ -334,6 +353,7 @@ impl Settings {
             ("history_bytes", self.history_size.bytes()),
             ("recent_records_bytes", self.recent_records_size.bytes()),
             ("metadata_entries", number(self.max_metadata)),
+            ("open_connections", number(self.max_open_connections)),
             ("receive_buffer_bytes", self.receive_buffer.bytes()),
             ("records_pending_bytes", self.pending_queue.bytes()),
             ("replicate_queue_bytes", self.replicate_queue.bytes()),
@@ -378,6 +398,11 @@ mod tests {
             let margin = u128::from(reserved) - longest(&settings).as_millis();
             assert!(margin >= 60_000, "{margin}");
         }
+        let reserved = |settings: &Settings| settings.bounds().id_reuse_delay_milliseconds;
+        let without_open_connections = reserved(&settings);
+        settings.preset.push(aggregate::Preset::Health);
+        let hour = settings.open_connection_timeout.milliseconds();
+        assert_eq!(reserved(&settings), without_open_connections + hour);
         // A savefile is read for as long as it takes, and its records may wait until its end.
         settings.read = vec!["flows.pcap".into()];
         assert_eq!(settings.bounds().id_reuse_delay_milliseconds, u64::MAX);

@@ -104,6 +104,7 @@ impl Collector {
             let outputs = Outputs {
                 edges: EdgeSink::new(settings.max_edges, Arc::clone(&series))
                     .with_observer(observer())
+                    .with_open_connections(settings.open_connections())
                     .with_host_wildcards(Arc::clone(&wildcards)),
                 flow_log: emitters.flow_log.as_ref().map(FlowLog::sink),
                 forward: emitters.forwarder.as_ref().map(Forwarder::sink),

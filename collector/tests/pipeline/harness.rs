@@ -255,10 +255,13 @@ impl Collector {
     pub(crate) fn end(mut self) -> End {
         self.pipeline.finish();
         let mut edges = EdgeTable::new(16);
-        let outputs = self.pipeline.sinks_mut().drain(&mut edges);
+        let (now, mut open) = (Now::of_packet(START), Vec::new());
+        let sinks = self.pipeline.sinks_mut();
+        let outputs = sinks.drain(now, &mut edges, &mut open);
         let counts = self.pipeline.counts();
-        self.series
-            .merge(&self.store.load(), &edges, Now::of_packet(START));
+        let snapshots = self.store.load();
+        self.series.merge(&snapshots, &edges, now);
+        self.series.replace_open_connections(&snapshots, &open, now);
         let log = self.log.counts();
         let is_directional = self.format == FlowLogFormat::Kubezonnet;
         self.log.finish(None);

@@ -10,6 +10,8 @@ use kipfix_collector::history::{
 };
 use kipfix_collector::pipeline::Measures;
 
+use kipfix_collector::clock::Now;
+
 use super::harness::*;
 
 /// The collector's families of health, and those between workloads.
@@ -265,7 +267,11 @@ fn the_history_has_the_health_of_edges() {
     }
     collector.pipeline.finish();
     let mut edges = EdgeTable::new(16);
-    collector.pipeline.sinks_mut().drain(&mut edges);
+    let now = Now::of_packet(START);
+    collector
+        .pipeline
+        .sinks_mut()
+        .drain(now, &mut edges, &mut Vec::new());
     let settings = HistorySettings {
         max_octets: 1 << 20,
         counts_health: true,
@@ -301,6 +307,8 @@ fn the_history_has_the_health_of_edges() {
             rtt_count: 4,
             rtt_sum_microseconds: 1600,
             rtt_min_microseconds: 300,
+            duration_count: 2,
+            duration_sum_milliseconds: 40,
             ..Health::default()
         }),
     };

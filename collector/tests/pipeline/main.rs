@@ -19,6 +19,7 @@ mod links;
 mod loss;
 mod names;
 mod observers;
+mod open_connections;
 mod presets;
 mod routers;
 mod tunnels;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kipfix_images::image::{FileCapability, Image, NET_RAW};
+use kipfix_images::image::{FileCapability, Image, NET_ADMIN, NET_RAW};
 use kipfix_images::sbom;
 
 use crate::sources::{metadata, revision};
@@ -58,10 +58,10 @@ pub(crate) fn make(binaries: &Path, out: &Path) -> Result<()> {
                 .program(
                     "/kipfix-probe",
                     read(&binaries.join("kipfix-probe"))?,
-                    // Permitted, not effective: the probe raises it, and without it starts and logs the
-                    // missing capability.
+                    // Permitted, not effective: the probe raises them, and without one starts and logs the
+                    // missing capability. NET_ADMIN is for --conntrack: the pod has it only if granted.
                     Some(FileCapability {
-                        number: NET_RAW,
+                        numbers: &[NET_RAW, NET_ADMIN],
                         effective: false,
                     }),
                 )

@@ -12,12 +12,14 @@ use tar::{Builder, EntryType, Header};
 
 /// The number of `CAP_NET_RAW` in `linux/capability.h`.
 pub const NET_RAW: u32 = 13;
+/// The number of `CAP_NET_ADMIN`.
+pub const NET_ADMIN: u32 = 12;
 
-/// A file capability.
+/// File capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileCapability {
-    /// Number in `linux/capability.h`, below 64.
-    pub number: u32,
+    /// Numbers in `linux/capability.h`, below 64.
+    pub numbers: &'static [u32],
     /// Effective from the start (`+ep`), not only permitted (`+p`).
     pub effective: bool,
 }
@@ -27,7 +29,10 @@ impl FileCapability {
     /// flag, then the halves of permitted and inheritable.
     fn attribute(self) -> Vec<u8> {
         const REVISION_2: u32 = 0x0200_0000;
-        let permitted = 1_u64 << self.number;
+        let permitted = self
+            .numbers
+            .iter()
+            .fold(0, |all, number| all | 1_u64 << number);
         let [a, b, c, d, e, f, g, h] = permitted.to_le_bytes();
         let mut attribute = Vec::new();
         attribute.extend((REVISION_2 | u32::from(self.effective)).to_le_bytes());
@@ -294,16 +299,16 @@ mod tests {
     #[test]
     fn a_permitted_capability_has_the_attribute_of_setcap() {
         let permitted = FileCapability {
-            number: NET_RAW,
+            numbers: &[NET_RAW, NET_ADMIN],
             effective: false,
         };
-        // getfattr -e hex -n security.capability of a file after setcap cap_net_raw+p.
+        // getfattr -e hex -n security.capability of a file after setcap cap_net_raw,cap_net_admin+p.
         let hex: String = permitted
             .attribute()
             .iter()
             .map(|o| format!("{o:02x}"))
             .collect();
-        assert_eq!(hex, "0000000200200000000000000000000000000000");
+        assert_eq!(hex, "0000000200300000000000000000000000000000");
     }
 
     #[test]

@@ -151,6 +151,13 @@ impl Conversation {
         }
     }
 
+    /// The interface of its latest record, of either direction; `None` before the first packet.
+    pub(super) fn interface(&self) -> Option<u32> {
+        let directions = [&self.directions.low, &self.directions.high];
+        let mut observed = directions.into_iter().filter(|d| d.network.is_some());
+        observed.next().map(|direction| direction.interface)
+    }
+
     /// Reads one field of each cache line.
     #[inline]
     pub(super) const fn touch(&self) -> u64 {
@@ -199,8 +206,9 @@ impl Conversation {
         records
     }
 
-    /// What no record has reported of the start and the end of a TCP connection. The state is reported
-    /// when it has changed, in records that may be the last ones.
+    /// The state of a TCP connection, and the part of its handshake that no record has reported. Every
+    /// record of an open connection reports that it is open. Another state is reported once, in a
+    /// record that may be the last one.
     fn take_state(
         &mut self,
         reason: FlowEndReason,
@@ -216,6 +224,10 @@ impl Conversation {
         let state = self
             .connection
             .state(health.state.has_acknowledged(initiator));
+        if state == ConnectionState::Open {
+            self.reported_state = state;
+            return (state, handshake);
+        }
         if reason == FlowEndReason::ActiveTimeout || state == self.reported_state {
             return (ConnectionState::Unknown, handshake);
         }

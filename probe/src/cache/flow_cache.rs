@@ -64,6 +64,8 @@ pub struct FlowCache {
     pub(super) names: Option<NameTable>,
     pub(super) clock: PacketClock,
     pub(super) next_expiry_ns: u64,
+    /// Interfaces that lead out of the node, in ascending order.
+    pub(super) outside: Box<[u32]>,
     /// Clock time of the latest eviction of a conversation with packets; 0 if there was none.
     evicted_ns: u64,
     /// Lookups of the packets that are metered together. Empty in between.
@@ -85,6 +87,7 @@ impl FlowCache {
             settings,
             translations: TranslationTable::default(),
             names: None,
+            outside: Box::default(),
             next_expiry_ns: 0,
             evicted_ns: 0,
             lookups: Vec::new(),
@@ -194,7 +197,7 @@ impl FlowCache {
                 if let Some(index) = index
                     && !self.translations.is_empty()
                 {
-                    self.find_translation(index, time_ns);
+                    self.find_translation(index, time_ns, point.interface);
                 }
                 if let Some(index) = index {
                     self.find_name(index, source, time_ns);
@@ -276,7 +279,10 @@ impl FlowCache {
         }
         match list {
             List::Closing => return true,
-            List::Dormant => self.find_translation(index, time_ns),
+            List::Dormant => {
+                let interface = entry.interface().unwrap_or_default();
+                self.find_translation(index, time_ns, interface);
+            }
             List::Live if idle => self.report(index, FlowEndReason::IdleTimeout, sink),
             List::Live if now - entry.record_start_ns >= self.settings.active_timeout_ns => {
                 self.report(index, FlowEndReason::ActiveTimeout, sink);

@@ -6,12 +6,12 @@
 //! The sides are chosen for each direction, because a bridge shows requests after and answers before
 //! a translation of its own.
 
-use super::conversation::Choice;
+use super::conversation::{Choice, Conversation};
 use super::flow_cache::FlowCache;
 use super::key::ConversationKey;
 use super::translated::ConversationTranslation;
 use crate::connection::{Pair, Side};
-use crate::translation::{Translation, TranslationTable};
+use crate::translation::{Legs, Translation, TranslationTable};
 
 const UDP: u8 = 17;
 
@@ -27,9 +27,71 @@ impl FlowCache {
             // The same key may be in use in several virtual networks.
             let mut nth = 0;
             while let Some(index) = self.table.nth(&key, nth) {
-                self.set_translation(index, &translation, u64::MAX);
                 nth += 1;
+                let interface = self.table.get(index).and_then(Conversation::interface);
+                if let Some(interface) = interface
+                    && self.relay(index, &translation, interface)
+                {
+                    return;
+                }
+                self.set_translation(index, &translation, u64::MAX);
             }
+        }
+    }
+
+    /// Keeps the translations that the kernel reports, instead of those learned from packets.
+    pub fn use_exact_translations(&mut self) {
+        self.translations = TranslationTable::exact();
+    }
+
+    /// Removes the translation of a connection that has ended. Its conversations keep it.
+    pub fn remove_translation(&mut self, legs: &Legs) {
+        self.translations.remove(legs);
+    }
+
+    /// Removes the translations that were not added again since this time, nanoseconds since the
+    /// epoch.
+    pub fn remove_older_translations(&mut self, time_ns: u64) {
+        self.translations.remove_older(time_ns);
+    }
+
+    /// Sets the interfaces that lead out of the node, in ascending order.
+    pub fn set_outside(&mut self, outside: &[u32]) {
+        self.outside = outside.into();
+    }
+
+    /// True if the conversation, observed on this interface, and one on the other side of the
+    /// translation are relayed: both are traffic of their own, and neither has a translation. Of
+    /// translations learned from packets, the matcher knows it.
+    fn relay(&mut self, index: u32, translation: &Translation, interface: u32) -> bool {
+        if !translation.is_exact {
+            return false;
+        }
+        let Some(own) = self.table.get(index).map(|entry| entry.key) else {
+            return false;
+        };
+        let is_outside = |interface: u32| self.outside.binary_search(&interface).is_ok();
+        let mut others = translation.legs.as_slice().iter().filter_map(|leg| {
+            let (key, _) = ConversationKey::of_flow(leg);
+            let other = self.table.nth(&key, 0).filter(|_| key != own)?;
+            Some((other, self.table.get(other)?.interface()?))
+        });
+        let relayed = others
+            .find(|(_, other)| *other == interface || is_outside(*other) && is_outside(interface));
+        let Some((other, _)) = relayed else {
+            return false;
+        };
+        self.translations.set_relayed(translation.legs.original());
+        for index in [index, other] {
+            self.clear_translation(index);
+        }
+        true
+    }
+
+    fn clear_translation(&mut self, index: u32) {
+        self.table.set_translation(index, None);
+        if let Some(entry) = self.table.get_mut(index) {
+            entry.choices = Pair::default();
         }
     }
 
@@ -40,21 +102,22 @@ impl FlowCache {
     }
 
     /// Looks up the translation of a conversation that begins or continues after a silence.
-    pub(super) fn find_translation(&mut self, index: u32, time_ns: u64) {
+    /// `interface` is that of its packet.
+    pub(super) fn find_translation(&mut self, index: u32, time_ns: u64, interface: u32) {
         let Some(entry) = self.table.get(index) else {
             return;
         };
         let key = entry.key.flow_key(Side::Low);
         self.translations.expire(time_ns);
         if let Some(translation) = self.translations.find(key).copied() {
+            if self.relay(index, &translation, interface) {
+                return;
+            }
             let packet_ns = self.clock.scale_ns(time_ns);
             self.set_translation(index, &translation, packet_ns);
         } else if key.protocol_identifier == UDP && self.table.translation(index).is_some() {
             // The port may belong to another host by now.
-            self.table.set_translation(index, None);
-            if let Some(entry) = self.table.get_mut(index) {
-                entry.choices = Pair::default();
-            }
+            self.clear_translation(index);
         }
     }
 
@@ -68,15 +131,21 @@ impl FlowCache {
         };
         let (_, source) = ConversationKey::of_flow(of_conversation.metered());
         let number = entry.connection.initial_sequence_number(source);
-        if number.is_some() && number != translation.sequence_number {
+        let is_earlier = if translation.is_exact {
+            entry.connection.is_over()
+        } else {
+            number.is_some() && number != translation.sequence_number
+        };
+        if is_earlier {
             // An earlier connection of the same addresses and ports.
             return;
         }
         let directions = [&entry.directions.low, &entry.directions.high];
         let with_packets = directions.into_iter().filter(|d| d.packets > 0);
         let first_ns = with_packets.map(|d| d.first_ns).fold(packet_ns, u64::min);
-        if self.clock.scale_ns(translation.learned_ns) < first_ns {
-            // The first packet here may be an answer. The request was observed on another side.
+        if translation.is_exact || self.clock.scale_ns(translation.learned_ns) < first_ns {
+            // The first packet here may be an answer. The request was observed on another side, or by
+            // the kernel.
             entry.connection.set_initiator(source);
         }
         entry.choices = Pair {

@@ -1,5 +1,7 @@
 //! What a capture has counted, as plain numbers for the owner of the loop to publish.
 
+use super::conntrack::ConntrackCounters;
+
 /// Interfaces with counters of their own. Further ones share the counters named "other", because
 /// short-lived interfaces may have any number of names.
 const MAX_INTERFACES: usize = 256;
@@ -15,6 +17,8 @@ pub struct CaptureCounters {
     pub first_packets: CookedCounters,
     /// Counts of DNS answers.
     pub dns_answers: CookedCounters,
+    /// Counts of the connection table of the kernel.
+    pub conntrack: ConntrackCounters,
     /// Captures that ended because the interface went away, or that could not be opened.
     pub failures: u64,
 }

@@ -14,6 +14,8 @@ use kipfix_service::signals::Stop;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
+use super::clock::wall_clock_ns;
+use super::conntrack::{Conntrack, ConntrackEvent};
 use super::counters::CaptureCounters;
 use super::dns_answers::DnsAnswerCapture;
 use super::first_packets::FirstPacketCapture;
@@ -52,6 +54,8 @@ pub struct LiveSettings {
     pub first_packets: Option<Vec<u16>>,
     /// Capture the payload of packets that can have a name, and DNS answers of all interfaces.
     pub names: bool,
+    /// Receive translated connections from the kernel.
+    pub conntrack: bool,
 }
 
 /// The captures of all selected interfaces.
@@ -68,6 +72,7 @@ pub struct LiveCapture {
     outside: Vec<u32>,
     first_packets: Option<FirstPacketCapture>,
     dns_answers: Option<DnsAnswerCapture>,
+    conntrack: Option<Conntrack>,
     scanner: Scanner,
     /// Subjects of warnings that still hold.
     reported_problems: HashSet<String>,
@@ -84,7 +89,8 @@ impl LiveCapture {
         own_endpoints: Vec<OwnEndpoint>,
         stop: Stop,
     ) -> anyhow::Result<Self> {
-        let needs_routes = settings.patterns.is_empty() || settings.first_packets.is_some();
+        let needs_routes =
+            settings.patterns.is_empty() || settings.first_packets.is_some() || settings.conntrack;
         let node = NodeLinks::scan(needs_routes)?;
         let links = &node.links;
         for name in settings.patterns.iter().filter_map(Pattern::name) {
@@ -97,6 +103,7 @@ impl LiveCapture {
                 ),
             }
         }
+        let conntrack = settings.conntrack.then(Conntrack::open).transpose()?;
         let is_named = settings.patterns.iter().any(|p| p.name().is_some());
         let mut live = Self {
             patterns: settings.patterns,
@@ -115,6 +122,7 @@ impl LiveCapture {
             outside: Vec::new(),
             first_packets: None,
             dns_answers: None,
+            conntrack,
             scanner: Scanner::start(needs_routes, stop)?,
             reported_problems: HashSet::new(),
         };
@@ -157,10 +165,13 @@ impl LiveCapture {
 
     /// Waits up to 100 ms for frames or the stop.
     pub fn poll(&self, stop: &Stop) {
-        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.interfaces.len() + 1);
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.interfaces.len() + 2);
         fds.push(PollFd::new(stop.as_fd(), PollFlags::POLLIN));
         for interface in &self.interfaces {
             fds.push(PollFd::new(interface.as_fd(), PollFlags::POLLIN));
+        }
+        if let Some(conntrack) = &self.conntrack {
+            fds.push(PollFd::new(conntrack.as_fd(), PollFlags::POLLIN));
         }
         // If interrupted or failed, the reads that follow report it.
         poll(&mut fds, PollTimeout::from(KERNEL_TIMEOUT_MS)).ok();
@@ -185,6 +196,17 @@ impl LiveCapture {
             let problem = error_message(&error);
             warn!(problem, "names that pods resolve are not learned any more");
             self.dns_answers = None;
+        }
+    }
+
+    /// Hands out what the kernel reports of translated connections. It is to be read before frames.
+    pub fn dispatch_conntrack(&mut self, mut each: impl FnMut(ConntrackEvent, u64)) {
+        let now_ns = wall_clock_ns();
+        if let Some(conntrack) = &mut self.conntrack
+            && let Err(error) = conntrack.dispatch(now_ns, |event| each(event, now_ns))
+        {
+            warn!(%error, "conntrack: address translations are not received any more");
+            self.conntrack = None;
         }
     }
 
@@ -254,6 +276,9 @@ impl LiveCapture {
         }
         if let Some(capture) = &mut self.dns_answers {
             self.counters.dns_answers = capture.counters();
+        }
+        if let Some(conntrack) = &self.conntrack {
+            self.counters.conntrack = conntrack.counters();
         }
         self.counters.open = self.interfaces.len();
         &self.counters

@@ -9,10 +9,12 @@
 //!   answers of all interfaces, for names; both from a `cooked` socket;
 //! * [`interfaces`]: selection of interfaces, from the links that [`netlink`] lists and
 //!   `scanner` watches;
-//! * [`permission`]: the capability for live capture.
+//! * [`conntrack`]: translated connections, from the connection table of the kernel;
+//! * [`permission`]: the capabilities for both.
 
 mod bpf;
 pub(crate) mod clock;
+pub mod conntrack;
 mod cooked;
 pub mod counters;
 mod dns_answers;

@@ -6,15 +6,18 @@
 //! whose length a newer kernel has changed.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::libc::{
     IFF_LOOPBACK, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
     IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
-    RTA_MULTIPATH, RTA_OIF, RTM_GETLINK, RTM_GETROUTE, RTM_NEWLINK, RTM_NEWROUTE, RTN_UNICAST,
+    RTA_MULTIPATH, RTA_OIF, RTM_GETLINK, RTM_GETROUTE, RTM_NEWLINK, RTM_NEWROUTE,
+    RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE, RTMGRP_LINK, RTN_UNICAST,
 };
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+    socket,
 };
 
 /// Octets of `struct nlmsghdr`.
@@ -27,6 +30,9 @@ const ROUTE_HEADER: usize = 12;
 const NEXT_HOP_HEADER: usize = 8;
 /// Octets read at once. The kernel fills at most 32 KiB for a dump.
 const RECEIVE_BUFFER: usize = 64 << 10;
+
+/// Changes that one scan covers. If there are more, another scan follows.
+const MAX_CLEARED: usize = 100_000;
 
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,6 +97,43 @@ pub fn default_route_interfaces() -> io::Result<Vec<u32>> {
     Ok(interfaces)
 }
 
+/// Reports that links or routes have changed.
+#[derive(Debug)]
+pub(super) struct LinkEvents(OwnedFd);
+
+impl LinkEvents {
+    /// Opens a socket that becomes readable with the next change.
+    pub(super) fn open() -> io::Result<Self> {
+        let groups = RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            SockProtocol::NetlinkRoute,
+        )?;
+        let groups = u32::try_from(groups).unwrap_or_default();
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+        Ok(Self(socket))
+    }
+
+    /// Discards the changes so far. An overrun of the socket is a change like others.
+    pub(super) fn clear(&self) {
+        let mut octet = [0];
+        for _ in 0..MAX_CLEARED {
+            match recv(self.0.as_raw_fd(), &mut octet, MsgFlags::empty()) {
+                Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+impl AsFd for LinkEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Requests all objects of a kind and hands out the messages of the answer.
 fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
     let socket = socket(
@@ -140,7 +183,7 @@ pub fn next_message(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 }
 
 /// The type and value of every attribute.
-fn attributes(mut data: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(mut data: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     /// The two highest bits describe the encoding of the value.
     const TYPE_MASK: u16 = 0x3fff;
     std::iter::from_fn(move || {

@@ -1,20 +1,27 @@
-//! The capability that live capture takes: `CAP_NET_RAW`.
+//! The capabilities of the probe: `CAP_NET_RAW` for live capture, and `CAP_NET_ADMIN` for the connection
+//! table of the kernel.
 //!
 //! As a file capability it is permitted but not effective. For root, and from systemd, it is
 //! effective from the start, so it is lowered before a second thread starts, because each thread
-//! has capabilities of its own. It is raised only while a capture is opened. A probe that lacks it
+//! has capabilities of its own. It is raised only for the calls that need it. A probe that lacks it
 //! can thus explain what is missing.
 
 use caps::{CapSet, Capability};
 
-/// Keeps `CAP_NET_RAW` effective until dropped.
+/// Keeps a capability effective until dropped.
 #[derive(Debug)]
-pub struct Raised(());
+pub struct Raised(Capability);
 
-/// Lowers `CAP_NET_RAW` for this thread and those it starts. They can raise it again.
+/// Lowers the capabilities for this thread and those it starts. They can raise them again.
 pub fn lower() {
-    if let Err(error) = caps::drop(None, CapSet::Effective, Capability::CAP_NET_RAW) {
-        tracing::warn!(%error, "cannot lower the capability CAP_NET_RAW");
+    for capability in [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN] {
+        lower_one(capability);
+    }
+}
+
+fn lower_one(capability: Capability) {
+    if let Err(error) = caps::drop(None, CapSet::Effective, capability) {
+        tracing::warn!(%error, "cannot lower the capability {capability}");
     }
 }
 
@@ -23,21 +30,44 @@ pub fn lower() {
 /// # Errors
 /// The capability is not permitted. The message has the command that permits it.
 pub fn raise() -> anyhow::Result<Raised> {
-    let permitted = caps::has_cap(None, CapSet::Permitted, Capability::CAP_NET_RAW);
+    raise_one(
+        Capability::CAP_NET_RAW,
+        "no permission to capture",
+        "NET_RAW",
+    )
+}
+
+/// Raises `CAP_NET_ADMIN` for this thread.
+///
+/// # Errors
+/// As [`raise`].
+pub fn raise_admin() -> anyhow::Result<Raised> {
+    let capability = Capability::CAP_NET_ADMIN;
+    raise_one(capability, "conntrack: no permission", "NET_RAW, NET_ADMIN")
+}
+
+/// `all`: the names of all capabilities that a probe with this one takes.
+fn raise_one(capability: Capability, problem: &str, all: &str) -> anyhow::Result<Raised> {
+    let permitted = caps::has_cap(None, CapSet::Permitted, capability);
     if !permitted.unwrap_or(false) {
+        let files: Vec<String> = all
+            .split(", ")
+            .map(|name| format!("cap_{}", name.to_lowercase()))
+            .collect();
         anyhow::bail!(
-            "no permission to capture: the capability CAP_NET_RAW is missing; grant it with \
-             `setcap cap_net_raw+p $(command -v kipfix-probe)`, in Kubernetes with \
-             securityContext.capabilities.add: [NET_RAW], or run as root"
+            "{problem}: the capability {capability} is missing; grant it with \
+             `setcap {}+p $(command -v kipfix-probe)`, in Kubernetes with \
+             securityContext.capabilities.add: [{all}], or run as root",
+            files.join(",")
         );
     }
-    caps::raise(None, CapSet::Effective, Capability::CAP_NET_RAW)
-        .map_err(|error| anyhow::anyhow!("cannot raise the capability CAP_NET_RAW: {error}"))?;
-    Ok(Raised(()))
+    caps::raise(None, CapSet::Effective, capability)
+        .map_err(|error| anyhow::anyhow!("cannot raise the capability {capability}: {error}"))?;
+    Ok(Raised(capability))
 }
 
 impl Drop for Raised {
     fn drop(&mut self) {
-        lower();
+        lower_one(self.0);
     }
 }

@@ -1,17 +1,23 @@
-//! Lists the links and default routes of the node again and again, in a thread of its own: the
-//! kernel dumps all routes for it, which takes seconds on a node with a full routing table.
+//! Lists the links and default routes of the node in a thread of its own: the kernel dumps all routes
+//! for it, which takes seconds on a node with a full routing table.
+//!
+//! A change that the kernel reports starts a scan at once, and one is made every 10 s in any case.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kipfix_service::signals::Stop;
 use kipfix_service::sync::lock;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::netlink::{self, Link};
+use super::netlink::{self, Link, LinkEvents};
 
-/// Interval between scans.
-pub(super) const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// Longest interval between scans.
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// Shortest interval between scans. Changes often come together.
+const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The links of the node, and the ifIndex of those with a default route.
 #[derive(Debug)]
@@ -44,10 +50,15 @@ impl Scanner {
     pub(super) fn start(with_routes: bool, stop: Stop) -> io::Result<Self> {
         let scanner = Self::default();
         let latest = scanner.clone();
+        let events = LinkEvents::open()
+            .inspect_err(
+                |error| tracing::warn!(%error, "interfaces are looked for every 10 s only"),
+            )
+            .ok();
         std::thread::Builder::new()
             .name("interfaces".to_owned())
             .spawn(move || {
-                while !stop.wait_timeout(SCAN_INTERVAL) {
+                while !wait(&stop, events.as_ref()) {
                     let scan = NodeLinks::scan(with_routes);
                     *lock(&latest.0) = Some(scan);
                 }
@@ -55,8 +66,25 @@ impl Scanner {
         Ok(scanner)
     }
 
-    /// Takes the latest scan, if there is a new one.
+    /// Takes the latest scan, if there is a new one. It is there soon after a change.
     pub(super) fn take(&self) -> Option<io::Result<NodeLinks>> {
         lock(&self.0).take()
     }
+}
+
+/// Waits for a change of links or routes, for the scan interval at most. True if the stop is set.
+fn wait(stop: &Stop, events: Option<&LinkEvents>) -> bool {
+    let Some(events) = events else {
+        return stop.wait_timeout(SCAN_INTERVAL);
+    };
+    if stop.wait_timeout(MIN_SCAN_INTERVAL) {
+        return true;
+    }
+    let mut fds = [stop.as_fd(), events.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    let timeout = PollTimeout::try_from(SCAN_INTERVAL - MIN_SCAN_INTERVAL);
+    // If interrupted or failed, a scan is made early.
+    poll(&mut fds, timeout.unwrap_or(PollTimeout::ZERO)).ok();
+    // What is reported from here on starts another scan.
+    events.clear();
+    stop.is_set()
 }

@@ -38,6 +38,17 @@ pub(super) fn declare(table: &mut Declarations<'_, CaptureCounters>) {
         |counters| counters.first_packets.frames,
     );
     table.counter(
+        "conntrack_overruns_total",
+        "Times that the kernel discarded events of its connection table, because the buffer \
+         was full. The table is read again.",
+        |counters| counters.conntrack.overruns,
+    );
+    table.counter(
+        "conntrack_dumps_total",
+        "Times that the connection table of the kernel was read.",
+        |counters| counters.conntrack.dumps,
+    );
+    table.counter(
         "dns_answers_total",
         "Packets of DNS servers captured on all interfaces to learn names. They are not \
          metered.",

@@ -197,7 +197,7 @@ fn tcp(table: &mut Declarations<'_, PipelineCounters>) {
     table.counter_of(
         "tcp_connections_reported_total",
         "States of TCP connections in the flow records made. A connection is reported \
-         once in each state (open: idle or exported at the end of the probe).",
+         once in each state, and as open by every record until it ends.",
         "state",
         [
             ("unanswered", |counters| {
@@ -225,7 +225,8 @@ fn tcp(table: &mut Declarations<'_, PipelineCounters>) {
 fn translations(table: &mut Declarations<'_, PipelineCounters>) {
     table.counter(
         "translations_learned_total",
-        "Address translations learned from first packets.",
+        "Address translations learned from first packets, or reported by the kernel \
+         (--conntrack).",
         |counters| counters.translations.learned,
     );
     table.counter(

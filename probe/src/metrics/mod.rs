@@ -30,7 +30,6 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::capture::counters::CaptureCounters;
 use crate::pipeline::PipelineCounters;
-use crate::translation::table::MAX_TRANSLATIONS;
 
 /// All metrics of a probe.
 #[derive(Debug)]
@@ -72,6 +71,8 @@ pub struct Capacities {
     pub interfaces: usize,
     /// Resolved names.
     pub names: usize,
+    /// Address translations.
+    pub translations: usize,
 }
 
 impl Metrics {
@@ -105,7 +106,7 @@ impl Metrics {
         new.capacity(
             "translations_capacity",
             "Maximum number of address translations that are kept.",
-            MAX_TRANSLATIONS,
+            capacities.translations,
         )?;
         new.capacity(
             "names_capacity",
@@ -114,8 +115,8 @@ impl Metrics {
         )?;
         let missed = new.counters(
             "translations_missed_total",
-            "First packets lost before they were compared, by reason: kernel_drop (the buffer \
-             was full) or table_full.",
+            "First packets lost before they were compared, or translations forgotten with \
+             --conntrack, by reason: kernel_drop (the buffer was full) or table_full.",
             &["reason"],
         )?;
         let interfaces = new.gauge("interfaces", "Interfaces that are captured.")?;

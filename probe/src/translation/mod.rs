@@ -10,6 +10,7 @@
 //!
 //! Nothing here reads a clock or opens a socket. Every structure has a fixed limit.
 
+mod entries;
 pub mod legs;
 pub mod matcher;
 pub mod observation;

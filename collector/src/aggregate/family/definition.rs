@@ -50,6 +50,8 @@ pub enum FamilyType {
     /// A counter of the value.
     #[default]
     Counter,
+    /// A gauge of the open connections.
+    Gauge,
     /// A summary without quantiles: the sum of the value, and the number of its observations, or of
     /// flow records if the value is not a distribution.
     Summary,
@@ -115,6 +117,7 @@ impl FamilyDefinition {
         let sum = self.value.sum();
         match (self.family_type, self.value.distribution()) {
             (FamilyType::Histogram, Some(distribution)) => Samples::Histogram(distribution),
+            (FamilyType::Gauge, _) => Samples::Gauge(sum),
             // A check refuses a histogram of anything else.
             (FamilyType::Counter | FamilyType::Histogram, _) => Samples::Counter(sum),
             (FamilyType::Summary, distribution) => Samples::Summary {
@@ -125,6 +128,19 @@ impl FamilyDefinition {
     }
 
     fn check_type(&self) -> Result<(), String> {
+        match (self.family_type, self.value) {
+            (FamilyType::Gauge, Measure::OpenConnections) => return Ok(()),
+            (FamilyType::Gauge, _) => {
+                return Err("invalid type gauge: value must be open_connections".into());
+            }
+            (other, Measure::OpenConnections) => {
+                let other = <&str>::from(other);
+                return Err(format!(
+                    "invalid type {other}: must be gauge for the value open_connections"
+                ));
+            }
+            _ => {}
+        }
         match (self.family_type, self.value.distribution()) {
             (FamilyType::Histogram, None) => Err(
                 "invalid type histogram: value must be rtt, handshake_rtt, \
@@ -322,6 +338,10 @@ idle: 10m
         assert!(parts.is_needed && !parts.with_buckets[of_handshakes]);
         let error = of("counter").unwrap_err();
         assert!(error.contains("must be histogram or summary"), "{error}");
+        let error = family(&with_value("bytes", "gauge")).unwrap_err();
+        assert!(error.contains("must be open_connections"), "{error}");
+        let error = family(&with_value("open_connections", "counter")).unwrap_err();
+        assert!(error.contains("must be gauge"), "{error}");
         let error = family(&with_value("bytes", "histogram")).unwrap_err();
         assert!(error.contains("must be rtt, handshake_rtt"), "{error}");
     }

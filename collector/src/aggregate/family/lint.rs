@@ -37,6 +37,7 @@ impl Family {
         };
         let (kind, suffixes): (_, &[&str]) = match self.samples {
             Samples::Counter(_) => ("counter", &[]),
+            Samples::Gauge(_) => ("gauge", &["_total"]),
             Samples::Summary { .. } => ("summary", &["_total", "_sum", "_count", "_bucket"]),
             Samples::Histogram(_) => ("histogram", &["_total", "_sum", "_count", "_bucket"]),
         };
@@ -79,6 +80,7 @@ const fn unit(column: Column) -> Option<&'static str> {
         Column::Packets
         | Column::Connections
         | Column::Flows
+        | Column::OpenConnections
         | Column::Health(_)
         | Column::Count(_) => None,
     }
@@ -134,6 +136,14 @@ mod tests {
                 "{change}: {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_name_of_a_gauge_does_not_end_as_that_of_a_counter() {
+        let yaml = "{name: open_total, help: x, value: open_connections, type: gauge, labels: []}";
+        let definition: FamilyDefinition = serde_saphyr::from_str(yaml).unwrap();
+        let family = definition.to_family(1, Span::from_secs(600)).unwrap();
+        assert!(family.lint()[0].contains("should not end in _total"));
     }
 
     #[test]

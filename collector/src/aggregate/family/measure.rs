@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::edges::CountedEdge;
+use super::super::edges::{CountedEdge, EdgePart};
 use super::super::health::{Distribution, HealthCount};
 
 /// What is counted.
@@ -31,6 +31,8 @@ pub enum Measure {
     ResetConnections,
     /// TCP connections that both ends closed.
     ClosedConnections,
+    /// TCP connections that are open: a level, not a sum.
+    OpenConnections,
     /// Durations of connections, seconds.
     ConnectionSeconds,
     /// Packets between two observed nodes, as the sending one observed them.
@@ -74,6 +76,8 @@ pub enum Column {
     Connections,
     /// Flow records.
     Flows,
+    /// Open connections.
+    OpenConnections,
     /// A count of connection health.
     Health(HealthCount),
     /// Sum of the observations of a distribution, microseconds.
@@ -103,6 +107,7 @@ impl Measure {
             Self::Packets => Column::Packets,
             Self::Connections => Column::Connections,
             Self::Flows => Column::Flows,
+            Self::OpenConnections => Column::OpenConnections,
             Self::RetransmittedPackets => Column::Health(HealthCount::RetransmittedPackets),
             Self::RetransmittedBytes => Column::Health(HealthCount::RetransmittedBytes),
             Self::OutOfOrderPackets => Column::Health(HealthCount::OutOfOrderPackets),
@@ -139,16 +144,27 @@ impl Column {
             Self::Packets => edge.measures.packets,
             Self::Connections => edge.measures.connections,
             Self::Flows => edge.flows,
+            Self::OpenConnections => edge.open_connections,
             Self::Health(count) => edge.health.map_or(0, |health| health.count(count)),
             Self::Sum(of) => edge.health.map_or(0, |health| health.observed(of).sum),
             Self::Count(of) => edge.health.map_or(0, |health| health.observed(of).count),
         }
     }
 
-    /// True if it is counted apart from the traffic of an edge.
+    /// The part of an edge that has it.
     #[must_use]
-    pub const fn is_health(self) -> bool {
-        matches!(self, Self::Health(_) | Self::Sum(_) | Self::Count(_))
+    pub const fn part(self) -> EdgePart {
+        match self {
+            Self::Bytes | Self::Packets | Self::Connections | Self::Flows => EdgePart::Traffic,
+            Self::Health(_) | Self::Sum(_) | Self::Count(_) => EdgePart::Health,
+            Self::OpenConnections => EdgePart::OpenConnections,
+        }
+    }
+
+    /// True if it belongs to connection health.
+    #[must_use]
+    pub fn is_health(self) -> bool {
+        self.part() == EdgePart::Health
     }
 
     /// True if it compares what two nodes observed.

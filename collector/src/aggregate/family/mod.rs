@@ -30,6 +30,8 @@ pub struct Label {
 pub enum Samples {
     /// A counter.
     Counter(Column),
+    /// A gauge.
+    Gauge(Column),
     /// A summary without quantiles.
     Summary {
         /// The sum.
@@ -71,7 +73,7 @@ impl Family {
     /// The sums that its samples need.
     pub fn columns(&self) -> impl Iterator<Item = Column> {
         let (first, second) = match self.samples {
-            Samples::Counter(column) => (column, None),
+            Samples::Counter(column) | Samples::Gauge(column) => (column, None),
             Samples::Summary { sum, count } => (sum, Some(count)),
             Samples::Histogram(of) => (Column::Sum(of), Some(Column::Count(of))),
         };
@@ -81,8 +83,8 @@ impl Family {
     /// True if both have rows for the same edges. Edges without health have no rows of health.
     #[must_use]
     pub fn shares_rows(&self, other: &Self) -> bool {
-        let is_health = |family: &Self| family.columns().any(Column::is_health);
-        self.rows == other.rows && is_health(self) == is_health(other)
+        let part = |family: &Self| family.columns().next().map(Column::part);
+        self.rows == other.rows && part(self) == part(other)
     }
 
     /// The distribution whose buckets it shows.
@@ -90,7 +92,7 @@ impl Family {
     pub const fn histogram(&self) -> Option<Distribution> {
         match self.samples {
             Samples::Histogram(distribution) => Some(distribution),
-            Samples::Counter(_) | Samples::Summary { .. } => None,
+            Samples::Counter(_) | Samples::Gauge(_) | Samples::Summary { .. } => None,
         }
     }
 
@@ -101,6 +103,7 @@ impl Family {
         let mut parts = HealthParts {
             is_needed: columns().any(|column| column.is_health() && !column.is_comparison()),
             compares: columns().any(Column::is_comparison),
+            has_open_connections: columns().any(|column| column == Column::OpenConnections),
             ..HealthParts::default()
         };
         for distribution in families.iter().filter_map(Self::histogram) {

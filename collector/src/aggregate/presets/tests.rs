@@ -20,7 +20,7 @@ fn the_families_of_a_preset_share_their_rows() {
         (Preset::Workloads, 3),
         (Preset::Nodes, 2),
         (Preset::External, 3),
-        (Preset::Health, 10),
+        (Preset::Health, 11),
     ] {
         let families = families(&[preset], &[], 10, IDLE).unwrap();
         assert_eq!(families.len(), count);

@@ -34,6 +34,8 @@ struct SampleLine {
     column: usize,
     /// The column has microseconds.
     is_time: bool,
+    /// A new row shows its value at once.
+    is_level: bool,
 }
 
 /// What an exposition shows of a row.
@@ -68,6 +70,7 @@ impl ExposedFamily {
             beginning: beginning(&family.name, suffix),
             column: columns.iter().position(|c| *c == column).unwrap_or(0),
             is_time: column.is_time(),
+            is_level: column == Column::OpenConnections,
         };
         let bare = family.name.strip_suffix("_total").unwrap_or(&family.name);
         let buckets = family.histogram().map(|distribution| {
@@ -79,7 +82,7 @@ impl ExposedFamily {
         });
         Self {
             lines: match family.samples {
-                Samples::Counter(column) => vec![line("", column)],
+                Samples::Counter(column) | Samples::Gauge(column) => vec![line("", column)],
                 Samples::Summary { sum, count } => vec![line("_sum", sum), line("_count", count)],
                 Samples::Histogram(of) => vec![
                     line("_sum", Column::Sum(of)),
@@ -103,6 +106,7 @@ impl ExposedFamily {
     const fn kind(&self) -> Kind {
         match self.family.samples {
             Samples::Counter(_) => Kind::Counter,
+            Samples::Gauge(_) => Kind::Gauge,
             Samples::Summary { .. } => Kind::Summary,
             Samples::Histogram(_) => Kind::Histogram,
         }
@@ -129,7 +133,7 @@ impl ExposedFamily {
             buckets.write(shown, out);
         }
         for line in &self.lines {
-            let value = shown.value(line.column);
+            let value = shown.value_of(line);
             shown.write_name(&line.beginning, out);
             if line.is_time {
                 write_seconds(value, out);
@@ -138,7 +142,7 @@ impl ExposedFamily {
             }
             out.push(b'\n');
         }
-        if created {
+        if created && self.kind() != Kind::Gauge {
             shown.write_name(&self.created, out);
             let milliseconds = shown.created_milliseconds;
             out.extend_from_slice(digits.format(milliseconds / 1000).as_bytes());
@@ -154,13 +158,13 @@ impl ExposedFamily {
     pub(super) fn write_protobuf(&self, shown: ShownRow<'_>, out: &mut Vec<u8>) {
         let labels = shown.labels;
         let created = Some(shown.created_milliseconds);
-        let number = |line: &SampleLine| match shown.value(line.column) {
+        let number = |line: &SampleLine| match shown.value_of(line) {
             value if line.is_time => Value::Float(seconds(value)),
             value => Value::Integer(value),
         };
         let (first, count) = match self.lines.as_slice() {
             [only] => {
-                protobuf::write_metric(labels, Kind::Counter, number(only), created, out);
+                protobuf::write_metric(labels, self.kind(), number(only), created, out);
                 return;
             }
             [sum, count] => (number(sum), shown.value(count.column)),
@@ -228,6 +232,11 @@ impl BucketLines {
 static EMPTY: BucketSums = BucketSums::new();
 
 impl ShownRow<'_> {
+    fn value_of(self, line: &SampleLine) -> u64 {
+        let is_new = self.is_new && !line.is_level;
+        Self { is_new, ..self }.value(line.column)
+    }
+
     fn value(self, column: usize) -> u64 {
         if self.is_new {
             0

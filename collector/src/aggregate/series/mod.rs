@@ -23,9 +23,10 @@ pub use chunks::{SeriesChunks, ShownValues};
 use kipfix_service::sync::lock;
 
 use super::edge::Edge;
-use super::edges::EdgeTable;
+use super::edges::{CountedEdge, EdgeTable};
 use super::family::Family;
 use super::needs::FamilyNeeds;
+use super::open_connections::OpenEdge;
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
 use set::{Expiry, SeriesSet};
@@ -116,14 +117,26 @@ impl SeriesTable {
         while edges.peek().is_some() {
             let mut rows = lock(&self.rows);
             rows.use_snapshots(snapshots);
-            let Rows { sets, other, .. } = &mut *rows;
             for edge in edges.by_ref().take(CHUNK_EDGES) {
-                let fields = Edge::new(snapshots, &edge);
-                for set in &mut *sets {
-                    let is_other = set.add(&fields, &edge, now);
-                    *other = other.wrapping_add(is_other.into());
-                }
+                rows.add(snapshots, &edge, now);
             }
+        }
+    }
+
+    /// Replaces the open connections of all edges. An exposition shows the former ones until then.
+    pub fn replace_open_connections(&self, snapshots: &Snapshots, open: &[OpenEdge], now: Now) {
+        if !self.needs().health.has_open_connections {
+            return;
+        }
+        for chunk in open.chunks(CHUNK_EDGES) {
+            let mut rows = lock(&self.rows);
+            rows.use_snapshots(snapshots);
+            for edge in chunk {
+                rows.add(snapshots, &edge.counted(), now);
+            }
+        }
+        for set in &mut lock(&self.rows).sets {
+            set.end_levels();
         }
     }
 
@@ -176,6 +189,16 @@ impl SeriesTable {
 }
 
 impl Rows {
+    /// Adds an edge to the sets that it belongs to.
+    #[inline]
+    fn add(&mut self, snapshots: &Snapshots, counted: &CountedEdge<'_>, now: Now) {
+        let fields = Edge::new(snapshots, counted);
+        for set in &mut self.sets {
+            let is_other = set.add(&fields, counted, now);
+            self.other = self.other.wrapping_add(is_other.into());
+        }
+    }
+
     /// Forgets what was looked up in other snapshots.
     fn use_snapshots(&mut self, snapshots: &Snapshots) {
         let current = self.snapshots.as_ref();

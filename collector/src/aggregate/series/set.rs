@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::super::edge::Edge;
-use super::super::edges::CountedEdge;
+use super::super::edges::{CountedEdge, EdgePart};
 use super::super::family::{Column, Family, RowLayout};
 use super::super::health::Distribution;
 use super::family::ExposedFamily;
@@ -40,6 +40,8 @@ pub(super) struct SeriesSet {
     fragments: Vec<u32>,
     /// The columns of row 0, of row 1, …
     sums: Vec<u64>,
+    /// The same, of levels that are not complete yet. Empty if the columns are sums.
+    levels: Vec<u64>,
     /// The histograms of row 0, of row 1, …
     buckets: Vec<BucketSums>,
     free: Vec<u32>,
@@ -106,6 +108,7 @@ impl SeriesSet {
             times: Vec::new(),
             fragments: Vec::new(),
             sums: Vec::new(),
+            levels: Vec::new(),
             buckets: Vec::new(),
             free: Vec::new(),
             other: None,
@@ -168,7 +171,7 @@ impl SeriesSet {
 
     /// Adds an edge, if it belongs to the families. True if it was counted as `other`.
     pub(super) fn add(&mut self, edge: &Edge<'_>, counted: &CountedEdge<'_>, now: Now) -> bool {
-        let is_of_edge = |column: &Column| column.is_health() == counted.health.is_some();
+        let is_of_edge = |column: &Column| column.part() == counted.part();
         let filter = self.layout.filter.as_ref();
         if !self.columns.iter().any(is_of_edge)
             || filter.is_some_and(|filter| !filter.matches(edge))
@@ -185,7 +188,11 @@ impl SeriesSet {
         let Some(at) = usize::try_from(row).ok() else {
             return is_other;
         };
-        if let Some(sums) = self.sums.get_mut(range_of(at, self.columns.len())) {
+        let all = match counted.part() {
+            EdgePart::OpenConnections => &mut self.levels,
+            EdgePart::Traffic | EdgePart::Health => &mut self.sums,
+        };
+        if let Some(sums) = all.get_mut(range_of(at, self.columns.len())) {
             for (sum, column) in sums.iter_mut().zip(&self.columns) {
                 *sum = sum.saturating_add(column.of(counted));
             }
@@ -203,6 +210,18 @@ impl SeriesSet {
             times.last_milliseconds = now.monotonic_milliseconds;
         }
         is_other
+    }
+
+    /// Shows the levels that were added since the last call. Those of other rows are 0.
+    pub(super) fn end_levels(&mut self) {
+        if self.has_levels() {
+            std::mem::swap(&mut self.sums, &mut self.levels);
+            self.levels.fill(0);
+        }
+    }
+
+    fn has_levels(&self) -> bool {
+        self.columns.contains(&Column::OpenConnections)
     }
 
     /// Finds the fragment of every group, or writes its text. True if all are found.
@@ -322,6 +341,9 @@ impl SeriesSet {
                 self.times.push(times);
                 self.fragments.resize(fragments, 0);
                 self.sums.resize(sums, 0);
+                if self.has_levels() {
+                    self.levels.resize(sums, 0);
+                }
                 self.buckets.resize(buckets, BucketSums::new());
                 row
             }

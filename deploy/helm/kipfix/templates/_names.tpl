@@ -89,3 +89,12 @@ prometheus.io/scheme: https
 {{- end }}
 {{- end -}}
 {{- end -}}
+
+{{/* Capabilities of the probe, as a YAML list. */}}
+{{- define "kipfix.probeCapabilities" -}}
+{{- $all := .Values.probe.capabilities }}
+{{- if .Values.probe.conntrack }}
+{{- $all = uniq (append $all "NET_ADMIN") }}
+{{- end }}
+{{- toYaml $all }}
+{{- end }}
