@@ -54,6 +54,8 @@ CREATE TABLE IF NOT EXISTS kipfix.flows
     trafficClass LowCardinality(String),
     trafficScope LowCardinality(String),
     collectionTimeMilliseconds DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD),
+    tunnelEncapsulation LowCardinality(String),
+    securityProtocol LowCardinality(String),
     sourceNamespace LowCardinality(String),
     sourceNamespaceGroup LowCardinality(String),
     sourceWorkloadKind LowCardinality(String),

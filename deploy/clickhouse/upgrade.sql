@@ -49,6 +49,8 @@ ALTER TABLE kipfix.flows
     ADD COLUMN IF NOT EXISTS trafficClass LowCardinality(String),
     ADD COLUMN IF NOT EXISTS trafficScope LowCardinality(String),
     ADD COLUMN IF NOT EXISTS collectionTimeMilliseconds DateTime64(3, 'UTC'),
+    ADD COLUMN IF NOT EXISTS tunnelEncapsulation LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS securityProtocol LowCardinality(String),
     ADD COLUMN IF NOT EXISTS sourceNamespace LowCardinality(String),
     ADD COLUMN IF NOT EXISTS sourceNamespaceGroup LowCardinality(String),
     ADD COLUMN IF NOT EXISTS sourceWorkloadKind LowCardinality(String),

@@ -27,7 +27,7 @@ const ADDRESS: ColumnType = ColumnType::Address;
 const NAME: ColumnType = ColumnType::Name;
 
 /// The columns of the flow itself, in the order of their numbers.
-pub(super) const FLOW: [Column; 47] = [
+pub(super) const FLOW: [Column; 49] = [
     column(
         1,
         ("flowEndMilliseconds", TIME),
@@ -288,6 +288,18 @@ pub(super) const FLOW: [Column; 47] = [
         ("collectionTimeMilliseconds", TIME),
         "Time at which the collector has encoded the record, milliseconds since the epoch.",
         |e| number(e.collected_milliseconds),
+    ),
+    column(
+        48,
+        ("tunnelEncapsulation", NAME),
+        "Encapsulation of the tunnel: ipip, vxlan, gre, geneve, mpls, gtp-u, teredo, l2tp, gue, fou, srv6 or ethernet.",
+        |e| tunnelled(e, |t| Value::Text(t.tunnel_type.into())),
+    ),
+    column(
+        49,
+        ("securityProtocol", NAME),
+        "Protection of the packets: ah, esp or wireguard.",
+        |e| Value::Text(record(e).security_protocol.into()),
     ),
 ];
 

@@ -252,11 +252,11 @@ fn of_record(table: TableKind, field: RecordField) -> Option<FieldSql> {
             FieldSql::new(FieldType::Number, value, "false", &["ipClassOfService"])
         }
         RecordField::Exporter => FieldSql::address("exporterAddress"),
-        RecordField::InputInterface
-        | RecordField::OutputInterface
-        | RecordField::TcpEnd
-        | RecordField::Encapsulation
-        | RecordField::SecurityProtocol => return None,
+        RecordField::Encapsulation => FieldSql::text("tunnelEncapsulation"),
+        RecordField::SecurityProtocol => FieldSql::text("securityProtocol"),
+        RecordField::InputInterface | RecordField::OutputInterface | RecordField::TcpEnd => {
+            return None;
+        }
     })
 }
 
