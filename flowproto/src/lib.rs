@@ -37,6 +37,7 @@ pub mod http;
 pub mod json;
 mod options;
 mod plan;
+pub mod protocol;
 pub mod record;
 pub mod rule;
 mod sessions;

@@ -5,6 +5,7 @@ use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, InterfaceName, Statistics, Unsupported, Version, Weight,
 };
+use flowproto::protocol::ICMP;
 use flowproto::record::{FlowEndReason, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
 
@@ -14,7 +15,6 @@ use crate::records::{self, canonical};
 
 /// NetFlow v5 counts in 32 bits.
 const V5_MOST: u64 = (1 << 32) - 1;
-const ICMP: u8 = 1;
 
 /// What becomes of Messages.
 struct Receiver {

@@ -7,12 +7,10 @@
 //! initiator is the side with the earlier first packet, if that can have been the first packet at
 //! all.
 
+use flowproto::protocol::{SCTP, TCP};
 use flowproto::tcp::ConnectionState;
 
 use crate::decode::{PacketInfo, Signal};
-
-const TCP: u8 = 6;
-const SCTP: u8 = 132;
 
 /// One end of a conversation, by the ascending order of addresses and ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use enum_map::EnumMap;
 use flowproto::FlowKey;
 use flowproto::flow_selection::FlowHashSelection;
+use flowproto::protocol::{TCP, UDP};
 use flowproto::record::Sampling;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
@@ -22,9 +23,6 @@ use crate::sampling::{Sampler, SamplingRatio};
 use crate::translation::{
     FirstPacket, Legs, PacketIdentity, Translation, TranslationCounters, TranslationMatcher,
 };
-
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 
 /// Packets that are metered together. More do not fit in the first-level cache of the processor.
 const GROUP_PACKETS: usize = 32;

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use flowproto::protocol::{TCP, UDP};
 use flowproto::{Address, FlowKey};
 use kipfix_probe::decode::{PacketContents, PacketInfo, Signal};
 use kipfix_probe::translation::table::MAX_TRANSLATIONS;
@@ -12,8 +13,6 @@ use kipfix_probe::translation::{
 };
 use proptest::prelude::*;
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 

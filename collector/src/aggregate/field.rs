@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flowproto::Address;
+use flowproto::{Address, protocol};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// An endpoint of an edge.
@@ -306,7 +306,7 @@ impl fmt::Display for Value<'_> {
             Self::Absent => Ok(()),
             Self::Text(text) => f.write_str(text),
             Self::Number(number) => number.fmt(f),
-            Self::Protocol(number) => match protocol_name(*number) {
+            Self::Protocol(number) => match protocol::name(*number) {
                 Some(name) => f.write_str(name),
                 None => number.fmt(f),
             },
@@ -319,39 +319,4 @@ impl fmt::Display for Value<'_> {
 pub trait FieldSource {
     /// The value of a field, of its [`Field::value_type`].
     fn value(&self, field: &Field) -> Value<'_>;
-}
-
-/// Protocols that are written by name. The names are those of the IANA registry in lower case,
-/// except for 58, whose name there is `ipv6-icmp`.
-const PROTOCOLS: [(&str, u8); 14] = [
-    ("icmp", 1),
-    ("igmp", 2),
-    ("ipip", 4),
-    ("tcp", 6),
-    ("udp", 17),
-    ("ipv6", 41),
-    ("gre", 47),
-    ("esp", 50),
-    ("ah", 51),
-    ("icmpv6", 58),
-    ("ospf", 89),
-    ("pim", 103),
-    ("vrrp", 112),
-    ("sctp", 132),
-];
-
-/// The name of an IP protocol.
-#[must_use]
-pub fn protocol_name(number: u8) -> Option<&'static str> {
-    let mut all = PROTOCOLS.iter();
-    all.find(|(_, known)| *known == number)
-        .map(|(name, _)| *name)
-}
-
-/// The number of an IP protocol, given its name in any case.
-#[must_use]
-pub fn protocol_number(name: &str) -> Option<u8> {
-    let mut all = PROTOCOLS.iter();
-    all.find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|(_, number)| *number)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flowproto::host_name::ResponderName;
 use flowproto::record::{BiflowDirection, SecurityProtocol, Translation, TunnelType};
-use flowproto::{Address, FlowRecord};
+use flowproto::{Address, FlowRecord, protocol};
 
 use super::policy::{CountedDirection, RecordPolicy};
 use super::tunnel_ends::TunnelEnds;
@@ -251,8 +251,7 @@ impl Flow {
     /// True if its protocol has ports.
     #[must_use]
     pub const fn has_ports(&self) -> bool {
-        // TCP, UDP, DCCP, SCTP and UDP-Lite.
-        matches!(self.protocol, 6 | 17 | 33 | 132 | 136)
+        protocol::has_ports(self.protocol)
     }
 
     /// True for the record's own direction.

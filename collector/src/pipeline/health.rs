@@ -4,12 +4,11 @@ use flowproto::FlowRecord;
 use flowproto::collector::Fields;
 use flowproto::dns::DnsHealth;
 use flowproto::http::HttpHealth;
+use flowproto::protocol::TCP;
 use flowproto::record::{BiflowDirection, FlowEndReason, Sampling};
 use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 
 use super::flow::Initiator;
-
-const TCP: u8 = 6;
 
 /// TCP health of one direction of a record, and the start and end of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,12 +8,12 @@ use super::uptime::Uptime;
 use super::{
     ExportSettings, Facts, OutgoingMessage, Send, Unsupported, Weight, message_octets, patch, put,
 };
+use crate::protocol::ICMP;
 use crate::record::FlowRecord;
 
 const HEADER: usize = 24;
 const RECORD: usize = 48;
 const MAX_RECORDS: usize = 30;
-const ICMP: u8 = 1;
 /// Upper two bits of the sampling field: one packet of N, by count.
 const SYSTEMATIC: u16 = 1 << 14;
 /// Maximum sampling interval, in the other bits.

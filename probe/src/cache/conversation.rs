@@ -1,6 +1,7 @@
 //! The state of one conversation, and the records of its directions.
 
 use flowproto::FlowRecord;
+use flowproto::protocol::{SCTP, TCP, UDP};
 use flowproto::record::{BiflowDirection, FlowEndReason, Interfaces, SecurityProtocol, Tunnel};
 use flowproto::tcp::{ConnectionState, Handshake};
 
@@ -13,10 +14,6 @@ use crate::decode::NetworkId;
 use crate::tcp::Health;
 
 const MILLISECOND_NS: u64 = 1_000_000;
-
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const SCTP: u8 = 132;
 
 /// One direction of a conversation since its last record. All times are on the scale of the clock.
 #[derive(Clone, Copy, Debug, Default)]

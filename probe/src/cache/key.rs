@@ -4,14 +4,12 @@
 use std::hash::{Hash, Hasher};
 use std::hint::select_unpredictable;
 
+use flowproto::protocol::{ICMP, ICMPV6};
 use flowproto::{Address, FlowKey};
 
 use super::bob::bob;
 use crate::connection::Side;
 use crate::decode::PacketInfo;
-
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
 
 /// The key of a conversation, the same for both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

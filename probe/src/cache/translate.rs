@@ -6,14 +6,14 @@
 //! The sides are chosen for each direction, because a bridge shows requests after and answers before
 //! a translation of its own.
 
+use flowproto::protocol::UDP;
+
 use super::conversation::{Choice, Conversation};
 use super::flow_cache::FlowCache;
 use super::key::ConversationKey;
 use super::translated::ConversationTranslation;
 use crate::connection::{Pair, Side};
 use crate::translation::{Legs, Translation, TranslationTable};
-
-const UDP: u8 = 17;
 
 impl FlowCache {
     /// Adds a translation, for the conversations in the cache and for those that begin later.

@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 
+use flowproto::protocol::TCP;
 use kipfix_export::own_endpoints::OwnEndpoint;
 use kipfix_service::settings::BadSettings;
 use pcap::{Capture, Linktype};
 
 use super::frame::LinkType;
 use super::libpcap::error_message;
-
-const TCP: u8 = 6;
 
 /// The expression for a live capture.
 ///

@@ -12,6 +12,7 @@
 
 use std::fmt::Write as _;
 
+use flowproto::protocol::TCP;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
 use super::clock::wall_clock_ns;
@@ -28,7 +29,6 @@ const MAX_DATAGRAMS_PER_SECOND: u32 = 20_000;
 const MAX_DATAGRAM_BURST: u32 = 4096;
 /// Frames read at once.
 const MAX_ROUND_FRAMES: usize = 16_384;
-const TCP: u8 = 6;
 
 /// The capture of first packets.
 pub(super) struct FirstPacketCapture {

@@ -114,9 +114,7 @@ mod tests {
     use super::*;
     use crate::capture::filter;
     use crate::capture::frame::LinkType;
-
-    const TCP: u8 = 6;
-    const UDP: u8 = 17;
+    use flowproto::protocol::{TCP, UDP};
 
     /// An Ethernet frame with a TCP segment of this payload.
     fn frame(is_v6: bool, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {

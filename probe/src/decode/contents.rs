@@ -5,13 +5,10 @@
 //! checksums, which offloads complete at different places, and ports, which are in the flow key and
 //! may be translated.
 
+use flowproto::protocol::{ICMP, ICMPV6, TCP, UDP};
+
 use super::ip::Header;
 use super::packet::{PacketContents, Repetition};
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
 
 /// Maximum number of octets that are hashed: the header of TCP with all options, and the beginning
 /// of the payload. The default snap length captures as many below a tunnel.

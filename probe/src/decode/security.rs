@@ -1,10 +1,10 @@
 //! Encrypted packets over UDP, as far as their headers prove it: WireGuard, and ESP in UDP (RFC 3948).
 
+pub(super) use flowproto::protocol::UDP;
 use flowproto::record::SecurityProtocol;
 
 use super::tunnel_ports::TunnelProtocol;
 
-pub(super) const UDP: u8 = 17;
 const UDP_HEADER: usize = 8;
 /// Octets of the smallest ESP packet: SPI, sequence number, and a block of four with its trailer.
 const MIN_ESP: u32 = 12;

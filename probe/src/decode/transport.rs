@@ -1,17 +1,10 @@
 //! The transport header: ports, TCP flags, numbers and maximum segment size, SCTP chunks, ICMP type
 //! and code. Fields that were not captured stay 0, and the packet is metered all the same.
 
+use flowproto::protocol::{DCCP, ESP, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
+
 use super::ip::Header;
 use super::packet::{PacketInfo, Signal, TcpOptions};
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const DCCP: u8 = 33;
-const ESP: u8 = 50;
-const ICMPV6: u8 = 58;
-const SCTP: u8 = 132;
-const UDP_LITE: u8 = 136;
 
 /// Octets of the header of UDP, and of the common header of SCTP.
 const UDP_HEADER: u32 = 8;

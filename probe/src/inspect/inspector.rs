@@ -2,6 +2,7 @@
 
 use enum_map::EnumMap;
 use flowproto::host_name::{HostName, NameSource};
+use flowproto::protocol::{TCP, UDP};
 
 use super::dns::Message;
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
@@ -11,8 +12,6 @@ use super::quic::{self, Handshakes, UnreadHandshake};
 use super::{http, tls};
 use crate::decode::PacketInfo;
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const UDP_HEADER: usize = 8;
 /// Port of DNS servers.
 const DNS_PORT: u16 = 53;

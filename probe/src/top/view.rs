@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flowproto::FlowKey;
+use flowproto::{FlowKey, protocol};
 use kipfix_service::terminal::{Cell, Column, Table, bytes, decimal};
 
 use super::totals::{Amounts, ServerPort, Snapshot, Sums};
@@ -161,7 +161,10 @@ impl Rates {
 
 fn key_cells(key: &FlowKey) -> Vec<Cell> {
     let end = |address: flowproto::Address, port: u16| {
-        let text = match (has_ports(key.protocol_identifier), address.is_ipv4()) {
+        let text = match (
+            protocol::has_ports(key.protocol_identifier),
+            address.is_ipv4(),
+        ) {
             (false, _) => address.to_string(),
             (true, true) => format!("{address}:{port}"),
             (true, false) => format!("[{address}]:{port}"),
@@ -171,36 +174,21 @@ fn key_cells(key: &FlowKey) -> Vec<Cell> {
     vec![
         end(key.source_address, key.source_port),
         end(key.destination_address, key.destination_port),
-        Cell::text(&protocol(key.protocol_identifier)),
+        Cell::text(&protocol_text(key.protocol_identifier)),
     ]
 }
 
 fn port_cell(port: ServerPort) -> Cell {
-    let name = protocol(port.protocol);
-    Cell::text(&if has_ports(port.protocol) {
+    let name = protocol_text(port.protocol);
+    Cell::text(&if protocol::has_ports(port.protocol) {
         format!("{name}/{}", port.port)
     } else {
         name
     })
 }
 
-/// TCP, UDP, DCCP, SCTP and UDP-Lite.
-const fn has_ports(protocol: u8) -> bool {
-    matches!(protocol, 6 | 17 | 33 | 132 | 136)
-}
-
-fn protocol(number: u8) -> String {
-    let name = match number {
-        1 => "icmp",
-        6 => "tcp",
-        17 => "udp",
-        47 => "gre",
-        50 => "esp",
-        58 => "icmpv6",
-        132 => "sctp",
-        _ => return number.to_string(),
-    };
-    name.to_owned()
+fn protocol_text(number: u8) -> String {
+    protocol::name(number).map_or_else(|| number.to_string(), str::to_owned)
 }
 
 fn number_cells(sums: &Sums, rates: Rates) -> [Cell; 8] {

@@ -1,11 +1,9 @@
 //! The first packet of a connection, as one interface has observed it.
 
 use flowproto::FlowKey;
+use flowproto::protocol::{TCP, UDP};
 
 use crate::decode::{PacketInfo, Repetition, Signal, mix};
-
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 
 /// What a translation leaves unchanged in a first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,12 +4,12 @@
 use std::cmp::Ordering;
 
 use flowproto::Address;
+use flowproto::protocol;
 use regex::{Regex, RegexBuilder};
 
-use super::super::field::{Field, FieldSource, FieldType, Value, protocol_number};
+use super::super::field::{Field, FieldSource, FieldType, Value};
 use super::syntax::{Comparison, Literal, Located, Operand, Tree};
 use super::{ExpressionError, MAX_REGEXES};
-
 use crate::interval_map::parse_network;
 
 /// Maximum size of a compiled regular expression, octets.
@@ -268,7 +268,7 @@ fn number(field: &Field, literal: &Located<Literal>) -> Result<u64, ExpressionEr
 fn protocol(literal: &Located<Literal>) -> Result<u64, ExpressionError> {
     let number = match &literal.value {
         Literal::Number(number) => u8::try_from(*number).ok(),
-        Literal::Text(text) => protocol_number(text).or_else(|| text.parse().ok()),
+        Literal::Text(text) => protocol::number(text).or_else(|| text.parse().ok()),
     };
     number.map(u64::from).ok_or_else(|| {
         let reason =

@@ -2,6 +2,7 @@
 //! known, are left out. So a record without a count of connections is not taken for one of no connection.
 
 use flowproto::Address;
+use flowproto::protocol;
 use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol, TunnelType};
 
 use super::names::Names;
@@ -56,11 +57,6 @@ pub(super) const ENCAPSULATED: u64 = 1 << 33;
 /// The exporter reports what protects the packets.
 pub(super) const SECURED: u64 = 1 << 34;
 
-/// 4 `protocolIdentifier`.
-const ICMP_PROTOCOL: u8 = 1;
-const TCP_PROTOCOL: u8 = 6;
-const ICMPV6_PROTOCOL: u8 = 58;
-
 /// The fields and names of a record, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
@@ -99,7 +95,7 @@ pub(super) fn fields_of(forwarded: &ForwardedRecord, names: &Names<'_>) -> u64 {
     });
     let next_hop = record.ip_next_hop_address;
     let protocol = record.key.protocol_identifier;
-    let is_icmp = matches!(protocol, ICMP_PROTOCOL | ICMPV6_PROTOCOL);
+    let is_icmp = matches!(protocol, protocol::ICMP | protocol::ICMPV6);
     when(!record.key.is_ipv4(), IPV6)
         | when(record.new_connection_delta_count.is_some(), CONNECTIONS)
         | when(record.connection_sum_duration_seconds.is_some(), DURATION)
@@ -121,7 +117,7 @@ pub(super) fn fields_of(forwarded: &ForwardedRecord, names: &Names<'_>) -> u64 {
             PORTS,
         )
         | when(
-            protocol == TCP_PROTOCOL || record.tcp_control_bits != 0,
+            protocol == protocol::TCP || record.tcp_control_bits != 0,
             TCP,
         )
         | when(is_icmp || record.icmp_type_code != 0, ICMP)

@@ -1,7 +1,9 @@
 //! Fields as SQL over the columns of a table.
 
+use flowproto::protocol;
+
 use super::tables::TableKind;
-use crate::aggregate::field::{EndpointField, Field, FieldType, RecordField, Side, protocol_name};
+use crate::aggregate::field::{EndpointField, Field, FieldType, RecordField, Side};
 
 /// Traffic that leaves the cluster.
 const EGRESS: &str = "(trafficClass != 'link' AND sourceWorkloadKind != 'External' \
@@ -90,7 +92,7 @@ impl FieldSql {
             FieldType::Text => value.clone(),
             FieldType::Number => format!("toString({value})"),
             FieldType::Protocol => {
-                let names = (0..=u8::MAX).filter_map(|n| Some((n, protocol_name(n)?)));
+                let names = (0..=u8::MAX).filter_map(|n| Some((n, protocol::name(n)?)));
                 let (numbers, names): (Vec<String>, Vec<String>) = names
                     .map(|(n, name)| (n.to_string(), format!("'{name}'")))
                     .unzip();

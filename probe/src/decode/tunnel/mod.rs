@@ -14,6 +14,7 @@ mod gtp;
 mod l2tp;
 mod vxlan;
 
+use flowproto::protocol::{GRE, IPV6, L2TP, MPLS, UDP};
 use flowproto::record::{Tunnel, TunnelType};
 
 use super::ip::Header;
@@ -22,14 +23,9 @@ use super::packet::Undecodable;
 use super::tunnel_ports::{TunnelPorts, TunnelProtocol};
 
 const IPV4: u8 = 4;
-const UDP: u8 = 17;
-const IPV6: u8 = 41;
-const GRE: u8 = 47;
 /// KA9Q's IP in IP.
 const IP_IN_IP: u8 = 94;
 const ETHERNET_IN_IP: u8 = 97;
-const L2TP: u8 = 115;
-const MPLS: u8 = 137;
 const ETHERNET: u8 = 143;
 
 const TRANSPARENT_ETHERNET: u16 = 0x6558;
