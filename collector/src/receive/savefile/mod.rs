@@ -33,7 +33,7 @@ pub use replay::{for_each, replay};
 #[derive(Debug, thiserror::Error)]
 pub enum SavefileError {
     /// An error of the operating system.
-    #[error("{0}")]
+    #[error(transparent)]
     Unreadable(#[from] io::Error),
     /// The format is unknown.
     #[error("neither a pcap or pcapng capture nor an IPFIX file")]

@@ -67,7 +67,7 @@ pub(super) enum Step<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum SavefileError {
     /// The system reports an error.
-    #[error("{0}")]
+    #[error(transparent)]
     Unreadable(#[from] io::Error),
     /// The format is not supported.
     #[error("not a pcap or pcapng file")]
