@@ -44,10 +44,8 @@ pub(crate) fn udp(version: &str, port: u16) -> Option<String> {
         return Some(target + "&profile=registered");
     }
     let (_, number) = VERSIONS.into_iter().find(|(name, _)| *name == version)?;
-    // A rate that the receivers can follow.
-    Some(format!(
-        "udp://127.0.0.1:{port}?version={number}&rate=20000"
-    ))
+    // A rate that the receivers can follow, also on a busy machine.
+    Some(format!("udp://127.0.0.1:{port}?version={number}&rate=5000"))
 }
 
 /// Starts all readers that can run on this machine. Sinks write the captures of `folder` before they are read.
