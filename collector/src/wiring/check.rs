@@ -17,7 +17,12 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
         // A closed stderr is not an error.
         writeln!(stderr, "kipfix-collector: warning: metrics: {line}").ok();
     }
-    for line in series(settings)? {
+    // The files of other settings need not exist here either.
+    let estimates = series(settings).unwrap_or_else(|failure| {
+        let reason = failure.sentence();
+        vec![format!("warning: series are not estimated: {reason}")]
+    });
+    for line in estimates {
         writeln!(stderr, "kipfix-collector: {line}").ok();
     }
     drop(stderr);
