@@ -47,7 +47,13 @@ const _: () = assert!(size_of::<Set<u32, 4>>() == 64 && size_of::<Set<u128, 2>>(
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry<A> {
     address: A,
-    /// Time from which on the entry holds, seconds since the epoch.
+    remembered: Remembered,
+}
+
+/// The answer for an address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Remembered {
+    /// Time from which on it holds, seconds since the epoch.
     since_seconds: u32,
     endpoint: EndpointId,
     place: PackedPlace,
@@ -132,7 +138,7 @@ impl<A: Copy + Default + Eq, const WAYS: usize> Table<A, WAYS> {
     fn touch(&self, address: Address) -> u32 {
         let set = self.sets.get(self.set_of(address));
         set.map_or(0, |Set(entries)| {
-            entries.first().map_or(0, |e| e.since_seconds)
+            entries.first().map_or(0, |e| e.remembered.since_seconds)
         })
     }
 
@@ -148,7 +154,7 @@ impl<A: Copy + Default + Eq, const WAYS: usize> Table<A, WAYS> {
         entries.get(found)
     }
 
-    fn insert(&mut self, address: Address, new: Entry<A>) {
+    fn insert(&mut self, address: Address, key: A, remembered: Remembered) {
         if self.sets.is_empty() {
             self.sets = vec![Set([Entry::default(); WAYS]); self.size].into();
         }
@@ -156,18 +162,21 @@ impl<A: Copy + Default + Eq, const WAYS: usize> Table<A, WAYS> {
         let Some(Set(entries)) = self.sets.get_mut(at) else {
             return;
         };
-        let own = entries.iter().position(|e| e.address == new.address);
+        let own = entries.iter().position(|e| e.address == key);
         let replaced = own.unwrap_or(WAYS.saturating_sub(1));
         if let Some(entries) = entries.get_mut(..=replaced) {
             entries.rotate_right(1);
         }
         if let Some(first) = entries.first_mut() {
-            *first = new;
+            *first = Entry {
+                address: key,
+                remembered,
+            };
         }
     }
 }
 
-impl<A: Copy> Entry<A> {
+impl Remembered {
     /// The endpoint, if it is that of this generation of snapshots and of packets at this time.
     #[inline]
     fn endpoint(&self, generation: u32, time: TimeRange) -> Option<ResolvedEndpoint> {
@@ -232,10 +241,10 @@ impl EndpointCache {
     ) -> ResolvedEndpoint {
         let known = if address.is_ipv4() {
             let entry = self.v4.get(address, address.v4_bits());
-            entry.and_then(|entry| entry.endpoint(self.generation, time))
+            entry.and_then(|entry| entry.remembered.endpoint(self.generation, time))
         } else {
             let entry = self.v6.get(address, address.bits());
-            entry.and_then(|entry| entry.endpoint(self.generation, time))
+            entry.and_then(|entry| entry.remembered.endpoint(self.generation, time))
         };
         known.unwrap_or_else(|| self.look_up(snapshots, address, port, time))
     }
@@ -258,25 +267,15 @@ impl EndpointCache {
             && let Ok(since_seconds) = u32::try_from(since.div_ceil(1000))
             && let Some(place) = PackedPlace::new(resolved.place, self.generation)
         {
-            let endpoint = resolved.id;
+            let remembered = Remembered {
+                since_seconds,
+                endpoint: resolved.id,
+                place,
+            };
             if address.is_ipv4() {
-                let address_bits = address.v4_bits();
-                let entry = Entry {
-                    address: address_bits,
-                    since_seconds,
-                    endpoint,
-                    place,
-                };
-                self.v4.insert(address, entry);
+                self.v4.insert(address, address.v4_bits(), remembered);
             } else {
-                let address_bits = address.bits();
-                let entry = Entry {
-                    address: address_bits,
-                    since_seconds,
-                    endpoint,
-                    place,
-                };
-                self.v6.insert(address, entry);
+                self.v6.insert(address, address.bits(), remembered);
             }
         }
         resolved
