@@ -10,17 +10,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use anyhow::{Context as _, anyhow};
 use flowproto::{Address, FlowKey};
 use nix::errno::Errno;
-use nix::libc::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR};
+use nix::libc::{NLMSG_DONE, NLMSG_ERROR};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
-    setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt,
+    socket, sockopt,
 };
 
-use super::netlink::{attributes, next_message};
+use super::netlink::{RECEIVE_BUFFER, attributes, error_code, next_message, request_dump};
 use super::permission;
 
-/// Octets of `struct nlmsghdr`.
-const MESSAGE_HEADER: usize = 16;
 /// Octets of `struct nfgenmsg`.
 const HEADER: usize = 4;
 /// `NFNL_SUBSYS_CTNETLINK` in the high octet of a message type.
@@ -48,8 +46,6 @@ const PROTOCOL_NUMBER: u16 = 1;
 const SOURCE_PORT: u16 = 2;
 const DESTINATION_PORT: u16 = 3;
 
-/// Octets read at once. The kernel fills at most 32 KiB for a dump.
-const RECEIVE_BUFFER: usize = 64 << 10;
 /// Buffer of the socket, octets: some 20,000 events.
 const SOCKET_BUFFER: usize = 8 << 20;
 /// Buffers that are read before frames are.
@@ -199,15 +195,7 @@ impl Conntrack {
 
     fn request_dump(&mut self, now_ns: u64) -> io::Result<()> {
         let _raised = permission::raise_admin().map_err(io::Error::other)?;
-        let flags = u16::try_from(NLM_F_REQUEST | NLM_F_DUMP).unwrap_or_default();
-        let length = MESSAGE_HEADER + HEADER;
-        let mut message = Vec::with_capacity(length);
-        message.extend(u32::try_from(length).unwrap_or_default().to_ne_bytes());
-        message.extend(GET.to_ne_bytes());
-        message.extend(flags.to_ne_bytes());
-        // All families: AF_UNSPEC is 0.
-        message.resize(length, 0);
-        send(self.socket.as_raw_fd(), &message, MsgFlags::empty())?;
+        request_dump(&self.socket, GET, HEADER)?;
         self.dump_began_ns = Some(now_ns);
         self.is_dump_due = false;
         Ok(())
@@ -240,12 +228,6 @@ impl AsFd for Conntrack {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// The error in the body of an `NLMSG_ERROR`; `None` if it is an acknowledgment.
-fn error_code(body: &[u8]) -> Option<Errno> {
-    let code = body.first_chunk().copied().map_or(0, i32::from_ne_bytes);
-    (code != 0).then(|| Errno::from_raw(code.saturating_neg()))
 }
 
 /// The event of a message; `None` if its connection is not translated, or is of a protocol without

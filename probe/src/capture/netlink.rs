@@ -29,7 +29,7 @@ const ROUTE_HEADER: usize = 12;
 /// Octets of `struct rtnexthop`.
 const NEXT_HOP_HEADER: usize = 8;
 /// Octets read at once. The kernel fills at most 32 KiB for a dump.
-const RECEIVE_BUFFER: usize = 64 << 10;
+pub(super) const RECEIVE_BUFFER: usize = 64 << 10;
 
 /// Changes that one scan covers. If there are more, another scan follows.
 const MAX_CLEARED: usize = 100_000;
@@ -142,14 +142,7 @@ fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> i
         SockFlag::SOCK_CLOEXEC,
         SockProtocol::NetlinkRoute,
     )?;
-    let flags = u16::try_from(NLM_F_REQUEST | NLM_F_DUMP).unwrap_or_default();
-    let length = MESSAGE_HEADER + body_octets;
-    let mut message = Vec::with_capacity(length);
-    message.extend(u32::try_from(length).unwrap_or_default().to_ne_bytes());
-    message.extend(request.to_ne_bytes());
-    message.extend(flags.to_ne_bytes());
-    message.resize(length, 0);
-    send(socket.as_raw_fd(), &message, MsgFlags::empty())?;
+    request_dump(&socket, request, body_octets)?;
     let mut buffer = vec![0; RECEIVE_BUFFER];
     loop {
         let received = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
@@ -161,14 +154,37 @@ fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> i
             match i32::from(kind) {
                 NLMSG_DONE => return Ok(()),
                 NLMSG_ERROR => {
-                    let code = body.first_chunk().copied().map_or(0, i32::from_ne_bytes);
-                    return Err(io::Error::from_raw_os_error(code.saturating_neg()));
+                    return Err(error_code(body).unwrap_or(Errno::UnknownErrno).into());
                 }
                 _ => each(kind, body),
             }
             rest = next;
         }
     }
+}
+
+/// Requests all objects of a kind, of all address families. The body of the request has `body_octets`
+/// zeros.
+pub(super) fn request_dump(
+    socket: &impl AsRawFd,
+    request: u16,
+    body_octets: usize,
+) -> io::Result<()> {
+    let flags = u16::try_from(NLM_F_REQUEST | NLM_F_DUMP).unwrap_or_default();
+    let length = MESSAGE_HEADER + body_octets;
+    let mut message = Vec::with_capacity(length);
+    message.extend(u32::try_from(length).unwrap_or_default().to_ne_bytes());
+    message.extend(request.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    message.resize(length, 0);
+    send(socket.as_raw_fd(), &message, MsgFlags::empty())?;
+    Ok(())
+}
+
+/// The error in the body of an `NLMSG_ERROR`; `None` if it is an acknowledgment.
+pub(super) fn error_code(body: &[u8]) -> Option<Errno> {
+    let code = body.first_chunk().copied().map_or(0, i32::from_ne_bytes);
+    (code != 0).then(|| Errno::from_raw(code.saturating_neg()))
 }
 
 /// The type and body of the first message, and the octets after it. `None` if it is not complete.
