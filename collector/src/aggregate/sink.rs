@@ -100,17 +100,13 @@ impl EdgeSink {
         if !record.verdict.is_counted() {
             return;
         }
-        let endpoints = record.endpoints;
-        let (source, destination) = (endpoints.source.id, endpoints.destination.id);
         let measures = record.flow.measures;
         if self.needs.details.is_empty() {
+            let endpoints = record.endpoints;
+            let (source, destination) = (endpoints.source.id, endpoints.destination.id);
             self.batch.push(source, destination, measures);
         } else {
-            let edge = DetailedEdge {
-                source,
-                destination,
-                detail: Detail::of(record, self.needs.details, &self.wildcards),
-            };
+            let edge = self.edge(record, false);
             self.batch.push_detailed(edge, measures);
         }
     }
