@@ -119,6 +119,12 @@ pub const REVERSE_ENTERPRISE: u32 = 29305;
 /// (RFC 5612), until a number is assigned. Type records (RFC 5610) describe them.
 pub const KIPFIX_ENTERPRISE: u32 = 32_473;
 
+/// PEN of VMware, whose elements describe tunnels.
+pub const VMWARE_ENTERPRISE: u32 = 6876;
+
+/// PEN of ntop, whose elements describe TCP losses, DNS queries and TLS server names.
+pub const NTOP_ENTERPRISE: u32 = 35_632;
+
 /// Every known element, ordered by enterprise number and identifier.
 pub static ELEMENTS: &[Element] = include!(concat!(env!("OUT_DIR"), "/elements.rs"));
 

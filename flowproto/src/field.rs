@@ -1,12 +1,70 @@
 //! Field Specifiers of templates, and where the value of a field is in a Data Record.
 
+use crate::element::{KIPFIX_ENTERPRISE, NTOP_ENTERPRISE, REVERSE_ENTERPRISE, VMWARE_ENTERPRISE};
+
 /// Length of a field that carries its own length in front of each value (RFC 7011 §7).
 pub const VARIABLE_LENGTH: u16 = 65_535;
 
 /// ntop's elements have NetFlow v9 numbers above the enterprise bit, since v9 has no enterprise
 /// numbers: v9 field type = 57472 + identifier.
-const NTOP: u32 = 35_632;
 const NTOP_V9_OFFSET: u16 = 57_472;
+
+/// The number of an Information Element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ElementId {
+    /// Private Enterprise Number; 0 for the IANA registry.
+    pub enterprise: u32,
+    /// Identifier, without the enterprise bit.
+    pub id: u16,
+}
+
+impl ElementId {
+    /// An element of the registry of an enterprise.
+    #[must_use]
+    pub const fn new(enterprise: u32, id: u16) -> Self {
+        Self { enterprise, id }
+    }
+
+    /// An element of the IANA registry.
+    #[must_use]
+    pub const fn iana(id: u16) -> Self {
+        Self::new(0, id)
+    }
+
+    /// The reverse of an element of the IANA registry (RFC 5103).
+    #[must_use]
+    pub const fn reverse(id: u16) -> Self {
+        Self::new(REVERSE_ENTERPRISE, id)
+    }
+
+    /// An element of VMware.
+    #[must_use]
+    pub const fn vmware(id: u16) -> Self {
+        Self::new(VMWARE_ENTERPRISE, id)
+    }
+
+    /// An element of ntop.
+    #[must_use]
+    pub const fn ntop(id: u16) -> Self {
+        Self::new(NTOP_ENTERPRISE, id)
+    }
+
+    /// An element of kipfix.
+    #[must_use]
+    pub const fn kipfix(id: u16) -> Self {
+        Self::new(KIPFIX_ENTERPRISE, id)
+    }
+
+    /// The Field Specifier of the element with values of `length` octets.
+    #[must_use]
+    pub const fn with_length(self, length: u16) -> FieldSpecifier {
+        FieldSpecifier {
+            enterprise: self.enterprise,
+            id: self.id,
+            length,
+        }
+    }
+}
 
 /// One field of a template (RFC 7011 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +92,7 @@ impl FieldSpecifier {
     pub const fn netflow9(field_type: u16, length: u16) -> Self {
         match field_type.checked_sub(NTOP_V9_OFFSET) {
             Some(id) => Self {
-                enterprise: NTOP,
+                enterprise: NTOP_ENTERPRISE,
                 id,
                 length,
             },

@@ -7,11 +7,14 @@ use crate::address::Address;
 /// Encapsulation of the packets of a flow: VMware 6876:891 `tunnelType`, or 32473:46
 /// `tunnelEncapsulation` for what that has no value for. Of the latter, the discriminants are the
 /// values plus 128.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromRepr, IntoStaticStr, VariantArray)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromRepr, IntoStaticStr, VariantArray,
+)]
 #[strum(serialize_all = "kebab-case")]
 #[repr(u8)]
 pub enum TunnelType {
     /// IP in IP (RFC 2003, 2473, 4213). Neither element is exported for it.
+    #[default]
     #[strum(serialize = "ipip")]
     IpInIp = 0,
     /// RFC 7348.
@@ -116,7 +119,7 @@ impl From<u8> for SecurityProtocol {
 }
 
 /// The outer header of the packets of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tunnel {
     /// 6876:891 or 32473:46.
     pub tunnel_type: TunnelType,

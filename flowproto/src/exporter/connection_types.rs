@@ -1,31 +1,43 @@
 //! Types (RFC 5610) of the elements about connections: TCP health, and the name of the responder.
 
-use super::options::ElementType;
-use super::tcp::{
-    CONNECTION, HANDSHAKE, HEALTH, NTOP, REVERSE_HEALTH, REVERSE_ROUND_TRIP, ROUND_TRIP,
-};
-use super::{dns, http, responder_name};
-use crate::element;
-use crate::field::FieldSpecifier;
+use std::sync::LazyLock;
 
-/// The enterprise elements of all groups.
+use super::options::ElementType;
+use super::{dns, http, responder_name, tcp};
+use crate::element::{self, NTOP_ENTERPRISE as NTOP};
+use crate::field::FieldSpecifier;
+use crate::host_name::NameSource;
+use crate::record::FlowRecord;
+
+/// The enterprise elements of all groups: those of numbers, then those of names.
 pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
-    let names = responder_name::DNS.iter().chain(&responder_name::TLS);
-    let [query_type, response_code, query] = &dns::QUERY;
-    let names = names.chain([query]);
-    let groups: [&'static [FieldSpecifier]; 8] = [
-        &CONNECTION,
-        &HANDSHAKE,
-        &HEALTH,
-        &REVERSE_HEALTH,
-        &ROUND_TRIP,
-        &REVERSE_ROUND_TRIP,
-        &dns::COUNTS,
-        &http::COUNTS,
-    ];
-    let groups = groups.into_iter().flatten();
-    let groups = groups.chain([query_type, response_code]);
-    groups.map(element_type).chain(names.map(name_type))
+    static ELEMENTS: LazyLock<Vec<ElementType<'static>>> = LazyLock::new(|| {
+        let fields = fields().into_iter();
+        let (names, numbers): (Vec<_>, Vec<_>) = fields
+            .filter(|field| field.enterprise != 0)
+            .partition(|field| field.is_variable());
+        let numbers = numbers.iter().map(element_type);
+        numbers.chain(names.iter().map(name_type)).collect()
+    });
+    ELEMENTS.iter().copied()
+}
+
+fn fields() -> Vec<FieldSpecifier> {
+    let record = FlowRecord::default();
+    let mut fields = Vec::new();
+    tcp::connection(&mut fields, &record);
+    tcp::handshake(&mut fields, record.tcp_handshake);
+    tcp::health(&mut fields, &record.tcp_health);
+    tcp::reverse_health(&mut fields, &record.reverse_tcp_health);
+    tcp::round_trip(&mut fields, &record.tcp_round_trip_time);
+    tcp::reverse_round_trip(&mut fields, &record.reverse_tcp_round_trip_time);
+    dns::counts(&mut fields, &record.dns);
+    http::counts(&mut fields, &record.http);
+    for source in [NameSource::Dns, NameSource::Tls] {
+        responder_name::field(&mut fields, source, None);
+    }
+    dns::query(&mut fields, None, false);
+    fields
 }
 
 /// The type of an element (RFC 5610), from its row in the registry.

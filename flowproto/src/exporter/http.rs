@@ -1,51 +1,14 @@
 //! The group of fields about the HTTP messages of a record: registered elements for the latest request,
 //! else kipfix's own.
 
-use super::message::write_text;
-use super::put;
-use crate::element::KIPFIX_ENTERPRISE;
-use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
+use super::layout::FieldSink;
+use super::tcp::times_of;
+use crate::field::ElementId;
 use crate::host_name::NameSource;
+use crate::http::HttpHealth;
 use crate::record::FlowRecord;
 
-const fn own(id: u16, length: u16) -> FieldSpecifier {
-    FieldSpecifier {
-        enterprise: KIPFIX_ENTERPRISE,
-        id,
-        length,
-    }
-}
-
-const fn registered(id: u16, length: u16) -> FieldSpecifier {
-    FieldSpecifier {
-        enterprise: 0,
-        id,
-        length,
-    }
-}
-
-/// The counts.
-pub(super) const COUNTS: [FieldSpecifier; 10] = [
-    own(57, 4),
-    own(58, 4),
-    own(59, 4),
-    own(60, 4),
-    own(61, 4),
-    own(62, 4),
-    own(63, 4),
-    own(64, 4),
-    own(65, 8),
-    own(66, 4),
-];
-/// The latest request. The host is that of the first one, which names the responder.
-pub(super) const REQUEST: [FieldSpecifier; 5] = [
-    registered(457, 2),
-    registered(459, VARIABLE_LENGTH),
-    registered(460, VARIABLE_LENGTH),
-    registered(461, VARIABLE_LENGTH),
-    registered(462, VARIABLE_LENGTH),
-];
-/// Texts of [`REQUEST`].
+/// Texts of a request.
 const TEXTS: usize = 4;
 
 /// Method, host, target and version; empty where there is none.
@@ -75,22 +38,23 @@ pub(super) const fn empty_octets() -> usize {
     TEXTS
 }
 
-/// Writes [`COUNTS`] and [`REQUEST`], without the texts unless `with_texts`.
-pub(super) fn write(out: &mut Vec<u8>, record: &FlowRecord, with_texts: bool) {
-    let http = &record.http;
-    put(out, http.requests.to_be_bytes());
-    put(out, http.unanswered_requests.to_be_bytes());
-    for count in http.responses {
-        put(out, count.to_be_bytes());
+/// The counts.
+pub(super) fn counts(out: &mut impl FieldSink, http: &HttpHealth) {
+    out.field(ElementId::kipfix(57), http.requests);
+    out.field(ElementId::kipfix(58), http.unanswered_requests);
+    for (id, count) in (59..).zip(http.responses) {
+        out.field(ElementId::kipfix(id), count);
     }
-    let times = &http.response_time;
-    put(out, times.minimum_microseconds.to_be_bytes());
-    put(out, times.sum_microseconds.to_be_bytes());
-    put(out, times.samples.to_be_bytes());
+    times_of(out, &http.response_time, [64, 65, 66]);
+}
+
+/// The latest request, without its texts unless `with_texts`. The host is that of the first one, which
+/// names the responder.
+pub(super) fn request(out: &mut impl FieldSink, record: &FlowRecord, with_texts: bool) {
     let request = record.http_request.as_ref();
     let status_code = request.map_or(0, |request| request.status_code);
-    put(out, status_code.to_be_bytes());
-    for text in texts(record) {
-        write_text(out, if with_texts { text } else { "" });
+    out.field(ElementId::iana(457), status_code);
+    for (id, text) in (459..).zip(texts(record)) {
+        out.text(ElementId::iana(id), if with_texts { text } else { "" });
     }
 }

@@ -5,10 +5,14 @@
 //! them. On a reliable transport templates are sent once, and withdrawn when they have been unused
 //! for long.
 
-use super::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
+use super::message::{IpfixHeader, MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use super::options::{Options, reverse_elements, tunnel_elements};
-use super::shape::{Shape, write_record};
-use super::{ExportSettings, Facts, Profile, Send, connection_types, dns, http, responder_name};
+use super::refresh::Refresh;
+use super::shape::Shape;
+use super::{
+    ExportSettings, Facts, Profile, Send, connection_types, dns, flow, http, responder_name,
+};
+use crate::field::FieldSpecifier;
 use crate::record::{FlowRecord, Sampling};
 
 /// A Transport Session of IPFIX.
@@ -21,8 +25,9 @@ pub struct Session {
     records_sent: u64,
     /// By shape.
     templates: Box<[TemplateState]>,
-    refreshed: Option<u64>,
-    messages_at_refresh: u64,
+    /// Of the template that is being sent.
+    fields: Vec<FieldSpecifier>,
+    refresh: Refresh,
     /// The current interface table was sent.
     interfaces_sent: bool,
     /// The options template of Flow Keys was sent since the last refresh.
@@ -45,15 +50,23 @@ impl Session {
     pub fn new(settings: ExportSettings) -> Self {
         Self {
             message: MessageWriter::new(
-                settings.observation_domain_id,
+                IpfixHeader::new(settings.observation_domain_id),
                 settings.max_message_octets,
             ),
+            // A reliable transport loses no template; options data are repeated.
+            refresh: if settings.reliable {
+                Refresh::every_interval(settings.template_refresh_milliseconds)
+            } else {
+                Refresh::every(
+                    settings.template_refresh_milliseconds,
+                    settings.template_refresh_messages.into(),
+                )
+            },
             settings,
             facts: Facts::default(),
             records_sent: 0,
             templates: vec![TemplateState::default(); usize::from(Shape::COUNT)].into_boxed_slice(),
-            refreshed: None,
-            messages_at_refresh: 0,
+            fields: Vec::new(),
             interfaces_sent: false,
             has_flow_key_template: false,
         }
@@ -119,7 +132,7 @@ impl Session {
             octets = octets.saturating_add(if with_texts { full } else { empty });
         }
         let out = self.message.open(shape.template_id(), octets, now, send);
-        write_record(out, shape, record, with_texts);
+        flow::record(out, shape, record, with_texts);
     }
 
     /// See [`super::ExportSession::flush`].
@@ -145,7 +158,7 @@ impl Session {
             self.message.send(now, send);
             self.templates.fill(TemplateState::default());
             self.has_flow_key_template = false;
-            self.refreshed = None;
+            self.refresh.restart();
         }
     }
 
@@ -162,31 +175,20 @@ impl Session {
 
     /// See [`super::ExportSession::refresh`].
     pub fn refresh_soon(&mut self) {
-        self.refreshed = None;
+        self.refresh.restart();
     }
 
     #[inline]
     fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
-        // A clock that is set back must not delay the refresh.
-        let messages = self
-            .message
-            .sent()
-            .0
-            .saturating_sub(self.messages_at_refresh);
-        let due = self
-            .refreshed
-            .is_none_or(|last| now.abs_diff(last) >= self.settings.template_refresh_milliseconds)
-            || (!self.settings.reliable
-                && messages >= self.settings.template_refresh_messages.into());
-        if due {
-            self.refresh(now, send);
+        if self.refresh.is_due(now, self.message.sent().0) {
+            self.send_templates(now, send);
         }
     }
 
     #[cold]
-    fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
-        let first = self.refreshed.is_none();
-        self.refreshed = Some(now);
+    fn send_templates(&mut self, now: u64, send: &mut Send<'_>) {
+        let first = self.refresh.is_first();
+        self.refresh.begin(now);
         let with_template = first || !self.settings.reliable;
         if with_template {
             self.has_flow_key_template = false;
@@ -224,7 +226,7 @@ impl Session {
             }
         }
         self.message.send(now, send);
-        self.messages_at_refresh = self.message.sent().0;
+        self.refresh.end(self.message.sent().0);
     }
 
     fn is_announced(&self, shape: Shape) -> bool {
@@ -250,8 +252,10 @@ impl Session {
                 used: true,
                 used_at: now,
             };
+            self.fields.clear();
+            shape.fields(&mut self.fields);
             self.message
-                .template(shape.template_id(), shape.fields(), now, send);
+                .template(shape.template_id(), &self.fields, now, send);
         }
         self.message.send(now, send);
     }

@@ -1,52 +1,106 @@
-//! Writer of IPFIX Messages (RFC 7011 §3.1, §3.3): header, Sets with their lengths, sequence
-//! number.
+//! Writer of the Messages of IPFIX (RFC 7011 §3.1, §3.3) and of NetFlow v9 (RFC 3954 §5): Sets with
+//! their lengths, behind the [`Header`] of the protocol version.
 
 use super::{OutgoingMessage, Send, Weight, count, message_octets, patch, put};
 use crate::field::FieldSpecifier;
 use crate::record::FlowRecord;
 
-const MESSAGE_HEADER: usize = 16;
+const SET_HEADER: usize = 4;
 /// Octets of the longest record without its texts.
 pub(super) const LONGEST_WITHOUT_NAME: usize = 384;
-const SET_HEADER: usize = 4;
-/// Set ID of Template Sets.
+/// Set ID of Template Sets of IPFIX.
 pub const TEMPLATE_SET: u16 = 2;
-/// Set ID of Options Template Sets.
+/// Set ID of Options Template Sets of IPFIX.
 pub const OPTIONS_TEMPLATE_SET: u16 = 3;
+
+/// The Message header of a protocol version.
+pub trait Header {
+    /// Octets of the header.
+    const OCTETS: usize;
+    /// Sets are padded to a multiple of this, octets.
+    const ALIGNMENT: usize;
+    /// Set ID of Template Sets.
+    const TEMPLATE_SET: u16;
+
+    /// Writes the header of a finished Message, whose first [`Self::OCTETS`] octets are left for it.
+    fn write(&mut self, message: &mut [u8], records: RecordCounts, now_milliseconds: u64);
+}
+
+/// Number of records in a Message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordCounts {
+    /// Data Records, those of options data included.
+    pub data: u32,
+    /// Templates and Options Templates.
+    pub templates: u32,
+}
+
+/// The Message header of IPFIX (RFC 7011 §3.1).
+#[derive(Clone, Copy, Debug)]
+pub struct IpfixHeader {
+    observation_domain_id: u32,
+    /// Data Records sent in all Messages before this one, modulo 2^32.
+    sequence: u32,
+}
+
+impl IpfixHeader {
+    /// Creates the header of the first Message.
+    #[must_use]
+    pub const fn new(observation_domain_id: u32) -> Self {
+        Self {
+            observation_domain_id,
+            sequence: 0,
+        }
+    }
+}
+
+impl Header for IpfixHeader {
+    const OCTETS: usize = 16;
+    const ALIGNMENT: usize = 1;
+    const TEMPLATE_SET: u16 = TEMPLATE_SET;
+
+    fn write(&mut self, message: &mut [u8], records: RecordCounts, now_milliseconds: u64) {
+        let length = count(message.len());
+        let seconds = u32::try_from(now_milliseconds / 1000).unwrap_or(u32::MAX);
+        patch(message, 0, 10_u16.to_be_bytes());
+        patch(message, 2, length.to_be_bytes());
+        patch(message, 4, seconds.to_be_bytes());
+        patch(message, 8, self.sequence.to_be_bytes());
+        patch(message, 12, self.observation_domain_id.to_be_bytes());
+        self.sequence = self.sequence.wrapping_add(records.data);
+    }
+}
 
 /// The current Message.
 #[derive(Debug)]
-pub struct MessageWriter {
-    observation_domain_id: u32,
+pub struct MessageWriter<H = IpfixHeader> {
+    /// The header of the version.
+    pub(super) header: H,
     max_octets: usize,
     /// With room for the header, which is written when the Message is sent.
-    octets: Vec<u8>,
+    pub(super) octets: Vec<u8>,
     /// The current Set: its ID and offset.
     set: Option<(u16, usize)>,
     weight: Weight,
-    /// Data Records in the Message, options records included: what the sequence number counts.
-    data_records: u32,
-    /// Data Records sent in all Messages before this one, modulo 2^32 (RFC 7011 §3.1).
-    sequence: u32,
+    records: RecordCounts,
     messages_sent: u64,
     octets_sent: u64,
 }
 
-impl MessageWriter {
+impl<H: Header> MessageWriter<H> {
     /// Creates an empty Message of at most `max_octets`.
     #[must_use]
-    pub fn new(observation_domain_id: u32, max_octets: usize) -> Self {
+    pub fn new(header: H, max_octets: usize) -> Self {
         let max_octets = message_octets(max_octets);
         let mut octets = Vec::with_capacity(max_octets);
-        octets.resize(MESSAGE_HEADER, 0);
+        octets.resize(H::OCTETS, 0);
         Self {
-            observation_domain_id,
+            header,
             max_octets,
             octets,
             set: None,
             weight: Weight::default(),
-            data_records: 0,
-            sequence: 0,
+            records: RecordCounts::default(),
             messages_sent: 0,
             octets_sent: 0,
         }
@@ -60,8 +114,8 @@ impl MessageWriter {
     /// Octets that are left for the name of the responder in the longest record.
     #[must_use]
     pub(super) const fn max_name_octets(&self) -> usize {
-        const OTHERS: usize = MESSAGE_HEADER + SET_HEADER + LONGEST_WITHOUT_NAME;
-        self.max_octets.saturating_sub(OTHERS)
+        let others = const { H::OCTETS + SET_HEADER + LONGEST_WITHOUT_NAME };
+        self.max_octets.saturating_sub(others)
     }
 
     /// Number of Messages sent, and their octets.
@@ -79,12 +133,11 @@ impl MessageWriter {
         now_milliseconds: u64,
         send: &mut Send<'_>,
     ) -> &mut Vec<u8> {
+        // Both this Set and the one before it may need padding.
+        let padding = const { 2 * (H::ALIGNMENT - 1) };
         let continues = self.set.is_some_and(|(number, _)| number == set);
-        let needed = if continues {
-            octets
-        } else {
-            octets.saturating_add(SET_HEADER)
-        };
+        let header = if continues { 0 } else { SET_HEADER };
+        let needed = octets.saturating_add(header).saturating_add(padding);
         let full = self.octets.len().saturating_add(needed) > self.max_octets;
         if full {
             self.send(now_milliseconds, send);
@@ -102,55 +155,48 @@ impl MessageWriter {
     #[inline]
     pub const fn count_record(&mut self, record: &FlowRecord) {
         self.weight.add(record);
-        self.data_records = self.data_records.saturating_add(1);
+        self.records.data = self.records.data.saturating_add(1);
     }
 
     /// Counts an appended Data Record that is followed by another one of the same flow record.
     pub const fn count_part(&mut self) {
         self.weight.split = self.weight.split.saturating_add(1);
-        self.data_records = self.data_records.saturating_add(1);
+        self.records.data = self.records.data.saturating_add(1);
     }
 
     /// Counts an appended record of options data.
     pub const fn count_options_record(&mut self) {
-        self.data_records = self.data_records.saturating_add(1);
+        self.records.data = self.records.data.saturating_add(1);
     }
 
     /// Sends the Message unless it is empty.
     pub fn send(&mut self, now_milliseconds: u64, send: &mut Send<'_>) {
-        if self.octets.len() <= MESSAGE_HEADER {
+        if self.octets.len() <= H::OCTETS {
             return;
         }
         self.close_set();
-        let length = count(self.octets.len());
-        let seconds = u32::try_from(now_milliseconds / 1000).unwrap_or(u32::MAX);
-        patch(&mut self.octets, 0, 10_u16.to_be_bytes());
-        patch(&mut self.octets, 2, length.to_be_bytes());
-        patch(&mut self.octets, 4, seconds.to_be_bytes());
-        patch(&mut self.octets, 8, self.sequence.to_be_bytes());
-        patch(
-            &mut self.octets,
-            12,
-            self.observation_domain_id.to_be_bytes(),
-        );
+        self.header
+            .write(&mut self.octets, self.records, now_milliseconds);
         send(OutgoingMessage {
             octets: &self.octets,
             weight: self.weight,
         });
-        self.sequence = self.sequence.wrapping_add(self.data_records);
         self.messages_sent = self.messages_sent.saturating_add(1);
-        self.octets_sent = self.octets_sent.saturating_add(length.into());
-        self.octets.truncate(MESSAGE_HEADER);
+        let octets = count(self.octets.len()).into();
+        self.octets_sent = self.octets_sent.saturating_add(octets);
+        self.octets.truncate(H::OCTETS);
         self.weight = Weight::default();
-        self.data_records = 0;
+        self.records = RecordCounts::default();
     }
 
-    /// Ends the current Set: writes its length.
-    fn close_set(&mut self) {
+    /// Ends the current Set: pads it, and writes its length.
+    pub(super) fn close_set(&mut self) {
         let Some((_, start)) = self.set.take() else {
             return;
         };
-        let length = count(self.octets.len().saturating_sub(start));
+        let length = self.octets.len().next_multiple_of(H::ALIGNMENT);
+        self.octets.resize(length, 0);
+        let length = count(length.saturating_sub(start));
         patch(
             &mut self.octets,
             start.saturating_add(2),
@@ -158,36 +204,45 @@ impl MessageWriter {
         );
     }
 
-    /// Appends a template (RFC 7011 §3.4.1).
+    /// Appends a template (RFC 7011 §3.4.1, RFC 3954 §5.2).
     pub fn template(
         &mut self,
         id: u16,
-        fields: impl Iterator<Item = FieldSpecifier> + Clone,
+        fields: &[FieldSpecifier],
         now_milliseconds: u64,
         send: &mut Send<'_>,
     ) {
-        let octets = specifiers_octets(fields.clone()).saturating_add(4);
-        let out = self.open(TEMPLATE_SET, octets, now_milliseconds, send);
+        let octets = specifiers_octets(fields).saturating_add(4);
+        let out = self.open(H::TEMPLATE_SET, octets, now_milliseconds, send);
         put(out, id.to_be_bytes());
-        put(out, count(fields.clone().count()).to_be_bytes());
-        fields.for_each(|field| write_specifier(out, field));
+        put(out, count(fields.len()).to_be_bytes());
+        write_specifiers(out, fields);
+        self.count_template();
     }
 
+    /// Counts an appended template.
+    pub(super) const fn count_template(&mut self) {
+        self.records.templates = self.records.templates.saturating_add(1);
+    }
+}
+
+impl MessageWriter {
     /// Appends an options template (RFC 7011 §3.4.2.2) whose first `scope_fields` are scope.
     pub fn options_template(
         &mut self,
         id: u16,
         scope_fields: u16,
-        fields: impl Iterator<Item = FieldSpecifier> + Clone,
+        fields: &[FieldSpecifier],
         now_milliseconds: u64,
         send: &mut Send<'_>,
     ) {
-        let octets = specifiers_octets(fields.clone()).saturating_add(6);
+        let octets = specifiers_octets(fields).saturating_add(6);
         let out = self.open(OPTIONS_TEMPLATE_SET, octets, now_milliseconds, send);
         put(out, id.to_be_bytes());
-        put(out, count(fields.clone().count()).to_be_bytes());
+        put(out, count(fields.len()).to_be_bytes());
         put(out, scope_fields.to_be_bytes());
-        fields.for_each(|field| write_specifier(out, field));
+        write_specifiers(out, fields);
+        self.count_template();
     }
 
     /// Appends the withdrawal of one template, or of all templates of a kind by the ID of its Set
@@ -202,22 +257,19 @@ impl MessageWriter {
     }
 }
 
-fn specifiers_octets(fields: impl Iterator<Item = FieldSpecifier>) -> usize {
-    fields.map(|f| if f.enterprise == 0 { 4 } else { 8 }).sum()
+fn specifiers_octets(fields: &[FieldSpecifier]) -> usize {
+    let octets = |field: &FieldSpecifier| if field.enterprise == 0 { 4 } else { 8 };
+    fields.iter().map(octets).sum()
 }
 
-fn write_specifier(out: &mut Vec<u8>, field: FieldSpecifier) {
-    let enterprise_bit = if field.enterprise == 0 { 0 } else { 0x8000 };
-    put(out, (field.id | enterprise_bit).to_be_bytes());
-    put(out, field.length.to_be_bytes());
-    if field.enterprise != 0 {
-        put(out, field.enterprise.to_be_bytes());
+/// Appends Field Specifiers (RFC 7011 §3.2).
+pub(super) fn write_specifiers(out: &mut Vec<u8>, fields: &[FieldSpecifier]) {
+    for field in fields {
+        let enterprise_bit = if field.enterprise == 0 { 0 } else { 0x8000 };
+        put(out, (field.id | enterprise_bit).to_be_bytes());
+        put(out, field.length.to_be_bytes());
+        if field.enterprise != 0 {
+            put(out, field.enterprise.to_be_bytes());
+        }
     }
-}
-
-/// Appends a value of variable length, cut at 254 octets (RFC 7011 §7).
-pub fn write_text(out: &mut Vec<u8>, text: &str) {
-    let text = super::prefix(text, 254);
-    put(out, [u8::try_from(text.len()).unwrap_or_default()]);
-    out.extend_from_slice(text.as_bytes());
 }

@@ -2,7 +2,9 @@
 //!
 //! * [`ExportSession`]: the Transport Session, in one of the protocol versions: [`ipfix`] (RFC
 //!   7011), [`netflow9`] (RFC 3954), [`netflow5`];
-//! * [`message`]: the writer of IPFIX Messages, also for records of other layouts;
+//! * [`message`]: the writer of Messages, also for records of other layouts;
+//! * [`layout`]: the fields of a record, from which its template and its octets are made;
+//! * [`refresh`]: when templates are sent again;
 //! * [`options`]: options data of IPFIX.
 //!
 //! Nothing here opens a socket: finished Messages are passed to a function, and time is an
@@ -10,18 +12,21 @@
 
 mod connection_types;
 mod dns;
+mod flow;
 mod http;
 pub mod ipfix;
+pub mod layout;
 pub mod message;
 pub mod netflow5;
 pub mod netflow9;
 pub mod options;
+pub mod refresh;
 mod responder_name;
 mod shape;
 mod tcp;
 mod uptime;
 
-pub use shape::fields;
+pub use flow::fields;
 
 use std::sync::Arc;
 

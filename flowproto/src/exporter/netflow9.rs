@@ -6,15 +6,15 @@
 //! else, while nfcapd, nfacctd and tshark read 152/153 too. The header has whole seconds; seconds
 //! and uptime are rounded up together, so that times are exact and no flow ends after its packet.
 
-use super::uptime::Uptime;
-use super::{
-    ExportSettings, Facts, OutgoingMessage, Send, Weight, count, message_octets, patch, put,
-};
+use super::flow::{low_octet, pair};
+use super::layout::{FieldSink, FixedOctets};
+use super::message::{Header, MessageWriter, RecordCounts, write_specifiers};
+use super::refresh::Refresh;
+use super::uptime::{Uptime, UptimeSpan};
+use super::{ExportSettings, Facts, Send, count, patch, put};
+use crate::field::{ElementId, FieldSpecifier};
 use crate::record::{FlowRecord, Sampling};
 
-const HEADER: usize = 20;
-const SET_HEADER: usize = 4;
-const TEMPLATE_SET: u16 = 0;
 const OPTIONS_TEMPLATE_SET: u16 = 1;
 /// Template of IPv4; that of IPv6 follows.
 const FIRST_FLOW_TEMPLATE: u16 = 256;
@@ -25,50 +25,98 @@ const INTERFACES: u16 = 262;
 const NAME_OCTETS: usize = 16;
 const DESCRIPTION_OCTETS: usize = 32;
 
-/// The fields behind the addresses: type, octets.
-const FLOW: [(u16, u16); 15] = [
-    (7, 2),  // L4_SRC_PORT
-    (11, 2), // L4_DST_PORT
-    (4, 1),  // PROTOCOL
-    (5, 1),  // SRC_TOS
-    (6, 1),  // TCP_FLAGS
-    (61, 1), // DIRECTION
-    (58, 2), // SRC_VLAN
-    (32, 2), // ICMP_TYPE
-    (1, 8),  // IN_BYTES
-    (2, 8),  // IN_PKTS
-    (22, 4), // FIRST_SWITCHED
-    (21, 4), // LAST_SWITCHED
-    (10, 4), // INPUT_SNMP
-    (14, 4), // OUTPUT_SNMP
-    (60, 1), // IP_PROTOCOL_VERSION
-];
-const V4: [(u16, u16); 2] = [(8, 4), (12, 4)];
-const V6: [(u16, u16); 2] = [(27, 16), (28, 16)];
-/// Octets of a record.
-const RECORD_V4: usize = 8 + FLOW_OCTETS;
-const RECORD_V6: usize = 32 + FLOW_OCTETS;
-const FLOW_OCTETS: usize = 45;
+/// The packet header (RFC 3954 §5.1).
+#[derive(Debug)]
+struct Netflow9Header {
+    source_id: u32,
+    /// Packets sent, which is what the sequence number of v9 counts.
+    sequence: u32,
+    uptime: Uptime,
+}
+
+impl Header for Netflow9Header {
+    const OCTETS: usize = 20;
+    const ALIGNMENT: usize = 4;
+    const TEMPLATE_SET: u16 = 0;
+
+    fn write(&mut self, message: &mut [u8], records: RecordCounts, now: u64) {
+        let records = records.data.saturating_add(records.templates);
+        let records = u16::try_from(records).unwrap_or(u16::MAX);
+        let seconds = self.uptime.message(now).div_ceil(1000);
+        let up = self.uptime.of(seconds.saturating_mul(1000));
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        patch(message, 0, 9_u16.to_be_bytes());
+        patch(message, 2, records.to_be_bytes());
+        patch(message, 4, up.to_be_bytes());
+        patch(message, 8, seconds.to_be_bytes());
+        patch(message, 12, self.sequence.to_be_bytes());
+        patch(message, 16, self.source_id.to_be_bytes());
+        self.sequence = self.sequence.wrapping_add(1);
+    }
+}
+
+/// The template of a family of addresses.
+#[derive(Debug)]
+struct Template {
+    id: u16,
+    fields: Vec<FieldSpecifier>,
+    record_octets: usize,
+}
+
+impl Template {
+    fn new(is_ipv6: bool) -> Self {
+        let (empty, span) = (FlowRecord::default(), UptimeSpan::default());
+        let (mut fields, mut octets) = (Vec::new(), FixedOctets::default());
+        write(&mut fields, is_ipv6, &empty, span);
+        write(&mut octets, is_ipv6, &empty, span);
+        Self {
+            id: FIRST_FLOW_TEMPLATE.saturating_add(is_ipv6.into()),
+            fields,
+            record_octets: octets.0.into(),
+        }
+    }
+}
+
+/// Passes the fields of a record to `out`.
+#[inline]
+fn write(out: &mut impl FieldSink, is_ipv6: bool, record: &FlowRecord, span: UptimeSpan) {
+    let key = &record.key;
+    let interfaces = record.interfaces.unwrap_or_default();
+    let addresses = (key.source_address, key.destination_address);
+    pair(out, is_ipv6, addresses, [8, 12], [27, 28]);
+    // L4_SRC_PORT, L4_DST_PORT, PROTOCOL, SRC_TOS, TCP_FLAGS, DIRECTION.
+    out.field(ElementId::iana(7), key.source_port);
+    out.field(ElementId::iana(11), key.destination_port);
+    out.field(ElementId::iana(4), key.protocol_identifier);
+    out.field(ElementId::iana(5), record.ip_class_of_service);
+    out.field(ElementId::iana(6), low_octet(record.tcp_control_bits));
+    out.field(
+        ElementId::iana(61),
+        interfaces.flow_direction.unwrap_or_default(),
+    );
+    // SRC_VLAN, ICMP_TYPE, IN_BYTES, IN_PKTS.
+    out.field(ElementId::iana(58), record.vlan_id);
+    out.field(ElementId::iana(32), record.icmp_type_code);
+    out.field(ElementId::iana(1), record.octet_delta_count);
+    out.field(ElementId::iana(2), record.packet_delta_count);
+    // FIRST_SWITCHED, LAST_SWITCHED, INPUT_SNMP, OUTPUT_SNMP, IP_PROTOCOL_VERSION.
+    out.field(ElementId::iana(22), span.first);
+    out.field(ElementId::iana(21), span.last);
+    out.field(ElementId::iana(10), interfaces.ingress_interface);
+    out.field(ElementId::iana(14), interfaces.egress_interface);
+    out.field(ElementId::iana(60), if is_ipv6 { 6_u8 } else { 4 });
+}
 
 /// A session of NetFlow v9.
 #[derive(Debug)]
 pub struct Session {
     settings: ExportSettings,
     facts: Facts,
-    max_octets: usize,
-    message: Vec<u8>,
-    /// The current FlowSet: its ID and offset in the packet.
-    set: Option<(u16, usize)>,
-    /// Records in the packet, those of templates and options data included.
-    records: u16,
-    weight: Weight,
-    uptime: Uptime,
-    /// Packets sent, which is what the sequence number of v9 counts.
-    sequence: u32,
+    message: MessageWriter<Netflow9Header>,
+    /// Of IPv4 and IPv6.
+    templates: [Template; 2],
     records_sent: u64,
-    octets_sent: u64,
-    refreshed: Option<u64>,
-    packets_since_refresh: u32,
+    refresh: Refresh,
     interfaces_sent: bool,
 }
 
@@ -76,23 +124,21 @@ impl Session {
     /// Creates a session that has sent nothing.
     #[must_use]
     pub fn new(settings: ExportSettings) -> Self {
-        let max_octets = message_octets(settings.max_message_octets);
-        let mut message = Vec::with_capacity(max_octets);
-        message.resize(HEADER, 0);
+        let header = Netflow9Header {
+            source_id: settings.observation_domain_id,
+            sequence: 0,
+            uptime: Uptime::default(),
+        };
         Self {
+            message: MessageWriter::new(header, settings.max_message_octets),
+            templates: [false, true].map(Template::new),
+            refresh: Refresh::every(
+                settings.template_refresh_milliseconds,
+                settings.template_refresh_messages.into(),
+            ),
             settings,
             facts: Facts::default(),
-            max_octets,
-            message,
-            set: None,
-            records: 0,
-            weight: Weight::default(),
-            uptime: Uptime::default(),
-            sequence: 0,
             records_sent: 0,
-            octets_sent: 0,
-            refreshed: None,
-            packets_since_refresh: 0,
             interfaces_sent: false,
         }
     }
@@ -100,60 +146,27 @@ impl Session {
     /// See [`super::ExportSession::add`]. A biflow is sent as two records.
     #[inline]
     pub fn add(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
-        if !record.is_biflow() {
+        if record.is_biflow() {
+            let [forward, reverse] = record.directions();
+            self.add_uniflow(&forward, now, send);
+            self.message.count_part();
+            self.add_uniflow(&reverse, now, send);
+        } else {
             self.add_uniflow(record, now, send);
-            self.weight.add(record);
-            return;
         }
-        let [forward, reverse] = record.directions();
-        self.add_uniflow(&forward, now, send);
-        self.add_uniflow(&reverse, now, send);
-        self.weight.split = self.weight.split.saturating_add(1);
-        self.weight.add(record);
+        self.message.count_record(record);
     }
 
     fn add_uniflow(&mut self, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
         let (start, end) = (record.flow_start_milliseconds, record.flow_end_milliseconds);
         let now = self.prepare((start, end), now, send);
-        let ipv4 = record.key.is_ipv4();
-        let (set, octets) = if ipv4 {
-            (FIRST_FLOW_TEMPLATE, RECORD_V4)
-        } else {
-            (FIRST_FLOW_TEMPLATE.saturating_add(1), RECORD_V6)
-        };
-        self.open(set, octets, now, send);
-        let span = self.uptime.span(start, end, now);
-        let (out, key) = (&mut self.message, &record.key);
-        if ipv4 {
-            put(out, key.source_address.v4_bits().to_be_bytes());
-            put(out, key.destination_address.v4_bits().to_be_bytes());
-        } else {
-            put(out, key.source_address.bits().to_be_bytes());
-            put(out, key.destination_address.bits().to_be_bytes());
-        }
-        put(out, key.source_port.to_be_bytes());
-        put(out, key.destination_port.to_be_bytes());
-        let [_, tcp_flags] = record.tcp_control_bits.to_be_bytes();
-        let interfaces = record.interfaces.unwrap_or_default();
-        put(
-            out,
-            [
-                key.protocol_identifier,
-                record.ip_class_of_service,
-                tcp_flags,
-                interfaces.flow_direction.unwrap_or_default(),
-            ],
-        );
-        put(out, record.vlan_id.to_be_bytes());
-        put(out, record.icmp_type_code.to_be_bytes());
-        put(out, record.octet_delta_count.to_be_bytes());
-        put(out, record.packet_delta_count.to_be_bytes());
-        put(out, span.first.to_be_bytes());
-        put(out, span.last.to_be_bytes());
-        put(out, interfaces.ingress_interface.to_be_bytes());
-        put(out, interfaces.egress_interface.to_be_bytes());
-        put(out, [if ipv4 { 4 } else { 6 }]);
-        self.records = self.records.saturating_add(1);
+        let is_ipv6 = !record.key.is_ipv4();
+        let [v4, v6] = &self.templates;
+        let template = if is_ipv6 { v6 } else { v4 };
+        let octets = template.record_octets;
+        self.message.open(template.id, octets, now, send);
+        let span = self.message.header.uptime.span(start, end, now);
+        write(&mut self.message.octets, is_ipv6, record, span);
         self.records_sent = self.records_sent.saturating_add(1);
     }
 
@@ -166,7 +179,7 @@ impl Session {
         if !self.interfaces_sent {
             self.interfaces(now, send);
         }
-        self.send(now, send);
+        self.message.send(now, send);
     }
 
     /// See [`super::ExportSession::renew`].
@@ -177,12 +190,12 @@ impl Session {
 
     /// See [`super::ExportSession::limit_message_octets`].
     pub fn limit_message_octets(&mut self, octets: usize) {
-        self.max_octets = message_octets(octets);
+        self.message.limit(octets);
     }
 
     /// See [`super::ExportSession::refresh`].
     pub fn refresh_soon(&mut self) {
-        self.refreshed = None;
+        self.refresh.restart();
     }
 
     /// Restarts the uptime if a record of these times needs it, and sends templates if they are due, or
@@ -190,42 +203,31 @@ impl Session {
     /// (RFC 3954 §5.1). Returns the time of packets with the record.
     fn prepare(&mut self, (start, end): (u64, u64), now: u64, send: &mut Send<'_>) -> u64 {
         let is_due = self.is_refresh_due(now);
-        let fits = self.uptime.fits(start, end, now);
+        let fits = self.message.header.uptime.fits(start, end, now);
         if !fits {
-            if self.uptime.is_used() {
-                self.send(now, send);
+            if self.message.header.uptime.is_used() {
+                self.message.send(now, send);
             }
-            self.uptime.begin(start, end, now);
+            self.message.header.uptime.begin(start, end, now);
         }
         let time = Uptime::message_time(start, end, now);
         if is_due || !fits {
-            self.refreshed = Some(now);
-            self.packets_since_refresh = 0;
-            self.refresh(time, send);
+            self.refresh.begin(now);
+            self.refresh.end(self.message.sent().0);
+            self.send_templates(time, send);
         }
         time
     }
 
     fn is_refresh_due(&self, now: u64) -> bool {
-        self.packets_since_refresh >= self.settings.template_refresh_messages
-            || self.refreshed.is_none_or(|last| {
-                now.abs_diff(last) >= self.settings.template_refresh_milliseconds
-            })
+        self.refresh.is_due(now, self.message.sent().0)
     }
 
     #[cold]
-    fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
-        for (id, addresses) in [(FIRST_FLOW_TEMPLATE, V4), (FIRST_FLOW_TEMPLATE + 1, V6)] {
-            let fields = || addresses.iter().chain(&FLOW);
-            let octets = fields().count().saturating_mul(4).saturating_add(4);
-            self.open(TEMPLATE_SET, octets, now, send);
-            put(&mut self.message, id.to_be_bytes());
-            put(&mut self.message, count(fields().count()).to_be_bytes());
-            for (field, length) in fields() {
-                put(&mut self.message, field.to_be_bytes());
-                put(&mut self.message, length.to_be_bytes());
-            }
-            self.records = self.records.saturating_add(1);
+    fn send_templates(&mut self, now: u64, send: &mut Send<'_>) {
+        for template in &self.templates {
+            self.message
+                .template(template.id, &template.fields, now, send);
         }
         self.statistics(now, send);
         if self.facts.scale() != Sampling::NONE {
@@ -235,52 +237,68 @@ impl Session {
     }
 
     /// An Options Template: `scope` (1 System, 2 Interface) in four octets, then the options.
-    fn options_template(
+    fn options_template<const N: usize>(
         &mut self,
         id: u16,
         scope: u16,
-        fields: &[(u16, u16)],
+        fields: [(u16, u16); N],
         now: u64,
         send: &mut Send<'_>,
     ) {
-        let length = fields.len().saturating_mul(4);
-        self.open(OPTIONS_TEMPLATE_SET, length.saturating_add(10), now, send);
-        let out = &mut self.message;
+        let length = N.saturating_mul(4);
+        let out = self
+            .message
+            .open(OPTIONS_TEMPLATE_SET, length.saturating_add(10), now, send);
         put(out, id.to_be_bytes());
         put(out, 4_u16.to_be_bytes());
         put(out, count(length).to_be_bytes());
-        put(out, scope.to_be_bytes());
-        put(out, 4_u16.to_be_bytes());
-        for (field, length) in fields {
-            put(out, field.to_be_bytes());
-            put(out, length.to_be_bytes());
-        }
-        self.records = self.records.saturating_add(1);
+        write_specifiers(out, &[FieldSpecifier::iana(scope, 4)]);
+        write_specifiers(
+            out,
+            &fields.map(|(id, length)| FieldSpecifier::iana(id, length)),
+        );
+        self.message.count_template();
         // Some readers take what follows an Options Template in its FlowSet for padding.
-        self.close();
+        self.message.close_set();
+    }
+
+    /// Makes room for a record of options data.
+    fn options_record(
+        &mut self,
+        id: u16,
+        octets: usize,
+        now: u64,
+        send: &mut Send<'_>,
+    ) -> &mut Vec<u8> {
+        // Counted after `open`, which may send the records before it.
+        self.message.open(id, octets, now, send);
+        self.message.count_options_record();
+        &mut self.message.octets
     }
 
     /// TOTAL_BYTES_EXP, TOTAL_PKTS_EXP, TOTAL_FLOWS_EXP.
     fn statistics(&mut self, now: u64, send: &mut Send<'_>) {
-        self.options_template(STATISTICS, 1, &[(40, 8), (41, 8), (42, 8)], now, send);
-        self.open(STATISTICS, 4 + 3 * 8, now, send);
-        let out = &mut self.message;
-        put(out, self.settings.observation_domain_id.to_be_bytes());
-        put(out, self.octets_sent.to_be_bytes());
-        put(out, u64::from(self.sequence).to_be_bytes());
-        put(out, self.records_sent.to_be_bytes());
-        self.records = self.records.saturating_add(1);
+        self.options_template(STATISTICS, 1, [(40, 8), (41, 8), (42, 8)], now, send);
+        let (domain, records) = (self.settings.observation_domain_id, self.records_sent);
+        // The packets before this one, also those that `open` sends.
+        self.message.open(STATISTICS, 4 + 3 * 8, now, send);
+        let (messages, octets) = self.message.sent();
+        let out = self.options_record(STATISTICS, 4 + 3 * 8, now, send);
+        put(out, domain.to_be_bytes());
+        for count in [octets, messages, records] {
+            put(out, count.to_be_bytes());
+        }
     }
 
     /// SAMPLING_INTERVAL and SAMPLING_ALGORITHM (1: one packet of N, by count).
     fn sampling(&mut self, now: u64, send: &mut Send<'_>) {
-        self.options_template(SAMPLING, 1, &[(34, 4), (35, 1)], now, send);
-        self.open(SAMPLING, 4 + 4 + 1, now, send);
-        let out = &mut self.message;
-        put(out, self.settings.observation_domain_id.to_be_bytes());
-        put(out, self.facts.scale().population().to_be_bytes());
+        self.options_template(SAMPLING, 1, [(34, 4), (35, 1)], now, send);
+        let domain = self.settings.observation_domain_id;
+        let population = self.facts.scale().population();
+        let out = self.options_record(SAMPLING, 4 + 4 + 1, now, send);
+        put(out, domain.to_be_bytes());
+        put(out, population.to_be_bytes());
         put(out, [1]);
-        self.records = self.records.saturating_add(1);
     }
 
     /// IF_NAME and IF_DESC.
@@ -290,78 +308,15 @@ impl Session {
             return;
         }
         let fields = [(82, count(NAME_OCTETS)), (83, count(DESCRIPTION_OCTETS))];
-        self.options_template(INTERFACES, 2, &fields, now, send);
+        self.options_template(INTERFACES, 2, fields, now, send);
         let interfaces = std::sync::Arc::clone(&self.facts.interfaces);
         for interface in interfaces.iter() {
-            self.open(INTERFACES, 4 + NAME_OCTETS + DESCRIPTION_OCTETS, now, send);
-            put(&mut self.message, interface.index.to_be_bytes());
-            write_fixed(&mut self.message, &interface.name, NAME_OCTETS);
-            write_fixed(
-                &mut self.message,
-                &interface.description,
-                DESCRIPTION_OCTETS,
-            );
-            self.records = self.records.saturating_add(1);
+            let octets = 4 + NAME_OCTETS + DESCRIPTION_OCTETS;
+            let out = self.options_record(INTERFACES, octets, now, send);
+            put(out, interface.index.to_be_bytes());
+            write_fixed(out, &interface.name, NAME_OCTETS);
+            write_fixed(out, &interface.description, DESCRIPTION_OCTETS);
         }
-    }
-
-    /// Makes room for `octets` in a FlowSet with this ID. Sends the packet first if it is full.
-    fn open(&mut self, set: u16, octets: usize, now: u64, send: &mut Send<'_>) {
-        let continues = self.set.is_some_and(|(number, _)| number == set);
-        let header = if continues { 0 } else { SET_HEADER };
-        // Both this FlowSet and the one before it may need padding.
-        let needed = octets.saturating_add(header).saturating_add(2 * 3);
-        let full = self.message.len().saturating_add(needed) > self.max_octets;
-        if full {
-            self.send(now, send);
-        }
-        if full || !continues {
-            self.close();
-            self.set = Some((set, self.message.len()));
-            put(&mut self.message, set.to_be_bytes());
-            put(&mut self.message, [0; 2]);
-        }
-    }
-
-    /// Ends the current FlowSet: pads it to four octets, and writes its length.
-    fn close(&mut self) {
-        let Some((_, start)) = self.set.take() else {
-            return;
-        };
-        while !self.message.len().is_multiple_of(4) {
-            self.message.push(0);
-        }
-        let length = count(self.message.len().saturating_sub(start));
-        let at = start.saturating_add(2);
-        patch(&mut self.message, at, length.to_be_bytes());
-    }
-
-    fn send(&mut self, now: u64, send: &mut Send<'_>) {
-        if self.message.len() <= HEADER {
-            return;
-        }
-        self.close();
-        let seconds = self.uptime.message(now).div_ceil(1000);
-        let up = self.uptime.of(seconds.saturating_mul(1000));
-        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-        let domain = self.settings.observation_domain_id;
-        patch(&mut self.message, 0, 9_u16.to_be_bytes());
-        patch(&mut self.message, 2, self.records.to_be_bytes());
-        patch(&mut self.message, 4, up.to_be_bytes());
-        patch(&mut self.message, 8, seconds.to_be_bytes());
-        patch(&mut self.message, 12, self.sequence.to_be_bytes());
-        patch(&mut self.message, 16, domain.to_be_bytes());
-        send(OutgoingMessage {
-            octets: &self.message,
-            weight: self.weight,
-        });
-        let octets = u64::try_from(self.message.len()).unwrap_or_default();
-        self.octets_sent = self.octets_sent.saturating_add(octets);
-        self.sequence = self.sequence.wrapping_add(1);
-        self.packets_since_refresh = self.packets_since_refresh.saturating_add(1);
-        self.message.truncate(HEADER);
-        self.records = 0;
-        self.weight = Weight::default();
     }
 }
 

@@ -11,10 +11,11 @@
 //! | 526 flow selection (RFC 7014) | 302 | 390 algorithm (6: hash-based filtering by BOB), 334 initial value, 400 elements, 329, 330 range of hashes, 331, 332 range of selected ones |
 //! | 525 flow keys (RFC 7011 §4.4) | 145 | 173 |
 
-use super::message::{MessageWriter, write_text};
-use super::shape::{FLOW_KEY_INDICATOR, iana};
+use super::flow::FLOW_KEY_INDICATOR;
+use super::layout::write_text;
+use super::message::MessageWriter;
 use super::{ExportSettings, Facts, Send, prefix, put};
-use crate::element::{self, KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
+use crate::element::{self, KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE, VMWARE_ENTERPRISE as VMWARE};
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 use crate::flow_selection::FlowHashSelection;
 use crate::record::Sampling;
@@ -29,6 +30,15 @@ const ELEMENTS: u16 = 524;
 const FLOW_KEYS: u16 = 525;
 const FLOW_SELECTION: u16 = 526;
 
+const fn iana(id: u16, length: u16) -> FieldSpecifier {
+    FieldSpecifier::iana(id, length)
+}
+
+const ANNOUNCEMENT_FIELDS: [FieldSpecifier; 2] = [iana(149, 4), iana(300, VARIABLE_LENGTH)];
+const ANNOUNCEMENT_V4_FIELDS: [FieldSpecifier; 3] =
+    [iana(149, 4), iana(300, VARIABLE_LENGTH), iana(130, 4)];
+const ANNOUNCEMENT_V6_FIELDS: [FieldSpecifier; 3] =
+    [iana(149, 4), iana(300, VARIABLE_LENGTH), iana(131, 16)];
 const STATISTICS_FIELDS: [FieldSpecifier; 7] = [
     iana(149, 4),
     iana(40, 8),
@@ -107,7 +117,6 @@ const IDENTIFIER: u8 = 4;
 const DELTA_COUNTER: u8 = 3;
 const FLAGS: u8 = 5;
 
-const VMWARE: u32 = 6876;
 /// The elements of a tunnel and of encryption: enterprise, id, data type.
 const TUNNEL_TYPES: [(u32, u16, u8); 11] = [
     (VMWARE, 891, 1),
@@ -182,7 +191,6 @@ impl std::fmt::Debug for Options<'_, '_> {
 impl Options<'_, '_> {
     fn template(&mut self, id: u16, scope_fields: u16, fields: &[FieldSpecifier]) {
         if self.with_template {
-            let fields = fields.iter().copied();
             self.message
                 .options_template(id, scope_fields, fields, self.now, self.send);
         }
@@ -193,32 +201,31 @@ impl Options<'_, '_> {
         // Counted after `open`, which may send the records before it.
         self.message.open(id, octets, self.now, self.send);
         self.message.count_options_record();
-        self.message.open(id, 0, self.now, self.send)
+        &mut self.message.octets
     }
 
     /// Name and address of the exporter.
     pub fn announcement(&mut self, settings: &ExportSettings) {
         let address = settings.exporter_address;
-        let address_field = match (address.is_unspecified(), address.is_ipv4()) {
-            (true, _) => None,
-            (false, true) => Some(iana(130, 4)),
-            (false, false) => Some(iana(131, 16)),
-        };
-        let fields = [iana(149, 4), iana(300, VARIABLE_LENGTH)];
-        if self.with_template {
-            let fields = fields.into_iter().chain(address_field);
-            self.message
-                .options_template(ANNOUNCEMENT, 1, fields, self.now, self.send);
-        }
+        let has_address = !address.is_unspecified();
+        self.template(
+            ANNOUNCEMENT,
+            1,
+            match (has_address, address.is_ipv4()) {
+                (false, _) => &ANNOUNCEMENT_FIELDS,
+                (true, true) => &ANNOUNCEMENT_V4_FIELDS,
+                (true, false) => &ANNOUNCEMENT_V6_FIELDS,
+            },
+        );
         let name = prefix(&settings.observation_domain_name, 254);
         // The domain, the length of the name, the name, the address.
         let out = self.record(ANNOUNCEMENT, name.len().saturating_add(4 + 1 + 16));
         put(out, settings.observation_domain_id.to_be_bytes());
         write_text(out, name);
-        match address_field.map(|field| field.length) {
-            Some(4) => put(out, address.v4_bits().to_be_bytes()),
-            Some(_) => put(out, address.bits().to_be_bytes()),
-            None => {}
+        match (has_address, address.is_ipv4()) {
+            (false, _) => {}
+            (true, true) => put(out, address.v4_bits().to_be_bytes()),
+            (true, false) => put(out, address.bits().to_be_bytes()),
         }
     }
 

@@ -1,10 +1,11 @@
-//! The fields of fixed length. A row of [`FIELDS`] is a field, what a record must have and must not have for it, and how it
-//! is written.
+//! The layout of the fields of fixed length.
 
-use flowproto::element::KIPFIX_ENTERPRISE;
-use flowproto::field::FieldSpecifier;
+use flowproto::exporter::Profile;
+use flowproto::exporter::layout::{FieldSink, FieldValue, FixedOctets};
+use flowproto::field::ElementId;
+use flowproto::record::{FlowRecord, Tunnel};
 
-use super::names::{ANTREA, Names};
+use super::names::{self, Names};
 use super::shape::{
     CONNECTIONS, DESTINATION_AS, DESTINATION_PREFIX, DIRECTION, DURATION, ENCAPSULATED, END,
     END_REASON, FLOW_TYPE, HOP_V6, ICMP, INITIATED, INTERFACES, IPV6, KEYED, NAPT_DESTINATION,
@@ -14,336 +15,246 @@ use super::shape::{
 };
 use crate::emit::record::ForwardedRecord;
 
-const VMWARE: u32 = 6876;
-
 /// What fields are written from.
 pub(super) struct Source<'a> {
     pub(super) record: &'a ForwardedRecord,
     pub(super) names: &'a Names<'a>,
 }
 
-/// A field of fixed length.
-#[derive(Debug)]
-pub(super) struct Field {
-    pub(super) specifier: FieldSpecifier,
-    needs: u64,
-    lacks: u64,
-    pub(super) write: fn(&Source<'_>, &mut Vec<u8>),
-}
-
-impl Field {
-    /// True if a record with these bits has the field.
-    pub(super) const fn is_in(&self, bits: u64) -> bool {
-        bits & self.needs == self.needs && bits & self.lacks == 0
-    }
-}
-
-const fn field(
-    (enterprise, id, length): (u32, u16, u16),
-    (needs, lacks): (u64, u64),
-    write: fn(&Source<'_>, &mut Vec<u8>),
-) -> Field {
-    Field {
-        specifier: FieldSpecifier {
-            enterprise,
-            id,
-            length,
-        },
-        needs,
-        lacks,
-        write,
-    }
-}
-
-const ALWAYS: (u64, u64) = (0, 0);
-
-macro_rules! value {
-    ($record:ident => $value:expr) => {
-        |source, out| {
-            let $record = &source.record.record;
-            out.extend_from_slice(&$value.to_be_bytes());
-        }
-    };
-}
-
-macro_rules! tunnel {
-    ($tunnel:ident => $value:expr) => {
-        |source, out| {
-            if let Some($tunnel) = &source.record.record.tunnel {
-                out.extend_from_slice(&$value.to_be_bytes());
-            }
-        }
-    };
-}
-
-macro_rules! nat {
-    ($nat:ident => $value:expr) => {
-        |source, out| {
-            if let Some($nat) = &source.record.record.translation {
-                out.extend_from_slice(&$value.to_be_bytes());
-            }
-        }
-    };
-}
-
-macro_rules! interface {
-    ($interfaces:ident => $value:expr) => {
-        |source, out| {
-            if let Some($interfaces) = &source.record.record.interfaces {
-                out.extend_from_slice(&$value.to_be_bytes());
-            }
-        }
-    };
-}
-
-/// No record has more octets in fields of fixed length.
+/// Maximum octets of a record in fields of fixed length.
 pub(super) const MAX_FIXED_OCTETS: usize = 384;
 
-/// The fields, in the order in which they are written.
-pub(super) const FIELDS: [Field; 59] = [
-    field(
-        (0, 8, 4),
-        (0, IPV6),
-        value!(r => r.key.source_address.v4_bits()),
-    ),
-    field(
-        (0, 12, 4),
-        (0, IPV6),
-        value!(r => r.key.destination_address.v4_bits()),
-    ),
-    field(
-        (0, 27, 16),
-        (IPV6, 0),
-        value!(r => r.key.source_address.bits()),
-    ),
-    field(
-        (0, 28, 16),
-        (IPV6, 0),
-        value!(r => r.key.destination_address.bits()),
-    ),
-    field((0, 7, 2), (PORTS, 0), value!(r => r.key.source_port)),
-    field((0, 11, 2), (PORTS, 0), value!(r => r.key.destination_port)),
-    field((0, 4, 1), ALWAYS, value!(r => r.key.protocol_identifier)),
-    field((0, 5, 1), ALWAYS, value!(r => r.ip_class_of_service)),
-    // In one octet, because some collectors read two octets as 0.
-    field((0, 6, 1), (TCP, 0), |source, out| {
-        let [_, low] = source.record.record.tcp_control_bits.to_be_bytes();
-        out.push(low);
-    }),
-    field(
-        (0, 136, 1),
-        (END_REASON, 0),
-        value!(r => r.flow_end_reason.octet()),
-    ),
-    field((0, 58, 2), (VLAN, 0), value!(r => r.vlan_id)),
-    field((0, 1, 8), ALWAYS, value!(r => r.octet_delta_count)),
-    field((0, 2, 8), ALWAYS, value!(r => r.packet_delta_count)),
-    field(
-        (0, 152, 8),
-        (START, 0),
-        value!(r => r.flow_start_milliseconds),
-    ),
-    field((0, 153, 8), (END, 0), value!(r => r.flow_end_milliseconds)),
-    field((0, 239, 1), (INITIATED, 0), |source, out| {
-        let direction = source.record.record.biflow_direction;
-        out.push(direction.unwrap_or_default().octet());
-    }),
-    field(
-        (0, 278, 4),
-        (CONNECTIONS, 0),
-        value!(r => r.new_connection_delta_count.unwrap_or_default()),
-    ),
-    field(
-        (0, 279, 8),
-        (DURATION, 0),
-        value!(r => r.connection_sum_duration_seconds.unwrap_or_default()),
-    ),
-    field((0, 32, 2), (ICMP, IPV6), value!(r => r.icmp_type_code)),
-    field((0, 139, 2), (ICMP | IPV6, 0), value!(r => r.icmp_type_code)),
-    field(
-        (0, 10, 4),
-        (INTERFACES, 0),
-        interface!(i => i.ingress_interface),
-    ),
-    field(
-        (0, 14, 4),
-        (INTERFACES, 0),
-        interface!(i => i.egress_interface),
-    ),
-    field(
-        (0, 61, 1),
-        (DIRECTION, 0),
-        interface!(i => i.flow_direction.unwrap_or_default()),
-    ),
-    field((0, 351, 8), (VXLAN, 0), tunnel!(t => t.layer2_segment_id())),
-    field(
-        (VMWARE, 891, 1),
-        (KEYED, 0),
-        tunnel!(t => t.tunnel_type.octet()),
-    ),
-    field((VMWARE, 892, 4), (KEYED, 0), tunnel!(t => t.tunnel_key)),
-    field(
-        (VMWARE, 893, 4),
-        (OUTER_V4, 0),
-        tunnel!(t => t.tunnel_source_address.v4_bits()),
-    ),
-    field(
-        (VMWARE, 894, 4),
-        (OUTER_V4, 0),
-        tunnel!(t => t.tunnel_destination_address.v4_bits()),
-    ),
-    field(
-        (KIPFIX_ENTERPRISE, 16, 16),
-        (OUTER_V6, 0),
-        tunnel!(t => t.tunnel_source_address.bits()),
-    ),
-    field(
-        (KIPFIX_ENTERPRISE, 17, 16),
-        (OUTER_V6, 0),
-        tunnel!(t => t.tunnel_destination_address.bits()),
-    ),
-    field(
-        (KIPFIX_ENTERPRISE, 46, 1),
-        (ENCAPSULATED, 0),
-        tunnel!(t => t.tunnel_type.encapsulation()),
-    ),
-    field(
-        (VMWARE, 892, 4),
-        (ENCAPSULATED, 0),
-        tunnel!(t => t.tunnel_key),
-    ),
-    field(
-        (KIPFIX_ENTERPRISE, 47, 1),
-        (SECURED, 0),
-        value!(r => r.security_protocol.octet()),
-    ),
-    field(
-        (VMWARE, 895, 1),
-        (TUNNELLED, 0),
-        tunnel!(t => t.tunnel_protocol_identifier),
-    ),
-    field(
-        (VMWARE, 896, 2),
-        (TUNNELLED, 0),
-        tunnel!(t => t.tunnel_source_port),
-    ),
-    field(
-        (VMWARE, 897, 2),
-        (TUNNELLED, 0),
-        tunnel!(t => t.tunnel_destination_port),
-    ),
-    field(
-        (0, 225, 4),
-        (NAT_SOURCE, NAT_V6),
-        nat!(n => n.post_nat_source_address.v4_bits()),
-    ),
-    field(
-        (0, 226, 4),
-        (NAT_DESTINATION, NAT_V6),
-        nat!(n => n.post_nat_destination_address.v4_bits()),
-    ),
-    field(
-        (0, 281, 16),
-        (NAT_SOURCE | NAT_V6, 0),
-        nat!(n => n.post_nat_source_address.bits()),
-    ),
-    field(
-        (0, 282, 16),
-        (NAT_DESTINATION | NAT_V6, 0),
-        nat!(n => n.post_nat_destination_address.bits()),
-    ),
-    field(
-        (0, 227, 2),
-        (NAPT_SOURCE, 0),
-        nat!(n => n.post_napt_source_port),
-    ),
-    field(
-        (0, 228, 2),
-        (NAPT_DESTINATION, 0),
-        nat!(n => n.post_napt_destination_port),
-    ),
-    field(
-        (0, 16, 4),
-        (SOURCE_AS, 0),
-        value!(r => r.bgp_source_as_number),
-    ),
-    field(
-        (0, 17, 4),
-        (DESTINATION_AS, 0),
-        value!(r => r.bgp_destination_as_number),
-    ),
-    field(
-        (0, 9, 1),
-        (SOURCE_PREFIX, IPV6),
-        value!(r => r.source_prefix_length),
-    ),
-    field(
-        (0, 13, 1),
-        (DESTINATION_PREFIX, IPV6),
-        value!(r => r.destination_prefix_length),
-    ),
-    field(
-        (0, 15, 4),
-        (NEXT_HOP, HOP_V6),
-        value!(r => r.ip_next_hop_address.v4_bits()),
-    ),
-    field(
-        (0, 29, 1),
-        (SOURCE_PREFIX | IPV6, 0),
-        value!(r => r.source_prefix_length),
-    ),
-    field(
-        (0, 30, 1),
-        (DESTINATION_PREFIX | IPV6, 0),
-        value!(r => r.destination_prefix_length),
-    ),
-    field(
-        (0, 62, 16),
-        (NEXT_HOP | HOP_V6, 0),
-        value!(r => r.ip_next_hop_address.bits()),
-    ),
+/// The bits of what a record has.
+#[derive(Clone, Copy)]
+struct Bits(u64);
+
+impl Bits {
+    /// Whether it has all of these.
+    #[inline]
+    const fn has(self, bits: u64) -> bool {
+        self.0 & bits == bits
+    }
+}
+
+/// Passes on the fields whose elements a profile has.
+struct ProfileFields<'a, S> {
+    out: &'a mut S,
+    profile: Profile,
+}
+
+impl<S: FieldSink> FieldSink for ProfileFields<'_, S> {
+    #[inline]
+    fn field<V: FieldValue>(&mut self, element: ElementId, value: V) {
+        if self.profile.has(element.enterprise) {
+            self.out.field(element, value);
+        }
+    }
+
+    fn text(&mut self, element: ElementId, text: &str) {
+        if self.profile.has(element.enterprise) {
+            self.out.text(element, text);
+        }
+    }
+}
+
+/// Passes the fields of a record with these bits to `out`.
+pub(super) fn write(out: &mut impl FieldSink, profile: Profile, bits: u64, source: &Source<'_>) {
+    let mut out = ProfileFields { out, profile };
+    let record = &source.record.record;
+    let bits = Bits(bits);
+    flow(&mut out, bits, record);
+    if bits.has(TUNNELLED) {
+        tunnel(&mut out, bits, &record.tunnel.unwrap_or_default());
+    }
+    if bits.has(SECURED) {
+        out.field(ElementId::kipfix(47), record.security_protocol.octet());
+    }
+    if bits.has(TUNNELLED) {
+        outer_header(&mut out, &record.tunnel.unwrap_or_default());
+    }
+    translation(&mut out, bits, record);
+    routing(&mut out, bits, record);
     // The counters are raw, so the sampling goes with them.
-    field((0, 305, 4), (SAMPLED, 0), value!(r => r.sampling.interval)),
-    field((0, 306, 4), (SAMPLED, 0), value!(r => r.sampling.space)),
-    // The Original Exporter: as in RFC 7119, and where collectors behind a proxy look for it.
-    field((0, 130, 4), (0, ORIGIN_V6), |source, out| {
-        origin_v4(source, out)
-    }),
-    field((0, 131, 16), (ORIGIN_V6, 0), |source, out| {
-        origin_v6(source, out)
-    }),
-    field((0, 403, 4), (0, ORIGIN_V6), |source, out| {
-        origin_v4(source, out)
-    }),
-    field((0, 404, 16), (ORIGIN_V6, 0), |source, out| {
-        origin_v6(source, out)
-    }),
-    field((0, 405, 4), ALWAYS, |source, out| {
-        let domain = source.record.origin.observation_domain_id;
-        out.extend_from_slice(&domain.to_be_bytes());
-    }),
-    field((ANTREA, 108, 2), (SERVICE_PORT, 0), |source, out| {
-        out.extend_from_slice(&source.names.service_port.to_be_bytes());
-    }),
-    field((ANTREA, 137, 1), (FLOW_TYPE, 0), |source, out| {
-        out.push(source.names.flow_type)
-    }),
-];
+    if bits.has(SAMPLED) {
+        out.field(ElementId::iana(305), record.sampling.interval);
+        out.field(ElementId::iana(306), record.sampling.space);
+    }
+    origin(&mut out, bits, source.record);
+    if bits.has(SERVICE_PORT) {
+        out.field(names::SERVICE_PORT, source.names.service_port);
+    }
+    if bits.has(FLOW_TYPE) {
+        out.field(names::FLOW_TYPE, source.names.flow_type);
+    }
+}
+
+fn flow(out: &mut impl FieldSink, bits: Bits, record: &FlowRecord) {
+    let key = &record.key;
+    if bits.has(IPV6) {
+        out.field(ElementId::iana(27), key.source_address.bits());
+        out.field(ElementId::iana(28), key.destination_address.bits());
+    } else {
+        out.field(ElementId::iana(8), key.source_address.v4_bits());
+        out.field(ElementId::iana(12), key.destination_address.v4_bits());
+    }
+    if bits.has(PORTS) {
+        out.field(ElementId::iana(7), key.source_port);
+        out.field(ElementId::iana(11), key.destination_port);
+    }
+    out.field(ElementId::iana(4), key.protocol_identifier);
+    out.field(ElementId::iana(5), record.ip_class_of_service);
+    if bits.has(TCP) {
+        // In one octet, because some collectors read two octets as 0.
+        let [_, low] = record.tcp_control_bits.to_be_bytes();
+        out.field(ElementId::iana(6), low);
+    }
+    if bits.has(END_REASON) {
+        out.field(ElementId::iana(136), record.flow_end_reason.octet());
+    }
+    if bits.has(VLAN) {
+        out.field(ElementId::iana(58), record.vlan_id);
+    }
+    out.field(ElementId::iana(1), record.octet_delta_count);
+    out.field(ElementId::iana(2), record.packet_delta_count);
+    if bits.has(START) {
+        out.field(ElementId::iana(152), record.flow_start_milliseconds);
+    }
+    if bits.has(END) {
+        out.field(ElementId::iana(153), record.flow_end_milliseconds);
+    }
+    if bits.has(INITIATED) {
+        let direction = record.biflow_direction.unwrap_or_default();
+        out.field(ElementId::iana(239), direction.octet());
+    }
+    if bits.has(CONNECTIONS) {
+        let connections = record.new_connection_delta_count.unwrap_or_default();
+        out.field(ElementId::iana(278), connections);
+    }
+    if bits.has(DURATION) {
+        let seconds = record.connection_sum_duration_seconds.unwrap_or_default();
+        out.field(ElementId::iana(279), seconds);
+    }
+    if bits.has(ICMP) {
+        let id = if bits.has(IPV6) { 139 } else { 32 };
+        out.field(ElementId::iana(id), record.icmp_type_code);
+    }
+    let interfaces = record.interfaces.unwrap_or_default();
+    if bits.has(INTERFACES) {
+        out.field(ElementId::iana(10), interfaces.ingress_interface);
+        out.field(ElementId::iana(14), interfaces.egress_interface);
+    }
+    if bits.has(DIRECTION) {
+        let direction = interfaces.flow_direction.unwrap_or_default();
+        out.field(ElementId::iana(61), direction);
+    }
+}
+
+fn tunnel(out: &mut impl FieldSink, bits: Bits, tunnel: &Tunnel) {
+    let (source, destination) = (
+        tunnel.tunnel_source_address,
+        tunnel.tunnel_destination_address,
+    );
+    if bits.has(VXLAN) {
+        out.field(ElementId::iana(351), tunnel.layer2_segment_id());
+    }
+    if bits.has(KEYED) {
+        out.field(ElementId::vmware(891), tunnel.tunnel_type.octet());
+        out.field(ElementId::vmware(892), tunnel.tunnel_key);
+    }
+    if bits.has(OUTER_V4) {
+        out.field(ElementId::vmware(893), source.v4_bits());
+        out.field(ElementId::vmware(894), destination.v4_bits());
+    }
+    if bits.has(OUTER_V6) {
+        out.field(ElementId::kipfix(16), source.bits());
+        out.field(ElementId::kipfix(17), destination.bits());
+    }
+    if bits.has(ENCAPSULATED) {
+        out.field(ElementId::kipfix(46), tunnel.tunnel_type.encapsulation());
+        out.field(ElementId::vmware(892), tunnel.tunnel_key);
+    }
+}
+
+fn outer_header(out: &mut impl FieldSink, tunnel: &Tunnel) {
+    out.field(ElementId::vmware(895), tunnel.tunnel_protocol_identifier);
+    out.field(ElementId::vmware(896), tunnel.tunnel_source_port);
+    out.field(ElementId::vmware(897), tunnel.tunnel_destination_port);
+}
+
+fn translation(out: &mut impl FieldSink, bits: Bits, record: &FlowRecord) {
+    let nat = record.translation.unwrap_or_default();
+    let (source, destination) = (
+        nat.post_nat_source_address,
+        nat.post_nat_destination_address,
+    );
+    match (bits.has(NAT_SOURCE), bits.has(NAT_V6)) {
+        (true, true) => out.field(ElementId::iana(281), source.bits()),
+        (true, false) => out.field(ElementId::iana(225), source.v4_bits()),
+        (false, _) => {}
+    }
+    match (bits.has(NAT_DESTINATION), bits.has(NAT_V6)) {
+        (true, true) => out.field(ElementId::iana(282), destination.bits()),
+        (true, false) => out.field(ElementId::iana(226), destination.v4_bits()),
+        (false, _) => {}
+    }
+    if bits.has(NAPT_SOURCE) {
+        out.field(ElementId::iana(227), nat.post_napt_source_port);
+    }
+    if bits.has(NAPT_DESTINATION) {
+        out.field(ElementId::iana(228), nat.post_napt_destination_port);
+    }
+}
+
+fn routing(out: &mut impl FieldSink, bits: Bits, record: &FlowRecord) {
+    if bits.has(SOURCE_AS) {
+        out.field(ElementId::iana(16), record.bgp_source_as_number);
+    }
+    if bits.has(DESTINATION_AS) {
+        out.field(ElementId::iana(17), record.bgp_destination_as_number);
+    }
+    if !bits.has(IPV6) {
+        prefixes(out, bits, record, [9, 13]);
+    }
+    if bits.has(NEXT_HOP) && !bits.has(HOP_V6) {
+        let next_hop = record.ip_next_hop_address.v4_bits();
+        out.field(ElementId::iana(15), next_hop);
+    }
+    if bits.has(IPV6) {
+        prefixes(out, bits, record, [29, 30]);
+    }
+    if bits.has(NEXT_HOP | HOP_V6) {
+        let next_hop = record.ip_next_hop_address.bits();
+        out.field(ElementId::iana(62), next_hop);
+    }
+}
+
+fn prefixes(out: &mut impl FieldSink, bits: Bits, record: &FlowRecord, ids: [u16; 2]) {
+    let [source, destination] = ids.map(ElementId::iana);
+    if bits.has(SOURCE_PREFIX) {
+        out.field(source, record.source_prefix_length);
+    }
+    if bits.has(DESTINATION_PREFIX) {
+        out.field(destination, record.destination_prefix_length);
+    }
+}
+
+/// The Original Exporter: as in RFC 7119, and where collectors behind a proxy look for it.
+fn origin(out: &mut impl FieldSink, bits: Bits, record: &ForwardedRecord) {
+    let address = record.origin_address();
+    if bits.has(ORIGIN_V6) {
+        out.field(ElementId::iana(131), address.bits());
+        out.field(ElementId::iana(404), address.bits());
+    } else {
+        out.field(ElementId::iana(130), address.v4_bits());
+        out.field(ElementId::iana(403), address.v4_bits());
+    }
+    let domain = record.origin.observation_domain_id;
+    out.field(ElementId::iana(405), domain);
+}
 
 /// Octets of the fields of a record with these bits.
-pub(super) fn fixed_octets(bits: u64) -> usize {
-    let fields = FIELDS.iter().filter(|field| field.is_in(bits));
-    fields
-        .map(|field| usize::from(field.specifier.length))
-        .sum()
-}
-
-fn origin_v4(source: &Source<'_>, out: &mut Vec<u8>) {
-    let address = source.record.origin_address();
-    out.extend_from_slice(&address.v4_bits().to_be_bytes());
-}
-
-fn origin_v6(source: &Source<'_>, out: &mut Vec<u8>) {
-    let address = source.record.origin_address();
-    out.extend_from_slice(&address.bits().to_be_bytes());
+pub(super) fn fixed_octets(bits: u64, source: &Source<'_>) -> usize {
+    let mut octets = FixedOctets::default();
+    write(&mut octets, Profile::All, bits, source);
+    octets.0.into()
 }

@@ -1,11 +1,12 @@
 //! The templates of one Transport Session. Each [`Shape`] that occurs gets one.
 
 use flowproto::exporter::Profile;
+use flowproto::exporter::layout::FixedOctets;
 use flowproto::field::FieldSpecifier;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::fields::{FIELDS, Field, Source};
+use super::fields::{self, Source};
 use super::names::{self, Names};
 use super::shape::Shape;
 
@@ -14,12 +15,12 @@ const FIRST_TEMPLATE: u16 = 1024;
 /// Templates in use at the same time. Records of a cluster have some dozens of shapes.
 pub(super) const MAX_LAYOUTS: usize = 1024;
 
-/// How records of one shape are written.
+/// The template of one shape.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) template_id: u16,
-    fields: Box<[&'static Field]>,
-    names: u32,
+    /// The fields of the template.
+    pub(super) fields: Box<[FieldSpecifier]>,
     /// Octets of the fields of fixed length.
     fixed_octets: u16,
     /// A record was written since the last refresh.
@@ -27,38 +28,23 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    fn new(template_id: u16, shape: Shape, profile: Profile) -> Self {
-        let fields = FIELDS
-            .iter()
-            .filter(|field| field.is_in(shape.fields) && profile.has(field.specifier.enterprise));
-        let fields: Box<[_]> = fields.collect();
-        let octets = fields.iter().map(|field| field.specifier.length);
+    /// The template of a record of a shape.
+    fn new(template_id: u16, shape: Shape, profile: Profile, source: &Source<'_>) -> Self {
+        let (mut fixed, mut octets) = (Vec::new(), FixedOctets::default());
+        fields::write(&mut fixed, profile, shape.fields, source);
+        fields::write(&mut octets, profile, shape.fields, source);
+        let fields = fixed.into_iter().chain(names::fields(shape.names));
         Self {
             template_id,
-            fixed_octets: octets.sum(),
-            fields,
-            names: shape.names,
+            fields: fields.collect(),
+            fixed_octets: octets.0,
             is_used: true,
         }
-    }
-
-    /// The fields of the template.
-    pub(super) fn specifiers(&self) -> impl Iterator<Item = FieldSpecifier> + Clone {
-        let fixed = self.fields.iter().map(|field| field.specifier);
-        fixed.chain(names::fields(self.names))
     }
 
     /// Maximum octets of a record.
     pub(super) fn octets(&self, names: &Names<'_>) -> usize {
         usize::from(self.fixed_octets).saturating_add(names.octets())
-    }
-
-    /// Appends a record.
-    pub(super) fn write(&self, source: &Source<'_>, out: &mut Vec<u8>) {
-        for field in &self.fields {
-            (field.write)(source, out);
-        }
-        source.names.write(out);
     }
 }
 
@@ -86,11 +72,12 @@ impl Layouts {
         Some(layout)
     }
 
-    /// Creates the layout of a shape. All others must be cleared before if [`Self::is_full`].
-    pub(super) fn create(&mut self, shape: Shape) -> &Layout {
+    /// Creates the layout of the shape of a record. All others must be cleared before if
+    /// [`Self::is_full`].
+    pub(super) fn create(&mut self, shape: Shape, source: &Source<'_>) -> &Layout {
         let id = self.next_template_id;
         self.next_template_id = id.checked_add(1).unwrap_or(FIRST_TEMPLATE);
-        let layout = Layout::new(id, shape, self.profile);
+        let layout = Layout::new(id, shape, self.profile, source);
         self.layouts.entry(shape).insert(layout).into_mut()
     }
 
@@ -107,7 +94,8 @@ impl Layouts {
         self.layouts.clear();
     }
 
-    /// Removes the layouts that were not used since the last call. Returns the others in the order of their templates.
+    /// Removes the layouts that were not used since the last call. Returns the others in the order
+    /// of their templates.
     pub(super) fn retain_used(&mut self) -> Vec<&Layout> {
         self.layouts
             .retain(|_, layout| std::mem::take(&mut layout.is_used));

@@ -1,46 +1,81 @@
 //! The names that are added to a record: those of its endpoints, in Antrea's elements, and in kipfix's own where there is no
 //! public element.
 
-use flowproto::element::KIPFIX_ENTERPRISE;
+use flowproto::element;
 use flowproto::exporter::options::ElementType;
-use flowproto::field::{FieldSpecifier, VARIABLE_LENGTH};
+use flowproto::field::{ElementId, FieldSpecifier, VARIABLE_LENGTH};
 
 use crate::emit::record::ForwardedRecord;
-use crate::inventory::EndpointKind;
+use crate::inventory::{EndpointId, EndpointKind};
 use crate::pipeline::enrich::TrafficClass;
 use crate::snapshots::{EndpointView, Snapshots};
 
 pub(in crate::emit) const ANTREA: u32 = 56_506;
 
+/// `destinationServicePort`.
+pub(super) const SERVICE_PORT: ElementId = ElementId::new(ANTREA, 108);
+/// `flowType`.
+pub(super) const FLOW_TYPE: ElementId = ElementId::new(ANTREA, 137);
+
 /// Number of names.
 const COUNT: usize = 23;
 
-/// Enterprise, element and name, in the order of [`Names::of`]. 300 is that of the Original Exporter.
-const ELEMENTS: [(u32, u16, &str); COUNT] = [
-    (ANTREA, 100, "sourcePodNamespace"),
-    (ANTREA, 101, "sourcePodName"),
-    (ANTREA, 102, "destinationPodNamespace"),
-    (ANTREA, 103, "destinationPodName"),
-    (ANTREA, 104, "sourceNodeName"),
-    (ANTREA, 105, "destinationNodeName"),
-    (ANTREA, 109, "destinationServicePortName"),
-    (ANTREA, 158, "clusterId"),
-    (KIPFIX_ENTERPRISE, 1, "sourceWorkloadKind"),
-    (KIPFIX_ENTERPRISE, 2, "sourceWorkloadName"),
-    (KIPFIX_ENTERPRISE, 3, "destinationWorkloadKind"),
-    (KIPFIX_ENTERPRISE, 4, "destinationWorkloadName"),
-    (KIPFIX_ENTERPRISE, 5, "sourceZone"),
-    (KIPFIX_ENTERPRISE, 6, "destinationZone"),
-    (KIPFIX_ENTERPRISE, 7, "sourceRegion"),
-    (KIPFIX_ENTERPRISE, 8, "destinationRegion"),
-    (KIPFIX_ENTERPRISE, 9, "trafficClass"),
-    (KIPFIX_ENTERPRISE, 10, "trafficScope"),
-    (KIPFIX_ENTERPRISE, 11, "sourceServiceNamespace"),
-    (KIPFIX_ENTERPRISE, 12, "sourceServiceName"),
-    (KIPFIX_ENTERPRISE, 13, "sourceName"),
-    (KIPFIX_ENTERPRISE, 14, "destinationName"),
-    (0, 300, "observationDomainName"),
-];
+/// The texts that a record is sent with; empty if unknown.
+#[derive(Default)]
+struct Texts<'a> {
+    source: EndpointNames<'a>,
+    destination: EndpointNames<'a>,
+    service: Name<'a>,
+    source_service: Name<'a>,
+    cluster: &'a str,
+    class: &'a str,
+    scope: &'a str,
+    /// The name of the Original Exporter.
+    observer: &'a str,
+}
+
+impl<'a> Texts<'a> {
+    /// The element and the text of each name, in the order in which they are sent.
+    #[inline]
+    fn names(self) -> [(ElementId, Name<'a>); COUNT] {
+        let (source, destination) = (self.source, self.destination);
+        let Name(source_service_namespace, source_service_name) = self.source_service;
+        let one = |text: &'a str| Name(text, "");
+        let antrea = |id| ElementId::new(ANTREA, id);
+        let own = ElementId::kipfix;
+        [
+            (antrea(100), one(source.pod_namespace)),
+            (antrea(101), one(source.pod_name)),
+            (antrea(102), one(destination.pod_namespace)),
+            (antrea(103), one(destination.pod_name)),
+            (antrea(104), one(source.node)),
+            (antrea(105), one(destination.node)),
+            (antrea(109), self.service),
+            (antrea(158), one(self.cluster)),
+            (own(1), one(source.workload_kind)),
+            (own(2), one(source.workload_name)),
+            (own(3), one(destination.workload_kind)),
+            (own(4), one(destination.workload_name)),
+            (own(5), one(source.zone)),
+            (own(6), one(destination.zone)),
+            (own(7), one(source.region)),
+            (own(8), one(destination.region)),
+            (own(9), one(self.class)),
+            (own(10), one(self.scope)),
+            (own(11), one(source_service_namespace)),
+            (own(12), one(source_service_name)),
+            (own(13), one(source.external)),
+            (own(14), one(destination.external)),
+            (ElementId::iana(300), one(self.observer)),
+        ]
+    }
+}
+
+/// The elements of the names.
+fn elements() -> impl Iterator<Item = ElementId> + Clone {
+    let names = Texts::default().names();
+    names.into_iter().map(|(element, _)| element)
+}
 
 /// Data types (RFC 5610 §3.1).
 const UNSIGNED8: u8 = 1;
@@ -49,13 +84,9 @@ const STRING: u8 = 13;
 
 /// The fields of the names at these positions, which follow those of fixed length.
 pub(super) fn fields(positions: u32) -> impl Iterator<Item = FieldSpecifier> + Clone {
-    let all = ELEMENTS.iter().zip(bits());
-    let known = all.filter(move |(_, bit)| positions & bit != 0);
-    known.map(|((enterprise, id, _), _)| FieldSpecifier {
-        enterprise: *enterprise,
-        id: *id,
-        length: VARIABLE_LENGTH,
-    })
+    let known = elements().zip(bits());
+    let known = known.filter(move |(_, bit)| positions & bit != 0);
+    known.map(|(element, _)| element.with_length(VARIABLE_LENGTH))
 }
 
 /// The bit of each name.
@@ -65,24 +96,20 @@ fn bits() -> impl Iterator<Item = u32> + Clone {
 
 /// Descriptions (RFC 5610) of the enterprise elements that every record has.
 pub(super) fn types() -> impl Iterator<Item = ElementType<'static>> {
-    let of = |enterprise, id, data_type, name| ElementType {
-        enterprise,
-        id,
+    let of = |id: ElementId, data_type| ElementType {
+        enterprise: id.enterprise,
+        id: id.id,
         data_type,
         semantics: 0,
         units: 0,
-        name,
+        name: element::find(id.enterprise, id.id).map_or("", |element| element.name),
     };
-    let texts = ELEMENTS
-        .iter()
-        .filter(|(enterprise, ..)| *enterprise != 0)
-        .map(move |(enterprise, id, name)| of(*enterprise, *id, STRING, *name));
-    [
-        of(ANTREA, 108, UNSIGNED16, "destinationServicePort"),
-        of(ANTREA, 137, UNSIGNED8, "flowType"),
-    ]
-    .into_iter()
-    .chain(texts)
+    let texts = elements()
+        .filter(|id| id.enterprise != 0)
+        .map(move |id| of(id, STRING));
+    [of(SERVICE_PORT, UNSIGNED16), of(FLOW_TYPE, UNSIGNED8)]
+        .into_iter()
+        .chain(texts)
 }
 
 /// A name, or two with a separator.
@@ -124,45 +151,30 @@ impl<'a> Names<'a> {
     pub(super) fn of(record: &'a ForwardedRecord, snapshots: &'a Snapshots) -> Self {
         let endpoints = &record.endpoints;
         let class = endpoints.class();
-        let [from, to] = [endpoints.source.id, endpoints.destination.id]
-            .map(|id| EndpointNames::of(snapshots.endpoint(id)));
-        let services = [endpoints.destination_service, endpoints.source_service];
-        let [from_host, to_host] = record.host_names();
-        let [service, source_service] =
-            services.map(|service| service.map(|id| snapshots.endpoint(id).endpoint));
-        let one = |text: &'a str| Name(text, "");
-        let texts = [
-            one(from.pod_namespace),
-            one(from.pod_name),
-            one(to.pod_namespace),
-            one(to.pod_name),
-            one(from.node),
-            one(to.node),
-            service.map_or_else(Name::default, |s| Name(&s.namespace, &s.name)),
-            one(&snapshots.cluster_name),
-            one(from.workload_kind),
-            one(from.workload_name),
-            one(to.workload_kind),
-            one(to.workload_name),
-            one(from.zone),
-            one(to.zone),
-            one(from.region),
-            one(to.region),
-            one(class.as_str()),
-            one(endpoints.scope().into()),
-            one(source_service.map_or("", |s| &s.namespace)),
-            one(source_service.map_or("", |s| &s.name)),
-            one(from_host.unwrap_or(from.external)),
-            one(to_host.unwrap_or(to.external)),
-            one(&record.origin.name),
-        ];
+        let service_of = |service: Option<EndpointId>| {
+            let service = service.map(|id| snapshots.endpoint(id).endpoint);
+            service.map_or_else(Name::default, |s| Name(&s.namespace, &s.name))
+        };
+        let [source_host, destination_host] = record.host_names();
+        let endpoint = |id, host| EndpointNames::of(snapshots.endpoint(id), host);
+        let texts = Texts {
+            source: endpoint(endpoints.source.id, source_host),
+            destination: endpoint(endpoints.destination.id, destination_host),
+            service: service_of(endpoints.destination_service),
+            source_service: service_of(endpoints.source_service),
+            cluster: &snapshots.cluster_name,
+            class: class.as_str(),
+            scope: endpoints.scope().into(),
+            observer: &record.origin.name,
+        };
+        let texts = texts.names().map(|(_, text)| text);
         let known = texts.iter().zip(bits());
         let known = known.filter(|(text, _)| text.octets() > 0);
         Self {
             known: known.fold(0, |positions, (_, bit)| positions | bit),
             texts,
             max_octets: MAX_NAME_OCTETS,
-            service_port: if service.is_some() {
+            service_port: if endpoints.destination_service.is_some() {
                 record.record.key.destination_port
             } else {
                 0
@@ -238,7 +250,8 @@ struct EndpointNames<'a> {
 }
 
 impl<'a> EndpointNames<'a> {
-    fn of(view: EndpointView<'a>) -> Self {
+    /// The names of an endpoint that was reached by the name of a host.
+    fn of(view: EndpointView<'a>, host: Option<&'a str>) -> Self {
         let endpoint = view.endpoint;
         let mut names = Self::default();
         match endpoint.kind {
@@ -260,6 +273,7 @@ impl<'a> EndpointNames<'a> {
         }
         names.zone = view.zone();
         names.region = view.region();
+        names.external = host.unwrap_or(names.external);
         names
     }
 }
@@ -287,10 +301,8 @@ mod tests {
 
     #[test]
     fn the_elements_of_names_are_in_the_registry() {
-        for (enterprise, id, name) in ELEMENTS {
-            let element = flowproto::element::find(enterprise, id).unwrap();
-            assert_eq!(element.name, name);
-        }
+        assert_eq!(types().count(), COUNT + 1);
+        assert!(types().all(|element| !element.name.is_empty()));
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use flowproto::FlowKey;
-use flowproto::exporter::message::{MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
+use flowproto::exporter::message::{
+    IpfixHeader, MessageWriter, OPTIONS_TEMPLATE_SET, TEMPLATE_SET,
+};
 use flowproto::exporter::options::{self, Options};
+use flowproto::exporter::refresh::Refresh;
 use flowproto::exporter::{Profile, Send, Unsupported};
 use kipfix_export::{Encoding, RecordOf, SessionStart, TransportSession};
 
-use super::fields::{MAX_FIXED_OCTETS, Source, fixed_octets};
+use super::fields::{self, MAX_FIXED_OCTETS, Source, fixed_octets};
 use super::layouts::Layouts;
 use super::names::{self, Names};
 use super::shape::{Shape, TUNNELLED, fields_of};
@@ -17,7 +20,7 @@ use crate::snapshots::{SnapshotStore, Snapshots};
 
 /// Templates and descriptions are sent again after this time …
 const REFRESH_MILLISECONDS: u64 = 60_000;
-/// … or after this number of Messages, if the transport may lose them (RFC 7011 §8.4).
+/// … or after this number of Messages, if the transport can lose them (RFC 7011 §8.4).
 const REFRESH_MESSAGES: u64 = 4096;
 /// RFC 7011 §3.1: 0, because the records are of several Observation Domains; 405 has that of each.
 const OBSERVATION_DOMAIN: u32 = 0;
@@ -39,14 +42,20 @@ impl Encoding for Enrichment {
             snapshots: self.store.load(),
             store: Arc::clone(&self.store),
             wire: Wire {
-                message: MessageWriter::new(OBSERVATION_DOMAIN, start.max_message_octets),
+                message: MessageWriter::new(
+                    IpfixHeader::new(OBSERVATION_DOMAIN),
+                    start.max_message_octets,
+                ),
                 max_message_octets: start.max_message_octets,
                 reliable: start.reliable,
                 layouts: Layouts::new(self.profile),
                 profile: self.profile,
                 tunnels_described: false,
-                refreshed: None,
-                messages_at_refresh: 0,
+                refresh: if start.reliable {
+                    Refresh::once()
+                } else {
+                    Refresh::every(REFRESH_MILLISECONDS, REFRESH_MESSAGES)
+                },
             },
         }
     }
@@ -74,8 +83,7 @@ struct Wire {
     layouts: Layouts,
     profile: Profile,
     tunnels_described: bool,
-    refreshed: Option<u64>,
-    messages_at_refresh: u64,
+    refresh: Refresh,
 }
 
 impl TransportSession for Forwarding {
@@ -96,7 +104,12 @@ impl TransportSession for Forwarding {
         let fields = fields_of(record, &names);
         let room = self.wire.max_message_octets.saturating_sub(HEADERS);
         if names.octets().saturating_add(MAX_FIXED_OCTETS) > room {
-            names.fit(room.saturating_sub(fixed_octets(fields)));
+            let source = Source {
+                record,
+                names: &names,
+            };
+            let fixed_octets = fixed_octets(fields, &source);
+            names.fit(room.saturating_sub(fixed_octets));
         }
         let shape = Shape {
             fields,
@@ -111,7 +124,7 @@ impl TransportSession for Forwarding {
     }
 
     fn refresh(&mut self) {
-        self.wire.refreshed = None;
+        self.wire.refresh.restart();
     }
 
     fn flush(&mut self, now: u64, send: &mut Send<'_>) {
@@ -135,7 +148,7 @@ impl Wire {
         let layout = match self.layouts.get(shape) {
             Some(layout) => layout,
             None => {
-                self.announce(shape, now, send);
+                self.announce(shape, source, now, send);
                 let Some(layout) = self.layouts.get(shape) else {
                     return;
                 };
@@ -144,34 +157,25 @@ impl Wire {
         };
         let octets = layout.octets(source.names);
         let out = self.message.open(layout.template_id, octets, now, send);
-        layout.write(source, out);
+        fields::write(out, self.profile, shape.fields, source);
+        source.names.write(out);
         self.message.count_record(&source.record.record);
     }
 
     fn refresh_if_due(&mut self, now: u64, send: &mut Send<'_>) {
-        let messages = self
-            .message
-            .sent()
-            .0
-            .saturating_sub(self.messages_at_refresh);
-        // A clock that was set back must not delay the refresh.
-        let due = self.refreshed.is_none_or(|last| {
-            !self.reliable
-                && (now.abs_diff(last) >= REFRESH_MILLISECONDS || messages >= REFRESH_MESSAGES)
-        });
-        if due {
-            self.refresh(now, send);
+        if self.refresh.is_due(now, self.message.sent().0) {
+            self.send_templates(now, send);
         }
     }
 
     /// Sends all templates and descriptions again. Templates that were not used since the last time are forgotten.
     #[cold]
-    fn refresh(&mut self, now: u64, send: &mut Send<'_>) {
-        self.refreshed = Some(now);
+    fn send_templates(&mut self, now: u64, send: &mut Send<'_>) {
+        self.refresh.begin(now);
         self.message.send(now, send);
         for layout in self.layouts.retain_used() {
-            let (id, fields) = (layout.template_id, layout.specifiers());
-            self.message.template(id, fields, now, send);
+            self.message
+                .template(layout.template_id, &layout.fields, now, send);
         }
         // Some tools do not read a Message that has both templates of flows and options data.
         self.message.send(now, send);
@@ -179,7 +183,7 @@ impl Wire {
         if self.tunnels_described {
             self.describe(options::tunnel_elements(), false, now, send);
         }
-        self.messages_at_refresh = self.message.sent().0;
+        self.refresh.end(self.message.sent().0);
     }
 
     /// Sends descriptions of elements (RFC 5610).
@@ -204,7 +208,7 @@ impl Wire {
 
     /// Sends the template of a shape, in a Message of its own.
     #[cold]
-    fn announce(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) {
+    fn announce(&mut self, shape: Shape, source: &Source<'_>, now: u64, send: &mut Send<'_>) {
         if shape.fields & TUNNELLED != 0 && !self.tunnels_described {
             self.tunnels_described = true;
             self.describe(options::tunnel_elements(), false, now, send);
@@ -214,9 +218,9 @@ impl Wire {
             self.withdraw(now, send);
             self.layouts.clear();
         }
-        let layout = self.layouts.create(shape);
-        let (id, fields) = (layout.template_id, layout.specifiers());
-        self.message.template(id, fields, now, send);
+        let layout = self.layouts.create(shape, source);
+        self.message
+            .template(layout.template_id, &layout.fields, now, send);
         self.message.send(now, send);
     }
 
@@ -231,7 +235,7 @@ impl Wire {
 
     fn close(&mut self, now: u64, send: &mut Send<'_>) {
         self.withdraw(now, send);
-        if self.reliable && self.refreshed.is_some() && self.profile == Profile::All {
+        if self.reliable && !self.refresh.is_first() && self.profile == Profile::All {
             self.message
                 .withdrawal(OPTIONS_TEMPLATE_SET, OPTIONS_TEMPLATE_SET, now, send);
         }

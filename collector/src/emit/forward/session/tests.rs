@@ -4,7 +4,10 @@ use flowproto::FlowRecord;
 use flowproto::collector::Version;
 
 use super::super::layouts::MAX_LAYOUTS;
+use super::super::shape::{HOP_V6, IPV6, NAT_V6, ORIGIN_V6};
 use super::*;
+mod octets;
+
 use crate::inventory::{self, Bounds};
 use crate::pipeline::Origin;
 use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
@@ -204,8 +207,12 @@ fn elements_of(
         fields: fields_of(record, &names),
         names: names.known,
     };
+    let source = Source {
+        record,
+        names: &names,
+    };
     let mut layouts = Layouts::new(profile);
-    let fields = layouts.create(shape).specifiers();
+    let fields = layouts.create(shape, &source).fields.iter();
     fields.map(|field| (field.enterprise, field.id)).collect()
 }
 
@@ -282,12 +289,15 @@ fn the_profile_of_registered_elements_has_no_options_data_and_no_variable_length
 
 #[test]
 fn no_record_has_more_octets_of_fixed_length_than_the_maximum() {
-    assert!(fixed_octets(u64::MAX) < MAX_FIXED_OCTETS);
-    let all: usize = super::super::fields::FIELDS
-        .iter()
-        .map(|field| usize::from(field.specifier.length))
-        .sum();
-    assert!(all <= MAX_FIXED_OCTETS, "{all}");
+    let store = store(5);
+    let source = Source {
+        record: &record(&store, 1),
+        names: &Names::default(),
+    };
+    for lacks in [0, IPV6, NAT_V6, HOP_V6, ORIGIN_V6] {
+        let octets = fixed_octets(!lacks, &source);
+        assert!(octets > 200 && octets <= MAX_FIXED_OCTETS, "{octets}");
+    }
 }
 
 #[test]
