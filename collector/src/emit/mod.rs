@@ -5,6 +5,7 @@ mod authority;
 pub mod clickhouse;
 pub mod delivery;
 mod double_buffer;
+pub mod endpoint_member;
 pub mod enriched;
 pub mod flow_log;
 pub mod forward;

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::column::Column;
-use super::{EnrichedRecord, Side, json, protobuf, row_binary};
+use super::{EndpointSide, EnrichedRecord, json, protobuf, row_binary};
 use super::{endpoint_columns, flow_columns, health_columns};
 use crate::inventory::EndpointId;
 
@@ -37,7 +37,7 @@ pub struct Encoder {
 /// What the columns of an endpoint depend on, besides the snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct EndpointKey {
-    side: Side,
+    side: EndpointSide,
     endpoint: EndpointId,
     service: Option<EndpointId>,
 }
@@ -74,18 +74,23 @@ impl Encoder {
     pub fn encode(&mut self, record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
         let begin = out.len();
         self.format.write(&flow_columns::FLOW, record, out);
-        self.encode_endpoint(Side::Source, record, out);
-        self.encode_endpoint(Side::Destination, record, out);
+        self.encode_endpoint(EndpointSide::Source, record, out);
+        self.encode_endpoint(EndpointSide::Destination, record, out);
         self.format.write(&health_columns::HEALTH, record, out);
         if self.format == RecordFormat::Json {
             json::enclose(begin, out);
         }
     }
 
-    fn encode_endpoint(&mut self, side: Side, record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+    fn encode_endpoint(
+        &mut self,
+        side: EndpointSide,
+        record: &EnrichedRecord<'_>,
+        out: &mut Vec<u8>,
+    ) {
         let columns = match side {
-            Side::Source => &endpoint_columns::SOURCE,
-            Side::Destination => &endpoint_columns::DESTINATION,
+            EndpointSide::Source => &endpoint_columns::SOURCE,
+            EndpointSide::Destination => &endpoint_columns::DESTINATION,
         };
         if record.names(side).host.is_some() {
             // There are many host names for one endpoint.

@@ -2,6 +2,7 @@
 
 use super::EndpointNames;
 use super::column::{Column, ColumnType, Value, column, number};
+use crate::emit::endpoint_member::{EndpointMember, EndpointSide};
 use crate::inventory::{Endpoint, Node};
 
 const U32: ColumnType = ColumnType::Unsigned32;
@@ -12,41 +13,41 @@ const TEXT: ColumnType = ColumnType::Text;
 const COUNT: usize = 18;
 
 macro_rules! endpoint {
-    ($side:ident, $first:expr) => {
+    ($side:ident, $name_side:expr, $first:expr) => {
         [
             column(
                 $first + 0,
-                (concat!(stringify!($side), "Namespace"), NAME),
+                (EndpointMember::Namespace.name($name_side), NAME),
                 concat!("Namespace of the ", stringify!($side), "."),
                 |e| Value::Text(&e.$side.view.endpoint.namespace),
             ),
             column(
                 $first + 1,
-                (concat!(stringify!($side), "NamespaceGroup"), NAME),
+                (EndpointMember::NamespaceGroup.name($name_side), NAME),
                 "Group of that namespace.",
                 |e| Value::Text(e.$side.namespace_group()),
             ),
             column(
                 $first + 2,
-                (concat!(stringify!($side), "WorkloadKind"), NAME),
+                (EndpointMember::WorkloadKind.name($name_side), NAME),
                 concat!("Kind of the workload of the ", stringify!($side), "."),
                 |e| Value::Text(&e.$side.view.endpoint.workload_kind),
             ),
             column(
                 $first + 3,
-                (concat!(stringify!($side), "WorkloadName"), NAME),
+                (EndpointMember::WorkloadName.name($name_side), NAME),
                 concat!("Name of the workload of the ", stringify!($side), "."),
                 |e| Value::Text(e.$side.view.workload_name()),
             ),
             column(
                 $first + 4,
-                (concat!(stringify!($side), "PodName"), TEXT),
+                (EndpointMember::PodName.name($name_side), TEXT),
                 "Name of the pod.",
                 |e| Value::Text(e.$side.pod_name()),
             ),
             column(
                 $first + 5,
-                (concat!(stringify!($side), "ServiceNamespace"), NAME),
+                (EndpointMember::ServiceNamespace.name($name_side), NAME),
                 concat!(
                     "Namespace of the Service whose virtual address the record has as the ",
                     stringify!($side),
@@ -56,73 +57,73 @@ macro_rules! endpoint {
             ),
             column(
                 $first + 6,
-                (concat!(stringify!($side), "ServiceName"), NAME),
+                (EndpointMember::ServiceName.name($name_side), NAME),
                 "Name of that Service.",
                 |e| service(&e.$side, |s| &s.name),
             ),
             column(
                 $first + 7,
-                (concat!(stringify!($side), "NodeName"), NAME),
+                (EndpointMember::NodeName.name($name_side), NAME),
                 concat!("Node of the ", stringify!($side), "."),
                 |e| node(&e.$side, |n| &n.name),
             ),
             column(
                 $first + 8,
-                (concat!(stringify!($side), "NodePool"), NAME),
+                (EndpointMember::NodePool.name($name_side), NAME),
                 "Pool of that node.",
                 |e| node(&e.$side, |n| &n.pool),
             ),
             column(
                 $first + 9,
-                (concat!(stringify!($side), "Zone"), NAME),
+                (EndpointMember::Zone.name($name_side), NAME),
                 "Zone of that node.",
                 |e| node(&e.$side, |n| &n.zone),
             ),
             column(
                 $first + 10,
-                (concat!(stringify!($side), "Region"), NAME),
+                (EndpointMember::Region.name($name_side), NAME),
                 "Region of that node.",
                 |e| node(&e.$side, |n| &n.region),
             ),
             column(
                 $first + 11,
-                (concat!(stringify!($side), "Name"), NAME),
+                (EndpointMember::Name.name($name_side), NAME),
                 concat!("Name of an external ", stringify!($side), "."),
                 |e| Value::Text(e.$side.external_name()),
             ),
             column(
                 $first + 12,
-                (concat!(stringify!($side), "AsNumber"), U32),
+                (EndpointMember::AsNumber.name($name_side), U32),
                 concat!("AS number of an external ", stringify!($side), "."),
                 |e| number(e.$side.view.attributes.as_number),
             ),
             column(
                 $first + 13,
-                (concat!(stringify!($side), "AsName"), NAME),
+                (EndpointMember::AsName.name($name_side), NAME),
                 "Organisation of that AS.",
                 |e| Value::Text(&e.$side.view.attributes.as_organisation),
             ),
             column(
                 $first + 14,
-                (concat!(stringify!($side), "Country"), NAME),
+                (EndpointMember::Country.name($name_side), NAME),
                 concat!("Country of an external ", stringify!($side), "."),
                 |e| Value::Text(&e.$side.view.attributes.country),
             ),
             column(
                 $first + 15,
-                (concat!(stringify!($side), "CloudProvider"), NAME),
+                (EndpointMember::CloudProvider.name($name_side), NAME),
                 concat!("Cloud provider of an external ", stringify!($side), "."),
                 |e| Value::Text(&e.$side.view.attributes.cloud_provider),
             ),
             column(
                 $first + 16,
-                (concat!(stringify!($side), "CloudService"), NAME),
+                (EndpointMember::CloudService.name($name_side), NAME),
                 "Service of that cloud.",
                 |e| Value::Text(&e.$side.view.attributes.cloud_service),
             ),
             column(
                 $first + 17,
-                (concat!(stringify!($side), "CloudRegion"), NAME),
+                (EndpointMember::CloudRegion.name($name_side), NAME),
                 "Region of that cloud.",
                 |e| Value::Text(&e.$side.view.attributes.cloud_region),
             ),
@@ -131,10 +132,11 @@ macro_rules! endpoint {
 }
 
 /// The columns of the source.
-pub(super) const SOURCE: [Column; COUNT] = endpoint!(source, 50);
+pub(super) const SOURCE: [Column; COUNT] = endpoint!(source, EndpointSide::Source, 50);
 
 /// The columns of the destination.
-pub(super) const DESTINATION: [Column; COUNT] = endpoint!(destination, 70);
+pub(super) const DESTINATION: [Column; COUNT] =
+    endpoint!(destination, EndpointSide::Destination, 70);
 
 /// A text of the Service of an endpoint.
 fn service<'a>(names: &EndpointNames<'a>, text: fn(&'a Endpoint) -> &'a str) -> Value<'a> {

@@ -6,6 +6,7 @@
 use flowproto::record::Sampling;
 use flowproto::{Address, FlowRecord};
 
+use super::super::endpoint_member::{EndpointMember, EndpointSide};
 use super::EnrichedRecord;
 use super::column::{Column, ColumnType, Value, column, number, optional};
 
@@ -42,25 +43,34 @@ pub(super) const FLOW: [Column; 49] = [
     ),
     column(
         3,
-        ("sourceAddress", ADDRESS),
+        (EndpointMember::Address.name(EndpointSide::Source), ADDRESS),
         "Address of the sender.",
         |e| Value::Address(record(e).key.source_address),
     ),
     column(
         4,
-        ("destinationAddress", ADDRESS),
+        (
+            EndpointMember::Address.name(EndpointSide::Destination),
+            ADDRESS,
+        ),
         "Address of the receiver.",
         |e| Value::Address(record(e).key.destination_address),
     ),
     column(
         5,
-        ("sourceTransportPort", U16),
+        (
+            EndpointMember::TransportPort.name(EndpointSide::Source),
+            U16,
+        ),
         "Port of the sender; 0 if the protocol has none.",
         |e| number(record(e).key.source_port),
     ),
     column(
         6,
-        ("destinationTransportPort", U16),
+        (
+            EndpointMember::TransportPort.name(EndpointSide::Destination),
+            U16,
+        ),
         "Port of the receiver; 0 if the protocol has none.",
         |e| number(record(e).key.destination_port),
     ),

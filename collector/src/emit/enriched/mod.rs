@@ -17,6 +17,7 @@ pub mod sql;
 #[cfg(test)]
 mod test_record;
 
+use super::endpoint_member::EndpointSide;
 use super::record::ForwardedRecord;
 use crate::inventory::{Endpoint, EndpointId, EndpointKind};
 use crate::snapshots::{EndpointView, Snapshots};
@@ -41,13 +42,6 @@ pub struct EnrichedRecord<'a> {
     collected_milliseconds: u64,
     source: EndpointNames<'a>,
     destination: EndpointNames<'a>,
-}
-
-/// An end of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Side {
-    Source,
-    Destination,
 }
 
 /// One endpoint with its names.
@@ -88,19 +82,19 @@ impl<'a> EnrichedRecord<'a> {
         }
     }
 
-    const fn names(&self, side: Side) -> &EndpointNames<'a> {
+    const fn names(&self, side: EndpointSide) -> &EndpointNames<'a> {
         match side {
-            Side::Source => &self.source,
-            Side::Destination => &self.destination,
+            EndpointSide::Source => &self.source,
+            EndpointSide::Destination => &self.destination,
         }
     }
 
     /// The endpoint at a side, and its Service.
-    const fn endpoint(&self, side: Side) -> (EndpointId, Option<EndpointId>) {
+    const fn endpoint(&self, side: EndpointSide) -> (EndpointId, Option<EndpointId>) {
         let endpoints = &self.forwarded.endpoints;
         match side {
-            Side::Source => (endpoints.source.id, endpoints.source_service),
-            Side::Destination => (endpoints.destination.id, endpoints.destination_service),
+            EndpointSide::Source => (endpoints.source.id, endpoints.source_service),
+            EndpointSide::Destination => (endpoints.destination.id, endpoints.destination_service),
         }
     }
 }

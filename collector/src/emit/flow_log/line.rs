@@ -3,8 +3,10 @@
 use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::host_name::HostName;
 use flowproto::json;
+use strum::VariantArray as _;
 
 use super::members;
+use crate::emit::endpoint_member::{EndpointMember, EndpointSide};
 use crate::emit::forward::ANTREA;
 use crate::inventory::{EndpointId, EndpointKind, LabelSet};
 use crate::pipeline::{DecidedRecord, WholeRecord};
@@ -69,14 +71,14 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
         snapshots,
         (endpoints.source.id, endpoints.source_service),
         source_host,
-        &SOURCE,
+        EndpointSide::Source,
         out,
     );
     write_endpoint(
         snapshots,
         (endpoints.destination.id, endpoints.destination_service),
         destination_host,
-        &DESTINATION,
+        EndpointSide::Destination,
         out,
     );
     write_text("trafficClass", endpoints.class().as_str(), out);
@@ -116,105 +118,6 @@ fn write_labels(name: &str, labels: Option<&LabelSet>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Member names of one endpoint. Those that Antrea has are spelled as Antrea does.
-struct EndpointMembers {
-    pod_namespace: &'static str,
-    namespace_group: &'static str,
-    pod_name: &'static str,
-    node_name: &'static str,
-    workload_kind: &'static str,
-    workload_name: &'static str,
-    service_namespace: &'static str,
-    service_name: &'static str,
-    pool: &'static str,
-    zone: &'static str,
-    region: &'static str,
-    name: &'static str,
-    as_number: &'static str,
-    as_name: &'static str,
-    country: &'static str,
-    cloud_provider: &'static str,
-    cloud_service: &'static str,
-    cloud_region: &'static str,
-    labels: &'static str,
-    namespace_labels: &'static str,
-}
-
-const SOURCE: EndpointMembers = EndpointMembers {
-    pod_namespace: "sourcePodNamespace",
-    namespace_group: "sourceNamespaceGroup",
-    pod_name: "sourcePodName",
-    node_name: "sourceNodeName",
-    workload_kind: "sourceWorkloadKind",
-    workload_name: "sourceWorkloadName",
-    service_namespace: "sourceServiceNamespace",
-    service_name: "sourceServiceName",
-    pool: "sourceNodePool",
-    zone: "sourceZone",
-    region: "sourceRegion",
-    name: "sourceName",
-    as_number: "sourceAsNumber",
-    as_name: "sourceAsName",
-    country: "sourceCountry",
-    cloud_provider: "sourceCloudProvider",
-    cloud_service: "sourceCloudService",
-    cloud_region: "sourceCloudRegion",
-    labels: "sourceLabels",
-    namespace_labels: "sourceNamespaceLabels",
-};
-
-const DESTINATION: EndpointMembers = EndpointMembers {
-    pod_namespace: "destinationPodNamespace",
-    namespace_group: "destinationNamespaceGroup",
-    pod_name: "destinationPodName",
-    node_name: "destinationNodeName",
-    workload_kind: "destinationWorkloadKind",
-    workload_name: "destinationWorkloadName",
-    service_namespace: "destinationServiceNamespace",
-    service_name: "destinationServiceName",
-    pool: "destinationNodePool",
-    zone: "destinationZone",
-    region: "destinationRegion",
-    name: "destinationName",
-    as_number: "destinationAsNumber",
-    as_name: "destinationAsName",
-    country: "destinationCountry",
-    cloud_provider: "destinationCloudProvider",
-    cloud_service: "destinationCloudService",
-    cloud_region: "destinationCloudRegion",
-    labels: "destinationLabels",
-    namespace_labels: "destinationNamespaceLabels",
-};
-
-impl EndpointMembers {
-    const COUNT: usize = 20;
-
-    const fn all(&self) -> [&'static str; Self::COUNT] {
-        [
-            self.pod_namespace,
-            self.namespace_group,
-            self.pod_name,
-            self.node_name,
-            self.workload_kind,
-            self.workload_name,
-            self.service_namespace,
-            self.service_name,
-            self.pool,
-            self.zone,
-            self.region,
-            self.name,
-            self.as_number,
-            self.as_name,
-            self.country,
-            self.cloud_provider,
-            self.cloud_service,
-            self.cloud_region,
-            self.labels,
-            self.namespace_labels,
-        ]
-    }
-}
-
 /// Members that are added besides those of the endpoints.
 const OTHERS: [&str; 10] = [
     "exporter",
@@ -235,11 +138,22 @@ pub fn is_added_member(name: &str) -> bool {
     bit_of(name.as_bytes()) != 0
 }
 
+/// The names of the added members.
+fn added_members() -> impl Iterator<Item = &'static str> {
+    use EndpointMember::{Address, Namespace, TransportPort};
+    let is_added = |member: &&EndpointMember| {
+        // The record has the addresses and ports itself.
+        !matches!(member, Address | TransportPort | Namespace)
+    };
+    let members = EndpointMember::VARIANTS.iter().filter(is_added);
+    let endpoints =
+        members.flat_map(|member| EndpointSide::VARIANTS.iter().map(|side| member.name(*side)));
+    endpoints.chain(OTHERS)
+}
+
 /// A bit for the name of an added member; 0 for other names.
 fn bit_of(name: &[u8]) -> u64 {
-    const ENDPOINTS: [[&str; EndpointMembers::COUNT]; 2] = [SOURCE.all(), DESTINATION.all()];
-    let mut names = ENDPOINTS.iter().flatten().chain(&OTHERS);
-    match names.position(|known| known.as_bytes() == name) {
+    match added_members().position(|known| known.as_bytes() == name) {
         Some(at) => 1 << at,
         None => 0,
     }
@@ -249,59 +163,107 @@ fn write_endpoint(
     snapshots: &Snapshots,
     (id, service): (EndpointId, Option<EndpointId>),
     host: Option<&HostName>,
-    members: &EndpointMembers,
+    side: EndpointSide,
     out: &mut Vec<u8>,
 ) {
     let view = snapshots.endpoint(id);
     let endpoint = view.endpoint;
     match endpoint.kind {
         EndpointKind::Pod if endpoint.has_known_workload() => {
-            write_text(members.pod_namespace, &endpoint.namespace, out);
-            write_text(members.namespace_group, view.namespace_group(), out);
-            write_text(members.pod_name, &endpoint.name, out);
-            write_text(members.workload_kind, &endpoint.workload_kind, out);
-            write_text(members.workload_name, &endpoint.workload_name, out);
-            write_labels(members.labels, view.labels(), out);
-            write_labels(members.namespace_labels, view.namespace_labels(), out);
+            write_text(
+                EndpointMember::PodNamespace.name(side),
+                &endpoint.namespace,
+                out,
+            );
+            write_text(
+                EndpointMember::NamespaceGroup.name(side),
+                view.namespace_group(),
+                out,
+            );
+            write_text(EndpointMember::PodName.name(side), &endpoint.name, out);
+            write_text(
+                EndpointMember::WorkloadKind.name(side),
+                &endpoint.workload_kind,
+                out,
+            );
+            write_text(
+                EndpointMember::WorkloadName.name(side),
+                &endpoint.workload_name,
+                out,
+            );
+            write_labels(EndpointMember::Labels.name(side), view.labels(), out);
+            write_labels(
+                EndpointMember::NamespaceLabels.name(side),
+                view.namespace_labels(),
+                out,
+            );
         }
         EndpointKind::Node => {
-            write_text(members.workload_kind, &endpoint.workload_kind, out);
-            write_text(members.workload_name, &endpoint.workload_name, out);
+            write_text(
+                EndpointMember::WorkloadKind.name(side),
+                &endpoint.workload_kind,
+                out,
+            );
+            write_text(
+                EndpointMember::WorkloadName.name(side),
+                &endpoint.workload_name,
+                out,
+            );
         }
-        EndpointKind::External => write_external(view, host, members, out),
+        EndpointKind::External => write_external(view, host, side, out),
         EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
     }
     if let Some(node) = view.node() {
-        write_text(members.node_name, &node.name, out);
-        write_text(members.pool, &node.pool, out);
+        write_text(EndpointMember::NodeName.name(side), &node.name, out);
+        write_text(EndpointMember::NodePool.name(side), &node.pool, out);
     }
-    write_text(members.zone, view.zone(), out);
-    write_text(members.region, view.region(), out);
+    write_text(EndpointMember::Zone.name(side), view.zone(), out);
+    write_text(EndpointMember::Region.name(side), view.region(), out);
     if let Some(service) = service {
         let service = snapshots.endpoint(service).endpoint;
-        write_text(members.service_namespace, &service.namespace, out);
-        write_text(members.service_name, &service.name, out);
+        write_text(
+            EndpointMember::ServiceNamespace.name(side),
+            &service.namespace,
+            out,
+        );
+        write_text(EndpointMember::ServiceName.name(side), &service.name, out);
     }
 }
 
 fn write_external(
     view: EndpointView<'_>,
     host: Option<&HostName>,
-    members: &EndpointMembers,
+    side: EndpointSide,
     out: &mut Vec<u8>,
 ) {
     let attributes = view.attributes;
     let name = host.map_or_else(|| view.workload_name(), HostName::as_str);
-    write_text(members.name, name, out);
+    write_text(EndpointMember::Name.name(side), name, out);
     if attributes.as_number != 0 {
-        write_key(members.as_number, out);
+        write_key(EndpointMember::AsNumber.name(side), out);
         json::write_number(attributes.as_number.into(), out);
     }
-    write_text(members.as_name, &attributes.as_organisation, out);
-    write_text(members.country, &attributes.country, out);
-    write_text(members.cloud_provider, &attributes.cloud_provider, out);
-    write_text(members.cloud_service, &attributes.cloud_service, out);
-    write_text(members.cloud_region, &attributes.cloud_region, out);
+    write_text(
+        EndpointMember::AsName.name(side),
+        &attributes.as_organisation,
+        out,
+    );
+    write_text(EndpointMember::Country.name(side), &attributes.country, out);
+    write_text(
+        EndpointMember::CloudProvider.name(side),
+        &attributes.cloud_provider,
+        out,
+    );
+    write_text(
+        EndpointMember::CloudService.name(side),
+        &attributes.cloud_service,
+        out,
+    );
+    write_text(
+        EndpointMember::CloudRegion.name(side),
+        &attributes.cloud_region,
+        out,
+    );
 }
 
 /// Appends a member, unless its text is empty.
@@ -324,9 +286,7 @@ mod tests {
 
     #[test]
     fn every_added_member_has_its_own_bit() {
-        let names = SOURCE.all().into_iter().chain(DESTINATION.all());
-        let bits: Vec<u64> = names
-            .chain(OTHERS)
+        let bits: Vec<u64> = added_members()
             .map(|name| bit_of(name.as_bytes()))
             .collect();
         let all = bits.iter().fold(0, |all, bit| all | bit);

@@ -4,6 +4,7 @@ use flowproto::protocol;
 
 use super::tables::TableKind;
 use crate::aggregate::field::{EndpointField, Field, FieldType, RecordField, Side};
+use crate::emit::endpoint_member::{EndpointMember, EndpointSide};
 
 /// Traffic that leaves the cluster.
 const EGRESS: &str = "(trafficClass != 'link' AND sourceWorkloadKind != 'External' \
@@ -116,55 +117,44 @@ pub(super) fn is_ipv4(address: &str) -> String {
     format!("({address} BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'))")
 }
 
-/// The name of a column of an endpoint.
-macro_rules! of_side {
-    ($is_source:expr, $name:literal) => {
-        if $is_source {
-            concat!("source", $name)
-        } else {
-            concat!("destination", $name)
-        }
-    };
-}
-
 /// A field of one endpoint.
-fn of_endpoint(is_source: bool, field: EndpointField) -> Option<FieldSql> {
+fn of_endpoint(side: EndpointSide, field: EndpointField) -> Option<FieldSql> {
+    let column = |member: EndpointMember| member.name(side);
     Some(match field {
-        EndpointField::Namespace => FieldSql::text(of_side!(is_source, "Namespace")),
-        EndpointField::Kind => FieldSql::text(of_side!(is_source, "WorkloadKind")),
-        EndpointField::Workload => FieldSql::text(of_side!(is_source, "WorkloadName")),
-        EndpointField::Pod => FieldSql::text(of_side!(is_source, "PodName")),
-        EndpointField::Node => FieldSql::text(of_side!(is_source, "NodeName")),
-        EndpointField::Zone => FieldSql::text(of_side!(is_source, "Zone")),
-        EndpointField::Region => FieldSql::text(of_side!(is_source, "Region")),
-        EndpointField::Pool => FieldSql::text(of_side!(is_source, "NodePool")),
-        EndpointField::Name => FieldSql::text(of_side!(is_source, "Name")),
-        EndpointField::AsName => FieldSql::text(of_side!(is_source, "AsName")),
-        EndpointField::Country => FieldSql::text(of_side!(is_source, "Country")),
-        EndpointField::CloudProvider => FieldSql::text(of_side!(is_source, "CloudProvider")),
-        EndpointField::CloudService => FieldSql::text(of_side!(is_source, "CloudService")),
-        EndpointField::CloudRegion => FieldSql::text(of_side!(is_source, "CloudRegion")),
-        EndpointField::AsNumber => FieldSql::positive(of_side!(is_source, "AsNumber")),
-        EndpointField::BgpAsNumber => FieldSql::positive(if is_source {
-            "bgpSourceAsNumber"
-        } else {
-            "bgpDestinationAsNumber"
+        EndpointField::Namespace => FieldSql::text(column(EndpointMember::Namespace)),
+        EndpointField::Kind => FieldSql::text(column(EndpointMember::WorkloadKind)),
+        EndpointField::Workload => FieldSql::text(column(EndpointMember::WorkloadName)),
+        EndpointField::Pod => FieldSql::text(column(EndpointMember::PodName)),
+        EndpointField::Node => FieldSql::text(column(EndpointMember::NodeName)),
+        EndpointField::Zone => FieldSql::text(column(EndpointMember::Zone)),
+        EndpointField::Region => FieldSql::text(column(EndpointMember::Region)),
+        EndpointField::Pool => FieldSql::text(column(EndpointMember::NodePool)),
+        EndpointField::Name => FieldSql::text(column(EndpointMember::Name)),
+        EndpointField::AsName => FieldSql::text(column(EndpointMember::AsName)),
+        EndpointField::Country => FieldSql::text(column(EndpointMember::Country)),
+        EndpointField::CloudProvider => FieldSql::text(column(EndpointMember::CloudProvider)),
+        EndpointField::CloudService => FieldSql::text(column(EndpointMember::CloudService)),
+        EndpointField::CloudRegion => FieldSql::text(column(EndpointMember::CloudRegion)),
+        EndpointField::AsNumber => FieldSql::positive(column(EndpointMember::AsNumber)),
+        EndpointField::BgpAsNumber => FieldSql::positive(match side {
+            EndpointSide::Source => "bgpSourceAsNumber",
+            EndpointSide::Destination => "bgpDestinationAsNumber",
         }),
-        EndpointField::Address => FieldSql::address(of_side!(is_source, "Address")),
+        EndpointField::Address => FieldSql::address(column(EndpointMember::Address)),
         EndpointField::Port => {
-            let column = of_side!(is_source, "TransportPort");
-            let columns = [column, "protocolIdentifier"];
+            let port = column(EndpointMember::TransportPort);
+            let columns = [port, "protocolIdentifier"];
             FieldSql::new(
                 FieldType::Number,
-                column,
+                port,
                 format!("NOT {HAS_PORTS}"),
                 &columns,
             )
         }
         EndpointField::Service => {
-            let name = of_side!(is_source, "ServiceName");
-            let kind = of_side!(is_source, "WorkloadKind");
-            let workload = of_side!(is_source, "WorkloadName");
+            let name = column(EndpointMember::ServiceName);
+            let kind = column(EndpointMember::WorkloadKind);
+            let workload = column(EndpointMember::WorkloadName);
             let value =
                 format!("multiIf({name} != '', {name}, {kind} = 'Service', {workload}, '')");
             let absent = format!("{value} = ''");
@@ -177,8 +167,8 @@ fn of_endpoint(is_source: bool, field: EndpointField) -> Option<FieldSql> {
 /// A field of the columns of a record.
 fn of_flow(table: TableKind, field: &Field) -> Option<FieldSql> {
     match field {
-        Field::Endpoint(Side::Source, field) => of_endpoint(true, *field),
-        Field::Endpoint(Side::Destination, field) => of_endpoint(false, *field),
+        Field::Endpoint(Side::Source, field) => of_endpoint(EndpointSide::Source, *field),
+        Field::Endpoint(Side::Destination, field) => of_endpoint(EndpointSide::Destination, *field),
         Field::Endpoint(Side::Internal, field) => of_border(*field, (EGRESS, INGRESS)),
         Field::Endpoint(Side::External, field) => of_border(*field, (INGRESS, EGRESS)),
         Field::Record(field) => of_record(table, *field),
@@ -189,7 +179,10 @@ fn of_flow(table: TableKind, field: &Field) -> Option<FieldSql> {
 /// A field of the endpoint that is the source of traffic of one direction, and the destination of
 /// traffic of the other one.
 fn of_border(field: EndpointField, (source_if, destination_if): (&str, &str)) -> Option<FieldSql> {
-    let (source, destination) = (of_endpoint(true, field)?, of_endpoint(false, field)?);
+    let (source, destination) = (
+        of_endpoint(EndpointSide::Source, field)?,
+        of_endpoint(EndpointSide::Destination, field)?,
+    );
     let absent_value = match source.kind {
         FieldType::Text => "''",
         FieldType::Number | FieldType::Protocol => "0",
