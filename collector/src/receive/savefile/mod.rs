@@ -3,54 +3,33 @@
 //! The time is that of the packet, or the export time of the Message. A truncated or corrupt file is used up to the
 //! error, which is logged. Lengths are checked before memory is allocated.
 
+mod capture;
 mod copies;
+mod error;
 mod frame;
-mod octets;
-mod pcap;
-mod pcapng;
+mod input;
 mod replay;
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use enum_map::EnumMap;
+use kipfix_savefile::{BlockReader, PcapFormat, PcapngFormat, SECTION_MAGIC};
 use kipfix_service::signals::Stop;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use octets::{fill, header, read_fully};
-use pcap::{Pcap, Variant};
-use pcapng::PcapNg;
-
+use capture::Capture;
 use copies::Copies;
+pub use error::SavefileError;
 pub use frame::SkipReason;
 use frame::{Frame, Frames};
+use input::{UntilStop, fill};
 pub use replay::{for_each, replay};
 
-/// Why a file cannot be read, or no further.
-#[derive(Debug, thiserror::Error)]
-pub enum SavefileError {
-    /// An error of the operating system.
-    #[error(transparent)]
-    Unreadable(#[from] io::Error),
-    /// The format is unknown.
-    #[error("neither a pcap or pcapng capture nor an IPFIX file")]
-    UnknownFormat,
-    /// It ends too early.
-    #[error("truncated in {0}")]
-    Truncated(&'static str),
-    /// It contradicts its format.
-    #[error("corrupt: {0}")]
-    Corrupt(&'static str),
-    /// No frame has a supported link type.
-    #[error(
-        "unsupported link type {0}: must be Ethernet (1), Linux cooked (113, 276), raw IP (12, 14, \
-         101, 228, 229) or loopback (0, 108)"
-    )]
-    LinkType(u32),
-}
+/// Octets of the header of an IPFIX Message.
+const MESSAGE_HEADER: usize = 16;
 
 /// Counts of captured frames. `frames` = `datagrams` + `joined` + Σ `skipped`, for captures at their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +59,7 @@ pub struct SavedDatagram<'a> {
 
 /// An open savefile.
 pub struct Savefile {
-    input: BufReader<Box<dyn Read + Send>>,
+    reader: BlockReader<Box<dyn Read + Send>>,
     format: Format,
     frames: Frames,
     copies: Copies,
@@ -97,29 +76,8 @@ impl std::fmt::Debug for Savefile {
 
 #[derive(Debug)]
 enum Format {
-    Pcap(Pcap),
-    PcapNg(PcapNg),
+    Capture(Capture),
     Ipfix,
-}
-
-/// A pipe or device that ends at the stop.
-struct UntilStop {
-    file: File,
-    stop: Stop,
-}
-
-impl Read for UntilStop {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        let mut descriptors = [
-            PollFd::new(self.file.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
-        ];
-        poll(&mut descriptors, PollTimeout::NONE)?;
-        if self.stop.is_set() {
-            return Ok(0);
-        }
-        self.file.read(octets)
-    }
 }
 
 impl Savefile {
@@ -147,36 +105,27 @@ impl Savefile {
     /// # Errors
     /// The input cannot be read, or its format is unknown.
     pub fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
-        let mut input = BufReader::with_capacity(256 << 10, input);
-        let mut magic = [0; 4];
-        // `fill_buf` may return fewer octets from a pipe.
-        let got = read_fully(&mut input, &mut magic)?;
-        let format = match magic {
-            _ if got < magic.len() => return Err(SavefileError::UnknownFormat),
-            [0x0a, 0x0d, 0x0d, 0x0a] => Format::PcapNg(PcapNg::default()),
-            [0, 10, ..] => Format::Ipfix,
-            magic => {
-                let variant = Variant::of(magic).ok_or(SavefileError::UnknownFormat)?;
-                Format::Pcap(Pcap::open(&mut input, variant)?)
-            }
+        let mut reader = BlockReader::new(input);
+        let magic = match fill(&mut reader, SECTION_MAGIC.len(), "a file") {
+            Ok(_) => reader.octets().first_chunk::<4>().copied(),
+            Err(SavefileError::Truncated(_)) => None,
+            Err(error) => return Err(error),
         };
-        let mut savefile = Self {
-            input,
+        let format = match magic.ok_or(SavefileError::UnknownFormat)? {
+            SECTION_MAGIC => Format::Capture(Capture::Pcapng(PcapngFormat::default())),
+            [0, 10, ..] => Format::Ipfix,
+            magic if PcapFormat::has_magic(magic) => {
+                Format::Capture(Capture::open_pcap(&mut reader)?)
+            }
+            _ => return Err(SavefileError::UnknownFormat),
+        };
+        Ok(Self {
+            reader,
             format,
             frames: Frames::default(),
             copies: Copies::default(),
             frame: Vec::new(),
-        };
-        if !matches!(savefile.format, Format::Pcap(_)) {
-            savefile.put_back(magic);
-        }
-        Ok(savefile)
-    }
-
-    /// Puts the octets of the magic number back.
-    fn put_back(&mut self, magic: [u8; 4]) {
-        let rest = std::mem::replace(&mut self.input, BufReader::new(Box::new(io::empty())));
-        self.input = BufReader::new(Box::new(io::Cursor::new(magic).chain(rest)));
+        })
     }
 
     /// Reads the next datagram of flow export; `None` at the end. Skipped frames are counted.
@@ -234,27 +183,27 @@ impl Savefile {
     /// Reads a Message into `self.frame`. Returns its export time.
     fn read_message(&mut self) -> Result<Option<u64>, SavefileError> {
         const WHAT: &str = "a Message";
-        let Some(header) = header::<16>(&mut self.input, WHAT)? else {
+        if !fill(&mut self.reader, MESSAGE_HEADER, WHAT)? {
             return Ok(None);
-        };
-        let [v0, v1, l0, l1, t0, t1, t2, t3, ..] = header;
+        }
+        let header = self.reader.octets().first_chunk();
+        let [v0, v1, l0, l1, t0, t1, t2, t3] = *header.ok_or(SavefileError::Truncated(WHAT))?;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
-        if [v0, v1] != [0, 10] || length < header.len() {
+        if [v0, v1] != [0, 10] || length < MESSAGE_HEADER {
             return Err(SavefileError::Corrupt("invalid Message header"));
         }
+        fill(&mut self.reader, length, WHAT)?;
         self.frame.clear();
-        self.frame.extend_from_slice(&header);
-        self.frame.resize(length, 0);
-        let rest = self.frame.get_mut(header.len()..).unwrap_or_default();
-        fill(&mut self.input, rest, WHAT)?;
+        let message = self.reader.octets().get(..length);
+        self.frame.extend_from_slice(message.unwrap_or_default());
+        self.reader.consume(length);
         Ok(Some(u64::from(u32::from_be_bytes([t0, t1, t2, t3])) * 1000))
     }
 
     /// Reads a captured frame into `self.frame`.
     fn read_frame(&mut self) -> Result<Option<Frame>, SavefileError> {
         match &mut self.format {
-            Format::Pcap(pcap) => pcap.next(&mut self.input, &mut self.frame),
-            Format::PcapNg(section) => section.next(&mut self.input, &mut self.frame),
+            Format::Capture(capture) => capture.next(&mut self.reader, &mut self.frame),
             Format::Ipfix => Ok(None),
         }
     }

@@ -2,8 +2,12 @@
 
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header, PacketBuilder};
 
-use super::pcapng::{ENHANCED_PACKET, INTERFACE_DESCRIPTION, SECTION_HEADER};
 use super::*;
+
+// Block types of pcapng.
+const SECTION_HEADER: u32 = u32::from_le_bytes(SECTION_MAGIC);
+const INTERFACE_DESCRIPTION: u32 = 1;
+const ENHANCED_PACKET: u32 = 6;
 
 const EXPORT: &[u8] = &[0, 10, 0, 16, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 

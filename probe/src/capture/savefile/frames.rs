@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use kipfix_savefile::Packet;
 use tracing::warn;
 
-use super::packet::{Link, Packet, SavefileError};
+use super::error::SavefileError;
 use crate::capture::bpf::Program;
 use crate::capture::frame::{
     CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface, cooked_sender,
@@ -51,18 +52,18 @@ impl FrameReader {
     ///
     /// # Errors
     /// The link type is not supported, or the filter is invalid for it.
-    pub(super) fn prepare(&mut self, link: Link) -> Result<(), SavefileError> {
-        if link.link_type == LinkType::Unsupported {
-            return Err(unsupported(link.number));
+    pub(super) fn prepare(&mut self, number: u16) -> Result<(), SavefileError> {
+        if LinkType::from_dlt(number.into()) == LinkType::Unsupported {
+            return Err(unsupported(number));
         }
         if let Some(filter) = &mut self.filter {
-            filter.program(link.number)?;
+            filter.program(number)?;
         }
         Ok(())
     }
 
-    /// Hands out a packet if the filter accepts it. `interfaces` is the number of interfaces that
-    /// the file has packets of.
+    /// Hands out a packet of a link type if the filter accepts it. `interfaces` is the number of
+    /// interfaces that the file has packets of.
     ///
     /// # Errors
     /// The filter is invalid for the link type.
@@ -70,10 +71,11 @@ impl FrameReader {
     pub(super) fn frame(
         &mut self,
         packet: &Packet<'_>,
-        Link { number, link_type }: Link,
+        number: u16,
         interfaces: usize,
         each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
     ) -> Result<(), SavefileError> {
+        let link_type = LinkType::from_dlt(number.into());
         if link_type == LinkType::Unsupported {
             self.unsupported = Some(number);
         } else {

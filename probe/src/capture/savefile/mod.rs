@@ -1,38 +1,36 @@
 //! Savefiles: the frames of a pcap or pcapng file. `-` is standard input.
 //!
-//! The file is read here and not by libpcap, which stops at the second link type or snap length of
+//! The file is read by [`kipfix_savefile`] and not by libpcap, which stops at the second link type or snap length of
 //! a pcapng file, does not distinguish interfaces, and copies every frame twice.
 
-mod endian;
+mod error;
 mod frames;
-mod packet;
-mod pcap;
-mod pcapng;
-mod reader;
+mod input;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use kipfix_savefile::{
+    BlockReader, FILE_HEADER, Fill, FormatError, PacketFormat, PcapFormat, PcapngFormat,
+    SECTION_MAGIC, Step,
+};
 use kipfix_service::signals::Stop;
 
 use self::frames::FrameReader;
-use self::packet::{PacketFormat, Step};
-use self::pcap::{FILE_HEADER, PcapFormat};
-use self::pcapng::{PcapngFormat, SECTION_MAGIC};
-use self::reader::{BlockReader, Fill, Input};
+use self::input::Input;
 use super::counters::CaptureCounters;
 use super::frame::{Frame, ObservationPoint};
 
-pub use self::packet::SavefileError;
+pub use self::error::SavefileError;
 
 /// The name under which the counts of a savefile are reported.
 const NAME: &str = "savefile";
 
 /// An open capture file.
 pub struct Savefile {
-    reader: BlockReader,
+    reader: BlockReader<Input>,
     format: Format,
     frames: FrameReader,
     counters: CaptureCounters,
@@ -85,8 +83,8 @@ impl Savefile {
             }
             match reader.fill(FILE_HEADER)? {
                 Fill::More => {}
-                Fill::Pending if !reader.is_stopped() => {}
-                Fill::Pending | Fill::End => return Err(SavefileError::UnknownFormat),
+                Fill::Pending if !reader.input().is_stopped() => {}
+                Fill::Pending | Fill::End => return Err(FormatError::UnknownFormat.into()),
             }
         };
         let mut frames = FrameReader::new(filter);
@@ -94,8 +92,9 @@ impl Savefile {
             Format::Pcapng(PcapngFormat::default())
         } else {
             let format = PcapFormat::read(&header)?;
+            format.check_version()?;
             reader.consume(FILE_HEADER);
-            frames.prepare(format.link)?;
+            frames.prepare(format.link_type(0))?;
             Format::Pcap(format)
         };
         Ok(Self {
@@ -138,7 +137,7 @@ impl Savefile {
         };
         match self.reader.fill(needed)? {
             Fill::More => Ok(true),
-            Fill::Pending => Ok(!self.reader.is_stopped()),
+            Fill::Pending => Ok(!self.reader.input().is_stopped()),
             Fill::End if self.reader.is_truncated() => Err(SavefileError::Truncated),
             Fill::End => self.frames.finish().map(|()| false),
         }
@@ -154,7 +153,7 @@ impl Savefile {
 /// Hands out the packets among the octets that were read. Returns how many octets the next packet
 /// needs, `None` if octets are to be skipped before it.
 fn read_packets(
-    reader: &mut BlockReader,
+    reader: &mut BlockReader<Input>,
     format: &mut impl PacketFormat,
     frames: &mut FrameReader,
     each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
@@ -165,8 +164,8 @@ fn read_packets(
         match format.next(rest) {
             Ok(Step::Packet(packet, octets)) => {
                 rest = rest.get(octets..).unwrap_or_default();
-                let link = format.link(packet.interface);
-                frames.frame(&packet, link, format.interfaces(), each)?;
+                let link_type = format.link_type(packet.interface);
+                frames.frame(&packet, link_type, format.interfaces(), each)?;
             }
             Ok(Step::Other(octets)) => {
                 let after = usize::try_from(octets).ok();
@@ -179,7 +178,7 @@ fn read_packets(
                 rest = after;
             }
             Ok(Step::Incomplete(needed)) => break Ok(Some(needed)),
-            Err(error) => break Err(error),
+            Err(error) => break Err(error.into()),
         }
     };
     let consumed = data.len().saturating_sub(rest.len());

@@ -1,8 +1,8 @@
 //! pcapng files (draft-ietf-opsawg-pcapng): blocks, in sections of either byte order, with any
 //! number of interfaces.
 
-use super::endian::{u16_of, u32_of, words};
-use super::packet::{Link, Packet, PacketFormat, SavefileError, Step};
+use crate::endian::{u16_of, u32_of, words};
+use crate::packet::{Corruption, FormatError, Packet, PacketFormat, Step};
 
 /// Maximum length of a block that is kept in memory, octets. libpcap has the same limit.
 const MAX_BLOCK: u32 = 16 << 20;
@@ -15,7 +15,7 @@ const BLOCK_TRAILER: usize = 4;
 const SECTION_HEADER: usize = 8;
 
 /// The first octets of a section header, the same in both byte orders.
-pub(super) const SECTION_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+pub const SECTION_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 // Block types (§4).
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -30,7 +30,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// The state of a pcapng file.
 #[derive(Debug, Default)]
-pub(super) struct PcapngFormat {
+pub struct PcapngFormat {
     big_endian: bool,
     /// Interfaces of the current section.
     interfaces: Vec<InterfaceDescription>,
@@ -41,7 +41,7 @@ pub(super) struct PcapngFormat {
 /// An interface of a section.
 #[derive(Clone, Copy, Debug)]
 struct InterfaceDescription {
-    link: Link,
+    link_type: u16,
     /// Maximum length of a captured frame, octets; 0 is unlimited.
     snaplen: u32,
     /// Units of a timestamp per second.
@@ -52,7 +52,7 @@ struct InterfaceDescription {
 
 impl PacketFormat for PcapngFormat {
     #[inline]
-    fn next<'a>(&mut self, data: &'a [u8]) -> Result<Step<'a>, SavefileError> {
+    fn next<'a>(&mut self, data: &'a [u8]) -> Result<Step<'a>, FormatError> {
         let Some((header, rest)) = data.split_first_chunk::<BLOCK_HEADER>() else {
             return Ok(Step::Incomplete(BLOCK_HEADER));
         };
@@ -67,7 +67,7 @@ impl PacketFormat for PcapngFormat {
         let length = length.checked_next_multiple_of(4).unwrap_or(u32::MAX);
         let total = usize::try_from(length).unwrap_or(usize::MAX);
         if total < BLOCK_HEADER + BLOCK_TRAILER {
-            return Err(SavefileError::Corrupt("a block that is too short"));
+            return Err(Corruption::BlockTooShort.into());
         }
         if !matches!(
             kind,
@@ -76,7 +76,7 @@ impl PacketFormat for PcapngFormat {
             return Ok(Step::Other(length.into()));
         }
         if length > MAX_BLOCK {
-            return Err(SavefileError::Corrupt("a block of more than 16 MiB"));
+            return Err(Corruption::BlockTooLong.into());
         }
         let end = total.saturating_sub(BLOCK_TRAILER);
         let Some(body) = data.get(BLOCK_HEADER..end).filter(|_| data.len() >= total) else {
@@ -91,9 +91,9 @@ impl PacketFormat for PcapngFormat {
     }
 
     #[inline]
-    fn link(&self, interface: usize) -> Link {
+    fn link_type(&self, interface: usize) -> u16 {
         let interface = self.interfaces.get(interface);
-        interface.map_or(Link::new(0), |interface| interface.link)
+        interface.map_or(0, |interface| interface.link_type)
     }
 
     #[inline]
@@ -104,34 +104,32 @@ impl PacketFormat for PcapngFormat {
 
 impl PcapngFormat {
     /// Reads the byte order and the version of a section.
-    fn begin_section(&mut self, section: &[u8; SECTION_HEADER]) -> Result<(), SavefileError> {
+    fn begin_section(&mut self, section: &[u8; SECTION_HEADER]) -> Result<(), FormatError> {
         let [o0, o1, o2, o3, v0, v1, w0, w1] = *section;
         self.big_endian = match [o0, o1, o2, o3] {
             [0x1a, 0x2b, 0x3c, 0x4d] => true,
             [0x4d, 0x3c, 0x2b, 0x1a] => false,
-            _ => return Err(SavefileError::Corrupt("a section without a byte order")),
+            _ => return Err(Corruption::ByteOrder.into()),
         };
         let version = [[v0, v1], [w0, w1]].map(|octets| u16_of(octets, self.big_endian));
         match version {
             // Some writers have 2 as the minor version of the same format (§4.1).
             [1, 0 | 2] => {}
-            [major, minor] => return Err(SavefileError::UnsupportedVersion(major, minor)),
+            [major, minor] => return Err(FormatError::UnsupportedVersion(major, minor)),
         }
         self.interfaces.clear();
         Ok(())
     }
 
-    fn describe(&mut self, body: &[u8]) -> Result<(), SavefileError> {
+    fn describe(&mut self, body: &[u8]) -> Result<(), FormatError> {
         if self.interfaces.len() >= MAX_INTERFACES {
-            return Err(SavefileError::Corrupt("too many interfaces"));
+            return Err(Corruption::TooManyInterfaces.into());
         }
         let Some((&[l0, l1, _, _, s0, s1, s2, s3], mut options)) = body.split_first_chunk() else {
-            return Err(SavefileError::Corrupt(
-                "an interface description that is too short",
-            ));
+            return Err(Corruption::InterfaceTooShort.into());
         };
         let mut interface = InterfaceDescription {
-            link: Link::new(u16_of([l0, l1], self.big_endian)),
+            link_type: u16_of([l0, l1], self.big_endian),
             snaplen: u32_of([s0, s1, s2, s3], self.big_endian),
             units_per_second: 1_000_000,
             offset_seconds: 0,
@@ -143,7 +141,7 @@ impl PcapngFormat {
                     interface.units_per_second = rest
                         .first()
                         .and_then(|resolution| units_per_second(*resolution))
-                        .ok_or(SavefileError::Corrupt("an invalid time resolution"))?;
+                        .ok_or(Corruption::TimeResolution)?;
                 }
                 IF_TSOFFSET => {
                     if let Some(octets) = rest.first_chunk::<8>() {
@@ -163,12 +161,11 @@ impl PcapngFormat {
     }
 
     #[inline]
-    fn packet<'a>(&mut self, kind: u32, body: &'a [u8]) -> Result<Packet<'a>, SavefileError> {
-        const TOO_SHORT: SavefileError = SavefileError::Corrupt("a packet that is too short");
-        const UNKNOWN: SavefileError = SavefileError::Corrupt("a packet of an unknown interface");
+    fn packet<'a>(&mut self, kind: u32, body: &'a [u8]) -> Result<Packet<'a>, FormatError> {
+        use Corruption::{PacketTooShort, UnknownInterface};
         if kind == SIMPLE_PACKET {
-            let [wire] = words(body, self.big_endian).ok_or(TOO_SHORT)?;
-            let interface = self.interfaces.first().ok_or(UNKNOWN)?;
+            let [wire] = words(body, self.big_endian).ok_or(PacketTooShort)?;
+            let interface = self.interfaces.first().ok_or(UnknownInterface)?;
             let octets = body.get(4..).unwrap_or_default();
             // The captured length is the smallest of the snap length, the wire length and the
             // block.
@@ -185,7 +182,8 @@ impl PcapngFormat {
                 is_wire_length_lost: wire == interface.snaplen,
             });
         }
-        let [first, high, low, captured, wire] = words(body, self.big_endian).ok_or(TOO_SHORT)?;
+        let [first, high, low, captured, wire] =
+            words(body, self.big_endian).ok_or(PacketTooShort)?;
         let index = match (kind, self.big_endian) {
             // The obsolete block has a drop count in the other half of the word.
             (OBSOLETE_PACKET, true) => first >> 16,
@@ -193,11 +191,13 @@ impl PcapngFormat {
             _ => first,
         };
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let interface = self.interfaces.get(index).ok_or(UNKNOWN)?;
+        let interface = self.interfaces.get(index).ok_or(UnknownInterface)?;
         let end = usize::try_from(captured)
             .ok()
             .and_then(|captured| captured.checked_add(20));
-        let octets = end.and_then(|end| body.get(20..end)).ok_or(TOO_SHORT)?;
+        let octets = end
+            .and_then(|end| body.get(20..end))
+            .ok_or(PacketTooShort)?;
         let time_ns = interface.nanoseconds(u64::from(high) << 32 | u64::from(low));
         self.last_time_ns = time_ns;
         Ok(Packet {

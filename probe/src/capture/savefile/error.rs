@@ -1,0 +1,33 @@
+//! Why a savefile cannot be read.
+
+use std::io;
+
+use kipfix_savefile::FormatError;
+
+/// Why a savefile cannot be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum SavefileError {
+    /// The system reports an error.
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
+    /// The format is not supported, or the file contradicts it.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The file ends within a frame or block.
+    #[error("truncated: the file ends within a frame")]
+    Truncated,
+    /// No frame of the file has a supported link type.
+    #[error(
+        "unsupported link type {0}: must be Ethernet, Linux cooked (v1, v2), raw IP, loopback, PPP \
+         or PPPoE"
+    )]
+    UnsupportedLinkType(String),
+    /// The filter is invalid for a link type of the file.
+    #[error("invalid filter {filter:?}: {message}")]
+    InvalidFilter {
+        /// The expression.
+        filter: String,
+        /// The message of libpcap.
+        message: String,
+    },
+}
