@@ -7,7 +7,7 @@ use kipfix_collector::aggregate::{EdgeSink, EdgeTable, SeriesSettings, SeriesTab
 use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::{self, Bounds, IndexWriter};
 use kipfix_collector::outputs::Outputs;
-use kipfix_collector::pipeline::{Pipeline, PipelineContext, PipelineSettings};
+use kipfix_collector::pipeline::{CountedDirection, Pipeline, PipelineContext, PipelineSettings};
 use kipfix_collector::receive::Ingest;
 use kipfix_collector::settings::Settings;
 use kipfix_collector::snapshots::SnapshotStore;
@@ -42,7 +42,7 @@ pub(crate) fn snapshot_store() -> Arc<SnapshotStore> {
 
 /// Datagrams through a pipeline: each direction of each record gets one verdict or is pending, pending records and edges
 /// are within their bounds, and nothing is pending at the end. The first octet chooses the bounds and modes.
-pub fn pipeline(data: &[u8]) {
+pub(crate) fn pipeline(data: &[u8]) {
     let Some((modes, data)) = data.split_first() else {
         return;
     };
@@ -88,7 +88,11 @@ fn settings(modes: u8) -> (PipelineSettings, usize) {
     let mut settings = PipelineSettings {
         intra_node: modes & 2 != 0,
         connections_from_flows: modes & 4 != 0,
-        flow_direction: Some(0).filter(|_| modes & 8 != 0),
+        flow_direction: if modes & 8 == 0 {
+            CountedDirection::Both
+        } else {
+            CountedDirection::Ingress
+        },
         ..Settings::default().pipeline(is_live.then_some(BEGAN))
     };
     settings.limits = Limits::default();

@@ -8,7 +8,7 @@ use super::enrich::{Endpoints, TrafficClass};
 use super::flow::{Flow, Initiator};
 use super::health::ConnectionHealth;
 use super::observers::{Observation, Observers};
-use super::policy::{CountedDirection, RecordPolicy};
+use super::policy::RecordPolicy;
 use crate::clock::Now;
 use crate::inventory::NodeId;
 
@@ -191,14 +191,14 @@ impl Decider<'_> {
     /// leave, and not the one that counts.
     #[inline]
     fn is_other_direction(&self, flow: &Flow) -> bool {
-        let counted = match (flow.counted_direction, flow.node) {
-            (CountedDirection::Both, _) => None,
-            (CountedDirection::Only(direction), _) => Some(direction),
-            (CountedDirection::Default, Some(_)) => self.settings.node_flow_direction,
-            (CountedDirection::Default, None) => self.settings.flow_direction,
+        let Some(reported) = flow.reported_direction else {
+            return false;
         };
-        counted
-            .zip(flow.reported_direction)
-            .is_some_and(|(counted, reported)| counted != reported)
+        let counted = match (flow.counted_direction, flow.node) {
+            (Some(direction), _) => direction,
+            (None, Some(_)) => self.settings.node_flow_direction,
+            (None, None) => self.settings.flow_direction,
+        };
+        !counted.includes(reported)
     }
 }

@@ -95,8 +95,8 @@ pub struct Flow {
     pub reported_direction: Option<u8>,
     /// Whether records of its exporter count.
     pub policy: RecordPolicy,
-    /// The direction of its exporter's records that counts.
-    pub counted_direction: CountedDirection,
+    /// The direction of its exporter's records that counts, if its policy has one.
+    pub counted_direction: Option<CountedDirection>,
     /// The record counts octets or packets, in either direction.
     pub has_counters: bool,
     /// Position in the block's [`FlowExtras`].
@@ -224,7 +224,7 @@ impl Flow {
             direction: Direction::Forward,
             reported_direction: record.interfaces.and_then(|i| i.flow_direction),
             policy: RecordPolicy::default(),
-            counted_direction: CountedDirection::default(),
+            counted_direction: None,
             has_counters: record.packet_delta_count != 0
                 || record.octet_delta_count != 0
                 || record.is_biflow(),

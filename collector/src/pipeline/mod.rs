@@ -73,10 +73,10 @@ pub struct PipelineSettings {
     pub intra_node: bool,
     /// Whether a record of an exporter that does not count connections counts as one.
     pub connections_from_flows: bool,
-    /// 61 `flowDirection` of the records that count, for exporters on no known node: 0 ingress, 1 egress, `None` both.
-    pub flow_direction: Option<u8>,
-    /// The same for exporters on known nodes.
-    pub node_flow_direction: Option<u8>,
+    /// The records of exporters on no known node that count.
+    pub flow_direction: CountedDirection,
+    /// Those of exporters on known nodes.
+    pub node_flow_direction: CountedDirection,
     /// When the collector started, monotonic milliseconds. `None` for savefiles: until their end a silent node may
     /// still turn out to be observed.
     pub started_milliseconds: Option<u64>,

@@ -3,7 +3,7 @@
 use flowproto::Address;
 use flowproto::record::Sampling;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 /// Whether the records of an exporter count.
@@ -22,16 +22,31 @@ pub enum RecordPolicy {
     Ignore,
 }
 
-/// The directions that count if an exporter makes two records of the same packets, where they enter and where they leave.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The records that count if an exporter makes two of the same packets, where they enter and where
+/// they leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum CountedDirection {
-    /// As the settings for all exporters say.
+    /// Records of both directions.
     #[default]
-    Default,
-    /// Both.
     Both,
-    /// The one with this value of 61 `flowDirection`: 0 ingress, 1 egress.
-    Only(u8),
+    /// Records of packets that enter.
+    Ingress,
+    /// Records of packets that leave.
+    Egress,
+}
+
+impl CountedDirection {
+    /// Whether records with this value of 61 `flowDirection` count.
+    #[inline]
+    #[must_use]
+    pub const fn includes(self, flow_direction: u8) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Ingress => flow_direction == 0,
+            Self::Egress => flow_direction == 1,
+        }
+    }
 }
 
 /// The policy of an exporter.
@@ -39,8 +54,8 @@ pub enum CountedDirection {
 pub struct ExporterPolicy {
     /// Whether its records count.
     pub records: RecordPolicy,
-    /// The direction that counts.
-    pub direction: CountedDirection,
+    /// The direction that counts; `None` as the settings for all exporters say.
+    pub direction: Option<CountedDirection>,
     /// One packet of this number was metered, whatever the exporter announces.
     pub sampling: Option<u32>,
     /// The same, if the exporter announces nothing.

@@ -7,7 +7,6 @@ use ipnet::IpNet;
 use kipfix_service::settings::BadSettings;
 use serde::Deserialize;
 
-use super::FlowDirection;
 use crate::interval_map::parse_network;
 use crate::pipeline::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
 
@@ -23,7 +22,7 @@ struct PolicyEntry {
     cidr: String,
     #[serde(default)]
     records: RecordPolicy,
-    direction: Option<FlowDirection>,
+    direction: Option<CountedDirection>,
     sampling: Option<u32>,
     default_sampling: Option<u32>,
 }
@@ -69,11 +68,7 @@ impl PolicyEntry {
         }
         let policy = ExporterPolicy {
             records: self.records,
-            direction: match self.direction.map(FlowDirection::value) {
-                None => CountedDirection::Default,
-                Some(None) => CountedDirection::Both,
-                Some(Some(direction)) => CountedDirection::Only(direction),
-            },
+            direction: self.direction,
             sampling: self.sampling,
             default_sampling: self.default_sampling,
         };
@@ -105,14 +100,14 @@ exporters:
         let policies = parse(text).unwrap();
         let inform = policy(&policies, "192.0.2.1");
         assert_eq!(inform.records, RecordPolicy::Inform);
-        assert_eq!(inform.direction, CountedDirection::Only(1));
+        assert_eq!(inform.direction, Some(CountedDirection::Egress));
         assert_eq!(
             (inform.sampling, inform.default_sampling),
             (Some(100), None)
         );
         let count = policy(&policies, "192.0.2.7");
         assert_eq!(count.records, RecordPolicy::Count);
-        assert_eq!(count.direction, CountedDirection::Both);
+        assert_eq!(count.direction, Some(CountedDirection::Both));
         assert_eq!((count.sampling, count.default_sampling), (None, Some(10)));
         let ignore = policy(&policies, "2001:db8::1");
         assert_eq!(ignore.records, RecordPolicy::Ignore);

@@ -8,7 +8,6 @@ use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{Size, Span};
 use serde::Serialize;
 
-use super::FlowDirection;
 use super::http_flags::HttpFlags;
 use crate::aggregate::expression::Expression;
 use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
@@ -17,6 +16,7 @@ use crate::emit::flow_log::{FlowLogFormat, FlowLogTarget};
 use crate::emit::forward::ForwardTarget;
 use crate::emit::replicate::ReplicaUrl;
 use crate::inventory::external::NamedCidr;
+use crate::pipeline::CountedDirection;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
 use crate::top::TopFlags;
@@ -366,7 +366,7 @@ pub struct Flags {
         hide_possible_values = true,
         help_heading = "Metrics"
     )]
-    pub flow_direction: Option<FlowDirection>,
+    pub flow_direction: Option<CountedDirection>,
     /// The same for exporters on the nodes of the cluster, e.g. Open vSwitch (OVN-Kubernetes)
     /// [default: both]
     #[arg(
@@ -375,7 +375,7 @@ pub struct Flags {
         hide_possible_values = true,
         help_heading = "Metrics"
     )]
-    pub node_flow_direction: Option<FlowDirection>,
+    pub node_flow_direction: Option<CountedDirection>,
     /// Maximum number of exporters with self-metrics of their own, for each worker [default: 256]
     #[arg(long, value_name = "N", help_heading = "Metrics")]
     pub max_exporter_series: Option<usize>,

@@ -6,7 +6,6 @@
 mod check;
 mod exporters;
 mod flags;
-mod flow_direction;
 mod http_flags;
 mod parts;
 mod reload;
@@ -14,7 +13,6 @@ mod reload;
 use std::path::PathBuf;
 
 pub use flags::{Flags, Task};
-pub use flow_direction::FlowDirection;
 pub use http_flags::HttpFlags;
 use ipnet::IpNet;
 use kipfix_service::exit::Failure;
@@ -32,6 +30,7 @@ use crate::emit::replicate::ReplicaUrl;
 use crate::history::HistorySource;
 use crate::history::RingSettings;
 use crate::inventory::external::NamedCidr;
+use crate::pipeline::CountedDirection;
 use crate::receive::listen_url::ListenUrl;
 use crate::receive::senders::AllowedExporters;
 
@@ -108,8 +107,8 @@ pub struct Settings {
     pub host_wildcard: Vec<HostWildcard>,
     pub intra_node: bool,
     pub connections_from_flows: bool,
-    pub flow_direction: FlowDirection,
-    pub node_flow_direction: FlowDirection,
+    pub flow_direction: CountedDirection,
+    pub node_flow_direction: CountedDirection,
     pub max_exporter_series: usize,
     pub max_series: usize,
     pub series_idle: Span,
@@ -204,8 +203,8 @@ impl Default for Settings {
             host_wildcard: Vec::new(),
             intra_node: false,
             connections_from_flows: false,
-            flow_direction: FlowDirection::Both,
-            node_flow_direction: FlowDirection::Both,
+            flow_direction: CountedDirection::Both,
+            node_flow_direction: CountedDirection::Both,
             max_exporter_series: 256,
             max_series: 100_000,
             series_idle: Span::from_secs(3600),

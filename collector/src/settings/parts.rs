@@ -145,8 +145,8 @@ impl Settings {
             max_clock_skew_milliseconds: self.max_clock_skew.milliseconds(),
             intra_node: self.intra_node,
             connections_from_flows: self.connections_from_flows,
-            flow_direction: self.flow_direction.value(),
-            node_flow_direction: self.node_flow_direction.value(),
+            flow_direction: self.flow_direction,
+            node_flow_direction: self.node_flow_direction,
             started_milliseconds,
         }
     }

@@ -12,6 +12,7 @@ use crate::harness::{
 
 #[test]
 fn of_two_records_of_an_exporter_the_one_of_the_chosen_direction_counts() {
+    use CountedDirection::{Both, Egress, Ingress};
     let passing = |direction| {
         let mut record = record(OFFICE, WEB, 1000);
         record.interfaces = Some(Interfaces {
@@ -23,10 +24,10 @@ fn of_two_records_of_an_exporter_the_one_of_the_chosen_direction_counts() {
     };
     let seen = [passing(0), passing(1)];
     for (of_routers, of_nodes, counted) in [
-        (None, None, [true, true, true, true]),
-        (Some(0), None, [true, false, true, true]),
-        (None, Some(0), [true, true, true, false]),
-        (Some(1), Some(0), [false, true, true, false]),
+        (Both, Both, [true, true, true, true]),
+        (Ingress, Both, [true, false, true, true]),
+        (Both, Ingress, [true, true, true, false]),
+        (Egress, Ingress, [false, true, true, false]),
     ] {
         let mut settings = settings();
         settings.flow_direction = of_routers;
@@ -116,7 +117,7 @@ fn a_policy_sets_sampling_and_direction_of_an_exporter() {
             "198.51.100.1",
             ExporterPolicy {
                 sampling: Some(1000),
-                direction: CountedDirection::Only(1),
+                direction: Some(CountedDirection::Egress),
                 ..ExporterPolicy::default()
             },
         ),
@@ -129,7 +130,7 @@ fn a_policy_sets_sampling_and_direction_of_an_exporter() {
         ),
     ]);
     let mut settings = offline();
-    settings.flow_direction = Some(0);
+    settings.flow_direction = CountedDirection::Ingress;
     let mut collector = Setup {
         policies,
         ..Setup::new(settings)
