@@ -108,7 +108,7 @@ fn scrape() -> Arc<Scrape> {
 
 /// A query string, behind an octet that selects the path. The answer is a bounded document, or an
 /// error of one sentence. A stream is not read.
-pub fn api(data: &[u8]) {
+pub(crate) fn api(data: &[u8]) {
     let Some((path, query)) = data.split_first() else {
         return;
     };

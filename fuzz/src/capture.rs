@@ -13,7 +13,7 @@ const FILTER: &str = "ip or (vlan and ip6) or greater 500";
 /// Reads a savefile: all captured octets are in the file, a frame has at least as many on the wire,
 /// the reading ends, and the same frames are read whether the octets are available at once or a few
 /// at a time. The first octet is the number of octets at a time.
-pub fn capture(data: &[u8]) {
+pub(crate) fn capture(data: &[u8]) {
     let Some((at_once, file)) = data.split_first() else {
         return;
     };

@@ -42,7 +42,7 @@ struct Sum {
 /// Datagrams into the dump: it is text without control characters, of a bounded size, whose offsets are
 /// within the datagram; it counts what the decoder counts; and what the decoder could not use, the dump
 /// has a problem for.
-pub fn explain(data: &[u8]) {
+pub(crate) fn explain(data: &[u8]) {
     let mut explainer = Explainer::new(Bounds::default());
     let mut process = CollectingProcess::new(Limits::default());
     // The dump ends waits every second of the time of its datagrams.

@@ -33,7 +33,7 @@ struct Receiver {
 /// refused or left out; a record that NetFlow v5 splits adds up; Messages are not longer than allowed; the
 /// dump finds nothing wrong with them; and a connection that is closed leaves no template. The first octets
 /// are the settings.
-pub fn export(data: &[u8]) {
+pub(crate) fn export(data: &[u8]) {
     let mut octets = Octets(data);
     let modes = octets.u8();
     let version = match modes & 3 {

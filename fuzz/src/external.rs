@@ -12,7 +12,7 @@ static FOLDER: LazyLock<tempfile::TempDir> =
     LazyLock::new(|| tempfile::tempdir().expect("a folder for the file"));
 
 /// A file of the kind in the first octet: a table within its limit, or an error of one sentence.
-pub fn external(data: &[u8]) {
+pub(crate) fn external(data: &[u8]) {
     let Some((kind, octets)) = data.split_first() else {
         return;
     };

@@ -19,7 +19,7 @@ use crate::records::{self, canonical};
 
 /// Enriched records through a forwarding session: each is decoded with the content and identity of its exporter,
 /// from valid Messages within the size limit. The first octets are the settings.
-pub fn forward(data: &[u8]) {
+pub(crate) fn forward(data: &[u8]) {
     let mut octets = Octets(data);
     let modes = octets.u8();
     let is_reliable = modes & 1 != 0;

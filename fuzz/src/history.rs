@@ -27,7 +27,7 @@ fn empty(now: u64) -> History {
 
 /// A history file without its checksum, which is added: a history within its memory that answers
 /// queries, or an error.
-pub fn history(data: &[u8]) {
+pub(crate) fn history(data: &[u8]) {
     let checksum = crc32c::crc32c(data).to_be_bytes();
     let octets = [data, &checksum].concat();
     let history = empty(NOW);

@@ -11,7 +11,7 @@ const BOUNDS: Bounds = Bounds {
 };
 
 /// Text of an inventory file: an inventory within its limits, or an error of one sentence.
-pub fn inventory(data: &[u8]) {
+pub(crate) fn inventory(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };

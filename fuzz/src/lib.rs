@@ -1,7 +1,7 @@
 //! Invariants of every decoder for arbitrary input.
 //!
 //! A target is a function of octets that panics if an invariant does not hold. cargo-fuzz runs the targets (`make
-//! fuzz`, `fuzz_targets/`), and `tests/kept.rs` runs them on a stable toolchain with [`seeds`], mutants, and the
+//! fuzz`, `fuzz_targets/target.rs`), and `tests/kept.rs` runs them on a stable toolchain with [`seeds`], mutants, and the
 //! inputs in `kept/TARGET/`, which showed former bugs.
 //!
 //! | target | input | invariants |
@@ -48,38 +48,77 @@ mod savefile;
 pub mod seeds;
 mod stream;
 
-pub use api::api;
-pub use capture::capture;
-pub use explain::explain;
-pub use export::export;
-pub use external::external;
-pub use forward::forward;
-pub use history::history;
-pub use inventory::inventory;
-pub use messages::messages;
-pub use netlink::netlink;
-pub use packets::packets;
-pub use pipeline::pipeline;
-pub use savefile::savefile;
-pub use stream::stream;
+use api::api;
+use capture::capture;
+use explain::explain;
+use export::export;
+use external::external;
+use forward::forward;
+use history::history;
+use inventory::inventory;
+use messages::messages;
+use netlink::netlink;
+use packets::packets;
+use pipeline::pipeline;
+use savefile::savefile;
+use stream::stream;
 
-/// A target: takes an input, panics where something does not hold.
-pub type Target = fn(&[u8]);
+/// A target of the fuzzer.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, that of its folder of kept inputs.
+    pub name: &'static str,
+    /// Takes an input. Panics where something does not hold.
+    pub run: fn(&[u8]),
+    /// Inputs to begin with.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
 
-/// All of them, by name.
-pub const TARGETS: [(&str, Target); 14] = [
-    ("messages", messages),
-    ("stream", stream),
-    ("explain", explain),
-    ("savefile", savefile),
-    ("capture", capture),
-    ("packets", packets),
-    ("export", export),
-    ("forward", forward),
-    ("pipeline", pipeline),
-    ("netlink", netlink),
-    ("inventory", inventory),
-    ("external", external),
-    ("api", api),
-    ("history", history),
-];
+macro_rules! targets {
+    ($($target:ident: $seeds:expr,)*) => {
+        /// All targets.
+        pub const TARGETS: &[Target] = &[
+            $(Target {
+                name: stringify!($target),
+                run: $target,
+                seeds: $seeds,
+            },)*
+        ];
+    };
+}
+
+targets! {
+    messages: || seeds::sequences(&[0, 1]),
+    stream: seeds::datagrams::streams,
+    explain: seeds::plain_sequences,
+    savefile: seeds::files::captures,
+    capture: seeds::files::savefiles,
+    packets: seeds::frames::all,
+    export: seeds::records,
+    forward: seeds::records,
+    pipeline: || seeds::sequences(&[0, 5, 26, 31]),
+    netlink: seeds::files::netlink,
+    inventory: seeds::files::inventories,
+    external: seeds::files::external,
+    api: seeds::queries,
+    history: history::seeds,
+}
+
+/// The target with this name.
+///
+/// # Panics
+/// There is no such target.
+#[must_use]
+pub fn target(name: &str) -> Target {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    *target.unwrap_or_else(|| panic!("there is no target {name:?}"))
+}
+
+/// The target that `KIPFIX_FUZZ_TARGET` names.
+///
+/// # Panics
+/// There is no such target.
+#[must_use]
+pub fn chosen() -> Target {
+    target(&std::env::var("KIPFIX_FUZZ_TARGET").unwrap_or_default())
+}

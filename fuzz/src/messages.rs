@@ -10,7 +10,7 @@ use crate::records::{canonical, same_flow};
 /// Datagrams into a Collecting Process: octets and datagrams are accounted for, sizes are within their limits at
 /// every step, the result is deterministic, every record is valid JSON, and a record does not change after its
 /// first export. The first octet selects the limits.
-pub fn messages(data: &[u8]) {
+pub(crate) fn messages(data: &[u8]) {
     let Some((bounds, data)) = data.split_first() else {
         return;
     };

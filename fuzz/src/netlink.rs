@@ -3,7 +3,7 @@
 use kipfix_probe::capture::netlink::{default_route, link, next_message};
 
 /// Messages into links and routes: the walk ends, and takes no more than there is.
-pub fn netlink(data: &[u8]) {
+pub(crate) fn netlink(data: &[u8]) {
     let mut rest = data;
     let mut interfaces = Vec::new();
     while let Some((_, body, next)) = next_message(rest) {

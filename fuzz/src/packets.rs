@@ -39,7 +39,7 @@ impl RecordSink for Sums {
 /// the header. Every frame is metered or counted for a reason. The records have all metered packets
 /// and octets. Fragments, conversations and names are within their bounds. The first octets select the link
 /// type, bounds and modes.
-pub fn packets(data: &[u8]) {
+pub(crate) fn packets(data: &[u8]) {
     let [link_type, modes, data @ ..] = data else {
         return;
     };

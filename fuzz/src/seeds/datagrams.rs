@@ -11,7 +11,7 @@ use crate::input::{BEGAN, Octets};
 use crate::records;
 
 /// Sequences of datagrams.
-pub(super) fn all() -> Vec<Vec<Vec<u8>>> {
+pub(crate) fn all() -> Vec<Vec<Vec<u8>>> {
     let mut all = vec![session(Version::Ipfix, true, 12)];
     for version in [Version::Ipfix, Version::Netflow9, Version::Netflow5] {
         all.push(session(version, false, 1));
@@ -22,7 +22,7 @@ pub(super) fn all() -> Vec<Vec<Vec<u8>>> {
 }
 
 /// Connections: the target's two octets, the sizes that they are cut in, the octets.
-pub(super) fn streams() -> Vec<Vec<u8>> {
+pub(crate) fn streams() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for (sizes, records) in [(&[][..], 3), (&[1], 2), (&[3, 200, 16], 30), (&[255], 60)] {
         let octets = session(Version::Ipfix, true, records).concat();

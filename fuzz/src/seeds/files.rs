@@ -7,7 +7,7 @@ use super::{datagrams, frames};
 use crate::pipeline::INVENTORY;
 
 /// How many octets come at a time, and a file.
-pub(super) fn captures() -> Vec<Vec<u8>> {
+pub(crate) fn captures() -> Vec<Vec<u8>> {
     let mut files = Vec::new();
     for datagrams in datagrams::all().into_iter().step_by(2) {
         let is_ipfix = datagrams
@@ -34,7 +34,7 @@ pub(super) fn captures() -> Vec<Vec<u8>> {
 }
 
 /// Octets at a time, and a savefile of frames of all kinds.
-pub(super) fn savefiles() -> Vec<Vec<u8>> {
+pub(crate) fn savefiles() -> Vec<Vec<u8>> {
     let frames = frames::of_all_kinds();
     let files = [
         pcap(0xa1b2_c3d4, &frames, u32::to_le_bytes),
@@ -89,7 +89,7 @@ fn pcapng(frames: &[Vec<u8>], word: fn(u32) -> [u8; 4], short: fn(u16) -> [u8; 2
     out
 }
 
-pub(super) fn inventories() -> Vec<Vec<u8>> {
+pub(crate) fn inventories() -> Vec<Vec<u8>> {
     let texts = [
         INVENTORY,
         "",
@@ -104,7 +104,7 @@ pub(super) fn inventories() -> Vec<Vec<u8>> {
 }
 
 /// The kind, and a file.
-pub(super) fn external() -> Vec<Vec<u8>> {
+pub(crate) fn external() -> Vec<Vec<u8>> {
     let map = |entries: &[(&str, Value)]| {
         Value::map(entries.iter().map(|(key, value)| (*key, value.clone())))
     };
@@ -145,7 +145,7 @@ pub(super) fn external() -> Vec<Vec<u8>> {
 }
 
 /// Links and routes, in this machine's byte order.
-pub(super) fn netlink() -> Vec<Vec<u8>> {
+pub(crate) fn netlink() -> Vec<Vec<u8>> {
     let attribute = |kind: u16, value: &[u8]| {
         let length = u16::try_from(value.len() + 4).unwrap();
         let mut out = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();

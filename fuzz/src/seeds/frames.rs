@@ -19,7 +19,7 @@ const A: [u8; 4] = [10, 1, 1, 10];
 const B: [u8; 4] = [10, 1, 2, 10];
 
 /// The target's two octets, and frames behind them.
-pub(super) fn all() -> Vec<Vec<u8>> {
+pub(crate) fn all() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for modes in [0, 3, 4, 9, 22, 0x82, 0xc0, 0xd2] {
         all.push(capture(0, modes, &connection(), &[0, 0x20, 0x44]));
@@ -40,7 +40,7 @@ pub(super) fn all() -> Vec<Vec<u8>> {
 }
 
 /// Ethernet frames of all kinds.
-pub(super) fn of_all_kinds() -> Vec<Vec<u8>> {
+pub(crate) fn of_all_kinds() -> Vec<Vec<u8>> {
     [
         connection(),
         fragments(),
@@ -82,7 +82,7 @@ fn names() -> Vec<Vec<u8>> {
 }
 
 /// A datagram in a frame.
-pub(super) fn datagram(payload: &[u8], cut_in: Option<usize>) -> Vec<Vec<u8>> {
+pub(crate) fn datagram(payload: &[u8], cut_in: Option<usize>) -> Vec<Vec<u8>> {
     let whole = udp(4000, 4739, payload);
     let Some(octets) = cut_in else {
         return vec![ethernet(0x0800, &ipv4(17, A, B, &whole))];

@@ -1,53 +1,29 @@
 //! Inputs to begin with: what our own exporters send and what a node sees, valid and of every kind, so that
 //! a fuzzer starts deep inside; and mutants of them that are the same every time.
 
-mod datagrams;
-mod files;
-mod frames;
+pub(crate) mod datagrams;
+pub(crate) mod files;
+pub(crate) mod frames;
 
 use crate::input::write_chunk;
 
-/// Seeds of a target.
-///
-/// # Panics
-/// There is no such target.
-#[must_use]
-pub fn of(target: &str) -> Vec<Vec<u8>> {
-    match target {
-        "messages" | "pipeline" => {
-            let all = datagrams::all();
-            let modes: &[u8] = if target == "pipeline" {
-                &[0, 5, 26, 31]
-            } else {
-                &[0, 1]
-            };
-            let of = |mode: &u8| {
-                all.iter()
-                    .map(|d| [&[*mode][..], &sequence(d)].concat())
-                    .collect()
-            };
-            modes
-                .iter()
-                .flat_map(|mode| -> Vec<_> { of(mode) })
-                .collect()
-        }
-        "explain" => datagrams::all().iter().map(|d| sequence(d)).collect(),
-        "stream" => datagrams::streams(),
-        "savefile" => files::captures(),
-        "capture" => files::savefiles(),
-        "packets" => frames::all(),
-        "export" | "forward" => records(),
-        "netlink" => files::netlink(),
-        "inventory" => files::inventories(),
-        "external" => files::external(),
-        "api" => queries(),
-        "history" => crate::history::seeds(),
-        other => panic!("there is no target {other}"),
-    }
+/// Sequences of datagrams, each of them in each mode.
+pub(crate) fn sequences(modes: &[u8]) -> Vec<Vec<u8>> {
+    let sequences = plain_sequences();
+    let of_mode = |mode: &u8| -> Vec<_> {
+        let sequences = sequences.iter();
+        sequences.map(|s| [&[*mode][..], s].concat()).collect()
+    };
+    modes.iter().flat_map(of_mode).collect()
+}
+
+/// Sequences of datagrams.
+pub(crate) fn plain_sequences() -> Vec<Vec<u8>> {
+    datagrams::all().iter().map(|d| sequence(d)).collect()
 }
 
 /// Query strings of the API, each behind the octet that selects its path.
-fn queries() -> Vec<Vec<u8>> {
+pub(crate) fn queries() -> Vec<Vec<u8>> {
     let queries = [
         (0, ""),
         (
@@ -106,7 +82,7 @@ fn sequence(datagrams: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Octets that records are made of.
-fn records() -> Vec<Vec<u8>> {
+pub(crate) fn records() -> Vec<Vec<u8>> {
     let mut dice = Dice::new(7);
     let modes = (0..64).map(|mode| {
         let mut out = vec![mode];
