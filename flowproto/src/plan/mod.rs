@@ -61,8 +61,8 @@ pub(crate) struct Plan {
     filled: u128,
     octets: CounterKind,
     packets: CounterKind,
-    /// A counter is that of the initiator, and 239 `biflowDirection` reports whether that is the source or
-    /// the destination.
+    /// A counter is that of the initiator, which is the source or the destination according to 239
+    /// `biflowDirection`.
     has_initiator: bool,
 }
 
