@@ -6,20 +6,20 @@
 //!
 //! | target | input | invariants |
 //! |---|---|---|
-//! | [`messages()`] | datagrams of several exporters | all input is accounted for and bounded, results are deterministic; records are valid JSON and survive export |
-//! | [`stream()`] | a connection | the same Messages for any fragmentation; no octets are left |
-//! | [`explain()`] | datagrams | the dump and the decoder count the same |
-//! | [`savefile()`] | a capture or IPFIX file | frames = datagrams + skipped; the same result for any chunk size |
-//! | [`capture()`] | a savefile of the probe | captured octets are those of the file; the same result for any chunk size |
-//! | [`packets()`] | frames | packets and octets in = in records + counted; bounded |
-//! | [`export()`] | flow records | each version carries the fields that it supports; Messages are valid and within the size limit |
-//! | [`forward()`] | flow records | the same for enriched IPFIX |
-//! | [`pipeline()`] | datagrams | every direction of every record gets one verdict |
-//! | [`netlink()`] | netlink messages | the iteration ends within the octets |
-//! | [`inventory()`] | an inventory file | an inventory, or one sentence |
-//! | [`api()`] | a query string of the API | a bounded document, or an error that names the parameter |
-//! | [`history()`] | a history file | a history that can be queried, or an error |
-//! | [`external()`] | a database or cloud ranges | a table, or one sentence; bounded |
+//! | `messages` | datagrams of several exporters | all input is accounted for and bounded, results are deterministic; records are valid JSON and survive export |
+//! | `stream` | a connection | the same Messages for any fragmentation; no octets are left |
+//! | `explain` | datagrams | the dump and the decoder count the same |
+//! | `savefile` | a capture or IPFIX file | frames = datagrams + skipped; the same result for any chunk size |
+//! | `capture` | a savefile of the probe | captured octets are those of the file; the same result for any chunk size |
+//! | `packets` | frames | packets and octets in = in records + counted; bounded |
+//! | `export` | flow records | each version carries the fields that it supports; Messages are valid and within the size limit |
+//! | `forward` | flow records | the same for enriched IPFIX |
+//! | `pipeline` | datagrams | every direction of every record gets one verdict |
+//! | `netlink` | netlink messages | the iteration ends within the octets |
+//! | `inventory` | an inventory file | an inventory, or one sentence |
+//! | `api` | a query string of the API | a bounded document, or an error that names the parameter |
+//! | `history` | a history file | a history that can be queried, or an error |
+//! | `external` | a database or cloud ranges | a table, or one sentence; bounded |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
