@@ -23,18 +23,20 @@
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
 //! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a
-//! record and combines them,
-//! `sampling` and `time` interpret several values together.
+//! record and combines them, `traffic` reads only what is counted, `sampling` and `time` interpret several
+//! values together.
 
 mod names;
 mod read;
 mod sampling;
 mod slot;
 mod time;
+mod traffic;
 
 pub(crate) use read::{SamplingScopes, Values};
 pub(crate) use sampling::{SamplingFields, Selection};
 pub(crate) use time::relative_to_header;
+pub(crate) use traffic::TrafficReader;
 
 use crate::field::{FieldSpan, FieldSpecifier};
 use crate::host_name::{HostNames, NameError, ResponderName};
@@ -54,6 +56,7 @@ pub(crate) struct Plan {
     filled: u128,
     octets: CounterKind,
     packets: CounterKind,
+    traffic: Option<TrafficReader>,
 }
 
 /// What the counters of a family mean from record to record of a flow.
@@ -203,6 +206,17 @@ impl Plan {
         let octets_length = length([Slot::Octets, Slot::ReverseOctets]);
         let packets_length = length([Slot::Packets, Slot::ReversePackets]);
         let minimum = specifiers.iter().map(|s| s.minimum_length()).sum();
+        let octets = octets.kind().of_length(octets_length);
+        let packets = packets.kind().of_length(packets_length);
+        let names = names::fields_of(specifiers, spans.into_iter());
+        let has_totals = octets.is_total() || packets.is_total();
+        let is_plain = first_variable.is_none() && names.is_empty() && !has_totals;
+        let fields = steps.iter().map(|(step, _)| step);
+        let traffic = if is_plain {
+            TrafficReader::new(fields, filled, minimum)
+        } else {
+            None
+        };
         let (mut loads, mut floating) = (Vec::new(), Vec::new());
         for (step, _) in steps {
             match Load::of(&step, first_variable, minimum) {
@@ -213,10 +227,11 @@ impl Plan {
         Self {
             loads: loads.into(),
             steps: floating.into(),
-            names: names::fields_of(specifiers, spans.into_iter()),
+            names,
             filled,
-            octets: octets.kind().of_length(octets_length),
-            packets: packets.kind().of_length(packets_length),
+            octets,
+            packets,
+            traffic,
         }
     }
 
@@ -241,6 +256,11 @@ impl Plan {
         names: &mut HostNames,
     ) -> Result<Option<ResponderName>, NameError> {
         names::read(&self.names, octets, spans, names)
+    }
+
+    /// The reader of the traffic of records. `None` if counting them takes more than that.
+    pub(crate) const fn traffic(&self) -> Option<&TrafficReader> {
+        self.traffic.as_ref()
     }
 
     /// What octets and packets mean from record to record of a flow.
