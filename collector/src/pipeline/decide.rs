@@ -42,6 +42,8 @@ pub(super) struct FlowCriteria {
     pub(super) policy: RecordPolicy,
     /// The record counts octets or packets.
     pub(super) has_counters: bool,
+    /// The record has a source or destination address.
+    pub(super) has_addresses: bool,
 }
 
 impl FlowCriteria {
@@ -55,6 +57,7 @@ impl FlowCriteria {
             counted_direction: flow.counted_direction,
             policy: flow.policy,
             has_counters: flow.has_counters,
+            has_addresses: flow.source.bits() | flow.destination.bits() != 0,
         }
     }
 }
@@ -135,6 +138,9 @@ impl Decider<'_> {
         }
         if !flow.has_counters {
             return Ok(Verdict::NotCounted(Reason::NoCounters).into());
+        }
+        if !flow.has_addresses {
+            return Ok(Verdict::NotCounted(Reason::NoAddresses).into());
         }
         let authority = match flow.policy {
             RecordPolicy::Auto => self.authority(flow),

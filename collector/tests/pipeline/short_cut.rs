@@ -105,10 +105,8 @@ impl Sides {
             .writer;
         let store = Arc::new(SnapshotStore::new(writer.current(), Arc::default(), ""));
         let side = |allows_short_cut| {
-            let families = Settings {
-                preset: presets.to_vec(),
-                ..Settings::default()
-            };
+            let mut families = Settings::default();
+            families.metrics.preset = presets.to_vec();
             let families = families.families().unwrap();
             let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
             let timeouts = ObserverTimeouts {
@@ -252,7 +250,7 @@ struct RecordShape {
     end: (u8, Option<u8>, u64),
 }
 
-const ADDRESSES: [&str; 12] = [
+const ADDRESSES: [&str; 13] = [
     WEB,
     DB,
     LOG,
@@ -265,6 +263,7 @@ const ADDRESSES: [&str; 12] = [
     "10.96.0.10",
     "169.254.1.1",
     "2001:db8::5",
+    "::",
 ];
 
 fn record_of(shape: &RecordShape, now: u64) -> FlowRecord {

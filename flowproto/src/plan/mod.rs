@@ -7,6 +7,7 @@
 //! | family | octets | packets | reverse octets | reverse packets |
 //! |---|---|---|---|---|
 //! | deltas | 1 `octetDeltaCount` | 2 `packetDeltaCount` | 29305:1 | 29305:2 |
+//! | client and server (Cisco AVC) | 9:8338 `clientBytesNetwork` | – | 9:8337 `serverBytesNetwork` | – |
 //! | initiator and responder | 231 `initiatorOctets` | 298 `initiatorPackets` | 232 `responderOctets` | 299 `responderPackets` |
 //! | totals | 85 `octetTotalCount` | 86 `packetTotalCount` | 29305:85 | 29305:86 |
 //! | behind a middlebox | 23 `postOctetDeltaCount` | 24 `postPacketDeltaCount` | 29305:23 | 29305:24 |
@@ -22,13 +23,16 @@
 //! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
+//! A template without counters that has the first octets of a packet reports one packet in each record.
+//!
 //! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a
-//! record and combines them, `traffic` reads only what is counted, `sampling` and `time` interpret several
-//! values together.
+//! record and combines them, `section` reads those of packets, `traffic` reads only what is counted,
+//! `sampling` and `time` interpret several values together.
 
 mod names;
 mod read;
 mod sampling;
+mod section;
 mod slot;
 mod time;
 mod traffic;
@@ -42,7 +46,8 @@ use crate::field::{FieldSpan, FieldSpecifier};
 use crate::host_name::{HostNames, NameError, ResponderName};
 use names::NameField;
 use read::Load;
-use slot::{ENDS, STARTS, Slot};
+use section::PacketSection;
+use slot::{CLIENT_RANK, COUNTERS, ENDS, STARTS, Slot};
 
 /// Instructions for reading the records of one template.
 #[derive(Debug)]
@@ -52,10 +57,15 @@ pub(crate) struct Plan {
     /// All other values.
     steps: Box<[Step]>,
     names: Box<[NameField]>,
+    /// The packet that each record reports, if the template has no counters.
+    packet: Option<Box<PacketSection>>,
     /// The slots that records fill, as [`Slot::bit`]s.
     filled: u128,
     octets: CounterKind,
     packets: CounterKind,
+    /// A counter is that of the initiator, which is the source or the destination according to 239
+    /// `biflowDirection`.
+    has_initiator: bool,
     traffic: Option<TrafficReader>,
 }
 
@@ -64,8 +74,8 @@ pub(crate) struct Plan {
 pub(crate) enum CounterKind {
     /// The increase since the previous record.
     Delta,
-    /// Counters of initiator and responder (231, 232, 298, 299). In records of firewall connections,
-    /// the last one has those of the whole connection.
+    /// Counters of initiator and responder (231, 232, 298, 299), or of client and server. In records
+    /// of firewall connections, the last one has those of the whole connection.
     Connection,
     /// Totals that run on from record to record.
     Total,
@@ -76,8 +86,8 @@ pub(crate) enum CounterKind {
 impl CounterKind {
     const fn of_family(family: u8) -> Self {
         match family {
-            2 => Self::Connection,
-            3 | 5 => Self::Total,
+            2 | 3 => Self::Connection,
+            4 | 6 => Self::Total,
             _ => Self::Delta,
         }
     }
@@ -152,7 +162,9 @@ impl Families {
 impl Plan {
     /// Whether an element fills a field of the flow record.
     pub(crate) const fn reads(enterprise: u32, id: u16) -> bool {
-        Slot::of(enterprise, id).is_some() || names::source_of(enterprise, id).is_some()
+        Slot::of(enterprise, id).is_some()
+            || names::source_of(enterprise, id).is_some()
+            || section::is_section(enterprise, id)
     }
 
     pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
@@ -206,11 +218,27 @@ impl Plan {
         let octets_length = length([Slot::Octets, Slot::ReverseOctets]);
         let packets_length = length([Slot::Packets, Slot::ReversePackets]);
         let minimum = specifiers.iter().map(|s| s.minimum_length()).sum();
+        // A client is the initiator, whatever the direction of the flow.
+        let has_source = steps.iter().any(|(step, rank)| {
+            *rank < CLIENT_RANK && matches!(step.slot, Slot::SourceV4 | Slot::SourceV6)
+        });
+        let has_initiator = has_source
+            && filled & Slot::BiflowDirection.bit() != 0
+            && [octets, packets]
+                .map(Families::kind)
+                .contains(&CounterKind::Connection);
+        let has_counters = filled & COUNTERS != 0;
+        let packet = (!has_counters).then(|| PacketSection::of(specifiers, &spans));
         let octets = octets.kind().of_length(octets_length);
         let packets = packets.kind().of_length(packets_length);
         let names = names::fields_of(specifiers, spans.into_iter());
+        let packet = packet.flatten().map(Box::new);
         let has_totals = octets.is_total() || packets.is_total();
-        let is_plain = first_variable.is_none() && names.is_empty() && !has_totals;
+        let is_plain = first_variable.is_none()
+            && names.is_empty()
+            && packet.is_none()
+            && !has_totals
+            && !has_initiator;
         let fields = steps.iter().map(|(step, _)| step);
         let traffic = if is_plain {
             TrafficReader::new(fields, filled, minimum)
@@ -228,11 +256,18 @@ impl Plan {
             loads: loads.into(),
             steps: floating.into(),
             names,
+            packet,
             filled,
             octets,
             packets,
+            has_initiator,
             traffic,
         }
+    }
+
+    /// Whether each record reports a packet.
+    pub(crate) const fn has_packet(&self) -> bool {
+        self.packet.is_some()
     }
 
     /// Whether records can have the name of the responder.
