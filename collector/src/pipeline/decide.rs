@@ -131,7 +131,7 @@ impl Decider<'_> {
     }
 
     /// The decision on the packets of a flow, or the monotonic time at which it can be decided.
-    #[inline(always)]
+    #[inline]
     pub(super) fn decide_packets(&self, flow: &FlowCriteria) -> Result<Decision, u64> {
         if self.is_other_direction(flow) {
             return Ok(Verdict::NotCounted(Reason::OtherDirection).into());
@@ -164,7 +164,7 @@ impl Decider<'_> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn authority(&self, flow: &FlowCriteria) -> Authority {
         if !self.observers.is_any() && self.stage != Stage::WarmUp {
             // All exporters are routers.
@@ -175,7 +175,7 @@ impl Decider<'_> {
         dedup::judge(self.observers, &observed, now, self.stage)
     }
 
-    #[inline(always)]
+    #[inline]
     fn observed(&self, flow: &FlowCriteria) -> Observed {
         let packets = &flow.time;
         Observed {
@@ -221,7 +221,7 @@ impl Decider<'_> {
     }
 
     /// True if traffic within a node is left out, and this is some.
-    #[inline(always)]
+    #[inline]
     fn is_left_out(&self, flow: &FlowCriteria) -> bool {
         let [source, destination] = flow.places;
         !self.settings.intra_node
@@ -230,7 +230,7 @@ impl Decider<'_> {
 
     /// True if the record is one of two that an exporter makes of the same packets, where they enter and where they
     /// leave, and not the one that counts.
-    #[inline(always)]
+    #[inline]
     fn is_other_direction(&self, flow: &FlowCriteria) -> bool {
         let counted = match (flow.counted_direction, flow.node) {
             (CountedDirection::Both, _) => None,
