@@ -107,11 +107,9 @@ fn datagrams(records: &[FlowRecord]) -> Vec<Vec<u8>> {
 }
 
 fn series(presets: &[Preset]) -> Arc<SeriesTable> {
-    let settings = Settings {
-        preset: presets.to_vec(),
-        max_series: 1 << 20,
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.metrics.preset = presets.to_vec();
+    settings.metrics.max_series = 1 << 20;
     let families = settings.families().unwrap();
     Arc::new(SeriesTable::new(&families, SeriesSettings::default()))
 }

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use kipfix_collector::settings::Flags;
 use kipfix_service::exit;
+use kipfix_service::settings::CommandLine;
 
 fn main() -> ExitCode {
-    exit::run(|| kipfix_collector::run(&exit::parse::<Flags>()?))
+    exit::run(|| kipfix_collector::run(&CommandLine::parse()?))
 }

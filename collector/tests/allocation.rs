@@ -154,10 +154,8 @@ fn a_warm_pipeline_allocates_nothing_per_record() {
 
 #[test]
 fn a_warm_pipeline_counts_health_and_losses_without_allocating_per_record() {
-    let settings = Settings {
-        preset: vec![Preset::Workloads, Preset::Health, Preset::Loss],
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.metrics.preset = vec![Preset::Workloads, Preset::Health, Preset::Loss];
     let mut warm = Warm::with(settings, |edges, _| Outputs::new(edges));
     let (announcement, datagrams) = datagrams_of(|number, record| {
         record.key.protocol_identifier = 6;

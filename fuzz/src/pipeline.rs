@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock, Mutex};
 
 use flowproto::collector::Limits;
-use kipfix_collector::aggregate::{EdgeSink, EdgeTable, SeriesSettings, SeriesTable};
+use kipfix_collector::aggregate::{EdgeSink, EdgeTable, Family, SeriesSettings, SeriesTable};
 use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::{self, Bounds, IndexWriter};
 use kipfix_collector::outputs::Outputs;
@@ -40,6 +40,13 @@ pub(crate) fn snapshot_store() -> Arc<SnapshotStore> {
     Arc::new(SnapshotStore::new(index, Arc::default(), "prod"))
 }
 
+/// The default families, with few series.
+static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
+    let mut settings = Settings::default();
+    settings.metrics.max_series = 8;
+    settings.families().unwrap()
+});
+
 /// Datagrams through a pipeline: each direction of each record gets one verdict or is pending, pending records and edges
 /// are within their bounds, and nothing is pending at the end. The first octet chooses the bounds and modes.
 pub fn pipeline(data: &[u8]) {
@@ -48,12 +55,8 @@ pub fn pipeline(data: &[u8]) {
     };
     let (settings, max_edges) = settings(*modes);
     let store = snapshot_store();
-    let families = Settings {
-        max_series: 8,
-        ..Settings::default()
-    };
     let series = Arc::new(SeriesTable::new(
-        &families.families().unwrap(),
+        &FAMILIES,
         SeriesSettings {
             cluster_name: "prod".into(),
             ..SeriesSettings::default()

@@ -72,21 +72,22 @@ pub(crate) fn meter(
 ) -> Result<(), Failure> {
     permission::lower();
     // Whatever can fail is opened before anything runs.
-    let admin = match settings.admin {
+    let admin = match settings.admin.admin {
         Some(address) => {
             let listener = Listener::bind("admin", address.0)?;
-            Some(listener.with_tls("admin_tls", settings.admin_tls()?.as_ref())?)
+            Some(listener.with_tls("admin_tls", settings.admin.tls.files()?.as_ref())?)
         }
         None => None,
     };
-    let savefile = match &settings.read {
+    let savefile = match &settings.capture.read {
         Some(path) => {
-            let savefile = Savefile::open(path, settings.filter.as_deref(), stop);
+            let savefile = Savefile::open(path, settings.capture.filter.as_deref(), stop);
             Some(savefile.with_context(|| format!("read {}", path.display()))?)
         }
         None => None,
     };
     let prepared: Vec<PreparedTarget> = settings
+        .exporting
         .export
         .iter()
         .map(|target| PreparedTarget::new(target, metrics.targets()))
@@ -115,33 +116,40 @@ pub(crate) fn meter(
         serve_admin(listener, &metrics, matches!(source, Source::Live(_)), stop)?;
     }
     info!(
-        node = settings.node_name,
-        observation_domain = settings.observation_domain,
-        max_flows = settings.max_flows,
-        targets = settings.export.len(),
+        node = settings.exporting.node_name,
+        observation_domain = settings.exporting.observation_domain,
+        max_flows = settings.metering.max_flows,
+        targets = settings.exporting.export.len(),
         "probe started"
     );
     if targets.is_empty() {
         warn!("no --export: flow records are made and counted, but not exported");
     }
-    let (records, batches) = batch::queue(settings.queue.get(), settings.read.is_some());
+    let (records, batches) = batch::queue(
+        settings.exporting.queue.get(),
+        settings.capture.read.is_some(),
+    );
     let exporting = std::thread::Builder::new()
         .name("export".to_owned())
         .spawn(move || export::run(targets, &batches))
         .context("cannot start the export thread")?;
-    let mut pipeline = Pipeline::new(settings.cache(), settings.decoder()?, settings.sampling);
+    let mut pipeline = Pipeline::new(
+        settings.cache(),
+        settings.decoder()?,
+        settings.metering.sampling,
+    );
     pipeline.set_first_packets(match &source {
-        _ if settings.translations == Learning::Off => FirstPacketSource::Off,
+        _ if settings.metering.translations == Learning::Off => FirstPacketSource::Off,
         Source::Live(capture) if capture.has_first_packets() => FirstPacketSource::Capture,
         _ => FirstPacketSource::Frames,
     });
-    if settings.conntrack {
+    if settings.metering.conntrack {
         pipeline.use_conntrack();
     }
-    let learns_names = settings.names == Learning::Auto;
-    pipeline.set_names(learns_names.then_some(settings.max_names));
-    pipeline.set_dns_metering(settings.dns_metering);
-    pipeline.set_http_metering(settings.http_metering);
+    let learns_names = settings.metering.names == Learning::Auto;
+    pipeline.set_names(learns_names.then_some(settings.metering.max_names));
+    pipeline.set_dns_metering(settings.metering.dns_metering);
+    pipeline.set_http_metering(settings.metering.http_metering);
     let stop = stop.clone();
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
     let outcome = match source {
@@ -153,19 +161,19 @@ pub(crate) fn meter(
     };
     finish(&metering.finish(), exporting, &prepared)?;
     // The records of an incomplete file were exported, but the run has failed.
-    let file = settings.read.as_deref().unwrap_or(Path::new(""));
+    let file = settings.capture.read.as_deref().unwrap_or(Path::new(""));
     outcome.with_context(|| format!("read {}", file.display()))?;
     Ok(())
 }
 
 fn capacities(settings: &Settings) -> Capacities {
     Capacities {
-        conversations: settings.max_flows.get(),
-        fragments: settings.max_fragments.get(),
-        queue_records: settings.queue.get(),
-        interfaces: settings.max_interfaces.get(),
-        names: settings.max_names.get(),
-        translations: if settings.conntrack {
+        conversations: settings.metering.max_flows.get(),
+        fragments: settings.metering.max_fragments.get(),
+        queue_records: settings.exporting.queue.get(),
+        interfaces: settings.capture.max_interfaces.get(),
+        names: settings.metering.max_names.get(),
+        translations: if settings.metering.conntrack {
             MAX_EXACT_TRANSLATIONS
         } else {
             MAX_TRANSLATIONS
@@ -175,22 +183,22 @@ fn capacities(settings: &Settings) -> Capacities {
 
 fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
     Ok(LiveSettings {
-        patterns: settings.interface.clone(),
-        filter: settings.filter.clone(),
-        snaplen: i32::try_from(settings.snaplen)?,
-        buffer_octets: i32::try_from(settings.buffer.bytes())?,
-        promiscuous: settings.promiscuous,
-        max_interfaces: settings.max_interfaces.get(),
-        first_packets: match settings.translations {
-            _ if settings.conntrack => None,
+        patterns: settings.capture.interface.clone(),
+        filter: settings.capture.filter.clone(),
+        snaplen: i32::try_from(settings.capture.snaplen)?,
+        buffer_octets: i32::try_from(settings.capture.buffer.bytes())?,
+        promiscuous: settings.capture.promiscuous,
+        max_interfaces: settings.capture.max_interfaces.get(),
+        first_packets: match settings.metering.translations {
+            _ if settings.metering.conntrack => None,
             Learning::Auto => Some(settings.decoder()?.tunnel_ports.ports().collect()),
             Learning::Off => None,
         },
         payloads: Payloads {
-            names: settings.names == Learning::Auto,
-            http: settings.http_metering,
+            names: settings.metering.names == Learning::Auto,
+            http: settings.metering.http_metering,
         },
-        conntrack: settings.conntrack,
+        conntrack: settings.metering.conntrack,
     })
 }
 
@@ -233,13 +241,13 @@ fn open_targets(
     report: &Arc<MeteringReport>,
     stop: &Stop,
 ) -> anyhow::Result<Vec<OpenTarget>> {
-    let offline = settings.read.is_some();
-    let node_name = settings.node_name.clone().unwrap_or_default();
+    let offline = settings.capture.read.is_some();
+    let node_name = settings.exporting.node_name.clone().unwrap_or_default();
     let context = TargetContext {
         stop: stop.clone(),
         offline,
         is_only_target: prepared.len() == 1,
-        queue_records: settings.queue.get(),
+        queue_records: settings.exporting.queue.get(),
         records_per_second: if offline {
             SAVEFILE_RECORDS_PER_SECOND
         } else {
@@ -251,13 +259,14 @@ fn open_targets(
     let encoding = FlowEncoding {
         settings: ExportSettings {
             observation_domain_id: settings
+                .exporting
                 .observation_domain
                 .map_or(0, std::num::NonZero::get),
             observation_domain_name: node_name,
             ..ExportSettings::default()
         },
-        sampling: settings.sampling.sampling(),
-        flow_selection: settings.sampling.flow_selection(),
+        sampling: settings.metering.sampling.sampling(),
+        flow_selection: settings.metering.sampling.flow_selection(),
         report: Arc::clone(report),
     };
     let open = |target: &PreparedTarget| -> std::io::Result<OpenTarget> {
@@ -277,7 +286,7 @@ fn open_targets(
     };
     let opened = prepared
         .iter()
-        .zip(&settings.export)
+        .zip(&settings.exporting.export)
         .map(|(target, url)| open(target).with_context(|| format!("cannot open export {url}")));
     opened.collect()
 }

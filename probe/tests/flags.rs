@@ -4,8 +4,8 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use clap::CommandFactory;
 use kipfix_probe::settings::Flags;
+use kipfix_service::settings::Daemon as _;
 
 /// A flag, values that it takes, of which no two mean the same, and values that it refuses.
 struct Values {
@@ -27,7 +27,7 @@ const fn values(
 }
 
 const BOOLS: &[&str] = &["true", "false"];
-const NO_BOOLS: &[&str] = &["maybe", "1", ""];
+const NO_BOOLS: &[&str] = &["maybe", "2", ""];
 const COUNTS: &[&str] = &["1", "1000"];
 const NO_COUNTS: &[&str] = &["0", "-1", "many", "1.5", "99999999999999999999", ""];
 const SPANS: &[&str] = &["1500ms", "10s", "15s"];
@@ -134,7 +134,7 @@ fn setting<'a>(settings: &'a str, name: &str) -> String {
 
 #[test]
 fn every_flag_has_values_here() {
-    let command = Flags::command();
+    let command = Flags::whole_command();
     let mut flags: Vec<_> = command
         .get_arguments()
         .filter_map(|argument| argument.get_long())

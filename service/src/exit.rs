@@ -10,8 +10,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{ArgMatches, Command};
+
+use crate::refusal;
 
 /// Invalid settings: a sentence with the setting, the value and the allowed values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,8 +87,8 @@ pub fn run(main: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
 ///
 /// # Errors
 /// [`Failure::BadSettings`] for invalid flags (`clap` alone would exit with code 2).
-pub fn parse<F: Parser>() -> Result<F, Failure> {
-    parse_from(std::env::args_os()).map_err(|ending| match ending {
+pub fn parse(command: Command) -> Result<ArgMatches, Failure> {
+    parse_from(command, std::env::args_os()).map_err(|ending| match ending {
         Ending::Bad(failure) => failure,
         Ending::Printed => std::process::exit(0),
     })
@@ -97,24 +99,30 @@ enum Ending {
     Printed,
 }
 
-fn parse_from<F: Parser>(
+fn parse_from(
+    command: Command,
     arguments: impl IntoIterator<Item = std::ffi::OsString>,
-) -> Result<F, Ending> {
-    F::try_parse_from(arguments).map_err(|error| match error.kind() {
+) -> Result<ArgMatches, Ending> {
+    let matches = command.try_get_matches_from(arguments);
+    matches.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // `--help | head` closes stdout early, which is not a failure.
             error.print().ok();
             Ending::Printed
         }
-        _ => Ending::Bad(Failure::BadSettings(usage_sentence(&error.to_string()))),
+        _ => {
+            let refused = refusal::sentence(&error, |flag| format!("--{flag}"));
+            let sentence = refused.unwrap_or_else(|| first_paragraph(&error.to_string()));
+            Ending::Bad(Failure::BadSettings(format!("{sentence} (see --help)")))
+        }
     })
 }
 
 /// Returns the first paragraph of `clap`'s message. The rest repeats the usage.
-fn usage_sentence(message: &str) -> String {
+fn first_paragraph(message: &str) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or(message);
     let paragraph = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
-    format!("{} (see --help)", one_line(paragraph).trim_end_matches('.'))
+    one_line(paragraph).trim_end_matches('.').to_owned()
 }
 
 fn one_line(text: &str) -> String {
@@ -134,17 +142,16 @@ fn program() -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Arg;
+
     use super::*;
+    use crate::settings::within;
 
-    #[derive(Parser, Debug)]
-    struct Flags {
-        /// Maximum number of flows.
-        #[arg(long, value_name = "N")]
-        max_flows: Option<u32>,
-    }
-
-    fn parsed(arguments: &[&str]) -> Result<Flags, Ending> {
-        parse_from(arguments.iter().map(Into::into))
+    fn parsed(arguments: &[&str]) -> Result<ArgMatches, Ending> {
+        let limit = Arg::new("max_flows").long("max-flows");
+        let limit = limit.value_name("N").value_parser(within(1u32, 10));
+        let command = Command::new("probe").arg(limit);
+        parse_from(command, arguments.iter().map(Into::into))
     }
 
     #[test]
@@ -155,7 +162,7 @@ mod tests {
         assert_eq!(failure.code(), 64);
         assert_eq!(
             failure.sentence(),
-            "invalid value 'many' for '--max-flows <N>': invalid digit found in string (see --help)"
+            "invalid --max-flows \"many\": must be 1–10 (see --help)"
         );
     }
 
@@ -174,13 +181,8 @@ mod tests {
     #[test]
     fn help_and_version_are_not_failures() {
         assert!(matches!(parsed(&["probe", "--help"]), Err(Ending::Printed)));
-        assert_eq!(
-            parsed(&["probe", "--max-flows", "7"])
-                .ok()
-                .unwrap()
-                .max_flows,
-            Some(7)
-        );
+        let matches = parsed(&["probe", "--max-flows", "7"]).ok().unwrap();
+        assert_eq!(matches.get_one("max_flows"), Some(&7_u32));
     }
 
     #[test]

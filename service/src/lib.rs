@@ -20,6 +20,7 @@ pub mod file_stamp;
 pub mod logs;
 pub mod metric_maker;
 pub mod metric_table;
+mod refusal;
 pub mod registry;
 pub mod settings;
 pub mod signals;

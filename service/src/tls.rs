@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
+use crate::exit::BadSettings;
 use crate::file_stamp::FileStamp;
 use crate::sync::lock;
 
@@ -30,31 +31,76 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// The files of three settings.
+    /// Returns the files of three settings with their names.
     ///
     /// # Errors
-    /// Only some of the settings that need each other are set. The message names settings by
-    /// `prefix`, for example `http`.
+    /// Only some of the settings that need each other are set.
     pub fn of_settings(
-        prefix: &str,
-        cert: Option<&PathBuf>,
-        key: Option<&PathBuf>,
-        client_ca: Option<&PathBuf>,
-    ) -> Result<Option<Self>, String> {
+        settings: [(&str, Option<&PathBuf>); 3],
+    ) -> Result<Option<Self>, BadSettings> {
+        let [(cert_name, cert), (key_name, key), (ca_name, client_ca)] = settings;
+        let needs = |name: &str, others: &str| BadSettings::new(format!("{name}: needs {others}"));
         match (cert, key) {
             (Some(cert), Some(key)) => Ok(Some(Self {
                 cert: cert.clone(),
                 key: key.clone(),
                 client_ca: client_ca.cloned(),
             })),
-            (Some(_), None) => Err(format!("{prefix}_tls_cert: needs {prefix}_tls_key")),
-            (None, Some(_)) => Err(format!("{prefix}_tls_key: needs {prefix}_tls_cert")),
-            (None, None) if client_ca.is_some() => Err(format!(
-                "{prefix}_client_ca: needs {prefix}_tls_cert and {prefix}_tls_key"
-            )),
+            (Some(_), None) => Err(needs(cert_name, key_name)),
+            (None, Some(_)) => Err(needs(key_name, cert_name)),
+            (None, None) if client_ca.is_some() => {
+                Err(needs(ca_name, &format!("{cert_name} and {key_name}")))
+            }
             (None, None) => Ok(None),
         }
     }
+}
+
+/// Declares the flags for the TLS files of a port: certificate, private key and the CAs of clients,
+/// in this order.
+#[macro_export]
+macro_rules! tls_flags {
+    (
+        $(#[$doc:meta])*
+        $type:ident, $port:literal, $cert:ident, $key:ident, $client_ca:ident
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, ::clap::Args, ::serde::Serialize)]
+        pub struct $type {
+            #[arg(long, value_name = "FILE", help = concat!(
+                "PEM file with the certificate of the --", $port, " port, which is served with TLS ",
+                "then. Reloaded when it changes [default: none, no TLS]"
+            ))]
+            $cert: Option<::std::path::PathBuf>,
+            #[arg(long, value_name = "FILE", help = concat!(
+                "PEM file with the private key of --", $port, "-tls-cert. Reloaded when it changes ",
+                "[default: none]"
+            ))]
+            $key: Option<::std::path::PathBuf>,
+            #[arg(long, value_name = "FILE", help = concat!(
+                "PEM file with certificate authorities: clients of the --", $port, " port must ",
+                "present a certificate signed by one of them, except for /livez and /readyz. ",
+                "Reloaded when it changes [default: none, clients need no certificate]"
+            ))]
+            $client_ca: Option<::std::path::PathBuf>,
+        }
+
+        impl $type {
+            /// Returns the files; `None` without TLS.
+            ///
+            /// # Errors
+            /// Only some of the settings that need each other are set.
+            pub fn files(
+                &self,
+            ) -> Result<Option<$crate::tls::TlsFiles>, $crate::settings::BadSettings> {
+                $crate::tls::TlsFiles::of_settings([
+                    (stringify!($cert), self.$cert.as_ref()),
+                    (stringify!($key), self.$key.as_ref()),
+                    (stringify!($client_ca), self.$client_ca.as_ref()),
+                ])
+            }
+        }
+    };
 }
 
 /// Whether a client must present a certificate, if there are CAs for clients.
@@ -213,7 +259,10 @@ mod tests {
         let file = PathBuf::from("f");
         let of = |cert: bool, key: bool, client_ca: bool| {
             let [cert, key, client_ca] = [cert, key, client_ca].map(|is| is.then_some(&file));
-            TlsFiles::of_settings("http", cert, key, client_ca)
+            let names = ["http_tls_cert", "http_tls_key", "http_client_ca"];
+            let [a, b, c] = names;
+            let files = TlsFiles::of_settings([(a, cert), (b, key), (c, client_ca)]);
+            files.map_err(|bad| bad.to_string())
         };
         assert_eq!(of(false, false, false), Ok(None));
         let files = of(true, true, true).unwrap().unwrap();

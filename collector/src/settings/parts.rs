@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use flowproto::collector::Limits;
 use flowproto::element;
 use kipfix_service::settings::{BadSettings, Size, Span};
-use kipfix_service::tls::TlsFiles;
 
 use super::{Settings, exporters};
 use crate::aggregate::expression::Expression;
@@ -29,34 +28,23 @@ use crate::recent::MAX_AGE_MILLISECONDS;
 const ID_REUSE_MARGIN_MILLISECONDS: u64 = 60_000;
 
 impl Settings {
-    /// Labels of a probe pod with their values; `None` if the setting is invalid.
-    #[must_use]
-    pub fn probe_labels(&self) -> Option<Vec<(String, String)>> {
-        let pairs = self.probe_selector.split(',').map(|pair| {
-            let (label, value) = pair.split_once('=')?;
-            let (label, value) = (label.trim(), value.trim());
-            (!label.is_empty()).then(|| (label.to_owned(), value.to_owned()))
-        });
-        pairs.collect()
-    }
-
     /// Limits of the index of the cluster.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
         // The longest way of a record: it waits for the initial list, then for its pod, then for
         // its observer, once more if the list arrives meanwhile. A savefile has no such limit.
         let waits = [
-            self.inventory_wait,
-            self.attribution_wait,
-            self.observer_wait,
-            self.observer_wait,
+            self.attribution.inventory_wait,
+            self.attribution.attribution_wait,
+            self.attribution.observer_wait,
+            self.attribution.observer_wait,
         ];
         let longest = waits.into_iter().map(Span::milliseconds).sum::<u64>();
-        let is_live = self.read.is_empty();
+        let is_live = self.input.read.is_empty();
         Bounds {
-            endpoints: self.max_endpoints,
-            nodes: self.max_nodes,
-            kept_milliseconds: self.deleted_pods_kept.milliseconds(),
+            endpoints: self.attribution.max_endpoints,
+            nodes: self.attribution.max_nodes,
+            kept_milliseconds: self.attribution.deleted_pods_kept.milliseconds(),
             id_reuse_delay_milliseconds: if is_live {
                 // Recent records are filtered by the names of their endpoints.
                 let recent = self
@@ -79,8 +67,8 @@ impl Settings {
     pub fn kept_labels(&self) -> Result<KeptLabels, BadSettings> {
         let mut kept = self.labels_read()?;
         for (kept, chosen) in [
-            (&mut kept.pods, &self.pod_labels),
-            (&mut kept.namespaces, &self.namespace_labels),
+            (&mut kept.pods, &self.attribution.pod_labels),
+            (&mut kept.namespaces, &self.attribution.namespace_labels),
         ] {
             let more = chosen.iter().filter(|key| !kept.contains(key));
             let more: Vec<String> = more.cloned().collect();
@@ -97,7 +85,11 @@ impl Settings {
         let mut kept = KeptLabels::default();
         let families = self.families()?;
         let fields = families.iter().flat_map(|family| family.rows.fields());
-        let filter = self.flow_log_filter.iter().flat_map(Expression::fields);
+        let filter = self
+            .output
+            .flow_log_filter
+            .iter()
+            .flat_map(Expression::fields);
         for field in fields.chain(filter) {
             let (keys, key) = match field {
                 Field::Label(_, key) => (&mut kept.pods, key),
@@ -115,10 +107,10 @@ impl Settings {
     #[must_use]
     pub fn external_sources(&self, cidrs: Vec<NamedCidr>) -> ExternalSources {
         ExternalSources {
-            cidrs: self.cidr.iter().cloned().chain(cidrs).collect(),
-            databases: self.geoip.clone(),
-            cloud_ranges: self.cloud_ranges.clone(),
-            max_combinations: self.max_external,
+            cidrs: self.external.cidr.iter().cloned().chain(cidrs).collect(),
+            databases: self.external.geoip.clone(),
+            cloud_ranges: self.external.cloud_ranges.clone(),
+            max_combinations: self.external.max_external,
         }
     }
 
@@ -127,26 +119,26 @@ impl Settings {
     pub fn pipeline(&self, started_milliseconds: Option<u64>) -> PipelineSettings {
         PipelineSettings {
             limits: Limits {
-                domains: self.max_domains,
-                templates_per_domain: self.max_templates,
-                pending_octets: octets(self.template_wait_size),
-                pending_milliseconds: self.template_wait.milliseconds(),
-                metadata_entries: self.max_metadata,
-                totals: self.max_running_totals,
-                idle_milliseconds: self.domain_idle.milliseconds(),
-                template_fields: self.max_template_fields,
-                address_share: self.max_address_share,
-                template_sharing: self.template_sharing,
+                domains: self.decoder.max_domains,
+                templates_per_domain: self.decoder.max_templates,
+                pending_octets: octets(self.decoder.template_wait_size),
+                pending_milliseconds: self.decoder.template_wait.milliseconds(),
+                metadata_entries: self.decoder.max_metadata,
+                totals: self.decoder.max_running_totals,
+                idle_milliseconds: self.decoder.domain_idle.milliseconds(),
+                template_fields: self.decoder.max_template_fields,
+                address_share: self.decoder.max_address_share,
+                template_sharing: self.decoder.template_sharing,
                 ..Limits::default()
             },
-            pending_octets: octets(self.pending_queue),
-            attribution_wait_milliseconds: self.attribution_wait.milliseconds(),
-            inventory_wait_milliseconds: self.inventory_wait.milliseconds(),
-            max_clock_skew_milliseconds: self.max_clock_skew.milliseconds(),
-            intra_node: self.intra_node,
-            connections_from_flows: self.connections_from_flows,
-            flow_direction: self.flow_direction.value(),
-            node_flow_direction: self.node_flow_direction.value(),
+            pending_octets: octets(self.attribution.pending_queue),
+            attribution_wait_milliseconds: self.attribution.attribution_wait.milliseconds(),
+            inventory_wait_milliseconds: self.attribution.inventory_wait.milliseconds(),
+            max_clock_skew_milliseconds: self.attribution.max_clock_skew.milliseconds(),
+            intra_node: self.metrics.intra_node,
+            connections_from_flows: self.metrics.connections_from_flows,
+            flow_direction: self.metrics.flow_direction.value(),
+            node_flow_direction: self.metrics.node_flow_direction.value(),
             started_milliseconds,
         }
     }
@@ -155,8 +147,8 @@ impl Settings {
     #[must_use]
     pub fn open_connections(&self) -> OpenConnectionSettings {
         OpenConnectionSettings {
-            max_connections: self.max_open_connections,
-            timeout_milliseconds: self.open_connection_timeout.milliseconds(),
+            max_connections: self.metrics.max_open_connections,
+            timeout_milliseconds: self.metrics.open_connection_timeout.milliseconds(),
         }
     }
 
@@ -165,7 +157,7 @@ impl Settings {
         let families = self.families();
         let is_needed =
             families.is_ok_and(|families| Family::health(&families).has_open_connections);
-        let timeout = self.open_connection_timeout.milliseconds();
+        let timeout = self.metrics.open_connection_timeout.milliseconds();
         if is_needed { timeout } else { 0 }
     }
 
@@ -173,8 +165,8 @@ impl Settings {
     #[must_use]
     pub fn observer_timeouts(&self) -> ObserverTimeouts {
         ObserverTimeouts {
-            wait_milliseconds: self.observer_wait.milliseconds(),
-            active_milliseconds: self.observer_timeout.milliseconds(),
+            wait_milliseconds: self.attribution.observer_wait.milliseconds(),
+            active_milliseconds: self.attribution.observer_timeout.milliseconds(),
         }
     }
 
@@ -183,7 +175,7 @@ impl Settings {
     /// # Errors
     /// The file cannot be read, or an entry is invalid.
     pub fn exporter_policies(&self) -> Result<ExporterPolicies, BadSettings> {
-        let file = self.exporters.as_deref();
+        let file = self.input.exporters.as_deref();
         file.map_or_else(|| Ok(ExporterPolicies::default()), exporters::read)
     }
 
@@ -192,9 +184,14 @@ impl Settings {
     /// # Errors
     /// A family is invalid, or two have the same name.
     pub fn families(&self) -> Result<Vec<Family>, BadSettings> {
-        let (max_series, idle) = (self.max_series, self.series_idle);
-        aggregate::families(&self.preset, &self.metrics, max_series, idle)
-            .map_err(|error| BadSettings::new(error.to_string()))
+        let (max_series, idle) = (self.metrics.max_series, self.metrics.series_idle);
+        aggregate::families(
+            &self.metrics.preset,
+            &self.metrics.metrics,
+            max_series,
+            idle,
+        )
+        .map_err(|error| BadSettings::new(error.to_string()))
     }
 
     /// The conventions for names that families of the file break.
@@ -202,7 +199,12 @@ impl Settings {
     /// # Errors
     /// A family is invalid.
     pub fn lint(&self) -> Result<Vec<String>, BadSettings> {
-        let families = aggregate::families(&[], &self.metrics, self.max_series, self.series_idle);
+        let families = aggregate::families(
+            &[],
+            &self.metrics.metrics,
+            self.metrics.max_series,
+            self.metrics.series_idle,
+        );
         let families = families.map_err(|error| BadSettings::new(error.to_string()))?;
         Ok(families.iter().flat_map(Family::lint).collect())
     }
@@ -211,30 +213,21 @@ impl Settings {
     #[must_use]
     pub fn series(&self) -> SeriesSettings {
         SeriesSettings {
-            birth_milliseconds: self.series_birth.milliseconds(),
-            created_samples: self.created_samples,
-            cluster_name: self.cluster_name.clone(),
+            birth_milliseconds: self.metrics.series_birth.milliseconds(),
+            created_samples: self.metrics.created_samples,
+            cluster_name: self.attribution.cluster_name.clone(),
         }
-    }
-
-    /// Files of TLS for the HTTP port; `None` without TLS.
-    ///
-    /// # Errors
-    /// Only some of the settings that need each other are set.
-    pub fn http_tls(&self) -> Result<Option<TlsFiles>, BadSettings> {
-        let (cert, key) = (self.http_tls_cert.as_ref(), self.http_tls_key.as_ref());
-        TlsFiles::of_settings("http", cert, key, self.http_client_ca.as_ref())
-            .map_err(BadSettings::new)
     }
 
     /// Settings of the ring of the history; `None` if there is none.
     #[must_use]
     pub fn ring(&self) -> Option<HistorySettings> {
-        let is_kept = self.history == HistorySource::Ring && self.history_size.bytes() > 0;
+        let is_kept =
+            self.history.history == HistorySource::Ring && self.history.history_size.bytes() > 0;
         is_kept.then(|| HistorySettings {
-            max_octets: octets(self.history_size),
-            counts_health: self.history_health,
-            rings: self.history_rings.clone(),
+            max_octets: octets(self.history.history_size),
+            counts_health: self.history.history_health,
+            rings: self.history.history_rings.clone(),
         })
     }
 
@@ -243,14 +236,15 @@ impl Settings {
     /// # Errors
     /// A file of its URL cannot be used.
     pub fn engine(&self) -> Result<Option<HistoryEngine>, BadSettings> {
-        let engine = match &self.history {
+        let engine = match &self.history.history {
             HistorySource::Ring => return Ok(None),
             HistorySource::Prometheus(engine) => {
-                PrometheusHistory::new(engine, &self.families()?, &self.cluster_name)
+                PrometheusHistory::new(engine, &self.families()?, &self.attribution.cluster_name)
                     .map(HistoryEngine::Prometheus)
             }
             HistorySource::ClickHouse(engine) => {
-                ClickHouseHistory::new(engine, &self.cluster_name).map(HistoryEngine::ClickHouse)
+                ClickHouseHistory::new(engine, &self.attribution.cluster_name)
+                    .map(HistoryEngine::ClickHouse)
             }
         };
         let engine = engine.map_err(|error| BadSettings::new(format!("history: {error:#}")))?;
@@ -260,7 +254,7 @@ impl Settings {
     /// Maximum memory of recent records, octets; `None` if there are none.
     #[must_use]
     pub fn recent_records_octets(&self) -> Option<usize> {
-        let octets = octets(self.recent_records_size);
+        let octets = octets(self.history.recent_records_size);
         (octets > 0).then_some(octets)
     }
 
@@ -269,14 +263,14 @@ impl Settings {
     /// # Errors
     /// The filter reads a field that records do not have.
     pub fn flow_log_lines(&self) -> Result<LineSettings, BadSettings> {
-        let filter = self.flow_log_filter.clone().map(RecordFilter::new);
+        let filter = self.output.flow_log_filter.clone().map(RecordFilter::new);
         let filter = filter.transpose();
         Ok(LineSettings {
-            format: self.flow_log_format,
-            members: SelectedMembers::new(&self.flow_log_fields),
-            records: self.flow_log_records,
+            format: self.output.flow_log_format,
+            members: SelectedMembers::new(&self.output.flow_log_fields),
+            records: self.output.flow_log_records,
             filter: filter.map_err(|e| BadSettings::new(format!("flow_log_filter: {e}")))?,
-            sample: NonZeroU32::new(self.flow_log_sample).filter(|sample| sample.get() > 1),
+            sample: NonZeroU32::new(self.output.flow_log_sample).filter(|sample| sample.get() > 1),
         })
     }
 
@@ -285,12 +279,12 @@ impl Settings {
     /// # Errors
     /// As for [`Self::flow_log_lines`].
     pub fn flow_log(&self, policy: OverflowPolicy) -> Result<Option<FlowLogSettings>, BadSettings> {
-        let Some(target) = self.flow_log.clone() else {
+        let Some(target) = self.output.flow_log.clone() else {
             return Ok(None);
         };
         Ok(Some(FlowLogSettings {
             target,
-            queue_octets: self.flow_log_queue.bytes(),
+            queue_octets: self.output.flow_log_queue.bytes(),
             policy,
             lines: self.flow_log_lines()?,
         }))
@@ -299,7 +293,7 @@ impl Settings {
     /// Names in `flow_log_fields` that neither the registries nor the collector give to a member. Only
     /// the type records of an exporter can.
     pub fn unknown_flow_log_fields(&self) -> impl Iterator<Item = &str> {
-        let names = self.flow_log_fields.iter().map(String::as_str);
+        let names = self.output.flow_log_fields.iter().map(String::as_str);
         names.filter(|name| !name.contains(':') && !is_member(name))
     }
 
@@ -307,8 +301,8 @@ impl Settings {
     #[must_use]
     pub const fn forward(&self, policy: OverflowPolicy) -> ForwardSettings {
         ForwardSettings {
-            filter: self.forward_records,
-            queue_records: self.forward_queue,
+            filter: self.output.forward_records,
+            queue_records: self.output.forward_queue,
             policy,
         }
     }
@@ -317,10 +311,10 @@ impl Settings {
     #[must_use]
     pub fn connections(&self) -> ConnectionLimits {
         ConnectionLimits {
-            connections: self.max_connections,
-            per_address: self.max_connections_per_address,
-            read: self.read_timeout.duration(),
-            idle: self.connection_idle.duration(),
+            connections: self.input.max_connections,
+            per_address: self.input.max_connections_per_address,
+            read: self.input.read_timeout.duration(),
+            idle: self.input.connection_idle.duration(),
         }
     }
 
@@ -328,9 +322,9 @@ impl Settings {
     #[must_use]
     pub fn sockets(&self) -> SocketOptions {
         SocketOptions {
-            workers: self.workers,
-            receive_buffer_octets: octets(self.receive_buffer),
-            max_connections: self.max_connections,
+            workers: self.input.workers,
+            receive_buffer_octets: octets(self.input.receive_buffer),
+            max_connections: self.input.max_connections,
         }
     }
 
@@ -339,29 +333,41 @@ impl Settings {
     pub fn limits(&self) -> Vec<(&'static str, u64)> {
         let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
         vec![
-            ("connections", number(self.max_connections)),
+            ("connections", number(self.input.max_connections)),
             (
                 "connections_per_address",
-                number(self.max_connections_per_address),
+                number(self.input.max_connections_per_address),
             ),
-            ("domains", number(self.max_domains)),
-            ("edges", number(self.max_edges)),
-            ("exporter_series", number(self.max_exporter_series)),
-            ("external_combinations", number(self.max_external)),
-            ("flow_log_queue_bytes", self.flow_log_queue.bytes()),
-            ("forward_queue_records", number(self.forward_queue)),
-            ("history_bytes", self.history_size.bytes()),
-            ("recent_records_bytes", self.recent_records_size.bytes()),
-            ("metadata_entries", number(self.max_metadata)),
-            ("open_connections", number(self.max_open_connections)),
-            ("receive_buffer_bytes", self.receive_buffer.bytes()),
-            ("records_pending_bytes", self.pending_queue.bytes()),
-            ("replicate_queue_bytes", self.replicate_queue.bytes()),
-            ("running_totals", number(self.max_running_totals)),
-            ("series_per_family", number(self.max_series)),
-            ("sets_pending_bytes", self.template_wait_size.bytes()),
-            ("template_fields", number(self.max_template_fields)),
-            ("templates_per_domain", number(self.max_templates)),
+            ("domains", number(self.decoder.max_domains)),
+            ("edges", number(self.metrics.max_edges)),
+            ("exporter_series", number(self.metrics.max_exporter_series)),
+            ("external_combinations", number(self.external.max_external)),
+            ("flow_log_queue_bytes", self.output.flow_log_queue.bytes()),
+            ("forward_queue_records", number(self.output.forward_queue)),
+            ("history_bytes", self.history.history_size.bytes()),
+            (
+                "recent_records_bytes",
+                self.history.recent_records_size.bytes(),
+            ),
+            ("metadata_entries", number(self.decoder.max_metadata)),
+            (
+                "open_connections",
+                number(self.metrics.max_open_connections),
+            ),
+            ("receive_buffer_bytes", self.input.receive_buffer.bytes()),
+            (
+                "records_pending_bytes",
+                self.attribution.pending_queue.bytes(),
+            ),
+            ("replicate_queue_bytes", self.output.replicate_queue.bytes()),
+            ("running_totals", number(self.decoder.max_running_totals)),
+            ("series_per_family", number(self.metrics.max_series)),
+            (
+                "sets_pending_bytes",
+                self.decoder.template_wait_size.bytes(),
+            ),
+            ("template_fields", number(self.decoder.max_template_fields)),
+            ("templates_per_domain", number(self.decoder.max_templates)),
         ]
     }
 }
@@ -384,27 +390,27 @@ mod tests {
     #[test]
     fn an_id_is_reserved_for_longer_than_any_record_can_wait() {
         let longest = |settings: &Settings| {
-            settings.inventory_wait.duration()
-                + settings.attribution_wait.duration()
-                + 2 * settings.observer_wait.duration()
+            settings.attribution.inventory_wait.duration()
+                + settings.attribution.attribution_wait.duration()
+                + 2 * settings.attribution.observer_wait.duration()
         };
         let mut settings = Settings::default();
         for seconds in [0, 5, 60] {
-            settings.inventory_wait = Span::from_secs(10 * seconds);
-            settings.attribution_wait = Span::from_secs(seconds);
-            settings.observer_wait = Span::from_secs(seconds);
-            settings.deleted_pods_kept = Span::from_secs(0);
+            settings.attribution.inventory_wait = Span::from_secs(10 * seconds);
+            settings.attribution.attribution_wait = Span::from_secs(seconds);
+            settings.attribution.observer_wait = Span::from_secs(seconds);
+            settings.attribution.deleted_pods_kept = Span::from_secs(0);
             let reserved = settings.bounds().id_reuse_delay_milliseconds;
             let margin = u128::from(reserved) - longest(&settings).as_millis();
             assert!(margin >= 60_000, "{margin}");
         }
         let reserved = |settings: &Settings| settings.bounds().id_reuse_delay_milliseconds;
         let without_open_connections = reserved(&settings);
-        settings.preset.push(aggregate::Preset::Health);
-        let hour = settings.open_connection_timeout.milliseconds();
+        settings.metrics.preset.push(aggregate::Preset::Health);
+        let hour = settings.metrics.open_connection_timeout.milliseconds();
         assert_eq!(reserved(&settings), without_open_connections + hour);
         // A savefile is read for as long as it takes, and its records may wait until its end.
-        settings.read = vec!["flows.pcap".into()];
+        settings.input.read = vec!["flows.pcap".into()];
         assert_eq!(settings.bounds().id_reuse_delay_milliseconds, u64::MAX);
     }
 }

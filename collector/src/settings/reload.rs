@@ -68,12 +68,10 @@ mod tests {
             SettingsChange::between(&old, &old),
             SettingsChange::default()
         );
-        let new = Settings {
-            workers: 2,
-            max_series: 5,
-            flow_log_filter: "port == 53".parse().ok(),
-            ..old.clone()
-        };
+        let mut new = old.clone();
+        new.input.workers = 2;
+        new.metrics.max_series = 5;
+        new.output.flow_log_filter = "port == 53".parse().ok();
         let change = SettingsChange::between(&old, &new);
         assert_eq!(change.reloaded, ["flow_log_filter", "max_series"]);
         assert_eq!(change.needing_restart, ["workers"]);

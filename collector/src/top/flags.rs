@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kipfix_service::settings::Span;
+use kipfix_service::settings::{Span, within};
 use url::Url;
 
 use super::view::View;
@@ -41,13 +41,23 @@ pub struct TopFlags {
     #[arg(long, value_name = "EXPRESSION")]
     pub filter: Option<String>,
     /// Range of time up to now, whose traffic is shown
-    #[arg(long, value_name = "SPAN", default_value = "1m", value_parser = parse_range)]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "1m",
+        value_parser = within(Span::from_secs(10), Span::YEAR),
+    )]
     pub last: Span,
     /// How often the table is refreshed
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_interval)]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "5s",
+        value_parser = within(Span::SECOND, Span::HOUR),
+    )]
     pub interval: Span,
     /// Maximum number of rows, 1–10000
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = within(1u32, 10_000))]
     pub limit: u32,
     /// Print the table as text, and exit
     #[arg(long)]
@@ -58,12 +68,4 @@ fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.ok_or_else(|| "must be http://HOST:PORT or https://HOST:PORT".into())
-}
-
-fn parse_range(text: &str) -> Result<Span, String> {
-    Span::parse_within(text, Span::from_secs(10), Span::from_secs(365 * 86_400))
-}
-
-fn parse_interval(text: &str) -> Result<Span, String> {
-    Span::parse_within(text, Span::from_secs(1), Span::from_secs(3600))
 }

@@ -62,10 +62,14 @@ impl Collector {
         signals: &Signals,
     ) -> Result<Self, Failure> {
         let metrics = Metrics::new(&settings.limits()).context("cannot create self-metrics")?;
-        let store = Arc::new(SnapshotStore::new(index, external, &settings.cluster_name));
+        let store = Arc::new(SnapshotStore::new(
+            index,
+            external,
+            &settings.attribution.cluster_name,
+        ));
         let context = PipelineContext {
             policies: Arc::new(settings.exporter_policies()?),
-            tunnels: Arc::new(TunnelNetworks::new(&settings.tunnel_cidr)),
+            tunnels: Arc::new(TunnelNetworks::new(&settings.attribution.tunnel_cidr)),
             ..PipelineContext::new(store, settings.observer_timeouts())
         };
         let series = Arc::new(SeriesTable::new(&settings.families()?, settings.series()));
@@ -78,14 +82,14 @@ impl Collector {
             &context.store,
             signals,
         )?;
-        let senders = Arc::new(Senders::new(&settings.allow_exporters));
+        let senders = Arc::new(Senders::new(&settings.input.allow_exporters));
         let Sockets {
             datagrams,
             connections,
         } = sockets;
         // Pipelines for datagrams, then those for connections. Offline there is one.
         let kinds = [datagrams.is_empty(), connections.is_empty()];
-        let count = kinds.into_iter().filter(|none| !none).count() * settings.workers;
+        let count = kinds.into_iter().filter(|none| !none).count() * settings.input.workers;
         let is_live = count > 0;
         let started = is_live.then(|| clock::now().monotonic_milliseconds);
         // Offline, the process ends with its files: no client could read the history.
@@ -99,10 +103,10 @@ impl Collector {
         let recent = recent.map(|octets| Arc::new(RecentRecords::new(octets)));
         let pipeline_settings = settings.pipeline(started);
         let wildcards: Arc<HostWildcards> =
-            Arc::new(settings.host_wildcard.iter().cloned().collect());
+            Arc::new(settings.metrics.host_wildcard.iter().cloned().collect());
         let pipeline = || {
             let outputs = Outputs {
-                edges: EdgeSink::new(settings.max_edges, Arc::clone(&series))
+                edges: EdgeSink::new(settings.metrics.max_edges, Arc::clone(&series))
                     .with_observer(observer())
                     .with_open_connections(settings.open_connections())
                     .with_host_wildcards(Arc::clone(&wildcards)),
@@ -131,7 +135,7 @@ impl Collector {
             )),
             senders,
             pipeline_settings,
-            max_exporter_series: settings.max_exporter_series,
+            max_exporter_series: settings.metrics.max_exporter_series,
             flow_log: emitters.flow_log.as_ref().map(|log| {
                 let counts: ReadCounts<FlowLogCounts> = Box::new(log.counts());
                 counts
@@ -150,7 +154,7 @@ impl Collector {
             } else {
                 Clock::Packets(Arc::clone(&packet_clock))
             },
-            spare: Mutex::new(EdgeTable::new(settings.max_edges)),
+            spare: Mutex::new(EdgeTable::new(settings.metrics.max_edges)),
             kubernetes: OnceLock::new(),
             // Offline, the same files give the same metrics.
             settings: SettingsStatus::new(match is_live {
@@ -193,15 +197,16 @@ fn start_emitters(
         emitters.flow_log = Some(log);
         super::warn_of_unknown_fields(settings);
     }
-    if !settings.replicate.is_empty() {
-        let queue = settings.replicate_queue.bytes();
+    if !settings.output.replicate.is_empty() {
+        let queue = settings.output.replicate_queue.bytes();
         let listening = &listening.datagrams;
-        let replicator = Replicator::start(&settings.replicate, queue, policy, listening, stop)?;
+        let replicator =
+            Replicator::start(&settings.output.replicate, queue, policy, listening, stop)?;
         emitters.replicator = Some(replicator);
     }
-    if !settings.forward.is_empty() {
+    if !settings.output.forward.is_empty() {
         let forwarder = Forwarder::start(
-            &settings.forward,
+            &settings.output.forward,
             settings.forward(policy),
             listening,
             metrics.targets(),

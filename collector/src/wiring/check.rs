@@ -35,10 +35,14 @@ fn series(settings: &Settings) -> Result<Vec<String>, Failure> {
     let named_cidrs = to_u64(inventory.cidrs.len());
     let store = SnapshotStore::new(inventory.writer.current(), Default::default(), "");
     let snapshots = store.load();
-    let cluster = settings.inventory.is_some().then_some(KnownCluster {
-        snapshots: &snapshots,
-        named_cidrs,
-    });
+    let cluster = settings
+        .attribution
+        .inventory
+        .is_some()
+        .then_some(KnownCluster {
+            snapshots: &snapshots,
+            named_cidrs,
+        });
     let families = settings.families()?;
     let groups = families.chunk_by(Family::shares_rows);
     let line = |group: &[Family]| {

@@ -25,12 +25,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The access to Kubernetes, if it is used. With savefiles it is used only if a kubeconfig is given, because the cluster
 /// in which the collector happens to run is unrelated to a savefile.
 pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
-    if settings.kubernetes == "auto" && !settings.read.is_empty() {
+    if settings.attribution.kubernetes == "auto" && !settings.input.read.is_empty() {
         return Ok(None);
     }
-    let access = Access::of(&settings.kubernetes)
+    let access = Access::of(&settings.attribution.kubernetes)
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
-    if access.is_none() && settings.inventory.is_none() {
+    if access.is_none() && settings.attribution.inventory.is_none() {
         tracing::info!("no Kubernetes and no inventory: flows are counted by address only");
     }
     Ok(access)
@@ -38,7 +38,7 @@ pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
 
 /// Reads the inventory file, if there is one.
 pub(super) fn read(settings: &Settings) -> Result<Inventory, Failure> {
-    let Some(path) = &settings.inventory else {
+    let Some(path) = &settings.attribution.inventory else {
         return Ok(Inventory {
             writer: IndexWriter::new(settings.bounds()),
             cidrs: Vec::new(),
@@ -107,14 +107,14 @@ pub(super) fn watch_kubernetes(
     stop: super::StopAtEnd,
 ) -> Result<JoinHandle<()>, Failure> {
     let selectors = LabelSelectors {
-        workload_labels: settings.workload_labels.clone(),
-        probe_labels: settings.probe_labels().unwrap_or_default(),
-        probe_namespace: match settings.probe_namespace.as_str() {
+        workload_labels: settings.attribution.workload_labels.clone(),
+        probe_labels: settings.attribution.probe_labels(),
+        probe_namespace: match settings.attribution.probe_namespace.as_str() {
             "" => access.namespace().to_owned(),
             namespace => namespace.to_owned(),
         },
-        node_pool_label: settings.node_pool_label.clone(),
-        namespace_label: settings.namespace_label.clone(),
+        node_pool_label: settings.attribution.node_pool_label.clone(),
+        namespace_label: settings.attribution.namespace_label.clone(),
         kept: settings.kept_labels()?,
     };
     let health = Arc::new(Health::new(selectors.kinds()));
@@ -124,12 +124,12 @@ pub(super) fn watch_kubernetes(
     let thread = cluster::start(access, writer, selectors, health, publisher, stop)
         .context("cannot start a thread for Kubernetes")?;
     let began = clock::monotonic();
-    let timeout = settings.inventory_wait.duration();
+    let timeout = settings.attribution.inventory_wait.duration();
     let is_complete = || {
         let index = store.load().index;
         index.is_watched() && index.is_complete()
     };
-    while !settings.read.is_empty() && !is_complete() && began.elapsed() < timeout {
+    while !settings.input.read.is_empty() && !is_complete() && began.elapsed() < timeout {
         if asked.wait_timeout(POLL_INTERVAL) {
             break;
         }

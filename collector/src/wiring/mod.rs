@@ -20,7 +20,7 @@ use kipfix_service::admin::{self, Listener};
 use kipfix_service::exit::Failure;
 use kipfix_service::exposition::{self, Chunks, Format};
 use kipfix_service::logs;
-use kipfix_service::settings::BadSettings;
+use kipfix_service::settings::{BadSettings, CommandLine};
 use kipfix_service::signals::{Hangups, Stop};
 use kipfix_service::sync::lock;
 
@@ -58,19 +58,19 @@ const REPLICATE_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Invalid settings, or a stage that could not start or died.
-pub fn run(flags: &Flags) -> Result<(), Failure> {
-    if let Some(Task::Top(flags)) = &flags.task {
+pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
+    if let Some(Task::Top(flags)) = &command_line.flags.task {
         return top::run(flags);
     }
-    let stamp = Reloader::stamp(flags);
-    let settings = Settings::load(flags)?;
-    if flags.check {
+    let stamp = Reloader::stamp(command_line);
+    let settings = Settings::load(command_line)?;
+    if command_line.flags.check {
         return check::run(&settings);
     }
     logs::init(settings.log_format, "info", &QUIET);
     warn_of_names(&settings)?;
-    if settings.explain {
-        return run_explain(flags, &settings);
+    if settings.input.explain {
+        return run_explain(command_line, &settings);
     }
     let Inventory { mut writer, cidrs } = inventory::read(&settings)?;
     let external = ExternalWatcher::new(&settings.external_sources(cidrs))
@@ -84,23 +84,22 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     let hangups = Hangups::on_signals().context("cannot wait for signals")?;
 
     // With savefiles, only sockets whose flags are given are opened.
-    let is_offline = !settings.read.is_empty();
-    let is_listening = !is_offline || !flags.listen.is_empty();
-    let token_file = settings.http_token_file.as_deref();
+    let is_offline = !settings.input.read.is_empty();
+    let is_listening = !is_offline || command_line.is_given("listen");
+    let token_file = settings.http.http_token_file.as_deref();
     let token = token_file
         .map(|path| BearerToken::load(path, clock::monotonic()))
         .transpose()
         .map_err(|error| Failure::BadSettings(error.to_string()))?;
     let engine = settings.engine()?;
-    let http = match (is_offline, &flags.http.http) {
-        (true, None) => None,
-        _ => {
-            let listener = Listener::bind("http", settings.http.0)?;
-            Some(listener.with_tls("http_tls", settings.http_tls()?.as_ref())?)
-        }
+    let http = if !is_offline || command_line.is_given("http") {
+        let listener = Listener::bind("http", settings.http.http.0)?;
+        Some(listener.with_tls("http_tls", settings.http.tls.files()?.as_ref())?)
+    } else {
+        None
     };
     let sockets = if is_listening {
-        Sockets::bind(&settings.listen, settings.sockets())?
+        Sockets::bind(&settings.input.listen, settings.sockets())?
     } else {
         Sockets::default()
     };
@@ -120,7 +119,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     }
     // Before the first answer of the API, and before the first record.
     HistoryFile::new(
-        settings.history_file.as_deref(),
+        settings.history.history_file.as_deref(),
         collector.scrape.history.as_deref(),
     )
     .load();
@@ -143,11 +142,11 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
         threads.push(("the HTTP server", serving));
     }
     let mut incomplete = Ok(());
-    let mut reloader = Reloader::new(flags, &settings, stamp, signals.hangups)?;
+    let mut reloader = Reloader::new(command_line, &settings, stamp, signals.hangups)?;
     let outcome = collector.work(&settings, &stop, &mut reloader, &mut incomplete);
     stop.set();
     if outcome.is_ok() {
-        collector.finish(settings.print_metrics)?;
+        collector.finish(settings.output.print_metrics)?;
     }
     for (name, thread) in threads {
         thread.join().map_err(|_| anyhow!("{name} died"))?;
@@ -166,18 +165,18 @@ fn start(
     thread.with_context(|| format!("cannot start the thread {name:?}"))
 }
 
-fn run_explain(flags: &Flags, settings: &Settings) -> Result<(), Failure> {
-    if !flags.listen.is_empty() || flags.http.http.is_some() {
+fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result<(), Failure> {
+    if command_line.is_given("listen") || command_line.is_given("http") {
         return Err(Failure::BadSettings(
             "explain: not allowed with listen or http".into(),
         ));
     }
     let stop = Stop::on_signals().context("cannot wait for signals")?;
     let bounds = Bounds {
-        domains: settings.max_domains,
-        templates_per_domain: settings.max_templates,
+        domains: settings.decoder.max_domains,
+        templates_per_domain: settings.decoder.max_templates,
     };
-    explain::run(&settings.read, bounds, settings.compare, &stop)
+    explain::run(&settings.input.read, bounds, settings.input.compare, &stop)
 }
 
 fn serve(
@@ -211,7 +210,7 @@ impl Collector {
         incomplete: &mut Result<(), Failure>,
     ) -> Result<(), Failure> {
         let is_listening = !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty();
-        for path in &settings.read {
+        for path in &settings.input.read {
             let Some(pipeline) = self.scrape.pipelines.first() else {
                 break;
             };
@@ -247,13 +246,15 @@ impl Collector {
         let datagram_workers = if scrape.sockets.is_empty() {
             0
         } else {
-            settings.workers
+            settings.input.workers
         };
         let stateful = scrape.pipelines.get(..datagram_workers).unwrap_or_default();
-        let mut state = StateFile::new(settings.state.as_deref());
+        let mut state = StateFile::new(settings.input.state.as_deref());
         state.load(stateful, settings.pipeline(None).limits.idle_milliseconds);
-        let mut history_file =
-            HistoryFile::new(settings.history_file.as_deref(), scrape.history.as_deref());
+        let mut history_file = HistoryFile::new(
+            settings.history.history_file.as_deref(),
+            scrape.history.as_deref(),
+        );
         let threads = self.start_receivers(settings, stop)?;
         let mut drain_timer = DrainTimer::new(clock::now());
         while !stop.wait_timeout(DROPS_INTERVAL.min(drain_timer.remaining(clock::now()))) {
@@ -284,7 +285,7 @@ impl Collector {
     fn start_receivers(&self, settings: &Settings, stop: &Stop) -> anyhow::Result<Vec<Receiver>> {
         let scrape = &self.scrape;
         let sockets_per_worker = |is_udp| {
-            let urls = settings.listen.iter();
+            let urls = settings.input.listen.iter();
             urls.filter(|url| url.is_udp() == is_udp).count().max(1)
         };
         let mut pipelines = scrape.pipelines.iter().map(Arc::clone);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kipfix_service::exit::Failure;
 use kipfix_service::file_stamp::FileStamp;
-use kipfix_service::settings::BadSettings;
+use kipfix_service::settings::{BadSettings, CommandLine};
 use kipfix_service::signals::Hangups;
 
 use super::{warn_of_names, warn_of_unknown_fields};
@@ -16,7 +16,7 @@ use crate::settings::{Flags, Settings, SettingsChange};
 /// Applies changed settings. A file that cannot be used changes nothing.
 #[derive(Debug)]
 pub(super) struct Reloader<'a> {
-    flags: &'a Flags,
+    command_line: &'a CommandLine<Flags>,
     hangups: Hangups,
     /// Version of the file at the last attempt to read it.
     stamp: Option<FileStamp>,
@@ -31,13 +31,13 @@ pub(super) struct Reloader<'a> {
 impl<'a> Reloader<'a> {
     /// `stamp` is that of the file before `settings` were loaded from it.
     pub(super) fn new(
-        flags: &'a Flags,
+        command_line: &'a CommandLine<Flags>,
         settings: &Settings,
         stamp: Option<FileStamp>,
         hangups: Hangups,
     ) -> Result<Self, BadSettings> {
         Ok(Self {
-            flags,
+            command_line,
             kept: settings.kept_labels()?,
             hangups,
             stamp,
@@ -47,14 +47,14 @@ impl<'a> Reloader<'a> {
     }
 
     /// The version of the settings file.
-    pub(super) fn stamp(flags: &Flags) -> Option<FileStamp> {
-        flags.config.as_deref().and_then(FileStamp::of)
+    pub(super) fn stamp(command_line: &CommandLine<Flags>) -> Option<FileStamp> {
+        command_line.flags.config.as_deref().and_then(FileStamp::of)
     }
 
     /// Reads the settings again if that was requested, or if their file has changed.
     pub(super) fn poll(&mut self, scrape: &Scrape) {
         // Taken before the file is read, so that a change while it is read is detected.
-        let stamp = Self::stamp(self.flags);
+        let stamp = Self::stamp(self.command_line);
         let is_requested = self.hangups.take();
         if !is_requested && stamp == self.stamp {
             return;
@@ -78,7 +78,7 @@ impl<'a> Reloader<'a> {
 
     /// Returns the settings that need a restart.
     fn reload(&mut self, scrape: &Scrape) -> Result<Vec<String>, Failure> {
-        let new = Settings::load(self.flags)?;
+        let new = Settings::load(self.command_line)?;
         let families = new.families()?;
         let lines = new.flow_log_lines()?;
         self.check_labels(&new.labels_read()?)?;
@@ -120,10 +120,8 @@ impl<'a> Reloader<'a> {
 
     /// The bounds in use: those of the start, but for the ones that are reloaded.
     fn reloaded_limits(&self) -> Vec<(&'static str, u64)> {
-        let in_use = Settings {
-            max_series: self.current.max_series,
-            ..self.started.clone()
-        };
+        let mut in_use = self.started.clone();
+        in_use.metrics.max_series = self.current.metrics.max_series;
         in_use.limits()
     }
 }

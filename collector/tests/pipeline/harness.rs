@@ -187,12 +187,11 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("inventory.yaml");
         std::fs::write(&path, INVENTORY).unwrap();
-        let settings = Settings {
-            preset: self.presets,
-            metrics: serde_saphyr::from_str(self.metrics).unwrap(),
-            pod_labels: self.pod_labels.iter().map(ToString::to_string).collect(),
-            ..Settings::default()
-        };
+        let mut settings = Settings::default();
+        settings.metrics.preset = self.presets;
+        settings.metrics.metrics = serde_saphyr::from_str(self.metrics).unwrap();
+        let pod_labels = self.pod_labels.iter().map(ToString::to_string);
+        settings.attribution.pod_labels = pod_labels.collect();
         let kept = settings.kept_labels().unwrap();
         let bounds = inventory::Bounds::default();
         let mut inventory = inventory::file::read_keeping(&path, bounds, &kept).unwrap();

@@ -1,139 +1,121 @@
-//! Checks of the effective settings.
+//! The rules between settings. What a single setting allows is the matter of its flag.
 
 use flowproto::exporter::Version;
 use flowproto::exporter::netflow5::MAX_SAMPLING_INTERVAL;
 use flowproto::record::Sampling;
 use kipfix_export::target::Target;
-use kipfix_service::settings::{BadSettings, Span};
+use kipfix_service::settings::BadSettings;
 
 use super::{Learning, Settings};
-use crate::capture::filter;
 
 impl Settings {
-    /// Checks ranges and combinations.
+    /// Checks combinations.
     ///
     /// # Errors
-    /// A value is invalid, or contradicts another one.
+    /// A value contradicts another one.
     pub(super) fn cross_check(&self) -> Result<(), BadSettings> {
         let refuse = |message: String| Err(BadSettings::new(message));
-        if self.dns_metering && self.names == Learning::Off {
+        if self.metering.dns_metering && self.metering.names == Learning::Off {
             return refuse("invalid dns_metering true: needs names auto".to_owned());
         }
         let messages = [
-            ("dns_metering", self.dns_metering),
-            ("http_metering", self.http_metering),
+            ("dns_metering", self.metering.dns_metering),
+            ("http_metering", self.metering.http_metering),
         ];
         for (name, is_on) in messages {
-            if is_on && self.sampling.sampling() != Sampling::NONE {
+            if is_on && self.metering.sampling.sampling() != Sampling::NONE {
                 return refuse(format!(
                     "invalid {name} true: needs sampling 1:1 or hash:N, not {}",
-                    self.sampling
+                    self.metering.sampling
                 ));
             }
         }
-        if self.conntrack && (self.read.is_some() || self.translations == Learning::Off) {
+        if self.metering.conntrack
+            && (self.capture.read.is_some() || self.metering.translations == Learning::Off)
+        {
             return refuse("invalid conntrack true: needs translations auto, not read".to_owned());
         }
-        if self.idle_timeout > self.active_timeout {
+        if self.metering.idle_timeout > self.metering.active_timeout {
             return refuse(format!(
                 "invalid idle_timeout {}: must be at most active_timeout {}",
-                self.idle_timeout, self.active_timeout
+                self.metering.idle_timeout, self.metering.active_timeout
             ));
         }
-        for (name, span) in [
-            ("idle_timeout", self.idle_timeout),
-            ("connection_timeout", self.connection_timeout),
-        ] {
-            if span < Span::from_millis(100) {
-                return refuse(format!("invalid {name} {span}: must be at least 100ms"));
-            }
-        }
-        if !(64..=65_535).contains(&self.snaplen) {
-            return refuse(format!(
-                "invalid snaplen {}: must be 64–65535 octets",
-                self.snaplen
-            ));
-        }
-        if !(1 << 20..=1 << 30).contains(&self.buffer.bytes()) {
-            return refuse(format!("invalid buffer {}: must be 1MiB–1GiB", self.buffer));
-        }
-        if self.read.is_some() && !self.interface.is_empty() {
+        if self.capture.read.is_some() && !self.capture.interface.is_empty() {
             return refuse(
                 "read and interface exclude each other: capture a file or interfaces".to_owned(),
             );
         }
-        if let Some(name) = &self.node_name
-            && (name.is_empty() || name.len() > 253)
-        {
-            return refuse(format!("invalid node_name {name:?}: must be 1–253 octets"));
-        }
         let v5 = |target: &&Target| target.version() == Version::Netflow5;
-        if self.sampling.population() > MAX_SAMPLING_INTERVAL
-            && let Some(target) = self.export.iter().find(v5)
+        if self.metering.sampling.population() > MAX_SAMPLING_INTERVAL
+            && let Some(target) = self.exporting.export.iter().find(v5)
         {
             return refuse(format!(
                 "invalid sampling {}: export {target} in NetFlow v5 must be at most \
                  1:{MAX_SAMPLING_INTERVAL}",
-                self.sampling
+                self.metering.sampling
             ));
         }
-        for (index, target) in self.export.iter().enumerate() {
-            if self.export.iter().take(index).any(|other| other == target) {
+        for (index, target) in self.exporting.export.iter().enumerate() {
+            if self
+                .exporting
+                .export
+                .iter()
+                .take(index)
+                .any(|other| other == target)
+            {
                 return refuse(format!("export {target} is given twice"));
             }
         }
-        if let Some(expression) = &self.filter {
-            filter::check(expression)?;
-        }
-        self.admin_tls()?;
+        self.admin.tls.files()?;
         self.decoder().map(drop)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kipfix_service::settings::Size;
+    use clap::FromArgMatches;
+    use kipfix_service::settings::Daemon;
 
+    use super::super::Flags;
     use super::*;
+
+    /// Checks the settings of a command line.
+    fn check(flags: &[&str]) -> Result<(), String> {
+        let command = Flags::whole_command().no_binary_name(true);
+        let matches = command.try_get_matches_from(flags);
+        let settings = matches.and_then(|matches| Settings::from_arg_matches(&matches));
+        let settings = settings.map_err(|error| error.to_string())?;
+        settings.cross_check().map_err(|bad| bad.to_string())
+    }
 
     #[test]
     fn the_defaults_are_allowed() {
+        assert_eq!(check(&[]), Ok(()));
         assert_eq!(Settings::default().cross_check(), Ok(()));
     }
 
     #[test]
     fn contradicting_settings_are_refused_by_name() {
-        type Case = (fn(&mut Settings), &'static str);
-        let cases: [Case; 6] = [
+        let cases: [(&[&str], &str); 6] = [
+            (&["--idle-timeout=61s"], "idle_timeout 1m1s"),
+            (&["--snaplen=10"], "must be 64–65535"),
+            (&["--buffer=1"], "must be 1MiB–1GiB"),
             (
-                |s| s.idle_timeout = Span::from_secs(61),
-                "idle_timeout 1m1s",
-            ),
-            (|s| s.snaplen = 10, "snaplen 10"),
-            (|s| s.buffer = Size::from_bytes(1), "buffer 1"),
-            (
-                |s| s.export = vec!["stdout:".parse().unwrap(), "stdout:".parse().unwrap()],
+                &["--export=stdout:", "--export=stdout:"],
                 "export stdout: is given twice",
             ),
             (
-                |s| {
-                    s.sampling = "1:10".parse().unwrap();
-                    s.http_metering = true;
-                },
+                &["--sampling=1:10", "--http-metering"],
                 "http_metering true: needs sampling 1:1 or hash:N, not 1:10",
             ),
             (
-                |s| {
-                    s.sampling = "1:16384".parse().unwrap();
-                    s.export = vec!["udp://c:1?version=5".parse().unwrap()];
-                },
+                &["--sampling=1:16384", "--export=udp://c:1?version=5"],
                 "sampling 1:16384: export udp://c:1?version=5",
             ),
         ];
-        for (change, named) in cases {
-            let mut settings = Settings::default();
-            change(&mut settings);
-            let message = settings.cross_check().unwrap_err().to_string();
+        for (flags, named) in cases {
+            let message = check(flags).unwrap_err();
             assert!(message.contains(named), "{message}");
         }
     }

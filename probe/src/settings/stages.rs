@@ -21,8 +21,8 @@ impl Settings {
     /// The tunnel ports contradict each other.
     pub fn decoder(&self) -> Result<DecoderSettings, BadSettings> {
         Ok(DecoderSettings {
-            max_fragments: self.max_fragments,
-            tunnel_ports: TunnelPorts::new(&self.tunnel_port)?,
+            max_fragments: self.metering.max_fragments,
+            tunnel_ports: TunnelPorts::new(&self.metering.tunnel_port)?,
         })
     }
 
@@ -32,21 +32,22 @@ impl Settings {
         let nanoseconds =
             |span: Span| u64::try_from(span.duration().as_nanos()).unwrap_or(u64::MAX);
         CacheSettings {
-            max_conversations: self.max_flows.get(),
-            idle_timeout_ns: nanoseconds(self.idle_timeout),
-            active_timeout_ns: nanoseconds(self.active_timeout),
-            connection_timeout_ns: nanoseconds(self.connection_timeout),
-            longest_gap_ns: nanoseconds(if self.read.is_some() {
+            max_conversations: self.metering.max_flows.get(),
+            idle_timeout_ns: nanoseconds(self.metering.idle_timeout),
+            active_timeout_ns: nanoseconds(self.metering.active_timeout),
+            connection_timeout_ns: nanoseconds(self.metering.connection_timeout),
+            longest_gap_ns: nanoseconds(if self.capture.read.is_some() {
                 LONGEST_GAP_OFFLINE
             } else {
                 LONGEST_GAP_LIVE
             }),
-            packet_correction: self.packet_correction,
-            tcp_health: self.tcp_health,
-            has_interfaces: self.read.is_none(),
-            biflow: self.biflow,
-            sampling: self.sampling.sampling(),
+            packet_correction: self.metering.packet_correction,
+            tcp_health: self.metering.tcp_health,
+            has_interfaces: self.capture.read.is_none(),
+            biflow: self.metering.biflow,
+            sampling: self.metering.sampling.sampling(),
             flow_sampling: self
+                .metering
                 .sampling
                 .flow_selection()
                 .map_or(Sampling::NONE, FlowHashSelection::sampling),

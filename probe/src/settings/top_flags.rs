@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use kipfix_service::settings::{BadSettings, Span};
+use kipfix_service::settings::{BadSettings, Span, within};
 
-use super::Settings;
+use super::capture::expression;
+use super::{Settings, count};
 use crate::capture::interfaces::Pattern;
 
 /// Active and idle timeout: records must arrive while they are of interest.
@@ -26,7 +27,7 @@ pub struct TopFlags {
     #[arg(long, short, value_name = "FILE")]
     pub read: Option<PathBuf>,
     /// Packets to meter, as a pcap-filter(7) expression [default: all IP packets]
-    #[arg(long, value_name = "BPF")]
+    #[arg(long, value_name = "BPF", value_parser = expression)]
     filter: Option<String>,
     /// What is shown first: conversations, hosts or ports
     #[arg(
@@ -37,16 +38,26 @@ pub struct TopFlags {
     )]
     pub view: TopView,
     /// How often the rates are computed
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "2s",
+        value_parser = within(Span::SECOND, Span::MINUTE),
+    )]
     pub interval: Span,
     /// Print the table as text and exit: at the end of the file, or after --for
     #[arg(long)]
     pub once: bool,
     /// With --once: how long interfaces are metered
-    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[arg(
+        long = "for",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = within(Span::SECOND, Span::DAY),
+    )]
     pub duration: Span,
     /// Maximum number of rows that --once prints
-    #[arg(long, value_name = "N", default_value = "50")]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = count(1 << 24))]
     pub limit: NonZeroUsize,
 }
 
@@ -67,24 +78,14 @@ impl TopFlags {
     /// # Errors
     /// A value is invalid, or contradicts another one.
     pub fn settings(&self) -> Result<Settings, BadSettings> {
-        let settings = Settings {
-            interface: self.interface.clone(),
-            read: self.read.clone(),
-            filter: self.filter.clone(),
-            active_timeout: REPORT_INTERVAL,
-            idle_timeout: REPORT_INTERVAL,
-            biflow: true,
-            ..Settings::default()
-        };
+        let mut settings = Settings::default();
+        settings.capture.interface = self.interface.clone();
+        settings.capture.read = self.read.clone();
+        settings.capture.filter = self.filter.clone();
+        settings.metering.active_timeout = REPORT_INTERVAL;
+        settings.metering.idle_timeout = REPORT_INTERVAL;
+        settings.metering.biflow = true;
         settings.cross_check()?;
         Ok(settings)
     }
-}
-
-fn parse_interval(text: &str) -> Result<Span, String> {
-    Span::parse_within(text, Span::from_secs(1), Span::from_secs(60))
-}
-
-fn parse_duration(text: &str) -> Result<Span, String> {
-    Span::parse_within(text, Span::from_secs(1), Span::from_secs(86_400))
 }

@@ -22,6 +22,24 @@ impl Size {
         Self(bytes)
     }
 
+    /// Creates a size from KiB.
+    #[must_use]
+    pub const fn kib(number: u64) -> Self {
+        Self(number << 10)
+    }
+
+    /// Creates a size from MiB.
+    #[must_use]
+    pub const fn mib(number: u64) -> Self {
+        Self(number << 20)
+    }
+
+    /// Creates a size from GiB.
+    #[must_use]
+    pub const fn gib(number: u64) -> Self {
+        Self(number << 30)
+    }
+
     /// Returns the number of bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {

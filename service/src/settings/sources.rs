@@ -1,83 +1,107 @@
-//! The layers of the settings as maps: defaults, file, environment, flags.
+//! The layers of the settings: file and environment.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use config::{Map, Value, ValueKind};
-use serde::Serialize;
+use clap::{Arg, Command};
 use serde_json::Value as Json;
 
+use super::flags::is_list;
+use super::layer::{Given, Layer};
 use crate::exit::BadSettings;
 
-/// Settings by their key, each with its origin.
-pub(super) type Values = Map<String, Value>;
-
-/// A serialized settings structure.
-pub(super) type Fields = serde_json::Map<String, Json>;
-
-/// Serializes a settings structure or a flags structure to a map.
-pub(super) fn fields(settings: &impl Serialize) -> Result<Fields, BadSettings> {
-    match serde_json::to_value(settings) {
-        Ok(Json::Object(fields)) => Ok(fields),
-        Ok(_) => Err(BadSettings::new("invalid settings: must be a map")),
-        Err(error) => Err(BadSettings::new(format!("invalid settings: {error}"))),
-    }
-}
-
-/// The default values. They have no origin.
-pub(super) fn defaults(known: &Fields) -> Values {
-    let values = known.iter();
-    values
-        .map(|(key, value)| (key.clone(), plain(value)))
-        .collect()
+/// The argument of a setting.
+fn find<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .find(|argument| argument.get_id() == key)
 }
 
 /// The values of a YAML file.
-pub(super) fn file(path: &Path, known: &Fields) -> Result<Values, BadSettings> {
+pub(super) fn file(path: &Path, command: &Command) -> Result<Layer, BadSettings> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
         BadSettings::new(format!("cannot read the config file {name:?}: {error}"))
     })?;
     let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(blank) {
-        return Ok(Values::new());
+        return Ok(Layer::new());
     }
-    let values: Fields = serde_saphyr::from_str(&text).map_err(|error| {
-        let error = error.without_snippet();
-        BadSettings::new(format!(
-            "invalid config file {name:?}: must be a YAML map of settings: {error}"
-        ))
-    })?;
-    if let Some(key) = values.keys().find(|key| !known.contains_key(*key)) {
-        let allowed = known.keys().map(String::as_str).collect::<Vec<_>>();
-        let allowed = allowed.join(", ");
-        return Err(BadSettings::new(format!(
-            "unknown setting {key:?} in {name:?}: must be one of {allowed}"
-        )));
+    // Words such as off and on stay text: their setting knows what they mean.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let settings: serde_json::Map<String, Json> =
+        serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
+            let error = error.without_snippet();
+            BadSettings::new(format!(
+                "invalid config file {name:?}: must be a YAML map of settings: {error}"
+            ))
+        })?;
+    let mut layer = Layer::new();
+    for (key, value) in settings {
+        let Some(argument) = find(command, &key) else {
+            let allowed = allowed(command);
+            return Err(BadSettings::new(format!(
+                "unknown setting {key:?} in {name:?}: must be one of {allowed}"
+            )));
+        };
+        let values = match value {
+            // As `--check` prints an optional setting without a value.
+            Json::Null => continue,
+            Json::Array(items) if is_list(argument) => items.into_iter().map(text_of).collect(),
+            value if is_list(argument) || value.is_array() => {
+                let form = if is_list(argument) {
+                    "a list"
+                } else {
+                    "a single value"
+                };
+                return Err(BadSettings::new(format!(
+                    "invalid {key} {value}: must be {form} (from {name:?})"
+                )));
+            }
+            value => vec![text_of(value)],
+        };
+        let origin = format!("{name:?}");
+        layer.insert(key, Given { values, origin });
     }
-    let origin = format!("{name:?}");
-    let values = values.into_iter();
-    Ok(values
-        .map(|(key, value)| (key, Value::new(Some(&origin), plain(&value).kind)))
-        .collect())
+    Ok(layer)
+}
+
+/// The keys of the settings.
+fn allowed(command: &Command) -> String {
+    let keys = command
+        .get_arguments()
+        .map(|argument| argument.get_id().as_str());
+    let mut keys: Vec<&str> = keys.filter(|key| *key != "help").collect();
+    keys.sort_unstable();
+    keys.join(", ")
+}
+
+/// A value as its flag takes it. A map is JSON.
+fn text_of(value: Json) -> OsString {
+    match value {
+        Json::String(text) => text.into(),
+        // Tools that write YAML from JSON write large integers as 1e+06.
+        Json::Number(number) if number.is_f64() => {
+            number.as_f64().unwrap_or(f64::NAN).to_string().into()
+        }
+        value => value.to_string().into(),
+    }
 }
 
 /// The values of environment variables with the prefix, and the variables that name no setting.
 pub(super) fn environment(
     prefix: &str,
     environment: impl Iterator<Item = (OsString, OsString)>,
-    known: &Fields,
-) -> Result<(Values, Vec<String>), BadSettings> {
-    let (mut values, mut unknown) = (Values::new(), Vec::new());
+    command: &Command,
+) -> Result<(Layer, Vec<String>), BadSettings> {
+    let (mut layer, mut unknown) = (Layer::new(), Vec::new());
     for (variable, value) in environment {
         let Some(variable) = variable.to_str().filter(|name| name.starts_with(prefix)) else {
             continue;
         };
-        let key = variable
-            .strip_prefix(prefix)
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let Some(default) = known.get(&key) else {
+        let key = variable.strip_prefix(prefix).unwrap_or_default();
+        let key = key.to_ascii_lowercase();
+        let Some(argument) = find(command, &key) else {
             unknown.push(variable.to_owned());
             continue;
         };
@@ -86,57 +110,26 @@ pub(super) fn environment(
                 "invalid environment variable {variable}={value:?}: must be UTF-8"
             ))
         })?;
-        let origin = format!("{variable} in the environment");
-        let kind = if default.is_array() {
-            let items = value
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
-            ValueKind::Array(items.map(|item| Value::new(Some(&origin), item)).collect())
+        let values = if is_list(argument) {
+            let mut depth = 0usize;
+            // The commas of a JSON object do not separate items.
+            let items = value.split(|character| {
+                match character {
+                    '{' => depth = depth.saturating_add(1),
+                    '}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                character == ',' && depth == 0
+            });
+            let items = items.map(str::trim);
+            let items = items.filter(|item| !item.is_empty());
+            items.map(OsString::from).collect()
         } else {
-            ValueKind::String(value)
+            vec![value.into()]
         };
-        values.insert(key, Value::new(Some(&origin), kind));
+        let origin = format!("{variable} in the environment");
+        layer.insert(key, Given { values, origin });
     }
     unknown.sort();
-    Ok((values, unknown))
-}
-
-/// The values of the flags that are set.
-pub(super) fn flags(flags: &Fields, known: &Fields) -> Values {
-    flags
-        .iter()
-        .filter(|(key, _)| known.contains_key(*key))
-        .filter(|(_, value)| match value {
-            Json::Null => false,
-            Json::Array(items) => !items.is_empty(),
-            _ => true,
-        })
-        .map(|(key, value)| {
-            let origin = format!("the flag --{}", key.replace('_', "-"));
-            (key.clone(), Value::new(Some(&origin), plain(value).kind))
-        })
-        .collect()
-}
-
-/// Converts a value, without an origin.
-fn plain(value: &Json) -> Value {
-    let kind = match value {
-        Json::Null => ValueKind::Nil,
-        Json::Bool(value) => ValueKind::Boolean(*value),
-        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(value), _) => ValueKind::U64(value),
-            (None, Some(value)) => ValueKind::I64(value),
-            (None, None) => ValueKind::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => ValueKind::String(text.clone()),
-        Json::Array(items) => ValueKind::Array(items.iter().map(plain).collect()),
-        Json::Object(fields) => ValueKind::Table(
-            fields
-                .iter()
-                .map(|(key, value)| (key.clone(), plain(value)))
-                .collect(),
-        ),
-    };
-    Value::new(None, kind)
+    Ok((layer, unknown))
 }

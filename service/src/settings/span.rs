@@ -20,6 +20,19 @@ const UNITS: [(&str, u64); 5] = [
 ];
 
 impl Span {
+    /// No time.
+    pub const ZERO: Self = Self::from_secs(0);
+    /// One second.
+    pub const SECOND: Self = Self::from_secs(1);
+    /// One minute.
+    pub const MINUTE: Self = Self::from_secs(60);
+    /// One hour.
+    pub const HOUR: Self = Self::from_secs(3600);
+    /// One day.
+    pub const DAY: Self = Self::from_secs(86_400);
+    /// One year of 365 days.
+    pub const YEAR: Self = Self::from_secs(365 * 86_400);
+
     /// Creates a duration from seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {

@@ -1,6 +1,7 @@
 //! `docs/settings.md`: the flags of both daemons, from `--help`.
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command};
+use kipfix_service::settings::Daemon as _;
 
 use crate::generated::table;
 
@@ -12,8 +13,8 @@ Generated from the code by `make docs`. `--help` has the same text.
 The flag `--max-flows` is the key `max_flows` in the YAML file of `--config`, and the variable `KIPFIX_PROBE__MAX_FLOWS` (or
 `KIPFIX_COLLECTOR__…`) in the environment. A repeatable flag is a list in the file, and separated by commas in the environment.
 Flags override the environment, which overrides the file, which overrides the defaults. An unknown key in the file is an error. An
-unknown variable is a warning. `--check` prints the effective settings as a valid file and exits. A BOOL is true or false, in the
-file and in the environment also yes, no, on, off, 1 or 0.
+unknown variable is a warning. `--check` prints the effective settings as a valid file and exits. A BOOL is true or false, or
+yes, no, on, off, 1 or 0.
 
 Sizes are bytes, or a number with `K`, `M` or `G` (powers of 1024). Durations have a unit: `100ms`, `60s`, `1h30m`, `2d`.
 ";
@@ -37,8 +38,8 @@ fn reload() -> String {
 pub(crate) fn page() -> String {
     let mut text = HEAD.to_owned() + &reload();
     for command in [
-        kipfix_probe::settings::Flags::command(),
-        kipfix_collector::settings::Flags::command(),
+        kipfix_probe::settings::Flags::whole_command(),
+        kipfix_collector::settings::Flags::whole_command(),
     ] {
         text += &section(&command);
         for task in command.get_subcommands() {

@@ -1,0 +1,172 @@
+//! Flags of the attribution of addresses to workloads.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use ipnet::IpNet;
+use kipfix_service::settings::{Size, Span, within};
+use serde::Serialize;
+
+/// Maximum length of a label's key in Kubernetes, octets.
+const MAX_LABEL_KEY: usize = 317;
+
+/// Flags of the attribution.
+#[derive(Clone, Debug, Args, Serialize)]
+#[command(next_help_heading = "Attribution")]
+pub struct AttributionFlags {
+    /// Watch Kubernetes for pods, nodes and Services: auto (if running in a cluster), off, or a
+    /// kubeconfig file
+    #[arg(
+        long,
+        value_name = "auto|off|KUBECONFIG",
+        default_value = "auto",
+        value_parser = NonEmptyStringValueParser::new(),
+    )]
+    pub kubernetes: String,
+    /// YAML file with nodes, pods, services and cidrs, instead of or next to Kubernetes
+    #[arg(long, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+    /// Network whose addresses are ends of tunnels, in addition to the nodes. The inner packet of
+    /// a tunnel is attributed only if both ends are nodes or in such a network, otherwise the
+    /// outer packet. Repeatable
+    #[arg(long, value_name = "CIDR")]
+    pub tunnel_cidr: Vec<IpNet>,
+    /// How long a record waits until it is known whether the other node of its flow is observed,
+    /// too
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "10s",
+        value_parser = within(Span::SECOND, Span::MINUTE),
+    )]
+    pub observer_wait: Span,
+    /// Active timeout of the exporters on nodes. A node without a Message for this time and
+    /// --observer-wait is no longer taken to be observed, so the other node's records count
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "60s",
+        value_parser = within(Span::SECOND, Span::HOUR),
+    )]
+    pub observer_timeout: Span,
+    /// Maximum size of the pending records of a worker: those that wait for the other observer or
+    /// for the inventory. Each exporter has a share; when it is full, records are decided early
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "16MiB",
+        value_parser = within(Size::kib(4), Size::gib(64)),
+    )]
+    pub pending_queue: Size,
+    /// How long a record waits for Kubernetes to report the pod that has its address
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "5s",
+        value_parser = within(Span::ZERO, Span::MINUTE),
+    )]
+    pub attribution_wait: Span,
+    /// Maximum time after start to hold records until the initial Kubernetes list is loaded
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "30s",
+        value_parser = within(Span::ZERO, Span::from_secs(600)),
+    )]
+    pub inventory_wait: Span,
+    /// How long a deleted pod, node or Service is retained for late records
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "5m",
+        value_parser = within(Span::ZERO, Span::DAY),
+    )]
+    pub deleted_pods_kept: Span,
+    /// Maximum clock offset of an exporter. If it is larger, its records are taken to be of the
+    /// time at which they arrive
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "10m",
+        value_parser = within(Span::ZERO, Span::YEAR),
+    )]
+    pub max_clock_skew: Span,
+    /// Node label whose value is the node pool [default: none]
+    #[arg(long, value_name = "LABEL", default_value = "")]
+    pub node_pool_label: String,
+    /// Namespace label whose value is the group of the namespace, e.g. a team or cost centre.
+    /// Namespaces are watched only if it is set [default: none]
+    #[arg(long, value_name = "LABEL", default_value = "")]
+    pub namespace_label: String,
+    /// Pod labels that are kept: fields such as src.label["team"] of metric families and filters,
+    /// and members of the flow log. Those that families and filters read at the start are kept in
+    /// any case. Repeatable [default: none]
+    #[arg(long, value_name = "LABEL", value_parser = label)]
+    pub pod_labels: Vec<String>,
+    /// The same for labels of namespaces: src.namespace_label["team"]. Namespaces are watched if
+    /// any is kept. Repeatable [default: none]
+    #[arg(long, value_name = "LABEL", value_parser = label)]
+    pub namespace_labels: Vec<String>,
+    /// Pod labels whose value is the workload of a pod without a controller; the first one that
+    /// the pod has is used. Repeatable
+    #[arg(
+        long,
+        value_name = "LABEL",
+        default_values = ["app.kubernetes.io/name", "app", "k8s-app"],
+        value_parser = label,
+    )]
+    pub workload_labels: Vec<String>,
+    /// Labels of probe pods. A node with a Ready probe is observed
+    #[arg(
+        long,
+        value_name = "LABEL=VALUE,...",
+        default_value = "app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe",
+        value_parser = selector,
+    )]
+    pub probe_selector: String,
+    /// Namespace of the probes. Pods in other namespaces are not probes, whatever their labels
+    /// [default: the collector's own namespace, or that of the kubeconfig's context]
+    #[arg(long, value_name = "NAMESPACE", default_value = "")]
+    pub probe_namespace: String,
+    /// Name of the cluster: label "cluster" of every traffic metric, "clusterId" in the flow log
+    /// [default: none]
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub cluster_name: String,
+    /// Maximum number of pods, Services, nodes and pod CIDRs, including retained ones
+    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = within(16u32, 1 << 26))]
+    pub max_endpoints: u32,
+    /// Maximum number of nodes, including retained ones
+    #[arg(long, value_name = "N", default_value_t = 1 << 14, value_parser = within(16u32, 1 << 20))]
+    pub max_nodes: u32,
+}
+
+impl AttributionFlags {
+    /// Labels of a probe pod with their values.
+    #[must_use]
+    pub fn probe_labels(&self) -> Vec<(String, String)> {
+        labels(&self.probe_selector).unwrap_or_default()
+    }
+}
+
+/// The labels of a selector with their values; `None` if it is invalid.
+fn labels(selector: &str) -> Option<Vec<(String, String)>> {
+    let pairs = selector.split(',').map(|pair| {
+        let (label, value) = pair.split_once('=')?;
+        let (label, value) = (label.trim(), value.trim());
+        (!label.is_empty()).then(|| (label.to_owned(), value.to_owned()))
+    });
+    pairs.collect()
+}
+
+fn selector(text: &str) -> Result<String, &'static str> {
+    let is_valid = labels(text).is_some();
+    let selector = is_valid.then(|| text.to_owned());
+    selector.ok_or("must be LABEL=VALUE, several separated by commas")
+}
+
+fn label(text: &str) -> Result<String, String> {
+    let is_key = (1..=MAX_LABEL_KEY).contains(&text.len());
+    let label = is_key.then(|| text.to_owned());
+    label.ok_or_else(|| format!("must be the key of a label, 1–{MAX_LABEL_KEY} octets"))
+}

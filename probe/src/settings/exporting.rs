@@ -1,0 +1,43 @@
+//! Flags of the Exporting Process.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use clap::Args;
+use kipfix_export::target::Target;
+use kipfix_service::settings::within;
+use serde::Serialize;
+
+use super::count;
+
+/// Flags of the Exporting Process.
+#[derive(Clone, Debug, Args, Serialize)]
+#[command(next_help_heading = "Export")]
+pub struct ExportingFlags {
+    /// Destination of records; repeatable, each with a session of its own:
+    /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true&
+    /// profile=registered], tcp://HOST:PORT, tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE],
+    /// file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] (IPFIX) or stdout: (JSON lines).
+    /// version: NetFlow v9 or v5 instead of IPFIX. mtu: maximum message length if the path takes
+    /// it, default 1400. rate: 0 is unlimited; default unlimited live, 200000 over udp from
+    /// --read. spread: distribute flows over all addresses of the name, both directions of a flow
+    /// to the same one; default one address. profile=registered: only elements of the IANA
+    /// registry with fixed length, for collectors that cannot read others; default all. Special
+    /// characters in parameters are percent-encoded (%26 for &)
+    #[arg(long, short, value_name = "URL")]
+    pub export: Vec<Target>,
+    /// Maximum number of records waiting for export, and again for each target with a thread of
+    /// its own. More are lost and counted
+    #[arg(long, value_name = "N", default_value = "16384", value_parser = count(1 << 24))]
+    pub queue: NonZeroUsize,
+    /// Observation Domain ID in the export [default: a hash of the node name]
+    #[arg(long, value_name = "N", value_parser = within(NonZeroU32::MIN, NonZeroU32::MAX))]
+    pub observation_domain: Option<NonZeroU32>,
+    /// Name of the node in the export [default: $NODE_NAME, else the host name]
+    #[arg(long, value_name = "NAME", value_parser = node_name)]
+    pub node_name: Option<String>,
+}
+
+fn node_name(text: &str) -> Result<String, &'static str> {
+    let name = (1..=253).contains(&text.len()).then(|| text.to_owned());
+    name.ok_or("must be 1–253 octets")
+}
