@@ -35,6 +35,7 @@ mod tcp_diag;
 mod test_encoding;
 pub mod tls;
 pub mod udp;
+pub mod url;
 
 pub use clock::wall_clock_milliseconds;
 pub use exporter::{Exporter, FLUSH_INTERVAL, SHUTDOWN_TIMEOUT, finish_all};

@@ -13,7 +13,7 @@ use crate::counters::{ConnectionFailure, LossReason, TargetCounters};
 use crate::names::TargetName;
 use crate::own_endpoints::{OwnEndpoint, OwnEndpoints};
 use crate::shutdown::ShutdownDeadline;
-use crate::target::Credentials;
+use crate::tls::Credentials;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MIN_BACKOFF: Duration = Duration::from_millis(100);

@@ -25,7 +25,7 @@ use crate::own_endpoints::OwnEndpoints;
 use crate::rate_limit::RateLimit;
 use crate::session::{Encoding, MessageSink, RecordOf, SessionStart, TransportSession};
 use crate::shutdown::ShutdownDeadline;
-use crate::target::Credentials;
+use crate::tls::Credentials;
 use connection::{Connection, Failure, OFFLINE_TIMEOUT};
 use dialer::Dialer;
 
