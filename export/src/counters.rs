@@ -1,8 +1,5 @@
 //! The metrics of export targets, with the label `target`: records received, sent, and lost by
-//! reason. Either binary registers them under its own prefix. For each target
-//!
-//! `records_received` = `records_sent` + Σ `records_lost{reason}` + `records_waiting` + those in a
-//! Message that is not full yet.
+//! reason. Either binary registers them under its own prefix. `ARCHITECTURE.md` has their equation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

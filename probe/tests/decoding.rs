@@ -49,6 +49,76 @@ fn tags_of_every_kind_are_looked_through_and_the_outermost_is_kept() {
 }
 
 #[test]
+fn tags_of_bridges_and_fabrics_are_looked_through() {
+    let vlan = tag;
+    let next = [8, 0];
+    let tagged =
+        |kind: u16, tag: &[u8]| decoded(&ethernet(kind, &[tag, &next, &datagram()].concat()));
+    for (kind, tag) in [
+        // Cisco metadata; MACsec without and with a channel identifier, not encrypted.
+        (0x8909, vec![1, 1, 0, 1, 0, 20]),
+        (0x88e5, vec![0x02, 0, 0, 0, 0, 9]),
+        (0x88e5, [&[0x22, 0, 0, 0, 0, 9][..], &[4; 8]].concat()),
+        // Provider backbone, VN-Tag, HSR, E-Tag, R-Tag.
+        (0x88e7, [&[0x20, 0, 0, 5][..], &[6; 12]].concat()),
+        (0x8926, vec![0x80, 1, 0, 2]),
+        (0x892f, vec![0x10, 52, 0, 1]),
+        (0x893f, vec![0, 0, 0x10, 1, 0, 0]),
+        (0xf1c1, vec![0, 0, 0, 9]),
+    ] {
+        is_the_datagram(&tagged(kind, &tag).unwrap());
+        // Behind and before a VLAN tag.
+        let inner = [&tag[..], &[0x81, 0, 0, 7, 8, 0], &datagram()].concat();
+        let info = decoded(&ethernet(0x8100, &vlan(3, kind, &inner))).unwrap();
+        is_the_datagram(&info);
+        assert_eq!(info.vlan_id, 3);
+        assert_eq!(
+            decoded(&ethernet(kind, &tag[..3])),
+            Err(Undecodable::TruncatedLink),
+            "{kind:x}"
+        );
+    }
+    // Encrypted, and a metadata version that is not known.
+    for (kind, tag) in [
+        (0x88e5, [0x0e, 0, 0, 0, 0, 9]),
+        (0x8909, [2, 1, 0, 1, 0, 20]),
+    ] {
+        assert_eq!(tagged(kind, &tag), Err(Undecodable::NotIp));
+    }
+}
+
+#[test]
+fn a_network_service_header_is_looked_through() {
+    let header = |words: u8, next: u8, payload: &[u8]| {
+        let mut out = vec![0x0f, 0xc0 | words, 1, next];
+        out.resize(usize::from(words) * 4, 7);
+        out.extend(payload);
+        out
+    };
+    let frame = ethernet(IP, &datagram());
+    for service in [
+        header(6, 1, &datagram()),
+        header(2, 1, &datagram()),
+        header(6, 3, &frame),
+        header(2, 5, &mpls(&[16], &datagram())),
+    ] {
+        is_the_datagram(&decoded(&ethernet(0x894f, &service)).unwrap());
+        let vxlan = [&[0x0c, 0, 0, 4, 0, 0, 9, 0][..], &service].concat();
+        let outer = ipv4(17, B, A, &udp(4000, 4790, &vxlan));
+        let info = decoded(&ethernet(IP, &outer)).unwrap();
+        is_the_datagram(&info);
+        assert_eq!(info.tunnel.unwrap().tunnel_key, 9);
+    }
+    let v6 = ipv6(17, "2001:db8::1", "2001:db8::2", &udp(1, 2, b""));
+    let info = decoded(&ethernet(0x894f, &header(6, 2, &v6))).unwrap();
+    assert_eq!(info.octets, 48);
+    let unknown = ethernet(0x894f, &header(6, 6, &datagram()));
+    assert_eq!(decoded(&unknown), Err(Undecodable::NotIp));
+    let truncated = ethernet(0x894f, &header(6, 1, &[])[..20]);
+    assert_eq!(decoded(&truncated), Err(Undecodable::TruncatedLink));
+}
+
+#[test]
 fn mpls_pppoe_llc_and_pseudowires_are_looked_through() {
     let pppoe = |protocol: &[u8]| {
         let payload = [protocol, &datagram()].concat();
@@ -82,6 +152,8 @@ fn other_link_types_lead_to_the_same_packet() {
         (LinkType::Loopback, with(&[2, 0, 0, 0])),
         (LinkType::Loopback, with(&[0, 0, 0, 2])),
         (LinkType::Ppp, with(&[0xff, 3, 0, 0x21])),
+        (LinkType::Ppp, with(&[0x8f, 0, 8, 0])),
+        (LinkType::CiscoHdlc, with(&[0x0f, 0, 8, 0])),
         (
             LinkType::LinuxSll,
             with(&[0, 4, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 8, 0]),

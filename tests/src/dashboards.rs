@@ -1,4 +1,4 @@
-//! The queries of all dashboards in `grafana/`, with values for the variables of Grafana.
+//! The queries of the dashboards and library panels in `grafana/`, with values for the variables of Grafana.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A query of a panel.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// File name of the dashboard.
+    /// File name of the dashboard or library panel.
     pub dashboard: String,
     /// Title of the panel.
     pub panel: String,
@@ -15,9 +15,17 @@ pub struct Query {
     pub expr: String,
 }
 
-/// Returns all queries. `window` replaces the interval of rates, `range` the time range, both in PromQL: `5m`.
+/// Returns the queries of all dashboards. `window` replaces the interval of rates, `range` the time range, both in
+/// PromQL: `5m`.
 pub fn queries(window: &str, range: &str) -> Vec<Query> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana");
+    queries_of("grafana", window, range)
+}
+
+/// Returns the queries of the dashboards or library panels in a folder, like [`queries`].
+pub fn queries_of(folder: &str, window: &str, range: &str) -> Vec<Query> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(folder);
     let files = std::fs::read_dir(folder).expect("the folder of dashboards");
     let mut queries = Vec::new();
     for file in files {
@@ -35,7 +43,8 @@ pub fn queries(window: &str, range: &str) -> Vec<Query> {
         variables.extend(chosen(&dashboard));
         // Longer names first: one can be a prefix of another.
         variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        for panel in members(&dashboard["panels"]) {
+        let of_library = std::iter::once(&dashboard["model"]).filter(|model| model.is_object());
+        for panel in members(&dashboard["panels"]).iter().chain(of_library) {
             for target in members(&panel["targets"]) {
                 let expr = target["expr"].as_str().expect("a query").to_owned();
                 let expr = variables.iter().fold(expr, |expr, (name, value)| {

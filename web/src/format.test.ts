@@ -37,6 +37,7 @@ test("round-trip times choose their unit", () => {
   expect(format.microseconds(850)).toBe("850 µs");
   expect(format.microseconds(1250)).toBe("1.3 ms");
   expect(format.microseconds(3_400_000)).toBe("3.4 s");
+  expect(format.microseconds(5_400_000_000)).toBe("1h30m");
 });
 
 test("counts and nouns agree", () => {

@@ -40,9 +40,10 @@ export function percent(share: number | undefined): string {
   return `${value < 1 ? value.toFixed(2) : value < 9.95 ? value.toFixed(1) : value.toFixed(0)} %`;
 }
 
-/** Microseconds as `850 µs`, `1.2 ms` or `3.4 s`. */
+/** Microseconds as `850 µs`, `1.2 ms`, `3.4 s` or, from two minutes, `1h30m`. */
 export function microseconds(value: number | undefined): string {
-  return value === undefined ? ABSENT : scaled(value, [" µs", " ms", " s"]);
+  if (value === undefined) return ABSENT;
+  return value < 120_000_000 ? scaled(value, [" µs", " ms", " s"]) : duration(value / 1000);
 }
 
 const DURATION_UNITS: readonly [number, string][] = [

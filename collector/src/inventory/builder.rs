@@ -91,14 +91,17 @@ impl IndexBuilder {
         self.writer.add_endpoint(endpoint)
     }
 
-    /// Assigns `address` to `id`. A node keeps its address when a pod on the host network or a
-    /// Service has the same one.
+    /// Assigns `address` to `id`. A node keeps its address when pods on the host network or Services
+    /// have the same one.
     ///
     /// # Errors
     /// The address belongs to another endpoint.
     pub fn assign_address(&mut self, address: Address, id: EndpointId) -> Result<(), Conflict> {
         let key = AddressKey::address(address);
         let is_node = |id| self.writer.endpoint(id).kind == EndpointKind::Node;
+        if !is_node(id) && self.writer.assignees(key).any(is_node) {
+            return Ok(());
+        }
         let other = self
             .writer
             .assignees(key)

@@ -139,6 +139,22 @@ pub struct Place {
     pub node: Option<NodeId>,
 }
 
+impl Place {
+    /// Whether an endpoint keeps an address that `other` has, too. A node that exists for a pod alone
+    /// (EKS Fargate) reports the address of the pod, which keeps it.
+    pub(super) fn outranks(self, other: Self) -> bool {
+        let is_pod_of_node = |pod: Self, node: Self| {
+            (pod.kind, node.kind) == (EndpointKind::Pod, EndpointKind::Node)
+                && pod.node.is_some()
+                && pod.node == node.node
+        };
+        if is_pod_of_node(other, self) {
+            return false;
+        }
+        is_pod_of_node(self, other) || self.kind.rank() > other.kind.rank()
+    }
+}
+
 /// Identifies a [`Topology`]: a position in the topology table of
 /// [`IndexSnapshot`](super::IndexSnapshot), plus one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

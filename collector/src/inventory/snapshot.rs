@@ -195,8 +195,8 @@ impl IndexSnapshot {
 
     #[inline]
     fn found(&self, history: &AddressHistory, range: TimeRange) -> Option<Found> {
-        let rank = |id| self.place(id).kind.rank();
-        let (endpoint, certainty) = match history.at(range, self.kept_milliseconds, rank)? {
+        let place = |id| self.place(id);
+        let (endpoint, certainty) = match history.at(range, self.kept_milliseconds, place)? {
             Assignee::Certain(endpoint) => (endpoint, Certainty::Known),
             Assignee::Ambiguous(endpoint) => (endpoint, Certainty::Ambiguous),
         };

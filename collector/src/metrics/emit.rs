@@ -1,13 +1,4 @@
 //! Self-metrics of the flow log, replicated datagrams and forwarded records.
-//!
-//! For each target, `datagrams_total` = `replicate_sent_total` + Σ `replicate_lost_total{reason}` +
-//! `replicate_queue_datagrams` + those of the batch in progress.
-//!
-//! `flow_log_lines_total` = `flow_log_written_total` + Σ `flow_log_dropped_total` + `flow_log_queue_lines`,
-//! and with Σ `flow_log_left_out_total{reason}` it is the number of records (kubezonnet: directions).
-//!
-//! `forward_records_total` = `forward_dropped_total` + `forward_queue_records` + `target_records_received_total`
-//! of each target; the equations after that are those of [`kipfix_export::counters`].
 
 use kipfix_service::metric_table::Declarations;
 

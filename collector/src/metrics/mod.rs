@@ -1,13 +1,7 @@
 //! Self-metrics `kipfix_collector_*`. Pipelines and queues keep plain integers; a scrape copies them here.
 //!
-//! Identities, true in every scrape (live: of the sockets' drops as last read):
-//!
-//! * `records_total` + `biflow_reverse_total` = `records_counted_total` +
-//!   Σ `records_not_counted_total` + `records_unconfirmed` + `records_pending`
-//! * Σ over series of a family that has no filter = octets (packets, connections) of the counted
-//!   records, scaled, unless series were removed
-//!
-//! Those of received octets are in `receive.rs`, those of what is emitted in `emit.rs`.
+//! `ARCHITECTURE.md` has the equations of each stage, which are true in every scrape: input = output +
+//! losses. Live, the drops of sockets are those that were last read.
 
 mod api;
 mod decoder;

@@ -1,12 +1,4 @@
 //! Self-metrics of sockets, connections and savefiles.
-//!
-//! Identities, true in every scrape:
-//!
-//! * `connections_accepted_total` = `connections` + Σ `connections_refused_total` +
-//!   Σ `connections_closed_total`
-//! * datagrams that the kernel handed over = `datagrams_total` + Σ `datagrams_refused_total`
-//! * `savefile_frames_total` + Messages of IPFIX files = `savefile_datagrams_total` +
-//!   `savefile_fragments_joined_total` + Σ `savefile_skipped_total`, at the end of a file
 
 use kipfix_service::metric_table::Declarations;
 

@@ -39,7 +39,9 @@ impl CollectingProcess {
             )
         };
         match outcome {
-            TemplateOutcome::New | TemplateOutcome::Changed { .. } => self.defined.push(id),
+            TemplateOutcome::New | TemplateOutcome::Changed { .. } | TemplateOutcome::Late => {
+                self.defined.push(id);
+            }
             TemplateOutcome::Refreshed => {}
             TemplateOutcome::Invalid => {
                 self.count_unusable(message.place(), Unusable::InvalidTemplate);

@@ -68,7 +68,7 @@ pub(super) fn outcome(
         printer.broken(offset, violation.rule(), format_args!("{violation}"));
     }
     match outcome {
-        TemplateOutcome::New | TemplateOutcome::Refreshed => {}
+        TemplateOutcome::New | TemplateOutcome::Refreshed | TemplateOutcome::Late => {}
         TemplateOutcome::Changed { defined_in } => printer.broken(
             offset,
             Rule::TemplateChanged,

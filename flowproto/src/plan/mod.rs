@@ -7,6 +7,7 @@
 //! | family | octets | packets | reverse octets | reverse packets |
 //! |---|---|---|---|---|
 //! | deltas | 1 `octetDeltaCount` | 2 `packetDeltaCount` | 29305:1 | 29305:2 |
+//! | client and server (Cisco AVC) | 9:8338 `clientBytesNetwork` | – | 9:8337 `serverBytesNetwork` | – |
 //! | initiator and responder | 231 `initiatorOctets` | 298 `initiatorPackets` | 232 `responderOctets` | 299 `responderPackets` |
 //! | totals | 85 `octetTotalCount` | 86 `packetTotalCount` | 29305:85 | 29305:86 |
 //! | behind a middlebox | 23 `postOctetDeltaCount` | 24 `postPacketDeltaCount` | 29305:23 | 29305:24 |
@@ -22,13 +23,16 @@
 //! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
+//! A template without counters that has the first octets of a packet reports one packet in each record.
+//!
 //! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a
-//! record and combines them,
+//! record and combines them, `section` reads those of packets,
 //! `sampling` and `time` interpret several values together.
 
 mod names;
 mod read;
 mod sampling;
+mod section;
 mod slot;
 mod time;
 
@@ -40,7 +44,8 @@ use crate::field::{FieldSpan, FieldSpecifier};
 use crate::host_name::{HostNames, NameError, ResponderName};
 use names::NameField;
 use read::Load;
-use slot::{ENDS, STARTS, Slot};
+use section::PacketSection;
+use slot::{CLIENT_RANK, COUNTERS, ENDS, STARTS, Slot};
 
 /// Instructions for reading the records of one template.
 #[derive(Debug)]
@@ -50,10 +55,15 @@ pub(crate) struct Plan {
     /// All other values.
     steps: Box<[Step]>,
     names: Box<[NameField]>,
+    /// The packet that each record reports, if the template has no counters.
+    packet: Option<Box<PacketSection>>,
     /// The slots that records fill, as [`Slot::bit`]s.
     filled: u128,
     octets: CounterKind,
     packets: CounterKind,
+    /// A counter is that of the initiator, which is the source or the destination according to 239
+    /// `biflowDirection`.
+    has_initiator: bool,
 }
 
 /// What the counters of a family mean from record to record of a flow.
@@ -61,8 +71,8 @@ pub(crate) struct Plan {
 pub(crate) enum CounterKind {
     /// The increase since the previous record.
     Delta,
-    /// Counters of initiator and responder (231, 232, 298, 299). In records of firewall connections,
-    /// the last one has those of the whole connection.
+    /// Counters of initiator and responder (231, 232, 298, 299), or of client and server. In records
+    /// of firewall connections, the last one has those of the whole connection.
     Connection,
     /// Totals that run on from record to record.
     Total,
@@ -73,8 +83,8 @@ pub(crate) enum CounterKind {
 impl CounterKind {
     const fn of_family(family: u8) -> Self {
         match family {
-            2 => Self::Connection,
-            3 | 5 => Self::Total,
+            2 | 3 => Self::Connection,
+            4 | 6 => Self::Total,
             _ => Self::Delta,
         }
     }
@@ -149,7 +159,9 @@ impl Families {
 impl Plan {
     /// Whether an element fills a field of the flow record.
     pub(crate) const fn reads(enterprise: u32, id: u16) -> bool {
-        Slot::of(enterprise, id).is_some() || names::source_of(enterprise, id).is_some()
+        Slot::of(enterprise, id).is_some()
+            || names::source_of(enterprise, id).is_some()
+            || section::is_section(enterprise, id)
     }
 
     pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
@@ -203,6 +215,17 @@ impl Plan {
         let octets_length = length([Slot::Octets, Slot::ReverseOctets]);
         let packets_length = length([Slot::Packets, Slot::ReversePackets]);
         let minimum = specifiers.iter().map(|s| s.minimum_length()).sum();
+        // A client is the initiator, whatever the direction of the flow.
+        let has_source = steps.iter().any(|(step, rank)| {
+            *rank < CLIENT_RANK && matches!(step.slot, Slot::SourceV4 | Slot::SourceV6)
+        });
+        let has_initiator = has_source
+            && filled & Slot::BiflowDirection.bit() != 0
+            && [octets, packets]
+                .map(Families::kind)
+                .contains(&CounterKind::Connection);
+        let has_counters = filled & COUNTERS != 0;
+        let packet = (!has_counters).then(|| PacketSection::of(specifiers, &spans));
         let (mut loads, mut floating) = (Vec::new(), Vec::new());
         for (step, _) in steps {
             match Load::of(&step, first_variable, minimum) {
@@ -214,9 +237,11 @@ impl Plan {
             loads: loads.into(),
             steps: floating.into(),
             names: names::fields_of(specifiers, spans.into_iter()),
+            packet: packet.flatten().map(Box::new),
             filled,
             octets: octets.kind().of_length(octets_length),
             packets: packets.kind().of_length(packets_length),
+            has_initiator,
         }
     }
 

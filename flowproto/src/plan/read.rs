@@ -12,7 +12,7 @@ mod tcp;
 use super::sampling::{SamplingFields, Selection};
 use super::slot::Slot;
 use super::time::up_time_to_epoch;
-use super::{MessageContext, Plan, Step};
+use super::{CounterKind, MessageContext, Plan, Step};
 use crate::address::Address;
 use crate::field::FieldSpan;
 use crate::record::{BiflowDirection, FlowKey, FlowRecord, Interfaces};
@@ -177,6 +177,27 @@ impl Plan {
             values.take(step.slot, value.unwrap_or_default());
         }
         values.fill(context, record);
+        if self.has_initiator && record.biflow_direction == Some(BiflowDirection::ReverseInitiator)
+        {
+            self.reverse_initiator(record);
+        }
+        if let Some(packet) = &self.packet {
+            packet.read(octets, spans, record);
+        }
+    }
+
+    /// The counters of the initiator are those of the destination.
+    #[cold]
+    fn reverse_initiator(&self, record: &mut FlowRecord) {
+        let [octets, packets] = self.counter_kinds();
+        if octets == CounterKind::Connection {
+            let counts = &mut record.octet_delta_count;
+            std::mem::swap(counts, &mut record.reverse_octet_delta_count);
+        }
+        if packets == CounterKind::Connection {
+            let counts = &mut record.packet_delta_count;
+            std::mem::swap(counts, &mut record.reverse_packet_delta_count);
+        }
     }
 }
 

@@ -3,8 +3,19 @@
 use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 
+const CISCO: u32 = 9;
 const VMWARE: u32 = 6876;
 const NTOP: u32 = 35632;
+
+/// Rank of the addresses of client and server (Cisco AVC), which stand for source and destination in
+/// templates without these.
+pub(super) const CLIENT_RANK: u8 = 1;
+
+/// The slots of counters.
+pub(super) const COUNTERS: u128 = Slot::Octets.bit()
+    | Slot::Packets.bit()
+    | Slot::ReverseOctets.bit()
+    | Slot::ReversePackets.bit();
 
 /// Place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,30 +190,32 @@ impl Slot {
     pub(super) const fn of(enterprise: u32, id: u16) -> Option<(Self, u8)> {
         Some(match (enterprise, id) {
             (0, 1) => (Self::Octets, 1),
-            (0, 231) => (Self::Octets, 2),
-            (0, 85) => (Self::Octets, 3),
-            (0, 23) => (Self::Octets, 4),
-            (0, 171) => (Self::Octets, 5),
-            (0, 352) => (Self::Octets, 6),
+            (CISCO, 8338) | (0, 41_106) => (Self::Octets, 2),
+            (0, 231) => (Self::Octets, 3),
+            (0, 85) => (Self::Octets, 4),
+            (0, 23) => (Self::Octets, 5),
+            (0, 171) => (Self::Octets, 6),
+            (0, 352) => (Self::Octets, 7),
             (0, 2) => (Self::Packets, 1),
-            (0, 298) => (Self::Packets, 2),
-            (0, 86) => (Self::Packets, 3),
-            (0, 24) => (Self::Packets, 4),
-            (0, 172) => (Self::Packets, 5),
+            (0, 298) => (Self::Packets, 3),
+            (0, 86) => (Self::Packets, 4),
+            (0, 24) => (Self::Packets, 5),
+            (0, 172) => (Self::Packets, 6),
             (REVERSE_ENTERPRISE, 1) => (Self::ReverseOctets, 1),
-            (0, 232) => (Self::ReverseOctets, 2),
-            (REVERSE_ENTERPRISE, 85) => (Self::ReverseOctets, 3),
-            (REVERSE_ENTERPRISE, 23) => (Self::ReverseOctets, 4),
-            (REVERSE_ENTERPRISE, 171) => (Self::ReverseOctets, 5),
-            (REVERSE_ENTERPRISE, 352) => (Self::ReverseOctets, 6),
+            (CISCO, 8337) | (0, 41_105) => (Self::ReverseOctets, 2),
+            (0, 232) => (Self::ReverseOctets, 3),
+            (REVERSE_ENTERPRISE, 85) => (Self::ReverseOctets, 4),
+            (REVERSE_ENTERPRISE, 23) => (Self::ReverseOctets, 5),
+            (REVERSE_ENTERPRISE, 171) => (Self::ReverseOctets, 6),
+            (REVERSE_ENTERPRISE, 352) => (Self::ReverseOctets, 7),
             (REVERSE_ENTERPRISE, 2) => (Self::ReversePackets, 1),
-            (0, 299) => (Self::ReversePackets, 2),
-            (REVERSE_ENTERPRISE, 86) => (Self::ReversePackets, 3),
+            (0, 299) => (Self::ReversePackets, 3),
+            (REVERSE_ENTERPRISE, 86) => (Self::ReversePackets, 4),
+            (REVERSE_ENTERPRISE, 24) => (Self::ReversePackets, 5),
+            (REVERSE_ENTERPRISE, 172) => (Self::ReversePackets, 6),
             (REVERSE_ENTERPRISE, 152) => (Self::ReverseStart, 0),
             (REVERSE_ENTERPRISE, 153) => (Self::ReverseEnd, 0),
             (REVERSE_ENTERPRISE, 6) => (Self::ReverseTcpControlBits, 0),
-            (REVERSE_ENTERPRISE, 24) => (Self::ReversePackets, 4),
-            (REVERSE_ENTERPRISE, 172) => (Self::ReversePackets, 5),
             (0, 4) => (Self::Protocol, 0),
             (0, 5) => (Self::ClassOfService, 0),
             (0, 6) => (Self::TcpControlBits, 0),
@@ -212,11 +225,17 @@ impl Slot {
             (0, 11) => (Self::DestinationPort, 1),
             (0, 181) => (Self::DestinationPort, 2),
             (0, 183) => (Self::DestinationPort, 3),
+            (CISCO, 12_240) | (0, 45_008) => (Self::SourcePort, 4),
+            (CISCO, 12_241) | (0, 45_009) => (Self::DestinationPort, 4),
             (0, 8) => (Self::SourceV4, 0),
+            (CISCO, 12_236) | (0, 45_004) => (Self::SourceV4, CLIENT_RANK),
             (0, 12) => (Self::DestinationV4, 0),
+            (CISCO, 12_237) | (0, 45_005) => (Self::DestinationV4, CLIENT_RANK),
             (0, 15) => (Self::NextHopV4, 0),
             (0, 27) => (Self::SourceV6, 0),
+            (CISCO, 12_238) | (0, 45_006) => (Self::SourceV6, CLIENT_RANK),
             (0, 28) => (Self::DestinationV6, 0),
+            (CISCO, 12_239) | (0, 45_007) => (Self::DestinationV6, CLIENT_RANK),
             (0, 62) => (Self::NextHopV6, 0),
             (0, 9) => (Self::SourcePrefixLength, 1),
             (0, 29) => (Self::SourcePrefixLength, 2),

@@ -63,6 +63,11 @@ impl MessageClock {
         self.export_milliseconds < latest.export_milliseconds && self.up_time <= latest.up_time
     }
 
+    /// Whether no clock shows that it was exported after `latest`.
+    pub(super) const fn is_not_after(&self, latest: &Self) -> bool {
+        self.export_milliseconds <= latest.export_milliseconds && self.up_time <= latest.up_time
+    }
+
     /// Whether by the clocks of a later Message the exporter has started after this one, although its
     /// `sysUpTime` is higher by then.
     fn is_before_boot_of(&self, later: &Self) -> bool {

@@ -7,7 +7,7 @@ use super::messages::SessionMessage;
 use super::senders::SenderId;
 use super::session::Session;
 use super::store::Sessions;
-use super::templates::{SharedDefinition, SharedTemplate, TemplateEntry};
+use super::templates::{SharedDefinition, SharedTemplate, TemplateChange, TemplateEntry};
 use crate::field::FieldSpecifier;
 use crate::template::{Template, TemplateKind};
 use crate::wire::Version;
@@ -26,6 +26,8 @@ pub(crate) enum TemplateOutcome {
     Changed { defined_in: u64 },
     /// It is the template already known.
     Refreshed,
+    /// It was sent before the template that is known, and is used for Messages of that time only.
+    Late,
     /// Its records cannot be read. An earlier template of the ID is forgotten.
     Invalid,
     /// There is no room for it. An earlier template of the ID is forgotten.
@@ -66,9 +68,13 @@ impl Sessions {
             return TemplateOutcome::Refreshed;
         }
         let before = session.templates.get(&id);
+        let change = before.and_then(|entry| entry.change.as_ref());
+        if change.is_some_and(|change| message.is_before(change.sequence)) {
+            return self.define_late(message, (id, kind), fields);
+        }
         let before = before.map(|entry| (entry.defined_in, entry.sent_milliseconds));
         // A definition ends an earlier one, even if it is refused (RFC 3954 §7, RFC 7011 §8.1).
-        let replaced = self.forget_template(message.place, id);
+        let earlier = self.forget_template(message.place, id);
         let Some(template) = self.compile(message, (id, kind), fields) else {
             return TemplateOutcome::Invalid;
         };
@@ -76,8 +82,14 @@ impl Sessions {
             return TemplateOutcome::NoRoom;
         }
         self.templates = self.templates.saturating_add(1);
+        let is_in_directory = self.share(message, id, &template);
+        let change = earlier.map(|earlier| TemplateChange {
+            sequence: message.sequence,
+            earlier: self.keep_earlier(message, earlier),
+        });
         let entry = TemplateEntry {
-            is_in_directory: self.share(message, id, &template),
+            is_in_directory,
+            change,
             template,
             stamp,
             defined_in: datagram,
@@ -87,13 +99,61 @@ impl Sessions {
         if let Some(session) = self.get_mut(message.place) {
             session.templates.insert(id, entry);
         }
-        drop(replaced);
         match before {
             Some((defined_in, sent)) if now.saturating_sub(sent) <= LIFETIME_MILLISECONDS => {
                 TemplateOutcome::Changed { defined_in }
             }
             _ => TemplateOutcome::New,
         }
+    }
+
+    /// Takes a definition that was sent before the one that is known, for Messages of that time.
+    fn define_late(
+        &mut self,
+        message: &SessionMessage,
+        definition: (u16, TemplateKind),
+        fields: &[FieldSpecifier],
+    ) -> TemplateOutcome {
+        let Some(template) = self.compile(message, definition, fields) else {
+            return TemplateOutcome::Invalid;
+        };
+        let change = |sessions: &mut Self| {
+            let session = sessions.get_mut(message.place)?;
+            let entry = session.templates.get_mut(&definition.0)?;
+            entry.change.as_mut().map(|change| change.earlier.take())
+        };
+        let Some(replaced) = change(self) else {
+            return TemplateOutcome::NoRoom;
+        };
+        if let (Some(replaced), Some(session)) = (replaced, self.get(message.place)) {
+            self.subtract_fields(session.sender, replaced.len());
+        }
+        let earlier = self.keep_earlier(message, template);
+        let outcome = match earlier {
+            Some(_) => TemplateOutcome::Late,
+            None => TemplateOutcome::NoRoom,
+        };
+        if let Some(session) = self.get_mut(message.place)
+            && let Some(entry) = session.templates.get_mut(&definition.0)
+            && let Some(change) = &mut entry.change
+        {
+            change.earlier = earlier;
+        }
+        outcome
+    }
+
+    /// Accounts for the template before a change, if there is room for it.
+    fn keep_earlier(
+        &mut self,
+        message: &SessionMessage,
+        earlier: Arc<Template>,
+    ) -> Option<Arc<Template>> {
+        if !self.has_room_for(message, earlier.len()) {
+            return None;
+        }
+        let sender = self.get(message.place)?.sender;
+        self.add_fields(sender, earlier.len());
+        Some(earlier)
     }
 
     /// A definition that cannot be read ends an earlier one.
@@ -123,7 +183,6 @@ impl Sessions {
         if session.templates.len() >= self.limits.templates_per_domain {
             return false;
         }
-        let (device, sender) = (session.device, session.sender);
         // One that is shared already costs one.
         let is_known = Arc::strong_count(template) > 1;
         let cost = if is_known {
@@ -131,6 +190,15 @@ impl Sessions {
         } else {
             template.len().saturating_add(1)
         };
+        self.has_room_for(message, cost)
+    }
+
+    /// Whether there is room for this number of fields.
+    fn has_room_for(&mut self, message: &SessionMessage, cost: usize) -> bool {
+        let Some(session) = self.get(message.place) else {
+            return false;
+        };
+        let (device, sender) = (session.device, session.sender);
         let has_room = |sessions: &Self| {
             let of_sender = sessions
                 .senders
@@ -276,10 +344,14 @@ impl Sessions {
                 is_shared: false,
             });
         }
-        let found = own.map(|entry| FoundTemplate {
-            template: &entry.template,
-            is_shared: false,
-        });
+        let found = match own.map(|entry| entry.of_message(|number| message.is_before(number))) {
+            Some(None) => return None,
+            Some(Some(template)) => Some(FoundTemplate {
+                template,
+                is_shared: false,
+            }),
+            None => None,
+        };
         let is_alone = session.key.connection != 0 || !self.limits.template_sharing;
         if is_alone || found.is_some() && !message.is_of_shared_track {
             return found;
@@ -343,7 +415,8 @@ impl Sessions {
             && let Some(entry) = session.templates.get_mut(&id)
         {
             entry.used_milliseconds = now;
-            return Some((Arc::clone(&entry.template), false));
+            let template = entry.of_message(|number| message.is_before(number))?;
+            return Some((Arc::clone(template), false));
         }
         let (domain, device) = (session.key.domain.observation_domain_id, session.device);
         let found = self.template(message, id)?;

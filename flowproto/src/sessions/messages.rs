@@ -21,6 +21,7 @@ const MAX_ERRATIC: u8 = 3;
 pub(crate) struct SessionMessage {
     pub(crate) place: Place,
     pub(super) clock: MessageClock,
+    pub(super) sequence: u32,
     /// It continues a Message of another session of the same exporter.
     pub(super) is_of_shared_track: bool,
     /// Its number has fallen: templates defined before this stamp cannot be used until the next
@@ -30,18 +31,27 @@ pub(crate) struct SessionMessage {
     pub(super) restarted_after: Option<u32>,
     /// It was sent before the latest one.
     pub(super) is_late: bool,
+    /// The same, or it was sent in the same second and has a lower number.
+    is_older: bool,
 }
 
 impl SessionMessage {
-    pub(super) const fn new(place: Place, clock: MessageClock) -> Self {
+    pub(super) const fn new(place: Place, clock: MessageClock, sequence: u32) -> Self {
         Self {
             place,
             clock,
+            sequence,
             is_of_shared_track: false,
             suspect_since: None,
             restarted_after: None,
             is_late: false,
+            is_older: false,
         }
+    }
+
+    /// Whether it was sent before the Message of the same session with this number.
+    pub(super) fn is_before(&self, sequence: u32) -> bool {
+        self.is_older && (1..1 << 31).contains(&sequence.wrapping_sub(self.sequence))
     }
 
     /// Whether its Data Sets have to wait for the next Message.
@@ -78,7 +88,7 @@ impl Sessions {
         now_milliseconds: u64,
     ) -> (SessionMessage, Verdict) {
         let clock = MessageClock::new(header, now_milliseconds);
-        let mut message = SessionMessage::new(place, clock);
+        let mut message = SessionMessage::new(place, clock, header.sequence);
         let Some(session) = self.slab.get_mut(place).and_then(Option::as_mut) else {
             return (message, Verdict::None);
         };
@@ -109,6 +119,7 @@ impl Sessions {
         let has_fallen = (1..1 << 31).contains(&fallen);
         // A restarted exporter counts from 0, so its numbers are far from those before.
         let is_near = fallen < header.sequence;
+        message.is_older = has_fallen && is_near && clock.is_not_after(&latest);
         if has_fallen && is_near && clock.is_exported_before(&latest) {
             message.is_late = true;
             session.restarts.set_back(latest);

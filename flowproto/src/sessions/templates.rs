@@ -25,6 +25,17 @@ pub(super) struct TemplateEntry {
     pub(super) used_milliseconds: u64,
     /// It is in the [`Directory`], which accounts for its fields.
     pub(super) is_in_directory: bool,
+    pub(super) change: Option<TemplateChange>,
+}
+
+/// The change of a template to another one, for Messages that were sent before it and arrive after
+/// it.
+#[derive(Clone, Debug)]
+pub(super) struct TemplateChange {
+    /// Number of the Message with the later definition.
+    pub(super) sequence: u32,
+    /// The earlier template. `None` if there was no room for it.
+    pub(super) earlier: Option<Arc<Template>>,
 }
 
 impl TemplateEntry {
@@ -35,7 +46,19 @@ impl TemplateEntry {
         } else {
             self.template.len()
         };
+        let change = self.change.as_ref();
+        let earlier = change.and_then(|change| change.earlier.as_ref());
         own.saturating_add(1)
+            .saturating_add(earlier.map_or(0, |earlier| earlier.len()))
+    }
+
+    /// The template of the records in a Message. `None` if it is an earlier one that is not known.
+    /// `is_before`: whether the Message was sent before the one with this number.
+    pub(super) fn of_message(&self, is_before: impl FnOnce(u32) -> bool) -> Option<&Arc<Template>> {
+        match &self.change {
+            Some(change) if is_before(change.sequence) => change.earlier.as_ref(),
+            _ => Some(&self.template),
+        }
     }
 }
 

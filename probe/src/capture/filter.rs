@@ -47,6 +47,7 @@ pub(super) fn expression(
         | LinkType::Ipv6
         | LinkType::Ppp
         | LinkType::PppEther
+        | LinkType::CiscoHdlc
         | LinkType::Unsupported => "greater 0",
     });
     expression + "(" + wanted + ")"

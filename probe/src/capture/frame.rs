@@ -66,8 +66,10 @@ pub enum LinkType {
     Ipv6,
     /// `LINKTYPE_NULL` and `LINKTYPE_LOOP`: an address family before the IP header.
     Loopback,
-    /// `LINKTYPE_PPP` and `LINKTYPE_PPP_HDLC`.
+    /// `LINKTYPE_PPP` and `LINKTYPE_PPP_HDLC`. The latter may have frames of Cisco HDLC.
     Ppp,
+    /// `LINKTYPE_C_HDLC`.
+    CiscoHdlc,
     /// `LINKTYPE_PPP_ETHER`: starts with a PPPoE header.
     PppEther,
     /// Any other link type.
@@ -85,6 +87,7 @@ impl LinkType {
             9 | 50 => Self::Ppp,
             12 | 14 | 101 => Self::Raw,
             51 => Self::PppEther,
+            104 => Self::CiscoHdlc,
             113 => Self::LinuxSll,
             228 => Self::Ipv4,
             229 => Self::Ipv6,

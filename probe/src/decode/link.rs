@@ -10,6 +10,7 @@ const MAX_TAGS: usize = 16;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
+pub(super) const ETHERTYPE_NSH: u16 = 0x894f;
 
 /// The IP version that the link layer announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,11 @@ pub(super) fn network_layer(link_type: LinkType, frame: &[u8]) -> Result<Network
         LinkType::Ipv4 => Ok(Network::new(frame, Version::V4, 0)),
         LinkType::Ipv6 => Ok(Network::new(frame, Version::V6, 0)),
         LinkType::Loopback => loopback(frame),
-        LinkType::Ppp => ppp(frame),
+        LinkType::Ppp => match frame {
+            [0x0f | 0x8f, ..] => cisco_hdlc(frame),
+            _ => ppp(frame),
+        },
+        LinkType::CiscoHdlc => cisco_hdlc(frame),
         LinkType::PppEther => pppoe(frame, 0),
         LinkType::Unsupported => Err(Undecodable::UnsupportedLink),
     }
@@ -90,6 +95,16 @@ pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, U
             0x8847 | 0x8848 => return mpls(data, vlan_id),
             0x8864 => return pppoe(data, vlan_id),
             0x0806 | 0x8035 => return Err(Undecodable::Arp),
+            ETHERTYPE_NSH => return service_header(data, vlan_id),
+            0x8909 | 0x88e5 | 0x88e7 | 0x8926 | 0x892f | 0x893f | 0xf1c1 => {
+                let octets = fabric_tag_octets(kind, data).ok_or(Undecodable::NotIp)?;
+                let (tag, rest) = data
+                    .split_at_checked(octets)
+                    .ok_or(Undecodable::TruncatedLink)?;
+                let ethertype = tag.last_chunk().ok_or(Undecodable::TruncatedLink)?;
+                kind = u16::from_be_bytes(*ethertype);
+                data = rest;
+            }
             0..=1500 => {
                 let (header, rest) = split::<3>(data)?;
                 match *header {
@@ -113,6 +128,49 @@ pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, U
         }
     }
     Err(Undecodable::TooDeep)
+}
+
+/// The octets of a tag behind its EtherType, with the EtherType of what follows. `None` if that is
+/// encrypted, or for an unknown version.
+#[cold]
+fn fabric_tag_octets(kind: u16, tag: &[u8]) -> Option<usize> {
+    /// MACsec: the frame is encrypted or changed (IEEE 802.1AE §9.5).
+    const SECRET: u8 = 0x0c;
+    const EXPLICIT_CHANNEL: u8 = 0x20;
+    match (kind, tag) {
+        // Cisco metadata, version 1 with one option.
+        (0x8909, [1, 1, ..]) => Some(8),
+        (0x88e5, [control, ..]) if control & SECRET == 0 => {
+            Some(if control & EXPLICIT_CHANNEL == 0 {
+                8
+            } else {
+                16
+            })
+        }
+        // The instance tag of provider backbone bridges, with the MAC addresses of the customer.
+        (0x88e7, _) => Some(18),
+        // VN-Tag, HSR, R-Tag.
+        (0x8926 | 0x892f | 0xf1c1, _) => Some(6),
+        // E-Tag.
+        (0x893f, _) => Some(8),
+        _ => None,
+    }
+}
+
+/// Reads a network service header (RFC 8300 §2.2).
+#[cold]
+fn service_header(data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
+    let (header, _) = split::<4>(data)?;
+    let octets = usize::from(header[1] & 0x3f).saturating_mul(4);
+    let rest = data.get(octets..).ok_or(Undecodable::TruncatedLink)?;
+    let network = match header[3] {
+        1 => Network::new(rest, Version::V4, vlan_id),
+        2 => Network::new(rest, Version::V6, vlan_id),
+        3 => pseudowire(rest, vlan_id)?,
+        5 => mpls(rest, vlan_id)?,
+        _ => return Err(Undecodable::NotIp),
+    };
+    Ok(network)
 }
 
 /// Reads MPLS labels. They do not name the payload: IP is recognized by its version, an Ethernet
@@ -193,6 +251,12 @@ pub(super) fn ppp(data: &[u8]) -> Result<Network<'_>, Undecodable> {
         0x0281 | 0x0283 => mpls(rest, 0),
         _ => Err(Undecodable::NotIp),
     }
+}
+
+/// Reads a Cisco HDLC frame: address, control, EtherType (RFC 1547 §4.3.1).
+fn cisco_hdlc(data: &[u8]) -> Result<Network<'_>, Undecodable> {
+    let (header, rest) = split::<4>(data)?;
+    ethertype(u16::from_be_bytes([header[2], header[3]]), rest)
 }
 
 /// Reads an address family in the byte order of the capturing host (`NULL`) or of the network

@@ -1,17 +1,8 @@
 //! Self-metrics: `kipfix_probe_…`. Every series exists from the start.
 //!
 //! The metering thread counts in plain integers ([`PipelineCounters`], [`CaptureCounters`]) and
-//! publishes them about once per second. The exporting thread counts per Message. For every stage,
-//! in = out + losses:
-//!
-//! * `packets_captured` = `packets_not_selected` + `packets_metered` + Σ `packets_undecodable`
-//!   + `packets_own_export` + `packets_duplicate`
-//! * `packets_metered` + `packets_corrected` = Σ packetDeltaCount of the records made
-//!   (`record_packets`) + packets of the conversations in the cache + `packets_withdrawn`
-//! * Σ `records` (made) = `queue_records_lost` + `target_records_received`, for each target
-//! * for each target, the identity in [`kipfix_export::counters`]
-//!
-//! Frames that the kernel dropped (`packets_dropped`) were not captured and are in none of these.
+//! publishes them about once per second. The exporting thread counts per Message. `ARCHITECTURE.md`
+//! has the equations of each stage: input = output + losses.
 
 mod capture;
 mod http;

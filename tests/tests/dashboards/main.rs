@@ -10,6 +10,7 @@ mod opencost;
 mod pair;
 mod peers;
 mod prometheus;
+mod questions;
 mod rules;
 
 use std::path::{Path, PathBuf};

@@ -1,10 +1,11 @@
-//! Generates the Grafana dashboards from `grafana/source/*.yaml`, which has the differences between panels. The
-//! common parts are here.
+//! Generates the Grafana dashboards from `grafana/source/*.yaml` and the library panels from
+//! `grafana/source/library/*.yaml`, which have the differences between panels. The common parts are here.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// A file of `grafana/source/`.
@@ -42,11 +43,14 @@ struct Row {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Panel {
+    /// Library panels: their id.
+    uid: Option<String>,
     title: String,
     description: String,
     #[serde(rename = "type")]
     kind: Kind,
     /// Of 24 columns.
+    #[serde(default)]
     width: u64,
     height: Option<u64>,
     #[serde(default)]
@@ -85,21 +89,51 @@ struct Query {
     legend: String,
 }
 
-/// Name and JSON of each.
+/// Name and JSON of each dashboard.
 pub(crate) fn all() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana/source");
-    let files = std::fs::read_dir(folder).unwrap();
-    files
-        .map(|file| {
-            let path = file.unwrap().path();
-            let text = std::fs::read_to_string(&path).unwrap();
-            let dashboard: Dashboard = serde_saphyr::from_str(&text)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let text = serde_json::to_string_pretty(&dashboard.json()).unwrap();
-            (name, text + "\n")
+    let dashboards = files::<Dashboard>("").into_iter();
+    dashboards
+        .map(|(name, dashboard)| (name, text(&dashboard.json())))
+        .collect()
+}
+
+/// Id and JSON of each library panel, as the API of Grafana takes it (`POST /api/library-elements`).
+pub(crate) fn library() -> Vec<(String, String)> {
+    let panels = files::<Vec<Panel>>("library").into_iter();
+    panels
+        .flat_map(|(_, panels)| panels)
+        .map(|panel| {
+            let uid = panel.uid.clone().expect("a library panel has an id");
+            // A dashboard may lack the variables of ours, so the panel uses the default data source.
+            let model = panel.model(None, false);
+            let kind_of_panel = 1;
+            let element = json!({
+                "uid": uid, "name": panel.title, "kind": kind_of_panel, "folderUid": "", "model": model,
+            });
+            (uid, text(&element))
         })
         .collect()
+}
+
+/// The files of a folder in `grafana/source`: name and content.
+fn files<T: DeserializeOwned>(folder: &str) -> Vec<(String, T)> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana/source");
+    let files = std::fs::read_dir(sources.join(folder)).unwrap();
+    files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let content = serde_saphyr::from_str(&text)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            (name, content)
+        })
+        .collect()
+}
+
+fn text(json: &Value) -> String {
+    serde_json::to_string_pretty(json).unwrap() + "\n"
 }
 
 fn data_source() -> Value {
@@ -258,13 +292,19 @@ impl Panel {
     }
 
     fn json(&self, id: usize, place: Value, has_map: bool) -> Value {
+        let mut panel = self.model(Some(data_source()), has_map);
+        panel["id"] = json!(id);
+        panel["gridPos"] = place;
+        panel
+    }
+
+    /// The panel without its place. Without a data source it uses the default one.
+    fn model(&self, data_source: Option<Value>, has_map: bool) -> Value {
         let mut panel = json!({
-            "id": id,
             "title": self.title,
             "description": self.description,
-            "datasource": data_source(),
-            "gridPos": place,
-            "targets": self.targets(),
+            "datasource": data_source,
+            "targets": self.targets(data_source.as_ref()),
         });
         let of_kind = match self.kind {
             Kind::Stat => self.stat(),
@@ -278,7 +318,7 @@ impl Panel {
         panel
     }
 
-    fn targets(&self) -> Vec<Value> {
+    fn targets(&self, data_source: Option<&Value>) -> Vec<Value> {
         let instant = !matches!(self.kind, Kind::Timeseries);
         let format = match self.kind {
             Kind::Stat | Kind::Timeseries => "time_series",
@@ -287,11 +327,15 @@ impl Panel {
         let queries = self.queries.iter().zip('A'..='Z');
         queries
             .map(|(query, letter)| {
-                json!({
-                    "refId": letter.to_string(), "datasource": data_source(), "editorMode": "code",
+                let mut target = json!({
+                    "refId": letter.to_string(), "editorMode": "code",
                     "expr": query.expr, "legendFormat": query.legend,
                     "format": format, "instant": instant, "range": !instant,
-                })
+                });
+                if let Some(source) = data_source {
+                    target["datasource"] = source.clone();
+                }
+                target
             })
             .collect()
     }

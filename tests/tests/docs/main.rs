@@ -50,4 +50,7 @@ fn dashboards_match_their_sources() {
     for (name, dashboard) in dashboards::all() {
         keep(&format!("grafana/kipfix-{name}.json"), &dashboard);
     }
+    for (uid, panel) in dashboards::library() {
+        keep(&format!("grafana/library/{uid}.json"), &panel);
+    }
 }

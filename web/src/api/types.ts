@@ -7,20 +7,22 @@ export interface Rtt {
   min_microseconds?: number | undefined;
 }
 
+export interface Duration {
+  count: number;
+  sum_milliseconds: number;
+}
+
 /** Values of an edge. A value that no exporter supplied is absent. */
 export interface Measures {
   bytes?: number;
   packets?: number;
-  flows?: number;
   connections?: number;
-  connection_milliseconds?: number;
-  open_connections?: number;
   retransmitted_packets?: number;
   refused_connections?: number;
   unanswered_connections?: number;
   reset_connections?: number;
-  lost_packets?: number;
   rtt?: Rtt;
+  duration?: Duration;
 }
 
 /** The begin of an interval and its values. */

@@ -29,7 +29,7 @@ test("attempts that are not counted as connections cannot exceed all of them", (
 });
 
 test("the worst value decides", () => {
-  const bad = healthOf({ packets: 100, retransmitted_packets: 0, lost_packets: 2 });
+  const bad = healthOf({ packets: 100, retransmitted_packets: 0, refused_connections: 2 });
   expect(bad.level).toBe("critical");
   const good = healthOf({ packets: 100, retransmitted_packets: 0 });
   expect(worseHealth(good, bad).level).toBe("critical");

@@ -40,13 +40,6 @@ const INDICATORS: Indicator[] = [
         ? undefined
         : [(refused_connections ?? 0) + (unanswered_connections ?? 0), connections ?? 0],
   },
-  {
-    name: "packets lost between nodes",
-    warning: 0.001,
-    critical: 0.01,
-    of: ({ lost_packets, packets }) =>
-      lost_packets === undefined ? undefined : [lost_packets, packets ?? 0],
-  },
 ];
 
 const ORDER: HealthLevel[] = ["unknown", "ok", "warning", "critical"];
@@ -55,7 +48,7 @@ export function compareHealth(a: HealthLevel, b: HealthLevel): number {
   return ORDER.indexOf(a) - ORDER.indexOf(b);
 }
 
-/** Judges measures by the shares of retransmits, failed connections and lost packets. */
+/** Judges measures by the shares of retransmits and failed connections. */
 export function healthOf(measures: Measures): Health {
   const reasons: HealthReason[] = [];
   let level: HealthLevel = "unknown";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { meanRtt, sumMeasures } from "./measures";
+import { meanDuration, meanRtt, sumMeasures } from "./measures";
 
 test("sums keep absent values absent and add present ones", () => {
   expect(sumMeasures([{ bytes: 1 }, { bytes: 2, packets: 0 }])).toEqual({ bytes: 3, packets: 0 });
@@ -14,6 +14,17 @@ test("round-trip times are weighted by their number and keep the smallest", () =
   expect(sum.rtt).toEqual({ count: 4, sum_microseconds: 1600, min_microseconds: 50 });
   expect(meanRtt(sum)).toBe(400);
   expect(meanRtt({})).toBeUndefined();
+});
+
+test("durations of connections are added and have a mean in microseconds", () => {
+  const sum = sumMeasures([
+    { duration: { count: 1, sum_milliseconds: 500 } },
+    { duration: { count: 3, sum_milliseconds: 1500 } },
+    {},
+  ]);
+  expect(sum.duration).toEqual({ count: 4, sum_milliseconds: 2000 });
+  expect(meanDuration(sum)).toBe(500_000);
+  expect(meanDuration({})).toBeUndefined();
 });
 
 test("a smallest round-trip time that is unknown does not replace a known one", () => {

@@ -3,15 +3,11 @@ import type { Measures } from "../api/types.ts";
 const SUMMED = [
   "bytes",
   "packets",
-  "flows",
   "connections",
-  "connection_milliseconds",
-  "open_connections",
   "retransmitted_packets",
   "refused_connections",
   "unanswered_connections",
   "reset_connections",
-  "lost_packets",
 ] as const;
 
 /** A measure that edge widths and charts can show. */
@@ -33,6 +29,12 @@ export function addMeasures(sum: Measures, other: Measures): void {
         }
       : { ...other.rtt };
   }
+  if (other.duration) {
+    sum.duration = {
+      count: (sum.duration?.count ?? 0) + other.duration.count,
+      sum_milliseconds: (sum.duration?.sum_milliseconds ?? 0) + other.duration.sum_milliseconds,
+    };
+  }
 }
 
 function smaller(a: number | undefined, b: number | undefined): number | undefined {
@@ -49,4 +51,11 @@ export function sumMeasures(all: Iterable<Measures>): Measures {
 export function meanRtt(measures: Measures): number | undefined {
   const rtt = measures.rtt;
   return rtt && rtt.count > 0 ? rtt.sum_microseconds / rtt.count : undefined;
+}
+
+/** The mean duration of connections in microseconds, absent without one. */
+export function meanDuration({ duration }: Measures): number | undefined {
+  return duration && duration.count > 0
+    ? (duration.sum_milliseconds * 1000) / duration.count
+    : undefined;
 }

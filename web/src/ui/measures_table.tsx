@@ -1,6 +1,6 @@
 import type { Measures } from "../api/types";
 import * as format from "../format";
-import { meanRtt } from "../model/measures";
+import { meanDuration, meanRtt } from "../model/measures";
 
 interface Row {
   label: string;
@@ -9,6 +9,9 @@ interface Row {
 
 const optional = (value: number | undefined): string | undefined =>
   value === undefined ? undefined : format.integer(value);
+
+const time = (microseconds: number | undefined): string | undefined =>
+  microseconds === undefined ? undefined : format.microseconds(microseconds);
 
 const ROWS: Row[] = [
   { label: "Bytes", of: ({ bytes }) => (bytes === undefined ? undefined : format.bytes(bytes)) },
@@ -19,19 +22,9 @@ const ROWS: Row[] = [
   },
   { label: "Packets", of: ({ packets }) => optional(packets) },
   { label: "Connections", of: ({ connections }) => optional(connections) },
-  { label: "Open now", of: ({ open_connections }) => optional(open_connections) },
-  {
-    label: "RTT, mean",
-    of: (measures) => {
-      const mean = meanRtt(measures);
-      return mean === undefined ? undefined : format.microseconds(mean);
-    },
-  },
-  {
-    label: "RTT, minimum",
-    of: ({ rtt }) =>
-      rtt?.min_microseconds === undefined ? undefined : format.microseconds(rtt.min_microseconds),
-  },
+  { label: "Duration, mean", of: (measures) => time(meanDuration(measures)) },
+  { label: "RTT, mean", of: (measures) => time(meanRtt(measures)) },
+  { label: "RTT, minimum", of: ({ rtt }) => time(rtt?.min_microseconds) },
   {
     label: "Retransmitted",
     of: ({ retransmitted_packets: value, packets }) =>
@@ -48,11 +41,6 @@ const ROWS: Row[] = [
       value === undefined ? undefined : withShare(value, connections),
   },
   { label: "Reset", of: ({ reset_connections }) => optional(reset_connections) },
-  {
-    label: "Lost",
-    of: ({ lost_packets: value, packets }) =>
-      value === undefined ? undefined : withShare(value, packets),
-  },
 ];
 
 function withShare(value: number, total: number | undefined): string {

@@ -4,8 +4,8 @@
 //! endpoint is deleted. A record is matched with the assignments while its packets were observed:
 //!
 //! * one endpoint in that time: this endpoint;
-//! * several: ambiguous. While an endpoint of a higher rank has the address, others do not count: a
-//!   node keeps an address that a Service uses as its external IP;
+//! * several: ambiguous. While an endpoint has the address that outranks others, these do not count:
+//!   a node keeps an address that a Service uses as its external IP;
 //! * none, before an assignment: its endpoint, if that had started by then. A pod sends traffic
 //!   before its IP appears in `status.podIP`, and the watch event arrives later still;
 //! * else, after an assignment: its endpoint, as long as the assignment is kept.
@@ -19,7 +19,7 @@
 use std::sync::Arc;
 
 use super::address_key::AddressKey;
-use super::endpoint::EndpointId;
+use super::endpoint::{EndpointId, Place};
 use super::time_range::TimeRange;
 
 /// Watch events may arrive this long after the change, on loaded machines.
@@ -147,12 +147,12 @@ impl AddressHistory {
     }
 
     /// Returns the endpoint in `range`. An assignment that has ended is kept for
-    /// `kept_milliseconds`. `rank` returns the rank of an endpoint.
+    /// `kept_milliseconds`. `place` returns kind and node of an endpoint.
     pub(super) fn at(
         &self,
         range: TimeRange,
         kept_milliseconds: u64,
-        rank: impl Fn(EndpointId) -> usize,
+        place: impl Fn(EndpointId) -> Place,
     ) -> Option<Assignee> {
         let Some(earlier) = &self.earlier else {
             let last = &self.last;
@@ -166,8 +166,8 @@ impl AddressHistory {
         let mut next: Option<&Assignment> = None;
         for assignment in self.assignments() {
             if assignment.overlaps(range) {
-                if self.is_visible(assignment, range, &rank) {
-                    matching.add(assignment.endpoint, &rank);
+                if self.is_visible(assignment, range, &place) {
+                    matching.add(assignment.endpoint, &place);
                 }
             } else if assignment.ended_before(range, kept_milliseconds) {
                 ended = ended
@@ -183,7 +183,7 @@ impl AddressHistory {
                 .first
                 .is_none_or(|first| self.ends_near(first, range))
         {
-            matching.add(next.endpoint, &rank);
+            matching.add(next.endpoint, &place);
         }
         let Some(endpoint) = matching.first else {
             return ended.map(|ended| Assignee::Certain(ended.endpoint));
@@ -203,20 +203,20 @@ impl AddressHistory {
         })
     }
 
-    /// Returns whether an assignment is the one of the highest rank at any time in `range`.
+    /// Returns whether no other assignment outranks this one at some time in `range`.
     fn is_visible(
         &self,
         assignment: &Assignment,
         range: TimeRange,
-        rank: impl Fn(EndpointId) -> usize,
+        place: impl Fn(EndpointId) -> Place,
     ) -> bool {
-        let own_rank = rank(assignment.endpoint);
+        let own = place(assignment.endpoint);
         let end = range.end_milliseconds.saturating_add(1);
         let end = end.min(assignment.until_milliseconds);
         let mut at = range.start_milliseconds.max(assignment.from_milliseconds);
         while let Some(covering) = self
             .assignments()
-            .find(|other| other.includes(at) && rank(other.endpoint) > own_rank)
+            .find(|other| other.includes(at) && place(other.endpoint).outranks(own))
         {
             at = covering.until_milliseconds;
         }
@@ -265,24 +265,24 @@ impl AddressHistory {
         }
     }
 
-    /// Adds an assignment. An assignment of a pod in deletion ends when one of the same or a higher
-    /// rank begins. Returns the latest end of an assignment that ended.
+    /// Adds an assignment. An assignment of a pod in deletion ends when one begins that it does not
+    /// outrank. Returns the latest end of an assignment that ended.
     pub(super) fn add(
         &mut self,
         mut added: Assignment,
-        rank: impl Fn(EndpointId) -> usize,
+        place: impl Fn(EndpointId) -> Place,
     ) -> Option<u64> {
-        let own_rank = rank(added.endpoint);
+        let own = place(added.endpoint);
         let mut latest_end = None;
         let mut next: Option<u64> = None;
         for other in self.assignments_mut() {
-            let other_rank = rank(other.endpoint);
+            let others = place(other.endpoint);
             if other.from_milliseconds >= added.from_milliseconds {
-                if other.is_open() && other_rank >= own_rank {
+                if other.is_open() && !own.outranks(others) {
                     let from = other.from_milliseconds;
                     next = Some(next.map_or(from, |next| next.min(from)));
                 }
-            } else if other.until_milliseconds == Assignment::YIELDING && own_rank >= other_rank {
+            } else if other.until_milliseconds == Assignment::YIELDING && !others.outranks(own) {
                 other.until_milliseconds = added.from_milliseconds;
                 latest_end = Some(added.from_milliseconds);
             }
@@ -321,20 +321,20 @@ impl AddressHistory {
         Some(open.until_milliseconds)
     }
 
-    /// Marks the assignment of `endpoint`, whose pod is in deletion: it ends when another one of
-    /// the same or a higher rank begins, or now if one has begun. Returns its end if it ended.
+    /// Marks the assignment of `endpoint`, whose pod is in deletion: it ends when another one begins
+    /// that it does not outrank, or now if one has begun. Returns its end if it ended.
     pub(super) fn yield_to_next(
         &mut self,
         endpoint: EndpointId,
         now_milliseconds: u64,
-        rank: impl Fn(EndpointId) -> usize,
+        place: impl Fn(EndpointId) -> Place,
     ) -> Option<u64> {
         let own = self.open().find(|one| one.endpoint == endpoint)?;
-        let (from, own_rank) = (own.from_milliseconds, rank(endpoint));
+        let (from, own) = (own.from_milliseconds, place(endpoint));
         let has_next = self.open().any(|one| {
             one.endpoint != endpoint
                 && one.from_milliseconds >= from
-                && rank(one.endpoint) >= own_rank
+                && !own.outranks(place(one.endpoint))
         });
         if has_next {
             return self.end(endpoint, now_milliseconds);
@@ -383,8 +383,8 @@ struct Matching {
 }
 
 impl Matching {
-    fn add(&mut self, endpoint: EndpointId, rank: impl Fn(EndpointId) -> usize) {
-        let rank = rank(endpoint);
+    fn add(&mut self, endpoint: EndpointId, place: impl Fn(EndpointId) -> Place) {
+        let rank = place(endpoint).kind.rank();
         match self.first {
             None => {
                 self.first = Some(endpoint);

@@ -1,6 +1,7 @@
 use flowproto::Address;
 
 use super::*;
+use crate::inventory::endpoint::EndpointKind;
 
 const A: EndpointId = EndpointId(10);
 const B: EndpointId = EndpointId(11);
@@ -13,8 +14,13 @@ const MIXED: EndpointId = EndpointId(32);
 const KEPT: u64 = 1000;
 const OPEN: u64 = Assignment::OPEN;
 
-fn rank(endpoint: EndpointId) -> usize {
-    if endpoint.0 >= NODE.0 { 3 } else { 2 }
+fn place(endpoint: EndpointId) -> Place {
+    let kind = if endpoint.0 >= NODE.0 {
+        EndpointKind::Node
+    } else {
+        EndpointKind::Pod
+    };
+    Place { kind, node: None }
 }
 
 fn assignment(endpoint: EndpointId, from: u64, until: u64) -> Assignment {
@@ -30,7 +36,7 @@ fn history(assignments: &[Assignment]) -> AddressHistory {
     let key = AddressKey::address(Address::from_v4_bits(1));
     let mut history = AddressHistory::new(key, assignments[0]);
     for assignment in &assignments[1..] {
-        history.add(*assignment, rank);
+        history.add(*assignment, place);
     }
     history.set_ambiguous(AmbiguousEndpoints {
         by_rank: [
@@ -49,7 +55,7 @@ fn at(history: &AddressHistory, start: u64, end: u64) -> Option<Assignee> {
         start_milliseconds: start,
         end_milliseconds: end,
     };
-    history.at(range, KEPT, rank)
+    history.at(range, KEPT, place)
 }
 
 const fn certain(endpoint: EndpointId) -> Option<Assignee> {
@@ -201,9 +207,9 @@ fn two_nodes_with_one_address_are_ambiguous_and_hide_a_service() {
 #[test]
 fn a_pod_in_deletion_loses_its_address_to_a_later_one() {
     let mut both = history(&[assignment(A, 1000, OPEN)]);
-    assert_eq!(both.yield_to_next(A, 2000, rank), None);
+    assert_eq!(both.yield_to_next(A, 2000, place), None);
     assert_eq!(at(&both, 9000, 9001), certain(A));
-    assert_eq!(both.add(assignment(B, 3000, OPEN), rank), Some(3000));
+    assert_eq!(both.add(assignment(B, 3000, OPEN), place), Some(3000));
     assert_eq!(at(&both, 3000, 3001), certain(B));
     // Its deletion is complete later, and takes nothing from the later pod.
     assert_eq!(both.end(A, 4000), None);
@@ -213,7 +219,7 @@ fn a_pod_in_deletion_loses_its_address_to_a_later_one() {
 #[test]
 fn a_later_pod_has_the_address_alone_when_the_deletion_of_the_earlier_one_starts() {
     let mut both = history(&[assignment(A, 1000, OPEN), assignment(B, 3000, OPEN)]);
-    assert_eq!(both.yield_to_next(A, 5000, rank), Some(5000));
+    assert_eq!(both.yield_to_next(A, 5000, place), Some(5000));
     assert_eq!(at(&both, 4000, 4500), ambiguous(SEVERAL_PODS));
     assert_eq!(at(&both, 5000, 5500), certain(B));
 }
@@ -221,7 +227,7 @@ fn a_later_pod_has_the_address_alone_when_the_deletion_of_the_earlier_one_starts
 #[test]
 fn a_pod_in_deletion_keeps_its_address_against_an_earlier_one() {
     let mut both = history(&[assignment(A, 1000, OPEN), assignment(B, 3000, OPEN)]);
-    assert_eq!(both.yield_to_next(B, 5000, rank), None);
+    assert_eq!(both.yield_to_next(B, 5000, place), None);
     assert_eq!(at(&both, 5000, 5500), ambiguous(SEVERAL_PODS));
     assert_eq!(both.end(B, 6000), Some(6000));
     assert_eq!(at(&both, 6000, 6500), certain(A));
@@ -230,8 +236,8 @@ fn a_pod_in_deletion_keeps_its_address_against_an_earlier_one() {
 #[test]
 fn a_pod_in_deletion_keeps_its_address_against_a_lower_rank() {
     let mut both = history(&[assignment(NODE, 1000, OPEN)]);
-    both.yield_to_next(NODE, 2000, rank);
-    both.add(assignment(A, 3000, OPEN), rank);
+    both.yield_to_next(NODE, 2000, place);
+    both.add(assignment(A, 3000, OPEN), place);
     assert_eq!(at(&both, 4000, 4500), certain(NODE));
 }
 
@@ -266,12 +272,12 @@ fn assignments_that_ended_too_long_ago_are_removed() {
 fn the_number_of_assignments_is_limited_and_those_that_last_are_kept() {
     let mut many = history(&[assignment(A, 0, OPEN)]);
     for number in 1..1000 {
-        many.add(assignment(B, number, number + 1), rank);
+        many.add(assignment(B, number, number + 1), place);
     }
     assert_eq!(many.assignments().count(), MAX_EARLIER + 1);
     assert_eq!(at(&many, 5000, 5001), certain(A));
     for number in 1..1000 {
-        many.add(assignment(EndpointId(1000 + number), 5000, OPEN), rank);
+        many.add(assignment(EndpointId(1000 + number), 5000, OPEN), place);
     }
     assert_eq!(many.assignments().count(), MAX_EARLIER + 1);
 }

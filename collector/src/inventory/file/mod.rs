@@ -315,6 +315,23 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
     }
 
     #[test]
+    fn a_node_keeps_its_address_that_pods_on_the_host_network_have() {
+        let index = parse(
+            "nodes: [{name: a, addresses: [10.9.0.1, fd00::1]}]
+pods:
+- {name: dns, namespace: system, addresses: [10.9.0.1, fd00::1], node: a}
+- {name: agent, namespace: system, addresses: [10.9.0.1], node: a}
+- {name: agent, namespace: other, addresses: [fd00::1]}
+services: [{name: edge, namespace: n, addresses: [10.9.0.1]}]",
+        )
+        .unwrap();
+        for address in ["10.9.0.1", "fd00::1"] {
+            let node = at(&index, address);
+            assert_eq!((node.kind, &*node.name), (EndpointKind::Node, "a"));
+        }
+    }
+
+    #[test]
     fn a_bare_pod_is_its_own_workload() {
         let index = parse("pods: [{name: p, namespace: n, addresses: [10.0.0.1]}]").unwrap();
         let pod = at(&index, "10.0.0.1");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::IndexWriter;
 use crate::inventory::address_history::{AddressHistory, Assignment};
 use crate::inventory::address_key::AddressKey;
-use crate::inventory::endpoint::{EndpointId, EndpointKind};
+use crate::inventory::endpoint::{EndpointId, EndpointKind, Place};
 use crate::inventory::snapshot::shard;
 
 /// Average number of addresses and ports per endpoint, at most.
@@ -72,12 +72,12 @@ impl IndexWriter {
         let replaces_file =
             before.assignments().all(is_from_file) && endpoint.0 >= self.first_watched;
         let had_node = self.has_node(before);
-        let ended = self.change_endpoints(key, |history, rank| {
+        let ended = self.change_endpoints(key, |history, place| {
             if replaces_file {
                 *history = AddressHistory::new(key, assignment);
                 return None;
             }
-            history.add(assignment, rank)
+            history.add(assignment, place)
         });
         self.assignment_ended(key, ended);
         self.assignments_changed(had_node || self.has_node_at(key));
@@ -96,8 +96,8 @@ impl IndexWriter {
     /// assigned to another endpoint.
     pub fn yield_to_next(&mut self, key: AddressKey, endpoint: EndpointId, now_milliseconds: u64) {
         if self.assignees(key).any(|assignee| assignee == endpoint) {
-            let ended = self.change(key, |history, rank| {
-                history.yield_to_next(endpoint, now_milliseconds, rank)
+            let ended = self.change(key, |history, place| {
+                history.yield_to_next(endpoint, now_milliseconds, place)
             });
             self.assignment_ended(key, ended);
             self.assignments_changed(false);
@@ -156,14 +156,14 @@ impl IndexWriter {
     pub(super) fn change<T>(
         &mut self,
         key: AddressKey,
-        change: impl FnOnce(&mut AddressHistory, &dyn Fn(EndpointId) -> usize) -> Option<T>,
+        change: impl FnOnce(&mut AddressHistory, &dyn Fn(EndpointId) -> Place) -> Option<T>,
     ) -> Option<T> {
         let hash = self.index.hasher.hash_one(key);
         let places = &self.index.places;
-        let rank = |id: EndpointId| places.get(id.0).map_or(0, |place| place.kind.rank());
+        let place = |id: EndpointId| places.get(id.0).copied().unwrap_or_default();
         let shard = self.index.shards.get_mut(shard(hash))?;
         let history = Arc::make_mut(shard).find_mut(hash, |history| history.key == key)?;
-        change(history, &rank)
+        change(history, &place)
     }
 
     fn assignment_ended(&mut self, key: AddressKey, end_milliseconds: Option<u64>) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::IndexWriter;
 use crate::inventory::address_history::{AddressHistory, AmbiguousEndpoints, RANKS};
 use crate::inventory::address_key::AddressKey;
-use crate::inventory::endpoint::{AMBIGUOUS, Endpoint, EndpointId, EndpointKind};
+use crate::inventory::endpoint::{AMBIGUOUS, Endpoint, EndpointId, EndpointKind, Place};
 
 impl IndexWriter {
     /// Updates the endpoints of records that match several assignments of `key`. Must be called
@@ -25,12 +25,12 @@ impl IndexWriter {
     pub(super) fn change_endpoints<T>(
         &mut self,
         key: AddressKey,
-        change: impl FnOnce(&mut AddressHistory, &dyn Fn(EndpointId) -> usize) -> Option<T>,
+        change: impl FnOnce(&mut AddressHistory, &dyn Fn(EndpointId) -> Place) -> Option<T>,
     ) -> Option<T> {
         let before = self.history(key)?.ambiguous();
-        let changed = self.change(key, |history, rank| {
+        let changed = self.change(key, |history, place| {
             history.set_ambiguous(AmbiguousEndpoints::default());
-            change(history, rank)
+            change(history, place)
         });
         let ambiguous = self.acquire_ambiguous(key);
         if ambiguous != AmbiguousEndpoints::default() {

@@ -104,7 +104,7 @@ impl Sessions {
         let mut templates = Vec::new();
         for (id, place) in &restored.places {
             if let Some(session) = device.sessions.get(id) {
-                let message = SessionMessage::new(*place, clock(session.clock.map_time(time)));
+                let message = SessionMessage::new(*place, clock(session.clock.map_time(time)), 0);
                 templates.extend(session.templates.iter().map(|t| (message, t)));
             }
         }
@@ -157,7 +157,7 @@ impl Sessions {
             self.keep_announcement(place, by, option.into());
         }
         for layout in &device.layouts {
-            let message = SessionMessage::new(place, clock(layout.clock.map_time(time)));
+            let message = SessionMessage::new(place, clock(layout.clock.map_time(time)), 0);
             let key = (layout.domain, layout.template.id);
             self.keep_layout(&message, key, &layout.template.template);
         }

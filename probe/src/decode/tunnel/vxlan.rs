@@ -18,6 +18,7 @@ pub(super) fn inside(protocol: TunnelProtocol, data: &[u8]) -> Result<Inner<'_>,
     let (network, framed) = match (protocol, header[3]) {
         (TunnelProtocol::VxlanGpe, 1) => (link::ethertype(0x0800, data)?, false),
         (TunnelProtocol::VxlanGpe, 2) => (link::ethertype(0x86dd, data)?, false),
+        (TunnelProtocol::VxlanGpe, 4) => (link::ethertype(link::ETHERTYPE_NSH, data)?, false),
         (TunnelProtocol::VxlanGpe, 3) | (TunnelProtocol::Vxlan, _) => (link::ethernet(data)?, true),
         _ => return Err(Undecodable::NotIp),
     };

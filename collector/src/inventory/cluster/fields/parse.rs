@@ -64,8 +64,21 @@ pub(super) fn milliseconds(time: &Time) -> Option<u64> {
 /// the cluster: unspecified, loopback, link-local and multicast ones.
 pub(super) fn address(text: &str) -> Option<Address> {
     let text = text.split_once('/').map_or(text, |(address, _)| address);
-    let ip: IpAddr = text.trim().parse().ok()?;
+    let text = text.trim();
+    let ip = text.parse().ok().or_else(|| zero_padded(text))?;
     is_unique(ip.to_canonical()).then(|| Address::from(ip))
+}
+
+/// Returns an IPv4 address with leading zeros. Kubernetes keeps those of old objects, and takes their
+/// numbers as decimal.
+fn zero_padded(text: &str) -> Option<IpAddr> {
+    let numbers = text.split('.').map(|number| {
+        let is_decimal = number.bytes().all(|octet| octet.is_ascii_digit());
+        number.parse::<u8>().ok().filter(|_| is_decimal)
+    });
+    let octets: Vec<u8> = numbers.collect::<Option<_>>()?;
+    let octets: [u8; 4] = octets.try_into().ok()?;
+    Some(IpAddr::from(octets))
 }
 
 fn is_unique(ip: IpAddr) -> bool {
@@ -101,4 +114,28 @@ pub(super) fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_have_leading_zeros_and_a_prefix_length() {
+        let ip = |text: &str| address(text).map(|address| address.to_ip().to_string());
+        for (text, expected) in [
+            ("10.001.000.010", Some("10.1.0.10")),
+            ("192.168.010.09/24", Some("192.168.10.9")),
+            ("::ffff:10.1.0.10", Some("10.1.0.10")),
+            (" fd00::7/64", Some("fd00::7")),
+            ("10.1.0.256", None),
+            ("10.1.0.+1", None),
+            ("10.1.0", None),
+            ("10.1.0.1.1", None),
+            ("10.1..1", None),
+            ("127.000.000.001", None),
+        ] {
+            assert_eq!(ip(text).as_deref(), expected, "{text}");
+        }
+    }
 }

@@ -449,3 +449,33 @@ fn nodes_that_only_pods_name_are_removed_with_their_pods() {
     }
     assert_eq!(cluster.index().sizes().overflow, 0);
 }
+
+#[test]
+fn a_pod_keeps_the_address_that_the_node_of_its_own_reports_too() {
+    for is_node_first in [true, false] {
+        let mut cluster = Scenario::new();
+        let (node, web) = (node("a", &["10.1.0.7"], &[]), pod("web", &["10.1.0.7"]));
+        cluster.at(100);
+        if is_node_first {
+            cluster.list_nodes(&[&node]).list_pods(&[&web]);
+        } else {
+            cluster.list_pods(&[&web]).list_nodes(&[&node]);
+        }
+        cluster.assert_owners(&[("10.1.0.7", 100, "web")]);
+        // It keeps it until it is gone.
+        cluster.at(200).changed(in_deletion(&web, 230));
+        cluster.at(210).assert_owners(&[("10.1.0.7", 205, "web")]);
+        cluster.deleted(&web);
+        cluster.assert_owners(&[("10.1.0.7", 205, "web"), ("10.1.0.7", 211, "a")]);
+        assert!(cluster.index().is_node_address(address("10.1.0.7")));
+    }
+}
+
+#[test]
+fn a_node_keeps_its_address_against_a_pod_of_another_node() {
+    let mut cluster = Scenario::new();
+    let nodes = [node("a", &[], &[]), node("b", &["10.1.0.7"], &[])];
+    cluster.at(100).list_nodes(&[&nodes[0], &nodes[1]]);
+    cluster.list_pods(&[&pod("web", &["10.1.0.7"])]);
+    cluster.assert_owners(&[("10.1.0.7", 100, "b")]);
+}

@@ -1,0 +1,211 @@
+//! Records with the first octets of a packet instead of counters (RFC 5476).
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
+
+mod exporter;
+
+use exporter::{exporter, ipfix, numbers, options_template, template};
+use flowproto::FlowRecord;
+use flowproto::record::Sampling;
+
+const FRAME: u16 = 315;
+const PACKET: u16 = 313;
+const VARIABLE: u16 = 65_535;
+
+/// An IPv4 header of a packet of this length, with four octets of options.
+fn ipv4(length: u16, protocol: u8, offset: u16) -> Vec<u8> {
+    let [l0, l1] = length.to_be_bytes();
+    let [o0, o1] = offset.to_be_bytes();
+    let mut header = vec![0x46, 0xb8, l0, l1, 0, 9, o0, o1, 64, protocol, 0, 0];
+    header.extend([10, 1, 0, 3, 198, 51, 100, 9, 1, 1, 1, 1]);
+    header
+}
+
+/// An IPv6 header of a packet with this payload length.
+fn ipv6(payload: u16, next: u8) -> Vec<u8> {
+    let [l0, l1] = payload.to_be_bytes();
+    let mut header = vec![0x62, 0xe0, 0, 0, l0, l1, next, 64];
+    header.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5]);
+    header.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6]);
+    header
+}
+
+/// The first octets of a TCP header with SYN and ACK.
+const TCP: [u8; 14] = [0x01, 0xbb, 0xc0, 0x00, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x12];
+
+/// A frame of these tags behind the MAC addresses.
+fn frame(tags: &[u8], packet: &[u8]) -> Vec<u8> {
+    [&[2; 12], tags, packet].concat()
+}
+
+/// The record of a section of variable length between an interface and a frame size.
+fn report(element: u16, section: &[u8]) -> FlowRecord {
+    let mut e = exporter();
+    let fields = [(10, 4), (element, VARIABLE), (312, 2), (14, 4)];
+    let mut record = numbers(&[(17, 4), (section.len() as u64, 1)]);
+    record.extend(section);
+    record.extend(numbers(&[(1518, 2), (18, 4)]));
+    e.send(&ipfix(0, &[(2, template(300, &fields)), (300, record)]));
+    assert_eq!(e.taken.records.len(), 1);
+    e.taken.records.remove(0)
+}
+
+fn ends(record: &FlowRecord) -> (String, String, u8) {
+    let key = record.key;
+    let end = |address: flowproto::Address, port| format!("{} {port}", address.to_ip());
+    (
+        end(key.source_address, key.source_port),
+        end(key.destination_address, key.destination_port),
+        key.protocol_identifier,
+    )
+}
+
+fn counts(record: &FlowRecord) -> (u64, u64) {
+    (record.octet_delta_count, record.packet_delta_count)
+}
+
+#[test]
+fn a_frame_is_one_packet_with_the_length_in_its_ip_header() {
+    let record = report(
+        FRAME,
+        &frame(&[8, 0], &[ipv4(1400, 6, 0), TCP.to_vec()].concat()),
+    );
+    let expected = ("10.1.0.3 443".into(), "198.51.100.9 49152".into(), 6);
+    assert_eq!(ends(&record), expected);
+    assert_eq!(counts(&record), (1400, 1));
+    assert_eq!(record.ip_class_of_service, 0xb8);
+    assert_eq!(record.tcp_control_bits, 0x012);
+    let interfaces = record.interfaces.unwrap();
+    assert_eq!(
+        (interfaces.ingress_interface, interfaces.egress_interface),
+        (17, 18)
+    );
+}
+
+#[test]
+fn tags_labels_and_ppp_before_the_packet_are_skipped() {
+    let packet = [ipv6(60, 17), vec![0, 53, 4, 0, 0, 0]].concat();
+    let tags: [(&[u8], u16); 5] = [
+        (&[0x81, 0, 0x20, 7, 0x86, 0xdd], 7),
+        (&[0x88, 0xa8, 0, 100, 0x81, 0, 0, 7, 0x86, 0xdd], 100),
+        (&[0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64], 0),
+        (&[0x81, 0, 0, 9, 0x88, 0x47, 0, 2, 1, 64], 9),
+        (&[0x88, 0x64, 0x11, 0, 0, 1, 0, 102, 0, 0x57], 0),
+    ];
+    for (tags, vlan) in tags {
+        let record = report(FRAME, &frame(tags, &packet));
+        let expected = ("2001:db8::5 53".into(), "2001:db8::6 1024".into(), 17);
+        assert_eq!(ends(&record), expected, "{tags:x?}");
+        assert_eq!(counts(&record), (100, 1));
+        assert_eq!(record.vlan_id, vlan);
+        assert_eq!(record.ip_class_of_service, 0x2e);
+    }
+}
+
+#[test]
+fn a_section_can_begin_with_the_ip_header() {
+    let icmp = report(PACKET, &[ipv4(84, 1, 0), vec![3, 4, 0, 0]].concat());
+    assert_eq!(
+        ends(&icmp),
+        ("10.1.0.3 0".into(), "198.51.100.9 0".into(), 1)
+    );
+    assert_eq!((icmp.icmp_type_code, counts(&icmp)), (0x0304, (84, 1)));
+    // Hop-by-hop options and authentication before UDP.
+    let headers = [&[51, 0][..], &[0; 6], &[17, 4], &[0; 22]].concat();
+    let packet = [ipv6(200, 0), headers, vec![0, 53, 4, 0]].concat();
+    let expected = ("2001:db8::5 53".into(), "2001:db8::6 1024".into(), 17);
+    assert_eq!(ends(&report(PACKET, &packet)), expected);
+}
+
+#[test]
+fn a_fragment_behind_the_first_one_has_no_ports() {
+    let later = [ipv4(700, 17, 0x2009), vec![9; 20]].concat();
+    let record = report(PACKET, &later);
+    assert_eq!(
+        ends(&record),
+        ("10.1.0.3 0".into(), "198.51.100.9 0".into(), 17)
+    );
+    assert_eq!(counts(&record), (700, 1));
+    let later = [ipv6(700, 44), vec![6, 0, 0, 0x41, 0, 0, 0, 1], vec![9; 20]].concat();
+    let record = report(PACKET, &later);
+    assert_eq!(
+        ends(&record),
+        ("2001:db8::5 0".into(), "2001:db8::6 0".into(), 6)
+    );
+}
+
+#[test]
+fn a_header_without_a_length_has_that_of_the_frame() {
+    let record = report(FRAME, &frame(&[0x81, 0, 0, 5, 8, 0], &ipv4(0, 6, 0)));
+    assert_eq!(counts(&record), (1518 - 18, 1));
+}
+
+#[test]
+fn what_is_not_an_ip_packet_counts_nothing() {
+    let arp = frame(&[8, 6], &[0; 28]);
+    let truncated = frame(&[8, 0], &ipv4(1400, 6, 0)[..19]);
+    let short_header = [&[0x44][..], &ipv4(1400, 6, 0)[1..]].concat();
+    let shorter_than_its_header = ipv4(23, 6, 0);
+    let other_version = [&[0x56][..], &[1; 60]].concat();
+    for (element, section) in [
+        (FRAME, &arp),
+        (FRAME, &truncated),
+        (FRAME, &vec![]),
+        (PACKET, &short_header),
+        (PACKET, &shorter_than_its_header),
+        (PACKET, &other_version),
+    ] {
+        let record = report(element, section);
+        assert_eq!(counts(&record), (0, 0), "{section:x?}");
+        assert!(record.key.source_address.is_unspecified());
+    }
+}
+
+#[test]
+fn a_section_from_the_middle_of_a_packet_or_of_another_link_is_not_read() {
+    let packet = frame(&[8, 0], &ipv4(100, 6, 0));
+    for (element, value, expected) in [(409, 0, 1), (409, 14, 0), (408, 1, 1), (408, 2, 0)] {
+        let mut e = exporter();
+        let fields = [(element, 2), (FRAME, packet.len() as u16)];
+        let record = [numbers(&[(value, 2)]), packet.clone()].concat();
+        e.send(&ipfix(0, &[(2, template(300, &fields)), (300, record)]));
+        assert_eq!(counts(&e.taken.records[0]).1, expected, "{element} {value}");
+    }
+}
+
+#[test]
+fn a_record_with_counters_is_a_flow() {
+    let mut e = exporter();
+    let packet = ipv4(100, 6, 0);
+    let fields = [(8, 4), (1, 4), (2, 4), (PACKET, packet.len() as u16)];
+    let record = [numbers(&[(1, 4), (5000, 4), (4, 4)]), packet].concat();
+    e.send(&ipfix(0, &[(2, template(300, &fields)), (300, record)]));
+    assert_eq!(counts(&e.taken.records[0]), (5000, 4));
+    assert_eq!(ends(&e.taken.records[0]).0, "0.0.0.1 0");
+}
+
+#[test]
+fn announced_sampling_applies_to_reported_packets() {
+    let mut e = exporter();
+    let announcement = options_template(400, 1, &[(0, 149, 4), (0, 305, 4), (0, 306, 4)]);
+    let packet = frame(&[8, 0], &ipv4(100, 6, 0));
+    e.send(&ipfix(
+        0,
+        &[
+            (3, announcement),
+            (400, numbers(&[(7, 4), (1, 4), (999, 4)])),
+            (2, template(300, &[(FRAME, packet.len() as u16)])),
+            (300, packet),
+        ],
+    ));
+    let expected = Sampling {
+        interval: 1,
+        space: 999,
+    };
+    assert_eq!(e.taken.records[0].sampling, expected);
+}
