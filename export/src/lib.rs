@@ -16,6 +16,7 @@
 
 mod clock;
 pub mod counters;
+pub mod destination;
 pub mod exporter;
 pub mod file;
 pub mod identity;
