@@ -100,6 +100,9 @@ impl Decider<'_> {
         if !flow.has_counters {
             return Ok(Verdict::NotCounted(Reason::NoCounters).into());
         }
+        if flow.source.bits() | flow.destination.bits() == 0 {
+            return Ok(Verdict::NotCounted(Reason::NoAddresses).into());
+        }
         let authority = match flow.policy {
             RecordPolicy::Auto => self.authority(flow, endpoints),
             RecordPolicy::Count => Authority::ThisRecord,

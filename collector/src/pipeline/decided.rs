@@ -38,6 +38,9 @@ pub enum Reason {
     IntraNode,
     /// The record has neither octets nor packets.
     NoCounters,
+    /// The record has neither a source nor a destination address: frames that are not IP, or totals of
+    /// an application, a prefix or an AS.
+    NoAddresses,
     /// `flow_direction`, `node_flow_direction` or the policy of its exporter excludes it.
     OtherDirection,
     /// The policy of its exporter is `inform`.
@@ -59,7 +62,8 @@ impl Verdict {
     pub const fn is_authoritative(self) -> bool {
         matches!(
             self,
-            Self::Counted | Self::NotCounted(Reason::IntraNode | Reason::NoCounters)
+            Self::Counted
+                | Self::NotCounted(Reason::IntraNode | Reason::NoCounters | Reason::NoAddresses)
         )
     }
 }

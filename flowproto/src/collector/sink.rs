@@ -86,6 +86,16 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether the record has the first octets of a packet instead of flow keys and counters
+    /// (RFC 5476).
+    #[must_use]
+    pub fn are_packet_report(&self) -> bool {
+        match self.0 {
+            Source::Template(template, ..) => template.plan().has_packet(),
+            Source::Fixed(_) => false,
+        }
+    }
+
     /// The fields with their values, in the order of the template. None for records without template
     /// (NetFlow v5 and v7).
     pub fn values(&self) -> impl Iterator<Item = (FieldSpecifier, &'a [u8])> + use<'a> {

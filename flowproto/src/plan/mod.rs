@@ -245,6 +245,11 @@ impl Plan {
         }
     }
 
+    /// Whether each record reports a packet.
+    pub(crate) const fn has_packet(&self) -> bool {
+        self.packet.is_some()
+    }
+
     /// Whether records can have the name of the responder.
     pub(crate) fn has_names(&self) -> bool {
         !self.names.is_empty()
