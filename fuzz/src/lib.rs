@@ -12,6 +12,7 @@
 //! | [`savefile()`] | a capture or IPFIX file | frames = datagrams + skipped; the same result for any chunk size |
 //! | [`capture()`] | a savefile of the probe | captured octets are those of the file; the same result for any chunk size |
 //! | [`packets()`] | frames | packets and octets in = in records + counted; bounded |
+//! | [`http()`] | segments of a connection with HTTP | state is bounded and freed; the same messages of HTTP/2 however it is cut |
 //! | [`export()`] | flow records | each version carries the fields that it supports; Messages are valid and within the size limit |
 //! | [`forward()`] | flow records | the same for enriched IPFIX |
 //! | [`pipeline()`] | datagrams | every direction of every record gets one verdict |
@@ -36,6 +37,7 @@ mod export;
 mod external;
 mod forward;
 mod history;
+mod http;
 mod input;
 mod inventory;
 mod json;
@@ -55,6 +57,7 @@ pub use export::export;
 pub use external::external;
 pub use forward::forward;
 pub use history::history;
+pub use http::http;
 pub use inventory::inventory;
 pub use messages::messages;
 pub use netlink::netlink;
@@ -67,13 +70,14 @@ pub use stream::stream;
 pub type Target = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("messages", messages),
     ("stream", stream),
     ("explain", explain),
     ("savefile", savefile),
     ("capture", capture),
     ("packets", packets),
+    ("http", http),
     ("export", export),
     ("forward", forward),
     ("pipeline", pipeline),

@@ -3,7 +3,7 @@
 use flowproto::FlowRecord;
 use flowproto::collector::Fields;
 use flowproto::dns::DnsHealth;
-use flowproto::http::HttpHealth;
+use flowproto::http::{GrpcStatusCounts, HttpHealth};
 use flowproto::protocol::TCP;
 use flowproto::record::{BiflowDirection, FlowEndReason, Sampling};
 use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
@@ -248,6 +248,7 @@ fn scaled_http(http: HttpHealth, sampling: Sampling) -> HttpHealth {
         unanswered_requests: scale(http.unanswered_requests),
         responses: http.responses.map(scale),
         response_time: scaled(http.response_time, sampling),
+        grpc: GrpcStatusCounts(http.grpc.0.map(|_, count| scale(count))),
     }
 }
 

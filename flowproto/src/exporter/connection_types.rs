@@ -24,7 +24,7 @@ pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
         &http::COUNTS,
     ];
     let groups = groups.into_iter().flatten();
-    let groups = groups.chain([query_type, response_code]);
+    let groups = groups.chain([query_type, response_code, &http::GRPC_RESPONSES]);
     groups.map(element_type).chain(names.map(name_type))
 }
 

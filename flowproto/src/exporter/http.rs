@@ -37,6 +37,16 @@ pub(super) const COUNTS: [FieldSpecifier; 10] = [
     own(65, 8),
     own(66, 4),
 ];
+/// Responses of gRPC: a basicList (RFC 6313 §4.5.1) of [`GRPC_RESPONSES`] by status, up to the last one
+/// that is not 0. It has no elements if the messages are not of gRPC.
+pub(super) const GRPC: [FieldSpecifier; 1] = [registered(291, VARIABLE_LENGTH)];
+/// The element of the list: the number of responses with the status of its position.
+pub(super) const GRPC_RESPONSES: FieldSpecifier = own(67, 4);
+/// The semantic of a list whose order matters (RFC 6313 §4.4.5).
+const ORDERED: u8 = 4;
+const ENTERPRISE_BIT: u16 = 0x8000;
+/// Octets of a list without elements: its semantic, and the Field Specifier.
+const LIST_HEADER: usize = 9;
 /// The latest request. The host is that of the first one, which names the responder.
 pub(super) const REQUEST: [FieldSpecifier; 5] = [
     registered(457, 2),
@@ -59,7 +69,7 @@ fn texts(record: &FlowRecord) -> [&str; TEXTS] {
             request.method.into(),
             host,
             request.target.as_deref().unwrap_or_default(),
-            request.version(),
+            request.version.into(),
         ],
     }
 }
@@ -70,12 +80,29 @@ pub(super) fn text_octets(record: &FlowRecord) -> usize {
     lengths.iter().sum()
 }
 
+/// Octets of the list on the wire. It is shorter than 255 octets (RFC 7011 §7).
+pub(super) fn list_octets(record: &FlowRecord) -> usize {
+    let counts = record.http.grpc.used().len().saturating_mul(4);
+    counts.saturating_add(LIST_HEADER + 1)
+}
+
+fn write_list(out: &mut Vec<u8>, record: &FlowRecord) {
+    let length = list_octets(record).saturating_sub(1);
+    put(out, [u8::try_from(length).unwrap_or_default(), ORDERED]);
+    put(out, (GRPC_RESPONSES.id | ENTERPRISE_BIT).to_be_bytes());
+    put(out, GRPC_RESPONSES.length.to_be_bytes());
+    put(out, GRPC_RESPONSES.enterprise.to_be_bytes());
+    for count in record.http.grpc.used() {
+        put(out, count.to_be_bytes());
+    }
+}
+
 /// Octets of the texts if all are empty.
 pub(super) const fn empty_octets() -> usize {
     TEXTS
 }
 
-/// Writes [`COUNTS`] and [`REQUEST`], without the texts unless `with_texts`.
+/// Writes [`COUNTS`], [`GRPC`] and [`REQUEST`], without the texts unless `with_texts`.
 pub(super) fn write(out: &mut Vec<u8>, record: &FlowRecord, with_texts: bool) {
     let http = &record.http;
     put(out, http.requests.to_be_bytes());
@@ -87,10 +114,29 @@ pub(super) fn write(out: &mut Vec<u8>, record: &FlowRecord, with_texts: bool) {
     put(out, times.minimum_microseconds.to_be_bytes());
     put(out, times.sum_microseconds.to_be_bytes());
     put(out, times.samples.to_be_bytes());
+    write_list(out, record);
     let request = record.http_request.as_ref();
     let status_code = request.map_or(0, |request| request.status_code);
     put(out, status_code.to_be_bytes());
     for text in texts(record) {
         write_text(out, if with_texts { text } else { "" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::message::LONGEST_WITHOUT_NAME;
+    use crate::exporter::message_octets;
+    use crate::http::GrpcStatus;
+
+    #[test]
+    fn the_longest_list_has_room_in_the_shortest_message() {
+        let mut record = FlowRecord::default();
+        record.http.grpc.count(GrpcStatus::Unauthenticated);
+        assert_eq!(list_octets(&record), 1 + LIST_HEADER + 17 * 4);
+        // With the headers of Message and Set.
+        let longest = 16 + 4 + LONGEST_WITHOUT_NAME + list_octets(&record);
+        assert!(longest <= message_octets(0), "{longest}");
     }
 }

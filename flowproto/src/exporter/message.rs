@@ -6,7 +6,7 @@ use crate::field::FieldSpecifier;
 use crate::record::FlowRecord;
 
 const MESSAGE_HEADER: usize = 16;
-/// Octets of the longest record without its texts.
+/// Octets of the longest record without its texts and the list of gRPC responses.
 pub(super) const LONGEST_WITHOUT_NAME: usize = 384;
 const SET_HEADER: usize = 4;
 /// Set ID of Template Sets.

@@ -247,7 +247,7 @@ impl Shape {
         let name = self.name();
         let (keyed, segment) = (self.has(Self::KEYED), self.has(Self::SEGMENT));
         let (has_dns, has_http) = (self.has_dns(), self.has_http());
-        let all: [(bool, &'static [FieldSpecifier]); 24] = [
+        let all: [(bool, &'static [FieldSpecifier]); 25] = [
             (true, if ipv6 { &KEY_V6 } else { &KEY_V4 }),
             (true, &FLOW),
             (true, if ipv6 { &ICMP_V6 } else { &ICMP_V4 }),
@@ -273,6 +273,7 @@ impl Shape {
             (has_dns, &dns::COUNTS),
             (has_dns, &dns::QUERY),
             (has_http, &http::COUNTS),
+            (has_http, &http::GRPC),
             (has_http, &http::REQUEST),
             (name.is_some(), name.map_or(&[], responder_name::field)),
         ];

@@ -229,6 +229,17 @@ fn http(record: &FlowRecord, members: &mut Members<'_>) {
         members.non_zero(name, count.into());
     }
     members.round_trip(&HTTP_RESPONSE_TIME, &http.response_time);
+    if !http.grpc.is_empty() {
+        // As the list in the Data Record.
+        members.key("basicList");
+        let counts = http.grpc.used();
+        let counts = counts.iter().map(u32::to_string).collect::<Vec<_>>();
+        let list = format!(
+            r#"{{"semantic":"ordered","grpcResponseDeltaCount":[{}]}}"#,
+            counts.join(",")
+        );
+        members.out.extend_from_slice(list.as_bytes());
+    }
     if let Some(request) = &record.http_request {
         members.key("httpRequestMethod");
         write_string(request.method.into(), members.out);
@@ -237,7 +248,7 @@ fn http(record: &FlowRecord, members: &mut Members<'_>) {
             write_string(target, members.out);
         }
         members.key("httpMessageVersion");
-        write_string(request.version(), members.out);
+        write_string(request.version.into(), members.out);
         members.non_zero("httpStatusCode", request.status_code.into());
     }
 }

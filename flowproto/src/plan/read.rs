@@ -15,6 +15,7 @@ use super::time::up_time_to_epoch;
 use super::{CounterKind, MessageContext, Plan, Step};
 use crate::address::Address;
 use crate::field::FieldSpan;
+use crate::http::GrpcStatusCounts;
 use crate::record::{BiflowDirection, FlowKey, FlowRecord, Interfaces};
 use crate::value::{float, ntp_to_unix, unsigned};
 
@@ -38,7 +39,8 @@ impl Load {
     pub(super) fn of(step: &Step, first_variable: Option<usize>, minimum: usize) -> Option<Self> {
         let FieldSpan { start, length } = step.span;
         let floats = first_variable.is_some_and(|first| first <= step.field);
-        let is_number = step.slot.index() >= Slot::WIDE && step.slot != Slot::SamplingProbability;
+        let is_number = step.slot.index() >= Slot::WIDE
+            && !matches!(step.slot, Slot::SamplingProbability | Slot::GrpcResponses);
         if floats || !is_number || length == 0 {
             return None;
         }
@@ -71,6 +73,7 @@ impl Load {
 pub(crate) struct Values {
     numbers: [u64; Slot::COUNT],
     wide: [u128; Slot::WIDE],
+    grpc: GrpcStatusCounts,
     /// The slots that the template fills.
     filled: u128,
 }
@@ -80,6 +83,7 @@ impl Default for Values {
         Self {
             numbers: [0; Slot::COUNT],
             wide: [0; Slot::WIDE],
+            grpc: GrpcStatusCounts::default(),
             filled: 0,
         }
     }
@@ -214,6 +218,8 @@ impl Values {
             *place = value.try_into().map_or(0, u128::from_be_bytes);
         } else if slot == Slot::SamplingProbability {
             self.put(slot, float(value).unwrap_or_default().to_bits());
+        } else if slot == Slot::GrpcResponses {
+            self.grpc = http::grpc_responses(value);
         } else {
             self.put(slot, unsigned(value));
         }

@@ -4,6 +4,7 @@
 mod datagrams;
 mod files;
 mod frames;
+mod http;
 
 use crate::input::write_chunk;
 
@@ -36,6 +37,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "savefile" => files::captures(),
         "capture" => files::savefiles(),
         "packets" => frames::all(),
+        "http" => http::all(),
         "export" | "forward" => records(),
         "netlink" => files::netlink(),
         "inventory" => files::inventories(),
