@@ -9,9 +9,9 @@ demo=(iproute2)
 # libpcap is built from its source for musl.
 images=(bison dpkg-dev flex linux-libc-dev musl-tools)
 test=(argus-client busybox-static chromium conntrack containerd containernetworking-plugins curl default-jre-headless
-    etcd-server ethtool fastnetmon fonts-inter fprobe iperf3 iptables jq kcat libfixbuf-tools maven nfdump openssl
-    openvswitch-switch pmacct procps prometheus protobuf-compiler python3-pip runc softflowd tcpdump
-    tcpreplay tshark)
+    etcd-server ethtool fastnetmon fonts-inter fprobe iperf3 iptables jq kcat libfixbuf-tools maven nfdump
+    nghttp2-client nghttp2-proxy nginx-light openssl openvswitch-switch pmacct procps prometheus protobuf-compiler
+    python3-pip runc softflowd tcpdump tcpreplay tshark)
 
 case "${1:-}" in
 demo) wanted=("${build[@]}" "${demo[@]}") ;;

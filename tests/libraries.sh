@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Installs decoding libraries of NetFlow and IPFIX into a cache folder outside the checkout, and prints
-# the folder: `python` from PyPI, `node` from the npm registry. Does nothing if it exists.
-#   tests/libraries.sh python|node
+# Installs libraries into a cache folder outside the checkout, and prints the folder. Does nothing if it exists.
+# Decoders of NetFlow and IPFIX: `python` from PyPI, `node` from the npm registry. `grpc`: gRPC from PyPI.
+#   tests/libraries.sh python|node|grpc
 set -euo pipefail
 
 case "${1:-}" in
 python) packages=(netflow==0.12.2 netflume==0.6.0 ipfix==0.9.7) ;;
+grpc) packages=(grpcio==1.76.0 typing-extensions==4.15.0) ;;
 node) packages=(node-netflowv9@0.2.16) ;;
 *)
-    echo "usage: $0 python|node" >&2
+    echo "usage: $0 python|node|grpc" >&2
     exit 64
     ;;
 esac
@@ -21,7 +22,7 @@ flock 9
 if [ ! -e "$out/modules" ]; then
     work=$(mktemp -d "$out/.work.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    if [ "$1" = python ]; then
+    if [ "$1" != node ]; then
         if ! python3 -m pip --version >/dev/null 2>&1; then
             echo "pip is not here to install ${packages[*]}" >&2
             exit 1

@@ -1,10 +1,9 @@
 //! An HTTP client for JSON: of engines that keep history, and of the API of another collector.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -13,16 +12,13 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::client::WantsClientCert;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use kipfix_export::tls::Credentials;
+use kipfix_export::url::Login;
+use kipfix_service::secret;
 use url::Url;
 
 /// Maximum octets of a response.
 const MAX_OCTETS: usize = 64 << 20;
-/// Maximum octets of a token or a password.
-const MAX_SECRET_OCTETS: usize = 4096;
 /// Media type of a form.
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Media type of a text.
@@ -31,11 +27,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// How a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSettings {
-    /// PEM file with the CAs of the server. `None`: those of the system.
-    pub ca: Option<PathBuf>,
-    /// PEM files with a certificate and its private key, which are presented to servers that request
-    /// one. `None`: no certificate.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Files of TLS.
+    pub credentials: Credentials,
     /// How requests authenticate.
     pub authentication: Option<Authentication>,
     /// Maximum time of a request.
@@ -47,26 +40,23 @@ pub struct ClientSettings {
 pub enum Authentication {
     /// By the bearer token in the first line of a file.
     Bearer(PathBuf),
-    /// By a name and a password (RFC 7617).
-    Basic {
-        /// The name. It must not contain a colon.
-        user: String,
-        /// File whose first line is the password.
-        password_file: PathBuf,
-    },
+    /// By a name without a colon, and a password (RFC 7617).
+    Basic(Login),
 }
 
 impl Authentication {
     /// The value of the header `Authorization`.
     fn header(&self) -> anyhow::Result<String> {
         match self {
-            Self::Bearer(path) => Ok(format!("Bearer {}", read_token(path)?)),
-            Self::Basic {
-                user,
-                password_file,
-            } => {
-                let password = read_first_line(password_file, "password")?;
-                let text = format!("{user}:{password}");
+            Self::Bearer(path) => {
+                let token = secret::read_token(path);
+                let shown = path.display();
+                let token = token.with_context(|| format!("cannot read the token of {shown}"))?;
+                Ok(format!("Bearer {token}"))
+            }
+            Self::Basic(login) => {
+                let password = login.read_password().map_err(anyhow::Error::msg)?;
+                let text = format!("{}:{password}", login.user);
                 Ok(format!("Basic {}", BASE64_STANDARD.encode(text)))
             }
         }
@@ -95,22 +85,9 @@ impl HttpClient {
     /// # Errors
     /// The file of the CAs, of the certificate or of its key cannot be used.
     pub fn new(settings: ClientSettings) -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        match &settings.ca {
-            Some(path) => add_file(&mut roots, path)?,
-            None => {
-                let system = rustls_native_certs::load_native_certs();
-                roots.add_parsable_certificates(system.certs);
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
-        let tls = match &settings.identity {
-            Some((cert, key)) => with_identity(tls, cert, key)?,
-            None => tls.with_no_client_auth(),
-        };
+        let tls = settings
+            .credentials
+            .client_config(rustls::DEFAULT_VERSIONS)?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(settings.timeout));
@@ -206,57 +183,4 @@ fn reason(error: hyper_util::client::legacy::Error) -> anyhow::Error {
         Some(cause) => anyhow!("{cause}"),
         None => error,
     }
-}
-
-fn add_file(roots: &mut RootCertStore, path: &Path) -> anyhow::Result<()> {
-    let shown = path.display();
-    let certificates =
-        CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read ca {shown}"))?;
-    for certificate in certificates {
-        let certificate = certificate.with_context(|| format!("ca {shown} is not a PEM file"))?;
-        roots
-            .add(certificate)
-            .with_context(|| format!("ca {shown} has no usable certificate"))?;
-    }
-    if roots.is_empty() {
-        bail!("ca {shown} has no certificate");
-    }
-    Ok(())
-}
-
-fn with_identity(
-    tls: ConfigBuilder<ClientConfig, WantsClientCert>,
-    cert: &Path,
-    key: &Path,
-) -> anyhow::Result<ClientConfig> {
-    let [shown_cert, shown_key] = [cert, key].map(Path::display);
-    let chain = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("cannot use cert {shown_cert}"))?;
-    let private =
-        PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot use key {shown_key}"))?;
-    tls.with_client_auth_cert(chain, private)
-        .with_context(|| format!("cannot use cert {shown_cert} with key {shown_key}"))
-}
-
-fn read_token(path: &Path) -> anyhow::Result<String> {
-    let token = read_first_line(path, "token")?;
-    let token = token.trim();
-    if token.is_empty() || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
-        let shown = path.display();
-        bail!("the first line of {shown} must be a token of printable ASCII");
-    }
-    Ok(token.to_owned())
-}
-
-/// The first line of a file that has a secret.
-fn read_first_line(path: &Path, secret: &str) -> anyhow::Result<String> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the {secret} of {shown}"))?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.len() > MAX_SECRET_OCTETS {
-        bail!("the {secret} of {shown} must have at most {MAX_SECRET_OCTETS} octets");
-    }
-    Ok(line.to_owned())
 }

@@ -3,7 +3,8 @@
 //!
 //! In the order of a record's path:
 //!
-//! * [`target`]: export URLs; [`names`]: addresses of their hosts; [`PreparedTarget`]: opens one;
+//! * [`target`]: export URLs; [`mod@url`]: parameters of URLs, also of engines; [`names`]: addresses
+//!   of their hosts; [`PreparedTarget`]: opens one; [`destination`]: where a session goes;
 //! * [`queued`]: a bounded queue and a thread for a target that can block; [`spread`]: a target
 //!   with several addresses;
 //! * [`session`]: how records become Messages, defined by the caller's [`Encoding`];
@@ -16,6 +17,7 @@
 
 mod clock;
 pub mod counters;
+pub mod destination;
 pub mod exporter;
 pub mod file;
 pub mod identity;
@@ -35,6 +37,7 @@ mod tcp_diag;
 mod test_encoding;
 pub mod tls;
 pub mod udp;
+pub mod url;
 
 pub use clock::wall_clock_milliseconds;
 pub use exporter::{Exporter, FLUSH_INTERVAL, SHUTDOWN_TIMEOUT, finish_all};

@@ -8,6 +8,7 @@ use kipfix_service::signals::Stop;
 
 use crate::clock::wall_clock_milliseconds;
 use crate::counters::{TargetCounters, TargetFamilies};
+use crate::destination::Destination;
 use crate::exporter::Exporter;
 use crate::file::FileExporter;
 use crate::identity::stable_hash;
@@ -135,8 +136,13 @@ impl PreparedTarget {
     where
         RecordOf<E>: std::fmt::Debug,
     {
-        let (counters, own_endpoints) = (self.counters.clone(), Arc::clone(&context.own_endpoints));
-        let deadline = ShutdownDeadline::default();
+        let (counters, deadline) = (self.counters.clone(), ShutdownDeadline::default());
+        let destination = Destination {
+            name,
+            deadline: deadline.clone(),
+            own_endpoints: Arc::clone(&context.own_endpoints),
+            counters: counters.clone(),
+        };
         let rate = |rate: Option<u32>| rate.unwrap_or(context.records_per_second);
         let (credentials, records_per_second) = match &self.target.kind {
             TargetKind::Udp {
@@ -148,16 +154,9 @@ impl PreparedTarget {
                     max_message_octets: *max_message_octets,
                     records_per_second: rate(remote.records_per_second),
                     wait: context.offline,
-                    source_port: context.source_port(&self.target, &name),
+                    source_port: context.source_port(&self.target, &destination.name),
                 };
-                let udp = UdpExporter::new(
-                    name,
-                    encoding.clone(),
-                    settings,
-                    deadline.clone(),
-                    own_endpoints,
-                    counters.clone(),
-                );
+                let udp = UdpExporter::new(destination, encoding.clone(), settings);
                 let waits = settings.wait || settings.records_per_second != 0;
                 let is_alone = context.is_only_target && !remote.spread;
                 // The only target of a savefile delays nothing else.
@@ -181,14 +180,7 @@ impl PreparedTarget {
             records_per_second: records_per_second.unwrap_or(0),
             offline: context.offline,
         };
-        let stream = StreamExporter::new(
-            name,
-            encoding.clone(),
-            settings,
-            deadline.clone(),
-            own_endpoints,
-            counters.clone(),
-        );
+        let stream = StreamExporter::new(destination, encoding.clone(), settings);
         queued(stream, deadline, context, counters)
     }
 }

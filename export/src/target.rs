@@ -1,27 +1,29 @@
 //! Export URLs.
 
-use std::borrow::Cow;
-use std::ffi::OsString;
 use std::fmt;
-use std::net::IpAddr;
-use std::os::unix::ffi::OsStringExt as _;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use flowproto::exporter::{Profile, Version};
-use kipfix_service::settings::{BadSettings, Size, Span};
-use percent_encoding::percent_decode_str;
+use kipfix_service::settings::{BadSettings, Size, Span, Within, within};
 
 use crate::rotation::Rotation;
+use crate::tls::Credentials;
+use crate::url::{self, Parameter, parse_host_port};
 
 /// Range of the maximum Message length: 512 octets are safe on any path (RFC 7011 §10.3.3), and
 /// 65,507 are the largest UDP payload.
-const MESSAGE_OCTETS: std::ops::RangeInclusive<usize> = 512..=65_507;
+const MESSAGE_OCTETS: Within<usize> = within(512, 65_507);
 const DEFAULT_MESSAGE_OCTETS: usize = 1400;
+/// Size of a file at which the next one starts.
+const FILE_SIZES: Within<Size> = within(Size::kib(64), Size::gib(1024));
+/// Time after which the next file starts.
+const FILE_TIMES: Within<Span> = within(Span::SECOND, Span::YEAR);
+/// Number of complete files that are kept.
+const KEPT_FILES: Within<NonZeroUsize> =
+    within(NonZeroUsize::MIN, NonZeroUsize::MIN.saturating_add(999_999));
 const ROTATION_PARAMETERS: [&str; 3] = ["rotate-size", "rotate-every", "keep"];
-/// The registered ports (RFC 7011 §10.1) of IPFIX, and of IPFIX over TLS.
-const PORT_HINT: &str = "missing port (registered: 4739, and 4740 for tls)";
-
 /// A destination of records, parsed from a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -80,17 +82,6 @@ pub struct Remote {
     pub spread: bool,
 }
 
-/// The PEM files of a TLS target. They are read for each connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Credentials {
-    /// Authorities of the target's certificate. Default: those of the system.
-    pub ca: Option<PathBuf>,
-    /// Own certificate chain.
-    pub cert: Option<PathBuf>,
-    /// Own private key.
-    pub key: Option<PathBuf>,
-}
-
 impl Target {
     /// The remote host, if the target has one.
     #[must_use]
@@ -143,12 +134,6 @@ impl FromStr for Target {
     }
 }
 
-/// The parameters of a query: names and values as they are written, without percent-decoding.
-pub fn query_parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
-    parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
-}
-
 fn parsed(text: &str) -> Result<(TargetKind, Profile), String> {
     if text == "stdout:" {
         return Ok((TargetKind::Stdout, Profile::All));
@@ -165,11 +150,8 @@ fn parsed(text: &str) -> Result<(TargetKind, Profile), String> {
         "dtls" => return Err("DTLS is not supported and not planned; use tls".to_owned()),
         _ => return Err("unknown scheme".to_owned()),
     };
-    for (name, value) in query_parameters(query) {
-        if !allowed.contains(&name) {
-            return Err(format!("unknown parameter {name:?} of {scheme}"));
-        }
-        parameters.set(name, value)?;
+    for parameter in Parameter::all(query) {
+        parameters.set(&parameter, allowed, scheme)?;
     }
     if scheme != "udp" && parameters.version != Version::Ipfix {
         return Err(format!("invalid version for {scheme}: must be ipfix"));
@@ -191,14 +173,7 @@ fn place_of(scheme: &str, place: &str, parameters: Parameters) -> Result<TargetK
     let authority = place
         .strip_prefix("//")
         .ok_or_else(|| format!("missing // after {scheme}:"))?;
-    let (host, port) = authority
-        .rsplit_once(':')
-        .ok_or_else(|| PORT_HINT.to_owned())?;
-    let host = host_of(host)?;
-    let port = match port.parse() {
-        Ok(0) | Err(_) => return Err(format!("invalid port {port:?}: must be 1–65535")),
-        Ok(port) => port,
-    };
+    let (host, port) = parse_host_port(authority, None)?;
     let remote = Remote {
         host,
         port,
@@ -215,9 +190,7 @@ fn place_of(scheme: &str, place: &str, parameters: Parameters) -> Result<TargetK
         },
         "tcp" => TargetKind::Tcp { remote },
         _ => {
-            if parameters.credentials.cert.is_some() != parameters.credentials.key.is_some() {
-                return Err("cert and key are required together".to_owned());
-            }
+            parameters.credentials.check(None)?;
             TargetKind::Tls {
                 remote,
                 credentials: parameters.credentials,
@@ -233,11 +206,8 @@ fn place_of(scheme: &str, place: &str, parameters: Parameters) -> Result<TargetK
 pub fn parse_file(text: &str) -> Result<(PathBuf, Rotation), String> {
     let (place, query) = text.split_once('?').unwrap_or((text, ""));
     let mut parameters = Parameters::default();
-    for (name, value) in query_parameters(query) {
-        if !ROTATION_PARAMETERS.contains(&name) {
-            return Err(format!("unknown parameter {name:?} of file"));
-        }
-        parameters.set(name, value)?;
+    for parameter in Parameter::all(query) {
+        parameters.set(&parameter, &ROTATION_PARAMETERS, "file")?;
     }
     file_of(place, parameters.rotation)
 }
@@ -246,7 +216,7 @@ fn file_of(place: &str, rotation: Rotation) -> Result<(PathBuf, Rotation), Strin
     if rotation.keep.is_some() && !rotation.rotates() {
         return Err("keep requires rotate-size or rotate-every".to_owned());
     }
-    let path = decoded_path(place);
+    let path = url::path(place);
     if path.file_name().is_none() {
         return Err("missing path of the file".to_owned());
     }
@@ -266,93 +236,44 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let decoded = percent_decode_str(value).decode_utf8_lossy();
-        let invalid = |range: &str| format!("invalid {name} {decoded:?}: must be {range}");
+    /// Takes a parameter, if `allowed` has its name.
+    fn set(
+        &mut self,
+        parameter: &Parameter<'_>,
+        allowed: &[&str],
+        scheme: &str,
+    ) -> Result<(), String> {
+        let name = parameter.name();
+        if !allowed.contains(&name) {
+            return Err(format!("unknown parameter {name:?} of {scheme}"));
+        }
         match name {
             "version" => {
-                self.version = match &*decoded {
+                self.version = match &*parameter.text() {
                     "ipfix" | "10" => Version::Ipfix,
                     "9" => Version::Netflow9,
                     "5" => Version::Netflow5,
-                    _ => return Err(invalid("ipfix, 9 or 5")),
+                    _ => return Err(parameter.invalid("ipfix, 9 or 5")),
                 };
             }
             "profile" => {
-                self.profile = match &*decoded {
+                self.profile = match &*parameter.text() {
                     "all" => Profile::All,
                     "registered" => Profile::Registered,
-                    _ => return Err(invalid("all or registered")),
+                    _ => return Err(parameter.invalid("all or registered")),
                 };
             }
-            "mtu" => {
-                let octets = parse(&decoded, |octets| MESSAGE_OCTETS.contains(octets));
-                self.max_message_octets = Some(octets.ok_or_else(|| invalid("512–65507 octets"))?);
-            }
-            "rate" => {
-                let rate = parse(&decoded, |_| true);
-                self.records_per_second =
-                    Some(rate.ok_or_else(|| invalid("a number of records per second"))?);
-            }
-            "spread" => {
-                let spread = parse(&decoded, |_| true);
-                self.spread = spread.ok_or_else(|| invalid("true or false"))?;
-            }
-            "ca" => self.credentials.ca = Some(file(name, value)?),
-            "cert" => self.credentials.cert = Some(file(name, value)?),
-            "key" => self.credentials.key = Some(file(name, value)?),
-            "rotate-size" => {
-                let size = parse::<Size>(&decoded, |size| size.bytes() >= 1 << 16);
-                let size = size.ok_or_else(|| invalid("at least 64KiB"))?;
-                self.rotation.size = Some(size.bytes());
-            }
-            "rotate-every" => {
-                let every = parse::<Span>(&decoded, |span| *span >= Span::from_secs(1));
-                self.rotation.every = Some(every.ok_or_else(|| invalid("at least 1s"))?);
-            }
-            "keep" => {
-                let keep = parse(&decoded, |_| true);
-                self.rotation.keep = Some(keep.ok_or_else(|| invalid("at least 1 file"))?);
-            }
+            "mtu" => self.max_message_octets = Some(parameter.within(&MESSAGE_OCTETS)?),
+            "rate" => self.records_per_second = Some(parameter.within(&within(0, u32::MAX))?),
+            "spread" => self.spread = parameter.flag()?,
+            "rotate-size" => self.rotation.size = Some(parameter.within(&FILE_SIZES)?.bytes()),
+            "rotate-every" => self.rotation.every = Some(parameter.within(&FILE_TIMES)?),
+            "keep" => self.rotation.keep = Some(parameter.within(&KEPT_FILES)?),
+            _ if self.credentials.take(parameter)? => {}
             _ => return Err(format!("unknown parameter {name:?}")),
         }
         Ok(())
     }
-}
-
-fn parse<T: FromStr>(text: &str, allowed: impl FnOnce(&T) -> bool) -> Option<T> {
-    text.parse().ok().filter(allowed)
-}
-
-fn file(name: &str, value: &str) -> Result<PathBuf, String> {
-    if value.is_empty() {
-        return Err(format!("missing file name of {name}"));
-    }
-    Ok(decoded_path(value))
-}
-
-/// A percent-decoded path. It need not be UTF-8.
-fn decoded_path(text: &str) -> PathBuf {
-    let octets: Cow<'_, [u8]> = percent_decode_str(text).into();
-    OsString::from_vec(octets.into_owned()).into()
-}
-
-/// Parses a host: a name, an IPv4 address, or an IPv6 address in brackets.
-fn host_of(text: &str) -> Result<String, String> {
-    if let Some(inner) = text.strip_prefix('[') {
-        return inner
-            .strip_suffix(']')
-            .filter(|inner| matches!(inner.parse(), Ok(IpAddr::V6(_))))
-            .map(ToOwned::to_owned)
-            .ok_or_else(|| format!("invalid host {text:?}: must be an IPv6 address in brackets"));
-    }
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if text.is_empty() || !text.chars().all(is_name) {
-        return Err(format!(
-            "invalid host {text:?}: must be a name, an IPv4 address, or an IPv6 address in brackets"
-        ));
-    }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! TLS 1.3 to a target: verification of its certificate, the own certificate, and reasons of
+//! TLS to targets and engines: files of certificates, the configuration of a client, and reasons of
 //! failures.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -10,59 +11,93 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore,
+    SupportedProtocolVersion,
 };
 
 use crate::counters::ConnectionFailure;
-use crate::target::Credentials;
 
-/// Creates a connection that has sent nothing. The files are read for each connection, because
-/// certificates are renewed.
-///
-/// # Errors
-/// A file cannot be read or used.
-pub fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientConnection> {
-    let mut roots = RootCertStore::empty();
-    match &credentials.ca {
-        Some(path) => {
-            let shown = path.display();
-            let certificates = CertificateDer::pem_file_iter(path)
-                .with_context(|| format!("cannot read ca {shown}"))?;
-            for certificate in certificates {
-                let certificate =
-                    certificate.with_context(|| format!("ca {shown} is not a PEM file"))?;
-                roots
-                    .add(certificate)
-                    .with_context(|| format!("ca {shown} has no usable certificate"))?;
-            }
-            if roots.is_empty() {
-                bail!("ca {shown} has no certificate");
-            }
-        }
-        None => {
+/// The PEM files of a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Authorities of the server's certificate. Default: those of the system.
+    pub ca: Option<PathBuf>,
+    /// Own certificate chain, for servers that request it.
+    pub cert: Option<PathBuf>,
+    /// Own private key.
+    pub key: Option<PathBuf>,
+}
+
+impl Credentials {
+    /// Reads the files. `versions` are the versions of TLS.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
+    pub fn client_config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> anyhow::Result<ClientConfig> {
+        self.config_with(self.roots()?, versions)
+    }
+
+    /// The certificate authorities. The system can have none.
+    fn roots(&self) -> anyhow::Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        let Some(path) = &self.ca else {
             let system = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(system.certs);
-            if roots.is_empty() {
-                bail!("the system has no certificate authorities: set ?ca=FILE");
-            }
+            return Ok(roots);
+        };
+        let shown = path.display();
+        let certificates = CertificateDer::pem_file_iter(path)
+            .with_context(|| format!("cannot read ca {shown}"))?;
+        for certificate in certificates {
+            let certificate =
+                certificate.with_context(|| format!("ca {shown} is not a PEM file"))?;
+            roots
+                .add(certificate)
+                .with_context(|| format!("ca {shown} has no usable certificate"))?;
         }
+        if roots.is_empty() {
+            bail!("ca {shown} has no certificate");
+        }
+        Ok(roots)
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots);
-    let mut config = match (&credentials.cert, &credentials.key) {
-        (Some(cert), Some(key)) => {
-            let chain = CertificateDer::pem_file_iter(cert)
-                .and_then(Iterator::collect)
-                .with_context(|| format!("cannot read cert {}", cert.display()))?;
-            let private = PrivateKeyDer::from_pem_file(key)
-                .with_context(|| format!("cannot read key {}", key.display()))?;
-            builder
-                .with_client_auth_cert(chain, private)
-                .with_context(|| format!("key {} does not match cert", key.display()))?
-        }
-        _ => builder.with_no_client_auth(),
-    };
+
+    fn config_with(
+        &self,
+        roots: RootCertStore,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> anyhow::Result<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_root_certificates(roots);
+        let (Some(cert), Some(key)) = (&self.cert, &self.key) else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let [shown_cert, shown_key] = [cert, key].map(|path| Path::display(path));
+        let chain = CertificateDer::pem_file_iter(cert)
+            .and_then(Iterator::collect)
+            .with_context(|| format!("cannot use cert {shown_cert}"))?;
+        let private = PrivateKeyDer::from_pem_file(key)
+            .with_context(|| format!("cannot use key {shown_key}"))?;
+        builder
+            .with_client_auth_cert(chain, private)
+            .with_context(|| format!("cannot use cert {shown_cert} with key {shown_key}"))
+    }
+}
+
+/// Creates a connection over TLS 1.3 that has sent nothing. The files are read for each connection,
+/// because certificates are renewed.
+///
+/// # Errors
+/// A file cannot be read or used, or there are no certificate authorities.
+pub fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientConnection> {
+    let roots = credentials.roots()?;
+    if roots.is_empty() {
+        bail!("the system has no certificate authorities: set ?ca=FILE");
+    }
+    let mut config = credentials.config_with(roots, &[&rustls::version::TLS13])?;
     // Every connection is verified in full.
     config.resumption = Resumption::disabled();
     let name = match host.parse::<IpAddr>() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flowproto::exporter::{ExportSession, ExportSettings, Version};
 use flowproto::{Address, FlowKey, FlowRecord};
 use kipfix_export::counters::TargetFamilies;
+use kipfix_export::destination::Destination;
 use kipfix_export::names::TargetName;
 use kipfix_export::spread::{OpenDestination, SpreadExporter};
 use kipfix_export::udp::{UdpExporter, UdpSettings};
@@ -71,15 +72,13 @@ fn a_warm_target_allocates_nothing() {
         let name = TargetName::new("127.0.0.1", port);
         let counted = counters.clone();
         let open = move |name| {
-            let own_export = Arc::default();
-            UdpExporter::new(
+            let destination = Destination {
                 name,
-                In(version),
-                settings,
-                Default::default(),
-                own_export,
-                counted.clone(),
-            )
+                deadline: Default::default(),
+                own_endpoints: Arc::default(),
+                counters: counted.clone(),
+            };
+            UdpExporter::new(destination, In(version), settings)
         };
         assert_eq!(allocations(open(name.clone())), 0, "{version:?}");
         let one: OpenDestination<FlowRecord> = Box::new(move |address| {

@@ -12,6 +12,7 @@ mod exporter;
 use exporter::{exporter, ipfix, numbers, options_template, template};
 use flowproto::FlowRecord;
 use flowproto::record::Sampling;
+use proptest::prelude::*;
 
 const FRAME: u16 = 315;
 const PACKET: u16 = 313;
@@ -208,4 +209,31 @@ fn announced_sampling_applies_to_reported_packets() {
         space: 999,
     };
     assert_eq!(e.taken.records[0].sampling, expected);
+}
+
+proptest! {
+    #[test]
+    fn any_octets_are_at_most_one_packet(
+        begin in prop::sample::select(vec![
+            vec![],
+            frame(&[8, 0], &[]),
+            frame(&[0x86, 0xdd], &[]),
+            frame(&[0x81, 0, 0, 7], &[0x88, 0x47]),
+            frame(&[0x88, 0x64], &[]),
+        ]),
+        rest in prop::collection::vec(any::<u8>(), 0..120),
+        element in prop::sample::select(vec![FRAME, PACKET]),
+        version in prop::sample::select(vec![0x45, 0x4f, 0x60, 0]),
+    ) {
+        let mut section = begin;
+        section.push(version);
+        section.extend(rest);
+        let record = report(element, &section);
+        prop_assert!(record.packet_delta_count <= 1);
+        if record.packet_delta_count == 1 {
+            prop_assert!((20..=65_575).contains(&record.octet_delta_count));
+        } else {
+            prop_assert_eq!(record.octet_delta_count, 0);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSin
 use flowproto::dns::DnsQuery;
 use flowproto::exporter::{ExportSession, ExportSettings};
 use flowproto::host_name::{HostNames, NameSource, ResponderName};
-use flowproto::http::{HttpMethod, HttpRequest};
+use flowproto::http::{GrpcStatus, HttpMethod, HttpRequest, HttpVersion};
 use flowproto::record::{BiflowDirection, FlowKey};
 use flowproto::{Address, FlowRecord, json};
 
@@ -235,10 +235,11 @@ fn the_latest_http_request_is_exported_where_it_has_room() {
             let mut record = record(name(host, source));
             record.http.requests = 2;
             record.http.count_response(404);
+            record.http.grpc.0[GrpcStatus::NotFound] = 7;
             record.http_request = Some(HttpRequest {
                 method: HttpMethod::Delete,
                 target: Some("/orders/{id}".into()),
-                minor_version: 0,
+                version: HttpVersion::Http10,
                 status_code: 404,
             });
             let mut collector = exporter();
@@ -263,6 +264,7 @@ fn the_latest_http_request_is_exported_where_it_has_room() {
                     "\"httpStatusCode\":404",
                     "\"httpRequestDeltaCount\":2",
                     "\"httpClientErrorResponseDeltaCount\":1",
+                    "\"basicList\":{\"semantic\":\"ordered\",\"grpcResponseDeltaCount\":[0,0,0,0,0,7]}",
                 ] {
                     assert!(json.contains(member), "{member} {json}");
                 }

@@ -16,7 +16,7 @@ use flowproto::collector::{
 };
 use flowproto::dns::DnsHealth;
 use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
-use flowproto::http::HttpHealth;
+use flowproto::http::{GrpcStatus, GrpcStatusCounts, HttpHealth};
 use flowproto::record::{
     BiflowDirection, FlowEndReason, FlowKey, Interfaces, SecurityProtocol, Translation, Tunnel,
     TunnelType,
@@ -159,7 +159,16 @@ fn http_health(counts: [u32; 10]) -> HttpHealth {
             sum_microseconds: u64::from(sum) << 8,
             samples,
         },
+        grpc: GrpcStatusCounts::default(),
     }
+}
+
+fn grpc_counts(calls: &[(u8, u32)]) -> GrpcStatusCounts {
+    let mut counts = GrpcStatusCounts::default();
+    for (status, count) in calls {
+        counts.0[GrpcStatus::from_repr(*status).unwrap()] = *count;
+    }
+    counts
 }
 
 prop_compose! {
@@ -172,7 +181,7 @@ prop_compose! {
         tunnel: Option<(u8, u32, bool)>, translated: bool,
         security in 0_u8..4, state in 0_u8..7, handshake in (any::<bool>(), 0_u32..5_000_000, any::<u32>()),
         health: Option<[u32; 8]>, times: Option<(u32, u64, u32)>, dns: Option<[u32; 9]>,
-        http: Option<[u32; 10]>,
+        http: Option<[u32; 10]>, calls in prop::collection::vec((0_u8..17, any::<u32>()), 0..5),
     ) -> FlowRecord {
         let tunnel = tunnel.map(|(kind, key, outer_v6)| {
             let tunnel_type = TunnelType::ALL[usize::from(kind) % TunnelType::ALL.len()];
@@ -241,7 +250,13 @@ prop_compose! {
                 Some(counts) if counts != [0; 10] => DnsHealth::default(),
                 _ => dns.map(dns_health).unwrap_or_default(),
             },
-            http: http.map(http_health).unwrap_or_default(),
+            http: match http {
+                Some(counts) if counts != [0; 10] => HttpHealth {
+                    grpc: grpc_counts(&calls),
+                    ..http_health(counts)
+                },
+                _ => HttpHealth::default(),
+            },
             interfaces: interfaces.map(|(ingress_interface, egress_interface, egress)| Interfaces {
                 ingress_interface,
                 egress_interface,
@@ -368,8 +383,8 @@ fn the_exporter_introduces_itself_before_any_record() {
     assert!(taken.names[1..].iter().all(|taken| *taken == name));
     let address = Address::from_v4_bits(0xc000_0201);
     assert!(taken.addresses[1..].iter().all(|taken| *taken == address));
-    // Exporter, statistics, reliability, 68 types of elements, and the keys of two templates.
-    assert_eq!(process.counters().options_records, 73);
+    // Exporter, statistics, reliability, 69 types of elements, and the keys of two templates.
+    assert_eq!(process.counters().options_records, 74);
 }
 
 #[test]
@@ -420,18 +435,16 @@ fn templates_are_resent_after_a_time_and_after_a_number_of_messages() {
         template_refresh_messages: 3,
         ..ExportSettings::default()
     });
-    // Templates have a Message of their own, and options data the next three.
+    // Templates have a Message of their own, and options data the next four.
     let flush = |session: &mut ExportSession, now| {
         let mut templates = Vec::new();
         session.flush(now, &mut |m| templates.push(m.octets[16..18] == [0, 2]));
         templates
     };
-    assert_eq!(flush(&mut session, NOW), [true, false, false, false]);
+    let all = [true, false, false, false, false];
+    assert_eq!(flush(&mut session, NOW), all);
     assert_eq!(flush(&mut session, NOW + 59_999), [false; 0]);
-    assert_eq!(
-        flush(&mut session, NOW + 60_000),
-        [true, false, false, false]
-    );
+    assert_eq!(flush(&mut session, NOW + 60_000), all);
     let mut with_templates = Vec::new();
     for _ in 0..4 {
         let mut send = |m: OutgoingMessage<'_>| with_templates.push(m.octets[16..18] == [0, 2]);
@@ -441,7 +454,7 @@ fn templates_are_resent_after_a_time_and_after_a_number_of_messages() {
         session.flush(NOW + 60_001, &mut send);
     }
     // Three Messages with records, and before the fourth one templates and options data.
-    let expected = [false, false, false, true, false, false, false, false];
+    let expected = [false, false, false, true, false, false, false, false, false];
     assert_eq!(with_templates, expected);
 }
 
@@ -452,7 +465,7 @@ fn a_clock_that_was_set_back_does_not_put_the_templates_off() {
     for now in [10_000_000, 10_000_001, 1_000_000] {
         session.flush(now, &mut |_| sent += 1);
     }
-    assert_eq!(sent, 8);
+    assert_eq!(sent, 10);
 }
 
 #[test]

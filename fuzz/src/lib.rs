@@ -12,6 +12,7 @@
 //! | `savefile` | a capture or IPFIX file | frames = datagrams + skipped; the same result for any chunk size |
 //! | `capture` | a savefile of the probe | captured octets are those of the file; the same result for any chunk size |
 //! | `packets` | frames | packets and octets in = in records + counted; bounded |
+//! | `http` | segments of a connection with HTTP | state is bounded and freed; the same messages of HTTP/2 however it is cut |
 //! | `export` | flow records | each version carries the fields that it supports; Messages are valid and within the size limit |
 //! | `forward` | flow records | the same for enriched IPFIX |
 //! | `pipeline` | datagrams | every direction of every record gets one verdict |
@@ -36,6 +37,7 @@ mod export;
 mod external;
 mod forward;
 mod history;
+mod http;
 mod input;
 mod inventory;
 mod json;
@@ -55,6 +57,7 @@ use export::export;
 use external::external;
 use forward::forward;
 use history::history;
+use http::http;
 use inventory::inventory;
 use messages::messages;
 use netlink::netlink;
@@ -94,6 +97,7 @@ targets! {
     savefile: seeds::files::captures,
     capture: seeds::files::savefiles,
     packets: seeds::frames::all,
+    http: seeds::http::all,
     export: seeds::records,
     forward: seeds::records,
     pipeline: || seeds::sequences(&[0, 5, 26, 31]),

@@ -60,6 +60,11 @@ fn a_connection_gives_the_same_messages_however_it_is_cut() {
 }
 
 #[test]
+fn http_has_the_same_messages_however_a_connection_is_cut() {
+    holds("http", 5000);
+}
+
+#[test]
 fn the_dump_counts_what_the_decoder_counts() {
     holds("explain", 1000);
 }

@@ -17,7 +17,7 @@ use crate::capture::conntrack::{ConntrackEvent, TranslatedConnection};
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use crate::duplicates::DuplicateFilter;
-use crate::inspect::http1::HttpCounters;
+use crate::inspect::http::HttpCounters;
 use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, Observed};
 use crate::sampling::{Sampler, SamplingRatio};
 use crate::translation::{
@@ -332,7 +332,9 @@ impl Pipeline {
                     .cache
                     .names_mut()
                     .and_then(|names| inspector.inspect(packet, transport, frame.time_ns, names));
-                let observed = inspector.with_http(observed, packet, transport, frame.time_ns);
+                let names = self.cache.names_mut();
+                let time_ns = frame.time_ns;
+                let observed = inspector.with_http(observed, packet, transport, time_ns, names);
                 if let Some(observed) = observed {
                     captured.observed = u8::try_from(self.observed.len()).ok();
                     // Packets that are not metered take no place in the group.

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 
 use crate::refusal;
@@ -113,7 +113,13 @@ fn parse_from(
         _ => {
             let refused = refusal::sentence(&error, |flag| format!("--{flag}"));
             let sentence = refused.unwrap_or_else(|| first_paragraph(&error.to_string()));
-            Ending::Bad(Failure::BadSettings(format!("{sentence} (see --help)")))
+            let similar = match error.get(ContextKind::SuggestedArg) {
+                Some(ContextValue::String(flag)) => format!("; similar: {flag}"),
+                _ => String::new(),
+            };
+            Ending::Bad(Failure::BadSettings(format!(
+                "{sentence}{similar} (see --help)"
+            )))
         }
     })
 }
@@ -171,10 +177,9 @@ mod tests {
         let Err(Ending::Bad(failure)) = parsed(&["probe", "--max-flow", "1"]) else {
             panic!("accepted");
         };
-        assert!(
-            failure
-                .sentence()
-                .starts_with("unexpected argument '--max-flow' found")
+        assert_eq!(
+            failure.sentence(),
+            "unexpected argument '--max-flow' found; similar: --max-flows (see --help)"
         );
     }
 

@@ -9,7 +9,7 @@
 //! 4. [`signals`]: SIGTERM and SIGINT set a [`signals::Stop`] that threads and tasks wait for.
 //! 5. [`bind`]: sockets that receive. [`admin`]: `/metrics`, `/livez`, `/readyz`. [`tls`]: certificates from files.
 //! 6. [`registry`], [`metric_maker`], [`metric_table`]: self-metrics. [`exposition`]: the formats of `/metrics`.
-//! 7. [`sync`]: locks that ignore poisoning. [`file_stamp`]: detection of changed files.
+//! 7. [`secret`]: files with a password or a token. [`sync`]: locks that ignore poisoning. [`file_stamp`]: detection of changed files.
 //! 8. [`terminal`]: live tables.
 
 pub mod admin;
@@ -22,6 +22,7 @@ pub mod metric_maker;
 pub mod metric_table;
 mod refusal;
 pub mod registry;
+pub mod secret;
 pub mod settings;
 pub mod signals;
 pub mod sync;

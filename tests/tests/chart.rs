@@ -259,6 +259,22 @@ fn a_probe_that_reads_the_connection_table_may_do_so() {
 }
 
 #[test]
+fn values_switch_the_metering_of_messages_on() {
+    let Some(tools) = tools("values_switch_the_metering_of_messages_on") else {
+        return;
+    };
+    let set = ["probe.dnsMetering=true", "probe.httpMetering=true"];
+    let manifests = rendered(&tools, &set.map(|value| format!("--set={value}")));
+    for setting in ["dns_metering", "http_metering"] {
+        assert!(
+            manifests.contains(&format!("    {setting}: true\n")),
+            "{setting}"
+        );
+    }
+    assert!(!rendered(&tools, &[]).contains("_metering"));
+}
+
+#[test]
 fn a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates() {
     let test = "a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates";
     let Some(tools) = tools(test) else {

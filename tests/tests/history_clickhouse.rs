@@ -689,7 +689,7 @@ fn an_engine_that_fails_is_an_error_with_its_reason() {
         "more than 1000000 edges",
     );
     std::fs::remove_file(&password).unwrap();
-    fails("/api/v1/edges?limit=3", 502, "cannot read the password");
+    fails("/api/v1/edges?limit=3", 502, "cannot read password-file");
     std::fs::write(&password, "secret\n").unwrap();
     drop(server);
     let refused = || {

@@ -2,6 +2,7 @@
 
 use super::buckets::{ClassicBounds, DURATION_BOUNDS, RESPONSE_BOUNDS, ROUND_TRIP_BOUNDS};
 use enum_map::{Enum, EnumMap};
+use flowproto::http::GrpcStatus;
 
 /// A count of connection health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -54,6 +55,10 @@ pub enum HealthCount {
     HttpClientError,
     /// HTTP responses 500–599.
     HttpServerError,
+    /// Responses of gRPC with a status.
+    GrpcResponses,
+    /// Those with this one.
+    Grpc(GrpcStatus),
 }
 
 impl HealthCount {

@@ -77,6 +77,12 @@ impl HealthAddition {
                 {
                     add(count, more.into());
                 }
+                if !http.grpc.is_empty() {
+                    for (status, more) in http.grpc.0 {
+                        add(HealthCount::GrpcResponses, more.into());
+                        add(HealthCount::Grpc(status), more.into());
+                    }
+                }
             }
             Self::Connection(connection) => {
                 if let Some(count) = end_count(connection.state) {

@@ -1,8 +1,7 @@
 //! Access to the API: a request must present the bearer token of a file (RFC 6750 §2.1).
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use kipfix_service::secret;
 use kipfix_service::sync::lock;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
@@ -22,8 +22,6 @@ use crate::clock;
 
 /// Minimum interval between two reads of the file.
 const READ_INTERVAL: Duration = Duration::from_secs(1);
-/// Maximum size of the file, octets.
-const MAX_OCTETS: u64 = 4096;
 
 /// Why a file has no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,40 +164,21 @@ fn presented(request: &HeaderMap) -> Option<&[u8]> {
 }
 
 fn read(path: &Path) -> Result<TokenDigest, TokenError> {
-    let token = read_octets(path).map_err(|error| error.to_string());
-    token
-        .and_then(|octets| parse(&octets))
-        .map_err(|reason| TokenError {
-            path: path.to_owned(),
-            reason,
-        })
-}
-
-fn read_octets(path: &Path) -> io::Result<Vec<u8>> {
     // Checked before the file is opened: opening a pipe blocks until it has a writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut octets = Vec::new();
-    File::open(path)?
-        .take(MAX_OCTETS + 1)
-        .read_to_end(&mut octets)?;
-    Ok(octets)
-}
-
-fn parse(octets: &[u8]) -> Result<TokenDigest, String> {
-    if u64::try_from(octets.len()).is_ok_and(|size| size > MAX_OCTETS) {
-        return Err(format!("larger than {MAX_OCTETS} bytes"));
-    }
-    let mut lines = octets.split(|octet| *octet == b'\n');
-    let token = lines.next().unwrap_or_default().trim_ascii();
-    if token.is_empty() {
-        return Err("its first line is empty".into());
-    }
-    if !token.iter().all(u8::is_ascii_graphic) {
-        return Err("its first line must be printable ASCII without spaces".into());
-    }
-    Ok(TokenDigest::of(token))
+    let metadata = std::fs::metadata(path);
+    let token = metadata.and_then(|metadata| {
+        if metadata.is_file() {
+            secret::read_token(path)
+        } else {
+            Err(io::Error::other("not a regular file"))
+        }
+    });
+    token
+        .map(|token| TokenDigest::of(token.as_bytes()))
+        .map_err(|error| TokenError {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
 }
 
 #[cfg(test)]
@@ -267,7 +246,7 @@ mod tests {
             ("\ntoken\n", "empty"),
             ("two words", "without spaces"),
             ("käse", "printable ASCII"),
-            (&"x".repeat(4097), "larger than 4096"),
+            (&"x".repeat(4097), "longer than 4096"),
         ] {
             std::fs::write(&file, content).unwrap();
             assert!(error(&file).contains(reason), "{content:?}");

@@ -52,6 +52,8 @@ kipfix_service::text_setting!(HistorySource);
 mod tests {
     use std::time::Duration;
 
+    use kipfix_export::url::Login;
+
     use super::*;
     use crate::http_client::Authentication;
 
@@ -82,10 +84,10 @@ mod tests {
         };
         assert_eq!(settings.url.as_str(), "http://ch:8123/");
         assert_eq!(settings.database, "flows_db");
-        let basic = Authentication::Basic {
+        let basic = Authentication::Basic(Login {
             user: "u".into(),
             password_file: "/p".into(),
-        };
+        });
         assert_eq!(settings.client.authentication, Some(basic));
     }
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::str::FromStr;
 
+use kipfix_export::url::Parameter;
 use kipfix_service::tls::TlsFiles;
 use url::{Host, Url};
 
@@ -76,21 +76,19 @@ impl TlsParameters {
     fn parse(url: &Url) -> Option<Self> {
         let (mut cert, mut key, mut client_ca) = (None, None, None);
         let mut client_names = Vec::new();
-        for (name, value) in url.query_pairs() {
-            if value.is_empty() {
-                return None;
-            }
-            let file = match &*name {
+        for parameter in Parameter::all(url.query()?) {
+            let path = parameter.file().ok()?;
+            let file = match parameter.name() {
                 CERT => &mut cert,
                 KEY => &mut key,
                 CLIENT_CA => &mut client_ca,
                 CLIENT_NAME => {
-                    client_names.push(value.into_owned());
+                    client_names.push(parameter.text().into_owned());
                     continue;
                 }
                 _ => return None,
             };
-            if file.replace(PathBuf::from(&*value)).is_some() {
+            if file.replace(path).is_some() {
                 return None;
             }
         }
@@ -162,6 +160,8 @@ fn encode(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 use clap::Args;
 use kipfix_service::settings::{Span, within};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::aggregate::{FamilyDefinition, HostWildcard, Preset};
 use crate::pipeline::CountedDirection;
@@ -116,6 +117,8 @@ pub struct MetricFlags {
 }
 
 fn family(text: &str) -> Result<FamilyDefinition, String> {
-    let family = serde_json::from_str(text).and_then(serde_json::from_value);
-    family.map_err(|error| error.to_string())
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let name = value.get("name").and_then(Value::as_str);
+    let name = name.unwrap_or_default().to_owned();
+    serde_json::from_value(value).map_err(|error| format!("invalid family {name:?}: {error}"))
 }

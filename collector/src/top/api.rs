@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use kipfix_export::tls::Credentials;
 use kipfix_service::exit::Failure;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -79,8 +80,11 @@ impl ApiClient {
             .build()
             .context("cannot start a runtime")?;
         let settings = ClientSettings {
-            ca: flags.ca.clone(),
-            identity: flags.cert.clone().zip(flags.key.clone()),
+            credentials: Credentials {
+                ca: flags.ca.clone(),
+                cert: flags.cert.clone(),
+                key: flags.key.clone(),
+            },
             authentication: flags.token_file.clone().map(Authentication::Bearer),
             timeout: TIMEOUT,
         };

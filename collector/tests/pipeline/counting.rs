@@ -154,6 +154,35 @@ fn each_direction_of_a_biflow_counts_by_its_own_authoritative_observer() {
 }
 
 #[test]
+fn a_record_without_addresses_is_not_counted_and_one_with_a_single_address_is() {
+    let counters = [(1, 4, 0), (2, 4, 0)];
+    // An ARP frame of a switch, totals of an AS, an empty IPv6 address, and a source.
+    for (field, counted) in [
+        ((256, 4, 0), 0),
+        ((16, 4, 0), 0),
+        ((27, 16, 0), 0),
+        ((8, 4, 0), 100),
+    ] {
+        let mut collector = collector(settings());
+        let (id, length, _) = field;
+        let mut values = vec![0; usize::from(length)];
+        if id == 8 {
+            values = address(WEB).v4_bits().to_be_bytes().to_vec();
+        }
+        values.extend([0, 0, 0, 100, 0, 0, 0, 1]);
+        let datagram = message(&[field, counters[0], counters[1]], &values);
+        let router = SocketAddr::new("192.0.2.250".parse().unwrap(), 2055);
+        let now = Now::of_packet(START);
+        collector.pipeline.datagram(router, &datagram, now);
+        let end = collector.end();
+        assert_eq!(end.sum("kipfix_bytes_total"), counted, "{id}");
+        let left_out = u64::from(counted == 0);
+        assert_eq!(end.not_counted(Reason::NoAddresses), left_out, "{id}");
+        assert_eq!(end.lines.len(), 1);
+    }
+}
+
+#[test]
 fn sampling_scales_the_scrape_and_leaves_the_flow_log_raw() {
     let mut collector = collector(settings());
     let fields = [(8, 4, 0), (12, 4, 0), (1, 4, 0), (2, 4, 0), (34, 4, 0)];

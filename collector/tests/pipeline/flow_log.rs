@@ -2,8 +2,10 @@
 
 use flowproto::FlowRecord;
 use kipfix_collector::aggregate::RecordFilter;
+use kipfix_collector::clock::Now;
 use kipfix_collector::emit::EmittedRecords;
 use kipfix_collector::emit::flow_log::{FlowLogFormat, LeftOut, LineSettings, SelectedMembers};
+use kipfix_collector::receive::Ingest;
 
 use super::harness::*;
 
@@ -199,4 +201,47 @@ fn kubezonnet_has_a_sentence_for_each_direction_between_zones() {
     assert_eq!(lines, expected);
     assert_eq!(left_out(&end, LeftOut::NotCounted), 2);
     assert_eq!(left_out(&end, LeftOut::Format), 2);
+}
+
+/// An IPFIX Message of a router that has selected a packet from [`WEB`] to [`OFFICE`].
+fn packet_report() -> Vec<u8> {
+    const PACKET: [u8; 24] = [
+        0x45, 0, 0x05, 0xdc, 0, 1, 0, 0, 64, 17, 0, 0, 10, 1, 1, 10, 192, 0, 2, 7, 0x9c, 0x40, 0,
+        53,
+    ];
+    let mut out = vec![0, 10, 0, 64, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+    // A template of 10 ingressInterface and 313 ipHeaderPacketSection, and a record.
+    out.extend([0, 2, 0, 16, 1, 44, 0, 2, 0, 10, 0, 4, 1, 57, 0, 24]);
+    out.extend([1, 44, 0, 32, 0, 0, 0, 17]);
+    out.extend(PACKET);
+    out
+}
+
+#[test]
+fn a_reported_packet_is_counted_and_has_key_and_counters_in_its_line() {
+    let mut collector = collector(offline());
+    let router = "192.0.2.250:4000".parse().unwrap();
+    let now = Now::of_packet(START);
+    collector.pipeline.datagram(router, &packet_report(), now);
+    let end = collector.end();
+    assert_eq!(end.octets(r#"src_workload="web""#), 1500);
+    let line = &end.lines[0];
+    for (name, value) in [
+        ("sourceIPv4Address", WEB),
+        ("destinationIPv4Address", OFFICE),
+        ("sourcePodName", "web-1"),
+    ] {
+        assert_eq!(line[name], value);
+    }
+    for (name, value) in [
+        ("ingressInterface", 17),
+        ("sourceTransportPort", 40_000),
+        ("destinationTransportPort", 53),
+        ("protocolIdentifier", 17),
+        ("octetDeltaCount", 1500),
+        ("packetDeltaCount", 1),
+    ] {
+        assert_eq!(line[name], value, "{name}");
+    }
+    assert!(line["ipHeaderPacketSection"].is_string());
 }

@@ -2,7 +2,7 @@
 
 use flowproto::FlowRecord;
 use flowproto::dns::DnsHealth;
-use flowproto::http::HttpHealth;
+use flowproto::http::{GrpcStatus, HttpHealth};
 use flowproto::record::{BiflowDirection, Interfaces, Translation};
 use flowproto::tcp::ConnectionState;
 use kipfix_collector::aggregate::Preset;
@@ -273,6 +273,7 @@ fn http_has_requests_and_what_became_of_them_by_client_and_server() {
         for _ in 0..8 * count {
             http.response_time.add(microseconds);
         }
+        http.grpc.0[GrpcStatus::NotFound] = count;
         http
     };
     let records = [
@@ -312,6 +313,7 @@ fn http_has_requests_and_what_became_of_them_by_client_and_server() {
         ("kipfix_http_5xx_responses_total", "3"),
         ("kipfix_http_response_time_seconds_count", "24"),
         ("kipfix_http_response_time_seconds_sum", "1.4432"),
+        ("kipfix_grpc_responses_total", "0"),
     ] {
         let mut found = samples.iter().filter(|line| line.starts_with(name));
         let line = found
@@ -321,6 +323,30 @@ fn http_has_requests_and_what_became_of_them_by_client_and_server() {
         assert!(line.contains(r#"dst_workload="db""#), "{line}");
         assert_eq!(line.rsplit(' ').next(), Some(wanted), "{line}");
     }
+    // The first of them is OK.
+    let grpc = samples
+        .iter()
+        .filter(|line| line.starts_with("kipfix_grpc_"));
+    let grpc: Vec<_> = grpc.collect();
+    assert_eq!(grpc.len(), 17, "{grpc:#?}");
+    let not_found = |line: &&&String| line.contains("grpc_status=\"NOT_FOUND\"} 3");
+    assert_eq!(grpc.iter().filter(not_found).count(), 1, "{grpc:#?}");
+}
+
+#[test]
+fn an_edge_without_grpc_has_no_series_of_it() {
+    let http = HttpHealth {
+        requests: 1,
+        ..HttpHealth::default()
+    };
+    let record = FlowRecord {
+        http,
+        ..request(WEB, DB, 100, 8080)
+    };
+    let samples = samples(Preset::Http, &[("node-a", record)]);
+    assert!(!samples.is_empty());
+    let has_grpc = |line: &String| line.starts_with("kipfix_grpc_");
+    assert!(!samples.iter().any(has_grpc), "{samples:#?}");
 }
 
 #[test]

@@ -14,9 +14,9 @@ use socket2::{SockRef, TcpKeepalive};
 use crate::clock::monotonic;
 use crate::counters::{ConnectionFailure, LossReason, TargetCounters, to_u64};
 use crate::shutdown::ShutdownDeadline;
-use crate::target::Credentials;
 use crate::tcp_diag::TcpDiagnostics;
 use crate::tls;
+use crate::tls::Credentials;
 
 /// For a savefile, how long an unreachable target, or the acknowledgement of its last Messages, is
 /// waited for.

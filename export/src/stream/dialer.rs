@@ -2,18 +2,16 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::connection::{Connection, Failure};
 use crate::clock::monotonic;
-use crate::counters::{ConnectionFailure, LossReason, TargetCounters};
-use crate::names::TargetName;
-use crate::own_endpoints::{OwnEndpoint, OwnEndpoints};
-use crate::shutdown::ShutdownDeadline;
-use crate::target::Credentials;
+use crate::counters::{ConnectionFailure, LossReason};
+use crate::destination::Destination;
+use crate::own_endpoints::OwnEndpoint;
+use crate::tls::Credentials;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -24,10 +22,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// What a target has without a connection.
 #[derive(Debug)]
 pub(super) struct Dialer {
-    name: TargetName,
-    pub(super) deadline: ShutdownDeadline,
-    own_endpoints: Arc<OwnEndpoints>,
-    pub(super) counters: TargetCounters,
+    pub(super) destination: Destination,
     /// Index of the address of the next attempt.
     next_address: usize,
     backoff: Duration,
@@ -37,17 +32,9 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    pub(super) fn new(
-        name: TargetName,
-        deadline: ShutdownDeadline,
-        own_endpoints: Arc<OwnEndpoints>,
-        counters: TargetCounters,
-    ) -> Self {
+    pub(super) fn new(destination: Destination) -> Self {
         Self {
-            name,
-            deadline,
-            own_endpoints,
-            counters,
+            destination,
             next_address: 0,
             backoff: MIN_BACKOFF,
             disconnected: None,
@@ -60,37 +47,45 @@ impl Dialer {
         &mut self,
         credentials: Option<&Credentials>,
     ) -> Result<Connection, Failure> {
-        let addresses = self.name.addresses();
+        let addresses = self.destination.name.addresses();
         let at = self
             .next_address
             .checked_rem(addresses.len())
             .unwrap_or_default();
         let Some(remote) = addresses.get(at).copied() else {
-            let unresolved = anyhow::anyhow!("cannot resolve host {:?}", self.name.host());
+            let unresolved =
+                anyhow::anyhow!("cannot resolve host {:?}", self.destination.name.host());
             return Err(Failure::new(ConnectionFailure::Unresolved, unresolved));
         };
         // The next attempt is to the next address. After a connection it is to the first one again.
         self.next_address = at.saturating_add(1);
-        let timeout = self.deadline.left().map_or(CONNECT_TIMEOUT, |left| {
-            left.clamp(Duration::from_millis(1), CONNECT_TIMEOUT)
-        });
+        let timeout = self
+            .destination
+            .deadline
+            .left()
+            .map_or(CONNECT_TIMEOUT, |left| {
+                left.clamp(Duration::from_millis(1), CONNECT_TIMEOUT)
+            });
         let socket = TcpStream::connect_timeout(&remote, timeout)?;
         let local = socket.local_addr()?;
-        self.own_endpoints
+        self.destination
+            .own_endpoints
             .replace(None, Some(OwnEndpoint::tcp(local)));
-        let (host, deadline) = (self.name.host(), &self.deadline);
-        let connection = Connection::new(socket, (local, remote), self.counters.clone())
-            .and_then(|connection| connection.secure(credentials, host, deadline));
+        let (host, deadline) = (self.destination.name.host(), &self.destination.deadline);
+        let connection =
+            Connection::new(socket, (local, remote), self.destination.counters.clone())
+                .and_then(|connection| connection.secure(credentials, host, deadline));
         match connection {
             Ok(connection) => {
                 info!(to = %remote, source = %local, tls = credentials.is_some(), "exporting");
-                self.counters.connected();
+                self.destination.counters.connected();
                 self.next_address = 0;
                 self.disconnected = None;
                 Ok(connection)
             }
             Err(failure) => {
-                self.own_endpoints
+                self.destination
+                    .own_endpoints
                     .replace(Some(OwnEndpoint::tcp(local)), None);
                 Err(failure)
             }
@@ -98,8 +93,9 @@ impl Dialer {
     }
 
     pub(super) fn on_disconnect(&mut self, connection: &Connection) {
-        self.counters.disconnected();
-        self.own_endpoints
+        self.destination.counters.disconnected();
+        self.destination
+            .own_endpoints
             .replace(Some(OwnEndpoint::tcp(connection.local)), None);
         self.disconnected = Some(monotonic());
         if connection.since.elapsed() >= STABLE_AFTER {
@@ -110,11 +106,11 @@ impl Dialer {
 
     /// Counts a failure, and logs it if its reason differs from the last one.
     pub(super) fn report(&mut self, failure: &Failure) {
-        self.counters.connection_failed(failure.reason);
+        self.destination.counters.connection_failed(failure.reason);
         if self.reported != Some(failure.reason) {
             self.reported = Some(failure.reason);
             warn!(
-                host = self.name.host(),
+                host = self.destination.name.host(),
                 reason = <&str>::from(failure.reason),
                 error = format!("{:#}", failure.error),
                 "cannot reach the export target, retrying (logged once, see \
@@ -130,13 +126,15 @@ impl Dialer {
         let random = RandomState::new().hash_one(0) % 256;
         let jitter = self.backoff.as_millis() / 4 * u128::from(random) / 256;
         let jitter = Duration::from_millis(u64::try_from(jitter).unwrap_or_default());
-        self.deadline.sleep(self.backoff.saturating_sub(jitter));
+        self.destination
+            .deadline
+            .sleep(self.backoff.saturating_sub(jitter));
         self.backoff = self.backoff.saturating_mul(2).min(MAX_BACKOFF);
     }
 
     /// Why there is no connection.
     pub(super) fn unavailable(&self) -> LossReason {
-        if self.name.address().is_none() {
+        if self.destination.name.address().is_none() {
             LossReason::Unresolved
         } else {
             LossReason::Unreachable

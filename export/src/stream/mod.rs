@@ -13,19 +13,15 @@ mod dialer;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use flowproto::Address;
 
 use crate::clock::{monotonic, wall_clock_milliseconds};
-use crate::counters::{LossReason, TargetCounters, to_u64};
+use crate::counters::{LossReason, to_u64};
+use crate::destination::Destination;
 use crate::exporter::Exporter;
-use crate::names::TargetName;
-use crate::own_endpoints::OwnEndpoints;
 use crate::rate_limit::RateLimit;
 use crate::session::{Encoding, MessageSink, RecordOf, SessionStart, TransportSession};
-use crate::shutdown::ShutdownDeadline;
-use crate::target::Credentials;
+use crate::tls::Credentials;
 use connection::{Connection, Failure, OFFLINE_TIMEOUT};
 use dialer::Dialer;
 
@@ -57,21 +53,14 @@ pub struct StreamExporter<E: Encoding> {
 impl<E: Encoding> StreamExporter<E> {
     /// Creates a destination that is not connected yet.
     #[must_use]
-    pub fn new(
-        name: TargetName,
-        encoding: E,
-        settings: StreamSettings,
-        deadline: ShutdownDeadline,
-        own_endpoints: Arc<OwnEndpoints>,
-        counters: TargetCounters,
-    ) -> Self {
+    pub fn new(destination: Destination, encoding: E, settings: StreamSettings) -> Self {
         Self {
             encoding,
-            rate_limit: RateLimit::new(settings.records_per_second, deadline.clone()),
+            rate_limit: RateLimit::new(settings.records_per_second, destination.deadline.clone()),
             settings,
             session: None,
             connection: None,
-            dialer: Dialer::new(name, deadline, own_endpoints, counters),
+            dialer: Dialer::new(destination),
         }
     }
 
@@ -91,7 +80,7 @@ impl<E: Encoding> StreamExporter<E> {
             }
         }
         loop {
-            if self.dialer.deadline.is_over() {
+            if self.dialer.destination.deadline.is_over() {
                 return false;
             }
             let disconnected = *self.dialer.disconnected.get_or_insert_with(monotonic);
@@ -108,7 +97,7 @@ impl<E: Encoding> StreamExporter<E> {
                 }
                 Err(failure) => self.dialer.report(&failure),
             }
-            let is_shutdown = self.dialer.deadline.left().is_some();
+            let is_shutdown = self.dialer.destination.deadline.left().is_some();
             let is_late = self.settings.offline && disconnected.elapsed() >= OFFLINE_TIMEOUT;
             if is_shutdown || is_late {
                 return false;
@@ -123,7 +112,7 @@ impl<E: Encoding> StreamExporter<E> {
             return;
         };
         connection.settle();
-        let counters = &self.dialer.counters;
+        let counters = &self.dialer.destination.counters;
         connection.lose(counters);
         if let Some(mut session) = self.session.take() {
             // The current Message is lost with the session.
@@ -140,15 +129,16 @@ impl<E: Encoding> StreamExporter<E> {
     /// connection broke meanwhile.
     fn close(&mut self, now_milliseconds: u64) -> bool {
         if let Some(session) = &mut self.session {
-            self.encoding.renew(session, &self.dialer.counters);
+            self.encoding
+                .renew(session, &self.dialer.destination.counters);
         }
         self.with_session(|session, send| session.close(now_milliseconds, send));
         let Some(mut connection) = self.connection.take() else {
             return false;
         };
         self.session = None;
-        connection.close(&self.dialer.deadline);
-        connection.lose(&self.dialer.counters);
+        connection.close(&self.dialer.destination.deadline);
+        connection.lose(&self.dialer.destination.counters);
         self.dialer.on_disconnect(&connection);
         true
     }
@@ -162,7 +152,7 @@ impl<E: Encoding> StreamExporter<E> {
             return None;
         };
         let mut failure = None;
-        let (rate_limit, counters) = (&mut self.rate_limit, &self.dialer.counters);
+        let (rate_limit, counters) = (&mut self.rate_limit, &self.dialer.destination.counters);
         let result = write(session, &mut |message| {
             if failure.is_some() {
                 counters.lost(LossReason::ConnectionLost, message.weight);
@@ -186,13 +176,16 @@ impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
             if (at == 0 || self.connection.is_none()) && !self.ensure_connected(now_milliseconds) {
                 let left = to_u64(records.len().saturating_sub(at));
                 let reason = self.dialer.unavailable();
-                self.dialer.counters.records_lost(reason, left);
+                self.dialer.destination.counters.records_lost(reason, left);
                 return;
             }
             let added =
                 self.with_session(|session, send| session.add(record, now_milliseconds, send));
             if let Some(Err(reason)) = added {
-                self.dialer.counters.records_lost(reason.into(), 1);
+                self.dialer
+                    .destination
+                    .counters
+                    .records_lost(reason.into(), 1);
             }
         }
         if let Some(connection) = &mut self.connection {
@@ -209,7 +202,8 @@ impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
             return;
         }
         if let Some(session) = &mut self.session {
-            self.encoding.renew(session, &self.dialer.counters);
+            self.encoding
+                .renew(session, &self.dialer.destination.counters);
         }
         self.with_session(|session, send| session.flush(now_milliseconds, send));
         if let Some(connection) = &mut self.connection {

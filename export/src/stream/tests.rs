@@ -4,12 +4,15 @@ mod shutdown;
 
 use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
 
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::*;
-use crate::counters::ConnectionFailure;
+use crate::counters::{ConnectionFailure, TargetCounters};
+use crate::names::TargetName;
 use crate::queued::{OverflowPolicy, QueuedExporter};
+use crate::shutdown::ShutdownDeadline;
 use crate::test_encoding::Plain;
 use flowproto::FlowRecord;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -28,14 +31,13 @@ fn exporter(port: u16, host: &str, credentials: Option<Credentials>) -> StreamEx
         records_per_second: 0,
         offline: false,
     };
-    StreamExporter::new(
-        TargetName::fixed(host, ([127, 0, 0, 1], port).into()),
-        Plain,
-        settings,
-        ShutdownDeadline::default(),
-        Arc::default(),
-        TargetCounters::for_tests(),
-    )
+    let destination = Destination {
+        name: TargetName::fixed(host, ([127, 0, 0, 1], port).into()),
+        deadline: ShutdownDeadline::default(),
+        own_endpoints: Arc::default(),
+        counters: TargetCounters::for_tests(),
+    };
+    StreamExporter::new(destination, Plain, settings)
 }
 
 /// The sequence number and the octets of every complete IPFIX Message in a stream.
@@ -83,7 +85,7 @@ fn records(stream: &[u8]) -> u64 {
 fn every_connection_starts_with_templates_and_sequence_0_and_ends_with_withdrawals() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
-    let counters = target.dialer.counters.clone();
+    let counters = target.dialer.destination.counters.clone();
     target.export(&vec![FlowRecord::default(); 500], 1000);
     let (mut first, _) = listener.accept().unwrap();
     let reader = std::thread::spawn(move || {
@@ -132,7 +134,7 @@ fn every_connection_starts_with_templates_and_sequence_0_and_ends_with_withdrawa
 fn a_peer_that_closes_its_direction_and_reads_on_receives_everything() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
-    let counters = target.dialer.counters.clone();
+    let counters = target.dialer.destination.counters.clone();
     // The last records are in a Message that is not full.
     target.export(&vec![FlowRecord::default(); 500], 1000);
     let (first, _) = listener.accept().unwrap();
@@ -196,8 +198,8 @@ fn decrypt(tls: &mut ServerConnection, mut octets: &[u8]) -> Vec<u8> {
 fn check_losses(config: Option<Arc<ServerConfig>>, target: Listening) {
     let (listener, target) = target;
     let port = listener.local_addr().unwrap().port();
-    let counters = target.dialer.counters.clone();
-    let deadline = target.dialer.deadline.clone();
+    let counters = target.dialer.destination.counters.clone();
+    let deadline = target.dialer.destination.deadline.clone();
     let mut queued = QueuedExporter::start(
         target,
         deadline,
@@ -289,7 +291,7 @@ fn over_tls_a_target_that_restarts_has_received_what_the_counters_report() {
 fn without_diagnostics_of_the_kernel_written_messages_count_as_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
-    let counters = target.dialer.counters.clone();
+    let counters = target.dialer.destination.counters.clone();
     target.export(&[FlowRecord::default()], 0);
     target.connection.as_mut().unwrap().without_diagnostics();
     let (mut socket, _) = listener.accept().unwrap();
@@ -394,7 +396,7 @@ fn tls_with_certificates_on_both_sides_delivers_everything() {
         key: Some(path("probe.key")),
     };
     let mut target = exporter(port, "collector.example", Some(credentials));
-    let counters = target.dialer.counters.clone();
+    let counters = target.dialer.destination.counters.clone();
     target.export(&vec![FlowRecord::default(); 5000], 1000);
     target.finish(1000);
     assert_eq!(records(&server.join().unwrap()), 5000);
@@ -462,9 +464,9 @@ fn connections_that_tls_refuses_have_a_reason_and_send_nothing() {
         let key = path(&format!("{server_certificate}.key"));
         let (port, server) = server(&certificate, &key, &path("ca.pem"));
         let mut target = exporter(port, host, Some(credentials));
-        let counters = target.dialer.counters.clone();
+        let counters = target.dialer.destination.counters.clone();
         // During the shutdown there is one attempt, and the record is lost.
-        target.dialer.deadline.begin();
+        target.dialer.destination.deadline.begin();
         target.export(&[FlowRecord::default()], 1000);
         target.finish(1000);
         assert_eq!(counters.failures_for(reason), 1, "{reason:?}");

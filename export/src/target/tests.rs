@@ -1,6 +1,7 @@
 //! Tests of export URLs.
 
-use std::num::NonZeroUsize;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 
 use super::*;
 
@@ -133,8 +134,8 @@ fn an_invalid_url_is_refused_with_the_reason_and_the_valid_forms() {
         ("udp://c:1?spread=some", "invalid spread \"some\""),
         ("tcp://c:1?version=9", "invalid version for tcp"),
         ("tcp://c:1?mtu=1400", "unknown parameter \"mtu\" of tcp"),
-        ("tls://c:1?cert=x", "cert and key are required together"),
-        ("tls://c:1?ca=", "missing file name of ca"),
+        ("tls://c:1?cert=x", "cert and key: both or none"),
+        ("tls://c:1?ca=", "invalid ca \"\""),
         ("file:", "missing path"),
         ("file:/x?keep=3", "keep requires"),
         ("file:/x?rotate-size=1&keep=3", "invalid rotate-size \"1\""),

@@ -10,18 +10,14 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use flowproto::Address;
 use flowproto::exporter::OutgoingMessage;
 use tracing::info;
 
-use crate::counters::{TargetCounters, to_u64};
+use crate::counters::to_u64;
+use crate::destination::Destination;
 use crate::exporter::Exporter;
-use crate::names::TargetName;
-use crate::own_endpoints::OwnEndpoints;
 use crate::session::{Encoding, RecordOf, SessionStart, TransportSession};
-use crate::shutdown::ShutdownDeadline;
 use socket::Sender;
 
 /// Parameters of a UDP target.
@@ -50,19 +46,12 @@ pub struct UdpExporter<E: Encoding> {
 impl<E: Encoding> UdpExporter<E> {
     /// Creates a destination, and opens its socket if its address is known.
     #[must_use]
-    pub fn new(
-        name: TargetName,
-        encoding: E,
-        settings: UdpSettings,
-        deadline: ShutdownDeadline,
-        own_endpoints: Arc<OwnEndpoints>,
-        counters: TargetCounters,
-    ) -> Self {
+    pub fn new(destination: Destination, encoding: E, settings: UdpSettings) -> Self {
         let mut target = Self {
             encoding,
             session: None,
             message_octets: settings.max_message_octets,
-            sender: Sender::new(name, settings, deadline, own_endpoints, counters),
+            sender: Sender::new(destination, settings),
             settings,
         };
         target.ensure_open(0);
@@ -129,7 +118,7 @@ impl<E: Encoding> Exporter<RecordOf<E>> for UdpExporter<E> {
     fn export(&mut self, records: &[RecordOf<E>], now_milliseconds: u64) {
         if !self.ensure_open(now_milliseconds) {
             let reason = self.sender.unavailable();
-            let counters = &self.sender.counters;
+            let counters = &self.sender.destination.counters;
             counters.records_lost(reason, to_u64(records.len()));
             return;
         }
@@ -138,7 +127,7 @@ impl<E: Encoding> Exporter<RecordOf<E>> for UdpExporter<E> {
             for record in records {
                 let mut send = |message: OutgoingMessage<'_>| sender.send(message);
                 if let Err(reason) = session.add(record, now_milliseconds, &mut send) {
-                    sender.counters.records_lost(reason.into(), 1);
+                    sender.destination.counters.records_lost(reason.into(), 1);
                 }
             }
         }
@@ -151,7 +140,8 @@ impl<E: Encoding> Exporter<RecordOf<E>> for UdpExporter<E> {
         if self.ensure_open(now_milliseconds) {
             self.follow_path_mtu();
             if let Some(session) = &mut self.session {
-                self.encoding.renew(session, &self.sender.counters);
+                self.encoding
+                    .renew(session, &self.sender.destination.counters);
                 if self.sender.needs_template_refresh() {
                     session.refresh();
                 }
@@ -168,7 +158,7 @@ impl<E: Encoding> Exporter<RecordOf<E>> for UdpExporter<E> {
         if self.ensure_open(now_milliseconds) {
             let sender = &mut self.sender;
             if let Some(session) = &mut self.session {
-                self.encoding.renew(session, &sender.counters);
+                self.encoding.renew(session, &sender.destination.counters);
                 session.close(now_milliseconds, &mut |message| sender.send(message));
             }
         }

@@ -3,7 +3,6 @@
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowproto::exporter::{OutgoingMessage, Weight};
@@ -15,11 +14,10 @@ use tracing::{info, warn};
 
 use super::UdpSettings;
 use crate::clock::monotonic;
-use crate::counters::{LossReason, TargetCounters, to_u64};
-use crate::names::TargetName;
-use crate::own_endpoints::{OwnEndpoint, OwnEndpoints};
+use crate::counters::{LossReason, to_u64};
+use crate::destination::Destination;
+use crate::own_endpoints::OwnEndpoint;
 use crate::rate_limit::RateLimit;
-use crate::shutdown::ShutdownDeadline;
 
 /// Requested send buffer, octets. The kernel limits it to `net.core.wmem_max`.
 const SEND_BUFFER_OCTETS: usize = 4 << 20;
@@ -44,16 +42,13 @@ const HEADERS_V6: usize = 40 + 8;
 /// Sends Messages to a UDP target and counts their outcome.
 #[derive(Debug)]
 pub(super) struct Sender {
-    name: TargetName,
+    pub(super) destination: Destination,
     socket: Option<ConnectedSocket>,
     /// Kept over reconnections, so that the Transport Session stays the same.
     source_port: u16,
     open_attempt: Option<Instant>,
-    own_endpoints: Arc<OwnEndpoints>,
-    pub(super) counters: TargetCounters,
     rate_limit: Option<RateLimit>,
     wait: bool,
-    deadline: ShutdownDeadline,
     /// The last Message, which is lost if the next send reports a refusal.
     unsettled: Option<(Weight, u64)>,
     warned: bool,
@@ -72,23 +67,15 @@ struct ConnectedSocket {
 }
 
 impl Sender {
-    pub(super) fn new(
-        name: TargetName,
-        settings: UdpSettings,
-        deadline: ShutdownDeadline,
-        own_endpoints: Arc<OwnEndpoints>,
-        counters: TargetCounters,
-    ) -> Self {
+    pub(super) fn new(destination: Destination, settings: UdpSettings) -> Self {
+        let deadline = destination.deadline.clone();
         Self {
-            name,
+            destination,
             socket: None,
             source_port: settings.source_port,
             open_attempt: None,
-            own_endpoints,
-            counters,
-            rate_limit: RateLimit::new(settings.records_per_second, deadline.clone()),
+            rate_limit: RateLimit::new(settings.records_per_second, deadline),
             wait: settings.wait,
-            deadline,
             unsettled: None,
             warned: false,
             too_long: false,
@@ -98,7 +85,7 @@ impl Sender {
     }
 
     pub(super) fn host(&self) -> &str {
-        self.name.host()
+        self.destination.name.host()
     }
 
     pub(super) const fn is_open(&self) -> bool {
@@ -111,7 +98,7 @@ impl Sender {
 
     /// True if the target has another address than the socket.
     pub(super) fn has_moved(&self) -> bool {
-        match (&self.socket, self.name.address()) {
+        match (&self.socket, self.destination.name.address()) {
             (Some(open), Some(remote)) => open.remote != remote,
             _ => false,
         }
@@ -119,7 +106,7 @@ impl Sender {
 
     /// Opens the socket, or another one if the target has moved. True if it did.
     pub(super) fn connect(&mut self) -> bool {
-        let Some(remote) = self.name.address() else {
+        let Some(remote) = self.destination.name.address() else {
             return false;
         };
         if self
@@ -139,11 +126,12 @@ impl Sender {
         match ConnectedSocket::open(remote, self.source_port) {
             Ok(open) => {
                 info!(to = %remote, source = %open.local, "exporting");
-                self.own_endpoints
+                self.destination
+                    .own_endpoints
                     .replace(None, Some(OwnEndpoint::udp(open.local)));
                 self.source_port = open.local.port();
                 self.socket = Some(open);
-                self.counters.connected();
+                self.destination.counters.connected();
                 self.warned = false;
                 true
             }
@@ -156,15 +144,16 @@ impl Sender {
 
     pub(super) fn disconnect(&mut self) {
         if let Some(open) = self.socket.take() {
-            self.own_endpoints
+            self.destination
+                .own_endpoints
                 .replace(Some(OwnEndpoint::udp(open.local)), None);
-            self.counters.disconnected();
+            self.destination.counters.disconnected();
         }
     }
 
     /// Why there is no socket.
     pub(super) fn unavailable(&self) -> LossReason {
-        if self.name.address().is_none() {
+        if self.destination.name.address().is_none() {
             LossReason::Unresolved
         } else {
             LossReason::Unreachable
@@ -174,7 +163,7 @@ impl Sender {
     pub(super) fn send(&mut self, message: OutgoingMessage<'_>) {
         let weight = message.weight;
         let Some(open) = &self.socket else {
-            self.counters.lost(self.unavailable(), weight);
+            self.destination.counters.lost(self.unavailable(), weight);
             return;
         };
         if let Some(limit) = &mut self.rate_limit {
@@ -201,7 +190,7 @@ impl Sender {
                 self.settle(None);
                 let reason = loss_reason(&error);
                 self.too_long |= reason == LossReason::TooLong;
-                self.counters.lost(reason, weight);
+                self.destination.counters.lost(reason, weight);
                 self.warn_once("cannot send to the export target", &error);
             }
         }
@@ -216,7 +205,7 @@ impl Sender {
         while let Err(error) = &outcome
             && loss_reason(error) == LossReason::SendBufferFull
             && monotonic() - start < ROOM_TIMEOUT
-            && !self.deadline.is_over()
+            && !self.destination.deadline.is_over()
         {
             let mut fds = [PollFd::new(open.socket.as_fd(), PollFlags::POLLOUT)];
             // ENOBUFS, unlike EAGAIN, cannot be polled for. In both cases the send is retried.
@@ -239,8 +228,8 @@ impl Sender {
     fn settle(&mut self, error: Option<&io::Error>) {
         if let Some((weight, octets)) = self.unsettled.take() {
             match error {
-                None => self.counters.message_sent(weight, octets),
-                Some(error) => self.counters.lost(loss_reason(error), weight),
+                None => self.destination.counters.message_sent(weight, octets),
+                Some(error) => self.destination.counters.lost(loss_reason(error), weight),
             }
         }
         if let Some(error) = error {
@@ -265,7 +254,7 @@ impl Sender {
     fn warn_once(&mut self, problem: &'static str, error: &io::Error) {
         if !self.warned {
             self.warned = true;
-            let to = self.name.address();
+            let to = self.destination.name.address();
             warn!(?to, %error, "{problem} (logged once, see target_records_lost_total)");
         }
     }

@@ -1,9 +1,13 @@
 //! UDP targets against sockets of the test.
 
 use std::net::UdpSocket;
+use std::sync::Arc;
 
 use super::*;
-use crate::counters::LossReason;
+use crate::counters::{LossReason, TargetCounters};
+use crate::names::TargetName;
+use crate::own_endpoints::OwnEndpoints;
+use crate::shutdown::ShutdownDeadline;
 use crate::test_encoding::Plain;
 use flowproto::FlowRecord;
 use flowproto::collector::Fields;
@@ -32,14 +36,13 @@ fn a_target_that_restarts_has_received_what_the_counters_report() {
         source_port: 0,
     };
     let name = TargetName::new("127.0.0.1", port);
-    let mut target = UdpExporter::new(
+    let destination = Destination {
         name,
-        Plain,
-        settings,
-        ShutdownDeadline::default(),
-        Arc::default(),
-        counters.clone(),
-    );
+        deadline: ShutdownDeadline::default(),
+        own_endpoints: Arc::default(),
+        counters: counters.clone(),
+    };
+    let mut target = UdpExporter::new(destination, Plain, settings);
     let (mut process, mut records) = (CollectingProcess::new(Limits::default()), Received(0));
     let round = vec![FlowRecord::default(); 1000];
     target.export(&round, 1000);
@@ -91,14 +94,13 @@ fn a_target_with_a_new_address_receives_templates_and_loses_no_record() {
         source_port: 0,
     };
     let own_endpoints = Arc::new(OwnEndpoints::default());
-    let mut target = UdpExporter::new(
-        name.clone(),
-        Plain,
-        settings,
-        ShutdownDeadline::default(),
-        Arc::clone(&own_endpoints),
-        counters.clone(),
-    );
+    let destination = Destination {
+        name: name.clone(),
+        deadline: ShutdownDeadline::default(),
+        own_endpoints: Arc::clone(&own_endpoints),
+        counters: counters.clone(),
+    };
+    let mut target = UdpExporter::new(destination, Plain, settings);
     let record = FlowRecord::default();
     target.export(std::slice::from_ref(&record), 1000);
     let before = own_endpoints.all();

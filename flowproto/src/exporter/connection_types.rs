@@ -16,7 +16,8 @@ pub(super) fn elements() -> impl Iterator<Item = ElementType<'static>> {
         let (names, numbers): (Vec<_>, Vec<_>) = fields
             .filter(|field| field.enterprise != 0)
             .partition(|field| field.is_variable());
-        let numbers = numbers.iter().map(element_type);
+        let responses = http::GRPC_RESPONSES.with_length(4);
+        let numbers = numbers.iter().chain([&responses]).map(element_type);
         numbers.chain(names.iter().map(name_type)).collect()
     });
     ELEMENTS.iter().copied()

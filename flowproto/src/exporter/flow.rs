@@ -110,6 +110,7 @@ pub(super) fn record(
     }
     if shape.has_http() {
         http::counts(out, &record.http);
+        http::grpc(out, &record.http);
         http::request(out, record, with_texts);
     }
     if let Some(source) = shape.name() {

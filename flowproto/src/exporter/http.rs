@@ -1,7 +1,7 @@
 //! The group of fields about the HTTP messages of a record: registered elements for the latest request,
 //! else kipfix's own.
 
-use super::layout::FieldSink;
+use super::layout::{self, FieldSink};
 use super::tcp::times_of;
 use crate::field::ElementId;
 use crate::host_name::NameSource;
@@ -22,7 +22,7 @@ fn texts(record: &FlowRecord) -> [&str; TEXTS] {
             request.method.into(),
             host,
             request.target.as_deref().unwrap_or_default(),
-            request.version(),
+            request.version.into(),
         ],
     }
 }
@@ -31,6 +31,11 @@ fn texts(record: &FlowRecord) -> [&str; TEXTS] {
 pub(super) fn text_octets(record: &FlowRecord) -> usize {
     let lengths = texts(record).map(|text| text.len().saturating_add(1));
     lengths.iter().sum()
+}
+
+/// Octets of the list of gRPC responses on the wire. It is shorter than 255 octets (RFC 7011 §7).
+pub(super) fn list_octets(record: &FlowRecord) -> usize {
+    layout::list_octets(record.http.grpc.used())
 }
 
 /// Octets of the texts if all are empty.
@@ -48,6 +53,15 @@ pub(super) fn counts(out: &mut impl FieldSink, http: &HttpHealth) {
     times_of(out, &http.response_time, [64, 65, 66]);
 }
 
+/// The number of gRPC responses with the status of its position in the list [`grpc`].
+pub(super) const GRPC_RESPONSES: ElementId = ElementId::kipfix(67);
+
+/// Responses of gRPC by status, up to the last one that is not 0. The list has no elements if the
+/// messages are not of gRPC.
+pub(super) fn grpc(out: &mut impl FieldSink, http: &HttpHealth) {
+    out.list(ElementId::iana(291), GRPC_RESPONSES, http.grpc.used());
+}
+
 /// The latest request, without its texts unless `with_texts`. The host is that of the first one, which
 /// names the responder.
 pub(super) fn request(out: &mut impl FieldSink, record: &FlowRecord, with_texts: bool) {
@@ -56,5 +70,23 @@ pub(super) fn request(out: &mut impl FieldSink, record: &FlowRecord, with_texts:
     out.field(ElementId::iana(457), status_code);
     for (id, text) in (459..).zip(texts(record)) {
         out.text(ElementId::iana(id), if with_texts { text } else { "" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::message::LONGEST_WITHOUT_NAME;
+    use crate::exporter::message_octets;
+    use crate::http::GrpcStatus;
+
+    #[test]
+    fn the_longest_list_has_room_in_the_shortest_message() {
+        let mut record = FlowRecord::default();
+        record.http.grpc.count(GrpcStatus::Unauthenticated);
+        assert_eq!(list_octets(&record), 1 + layout::LIST_HEADER + 17 * 4);
+        // With the headers of Message and Set.
+        let longest = 16 + 4 + LONGEST_WITHOUT_NAME + list_octets(&record);
+        assert!(longest <= message_octets(0), "{longest}");
     }
 }

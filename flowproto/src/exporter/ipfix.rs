@@ -98,10 +98,16 @@ impl Session {
 
     #[inline]
     fn write(&mut self, mut shape: Shape, record: &FlowRecord, now: u64, send: &mut Send<'_>) {
+        let list_octets = if shape.has_http() {
+            http::list_octets(record)
+        } else {
+            0
+        };
+        let max_octets = self.message.max_name_octets().saturating_sub(list_octets);
         let mut name_octets = 0;
         if shape.has(Shape::NAME) {
             name_octets = responder_name::octets(record.responder_name.as_ref());
-            if name_octets > self.message.max_name_octets() {
+            if name_octets > max_octets {
                 (shape, name_octets) = (shape.without_name(), 0);
             }
         }
@@ -118,6 +124,7 @@ impl Session {
             }
         };
         let mut octets = usize::from(octets).saturating_add(name_octets);
+        octets = octets.saturating_add(list_octets);
         let mut with_texts = false;
         let text_octets = if shape.has_dns() {
             Some((dns::name_octets(record.dns_query.as_ref()), 1))
@@ -127,7 +134,7 @@ impl Session {
             None
         };
         if let Some((full, empty)) = text_octets {
-            let room = self.message.max_name_octets().saturating_sub(name_octets);
+            let room = max_octets.saturating_sub(name_octets);
             with_texts = full <= room;
             octets = octets.saturating_add(if with_texts { full } else { empty });
         }

@@ -15,6 +15,10 @@ pub trait FieldSink {
 
     /// A field of variable length. The text is cut at [`MAX_TEXT_OCTETS`].
     fn text(&mut self, element: ElementId, text: &str);
+
+    /// An ordered basicList (RFC 6313 §4.5.1) of one enterprise element. It has at most
+    /// [`MAX_TEXT_OCTETS`] octets.
+    fn list(&mut self, element: ElementId, of: ElementId, values: &[u32]);
 }
 
 /// A value of fixed length.
@@ -59,6 +63,15 @@ impl FieldSink for Vec<u8> {
     fn text(&mut self, _: ElementId, text: &str) {
         write_text(self, text);
     }
+
+    fn list(&mut self, _: ElementId, of: ElementId, values: &[u32]) {
+        let length = list_octets(values).saturating_sub(1);
+        put(self, [u8::try_from(length).unwrap_or_default(), ORDERED]);
+        put(self, (of.id | ENTERPRISE_BIT).to_be_bytes());
+        put(self, u32::OCTETS.to_be_bytes());
+        put(self, of.enterprise.to_be_bytes());
+        values.iter().for_each(|value| value.append(self));
+    }
 }
 
 /// The fields of a template.
@@ -68,6 +81,10 @@ impl FieldSink for Vec<FieldSpecifier> {
     }
 
     fn text(&mut self, element: ElementId, _: &str) {
+        self.push(element.with_length(VARIABLE_LENGTH));
+    }
+
+    fn list(&mut self, element: ElementId, _: ElementId, _: &[u32]) {
         self.push(element.with_length(VARIABLE_LENGTH));
     }
 }
@@ -82,6 +99,20 @@ impl FieldSink for FixedOctets {
     }
 
     fn text(&mut self, _: ElementId, _: &str) {}
+
+    fn list(&mut self, _: ElementId, _: ElementId, _: &[u32]) {}
+}
+
+/// The semantic of a list whose order matters (RFC 6313 §4.4.5).
+const ORDERED: u8 = 4;
+const ENTERPRISE_BIT: u16 = 0x8000;
+/// Octets of a list without elements: its semantic, and the Field Specifier.
+pub(super) const LIST_HEADER: usize = 9;
+
+/// Octets of a list on the wire, with its length.
+pub(super) fn list_octets(values: &[u32]) -> usize {
+    let octets = values.len().saturating_mul(4);
+    octets.saturating_add(LIST_HEADER + 1)
 }
 
 /// Appends a value of variable length.

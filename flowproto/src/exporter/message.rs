@@ -6,7 +6,7 @@ use crate::field::FieldSpecifier;
 use crate::record::FlowRecord;
 
 const SET_HEADER: usize = 4;
-/// Octets of the longest record without its texts.
+/// Octets of the longest record without its texts and the list of gRPC responses.
 pub(super) const LONGEST_WITHOUT_NAME: usize = 384;
 /// Set ID of Template Sets of IPFIX.
 pub const TEMPLATE_SET: u16 = 2;

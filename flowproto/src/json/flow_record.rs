@@ -6,24 +6,15 @@ use crate::host_name::NameSource;
 use crate::record::{FlowEndReason, FlowRecord, TunnelType};
 use crate::tcp::{RoundTripTime, TcpHealth};
 
-/// Appends a flow record to `out` as members of a JSON object: `"name":value` separated by commas,
-/// without braces. Key, counters and protocol are always written, other fields if the record has
-/// them.
-pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
+/// Appends key, protocol and counters of a flow record to `out` as members of a JSON object:
+/// `"name":value` separated by commas, without braces.
+pub fn write_flow(record: &FlowRecord, out: &mut Vec<u8>) {
     let key = &record.key;
     let mut members = Members { out, first: true };
-    let [source, destination, next_hop] = if key.source_address.is_ipv4() {
-        [
-            "sourceIPv4Address",
-            "destinationIPv4Address",
-            "ipNextHopIPv4Address",
-        ]
+    let [source, destination] = if key.source_address.is_ipv4() {
+        ["sourceIPv4Address", "destinationIPv4Address"]
     } else {
-        [
-            "sourceIPv6Address",
-            "destinationIPv6Address",
-            "ipNextHopIPv6Address",
-        ]
+        ["sourceIPv6Address", "destinationIPv6Address"]
     };
     members.address(source, key.source_address);
     members.address(destination, key.destination_address);
@@ -32,6 +23,19 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     members.number("protocolIdentifier", key.protocol_identifier.into());
     members.number("octetDeltaCount", record.octet_delta_count);
     members.number("packetDeltaCount", record.packet_delta_count);
+}
+
+/// Appends a flow record to `out` in the same form. Other fields than those of [`write_flow`] are
+/// written if the record has them.
+pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
+    write_flow(record, out);
+    let key = &record.key;
+    let mut members = Members { out, first: false };
+    let next_hop = if key.source_address.is_ipv4() {
+        "ipNextHopIPv4Address"
+    } else {
+        "ipNextHopIPv6Address"
+    };
     if record.reverse_packet_delta_count > 0 {
         members.number("reverseOctetDeltaCount", record.reverse_octet_delta_count);
         members.number("reversePacketDeltaCount", record.reverse_packet_delta_count);
@@ -225,6 +229,17 @@ fn http(record: &FlowRecord, members: &mut Members<'_>) {
         members.non_zero(name, count.into());
     }
     members.round_trip(&HTTP_RESPONSE_TIME, &http.response_time);
+    if !http.grpc.is_empty() {
+        // As the list in the Data Record.
+        members.key("basicList");
+        let counts = http.grpc.used();
+        let counts = counts.iter().map(u32::to_string).collect::<Vec<_>>();
+        let list = format!(
+            r#"{{"semantic":"ordered","grpcResponseDeltaCount":[{}]}}"#,
+            counts.join(",")
+        );
+        members.out.extend_from_slice(list.as_bytes());
+    }
     if let Some(request) = &record.http_request {
         members.key("httpRequestMethod");
         write_string(request.method.into(), members.out);
@@ -233,7 +248,7 @@ fn http(record: &FlowRecord, members: &mut Members<'_>) {
             write_string(target, members.out);
         }
         members.key("httpMessageVersion");
-        write_string(request.version(), members.out);
+        write_string(request.version.into(), members.out);
         members.non_zero("httpStatusCode", request.status_code.into());
     }
 }

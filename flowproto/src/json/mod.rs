@@ -16,7 +16,7 @@ mod output;
 mod record;
 mod scalar;
 
-pub use flow_record::write_record;
+pub use flow_record::{write_flow, write_record};
 pub use scalar::{write_address, write_hex, write_number, write_string, write_value};
 
 pub(crate) use record::{Templates, write_members};

@@ -112,6 +112,8 @@ pub(super) enum Slot {
     HttpTimeMinimum,
     HttpTimeSum,
     HttpTimeSamples,
+    /// A list, not a number.
+    GrpcResponses,
     SamplingAlgorithm,
     SelectorAlgorithm,
     SelectionSequence,
@@ -299,6 +301,7 @@ impl Slot {
             (0, 239) => (Self::BiflowDirection, 0),
             (0, 278) => (Self::NewConnections, 0),
             (0, 279) => (Self::ConnectionSeconds, 0),
+            (0, 291) => (Self::GrpcResponses, 0),
             (KIPFIX_ENTERPRISE, id) => return Self::of_own(id),
             (NTOP, 109) => (Self::RetransmittedPackets, 0),
             (NTOP, 110) => (Self::ReverseRetransmittedPackets, 0),
@@ -398,7 +401,7 @@ impl Slot {
             | Self::TunnelDestinationV6 => length == 16,
             Self::StartNtp | Self::EndNtp => length == 8,
             Self::SamplingProbability => length == 4 || length == 8,
-            Self::TunnelKey => length > 0,
+            Self::TunnelKey | Self::GrpcResponses => length > 0,
             _ => 0 < length && length <= 8 || length == VARIABLE_LENGTH,
         }
     }

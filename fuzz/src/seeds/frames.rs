@@ -5,7 +5,7 @@ use crate::input::write_chunk;
 use crate::packets::LINK_TYPES;
 
 #[path = "../../../probe/tests/packets/mod.rs"]
-mod packets;
+pub(super) mod packets;
 
 use packets::payloads::{dns_response, hello};
 use packets::quic::{Initial, crypto};

@@ -4,6 +4,7 @@
 pub(crate) mod datagrams;
 pub(crate) mod files;
 pub(crate) mod frames;
+pub(crate) mod http;
 
 use crate::input::write_chunk;
 

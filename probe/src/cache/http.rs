@@ -29,9 +29,11 @@ impl HttpStore {
         state.counts.add(&messages.counts);
         let responses = messages.counts.responses.iter().sum::<u32>();
         let ended = responses.saturating_add(messages.abandoned_requests);
-        // A packet has messages of one direction.
+        // A packet has messages of one direction. Only a request may end in its own packet, by a reset.
         state.waiting = state.waiting.saturating_sub(ended);
         state.waiting = state.waiting.saturating_add(messages.counts.requests);
+        let unanswered = messages.counts.unanswered_requests;
+        state.waiting = state.waiting.saturating_sub(unanswered);
         if let Some(request) = &messages.request {
             state.latest = Some(request.clone());
         } else if let Some(latest) = &mut state.latest
@@ -51,7 +53,8 @@ impl HttpStore {
     ) -> Option<(HttpHealth, Option<HttpRequest>)> {
         let state = self.0.get_mut(slot)?;
         if reason != FlowEndReason::ActiveTimeout {
-            state.counts.unanswered_requests = std::mem::take(&mut state.waiting);
+            let unanswered = &mut state.counts.unanswered_requests;
+            *unanswered = unanswered.saturating_add(std::mem::take(&mut state.waiting));
         }
         let counts = std::mem::take(&mut state.counts);
         if counts.is_empty() {
@@ -142,6 +145,20 @@ mod tests {
         assert_eq!((counts.requests, counts.unanswered_requests), (0, 0));
         let latest = latest.unwrap();
         assert_eq!((latest.method, latest.status_code), (HttpMethod::Post, 500));
+    }
+
+    #[test]
+    fn a_request_that_is_reset_is_unanswered_at_once() {
+        let mut store = HttpStore::default();
+        let mut messages = request(HttpMethod::Get);
+        messages.counts.requests = 2;
+        messages.counts.unanswered_requests = 1;
+        store.observe(5, &messages);
+        let (counts, _) = store.take(5, FlowEndReason::ActiveTimeout).unwrap();
+        assert_eq!((counts.requests, counts.unanswered_requests), (2, 1));
+        store.observe(5, &response(200, 1));
+        let (counts, _) = store.take(5, FlowEndReason::IdleTimeout).unwrap();
+        assert_eq!((counts.requests, counts.unanswered_requests), (0, 0));
     }
 
     #[test]

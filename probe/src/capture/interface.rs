@@ -16,7 +16,7 @@ use super::filter;
 use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use super::libpcap::{error_message, frame, link_type_name};
 use super::netlink::Link;
-use super::payload_filter::{self, PAYLOAD_SNAPLEN, Payloads};
+use super::payload_filter::{self, Payloads};
 
 /// The kernel hands over a partly filled block of its buffer after this many milliseconds.
 pub(super) const KERNEL_TIMEOUT_MS: u8 = 100;
@@ -66,7 +66,7 @@ impl Interface {
         settings: &CaptureSettings,
         own_endpoints: &[OwnEndpoint],
     ) -> anyhow::Result<Self> {
-        let payload_snaplen = i32::try_from(PAYLOAD_SNAPLEN)?;
+        let payload_snaplen = i32::try_from(settings.payloads.snaplen())?;
         if settings.payloads.is_empty() || settings.snaplen >= payload_snaplen {
             return Self::open_with(link, settings, own_endpoints);
         }

@@ -12,7 +12,10 @@ use super::bpf::Program;
 use super::libpcap::error_message;
 
 /// Octets captured of a packet that can have a name.
-pub const PAYLOAD_SNAPLEN: u32 = 4096;
+const NAME_SNAPLEN: u32 = 4096;
+/// Octets captured of a packet that can have messages of HTTP: all, also of segments that the NIC or the
+/// kernel has joined, up to the length that an IP header can have.
+const HTTP_SNAPLEN: u32 = 65_536 + 128;
 /// Shorter packets are captured as a whole by any snap length, or have no name. In longer ones, all
 /// octets that the expression reads are there: 14 of Ethernet, 60 of IP, 60 of TCP, 6 of payload.
 const MINIMUM: u32 = 140;
@@ -39,13 +42,22 @@ pub struct Payloads {
 }
 
 impl Payloads {
+    /// Octets captured of the packets with such payloads.
+    pub(super) const fn snaplen(self) -> u32 {
+        if self.http {
+            HTTP_SNAPLEN
+        } else {
+            NAME_SNAPLEN
+        }
+    }
+
     /// None.
     pub(super) fn is_empty(self) -> bool {
         self == Self::default()
     }
 }
 
-/// Captures up to [`PAYLOAD_SNAPLEN`] octets of packets with such payloads, and `snaplen` of the
+/// Captures up to [`Payloads::snaplen`] octets of packets with such payloads, and `snaplen` of the
 /// others. The capture was opened with the former, and `expression` is its filter.
 ///
 /// # Errors
@@ -63,7 +75,7 @@ pub(super) fn attach(
     };
     let program = compile(expression)?.with_lengths(
         compile(&payload_expression(payloads, snaplen))?,
-        PAYLOAD_SNAPLEN,
+        payloads.snaplen(),
         snaplen,
     );
     SockRef::from(capture).attach_filter(&program.for_kernel())
@@ -161,7 +173,7 @@ mod tests {
     fn program_for(payloads: Payloads, dlt: i32, expression: &str) -> Program {
         let compiled = Program::compile(expression, dlt).unwrap();
         let payload = Program::compile(&payload_expression(payloads, 256), dlt).unwrap();
-        compiled.with_lengths(payload, PAYLOAD_SNAPLEN, 256)
+        compiled.with_lengths(payload, payloads.snaplen(), 256)
     }
 
     fn payload(beginning: &[u8], octets: usize) -> Vec<u8> {
@@ -176,17 +188,17 @@ mod tests {
         let program = program(Linktype::ETHERNET.0, &expression);
         let hello = payload(&[22, 3, 1, 2, 0, 1], 517);
         for (ports, beginning, wanted) in [
-            ((40_000, 8443), &hello[..], PAYLOAD_SNAPLEN),
+            ((40_000, 8443), &hello[..], NAME_SNAPLEN),
             ((40_000, 8443), &payload(&[22, 3, 3, 2, 0, 2], 517), 256),
             (
                 (40_000, 8080),
                 &payload(b"POST /a HTTP/1.1", 400),
-                PAYLOAD_SNAPLEN,
+                NAME_SNAPLEN,
             ),
             ((40_000, 8080), &payload(b"HTTP/1.1 200 OK", 400), 256),
-            ((40_000, 443), &payload(b"", 400), PAYLOAD_SNAPLEN),
+            ((40_000, 443), &payload(b"", 400), NAME_SNAPLEN),
             ((443, 40_000), &payload(b"", 1448), 256),
-            ((53, 40_000), &payload(b"", 400), PAYLOAD_SNAPLEN),
+            ((53, 40_000), &payload(b"", 400), NAME_SNAPLEN),
             ((40_000, 80), b"", 256),
             ((40_000, 80), b"G", 256),
         ] {
@@ -205,8 +217,8 @@ mod tests {
             let program = program_for(payloads, Linktype::ETHERNET.0, &expression);
             for is_v6 in [false, true] {
                 let segment = |ports| frame(is_v6, ports, &payload(b"x", 1448));
-                assert_eq!(captured(&program, &segment((80, 5000))), PAYLOAD_SNAPLEN);
-                assert_eq!(captured(&program, &segment((5000, 8080))), PAYLOAD_SNAPLEN);
+                assert_eq!(captured(&program, &segment((80, 5000))), HTTP_SNAPLEN);
+                assert_eq!(captured(&program, &segment((5000, 8080))), HTTP_SNAPLEN);
                 assert_eq!(captured(&program, &segment((443, 5000))), 256);
                 let datagram = frame_of(is_v6, UDP, &payload(b"", 1400));
                 assert_eq!(captured(&program, &datagram), 256);
@@ -219,8 +231,8 @@ mod tests {
         let expression = filter::expression(LinkType::Ethernet, None, &[]);
         let program = program(Linktype::ETHERNET.0, &expression);
         for (beginning, wanted) in [
-            (&[0xc3, 0, 0, 0, 1][..], PAYLOAD_SNAPLEN),
-            (&[0xdf, 0x6b, 0x33, 0x43, 0xcf], PAYLOAD_SNAPLEN),
+            (&[0xc3, 0, 0, 0, 1][..], NAME_SNAPLEN),
+            (&[0xdf, 0x6b, 0x33, 0x43, 0xcf], NAME_SNAPLEN),
             (&[0x43, 0, 0, 0, 1], 256),
             (&[0xc3, 0, 0, 0, 2], 256),
             (&[0xc3, 0xff, 0, 0, 1], 256),

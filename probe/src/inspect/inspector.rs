@@ -6,10 +6,11 @@ use flowproto::protocol::{TCP, UDP};
 
 use super::dns::Message;
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
-use super::http1::{HttpConnections, HttpCounters, HttpMessages};
+use super::http::host::host;
+use super::http::{HttpConnections, HttpCounters, HttpMessages};
 use super::name_table::NameTable;
 use super::quic::{self, Handshakes, UnreadHandshake};
-use super::{http, tls};
+use super::tls;
 use crate::decode::PacketInfo;
 
 const UDP_HEADER: usize = 8;
@@ -144,6 +145,7 @@ impl Inspector {
         packet: &PacketInfo,
         transport: &[u8],
         time_ns: u64,
+        names: Option<&mut NameTable>,
     ) -> Option<Observed> {
         if self.http.is_none() || packet.key.protocol_identifier != TCP {
             return observed;
@@ -153,11 +155,26 @@ impl Inspector {
             Some(messages) => {
                 let name = match observed {
                     Some(Observed::Name(name)) => Some(name),
-                    _ => None,
+                    _ => names.and_then(|names| self.authority(names)),
                 };
                 Some(Observed::Http(messages, name))
             }
         }
+    }
+
+    /// The host that a request of HTTP/2 names.
+    fn authority(&mut self, names: &mut NameTable) -> Option<ObservedName> {
+        let authority = self.http.as_ref()?.authority();
+        if authority.is_empty() {
+            return None;
+        }
+        let name = names.intern(authority)?;
+        self.counters.http = self.counters.http.saturating_add(1);
+        Some(ObservedName {
+            name,
+            source: NameSource::Http,
+            is_encrypted: false,
+        })
     }
 
     fn read_http(
@@ -291,8 +308,7 @@ impl Inspector {
                 return found;
             }
         }
-        let host = http::host(data)?;
-        let name = names.intern(host)?;
+        let name = names.intern(host(data)?)?;
         self.counters.http = self.counters.http.saturating_add(1);
         Some(ObservedName {
             name,

@@ -7,8 +7,7 @@
 //! * [`dns`]: questions, and addresses in a DNS response;
 //! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
 //! * [`quic`]: the `ClientHello` in Initial packets of QUIC;
-//! * [`http`]: the host of an HTTP/1 request;
-//! * [`http1`]: requests and responses, for `--http-metering`;
+//! * [`http`]: the host of an HTTP/1 request; requests and responses, for `--http-metering`;
 //! * [`name_table`]: resolved names by client and address;
 //! * [`inspector`]: which packets are inspected.
 //!
@@ -21,14 +20,13 @@ mod conversation_hash;
 pub mod dns;
 pub mod hello_buffers;
 pub mod http;
-pub mod http1;
 pub mod inspector;
 pub mod name_table;
 pub mod quic;
 mod reader;
 pub mod tls;
 
-pub use http1::HttpMessages;
+pub use http::HttpMessages;
 pub use inspector::{
     DnsMessage, DnsMessageKind, Inspector, InspectorCounters, Observed, ObservedName,
 };

@@ -7,19 +7,21 @@ use crate::pipeline::PipelineCounters;
 pub(super) fn declare(table: &mut Declarations<'_, PipelineCounters>) {
     table.counter(
         "metered_http_requests_total",
-        "Requests of HTTP/1 that were read (--http-metering).",
+        "Requests that were read (--http-metering).",
         |counters| counters.http.requests,
     );
     table.counter(
         "metered_http_responses_total",
-        "Responses of HTTP/1 that were read (--http-metering).",
+        "Responses that were read (--http-metering).",
         |counters| counters.http.responses,
     );
     table.counter_by(
         "metered_http_unread_total",
         "Places where messages of HTTP were not read, by reason. The rest of the connection: \
-         start_not_observed, http2, upgraded, too_many_requests (pipelined), evicted. Up to the \
-         next message: segment_lost, not_captured, head_too_long, invalid, no_room.",
+         start_not_observed, upgraded, evicted; of HTTP/2 also segment_lost, not_captured, \
+         head_too_long, invalid, table_too_large, no_room; of HTTP/1 also too_many_requests \
+         (pipelined). Up to the next message, in HTTP/1: segment_lost, not_captured, \
+         head_too_long, invalid, no_room. One request, in HTTP/2: too_many_requests.",
         "reason",
         |counters| &counters.http.unread,
     );
@@ -27,6 +29,16 @@ pub(super) fn declare(table: &mut Declarations<'_, PipelineCounters>) {
         "metered_http_connections",
         "Connections whose HTTP messages are read, and those that may have some.",
         |counters| counters.http.connections,
+    );
+    table.gauge(
+        "metered_http2_connections",
+        "Connections of HTTP/2 that are read.",
+        |counters| counters.http.http2_connections,
+    );
+    table.gauge(
+        "metered_http2_bytes",
+        "Bytes that connections of HTTP/2 keep: dynamic tables, open requests and segments behind a gap.",
+        |counters| counters.http.http2_octets,
     );
     table.gauge(
         "metered_http_targets",

@@ -21,7 +21,7 @@ use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::capture::counters::CaptureCounters;
-use crate::inspect::http1::HttpConnections;
+use crate::inspect::http::HttpConnections;
 use crate::pipeline::PipelineCounters;
 
 /// All metrics of a probe.

@@ -98,10 +98,10 @@ pub struct MeteringFlags {
     /// --sampling 1:N
     #[arg(long)]
     pub dns_metering: bool,
-    /// Report requests, response classes and response times of HTTP/1 at any port, and method,
-    /// path and status of the latest request, of connections whose start is observed. Captures up
-    /// to 4096 octets of TCP segments, except at port 443; needs all packets of a conversation,
-    /// not --sampling 1:N
+    /// Report requests, response classes and response times of HTTP/1 and HTTP/2 in clear text at
+    /// any port, responses of gRPC by status, and method, path and status of the latest request,
+    /// of connections whose start is observed. Captures whole TCP segments, except at port 443;
+    /// needs all packets of a conversation, not --sampling 1:N
     #[arg(long)]
     pub http_metering: bool,
     /// Meter one packet of every N (1:N): receivers are notified and scale octets and packets,

@@ -23,6 +23,9 @@ const HAS_SENT_ACKNOWLEDGMENT: u8 = 32;
 /// The other end permits selective acknowledgments.
 const SACK_PERMITTED: u8 = 64;
 
+/// The sender has accepted the SYN of the other end.
+const HAS_ACCEPTED: u8 = 128;
+
 /// Sequence numbers further apart than this are not of one window (RFC 7323 §2.3).
 const MAX_WINDOW: u32 = 1 << 30;
 /// Duplicate acknowledgments that trigger a fast retransmission (RFC 5681 §3.2).
@@ -100,6 +103,11 @@ impl Stream {
         if length == 0 {
             return;
         }
+        let is_accepting = is_synchronize && segment.has_acknowledgment();
+        let accepts_first = is_accepting && !self.has(HAS_ACCEPTED);
+        if is_accepting {
+            self.flags |= HAS_ACCEPTED;
+        }
         let start = segment.sequence_number;
         let end = start.wrapping_add(length);
         let distance = start.wrapping_sub(self.next);
@@ -123,6 +131,9 @@ impl Stream {
                 losses.gaps.open(before, start, segment.time_ns);
             }
             self.begin_sample(segment);
+        } else if accepts_first && start == self.first && end == self.next {
+            // Both ends have opened the connection at the same time (RFC 9293 §3.5).
+            self.sample_ns = 0;
         } else if start.wrapping_sub(self.next) > MAX_WINDOW.wrapping_neg() {
             self.send_below(segment, side, peer_window, reordering_microseconds, losses);
         } else {

@@ -77,6 +77,21 @@ fn the_handshake_has_the_round_trips_to_both_ends() {
 }
 
 #[test]
+fn a_simultaneous_open_is_not_a_retransmission_until_it_is_repeated() {
+    let mut run = Run::default();
+    run.at(1).send(Side::Low, SYN, 100, 0, 0);
+    run.at(2).send(Side::High, SYN, 900, 0, 0);
+    run.at(11).send(Side::Low, SYN | ACK, 100, 901, 0);
+    run.at(12).send(Side::High, SYN | ACK, 900, 101, 0);
+    for side in [Side::Low, Side::High] {
+        assert_eq!(run.health(side).retransmitted_packets, 0);
+    }
+    run.at(900).send(Side::High, SYN | ACK, 900, 101, 0);
+    let health = run.health(Side::High);
+    assert_eq!(health.syn_retransmitted_packets, 1);
+}
+
+#[test]
 fn a_repeated_syn_is_a_retransmission_and_no_round_trip() {
     let mut run = Run::default();
     run.at(1).send(Side::Low, SYN, 100, 0, 0);

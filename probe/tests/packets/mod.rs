@@ -15,6 +15,8 @@ use kipfix_probe::decode::tunnel_ports::TunnelPorts;
 use kipfix_probe::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 
 pub(crate) mod files;
+pub(crate) mod http2;
+pub(crate) mod http_probe;
 pub(crate) mod meter;
 pub(crate) mod payloads;
 pub(crate) mod quic;

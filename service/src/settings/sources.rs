@@ -78,13 +78,29 @@ fn allowed(command: &Command) -> String {
 
 /// A value as its flag takes it. A map is JSON.
 fn text_of(value: Json) -> OsString {
-    match value {
+    match with_integers(value) {
         Json::String(text) => text.into(),
-        // Tools that write YAML from JSON write large integers as 1e+06.
-        Json::Number(number) if number.is_f64() => {
-            number.as_f64().unwrap_or(f64::NAN).to_string().into()
-        }
         value => value.to_string().into(),
+    }
+}
+
+/// Tools that write YAML from JSON write large integers as 1e+06.
+fn with_integers(value: Json) -> Json {
+    match value {
+        Json::Number(number) if number.is_f64() => {
+            let integer = number
+                .as_f64()
+                .and_then(|float| float.to_string().parse().ok());
+            integer.map_or(Json::Number(number), |integer: u64| integer.into())
+        }
+        Json::Array(items) => items.into_iter().map(with_integers).collect(),
+        Json::Object(members) => {
+            let members = members.into_iter();
+            members
+                .map(|(key, value)| (key, with_integers(value)))
+                .collect()
+        }
+        value => value,
     }
 }
 

@@ -64,18 +64,6 @@ impl From<Span> for Duration {
     }
 }
 
-impl Span {
-    /// Parses a duration that has bounds.
-    ///
-    /// # Errors
-    /// What is allowed: the text is not a duration, or not between the bounds.
-    pub fn parse_within(text: &str, least: Self, most: Self) -> Result<Self, String> {
-        let span = text.parse().ok();
-        let span = span.filter(|span| (least..=most).contains(span));
-        span.ok_or_else(|| format!("must be {least}–{most}"))
-    }
-}
-
 impl FromStr for Span {
     type Err = BadSettings;
 

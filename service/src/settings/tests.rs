@@ -48,6 +48,7 @@ enum Mode {
 struct Family {
     name: String,
     labels: Vec<String>,
+    limit: Option<u32>,
 }
 
 fn family(text: &str) -> Result<Family, String> {
@@ -153,10 +154,12 @@ fn each_layer_overrides_the_one_below() {
 #[test]
 fn an_integer_in_the_notation_of_a_float_is_an_integer() {
     let sources = Sources {
-        file: Some("max_flows: 1e+06"),
+        file: Some("max_flows: 1e+06\nfamilies: [{name: x, labels: [], limit: 2e+06}]"),
         ..Sources::default()
     };
-    assert_eq!(sources.load().unwrap().0.max_flows, 1_000_000);
+    let settings = sources.load().unwrap().0;
+    assert_eq!(settings.max_flows, 1_000_000);
+    assert_eq!(settings.families[0].limit, Some(2_000_000));
 }
 
 #[test]
@@ -268,7 +271,7 @@ fn the_error_for_an_unknown_key_lists_the_allowed_ones() {
     assert_eq!(
         refused,
         "invalid families \"{\\\"label\\\":[\\\"a\\\"],\\\"name\\\":\\\"x\\\"}\": unknown field `label`, \
-         expected `name` or `labels` (from \"FILE\")"
+         expected one of `name`, `labels`, `limit` (from \"FILE\")"
     );
 }
 
@@ -365,10 +368,12 @@ fn the_output_of_check_is_a_file_with_the_same_settings() {
             Family {
                 name: "bytes: {all}".into(),
                 labels: vec!["a".into(), "b".into()],
+                limit: None,
             },
             Family {
                 name: "~".into(),
                 labels: vec![],
+                limit: Some(7),
             },
         ],
         ..Settings::default()

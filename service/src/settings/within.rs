@@ -35,7 +35,10 @@ impl<T: Copy + Display + FromStr + PartialOrd> Within<T> {
     }
 
     /// Parses a value.
-    fn parse(&self, text: &str) -> Result<T, String> {
+    ///
+    /// # Errors
+    /// What is allowed: the text is not a value, or not in the range.
+    pub fn parse(&self, text: &str) -> Result<T, String> {
         let is_allowed = |value: &T| {
             self.other.as_ref() == Some(value) || (&self.least..=&self.most).contains(&value)
         };

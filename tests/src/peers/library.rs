@@ -1,4 +1,4 @@
-//! Decoding libraries of PyPI and npm, behind `tests/library_reader.py` and `.js`.
+//! Libraries of PyPI and npm: decoders, behind `tests/library_reader.py` and `.js`, and gRPC.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub struct Libraries {
 pub enum Language {
     /// Libraries from PyPI.
     Python,
+    /// gRPC from PyPI.
+    Grpc,
     /// Libraries from the npm registry.
     Node,
 }
@@ -32,6 +34,7 @@ impl Libraries {
     pub fn of(test: &str, language: Language) -> Option<Self> {
         let (interpreter, script) = match language {
             Language::Python => ("python3", "libraries.sh python"),
+            Language::Grpc => ("python3", "libraries.sh grpc"),
             Language::Node => ("node", "libraries.sh node"),
         };
         if missing(test, &[interpreter]) {
@@ -40,6 +43,12 @@ impl Libraries {
         let modules = program::built_by(script);
         let modules = modules.map_err(|reason| skip(test, &reason)).ok()?;
         Some(Self { language, modules })
+    }
+
+    /// The folder of the modules.
+    #[must_use]
+    pub fn modules(&self) -> &Path {
+        &self.modules
     }
 
     /// The installed release of a library.
@@ -67,7 +76,7 @@ impl Libraries {
     pub fn read(&self, library: &str, capture: &Path) -> Reading {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/");
         let mut command = match self.language {
-            Language::Python => {
+            Language::Python | Language::Grpc => {
                 let mut command = Command::new("python3");
                 command.env("PYTHONPATH", &self.modules);
                 command.arg(folder.to_owned() + "library_reader.py");

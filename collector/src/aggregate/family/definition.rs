@@ -11,6 +11,8 @@ use super::super::expression::{Expression, ExpressionError, LabelValue};
 use super::super::field::{Field, RecordField};
 use super::{Column, Family, Label, Measure, RowLayout, Samples, name};
 
+/// The label of gRPC responses with their status.
+pub(in super::super) const GRPC_STATUS: &str = "grpc_status";
 /// Maximum number of labels of a family.
 const MAX_LABELS: usize = 32;
 /// Maximum length of a help text, octets.
@@ -118,6 +120,9 @@ impl FamilyDefinition {
         match (self.family_type, self.value.distribution()) {
             (FamilyType::Histogram, Some(distribution)) => Samples::Histogram(distribution),
             (FamilyType::Gauge, _) => Samples::Gauge(sum),
+            (FamilyType::Counter, _) if self.value == Measure::GrpcResponses => {
+                Samples::GrpcCounter
+            }
             // A check refuses a histogram of anything else.
             (FamilyType::Counter | FamilyType::Histogram, _) => Samples::Counter(sum),
             (FamilyType::Summary, distribution) => Samples::Summary {
@@ -170,6 +175,9 @@ impl FamilyDefinition {
         for (at, label) in self.labels.iter().enumerate() {
             let name = &label.label.name;
             name::check_label(name)?;
+            if self.value == Measure::GrpcResponses && **name == *GRPC_STATUS {
+                return Err(format!("label {name} is that of the value grpc_responses"));
+            }
             let before = self.labels.iter().take(at);
             if before.into_iter().any(|other| other.label.name == *name) {
                 return Err(format!("label {name} occurs twice"));

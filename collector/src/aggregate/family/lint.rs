@@ -36,7 +36,7 @@ impl Family {
             }
         };
         let (kind, suffixes): (_, &[&str]) = match self.samples {
-            Samples::Counter(_) => ("counter", &[]),
+            Samples::Counter(_) | Samples::GrpcCounter => ("counter", &[]),
             Samples::Gauge(_) => ("gauge", &["_total"]),
             Samples::Summary { .. } => ("summary", &["_total", "_sum", "_count", "_bucket"]),
             Samples::Histogram(_) => ("histogram", &["_total", "_sum", "_count", "_bucket"]),

@@ -1,5 +1,7 @@
 //! Measures: what a family counts, and the sums that it is counted in.
 
+use enum_map::EnumMap;
+use flowproto::http::GrpcStatus;
 use serde::{Deserialize, Serialize};
 
 use super::super::edges::{CountedEdge, EdgePart};
@@ -84,6 +86,8 @@ pub enum Measure {
     HttpServerErrorResponses,
     /// Times from HTTP requests to their responses, seconds: a distribution.
     HttpResponseTime,
+    /// Responses of gRPC, also in the direction of the request. The label `grpc_status` has their status.
+    GrpcResponses,
 }
 
 /// A number that is summed for each edge and each row.
@@ -161,11 +165,18 @@ impl Measure {
             Self::HttpClientErrorResponses => Column::Health(HealthCount::HttpClientError),
             Self::HttpServerErrorResponses => Column::Health(HealthCount::HttpServerError),
             Self::HttpResponseTime => Column::Sum(Distribution::HttpResponse),
+            Self::GrpcResponses => Column::Health(HealthCount::GrpcResponses),
         }
     }
 }
 
 impl Column {
+    /// The columns of gRPC responses by status.
+    pub fn of_grpc() -> impl Iterator<Item = (GrpcStatus, Self)> {
+        let statuses = EnumMap::<GrpcStatus, ()>::default().into_iter();
+        statuses.map(|(status, ())| (status, Self::Health(HealthCount::Grpc(status))))
+    }
+
     /// Its value for an edge.
     #[must_use]
     pub fn of(self, edge: &CountedEdge<'_>) -> u64 {

@@ -7,14 +7,14 @@ mod name;
 
 use std::sync::Arc;
 
-pub(super) use definition::is_known_of_edges;
 pub use definition::{FamilyDefinition, FamilyError, FamilyType, LabelDefinition};
+pub(super) use definition::{GRPC_STATUS, is_known_of_edges};
 pub use measure::{Column, Measure};
 
 use super::detail::DetailParts;
 use super::expression::{Expression, LabelValue};
 use super::field::Field;
-use super::health::{Distribution, HealthParts};
+use super::health::{Distribution, HealthCount, HealthParts};
 
 /// A label of a family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum Samples {
     },
     /// A histogram.
     Histogram(Distribution),
+    /// A counter of gRPC responses for each status, of edges that have some.
+    GrpcCounter,
 }
 
 /// A checked metric family.
@@ -76,8 +78,11 @@ impl Family {
             Samples::Counter(column) | Samples::Gauge(column) => (column, None),
             Samples::Summary { sum, count } => (sum, Some(count)),
             Samples::Histogram(of) => (Column::Sum(of), Some(Column::Count(of))),
+            Samples::GrpcCounter => (Column::Health(HealthCount::GrpcResponses), None),
         };
-        [Some(first), second].into_iter().flatten()
+        let statuses = (self.samples == Samples::GrpcCounter).then(Column::of_grpc);
+        let columns = [Some(first), second].into_iter().flatten();
+        columns.chain(statuses.into_iter().flatten().map(|(_, column)| column))
     }
 
     /// True if both have rows for the same edges. Edges without health have no rows of health.
@@ -92,7 +97,10 @@ impl Family {
     pub const fn histogram(&self) -> Option<Distribution> {
         match self.samples {
             Samples::Histogram(distribution) => Some(distribution),
-            Samples::Counter(_) | Samples::Gauge(_) | Samples::Summary { .. } => None,
+            Samples::Counter(_)
+            | Samples::Gauge(_)
+            | Samples::Summary { .. }
+            | Samples::GrpcCounter => None,
         }
     }
 

@@ -27,7 +27,8 @@ pub enum Preset {
     Health,
     /// DNS queries, response codes and response times, by workload of the client and of the server.
     Dns,
-    /// HTTP requests, response classes and response times, by workload of the client and of the server.
+    /// HTTP requests, response classes and response times, and gRPC responses by status, by workload of the
+    /// client and of the server.
     Http,
     /// Packets and bytes between nodes, as both of them observed these.
     Loss,

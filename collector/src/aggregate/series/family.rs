@@ -2,8 +2,8 @@
 
 use kipfix_service::exposition::{Format, Histogram, Kind, Summary, Value, protobuf, text};
 
-use super::super::family::{Column, Family, Samples};
-use super::super::health::Distribution;
+use super::super::family::{Column, Family, GRPC_STATUS, Samples};
+use super::super::health::{Distribution, HealthCount};
 use super::histogram::{BucketSums, ClassicBuckets};
 use super::seconds::{float, seconds, write_seconds};
 
@@ -32,6 +32,10 @@ struct SampleLine {
     /// Name and constant labels.
     beginning: Vec<u8>,
     column: usize,
+    /// A label behind those of the row, without the comma in front; or nothing.
+    label: Vec<u8>,
+    /// It is not shown unless this column has a value.
+    shown_by: Option<usize>,
     /// The column has microseconds.
     is_time: bool,
     /// A new row shows its value at once.
@@ -66,9 +70,17 @@ impl ExposedFamily {
             let name = [name.as_bytes(), suffix.as_bytes(), b"{"].concat();
             [name.as_slice(), &constant_labels].concat()
         };
+        let position = |column: Column| {
+            columns
+                .iter()
+                .position(|c| *c == column)
+                .unwrap_or_default()
+        };
         let line = |suffix: &str, column: Column| SampleLine {
             beginning: beginning(&family.name, suffix),
-            column: columns.iter().position(|c| *c == column).unwrap_or(0),
+            column: position(column),
+            label: Vec::new(),
+            shown_by: None,
             is_time: column.is_time(),
             is_level: column == Column::OpenConnections,
         };
@@ -88,6 +100,17 @@ impl ExposedFamily {
                     line("_sum", Column::Sum(of)),
                     line("_count", Column::Count(of)),
                 ],
+                Samples::GrpcCounter => Column::of_grpc()
+                    .map(|(status, column)| {
+                        let mut label = Vec::new();
+                        text::write_label(GRPC_STATUS, status.into(), &mut label);
+                        SampleLine {
+                            label,
+                            shown_by: Some(position(Column::Health(HealthCount::GrpcResponses))),
+                            ..line("", column)
+                        }
+                    })
+                    .collect(),
             },
             created: beginning(bare, "_created"),
             buckets,
@@ -96,16 +119,29 @@ impl ExposedFamily {
         }
     }
 
-    /// Number of samples of a row.
+    /// Number of samples of every row.
     pub(super) fn samples(&self) -> usize {
         let buckets = self.buckets.as_ref();
         let buckets = buckets.map_or(0, |buckets| buckets.classic.len());
-        self.lines.len().saturating_add(buckets)
+        let lines = self.lines.iter().filter(|line| line.shown_by.is_none());
+        lines.count().saturating_add(buckets)
+    }
+
+    /// Number of further samples of a row with these columns.
+    pub(super) fn further_samples(&self, sums: &[u64]) -> usize {
+        let is_shown = |column: usize| sums.get(column).is_some_and(|sum| *sum != 0);
+        let lines = self.lines.iter().filter_map(|line| line.shown_by);
+        lines.filter(|column| is_shown(*column)).count()
+    }
+
+    /// True if some rows have further samples.
+    pub(super) fn has_further_samples(&self) -> bool {
+        self.lines.iter().any(|line| line.shown_by.is_some())
     }
 
     const fn kind(&self) -> Kind {
         match self.family.samples {
-            Samples::Counter(_) => Kind::Counter,
+            Samples::Counter(_) | Samples::GrpcCounter => Kind::Counter,
             Samples::Gauge(_) => Kind::Gauge,
             Samples::Summary { .. } => Kind::Summary,
             Samples::Histogram(_) => Kind::Histogram,
@@ -132,26 +168,36 @@ impl ExposedFamily {
         if let Some(buckets) = &self.buckets {
             buckets.write(shown, out);
         }
-        for line in &self.lines {
+        for line in self.lines.iter().filter(|line| shown.shows(line)) {
             let value = shown.value_of(line);
-            shown.write_name(&line.beginning, out);
+            shown.write_name(&line.beginning, &line.label, out);
             if line.is_time {
                 write_seconds(value, out);
             } else {
                 out.extend_from_slice(digits.format(value).as_bytes());
             }
             out.push(b'\n');
+            if created && !line.label.is_empty() {
+                self.write_created(shown, &line.label, out);
+            }
         }
-        if created && self.kind() != Kind::Gauge {
-            shown.write_name(&self.created, out);
-            let milliseconds = shown.created_milliseconds;
-            out.extend_from_slice(digits.format(milliseconds / 1000).as_bytes());
-            out.push(b'.');
-            // Three digits of milliseconds: 1007 → "007".
-            let fraction = digits.format(1000 + milliseconds % 1000).as_bytes();
-            out.extend_from_slice(fraction.get(1..).unwrap_or_default());
-            out.push(b'\n');
+        let has_labels = self.lines.iter().any(|line| !line.label.is_empty());
+        if created && self.kind() != Kind::Gauge && !has_labels {
+            self.write_created(shown, &[], out);
         }
+    }
+
+    /// Appends the time when a row was created.
+    fn write_created(&self, shown: ShownRow<'_>, label: &[u8], out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        shown.write_name(&self.created, label, out);
+        let milliseconds = shown.created_milliseconds;
+        out.extend_from_slice(digits.format(milliseconds / 1000).as_bytes());
+        out.push(b'.');
+        // Three digits of milliseconds: 1007 → "007".
+        let fraction = digits.format(1000 + milliseconds % 1000).as_bytes();
+        out.extend_from_slice(fraction.get(1..).unwrap_or_default());
+        out.push(b'\n');
     }
 
     /// Appends a row as a message of protobuf. Its labels begin with the constant ones.
@@ -162,6 +208,19 @@ impl ExposedFamily {
             value if line.is_time => Value::Float(seconds(value)),
             value => Value::Integer(value),
         };
+        if self.family.samples == Samples::GrpcCounter {
+            let mut with_label = Vec::new();
+            for line in self.lines.iter().filter(|line| shown.shows(line)) {
+                with_label.clear();
+                with_label.extend_from_slice(labels);
+                if !labels.is_empty() {
+                    with_label.push(b',');
+                }
+                with_label.extend_from_slice(&line.label);
+                protobuf::write_metric(&with_label, self.kind(), number(line), created, out);
+            }
+            return;
+        }
         let (first, count) = match self.lines.as_slice() {
             [only] => {
                 protobuf::write_metric(labels, self.kind(), number(only), created, out);
@@ -245,10 +304,23 @@ impl ShownRow<'_> {
         }
     }
 
+    /// False for a line whose column is not in use in the row.
     #[inline]
-    fn write_name(self, beginning: &[u8], out: &mut Vec<u8>) {
+    fn shows(self, line: &SampleLine) -> bool {
+        let sum = |column: usize| self.sums.get(column).copied().unwrap_or_default();
+        line.shown_by.is_none_or(|column| sum(column) != 0)
+    }
+
+    #[inline]
+    fn write_name(self, beginning: &[u8], label: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(beginning);
         out.extend_from_slice(self.labels);
+        if !label.is_empty() {
+            if !out.ends_with(b"{") {
+                out.push(b',');
+            }
+            out.extend_from_slice(label);
+        }
         out.extend_from_slice(b"} ");
     }
 }

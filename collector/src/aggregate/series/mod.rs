@@ -179,7 +179,7 @@ impl SeriesTable {
     pub fn counts(&self) -> SeriesCounts {
         let rows = lock(&self.rows);
         let sets = rows.sets.iter();
-        let series = sets.map(|set| set.rows().saturating_mul(set.samples()));
+        let series = sets.map(SeriesSet::series);
         SeriesCounts {
             series: u64::try_from(series.sum::<usize>()).unwrap_or(u64::MAX),
             idle: rows.idle,

@@ -121,9 +121,20 @@ impl SeriesSet {
         self.times.len().saturating_sub(self.free.len())
     }
 
-    /// Number of series of a row.
+    /// Number of series of every row.
     pub(super) fn samples(&self) -> usize {
         self.families.iter().map(ExposedFamily::samples).sum()
+    }
+
+    /// Number of series of all rows.
+    pub(super) fn series(&self) -> usize {
+        let series = self.rows().saturating_mul(self.samples());
+        let with_more = self.families.iter().filter(|f| f.has_further_samples());
+        let further = with_more.flat_map(|family| {
+            let rows = (0..self.end()).filter(|row| self.times(*row).is_some());
+            rows.map(|row| family.further_samples(self.sums(row)))
+        });
+        series.saturating_add(further.sum())
     }
 
     /// Exclusive upper bound of row numbers.

@@ -8,7 +8,7 @@ use ring::rand::SecureRandom as _;
 
 use super::request::{self, Answer, MAX_RESPONSE_OCTETS};
 use super::target::ClickHouseTarget;
-use crate::emit::delivery::{Chunk, Client, ConnectError, Progress, Stream};
+use crate::emit::delivery::{Chunk, Client, ConnectError, Progress, Stream, read_password};
 
 /// Maximum time of a connection attempt, and of each read and write.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -81,14 +81,8 @@ impl Inserter {
     /// Sends the body on a new connection and reads the response.
     fn send(&mut self, token: &str, progress: &Progress) -> Result<Answer, ConnectError> {
         let parameters = &self.target.parameters;
-        let password = parameters.read_password()?;
-        if password.contains(['\r', '\n']) {
-            let message = "the password has several lines";
-            return Err(ConnectError::new(
-                ConnectionFailure::BadCredentials,
-                message,
-            ));
-        }
+        let password = parameters.login.as_ref().map(read_password).transpose()?;
+        let password = password.unwrap_or_default();
         let timeout = progress.time_left(REQUEST_TIMEOUT);
         let server = (self.target.host.as_str(), self.target.port);
         let mut stream = Stream::connect(server, &parameters.transport, timeout)?;

@@ -16,3 +16,4 @@ mod target;
 pub use inserter::Inserter;
 pub use target::ClickHouseTarget;
 pub(super) use target::SYNTAX;
+pub(crate) use target::{DEFAULT_PORT, DEFAULT_TLS_PORT, parse_name};

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use kipfix_export::counters::LossReason;
+use kipfix_export::url::Login;
 
 use super::target::ClickHouseTarget;
 use crate::emit::authority::Authority;
@@ -46,7 +47,7 @@ pub(super) fn head(
          Host: {host}\r\nConnection: close\r\nContent-Length: {body_octets}\r\n{}",
         content_encoding(target.compression)
     );
-    if let Some(user) = &target.parameters.user {
+    if let Some(Login { user, .. }) = &target.parameters.login {
         write!(
             head,
             "X-ClickHouse-User: {user}\r\nX-ClickHouse-Key: {password}\r\n"

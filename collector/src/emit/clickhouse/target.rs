@@ -3,20 +3,22 @@
 use std::fmt;
 use std::time::Duration;
 
-use kipfix_export::target::query_parameters;
-use kipfix_service::settings::{Size, Span};
+use kipfix_export::url::parse_host_port;
+use kipfix_service::settings::{Size, Span, Within, within};
 
 use crate::emit::OverflowPolicy;
 use crate::emit::authority::Authority;
-use crate::emit::delivery::{
-    Compression, DeliverySettings, Parameters, parse_host_port, parse_span,
-};
+use crate::emit::delivery::{Compression, DeliverySettings, Parameters};
 use crate::emit::enriched::RecordFormat;
 
-const DEFAULT_PORT: u16 = 8123;
-const DEFAULT_TLS_PORT: u16 = 8443;
+/// Default port of the HTTP interface.
+pub(crate) const DEFAULT_PORT: u16 = 8123;
+/// Default port of the HTTP interface with TLS.
+pub(crate) const DEFAULT_TLS_PORT: u16 = 8443;
 /// Sizes of a batch.
-const BATCH_SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=256 << 20;
+const BATCH_SIZES: Within<Size> = within(Size::kib(64), Size::mib(256));
+/// Times to collect rows for a request.
+const INTERVALS: Within<Span> = within(Span::ZERO, Span::from_secs(600));
 
 /// A table, and how records are inserted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,60 +49,38 @@ impl ClickHouseTarget {
         let (place, query) = text.split_once('?').unwrap_or((text, ""));
         let (authority, path) = place.split_once('/').ok_or("the database is missing")?;
         let (database, table) = path.split_once('/').ok_or("the table is missing")?;
-        let is_name = |name: &str| {
-            let mut characters = name.chars();
-            let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
-            characters.next().is_some_and(is_first)
-                && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        };
-        for (kind, name) in [("database", database), ("table", table)] {
-            if !is_name(name) {
-                return Err(format!(
-                    "invalid {kind} {name:?}: must be letters, digits and '_', not a digit first"
-                ));
+        let (database, table) = (
+            parse_name("database", database)?,
+            parse_name("table", table)?,
+        );
+        let mut batch = Size::mib(16);
+        let mut interval = Span::from_secs(5);
+        let mut compression = Compression::Lz4;
+        let parameters = Parameters::parse(query, "ClickHouse", |parameter| {
+            match parameter.name() {
+                "compression" => compression = Compression::parse(parameter)?,
+                "interval" => interval = parameter.within(&INTERVALS)?,
+                "batch" => batch = parameter.within(&BATCH_SIZES)?,
+                _ => return Ok(false),
             }
-        }
-        let mut target = Self {
-            host: String::new(),
-            port: 0,
-            database: database.to_owned(),
-            table: table.to_owned(),
-            batch: Size::from_bytes(16 << 20),
-            interval: Duration::from_secs(5),
-            compression: Compression::Lz4,
-            parameters: Parameters::default(),
-        };
-        for (name, value) in query_parameters(query) {
-            if !target.parameters.take(name, value)? {
-                target.take(name, value)?;
-            }
-        }
-        target.parameters.check()?;
-        let default = if target.parameters.transport.tls {
+            Ok(true)
+        })?;
+        let default_port = if parameters.transport.tls {
             DEFAULT_TLS_PORT
         } else {
             DEFAULT_PORT
         };
-        (target.host, target.port) = parse_host_port(authority, default)?;
-        Ok(target)
-    }
-
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "compression" => self.compression = Compression::parse(value)?,
-            "interval" => {
-                let range = Span::from_secs(0)..=Span::from_secs(600);
-                self.interval = parse_span(name, value, range)?;
-            }
-            "batch" => {
-                let size = value.parse::<Size>().ok();
-                let size = size.filter(|size| BATCH_SIZES.contains(&size.bytes()));
-                self.batch =
-                    size.ok_or_else(|| format!("invalid batch {value:?}: must be 64KiB–256MiB"))?;
-            }
-            _ => return Err(format!("unknown parameter {name:?} of a ClickHouse target")),
-        }
-        Ok(())
+        let (host, port) = parse_host_port(authority, Some(default_port))?;
+        Ok(Self {
+            host,
+            port,
+            database,
+            table,
+            batch,
+            interval: interval.duration(),
+            compression,
+            parameters,
+        })
     }
 
     /// How records are delivered to it.
@@ -115,6 +95,20 @@ impl ClickHouseTarget {
             policy,
         }
     }
+}
+
+/// Parses a name that needs no quotes in SQL. `kind` is what it names, for errors.
+pub(crate) fn parse_name(kind: &str, name: &str) -> Result<String, String> {
+    let mut characters = name.chars();
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let is_name = characters.next().is_some_and(is_first)
+        && characters.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name {
+        return Err(format!(
+            "invalid {kind} {name:?}: must be letters, digits and '_', not a digit first"
+        ));
+    }
+    Ok(name.to_owned())
 }
 
 impl fmt::Display for ClickHouseTarget {

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use flate2::write::GzEncoder;
+use kipfix_export::url::Parameter;
 use lz4_flex::block::{compress_into, get_maximum_output_size};
 
 /// Begin of an LZ4 frame: magic number, independent blocks of at most 4 MiB, no checksum of the content, and the
@@ -22,14 +23,12 @@ pub(in crate::emit) enum Compression {
 
 impl Compression {
     /// Parses the value of the parameter `compression`.
-    pub(in crate::emit) fn parse(value: &str) -> Result<Self, String> {
-        match value {
+    pub(in crate::emit) fn parse(parameter: &Parameter<'_>) -> Result<Self, String> {
+        match &*parameter.text() {
             "lz4" => Ok(Self::Lz4),
             "gzip" => Ok(Self::Gzip),
             "none" => Ok(Self::None),
-            _ => Err(format!(
-                "invalid compression {value:?}: must be lz4, gzip or none"
-            )),
+            _ => Err(parameter.invalid("lz4, gzip or none")),
         }
     }
 

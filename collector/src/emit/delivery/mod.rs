@@ -14,8 +14,9 @@ mod stream;
 pub use chunk::{Chunk, Entry};
 pub(super) use compression::Compression;
 pub use exporter::{DeliverySettings, start};
-pub(super) use parameters::{Parameters, parse_host_port, parse_span};
+pub(super) use parameters::Parameters;
 pub use progress::Progress;
+pub(super) use stream::read_password;
 pub use stream::{ConnectError, Stream, TransportSettings};
 
 /// Delivers chunks to an engine.

@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use kipfix_export::counters::{ConnectionFailure, LossReason};
-use kipfix_export::target::Credentials;
-use kipfix_export::tls;
+use kipfix_export::tls::{self, Credentials};
+use kipfix_export::url::Login;
 use rustls::{ClientConnection, StreamOwned};
 
 /// How connections are protected.
@@ -76,6 +76,12 @@ impl From<io::Error> for ConnectError {
         };
         Self::new(reason, message)
     }
+}
+
+/// Reads the password of a user.
+pub(in crate::emit) fn read_password(login: &Login) -> Result<String, ConnectError> {
+    let password = login.read_password();
+    password.map_err(|message| ConnectError::new(ConnectionFailure::BadCredentials, message))
 }
 
 /// The octets of a connection.

@@ -1,4 +1,5 @@
-//! The members of a line: the record as it was received, and its enrichment.
+//! The members of a line: the record as it was received, what was read of a packet that it reports,
+//! and its enrichment.
 
 use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::host_name::HostName;
@@ -25,6 +26,12 @@ pub(super) fn write_members(
 ) -> bool {
     let begin = out.len();
     let is_truncated = whole.fields.write_json(MAX_LINE_OCTETS, out);
+    if whole.fields.are_packet_report() && whole.record.packet_delta_count > 0 {
+        if out.len() > begin {
+            out.push(b',');
+        }
+        json::write_flow(whole.record, out);
+    }
     let fields_end = out.len();
     if fields_end > begin {
         out.push(b',');

@@ -87,7 +87,7 @@ mod tests {
             ("", "unknown scheme"),
             ("file:", "missing path"),
             ("file:x?keep=2", "keep requires"),
-            ("file:x?rotate-size=5", "at least 64KiB"),
+            ("file:x?rotate-size=5", "64KiB–1024GiB"),
             ("file:x?max-size=1M", "unknown parameter \"max-size\""),
         ] {
             let error = text.parse::<FlowLogTarget>().unwrap_err();

@@ -55,6 +55,12 @@ impl<S: FieldSink> FieldSink for ProfileFields<'_, S> {
             self.out.text(element, text);
         }
     }
+
+    fn list(&mut self, element: ElementId, of: ElementId, values: &[u32]) {
+        if self.profile.has(element.enterprise) && self.profile.has(of.enterprise) {
+            self.out.list(element, of, values);
+        }
+    }
 }
 
 /// Passes the fields of a record with these bits to `out`.

@@ -10,7 +10,7 @@ use super::requests::{self, Api, LENGTH_OCTETS};
 use super::sasl::{self, SaslError};
 use super::target::KafkaTarget;
 use super::wire::{InvalidResponse, Reader, Writer};
-use crate::emit::delivery::{ConnectError, Stream};
+use crate::emit::delivery::{ConnectError, Stream, read_password};
 
 /// A longer response is invalid.
 const MAX_RESPONSE_OCTETS: usize = 16 << 20;
@@ -38,10 +38,9 @@ impl Connection {
             request: Vec::new(),
             response: Vec::new(),
         };
-        let parameters = &target.parameters;
-        if let Some(user) = &parameters.user {
-            let password = parameters.read_password()?;
-            connection.authenticate(target, user, &password)?;
+        if let Some(login) = &target.parameters.login {
+            let password = read_password(login)?;
+            connection.authenticate(target, &login.user, &password)?;
         }
         Ok(connection)
     }

@@ -3,15 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use kipfix_export::target::query_parameters;
-use kipfix_service::settings::Span;
+use kipfix_export::url::{Parameter, parse_host_port};
+use kipfix_service::settings::{Span, within};
 
 use super::sasl::Mechanism;
 use crate::emit::OverflowPolicy;
 use crate::emit::authority::Authority;
-use crate::emit::delivery::{
-    Compression, DeliverySettings, Parameters, parse_host_port, parse_span,
-};
+use crate::emit::delivery::{Compression, DeliverySettings, Parameters};
 use crate::emit::enriched::RecordFormat;
 
 const DEFAULT_PORT: u16 = 9092;
@@ -48,7 +46,7 @@ impl KafkaTarget {
         let (brokers, topic) = place.split_once('/').ok_or("the topic is missing")?;
         let brokers = brokers
             .split(',')
-            .map(|broker| parse_host_port(broker, DEFAULT_PORT))
+            .map(|broker| parse_host_port(broker, Some(DEFAULT_PORT)))
             .collect::<Result<_, _>>()?;
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         let is_topic = (1..=MAX_TOPIC_LENGTH).contains(&topic.len())
@@ -59,22 +57,29 @@ impl KafkaTarget {
                 "invalid topic {topic:?}: must be 1–{MAX_TOPIC_LENGTH} of the characters a–z, A–Z, 0–9, '.', '_' and '-'"
             ));
         }
-        let mut target = Self {
+        let mut format = RecordFormat::Protobuf;
+        let mut compression = Compression::Lz4;
+        let mut linger = Span::from_millis(250);
+        let mut mechanism = Mechanism::ScramSha512;
+        let parameters = Parameters::parse(query, "Kafka", |parameter| {
+            match parameter.name() {
+                "format" => format = parse_format(parameter)?,
+                "compression" => compression = Compression::parse(parameter)?,
+                "mechanism" => mechanism = parse_mechanism(parameter)?,
+                "linger" => linger = parameter.within(&within(Span::ZERO, Span::MINUTE))?,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(Self {
             brokers,
             topic: topic.to_owned(),
-            format: RecordFormat::Protobuf,
-            compression: Compression::Lz4,
-            linger: Duration::from_millis(250),
-            mechanism: Mechanism::ScramSha512,
-            parameters: Parameters::default(),
-        };
-        for (name, value) in query_parameters(query) {
-            if !target.parameters.take(name, value)? {
-                target.take(name, value)?;
-            }
-        }
-        target.parameters.check()?;
-        Ok(target)
+            format,
+            compression,
+            linger: linger.duration(),
+            mechanism,
+            parameters,
+        })
     }
 
     /// How records are delivered to it.
@@ -89,24 +94,22 @@ impl KafkaTarget {
             policy,
         }
     }
+}
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let invalid = |allowed: &str| Err(format!("invalid {name} {value:?}: must be {allowed}"));
-        match (name, value) {
-            ("format", "protobuf") => self.format = RecordFormat::Protobuf,
-            ("format", "json") => self.format = RecordFormat::Json,
-            ("format", _) => return invalid("protobuf or json"),
-            ("compression", _) => self.compression = Compression::parse(value)?,
-            ("mechanism", "plain") => self.mechanism = Mechanism::Plain,
-            ("mechanism", "scram-sha-256") => self.mechanism = Mechanism::ScramSha256,
-            ("mechanism", "scram-sha-512") => self.mechanism = Mechanism::ScramSha512,
-            ("mechanism", _) => return invalid("plain, scram-sha-256 or scram-sha-512"),
-            ("linger", _) => {
-                self.linger = parse_span(name, value, Span::from_secs(0)..=Span::from_secs(60))?;
-            }
-            _ => return Err(format!("unknown parameter {name:?} of a Kafka target")),
-        }
-        Ok(())
+fn parse_format(parameter: &Parameter<'_>) -> Result<RecordFormat, String> {
+    match &*parameter.text() {
+        "protobuf" => Ok(RecordFormat::Protobuf),
+        "json" => Ok(RecordFormat::Json),
+        _ => Err(parameter.invalid("protobuf or json")),
+    }
+}
+
+fn parse_mechanism(parameter: &Parameter<'_>) -> Result<Mechanism, String> {
+    match &*parameter.text() {
+        "plain" => Ok(Mechanism::Plain),
+        "scram-sha-256" => Ok(Mechanism::ScramSha256),
+        "scram-sha-512" => Ok(Mechanism::ScramSha512),
+        _ => Err(parameter.invalid("plain, scram-sha-256 or scram-sha-512")),
     }
 }
 

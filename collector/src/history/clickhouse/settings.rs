@@ -2,15 +2,12 @@
 
 use std::fmt;
 
+use kipfix_export::url::{Login, LoginParameters};
 use url::Url;
 
+use crate::emit::clickhouse::{DEFAULT_PORT, DEFAULT_TLS_PORT, parse_name};
 use crate::history::engine_url;
 use crate::http_client::{Authentication, ClientSettings};
-
-/// Default port of the HTTP interface.
-const PORT: u16 = 8123;
-/// Default port of the HTTP interface with TLS.
-const TLS_PORT: u16 = 8443;
 
 /// How a ClickHouse server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,30 +25,22 @@ pub struct ClickHouseSettings {
 impl ClickHouseSettings {
     /// Parses a URL, whose path is the database.
     pub(in crate::history) fn parse(text: &str) -> Result<Self, String> {
-        let (mut user, mut password_file) = (None, None);
-        let (mut url, client) = engine_url::parse(text, "user or password-file", |name, value| {
-            match name {
-                "user" => user = Some(parse_user(value)?),
-                "password-file" => password_file = Some(engine_url::file(name, value)?),
-                _ => return Ok(false),
-            }
-            Ok(true)
-        })?;
-        let authentication = match (user, password_file) {
-            (Some(user), Some(password_file)) => Some(Authentication::Basic {
-                user,
-                password_file,
-            }),
-            (None, None) => None,
-            _ => return Err("user and password-file: both or none must be set".into()),
-        };
-        let database = parse_database(url.path().trim_matches('/'))?;
+        let mut login = LoginParameters::default();
+        let others = "user or password-file";
+        let (mut url, client) = engine_url::parse(text, others, |parameter| login.take(parameter))?;
+        let login = login.login()?;
+        if let Some(Login { user, .. }) = &login
+            && user.contains(':')
+        {
+            return Err(format!("invalid user {user:?}: must be a name without ':'"));
+        }
+        let database = parse_name("database", url.path().trim_matches('/'))?;
         url.set_path("/");
         if url.port().is_none() {
             let port = if url.scheme() == "https" {
-                TLS_PORT
+                DEFAULT_TLS_PORT
             } else {
-                PORT
+                DEFAULT_PORT
             };
             // It has a host.
             url.set_port(Some(port)).ok();
@@ -61,34 +50,11 @@ impl ClickHouseSettings {
             url,
             database,
             client: ClientSettings {
-                authentication,
+                authentication: login.map(Authentication::Basic),
                 ..client
             },
         })
     }
-}
-
-/// A name that needs no quotes in SQL.
-fn parse_database(name: &str) -> Result<String, String> {
-    let mut characters = name.chars();
-    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
-    let is_name = characters.next().is_some_and(is_first)
-        && characters.all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !is_name {
-        return Err(format!(
-            "invalid database {name:?}: must be letters, digits and '_', not a digit first"
-        ));
-    }
-    Ok(name.to_owned())
-}
-
-fn parse_user(name: &str) -> Result<String, String> {
-    if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
-        return Err(format!(
-            "invalid user {name:?}: must not be empty or have ':' or control characters"
-        ));
-    }
-    Ok(name.to_owned())
 }
 
 impl fmt::Display for ClickHouseSettings {

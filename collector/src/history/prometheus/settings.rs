@@ -22,10 +22,10 @@ impl PrometheusSettings {
     /// Parses a URL.
     pub(in crate::history) fn parse(text: &str) -> Result<Self, String> {
         let mut token_file = None;
-        let (url, client) = engine_url::parse(text, "or token-file", |name, value| {
-            let is_known = name == "token-file";
+        let (url, client) = engine_url::parse(text, "or token-file", |parameter| {
+            let is_known = parameter.name() == "token-file";
             if is_known {
-                token_file = Some(engine_url::file(name, value)?);
+                token_file = Some(parameter.file()?);
             }
             Ok(is_known)
         })?;

@@ -4,7 +4,7 @@ use super::resource_kind::ResourceKind;
 use crate::inventory::labels::KeptLabels;
 
 /// The labels that are read of objects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LabelSelectors {
     /// Labels that name the workload of a pod without a controller, in order of precedence.
     pub workload_labels: Vec<String>,

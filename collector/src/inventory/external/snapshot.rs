@@ -12,6 +12,9 @@ use super::error::ExternalError;
 use super::layer::{Layer, LayerBuilder};
 use super::sources::NamedCidr;
 
+/// 64:ff9b::/96, in front of the IPv4 address (RFC 6052 §2.1).
+const NAT64_PREFIX: u128 = 0x64_ff9b << 64;
+
 /// External addresses and their attributes, as the sources had them when they were read. The
 /// default has no attributes.
 #[derive(Debug, Default)]
@@ -25,14 +28,19 @@ pub struct ExternalSnapshot {
 }
 
 impl ExternalSnapshot {
-    /// Returns the id of the attributes of `address`.
+    /// Returns the id of the attributes of `address`. An address of NAT64 without attributes has those
+    /// of the IPv4 address in it.
     #[must_use]
     #[inline]
     pub fn lookup(&self, address: Address) -> ExternalId {
         if address.is_ipv4() {
+            return self.v4.get(address.v4_bits());
+        }
+        let id = self.v6.get(address.bits());
+        if id == ExternalId::UNKNOWN && address.bits() >> 32 == NAT64_PREFIX {
             self.v4.get(address.v4_bits())
         } else {
-            self.v6.get(address.bits())
+            id
         }
     }
 
@@ -106,4 +114,35 @@ pub(super) fn named_cidrs(cidrs: &[NamedCidr]) -> Result<Layer, ExternalError> {
         builder.claim(*cidr, 0, attributes);
     }
     Ok(builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use crate::inventory::external::{ExternalSources, ExternalWatcher};
+
+    #[test]
+    fn an_address_of_nat64_has_the_attributes_of_its_ipv4_address() {
+        let cidrs = ["198.51.100.0/24=office", "64:ff9b::c000:207/128=gateway"];
+        let sources = ExternalSources {
+            cidrs: cidrs.map(|text| text.parse().unwrap()).into(),
+            ..ExternalSources::default()
+        };
+        let snapshot = ExternalWatcher::new(&sources)
+            .unwrap()
+            .published()
+            .load_full();
+        for (address, expected) in [
+            ("198.51.100.7", "office"),
+            ("64:ff9b::198.51.100.7", "office"),
+            ("64:ff9b::192.0.2.7", "gateway"),
+            ("64:ff9b::203.0.113.7", ""),
+            ("64:ff9b:1::198.51.100.7", ""),
+            ("2001:db8::198.51.100.7", ""),
+        ] {
+            let id = snapshot.lookup(address.parse::<IpAddr>().unwrap().into());
+            assert_eq!(&*snapshot.attributes(id).name, expected, "{address}");
+        }
+    }
 }

@@ -6,8 +6,8 @@ use crate::exporter::SHUTDOWN_TIMEOUT;
 /// Exports 200,000 records to a listener, and returns the time that the shutdown takes after a pause.
 fn shutdown_time(listener: &TcpListener, pause: Duration) -> Duration {
     let target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
-    let counters = target.dialer.counters.clone();
-    let deadline = target.dialer.deadline.clone();
+    let counters = target.dialer.destination.counters.clone();
+    let deadline = target.dialer.destination.deadline.clone();
     let policy = OverflowPolicy::Drop;
     let mut queued =
         QueuedExporter::start(target, deadline, 100_000, policy, counters.clone()).unwrap();

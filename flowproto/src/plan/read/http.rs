@@ -2,9 +2,11 @@
 
 use super::super::slot::Slot;
 use super::{Values, bits};
-use crate::http::HttpHealth;
+use crate::element::KIPFIX_ENTERPRISE;
+use crate::http::{GrpcStatusCounts, HttpHealth};
 use crate::record::FlowRecord;
 use crate::tcp::RoundTripTime;
+use crate::value::unsigned;
 
 /// The slots of this file.
 pub(super) const SLOTS: u128 = bits([
@@ -18,7 +20,27 @@ pub(super) const SLOTS: u128 = bits([
     Slot::HttpTimeMinimum,
     Slot::HttpTimeSum,
     Slot::HttpTimeSamples,
+    Slot::GrpcResponses,
 ]);
+
+/// Reads a basicList (RFC 6313 §4.5.1) of 32473:67. Of other elements, there are no counts.
+pub(super) fn grpc_responses(list: &[u8]) -> GrpcStatusCounts {
+    const ENTERPRISE_BIT: u16 = 0x8000;
+    let mut counts = GrpcStatusCounts::default();
+    let Some((header, values)) = list.split_first_chunk::<9>() else {
+        return counts;
+    };
+    let [_semantic, id @ .., l0, l1, e0, e1, e2, e3] = *header;
+    let is_it = u16::from_be_bytes(id) == ENTERPRISE_BIT | 67
+        && u32::from_be_bytes([e0, e1, e2, e3]) == KIPFIX_ENTERPRISE;
+    let length = usize::from(u16::from_be_bytes([l0, l1]));
+    if is_it && (1..=8).contains(&length) {
+        for (count, value) in counts.0.values_mut().zip(values.chunks_exact(length)) {
+            *count = u32::try_from(unsigned(value)).unwrap_or(u32::MAX);
+        }
+    }
+    counts
+}
 
 impl Values {
     /// Fills the fields about HTTP messages.
@@ -39,6 +61,7 @@ impl Values {
                 sum_microseconds: self.number(Slot::HttpTimeSum),
                 samples: self.low_u32(Slot::HttpTimeSamples),
             },
+            grpc: self.grpc,
         };
     }
 }

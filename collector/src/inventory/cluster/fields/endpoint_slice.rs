@@ -7,7 +7,7 @@ use kube::Resource;
 use serde::Deserialize;
 
 use super::super::uid::uid;
-use super::parse::{address, distinct, milliseconds, port};
+use super::parse::{address, distinct, milliseconds, or_default, port};
 use crate::inventory::address_key::TransportPort;
 
 /// Label with the name of the Service.
@@ -18,15 +18,16 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 pub(in super::super) struct EndpointSlice {
     metadata: ObjectMeta,
     /// The API server sends null for an empty list, here and in `ports`.
-    #[serde(default)]
-    endpoints: Option<Vec<SliceEndpoint>>,
-    #[serde(default)]
-    ports: Option<Vec<SlicePort>>,
+    #[serde(default, deserialize_with = "or_default")]
+    endpoints: Vec<SliceEndpoint>,
+    #[serde(default, deserialize_with = "or_default")]
+    ports: Vec<SlicePort>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct SliceEndpoint {
+    #[serde(deserialize_with = "or_default")]
     addresses: Vec<String>,
     target_ref: Option<TargetRef>,
 }
@@ -67,10 +68,8 @@ impl EndpointSlice {
             ports,
         } = self;
         let labels = metadata.labels.as_ref();
-        let endpoints = endpoints.unwrap_or_default();
         let external = endpoints.iter().filter(|one| one.target_ref.is_none());
         let addresses = external.flat_map(|one| &one.addresses);
-        let ports = ports.unwrap_or_default();
         let has_all_ports = ports.iter().any(|one| one.port.is_none());
         let ports = ports.iter().filter(|_| !has_all_ports).filter_map(|one| {
             let protocol = one.protocol.as_deref().unwrap_or_default();

@@ -13,36 +13,39 @@ use super::gateway::Gateway;
 use super::node_annotations::{self, NodeNetworks};
 use super::parse::{
     REGION_LABELS, ZONE_LABELS, address, cidr, distinct, first_label, label, milliseconds,
+    or_default,
 };
 
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = core::Node)]
 pub(in super::super) struct Node {
     metadata: ObjectMeta,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     spec: NodeSpec,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     status: NodeStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct NodeSpec {
-    #[serde(rename = "podCIDR")]
+    #[serde(rename = "podCIDR", deserialize_with = "or_default")]
     pod_cidr: String,
-    #[serde(rename = "podCIDRs")]
+    #[serde(rename = "podCIDRs", deserialize_with = "or_default")]
     pod_cidrs: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct NodeStatus {
+    #[serde(deserialize_with = "or_default")]
     addresses: Vec<NodeAddress>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct NodeAddress {
+    #[serde(deserialize_with = "or_default")]
     address: String,
 }
 
@@ -107,6 +110,25 @@ impl Node {
             malformed,
             uid: uid(metadata.uid.as_deref().unwrap_or_default()),
             name: metadata.name.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_stands_for_what_a_node_does_not_have() {
+        for text in [
+            r#"{"metadata": {"name": "a"}, "spec": null, "status": null}"#,
+            r#"{"metadata": {"name": "a"}, "spec": {"podCIDR": null, "podCIDRs": null},
+            "status": {"addresses": null}}"#,
+            r#"{"metadata": {"name": "a"}, "status": {"addresses": [{"address": null}]}}"#,
+        ] {
+            let node: Node = serde_json::from_str(text).unwrap();
+            let fields = node.fields(&LabelSelectors::default());
+            assert_eq!((&*fields.name, fields.addresses), ("a", Vec::new()));
         }
     }
 }

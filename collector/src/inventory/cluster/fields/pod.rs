@@ -10,7 +10,7 @@ use super::super::selectors::LabelSelectors;
 use super::super::uid::uid;
 use super::parse::{
     Controller, REGION_LABELS, ZONE_LABELS, address, controller, distinct, first_label,
-    kept_labels, label, milliseconds, port,
+    kept_labels, label, milliseconds, or_default, port,
 };
 use super::pod_networks::{self, PodNetworks};
 use crate::inventory::address_key::TransportPort;
@@ -19,60 +19,72 @@ use crate::inventory::address_key::TransportPort;
 #[resource(inherit = core::Pod)]
 pub(in super::super) struct Pod {
     metadata: ObjectMeta,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     spec: PodSpec,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     status: PodStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodSpec {
+    #[serde(deserialize_with = "or_default")]
     node_name: String,
+    #[serde(deserialize_with = "or_default")]
     host_network: bool,
+    #[serde(deserialize_with = "or_default")]
     containers: Vec<Container>,
+    #[serde(deserialize_with = "or_default")]
     init_containers: Vec<Container>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Container {
+    #[serde(deserialize_with = "or_default")]
     ports: Vec<ContainerPort>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ContainerPort {
+    #[serde(deserialize_with = "or_default")]
     container_port: i32,
+    #[serde(deserialize_with = "or_default")]
     host_port: i32,
-    #[serde(rename = "hostIP")]
+    #[serde(rename = "hostIP", deserialize_with = "or_default")]
     host_ip: String,
+    #[serde(deserialize_with = "or_default")]
     protocol: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodStatus {
+    #[serde(deserialize_with = "or_default")]
     phase: String,
-    #[serde(rename = "podIP")]
+    #[serde(rename = "podIP", deserialize_with = "or_default")]
     pod_ip: String,
-    #[serde(rename = "podIPs")]
+    #[serde(rename = "podIPs", deserialize_with = "or_default")]
     pod_ips: Vec<PodIp>,
     start_time: Option<Time>,
+    #[serde(deserialize_with = "or_default")]
     conditions: Vec<Condition>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct PodIp {
+    #[serde(deserialize_with = "or_default")]
     ip: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Condition {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_default")]
     kind: String,
+    #[serde(deserialize_with = "or_default")]
     status: String,
     last_transition_time: Option<Time>,
 }
@@ -188,4 +200,30 @@ fn host_ports(spec: &PodSpec) -> Vec<(Option<Address>, TransportPort)> {
             text => address(text).map(|address| (Some(address), port)),
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_stands_for_what_a_pod_does_not_have() {
+        for text in [
+            r#"{"metadata": {"name": "web"}, "spec": null, "status": null}"#,
+            r#"{"metadata": {"name": "web", "labels": null, "annotations": null},
+            "spec": {"nodeName": null, "hostNetwork": null, "containers": null,
+                "initContainers": [{"ports": null}]},
+            "status": {"phase": null, "podIP": null, "podIPs": null, "startTime": null,
+                "conditions": null}}"#,
+            r#"{"metadata": {"name": "web"}, "spec": {"containers": [{"ports": [{"hostPort": null,
+                "hostIP": null, "protocol": null, "containerPort": null}]}]},
+            "status": {"podIPs": [{"ip": null}], "conditions": [{"type": null, "status": null,
+                "lastTransitionTime": null}]}}"#,
+        ] {
+            let pod: Pod = serde_json::from_str(text).unwrap();
+            let fields = pod.fields(&LabelSelectors::default());
+            assert_eq!((&*fields.name, fields.addresses), ("web", Vec::new()));
+            assert_eq!(fields.ports, []);
+        }
+    }
 }

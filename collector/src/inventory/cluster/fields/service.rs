@@ -7,54 +7,61 @@ use kube::Resource;
 use serde::Deserialize;
 
 use super::super::uid::uid;
-use super::parse::{address, distinct, milliseconds, port};
+use super::parse::{address, distinct, milliseconds, or_default, port};
 use crate::inventory::address_key::TransportPort;
 
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = core::Service)]
 pub(in super::super) struct Service {
     metadata: ObjectMeta,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     spec: ServiceSpec,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     status: ServiceStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ServiceSpec {
-    #[serde(rename = "clusterIP")]
+    #[serde(rename = "clusterIP", deserialize_with = "or_default")]
     cluster_ip: String,
-    #[serde(rename = "clusterIPs")]
+    #[serde(rename = "clusterIPs", deserialize_with = "or_default")]
     cluster_ips: Vec<String>,
-    #[serde(rename = "externalIPs")]
+    #[serde(rename = "externalIPs", deserialize_with = "or_default")]
     external_ips: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
     ports: Vec<ServicePort>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ServicePort {
+    #[serde(deserialize_with = "or_default")]
     port: i32,
+    #[serde(deserialize_with = "or_default")]
     node_port: i32,
+    #[serde(deserialize_with = "or_default")]
     protocol: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ServiceStatus {
+    #[serde(deserialize_with = "or_default")]
     load_balancer: LoadBalancer,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct LoadBalancer {
+    #[serde(deserialize_with = "or_default")]
     ingress: Vec<Ingress>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Ingress {
+    #[serde(deserialize_with = "or_default")]
     ip: String,
 }
 
@@ -105,6 +112,33 @@ impl Service {
             uid: uid(metadata.uid.as_deref().unwrap_or_default()),
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_stands_for_what_a_service_does_not_have() {
+        for text in [
+            r#"{"metadata": {"name": "db"}, "spec": null, "status": null}"#,
+            r#"{"metadata": {"name": "db"}, "spec": {"clusterIP": null, "clusterIPs": null,
+                "externalIPs": null, "ports": null}, "status": {"loadBalancer": null}}"#,
+            r#"{"metadata": {"name": "db"}, "spec": {"ports": [{"port": null, "nodePort": null,
+                "protocol": null}]}, "status": {"loadBalancer": {"ingress": null}}}"#,
+            r#"{"metadata": {"name": "db"}, "status": {"loadBalancer": {"ingress": [
+                {"ip": null}]}}}"#,
+        ] {
+            let service: Service = serde_json::from_str(text).unwrap();
+            let fields = service.fields();
+            let expected = ServiceFields {
+                name: "db".into(),
+                uid: fields.uid,
+                ..ServiceFields::default()
+            };
+            assert_eq!(fields, expected);
         }
     }
 }

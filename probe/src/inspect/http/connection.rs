@@ -1,54 +1,18 @@
 //! A connection: the messages in both directions, and which response belongs to which request.
 
-use enum_map::EnumMap;
 use flowproto::FlowKey;
-use flowproto::http::{HttpHealth, HttpMethod, HttpRequest};
+use flowproto::http::{HttpMethod, HttpRequest};
 
-use super::head::{self, Body};
-use super::stream::{HeadPool, Role, Step, Stream, can_begin};
-use super::targets::Targets;
+use super::http1::head::{self, Body};
+use super::http1::stream::{Step, Stream, can_begin};
+use super::http2::{self, End, Http2Exchange, PREFACE, UpgradeRequest};
+use super::messages::{HttpMessages, HttpShared};
+use super::segment::Role;
 use super::unread::UnreadHttp;
 use crate::decode::NetworkId;
 
 /// Requests of a connection that wait for their responses, at most.
 const MAX_PENDING: usize = 16;
-/// What a client of HTTP/2 sends first (RFC 9113 §3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
-
-/// The messages of a packet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpMessages {
-    /// Their counts.
-    pub counts: HttpHealth,
-    /// Requests of earlier packets whose response cannot be known any more.
-    pub abandoned_requests: u32,
-    /// The latest request.
-    pub request: Option<HttpRequest>,
-    /// Status code of the latest response; 0 without one.
-    pub status_code: u16,
-}
-
-impl HttpMessages {
-    pub(super) fn abandon(&mut self, requests: usize) {
-        let requests = u32::try_from(requests).unwrap_or(u32::MAX);
-        self.abandoned_requests = self.abandoned_requests.saturating_add(requests);
-    }
-}
-
-/// What all connections share.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub(super) heads: HeadPool,
-    pub(super) targets: Targets,
-    pub(super) unread: EnumMap<UnreadHttp, u64>,
-}
-
-impl Shared {
-    pub(super) fn count(&mut self, reason: UnreadHttp) {
-        self.unread[reason] = self.unread[reason].saturating_add(1);
-    }
-}
-
 /// A request without a response.
 #[derive(Clone, Copy, Debug, Default)]
 struct PendingRequest {
@@ -110,6 +74,8 @@ pub(super) struct Connection {
     client: Stream,
     server: Stream,
     pending: PendingRequests,
+    /// Reads the messages, if the connection has HTTP/2.
+    http2: Option<Box<Http2Exchange>>,
     /// A request was read.
     is_http: bool,
     /// Its messages are not read any more, which was counted.
@@ -126,6 +92,7 @@ impl Connection {
             client: Stream::default(),
             server: Stream::default(),
             pending: PendingRequests::default(),
+            http2: None,
             is_http: false,
             is_closed: false,
             has_finished: [false; 2],
@@ -139,7 +106,7 @@ impl Connection {
 
     /// True if the next segment of the client is its first one, and has this sequence number.
     pub(super) fn is_first(&self, number: u32) -> bool {
-        !self.is_http && !self.is_closed && self.client.is_next(number)
+        !self.is_http && !self.is_closed && self.http2.is_none() && self.client.is_next(number)
     }
 
     /// Does not read messages, which was counted.
@@ -182,11 +149,12 @@ impl Connection {
     }
 
     /// Ends the reading of messages. Returns the number of requests that wait for a response.
-    pub(super) fn close(&mut self, shared: &mut Shared) -> usize {
+    pub(super) fn close(&mut self, shared: &mut HttpShared) -> usize {
         self.is_closed = true;
         self.client.close(&mut shared.heads);
         self.server.close(&mut shared.heads);
-        self.pending.clear()
+        let http2 = self.http2.take().map_or(0, |http2| http2.close(shared));
+        self.pending.clear().saturating_add(http2)
     }
 
     /// Reads a segment of `octets`, as far as it was captured, that begins with sequence number
@@ -196,22 +164,24 @@ impl Connection {
         role: Role,
         (number, captured, octets): (u32, &[u8], u32),
         time_ns: u64,
-        shared: &mut Shared,
+        shared: &mut HttpShared,
         messages: &mut HttpMessages,
     ) -> Outcome {
         if self.is_closed {
             return Outcome::Continues;
         }
-        if !self.is_http {
-            if role == Role::Client && captured.starts_with(HTTP2_PREFACE) {
-                shared.count(UnreadHttp::Http2);
-                self.close(shared);
-                return Outcome::Continues;
-            }
-            // Also the server of another protocol, which sends first.
-            if !can_begin(role, captured) && !self.client.has_head() {
+        if !self.is_http && self.http2.is_none() {
+            if role == Role::Server && http2::begins_with_settings(captured) {
+                self.begin_http2(0, shared);
+            } else if !can_begin(role, captured) && !self.client.has_head() {
+                // Also the server of another protocol, which sends first.
                 return Outcome::NotHttp;
             }
+        }
+        if let Some(http2) = &mut self.http2 {
+            let segment = (number, captured, octets);
+            let result = http2.observe(role, segment, time_ns, shared, messages);
+            return self.after_http2(result, shared, messages);
         }
         let stream = self.stream(role);
         let Some((mut piece, unread)) = stream.piece(number, captured, octets, &mut shared.heads)
@@ -235,12 +205,56 @@ impl Connection {
                 Step::Unread(reason) if self.is_http => shared.count(reason),
                 Step::Unread(_) => return Outcome::NotHttp,
             }
+            if let Some(http2) = &mut self.http2 {
+                let result = http2.read(role, &mut piece, time_ns, shared, messages);
+                return self.after_http2(result, shared, messages);
+            }
         }
     }
 
-    /// Notes what the client has received before it sent a segment. A response that was not observed is
-    /// known to be lost before the next request, so that its time is not taken for that of another.
-    pub(super) fn acknowledge(&mut self, number: u32, shared: &mut Shared) {
+    /// Continues with HTTP/2 at the next octets. `preface`: octets of the preface that were read.
+    fn begin_http2(&mut self, preface: usize, shared: &mut HttpShared) {
+        let numbers = (self.client.next(), self.server.next());
+        self.http2 = Some(Box::new(Http2Exchange::new(numbers, preface, shared)));
+        self.client.close(&mut shared.heads);
+        self.server.close(&mut shared.heads);
+    }
+
+    fn after_http2(
+        &mut self,
+        result: Result<(), End>,
+        shared: &mut HttpShared,
+        messages: &mut HttpMessages,
+    ) -> Outcome {
+        self.is_http |= messages.counts.requests > 0;
+        let reason = match result {
+            Ok(()) => return Outcome::Continues,
+            Err(End::NotHttp) if !self.is_http => return Outcome::NotHttp,
+            Err(End::NotHttp) => UnreadHttp::Invalid,
+            Err(End::Unread(reason)) => reason,
+        };
+        shared.count(reason);
+        messages.abandon(self.close(shared));
+        Outcome::Continues
+    }
+
+    /// Notes what the sender of a segment has received before. A response that was not observed is known to
+    /// be lost before the next request, so that its time is not taken for that of another.
+    pub(super) fn acknowledge(
+        &mut self,
+        role: Role,
+        number: u32,
+        shared: &mut HttpShared,
+        messages: &mut HttpMessages,
+    ) {
+        if let Some(http2) = &mut self.http2 {
+            let result = http2.acknowledge(role, number);
+            self.after_http2(result, shared, messages);
+            return;
+        }
+        if role == Role::Server {
+            return;
+        }
         let lost = self.server.skip_to(number, &mut shared.heads);
         if let Some(reason) = lost
             && self.is_read()
@@ -260,7 +274,7 @@ impl Connection {
         &mut self,
         role: Role,
         head: &[u8],
-        shared: &mut Shared,
+        shared: &mut HttpShared,
         messages: &mut HttpMessages,
     ) {
         let is_valid = match role {
@@ -276,9 +290,14 @@ impl Connection {
     fn request(
         &mut self,
         head: &[u8],
-        shared: &mut Shared,
+        shared: &mut HttpShared,
         messages: &mut HttpMessages,
     ) -> Option<()> {
+        // The preface of HTTP/2 has the form of a request, up to here (RFC 9113 §3.4).
+        if !self.is_http && PREFACE.starts_with(head) {
+            self.begin_http2(head.len(), shared);
+            return Some(());
+        }
         let request = head::request(head)?;
         self.is_http = true;
         if self.server.is_lost() {
@@ -300,7 +319,7 @@ impl Connection {
         messages.request = Some(HttpRequest {
             method,
             target: Some(shared.targets.template(request.target)),
-            minor_version: request.minor_version,
+            version: request.version,
             status_code: 0,
         });
         Some(())
@@ -309,7 +328,7 @@ impl Connection {
     fn response(
         &mut self,
         head: &[u8],
-        shared: &mut Shared,
+        shared: &mut HttpShared,
         messages: &mut HttpMessages,
     ) -> Option<()> {
         const SWITCHING_PROTOCOLS: u16 = 101;
@@ -317,6 +336,10 @@ impl Connection {
         const NOT_MODIFIED: u16 = 304;
         let response = head::response(head)?;
         let code = response.status_code;
+        if response.is_h2c && self.client.is_between() {
+            self.upgrade(shared);
+            return Some(());
+        }
         if code < 200 && code != SWITCHING_PROTOCOLS {
             // The response follows.
             self.server.set_body(Body::Octets(0));
@@ -349,5 +372,18 @@ impl Connection {
             self.client.lose();
         }
         Some(())
+    }
+
+    /// Changes to HTTP/2. The response to the request that has asked for it is on the first stream.
+    fn upgrade(&mut self, shared: &mut HttpShared) {
+        let request = self.pending.pop();
+        self.pending.clear();
+        self.begin_http2(0, shared);
+        if let (Some(request), Some(http2)) = (request, &mut self.http2) {
+            http2.upgrade(UpgradeRequest {
+                method: request.method,
+                started_ns: request.started_ns,
+            });
+        }
     }
 }

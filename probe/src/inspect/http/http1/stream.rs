@@ -3,76 +3,10 @@
 //! A stream is read in order. Segments that were lost or truncated may be skipped where they are part of
 //! a body, whose length is known.
 
+use super::super::head_pool::{HeadPool, MAX_HEAD};
+use super::super::segment::{Distance, Piece, Role};
+use super::super::unread::UnreadHttp;
 use super::head::{self, Body};
-use super::unread::UnreadHttp;
-
-/// Octets of a head that is in several segments, at most.
-const MAX_HEAD: usize = 16 * 1024;
-/// Heads that are put together at the same time.
-const MAX_HEADS: usize = 256;
-
-/// Who sends the messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Client,
-    Server,
-}
-
-/// Room for heads in several segments, which is used again.
-#[derive(Debug, Default)]
-pub(super) struct HeadPool {
-    free: Vec<Vec<u8>>,
-    made: usize,
-}
-
-impl HeadPool {
-    fn take(&mut self) -> Option<Vec<u8>> {
-        self.free.pop().or_else(|| {
-            let has_room = self.made < MAX_HEADS;
-            self.made = self.made.saturating_add(usize::from(has_room));
-            has_room.then(|| Vec::with_capacity(MAX_HEAD))
-        })
-    }
-
-    /// Takes back what [`Self::take`] has given. Does nothing for a `Vec` without room.
-    pub(super) fn give_back(&mut self, mut head: Vec<u8>) {
-        if head.capacity() > 0 {
-            head.clear();
-            self.free.push(head);
-        }
-    }
-}
-
-/// What is new of a segment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Piece<'a> {
-    /// Its octets, as far as they were captured.
-    captured: &'a [u8],
-    /// Number of its octets.
-    octets: u64,
-    /// It begins where the segment does.
-    is_start: bool,
-}
-
-impl<'a> Piece<'a> {
-    fn skip(&mut self, octets: u64) {
-        let captured = usize::try_from(octets).ok();
-        self.captured = captured
-            .and_then(|octets| self.captured.get(octets..))
-            .unwrap_or_default();
-        self.octets = self.octets.saturating_sub(octets);
-        self.is_start &= octets == 0;
-    }
-
-    /// The next octet, if it was captured.
-    fn next(&mut self) -> Option<u8> {
-        let first = self.captured.first().copied();
-        if first.is_some() {
-            self.skip(1);
-        }
-        first
-    }
-}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
@@ -103,7 +37,7 @@ const NEXT_CHUNK: State = State::ChunkSize {
 
 /// One direction of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub(in super::super) struct Stream {
     /// Sequence number of the next octet; `None` before the first one.
     next: Option<u32>,
     state: State,
@@ -116,7 +50,7 @@ pub(super) struct Stream {
 }
 
 /// The next part of a stream.
-pub(super) enum Step<'a> {
+pub(in super::super) enum Step<'a> {
     /// The piece is used up.
     Done,
     /// A head in the segment.
@@ -129,43 +63,53 @@ pub(super) enum Step<'a> {
 
 impl Stream {
     /// Sets the sequence number of the first octet.
-    pub(super) const fn begin(&mut self, number: u32) {
+    pub(in super::super) const fn begin(&mut self, number: u32) {
         self.next = Some(number);
     }
 
     /// True if the next octet has this sequence number.
-    pub(super) fn is_next(&self, number: u32) -> bool {
+    pub(in super::super) fn is_next(&self, number: u32) -> bool {
         self.next == Some(number)
     }
 
     /// True before the first octet is known.
-    pub(super) const fn is_unknown(&self) -> bool {
+    pub(in super::super) const fn is_unknown(&self) -> bool {
         self.next.is_none()
     }
 
+    /// Sequence number of the next octet; `None` before the first one.
+    pub(in super::super) const fn next(&self) -> Option<u32> {
+        self.next
+    }
+
+    /// True between two messages.
+    pub(in super::super) fn is_between(&self) -> bool {
+        self.state == State::Head && self.head.is_empty()
+    }
+
     /// True if a head has begun that continues.
-    pub(super) const fn has_head(&self) -> bool {
+    pub(in super::super) const fn has_head(&self) -> bool {
         !self.head.is_empty()
     }
 
     /// True if the position of messages is unknown.
-    pub(super) const fn is_lost(&self) -> bool {
+    pub(in super::super) const fn is_lost(&self) -> bool {
         matches!(self.state, State::Lost)
     }
 
     /// Time of the first octet of the message whose head was returned.
-    pub(super) const fn started_ns(&self) -> u64 {
+    pub(in super::super) const fn started_ns(&self) -> u64 {
         self.started_ns
     }
 
     /// Ends the reading of a stream.
-    pub(super) fn close(&mut self, pool: &mut HeadPool) {
+    pub(in super::super) fn close(&mut self, pool: &mut HeadPool) {
         self.state = State::Opaque;
         pool.give_back(std::mem::take(&mut self.head));
     }
 
     /// Sets what follows the head that was returned.
-    pub(super) const fn set_body(&mut self, body: Body) {
+    pub(in super::super) const fn set_body(&mut self, body: Body) {
         self.is_body_pending = !matches!(body, Body::Octets(0));
         self.state = match body {
             Body::Octets(0) => State::Head,
@@ -176,18 +120,18 @@ impl Stream {
     }
 
     /// Continues with the next segment that begins with a message.
-    pub(super) const fn lose(&mut self) {
+    pub(in super::super) const fn lose(&mut self) {
         self.state = State::Lost;
     }
 
     /// True if the body of the latest message has not begun.
-    pub(super) const fn is_body_pending(&self) -> bool {
+    pub(in super::super) const fn is_body_pending(&self) -> bool {
         self.is_body_pending
     }
 
     /// What is new of a segment. `None` if nothing is, or if the stream is not read. Segments that were
     /// lost before are skipped, or end the reading of the message.
-    pub(super) fn piece<'a>(
+    pub(in super::super) fn piece<'a>(
         &mut self,
         number: u32,
         captured: &'a [u8],
@@ -197,37 +141,33 @@ impl Stream {
         if self.state == State::Opaque {
             return None;
         }
-        let mut piece = Piece {
-            captured,
-            octets: octets.into(),
-            is_start: true,
-        };
-        let expected = *self.next.get_or_insert(number);
+        let mut piece = Piece::new(captured, octets);
         let end = number.wrapping_add(octets);
-        let ahead = number.wrapping_sub(expected);
         let mut unread = None;
-        if ahead > u32::MAX / 2 {
+        match Distance::of(number, *self.next.get_or_insert(number)) {
             // Sent again, at least in part.
-            let known = expected.wrapping_sub(number);
-            if known >= octets {
-                return None;
-            }
-            piece.skip(known.into());
-        } else if ahead > 0 {
-            unread = self.skip_lost(ahead.into(), pool);
+            Distance::Before(known) if known >= octets => return None,
+            Distance::Before(known) => piece.skip(known.into()),
+            Distance::Ahead(0) => {}
+            Distance::Ahead(lost) => unread = self.skip_lost(lost.into(), pool),
         }
         self.next = Some(end);
         Some((piece, unread))
     }
 
     /// Skips to an octet that the receiver expects next. Those before it were not observed.
-    pub(super) fn skip_to(&mut self, number: u32, pool: &mut HeadPool) -> Option<UnreadHttp> {
-        let ahead = number.wrapping_sub(self.next?);
-        if ahead == 0 || ahead > u32::MAX / 2 {
-            return None;
+    pub(in super::super) fn skip_to(
+        &mut self,
+        number: u32,
+        pool: &mut HeadPool,
+    ) -> Option<UnreadHttp> {
+        match Distance::of(number, self.next?) {
+            Distance::Before(_) | Distance::Ahead(0) => None,
+            Distance::Ahead(lost) => {
+                self.next = Some(number);
+                self.skip_lost(lost.into(), pool)
+            }
         }
-        self.next = Some(number);
-        self.skip_lost(ahead.into(), pool)
     }
 
     /// Skips octets that were not observed.
@@ -250,7 +190,7 @@ impl Stream {
     }
 
     /// Reads up to the next head, or the end of a piece.
-    pub(super) fn step<'a>(
+    pub(in super::super) fn step<'a>(
         &mut self,
         piece: &mut Piece<'a>,
         role: Role,
@@ -393,7 +333,7 @@ impl Stream {
 }
 
 /// True if a message can begin like this, or end early.
-pub(super) fn can_begin(role: Role, octets: &[u8]) -> bool {
+pub(in super::super) fn can_begin(role: Role, octets: &[u8]) -> bool {
     match role {
         Role::Client => head::can_be_request(octets),
         Role::Server => head::can_be_response(octets),
@@ -401,7 +341,7 @@ pub(super) fn can_begin(role: Role, octets: &[u8]) -> bool {
 }
 
 /// True if a message begins like this.
-pub(super) fn begins(role: Role, octets: &[u8]) -> bool {
+pub(in super::super) fn begins(role: Role, octets: &[u8]) -> bool {
     match role {
         Role::Client => head::begins_with_request(octets),
         Role::Server => head::begins_with_response(octets),

@@ -1,13 +1,13 @@
 //! The head of a message: its first line, and the fields that determine the length of its body.
 
-use flowproto::http::HttpMethod;
+use flowproto::http::{HttpMethod, HttpVersion};
 
 /// Octets of a method at most.
 const MAX_METHOD: usize = 20;
 
 /// What a message has after its head (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(in super::super) enum Body {
     /// This many octets.
     Octets(u64),
     /// Chunks.
@@ -18,23 +18,25 @@ pub(super) enum Body {
 
 /// The head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RequestHead<'a> {
-    pub(super) method: HttpMethod,
-    pub(super) target: &'a [u8],
-    pub(super) minor_version: u8,
-    pub(super) body: Body,
+pub(in super::super) struct RequestHead<'a> {
+    pub(in super::super) method: HttpMethod,
+    pub(in super::super) target: &'a [u8],
+    pub(in super::super) version: HttpVersion,
+    pub(in super::super) body: Body,
 }
 
 /// The head of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ResponseHead {
-    pub(super) status_code: u16,
-    pub(super) body: Body,
+pub(in super::super) struct ResponseHead {
+    pub(in super::super) status_code: u16,
+    pub(in super::super) body: Body,
+    /// The connection changes to HTTP/2, if the status is 101.
+    pub(in super::super) is_h2c: bool,
 }
 
 /// Length of the head at the beginning of some octets, with the empty line that ends it. `None` if the
 /// octets end before.
-pub(super) fn length(octets: &[u8]) -> Option<usize> {
+pub(in super::super) fn length(octets: &[u8]) -> Option<usize> {
     let mut is_empty_line = false;
     for (at, octet) in octets.iter().enumerate() {
         match octet {
@@ -48,7 +50,7 @@ pub(super) fn length(octets: &[u8]) -> Option<usize> {
 }
 
 /// True if some octets can be the beginning of a request: a method in upper case.
-pub(super) fn can_be_request(octets: &[u8]) -> bool {
+pub(in super::super) fn can_be_request(octets: &[u8]) -> bool {
     let mut methods = octets.splitn(2, |octet| *octet == b' ');
     let method = methods.next().unwrap_or_default();
     let is_whole = methods.next().is_some();
@@ -57,27 +59,27 @@ pub(super) fn can_be_request(octets: &[u8]) -> bool {
 }
 
 /// True if some octets can be the beginning of a response.
-pub(super) fn can_be_response(octets: &[u8]) -> bool {
+pub(in super::super) fn can_be_response(octets: &[u8]) -> bool {
     const BEGINNING: &[u8] = b"HTTP/1.";
     let length = octets.len().min(BEGINNING.len());
     length > 0 && octets.get(..length) == BEGINNING.get(..length)
 }
 
 /// True if some octets begin with a request of HTTP/1, up to the end of its first line.
-pub(super) fn begins_with_request(octets: &[u8]) -> bool {
+pub(in super::super) fn begins_with_request(octets: &[u8]) -> bool {
     let mut lines = octets.split(|octet| *octet == b'\n');
     can_be_request(octets) && lines.next().and_then(request_line).is_some()
 }
 
 /// True if some octets begin with a response of HTTP/1.
-pub(super) fn begins_with_response(octets: &[u8]) -> bool {
+pub(in super::super) fn begins_with_response(octets: &[u8]) -> bool {
     octets.get(..13).and_then(status_code).is_some()
 }
 
 /// Reads the head of a request. `None` if it is invalid.
-pub(super) fn request(head: &[u8]) -> Option<RequestHead<'_>> {
+pub(in super::super) fn request(head: &[u8]) -> Option<RequestHead<'_>> {
     let mut lines = lines(head);
-    let (method, target, minor_version) = request_line(lines.next()?)?;
+    let (method, target, version) = request_line(lines.next()?)?;
     let body = match framing(lines)? {
         Framing::None => Body::Octets(0),
         Framing::Length(octets) => Body::Octets(octets),
@@ -88,13 +90,13 @@ pub(super) fn request(head: &[u8]) -> Option<RequestHead<'_>> {
     Some(RequestHead {
         method: method.parse().unwrap_or_default(),
         target,
-        minor_version,
+        version,
         body,
     })
 }
 
 /// Reads the head of a response. `None` if it is invalid.
-pub(super) fn response(head: &[u8]) -> Option<ResponseHead> {
+pub(in super::super) fn response(head: &[u8]) -> Option<ResponseHead> {
     let mut lines = lines(head);
     let status_code = status_code(lines.next()?)?;
     let body = match framing(lines)? {
@@ -102,7 +104,19 @@ pub(super) fn response(head: &[u8]) -> Option<ResponseHead> {
         Framing::Length(octets) => Body::Octets(octets),
         Framing::Chunked => Body::Chunked,
     };
-    Some(ResponseHead { status_code, body })
+    Some(ResponseHead {
+        status_code,
+        body,
+        is_h2c: status_code == 101 && upgrades_to_http2(head),
+    })
+}
+
+/// True if a response selects HTTP/2 in clear text (RFC 7540 §3.2).
+fn upgrades_to_http2(head: &[u8]) -> bool {
+    let mut fields = lines(head).filter_map(split_field);
+    fields.any(|(name, value)| {
+        name.eq_ignore_ascii_case(b"upgrade") && value.eq_ignore_ascii_case(b"h2c")
+    })
 }
 
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -110,18 +124,18 @@ fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Method, target and minor version.
-fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], u8)> {
+/// Method, target and version.
+fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], HttpVersion)> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut words = line.split(|octet| *octet == b' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-    let minor = match version {
-        b"HTTP/1.0" => 0,
-        b"HTTP/1.1" => 1,
+    let version = match version {
+        b"HTTP/1.0" => HttpVersion::Http10,
+        b"HTTP/1.1" => HttpVersion::Http11,
         _ => return None,
     };
     let is_line = words.next().is_none() && !target.is_empty();
-    is_line.then_some((method, target, minor))
+    is_line.then_some((method, target, version))
 }
 
 fn status_code(line: &[u8]) -> Option<u16> {
@@ -215,7 +229,10 @@ mod tests {
     fn a_request_has_a_method_a_target_and_a_version() {
         let head = request(b"PATCH /a?b HTTP/1.0\r\n\r\n").unwrap();
         assert_eq!(head.method, HttpMethod::Patch);
-        assert_eq!((head.target, head.minor_version), (&b"/a?b"[..], 0));
+        assert_eq!(
+            (head.target, head.version),
+            (&b"/a?b"[..], HttpVersion::Http10)
+        );
         let head = request(b"PROPFIND /a HTTP/1.1\r\n\r\n").unwrap();
         assert_eq!(head.method, HttpMethod::Other);
         for invalid in [
@@ -249,6 +266,16 @@ mod tests {
         ] {
             assert_eq!(read(invalid), None, "{invalid}");
         }
+    }
+
+    #[test]
+    fn an_upgrade_to_http2_is_recognized() {
+        let is_h2c = |head: &str| response(head.as_bytes()).unwrap().is_h2c;
+        assert!(is_h2c(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+        ));
+        assert!(!is_h2c("HTTP/1.1 101 A\r\nUpgrade: websocket\r\n\r\n"));
+        assert!(!is_h2c("HTTP/1.1 426 A\r\nUpgrade: h2c\r\n\r\n"));
     }
 
     #[test]

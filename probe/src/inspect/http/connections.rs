@@ -6,8 +6,11 @@
 use enum_map::EnumMap;
 
 use super::super::conversation_hash::conversation_hash;
-use super::connection::{Connection, HttpMessages, Outcome, Shared};
-use super::stream::{Role, begins};
+use super::connection::{Connection, Outcome};
+use super::http1::stream::begins;
+use super::http2::{PREFACE, begins_with_block};
+use super::messages::{HttpMessages, HttpShared};
+use super::segment::Role;
 use super::unread::UnreadHttp;
 use crate::decode::{PacketInfo, Signal};
 
@@ -31,14 +34,18 @@ pub struct HttpCounters {
     pub targets: usize,
     /// Connections with an entry now.
     pub connections: usize,
+    /// Those of them that have HTTP/2.
+    pub http2_connections: usize,
+    /// Octets that these keep.
+    pub http2_octets: usize,
 }
 
-/// Connections with HTTP/1, or that may have it.
+/// Connections with HTTP, or that may have it.
 #[derive(Debug, Default)]
 pub struct HttpConnections {
     /// Empty until the first connection.
     entries: Vec<Option<Connection>>,
-    shared: Shared,
+    shared: HttpShared,
     requests: u64,
     responses: u64,
     used: usize,
@@ -58,7 +65,16 @@ impl HttpConnections {
             targets_refused: self.shared.targets.refused(),
             targets: self.shared.targets.len(),
             connections: self.used,
+            http2_connections: self.shared.http2_connections,
+            http2_octets: self.shared.http2_octets,
         }
+    }
+
+    /// The host that the first request of an HTTP/2 connection in the latest packet names, without its
+    /// port; empty if there is none.
+    #[must_use]
+    pub fn authority(&self) -> &[u8] {
+        self.shared.authority()
     }
 
     /// Reads a packet of TCP whose payload is `data`, as far as it was captured. `None` if no message
@@ -69,6 +85,7 @@ impl HttpConnections {
         data: &[u8],
         time_ns: u64,
     ) -> Option<HttpMessages> {
+        self.shared.begin_packet();
         match packet.signal {
             Signal::Open => {
                 self.open(packet, time_ns);
@@ -95,12 +112,11 @@ impl HttpConnections {
         let mut is_over = packet.signal == Signal::Abort;
         if packet.payload_octets > 0 {
             let shared = &mut self.shared;
-            if role == Role::Client {
-                if connection.is_unknown(Role::Server) {
-                    connection.begin(Role::Server, packet.acknowledgment_number);
-                }
-                connection.acknowledge(packet.acknowledgment_number, shared);
+            if role == Role::Client && connection.is_unknown(Role::Server) {
+                connection.begin(Role::Server, packet.acknowledgment_number);
             }
+            let acknowledged = packet.acknowledgment_number;
+            connection.acknowledge(role, acknowledged, shared, &mut messages);
             let segment = (packet.sequence_number, data, packet.payload_octets);
             let outcome = connection.observe(role, segment, time_ns, shared, &mut messages);
             is_over |= outcome == Outcome::NotHttp;
@@ -114,8 +130,7 @@ impl HttpConnections {
         let responses: u32 = counts.responses.iter().sum();
         self.requests = self.requests.saturating_add(counts.requests.into());
         self.responses = self.responses.saturating_add(responses.into());
-        let has_messages = !counts.is_empty() || messages.abandoned_requests > 0;
-        has_messages.then_some(messages)
+        (!messages.is_empty()).then_some(messages)
     }
 
     fn open(&mut self, packet: &PacketInfo, time_ns: u64) {
@@ -152,7 +167,13 @@ impl HttpConnections {
     fn note_unknown(&mut self, packet: &PacketInfo, data: &[u8], time_ns: u64) {
         let role = match data.first() {
             Some(b'H') if begins(Role::Server, data) => Role::Server,
+            Some(b'P') if data.starts_with(PREFACE) => Role::Client,
             Some(b'A'..=b'Z') if begins(Role::Client, data) => Role::Client,
+            Some(0) => match begins_with_block(data) {
+                Some(true) => Role::Client,
+                Some(false) => Role::Server,
+                None => return,
+            },
             _ => return,
         };
         self.shared.count(UnreadHttp::StartNotObserved);

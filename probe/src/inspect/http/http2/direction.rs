@@ -1,0 +1,134 @@
+//! One direction of a connection: its segments in order, its frames, and its field blocks.
+
+use super::super::head_pool::HeadPool;
+use super::super::segment::{Distance, Piece};
+use super::frame_reader::FrameReader;
+use super::hpack::BlockDecoder;
+
+/// Segments behind a gap that are kept.
+const MAX_SEGMENTS: usize = 64;
+/// Their octets.
+const MAX_OCTETS: usize = 256 * 1024;
+
+/// A segment behind a gap.
+#[derive(Debug)]
+struct HeldSegment {
+    number: u32,
+    octets: u32,
+    captured: Vec<u8>,
+}
+
+/// One direction of a connection.
+#[derive(Debug)]
+pub(super) struct Direction {
+    /// Sequence number of the next octet; `None` before the first one.
+    next: Option<u32>,
+    held: Vec<HeldSegment>,
+    held_octets: usize,
+    pub(super) frames: FrameReader,
+    pub(super) decoder: BlockDecoder,
+}
+
+/// What to do with a segment.
+pub(super) enum Arrival<'a> {
+    /// Read it.
+    Piece(Piece<'a>),
+    /// It is known, or kept until the segments before it arrive.
+    Nothing,
+    /// Segments are missing, and it cannot be kept.
+    Lost,
+}
+
+impl Direction {
+    pub(super) fn new(next: Option<u32>, frames: FrameReader) -> Self {
+        Self {
+            next,
+            held: Vec::new(),
+            held_octets: 0,
+            frames,
+            decoder: BlockDecoder::default(),
+        }
+    }
+
+    /// Octets of memory.
+    pub(super) fn memory(&self) -> usize {
+        let held = self
+            .held
+            .capacity()
+            .saturating_mul(size_of::<HeldSegment>());
+        let held = held.saturating_add(self.held_octets);
+        held.saturating_add(self.decoder.memory())
+    }
+
+    /// Receives a segment of `octets`, as far as it was captured.
+    pub(super) fn receive<'a>(
+        &mut self,
+        number: u32,
+        captured: &'a [u8],
+        octets: u32,
+    ) -> Arrival<'a> {
+        let mut piece = Piece::new(captured, octets);
+        match Distance::of(number, *self.next.get_or_insert(number)) {
+            Distance::Before(known) if known >= octets => return Arrival::Nothing,
+            Distance::Before(known) => piece.skip(known.into()),
+            Distance::Ahead(0) => {}
+            Distance::Ahead(gap) if self.held.is_empty() && self.frames.skip_lost(gap) => {}
+            Distance::Ahead(_) => return self.hold(number, captured, octets),
+        }
+        self.next = Some(number.wrapping_add(octets));
+        Arrival::Piece(piece)
+    }
+
+    fn hold(&mut self, number: u32, captured: &[u8], octets: u32) -> Arrival<'static> {
+        let held_octets = self.held_octets.saturating_add(captured.len());
+        if self.held.len() >= MAX_SEGMENTS || held_octets > MAX_OCTETS {
+            return Arrival::Lost;
+        }
+        self.held_octets = held_octets;
+        self.held.push(HeldSegment {
+            number,
+            octets,
+            captured: captured.to_vec(),
+        });
+        Arrival::Nothing
+    }
+
+    /// Takes a kept segment that has no gap in front any more, as arguments of [`Self::receive`].
+    pub(super) fn take_held(&mut self) -> Option<(u32, Vec<u8>, u32)> {
+        let next = self.next?;
+        let is_next = |held: &HeldSegment| match Distance::of(held.number, next) {
+            Distance::Before(_) | Distance::Ahead(0) => true,
+            Distance::Ahead(_) => false,
+        };
+        let at = self.held.iter().position(is_next)?;
+        let segment = self.held.swap_remove(at);
+        let octets = segment.captured.len();
+        self.held_octets = self.held_octets.saturating_sub(octets);
+        Some((segment.number, segment.captured, segment.octets))
+    }
+
+    /// Notes that the receiver has all octets before `number`. False if some of them were not observed,
+    /// and cannot be skipped.
+    pub(super) fn acknowledge(&mut self, number: u32) -> bool {
+        let Some(next) = self.next else {
+            self.next = Some(number);
+            return true;
+        };
+        match Distance::of(number, next) {
+            Distance::Before(_) | Distance::Ahead(0) => true,
+            Distance::Ahead(gap) => {
+                let is_skipped = self.held.is_empty() && self.frames.skip_lost(gap);
+                self.next = Some(number);
+                is_skipped
+            }
+        }
+    }
+
+    /// Ends the reading, and frees the memory.
+    pub(super) fn close(&mut self, pool: &mut HeadPool) {
+        self.frames.close(pool);
+        self.held = Vec::new();
+        self.held_octets = 0;
+        self.decoder = BlockDecoder::default();
+    }
+}
