@@ -7,7 +7,8 @@ use crate::clock::Now;
 use crate::emit::flow_log::FlowLogSink;
 use crate::emit::forward::ForwardSink;
 use crate::emit::replicate::ReplicaSink;
-use crate::pipeline::{DecidedRecord, Sinks};
+use crate::inventory::EndpointId;
+use crate::pipeline::{DecidedRecord, Measures, Sinks};
 use crate::recent::RecentSink;
 use crate::snapshots::Snapshots;
 
@@ -118,6 +119,16 @@ impl Sinks for Outputs {
             .as_mut()
             .is_some_and(RecentSink::need_whole_record);
         is_recent || self.flow_log.is_some() || self.forward.is_some()
+    }
+
+    #[inline]
+    fn need_traffic_only(&self) -> bool {
+        self.flow_log.is_none() && self.forward.is_none() && self.edges.need_traffic_only()
+    }
+
+    #[inline]
+    fn count(&mut self, source: EndpointId, destination: EndpointId, measures: Measures) {
+        self.edges.count(source, destination, measures);
     }
 
     #[inline]

@@ -138,9 +138,9 @@ fn settings_of_the_flow_log_are_applied_and_invalid_ones_are_named() {
             ["--flow-log-filter", "src.pot == 5"],
             &["src.pot", "column 1"][..],
         ),
-        (["--flow-log-sample", "0"], &["flow_log_sample", "1–"]),
+        (["--flow-log-sample", "0"], &["--flow-log-sample", "1–"]),
         (["--flow-log-format", "xml"], &["xml", "kubezonnet"]),
-        (["--flow-log-fields", "a b"], &["flow_log_fields", "a b"]),
+        (["--flow-log-fields", "a b"], &["--flow-log-fields", "a b"]),
     ] {
         let output = run(&arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");

@@ -5,7 +5,7 @@
 //!
 //! The nouns of RFC 7011 §2:
 //!
-//! * [`Address`], [`FlowKey`], [`FlowRecord`] ([`record`]);
+//! * [`Address`], [`FlowKey`], [`FlowRecord`] ([`record`]), [`TrafficRecord`];
 //! * [`host_name`]: names of responders, each stored once;
 //! * [`element`]: Information Elements by number, from the public registries;
 //! * [`field`] and [`template`]: Field Specifiers and Templates;
@@ -43,9 +43,11 @@ pub mod rule;
 mod sessions;
 pub mod tcp;
 pub mod template;
+mod traffic;
 mod tunnel;
 mod value;
 mod wire;
 
 pub use address::Address;
 pub use record::{FlowKey, FlowRecord};
+pub use traffic::TrafficRecord;

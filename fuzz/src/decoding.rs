@@ -1,11 +1,10 @@
 //! Datagrams through a Collecting Process, and what must hold of its counts at any time.
 
-use flowproto::FlowRecord;
-use flowproto::collector::Fields;
 use flowproto::collector::{
-    CollectingProcess, Counters, Limits, Message, Occupancy, RecordSink, Unusable, Version,
+    CollectingProcess, Counters, Fields, Limits, Message, Occupancy, RecordSink, Unusable, Version,
 };
 use flowproto::exporter::{ExportSession, ExportSettings};
+use flowproto::{FlowRecord, TrafficRecord};
 
 use crate::input::BEGAN;
 use crate::json;
@@ -15,6 +14,8 @@ use crate::json;
 pub(crate) struct Taken {
     pub(crate) records: Vec<FlowRecord>,
     pub(crate) lines: Vec<Vec<u8>>,
+    /// The traffic of the next record.
+    traffic: Option<TrafficRecord>,
 }
 
 impl RecordSink for Taken {
@@ -30,8 +31,47 @@ impl RecordSink for Taken {
         fields.write_json(usize::MAX, &mut line);
         line.push(b'}');
         json::check(&line);
+        if let Some(traffic) = self.traffic.take() {
+            assert_eq!(traffic, traffic_of(record));
+        }
         self.records.push(record.clone());
         self.lines.push(line);
+    }
+
+    fn takes_traffic(&self, _: bool) -> bool {
+        true
+    }
+
+    fn traffic(&mut self, record: &TrafficRecord) -> bool {
+        assert_eq!(self.traffic, None);
+        self.traffic = Some(*record);
+        false
+    }
+}
+
+/// The traffic of a record that can be counted by it alone.
+fn traffic_of(record: &FlowRecord) -> TrafficRecord {
+    assert!(!record.is_biflow() && !record.is_continuation);
+    assert_eq!((record.tunnel, record.translation), (None, None));
+    assert_eq!(record.responder_name, None);
+    assert!(record.exporter_address.is_unspecified());
+    TrafficRecord {
+        source_address: record.key.source_address,
+        destination_address: record.key.destination_address,
+        octet_delta_count: record.octet_delta_count,
+        packet_delta_count: record.packet_delta_count,
+        flow_start_milliseconds: record.flow_start_milliseconds,
+        flow_end_milliseconds: record.flow_end_milliseconds,
+        new_connection_delta_count: record.new_connection_delta_count,
+        flow_direction: record
+            .interfaces
+            .and_then(|interfaces| interfaces.flow_direction),
+        protocol_identifier: record.key.protocol_identifier,
+        flow_end_reason: record.flow_end_reason,
+        biflow_direction: record.biflow_direction,
+        connection_sum_duration_seconds: record.connection_sum_duration_seconds,
+        sampling: record.sampling,
+        flow_sampling: record.flow_sampling,
     }
 }
 

@@ -14,7 +14,8 @@ use super::open_connections::{
 };
 use super::series::SeriesTable;
 use crate::clock::Now;
-use crate::pipeline::{ConnectionHealth, DecidedRecord, FlowHealth, Initiator};
+use crate::inventory::EndpointId;
+use crate::pipeline::{ConnectionHealth, DecidedRecord, FlowHealth, Initiator, Measures};
 use crate::snapshots::Snapshots;
 
 /// Port of DNS servers.
@@ -103,8 +104,7 @@ impl EdgeSink {
         let measures = record.flow.measures;
         if self.needs.details.is_empty() {
             let endpoints = record.endpoints;
-            let (source, destination) = (endpoints.source.id, endpoints.destination.id);
-            self.batch.push(source, destination, measures);
+            self.count(endpoints.source.id, endpoints.destination.id, measures);
         } else {
             let edge = self.edge(record, false);
             self.batch.push_detailed(edge, measures);
@@ -205,6 +205,19 @@ impl EdgeSink {
     #[must_use]
     pub const fn need_details(&self) -> bool {
         self.needs.details.need_extras()
+    }
+
+    /// True if [`Self::count`] is enough for records without health.
+    #[inline]
+    #[must_use]
+    pub const fn need_traffic_only(&self) -> bool {
+        self.needs.details.is_empty() && !self.needs.health.compares
+    }
+
+    /// Counts the traffic of a record between two endpoints, if [`Self::need_traffic_only`].
+    #[inline]
+    pub fn count(&mut self, source: EndpointId, destination: EndpointId, measures: Measures) {
+        self.batch.push(source, destination, measures);
     }
 
     /// Adds the records of a block to the table.

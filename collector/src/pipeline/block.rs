@@ -9,7 +9,7 @@ use super::health::FlowHealth;
 use super::observers::Observers;
 
 /// Flows of a full block. More do not fit in the first-level cache of the processor.
-const MAX_FLOWS: usize = 64;
+pub(super) const MAX_FLOWS: usize = 64;
 
 /// Flows, and what the stages found out about them.
 #[derive(Debug, Default)]

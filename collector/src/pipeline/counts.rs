@@ -7,7 +7,7 @@ use super::decide::Decision;
 use super::decided::{Reason, Verdict};
 use super::enrich::{Endpoints, TunnelUse};
 use super::flow::Flow;
-use crate::inventory::{EndpointKind, IndexSnapshot};
+use crate::inventory::{EndpointKind, IndexSnapshot, NodeId};
 
 /// What became of records behind the decoder. A *direction* is a record, or the opposite direction of a biflow record.
 ///
@@ -79,9 +79,14 @@ impl RecordCounts {
         self.leave_out(reason, directions);
     }
 
-    /// Counts a decision.
+    /// Counts the decision on a record of an exporter on `node`.
     #[inline]
-    pub(super) fn decide(&mut self, flow: &Flow, decision: Decision, index: &IndexSnapshot) {
+    pub(super) fn decide(
+        &mut self,
+        node: Option<NodeId>,
+        decision: Decision,
+        index: &IndexSnapshot,
+    ) {
         match (decision.verdict, decision.unconfirmed) {
             (Verdict::Counted, _) => self.counted = self.counted.wrapping_add(1),
             (Verdict::NotCounted(_), Some(_)) => {
@@ -89,7 +94,7 @@ impl RecordCounts {
             }
             (Verdict::NotCounted(reason), None) => self.leave_out(reason, 1),
         }
-        if flow.node.is_none() && !index.is_empty() {
+        if node.is_none() && !index.is_empty() {
             self.external_exporter = self.external_exporter.wrapping_add(1);
         }
     }

@@ -10,7 +10,7 @@ use super::health::ConnectionHealth;
 use super::observers::{Observation, Observers};
 use super::policy::{CountedDirection, RecordPolicy};
 use crate::clock::Now;
-use crate::inventory::NodeId;
+use crate::inventory::{NodeId, Place, TimeRange};
 
 /// Decides flows at one moment.
 #[derive(Debug)]
@@ -23,6 +23,43 @@ pub(super) struct Decider<'a> {
     /// When the record arrived.
     pub(super) arrived: Now,
     pub(super) stage: Stage,
+}
+
+/// What the packets of a flow are decided by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowCriteria {
+    /// Time of the packets by the collector's clock.
+    pub(super) time: TimeRange,
+    /// Where source and destination are.
+    pub(super) places: [Place; 2],
+    /// Node of the exporter, if that is a known node.
+    pub(super) node: Option<NodeId>,
+    /// 61 `flowDirection`.
+    pub(super) reported_direction: Option<u8>,
+    /// The direction of its exporter's records that counts.
+    pub(super) counted_direction: CountedDirection,
+    /// Whether records of its exporter count.
+    pub(super) policy: RecordPolicy,
+    /// The record counts octets or packets.
+    pub(super) has_counters: bool,
+    /// The record has a source or destination address.
+    pub(super) has_addresses: bool,
+}
+
+impl FlowCriteria {
+    #[inline]
+    fn of(flow: &Flow, endpoints: &Endpoints) -> Self {
+        Self {
+            time: flow.time,
+            places: [endpoints.source.place, endpoints.destination.place],
+            node: flow.node,
+            reported_direction: flow.reported_direction,
+            counted_direction: flow.counted_direction,
+            policy: flow.policy,
+            has_counters: flow.has_counters,
+            has_addresses: flow.source.bits() | flow.destination.bits() != 0,
+        }
+    }
 }
 
 /// A decided flow.
@@ -53,7 +90,8 @@ impl Decider<'_> {
     /// The decision on a flow, or the monotonic time at which it can be decided.
     #[inline]
     pub(super) fn decide(&self, resolved: &ResolvedFlow<'_>) -> Result<Decision, u64> {
-        let mut decision = self.decide_packets(resolved.flow, resolved.endpoints)?;
+        let criteria = FlowCriteria::of(resolved.flow, resolved.endpoints);
+        let mut decision = self.decide_packets(&criteria)?;
         if self.compares {
             let (flow, endpoints) = (resolved.flow, resolved.endpoints);
             decision.compared = self.compared(flow, endpoints, decision.verdict);
@@ -88,23 +126,24 @@ impl Decider<'_> {
             Verdict::NotCounted(_) => return Ok(false),
         }
         let endpoints = Endpoints::reversed(*resolved.endpoints);
-        let opposite = self.decide_packets(resolved.flow, &endpoints)?;
+        let opposite = self.decide_packets(&FlowCriteria::of(resolved.flow, &endpoints))?;
         Ok(opposite.verdict.is_counted())
     }
 
+    /// The decision on the packets of a flow, or the monotonic time at which it can be decided.
     #[inline]
-    fn decide_packets(&self, flow: &Flow, endpoints: &Endpoints) -> Result<Decision, u64> {
+    pub(super) fn decide_packets(&self, flow: &FlowCriteria) -> Result<Decision, u64> {
         if self.is_other_direction(flow) {
             return Ok(Verdict::NotCounted(Reason::OtherDirection).into());
         }
         if !flow.has_counters {
             return Ok(Verdict::NotCounted(Reason::NoCounters).into());
         }
-        if flow.source.bits() | flow.destination.bits() == 0 {
+        if !flow.has_addresses {
             return Ok(Verdict::NotCounted(Reason::NoAddresses).into());
         }
         let authority = match flow.policy {
-            RecordPolicy::Auto => self.authority(flow, endpoints),
+            RecordPolicy::Auto => self.authority(flow),
             RecordPolicy::Count => Authority::ThisRecord,
             RecordPolicy::Inform => return Ok(Verdict::NotCounted(Reason::Inform).into()),
             RecordPolicy::Ignore => return Ok(Verdict::NotCounted(Reason::Ignore).into()),
@@ -118,7 +157,7 @@ impl Decider<'_> {
                 is_connection_counted: false,
                 compared: None,
             }),
-            Authority::ThisRecord if self.is_left_out(endpoints) => {
+            Authority::ThisRecord if self.is_left_out(flow) => {
                 Ok(Verdict::NotCounted(Reason::IntraNode).into())
             }
             Authority::ThisRecord => Ok(Verdict::Counted.into()),
@@ -126,25 +165,22 @@ impl Decider<'_> {
     }
 
     #[inline]
-    fn authority(&self, flow: &Flow, endpoints: &Endpoints) -> Authority {
+    fn authority(&self, flow: &FlowCriteria) -> Authority {
         if !self.observers.is_any() && self.stage != Stage::WarmUp {
             // All exporters are routers.
             return Authority::ThisRecord;
         }
-        let observed = self.observed(flow, endpoints);
+        let observed = self.observed(flow);
         let now = self.now.monotonic_milliseconds;
         dedup::judge(self.observers, &observed, now, self.stage)
     }
 
     #[inline]
-    fn observed(&self, flow: &Flow, endpoints: &Endpoints) -> Observed {
+    fn observed(&self, flow: &FlowCriteria) -> Observed {
         let packets = &flow.time;
         Observed {
             exporter: flow.node,
-            nodes: [
-                endpoints.source.place.node,
-                endpoints.destination.place.node,
-            ],
+            nodes: flow.places.map(|place| place.node),
             packets: (
                 self.arrived.to_monotonic(packets.start_milliseconds),
                 self.arrived.to_monotonic(packets.end_milliseconds),
@@ -154,7 +190,7 @@ impl Decider<'_> {
 
     /// The end of the packets at which the exporter is, if they are between two observed nodes.
     fn compared(&self, flow: &Flow, endpoints: &Endpoints, verdict: Verdict) -> Option<PathEnd> {
-        let observed = self.observed(flow, endpoints);
+        let observed = self.observed(&FlowCriteria::of(flow, endpoints));
         let [Some(source), Some(destination)] = observed.nodes else {
             return None;
         };
@@ -186,14 +222,16 @@ impl Decider<'_> {
 
     /// True if traffic within a node is left out, and this is some.
     #[inline]
-    fn is_left_out(&self, endpoints: &Endpoints) -> bool {
-        !self.settings.intra_node && endpoints.class() == TrafficClass::IntraNode
+    fn is_left_out(&self, flow: &FlowCriteria) -> bool {
+        let [source, destination] = flow.places;
+        !self.settings.intra_node
+            && TrafficClass::between(source, destination) == TrafficClass::IntraNode
     }
 
     /// True if the record is one of two that an exporter makes of the same packets, where they enter and where they
     /// leave, and not the one that counts.
     #[inline]
-    fn is_other_direction(&self, flow: &Flow) -> bool {
+    fn is_other_direction(&self, flow: &FlowCriteria) -> bool {
         let counted = match (flow.counted_direction, flow.node) {
             (CountedDirection::Both, _) => None,
             (CountedDirection::Only(direction), _) => Some(direction),

@@ -11,10 +11,11 @@ use strum::IntoStaticStr;
 
 use super::enrich::{Endpoints, TunnelUse};
 use super::exporters::Origin;
-use super::flow::{Flow, FlowExtras};
+use super::flow::{Flow, FlowExtras, Measures};
 use super::health::FlowHealth;
 use super::host_names::host_names;
 use crate::clock::Now;
+use crate::inventory::EndpointId;
 use crate::snapshots::Snapshots;
 
 /// Whether a flow is counted.
@@ -172,6 +173,12 @@ pub trait Sinks: Send {
 
     /// True if [`DecidedRecord::compared`] is needed.
     fn need_comparison(&self) -> bool;
+
+    /// True if [`Self::count`] is enough for records that have nothing but traffic.
+    fn need_traffic_only(&self) -> bool;
+
+    /// Takes the traffic of a counted record between two endpoints, instead of the record.
+    fn count(&mut self, source: EndpointId, destination: EndpointId, measures: Measures);
 
     /// Takes a datagram, or a Message of a connection, as it was received.
     fn replicate(&mut self, exporter: SocketAddr, octets: &[u8]);

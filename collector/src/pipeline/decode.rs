@@ -4,28 +4,28 @@
 //! full, or at the end of a batch. If a sink needs the records as they were received, each is processed at once,
 //! because its octets are valid only until the next one.
 
-use flowproto::FlowRecord;
-use flowproto::collector::Fields;
-use flowproto::collector::{Message, RecordSink};
+use flowproto::collector::{Fields, Message, RecordSink};
+use flowproto::{Address, FlowRecord, TrafficRecord};
 
 use super::Stages;
-use super::decided::Reason;
-use super::decided::{Sinks, WholeRecord};
+use super::decided::{Reason, Sinks, WholeRecord};
+use super::dedup::Stage;
 use super::enrich::time_range;
 use super::flow::{Flow, FlowExtras};
 use super::health::FlowHealth;
 use super::policy::{ExporterPolicy, RecordPolicy};
-use crate::inventory::NodeId;
+use crate::inventory::{NodeId, TimeRange};
 
 /// The exporter of the Message at hand, as its records need it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MessageExporter {
-    domain: u32,
-    node: Option<NodeId>,
-    skew_milliseconds: i64,
-    policy: ExporterPolicy,
+    pub(super) domain: u32,
+    pub(super) node: Option<NodeId>,
+    pub(super) skew_milliseconds: i64,
+    pub(super) policy: ExporterPolicy,
     /// Its node has been observed for a short time only.
     is_new: bool,
+    pub(super) stage: Stage,
 }
 
 impl<S: Sinks> RecordSink for Stages<S> {
@@ -48,12 +48,14 @@ impl<S: Sinks> RecordSink for Stages<S> {
             skew_milliseconds: exporter.skew.milliseconds(),
             policy: exporter.policy,
             is_new: false,
+            stage: Stage::default(),
         };
         if let Some(node) = exporter.node {
             let now = self.now.monotonic_milliseconds;
             self.observers.on_message(node, now);
             self.exporter.is_new = self.observers.is_new(node, now);
         }
+        self.exporter.stage = self.stage();
     }
 
     #[inline]
@@ -69,12 +71,28 @@ impl<S: Sinks> RecordSink for Stages<S> {
             }
         }
     }
+
+    fn takes_traffic(&self, have_health: bool) -> bool {
+        self.can_count_traffic(have_health)
+    }
+
+    #[inline]
+    fn read_ahead(&self, [source, destination]: [Address; 2]) {
+        std::hint::black_box(self.cache.touch(source) ^ self.cache.touch(destination));
+    }
+
+    #[inline]
+    fn traffic(&mut self, record: &TrafficRecord) -> bool {
+        self.count_traffic(record)
+    }
 }
 
 impl<S: Sinks> Stages<S> {
     #[inline]
     fn take(&mut self, record: &FlowRecord, fields: Fields<'_>) {
-        let needs_whole_record = self.sinks.need_whole_record();
+        let needs_whole_record = self.needs_whole_record.take();
+        let needs_whole_record =
+            needs_whole_record.unwrap_or_else(|| self.sinks.need_whole_record());
         if needs_whole_record {
             // Only flows of this record may be in its block.
             self.run_block(None);
@@ -99,7 +117,7 @@ impl<S: Sinks> Stages<S> {
             return;
         }
         let time = time_range(
-            record,
+            (record.flow_start_milliseconds, record.flow_end_milliseconds),
             self.exporter.skew_milliseconds,
             self.settings.max_clock_skew_milliseconds,
             self.now.wall_milliseconds,
@@ -114,12 +132,7 @@ impl<S: Sinks> Stages<S> {
         if need_details || FlowExtras::are_in(record) {
             self.gather_extras(record, fields, need_details, &mut flow);
         }
-        if self.exporter.is_new
-            && let Some(node) = flow.node
-        {
-            let start = self.now.to_monotonic(flow.time.start_milliseconds);
-            self.observers.on_earlier_packets(node, start);
-        }
+        self.observe_packets(flow.node, flow.time);
         let has_health = self.sinks.need_health() && FlowHealth::may_be_in(record, fields);
         if has_health {
             flow.health = self.block.keep_health(FlowHealth::forward(record));
@@ -132,6 +145,17 @@ impl<S: Sinks> Stages<S> {
             }
             self.block.push(reverse);
             self.counts.reverse_directions = self.counts.reverse_directions.wrapping_add(1);
+        }
+    }
+
+    /// Records packets that a node has observed before its first Message.
+    #[inline]
+    pub(super) fn observe_packets(&self, node: Option<NodeId>, time: TimeRange) {
+        if self.exporter.is_new
+            && let Some(node) = node
+        {
+            let start = self.now.to_monotonic(time.start_milliseconds);
+            self.observers.on_earlier_packets(node, start);
         }
     }
 

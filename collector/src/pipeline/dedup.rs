@@ -57,9 +57,10 @@ pub(super) struct Observed {
 }
 
 /// How much is known when a flow is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
     /// The collector has not run for long enough to know which nodes are observed.
+    #[default]
     WarmUp,
     /// It has.
     Running,

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use flowproto::host_name::ResponderName;
-use flowproto::record::{BiflowDirection, SecurityProtocol, Translation, TunnelType};
-use flowproto::{Address, FlowRecord, protocol};
+use flowproto::record::{BiflowDirection, Sampling, SecurityProtocol, Translation, TunnelType};
+use flowproto::{Address, FlowRecord, TrafficRecord, protocol};
 
 use super::policy::{CountedDirection, RecordPolicy};
 use super::tunnel_ends::TunnelEnds;
@@ -37,14 +37,27 @@ impl Measures {
     /// in a record that does not have it, unless an earlier record has counted its connection.
     #[inline]
     fn forward(record: &FlowRecord, connections: u64) -> Self {
+        let connections = match record.new_connection_delta_count {
+            Some(count) => count.into(),
+            None if record.is_continuation => 0,
+            None => connections,
+        };
         Self {
             bytes: record.sampling.scale(record.octet_delta_count),
             packets: record.sampling.scale(record.packet_delta_count),
-            connections: match record.new_connection_delta_count {
-                Some(count) => record.flow_sampling.scale(count.into()),
-                None if record.is_continuation => 0,
-                None => record.flow_sampling.scale(connections),
-            },
+            connections: record.flow_sampling.scale(connections),
+        }
+    }
+
+    /// The counters of a record's traffic. `sampling` replaces the one that the record has. `connections` as for
+    /// [`Self::forward`].
+    #[inline]
+    pub(super) fn of_traffic(record: &TrafficRecord, sampling: Sampling, connections: u64) -> Self {
+        let counted = record.new_connection_delta_count.map(u64::from);
+        Self {
+            bytes: sampling.scale(record.octet_delta_count),
+            packets: sampling.scale(record.packet_delta_count),
+            connections: record.flow_sampling.scale(counted.unwrap_or(connections)),
         }
     }
 

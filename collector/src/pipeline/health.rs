@@ -1,12 +1,12 @@
 //! What a record reports of a connection besides its traffic.
 
-use flowproto::FlowRecord;
 use flowproto::collector::Fields;
 use flowproto::dns::DnsHealth;
 use flowproto::http::{GrpcStatusCounts, HttpHealth};
 use flowproto::protocol::TCP;
 use flowproto::record::{BiflowDirection, FlowEndReason, Sampling};
 use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
+use flowproto::{FlowRecord, TrafficRecord};
 
 use super::flow::Initiator;
 
@@ -199,9 +199,27 @@ const fn is_end(state: ConnectionState) -> bool {
 /// restarted.
 #[inline]
 fn is_end_without_state(record: &FlowRecord) -> bool {
-    record.biflow_direction == Some(BiflowDirection::Arbitrary)
-        && record.flow_end_reason == FlowEndReason::EndOfFlowDetected
-        && record.key.protocol_identifier == TCP
+    is_unknown_end(
+        record.biflow_direction,
+        record.flow_end_reason,
+        record.key.protocol_identifier,
+    )
+}
+
+#[inline]
+fn is_unknown_end(direction: Option<BiflowDirection>, reason: FlowEndReason, protocol: u8) -> bool {
+    direction == Some(BiflowDirection::Arbitrary)
+        && reason == FlowEndReason::EndOfFlowDetected
+        && protocol == TCP
+}
+
+/// True if a record of a template without health reports something of its connection.
+#[inline]
+pub(super) fn reports_connection(record: &TrafficRecord) -> bool {
+    let seconds = record.connection_sum_duration_seconds;
+    let (reason, protocol) = (record.flow_end_reason, record.protocol_identifier);
+    seconds.is_some_and(|seconds| seconds != 0)
+        || is_unknown_end(record.biflow_direction, reason, protocol)
 }
 
 /// The sum of both halves. `None` if one of them was not measured.

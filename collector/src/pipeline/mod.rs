@@ -6,6 +6,8 @@
 //! 4. `pending`: a record that cannot be resolved or decided yet waits in a queue with deadlines.
 //! 5. Each [`DecidedRecord`] is handed to the sinks in a row.
 //!
+//! `traffic` is a short cut for records of which nothing but their traffic is needed.
+//!
 //! A pipeline belongs to one thread. Pipelines share a [`PipelineContext`].
 
 mod block;
@@ -24,6 +26,7 @@ mod interfaces;
 mod observers;
 mod pending;
 mod policy;
+mod traffic;
 mod tunnel_ends;
 mod unconfirmed;
 
@@ -149,6 +152,10 @@ struct Stages<S> {
     exporter: MessageExporter,
     interface_names: InterfaceNames,
     block: Block,
+    /// Records counted by their traffic since the last block.
+    traffic_records: usize,
+    /// Whether the next record is needed as it was received, if the sinks have been asked already.
+    needs_whole_record: Option<bool>,
     cache: EndpointCache,
     pending: PendingQueue,
     unconfirmed: Unconfirmed,
@@ -186,6 +193,8 @@ impl<S: Sinks> Pipeline<S> {
                 exporter: MessageExporter::default(),
                 interface_names: InterfaceNames::default(),
                 block: Block::default(),
+                traffic_records: 0,
+                needs_whole_record: None,
                 pending: PendingQueue::new(settings.pending_octets),
                 counts: RecordCounts::default(),
                 now: Now::default(),
@@ -325,11 +334,21 @@ impl<S: Sinks> Stages<S> {
         }
     }
 
-    /// Resolves and decides the flows of the block. `whole` is the record that all of them are from.
+    /// Processes the flows of the block, and adds what was counted since the last one. `whole` is the record that all
+    /// of them are from.
     fn run_block(&mut self, whole: Option<WholeRecord<'_>>) {
-        if self.block.is_empty() {
+        if self.block.is_empty() && self.traffic_records == 0 {
             return;
         }
+        self.traffic_records = 0;
+        if !self.block.is_empty() {
+            self.decide_block(whole);
+        }
+        self.sinks.end_block(&self.snapshots, self.now);
+    }
+
+    /// Resolves and decides the flows of the block.
+    fn decide_block(&mut self, whole: Option<WholeRecord<'_>>) {
         self.block.resolve(&mut Resolver {
             snapshots: &self.snapshots,
             cache: &mut self.cache,
@@ -368,11 +387,12 @@ impl<S: Sinks> Stages<S> {
                     self.wait_for_observer(record, endpoints, until);
                 }
                 Ok(decision) => {
-                    self.counts.decide(flow, decision, &self.snapshots.index);
-                    if let Some(node) = decision.unconfirmed {
-                        self.unconfirmed
-                            .add(node, &self.observers, &mut self.counts);
-                    }
+                    let Self {
+                        counts, snapshots, ..
+                    } = self;
+                    counts.decide(flow.node, decision, &snapshots.index);
+                    self.unconfirmed
+                        .add(decision.unconfirmed, &self.observers, counts);
                     let record = record.decided(decision);
                     self.sinks.accept(&record, &self.snapshots);
                 }
@@ -381,7 +401,6 @@ impl<S: Sinks> Stages<S> {
         self.block = block;
         self.block.clear();
         self.resolve_overflow();
-        self.sinks.end_block(&self.snapshots, self.now);
     }
 
     /// How much is known now about which nodes are observed. Offline, nothing is certain before the end.

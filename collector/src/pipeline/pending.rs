@@ -313,12 +313,10 @@ impl<S: Sinks> Stages<S> {
         decision: Decision,
         decoder: &CollectingProcess,
     ) {
-        self.counts
-            .decide(&record.flow, decision, &self.snapshots.index);
-        if let Some(node) = decision.unconfirmed {
-            self.unconfirmed
-                .add(node, &self.observers, &mut self.counts);
-        }
+        let index = &self.snapshots.index;
+        self.counts.decide(record.flow.node, decision, index);
+        self.unconfirmed
+            .add(decision.unconfirmed, &self.observers, &mut self.counts);
         let domain = usize::try_from(record.flow.domain).unwrap_or(usize::MAX);
         let whole = record.whole.as_deref().map(|whole| WholeRecord {
             record: &whole.record,

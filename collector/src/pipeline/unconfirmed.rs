@@ -30,9 +30,17 @@ impl Unconfirmed {
         }
     }
 
-    /// Adds a record that was left out for an observer on `node`.
+    /// Adds a record that was left out for a presumed observer on `node`, if it was.
     #[inline]
-    pub(super) fn add(&mut self, node: NodeId, observers: &Observers, counts: &mut RecordCounts) {
+    pub(super) fn add(
+        &mut self,
+        node: Option<NodeId>,
+        observers: &Observers,
+        counts: &mut RecordCounts,
+    ) {
+        let Some(node) = node else {
+            return;
+        };
         let at = usize::try_from(node.0).unwrap_or(usize::MAX);
         let Some(left_out) = self.nodes.get_mut(at) else {
             return;
@@ -104,7 +112,7 @@ mod tests {
             ..RecordCounts::default()
         };
         for _ in 0..records {
-            unconfirmed.add(NODE, observers, &mut counts);
+            unconfirmed.add(Some(NODE), observers, &mut counts);
         }
         (unconfirmed, counts)
     }
@@ -136,7 +144,7 @@ mod tests {
         let (mut unconfirmed, mut counts) = left_out(&observers, 3);
         observers.on_message(NODE, 1020);
         counts.unconfirmed += 1;
-        unconfirmed.add(NODE, &observers, &mut counts);
+        unconfirmed.add(Some(NODE), &observers, &mut counts);
         assert_eq!(settled(&counts), [1, 3, 0]);
     }
 

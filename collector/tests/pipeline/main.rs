@@ -22,4 +22,5 @@ mod observers;
 mod open_connections;
 mod presets;
 mod routers;
+mod short_cut;
 mod tunnels;

@@ -35,6 +35,20 @@ impl SamplingInForce<'_> {
         self.announced.is_none() && self.rule == SamplingRule::default() && !self.have_scopes
     }
 
+    /// The sampling of all records that report none, if it does not depend on the record.
+    fn of_all(&self) -> Option<Selection> {
+        if let Some(sampling) = self.rule.override_with {
+            return Some(Selection::of_packets(sampling));
+        }
+        let announced = match &self.announced {
+            Some(announced) => announced.of_all()?,
+            None => Selection::default(),
+        };
+        let default = self.rule.default.map(Selection::of_packets);
+        let default = default.filter(|_| announced == Selection::default());
+        Some(default.unwrap_or(announced))
+    }
+
     /// Sets the sampling of a record.
     fn apply(&mut self, values: &Values, record: &mut FlowRecord) {
         if let Some(sampling) = self.rule.override_with {
@@ -82,12 +96,23 @@ impl CollectingProcess {
             ..FlowRecord::default()
         };
         let described = message.describe(&self.sessions);
+        let takes_traffic = sink.takes_traffic(false);
+        if takes_traffic {
+            for octets in fixed::records(&message.header, content) {
+                sink.read_ahead(fixed::addresses(octets));
+            }
+        }
         let mut count = 0_u32;
         for octets in fixed::records(&message.header, content) {
+            count = count.saturating_add(1);
+            if takes_traffic
+                && sink.traffic(&fixed::traffic(octets, &message.header, record.sampling))
+            {
+                continue;
+            }
             fixed::fill(&mut record, octets, &message.header);
             observer.fixed_record(octets, &record);
             sink.record(&described, &record, Fields::of_record(&record));
-            count = count.saturating_add(1);
         }
         self.counters.records += u64::from(count);
         message.tally.records = count;
@@ -140,7 +165,7 @@ impl CollectingProcess {
             names,
         } = &mut self.buffers;
         spans.clear();
-        template.plan().begin(values, record);
+        let plan = template.plan();
         let described = message.describe(&self.sessions);
         let session = self.sessions.view(place);
         let context = MessageContext {
@@ -151,30 +176,48 @@ impl CollectingProcess {
         let mut sampling = SamplingInForce {
             rule: self.sessions.sampling_rule(place),
             announced: self.sessions.sampling(place, id),
-            have_scopes: values.have_sampling_scopes(),
+            have_scopes: plan.have_sampling_scopes(),
             unknown: 0,
         };
+        let traffic = plan
+            .traffic()
+            .filter(|reader| sink.takes_traffic(reader.has_health()))
+            .and_then(|reader| Some((reader, sampling.of_all()?)));
+        let mut records = Records::new(template, content);
+        let mut latest_sampling = Sampling::NONE;
+        let mut count = 0_u32;
+        if let Some((reader, selection)) = traffic {
+            for octets in records.of_fixed_length() {
+                sink.read_ahead(reader.addresses(octets));
+            }
+            latest_sampling = selection.in_force();
+        }
         let has_sampling = !sampling.is_none();
         // Running totals and firewall connections cost a look-up for each record; exporters of deltas
         // do not pay for it.
-        let kinds = template.plan().counter_kinds();
-        let are_kept =
-            kinds.iter().any(|kind| kind.is_total()) || values.are_firewall_connections();
+        let kinds = plan.counter_kinds();
+        let are_kept = kinds.iter().any(|kind| kind.is_total()) || plan.are_firewall_connections();
         let totals_of = are_kept.then(|| self.sessions.domain_key(place)).flatten();
-        let has_names = template.plan().has_names();
-        let mut records = Records::new(template, content);
-        let (mut count, mut is_cut) = (0_u32, false);
+        let has_names = plan.has_names();
+        let (mut is_begun, mut is_cut) = (false, false);
         while let Some(next) = records.next(spans) {
             let Ok(octets) = next else {
                 is_cut = true;
                 break;
             };
             count = count.saturating_add(1);
-            template
-                .plan()
-                .read(octets, spans, &context, values, record);
+            if let Some((reader, selection)) = traffic
+                && sink.traffic(&reader.read(octets, &context, selection))
+            {
+                continue;
+            }
+            if !is_begun {
+                plan.begin(values, record);
+                is_begun = true;
+            }
+            plan.read(octets, spans, &context, values, record);
             if has_names {
-                record.responder_name = match template.plan().read_name(octets, spans, names) {
+                record.responder_name = match plan.read_name(octets, spans, names) {
                     Ok(name) => name,
                     Err(error) => {
                         self.counters.refuse_name(error);
@@ -201,12 +244,13 @@ impl CollectingProcess {
             }
             let fields = Fields::of_template(template, octets, session);
             sink.record(&described, record, fields);
+            latest_sampling = record.sampling;
         }
         observer.end_of_records(records.rest(), template, is_cut);
-        let (sampling_of_latest, unknown) = (record.sampling, sampling.unknown);
+        let unknown = sampling.unknown;
         self.counters.records += u64::from(count);
         message.tally.records = message.tally.records.saturating_add(count);
-        self.add_records(message, count, sampling_of_latest, unknown);
+        self.add_records(message, count, latest_sampling, unknown);
         self.end_of_set(message, is_cut);
     }
 

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::address::Address;
 use crate::field::FieldSpecifier;
 use crate::json;
 use crate::options::Metadata;
 use crate::record::FlowRecord;
 use crate::sessions::{Domain, SessionView};
 use crate::template::Template;
+use crate::traffic::TrafficRecord;
 use crate::wire::Version;
 
 /// The Message that a record came in.
@@ -34,8 +36,25 @@ pub trait RecordSink {
     /// Called for every usable Message before its records, also for one without records, and again
     /// after options data in the middle of the Message have changed the domain.
     fn message(&mut self, message: &Message<'_>);
-    /// Called for every Data Record (options data excluded). `fields` is the record as received.
+    /// Called for every Data Record (options data excluded) that [`Self::traffic`] has not taken. `fields`
+    /// is the record as received.
     fn record(&mut self, message: &Message<'_>, record: &FlowRecord, fields: Fields<'_>);
+
+    /// Whether [`Self::traffic`] can take records of the Set that follows. `have_health`: they can also have
+    /// the health of a connection, or of DNS or HTTP messages.
+    fn takes_traffic(&self, _have_health: bool) -> bool {
+        false
+    }
+
+    /// Called for the addresses of each record of a Set before its first [`Self::traffic`], so that what is
+    /// known of them can be read ahead.
+    fn read_ahead(&self, _addresses: [Address; 2]) {}
+
+    /// Takes a Data Record by its traffic alone. False if the sink needs the whole record:
+    /// [`Self::record`] follows.
+    fn traffic(&mut self, _record: &TrafficRecord) -> bool {
+        false
+    }
 }
 
 /// A Data Record as received: the fields in the order of its template.

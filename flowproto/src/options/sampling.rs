@@ -52,6 +52,17 @@ impl<'a> SamplingResolver<'a> {
         })
     }
 
+    /// The sampling of all records that name no selector or other scope, if it does not depend on the
+    /// record.
+    pub(crate) fn of_all(&self) -> Option<Selection> {
+        match self.default {
+            _ if !self.store.are_samplers_of_domain() => None,
+            Resolved::Known(selection) => Some(selection),
+            Resolved::Unknown => Some(Selection::default()),
+            Resolved::Ambiguous => None,
+        }
+    }
+
     /// The sampling of a record that does not report its own, and whether it is not sure: the record
     /// names a selector that was not announced, or the announcements contradict each other. `scopes`:
     /// properties of the record.

@@ -280,6 +280,17 @@ impl OptionsStore {
         self.selectors.len() > 0 || self.samplers.len() > 0
     }
 
+    /// Whether samplers without a selector are announced for templates and domains only. False if there
+    /// are many.
+    pub(crate) fn are_samplers_of_domain(&self) -> bool {
+        const MANY: usize = 8;
+        let mut scopes = self.samplers.iter().map(|(scope, ..)| scope);
+        let is_of_domain = |scope: &SamplerScope| {
+            matches!(scope, SamplerScope::Template(_) | SamplerScope::Domain)
+        };
+        self.samplers.len() < MANY && scopes.all(is_of_domain)
+    }
+
     /// The sampling in which all selectors of the domain agree.
     pub(crate) fn all_selectors(&self, asking: Announcer) -> Resolved<Selection> {
         let mut agreed = Resolved::Unknown;

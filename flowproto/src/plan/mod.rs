@@ -26,7 +26,7 @@
 //! A template without counters that has the first octets of a packet reports one packet in each record.
 //!
 //! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a
-//! record and combines them, `section` reads those of packets,
+//! record and combines them, `section` reads those of packets, `traffic` reads only what is counted,
 //! `sampling` and `time` interpret several values together.
 
 mod names;
@@ -35,10 +35,12 @@ mod sampling;
 mod section;
 mod slot;
 mod time;
+mod traffic;
 
 pub(crate) use read::{SamplingScopes, Values};
 pub(crate) use sampling::{SamplingFields, Selection};
 pub(crate) use time::relative_to_header;
+pub(crate) use traffic::TrafficReader;
 
 use crate::field::{FieldSpan, FieldSpecifier};
 use crate::host_name::{HostNames, NameError, ResponderName};
@@ -64,6 +66,7 @@ pub(crate) struct Plan {
     /// A counter is that of the initiator, which is the source or the destination according to 239
     /// `biflowDirection`.
     has_initiator: bool,
+    traffic: Option<TrafficReader>,
 }
 
 /// What the counters of a family mean from record to record of a flow.
@@ -226,6 +229,22 @@ impl Plan {
                 .contains(&CounterKind::Connection);
         let has_counters = filled & COUNTERS != 0;
         let packet = (!has_counters).then(|| PacketSection::of(specifiers, &spans));
+        let octets = octets.kind().of_length(octets_length);
+        let packets = packets.kind().of_length(packets_length);
+        let names = names::fields_of(specifiers, spans.into_iter());
+        let packet = packet.flatten().map(Box::new);
+        let has_totals = octets.is_total() || packets.is_total();
+        let is_plain = first_variable.is_none()
+            && names.is_empty()
+            && packet.is_none()
+            && !has_totals
+            && !has_initiator;
+        let fields = steps.iter().map(|(step, _)| step);
+        let traffic = if is_plain {
+            TrafficReader::new(fields, filled, minimum)
+        } else {
+            None
+        };
         let (mut loads, mut floating) = (Vec::new(), Vec::new());
         for (step, _) in steps {
             match Load::of(&step, first_variable, minimum) {
@@ -236,12 +255,13 @@ impl Plan {
         Self {
             loads: loads.into(),
             steps: floating.into(),
-            names: names::fields_of(specifiers, spans.into_iter()),
-            packet: packet.flatten().map(Box::new),
+            names,
+            packet,
             filled,
-            octets: octets.kind().of_length(octets_length),
-            packets: packets.kind().of_length(packets_length),
+            octets,
+            packets,
             has_initiator,
+            traffic,
         }
     }
 
@@ -271,6 +291,11 @@ impl Plan {
         names: &mut HostNames,
     ) -> Result<Option<ResponderName>, NameError> {
         names::read(&self.names, octets, spans, names)
+    }
+
+    /// The reader of the traffic of records. `None` if counting them takes more than that.
+    pub(crate) const fn traffic(&self) -> Option<&TrafficReader> {
+        self.traffic.as_ref()
     }
 
     /// What octets and packets mean from record to record of a flow.

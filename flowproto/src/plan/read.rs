@@ -10,14 +10,14 @@ mod http;
 mod tcp;
 
 use super::sampling::{SamplingFields, Selection};
-use super::slot::Slot;
-use super::time::up_time_to_epoch;
+use super::slot::{ENDS, STARTS, Slot};
+use super::time::to_epoch;
 use super::{CounterKind, MessageContext, Plan, Step};
 use crate::address::Address;
 use crate::field::FieldSpan;
 use crate::http::GrpcStatusCounts;
 use crate::record::{BiflowDirection, FlowKey, FlowRecord, Interfaces};
-use crate::value::{float, ntp_to_unix, unsigned};
+use crate::value::{float, unsigned};
 
 /// Octets loaded for a number of any length.
 const WINDOW: usize = 8;
@@ -58,8 +58,13 @@ impl Load {
         })
     }
 
+    /// The slot that the number fills.
+    pub(super) const fn slot(&self) -> Slot {
+        self.slot
+    }
+
     #[inline]
-    fn value(&self, octets: &[u8]) -> u64 {
+    pub(super) fn value(&self, octets: &[u8]) -> u64 {
         let at = usize::from(self.at);
         let window = octets.get(at..at.wrapping_add(WINDOW));
         let window = window.and_then(|window| window.try_into().ok());
@@ -90,7 +95,7 @@ impl Default for Values {
 }
 
 /// Set of several slots.
-const fn bits<const N: usize>(slots: [Slot; N]) -> u128 {
+pub(super) const fn bits<const N: usize>(slots: [Slot; N]) -> u128 {
     let (mut bits, mut rest) = (0, slots.as_slice());
     while let [slot, after @ ..] = rest {
         bits |= slot.bit();
@@ -150,6 +155,16 @@ pub(super) const HEALTH: u128 =
 const EXPORTER: u128 = bits([Slot::ExporterV4, Slot::ExporterV6]);
 
 impl Plan {
+    /// Whether the records have properties by which sampling is announced.
+    pub(crate) const fn have_sampling_scopes(&self) -> bool {
+        self.filled & SAMPLING_SCOPES != 0
+    }
+
+    /// Whether the records are those of firewall connections.
+    pub(crate) const fn are_firewall_connections(&self) -> bool {
+        self.filled & Slot::FirewallEvent.bit() != 0
+    }
+
     /// Clears `values` and `record` for the records of a Set.
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
         *values = Values {
@@ -363,33 +378,13 @@ impl Values {
             .number_if(Slot::SystemInitTime)
             .filter(|init| *init != 0)
             .or(context.system_init_milliseconds);
-        let export = context.export_time_milliseconds;
-        let time = |[up_time, seconds, ntp, before]: [Slot; 4]| {
-            if let Some(up_time) = self.low_u32_if(up_time) {
-                Some(up_time_to_epoch(up_time, init, context))
-            } else if let Some(seconds) = self.number_if(seconds) {
-                Some(seconds.saturating_mul(1000))
-            } else if let Some(ntp) = self.number_if(ntp) {
-                Some(ntp_to_unix(ntp, 1000))
-            } else {
-                let microseconds = self.number_if(before)?;
-                Some(export.saturating_sub(microseconds / 1000))
-            }
+        let time = |alternatives: [Slot; 5]| {
+            let mut filled = alternatives.into_iter();
+            let slot = filled.find(|slot| self.any(slot.bit()))?;
+            Some(to_epoch(slot, self.number(slot), init, context))
         };
-        let start = time([
-            Slot::StartSysUpTime,
-            Slot::StartSeconds,
-            Slot::StartNtp,
-            Slot::StartDeltaMicroseconds,
-        ]);
-        let end = time([
-            Slot::EndSysUpTime,
-            Slot::EndSeconds,
-            Slot::EndNtp,
-            Slot::EndDeltaMicroseconds,
-        ]);
-        record.flow_start_milliseconds = start.unwrap_or(record.flow_start_milliseconds);
-        record.flow_end_milliseconds = end.unwrap_or(record.flow_end_milliseconds);
+        record.flow_start_milliseconds = time(STARTS).unwrap_or_default();
+        record.flow_end_milliseconds = time(ENDS).unwrap_or_default();
     }
 
     fn sampling_fields(&self) -> SamplingFields {
@@ -416,11 +411,6 @@ impl Values {
         self.sampling_fields().selection()
     }
 
-    /// Whether the records have properties by which sampling is announced.
-    pub(crate) const fn have_sampling_scopes(&self) -> bool {
-        self.any(SAMPLING_SCOPES)
-    }
-
     /// The properties by which sampling is announced, besides interfaces.
     pub(crate) fn sampling_scopes(&self) -> SamplingScopes {
         SamplingScopes {
@@ -443,11 +433,6 @@ impl Values {
     /// 148 `flowId`.
     pub(crate) fn flow_id(&self) -> Option<u64> {
         self.number_if(Slot::FlowId)
-    }
-
-    /// Whether the records are those of firewall connections.
-    pub(crate) const fn are_firewall_connections(&self) -> bool {
-        self.any(Slot::FirewallEvent.bit())
     }
 
     /// 233 `firewallEvent`.

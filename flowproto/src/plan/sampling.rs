@@ -27,9 +27,15 @@ impl Selection {
         }
     }
 
+    /// The sampling of octets and packets, selection of flows included.
+    #[inline]
+    pub(crate) fn in_force(self) -> Sampling {
+        self.packets.and(self.flows)
+    }
+
     /// Sets the sampling in force for a record.
     pub(crate) fn apply(self, record: &mut FlowRecord) {
-        record.sampling = self.packets.and(self.flows);
+        record.sampling = self.in_force();
         record.flow_sampling = self.flows;
     }
 }

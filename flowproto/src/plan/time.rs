@@ -1,11 +1,45 @@
-//! `sysUpTime` as calendar time.
+//! Start and end of a flow as calendar time.
 
 use super::MessageContext;
+use super::slot::Slot;
+use crate::value::ntp_to_unix;
+
+/// A start or end of a flow, in the unit of its slot, as milliseconds since the epoch. `init` as for
+/// [`up_time_to_epoch`].
+#[inline]
+pub(super) fn to_epoch(
+    slot: Slot,
+    number: u64,
+    init: Option<u64>,
+    context: &MessageContext,
+) -> u64 {
+    match slot {
+        Slot::StartSysUpTime | Slot::EndSysUpTime => {
+            up_time_to_epoch(low_u32(number), init, context)
+        }
+        Slot::StartSeconds | Slot::EndSeconds => number.saturating_mul(1000),
+        Slot::StartNtp | Slot::EndNtp => ntp_to_unix(number, 1000),
+        Slot::StartDeltaMicroseconds | Slot::EndDeltaMicroseconds => context
+            .export_time_milliseconds
+            .saturating_sub(number / 1000),
+        _ => number,
+    }
+}
+
+/// The low 32 bits of a number.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "truncation to the low bits is intended"
+)]
+const fn low_u32(number: u64) -> u32 {
+    number as u32
+}
 
 /// A `sysUpTime` as milliseconds since the epoch. `init`: the time at which it was 0, if known. The
 /// counter wraps after 49.7 days: of all possible times, the latest one that is not after the
 /// export is taken.
-pub(super) fn up_time_to_epoch(up_time: u32, init: Option<u64>, context: &MessageContext) -> u64 {
+fn up_time_to_epoch(up_time: u32, init: Option<u64>, context: &MessageContext) -> u64 {
     const WRAP: u64 = 1 << 32;
     /// Tolerance: export times are whole seconds, and clocks differ.
     const AFTER_EXPORT: u64 = 60_000;

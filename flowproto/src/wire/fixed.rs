@@ -8,8 +8,9 @@ use super::version::Version;
 use crate::address::Address;
 use crate::field::FieldSpecifier;
 use crate::plan::relative_to_header;
-use crate::record::{FlowKey, FlowRecord, Interfaces, Sampling};
+use crate::record::{FlowEndReason, FlowKey, FlowRecord, Interfaces, Sampling};
 use crate::template::{Template, TemplateKind};
+use crate::traffic::TrafficRecord;
 
 /// Octets of a v5 record, and of the common part of a v7 record.
 const V5_OCTETS: usize = 48;
@@ -113,6 +114,40 @@ pub(crate) fn fill(record: &mut FlowRecord, octets: &[u8; V5_OCTETS], header: &M
         1 => record.key.destination_port,
         _ => 0,
     };
+}
+
+/// Source and destination of a record.
+#[inline]
+pub(crate) fn addresses(octets: &[u8; V5_OCTETS]) -> [Address; 2] {
+    [u32_at::<0>(octets), u32_at::<4>(octets)].map(Address::from_v4_bits)
+}
+
+/// The traffic of a record.
+#[inline]
+pub(crate) fn traffic(
+    octets: &[u8; V5_OCTETS],
+    header: &MessageHeader,
+    sampling: Sampling,
+) -> TrafficRecord {
+    let [source_address, destination_address] = addresses(octets);
+    let time =
+        |up_time| relative_to_header(up_time, header.sys_up_time, header.export_time_milliseconds);
+    TrafficRecord {
+        source_address,
+        destination_address,
+        octet_delta_count: u32_at::<20>(octets).into(),
+        packet_delta_count: u32_at::<16>(octets).into(),
+        flow_start_milliseconds: time(u32_at::<24>(octets)),
+        flow_end_milliseconds: time(u32_at::<28>(octets)),
+        new_connection_delta_count: None,
+        flow_direction: None,
+        protocol_identifier: octets[38],
+        flow_end_reason: FlowEndReason::Unknown,
+        biflow_direction: None,
+        connection_sum_duration_seconds: None,
+        sampling,
+        flow_sampling: Sampling::NONE,
+    }
 }
 
 #[inline]

@@ -49,6 +49,12 @@ impl<'t, 'a> Records<'t, 'a> {
         }
     }
 
+    /// The whole records that follow, if the template has no fields of variable length.
+    pub(crate) fn of_fixed_length(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let octets = self.template.minimum_length().max(1);
+        self.rest.chunks_exact(octets)
+    }
+
     /// The octets behind the last whole record.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest

@@ -68,7 +68,7 @@ pub(crate) fn is_of_loss(question: &Question) -> bool {
     question.expr.contains("kipfix_loss_")
 }
 
-/// Whether the answer has a number. The quotient of two rates of 0 is none.
+/// Whether the answer has a number. The quotient of two rates of 0 is NaN.
 pub(crate) fn is_answered(question: &Question, prometheus: &Prometheus) -> bool {
     let samples = prometheus.query(&question.expr);
     samples.iter().any(|sample| sample["value"][1] != "NaN")

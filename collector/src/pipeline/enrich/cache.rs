@@ -8,9 +8,8 @@
 use flowproto::Address;
 
 use super::lookup::{ResolvedEndpoint, look_up};
-use crate::inventory::{
-    Certainty, EndpointId, EndpointKind, NodeId, Place, TimeRange, TransportPort,
-};
+use super::packed_place::PackedPlace;
+use crate::inventory::{Certainty, EndpointId, EndpointKind, TimeRange, TransportPort};
 use crate::snapshots::Snapshots;
 
 /// Entries of the smallest and of the largest table of a family, powers of two.
@@ -57,55 +56,6 @@ struct Remembered {
     since_seconds: u32,
     endpoint: EndpointId,
     place: PackedPlace,
-}
-
-/// A [`Place`] and the generation of its snapshots in four octets: the kind in the three highest bits, the generation,
-/// and the node plus one, 0 without a node.
-#[derive(Clone, Copy, Debug, Default)]
-struct PackedPlace(u32);
-
-impl PackedPlace {
-    const NODE_BITS: u32 = 20;
-    const NODE_MASK: u32 = (1 << Self::NODE_BITS) - 1;
-    const KIND_SHIFT: u32 = 29;
-    const MAX_GENERATION: u32 = (1 << (Self::KIND_SHIFT - Self::NODE_BITS)) - 1;
-
-    /// `None` if the node's number is too large.
-    fn new(place: Place, generation: u32) -> Option<Self> {
-        let kind: u32 = match place.kind {
-            EndpointKind::Pod => 0,
-            EndpointKind::Node => 1,
-            EndpointKind::Service => 2,
-            EndpointKind::External => 3,
-            EndpointKind::Link => 4,
-        };
-        let node = match place.node {
-            None => 0,
-            Some(node) => node.0.checked_add(1)?,
-        };
-        let packed = kind << Self::KIND_SHIFT | generation << Self::NODE_BITS | node;
-        (node <= Self::NODE_MASK).then_some(Self(packed))
-    }
-
-    #[inline]
-    const fn generation(self) -> u32 {
-        self.0 >> Self::NODE_BITS & Self::MAX_GENERATION
-    }
-
-    #[inline]
-    fn unpack(self) -> Place {
-        let node = self.0 & Self::NODE_MASK;
-        Place {
-            kind: match self.0 >> Self::KIND_SHIFT {
-                0 => EndpointKind::Pod,
-                1 => EndpointKind::Node,
-                2 => EndpointKind::Service,
-                4 => EndpointKind::Link,
-                _ => EndpointKind::External,
-            },
-            node: node.checked_sub(1).map(NodeId),
-        }
-    }
 }
 
 impl<A: Copy + Default + Eq, const WAYS: usize> Table<A, WAYS> {
@@ -230,6 +180,22 @@ impl EndpointCache {
         }
     }
 
+    /// The endpoint that had an address while the packets were sent, if it was looked up recently.
+    #[inline(always)]
+    pub(in crate::pipeline) fn recent(
+        &self,
+        address: Address,
+        time: TimeRange,
+    ) -> Option<ResolvedEndpoint> {
+        if address.is_ipv4() {
+            let entry = self.v4.get(address, address.v4_bits())?;
+            entry.remembered.endpoint(self.generation, time)
+        } else {
+            let entry = self.v6.get(address, address.bits())?;
+            entry.remembered.endpoint(self.generation, time)
+        }
+    }
+
     /// The endpoint that had an address, or a port of a protocol at it, while the packets were sent.
     #[inline(always)]
     pub(super) fn lookup(
@@ -239,14 +205,8 @@ impl EndpointCache {
         port: (u8, u16),
         time: TimeRange,
     ) -> ResolvedEndpoint {
-        let known = if address.is_ipv4() {
-            let entry = self.v4.get(address, address.v4_bits());
-            entry.and_then(|entry| entry.remembered.endpoint(self.generation, time))
-        } else {
-            let entry = self.v6.get(address, address.bits());
-            entry.and_then(|entry| entry.remembered.endpoint(self.generation, time))
-        };
-        known.unwrap_or_else(|| self.look_up(snapshots, address, port, time))
+        let recent = self.recent(address, time);
+        recent.unwrap_or_else(|| self.look_up(snapshots, address, port, time))
     }
 
     /// Asks the snapshots, and keeps the answer if it depends on nothing but the address.
@@ -465,28 +425,5 @@ mod tests {
         assert_remembered([v6(1), second], |cache, address| {
             cache.v6.get(address, address.bits()).is_some()
         });
-    }
-
-    #[test]
-    fn a_place_survives_packing() {
-        for kind in [
-            EndpointKind::External,
-            EndpointKind::Pod,
-            EndpointKind::Node,
-            EndpointKind::Service,
-            EndpointKind::Link,
-        ] {
-            for node in [None, Some(NodeId(0)), Some(NodeId(1 << 19))] {
-                let place = Place { kind, node };
-                for generation in [1, PackedPlace::MAX_GENERATION] {
-                    let packed = PackedPlace::new(place, generation).unwrap();
-                    assert_eq!((packed.unpack(), packed.generation()), (place, generation));
-                }
-            }
-        }
-        for node in [1 << 20, u32::MAX].map(|node| Some(NodeId(node))) {
-            let kind = EndpointKind::Pod;
-            assert!(PackedPlace::new(Place { kind, node }, 1).is_none());
-        }
     }
 }

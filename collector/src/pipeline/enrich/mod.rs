@@ -6,6 +6,7 @@ mod cache;
 mod class;
 mod endpoints;
 mod lookup;
+mod packed_place;
 mod skew;
 mod tunnels;
 

@@ -5,8 +5,6 @@
 //! difference between arrival and export time within a window is therefore the offset, to a second. A smaller
 //! offset is taken for none.
 
-use flowproto::FlowRecord;
-
 use crate::clock::Now;
 use crate::inventory::TimeRange;
 
@@ -70,18 +68,18 @@ fn difference(a: u64, b: u64) -> i64 {
     i64::try_from(wide).unwrap_or(if wide < 0 { i64::MIN } else { i64::MAX })
 }
 
-/// The time of a record's packets by the collector's clock. If the record has no times, or if the exporter's clock is
+/// The time of a record's packets by the collector's clock, from its start and end by the exporter's; 0 is unknown.
+/// If the record has no times, or if the exporter's clock is
 /// off by more than `max_skew_milliseconds`, they are taken to end now.
 #[inline]
 #[must_use]
 pub fn time_range(
-    record: &FlowRecord,
+    (start, end): (u64, u64),
     skew_milliseconds: i64,
     max_skew_milliseconds: u64,
     now_milliseconds: u64,
 ) -> TimeRange {
-    let end = record.flow_end_milliseconds;
-    let start = match record.flow_start_milliseconds {
+    let start = match start {
         0 => end,
         start => start.min(end),
     };
@@ -153,22 +151,14 @@ mod tests {
 
     #[test]
     fn packets_have_the_times_of_the_record_unless_the_clock_is_too_far_off() {
-        let record = FlowRecord {
-            flow_start_milliseconds: NOW - 500,
-            flow_end_milliseconds: NOW - 100,
-            ..FlowRecord::default()
-        };
         let at = |skew| {
-            let range = time_range(&record, skew, 10_000, NOW);
+            let range = time_range((NOW - 500, NOW - 100), skew, 10_000, NOW);
             (NOW - range.start_milliseconds, NOW - range.end_milliseconds)
         };
         assert_eq!(at(0), (500, 100));
         assert_eq!(at(-5000), (5500, 5100));
         assert_eq!(at(5000), (400, 0));
         assert_eq!(at(-50_000), (400, 0));
-        assert_eq!(
-            time_range(&FlowRecord::default(), 0, 0, NOW),
-            TimeRange::instant(NOW)
-        );
+        assert_eq!(time_range((0, 0), 0, 0, NOW), TimeRange::instant(NOW));
     }
 }
