@@ -15,13 +15,14 @@ use crate::cache::key::ConversationKey;
 use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, RecordSink};
 use crate::capture::conntrack::{ConntrackEvent, TranslatedConnection};
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
-use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
+use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable, datagram_flow};
 use crate::duplicates::DuplicateFilter;
 use crate::inspect::http::HttpCounters;
 use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, Observed};
 use crate::sampling::{Sampler, SamplingRatio};
 use crate::translation::{
-    FirstPacket, Legs, PacketIdentity, Translation, TranslationCounters, TranslationMatcher,
+    DatagramSelection, FirstPacket, Legs, PacketIdentity, Translation, TranslationCounters,
+    TranslationMatcher,
 };
 
 /// Packets that are metered together. More do not fit in the first-level cache of the processor.
@@ -116,6 +117,7 @@ pub enum FirstPacketSource {
 #[derive(Debug, Default)]
 struct FirstPackets {
     source: FirstPacketSource,
+    datagrams: DatagramSelection,
     matcher: TranslationMatcher,
     /// Interfaces that lead out of the node, in ascending order.
     outside: Vec<u32>,
@@ -242,7 +244,13 @@ impl Pipeline {
 
     /// Processes a frame of the capture of first packets. It is not metered.
     pub fn first_packet(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
-        if let Ok(packet) = self.decoder.decode(frame, true) {
+        if let Some(flow) = datagram_flow(frame)
+            && !self.first_packets.datagrams.selects(&flow, frame.time_ns)
+        {
+            return;
+        }
+        let mut packet = PacketInfo::default();
+        if self.decoder.decode_into(frame, true, &mut packet).is_ok() {
             self.first_packets
                 .learn(&packet, frame, point, &mut self.cache);
         }

@@ -20,9 +20,9 @@ def steady(run):
     capture = data.capture("steady", CAPTURE)
     api = run.keep(ApiServer(run.folder))
     pods = Pods(api, CLUSTER)
-    collector = run.keep(
-        Collector(run.folder, "--kubernetes", api.kubeconfig, "--deleted-pods-kept", "1m")
-    )
+    # The history grows up to its limit, which it must reach before memory can be flat.
+    settings = ["--deleted-pods-kept", "1m", "--history-size", "4MiB"]
+    collector = run.keep(Collector(run.folder, "--kubernetes", api.kubeconfig, *settings))
     wire = run.wire()
     probe = run.keep(Probe(run.folder, "rx0", "--export", f"udp://{collector.address}"))
     scrapes = _Scrapes(collector)

@@ -12,6 +12,7 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 mod contents;
+mod datagram_flow;
 pub mod decoder;
 pub mod fragment;
 mod ip;
@@ -23,6 +24,7 @@ mod tunnel;
 pub mod tunnel_ports;
 
 pub(crate) use contents::mix;
+pub use datagram_flow::datagram_flow;
 pub use decoder::{Decoder, DecoderSettings};
 pub use packet::{
     NetworkId, PacketContents, PacketInfo, Repetition, Signal, TcpOptions, Undecodable,

@@ -25,17 +25,25 @@ const SLOTS: usize = 4096;
 /// Compares first packets.
 #[derive(Debug, Default)]
 pub struct TranslationMatcher {
-    /// Empty until the first packet.
-    slots: Vec<[Candidate; WAYS]>,
+    /// Empty until the first packet. Hardly any packet is like another one, so most read only these.
+    slots: Vec<Slot>,
+    /// The connections of each slot.
+    candidates: Vec<[Candidate; WAYS]>,
     counters: TranslationCounters,
+}
+
+/// The first packets of one slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Hashes of their identities; 0 is unused.
+    hashes: [u64; WAYS],
+    /// When they were observed.
+    times_ns: [u64; WAYS],
 }
 
 /// A connection whose first packet was observed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Candidate {
-    /// Hash of the identity; 0 is unused.
-    hash: u64,
-    time_ns: u64,
     legs: Legs,
     /// Where it was observed first.
     interface: u32,
@@ -54,15 +62,24 @@ impl TranslationMatcher {
     /// added one.
     pub fn observe(&mut self, packet: &FirstPacket) -> Option<Legs> {
         if self.slots.is_empty() {
-            self.slots = vec![Default::default(); SLOTS];
+            self.slots = vec![Slot::default(); SLOTS];
+            self.candidates = vec![Default::default(); SLOTS];
         }
         self.counters.first_packets += 1;
-        let slot = usize::try_from(packet.identity.hash >> 32).unwrap_or_default() % SLOTS;
-        let slot = self.slots.get_mut(slot)?;
+        let index = usize::try_from(packet.identity.hash >> 32).unwrap_or_default() % SLOTS;
+        let slot = self.slots.get(index)?;
+        if !slot.hashes.contains(&packet.identity.hash) {
+            self.insert(packet, index);
+            return None;
+        }
+        let candidates = self.candidates.get_mut(index)?;
         let mut best: Option<(u8, &mut Candidate)> = None;
         let mut is_tied = false;
-        for candidate in slot.iter_mut() {
-            if !candidate.is_current(packet) {
+        let ways = slot.hashes.iter().zip(slot.times_ns).zip(candidates);
+        for ((hash, time_ns), candidate) in ways {
+            let is_current = *hash == packet.identity.hash
+                && packet.time_ns.abs_diff(time_ns) <= window_ns(packet.identity);
+            if !is_current {
                 continue;
             }
             if candidate.legs.as_slice().contains(&packet.key) {
@@ -87,24 +104,32 @@ impl TranslationMatcher {
         if let Some((_, candidate)) = best {
             return candidate.add(packet);
         }
-        self.insert(packet);
+        self.insert(packet, index);
         None
     }
 
-    fn insert(&mut self, packet: &FirstPacket) {
-        let slot = usize::try_from(packet.identity.hash >> 32).unwrap_or_default() % SLOTS;
-        let slot = self.slots.get_mut(slot);
-        let oldest = slot.and_then(|slot| slot.iter_mut().min_by_key(|c| c.time_ns));
-        let Some(oldest) = oldest else {
+    /// Replaces the oldest packet of a slot.
+    fn insert(&mut self, packet: &FirstPacket, index: usize) {
+        let (Some(slot), Some(candidates)) =
+            (self.slots.get_mut(index), self.candidates.get_mut(index))
+        else {
             return;
         };
-        let is_lost = oldest.hash != 0
-            && oldest.legs.as_slice().len() == 1
-            && packet.time_ns.abs_diff(oldest.time_ns) <= window_ns(packet.identity);
+        let ways = slot
+            .hashes
+            .iter_mut()
+            .zip(&mut slot.times_ns)
+            .zip(candidates);
+        let Some(((hash, time_ns), candidate)) = ways.min_by_key(|((_, time_ns), _)| **time_ns)
+        else {
+            return;
+        };
+        let is_recent =
+            *hash != 0 && packet.time_ns.abs_diff(*time_ns) <= window_ns(packet.identity);
+        let is_lost = is_recent && candidate.legs.as_slice().len() == 1;
         self.counters.missed += u64::from(is_lost);
-        *oldest = Candidate {
-            hash: packet.identity.hash,
-            time_ns: packet.time_ns,
+        (*hash, *time_ns) = (packet.identity.hash, packet.time_ns);
+        *candidate = Candidate {
             legs: Legs::new(packet.key),
             interface: packet.interface,
             is_outside: packet.is_outside,
@@ -114,11 +139,6 @@ impl TranslationMatcher {
 }
 
 impl Candidate {
-    fn is_current(&self, packet: &FirstPacket) -> bool {
-        self.hash == packet.identity.hash
-            && packet.time_ns.abs_diff(self.time_ns) <= window_ns(packet.identity)
-    }
-
     /// How well a packet continues this connection, 0 is best. `None` if it cannot.
     fn rank(&self, packet: &FirstPacket) -> Option<u8> {
         let (last, key) = (self.legs.translated(), packet.key);

@@ -3,6 +3,7 @@
 //! A translated connection has other addresses or ports on each side, but its first packet is
 //! otherwise the same: a SYN keeps its sequence number, a datagram its identification and payload.
 //!
+//! * [`datagrams`]: which datagrams are compared;
 //! * [`observation`]: a first packet, and what stays the same in it;
 //! * [`matcher`]: compares first packets of all interfaces and finds the sides of a connection;
 //! * [`table`]: keeps the translations for the conversations that begin;
@@ -10,12 +11,14 @@
 //!
 //! Nothing here reads a clock or opens a socket. Every structure has a fixed limit.
 
+pub mod datagrams;
 mod entries;
 pub mod legs;
 pub mod matcher;
 pub mod observation;
 pub mod table;
 
+pub use datagrams::DatagramSelection;
 pub use legs::Legs;
 pub use matcher::TranslationMatcher;
 pub use observation::{FirstPacket, PacketIdentity};

@@ -4,15 +4,15 @@
 //! and HTTP/2.
 //!
 //! * [`host`]: the host of an HTTP/1 request in one segment;
-//! * [`segment`]: segments of TCP;
-//! * [`head_pool`]: room for heads in several segments;
-//! * [`targets`]: request targets with placeholders for identifiers;
-//! * [`unread`]: why messages are not read;
-//! * [`messages`]: the messages of a packet;
-//! * [`http1`]: the messages of HTTP/1;
-//! * [`http2`]: the messages of HTTP/2;
-//! * [`connection`]: which response belongs to which request;
-//! * [`connections`]: the connections that are followed.
+//! * `segment`: segments of TCP;
+//! * `head_pool`: room for heads in several segments;
+//! * `targets`: request targets with placeholders for identifiers;
+//! * `unread`: why messages are not read;
+//! * `messages`: the messages of a packet;
+//! * `http1`: the messages of HTTP/1;
+//! * `http2`: the messages of HTTP/2;
+//! * `connection`: which response belongs to which request;
+//! * `connections`: the connections that are followed.
 
 mod connection;
 mod connections;
