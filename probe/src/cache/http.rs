@@ -33,7 +33,12 @@ impl HttpStore {
         state.waiting = state.waiting.saturating_sub(ended);
         state.waiting = state.waiting.saturating_add(messages.counts.requests);
         let unanswered = messages.counts.unanswered_requests;
-        state.waiting = state.waiting.saturating_sub(unanswered);
+        let waiting = unanswered.min(state.waiting);
+        state.waiting = state.waiting.saturating_sub(waiting);
+        // The others were reported as unanswered when the conversation was idle.
+        let reported = unanswered.saturating_sub(waiting);
+        let counted = &mut state.counts.unanswered_requests;
+        *counted = counted.saturating_sub(reported);
         if let Some(request) = &messages.request {
             state.latest = Some(request.clone());
         } else if let Some(latest) = &mut state.latest
@@ -159,6 +164,23 @@ mod tests {
         store.observe(5, &response(200, 1));
         let (counts, _) = store.take(5, FlowEndReason::IdleTimeout).unwrap();
         assert_eq!((counts.requests, counts.unanswered_requests), (0, 0));
+    }
+
+    #[test]
+    fn a_request_that_is_reset_after_the_idle_timeout_is_unanswered_once() {
+        let mut store = HttpStore::default();
+        store.observe(5, &request(HttpMethod::Get));
+        let (counts, _) = store.take(5, FlowEndReason::IdleTimeout).unwrap();
+        assert_eq!((counts.requests, counts.unanswered_requests), (1, 1));
+        let mut reset = HttpMessages::default();
+        reset.counts.unanswered_requests = 1;
+        store.observe(5, &reset);
+        assert_eq!(store.take(5, FlowEndReason::IdleTimeout), None);
+        // A later request is counted as usual.
+        store.observe(5, &request(HttpMethod::Get));
+        store.observe(5, &reset);
+        let (counts, _) = store.take(5, FlowEndReason::IdleTimeout).unwrap();
+        assert_eq!((counts.requests, counts.unanswered_requests), (1, 1));
     }
 
     #[test]
