@@ -29,7 +29,7 @@ pub struct CaptureFlags {
     #[arg(long, value_name = "BPF", value_parser = expression)]
     pub filter: Option<String>,
     /// Octets captured of each packet, 64–65535, enough for outer and inner headers; more of
-    /// packets that can have a name (--names)
+    /// packets that can have a name (--names) or messages of HTTP (--http-metering)
     #[arg(long, value_name = "OCTETS", default_value_t = 256, value_parser = within(64u32, 65_535))]
     pub snaplen: u32,
     /// Kernel buffer of each interface, 1MiB–1GiB
