@@ -234,6 +234,32 @@ fn reading_begins_again_after_a_lost_head() {
 }
 
 #[test]
+fn a_lost_response_at_the_end_of_a_connection_is_not_awaited() {
+    let mut probe = Probe::connected();
+    probe.request(GET);
+    probe.lose(false, EMPTY.len());
+    probe.segment(false, FIN | ACK, &[]);
+    probe.segment(true, FIN | ACK, &[]);
+    assert_eq!(probe.unread(UnreadHttp::SegmentLost), 1);
+    let http = probe.record().http;
+    assert_eq!((http.requests, http.unanswered_requests), (1, 0));
+}
+
+#[test]
+fn an_acknowledged_fin_is_not_a_lost_segment() {
+    let mut probe = Probe::connected();
+    probe.request(GET);
+    probe.response(EMPTY);
+    probe.segment(false, FIN | ACK, &[]);
+    probe.lose(false, 1);
+    probe.request(GET);
+    probe.segment(false, RST, &[]);
+    assert!(probe.has_read_all(), "{:?}", probe.counters());
+    let http = probe.record().http;
+    assert_eq!((http.requests, http.unanswered_requests), (2, 1));
+}
+
+#[test]
 fn heads_that_are_not_captured_or_too_long_are_counted() {
     let mut probe = Probe::connected();
     probe.request(GET);
@@ -252,6 +278,25 @@ fn heads_that_are_not_captured_or_too_long_are_counted() {
     probe.request("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n");
     assert_eq!(probe.unread(UnreadHttp::Invalid), 1);
     assert_eq!(probe.counters().requests, 2);
+}
+
+#[test]
+fn heads_that_do_not_end_keep_their_room_for_ten_seconds() {
+    let mut probe = Probe::new();
+    for port in 1..=256 {
+        probe.port = port;
+        probe.connect();
+        probe.request("GET /endless HTTP/1.1\r\n");
+    }
+    for (seconds, port) in [(0, 1001), (9, 1002), (2, 1003)] {
+        probe.wait(seconds * 1000);
+        probe.port = port;
+        probe.connect();
+        probe.request("GET /a HTTP/1.1\r\n");
+        probe.request("Host: a.test\r\n\r\n");
+    }
+    assert_eq!(probe.counters().requests, 1);
+    assert_eq!(probe.unread(UnreadHttp::NoRoom), 256);
 }
 
 #[test]

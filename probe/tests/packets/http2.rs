@@ -1,5 +1,7 @@
 //! Frames of HTTP/2 with field blocks of literals.
 
+use super::http_probe::Probe;
+
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -15,6 +17,15 @@ pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const PADDED: u8 = 8;
 pub(crate) const HAS_PRIORITY: u8 = 0x20;
+
+/// A probe that has observed the beginning of a connection of HTTP/2.
+pub(crate) fn begun() -> Probe {
+    let mut probe = Probe::connected();
+    probe.send(true, PREFACE);
+    probe.send(true, &settings());
+    probe.send(false, &settings());
+    probe
+}
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

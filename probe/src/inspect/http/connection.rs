@@ -80,7 +80,10 @@ pub(super) struct Connection {
     is_http: bool,
     /// Its messages are not read any more, which was counted.
     is_closed: bool,
-    has_finished: [bool; 2],
+    /// Requests that had no response when its memory was freed, until the next packet.
+    expired: usize,
+    /// Sequence numbers of the FIN of the client and of the server.
+    ends: [Option<u32>; 2],
 }
 
 impl Connection {
@@ -95,7 +98,8 @@ impl Connection {
             http2: None,
             is_http: false,
             is_closed: false,
-            has_finished: [false; 2],
+            expired: 0,
+            ends: [None; 2],
         }
     }
 
@@ -129,22 +133,54 @@ impl Connection {
         }
     }
 
-    /// Notes that an end has sent its FIN. True if both have.
-    pub(super) fn finish(&mut self, role: Role) -> bool {
-        let [client, server] = &mut self.has_finished;
+    /// Notes the FIN of an end, with its sequence number. True if both have sent one.
+    pub(super) fn finish(&mut self, role: Role, number: u32) -> bool {
+        let [client, server] = &mut self.ends;
         match role {
-            Role::Client => *client = true,
-            Role::Server => *server = true,
+            Role::Client => *client = Some(number),
+            Role::Server => *server = Some(number),
         }
-        *client && *server
+        client.is_some() && server.is_some()
     }
 
-    /// Removes the requests whose response may have been lost, and returns their number.
-    pub(super) const fn take_unknown(&mut self) -> usize {
+    /// Sequence number of the FIN of an end, if it has sent one.
+    const fn end(&self, role: Role) -> Option<u32> {
+        let [client, server] = self.ends;
+        match role {
+            Role::Client => client,
+            Role::Server => server,
+        }
+    }
+
+    /// Abandons the requests whose response may have been lost, when the connection is over.
+    pub(super) fn abandon_unknown(&mut self, shared: &mut HttpShared, messages: &mut HttpMessages) {
+        for role in [Role::Client, Role::Server] {
+            if let Some(end) = self.end(role) {
+                self.acknowledge(role.other(), end, shared, messages);
+            }
+        }
+        if let Some(http2) = &mut self.http2 {
+            messages.abandon(http2.take_unknown(shared));
+        }
         if self.server.is_lost() {
-            self.pending.clear()
-        } else {
-            0
+            messages.abandon(self.pending.clear());
+        }
+        messages.abandon(std::mem::take(&mut self.expired));
+    }
+
+    /// Frees what was kept since before `time_ns` to wait for further segments.
+    pub(super) fn expire(&mut self, time_ns: u64, shared: &mut HttpShared) {
+        if let Some(http2) = &self.http2 {
+            if let Some(reason) = http2.expired(time_ns) {
+                shared.count(reason);
+                self.expired = self.close(shared);
+            }
+            return;
+        }
+        for stream in [&mut self.client, &mut self.server] {
+            if stream.expire(time_ns, &mut shared.heads) {
+                shared.count(UnreadHttp::NoRoom);
+            }
         }
     }
 
@@ -167,6 +203,7 @@ impl Connection {
         shared: &mut HttpShared,
         messages: &mut HttpMessages,
     ) -> Outcome {
+        messages.abandon(std::mem::take(&mut self.expired));
         if self.is_closed {
             return Outcome::Continues;
         }
@@ -247,6 +284,11 @@ impl Connection {
         shared: &mut HttpShared,
         messages: &mut HttpMessages,
     ) {
+        // A FIN counts as an octet.
+        let end = self.end(role.other());
+        let number = end
+            .filter(|end| number == end.wrapping_add(1))
+            .unwrap_or(number);
         if let Some(http2) = &mut self.http2 {
             let result = http2.acknowledge(role, number);
             self.after_http2(result, shared, messages);

@@ -10,7 +10,7 @@ use super::connection::{Connection, Outcome};
 use super::http1::stream::begins;
 use super::http2::{PREFACE, begins_with_block};
 use super::messages::{HttpMessages, HttpShared};
-use super::segment::Role;
+use super::segment::{MAX_WAIT_NS, Role};
 use super::unread::UnreadHttp;
 use crate::decode::{PacketInfo, Signal};
 
@@ -18,6 +18,8 @@ use crate::decode::{PacketInfo, Signal};
 const WAYS: usize = 4;
 /// Hashes. A power of two.
 const SETS: usize = 4096;
+/// Time between two searches for connections that have waited too long, nanoseconds.
+const SEARCH_INTERVAL_NS: u64 = 1_000_000_000;
 
 /// Counts since the start, and sizes now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct HttpConnections {
     requests: u64,
     responses: u64,
     used: usize,
+    /// Time of the latest search for connections that have waited too long.
+    searched_ns: u64,
 }
 
 impl HttpConnections {
@@ -102,6 +106,9 @@ impl HttpConnections {
             .ok()
             .and_then(|octets| data.get(..octets))
             .unwrap_or(data);
+        if self.shared.is_filling() {
+            self.expire(time_ns);
+        }
         let Some((at, role)) = self.find(packet) else {
             self.note_unknown(packet, data, time_ns);
             return None;
@@ -109,7 +116,7 @@ impl HttpConnections {
         let connection = self.entries.get_mut(at)?.as_mut()?;
         connection.used_ns = time_ns;
         let mut messages = HttpMessages::default();
-        let mut is_over = packet.signal == Signal::Abort;
+        let mut outcome = Outcome::Continues;
         if packet.payload_octets > 0 {
             let shared = &mut self.shared;
             if role == Role::Client && connection.is_unknown(Role::Server) {
@@ -118,12 +125,20 @@ impl HttpConnections {
             let acknowledged = packet.acknowledgment_number;
             connection.acknowledge(role, acknowledged, shared, &mut messages);
             let segment = (packet.sequence_number, data, packet.payload_octets);
-            let outcome = connection.observe(role, segment, time_ns, shared, &mut messages);
-            is_over |= outcome == Outcome::NotHttp;
+            outcome = connection.observe(role, segment, time_ns, shared, &mut messages);
         }
-        is_over |= packet.signal == Signal::Finish && connection.finish(role);
-        if is_over {
-            messages.abandon(connection.take_unknown());
+        let is_over = match packet.signal {
+            Signal::Abort => true,
+            Signal::Finish => {
+                let octets = packet.payload_octets;
+                connection.finish(role, packet.sequence_number.wrapping_add(octets))
+            }
+            _ => false,
+        };
+        if is_over && outcome == Outcome::Continues {
+            connection.abandon_unknown(&mut self.shared, &mut messages);
+        }
+        if is_over || outcome == Outcome::NotHttp {
             self.remove(at);
         }
         let counts = &messages.counts;
@@ -131,6 +146,19 @@ impl HttpConnections {
         self.requests = self.requests.saturating_add(counts.requests.into());
         self.responses = self.responses.saturating_add(responses.into());
         (!messages.is_empty()).then_some(messages)
+    }
+
+    /// Frees what connections keep to wait for segments, if they have waited too long.
+    #[cold]
+    fn expire(&mut self, time_ns: u64) {
+        if time_ns.abs_diff(self.searched_ns) < SEARCH_INTERVAL_NS {
+            return;
+        }
+        self.searched_ns = time_ns;
+        let before_ns = time_ns.saturating_sub(MAX_WAIT_NS);
+        for connection in self.entries.iter_mut().flatten() {
+            connection.expire(before_ns, &mut self.shared);
+        }
     }
 
     fn open(&mut self, packet: &PacketInfo, time_ns: u64) {

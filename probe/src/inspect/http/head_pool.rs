@@ -13,6 +13,11 @@ pub(super) struct HeadPool {
 }
 
 impl HeadPool {
+    /// True if half of the room is in use.
+    pub(super) fn is_filling(&self) -> bool {
+        self.made.saturating_sub(self.free.len()) > MAX_HEADS / 2
+    }
+
     pub(super) fn take(&mut self) -> Option<Vec<u8>> {
         self.free.pop().or_else(|| {
             let has_room = self.made < MAX_HEADS;

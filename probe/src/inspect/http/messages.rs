@@ -8,6 +8,9 @@ use super::head_pool::HeadPool;
 use super::targets::Targets;
 use super::unread::UnreadHttp;
 
+/// Octets that all connections of HTTP/2 keep, at most, heads in several segments apart.
+pub(super) const MAX_HTTP2_OCTETS: usize = 32 * 1024 * 1024;
+
 /// The messages of a packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpMessages {
@@ -48,6 +51,17 @@ pub(super) struct HttpShared {
 impl HttpShared {
     pub(super) fn count(&mut self, reason: UnreadHttp) {
         self.unread[reason] = self.unread[reason].saturating_add(1);
+    }
+
+    /// True if half of the memory for connections of HTTP/2 is in use.
+    pub(super) const fn is_memory_scarce(&self) -> bool {
+        self.http2_octets > MAX_HTTP2_OCTETS / 2
+    }
+
+    /// True if a quarter of the memory, or half of the room for heads, is in use. This is before
+    /// anything is refused, so that expired segments and heads are freed first.
+    pub(super) fn is_filling(&self) -> bool {
+        self.http2_octets > MAX_HTTP2_OCTETS / 4 || self.heads.is_filling()
     }
 
     /// Begins the next packet.

@@ -1,10 +1,23 @@
 //! Segments of TCP, as far as they were captured.
 
+/// Time for which a missing segment is awaited, nanoseconds.
+pub(super) const MAX_WAIT_NS: u64 = 10_000_000_000;
+
 /// Who sends the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Client,
     Server,
+}
+
+impl Role {
+    /// The other end.
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
 }
 
 /// Position of an octet next to another one, in 32 bits that wrap.

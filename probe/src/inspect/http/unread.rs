@@ -22,7 +22,8 @@ pub enum UnreadHttp {
     Invalid,
     /// The dynamic table of a sender of HTTP/2 is larger than the maximum.
     TableTooLarge,
-    /// Too many heads are put together at the same time, or connections of HTTP/2 keep too many octets.
+    /// Too many heads are put together at the same time, or connections of HTTP/2 keep too many octets:
+    /// a new head or a growing connection, and a head that has not ended for 10 s.
     NoRoom,
     /// More requests wait for a response than are kept. Of HTTP/1, the rest of the connection is not read;
     /// of HTTP/2, the oldest request.

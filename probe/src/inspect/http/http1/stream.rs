@@ -108,6 +108,15 @@ impl Stream {
         pool.give_back(std::mem::take(&mut self.head));
     }
 
+    /// Gives up a head that continues since before `time_ns`. True if there was one.
+    pub(in super::super) fn expire(&mut self, time_ns: u64, pool: &mut HeadPool) -> bool {
+        let is_expired = self.has_head() && self.started_ns < time_ns;
+        if is_expired {
+            self.give_up(UnreadHttp::NoRoom, pool);
+        }
+        is_expired
+    }
+
     /// Sets what follows the head that was returned.
     pub(in super::super) const fn set_body(&mut self, body: Body) {
         self.is_body_pending = !matches!(body, Body::Octets(0));

@@ -1,7 +1,7 @@
 //! One direction of a connection: its segments in order, its frames, and its field blocks.
 
 use super::super::head_pool::HeadPool;
-use super::super::segment::{Distance, Piece};
+use super::super::segment::{Distance, MAX_WAIT_NS, Piece};
 use super::frame_reader::FrameReader;
 use super::hpack::BlockDecoder;
 
@@ -12,10 +12,11 @@ const MAX_OCTETS: usize = 256 * 1024;
 
 /// A segment behind a gap.
 #[derive(Debug)]
-struct HeldSegment {
-    number: u32,
-    octets: u32,
-    captured: Vec<u8>,
+pub(super) struct HeldSegment {
+    pub(super) number: u32,
+    pub(super) octets: u32,
+    pub(super) captured: Vec<u8>,
+    pub(super) time_ns: u64,
 }
 
 /// One direction of a connection.
@@ -66,6 +67,7 @@ impl Direction {
         number: u32,
         captured: &'a [u8],
         octets: u32,
+        time_ns: u64,
     ) -> Arrival<'a> {
         let mut piece = Piece::new(captured, octets);
         match Distance::of(number, *self.next.get_or_insert(number)) {
@@ -73,15 +75,22 @@ impl Direction {
             Distance::Before(known) => piece.skip(known.into()),
             Distance::Ahead(0) => {}
             Distance::Ahead(gap) if self.held.is_empty() && self.frames.skip_lost(gap) => {}
-            Distance::Ahead(_) => return self.hold(number, captured, octets),
+            Distance::Ahead(_) => return self.hold(number, captured, octets, time_ns),
         }
         self.next = Some(number.wrapping_add(octets));
         Arrival::Piece(piece)
     }
 
-    fn hold(&mut self, number: u32, captured: &[u8], octets: u32) -> Arrival<'static> {
+    fn hold(
+        &mut self,
+        number: u32,
+        captured: &[u8],
+        octets: u32,
+        time_ns: u64,
+    ) -> Arrival<'static> {
         let held_octets = self.held_octets.saturating_add(captured.len());
-        if self.held.len() >= MAX_SEGMENTS || held_octets > MAX_OCTETS {
+        let is_full = self.held.len() >= MAX_SEGMENTS || held_octets > MAX_OCTETS;
+        if is_full || self.has_held_before(time_ns.saturating_sub(MAX_WAIT_NS)) {
             return Arrival::Lost;
         }
         self.held_octets = held_octets;
@@ -89,12 +98,23 @@ impl Direction {
             number,
             octets,
             captured: captured.to_vec(),
+            time_ns,
         });
         Arrival::Nothing
     }
 
-    /// Takes a kept segment that has no gap in front any more, as arguments of [`Self::receive`].
-    pub(super) fn take_held(&mut self) -> Option<(u32, Vec<u8>, u32)> {
+    /// True if segments are kept behind a gap.
+    pub(super) const fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// True if a segment is kept that arrived before `time_ns`.
+    pub(super) fn has_held_before(&self, time_ns: u64) -> bool {
+        self.held.iter().any(|held| held.time_ns < time_ns)
+    }
+
+    /// Takes a kept segment that has no gap in front any more.
+    pub(super) fn take_held(&mut self) -> Option<HeldSegment> {
         let next = self.next?;
         let is_next = |held: &HeldSegment| match Distance::of(held.number, next) {
             Distance::Before(_) | Distance::Ahead(0) => true,
@@ -104,7 +124,7 @@ impl Direction {
         let segment = self.held.swap_remove(at);
         let octets = segment.captured.len();
         self.held_octets = self.held_octets.saturating_sub(octets);
-        Some((segment.number, segment.captured, segment.octets))
+        Some(segment)
     }
 
     /// Notes that the receiver has all octets before `number`. False if some of them were not observed,

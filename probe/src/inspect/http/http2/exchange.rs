@@ -2,7 +2,7 @@
 
 use flowproto::http::{HttpMethod, HttpRequest, HttpVersion};
 
-use super::super::messages::{HttpMessages, HttpShared};
+use super::super::messages::{HttpMessages, HttpShared, MAX_HTTP2_OCTETS};
 use super::super::segment::{Piece, Role};
 use super::super::unread::UnreadHttp;
 use super::direction::{Arrival, Direction};
@@ -11,8 +11,8 @@ use super::frame_reader::{BlockTarget, FrameReader, Step};
 use super::hpack::BlockError;
 use super::open_requests::{OpenRequest, OpenRequests};
 
-/// Octets that all connections of HTTP/2 keep, at most, heads in several segments apart.
-const MAX_TOTAL_OCTETS: usize = 32 * 1024 * 1024;
+/// Octets of a connection, at most, while memory is scarce. Tables of the default size need less.
+const MAX_SCARCE_OCTETS: usize = 64 * 1024;
 
 /// Why the reading of a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,21 +81,21 @@ impl Http2Exchange {
         shared: &mut HttpShared,
         messages: &mut HttpMessages,
     ) -> Result<(), End> {
-        let mut segment = match self.direction(role).receive(number, captured, octets) {
+        let direction = self.direction(role);
+        match direction.receive(number, captured, octets, time_ns) {
             Arrival::Piece(mut piece) => {
                 self.read(role, &mut piece, time_ns, shared, messages)?;
-                self.direction(role).take_held()
             }
-            Arrival::Nothing => None,
+            Arrival::Nothing => {}
             Arrival::Lost => return Err(End::Unread(UnreadHttp::SegmentLost)),
-        };
-        while let Some((number, captured, octets)) = segment {
-            if let Arrival::Piece(mut piece) =
-                self.direction(role).receive(number, &captured, octets)
-            {
+        }
+        while let Some(held) = self.direction(role).take_held() {
+            let (captured, time_ns) = (&held.captured, held.time_ns);
+            let direction = self.direction(role);
+            let arrival = direction.receive(held.number, captured, held.octets, time_ns);
+            if let Arrival::Piece(mut piece) = arrival {
                 self.read(role, &mut piece, time_ns, shared, messages)?;
             }
-            segment = self.direction(role).take_held();
         }
         self.count_octets(shared)
     }
@@ -132,15 +132,32 @@ impl Http2Exchange {
 
     /// Notes what the sender of a segment has received of the other end.
     pub(in super::super) fn acknowledge(&mut self, role: Role, number: u32) -> Result<(), End> {
-        let other = match role {
-            Role::Client => Role::Server,
-            Role::Server => Role::Client,
-        };
-        if self.direction(other).acknowledge(number) {
+        if self.direction(role.other()).acknowledge(number) {
             Ok(())
         } else {
             Err(End::Unread(UnreadHttp::SegmentLost))
         }
+    }
+
+    /// Removes the requests whose response may be behind a gap that stays, and returns their number.
+    pub(in super::super) fn take_unknown(&mut self, shared: &mut HttpShared) -> usize {
+        if !self.client.has_held() && !self.server.has_held() {
+            return 0;
+        }
+        shared.count(UnreadHttp::SegmentLost);
+        self.requests.clear()
+    }
+
+    /// Why the reading ends, if it has waited for segments since before `time_ns`.
+    pub(in super::super) fn expired(&self, time_ns: u64) -> Option<UnreadHttp> {
+        let directions = [&self.client, &self.server];
+        if directions.iter().any(|one| one.has_held_before(time_ns)) {
+            return Some(UnreadHttp::SegmentLost);
+        }
+        let has_block = directions
+            .iter()
+            .any(|one| one.frames.has_block_before(time_ns));
+        has_block.then_some(UnreadHttp::NoRoom)
     }
 
     /// Ends the reading, and frees the memory. Returns the number of requests without a response.
@@ -164,8 +181,10 @@ impl Http2Exchange {
         let octets = octets.saturating_add(self.requests.memory());
         let others = shared.http2_octets.saturating_sub(self.octets);
         shared.http2_octets = others.saturating_add(octets);
+        let has_grown = octets > self.octets;
         self.octets = octets;
-        if shared.http2_octets > MAX_TOTAL_OCTETS {
+        let is_large = octets > MAX_SCARCE_OCTETS && shared.is_memory_scarce();
+        if has_grown && (is_large || shared.http2_octets > MAX_HTTP2_OCTETS) {
             return Err(End::Unread(UnreadHttp::NoRoom));
         }
         Ok(())

@@ -95,6 +95,12 @@ impl FrameReader {
         pool.give_back(std::mem::take(&mut self.block));
     }
 
+    /// True if a field block is put together since before `time_ns`.
+    pub(super) fn has_block_before(&self, time_ns: u64) -> bool {
+        let is_before = |target: BlockTarget| target.started_ns < time_ns;
+        self.block.capacity() > 0 && self.target.is_some_and(is_before)
+    }
+
     /// Skips octets that were not observed. False if they are not all part of a payload that is not read.
     pub(super) const fn skip_lost(&mut self, octets: u32) -> bool {
         match self.state {
@@ -238,7 +244,9 @@ impl FrameReader {
             return Some(Step::Unread(UnreadHttp::NotCaptured));
         };
         let frame = self.frame?;
-        if octets == frame.length && frame.ends_block() && self.block.is_empty() {
+        // A block without octets so far can have room, which is given back with the whole block.
+        let is_first = self.block.capacity() == 0;
+        if octets == frame.length && frame.ends_block() && is_first {
             self.state = State::Header;
             let target = self.target.take()?;
             let block = frame.fragment(payload).and_then(|part| payload.get(part));
@@ -246,7 +254,7 @@ impl FrameReader {
                 Step::Block(target, block)
             }));
         }
-        if self.block.capacity() == 0 {
+        if is_first {
             let Some(room) = pool.take() else {
                 return Some(Step::Unread(UnreadHttp::NoRoom));
             };

@@ -1,5 +1,7 @@
 //! The requests of a connection that have not ended.
 
+use std::collections::VecDeque;
+
 use flowproto::http::HttpMethod;
 
 /// Requests of a connection that are kept. Servers allow 100 to 250 at the same time.
@@ -21,7 +23,7 @@ pub(super) struct OpenRequest {
 #[derive(Debug, Default)]
 pub(super) struct OpenRequests {
     /// In the order of their streams.
-    requests: Vec<OpenRequest>,
+    requests: VecDeque<OpenRequest>,
     /// The latest stream.
     latest: u32,
     /// The latest stream whose request was removed to make room.
@@ -45,15 +47,17 @@ impl OpenRequests {
         self.latest = request.stream;
         let has_room = self.requests.len() < MAX_REQUESTS;
         if !has_room {
-            self.evicted = self.requests.remove(0).stream;
+            let oldest = self.requests.pop_front();
+            self.evicted = oldest.map_or(self.evicted, |oldest| oldest.stream);
         }
-        self.requests.push(request);
+        self.requests.push_back(request);
         has_room
     }
 
-    /// True if the request on a stream may have been removed to make room.
+    /// True if the request on a stream may have been removed to make room. Even streams are those
+    /// that a server pushes.
     pub(super) const fn may_be_evicted(&self, stream: u32) -> bool {
-        stream <= self.evicted
+        stream % 2 == 1 && stream <= self.evicted
     }
 
     /// The request on a stream.
@@ -65,7 +69,7 @@ impl OpenRequests {
     /// Removes the request on a stream.
     pub(super) fn remove(&mut self, stream: u32) -> Option<OpenRequest> {
         let at = self.position(stream)?;
-        Some(self.requests.remove(at))
+        self.requests.remove(at)
     }
 
     /// Removes all, and returns how many have no response.
@@ -104,6 +108,8 @@ mod tests {
             assert_eq!(has_room, stream < 2048, "{stream}");
         }
         assert!(requests.may_be_evicted(1) && !requests.may_be_evicted(3));
+        requests.evicted = 3;
+        assert!(requests.may_be_evicted(3) && !requests.may_be_evicted(2));
         assert_eq!(requests.remove(1), None);
         assert_eq!(requests.remove(3), Some(request(3)));
         requests.get_mut(5).unwrap().has_response = true;
