@@ -283,6 +283,28 @@ fn a_pseudowire_may_have_no_control_word() {
 }
 
 #[test]
+fn labels_of_sessions_inside_a_pseudowire_are_not_read() {
+    let session = |protocol: [u8; 2], payload: &[u8]| {
+        let packet = [&[0x11, 0, 0, 1, 0, 0][..], &protocol, payload].concat();
+        [&[0; 4][..], &ethernet(0x8864, &packet)].concat()
+    };
+    let wire = |octets: &[u8]| decoded(&ethernet(0x8847, &mpls(&[40], octets)));
+    is_the_datagram(&wire(&session([0, 0x21], &datagram())).unwrap());
+    let labels = mpls(&[41], &datagram());
+    assert_eq!(wire(&session([2, 0x81], &labels)), Err(Undecodable::NotIp));
+    // With and without a control word, this is a session with labels, and then the same again.
+    let mut level = [0; 30];
+    for at in [12, 16] {
+        level[at..at + 4].copy_from_slice(&[0x88, 0x64, 0x11, 0]);
+    }
+    for at in [20, 24] {
+        level[at..at + 2].copy_from_slice(&[2, 0x81]);
+    }
+    level[28] = 1;
+    assert_eq!(wire(&level.repeat(48)), Err(Undecodable::NotIp));
+}
+
+#[test]
 fn tunnel_ports_can_be_set() {
     let decode = |settings: &[&str], port, payload: &[u8]| {
         let settings: Vec<TunnelPort> = settings.iter().map(|text| text.parse().unwrap()).collect();

@@ -211,8 +211,9 @@ impl<S: Sinks> Pipeline<S> {
         &self.stages.sinks
     }
 
-    /// The sinks.
-    pub const fn sinks_mut(&mut self) -> &mut S {
+    /// The sinks, with all records that are counted.
+    pub fn sinks_mut(&mut self) -> &mut S {
+        self.stages.run_block(None);
         &mut self.stages.sinks
     }
 

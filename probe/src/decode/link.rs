@@ -220,35 +220,55 @@ fn pseudowire(frame: &[u8], outer_vlan_id: u16) -> Result<Network<'_>, Undecodab
                 data = rest;
             }
             0x0806 | 0x8035 => return Err(Undecodable::Arp),
-            0x8864 => return pppoe(data, vlan_id),
+            0x8864 => {
+                let (protocol, packet) = ppp_protocol(pppoe_payload(data)?)?;
+                return ip_of_ppp(protocol, packet, vlan_id);
+            }
             _ => return Err(Undecodable::NotIp),
         }
     }
     Err(Undecodable::TooDeep)
 }
 
-/// Reads a PPPoE session packet: version 1, type 1, code 0.
+/// Reads a PPPoE session packet.
 fn pppoe(data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
+    ppp(pppoe_payload(data)?).map(|network| Network { vlan_id, ..network })
+}
+
+/// The PPP frame of a PPPoE session packet: version 1, type 1, code 0.
+fn pppoe_payload(data: &[u8]) -> Result<&[u8], Undecodable> {
     let (header, rest) = split::<6>(data)?;
     if header[0] != 0x11 || header[1] != 0 {
         return Err(Undecodable::NotIp);
     }
-    ppp(rest).map(|network| Network { vlan_id, ..network })
+    Ok(rest)
 }
 
-/// Reads a PPP frame. Address and control octets may be omitted, the protocol may be compressed to
-/// one octet.
+/// Reads a PPP frame.
 pub(super) fn ppp(data: &[u8]) -> Result<Network<'_>, Undecodable> {
+    match ppp_protocol(data)? {
+        (0x0281 | 0x0283, rest) => mpls(rest, 0),
+        (protocol, rest) => ip_of_ppp(protocol, rest, 0),
+    }
+}
+
+/// The protocol of a PPP frame, and what follows. Address and control octets may be omitted, the
+/// protocol may be compressed to one octet.
+fn ppp_protocol(data: &[u8]) -> Result<(u16, &[u8]), Undecodable> {
     let data = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
-    let (protocol, rest) = match *data {
-        [low, ref rest @ ..] if low & 1 == 1 => (u16::from(low), rest),
-        [high, low, ref rest @ ..] => (u16::from_be_bytes([high, low]), rest),
-        _ => return Err(Undecodable::TruncatedLink),
-    };
+    match *data {
+        [low, ref rest @ ..] if low & 1 == 1 => Ok((u16::from(low), rest)),
+        [high, low, ref rest @ ..] => Ok((u16::from_be_bytes([high, low]), rest)),
+        _ => Err(Undecodable::TruncatedLink),
+    }
+}
+
+/// The IP packet of a PPP protocol. Labels inside of a pseudowire are not read: a frame could
+/// repeat them, and each pseudowire has two possible beginnings.
+fn ip_of_ppp(protocol: u16, packet: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
     match protocol {
-        0x0021 => Ok(Network::new(rest, Version::V4, 0)),
-        0x0057 => Ok(Network::new(rest, Version::V6, 0)),
-        0x0281 | 0x0283 => mpls(rest, 0),
+        0x0021 => Ok(Network::new(packet, Version::V4, vlan_id)),
+        0x0057 => Ok(Network::new(packet, Version::V6, vlan_id)),
         _ => Err(Undecodable::NotIp),
     }
 }

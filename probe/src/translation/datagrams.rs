@@ -3,14 +3,17 @@
 
 use std::hash::BuildHasher as _;
 
+use crate::decode::mix;
+
 /// Datagrams of a conversation that are compared at its beginning, on each interface.
 const COMPARED: u8 = 2;
 /// Time without a datagram after which a conversation begins again.
 const PAUSE_NS: u64 = 10_000_000_000;
-/// All datagrams at the beginning of each period are compared: the sides of a conversation whose
-/// translation has changed are observed at nearly the same time.
+/// All datagrams in one part of each period are compared: the sides of a conversation whose
+/// translation has changed are observed at nearly the same time. It is another part in each period,
+/// for conversations that send at a steady pace.
 const PERIOD_NS: u64 = 1_000_000_000;
-const PERIOD_COMPARED_NS: u64 = PERIOD_NS / 32;
+const PARTS: u64 = 32;
 /// Conversations that are remembered; a power of two. Another one in the same slot replaces them, and
 /// its datagrams are compared.
 const SLOTS: usize = 16_384;
@@ -51,7 +54,8 @@ impl DatagramSelection {
             slot.compared += 1;
             return true;
         }
-        time_ns % PERIOD_NS < PERIOD_COMPARED_NS
+        let (period, part) = (time_ns / PERIOD_NS, time_ns % PERIOD_NS * PARTS / PERIOD_NS);
+        mix(period) % PARTS == part
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::BadSettings;
 use super::flags::command;
-use super::layer::{Given, Layer};
+use super::layer::Layer;
 use super::layers;
 use crate::exit::{self, Failure};
 
@@ -60,24 +60,26 @@ impl<D: Daemon> CommandLine<D> {
             .get_arguments()
             .map(|argument| argument.get_id().as_str());
         let keys = keys.filter(|key| matches.value_source(key) == Some(ValueSource::CommandLine));
-        let given = keys.map(|key| {
+        let mut given = Layer::default();
+        for key in keys {
+            let flag = format!("--{}", key.replace('_', "-"));
             let values = matches.get_raw(key).into_iter().flatten();
-            let given = Given {
-                values: values.map(ToOwned::to_owned).collect(),
-                origin: format!("the flag --{}", key.replace('_', "-")),
-            };
-            (key.to_owned(), given)
-        });
-        Ok(Self {
-            flags,
-            given: given.collect(),
-        })
+            let values = values.map(|value| {
+                let text = value.to_str().map(ToOwned::to_owned);
+                text.ok_or_else(|| {
+                    BadSettings::new(format!("invalid {flag} {value:?}: must be UTF-8"))
+                })
+            });
+            let values = values.collect::<Result<_, _>>()?;
+            given.insert(key, values, format!("the flag {flag}"));
+        }
+        Ok(Self { flags, given })
     }
 
     /// True if the flag of a setting is given.
     #[must_use]
     pub fn is_given(&self, key: &str) -> bool {
-        self.given.contains_key(key)
+        self.given.contains(key)
     }
 
     /// Loads the settings: defaults < `file` < environment < flags. A list replaces that of the

@@ -7,7 +7,7 @@ use clap::{Arg, Command};
 use serde_json::Value as Json;
 
 use super::flags::is_list;
-use super::layer::{Given, Layer};
+use super::layer::Layer;
 use crate::exit::BadSettings;
 
 /// The argument of a setting.
@@ -25,7 +25,7 @@ pub(super) fn file(path: &Path, command: &Command) -> Result<Layer, BadSettings>
     })?;
     let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(blank) {
-        return Ok(Layer::new());
+        return Ok(Layer::default());
     }
     // Words such as off and on stay text: their setting knows what they mean.
     let options = serde_saphyr::options! { strict_booleans: true };
@@ -36,7 +36,7 @@ pub(super) fn file(path: &Path, command: &Command) -> Result<Layer, BadSettings>
                 "invalid config file {name:?}: must be a YAML map of settings: {error}"
             ))
         })?;
-    let mut layer = Layer::new();
+    let mut layer = Layer::default();
     for (key, value) in settings {
         let Some(argument) = find(command, &key) else {
             let allowed = allowed(command);
@@ -60,8 +60,7 @@ pub(super) fn file(path: &Path, command: &Command) -> Result<Layer, BadSettings>
             }
             value => vec![text_of(value)],
         };
-        let origin = format!("{name:?}");
-        layer.insert(key, Given { values, origin });
+        layer.insert(&key, values, format!("{name:?}"));
     }
     Ok(layer)
 }
@@ -77,10 +76,10 @@ fn allowed(command: &Command) -> String {
 }
 
 /// A value as its flag takes it. A map is JSON.
-fn text_of(value: Json) -> OsString {
+fn text_of(value: Json) -> String {
     match with_integers(value) {
-        Json::String(text) => text.into(),
-        value => value.to_string().into(),
+        Json::String(text) => text,
+        value => value.to_string(),
     }
 }
 
@@ -110,7 +109,7 @@ pub(super) fn environment(
     environment: impl Iterator<Item = (OsString, OsString)>,
     command: &Command,
 ) -> Result<(Layer, Vec<String>), BadSettings> {
-    let (mut layer, mut unknown) = (Layer::new(), Vec::new());
+    let (mut layer, mut unknown) = (Layer::default(), Vec::new());
     for (variable, value) in environment {
         let Some(variable) = variable.to_str().filter(|name| name.starts_with(prefix)) else {
             continue;
@@ -139,12 +138,11 @@ pub(super) fn environment(
             });
             let items = items.map(str::trim);
             let items = items.filter(|item| !item.is_empty());
-            items.map(OsString::from).collect()
+            items.map(str::to_owned).collect()
         } else {
-            vec![value.into()]
+            vec![value]
         };
-        let origin = format!("{variable} in the environment");
-        layer.insert(key, Given { values, origin });
+        layer.insert(&key, values, format!("{variable} in the environment"));
     }
     unknown.sort();
     Ok((layer, unknown))

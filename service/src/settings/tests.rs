@@ -346,7 +346,7 @@ fn a_file_that_is_not_a_yaml_map_is_refused() {
         Some(Path::new("/nowhere/probe.yaml")),
         "KIPFIX_PROBE__",
         std::iter::empty(),
-        &layer::Layer::new(),
+        &layer::Layer::default(),
     );
     assert_eq!(
         absent.unwrap_err().to_string(),

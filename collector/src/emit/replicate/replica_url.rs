@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kipfix_export::url::Parameter;
 use url::{Host, Url};
 
 use crate::emit::authority::Authority;
@@ -44,8 +45,8 @@ impl ReplicaUrl {
             Host::Ipv6(ip) => ip.to_string(),
         };
         let mut source = None;
-        for (name, value) in url.query_pairs() {
-            let value = match (&*name, &*value) {
+        for parameter in Parameter::all(url.query().unwrap_or_default()) {
+            let value = match (parameter.name(), &*parameter.text()) {
                 ("source", "keep") => SourceAddress::Keep,
                 ("source", "own") => SourceAddress::Own,
                 _ => return None,

@@ -68,9 +68,9 @@ fn difference(a: u64, b: u64) -> i64 {
     i64::try_from(wide).unwrap_or(if wide < 0 { i64::MIN } else { i64::MAX })
 }
 
-/// The time of a record's packets by the collector's clock, from its start and end by the exporter's; 0 is unknown.
-/// If the record has no times, or if the exporter's clock is
-/// off by more than `max_skew_milliseconds`, they are taken to end now.
+/// The time of a record's packets by the collector's clock, from its start and end by the exporter's;
+/// 0 is unknown. If the record has no times, or if the exporter's clock is off by more than
+/// `max_skew_milliseconds`, they are taken to end now.
 #[inline]
 #[must_use]
 pub fn time_range(
