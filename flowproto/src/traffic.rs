@@ -6,13 +6,13 @@ use crate::record::{BiflowDirection, FlowEndReason, Sampling};
 /// The part of a [`FlowRecord`](crate::FlowRecord) by which traffic between endpoints is counted, and
 /// which shows whether the record reports more. It takes a fraction of the time of the whole record.
 ///
-/// Only records that count in one direction have one, without running totals, tunnel, translation,
+/// Only records that count in one direction between two addresses have one, without running totals, tunnel, translation,
 /// responder name, and sampling that depends on the record. The values are those of the whole record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrafficRecord {
-    /// 8 or 27; unspecified if not carried.
+    /// 8 `sourceIPv4Address` or 27 `sourceIPv6Address`.
     pub source_address: Address,
-    /// 12 or 28; unspecified if not carried.
+    /// 12 `destinationIPv4Address` or 28 `destinationIPv6Address`.
     pub destination_address: Address,
     /// 1 `octetDeltaCount`, or another element that stands for it.
     pub octet_delta_count: u64,

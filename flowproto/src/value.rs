@@ -19,14 +19,14 @@ pub(crate) fn signed(value: &[u8]) -> i64 {
         .fold(start, |sum, octet| sum << 8 | i64::from(*octet))
 }
 
-/// The low 32 bits of an unsigned integer.
+/// The low 32 bits of a number.
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     reason = "truncation to the low bits is intended"
 )]
-pub(crate) fn low_u32(value: &[u8]) -> u32 {
-    unsigned(value) as u32
+pub(crate) const fn low_u32(number: u64) -> u32 {
+    number as u32
 }
 
 /// A floating-point number of either width (RFC 7011 §6.1.3). `None` for other lengths.

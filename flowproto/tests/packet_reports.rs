@@ -46,11 +46,16 @@ fn frame(tags: &[u8], packet: &[u8]) -> Vec<u8> {
 
 /// The record of a section of variable length between an interface and a frame size.
 fn report(element: u16, section: &[u8]) -> FlowRecord {
+    report_of(element, section, 1518)
+}
+
+/// The same with another frame size.
+fn report_of(element: u16, section: &[u8], frame_octets: u64) -> FlowRecord {
     let mut e = exporter();
-    let fields = [(10, 4), (element, VARIABLE), (312, 2), (14, 4)];
+    let fields = [(10, 4), (element, VARIABLE), (312, 4), (14, 4)];
     let mut record = numbers(&[(17, 4), (section.len() as u64, 1)]);
     record.extend(section);
-    record.extend(numbers(&[(1518, 2), (18, 4)]));
+    record.extend(numbers(&[(frame_octets, 4), (18, 4)]));
     e.send(&ipfix(0, &[(2, template(300, &fields)), (300, record)]));
     assert_eq!(e.taken.records.len(), 1);
     e.taken.records.remove(0)
@@ -144,6 +149,71 @@ fn a_fragment_behind_the_first_one_has_no_ports() {
 fn a_header_without_a_length_has_that_of_the_frame() {
     let record = report(FRAME, &frame(&[0x81, 0, 0, 5, 8, 0], &ipv4(0, 6, 0)));
     assert_eq!(counts(&record), (1518 - 18, 1));
+}
+
+#[test]
+fn the_header_of_a_packet_without_a_frame_has_the_length_of_the_frame_too() {
+    let record = report(PACKET, &ipv4(0, 6, 0));
+    assert_eq!(counts(&record), (1518, 1));
+}
+
+#[test]
+fn an_ipv6_header_has_no_length_if_the_packet_is_longer_than_it_can_have() {
+    let tcp = [ipv6(0, 6), TCP.to_vec()].concat();
+    let frame = frame(&[0x86, 0xdd], &tcp);
+    assert_eq!(counts(&report_of(FRAME, &frame, 90_014)), (90_000, 1));
+    assert_eq!(counts(&report_of(PACKET, &tcp, 90_000)), (90_000, 1));
+    // A packet that has no payload, in a frame of the minimum size.
+    assert_eq!(counts(&report_of(FRAME, &frame, 60)), (40, 1));
+    assert_eq!(counts(&report_of(PACKET, &ipv6(60, 6), 90_000)), (100, 1));
+}
+
+#[test]
+fn a_section_can_end_in_a_fragment_header() {
+    let fragment = [6, 0, 0, 1, 0, 0, 0, 1];
+    for end in 0..fragment.len() {
+        let record = report(PACKET, &[&ipv6(700, 44), &fragment[..end]].concat());
+        assert_eq!(counts(&record), (740, 1), "{end}");
+    }
+}
+
+#[test]
+fn the_padding_of_a_section_is_not_part_of_the_packet() {
+    // The section ends before an extension header of which the padding makes one of options.
+    let padded = [ipv6(700, 60), vec![0; 24]].concat();
+    assert_eq!(report(PACKET, &padded).key.protocol_identifier, 60);
+    // It ends in one, and 410 `sectionExportedOctets` has its length.
+    let destination_options = [[6, 1].as_slice(), &[0; 6]].concat();
+    let section = [ipv6(700, 60), destination_options].concat();
+    let padded = [&section[..], &[9; 30]].concat();
+    let with_length = |octets: u64| {
+        let mut e = exporter();
+        let fields = [(PACKET, padded.len() as u16), (410, 2)];
+        let record = [padded.clone(), numbers(&[(octets, 2)])].concat();
+        e.send(&ipfix(0, &[(2, template(300, &fields)), (300, record)]));
+        let key = e.taken.records[0].key;
+        (key.protocol_identifier, key.source_port)
+    };
+    assert_eq!(with_length(section.len() as u64), (6, 0));
+    assert_eq!(with_length(padded.len() as u64), (6, 0x0909));
+    assert_eq!(with_length(9999), (6, 0x0909));
+}
+
+#[test]
+fn a_reported_packet_is_not_a_connection() {
+    let packet = frame(&[8, 0], &ipv4(100, 6, 0));
+    assert!(report(FRAME, &packet).is_continuation);
+    assert!(report(FRAME, &[]).is_continuation);
+    // 233 `firewallEvent`: created.
+    let mut e = exporter();
+    let fields = [(233, 1), (FRAME, packet.len() as u16)];
+    let record = [vec![1], packet].concat();
+    let records = [record.clone(), record].concat();
+    e.send(&ipfix(0, &[(2, template(300, &fields)), (300, records)]));
+    for record in &e.taken.records {
+        assert_eq!(counts(record), (100, 1));
+        assert!(record.is_continuation);
+    }
 }
 
 #[test]

@@ -62,12 +62,15 @@ impl PcapFormat {
     /// Reads the file header.
     ///
     /// # Errors
-    /// It is that of another format.
+    /// It is that of another format, or of a version that libpcap does not read either.
     pub fn read(header: &[u8; FILE_HEADER]) -> Result<Self, FormatError> {
         let [m0, m1, m2, m3, v0, v1, w0, w1, ..] = *header;
         let variant = Variant::of([m0, m1, m2, m3]).ok_or(FormatError::UnknownFormat)?;
         let big_endian = variant.big_endian;
         let version = (u16_of([v0, v1], big_endian), u16_of([w0, w1], big_endian));
+        if !matches!(version, (2, 0..=4) | DG_UX_VERSION) {
+            return Err(FormatError::UnsupportedVersion(version.0, version.1));
+        }
         let [_, _, _, _, snaplen, link_type] = words(header, big_endian).unwrap_or_default();
         Ok(Self {
             variant,
@@ -76,19 +79,6 @@ impl PcapFormat {
             // The upper half has the length of the frame check sequence.
             link_type: u16::try_from(link_type & 0xffff).unwrap_or_default(),
         })
-    }
-}
-
-impl PcapFormat {
-    /// Checks the version of the format. Writers are careless with it.
-    ///
-    /// # Errors
-    /// libpcap does not read it.
-    pub const fn check_version(&self) -> Result<(), FormatError> {
-        match self.version {
-            (2, 0..=4) | DG_UX_VERSION => Ok(()),
-            (major, minor) => Err(FormatError::UnsupportedVersion(major, minor)),
-        }
     }
 
     /// Files before version 2.4 may have both lengths of a frame in the other order.

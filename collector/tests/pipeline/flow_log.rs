@@ -5,6 +5,7 @@ use kipfix_collector::aggregate::RecordFilter;
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::EmittedRecords;
 use kipfix_collector::emit::flow_log::{FlowLogFormat, LeftOut, LineSettings, SelectedMembers};
+use kipfix_collector::pipeline::PipelineSettings;
 use kipfix_collector::receive::Ingest;
 
 use super::harness::*;
@@ -203,18 +204,31 @@ fn kubezonnet_has_a_sentence_for_each_direction_between_zones() {
     assert_eq!(left_out(&end, LeftOut::Format), 2);
 }
 
-/// An IPFIX Message of a router that has selected a packet from [`WEB`] to [`OFFICE`].
-fn packet_report() -> Vec<u8> {
+/// An IPFIX Message of a router that has selected a packet from [`WEB`] to [`OFFICE`]. `fields`: the
+/// fields of its record before the packet, by element and value.
+fn packet_report(fields: &[(u16, &[u8])]) -> Vec<u8> {
     const PACKET: [u8; 24] = [
         0x45, 0, 0x05, 0xdc, 0, 1, 0, 0, 64, 17, 0, 0, 10, 1, 1, 10, 192, 0, 2, 7, 0x9c, 0x40, 0,
         53,
     ];
-    let mut out = vec![0, 10, 0, 64, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 0, 0, 0, 0, 5];
-    // A template of 10 ingressInterface and 313 ipHeaderPacketSection, and a record.
-    out.extend([0, 2, 0, 16, 1, 44, 0, 2, 0, 10, 0, 4, 1, 57, 0, 24]);
-    out.extend([1, 44, 0, 32, 0, 0, 0, 17]);
-    out.extend(PACKET);
-    out
+    // 313 ipHeaderPacketSection.
+    let section = (313, &PACKET[..]);
+    let fields = fields.iter().chain([&section]);
+    let (mut template, mut record) = (vec![1, 44, 0, 0], Vec::new());
+    for (element, value) in fields {
+        template.extend(element.to_be_bytes());
+        template.extend([0, u8::try_from(value.len()).unwrap()]);
+        template[3] += 1;
+        record.extend_from_slice(value);
+    }
+    let set = |id: [u8; 2], content: &[u8]| {
+        let length = u16::try_from(content.len() + 4).unwrap().to_be_bytes();
+        [&id, &length, content].concat()
+    };
+    let sets = [set([0, 2], &template), set([1, 44], &record)].concat();
+    let length = u16::try_from(sets.len() + 16).unwrap().to_be_bytes();
+    let header = [0x65, 0x53, 0xf1, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+    [&[0, 10], &length[..], &header, &sets].concat()
 }
 
 #[test]
@@ -222,7 +236,8 @@ fn a_reported_packet_is_counted_and_has_key_and_counters_in_its_line() {
     let mut collector = collector(offline());
     let router = "192.0.2.250:4000".parse().unwrap();
     let now = Now::of_packet(START);
-    collector.pipeline.datagram(router, &packet_report(), now);
+    let report = packet_report(&[(10, &[0, 0, 0, 17])]);
+    collector.pipeline.datagram(router, &report, now);
     let end = collector.end();
     assert_eq!(end.octets(r#"src_workload="web""#), 1500);
     let line = &end.lines[0];
@@ -244,4 +259,76 @@ fn a_reported_packet_is_counted_and_has_key_and_counters_in_its_line() {
         assert_eq!(line[name], value, "{name}");
     }
     assert!(line["ipHeaderPacketSection"].is_string());
+}
+
+#[test]
+fn a_line_has_each_name_once_if_the_record_of_a_packet_has_its_key_too() {
+    let all: [(u16, &[u8]); 5] = [
+        (8, &[10, 1, 1, 99]),
+        (12, &[192, 0, 2, 99]),
+        (7, &[0, 7]),
+        (11, &[0, 11]),
+        (4, &[6]),
+    ];
+    for (format, fields) in [
+        (FlowLogFormat::Json, &all[..]),
+        (FlowLogFormat::Json, &all[..2]),
+        (FlowLogFormat::Json, &all[4..]),
+        (FlowLogFormat::Logfmt, &all[..]),
+    ] {
+        let lines = LineSettings {
+            format,
+            ..LineSettings::default()
+        };
+        let setup = Setup {
+            lines,
+            ..Setup::new(offline())
+        };
+        let mut collector = setup.start();
+        let router = "192.0.2.250:4000".parse().unwrap();
+        let now = Now::of_packet(START);
+        let report = packet_report(fields);
+        collector.pipeline.datagram(router, &report, now);
+        let text = collector.end().text;
+        let name_end = if format == FlowLogFormat::Json {
+            "\":"
+        } else {
+            "="
+        };
+        for name in [
+            "sourceIPv4Address",
+            "destinationIPv4Address",
+            "sourceTransportPort",
+            "destinationTransportPort",
+            "protocolIdentifier",
+            "octetDeltaCount",
+            "packetDeltaCount",
+        ] {
+            let member = format!("{name}{name_end}");
+            assert_eq!(text.matches(&member).count(), 1, "{name}: {text}");
+        }
+        if format == FlowLogFormat::Json && fields.len() == all.len() {
+            // The record as it was received, and what it lacks.
+            let as_received = r#"{"sourceIPv4Address":"10.1.1.99","destinationIPv4Address":"#;
+            assert!(text.starts_with(as_received), "{text}");
+            let added = r#","octetDeltaCount":1500,"packetDeltaCount":1,"exporter":"#;
+            assert!(text.contains(added), "{text}");
+        }
+    }
+}
+
+#[test]
+fn reported_packets_are_not_connections() {
+    let settings = PipelineSettings {
+        connections_from_flows: true,
+        ..offline()
+    };
+    let mut collector = collector(settings);
+    let router = "192.0.2.250:4000".parse().unwrap();
+    let now = Now::of_packet(START);
+    let report = packet_report(&[(10, &[0, 0, 0, 17])]);
+    collector.pipeline.datagram(router, &report, now);
+    let end = collector.end();
+    assert_eq!(end.octets(r#"src_workload="web""#), 1500);
+    assert_eq!(end.sum("kipfix_connections_total"), 0);
 }

@@ -194,9 +194,10 @@ impl CollectingProcess {
         }
         let has_sampling = !sampling.is_none();
         // Running totals and firewall connections cost a look-up for each record; exporters of deltas
-        // do not pay for it.
+        // do not pay for it. A reported packet is neither.
         let kinds = plan.counter_kinds();
-        let are_kept = kinds.iter().any(|kind| kind.is_total()) || plan.are_firewall_connections();
+        let are_kept = !plan.has_packet()
+            && (kinds.iter().any(|kind| kind.is_total()) || plan.are_firewall_connections());
         let totals_of = are_kept.then(|| self.sessions.domain_key(place)).flatten();
         let has_names = plan.has_names();
         let (mut is_begun, mut is_cut) = (false, false);

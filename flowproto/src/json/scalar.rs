@@ -80,7 +80,7 @@ pub fn write_value(data_type: Option<DataType>, value: &[u8], out: &mut Vec<u8>)
             _ => out.extend_from_slice(b"null"),
         },
         (DataType::Ipv4Address, 4) => {
-            write_address(Address::from_v4_bits(low_u32(value)), out);
+            write_address(Address::from_v4_bits(low_u32(unsigned(value))), out);
         }
         (DataType::Ipv6Address, 16) => {
             let bits = value.try_into().map_or(0, u128::from_be_bytes);

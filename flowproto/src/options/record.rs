@@ -70,7 +70,7 @@ impl<'a> OptionsRecord<'a> {
                 self.address = address.filter(|_| bits != 0).or(self.address);
             }
             (130, 4) => {
-                let bits = low_u32(value);
+                let bits = low_u32(unsigned(value));
                 let address = Some(Address::from_v4_bits(bits));
                 self.address = address.filter(|_| bits != 0).or(self.address);
             }

@@ -17,10 +17,12 @@ pub(super) struct PacketSection {
     section: Place,
     /// The section begins with an Ethernet header.
     is_frame: bool,
-    /// 312 `dataLinkFrameSize`, 408 `dataLinkFrameType`, 409 `sectionOffset`.
+    /// 312 `dataLinkFrameSize`, 408 `dataLinkFrameType`, 409 `sectionOffset`, 410
+    /// `sectionExportedOctets`: the section without its padding.
     frame_octets: Option<Place>,
     frame_type: Option<Place>,
     offset: Option<Place>,
+    exported_octets: Option<Place>,
 }
 
 /// Where a value is.
@@ -66,22 +68,28 @@ impl PacketSection {
             frame_octets: place(312),
             frame_type: place(408),
             offset: place(409),
+            exported_octets: place(410),
         })
     }
 
     /// Fills the fields that the packet has, and counts one packet with the length in its IP header.
-    /// A section without an IP header leaves the record without counters.
+    /// A section without an IP header leaves the record without counters. A packet is not a connection.
     #[cold]
     pub(super) fn read(&self, octets: &[u8], spans: &[FieldSpan], record: &mut FlowRecord) {
+        record.is_continuation = true;
         let number = |place| Place::number(place, octets, spans);
         let is_readable = number(self.offset).is_none_or(|offset| offset == 0)
             && (!self.is_frame || number(self.frame_type).is_none_or(|kind| kind == ETHERNET));
         let section = self.section.value(octets, spans);
+        let exported = number(self.exported_octets).and_then(|octets| usize::try_from(octets).ok());
+        let section = exported
+            .and_then(|exported| section.get(..exported))
+            .unwrap_or(section);
         let frame_octets = number(self.frame_octets).unwrap_or_default();
         let packet = match is_readable {
             false => None,
             true if self.is_frame => headers::of_frame(section, frame_octets),
-            true => headers::of_packet(section, 0),
+            true => headers::of_packet(section, frame_octets),
         };
         let Some(packet) = packet else {
             return;

@@ -2,7 +2,7 @@
 
 use super::MessageContext;
 use super::slot::Slot;
-use crate::value::ntp_to_unix;
+use crate::value::{low_u32, ntp_to_unix};
 
 /// A start or end of a flow, in the unit of its slot, as milliseconds since the epoch. `init` as for
 /// [`up_time_to_epoch`].
@@ -24,16 +24,6 @@ pub(super) fn to_epoch(
             .saturating_sub(number / 1000),
         _ => number,
     }
-}
-
-/// The low 32 bits of a number.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "truncation to the low bits is intended"
-)]
-const fn low_u32(number: u64) -> u32 {
-    number as u32
 }
 
 /// A `sysUpTime` as milliseconds since the epoch. `init`: the time at which it was 0, if known. The

@@ -24,7 +24,7 @@ pub(crate) enum TemplateOutcome {
     New,
     /// It replaces another template, which was defined in the datagram of this number.
     Changed { defined_in: u64 },
-    /// It is the template already known.
+    /// It is the template already known, or the one before it if it was sent before that one.
     Refreshed,
     /// It was sent before the template that is known, and is used for Messages of that time only.
     Late,
@@ -63,13 +63,23 @@ impl Sessions {
             entry.stamp = stamp;
             entry.sent_milliseconds = now;
             entry.used_milliseconds = now;
+            if let Some(change) = &mut entry.change
+                && !message.is_suspect()
+                && message.is_before(change)
+            {
+                change.sequence = message.sequence;
+            }
             let template = Arc::clone(&entry.template);
             self.refresh(message, id, &template);
             return TemplateOutcome::Refreshed;
         }
         let before = session.templates.get(&id);
         let change = before.and_then(|entry| entry.change.as_ref());
-        if change.is_some_and(|change| message.is_before(change.sequence)) {
+        if let Some(change) = change.filter(|change| message.defines_before(change)) {
+            let earlier = change.earlier.as_ref();
+            if earlier.is_some_and(|earlier| earlier.is(fields, kind)) {
+                return TemplateOutcome::Refreshed;
+            }
             return self.define_late(message, (id, kind), fields);
         }
         let before = before.map(|entry| (entry.defined_in, entry.sent_milliseconds));
@@ -85,6 +95,7 @@ impl Sessions {
         let is_in_directory = self.share(message, id, &template);
         let change = earlier.map(|earlier| TemplateChange {
             sequence: message.sequence,
+            clock: message.clock,
             earlier: self.keep_earlier(message, earlier),
         });
         let entry = TemplateEntry {
@@ -322,6 +333,17 @@ impl Sessions {
         gone.len()
     }
 
+    /// Drops the changes of a session's templates that `is_over` chooses.
+    pub(super) fn drop_changes(&mut self, place: Place, is_over: impl Fn(&TemplateChange) -> bool) {
+        let Some(session) = self.get_mut(place) else {
+            return;
+        };
+        let sender = session.sender;
+        let templates = session.templates.values_mut();
+        let dropped = templates.map(|entry| entry.drop_change(&is_over)).sum();
+        self.subtract_fields(sender, dropped);
+    }
+
     /// Removes a template, or all templates if `id` is 2, or all Options Templates if it is 3
     /// (RFC 7011 §8.1). Returns their number.
     pub(crate) fn withdraw(&mut self, place: Place, id: u16) -> usize {
@@ -344,7 +366,7 @@ impl Sessions {
                 is_shared: false,
             });
         }
-        let found = match own.map(|entry| entry.of_message(|number| message.is_before(number))) {
+        let found = match own.map(|entry| entry.of_message(|change| message.is_before(change))) {
             Some(None) => return None,
             Some(Some(template)) => Some(FoundTemplate {
                 template,
@@ -415,7 +437,7 @@ impl Sessions {
             && let Some(entry) = session.templates.get_mut(&id)
         {
             entry.used_milliseconds = now;
-            let template = entry.of_message(|number| message.is_before(number))?;
+            let template = entry.of_message(|change| message.is_before(change))?;
             return Some((Arc::clone(template), false));
         }
         let (domain, device) = (session.key.domain.observation_domain_id, session.device);
@@ -434,7 +456,8 @@ impl Sessions {
         Some((template, is_shared))
     }
 
-    /// Searches the next sessions for idle templates, forgets those, and returns their number.
+    /// Searches the next sessions for idle templates, forgets those, and returns their number. Drops
+    /// changes of templates that are over.
     pub(crate) fn sweep(&mut self, now_milliseconds: u64) -> usize {
         let idle = self.limits.idle_milliseconds;
         let is_idle = |used: u64| now_milliseconds.saturating_sub(used) > idle;
@@ -446,6 +469,7 @@ impl Sessions {
             let at = self.sweep;
             let forgotten = self.forget_templates(at, |entry| is_idle(entry.used_milliseconds));
             templates = templates.saturating_add(forgotten);
+            self.drop_changes(at, |change| change.is_over(now_milliseconds));
             let Some((sender, device)) = self.get(at).map(|s| (s.sender, s.device)) else {
                 continue;
             };

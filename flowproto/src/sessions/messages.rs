@@ -6,6 +6,7 @@ use super::key::Place;
 use super::sequence::{Sender, SequenceOutcome};
 use super::session::Suspect;
 use super::store::Sessions;
+use super::templates::TemplateChange;
 use super::tracks::Arrival;
 use crate::wire::{MessageHeader, Version};
 
@@ -49,9 +50,21 @@ impl SessionMessage {
         }
     }
 
-    /// Whether it was sent before the Message of the same session with this number.
-    pub(super) fn is_before(&self, sequence: u32) -> bool {
-        self.is_older && (1..1 << 31).contains(&sequence.wrapping_sub(self.sequence))
+    /// Whether it was sent before a template of its session changed.
+    pub(super) fn is_before(&self, change: &TemplateChange) -> bool {
+        let behind = change.sequence.wrapping_sub(self.sequence);
+        self.is_older
+            && (1..1 << 31).contains(&behind)
+            && !change.is_over(self.clock.received_milliseconds)
+    }
+
+    /// Whether its definition of a template was sent before that template changed. Templates do not
+    /// advance the number of IPFIX Messages, so it can be that of the change.
+    pub(super) fn defines_before(&self, change: &TemplateChange) -> bool {
+        let is_first_of_number = self.sequence == change.sequence
+            && self.clock.is_exported_before(&change.clock)
+            && !change.is_over(self.clock.received_milliseconds);
+        is_first_of_number || self.is_before(change)
     }
 
     /// Whether its Data Sets have to wait for the next Message.
@@ -161,10 +174,11 @@ impl Sessions {
         (message, Verdict::None)
     }
 
-    /// The exporter of a session has restarted: forgets templates defined before `stamp`, and options
-    /// data.
+    /// The exporter of a session has restarted: forgets templates defined before `stamp`, changes of
+    /// the others, and options data.
     fn restart(&mut self, place: Place, stamp: u64) {
         self.forget_templates(place, |entry| entry.stamp < stamp);
+        self.drop_changes(place, |_| true);
         let Some(session) = self.get_mut(place) else {
             return;
         };

@@ -8,6 +8,9 @@ use super::tracks::TrackId;
 use crate::field::FieldSpecifier;
 use crate::template::{Template, TemplateKind};
 
+/// A Message that was sent before a change of a template arrives at most this time after it,
+/// milliseconds.
+const MAX_LATENESS_MILLISECONDS: u64 = 60_000;
 /// Maximum number of different layouts with the same ID in one domain.
 const MAX_LAYOUTS: usize = 8;
 
@@ -32,8 +35,10 @@ pub(super) struct TemplateEntry {
 /// it.
 #[derive(Clone, Debug)]
 pub(super) struct TemplateChange {
-    /// Number of the Message with the later definition.
+    /// Number of the first Message with the later definition.
     pub(super) sequence: u32,
+    /// Clocks of the Message with which the change arrived.
+    pub(super) clock: MessageClock,
     /// The earlier template. `None` if there was no room for it.
     pub(super) earlier: Option<Arc<Template>>,
 }
@@ -46,19 +51,39 @@ impl TemplateEntry {
         } else {
             self.template.len()
         };
-        let change = self.change.as_ref();
-        let earlier = change.and_then(|change| change.earlier.as_ref());
-        own.saturating_add(1)
-            .saturating_add(earlier.map_or(0, |earlier| earlier.len()))
+        let change = self.change.as_ref().map_or(0, TemplateChange::fields);
+        own.saturating_add(1).saturating_add(change)
     }
 
     /// The template of the records in a Message. `None` if it is an earlier one that is not known.
-    /// `is_before`: whether the Message was sent before the one with this number.
-    pub(super) fn of_message(&self, is_before: impl FnOnce(u32) -> bool) -> Option<&Arc<Template>> {
+    /// `is_before`: whether the Message was sent before the change.
+    pub(super) fn of_message(
+        &self,
+        is_before: impl FnOnce(&TemplateChange) -> bool,
+    ) -> Option<&Arc<Template>> {
         match &self.change {
-            Some(change) if is_before(change.sequence) => change.earlier.as_ref(),
+            Some(change) if is_before(change) => change.earlier.as_ref(),
             _ => Some(&self.template),
         }
+    }
+
+    /// Drops a change that `is_over` chooses. Returns the fields removed.
+    pub(super) fn drop_change(&mut self, is_over: impl Fn(&TemplateChange) -> bool) -> usize {
+        let dropped = self.change.take_if(|change| is_over(change));
+        dropped.map_or(0, |change| change.fields())
+    }
+}
+
+impl TemplateChange {
+    /// The fields of the earlier template.
+    pub(super) fn fields(&self) -> usize {
+        self.earlier.as_ref().map_or(0, |earlier| earlier.len())
+    }
+
+    /// Whether no Message that arrives at this time can have been sent before it.
+    pub(super) const fn is_over(&self, now_milliseconds: u64) -> bool {
+        let received = self.clock.received_milliseconds;
+        now_milliseconds.saturating_sub(received) > MAX_LATENESS_MILLISECONDS
     }
 }
 

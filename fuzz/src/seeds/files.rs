@@ -56,7 +56,14 @@ fn length(octets: &[u8]) -> u32 {
 }
 
 fn pcap(magic: u32, frames: &[Vec<u8>], word: fn(u32) -> [u8; 4]) -> Vec<u8> {
-    let header = [magic, 0x0004_0002, 0, 0, 65_535, 1];
+    // Version 2.4 in two halves.
+    let is_big_endian = word(1) == 1_u32.to_be_bytes();
+    let version = if is_big_endian {
+        0x0002_0004
+    } else {
+        0x0004_0002
+    };
+    let header = [magic, version, 0, 0, 65_535, 1];
     let mut out: Vec<u8> = header.into_iter().flat_map(word).collect();
     for frame in frames {
         let header = [1_700_000_000, 5, length(frame), length(frame)];

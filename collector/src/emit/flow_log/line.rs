@@ -1,6 +1,7 @@
 //! The members of a line: the record as it was received, what was read of a packet that it reports,
 //! and its enrichment.
 
+use flowproto::FlowRecord;
 use flowproto::element::KIPFIX_ENTERPRISE;
 use flowproto::host_name::HostName;
 use flowproto::json;
@@ -27,10 +28,7 @@ pub(super) fn write_members(
     let begin = out.len();
     let is_truncated = whole.fields.write_json(MAX_LINE_OCTETS, out);
     if whole.fields.are_packet_report() && whole.record.packet_delta_count > 0 {
-        if out.len() > begin {
-            out.push(b',');
-        }
-        json::write_flow(whole.record, out);
+        write_packet(begin, whole.record, out);
     }
     let fields_end = out.len();
     if fields_end > begin {
@@ -56,6 +54,34 @@ pub(super) fn write_members(
         remove_replaced(begin, fields_end, added, out);
     }
     is_truncated
+}
+
+/// Appends what was read of the packet that a record reports, without the members that its fields have
+/// already. `begin`: position of the fields.
+fn write_packet(begin: usize, packet: &FlowRecord, out: &mut Vec<u8>) {
+    let fields_end = out.len();
+    if fields_end > begin {
+        out.push(b',');
+    }
+    let start = out.len();
+    json::write_flow(packet, out);
+    let fields = out.get(begin..fields_end).unwrap_or_default();
+    let is_field = |name: &[u8]| members::all(fields).any(|(field, _)| field == name);
+    let mut repeated = 0_u64;
+    for (at, (name, _)) in members::all(out.get(start..).unwrap_or_default()).enumerate() {
+        repeated |= u64::from(is_field(name)) << at;
+    }
+    let mut rest = repeated;
+    let is_repeated = |_: &[u8]| {
+        let is_repeated = rest & 1 == 1;
+        rest >>= 1;
+        is_repeated
+    };
+    let end = members::remove(out, start, out.len(), is_repeated);
+    if end == start {
+        // The comma behind the fields.
+        out.truncate(fields_end);
+    }
 }
 
 /// Removes the fields that have the name of an added member.

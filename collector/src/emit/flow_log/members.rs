@@ -34,12 +34,13 @@ fn name(member: &[u8]) -> &[u8] {
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-/// Removes the members between `begin` and `end` whose name `is_removed` knows. Returns the new end.
+/// Removes the members between `begin` and `end` that `is_removed` chooses: it is called with the name
+/// of each, in their order. Returns the new end.
 pub(super) fn remove(
     out: &mut Vec<u8>,
     begin: usize,
     end: usize,
-    is_removed: impl Fn(&[u8]) -> bool,
+    mut is_removed: impl FnMut(&[u8]) -> bool,
 ) -> usize {
     let mut write = begin;
     let mut read = begin;

@@ -37,7 +37,8 @@ fn pcap(magic: u32, big_endian: bool, link_type: u32, frames: &[(Vec<u8>, usize)
         1000
     };
     let mut out = Vec::new();
-    for number in [magic, 0x0004_0002, 0, 0, 65_535, link_type] {
+    let version = if big_endian { 0x0002_0004 } else { 0x0004_0002 };
+    for number in [magic, version, 0, 0, 65_535, link_type] {
         out.extend(word(big_endian, number));
     }
     for (at, (frame, length)) in frames.iter().enumerate() {
@@ -411,6 +412,30 @@ fn an_unknown_format_is_refused() {
             matches!(error, Some(SavefileError::UnknownFormat)),
             "{error:?}"
         );
+    }
+}
+
+#[test]
+fn a_version_that_libpcap_does_not_read_is_refused() {
+    let datagram = simple(1, &[ethernet(&[0, 9])]);
+    // Major and minor version, little endian.
+    for (version, is_read) in [
+        ([2, 0, 4, 0], true),
+        ([2, 0, 2, 0], true),
+        ([2, 0, 5, 0], false),
+        ([1, 0, 4, 0], false),
+        ([3, 0, 0, 0], false),
+    ] {
+        let mut file = datagram.clone();
+        file[4..8].copy_from_slice(&version);
+        let (datagrams, _, error) = read(file);
+        assert_eq!(datagrams.len(), usize::from(is_read), "{version:?}");
+        let expected = (!is_read).then_some((version[0].into(), version[2].into()));
+        let refused = error.map(|error| match error {
+            SavefileError::UnsupportedVersion(major, minor) => (major, minor),
+            other => panic!("{other}"),
+        });
+        assert_eq!(refused, expected);
     }
 }
 

@@ -10,6 +10,8 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// Octets of an IPv6 header.
 const IPV6_HEADER: u64 = 40;
+/// Maximum value of the length in an IP header.
+const MAX_LENGTH: u64 = 65_535;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -76,11 +78,11 @@ fn below_labels(mut data: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads an IP packet. `packet_octets`: those on the wire, 0 if not known. They count where the
-/// header has no length, which segmentation offload sets to 0.
+/// header has no length: segmentation offload sets it to 0, and so do jumbograms of IPv6 (RFC 2675).
 pub(super) fn of_packet(packet: &[u8], packet_octets: u64) -> Option<Packet> {
     match packet.first()? >> 4 {
         4 => v4(packet, packet_octets),
-        6 => v6(packet),
+        6 => v6(packet, packet_octets),
         _ => None,
     }
 }
@@ -126,7 +128,7 @@ fn v4(packet: &[u8], packet_octets: u64) -> Option<Packet> {
     Some(packet.with_transport(payload.unwrap_or_default()))
 }
 
-fn v6(packet: &[u8]) -> Option<Packet> {
+fn v6(packet: &[u8], packet_octets: u64) -> Option<Packet> {
     let (header, mut payload) = packet.split_first_chunk::<40>()?;
     let [
         first,
@@ -154,13 +156,23 @@ fn v6(packet: &[u8]) -> Option<Packet> {
             FRAGMENT => 8,
             _ => break,
         };
-        let is_later = protocol == FRAGMENT && number(rest)?.0 & 0xfff8 != 0;
+        // Only the first extension header can have hop-by-hop options: these are the zeros of padding.
+        if *next == HOP_BY_HOP {
+            break;
+        }
+        let is_later =
+            protocol == FRAGMENT && number(rest).is_some_and(|(offset, _)| offset & 0xfff8 != 0);
         protocol = *next;
         payload = payload
             .get(octets..)
             .filter(|_| !is_later)
             .unwrap_or_default();
     }
+    let octets = match u16::from_be_bytes([length_0, length_1]) {
+        // A packet without payload can be in a longer frame.
+        0 if packet_octets > MAX_LENGTH => packet_octets,
+        length => u64::from(length).saturating_add(IPV6_HEADER),
+    };
     let packet = Packet {
         key: FlowKey {
             source_address: address(source),
@@ -168,7 +180,7 @@ fn v6(packet: &[u8]) -> Option<Packet> {
             protocol_identifier: protocol,
             ..FlowKey::default()
         },
-        octets: u64::from(u16::from_be_bytes([length_0, length_1])).saturating_add(IPV6_HEADER),
+        octets,
         class_of_service: first << 4 | second >> 4,
         ..Packet::default()
     };

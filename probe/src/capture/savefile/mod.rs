@@ -92,7 +92,6 @@ impl Savefile {
             Format::Pcapng(PcapngFormat::default())
         } else {
             let format = PcapFormat::read(&header)?;
-            format.check_version()?;
             reader.consume(FILE_HEADER);
             frames.prepare(format.link_type(0))?;
             Format::Pcap(format)
