@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 use flowproto::FlowRecord;
 use flowproto::dns::DnsHealth;
-use flowproto::http::HttpHealth;
+use flowproto::http::{GrpcStatus, HttpHealth};
 use flowproto::record::Interfaces;
 use flowproto::tcp::{ConnectionState, Handshake, TcpHealth};
 use kipfix_collector::aggregate::Preset;
@@ -115,6 +115,7 @@ fn records() -> Vec<FlowRecord> {
         responses: [0, 1, 0, 0, 1],
         ..HttpHealth::default()
     };
+    connection.http.grpc.count(GrpcStatus::Unavailable);
     let mut resolution = flow("10.1.1.10", "10.1.2.11");
     resolution.dns = DnsHealth {
         queries: 3,
