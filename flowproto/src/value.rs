@@ -20,6 +20,7 @@ pub(crate) fn signed(value: &[u8]) -> i64 {
 }
 
 /// The low 32 bits of a number.
+#[inline]
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
@@ -27,6 +28,28 @@ pub(crate) fn signed(value: &[u8]) -> i64 {
 )]
 pub(crate) const fn low_u32(number: u64) -> u32 {
     number as u32
+}
+
+/// The low 16 bits of a number.
+#[inline]
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "truncation to the low bits is intended"
+)]
+pub(crate) const fn low_u16(number: u64) -> u16 {
+    number as u16
+}
+
+/// The low 8 bits of a number.
+#[inline]
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "truncation to the low bits is intended"
+)]
+pub(crate) const fn low_u8(number: u64) -> u8 {
+    number as u8
 }
 
 /// A floating-point number of either width (RFC 7011 §6.1.3). `None` for other lengths.

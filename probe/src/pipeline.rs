@@ -244,7 +244,7 @@ impl Pipeline {
 
     /// Processes a frame of the capture of first packets. It is not metered.
     pub fn first_packet(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
-        if let Some(flow) = datagram_flow(frame)
+        if let Some(flow) = datagram_flow(frame, point.interface)
             && !self.first_packets.datagrams.selects(&flow, frame.time_ns)
         {
             return;

@@ -138,6 +138,18 @@ impl Setting {
         }
     }
 
+    /// Starts nginx at the server, which listens to a port and has a file `small`.
+    fn start_nginx(&self, config: &str, port: u16) -> Running {
+        let folder = self.folder.path().display().to_string();
+        std::fs::write(self.path("nginx.conf"), config.replace("FOLDER", &folder)).unwrap();
+        std::fs::write(self.path("small"), vec![b'x'; 300]).unwrap();
+        let mut nginx = self.server.command("nginx");
+        nginx.arg("-c").arg(self.path("nginx.conf"));
+        let running = Running::start(nginx.stdin(Stdio::null()).stderr(Stdio::null()));
+        program::wait_for_tcp(running.pid(), port);
+        running
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -241,17 +253,11 @@ fn requests_of_http2_are_counted_as_the_server_logs_them() {
         return;
     }
     let setting = Setting::new();
-    let folder = setting.folder.path().display().to_string();
-    std::fs::write(setting.path("nginx.conf"), NGINX.replace("FOLDER", &folder)).unwrap();
-    std::fs::write(setting.path("small"), vec![b'x'; 300]).unwrap();
     std::fs::write(setting.path("big"), vec![b'x'; 3 << 20]).unwrap();
     // The workers of nginx belong to another user.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(setting.folder.path(), mode).unwrap();
-    let mut nginx = setting.server.command("nginx");
-    nginx.arg("-c").arg(setting.path("nginx.conf"));
-    let serving = Running::start(nginx.stdin(Stdio::null()).stderr(Stdio::null()));
-    program::wait_for_tcp(serving.pid(), 8080);
+    let _serving = setting.start_nginx(NGINX, 8080);
     let (probe, collector) = setting.start();
 
     let url = |target: &str| format!("http://{SERVER}:8080/{target}");
@@ -322,14 +328,8 @@ fn an_upgrade_to_http2_is_followed() {
         return;
     }
     let setting = Setting::new();
-    let folder = setting.folder.path().display().to_string();
     let http1 = NGINX.replace("198.51.100.2:8080 http2", "127.0.0.1:8082");
-    std::fs::write(setting.path("nginx.conf"), http1.replace("FOLDER", &folder)).unwrap();
-    std::fs::write(setting.path("small"), vec![b'x'; 300]).unwrap();
-    let mut nginx = setting.server.command("nginx");
-    nginx.arg("-c").arg(setting.path("nginx.conf"));
-    let backend = Running::start(nginx.stdin(Stdio::null()).stderr(Stdio::null()));
-    program::wait_for_tcp(backend.pid(), 8082);
+    let _backend = setting.start_nginx(&http1, 8082);
     let mut nghttpx = setting
         .server
         .command("nghttpx --conf=/dev/null --single-process");

@@ -1,5 +1,7 @@
 //! Decide: a flow and its endpoints → a verdict. Every rule by which a flow is not counted is applied here, in order.
 
+use flowproto::Address;
+
 use super::PipelineSettings;
 use super::block::ResolvedFlow;
 use super::decided::{PathEnd, Reason, Verdict};
@@ -42,8 +44,8 @@ pub(super) struct FlowCriteria {
     pub(super) policy: RecordPolicy,
     /// The record counts octets or packets.
     pub(super) has_counters: bool,
-    /// The record has a source or destination address.
-    pub(super) has_addresses: bool,
+    /// Source and destination.
+    pub(super) addresses: [Address; 2],
 }
 
 impl FlowCriteria {
@@ -57,7 +59,7 @@ impl FlowCriteria {
             counted_direction: flow.counted_direction,
             policy: flow.policy,
             has_counters: flow.has_counters,
-            has_addresses: flow.source.bits() | flow.destination.bits() != 0,
+            addresses: [flow.source, flow.destination],
         }
     }
 }
@@ -139,7 +141,7 @@ impl Decider<'_> {
         if !flow.has_counters {
             return Ok(Verdict::NotCounted(Reason::NoCounters).into());
         }
-        if !flow.has_addresses {
+        if flow.addresses.into_iter().all(Address::is_unspecified) {
             return Ok(Verdict::NotCounted(Reason::NoAddresses).into());
         }
         let authority = match flow.policy {

@@ -62,7 +62,7 @@ impl<S: Sinks> Stages<S> {
             counted_direction: policy.direction,
             policy: policy.records,
             has_counters: record.packet_delta_count != 0 || record.octet_delta_count != 0,
-            has_addresses: record.source_address.bits() | record.destination_address.bits() != 0,
+            addresses: [record.source_address, record.destination_address],
         };
         let decider = self.decider(self.now, self.exporter.stage);
         let decision = decider.decide_packets(&criteria).ok()?;

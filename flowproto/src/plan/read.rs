@@ -17,7 +17,7 @@ use crate::address::Address;
 use crate::field::FieldSpan;
 use crate::http::GrpcStatusCounts;
 use crate::record::{BiflowDirection, FlowKey, FlowRecord, Interfaces};
-use crate::value::{float, unsigned};
+use crate::value::{float, low_u8, low_u16, low_u32, unsigned};
 
 /// Octets loaded for a number of any length.
 const WINDOW: usize = 8;
@@ -256,13 +256,8 @@ impl Values {
 
     /// The low 32 bits of a number.
     #[inline]
-    #[expect(
-        clippy::as_conversions,
-        clippy::cast_possible_truncation,
-        reason = "truncation to the low bits is intended"
-    )]
     fn low_u32(&self, slot: Slot) -> u32 {
-        self.number(slot) as u32
+        low_u32(self.number(slot))
     }
 
     fn low_u32_if(&self, slot: Slot) -> Option<u32> {
@@ -271,24 +266,14 @@ impl Values {
 
     /// The low 16 bits of a number.
     #[inline]
-    #[expect(
-        clippy::as_conversions,
-        clippy::cast_possible_truncation,
-        reason = "truncation to the low bits is intended"
-    )]
     fn low_u16(&self, slot: Slot) -> u16 {
-        self.number(slot) as u16
+        low_u16(self.number(slot))
     }
 
     /// The low 8 bits of a number.
     #[inline]
-    #[expect(
-        clippy::as_conversions,
-        clippy::cast_possible_truncation,
-        reason = "truncation to the low bits is intended"
-    )]
     fn low_u8(&self, slot: Slot) -> u8 {
-        self.number(slot) as u8
+        low_u8(self.number(slot))
     }
 
     /// An address of either family. Some templates have both and send zeros in the family that a

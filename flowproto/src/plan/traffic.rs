@@ -7,7 +7,7 @@ use super::{MessageContext, Selection, Step};
 use crate::address::Address;
 use crate::record::BiflowDirection;
 use crate::traffic::TrafficRecord;
-use crate::value::low_u32;
+use crate::value::{low_u8, low_u32};
 
 /// Values that can be in a record with traffic alone: those that are read here, and those that neither
 /// change what is counted nor between whom.
@@ -184,14 +184,4 @@ impl TrafficReader {
 fn u128_at(octets: &[u8], at: usize) -> u128 {
     let value = octets.get(at..).and_then(<[u8]>::first_chunk);
     u128::from_be_bytes(*value.unwrap_or(&[0; 16]))
-}
-
-/// The low 8 bits of a number.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "truncation to the low bits is intended"
-)]
-const fn low_u8(number: u64) -> u8 {
-    number as u8
 }

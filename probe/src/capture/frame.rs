@@ -110,7 +110,7 @@ impl LinkType {
 
 /// The interface of a frame of [`LinkType::LinuxSll2`].
 #[inline]
-pub(super) fn cooked_interface(captured: &[u8]) -> Option<u32> {
+pub(crate) fn cooked_interface(captured: &[u8]) -> Option<u32> {
     let index = captured.get(4..)?.first_chunk()?;
     Some(u32::from_be_bytes(*index))
 }

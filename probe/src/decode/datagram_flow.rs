@@ -8,30 +8,30 @@ use crate::capture::frame::{Frame, LinkType};
 /// Octets of the cooked header.
 const COOKED: usize = 20;
 
-/// Interface, addresses and ports of a datagram in words; equal if all of them are.
+/// The interface that has observed a datagram, addresses and ports in words; equal if all of them are.
 ///
 /// `None` if these are not at their usual places: other link types and protocols, options and
 /// extension headers, later fragments.
 #[inline]
 #[must_use]
-pub fn datagram_flow(frame: &Frame<'_>) -> Option<[u64; 5]> {
+pub fn datagram_flow(frame: &Frame<'_>, interface: u32) -> Option<[u64; 5]> {
     if frame.link_type != LinkType::LinuxSll2 {
         return None;
     }
     let (cooked, packet) = frame.captured.split_first_chunk::<COOKED>()?;
-    let [a, b, _, _, interface @ ..] = *cooked;
-    let interface = word(&interface, 0)? >> 32;
+    let [a, b, ..] = *cooked;
+    let interface = u64::from(interface) << 32;
     match (u16::from_be_bytes([a, b]), packet) {
         (0x0800, [0x45, _, _, _, _, _, high, low, _, protocol, ..])
             if *protocol == UDP && u16::from_be_bytes([*high, *low]) & 0x1fff == 0 =>
         {
             let ports = word(packet, 20)? >> 32;
-            Some([interface << 32 | ports, word(packet, 12)?, 0, 0, 0])
+            Some([interface | ports, word(packet, 12)?, 0, 0, 0])
         }
         (0x86dd, [_, _, _, _, _, _, next_header, ..]) if *next_header == UDP => {
             let ports = word(packet, 40)? >> 32;
             Some([
-                interface << 32 | ports,
+                interface | ports,
                 word(packet, 8)?,
                 word(packet, 16)?,
                 word(packet, 24)?,
@@ -50,15 +50,17 @@ fn word(octets: &[u8], at: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::frame::cooked_interface;
 
     fn flow(captured: &[u8]) -> Option<[u64; 5]> {
-        datagram_flow(&Frame {
+        let frame = Frame {
             captured,
             wire_octets: 100,
             is_wire_length_lost: false,
             link_type: LinkType::LinuxSll2,
             time_ns: 0,
-        })
+        };
+        datagram_flow(&frame, cooked_interface(captured)?)
     }
 
     fn ipv4() -> Vec<u8> {

@@ -100,20 +100,20 @@ fn remove_replaced(begin: usize, fields_end: usize, added: usize, out: &mut Vec<
 fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut Vec<u8>) {
     let endpoints = record.endpoints;
     let [source_host, destination_host] = record.host_names();
-    write_endpoint(
-        snapshots,
-        (endpoints.source.id, endpoints.source_service),
-        source_host,
-        EndpointSide::Source,
-        out,
-    );
-    write_endpoint(
-        snapshots,
-        (endpoints.destination.id, endpoints.destination_service),
-        destination_host,
-        EndpointSide::Destination,
-        out,
-    );
+    for (side, end, host) in [
+        (
+            EndpointSide::Source,
+            (endpoints.source.id, endpoints.source_service),
+            source_host,
+        ),
+        (
+            EndpointSide::Destination,
+            (endpoints.destination.id, endpoints.destination_service),
+            destination_host,
+        ),
+    ] {
+        SideMembers { side, out }.endpoint(snapshots, end, host);
+    }
     write_text("trafficClass", endpoints.class().as_str(), out);
     write_text("trafficScope", endpoints.scope().into(), out);
     if endpoints.tunnel.is_outer() {
@@ -133,22 +133,6 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
     } else {
         b",\"counted\":false"
     });
-}
-
-/// Appends a member with labels, unless there are none.
-fn write_labels(name: &str, labels: Option<&LabelSet>, out: &mut Vec<u8>) {
-    let Some(labels) = labels else {
-        return;
-    };
-    write_key(name, out);
-    let mut separator = b'{';
-    for (key, value) in labels.iter() {
-        out.push(std::mem::replace(&mut separator, b','));
-        json::write_string(key, out);
-        out.push(b':');
-        json::write_string(value, out);
-    }
-    out.push(b'}');
 }
 
 /// Members that are added besides those of the endpoints.
@@ -192,111 +176,94 @@ fn bit_of(name: &[u8]) -> u64 {
     }
 }
 
-fn write_endpoint(
-    snapshots: &Snapshots,
-    (id, service): (EndpointId, Option<EndpointId>),
-    host: Option<&HostName>,
+/// Appends the members of one side.
+struct SideMembers<'a> {
     side: EndpointSide,
-    out: &mut Vec<u8>,
-) {
-    let view = snapshots.endpoint(id);
-    let endpoint = view.endpoint;
-    match endpoint.kind {
-        EndpointKind::Pod if endpoint.has_known_workload() => {
-            write_text(
-                EndpointMember::PodNamespace.name(side),
-                &endpoint.namespace,
-                out,
-            );
-            write_text(
-                EndpointMember::NamespaceGroup.name(side),
-                view.namespace_group(),
-                out,
-            );
-            write_text(EndpointMember::PodName.name(side), &endpoint.name, out);
-            write_text(
-                EndpointMember::WorkloadKind.name(side),
-                &endpoint.workload_kind,
-                out,
-            );
-            write_text(
-                EndpointMember::WorkloadName.name(side),
-                &endpoint.workload_name,
-                out,
-            );
-            write_labels(EndpointMember::Labels.name(side), view.labels(), out);
-            write_labels(
-                EndpointMember::NamespaceLabels.name(side),
-                view.namespace_labels(),
-                out,
-            );
-        }
-        EndpointKind::Node => {
-            write_text(
-                EndpointMember::WorkloadKind.name(side),
-                &endpoint.workload_kind,
-                out,
-            );
-            write_text(
-                EndpointMember::WorkloadName.name(side),
-                &endpoint.workload_name,
-                out,
-            );
-        }
-        EndpointKind::External => write_external(view, host, side, out),
-        EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
-    }
-    if let Some(node) = view.node() {
-        write_text(EndpointMember::NodeName.name(side), &node.name, out);
-        write_text(EndpointMember::NodePool.name(side), &node.pool, out);
-    }
-    write_text(EndpointMember::Zone.name(side), view.zone(), out);
-    write_text(EndpointMember::Region.name(side), view.region(), out);
-    if let Some(service) = service {
-        let service = snapshots.endpoint(service).endpoint;
-        write_text(
-            EndpointMember::ServiceNamespace.name(side),
-            &service.namespace,
-            out,
-        );
-        write_text(EndpointMember::ServiceName.name(side), &service.name, out);
-    }
+    out: &'a mut Vec<u8>,
 }
 
-fn write_external(
-    view: EndpointView<'_>,
-    host: Option<&HostName>,
-    side: EndpointSide,
-    out: &mut Vec<u8>,
-) {
-    let attributes = view.attributes;
-    let name = host.map_or_else(|| view.workload_name(), HostName::as_str);
-    write_text(EndpointMember::Name.name(side), name, out);
-    if attributes.as_number != 0 {
-        write_key(EndpointMember::AsNumber.name(side), out);
-        json::write_number(attributes.as_number.into(), out);
+impl SideMembers<'_> {
+    fn endpoint(
+        &mut self,
+        snapshots: &Snapshots,
+        (id, service): (EndpointId, Option<EndpointId>),
+        host: Option<&HostName>,
+    ) {
+        use EndpointMember::{
+            Labels, NamespaceGroup, NamespaceLabels, NodeName, NodePool, PodName, PodNamespace,
+            Region, ServiceName, ServiceNamespace, WorkloadKind, WorkloadName, Zone,
+        };
+        let view = snapshots.endpoint(id);
+        let endpoint = view.endpoint;
+        match endpoint.kind {
+            EndpointKind::Pod if endpoint.has_known_workload() => {
+                self.text(PodNamespace, &endpoint.namespace);
+                self.text(NamespaceGroup, view.namespace_group());
+                self.text(PodName, &endpoint.name);
+                self.text(WorkloadKind, &endpoint.workload_kind);
+                self.text(WorkloadName, &endpoint.workload_name);
+                self.labels(Labels, view.labels());
+                self.labels(NamespaceLabels, view.namespace_labels());
+            }
+            EndpointKind::Node => {
+                self.text(WorkloadKind, &endpoint.workload_kind);
+                self.text(WorkloadName, &endpoint.workload_name);
+            }
+            EndpointKind::External => self.external(view, host),
+            EndpointKind::Pod | EndpointKind::Service | EndpointKind::Link => {}
+        }
+        if let Some(node) = view.node() {
+            self.text(NodeName, &node.name);
+            self.text(NodePool, &node.pool);
+        }
+        self.text(Zone, view.zone());
+        self.text(Region, view.region());
+        if let Some(service) = service {
+            let service = snapshots.endpoint(service).endpoint;
+            self.text(ServiceNamespace, &service.namespace);
+            self.text(ServiceName, &service.name);
+        }
     }
-    write_text(
-        EndpointMember::AsName.name(side),
-        &attributes.as_organisation,
-        out,
-    );
-    write_text(EndpointMember::Country.name(side), &attributes.country, out);
-    write_text(
-        EndpointMember::CloudProvider.name(side),
-        &attributes.cloud_provider,
-        out,
-    );
-    write_text(
-        EndpointMember::CloudService.name(side),
-        &attributes.cloud_service,
-        out,
-    );
-    write_text(
-        EndpointMember::CloudRegion.name(side),
-        &attributes.cloud_region,
-        out,
-    );
+
+    fn external(&mut self, view: EndpointView<'_>, host: Option<&HostName>) {
+        use EndpointMember::{
+            AsName, AsNumber, CloudProvider, CloudRegion, CloudService, Country, Name,
+        };
+        let attributes = view.attributes;
+        self.text(
+            Name,
+            host.map_or_else(|| view.workload_name(), HostName::as_str),
+        );
+        if attributes.as_number != 0 {
+            write_key(AsNumber.name(self.side), self.out);
+            json::write_number(attributes.as_number.into(), self.out);
+        }
+        self.text(AsName, &attributes.as_organisation);
+        self.text(Country, &attributes.country);
+        self.text(CloudProvider, &attributes.cloud_provider);
+        self.text(CloudService, &attributes.cloud_service);
+        self.text(CloudRegion, &attributes.cloud_region);
+    }
+
+    fn text(&mut self, member: EndpointMember, text: &str) {
+        write_text(member.name(self.side), text, self.out);
+    }
+
+    /// Appends a member with labels, unless there are none.
+    fn labels(&mut self, member: EndpointMember, labels: Option<&LabelSet>) {
+        let Some(labels) = labels else {
+            return;
+        };
+        write_key(member.name(self.side), self.out);
+        let mut separator = b'{';
+        for (key, value) in labels.iter() {
+            self.out.push(std::mem::replace(&mut separator, b','));
+            json::write_string(key, self.out);
+            self.out.push(b':');
+            json::write_string(value, self.out);
+        }
+        self.out.push(b'}');
+    }
 }
 
 /// Appends a member, unless its text is empty.
