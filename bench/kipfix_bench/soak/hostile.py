@@ -13,7 +13,7 @@ from .daemons import MEBIBYTE, Collector
 CLUSTER = "--pods 3500 --nodes 32"
 FLOOD_OCTETS = 100e6
 # How long clients that read nothing may keep others from scraping.
-LAZY_SECONDS = 30
+LAZY_SECONDS = 5
 
 
 def _start(run, *arguments):
