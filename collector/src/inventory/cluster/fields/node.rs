@@ -74,6 +74,9 @@ pub(in super::super) struct NodeFields {
     pub(in super::super) pods_elsewhere: bool,
     /// No machine of its own stands behind the node: its addresses are those of another object.
     pub(in super::super) is_virtual: bool,
+    /// The node does not report its state any more. Its machine may be gone, and its addresses and
+    /// those of its pods in use by others.
+    pub(in super::super) is_unreachable: bool,
     /// Creation time, milliseconds since the epoch.
     pub(in super::super) created: u64,
     /// An annotation that cannot be read.
@@ -112,6 +115,10 @@ impl Node {
             region: first_label(&metadata, &REGION_LABELS),
             pool: first_label(&metadata, &selectors.node_pool_labels),
             is_virtual: is_virtual(&metadata, &spec.taints),
+            is_unreachable: spec.taints.iter().any(|taint| {
+                let key = taint.key.as_str();
+                UNREACHABLE_TAINTS.contains(&key)
+            }),
             addresses: distinct(reported.chain(addresses)),
             pods_elsewhere: gateway == GatewayRule::NotUsed,
             gateways: pod_cidrs
@@ -126,6 +133,13 @@ impl Node {
         }
     }
 }
+
+/// Taints of a node whose machine may be gone. Its pods get a deletion time five minutes later.
+const UNREACHABLE_TAINTS: [&str; 3] = [
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/out-of-service",
+    "node.cloudprovider.kubernetes.io/shutdown",
+];
 
 /// Labels of nodes that a process presents instead of a machine, with their values: Virtual Kubelet
 /// (AKS virtual nodes, ACK, CCE), Liqo, KWOK. The address is that of the process: its pod or node.
@@ -219,6 +233,9 @@ mod tests {
         ] {
             assert!(!node.is_virtual, "{node:?}");
         }
+        assert!(taint("node.kubernetes.io/unreachable").is_unreachable);
+        assert!(taint("node.cloudprovider.kubernetes.io/shutdown").is_unreachable);
+        assert!(!taint("node.kubernetes.io/not-ready").is_unreachable);
     }
 
     #[test]

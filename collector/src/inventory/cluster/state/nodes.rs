@@ -27,6 +27,9 @@ impl ClusterState {
                 .on_malformed(ResourceKind::Nodes, &fields.name, field);
         }
         let before = self.nodes.remove(&uid);
+        let was_unreachable = before
+            .as_ref()
+            .is_some_and(|node| node.fields.is_unreachable);
         let id = match &before {
             Some(before) => before.id,
             None => match self.writer.acquire_node(&fields.name) {
@@ -56,6 +59,7 @@ impl ClusterState {
             ),
         };
         self.node_objects.insert(id, uid);
+        let is_unreachable = fields.is_unreachable;
         let node = NodeEntry {
             id,
             endpoint,
@@ -65,6 +69,33 @@ impl ClusterState {
         };
         self.assign_node(&node, &old, &new, context);
         self.nodes.insert(uid, node);
+        if is_unreachable || was_unreachable {
+            self.node_reachability(endpoint, &new, is_unreachable, context.now);
+            self.pods_reachability(id, is_unreachable);
+        }
+    }
+
+    /// Marks the addresses of an unreachable node, which the next node may have already.
+    fn node_reachability(
+        &mut self,
+        endpoint: EndpointId,
+        addresses: &NodeAddresses,
+        is_unreachable: bool,
+        now: u64,
+    ) {
+        for key in &addresses.keys {
+            match is_unreachable {
+                true => self.writer.yield_to_next(*key, endpoint, now),
+                false => self.writer.keep(*key, endpoint),
+            }
+        }
+    }
+
+    /// Returns whether a node is known to be unreachable.
+    pub(super) fn is_unreachable(&self, node: NodeId) -> bool {
+        let uid = self.node_objects.get(&node);
+        let node = uid.and_then(|uid| self.nodes.get(uid));
+        node.is_some_and(|node| node.fields.is_unreachable)
     }
 
     /// Assigns what is new of a node, and unassigns what it does not have any more.

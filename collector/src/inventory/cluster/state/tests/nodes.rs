@@ -387,3 +387,67 @@ fn a_pod_cidr_that_the_network_plugin_does_not_use_implies_no_node() {
     cluster.at(300).changed(&b);
     cluster.assert_owners(&[("10.1.1.8", 310, "?")]);
 }
+
+#[test]
+fn an_unreachable_node_and_its_pods_leave_their_addresses_to_the_next_ones() {
+    let (a, b) = (node("a", &["10.9.0.1"], &[]), node("b", &["10.9.0.1"], &[]));
+    let lost = NodeFields {
+        is_unreachable: true,
+        ..a.clone()
+    };
+    let old = pod("old", &["10.1.0.5"]);
+    let new = PodFields {
+        node: "b".into(),
+        ..started(pod("new", &["10.1.0.5"]), 190)
+    };
+    for lost_first in [false, true] {
+        let mut cluster = Scenario::new();
+        cluster.at(100).list_pods(&[&old]).list_nodes(&[&a]);
+        if lost_first {
+            cluster.at(150).changed(&lost);
+            // Nothing else has them yet.
+            cluster.assert_owners(&[("10.9.0.1", 160, "a"), ("10.1.0.5", 160, "old")]);
+            // An update of the pod changes nothing.
+            cluster.changed(&old);
+            cluster.at(200).changed(&b).changed(&new);
+        } else {
+            cluster.at(200).changed(&b).changed(&new);
+            cluster.assert_owners(&[
+                ("10.9.0.1", 210, "~ambiguous"),
+                ("10.1.0.5", 210, "~ambiguous"),
+            ]);
+            cluster.at(250).changed(&lost);
+        }
+        cluster.assert_owners(&[
+            ("10.9.0.1", 110, "a"),
+            ("10.1.0.5", 110, "old"),
+            ("10.9.0.1", 260, "b"),
+            ("10.1.0.5", 260, "new"),
+        ]);
+        // The old objects are deleted late.
+        cluster.at(600).deleted(&old).deleted(&lost);
+        cluster.assert_owners(&[("10.9.0.1", 610, "b"), ("10.1.0.5", 610, "new")]);
+    }
+}
+
+#[test]
+fn a_node_that_is_reachable_again_keeps_its_addresses_and_those_of_its_pods() {
+    let a = node("a", &["10.9.0.1", "203.0.113.1"], &[]);
+    let lost = NodeFields {
+        is_unreachable: true,
+        ..a.clone()
+    };
+    let mut cluster = Scenario::new();
+    cluster.at(100).list_nodes(&[&a]);
+    cluster.list_pods(&[&pod("machine", &["10.1.0.5"])]);
+    cluster.at(150).changed(&lost);
+    cluster.at(200).changed(&a);
+    // Two nodes behind one address, and a migration.
+    cluster.at(300).changed(node("b", &["203.0.113.1"], &[]));
+    cluster.changed(started(pod("target", &["10.1.0.5"]), 290));
+    cluster.assert_owners(&[
+        ("10.9.0.1", 310, "a"),
+        ("203.0.113.1", 310, "~ambiguous"),
+        ("10.1.0.5", 310, "~ambiguous"),
+    ]);
+}
