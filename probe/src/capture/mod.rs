@@ -30,3 +30,4 @@ pub mod payload_filter;
 pub mod permission;
 pub mod savefile;
 mod scanner;
+pub mod share;
