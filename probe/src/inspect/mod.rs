@@ -30,6 +30,7 @@ pub mod tls;
 
 pub use http::HttpMessages;
 pub use inspector::{
-    DnsMessage, DnsMessageKind, DnsMessages, Inspector, InspectorCounters, Observed, ObservedName,
+    DnsMessage, DnsMessageKind, DnsMessages, Inspector, InspectorCounters, InspectorSettings,
+    Observed, ObservedName,
 };
 pub use name_table::{NameCounters, NameTable};
