@@ -52,6 +52,7 @@ pub(super) fn expression(
         | LinkType::Ppp
         | LinkType::PppEther
         | LinkType::CiscoHdlc
+        | LinkType::Offline(_)
         | LinkType::Unsupported => "greater 0",
     });
     expression + "(" + wanted + ")"

@@ -125,7 +125,7 @@ impl Interface {
             .map_err(|error| failure(&error))?;
         let datalink = capture.get_datalink();
         let link_type = LinkType::from_dlt(datalink.0);
-        if link_type == LinkType::Unsupported {
+        if matches!(link_type, LinkType::Offline(_) | LinkType::Unsupported) {
             let name = link_type_name(datalink);
             bail!("interface {}: unsupported link type {name}", link.name);
         }

@@ -20,8 +20,9 @@ const HTTP_SNAPLEN: u32 = 65_536 + 128;
 /// octets that the expression reads are there: 14 of Ethernet, 60 of IP, 60 of TCP, 6 of payload.
 const MINIMUM: u32 = 140;
 
-/// The beginnings of requests: GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH, TRACE.
-const METHODS: [u32; 8] = [
+/// The beginnings of requests (GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH, TRACE), and of the PROXY
+/// protocol before them (version 1, version 2).
+const BEGINNINGS: [u32; 10] = [
     0x4745_5420,
     0x504f_5354,
     0x4845_4144,
@@ -30,6 +31,8 @@ const METHODS: [u32; 8] = [
     0x4f50_5449,
     0x5041_5443,
     0x5452_4143,
+    0x5052_4f58,
+    0x0d0a_0d0a,
 ];
 
 /// Which payloads are captured.
@@ -101,7 +104,7 @@ fn name_expression() -> String {
     let v6 = begins("ip6", "(40 + ((ip6[52] & 0xf0) >> 2))");
     let (quic_v4, quic_v6) = (initial("udp", 8), initial("ip6", 48));
     format!(
-        "src port 53 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}) or {quic_v4} \
+        "src port 53 or src port 5353 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}) or {quic_v4} \
          or (ip6[6] = 17 and {quic_v6})"
     )
 }
@@ -112,11 +115,11 @@ fn initial(header: &str, offset: usize) -> String {
     format!("({header}[{offset}] & 0xc0 = 0xc0 and ({version} = 1 or {version} = 0x6b3343cf))")
 }
 
-/// A payload at an offset that begins with a `ClientHello` or a request.
+/// A payload at an offset that begins with a `ClientHello`, a request, or a header of the PROXY protocol.
 fn begins(header: &str, offset: &str) -> String {
-    let methods = METHODS.map(|method| format!("{header}[{offset}:4] = {method:#x}"));
+    let beginnings = BEGINNINGS.map(|octets| format!("{header}[{offset}:4] = {octets:#x}"));
     let hello = format!("({header}[{offset}:2] = 0x1603 and {header}[{offset} + 5] = 1)");
-    format!("({hello} or {})", methods.join(" or "))
+    format!("({hello} or {})", beginnings.join(" or "))
 }
 
 #[cfg(test)]
@@ -196,10 +199,17 @@ mod tests {
                 &payload(b"POST /a HTTP/1.1", 400),
                 NAME_SNAPLEN,
             ),
+            ((40_000, 8080), &payload(b"PROXY TCP4 ", 400), NAME_SNAPLEN),
+            (
+                (40_000, 8443),
+                &payload(b"\r\n\r\n\0\r\nQUIT\n", 400),
+                NAME_SNAPLEN,
+            ),
             ((40_000, 8080), &payload(b"HTTP/1.1 200 OK", 400), 256),
             ((40_000, 443), &payload(b"", 400), NAME_SNAPLEN),
             ((443, 40_000), &payload(b"", 1448), 256),
             ((53, 40_000), &payload(b"", 400), NAME_SNAPLEN),
+            ((5353, 40_000), &payload(b"", 400), NAME_SNAPLEN),
             ((40_000, 80), b"", 256),
             ((40_000, 80), b"G", 256),
         ] {
