@@ -28,7 +28,7 @@ use crate::export::json::JsonExporter;
 use crate::export::{self, OpenTarget};
 use crate::metering::{Metering, MeteringOutcome};
 use crate::metrics::{Capacities, Metrics};
-use crate::pipeline::{FirstPacketSource, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::settings::{Learning, Settings};
 use crate::translation::table::{MAX_EXACT_TRANSLATIONS, MAX_TRANSLATIONS};
 
@@ -133,23 +133,11 @@ pub(crate) fn meter(
         .name("export".to_owned())
         .spawn(move || export::run(targets, &batches))
         .context("cannot start the export thread")?;
-    let mut pipeline = Pipeline::new(
-        settings.cache(),
-        settings.decoder()?,
-        settings.metering.sampling,
-    );
-    pipeline.set_first_packets(match &source {
-        _ if settings.metering.translations == Learning::Off => FirstPacketSource::Off,
-        Source::Live(capture) if capture.has_first_packets() => FirstPacketSource::Capture,
-        _ => FirstPacketSource::Frames,
-    });
-    if settings.metering.conntrack {
-        pipeline.use_conntrack();
-    }
-    let learns_names = settings.metering.names == Learning::Auto;
-    pipeline.set_names(learns_names.then_some(settings.metering.max_names));
-    pipeline.set_dns_metering(settings.metering.dns_metering);
-    pipeline.set_http_metering(settings.metering.http_metering);
+    let has_first_packets = match &source {
+        Source::Live(capture) => capture.has_first_packets(),
+        Source::File(_) => false,
+    };
+    let pipeline = Pipeline::new(settings.pipeline(has_first_packets)?);
     let stop = stop.clone();
     let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
     let outcome = match source {

@@ -5,9 +5,9 @@ mod packets;
 
 use flowproto::FlowRecord;
 use flowproto::dns::{DnsHealth, DnsQuery};
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::SamplingRatio;
 use packets::*;
 
 const CLIENT: [u8; 4] = [10, 0, 0, 9];
@@ -25,12 +25,14 @@ impl Probe {
         Self::with(is_metered, cache_settings())
     }
 
-    fn with(is_metered: bool, settings: kipfix_probe::cache::CacheSettings) -> Self {
-        let mut pipeline = Pipeline::new(settings, decoder_settings(), SamplingRatio::ALL);
-        pipeline.set_names(16.try_into().ok());
-        pipeline.set_dns_metering(is_metered);
+    fn with(is_metered: bool, settings: CacheSettings) -> Self {
+        let mut settings = pipeline_settings(CacheSettings {
+            max_names: 16.try_into().ok(),
+            ..settings
+        });
+        settings.inspector.dns = is_metered;
         Self {
-            pipeline,
+            pipeline: Pipeline::new(settings),
             records: Records::default(),
             time_ns: 1_700_000_000 * SECOND,
         }
@@ -201,7 +203,7 @@ fn a_response_without_its_query_belongs_to_the_record_of_the_server() {
 
 #[test]
 fn a_biflow_record_has_the_messages_of_both_directions() {
-    let settings = kipfix_probe::cache::CacheSettings {
+    let settings = CacheSettings {
         biflow: true,
         ..cache_settings()
     };

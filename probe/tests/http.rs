@@ -430,8 +430,7 @@ fn without_the_setting_nothing_is_read() {
 
 #[test]
 fn messages_are_metered_without_names() {
-    let mut probe = Probe::new();
-    probe.pipeline.set_names(None);
+    let mut probe = Probe::with_names(true, None);
     probe.connect();
     probe.request(GET);
     probe.response(EMPTY);

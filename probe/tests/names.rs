@@ -7,9 +7,10 @@ use std::process::Command;
 
 use flowproto::FlowRecord;
 use flowproto::host_name::NameSource;
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::ObservationPoint;
-use kipfix_probe::pipeline::{FirstPacketSource, Pipeline};
-use kipfix_probe::sampling::SamplingRatio;
+use kipfix_probe::pipeline::Pipeline;
+use kipfix_probe::translation::TranslationSource;
 use packets::files::pcap;
 use packets::payloads::{dns_response, hello, part16};
 use packets::*;
@@ -33,10 +34,13 @@ impl Probe {
     }
 
     fn with(max_names: usize) -> Self {
-        let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
-        pipeline.set_names(max_names.try_into().ok());
+        let settings = CacheSettings {
+            max_names: max_names.try_into().ok(),
+            translations: TranslationSource::FirstPackets,
+            ..cache_settings()
+        };
         Self {
-            pipeline,
+            pipeline: Pipeline::new(pipeline_settings(settings)),
             records: Records::default(),
             time_ns: 1_700_000_000 * SECOND,
             point: ObservationPoint::default(),
@@ -231,7 +235,6 @@ fn answers_over_tcp_and_of_the_capture_for_dns_are_read() {
 fn a_translated_connection_has_the_name_that_its_pod_resolved() {
     const NODE: [u8; 4] = [198, 51, 100, 1];
     let mut probe = Probe::new();
-    probe.pipeline.set_first_packets(FirstPacketSource::Capture);
     probe.resolve(CLIENT, "api.example.org", PEER);
     probe.resolve(OTHER, "www.example.org", PEER);
     for (source, interface) in [(CLIENT, 2), (NODE, 7)] {

@@ -96,8 +96,17 @@ impl Observed {
     }
 }
 
+/// Which messages an inspector returns, besides the names that it learns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InspectorSettings {
+    /// DNS messages, if names are learned.
+    pub dns: bool,
+    /// HTTP messages.
+    pub http: bool,
+}
+
 /// Inspects the payloads of packets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inspector {
     hellos: HelloBuffers,
     handshakes: Handshakes,
@@ -110,6 +119,19 @@ pub struct Inspector {
 }
 
 impl Inspector {
+    /// Creates an inspector that has seen no packet yet.
+    #[must_use]
+    pub fn new(settings: InspectorSettings) -> Self {
+        Self {
+            hellos: HelloBuffers::default(),
+            handshakes: Handshakes::default(),
+            stream: Vec::new(),
+            counters: InspectorCounters::default(),
+            has_dns: settings.dns,
+            http: settings.http.then(HttpConnections::default),
+        }
+    }
+
     /// Counts so far.
     #[must_use]
     pub fn counters(&self) -> InspectorCounters {
@@ -118,16 +140,6 @@ impl Inspector {
             unread_quic: *self.handshakes.unread(),
             ..self.counters
         }
-    }
-
-    /// Sets whether DNS messages are returned. Default: no.
-    pub const fn set_dns(&mut self, has_dns: bool) {
-        self.has_dns = has_dns;
-    }
-
-    /// Sets whether HTTP messages are returned. Default: no.
-    pub fn set_http(&mut self, has_http: bool) {
-        self.http = has_http.then(HttpConnections::default);
     }
 
     /// Counts of HTTP messages, if HTTP is metered.

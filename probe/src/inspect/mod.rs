@@ -28,6 +28,7 @@ pub mod tls;
 
 pub use http::HttpMessages;
 pub use inspector::{
-    DnsMessage, DnsMessageKind, Inspector, InspectorCounters, Observed, ObservedName,
+    DnsMessage, DnsMessageKind, Inspector, InspectorCounters, InspectorSettings, Observed,
+    ObservedName,
 };
 pub use name_table::{NameCounters, NameTable};

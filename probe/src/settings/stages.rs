@@ -1,13 +1,14 @@
 //! Parameters of the stages, from the effective settings.
 
-use flowproto::flow_selection::FlowHashSelection;
-use flowproto::record::Sampling;
 use kipfix_service::settings::{BadSettings, Span};
 
-use super::Settings;
+use super::{Learning, Settings};
 use crate::cache::CacheSettings;
 use crate::decode::DecoderSettings;
 use crate::decode::tunnel_ports::TunnelPorts;
+use crate::inspect::InspectorSettings;
+use crate::pipeline::PipelineSettings;
+use crate::translation::TranslationSource;
 
 /// Live, the clock advances ten times per second. A longer gap means that the wall clock was set.
 const LONGEST_GAP_LIVE: Span = Span::from_secs(10);
@@ -26,9 +27,34 @@ impl Settings {
         })
     }
 
-    /// Bounds and timeouts of the flow cache.
-    #[must_use]
-    pub fn cache(&self) -> CacheSettings {
+    /// Parameters of the pipeline. `has_first_packets`: first packets have a capture of their own.
+    ///
+    /// # Errors
+    /// The tunnel ports contradict each other.
+    pub fn pipeline(&self, has_first_packets: bool) -> Result<PipelineSettings, BadSettings> {
+        Ok(PipelineSettings {
+            decoder: self.decoder()?,
+            inspector: InspectorSettings {
+                dns: self.metering.dns_metering,
+                http: self.metering.http_metering,
+            },
+            cache: self.cache(has_first_packets),
+        })
+    }
+
+    fn translation_source(&self, has_first_packets: bool) -> TranslationSource {
+        if self.metering.conntrack {
+            TranslationSource::Conntrack
+        } else if self.metering.translations == Learning::Off {
+            TranslationSource::Off
+        } else if has_first_packets {
+            TranslationSource::FirstPackets
+        } else {
+            TranslationSource::Frames
+        }
+    }
+
+    fn cache(&self, has_first_packets: bool) -> CacheSettings {
         let nanoseconds =
             |span: Span| u64::try_from(span.duration().as_nanos()).unwrap_or(u64::MAX);
         CacheSettings {
@@ -45,12 +71,9 @@ impl Settings {
             tcp_health: self.metering.tcp_health,
             has_interfaces: self.capture.read.is_none(),
             biflow: self.metering.biflow,
-            sampling: self.metering.sampling.sampling(),
-            flow_sampling: self
-                .metering
-                .sampling
-                .flow_selection()
-                .map_or(Sampling::NONE, FlowHashSelection::sampling),
+            sampling: self.metering.sampling,
+            translations: self.translation_source(has_first_packets),
+            max_names: (self.metering.names == Learning::Auto).then_some(self.metering.max_names),
         }
     }
 }
