@@ -15,8 +15,12 @@ use crate::input::{BEGAN, Chunk, chunks};
 const SECOND: u64 = 1_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
 
-/// What a capture on a node can begin with, by its number there (<https://www.tcpdump.org/linktypes.html>).
-pub(crate) const LINK_TYPES: [i32; 9] = [1, 113, 276, 12, 228, 229, 0, 9, 51];
+/// What a frame can begin with, by its number (<https://www.tcpdump.org/linktypes.html>). Those from 105 on
+/// are in savefiles only.
+pub(crate) const LINK_TYPES: [i32; 25] = [
+    1, 113, 276, 12, 228, 229, 0, 9, 51, 105, 127, 119, 163, 192, 258, 239, 117, 197, 178, 179,
+    107, 6, 106, 242, 283,
+];
 
 /// Records, added up.
 #[derive(Default)]

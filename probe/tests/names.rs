@@ -214,6 +214,53 @@ fn the_host_of_the_first_request_is_the_name() {
 }
 
 #[test]
+fn a_name_behind_a_header_of_the_proxy_protocol_is_read() {
+    let line = b"PROXY TCP4 198.51.100.1 192.0.2.7 40000 443\r\n".to_vec();
+    let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    binary.extend([7; 12]);
+    for header in [line, binary] {
+        let length = u32::try_from(header.len()).unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: api.example.org\r\n\r\n";
+        let hello = hello("api.example.org", 2400, false);
+        // In one segment, and in segments of their own.
+        for is_joined in [true, false] {
+            for (payload, source) in [
+                (&request[..], NameSource::Http),
+                (&hello[..], NameSource::Tls),
+            ] {
+                let mut probe = Probe::new();
+                probe.syn(CLIENT, 5000, 1);
+                let (first, rest) = payload.split_at(payload.len().min(1000));
+                if is_joined {
+                    probe.send(CLIENT, 5000, 2, &[&header[..], first].concat());
+                } else {
+                    probe.send(CLIENT, 5000, 2, &header);
+                    probe.send(CLIENT, 5000, 2 + length, first);
+                }
+                if !rest.is_empty() {
+                    probe.send(CLIENT, 5000, 1002 + length, rest);
+                }
+                assert_eq!(probe.name(5000), named("api.example.org", source));
+            }
+        }
+    }
+}
+
+#[test]
+fn answers_of_a_resolver_at_port_5353_are_read_and_multicast_dns_is_not() {
+    for (ports, name) in [
+        ((5353, 40_000), named("api.example.org", NameSource::Dns)),
+        ((5353, 5353), None),
+    ] {
+        let mut probe = Probe::new();
+        let answer = udp(ports.0, ports.1, &dns_response("api.example.org", PEER));
+        probe.ip(&ipv4(17, RESOLVER, CLIENT, &answer));
+        probe.syn(CLIENT, 5000, 1);
+        assert_eq!(probe.name(5000), name);
+    }
+}
+
+#[test]
 fn answers_over_tcp_and_of_the_capture_for_dns_are_read() {
     let mut probe = Probe::new();
     let message = dns_response("tcp.example.org", PEER);

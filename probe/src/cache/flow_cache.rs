@@ -218,8 +218,10 @@ impl FlowCache {
         }
         let is_metered = self.count(index, packet, source, point, time);
         match observed {
-            Some(Observed::Dns(message)) if is_metered => {
-                self.table.dns.observe(index, message, time.packet_ns);
+            Some(Observed::Dns(messages)) if is_metered => {
+                for message in messages.iter().flatten() {
+                    self.table.dns.observe(index, message, time.packet_ns);
+                }
             }
             Some(Observed::Http(messages, _)) if is_metered => {
                 self.table.http.observe(index, messages);
