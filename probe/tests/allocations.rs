@@ -122,7 +122,8 @@ fn a_warm_pipeline_allocates_nothing() {
         http: true,
     };
     let mut pipeline = Pipeline::new(settings);
-    let (mut records, batches) = batch::queue(4096, false);
+    let (mut queues, batches) = batch::queue(4096, false, 1);
+    let mut records = queues.remove(0);
     let mut time_ns = SECOND;
     for _ in 0..8 {
         round(&mut pipeline, &mut records, &batches, &frames, &mut time_ns);

@@ -32,4 +32,5 @@ pub mod payload_filter;
 pub mod permission;
 pub mod savefile;
 mod scanner;
+pub mod share;
 pub(crate) mod wireless;

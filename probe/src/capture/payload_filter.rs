@@ -129,6 +129,7 @@ mod tests {
     use super::*;
     use crate::capture::filter;
     use crate::capture::frame::LinkType;
+    use crate::capture::share::Share;
     use flowproto::protocol::{TCP, UDP};
 
     /// An Ethernet frame with a TCP segment of this payload.
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn packets_that_can_have_a_name_are_captured_whole() {
-        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        let expression = filter::expression(LinkType::Ethernet, None, &[], Share::ALL);
         let program = program(Linktype::ETHERNET.0, &expression);
         let hello = payload(&[22, 3, 1, 2, 0, 1], 517);
         for (ports, beginning, wanted) in [
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn segments_that_can_have_http_messages_are_captured_whole() {
-        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        let expression = filter::expression(LinkType::Ethernet, None, &[], Share::ALL);
         for names in [false, true] {
             let payloads = Payloads { names, http: true };
             let program = program_for(payloads, Linktype::ETHERNET.0, &expression);
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn packets_of_quic_with_a_long_header_are_captured_whole() {
-        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        let expression = filter::expression(LinkType::Ethernet, None, &[], Share::ALL);
         let program = program(Linktype::ETHERNET.0, &expression);
         for (beginning, wanted) in [
             (&[0xc3, 0, 0, 0, 1][..], NAME_SNAPLEN),
@@ -261,7 +262,7 @@ mod tests {
     fn a_packet_is_captured_if_and_only_if_the_filter_passes_it() {
         for (dlt, link_type) in [(1, LinkType::Ethernet), (12, LinkType::Raw)] {
             for given in [None, Some("tcp port 80"), Some("udp or icmp"), Some("ip6")] {
-                let expression = filter::expression(link_type, given, &[]);
+                let expression = filter::expression(link_type, given, &[], Share::ALL);
                 let plain = Program::compile(&expression, dlt).unwrap();
                 let program = program(dlt, &expression);
                 let hello = payload(&[22, 3, 1, 2, 0, 1], 517);

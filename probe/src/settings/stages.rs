@@ -1,5 +1,7 @@
 //! Parameters of the stages, from the effective settings.
 
+use std::num::NonZeroUsize;
+
 use kipfix_service::settings::{BadSettings, Span};
 
 use super::{Learning, Settings};
@@ -16,18 +18,28 @@ const LONGEST_GAP_LIVE: Span = Span::from_secs(10);
 const LONGEST_GAP_OFFLINE: Span = Span::from_secs(86_400);
 
 impl Settings {
-    /// Parameters of the decoder.
+    /// Number of metering threads. A savefile is metered by one, in the order of its packets.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        match self.capture.read {
+            Some(_) => 1,
+            None => self.metering.threads.get(),
+        }
+    }
+
+    /// Parameters of the decoder of a metering thread.
     ///
     /// # Errors
     /// The tunnel ports contradict each other.
     pub fn decoder(&self) -> Result<DecoderSettings, BadSettings> {
+        let max_fragments = self.metering.max_fragments.get().div_ceil(self.threads());
         Ok(DecoderSettings {
-            max_fragments: self.metering.max_fragments,
+            max_fragments: NonZeroUsize::new(max_fragments).unwrap_or(NonZeroUsize::MIN),
             tunnel_ports: TunnelPorts::new(&self.metering.tunnel_port)?,
         })
     }
 
-    /// Parameters of the pipeline. `has_first_packets`: first packets have a capture of their own.
+    /// Parameters of the pipeline of a metering thread. `has_first_packets`: first packets have a capture of their own.
     ///
     /// # Errors
     /// The tunnel ports contradict each other.
@@ -55,10 +67,11 @@ impl Settings {
     }
 
     fn cache(&self, has_first_packets: bool) -> CacheSettings {
+        let threads = u32::try_from(self.threads()).unwrap_or(u32::MAX);
         let nanoseconds =
             |span: Span| u64::try_from(span.duration().as_nanos()).unwrap_or(u64::MAX);
         CacheSettings {
-            max_conversations: self.metering.max_flows.get(),
+            max_conversations: self.metering.max_flows.get().div_ceil(threads),
             idle_timeout_ns: nanoseconds(self.metering.idle_timeout),
             active_timeout_ns: nanoseconds(self.metering.active_timeout),
             connection_timeout_ns: nanoseconds(self.metering.connection_timeout),
