@@ -58,8 +58,9 @@ pub struct LiveSettings {
     pub payloads: Payloads,
     /// Receive translated connections from the kernel.
     pub conntrack: bool,
-    /// The packets that are captured; of first packets and DNS answers, all.
-    pub share: Share,
+    /// Number of captures among which the packets are divided, at least 1. Each of them has all first
+    /// packets and DNS answers.
+    pub captures: usize,
 }
 
 /// The captures of all selected interfaces.
@@ -83,19 +84,32 @@ pub struct LiveCapture {
 }
 
 impl LiveCapture {
-    /// Opens the captures of all selected interfaces that are up.
+    /// Opens a number of captures, each of all selected interfaces that are up.
     ///
     /// # Errors
     /// No permission, no interface, an interface given by name that does not exist, or an invalid
     /// filter.
     pub fn open(
-        settings: LiveSettings,
-        own_endpoints: Vec<OwnEndpoint>,
+        settings: &LiveSettings,
+        own_endpoints: &[OwnEndpoint],
         stop: Stop,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<Vec<Self>> {
         let needs_routes =
             settings.patterns.is_empty() || settings.first_packets.is_some() || settings.conntrack;
+        let scanner = Scanner::start(needs_routes, stop)?;
         let node = NodeLinks::scan(needs_routes)?;
+        Share::split(settings.captures)
+            .map(|share| Self::open_share(settings, share, own_endpoints, &node, scanner.clone()))
+            .collect()
+    }
+
+    fn open_share(
+        settings: &LiveSettings,
+        share: Share,
+        own_endpoints: &[OwnEndpoint],
+        node: &NodeLinks,
+        scanner: Scanner,
+    ) -> anyhow::Result<Self> {
         let links = &node.links;
         for name in settings.patterns.iter().filter_map(Pattern::name) {
             match links.iter().find(|link| link.name == name) {
@@ -110,17 +124,17 @@ impl LiveCapture {
         let conntrack = settings.conntrack.then(Conntrack::open).transpose()?;
         let is_named = settings.patterns.iter().any(|p| p.name().is_some());
         let mut live = Self {
-            patterns: settings.patterns,
+            patterns: settings.patterns.clone(),
             max_interfaces: settings.max_interfaces,
             settings: CaptureSettings {
-                filter: settings.filter,
+                filter: settings.filter.clone(),
                 snaplen: settings.snaplen,
                 buffer_octets: settings.buffer_octets,
                 promiscuous: settings.promiscuous,
                 payloads: settings.payloads,
-                share: settings.share,
+                share,
             },
-            own_endpoints,
+            own_endpoints: own_endpoints.to_vec(),
             interfaces: Vec::new(),
             counters: CaptureCounters::default(),
             stacked: Vec::new(),
@@ -128,11 +142,11 @@ impl LiveCapture {
             first_packets: None,
             dns_answers: None,
             conntrack,
-            scanner: Scanner::start(needs_routes, stop)?,
+            scanner,
             reported_problems: HashSet::new(),
         };
-        let scan = live.apply(&node)?;
-        if let Some(excluded_ports) = settings.first_packets {
+        let scan = live.apply(node)?;
+        if let Some(excluded_ports) = settings.first_packets.clone() {
             live.open_first_packets(excluded_ports)?;
         }
         if settings.payloads.names {
@@ -285,12 +299,7 @@ impl LiveCapture {
         if let Some(conntrack) = &self.conntrack {
             self.counters.conntrack = conntrack.counters();
         }
-        // The captures of all threads have the same interfaces.
-        self.counters.open = if self.settings.share.is_first() {
-            self.interfaces.len()
-        } else {
-            0
-        };
+        self.counters.open = self.interfaces.len();
         &self.counters
     }
 
@@ -316,9 +325,10 @@ impl LiveCapture {
         let Some(scan) = self.scanner.take() else {
             return false;
         };
-        let outcome = scan
-            .map_err(anyhow::Error::from)
-            .and_then(|node| self.apply(&node));
+        let outcome = match &*scan {
+            Ok(node) => self.apply(node),
+            Err(error) => Err(anyhow!("cannot list interfaces: {error}")),
+        };
         match outcome {
             Ok(outcome) => outcome.changed,
             Err(error) => {
@@ -382,13 +392,15 @@ impl LiveCapture {
             }
             match Interface::open(link, &self.settings, &self.own_endpoints) {
                 Ok(interface) => {
-                    info!(
-                        interface = link.name,
-                        index = link.index,
-                        mtu = link.mtu,
-                        selected = selection.reason,
-                        "capturing"
-                    );
+                    if self.settings.share.is_first() {
+                        info!(
+                            interface = link.name,
+                            index = link.index,
+                            mtu = link.mtu,
+                            selected = selection.reason,
+                            "capturing"
+                        );
+                    }
                     outcome.changed = true;
                     self.reported_problems.remove(&link.name);
                     self.interfaces.push(interface);
