@@ -40,7 +40,6 @@ pub(super) fn enclose(begin: usize, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::emit::enriched::{Encoder, RecordFormat, test_record};
 
     #[test]
@@ -48,10 +47,7 @@ mod tests {
         let snapshots = test_record::snapshots();
         let record = test_record::record(&snapshots);
         let mut out = Vec::new();
-        Encoder::new(RecordFormat::Json).encode(
-            &EnrichedRecord::new(&record, &snapshots, test_record::NOW),
-            &mut out,
-        );
+        Encoder::new(RecordFormat::Json).encode(&record.enriched(&snapshots), &mut out);
         let object: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(object["sourceAddress"], "10.1.1.1");
         assert_eq!(object["flowEndMilliseconds"], test_record::NOW);
