@@ -8,10 +8,10 @@ build=(gcc libc6-dev libpcap-dev make pkg-config)
 demo=(iproute2)
 # libpcap is built from its source for musl.
 images=(bison dpkg-dev flex linux-libc-dev musl-tools)
-test=(argus-client busybox-static chromium conntrack containerd containernetworking-plugins curl default-jre-headless
+test=(argus-client busybox-static bzip2 chromium conntrack containerd containernetworking-plugins curl default-jre-headless
     etcd-server ethtool fastnetmon fonts-inter fprobe iperf3 iptables jq kcat libfixbuf-tools maven nfdump
     nghttp2-client nghttp2-proxy nginx-light openssl openvswitch-switch pmacct procps prometheus protobuf-compiler
-    python3-pip runc softflowd tcpdump tcpreplay tshark)
+    python3-pip runc softflowd tcpdump tcpreplay tshark xz-utils zstd)
 
 case "${1:-}" in
 demo) wanted=("${build[@]}" "${demo[@]}") ;;

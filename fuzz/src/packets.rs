@@ -1,12 +1,13 @@
 //! Frames of every link type into the Metering Process.
 
 use flowproto::FlowRecord;
-use flowproto::record::Sampling;
 use kipfix_probe::cache::{CacheSettings, RecordSink};
 use kipfix_probe::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use kipfix_probe::decode::tunnel_ports::TunnelPorts;
 use kipfix_probe::decode::{Decoder, DecoderSettings};
-use kipfix_probe::pipeline::Pipeline;
+use kipfix_probe::inspect::InspectorSettings;
+use kipfix_probe::pipeline::{Pipeline, PipelineSettings};
+use kipfix_probe::translation::TranslationSource;
 
 use crate::decoding::number;
 use crate::input::{BEGAN, Chunk, chunks};
@@ -14,8 +15,12 @@ use crate::input::{BEGAN, Chunk, chunks};
 const SECOND: u64 = 1_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
 
-/// What a capture on a node can begin with, by its number there (<https://www.tcpdump.org/linktypes.html>).
-pub(crate) const LINK_TYPES: [i32; 9] = [1, 113, 276, 12, 228, 229, 0, 9, 51];
+/// What a frame can begin with, by its number (<https://www.tcpdump.org/linktypes.html>). Those from 105 on
+/// are in savefiles only.
+pub(crate) const LINK_TYPES: [i32; 25] = [
+    1, 113, 276, 12, 228, 229, 0, 9, 51, 105, 127, 119, 163, 192, 258, 239, 117, 197, 178, 179,
+    107, 6, 106, 242, 283,
+];
 
 /// Records, added up.
 #[derive(Default)]
@@ -45,6 +50,8 @@ pub(crate) fn packets(data: &[u8]) {
     };
     let dlt = LINK_TYPES[usize::from(*link_type) % LINK_TYPES.len()];
     let link_type = LinkType::from_dlt(dlt);
+    let max_fragments: std::num::NonZeroUsize =
+        if modes & 8 == 0 { 64 } else { 2 }.try_into().unwrap();
     let settings = CacheSettings {
         max_conversations: if modes & 1 == 0 { 1000 } else { 2 },
         idle_timeout_ns: 15 * SECOND,
@@ -55,19 +62,22 @@ pub(crate) fn packets(data: &[u8]) {
         tcp_health: modes & 1 != 0,
         has_interfaces: modes & 32 != 0,
         biflow: modes & 4 != 0,
-        sampling: Sampling::NONE,
-        flow_sampling: Sampling::NONE,
+        sampling: if modes & 16 == 0 { "1:1" } else { "1:3" }.parse().unwrap(),
+        translations: TranslationSource::Off,
+        max_names: (modes & 2 == 0).then_some(max_fragments),
     };
-    let max_fragments: std::num::NonZeroUsize =
-        if modes & 8 == 0 { 64 } else { 2 }.try_into().unwrap();
     let decoding = DecoderSettings {
         max_fragments,
         tunnel_ports: TunnelPorts::default(),
     };
-    let ratio = if modes & 16 == 0 { "1:1" } else { "1:3" };
-    let mut pipeline = Pipeline::new(settings, decoding.clone(), ratio.parse().unwrap());
-    pipeline.set_names((modes & 2 == 0).then_some(max_fragments));
-    pipeline.set_http_metering(modes & 4 != 0);
+    let mut pipeline = Pipeline::new(PipelineSettings {
+        decoder: decoding.clone(),
+        inspector: InspectorSettings {
+            dns: false,
+            http: modes & 4 != 0,
+        },
+        cache: settings,
+    });
     let mut decoder = Decoder::new(decoding);
     let mut sums = Sums::default();
     let (mut time_ns, mut frames) = (BEGAN * MILLISECOND, 0);

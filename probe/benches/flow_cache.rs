@@ -70,8 +70,9 @@ fn own(packets: &[PacketInfo]) -> u64 {
         tcp_health: true,
         has_interfaces: true,
         biflow: false,
-        sampling: flowproto::record::Sampling::NONE,
-        flow_sampling: flowproto::record::Sampling::NONE,
+        sampling: kipfix_probe::sampling::SamplingRatio::ALL,
+        translations: kipfix_probe::translation::TranslationSource::Off,
+        max_names: None,
     });
     let mut sink = Nowhere(0);
     let mut time_ns = 0;

@@ -12,7 +12,7 @@ use crate::capture::clock::wall_clock_ns;
 use crate::capture::live::LiveCapture;
 use crate::capture::savefile::{Savefile, SavefileError};
 use crate::export::batch::RecordBatches;
-use crate::export::flows::MeteringReport;
+use crate::export::flows::{MeteringCounts, MeteringReport};
 use crate::metrics::Metrics;
 use crate::pipeline::{Pipeline, PipelineCounters};
 
@@ -22,35 +22,61 @@ const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 /// the kernel.
 const CLOCK_LAG_NS: u64 = 1_000_000_000;
 
-/// The state of the metering thread.
+/// The state of a metering thread.
 pub(crate) struct Metering {
+    /// Its number, from 0.
+    thread: usize,
     pipeline: Pipeline,
     records: RecordBatches,
     own_endpoints: Arc<OwnEndpoints>,
     own_endpoints_revision: u64,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     report: Arc<MeteringReport>,
     stop: Stop,
 }
 
-/// What the Metering Process leaves behind.
+/// What metering threads leave behind.
+#[derive(Default)]
 pub(crate) struct MeteringOutcome {
-    /// All records were handed to the exporting thread or counted as lost.
-    pub(crate) delivered: bool,
+    /// The exporting thread ended before all records were handed to it.
+    pub(crate) is_broken: bool,
     pub(crate) records_made: u64,
     pub(crate) records_lost: u64,
 }
 
+/// What the metering threads share.
+#[derive(Clone)]
+pub(crate) struct MeteringContext {
+    pub(crate) own_endpoints: Arc<OwnEndpoints>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) report: Arc<MeteringReport>,
+    pub(crate) stop: Stop,
+}
+
+impl MeteringOutcome {
+    /// Adds that of another thread.
+    pub(crate) const fn add(&mut self, other: Self) {
+        self.is_broken |= other.is_broken;
+        self.records_made += other.records_made;
+        self.records_lost += other.records_lost;
+    }
+}
+
 impl Metering {
     pub(crate) fn new(
+        thread: usize,
         pipeline: Pipeline,
         records: RecordBatches,
-        own_endpoints: Arc<OwnEndpoints>,
-        metrics: Metrics,
-        report: Arc<MeteringReport>,
-        stop: Stop,
+        shared: &MeteringContext,
     ) -> Self {
+        let MeteringContext {
+            own_endpoints,
+            metrics,
+            report,
+            stop,
+        } = shared.clone();
         Self {
+            thread,
             pipeline,
             records,
             own_endpoints,
@@ -114,7 +140,8 @@ impl Metering {
             self.records.cycle();
             {
                 let _consistent = self.metrics.lock();
-                self.metrics.publish_capture(savefile.counters());
+                self.metrics
+                    .publish_capture(self.thread, savefile.counters());
                 self.publish();
             }
             if !outcome? || self.stop.is_set() || self.records.is_broken() {
@@ -130,35 +157,41 @@ impl Metering {
         self.pipeline.finish(&mut self.records);
         let counters = self.pipeline.counters();
         self.publish();
-        log_counts(&counters, flushed_conversations);
+        log_counts(self.thread, &counters, flushed_conversations);
         MeteringOutcome {
             records_made: counters.cache.records.values().sum(),
             records_lost: self.records.lost(),
-            delivered: self.records.close(),
+            is_broken: !self.records.close(),
         }
     }
 
     fn follow_interfaces(&mut self, capture: &LiveCapture) {
-        self.report.set_interfaces(capture.interfaces().into());
+        // The captures of all threads have the same interfaces.
+        if self.thread == 0 {
+            self.report.set_interfaces(capture.interfaces().into());
+        }
         self.pipeline.set_stacked(capture.stacked());
         self.pipeline.set_outside(capture.outside());
     }
 
     fn publish_live(&self, capture: &mut LiveCapture) {
         let _consistent = self.metrics.lock();
-        self.metrics.publish_capture(capture.counters());
+        self.metrics
+            .publish_capture(self.thread, capture.counters());
         self.publish();
     }
 
     /// Publishes the counts for the scrape and for options data.
     fn publish(&self) {
         let counters = self.pipeline.counters();
-        self.metrics.publish(&counters, self.records.lost());
-        self.report.set_counts(
-            counters.cache.records.values().sum(),
-            counters.undecodable.values().sum(),
-            counters.ignored_octets,
-        );
+        self.metrics
+            .publish(self.thread, &counters, self.records.lost());
+        let counts = MeteringCounts {
+            observed_flows: counters.cache.records.values().sum(),
+            ignored_packets: counters.undecodable.values().sum(),
+            ignored_octets: counters.ignored_octets,
+        };
+        self.report.set_counts(self.thread, counts);
     }
 
     fn changed_own_endpoints(&mut self) -> Option<Vec<OwnEndpoint>> {
@@ -170,9 +203,10 @@ impl Metering {
     }
 }
 
-fn log_counts(counters: &PipelineCounters, flushed_conversations: u32) {
+fn log_counts(thread: usize, counters: &PipelineCounters, flushed_conversations: u32) {
     let cache = &counters.cache;
     info!(
+        thread,
         frames = counters.frames,
         metered = cache.packets,
         not_selected = counters.not_selected,

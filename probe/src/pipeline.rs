@@ -2,13 +2,10 @@
 //! → flow cache → records. One thread owns all of it, so nothing is locked and counts are plain
 //! integers.
 
-use std::num::NonZeroUsize;
-
 use enum_map::EnumMap;
 use flowproto::FlowKey;
 use flowproto::flow_selection::FlowHashSelection;
 use flowproto::protocol::{TCP, UDP};
-use flowproto::record::Sampling;
 use kipfix_export::own_endpoints::OwnEndpoint;
 
 use crate::cache::key::ConversationKey;
@@ -18,15 +15,28 @@ use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable, datagram_flow};
 use crate::duplicates::DuplicateFilter;
 use crate::inspect::http::HttpCounters;
-use crate::inspect::{Inspector, InspectorCounters, NameCounters, NameTable, Observed};
-use crate::sampling::{Sampler, SamplingRatio};
+use crate::inspect::{
+    Inspector, InspectorCounters, InspectorSettings, NameCounters, NameTable, Observed,
+};
+use crate::sampling::Sampler;
 use crate::translation::{
     DatagramSelection, FirstPacket, Legs, PacketIdentity, Translation, TranslationCounters,
-    TranslationMatcher,
+    TranslationMatcher, TranslationSource,
 };
 
 /// Packets that are metered together. More do not fit in the first-level cache of the processor.
 const GROUP_PACKETS: usize = 32;
+
+/// Parameters of the stages.
+#[derive(Clone, Debug)]
+pub struct PipelineSettings {
+    /// Of the decoder.
+    pub decoder: DecoderSettings,
+    /// Of the inspection of payloads.
+    pub inspector: InspectorSettings,
+    /// Of the flow cache, with the sampling.
+    pub cache: CacheSettings,
+}
 
 /// Counts of a pipeline since it started, and its occupancy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,22 +111,10 @@ pub struct Pipeline {
     counters: PipelineCounters,
 }
 
-/// Which first packets are compared to learn address translations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FirstPacketSource {
-    /// None: no translations are learned.
-    #[default]
-    Off,
-    /// Those of a capture of their own, on all interfaces.
-    Capture,
-    /// Those among the metered frames, if these are of several interfaces.
-    Frames,
-}
-
 /// State of learning address translations.
 #[derive(Debug, Default)]
 struct FirstPackets {
-    source: FirstPacketSource,
+    source: TranslationSource,
     datagrams: DatagramSelection,
     matcher: TranslationMatcher,
     /// Interfaces that lead out of the node, in ascending order.
@@ -160,23 +158,20 @@ impl FirstPackets {
 impl Pipeline {
     /// Creates an empty pipeline.
     #[must_use]
-    pub fn new(cache: CacheSettings, decoder: DecoderSettings, sampling: SamplingRatio) -> Self {
-        let cache = CacheSettings {
-            sampling: sampling.sampling(),
-            flow_sampling: sampling
-                .flow_selection()
-                .map_or(Sampling::NONE, FlowHashSelection::sampling),
-            ..cache
-        };
+    pub fn new(settings: PipelineSettings) -> Self {
+        let sampling = settings.cache.sampling;
         Self {
             sampler: Sampler::new(sampling),
             flow_selection: sampling.flow_selection(),
-            decoder: Decoder::new(decoder),
+            decoder: Decoder::new(settings.decoder),
             own_endpoints: Vec::new(),
             duplicates: DuplicateFilter::default(),
-            cache: FlowCache::new(cache),
-            first_packets: FirstPackets::default(),
-            inspector: Inspector::default(),
+            first_packets: FirstPackets {
+                source: settings.cache.translations,
+                ..FirstPackets::default()
+            },
+            cache: FlowCache::new(settings.cache),
+            inspector: Inspector::new(settings.inspector),
             observed: Vec::with_capacity(GROUP_PACKETS),
             group: Box::new([CapturedPacket::default(); GROUP_PACKETS]),
             waiting: 0,
@@ -189,38 +184,12 @@ impl Pipeline {
         self.duplicates.set_stacked(pairs.iter().copied());
     }
 
-    /// Sets which first packets are compared. Default: none.
-    pub fn set_first_packets(&mut self, source: FirstPacketSource) {
-        self.first_packets.source = source;
-    }
-
-    /// Learns the names of responders, and keeps at most `max_names` resolved ones. Default: no names.
-    pub fn set_names(&mut self, max_names: Option<NonZeroUsize>) {
-        self.cache.set_names(max_names.map(NameTable::new));
-    }
-
-    /// Meters DNS messages, if names are learned. Default: no.
-    pub const fn set_dns_metering(&mut self, is_metered: bool) {
-        self.inspector.set_dns(is_metered);
-    }
-
-    /// Meters HTTP messages. Default: no.
-    pub fn set_http_metering(&mut self, is_metered: bool) {
-        self.inspector.set_http(is_metered);
-    }
-
     /// Sets the interfaces that lead out of the node.
     pub fn set_outside(&mut self, interfaces: &[u32]) {
         let outside = &mut self.first_packets.outside;
         interfaces.clone_into(outside);
         outside.sort_unstable();
         self.cache.set_outside(outside);
-    }
-
-    /// Takes translations from the connection table of the kernel, not from packets.
-    pub fn use_conntrack(&mut self) {
-        self.first_packets.source = FirstPacketSource::Off;
-        self.cache.use_exact_translations();
     }
 
     /// Processes what the kernel reports of a connection at `time_ns` since the epoch.
@@ -295,7 +264,7 @@ impl Pipeline {
     ) {
         self.counters.frames += 1;
         let has_copies = point.copies != CopyDetection::Off;
-        if has_copies && self.first_packets.source == FirstPacketSource::Frames {
+        if has_copies && self.first_packets.source == TranslationSource::Frames {
             // A translation that a frame shows changes the conversations of earlier packets.
             self.flush(sink);
         }
@@ -372,7 +341,7 @@ impl Pipeline {
             return false;
         }
         if has_copies {
-            if self.first_packets.source == FirstPacketSource::Frames {
+            if self.first_packets.source == TranslationSource::Frames {
                 self.first_packets
                     .learn(packet, frame, point, &mut self.cache);
             }

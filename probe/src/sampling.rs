@@ -38,6 +38,29 @@ impl SamplingRatio {
         self.population.get()
     }
 
+    /// True if packets are selected, not conversations.
+    #[must_use]
+    pub const fn selects_packets(self) -> bool {
+        !self.by_hash && self.population() > 1
+    }
+
+    /// What octets and packets of a record stand for.
+    #[must_use]
+    pub fn scale(self) -> Sampling {
+        if self.by_hash {
+            self.flow_sampling()
+        } else {
+            self.sampling()
+        }
+    }
+
+    /// What a selected conversation stands for.
+    #[must_use]
+    pub fn flow_sampling(self) -> Sampling {
+        self.flow_selection()
+            .map_or(Sampling::NONE, FlowHashSelection::sampling)
+    }
+
     /// The sampling of packets in the terms of RFC 5477.
     #[must_use]
     pub const fn sampling(self) -> Sampling {

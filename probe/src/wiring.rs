@@ -22,13 +22,14 @@ use crate::capture::live::{LiveCapture, LiveSettings};
 use crate::capture::payload_filter::Payloads;
 use crate::capture::permission;
 use crate::capture::savefile::Savefile;
-use crate::export::batch;
+use crate::capture::share::Share;
+use crate::export::batch::{self, RecordBatches};
 use crate::export::flows::{FlowEncoding, MeteringReport};
 use crate::export::json::JsonExporter;
 use crate::export::{self, OpenTarget};
-use crate::metering::{Metering, MeteringOutcome};
+use crate::metering::{Metering, MeteringContext, MeteringOutcome};
 use crate::metrics::{Capacities, Metrics};
-use crate::pipeline::{FirstPacketSource, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::settings::{Learning, Settings};
 use crate::translation::table::{MAX_EXACT_TRANSLATIONS, MAX_TRANSLATIONS};
 
@@ -38,7 +39,8 @@ const SAVEFILE_RECORDS_PER_SECOND: u32 = 200_000;
 
 /// The source of frames.
 enum Source {
-    Live(Box<LiveCapture>),
+    /// One capture for each metering thread.
+    Live(Vec<LiveCapture>),
     File(Box<Savefile>),
 }
 
@@ -57,7 +59,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
 /// # Errors
 /// Two metrics have the same name, which is a mistake.
 pub(crate) fn new_metrics(settings: &Settings) -> anyhow::Result<Metrics> {
-    Ok(Metrics::new(capacities(settings))?)
+    Ok(Metrics::new(capacities(settings), settings.threads())?)
 }
 
 /// Runs a probe until the stop, or to the end of its savefile. `more_targets` get all records, too.
@@ -71,6 +73,7 @@ pub(crate) fn meter(
     more_targets: Vec<OpenTarget>,
 ) -> Result<(), Failure> {
     permission::lower();
+    let metrics = Arc::new(metrics);
     // Whatever can fail is opened before anything runs.
     let admin = match settings.admin.admin {
         Some(address) => {
@@ -105,12 +108,7 @@ pub(crate) fn meter(
     targets.extend(more_targets);
     let source = match savefile {
         Some(savefile) => Source::File(Box::new(savefile)),
-        None => {
-            let mut capture =
-                LiveCapture::open(live_settings(settings)?, own_endpoints.all(), stop.clone())?;
-            metrics.publish_capture(capture.counters());
-            Source::Live(Box::new(capture))
-        }
+        None => Source::Live(open_captures(settings, &own_endpoints, &metrics, stop)?),
     };
     if let Some(listener) = admin {
         serve_admin(listener, &metrics, matches!(source, Source::Live(_)), stop)?;
@@ -118,6 +116,7 @@ pub(crate) fn meter(
     info!(
         node = settings.exporting.node_name,
         observation_domain = settings.exporting.observation_domain,
+        threads = settings.threads(),
         max_flows = settings.metering.max_flows,
         targets = settings.exporting.export.len(),
         "probe started"
@@ -125,45 +124,90 @@ pub(crate) fn meter(
     if targets.is_empty() {
         warn!("no --export: flow records are made and counted, but not exported");
     }
-    let (records, batches) = batch::queue(
+    let (queues, batches) = batch::queue(
         settings.exporting.queue.get(),
         settings.capture.read.is_some(),
+        settings.threads(),
     );
     let exporting = std::thread::Builder::new()
         .name("export".to_owned())
         .spawn(move || export::run(targets, &batches))
         .context("cannot start the export thread")?;
-    let mut pipeline = Pipeline::new(
-        settings.cache(),
-        settings.decoder()?,
-        settings.metering.sampling,
-    );
-    pipeline.set_first_packets(match &source {
-        _ if settings.metering.translations == Learning::Off => FirstPacketSource::Off,
-        Source::Live(capture) if capture.has_first_packets() => FirstPacketSource::Capture,
-        _ => FirstPacketSource::Frames,
-    });
-    if settings.metering.conntrack {
-        pipeline.use_conntrack();
-    }
-    let learns_names = settings.metering.names == Learning::Auto;
-    pipeline.set_names(learns_names.then_some(settings.metering.max_names));
-    pipeline.set_dns_metering(settings.metering.dns_metering);
-    pipeline.set_http_metering(settings.metering.http_metering);
-    let stop = stop.clone();
-    let mut metering = Metering::new(pipeline, records, own_endpoints, metrics, report, stop);
-    let outcome = match source {
-        Source::Live(capture) => {
-            metering.run_live(*capture);
-            Ok(())
-        }
-        Source::File(savefile) => metering.run_savefile(*savefile),
+    let context = MeteringContext {
+        own_endpoints,
+        metrics,
+        report,
+        stop: stop.clone(),
     };
-    finish(&metering.finish(), exporting, &prepared)?;
+    let (metered, outcome) = match source {
+        Source::Live(captures) => (meter_live(settings, captures, queues, &context)?, Ok(())),
+        Source::File(savefile) => {
+            let pipeline = Pipeline::new(settings.pipeline(false)?);
+            let records = queues.into_iter().next().context("no queue of records")?;
+            let mut metering = Metering::new(0, pipeline, records, &context);
+            let outcome = metering.run_savefile(*savefile);
+            (metering.finish(), outcome)
+        }
+    };
+    finish(&metered, exporting, &prepared)?;
     // The records of an incomplete file were exported, but the run has failed.
     let file = settings.capture.read.as_deref().unwrap_or(Path::new(""));
     outcome.with_context(|| format!("read {}", file.display()))?;
     Ok(())
+}
+
+/// Opens the captures of all metering threads.
+fn open_captures(
+    settings: &Settings,
+    own_endpoints: &OwnEndpoints,
+    metrics: &Metrics,
+    stop: &Stop,
+) -> anyhow::Result<Vec<LiveCapture>> {
+    let mut captures = Vec::with_capacity(settings.threads());
+    for (thread, share) in Share::each(settings.threads()).enumerate() {
+        let live = live_settings(settings, share)?;
+        let mut capture = LiveCapture::open(live, own_endpoints.all(), stop.clone())?;
+        metrics.publish_capture(thread, capture.counters());
+        captures.push(capture);
+    }
+    Ok(captures)
+}
+
+/// Meters each capture on a thread, the first one on this thread, until the stop.
+fn meter_live(
+    settings: &Settings,
+    captures: Vec<LiveCapture>,
+    queues: Vec<RecordBatches>,
+    context: &MeteringContext,
+) -> anyhow::Result<MeteringOutcome> {
+    let mut tasks = Vec::with_capacity(captures.len());
+    for (thread, (capture, records)) in captures.into_iter().zip(queues).enumerate() {
+        let pipeline = Pipeline::new(settings.pipeline(capture.has_first_packets())?);
+        let mut metering = Metering::new(thread, pipeline, records, context);
+        tasks.push(move || {
+            metering.run_live(capture);
+            metering.finish()
+        });
+    }
+    let mut tasks = tasks.into_iter();
+    let first = tasks.next();
+    let mut others = Vec::new();
+    for task in tasks {
+        let builder = std::thread::Builder::new().name("metering".to_owned());
+        others.push(
+            builder
+                .spawn(task)
+                .context("cannot start a metering thread")?,
+        );
+    }
+    let mut outcome = first.map_or_else(MeteringOutcome::default, |task| task());
+    for other in others {
+        let other = other
+            .join()
+            .map_err(|_| anyhow!("a metering thread died"))?;
+        outcome.add(other);
+    }
+    Ok(outcome)
 }
 
 fn capacities(settings: &Settings) -> Capacities {
@@ -172,16 +216,18 @@ fn capacities(settings: &Settings) -> Capacities {
         fragments: settings.metering.max_fragments.get(),
         queue_records: settings.exporting.queue.get(),
         interfaces: settings.capture.max_interfaces.get(),
-        names: settings.metering.max_names.get(),
-        translations: if settings.metering.conntrack {
-            MAX_EXACT_TRANSLATIONS
-        } else {
-            MAX_TRANSLATIONS
-        },
+        // Every thread learns all of them.
+        names: settings.metering.max_names.get() * settings.threads(),
+        translations: settings.threads()
+            * if settings.metering.conntrack {
+                MAX_EXACT_TRANSLATIONS
+            } else {
+                MAX_TRANSLATIONS
+            },
     }
 }
 
-fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
+fn live_settings(settings: &Settings, share: Share) -> anyhow::Result<LiveSettings> {
     Ok(LiveSettings {
         patterns: settings.capture.interface.clone(),
         filter: settings.capture.filter.clone(),
@@ -199,6 +245,7 @@ fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
             http: settings.metering.http_metering,
         },
         conntrack: settings.metering.conntrack,
+        share,
     })
 }
 
@@ -308,7 +355,7 @@ fn finish(
         targets = targets.len(),
         "records made (for every target) = sent + lost"
     );
-    if !outcome.delivered || died {
+    if outcome.is_broken || died {
         return Err(anyhow!("the export thread died").into());
     }
     Ok(())

@@ -5,10 +5,12 @@ mod packets;
 
 use std::time::Duration;
 
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::{Frame, ObservationPoint};
 use kipfix_probe::export::batch::{self, FilledBatches, RecordBatches};
-use kipfix_probe::pipeline::{FirstPacketSource, Pipeline};
-use kipfix_probe::sampling::SamplingRatio;
+use kipfix_probe::inspect::InspectorSettings;
+use kipfix_probe::pipeline::Pipeline;
+use kipfix_probe::translation::TranslationSource;
 use packets::payloads::{dns_response, hello};
 use packets::quic::{Initial, client_hello, crypto};
 use packets::*;
@@ -110,12 +112,18 @@ fn round(
 #[test]
 fn a_warm_pipeline_allocates_nothing() {
     let frames = frames();
-    let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
-    pipeline.set_first_packets(FirstPacketSource::Capture);
-    pipeline.set_names(64.try_into().ok());
-    pipeline.set_dns_metering(true);
-    pipeline.set_http_metering(true);
-    let (mut records, batches) = batch::queue(4096, false);
+    let mut settings = pipeline_settings(CacheSettings {
+        translations: TranslationSource::FirstPackets,
+        max_names: 64.try_into().ok(),
+        ..cache_settings()
+    });
+    settings.inspector = InspectorSettings {
+        dns: true,
+        http: true,
+    };
+    let mut pipeline = Pipeline::new(settings);
+    let (mut queues, batches) = batch::queue(4096, false, 1);
+    let mut records = queues.remove(0);
     let mut time_ns = SECOND;
     for _ in 0..8 {
         round(&mut pipeline, &mut records, &batches, &frames, &mut time_ns);

@@ -6,10 +6,11 @@ mod packets;
 
 use flowproto::record::BiflowDirection;
 use flowproto::{FlowKey, FlowRecord};
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::conntrack::{ConntrackEvent, TranslatedConnection, event};
 use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::SamplingRatio;
+use kipfix_probe::translation::TranslationSource;
 use packets::*;
 use proptest::prelude::*;
 
@@ -48,9 +49,11 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
+        let mut pipeline = Pipeline::new(pipeline_settings(CacheSettings {
+            translations: TranslationSource::Conntrack,
+            ..cache_settings()
+        }));
         let mut records = Records::default();
-        pipeline.use_conntrack();
         pipeline.set_outside(&[UPLINK, TUNNEL]);
         pipeline.tick(START - 100 * SECOND, &mut records);
         Self {

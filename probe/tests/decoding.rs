@@ -79,11 +79,12 @@ fn tags_of_bridges_and_fabrics_are_looked_through() {
         );
     }
     // Encrypted, and a metadata version that is not known.
-    for (kind, tag) in [
-        (0x88e5, [0x0e, 0, 0, 0, 0, 9]),
-        (0x8909, [2, 1, 0, 1, 0, 20]),
+    for (kind, tag, reason) in [
+        (0x88e5, [0x0e, 0, 0, 0, 0, 9], Undecodable::Encrypted),
+        (0x88e5, [0x0a, 0, 0, 0, 0, 9], Undecodable::Encrypted),
+        (0x8909, [2, 1, 0, 1, 0, 20], Undecodable::NotIp),
     ] {
-        assert_eq!(tagged(kind, &tag), Err(Undecodable::NotIp));
+        assert_eq!(tagged(kind, &tag), Err(reason));
     }
 }
 

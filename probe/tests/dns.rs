@@ -5,9 +5,9 @@ mod packets;
 
 use flowproto::FlowRecord;
 use flowproto::dns::{DnsHealth, DnsQuery};
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::SamplingRatio;
 use packets::*;
 
 const CLIENT: [u8; 4] = [10, 0, 0, 9];
@@ -25,12 +25,14 @@ impl Probe {
         Self::with(is_metered, cache_settings())
     }
 
-    fn with(is_metered: bool, settings: kipfix_probe::cache::CacheSettings) -> Self {
-        let mut pipeline = Pipeline::new(settings, decoder_settings(), SamplingRatio::ALL);
-        pipeline.set_names(16.try_into().ok());
-        pipeline.set_dns_metering(is_metered);
+    fn with(is_metered: bool, settings: CacheSettings) -> Self {
+        let mut settings = pipeline_settings(CacheSettings {
+            max_names: 16.try_into().ok(),
+            ..settings
+        });
+        settings.inspector.dns = is_metered;
         Self {
-            pipeline,
+            pipeline: Pipeline::new(settings),
             records: Records::default(),
             time_ns: 1_700_000_000 * SECOND,
         }
@@ -174,6 +176,53 @@ fn messages_over_tcp_are_counted() {
 }
 
 #[test]
+fn all_messages_of_a_segment_are_counted() {
+    let mut probe = Probe::new(true);
+    let framed = |message: Vec<u8>| {
+        let length = u16::try_from(message.len()).unwrap();
+        [&length.to_be_bytes()[..], &message].concat()
+    };
+    let mut send = |ports: (u16, u16), number, flags, messages: &[Vec<u8>]| {
+        let (from, to) = if ports.1 == 53 {
+            (CLIENT, SERVER)
+        } else {
+            (SERVER, CLIENT)
+        };
+        let segment = tcp(ports, (number, 1), flags, &messages.concat());
+        probe.packet(&ipv4(6, from, to, &segment));
+        probe.wait(4);
+    };
+    send((40_000, 53), 1, SYN, &[]);
+    // Both queries of a lookup in one segment, and the answers in another order.
+    let queries = [framed(query(5, NAME, 1)), framed(query(6, NAME, 28))];
+    send((40_000, 53), 2, ACK, &queries);
+    send((53, 40_000), 10, ACK, &[framed(response(6, 3))]);
+    let answers = [framed(response(5, 0)), framed(response(9, 0))[..7].to_vec()];
+    send((53, 40_000), 99, ACK, &answers);
+    let records = probe.finish();
+    let record = records.iter().find(|record| !record.dns.is_empty());
+    let dns = record.unwrap().dns;
+    assert_eq!((dns.queries, dns.unanswered_queries), (2, 0));
+    assert_eq!((dns.no_error_responses, dns.name_error_responses), (1, 1));
+    assert_eq!(dns.response_time.sum_microseconds, 12_000);
+}
+
+#[test]
+fn messages_at_port_5353_are_counted_unless_they_are_multicast() {
+    for (destination, port, queries) in [
+        (SERVER, 40_000, 1),
+        ([224, 0, 0, 251], 40_000, 0),
+        ([224, 0, 0, 251], 5353, 0),
+    ] {
+        let mut probe = Probe::new(true);
+        let message = query(5, NAME, 1);
+        probe.packet(&ipv4(17, CLIENT, destination, &udp(port, 5353, &message)));
+        let records = probe.finish();
+        assert_eq!(records[0].dns.queries, queries, "{destination:?}");
+    }
+}
+
+#[test]
 fn without_the_setting_nothing_is_counted() {
     let mut probe = Probe::new(false);
     probe.query(7, NAME, 1);
@@ -201,7 +250,7 @@ fn a_response_without_its_query_belongs_to_the_record_of_the_server() {
 
 #[test]
 fn a_biflow_record_has_the_messages_of_both_directions() {
-    let settings = kipfix_probe::cache::CacheSettings {
+    let settings = CacheSettings {
         biflow: true,
         ..cache_settings()
     };

@@ -3,6 +3,7 @@
 
 mod packets;
 
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::{CopyDetection, ObservationPoint};
 use kipfix_probe::pipeline::{Pipeline, PipelineCounters};
 use packets::*;
@@ -25,9 +26,8 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let sampling = "1:1".parse().unwrap();
         Self {
-            pipeline: Pipeline::new(cache_settings(), decoder_settings(), sampling),
+            pipeline: Pipeline::new(pipeline_settings(cache_settings())),
             records: Records::default(),
             time_us: 1_700_000_000_000_000,
             copies: CopyDetection::ByInterface,
@@ -421,7 +421,10 @@ fn identities_that_are_evicted_too_early_are_counted() {
 fn copies_are_removed_before_the_sampling() {
     let sampling = "1:10".parse().unwrap();
     let mut node = Node::with_stacked(&[]);
-    node.pipeline = Pipeline::new(cache_settings(), decoder_settings(), sampling);
+    node.pipeline = Pipeline::new(pipeline_settings(CacheSettings {
+        sampling,
+        ..cache_settings()
+    }));
     node.pipeline.set_stacked(&[]);
     for number in 1..=1000 {
         node.observes(1, RECEIVED, &numbered(number));

@@ -33,7 +33,7 @@ const NO_COUNTS: &[&str] = &["0", "-1", "many", "1.5", "99999999999999999999", "
 const SPANS: &[&str] = &["1500ms", "10s", "15s"];
 const NO_SPANS: &[&str] = &["10", "ten", "-1s", "1ms", ""];
 
-const ALL: [Values; 29] = [
+const ALL: [Values; 30] = [
     values(
         "interface",
         &["eth0", "eth*", "veth[0-9]+"],
@@ -62,6 +62,7 @@ const ALL: [Values; 29] = [
     values("max-fragments", COUNTS, NO_COUNTS),
     values("packet-correction", BOOLS, NO_BOOLS),
     values("tcp-health", BOOLS, NO_BOOLS),
+    values("threads", &["1", "64"], &["0", "65", "two", ""]),
     values("translations", &["auto", "off"], &["on", "true", ""]),
     values("names", &["auto", "off"], &["on", "true", ""]),
     values("max-names", COUNTS, NO_COUNTS),

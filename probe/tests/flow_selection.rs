@@ -19,12 +19,11 @@ const SERVER: [u8; 4] = [10, 0, 1, 1];
 
 /// The records of connections of four packets each.
 fn records(ratio: &str) -> (Vec<FlowRecord>, u64) {
-    let ratio: SamplingRatio = ratio.parse().unwrap();
-    let settings = CacheSettings {
+    let mut pipeline = Pipeline::new(pipeline_settings(CacheSettings {
         max_conversations: 100_000,
+        sampling: ratio.parse().unwrap(),
         ..cache_settings()
-    };
-    let mut pipeline = Pipeline::new(settings, decoder_settings(), ratio);
+    }));
     let mut records = Records::default();
     pipeline.tick(SECOND, &mut records);
     let mut time_ns = 100 * SECOND;

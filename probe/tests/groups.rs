@@ -6,7 +6,6 @@ mod packets;
 use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::SamplingRatio;
 use packets::*;
 use proptest::prelude::*;
 
@@ -60,7 +59,7 @@ proptest! {
     #[test]
     fn groups_of_packets_make_the_same_records(steps in steps(), rest in 1..100_usize) {
         let settings = CacheSettings { max_conversations: 8, ..cache_settings() };
-        let pipeline = || Pipeline::new(settings, decoder_settings(), SamplingRatio::ALL);
+        let pipeline = || Pipeline::new(pipeline_settings(settings));
         let (mut single, mut grouped) = (pipeline(), pipeline());
         let (mut expected, mut records) = (Records::default(), Records::default());
         let mut time_ns = 1_700_000_000 * SECOND;

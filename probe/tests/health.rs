@@ -4,7 +4,7 @@
 mod packets;
 
 use flowproto::FlowRecord;
-use flowproto::record::{FlowEndReason, Sampling};
+use flowproto::record::FlowEndReason;
 use flowproto::tcp::ConnectionState::{self, *};
 use flowproto::tcp::{Handshake, RoundTripTime, TcpHealth};
 use kipfix_probe::cache::CacheSettings;
@@ -166,7 +166,7 @@ fn nothing_is_metered_of_sampled_packets_or_when_it_is_off() {
         ..cache_settings()
     };
     let sampled = CacheSettings {
-        sampling: Sampling::one_in(10),
+        sampling: "1:10".parse().unwrap(),
         ..cache_settings()
     };
     for settings in [off, sampled] {

@@ -319,6 +319,34 @@ fn a_body_that_the_client_leaves_out_is_not_awaited() {
 }
 
 #[test]
+fn messages_behind_a_header_of_the_proxy_protocol_are_counted() {
+    let line = b"PROXY TCP4 198.51.100.1 192.0.2.7 40000 80\r\n".to_vec();
+    let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    binary.extend([7; 12]);
+    for header in [line, binary] {
+        for is_joined in [true, false] {
+            let mut probe = Probe::connected();
+            if is_joined {
+                probe.send(true, &[&header[..], GET.as_bytes()].concat());
+            } else {
+                // The header is sent again.
+                probe.segment(true, ACK, &header);
+                probe.send(true, &header);
+                probe.request(GET);
+            }
+            probe.response(EMPTY);
+            probe.request(GET);
+            probe.response(EMPTY);
+            assert!(probe.has_read_all(), "{:?}", probe.counters());
+            let record = probe.record();
+            assert_eq!((record.http.requests, record.http.responses[1]), (2, 2));
+            let name = record.responder_name.unwrap();
+            assert_eq!(name.name.as_str(), "shop.example.org");
+        }
+    }
+}
+
+#[test]
 fn connections_that_are_not_read_are_counted_once_by_reason() {
     let mut probe = Probe::new();
     for _ in 0..3 {
@@ -430,8 +458,7 @@ fn without_the_setting_nothing_is_read() {
 
 #[test]
 fn messages_are_metered_without_names() {
-    let mut probe = Probe::new();
-    probe.pipeline.set_names(None);
+    let mut probe = Probe::with_names(true, None);
     probe.connect();
     probe.request(GET);
     probe.response(EMPTY);

@@ -12,7 +12,6 @@ use flowproto::record::{BiflowDirection, Sampling};
 use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::SamplingRatio;
 use packets::meter::*;
 use packets::*;
 use proptest::prelude::*;
@@ -338,8 +337,10 @@ fn a_biflow_has_both_directions_in_the_record_of_the_initiator() {
 
 #[test]
 fn in_a_sample_every_nth_packet_is_metered_and_every_record_has_the_ratio() {
-    let ratio: SamplingRatio = "1:4".parse().unwrap();
-    let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), ratio);
+    let mut pipeline = Pipeline::new(pipeline_settings(CacheSettings {
+        sampling: "1:4".parse().unwrap(),
+        ..cache_settings()
+    }));
     let mut records = Records::default();
     let datagram = ethernet(0x0800, &ipv4(17, CLIENT, SERVER, &udp(1, 53, b"data")));
     pipeline.tick(SECOND, &mut records);

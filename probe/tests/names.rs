@@ -7,9 +7,10 @@ use std::process::Command;
 
 use flowproto::FlowRecord;
 use flowproto::host_name::NameSource;
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::ObservationPoint;
-use kipfix_probe::pipeline::{FirstPacketSource, Pipeline};
-use kipfix_probe::sampling::SamplingRatio;
+use kipfix_probe::pipeline::Pipeline;
+use kipfix_probe::translation::TranslationSource;
 use packets::files::pcap;
 use packets::payloads::{dns_response, hello, part16};
 use packets::*;
@@ -33,10 +34,13 @@ impl Probe {
     }
 
     fn with(max_names: usize) -> Self {
-        let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
-        pipeline.set_names(max_names.try_into().ok());
+        let settings = CacheSettings {
+            max_names: max_names.try_into().ok(),
+            translations: TranslationSource::FirstPackets,
+            ..cache_settings()
+        };
         Self {
-            pipeline,
+            pipeline: Pipeline::new(pipeline_settings(settings)),
             records: Records::default(),
             time_ns: 1_700_000_000 * SECOND,
             point: ObservationPoint::default(),
@@ -210,6 +214,53 @@ fn the_host_of_the_first_request_is_the_name() {
 }
 
 #[test]
+fn a_name_behind_a_header_of_the_proxy_protocol_is_read() {
+    let line = b"PROXY TCP4 198.51.100.1 192.0.2.7 40000 443\r\n".to_vec();
+    let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    binary.extend([7; 12]);
+    for header in [line, binary] {
+        let length = u32::try_from(header.len()).unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: api.example.org\r\n\r\n";
+        let hello = hello("api.example.org", 2400, false);
+        // In one segment, and in segments of their own.
+        for is_joined in [true, false] {
+            for (payload, source) in [
+                (&request[..], NameSource::Http),
+                (&hello[..], NameSource::Tls),
+            ] {
+                let mut probe = Probe::new();
+                probe.syn(CLIENT, 5000, 1);
+                let (first, rest) = payload.split_at(payload.len().min(1000));
+                if is_joined {
+                    probe.send(CLIENT, 5000, 2, &[&header[..], first].concat());
+                } else {
+                    probe.send(CLIENT, 5000, 2, &header);
+                    probe.send(CLIENT, 5000, 2 + length, first);
+                }
+                if !rest.is_empty() {
+                    probe.send(CLIENT, 5000, 1002 + length, rest);
+                }
+                assert_eq!(probe.name(5000), named("api.example.org", source));
+            }
+        }
+    }
+}
+
+#[test]
+fn answers_of_a_resolver_at_port_5353_are_read_and_multicast_dns_is_not() {
+    for (ports, name) in [
+        ((5353, 40_000), named("api.example.org", NameSource::Dns)),
+        ((5353, 5353), None),
+    ] {
+        let mut probe = Probe::new();
+        let answer = udp(ports.0, ports.1, &dns_response("api.example.org", PEER));
+        probe.ip(&ipv4(17, RESOLVER, CLIENT, &answer));
+        probe.syn(CLIENT, 5000, 1);
+        assert_eq!(probe.name(5000), name);
+    }
+}
+
+#[test]
 fn answers_over_tcp_and_of_the_capture_for_dns_are_read() {
     let mut probe = Probe::new();
     let message = dns_response("tcp.example.org", PEER);
@@ -231,7 +282,6 @@ fn answers_over_tcp_and_of_the_capture_for_dns_are_read() {
 fn a_translated_connection_has_the_name_that_its_pod_resolved() {
     const NODE: [u8; 4] = [198, 51, 100, 1];
     let mut probe = Probe::new();
-    probe.pipeline.set_first_packets(FirstPacketSource::Capture);
     probe.resolve(CLIENT, "api.example.org", PEER);
     probe.resolve(OTHER, "www.example.org", PEER);
     for (source, interface) in [(CLIENT, 2), (NODE, 7)] {

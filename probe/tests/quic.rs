@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flowproto::host_name::NameSource;
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::inspect::InspectorCounters;
 use kipfix_probe::inspect::quic::UnreadHandshake;
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::SamplingRatio;
 use packets::quic::{Initial, client_config, client_hello, crypto};
 use packets::*;
 use proptest::prelude::*;
@@ -33,10 +33,12 @@ struct Probe {
 
 impl Probe {
     fn new() -> Self {
-        let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
-        pipeline.set_names(16.try_into().ok());
+        let settings = CacheSettings {
+            max_names: 16.try_into().ok(),
+            ..cache_settings()
+        };
         Self {
-            pipeline,
+            pipeline: Pipeline::new(pipeline_settings(settings)),
             records: Records::default(),
             time_ns: 1_700_000_000 * SECOND,
         }

@@ -273,8 +273,7 @@ fn other_versions_are_refused() {
 
 #[test]
 fn other_files_are_refused() {
-    let gzip = [&[0x1f, 0x8b, 8, 0][..], &[0; 60]].concat();
-    for file in [&b""[..], b"hello", &[0xa1; 10], &[0xa1; 100], &gzip] {
+    for file in [&b""[..], b"hello", &[0xa1; 10], &[0xa1; 100]] {
         assert_eq!(failure(file), ("not a pcap or pcapng file".to_owned(), 0));
     }
     // A file without frames is one.
@@ -285,16 +284,16 @@ fn other_files_are_refused() {
 #[test]
 fn a_file_without_a_supported_link_type_is_refused() {
     let order = Order::Little;
-    let mut file = pcap_header(order, MICROSECONDS, 96, 105);
+    let mut file = pcap_header(order, MICROSECONDS, 96, 189);
     file.extend(pcap_frame(order, (7, 123), 72, &numbered(1)));
     let (message, frames) = failure(&file);
     assert!(
-        message.starts_with("unsupported link type IEEE802_11"),
+        message.starts_with("unsupported link type USB_LINUX"),
         "{message}"
     );
     assert_eq!(frames, 0);
     let mut file = section(order);
-    file.extend(interface(order, 105, 0, &[]));
+    file.extend(interface(order, 189, 0, &[]));
     file.extend(packet(order, 0, 1, 72, &numbered(1)));
     assert!(failure(&file).0.starts_with("unsupported link type"));
     // Next to frames of a supported one, they are counted.

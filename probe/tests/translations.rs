@@ -6,9 +6,10 @@ mod packets;
 
 use flowproto::record::BiflowDirection::{Initiator, ReverseInitiator};
 use flowproto::{Address, FlowRecord};
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
-use kipfix_probe::pipeline::{FirstPacketSource, Pipeline, PipelineCounters};
-use kipfix_probe::sampling::SamplingRatio;
+use kipfix_probe::pipeline::{Pipeline, PipelineCounters};
+use kipfix_probe::translation::TranslationSource;
 use packets::*;
 
 const POD: [u8; 4] = [10, 1, 1, 10];
@@ -57,10 +58,16 @@ struct Node {
 }
 
 impl Node {
-    fn new(source: FirstPacketSource) -> Self {
-        let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
+    fn new(translations: TranslationSource) -> Self {
+        Self::with(CacheSettings {
+            translations,
+            ..cache_settings()
+        })
+    }
+
+    fn with(settings: CacheSettings) -> Self {
+        let mut pipeline = Pipeline::new(pipeline_settings(settings));
         let mut records = Records::default();
-        pipeline.set_first_packets(source);
         pipeline.set_outside(&[UPLINK, TUNNEL]);
         pipeline.tick(START - 100 * SECOND, &mut records);
         Self {
@@ -176,7 +183,7 @@ fn assert_pair(records: &[FlowRecord], before: Ends, after: Ends) {
 
 #[test]
 fn a_masqueraded_connection_has_the_pod_in_its_flow_key_and_the_wire_after_it() {
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     let syn = |ends: Ends| ends.tcp((100, 0), SYN, &[]);
     node.first(VETH, false, &syn(BEFORE));
     node.first(BRIDGE, false, &syn(BEFORE));
@@ -189,7 +196,7 @@ fn a_masqueraded_connection_has_the_pod_in_its_flow_key_and_the_wire_after_it() 
 
 #[test]
 fn a_translation_that_is_learned_after_the_first_packet_was_metered_is_in_the_record() {
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     connection(&mut node, AFTER, 100);
     for (interface, egress, ends) in [(VETH, false, BEFORE), (UPLINK, true, AFTER)] {
         node.first(interface, egress, &ends.tcp((100, 0), SYN, &[]));
@@ -201,7 +208,7 @@ fn a_translation_that_is_learned_after_the_first_packet_was_metered_is_in_the_re
 fn a_connection_to_a_service_has_the_service_in_its_flow_key_and_the_pod_after_it() {
     let before = Ends(POD, 40000, SERVICE, 80);
     let after = Ends(POD, 40000, BACKEND, 8080);
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     node.first(VETH, false, &before.tcp((7, 0), SYN, &[]));
     // With the filter of bridges, the destination is translated before the bridge.
     node.first(BRIDGE, false, &after.tcp((7, 0), SYN, &[]));
@@ -215,7 +222,7 @@ fn both_ends_may_be_translated_at_different_interfaces() {
     let before = Ends(POD, 40000, SERVICE, 443);
     let between = Ends(POD, 40000, REMOTE, 6443);
     let after = Ends(NODE, 40000, REMOTE, 6443);
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     for (interface, egress, ends) in [
         (VETH, false, before),
         (BRIDGE, false, between),
@@ -234,7 +241,7 @@ fn a_connection_to_a_node_port_names_the_pod_after_translation() {
         Ends(REMOTE, 40000, POD, 8080),
         Ends([10, 1, 1, 1], 61000, POD, 8080),
     ] {
-        let mut node = Node::new(FirstPacketSource::Capture);
+        let mut node = Node::new(TranslationSource::FirstPackets);
         node.first(UPLINK, false, &before.tcp((7, 0), SYN, &[]));
         node.first(BRIDGE, true, &after.tcp((7, 0), SYN, &[]));
         node.first(VETH, true, &after.tcp((7, 0), SYN, &[]));
@@ -248,7 +255,7 @@ fn both_legs_of_a_relayed_connection_are_metered_as_they_are() {
     let before = Ends(REMOTE, 40000, NODE, 30080);
     let after = Ends(NODE, 61000, BACKEND, 8080);
     for second in [UPLINK, TUNNEL] {
-        let mut node = Node::new(FirstPacketSource::Capture);
+        let mut node = Node::new(TranslationSource::FirstPackets);
         node.first(UPLINK, false, &before.tcp((7, 0), SYN, &[]));
         node.first(second, true, &after.tcp((7, 0), SYN, &[]));
         connection(&mut node, before, 7);
@@ -264,7 +271,7 @@ fn both_legs_of_a_relayed_connection_are_metered_as_they_are() {
 fn a_connection_that_is_captured_on_both_sides_is_metered_once() {
     // Which side is read first, and when the translation is learned, makes no difference.
     for order in 0..6 {
-        let mut node = Node::new(FirstPacketSource::Capture);
+        let mut node = Node::new(TranslationSource::FirstPackets);
         node.copies = CopyDetection::ByInterface;
         let learn = |node: &mut Node| {
             node.first(VETH, false, &BEFORE.tcp((100, 0), SYN, &[]));
@@ -303,7 +310,7 @@ fn an_interface_may_show_the_directions_on_different_sides() {
     let before = Ends(POD, 40000, SERVICE, 80);
     let after = Ends(POD, 40000, BACKEND, 8080);
     for is_uplink_first in [true, false] {
-        let mut node = Node::new(FirstPacketSource::Capture);
+        let mut node = Node::new(TranslationSource::FirstPackets);
         node.copies = CopyDetection::ByInterface;
         node.first(VETH, false, &before.tcp((7, 0), SYN, &[]));
         node.first(BRIDGE, false, &after.tcp((7, 0), SYN, &[]));
@@ -339,7 +346,7 @@ fn an_answer_that_is_metered_on_the_other_side_does_not_count_as_a_request() {
     let before = Ends(POD, 40000, SERVICE, 53);
     let after = Ends(POD, 40000, BACKEND, 53);
     for is_learned_late in [false, true] {
-        let mut node = Node::new(FirstPacketSource::Capture);
+        let mut node = Node::new(TranslationSource::FirstPackets);
         node.copies = CopyDetection::ByInterface;
         let learn = |node: &mut Node| {
             node.first(VETH, false, &before.udp(b"query"));
@@ -367,7 +374,7 @@ fn an_answer_that_is_metered_on_the_other_side_does_not_count_as_a_request() {
 
 #[test]
 fn frames_of_several_interfaces_are_compared_without_a_capture_of_their_own() {
-    let mut node = Node::new(FirstPacketSource::Frames);
+    let mut node = Node::new(TranslationSource::Frames);
     node.copies = CopyDetection::ByInterface;
     for (interface, egress, ends) in [(VETH, false, BEFORE), (UPLINK, true, AFTER)] {
         node.meter(interface, egress, &ends.tcp((100, 0), SYN, &[]));
@@ -385,7 +392,7 @@ fn equal_datagrams_to_two_destinations_are_two_conversations() {
     let servers = [REMOTE, [203, 0, 113, 81]];
     let sides = [(POD, 40000), (NODE, 50000)]
         .map(|(address, port)| servers.map(|server| Ends(address, port, server, 53)));
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     for before in sides[0] {
         node.first(VETH, false, &before.udp(b"query"));
     }
@@ -400,7 +407,7 @@ fn equal_datagrams_to_two_destinations_are_two_conversations() {
 
 #[test]
 fn equal_datagrams_on_interfaces_without_a_direction_are_all_metered() {
-    let mut node = Node::new(FirstPacketSource::Frames);
+    let mut node = Node::new(TranslationSource::Frames);
     node.copies = CopyDetection::ByInterface;
     for (interface, pod) in [(VETH, POD), (BRIDGE, OTHER_POD)] {
         node.meter(
@@ -416,7 +423,7 @@ fn equal_datagrams_on_interfaces_without_a_direction_are_all_metered() {
 
 #[test]
 fn a_retransmitted_syn_is_the_same_connection() {
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     for _ in 0..3 {
         for (interface, egress, ends) in [(VETH, false, BEFORE), (UPLINK, true, AFTER)] {
             node.first(interface, egress, &ends.tcp((100, 0), SYN, &[]));
@@ -434,7 +441,7 @@ fn a_retransmitted_syn_is_the_same_connection() {
 
 #[test]
 fn a_port_that_another_pod_uses_next_belongs_to_that_pod() {
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     let mut all = Vec::new();
     for (pod, number) in [(POD, 100), (OTHER_POD, 5_000_000)] {
         let before = Ends(pod, 40000, REMOTE, 443);
@@ -462,7 +469,7 @@ fn a_port_that_another_pod_uses_next_belongs_to_that_pod() {
 fn datagrams_are_recognized_by_their_contents() {
     let before = Ends(POD, 40000, REMOTE, 53);
     let after = Ends(NODE, 40000, REMOTE, 53);
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     node.first(VETH, false, &before.udp(b"query 1"));
     node.first(UPLINK, true, &after.udp(b"query 1"));
     node.meter(UPLINK, true, &after.udp(b"query 1"));
@@ -478,7 +485,7 @@ fn datagrams_are_recognized_by_their_contents() {
 fn a_conversation_whose_answer_alone_was_compared_has_the_same_record() {
     let before = Ends(POD, 40000, REMOTE, 53);
     let after = Ends(NODE, 50000, REMOTE, 53);
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     node.meter(UPLINK, true, &after.udp(b"query 1"));
     node.first(UPLINK, false, &after.reversed().udp(b"answer 1"));
     node.first(VETH, true, &before.reversed().udp(b"answer 1"));
@@ -493,7 +500,7 @@ fn equal_datagrams_of_two_pods_are_distinguished_by_order_and_port_or_not_at_all
         Ends(OTHER_POD, 40001, REMOTE, 514),
     ];
     // One after the other.
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     let after = [
         Ends(NODE, 50000, REMOTE, 514),
         Ends(NODE, 50001, REMOTE, 514),
@@ -512,7 +519,7 @@ fn equal_datagrams_of_two_pods_are_distinguished_by_order_and_port_or_not_at_all
 
     // At the same time, with ports that are kept or not.
     for (ports, ambiguous) in [([40000, 40001], 0), ([50000, 50001], 2)] {
-        let mut node = Node::new(FirstPacketSource::Capture);
+        let mut node = Node::new(TranslationSource::FirstPackets);
         for before in pods {
             node.first(VETH, false, &before.udp(b"x"));
         }
@@ -535,7 +542,7 @@ fn equal_datagrams_of_two_pods_are_distinguished_by_order_and_port_or_not_at_all
 
 #[test]
 fn a_datagram_that_a_program_of_the_node_passes_on_is_not_a_translation() {
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     node.first(VETH, false, &Ends(POD, 40000, NODE, 514).udp(b"line"));
     let sent = Ends(NODE, 50000, REMOTE, 514).udp(b"line");
     node.first(UPLINK, true, &sent);
@@ -554,7 +561,7 @@ fn both_ends_of_a_datagram_with_an_identification_may_be_translated() {
         frame[18..20].copy_from_slice(&77_u16.to_be_bytes());
         frame
     };
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     node.first(VETH, false, &datagram(before));
     node.first(UPLINK, true, &datagram(after));
     node.meter(UPLINK, true, &datagram(after));
@@ -569,7 +576,7 @@ fn both_ends_of_a_datagram_with_an_identification_may_be_translated() {
 fn a_udp_port_that_was_silent_may_belong_to_another_host() {
     let before = Ends(POD, 40000, REMOTE, 53);
     let after = Ends(NODE, 50000, REMOTE, 53);
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     node.first(VETH, false, &before.udp(b"query 1"));
     node.first(UPLINK, true, &after.udp(b"query 1"));
     node.meter(UPLINK, true, &after.udp(b"query 1"));
@@ -591,7 +598,7 @@ fn connections_over_ipv6_are_translated_as_well() {
         let segment = tcp((40000, 443), (5, 0), SYN, &[]);
         ethernet(0x86dd, &ipv6(6, source, remote, &segment))
     };
-    let mut node = Node::new(FirstPacketSource::Capture);
+    let mut node = Node::new(TranslationSource::FirstPackets);
     node.first(VETH, false, &syn(pod));
     node.first(UPLINK, true, &syn(node_address));
     node.meter(UPLINK, true, &syn(node_address));
@@ -602,10 +609,11 @@ fn connections_over_ipv6_are_translated_as_well() {
 
 #[test]
 fn one_record_of_both_directions_has_the_translation() {
-    let mut settings = cache_settings();
-    settings.biflow = true;
-    let mut node = Node::new(FirstPacketSource::Capture);
-    node.pipeline = Pipeline::new(settings, decoder_settings(), SamplingRatio::ALL);
+    let mut node = Node::with(CacheSettings {
+        translations: TranslationSource::FirstPackets,
+        biflow: true,
+        ..cache_settings()
+    });
     node.first(VETH, false, &BEFORE.tcp((100, 0), SYN, &[]));
     node.first(UPLINK, true, &AFTER.tcp((100, 0), SYN, &[]));
     connection(&mut node, AFTER, 100);

@@ -96,11 +96,6 @@ impl<R: Read> BlockReader<R> {
         }
     }
 
-    /// The reader.
-    pub const fn input(&self) -> &R {
-        &self.input
-    }
-
     /// True if octets are left that belong to an incomplete record, or that are to be skipped.
     pub const fn is_truncated(&self) -> bool {
         self.start < self.end || self.skip > 0

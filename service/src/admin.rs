@@ -2,13 +2,15 @@
 //!
 //! Clients cannot exhaust the daemon: only GET and HEAD are allowed, and the number of connections,
 //! the time for a handshake and for the head of a request, the time for which a client does not read,
-//! the lifetime of a connection and the number of concurrent scrapes are limited.
+//! the lifetime of a connection and the number of concurrent scrapes are limited. A slow scrape makes
+//! room for a new one.
 
 mod encoding;
 mod lifetime;
 mod listener;
 mod metrics;
 mod scrape;
+mod scrape_slots;
 mod slots;
 mod stall;
 #[cfg(test)]
@@ -18,10 +20,10 @@ mod transport;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Extension, Router};
 
 use crate::exposition::{Chunks, Format};
 
@@ -53,7 +55,12 @@ pub fn router(
     Router::new()
         .route(
             "/metrics",
-            get(async move |headers| scrapes.answer(headers).await),
+            get(
+                async move |connection: Option<Extension<ConnectionLifetime>>, headers| {
+                    let connection = connection.map(|Extension(lifetime)| lifetime);
+                    scrapes.answer(connection, headers).await
+                },
+            ),
         )
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(async move || ready_answer(&readiness())))
@@ -304,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn unread_scrapes_are_limited_and_other_requests_are_served() {
+    fn unread_scrapes_make_room_for_others() {
         let served = Served::with_metrics(|_, out| out.resize(30_000_000, b'#'));
         let mut unread = Vec::new();
         for _ in 0..4 {
@@ -315,11 +322,17 @@ mod tests {
             stream.read_exact(&mut [0; 15]).unwrap();
             unread.push(stream);
         }
-        assert_eq!(
-            served.text("GET /metrics", ""),
-            response("503", "too many concurrent scrapes\n")
-        );
+        // All of them are too young to be closed.
+        let mut answer = served.text("GET /metrics", "");
+        assert_eq!(answer, response("503", "too many concurrent scrapes\n"));
         assert_eq!(served.text("GET /livez", "").0, "200");
+        for _ in 0..200 {
+            if answer.0 == "503" {
+                std::thread::sleep(Duration::from_millis(50));
+                answer = served.text("GET /metrics", "");
+            }
+        }
+        assert_eq!((answer.0.as_str(), answer.1.len()), ("200", 30_000_000));
     }
 
     #[test]

@@ -3,15 +3,16 @@
 //! The data path counts in plain integers. A [`MetricTable`] declares each metric once, with its name, its description
 //! and the count that it shows, and copies the counts at a scrape.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use enum_map::{EnumArray, EnumMap};
-use prometheus::{Gauge, GaugeVec, IntCounter, IntGauge};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge};
 
 use crate::metric_maker::{MetricMaker, level, raise};
 
 /// Copies counts to a metric.
-type Copy<T> = Box<dyn Fn(&T) + Send + Sync>;
+type Copy<T> = Box<dyn Fn(&[&T]) + Send + Sync>;
 /// Reads the count of a series.
 type Read<T> = fn(&T) -> u64;
 /// Receives the label values of a series and its value.
@@ -52,6 +53,12 @@ impl<T: 'static> MetricTable<T> {
 
     /// Copies the counts to the metrics. Counters never fall.
     pub fn publish(&self, counts: &T) {
+        self.publish_sums(&[counts]);
+    }
+
+    /// Copies the sums of the counts of several threads to the metrics. Of a gauge that is not an
+    /// integer, each series is that of the last thread that has it.
+    pub fn publish_sums(&self, counts: &[&T]) {
         for copy in &self.copies {
             copy(counts);
         }
@@ -77,7 +84,7 @@ impl<T: 'static> Declarations<'_, T> {
     fn add<M>(
         &mut self,
         metric: prometheus::Result<M>,
-        copy: impl Fn(&M, &T) + Send + Sync + 'static,
+        copy: impl Fn(&M, &[&T]) + Send + Sync + 'static,
     ) where
         M: Send + Sync + 'static,
     {
@@ -91,13 +98,15 @@ impl<T: 'static> Declarations<'_, T> {
     /// A counter.
     pub fn counter(&mut self, name: &str, help: &str, read: Read<T>) {
         let counter = self.make.counter(name, help);
-        self.add(counter, move |counter, counts| raise(counter, read(counts)));
+        self.add(counter, move |counter, counts| {
+            raise(counter, sum(counts, read));
+        });
     }
 
     /// A counter that exists already, also outside of this table.
     pub fn known_counter(&mut self, counter: IntCounter, read: Read<T>) {
         self.add(Ok(counter), move |counter, counts| {
-            raise(counter, read(counts))
+            raise(counter, sum(counts, read));
         });
     }
 
@@ -107,7 +116,7 @@ impl<T: 'static> Declarations<'_, T> {
         V: TryInto<i64> + 'static,
     {
         let gauge = self.make.gauge(name, help);
-        self.add(gauge, move |gauge, counts| gauge.set(level(read(counts))));
+        self.add(gauge, move |gauge, counts| gauge.set(levels(counts, read)));
     }
 
     /// A gauge that exists already, also outside of this table.
@@ -116,7 +125,7 @@ impl<T: 'static> Declarations<'_, T> {
         V: TryInto<i64> + 'static,
     {
         self.add(Ok(gauge), move |gauge, counts| {
-            gauge.set(level(read(counts)))
+            gauge.set(levels(counts, read));
         });
     }
 
@@ -133,7 +142,13 @@ impl<T: 'static> Declarations<'_, T> {
     {
         let counters = self.make.counter_by::<K>(name, help, label);
         self.add(counters, move |counters, counts| {
-            for (counter, total) in counters.values().zip(read(counts).values()) {
+            let mut totals = EnumMap::<K, u64>::default();
+            for part in counts {
+                for (total, value) in totals.values_mut().zip(read(part).values()) {
+                    *total = total.saturating_add(*value);
+                }
+            }
+            for (counter, total) in counters.values().zip(totals.values()) {
                 raise(counter, *total);
             }
         });
@@ -153,7 +168,7 @@ impl<T: 'static> Declarations<'_, T> {
         });
         self.add(counters, |counters, counts| {
             for (counter, read) in counters {
-                raise(counter, read(counts));
+                raise(counter, sum(counts, *read));
             }
         });
     }
@@ -167,10 +182,31 @@ impl<T: 'static> Declarations<'_, T> {
         read: fn(&T, &mut Series<'_, u64>),
     ) {
         let counters = self.make.counters(name, help, labels);
+        self.add_counters(counters, read);
+    }
+
+    /// Counters that exist already, also outside of this table, whose series depend on the counts.
+    pub fn known_counters(&mut self, counters: IntCounterVec, read: fn(&T, &mut Series<'_, u64>)) {
+        self.add_counters(Ok(counters), read);
+    }
+
+    fn add_counters(
+        &mut self,
+        counters: prometheus::Result<IntCounterVec>,
+        read: fn(&T, &mut Series<'_, u64>),
+    ) {
         self.add(counters, move |counters, counts| {
-            read(counts, &mut |values, total| {
-                raise(&counters.with_label_values(values), total);
-            });
+            let mut totals: BTreeMap<Vec<String>, u64> = BTreeMap::new();
+            for part in counts {
+                read(part, &mut |values, total| {
+                    let values = values.iter().map(ToString::to_string).collect();
+                    let sum = totals.entry(values).or_default();
+                    *sum = sum.saturating_add(total);
+                });
+            }
+            for (values, total) in &totals {
+                raise(&counters.with_label_values(values), *total);
+            }
         });
     }
 
@@ -186,9 +222,17 @@ impl<T: 'static> Declarations<'_, T> {
     {
         let gauges = self.make.gauges(name, help, labels);
         self.add(gauges, move |gauges, counts| {
-            read(counts, &mut |values, value| {
-                gauges.with_label_values(values).set(level(value));
-            });
+            let mut totals: BTreeMap<Vec<String>, i64> = BTreeMap::new();
+            for part in counts {
+                read(part, &mut |values, value| {
+                    let values = values.iter().map(ToString::to_string).collect();
+                    let sum = totals.entry(values).or_default();
+                    *sum = sum.saturating_add(level(value));
+                });
+            }
+            for (values, total) in &totals {
+                gauges.with_label_values(values).set(*total);
+            }
         });
     }
 
@@ -203,12 +247,22 @@ impl<T: 'static> Declarations<'_, T> {
         let gauges = self.make.float_gauges(name, help, labels);
         self.add(gauges, move |gauges: &GaugeVec, counts| {
             gauges.reset();
-            read(counts, &mut |values, value| {
-                let gauge: Gauge = gauges.with_label_values(values);
-                gauge.set(value);
-            });
+            for part in counts {
+                read(part, &mut |values, value| {
+                    let gauge: Gauge = gauges.with_label_values(values);
+                    gauge.set(value);
+                });
+            }
         });
     }
+}
+
+fn sum<T>(counts: &[&T], read: Read<T>) -> u64 {
+    counts.iter().map(|part| read(part)).sum()
+}
+
+fn levels<T, V: TryInto<i64>>(counts: &[&T], read: fn(&T) -> V) -> i64 {
+    counts.iter().map(|part| level(read(part))).sum()
 }
 
 #[cfg(test)]
@@ -274,6 +328,27 @@ mod tests {
              x_records 3\nx_records_total 7\n\
              x_sent_total{result=\"failed\"} 0\nx_sent_total{result=\"ok\"} 7\n\
              x_socket{socket=\"a\"} 3";
+        assert_eq!(text(&make), expected);
+    }
+
+    #[test]
+    fn the_counts_of_threads_are_added() {
+        let make = MetricMaker::new("x");
+        let table = MetricTable::new(&make, declare).unwrap();
+        let counts = |records, sockets| Counts {
+            records,
+            lost: enum_map::enum_map! { Reason::TooOld => records, Reason::TooLong => 1 },
+            sockets,
+        };
+        let (first, second) = (
+            counts(3, vec![("a", 1)]),
+            counts(4, vec![("a", 5), ("b", 2)]),
+        );
+        table.publish_sums(&[&first, &second]);
+        let expected = "x_lost_total{reason=\"too_long\"} 2\nx_lost_total{reason=\"too_old\"} 7\n\
+             x_records 7\nx_records_total 7\n\
+             x_sent_total{result=\"failed\"} 0\nx_sent_total{result=\"ok\"} 7\n\
+             x_socket{socket=\"a\"} 6\nx_socket{socket=\"b\"} 2";
         assert_eq!(text(&make), expected);
     }
 

@@ -48,6 +48,15 @@ impl Scrape {
         self.0.metric(name).next().is_some()
     }
 
+    /// The series of all metrics whose value is not 0, a line each, for the message of a failed check.
+    pub fn text_without_zeros(&self) -> String {
+        let samples = self.0.samples().iter();
+        samples
+            .filter(|sample| sample.value() != 0.0)
+            .map(|sample| format!("{} {}\n", sample.series, sample.value()))
+            .collect()
+    }
+
     /// All series of a metric: name with labels as written, and value.
     pub fn series(&self, name: &str) -> Vec<(&str, f64)> {
         let samples = self.0.metric(name);

@@ -36,7 +36,8 @@ pub struct InputFlags {
     #[arg(long, value_name = "FILE")]
     pub exporters: Option<PathBuf>,
     /// Read a pcap or pcapng capture of flow export, or an IPFIX file, as if it were received,
-    /// and exit. '-' is stdin. No socket is opened unless its flag is given. Repeatable
+    /// and exit. It may be compressed with gzip or zstd; '-' is stdin. No socket is opened unless
+    /// its flag is given. Repeatable
     #[arg(long, value_name = "FILE")]
     pub read: Vec<PathBuf>,
     /// With --read: print every message, set, template and record on stdout, with names, units

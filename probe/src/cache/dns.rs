@@ -9,9 +9,9 @@ use flowproto::dns::{DnsHealth, DnsQuery};
 use flowproto::record::FlowEndReason;
 
 use super::slot_states::SlotStates;
+use crate::inspect::dns::is_to_server;
 use crate::inspect::{DnsMessage, DnsMessageKind};
 
-const DNS_PORT: u16 = 53;
 /// Places for queries that wait.
 const PLACES: usize = 4;
 /// A query that has waited for longer is unanswered. Resolvers repeat a query after 5 s.
@@ -101,7 +101,7 @@ pub(super) fn assign(
     (counts, query): (DnsHealth, Option<DnsQuery>),
 ) {
     let mut all = records.iter().flatten();
-    let to_server = all.position(|record| record.key.destination_port == DNS_PORT);
+    let to_server = all.position(|record| is_to_server(&record.key));
     let mut all = records.iter_mut().flatten();
     if let Some(record) = all.nth(to_server.unwrap_or(0)) {
         (record.dns, record.dns_query) = (counts, query);

@@ -16,7 +16,7 @@
 //! give the same records in the same order.
 
 use flowproto::FlowRecord;
-use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol};
+use flowproto::record::{FlowEndReason, SecurityProtocol};
 
 use super::captured::{CapturedPacket, CopyCounts};
 use super::clock::{PacketClock, PacketTime};
@@ -35,7 +35,7 @@ use crate::connection::{Connection, Side};
 use crate::decode::{PacketInfo, Signal};
 use crate::inspect::{NameTable, Observed};
 use crate::tcp::segment::Segment;
-use crate::translation::TranslationTable;
+use crate::translation::{TranslationSource, TranslationTable};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -83,11 +83,15 @@ impl FlowCache {
         Self {
             clock: PacketClock::new(settings.longest_gap_ns),
             table: ConversationTable::new(
-                settings.tcp_health && settings.sampling == Sampling::NONE,
+                settings.tcp_health && !settings.sampling.selects_packets(),
             ),
             settings,
-            translations: TranslationTable::default(),
-            names: None,
+            translations: if settings.translations == TranslationSource::Conntrack {
+                TranslationTable::exact()
+            } else {
+                TranslationTable::default()
+            },
+            names: settings.max_names.map(NameTable::new),
             outside: Box::default(),
             next_expiry_ns: 0,
             evicted_ns: 0,
@@ -214,8 +218,10 @@ impl FlowCache {
         }
         let is_metered = self.count(index, packet, source, point, time);
         match observed {
-            Some(Observed::Dns(message)) if is_metered => {
-                self.table.dns.observe(index, message, time.packet_ns);
+            Some(Observed::Dns(messages)) if is_metered => {
+                for message in messages.iter().flatten() {
+                    self.table.dns.observe(index, message, time.packet_ns);
+                }
             }
             Some(Observed::Http(messages, _)) if is_metered => {
                 self.table.http.observe(index, messages);
@@ -240,7 +246,7 @@ impl FlowCache {
     fn is_start_observed(&self, point: ObservationPoint, time_ns: u64, now: u64) -> bool {
         let idle_ns = self.settings.idle_timeout_ns;
         let is_evicting = self.evicted_ns != 0 && now - self.evicted_ns < idle_ns;
-        self.settings.sampling == Sampling::NONE
+        !self.settings.sampling.selects_packets()
             && self.clock.elapsed_ns() >= idle_ns
             && time_ns >= point.start_ns.saturating_add(idle_ns)
             && !is_evicting
@@ -446,8 +452,8 @@ impl FlowCache {
             http::assign(&mut records, http);
         }
         for record in records.iter_mut().flatten() {
-            record.sampling = self.settings.scale();
-            record.flow_sampling = self.settings.flow_sampling;
+            record.sampling = self.settings.sampling.scale();
+            record.flow_sampling = self.settings.sampling.flow_sampling();
             record.responder_name.clone_from(&name);
             if let Some(translation) = &translation {
                 translation.apply(record, &connection);

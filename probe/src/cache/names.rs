@@ -13,11 +13,6 @@ use crate::connection::Side;
 use crate::inspect::{NameTable, ObservedName};
 
 impl FlowCache {
-    /// Sets the table of resolved names. Default: none, and conversations have no names.
-    pub fn set_names(&mut self, names: Option<NameTable>) {
-        self.names = names;
-    }
-
     /// The table of resolved names.
     #[must_use]
     pub const fn names(&self) -> Option<&NameTable> {

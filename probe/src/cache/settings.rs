@@ -1,6 +1,9 @@
 //! Bounds and timeouts of the flow cache.
 
-use flowproto::record::Sampling;
+use std::num::NonZeroUsize;
+
+use crate::sampling::SamplingRatio;
+use crate::translation::TranslationSource;
 
 /// Bounds and timeouts of a flow cache.
 #[derive(Clone, Copy, Debug)]
@@ -24,19 +27,10 @@ pub struct CacheSettings {
     pub biflow: bool,
     /// Report the interfaces of the records: the capture is one of this node.
     pub has_interfaces: bool,
-    /// Sampling of the packets, copied into every record.
-    pub sampling: Sampling,
-    /// Selection of conversations, copied into every record.
-    pub flow_sampling: Sampling,
-}
-
-impl CacheSettings {
-    /// What octets and packets stand for. Packets and conversations are not sampled together.
-    #[must_use]
-    pub fn scale(&self) -> Sampling {
-        match self.sampling {
-            Sampling::NONE => self.flow_sampling,
-            packets => packets,
-        }
-    }
+    /// Sampling, which every record names.
+    pub sampling: SamplingRatio,
+    /// Origin of the address translations.
+    pub translations: TranslationSource,
+    /// Maximum number of resolved names that are kept; `None` if names are not learned.
+    pub max_names: Option<NonZeroUsize>,
 }

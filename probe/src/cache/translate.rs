@@ -39,11 +39,6 @@ impl FlowCache {
         }
     }
 
-    /// Keeps the translations that the kernel reports, instead of those learned from packets.
-    pub fn use_exact_translations(&mut self) {
-        self.translations = TranslationTable::exact();
-    }
-
     /// Removes the translation of a connection that has ended. Its conversations keep it.
     pub fn remove_translation(&mut self, legs: &Legs) {
         self.translations.remove(legs);

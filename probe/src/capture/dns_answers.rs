@@ -14,7 +14,7 @@ const BUFFER_OCTETS: i32 = 1 << 20;
 /// Frames read at once.
 const MAX_ROUND_FRAMES: usize = 4096;
 /// The kernel filter: what DNS servers send. Loopback has index 1 in every network namespace.
-const EXPRESSION: &str = "not ifindex 1 and src port 53";
+const EXPRESSION: &str = "not ifindex 1 and (src port 53 or (src port 5353 and not dst port 5353))";
 
 /// The capture of DNS answers.
 pub(super) struct DnsAnswerCapture(CookedCapture);
@@ -56,21 +56,24 @@ mod tests {
     fn the_filter_passes_what_dns_servers_send() {
         let program = Capture::dead(COOKED).unwrap();
         let program = program.compile(EXPRESSION, true).unwrap();
-        let frame = |ifindex: u8, protocol: u8, source: u16| {
+        let frame = |ifindex: u8, protocol: u8, source: u16, destination: u16| {
             let mut frame = vec![8, 0, 0, 0, 0, 0, 0, ifindex, 0, 1, 0, 6];
             frame.extend([0; 8]);
             frame.extend([0x45, 0, 0, 100, 0, 0, 0, 0, 64, protocol, 0, 0]);
             frame.extend([10, 0, 0, 9, 10, 0, 0, 1]);
             frame.extend(source.to_be_bytes());
+            frame.extend(destination.to_be_bytes());
             frame.resize(120, 0);
             frame
         };
         for (frame, passes) in [
-            (frame(2, 17, 53), true),
-            (frame(2, 6, 53), true),
-            (frame(1, 17, 53), false),
-            (frame(2, 17, 5353), false),
-            (frame(2, 1, 53), false),
+            (frame(2, 17, 53, 40_000), true),
+            (frame(2, 6, 53, 40_000), true),
+            (frame(2, 17, 5353, 40_000), true),
+            (frame(2, 17, 5353, 5353), false),
+            (frame(1, 17, 53, 40_000), false),
+            (frame(2, 17, 54, 40_000), false),
+            (frame(2, 1, 53, 40_000), false),
         ] {
             assert_eq!(program.filter(&frame), passes, "{frame:02x?}");
         }

@@ -9,16 +9,19 @@ use pcap::{Capture, Linktype};
 
 use super::frame::LinkType;
 use super::libpcap::error_message;
+use super::share::Share;
 
 /// The expression for a live capture.
 ///
 /// `ip or ip6` alone would miss tagged and labelled frames. The keywords `vlan`, `mpls` and
 /// `pppoes` shift the offsets of everything after them, so EtherTypes are compared instead, and own
-/// export is excluded before the user's expression, which may contain such keywords.
+/// export is excluded, and the part of a thread selected, before the user's expression, which may
+/// contain such keywords.
 pub(super) fn expression(
     link_type: LinkType,
     given: Option<&str>,
     own_endpoints: &[OwnEndpoint],
+    share: Share,
 ) -> String {
     let mut expression = String::new();
     for OwnEndpoint {
@@ -37,6 +40,7 @@ pub(super) fn expression(
         }
         .ok();
     }
+    share.write_expression(&mut expression);
     let wanted = given.unwrap_or(match link_type {
         LinkType::Ethernet | LinkType::LinuxSll | LinkType::LinuxSll2 => {
             "ip or ip6 or ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100 \
@@ -48,6 +52,7 @@ pub(super) fn expression(
         | LinkType::Ppp
         | LinkType::PppEther
         | LinkType::CiscoHdlc
+        | LinkType::Offline(_)
         | LinkType::Unsupported => "greater 0",
     });
     expression + "(" + wanted + ")"
@@ -86,7 +91,7 @@ mod tests {
     #[test]
     fn tagged_labelled_and_plain_ip_frames_pass_and_arp_does_not() {
         let source = OwnEndpoint::udp("192.0.2.1:4000".parse().unwrap());
-        let expression = expression(LinkType::Ethernet, None, &[source]);
+        let expression = expression(LinkType::Ethernet, None, &[source], Share::ALL);
         for ethertype in [
             0x0800, 0x86dd, 0x8100, 0x88a8, 0x9100, 0x8847, 0x8848, 0x8864,
         ] {
@@ -112,6 +117,7 @@ mod tests {
                     link_type,
                     given,
                     &[OwnEndpoint::udp(v6), OwnEndpoint::tcp(v6)],
+                    Share::ALL,
                 );
                 assert!(
                     capture.compile(&expression, true).is_ok(),

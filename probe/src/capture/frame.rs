@@ -1,5 +1,7 @@
 //! What a capture hands to the decoder: a frame, and where it was observed.
 
+use super::offline_link::OfflineLink;
+
 /// Packet type of frames that the node sent, in a cooked header.
 const PACKET_OUTGOING: u8 = 4;
 
@@ -48,8 +50,7 @@ pub enum CopyDetection {
     ByTime,
 }
 
-/// Link-layer format of a capture, of those that a node has
-/// (<https://www.tcpdump.org/linktypes.html>).
+/// Link-layer format of a capture (<https://www.tcpdump.org/linktypes.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
     /// `LINKTYPE_ETHERNET`.
@@ -72,6 +73,8 @@ pub enum LinkType {
     CiscoHdlc,
     /// `LINKTYPE_PPP_ETHER`: starts with a PPPoE header.
     PppEther,
+    /// One that only savefiles have.
+    Offline(OfflineLink),
     /// Any other link type.
     Unsupported,
 }
@@ -92,7 +95,10 @@ impl LinkType {
             228 => Self::Ipv4,
             229 => Self::Ipv6,
             276 => Self::LinuxSll2,
-            _ => Self::Unsupported,
+            _ => match OfflineLink::of(dlt) {
+                Some(link) => Self::Offline(link),
+                None => Self::Unsupported,
+            },
         }
     }
 

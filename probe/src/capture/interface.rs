@@ -17,6 +17,7 @@ use super::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use super::libpcap::{error_message, frame, link_type_name};
 use super::netlink::Link;
 use super::payload_filter::{self, Payloads};
+use super::share::Share;
 
 /// The kernel hands over a partly filled block of its buffer after this many milliseconds.
 pub(super) const KERNEL_TIMEOUT_MS: u8 = 100;
@@ -34,6 +35,8 @@ pub(super) struct CaptureSettings {
     pub(super) promiscuous: bool,
     /// Payloads of which more octets are captured.
     pub(super) payloads: Payloads,
+    /// The packets that are captured.
+    pub(super) share: Share,
 }
 
 /// An interface with an open capture.
@@ -96,7 +99,7 @@ impl Interface {
             return Err(std::io::Error::other("cooked link type"));
         }
         let given = settings.filter.as_deref();
-        let expression = filter::expression(self.link_type, given, own_endpoints);
+        let expression = filter::expression(self.link_type, given, own_endpoints, settings.share);
         let snaplen = u32::try_from(settings.snaplen).map_err(std::io::Error::other)?;
         payload_filter::attach(&self.capture, &expression, settings.payloads, snaplen)
     }
@@ -122,11 +125,16 @@ impl Interface {
             .map_err(|error| failure(&error))?;
         let datalink = capture.get_datalink();
         let link_type = LinkType::from_dlt(datalink.0);
-        if link_type == LinkType::Unsupported {
+        if matches!(link_type, LinkType::Offline(_) | LinkType::Unsupported) {
             let name = link_type_name(datalink);
             bail!("interface {}: unsupported link type {name}", link.name);
         }
-        let expression = filter::expression(link_type, settings.filter.as_deref(), own_endpoints);
+        let expression = filter::expression(
+            link_type,
+            settings.filter.as_deref(),
+            own_endpoints,
+            settings.share,
+        );
         capture
             .filter(&expression, true)
             .map_err(|error| match &settings.filter {

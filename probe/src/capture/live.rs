@@ -27,6 +27,7 @@ use super::netlink::Link;
 use super::payload_filter::Payloads;
 use super::permission;
 use super::scanner::{NodeLinks, Scanner};
+use super::share::Share;
 
 /// Frames read from one interface before the next one is read.
 const MAX_ROUND_FRAMES: u16 = 4096;
@@ -57,6 +58,8 @@ pub struct LiveSettings {
     pub payloads: Payloads,
     /// Receive translated connections from the kernel.
     pub conntrack: bool,
+    /// The packets that are captured; of first packets and DNS answers, all.
+    pub share: Share,
 }
 
 /// The captures of all selected interfaces.
@@ -115,6 +118,7 @@ impl LiveCapture {
                 buffer_octets: settings.buffer_octets,
                 promiscuous: settings.promiscuous,
                 payloads: settings.payloads,
+                share: settings.share,
             },
             own_endpoints,
             interfaces: Vec::new(),
@@ -281,7 +285,12 @@ impl LiveCapture {
         if let Some(conntrack) = &self.conntrack {
             self.counters.conntrack = conntrack.counters();
         }
-        self.counters.open = self.interfaces.len();
+        // The captures of all threads have the same interfaces.
+        self.counters.open = if self.settings.share.is_first() {
+            self.interfaces.len()
+        } else {
+            0
+        };
         &self.counters
     }
 

@@ -1,7 +1,8 @@
 //! Capture: frames with their time and their length on the wire. First stage of the path.
 //!
 //! * [`frame`]: a frame, and where it was observed; [`counters`]: counts of a capture;
-//! * [`savefile`]: frames of a pcap or pcapng file;
+//! * [`savefile`]: frames of a pcap or pcapng file; [`offline_link`]: link types that only these have,
+//!   of which `wireless` are those of 802.11;
 //! * [`live`]: frames of the node's interfaces, by libpcap, one `interface` each;
 //! * [`filter`]: the kernel filter; [`payload_filter`]: which packets are captured as a whole;
 //!   `bpf`: compiled filters;
@@ -26,7 +27,10 @@ pub mod interfaces;
 mod libpcap;
 pub mod live;
 pub mod netlink;
+pub mod offline_link;
 pub mod payload_filter;
 pub mod permission;
 pub mod savefile;
 mod scanner;
+pub mod share;
+pub(crate) mod wireless;

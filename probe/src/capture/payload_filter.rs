@@ -20,8 +20,9 @@ const HTTP_SNAPLEN: u32 = 65_536 + 128;
 /// octets that the expression reads are there: 14 of Ethernet, 60 of IP, 60 of TCP, 6 of payload.
 const MINIMUM: u32 = 140;
 
-/// The beginnings of requests: GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH, TRACE.
-const METHODS: [u32; 8] = [
+/// The beginnings of requests (GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH, TRACE), and of the PROXY
+/// protocol before them (version 1, version 2).
+const BEGINNINGS: [u32; 10] = [
     0x4745_5420,
     0x504f_5354,
     0x4845_4144,
@@ -30,6 +31,8 @@ const METHODS: [u32; 8] = [
     0x4f50_5449,
     0x5041_5443,
     0x5452_4143,
+    0x5052_4f58,
+    0x0d0a_0d0a,
 ];
 
 /// Which payloads are captured.
@@ -101,7 +104,7 @@ fn name_expression() -> String {
     let v6 = begins("ip6", "(40 + ((ip6[52] & 0xf0) >> 2))");
     let (quic_v4, quic_v6) = (initial("udp", 8), initial("ip6", 48));
     format!(
-        "src port 53 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}) or {quic_v4} \
+        "src port 53 or src port 5353 or tcp dst port 443 or {v4} or (ip6[6] = 6 and {v6}) or {quic_v4} \
          or (ip6[6] = 17 and {quic_v6})"
     )
 }
@@ -112,11 +115,11 @@ fn initial(header: &str, offset: usize) -> String {
     format!("({header}[{offset}] & 0xc0 = 0xc0 and ({version} = 1 or {version} = 0x6b3343cf))")
 }
 
-/// A payload at an offset that begins with a `ClientHello` or a request.
+/// A payload at an offset that begins with a `ClientHello`, a request, or a header of the PROXY protocol.
 fn begins(header: &str, offset: &str) -> String {
-    let methods = METHODS.map(|method| format!("{header}[{offset}:4] = {method:#x}"));
+    let beginnings = BEGINNINGS.map(|octets| format!("{header}[{offset}:4] = {octets:#x}"));
     let hello = format!("({header}[{offset}:2] = 0x1603 and {header}[{offset} + 5] = 1)");
-    format!("({hello} or {})", methods.join(" or "))
+    format!("({hello} or {})", beginnings.join(" or "))
 }
 
 #[cfg(test)]
@@ -126,6 +129,7 @@ mod tests {
     use super::*;
     use crate::capture::filter;
     use crate::capture::frame::LinkType;
+    use crate::capture::share::Share;
     use flowproto::protocol::{TCP, UDP};
 
     /// An Ethernet frame with a TCP segment of this payload.
@@ -184,7 +188,7 @@ mod tests {
 
     #[test]
     fn packets_that_can_have_a_name_are_captured_whole() {
-        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        let expression = filter::expression(LinkType::Ethernet, None, &[], Share::ALL);
         let program = program(Linktype::ETHERNET.0, &expression);
         let hello = payload(&[22, 3, 1, 2, 0, 1], 517);
         for (ports, beginning, wanted) in [
@@ -195,10 +199,17 @@ mod tests {
                 &payload(b"POST /a HTTP/1.1", 400),
                 NAME_SNAPLEN,
             ),
+            ((40_000, 8080), &payload(b"PROXY TCP4 ", 400), NAME_SNAPLEN),
+            (
+                (40_000, 8443),
+                &payload(b"\r\n\r\n\0\r\nQUIT\n", 400),
+                NAME_SNAPLEN,
+            ),
             ((40_000, 8080), &payload(b"HTTP/1.1 200 OK", 400), 256),
             ((40_000, 443), &payload(b"", 400), NAME_SNAPLEN),
             ((443, 40_000), &payload(b"", 1448), 256),
             ((53, 40_000), &payload(b"", 400), NAME_SNAPLEN),
+            ((5353, 40_000), &payload(b"", 400), NAME_SNAPLEN),
             ((40_000, 80), b"", 256),
             ((40_000, 80), b"G", 256),
         ] {
@@ -211,7 +222,7 @@ mod tests {
 
     #[test]
     fn segments_that_can_have_http_messages_are_captured_whole() {
-        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        let expression = filter::expression(LinkType::Ethernet, None, &[], Share::ALL);
         for names in [false, true] {
             let payloads = Payloads { names, http: true };
             let program = program_for(payloads, Linktype::ETHERNET.0, &expression);
@@ -228,7 +239,7 @@ mod tests {
 
     #[test]
     fn packets_of_quic_with_a_long_header_are_captured_whole() {
-        let expression = filter::expression(LinkType::Ethernet, None, &[]);
+        let expression = filter::expression(LinkType::Ethernet, None, &[], Share::ALL);
         let program = program(Linktype::ETHERNET.0, &expression);
         for (beginning, wanted) in [
             (&[0xc3, 0, 0, 0, 1][..], NAME_SNAPLEN),
@@ -251,7 +262,7 @@ mod tests {
     fn a_packet_is_captured_if_and_only_if_the_filter_passes_it() {
         for (dlt, link_type) in [(1, LinkType::Ethernet), (12, LinkType::Raw)] {
             for given in [None, Some("tcp port 80"), Some("udp or icmp"), Some("ip6")] {
-                let expression = filter::expression(link_type, given, &[]);
+                let expression = filter::expression(link_type, given, &[], Share::ALL);
                 let plain = Program::compile(&expression, dlt).unwrap();
                 let program = program(dlt, &expression);
                 let hello = payload(&[22, 3, 1, 2, 0, 1], 517);

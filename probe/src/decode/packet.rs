@@ -18,6 +18,10 @@ pub enum Undecodable {
     NotIp,
     /// A link type that is not supported.
     UnsupportedLink,
+    /// The link layer has encrypted the packet (802.11, MACsec).
+    Encrypted,
+    /// The capture marks the frame as received with an error, such as an invalid check sequence.
+    CorruptFrame,
     /// Truncated before the IP header.
     TruncatedLink,
     /// Truncated within the IP header.

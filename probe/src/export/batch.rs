@@ -1,6 +1,6 @@
-//! The queue of records from the metering thread to the exporting thread. A fixed number of batches
-//! circulates: filled ones over a bounded channel, emptied ones back. So nothing is allocated once
-//! all have been used, and there is no lock per record.
+//! The queue of records from the metering threads to the exporting thread. Each metering thread has a
+//! fixed number of batches, which circulate: filled ones over one bounded channel, emptied ones back
+//! to their thread. So nothing is allocated once all have been used, and there is no lock per record.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
@@ -13,34 +13,52 @@ use crate::cache::RecordSink;
 const BATCH_RECORDS: usize = 128;
 
 /// A batch of records.
-pub type Batch = Vec<FlowRecord>;
+#[derive(Debug, Default)]
+pub struct Batch {
+    records: Vec<FlowRecord>,
+    /// The metering thread whose batch it is.
+    thread: usize,
+}
 
-/// Creates a queue of at most `records` records, in batches. If the queue is full, records wait for
-/// room if `wait` is set (savefile), and are lost and counted otherwise (live).
+impl Batch {
+    /// The records.
+    #[must_use]
+    pub fn records(&self) -> &[FlowRecord] {
+        &self.records
+    }
+}
+
+/// Creates a queue of at most `records` records, in batches, for a number of metering threads. If
+/// the share of a thread is full, its records wait for room if `wait` is set (savefile), and are lost
+/// and counted otherwise (live).
 #[must_use]
-pub fn queue(records: usize, wait: bool) -> (RecordBatches, FilledBatches) {
+pub fn queue(records: usize, wait: bool, threads: usize) -> (Vec<RecordBatches>, FilledBatches) {
     // One batch is being filled and one being exported.
-    let batches = records.div_ceil(BATCH_RECORDS).max(1) + 2;
-    let (filled, filled_receiver) = sync_channel(batches);
-    let (emptied, emptied_receiver) = sync_channel(batches);
-    (
-        RecordBatches {
-            filling: Vec::with_capacity(BATCH_RECORDS),
-            empty: vec![Batch::new(); batches - 1],
-            filled,
+    let batches = records.div_ceil(BATCH_RECORDS * threads).max(1) + 2;
+    let (filled, filled_receiver) = sync_channel(batches * threads);
+    let mut queue = FilledBatches {
+        filled: filled_receiver,
+        emptied: Vec::with_capacity(threads),
+    };
+    let mut of_threads = Vec::with_capacity(threads);
+    for thread in 0..threads {
+        let (emptied, emptied_receiver) = sync_channel(batches);
+        queue.emptied.push(emptied);
+        let empty = |records| Batch { records, thread };
+        of_threads.push(RecordBatches {
+            filling: empty(Vec::with_capacity(BATCH_RECORDS)),
+            empty: (1..batches).map(|_| empty(Vec::new())).collect(),
+            filled: filled.clone(),
             emptied: emptied_receiver,
             wait,
             lost: 0,
             broken: false,
-        },
-        FilledBatches {
-            filled: filled_receiver,
-            emptied,
-        },
-    )
+        });
+    }
+    (of_threads, queue)
 }
 
-/// The end of the queue in the metering thread.
+/// The end of the queue in a metering thread.
 #[derive(Debug)]
 pub struct RecordBatches {
     filling: Batch,
@@ -82,18 +100,19 @@ impl RecordBatches {
                 }
             }
         }
-        if !self.filling.is_empty()
+        if !self.filling.records.is_empty()
             && let Some(next) = self.empty.pop()
         {
             self.send(next);
         }
     }
 
-    /// Sends what is left. The exporting thread ends after it. False if it has ended already.
+    /// Sends what is left. The exporting thread ends after the last thread has done so. False if it
+    /// has ended already.
     #[must_use]
     pub fn close(mut self) -> bool {
-        if !self.filling.is_empty() {
-            self.send(Batch::new());
+        if !self.filling.records.is_empty() {
+            self.send(Batch::default());
         }
         !self.broken
     }
@@ -125,12 +144,12 @@ impl RecordSink for RecordBatches {
         if self.wait {
             usize::MAX
         } else {
-            self.empty.len() * BATCH_RECORDS + (BATCH_RECORDS - self.filling.len())
+            self.empty.len() * BATCH_RECORDS + (BATCH_RECORDS - self.filling.records.len())
         }
     }
 
     fn record(&mut self, record: &FlowRecord) {
-        if self.filling.len() >= BATCH_RECORDS {
+        if self.filling.records.len() >= BATCH_RECORDS {
             match self.next_empty() {
                 Some(next) => self.send(next),
                 None => {
@@ -139,7 +158,7 @@ impl RecordSink for RecordBatches {
                 }
             }
         }
-        self.filling.push(record.clone());
+        self.filling.records.push(record.clone());
     }
 }
 
@@ -147,23 +166,26 @@ impl RecordSink for RecordBatches {
 #[derive(Debug)]
 pub struct FilledBatches {
     filled: Receiver<Batch>,
-    emptied: SyncSender<Batch>,
+    /// By metering thread.
+    emptied: Vec<SyncSender<Batch>>,
 }
 
 impl FilledBatches {
     /// Waits for the next batch.
     ///
     /// # Errors
-    /// There was none within `timeout`, or the metering thread has closed the queue.
+    /// There was none within `timeout`, or all metering threads have closed the queue.
     pub fn next(&self, timeout: Duration) -> Result<Batch, RecvTimeoutError> {
         self.filled.recv_timeout(timeout)
     }
 
     /// Returns a batch to be filled again.
     pub fn give_back(&self, mut batch: Batch) {
-        batch.clear();
-        // The metering thread may have ended.
-        self.emptied.try_send(batch).ok();
+        batch.records.clear();
+        if let Some(emptied) = self.emptied.get(batch.thread) {
+            // The metering thread may have ended.
+            emptied.try_send(batch).ok();
+        }
     }
 }
 
@@ -171,16 +193,22 @@ impl FilledBatches {
 mod tests {
     use super::*;
 
+    /// A queue for one thread.
+    fn single(records: usize, wait: bool) -> (RecordBatches, FilledBatches) {
+        let (mut of_threads, batches) = queue(records, wait, 1);
+        (of_threads.remove(0), batches)
+    }
+
     #[test]
     fn a_full_queue_loses_and_counts_what_does_not_fit() {
-        let (mut records, batches) = queue(BATCH_RECORDS, false);
+        let (mut records, batches) = single(BATCH_RECORDS, false);
         let room = records.room();
         for _ in 0..room + 10 {
             records.record(&FlowRecord::default());
         }
         assert_eq!(records.lost(), 10);
         let batch = batches.next(Duration::ZERO).unwrap();
-        assert_eq!(batch.len(), BATCH_RECORDS);
+        assert_eq!(batch.records().len(), BATCH_RECORDS);
         batches.give_back(batch);
         records.record(&FlowRecord::default());
         assert_eq!(records.lost(), 10);
@@ -188,33 +216,59 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_not_full_is_sent_by_the_cycle() {
-        let (mut records, batches) = queue(1, false);
+        let (mut records, batches) = single(1, false);
         records.record(&FlowRecord::default());
         records.cycle();
-        assert_eq!(batches.next(Duration::ZERO).unwrap().len(), 1);
+        assert_eq!(batches.next(Duration::ZERO).unwrap().records().len(), 1);
     }
 
     #[test]
     fn the_last_records_are_sent_even_if_no_batch_is_empty() {
-        let (mut records, batches) = queue(1, false);
+        let (mut records, batches) = single(1, false);
         for _ in 0..records.room() {
             records.record(&FlowRecord::default());
         }
         assert!(records.close());
         let received = std::iter::from_fn(|| batches.next(Duration::ZERO).ok());
         assert_eq!(
-            received.map(|batch| batch.len()).sum::<usize>(),
+            received.map(|batch| batch.records().len()).sum::<usize>(),
             3 * BATCH_RECORDS
         );
     }
 
     #[test]
     fn a_missing_receiver_is_noticed_not_waited_for() {
-        let (mut records, batches) = queue(1, true);
+        let (mut records, batches) = single(1, true);
         drop(batches);
         for _ in 0..10 * BATCH_RECORDS {
             records.record(&FlowRecord::default());
         }
         assert!(records.is_broken());
+    }
+
+    #[test]
+    fn the_batches_of_each_thread_return_to_it() {
+        let (mut of_threads, batches) = queue(2 * BATCH_RECORDS, false, 2);
+        for records in &mut of_threads {
+            for _ in 0..records.room() {
+                records.record(&FlowRecord::default());
+            }
+            assert_eq!((records.room(), records.lost()), (0, 0));
+        }
+        // Of three batches each, two were sent.
+        for _ in 0..4 {
+            let batch = batches.next(Duration::ZERO).unwrap();
+            batches.give_back(batch);
+        }
+        for records in &mut of_threads {
+            records.cycle();
+            assert_eq!(records.room(), 2 * BATCH_RECORDS);
+        }
+        drop(of_threads);
+        for _ in 0..2 {
+            assert!(batches.next(Duration::ZERO).is_ok());
+        }
+        let ended = batches.next(Duration::ZERO).unwrap_err();
+        assert_eq!(ended, RecvTimeoutError::Disconnected);
     }
 }

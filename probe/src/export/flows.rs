@@ -13,7 +13,7 @@ use flowproto::{FlowKey, FlowRecord};
 use kipfix_export::counters::TargetCounters;
 use kipfix_export::{Encoding, SessionStart};
 
-/// What the Metering Process reports about itself: written by its thread from time to time, read
+/// What the Metering Process reports about itself: written by its threads from time to time, read
 /// before options data are sent.
 #[derive(Debug, Default)]
 pub struct MeteringReport(Mutex<Metered>);
@@ -21,9 +21,19 @@ pub struct MeteringReport(Mutex<Metered>);
 #[derive(Clone, Debug, Default)]
 struct Metered {
     interfaces: Arc<[InterfaceName]>,
-    observed_flows: u64,
-    ignored_packets: u64,
-    ignored_octets: u64,
+    /// By thread.
+    counts: Vec<MeteringCounts>,
+}
+
+/// Counts of a metering thread since its start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MeteringCounts {
+    /// Flow records made.
+    pub observed_flows: u64,
+    /// Packets that could not be metered.
+    pub ignored_packets: u64,
+    /// Octets of those packets.
+    pub ignored_octets: u64,
 }
 
 impl MeteringReport {
@@ -32,12 +42,16 @@ impl MeteringReport {
         self.lock().interfaces = interfaces;
     }
 
-    /// Sets the number of flow records made, and of packets and octets that could not be metered.
-    pub fn set_counts(&self, observed_flows: u64, ignored_packets: u64, ignored_octets: u64) {
+    /// Sets the counts of a metering thread.
+    pub fn set_counts(&self, thread: usize, counts: MeteringCounts) {
         let mut metered = self.lock();
-        metered.observed_flows = observed_flows;
-        metered.ignored_packets = ignored_packets;
-        metered.ignored_octets = ignored_octets;
+        if metered.counts.len() <= thread {
+            let threads = thread.saturating_add(1);
+            metered.counts.resize(threads, MeteringCounts::default());
+        }
+        if let Some(of_thread) = metered.counts.get_mut(thread) {
+            *of_thread = counts;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Metered> {
@@ -74,14 +88,15 @@ impl FlowEncoding {
 
     fn facts(&self, statistics: Statistics) -> Facts {
         let metered = self.report.lock();
+        let sum = |of: fn(&MeteringCounts) -> u64| metered.counts.iter().map(of).sum::<u64>();
         Facts {
             sampling: self.sampling,
             flow_selection: self.flow_selection,
             interfaces: Arc::clone(&metered.interfaces),
             statistics: Statistics {
-                observed_flows: metered.observed_flows,
-                ignored_packets: metered.ignored_packets,
-                ignored_octets: metered.ignored_octets,
+                observed_flows: sum(|counts| counts.observed_flows),
+                ignored_packets: sum(|counts| counts.ignored_packets),
+                ignored_octets: sum(|counts| counts.ignored_octets),
                 ..statistics
             },
         }

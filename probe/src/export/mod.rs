@@ -1,7 +1,7 @@
 //! The Exporting Process: flow records → every target. Last stage of the path, in a thread of its
 //! own, so that no target delays packets.
 //!
-//! * [`batch`]: the queue of records from the metering thread;
+//! * [`batch`]: the queue of records from the metering threads;
 //! * [`flows`]: flow records as IPFIX or NetFlow, and the options data of this probe;
 //! * [`json`]: JSON lines on stdout.
 //!
@@ -22,7 +22,7 @@ use batch::FilledBatches;
 /// One open target and its counters.
 pub type OpenTarget = (Box<dyn Exporter<FlowRecord>>, TargetCounters);
 
-/// Exports batches until the metering thread has no more, then sends what is left.
+/// Exports batches until no metering thread has more, then sends what is left.
 pub fn run(mut targets: Vec<OpenTarget>, batches: &FilledBatches) {
     let mut flushed = wall_clock_milliseconds();
     loop {
@@ -30,8 +30,8 @@ pub fn run(mut targets: Vec<OpenTarget>, batches: &FilledBatches) {
             Ok(batch) => {
                 let now = wall_clock_milliseconds();
                 for (exporter, counters) in &mut targets {
-                    counters.records_received(batch.len());
-                    exporter.export(&batch, now);
+                    counters.records_received(batch.records().len());
+                    exporter.export(batch.records(), now);
                 }
                 batches.give_back(batch);
                 // A few records must not wait until a Message is full. The difference is absolute

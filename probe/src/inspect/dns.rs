@@ -4,10 +4,16 @@
 //! knows the addresses by the name that it asked for, so the owner names of records are skipped. Hints
 //! of HTTPS records (RFC 9460 §7.3) are addresses, too.
 
-use flowproto::Address;
 use flowproto::host_name;
+use flowproto::{Address, FlowKey};
 
 use super::reader::Reader;
+
+/// Port of DNS servers.
+const PORT: u16 = 53;
+/// Port of DNS servers without the right to port 53, such as the pods of OpenShift. Multicast DNS has
+/// the same one.
+const UNPRIVILEGED_PORT: u16 = 5353;
 
 /// Octets of the header of a message.
 const HEADER: usize = 12;
@@ -24,6 +30,47 @@ const CLASS_INTERNET: u16 = 1;
 /// Keys of service parameters (RFC 9460 §14.3.2).
 const IPV4_HINT: u16 = 4;
 const IPV6_HINT: u16 = 6;
+
+/// True if packets with this key are sent to a DNS server.
+#[inline]
+#[must_use]
+pub fn is_to_server(key: &FlowKey) -> bool {
+    match key.destination_port {
+        PORT => true,
+        UNPRIVILEGED_PORT => {
+            key.source_port != UNPRIVILEGED_PORT && !key.destination_address.to_ip().is_multicast()
+        }
+        _ => false,
+    }
+}
+
+/// True if packets with this key are sent by a DNS server.
+#[inline]
+#[must_use]
+pub fn is_from_server(key: &FlowKey) -> bool {
+    match key.source_port {
+        PORT => true,
+        UNPRIVILEGED_PORT => key.destination_port != UNPRIVILEGED_PORT,
+        _ => false,
+    }
+}
+
+/// The messages in a segment of a stream, each with its length in front (RFC 1035 §4.2.2). The last one
+/// may continue in the next segment.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamMessages<'a>(pub &'a [u8]);
+
+impl<'a> Iterator for StreamMessages<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        let (message, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        self.0 = rest;
+        Some(message)
+    }
+}
 
 /// A name in text form, as the message has it.
 #[derive(Clone, Debug)]
@@ -277,6 +324,36 @@ mod tests {
     fn addresses(message: &[u8]) -> Vec<String> {
         let (_, answers) = read(message).unwrap();
         answers.iter().map(|a| a.address.to_string()).collect()
+    }
+
+    #[test]
+    fn servers_have_port_53_or_5353_and_multicast_dns_is_other_traffic() {
+        let key = |source_port, destination_port, destination: [u8; 4]| FlowKey {
+            source_port,
+            destination_port,
+            destination_address: v4(destination),
+            ..FlowKey::default()
+        };
+        for (key, is_to, is_from) in [
+            (key(40_000, 53, [10, 0, 0, 1]), true, false),
+            (key(53, 40_000, [10, 0, 0, 1]), false, true),
+            (key(40_000, 5353, [10, 0, 0, 1]), true, false),
+            (key(5353, 40_000, [10, 0, 0, 1]), false, true),
+            (key(5353, 53, [10, 0, 0, 1]), true, true),
+            (key(5353, 5353, [224, 0, 0, 251]), false, false),
+            (key(40_000, 5353, [224, 0, 0, 251]), false, false),
+            (key(40_000, 443, [10, 0, 0, 1]), false, false),
+        ] {
+            assert_eq!((is_to_server(&key), is_from_server(&key)), (is_to, is_from));
+        }
+    }
+
+    #[test]
+    fn messages_of_a_stream_have_their_length_in_front() {
+        let stream = b"\0\x03abc\0\0\0\x02de\0\x09fgh";
+        let messages: Vec<_> = StreamMessages(stream).collect();
+        assert_eq!(messages, [&b"abc"[..], b"", b"de", b"fgh"]);
+        assert_eq!(StreamMessages(&[0]).next(), None);
     }
 
     #[test]

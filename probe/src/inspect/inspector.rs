@@ -4,18 +4,19 @@ use enum_map::EnumMap;
 use flowproto::host_name::{HostName, NameSource};
 use flowproto::protocol::{TCP, UDP};
 
-use super::dns::Message;
+use super::dns::{self, Message, StreamMessages};
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
 use super::http::host::host;
 use super::http::{HttpConnections, HttpCounters, HttpMessages};
 use super::name_table::NameTable;
+use super::proxy_header;
 use super::quic::{self, Handshakes, UnreadHandshake};
 use super::tls;
 use crate::decode::PacketInfo;
 
 const UDP_HEADER: usize = 8;
-/// Port of DNS servers.
-const DNS_PORT: u16 = 53;
+/// DNS messages of a packet that are read.
+const MAX_DNS_MESSAGES: usize = 4;
 
 /// Counts of an inspector since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,9 @@ pub struct ObservedName {
     pub is_encrypted: bool,
 }
 
+/// DNS messages of a packet, in their order.
+pub type DnsMessages = [Option<DnsMessage>; MAX_DNS_MESSAGES];
+
 /// A DNS message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsMessage {
@@ -72,8 +76,8 @@ pub enum Observed {
     QuicName(ObservedName),
     /// The sender opens a QUIC connection.
     QuicClient,
-    /// A DNS message.
-    Dns(DnsMessage),
+    /// DNS messages.
+    Dns(DnsMessages),
     /// HTTP messages, perhaps with the name that the sender uses for the receiver.
     Http(HttpMessages, Option<ObservedName>),
 }
@@ -96,8 +100,17 @@ impl Observed {
     }
 }
 
+/// Which messages an inspector returns, besides the names that it learns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InspectorSettings {
+    /// DNS messages, if names are learned.
+    pub dns: bool,
+    /// HTTP messages.
+    pub http: bool,
+}
+
 /// Inspects the payloads of packets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inspector {
     hellos: HelloBuffers,
     handshakes: Handshakes,
@@ -110,6 +123,19 @@ pub struct Inspector {
 }
 
 impl Inspector {
+    /// Creates an inspector that has seen no packet yet.
+    #[must_use]
+    pub fn new(settings: InspectorSettings) -> Self {
+        Self {
+            hellos: HelloBuffers::default(),
+            handshakes: Handshakes::default(),
+            stream: Vec::new(),
+            counters: InspectorCounters::default(),
+            has_dns: settings.dns,
+            http: settings.http.then(HttpConnections::default),
+        }
+    }
+
     /// Counts so far.
     #[must_use]
     pub fn counters(&self) -> InspectorCounters {
@@ -118,16 +144,6 @@ impl Inspector {
             unread_quic: *self.handshakes.unread(),
             ..self.counters
         }
-    }
-
-    /// Sets whether DNS messages are returned. Default: no.
-    pub const fn set_dns(&mut self, has_dns: bool) {
-        self.has_dns = has_dns;
-    }
-
-    /// Sets whether HTTP messages are returned. Default: no.
-    pub fn set_http(&mut self, has_http: bool) {
-        self.http = has_http.then(HttpConnections::default);
     }
 
     /// Counts of HTTP messages, if HTTP is metered.
@@ -197,29 +213,26 @@ impl Inspector {
         time_ns: u64,
         names: &mut NameTable,
     ) -> Option<Observed> {
-        let is_query = self.has_dns && packet.key.destination_port == DNS_PORT;
+        let is_query = self.has_dns && dns::is_to_server(&packet.key);
+        let is_dns = is_query || dns::is_from_server(&packet.key);
         match packet.key.protocol_identifier {
             TCP => {
                 let data = transport.get(tcp_header(transport)?..)?;
                 let first = data.first()?;
-                let is_candidate = matches!(first, 22 | b'A'..=b'Z')
-                    || packet.key.source_port == DNS_PORT
-                    || is_query
-                    || !self.hellos.is_empty();
+                let is_candidate =
+                    matches!(first, 22 | b'A'..=b'Z' | b'\r') || is_dns || !self.hellos.is_empty();
                 if !is_candidate {
                     return None;
                 }
-                if is_query || packet.key.source_port == DNS_PORT {
-                    // A message has its length in front (RFC 1035 §4.2.2). Only the first one of a
-                    // segment is read.
-                    let (_length, message) = data.split_first_chunk::<2>()?;
-                    return self.inspect_dns(packet, message, time_ns, names);
+                if is_dns {
+                    return self.inspect_dns(packet, StreamMessages(data), time_ns, names);
                 }
                 self.inspect_segment(packet, data, time_ns, names)
                     .map(Observed::Name)
             }
-            UDP if is_query || packet.key.source_port == DNS_PORT => {
-                self.inspect_dns(packet, transport.get(UDP_HEADER..)?, time_ns, names)
+            UDP if is_dns => {
+                let message = transport.get(UDP_HEADER..)?;
+                self.inspect_dns(packet, std::iter::once(message), time_ns, names)
             }
             UDP => {
                 let datagram = transport.get(UDP_HEADER..)?;
@@ -257,28 +270,24 @@ impl Inspector {
         }))
     }
 
-    fn inspect_dns(
+    fn inspect_dns<'a>(
         &self,
         packet: &PacketInfo,
-        message: &[u8],
+        messages: impl Iterator<Item = &'a [u8]>,
         time_ns: u64,
         names: &mut NameTable,
     ) -> Option<Observed> {
-        if packet.key.source_port == DNS_PORT {
-            names.learn(message, packet.key.destination_address, time_ns);
+        let mut observed = DnsMessages::default();
+        for (place, message) in observed.iter_mut().zip(messages) {
+            if dns::is_from_server(&packet.key) {
+                names.learn(message, packet.key.destination_address, time_ns);
+            }
+            if self.has_dns {
+                *place = dns_message(message, names);
+            }
         }
-        if !self.has_dns {
-            return None;
-        }
-        let found = Message::of(message)?;
-        let kind = if found.is_response {
-            DnsMessageKind::Response(found.response_code)
-        } else {
-            let (name, query_type) = found.question()?;
-            DnsMessageKind::Query(names.intern(name.text()), query_type)
-        };
-        let id = found.id;
-        Some(Observed::Dns(DnsMessage { id, kind }))
+        let is_empty = observed.iter().all(Option::is_none);
+        (!is_empty).then_some(Observed::Dns(observed))
     }
 
     fn inspect_segment(
@@ -289,6 +298,7 @@ impl Inspector {
         names: &mut NameTable,
     ) -> Option<ObservedName> {
         let segment_octets = data.len();
+        let data = proxy_header::after(data).unwrap_or(data);
         if tls::begins(data) {
             return self.inspect_hello(packet, data, segment_octets, time_ns, names);
         }
@@ -349,6 +359,18 @@ impl Inspector {
             is_encrypted: hello.is_encrypted,
         })
     }
+}
+
+/// Reads a query, or the response to one.
+fn dns_message(message: &[u8], names: &mut NameTable) -> Option<DnsMessage> {
+    let found = Message::of(message)?;
+    let kind = if found.is_response {
+        DnsMessageKind::Response(found.response_code)
+    } else {
+        let (name, query_type) = found.question()?;
+        DnsMessageKind::Query(names.intern(name.text()), query_type)
+    };
+    Some(DnsMessage { id: found.id, kind })
 }
 
 /// Octets of a TCP header.

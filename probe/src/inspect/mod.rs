@@ -8,6 +8,7 @@
 //! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
 //! * [`quic`]: the `ClientHello` in Initial packets of QUIC;
 //! * [`http`]: the host of an HTTP/1 request; requests and responses, for `--http-metering`;
+//! * `proxy_header`: what a load balancer sends before TLS or HTTP;
 //! * [`name_table`]: resolved names by client and address;
 //! * [`inspector`]: which packets are inspected.
 //!
@@ -22,12 +23,14 @@ pub mod hello_buffers;
 pub mod http;
 pub mod inspector;
 pub mod name_table;
+mod proxy_header;
 pub mod quic;
 mod reader;
 pub mod tls;
 
 pub use http::HttpMessages;
 pub use inspector::{
-    DnsMessage, DnsMessageKind, Inspector, InspectorCounters, Observed, ObservedName,
+    DnsMessage, DnsMessageKind, DnsMessages, Inspector, InspectorCounters, InspectorSettings,
+    Observed, ObservedName,
 };
 pub use name_table::{NameCounters, NameTable};

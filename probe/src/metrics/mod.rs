@@ -1,6 +1,6 @@
 //! Self-metrics: `kipfix_probe_…`. Every series exists from the start.
 //!
-//! The metering thread counts in plain integers ([`PipelineCounters`], [`CaptureCounters`]) and
+//! Each metering thread counts in plain integers ([`PipelineCounters`], [`CaptureCounters`]) and
 //! publishes them about once per second. The exporting thread counts per Message. `ARCHITECTURE.md`
 //! has the equations of each stage: input = output + losses.
 
@@ -30,6 +30,8 @@ pub struct Metrics {
     registry: Registry,
     /// Locked while counters that belong together change, and while a scrape reads them.
     consistency: Arc<Mutex<()>>,
+    /// The latest counts of each metering thread.
+    threads: Mutex<Vec<ThreadCounters>>,
     capture: MetricTable<CaptureCounters>,
     pipeline: MetricTable<PipelineCounters>,
     interface_drops: IntCounterVec,
@@ -37,6 +39,14 @@ pub struct Metrics {
     queue_lost: IntCounter,
     targets: TargetFamilies,
     http: HttpMetrics,
+}
+
+/// The latest counts of one metering thread.
+#[derive(Debug, Default)]
+struct ThreadCounters {
+    capture: CaptureCounters,
+    pipeline: PipelineCounters,
+    queue_lost: u64,
 }
 
 /// The number of frames that the kernel dropped, as last published.
@@ -69,11 +79,11 @@ pub struct Capacities {
 }
 
 impl Metrics {
-    /// Registers all families, with their series at 0.
+    /// Registers all families, with their series at 0, for a number of metering threads.
     ///
     /// # Errors
     /// Two families have the same name, which is a bug.
-    pub fn new(capacities: Capacities) -> prometheus::Result<Self> {
+    pub fn new(capacities: Capacities, threads: usize) -> prometheus::Result<Self> {
         let new = MetricMaker::new("kipfix_probe");
         new.capacity(
             "cache_capacity_conversations",
@@ -118,8 +128,18 @@ impl Metrics {
             &["reason"],
         )?;
         let interfaces = new.gauge("interfaces", "Interfaces that are captured.")?;
+        let drops = new.counters(
+            "packets_dropped_total",
+            "Frames that the kernel dropped because the capture buffer was full, by interface.",
+            &["interface"],
+        )?;
         let capture = MetricTable::new(&new, |table| {
             capture::declare(table);
+            table.known_counters(drops.clone(), |counters, add| {
+                for interface in &counters.interfaces {
+                    add(&[&interface.name], interface.dropped);
+                }
+            });
             table.known_gauge(interfaces.clone(), |counters| counters.open);
             table.known_counter(missed.with_label_values(&["kernel_drop"]), |counters| {
                 counters.first_packets.dropped
@@ -134,13 +154,10 @@ impl Metrics {
             });
         })?;
         Ok(Self {
+            threads: Mutex::new((0..threads).map(|_| ThreadCounters::default()).collect()),
             capture,
             pipeline,
-            interface_drops: new.counters(
-                "packets_dropped_total",
-                "Frames that the kernel dropped because the capture buffer was full, by interface.",
-                &["interface"],
-            )?,
+            interface_drops: drops,
             interfaces,
             queue_lost: new.counter(
                 "queue_records_lost_total",
@@ -194,18 +211,32 @@ impl Metrics {
         self.interfaces.clone()
     }
 
-    /// Publishes the counts of the capture.
-    pub fn publish_capture(&self, counters: &CaptureCounters) {
-        self.capture.publish(counters);
-        for interface in &counters.interfaces {
-            let drops = self.interface_drops.with_label_values(&[&interface.name]);
-            raise(&drops, interface.dropped);
+    /// Publishes the counts of the capture of a metering thread.
+    pub fn publish_capture(&self, thread: usize, counters: &CaptureCounters) {
+        let mut threads = lock(&self.threads);
+        if let Some(of_thread) = threads.get_mut(thread) {
+            of_thread.capture.clone_from(counters);
         }
+        let all: Vec<_> = threads.iter().map(|of_thread| &of_thread.capture).collect();
+        self.capture.publish_sums(&all);
     }
 
-    /// Publishes the counts of the pipeline, and the records that the queue after it lost.
-    pub fn publish(&self, counters: &PipelineCounters, queue_lost: u64) {
-        self.pipeline.publish(counters);
-        raise(&self.queue_lost, queue_lost);
+    /// Publishes the counts of the pipeline of a metering thread, and the records that the queue
+    /// after it lost.
+    pub fn publish(&self, thread: usize, counters: &PipelineCounters, queue_lost: u64) {
+        let mut threads = lock(&self.threads);
+        if let Some(of_thread) = threads.get_mut(thread) {
+            of_thread.pipeline = *counters;
+            of_thread.queue_lost = queue_lost;
+        }
+        let all: Vec<_> = threads
+            .iter()
+            .map(|of_thread| &of_thread.pipeline)
+            .collect();
+        self.pipeline.publish_sums(&all);
+        raise(
+            &self.queue_lost,
+            threads.iter().map(|of_thread| of_thread.queue_lost).sum(),
+        );
     }
 }

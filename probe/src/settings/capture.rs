@@ -19,8 +19,8 @@ pub struct CaptureFlags {
     /// repeatable [default: every interface that is up and has a default route]
     #[arg(long, short, value_name = "PATTERN")]
     pub interface: Vec<Pattern>,
-    /// Capture file to read instead, pcap or pcapng; '-' is stdin. Packet time is the clock.
-    /// Exits at the end of the file
+    /// Capture file to read instead, pcap or pcapng, also compressed with gzip or zstd; '-' is
+    /// stdin. Packet time is the clock. Exits at the end of the file
     #[arg(long, short, value_name = "FILE")]
     pub read: Option<PathBuf>,
     /// Packets to meter, as a pcap-filter(7) expression. Live, it matches VLAN-tagged frames as

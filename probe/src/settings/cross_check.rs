@@ -7,6 +7,7 @@ use kipfix_export::target::Target;
 use kipfix_service::settings::BadSettings;
 
 use super::{Learning, Settings};
+use crate::capture::interfaces::Pattern;
 
 impl Settings {
     /// Checks combinations.
@@ -34,6 +35,23 @@ impl Settings {
             && (self.capture.read.is_some() || self.metering.translations == Learning::Off)
         {
             return refuse("invalid conntrack true: needs translations auto, not read".to_owned());
+        }
+        let is_one_name = |patterns: &[Pattern]| match patterns {
+            [] => true,
+            [pattern] => pattern.name().is_some(),
+            _ => false,
+        };
+        if self.metering.threads.get() > 1 && !is_one_name(&self.capture.interface) {
+            // The sides of an address translation, and the packets inside and outside of a tunnel,
+            // would be metered by different threads.
+            return refuse(format!(
+                "invalid threads {}: needs the default interfaces or one interface by name",
+                self.metering.threads
+            ));
+        }
+        if self.metering.threads.get() > 1 && self.metering.conntrack {
+            // A relayed connection is recognized by both of its legs.
+            return refuse("invalid conntrack true: needs threads 1".to_owned());
         }
         if self.metering.idle_timeout > self.metering.active_timeout {
             return refuse(format!(
@@ -97,7 +115,7 @@ mod tests {
 
     #[test]
     fn contradicting_settings_are_refused_by_name() {
-        let cases: [(&[&str], &str); 6] = [
+        let cases: [(&[&str], &str); 9] = [
             (&["--idle-timeout=61s"], "idle_timeout 1m1s"),
             (&["--snaplen=10"], "must be 64–65535"),
             (&["--buffer=1"], "must be 1MiB–1GiB"),
@@ -105,6 +123,9 @@ mod tests {
                 &["--export=stdout:", "--export=stdout:"],
                 "export stdout: is given twice",
             ),
+            (&["--threads=2", "--interface=eth*"], "threads 2"),
+            (&["--threads=2", "-ieth0", "-ieth1"], "threads 2"),
+            (&["--threads=2", "--conntrack"], "needs threads 1"),
             (
                 &["--sampling=1:10", "--http-metering"],
                 "http_metering true: needs sampling 1:1 or hash:N, not 1:10",

@@ -49,6 +49,12 @@ pub struct MeteringFlags {
         value_parser = within(NonZeroU32::MIN, NonZeroU32::MAX),
     )]
     pub max_flows: NonZeroU32,
+    /// Number of metering threads, 1–64, each with captures of its own. The packets between two
+    /// addresses, outer ones in a tunnel, are metered by one thread. --max-flows, --max-fragments and
+    /// --queue are divided among the threads, --buffer is for each. More than one needs the default
+    /// interfaces or one --interface by name, and no --conntrack. With --read there is one
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(64))]
+    pub threads: NonZeroUsize,
     /// UDP port of a tunnel protocol, in addition to the default ones. PROTOCOL is vxlan,
     /// vxlan-gpe, geneve, gtp-u, teredo, l2tp, gre, mpls, gue or fou, or, to recognize encrypted
     /// packets, wireguard or esp; PROTOCOL=none drops the default ones; repeatable [default:

@@ -23,7 +23,8 @@ pub struct TopFlags {
     /// [default: every interface that is up and has a default route]
     #[arg(long, short, value_name = "PATTERN")]
     interface: Vec<Pattern>,
-    /// Capture file to read instead, pcap or pcapng; '-' is stdin
+    /// Capture file to read instead, pcap or pcapng, also compressed with gzip or zstd; '-' is
+    /// stdin
     #[arg(long, short, value_name = "FILE")]
     pub read: Option<PathBuf>,
     /// Packets to meter, as a pcap-filter(7) expression [default: all IP packets]

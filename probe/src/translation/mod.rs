@@ -24,6 +24,20 @@ pub use matcher::TranslationMatcher;
 pub use observation::{FirstPacket, PacketIdentity};
 pub use table::{Translation, TranslationTable};
 
+/// Origin of the address translations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TranslationSource {
+    /// None: no translations are learned.
+    #[default]
+    Off,
+    /// First packets of a capture of their own, on all interfaces.
+    FirstPackets,
+    /// First packets among the metered frames, if these are of several interfaces.
+    Frames,
+    /// The connection table of the kernel.
+    Conntrack,
+}
+
 /// Counts of translations since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TranslationCounters {

@@ -1,10 +1,12 @@
 //! A pipeline with HTTP metering, and a connection through it.
 
+use std::num::NonZeroUsize;
+
 use flowproto::FlowRecord;
+use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::ObservationPoint;
 use kipfix_probe::inspect::http::{HttpCounters, UnreadHttp};
 use kipfix_probe::pipeline::Pipeline;
-use kipfix_probe::sampling::SamplingRatio;
 
 use super::*;
 
@@ -30,11 +32,17 @@ impl Probe {
     }
 
     pub(crate) fn with(is_metered: bool) -> Self {
-        let mut pipeline = Pipeline::new(cache_settings(), decoder_settings(), SamplingRatio::ALL);
-        pipeline.set_names(16.try_into().ok());
-        pipeline.set_http_metering(is_metered);
+        Self::with_names(is_metered, 16.try_into().ok())
+    }
+
+    pub(crate) fn with_names(is_metered: bool, max_names: Option<NonZeroUsize>) -> Self {
+        let mut settings = pipeline_settings(CacheSettings {
+            max_names,
+            ..cache_settings()
+        });
+        settings.inspector.http = is_metered;
         Self {
-            pipeline,
+            pipeline: Pipeline::new(settings),
             records: Records::default(),
             time_ns: 1_700_000_000 * SECOND,
             port: 5000,

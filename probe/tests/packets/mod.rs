@@ -13,6 +13,10 @@ use kipfix_probe::cache::{CacheSettings, RecordSink};
 use kipfix_probe::capture::frame::{Frame, LinkType};
 use kipfix_probe::decode::tunnel_ports::TunnelPorts;
 use kipfix_probe::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
+use kipfix_probe::inspect::InspectorSettings;
+use kipfix_probe::pipeline::PipelineSettings;
+use kipfix_probe::sampling::SamplingRatio;
+use kipfix_probe::translation::TranslationSource;
 
 pub(crate) mod files;
 pub(crate) mod http2;
@@ -188,8 +192,18 @@ pub(crate) fn cache_settings() -> CacheSettings {
         tcp_health: true,
         has_interfaces: true,
         biflow: false,
-        sampling: flowproto::record::Sampling::NONE,
-        flow_sampling: flowproto::record::Sampling::NONE,
+        sampling: SamplingRatio::ALL,
+        translations: TranslationSource::Off,
+        max_names: None,
+    }
+}
+
+/// Parameters of a pipeline that inspects no messages.
+pub(crate) fn pipeline_settings(cache: CacheSettings) -> PipelineSettings {
+    PipelineSettings {
+        decoder: decoder_settings(),
+        inspector: InspectorSettings::default(),
+        cache,
     }
 }
 

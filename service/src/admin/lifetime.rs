@@ -8,23 +8,40 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::Notify;
 
 use super::slots::FirstRequest;
 use super::transport::ClientCertificate;
 
 /// The lifetime of a connection. Each request has it as an extension.
 #[derive(Clone, Debug, Default)]
-pub struct ConnectionLifetime(Arc<AtomicBool>);
+pub struct ConnectionLifetime(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    is_extended: AtomicBool,
+    closed: Notify,
+}
 
 impl ConnectionLifetime {
     /// Lets the response of this request take any time, as long as the client reads it. It is the
     /// last one of its connection after the usual lifetime.
     pub fn extend(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.is_extended.store(true, Ordering::Release);
     }
 
     pub(super) fn is_extended(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_extended.load(Ordering::Acquire)
+    }
+
+    /// Closes the connection immediately, even in the middle of a response.
+    pub(super) fn close(&self) {
+        self.0.closed.notify_one();
+    }
+
+    /// Waits until the connection is to be closed.
+    pub(super) async fn closed(&self) {
+        self.0.closed.notified().await;
     }
 }
 

@@ -199,6 +199,12 @@ impl Served {
         Some(config)
     }
 
+    fn on_scrape_displaced(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.on_scrape_displaced();
+        }
+    }
+
     fn on_refused(&self, reason: Refusal) {
         tracing::debug!(
             reason = <&str>::from(reason),
@@ -265,7 +271,7 @@ async fn serve_connection(stream: TcpStream, slot: Slot, served: Served) {
     let stream = StallLimit::new(stream, WRITE_STALL_TIMEOUT);
     let lifetime = ConnectionLifetime::default();
     let service = ConnectionService::new(
-        served.router,
+        served.router.clone(),
         lifetime.clone(),
         certificate,
         slot.first_request(),
@@ -279,12 +285,14 @@ async fn serve_connection(stream: TcpStream, slot: Slot, served: Served) {
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = slot.displaced() => return,
+        () = lifetime.closed() => return served.on_scrape_displaced(),
         () = served.stop.wait() => last_response(connection.as_mut()).await,
         () = sleep(CONNECTION_LIFETIME) => {
             if lifetime.is_extended() {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = connection.as_mut() => ended,
+                    () = lifetime.closed() => return served.on_scrape_displaced(),
                     () = served.stop.wait() => last_response(connection.as_mut()).await,
                 }
             } else {

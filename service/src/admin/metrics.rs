@@ -11,6 +11,7 @@ use crate::metric_maker::{MetricMaker, raise};
 pub struct HttpMetrics {
     refused: EnumMap<Refusal, IntCounter>,
     without_certificate: IntCounter,
+    scrapes_displaced: IntCounter,
     certificates_loaded: IntCounter,
     certificates_failed: IntCounter,
 }
@@ -39,6 +40,11 @@ impl HttpMetrics {
                 "http_requests_without_certificate_total",
                 "Requests that were answered by 403 because the client presented no certificate.",
             )?,
+            scrapes_displaced: make.counter(
+                "http_scrapes_displaced_total",
+                "Scrapes that were closed before their end for a new one: all slots were in use, and \
+                 their clients read the most slowly.",
+            )?,
             certificates_loaded: loads.with_label_values(&["ok"]),
             certificates_failed: loads.with_label_values(&["failed"]),
         })
@@ -50,6 +56,10 @@ impl HttpMetrics {
 
     pub(super) fn on_request_without_certificate(&self) {
         self.without_certificate.inc();
+    }
+
+    pub(super) fn on_scrape_displaced(&self) {
+        self.scrapes_displaced.inc();
     }
 
     pub(super) fn set_certificate_loads(&self, (loaded, failed): (u64, u64)) {

@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
@@ -14,31 +15,34 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::encoding::{Compressor, Encoding};
+use super::lifetime::ConnectionLifetime;
+use super::scrape_slots::{ScrapeSlot, ScrapeSlots};
 use crate::exposition::{CHUNK_OCTETS, Chunks, Format, finish};
-
-/// Maximum number of concurrent scrapes: two Prometheus servers and two people.
-const MAX_SCRAPES: usize = 4;
 
 type PrepareScrape = dyn Fn(Format) -> Box<dyn Chunks> + Send + Sync;
 
 pub(super) struct Scrapes {
     prepare: Arc<PrepareScrape>,
-    slots: Arc<Semaphore>,
+    slots: ScrapeSlots,
 }
 
 impl Scrapes {
     pub(super) fn new(prepare: impl Fn(Format) -> Box<dyn Chunks> + Send + Sync + 'static) -> Self {
         Self {
             prepare: Arc::new(prepare),
-            slots: Arc::new(Semaphore::new(MAX_SCRAPES)),
+            slots: ScrapeSlots::default(),
         }
     }
 
-    pub(super) async fn answer(&self, request: HeaderMap) -> Response {
-        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+    /// Answers a scrape. `connection` is closed if another scrape needs the slot.
+    pub(super) async fn answer(
+        &self,
+        connection: Option<ConnectionLifetime>,
+        request: HeaderMap,
+    ) -> Response {
+        let Some(slot) = self.slots.acquire(connection, now()) else {
             return (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many concurrent scrapes\n",
@@ -65,7 +69,7 @@ impl Scrapes {
             format,
             compressor,
             is_complete: false,
-            _slot: slot,
+            slot,
         });
         let mut response = (headers, body).into_response();
         if let Some(name) = encoding.name() {
@@ -75,6 +79,14 @@ impl Scrapes {
         }
         response
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the speed of a client is measured with this machine's time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Joins all values of a header, which may be sent in several lines (RFC 9110 §5.3).
@@ -92,7 +104,7 @@ struct Stream {
     format: Format,
     compressor: Compressor,
     is_complete: bool,
-    _slot: OwnedSemaphorePermit,
+    slot: ScrapeSlot,
 }
 
 impl Stream {
@@ -106,6 +118,7 @@ impl Stream {
             if self.is_complete {
                 finish(self.format, &mut chunk);
             }
+            self.slot.advance(chunk.len());
             let octets = self.compressor.write(chunk, self.is_complete)?;
             if !octets.is_empty() {
                 return Ok(Some(octets));

@@ -64,7 +64,7 @@ pub(crate) fn page() -> String {
     let collector = kipfix_collector::settings::Settings::default();
     let collector = kipfix_collector::metrics::Metrics::new(&collector.limits()).unwrap();
     text += &section("Self-metrics of the collector", collector.registry());
-    let probe = kipfix_probe::metrics::Metrics::new(Default::default()).unwrap();
+    let probe = kipfix_probe::metrics::Metrics::new(Default::default(), 1).unwrap();
     text += &section("Self-metrics of the probe", probe.registry());
     text
 }

@@ -1,4 +1,5 @@
-//! Savefiles: the datagrams of a pcap or pcapng capture, or the Messages of an IPFIX file (RFC 5655).
+//! Savefiles: the datagrams of a pcap or pcapng capture, or the Messages of an IPFIX file (RFC 5655). They may be
+//! compressed.
 //!
 //! The time is that of the packet, or the export time of the Message. A truncated or corrupt file is used up to the
 //! error, which is logged. Lengths are checked before memory is allocated.
@@ -17,7 +18,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use enum_map::EnumMap;
-use kipfix_savefile::{BlockReader, PcapFormat, PcapngFormat, SECTION_MAGIC};
+use kipfix_savefile::{BlockReader, Decompressor, PcapFormat, PcapngFormat, SECTION_MAGIC};
 use kipfix_service::signals::Stop;
 
 use capture::Capture;
@@ -59,7 +60,7 @@ pub struct SavedDatagram<'a> {
 
 /// An open savefile.
 pub struct Savefile {
-    reader: BlockReader<Box<dyn Read + Send>>,
+    reader: BlockReader<Decompressor<Box<dyn Read + Send>>>,
     format: Format,
     frames: Frames,
     copies: Copies,
@@ -105,7 +106,7 @@ impl Savefile {
     /// # Errors
     /// The input cannot be read, or its format is unknown.
     pub fn from_reader(input: Box<dyn Read + Send>) -> Result<Self, SavefileError> {
-        let mut reader = BlockReader::new(input);
+        let mut reader = BlockReader::new(Decompressor::new(input));
         let magic = match fill(&mut reader, SECTION_MAGIC.len(), "a file") {
             Ok(_) => reader.octets().first_chunk::<4>().copied(),
             Err(SavefileError::Truncated(_)) => None,

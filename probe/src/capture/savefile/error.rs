@@ -18,8 +18,8 @@ pub enum SavefileError {
     Truncated,
     /// No frame of the file has a supported link type.
     #[error(
-        "unsupported link type {0}: must be Ethernet, Linux cooked (v1, v2), raw IP, loopback, PPP, \
-         PPPoE or Cisco HDLC"
+        "unsupported link type {0}: must be Ethernet, Linux cooked, raw IP, loopback, PPP, 802.11, \
+         or another one that carries IP packets (docs/counting.md lists them)"
     )]
     UnsupportedLinkType(String),
     /// The filter is invalid for a link type of the file.

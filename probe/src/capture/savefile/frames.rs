@@ -11,8 +11,12 @@ use crate::capture::frame::{
     CopyDetection, Frame, LinkType, ObservationPoint, cooked_interface, cooked_sender,
 };
 use crate::capture::libpcap::link_type_name;
+use crate::capture::offline_link::OfflineLink;
+use crate::capture::wireless;
 
-/// `LINKTYPE_RAW`, which libpcap has under another `DLT_…` number.
+/// Link types that libpcap has under another `DLT_…` number.
+const LINKTYPE_ATM_RFC1483: u16 = 100;
+const DLT_ATM_RFC1483: i32 = 11;
 const LINKTYPE_RAW: u16 = 101;
 const DLT_RAW: i32 = 12;
 
@@ -93,10 +97,44 @@ impl FrameReader {
             link_type,
             time_ns: packet.time_ns,
         };
+        let point = point(packet, link_type, interfaces);
+        if let LinkType::Offline(link) = link_type
+            && self.split(link, &frame, point, each)
+        {
+            return Ok(());
+        }
         self.frames += 1;
         self.octets += u64::from(frame.wire_octets);
-        each(&frame, point(packet, link_type, interfaces));
+        each(&frame, point);
         Ok(())
+    }
+
+    /// Hands out the payloads of a wireless frame with several ones. False if it has one or none.
+    #[cold]
+    fn split(
+        &mut self,
+        link: OfflineLink,
+        frame: &Frame<'_>,
+        point: ObservationPoint,
+        each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
+    ) -> bool {
+        let Some(subframes) = wireless::aggregate(link, frame.captured) else {
+            return false;
+        };
+        let mut is_split = false;
+        for subframe in subframes {
+            is_split = true;
+            self.frames += 1;
+            self.octets += u64::from(subframe.wire_octets);
+            let frame = Frame {
+                captured: subframe.captured,
+                wire_octets: subframe.wire_octets,
+                link_type: LinkType::Offline(OfflineLink::LLC),
+                ..*frame
+            };
+            each(&frame, point);
+        }
+        is_split
     }
 
     /// Takes the number of frames and of their octets on the wire since the last call.
@@ -151,6 +189,7 @@ impl Filter {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let dlt = match number {
+                    LINKTYPE_ATM_RFC1483 => DLT_ATM_RFC1483,
                     LINKTYPE_RAW => DLT_RAW,
                     number => number.into(),
                 };

@@ -22,13 +22,6 @@ pub(super) enum Input {
     Reader(Box<dyn Read + Send>),
 }
 
-impl Input {
-    /// True if a pipe is not to be read any further.
-    pub(super) fn is_stopped(&self) -> bool {
-        matches!(self, Self::Pipe(_, stop) if stop.is_set())
-    }
-}
-
 impl Read for Input {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         match self {

@@ -1,4 +1,4 @@
-//! Savefiles: the frames of a pcap or pcapng file. `-` is standard input.
+//! Savefiles: the frames of a pcap or pcapng file, which may be compressed. `-` is standard input.
 //!
 //! The file is read by [`kipfix_savefile`] and not by libpcap, which stops at the second link type or snap length of
 //! a pcapng file, does not distinguish interfaces, and copies every frame twice.
@@ -13,8 +13,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use kipfix_savefile::{
-    BlockReader, FILE_HEADER, Fill, FormatError, PacketFormat, PcapFormat, PcapngFormat,
-    SECTION_MAGIC, Step,
+    BlockReader, Decompressor, FILE_HEADER, Fill, FormatError, PacketFormat, PcapFormat,
+    PcapngFormat, SECTION_MAGIC, Step,
 };
 use kipfix_service::signals::Stop;
 
@@ -30,10 +30,12 @@ const NAME: &str = "savefile";
 
 /// An open capture file.
 pub struct Savefile {
-    reader: BlockReader<Input>,
+    reader: BlockReader<Decompressor<Input>>,
     format: Format,
     frames: FrameReader,
     counters: CaptureCounters,
+    /// Set for a pipe: it is not read any further after the stop.
+    stop: Option<Stop>,
 }
 
 enum Format {
@@ -56,12 +58,11 @@ impl Savefile {
         if kind.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
         }
-        let input = if kind.is_file() {
-            Input::File(file)
+        if kind.is_file() {
+            Self::from_input(Input::File(file), filter, None)
         } else {
-            Input::Pipe(file, stop.clone())
-        };
-        Self::from_input(input, filter)
+            Self::from_input(Input::Pipe(file, stop.clone()), filter, Some(stop.clone()))
+        }
     }
 
     /// Reads a file from memory, or from any other reader that does not block.
@@ -72,18 +73,23 @@ impl Savefile {
         reader: impl Read + Send + 'static,
         filter: Option<&str>,
     ) -> Result<Self, SavefileError> {
-        Self::from_input(Input::Reader(Box::new(reader)), filter)
+        Self::from_input(Input::Reader(Box::new(reader)), filter, None)
     }
 
-    fn from_input(input: Input, filter: Option<&str>) -> Result<Self, SavefileError> {
-        let mut reader = BlockReader::new(input);
+    fn from_input(
+        input: Input,
+        filter: Option<&str>,
+        stop: Option<Stop>,
+    ) -> Result<Self, SavefileError> {
+        let is_stopped = || stop.as_ref().is_some_and(Stop::is_set);
+        let mut reader = BlockReader::new(Decompressor::new(input));
         let header = loop {
             if let Some(header) = reader.octets().first_chunk::<FILE_HEADER>() {
                 break *header;
             }
             match reader.fill(FILE_HEADER)? {
                 Fill::More => {}
-                Fill::Pending if !reader.input().is_stopped() => {}
+                Fill::Pending if !is_stopped() => {}
                 Fill::Pending | Fill::End => return Err(FormatError::UnknownFormat.into()),
             }
         };
@@ -101,6 +107,7 @@ impl Savefile {
             format,
             frames,
             counters: CaptureCounters::default(),
+            stop,
         })
     }
 
@@ -136,7 +143,7 @@ impl Savefile {
         };
         match self.reader.fill(needed)? {
             Fill::More => Ok(true),
-            Fill::Pending => Ok(!self.reader.input().is_stopped()),
+            Fill::Pending => Ok(!self.stop.as_ref().is_some_and(Stop::is_set)),
             Fill::End if self.reader.is_truncated() => Err(SavefileError::Truncated),
             Fill::End => self.frames.finish().map(|()| false),
         }
@@ -152,7 +159,7 @@ impl Savefile {
 /// Hands out the packets among the octets that were read. Returns how many octets the next packet
 /// needs, `None` if octets are to be skipped before it.
 fn read_packets(
-    reader: &mut BlockReader<Input>,
+    reader: &mut BlockReader<Decompressor<Input>>,
     format: &mut impl PacketFormat,
     frames: &mut FrameReader,
     each: &mut impl FnMut(&Frame<'_>, ObservationPoint),

@@ -10,6 +10,7 @@ use super::messages::{HttpMessages, HttpShared};
 use super::segment::Role;
 use super::unread::UnreadHttp;
 use crate::decode::NetworkId;
+use crate::inspect::proxy_header;
 
 /// Requests of a connection that wait for their responses, at most.
 const MAX_PENDING: usize = 16;
@@ -198,7 +199,7 @@ impl Connection {
     pub(super) fn observe(
         &mut self,
         role: Role,
-        (number, captured, octets): (u32, &[u8], u32),
+        segment: (u32, &[u8], u32),
         time_ns: u64,
         shared: &mut HttpShared,
         messages: &mut HttpMessages,
@@ -207,6 +208,9 @@ impl Connection {
         if self.is_closed {
             return Outcome::Continues;
         }
+        let Some((number, captured, octets)) = self.without_proxy_header(role, segment) else {
+            return Outcome::Continues;
+        };
         if !self.is_http && self.http2.is_none() {
             if role == Role::Server && http2::begins_with_settings(captured) {
                 self.begin_http2(0, shared);
@@ -247,6 +251,30 @@ impl Connection {
                 return self.after_http2(result, shared, messages);
             }
         }
+    }
+
+    /// The segment behind a header of the PROXY protocol, which the client may send before its first
+    /// message. `None` if nothing follows.
+    fn without_proxy_header<'a>(
+        &mut self,
+        role: Role,
+        segment: (u32, &'a [u8], u32),
+    ) -> Option<(u32, &'a [u8], u32)> {
+        let (number, captured, octets) = segment;
+        if role == Role::Server || self.is_http || self.http2.is_some() {
+            return Some(segment);
+        }
+        let Some(rest) = proxy_header::after(captured) else {
+            return Some(segment);
+        };
+        let header = captured.len().saturating_sub(rest.len());
+        let header = u32::try_from(header).unwrap_or(u32::MAX);
+        let next = number.wrapping_add(header);
+        if self.client.is_next(number) {
+            self.client.begin(next);
+        }
+        let octets = octets.checked_sub(header).filter(|octets| *octets > 0)?;
+        Some((next, rest, octets))
     }
 
     /// Continues with HTTP/2 at the next octets. `preface`: octets of the preface that were read.

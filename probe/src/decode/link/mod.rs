@@ -1,6 +1,9 @@
 //! The link layer: from the first octet of a frame to its first IP header. Reads Ethernet II, 802.3
 //! with LLC/SNAP, any stack of 802.1Q and 802.1ad tags, MPLS (RFC 3032), PPPoE sessions (RFC 2516),
-//! PPP (RFC 1661), Linux cooked captures v1 and v2, BSD loopback and raw IP.
+//! PPP (RFC 1661), Linux cooked captures v1 and v2, BSD loopback and raw IP; in `offline`, those of
+//! savefiles from other systems.
+
+mod offline;
 
 use super::packet::Undecodable;
 use crate::capture::frame::LinkType;
@@ -64,6 +67,7 @@ pub(super) fn network_layer(link_type: LinkType, frame: &[u8]) -> Result<Network
         },
         LinkType::CiscoHdlc => cisco_hdlc(frame),
         LinkType::PppEther => pppoe(frame, 0),
+        LinkType::Offline(link) => offline::network_layer(link, frame),
         LinkType::Unsupported => Err(Undecodable::UnsupportedLink),
     }
 }
@@ -97,7 +101,7 @@ pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, U
             0x0806 | 0x8035 => return Err(Undecodable::Arp),
             ETHERTYPE_NSH => return service_header(data, vlan_id),
             0x8909 | 0x88e5 | 0x88e7 | 0x8926 | 0x892f | 0x893f | 0xf1c1 => {
-                let octets = fabric_tag_octets(kind, data).ok_or(Undecodable::NotIp)?;
+                let octets = fabric_tag_octets(kind, data)?;
                 let (tag, rest) = data
                     .split_at_checked(octets)
                     .ok_or(Undecodable::TruncatedLink)?;
@@ -130,30 +134,28 @@ pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, U
     Err(Undecodable::TooDeep)
 }
 
-/// The octets of a tag behind its EtherType, with the EtherType of what follows. `None` if that is
-/// encrypted, or for an unknown version.
+/// The octets of a tag behind its EtherType, with the EtherType of what follows.
+///
+/// # Errors
+/// What follows is encrypted, or the version is unknown.
 #[cold]
-fn fabric_tag_octets(kind: u16, tag: &[u8]) -> Option<usize> {
+fn fabric_tag_octets(kind: u16, tag: &[u8]) -> Result<usize, Undecodable> {
     /// MACsec: the frame is encrypted or changed (IEEE 802.1AE §9.5).
     const SECRET: u8 = 0x0c;
     const EXPLICIT_CHANNEL: u8 = 0x20;
     match (kind, tag) {
         // Cisco metadata, version 1 with one option.
-        (0x8909, [1, 1, ..]) => Some(8),
-        (0x88e5, [control, ..]) if control & SECRET == 0 => {
-            Some(if control & EXPLICIT_CHANNEL == 0 {
-                8
-            } else {
-                16
-            })
-        }
+        (0x8909, [1, 1, ..]) => Ok(8),
+        (0x88e5, [control, ..]) if control & SECRET != 0 => Err(Undecodable::Encrypted),
+        (0x88e5, [control, ..]) if control & EXPLICIT_CHANNEL != 0 => Ok(16),
+        (0x88e5, [_, ..]) => Ok(8),
         // The instance tag of provider backbone bridges, with the MAC addresses of the customer.
-        (0x88e7, _) => Some(18),
+        (0x88e7, _) => Ok(18),
         // VN-Tag, HSR, R-Tag.
-        (0x8926 | 0x892f | 0xf1c1, _) => Some(6),
+        (0x8926 | 0x892f | 0xf1c1, _) => Ok(6),
         // E-Tag.
-        (0x893f, _) => Some(8),
-        _ => None,
+        (0x893f, _) => Ok(8),
+        _ => Err(Undecodable::NotIp),
     }
 }
 
