@@ -19,17 +19,19 @@ pub(super) struct EmittedHealth {
 }
 
 impl EmittedHealth {
-    pub(super) fn of(decided: &DecidedRecord<'_>) -> Self {
-        let mut counted = Self::default();
-        let Some(health) = decided.health else {
-            return counted;
-        };
+    /// `None` if the record reports none, or if nothing of it is counted.
+    pub(super) fn of(decided: &DecidedRecord<'_>) -> Option<Self> {
+        let health = decided.health?;
+        let mut counted = None;
         if decided.verdict.is_counted() {
-            counted.retransmitted_packets = health.packets.retransmitted;
-            counted.round_trip_time = health.round_trip_time;
+            counted = Some(Self {
+                retransmitted_packets: health.packets.retransmitted,
+                round_trip_time: health.round_trip_time,
+                ..Self::default()
+            });
         }
         if decided.is_connection_counted {
-            counted.connection = health.connection;
+            counted.get_or_insert_default().connection = health.connection;
         }
         counted
     }
@@ -38,15 +40,13 @@ impl EmittedHealth {
 const U32: ColumnType = ColumnType::Unsigned32;
 const U64: ColumnType = ColumnType::Unsigned64;
 
-const fn health<'a>(enriched: &'a EnrichedRecord<'_>) -> &'a EmittedHealth {
-    &enriched.health
+fn health(enriched: &EnrichedRecord<'_>) -> EmittedHealth {
+    enriched.health.unwrap_or_default()
 }
 
 /// The columns of connection health, which few records have.
-pub(super) static HEALTH_GROUP: ColumnGroup = ColumnGroup::new(
-    &HEALTH,
-    Variation::FewRecords(|e| *health(e) != EmittedHealth::default()),
-);
+pub(super) static HEALTH_GROUP: ColumnGroup =
+    ColumnGroup::new(&HEALTH, Variation::FewRecords(|e| e.health.is_some()));
 
 /// The columns of connection health, in the order of their numbers. The first three are of the packets of the
 /// record, the others of its connection.

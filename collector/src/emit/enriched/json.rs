@@ -1,11 +1,31 @@
 //! JSON: a record as an object in one line. Values of 0 and empty texts are left out, unless they are optional.
 
+use std::sync::LazyLock;
+
 use flowproto::json;
 
-use super::{Column, ColumnType, EnrichedRecord, Value};
+use super::{Column, ColumnType, EnrichedRecord, Value, columns};
+
+/// What precedes the value of a column, by its number: a comma, its name and a colon.
+static NAMES: LazyLock<Vec<Box<[u8]>>> = LazyLock::new(|| {
+    let mut names = Vec::new();
+    for column in columns() {
+        let at = index(column);
+        names.resize(at.saturating_add(1), Box::default());
+        if let Some(name) = names.get_mut(at) {
+            *name = format!(",\"{}\":", column.name).into_bytes().into();
+        }
+    }
+    names
+});
+
+fn index(column: &Column) -> usize {
+    usize::try_from(column.number).unwrap_or(usize::MAX)
+}
 
 /// Appends the members of columns, each after a comma.
 pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+    let names = &*NAMES;
     for column in columns {
         let value = (column.read)(record);
         let is_absent = match value {
@@ -16,9 +36,8 @@ pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut V
         if is_absent {
             continue;
         }
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(column.name.as_bytes());
-        out.extend_from_slice(b"\":");
+        let name = names.get(index(column));
+        out.extend_from_slice(name.map_or(b"", |name| name));
         match value {
             Value::Absent => {}
             Value::Number(_) if column.kind == ColumnType::Bool => out.extend_from_slice(b"true"),

@@ -54,7 +54,7 @@ pub struct EnrichedRecord<'a> {
     origin: &'a Arc<Origin>,
     measures: Measures,
     is_counted: bool,
-    health: EmittedHealth,
+    health: Option<EmittedHealth>,
     snapshots: &'a Snapshots,
     collected_milliseconds: u64,
     source: OnceCell<EndpointNames<'a>>,

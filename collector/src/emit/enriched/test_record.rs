@@ -9,7 +9,6 @@ use flowproto::record::{BiflowDirection, FlowKey, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
 
 use super::EnrichedRecord;
-use super::health_columns::EmittedHealth;
 use crate::emit::record::host_names_of;
 use crate::inventory::{self, Bounds, TimeRange};
 use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
@@ -54,7 +53,7 @@ impl TestRecord {
             origin: &self.origin,
             measures: self.measures,
             is_counted: true,
-            health: EmittedHealth::default(),
+            health: None,
             snapshots,
             collected_milliseconds: NOW,
             source: OnceCell::new(),
