@@ -113,7 +113,7 @@ if command -v go >/dev/null; then
 fi
 
 # Test files that do not measure time. They run in parallel with the cluster tests.
-patient=(chart dashboards export page readme relay restarts transport truth)
+patient=(chart chart_objects dashboards export page readme relay restarts transport truth)
 mapfile -t others < <(
     cargo metadata --locked --no-deps --format-version 1 |
         jq -r '.packages[].targets[] | select(.kind == ["test"]).name' | sort -u |

@@ -6,7 +6,7 @@ mod compare;
 use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::anyhow;
 use compare::Comparison;
@@ -14,6 +14,7 @@ use flowproto::explain::{Bounds, Captured, Explainer};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
+use crate::pipeline::ExporterPolicies;
 use crate::receive::savefile::{SavefileCounts, for_each};
 
 /// Prints every savefile, then a summary of all of them. Ends without an error if the reader of stdout has gone.
@@ -22,12 +23,14 @@ use crate::receive::savefile::{SavefileCounts, for_each};
 /// A file could not be read to its end, or stdout cannot be written.
 pub fn run(
     files: &[PathBuf],
-    bounds: Bounds,
+    (bounds, policies): (Bounds, &Arc<ExporterPolicies>),
     is_compared: bool,
     stop: &Stop,
 ) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let mut explainer = Explainer::new(bounds);
+    explainer.set_sampling_policy(policies.sampling_policy());
+    explainer.set_alias_policy(policies.alias_policy());
     let mut comparison = is_compared.then(|| Comparison::new(bounds));
     let counts = Mutex::new(SavefileCounts::default());
     let mut text = Vec::new();

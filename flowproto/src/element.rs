@@ -152,18 +152,20 @@ pub(crate) fn reverse_name(name: &str) -> String {
     out
 }
 
+/// `OctetDeltaCount` → `octetDeltaCount`: the rest of a reverse name. `None` if it is empty.
+pub(crate) fn forward_name(rest: &str) -> Option<String> {
+    let mut letters = rest.chars();
+    let first = letters.next()?.to_ascii_lowercase();
+    Some(format!("{first}{}", letters.as_str()))
+}
+
 /// Whether an element of a public registry, or the reverse of one, has this name.
 #[must_use]
 pub fn is_named(name: &str) -> bool {
     static NAMES: LazyLock<HashSet<&str>> =
         LazyLock::new(|| ELEMENTS.iter().map(|element| element.name).collect());
-    let is_reverse = |rest: &str| {
-        let mut letters = rest.chars();
-        letters.next().is_some_and(|first| {
-            let forward = format!("{}{}", first.to_ascii_lowercase(), letters.as_str());
-            NAMES.contains(forward.as_str())
-        })
-    };
+    let is_reverse =
+        |rest: &str| forward_name(rest).is_some_and(|name| NAMES.contains(name.as_str()));
     NAMES.contains(name) || name.strip_prefix("reverse").is_some_and(is_reverse)
 }
 

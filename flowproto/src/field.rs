@@ -1,6 +1,9 @@
 //! Field Specifiers of templates, and where the value of a field is in a Data Record.
 
-use crate::element::{KIPFIX_ENTERPRISE, NTOP_ENTERPRISE, REVERSE_ENTERPRISE, VMWARE_ENTERPRISE};
+use crate::element::{
+    ELEMENTS, KIPFIX_ENTERPRISE, NTOP_ENTERPRISE, REVERSE_ENTERPRISE, VMWARE_ENTERPRISE,
+    forward_name,
+};
 
 /// Length of a field that carries its own length in front of each value (RFC 7011 §7).
 pub const VARIABLE_LENGTH: u16 = 65_535;
@@ -53,6 +56,31 @@ impl ElementId {
     #[must_use]
     pub const fn kipfix(id: u16) -> Self {
         Self::new(KIPFIX_ENTERPRISE, id)
+    }
+
+    /// The element of a name in the registries, of the reverse of one (`reverseOctetDeltaCount`), of `ID`
+    /// in the IANA registry or of `PEN:ID`. `None` for other text, and for a name that several
+    /// enterprises use.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (enterprise, id) = match text.split_once(':') {
+            Some((enterprise, id)) => (enterprise.parse().ok(), id),
+            None => (Some(0), text),
+        };
+        if let (Some(enterprise), Ok(id)) = (enterprise, id.parse()) {
+            return Some(Self::new(enterprise, id));
+        }
+        Self::named(text).or_else(|| {
+            let forward = Self::named(&forward_name(text.strip_prefix("reverse")?)?)?;
+            (forward.enterprise == 0).then(|| Self::reverse(forward.id))
+        })
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let mut named = ELEMENTS.iter().filter(|element| element.name == name);
+        let first = named.next()?;
+        let is_unique = first.enterprise == 0 || named.next().is_none();
+        is_unique.then(|| Self::new(first.enterprise, first.id))
     }
 
     /// The Field Specifier of the element with values of `length` octets.
@@ -152,4 +180,30 @@ pub(crate) struct FieldSpan {
 )]
 const fn widen(value: u16) -> usize {
     value as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_is_found_by_name_and_by_number() {
+        for (text, element) in [
+            ("octetDeltaCount", Some(ElementId::iana(1))),
+            ("reverseOctetDeltaCount", Some(ElementId::reverse(1))),
+            ("sourcePodName", Some(ElementId::new(56506, 101))),
+            ("23", Some(ElementId::iana(23))),
+            ("15397:8", Some(ElementId::new(15_397, 8))),
+            ("29305:2", Some(ElementId::reverse(2))),
+            ("reverseSourcePodName", None),
+            ("reverse", None),
+            ("octets", None),
+            ("", None),
+            ("1:", None),
+            (":1", None),
+            ("1:70000", None),
+        ] {
+            assert_eq!(ElementId::parse(text), element, "{text:?}");
+        }
+    }
 }

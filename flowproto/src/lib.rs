@@ -25,6 +25,7 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 pub mod address;
+pub mod alias;
 pub mod collector;
 pub mod dns;
 pub mod element;

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::alias::ElementAliases;
 use crate::element::{self, Element};
 use crate::field::{FieldSpan, FieldSpecifier};
 use crate::plan::Plan;
@@ -28,6 +29,8 @@ pub struct Template {
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) specifier: FieldSpecifier,
+    /// The element that the field is read as; mostly its own one.
+    pub(crate) read_as: FieldSpecifier,
     /// Row of the public registries, if there is one.
     pub(crate) element: Option<&'static Element>,
     /// Position of the next field of the same element.
@@ -55,6 +58,16 @@ impl Template {
     /// fields than fields, or more than 1024 fields, or more than 16 fields of length 0.
     #[must_use]
     pub fn new(specifiers: &[FieldSpecifier], kind: TemplateKind) -> Option<Self> {
+        Self::with_aliases(specifiers, kind, &ElementAliases::default())
+    }
+
+    /// [`Self::new`] for an exporter some of whose elements are read as others.
+    #[must_use]
+    pub fn with_aliases(
+        specifiers: &[FieldSpecifier],
+        kind: TemplateKind,
+        aliases: &ElementAliases,
+    ) -> Option<Self> {
         let minimum_length = specifiers.iter().map(|s| s.minimum_length()).sum();
         let has_scope = match kind {
             TemplateKind::Data => true,
@@ -65,12 +78,13 @@ impl Template {
         if minimum_length == 0 || !has_scope || is_too_long {
             return None;
         }
+        let read_as = aliases.apply(specifiers);
         Some(Self {
-            fields: fields(specifiers),
+            fields: fields(specifiers, &read_as),
             kind,
             minimum_length,
             is_variable: specifiers.iter().any(|s| s.is_variable()),
-            plan: Plan::new(specifiers),
+            plan: Plan::new(&read_as),
         })
     }
 
@@ -175,12 +189,13 @@ impl Template {
     }
 }
 
-fn fields(specifiers: &[FieldSpecifier]) -> Box<[Field]> {
+fn fields(specifiers: &[FieldSpecifier], read_as: &[FieldSpecifier]) -> Box<[Field]> {
     let mut earlier = HashSet::with_capacity(specifiers.len());
     let mut names = HashSet::with_capacity(specifiers.len());
     let mut fields: Box<[Field]> = specifiers
         .iter()
-        .map(|specifier| {
+        .zip(read_as)
+        .map(|(specifier, read_as)| {
             let element = element::find(specifier.enterprise, specifier.id);
             let is_repeated = !earlier.insert(specifier.element());
             // A reverse element has the row of its forward element, but another name.
@@ -188,6 +203,7 @@ fn fields(specifiers: &[FieldSpecifier]) -> Box<[Field]> {
             let name = element.map(|element| (is_reverse, element.name));
             Field {
                 specifier: *specifier,
+                read_as: *read_as,
                 element,
                 next_occurrence: None,
                 is_repeated,

@@ -73,9 +73,18 @@ pub(crate) fn trim_zeros(value: &[u8]) -> &[u8] {
 /// NTP timestamp (seconds since 1900, fraction) in units of 1/`per_second` s since 1970; 0 for
 /// times before 1970.
 pub(crate) fn ntp_to_unix(bits: u64, per_second: u64) -> u64 {
-    let Some(seconds) = (bits >> 32).checked_sub(NTP_TO_UNIX_SECONDS) else {
-        return 0;
-    };
+    let seconds = (bits >> 32).checked_sub(NTP_TO_UNIX_SECONDS);
+    seconds.map_or(0, |seconds| with_fraction(seconds, bits, per_second))
+}
+
+/// The same for a timestamp after 2036, when the 32 bits of the seconds begin again.
+pub(crate) fn ntp_to_unix_after_wrap(bits: u64, per_second: u64) -> u64 {
+    const WRAP_SECONDS: u64 = (1 << 32) - NTP_TO_UNIX_SECONDS;
+    with_fraction((bits >> 32).saturating_add(WRAP_SECONDS), bits, per_second)
+}
+
+/// Seconds since 1970 with the fraction of an NTP timestamp.
+fn with_fraction(seconds: u64, bits: u64, per_second: u64) -> u64 {
     // Rounded: writers cut the fraction, so that 1 µs arrives as a little less.
     let fraction = (bits & 0xffff_ffff).saturating_mul(per_second);
     let fraction = fraction.saturating_add(1 << 31) >> 32;

@@ -75,6 +75,46 @@ fn layer_2_octets_count_where_there_are_no_others() {
 }
 
 #[test]
+fn totals_of_layer_2_count_where_there_is_nothing_else() {
+    assert_eq!(counted(&[(0, 353, 900), (0, 86, 3)]), [900, 3, 0, 0]);
+    assert_eq!(counted(&[(0, 353, 900), (0, 352, 5)]), [5, 0, 0, 0]);
+}
+
+#[test]
+fn counters_of_ixia_are_those_of_the_reverse_direction() {
+    let record = [(0, 1, 0), (0, 2, 0), (3054, 176, 625), (3054, 177, 6)];
+    assert_eq!(counted(&record), [0, 0, 625, 6]);
+}
+
+#[test]
+fn packets_that_leave_count_with_the_outgoing_counters_if_the_others_are_zero() {
+    let egress = |incoming: u64, outgoing: u64, direction: u64| {
+        counted(&[
+            (0, 1, incoming),
+            (0, 2, incoming / 100),
+            (0, 23, outgoing),
+            (0, 24, outgoing / 100),
+            (0, 61, direction),
+        ])
+    };
+    assert_eq!(egress(0, 900, 1), [900, 9, 0, 0]);
+    assert_eq!(egress(800, 0, 0), [800, 8, 0, 0]);
+    // They are never added, and say nothing of packets that enter.
+    assert_eq!(egress(800, 900, 1), [800, 8, 0, 0]);
+    assert_eq!(egress(0, 900, 0), [0; 4]);
+    assert_eq!(egress(0, 900, 255), [0; 4]);
+    // Without a direction they are those of any packets behind a middlebox.
+    assert_eq!(counted(&[(0, 1, 0), (0, 23, 900)]), [0; 4]);
+    // Behind a field of variable length.
+    let mut e = exporter();
+    let fields = [(0, 96, 65_535), (0, 61, 1), (0, 1, 4), (0, 23, 4)];
+    let mut values = vec![2, b'a', b'b'];
+    values.extend(numbers(&[(1, 1), (0, 4), (70_000, 4)]));
+    e.send(&ipfix(0, &[(2, template_of(300, &fields)), (300, values)]));
+    assert_eq!(counts(&e), [[70_000, 0, 0, 0]]);
+}
+
+#[test]
 fn octets_and_packets_choose_for_themselves() {
     assert_eq!(
         counted(&[(0, 231, 9), (0, 2, 3), (0, 298, 4)]),

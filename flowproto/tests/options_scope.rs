@@ -422,6 +422,90 @@ fn announcements_that_are_not_understood_are_counted() {
 }
 
 #[test]
+fn an_interval_that_no_sampler_has_is_unknown() {
+    // 1, 500 and 10,000 with their octets in reverse order; "all bits set".
+    for interval in [0x0100_0000, 0xf401_0000, 0x1027_0000, 0xffff_ffff] {
+        let mut e = exporter();
+        e.send(&of(10, 7, 0).with(&record(10, &[(34, interval, 4)])));
+        assert_eq!(sampling(&e), ONE, "{interval:x}");
+        assert_eq!(e.process.counters().records_of_unknown_sampling, 1);
+        let mut e = exporter();
+        e.send(&of(10, 7, 0).with(&options(1, &[(149, 7, 4), (50, interval, 4)])));
+        e.send(&of(10, 7, 1).with(&record(10, &[])));
+        assert_eq!(sampling(&e), ONE, "{interval:x}");
+        assert_eq!(e.process.counters().announcements_ignored, 1);
+    }
+    // The largest of them.
+    let mut e = exporter();
+    e.send(&of(10, 7, 0).with(&record(10, &[(34, 16_777_215, 4)])));
+    assert_eq!(sampling(&e), one_in(16_777_215));
+    assert_eq!(e.process.counters().records_of_unknown_sampling, 0);
+    // The operator knows it.
+    use flowproto::collector::{SamplingPolicy, SamplingRule};
+    let mut e = exporter();
+    e.process
+        .set_sampling_policy(SamplingPolicy::new(|_| SamplingRule {
+            override_with: Some(Sampling::one_in(500)),
+            default: None,
+        }));
+    e.send(&of(10, 7, 0).with(&record(10, &[(34, 0xf401_0000, 4)])));
+    assert_eq!(sampling(&e), one_in(500));
+    assert_eq!(e.process.counters().records_of_unknown_sampling, 0);
+}
+
+#[test]
+fn options_data_that_waited_hold_for_the_flow_records_that_waited() {
+    let sampled = options(1, &[(149, 7, 4), (34, 50, 4)]);
+    let flow = record(10, &[]);
+    let data = [flow[1].clone(), sampled[1].clone()];
+    let mut templates = [flow[0].clone(), sampled[0].clone()];
+    for order in ["flows first", "options first"] {
+        // In the Message of their templates.
+        let mut e = exporter();
+        e.send(&of(10, 7, 0).with(&[&data[..], &templates].concat()));
+        assert_eq!(sampling(&e), one_in(50), "{order}");
+        // In a Message before it.
+        let mut e = exporter();
+        e.send(&of(10, 7, 0).with(&data));
+        e.send(&of(10, 7, 2).with(&templates));
+        assert_eq!(sampling(&e), one_in(50), "{order}");
+        templates.reverse();
+    }
+}
+
+#[test]
+fn interface_0_does_not_narrow_an_announcement() {
+    let mut e = exporter();
+    e.send(&of(10, 7, 0).with(&options(1, &[(149, 7, 4), (10, 0, 4), (34, 50, 4)])));
+    e.send(&of(10, 7, 1).with(&record(10, &[(10, 3, 4)])));
+    assert_eq!(sampling(&e), one_in(50));
+}
+
+#[test]
+fn a_gap_without_an_interval_is_counted_as_not_understood() {
+    let mut e = exporter();
+    e.send(&of(10, 7, 0).with(&options(1, &[(149, 7, 4), (306, 99, 4)])));
+    e.send(&of(10, 7, 1).with(&record(10, &[])));
+    assert_eq!(sampling(&e), ONE);
+    assert_eq!(e.process.counters().announcements_ignored, 1);
+}
+
+#[test]
+fn physical_interfaces_stand_for_interfaces_that_a_record_does_not_have() {
+    let about = [(10, 3, 4), (34, 50, 4)];
+    for (fields, expected) in [
+        (&[(252, 3, 4), (253, 9, 4)][..], one_in(50)),
+        (&[(252, 3, 4), (10, 4, 4)], ONE),
+        (&[(10, 3, 4), (252, 4, 4)], one_in(50)),
+    ] {
+        let mut e = exporter();
+        e.send(&of(10, 7, 0).with(&options(1, &about)));
+        e.send(&of(10, 7, 1).with(&record(10, fields)));
+        assert_eq!(sampling(&e), expected, "{fields:?}");
+    }
+}
+
+#[test]
 fn the_operator_overrides_and_supplements_what_is_announced() {
     use flowproto::collector::{SamplingPolicy, SamplingRule};
     let mut e = exporter();

@@ -114,6 +114,43 @@ fn tags_labels_and_ppp_before_the_packet_are_skipped() {
 }
 
 #[test]
+fn an_ethernet_pseudowire_is_skipped_with_and_without_a_control_word() {
+    let packet = [ipv6(60, 17), vec![0, 53, 4, 0, 0, 0]].concat();
+    let inner = frame(&[0x81, 0, 0, 7, 0x86, 0xdd], &packet);
+    let untagged = frame(&[0x86, 0xdd], &packet);
+    // A MAC address that begins like a control word.
+    let mut alike = untagged.clone();
+    alike[..6].copy_from_slice(&[0, 0x1b, 0x21, 1, 2, 3]);
+    let mut zeros = untagged.clone();
+    zeros[..6].copy_from_slice(&[0, 0, 0x5e, 0, 1, 1]);
+    let labels = [0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64];
+    let tagged = [&[0x81, 0, 0, 9], &labels[..]].concat();
+    for (tags, control_word, inner, vlan) in [
+        (&labels[..], &[0, 0, 0, 0][..], &inner, 7),
+        (&labels, &[0, 0, 2, 1], &inner, 7),
+        (&labels, &[0, 1, 2, 1], &inner, 7),
+        (&labels, &[], &inner, 7),
+        (&tagged, &[0, 0, 0, 0], &untagged, 9),
+        (&tagged, &[0, 0, 0, 0], &inner, 7),
+        (&labels, &[], &alike, 0),
+        (&labels, &[], &zeros, 0),
+    ] {
+        let record = report(FRAME, &frame(tags, &[control_word, inner].concat()));
+        let expected = ("2001:db8::5 53".into(), "2001:db8::6 1024".into(), 17);
+        let case = format!("{tags:x?} {control_word:x?} {inner:x?}");
+        assert_eq!(ends(&record), expected, "{case}");
+        assert_eq!(
+            (counts(&record), record.vlan_id),
+            ((100, 1), vlan),
+            "{case}"
+        );
+    }
+    // Labels in a pseudowire are not read.
+    let nested = [&[0, 0, 0, 0][..], &frame(&labels, &packet)].concat();
+    assert_eq!(counts(&report(FRAME, &frame(&labels, &nested))), (0, 0));
+}
+
+#[test]
 fn a_section_can_begin_with_the_ip_header() {
     let icmp = report(PACKET, &[ipv4(84, 1, 0), vec![3, 4, 0, 0]].concat());
     assert_eq!(

@@ -158,6 +158,8 @@ impl ApiServer {
         all.push(read("", &["services"]));
         all.push(read("discovery.k8s.io", &["endpointslices"]));
         all.push(read("cilium.io", &["ciliumnodes"]));
+        all.push(read("k8s.ovn.org", &["egressips"]));
+        all.push(read("crd.antrea.io", &["egresses"]));
         all.push(read("resource.k8s.io", &["resourceclaims"]));
         for (user, rules) in [
             (User::Kipfix, all),

@@ -615,7 +615,7 @@ fn zone_region_pool_group_and_cluster_are_in_lines_and_series() {
         &[
             "--cluster-name",
             "prod-1",
-            "--node-pool-label",
+            "--node-pool-labels",
             "pool",
             "--namespace-label",
             "team",

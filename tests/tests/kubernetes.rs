@@ -166,31 +166,35 @@ fn a_forbidden_kind_is_off_and_the_others_are_used() {
     };
     assert!(eventually(Duration::from_secs(20), is_off), "{readiness}");
     // Without the right to watch an optional kind, it is not reported.
-    assert!(!readiness.contains("ciliumnodes") && !readiness.contains("resourceclaims"));
+    for kind in ["ciliumnodes", "egressips", "egresses", "resourceclaims"] {
+        assert!(!readiness.contains(kind), "{readiness}");
+    }
     let scrape = ours.scrape();
     assert_eq!(scrape.series(up).len(), 6, "{scrape:?}");
 }
 
-/// Creates the definition of CiliumNodes, and waits until the server has the kind.
-fn install_cilium(server: &ApiServer) {
+/// Creates the definition of a kind without a namespace, and waits until the server has the kind.
+fn install(server: &ApiServer, group: &str, version: &str, kind: &str, plural: &str) {
     let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let kind = Object::new(
+    let definition = Object::new(
         "apiextensions.k8s.io/v1",
         "CustomResourceDefinition",
-        "ciliumnodes.cilium.io",
+        &format!("{plural}.{group}"),
     );
-    let kind = kind.set(
+    let definition = definition.set(
         "spec",
         json!({
-            "group": "cilium.io",
+            "group": group,
             "scope": "Cluster",
-            "names": {"kind": "CiliumNode", "plural": "ciliumnodes", "singular": "ciliumnode"},
-            "versions": [{"name": "v2", "served": true, "storage": true,
-                          "schema": {"openAPIV3Schema": open}}],
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+            "versions": [{"name": version, "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": open},
+                          "subresources": {"status": {}}}],
         }),
     );
-    server.admin().create(kind);
-    let is_served = || server.admin().list("cilium.io/v2", "CiliumNode").is_ok();
+    server.admin().create(definition);
+    let api_version = format!("{group}/{version}");
+    let is_served = || server.admin().list(&api_version, kind).is_ok();
     assert!(eventually(Duration::from_secs(30), is_served));
 }
 
@@ -201,8 +205,22 @@ fn optional_kinds_are_used_if_the_cluster_has_them() {
         return;
     };
     fill(&server);
-    install_cilium(&server);
+    for (group, version, kind, plural) in [
+        ("cilium.io", "v2", "CiliumNode", "ciliumnodes"),
+        ("k8s.ovn.org", "v1", "EgressIP", "egressips"),
+        // An older version than the newest that is read.
+        ("crd.antrea.io", "v1alpha2", "Egress", "egresses"),
+    ] {
+        install(&server, group, version, kind, plural);
+    }
     let admin = server.admin();
+    let egress_ip = Object::new("k8s.ovn.org/v1", "EgressIP", "billing");
+    let egress_ip = egress_ip.set("spec/egressIPs", json!(["192.0.2.90"]));
+    let items = json!([{"node": "node-a", "egressIP": "192.0.2.90"}]);
+    let egress_ip = admin.create(egress_ip.set("status/items", items));
+    let egress = Object::new("crd.antrea.io/v1alpha2", "Egress", "mail");
+    let egress = egress.set("spec/egressIP", json!("192.0.2.91"));
+    admin.create(egress.set("status/egressNode", json!("node-b")));
     let cilium = Object::new("cilium.io/v2", "CiliumNode", "node-a").set(
         "spec",
         json!({
@@ -245,8 +263,25 @@ fn optional_kinds_are_used_if_the_cluster_has_them() {
         let line = ours.attribute(&flow(ip, other));
         assert_members(&line, &[("sourcePodName", "train")]);
     }
-    ours.counts("kipfix_collector_kubernetes_up", &["ciliumnodes"], 1);
-    ours.counts("kipfix_collector_kubernetes_up", &["resourceclaims"], 1);
+    for (ip, node) in [("192.0.2.90", "node-a"), ("192.0.2.91", "node-b")] {
+        let line = ours.attribute(&flow(ip, "198.51.100.7"));
+        let expected = [
+            ("sourceNodeName", node),
+            ("trafficClass", "node_to_external"),
+        ];
+        assert_members(&line, &expected);
+    }
+    for kind in ["ciliumnodes", "egressips", "egresses", "resourceclaims"] {
+        ours.counts("kipfix_collector_kubernetes_up", &[kind], 1);
+    }
+    // Another node takes the address.
+    let items = json!([{"node": "node-b", "egressIP": "192.0.2.90"}]);
+    admin.set_status(&egress_ip, &json!({"items": items}));
+    let has_moved = || {
+        let line = ours.attribute(&flow("192.0.2.90", "198.51.100.7"));
+        line["sourceNodeName"] == "node-b"
+    };
+    assert!(eventually(Duration::from_secs(20), has_moved));
 
     // Without the CiliumNode, the address is one of the pod CIDR.
     admin.delete(&cilium);

@@ -95,7 +95,7 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
             "=a",
             "",
         ],
-        "node-pool-label" | "namespace-label" | "workload-labels" | "pod-labels"
+        "node-pool-labels" | "namespace-label" | "workload-labels" | "pod-labels"
         | "namespace-labels" => LABELS,
         "probe-selector" => &["app=probe", "app=probe,tier=x", "app", "=x", ""],
         "flow-log" => &[

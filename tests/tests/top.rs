@@ -336,3 +336,12 @@ fn a_live_screen_needs_a_terminal() {
         assert!(text.contains("top needs a terminal, or --once"), "{text}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_without_a_table() {
+    let mut command = program::probe();
+    let ended = program::ended(command.args(["top", "--once", "--read", "/nowhere.pcap"]));
+    let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!((ended.status.code(), ended.stdout.len()), (Some(1), 0));
+    assert!(error.contains("/nowhere.pcap"), "{error}");
+}

@@ -179,8 +179,11 @@ impl<S: Sinks> Pipeline<S> {
             tunnels,
         } = context;
         let snapshots = store.load();
+        let mut collecting = CollectingProcess::new(settings.limits);
+        collecting.set_sampling_policy(policies.sampling_policy());
+        collecting.set_alias_policy(policies.alias_policy());
         Self {
-            collecting: CollectingProcess::new(settings.limits),
+            collecting,
             stages: Stages {
                 cache: EndpointCache::new(snapshots.index.sizes().addresses),
                 snapshots,

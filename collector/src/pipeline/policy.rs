@@ -1,6 +1,10 @@
 //! Policies of exporters: which of their records count, and their sampling, by address.
 
+use std::sync::Arc;
+
 use flowproto::Address;
+use flowproto::alias::ElementAliases;
+use flowproto::collector::{AliasPolicy, SamplingPolicy, SamplingRule};
 use flowproto::record::Sampling;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -76,31 +80,87 @@ impl ExporterPolicy {
 
 /// The policies of all exporters, by network.
 #[derive(Clone, Debug, Default)]
-pub struct ExporterPolicies(Vec<(IpNet, ExporterPolicy)>);
+pub struct ExporterPolicies {
+    policies: ByNetwork<ExporterPolicy>,
+    aliases: ByNetwork<ElementAliases>,
+}
+
+/// Values by network, the longest prefix first.
+#[derive(Clone, Debug, Default)]
+struct ByNetwork<T>(Vec<(IpNet, T)>);
+
+impl<T> ByNetwork<T> {
+    fn new(values: impl IntoIterator<Item = (IpNet, T)>) -> Self {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
+        Self(values)
+    }
+
+    fn find(&self, address: Address) -> Option<&T> {
+        let ip = address.to_ip();
+        let mut containing = self.0.iter().filter(|(network, _)| network.contains(&ip));
+        containing.next().map(|(_, value)| value)
+    }
+}
 
 impl ExporterPolicies {
     /// Creates the policies. Of several networks that contain an address, the longest prefix has its policy.
     #[must_use]
     pub fn new(policies: impl IntoIterator<Item = (IpNet, ExporterPolicy)>) -> Self {
-        let mut policies: Vec<_> = policies.into_iter().collect();
-        policies.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
-        Self(policies)
+        Self {
+            policies: ByNetwork::new(policies),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the elements that are read as others, by network.
+    #[must_use]
+    pub fn with_aliases(self, aliases: impl IntoIterator<Item = (IpNet, ElementAliases)>) -> Self {
+        Self {
+            aliases: ByNetwork::new(aliases),
+            ..self
+        }
     }
 
     /// The policy of an exporter that sends from `source_address` and reports `reported_address` for itself. The address
     /// that it sends from is more certain.
     #[must_use]
     pub fn find(&self, source_address: Address, reported_address: Address) -> ExporterPolicy {
-        let of = |address: Address| {
-            let ip = address.to_ip();
-            let policies = self.0.iter();
-            let mut containing = policies.filter(|(network, _)| network.contains(&ip));
-            containing.next().map(|(_, policy)| *policy)
-        };
+        let of = |address: Address| self.policies.find(address).copied();
         let reported = Some(reported_address).filter(|address| !address.is_unspecified());
         of(source_address)
             .or_else(|| reported.and_then(of))
             .unwrap_or_default()
+    }
+
+    /// The elements that are read as others, of an exporter that sends from this address. A template is read
+    /// before the exporter can report another address.
+    #[must_use]
+    pub fn aliases(&self, source_address: Address) -> ElementAliases {
+        self.aliases
+            .find(source_address)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The same for a decoder.
+    #[must_use]
+    pub fn alias_policy(self: &Arc<Self>) -> AliasPolicy {
+        let policies = Arc::clone(self);
+        AliasPolicy::new(move |source_address| policies.aliases(source_address))
+    }
+
+    /// The sampling of exporters for a decoder that reports what holds.
+    #[must_use]
+    pub fn sampling_policy(self: &Arc<Self>) -> SamplingPolicy {
+        let policies = Arc::clone(self);
+        SamplingPolicy::new(move |source_address| {
+            let policy = policies.find(source_address, Address::UNSPECIFIED);
+            SamplingRule {
+                override_with: policy.sampling.map(Sampling::one_in),
+                default: policy.default_sampling.map(Sampling::one_in),
+            }
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::inventory::IndexSnapshot;
 /// Name and help of the family of nodes.
 pub const NODE_INFO: (&str, &str) = (
     "kipfix_node_info",
-    "1 for every known node; pool is the value of the label in node_pool_label.",
+    "1 for every known node; pool is the value of the first label in node_pool_labels that it has.",
 );
 /// Name and help of the family of namespaces.
 pub const NAMESPACE_INFO: (&str, &str) = (

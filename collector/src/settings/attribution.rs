@@ -32,8 +32,7 @@ pub struct AttributionFlags {
     /// outer packet. Repeatable
     #[arg(long, value_name = "CIDR")]
     pub tunnel_cidr: Vec<IpNet>,
-    /// How long a record waits until it is known whether the other node of its flow is observed,
-    /// too
+    /// Maximum time that a record waits for a sign that the other node of its flow is observed
     #[arg(
         long,
         value_name = "SPAN",
@@ -41,8 +40,8 @@ pub struct AttributionFlags {
         value_parser = within(Span::SECOND, Span::MINUTE),
     )]
     pub observer_wait: Span,
-    /// Active timeout of the exporters on nodes. A node without a Message for this time and
-    /// --observer-wait is no longer taken to be observed, so the other node's records count
+    /// Active timeout of the exporters on nodes. After this time plus --observer-wait without a
+    /// Message, a node counts as not observed, and the records of the other node count
     #[arg(
         long,
         value_name = "SPAN",
@@ -92,9 +91,26 @@ pub struct AttributionFlags {
         value_parser = within(Span::ZERO, Span::YEAR),
     )]
     pub max_clock_skew: Span,
-    /// Node label whose value is the node pool [default: none]
-    #[arg(long, value_name = "LABEL", default_value = "")]
-    pub node_pool_label: String,
+    /// Node labels whose value is the pool of the node; the first one that the node has is used.
+    /// Repeatable
+    #[arg(
+        long,
+        value_name = "LABEL",
+        default_values = [
+            "karpenter.sh/nodepool",
+            "eks.amazonaws.com/nodegroup",
+            "cloud.google.com/gke-nodepool",
+            "kubernetes.azure.com/agentpool",
+            "doks.digitalocean.com/node-pool",
+            "k8s.scaleway.com/pool-name",
+            "ibm-cloud.kubernetes.io/worker-pool-name",
+            "worker.gardener.cloud/pool",
+            "kops.k8s.io/instancegroup",
+            "alpha.eksctl.io/nodegroup-name",
+        ],
+        value_parser = label,
+    )]
+    pub node_pool_labels: Vec<String>,
     /// Namespace label whose value is the group of the namespace, e.g. a team or cost centre.
     /// Namespaces are watched only if it is set [default: none]
     #[arg(long, value_name = "LABEL", default_value = "")]

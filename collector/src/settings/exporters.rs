@@ -1,8 +1,11 @@
 //! The file of `--exporters`: policies of exporters by address.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use flowproto::alias::ElementAliases;
+use flowproto::field::ElementId;
 use ipnet::IpNet;
 use kipfix_service::settings::BadSettings;
 use serde::Deserialize;
@@ -25,6 +28,8 @@ struct PolicyEntry {
     direction: Option<CountedDirection>,
     sampling: Option<u32>,
     default_sampling: Option<u32>,
+    #[serde(default)]
+    elements: BTreeMap<String, String>,
 }
 
 /// Reads the file.
@@ -41,15 +46,19 @@ pub(super) fn read(path: &Path) -> Result<ExporterPolicies, BadSettings> {
 
 fn parse(text: &str) -> Result<ExporterPolicies, String> {
     let file: PolicyFile = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-    let entries = file.exporters.iter().map(PolicyEntry::policy);
-    let policies: Vec<_> = entries.collect::<Result<_, _>>()?;
+    let (mut policies, mut aliases) = (Vec::new(), Vec::new());
+    for entry in &file.exporters {
+        let (network, policy) = entry.policy()?;
+        policies.push((network, policy));
+        aliases.push((network, entry.aliases()?));
+    }
     let mut networks: Vec<IpNet> = policies.iter().map(|(network, _)| *network).collect();
     networks.sort_unstable();
     let mut pairs = networks.iter().zip(networks.iter().skip(1));
     if let Some((twice, _)) = pairs.find(|(first, second)| first == second) {
         return Err(format!("{twice} is there twice"));
     }
-    Ok(ExporterPolicies::new(policies))
+    Ok(ExporterPolicies::new(policies).with_aliases(aliases))
 }
 
 impl PolicyEntry {
@@ -73,6 +82,22 @@ impl PolicyEntry {
             default_sampling: self.default_sampling,
         };
         Ok((network.trunc(), policy))
+    }
+
+    fn aliases(&self) -> Result<ElementAliases, String> {
+        let cidr = &self.cidr;
+        let element = |text: &String| {
+            ElementId::parse(text).ok_or_else(|| {
+                format!(
+                    "invalid element {text:?} of {cidr}: must be a name of a registry, ID or PEN:ID, \
+                     e.g. postOctetDeltaCount, 23 or 9:8337"
+                )
+            })
+        };
+        let elements = self.elements.iter();
+        let pairs = elements.map(|(own, read_as)| Ok((element(own)?, element(read_as)?)));
+        let pairs: Vec<_> = pairs.collect::<Result<_, String>>()?;
+        ElementAliases::new(pairs).map_err(|error| format!("invalid elements of {cidr}: {error}"))
     }
 }
 
@@ -115,6 +140,28 @@ exporters:
     }
 
     #[test]
+    fn elements_that_are_read_as_others_belong_to_the_longest_prefix() {
+        let text = "
+exporters:
+- {cidr: 192.0.2.0/24, elements: {postOctetDeltaCount: reverseOctetDeltaCount, '15397:8': 1}}
+- {cidr: 192.0.2.7, records: count}
+";
+        let policies = parse(text).unwrap();
+        let aliases = |address: &str| policies.aliases(address.parse::<IpAddr>().unwrap().into());
+        let octets = ElementId::iana(1);
+        let of_network = aliases("192.0.2.1");
+        assert_eq!(
+            of_network.read_as(ElementId::iana(23)),
+            Some(ElementId::reverse(1))
+        );
+        let own = ElementId::new(15_397, 8);
+        assert_eq!(of_network.read_as(own), Some(octets));
+        assert_eq!(of_network.read_as(octets), None);
+        assert!(aliases("192.0.2.7").is_empty());
+        assert!(aliases("198.51.100.1").is_empty());
+    }
+
+    #[test]
     fn an_invalid_entry_is_named_with_what_is_allowed() {
         for (text, words) in [
             ("- {cidr: 10.0.0.0/33}", &["10.0.0.0/33", "CIDR"][..]),
@@ -124,6 +171,18 @@ exporters:
                 &["sampling", "at least 1"],
             ),
             ("- {cidr: 10.0.0.1, rate: 5}", &["rate"]),
+            (
+                "- {cidr: 10.0.0.1, elements: {octets: octetDeltaCount}}",
+                &["\"octets\"", "10.0.0.1", "PEN:ID"],
+            ),
+            (
+                "- {cidr: 10.0.0.1, elements: {'1:2': applicationName}}",
+                &["applicationName", "10.0.0.1", "counted"],
+            ),
+            (
+                "- {cidr: 10.0.0.1, elements: {sourceIPv4Address: octetDeltaCount}}",
+                &["sourceIPv4Address", "octetDeltaCount", "types"],
+            ),
             ("- {records: count}", &["cidr"]),
             ("- {cidr: 10.0.0.1}\n- {cidr: 10.0.0.1/32}", &["twice"]),
         ] {

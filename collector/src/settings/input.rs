@@ -30,8 +30,9 @@ pub struct InputFlags {
     pub allow_exporters: Vec<AllowedExporters>,
     /// YAML file with policies of exporters by address: whether their records count (records:
     /// auto, count, inform or ignore), the direction that counts (direction: both, ingress or
-    /// egress), and their sampling (sampling: N replaces what they announce, default_sampling: N
-    /// applies without an announcement). By default (auto) a record of an exporter that is not a
+    /// egress), their sampling (sampling: N replaces what they announce, default_sampling: N
+    /// applies without an announcement), and elements that are read as others (elements: {"PEN:ID":
+    /// octetDeltaCount}). By default (auto) a record of an exporter that is not a
     /// node of the cluster counts unless a node of its flow is observed
     #[arg(long, value_name = "FILE")]
     pub exporters: Option<PathBuf>,

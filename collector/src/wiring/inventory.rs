@@ -113,7 +113,7 @@ pub(super) fn watch_kubernetes(
             "" => access.namespace().to_owned(),
             namespace => namespace.to_owned(),
         },
-        node_pool_label: settings.attribution.node_pool_label.clone(),
+        node_pool_labels: settings.attribution.node_pool_labels.clone(),
         namespace_label: settings.attribution.namespace_label.clone(),
         kept: settings.kept_labels()?,
     };

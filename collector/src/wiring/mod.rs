@@ -176,7 +176,9 @@ fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result
         domains: settings.decoder.max_domains,
         templates_per_domain: settings.decoder.max_templates,
     };
-    explain::run(&settings.input.read, bounds, settings.input.compare, &stop)
+    let policies = Arc::new(settings.exporter_policies()?);
+    let (files, is_compared) = (&settings.input.read, settings.input.compare);
+    explain::run(files, (bounds, &policies), is_compared, &stop)
 }
 
 fn serve(

@@ -15,10 +15,10 @@ use super::sink::{Fields, Message, RecordSink};
 use super::totals::Totals;
 use crate::address::Address;
 use crate::sessions::{
-    DomainReport, Limits, MessageSequence, Origin, Place, RecordNumbers, SamplingPolicy,
-    SessionKey, SessionMessage, Sessions, State, Unusable, Verdict,
+    AliasPolicy, DomainReport, Limits, MessageSequence, Origin, Place, RecordNumbers,
+    SamplingPolicy, SessionKey, SessionMessage, Sessions, State, Unusable, Verdict,
 };
-use crate::template::Template;
+use crate::template::{Template, TemplateKind};
 use crate::wire::{DefinedFields, Event, MessageHeader, Parser, Violation};
 
 /// Templates, pending Data Sets and sequence state of all exporters of one worker.
@@ -32,7 +32,7 @@ pub struct CollectingProcess {
     pub(super) now_milliseconds: u64,
     fields: DefinedFields,
     /// Templates that the current Message has defined or changed.
-    pub(super) defined: Vec<u16>,
+    pub(super) defined: Vec<(TemplateKind, u16)>,
     pub(super) buffers: RecordBuffers,
 }
 
@@ -107,6 +107,12 @@ impl CollectingProcess {
     /// Sets the sampling of exporters whose announcements are wrong or missing.
     pub fn set_sampling_policy(&mut self, policy: SamplingPolicy) {
         self.sessions.set_sampling_policy(policy);
+    }
+
+    /// Sets the elements of exporters that are read as others. To be called before the first datagram
+    /// and before [`Self::restore`].
+    pub fn set_alias_policy(&mut self, policy: AliasPolicy) {
+        self.sessions.set_alias_policy(policy);
     }
 
     /// The templates, options data and sequence numbers of exporters that send datagrams, to be kept over
@@ -411,9 +417,13 @@ impl CollectingProcess {
         let outcome = self.sessions.end(&message.session, sequence);
         self.counters.sequence = self.sessions.exporters.sequence();
         observer.end_of_message(&message.header, octets, &tally, outcome);
-        while let Some(id) = self.defined.pop() {
+        let mut defined = std::mem::take(&mut self.defined);
+        // Options data first: they have the sampling of the flow records.
+        defined.sort_by_key(|(kind, _)| *kind == TemplateKind::Data);
+        for (_, id) in defined.drain(..) {
             self.release(message.place(), id, sink, observer);
         }
+        self.defined = defined;
     }
 
     /// Notifies the sink of the Message, unless it has been notified and nothing has changed since.

@@ -25,6 +25,8 @@ struct SamplingInForce<'a> {
     announced: Option<SamplingResolver<'a>>,
     /// Records name a selector or another property by which sampling is announced.
     have_scopes: bool,
+    /// Records report sampling themselves.
+    have_own: bool,
     /// Records whose sampling is not known.
     unknown: u32,
 }
@@ -32,7 +34,10 @@ struct SamplingInForce<'a> {
 impl SamplingInForce<'_> {
     /// Whether the sampling that records report is all there is.
     fn is_none(&self) -> bool {
-        self.announced.is_none() && self.rule == SamplingRule::default() && !self.have_scopes
+        self.announced.is_none()
+            && self.rule == SamplingRule::default()
+            && !self.have_scopes
+            && !self.have_own
     }
 
     /// The sampling of all records that report none, if it does not depend on the record.
@@ -65,6 +70,8 @@ impl SamplingInForce<'_> {
                 (Selection::default(), selector.is_some_and(|s| s != 0))
             }
         };
+        let is_unknown =
+            is_unknown || values.has_implausible_sampling() && selection == Selection::default();
         match self.rule.default {
             Some(sampling) if selection == Selection::default() => {
                 Selection::of_packets(sampling).apply(record);
@@ -175,6 +182,7 @@ impl CollectingProcess {
             rule: self.sessions.sampling_rule(place),
             announced: self.sessions.sampling(place, id),
             have_scopes: plan.have_sampling_scopes(),
+            have_own: plan.have_sampling(),
             unknown: 0,
         };
         let reader = plan.traffic();

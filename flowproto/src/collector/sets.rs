@@ -40,7 +40,7 @@ impl CollectingProcess {
         };
         match outcome {
             TemplateOutcome::New | TemplateOutcome::Changed { .. } | TemplateOutcome::Late => {
-                self.defined.push(id);
+                self.defined.push((definition.kind, id));
             }
             TemplateOutcome::Refreshed => {}
             TemplateOutcome::Invalid => {

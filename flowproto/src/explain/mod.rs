@@ -22,7 +22,9 @@ use std::net::SocketAddr;
 
 pub use crate::rule::{Requirement, Rule};
 
-use crate::collector::{CollectingProcess, Fields, Limits, Message, RecordSink, SamplingPolicy};
+use crate::collector::{
+    AliasPolicy, CollectingProcess, Fields, Limits, Message, RecordSink, SamplingPolicy,
+};
 use crate::record::FlowRecord;
 use crate::template::Template;
 use crate::wire::{Version, fixed};
@@ -66,6 +68,7 @@ impl Default for Bounds {
 #[derive(Debug)]
 pub struct Explainer {
     process: CollectingProcess,
+    alias_policy: AliasPolicy,
     summary: Summary,
     datagrams: u64,
     /// The layouts of v5 and v7.
@@ -83,6 +86,7 @@ impl Explainer {
                 templates_per_domain: bounds.templates_per_domain,
                 ..Limits::default()
             }),
+            alias_policy: AliasPolicy::default(),
             summary: Summary::default(),
             datagrams: 0,
             layouts: [Version::V5, Version::V7].map(fixed::template),
@@ -97,6 +101,7 @@ impl Explainer {
         let now = captured.time_milliseconds.unwrap_or(self.now_milliseconds);
         let mut printer = Printer::new(captured, self.datagrams, &mut self.summary, out);
         printer.layouts = Some(&self.layouts);
+        printer.aliases = self.alias_policy.rule(captured.exporter.ip().into());
         printer.begin();
         self.process.observe(
             captured.exporter,
@@ -115,6 +120,12 @@ impl Explainer {
     /// Sets the sampling of exporters whose announcements are wrong or missing.
     pub fn set_sampling_policy(&mut self, policy: SamplingPolicy) {
         self.process.set_sampling_policy(policy);
+    }
+
+    /// Sets the elements of exporters that are read as others. To be called before the first datagram.
+    pub fn set_alias_policy(&mut self, policy: AliasPolicy) {
+        self.process.set_alias_policy(policy.clone());
+        self.alias_policy = policy;
     }
 
     /// Appends a summary: what each exporter sent, the sampling in force, and which rules it broke.

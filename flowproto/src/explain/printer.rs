@@ -6,6 +6,7 @@ use super::Captured;
 use super::page::Page;
 use super::summary::{self, Source, Summary, version_name};
 use super::value;
+use crate::alias::ElementAliases;
 use crate::collector::{Convention, MessageTally};
 use crate::rule::Rule;
 use crate::sessions::SequenceOutcome;
@@ -26,6 +27,8 @@ pub(super) struct Printer<'a> {
     pub(super) source: Source,
     /// The layouts of v5 and v7.
     pub(super) layouts: Option<&'a [Option<Template>; 2]>,
+    /// Elements of the exporter that are read as others.
+    pub(super) aliases: ElementAliases,
     pub(super) header: Option<MessageHeader>,
     /// Position of the Message in the datagram.
     pub(super) message_offset: usize,
@@ -73,6 +76,7 @@ impl<'a> Printer<'a> {
             number,
             version,
             layouts: None,
+            aliases: ElementAliases::default(),
             header: None,
             message_offset: 0,
             sets: 0,

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::printer::Printer;
+use crate::alias;
 use crate::element::{self, DataType, Element, REVERSE_ENTERPRISE};
-use crate::field::FieldSpecifier;
+use crate::field::{ElementId, FieldSpecifier};
 use crate::rule::Rule;
 use crate::sessions::TemplateOutcome;
 use crate::template::{MAX_FIELDS, Template, TemplateKind};
@@ -167,6 +168,10 @@ fn field(printer: &mut Printer<'_>, offset: usize, field: FieldSpecifier, scope:
         if is_number && !element.units.is_empty() {
             kind = format!("{kind}, {}", element.units);
         }
+    }
+    let own = ElementId::new(field.enterprise, field.id);
+    if let Some(read_as) = printer.aliases.read_as(own) {
+        kind = format!("{kind}, read as {}", alias::name(read_as));
     }
     printer.page.line(
         offset,

@@ -46,8 +46,8 @@ impl<'a> OptionsRecord<'a> {
         let mut record = Self::default();
         let scope_fields = template.scope_fields();
         for (at, (field, value)) in template.values(octets).enumerate() {
-            let (enterprise, id) = field.specifier.element();
-            record.metadata.add(field.specifier, value);
+            let (enterprise, id) = field.read_as.element();
+            record.metadata.add(field.read_as, value);
             if enterprise != 0 {
                 record.has_other_scope |= at < scope_fields;
                 continue;
@@ -174,7 +174,7 @@ impl<'a> OptionsRecord<'a> {
             return None;
         } else if let Some(sequence) = self.sequence {
             SamplerScope::Sequence(sequence)
-        } else if let Some(interface) = self.interface {
+        } else if let Some(interface) = self.interface.filter(|interface| *interface != 0) {
             SamplerScope::Interface(narrow(interface)?)
         } else if let Some(line_card) = self.line_card {
             SamplerScope::LineCard(line_card)

@@ -13,6 +13,7 @@
 //! | behind a middlebox | 23 `postOctetDeltaCount` | 24 `postPacketDeltaCount` | 29305:23 | 29305:24 |
 //! | totals behind it | 171 `postOctetTotalCount` | 172 `postPacketTotalCount` | 29305:171 | 29305:172 |
 //! | layer 2 | 352 `layer2OctetDeltaCount` | – | 29305:352 | – |
+//! | totals of layer 2 | 353 `layer2OctetTotalCount` | – | 29305:353 | – |
 //!
 //! Families are never added up: a record with deltas and totals, or with counters before and behind
 //! a middlebox, describes the same packets twice. Octets and packets choose independently. The
@@ -23,13 +24,18 @@
 //! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
+//! A record of packets that leave (61) with deltas of 0 counts those behind a middlebox, which are the
+//! outgoing counters of NetFlow v9.
+//!
 //! A template without counters that has the first octets of a packet reports one packet in each record.
 //!
 //! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a
-//! record and combines them, `section` reads those of packets, `traffic` reads only what is counted,
+//! record and combines them, `outgoing` reads outgoing counters, `section` reads packets, `traffic` reads only what is counted,
 //! `sampling` and `time` interpret several values together.
 
 mod names;
+mod outgoing;
+mod place;
 mod read;
 mod sampling;
 mod section;
@@ -45,6 +51,7 @@ pub(crate) use traffic::TrafficReader;
 use crate::field::{FieldSpan, FieldSpecifier};
 use crate::host_name::{HostNames, NameError, ResponderName};
 use names::NameField;
+use outgoing::OutgoingCounters;
 use read::Load;
 use section::PacketSection;
 use slot::{CLIENT_RANK, COUNTERS, ENDS, STARTS, Slot};
@@ -59,6 +66,8 @@ pub(crate) struct Plan {
     names: Box<[NameField]>,
     /// The packet that each record reports, if the template has no counters.
     packet: Option<Box<PacketSection>>,
+    /// The counters of packets that leave, if the template has those of packets that enter, too.
+    outgoing: Option<Box<OutgoingCounters>>,
     /// The slots that records fill, as [`Slot::bit`]s.
     filled: u128,
     octets: CounterKind,
@@ -87,7 +96,7 @@ impl CounterKind {
     const fn of_family(family: u8) -> Self {
         match family {
             2 | 3 => Self::Connection,
-            4 | 6 => Self::Total,
+            4 | 6 | 8 => Self::Total,
             _ => Self::Delta,
         }
     }
@@ -125,6 +134,9 @@ pub(crate) struct MessageContext {
     /// 160: the time at which the exporter's `sysUpTime` was 0, milliseconds since the epoch.
     pub(crate) system_init_milliseconds: Option<u64>,
 }
+
+/// The family of deltas.
+const DELTAS: u8 = 1;
 
 /// The families of counters that a template's octets, or packets, are taken from.
 #[derive(Clone, Copy)]
@@ -229,14 +241,19 @@ impl Plan {
                 .contains(&CounterKind::Connection);
         let has_counters = filled & COUNTERS != 0;
         let packet = (!has_counters).then(|| PacketSection::of(specifiers, &spans));
+        let have_deltas = [octets, packets].map(|families| families.forward == Some(DELTAS));
+        let outgoing = (filled & Slot::FlowDirection.bit() != 0 && have_deltas.contains(&true))
+            .then(|| OutgoingCounters::of(specifiers, &spans));
         let octets = octets.kind().of_length(octets_length);
         let packets = packets.kind().of_length(packets_length);
         let names = names::fields_of(specifiers, spans.into_iter());
         let packet = packet.flatten().map(Box::new);
+        let outgoing = outgoing.flatten().map(Box::new);
         let has_totals = octets.is_total() || packets.is_total();
         let is_plain = first_variable.is_none()
             && names.is_empty()
             && packet.is_none()
+            && outgoing.is_none()
             && !has_totals
             && !has_initiator;
         let fields = steps.iter().map(|(step, _)| step);
@@ -257,6 +274,7 @@ impl Plan {
             steps: floating.into(),
             names,
             packet,
+            outgoing,
             filled,
             octets,
             packets,

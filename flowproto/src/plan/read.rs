@@ -160,6 +160,11 @@ impl Plan {
         self.filled & SAMPLING_SCOPES != 0
     }
 
+    /// Whether the records report sampling themselves.
+    pub(crate) const fn have_sampling(&self) -> bool {
+        self.filled & SAMPLING != 0
+    }
+
     /// Whether the records are those of firewall connections.
     pub(crate) const fn are_firewall_connections(&self) -> bool {
         self.filled & Slot::FirewallEvent.bit() != 0
@@ -202,6 +207,9 @@ impl Plan {
         }
         if let Some(packet) = &self.packet {
             packet.read(octets, spans, record);
+        }
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.read(octets, spans, record);
         }
     }
 
@@ -394,6 +402,11 @@ impl Values {
             return None;
         }
         self.sampling_fields().selection()
+    }
+
+    /// Whether the record reports an interval that no sampler has.
+    pub(crate) fn has_implausible_sampling(&self) -> bool {
+        self.any(SAMPLING) && self.sampling_fields().is_implausible()
     }
 
     /// The properties by which sampling is announced, besides interfaces.

@@ -3,6 +3,10 @@
 use crate::record::{FlowRecord, Sampling};
 use crate::value::{float, unsigned};
 
+/// Maximum interval of 34 and 50: no sampler has a larger one. MikroTik RouterOS 6 sends its interval with
+/// the octets in reverse order, and not one packet of 16,777,216.
+const MAX_INTERVAL: u64 = 0x00ff_ffff;
+
 /// Sampling of packets, and selection of flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Selection {
@@ -114,6 +118,13 @@ impl SamplingFields {
             .or(self.flow_time[0])
             .is_some()
             || self.probability.is_some()
+            || self.packet_space != 0
+    }
+
+    /// Whether the interval is larger than that of any sampler.
+    pub(crate) fn is_implausible(&self) -> bool {
+        self.interval
+            .is_some_and(|interval| interval > MAX_INTERVAL)
     }
 
     /// The selection that the parameters describe. `None` where they describe none, or where a value
@@ -149,7 +160,8 @@ impl SamplingFields {
         }
         // 1 deterministic, 2 random; other values are not defined.
         let is_known = self.algorithm.is_none_or(|number| matches!(number, 1 | 2));
-        let interval = self.interval.filter(|_| is_known)?;
+        let interval = self.interval.filter(|_| is_known);
+        let interval = interval.filter(|interval| *interval <= MAX_INTERVAL)?;
         Sampling::of(1, interval.checked_sub(1)?)
     }
 

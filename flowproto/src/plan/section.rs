@@ -4,9 +4,9 @@
 mod headers;
 
 use self::headers::Packet;
+use super::place::Place;
 use crate::field::{FieldSpan, FieldSpecifier};
 use crate::record::FlowRecord;
-use crate::value::unsigned;
 
 /// 408 `dataLinkFrameType`: Ethernet.
 const ETHERNET: u64 = 1;
@@ -25,29 +25,6 @@ pub(super) struct PacketSection {
     exported_octets: Option<Place>,
 }
 
-/// Where a value is.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// Position among the template's fields.
-    field: usize,
-    /// Position of the value if no field of variable length precedes it.
-    span: FieldSpan,
-}
-
-impl Place {
-    fn value<'a>(&self, octets: &'a [u8], spans: &[FieldSpan]) -> &'a [u8] {
-        let span = spans.get(self.field).unwrap_or(&self.span);
-        let end = span.start.checked_add(span.length);
-        let value = end.and_then(|end| octets.get(span.start..end));
-        value.unwrap_or_default()
-    }
-
-    fn number(place: Option<Self>, octets: &[u8], spans: &[FieldSpan]) -> Option<u64> {
-        let value = place?.value(octets, spans);
-        (1..=8).contains(&value.len()).then(|| unsigned(value))
-    }
-}
-
 /// True for 313 `ipHeaderPacketSection` and 315 `dataLinkFrameSection`.
 pub(super) const fn is_section(enterprise: u32, id: u16) -> bool {
     enterprise == 0 && matches!(id, 313 | 315)
@@ -56,11 +33,7 @@ pub(super) const fn is_section(enterprise: u32, id: u16) -> bool {
 impl PacketSection {
     /// The section in the records of a template. `None` if it has none.
     pub(super) fn of(specifiers: &[FieldSpecifier], spans: &[FieldSpan]) -> Option<Self> {
-        let place = |wanted: u16| {
-            let field = specifiers.iter().position(|s| s.element() == (0, wanted))?;
-            let span = *spans.get(field)?;
-            Some(Place { field, span })
-        };
+        let place = |wanted: u16| Place::of(specifiers, spans, wanted);
         let packet = place(313);
         Some(Self {
             section: packet.or_else(|| place(315))?,

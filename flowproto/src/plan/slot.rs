@@ -4,6 +4,7 @@ use crate::element::{KIPFIX_ENTERPRISE, REVERSE_ENTERPRISE};
 use crate::field::{FieldSpecifier, VARIABLE_LENGTH};
 
 const CISCO: u32 = 9;
+const IXIA: u32 = 3054;
 const VMWARE: u32 = 6876;
 const NTOP: u32 = 35632;
 
@@ -198,19 +199,21 @@ impl Slot {
             (0, 23) => (Self::Octets, 5),
             (0, 171) => (Self::Octets, 6),
             (0, 352) => (Self::Octets, 7),
+            (0, 353) => (Self::Octets, 8),
             (0, 2) => (Self::Packets, 1),
             (0, 298) => (Self::Packets, 3),
             (0, 86) => (Self::Packets, 4),
             (0, 24) => (Self::Packets, 5),
             (0, 172) => (Self::Packets, 6),
-            (REVERSE_ENTERPRISE, 1) => (Self::ReverseOctets, 1),
+            (REVERSE_ENTERPRISE, 1) | (IXIA, 176) => (Self::ReverseOctets, 1),
             (CISCO, 8337) | (0, 41_105) => (Self::ReverseOctets, 2),
             (0, 232) => (Self::ReverseOctets, 3),
             (REVERSE_ENTERPRISE, 85) => (Self::ReverseOctets, 4),
             (REVERSE_ENTERPRISE, 23) => (Self::ReverseOctets, 5),
             (REVERSE_ENTERPRISE, 171) => (Self::ReverseOctets, 6),
             (REVERSE_ENTERPRISE, 352) => (Self::ReverseOctets, 7),
-            (REVERSE_ENTERPRISE, 2) => (Self::ReversePackets, 1),
+            (REVERSE_ENTERPRISE, 353) => (Self::ReverseOctets, 8),
+            (REVERSE_ENTERPRISE, 2) | (IXIA, 177) => (Self::ReversePackets, 1),
             (0, 299) => (Self::ReversePackets, 3),
             (REVERSE_ENTERPRISE, 86) => (Self::ReversePackets, 4),
             (REVERSE_ENTERPRISE, 24) => (Self::ReversePackets, 5),
@@ -243,8 +246,11 @@ impl Slot {
             (0, 29) => (Self::SourcePrefixLength, 2),
             (0, 13) => (Self::DestinationPrefixLength, 1),
             (0, 30) => (Self::DestinationPrefixLength, 2),
-            (0, 10) => (Self::IngressInterface, 0),
-            (0, 14) => (Self::EgressInterface, 0),
+            (0, 10) => (Self::IngressInterface, 1),
+            (0, 14) => (Self::EgressInterface, 1),
+            // Physical interfaces: the only ones in the records of bridged traffic of some routers.
+            (0, 252) => (Self::IngressInterface, 2),
+            (0, 253) => (Self::EgressInterface, 2),
             (0, 61) => (Self::FlowDirection, 0),
             (0, 16) => (Self::SourceAs, 0),
             (0, 17) => (Self::DestinationAs, 0),

@@ -2,7 +2,10 @@
 
 use super::MessageContext;
 use super::slot::Slot;
-use crate::value::{low_u32, ntp_to_unix};
+use crate::value::{low_u32, ntp_to_unix, ntp_to_unix_after_wrap};
+
+/// Tolerance: export times are whole seconds, and clocks differ.
+const AFTER_EXPORT: u64 = 60_000;
 
 /// A start or end of a flow, in the unit of its slot, as milliseconds since the epoch. `init` as for
 /// [`up_time_to_epoch`].
@@ -18,11 +21,26 @@ pub(super) fn to_epoch(
             up_time_to_epoch(low_u32(number), init, context)
         }
         Slot::StartSeconds | Slot::EndSeconds => number.saturating_mul(1000),
-        Slot::StartNtp | Slot::EndNtp => ntp_to_unix(number, 1000),
+        Slot::StartNtp | Slot::EndNtp => ntp_to_epoch(number, context.export_time_milliseconds),
         Slot::StartDeltaMicroseconds | Slot::EndDeltaMicroseconds => context
             .export_time_milliseconds
             .saturating_sub(number / 1000),
         _ => number,
+    }
+}
+
+/// An NTP timestamp as milliseconds since the epoch. Its seconds begin again in 2036 (RFC 7011 §6.1.9). A
+/// time before 1970 is one of that era if the export was not earlier, else it is unknown (0).
+fn ntp_to_epoch(timestamp: u64, export_time: u64) -> u64 {
+    let time = ntp_to_unix(timestamp, 1000);
+    if time != 0 || timestamp == 0 {
+        return time;
+    }
+    let time = ntp_to_unix_after_wrap(timestamp, 1000);
+    if time <= export_time.saturating_add(AFTER_EXPORT) {
+        time
+    } else {
+        0
     }
 }
 
@@ -31,8 +49,6 @@ pub(super) fn to_epoch(
 /// export is taken.
 fn up_time_to_epoch(up_time: u32, init: Option<u64>, context: &MessageContext) -> u64 {
     const WRAP: u64 = 1 << 32;
-    /// Tolerance: export times are whole seconds, and clocks differ.
-    const AFTER_EXPORT: u64 = 60_000;
     let Some(init) = init else {
         return relative_to_header(
             up_time,
@@ -60,5 +76,29 @@ pub(crate) fn relative_to_header(up_time: u32, header_up_time: u32, header_time:
         header_time.saturating_sub(distance.into())
     } else {
         header_time.saturating_add(up_time.wrapping_sub(header_up_time).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ntp_seconds_that_begin_again_in_2036_are_later_ones_if_the_export_is() {
+        /// 2036-02-07 06:28:16, when they begin again, in milliseconds since 1970.
+        const WRAP: u64 = 2_085_978_496_000;
+        let of_seconds = |seconds: u64| seconds << 32 | 1 << 31;
+        assert_eq!(ntp_to_epoch(of_seconds(0), WRAP), WRAP + 500);
+        assert_eq!(
+            ntp_to_epoch(of_seconds(100), WRAP + 100_000),
+            WRAP + 100_500
+        );
+        // Not of the future, and 0 is unknown.
+        assert_eq!(ntp_to_epoch(of_seconds(100), WRAP - 100_000), 0);
+        assert_eq!(ntp_to_epoch(of_seconds(100), 1_700_000_000_000), 0);
+        assert_eq!(ntp_to_epoch(0, WRAP + 100_000), 0);
+        // The last second before.
+        let last = of_seconds(u32::MAX.into());
+        assert_eq!(ntp_to_epoch(last, WRAP + 5000), WRAP - 500);
     }
 }

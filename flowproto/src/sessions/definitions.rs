@@ -181,9 +181,13 @@ impl Sessions {
     ) -> Option<Arc<Template>> {
         let session = self.get(message.place)?;
         let device = self.device(session.device)?;
-        let key = (session.key.domain.observation_domain_id, id);
+        let domain = session.key.domain;
+        let key = (domain.observation_domain_id, id);
         let known = device.directory.find(key, fields, kind);
-        known.or_else(|| Template::new(fields, kind).map(Arc::new))
+        known.or_else(|| {
+            let aliases = self.alias_policy.rule(domain.address);
+            Template::with_aliases(fields, kind, &aliases).map(Arc::new)
+        })
     }
 
     /// Whether there is room for one more template.

@@ -1,12 +1,13 @@
-//! Sampling set by the operator, for exporters whose announcements are wrong or missing.
+//! What the operator sets for exporters, by their source address.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::address::Address;
+use crate::alias::ElementAliases;
 use crate::record::Sampling;
 
-/// What holds for the records of an exporter.
+/// What holds for the records of an exporter whose announcements are wrong or missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SamplingRule {
     /// Replaces whatever records and options data report.
@@ -15,30 +16,36 @@ pub struct SamplingRule {
     pub default: Option<Sampling>,
 }
 
-/// Finds the rule for a source address.
-#[derive(Clone)]
-pub struct SamplingPolicy(Arc<dyn Fn(Address) -> SamplingRule + Send + Sync>);
+/// Finds the sampling rule of an exporter, once per Transport Session.
+pub type SamplingPolicy = ByExporter<SamplingRule>;
 
-impl SamplingPolicy {
-    /// A policy that asks `rule` for each exporter, once per Transport Session.
+/// Finds the elements of an exporter that are read as others, once per template.
+pub type AliasPolicy = ByExporter<ElementAliases>;
+
+/// Finds what holds for a source address.
+#[derive(Clone)]
+pub struct ByExporter<T>(Arc<dyn Fn(Address) -> T + Send + Sync>);
+
+impl<T> ByExporter<T> {
+    /// Calls `rule` with the source address of an exporter.
     #[must_use]
-    pub fn new(rule: impl Fn(Address) -> SamplingRule + Send + Sync + 'static) -> Self {
+    pub fn new(rule: impl Fn(Address) -> T + Send + Sync + 'static) -> Self {
         Self(Arc::new(rule))
     }
 
-    pub(crate) fn rule(&self, exporter: Address) -> SamplingRule {
+    pub(crate) fn rule(&self, exporter: Address) -> T {
         (self.0)(exporter)
     }
 }
 
-impl Default for SamplingPolicy {
+impl<T: Default> Default for ByExporter<T> {
     fn default() -> Self {
-        Self::new(|_| SamplingRule::default())
+        Self::new(|_| T::default())
     }
 }
 
-impl fmt::Debug for SamplingPolicy {
+impl<T> fmt::Debug for ByExporter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SamplingPolicy")
+        f.write_str("ByExporter")
     }
 }

@@ -8,7 +8,7 @@ use super::exporters::Exporters;
 use super::key::{DeviceKey, DomainKey, Place, SessionKey};
 use super::limits::Limits;
 use super::recency::{Dimension, RecencyList};
-use super::rule::SamplingPolicy;
+use super::rule::{AliasPolicy, SamplingPolicy};
 use super::senders::Senders;
 use super::session::{Session, Templates};
 use super::templates::Directory;
@@ -55,6 +55,7 @@ pub(crate) struct Sessions {
     pub(super) with_gaps: Vec<usize>,
     pub(crate) exporters: Exporters,
     sampling_policy: SamplingPolicy,
+    pub(super) alias_policy: AliasPolicy,
     /// Begin of the next sweep for idle templates.
     pub(super) sweep: Place,
     pub(super) templates: usize,
@@ -87,6 +88,7 @@ impl Sessions {
             with_gaps: Vec::new(),
             exporters: Exporters::new(limits.exporters),
             sampling_policy: SamplingPolicy::default(),
+            alias_policy: AliasPolicy::default(),
             sweep: 0,
             templates: 0,
             fields: 0,
@@ -105,6 +107,11 @@ impl Sessions {
             session.sampling_rule = policy.rule(session.key.domain.address);
         }
         self.sampling_policy = policy;
+    }
+
+    /// Replaces the elements that are read as others, for templates defined from now on.
+    pub(crate) fn set_alias_policy(&mut self, policy: AliasPolicy) {
+        self.alias_policy = policy;
     }
 
     pub(crate) fn len(&self) -> usize {

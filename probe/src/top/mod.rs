@@ -104,6 +104,9 @@ fn print_once(
     let mut table = view.table(&snapshot, rates);
     table.sort(view.sorted_column(), false);
     table.rows.truncate(flags.limit.get());
+    if table.rows.is_empty() && metered.is_err() {
+        return metered;
+    }
     let title = view.title(&snapshot, rates, screen.drops.get());
     let lines = std::iter::once(title).chain(table.lines(None, None));
     let text: String = lines.map(|line| line + "\n").collect();

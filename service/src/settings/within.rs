@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::builder::TypedValueParser;
 use clap::{Arg, Command};
 
-/// Parser of values in a range. The error is `must be 1–256`.
+/// Parser of values in a range. The error is `must be 1–256`, or `must be 1s–1h, with a unit`.
 #[derive(Clone, Debug)]
 pub struct Within<T> {
     least: T,
@@ -44,11 +44,21 @@ impl<T: Copy + Display + FromStr + PartialOrd> Within<T> {
         };
         text.parse().ok().filter(is_allowed).ok_or_else(|| {
             let (least, most) = (self.least, self.most);
+            let unit = match self.lacks_unit(text) {
+                true => ", with a unit",
+                false => "",
+            };
             match self.other {
-                None => format!("must be {least}–{most}"),
-                Some(other) => format!("must be {other} or {least}–{most}"),
+                None => format!("must be {least}–{most}{unit}"),
+                Some(other) => format!("must be {other} or {least}–{most}{unit}"),
             }
         })
+    }
+
+    /// Returns whether a text is a number, and a value has a unit.
+    fn lacks_unit(&self, text: &str) -> bool {
+        let is_number = text.parse::<u64>().is_ok() && text.parse::<T>().is_err();
+        is_number && self.most.to_string().ends_with(char::is_alphabetic)
     }
 }
 
@@ -98,6 +108,7 @@ mod tests {
     fn a_span_without_a_unit_is_not_in_a_range() {
         let range = within(Span::SECOND, Span::HOUR);
         assert_eq!(range.parse("1m"), Ok(Span::MINUTE));
-        assert_eq!(range.parse("60"), Err("must be 1s–1h".into()));
+        assert_eq!(range.parse("60"), Err("must be 1s–1h, with a unit".into()));
+        assert_eq!(range.parse("61m"), Err("must be 1s–1h".into()));
     }
 }

@@ -345,6 +345,16 @@ impl AddressHistory {
         None
     }
 
+    /// Ends the mark of [`Self::yield_to_next`]: the assignment lasts until it is ended.
+    pub(super) fn keep(&mut self, endpoint: EndpointId) {
+        let yielding = |one: &&mut Assignment| {
+            one.endpoint == endpoint && one.until_milliseconds == Assignment::YIELDING
+        };
+        if let Some(assignment) = self.assignments_mut().find(yielding) {
+            assignment.until_milliseconds = Assignment::OPEN;
+        }
+    }
+
     /// Removes assignments that ended before `oldest_milliseconds`. Returns false if none is left.
     pub(super) fn forget(&mut self, oldest_milliseconds: u64) -> bool {
         let kept = |assignment: &Assignment| assignment.until_milliseconds >= oldest_milliseconds;

@@ -23,6 +23,11 @@ pub enum ResourceKind {
     Jobs,
     /// CiliumNodes (`cilium.io`), for the addresses that Cilium gives to nodes. Optional.
     CiliumNodes,
+    /// EgressIPs (`k8s.ovn.org`), for the addresses of egress traffic that OVN-Kubernetes gives to
+    /// nodes. Optional.
+    EgressIps,
+    /// Egresses (`crd.antrea.io`), for those that Antrea gives to nodes. Optional.
+    Egresses,
     /// ResourceClaims (`resource.k8s.io`), for network devices of pods. Optional.
     ResourceClaims,
 }
@@ -34,6 +39,9 @@ impl ResourceKind {
     /// Returns whether a cluster may not have the kind, or not grant the right to watch it.
     #[must_use]
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::CiliumNodes | Self::ResourceClaims)
+        matches!(
+            self,
+            Self::CiliumNodes | Self::EgressIps | Self::Egresses | Self::ResourceClaims
+        )
     }
 }

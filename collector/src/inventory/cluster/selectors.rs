@@ -12,8 +12,8 @@ pub struct LabelSelectors {
     pub probe_labels: Vec<(String, String)>,
     /// Namespace of the probes. A pod in another namespace is not a probe, whatever its labels.
     pub probe_namespace: String,
-    /// Label of a node with the name of its pool. Empty for none.
-    pub node_pool_label: String,
+    /// Labels that name the pool of a node, in order of precedence.
+    pub node_pool_labels: Vec<String>,
     /// Label of a namespace with the name of its group. Empty for none.
     pub namespace_label: String,
     /// Labels of pods and namespaces that are kept.

@@ -1,8 +1,8 @@
 //! What the watches report to the cluster state.
 
 use super::fields::{
-    CiliumNodeFields, EndpointSliceFields, NamespaceFields, NodeFields, OwnerFields, PodFields,
-    ResourceClaimFields, ServiceFields,
+    CiliumNodeFields, EgressFields, EndpointSliceFields, NamespaceFields, NodeFields, OwnerFields,
+    PodFields, ResourceClaimFields, ServiceFields,
 };
 use super::resource_kind::ResourceKind;
 
@@ -42,6 +42,8 @@ pub(super) enum WatchUpdate {
     Owner(ResourceKind, WatchEvent<OwnerFields>),
     /// A CiliumNode.
     CiliumNode(WatchEvent<CiliumNodeFields>),
+    /// An EgressIP or Egress.
+    Egress(ResourceKind, WatchEvent<EgressFields>),
     /// A ResourceClaim.
     ResourceClaim(WatchEvent<ResourceClaimFields>),
     /// The server answers, and there is no event.

@@ -24,8 +24,8 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::fields::{
-    CiliumNodeFields, EndpointSlice, NamespaceFields, Node, OwnerFields, Pod, ResourceClaimFields,
-    Service,
+    CiliumNodeFields, EgressFields, EndpointSlice, NamespaceFields, Node, OwnerFields, Pod,
+    ResourceClaimFields, Service,
 };
 use super::resource_kind::ResourceKind;
 use super::selectors::LabelSelectors;
@@ -96,6 +96,18 @@ pub(super) fn start(
                 &CiliumNodeFields::resources(),
                 CiliumNodeFields::of,
                 WatchUpdate::CiliumNode,
+            ),
+            ResourceKind::EgressIps => watches.start_optional(
+                kind,
+                &EgressFields::ovn_resources(),
+                EgressFields::of_ovn,
+                move |event| WatchUpdate::Egress(kind, event),
+            ),
+            ResourceKind::Egresses => watches.start_optional(
+                kind,
+                &EgressFields::antrea_resources(),
+                EgressFields::of_antrea,
+                move |event| WatchUpdate::Egress(kind, event),
             ),
             ResourceKind::ResourceClaims => watches.start_optional(
                 kind,

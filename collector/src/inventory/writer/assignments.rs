@@ -92,14 +92,25 @@ impl IndexWriter {
         }
     }
 
-    /// Marks the assignment of `key` to the endpoint of a pod in deletion: it ends when the key is
-    /// assigned to another endpoint.
+    /// Marks the assignment of `key` to an endpoint in deletion, or behind an unreachable node: it ends
+    /// when the key is assigned to another endpoint.
     pub fn yield_to_next(&mut self, key: AddressKey, endpoint: EndpointId, now_milliseconds: u64) {
         if self.assignees(key).any(|assignee| assignee == endpoint) {
             let ended = self.change(key, |history, place| {
                 history.yield_to_next(endpoint, now_milliseconds, place)
             });
             self.assignment_ended(key, ended);
+            self.assignments_changed(false);
+        }
+    }
+
+    /// Ends the mark of [`Self::yield_to_next`].
+    pub fn keep(&mut self, key: AddressKey, endpoint: EndpointId) {
+        if self.assignees(key).any(|assignee| assignee == endpoint) {
+            self.change(key, |history, _| {
+                history.keep(endpoint);
+                Some(())
+            });
             self.assignments_changed(false);
         }
     }

@@ -4,19 +4,23 @@
 
 {{/* The name of the release, with the name of the chart unless it contains it. Short enough for suffixes. */}}
 {{- define "kipfix.fullname" -}}
+{{- $name := printf "%s-%s" .Release.Name (include "kipfix.name" .) -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- $name = .Values.fullnameOverride -}}
 {{- else if contains (include "kipfix.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name (include "kipfix.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- $name = .Release.Name -}}
 {{- end -}}
+{{- $name = $name | trunc 40 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" $name) -}}
+{{- fail (printf "invalid name %q of the Services: must begin with a letter, and have letters, digits and hyphens only; set fullnameOverride" $name) -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{/* Immutable labels of a component: {root, part}. The collector selects probes by the first and the last. */}}
 {{- define "kipfix.selector" -}}
 app.kubernetes.io/name: kipfix
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .part }}
 {{- end -}}
 

@@ -34,35 +34,65 @@ pub(super) struct Packet {
 
 /// Reads an Ethernet frame. `frame_octets`: those on the wire, 0 if not known.
 pub(super) fn of_frame(frame: &[u8], frame_octets: u64) -> Option<Packet> {
-    let mut vlan_id = 0;
-    let mut rest = frame.get(12..)?;
-    let packet = 'headers: {
-        for _ in 0..MAX_HEADERS {
-            let (kind, after) = number(rest)?;
-            match kind {
-                ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => break 'headers after,
-                0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
-                    let (tag, after) = number(after)?;
-                    if vlan_id == 0 {
-                        vlan_id = tag & 0x0fff;
-                    }
-                    rest = after;
-                }
-                0x8847 | 0x8848 => break 'headers below_labels(after)?,
-                // PPPoE: six octets, then PPP.
-                0x8864 => match number(after.get(6..)?)? {
-                    (0x0021 | 0x0057, after) => break 'headers after,
-                    _ => return None,
-                },
-                _ => return None,
-            }
-        }
-        return None;
-    };
+    let (packet, vlan_id) = network(frame, Labels::Read)?;
     let link_octets = frame.len().saturating_sub(packet.len());
     let packet_octets = frame_octets.saturating_sub(u64::try_from(link_octets).ok()?);
     let packet = of_packet(packet, packet_octets)?;
     Some(Packet { vlan_id, ..packet })
+}
+
+/// Whether the MPLS labels of a frame are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Labels {
+    Read,
+    /// The frame of a pseudowire could repeat them.
+    Refused,
+}
+
+/// Returns the IP packet of an Ethernet frame, and its VLAN: that of the outermost tag, in a pseudowire
+/// that of its own one.
+fn network(frame: &[u8], labels: Labels) -> Option<(&[u8], u16)> {
+    let mut vlan_id = 0;
+    let mut rest = frame.get(12..)?;
+    for _ in 0..MAX_HEADERS {
+        let (kind, after) = number(rest)?;
+        match kind {
+            ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => return Some((after, vlan_id)),
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
+                let (tag, after) = number(after)?;
+                if vlan_id == 0 {
+                    vlan_id = tag & 0x0fff;
+                }
+                rest = after;
+            }
+            0x8847 | 0x8848 if labels == Labels::Read => {
+                let (packet, inner_vlan_id) = of_labels(below_labels(after)?)?;
+                let has_own = inner_vlan_id != 0;
+                return Some((packet, if has_own { inner_vlan_id } else { vlan_id }));
+            }
+            // PPPoE: six octets, then PPP.
+            0x8864 => match number(after.get(6..)?)? {
+                (0x0021 | 0x0057, after) => return Some((after, vlan_id)),
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// What labels carry. They do not name it: IP is recognized by its version, an Ethernet pseudowire by the
+/// four zero bits of its control word (RFC 4385), or by the EtherType of a frame without a control word
+/// (RFC 4448 §4.6).
+fn of_labels(data: &[u8]) -> Option<(&[u8], u16)> {
+    let pseudowire = |frame| network(frame, Labels::Refused);
+    match data {
+        [first, ..] if matches!(first >> 4, 4 | 6) => Some((data, 0)),
+        // The first half of a control word is reserved. Few MAC addresses begin like that.
+        [0, 0, _, _, frame @ ..] => pseudowire(frame).or_else(|| pseudowire(data)),
+        [0..16, _, _, _, frame @ ..] => pseudowire(data).or_else(|| pseudowire(frame)),
+        _ => pseudowire(data),
+    }
 }
 
 /// Returns the octets behind the last label of an MPLS stack.

@@ -7,7 +7,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde::Deserialize;
 
 use super::super::uid::uid;
-use super::parse::{address, cidr, distinct};
+use super::parse::{address, cidr, distinct, or_default};
 
 /// Maximum number of addresses or pod CIDRs of a node.
 const MAX_ADDRESSES: usize = 256;
@@ -29,6 +29,7 @@ pub(in super::super) struct CiliumNodeSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct CiliumNodeAddress {
+    #[serde(deserialize_with = "or_default")]
     ip: String,
 }
 
@@ -152,6 +153,7 @@ mod tests {
             r#"{"metadata": {}}"#,
             r#"{"metadata": {}, "spec": null}"#,
             r#"{"metadata": {}, "spec": {"addresses": null, "ipam": {"pools": {}}}}"#,
+            r#"{"metadata": {}, "spec": {"addresses": [{"ip": null}], "health": null}}"#,
         ] {
             assert_eq!(fields(json), CiliumNodeFields::default());
         }

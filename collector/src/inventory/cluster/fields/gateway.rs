@@ -22,21 +22,35 @@ pub(super) enum GatewayRule {
     Unknown,
     /// None, or the annotations have them.
     None,
+    /// None: the pods of the node have addresses of other CIDRs (Calico's own IPAM).
+    NotUsed,
     /// The network address is the tunnel's and the first host the bridge's (Flannel).
     TunnelAndBridge,
     /// The first host (Antrea, kube-router).
     FirstHost,
 }
 
+/// Calico has these addresses from its own IPAM, which does not use the pod CIDRs of the Node. With
+/// those, it uses their first address, without an annotation.
+const CALICO_TUNNELS: [&str; 5] = [
+    "projectcalico.org/IPv4IPIPTunnelAddr",
+    "projectcalico.org/IPv4VXLANTunnelAddr",
+    "projectcalico.org/IPv6VXLANTunnelAddr",
+    "projectcalico.org/IPv4WireguardInterfaceAddr",
+    "projectcalico.org/IPv6WireguardInterfaceAddr",
+];
+
 impl GatewayRule {
     pub(super) fn of(annotations: &BTreeMap<String, String>) -> Self {
         let has_prefix = |prefix: &str| annotations.keys().any(|name| name.starts_with(prefix));
+        let is_set = |name: &&str| annotations.get(*name).is_some_and(|text| !text.is_empty());
         if annotations.contains_key("flannel.alpha.coreos.com/backend-type") {
             Self::TunnelAndBridge
         } else if has_prefix("node.antrea.io/") || has_prefix("kube-router.io/") {
             Self::FirstHost
-        } else if has_prefix("projectcalico.org/")
-            || has_prefix("network.cilium.io/")
+        } else if CALICO_TUNNELS.iter().any(is_set) {
+            Self::NotUsed
+        } else if has_prefix("network.cilium.io/")
             || has_prefix("io.cilium.network.")
             || has_prefix("k8s.ovn.org/")
         {
@@ -51,7 +65,7 @@ impl GatewayRule {
         let network = cidr.network();
         let first_host = cidr.hosts().find(|host| *host != network);
         let (tunnel, bridge) = match self {
-            Self::None => (None, None),
+            Self::None | Self::NotUsed => (None, None),
             Self::FirstHost => (None, first_host),
             Self::Unknown | Self::TunnelAndBridge => (Some(network), first_host),
         };
@@ -72,7 +86,7 @@ mod tests {
 
     fn gateways(annotations: &[&str], cidr: &str) -> Vec<(String, bool)> {
         let annotations = annotations.iter();
-        let annotations = annotations.map(|name| ((*name).to_owned(), String::new()));
+        let annotations = annotations.map(|name| ((*name).to_owned(), "10.0.0.7".to_owned()));
         let gateways = GatewayRule::of(&annotations.collect()).gateways(cidr.parse().unwrap());
         gateways
             .map(|one| (one.prefix.to_string(), one.is_guess))
@@ -94,8 +108,21 @@ mod tests {
             gateways(&antrea, "fd00:11:3::/64"),
             [certain("fd00:11:3::1/128")]
         );
-        let calico = ["projectcalico.org/IPv4Address"];
+        let calico = [
+            "projectcalico.org/IPv4Address",
+            "projectcalico.org/IPv4IPIPTunnelAddr",
+        ];
         assert_eq!(gateways(&calico, "10.11.3.0/24"), []);
+        // Without a tunnel from its own IPAM, Calico may use the pod CIDR.
+        assert_eq!(
+            gateways(&calico[..1], "10.11.3.0/24"),
+            [guess("10.11.3.0/32"), guess("10.11.3.1/32")]
+        );
+        let canal = [calico[1], flannel[0]];
+        assert_eq!(
+            gateways(&canal, "10.42.3.0/24"),
+            [certain("10.42.3.0/32"), certain("10.42.3.1/32")]
+        );
         assert_eq!(
             gateways(&[], "10.11.3.0/24"),
             [guess("10.11.3.0/32"), guess("10.11.3.1/32")]

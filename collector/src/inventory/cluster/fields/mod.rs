@@ -2,6 +2,7 @@
 //! parsed.
 
 mod cilium_node;
+mod egress;
 mod endpoint_slice;
 mod gateway;
 mod metadata;
@@ -14,6 +15,7 @@ mod resource_claim;
 mod service;
 
 pub(super) use cilium_node::CiliumNodeFields;
+pub(super) use egress::EgressFields;
 pub(super) use endpoint_slice::{EndpointSlice, EndpointSliceFields};
 pub(super) use gateway::Gateway;
 pub(super) use metadata::{NamespaceFields, OwnerFields};

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::super::selectors::LabelSelectors;
 use super::super::uid::uid;
-use super::gateway::Gateway;
+use super::gateway::{Gateway, GatewayRule};
 use super::node_annotations::{self, NodeNetworks};
 use super::parse::{
     REGION_LABELS, ZONE_LABELS, address, cidr, distinct, first_label, label, milliseconds,
@@ -33,6 +33,15 @@ struct NodeSpec {
     pod_cidr: String,
     #[serde(rename = "podCIDRs", deserialize_with = "or_default")]
     pod_cidrs: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    taints: Vec<Taint>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Taint {
+    #[serde(deserialize_with = "or_default")]
+    key: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -61,6 +70,13 @@ pub(in super::super) struct NodeFields {
     pub(in super::super) addresses: Vec<Address>,
     pub(in super::super) pod_cidrs: Vec<IpNet>,
     pub(in super::super) gateways: Vec<Gateway>,
+    /// The pods of the node have addresses of any node's pod CIDR.
+    pub(in super::super) pods_elsewhere: bool,
+    /// No machine of its own stands behind the node: its addresses are those of another object.
+    pub(in super::super) is_virtual: bool,
+    /// The node does not report its state any more. Its machine may be gone, and its addresses and
+    /// those of its pods in use by others.
+    pub(in super::super) is_unreachable: bool,
     /// Creation time, milliseconds since the epoch.
     pub(in super::super) created: u64,
     /// An annotation that cannot be read.
@@ -97,10 +113,14 @@ impl Node {
         NodeFields {
             zone: first_label(&metadata, &ZONE_LABELS),
             region: first_label(&metadata, &REGION_LABELS),
-            pool: label(&metadata, &selectors.node_pool_label)
-                .cloned()
-                .unwrap_or_default(),
+            pool: first_label(&metadata, &selectors.node_pool_labels),
+            is_virtual: is_virtual(&metadata, &spec.taints),
+            is_unreachable: spec.taints.iter().any(|taint| {
+                let key = taint.key.as_str();
+                UNREACHABLE_TAINTS.contains(&key)
+            }),
             addresses: distinct(reported.chain(addresses)),
+            pods_elsewhere: gateway == GatewayRule::NotUsed,
             gateways: pod_cidrs
                 .iter()
                 .flat_map(|cidr| gateway.gateways(*cidr))
@@ -114,9 +134,109 @@ impl Node {
     }
 }
 
+/// Taints of a node whose machine may be gone. Its pods get a deletion time five minutes later.
+const UNREACHABLE_TAINTS: [&str; 3] = [
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/out-of-service",
+    "node.cloudprovider.kubernetes.io/shutdown",
+];
+
+/// Labels of nodes that a process presents instead of a machine, with their values: Virtual Kubelet
+/// (AKS virtual nodes, ACK, CCE), Liqo, KWOK. The address is that of the process: its pod or node.
+const VIRTUAL_LABELS: [(&str, &str); 4] = [
+    ("type", "virtual-kubelet"),
+    ("type", "kwok"),
+    ("liqo.io/type", "virtual-node"),
+    ("node.kubernetes.io/instance-type", "eklet"),
+];
+/// Domains of the taints of such nodes.
+const VIRTUAL_TAINTS: [&str; 2] = ["virtual-kubelet.io", "virtual-node.liqo.io"];
+
+fn is_virtual(metadata: &ObjectMeta, taints: &[Taint]) -> bool {
+    let has_label =
+        |(name, value): &(&str, &str)| label(metadata, name).is_some_and(|found| found == value);
+    let has_domain = |taint: &Taint| {
+        let domain = taint.key.split_once('/').map(|(domain, _)| domain);
+        domain.is_some_and(|domain| VIRTUAL_TAINTS.contains(&domain))
+    };
+    VIRTUAL_LABELS.iter().any(has_label) || taints.iter().any(has_domain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fields(metadata: &str, spec: &str) -> NodeFields {
+        let text = format!(r#"{{"metadata": {metadata}, "spec": {spec}}}"#);
+        let selectors = LabelSelectors {
+            node_pool_labels: vec!["autoscaler/pool".into(), "cloud/group".into()],
+            ..LabelSelectors::default()
+        };
+        serde_json::from_str::<Node>(&text)
+            .unwrap()
+            .fields(&selectors)
+    }
+
+    #[test]
+    fn the_pool_is_the_first_label_of_the_list_that_the_node_has() {
+        for (labels, pool) in [
+            (
+                r#"{"cloud/group": "general", "autoscaler/pool": "spot"}"#,
+                "spot",
+            ),
+            (r#"{"cloud/group": "general"}"#, "general"),
+            (
+                r#"{"cloud/group": "general", "autoscaler/pool": ""}"#,
+                "general",
+            ),
+            (r#"{"other": "x"}"#, ""),
+        ] {
+            let metadata = format!(r#"{{"labels": {labels}}}"#);
+            assert_eq!(fields(&metadata, "{}").pool, pool, "{labels}");
+        }
+    }
+
+    #[test]
+    fn a_zone_label_without_a_value_leaves_the_legacy_one() {
+        let labels = r#"{"labels": {"topology.kubernetes.io/zone": "",
+            "failure-domain.beta.kubernetes.io/zone": "z1",
+            "failure-domain.beta.kubernetes.io/region": "r1"}}"#;
+        let fields = fields(labels, "{}");
+        assert_eq!((&*fields.zone, &*fields.region), ("z1", "r1"));
+    }
+
+    #[test]
+    fn a_node_without_a_machine_is_known_by_its_labels_and_taints() {
+        let label = |label: &str| fields(&format!(r#"{{"labels": {{{label}}}}}"#), "{}");
+        let taint = |key: &str| {
+            let taints = format!(r#"{{"taints": [{{"key": "{key}", "effect": "NoSchedule"}}]}}"#);
+            fields("{}", &taints)
+        };
+        for node in [
+            label(r#""type": "virtual-kubelet""#),
+            label(r#""type": "kwok""#),
+            label(r#""liqo.io/type": "virtual-node""#),
+            label(r#""node.kubernetes.io/instance-type": "eklet""#),
+            taint("virtual-kubelet.io/provider"),
+            taint("virtual-node.liqo.io/not-allowed"),
+        ] {
+            assert!(node.is_virtual, "{node:?}");
+        }
+        for node in [
+            label(r#""type": "worker""#),
+            label(r#""node.kubernetes.io/instance-type": "m5.large""#),
+            taint("node.kubernetes.io/not-ready"),
+            taint("virtual-kubelet.io"),
+            taint("example.com/virtual-kubelet.io"),
+            fields("{}", r#"{"taints": [{"key": null}]}"#),
+            fields("{}", r#"{"taints": null}"#),
+        ] {
+            assert!(!node.is_virtual, "{node:?}");
+        }
+        assert!(taint("node.kubernetes.io/unreachable").is_unreachable);
+        assert!(taint("node.cloudprovider.kubernetes.io/shutdown").is_unreachable);
+        assert!(!taint("node.kubernetes.io/not-ready").is_unreachable);
+    }
 
     #[test]
     fn null_stands_for_what_a_node_does_not_have() {

@@ -13,7 +13,7 @@ use super::parse::{address, cidr, distinct};
 const MAX_ADDRESSES: usize = 256;
 
 /// Lists of addresses, separated by commas, with or without a prefix length.
-const ADDRESS_LISTS: [&str; 25] = [
+const ADDRESS_LISTS: [&str; 34] = [
     "projectcalico.org/IPv4Address",
     "projectcalico.org/IPv6Address",
     "projectcalico.org/IPv4IPIPTunnelAddr",
@@ -33,18 +33,27 @@ const ADDRESS_LISTS: [&str; 25] = [
     "network.cilium.io/ipv6-Ingress-ip",
     "io.cilium.network.ipv4-cilium-host",
     "io.cilium.network.ipv6-cilium-host",
+    "io.cilium.network.ipv4-health-ip",
+    "io.cilium.network.ipv6-health-ip",
     "k8s.ovn.org/hybrid-overlay-distributed-router-gateway-ip",
     "node.antrea.io/transport-addresses",
     "k3s.io/internal-ip",
     "k3s.io/external-ip",
     "rke2.io/internal-ip",
+    "rke2.io/external-ip",
+    "networking.talos.dev/self-ips",
+    "networking.talos.dev/kubespan-ip",
+    "kilo.squat.ai/internal-ip",
+    "kilo.squat.ai/wireguard-ip",
+    "submariner.io/cniIfaceIp",
+    "submariner.io/globalIp",
     "alpha.kubernetes.io/provided-node-ip",
 ];
 
 /// JSON with addresses of the node and, in [`FOREIGN_MEMBERS`], of others. Of OVN-Kubernetes: the
-/// gateway router, its port to the join switch, the transit switch port, the host's addresses. Of
-/// GKE: the interfaces in additional networks.
-const ADDRESS_DOCUMENTS: [&str; 9] = [
+/// gateway router, its port to the join switch, the transit switch port, the host's addresses, the
+/// egress addresses on its other interfaces. Of GKE: the interfaces in additional networks.
+const ADDRESS_DOCUMENTS: [&str; 10] = [
     "k8s.ovn.org/l3-gateway-config",
     "k8s.ovn.org/node-primary-ifaddr",
     "k8s.ovn.org/node-gateway-router-lrp-ifaddr",
@@ -53,6 +62,7 @@ const ADDRESS_DOCUMENTS: [&str; 9] = [
     "k8s.ovn.org/node-encap-ips",
     "k8s.ovn.org/host-addresses",
     "k8s.ovn.org/host-cidrs",
+    "k8s.ovn.org/secondary-host-egress-ips",
     "networking.gke.io/north-interfaces",
 ];
 const FOREIGN_MEMBERS: [&str; 4] = ["next-hop", "next-hops", "exgw-next-hop", "exgw-next-hops"];
@@ -317,6 +327,34 @@ mod tests {
                 "2001:db8::40",
                 "192.0.2.41",
                 "fd00:9::41",
+            ]
+        );
+    }
+
+    #[test]
+    fn addresses_of_meshes_between_nodes_and_clusters_are_read() {
+        assert_eq!(
+            addresses(&[
+                ("rke2.io/external-ip", "203.0.113.43"),
+                ("networking.talos.dev/self-ips", "192.0.2.44,2001:db8::44"),
+                ("networking.talos.dev/kubespan-ip", "fd7a:9::44"),
+                ("kilo.squat.ai/wireguard-ip", "10.4.0.3/16"),
+                ("submariner.io/cniIfaceIp", "10.42.3.1"),
+                ("submariner.io/globalIp", "242.0.0.7"),
+                (
+                    "k8s.ovn.org/secondary-host-egress-ips",
+                    r#"["198.51.100.44"]"#
+                ),
+            ]),
+            [
+                "203.0.113.43",
+                "192.0.2.44",
+                "2001:db8::44",
+                "fd7a:9::44",
+                "10.4.0.3",
+                "10.42.3.1",
+                "242.0.0.7",
+                "198.51.100.44",
             ]
         );
     }

@@ -41,9 +41,12 @@ pub(super) fn kept_labels(metadata: &ObjectMeta, keys: &[String]) -> Vec<(String
         .collect()
 }
 
-/// The value of the first of these labels that the object has, or an empty text.
-pub(super) fn first_label(metadata: &ObjectMeta, names: &[&str]) -> String {
-    let value = names.iter().find_map(|name| label(metadata, name));
+/// The value of the first of these labels that the object has with a value, or an empty text.
+pub(super) fn first_label(metadata: &ObjectMeta, names: &[impl AsRef<str>]) -> String {
+    let mut values = names
+        .iter()
+        .filter_map(|name| label(metadata, name.as_ref()));
+    let value = values.find(|value| !value.is_empty());
     value.cloned().unwrap_or_default()
 }
 

@@ -166,7 +166,7 @@ impl Pod {
                 .filter(|_| is_terminated)
                 .and_then(|ready| milliseconds(ready.last_transition_time.as_ref()?)),
             deletion: metadata.deletion_timestamp.as_ref().and_then(milliseconds),
-            controller: controller(&metadata),
+            controller: pod_controller(&metadata),
             template_hash: label(&metadata, "pod-template-hash").cloned(),
             rollout_hash: label(&metadata, "rollouts-pod-template-hash").cloned(),
             label: selectors
@@ -181,6 +181,28 @@ impl Pod {
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name.unwrap_or_default(),
         }
+    }
+}
+
+/// Annotations of a pod with its ReplicationController, and with the DeploymentConfig (OpenShift)
+/// that controls it.
+const DEPLOYMENT: &str = "openshift.io/deployment.name";
+const DEPLOYMENT_CONFIG: &str = "openshift.io/deployment-config.name";
+
+/// Returns the controller of a pod. A DeploymentConfig has a ReplicationController for each of its
+/// versions, as a Deployment has ReplicaSets.
+fn pod_controller(metadata: &ObjectMeta) -> Option<Controller> {
+    let controller = controller(metadata)?;
+    let annotation = |name: &str| metadata.annotations.as_ref()?.get(name);
+    let is_version = controller.kind == "ReplicationController"
+        && annotation(DEPLOYMENT) == Some(&controller.name);
+    match annotation(DEPLOYMENT_CONFIG).filter(|_| is_version) {
+        Some(config) => Some(Controller {
+            kind: "DeploymentConfig".into(),
+            name: config.clone(),
+            ..controller
+        }),
+        None => Some(controller),
     }
 }
 
@@ -205,6 +227,25 @@ fn host_ports(spec: &PodSpec) -> Vec<(Option<Address>, TransportPort)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deployment_config_is_the_controller_of_its_replication_controllers() {
+        let owner = |controller: &str, annotations: &str| {
+            let text = format!(
+                r#"{{"metadata": {{"name": "cart-7-x", "annotations": {annotations},
+                "ownerReferences": [{{"apiVersion": "v1", "kind": "ReplicationController",
+                    "name": "{controller}", "uid": "7", "controller": true}}]}}}}"#
+            );
+            let pod: Pod = serde_json::from_str(&text).unwrap();
+            let controller = pod.fields(&LabelSelectors::default()).controller.unwrap();
+            format!("{} {}", controller.kind, controller.name)
+        };
+        let annotations = r#"{"openshift.io/deployment-config.latest-version": "7",
+            "openshift.io/deployment-config.name": "cart", "openshift.io/deployment.name": "cart-7"}"#;
+        assert_eq!(owner("cart-7", annotations), "DeploymentConfig cart");
+        assert_eq!(owner("other", annotations), "ReplicationController other");
+        assert_eq!(owner("cart-7", "{}"), "ReplicationController cart-7");
+    }
 
     #[test]
     fn null_stands_for_what_a_pod_does_not_have() {

@@ -6,7 +6,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde::Deserialize;
 
 use super::super::uid::uid;
-use super::parse::{address, distinct, milliseconds};
+use super::parse::{address, distinct, milliseconds, or_default};
 
 /// Maximum number of addresses of a claim.
 const MAX_ADDRESSES: usize = 64;
@@ -24,7 +24,9 @@ pub(in super::super) struct ClaimStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Consumer {
+    #[serde(deserialize_with = "or_default")]
     resource: String,
+    #[serde(deserialize_with = "or_default")]
     uid: String,
 }
 
@@ -122,6 +124,7 @@ mod tests {
             r#"{"metadata": {}}"#,
             r#"{"metadata": {}, "status": {"devices": null, "reservedFor": null}}"#,
             r#"{"metadata": {}, "status": {"devices": [{"networkData": {"ips": null}}]}}"#,
+            r#"{"metadata": {}, "status": {"reservedFor": [{"resource": null, "uid": null}]}}"#,
         ] {
             let claim: ResourceClaim = serde_json::from_str(json).unwrap();
             assert_eq!(

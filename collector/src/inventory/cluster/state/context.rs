@@ -91,6 +91,7 @@ impl UpdateContext {
 pub(super) struct Begin {
     pub(super) from: u64,
     pub(super) lead: u64,
+    /// The pod is in deletion, or its node is unreachable.
     pub(super) in_deletion: bool,
     /// The pod is received for the first time.
     pub(super) is_new: bool,

@@ -6,7 +6,8 @@ use hashbrown::HashMap;
 use flowproto::Address;
 use ipnet::IpNet;
 
-use super::super::fields::{CiliumNodeFields, Gateway, NodeFields};
+use super::super::fields::{CiliumNodeFields, EgressFields, Gateway, NodeFields};
+use super::super::resource_kind::ResourceKind;
 use crate::inventory::address_key::AddressKey;
 use crate::inventory::endpoint::{EndpointId, NodeId};
 
@@ -84,27 +85,38 @@ pub(super) struct NodeEntry {
     pub(super) list: u32,
 }
 
-/// The addresses of a node, from the Node and the CiliumNode.
+/// The addresses of a node, from the Node, the CiliumNode and the egress addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodeAddresses {
-    pub(super) addresses: Vec<Address>,
+    pub(super) keys: Vec<AddressKey>,
     pub(super) pod_cidrs: Vec<IpNet>,
     pub(super) gateways: Vec<Gateway>,
 }
 
 impl NodeAddresses {
-    pub(super) fn of(node: &NodeFields, cilium: Option<&CiliumNodeFields>) -> Self {
+    pub(super) fn of(
+        node: &NodeFields,
+        cilium: Option<&CiliumNodeFields>,
+        egress: &[Address],
+    ) -> Self {
+        let of_cilium = cilium.map_or(&[][..], |cilium| &cilium.addresses);
+        let addresses = node.addresses.iter().chain(of_cilium).chain(egress);
+        // A pod or another node has the address of a virtual node.
+        let key = match node.is_virtual {
+            true => AddressKey::claimed,
+            false => AddressKey::address,
+        };
         let mut all = Self {
-            addresses: node.addresses.clone(),
+            keys: Vec::with_capacity(node.addresses.len()),
             pod_cidrs: node.pod_cidrs.clone(),
             gateways: node.gateways.clone(),
         };
-        if let Some(cilium) = cilium {
-            for address in &cilium.addresses {
-                if !all.addresses.contains(address) {
-                    all.addresses.push(*address);
-                }
+        for key in addresses.map(|address| key(*address)) {
+            if !all.keys.contains(&key) {
+                all.keys.push(key);
             }
+        }
+        if let Some(cilium) = cilium {
             // Cilium uses the pod CIDRs of the Node only if it has copied them. It has no gateway
             // address besides those in its object.
             if !cilium.pod_cidrs.is_empty() {
@@ -114,6 +126,14 @@ impl NodeAddresses {
         }
         all
     }
+}
+
+/// Addresses that nodes use for egress traffic, from an object of one of several kinds.
+#[derive(Debug)]
+pub(super) struct EgressEntry {
+    pub(super) kind: ResourceKind,
+    pub(super) fields: EgressFields,
+    pub(super) list: u32,
 }
 
 /// A Service.

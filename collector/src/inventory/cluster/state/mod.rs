@@ -5,6 +5,7 @@
 
 mod claims;
 mod context;
+mod egress;
 mod entries;
 mod nodes;
 mod pods;
@@ -15,6 +16,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use flowproto::Address;
+
 use super::fields::{CiliumNodeFields, NamespaceFields, OwnerFields};
 use super::health::Health;
 use super::owners::Owners;
@@ -24,7 +27,9 @@ use crate::inventory::clock_reading::ClockReading;
 use crate::inventory::endpoint::{Endpoint, EndpointId, NodeId};
 use crate::inventory::writer::IndexWriter;
 use context::{ListState, UpdateContext};
-use entries::{Map, NodeEntry, PodEntry, PodKeys, ResourceClaim, ServiceEntry, SliceEntry};
+use entries::{
+    EgressEntry, Map, NodeEntry, PodEntry, PodKeys, ResourceClaim, ServiceEntry, SliceEntry,
+};
 use enum_map::EnumMap;
 pub use probes::ProbeStatus;
 use probes::Probes;
@@ -43,6 +48,9 @@ pub(super) struct ClusterState {
     nodes: Map<u128, NodeEntry>,
     /// CiliumNodes by the name of the Node, with the number of the latest list with each.
     cilium_nodes: Map<Arc<str>, (CiliumNodeFields, u32)>,
+    egress: Map<u128, EgressEntry>,
+    /// Egress addresses by the name of the Node, with the uid of the object with each.
+    egress_addresses: Map<Arc<str>, Vec<(u128, Address)>>,
     /// The Node object of each node.
     node_objects: Map<NodeId, u128>,
     services: Map<u128, ServiceEntry>,
@@ -67,6 +75,8 @@ impl ClusterState {
             pod_keys: Map::default(),
             nodes: Map::default(),
             cilium_nodes: Map::default(),
+            egress: Map::default(),
+            egress_addresses: Map::default(),
             node_objects: Map::default(),
             services: Map::default(),
             slices: Map::default(),
@@ -134,6 +144,12 @@ impl ClusterState {
                 event,
                 Self::cilium_node,
                 |state, node| state.cilium_node_deleted(&node.name),
+            ),
+            WatchUpdate::Egress(kind, event) => self.event(
+                kind,
+                event,
+                |state, egress, context| state.egress(kind, egress, context),
+                |state, egress| state.egress_deleted(egress.uid),
             ),
             WatchUpdate::ResourceClaim(event) => self.event(
                 Kind::ResourceClaims,
@@ -247,6 +263,12 @@ impl ClusterState {
                 let deleted = deleted.map(|(name, _)| Arc::clone(name));
                 for name in deleted.collect::<Vec<_>>() {
                     self.cilium_node_deleted(&name);
+                }
+            }
+            ResourceKind::EgressIps | ResourceKind::Egresses => {
+                let all = self.egress.iter().filter(|(_, one)| one.kind == kind);
+                for uid in uids(all.filter(|(_, one)| one.list != list)) {
+                    self.egress_deleted(uid);
                 }
             }
             ResourceKind::ResourceClaims => {

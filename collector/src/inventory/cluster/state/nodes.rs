@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use flowproto::Address;
+
 use super::super::fields::{CiliumNodeFields, NodeFields};
 use super::super::resource_kind::ResourceKind;
-use super::ClusterState;
 use super::context::UpdateContext;
 use super::entries::{NodeAddresses, NodeEntry};
-use crate::inventory::address_key::AddressKey;
+use super::{ClusterState, set_endpoint};
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, UNKNOWN};
 
 impl ClusterState {
@@ -26,6 +27,9 @@ impl ClusterState {
                 .on_malformed(ResourceKind::Nodes, &fields.name, field);
         }
         let before = self.nodes.remove(&uid);
+        let was_unreachable = before
+            .as_ref()
+            .is_some_and(|node| node.fields.is_unreachable);
         let id = match &before {
             Some(before) => before.id,
             None => match self.writer.acquire_node(&fields.name) {
@@ -40,24 +44,22 @@ impl ClusterState {
             pool: self.writer.intern(&fields.pool),
         };
         self.writer.set_node(id, node);
-        let cilium = self
-            .cilium_nodes
-            .get(&*fields.name)
-            .map(|(fields, _)| fields);
-        let new = NodeAddresses::of(&fields, cilium);
+        let new = self.addresses_of(&fields);
+        let unreported = self.unreported_pods((!fields.pods_elsewhere).then_some(id));
         let (endpoint, pods, old) = match before {
-            Some(before) => (
-                before.endpoint,
-                before.pods,
-                NodeAddresses::of(&before.fields, cilium),
-            ),
+            Some(before) => {
+                set_endpoint(&mut self.writer, before.pods, unreported);
+                let old = self.addresses_of(&before.fields);
+                (before.endpoint, before.pods, old)
+            }
             None => (
                 self.node_endpoint(id, &fields.name),
-                self.unreported_pods(id),
+                self.writer.add_endpoint(unreported),
                 NodeAddresses::default(),
             ),
         };
         self.node_objects.insert(id, uid);
+        let is_unreachable = fields.is_unreachable;
         let node = NodeEntry {
             id,
             endpoint,
@@ -67,6 +69,33 @@ impl ClusterState {
         };
         self.assign_node(&node, &old, &new, context);
         self.nodes.insert(uid, node);
+        if is_unreachable || was_unreachable {
+            self.node_reachability(endpoint, &new, is_unreachable, context.now);
+            self.pods_reachability(id, is_unreachable);
+        }
+    }
+
+    /// Marks the addresses of an unreachable node, which the next node may have already.
+    fn node_reachability(
+        &mut self,
+        endpoint: EndpointId,
+        addresses: &NodeAddresses,
+        is_unreachable: bool,
+        now: u64,
+    ) {
+        for key in &addresses.keys {
+            match is_unreachable {
+                true => self.writer.yield_to_next(*key, endpoint, now),
+                false => self.writer.keep(*key, endpoint),
+            }
+        }
+    }
+
+    /// Returns whether a node is known to be unreachable.
+    pub(super) fn is_unreachable(&self, node: NodeId) -> bool {
+        let uid = self.node_objects.get(&node);
+        let node = uid.and_then(|uid| self.nodes.get(uid));
+        node.is_some_and(|node| node.fields.is_unreachable)
     }
 
     /// Assigns what is new of a node, and unassigns what it does not have any more.
@@ -79,14 +108,11 @@ impl ClusterState {
     ) {
         let (endpoint, pods) = (node.endpoint, node.pods);
         let (from, lead) = context.begin(node.fields.created);
-        let gone = old.addresses.iter();
-        for address in gone.filter(|one| !new.addresses.contains(one)) {
-            self.writer
-                .unassign(AddressKey::address(*address), endpoint, context.now);
+        for key in old.keys.iter().filter(|key| !new.keys.contains(key)) {
+            self.writer.unassign(*key, endpoint, context.now);
         }
-        for address in &new.addresses {
-            self.writer
-                .assign(AddressKey::address(*address), endpoint, from, lead);
+        for key in &new.keys {
+            self.writer.assign(*key, endpoint, from, lead);
         }
         let gone = old.pod_cidrs.iter();
         for cidr in gone.filter(|one| !new.pod_cidrs.contains(one)) {
@@ -105,6 +131,15 @@ impl ClusterState {
         }
     }
 
+    /// Returns the addresses of a node from all objects.
+    fn addresses_of(&self, node: &NodeFields) -> NodeAddresses {
+        let cilium = self.cilium_nodes.get(&*node.name);
+        let egress = self.egress_addresses.get(&*node.name);
+        let egress = egress.into_iter().flatten();
+        let egress: Vec<Address> = egress.map(|(_, address)| *address).collect();
+        NodeAddresses::of(node, cilium.map(|(fields, _)| fields), &egress)
+    }
+
     fn node_endpoint(&mut self, id: NodeId, name: &str) -> EndpointId {
         let name = self.writer.intern(name);
         let endpoint = Endpoint {
@@ -118,18 +153,17 @@ impl ClusterState {
         self.writer.add_endpoint(endpoint)
     }
 
-    /// Adds the endpoint of the pods of a node that are known only by a pod CIDR.
-    fn unreported_pods(&mut self, id: NodeId) -> EndpointId {
+    /// Returns the endpoint of pods that are known only by a pod CIDR, and of the node that it implies.
+    fn unreported_pods(&mut self, node: Option<NodeId>) -> Endpoint {
         let unknown = self.writer.intern(UNKNOWN);
-        let endpoint = Endpoint {
+        Endpoint {
             kind: EndpointKind::Pod,
             namespace: Arc::clone(&unknown),
             workload_kind: self.writer.intern("Pod"),
             workload_name: unknown,
-            node: Some(id),
+            node,
             ..Endpoint::default()
-        };
-        self.writer.add_endpoint(endpoint)
+        }
     }
 
     /// A Node was deleted.
@@ -141,8 +175,7 @@ impl ClusterState {
 
     /// Ends the assignments of a node that was removed from the nodes.
     pub(super) fn remove_node(&mut self, uid: u128, node: NodeEntry) {
-        let cilium = self.cilium_nodes.get(&*node.fields.name);
-        let old = NodeAddresses::of(&node.fields, cilium.map(|(fields, _)| fields));
+        let old = self.addresses_of(&node.fields);
         let context = self.change_context(ResourceKind::Nodes);
         self.assign_node(&node, &old, &NodeAddresses::default(), context);
         // A node with this name may have been created again already.
@@ -166,33 +199,36 @@ impl ClusterState {
             None if is_full => return,
             _ => {}
         }
-        let new = (fields, context.list);
-        let old = self.cilium_nodes.insert(Arc::clone(&name), new);
-        self.cilium_changed(&name, old.map(|(fields, _)| fields), context);
+        self.change_node(&name, context, |state| {
+            let new = (fields, context.list);
+            state.cilium_nodes.insert(Arc::clone(&name), new);
+        });
     }
 
     /// A CiliumNode was deleted.
     pub(super) fn cilium_node_deleted(&mut self, name: &str) {
-        if let Some((old, _)) = self.cilium_nodes.remove(name) {
-            let context = self.change_context(ResourceKind::CiliumNodes);
-            self.cilium_changed(name, Some(old), context);
-        }
+        let context = self.change_context(ResourceKind::CiliumNodes);
+        self.change_node(name, context, |state| {
+            state.cilium_nodes.remove(name);
+        });
     }
 
-    fn cilium_changed(
+    /// Changes what another object adds to a node, and the assignments that follow from it.
+    pub(super) fn change_node(
         &mut self,
         name: &str,
-        old: Option<CiliumNodeFields>,
         context: UpdateContext,
+        change: impl FnOnce(&mut Self),
     ) {
         let id = self.writer.node_named(name);
         let uid = id.and_then(|id| self.node_objects.get(&id).copied());
         let Some((uid, node)) = uid.and_then(|uid| self.nodes.remove_entry(&uid)) else {
+            change(self);
             return;
         };
-        let new = self.cilium_nodes.get(name).map(|(fields, _)| fields);
-        let new = NodeAddresses::of(&node.fields, new);
-        let old = NodeAddresses::of(&node.fields, old.as_ref());
+        let old = self.addresses_of(&node.fields);
+        change(self);
+        let new = self.addresses_of(&node.fields);
         self.assign_node(&node, &old, &new, context);
         self.nodes.insert(uid, node);
     }

@@ -7,7 +7,7 @@ use flowproto::Address;
 use super::super::fields::PodFields;
 use super::super::resource_kind::ResourceKind;
 use super::context::{Begin, UpdateContext};
-use super::entries::PodEntry;
+use super::entries::{PodEntry, PodKeys};
 use super::{ClusterState, pairs, set_endpoint};
 use crate::inventory::address_key::{AddressKey, TransportPort};
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, NodeId};
@@ -35,7 +35,8 @@ impl ClusterState {
         let begin = Begin {
             from,
             lead,
-            in_deletion: fields.deletion.is_some(),
+            in_deletion: fields.deletion.is_some()
+                || node.is_some_and(|node| self.is_unreachable(node)),
             is_new: before.is_none(),
         };
         let has_addresses = !fields.is_terminated && !fields.host_network;
@@ -78,6 +79,25 @@ impl ClusterState {
         };
         self.pods.insert(fields.uid, pod);
         self.set_pod_keys(fields.uid, keys, begin, context.now);
+    }
+
+    /// The node of pods has become unreachable, or reachable again. The address of a pod on an
+    /// unreachable node can be reused before the pod is deleted.
+    pub(super) fn pods_reachability(&mut self, node: NodeId, is_unreachable: bool) {
+        let pods = self.pods.iter().filter(|(_, pod)| pod.node == Some(node));
+        let kept = pods.filter(|(_, pod)| is_unreachable || pod.deletion == 0);
+        let mut keys: Vec<(AddressKey, EndpointId)> = Vec::new();
+        for (uid, pod) in kept {
+            let own = pod.addresses.iter().map(|one| AddressKey::address(*one));
+            let others = self.pod_keys.get(uid).into_iter().flat_map(PodKeys::all);
+            keys.extend(own.chain(others).map(|key| (key, pod.endpoint)));
+        }
+        for (key, endpoint) in keys {
+            match is_unreachable {
+                true => self.writer.yield_to_next(key, endpoint, self.now),
+                false => self.writer.keep(key, endpoint),
+            }
+        }
     }
 
     /// Assigns a key to a pod.

@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::super::fields::{
-    CiliumNodeFields, Controller, EndpointSliceFields, Gateway, NamespaceFields, NodeFields,
-    OwnerFields, PodFields, ResourceClaimFields, ServiceFields,
+    CiliumNodeFields, Controller, EgressFields, EndpointSliceFields, Gateway, NamespaceFields,
+    NodeFields, OwnerFields, PodFields, ResourceClaimFields, ServiceFields,
 };
 use super::super::health::Health;
 use super::super::resource_kind::ResourceKind;
@@ -192,6 +192,7 @@ enum Object {
     Pod(PodFields),
     Node(NodeFields),
     CiliumNode(CiliumNodeFields),
+    Egress(EgressFields),
     Service(ServiceFields),
     EndpointSlice(EndpointSliceFields),
     ResourceClaim(ResourceClaimFields),
@@ -221,6 +222,9 @@ impl Object {
             Self::Pod(pod) => WatchUpdate::Pod(verb.event(pod)),
             Self::Node(node) => WatchUpdate::Node(verb.event(node)),
             Self::CiliumNode(node) => WatchUpdate::CiliumNode(verb.event(node)),
+            Self::Egress(egress) => {
+                WatchUpdate::Egress(ResourceKind::EgressIps, verb.event(egress))
+            }
             Self::Service(service) => WatchUpdate::Service(verb.event(service)),
             Self::EndpointSlice(slice) => WatchUpdate::EndpointSlice(verb.event(slice)),
             Self::ResourceClaim(claim) => WatchUpdate::ResourceClaim(verb.event(claim)),
@@ -245,6 +249,9 @@ fn marker(kind: ResourceKind, is_start: bool) -> WatchUpdate {
         ResourceKind::Namespaces => WatchUpdate::Namespace(event(is_start)),
         ResourceKind::ReplicaSets | ResourceKind::Jobs => WatchUpdate::Owner(kind, event(is_start)),
         ResourceKind::CiliumNodes => WatchUpdate::CiliumNode(event(is_start)),
+        ResourceKind::EgressIps | ResourceKind::Egresses => {
+            WatchUpdate::Egress(kind, event(is_start))
+        }
         ResourceKind::ResourceClaims => WatchUpdate::ResourceClaim(event(is_start)),
     }
 }
@@ -269,6 +276,7 @@ objects! {
     PodFields => Pod,
     NodeFields => Node,
     CiliumNodeFields => CiliumNode,
+    EgressFields => Egress,
     ServiceFields => Service,
     EndpointSliceFields => EndpointSlice,
     ResourceClaimFields => ResourceClaim
