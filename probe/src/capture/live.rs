@@ -188,11 +188,11 @@ impl LiveCapture {
         Ok(())
     }
 
-    /// Pauses while the buffers have room, then waits up to 100 ms for frames. Returns early at the
-    /// stop.
+    /// Pauses while the buffer of the only interface has room, then waits up to 100 ms for frames.
+    /// Returns early at the stop.
     pub fn poll(&self, stop: &Stop) {
         let pause = PollTimeout::try_from(self.pace.pause()).unwrap_or(PollTimeout::ZERO);
-        if pause != PollTimeout::ZERO {
+        if self.interfaces.len() == 1 && pause != PollTimeout::ZERO {
             poll(&mut [PollFd::new(stop.as_fd(), PollFlags::POLLIN)], pause).ok();
         }
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.interfaces.len() + 2);

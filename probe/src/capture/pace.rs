@@ -1,7 +1,8 @@
 //! How the buffers of the captured interfaces are read.
 //!
 //! A wake-up costs as much as dozens of packets, so the probe pauses between two rounds of reading
-//! while the buffers have plenty of room. If it does not keep up, work that the records can do without
+//! while the buffers have plenty of room. Packets of several interfaces are compared, so these are read
+//! without a pause. If it does not keep up, work that the records can do without
 //! is left out, before frames are lost.
 
 use std::time::Duration;
@@ -110,8 +111,7 @@ mod tests {
         }
     }
 
-    /// The pauses of a probe that has a buffer of so many octets, and reads so many frames per
-    /// second.
+    /// The pause of a probe that has a buffer of N octets and reads M frames per second.
     fn pause_at(frames_per_second: u64, buffer_octets: u64) -> Duration {
         let mut pace = Pace::new(buffer_octets);
         pace.add(round(1), false, SECOND);
