@@ -12,7 +12,7 @@ RECORDS ?= 10000000
 help: ## Lists the targets.
 	@echo "kipfix: a NetFlow/IPFIX exporter and collector for Kubernetes"
 	@echo
-	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 21
 
 demo: ## Runs a demo on this machine: two nodes, pods, traffic, metrics.
 	@deploy/demo/demo.sh

@@ -12,6 +12,11 @@ use flowproto::tcp::ConnectionState;
 
 use crate::decode::{PacketInfo, Signal};
 
+/// ACK among the control bits of TCP.
+const ACK: u16 = 0x10;
+/// Numbers of an earlier connection are lower by as much as this.
+const EARLIER: std::ops::Range<u32> = 1 << 16..1 << 30;
+
 /// One end of a conversation, by the ascending order of addresses and ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -204,7 +209,7 @@ impl Connection {
             Signal::None | Signal::Query | Signal::Continuation => {}
             Signal::Finish => self.ends.of_mut(source).finished = true,
             Signal::Abort => {
-                if !self.is_over() {
+                if !self.is_over() && self.is_own_reset(packet, source) {
                     self.aborted_by = Some(source);
                 }
             }
@@ -226,6 +231,25 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// True if a reset ends this connection, and not an earlier one between the same addresses and
+    /// ports. Before the answer to the SYN, its numbers show that (RFC 9293 §3.5.1, §3.10.7.3): an
+    /// earlier connection has lower ones.
+    fn is_own_reset(&self, packet: &PacketInfo, source: Side) -> bool {
+        let initial = |side: Side| self.ends.of(side).initial_sequence_number;
+        let (number, lowest) = if let Some(initial) = initial(source) {
+            (packet.sequence_number, initial)
+        } else if packet.tcp_control_bits & ACK != 0
+            && let Some(initial) = initial(source.opposite())
+        {
+            (packet.acknowledgment_number, initial.wrapping_add(1))
+        } else {
+            return true;
+        };
+        // Some senders leave out the number.
+        let is_earlier = number != 0 && EARLIER.contains(&lowest.wrapping_sub(number));
+        self.accepted || packet.key.protocol_identifier != TCP || !is_earlier
     }
 
     /// Maximum octets of payload and options in a segment that `source` sends: the maximum segment
@@ -307,6 +331,36 @@ mod tests {
         assert!(connection.is_over());
         let refused = Connection::begin(&packet(Signal::Abort, 0, 2), Side::High, true);
         assert!(refused.is_over());
+    }
+
+    #[test]
+    fn a_reset_of_an_earlier_connection_does_not_end_the_one_after_it() {
+        let reset = |sequence_number, acknowledgment_number, control_bits| PacketInfo {
+            tcp_control_bits: control_bits,
+            ..packet(Signal::Abort, sequence_number, acknowledgment_number)
+        };
+        let initial = 5;
+        for (packet, source, is_own) in [
+            (reset(6, 0, 4), Side::Low, true),
+            (reset(5, 0, 4), Side::Low, true),
+            (reset(0xffff_0000, 0, 4), Side::Low, false),
+            // Of the responder: refused, without an acknowledgment, and of an earlier connection.
+            (reset(0, 6, 0x14), Side::High, true),
+            (reset(0, 1000, 0x14), Side::High, true),
+            (reset(0, 0, 0x14), Side::High, true),
+            (reset(77, 0, 4), Side::High, true),
+            (reset(77, 0xffff_0000, 0x14), Side::High, false),
+        ] {
+            let mut connection =
+                Connection::begin(&self::packet(Signal::Open, initial, 0), Side::Low, true);
+            connection.advance(&packet, source);
+            assert_eq!(connection.is_over(), is_own, "{packet:?}");
+        }
+        // After the answer, numbers may have wrapped.
+        let mut connection = Connection::begin(&packet(Signal::Open, 5, 0), Side::Low, true);
+        connection.advance(&packet(Signal::Accept, 9, 6), Side::High);
+        connection.advance(&reset(0xffff_0000, 0, 4), Side::Low);
+        assert!(connection.is_over());
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn reported(records: &[FlowRecord]) -> Reported {
 
 #[test]
 fn every_conn_state_has_the_state_of_the_table_in_the_documentation() {
-    let rows: [(&str, &[Segment], Reported); 14] = [
+    let rows: [(&str, &[Segment], Reported); 15] = [
         (
             "S0",
             &[OPEN, (3000, FORWARD, 1, SYN)],
@@ -98,6 +98,20 @@ fn every_conn_state_has_the_state_of_the_table_in_the_documentation() {
             (ResetByInitiator, true, 30),
         ),
         ("RSTRH", &[ACCEPT, SERVER_RST], (ResetByResponder, true, 30)),
+        // The responder still has an earlier connection, which the initiator resets before it repeats
+        // the SYN (RFC 9293 §3.5.1, figure 9).
+        (
+            "S1 after a half-open connection",
+            &[
+                OPEN,
+                (5, REVERSE, 0xf000_0000, ACK),
+                (6, FORWARD, 0xe000_0000, RST),
+                (1000, FORWARD, 1, SYN),
+                (1010, REVERSE, 9, SYN | ACK),
+                (1020, FORWARD, 2, ACK),
+            ],
+            (Open, true, 1020),
+        ),
         ("SH", &[OPEN, (30, FORWARD, 2, FIN)], (Unanswered, true, 30)),
         (
             "SH with an acknowledgment",

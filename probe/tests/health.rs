@@ -204,4 +204,13 @@ fn selective_acknowledgments_report_what_was_received_twice() {
     ));
     let sack = packet.unwrap().tcp_options;
     assert!(sack.has_sack() && !sack.has_duplicate_sack());
+    // The answer to a keep-alive.
+    options[24..28].copy_from_slice(&4999_u32.to_be_bytes());
+    options[28..32].copy_from_slice(&5000_u32.to_be_bytes());
+    let packet = decoded(&ethernet(
+        0x800,
+        &ipv4(6, [10, 0, 0, 1], [10, 0, 0, 2], &options),
+    ));
+    let sack = packet.unwrap().tcp_options;
+    assert!(!sack.has_sack() && !sack.has_duplicate_sack());
 }

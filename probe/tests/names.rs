@@ -167,6 +167,27 @@ fn a_hello_in_several_segments_is_put_together() {
 }
 
 #[test]
+fn a_hello_in_several_records_and_segments_is_put_together() {
+    let hello = hello("api.example.org", 2400, false);
+    let records: Vec<_> = hello[5..]
+        .chunks(700)
+        .flat_map(|part| [&[22, 3, 3][..], &part16(part)].concat())
+        .collect();
+    for size in [300, 705, 1200, 4000] {
+        let mut probe = Probe::new();
+        probe.syn(CLIENT, 5000, 1);
+        let mut number = 2;
+        for segment in records.chunks(size) {
+            probe.send(CLIENT, 5000, number, segment);
+            number += u32::try_from(segment.len()).unwrap();
+        }
+        let counters = probe.pipeline.counters().inspected;
+        assert_eq!((counters.tls, counters.incomplete_hellos), (1, 0), "{size}");
+        assert_eq!(probe.name(5000), named("api.example.org", NameSource::Tls));
+    }
+}
+
+#[test]
 fn a_hello_whose_middle_is_missing_or_that_is_too_long_has_no_name() {
     let long = hello("api.example.org", 5000, false);
     let mut probe = Probe::new();

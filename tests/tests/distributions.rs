@@ -2,10 +2,13 @@
 //! its own namespace and addresses.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+use std::time::Duration;
+
 use kipfix_tests::api_server::{ApiServer, User};
 use kipfix_tests::cluster::Cluster;
 use kipfix_tests::collector::{Collector, assert_members, flow};
 use kipfix_tests::objects::{self, Object};
+use kipfix_tests::program::eventually;
 use serde_json::json;
 
 /// An external address without a name, and one of the other family.
@@ -354,4 +357,31 @@ fn a_load_balancer_on_the_nodes_leads_to_its_pod_or_service() {
         ];
         assert_members(&ours.attribute(&record), &expected);
     }
+}
+
+#[test]
+fn a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod() {
+    let test = "a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod";
+    let ns = "failed";
+    let Some((server, admin)) = server(test, ns) else {
+        return;
+    };
+    let node = admin.create(objects::node("spot-1").node_address("InternalIP", "10.56.9.1"));
+    admin.create(running(ns, "old", "spot-1", &["10.56.0.5"]));
+    let ours = watching(server, &[]);
+    let has_pod = |name: &str| {
+        let pod = || ours.attribute(&flow("10.56.0.5", EXTERNAL))["sourcePodName"].clone();
+        let is_reached = eventually(Duration::from_secs(20), || {
+            pod().as_str().unwrap_or_default() == name
+        });
+        assert!(is_reached, "{name}");
+    };
+    has_pod("old");
+    // The cloud has given the address to a pod on another machine.
+    let next = objects::pod(ns, "next").on("spot-2");
+    admin.create(next.running(&["10.56.0.5"]));
+    has_pod("");
+    let taint = json!([{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}]);
+    admin.patch(&node, &json!({"spec": {"taints": taint}}));
+    has_pod("next");
 }

@@ -44,3 +44,9 @@ test("counts and nouns agree", () => {
   expect(format.plural(1, "link")).toBe("1 link");
   expect(format.plural(2000, "link")).toBe("2,000 links");
 });
+
+test("the source of the history is named for readers", () => {
+  expect(format.source("ring")).toBe("memory");
+  expect(format.source("clickhouse")).toBe("ClickHouse");
+  expect(format.source("other")).toBe("other");
+});

@@ -89,6 +89,17 @@ export function dateTime(at: number): string {
   return DATE_TIME.format(at);
 }
 
+const SOURCES: Record<string, string> = {
+  ring: "memory",
+  prometheus: "Prometheus",
+  clickhouse: "ClickHouse",
+};
+
+/** Where the traffic that is shown comes from, for readers: `memory` is that of the collector. */
+export function source(name: string): string {
+  return SOURCES[name] ?? name;
+}
+
 /** A number and a noun: `1 link`, `2,000 links`. */
 export function plural(value: number, noun: string): string {
   return `${integer(value)} ${noun}${value === 1 ? "" : "s"}`;

@@ -61,12 +61,21 @@ fn series(settings: &Settings) -> Result<Vec<String>, Failure> {
 /// The estimate of families as a sentence.
 fn sentence(names: &str, estimate: &SeriesEstimate, max: u64) -> String {
     match estimate.rows() {
-        None => format!("metrics: {names}: at most max_series {max} ({estimate})"),
+        None => {
+            let factors = estimate.factors.iter();
+            let open = factors.filter(|factor| factor.values.is_none());
+            let open: Vec<&str> = open.map(|factor| factor.name.as_str()).collect();
+            format!(
+                "metrics: {names}: up to {max} series each (max_series): the number of values of {} \
+                 depends on the cluster and its traffic",
+                open.join(" and ")
+            )
+        }
         Some(rows) if rows > max => format!(
             "warning: metrics: {names}: up to {rows} series each ({estimate}), more than max_series \
              {max}; the others would be counted as other"
         ),
-        Some(rows) => format!("metrics: {names}: up to {rows} series each, max_series {max}"),
+        Some(rows) => format!("metrics: {names}: up to {rows} series each (max_series {max})"),
     }
 }
 
@@ -87,7 +96,7 @@ mod tests {
         let known = estimate(Some(20));
         assert_eq!(
             sentence("a, b", &known, 100),
-            "metrics: a, b: up to 100 series each, max_series 100"
+            "metrics: a, b: up to 100 series each (max_series 100)"
         );
         assert!(
             sentence("a", &known, 99).starts_with("warning: metrics: a: up to 100 series each")
@@ -95,7 +104,8 @@ mod tests {
         assert!(sentence("a", &known, 99).contains("(src 20 × dst 5)"));
         assert_eq!(
             sentence("a", &estimate(None), 99),
-            "metrics: a: at most max_series 99 (src unknown × dst 5)"
+            "metrics: a: up to 99 series each (max_series): the number of values of src depends on \
+             the cluster and its traffic"
         );
     }
 }

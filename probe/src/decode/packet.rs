@@ -80,7 +80,7 @@ impl TcpOptions {
     }
 
     /// Adds the blocks of a SACK option, as pairs of edges.
-    pub(super) fn sack(&mut self, acknowledged: u32, mut blocks: impl Iterator<Item = [u32; 2]>) {
+    pub(crate) fn sack(&mut self, acknowledged: u32, mut blocks: impl Iterator<Item = [u32; 2]>) {
         let is_after = |a: u32, b: u32| a.wrapping_sub(b).cast_signed() > 0;
         let Some([left, right]) = blocks.next() else {
             return;
@@ -91,7 +91,9 @@ impl TcpOptions {
         });
         // The first block is a duplicate below the acknowledgment number, or within the second one.
         let is_duplicate = !is_after(right, acknowledged) || is_within;
-        if is_duplicate {
+        // A keep-alive repeats the last octet, or one that never was (RFC 9293 §3.8.4).
+        let is_keep_alive = right == acknowledged && right.wrapping_sub(left) == 1;
+        if is_duplicate && !is_keep_alive {
             self.0 |= Self::DUPLICATE_SACK;
         }
         if !is_duplicate || second.is_some() {

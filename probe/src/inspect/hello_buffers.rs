@@ -47,7 +47,8 @@ impl HelloBuffers {
     }
 
     /// Keeps the beginning of a stream, or more of it, until the segment that begins with
-    /// `next_sequence_number`. Replaces the stream that waits in the same slot.
+    /// `next_sequence_number`. Replaces the stream that waits in the same slot, which is the same one
+    /// after a retransmission.
     pub fn keep(
         &mut self,
         key: FlowKey,
@@ -63,7 +64,7 @@ impl HelloBuffers {
         };
         if stream.octets.is_empty() {
             self.used = self.used.saturating_add(1);
-        } else {
+        } else if stream.key != key || stream.next_sequence_number != next_sequence_number {
             self.incomplete = self.incomplete.saturating_add(1);
         }
         stream.key = key;
@@ -154,9 +155,10 @@ mod tests {
         buffers.keep(key(1), 100, b"a", SECOND);
         assert!(!buffers.take(&key(1), 100, 7 * SECOND, &mut taken));
         assert_eq!(buffers.incomplete(), 1);
+        // Retransmitted.
         buffers.keep(key(1), 100, b"a", SECOND);
         buffers.keep(key(1), 100, b"b", SECOND);
-        assert_eq!(buffers.incomplete(), 2);
+        assert_eq!(buffers.incomplete(), 1);
         assert!(buffers.take(&key(1), 100, SECOND, &mut taken));
         assert_eq!((taken.as_slice(), buffers.is_empty()), (&b"b"[..], true));
     }

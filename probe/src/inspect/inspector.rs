@@ -116,6 +116,8 @@ pub struct Inspector {
     handshakes: Handshakes,
     /// Room for a stream that is put together.
     stream: Vec<u8>,
+    /// Room for a message in several records.
+    message: Vec<u8>,
     counters: InspectorCounters,
     has_dns: bool,
     /// `None` if HTTP is not metered.
@@ -130,6 +132,7 @@ impl Inspector {
             hellos: HelloBuffers::default(),
             handshakes: Handshakes::default(),
             stream: Vec::new(),
+            message: Vec::new(),
             counters: InspectorCounters::default(),
             has_dns: settings.dns,
             http: settings.http.then(HttpConnections::default),
@@ -343,7 +346,7 @@ impl Inspector {
         time_ns: u64,
         names: &mut NameTable,
     ) -> Option<ObservedName> {
-        let hello = tls::read(stream)?;
+        let hello = tls::read(stream, &mut self.message)?;
         let is_complete = hello.octets <= stream.len();
         let captured = u32::try_from(segment_octets).unwrap_or(u32::MAX);
         let continues =

@@ -36,23 +36,64 @@ pub const fn begins(stream: &[u8]) -> bool {
 }
 
 /// Reads the `ClientHello` at the beginning of a stream, which may end early. `None` if there is none.
+/// If it is in several records (RFC 8446 §5.1), their contents are put together in `room`.
 #[must_use]
-pub fn read(stream: &[u8]) -> Option<ClientHello<'_>> {
+pub fn read<'a>(stream: &'a [u8], room: &'a mut Vec<u8>) -> Option<ClientHello<'a>> {
     if !begins(stream) {
         return None;
     }
-    let mut reader = Reader(stream);
-    reader.octets(RECORD_HEADER.checked_sub(2)?)?;
-    let length = usize::from(reader.u16()?);
+    let (content, length) = record(stream)?;
     let mut hello = ClientHello {
         octets: length.checked_add(RECORD_HEADER)?,
         ..ClientHello::default()
     };
-    // Not beyond the record, even if the stream continues.
-    let content = reader.0.get(..length).unwrap_or(reader.0);
+    let message_octets = match *content {
+        [_, a, b, c, ..] => u32::from_be_bytes([0, a, b, c]).checked_add(4)?,
+        _ => 0,
+    };
+    let message_octets = usize::try_from(message_octets).ok()?;
+    let content = if message_octets > length {
+        hello.octets = join_records(stream, message_octets, room)?;
+        room
+    } else {
+        content
+    };
     // `None` where the octets end.
     extensions(Reader(content), &mut hello);
     Some(hello)
+}
+
+/// The content of the handshake record at the beginning of a stream, as far as it is there, and its
+/// length.
+fn record(stream: &[u8]) -> Option<(&[u8], usize)> {
+    let &[HANDSHAKE, 3, _, l0, l1, ref content @ ..] = stream else {
+        return None;
+    };
+    let length = usize::from(u16::from_be_bytes([l0, l1]));
+    // Not beyond the record, even if the stream continues.
+    Some((content.get(..length).unwrap_or(content), length))
+}
+
+/// Puts the contents of records together up to the octets of a message. Returns the octets of the stream
+/// up to the end of the latest record, or of its header if that is incomplete.
+#[cold]
+fn join_records(stream: &[u8], message_octets: usize, room: &mut Vec<u8>) -> Option<usize> {
+    room.clear();
+    let mut end = 0_usize;
+    while room.len() < message_octets && end <= stream.len() {
+        let rest = stream.get(end..).unwrap_or_default();
+        end = end.checked_add(RECORD_HEADER)?;
+        if rest.len() < RECORD_HEADER {
+            break;
+        }
+        // Another message in between is not allowed.
+        let Some((content, length)) = record(rest).filter(|(_, length)| *length > 0) else {
+            return Some(stream.len());
+        };
+        room.extend_from_slice(content);
+        end = end.checked_add(length)?;
+    }
+    Some(end)
 }
 
 /// Reads a `ClientHello` without a record around it, as in QUIC (RFC 9001 §4.1.3).
@@ -97,6 +138,10 @@ fn server_name(mut list: Reader<'_>) -> Option<&[u8]> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+
+    fn read(stream: &[u8]) -> Option<ClientHello<'_>> {
+        super::read(stream, Box::leak(Box::default()))
+    }
 
     /// A value with its length in two octets in front.
     fn part16(value: &[u8]) -> Vec<u8> {
@@ -177,6 +222,35 @@ pub(super) mod tests {
             assert_eq!(name, None, "{end}");
         }
         assert!(read(&stream).unwrap().server_name.is_some());
+    }
+
+    #[test]
+    fn a_hello_in_several_records_is_put_together() {
+        let whole = hello(&[extension(10, &[0; 300]), name_extension("api.example.org")]);
+        for size in [4, 5, 100, 350] {
+            let records: Vec<_> = whole[RECORD_HEADER..]
+                .chunks(size)
+                .map(|part| [&[22, 3, 3][..], &part16(part)].concat())
+                .collect();
+            let stream = records.concat();
+            let found = read(&stream).unwrap();
+            assert_eq!(found.server_name, Some(&b"api.example.org"[..]), "{size}");
+            assert_eq!(found.octets, stream.len(), "{size}");
+            for end in 9..stream.len() {
+                let found = read(&stream[..end]).unwrap();
+                assert!(found.octets > end, "{size} {end}");
+                let is_there = found.server_name.is_some();
+                assert_eq!(is_there, end == stream.len(), "{size} {end}");
+            }
+        }
+        // Another record in between, and an empty one.
+        for other in [&[23, 3, 3, 0, 1, 0][..], &[22, 3, 3, 0, 0]] {
+            let (first, rest) = whole[RECORD_HEADER..].split_at(100);
+            let record = |part: &[u8]| [&[22, 3, 3][..], &part16(part)].concat();
+            let stream = [&record(first)[..], other, &record(rest)].concat();
+            let found = read(&stream).unwrap();
+            assert_eq!((found.server_name, found.octets), (None, stream.len()));
+        }
     }
 
     #[test]

@@ -11,6 +11,24 @@ use crate::connection::{Pair, Side};
 pub(super) struct StreamLosses {
     pub(super) health: TcpHealth,
     pub(super) gaps: Gaps,
+    /// Retransmitted packets so far that are not known to be spurious. The network may also have
+    /// duplicated what the other end reports as received twice.
+    retransmitted: u32,
+}
+
+impl StreamLosses {
+    /// Counts retransmitted packets.
+    pub(super) const fn retransmit(&mut self, packets: u32) {
+        self.health.retransmitted_packets += packets;
+        self.retransmitted = self.retransmitted.saturating_add(packets);
+    }
+
+    /// Counts that retransmissions were not necessary, as far as there were any.
+    pub(super) fn report_spurious(&mut self, packets: u32) {
+        let spurious = packets.min(self.retransmitted);
+        self.retransmitted = self.retransmitted.saturating_sub(spurious);
+        self.health.spurious_retransmitted_packets += spurious;
+    }
 }
 
 /// The losses of all conversations that had any. At most as many as conversations.

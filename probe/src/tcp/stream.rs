@@ -168,10 +168,10 @@ impl Stream {
             return;
         }
         let is_small = segment.length() == 1 && segment.payload_octets == 1;
+        // Of one direction alone, it is not known whether the octet was acknowledged.
         let is_keep_alive = is_small
-            && self.has(HAS_ACKNOWLEDGED)
-            && self.acknowledged == self.next
-            && below == self.next;
+            && below == self.next
+            && (self.acknowledged == self.next || !self.has(HAS_ACKNOWLEDGED));
         if is_keep_alive || is_small && peer_window == Some(0) {
             return;
         }
@@ -185,9 +185,8 @@ impl Stream {
         let age_ns = u64::from(reordering_microseconds).saturating_mul(MICROSECOND_NS);
         let numbers = below.wrapping_sub(start);
         let late = losses.gaps.fill(start, below, segment.time_ns, age_ns);
-        let health = &mut losses.health;
         if late > 0 {
-            health.out_of_order_packets += segment.packets_in(late);
+            losses.health.out_of_order_packets += segment.packets_in(late);
         }
         let again = numbers.saturating_sub(late);
         if again == 0 {
@@ -201,7 +200,8 @@ impl Stream {
             again
         };
         let packets = segment.packets_in(octets);
-        health.retransmitted_packets += packets;
+        losses.retransmit(packets);
+        let health = &mut losses.health;
         health.retransmitted_octets += u64::from(octets);
         if segment.is_synchronize() {
             health.syn_retransmitted_packets += packets;
@@ -210,7 +210,7 @@ impl Stream {
             health.timeout_retransmitted_packets += packets;
         }
         if is_acknowledged && !self.has(SACK_PERMITTED) {
-            health.spurious_retransmitted_packets += packets;
+            losses.report_spurious(packets);
         }
         // An acknowledgment may be that of either segment.
         self.sample_ns = 0;
@@ -271,7 +271,7 @@ impl Stream {
         if options.has_duplicate_sack()
             && let Some(losses) = losses.of_mut(side)
         {
-            losses.health.spurious_retransmitted_packets += 1;
+            losses.report_spurious(1);
         }
         if self.sample_ns != 0 && precedes(self.sample_number, number) {
             self.end_sample(segment.time_ns);

@@ -184,6 +184,39 @@ fn keep_alives_and_zero_window_probes_do_not_count_as_retransmissions() {
 }
 
 #[test]
+fn keep_alives_do_not_count_if_only_their_direction_is_observed() {
+    let mut run = Run::default();
+    run.at(1).data(1, 700).at(1000).data(700, 1).at(2000);
+    run.data(700, 1);
+    assert_eq!(run.health(Side::Low), TcpHealth::default());
+    // The capture begins with one of them.
+    let mut run = Run::default();
+    run.at(1).data(700, 1).at(1000).data(700, 1);
+    assert_eq!(run.health(Side::Low), TcpHealth::default());
+}
+
+#[test]
+fn no_more_retransmissions_are_spurious_than_there_were() {
+    let mut run = Run::established(0, 0);
+    run.at(20).data(1, 1000).at(300).data(1, 1000);
+    let mut report = Segment {
+        acknowledgment_number: 1001,
+        sequence_number: 1,
+        packets: 1,
+        control_bits: ACK,
+        window: 500,
+        ..Segment::default()
+    };
+    report.options.sack(1001, [[1, 1001]].into_iter());
+    for _ in 0..3 {
+        run.state.track(&report, Side::High, &mut run.store);
+    }
+    let health = run.health(Side::Low);
+    assert_eq!(health.retransmitted_packets, 1);
+    assert_eq!(health.spurious_retransmitted_packets, 1);
+}
+
+#[test]
 fn merged_segments_count_as_the_segments_that_were_sent_again() {
     let mut run = Run::established(0, 0);
     run.at(20).data(1, 60_000);

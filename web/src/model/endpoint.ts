@@ -77,10 +77,17 @@ function externalOf(
     key: `external/${used}/${name}`,
     type: "external",
     namespace: "",
-    kind: EXTERNAL_KINDS[used] ?? "External",
+    kind: EXTERNAL_KINDS[originOf(used, name, label)] ?? "External",
     name: name || "Other external",
     matchers,
   };
+}
+
+/** The field that a name comes from: without a host name, `name` is that of a CIDR or a Service. */
+function originOf(used: string, name: string, label: (field: string) => string): string {
+  const isName = (field: string): boolean => name !== "" && label(field) === name;
+  if (used !== "name") return used;
+  return ["cidr", "workload"].find(isName) ?? used;
 }
 
 const EXTERNAL_KINDS: Record<string, string> = {

@@ -102,6 +102,18 @@ test("an external endpoint is named by the best label that it has", () => {
   expect(node?.matchers).toEqual({ kind: "External", name: "", cidr: "office" });
 });
 
+test("a name is not taken for a host name where it is that of a CIDR or a Service", () => {
+  const kindOf = (labels: Record<string, string>) => {
+    const external = { kind: "External", workload: "", cidr: "", ...labels };
+    const graph = buildGraph([edge(workload("shop", "web"), external, { bytes: 1 })]);
+    return graph.nodes.get(`external/name/${labels.name}`)?.kind;
+  };
+  expect(kindOf({ name: "office", workload: "office", cidr: "office" })).toBe("Named CIDR");
+  const service = "database.shop.svc";
+  expect(kindOf({ name: service, workload: service })).toBe("Service endpoint");
+  expect(kindOf({ name: "api.example.com", cidr: "office" })).toBe("Host name");
+});
+
 test("a namespace is selected by its name, a group of names by each of them", () => {
   const graph = shop();
   expect(matchersOf(graph, "namespace/shop")).toEqual([{ namespace: "shop" }]);

@@ -1,5 +1,6 @@
 import type { ApiError } from "../api/client";
 import type { Status } from "../api/types";
+import * as format from "../format";
 import type { UpdateUrl } from "../hooks/use_url_state";
 import type { UrlState } from "../url_state";
 import { Moon, Sun } from "./icons";
@@ -47,7 +48,7 @@ export function Header(props: {
       >
         <span class="level-dot" data-level={state.level} />
         {state.text}
-        {props.source && <span class="source">{props.source}</span>}
+        {props.source && <span class="source">from {format.source(props.source)}</span>}
       </button>
       <button
         type="button"

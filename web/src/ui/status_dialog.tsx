@@ -32,7 +32,7 @@ export function StatusDialog({ status, onClose }: { status: Status; onClose: () 
         <dd>{format.dateTime(status.started)}</dd>
         <dt>History</dt>
         <dd>
-          {history.source}
+          {format.source(history.source)}
           {history.rings.map(({ step, from, to }) => (
             <span key={step} class="ring">
               {format.duration(to - from)} in steps of {format.duration(step)}
