@@ -99,7 +99,10 @@ impl Metering {
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
             // Translations and names are to be known before the conversation begins.
             capture.dispatch_conntrack(|event, time_ns| pipeline.conntrack(event, time_ns));
-            capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
+            capture.dispatch_first_packets(|frame, point| {
+                pipeline.enqueue_first_packet(frame, point);
+            });
+            pipeline.flush_first_packets();
             capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
             more = capture.dispatch(|frame, point| pipeline.enqueue(frame, point, records));
             pipeline.tick(wall_clock_ns().saturating_sub(CLOCK_LAG_NS), records);
@@ -121,7 +124,10 @@ impl Metering {
         }
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
         capture.dispatch_conntrack(|event, time_ns| pipeline.conntrack(event, time_ns));
-        capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
+        capture.dispatch_first_packets(|frame, point| {
+            pipeline.enqueue_first_packet(frame, point);
+        });
+        pipeline.flush_first_packets();
         capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
         capture.drain(|frame, point| pipeline.enqueue(frame, point, records));
         pipeline.flush(records);

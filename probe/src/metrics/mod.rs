@@ -127,7 +127,9 @@ impl Metrics {
         let missed = new.counters(
             "translations_missed_total",
             "First packets lost before they were compared, or translations forgotten with \
-             --conntrack, by reason: kernel_drop (the buffer was full) or table_full.",
+             --conntrack, by reason: kernel_drop (the buffer was full), backlog (datagrams that \
+             were left out because the probe did not keep up with the captured interfaces) or \
+             table_full.",
             &["reason"],
         )?;
         let interfaces = new.gauge("interfaces", "Interfaces that are captured.")?;
@@ -145,6 +147,9 @@ impl Metrics {
             });
             table.known_counter(missed.with_label_values(&["kernel_drop"]), |counters| {
                 counters.first_packets.dropped
+            });
+            table.known_counter(missed.with_label_values(&["backlog"]), |counters| {
+                counters.first_packets.left_out
             });
         })?;
         let pipeline = MetricTable::new(&new, |table| {
