@@ -359,7 +359,9 @@ impl<S: Sinks> Stages<S> {
     /// Processes the flows of the block. `whole` is the record that all of them are from.
     fn process_flows(&mut self, whole: Option<WholeRecord<'_>>) {
         if !self.block.is_empty() {
-            self.taken_records = self.taken_records.wrapping_add(1);
+            // A record that is needed whole is counted when it is taken.
+            let records = usize::from(whole.is_none());
+            self.taken_records = self.taken_records.wrapping_add(records);
             self.decide_block(whole);
         }
     }

@@ -15,8 +15,10 @@ use crate::inventory::EndpointId;
 use crate::pipeline::Origin;
 use crate::snapshots::Snapshots;
 
-/// Octets of endpoints that are kept.
-const MAX_KEPT_OCTETS: usize = 32 << 20;
+/// Octets of endpoints that are kept, with their entries.
+const MAX_KEPT_OCTETS: usize = 16 << 20;
+/// Octets of an entry.
+const ENTRY_OCTETS: usize = size_of::<(EndpointKey, Range<usize>)>() + 1;
 
 /// How records are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +169,8 @@ impl Encoder {
         }
         let begin = out.len();
         self.format.write(columns, record, out);
-        if self.octets.len() > MAX_KEPT_OCTETS {
+        let entries = self.kept.len().saturating_mul(ENTRY_OCTETS);
+        if self.octets.len().saturating_add(entries) > MAX_KEPT_OCTETS {
             self.forget_endpoints();
         }
         let at = self.octets.len();

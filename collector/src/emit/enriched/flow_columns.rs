@@ -341,7 +341,7 @@ static CLASS: [Column; 3] = [
     column(
         47,
         ("collectionTimeMilliseconds", TIME),
-        "Time at which the collector has encoded the record, milliseconds since the epoch.",
+        "Time of collection, milliseconds since the epoch.",
         |e| number(e.collected_milliseconds),
     ),
 ];

@@ -18,6 +18,8 @@ const MAX_BATCH_OCTETS: usize = 512 << 10;
 const MIN_BATCH_OCTETS: usize = 16 << 10;
 /// Octets of the batches of a request.
 const MAX_REQUEST_OCTETS: usize = 4 << 20;
+/// Octets of the room that is kept for later batches.
+const MAX_SPARE_OCTETS: usize = 8 << 20;
 
 /// An idempotent producer for a topic.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Producer {
     body: Vec<u8>,
     /// Batches whose room is used again.
     spare: Vec<Batch>,
+    /// Octets of that room.
+    spare_octets: usize,
 }
 
 /// A partition with its records.
@@ -66,6 +70,7 @@ impl Producer {
             batch: Vec::new(),
             body: Vec::new(),
             spare: Vec::new(),
+            spare_octets: 0,
         }
     }
 
@@ -106,6 +111,7 @@ impl Producer {
             let room = self.max_batch_octets.saturating_sub(octets);
             if open.is_none_or(|batch| batch.octets.len() > room) {
                 let mut batch = self.spare.pop().unwrap_or_default();
+                self.spare_octets = self.spare_octets.saturating_sub(batch.room());
                 batch.timestamp = timestamp;
                 partition.batches.push_back(batch);
             }
@@ -265,6 +271,7 @@ impl Producer {
             Reaction::Split if batch.records.len() > 1 => {
                 let half = batch.records.len() / 2;
                 let mut second = self.spare.pop().unwrap_or_default();
+                self.spare_octets = self.spare_octets.saturating_sub(second.room());
                 second.timestamp = batch.timestamp;
                 second.fill(&batch.records.split_off(half), chunk);
                 let first = std::mem::take(&mut batch.records);
@@ -296,7 +303,11 @@ impl Producer {
     fn recycle(&mut self, index: usize) {
         let partition = self.partitions.get_mut(index);
         if let Some(batch) = partition.and_then(|p| p.batches.pop_front()) {
-            self.spare.push(batch.cleared());
+            let octets = self.spare_octets.saturating_add(batch.room());
+            if octets <= MAX_SPARE_OCTETS {
+                self.spare_octets = octets;
+                self.spare.push(batch.cleared());
+            }
         }
     }
 
@@ -324,6 +335,12 @@ impl Producer {
 }
 
 impl Batch {
+    /// Octets of its room.
+    const fn room(&self) -> usize {
+        let positions = self.records.capacity().saturating_mul(size_of::<usize>());
+        self.octets.capacity().saturating_add(positions)
+    }
+
     /// Appends the record at a position of a chunk.
     fn push(&mut self, at: usize, value: &[u8], hash: u64) {
         record_batch::record(self.records.len(), hash, value, &mut self.octets);
