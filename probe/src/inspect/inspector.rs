@@ -156,29 +156,36 @@ impl Inspector {
         http.map_or_else(HttpCounters::default, HttpConnections::counters)
     }
 
-    /// Adds the HTTP messages of a packet to what else it shows, if HTTP is metered.
+    /// Inspects a packet as [`Self::inspect`] does, if names are learned, and reads its HTTP messages, if
+    /// they are metered. Adds what it shows to `found`. True if it shows something.
     #[inline]
-    pub fn with_http(
+    pub fn observe(
         &mut self,
-        observed: Option<Observed>,
         packet: &PacketInfo,
         transport: &[u8],
         time_ns: u64,
-        names: Option<&mut NameTable>,
-    ) -> Option<Observed> {
-        if self.http.is_none() || packet.key.protocol_identifier != TCP {
-            return observed;
+        mut names: Option<&mut NameTable>,
+        found: &mut Vec<Observed>,
+    ) -> bool {
+        let before = found.len();
+        // Passed on as a value, it would be moved for every packet.
+        if let Some(names) = names.as_deref_mut()
+            && let Some(observed) = self.inspect(packet, transport, time_ns, names)
+        {
+            found.push(observed);
         }
-        match self.read_http(packet, transport, time_ns) {
-            None => observed,
-            Some(messages) => {
-                let name = match observed {
-                    Some(Observed::Name(name)) => Some(name),
-                    _ => names.and_then(|names| self.authority(names)),
-                };
-                Some(Observed::Http(messages, name))
-            }
+        if self.http.is_some()
+            && packet.key.protocol_identifier == TCP
+            && let Some(messages) = self.read_http(packet, transport, time_ns)
+        {
+            let name = match found.get(before) {
+                Some(Observed::Name(name)) => Some(name.clone()),
+                _ => names.and_then(|names| self.authority(names)),
+            };
+            found.truncate(before);
+            found.push(Observed::Http(messages, name));
         }
+        found.len() > before
     }
 
     /// The host that a request of HTTP/2 names.
