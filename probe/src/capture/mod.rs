@@ -27,6 +27,7 @@ mod interface;
 pub mod interfaces;
 mod libpcap;
 pub mod live;
+pub(crate) mod named_link;
 pub mod netlink;
 pub mod offline_link;
 mod pace;
