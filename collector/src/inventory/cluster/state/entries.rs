@@ -93,6 +93,8 @@ pub(super) struct NodeAddresses {
     pub(super) keys: BTreeSet<AddressKey>,
     pub(super) pod_cidrs: Vec<IpNet>,
     pub(super) gateways: Vec<Gateway>,
+    /// See [`NodeFields::ignores_pod_cidrs`].
+    pub(super) ignores_pod_cidrs: bool,
 }
 
 impl NodeAddresses {
@@ -107,12 +109,14 @@ impl NodeAddresses {
             keys: addresses.map(|address| node_key(node, *address)).collect(),
             pod_cidrs: node.pod_cidrs.clone(),
             gateways: node.gateways.clone(),
+            ignores_pod_cidrs: node.ignores_pod_cidrs,
         };
         if let Some(cilium) = cilium {
             // Cilium uses the pod CIDRs of the Node only if it has copied them. It has no gateway
             // address besides those in its object.
             if !cilium.pod_cidrs.is_empty() {
                 all.pod_cidrs.clone_from(&cilium.pod_cidrs);
+                all.ignores_pod_cidrs = false;
             }
             all.gateways.retain(|gateway| !gateway.is_guess);
         }

@@ -44,18 +44,19 @@ impl ClusterState {
         };
         self.writer.set_node(id, node);
         let new = self.addresses_of(&fields);
-        let unreported = self.unreported_pods((!fields.pods_elsewhere).then_some(id));
         let (endpoint, pods, old) = match before {
             Some(before) => {
-                set_endpoint(&mut self.writer, before.pods, unreported);
                 let old = self.addresses_of(&before.fields);
                 (before.endpoint, before.pods, old)
             }
-            None => (
-                self.node_endpoint(id, &fields.name),
-                self.writer.add_endpoint(unreported),
-                NodeAddresses::default(),
-            ),
+            None => {
+                let pods = self.unreported_pods(Some(id));
+                (
+                    self.node_endpoint(id, &fields.name),
+                    self.writer.add_endpoint(pods),
+                    NodeAddresses::default(),
+                )
+            }
         };
         self.node_objects.insert(id, uid);
         let is_unreachable = fields.is_unreachable;
@@ -113,6 +114,8 @@ impl ClusterState {
         for cidr in &new.pod_cidrs {
             self.writer.assign_prefix(*cidr, pods, true);
         }
+        let unreported = self.unreported_pods((!new.ignores_pod_cidrs).then_some(node.id));
+        set_endpoint(&mut self.writer, pods, unreported);
         let gone = old.gateways.iter();
         for gateway in gone.filter(|one| !new.gateways.contains(one)) {
             self.writer.unassign_prefix(gateway.prefix, endpoint);
@@ -151,7 +154,8 @@ impl ClusterState {
         self.writer.add_endpoint(endpoint)
     }
 
-    /// Returns the endpoint of pods that are known only by a pod CIDR, and of the node that it implies.
+    /// Returns the endpoint for unreported pods of a pod CIDR. `node`: the node of that CIDR, if pods
+    /// use it.
     fn unreported_pods(&mut self, node: Option<NodeId>) -> Endpoint {
         let unknown = self.writer.intern(UNKNOWN);
         Endpoint {

@@ -299,7 +299,7 @@ fn the_address_of_a_virtual_node_is_that_of_the_pod_or_node_behind_it() {
 fn a_pod_cidr_that_the_network_plugin_does_not_use_implies_no_node() {
     let mut cluster = Scenario::new();
     let unused = |name: &str, cidr: &str| NodeFields {
-        pods_elsewhere: true,
+        ignores_pod_cidrs: true,
         ..node(name, &[], &[cidr])
     };
     let (a, b) = (unused("a", "10.1.0.0/24"), unused("b", "10.1.1.0/24"));
@@ -313,4 +313,16 @@ fn a_pod_cidr_that_the_network_plugin_does_not_use_implies_no_node() {
     cluster.assert_owners(&[("10.1.1.8", 210, "?b"), ("10.1.0.8", 210, "?")]);
     cluster.at(300).changed(&b);
     cluster.assert_owners(&[("10.1.1.8", 310, "?")]);
+    // Cilium replaces Calico, whose annotation stays, and is removed.
+    cluster
+        .at(400)
+        .changed(cilium("b", &["10.80.2.123"], &["10.7.1.0/24"]));
+    cluster.assert_owners(&[("10.7.1.8", 410, "?b"), ("10.1.1.8", 410, "")]);
+    cluster.at(410).changed(NodeFields {
+        zone: "z1".into(),
+        ..b.clone()
+    });
+    cluster.assert_owners(&[("10.7.1.8", 420, "?b")]);
+    cluster.at(500).deleted(cilium("b", &[], &[]));
+    cluster.assert_owners(&[("10.7.1.8", 510, ""), ("10.1.1.8", 510, "?")]);
 }
