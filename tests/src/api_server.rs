@@ -15,10 +15,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cluster::Cluster;
+use crate::collector::Collector;
 use crate::control_plane::ControlPlane;
 pub use crate::control_plane::{StreamingLists, User};
 use crate::fill::Plan;
-use crate::objects::Object;
+use crate::objects::{self, Object};
 use crate::program::{Running, eventually, output};
 use crate::skip;
 
@@ -54,6 +55,22 @@ impl ApiServer {
             skip(test, "no API server (see above)");
         }
         server
+    }
+
+    /// The shared server, with a namespace of the test's own, and its administrator.
+    pub fn with_namespace(
+        test: &str,
+        namespace: &str,
+    ) -> Option<(&'static Self, &'static Cluster)> {
+        let server = Self::shared(test)?;
+        let admin = server.admin();
+        admin.create(objects::namespace(namespace));
+        Some((server, admin))
+    }
+
+    /// A collector with the inventory of the server: records wait until the initial lists are loaded.
+    pub fn watching(&self, arguments: &[&str]) -> Collector {
+        Collector::watching(&self.kubeconfig(User::Kipfix), arguments)
     }
 
     /// Starts a server with the objects of a plan. The first time, they are written through the API server, which

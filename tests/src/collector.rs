@@ -251,6 +251,12 @@ fn reading(log: &str, scrape: &Scrape) -> Reading {
     }
 }
 
+/// A flow to an external address of the same family, which has no name.
+pub fn to_external(from: &str) -> FlowRecord {
+    let is_v6 = from.contains(':');
+    flow(from, if is_v6 { "2001:db8::7" } else { "198.51.100.7" })
+}
+
 /// A flow of the last second with 1000 octets in 2 packets and a new connection to port 80. Its source port is
 /// unique in this process.
 pub fn flow(from: &str, to: &str) -> FlowRecord {

@@ -22,31 +22,8 @@ const EXTERNAL_V6: &str = "2001:db8::7";
 /// Maximum time for a change to get from the API server to a record.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The shared API server, with the test's own namespace.
-fn server(test: &str, namespace: &str) -> Option<(&'static ApiServer, &'static Cluster)> {
-    let server = ApiServer::shared(test)?;
-    let admin = server.admin();
-    admin.create(objects::namespace(namespace));
-    Some((server, admin))
-}
-
-/// A collector with the inventory of the server: records wait until the initial lists are loaded.
-fn watching(server: &ApiServer, arguments: &[&str]) -> Collector {
-    Collector::watching(&server.kubeconfig(User::Kipfix), arguments)
-}
-
 fn address(text: &str) -> Address {
     Address::from(text.parse::<IpAddr>().unwrap())
-}
-
-/// A flow to an external address of the same family.
-fn to_external(from: &str) -> FlowRecord {
-    let external = if from.contains(':') {
-        EXTERNAL_V6
-    } else {
-        EXTERNAL
-    };
-    flow(from, external)
 }
 
 /// The same record with packets at a single time.
@@ -86,7 +63,7 @@ fn wait_for(ours: &Collector, new_flow: impl Fn() -> FlowRecord, key: &str, valu
 fn the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label() {
     let test = "the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label";
     let ns = "owners";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let of = |kind: &str, name: &str| objects::workload(kind, ns, name);
@@ -129,7 +106,7 @@ fn the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label() 
         admin.create(object);
     }
     let labels = ["--workload-labels", "team", "--workload-labels", "app"];
-    let ours = watching(server, &labels);
+    let ours = server.watching(&labels);
     for (number, (pod, _, kind, workload)) in cases.iter().enumerate() {
         let line = ours.attribute(&to_external(&ip(number)));
         assert_members(
@@ -149,11 +126,11 @@ fn the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label() 
 fn a_record_across_the_reuse_of_an_address_is_ambiguous() {
     let test = "a_record_across_the_reuse_of_an_address_is_ambiguous";
     let ns = "reuse";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let first = admin.create(running(ns, "first", &["10.21.0.1"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     let record = || to_external("10.21.0.1");
     wait_for(&ours, record, "sourcePodName", "first");
     let before = now() - 10_000;
@@ -183,11 +160,11 @@ fn a_record_across_the_reuse_of_an_address_is_ambiguous() {
 fn a_late_delete_takes_nothing_from_the_next_pod() {
     let test = "a_late_delete_takes_nothing_from_the_next_pod";
     let ns = "late-delete";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let old = admin.create(running(ns, "old", &["10.22.0.1"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     let record = || at(&to_external("10.22.0.1"), now());
     wait_for(&ours, record, "sourcePodName", "old");
     admin.begin_delete(&old, Duration::from_secs(30));
@@ -205,13 +182,13 @@ fn a_late_delete_takes_nothing_from_the_next_pod() {
 fn a_migrated_machine_is_its_workload_until_one_pod_remains() {
     let test = "a_migrated_machine_is_its_workload_until_one_pod_remains";
     let ns = "migration";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let machine = objects::foreign_owner("kubevirt.io/v1", "VirtualMachineInstance", "vm");
     let launcher = |name: &str| running(ns, name, &["10.36.0.1"]).owned_by(&machine);
     admin.create(launcher("launcher-source"));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     let record = || at(&to_external("10.36.0.1"), now());
     wait_for(&ours, record, "sourcePodName", "launcher-source");
     let target = admin.create(launcher("launcher-target"));
@@ -234,13 +211,13 @@ fn a_migrated_machine_is_its_workload_until_one_pod_remains() {
 fn a_terminated_pod_leaves_its_address_to_the_next_one() {
     let test = "a_terminated_pod_leaves_its_address_to_the_next_one";
     let ns = "completed";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let done = admin.create(running(ns, "done", &["10.23.0.1"]).phase("Succeeded"));
     assert_eq!(done.text("status/podIP"), "10.23.0.1");
     admin.create(running(ns, "next", &["10.23.0.1"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     let record = || at(&to_external("10.23.0.1"), now());
     assert_members(&ours.attribute(&record()), &[("sourcePodName", "next")]);
     // Another update of the terminated pod takes nothing back.
@@ -255,12 +232,12 @@ fn a_terminated_pod_leaves_its_address_to_the_next_one() {
 fn a_pod_that_sends_before_its_address_is_reported_is_attributed_later() {
     let test = "a_pod_that_sends_before_its_address_is_reported_is_attributed_later";
     let ns = "early";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     admin.create(objects::node("early-node").pod_cidrs(&["10.24.0.0/24"]));
     let pod = admin.create(objects::pod(ns, "early").on("early-node"));
-    let ours = watching(server, &["--attribution-wait", "15s"]);
+    let ours = server.watching(&["--attribution-wait", "15s"]);
     let record = at(&to_external("10.24.0.7"), now());
     ours.send(&record);
     ours.counts("kipfix_collector_records_pending", &[], 1);
@@ -273,11 +250,11 @@ fn a_pod_that_sends_before_its_address_is_reported_is_attributed_later() {
 fn a_deleted_pod_is_kept_for_the_configured_time() {
     let test = "a_deleted_pod_is_kept_for_the_configured_time";
     let ns = "kept";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let pod = admin.create(running(ns, "deleted", &["10.25.0.1"]));
-    let ours = watching(server, &["--deleted-pods-kept", "4s"]);
+    let ours = server.watching(&["--deleted-pods-kept", "4s"]);
     let record = || at(&to_external("10.25.0.1"), now());
     wait_for(&ours, record, "sourcePodName", "deleted");
     admin.delete(&pod);
@@ -290,12 +267,12 @@ fn a_deleted_pod_is_kept_for_the_configured_time() {
 fn an_exporter_with_a_wrong_clock_is_corrected() {
     let test = "an_exporter_with_a_wrong_clock_is_corrected";
     let ns = "skew";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let pod = objects::pod(ns, "recent").on("elsewhere");
     admin.create(pod.running(&["10.26.0.1"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     // By the exporter's clock, the pod did not exist.
     let behind = 300_000;
     let record = at(&to_external("10.26.0.1"), now() - behind);
@@ -314,7 +291,7 @@ fn an_exporter_with_a_wrong_clock_is_corrected() {
 fn pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare() {
     let test = "pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare";
     let ns = "host-network";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     admin.create(objects::node("host-node").node_address("InternalIP", "10.27.9.1"));
@@ -324,7 +301,7 @@ fn pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare(
     let proxy = objects::pod(ns, "proxy").on("host-node");
     let proxy = proxy.host_port(8080, 80, "TCP");
     admin.create(proxy.running(&["10.27.0.2"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for (port, pod, class) in [
         (9100, "exporter", "external_to_pod"),
         (8080, "proxy", "external_to_pod"),
@@ -346,7 +323,7 @@ fn pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare(
 #[test]
 fn every_address_of_a_node_and_its_tunnels_is_the_nodes() {
     let test = "every_address_of_a_node_and_its_tunnels_is_the_nodes";
-    let Some((server, admin)) = server(test, "node-addresses") else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, "node-addresses") else {
         return;
     };
     let node = objects::node("many-addresses")
@@ -381,7 +358,7 @@ fn every_address_of_a_node_and_its_tunnels_is_the_nodes() {
     admin.create(kube_ovn);
     // No plugin is known: the first host of the pod CIDR is the node's if no pod reports it.
     admin.create(objects::node("bridge-node").pod_cidrs(&["10.28.4.0/24"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for (ip, node) in [
         ("10.28.9.1", "many-addresses"),
         ("fd00:28::1", "many-addresses"),
@@ -411,12 +388,12 @@ fn every_address_of_a_node_and_its_tunnels_is_the_nodes() {
 #[test]
 fn an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node() {
     let test = "an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node";
-    let Some((server, admin)) = server(test, "cidr-only") else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, "cidr-only") else {
         return;
     };
     let node = objects::node("cidr-only").place("r1", "z7");
     admin.create(node.pod_cidrs(&["10.29.1.0/24", "fd00:29:1::/64"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for ip in ["10.29.1.77", "fd00:29:1::77"] {
         let expected = [
             ("sourcePodName", ""),
@@ -438,11 +415,11 @@ fn an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node() {
 fn every_address_of_a_pod_in_both_families_is_the_pods() {
     let test = "every_address_of_a_pod_in_both_families_is_the_pods";
     let ns = "dual-stack";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let pod = admin.create(running(ns, "both", &["10.30.0.1", "fd00:30::1"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for ip in ["10.30.0.1", "fd00:30::1"] {
         let line = ours.attribute(&to_external(ip));
         assert_members(&line, &[("sourcePodName", "both")]);
@@ -463,7 +440,7 @@ fn every_address_of_a_pod_in_both_families_is_the_pods() {
 fn an_address_on_a_secondary_network_is_the_pods() {
     let test = "an_address_on_a_secondary_network_is_the_pods";
     let ns = "secondary";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let status = r#"[{"name": "cbr0", "interface": "eth0", "ips": ["10.37.0.1"], "default": true},
@@ -480,7 +457,7 @@ fn an_address_on_a_secondary_network_is_the_pods() {
     let greedy = running(ns, "greedy", &["10.37.0.4"]);
     let claim = r#"[{"ips": ["10.37.0.1"]}]"#;
     admin.create(greedy.annotation("k8s.v1.cni.cncf.io/network-status", claim));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for (ip, pod) in [
         ("10.37.0.1", "multus"),
         ("192.168.37.4", "multus"),
@@ -501,7 +478,7 @@ fn an_address_on_a_secondary_network_is_the_pods() {
 fn a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service() {
     let test = "a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service";
     let ns = "services";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     admin.create(objects::node("service-node").node_address("InternalIP", "10.31.9.1"));
@@ -519,7 +496,7 @@ fn a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service() {
     let mail = objects::service(ns, "mail", &["10.96.31.5"]);
     let mail = mail.load_balancer(&["203.0.113.32"]);
     admin.create(mail.set("spec/ports", ports));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for (ip, port, service) in [
         ("10.96.31.1", 80, "cluster"),
         ("fd00:96::31", 80, "cluster"),
@@ -553,7 +530,7 @@ fn a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service() {
 fn a_translated_flow_goes_to_the_pod_and_names_the_service() {
     let test = "a_translated_flow_goes_to_the_pod_and_names_the_service";
     let ns = "translated";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     admin.create(objects::node("translating").node_address("InternalIP", "10.32.9.1"));
@@ -565,7 +542,7 @@ fn a_translated_flow_goes_to_the_pod_and_names_the_service() {
         admin.create(pod.running(&[ip]));
     }
     admin.create(objects::service(ns, "front", &["10.96.32.1"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     let mut record = flow("10.32.0.1", "10.96.32.1");
     record.translation = Some(Translation {
         post_nat_destination_address: address("10.32.0.2"),
@@ -670,7 +647,7 @@ fn zone_region_pool_group_and_cluster_are_in_lines_and_series() {
 fn external_addresses_have_names_from_settings_clouds_and_services_without_pods() {
     let test = "external_addresses_have_names_from_settings_clouds_and_services_without_pods";
     let ns = "outside";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -752,7 +729,7 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
 fn the_traffic_class_follows_from_both_endpoints() {
     let test = "the_traffic_class_follows_from_both_endpoints";
     let ns = "classes";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     for (name, ip, pod) in [
@@ -764,7 +741,7 @@ fn the_traffic_class_follows_from_both_endpoints() {
         admin.create(pod_object.running(&[pod]));
     }
     admin.create(objects::service(ns, "virtual", &["10.96.35.1"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     let (node_a, node_b) = ("10.35.9.1", "10.35.9.2");
     let (pod_a, pod_b) = ("10.35.1.1", "10.35.2.1");
     let virtual_ip = "10.96.35.1";

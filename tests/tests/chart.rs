@@ -97,21 +97,6 @@ fn without(manifests: &str, kind: &str) -> String {
     documents.collect::<Vec<_>>().join("\n---")
 }
 
-fn feed(command: &mut Command, text: &str) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let text = text.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()).ok());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
-}
-
 #[test]
 fn the_chart_has_no_lint_with_any_recipe() {
     let Some(tools) = tools("the_chart_has_no_lint_with_any_recipe") else {
@@ -188,12 +173,12 @@ fn every_recipe_is_valid_for_a_real_api_server() {
         );
         let mut command = Command::new(tools.join("kubeconform"));
         command.args(["-strict", "-summary", "-schema-location", &location]);
-        feed(&mut command, manifests)
+        program::feed(&mut command, manifests)
     };
     let try_on = |manifests: &str| {
         let mut command = kubectl();
         command.args(["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
-        feed(&mut command, manifests)
+        program::feed(&mut command, manifests)
     };
     // All at once: nothing is kept of a dry run, so the same names do no harm.
     let manifests = all_values().into_iter().map(|values| {

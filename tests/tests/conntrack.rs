@@ -8,9 +8,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
-use kipfix_tests::program::{self, Running, is_installed};
+use kipfix_tests::peers::missing;
+use kipfix_tests::program::{self, Running};
 use kipfix_tests::scrape::Scrape;
-use kipfix_tests::{skip, take_turn};
+use kipfix_tests::take_turn;
 use serde_json::Value;
 
 /// Sends a datagram from port 4000.
@@ -95,8 +96,7 @@ impl Node {
 
 fn missing(test: &str) -> bool {
     let programs = ["ip", "python3", "iptables", "curl"];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
         return true;
     }
     netns::missing(test)

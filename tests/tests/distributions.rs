@@ -15,17 +15,6 @@ use serde_json::json;
 const EXTERNAL: &str = "198.51.100.7";
 const EXTERNAL_V6: &str = "2001:db8::7";
 
-fn server(test: &str, namespace: &str) -> Option<(&'static ApiServer, &'static Cluster)> {
-    let server = ApiServer::shared(test)?;
-    let admin = server.admin();
-    admin.create(objects::namespace(namespace));
-    Some((server, admin))
-}
-
-fn watching(server: &ApiServer, arguments: &[&str]) -> Collector {
-    Collector::watching(&server.kubeconfig(User::Kipfix), arguments)
-}
-
 /// A pod on a node, since a time in the past.
 fn running(namespace: &str, name: &str, node: &str, addresses: &[&str]) -> Object {
     let pod = objects::pod(namespace, name).on(node).running(addresses);
@@ -35,19 +24,14 @@ fn running(namespace: &str, name: &str, node: &str, addresses: &[&str]) -> Objec
 /// A flow from an address to an external one has these names.
 #[track_caller]
 fn assert_from(ours: &Collector, ip: &str, expected: &[(&str, &str)]) {
-    let external = if ip.contains(':') {
-        EXTERNAL_V6
-    } else {
-        EXTERNAL
-    };
-    assert_members(&ours.attribute(&flow(ip, external)), expected);
+    assert_members(&ours.attribute(&to_external(ip)), expected);
 }
 
 /// Addresses of nodes, as each distribution reports them, with the name of the node.
 #[test]
 fn nodes_of_common_distributions_have_all_their_addresses() {
     let test = "nodes_of_common_distributions_have_all_their_addresses";
-    let Some((server, admin)) = server(test, "distributions") else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, "distributions") else {
         return;
     };
     let node = |name: &str, internal: &[&str]| {
@@ -102,7 +86,7 @@ fn nodes_of_common_distributions_have_all_their_addresses() {
     ] {
         admin.create(object);
     }
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for (name, addresses) in [
         (
             "ip-10-50-0-1.ec2.internal",
@@ -162,7 +146,7 @@ fn nodes_of_common_distributions_have_all_their_addresses() {
 fn a_virtual_node_takes_no_address_from_the_pod_or_node_behind_it() {
     let test = "a_virtual_node_takes_no_address_from_the_pod_or_node_behind_it";
     let ns = "virtual";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     admin.create(objects::node("aks-1").node_address("InternalIP", "10.51.9.1"));
@@ -177,7 +161,7 @@ fn a_virtual_node_takes_no_address_from_the_pod_or_node_behind_it() {
     // A pod that runs elsewhere, with an address of its own.
     let burst = running(ns, "burst", "virtual-node-aci-linux", &["10.51.240.4"]);
     admin.create(burst);
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for (ip, pod, node, class) in [
         ("10.51.0.7", "aci-connector", "aks-1", "pod_to_external"),
         ("10.51.9.1", "", "aks-1", "node_to_external"),
@@ -200,7 +184,7 @@ fn a_virtual_node_takes_no_address_from_the_pod_or_node_behind_it() {
 #[test]
 fn the_pool_of_a_node_is_that_of_its_provider() {
     let test = "the_pool_of_a_node_is_that_of_its_provider";
-    let Some((server, admin)) = server(test, "pools") else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, "pools") else {
         return;
     };
     let labels = [
@@ -221,12 +205,12 @@ fn the_pool_of_a_node_is_that_of_its_provider() {
         let node = node.label("alpha.eksctl.io/nodegroup-name", pool);
         admin.create(node.node_address("InternalIP", &format!("10.52.0.{number}")));
     }
-    let named = watching(server, &[]);
+    let named = server.watching(&[]);
     for (number, (_, pool)) in labels.iter().enumerate() {
         let ip = format!("10.52.0.{number}");
         assert_from(&named, &ip, &[("sourceNodePool", pool)]);
     }
-    let one = watching(server, &["--node-pool-labels", "kops.k8s.io/instancegroup"]);
+    let one = server.watching(&["--node-pool-labels", "kops.k8s.io/instancegroup"]);
     assert_from(&one, "10.52.0.8", &[("sourceNodePool", "nodes-a")]);
     assert_from(&one, "10.52.0.1", &[("sourceNodePool", "")]);
 }
@@ -234,7 +218,7 @@ fn the_pool_of_a_node_is_that_of_its_provider() {
 #[test]
 fn an_address_of_a_node_that_no_object_reports_comes_from_a_file() {
     let test = "an_address_of_a_node_that_no_object_reports_comes_from_a_file";
-    let Some((server, admin)) = server(test, "files") else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, "files") else {
         return;
     };
     let node = objects::node("stored").place("r1", "z9");
@@ -242,7 +226,7 @@ fn an_address_of_a_node_that_no_object_reports_comes_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("nodes.yaml");
     std::fs::write(&file, "nodes: [{name: stored, addresses: [192.0.2.53]}]").unwrap();
-    let ours = watching(server, &["--inventory", file.to_str().unwrap()]);
+    let ours = server.watching(&["--inventory", file.to_str().unwrap()]);
     for ip in ["10.53.9.1", "192.0.2.53"] {
         let expected = [
             ("sourceNodeName", "stored"),
@@ -257,7 +241,7 @@ fn an_address_of_a_node_that_no_object_reports_comes_from_a_file() {
 fn pods_of_extensions_belong_to_the_workloads_that_users_know() {
     let test = "pods_of_extensions_belong_to_the_workloads_that_users_know";
     let ns = "extensions";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let owner = |api: &str, kind: &str, name: &str| objects::foreign_owner(api, kind, name);
@@ -300,7 +284,7 @@ fn pods_of_extensions_belong_to_the_workloads_that_users_know() {
     for pod in pods {
         admin.create(pod);
     }
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for (number, (kind, name)) in [
         ("DeploymentConfig", "cart"),
         ("ReplicationController", "old"),
@@ -328,7 +312,7 @@ fn pods_of_extensions_belong_to_the_workloads_that_users_know() {
 fn a_load_balancer_on_the_nodes_leads_to_its_pod_or_service() {
     let test = "a_load_balancer_on_the_nodes_leads_to_its_pod_or_service";
     let ns = "klipper";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     admin.create(objects::node("edge").node_address("InternalIP", "10.55.9.1"));
@@ -342,7 +326,7 @@ fn a_load_balancer_on_the_nodes_leads_to_its_pod_or_service() {
     let ports = json!([{"name": "mail", "port": 25, "protocol": "TCP"}]);
     let mail = objects::service(ns, "mail", &["10.96.55.2"]).load_balancer(&["10.55.9.1"]);
     admin.create(mail.set("spec/ports", ports));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     for (port, pod, service, class) in [
         (80, "svclb-traefik-x", "", "external_to_pod"),
         (25, "", "mail", "external_to_service"),
@@ -363,12 +347,12 @@ fn a_load_balancer_on_the_nodes_leads_to_its_pod_or_service() {
 fn a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod() {
     let test = "a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod";
     let ns = "failed";
-    let Some((server, admin)) = server(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
         return;
     };
     let node = admin.create(objects::node("spot-1").node_address("InternalIP", "10.56.9.1"));
     admin.create(running(ns, "old", "spot-1", &["10.56.0.5"]));
-    let ours = watching(server, &[]);
+    let ours = server.watching(&[]);
     let has_pod = |name: &str| {
         let pod = || ours.attribute(&flow("10.56.0.5", EXTERNAL))["sourcePodName"].clone();
         let is_reached = eventually(Duration::from_secs(20), || {

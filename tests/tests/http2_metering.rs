@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
+use kipfix_tests::peers::missing;
 use kipfix_tests::peers::{Language, Libraries};
 use kipfix_tests::program::{self, Running, is_installed};
 use kipfix_tests::scrape::Scrape;
@@ -245,8 +246,8 @@ fn count(statuses: &[u16], wanted: impl Fn(u16) -> bool) -> u64 {
 fn requests_of_http2_are_counted_as_the_server_logs_them() {
     let test = "requests_of_http2_are_counted_as_the_server_logs_them";
     let programs = ["ip", "nginx", "curl", "nghttp", "h2load"];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
+        return;
     }
     let _turn = take_turn();
     if netns::missing(test) {
@@ -320,8 +321,8 @@ fn requests_of_http2_are_counted_as_the_server_logs_them() {
 fn an_upgrade_to_http2_is_followed() {
     let test = "an_upgrade_to_http2_is_followed";
     let programs = ["ip", "nginx", "nghttpx", "nghttp", "curl"];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
+        return;
     }
     let _turn = take_turn();
     if netns::missing(test) {

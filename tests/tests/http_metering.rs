@@ -6,9 +6,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
-use kipfix_tests::program::{self, Running, is_installed};
+use kipfix_tests::peers::missing;
+use kipfix_tests::program::{self, Running};
 use kipfix_tests::scrape::Scrape;
-use kipfix_tests::{skip, take_turn};
+use kipfix_tests::take_turn;
 use serde_json::Value;
 
 const SERVER: &str = "198.51.100.2";
@@ -65,8 +66,8 @@ pods:
 fn requests_are_counted_as_the_server_logs_them() {
     let test = "requests_are_counted_as_the_server_logs_them";
     let programs = ["ip", "python3", "curl"];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
+        return;
     }
     let _turn = take_turn();
     if netns::missing(test) {

@@ -6,9 +6,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use kipfix_tests::netns::{self, Namespace};
-use kipfix_tests::program::{self, Running, is_installed};
+use kipfix_tests::peers::missing;
+use kipfix_tests::program::{self, Running};
 use kipfix_tests::scrape::Scrape;
-use kipfix_tests::{skip, take_turn};
+use kipfix_tests::take_turn;
 use serde_json::Value;
 
 const ADMIN: &str = "127.0.0.1:9473";
@@ -48,8 +49,8 @@ fn wait_for(node: &Namespace, count: u64) {
 fn an_interface_is_captured_when_it_appears_and_the_others_lose_nothing_when_it_vanishes() {
     let test = "an_interface_is_captured_when_it_appears_and_the_others_lose_nothing";
     let programs = ["ip", "python3", "curl"];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
+        return;
     }
     if netns::missing(test) {
         return;

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
-use kipfix_tests::program::{self, Running, is_installed};
+use kipfix_tests::peers::missing;
+use kipfix_tests::program::{self, Running};
 use kipfix_tests::scrape::Scrape;
 use kipfix_tests::{skip, take_turn};
 
@@ -114,11 +115,8 @@ fn pods_in_an_overlay_are_counted_as_the_kernel_counts_them() {
 }
 
 fn two_observers(test: &str, network: Network) {
-    if let Some(program) = ["iperf3", "iptables", "ip", "bash"]
-        .iter()
-        .find(|p| !is_installed(p))
-    {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &["iperf3", "iptables", "ip", "bash"]) {
+        return;
     }
     let _turn = take_turn();
     if !netns::allowed() {

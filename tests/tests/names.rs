@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::netns::{self, Namespace, Resolver};
-use kipfix_tests::program::{self, Running, is_installed};
+use kipfix_tests::peers::missing;
+use kipfix_tests::program::{self, Running};
 use kipfix_tests::scrape::Scrape;
 use kipfix_tests::{skip, take_turn};
 use serde_json::Value;
@@ -144,8 +145,8 @@ impl Cluster {
 fn external_peers_have_the_names_by_which_a_pod_reaches_them() {
     let test = "external_peers_have_the_names_by_which_a_pod_reaches_them";
     let programs = ["ip", "iptables", "python3", "openssl", "curl"];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
+        return;
     }
     let _turn = take_turn();
     if netns::missing(test) {

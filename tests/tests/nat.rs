@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
-use kipfix_tests::program::{self, Running, is_installed};
-use kipfix_tests::{skip, take_turn};
+use kipfix_tests::peers::missing;
+use kipfix_tests::program::{self, Running};
+use kipfix_tests::take_turn;
 use serde_json::Value;
 
 /// Answers connections to TCP port 8080 and datagrams to UDP port 5300, and prints their sources.
@@ -309,8 +310,8 @@ fn meter(cluster: &Cluster, interfaces: &[&str], learning: Learning) {
 
 fn run(test: &str, iptables: &str, ip6tables: &str) {
     let programs = ["ip", "python3", "setpriv", iptables, ip6tables];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
+        return;
     }
     let _turn = take_turn();
     if netns::missing(test) {
@@ -339,8 +340,8 @@ fn connections_that_iptables_translates_have_the_pod_and_count_once() {
 fn a_pod_that_starts_after_the_probe_is_recognized() {
     let test = "a_pod_that_starts_after_the_probe_is_recognized";
     let programs = ["ip", "python3", "iptables-nft", "ip6tables-nft"];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
+        return;
     }
     let _turn = take_turn();
     if netns::missing(test) {

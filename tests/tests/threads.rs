@@ -7,9 +7,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
-use kipfix_tests::program::{self, Running, is_installed};
+use kipfix_tests::peers::missing;
+use kipfix_tests::program::{self, Running};
 use kipfix_tests::scrape::Scrape;
-use kipfix_tests::{skip, take_turn};
+use kipfix_tests::take_turn;
 use serde_json::Value;
 
 const THREADS: usize = 3;
@@ -56,8 +57,8 @@ fn number(record: &Value, name: &str) -> u64 {
 fn threads_meter_every_packet_once_and_both_directions_together() {
     let test = "threads_meter_every_packet_once_and_both_directions_together";
     let programs = ["ip", "python3", "curl"];
-    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
-        return skip(test, &format!("{program} is not installed"));
+    if missing(test, &programs) {
+        return;
     }
     if netns::missing(test) {
         return;

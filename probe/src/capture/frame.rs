@@ -195,8 +195,6 @@ mod tests {
             ("IPOIB", Offline(Link::InfiniBand)),
             ("PKTAP", Offline(Link::Pktap)),
             ("ETHERNET_MPACKET", Offline(Link::Mpacket)),
-            ("DSA_TAG_DSA", Offline(Link::SwitchTag(4))),
-            ("DSA_TAG_EDSA", Offline(Link::SwitchTag(8))),
         ];
         // Numbers without a name: of savefiles only, of OpenBSD, and with a direction.
         let unnamed = [

@@ -16,9 +16,6 @@ pub enum OfflineLink {
     Mpls,
     /// `LINKTYPE_IPOIB`: IP over InfiniBand.
     InfiniBand,
-    /// Ethernet with a switch tag of this number of octets behind the addresses:
-    /// `LINKTYPE_DSA_TAG_DSA` and `_EDSA`.
-    SwitchTag(u8),
     /// `LINKTYPE_IEEE802_11` and its variants.
     Wireless(WirelessHeader),
     /// `LINKTYPE_PPI`: names the link type of the frame behind it.
@@ -115,8 +112,6 @@ impl OfflineLink {
             242 => Self::InfiniBand,
             258 => Self::Pktap,
             274 => Self::Mpacket,
-            284 => Self::SwitchTag(4),
-            285 => Self::SwitchTag(8),
             _ => return None,
         })
     }

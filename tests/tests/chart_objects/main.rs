@@ -4,9 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use kipfix_tests::api_server::{ApiServer, User};
@@ -105,21 +104,12 @@ struct Server<'a> {
 
 impl Server<'_> {
     fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = Command::new(self.tools.join("kubectl"))
+        let mut kubectl = Command::new(self.tools.join("kubectl"));
+        kubectl
             .arg("--kubeconfig")
             .arg(self.server.kubeconfig(User::Admin))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let input = input.to_owned();
-        let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()).ok());
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap();
-        output
+            .args(arguments);
+        program::feed(&mut kubectl, input)
     }
 
     /// Sends objects for validation. Returns what the server refuses.

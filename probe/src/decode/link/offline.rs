@@ -31,10 +31,6 @@ pub(super) fn network_layer(link: OfflineLink, frame: &[u8]) -> Result<Network<'
             let (header, rest) = split::<44>(frame)?;
             ethertype(u16::from_be_bytes([header[40], header[41]]), rest)
         }
-        OfflineLink::SwitchTag(octets) => inner(
-            InnerLink::EtherType,
-            after(frame, usize::from(octets).saturating_add(12))?,
-        ),
         OfflineLink::Wireless(header) => match wireless::content(header, frame) {
             Content::Payload(payload) => ethertype(LLC, payload),
             // The reader of the savefile hands out its subframes.
