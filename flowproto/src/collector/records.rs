@@ -214,10 +214,11 @@ impl CollectingProcess {
                 break;
             };
             count = count.saturating_add(1);
-            if let Some((reader, selection)) = traffic
-                && sink.traffic(&reader.read(octets, &context, selection))
-            {
-                continue;
+            if let Some((reader, selection)) = traffic {
+                let traffic = reader.read(octets, &context, selection);
+                if !reader.may_have_outgoing(&traffic) && sink.traffic(&traffic) {
+                    continue;
+                }
             }
             if !is_begun {
                 plan.begin(values, record);
